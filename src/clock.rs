@@ -1,0 +1,43 @@
+//! Time as the program sees it, given by the caller so that tests can own it.
+
+use crate::event::Millis;
+
+/// Tells the wall-clock time.
+///
+/// Sleeping is tokio's: under its paused time [`VirtualClock`] and timers advance together.
+pub trait Clock: Send + Sync + 'static {
+    /// The present time, UTC.
+    fn now(&self) -> Millis;
+}
+
+/// The machine's own clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that may ask the machine")]
+    fn now(&self) -> Millis {
+        Millis::new(jiff::Timestamp::now().as_millisecond())
+    }
+}
+
+/// A clock that starts where it is told and follows tokio's time, paused or not.
+#[derive(Debug, Clone, Copy)]
+pub struct VirtualClock {
+    start: Millis,
+    origin: tokio::time::Instant,
+}
+
+impl VirtualClock {
+    /// A clock that reads `start` now.
+    #[must_use]
+    pub fn starting_at(start: Millis) -> Self {
+        Self { start, origin: tokio::time::Instant::now() }
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Millis {
+        self.start.plus(self.origin.elapsed())
+    }
+}

@@ -1,0 +1,264 @@
+//! Names and identifiers. One that exists has been checked.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not an identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Nothing there.
+    #[error("is empty")]
+    Empty,
+    /// Longer than the bound of its kind.
+    #[error("is longer than {0} bytes")]
+    TooLong(usize),
+    /// A character that its kind does not allow.
+    #[error("has a character that is not allowed")]
+    Character,
+}
+
+/// Longest name in the configuration: it appears in URLs, labels and log fields.
+const NAME_MAX: usize = 64;
+/// Longest identifier taken from a platform. The longest known (Graph's `guid@guid`) has 73 characters.
+const FOREIGN_MAX: usize = 200;
+
+fn check_name(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > NAME_MAX {
+        return Err(IdError::TooLong(NAME_MAX));
+    }
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if text.starts_with(['-', '_']) || !text.chars().all(allowed) {
+        return Err(IdError::Character);
+    }
+    Ok(())
+}
+
+fn check_foreign(text: &str) -> Result<(), IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > FOREIGN_MAX {
+        return Err(IdError::TooLong(FOREIGN_MAX));
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(IdError::Character);
+    }
+    Ok(())
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes a text that satisfies this kind's rules.
+            ///
+            /// # Errors
+            /// [`IdError`] says which rule it breaks.
+            pub fn parse(text: impl Into<String>) -> Result<Self, IdError> {
+                let text = text.into();
+                $check(&text)?;
+                Ok(Self(text))
+            }
+
+            /// The identifier's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(text: String) -> Result<Self, IdError> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+identifier!(
+    /// A HubSpot account's name in the configuration (`[hubspot.NAME]`): lower-case letters, digits, `-`, `_`.
+    AccountName, check_name
+);
+identifier!(
+    /// A source's name in the configuration (`[source.NAME]`): lower-case letters, digits, `-`, `_`.
+    SourceName, check_name
+);
+identifier!(
+    /// The customer's account on the platform; HubSpot's `externalAccountId`.
+    ExternalAccountId, check_foreign
+);
+identifier!(
+    /// The platform's id of a webinar, or of a whole series.
+    WebinarId, check_foreign
+);
+identifier!(
+    /// The platform's id of one occurrence of a series; opaque.
+    OccurrenceId, check_foreign
+);
+
+/// HubSpot's `externalEventId`: a webinar's id, or `{webinar}-{occurrence}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ExternalEventId(String);
+
+impl ExternalEventId {
+    /// The event of a webinar that is one event.
+    #[must_use]
+    pub fn of_webinar(webinar: &WebinarId) -> Self {
+        Self(webinar.as_str().to_owned())
+    }
+
+    /// The event of one occurrence of a series.
+    #[must_use]
+    pub fn of_occurrence(series: &WebinarId, occurrence: &OccurrenceId) -> Self {
+        Self(format!("{series}-{occurrence}"))
+    }
+
+    /// An id that the ledger kept.
+    #[must_use]
+    pub fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The identifier's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ExternalEventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an event is called everywhere: the account it is sent to and the two ids HubSpot knows it by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct EventKey {
+    /// The HubSpot account's name.
+    pub hubspot: AccountName,
+    /// The customer's account on the platform.
+    pub external_account_id: ExternalAccountId,
+    /// The event on the platform.
+    pub external_event_id: ExternalEventId,
+}
+
+/// A platform's short name, as the configuration's `provider` says it: `zoom`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProviderId(Cow<'static, str>);
+
+impl ProviderId {
+    /// A built-in platform's name.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// A name that the ledger kept.
+    #[must_use]
+    pub fn stored(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+
+    /// The name's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProviderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A receipt's id: a version 7 UUID, so that ids sort by the time of receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReceiptId(uuid::Uuid);
+
+impl ReceiptId {
+    /// A new id; later ids sort after earlier ones of this process.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7())
+    }
+
+    /// The id with these 16 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+
+    /// The id's 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Display for ReceiptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_safe_in_urls_and_labels() {
+        assert!(AccountName::parse("main").is_ok());
+        assert!(SourceName::parse("acme-zoom_2").is_ok());
+        assert_eq!(SourceName::parse(""), Err(IdError::Empty));
+        assert_eq!(SourceName::parse("Acme"), Err(IdError::Character));
+        assert_eq!(SourceName::parse("../x"), Err(IdError::Character));
+        assert_eq!(SourceName::parse("a".repeat(65)), Err(IdError::TooLong(64)));
+    }
+
+    #[test]
+    fn foreign_ids_hold_no_space_and_no_control() {
+        assert!(WebinarId::parse("guid@tenant").is_ok());
+        assert_eq!(WebinarId::parse("a b"), Err(IdError::Character));
+        assert_eq!(WebinarId::parse("a\u{0}"), Err(IdError::Character));
+        assert_eq!(WebinarId::parse("9".repeat(201)), Err(IdError::TooLong(200)));
+    }
+
+    #[test]
+    fn an_occurrence_is_named_after_its_series() {
+        let series = WebinarId::parse("111").expect("valid");
+        let occurrence = OccurrenceId::parse("1700").expect("valid");
+        assert_eq!(ExternalEventId::of_occurrence(&series, &occurrence).as_str(), "111-1700");
+    }
+}

@@ -1,0 +1,35 @@
+//! The vocabulary: what a webinar is, what can be said of one, and how sayings merge.
+//!
+//! * [`id`]: names and identifiers; one that exists is valid.
+//! * [`time`]: [`Millis`] and the parsing of platforms' times.
+//! * [`text`]: what text and links may be kept.
+//! * [`change`]: what one webhook says.
+//! * [`register`]: one field's value with its time and provenance; last writer wins.
+//! * [`webinar`]: everything known of one platform object; [`Webinar::merge`] is commutative, associative and
+//!   idempotent, so any order and any repetition of the same changes ends in the same state.
+//! * [`fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
+//! * [`input`]: the body HubSpot gets for one event.
+//!
+//! Promises: pure values only, no I/O, no clock. Relies on nothing of ours.
+
+pub mod change;
+pub mod fold;
+pub mod id;
+pub mod input;
+pub mod policy;
+pub mod register;
+pub mod text;
+pub mod time;
+pub mod webinar;
+
+pub use change::{Change, End, Fields, Kind, Listing, OccurrenceSaid, Phase, Session, Shape};
+pub use fold::{Folded, Gap, fold};
+pub use id::{
+    AccountName, EventKey, ExternalAccountId, ExternalEventId, OccurrenceId, ProviderId, ReceiptId,
+    SourceName, WebinarId,
+};
+pub use input::EventInput;
+pub use policy::{Policy, Recurring};
+pub use register::{BodyHash, Origin, Rank, Register, Stamp};
+pub use time::Millis;
+pub use webinar::{MergeError, Webinar};

@@ -1,0 +1,92 @@
+//! What text and links of a platform may be kept and sent on.
+
+use url::Url;
+
+/// Longest text that is kept, in characters. HubSpot's property values end at 65,536
+/// (facts: no length in the published schema), so a longer one could refuse the whole event.
+pub const TEXT_MAX: usize = 65_000;
+
+/// Longest link that is kept, in bytes: what browsers and HubSpot's own fields are known to bear.
+const LINK_MAX: usize = 2_048;
+
+/// Query parameters that admit a person or open the room; a link is kept without them.
+const PERSONAL_PARAMETERS: [&str; 3] = ["pwd", "tk", "zak"];
+
+/// The text without C0 controls other than tab and newline, trimmed, cut at [`TEXT_MAX`] characters.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let kept = |c: &char| *c >= ' ' || *c == '\t' || *c == '\n';
+    let cleaned: String = text.chars().filter(kept).take(TEXT_MAX).collect();
+    let trimmed = cleaned.trim();
+    if trimmed.len() == cleaned.len() { cleaned } else { trimmed.to_owned() }
+}
+
+/// The link without personal parameters; none if it is no link that a browser would open.
+#[must_use]
+pub fn link(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.len() > LINK_MAX {
+        return None;
+    }
+    let mut url = Url::parse(text).ok()?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return None;
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return None;
+    }
+    let personal = |name: &str| PERSONAL_PARAMETERS.iter().any(|p| name.eq_ignore_ascii_case(p));
+    if url.query_pairs().any(|(name, _)| personal(&name)) {
+        let rest: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(name, _)| !personal(name))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        url.set_query(None);
+        if !rest.is_empty() {
+            url.query_pairs_mut().extend_pairs(rest);
+        }
+        return Some(url.into());
+    }
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_go_and_lines_stay() {
+        assert_eq!(clean(" a\u{0}b\u{1b}\tc\nd\r "), "ab\tc\nd");
+    }
+
+    #[test]
+    fn long_text_is_cut_at_a_character() {
+        let long = "é".repeat(TEXT_MAX + 10);
+        assert_eq!(clean(&long).chars().count(), TEXT_MAX);
+    }
+
+    #[test]
+    fn passwords_leave_links_and_the_rest_stays() {
+        assert_eq!(
+            link("https://zoom.us/j/1?pwd=abc.1&x=a%20b"),
+            Some("https://zoom.us/j/1?x=a+b".into())
+        );
+        assert_eq!(link("https://zoom.us/w/1?tk=abc&PWD=x"), Some("https://zoom.us/w/1".into()));
+        assert_eq!(link("https://zoom.us/w/1?a=%2F"), Some("https://zoom.us/w/1?a=%2F".into()));
+    }
+
+    #[test]
+    fn what_no_browser_opens_is_no_link() {
+        for text in [
+            "",
+            "javascript:alert(1)",
+            "ftp://x/y",
+            "https://",
+            "example.com",
+            "https://me:secret@x/",
+        ] {
+            assert_eq!(link(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Points in time: UTC milliseconds since 1970, the one form in which times are kept, compared and stored.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(i64);
+
+/// Times outside of these years are unset fields or mistakes, not webinars: 2000-01-01 and 2200-01-01.
+const EARLIEST: i64 = 946_684_800_000;
+const LATEST: i64 = 7_258_118_400_000;
+
+impl Millis {
+    /// The time that many milliseconds after 1970 began.
+    #[must_use]
+    pub const fn new(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since 1970 began.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// This time moved later; stays at the last representable time.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// This time moved earlier; stays at the first representable time.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long after `earlier` this is; zero when it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// How far the two are apart, either way.
+    #[must_use]
+    pub fn distance(self, other: Self) -> Duration {
+        Duration::from_millis(self.0.abs_diff(other.0))
+    }
+
+    /// A platform's clock reading in milliseconds, if it can be one: zero and other unset values are none.
+    #[must_use]
+    pub fn plausible(ms: i64) -> Option<Self> {
+        (EARLIEST..LATEST).contains(&ms).then_some(Self(ms))
+    }
+
+    /// Reads RFC 3339 with `Z` or an offset. A time of day without either is read in `zone` (an IANA name),
+    /// and is none when no such zone is given: guessing UTC would move a webinar by hours.
+    #[must_use]
+    pub fn parse(text: &str, zone: Option<&str>) -> Option<Self> {
+        let text = text.trim();
+        if text.len() > 64 {
+            return None;
+        }
+        if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
+            return Self::plausible(timestamp.as_millisecond());
+        }
+        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+        let zoned = civil.in_tz(zone?).ok()?;
+        Self::plausible(zoned.timestamp().as_millisecond())
+    }
+}
+
+/// RFC 3339 in UTC with `Z`, the only form HubSpot is known to take without a shift; milliseconds only if there are some.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => timestamp.fmt(f),
+            Err(_) => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_become_utc() {
+        let time = Millis::parse("2026-03-05T13:00:00-05:00", None).expect("a time");
+        assert_eq!(time.to_string(), "2026-03-05T18:00:00Z");
+    }
+
+    #[test]
+    fn a_bare_time_needs_its_zone() {
+        assert_eq!(Millis::parse("2026-07-05T13:00:00", None), None);
+        let time = Millis::parse("2026-07-05T13:00:00", Some("Europe/Berlin")).expect("a time");
+        assert_eq!(time.to_string(), "2026-07-05T11:00:00Z");
+        assert_eq!(Millis::parse("2026-07-05T13:00:00", Some("Nowhere/Land")), None);
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in [
+            "",
+            "soon",
+            "0000-00-00T00:00:00Z",
+            "1970-01-01T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "9999-01-01T00:00:00Z",
+        ] {
+            assert_eq!(Millis::parse(text, Some("UTC")), None, "{text}");
+        }
+        assert_eq!(Millis::plausible(0), None);
+    }
+}

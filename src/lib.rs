@@ -1,0 +1,16 @@
+//! webinar-bridge keeps HubSpot's marketing events equal to what webinar platforms report by webhook.
+//!
+//! The data goes one way:
+//!
+//! ```text
+//! platform ─► receive ─► providers: verify, map ─► ledger (commit, then 200) ─► deliver ─► hubspot
+//! ```
+//!
+//! Start reading at [`event`], the vocabulary and the merge; then [`ledger`], the buffer.
+//! Who may import whom is a table in `tests/it/house.rs`, which a test enforces.
+
+pub mod clock;
+pub mod event;
+pub mod ledger;
+pub mod net;
+pub mod providers;

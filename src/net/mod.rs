@@ -1,0 +1,78 @@
+//! The only door to the outside's HTTP: bounded in size and time, redirects never followed.
+//!
+//! [`Http`] is a trait so that what decides can be tested, and simulated, without sockets.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+/// Sends one request and reads its whole answer, within the request's bounds.
+#[async_trait]
+pub trait Http: Send + Sync + 'static {
+    /// Sends the request.
+    ///
+    /// # Errors
+    /// [`TransportError`] when no whole answer came; a status of any kind is an answer.
+    async fn send(&self, request: Request) -> Result<Response, TransportError>;
+}
+
+/// A request to an outside service.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `GET`, `POST`.
+    pub method: Method,
+    /// The whole URL.
+    pub url: url::Url,
+    /// Headers; their values may be secret.
+    pub headers: Vec<(&'static str, secrecy::SecretString)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// For everything, from connecting to the last byte of the answer.
+    pub timeout: Duration,
+    /// Longest answer that is read, in bytes.
+    pub max_answer: usize,
+}
+
+/// An HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are HTTP's own")]
+pub enum Method {
+    Get,
+    Post,
+}
+
+/// An answer of any status.
+#[derive(Debug, Clone, Default)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first header of that (lower-case) name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why no whole answer came. Whether the service acted on the request is unknown unless [`TransportError::Connect`].
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// No connection was made: the request was not sent.
+    #[error("no connection")]
+    Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The time ran out.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection broke, or the answer was not HTTP.
+    #[error("the connection broke")]
+    Reset(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer is longer than the request's bound.
+    #[error("the answer is longer than {0} bytes")]
+    TooLarge(usize),
+}

@@ -1,0 +1,93 @@
+//! A webhook request as the providers see it. Only a verified one can be read: the type says which it is.
+
+use std::marker::PhantomData;
+
+/// The request came in and nothing of it may be believed.
+#[derive(Debug, Clone, Copy)]
+pub enum Unverified {}
+/// The request's raw bytes are known to come from the platform.
+#[derive(Debug, Clone, Copy)]
+pub enum Verified {}
+
+/// How a request's headers are looked up; names are in lower case and compared without case.
+pub trait Headers {
+    /// The header of that name.
+    fn one(&self, name: &str) -> Header<'_>;
+}
+
+/// A header, which a sender may also repeat: then no one of its values may be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header<'a> {
+    /// Not there.
+    Missing,
+    /// There once.
+    One(&'a [u8]),
+    /// There more than once.
+    Repeated,
+}
+
+/// A request to `/webhooks/{source}`.
+pub struct Inbound<'a, S> {
+    /// The headers.
+    pub headers: &'a dyn Headers,
+    /// The query, without `?`; empty if there is none.
+    pub query: &'a str,
+    /// The raw body.
+    pub body: &'a [u8],
+    /// Which of the secrets proved it; 0 where none is needed.
+    verified_by: usize,
+    state: PhantomData<S>,
+}
+
+impl<'a> Inbound<'a, Unverified> {
+    /// A request as it came in.
+    #[must_use]
+    pub fn new(headers: &'a dyn Headers, query: &'a str, body: &'a [u8]) -> Self {
+        Self { headers, query, body, verified_by: 0, state: PhantomData }
+    }
+
+    /// The same request, proved by that secret. Only verification may say so.
+    pub(super) fn proved_by(self, secret: usize) -> Inbound<'a, Verified> {
+        Inbound {
+            headers: self.headers,
+            query: self.query,
+            body: self.body,
+            verified_by: secret,
+            state: PhantomData,
+        }
+    }
+}
+
+impl<'a> Inbound<'a, Verified> {
+    /// A body that was verified when it was stored, or that an operator tries out: its headers are gone.
+    #[must_use]
+    pub fn trusted(body: &'a [u8]) -> Self {
+        Self { headers: &NoHeaders, query: "", body, verified_by: 0, state: PhantomData }
+    }
+
+    /// Which of the secrets proved it.
+    #[must_use]
+    pub fn verified_by(&self) -> usize {
+        self.verified_by
+    }
+}
+
+struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn one(&self, _name: &str) -> Header<'_> {
+        Header::Missing
+    }
+}
+
+/// Headers held as text, for tests, tools and the sandbox.
+impl Headers for Vec<(String, String)> {
+    fn one(&self, name: &str) -> Header<'_> {
+        let mut found = self.iter().filter(|(present, _)| present.eq_ignore_ascii_case(name));
+        match (found.next(), found.next()) {
+            (None, _) => Header::Missing,
+            (Some((_, value)), None) => Header::One(value.as_bytes()),
+            (Some(_), Some(_)) => Header::Repeated,
+        }
+    }
+}
