@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::change::{End, Phase, Shape};
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
@@ -34,7 +34,7 @@ pub struct Folded {
 }
 
 /// Why an event cannot be sent yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gap {
     /// No body that shows the whole webinar was ever seen: a first upsert would clear what HubSpot may already hold.

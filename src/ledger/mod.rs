@@ -9,6 +9,8 @@
 //! * A crash frees all claims; what was claimed is sent again.
 //! * [`Ledger::census`] is exact: it counts every acceptance that has returned.
 
+pub mod sqlite;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,1 +1,5 @@
-fn main() {}
+//! One binary of integration tests: a file for each capability.
+
+mod harness;
+mod ledger;
+mod merge_laws;
