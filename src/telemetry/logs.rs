@@ -1,0 +1,130 @@
+//! Log lines: where they go, how they look, which of them are written.
+
+use std::io::IsTerminal as _;
+
+use tracing::Level;
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// The environment variable that says which log lines are written: `info`, `webinar_bridge=debug`.
+pub const LOG_ENV: &str = "BRIDGE_LOG";
+
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sink {
+    /// Standard output: the service, whose only output they are.
+    Stdout,
+    /// Standard error: tools, whose output goes to standard output.
+    Stderr,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The variable's value is not a filter.
+    #[error("{LOG_ENV} is not a log filter such as `info` or `webinar_bridge=debug`")]
+    Filter(#[source] tracing_subscriber::filter::FromEnvError),
+    /// Somebody else has set it up already.
+    #[error("logging is already set up")]
+    Taken(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Starts logging: JSON lines, or plain text where a person looks on.
+///
+/// # Errors
+/// [`LogsError`] when [`LOG_ENV`] cannot be read as a filter, or logging was started before.
+pub fn init(sink: Sink) -> Result<(), LogsError> {
+    let (terminal, writer) = match sink {
+        Sink::Stdout => (std::io::stdout().is_terminal(), BoxMakeWriter::new(std::io::stdout)),
+        Sink::Stderr => (std::io::stderr().is_terminal(), BoxMakeWriter::new(std::io::stderr)),
+    };
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .with_env_var(LOG_ENV)
+        .from_env()
+        .map_err(LogsError::Filter)?;
+    subscriber(filter, terminal, writer).try_init().map_err(LogsError::Taken)
+}
+
+fn subscriber<W>(filter: EnvFilter, terminal: bool, writer: W) -> impl tracing::Subscriber + Send
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    // Dependencies log header values and whole frames below `info` (actix-http: "illegal Content-Length: ..."), and
+    // we promise that none ever is; so no filter can ask for that.
+    let discreet = filter_fn(|line| {
+        line.target().starts_with(env!("CARGO_CRATE_NAME")) || *line.level() <= Level::INFO
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = if terminal {
+        lines.boxed()
+    } else {
+        lines.json().flatten_event(true).with_span_list(false).boxed()
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(discreet)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no writer panics").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(filter: &str, terminal: bool, say: impl FnOnce()) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let filter = EnvFilter::try_new(filter).expect("a filter");
+        let subscriber = subscriber(filter, terminal, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, say);
+        let bytes = page.0.lock().expect("no writer panics").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn lines_are_json_with_dotted_fields_and_their_span() {
+        let text = written("info", false, || {
+            let span = tracing::info_span!("webhook", source.name = "acme");
+            let _in_span = span.enter();
+            tracing::info!(receipt.id = "r1", "stored");
+        });
+        let line: serde_json::Value = serde_json::from_str(&text).expect("one JSON line");
+        assert_eq!(line["message"], "stored");
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["receipt.id"], "r1");
+        assert_eq!(line["span"]["source.name"], "acme");
+    }
+
+    #[test]
+    fn a_person_gets_text() {
+        let text = written("info", true, || tracing::info!("stored"));
+        assert!(text.contains("stored") && !text.contains('{'), "{text}");
+    }
+
+    #[test]
+    fn dependencies_never_tell_details() {
+        let text = written("trace", false, || {
+            tracing::debug!(target: "actix_http::h1", "a header's value");
+            tracing::info!(target: "actix_server", "workers started");
+            tracing::trace!("ours");
+        });
+        assert!(!text.contains("a header's value"), "{text}");
+        assert!(text.contains("workers started") && text.contains("ours"), "{text}");
+    }
+}

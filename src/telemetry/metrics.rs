@@ -1,0 +1,339 @@
+//! The metrics: one method per fact.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{Registry, TextEncoder};
+
+use super::families::Families;
+use crate::event::{AccountName, Millis, ProviderId, SourceName};
+
+/// The media type of [`Metrics::render`]: Prometheus' text format.
+pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Reasons of `bridge_account_paused`.
+pub const PAUSE_REASONS: [&str; 7] = [
+    "unauthorized",
+    "forbidden",
+    "misconfigured",
+    "daily_limit",
+    "migrating",
+    "refused",
+    "operator",
+];
+
+/// Reasons of `bridge_webhooks_rejected_total`.
+const REJECTIONS: [&str; 5] = ["missing", "malformed", "mismatch", "stale", "future"];
+/// Categories of `bridge_events_dead_total` that exist from the start; HubSpot may say others.
+const CATEGORIES: [&str; 3] = ["VALIDATION_ERROR", "UNKNOWN", OTHER];
+/// In place of what cannot be a category.
+const OTHER: &str = "OTHER";
+/// In place of what is neither a status nor a transport's failure.
+const OTHER_STATUS: &str = "other";
+
+/// How a webhook was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WebhookOutcome {
+    /// Merged.
+    Accepted,
+    /// Seen before.
+    Duplicate,
+    /// Authentic; nothing for us.
+    Ignored,
+    /// Authentic; not understood.
+    Quarantined,
+    /// The platform's question was answered.
+    Handshake,
+    /// The sender was not believed.
+    Unauthenticated,
+    /// Larger than a body may be.
+    Oversized,
+    /// Its body did not come in time.
+    Slow,
+    /// We could not; the sender should come again.
+    Unavailable,
+}
+
+impl WebhookOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 9] = [
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Ignored,
+        Self::Quarantined,
+        Self::Handshake,
+        Self::Unauthenticated,
+        Self::Oversized,
+        Self::Slow,
+        Self::Unavailable,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::Quarantined => "quarantined",
+            Self::Handshake => "handshake",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Oversized => "oversized",
+            Self::Slow => "slow",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Events of an account by state; disjoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the states of `bridge_events`")]
+pub struct EventCounts {
+    pub pending: u64,
+    pub in_flight: u64,
+    pub delivered: u64,
+    pub incomplete: u64,
+    pub dead: u64,
+}
+
+/// All metrics of one running bridge. Cheap to clone; clones count together.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    families: Arc<Families>,
+}
+
+impl Metrics {
+    /// Metrics in which every label set of these accounts and sources exists already.
+    #[must_use]
+    pub fn new(accounts: &[AccountName], sources: &[(SourceName, ProviderId)]) -> Self {
+        let registry = Registry::new();
+        let families = Families::register(&registry);
+        let metrics = Self { registry, families: Arc::new(families) };
+        for account in accounts {
+            metrics.prepare_account(account);
+        }
+        for (source, provider) in sources {
+            metrics.prepare_source(source, provider);
+        }
+        metrics
+    }
+
+    fn prepare_account(&self, account: &AccountName) {
+        let f = &self.families;
+        let name = account.as_str();
+        f.delivery_latency.with_label_values(&[name]);
+        f.batch_size.with_label_values(&[name]);
+        f.events_delivered.with_label_values(&[name]);
+        for category in CATEGORIES {
+            f.events_dead.with_label_values(&[name, category]);
+        }
+        f.rate_limit_wait.with_label_values(&[name]);
+        self.set_events(account, EventCounts::default());
+        self.set_oldest_pending(account, None);
+        self.set_paused(account, None);
+        self.set_lease_held(account, false);
+    }
+
+    fn prepare_source(&self, source: &SourceName, provider: &ProviderId) {
+        let f = &self.families;
+        for outcome in WebhookOutcome::ALL {
+            f.webhooks.with_label_values(&[source.as_str(), provider.as_str(), outcome.as_str()]);
+        }
+        f.webhook_duration.with_label_values(&[provider.as_str()]);
+        for reason in REJECTIONS {
+            f.webhooks_rejected.with_label_values(&[source.as_str(), reason]);
+        }
+        f.webhooks_foreign_account.with_label_values(&[source.as_str()]);
+        f.last_webhook.with_label_values(&[source.as_str()]);
+        self.set_fetch_pending(source, 0);
+    }
+
+    /// A webhook was answered.
+    pub fn webhook(
+        &self,
+        source: &SourceName,
+        provider: &ProviderId,
+        outcome: WebhookOutcome,
+        took: Duration,
+    ) {
+        let labels = [source.as_str(), provider.as_str(), outcome.as_str()];
+        self.families.webhooks.with_label_values(&labels).inc();
+        let duration = self.families.webhook_duration.with_label_values(&[provider.as_str()]);
+        duration.observe(took.as_secs_f64());
+    }
+
+    /// A webhook that is known to come from the platform came in.
+    pub fn heard_from(&self, source: &SourceName, at: Millis) {
+        self.families.last_webhook.with_label_values(&[source.as_str()]).set(seconds(at));
+    }
+
+    /// A webhook's sender was not believed.
+    pub fn rejected(&self, source: &SourceName, reason: &'static str) {
+        self.families.webhooks_rejected.with_label_values(&[source.as_str(), reason]).inc();
+    }
+
+    /// An optional field of a webhook could not be read.
+    pub fn bad_field(&self, provider: &ProviderId, field: &'static str) {
+        self.families.webhook_bad_fields.with_label_values(&[provider.as_str(), field]).inc();
+    }
+
+    /// An authentic webhook came from a platform account that the source may not speak for.
+    pub fn foreign_account(&self, source: &SourceName) {
+        self.families.webhooks_foreign_account.with_label_values(&[source.as_str()]).inc();
+    }
+
+    /// A batch of so many events was sent.
+    pub fn batch_sent(&self, account: &AccountName, size: usize) {
+        let batch = self.families.batch_size.with_label_values(&[account.as_str()]);
+        batch.observe(approximate(size));
+    }
+
+    /// HubSpot confirmed an event so long after it became pending.
+    pub fn delivered(&self, account: &AccountName, latency: Duration) {
+        self.families.events_delivered.with_label_values(&[account.as_str()]).inc();
+        let latencies = self.families.delivery_latency.with_label_values(&[account.as_str()]);
+        latencies.observe(latency.as_secs_f64());
+    }
+
+    /// HubSpot refused an event for good.
+    pub fn dead(&self, account: &AccountName, category: &str) {
+        let labels = [account.as_str(), category_label(category)];
+        self.families.events_dead.with_label_values(&labels).inc();
+    }
+
+    /// A call to HubSpot ended: with an HTTP status, or as `timeout`, `connect`, `reset`.
+    pub fn request(
+        &self,
+        account: &AccountName,
+        operation: &'static str,
+        status: &str,
+        took: Duration,
+    ) {
+        let name = account.as_str();
+        let labels = [name, operation, status_label(status)];
+        self.families.requests.with_label_values(&labels).inc();
+        let duration = self.families.request_duration.with_label_values(&[name, operation]);
+        duration.observe(took.as_secs_f64());
+    }
+
+    /// A call waited so long for the account's rate limit.
+    pub fn rate_limit_wait(&self, account: &AccountName, waited: Duration) {
+        let wait = self.families.rate_limit_wait.with_label_values(&[account.as_str()]);
+        wait.inc_by(waited.as_secs_f64());
+    }
+
+    /// A commit of so many jobs took so long.
+    pub fn committed(&self, jobs: usize, took: Duration) {
+        self.families.commit_size.observe(approximate(jobs));
+        self.families.commit_duration.observe(took.as_secs_f64());
+    }
+
+    /// The account's events by state.
+    pub fn set_events(&self, account: &AccountName, counts: EventCounts) {
+        let EventCounts { pending, in_flight, delivered, incomplete, dead } = counts;
+        let states = [
+            ("pending", pending),
+            ("in_flight", in_flight),
+            ("delivered", delivered),
+            ("incomplete", incomplete),
+            ("dead", dead),
+        ];
+        for (state, count) in states {
+            let gauge = self.families.events.with_label_values(&[account.as_str(), state]);
+            gauge.set(whole(count));
+        }
+    }
+
+    /// For how long the account's oldest pending event has been pending.
+    pub fn set_oldest_pending(&self, account: &AccountName, age: Option<Duration>) {
+        let gauge = self.families.oldest_pending_age.with_label_values(&[account.as_str()]);
+        gauge.set(age.unwrap_or_default().as_secs_f64());
+    }
+
+    /// Why nothing is sent to the account: one of [`PAUSE_REASONS`], or none.
+    pub fn set_paused(&self, account: &AccountName, reason: Option<&str>) {
+        for each in PAUSE_REASONS {
+            let gauge = self.families.account_paused.with_label_values(&[account.as_str(), each]);
+            gauge.set(i64::from(reason == Some(each)));
+        }
+    }
+
+    /// How many of the day's calls are left, where HubSpot tells.
+    pub fn set_daily_remaining(&self, account: &AccountName, remaining: Option<u64>) {
+        let family = &self.families.daily_remaining;
+        match remaining {
+            Some(remaining) => family.with_label_values(&[account.as_str()]).set(whole(remaining)),
+            // Zero would say that the budget is used up. It fails only if there is none already.
+            None => drop(family.remove_label_values(&[account.as_str()])),
+        }
+    }
+
+    /// When the account's access token expires, if it does.
+    pub fn set_token_expires(&self, account: &AccountName, at: Option<Millis>) {
+        let family = &self.families.token_expires;
+        match at {
+            Some(at) => family.with_label_values(&[account.as_str()]).set(seconds(at)),
+            // As above: zero would say that it has expired.
+            None => drop(family.remove_label_values(&[account.as_str()])),
+        }
+    }
+
+    /// Whether this process delivers to the account.
+    pub fn set_lease_held(&self, account: &AccountName, held: bool) {
+        let gauge = self.families.lease_held.with_label_values(&[account.as_str()]);
+        gauge.set(i64::from(held));
+    }
+
+    /// How many webinars of the source are yet to be asked for.
+    pub fn set_fetch_pending(&self, source: &SourceName, count: u64) {
+        self.families.fetch_pending.with_label_values(&[source.as_str()]).set(whole(count));
+    }
+
+    /// Bytes on disk.
+    pub fn set_store_sizes(&self, store: u64, free: u64, wal: u64) {
+        self.families.store.set(whole(store));
+        self.families.store_free.set(whole(free));
+        self.families.wal.set(whole(wal));
+    }
+
+    /// Everything, in the form of [`TEXT_FORMAT`].
+    #[must_use]
+    pub fn render(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .expect("a registry gathers only families that have a name and samples")
+    }
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Exact below 2^53, which no batch or commit comes near.
+#[allow(clippy::cast_precision_loss, reason = "sizes of batches and commits are small")]
+fn approximate(count: usize) -> f64 {
+    count as f64
+}
+
+/// Milliseconds are exact in an `f64` for another 285,000 years.
+#[allow(clippy::cast_precision_loss, reason = "see above")]
+fn seconds(at: Millis) -> f64 {
+    at.get() as f64 / 1_000.0
+}
+
+/// HubSpot's words become a label only in the form all its categories have.
+fn category_label(category: &str) -> &str {
+    let plausible = (1..=40).contains(&category.len())
+        && category.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    if plausible { category } else { OTHER }
+}
+
+fn status_label(status: &str) -> &str {
+    let http = status.len() == 3 && status.bytes().all(|b| b.is_ascii_digit());
+    let known = http || ["timeout", "connect", "reset"].contains(&status);
+    if known { status } else { OTHER_STATUS }
+}
+
+#[cfg(test)]
+mod tests;
