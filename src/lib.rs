@@ -14,4 +14,6 @@ pub mod event;
 pub mod ledger;
 pub mod net;
 pub mod providers;
+pub mod receive;
+pub mod secret;
 pub mod telemetry;

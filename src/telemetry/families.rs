@@ -73,7 +73,7 @@ impl Families {
             webhook_duration: histograms(
                 r,
                 "bridge_webhook_duration_seconds",
-                "From a webhook's first header to its answer.",
+                "From a webhook's last header to its answer.",
                 &["provider"],
                 WEBHOOK_SECONDS,
             ),

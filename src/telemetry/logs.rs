@@ -54,9 +54,12 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     // Dependencies log header values and whole frames below `info` (actix-http: "illegal Content-Length: ..."), and
-    // we promise that none ever is; so no filter can ask for that.
+    // we promise that none ever is; so no filter can ask for that. actix-http also logs every malformed request as an
+    // error, which would let anybody fill the disk.
     let discreet = filter_fn(|line| {
-        line.target().starts_with(env!("CARGO_CRATE_NAME")) || *line.level() <= Level::INFO
+        let target = line.target();
+        target.starts_with(env!("CARGO_CRATE_NAME"))
+            || (*line.level() <= Level::INFO && !target.starts_with("actix_http"))
     });
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = if terminal {
@@ -120,7 +123,8 @@ mod tests {
     #[test]
     fn dependencies_never_tell_details() {
         let text = written("trace", false, || {
-            tracing::debug!(target: "actix_http::h1", "a header's value");
+            tracing::debug!(target: "hyper::proto", "a header's value");
+            tracing::error!(target: "actix_http::h1", "a header's value");
             tracing::info!(target: "actix_server", "workers started");
             tracing::trace!("ours");
         });

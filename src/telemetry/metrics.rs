@@ -48,8 +48,8 @@ pub enum WebhookOutcome {
     Unauthenticated,
     /// Larger than a body may be.
     Oversized,
-    /// Its body did not come in time.
-    Slow,
+    /// Its body did not come whole, or not in time.
+    Incomplete,
     /// We could not; the sender should come again.
     Unavailable,
 }
@@ -64,7 +64,7 @@ impl WebhookOutcome {
         Self::Handshake,
         Self::Unauthenticated,
         Self::Oversized,
-        Self::Slow,
+        Self::Incomplete,
         Self::Unavailable,
     ];
 
@@ -79,7 +79,7 @@ impl WebhookOutcome {
             Self::Handshake => "handshake",
             Self::Unauthenticated => "unauthenticated",
             Self::Oversized => "oversized",
-            Self::Slow => "slow",
+            Self::Incomplete => "incomplete",
             Self::Unavailable => "unavailable",
         }
     }

@@ -1,0 +1,206 @@
+//! Reading a body within bounds of size, time and memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// The bounds of one body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyBounds {
+    /// Longest body, in bytes.
+    pub(super) size: usize,
+    /// How long all of it may take.
+    pub(super) time: Duration,
+    /// Of a longer body, how much is read and thrown away before it is answered, in bytes ...
+    pub(super) excess_size: usize,
+    /// ... and for how long: a sender that is still writing does not see the answer.
+    pub(super) excess_time: Duration,
+}
+
+/// Why there is no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("too large")]
+    TooLarge,
+    #[error("too slow")]
+    Slow,
+    #[error("not whole")]
+    Broken,
+    #[error("no memory left for it")]
+    Full,
+}
+
+/// The memory that the bodies of all connections share. What has arrived counts, not what was announced: else
+/// announcing large bodies and sending nothing would shut out everybody.
+#[derive(Clone)]
+pub(super) struct Budget(Arc<Semaphore>);
+
+impl Budget {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+
+    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
+        let bytes = u32::try_from(bytes).map_err(|_| BodyError::Full)?;
+        Arc::clone(&self.0).try_acquire_many_owned(bytes).map_err(|_| BodyError::Full)
+    }
+}
+
+/// A body, and its share of the budget, which is given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    pub(super) share: OwnedSemaphorePermit,
+}
+
+/// Reads a body to its end. `declared` is what `Content-Length` says.
+///
+/// # Errors
+/// [`BodyError`]; of one that is too large the excess has been thrown away, within bounds.
+pub(super) async fn read<E>(
+    payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    declared: Option<u64>,
+    bounds: BodyBounds,
+    budget: &Budget,
+) -> Result<Body, BodyError> {
+    let fits = |declared| usize::try_from(declared).is_ok_and(|declared| declared <= bounds.size);
+    let read = if declared.is_none_or(fits) {
+        timeout(bounds.time, collect(payload, bounds.size, budget))
+            .await
+            .unwrap_or(Err(BodyError::Slow))
+    } else {
+        Err(BodyError::TooLarge)
+    };
+    if let Err(BodyError::TooLarge) = read {
+        if timeout(bounds.excess_time, discard(payload, bounds.excess_size)).await.is_err() {
+            tracing::debug!("a body that is too large was cut off");
+        }
+    }
+    read
+}
+
+async fn collect<E>(
+    payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    most: usize,
+    budget: &Budget,
+) -> Result<Body, BodyError> {
+    let mut body = Body { bytes: Vec::new(), share: budget.take(0)? };
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| BodyError::Broken)?;
+        if chunk.len() > most.saturating_sub(body.bytes.len()) {
+            return Err(BodyError::TooLarge);
+        }
+        body.share.merge(budget.take(chunk.len())?);
+        body.bytes.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+async fn discard<E>(payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin), most: usize) {
+    let mut read = 0_usize;
+    while let Some(Ok(chunk)) = payload.next().await {
+        read = read.saturating_add(chunk.len());
+        if read > most {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    const BOUNDS: BodyBounds = BodyBounds {
+        size: 8,
+        time: Duration::from_secs(10),
+        excess_size: 20,
+        excess_time: Duration::from_secs(2),
+    };
+
+    /// A stream that counts what was taken from it.
+    fn chunks(
+        sizes: Vec<usize>,
+        taken: &Cell<usize>,
+    ) -> impl Stream<Item = Result<Bytes, ()>> + Unpin {
+        stream::iter(sizes).map(|size| {
+            taken.set(taken.get() + size);
+            Ok(Bytes::from(vec![b'x'; size]))
+        })
+    }
+
+    fn free(budget: &Budget) -> usize {
+        budget.0.available_permits()
+    }
+
+    #[tokio::test]
+    async fn a_body_of_the_bound_is_read_and_counted_while_it_lives() {
+        let (taken, budget) = (Cell::new(0), Budget::new(10));
+        let mut payload = chunks(vec![3, 5], &taken);
+        let body = read(&mut payload, Some(8), BOUNDS, &budget).await.expect("within the bounds");
+        assert_eq!(body.bytes.len(), 8);
+        assert_eq!(free(&budget), 2);
+        drop(body);
+        assert_eq!(free(&budget), 10);
+    }
+
+    #[tokio::test]
+    async fn one_byte_more_is_too_large_declared_or_not() {
+        for declared in [None, Some(9), Some(u64::MAX)] {
+            let (taken, budget) = (Cell::new(0), Budget::new(100));
+            let mut payload = chunks(vec![8, 1], &taken);
+            let error = read(&mut payload, declared, BOUNDS, &budget).await.expect_err("too large");
+            assert_eq!(error, BodyError::TooLarge);
+            assert_eq!(taken.get(), 9, "the sender could write all of it");
+            assert_eq!(free(&budget), 100);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_excess_is_bounded_in_size_and_time() {
+        let (taken, budget) = (Cell::new(0), Budget::new(100));
+        let mut payload = chunks(vec![5; 1_000], &taken);
+        let error = read(&mut payload, None, BOUNDS, &budget).await.expect_err("too large");
+        assert_eq!(error, BodyError::TooLarge);
+        assert!(taken.get() <= 5 + 5 + 20 + 5, "{}", taken.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_send_is_cut_off() {
+        let budget = Budget::new(100);
+        let mut silent = stream::pending::<Result<Bytes, ()>>();
+        let started = tokio::time::Instant::now();
+        let error = read(&mut silent, None, BOUNDS, &budget).await.expect_err("nothing comes");
+        assert_eq!((error, started.elapsed()), (BodyError::Slow, BOUNDS.time));
+
+        let started = tokio::time::Instant::now();
+        let error = read(&mut silent, Some(9), BOUNDS, &budget).await.expect_err("too large");
+        assert_eq!((error, started.elapsed()), (BodyError::TooLarge, BOUNDS.excess_time));
+    }
+
+    #[tokio::test]
+    async fn bodies_share_the_budget() {
+        let (taken, budget) = (Cell::new(0), Budget::new(10));
+        let first = read(&mut chunks(vec![8], &taken), None, BOUNDS, &budget).await.expect("fits");
+        let error = read(&mut chunks(vec![3], &taken), None, BOUNDS, &budget).await;
+        assert_eq!(error.expect_err("no room"), BodyError::Full);
+        drop(first);
+        read(&mut chunks(vec![3], &taken), None, BOUNDS, &budget).await.expect("room again");
+    }
+
+    #[tokio::test]
+    async fn a_broken_body_is_none() {
+        let budget = Budget::new(10);
+        let mut payload = stream::iter([Ok(Bytes::from_static(b"ab")), Err(())]);
+        let error = read(&mut payload, Some(4), BOUNDS, &budget).await.expect_err("broken");
+        assert_eq!(error, BodyError::Broken);
+        assert_eq!(free(&budget), 10);
+    }
+}

@@ -1,0 +1,80 @@
+//! The one table of what goes wrong with a webhook, and how each is answered.
+
+use actix_web::http::StatusCode;
+
+use super::body::BodyError;
+use crate::telemetry::WebhookOutcome;
+
+/// Why a webhook is not answered 2xx. The sender is told the row's code and nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("no such endpoint")]
+    NotFound,
+    #[error("the method is not POST")]
+    Method,
+    #[error("the body is larger than is taken")]
+    TooLarge,
+    #[error("the body did not come in time")]
+    Slow,
+    #[error("the body did not come whole")]
+    Broken,
+    #[error("the sender is not believed")]
+    Unauthenticated,
+    #[error("too many bodies are being read")]
+    Full,
+    #[error("a secret cannot be read")]
+    SecretUnreadable,
+    #[error("the store did not commit")]
+    StoreUnavailable,
+    #[error("the handler panicked")]
+    Panicked,
+}
+
+/// How a [`Problem`] is answered and counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) status: StatusCode,
+    /// The value of `error` in the answer.
+    pub(super) code: &'static str,
+    /// Seconds in `Retry-After`.
+    pub(super) retry_after: Option<&'static str>,
+    /// Whether the connection is closed. Only who proved to be the platform may keep it: the framework bounds the
+    /// time of a connection's first head alone, so a kept connection could be held for ever.
+    pub(super) closes: bool,
+    /// How it is counted, where the source is known.
+    pub(super) outcome: Option<WebhookOutcome>,
+}
+
+impl Problem {
+    /// The table.
+    #[rustfmt::skip]
+    pub(super) fn row(self) -> Row {
+        use WebhookOutcome as O;
+        let (status, code, retry_after, closes, outcome) = match self {
+            Self::NotFound         => (404, "not_found",           None,      true,  None),
+            Self::Method           => (405, "method_not_allowed",  None,      true,  None),
+            Self::TooLarge         => (413, "too_large",           None,      true,  Some(O::Oversized)),
+            Self::Slow             => (408, "timeout",             None,      true,  Some(O::Incomplete)),
+            Self::Broken           => (400, "bad_request",         None,      true,  Some(O::Incomplete)),
+            Self::Unauthenticated  => (401, "unauthorized",        None,      true,  Some(O::Unauthenticated)),
+            // Memory is free again as soon as one of the bodies is read.
+            Self::Full             => (503, "unavailable",         Some("1"), true,  Some(O::Unavailable)),
+            Self::SecretUnreadable => (503, "unavailable",         Some("5"), true,  Some(O::Unavailable)),
+            Self::StoreUnavailable => (503, "unavailable",         Some("5"), false, Some(O::Unavailable)),
+            Self::Panicked         => (500, "internal",            None,      true,  Some(O::Unavailable)),
+        };
+        let status = StatusCode::from_u16(status).expect("the table holds HTTP statuses");
+        Row { status, code, retry_after, closes, outcome }
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::Slow => Self::Slow,
+            BodyError::Broken => Self::Broken,
+            BodyError::Full => Self::Full,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a request turns out to be. Decides, and does nothing: no I/O, no clock, no counting.
+
+use std::collections::BTreeSet;
+
+use actix_web::http::header::HeaderMap;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use super::settings::Endpoint;
+use crate::event::{BodyHash, Change, Millis, ReceiptId};
+use crate::ledger::{Content, NewReceipt};
+use crate::providers::{Header, Headers, Inbound, Keys, Meaning, Refusal, Reply};
+
+/// A request with its whole body, not yet believed.
+pub(super) struct Request<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) query: &'a str,
+    pub(super) body: &'a [u8],
+    pub(super) received_at: Millis,
+}
+
+/// What a request turns out to be.
+pub(super) enum Judgement {
+    /// Not to be believed.
+    Refused(Refusal),
+    /// To be answered thus, and nothing to be kept.
+    Handshake(Reply),
+    /// To be kept.
+    Receipt(Box<Kept>),
+}
+
+/// What is to be kept of an authentic request, and what is worth counting.
+pub(super) struct Kept {
+    pub(super) receipt: NewReceipt,
+    /// Optional fields that could not be read.
+    pub(super) bad_fields: Vec<&'static str>,
+    /// Whether some of it was of a platform account that the source may not speak for.
+    pub(super) foreign: bool,
+}
+
+/// Decides what the request is. `id` becomes the receipt's, if there is one.
+pub(super) fn judge(
+    endpoint: &Endpoint,
+    secrets: &[SecretString],
+    request: &Request<'_>,
+    id: ReceiptId,
+) -> Judgement {
+    let secrets: Vec<&[u8]> =
+        secrets.iter().map(|secret| secret.expose_secret().as_bytes()).collect();
+    let keys = Keys { secrets: &secrets, tolerance: endpoint.tolerance };
+    let presented = Presented(request.headers);
+    let inbound = Inbound::new(&presented, request.query, request.body);
+    let verified = match endpoint.provider.verify(inbound, keys, request.received_at) {
+        Ok(verified) => verified,
+        Err(refusal) => return Judgement::Refused(refusal),
+    };
+    let reading = endpoint.provider.read(&verified, &secrets);
+    let mut bad_fields = Vec::new();
+    let mut foreign = false;
+    let content = match reading.meaning {
+        Meaning::Handshake(reply) => return Judgement::Handshake(reply),
+        Meaning::Ignored => Content::Ignored,
+        Meaning::Unmappable(why) => Content::Quarantined(why),
+        Meaning::Changes { changes, bad_fields: bad } => {
+            bad_fields = bad;
+            let said = changes.len();
+            let ours = ours(changes, endpoint.platform_accounts.as_ref());
+            foreign = ours.len() < said;
+            if foreign && ours.is_empty() { Content::Ignored } else { Content::Changes(ours) }
+        }
+    };
+    let digest: [u8; 32] = Sha256::digest(request.body).into();
+    let receipt = NewReceipt {
+        id,
+        source: endpoint.name.clone(),
+        provider: endpoint.provider.id(),
+        received_at: request.received_at,
+        event_type: reading.event_type,
+        dedupe_key: digest,
+        hash: BodyHash::of_digest(&digest),
+        body: match content {
+            Content::Changes(_) | Content::Quarantined(_) => endpoint.provider.scrub(request.body),
+            Content::Ignored => Vec::new(),
+        },
+        content,
+    };
+    Judgement::Receipt(Box::new(Kept { receipt, bad_fields, foreign }))
+}
+
+/// The changes that the source may speak of: a list admits what it names, so not those of which no account is known.
+fn ours(changes: Vec<Change>, accounts: Option<&BTreeSet<String>>) -> Vec<Change> {
+    let Some(accounts) = accounts else { return changes };
+    changes
+        .into_iter()
+        .filter(|change| {
+            change.account.as_ref().is_some_and(|account| accounts.contains(account.as_str()))
+        })
+        .collect()
+}
+
+/// The headers as the web framework holds them.
+struct Presented<'a>(&'a HeaderMap);
+
+impl Headers for Presented<'_> {
+    fn one(&self, name: &str) -> Header<'_> {
+        let mut found = self.0.get_all(name);
+        match (found.next(), found.next()) {
+            (None, _) => Header::Missing,
+            (Some(value), None) => Header::One(value.as_bytes()),
+            (Some(_), Some(_)) => Header::Repeated,
+        }
+    }
+}

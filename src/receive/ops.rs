@@ -1,0 +1,153 @@
+//! The private listener: is it alive, is it ready, what does it count.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::reply;
+use super::server::{self, Bounds};
+use crate::clock::Clock;
+use crate::event::AccountName;
+use crate::ledger::{Counts, Ledger, Sizes};
+use crate::telemetry::metrics::TEXT_FORMAT;
+use crate::telemetry::{EventCounts, Metrics};
+
+/// Probes, scrapers and operators, not the public.
+const CONNECTIONS: usize = 256;
+/// How long a connection's first head may take.
+const HEAD: Duration = Duration::from_secs(5);
+/// How long the store may take to tell an account's oldest pending event, before its gauge is left as it was.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether webhooks should be sent here, as far as the process's own life goes. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    started: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// Everything is set up, and the counts are right.
+    pub fn set_started(&self) {
+        self.0.started.store(true, Ordering::Release);
+    }
+
+    /// The process is about to stop: balancers should look elsewhere. There is no way back.
+    pub fn set_draining(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        let flags = [
+            (!self.0.started.load(Ordering::Acquire), "starting"),
+            (self.0.draining.load(Ordering::Acquire), "draining"),
+        ];
+        flags.into_iter().filter(|(set, _)| *set).map(|(_, reason)| reason.to_owned()).collect()
+    }
+}
+
+/// What the private listener is to serve.
+#[derive(Clone)]
+pub struct Ops {
+    /// What is asked for its state.
+    pub ledger: Arc<dyn Ledger>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is shown.
+    pub metrics: Metrics,
+    /// The HubSpot accounts.
+    pub accounts: Vec<AccountName>,
+    /// The process's own state.
+    pub readiness: Readiness,
+}
+
+/// Serves probes and metrics until `stop`; the requests that have begun get `stopping` to end.
+///
+/// # Errors
+/// When the listener cannot be used, or its threads cannot be started.
+///
+/// # Cancel safety
+/// Dropped, it ends at once; nothing is lost.
+pub async fn run_ops(
+    listener: TcpListener,
+    ops: Ops,
+    stop: CancellationToken,
+    stopping: Duration,
+) -> io::Result<()> {
+    let bounds = Bounds { connections: CONNECTIONS, head: HEAD, stopping };
+    let ops = Arc::new(ops);
+    let handler = move |request: HttpRequest, _| {
+        let ops = Arc::clone(&ops);
+        async move { ops.answer(&request).await }
+    };
+    server::serve(listener, bounds, handler, stop).await
+}
+
+impl Ops {
+    async fn answer(&self, request: &HttpRequest) -> HttpResponse {
+        let known = ["/livez", "/readyz", "/metrics"].contains(&request.path());
+        if known && request.method() != Method::GET && request.method() != Method::HEAD {
+            let refusal = json!({ "error": "method_not_allowed" });
+            let mut answer = reply::json(StatusCode::METHOD_NOT_ALLOWED, &refusal);
+            let allow = header::HeaderValue::from_static("GET, HEAD");
+            answer.headers_mut().insert(header::ALLOW, allow);
+            return answer;
+        }
+        match request.path() {
+            "/livez" => reply::json(StatusCode::OK, &json!({ "status": "alive" })),
+            "/readyz" => self.readyz(),
+            "/metrics" => {
+                self.refresh().await;
+                reply::plain(StatusCode::OK, TEXT_FORMAT).body(self.metrics.render())
+            }
+            _ => reply::json(StatusCode::NOT_FOUND, &json!({ "error": "not_found" })),
+        }
+    }
+
+    fn readyz(&self) -> HttpResponse {
+        let mut reasons = self.readiness.reasons();
+        reasons.extend(self.ledger.health().err().map(|error| format!("store: {error}")));
+        if reasons.is_empty() {
+            reply::json(StatusCode::OK, &json!({ "status": "ready" }))
+        } else {
+            let body = json!({ "status": "unready", "reasons": reasons });
+            reply::json(StatusCode::SERVICE_UNAVAILABLE, &body)
+        }
+    }
+
+    /// Sets the gauges to what the ledger knows now; what it cannot tell stays as it was.
+    async fn refresh(&self) {
+        for (account, counts) in self.ledger.census() {
+            let Counts { pending, in_flight, delivered, incomplete, dead } = counts;
+            let counts = EventCounts { pending, in_flight, delivered, incomplete, dead };
+            self.metrics.set_events(&account, counts);
+        }
+        for account in &self.accounts {
+            let standing = self.ledger.standing(account);
+            let reason = standing.paused.map(|pause| pause.reason.as_str());
+            self.metrics.set_paused(account, reason);
+            self.metrics.set_daily_remaining(account, standing.daily_remaining);
+            match timeout(PATIENCE, self.ledger.oldest_pending(account)).await {
+                Ok(Ok(since)) => {
+                    let age = since.map(|since| self.clock.now().since(since));
+                    self.metrics.set_oldest_pending(account, age);
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "the oldest pending event is unknown"),
+                Err(_) => tracing::debug!("the oldest pending event is unknown: it took too long"),
+            }
+        }
+        let Sizes { store, free, wal } = self.ledger.sizes();
+        self.metrics.set_store_sizes(store, free, wal);
+    }
+}

@@ -1,0 +1,72 @@
+//! How answers look.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web::{Bytes, Payload};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use super::error::Problem;
+
+/// An answer in JSON.
+pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> HttpResponse {
+    plain(status, "application/json").body(value.to_string())
+}
+
+/// The start of an answer of that type.
+pub(super) fn plain(status: StatusCode, content_type: &'static str) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::build(status);
+    answer
+        .insert_header((header::CONTENT_TYPE, content_type))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    answer
+}
+
+/// The answer to a problem. `unread` is the request's body, if some of it may not have been read.
+pub(super) fn problem(problem: Problem, unread: Option<Payload>) -> HttpResponse {
+    let row = problem.row();
+    let mut answer = plain(row.status, "application/json");
+    if let Some(seconds) = row.retry_after {
+        answer.insert_header((header::RETRY_AFTER, seconds));
+    }
+    if problem == Problem::Method {
+        answer.insert_header((header::ALLOW, "POST"));
+    }
+    if row.closes {
+        answer.force_close();
+    }
+    let text = Bytes::from(serde_json::json!({ "error": row.code }).to_string());
+    match unread {
+        Some(unread) => answer.body(Holding { text: Some(text), _unread: unread }),
+        None => answer.body(text),
+    }
+}
+
+/// A body that keeps the request's own body until it is sent.
+///
+/// Once the request's body is dropped, the framework reads the rest of a chunked one to its end, however long it
+/// is, before it closes the connection; while it is held, the connection is closed at once, and lingers a second.
+struct Holding {
+    text: Option<Bytes>,
+    _unread: Payload,
+}
+
+impl MessageBody for Holding {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.text.as_ref().map_or(0, |text| text.len() as u64))
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(self.get_mut().text.take().map(Ok))
+    }
+}

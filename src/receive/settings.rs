@@ -1,0 +1,74 @@
+//! What the public listener is told to serve.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::event::SourceName;
+use crate::ledger::Ledger;
+use crate::providers::Provider;
+use crate::secret::Secret;
+use crate::telemetry::Metrics;
+
+/// A source as the public listener needs it.
+pub struct Endpoint {
+    /// Its name, which is in its URL.
+    pub name: SourceName,
+    /// Its platform's code.
+    pub provider: &'static dyn Provider,
+    /// What its webhooks are signed with; more than one while rotating.
+    pub secrets: Vec<Secret>,
+    /// What must follow the name in the URL.
+    pub path_token: Option<Secret>,
+    /// How far a signed timestamp may be from now.
+    pub tolerance: Duration,
+    /// The platform's accounts it may speak for; all if none.
+    pub platform_accounts: Option<BTreeSet<String>>,
+}
+
+/// Bounds of what one request, and all together, may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a connection's first head may take.
+    pub head: Duration,
+    /// How long a body may take.
+    pub body: Duration,
+    /// Of a body that is too large, how many bytes are read and thrown away, so that the sender sees the answer ...
+    pub excess_bytes: usize,
+    /// ... and for how long.
+    pub excess: Duration,
+    /// How long the ledger may take; Zoom gives up after 3 s in all.
+    pub accept: Duration,
+    /// Bytes that the bodies of all connections may take together.
+    pub memory: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(5),
+            body: Duration::from_secs(10),
+            excess_bytes: 16 * 1024 * 1024,
+            excess: Duration::from_secs(2),
+            accept: Duration::from_millis(2_500),
+            memory: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// What the public listener is to serve.
+pub struct Webhooks {
+    /// The sources.
+    pub endpoints: Vec<Endpoint>,
+    /// Where receipts go.
+    pub ledger: Arc<dyn Ledger>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where it is counted.
+    pub metrics: Metrics,
+    /// Longest body, in bytes.
+    pub max_body: usize,
+    /// Everything else that is bounded.
+    pub limits: Limits,
+}
