@@ -14,3 +14,4 @@ pub mod event;
 pub mod ledger;
 pub mod net;
 pub mod providers;
+pub mod sandbox;
