@@ -7,38 +7,38 @@
 //! the rolling window, expiring tokens. Relies on its caller for the time and for carrying out [`TransportFault`]s.
 //! It holds everything in memory: a crash is an empty account.
 //!
-//! * [`batch`]: reading the body of an upsert;
-//! * [`store`]: the events, and how they are shown;
-//! * [`access`]: who may call, and how often;
-//! * [`answer`]: the bodies of refusals;
-//! * [`fault`]: what goes wrong on demand.
+//! * `wire`: requests and answers, and what a request is for;
+//! * `access`: who may call, and how often;
+//! * `batch`: reading the body of an upsert;
+//! * `store`: the events, and how they are shown;
+//! * `answer`: the bodies of answers;
+//! * `fault`: what goes wrong on demand.
 
-pub mod access;
+mod access;
 mod answer;
 mod batch;
-pub mod fault;
-pub mod store;
+mod fault;
+mod store;
 #[cfg(test)]
 mod tests;
+mod wire;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::event::Millis;
 use access::Access;
 pub use access::OAuthApp;
+use answer::Correlation;
 use batch::Input;
 pub use fault::{Fault, TransportFault};
 use store::Store;
 pub use store::StoredEvent;
-
-/// Where marketing events live. The dated version has v3's operations and schemas (published OpenAPI of both).
-const PREFIXES: [&str; 2] =
-    ["/marketing/v3/marketing-events/", "/marketing/marketing-events/2026-03/"];
+use wire::Route;
+pub use wire::{Call, EmulatorReply, EmulatorRequest, Operation};
 
 /// What the emulated HubSpot account is like.
 #[derive(Clone)]
@@ -67,74 +67,6 @@ impl EmulatorSettings {
     }
 }
 
-/// A request as it came.
-#[derive(Clone, Default)]
-pub struct EmulatorRequest {
-    /// `GET`, `POST`, ...
-    pub method: String,
-    /// The path, still percent-encoded.
-    pub path: String,
-    /// What follows the `?`, or nothing.
-    pub query: String,
-    /// Headers; the case of names does not matter.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-impl EmulatorRequest {
-    fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(present, _)| present.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
-
-    fn has_type(&self, wanted: &str) -> bool {
-        let essence = self.header("content-type").and_then(|value| value.split(';').next());
-        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(wanted))
-    }
-}
-
-/// The answer to a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmulatorReply {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Vec<u8>,
-    /// How the answer gets lost on its way, if it does.
-    pub fault: Option<TransportFault>,
-}
-
-/// What a call asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
-    /// The batch upsert.
-    Upsert,
-    /// Reading one event.
-    Read,
-    /// The account's details.
-    Details,
-    /// Refreshing an access token.
-    Token,
-    /// Nothing that exists.
-    Unknown,
-}
-
-/// A call that was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
-    /// When.
-    pub at: Millis,
-    /// What for.
-    pub operation: Operation,
-    /// The answer's status, even if the answer got lost.
-    pub status: u16,
-    /// How many events an upsert carried, as far as it could be read.
-    pub inputs: usize,
-}
-
 /// One emulated HubSpot account.
 pub struct Emulator {
     portal_id: u64,
@@ -144,16 +76,6 @@ pub struct Emulator {
     standing: Vec<Fault>,
     calls: Vec<Call>,
     violations: Vec<String>,
-}
-
-/// What a request turns out to be.
-enum Route<'a> {
-    Upsert,
-    Read(Cow<'a, str>),
-    Details,
-    Token,
-    WrongMethod,
-    Nowhere,
 }
 
 impl Emulator {
@@ -173,16 +95,20 @@ impl Emulator {
 
     /// Answers a request that arrives `now`.
     pub fn handle(&mut self, now: Millis, request: &EmulatorRequest) -> EmulatorReply {
-        let correlation = answer::Correlation::of_call(self.calls.len());
-        let (operation, inputs, mut reply) = match route(request) {
+        let (operation, inputs, mut reply) = match wire::route(request) {
             Route::Upsert => {
-                let (inputs, reply) = self.upsert(now, request, correlation);
+                let (inputs, reply) = self.upsert(now, request);
                 (Operation::Upsert, inputs, reply)
             }
             Route::Read(event) => {
-                (Operation::Read, 0, self.read(now, request, &event, correlation))
+                let refusal = self.refusal(now, request);
+                let reply = refusal.unwrap_or_else(|| self.read(&request.query, &event));
+                (Operation::Read, 0, reply)
             }
-            Route::Details => (Operation::Details, 0, self.details(now, request, correlation)),
+            Route::Details => {
+                let refusal = self.refusal(now, request);
+                (Operation::Details, 0, refusal.unwrap_or_else(|| self.details()))
+            }
             Route::Token => {
                 if !request.has_type("application/x-www-form-urlencoded") {
                     self.violations.push("the token endpoint takes a form".to_owned());
@@ -191,13 +117,14 @@ impl Emulator {
             }
             Route::WrongMethod => {
                 self.violations.push(format!("{} {}: wrong method", request.method, request.path));
-                (Operation::Unknown, 0, answer::wrong_method(correlation))
+                (Operation::Unknown, 0, answer::wrong_method(self.correlation()))
             }
             Route::Nowhere => {
                 self.violations.push(format!("{} {}: no such path", request.method, request.path));
-                (Operation::Unknown, 0, answer::no_such_path(correlation))
+                (Operation::Unknown, 0, answer::no_such_path(self.correlation()))
             }
         };
+        // What HubSpot says of limits at its token endpoint is not known.
         if operation != Operation::Token {
             reply.headers.extend(self.access.headers(now, request.header("authorization")));
         }
@@ -244,12 +171,19 @@ impl Emulator {
         &self.violations
     }
 
-    fn upsert(
-        &mut self,
-        now: Millis,
-        request: &EmulatorRequest,
-        correlation: answer::Correlation,
-    ) -> (usize, EmulatorReply) {
+    /// What the call under way is called.
+    fn correlation(&self) -> Correlation {
+        Correlation::of_call(self.calls.len())
+    }
+
+    /// Lets the call in, or says why not.
+    fn refusal(&mut self, now: Millis, request: &EmulatorRequest) -> Option<EmulatorReply> {
+        let refused = self.access.admit(now, request.header("authorization")).err()?;
+        Some(answer::refused(refused, self.correlation()))
+    }
+
+    fn upsert(&mut self, now: Millis, request: &EmulatorRequest) -> (usize, EmulatorReply) {
+        let correlation = self.correlation();
         // Read before anything may refuse it, so that no violation hides behind a 429.
         let batch = batch::parse(&request.body);
         match &batch {
@@ -263,8 +197,8 @@ impl Emulator {
             Ok(inputs) => inputs.len(),
             Err(problem) => problem.inputs(),
         };
-        if let Err(refused) = self.access.admit(now, request.header("authorization")) {
-            return (count, answer::refused(refused, correlation));
+        if let Some(refusal) = self.refusal(now, request) {
+            return (count, refusal);
         }
         let fault = self.fault_for(batch.as_deref().unwrap_or_default());
         let reply = match (fault, batch) {
@@ -297,12 +231,16 @@ impl Emulator {
         }
     }
 
-    fn write_all(&mut self, now: Millis, batch: Vec<Input>) -> EmulatorReply {
-        let mut results: Vec<_> =
-            batch.into_iter().map(|input| self.store.replace(now, input)).collect();
-        // The order of results is documented nowhere, so it is not that of the inputs.
+    /// Stores the events and shows them; the order of results is documented nowhere, so it is not that of the inputs.
+    fn write(&mut self, now: Millis, batch: Vec<Input>) -> Vec<Value> {
+        let shown = batch.into_iter().map(|input| self.store.replace(now, input));
+        let mut results: Vec<_> = shown.collect();
         results.reverse();
-        answer::complete(200, now, &results, &[])
+        results
+    }
+
+    fn write_all(&mut self, now: Millis, batch: Vec<Input>) -> EmulatorReply {
+        answer::complete(200, now, &self.write(now, batch), &[])
     }
 
     /// 207 is what HubSpot's other batch calls say to mixed results; `COMPLETE` all the same
@@ -316,45 +254,26 @@ impl Emulator {
     ) -> EmulatorReply {
         let (refused, accepted): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|input| input.event_name.contains(name));
-        let mut results: Vec<_> =
-            accepted.into_iter().map(|input| self.store.replace(now, input)).collect();
-        results.reverse();
+        let results = self.write(now, accepted);
         let errors: Vec<_> = refused.iter().map(|input| answer::item_error(input, told)).collect();
         answer::complete(207, now, &results, &errors)
     }
 
-    fn read(
-        &mut self,
-        now: Millis,
-        request: &EmulatorRequest,
-        event: &str,
-        correlation: answer::Correlation,
-    ) -> EmulatorReply {
-        if let Err(refused) = self.access.admit(now, request.header("authorization")) {
-            return answer::refused(refused, correlation);
-        }
-        let account = form_urlencoded::parse(request.query.as_bytes())
+    fn read(&mut self, query: &str, event: &str) -> EmulatorReply {
+        let account = form_urlencoded::parse(query.as_bytes())
             .find(|(name, _)| name == "externalAccountId")
             .map(|(_, value)| value);
         let Some(account) = account else {
             self.violations.push("an event is read without externalAccountId".to_owned());
-            return answer::invalid("externalAccountId is required", correlation);
+            return answer::invalid("externalAccountId is required", self.correlation());
         };
         match self.store.show(&account, event) {
             Some(shown) => answer::json(200, &shown),
-            None => answer::no_such_event(correlation),
+            None => answer::no_such_event(self.correlation()),
         }
     }
 
-    fn details(
-        &mut self,
-        now: Millis,
-        request: &EmulatorRequest,
-        correlation: answer::Correlation,
-    ) -> EmulatorReply {
-        if let Err(refused) = self.access.admit(now, request.header("authorization")) {
-            return answer::refused(refused, correlation);
-        }
+    fn details(&self) -> EmulatorReply {
         let details = json!({
             "portalId": self.portal_id,
             "accountType": "DEVELOPER_TEST",
@@ -368,30 +287,4 @@ impl Emulator {
         });
         answer::json(200, &details)
     }
-}
-
-fn route(request: &EmulatorRequest) -> Route<'_> {
-    let path = request.path.as_str();
-    let (wanted, route) = match path {
-        "/account-info/v3/details" => ("GET", Route::Details),
-        "/oauth/2026-03/token" => ("POST", Route::Token),
-        _ => {
-            let within = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
-            match within.and_then(|rest| rest.strip_prefix("events/")) {
-                Some("upsert") => ("POST", Route::Upsert),
-                Some(event) if !event.is_empty() && !event.contains('/') => {
-                    ("GET", Route::Read(decoded(event)))
-                }
-                Some(_) | None => return Route::Nowhere,
-            }
-        }
-    };
-    if request.method == wanted { route } else { Route::WrongMethod }
-}
-
-/// A path's segment without its percent-encoding. A form's value is encoded likewise but for these two characters.
-fn decoded(segment: &str) -> Cow<'_, str> {
-    let form = format!("={}", segment.replace('+', "%2B").replace('&', "%26"));
-    let value = form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned());
-    value.map_or(Cow::Borrowed(segment), Cow::Owned)
 }

@@ -1,5 +1,3 @@
-use serde_json::Value;
-
 use super::*;
 
 const START: Millis = Millis::new(1_790_000_000_000);
