@@ -15,5 +15,6 @@ pub mod ledger;
 pub mod net;
 pub mod providers;
 pub mod receive;
+pub mod sandbox;
 pub mod secret;
 pub mod telemetry;
