@@ -10,7 +10,9 @@
 //! Who may import whom is a table in `tests/it/house.rs`, which a test enforces.
 
 pub mod clock;
+pub mod config;
 pub mod event;
+pub mod hubspot;
 pub mod ledger;
 pub mod net;
 pub mod providers;

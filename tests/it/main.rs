@@ -1,5 +1,3 @@
-//! One binary of integration tests: a file for each capability.
-
 //! What the whole crate promises, in one binary: a file for each capability.
 
 mod harness;
