@@ -103,6 +103,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
     async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError>;
+
+    /// A receipt with its body, as it is kept.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError>;
 }
 
 /// The events' configuration by source, which merging needs.
@@ -374,6 +380,23 @@ pub struct EventRecord {
     pub object_id: Option<String>,
     /// Why HubSpot refused it, if it did.
     pub refused: Option<RefusedBy>,
+}
+
+/// A receipt as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptRecord {
+    /// Its source.
+    pub source: SourceName,
+    /// The platform's name of it.
+    pub event_type: String,
+    /// When it arrived.
+    pub received_at: Millis,
+    /// What became of it; never a duplicate, which is not kept.
+    pub outcome: Acceptance,
+    /// Why it is quarantined, if it is.
+    pub reason: Option<String>,
+    /// The scrubbed body; none for what was ignored.
+    pub body: Option<Vec<u8>>,
 }
 
 /// What a commit changed, for those who watch the ledger.

@@ -56,6 +56,32 @@ async fn a_receipt_is_merged_once_and_counted_before_it_is_answered() {
 }
 
 #[tokio::test]
+async fn bodies_come_back_byte_for_byte() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let mut odd = receipt("a", Vec::new());
+    odd.content = Content::Quarantined("no id".into());
+    odd.body = (0..=255).cycle().take(70_000).collect();
+    let mut ignored = receipt("b", Vec::new());
+    ignored.content = Content::Ignored;
+    ignored.body = Vec::new();
+    let merged = receipt("c", vec![created("1", "One", NOON)]);
+    let (first, second, third) = tokio::join!(
+        ledger.accept(odd.clone()),
+        ledger.accept(ignored.clone()),
+        ledger.accept(merged.clone()),
+    );
+    assert!(first.is_ok() && second.is_ok() && third.is_ok());
+    let kept = async |id| ledger.receipt(id).await.expect("read").expect("kept");
+    let quarantined = kept(odd.id).await;
+    assert_eq!(quarantined.body, Some(odd.body));
+    assert_eq!(quarantined.reason.as_deref(), Some("no id"));
+    assert_eq!(quarantined.outcome, Acceptance::Quarantined);
+    assert_eq!(kept(ignored.id).await.body, None);
+    assert_eq!(kept(merged.id).await.body, Some(merged.body));
+}
+
+#[tokio::test]
 async fn a_claimed_event_is_nobody_elses_until_it_is_settled() {
     let place = Place::new();
     let ledger = place.open(policies());

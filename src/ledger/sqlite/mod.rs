@@ -31,7 +31,7 @@ use super::{
     NewReceipt, Policies, Retention, Settlement, Sizes, Standing, Watcher,
 };
 use crate::clock::Clock;
-use crate::event::{AccountName, Millis};
+use crate::event::{AccountName, Millis, ReceiptId};
 use shared::Shared;
 use writer::{Job, Writer};
 
@@ -174,5 +174,9 @@ impl Ledger for SqliteLedger {
 
     async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError> {
         self.read(move |connection| read::events(connection, most)).await
+    }
+
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        self.read(move |connection| read::receipt(connection, id)).await
     }
 }

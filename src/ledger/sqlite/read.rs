@@ -5,10 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, Row};
 
+use super::bodies::{self, Place};
 use super::events::stored_id;
 use super::shared::{Shared, state};
-use crate::event::{AccountName, EventKey, ExternalAccountId, Millis};
-use crate::ledger::{Claim, ClaimAsk, Claimed, EventRecord, LedgerError};
+use crate::event::{AccountName, EventKey, ExternalAccountId, Millis, ReceiptId, SourceName};
+use crate::ledger::{
+    Acceptance, Claim, ClaimAsk, Claimed, EventRecord, LedgerError, ReceiptRecord,
+};
 
 /// The reading connection; one reader at a time is plenty, since no query is longer than a page of rows.
 pub(super) struct Reader(Mutex<Connection>);
@@ -174,4 +177,42 @@ pub(super) fn events(
         });
     }
     Ok(found)
+}
+
+/// A receipt and its body.
+pub(super) fn receipt(
+    connection: &Connection,
+    id: ReceiptId,
+) -> Result<Option<ReceiptRecord>, LedgerError> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT source, event_type, received_at, outcome, reason, body_id, body_offset,
+                 body_length
+             FROM receipts WHERE id = ?1",
+        )
+        .map_err(unavailable)?;
+    let mut rows = statement.query([id.as_bytes().as_slice()]).map_err(unavailable)?;
+    let Some(row) = rows.next().map_err(unavailable)? else { return Ok(None) };
+    let number: u8 = row.get(3).map_err(unavailable)?;
+    let outcome = [Acceptance::Accepted, Acceptance::Ignored, Acceptance::Quarantined]
+        .get(usize::from(number))
+        .copied()
+        .ok_or_else(|| corrupt(format!("a receipt has outcome {number}")))?;
+    let body = match row.get::<_, Option<i64>>(5).map_err(unavailable)? {
+        None => None,
+        Some(id) => {
+            let (offset, length) =
+                (row.get(6).map_err(unavailable)?, row.get(7).map_err(unavailable)?);
+            bodies::load(connection, Place { id, offset, length })?
+        }
+    };
+    Ok(Some(ReceiptRecord {
+        source: SourceName::parse(row.get::<_, String>(0).map_err(unavailable)?)
+            .map_err(corrupt)?,
+        event_type: row.get(1).map_err(unavailable)?,
+        received_at: Millis::new(row.get(2).map_err(unavailable)?),
+        outcome,
+        reason: row.get(4).map_err(unavailable)?,
+        body,
+    }))
 }
