@@ -3,6 +3,7 @@
 IMAGE ?= webinar-bridge:dev
 DOCKER ?= docker
 ARGS ?=
+AUDIT_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help test sandbox soak image audit tools
@@ -21,13 +22,13 @@ sandbox: tools ## the whole product on this machine's loopback; ARGS=--once ends
 	"$${CARGO_TARGET_DIR:-target}/release/webinar-bridge" sandbox $(ARGS)
 
 soak: tools ## the long tests
-	BRIDGE_SOAK=1 cargo test --release --locked -- --ignored --nocapture
+	BRIDGE_SOAK=1 cargo test --release --locked --tests -- --ignored --nocapture
 
 image: ## the container image, as $(IMAGE)
 	$(DOCKER) build --tag $(IMAGE) .
 
 audit: ## known vulnerabilities, licences, banned crates, with whichever of the two tools there is
-	@if cargo audit --version >/dev/null 2>&1; then cargo audit; \
+	@if cargo audit --version >/dev/null 2>&1; then cargo audit $(AUDIT_ARGS); \
 	else echo 'cargo-audit is not installed; skipped. To have it: cargo install --locked cargo-audit'; fi
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check bans licenses sources; \
 	else echo 'cargo-deny is not installed; skipped. To have it: cargo install --locked cargo-deny'; fi
