@@ -34,4 +34,4 @@ audit: ## known vulnerabilities, licences, banned crates, with whichever of the 
 	else echo 'cargo-deny is not installed; skipped. To have it: cargo install --locked cargo-deny'; fi
 
 tools:
-	@scripts/tools
+	@.ci/tools

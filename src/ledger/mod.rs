@@ -95,7 +95,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// Sizes for the metrics.
     fn sizes(&self) -> Sizes;
 
-    /// Whether the last attempt to write succeeded; the reason if not.
+    /// Whether the last attempt to write succeeded.
+    ///
+    /// # Errors
+    /// Why it did not, for operators.
     fn health(&self) -> Result<(), String>;
 
     /// Every event, for reading back in tests and tools, by key; at most `most`.

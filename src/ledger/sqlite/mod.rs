@@ -44,7 +44,7 @@ pub struct Settings {
     /// The accounts of the configuration.
     pub accounts: Vec<AccountName>,
     /// The sources' policies.
-    pub policies: Policies,
+    pub policies: Policies, ReceiptRecord,
     /// Whether to bring an older schema up to date.
     pub migrate: bool,
     /// The time.
