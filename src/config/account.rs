@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::section::{Given, Section, Zero};
+use super::given::Given;
+use super::rules::Zero;
+use super::section::Section;
 use super::settings::Account;
 use crate::event::AccountName;
 use crate::hubspot::settings::{Credentials, RateLimit};

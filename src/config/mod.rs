@@ -5,11 +5,12 @@
 //! Validation itself is pure; what must be asked of the machine is in [`load_to_serve`]. Relies on nothing that lasts:
 //! a crash has nothing to lose here.
 //!
-//! A file and its variables become a tree (`node`, [`env`]), which is read section by section (`section`; `process`,
+//! A file and its variables become a tree (`node`, [`mod@env`]), which is read section by section (`section`; `process`,
 //! `account`, `source`) into [`Config`].
 
 mod account;
 pub mod env;
+mod given;
 mod node;
 mod place;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub(crate) mod probe;
 mod problem;
 mod process;
 mod ready;
+mod rules;
 mod section;
 mod settings;
 mod source;
@@ -101,7 +103,7 @@ fn read_file(
 }
 
 /// Validates; pure.
-fn parse(
+pub(crate) fn parse(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::section::{Given, Section, Zero};
+use super::given::Given;
+use super::rules::Zero;
+use super::section::Section;
 use super::settings::{Jwt, Listen, Ops, Store};
 use crate::ledger::Retention;
 

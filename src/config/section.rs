@@ -10,16 +10,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Value;
-use url::{Host, Url};
+use url::Url;
 
+use super::given::Given;
 use super::node::{Node, Nodes};
 use super::problem::{Problem, nearest};
+use super::rules::{TEXT_MAX, Zero, is_shown, text, unsafe_url};
 use super::units;
 use crate::event::id::IdError;
 use crate::secret::Secret;
-
-/// Longest free text that HubSpot gets from the configuration, in characters: far below what its properties hold.
-const TEXT_MAX: usize = 1_000;
 
 /// Where problems are told.
 pub(super) struct Report {
@@ -37,40 +36,6 @@ pub(super) struct Section<'a> {
     known: Vec<&'static str>,
     /// The variables that gave what was read.
     variables: BTreeMap<String, String>,
-}
-
-/// What reading a key gave. A bad value was told of already, so that whoever asks need not.
-pub(super) enum Given<T> {
-    /// The key is not there.
-    Absent,
-    /// It is there and wrong.
-    Bad,
-    /// It is there and right.
-    Good(T),
-}
-
-impl<T> Given<T> {
-    /// The value, if there is a good one.
-    pub(super) fn good(self) -> Option<T> {
-        match self {
-            Self::Absent | Self::Bad => None,
-            Self::Good(value) => Some(value),
-        }
-    }
-
-    /// The value, else what is meant where none is given. A bad one ends in refusal, whatever stands in for it.
-    pub(super) fn or(self, default: T) -> T {
-        self.good().unwrap_or(default)
-    }
-
-    /// The value, if the check makes one of it.
-    fn checked<U>(self, check: impl FnOnce(T) -> Option<U>) -> Given<U> {
-        match self {
-            Self::Absent => Given::Absent,
-            Self::Bad => Given::Bad,
-            Self::Good(value) => check(value).map_or(Given::Bad, Given::Good),
-        }
-    }
 }
 
 impl<'a> Section<'a> {
@@ -325,51 +290,5 @@ impl<'a> Section<'a> {
                 None => self.problem(&key, format!("is not a key of {place}. Remove it")),
             }
         }
-    }
-}
-
-/// Whether a duration may be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Zero {
-    /// It means "at once" or "none".
-    Allowed,
-    /// It would mean "never" or "always".
-    Refused,
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Integer(_)
-        | Value::Float(_)
-        | Value::Boolean(_)
-        | Value::Datetime(_)
-        | Value::Array(_)
-        | Value::Table(_) => None,
-    }
-}
-
-fn is_shown(text: &str) -> bool {
-    !text.trim().is_empty()
-        && text.chars().count() <= TEXT_MAX
-        && !text.chars().any(char::is_control)
-}
-
-/// Why no credentials may be sent there. Does not repeat the URL, which may hold some.
-fn unsafe_url(url: &Url) -> Option<&'static str> {
-    if !url.username().is_empty() || url.password().is_some() {
-        return Some("must not hold credentials. Take out what stands before the @");
-    }
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => None,
-        "http" if loopback => None,
-        "http" => Some("must begin with https://. http:// is for this machine only"),
-        _ => Some("must begin with https://"),
     }
 }

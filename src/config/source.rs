@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::section::{Given, Section, Zero};
+use super::given::Given;
+use super::rules::Zero;
+use super::section::Section;
 use super::settings::Source;
 use crate::event::{AccountName, ExternalAccountId, Policy, Recurring, SourceName};
 use crate::providers::Provider;
