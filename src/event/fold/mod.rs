@@ -205,4 +205,3 @@ static NOTHING: Registers = Registers {
     completed: None,
     custom: BTreeMap::new(),
 };
-

@@ -125,4 +125,3 @@ pub(super) fn resolve_end(
         (!outdated).then_some(at)
     })
 }
-

@@ -28,7 +28,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     Acceptance, Claim, ClaimAsk, Claimed, Counts, Due, EventRecord, Ledger, LedgerError,
-    NewReceipt, Policies, Retention, Settlement, Sizes, Standing, Watcher,
+    NewReceipt, Policies, ReceiptRecord, Retention, Settlement, Sizes, Standing, Watcher,
 };
 use crate::clock::Clock;
 use crate::event::{AccountName, Millis, ReceiptId};
@@ -44,7 +44,7 @@ pub struct Settings {
     /// The accounts of the configuration.
     pub accounts: Vec<AccountName>,
     /// The sources' policies.
-    pub policies: Policies, ReceiptRecord,
+    pub policies: Policies,
     /// Whether to bring an older schema up to date.
     pub migrate: bool,
     /// The time.
