@@ -11,6 +11,8 @@
 
 pub mod clock;
 pub mod event;
+pub mod hubspot;
 pub mod ledger;
 pub mod net;
 pub mod providers;
+pub mod secret;
