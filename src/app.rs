@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::deliver::{Lane, LaneSettings, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
-use crate::hubspot::{Account, Api};
+use crate::hubspot::Account;
 use crate::ledger::sqlite::{Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
 use crate::net::Http;
@@ -159,9 +159,6 @@ impl App {
         drained.unwrap_or(Ok(()))
     }
 }
-
-/// How long work may take that is given up at the end of the process anyway.
-pub const GRACE: Duration = Duration::from_secs(1);
 
 fn flatten(
     ended: Result<std::io::Result<()>, tokio::task::JoinError>,

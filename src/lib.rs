@@ -9,9 +9,11 @@
 //! Start reading at [`event`], the vocabulary and the merge; then [`ledger`], the buffer.
 //! Who may import whom is a table in `tests/it/house.rs`, which a test enforces.
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod deliver;
 pub mod event;
 pub mod hubspot;
 pub mod ledger;

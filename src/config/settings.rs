@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::event::{AccountName, Policy, SourceName};
-use crate::hubspot::settings::{Credentials, RateLimit};
+use crate::hubspot::settings::{Api, Credentials, RateLimit};
 use crate::ledger::{Policies, Retention};
 use crate::providers::Provider;
 use crate::secret::Secret;
@@ -114,6 +114,19 @@ pub struct Account {
     pub deliver: bool,
     /// How long one call may take.
     pub request_timeout: Duration,
+}
+
+impl Account {
+    /// How its API is reached.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        Api {
+            base_url: self.base_url.clone(),
+            path_prefix: self.path_prefix.clone(),
+            request_timeout: self.request_timeout,
+            credentials: self.credentials.clone(),
+        }
+    }
 }
 
 /// `[source.NAME]`

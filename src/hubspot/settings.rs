@@ -1,4 +1,4 @@
-//! What the configuration says of a HubSpot account.
+//! What an account of the configuration holds for this module; checked by then.
 
 use std::time::Duration;
 
@@ -6,29 +6,42 @@ use url::Url;
 
 use crate::secret::Secret;
 
-/// How an account's calls are authorised.
+/// How to reach an account's API.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// `https://api.hubapi.com`; plain HTTP to loopback only.
+    pub base_url: Url,
+    /// `/marketing/v3/marketing-events`, or the same API's dated form `/marketing/marketing-events/2026-03`.
+    pub path_prefix: String,
+    /// For one call, from connecting to the last byte of the answer.
+    pub request_timeout: Duration,
+    /// What the account accepts us by.
+    pub credentials: Credentials,
+}
+
+/// What an account accepts us by.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// A token that does not expire: a private app's or a service key.
+    /// A token that does not expire: a private app's, a service key, a project app's.
     Token(Secret),
-    /// A public app's refresh token, which buys access tokens.
+    /// An OAuth app's installation; short-lived tokens are fetched.
     OAuth {
-        /// The app's id.
+        /// The app.
         client_id: String,
         /// The app's secret.
         client_secret: Secret,
-        /// The grant of the account.
+        /// The installation's refresh token.
         refresh_token: Secret,
-        /// Where access tokens are bought.
+        /// `https://api.hubapi.com/oauth/2026-03/token`.
         token_url: Url,
     },
 }
 
-/// The calls HubSpot allows an account.
+/// How many calls an account may make in any window of that length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// So many.
+    /// Calls.
     pub requests: u32,
-    /// In any span of this length.
+    /// The window.
     pub window: Duration,
 }

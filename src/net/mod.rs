@@ -1,10 +1,15 @@
 //! The only door to the outside's HTTP: bounded in size and time, redirects never followed.
 //!
 //! [`Http`] is a trait so that what decides can be tested, and simulated, without sockets.
+//! [`Client`] is the one over real sockets.
+
+mod client;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use client::{Client, ClientError};
 
 /// Sends one request and reads its whole answer, within the request's bounds.
 #[async_trait]

@@ -50,7 +50,7 @@ where
 {
     let workers = available_parallelism().map_or(1, NonZero::get);
     let stopping = bounds.stopping.as_secs() + u64::from(bounds.stopping.subsec_nanos() > 0);
-    HttpServer::new(move || {
+    let server = HttpServer::new(move || {
         let handler = handler.clone();
         App::new().default_service(web::to(move |request, payload| {
             let handler = handler.clone();
@@ -68,9 +68,10 @@ where
     .tcp_nodelay(true)
     .shutdown_timeout(stopping)
     .shutdown_signal(stop.cancelled_owned())
-    .listen(listener)?
-    .run()
-    .await
+    .listen(listener)?;
+    // Only what runs may be held while waiting: what it is built from belongs to one thread.
+    let running = server.run();
+    running.await
 }
 
 /// The future's result; none if it panicked. It is unwind safe: what it shares with other requests are counters,

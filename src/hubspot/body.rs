@@ -1,0 +1,202 @@
+//! The bytes that are sent and those that come back.
+//!
+//! Nothing in an answer is relied on to be there, or to be of the documented type: "all should be treated as optional
+//! in any error parsing" (<https://developers.hubspot.com/docs/api-reference/error-handling>), and the published schema
+//! has changed its required fields four times in three years. The one exception is what decides whether there were errors:
+//! an answer whose `errors` or `numErrors` cannot be read is not understood at all, since to read it as "none" would
+//! call lost events confirmed.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Longest text of HubSpot's that is passed on: enough for every message seen, and short in a log line.
+const LONGEST: usize = 500;
+
+/// The body of a batch upsert: `{"inputs":[...]}` of inputs that are JSON already.
+pub(super) fn upsert<'a>(inputs: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    const OPEN: &[u8] = br#"{"inputs":["#;
+    const CLOSE: &[u8] = b"]}";
+    let length = inputs.clone().map(|input| input.len() + 1).sum::<usize>();
+    let mut body = Vec::with_capacity(OPEN.len() + length + CLOSE.len());
+    body.extend_from_slice(OPEN);
+    for (place, input) in inputs.enumerate() {
+        if place > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(input);
+    }
+    body.extend_from_slice(CLOSE);
+    body
+}
+
+/// The answer to a batch upsert: the published schema's `BatchResponseMarketingEventPublicDefaultResponse`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Upserted {
+    /// `COMPLETE`, `PENDING`, `PROCESSING`, `CANCELED`. `COMPLETE` does not mean that all items were taken
+    /// (error-handling guide, the sample of a partial failure).
+    #[serde(default, deserialize_with = "text")]
+    pub(super) status: Option<String>,
+    #[serde(default, deserialize_with = "list")]
+    pub(super) results: Vec<Written>,
+    #[serde(default)]
+    pub(super) num_errors: Option<u64>,
+    #[serde(default, deserialize_with = "list")]
+    pub(super) errors: Vec<Problem>,
+}
+
+/// One result. It holds neither `externalEventId` nor `externalAccountId`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Written {
+    /// The external event id where it was seen live (reading by external id); the CRM's by the schema's words.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) id: Option<String>,
+    /// The CRM's id.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) object_id: Option<String>,
+}
+
+/// HubSpot's `Error` (a whole answer) and `StandardError` (an element of an upsert's `errors`), which differ only in
+/// what they leave out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Problem {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) category: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) message: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) correlation_id: Option<String>,
+    /// Of a 429: which limit.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) policy_name: Option<String>,
+    /// Documented as lists of texts by name; what is in them is not.
+    #[serde(default)]
+    pub(super) context: Value,
+    #[serde(default, deserialize_with = "list")]
+    pub(super) errors: Vec<Detail>,
+}
+
+/// HubSpot's `ErrorDetail`. A type of its own, so that an answer's depth cannot become our stack's.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Detail {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) message: Option<String>,
+    #[serde(default)]
+    pub(super) context: Value,
+}
+
+impl Problem {
+    /// The problem that a body states, if it states one.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice::<Problem>(body).ok()
+    }
+
+    /// Its own message and those of its details.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &str> {
+        let details = self.errors.iter().map(|detail| &detail.message);
+        std::iter::once(&self.message).chain(details).filter_map(Option::as_deref)
+    }
+
+    /// All texts of its own context and its details', of any shape.
+    pub(super) fn context_texts(&self) -> Vec<&str> {
+        let mut left = vec![&self.context];
+        left.extend(self.errors.iter().map(|detail| &detail.context));
+        let mut texts = Vec::new();
+        while let Some(value) = left.pop() {
+            match value {
+                Value::String(text) => texts.push(text.as_str()),
+                Value::Array(values) => left.extend(values),
+                Value::Object(values) => left.extend(values.values()),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        texts
+    }
+}
+
+/// A text or a number, as text; anything else says nothing.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    })
+}
+
+/// A list, or null for an empty one. An element of another shape counts as one that says nothing.
+fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let elements = Option::<Vec<Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(elements
+        .iter()
+        .map(|element| serde_json::from_str(element.get()).unwrap_or_default())
+        .collect())
+}
+
+/// A text of HubSpot's made fit for logs and pages: bounded, without control characters.
+pub(super) fn bounded(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(inputs: &[&[u8]]) -> String {
+        String::from_utf8(upsert(inputs.iter().copied())).unwrap()
+    }
+
+    #[test]
+    fn inputs_are_joined_as_they_are() {
+        assert_eq!(joined(&[]), r#"{"inputs":[]}"#);
+        assert_eq!(joined(&[br#"{"a":1}"#]), r#"{"inputs":[{"a":1}]}"#);
+        assert_eq!(joined(&[br#"{"a":1}"#, b"{}"]), r#"{"inputs":[{"a":1},{}]}"#);
+    }
+
+    #[test]
+    fn odd_types_say_nothing_but_spoil_nothing() {
+        let body = br#"{"category":["x"],"message":7,"context":{"a":["b",{"c":"d"}],"e":1},
+                        "errors":[3,{"message":"m"}],"new":{"field":true}}"#;
+        let problem = Problem::read(body).unwrap();
+        assert_eq!((problem.category.as_deref(), problem.message.as_deref()), (None, Some("7")));
+        let mut texts = problem.context_texts();
+        texts.sort_unstable();
+        assert_eq!(texts, ["b", "d"]);
+        assert_eq!(problem.errors.len(), 2);
+        assert_eq!(problem.messages().collect::<Vec<_>>(), ["7", "m"]);
+    }
+
+    #[test]
+    fn an_error_of_any_shape_counts_and_a_list_that_is_none_is_not_understood() {
+        let read =
+            |body: &str| serde_json::from_str::<Upserted>(body).map(|read| read.errors.len());
+        assert_eq!(read(r#"{"errors":["what"]}"#).unwrap(), 1);
+        assert_eq!(read(r#"{"errors":null,"numErrors":null}"#).unwrap(), 0);
+        assert!(read(r#"{"errors":{"0":"what"}}"#).is_err());
+        assert!(read(r#"{"numErrors":"some"}"#).is_err());
+    }
+
+    #[test]
+    fn depth_is_no_danger() {
+        let depth = 200_000;
+        let nest = |open: &str, close: &str| {
+            format!("{}{}", open.repeat(depth), close.repeat(depth)).into_bytes()
+        };
+        let errors = nest(r#"{"errors":["#, "]}");
+        assert_eq!(Problem::read(&errors).map(|problem| problem.errors.len()), Some(1));
+        assert!(Problem::read(&nest(r#"{"context":{"a":"#, "}}")).is_none());
+    }
+
+    #[test]
+    fn texts_are_bounded_by_characters() {
+        assert_eq!(bounded("a\u{1b}[31m\nb"), "a[31mb");
+        assert_eq!(bounded(&"é".repeat(900)).chars().count(), 500);
+    }
+}

@@ -1,0 +1,257 @@
+//! The calls that the bridge makes to an account.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::event::Millis;
+use crate::net::{Http, Method, Request, Response, TransportError};
+
+use super::body;
+use super::credentials::{Tokens, same};
+use super::rates::Rates;
+use super::settings::Api;
+use super::trouble::AccountTrouble;
+use super::verdict::{Sent, Verdict, judge};
+
+/// A batch's answer repeats what was sent: a hundred events with the longest texts have about half of this. A longer
+/// one is answered by halving the batch.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// One account's API.
+#[derive(Clone)]
+pub struct Account {
+    upsert_url: Url,
+    details_url: Url,
+    timeout: Duration,
+    tokens: Arc<Tokens>,
+    http: Arc<dyn Http>,
+}
+
+/// What came of an upsert.
+#[derive(Debug)]
+pub struct Report {
+    /// What it means.
+    pub verdict: Verdict,
+    /// The limits as the last answer's headers tell them; empty without an answer.
+    pub rates: Rates,
+    /// The calls that were made, tokens' included, in their order. Every upsert beyond the first was made without a slot of
+    /// the pace: [`super::Pace::count`]. With no upsert among them the slot was not used: [`super::Pace::cancel`].
+    pub calls: Vec<Call>,
+}
+
+/// A call that was made, for the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// Which.
+    pub operation: Operation,
+    /// How it ended.
+    pub status: CallStatus,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What is called: label values of `bridge_hubspot_requests_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// The batch upsert.
+    Upsert,
+    /// The account's details.
+    Details,
+    /// The OAuth token endpoint.
+    Token,
+}
+
+/// How a call ended; displays as a label value of `bridge_hubspot_requests_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallStatus {
+    /// With an answer of that status.
+    Http(u16),
+    /// Without one in time.
+    Timeout,
+    /// Without a connection.
+    Connect,
+    /// With a broken connection, or an answer that is not read to its end.
+    Reset,
+}
+
+/// `GET /account-info/v3/details`, as far as it is of use.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    portal_id: u64,
+}
+
+impl Account {
+    /// Nothing is called yet.
+    #[must_use]
+    pub fn new(api: Api, http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> Self {
+        let timeout = api.request_timeout;
+        Self {
+            upsert_url: joined(&api.base_url, &[&api.path_prefix, "events/upsert"]),
+            details_url: joined(&api.base_url, &["account-info/v3/details"]),
+            timeout,
+            tokens: Arc::new(Tokens::new(api.credentials, timeout, Arc::clone(&http), clock)),
+            http,
+        }
+    }
+
+    /// Sends the full state of these events, and says what the answer means for each.
+    ///
+    /// A 401 is answered by trying once more with another token, if there is one by then: a 401 does not prove a token
+    /// bad (usage guidelines), and another call may have renewed it meanwhile. A second one is the account's trouble.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may have been carried out, or may yet.
+    pub async fn upsert(&self, sent: &[Sent<'_>]) -> Report {
+        let mut calls = Vec::new();
+        let request = |token: &SecretString| {
+            let body = body::upsert(sent.iter().map(|event| event.input));
+            self.request(Method::Post, &self.upsert_url, token, body)
+        };
+        let answer = self.authorized(Operation::Upsert, request, &mut calls).await;
+        let (verdict, rates) = match answer {
+            Ok(answer) => {
+                let rates = answer.as_ref().map(Rates::read).unwrap_or_default();
+                (judge(sent, answer.as_ref()), rates)
+            }
+            Err(trouble) => (Verdict::Account(trouble), Rates::default()),
+        };
+        Report { verdict, rates, calls }
+    }
+
+    /// Asks which portal the credentials belong to.
+    ///
+    /// # Errors
+    /// [`AccountTrouble`] when HubSpot does not tell.
+    pub async fn details(&self) -> Result<u64, AccountTrouble> {
+        let request =
+            |token: &SecretString| self.request(Method::Get, &self.details_url, token, Vec::new());
+        let answer = self
+            .authorized(Operation::Details, request, &mut Vec::new())
+            .await?
+            .map_err(|error| AccountTrouble::of_transport(&error))?;
+        match answer.status {
+            200..=299 => serde_json::from_slice(&answer.body)
+                .map(|details: Details| details.portal_id)
+                .map_err(|_| AccountTrouble::not_understood(&answer, "no portalId")),
+            _ => Err(AccountTrouble::read(&answer)),
+        }
+    }
+
+    /// When the present token ends, if it does.
+    #[must_use]
+    pub fn token_expires_at(&self) -> Option<Millis> {
+        self.tokens.expires_at()
+    }
+
+    /// Makes a call with a token, and once more if that is refused and there is another. The outer error is that there
+    /// is no token, and so no call.
+    async fn authorized(
+        &self,
+        operation: Operation,
+        request: impl Fn(&SecretString) -> Request,
+        calls: &mut Vec<Call>,
+    ) -> Result<Result<Response, TransportError>, AccountTrouble> {
+        let token = self.tokens.bearer(calls).await?;
+        let first = self.call(operation, request(&token), calls).await;
+        if !first.as_ref().is_ok_and(|answer| answer.status == 401) {
+            return Ok(first);
+        }
+        self.tokens.invalidate(&token).await;
+        let another = self.tokens.bearer(calls).await?;
+        if same(&another, &token) {
+            return Ok(first);
+        }
+        Ok(self.call(operation, request(&another), calls).await)
+    }
+
+    async fn call(
+        &self,
+        operation: Operation,
+        request: Request,
+        calls: &mut Vec<Call>,
+    ) -> Result<Response, TransportError> {
+        let began = Instant::now();
+        let answer = self.http.send(request).await;
+        calls.push(Call { operation, status: CallStatus::of(&answer), took: began.elapsed() });
+        answer
+    }
+
+    fn request(&self, method: Method, url: &Url, token: &SecretString, body: Vec<u8>) -> Request {
+        let bearer = format!("Bearer {}", token.expose_secret());
+        Request {
+            method,
+            url: url.clone(),
+            headers: vec![
+                ("authorization", bearer.into()),
+                ("content-type", "application/json".into()),
+                ("accept", "application/json".into()),
+            ],
+            body,
+            timeout: self.timeout,
+            max_answer: MAX_ANSWER,
+        }
+    }
+}
+
+impl Operation {
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upsert => "upsert",
+            Self::Details => "details",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl CallStatus {
+    pub(super) fn of(answer: &Result<Response, TransportError>) -> Self {
+        match answer {
+            Ok(answer) => Self::Http(answer.status),
+            Err(TransportError::Timeout) => Self::Timeout,
+            Err(TransportError::Connect(_)) => Self::Connect,
+            Err(TransportError::Reset(_) | TransportError::TooLarge(_)) => Self::Reset,
+        }
+    }
+}
+
+impl fmt::Display for CallStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(status) => write!(f, "{status}"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Connect => f.write_str("connect"),
+            Self::Reset => f.write_str("reset"),
+        }
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("url", &self.upsert_url.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// The base URL's path, which a gateway may have put there, and then these, with one slash between.
+fn joined(base: &Url, parts: &[&str]) -> Url {
+    let mut path = base.path().trim_end_matches('/').to_owned();
+    for part in parts {
+        path.push('/');
+        path.push_str(part.trim_matches('/'));
+    }
+    let mut url = base.clone();
+    url.set_path(&path);
+    url
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,326 @@
+//! The token that a call carries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use subtle::ConstantTimeEq;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use crate::clock::Clock;
+use crate::event::Millis;
+use crate::net::{Http, Method, Request, Response};
+use crate::secret::Secret;
+
+use super::client::{Call, CallStatus, Operation};
+use super::settings::Credentials;
+use super::trouble::{AccountTrouble, TroubleKind, is_html};
+
+/// A token is renewed this long before it ends, or a fifth of its life if that is less. HubSpot's live 30 minutes
+/// (<https://developers.hubspot.com/changelog/upcoming-expiration-of-oauth-access-tokens-is-changing>): the time
+/// between is for renewals that fail.
+const MARGIN: Duration = Duration::from_mins(5);
+
+/// How long a renewal that failed is not tried again while the present token is still good. The endpoint has a rate
+/// limit of its own, so not with every call.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// No believable token lives longer; keeps sums of times from overflowing.
+const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
+
+/// An answer with a token has about a kilobyte.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Gives an account's calls their bearer token, and keeps it fresh.
+#[derive(Debug)]
+pub struct Tokens {
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Read each time, so that a changed file counts at once.
+    Fixed(Secret),
+    OAuth(Box<OAuth>),
+}
+
+struct OAuth {
+    client_id: String,
+    client_secret: Secret,
+    refresh_token: Secret,
+    token_url: Url,
+    timeout: Duration,
+    http: Arc<dyn Http>,
+    clock: Arc<dyn Clock>,
+    /// Held while a token is fetched, so that one flight serves all who wait.
+    held: Mutex<Held>,
+    expires_at: watch::Sender<Option<Millis>>,
+}
+
+#[derive(Default)]
+struct Held {
+    access: Option<Access>,
+    /// A refresh token that HubSpot has put in place of the configured one.
+    replaced: Option<Replaced>,
+    /// How the last flight failed, for those who waited for it, and for as long as the endpoint asked to be left alone.
+    failed: Option<Failed>,
+}
+
+struct Access {
+    token: SecretString,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+struct Replaced {
+    configured: SecretString,
+    by: SecretString,
+}
+
+struct Failed {
+    at: Instant,
+    until: Instant,
+    trouble: AccountTrouble,
+}
+
+/// <https://api.hubapi.com/oauth/2026-03/token>, by HubSpot's published OpenAPI of its OAuth API.
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    expires_in: u64,
+    refresh_token: Option<String>,
+}
+
+/// `{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN",...}`
+/// (<https://developers.hubspot.com/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses>).
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Denied {
+    error: Option<String>,
+    status: Option<String>,
+}
+
+impl Tokens {
+    /// Nothing is fetched yet. A fetch has `timeout` for all of itself.
+    #[must_use]
+    pub fn new(
+        credentials: Credentials,
+        timeout: Duration,
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let source = match credentials {
+            Credentials::Token(secret) => Source::Fixed(secret),
+            Credentials::OAuth { client_id, client_secret, refresh_token, token_url } => {
+                Source::OAuth(Box::new(OAuth {
+                    client_id,
+                    client_secret,
+                    refresh_token,
+                    token_url,
+                    timeout,
+                    http,
+                    clock,
+                    held: Mutex::default(),
+                    expires_at: watch::Sender::new(None),
+                }))
+            }
+        };
+        Self { source }
+    }
+
+    /// A token that is good as far as is known. The calls that were made for it are added to `calls`.
+    ///
+    /// # Errors
+    /// [`AccountTrouble`]: [`TroubleKind::Unauthorized`] when the credentials are refused or cannot be read; else it
+    /// passes. The account's API has not been called.
+    ///
+    /// # Cancel safety
+    /// A cancelled fetch may have been answered; the next call fetches again.
+    pub async fn bearer(&self, calls: &mut Vec<Call>) -> Result<SecretString, AccountTrouble> {
+        match &self.source {
+            Source::Fixed(secret) => read(secret, "access token"),
+            Source::OAuth(oauth) => oauth.bearer(calls).await,
+        }
+    }
+
+    /// The token was refused: it is not given out again, unless it is fixed. Does nothing if another has taken its
+    /// place already.
+    pub async fn invalidate(&self, token: &SecretString) {
+        match &self.source {
+            Source::Fixed(_) => {}
+            Source::OAuth(oauth) => {
+                let mut held = oauth.held.lock().await;
+                if held.access.as_ref().is_some_and(|access| same(&access.token, token)) {
+                    held.access = None;
+                }
+            }
+        }
+    }
+
+    /// When the present token ends; none if it does not, or there is none yet.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Millis> {
+        match &self.source {
+            Source::Fixed(_) => None,
+            Source::OAuth(oauth) => *oauth.expires_at.borrow(),
+        }
+    }
+}
+
+impl OAuth {
+    async fn bearer(&self, calls: &mut Vec<Call>) -> Result<SecretString, AccountTrouble> {
+        let asked = Instant::now();
+        let mut held = self.held.lock().await;
+        let now = Instant::now();
+        if let Some(access) = held.access.as_ref().filter(|access| now < access.renew_at) {
+            return Ok(access.token.clone());
+        }
+        let good = held.access.as_ref().filter(|access| now < access.ends_at);
+        if let Some(failed) = held.failed.as_ref().filter(|failed| failed.speaks_for(asked, now)) {
+            return good.map_or_else(|| Err(failed.now(now)), |access| Ok(access.token.clone()));
+        }
+        let fetched = self.fetch(&mut held, calls).await;
+        let now = Instant::now();
+        match fetched {
+            Ok(token) => {
+                held.failed = None;
+                Ok(token)
+            }
+            Err(trouble) => {
+                let good = held.access.as_ref().filter(|access| now < access.ends_at);
+                let token = good.map(|access| access.token.clone());
+                let pause = trouble.retry_after.or(token.is_some().then_some(RETRY));
+                let until = now + pause.unwrap_or_default();
+                held.failed = Some(Failed { at: now, until, trouble: trouble.clone() });
+                if trouble.kind == TroubleKind::Unauthorized {
+                    // The configured one may still be good, as a restart would find out.
+                    held.replaced = None;
+                }
+                token.ok_or(trouble)
+            }
+        }
+    }
+
+    /// Asks for a token and keeps it.
+    async fn fetch(
+        &self,
+        held: &mut Held,
+        calls: &mut Vec<Call>,
+    ) -> Result<SecretString, AccountTrouble> {
+        let configured = read(&self.refresh_token, "refresh token")?;
+        // A new configured token wins over one that grew out of the old one.
+        held.replaced = held.replaced.take().filter(|old| same(&old.configured, &configured));
+        let refresh = held.replaced.as_ref().map_or(&configured, |replaced| &replaced.by);
+        let request = self.request(refresh)?;
+
+        let began = Instant::now();
+        let answer = self.http.send(request).await;
+        let now = Instant::now();
+        calls.push(Call {
+            operation: Operation::Token,
+            status: CallStatus::of(&answer),
+            took: now - began,
+        });
+        let granted = match answer {
+            Ok(answer) => granted(&answer),
+            // That the endpoint may have acted makes no difference to the account's API, which was not called.
+            Err(error) => Err(AccountTrouble {
+                kind: TroubleKind::Transport { ambiguous: false },
+                ..AccountTrouble::of_transport(&error)
+            }),
+        };
+        let granted = granted.map_err(|trouble| trouble.at("OAuth token"))?;
+
+        let life = Duration::from_secs(granted.expires_in).min(LONGEST_LIFE);
+        let token = SecretString::from(granted.access_token);
+        held.access = Some(Access {
+            token: token.clone(),
+            renew_at: now + life.saturating_sub(MARGIN.min(life / 5)),
+            ends_at: now + life,
+        });
+        self.expires_at.send_replace(Some(self.clock.now().plus(life)));
+        if let Some(by) = granted.refresh_token {
+            held.replaced = Some(Replaced { configured, by: by.into() });
+        }
+        Ok(token)
+    }
+
+    /// A form, by HubSpot's published OpenAPI of its OAuth API.
+    fn request(&self, refresh: &SecretString) -> Result<Request, AccountTrouble> {
+        let client_secret = read(&self.client_secret, "client secret")?;
+        let body = Serializer::new(String::new())
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("refresh_token", refresh.expose_secret())
+            .append_pair("client_id", &self.client_id)
+            .append_pair("client_secret", client_secret.expose_secret())
+            .finish();
+        Ok(Request {
+            method: Method::Post,
+            url: self.token_url.clone(),
+            headers: vec![("content-type", "application/x-www-form-urlencoded".into())],
+            body: body.into_bytes(),
+            timeout: self.timeout,
+            max_answer: MAX_ANSWER,
+        })
+    }
+}
+
+impl Failed {
+    /// Whether one who asked then need not try again: the flight failed while it waited, or is not to be repeated yet.
+    fn speaks_for(&self, asked: Instant, now: Instant) -> bool {
+        self.at > asked || now < self.until
+    }
+
+    /// The trouble with what is left of its time.
+    fn now(&self, now: Instant) -> AccountTrouble {
+        let retry_after = self.trouble.retry_after.map(|_| self.until.duration_since(now));
+        AccountTrouble { retry_after, ..self.trouble.clone() }
+    }
+}
+
+/// What the token endpoint says. Only the codes of a refusal are passed on: what else it holds may repeat what we sent.
+fn granted(answer: &Response) -> Result<Granted, AccountTrouble> {
+    match answer.status {
+        200..=299 => serde_json::from_slice(&answer.body).map_err(|_| {
+            AccountTrouble::not_understood(answer, "neither access_token nor expires_in")
+        }),
+        400 | 401 | 403 if !is_html(answer) => {
+            let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
+            let codes: Vec<String> = [denied.error, denied.status].into_iter().flatten().collect();
+            let detail = format!("HTTP {}: refused: {}", answer.status, codes.join(", "));
+            Err(AccountTrouble {
+                status: Some(answer.status),
+                ..AccountTrouble::new(TroubleKind::Unauthorized, detail)
+            })
+        }
+        // The account's API was not called, so nothing of it is in doubt.
+        _ => Err(AccountTrouble { status: None, ..AccountTrouble::read(answer) }),
+    }
+}
+
+fn read(secret: &Secret, which: &str) -> Result<SecretString, AccountTrouble> {
+    secret.read().map_err(|error| {
+        AccountTrouble::new(
+            TroubleKind::Unauthorized,
+            format!("the {which} cannot be read: {error}"),
+        )
+    })
+}
+
+/// In constant time for texts of one length.
+pub(super) fn same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
+}
+
+impl std::fmt::Debug for OAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OAuth").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

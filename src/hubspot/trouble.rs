@@ -1,0 +1,231 @@
+//! What is wrong between us and an account, as opposed to with an event.
+
+use std::time::Duration;
+
+use crate::net::{Response, TransportError};
+
+use super::body::{Problem, bounded};
+
+/// The longest that HubSpot documents to keep anyone waiting: 477, "up to 24 hours".
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// The longest believable wait for a limit whose window has ten seconds or one.
+const LONGEST_WAIT_FOR_WINDOW: Duration = Duration::from_mins(1);
+
+/// A 423's lock "lasts 2 seconds" (error-handling guide).
+const LOCK: Duration = Duration::from_secs(2);
+
+/// A trouble of the account: nothing is said against any event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct AccountTrouble {
+    /// What kind, which decides what to do.
+    pub kind: TroubleKind,
+    /// The answer's HTTP status, if there was one.
+    pub status: Option<u16>,
+    /// How long to leave the account alone, where HubSpot says or documents it.
+    pub retry_after: Option<Duration>,
+    /// For operators; bounded.
+    pub detail: String,
+    /// HubSpot's `correlationId`.
+    pub correlation_id: Option<String>,
+}
+
+/// The kinds of an account's troubles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// The credentials are refused, fresh as they are, or cannot be had. Needs a human.
+    Unauthorized,
+    /// The credentials are good but may not do this. Needs a human.
+    Forbidden,
+    /// There is no such path: base URL or prefix is wrong, or the version has ended. Needs a human.
+    NotFound,
+    /// A limit is used up.
+    RateLimited {
+        /// Which.
+        policy: RatePolicy,
+    },
+    /// Too much is written to the same place at once.
+    Locked,
+    /// The account is being moved between data centres.
+    Migrating,
+    /// HubSpot, or what stands before it, cannot answer sensibly now.
+    Overloaded,
+    /// HubSpot points elsewhere; nothing is followed there. Needs a human.
+    Redirected,
+    /// No whole answer came.
+    Transport {
+        /// HubSpot may have acted on the call, or may yet.
+        ambiguous: bool,
+    },
+}
+
+/// Which limit is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RatePolicy {
+    /// The app's, for ten seconds.
+    TenSecondly,
+    /// For one second.
+    Secondly,
+    /// The account's, for the day; shared by all its private apps.
+    Daily,
+    /// HubSpot does not say.
+    Unknown,
+}
+
+impl AccountTrouble {
+    pub(super) fn new(kind: TroubleKind, detail: impl AsRef<str>) -> Self {
+        let detail = bounded(detail.as_ref());
+        Self { kind, status: None, retry_after: None, detail, correlation_id: None }
+    }
+
+    /// Whether the call may still be carried out after this: it was sent, and who answered, if anybody, was not HubSpot
+    /// itself but a gateway that had waited in vain (502, 504, 524 by the error-handling guide; 520 and 522 are the
+    /// same gateway's further words for it).
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        match self.kind {
+            TroubleKind::Transport { ambiguous } => ambiguous,
+            TroubleKind::Overloaded => matches!(self.status, Some(502 | 504 | 520 | 522 | 524)),
+            TroubleKind::Unauthorized
+            | TroubleKind::Forbidden
+            | TroubleKind::NotFound
+            | TroubleKind::RateLimited { .. }
+            | TroubleKind::Locked
+            | TroubleKind::Migrating
+            | TroubleKind::Redirected => false,
+        }
+    }
+
+    /// Reads an answer as a trouble, whatever its status; [`super::judge`] keeps those that speak of events from it.
+    ///
+    /// Statuses by <https://developers.hubspot.com/docs/api-reference/error-handling>, limits by
+    /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>.
+    pub(super) fn read(answer: &Response) -> Self {
+        let problem = Problem::read(&answer.body).unwrap_or_default();
+        let told = |longest| retry_after(answer, longest);
+        let (kind, retry_after) = match answer.status {
+            300..=399 => (TroubleKind::Redirected, None),
+            401 => (TroubleKind::Unauthorized, None),
+            403 => (TroubleKind::Forbidden, None),
+            // GET on the upsert's path was seen to give 405, so that too means the path. 410: a version has ended.
+            404 | 405 | 410 => (TroubleKind::NotFound, None),
+            423 => {
+                (TroubleKind::Locked, Some(told(LONGEST_WAIT_FOR_WINDOW).unwrap_or(LOCK).max(LOCK)))
+            }
+            429 => {
+                let policy = RatePolicy::read(&problem);
+                (TroubleKind::RateLimited { policy }, policy.wait(answer))
+            }
+            // Not a status of HTTP's: HubSpot's own, with Retry-After in seconds, up to 24 hours.
+            477 => (TroubleKind::Migrating, told(LONGEST_WAIT)),
+            // 408, 5xx, and what is not documented: worth another try, later.
+            _ => (TroubleKind::Overloaded, told(LONGEST_WAIT)),
+        };
+        Self {
+            kind,
+            status: Some(answer.status),
+            retry_after,
+            detail: detail(answer, &problem),
+            correlation_id: problem.correlation_id.as_deref().map(bounded),
+        }
+    }
+
+    /// Reads a failure to get an answer.
+    pub(super) fn of_transport(error: &TransportError) -> Self {
+        let ambiguous = match error {
+            TransportError::Connect(_) => false,
+            TransportError::Timeout | TransportError::Reset(_) | TransportError::TooLarge(_) => {
+                true
+            }
+        };
+        Self::new(TroubleKind::Transport { ambiguous }, chain(error))
+    }
+
+    /// An answer of success whose body is not what it should be.
+    pub(super) fn not_understood(answer: &Response, what: &str) -> Self {
+        let detail = format!("HTTP {}: {what}", answer.status);
+        Self { status: Some(answer.status), ..Self::new(TroubleKind::Overloaded, detail) }
+    }
+
+    /// The same trouble, at another place.
+    pub(super) fn at(mut self, place: &str) -> Self {
+        self.detail = bounded(&format!("{place}: {}", self.detail));
+        self
+    }
+}
+
+impl RatePolicy {
+    /// `policyName` if there is one, else the message: `TEN_SECONDLY_ROLLING` was seen with "You have reached your
+    /// `ten_secondly_rolling` limit." (HubSpot/hubspot-api-python#117), `DAILY` with "... your daily limit." (usage
+    /// guidelines); "... your secondly limit." comes without a name (HubSpot/hubspot-api-nodejs).
+    fn read(problem: &Problem) -> Self {
+        let said = problem.policy_name.as_ref().or(problem.message.as_ref());
+        let said = said.map(|text| text.to_ascii_lowercase()).unwrap_or_default();
+        if said.contains("daily") {
+            Self::Daily
+        } else if said.contains("ten_secondly") {
+            Self::TenSecondly
+        } else if said.contains("secondly") {
+            Self::Secondly
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// How long until the limit has room. Whether Retry-After comes with these is not documented; when it does, it
+    /// wins. None for the day's: HubSpot does not say when the account's day ends.
+    fn wait(self, answer: &Response) -> Option<Duration> {
+        let (longest, window) = match self {
+            Self::TenSecondly => (LONGEST_WAIT_FOR_WINDOW, Some(Duration::from_secs(10))),
+            Self::Secondly => (LONGEST_WAIT_FOR_WINDOW, Some(Duration::from_secs(1))),
+            Self::Daily => (LONGEST_WAIT, None),
+            Self::Unknown => (LONGEST_WAIT, Some(Duration::from_secs(10))),
+        };
+        retry_after(answer, longest).or(window)
+    }
+}
+
+/// `Retry-After`: seconds, where HubSpot documents it (477); its guide also speaks of milliseconds (429, for calls to
+/// workflows' targets). So a number that makes no sense as seconds is read as milliseconds.
+fn retry_after(answer: &Response, longest: Duration) -> Option<Duration> {
+    let number = answer.header("retry-after")?.trim().parse::<u64>().ok()?;
+    let seconds = Duration::from_secs(number);
+    Some(if seconds <= longest { seconds } else { Duration::from_millis(number).min(longest) })
+}
+
+/// Whether the body is a web page, so not HubSpot's API's but of something before it.
+pub(super) fn is_html(answer: &Response) -> bool {
+    let labelled = answer.header("content-type").is_some_and(|kind| kind.contains("text/html"));
+    labelled || answer.body.trim_ascii_start().starts_with(b"<")
+}
+
+/// The status and what the body tells: the scopes that are missing, else its message.
+fn detail(answer: &Response, problem: &Problem) -> String {
+    let scopes: Vec<&str> = problem
+        .errors
+        .iter()
+        .filter_map(|error| error.context.get("requiredGranularScopes")?.as_array())
+        .flatten()
+        .filter_map(|scope| scope.as_str())
+        .collect();
+    let told = if !scopes.is_empty() {
+        format!("missing scopes: {}", scopes.join(", "))
+    } else if let Some(message) = &problem.message {
+        message.clone()
+    } else if let Some(target) = answer.header("location") {
+        // Its query may hold anything; where it points is enough.
+        format!("points to {}", target.split(['?', '#']).next().unwrap_or_default())
+    } else if is_html(answer) {
+        "a web page".to_owned()
+    } else {
+        "no message".to_owned()
+    };
+    bounded(&format!("HTTP {}: {told}", answer.status))
+}
+
+/// An error with its causes, which its own text leaves out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,240 @@
+//! What HubSpot's answer to a batch means for each event in it, and for the account.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::net::{Response, TransportError};
+
+use super::body::{Problem, Upserted, Written, bounded};
+use super::trouble::{AccountTrouble, is_html};
+
+/// An id shorter than this, or without a digit, is not looked for in HubSpot's words: it may be a word or a number
+/// that means something else ("at most 250 characters"). What is not found so is found by halving the batch.
+const SHORTEST_NAME: usize = 6;
+
+/// One event of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent<'a> {
+    /// Its `externalEventId`. No two of one batch are equal: a result carries that id only.
+    pub external_event_id: &'a str,
+    /// Its input, JSON.
+    pub input: &'a [u8],
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// One for each event that was sent, in their order.
+    Items(Vec<ItemVerdict>),
+    /// The batch was refused whole, for one of its events or for its size: send each half.
+    Split,
+    /// The account's; no event is charged for it.
+    Account(AccountTrouble),
+}
+
+/// What an answer means for one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemVerdict {
+    /// HubSpot has it.
+    Confirmed {
+        /// HubSpot's id of the record, where the answer tells which it is.
+        object_id: Option<String>,
+    },
+    /// HubSpot will not take it as it is.
+    Refused(Refusal),
+    /// The answer does not tell.
+    Unclear {
+        /// What it does say, for operators.
+        detail: String,
+    },
+}
+
+/// HubSpot's words on why it refused an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// HubSpot's `category`: `VALIDATION_ERROR`. `UNKNOWN` if it said none that can be one.
+    pub category: String,
+    /// HubSpot's `message`, bounded.
+    pub message: String,
+    /// HubSpot's `correlationId`.
+    pub correlation_id: Option<String>,
+}
+
+/// Judges the answer to a batch.
+///
+/// Statuses by <https://developers.hubspot.com/docs/api-reference/error-handling>. For the upsert only `200` and
+/// errors are documented, but its 200 may carry `errors`, so every 2xx is read alike.
+#[must_use]
+pub fn judge(sent: &[Sent<'_>], answer: Result<&Response, &TransportError>) -> Verdict {
+    let alone = sent.len() <= 1;
+    match answer {
+        // HubSpot has acted, and says so at a length that we do not read: half the batch, half the answer.
+        Err(TransportError::TooLarge(_)) if !alone => Verdict::Split,
+        Err(error) => Verdict::Account(AccountTrouble::of_transport(error)),
+        Ok(answer) => match (answer.status, alone) {
+            (200..=299, _) => match serde_json::from_slice(&answer.body) {
+                Ok(upserted) => Verdict::Items(items(sent, answer.status, &upserted)),
+                Err(_) => not_understood(answer),
+            },
+            // A web page is not the API's word on an event.
+            (400, _) if is_html(answer) => Verdict::Account(AccountTrouble::read(answer)),
+            // One malformed input can fail the whole call (per-item results are opt-in on HubSpot's object APIs).
+            // 422 is not documented; by HTTP it says the same.
+            // 409 is not documented either; HubSpot's own TypeScript client repeats it. It may be about one event for
+            // ever, so it must not hold up the others.
+            (400 | 409 | 413 | 422, false) => Verdict::Split,
+            (400 | 413 | 422, true) => all(sent, &ItemVerdict::Refused(refusal(answer))),
+            (409, true) => all(sent, &unclear(AccountTrouble::read(answer).detail)),
+            _ => Verdict::Account(AccountTrouble::read(answer)),
+        },
+    }
+}
+
+fn not_understood(answer: &Response) -> Verdict {
+    let what = if is_html(answer) { "a web page" } else { "not the JSON of an upsert" };
+    Verdict::Account(AccountTrouble::not_understood(answer, what))
+}
+
+/// The same verdict for all that was sent.
+fn all(sent: &[Sent<'_>], verdict: &ItemVerdict) -> Verdict {
+    Verdict::Items(sent.iter().map(|_| verdict.clone()).collect())
+}
+
+fn unclear(detail: impl Into<String>) -> ItemVerdict {
+    ItemVerdict::Unclear { detail: detail.into() }
+}
+
+/// Reads a 2xx event by event.
+fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict> {
+    if let Some(said) = upserted.status.as_deref().filter(|said| *said != "COMPLETE") {
+        let verdict = unclear(bounded(&format!("HubSpot's batch is {said}, not COMPLETE")));
+        return sent.iter().map(|_| verdict.clone()).collect();
+    }
+    let told = results_by_event(sent, &upserted.results);
+    let confirmed =
+        |id: &str| told.get(id).map(|written| written.object_id.as_deref().map(bounded));
+    let no_errors = upserted.errors.is_empty() && upserted.num_errors.unwrap_or(0) == 0;
+    // Nothing is read from the results' order: it is not documented.
+    if no_errors && upserted.results.len() == sent.len() {
+        return sent
+            .iter()
+            .map(|event| ItemVerdict::Confirmed {
+                object_id: confirmed(event.external_event_id).flatten(),
+            })
+            .collect();
+    }
+    let refused = refusals_by_event(sent, status, &upserted.errors);
+    let why = match upserted.errors.first().and_then(|problem| problem.message.as_deref()) {
+        Some(message) => bounded(message),
+        None => format!("{} results for {} inputs", upserted.results.len(), sent.len()),
+    };
+    sent.iter()
+        .map(|event| {
+            let id = event.external_event_id;
+            match (confirmed(id), refused.get(id)) {
+                (Some(object_id), None) => ItemVerdict::Confirmed { object_id },
+                (None, Some(refusal)) => ItemVerdict::Refused(refusal.clone()),
+                (Some(_), Some(_)) | (None, None) => unclear(why.clone()),
+            }
+        })
+        .collect()
+}
+
+/// The results whose `id` is the external id of exactly one event.
+fn results_by_event<'a>(
+    sent: &[Sent<'a>],
+    results: &'a [Written],
+) -> BTreeMap<&'a str, &'a Written> {
+    let mut ids = BTreeSet::new();
+    let twice: BTreeSet<&str> =
+        sent.iter().map(|event| event.external_event_id).filter(|id| !ids.insert(*id)).collect();
+    results
+        .iter()
+        .filter_map(|written| Some((written.id.as_deref()?, written)))
+        .filter(|(id, _)| ids.contains(id) && !twice.contains(id))
+        .collect()
+}
+
+/// The events that errors of the validating kind name. What such errors hold is not documented for marketing events;
+/// with one event sent they can only be about that one.
+fn refusals_by_event<'a>(
+    sent: &[Sent<'a>],
+    status: u16,
+    errors: &[Problem],
+) -> BTreeMap<&'a str, Refusal> {
+    let mut refused = BTreeMap::new();
+    for problem in errors.iter().filter(|problem| is_validation(problem)) {
+        let guilty = match sent {
+            [only] => vec![only.external_event_id],
+            _ => named(sent, problem),
+        };
+        for id in guilty {
+            refused.entry(id).or_insert_with(|| Refusal::new(status, problem));
+        }
+    }
+    refused
+}
+
+/// Whether it is about what was sent, not about the moment: `VALIDATION_ERROR` and its kin.
+fn is_validation(problem: &Problem) -> bool {
+    problem.category.as_deref().is_some_and(|category| category.contains("VALIDATION"))
+}
+
+/// The events that an error names: all that stand in its context, else the one that its messages name. Messages that
+/// name two may speak of one in terms of the other.
+fn named<'a>(sent: &[Sent<'a>], problem: &Problem) -> Vec<&'a str> {
+    let among = |words: &BTreeSet<&str>| -> Vec<&'a str> {
+        let ids = sent.iter().map(|event| event.external_event_id);
+        ids.filter(|id| is_telling(id) && words.contains(id)).collect()
+    };
+    let in_context = among(&problem.context_texts().into_iter().collect());
+    if !in_context.is_empty() {
+        return in_context;
+    }
+    let in_messages = among(&problem.messages().flat_map(words).collect());
+    if in_messages.len() == 1 { in_messages } else { Vec::new() }
+}
+
+fn is_telling(id: &str) -> bool {
+    id.len() >= SHORTEST_NAME && id.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// The words of a message, without the punctuation around them.
+fn words(message: &str) -> impl Iterator<Item = &str> {
+    message
+        .split(|c: char| c.is_whitespace() || "\"'`,;()[]{}<>=".contains(c))
+        .map(|word| word.trim_end_matches(['.', ':', '!', '?']))
+}
+
+/// A category is a constant's name; nothing else gets where categories go, metrics among them.
+fn category(problem: &Problem) -> Option<&str> {
+    let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let fits = |text: &&str| (1..=64).contains(&text.len()) && text.chars().all(allowed);
+    problem.category.as_deref().filter(fits)
+}
+
+impl Refusal {
+    fn new(status: u16, problem: &Problem) -> Self {
+        Self {
+            status,
+            category: category(problem).unwrap_or("UNKNOWN").to_owned(),
+            message: problem.message.as_deref().map(bounded).unwrap_or_default(),
+            correlation_id: problem.correlation_id.as_deref().map(bounded),
+        }
+    }
+}
+
+/// A whole answer's refusal. The first detail is added to its message, which often is only "Invalid input".
+fn refusal(answer: &Response) -> Refusal {
+    let problem = Problem::read(&answer.body).unwrap_or_default();
+    let said: Vec<&str> = problem.messages().take(2).collect();
+    let message = match said.as_slice() {
+        [] => AccountTrouble::read(answer).detail,
+        said => bounded(&said.join(": ")),
+    };
+    Refusal { message, ..Refusal::new(answer.status, &problem) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! [`Http`] over real sockets.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+use url::{Host, Url};
+
+use super::{Http, Method, Request, Response, TransportError};
+
+/// A host that has not taken the connection by then will not take the request either, and what waits behind it should
+/// learn so before the request's own time (30 s by default) is used up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What we say we are.
+const USER_AGENT: &str = concat!("webinar-bridge/", env!("CARGO_PKG_VERSION"));
+
+/// Sends requests over pooled connections: HTTP/1.1, TLS by rustls.
+///
+/// It follows no redirect, since a redirect would carry credentials to where nobody configured them to go; and it
+/// repeats nothing, since the ledger keeps count of attempts. Cheap to clone; the clones share the connections.
+///
+/// The outside is reached through the proxy of `HTTPS_PROXY`, if set; this machine never is.
+#[derive(Debug, Clone)]
+pub struct Client {
+    outside: reqwest::Client,
+    loopback: reqwest::Client,
+}
+
+/// The client cannot be built: the machine's TLS set-up is unusable.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be set up")]
+pub struct ClientError(#[source] reqwest::Error);
+
+/// Why a request was not even tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Unsendable {
+    #[error("only https leaves this machine")]
+    Plain,
+    #[error("a header's value holds characters that HTTP does not allow")]
+    Header,
+}
+
+impl Client {
+    /// A client with its own connections.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the machine's TLS set-up is unusable.
+    pub fn new() -> Result<Self, ClientError> {
+        let bounded = || {
+            reqwest::Client::builder()
+                .user_agent(USER_AGENT)
+                .connect_timeout(CONNECT_TIMEOUT)
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+        };
+        Ok(Self {
+            outside: bounded().https_only(true).build().map_err(ClientError)?,
+            loopback: bounded().no_proxy().build().map_err(ClientError)?,
+        })
+    }
+
+    /// The configuration refuses plain HTTP to other machines already; this holds even if that check has a hole.
+    fn for_url(&self, url: &Url) -> Result<&reqwest::Client, Unsendable> {
+        match (is_loopback(url), url.scheme()) {
+            (true, _) => Ok(&self.loopback),
+            (false, "https") => Ok(&self.outside),
+            (false, _) => Err(Unsendable::Plain),
+        }
+    }
+
+    fn prepare(&self, request: Request) -> Result<reqwest::RequestBuilder, Unsendable> {
+        let client = self.for_url(&request.url)?;
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        let mut prepared = client.request(method, request.url).timeout(request.timeout);
+        for (name, value) in &request.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unsendable::Header)?;
+            let mut value =
+                HeaderValue::from_str(value.expose_secret()).map_err(|_| Unsendable::Header)?;
+            value.set_sensitive(true);
+            prepared = prepared.header(name, value);
+        }
+        Ok(if request.body.is_empty() { prepared } else { prepared.body(request.body) })
+    }
+}
+
+#[async_trait]
+impl Http for Client {
+    /// # Cancel safety
+    /// A cancelled call may have been acted on by the service.
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let most = request.max_answer;
+        let prepared =
+            self.prepare(request).map_err(|error| TransportError::Connect(Box::new(error)))?;
+        let mut answer = prepared.send().await.map_err(transport)?;
+        let status = answer.status().as_u16();
+        let headers = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
+            .collect();
+        let mut body = Vec::new();
+        // Pieces arrive unpacked, so that a small packed answer that unpacks into a huge one is cut off as well.
+        while let Some(piece) = answer.chunk().await.map_err(transport)? {
+            if piece.len() > most.saturating_sub(body.len()) {
+                return Err(TransportError::TooLarge(most));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Response { status, headers, body })
+    }
+}
+
+/// "Not connected" is asked first: running out of time while connecting is both, and then nothing was sent.
+fn transport(error: reqwest::Error) -> TransportError {
+    if error.is_connect() {
+        TransportError::Connect(Box::new(error.without_url()))
+    } else if error.is_timeout() {
+        TransportError::Timeout
+    } else {
+        TransportError::Reset(Box::new(error.without_url()))
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
