@@ -64,7 +64,8 @@ impl App {
             .context("the store cannot be opened")?,
         );
         let bind = |address: SocketAddr, what: &str| {
-            TcpListener::bind(address).with_context(|| format!("cannot listen on {address} ({what})"))
+            TcpListener::bind(address)
+                .with_context(|| format!("cannot listen on {address} ({what})"))
         };
         let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
         let ops = bind(config.listen.ops, "listen.ops")?;
@@ -160,9 +161,7 @@ impl App {
     }
 }
 
-fn flatten(
-    ended: Result<std::io::Result<()>, tokio::task::JoinError>,
-) -> anyhow::Result<()> {
+fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
     Ok(ended??)
 }
 
@@ -194,11 +193,7 @@ fn lanes(
         // In shadow mode everything happens but the sending.
         .filter(|(_, account)| account.deliver)
         .map(|(name, account)| {
-            let hubspot = Account::new(
-                account.api(),
-                Arc::clone(http),
-                Arc::clone(clock),
-            );
+            let hubspot = Account::new(account.api(), Arc::clone(http), Arc::clone(clock));
             let settings = LaneSettings {
                 rate_limit: account.rate_limit,
                 max_batch: account.max_batch,

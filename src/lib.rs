@@ -22,4 +22,5 @@ pub mod providers;
 pub mod receive;
 pub mod sandbox;
 pub mod secret;
+pub mod shutdown;
 pub mod telemetry;

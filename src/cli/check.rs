@@ -1,7 +1,15 @@
 //! `check`: would this configuration serve?
 
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
 use super::{ConfigFile, Failure, World};
+use crate::clock::SystemClock;
 use crate::config::{Config, load_to_serve};
+use crate::hubspot::Account;
+use crate::ledger::sqlite::{self, StoreState};
+use crate::net::Client;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
@@ -15,25 +23,50 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
         let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
-        open_store(&config)?;
+        let store = open_store(&config)?;
         if self.online {
-            ask_hubspot(&config)?;
+            for answer in ask_hubspot(&config)? {
+                world.print(&answer)?;
+            }
         }
         let (accounts, sources) = (config.accounts.len(), config.sources.len());
         world.print(&format!(
-            "{}: valid; HubSpot accounts: {accounts}, sources: {sources}",
+            "{}: valid; HubSpot accounts: {accounts}, sources: {sources}; {store}",
             config.file
         ))
     }
 }
 
-/// Opens the store as serving would. Nothing is opened yet: there is no store to link to.
-#[allow(clippy::unnecessary_wraps, reason = "opening can fail once there is something to open")]
-fn open_store(_config: &Config) -> anyhow::Result<()> {
-    Ok(())
+/// Opens the store as serving would, without changing it: it may be in use.
+fn open_store(config: &Config) -> anyhow::Result<String> {
+    let state = sqlite::inspect(&config.store.path).context("the store cannot be opened")?;
+    let path = config.store.path.display();
+    Ok(match state {
+        StoreState::Absent => format!("{path} will be made"),
+        StoreState::Ready => format!("{path} is ready"),
+        StoreState::Older { found, known } if config.store.migrate => {
+            format!("{path} has schema {found} and will be brought to {known}")
+        }
+        StoreState::Older { found, known } => anyhow::bail!(
+            "{path} has schema {found} of {known} and store.migrate is false; \
+             run `webinar-bridge migrate` first"
+        ),
+    })
 }
 
-/// Asks HubSpot whether each account's credentials work.
-fn ask_hubspot(_config: &Config) -> anyhow::Result<()> {
-    anyhow::bail!("--online is not in this version")
+/// Asks HubSpot whether each account's credentials work; says which portal they are of.
+fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
+    let http = Arc::new(Client::new().context("cannot make an HTTP client")?);
+    super::runtime()?.block_on(async {
+        let mut answers = Vec::new();
+        for (name, account) in &config.accounts {
+            let account =
+                Account::new(account.api(), Arc::clone(&http) as _, Arc::new(SystemClock));
+            let portal = account.details().await.with_context(|| {
+                format!("hubspot.{name}: HubSpot does not accept the credentials")
+            })?;
+            answers.push(format!("hubspot.{name}: the credentials work; portal {portal}"));
+        }
+        Ok(answers)
+    })
 }

@@ -9,6 +9,9 @@ mod check;
 mod completions;
 mod health;
 mod map;
+mod migrate;
+mod sandbox;
+mod serve;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -33,6 +36,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the service
+    Serve(serve::Serve),
+    /// Shows the whole product on loopback, with an emulated HubSpot and signed sample webhooks
+    Sandbox(sandbox::Sandbox),
     /// Validates configuration and secrets, opens the store
     Check(check::Check),
     /// Shows what a webhook's body means and what HubSpot would get; asks nobody, stores nothing
@@ -41,6 +48,8 @@ enum Command {
     Sign(sign::Sign),
     /// Asks the running process whether it lives: for a container's health check
     Health(health::Health),
+    /// Brings the store's schema up to date and exits
+    Migrate(migrate::Migrate),
     /// Prints the completions of a shell
     Completions(completions::Completions),
 }
@@ -84,10 +93,13 @@ enum Failure {
 #[must_use]
 pub fn run(cli: Cli, mut world: World<'_>, stderr: &mut dyn Write) -> ExitCode {
     let outcome = match cli.command {
+        Command::Serve(serve) => serve.run(&mut world),
+        Command::Sandbox(sandbox) => sandbox.run(&mut world),
         Command::Check(check) => check.run(&mut world),
         Command::Map(map) => map.run(&mut world),
         Command::Sign(sign) => sign.run(&mut world),
         Command::Health(health) => health.run(&mut world),
+        Command::Migrate(migrate) => migrate.run(&mut world),
         Command::Completions(completions) => completions.run(&mut world),
     };
     let (message, code) = match outcome {
@@ -107,6 +119,14 @@ impl World<'_> {
         let written = writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush());
         written.map_err(|error| anyhow::Error::new(error).context("cannot write").into())
     }
+}
+
+/// What asynchronous work of a command runs on.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| anyhow::Error::new(error).context("cannot start the runtime"))
 }
 
 fn provider(name: &str) -> Result<&'static dyn Provider, Failure> {

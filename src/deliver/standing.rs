@@ -53,7 +53,8 @@ pub fn troubled(before: &Standing, trouble: &AccountTrouble, now: Millis, random
         }
         TroubleKind::Locked => (told.unwrap_or(LOCKED), None),
         TroubleKind::Overloaded | TroubleKind::Transport { .. } => {
-            let jitter = backoff::delay(before.failures.saturating_add(1), now.since(failing_since), random);
+            let jitter =
+                backoff::delay(before.failures.saturating_add(1), now.since(failing_since), random);
             (told.unwrap_or(jitter), None)
         }
     };

@@ -190,9 +190,9 @@ impl Account {
             method,
             url: url.clone(),
             headers: vec![
-                ("authorization", bearer.into()),
-                ("content-type", "application/json".into()),
-                ("accept", "application/json".into()),
+                ("authorization".into(), bearer.into()),
+                ("content-type".into(), "application/json".into()),
+                ("accept".into(), "application/json".into()),
             ],
             body,
             timeout: self.timeout,

@@ -261,7 +261,7 @@ impl OAuth {
         Ok(Request {
             method: Method::Post,
             url: self.token_url.clone(),
-            headers: vec![("content-type", "application/x-www-form-urlencoded".into())],
+            headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
             body: body.into_bytes(),
             timeout: self.timeout,
             max_answer: MAX_ANSWER,

@@ -5,6 +5,7 @@
 
 mod client;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ pub struct Request {
     /// The whole URL.
     pub url: url::Url,
     /// Headers; their values may be secret.
-    pub headers: Vec<(&'static str, secrecy::SecretString)>,
+    pub headers: Vec<(Cow<'static, str>, secrecy::SecretString)>,
     /// The body.
     pub body: Vec<u8>,
     /// For everything, from connecting to the last byte of the answer.

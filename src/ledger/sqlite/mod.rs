@@ -35,7 +35,7 @@ use crate::event::{AccountName, Millis, ReceiptId};
 use shared::Shared;
 use writer::{Job, Writer};
 
-pub use open::{OpenError, migrate};
+pub use open::{OpenError, StoreState, inspect, migrate};
 
 /// What a store is opened with.
 pub struct Settings {

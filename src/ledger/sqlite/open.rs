@@ -148,6 +148,46 @@ pub fn migrate(path: &Path) -> Result<(usize, usize), OpenError> {
     Ok((before, schema_version(&connection)?))
 }
 
+/// What a store would be found to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreState {
+    /// It is not there yet and can be made.
+    Absent,
+    /// It is there, with the present schema.
+    Ready,
+    /// It is there, with an older schema.
+    Older {
+        /// The file's.
+        found: usize,
+        /// Ours.
+        known: usize,
+    },
+}
+
+/// Looks at a store without changing it, even while it is in use.
+///
+/// # Errors
+/// [`OpenError`] says what would stand in the way of opening it.
+pub fn inspect(path: &Path) -> Result<StoreState, OpenError> {
+    let file = |path: &Path, source| OpenError::File { path: path.to_owned(), source };
+    if !path.try_exists().map_err(|source| file(path, source))? {
+        let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
+        let folder = folder.unwrap_or(Path::new("."));
+        return match rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
+            Ok(()) => Ok(StoreState::Absent),
+            Err(source) => Err(file(folder, source.into())),
+        };
+    }
+    let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let (found, known) = (schema_version(&connection)?, MIGRATIONS.len());
+    match found {
+        0 => Ok(StoreState::Absent),
+        found if found == known => Ok(StoreState::Ready),
+        found if found < known => Ok(StoreState::Older { found, known }),
+        found => Err(OpenError::TooNew { found, known }),
+    }
+}
+
 /// Where SQLite keeps the WAL.
 pub(super) fn wal_path(path: &Path) -> PathBuf {
     with_suffix(path, "-wal")

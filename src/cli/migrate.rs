@@ -1,0 +1,27 @@
+//! `migrate`: brings the store's schema up to date and exits.
+
+use anyhow::Context as _;
+
+use super::{ConfigFile, Failure, World};
+use crate::config::load;
+use crate::ledger::sqlite;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Migrate {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl Migrate {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let config = load(self.file.config.as_deref(), world.variables)?;
+        let (before, after) =
+            sqlite::migrate(&config.store.path).context("the store cannot be migrated")?;
+        let path = config.store.path.display();
+        world.print(&if before == after {
+            format!("{path}: schema {after}, nothing to do")
+        } else {
+            format!("{path}: schema {before} is now {after}")
+        })
+    }
+}

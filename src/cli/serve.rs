@@ -1,0 +1,64 @@
+//! `serve`: runs the service.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::{ConfigFile, Failure, World};
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::{Config, load_to_serve};
+use crate::net::Client;
+use crate::shutdown;
+use crate::telemetry::{Sink, logs};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl Serve {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
+        logs::init(Sink::Stdout).map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok(serve(config)?)
+    }
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    raise_open_files();
+    super::runtime()?.block_on(async {
+        let stop = shutdown::on_signal().context("cannot listen for signals")?;
+        warn_of_open_doors(&config);
+        let http = Arc::new(Client::new().context("cannot make an HTTP client")?);
+        let app = App::build(config, http, Arc::new(SystemClock))?;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen.webhooks = %app.webhooks_address,
+            listen.ops = %app.ops_address,
+            "webinar-bridge serves"
+        );
+        app.run_until(stop).await
+    })
+}
+
+/// Each connection is an open file, and the usual limit of 1,024 is fewer than platforms may open at once.
+fn raise_open_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+fn warn_of_open_doors(config: &Config) {
+    if config.ops.auth.is_none() && !config.listen.ops.ip().is_loopback() {
+        tracing::warn!(
+            listen.ops = %config.listen.ops,
+            "there is no [ops.auth] and the ops listener is not on loopback: probes and metrics are open to its network"
+        );
+    }
+    for (name, account) in config.accounts.iter().filter(|(_, account)| !account.deliver) {
+        let url = account.base_url.as_str();
+        tracing::warn!(hubspot.account = %name, url, "shadow mode: nothing is sent to this account");
+    }
+}

@@ -1,0 +1,310 @@
+//! The story: what comes in, what the bridge makes of it, what HubSpot then holds.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::emulator::{EmulatorSettings, Operation};
+use super::stage::HubSpotStage;
+use crate::app::App;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config};
+use crate::ledger::{EventRecord, EventState, Ledger};
+use crate::net::{Client, Http, Method, Request};
+use crate::providers::{PROVIDERS, Provider, Sample};
+
+/// How long everything may take to arrive; it takes two or three seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between looks whether it has.
+const LOOK: Duration = Duration::from_millis(50);
+/// Most events that are shown.
+const SHOWN: usize = 1_000;
+const TOKEN: &str = "sandbox-token";
+const SECRET: &str = "sandbox-secret-of-no-platform";
+
+/// Tells the story on `out`. With `once` it ends when everything has arrived; else it goes on until told to stop, so
+/// that a reader can send webhooks of their own.
+///
+/// # Errors
+/// What did not work, or that not everything arrived.
+pub async fn tell(out: &mut dyn Write, once: bool, stop: CancellationToken) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let hubspot = HubSpotStage::open(EmulatorSettings::new(TOKEN), Arc::clone(&clock))
+        .context("the emulated HubSpot cannot listen")?;
+    let folder = Folder::make()?;
+    let http: Arc<dyn Http> = Arc::new(Client::new().context("cannot make an HTTP client")?);
+    let config = configuration(&hubspot.base_url(), &folder)?;
+    let app = App::build(config, Arc::clone(&http), Arc::clone(&clock))?;
+    let scene = Scene {
+        webhooks: format!("http://{}/webhooks", app.webhooks_address),
+        ops: format!("http://{}", app.ops_address),
+        ledger: Arc::clone(&app.ledger),
+        http,
+        clock,
+        hubspot,
+    };
+    let (ended, over) = (stop.clone(), CancellationToken::new());
+    let running = tokio::spawn(app.run_until(over.clone()));
+    let told = scene.play(out).await;
+    if told.is_ok() && !once {
+        writeln!(out, "\nIt goes on until Ctrl-C. Try it:\n{}", scene.invitation())?;
+        out.flush()?;
+        ended.cancelled().await;
+    }
+    over.cancel();
+    running.await.context("the bridge broke off")??;
+    scene.hubspot.close();
+    told
+}
+
+/// A folder for the store, deleted at the end.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn make() -> anyhow::Result<Self> {
+        let name = format!("webinar-bridge-sandbox-{}", uuid::Uuid::now_v7());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, folder = %self.0.display(), "the sandbox's folder stays behind");
+        }
+    }
+}
+
+/// One account, and a source for every platform there is, as a user would write it.
+fn configuration(hubspot: &str, folder: &Folder) -> anyhow::Result<Config> {
+    let store = folder.0.join("bridge.db");
+    let mut text = format!(
+        "listen.webhooks = \"127.0.0.1:0\"\nlisten.ops = \"127.0.0.1:0\"\n\
+         store.url = {store:?}\n\
+         [hubspot.main]\naccess_token = \"{TOKEN}\"\nbase_url = \"{hubspot}\"\n\
+         max_linger = \"300ms\"\n",
+        store = format!("sqlite:{}", store.display()),
+    );
+    for provider in PROVIDERS {
+        let id = provider.id();
+        write!(
+            text,
+            "[source.{id}]\nprovider = \"{id}\"\nsecret = \"{SECRET}\"\norganizer = \"Sandbox Ltd\"\n"
+        )?;
+    }
+    Ok(config::parse("sandbox", &text, &BTreeMap::new(), PROVIDERS)?)
+}
+
+struct Scene {
+    webhooks: String,
+    ops: String,
+    ledger: Arc<dyn Ledger>,
+    http: Arc<dyn Http>,
+    clock: Arc<dyn Clock>,
+    hubspot: HubSpotStage,
+}
+
+/// What the bridge answered to a webhook.
+struct Answered {
+    status: u16,
+    word: String,
+}
+
+impl Scene {
+    async fn play(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        writeln!(out, "An emulated HubSpot account is at {}.", self.hubspot.base_url())?;
+        writeln!(out, "The bridge takes webhooks at {}/SOURCE.", self.webhooks)?;
+        let mut sent = 0;
+        for provider in PROVIDERS {
+            writeln!(out, "\n1. What {} sends, and what the bridge makes of it\n", provider.id())?;
+            for sample in provider.samples(self.clock.now()) {
+                self.scene(out, *provider, &sample).await?;
+                sent += 1;
+            }
+        }
+        writeln!(out, "\n2. What the bridge sends, and what HubSpot then holds\n")?;
+        let arrived = self.until_all_arrived().await?;
+        self.show_hubspot(out)?;
+        let violations = self.hubspot.emulator().violations().to_vec();
+        writeln!(out, "\n3. The sum of it\n")?;
+        writeln!(
+            out,
+            "  {sent} webhooks sent, signed as the platform signs them, each answered after it was on disk"
+        )?;
+        let held = self.ledger.events(SHOWN).await?;
+        let delivered = held.iter().filter(|event| event.state == EventState::Delivered).count();
+        writeln!(out, "  {delivered} of {} events confirmed by HubSpot", held.len())?;
+        out.flush()?;
+        anyhow::ensure!(violations.is_empty(), "HubSpot was sent what it forbids: {violations:?}");
+        anyhow::ensure!(arrived, "not everything arrived within {PATIENCE:?}");
+        Ok(())
+    }
+
+    /// One webhook: sent, answered, and what it changed.
+    async fn scene(
+        &self,
+        out: &mut dyn Write,
+        provider: &dyn Provider,
+        sample: &Sample,
+    ) -> anyhow::Result<()> {
+        let before = self.inputs().await?;
+        let answered = self.send(provider, &sample.body).await?;
+        writeln!(out, "  {}", sample.story)?;
+        writeln!(out, "    -> {} {}", answered.status, answered.word)?;
+        for (id, change) in differences(&before, &self.inputs().await?) {
+            writeln!(out, "       {id}: {change}")?;
+        }
+        anyhow::ensure!(
+            answered.status == 200 && answered.word != "quarantined",
+            "the bridge did not take a sample of {}: {} {}",
+            provider.id(),
+            answered.status,
+            answered.word
+        );
+        Ok(())
+    }
+
+    async fn send(&self, provider: &dyn Provider, body: &[u8]) -> anyhow::Result<Answered> {
+        let headers = provider
+            .sign(body, SECRET.as_bytes(), self.clock.now())
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let request = Request {
+            method: Method::Post,
+            url: format!("{}/{}", self.webhooks, provider.id()).parse()?,
+            headers,
+            body: body.to_vec(),
+            timeout: Duration::from_secs(5),
+            max_answer: 64 * 1024,
+        };
+        let answer = self.http.send(request).await?;
+        let word = serde_json::from_slice::<Value>(&answer.body).ok();
+        let word = word.and_then(|answer| answer.get("status")?.as_str().map(str::to_owned));
+        Ok(Answered { status: answer.status, word: word.unwrap_or_default() })
+    }
+
+    /// What HubSpot is to get of each event.
+    async fn inputs(&self) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
+        let events = self.ledger.events(SHOWN).await?;
+        Ok(events
+            .iter()
+            .map(|event| (event.key.external_event_id.to_string(), fields(event)))
+            .collect())
+    }
+
+    async fn until_all_arrived(&self) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let events = self.ledger.events(SHOWN).await?;
+            let equal = events.iter().all(|event| self.is_in_hubspot(event));
+            if equal || Instant::now() >= deadline {
+                return Ok(equal && !events.is_empty());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Whether HubSpot's record of it is what the ledger says it should be.
+    fn is_in_hubspot(&self, event: &EventRecord) -> bool {
+        let key =
+            (event.key.external_account_id.to_string(), event.key.external_event_id.to_string());
+        let Some(input) = event.input.as_deref().and_then(|i| serde_json::from_slice(i).ok())
+        else {
+            return false;
+        };
+        let input: Value = input;
+        let emulator = self.hubspot.emulator();
+        let Some(record) = emulator.events().get(&key) else { return false };
+        let text = |field: &str| input.get(field).and_then(Value::as_str).map(str::to_owned);
+        event.state == EventState::Delivered
+            && text("eventName").as_deref() == Some(record.name.as_str())
+            && text("startDateTime") == record.start.map(|at| at.to_string())
+            && text("endDateTime") == record.end.map(|at| at.to_string())
+            && input.get("eventCancelled") == Some(&Value::Bool(record.cancelled))
+            && input.get("eventCompleted") == Some(&Value::Bool(record.completed))
+    }
+
+    fn show_hubspot(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let emulator = self.hubspot.emulator();
+        for call in emulator.calls().iter().filter(|call| call.operation == Operation::Upsert) {
+            writeln!(
+                out,
+                "  POST .../events/upsert with {} events -> {}",
+                call.inputs, call.status
+            )?;
+        }
+        writeln!(out)?;
+        for ((_, id), record) in emulator.events() {
+            let when = |at: Option<crate::event::Millis>| {
+                at.map_or_else(|| "-".to_owned(), |at| at.to_string())
+            };
+            let state = match (record.cancelled, record.completed) {
+                (true, _) => "cancelled",
+                (false, true) => "completed",
+                (false, false) => "planned",
+            };
+            writeln!(out, "  {id}  {state}  {} to {}", when(record.start), when(record.end))?;
+            writeln!(out, "    {} ({}), by {}", record.name, record.object_id, record.organizer)?;
+        }
+        Ok(())
+    }
+
+    fn invitation(&self) -> String {
+        let source =
+            PROVIDERS.first().map_or_else(String::new, |provider| provider.id().to_string());
+        format!(
+            "  export SECRET={SECRET}\n  \
+             webinar-bridge sign --provider {source} --secret-env SECRET --url {}/{source} BODY.json | sh\n  \
+             curl {}/metrics",
+            self.webhooks, self.ops
+        )
+    }
+}
+
+/// An event as a reader sees it: HubSpot's fields, or what is missing.
+fn fields(event: &EventRecord) -> BTreeMap<String, String> {
+    let shown = |value: &Value| {
+        value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"))
+    };
+    let input =
+        event.input.as_deref().and_then(|input| serde_json::from_slice::<Value>(input).ok());
+    match input.as_ref().and_then(Value::as_object) {
+        Some(input) => input.iter().map(|(name, value)| (name.clone(), shown(value))).collect(),
+        None => BTreeMap::from([("incomplete".to_owned(), format!("{:?}", event.gaps))]),
+    }
+}
+
+fn differences(
+    before: &BTreeMap<String, BTreeMap<String, String>>,
+    after: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (id, fields) in after {
+        let Some(known) = before.get(id) else {
+            let name = fields.get("eventName").map_or("", String::as_str);
+            let start = fields.get("startDateTime").map_or("", String::as_str);
+            found.push((id.clone(), format!("a new event {name} {start}")));
+            continue;
+        };
+        for (field, value) in fields {
+            if known.get(field) != Some(value) {
+                let was = known.get(field).map_or("nothing", String::as_str);
+                found.push((id.clone(), format!("{field}: {was} -> {value}")));
+            }
+        }
+        for gone in known.keys().filter(|field| !fields.contains_key(*field)) {
+            found.push((id.clone(), format!("{gone} is gone")));
+        }
+    }
+    found
+}
