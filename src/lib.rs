@@ -9,11 +9,15 @@
 //! Start reading at [`event`], the vocabulary and the merge; then [`ledger`], the buffer.
 //! Who may import whom is a table in `tests/it/house.rs`, which a test enforces.
 
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod event;
+pub mod hubspot;
 pub mod ledger;
 pub mod net;
 pub mod providers;
 pub mod receive;
+pub mod sandbox;
 pub mod secret;
 pub mod telemetry;

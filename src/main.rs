@@ -1,1 +1,15 @@
-fn main() {}
+//! The `webinar-bridge` program: its arguments, its exit code.
+
+use std::io::{stderr, stdin, stdout};
+use std::process::ExitCode;
+
+use clap::Parser;
+use webinar_bridge::cli::{Cli, World, run};
+use webinar_bridge::config::env;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let variables = env::variables();
+    let world = World { variables: &variables, stdin: &mut stdin(), stdout: &mut stdout() };
+    run(cli, world, &mut stderr())
+}

@@ -7,7 +7,7 @@
 //! * [`register`]: one field's value with its time and provenance; last writer wins.
 //! * [`webinar`]: everything known of one platform object; [`Webinar::merge`] is commutative, associative and
 //!   idempotent, so any order and any repetition of the same changes ends in the same state.
-//! * [`fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
+//! * [`mod@fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
 //! * [`input`]: the body HubSpot gets for one event.
 //!
 //! Promises: pure values only, no I/O, no clock. Relies on nothing of ours.

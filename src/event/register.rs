@@ -18,6 +18,12 @@ impl BodyHash {
         first.copy_from_slice(&digest[..16]);
         Self(u128::from_be_bytes(first))
     }
+
+    /// Its 16 bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
 }
 
 /// What kind of thing was said; breaks ties between writes of the same time.

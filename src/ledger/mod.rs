@@ -9,6 +9,8 @@
 //! * A crash frees all claims; what was claimed is sent again.
 //! * [`Ledger::census`] is exact: it counts every acceptance that has returned.
 
+pub mod sqlite;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +95,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// Sizes for the metrics.
     fn sizes(&self) -> Sizes;
 
-    /// Whether the last attempt to write succeeded; the reason if not.
+    /// Whether the last attempt to write succeeded.
+    ///
+    /// # Errors
+    /// Why it did not, for operators.
     fn health(&self) -> Result<(), String>;
 
     /// Every event, for reading back in tests and tools, by key; at most `most`.
@@ -101,6 +106,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
     async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError>;
+
+    /// A receipt with its body, as it is kept.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError>;
 }
 
 /// The events' configuration by source, which merging needs.
@@ -372,6 +383,23 @@ pub struct EventRecord {
     pub object_id: Option<String>,
     /// Why HubSpot refused it, if it did.
     pub refused: Option<RefusedBy>,
+}
+
+/// A receipt as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptRecord {
+    /// Its source.
+    pub source: SourceName,
+    /// The platform's name of it.
+    pub event_type: String,
+    /// When it arrived.
+    pub received_at: Millis,
+    /// What became of it; never a duplicate, which is not kept.
+    pub outcome: Acceptance,
+    /// Why it is quarantined, if it is.
+    pub reason: Option<String>,
+    /// The scrubbed body; none for what was ignored.
+    pub body: Option<Vec<u8>>,
 }
 
 /// What a commit changed, for those who watch the ledger.

@@ -1,0 +1,229 @@
+//! The composition root: the only place that builds things and connects them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::deliver::{Lane, LaneSettings, schedule};
+use crate::event::{AccountName, ProviderId, SourceName};
+use crate::hubspot::{Account, Api};
+use crate::ledger::sqlite::{Settings, SqliteLedger};
+use crate::ledger::{Ledger, Watcher};
+use crate::net::Http;
+use crate::receive::{Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
+use crate::telemetry::Metrics;
+
+/// Everything that runs, built and connected, not yet running. Its listeners are bound: nobody who connects is refused.
+pub struct App {
+    /// Where webhooks are received.
+    pub webhooks_address: SocketAddr,
+    /// Where probes and metrics are answered.
+    pub ops_address: SocketAddr,
+    /// The ledger, for those who look on.
+    pub ledger: Arc<dyn Ledger>,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    lanes: Vec<Arc<Lane>>,
+    webhooks: TcpListener,
+    ops: TcpListener,
+}
+
+impl App {
+    /// Opens the store, binds the listeners, and connects everything.
+    ///
+    /// # Errors
+    /// What stands in the way, in words for the operator.
+    pub fn build(
+        config: Config,
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let accounts: Vec<AccountName> = config.accounts.keys().cloned().collect();
+        let sources: Vec<(SourceName, ProviderId)> = config
+            .sources
+            .values()
+            .map(|source| (source.name.clone(), source.provider.id()))
+            .collect();
+        let metrics = Metrics::new(&accounts, &sources);
+        let ledger: Arc<dyn Ledger> = Arc::new(
+            SqliteLedger::open(Settings {
+                path: config.store.path.clone(),
+                accounts,
+                policies: config.policies(),
+                migrate: config.store.migrate,
+                clock: Arc::clone(&clock),
+                watcher: Arc::new(Commits(metrics.clone())),
+            })
+            .context("the store cannot be opened")?,
+        );
+        let bind = |address: SocketAddr, what: &str| {
+            TcpListener::bind(address).with_context(|| format!("cannot listen on {address} ({what})"))
+        };
+        let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
+        let ops = bind(config.listen.ops, "listen.ops")?;
+        let lanes = lanes(&config, &ledger, &http, &clock, &metrics);
+        Ok(Self {
+            webhooks_address: webhooks.local_addr()?,
+            ops_address: ops.local_addr()?,
+            ledger,
+            config,
+            clock,
+            metrics,
+            lanes,
+            webhooks,
+            ops,
+        })
+    }
+
+    /// Runs until told to stop, and then to a graceful end: webhooks begun are answered, what can be sent is sent.
+    ///
+    /// # Errors
+    /// A listener that failed, in words for the operator.
+    pub async fn run_until(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let listen = &self.config.listen;
+        let readiness = Readiness::default();
+        let (stop_webhooks, stop_work, stop_ops) =
+            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let mut webhooks = tokio::spawn(run_webhooks(
+            self.webhooks,
+            Webhooks {
+                endpoints: endpoints(&self.config),
+                ledger: Arc::clone(&self.ledger),
+                clock: Arc::clone(&self.clock),
+                metrics: self.metrics.clone(),
+                max_body: listen.max_body,
+                limits: Limits::default(),
+            },
+            stop_webhooks.clone(),
+            listen.shutdown_timeout,
+        ));
+        let mut ops = tokio::spawn(run_ops(
+            self.ops,
+            Ops {
+                ledger: Arc::clone(&self.ledger),
+                clock: Arc::clone(&self.clock),
+                metrics: self.metrics.clone(),
+                accounts: self.config.accounts.keys().cloned().collect(),
+                readiness: readiness.clone(),
+            },
+            stop_ops.clone(),
+            listen.shutdown_timeout,
+        ));
+        let mut work = JoinSet::new();
+        for lane in self.lanes {
+            work.spawn(lane.run(stop_work.clone()));
+        }
+        let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.clock));
+        work.spawn(schedule::complete(ledger, clock, stop_work.clone()));
+        let keep = self.config.store.keep;
+        work.spawn(schedule::housekeep(Arc::clone(&self.ledger), keep, stop_work.clone()));
+        readiness.set_started();
+
+        // A listener ends by itself only if it fails.
+        let failed = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut webhooks => Some(flatten(ended).context("the webhook listener failed")),
+            ended = &mut ops => Some(flatten(ended).context("the ops listener failed")),
+        };
+        tracing::info!("stopping: webhooks begun are answered, what can be sent is sent");
+        readiness.set_draining();
+        if failed.is_none() {
+            // Load balancers are told first; until they have heard, webhooks still come.
+            tokio::time::sleep(listen.shutdown_delay).await;
+            stop_webhooks.cancel();
+        }
+        let drain = async {
+            if failed.is_none() {
+                flatten(webhooks.await).context("the webhook listener failed")?;
+            }
+            stop_work.cancel();
+            while work.join_next().await.is_some() {}
+            anyhow::Ok(())
+        };
+        let drained = tokio::time::timeout(listen.shutdown_timeout, drain).await;
+        let left: u64 = self.ledger.census().values().map(|c| c.pending + c.in_flight).sum();
+        tracing::info!(
+            in_time = drained.is_ok(),
+            events.pending = left,
+            "stopped; what is pending is in the store and is sent after the next start"
+        );
+        stop_ops.cancel();
+        failed.unwrap_or(Ok(()))?;
+        drained.unwrap_or(Ok(()))
+    }
+}
+
+/// How long work may take that is given up at the end of the process anyway.
+pub const GRACE: Duration = Duration::from_secs(1);
+
+fn flatten(
+    ended: Result<std::io::Result<()>, tokio::task::JoinError>,
+) -> anyhow::Result<()> {
+    Ok(ended??)
+}
+
+fn endpoints(config: &Config) -> Vec<Endpoint> {
+    config
+        .sources
+        .values()
+        .map(|source| Endpoint {
+            name: source.name.clone(),
+            provider: source.provider,
+            secrets: source.secrets.clone(),
+            path_token: source.path_token.clone(),
+            tolerance: source.tolerance,
+            platform_accounts: source.platform_accounts.clone(),
+        })
+        .collect()
+}
+
+fn lanes(
+    config: &Config,
+    ledger: &Arc<dyn Ledger>,
+    http: &Arc<dyn Http>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Vec<Arc<Lane>> {
+    config
+        .accounts
+        .iter()
+        // In shadow mode everything happens but the sending.
+        .filter(|(_, account)| account.deliver)
+        .map(|(name, account)| {
+            let hubspot = Account::new(
+                account.api(),
+                Arc::clone(http),
+                Arc::clone(clock),
+            );
+            let settings = LaneSettings {
+                rate_limit: account.rate_limit,
+                max_batch: account.max_batch,
+                max_linger: account.max_linger,
+                max_in_flight: account.max_in_flight,
+            };
+            Lane::new(
+                name.clone(),
+                hubspot,
+                settings,
+                Arc::clone(ledger),
+                Arc::clone(clock),
+                metrics.clone(),
+            )
+        })
+        .collect()
+}
+
+struct Commits(Metrics);
+
+impl Watcher for Commits {
+    fn committed(&self, jobs: usize, took: Duration) {
+        self.0.committed(jobs, took);
+    }
+}

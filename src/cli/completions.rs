@@ -1,0 +1,23 @@
+//! `completions`: what a shell needs to complete our arguments.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Cli, Failure, World};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let mut command = Cli::command();
+        let name = command.get_name().to_owned();
+        // Into memory first: the generator panics where it cannot write.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, name, &mut script);
+        world.print(&String::from_utf8_lossy(&script))
+    }
+}

@@ -1,0 +1,107 @@
+//! `health`: asks the running process's `/livez`, with nothing but the standard library: it runs every few seconds.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+
+use super::{ConfigFile, Failure, World};
+use crate::config::ops_address;
+
+/// For connecting, for asking and for each piece of the answer. Container health checks allow 30 s in all by default.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Health {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+impl Health {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let address = reachable(ops_address(self.file.config.as_deref(), world.variables)?);
+        ask(address).with_context(|| format!("not alive at {address}"))?;
+        world.print("alive")
+    }
+}
+
+/// Where a listener of that address is asked: one that listens everywhere listens on loopback too.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
+fn ask(address: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let request = format!("GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    // To the end, so that the server sees its answer taken; what matters is at the start, and may be all that comes.
+    let mut answer = Vec::new();
+    let end = stream.take(64 * 1024).read_to_end(&mut answer);
+    let Some(status) = answer.get(..12) else {
+        end.context("no answer in time")?;
+        bail!("the answer is cut off");
+    };
+    ensure!(status == b"HTTP/1.1 200", "it answered {:?}", String::from_utf8_lossy(status));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What asking a server ends in that gives this answer, and what the server was asked.
+    fn asked(answer: &'static str) -> (anyhow::Result<()>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut request = [0; 1024];
+            let len = stream.read(&mut request).expect("a request");
+            stream.write_all(answer.as_bytes()).expect("answered");
+            String::from_utf8_lossy(&request[..len]).into_owned()
+        });
+        let result = ask(address);
+        (result, server.join().expect("served"))
+    }
+
+    #[test]
+    fn only_200_is_alive() {
+        let (result, request) = asked("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+        assert!(result.is_ok(), "{result:?}");
+        assert!(request.starts_with("GET /livez HTTP/1.1\r\nhost: 127.0.0.1:"), "{request}");
+        for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 2", "", "SSH-2.0"] {
+            assert!(asked(answer).0.is_err(), "{answer}");
+        }
+    }
+
+    #[test]
+    fn nobody_there_is_not_alive() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        drop(listener);
+        assert!(ask(address).is_err());
+    }
+
+    #[test]
+    fn a_wildcard_is_asked_on_loopback() {
+        for (listening, asked) in [
+            ("0.0.0.0:9090", "127.0.0.1:9090"),
+            ("[::]:9090", "[::1]:9090"),
+            ("10.0.0.5:9090", "10.0.0.5:9090"),
+        ] {
+            let address = reachable(listening.parse().expect("an address"));
+            assert_eq!(address.to_string(), asked);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `map`: what a body means and what would follow from it, without network and store.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::body::BodyArg;
+use super::{ConfigFile, Failure, World};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, load};
+use crate::event::webinar::Said;
+use crate::event::{
+    AccountName, BodyHash, Change, EventInput, ExternalAccountId, Gap, Millis, Origin, Policy,
+    ReceiptId, Recurring, SourceName, Webinar, fold,
+};
+use crate::providers::{Inbound, Meaning, Provider};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Map {
+    /// The platform that sent it
+    #[arg(long)]
+    provider: String,
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The configured source whose defaults apply
+    #[arg(long)]
+    source: Option<String>,
+    #[command(flatten)]
+    body: BodyArg,
+}
+
+impl Map {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let provider = super::provider(&self.provider)?;
+        let (source, policy) = match &self.source {
+            Some(source) => {
+                let config = load(self.file.config.as_deref(), world.variables)?;
+                configured(&config, source, provider)?
+            }
+            None if self.file.config.is_some() => {
+                return Err(Failure::Usage("--config says nothing here without --source".into()));
+            }
+            None => unconfigured(provider),
+        };
+        let body = self.body.read(world)?;
+        let told = read(provider, &body, &source, &policy, SystemClock.now())?;
+        let json = serde_json::to_string_pretty(&told).context("cannot write the result")?;
+        world.print(&json)?;
+        match told.unmappable {
+            None => Ok(()),
+            Some(why) => Err(Failure::Failed(anyhow::anyhow!("the body cannot be mapped: {why}"))),
+        }
+    }
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    event_type: String,
+    meaning: &'static str,
+    changes: Vec<Change>,
+    bad_fields: Vec<&'static str>,
+    inputs: Vec<EventInput>,
+    incomplete: Vec<Incomplete>,
+    /// Why it means nothing; told apart, on standard error.
+    #[serde(skip)]
+    pub(super) unmappable: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Incomplete {
+    id: String,
+    gaps: Vec<Gap>,
+}
+
+pub(super) fn configured(
+    config: &Config,
+    name: &str,
+    provider: &dyn Provider,
+) -> Result<(SourceName, Policy), Failure> {
+    let Some(source) = config.sources.get(name) else {
+        let names: Vec<&str> = config.sources.keys().map(SourceName::as_str).collect();
+        let names = names.join(", ");
+        return Err(Failure::Usage(format!(
+            "--source {name:?} is not in {}. There: {names}",
+            config.file
+        )));
+    };
+    if source.policy.provider != provider.id() {
+        let (asked, is) = (provider.id(), &source.policy.provider);
+        return Err(Failure::Usage(format!("--source {name} is of {is}, not of {asked}")));
+    }
+    Ok((source.name.clone(), source.policy.clone()))
+}
+
+/// A source that adds nothing of its own.
+pub(super) fn unconfigured(provider: &dyn Provider) -> (SourceName, Policy) {
+    let policy = Policy {
+        hubspot: AccountName::parse("none").expect("it is a name"),
+        provider: provider.id(),
+        organizer: None,
+        event_type: None,
+        external_account_id: None,
+        recurring: Recurring::default(),
+        complete_after_end: None,
+        custom_properties: BTreeMap::new(),
+    };
+    (SourceName::parse("none").expect("it is a name"), policy)
+}
+
+/// Maps the body, and folds each of its changes as if nothing had been known of the webinar.
+pub(super) fn read(
+    provider: &dyn Provider,
+    body: &[u8],
+    source: &SourceName,
+    policy: &Policy,
+    now: Millis,
+) -> anyhow::Result<Told> {
+    let reading = provider.read(&Inbound::trusted(body), &[]);
+    let (meaning, changes, bad_fields, unmappable) = match reading.meaning {
+        Meaning::Changes { changes, bad_fields } => ("changes", changes, bad_fields, None),
+        Meaning::Ignored => ("ignored", vec![], vec![], None),
+        Meaning::Handshake(_) => ("handshake", vec![], vec![], None),
+        Meaning::Unmappable(why) => ("unmappable", vec![], vec![], Some(why)),
+    };
+    let (mut inputs, mut incomplete) = (Vec::new(), Vec::new());
+    for change in &changes {
+        let mut webinar = Webinar::default();
+        let said = Said {
+            receipt: ReceiptId::generate(),
+            hash: BodyHash::of_digest(&Sha256::digest(body).into()),
+            origin: Origin {
+                source: source.clone(),
+                provider: provider.id(),
+                event_type: reading.event_type.clone(),
+                reported_at: change.occurred_at,
+                received_at: now,
+            },
+        };
+        webinar.merge(change, &said)?;
+        let account = match (&policy.external_account_id, &change.account) {
+            (Some(account), _) | (None, Some(account)) => account.clone(),
+            (None, None) => ExternalAccountId::parse("unknown")?,
+        };
+        for event in fold(&webinar, &account, &change.webinar, policy, now) {
+            match event.content {
+                Ok(input) => inputs.push(input),
+                Err(gaps) => {
+                    incomplete.push(Incomplete { id: event.id.as_str().to_owned(), gaps });
+                }
+            }
+        }
+    }
+    let event_type = reading.event_type;
+    Ok(Told { event_type, meaning, changes, bad_fields, inputs, incomplete, unmappable })
+}

@@ -1,0 +1,117 @@
+//! The command line: a file for each command.
+//!
+//! Promises the exit codes 0 (done), 1 (failed) and 2 (wrong use or invalid configuration), and that results go to
+//! standard output and messages to standard error. Commands take what is around them from [`World`], so that tests own
+//! it. Nothing here outlives the process.
+
+mod body;
+mod check;
+mod completions;
+mod health;
+mod map;
+mod sign;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Problems;
+use crate::providers::{PROVIDERS, Provider, by_id};
+
+/// Keeps HubSpot's marketing events equal to what webinar platforms report by webhook.
+#[derive(Debug, Parser)]
+#[command(name = "webinar-bridge", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Validates configuration and secrets, opens the store
+    Check(check::Check),
+    /// Shows what a webhook's body means and what HubSpot would get; asks nobody, stores nothing
+    Map(map::Map),
+    /// Prints a curl command with correct signature headers, to try an endpoint
+    Sign(sign::Sign),
+    /// Asks the running process whether it lives: for a container's health check
+    Health(health::Health),
+    /// Prints the completions of a shell
+    Completions(completions::Completions),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Default, Args)]
+struct ConfigFile {
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The configuration [else $BRIDGE_CONFIG, else ./bridge.toml]"
+    )]
+    config: Option<PathBuf>,
+}
+
+/// What a command finds around it.
+pub struct World<'a> {
+    /// The environment.
+    pub variables: &'a BTreeMap<String, String>,
+    /// Standard input.
+    pub stdin: &'a mut dyn Read,
+    /// Standard output.
+    pub stdout: &'a mut dyn Write,
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The configuration is invalid. Exit code 2.
+    #[error(transparent)]
+    Invalid(#[from] Problems),
+    /// The arguments make no sense. Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// It was tried and failed. Exit code 1.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Carries out the command and tells of a failure on `stderr`.
+#[must_use]
+pub fn run(cli: Cli, mut world: World<'_>, stderr: &mut dyn Write) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Check(check) => check.run(&mut world),
+        Command::Map(map) => map.run(&mut world),
+        Command::Sign(sign) => sign.run(&mut world),
+        Command::Health(health) => health.run(&mut world),
+        Command::Completions(completions) => completions.run(&mut world),
+    };
+    let (message, code) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Invalid(problems)) => (problems.to_string(), 2),
+        Err(Failure::Usage(message)) => (format!("error: {message}"), 2),
+        // With its causes.
+        Err(Failure::Failed(error)) => (format!("error: {error:#}"), 1),
+    };
+    // Where even that cannot be written, the code says it alone.
+    drop(writeln!(stderr, "{message}"));
+    ExitCode::from(code)
+}
+
+impl World<'_> {
+    fn print(&mut self, text: &str) -> Result<(), Failure> {
+        let written = writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush());
+        written.map_err(|error| anyhow::Error::new(error).context("cannot write").into())
+    }
+}
+
+fn provider(name: &str) -> Result<&'static dyn Provider, Failure> {
+    by_id(name).ok_or_else(|| {
+        let known: Vec<String> = PROVIDERS.iter().map(|known| known.id().to_string()).collect();
+        Failure::Usage(format!("--provider {name:?} is not known. Known: {}", known.join(", ")))
+    })
+}

@@ -1,0 +1,78 @@
+//! `sign`: a `curl` command that an endpoint will believe.
+
+use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::body::BodyArg;
+use super::{Failure, World};
+use crate::clock::{Clock, SystemClock};
+use crate::secret::Secret;
+
+/// Longest body that is put on the command line, in bytes: Linux ends an argument at 128 KiB (`MAX_ARG_STRLEN`, execve(2)),
+/// and quoting makes it longer.
+const INLINE_MAX: usize = 64 * 1024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Sign {
+    /// The platform that would have sent it
+    #[arg(long)]
+    provider: String,
+    /// The environment variable that holds the source's secret
+    #[arg(long, value_name = "VAR")]
+    secret_env: String,
+    #[arg(long, help = "The endpoint, such as https://bridge.example/webhooks/NAME")]
+    url: Url,
+    #[command(flatten)]
+    body: BodyArg,
+}
+
+impl Sign {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let provider = super::provider(&self.provider)?;
+        let secret = Secret::Env(self.secret_env)
+            .read()
+            .map_err(|error| Failure::Usage(format!("--secret-env: {error}")))?;
+        let body = self.body.read(world)?;
+        let headers = provider.sign(&body, secret.expose_secret().as_bytes(), SystemClock.now());
+        let data = match self.body.path() {
+            None => inline(&body)?,
+            Some(path) => {
+                let path = path.to_str().context("the file's name is not UTF-8")?;
+                format!("--data-binary {}", quoted(&format!("@{path}")))
+            }
+        };
+        world.print(&curl(&self.url, headers, &data))
+    }
+}
+
+/// The body itself. Raw, because curl would take a body that begins with @ for a file's name.
+pub(super) fn inline(body: &[u8]) -> anyhow::Result<String> {
+    match std::str::from_utf8(body) {
+        Ok(text) if text.len() <= INLINE_MAX && !text.contains('\0') => {
+            Ok(format!("--data-raw {}", quoted(text)))
+        }
+        Ok(_) | Err(_) => {
+            bail!("the body does not fit on a command line. Put it into a file and name the file")
+        }
+    }
+}
+
+pub(super) fn curl(url: &Url, mut headers: Vec<(String, String)>, data: &str) -> String {
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        headers.insert(0, ("content-type".to_owned(), "application/json".to_owned()));
+    }
+    let mut lines = vec![format!("curl {}", quoted(url.as_str()))];
+    lines.extend(
+        headers
+            .iter()
+            .map(|(name, value)| format!("--header {}", quoted(&format!("{name}: {value}")))),
+    );
+    lines.push(data.to_owned());
+    lines.join(" \\\n  ")
+}
+
+/// One word of a POSIX shell, whatever it holds.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}

@@ -1,0 +1,237 @@
+//! The commands, with everything around them owned by the test.
+
+use std::fs;
+use std::process::Command as Process;
+
+use clap::CommandFactory;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::probe::Probe;
+use crate::config::{Config, parse};
+use crate::event::{Millis, ProviderId};
+use crate::providers::Provider;
+
+const NOW: Millis = Millis::new(1_800_000_000_000);
+
+const CONFIG: &str = "\
+[hubspot.main]
+access_token = 'at'
+[source.acme]
+provider = 'probe'
+secret = 'sec'
+organizer = 'Acme GmbH'
+external_account_id = 'theirs'
+custom_properties = { level = '1' }
+";
+
+fn config() -> Config {
+    parse("bridge.toml", CONFIG, &BTreeMap::new(), &[&Probe]).expect("it is right")
+}
+
+/// Exit code, standard output, standard error.
+fn ran(arguments: &[&str], stdin: &str) -> (ExitCode, String, String) {
+    let cli = Cli::try_parse_from([&["webinar-bridge"], arguments].concat()).expect("right use");
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let variables = BTreeMap::new();
+    let world = World { variables: &variables, stdin: &mut stdin.as_bytes(), stdout: &mut stdout };
+    let code = run(cli, world, &mut stderr);
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (code, text(stdout), text(stderr))
+}
+
+fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
+    let (source, policy) = match source {
+        None => map::unconfigured(&Probe),
+        Some(name) => map::configured(&config(), name, &Probe).expect("it is there"),
+    };
+    let told = map::read(&Probe, body.to_string().as_bytes(), &source, &policy, NOW);
+    let told = told.expect("it can be folded");
+    (serde_json::to_value(&told).expect("it is JSON"), told.unmappable)
+}
+
+#[test]
+fn the_arguments_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn wrong_use_is_2_and_help_is_0() {
+    let code = |arguments: &[&str]| {
+        Cli::try_parse_from([&["webinar-bridge"], arguments].concat())
+            .expect_err("nothing to run")
+            .exit_code()
+    };
+    assert_eq!(code(&["check", "--colour"]), 2);
+    assert_eq!(code(&["map"]), 2);
+    assert_eq!(code(&["sign", "--provider", "x", "--secret-env", "X", "--url", "nowhere"]), 2);
+    for command in ["check", "map", "sign", "health", "completions"] {
+        assert_eq!(code(&[command, "--help"]), 0);
+    }
+}
+
+#[test]
+fn invalid_configuration_is_2_and_every_problem_a_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bridge.toml");
+    fs::write(&path, "[store]\nmigrate = 1\n[hubspot.main]\naccess_token = ''\n[source]")
+        .expect("written");
+    let path = path.to_str().expect("text");
+    let (code, stdout, stderr) = ran(&["check", "--config", path], "");
+    assert_eq!((code, stdout.as_str()), (ExitCode::from(2), ""));
+    assert_eq!(
+        stderr,
+        format!(
+            "{path}: store.migrate: must be true or false\n\
+             {path}: source: is missing. Add [source.NAME] with provider and secret\n"
+        )
+    );
+}
+
+#[test]
+fn an_unknown_provider_is_wrong_use() {
+    let (code, _, stderr) = ran(&["map", "--provider", "nobody"], "{}");
+    assert_eq!(code, ExitCode::from(2));
+    assert!(stderr.starts_with("error: --provider \"nobody\" is not known. Known:"), "{stderr}");
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let (code, stdout, _) = ran(&["completions", "bash"], "");
+    assert_eq!(code, ExitCode::SUCCESS);
+    assert!(stdout.contains("webinar-bridge") && stdout.contains("--secret-env"));
+}
+
+#[test]
+fn a_body_becomes_changes_and_inputs() {
+    let body = json!({"event": "created", "id": "77", "account": "a1", "name": "Bees"});
+    let (told, _) = mapped(&body, Some("acme"));
+    assert_eq!(told["event_type"], "created");
+    assert_eq!(told["meaning"], "changes");
+    assert_eq!(told["changes"][0]["webinar"], "77");
+    assert_eq!(told["bad_fields"], json!(["start_time"]));
+    assert_eq!(told["incomplete"], json!([]));
+    assert_eq!(
+        told["inputs"],
+        json!([{
+            "externalAccountId": "theirs",
+            "externalEventId": "77",
+            "eventName": "Bees",
+            "eventOrganizer": "Acme GmbH",
+            "eventType": "WEBINAR",
+            "startDateTime": "2030-03-17T17:46:40Z",
+            "endDateTime": "2030-03-17T18:46:40Z",
+            "eventCancelled": false,
+            "eventCompleted": false,
+            "customProperties": [{"name": "level", "value": "1"}],
+        }])
+    );
+}
+
+#[test]
+fn without_a_source_the_gaps_show() {
+    let (told, _) = mapped(&json!({"event": "created", "id": "77"}), None);
+    assert_eq!(told["inputs"], json!([]));
+    assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["name", "organizer"]}]));
+}
+
+#[test]
+fn every_other_meaning_is_named() {
+    for (event, meaning) in [("handshake", "handshake"), ("something", "ignored")] {
+        let (told, unmappable) = mapped(&json!({"event": event}), None);
+        assert_eq!((told["meaning"].as_str(), unmappable), (Some(meaning), None));
+        assert_eq!(told["changes"], json!([]));
+    }
+    let (told, unmappable) = mapped(&json!([]), None);
+    assert_eq!(told["meaning"], "unmappable");
+    assert_eq!(unmappable.as_deref(), Some("it is not an object with an event"));
+}
+
+#[test]
+fn a_source_must_be_there_and_of_the_provider() {
+    let mut config = config();
+    let message = |config: &Config, name: &str| match map::configured(config, name, &Probe) {
+        Err(Failure::Usage(message)) => message,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(message(&config, "x"), "--source \"x\" is not in bridge.toml. There: acme");
+    for source in config.sources.values_mut() {
+        source.policy.provider = ProviderId::new("other");
+    }
+    assert_eq!(message(&config, "acme"), "--source acme is of other, not of probe");
+}
+
+#[test]
+fn a_body_comes_from_a_file_or_from_standard_input() {
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        body: body::BodyArg,
+    }
+    let read = |arguments: &[&str], stdin: &mut dyn Read| {
+        let only = Only::try_parse_from([&["x"], arguments].concat()).expect("right use");
+        let variables = BTreeMap::new();
+        let mut stdout = Vec::new();
+        only.body.read(&mut World { variables: &variables, stdin, stdout: &mut stdout })
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("body.json");
+    fs::write(&path, [0xff, b'\n']).expect("written");
+    let path = path.to_str().expect("text");
+    assert_eq!(read(&[path], &mut std::io::empty()).expect("read"), [0xff, b'\n']);
+    assert_eq!(read(&[], &mut b"{}".as_slice()).expect("read"), b"{}");
+    assert_eq!(read(&["-"], &mut b"{}".as_slice()).expect("read"), b"{}");
+
+    assert!(read(&["-"], &mut std::io::repeat(b'a')).is_err());
+    assert!(read(&["/nowhere/at/all"], &mut std::io::empty()).is_err());
+}
+
+/// What a shell takes the words of a command for: a NUL after each.
+fn words(command: &str) -> Vec<String> {
+    let script = command.replacen("curl", "printf '%s\\0'", 1);
+    let output = Process::new("sh").arg("-c").arg(script).output().expect("there is a shell");
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_reads_back_what_was_quoted() {
+    let body = "{\"a\": \"it's $HOME `id` \\\\ \\\"\"}\n\n  @\n!";
+    let url = url::Url::parse("https://bridge.example/webhooks/acme?a=1&b='2'").expect("a URL");
+    let headers = Probe.sign(body.as_bytes(), b"12345", NOW);
+    let command = sign::curl(&url, headers, &sign::inline(body.as_bytes()).expect("it fits"));
+    assert!(command.lines().count() > 4, "{command}");
+    assert_eq!(
+        words(&command),
+        [
+            url.as_str(),
+            "--header",
+            "content-type: application/json",
+            "--header",
+            &format!("x-probe-signature: it's {} of 5", body.len()),
+            "--header",
+            "x-probe-time: 1800000000000",
+            "--data-raw",
+            body,
+        ]
+    );
+}
+
+#[test]
+fn the_platforms_own_content_type_stays() {
+    let url = url::Url::parse("https://bridge.example/").expect("a URL");
+    let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+    let command = sign::curl(&url, headers, "--data-binary '@x'");
+    assert_eq!(
+        command,
+        "curl 'https://bridge.example/' \\\n  --header 'Content-Type: text/plain' \\\n  --data-binary '@x'"
+    );
+}
+
+#[test]
+fn a_body_that_fits_no_command_line_is_refused() {
+    for body in [vec![0xff], vec![0], vec![b'a'; 64 * 1024 + 1]] {
+        assert!(sign::inline(&body).is_err());
+    }
+}

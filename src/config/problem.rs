@@ -1,0 +1,107 @@
+//! What is wrong with a configuration, told all at once.
+
+use std::fmt;
+
+/// One thing that is wrong, and what to do about it. Holds no value that could be secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file, or `$NAME` for an environment variable.
+    pub origin: String,
+    /// The key's path, `source.acme-zoom.secret`; empty if it is about the whole.
+    pub key: String,
+    /// What is wrong, and the remedy.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, key, what } = self;
+        match key.as_str() {
+            "" => write!(f, "{origin}: {what}"),
+            key => write!(f, "{origin}: {key}: {what}"),
+        }
+    }
+}
+
+/// Everything that is wrong, never nothing: a line for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// The problem, alone.
+    pub(super) fn one(origin: impl Into<String>, what: impl Into<String>) -> Self {
+        Self(vec![Problem { origin: origin.into(), key: String::new(), what: what.into() }])
+    }
+
+    /// Nothing, if there are none.
+    ///
+    /// # Errors
+    /// The problems, if there are any.
+    pub(super) fn none_of(problems: Vec<Problem>) -> Result<(), Self> {
+        if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
+    }
+
+    /// The problems in the order of the file.
+    #[must_use]
+    pub fn list(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.0.iter().enumerate() {
+            let line = if at == 0 { "" } else { "\n" };
+            write!(f, "{line}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The known name that takes the fewest changes to become what was written.
+pub(super) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().copied().min_by_key(|name| distance(written, name))
+}
+
+/// How many letters to add, take or change to get from one to the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, b) in b.iter().enumerate() {
+            let change = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("é", "e", 1),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+            assert_eq!(distance(b, a), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name() {
+        assert_eq!(nearest("max_bach", &["max_linger", "max_batch"]), Some("max_batch"));
+        assert_eq!(nearest("x", &[]), None);
+    }
+}

@@ -1,0 +1,89 @@
+//! What only the machine can tell of a configuration: whether its secrets can be read and its store can be trusted.
+
+use std::error::Error;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::place;
+use super::problem::Problem;
+use super::settings::{Config, Jwt};
+use crate::hubspot::settings::Credentials;
+use crate::secret::{Secret, SecretError};
+
+/// Shortest token of a path that cannot be guessed by trying.
+const PATH_TOKEN_MIN: usize = 12;
+/// Shortest key of HS256: as long as its digest (RFC 7518, 3.2).
+const HS256_MIN: usize = 32;
+
+impl Config {
+    /// Reads every secret; tells of each that cannot be read or is too short for its use.
+    #[must_use]
+    pub fn unreadable_secrets(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut read = |key: String, secret: &Secret, least: usize| {
+            if let Err(what) = usable(secret.read(), least) {
+                problems.push(Problem { origin: self.file.clone(), key, what });
+            }
+        };
+        match &self.ops.auth {
+            Some(Jwt::Hs256 { secret, .. }) => {
+                read("ops.auth.jwt.secret".to_owned(), secret, HS256_MIN);
+            }
+            Some(Jwt::Rs256 { .. }) | None => {}
+        }
+        for (name, account) in &self.accounts {
+            match &account.credentials {
+                Credentials::Token(token) => read(format!("hubspot.{name}.access_token"), token, 1),
+                Credentials::OAuth { client_secret, refresh_token, .. } => {
+                    read(format!("hubspot.{name}.oauth.client_secret"), client_secret, 1);
+                    read(format!("hubspot.{name}.oauth.refresh_token"), refresh_token, 1);
+                }
+            }
+        }
+        for (name, source) in &self.sources {
+            match source.secrets.as_slice() {
+                [secret] => read(format!("source.{name}.secret"), secret, 1),
+                secrets => {
+                    for (at, secret) in secrets.iter().enumerate() {
+                        read(format!("source.{name}.secrets[{at}]"), secret, 1);
+                    }
+                }
+            }
+            if let Some(token) = &source.path_token {
+                read(format!("source.{name}.path_token"), token, PATH_TOKEN_MIN);
+            }
+        }
+        problems
+    }
+
+    /// Tells if the store would lie where `SQLite` cannot keep its promises.
+    #[must_use]
+    pub fn unfit_store(&self) -> Option<Problem> {
+        let kind = place::network_file_system(&self.store.path)?;
+        let what = format!(
+            "lies on a network file system ({kind}), where SQLite loses data. Choose a local disk"
+        );
+        Some(Problem { origin: self.file.clone(), key: "store.url".to_owned(), what })
+    }
+}
+
+fn usable(secret: Result<SecretString, SecretError>, least: usize) -> Result<(), String> {
+    let secret = secret.map_err(|error| {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("{error}{cause}. {}", remedy(&error))
+    })?;
+    if secret.expose_secret().len() < least {
+        return Err(format!("is shorter than {least} characters. Make a longer one"));
+    }
+    Ok(())
+}
+
+fn remedy(error: &SecretError) -> &'static str {
+    match error {
+        SecretError::Empty => "Put the secret there",
+        SecretError::Unset(_) => "Set it",
+        SecretError::VariableNotText(_) | SecretError::FileNotText(_) => "Write it as text",
+        SecretError::Unreadable { .. } => "Correct the path, or who may read it",
+        SecretError::NotAFile(_) | SecretError::TooLong(_) => "Correct the path",
+    }
+}

@@ -1,0 +1,55 @@
+//! Rules that values must satisfy. Pure.
+
+use toml::Value;
+use url::{Host, Url};
+
+/// Longest free text that HubSpot gets from the configuration, in characters: far below what its properties hold.
+pub(super) const TEXT_MAX: usize = 1_000;
+
+/// Whether a duration may be zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zero {
+    /// It means "at once" or "none".
+    Allowed,
+    /// It would mean "never" or "always".
+    Refused,
+}
+
+/// The text, if it is one.
+pub(super) fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Datetime(_)
+        | Value::Array(_)
+        | Value::Table(_) => None,
+    }
+}
+
+/// Whether HubSpot could show it: something on one line.
+pub(super) fn is_shown(text: &str) -> bool {
+    !text.trim().is_empty()
+        && text.chars().count() <= TEXT_MAX
+        && !text.chars().any(char::is_control)
+}
+
+/// Why no credentials may be sent there. Does not repeat the URL, which may hold some.
+pub(super) fn unsafe_url(url: &Url) -> Option<&'static str> {
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("must not hold credentials. Take out what stands before the @");
+    }
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => None,
+        "http" if loopback => None,
+        "http" => Some("must begin with https://. http:// is for this machine only"),
+        _ => Some("must begin with https://"),
+    }
+}

@@ -1,0 +1,425 @@
+//! Configurations that are right and what they mean; configurations that are wrong and every line told of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::probe::Probe;
+use super::*;
+use crate::event::{ExternalAccountId, Recurring};
+use crate::hubspot::settings::Credentials;
+use crate::secret::Secret;
+
+/// The least that is right.
+const LEAST: &str = "\
+[hubspot.main]
+access_token = 'at'
+[source.acme-probe]
+provider = 'probe'
+secret = 'sec'
+";
+
+const WHOLE: &str = r#"
+[listen]
+webhooks = "127.0.0.1:8081"
+ops = "[::1]:9091"
+max_body = "64KiB"
+shutdown_delay = "5s"
+shutdown_timeout = "0s"
+
+[store]
+url = "sqlite:/var/lib/bridge/x.db"
+keep_receipts = "7d"
+keep_events = "90d"
+migrate = false
+
+[ops.auth]
+jwt = { algorithm = "HS256", secret = "0123456789abcdef0123456789abcdef", audience = "bridge" }
+
+[hubspot.main]
+oauth = { client_id = "cid", client_secret = "cs-hush", refresh_token = { env = "RT" }, token_url = "http://127.0.0.1:7/t" }
+base_url = "http://localhost:7"
+path_prefix = "/marketing/marketing-events/2026-03"
+rate_limit = { requests = 190, window = "10s" }
+max_batch = 7
+max_linger = "0s"
+max_in_flight = 3
+deliver = false
+request_timeout = "9s"
+
+[hubspot.second]
+access_token = "pat-hush"
+
+[source.acme-probe]
+provider = "probe"
+secrets = ["new-hush", { file = "/run/secrets/old" }]
+hubspot = "second"
+organizer = "Acme"
+external_account_id = "acct"
+event_type = "CONFERENCE"
+timestamp_tolerance = "9000d"
+platform_accounts = ["a", "b", "a"]
+path_token = "path-token-hush"
+recurring = "series"
+complete_after_end = "30m"
+custom_properties = { webinar_platform = "probe" }
+"#;
+
+fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn parsed(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+    parse("bridge.toml", text, &vars(variables), &[&Probe]).map_err(|all| all.to_string())
+}
+
+fn good(text: &str, variables: &[(&str, &str)]) -> Config {
+    parsed(text, variables).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn lines(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    parsed(text, variables).expect_err("it is wrong").lines().map(str::to_owned).collect()
+}
+
+/// [`LEAST`] with more in its account and its source.
+fn with(account: &str, source: &str) -> String {
+    LEAST.replace("[source", &format!("{account}\n[source")) + source
+}
+
+#[test]
+fn the_least_has_the_documented_defaults() {
+    let config = good(LEAST, &[]);
+    assert_eq!(config.listen.webhooks.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.listen.ops.to_string(), "127.0.0.1:9090");
+    assert_eq!(config.listen.max_body, 1_048_576);
+    assert_eq!(config.listen.shutdown_delay, Duration::ZERO);
+    assert_eq!(config.listen.shutdown_timeout, Duration::from_secs(25));
+    assert_eq!(config.store.path, Path::new("data/bridge.db"));
+    assert_eq!(config.store.keep.receipts, Duration::from_hours(30 * 24));
+    assert_eq!(config.store.keep.events, Duration::from_hours(400 * 24));
+    assert!(config.store.migrate);
+    assert!(config.ops.auth.is_none());
+
+    let account = &config.accounts["main"];
+    assert!(matches!(&account.credentials, Credentials::Token(Secret::Text(_))));
+    assert_eq!(account.base_url.as_str(), "https://api.hubapi.com/");
+    assert_eq!(account.path_prefix, "/marketing/v3/marketing-events");
+    assert_eq!((account.rate_limit.requests, account.rate_limit.window.as_secs()), (100, 10));
+    assert_eq!((account.max_batch, account.max_in_flight), (100, 16));
+    assert_eq!(account.max_linger, Duration::from_secs(1));
+    assert!(account.deliver);
+    assert_eq!(account.request_timeout, Duration::from_secs(30));
+
+    let source = &config.sources["acme-probe"];
+    assert_eq!(source.tolerance, Duration::from_hours(2));
+    assert!(source.path_token.is_none() && source.platform_accounts.is_none());
+    assert_eq!(source.policy.hubspot.as_str(), "main");
+    assert_eq!(source.policy.recurring, Recurring::Occurrence);
+    assert_eq!(source.policy.event_type, None);
+    assert_eq!(config.policies()["acme-probe"], source.policy);
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = good(WHOLE, &[]);
+    assert_eq!(config.listen.ops.to_string(), "[::1]:9091");
+    assert_eq!(config.listen.max_body, 65_536);
+    assert_eq!(config.listen.shutdown_timeout, Duration::ZERO);
+    assert_eq!(config.store.path, Path::new("/var/lib/bridge/x.db"));
+    assert_eq!(config.store.keep.events, Duration::from_hours(90 * 24));
+    assert!(!config.store.migrate);
+    assert!(matches!(&config.ops.auth, Some(Jwt::Hs256 { audience, .. }) if audience == "bridge"));
+
+    let account = &config.accounts["main"];
+    let Credentials::OAuth { client_id, refresh_token, token_url, .. } = &account.credentials
+    else {
+        panic!("{:?}", account.credentials)
+    };
+    assert_eq!((client_id.as_str(), token_url.as_str()), ("cid", "http://127.0.0.1:7/t"));
+    assert!(matches!(refresh_token, Secret::Env(name) if name == "RT"));
+    assert_eq!(account.base_url.as_str(), "http://localhost:7/");
+    assert_eq!((account.max_batch, account.max_in_flight), (7, 3));
+    assert_eq!(account.rate_limit.requests, 190);
+    assert_eq!(account.max_linger, Duration::ZERO);
+    assert!(!account.deliver);
+
+    let source = &config.sources["acme-probe"];
+    assert_eq!(source.secrets.len(), 2);
+    assert_eq!(source.tolerance, Duration::from_hours(9000 * 24));
+    assert_eq!(source.platform_accounts.as_ref().map(std::collections::BTreeSet::len), Some(2));
+    let policy = &source.policy;
+    assert_eq!(policy.hubspot.as_str(), "second");
+    assert_eq!(policy.provider.as_str(), "probe");
+    assert_eq!(policy.organizer.as_deref(), Some("Acme"));
+    assert_eq!(policy.event_type.as_deref(), Some("CONFERENCE"));
+    assert_eq!(policy.external_account_id.as_ref().map(ExternalAccountId::as_str), Some("acct"));
+    assert_eq!(policy.recurring, Recurring::Series);
+    assert_eq!(policy.complete_after_end, Some(Duration::from_mins(30)));
+    assert_eq!(policy.custom_properties["webinar_platform"], "probe");
+}
+
+#[test]
+fn no_secret_shows_in_debug() {
+    let shown = format!("{:#?}", good(WHOLE, &[]));
+    assert!(shown.contains("Secret(file /run/secrets/old)"), "{shown}");
+    for secret in ["hush", "0123456789abcdef"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn each_mistake_is_one_line_with_its_remedy() {
+    let secret_form = "a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }";
+    let cases: &[(&str, &str, String)] = &[
+        ("max_batch = 0", "", "hubspot.main.max_batch: must be a whole number from 1 to 100".into()),
+        ("max_batch = '9'", "", "hubspot.main.max_batch: must be a whole number from 1 to 100".into()),
+        ("max_in_flight = 0", "", "hubspot.main.max_in_flight: must be a whole number, 1 or more".into()),
+        ("deliver = 'no'", "", "hubspot.main.deliver: must be true or false".into()),
+        ("max_bach = 5", "", "hubspot.main.max_bach: is not a key of [hubspot.main]. Did you mean max_batch?".into()),
+        ("request_timeout = '0s'", "", "hubspot.main.request_timeout: must be a duration longer than zero: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"".into()),
+        ("max_linger = 1", "", "hubspot.main.max_linger: must be a duration: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"".into()),
+        ("rate_limit = { requests = 0 }", "", "hubspot.main.rate_limit.requests: must be a whole number, 1 or more".into()),
+        ("rate_limit = 7", "", "hubspot.main.rate_limit: must be a table: [hubspot.main.rate_limit]".into()),
+        ("base_url = 'http://api.hubapi.com'", "", "hubspot.main.base_url: must begin with https://. http:// is for this machine only".into()),
+        ("base_url = 'http://localhost.evil.example'", "", "hubspot.main.base_url: must begin with https://. http:// is for this machine only".into()),
+        ("base_url = 'https://me:hush@api.hubapi.com'", "", "hubspot.main.base_url: must not hold credentials. Take out what stands before the @".into()),
+        ("base_url = 'ftp://x.example'", "", "hubspot.main.base_url: must begin with https://".into()),
+        ("base_url = 'api.hubapi.com'", "", "hubspot.main.base_url: must be a URL: \"https://api.hubapi.com\"".into()),
+        ("base_url = 'https://api.hubapi.com/x'", "", "hubspot.main.base_url: must be scheme and host only. The path is path_prefix".into()),
+        ("path_prefix = 'a/b'", "", "hubspot.main.path_prefix: must begin with /. Correct it".into()),
+        ("path_prefix = '/a/'", "", "hubspot.main.path_prefix: must not end with /. Correct it".into()),
+        ("path_prefix = '/a/../b'", "", "hubspot.main.path_prefix: must not have parts that are empty, \".\" or \"..\". Correct it".into()),
+        ("path_prefix = '/a?b'", "", "hubspot.main.path_prefix: must be made of letters, digits and -._~ between slashes. Correct it".into()),
+        ("oauth = { client_id = 'a', client_secret = 'b', refresh_token = 'c' }", "", "hubspot.main.access_token: stands beside oauth. Keep one of the two".into()),
+        ("", "secrets = ['a']", "source.acme-probe.secret: stands beside secrets. Keep one of the two".into()),
+        ("", "path_token = 5", format!("source.acme-probe.path_token: must be {secret_form}")),
+        ("", "path_token = { env = 'A', x = 1 }", format!("source.acme-probe.path_token: must be {secret_form}")),
+        ("", "hubspot = 'other'", "source.acme-probe.hubspot: names no account that is there. There: main".into()),
+        ("", "organizer = ' '", "source.acme-probe.organizer: must be a text of 1 to 1000 characters on one line".into()),
+        ("", "event_type = ''", "source.acme-probe.event_type: must be a text of 1 to 1000 characters on one line".into()),
+        ("", "external_account_id = 'a b'", "source.acme-probe.external_account_id: has a character that is not allowed. Correct it".into()),
+        ("", "timestamp_tolerance = '0s'", "source.acme-probe.timestamp_tolerance: must be a duration longer than zero: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"".into()),
+        ("", "platform_accounts = []", "source.acme-probe.platform_accounts: must be a list of texts that is not empty: [\"a\", \"b\"]".into()),
+        ("", "recurring = 'weekly'", "source.acme-probe.recurring: must be \"occurrence\" or \"series\"".into()),
+        ("", "only = 'true'", "source.acme-probe.only: is not in this version. Remove it".into()),
+        ("", "api = { a = 1 }", "source.acme-probe.api: is not in this version. Remove it".into()),
+        ("", "custom_properties = { a = { cel = '1' } }", "source.acme-probe.custom_properties.a: is computed, which is not in this version. Give a text".into()),
+        ("", "custom_properties = { a = 1 }", "source.acme-probe.custom_properties.a: must be a text that is not empty".into()),
+        ("", "\"a\\nb\" = 1", "source.acme-probe.\"a\\nb\": is not a key of [source.acme-probe]. Did you mean api?".into()),
+        ("", "[listen]\nops = 'localhost:9090'", "listen.ops: must be an address and a port such as \"127.0.0.1:9090\". Correct it".into()),
+        ("", "[listen]\nops = '0.0.0.0:8080'", "listen.ops: is also the public address. Give it another port".into()),
+        ("", "[listen]\nmax_body = '1MB'", "listen.max_body: must be a size larger than zero: \"1MiB\", \"64KiB\" or bytes".into()),
+        ("", "[store]\nurl = 'postgres://u:hush@h/d'", "store.url: names PostgreSQL, which is not in this version. Write sqlite:PATH. Correct it".into()),
+        ("", "[store]\nurl = 'data/x.db'", "store.url: must be sqlite:PATH, such as \"sqlite:data/bridge.db\". Correct it".into()),
+        ("", "[store]\nurl = 'sqlite::memory:'", "store.url: names no file. Write sqlite:PATH, such as \"sqlite:data/bridge.db\". Correct it".into()),
+        ("", "[store]\nurl = 'sqlite://data/x.db'", "store.url: has a host. Write sqlite:PATH without //. Correct it".into()),
+        ("", "[stor]\nurl = 'x'", "stor: is not a key of the file. Did you mean store?".into()),
+        ("", "[[listen]]", "listen: must be a table: [listen]".into()),
+        ("", "[ops.auth]", "ops.auth.jwt: is missing. Set jwt = { algorithm = \"HS256\", secret = { env = \"NAME\" }, audience = \"webinar-bridge\" }, or remove [ops.auth]".into()),
+        ("", "[ops.auth]\njwt = { algorithm = 'none' }", "ops.auth.jwt.algorithm: must be \"HS256\" or \"RS256\"".into()),
+    ];
+    for (account, source, expected) in cases {
+        let found = lines(&with(account, source), &[]);
+        assert_eq!(found, [format!("bridge.toml: {expected}")], "{account}{source}");
+    }
+}
+
+#[test]
+fn everything_is_told_at_once() {
+    let text = "\
+[listen]
+webhooks = 8080
+[hubspot.Main]
+max_batch = 500
+[source.a]
+provider = 'prob'
+[source.b]
+provider = 'probe'
+secret = 5
+colour = 'red'
+";
+    assert_eq!(
+        lines(text, &[("BRIDGE__STORE__ULR", "x"), ("BRIDGE____X", "y")]),
+        [
+            "$BRIDGE____X: .x: has an empty part. Write SECTION__KEY with two underscores between",
+            "bridge.toml: listen.webhooks: must be a text that is not empty",
+            "$BRIDGE__STORE__ULR: store.ulr: is not a key of [store]. Did you mean url?",
+            "bridge.toml: hubspot.Main: has a character that is not allowed. Name it with a-z, 0-9, - and _, at most 64 of them",
+            "bridge.toml: hubspot.Main.access_token: is missing. Set access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }, or oauth = { ... }",
+            "bridge.toml: hubspot.Main.max_batch: must be a whole number from 1 to 100",
+            "bridge.toml: source.a.provider: is not a known platform. Known: probe",
+            "bridge.toml: source.a.secret: is missing. Set { env = \"NAME\" }, the secret the platform signs its webhooks with",
+            "bridge.toml: source.b.secret: must be a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }",
+            "bridge.toml: source.b.colour: is not a key of [source.b]. Did you mean only?",
+        ]
+    );
+}
+
+#[test]
+fn nothing_at_all_says_what_to_add() {
+    let expected = [
+        "bridge.toml: hubspot: is missing. Add [hubspot.main] with access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }",
+        "bridge.toml: source: is missing. Add [source.NAME] with provider and secret",
+    ];
+    assert_eq!(lines("", &[]), expected);
+    assert_eq!(lines("[hubspot]\n[source]", &[]), expected);
+}
+
+#[test]
+fn of_several_accounts_a_source_names_one() {
+    let text = format!("{LEAST}[hubspot.other]\naccess_token = 'x'");
+    let expected = "bridge.toml: source.acme-probe.hubspot: is missing. Set one of: main, other";
+    assert_eq!(lines(&text, &[]), [expected]);
+}
+
+#[test]
+fn a_source_may_refer_to_an_account_that_is_wrong() {
+    let text = with("max_batch = 0", "hubspot = 'main'");
+    assert_eq!(lines(&text, &[]).len(), 1);
+}
+
+#[test]
+fn text_that_is_not_toml_is_not_repeated() {
+    let found = lines("[hubspot.main]\naccess_token = pat-hush-1\n", &[]);
+    let [line] = found.as_slice() else { panic!("{found:?}") };
+    assert!(line.starts_with("bridge.toml: line 2 is not TOML: "), "{line}");
+    assert!(!line.contains("hush"), "{line}");
+}
+
+#[test]
+fn variables_go_over_the_file() {
+    let config = good(
+        LEAST,
+        &[
+            ("BRIDGE__STORE__URL", "sqlite:elsewhere.db"),
+            ("BRIDGE__STORE__MIGRATE", "false"),
+            ("BRIDGE__LISTEN__MAX_BODY", "2048"),
+            ("BRIDGE__HUBSPOT__MAIN__MAX_BATCH", "50"),
+            ("BRIDGE__HUBSPOT__MAIN__RATE_LIMIT", "{ requests = 5, window = '2s' }"),
+            ("BRIDGE__HUBSPOT__MAIN__RATE_LIMIT__REQUESTS", "7"),
+            ("BRIDGE__SOURCE__ACME_PROBE__ORGANIZER", "2026"),
+            ("BRIDGE__SOURCE__ACME_PROBE__SECRET", "{ env = 'CARGO_MANIFEST_DIR' }"),
+            ("BRIDGE__SOURCE__ACME_PROBE__PLATFORM_ACCOUNTS", "['x', 'y']"),
+            ("BRIDGE__SOURCE__ACME_PROBE__CUSTOM_PROPERTIES__LEVEL", "3"),
+            ("BRIDGE__SOURCE__ACME_PROBE__EVENT_TYPE", "'quoted'"),
+            ("BRIDGE_LOG", "debug"),
+            ("UNRELATED", "x"),
+        ],
+    );
+    assert_eq!(config.store.path, Path::new("elsewhere.db"));
+    assert!(!config.store.migrate);
+    assert_eq!(config.listen.max_body, 2048);
+    let account = &config.accounts["main"];
+    assert_eq!(account.max_batch, 50);
+    assert_eq!((account.rate_limit.requests, account.rate_limit.window.as_secs()), (7, 2));
+    let source = &config.sources["acme-probe"];
+    assert_eq!(source.policy.organizer.as_deref(), Some("2026"));
+    assert_eq!(source.policy.event_type.as_deref(), Some("quoted"));
+    assert_eq!(source.policy.custom_properties["level"], "3");
+    assert!(source.platform_accounts.as_ref().is_some_and(|accounts| accounts.contains("y")));
+    assert!(
+        matches!(source.secrets.as_slice(), [Secret::Env(name)] if name == "CARGO_MANIFEST_DIR")
+    );
+}
+
+#[test]
+fn variables_alone_can_say_everything() {
+    let config = good(
+        "",
+        &[
+            ("BRIDGE__HUBSPOT__MAIN__ACCESS_TOKEN__ENV", "12"),
+            ("BRIDGE__SOURCE__ZOOM_ONE__PROVIDER", "probe"),
+            ("BRIDGE__SOURCE__ZOOM_ONE__SECRET", "0123"),
+        ],
+    );
+    let Credentials::Token(Secret::Env(name)) = &config.accounts["main"].credentials else {
+        panic!("it is a variable")
+    };
+    assert_eq!(name, "12");
+    let secret = config.sources["zoom_one"].secrets[0].read().expect("a text");
+    assert_eq!(secret.expose_secret(), "0123");
+}
+
+#[test]
+fn a_wrong_variable_is_named_and_its_value_is_not() {
+    let found = lines(
+        LEAST,
+        &[
+            ("BRIDGE__HUBSPOT__MAIN__MAX_BATCH", "hush"),
+            ("BRIDGE__HUBSPOT__MAIN__ACCESS_TOKEN__TEXT", "hush"),
+            ("BRIDGE__STORE__URL__X", "hush"),
+        ],
+    );
+    assert_eq!(
+        found,
+        [
+            "$BRIDGE__STORE__URL__X: store.url: must be a text that is not empty",
+            "$BRIDGE__HUBSPOT__MAIN__ACCESS_TOKEN__TEXT: hubspot.main.access_token: must be a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }",
+            "$BRIDGE__HUBSPOT__MAIN__MAX_BATCH: hubspot.main.max_batch: must be a whole number from 1 to 100",
+        ]
+    );
+}
+
+#[test]
+fn a_variable_that_could_mean_two_sources_means_none() {
+    let text = format!("{LEAST}[source.acme_probe]\nprovider = 'probe'\nsecret = 'x'");
+    let found = lines(&text, &[("BRIDGE__SOURCE__ACME_PROBE__ORGANIZER", "x")]);
+    assert_eq!(
+        found,
+        [
+            "$BRIDGE__SOURCE__ACME_PROBE__ORGANIZER: source.acme_probe.organizer: could be acme-probe as well as acme_probe. Set it in the file, or rename one"
+        ]
+    );
+}
+
+#[test]
+fn secrets_that_cannot_be_used_are_told_of() {
+    let text = "\
+[ops.auth]
+jwt = { algorithm = 'HS256', secret = 'short', audience = 'x' }
+[hubspot.main]
+oauth = { client_id = 'a', client_secret = { env = 'BRIDGE_TEST_NEVER_SET' }, refresh_token = '' }
+[source.a]
+provider = 'probe'
+secrets = ['fine', { file = '/nowhere/at/all' }]
+path_token = 'hush-hush'
+";
+    let problems: Vec<String> =
+        good(text, &[]).unreadable_secrets().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "bridge.toml: ops.auth.jwt.secret: is shorter than 32 characters. Make a longer one",
+            "bridge.toml: hubspot.main.oauth.client_secret: environment variable BRIDGE_TEST_NEVER_SET is not set. Set it",
+            "bridge.toml: hubspot.main.oauth.refresh_token: is empty. Put the secret there",
+            "bridge.toml: source.a.secrets[1]: /nowhere/at/all cannot be read: No such file or directory (os error 2). Correct the path, or who may read it",
+            "bridge.toml: source.a.path_token: is shorter than 12 characters. Make a longer one",
+        ]
+    );
+    assert!(good(LEAST, &[]).unreadable_secrets().is_empty());
+}
+
+#[test]
+fn the_file_is_named_by_argument_else_by_variable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = (folder.path().join("a.toml"), folder.path().join("b.toml"));
+    fs::write(&first, "[listen]\nops = '127.0.0.1:1'").expect("written");
+    fs::write(&second, "[listen]\nops = '127.0.0.1:2'\n[broken]").expect("written");
+    let variables = vars(&[("BRIDGE_CONFIG", second.to_str().expect("text"))]);
+    let port = |path| ops_address(path, &variables).expect("right").port();
+    assert_eq!(port(Some(first.as_path())), 1);
+    assert_eq!(port(None), 2);
+
+    let missing = folder.path().join("none.toml");
+    let problems = ops_address(Some(&missing), &variables).expect_err("no file").to_string();
+    assert_eq!(
+        problems,
+        format!(
+            "{}: cannot be read (No such file or directory (os error 2)). Name the configuration with --config or $BRIDGE_CONFIG",
+            missing.display()
+        )
+    );
+}

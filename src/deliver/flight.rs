@@ -1,0 +1,128 @@
+//! One batch on its way to HubSpot and back into the ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lane::Lane;
+use super::standing;
+use crate::hubspot::{AccountTrouble, ItemVerdict, Refusal, Slot, Verdict};
+use crate::ledger::{Claimed, Outcome, RefusedBy, Settlement};
+
+/// When an event that HubSpot neither confirmed nor refused is sent again.
+const UNCLEAR: Duration = Duration::from_secs(30);
+/// Between attempts to record outcomes in a ledger that is unavailable.
+const RECORD_AGAIN: Duration = Duration::from_millis(500);
+
+/// Sends a batch until each of its events is settled, or the account is in trouble and the rest is given back.
+///
+/// # Cancel safety
+/// Dropping it leaves events claimed until the ledger is opened again; only a process that ends does so.
+pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot) {
+    let mut slot = Some(slot);
+    let mut parts = vec![batch];
+    while let Some(part) = parts.pop() {
+        let slot = match slot.take() {
+            Some(slot) => slot,
+            None => lane.slot().await,
+        };
+        let (verdict, daily_remaining) = lane.send(&part, slot).await;
+        match verdict {
+            Verdict::Items(items) => {
+                lane.recovered(daily_remaining).await;
+                let unclear = settle(&lane, part, items).await;
+                push_halves(&mut parts, unclear);
+            }
+            // Some event of it is refused and the answer does not say which: the halves tell, without waiting.
+            Verdict::Split => {
+                lane.recovered(daily_remaining).await;
+                push_halves(&mut parts, part);
+            }
+            Verdict::Account(trouble) => {
+                give_back(&lane, &trouble, part, parts).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Two halves in their order, the first on top.
+fn push_halves(parts: &mut Vec<Vec<Claimed>>, mut events: Vec<Claimed>) {
+    let second = events.split_off(events.len().div_ceil(2));
+    parts.extend([second, events].into_iter().filter(|part| !part.is_empty()));
+}
+
+/// Records what is clear; gives back what must be sent in smaller parts to become clear.
+async fn settle(lane: &Lane, part: Vec<Claimed>, items: Vec<ItemVerdict>) -> Vec<Claimed> {
+    let single = part.len() == 1;
+    let now = lane.clock.now();
+    let mut unclear = Vec::new();
+    let mut settled = Vec::new();
+    for (claimed, item) in part.into_iter().zip(items) {
+        let outcome = match item {
+            ItemVerdict::Confirmed { object_id } => {
+                lane.metrics.delivered(&lane.account, now.since(claimed.pending_since));
+                Outcome::Confirmed { object_id }
+            }
+            ItemVerdict::Refused(refusal) => refused(lane, &claimed, refusal),
+            ItemVerdict::Unclear { detail } if single => {
+                Outcome::Again { not_before: now.plus(UNCLEAR), reason: detail }
+            }
+            ItemVerdict::Unclear { .. } => {
+                unclear.push(claimed);
+                continue;
+            }
+        };
+        settled.push(Settlement { claimed, outcome });
+    }
+    record(lane, settled).await;
+    unclear
+}
+
+fn refused(lane: &Lane, claimed: &Claimed, refusal: Refusal) -> Outcome {
+    tracing::warn!(
+        hubspot.account = %lane.account,
+        event.external_id = %claimed.key.external_event_id,
+        hubspot.status = refusal.status,
+        hubspot.category = refusal.category,
+        hubspot.correlation_id = refusal.correlation_id,
+        hubspot.message = refusal.message,
+        "HubSpot refused an event; it is a dead letter until it changes"
+    );
+    lane.metrics.dead(&lane.account, &refusal.category);
+    let Refusal { status, category, message, correlation_id } = refusal;
+    Outcome::Refused(RefusedBy { status, category, message, correlation_id })
+}
+
+/// What HubSpot said is not forgotten because the ledger is busy: it is recorded when the ledger can.
+async fn record(lane: &Lane, settled: Vec<Settlement>) {
+    if settled.is_empty() {
+        return;
+    }
+    while let Err(error) = lane.ledger.settle(&lane.account, settled.clone()).await {
+        tracing::warn!(%error, hubspot.account = %lane.account, "outcomes could not be recorded yet");
+        tokio::time::sleep(RECORD_AGAIN).await;
+    }
+}
+
+async fn give_back(
+    lane: &Lane,
+    trouble: &AccountTrouble,
+    part: Vec<Claimed>,
+    rest: Vec<Vec<Claimed>>,
+) {
+    let before = lane.ledger.standing(&lane.account);
+    let now = lane.clock.now();
+    let after = standing::troubled(&before, trouble, now, rand::random());
+    tracing::warn!(
+        hubspot.account = %lane.account,
+        hubspot.trouble = ?trouble.kind,
+        hubspot.correlation_id = trouble.correlation_id,
+        detail = trouble.detail,
+        retry_at = after.retry_at.map(tracing::field::display),
+        "the HubSpot account cannot take events now; they stay pending"
+    );
+    lane.keep_standing(after).await;
+    let mut all = part;
+    all.extend(rest.into_iter().flatten());
+    lane.ledger.release(&lane.account, &all);
+}

@@ -1,0 +1,85 @@
+//! What HubSpot's answers mean for an account: back off, pause, or go on. Decided here, done by the lane.
+
+use std::time::Duration;
+
+use crate::event::Millis;
+use crate::hubspot::{AccountTrouble, RatePolicy, TroubleKind, backoff};
+use crate::ledger::{Pause, PauseReason, Standing};
+
+/// How long a pause lasts before one small batch asks again.
+const PROBE: Duration = Duration::from_secs(60);
+/// HubSpot's rolling window, when it does not say when to come back (usage guidelines: limits per 10 seconds).
+const WINDOW: Duration = Duration::from_secs(10);
+/// A locked object stays so for 2 s (error handling: 423).
+const LOCKED: Duration = Duration::from_secs(2);
+/// Between questions whether the day's calls are there again; the reset is at midnight in the account's time zone, which
+/// is not ours to know.
+const DAILY: Duration = Duration::from_mins(10);
+/// A data-centre move lasts up to a day and names its end in `Retry-After` (error handling: 477).
+const MIGRATION: Duration = Duration::from_mins(5);
+
+/// The account answered as it should: nothing is held against it any more.
+#[must_use]
+pub fn recovered(before: &Standing, daily_remaining: Option<u64>) -> Standing {
+    // An operator's pause outlasts the flights that were under way when it was set.
+    let paused = before.paused.clone().filter(|pause| pause.reason == PauseReason::Operator);
+    Standing {
+        paused,
+        daily_remaining: daily_remaining.or(before.daily_remaining),
+        ..Standing::default()
+    }
+}
+
+/// The account is in trouble: when to ask again, and whether to call it a pause. `random` is any number.
+#[must_use]
+pub fn troubled(before: &Standing, trouble: &AccountTrouble, now: Millis, random: u32) -> Standing {
+    let failing_since = before.failing_since.unwrap_or(now);
+    let told = trouble.retry_after;
+    let (wait, reason) = match &trouble.kind {
+        TroubleKind::Unauthorized => (PROBE, Some(PauseReason::Unauthorized)),
+        TroubleKind::Forbidden => (PROBE, Some(PauseReason::Forbidden)),
+        TroubleKind::NotFound | TroubleKind::Redirected => {
+            (PROBE, Some(PauseReason::Misconfigured))
+        }
+        TroubleKind::Migrating => (told.unwrap_or(MIGRATION), Some(PauseReason::Migrating)),
+        TroubleKind::RateLimited { policy: RatePolicy::Daily } => {
+            (told.unwrap_or(DAILY), Some(PauseReason::DailyLimit))
+        }
+        TroubleKind::RateLimited { policy: RatePolicy::Secondly } => {
+            (told.unwrap_or(Duration::from_secs(1)), None)
+        }
+        TroubleKind::RateLimited { policy: RatePolicy::TenSecondly | RatePolicy::Unknown } => {
+            (told.unwrap_or(WINDOW), None)
+        }
+        TroubleKind::Locked => (told.unwrap_or(LOCKED), None),
+        TroubleKind::Overloaded | TroubleKind::Transport { .. } => {
+            let jitter = backoff::delay(before.failures.saturating_add(1), now.since(failing_since), random);
+            (told.unwrap_or(jitter), None)
+        }
+    };
+    let operator = before.paused.clone().filter(|pause| pause.reason == PauseReason::Operator);
+    let paused = reason.map(|reason| Pause {
+        reason,
+        since: before
+            .paused
+            .as_ref()
+            .filter(|pause| pause.reason == reason)
+            .map_or(now, |pause| pause.since),
+        detail: trouble.detail.clone(),
+    });
+    Standing {
+        paused: operator.or(paused),
+        retry_at: Some(now.plus(wait)),
+        failures: before.failures.saturating_add(1),
+        failing_since: Some(failing_since),
+        last_error: Some(describe(trouble)),
+        daily_remaining: before.daily_remaining,
+    }
+}
+
+fn describe(trouble: &AccountTrouble) -> String {
+    match &trouble.correlation_id {
+        Some(id) => format!("{} (correlationId {id})", trouble.detail),
+        None => trouble.detail.clone(),
+    }
+}

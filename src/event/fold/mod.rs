@@ -1,0 +1,207 @@
+//! The events that follow from a webinar: what needs other state to be understood is resolved here, afresh each time.
+
+mod resolve;
+mod view;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{End, Phase, Shape};
+use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
+use super::input::EventInput;
+use super::policy::{Policy, Recurring};
+use super::register::{Stamp, latest};
+use super::time::Millis;
+use super::webinar::{Registers, Run, Webinar};
+use resolve::{
+    end_of, end_of_actual, end_of_runs, nearest, occurrence_cancelled, program_completed, raise,
+    resolve_end, sent_cancelled, times_known,
+};
+use view::View;
+
+/// One event as it follows from the webinar now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// Its id in HubSpot.
+    pub id: ExternalEventId,
+    /// What HubSpot is to get, or what is missing for that.
+    pub content: Result<EventInput, Vec<Gap>>,
+    /// The title, if known; for showing what is incomplete.
+    pub name: Option<String>,
+    /// Its start, if known.
+    pub start: Option<Millis>,
+    /// Its end, if known.
+    pub end: Option<Millis>,
+    /// When the passing of time alone will complete it.
+    pub due_at: Option<Millis>,
+}
+
+/// Why an event cannot be sent yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gap {
+    /// No body that shows the whole webinar was ever seen: a first upsert would clear what HubSpot may already hold.
+    FullPicture,
+    /// Not known whether the id is one webinar or a series.
+    Shape,
+    /// No title.
+    Name,
+    /// No host's name, and the source has no `organizer`.
+    Organizer,
+    /// The occurrences, or their times, are not known.
+    Times,
+}
+
+/// Resolves a webinar into its events, sorted by id.
+///
+/// `now` decides only whether a completion timer has run out.
+#[must_use]
+pub fn fold(
+    webinar: &Webinar,
+    account: &ExternalAccountId,
+    id: &WebinarId,
+    policy: &Policy,
+    now: Millis,
+) -> Vec<Folded> {
+    let shape = webinar.shape.as_ref().map(|shape| shape.value);
+    let mut views = Vec::new();
+    match (shape, policy.recurring) {
+        (Some(Shape::Series), Recurring::Series) => views.push(series_view(webinar, id)),
+        (Some(Shape::Series), Recurring::Occurrence) => {
+            views.extend(
+                webinar.occurrences.iter().map(|(o, said)| occurrence_view(webinar, id, o, said)),
+            );
+            if webinar.was_whole {
+                views.push(whole_view(
+                    webinar,
+                    id,
+                    webinar.shape.as_ref().map(|shape| shape.stamp),
+                ));
+            } else if views.is_empty() {
+                views.push(View { times_known: false, ..whole_view(webinar, id, None) });
+            }
+        }
+        (Some(Shape::Program { .. }), _)
+        | (Some(Shape::Single | Shape::Timeless), Recurring::Series)
+        | (None, _) => {
+            views.push(whole_view(webinar, id, None));
+        }
+        (Some(Shape::Single | Shape::Timeless), Recurring::Occurrence) => {
+            views.push(whole_view(webinar, id, None));
+            views.extend(
+                webinar.occurrences.iter().map(|(o, said)| occurrence_view(webinar, id, o, said)),
+            );
+        }
+    }
+    let mut events: Vec<Folded> =
+        views.into_iter().map(|view| view.finish(webinar, account, policy, now)).collect();
+    events.sort_by(|a, b| a.id.cmp(&b.id));
+    events
+}
+
+/// The event of the whole webinar. `superseded` is when it became a series, which calls this event off.
+fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: Option<Stamp>) -> View<'a> {
+    let whole = &webinar.whole;
+    let shape = webinar.shape.as_ref().map(|shape| shape.value);
+    let mut cancelled = whole.cancelled.as_ref().map(|r| (r.stamp, r.value));
+    raise(&mut cancelled, superseded.map(|stamp| (stamp, true)));
+    let runs: Vec<&Run> = match shape {
+        Some(Shape::Single) | None => webinar.sessions.iter().collect(),
+        // A run of what is held again and again, or of one session of many, ends only itself.
+        Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => Vec::new(),
+    };
+    let mut completed = whole.completed.as_ref().map(|r| (r.stamp, r.value));
+    raise(&mut completed, runs.last().map(|run| (run.stamp, run.phase == Phase::Ended)));
+    if let Some(Shape::Program { one_session }) = shape {
+        raise(&mut completed, program_completed(webinar, one_session).map(|stamp| (stamp, true)));
+    }
+    let (start, end) = if shape == Some(Shape::Timeless) {
+        (None, None)
+    } else {
+        let start = whole.start.as_ref();
+        let ends = [
+            end_of(whole.end.as_ref()),
+            end_of_actual(whole.actual_end.as_ref()),
+            end_of_runs(&runs),
+        ];
+        (start.map(|r| r.value), resolve_end(start, ends))
+    };
+    View {
+        cancelled: sent_cancelled(cancelled, completed, end),
+        completed: completed.is_some_and(|(_, value)| value),
+        start,
+        end,
+        times_known: true,
+        ..View::texts(ExternalEventId::of_webinar(id), &NOTHING, whole)
+    }
+}
+
+/// The event of one occurrence: its own registers, and under them what was said of all.
+fn occurrence_view<'a>(
+    webinar: &'a Webinar,
+    series: &WebinarId,
+    id: &OccurrenceId,
+    own: &'a Registers,
+) -> View<'a> {
+    let whole = &webinar.whole;
+    let cancelled = occurrence_cancelled(webinar, id, own);
+    let runs: Vec<&Run> =
+        webinar.sessions.iter().filter(|run| nearest(webinar, run) == Some(id)).collect();
+    let mut completed =
+        latest(own.completed.as_ref(), whole.completed.as_ref()).map(|r| (r.stamp, r.value));
+    raise(&mut completed, runs.last().map(|run| (run.stamp, run.phase == Phase::Ended)));
+    // The series' own start is its first occurrence's; an end at a fixed time is not every occurrence's.
+    let start = own.start.as_ref();
+    let length = whole.end.as_ref().filter(|r| matches!(r.value, End::After(_)));
+    let planned = latest(own.end.as_ref(), length);
+    let end = resolve_end(
+        start,
+        [end_of(planned), end_of_actual(own.actual_end.as_ref()), end_of_runs(&runs)],
+    );
+    View {
+        cancelled: sent_cancelled(cancelled, completed, end),
+        completed: completed.is_some_and(|(_, value)| value),
+        start: start.map(|r| r.value),
+        end,
+        times_known: start.is_some() && times_known(webinar, own),
+        ..View::texts(ExternalEventId::of_occurrence(series, id), own, whole)
+    }
+}
+
+/// One event for a whole series: from its first occurrence to its last, over when the last is.
+fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> View<'a> {
+    let all: Vec<View<'_>> =
+        webinar.occurrences.iter().map(|(o, own)| occurrence_view(webinar, id, o, own)).collect();
+    let mut live: Vec<&View<'_>> = all.iter().filter(|view| !view.cancelled).collect();
+    let none_left = live.is_empty();
+    if none_left {
+        live = all.iter().collect();
+    }
+    let last = live.iter().max_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
+    let whole_cancelled = webinar.whole.cancelled.as_ref().is_some_and(|r| r.value);
+    View {
+        cancelled: none_left && (!all.is_empty() || whole_cancelled),
+        completed: last.is_some_and(|view| view.completed),
+        start: live.iter().filter_map(|view| view.start).min(),
+        end: live.iter().filter_map(|view| view.end).max(),
+        times_known: !all.is_empty() && live.iter().all(|view| view.times_known),
+        ..View::texts(ExternalEventId::of_webinar(id), &NOTHING, &webinar.whole)
+    }
+}
+
+/// Nothing said.
+static NOTHING: Registers = Registers {
+    name: None,
+    organizer: None,
+    description: None,
+    event_type: None,
+    registration_url: None,
+    join_url: None,
+    start: None,
+    end: None,
+    actual_end: None,
+    cancelled: None,
+    completed: None,
+    custom: BTreeMap::new(),
+};

@@ -1,0 +1,127 @@
+//! What needs the rest of the webinar to be understood.
+
+use std::time::Duration;
+
+use crate::event::change::{End, Phase, Shape};
+use crate::event::id::OccurrenceId;
+use crate::event::register::{Register, Stamp};
+use crate::event::time::Millis;
+use crate::event::webinar::{Registers, Run, Webinar};
+
+/// A run that names no occurrence belongs to the one whose start is nearest, within this span. Half a day: the
+/// occurrences of a daily series are a day apart.
+const NEAREST: Duration = Duration::from_hours(12);
+
+/// What the last of all sayings on this occurrence's taking place was.
+pub(super) fn occurrence_cancelled(
+    webinar: &Webinar,
+    id: &OccurrenceId,
+    own: &Registers,
+) -> Option<(Stamp, bool)> {
+    let mut said = own.cancelled.as_ref().map(|r| (r.stamp, r.value));
+    raise(&mut said, webinar.full_list.as_ref().map(|list| (list.stamp, !list.value.contains(id))));
+    raise(&mut said, webinar.whole.cancelled.as_ref().map(|r| (r.stamp, r.value)));
+    let converted = webinar.shape.as_ref().filter(|shape| shape.value != Shape::Series);
+    raise(&mut said, converted.map(|shape| (shape.stamp, true)));
+    said
+}
+
+/// The occurrence that a run belongs to: the nearest in time of those that were to take place.
+pub(super) fn nearest<'a>(webinar: &'a Webinar, run: &Run) -> Option<&'a OccurrenceId> {
+    let began = run.started_at.unwrap_or(run.stamp.at);
+    webinar
+        .occurrences
+        .iter()
+        .filter_map(|(id, own)| {
+            own.start.as_ref().map(|start| (start.value.distance(began), id, own))
+        })
+        .filter(|(distance, _, _)| *distance <= NEAREST)
+        .filter(|(_, id, own)| {
+            let cancelled = occurrence_cancelled(webinar, id, own);
+            !cancelled.is_some_and(|(stamp, cancelled)| cancelled && stamp < run.stamp)
+        })
+        .min_by_key(|(distance, id, _)| (*distance, *id))
+        .map(|(_, id, _)| id)
+}
+
+/// When the last session of a program ended, if it did.
+///
+/// All known sessions that were not called off have ended, and the last of them reaches the event's last half day:
+/// a session of a later day may not be known.
+pub(super) fn program_completed(webinar: &Webinar, one_session: bool) -> Option<Stamp> {
+    let ended = |own: &Registers| own.completed.as_ref().filter(|r| r.value).map(|r| r.stamp);
+    let live = || {
+        webinar.occurrences.values().filter(|own| !own.cancelled.as_ref().is_some_and(|r| r.value))
+    };
+    if one_session {
+        return live().filter_map(ended).max();
+    }
+    let stamps: Option<Vec<Stamp>> = live().map(ended).collect();
+    let last = stamps?.into_iter().max()?;
+    let planned_end = webinar.whole.end.as_ref().and_then(|r| r.value.for_start(None));
+    let last_end =
+        live().filter_map(|own| own.end.as_ref().and_then(|r| r.value.for_start(None))).max();
+    match (planned_end, last_end) {
+        (Some(planned), Some(reached)) if reached.plus(NEAREST) < planned => None,
+        _ => Some(last),
+    }
+}
+
+/// An occurrence's times are known unless the recurrence changed, without a list, after they were told.
+pub(super) fn times_known(webinar: &Webinar, own: &Registers) -> bool {
+    let Some(unknown) = &webinar.times_unknown else { return true };
+    let told = own.start.as_ref().map(|start| start.stamp);
+    let listed = webinar.full_list.as_ref().map(|list| list.stamp);
+    told.max(listed).is_some_and(|told| told > unknown.stamp)
+}
+
+/// A platform is tidied up after the fact: a calling off after the end, or after completion, is not one.
+pub(super) fn sent_cancelled(
+    cancelled: Option<(Stamp, bool)>,
+    completed: Option<(Stamp, bool)>,
+    end: Option<Millis>,
+) -> bool {
+    let Some((stamp, true)) = cancelled else { return false };
+    let after_completion = completed.is_some_and(|(over, value)| value && stamp.at > over.at);
+    let after_end = end.is_some_and(|end| stamp.at > end);
+    !after_completion && !after_end
+}
+
+/// Takes the later saying; of equal stamps the one that is there, which is the more specific.
+pub(super) fn raise(said: &mut Option<(Stamp, bool)>, other: Option<(Stamp, bool)>) {
+    if let Some(other) = other
+        && said.is_none_or(|said| other.0 > said.0)
+    {
+        *said = Some(other);
+    }
+}
+
+pub(super) fn end_of(register: Option<&Register<End>>) -> Option<(Stamp, End)> {
+    register.map(|r| (r.stamp, r.value))
+}
+
+pub(super) fn end_of_actual(register: Option<&Register<Millis>>) -> Option<(Stamp, End)> {
+    register.map(|r| (r.stamp, End::At(r.value)))
+}
+
+/// The actual end of the last run, unless another began since.
+pub(super) fn end_of_runs(runs: &[&Run]) -> Option<(Stamp, End)> {
+    let last = runs.last().filter(|run| run.phase == Phase::Ended)?;
+    last.ended_at.map(|end| (last.stamp, End::At(end)))
+}
+
+/// The newest end that fits the start: a fixed end told before the present start, and not after it, ended another date.
+pub(super) fn resolve_end(
+    start: Option<&Register<Millis>>,
+    mut ends: [Option<(Stamp, End)>; 3],
+) -> Option<Millis> {
+    ends.sort_by_key(|end| std::cmp::Reverse(end.map(|(stamp, _)| stamp)));
+    ends.into_iter().flatten().find_map(|(stamp, end)| {
+        let at = end.for_start(start.map(|r| r.value))?;
+        let outdated = start.is_some_and(|start| match end {
+            End::At(_) => at < start.value || (stamp < start.stamp && at == start.value),
+            End::After(_) => false,
+        });
+        (!outdated).then_some(at)
+    })
+}

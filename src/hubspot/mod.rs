@@ -1,0 +1,3 @@
+//! HubSpot as the bridge sees it.
+
+pub mod settings;

@@ -1,0 +1,98 @@
+//! The bodies of one commit, packed together.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::writer::JobError;
+
+/// The bodies that the commit under way will store.
+pub(super) struct Segment {
+    id: i64,
+    data: Vec<u8>,
+}
+
+/// Where a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) id: i64,
+    pub(super) offset: i64,
+    pub(super) length: i64,
+}
+
+impl Segment {
+    /// The segment after the last one in the file.
+    pub(super) fn after(connection: &Connection) -> rusqlite::Result<Self> {
+        let last: Option<i64> =
+            connection.query_row("SELECT max(id) FROM bodies", (), |row| row.get(0))?;
+        // An id must not be used again while a receipt of a deleted segment still names it.
+        let named: Option<i64> = connection.query_row(
+            "SELECT max(body_id) FROM receipts WHERE body_id IS NOT NULL",
+            (),
+            |row| row.get(0),
+        )?;
+        let last = last.unwrap_or(0).max(named.unwrap_or(0));
+        Ok(Self { id: last + 1, data: Vec::new() })
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.data.clear();
+        // One commit of large bodies must not hold their memory for ever.
+        self.data.shrink_to(256 * 1024);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    pub(super) fn mark(&self) -> usize {
+        self.data.len()
+    }
+
+    pub(super) fn rewind(&mut self, mark: usize) {
+        self.data.truncate(mark);
+    }
+
+    pub(super) fn push(&mut self, body: &[u8]) -> Place {
+        let as_i64 = |n: usize| i64::try_from(n).expect("a segment is some megabytes at most");
+        let place =
+            Place { id: self.id, offset: as_i64(self.data.len()), length: as_i64(body.len()) };
+        self.data.extend_from_slice(body);
+        place
+    }
+
+    /// Stores the segment within the commit under way.
+    pub(super) fn write(&self, connection: &Connection) -> Result<(), String> {
+        if self.data.is_empty() {
+            return Ok(());
+        }
+        let packed = lz4_flex::compress_prepend_size(&self.data);
+        connection
+            .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute((self.id, packed)))
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
+    /// After the commit: the next one has its own segment.
+    pub(super) fn advance(&mut self) {
+        if !self.data.is_empty() {
+            self.id += 1;
+        }
+    }
+}
+
+/// Reads one body back; none if its segment is gone.
+pub(super) fn load(connection: &Connection, place: Place) -> Result<Option<Vec<u8>>, JobError> {
+    let packed: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT data FROM bodies WHERE id = ?1")?
+        .query_row([place.id], |row| row.get(0))
+        .optional()?;
+    let Some(packed) = packed else { return Ok(None) };
+    let data = lz4_flex::decompress_size_prepended(&packed)
+        .map_err(|error| JobError::Corrupt(format!("bodies {}: {error}", place.id)))?;
+    let range = usize::try_from(place.offset)
+        .ok()
+        .zip(usize::try_from(place.offset.saturating_add(place.length)).ok());
+    let body = range.and_then(|(from, to)| data.get(from..to));
+    body.map(|body| Some(body.to_vec()))
+        .ok_or_else(|| JobError::Corrupt(format!("bodies {} is too short", place.id)))
+}

@@ -1,0 +1,116 @@
+//! Keeping the WAL bounded without stopping the writer for long.
+//!
+//! A checkpoint within a commit stalls its waiters; one beside the writer alone never catches up under load, and the WAL
+//! grows for ever. So a thread copies pages back while the writer goes on, and once little is left it gives the
+//! writer the turn to copy the rest between two commits: then the WAL starts over.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::open::{self, OpenError};
+
+/// How often the WAL is looked at.
+const EVERY: Duration = Duration::from_millis(100);
+/// Frames (pages of 8 KiB) from which copying begins: 8 MiB, SQLite's own habit.
+const BEGIN: i64 = 1_000;
+/// Frames from which the WAL is to start over: 64 MiB. Larger ones make rarer, longer stalls.
+const RESTART: i64 = 8_000;
+/// So few frames the writer copies itself, in some milliseconds.
+const REST: i64 = 400;
+
+/// The thread that copies back, and the turn it gives.
+pub(super) struct Checkpointer {
+    turn: Arc<AtomicBool>,
+    stop: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How far a checkpoint came, in frames.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    in_wal: i64,
+    copied: i64,
+}
+
+impl Checkpointer {
+    pub(super) fn start(path: &Path) -> Result<Self, OpenError> {
+        let connection = open::connect(path)?;
+        let turn = Arc::new(AtomicBool::new(false));
+        let (stop, stopped) = sync_channel(1);
+        let given = Arc::clone(&turn);
+        let wal = open::wal_path(path);
+        let thread = std::thread::Builder::new()
+            .name("ledger-checkpoint".into())
+            .spawn(move || copy_back(&connection, &wal, &given, &stopped))
+            .map_err(OpenError::Thread)?;
+        Ok(Self { turn, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Whether the writer should copy the rest now.
+    pub(super) fn writers_turn(&self) -> bool {
+        self.turn.load(Ordering::Acquire)
+    }
+
+    /// Copies the rest; the next commit then starts the WAL over.
+    pub(super) fn restart_wal(&self, connection: &Connection) {
+        if let Err(error) = checkpoint(connection, "PASSIVE") {
+            tracing::warn!(%error, "the store could not be checkpointed");
+        }
+        self.turn.store(false, Ordering::Release);
+    }
+
+    /// Stops the thread and empties the WAL.
+    pub(super) fn finish(mut self, connection: &Connection) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+        if let Err(error) = checkpoint(connection, "TRUNCATE") {
+            tracing::warn!(%error, "the WAL could not be emptied; the next start reads it");
+        }
+    }
+}
+
+fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &Receiver<()>) {
+    let page = 8_192;
+    loop {
+        match stopped.recv_timeout(EVERY) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let bytes = std::fs::metadata(wal).map_or(0, |file| file.len());
+        if i64::try_from(bytes).unwrap_or(i64::MAX) < BEGIN * page || turn.load(Ordering::Acquire) {
+            continue;
+        }
+        // Each round copies what the last one left and what was written meanwhile, which is less and less.
+        for _ in 0..8 {
+            match checkpoint(connection, "PASSIVE") {
+                Ok(Progress { in_wal, copied }) => {
+                    if in_wal < RESTART {
+                        break;
+                    }
+                    if in_wal - copied < REST {
+                        turn.store(true, Ordering::Release);
+                        break;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the store could not be checkpointed");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| {
+        Ok(Progress { in_wal: row.get(1)?, copied: row.get(2)? })
+    })
+}

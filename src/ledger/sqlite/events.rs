@@ -1,0 +1,269 @@
+//! Bringing the events' rows in line with what follows from their webinar.
+
+use std::collections::BTreeMap;
+
+use rusqlite::OptionalExtension;
+use sha2::{Digest, Sha256};
+
+use super::shared::{code, state};
+use super::writer::{Desk, JobError};
+use crate::event::{
+    AccountName, ExternalAccountId, ExternalEventId, Folded, Gap, Millis, Policy, Webinar,
+    WebinarId, fold,
+};
+use crate::ledger::{Due, EventState, Policies};
+
+/// A webinar's row and names.
+pub(super) struct Named<'a> {
+    pub(super) id: i64,
+    pub(super) hubspot: &'a AccountName,
+    pub(super) account: &'a ExternalAccountId,
+    pub(super) webinar: &'a WebinarId,
+}
+
+/// An event's row, as far as deciding needs it.
+struct Row {
+    id: i64,
+    state: EventState,
+    input_hash: Option<Vec<u8>>,
+    gaps: String,
+    confirmed_hash: Option<Vec<u8>>,
+    due_at: Option<i64>,
+    version: i64,
+}
+
+/// Reads a webinar's state back.
+pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, JobError> {
+    serde_json::from_slice(state)
+        .map_err(|error| JobError::Corrupt(format!("webinar {id}: {error}")))
+}
+
+/// The first 16 bytes of the SHA-256 of an input.
+pub(super) fn hash_of(input: &[u8]) -> Vec<u8> {
+    Sha256::digest(input).iter().take(16).copied().collect()
+}
+
+/// The policy that gives a webinar its defaults: that of the first of its sources by name.
+fn policy_of<'a>(policies: &'a Policies, webinar: &Webinar) -> Option<&'a Policy> {
+    webinar.sources.iter().find_map(|source| policies.get(source))
+}
+
+/// Folds the webinar and brings its events' rows in line. The inner error names an event id that is another webinar's.
+pub(super) fn derive(
+    desk: &mut Desk<'_>,
+    named: &Named<'_>,
+    webinar: &Webinar,
+    at: Millis,
+) -> Result<Result<(), String>, JobError> {
+    // Without any source left in the configuration there are no defaults: what is there stays as it is.
+    let Some(policy) = policy_of(desk.policies, webinar) else { return Ok(Ok(())) };
+    let folded = fold(webinar, named.account, named.webinar, policy, desk.now);
+    let mut rows = load(desk, named.id)?;
+    let mut last_at = at;
+    for event in &folded {
+        last_at = last_at.max(event.end.unwrap_or(at));
+        let fits = match rows.remove(event.id.as_str()) {
+            Some(row) => update(desk, named, &row, event, at).map(|()| true)?,
+            None => insert(desk, named, event, at)?,
+        };
+        if !fits {
+            return Ok(Err(event.id.as_str().to_owned()));
+        }
+    }
+    // A placeholder for what was not yet known goes when it is; it was never sent.
+    for row in rows.into_values() {
+        if row.state == EventState::Incomplete && row.confirmed_hash.is_none() {
+            desk.connection
+                .prepare_cached("DELETE FROM events WHERE id = ?1")?
+                .execute([row.id])?;
+            desk.tally.leave(named.hubspot, row.state);
+        }
+    }
+    desk.connection
+        .prepare_cached("UPDATE webinars SET last_at = ?2 WHERE id = ?1 AND last_at <> ?2")?
+        .execute((named.id, last_at.get()))?;
+    Ok(Ok(()))
+}
+
+fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError> {
+    let mut statement = desk.connection.prepare_cached(
+        "SELECT external_event_id, id, state, input_hash, gaps, confirmed_hash, due_at, version
+         FROM events WHERE webinar = ?1",
+    )?;
+    let mut rows = statement.query([webinar])?;
+    let mut found = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let number: u8 = row.get(2)?;
+        let state = state(number)
+            .ok_or_else(|| JobError::Corrupt(format!("an event has state {number}")))?;
+        let row_of = Row {
+            id: row.get(1)?,
+            state,
+            input_hash: row.get(3)?,
+            gaps: row.get(4)?,
+            confirmed_hash: row.get(5)?,
+            due_at: row.get(6)?,
+            version: row.get(7)?,
+        };
+        found.insert(row.get(0)?, row_of);
+    }
+    Ok(found)
+}
+
+/// What an event's row is to hold.
+struct Content {
+    input: Option<Vec<u8>>,
+    hash: Option<Vec<u8>>,
+    gaps: String,
+}
+
+fn content_of(event: &Folded) -> Content {
+    let gaps: &[Gap] = event.content.as_ref().err().map_or(&[], Vec::as_slice);
+    let input = event.content.as_ref().ok().map(crate::event::EventInput::to_json);
+    let hash = input.as_deref().map(hash_of);
+    let gaps = serde_json::to_string(gaps).expect("a list of names can be written as JSON");
+    Content { input, hash, gaps }
+}
+
+/// Adds an event. False if another webinar has one of that id.
+fn insert(
+    desk: &mut Desk<'_>,
+    named: &Named<'_>,
+    event: &Folded,
+    at: Millis,
+) -> Result<bool, JobError> {
+    let content = content_of(event);
+    let state = if content.input.is_some() { EventState::Pending } else { EventState::Incomplete };
+    let inserted = desk
+        .connection
+        .prepare_cached(
+            "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
+                 state, input, input_hash, gaps, changed_at, pending_since, due_at)
+             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?9, ?10)
+             ON CONFLICT (hubspot, external_account_id, external_event_id) DO NOTHING",
+        )?
+        .execute((
+            named.id,
+            named.hubspot.as_str(),
+            named.account.as_str(),
+            event.id.as_str(),
+            code(state),
+            content.input,
+            content.hash,
+            content.gaps,
+            at.get(),
+            event.due_at.map(Millis::get),
+        ))?;
+    if inserted == 0 {
+        return Ok(false);
+    }
+    desk.tally.enter(named.hubspot, state);
+    if state == EventState::Pending {
+        desk.woken.insert(named.hubspot.clone());
+    }
+    Ok(true)
+}
+
+/// Brings a row in line. Its version rises only if what HubSpot is to get changed.
+fn update(
+    desk: &mut Desk<'_>,
+    named: &Named<'_>,
+    row: &Row,
+    event: &Folded,
+    at: Millis,
+) -> Result<(), JobError> {
+    let content = content_of(event);
+    let due_at = event.due_at.map(Millis::get);
+    if content.hash == row.input_hash && content.gaps == row.gaps {
+        if due_at != row.due_at {
+            desk.connection
+                .prepare_cached("UPDATE events SET due_at = ?2 WHERE id = ?1")?
+                .execute((row.id, due_at))?;
+        }
+        return Ok(());
+    }
+    let state = if content.input.is_none() {
+        EventState::Incomplete
+    } else if content.hash == row.confirmed_hash {
+        EventState::Delivered
+    } else {
+        EventState::Pending
+    };
+    desk.connection
+        .prepare_cached(
+            "UPDATE events SET
+                 confirmed_input = CASE WHEN confirmed_hash = input_hash THEN input
+                                        WHEN confirmed_hash = ?5 THEN NULL
+                                        ELSE confirmed_input END,
+                 version = ?2, state = ?3, input = ?4, input_hash = ?5, gaps = ?6, changed_at = ?7,
+                 pending_since = CASE WHEN state = 0 THEN pending_since ELSE ?7 END,
+                 not_before = 0, attempts = 0, refused = NULL, due_at = ?8
+             WHERE id = ?1",
+        )?
+        .execute((
+            row.id,
+            row.version + 1,
+            code(state),
+            content.input,
+            content.hash,
+            content.gaps,
+            at.get(),
+            due_at,
+        ))?;
+    desk.tally.leave(named.hubspot, row.state);
+    desk.tally.enter(named.hubspot, state);
+    if state == EventState::Pending {
+        desk.woken.insert(named.hubspot.clone());
+    }
+    Ok(())
+}
+
+/// Folds again the webinars of events whose timer has run out.
+pub(super) fn complete_due(desk: &mut Desk<'_>, most: usize) -> Result<Due, JobError> {
+    let due: Vec<i64> = {
+        let mut statement = desk.connection.prepare_cached(
+            "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
+        )?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        statement.query_map((desk.now.get(), most), |row| row.get(0))?.collect::<Result<_, _>>()?
+    };
+    for id in &due {
+        refold(desk, *id)?;
+    }
+    let next: Option<i64> = desk
+        .connection
+        .prepare_cached("SELECT min(due_at) FROM events WHERE due_at IS NOT NULL")?
+        .query_row((), |row| row.get(0))?;
+    Ok(Due { completed: due.len(), next: next.map(Millis::new) })
+}
+
+/// Folds a webinar again with what is known now.
+fn refold(desk: &mut Desk<'_>, id: i64) -> Result<(), JobError> {
+    let found: Option<(String, String, String, Vec<u8>)> = desk
+        .connection
+        .prepare_cached("SELECT hubspot, account, webinar, state FROM webinars WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()?;
+    let Some((hubspot, account, webinar, state)) = found else { return Ok(()) };
+    let corrupt =
+        |what: crate::event::id::IdError| JobError::Corrupt(format!("webinar {id}: {what}"));
+    let hubspot = AccountName::parse(hubspot).map_err(corrupt)?;
+    let account = ExternalAccountId::parse(account).map_err(corrupt)?;
+    let webinar = WebinarId::parse(webinar).map_err(corrupt)?;
+    let named = Named { id, hubspot: &hubspot, account: &account, webinar: &webinar };
+    let known = read_state(id, &state)?;
+    let at = desk.now;
+    // The events are the webinar's own already, so none can turn out to be another's.
+    derive(desk, &named, &known, at)?
+        .map_err(|event| JobError::Corrupt(format!("event {event}")))?;
+    // Without a policy nothing was derived, and the timer would be due for ever.
+    desk.connection
+        .prepare_cached("UPDATE events SET due_at = NULL WHERE webinar = ?1 AND due_at <= ?2")?
+        .execute((id, at.get()))?;
+    Ok(())
+}
+
+/// An event's name as the ledger keeps it.
+pub(super) fn stored_id(text: String) -> ExternalEventId {
+    ExternalEventId::stored(text)
+}

@@ -1,0 +1,182 @@
+//! The ledger on SQLite, inside this process.
+//!
+//! Promises: those of [`Ledger`], by WAL with `synchronous=FULL`: a commit is on disk when it returns.
+//! Relies on: one process (a lock file sees to it) on a local disk.
+//! On a crash: SQLite's WAL brings back every commit that returned; claims lived in memory and are free again.
+//!
+//! One thread owns the writing connection and commits what has queued together ([`writer`]); reading has a
+//! connection of its own. Checkpoints run beside ([`checkpoint`]), so that the WAL stays bounded without
+//! stopping the writer for long.
+
+mod accept;
+mod bodies;
+mod checkpoint;
+mod events;
+mod open;
+mod prune;
+mod read;
+mod settle;
+mod shared;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    Acceptance, Claim, ClaimAsk, Claimed, Counts, Due, EventRecord, Ledger, LedgerError,
+    NewReceipt, Policies, ReceiptRecord, Retention, Settlement, Sizes, Standing, Watcher,
+};
+use crate::clock::Clock;
+use crate::event::{AccountName, Millis, ReceiptId};
+use shared::Shared;
+use writer::{Job, Writer};
+
+pub use open::{OpenError, migrate};
+
+/// What a store is opened with.
+pub struct Settings {
+    /// The database file; its folder is made if it is not there.
+    pub path: PathBuf,
+    /// The accounts of the configuration.
+    pub accounts: Vec<AccountName>,
+    /// The sources' policies.
+    pub policies: Policies,
+    /// Whether to bring an older schema up to date.
+    pub migrate: bool,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Told of every commit.
+    pub watcher: Arc<dyn Watcher>,
+}
+
+/// An open store.
+pub struct SqliteLedger {
+    shared: Arc<Shared>,
+    reader: Arc<read::Reader>,
+    writer: Writer,
+    clock: Arc<dyn Clock>,
+    path: PathBuf,
+    /// Held for as long as the store is open: a second process would send everything twice.
+    _lock: std::fs::File,
+}
+
+impl SqliteLedger {
+    /// Opens the store and starts its writer.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what stands in the way and what to do about it.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        let lock = open::lock(&settings.path)?;
+        let mut connection = open::connect(&settings.path)?;
+        open::ensure_schema(&mut connection, settings.migrate)?;
+        let shared = Arc::new(Shared::load(&connection, &settings.accounts)?);
+        let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
+        let writer = Writer::start(connection, &settings, Arc::clone(&shared))?;
+        Ok(Self { shared, reader, writer, clock: settings.clock, path: settings.path, _lock: lock })
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn write<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Job,
+    ) -> Result<T, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.enqueue(job(reply))?;
+        answer.await.map_err(|_| LedgerError::Unavailable("the writer stopped".into()))?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let reader = Arc::clone(&self.reader);
+        tokio::task::spawn_blocking(move || reader.with(query))
+            .await
+            .map_err(|_| LedgerError::Unavailable("reading was interrupted".into()))?
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn accept(&self, receipt: NewReceipt) -> Result<Acceptance, LedgerError> {
+        self.write(|reply| Job::Accept { receipt: Box::new(receipt), reply }).await
+    }
+
+    async fn claim(&self, account: &AccountName, ask: ClaimAsk) -> Result<Claim, LedgerError> {
+        let (account, now) = (account.clone(), self.clock.now());
+        let shared = Arc::clone(&self.shared);
+        self.read(move |connection| read::claim(connection, &shared, &account, ask, now)).await
+    }
+
+    async fn settle(
+        &self,
+        account: &AccountName,
+        settled: Vec<Settlement>,
+    ) -> Result<(), LedgerError> {
+        self.write(|reply| Job::Settle { account: account.clone(), settled, reply }).await
+    }
+
+    fn release(&self, account: &AccountName, claimed: &[Claimed]) {
+        self.shared.release(account, claimed.iter().map(|claimed| claimed.id));
+        self.shared.wake(account);
+    }
+
+    fn standing(&self, account: &AccountName) -> Standing {
+        self.shared.standing(account)
+    }
+
+    async fn keep_standing(
+        &self,
+        account: &AccountName,
+        standing: Standing,
+    ) -> Result<(), LedgerError> {
+        self.shared.set_standing(account, standing.clone());
+        self.write(|reply| Job::Standing { account: account.clone(), standing, reply }).await
+    }
+
+    fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
+        self.shared.notify(account)
+    }
+
+    fn census(&self) -> BTreeMap<AccountName, Counts> {
+        self.shared.census()
+    }
+
+    async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
+        let account = account.clone();
+        self.read(move |connection| read::oldest_pending(connection, &account)).await
+    }
+
+    async fn complete_due(&self, most: usize) -> Result<Due, LedgerError> {
+        self.write(|reply| Job::CompleteDue { most, reply }).await
+    }
+
+    async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
+        self.write(|reply| Job::Prune { keep, reply }).await
+    }
+
+    fn sizes(&self) -> Sizes {
+        open::sizes(&self.path)
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.shared.health()
+    }
+
+    async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        self.read(move |connection| read::events(connection, most)).await
+    }
+
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        self.read(move |connection| read::receipt(connection, id)).await
+    }
+}

@@ -1,0 +1,162 @@
+//! Opening the file: lock, pragmas, schema.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::ledger::Sizes;
+
+/// Bytes in a page. A body of 2 KB fills a page of 4 KB alone; with 8 KB the ledger takes a tenth more webhooks per
+/// second. It cannot be changed later without rewriting the file.
+const PAGE_BYTES: u32 = 8_192;
+
+/// Pages kept in memory by each connection, in KiB: enough for the hot part, and the bound of the process's memory.
+const CACHE_KIB: i32 = 16 * 1024;
+
+/// How long a statement waits for another process's lock (a backup tool's); a request is answered within 2.5 s.
+const BUSY: Duration = Duration::from_millis(1_000);
+
+/// The schema's versions in order; `PRAGMA user_version` says how many are in place.
+const MIGRATIONS: [&str; 1] = [include_str!("001_initial.sql")];
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{0} is in use by another process; stop that one first")]
+    InUse(PathBuf),
+    /// Its folder or file cannot be made or opened.
+    #[error("cannot open {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// SQLite cannot work with it.
+    #[error("cannot use the database")]
+    Database(#[from] rusqlite::Error),
+    /// A newer version of this program wrote it.
+    #[error("the store has schema {found}, this version knows {known}; run the newer version")]
+    TooNew {
+        /// The file's.
+        found: usize,
+        /// Ours.
+        known: usize,
+    },
+    /// An older version wrote it, and `store.migrate` is false.
+    #[error("the store has schema {found} of {known}; run `webinar-bridge migrate` first")]
+    TooOld {
+        /// The file's.
+        found: usize,
+        /// Ours.
+        known: usize,
+    },
+    /// The writer's thread could not be started.
+    #[error("cannot start the writer")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Makes the store's folder and takes the lock beside the file.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| OpenError::File { path: folder.to_owned(), source })?;
+    }
+    let lock_path = with_suffix(path, ".lock");
+    let lock = private(&lock_path)?;
+    // The database itself is made here too, so that it is nobody else's to read from its first byte.
+    private(path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OpenError::File { path: lock_path, source }),
+    }
+}
+
+fn private(path: &Path) -> Result<File, OpenError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| OpenError::File { path: path.to_owned(), source })
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// A connection with the pragmas that durability and speed rest on.
+pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // Every commit is synced before it returns: the promise behind the 200.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Checkpoints are the checkpointer's: one within a commit would hold up its waiters.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Brings the schema up to date, or says that it is not.
+pub(super) fn ensure_schema(connection: &mut Connection, migrate: bool) -> Result<(), OpenError> {
+    let known = MIGRATIONS.len();
+    let found = schema_version(connection)?;
+    if found > known {
+        return Err(OpenError::TooNew { found, known });
+    }
+    if found < known && found > 0 && !migrate {
+        return Err(OpenError::TooOld { found, known });
+    }
+    for (done, script) in MIGRATIONS.iter().enumerate().skip(found) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(script)?;
+        let version = i64::try_from(done + 1).unwrap_or(i64::MAX);
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn schema_version(connection: &Connection) -> Result<usize, OpenError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(0))
+}
+
+/// Brings the schema of a closed store up to date; says from which version to which.
+///
+/// # Errors
+/// [`OpenError`] says what stands in the way.
+pub fn migrate(path: &Path) -> Result<(usize, usize), OpenError> {
+    let _lock = lock(path)?;
+    let mut connection = connect(path)?;
+    let before = schema_version(&connection)?;
+    ensure_schema(&mut connection, true)?;
+    Ok((before, schema_version(&connection)?))
+}
+
+/// Where SQLite keeps the WAL.
+pub(super) fn wal_path(path: &Path) -> PathBuf {
+    with_suffix(path, "-wal")
+}
+
+/// Bytes on disk; what cannot be asked is 0.
+pub(super) fn sizes(path: &Path) -> Sizes {
+    let disk = rustix::fs::statvfs(path).ok();
+    let free = disk.map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    Sizes { store: bytes(path), free, wal: bytes(&wal_path(path)) }
+}

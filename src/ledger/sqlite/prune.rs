@@ -1,0 +1,73 @@
+//! Deleting what has been kept long enough, a bounded piece at a time so that no request waits long behind it.
+
+use super::shared::state;
+use super::writer::{Desk, JobError};
+use crate::event::AccountName;
+use crate::ledger::Retention;
+
+/// Receipts looked at in one piece.
+const RECEIPTS: i64 = 1_000;
+/// Webinars looked at in one piece.
+const WEBINARS: i64 = 200;
+
+/// Deletes one piece; says whether there may be more.
+pub(super) fn prune(desk: &mut Desk<'_>, keep: Retention) -> Result<bool, JobError> {
+    let receipts = prune_receipts(desk, desk.now.minus(keep.receipts).get())?;
+    let webinars = prune_webinars(desk, desk.now.minus(keep.events).get())?;
+    Ok(receipts || webinars)
+}
+
+fn prune_receipts(desk: &Desk<'_>, before: i64) -> Result<bool, JobError> {
+    // Receipts come in the order of their time, so the old ones are the first: no index by time is needed.
+    let old: Option<i64> = desk
+        .connection
+        .prepare_cached(
+            "SELECT max(seq) FROM (SELECT seq, received_at FROM receipts ORDER BY seq LIMIT ?1)
+             WHERE received_at < ?2",
+        )?
+        .query_row((RECEIPTS, before), |row| row.get(0))?;
+    let Some(old) = old else { return Ok(false) };
+    let deleted = desk
+        .connection
+        .prepare_cached("DELETE FROM receipts WHERE seq <= ?1 AND received_at < ?2")?
+        .execute((old, before))?;
+    desk.connection
+        .prepare_cached(
+            "DELETE FROM bodies WHERE id < coalesce(
+                 (SELECT min(body_id) FROM receipts WHERE body_id IS NOT NULL),
+                 (SELECT max(id) FROM bodies))",
+        )?
+        .execute(())?;
+    Ok(deleted > 0)
+}
+
+fn prune_webinars(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
+    let old: Vec<i64> = desk
+        .connection
+        .prepare_cached(
+            "SELECT id FROM webinars WHERE last_at < ?1 AND NOT EXISTS
+                 (SELECT 1 FROM events WHERE events.webinar = webinars.id AND events.state = 0)
+             ORDER BY last_at LIMIT ?2",
+        )?
+        .query_map((before, WEBINARS), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in &old {
+        let gone: Vec<(String, u8)> = desk
+            .connection
+            .prepare_cached("DELETE FROM events WHERE webinar = ?1 RETURNING hubspot, state")?
+            .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (hubspot, number) in gone {
+            let account = AccountName::parse(hubspot)
+                .map_err(|error| JobError::Corrupt(format!("event of webinar {id}: {error}")))?;
+            let state = state(number)
+                .ok_or_else(|| JobError::Corrupt(format!("an event has state {number}")))?;
+            desk.tally.leave(&account, state);
+        }
+        desk.connection
+            .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1")?
+            .execute([id])?;
+        desk.connection.prepare_cached("DELETE FROM webinars WHERE id = ?1")?.execute([id])?;
+    }
+    Ok(!old.is_empty())
+}

@@ -1,0 +1,210 @@
+//! What is known in memory beside the file: counts, claims, standings, and who waits to be woken.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Notify;
+
+use super::open::OpenError;
+use crate::event::AccountName;
+use crate::ledger::{Counts, EventState, Standing};
+
+/// Counts and claims change together, under one lock, so that a scrape never sees half of a step.
+pub(super) struct Shared {
+    inner: Mutex<Inner>,
+    notify: BTreeMap<AccountName, Arc<Notify>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    counts: BTreeMap<AccountName, StateCounts>,
+    claims: HashMap<AccountName, HashSet<i64>>,
+    standings: BTreeMap<AccountName, Standing>,
+    failure: Option<String>,
+}
+
+/// Events of one account by state; one in flight is pending here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct StateCounts([i64; 4]);
+
+impl StateCounts {
+    pub(super) fn add(&mut self, state: EventState, by: i64) {
+        self.0[usize::from(code(state))] += by;
+    }
+
+    pub(super) fn each(self) -> impl Iterator<Item = (u8, i64)> {
+        (0u8..).zip(self.0)
+    }
+
+    fn absorb(&mut self, other: Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// Changes of counts by account, made in one job or one commit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally(pub(super) BTreeMap<AccountName, StateCounts>);
+
+impl Tally {
+    pub(super) fn enter(&mut self, account: &AccountName, state: EventState) {
+        self.0.entry(account.clone()).or_default().add(state, 1);
+    }
+
+    pub(super) fn leave(&mut self, account: &AccountName, state: EventState) {
+        self.0.entry(account.clone()).or_default().add(state, -1);
+    }
+
+    pub(super) fn absorb(&mut self, other: Self) {
+        for (account, counts) in other.0 {
+            self.0.entry(account).or_default().absorb(counts);
+        }
+    }
+}
+
+/// The number that stands for a state in the file.
+pub(super) fn code(state: EventState) -> u8 {
+    match state {
+        EventState::Pending => 0,
+        EventState::Delivered => 1,
+        EventState::Incomplete => 2,
+        EventState::Dead => 3,
+    }
+}
+
+/// The state that a number in the file stands for.
+pub(super) fn state(code: u8) -> Option<EventState> {
+    [EventState::Pending, EventState::Delivered, EventState::Incomplete, EventState::Dead]
+        .get(usize::from(code))
+        .copied()
+}
+
+impl Shared {
+    /// Reads what the file knows.
+    pub(super) fn load(
+        connection: &Connection,
+        accounts: &[AccountName],
+    ) -> Result<Self, OpenError> {
+        let mut inner = Inner::default();
+        for account in accounts {
+            inner.counts.insert(account.clone(), StateCounts::default());
+        }
+        let mut statement = connection.prepare("SELECT hubspot, state, count FROM event_counts")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let account: String = row.get(0)?;
+            let (Ok(account), Some(state)) = (AccountName::parse(account), state(row.get(1)?))
+            else {
+                continue;
+            };
+            inner.counts.entry(account).or_default().add(state, row.get(2)?);
+        }
+        let mut statement = connection.prepare("SELECT hubspot, standing FROM standings")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (account, standing): (String, String) = (row.get(0)?, row.get(1)?);
+            if let (Ok(account), Ok(standing)) =
+                (AccountName::parse(account), serde_json::from_str(&standing))
+            {
+                inner.standings.insert(account, standing);
+            }
+        }
+        let notify = accounts.iter().map(|a| (a.clone(), Arc::new(Notify::new()))).collect();
+        Ok(Self { inner: Mutex::new(inner), notify })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // What the lock guards is whole between any two statements, so a panic elsewhere leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a commit: its counts, and the claims that it ended, in one step.
+    pub(super) fn committed(&self, tally: Tally, freed: Vec<(AccountName, Vec<i64>)>) {
+        let mut inner = self.lock();
+        for (account, counts) in tally.0 {
+            inner.counts.entry(account).or_default().absorb(counts);
+        }
+        for (account, ids) in freed {
+            if let Some(claims) = inner.claims.get_mut(&account) {
+                ids.iter().for_each(|id| {
+                    claims.remove(id);
+                });
+            }
+        }
+        inner.failure = None;
+    }
+
+    /// The last attempt to write failed.
+    pub(super) fn failed(&self, why: String) {
+        self.lock().failure = Some(why);
+    }
+
+    pub(super) fn health(&self) -> Result<(), String> {
+        self.lock().failure.clone().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn census(&self) -> BTreeMap<AccountName, Counts> {
+        let inner = self.lock();
+        let positive = |n: i64| u64::try_from(n).unwrap_or(0);
+        inner
+            .counts
+            .iter()
+            .map(|(account, StateCounts([pending, delivered, incomplete, dead]))| {
+                let in_flight = inner.claims.get(account).map_or(0, |claims| claims.len() as u64);
+                let counts = Counts {
+                    pending: positive(*pending).saturating_sub(in_flight),
+                    in_flight,
+                    delivered: positive(*delivered),
+                    incomplete: positive(*incomplete),
+                    dead: positive(*dead),
+                };
+                (account.clone(), counts)
+            })
+            .collect()
+    }
+
+    /// Claims those of the candidates that nobody holds, through `choose`, in one step.
+    pub(super) fn claim_with<T>(
+        &self,
+        account: &AccountName,
+        choose: impl FnOnce(&mut HashSet<i64>) -> T,
+    ) -> T {
+        choose(self.lock().claims.entry(account.clone()).or_default())
+    }
+
+    pub(super) fn release(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
+        if let Some(claims) = self.lock().claims.get_mut(account) {
+            for id in ids {
+                claims.remove(&id);
+            }
+        }
+    }
+
+    pub(super) fn claimed_count(&self, account: &AccountName) -> usize {
+        self.lock().claims.get(account).map_or(0, HashSet::len)
+    }
+
+    pub(super) fn standing(&self, account: &AccountName) -> Standing {
+        self.lock().standings.get(account).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn set_standing(&self, account: &AccountName, standing: Standing) {
+        self.lock().standings.insert(account.clone(), standing);
+    }
+
+    pub(super) fn notify(&self, account: &AccountName) -> Arc<Notify> {
+        self.notify.get(account).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn wake(&self, account: &AccountName) {
+        if let Some(notify) = self.notify.get(account) {
+            notify.notify_one();
+        }
+    }
+
+    pub(super) fn wake_all(&self, accounts: &BTreeSet<AccountName>) {
+        accounts.iter().for_each(|account| self.wake(account));
+    }
+}

@@ -1,0 +1,187 @@
+//! Who may call, and how often.
+//!
+//! Tokens are compared plainly: they are made up, and guard nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::{EmulatorReply, answer};
+use crate::event::Millis;
+
+/// An OAuth app that is installed in the account.
+#[derive(Clone)]
+pub struct OAuthApp {
+    /// The app's id.
+    pub client_id: String,
+    /// The app's secret.
+    pub client_secret: String,
+    /// The refresh token of the installation.
+    pub refresh_token: String,
+    /// How long an access token lasts. HubSpot's last 30 minutes
+    /// (changelog `upcoming-expiration-of-oauth-access-tokens-is-changing`).
+    pub token_lifetime: Duration,
+    /// Whether each refresh replaces the refresh token too.
+    pub rotate: bool,
+}
+
+/// Why a call is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    NoCredentials,
+    UnknownToken,
+    Expired { at: Millis, ago: Duration },
+    Window,
+    Daily,
+}
+
+pub(super) struct Access {
+    token: String,
+    limit: u32,
+    window: Duration,
+    /// When the calls within the window were let in, oldest first.
+    log: VecDeque<Millis>,
+    daily: Option<Daily>,
+    oauth: Option<OAuthApp>,
+    /// Until when each access token of the OAuth app lasts.
+    issued: BTreeMap<String, Millis>,
+}
+
+struct Daily {
+    limit: u32,
+    left: u32,
+}
+
+impl Access {
+    pub(super) fn new(token: String, rate: (u32, Duration), oauth: Option<OAuthApp>) -> Self {
+        Self {
+            token,
+            limit: rate.0,
+            window: rate.1,
+            log: VecDeque::new(),
+            daily: None,
+            oauth,
+            issued: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn limit_daily(&mut self, calls: Option<u32>) {
+        self.daily = calls.map(|limit| Daily { limit, left: limit });
+    }
+
+    /// Lets a call in and counts it; one that is refused is not counted.
+    pub(super) fn admit(
+        &mut self,
+        now: Millis,
+        authorization: Option<&str>,
+    ) -> Result<(), Refused> {
+        self.authenticate(now, authorization)?;
+        if self.used(now) >= self.limit {
+            return Err(Refused::Window);
+        }
+        if let Some(daily) = &mut self.daily {
+            daily.left = daily.left.checked_sub(1).ok_or(Refused::Daily)?;
+        }
+        self.log.push_back(now);
+        Ok(())
+    }
+
+    /// The calls of the window that ends now: a call leaves it one window after it came.
+    fn used(&mut self, now: Millis) -> u32 {
+        while self.log.front().is_some_and(|at| now.since(*at) >= self.window) {
+            self.log.pop_front();
+        }
+        u32::try_from(self.log.len()).unwrap_or(u32::MAX)
+    }
+
+    fn authenticate(&self, now: Millis, authorization: Option<&str>) -> Result<(), Refused> {
+        let token = authorization
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or(Refused::NoCredentials)?;
+        if token == self.token {
+            return Ok(());
+        }
+        let at = *self.issued.get(token).ok_or(Refused::UnknownToken)?;
+        if now >= at { Err(Refused::Expired { at, ago: now.since(at) }) } else { Ok(()) }
+    }
+
+    /// What HubSpot says of its limits with every answer; nothing of the day to OAuth apps
+    /// (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
+    pub(super) fn headers(
+        &mut self,
+        now: Millis,
+        authorization: Option<&str>,
+    ) -> Vec<(String, String)> {
+        let left = self.limit.saturating_sub(self.used(now));
+        let mut headers = vec![
+            ("X-HubSpot-RateLimit-Max".to_owned(), self.limit.to_string()),
+            ("X-HubSpot-RateLimit-Remaining".to_owned(), left.to_string()),
+            (
+                "X-HubSpot-RateLimit-Interval-Milliseconds".to_owned(),
+                self.window.as_millis().to_string(),
+            ),
+        ];
+        let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
+        if let Some(daily) = self.daily.as_ref().filter(|_| token == Some(self.token.as_str())) {
+            headers.push(("X-HubSpot-RateLimit-Daily".to_owned(), daily.limit.to_string()));
+            headers
+                .push(("X-HubSpot-RateLimit-Daily-Remaining".to_owned(), daily.left.to_string()));
+        }
+        headers
+    }
+
+    /// The token endpoint: RFC 6749 section 6, answers as in HubSpot's OpenAPI of `/oauth/2026-03/token` and, where
+    /// it refuses, in its changelog `new-oauth-v3-api-endpoints-and-standardized-error-responses`.
+    pub(super) fn refresh(&mut self, now: Millis, form: &[u8], portal_id: u64) -> EmulatorReply {
+        let fields: BTreeMap<String, String> = form_urlencoded::parse(form).into_owned().collect();
+        let field = |name: &str| fields.get(name).map_or("", String::as_str);
+        if field("grant_type") != "refresh_token" {
+            return oauth_error(
+                "unsupported_grant_type",
+                "BAD_GRANT_TYPE",
+                "grant type is unknown",
+            );
+        }
+        let known = self.oauth.as_mut().filter(|app| {
+            field("client_id") == app.client_id && field("client_secret") == app.client_secret
+        });
+        let Some(app) = known else {
+            return oauth_error("invalid_client", "BAD_CLIENT_ID", "missing or unknown client id");
+        };
+        if field("refresh_token") != app.refresh_token {
+            return oauth_error(
+                "invalid_grant",
+                "BAD_REFRESH_TOKEN",
+                "refresh token is invalid, expired or revoked",
+            );
+        }
+        let serial = self.issued.len() + 1;
+        let access_token = format!("emulated-access-{serial}");
+        if app.rotate {
+            app.refresh_token = format!("emulated-refresh-{serial}");
+        }
+        self.issued.insert(access_token.clone(), now.plus(app.token_lifetime));
+        let granted = json!({
+            "access_token": access_token,
+            "refresh_token": app.refresh_token,
+            "expires_in": app.token_lifetime.as_secs(),
+            "token_type": "bearer",
+            "token_use": "access_token",
+            "hub_id": portal_id,
+            "scopes": ["crm.objects.marketing_events.read", "crm.objects.marketing_events.write"],
+        });
+        answer::json(200, &granted)
+    }
+}
+
+fn oauth_error(error: &str, status: &str, description: &str) -> EmulatorReply {
+    let body = json!({
+        "error": error,
+        "error_description": description,
+        "status": status,
+        "message": description,
+    });
+    answer::json(400, &body)
+}

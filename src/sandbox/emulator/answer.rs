@@ -1,0 +1,196 @@
+//! The bodies of HubSpot's answers.
+//!
+//! Shapes and categories are those of <https://developers.hubspot.com/docs/api-reference/error-handling>, and of real
+//! answers that others have published; each says where it differs.
+
+use serde_json::{Value, json};
+
+use super::EmulatorReply;
+use super::access::Refused;
+use super::batch::Input;
+use crate::event::Millis;
+
+/// What an answer is called in a support ticket: a UUID that counts the calls.
+#[derive(Clone, Copy)]
+pub(super) struct Correlation(usize);
+
+impl Correlation {
+    pub(super) fn of_call(number: usize) -> Self {
+        Self(number)
+    }
+}
+
+impl std::fmt::Display for Correlation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "e3a1c0de-0000-4000-8000-{:012x}", self.0)
+    }
+}
+
+pub(super) fn json(status: u16, body: &Value) -> EmulatorReply {
+    reply(status, "application/json;charset=utf-8", body.to_string().into_bytes())
+}
+
+fn reply(status: u16, content_type: &str, body: Vec<u8>) -> EmulatorReply {
+    let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
+    EmulatorReply { status, headers, body, fault: None }
+}
+
+fn error(status: u16, category: &str, message: &str, correlation: Correlation) -> EmulatorReply {
+    json(
+        status,
+        &json!({
+            "status": "error",
+            "message": message,
+            "correlationId": correlation.to_string(),
+            "category": category,
+        }),
+    )
+}
+
+pub(super) fn invalid(message: &str, correlation: Correlation) -> EmulatorReply {
+    error(400, "VALIDATION_ERROR", message, correlation)
+}
+
+pub(super) fn no_such_event(correlation: Correlation) -> EmulatorReply {
+    error(404, "OBJECT_NOT_FOUND", "No marketing event with these ids", correlation)
+}
+
+/// The category is a guess; clients judge by the status.
+pub(super) fn no_such_path(correlation: Correlation) -> EmulatorReply {
+    error(404, "OBJECT_NOT_FOUND", "resource not found", correlation)
+}
+
+/// The status was seen; the body is a guess.
+pub(super) fn wrong_method(correlation: Correlation) -> EmulatorReply {
+    error(405, "METHOD_NOT_ALLOWED", "HTTP 405 Method Not Allowed", correlation)
+}
+
+pub(super) fn refused(refused: Refused, correlation: Correlation) -> EmulatorReply {
+    match refused {
+        Refused::NoCredentials => error(
+            401,
+            "INVALID_AUTHENTICATION",
+            "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more \
+             details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
+            correlation,
+        ),
+        Refused::UnknownToken => error(
+            401,
+            "INVALID_AUTHENTICATION",
+            "The access token used to make this call is not known",
+            correlation,
+        ),
+        Refused::Expired { at, ago } => json(
+            401,
+            &json!({
+                "status": "error",
+                "message": format!("The OAuth token used to make this call expired {} second(s) ago.", ago.as_secs()),
+                "correlationId": correlation.to_string(),
+                "category": "EXPIRED_AUTHENTICATION",
+                "context": { "expire time": [at.to_string()] },
+            }),
+        ),
+        Refused::Window => limited(
+            "TEN_SECONDLY_ROLLING",
+            "You have reached your ten_secondly_rolling limit.",
+            correlation,
+        ),
+        Refused::Daily => limited("DAILY", "You have reached your daily limit.", correlation),
+    }
+}
+
+/// As in HubSpot/hubspot-api-python issue 117, which has no category and no `Retry-After`.
+fn limited(policy: &str, message: &str, correlation: Correlation) -> EmulatorReply {
+    json(
+        429,
+        &json!({
+            "status": "error",
+            "message": message,
+            "errorType": "RATE_LIMIT",
+            "correlationId": correlation.to_string(),
+            "policyName": policy,
+            "groupName": "publicapi:private-apps-api-calls:emulated",
+        }),
+    )
+}
+
+/// The answer of a status that is asked for.
+pub(super) fn status(
+    status: u16,
+    retry_after: Option<u64>,
+    correlation: Correlation,
+) -> EmulatorReply {
+    let mut reply = match status {
+        400 => invalid("Invalid input", correlation),
+        401 => refused(Refused::UnknownToken, correlation),
+        403 => missing_scopes(correlation),
+        404 => no_such_path(correlation),
+        429 => refused(Refused::Window, correlation),
+        423 => error(423, "LOCKED", "The resource is locked; try again in 2 seconds", correlation),
+        477 => error(477, "MIGRATION_IN_PROGRESS", "The account is being migrated", correlation),
+        502.. => {
+            let page = format!(
+                "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n\
+                 <hr><center>edge</center>\r\n</body>\r\n</html>\r\n"
+            );
+            self::reply(status, "text/html", page.into_bytes())
+        }
+        _ => error(status, "INTERNAL_ERROR", "internal error", correlation),
+    };
+    if let Some(seconds) = retry_after {
+        reply.headers.push(("Retry-After".to_owned(), seconds.to_string()));
+    }
+    reply
+}
+
+pub(super) fn missing_scopes(correlation: Correlation) -> EmulatorReply {
+    json(
+        403,
+        &json!({
+            "status": "error",
+            "message": "This app hasn't been granted all required scopes to make this call. Read more about required \
+                        scopes here: https://developers.hubspot.com/scopes.",
+            "correlationId": correlation.to_string(),
+            "errors": [{
+                "message": "One or more of the following scopes are required.",
+                "context": { "requiredGranularScopes": ["crm.objects.marketing_events.write"] },
+            }],
+            "links": { "scopes": "https://developers.hubspot.com/scopes" },
+            "category": "MISSING_SCOPES",
+        }),
+    )
+}
+
+/// `BatchResponseMarketingEventPublicDefaultResponse`; `COMPLETE` does not mean that all went well.
+pub(super) fn complete(
+    status: u16,
+    now: Millis,
+    results: &[Value],
+    errors: &[Value],
+) -> EmulatorReply {
+    let mut body = json!({
+        "status": "COMPLETE",
+        "results": results,
+        "startedAt": now.to_string(),
+        "completedAt": now.to_string(),
+    });
+    if let Some(fields) = body.as_object_mut().filter(|_| !errors.is_empty()) {
+        fields.insert("numErrors".to_owned(), json!(errors.len()));
+        fields.insert("errors".to_owned(), json!(errors));
+    }
+    json(status, &body)
+}
+
+/// `StandardError`. What its context holds for marketing events is documented nowhere.
+pub(super) fn item_error(input: &Input, told: bool) -> Value {
+    let context =
+        if told { json!({ "externalEventId": [input.external_event_id] }) } else { json!({}) };
+    json!({
+        "status": "error",
+        "category": "VALIDATION_ERROR",
+        "message": "Property values were not valid",
+        "context": context,
+        "errors": [],
+        "links": {},
+    })
+}

@@ -1,0 +1,162 @@
+//! Reading the body of an upsert, as strictly as the published schema lets us.
+//!
+//! `BatchInputMarketingEventCreateRequestParams` of HubSpot's OpenAPI (v3 and 2026-03 are the same), but for
+//! `customProperties`: the schema requires it with twenty fields each, HubSpot's guide and its API take none, or two.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Deserializer};
+
+use crate::event::Millis;
+
+/// Documented for the CRM's object batches; no limit is documented for marketing events, so a client keeps to this one.
+const MAX_INPUTS: usize = 100;
+
+/// One element of `inputs`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Input {
+    pub(super) external_account_id: String,
+    pub(super) external_event_id: String,
+    pub(super) event_name: String,
+    pub(super) event_organizer: String,
+    #[serde(default, deserialize_with = "said")]
+    pub(super) event_type: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    pub(super) event_description: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    pub(super) event_url: Option<String>,
+    #[serde(default, deserialize_with = "said")]
+    pub(super) start_date_time: Option<DateTime>,
+    #[serde(default, deserialize_with = "said")]
+    pub(super) end_date_time: Option<DateTime>,
+    #[serde(default)]
+    pub(super) event_cancelled: bool,
+    #[serde(default)]
+    pub(super) event_completed: bool,
+    #[serde(default)]
+    pub(super) custom_properties: Vec<Property>,
+}
+
+/// A custom property: of the schema's twenty fields the two that matter.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Property {
+    name: String,
+    value: String,
+}
+
+/// A time of the schema's format `date-time`, which is RFC 3339's.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(try_from = "String")]
+pub(super) struct DateTime(pub(super) Millis);
+
+/// Why a body is refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("Invalid input JSON: {path}: {message}")]
+    Schema { path: String, message: String },
+    #[error("inputs has {0} elements, not 1 to {MAX_INPUTS}")]
+    Count(usize),
+    #[error("Duplicate event {event} of account {account} in one batch")]
+    Duplicate { account: String, event: String },
+}
+
+impl Problem {
+    /// How many inputs there were, where that could be read.
+    pub(super) fn inputs(&self) -> usize {
+        match self {
+            Self::Count(count) => *count,
+            Self::Schema { .. } | Self::Duplicate { .. } => 0,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    inputs: Vec<Input>,
+}
+
+/// The events of a body.
+pub(super) fn parse(body: &[u8]) -> Result<Vec<Input>, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let schema = |error: serde_path_to_error::Error<serde_json::Error>| Problem::Schema {
+        path: error.path().to_string(),
+        message: error.inner().to_string(),
+    };
+    let Body { inputs } = serde_path_to_error::deserialize(&mut json).map_err(schema)?;
+    json.end().map_err(|error| Problem::Schema { path: ".".into(), message: error.to_string() })?;
+    if inputs.is_empty() || inputs.len() > MAX_INPUTS {
+        return Err(Problem::Count(inputs.len()));
+    }
+    let mut seen = BTreeSet::new();
+    for input in &inputs {
+        if !seen.insert((&input.external_account_id, &input.external_event_id)) {
+            return Err(Problem::Duplicate {
+                account: input.external_account_id.clone(),
+                event: input.external_event_id.clone(),
+            });
+        }
+    }
+    Ok(inputs)
+}
+
+/// Whether two events of the batch could not be told apart in the answer, whose results carry the event's id only.
+/// HubSpot takes such a batch; a client must not send it.
+pub(super) fn shared_event_id(batch: &[Input]) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    let shared = batch.iter().find(|input| !seen.insert(&input.external_event_id))?;
+    Some(format!("event id {} of two accounts in one batch", shared.external_event_id))
+}
+
+impl Input {
+    /// The custom properties by name; the last of a name wins.
+    pub(super) fn properties(properties: Vec<Property>) -> BTreeMap<String, String> {
+        properties.into_iter().map(|property| (property.name, property.value)).collect()
+    }
+}
+
+/// A field that may be left out but not be null: the schema makes none nullable.
+fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<String> for DateTime {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const NOT_RFC_3339: &str = "is not an RFC 3339 date-time";
+        if !has_rfc_3339_shape(&text) {
+            return Err(NOT_RFC_3339);
+        }
+        let timestamp = text.parse::<jiff::Timestamp>().map_err(|_| NOT_RFC_3339)?;
+        Ok(Self(Millis::new(timestamp.as_millisecond())))
+    }
+}
+
+/// Whether the text is of RFC 3339's form (section 5.6, upper case); `jiff` reads more than that.
+fn has_rfc_3339_shape(text: &str) -> bool {
+    let digits_as = |text: &[u8], shape: &[u8]| {
+        text.len() == shape.len()
+            && text.iter().zip(shape).all(|(byte, wanted)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                mark => byte == mark,
+            })
+    };
+    let Some((seconds, rest)) = text.as_bytes().split_at_checked(19) else { return false };
+    let offset = match rest.split_first() {
+        Some((b'.', fraction)) => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            match fraction.split_at_checked(digits) {
+                Some(([_, ..], offset)) => offset,
+                Some(([], _)) | None => return false,
+            }
+        }
+        Some(_) | None => rest,
+    };
+    digits_as(seconds, b"0000-00-00T00:00:00")
+        && (offset == b"Z" || digits_as(offset, b"+00:00") || digits_as(offset, b"-00:00"))
+}

@@ -1,0 +1,290 @@
+//! HubSpot's marketing events as far as we use them: a state machine over requests, without sockets or a clock.
+//!
+//! Promises: the same requests at the same times get the same answers. It is stricter than HubSpot is known to be, so
+//! that what passes here does not rest on HubSpot's leniency; what it holds against a client is in
+//! [`Emulator::violations`]. It enforces what is known of HubSpot: the published schema (with `customProperties`
+//! optional and of name and value only, as HubSpot's guide sends them), the full replacement of an event by each upsert,
+//! the rolling window, expiring tokens. Relies on its caller for the time and for carrying out [`TransportFault`]s.
+//! It holds everything in memory: a crash is an empty account.
+//!
+//! * `wire`: requests and answers, and what a request is for;
+//! * `access`: who may call, and how often;
+//! * `batch`: reading the body of an upsert;
+//! * `store`: the events, and how they are shown;
+//! * `answer`: the bodies of answers;
+//! * `fault`: what goes wrong on demand.
+
+mod access;
+mod answer;
+mod batch;
+mod fault;
+mod store;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::event::Millis;
+use access::Access;
+pub use access::OAuthApp;
+use answer::Correlation;
+use batch::Input;
+pub use fault::{Fault, TransportFault};
+use store::Store;
+pub use store::StoredEvent;
+use wire::Route;
+pub use wire::{Call, EmulatorReply, EmulatorRequest, Operation};
+
+/// What the emulated HubSpot account is like.
+#[derive(Clone)]
+pub struct EmulatorSettings {
+    /// The access token of a private app, which does not expire.
+    pub token: String,
+    /// So many calls in any window of that length.
+    pub rate: (u32, Duration),
+    /// The account's number, as the details show it.
+    pub portal_id: u64,
+    /// An OAuth app of the same account, if there is one. Its calls share the window.
+    pub oauth: Option<OAuthApp>,
+}
+
+impl EmulatorSettings {
+    /// An account with one private app and the limits of HubSpot's free tier (100 calls in 10 s:
+    /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
+    #[must_use]
+    pub fn new(token: impl Into<String>) -> Self {
+        Self {
+            token: token.into(),
+            rate: (100, Duration::from_secs(10)),
+            portal_id: 48_201_377,
+            oauth: None,
+        }
+    }
+}
+
+/// One emulated HubSpot account.
+pub struct Emulator {
+    portal_id: u64,
+    access: Access,
+    store: Store,
+    queued: VecDeque<Fault>,
+    standing: Vec<Fault>,
+    calls: Vec<Call>,
+    violations: Vec<String>,
+}
+
+impl Emulator {
+    /// An account without events.
+    #[must_use]
+    pub fn new(settings: EmulatorSettings) -> Self {
+        Self {
+            portal_id: settings.portal_id,
+            access: Access::new(settings.token, settings.rate, settings.oauth),
+            store: Store::default(),
+            queued: VecDeque::new(),
+            standing: Vec::new(),
+            calls: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// Answers a request that arrives `now`.
+    pub fn handle(&mut self, now: Millis, request: &EmulatorRequest) -> EmulatorReply {
+        let (operation, inputs, mut reply) = match wire::route(request) {
+            Route::Upsert => {
+                let (inputs, reply) = self.upsert(now, request);
+                (Operation::Upsert, inputs, reply)
+            }
+            Route::Read(event) => {
+                let refusal = self.refusal(now, request);
+                let reply = refusal.unwrap_or_else(|| self.read(&request.query, &event));
+                (Operation::Read, 0, reply)
+            }
+            Route::Details => {
+                let refusal = self.refusal(now, request);
+                (Operation::Details, 0, refusal.unwrap_or_else(|| self.details()))
+            }
+            Route::Token => {
+                if !request.has_type("application/x-www-form-urlencoded") {
+                    self.violations.push("the token endpoint takes a form".to_owned());
+                }
+                (Operation::Token, 0, self.access.refresh(now, &request.body, self.portal_id))
+            }
+            Route::WrongMethod => {
+                self.violations.push(format!("{} {}: wrong method", request.method, request.path));
+                (Operation::Unknown, 0, answer::wrong_method(self.correlation()))
+            }
+            Route::Nowhere => {
+                self.violations.push(format!("{} {}: no such path", request.method, request.path));
+                (Operation::Unknown, 0, answer::no_such_path(self.correlation()))
+            }
+        };
+        // What HubSpot says of limits at its token endpoint is not known.
+        if operation != Operation::Token {
+            reply.headers.extend(self.access.headers(now, request.header("authorization")));
+        }
+        self.calls.push(Call { at: now, operation, status: reply.status, inputs });
+        reply
+    }
+
+    /// Lets the next upsert that is let in meet this fault, after those already waiting.
+    pub fn inject(&mut self, fault: Fault) {
+        self.queued.push_back(fault);
+    }
+
+    /// Lets every upsert that the fault concerns meet it, until [`Self::heal`]. Of several the first that concerns it.
+    pub fn keep_failing(&mut self, fault: Fault) {
+        self.standing.push(fault);
+    }
+
+    /// Ends all faults.
+    pub fn heal(&mut self) {
+        self.queued.clear();
+        self.standing.clear();
+    }
+
+    /// Leaves so many calls of the day to the account; none lifts the limit. No day ever ends here.
+    pub fn limit_daily(&mut self, calls: Option<u32>) {
+        self.access.limit_daily(calls);
+    }
+
+    /// The events, by external account and external event.
+    #[must_use]
+    pub fn events(&self) -> &BTreeMap<(String, String), StoredEvent> {
+        self.store.events()
+    }
+
+    /// All calls so far, in the order of their arrival.
+    #[must_use]
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// What a client did that it must never do.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// What the call under way is called.
+    fn correlation(&self) -> Correlation {
+        Correlation::of_call(self.calls.len())
+    }
+
+    /// Lets the call in, or says why not.
+    fn refusal(&mut self, now: Millis, request: &EmulatorRequest) -> Option<EmulatorReply> {
+        let refused = self.access.admit(now, request.header("authorization")).err()?;
+        Some(answer::refused(refused, self.correlation()))
+    }
+
+    fn upsert(&mut self, now: Millis, request: &EmulatorRequest) -> (usize, EmulatorReply) {
+        let correlation = self.correlation();
+        // Read before anything may refuse it, so that no violation hides behind a 429.
+        let batch = batch::parse(&request.body);
+        match &batch {
+            Ok(inputs) => self.violations.extend(batch::shared_event_id(inputs)),
+            Err(problem) => self.violations.push(problem.to_string()),
+        }
+        if !request.has_type("application/json") {
+            self.violations.push("an upsert takes application/json".to_owned());
+        }
+        let count = match &batch {
+            Ok(inputs) => inputs.len(),
+            Err(problem) => problem.inputs(),
+        };
+        if let Some(refusal) = self.refusal(now, request) {
+            return (count, refusal);
+        }
+        let fault = self.fault_for(batch.as_deref().unwrap_or_default());
+        let reply = match (fault, batch) {
+            (Some(Fault::Status { status, retry_after }), _) => {
+                answer::status(status, retry_after, correlation)
+            }
+            (Some(Fault::MissingScopes), _) => answer::missing_scopes(correlation),
+            (Some(Fault::Transport { fault, stored: false }), _) => {
+                EmulatorReply { fault: Some(fault), ..answer::status(502, None, correlation) }
+            }
+            (Some(Fault::RejectNames(_)), Ok(_)) => answer::invalid("Invalid input", correlation),
+            (Some(Fault::EmptyResults), Ok(_)) => answer::complete(200, now, &[], &[]),
+            (Some(Fault::PartialErrors { name, told }), Ok(batch)) => {
+                self.write_in_part(now, batch, &name, told)
+            }
+            (Some(Fault::Transport { fault, stored: true }), Ok(batch)) => {
+                EmulatorReply { fault: Some(fault), ..self.write_all(now, batch) }
+            }
+            (None, Ok(batch)) => self.write_all(now, batch),
+            (_, Err(problem)) => answer::invalid(&problem.to_string(), correlation),
+        };
+        (count, reply)
+    }
+
+    fn fault_for(&mut self, batch: &[Input]) -> Option<Fault> {
+        let standing = || self.standing.iter().find(|fault| fault.concerns(batch)).cloned();
+        match self.queued.pop_front() {
+            Some(fault) => fault.concerns(batch).then_some(fault).or_else(standing),
+            None => standing(),
+        }
+    }
+
+    /// Stores the events and shows them; the order of results is documented nowhere, so it is not that of the inputs.
+    fn write(&mut self, now: Millis, batch: Vec<Input>) -> Vec<Value> {
+        let shown = batch.into_iter().map(|input| self.store.replace(now, input));
+        let mut results: Vec<_> = shown.collect();
+        results.reverse();
+        results
+    }
+
+    fn write_all(&mut self, now: Millis, batch: Vec<Input>) -> EmulatorReply {
+        answer::complete(200, now, &self.write(now, batch), &[])
+    }
+
+    /// 207 is what HubSpot's other batch calls say to mixed results; `COMPLETE` all the same
+    /// (<https://developers.hubspot.com/docs/api-reference/error-handling>).
+    fn write_in_part(
+        &mut self,
+        now: Millis,
+        batch: Vec<Input>,
+        name: &str,
+        told: bool,
+    ) -> EmulatorReply {
+        let (refused, accepted): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|input| input.event_name.contains(name));
+        let results = self.write(now, accepted);
+        let errors: Vec<_> = refused.iter().map(|input| answer::item_error(input, told)).collect();
+        answer::complete(207, now, &results, &errors)
+    }
+
+    fn read(&mut self, query: &str, event: &str) -> EmulatorReply {
+        let account = form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == "externalAccountId")
+            .map(|(_, value)| value);
+        let Some(account) = account else {
+            self.violations.push("an event is read without externalAccountId".to_owned());
+            return answer::invalid("externalAccountId is required", self.correlation());
+        };
+        match self.store.show(&account, event) {
+            Some(shown) => answer::json(200, &shown),
+            None => answer::no_such_event(self.correlation()),
+        }
+    }
+
+    fn details(&self) -> EmulatorReply {
+        let details = json!({
+            "portalId": self.portal_id,
+            "accountType": "DEVELOPER_TEST",
+            "timeZone": "UTC",
+            "companyCurrency": "EUR",
+            "additionalCurrencies": [],
+            "utcOffset": "+00:00",
+            "utcOffsetMilliseconds": 0,
+            "uiDomain": "app.hubspot.com",
+            "dataHostingLocation": "eu1",
+        });
+        answer::json(200, &details)
+    }
+}

@@ -1,0 +1,425 @@
+use super::*;
+
+const START: Millis = Millis::new(1_790_000_000_000);
+const UPSERT: &str = "/marketing/v3/marketing-events/events/upsert";
+
+fn emulator() -> Emulator {
+    let mut settings = EmulatorSettings::new("pat-made-up");
+    settings.rate = (3, Duration::from_secs(10));
+    Emulator::new(settings)
+}
+
+fn request(method: &str, path: &str, body: &str) -> EmulatorRequest {
+    EmulatorRequest {
+        method: method.into(),
+        path: path.into(),
+        query: String::new(),
+        headers: vec![
+            ("authorization".into(), "Bearer pat-made-up".into()),
+            ("content-type".into(), "application/json".into()),
+        ],
+        body: body.into(),
+    }
+}
+
+fn upsert(inputs: &[Value]) -> EmulatorRequest {
+    request("POST", UPSERT, &json!({ "inputs": inputs }).to_string())
+}
+
+fn event(id: &str, name: &str) -> Value {
+    json!({
+        "externalAccountId": "acct-7",
+        "externalEventId": id,
+        "eventName": name,
+        "eventOrganizer": "Northwind Talks",
+    })
+}
+
+fn body(reply: &EmulatorReply) -> Value {
+    serde_json::from_slice(&reply.body).expect("JSON")
+}
+
+fn header<'a>(reply: &'a EmulatorReply, name: &str) -> Option<&'a str> {
+    let found = reply.headers.iter().find(|(present, _)| present == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+fn stored<'a>(emulator: &'a Emulator, id: &str) -> Option<&'a StoredEvent> {
+    emulator.events().get(&("acct-7".to_owned(), id.to_owned()))
+}
+
+#[test]
+fn an_upsert_replaces_the_whole_event() {
+    let mut emulator = emulator();
+    let mut full = event("w-1", "Roots");
+    full["eventType"] = json!("WEBINAR");
+    full["eventDescription"] = json!("About roots");
+    full["eventUrl"] = json!("https://example.org/roots");
+    full["startDateTime"] = json!("2026-11-30T13:00:00.5-05:00");
+    full["endDateTime"] = json!("2026-11-30T19:00:00Z");
+    full["eventCancelled"] = json!(true);
+    full["eventCompleted"] = json!(true);
+    full["customProperties"] = json!([{ "name": "platform", "value": "none" }]);
+    assert_eq!(emulator.handle(START, &upsert(&[full])).status, 200);
+
+    let first = stored(&emulator, "w-1").expect("stored").clone();
+    assert_eq!(first.start, Millis::parse("2026-11-30T18:00:00.5Z", None));
+    assert_eq!(first.custom_properties.get("platform").map(String::as_str), Some("none"));
+    assert!(first.cancelled && first.completed);
+
+    let later = START.plus(Duration::from_secs(1));
+    let reply = emulator.handle(later, &upsert(&[event("w-1", "Branches")]));
+    let second = stored(&emulator, "w-1").expect("stored").clone();
+    let cleared = StoredEvent {
+        object_id: first.object_id.clone(),
+        name: "Branches".into(),
+        organizer: "Northwind Talks".into(),
+        event_type: None,
+        description: None,
+        url: None,
+        start: None,
+        end: None,
+        cancelled: false,
+        completed: false,
+        custom_properties: BTreeMap::new(),
+        created_at: START,
+        updated_at: later,
+        writes: 2,
+    };
+    assert_eq!(second, cleared);
+    let shown = body(&reply);
+    assert_eq!(shown["results"][0]["startDateTime"], Value::Null);
+    assert_eq!(shown["results"][0]["eventCancelled"], json!(false));
+    assert!(emulator.violations().is_empty());
+}
+
+#[test]
+fn results_name_the_event_and_keep_no_order() {
+    let mut emulator = emulator();
+    let reply = emulator.handle(START, &upsert(&[event("a", "A"), event("b", "B")]));
+    let answer = body(&reply);
+    assert_eq!(answer["status"], "COMPLETE");
+    assert_eq!(answer["results"][0]["id"], "b");
+    assert_eq!(answer["results"][1]["id"], "a");
+    let ids: Vec<_> =
+        answer["results"].as_array().expect("list").iter().map(|r| &r["objectId"]).collect();
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(answer.get("errors"), None);
+    assert_eq!(
+        emulator.calls(),
+        [Call { at: START, operation: Operation::Upsert, status: 200, inputs: 2 }]
+    );
+}
+
+#[test]
+fn the_dated_path_reaches_the_same_events() {
+    let mut emulator = emulator();
+    let mut dated = upsert(&[event("w-1", "Roots")]);
+    dated.path = "/marketing/marketing-events/2026-03/events/upsert".into();
+    assert_eq!(emulator.handle(START, &dated).status, 200);
+    let mut read = request("GET", "/marketing/v3/marketing-events/events/w%2D1", "");
+    read.query = "externalAccountId=acct%2D7".into();
+    let reply = emulator.handle(START, &read);
+    assert_eq!((reply.status, &body(&reply)["eventName"]), (200, &json!("Roots")));
+    assert_eq!(body(&reply)["registrants"], json!(0));
+}
+
+#[test]
+fn reading_needs_both_ids_and_the_right_ones() {
+    let mut emulator = emulator();
+    emulator.handle(START, &upsert(&[event("w-1", "Roots")]));
+    let mut read = request("GET", "/marketing/v3/marketing-events/events/w-1", "");
+    assert_eq!(emulator.handle(START, &read).status, 400);
+    assert_eq!(emulator.violations().len(), 1);
+    read.query = "externalAccountId=other".into();
+    let reply = emulator.handle(START, &read);
+    assert_eq!((reply.status, &body(&reply)["category"]), (404, &json!("OBJECT_NOT_FOUND")));
+}
+
+#[test]
+fn a_percent_encoded_id_is_read_back_exactly() {
+    let mut emulator = emulator();
+    emulator.handle(START, &upsert(&[event("a+b&c=d/e", "Odd")]));
+    let mut read = request("GET", "/marketing/v3/marketing-events/events/a+b&c%3Dd%2Fe", "");
+    read.query = "externalAccountId=acct-7".into();
+    assert_eq!(body(&emulator.handle(START, &read))["externalEventId"], "a+b&c=d/e");
+}
+
+#[test]
+fn what_the_schema_forbids_is_refused_and_noted() {
+    let broken = |field: &str, value: Value| {
+        let mut input = event("w-1", "Roots");
+        input[field] = value;
+        json!({ "inputs": [input] }).to_string()
+    };
+    let without = |field: &str| {
+        let mut input = event("w-1", "Roots");
+        input.as_object_mut().expect("object").remove(field);
+        json!({ "inputs": [input] }).to_string()
+    };
+    let many: Vec<_> = (0..101).map(|n| event(&format!("w-{n}"), "Roots")).collect();
+    let cases = [
+        String::new(),
+        "[]".into(),
+        "{}".into(),
+        json!({ "inputs": [] }).to_string(),
+        json!({ "inputs": [event("a", "A")], "more": 1 }).to_string(),
+        format!("{} x", json!({ "inputs": [event("a", "A")] })),
+        json!({ "inputs": many }).to_string(),
+        json!({ "inputs": [event("a", "A"), event("a", "B")] }).to_string(),
+        without("externalAccountId"),
+        without("externalEventId"),
+        without("eventName"),
+        without("eventOrganizer"),
+        broken("eventName", json!(7)),
+        broken("eventType", Value::Null),
+        broken("eventCancelled", json!("true")),
+        broken("startDateTime", json!(1_790_000_000_000_i64)),
+        broken("startDateTime", json!("2026-11-30")),
+        broken("startDateTime", json!("2026-11-30T13:00:00")),
+        broken("startDateTime", json!("2026-11-30 13:00:00Z")),
+        broken("startDateTime", json!("2026-11-31T13:00:00Z")),
+        broken("endDateTime", json!("2026-11-30T13:00:00.Z")),
+        broken("endDateTime", json!("2026-11-30T13:00:00+01")),
+        broken("eventStartTime", json!("2026-11-30T13:00:00Z")),
+        broken("customProperties", json!({ "platform": "none" })),
+        broken("customProperties", json!([{ "name": "platform" }])),
+        broken("customProperties", json!([{ "name": "platform", "value": 3 }])),
+        broken("customProperties", json!([{ "name": "a", "value": "b", "sourceVid": [] }])),
+    ];
+    for case in cases {
+        let mut emulator = emulator();
+        let reply = emulator.handle(START, &request("POST", UPSERT, &case));
+        assert_eq!(
+            (reply.status, &body(&reply)["category"]),
+            (400, &json!("VALIDATION_ERROR")),
+            "{case}"
+        );
+        assert_eq!(emulator.violations().len(), 1, "{case}: {:?}", emulator.violations());
+        assert!(emulator.events().is_empty(), "{case}");
+    }
+}
+
+#[test]
+fn a_problem_names_its_place() {
+    let mut emulator = emulator();
+    let mut input = event("b", "B");
+    input["eventUrl"] = json!(5);
+    emulator.handle(START, &upsert(&[event("a", "A"), input]));
+    let violation = emulator.violations().first().expect("one");
+    assert!(violation.contains("inputs[1].eventUrl"), "{violation}");
+}
+
+#[test]
+fn one_event_id_of_two_accounts_is_taken_but_noted() {
+    let mut emulator = emulator();
+    let mut other = event("w-1", "Roots");
+    other["externalAccountId"] = json!("acct-8");
+    assert_eq!(emulator.handle(START, &upsert(&[event("w-1", "Roots"), other])).status, 200);
+    assert_eq!(emulator.violations().len(), 1);
+    assert_eq!(emulator.events().len(), 2);
+}
+
+#[test]
+fn the_window_rolls() {
+    let mut emulator = emulator();
+    let at = |ms: u64| START.plus(Duration::from_millis(ms));
+    let mut call = |ms: u64| {
+        let reply = emulator.handle(at(ms), &upsert(&[event("w-1", "Roots")]));
+        (reply.status, header(&reply, "X-HubSpot-RateLimit-Remaining").map(str::to_owned), reply)
+    };
+    for (ms, left) in [(0, "2"), (4_000, "1"), (8_000, "0")] {
+        let (status, remaining, reply) = call(ms);
+        assert_eq!((status, remaining.as_deref()), (200, Some(left)));
+        assert_eq!(header(&reply, "X-HubSpot-RateLimit-Max"), Some("3"));
+        assert_eq!(header(&reply, "X-HubSpot-RateLimit-Interval-Milliseconds"), Some("10000"));
+    }
+    let (status, _, reply) = call(9_999);
+    assert_eq!((status, &body(&reply)["policyName"]), (429, &json!("TEN_SECONDLY_ROLLING")));
+    assert_eq!(body(&reply)["errorType"], "RATE_LIMIT");
+    assert_eq!(header(&reply, "X-HubSpot-RateLimit-Remaining"), Some("0"));
+    assert_eq!(
+        call(10_000).0,
+        200,
+        "the first call left the window; the refused one never entered it"
+    );
+    assert_eq!(call(13_999).0, 429);
+    assert_eq!(call(14_000).0, 200);
+}
+
+#[test]
+fn the_daily_limit_is_another_one() {
+    let mut emulator = emulator();
+    emulator.limit_daily(Some(1));
+    let reply = emulator.handle(START, &upsert(&[event("w-1", "Roots")]));
+    assert_eq!(header(&reply, "X-HubSpot-RateLimit-Daily-Remaining"), Some("0"));
+    let reply = emulator.handle(START, &upsert(&[event("w-1", "Roots")]));
+    assert_eq!((reply.status, &body(&reply)["policyName"]), (429, &json!("DAILY")));
+    emulator.limit_daily(None);
+    assert_eq!(emulator.handle(START, &upsert(&[event("w-1", "Roots")])).status, 200);
+}
+
+#[test]
+fn only_known_tokens_get_in() {
+    let mut emulator = emulator();
+    for value in [None, Some("Basic pat-made-up"), Some("Bearer pat-other"), Some("pat-made-up")] {
+        let mut unknown = upsert(&[event("w-1", "Roots")]);
+        unknown.headers.remove(0);
+        unknown.headers.extend(value.map(|value| ("Authorization".to_owned(), value.to_owned())));
+        let reply = emulator.handle(START, &unknown);
+        assert_eq!(
+            (reply.status, &body(&reply)["category"]),
+            (401, &json!("INVALID_AUTHENTICATION"))
+        );
+    }
+    assert!(emulator.events().is_empty());
+    assert_eq!(emulator.handle(START, &request("GET", "/account-info/v3/details", "")).status, 200);
+}
+
+fn with_oauth(rotate: bool) -> Emulator {
+    let mut settings = EmulatorSettings::new("pat-made-up");
+    settings.oauth = Some(OAuthApp {
+        client_id: "app-1".into(),
+        client_secret: "hush".into(),
+        refresh_token: "first".into(),
+        token_lifetime: Duration::from_mins(30),
+        rotate,
+    });
+    Emulator::new(settings)
+}
+
+fn refresh(emulator: &mut Emulator, now: Millis, token: &str) -> EmulatorReply {
+    let form = format!(
+        "grant_type=refresh_token&refresh_token={token}&client_id=app-1&client_secret=hush"
+    );
+    let mut request = request("POST", "/oauth/2026-03/token", &form);
+    request.headers =
+        vec![("Content-Type".into(), "application/x-www-form-urlencoded; charset=utf-8".into())];
+    emulator.handle(now, &request)
+}
+
+#[test]
+fn an_access_token_lasts_its_lifetime() {
+    let mut emulator = with_oauth(false);
+    let granted = body(&refresh(&mut emulator, START, "first"));
+    assert_eq!(granted["expires_in"], json!(1_800));
+    let token = granted["access_token"].as_str().expect("text");
+    let mut call = upsert(&[event("w-1", "Roots")]);
+    call.headers[0].1 = format!("Bearer {token}");
+    assert_eq!(emulator.handle(START.plus(Duration::from_secs(1_799)), &call).status, 200);
+    let reply = emulator.handle(START.plus(Duration::from_secs(1_875)), &call);
+    assert_eq!((reply.status, &body(&reply)["category"]), (401, &json!("EXPIRED_AUTHENTICATION")));
+    let message = body(&reply)["message"].to_string();
+    assert!(message.contains("expired 75 second(s) ago"), "{message}");
+    assert!(emulator.violations().is_empty(), "{:?}", emulator.violations());
+}
+
+#[test]
+fn a_rotated_refresh_token_replaces_the_old_one() {
+    let mut emulator = with_oauth(true);
+    let granted = body(&refresh(&mut emulator, START, "first"));
+    let next = granted["refresh_token"].as_str().expect("text").to_owned();
+    let reply = refresh(&mut emulator, START, "first");
+    assert_eq!((reply.status, &body(&reply)["status"]), (400, &json!("BAD_REFRESH_TOKEN")));
+    assert_eq!(body(&reply)["error"], "invalid_grant");
+    assert_eq!(refresh(&mut emulator, START, &next).status, 200);
+
+    let mut kept = with_oauth(false);
+    assert_eq!(body(&refresh(&mut kept, START, "first"))["refresh_token"], "first");
+    assert_eq!(refresh(&mut kept, START, "first").status, 200);
+}
+
+#[test]
+fn what_does_not_exist_is_said_so_and_noted() {
+    for (method, path, status) in [
+        ("GET", UPSERT, 405),
+        ("PUT", "/marketing/v3/marketing-events/events/w-1", 405),
+        ("GET", "/marketing/v3/marketing-events/w-1", 404),
+        ("GET", "/marketing/v3/marketing-events/events/", 404),
+        ("GET", "/marketing/v4/marketing-events/events/w-1", 404),
+    ] {
+        let mut emulator = emulator();
+        let reply = emulator.handle(START, &request(method, path, ""));
+        assert_eq!((reply.status, &body(&reply)["status"]), (status, &json!("error")), "{path}");
+        assert_eq!(emulator.violations().len(), 1, "{path}");
+    }
+}
+
+#[test]
+fn injected_faults_meet_one_call_each() {
+    let mut emulator = emulator();
+    emulator.inject(Fault::Status { status: 502, retry_after: None });
+    emulator.inject(Fault::Status { status: 477, retry_after: Some(3_600) });
+    let batch = upsert(&[event("w-1", "Roots")]);
+    let page = emulator.handle(START, &batch);
+    assert_eq!((page.status, header(&page, "Content-Type")), (502, Some("text/html")));
+    let moved = emulator.handle(START, &batch);
+    assert_eq!((moved.status, header(&moved, "Retry-After")), (477, Some("3600")));
+    assert!(emulator.events().is_empty());
+    assert_eq!(emulator.handle(START, &batch).status, 200);
+}
+
+#[test]
+fn a_standing_fault_refuses_whom_it_concerns_until_healed() {
+    let mut settings = EmulatorSettings::new("pat-made-up");
+    settings.rate.0 = 1_000;
+    let mut emulator = Emulator::new(settings);
+    emulator.keep_failing(Fault::RejectNames("thorn".into()));
+    let mixed = upsert(&[event("a", "rose"), event("b", "a thorn")]);
+    for _ in 0..2 {
+        let reply = emulator.handle(START, &mixed);
+        assert_eq!(reply.status, 400);
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        assert!(!text.contains("thorn") && !text.contains("\"b\""), "{text}");
+        assert!(emulator.events().is_empty());
+    }
+    assert_eq!(emulator.handle(START, &upsert(&[event("a", "rose")])).status, 200);
+    emulator.heal();
+    assert_eq!(emulator.handle(START, &mixed).status, 200);
+    assert!(emulator.violations().is_empty());
+}
+
+#[test]
+fn partial_errors_store_the_rest() {
+    for told in [true, false] {
+        let mut emulator = emulator();
+        emulator.inject(Fault::PartialErrors { name: "thorn".into(), told });
+        let reply = emulator.handle(START, &upsert(&[event("a", "rose"), event("b", "thorn")]));
+        let answer = body(&reply);
+        assert_eq!((reply.status, &answer["status"]), (207, &json!("COMPLETE")));
+        assert_eq!(answer["numErrors"], json!(1));
+        assert_eq!(answer["results"].as_array().map(Vec::len), Some(1));
+        let named = answer["errors"].to_string().contains("\"b\"");
+        assert_eq!(named, told);
+        assert!(stored(&emulator, "a").is_some() && stored(&emulator, "b").is_none());
+    }
+}
+
+#[test]
+fn empty_results_store_nothing() {
+    let mut emulator = emulator();
+    emulator.inject(Fault::EmptyResults);
+    let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
+    assert_eq!((reply.status, &body(&reply)["results"]), (200, &json!([])));
+    assert!(emulator.events().is_empty());
+}
+
+#[test]
+fn missing_scopes_are_named() {
+    let mut emulator = emulator();
+    emulator.inject(Fault::MissingScopes);
+    let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
+    assert_eq!((reply.status, &body(&reply)["category"]), (403, &json!("MISSING_SCOPES")));
+}
+
+#[test]
+fn a_lost_answer_may_have_been_carried_out() {
+    for stored in [true, false] {
+        let mut emulator = emulator();
+        emulator.inject(Fault::Transport { fault: TransportFault::Reset, stored });
+        let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
+        assert_eq!(reply.fault, Some(TransportFault::Reset));
+        assert_eq!(emulator.events().len(), usize::from(stored));
+        assert_eq!(emulator.handle(START, &upsert(&[event("a", "rose")])).fault, None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Changes and receipts as a platform's code would make them.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+use webinar_bridge::event::{
+    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Kind, Millis, Policy,
+    ProviderId, ReceiptId, Recurring, Shape, SourceName, WebinarId,
+};
+use webinar_bridge::ledger::{Content, NewReceipt, Policies};
+
+/// A time in 2027 from which tests count.
+pub const NOON: Millis = Millis::new(1_800_000_000_000);
+
+pub fn account(name: &str) -> AccountName {
+    AccountName::parse(name).expect("a valid name")
+}
+
+pub fn source(name: &str) -> SourceName {
+    SourceName::parse(name).expect("a valid name")
+}
+
+pub fn minutes(count: i64) -> Millis {
+    Millis::new(NOON.get() + count * 60_000)
+}
+
+/// One source `zoom` for the account `main`.
+pub fn policies() -> Policies {
+    BTreeMap::from([(source("zoom"), policy("main"))])
+}
+
+pub fn policy(hubspot: &str) -> Policy {
+    Policy {
+        hubspot: account(hubspot),
+        provider: ProviderId::new("zoom"),
+        organizer: Some("Acme GmbH".into()),
+        event_type: None,
+        external_account_id: None,
+        recurring: Recurring::Occurrence,
+        complete_after_end: None,
+        custom_properties: BTreeMap::new(),
+    }
+}
+
+/// A webinar is created: an hour long, a day from noon.
+pub fn created(id: &str, name: &str, at: Millis) -> Change {
+    let whole = Fields {
+        name: Some(name.into()),
+        start: Some(minutes(24 * 60)),
+        end: End::after_minutes(60),
+        cancelled: Some(false),
+        ..Fields::default()
+    };
+    Change {
+        account: Some(ExternalAccountId::parse("acct-1").expect("valid")),
+        occurred_at: Some(at),
+        full_picture: true,
+        shape: Some(Shape::Single),
+        whole,
+        ..Change::new(WebinarId::parse(id).expect("valid"), Kind::Created)
+    }
+}
+
+/// Only its name changes.
+pub fn renamed(id: &str, name: &str, at: Millis) -> Change {
+    Change {
+        full_picture: false,
+        shape: None,
+        whole: Fields { name: Some(name.into()), ..Fields::default() },
+        kind: Kind::Updated,
+        ..created(id, name, at)
+    }
+}
+
+/// The receipt that brings these changes; equal `seed`s make equal bodies.
+pub fn receipt(seed: &str, changes: Vec<Change>) -> NewReceipt {
+    let body = format!("{{\"seed\":\"{seed}\"}}").into_bytes();
+    let digest: [u8; 32] = Sha256::digest(&body).into();
+    NewReceipt {
+        id: ReceiptId::generate(),
+        source: source("zoom"),
+        provider: ProviderId::new("zoom"),
+        received_at: NOON,
+        event_type: "webinar.test".into(),
+        dedupe_key: digest,
+        hash: BodyHash::of_digest(&digest),
+        body,
+        content: Content::Changes(changes),
+    }
+}

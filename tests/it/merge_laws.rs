@@ -1,0 +1,215 @@
+//! The law that everything rests on: any order and any repetition of the same changes ends in the same events.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use webinar_bridge::event::webinar::Said;
+use webinar_bridge::event::{
+    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Folded, Kind, Listing, Millis,
+    OccurrenceId, OccurrenceSaid, Origin, Phase, Policy, ProviderId, ReceiptId, Recurring, Session,
+    Shape, SourceName, Webinar, WebinarId, fold,
+};
+
+const HOUR: i64 = 3_600_000;
+const BASE: i64 = 1_800_000_000_000;
+
+fn millis(steps: i64) -> Millis {
+    Millis::new(BASE + steps * HOUR)
+}
+
+/// Few values, so that equal times, equal fields and contradictions are the rule.
+fn fields() -> impl Strategy<Value = Fields> {
+    let text =
+        || proptest::option::of(prop_oneof![Just(String::new()), "[ab]".prop_map(String::from)]);
+    let time = || proptest::option::of((0i64..30).prop_map(millis));
+    let end = proptest::option::of(prop_oneof![
+        (1u64..4).prop_map(|h| End::After(h * 3_600_000)),
+        (0i64..30).prop_map(|h| End::At(millis(h))),
+    ]);
+    let flag = || proptest::option::of(any::<bool>());
+    (text(), text(), text(), time(), end, time(), flag(), flag()).prop_map(
+        |(name, description, join_url, start, end, actual_end, cancelled, completed)| Fields {
+            name,
+            description,
+            join_url,
+            start,
+            end,
+            actual_end,
+            cancelled,
+            completed,
+            custom: BTreeMap::new(),
+            ..Fields::default()
+        },
+    )
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let kind = prop_oneof![
+        Just(Kind::Created),
+        Just(Kind::Updated),
+        Just(Kind::Cancelled),
+        Just(Kind::Recovered),
+        Just(Kind::Started),
+        Just(Kind::Completed),
+    ];
+    let shape = proptest::option::of(prop_oneof![
+        3 => Just(Shape::Series),
+        2 => Just(Shape::Single),
+        1 => Just(Shape::Timeless),
+        1 => any::<bool>().prop_map(|one_session| Shape::Program { one_session }),
+    ]);
+    let occurrences = proptest::collection::btree_map("[xyz]", fields(), 0..3);
+    let listing = prop_oneof![Just(Listing::Partial), Just(Listing::Full), Just(Listing::Unknown)];
+    let session = proptest::option::of((any::<bool>(), 0i64..30, proptest::option::of(0i64..30)));
+    (
+        kind,
+        proptest::option::of(0i64..6),
+        any::<bool>(),
+        shape,
+        fields(),
+        occurrences,
+        listing,
+        session,
+    )
+        .prop_map(|(kind, at, full_picture, shape, whole, occurrences, listing, session)| {
+            Change {
+                account: None,
+                webinar: WebinarId::parse("100").expect("valid"),
+                kind,
+                occurred_at: at.map(millis),
+                full_picture,
+                shape,
+                whole,
+                occurrences: occurrences
+                    .into_iter()
+                    .map(|(id, fields)| OccurrenceSaid {
+                        id: OccurrenceId::parse(id).expect("valid"),
+                        fields,
+                    })
+                    .collect(),
+                listing,
+                session: session.map(|(ended, start, end)| Session {
+                    phase: if ended { Phase::Ended } else { Phase::Started },
+                    started_at: Some(millis(start)),
+                    ended_at: end.map(millis),
+                }),
+            }
+        })
+}
+
+/// A webhook: a change and everything that stays the same however often it is delivered.
+#[derive(Debug, Clone)]
+struct Webhook {
+    change: Change,
+    hash: BodyHash,
+    source: SourceName,
+}
+
+fn webhooks() -> impl Strategy<Value = Vec<Webhook>> {
+    proptest::collection::vec((change(), any::<bool>()), 1..10).prop_map(|changes| {
+        changes
+            .into_iter()
+            .zip(0u8..)
+            .map(|((change, second), n)| {
+                let mut digest = [0; 32];
+                // Not in the order of the list: the order by hash must not be the order of arrival.
+                digest[0] = n.wrapping_mul(89);
+                digest[1] = n;
+                Webhook {
+                    change,
+                    hash: BodyHash::of_digest(&digest),
+                    source: SourceName::parse(if second { "b" } else { "a" }).expect("valid"),
+                }
+            })
+            .collect()
+    })
+}
+
+fn policy(recurring: Recurring) -> Policy {
+    Policy {
+        hubspot: AccountName::parse("main").expect("valid"),
+        provider: ProviderId::new("zoom"),
+        organizer: Some("Acme".into()),
+        event_type: None,
+        external_account_id: None,
+        recurring,
+        complete_after_end: None,
+        custom_properties: BTreeMap::new(),
+    }
+}
+
+fn deliver(webhooks: &[&Webhook]) -> Webinar {
+    let mut webinar = Webinar::default();
+    for (n, webhook) in webhooks.iter().enumerate() {
+        let mut id = [0; 16];
+        id[15] = u8::try_from(n).expect("few webhooks");
+        let said = Said {
+            receipt: ReceiptId::from_bytes(id),
+            hash: webhook.hash,
+            origin: Origin {
+                source: webhook.source.clone(),
+                provider: ProviderId::new("zoom"),
+                event_type: "test".into(),
+                reported_at: webhook.change.occurred_at.or(Some(millis(2))),
+                received_at: millis(100),
+            },
+        };
+        webinar.merge(&webhook.change, &said).expect("one provider and few occurrences");
+    }
+    webinar
+}
+
+fn events(webinar: &Webinar, recurring: Recurring) -> Vec<Folded> {
+    let account = ExternalAccountId::parse("acct").expect("valid");
+    let id = WebinarId::parse("100").expect("valid");
+    fold(webinar, &account, &id, &policy(recurring), millis(200))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn order_and_repetition_change_nothing(
+        webhooks in webhooks(),
+        order in proptest::collection::vec(any::<prop::sample::Index>(), 0..12),
+        shuffle in any::<u64>(),
+    ) {
+        let in_order: Vec<&Webhook> = webhooks.iter().collect();
+        // Every webhook at least once, in another order, and some again.
+        let mut mixed: Vec<&Webhook> = order.iter().map(|pick| pick.get(&webhooks)).collect();
+        mixed.extend(in_order.iter());
+        let mut state = shuffle | 1;
+        for at in (1..mixed.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let other = usize::try_from(state >> 33).expect("31 bits") % (at + 1);
+            mixed.swap(at, other);
+        }
+        let one = deliver(&in_order);
+        let other = deliver(&mixed);
+        for recurring in [Recurring::Occurrence, Recurring::Series] {
+            prop_assert_eq!(events(&one, recurring), events(&other, recurring));
+        }
+    }
+
+    #[test]
+    fn a_state_survives_being_stored(webhooks in webhooks()) {
+        let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
+        let stored = serde_json::to_vec(&webinar).expect("it can be written");
+        let back: Webinar = serde_json::from_slice(&stored).expect("it can be read");
+        prop_assert_eq!(webinar, back);
+    }
+
+    #[test]
+    fn no_end_is_before_its_start_and_nothing_is_sent_with_a_gap(webhooks in webhooks()) {
+        let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
+        for event in events(&webinar, Recurring::Occurrence) {
+            if let Ok(input) = &event.content {
+                prop_assert!(webinar.full_picture);
+                prop_assert!(!input.event_name.is_empty());
+                if let (Some(start), Some(end)) = (input.start_date_time, input.end_date_time) {
+                    prop_assert!(start <= end);
+                }
+            }
+        }
+    }
+}
