@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::event::{
-    AccountName, Change, ExternalAccountId, Kind, Millis, ProviderId, SourceName, WebinarId,
+    AccountName, Change, ExternalAccountId, Kind, Millis, ProviderId, ReceiptId, SourceName,
+    WebinarId,
 };
 use crate::ledger::{
     Acceptance, Claim, ClaimAsk, Claimed, Content, Counts, Due, EventRecord, Ledger, LedgerError,
-    NewReceipt, Retention, Settlement, Sizes, Standing,
+    NewReceipt, ReceiptRecord, Retention, Settlement, Sizes, Standing,
 };
 use crate::providers::{
     Header, Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified,
@@ -58,7 +59,7 @@ pub(super) struct FakeLedger {
     pub(super) gate: Semaphore,
     pub(super) counts: Mutex<Counts>,
     pub(super) standing: Mutex<Standing>,
-    pub(super) oldest: Mutex<Option<Option<Millis>>>,
+    pub(super) oldest: Mutex<Result<Option<Millis>, ()>>,
     pub(super) health: Mutex<Result<(), String>>,
 }
 
@@ -71,7 +72,7 @@ impl Default for FakeLedger {
             gate: Semaphore::new(0),
             counts: Mutex::default(),
             standing: Mutex::default(),
-            oldest: Mutex::new(Some(None)),
+            oldest: Mutex::new(Ok(None)),
             health: Mutex::new(Ok(())),
         }
     }
@@ -122,7 +123,7 @@ impl Ledger for FakeLedger {
     }
 
     async fn oldest_pending(&self, _account: &AccountName) -> Result<Option<Millis>, LedgerError> {
-        self.oldest.lock().unwrap().ok_or(LedgerError::Unavailable("locked".to_owned()))
+        self.oldest.lock().unwrap().map_err(|()| LedgerError::Unavailable("locked".to_owned()))
     }
 
     fn sizes(&self) -> Sizes {
@@ -159,6 +160,10 @@ impl Ledger for FakeLedger {
 
     async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
         unreachable!("the listeners keep no house")
+    }
+
+    async fn receipt(&self, _: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        unreachable!("the listeners do not read receipts")
     }
 
     async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
@@ -246,7 +251,7 @@ pub(super) fn endpoint(name: &str) -> Endpoint {
         provider: &FakePlatform,
         secrets: vec![Secret::Text(SECRET.to_owned().into())],
         path_token: None,
-        tolerance: Duration::from_secs(300),
+        tolerance: Duration::from_mins(5),
         platform_accounts: None,
     }
 }
@@ -319,11 +324,12 @@ pub(super) fn bind() -> (TcpListener, SocketAddr) {
 
 /// A request with `Content-Length`.
 pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: here\r\n");
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers: String = headers.collect();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: here\r\n{headers}Content-Length: {length}\r\n\r\n"
+    );
     [head.as_bytes(), body].concat()
 }
 

@@ -77,7 +77,7 @@ async fn a_scrape_shows_the_ledger_as_it_is() {
     let desk = desk();
     *desk.ledger.counts.lock().unwrap() =
         Counts { pending: 5, in_flight: 4, delivered: 3, incomplete: 2, dead: 1 };
-    *desk.ledger.oldest.lock().unwrap() = Some(Some(NOW.minus(Duration::from_hours(1))));
+    *desk.ledger.oldest.lock().unwrap() = Ok(Some(NOW.minus(Duration::from_hours(1))));
     *desk.ledger.standing.lock().unwrap() = Standing {
         paused: Some(Pause { reason: PauseReason::DailyLimit, since: NOW, detail: String::new() }),
         daily_remaining: Some(0),
@@ -107,7 +107,7 @@ async fn a_scrape_shows_the_ledger_as_it_is() {
     assert!((3_600.0..3_700.0).contains(&age), "{age}");
 
     // What the store cannot tell stays as it was, and the scrape is answered all the same.
-    *desk.ledger.oldest.lock().unwrap() = None;
+    *desk.ledger.oldest.lock().unwrap() = Err(());
     let answer = desk.get("/metrics").await;
     assert_eq!(answer.status, 200);
     let line = "bridge_oldest_pending_age_seconds{hubspot=\"main\"}";
