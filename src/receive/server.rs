@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use actix_web::dev::Server;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,20 @@ where
     H: Fn(HttpRequest, web::Payload) -> F + Clone + Send + 'static,
     F: Future<Output = HttpResponse> + 'static,
 {
+    started(listener, bounds, handler, stop)?.await
+}
+
+/// Apart from [`serve`] because the builder, unlike the server, cannot be sent between threads.
+fn started<H, F>(
+    listener: TcpListener,
+    bounds: Bounds,
+    handler: H,
+    stop: CancellationToken,
+) -> io::Result<Server>
+where
+    H: Fn(HttpRequest, web::Payload) -> F + Clone + Send + 'static,
+    F: Future<Output = HttpResponse> + 'static,
+{
     let workers = available_parallelism().map_or(1, NonZero::get);
     let stopping = bounds.stopping.as_secs() + u64::from(bounds.stopping.subsec_nanos() > 0);
     let server = HttpServer::new(move || {
@@ -69,9 +84,7 @@ where
     .shutdown_timeout(stopping)
     .shutdown_signal(stop.cancelled_owned())
     .listen(listener)?;
-    // Only what runs may be held while waiting: what it is built from belongs to one thread.
-    let running = server.run();
-    running.await
+    Ok(server.run())
 }
 
 /// The future's result; none if it panicked. It is unwind safe: what it shares with other requests are counters,

@@ -1,1 +1,7 @@
+//! The listeners as clients see them: real sockets, and a ledger and a platform made up for it.
 
+mod exchange;
+mod harness;
+mod hostile;
+mod ops;
+mod webhook;

@@ -14,7 +14,10 @@ pub(super) struct Throttle(Mutex<Option<Instant>>);
 impl Throttle {
     /// Whether to say it now.
     pub(super) fn due(&self) -> bool {
-        let now = Instant::now();
+        self.due_at(Instant::now())
+    }
+
+    fn due_at(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|last| now.duration_since(last) >= PAUSE);
         if due {
@@ -28,13 +31,13 @@ impl Throttle {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn once_a_minute() {
+    #[test]
+    fn once_a_minute() {
         let throttle = Throttle::default();
-        assert!(throttle.due());
-        assert!(!throttle.due());
-        tokio::time::advance(PAUSE).await;
-        assert!(throttle.due());
-        assert!(!throttle.due());
+        let began = Instant::now();
+        assert!(throttle.due_at(began));
+        assert!(!throttle.due_at(began + PAUSE.mul_f64(0.9)));
+        assert!(throttle.due_at(began + PAUSE));
+        assert!(!throttle.due_at(began + PAUSE.mul_f64(1.9)));
     }
 }

@@ -1,0 +1,113 @@
+//! The sandbox's server, and its ways to fail.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::harness::{PATIENCE, bind, connect, request, send};
+use crate::receive::exchange::{Answer, Exchange, ExchangeReply, Fault, serve};
+
+/// Fails as its path says; else tells what it was asked.
+struct Echo;
+
+const HANG: Duration = Duration::from_millis(80);
+
+#[async_trait]
+impl Answer for Echo {
+    async fn answer(&self, exchange: Exchange) -> ExchangeReply {
+        let fault = match exchange.path.as_str() {
+            "/hang" => Some(Fault::Hang(HANG)),
+            "/reset" => Some(Fault::Reset),
+            "/truncate" => Some(Fault::Truncate),
+            _ => None,
+        };
+        let Exchange { method, path, query, headers, body } = exchange;
+        let named = headers.iter().find(|(name, _)| name == "x-named");
+        let named = named.map_or("", |(_, value)| value.as_str());
+        let body = format!("{method} {path} {query} {named} {}", String::from_utf8_lossy(&body));
+        let headers = [("X-Told", "yes"), ("Retry-After", "3")];
+        ExchangeReply {
+            status: 207,
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            body: body.into_bytes(),
+            fault,
+        }
+    }
+}
+
+fn echo() -> SocketAddr {
+    let (listener, address) = bind();
+    tokio::spawn(serve(listener, Arc::new(Echo), CancellationToken::new()));
+    address
+}
+
+#[tokio::test]
+async fn requests_and_replies_pass_whole() {
+    let bytes = request("PUT", "/a%20b?c=d", &[("X-Named", "n")], b"body");
+    let answer = send(echo(), &bytes).await;
+    assert_eq!((answer.status, answer.body.as_str()), (207, "PUT /a%20b c=d n body"));
+    assert_eq!(answer.header("x-told"), Some("yes"));
+    assert_eq!(answer.header("retry-after"), Some("3"));
+}
+
+#[tokio::test]
+async fn a_hanging_answer_comes_late() {
+    let address = echo();
+    let began = Instant::now();
+    assert_eq!(send(address, &request("GET", "/hang", &[], b"")).await.status, 207);
+    assert!(began.elapsed() >= HANG);
+}
+
+/// All that comes before the connection is closed.
+async fn everything(address: SocketAddr, path: &str) -> String {
+    let mut stream = connect(address).await;
+    stream.write_all(&request("POST", path, &[], b"body")).await.expect("open");
+    let mut all = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut all)).await.expect("closed in time");
+    assert!(read.is_ok() || all.is_empty(), "a reset comes before anything else");
+    String::from_utf8(all).expect("text")
+}
+
+#[tokio::test]
+async fn a_reset_says_nothing() {
+    assert_eq!(everything(echo(), "/reset").await, "");
+}
+
+#[tokio::test]
+async fn a_truncated_answer_has_half_of_its_body() {
+    let all = everything(echo(), "/truncate").await;
+    let (head, body) = all.split_once("\r\n\r\n").expect("a head");
+    let whole = "POST /truncate   body";
+    assert!(head.to_ascii_lowercase().contains(&format!("content-length: {}", whole.len())));
+    assert_eq!(Some(body), whole.get(..whole.len() / 2));
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_bound_is_refused() {
+    let address = echo();
+    let head = "POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 8388609\r\n\r\n";
+    let mut stream = connect(address).await;
+    stream.write_all(head.as_bytes()).await.expect("open");
+    let sent = stream.write_all(&vec![b'x'; 8_388_609]).await;
+    if sent.is_ok() {
+        let answer = super::harness::answer(&mut stream).await.expect("an answer");
+        assert_eq!(answer.status, 413);
+    }
+    let bytes = request("POST", "/", &[], &vec![b'x'; 8_388_608]);
+    assert_eq!(send(address, &bytes).await.status, 207);
+}
+
+#[tokio::test]
+async fn it_stops_when_told() {
+    let (listener, _) = bind();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(serve(listener, Arc::new(Echo), stop.clone()));
+    stop.cancel();
+    let ended = timeout(PATIENCE, running).await.expect("in time").expect("no panic");
+    ended.expect("an orderly end");
+}

@@ -1,0 +1,130 @@
+//! Probes and scrapes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::harness::{FakeLedger, Response, account, bind, metric, request, send, source};
+use crate::clock::VirtualClock;
+use crate::event::{Millis, ProviderId};
+use crate::ledger::{Counts, Ledger, Pause, PauseReason, Standing};
+use crate::receive::{Ops, Readiness, run_ops};
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::PAUSE_REASONS;
+
+struct Desk {
+    address: SocketAddr,
+    ledger: Arc<FakeLedger>,
+    readiness: Readiness,
+}
+
+const NOW: Millis = Millis::new(1_700_000_000_000);
+
+fn desk() -> Desk {
+    let ledger = Arc::new(FakeLedger::default());
+    let readiness = Readiness::default();
+    let ops = Ops {
+        ledger: Arc::<FakeLedger>::clone(&ledger) as Arc<dyn Ledger>,
+        clock: Arc::new(VirtualClock::starting_at(NOW)),
+        metrics: Metrics::new(&[account()], &[(source("open"), ProviderId::new("fake"))]),
+        accounts: vec![account()],
+        readiness: readiness.clone(),
+    };
+    let (listener, address) = bind();
+    tokio::spawn(run_ops(listener, ops, CancellationToken::new(), Duration::from_secs(1)));
+    Desk { address, ledger, readiness }
+}
+
+impl Desk {
+    async fn get(&self, path: &str) -> Response {
+        send(self.address, &request("GET", path, &[], b"")).await
+    }
+
+    async fn readyz(&self) -> (u16, String) {
+        let answer = self.get("/readyz").await;
+        (answer.status, answer.body)
+    }
+}
+
+#[tokio::test]
+async fn alive_is_alive_whatever_the_store_says() {
+    let desk = desk();
+    *desk.ledger.health.lock().unwrap() = Err("disk full".to_owned());
+    let answer = desk.get("/livez").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"alive"}"#));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+}
+
+#[tokio::test]
+async fn ready_is_started_writing_and_not_draining() {
+    let desk = desk();
+    let unready = |reasons: &str| (503, format!(r#"{{"reasons":[{reasons}],"status":"unready"}}"#));
+    assert_eq!(desk.readyz().await, unready(r#""starting""#));
+    desk.readiness.set_started();
+    assert_eq!(desk.readyz().await, (200, r#"{"status":"ready"}"#.to_owned()));
+    *desk.ledger.health.lock().unwrap() = Err("disk full".to_owned());
+    assert_eq!(desk.readyz().await, unready(r#""store: disk full""#));
+    *desk.ledger.health.lock().unwrap() = Ok(());
+    assert_eq!(desk.readyz().await.0, 200);
+    desk.readiness.set_draining();
+    assert_eq!(desk.readyz().await, unready(r#""draining""#));
+}
+
+#[tokio::test]
+async fn a_scrape_shows_the_ledger_as_it_is() {
+    let desk = desk();
+    *desk.ledger.counts.lock().unwrap() =
+        Counts { pending: 5, in_flight: 4, delivered: 3, incomplete: 2, dead: 1 };
+    *desk.ledger.oldest.lock().unwrap() = Ok(Some(NOW.minus(Duration::from_hours(1))));
+    *desk.ledger.standing.lock().unwrap() = Standing {
+        paused: Some(Pause { reason: PauseReason::DailyLimit, since: NOW, detail: String::new() }),
+        daily_remaining: Some(0),
+        ..Standing::default()
+    };
+    let answer = desk.get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let value = |line: &str| metric(&answer.body, line).unwrap_or_else(|| panic!("{line}"));
+    for (state, count) in [
+        ("pending", "5"),
+        ("in_flight", "4"),
+        ("delivered", "3"),
+        ("incomplete", "2"),
+        ("dead", "1"),
+    ] {
+        let line = format!("bridge_events{{hubspot=\"main\",state=\"{state}\"}}");
+        assert_eq!(value(&line), count, "{state}");
+    }
+    assert_eq!(value("bridge_account_paused{hubspot=\"main\",reason=\"daily_limit\"}"), "1");
+    assert_eq!(value("bridge_account_paused{hubspot=\"main\",reason=\"operator\"}"), "0");
+    assert_eq!(value("bridge_daily_remaining{hubspot=\"main\"}"), "0");
+    assert_eq!(value("bridge_store_bytes"), "4096");
+    assert_eq!(value("bridge_store_free_bytes"), "1024");
+    assert_eq!(value("bridge_wal_bytes"), "512");
+    let age: f64 = value("bridge_oldest_pending_age_seconds{hubspot=\"main\"}").parse().unwrap();
+    assert!((3_600.0..3_700.0).contains(&age), "{age}");
+
+    // What the store cannot tell stays as it was, and the scrape is answered all the same.
+    *desk.ledger.oldest.lock().unwrap() = Err(());
+    let answer = desk.get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    let line = "bridge_oldest_pending_age_seconds{hubspot=\"main\"}";
+    let stale: f64 = metric(&answer.body, line).expect("a gauge").parse().unwrap();
+    assert!((age - stale).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused() {
+    let desk = desk();
+    let answer = desk.get("/webhooks/open").await;
+    assert_eq!((answer.status, answer.body.as_str()), (404, r#"{"error":"not_found"}"#));
+    let answer = send(desk.address, &request("POST", "/metrics", &[], b"")).await;
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
+}
+
+#[test]
+fn the_metrics_know_every_reason_for_a_pause() {
+    assert_eq!(PauseReason::ALL.map(PauseReason::as_str), PAUSE_REASONS);
+}

@@ -1,0 +1,288 @@
+//! Every row of the table of answers, and what is kept.
+
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+
+use super::harness::{
+    Mood, SECRET, TOKEN, answer, connect, endpoint, is_closed, request, source, stage,
+};
+use crate::event::BodyHash;
+use crate::ledger::Content;
+use crate::secret::Secret;
+
+#[tokio::test]
+async fn what_is_accepted_is_kept_first() {
+    let stage = stage(|_| {});
+    let body = b"changes a | with a token";
+    let answer = stage.post("open", body).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"accepted"}"#));
+
+    let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
+    let digest: [u8; 32] = Sha256::digest(body).into();
+    assert_eq!(receipt.dedupe_key, digest);
+    assert_eq!(receipt.hash, BodyHash::of_digest(&digest));
+    assert_eq!(receipt.source, source("open"));
+    assert_eq!(receipt.provider.as_str(), "fake");
+    assert_eq!(receipt.event_type, "fake.event");
+    assert_eq!(receipt.body, b"scrubbed changes a | with a token");
+    assert!(matches!(&receipt.content, Content::Changes(changes) if changes.len() == 1));
+
+    assert_eq!(stage.outcomes("open", "accepted").as_deref(), Some("1"));
+    let bad = "bridge_webhook_bad_fields_total{field=\"duration\",provider=\"fake\"}";
+    assert_eq!(stage.metric(bad).as_deref(), Some("1"));
+    let last = stage.metric("bridge_last_webhook_timestamp_seconds{source=\"open\"}");
+    assert_ne!(last.expect("a gauge"), "0");
+}
+
+#[tokio::test]
+async fn the_same_again_is_a_duplicate() {
+    let stage = stage(|_| {});
+    assert_eq!(stage.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
+    let again = stage.post("open", b"changes a").await;
+    assert_eq!((again.status, again.body.as_str()), (200, r#"{"status":"duplicate"}"#));
+    assert_eq!(stage.ledger.kept().len(), 1);
+    assert_eq!(stage.outcomes("open", "duplicate").as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn what_is_not_for_us_leaves_no_body() {
+    let stage = stage(|_| {});
+    let answer = stage.post("open", b"ignored").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"ignored"}"#));
+    let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
+    assert!(receipt.body.is_empty() && matches!(receipt.content, Content::Ignored));
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_kept_whole() {
+    let stage = stage(|_| {});
+    let answer = stage.post("open", b"\xff\xfe").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"quarantined"}"#));
+    let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
+    assert_eq!(receipt.body, b"scrubbed \xff\xfe");
+    assert!(matches!(&receipt.content, Content::Quarantined(why) if why == "no id"));
+}
+
+#[tokio::test]
+async fn a_handshake_is_answered_in_the_platforms_form() {
+    let stage = stage(|_| {});
+    let answer = stage.post("open", b"handshake").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "the answer"));
+    assert_eq!(answer.header("content-type"), Some("text/plain"));
+    assert!(stage.ledger.kept().is_empty());
+    assert_eq!(stage.outcomes("open", "handshake").as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn every_refusal_looks_the_same() {
+    let stage = stage(|_| {});
+    let keys: [(&[(&str, &str)], &str); 5] = [
+        (&[], "missing"),
+        (&[("x-key", SECRET), ("x-key", SECRET)], "malformed"),
+        (&[("x-key", "wrong")], "mismatch"),
+        (&[("x-key", "stale")], "stale"),
+        (&[("x-key", "future")], "future"),
+    ];
+    for (headers, reason) in keys {
+        let answer = stage.send(&request("POST", "/webhooks/open", headers, b"changes a")).await;
+        assert_eq!((answer.status, answer.body.as_str()), (401, r#"{"error":"unauthorized"}"#));
+        let counter =
+            format!("bridge_webhooks_rejected_total{{reason=\"{reason}\",source=\"open\"}}");
+        assert_eq!(stage.metric(&counter).as_deref(), Some("1"), "{reason}");
+    }
+    assert!(stage.ledger.kept().is_empty());
+    assert_eq!(stage.outcomes("open", "unauthenticated").as_deref(), Some("5"));
+}
+
+#[tokio::test]
+async fn unknown_sources_and_wrong_tokens_are_one() {
+    let stage = stage(|_| {});
+    let ask = async |path: &str| {
+        stage.send(&request("POST", path, &[("x-key", SECRET)], b"changes a")).await
+    };
+    let unknown = ask("/webhooks/nobody").await;
+    assert_eq!((unknown.status, unknown.body.as_str()), (404, r#"{"error":"not_found"}"#));
+    for path in [
+        "/webhooks/closed",
+        "/webhooks/closed/",
+        "/webhooks/closed/wrong",
+        "/webhooks/closed/token-of-the-path%3",
+        "/webhooks/closed/token-of-the-path=/",
+        "/webhooks/open/",
+        "/webhooks/open/token-of-the-path=",
+        "/webhooks/",
+        "/webhooks",
+        "/",
+        "/livez",
+        "/metrics",
+    ] {
+        assert_eq!(ask(path).await, unknown, "{path}");
+    }
+    assert!(stage.ledger.kept().is_empty());
+
+    assert_eq!(ask(&format!("/webhooks/closed/{TOKEN}")).await.status, 200);
+    assert_eq!(ask("/webhooks/closed/token-of-the-path%3D").await.status, 200);
+}
+
+#[tokio::test]
+async fn only_post_is_allowed() {
+    let stage = stage(|_| {});
+    for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+        let answer = stage.send(&request(method, "/webhooks/open", &[], b"")).await;
+        assert_eq!(
+            (answer.status, answer.body.as_str(), answer.header("allow")),
+            (405, r#"{"error":"method_not_allowed"}"#, Some("POST")),
+            "{method}"
+        );
+        // Whether a source exists is not told by the method either.
+        let unknown = stage.send(&request(method, "/webhooks/nobody", &[], b"")).await;
+        assert_eq!(unknown.status, 404, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_is_received_like_a_small_one() {
+    let stage = stage(|_| {});
+    let body = [b"changes a | ".as_slice(), &vec![b'x'; 1024 * 1024 - 12]].concat();
+    assert_eq!(stage.post("open", &body).await.status, 200);
+    assert_eq!(stage.ledger.kept()[0].body.len(), body.len() + 9);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_no_reason_to_give_up() {
+    let stage = stage(|_| {});
+    stage.ledger.set(Mood::Failing);
+    let answer = stage.post("open", b"changes a").await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"unavailable"}"#));
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert_eq!(stage.outcomes("open", "unavailable").as_deref(), Some("1"));
+    stage.ledger.set(Mood::Willing);
+    assert_eq!(stage.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_not_waited_for() {
+    let stage = stage(|webhooks| {
+        webhooks.limits.accept = std::time::Duration::from_millis(50);
+    });
+    stage.ledger.set(Mood::Waiting);
+    let answer = stage.post("open", b"changes a").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_our_fault() {
+    let stage = stage(|webhooks| {
+        let mut tokenless = endpoint("tokenless");
+        tokenless.path_token = Some(Secret::file("/nowhere/at/all"));
+        webhooks.endpoints.push(tokenless);
+    });
+    for path in ["keyless", "tokenless/whatever"] {
+        let answer = stage.post(path, b"changes a").await;
+        assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"unavailable"}"#));
+        assert_eq!(answer.header("retry-after"), Some("5"), "{path}");
+    }
+    assert_eq!(stage.outcomes("keyless", "unavailable").as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_source_speaks_for_its_platform_accounts_only() {
+    let stage = stage(|_| {});
+    let foreign = "bridge_webhooks_foreign_account_total{source=\"picky\"}";
+
+    assert_eq!(stage.post("picky", b"changes a b").await.body, r#"{"status":"accepted"}"#);
+    assert_eq!(stage.metric(foreign).as_deref(), Some("0"));
+    for body in [b"changes c".as_slice(), b"changes ?"] {
+        assert_eq!(stage.post("picky", body).await.body, r#"{"status":"ignored"}"#);
+    }
+    assert_eq!(stage.metric(foreign).as_deref(), Some("2"));
+    assert_eq!(stage.post("picky", b"changes a c").await.body, r#"{"status":"accepted"}"#);
+    assert_eq!(stage.metric(foreign).as_deref(), Some("3"));
+
+    let kept: Vec<usize> = stage
+        .ledger
+        .kept()
+        .iter()
+        .map(|receipt| match &receipt.content {
+            Content::Changes(changes) => changes.len(),
+            Content::Ignored | Content::Quarantined(_) => 0,
+        })
+        .collect();
+    assert_eq!(kept, [2, 0, 0, 1]);
+}
+
+#[tokio::test]
+async fn answers_say_what_they_are_and_not_what_we_are() {
+    let stage = stage(|_| {});
+    let key = [("x-key", SECRET)];
+    let answers = [
+        stage.send(&request("POST", "/webhooks/open", &key, b"changes a")).await,
+        stage.send(&request("POST", "/webhooks/open", &[], b"changes a")).await,
+        stage.send(&request("POST", "/webhooks/nobody", &key, b"changes a")).await,
+        stage.send(&request("GET", "/webhooks/open", &key, b"")).await,
+        stage.send(&request("POST", "/webhooks/keyless", &key, b"changes a")).await,
+        stage.send(&request("POST", "/webhooks/open", &key, b"panic")).await,
+    ];
+    for answer in answers {
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{answer:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer:?}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{answer:?}");
+        assert_eq!(answer.header("server"), None, "{answer:?}");
+        serde_json::from_str::<serde_json::Value>(&answer.body).expect("JSON");
+    }
+}
+
+#[tokio::test]
+async fn only_the_platform_keeps_its_connection() {
+    let stage = stage(|_| {});
+    let key = [("x-key", SECRET)];
+    let mut stream = connect(stage.address).await;
+    for body in ["changes a", "ignored", "handshake", "unmappable"] {
+        let bytes = request("POST", "/webhooks/open", &key, body.as_bytes());
+        stream.write_all(&bytes).await.expect("still open");
+        assert_eq!(answer(&mut stream).await.expect("an answer").status, 200);
+    }
+    stage.ledger.set(Mood::Failing);
+    stream.write_all(&request("POST", "/webhooks/open", &key, b"changes b")).await.expect("open");
+    assert_eq!(answer(&mut stream).await.expect("an answer").status, 503);
+    stream.write_all(&request("POST", "/webhooks/open", &[], b"changes c")).await.expect("open");
+    assert_eq!(answer(&mut stream).await.expect("an answer").status, 401);
+    assert!(is_closed(&mut stream).await);
+}
+
+#[tokio::test]
+async fn pipelined_webhooks_are_answered_in_order() {
+    let stage = stage(|_| {});
+    let key = [("x-key", SECRET)];
+    let bodies = ["changes a", "ignored", "changes a"];
+    let bytes =
+        bodies.map(|body| request("POST", "/webhooks/open", &key, body.as_bytes())).concat();
+    let mut stream = connect(stage.address).await;
+    stream.write_all(&bytes).await.expect("open");
+    for status in ["accepted", "ignored", "duplicate"] {
+        let answer = answer(&mut stream).await.expect("an answer");
+        assert_eq!(answer.body, format!("{{\"status\":\"{status}\"}}"));
+    }
+}
+
+#[tokio::test]
+async fn what_has_begun_is_finished_when_stopping() {
+    let stage = stage(|_| {});
+    stage.ledger.set(Mood::Waiting);
+    let mut begun = connect(stage.address).await;
+    begun
+        .write_all(&request("POST", "/webhooks/open", &[("x-key", SECRET)], b"changes a"))
+        .await
+        .expect("open");
+    stage.ledger.begun.notified().await;
+    stage.stop.cancel();
+    // The listener is gone once connecting is refused; a connection may have slipped into the kernel's queue before.
+    while tokio::net::TcpStream::connect(stage.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    stage.ledger.gate.add_permits(1);
+    let answer = answer(&mut begun).await.expect("an answer");
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"accepted"}"#));
+    assert!(is_closed(&mut begun).await);
+    stage.running.await.expect("no panic").expect("an orderly end");
+}
