@@ -1,1 +1,219 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
 
+use async_trait::async_trait;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::hubspot::{Credentials, ItemVerdict};
+use crate::secret::Secret;
+
+const COMPLETE: &str = include_str!("../../../tests/fixtures/hubspot/upsert_complete.json");
+const EXPIRED: &str = include_str!("../../../tests/fixtures/hubspot/expired_401.json");
+const GRANTED: &str = include_str!("../../../tests/fixtures/hubspot/token_granted.json");
+const DETAILS: &str = include_str!("../../../tests/fixtures/hubspot/account_details.json");
+
+/// A HubSpot that answers as told and keeps what it was asked.
+#[derive(Default)]
+struct Script {
+    answers: Mutex<VecDeque<Result<Response, TransportError>>>,
+    asked: Mutex<Vec<Request>>,
+}
+
+#[async_trait]
+impl Http for Script {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.asked.lock().unwrap().push(request);
+        self.answers.lock().unwrap().pop_front().expect("the test has told every answer")
+    }
+}
+
+fn answer(status: u16, body: &str) -> Result<Response, TransportError> {
+    Ok(Response { status, headers: Vec::new(), body: body.into() })
+}
+
+fn granted(token: &str) -> Result<Response, TransportError> {
+    answer(200, &GRANTED.replace("access-one", token))
+}
+
+fn oauth() -> Credentials {
+    Credentials::OAuth {
+        client_id: "app".to_owned(),
+        client_secret: Secret::Text("secret".into()),
+        refresh_token: Secret::Text("refresh".into()),
+        token_url: "https://hubspot.example/oauth/2026-03/token".parse().unwrap(),
+    }
+}
+
+fn fixed() -> Credentials {
+    Credentials::Token(Secret::Text("fixed-token".into()))
+}
+
+fn account(
+    credentials: Credentials,
+    answers: impl IntoIterator<Item = Result<Response, TransportError>>,
+) -> (Account, Arc<Script>) {
+    let script = Arc::new(Script::default());
+    script.answers.lock().unwrap().extend(answers);
+    let api = Api {
+        base_url: "https://hubspot.example".parse().unwrap(),
+        path_prefix: "/marketing/v3/marketing-events".to_owned(),
+        request_timeout: Duration::from_secs(30),
+        credentials,
+    };
+    (Account::new(api, script.clone(), Arc::new(SystemClock)), script)
+}
+
+const SENT: [Sent<'static>; 3] = [
+    Sent { external_event_id: "83107745521-1801647000000", input: br#"{"n":1}"# },
+    Sent { external_event_id: "83107745521", input: br#"{"n":2}"# },
+    Sent { external_event_id: "wbn-7041", input: br#"{"n":3}"# },
+];
+
+fn labels(report: &Report) -> Vec<String> {
+    report.calls.iter().map(|call| format!("{} {}", call.operation.as_str(), call.status)).collect()
+}
+
+fn bearers(script: &Script) -> Vec<String> {
+    let asked = script.asked.lock().unwrap();
+    let headers = asked.iter().flat_map(|request| &request.headers);
+    headers
+        .filter(|(name, _)| *name == "authorization")
+        .map(|(_, value)| value.expose_secret().to_owned())
+        .collect()
+}
+
+fn kind(report: &Report) -> TroubleKind {
+    match &report.verdict {
+        Verdict::Account(trouble) => trouble.kind,
+        Verdict::Items(_) | Verdict::Split => panic!("{report:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_upsert_is_one_post_of_all_inputs() {
+    let headers = [
+        ("x-hubspot-ratelimit-max", "190"),
+        ("x-hubspot-ratelimit-remaining", "188"),
+        ("x-hubspot-ratelimit-interval-milliseconds", "10000"),
+        ("x-hubspot-ratelimit-daily", "625000"),
+        ("x-hubspot-ratelimit-daily-remaining", "many"),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let answer = Response { status: 200, headers: headers.into(), body: COMPLETE.into() };
+    let (account, script) = account(fixed(), [Ok(answer)]);
+    let report = account.upsert(&SENT).await;
+    let Verdict::Items(items) = &report.verdict else { panic!("{report:?}") };
+    assert!(items.iter().all(|item| matches!(item, ItemVerdict::Confirmed { .. })));
+    let rates = Rates {
+        max: Some(190),
+        remaining: Some(188),
+        interval: Some(Duration::from_secs(10)),
+        daily: Some(625_000),
+        daily_remaining: None,
+    };
+    assert_eq!(report.rates, rates);
+    assert_eq!(labels(&report), ["upsert 200"]);
+
+    let asked = script.asked.lock().unwrap();
+    let request = &asked[0];
+    assert_eq!(request.method, Method::Post);
+    assert_eq!(
+        request.url.as_str(),
+        "https://hubspot.example/marketing/v3/marketing-events/events/upsert"
+    );
+    assert_eq!(request.body, br#"{"inputs":[{"n":1},{"n":2},{"n":3}]}"#);
+    assert_eq!(request.timeout, Duration::from_secs(30));
+    drop(asked);
+    assert_eq!(bearers(&script), ["Bearer fixed-token"]);
+}
+
+#[tokio::test]
+async fn after_a_401_another_token_is_tried_once() {
+    let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(200, COMPLETE)];
+    let (account, script) = account(oauth(), answers);
+    let report = account.upsert(&SENT).await;
+    assert!(matches!(report.verdict, Verdict::Items(_)));
+    assert_eq!(labels(&report), ["token 200", "upsert 401", "token 200", "upsert 200"]);
+    assert_eq!(bearers(&script), ["Bearer one", "Bearer two"]);
+}
+
+#[tokio::test]
+async fn a_second_401_is_the_accounts() {
+    let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(401, EXPIRED)];
+    let (account, _script) = account(oauth(), answers);
+    let report = account.upsert(&SENT).await;
+    assert_eq!(kind(&report), TroubleKind::Unauthorized);
+    assert_eq!(report.calls.len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_that_stays_the_same_is_not_tried_again() {
+    let (fixed, _script) = account(fixed(), [answer(401, EXPIRED)]);
+    let report = fixed.upsert(&SENT).await;
+    assert_eq!(kind(&report), TroubleKind::Unauthorized);
+    assert_eq!(labels(&report), ["upsert 401"]);
+
+    let (same, _script) = account(oauth(), [granted("one"), answer(401, EXPIRED), granted("one")]);
+    let report = same.upsert(&SENT).await;
+    assert_eq!(kind(&report), TroubleKind::Unauthorized);
+    assert_eq!(labels(&report), ["token 200", "upsert 401", "token 200"]);
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_sent() {
+    let (account, script) = account(oauth(), [Err(TransportError::Timeout)]);
+    let report = account.upsert(&SENT).await;
+    assert_eq!(kind(&report), TroubleKind::Transport { ambiguous: false });
+    assert_eq!(labels(&report), ["token timeout"]);
+    assert!(bearers(&script).is_empty());
+}
+
+#[tokio::test]
+async fn failures_without_an_answer_have_their_labels() {
+    let broken = || Box::new(std::io::Error::other("broken"));
+    for (error, label) in [
+        (TransportError::Timeout, "upsert timeout"),
+        (TransportError::Connect(broken()), "upsert connect"),
+        (TransportError::Reset(broken()), "upsert reset"),
+        (TransportError::TooLarge(1), "upsert reset"),
+    ] {
+        let (account, _script) = account(fixed(), [Err(error)]);
+        let report = account.upsert(&SENT).await;
+        assert_eq!((labels(&report), report.rates), (vec![label.to_owned()], Rates::default()));
+    }
+}
+
+#[tokio::test]
+async fn details_tell_the_portal() {
+    let (good, script) = account(fixed(), [answer(200, DETAILS)]);
+    assert_eq!(good.details().await.unwrap(), 48_213_377);
+    let asked = script.asked.lock().unwrap();
+    assert_eq!(asked[0].method, Method::Get);
+    assert_eq!(asked[0].url.as_str(), "https://hubspot.example/account-info/v3/details");
+    assert!(asked[0].body.is_empty());
+
+    for (status, body, kind) in [
+        (200, "{}", TroubleKind::Overloaded),
+        (400, "{}", TroubleKind::Overloaded),
+        (401, EXPIRED, TroubleKind::Unauthorized),
+        (404, "", TroubleKind::NotFound),
+    ] {
+        let (bad, _script) = account(fixed(), [answer(status, body)]);
+        assert_eq!(bad.details().await.unwrap_err().kind, kind, "{status}");
+    }
+}
+
+#[test]
+fn a_gateways_path_stays_in_front() {
+    let url = |base: &str, parts: &[&str]| joined(&base.parse().unwrap(), parts).to_string();
+    assert_eq!(url("http://127.0.0.1:9/hub/", &["/a/b/", "c"]), "http://127.0.0.1:9/hub/a/b/c");
+    assert_eq!(url("https://hubspot.example", &["a"]), "https://hubspot.example/a");
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let (account, _script) = account(fixed(), []);
+    let shown = format!("{account:?} {:?}", fixed());
+    assert!(shown.contains("hubspot.example") && !shown.contains("fixed-token"), "{shown}");
+}

@@ -1,1 +1,252 @@
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::sync::Mutex as Lock;
 
+use async_trait::async_trait;
+
+use super::*;
+use crate::clock::VirtualClock;
+use crate::net::TransportError;
+
+const GRANTED: &str = include_str!("../../../tests/fixtures/hubspot/token_granted.json");
+const BAD_REFRESH: &str = include_str!("../../../tests/fixtures/hubspot/token_bad_refresh.json");
+const BAD_HUB: &str = include_str!("../../../tests/fixtures/hubspot/token_bad_hub.json");
+const START: Millis = Millis::new(1_800_000_000_000);
+
+/// A token endpoint that answers as told, half a second after it is asked, and keeps the forms it got.
+#[derive(Default)]
+struct Endpoint {
+    answers: Lock<VecDeque<Result<Response, TransportError>>>,
+    forms: Lock<Vec<String>>,
+}
+
+#[async_trait]
+impl Http for Endpoint {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.forms.lock().unwrap().push(String::from_utf8(request.body).unwrap());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        self.answers.lock().unwrap().pop_front().expect("the test has told every answer")
+    }
+}
+
+impl Endpoint {
+    fn answers(self: &Arc<Self>, status: u16, after: Option<u64>, body: &str) {
+        let headers =
+            after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())).into_iter();
+        self.answers.lock().unwrap().push_back(Ok(Response {
+            status,
+            headers: headers.collect(),
+            body: body.into(),
+        }));
+    }
+
+    fn grants(self: &Arc<Self>, token: &str) {
+        self.answers(200, None, &GRANTED.replace("access-one", token));
+    }
+
+    fn asked(&self) -> usize {
+        self.forms.lock().unwrap().len()
+    }
+}
+
+fn oauth(endpoint: &Arc<Endpoint>, refresh_token: Secret) -> Tokens {
+    let credentials = Credentials::OAuth {
+        client_id: "app&1".to_owned(),
+        client_secret: Secret::Text("s=cret".into()),
+        refresh_token,
+        token_url: "https://hubspot.example/oauth/2026-03/token".parse().unwrap(),
+    };
+    let clock = Arc::new(VirtualClock::starting_at(START));
+    Tokens::new(credentials, Duration::from_secs(30), endpoint.clone(), clock)
+}
+
+fn configured() -> Secret {
+    Secret::Text("refresh-configured".into())
+}
+
+async fn bearer(tokens: &Tokens) -> Result<String, AccountTrouble> {
+    tokens.bearer(&mut Vec::new()).await.map(|token| token.expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_fixed_token_is_read_each_time() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"first\n").unwrap();
+    let endpoint = Arc::new(Endpoint::default());
+    let credentials = Credentials::Token(Secret::File(file.path().to_owned()));
+    let clock = Arc::new(VirtualClock::starting_at(START));
+    let tokens = Tokens::new(credentials, Duration::from_secs(30), endpoint, clock);
+    assert_eq!(bearer(&tokens).await.unwrap(), "first");
+    std::fs::write(file.path(), "second\n").unwrap();
+    assert_eq!(bearer(&tokens).await.unwrap(), "second");
+    assert_eq!(tokens.expires_at(), None);
+    file.close().unwrap();
+    let trouble = bearer(&tokens).await.unwrap_err();
+    assert_eq!(trouble.kind, TroubleKind::Unauthorized);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_flight_serves_all_who_wait_and_asks_as_documented() {
+    let endpoint = Arc::new(Endpoint::default());
+    endpoint.grants("one");
+    let tokens = oauth(&endpoint, configured());
+    let waiting = (0..20).map(|_| bearer(&tokens));
+    let got = futures_util::future::join_all(waiting).await;
+    assert!(got.iter().all(|token| token.as_deref() == Ok("one")));
+    assert_eq!(
+        *endpoint.forms.lock().unwrap(),
+        ["grant_type=refresh_token&refresh_token=refresh-configured\
+          &client_id=app%261&client_secret=s%3Dcret"]
+    );
+    let ends = START.plus(Duration::from_millis(500 + 1_800_000));
+    assert_eq!(tokens.expires_at(), Some(ends));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failure_serves_all_who_waited_and_the_next_tries_again() {
+    let endpoint = Arc::new(Endpoint::default());
+    endpoint.answers(503, None, "");
+    let tokens = oauth(&endpoint, configured());
+    let got = futures_util::future::join_all((0..20).map(|_| bearer(&tokens))).await;
+    for result in got {
+        let trouble = result.unwrap_err();
+        assert_eq!(trouble.kind, TroubleKind::Overloaded);
+        assert!(!trouble.is_ambiguous());
+    }
+    assert_eq!(endpoint.asked(), 1);
+    endpoint.grants("two");
+    assert_eq!(bearer(&tokens).await.unwrap(), "two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_ahead_of_its_end() {
+    let endpoint = Arc::new(Endpoint::default());
+    endpoint.grants("one");
+    let tokens = oauth(&endpoint, configured());
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+    // 1,800 s: five minutes ahead.
+    tokio::time::advance(Duration::from_secs(1_499)).await;
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+    endpoint.grants("two");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(bearer(&tokens).await.unwrap(), "two");
+
+    // A short one: a fifth of its life ahead.
+    endpoint.answers(200, None, r#"{"access_token":"short","expires_in":100}"#);
+    tokens.invalidate(&"two".into()).await;
+    assert_eq!(bearer(&tokens).await.unwrap(), "short");
+    tokio::time::advance(Duration::from_secs(79)).await;
+    assert_eq!(bearer(&tokens).await.unwrap(), "short");
+    endpoint.grants("three");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(bearer(&tokens).await.unwrap(), "three");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_fails_leaves_the_good_token_in_use() {
+    let endpoint = Arc::new(Endpoint::default());
+    endpoint.grants("one");
+    let tokens = oauth(&endpoint, configured());
+    bearer(&tokens).await.unwrap();
+    tokio::time::advance(Duration::from_secs(1_500)).await;
+    endpoint.answers(502, None, "<html>");
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+    assert_eq!(endpoint.asked(), 2, "not with every call");
+    tokio::time::advance(RETRY).await;
+    endpoint.answers(502, None, "<html>");
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+    tokio::time::advance(Duration::from_secs(300)).await;
+    endpoint.answers(502, None, "<html>");
+    assert_eq!(bearer(&tokens).await.unwrap_err().kind, TroubleKind::Overloaded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_kept_to() {
+    let endpoint = Arc::new(Endpoint::default());
+    endpoint.answers(429, Some(20), r#"{"message":"You have reached your rate limit."}"#);
+    let tokens = oauth(&endpoint, configured());
+    let trouble = bearer(&tokens).await.unwrap_err();
+    assert!(matches!(trouble.kind, TroubleKind::RateLimited { .. }));
+    assert_eq!(trouble.retry_after, Some(Duration::from_secs(20)));
+    tokio::time::advance(Duration::from_secs(15)).await;
+    let trouble = bearer(&tokens).await.unwrap_err();
+    assert_eq!(trouble.retry_after, Some(Duration::from_secs(5)));
+    assert_eq!(endpoint.asked(), 1);
+    tokio::time::advance(Duration::from_secs(5)).await;
+    endpoint.grants("one");
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_current_token_is_invalidated() {
+    let endpoint = Arc::new(Endpoint::default());
+    endpoint.grants("one");
+    endpoint.grants("two");
+    let tokens = oauth(&endpoint, configured());
+    bearer(&tokens).await.unwrap();
+    tokens.invalidate(&"one".into()).await;
+    assert_eq!(bearer(&tokens).await.unwrap(), "two");
+    tokens.invalidate(&"one".into()).await;
+    assert_eq!(bearer(&tokens).await.unwrap(), "two");
+    assert_eq!(endpoint.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_is_handed_out_is_used_until_another_is_configured() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "configured").unwrap();
+    let endpoint = Arc::new(Endpoint::default());
+    let tokens = oauth(&endpoint, Secret::File(file.path().to_owned()));
+    for (token, handed) in [("one", "handed-out"), ("two", "handed-out"), ("three", "later")] {
+        let body = GRANTED.replace("refresh-configured", handed).replace("access-one", token);
+        endpoint.answers(200, None, &body);
+        assert_eq!(bearer(&tokens).await.unwrap(), token);
+        tokens.invalidate(&token.into()).await;
+    }
+    std::fs::write(file.path(), "renewed").unwrap();
+    endpoint.grants("four");
+    bearer(&tokens).await.unwrap();
+    let forms = endpoint.forms.lock().unwrap().clone();
+    let used = ["configured", "handed-out", "handed-out", "renewed"];
+    assert_eq!(forms.len(), used.len());
+    for (form, refresh) in forms.iter().zip(used) {
+        assert!(form.contains(&format!("&refresh_token={refresh}&")), "{form}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_needs_a_human_and_repeats_nothing_of_ours() {
+    for (status, body, code) in [
+        (400, BAD_REFRESH, "invalid_grant, BAD_REFRESH_TOKEN"),
+        (403, BAD_HUB, "access_denied, BAD_HUB"),
+        (401, r#"{"message":"s=cret refresh-configured"}"#, ""),
+    ] {
+        let endpoint = Arc::new(Endpoint::default());
+        endpoint.answers(status, None, body);
+        let tokens = oauth(&endpoint, configured());
+        let trouble = bearer(&tokens).await.unwrap_err();
+        assert_eq!(trouble.kind, TroubleKind::Unauthorized);
+        assert_eq!(trouble.detail, format!("OAuth token: HTTP {status}: refused: {code}"));
+        let shown = format!("{tokens:?} {trouble:?}");
+        assert!(!shown.contains("s=cret") && !shown.contains("refresh-configured"), "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_failures_pass() {
+    let table: [(Result<Response, TransportError>, TroubleKind); 4] = [
+        (Err(TransportError::Timeout), TroubleKind::Transport { ambiguous: false }),
+        (Ok(Response { status: 404, ..Response::default() }), TroubleKind::NotFound),
+        (Ok(Response { status: 302, ..Response::default() }), TroubleKind::Redirected),
+        (Ok(Response { status: 200, ..Response::default() }), TroubleKind::Overloaded),
+    ];
+    for (answer, kind) in table {
+        let endpoint = Arc::new(Endpoint::default());
+        endpoint.answers.lock().unwrap().push_back(answer);
+        let tokens = oauth(&endpoint, configured());
+        let trouble = bearer(&tokens).await.unwrap_err();
+        assert_eq!(trouble.kind, kind);
+        assert!(!trouble.is_ambiguous());
+    }
+}

@@ -1,1 +1,227 @@
+use std::net::SocketAddr;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+/// What the packed fixture is when unpacked: 1 MiB of zeros.
+const UNPACKED: usize = 1024 * 1024;
+
+/// What the server does once it has read a request.
+enum Then {
+    /// Writes these bytes and closes.
+    Answers(Vec<u8>),
+    /// Keeps the connection open and silent.
+    Waits,
+    /// Drops the connection with unread data, so that it is reset.
+    Breaks,
+}
+
+/// A server for one request; gives back what it was sent.
+async fn server(then: Then) -> (SocketAddr, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = read_request(&mut stream).await;
+        match then {
+            Then::Answers(bytes) => {
+                // The client may hang up before it has read everything; that is its right.
+                drop(stream.write_all(&bytes).await);
+                drop(stream.shutdown().await);
+            }
+            Then::Waits => {
+                let mut rest = Vec::new();
+                drop(stream.read_to_end(&mut rest).await);
+            }
+            Then::Breaks => {}
+        }
+        request
+    });
+    (address, task)
+}
+
+/// Reads until the body has as many bytes as its header says.
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .map_or(0, |length| length.parse().unwrap());
+            if body.len() >= length {
+                return text;
+            }
+        }
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).await.unwrap();
+        assert!(count > 0, "the client hung up within its request");
+        bytes.extend_from_slice(&piece[..count]);
+    }
+}
+
+fn request(address: SocketAddr) -> Request {
+    Request {
+        method: Method::Post,
+        url: format!("http://{address}/upsert?key=in-the-url").parse().unwrap(),
+        headers: vec![("authorization", "Bearer in-a-header".into())],
+        body: b"hello".to_vec(),
+        timeout: Duration::from_secs(20),
+        max_answer: 1_000,
+    }
+}
+
+fn answers(text: &str) -> Then {
+    Then::Answers(text.as_bytes().to_vec())
+}
+
+async fn sent(then: Then) -> Result<Response, TransportError> {
+    let (address, _task) = server(then).await;
+    Client::new().unwrap().send(request(address)).await
+}
+
+#[tokio::test]
+async fn a_whole_answer_comes_back() {
+    let (address, task) = server(answers(
+        "HTTP/1.1 207 Multi-Status\r\nX-Some: Thing\r\ncontent-length: 2\r\n\r\n{}",
+    ))
+    .await;
+    let answer = Client::new().unwrap().send(request(address)).await.unwrap();
+    assert_eq!((answer.status, answer.header("x-some")), (207, Some("Thing")));
+    assert_eq!(answer.body, b"{}");
+    let seen = task.await.unwrap();
+    assert!(seen.starts_with("post /upsert?key=in-the-url http/1.1\r\n"), "{seen}");
+    assert!(seen.contains("authorization: bearer in-a-header\r\n"), "{seen}");
+    assert!(seen.contains(&format!("user-agent: {USER_AGENT}\r\n")), "{seen}");
+    assert!(seen.ends_with("\r\n\r\nhello"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    // The standard library's, since its `accept` asks the system itself, at once.
+    let target = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    target.set_nonblocking(true).unwrap();
+    let location = target.local_addr().unwrap();
+    for status in [301, 302, 303, 307, 308] {
+        let head = format!("HTTP/1.1 {status} Moved\r\nlocation: http://{location}/\r\n");
+        let answer = sent(answers(&format!("{head}content-length: 0\r\n\r\n"))).await.unwrap();
+        assert_eq!(answer.status, status);
+    }
+    let knocked = target.accept().map_err(|error| error.kind());
+    assert_eq!(knocked.unwrap_err(), std::io::ErrorKind::WouldBlock, "somebody followed");
+}
+
+#[tokio::test]
+async fn a_truncated_answer_is_none() {
+    let short = "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"status\"";
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"sta\r\n";
+    for text in [short, chunked, "HTTP/1.1 200", "HTTP/1.1 2", ""] {
+        let result = sent(answers(text)).await;
+        assert!(matches!(result, Err(TransportError::Reset(_))), "{text}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_no_answer() {
+    let result = sent(answers("SSH-2.0-OpenSSH_9.6\r\n")).await;
+    assert!(matches!(result, Err(TransportError::Reset(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn an_answer_is_read_to_its_bound_and_no_further() {
+    let of = |length: usize| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+        Then::Answers([head.into_bytes(), vec![b'x'; length]].concat())
+    };
+    assert_eq!(sent(of(1_000)).await.unwrap().body.len(), 1_000);
+    let result = sent(of(1_001)).await;
+    assert!(matches!(result, Err(TransportError::TooLarge(1_000))), "{result:?}");
+}
+
+#[tokio::test]
+async fn the_bound_is_of_what_is_unpacked() {
+    let packed = include_bytes!("../../../tests/fixtures/net/zeros.gz");
+    assert!(packed.len() < UNPACKED / 100);
+    let length = packed.len();
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n");
+    let (address, _task) = server(Then::Answers([head.as_bytes(), packed].concat())).await;
+    let most = 2 * packed.len();
+    let request = Request { max_answer: most, ..request(address) };
+    let result = Client::new().unwrap().send(request).await;
+    assert!(matches!(result, Err(TransportError::TooLarge(bound)) if bound == most), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_a_timeout() {
+    let (address, _task) = server(Then::Waits).await;
+    let request = Request { timeout: Duration::from_millis(200), ..request(address) };
+    let result = Client::new().unwrap().send(request).await;
+    assert!(matches!(result, Err(TransportError::Timeout)), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_slow_body_is_a_timeout_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await.unwrap();
+        let mut rest = Vec::new();
+        drop(stream.read_to_end(&mut rest).await);
+    });
+    let request = Request { timeout: Duration::from_millis(200), ..request(address) };
+    let result = Client::new().unwrap().send(request).await;
+    assert!(matches!(result, Err(TransportError::Timeout)), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_not_one_that_was_never_made() {
+    let result = sent(Then::Breaks).await;
+    assert!(matches!(result, Err(TransportError::Reset(_))), "{result:?}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    let result = Client::new().unwrap().send(request(nobody)).await;
+    assert!(matches!(result, Err(TransportError::Connect(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn errors_hold_neither_url_nor_headers() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    let client = Client::new().unwrap();
+    for error in [client.send(request(nobody)).await, sent(Then::Breaks).await] {
+        let shown = format!("{:?}", error.unwrap_err());
+        assert!(!shown.contains("in-the-url") && !shown.contains("in-a-header"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_and_impossible_headers_do_not_leave() {
+    let client = Client::new().unwrap();
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 9));
+    let plain = Request { url: "http://192.0.2.1/".parse().unwrap(), ..request(loopback) };
+    let broken = Request { headers: vec![("authorization", "a\nb".into())], ..request(loopback) };
+    for (request, reason) in [(plain, Unsendable::Plain), (broken, Unsendable::Header)] {
+        let Err(TransportError::Connect(source)) = client.send(request).await else {
+            panic!("{reason}")
+        };
+        assert_eq!(source.downcast_ref::<Unsendable>(), Some(&reason));
+    }
+}
+
+#[test]
+fn loopback_is_told_by_the_host_alone() {
+    let told = |url: &str| is_loopback(&url.parse().unwrap());
+    assert!(told("http://127.9.9.9/") && told("http://[::1]:8/") && told("http://localhost/"));
+    assert!(!told("http://127.0.0.1.example/") && !told("http://localhost@example.com/"));
+    assert!(!told("http://0.0.0.0/") && !told("http://localhost.example/"));
+}
