@@ -42,7 +42,7 @@ impl App {
     /// What stands in the way, in words for the operator.
     pub fn build(
         config: Config,
-        http: Arc<dyn Http>,
+        http: &Arc<dyn Http>,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let accounts: Vec<AccountName> = config.accounts.keys().cloned().collect();
@@ -69,7 +69,7 @@ impl App {
         };
         let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
         let ops = bind(config.listen.ops, "listen.ops")?;
-        let lanes = lanes(&config, &ledger, &http, &clock, &metrics);
+        let lanes = lanes(&config, &ledger, http, &clock, &metrics);
         Ok(Self {
             webhooks_address: webhooks.local_addr()?,
             ops_address: ops.local_addr()?,

@@ -3,8 +3,9 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. The second ends the process: what was answered is durable,
-/// and what is pending is sent after the next start, so nothing is lost by not waiting.
+/// A token that is cancelled by the first SIGTERM or SIGINT; the second ends the process.
+///
+/// What was answered is durable, and what is pending is sent after the next start: nothing is lost by not waiting.
 ///
 /// # Errors
 /// When the process may not listen for signals.

@@ -8,7 +8,7 @@ use super::{ConfigFile, Failure, World};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, load_to_serve};
-use crate::net::Client;
+use crate::net::{Client, Http};
 use crate::shutdown;
 use crate::telemetry::{Sink, logs};
 
@@ -31,8 +31,8 @@ fn serve(config: Config) -> anyhow::Result<()> {
     super::runtime()?.block_on(async {
         let stop = shutdown::on_signal().context("cannot listen for signals")?;
         warn_of_open_doors(&config);
-        let http = Arc::new(Client::new().context("cannot make an HTTP client")?);
-        let app = App::build(config, http, Arc::new(SystemClock))?;
+        let http: Arc<dyn Http> = Arc::new(Client::new().context("cannot make an HTTP client")?);
+        let app = App::build(config, &http, Arc::new(SystemClock))?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen.webhooks = %app.webhooks_address,

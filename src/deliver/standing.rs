@@ -7,7 +7,7 @@ use crate::hubspot::{AccountTrouble, RatePolicy, TroubleKind, backoff};
 use crate::ledger::{Pause, PauseReason, Standing};
 
 /// How long a pause lasts before one small batch asks again.
-const PROBE: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_mins(1);
 /// HubSpot's rolling window, when it does not say when to come back (usage guidelines: limits per 10 seconds).
 const WINDOW: Duration = Duration::from_secs(10);
 /// A locked object stays so for 2 s (error handling: 423).

@@ -167,7 +167,7 @@ impl Webinar {
                 write(&mut self.full_list, Register { value, stamp, receipt });
             }
             Listing::Unknown => {
-                write(&mut self.times_unknown, Register { value: (), stamp, receipt })
+                write(&mut self.times_unknown, Register { value: (), stamp, receipt });
             }
         }
         if let Some(session) = change.session {

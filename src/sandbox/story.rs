@@ -41,7 +41,7 @@ pub async fn tell(out: &mut dyn Write, once: bool, stop: CancellationToken) -> a
     let folder = Folder::make()?;
     let http: Arc<dyn Http> = Arc::new(Client::new().context("cannot make an HTTP client")?);
     let config = configuration(&hubspot.base_url(), &folder)?;
-    let app = App::build(config, Arc::clone(&http), Arc::clone(&clock))?;
+    let app = App::build(config, &http, Arc::clone(&clock))?;
     let scene = Scene {
         webhooks: format!("http://{}/webhooks", app.webhooks_address),
         ops: format!("http://{}", app.ops_address),

@@ -16,7 +16,7 @@ use crate::harness::store::Place;
 
 const NOW: ClaimAsk = ClaimAsk { most: 100, linger: Duration::ZERO };
 
-async fn counts(ledger: &SqliteLedger) -> Counts {
+fn counts(ledger: &SqliteLedger) -> Counts {
     ledger.census()[&account("main")]
 }
 
@@ -49,10 +49,10 @@ async fn a_receipt_is_merged_once_and_counted_before_it_is_answered() {
     let ledger = place.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     assert_eq!(ledger.accept(first.clone()).await.expect("kept"), Acceptance::Accepted);
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     let again = receipt("a", vec![created("1", "One", NOON)]);
     assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Duplicate);
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
 }
 
 #[tokio::test]
@@ -89,12 +89,12 @@ async fn a_claimed_event_is_nobody_elses_until_it_is_settled() {
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch.len(), 1);
     assert!(claim(&ledger, NOW).await.is_empty());
-    assert_eq!(counts(&ledger).await, Counts { in_flight: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { in_flight: 1, ..Counts::default() });
     ledger.release(&account("main"), &batch);
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     let batch = claim(&ledger, NOW).await;
     settle(&ledger, &batch, confirmed).await;
-    assert_eq!(counts(&ledger).await, Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
     assert!(claim(&ledger, NOW).await.is_empty());
 }
 
@@ -106,7 +106,7 @@ async fn confirming_an_old_version_leaves_the_new_one_pending() {
     let old = claim(&ledger, NOW).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
     settle(&ledger, &old, confirmed).await;
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     let new = claim(&ledger, NOW).await;
     assert_eq!(input(&new[0])["eventName"], "Two");
     assert_eq!(input(&new[0])["startDateTime"], minutes(24 * 60).to_string());
@@ -127,16 +127,16 @@ async fn what_hubspot_holds_already_is_not_sent() {
         receipt
     };
     ledger.accept(later("b", "Two", 2)).await.expect("kept");
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     ledger.accept(later("c", "One", 3)).await.expect("kept");
-    assert_eq!(counts(&ledger).await, Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
 }
 
 #[tokio::test]
 async fn a_batch_waits_for_company_or_for_its_time() {
     let place = Place::new();
     let ledger = place.open(policies());
-    let ask = ClaimAsk { most: 2, linger: Duration::from_secs(60) };
+    let ask = ClaimAsk { most: 2, linger: Duration::from_mins(1) };
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     match ledger.claim(&account("main"), ask).await.expect("a claim") {
         Claim::Later(at) => assert_eq!(at, Some(minutes(1))),
@@ -186,10 +186,10 @@ async fn a_refused_event_is_dead_until_it_changes() {
     };
     let words = refused.clone();
     settle(&ledger, &claim(&ledger, NOW).await, move || Outcome::Refused(words.clone())).await;
-    assert_eq!(counts(&ledger).await, Counts { dead: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { dead: 1, ..Counts::default() });
     assert_eq!(ledger.events(10).await.expect("events")[0].refused, Some(refused));
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn a_refusal_of_an_old_state_says_nothing_of_the_new_one() {
         correlation_id: None,
     };
     settle(&ledger, &old, move || Outcome::Refused(words.clone())).await;
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
@@ -230,13 +230,13 @@ async fn what_is_incomplete_is_held_and_seen_and_leaves_when_it_is_complete() {
     let place = Place::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
-    assert_eq!(counts(&ledger).await, Counts { incomplete: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { incomplete: 1, ..Counts::default() });
     let event = ledger.events(10).await.expect("events")[0].clone();
     assert_eq!(event.state, EventState::Incomplete);
     assert_eq!(event.gaps.len(), 2, "no full picture, and no shape");
     assert!(claim(&ledger, NOW).await.is_empty());
     ledger.accept(receipt("b", vec![created("1", "Old", minutes(-1))])).await.expect("kept");
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
 }
 
@@ -261,7 +261,7 @@ async fn a_crash_frees_claims_and_keeps_everything_else() {
     ledger.keep_standing(&account("main"), standing.clone()).await.expect("kept");
     drop(ledger);
     let ledger = place.open(policies());
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, delivered: 1, ..Counts::default() });
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
     assert_eq!(ledger.standing(&account("main")), standing);
     let known = receipt("a", vec![created("1", "One", NOON)]);
@@ -279,7 +279,7 @@ async fn nothing_of_a_refused_receipt_is_merged_and_all_of_it_is_kept() {
     assert_eq!(ledger.accept(foreign).await.expect("kept"), Acceptance::Quarantined);
     let events = ledger.events(10).await.expect("events");
     assert_eq!(events.len(), 1);
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     let mut nameless = created("3", "Three", NOON);
     nameless.account = None;
     let nameless = receipt("c", vec![nameless]);
@@ -308,7 +308,7 @@ async fn many_at_once_are_all_kept() {
     for task in tasks {
         assert_eq!(task.await.expect("no panic").expect("kept"), Acceptance::Accepted);
     }
-    assert_eq!(counts(&ledger).await.pending, 50);
+    assert_eq!(counts(&ledger).pending, 50);
     let mut seen = Vec::new();
     loop {
         let batch = claim(&ledger, ClaimAsk { most: 20, ..NOW }).await;
@@ -350,10 +350,10 @@ async fn what_was_kept_long_enough_goes_and_what_is_pending_stays() {
     let day = Duration::from_hours(24);
     let keep = Retention { receipts: 30 * day, events: 400 * day };
     assert!(!ledger.prune(keep).await.expect("pruned"));
-    assert_eq!(counts(&ledger).await.delivered, 2);
+    assert_eq!(counts(&ledger).delivered, 2);
     place.clock.set(Millis::new(NOON.get()).plus(402 * day));
     while ledger.prune(keep).await.expect("pruned") {}
-    assert_eq!(counts(&ledger).await, Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     let again = receipt("0", vec![created("0", "Name", NOON)]);
     assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Accepted, "forgotten");
 }
@@ -395,11 +395,11 @@ async fn a_store_that_another_holds_locked_refuses_and_recovers() {
     let refused = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
     assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
     assert!(ledger.health().is_err());
-    assert_eq!(counts(&ledger).await, Counts::default());
+    assert_eq!(counts(&ledger), Counts::default());
     other.execute_batch("ROLLBACK").expect("free");
     crate::harness::eventually("the writer finds out by itself", async || ledger.health().is_ok())
         .await;
     let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
     assert_eq!(kept.expect("kept"), Acceptance::Accepted);
-    assert_eq!(counts(&ledger).await.pending, 1);
+    assert_eq!(counts(&ledger).pending, 1);
 }

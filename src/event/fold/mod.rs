@@ -82,9 +82,8 @@ pub fn fold(
                 views.push(View { times_known: false, ..whole_view(webinar, id, None) });
             }
         }
-        (Some(Shape::Program { .. }), _)
-        | (Some(Shape::Single | Shape::Timeless), Recurring::Series)
-        | (None, _) => {
+        (None | Some(Shape::Program { .. }), _)
+        | (Some(Shape::Single | Shape::Timeless), Recurring::Series) => {
             views.push(whole_view(webinar, id, None));
         }
         (Some(Shape::Single | Shape::Timeless), Recurring::Occurrence) => {

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::hubspot::TroubleKind;
 use crate::hubspot::{Credentials, ItemVerdict};
 use crate::secret::Secret;
 

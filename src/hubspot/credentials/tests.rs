@@ -73,7 +73,7 @@ async fn a_fixed_token_is_read_each_time() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"first\n").unwrap();
     let endpoint = Arc::new(Endpoint::default());
-    let credentials = Credentials::Token(Secret::File(file.path().to_owned()));
+    let credentials = Credentials::Token(Secret::file(file.path()));
     let clock = Arc::new(VirtualClock::starting_at(START));
     let tokens = Tokens::new(credentials, Duration::from_secs(30), endpoint, clock);
     assert_eq!(bearer(&tokens).await.unwrap(), "first");
@@ -197,7 +197,7 @@ async fn a_refresh_token_that_is_handed_out_is_used_until_another_is_configured(
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "configured").unwrap();
     let endpoint = Arc::new(Endpoint::default());
-    let tokens = oauth(&endpoint, Secret::File(file.path().to_owned()));
+    let tokens = oauth(&endpoint, Secret::file(file.path()));
     for (token, handed) in [("one", "handed-out"), ("two", "handed-out"), ("three", "later")] {
         let body = GRANTED.replace("refresh-configured", handed).replace("access-one", token);
         endpoint.answers(200, None, &body);

@@ -161,23 +161,7 @@ fn merge_one(
     }
     let state = serde_json::to_vec(&webinar)
         .map_err(|error| JobError::Corrupt(format!("webinar: {error}")))?;
-    let id = match id {
-        Some(id) => {
-            desk.connection
-                .prepare_cached("UPDATE webinars SET state = ?2 WHERE id = ?1")?
-                .execute((id, state))?;
-            id
-        }
-        None => {
-            desk.connection
-                .prepare_cached(
-                    "INSERT INTO webinars (hubspot, account, webinar, state, last_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute((key.0, key.1, key.2, state, receipt.received_at.get()))?;
-            desk.connection.last_insert_rowid()
-        }
-    };
+    let id = keep(desk, id, key, &state, receipt.received_at)?;
     desk.connection
         .prepare_cached(
             "INSERT OR IGNORE INTO webinar_receipts (webinar, receipt) VALUES (?1, ?2)",
@@ -186,4 +170,27 @@ fn merge_one(
     let named = events::Named { id, hubspot: &policy.hubspot, account, webinar: &change.webinar };
     let at: Millis = receipt.received_at;
     Ok(events::derive(desk, &named, &webinar, at)?.map_err(Refused::ForeignEvent))
+}
+
+/// Keeps a webinar's state; says which row it is.
+fn keep(
+    desk: &Desk<'_>,
+    id: Option<i64>,
+    key: (&str, &str, &str),
+    state: &[u8],
+    at: Millis,
+) -> Result<i64, JobError> {
+    if let Some(id) = id {
+        desk.connection
+            .prepare_cached("UPDATE webinars SET state = ?2 WHERE id = ?1")?
+            .execute((id, state))?;
+        return Ok(id);
+    }
+    desk.connection
+        .prepare_cached(
+            "INSERT INTO webinars (hubspot, account, webinar, state, last_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((key.0, key.1, key.2, state, at.get()))?;
+    Ok(desk.connection.last_insert_rowid())
 }

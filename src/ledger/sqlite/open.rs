@@ -17,7 +17,7 @@ const PAGE_BYTES: u32 = 8_192;
 const CACHE_KIB: i32 = 16 * 1024;
 
 /// How long a statement waits for another process's lock (a backup tool's); a request is answered within 2.5 s.
-const BUSY: Duration = Duration::from_millis(1_000);
+const BUSY: Duration = Duration::from_secs(1);
 
 /// The schema's versions in order; `PRAGMA user_version` says how many are in place.
 const MIGRATIONS: [&str; 1] = [include_str!("001_initial.sql")];

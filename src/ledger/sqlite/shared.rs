@@ -128,9 +128,9 @@ impl Shared {
         }
         for (account, ids) in freed {
             if let Some(claims) = inner.claims.get_mut(&account) {
-                ids.iter().for_each(|id| {
-                    claims.remove(id);
-                });
+                for id in ids {
+                    claims.remove(&id);
+                }
             }
         }
         inner.failure = None;
@@ -205,6 +205,8 @@ impl Shared {
     }
 
     pub(super) fn wake_all(&self, accounts: &BTreeSet<AccountName>) {
-        accounts.iter().for_each(|account| self.wake(account));
+        for account in accounts {
+            self.wake(account);
+        }
     }
 }

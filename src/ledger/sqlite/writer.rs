@@ -200,14 +200,17 @@ impl Room {
                 self.segment.advance();
                 self.shared.committed(tally, freed);
                 self.watcher.committed(done.len(), began.elapsed());
-                done.into_iter().for_each(|answer| answer(Ok(())));
+                for answer in done {
+                    answer(Ok(()));
+                }
                 self.shared.wake_all(&woken);
             }
             Err(why) => {
                 self.abandon();
                 self.shared.failed(why.clone());
-                let refuse = |answer: Answer| answer(Err(LedgerError::Unavailable(why.clone())));
-                done.into_iter().for_each(refuse);
+                for answer in done {
+                    answer(Err(LedgerError::Unavailable(why.clone())));
+                }
             }
         }
     }

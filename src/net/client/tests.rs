@@ -68,7 +68,7 @@ fn request(address: SocketAddr) -> Request {
     Request {
         method: Method::Post,
         url: format!("http://{address}/upsert?key=in-the-url").parse().unwrap(),
-        headers: vec![("authorization", "Bearer in-a-header".into())],
+        headers: vec![("authorization".into(), "Bearer in-a-header".into())],
         body: b"hello".to_vec(),
         timeout: Duration::from_secs(20),
         max_answer: 1_000,
@@ -209,7 +209,8 @@ async fn plain_http_and_impossible_headers_do_not_leave() {
     let client = Client::new().unwrap();
     let loopback = SocketAddr::from(([127, 0, 0, 1], 9));
     let plain = Request { url: "http://192.0.2.1/".parse().unwrap(), ..request(loopback) };
-    let broken = Request { headers: vec![("authorization", "a\nb".into())], ..request(loopback) };
+    let broken =
+        Request { headers: vec![("authorization".into(), "a\nb".into())], ..request(loopback) };
     for (request, reason) in [(plain, Unsendable::Plain), (broken, Unsendable::Header)] {
         let Err(TransportError::Connect(source)) = client.send(request).await else {
             panic!("{reason}")

@@ -10,26 +10,26 @@ use webinar_bridge::event::{
 use webinar_bridge::ledger::{Content, NewReceipt, Policies};
 
 /// A time in 2027 from which tests count.
-pub const NOON: Millis = Millis::new(1_800_000_000_000);
+pub(crate) const NOON: Millis = Millis::new(1_800_000_000_000);
 
-pub fn account(name: &str) -> AccountName {
+pub(crate) fn account(name: &str) -> AccountName {
     AccountName::parse(name).expect("a valid name")
 }
 
-pub fn source(name: &str) -> SourceName {
+pub(crate) fn source(name: &str) -> SourceName {
     SourceName::parse(name).expect("a valid name")
 }
 
-pub fn minutes(count: i64) -> Millis {
+pub(crate) fn minutes(count: i64) -> Millis {
     Millis::new(NOON.get() + count * 60_000)
 }
 
 /// One source `zoom` for the account `main`.
-pub fn policies() -> Policies {
+pub(crate) fn policies() -> Policies {
     BTreeMap::from([(source("zoom"), policy("main"))])
 }
 
-pub fn policy(hubspot: &str) -> Policy {
+pub(crate) fn policy(hubspot: &str) -> Policy {
     Policy {
         hubspot: account(hubspot),
         provider: ProviderId::new("zoom"),
@@ -43,7 +43,7 @@ pub fn policy(hubspot: &str) -> Policy {
 }
 
 /// A webinar is created: an hour long, a day from noon.
-pub fn created(id: &str, name: &str, at: Millis) -> Change {
+pub(crate) fn created(id: &str, name: &str, at: Millis) -> Change {
     let whole = Fields {
         name: Some(name.into()),
         start: Some(minutes(24 * 60)),
@@ -62,7 +62,7 @@ pub fn created(id: &str, name: &str, at: Millis) -> Change {
 }
 
 /// Only its name changes.
-pub fn renamed(id: &str, name: &str, at: Millis) -> Change {
+pub(crate) fn renamed(id: &str, name: &str, at: Millis) -> Change {
     Change {
         full_picture: false,
         shape: None,
@@ -73,7 +73,7 @@ pub fn renamed(id: &str, name: &str, at: Millis) -> Change {
 }
 
 /// The receipt that brings these changes; equal `seed`s make equal bodies.
-pub fn receipt(seed: &str, changes: Vec<Change>) -> NewReceipt {
+pub(crate) fn receipt(seed: &str, changes: Vec<Change>) -> NewReceipt {
     let body = format!("{{\"seed\":\"{seed}\"}}").into_bytes();
     let digest: [u8; 32] = Sha256::digest(&body).into();
     NewReceipt {

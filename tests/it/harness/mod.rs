@@ -1,13 +1,14 @@
 //! What the tests share: builders of changes and receipts, stores in temporary folders, waiting for conditions.
 
-pub mod build;
-pub mod store;
+pub(crate) mod build;
+pub(crate) mod process;
+pub(crate) mod store;
 
 use std::future::Future;
 use std::time::Duration;
 
 /// Waits until the condition holds, looking again and again; fails the test after half a minute.
-pub async fn eventually<F, Fut>(what: &str, mut holds: F)
+pub(crate) async fn eventually<F, Fut>(what: &str, mut holds: F)
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = bool>,

@@ -14,14 +14,14 @@ use super::build::{NOON, account};
 
 /// A clock that stands where it is put.
 #[derive(Debug)]
-pub struct HandClock(std::sync::atomic::AtomicI64);
+pub(crate) struct HandClock(std::sync::atomic::AtomicI64);
 
 impl HandClock {
-    pub fn at(time: Millis) -> Arc<Self> {
+    pub(crate) fn at(time: Millis) -> Arc<Self> {
         Arc::new(Self(std::sync::atomic::AtomicI64::new(time.get())))
     }
 
-    pub fn set(&self, time: Millis) {
+    pub(crate) fn set(&self, time: Millis) {
         self.0.store(time.get(), std::sync::atomic::Ordering::SeqCst);
     }
 }
@@ -39,26 +39,26 @@ impl Watcher for Unwatched {
 }
 
 /// A folder with a store that can be closed and opened again.
-pub struct Place {
-    pub folder: TempDir,
-    pub clock: Arc<HandClock>,
+pub(crate) struct Place {
+    pub(crate) folder: TempDir,
+    pub(crate) clock: Arc<HandClock>,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self { folder, clock: HandClock::at(NOON) }
     }
 
-    pub fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("data/bridge.db")
     }
 
-    pub fn open(&self, policies: Policies) -> SqliteLedger {
+    pub(crate) fn open(&self, policies: Policies) -> SqliteLedger {
         SqliteLedger::open(self.settings(policies)).expect("the store opens")
     }
 
-    pub fn settings(&self, policies: Policies) -> Settings {
+    pub(crate) fn settings(&self, policies: Policies) -> Settings {
         Settings {
             path: self.file(),
             accounts: vec![account("main"), account("other")],

@@ -1,0 +1,152 @@
+//! What goes out, and what became of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{EventKey, Gap, Millis};
+
+/// What a claim asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimAsk {
+    /// The most events one batch may hold.
+    pub most: usize,
+    /// How long a pending event waits for company before a batch leaves that is not full.
+    pub linger: Duration,
+}
+
+/// The answer to a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// These, now.
+    Batch(Vec<Claimed>),
+    /// Nothing yet; look again then, or when woken. None: only when woken.
+    Later(Option<Millis>),
+}
+
+/// A claimed event: one version of its state, to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The ledger's own number of the event.
+    pub id: i64,
+    /// Its name.
+    pub key: EventKey,
+    /// The version that was claimed.
+    pub version: i64,
+    /// Since when it has been pending.
+    pub pending_since: Millis,
+    /// Its full state as HubSpot takes it: JSON of [`crate::event::EventInput`].
+    pub input: Vec<u8>,
+}
+
+/// What became of one claimed event.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Which, and which version of it.
+    pub claimed: Claimed,
+    /// What.
+    pub outcome: Outcome,
+}
+
+/// What became of a sent event.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// HubSpot confirmed it.
+    Confirmed {
+        /// HubSpot's id of the record, where the answer tells it.
+        object_id: Option<String>,
+    },
+    /// HubSpot refused this state of it for good: a dead letter until it changes or is redriven.
+    Refused(RefusedBy),
+    /// Nothing is known against it: try again, not before then.
+    Again {
+        /// The earliest next attempt.
+        not_before: Millis,
+        /// Why, for showing.
+        reason: String,
+    },
+}
+
+/// HubSpot's words on why it refused an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedBy {
+    /// HTTP status.
+    pub status: u16,
+    /// HubSpot's `category`: `VALIDATION_ERROR`. Bounded; `UNKNOWN` if it said none.
+    pub category: String,
+    /// HubSpot's `message`, bounded.
+    pub message: String,
+    /// HubSpot's `correlationId`.
+    pub correlation_id: Option<String>,
+}
+
+/// Events of an account by state; disjoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the states of `bridge_events`")]
+pub struct Counts {
+    pub pending: u64,
+    pub in_flight: u64,
+    pub delivered: u64,
+    pub incomplete: u64,
+    pub dead: u64,
+}
+
+/// The state of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the states of `bridge_events`; one in flight is pending here")]
+pub enum EventState {
+    Pending,
+    Delivered,
+    Incomplete,
+    Dead,
+}
+
+/// An event as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Its name.
+    pub key: EventKey,
+    /// Its state.
+    pub state: EventState,
+    /// Rises with every change of what HubSpot is to get.
+    pub version: i64,
+    /// What HubSpot is to get; none while incomplete.
+    pub input: Option<Vec<u8>>,
+    /// What is missing while incomplete.
+    pub gaps: Vec<Gap>,
+    /// HubSpot's id of the record.
+    pub object_id: Option<String>,
+    /// Why HubSpot refused it, if it did.
+    pub refused: Option<RefusedBy>,
+}
+
+/// The answer of [`Ledger::complete_due`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// How many events were completed.
+    pub completed: usize,
+    /// When the next one is due, if any.
+    pub next: Option<Millis>,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Receipts, from their arrival.
+    pub receipts: Duration,
+    /// Events, from their end or last change, whichever is later.
+    pub events: Duration,
+}
+
+/// Bytes on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "the gauges `bridge_store_bytes`, `bridge_store_free_bytes`, `bridge_wal_bytes`"
+)]
+pub struct Sizes {
+    pub store: u64,
+    pub free: u64,
+    pub wal: u64,
+}

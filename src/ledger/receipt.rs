@@ -1,0 +1,75 @@
+//! What comes in.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{BodyHash, Change, Millis, Policy, ProviderId, ReceiptId, SourceName};
+
+/// The events' configuration by source, which merging needs.
+pub type Policies = BTreeMap<SourceName, Policy>;
+
+/// A verified webhook, on its way in.
+#[derive(Debug, Clone)]
+pub struct NewReceipt {
+    /// Its id.
+    pub id: ReceiptId,
+    /// Its source.
+    pub source: SourceName,
+    /// The source's provider.
+    pub provider: ProviderId,
+    /// When it arrived.
+    pub received_at: Millis,
+    /// The platform's name of it.
+    pub event_type: String,
+    /// SHA-256 of what makes it the same as another: the platform's documented delivery id, else the raw body.
+    pub dedupe_key: [u8; 32],
+    /// The start of the SHA-256 of the raw body.
+    pub hash: BodyHash,
+    /// What came in, scrubbed. Not kept for what is ignored.
+    pub body: Vec<u8>,
+    /// What to do with it.
+    pub content: Content,
+}
+
+/// What a receipt holds for the ledger.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Merge these.
+    Changes(Vec<Change>),
+    /// Nothing for us; only its key is kept.
+    Ignored,
+    /// Authentic but not understood; kept for replaying. The text is for operators.
+    Quarantined(String),
+}
+
+/// What became of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acceptance {
+    /// Merged.
+    Accepted,
+    /// Seen before.
+    Duplicate,
+    /// Kept as seen; nothing for us.
+    Ignored,
+    /// Kept; not understood.
+    Quarantined,
+}
+
+/// A receipt as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptRecord {
+    /// Its source.
+    pub source: SourceName,
+    /// The platform's name of it.
+    pub event_type: String,
+    /// When it arrived.
+    pub received_at: Millis,
+    /// What became of it; never a duplicate, which is not kept.
+    pub outcome: Acceptance,
+    /// Why it is quarantined, if it is.
+    pub reason: Option<String>,
+    /// The scrubbed body; none for what was ignored.
+    pub body: Option<Vec<u8>>,
+}

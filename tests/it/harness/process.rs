@@ -1,0 +1,128 @@
+//! The real program, as a process of its own, with an emulated HubSpot that outlives it.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use webinar_bridge::clock::SystemClock;
+use webinar_bridge::sandbox::emulator::EmulatorSettings;
+use webinar_bridge::sandbox::stage::HubSpotStage;
+
+/// What the bridge's configuration calls the token that the emulated HubSpot knows.
+pub(crate) const TOKEN: &str = "pat-test-000";
+/// The secret of the source `zoom`.
+pub(crate) const SECRET: &str = "zoom-secret-of-the-tests";
+
+/// A folder with a configuration and a store, and a HubSpot, for one bridge at a time.
+pub(crate) struct Setting {
+    pub(crate) folder: TempDir,
+    pub(crate) hubspot: HubSpotStage,
+}
+
+/// A running bridge. Dropped, it is killed.
+pub(crate) struct Bridge {
+    child: Child,
+    pub(crate) webhooks: String,
+    pub(crate) ops: String,
+    log: PathBuf,
+}
+
+impl Setting {
+    /// An account `main`, a source `zoom`, and `more` TOML after it.
+    pub(crate) fn new(more: &str) -> Self {
+        Self::with(EmulatorSettings::new(TOKEN), "", more)
+    }
+
+    /// With lines of its own in `[hubspot.main]`.
+    pub(crate) fn with(hubspot: EmulatorSettings, account: &str, more: &str) -> Self {
+        let hubspot = HubSpotStage::open(hubspot, Arc::new(SystemClock)).expect("it listens");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut text = String::new();
+        write!(
+            text,
+            "listen.webhooks = \"127.0.0.1:0\"\nlisten.ops = \"127.0.0.1:0\"\n\
+             store.url = \"sqlite:{}\"\n\
+             [hubspot.main]\naccess_token = {{ env = \"TEST_TOKEN\" }}\nbase_url = \"{}\"\n\
+             max_linger = \"50ms\"\n{account}\n\
+             [source.zoom]\nprovider = \"zoom\"\nsecret = {{ env = \"TEST_SECRET\" }}\n\
+             organizer = \"Acme GmbH\"\n{more}\n",
+            folder.path().join("data/bridge.db").display(),
+            hubspot.base_url(),
+        )
+        .expect("text can be written");
+        std::fs::write(folder.path().join("bridge.toml"), text).expect("a file can be written");
+        Self { folder, hubspot }
+    }
+
+    /// Starts the bridge and waits until it serves.
+    pub(crate) fn start(&self) -> Bridge {
+        let log = self.folder.path().join("bridge.log");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_webinar-bridge"))
+            .arg("serve")
+            .arg("--config")
+            .arg(self.folder.path().join("bridge.toml"))
+            .env("TEST_TOKEN", TOKEN)
+            .env("TEST_SECRET", SECRET)
+            .stdout(Stdio::piped())
+            .stderr(file.try_clone().expect("a second handle"))
+            .spawn()
+            .expect("the bridge starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+        let (webhooks, ops) = loop {
+            let mut line = String::new();
+            if lines.read_line(&mut line).expect("its output is text") == 0 {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("the bridge did not start: {said}");
+            }
+            std::io::Write::write_all(&mut &file, line.as_bytes()).expect("logged");
+            let entry: Value = serde_json::from_str(&line).expect("log lines are JSON");
+            if let (Some(webhooks), Some(ops)) =
+                (entry["listen.webhooks"].as_str(), entry["listen.ops"].as_str())
+                && entry["message"] == "webinar-bridge serves"
+            {
+                break (webhooks.to_owned(), ops.to_owned());
+            }
+        };
+        // What it says later goes to the file; an unread pipe would stop it.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut &file));
+        Bridge { child, webhooks, ops, log }
+    }
+}
+
+impl Bridge {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(told.success());
+        self.child.wait().expect("it ends").code()
+    }
+
+    /// Everything it has logged.
+    pub(crate) fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("a log")
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
