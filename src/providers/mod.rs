@@ -9,6 +9,7 @@
 //! * `map.rs`: from a body to [`Change`]s.
 
 pub mod inbound;
+mod scrub;
 pub mod signature;
 
 use std::time::Duration;
