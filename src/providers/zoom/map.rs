@@ -121,9 +121,9 @@ fn updated(change: &mut Change, facts: Facts, said: &Said<'_, Webinar<'_>>, leni
     change.full_picture = facts.whole_picture;
     change.shape = facts.shape;
     change.listing = listing_of_update(&facts, scope, said);
-    let Facts { fields, listed, .. } = facts;
+    let Facts { fields, listed, unreadable, .. } = facts;
     if scope == Some(Reach::Single) && !listed.is_empty() {
-        let only_one = listed.len() == 1;
+        let only_one = listed.len() == 1 && !unreadable;
         let own = |listed: Listed| OccurrenceSaid {
             id: listed.id,
             fields: Fields {

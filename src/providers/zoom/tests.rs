@@ -421,6 +421,9 @@ fn an_update_of_one_occurrence_is_aimed_at_it() {
     assert!(two.occurrences.iter().all(|said| said.fields.start.is_none()));
     assert!(two.occurrences.iter().all(|said| said.fields.name.as_deref() == Some("x")));
 
+    let torn = payload(json!([{ "occurrence_id": "1" }, {}]));
+    assert_eq!(changed("webinar.updated", torn).0.occurrences[0].fields.start, None);
+
     let none = change("webinar.updated", payload(json!([])));
     assert_eq!((none.whole.name.as_deref(), none.occurrences.len()), (Some("x"), 0));
 }
