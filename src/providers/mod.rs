@@ -9,6 +9,10 @@
 //! * `map.rs`: from a body to [`Change`]s.
 
 pub mod inbound;
+mod lenient;
+mod scrub;
+pub mod signature;
+pub mod zoom;
 
 use std::time::Duration;
 
@@ -125,7 +129,7 @@ pub struct Reply {
 }
 
 /// All built-in platforms.
-pub static PROVIDERS: &[&dyn Provider] = &[];
+pub static PROVIDERS: &[&dyn Provider] = &[&zoom::Zoom];
 
 /// The platform of that name.
 #[must_use]

@@ -1,0 +1,216 @@
+//! Reading of bodies whose optional fields may be anything: a bad one says nothing and is counted, and fails no other.
+//!
+//! Structs of bodies hold their fields raw (`Option<&RawValue>`), so that no wrong type fails the body; a `null` is
+//! then none, which is not said and not bad.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::event::id::IdError;
+use crate::event::{End, Millis, text};
+
+/// The optional fields of one body, and which of them were bad.
+#[derive(Debug, Default)]
+pub(super) struct Lenient {
+    bad: Vec<&'static str>,
+}
+
+impl Lenient {
+    /// Reads one field, if it is there.
+    pub(super) fn read<'a, T>(
+        &mut self,
+        field: &'static str,
+        raw: Option<&'a RawValue>,
+        read: impl FnOnce(&'a RawValue) -> Option<T>,
+    ) -> Option<T> {
+        let value = read(raw?);
+        if value.is_none() {
+            self.bad(field);
+        }
+        value
+    }
+
+    /// Counts a field whose value was none.
+    pub(super) fn bad(&mut self, field: &'static str) {
+        self.bad.push(field);
+    }
+
+    /// The fields that were bad.
+    pub(super) fn into_bad(self) -> Vec<&'static str> {
+        self.bad
+    }
+}
+
+/// A text.
+pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
+}
+
+/// A text as it is kept; it may be empty.
+pub(super) fn prose(raw: &RawValue) -> Option<String> {
+    string(raw).map(|said| text::clean(&said))
+}
+
+/// A title as it is kept; an empty one is none.
+pub(super) fn title(raw: &RawValue) -> Option<String> {
+    prose(raw).filter(|said| !said.is_empty())
+}
+
+/// A link as it is kept; empty where it was taken away.
+pub(super) fn link(raw: &RawValue) -> Option<String> {
+    let said = string(raw)?;
+    if said.trim().is_empty() { Some(String::new()) } else { text::link(&said) }
+}
+
+/// A whole number.
+pub(super) fn integer(raw: &RawValue) -> Option<i64> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// A time written as RFC 3339, or without an offset in `zone`.
+pub(super) fn time(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
+    Millis::parse(&string(raw)?, zone)
+}
+
+/// A time in milliseconds since 1970.
+pub(super) fn clock(raw: &RawValue) -> Option<Millis> {
+    Millis::plausible(integer(raw)?)
+}
+
+/// A length in minutes.
+pub(super) fn minutes(raw: &RawValue) -> Option<End> {
+    End::after_minutes(integer(raw)?)
+}
+
+/// An identifier that a body must have: a text, or a whole number with all its digits, however many.
+///
+/// # Errors
+/// A sentence for operators, which does not repeat the value.
+pub(super) fn identifier<T>(
+    field: &str,
+    raw: Option<&RawValue>,
+    parse: impl FnOnce(String) -> Result<T, IdError>,
+) -> Result<T, String> {
+    let raw = raw.ok_or_else(|| format!("{field} is missing"))?;
+    let number = raw.get().bytes().all(|b| b.is_ascii_digit()).then(|| Cow::Borrowed(raw.get()));
+    let text = number
+        .or_else(|| string(raw))
+        .ok_or_else(|| format!("{field} is neither a text nor a whole number"))?;
+    parse(text.into_owned()).map_err(|error| format!("{field} {error}"))
+}
+
+/// A JSON object. Derived structs would also take an array, each element for the field in its place.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyMap<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMap<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(OnlyMap(PhantomData))
+    }
+}
+
+/// Whether objects and arrays are nested in `json` deeper than `most`.
+///
+/// What is skipped is not counted by `serde_json`, so a body could be refused or not by where its depth lies.
+pub(super) fn deeper_than(most: usize, json: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > most {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::WebinarId;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).expect("JSON")
+    }
+
+    fn id(json: &str) -> Result<String, String> {
+        identifier("id", Some(raw(json)), WebinarId::parse).map(String::from)
+    }
+
+    #[test]
+    fn ids_are_exact_whatever_their_type_and_length() {
+        assert_eq!(id("24576065432313123456789"), Ok("24576065432313123456789".to_owned()));
+        assert_eq!(id(r#""24576065432313123456789""#), Ok("24576065432313123456789".to_owned()));
+        assert_eq!(id(r#""\u0061b==""#), Ok("ab==".to_owned()));
+        assert_eq!(id(r#"" 1""#), Err("id has a character that is not allowed".to_owned()));
+        assert_eq!(id(r#""1 ""#), Err("id has a character that is not allowed".to_owned()));
+        assert_eq!(id(r#""""#), Err("id is empty".to_owned()));
+        for json in ["-1", "1.5", "1e3", "true", "[1]", "{}"] {
+            assert_eq!(id(json), Err("id is neither a text nor a whole number".to_owned()));
+        }
+        let none = identifier("id", None, WebinarId::parse);
+        assert_eq!(none, Err("id is missing".to_owned()));
+    }
+
+    #[test]
+    fn a_bad_field_says_nothing_and_is_counted() {
+        let mut lenient = Lenient::default();
+        assert_eq!(lenient.read("a", Some(raw("5")), title), None);
+        assert_eq!(lenient.read("b", None, title), None);
+        assert_eq!(lenient.read("c", Some(raw(r#"" x ""#)), title).as_deref(), Some("x"));
+        assert_eq!(lenient.read("d", Some(raw(r#""""#)), title), None);
+        assert_eq!(lenient.read("e", Some(raw(r#""""#)), prose).as_deref(), Some(""));
+        assert_eq!(lenient.read("f", Some(raw(r#""nowhere""#)), link), None);
+        assert_eq!(lenient.read("g", Some(raw(r#""""#)), link).as_deref(), Some(""));
+        assert_eq!(lenient.read("h", Some(raw("0")), minutes), None);
+        assert_eq!(lenient.read("i", Some(raw("1750000000")), clock), None);
+        assert_eq!(lenient.into_bad(), ["a", "d", "f", "h", "i"]);
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_no_text() {
+        assert_eq!(string(raw(r#""\ud83d""#)), None);
+        assert_eq!(string(raw(r#""\ud83d\ude80""#)).as_deref(), Some("🚀"));
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        #[derive(Deserialize)]
+        struct One {
+            a: u8,
+        }
+        let read = |json| serde_json::from_str::<Object<One>>(json).map(|object| object.0.a).ok();
+        assert_eq!(read(r#"{"a":1}"#), Some(1));
+        assert_eq!(read("[1]"), None);
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings() {
+        assert!(!deeper_than(2, r#"{"a":["[[[","\"[[["],"b":[]}"#));
+        assert!(deeper_than(2, r#"{"a":[[]]}"#));
+    }
+}

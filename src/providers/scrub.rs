@@ -1,0 +1,186 @@
+//! Masking of what must not be stored: passwords, personal links, people. Everything else stays byte for byte.
+//!
+//! Works on bytes that are no JSON too, as far as they look like it: a body that cannot be read is kept for an operator
+//! and must hold no more secrets than another. No recursion and no going back, so that no body is slow or deep.
+//! Masking what is masked changes nothing.
+
+/// What stands for a masked value.
+const MASK: &[u8] = b"***";
+/// Query parameters that admit a person or open the room, in any link in any text.
+const PARAMETERS: [&[u8]; 3] = [b"pwd", b"tk", b"zak"];
+/// What stands before a parameter: as it is, as JSON (Go's and Gson's writers) or as HTML (`&amp;`) writes it.
+const SEPARATORS: [&[u8]; 7] = [b"?", b"&", b";", b"#", br"\u0026", br"\u003f", br"\u0023"];
+/// The same where the whole link is a parameter of another.
+const ENCODED_SEPARATORS: [&[u8]; 3] = [b"%26", b"%3f", b"%23"];
+/// What stands between a parameter and its value, in the same spellings.
+const EQUALS: [&[u8]; 3] = [b"=", br"\u003d", b"%3d"];
+
+/// The body with the values of those keys, and of personal query parameters in any text, masked.
+///
+/// A valid JSON text stays one. Keys are compared by what they mean: `"pass\u0077ord"` is `password`.
+pub(super) fn mask(body: &[u8], keys: &[&str]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut at = 0;
+    while at < body.len() {
+        if body[at] != b'"' {
+            let end = body[at..].iter().position(|b| *b == b'"').map_or(body.len(), |n| at + n);
+            mask_parameters(&body[at..end], &mut out);
+            at = end;
+            continue;
+        }
+        let end = string_end(body, at);
+        let string = &body[at..end];
+        mask_parameters(string, &mut out);
+        at = end;
+        let colon = space_end(body, end);
+        if body.get(colon) == Some(&b':') && is_one_of(string, keys) {
+            let value = space_end(body, colon + 1);
+            out.extend_from_slice(&body[end..value]);
+            at = value_end(body, value);
+            match &body[value..at] {
+                said @ (b"" | b"null" | b"true" | b"false") => out.extend_from_slice(said),
+                _ => out.extend([b"\"", MASK, b"\""].concat()),
+            }
+        }
+    }
+    out
+}
+
+fn is_one_of(string: &[u8], keys: &[&str]) -> bool {
+    if !string.contains(&b'\\') {
+        let text = string.strip_prefix(b"\"").unwrap_or(string);
+        let text = text.strip_suffix(b"\"").unwrap_or(text);
+        return keys.iter().any(|key| key.as_bytes() == text);
+    }
+    serde_json::from_slice::<String>(string).is_ok_and(|text| keys.contains(&text.as_str()))
+}
+
+/// Behind the string that begins here; the end of the body if it is never closed.
+fn string_end(body: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while at < body.len() {
+        match body[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    body.len()
+}
+
+fn space_end(body: &[u8], start: usize) -> usize {
+    let rest = body.get(start..).unwrap_or_default();
+    start + rest.iter().take_while(|b| b.is_ascii_whitespace()).count()
+}
+
+/// Behind the value that begins here.
+fn value_end(body: &[u8], start: usize) -> usize {
+    match body.get(start) {
+        None => start,
+        Some(b'"') => string_end(body, start),
+        Some(b'{' | b'[') => nested_end(body, start),
+        Some(_) => {
+            let rest = &body[start..];
+            let end = rest.iter().position(|b| b",}]\"".contains(b)).unwrap_or(rest.len());
+            start + rest[..end].trim_ascii_end().len()
+        }
+    }
+}
+
+fn nested_end(body: &[u8], start: usize) -> usize {
+    let (mut at, mut depth) = (start, 0_usize);
+    while at < body.len() {
+        match body[at] {
+            b'"' => {
+                at = string_end(body, at);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            break;
+        }
+    }
+    at
+}
+
+fn mask_parameters(text: &[u8], out: &mut Vec<u8>) {
+    let (mut at, mut copied) = (0, 0);
+    // Most of a text is neither, and a body is read with the platform waiting.
+    let first = |b: &u8| matches!(b, b'=' | b'\\' | b'%');
+    while let Some(next) = text[at..].iter().position(first) {
+        at += next;
+        let value = starts_with_any(&text[at..], &EQUALS)
+            .and_then(|width| Some((at + width, personal(&text[..at])?)));
+        let Some((start, encoded)) = value else {
+            at += 1;
+            continue;
+        };
+        at = parameter_end(text, start, encoded);
+        if at > start {
+            out.extend_from_slice(&text[copied..start]);
+            out.extend_from_slice(MASK);
+            copied = at;
+        }
+    }
+    out.extend_from_slice(&text[copied..]);
+}
+
+/// Whether a personal parameter's name ends here; if so, whether it is one of a link inside another link.
+fn personal(before: &[u8]) -> Option<bool> {
+    let rest = PARAMETERS.iter().find_map(|name| strip_end(before, name))?;
+    if ENCODED_SEPARATORS.iter().any(|separator| strip_end(rest, separator).is_some()) {
+        return Some(true);
+    }
+    SEPARATORS.iter().any(|separator| strip_end(rest, separator).is_some()).then_some(false)
+}
+
+/// Where a parameter's value ends: too late rather than too early.
+fn parameter_end(text: &[u8], start: usize, encoded: bool) -> usize {
+    let ends = |byte: u8| byte <= b' ' || b"&#<>\"".contains(&byte);
+    let mut at = start;
+    while at < text.len() {
+        at += match text[at] {
+            b'\\' => match escaped(&text[at..]) {
+                Some((character, width)) if !u8::try_from(character).is_ok_and(ends) => width,
+                Some(_) | None => break,
+            },
+            b'%' if encoded => match text.get(at + 1..at + 3) {
+                Some(b"20" | b"22" | b"23" | b"26") => break,
+                Some(_) | None => 1,
+            },
+            byte if ends(byte) => break,
+            _ => 1,
+        };
+    }
+    at
+}
+
+/// The UTF-16 unit that a JSON escape of a link's character means, and its width; none for other escapes.
+fn escaped(text: &[u8]) -> Option<(u16, usize)> {
+    match text.get(1)? {
+        b'/' => Some((u16::from(b'/'), 2)),
+        b'u' => {
+            let digits = std::str::from_utf8(text.get(2..6)?).ok()?;
+            Some((u16::from_str_radix(digits, 16).ok()?, 6))
+        }
+        _ => None,
+    }
+}
+
+fn starts_with_any(text: &[u8], any: &[&[u8]]) -> Option<usize> {
+    any.iter()
+        .find(|one| text.get(..one.len()).is_some_and(|start| start.eq_ignore_ascii_case(one)))
+        .map(|one| one.len())
+}
+
+fn strip_end<'a>(text: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
+    let (rest, last) = text.split_at_checked(text.len().checked_sub(end.len())?)?;
+    last.eq_ignore_ascii_case(end).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests;

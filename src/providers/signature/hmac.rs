@@ -1,0 +1,127 @@
+//! HMAC-SHA256 in hexadecimal, over messages that carry their own time.
+
+use std::time::Duration;
+
+use ::hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::event::Millis;
+use crate::providers::Refusal;
+
+/// Longest time in seconds that is read: twelve digits reach the year 33658 and, in milliseconds, stay far from overflow.
+const SECONDS_DIGITS_MAX: usize = 12;
+
+/// The HMAC-SHA256 of the parts, one after the other.
+#[must_use]
+pub fn sha256(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length (RFC 2104)");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// Which of the secrets makes this MAC of the parts; the first of several.
+///
+/// An empty secret proves nothing, since anyone has it, and never matches.
+#[must_use]
+pub fn matching(secrets: &[&[u8]], parts: &[&[u8]], claimed: &[u8; 32]) -> Option<usize> {
+    secrets
+        .iter()
+        .position(|secret| !secret.is_empty() && bool::from(sha256(secret, parts).ct_eq(claimed)))
+}
+
+/// A MAC as 64 lower-case hexadecimal digits; none for any other text, so that a MAC has one spelling only.
+#[must_use]
+pub fn from_lower_hex(text: &[u8]) -> Option<[u8; 32]> {
+    if text.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let mut mac = [0; 32];
+    hex::decode_to_slice(text, &mut mac).ok()?;
+    Some(mac)
+}
+
+/// A time in whole seconds since 1970, in digits only.
+#[must_use]
+pub fn unix_seconds(text: &[u8]) -> Option<Millis> {
+    if text.is_empty() || text.len() > SECONDS_DIGITS_MAX || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let seconds: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    Some(Millis::new(seconds * 1_000))
+}
+
+/// Whether a signed time is near enough to now.
+///
+/// # Errors
+/// [`Refusal::Stale`] and [`Refusal::Future`] when it is further off than `tolerance`.
+pub fn timely(signed: Millis, now: Millis, tolerance: Duration) -> Result<(), Refusal> {
+    if now.since(signed) > tolerance {
+        return Err(Refusal::Stale);
+    }
+    if signed.since(now) > tolerance {
+        return Err(Refusal::Future);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mac_is_that_of_the_standard() {
+        // RFC 4231, test case 2.
+        let mac = sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
+        let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(hex::encode(mac), known);
+        assert_eq!(from_lower_hex(known.as_bytes()), Some(mac));
+    }
+
+    #[test]
+    fn of_several_secrets_the_one_that_matches_is_named() {
+        let claimed = sha256(b"new", &[b"m"]);
+        assert_eq!(matching(&[b"old", b"new"], &[b"m"], &claimed), Some(1));
+        assert_eq!(matching(&[b"new", b"new"], &[b"m"], &claimed), Some(0));
+        assert_eq!(matching(&[b"old"], &[b"m"], &claimed), None);
+        assert_eq!(matching(&[], &[b"m"], &claimed), None);
+    }
+
+    #[test]
+    fn an_empty_secret_proves_nothing() {
+        let claimed = sha256(b"", &[b"m"]);
+        assert_eq!(matching(&[b"", b"x"], &[b"m"], &claimed), None);
+    }
+
+    #[test]
+    fn a_mac_has_one_spelling() {
+        let good = "0f".repeat(32);
+        assert!(from_lower_hex(good.as_bytes()).is_some());
+        for text in [good.to_uppercase(), "0f".repeat(31), "0f".repeat(33), "0g".repeat(32)] {
+            assert_eq!(from_lower_hex(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_digits_and_few() {
+        assert_eq!(unix_seconds(b"1750000000"), Some(Millis::new(1_750_000_000_000)));
+        assert_eq!(unix_seconds(b"999999999999"), Some(Millis::new(999_999_999_999_000)));
+        for text in ["", "-1", "+1", " 1", "1 ", "1.5", "1e9", "1000000000000", "१"] {
+            assert_eq!(unix_seconds(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_tolerance_holds_for_past_and_future_and_includes_its_edge() {
+        let (now, hour) = (Millis::new(10_000_000_000), Duration::from_hours(1));
+        let edge = Duration::from_millis(3_600_001);
+        assert_eq!(timely(now.minus(hour), now, hour), Ok(()));
+        assert_eq!(timely(now.plus(hour), now, hour), Ok(()));
+        assert_eq!(timely(now.minus(edge), now, hour), Err(Refusal::Stale));
+        assert_eq!(timely(now.plus(edge), now, hour), Err(Refusal::Future));
+        assert_eq!(timely(Millis::new(0), now, Duration::MAX), Ok(()));
+    }
+}

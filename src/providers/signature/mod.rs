@@ -1,0 +1,7 @@
+//! The ways of signing that platforms share.
+//!
+//! Promises: pure functions of the raw bytes, the secrets and the time given; secrets are compared in constant time and
+//! appear in no error. Relies on the caller for bytes exactly as they were sent: a body parsed and written again is
+//! another message. Holds nothing, so a crash loses nothing.
+
+pub mod hmac;

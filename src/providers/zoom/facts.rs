@@ -1,0 +1,129 @@
+//! What the object of a webinar's body carries, read leniently and not yet judged.
+
+use serde_json::value::RawValue;
+
+use super::payload::{Occurrence, Webinar};
+use crate::event::webinar::OCCURRENCES_MAX;
+use crate::event::{End, Fields, Listing, Millis, OccurrenceId, OccurrenceSaid, Shape};
+use crate::providers::lenient::{self, Lenient, Object};
+
+/// What the object of a body carries.
+pub(super) struct Facts {
+    /// What it is, by its type, or by having occurrences.
+    pub(super) shape: Option<Shape>,
+    /// It is known to be one event, so that it has no occurrences.
+    pub(super) one_event: bool,
+    /// Title, type and times are all there.
+    pub(super) whole_picture: bool,
+    pub(super) fields: Fields,
+    pub(super) listed: Vec<Listed>,
+    /// Entries of the list that could not be read, or a list that is none.
+    pub(super) unreadable: bool,
+}
+
+/// What an entry of `occurrences` carries.
+pub(super) struct Listed {
+    pub(super) id: OccurrenceId,
+    pub(super) start: Option<Millis>,
+    pub(super) end: Option<End>,
+    pub(super) deleted: Option<bool>,
+}
+
+impl Listed {
+    pub(super) fn said(self, cancelled: Option<bool>) -> OccurrenceSaid {
+        let Self { id, start, end, deleted: _ } = self;
+        OccurrenceSaid { id, fields: Fields { start, end, cancelled, ..Fields::default() } }
+    }
+}
+
+impl Facts {
+    pub(super) fn of(object: &Webinar<'_>, lenient: &mut Lenient) -> Result<Self, String> {
+        // A webinar, recurring ones without fixed times, recurring ones with them (Zoom's own generated types:
+        // https://github.com/zoom/rivet-javascript, meetings/meetings.d.ts).
+        let typed = lenient.read("type", object.kind, |raw| match lenient::integer(raw)? {
+            5 => Some(Shape::Single),
+            6 => Some(Shape::Timeless),
+            9 => Some(Shape::Series),
+            _ => None,
+        });
+        let one_event = matches!(typed, Some(Shape::Single | Shape::Timeless));
+        let fields = fields(object, lenient);
+        let (mut listed, mut unreadable) = occurrences(object, lenient)?;
+        if one_event && !listed.is_empty() {
+            // One event has no occurrences; taken, they would become events beside it.
+            lenient.bad("occurrences");
+            (listed, unreadable) = (Vec::new(), false);
+        }
+        let guessed = (object.kind.is_none() && !listed.is_empty()).then_some(Shape::Series);
+        let timed = fields.start.is_some() || typed == Some(Shape::Timeless);
+        let whole_picture = fields.name.is_some() && typed.is_some() && timed;
+        Ok(Self { shape: typed.or(guessed), one_event, whole_picture, fields, listed, unreadable })
+    }
+
+    /// What a list that names every occurrence says of the others. One that could not be read to its end says nothing:
+    /// an entry that was skipped must not be called off.
+    pub(super) fn full_listing(&self) -> Listing {
+        match (self.listed.is_empty(), self.unreadable) {
+            (true, _) if self.one_event => Listing::Partial,
+            (true, _) => Listing::Unknown,
+            (false, true) => Listing::Partial,
+            (false, false) => Listing::Full,
+        }
+    }
+}
+
+/// The fields of the whole.
+pub(super) fn fields(object: &Webinar<'_>, lenient: &mut Lenient) -> Fields {
+    let zone = lenient.read("timezone", object.timezone, lenient::string);
+    Fields {
+        name: lenient.read("topic", object.topic, lenient::title),
+        description: lenient.read("agenda", object.agenda, lenient::prose),
+        registration_url: lenient.read("registration_url", object.registration_url, lenient::link),
+        join_url: lenient.read("join_url", object.join_url, lenient::link),
+        start: lenient
+            .read("start_time", object.start_time, |raw| lenient::time(raw, zone.as_deref())),
+        end: lenient.read("duration", object.duration, lenient::minutes),
+        ..Fields::default()
+    }
+}
+
+/// The entries of the list that can be read, and whether some could not.
+fn occurrences(object: &Webinar<'_>, lenient: &mut Lenient) -> Result<(Vec<Listed>, bool), String> {
+    let Some(list) = object.occurrences else { return Ok((Vec::new(), false)) };
+    let entries = lenient.read("occurrences", Some(list), |raw| {
+        serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
+    });
+    let Some(entries) = entries else { return Ok((Vec::new(), true)) };
+    if entries.len() > OCCURRENCES_MAX {
+        return Err(format!("object.occurrences has more than {OCCURRENCES_MAX} entries"));
+    }
+    let zone = object.timezone.and_then(lenient::string);
+    let count = entries.len();
+    let listed: Vec<Listed> =
+        entries.into_iter().filter_map(|entry| listed(entry, zone.as_deref(), lenient)).collect();
+    let unreadable = listed.len() < count;
+    Ok((listed, unreadable))
+}
+
+fn listed(entry: &RawValue, zone: Option<&str>, lenient: &mut Lenient) -> Option<Listed> {
+    let read = || {
+        let entry: Object<Occurrence<'_>> = serde_json::from_str(entry.get()).ok()?;
+        let id = entry.0.id;
+        let id = lenient::identifier("occurrence_id", id, OccurrenceId::parse).ok()?;
+        Some((id, entry.0))
+    };
+    let Some((id, entry)) = read() else {
+        lenient.bad("occurrence_id");
+        return None;
+    };
+    Some(Listed {
+        id,
+        start: lenient.read("start_time", entry.start_time, |raw| lenient::time(raw, zone)),
+        end: lenient.read("duration", entry.duration, lenient::minutes),
+        deleted: lenient.read("status", entry.status, |raw| match &*lenient::string(raw)? {
+            "deleted" => Some(true),
+            "available" => Some(false),
+            _ => None,
+        }),
+    })
+}

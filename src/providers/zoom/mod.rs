@@ -1,0 +1,167 @@
+//! Zoom webinars and Zoom Events, which share an app, its secret token and its endpoint.
+//!
+//! Promises: only what Zoom's secret token signed is read; a body says what it carries and nothing else, so that an
+//! update of one field writes one field; nothing is called off that was not said to be. Personal links, passwords and
+//! e-mail addresses are masked before a body is read, so that the stored body says the same when it is read again.
+//! Relies on the raw bytes of the request. Holds nothing, so a crash loses nothing.
+//!
+//! Known from Zoom's published documentation and types, without a live account:
+//! * the time in `x-zm-request-timestamp` is not known to be renewed when a delivery is tried again, up to 85 minutes
+//!   later (<https://developers.zoom.us/docs/api/webhooks>): hence a tolerance of hours;
+//! * `start_time` of `webinar.started` and `webinar.ended` is taken for the actual start;
+//! * the ids of occurrences are opaque, and `webinar.ended` names none.
+
+mod events;
+mod facts;
+mod map;
+mod payload;
+mod samples;
+mod verify;
+
+use serde::Serialize;
+
+use crate::event::{Millis, ProviderId, text};
+use crate::providers::signature::hmac;
+use crate::providers::{
+    Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified, scrub,
+};
+
+/// Keys whose values are secret or tell of a person.
+const MASKED: [&str; 14] = [
+    "password",
+    "passcode",
+    "encrypted_password",
+    "h323_password",
+    "h323_passcode",
+    "pstn_password",
+    "registrant",
+    "participant",
+    "interpreters",
+    "alternative_hosts",
+    "email",
+    "user_email",
+    "host_email",
+    "operator",
+];
+
+/// Longest name of an event that is kept; Zoom's own have up to some fifty characters.
+const EVENT_TYPE_MAX: usize = 100;
+/// Longest `plainToken` that is answered. Zoom's have 22 characters.
+const TOKEN_MAX: usize = 64;
+
+/// Zoom.
+#[derive(Debug, Clone, Copy)]
+pub struct Zoom;
+
+impl Provider for Zoom {
+    fn id(&self) -> ProviderId {
+        ProviderId::new("zoom")
+    }
+
+    fn verify<'a>(
+        &self,
+        request: Inbound<'a, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<Inbound<'a, Verified>, Refusal> {
+        verify::verify(request, keys, now)
+    }
+
+    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading {
+        let body = self.scrub(request.body);
+        let (event, text) = match payload::head(&body) {
+            Ok(head) => head,
+            Err(why) => {
+                return Reading { event_type: name(""), meaning: Meaning::Unmappable(why) };
+            }
+        };
+        let meaning = match Topic::of(&event) {
+            Topic::UrlValidation => validate(text, secrets.get(request.verified_by()).copied()),
+            Topic::Webinar(what) => map::read(text, what),
+            Topic::Event(what) => events::read_event(text, what),
+            Topic::Session(what) => events::read_session(text, what),
+            Topic::Other => Ok(Meaning::Ignored),
+        };
+        Reading { event_type: name(&event), meaning: meaning.unwrap_or_else(Meaning::Unmappable) }
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        scrub::mask(body, &MASKED)
+    }
+
+    fn sign(&self, body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
+        verify::sign(body, secret, now)
+    }
+
+    fn samples(&self, now: Millis) -> Vec<Sample> {
+        samples::samples(now)
+    }
+}
+
+/// What a webhook is about, by its name.
+enum Topic {
+    UrlValidation,
+    Webinar(map::Lifecycle),
+    Event(events::Step),
+    Session(events::SessionStep),
+    /// Registrations, participants, alerts, and whatever Zoom adds.
+    Other,
+}
+
+impl Topic {
+    fn of(event: &str) -> Self {
+        use events::{SessionStep, Step};
+        use map::Lifecycle;
+        match event {
+            "endpoint.url_validation" => Self::UrlValidation,
+            "webinar.created" => Self::Webinar(Lifecycle::Created),
+            "meeting.converted_to_webinar" => Self::Webinar(Lifecycle::ConvertedToWebinar),
+            "webinar.updated" => Self::Webinar(Lifecycle::Updated),
+            "webinar.deleted" | "webinar.permanently_deleted" => Self::Webinar(Lifecycle::Deleted),
+            "webinar.recovered" => Self::Webinar(Lifecycle::Recovered),
+            "webinar.converted_to_meeting" => Self::Webinar(Lifecycle::ConvertedToMeeting),
+            "webinar.started" => Self::Webinar(Lifecycle::Started),
+            "webinar.ended" => Self::Webinar(Lifecycle::Ended),
+            "zoom_events.event_published" => Self::Event(Step::Published),
+            "zoom_events.event_updated" => Self::Event(Step::Updated),
+            "zoom_events.event_cancelled" => Self::Event(Step::Cancelled),
+            "zoom_events.session_created" => Self::Session(SessionStep::Created),
+            "zoom_events.session_updated" => Self::Session(SessionStep::Updated),
+            "zoom_events.session_deleted" => Self::Session(SessionStep::Deleted),
+            "zoom_events.session_ended" => Self::Session(SessionStep::Ended),
+            _ => Self::Other,
+        }
+    }
+}
+
+fn name(event: &str) -> String {
+    let name: String = text::clean(event).chars().take(EVENT_TYPE_MAX).collect();
+    if name.is_empty() { "unknown".to_owned() } else { name }
+}
+
+/// Answers Zoom's demand to prove the secret token, which it repeats every 72 hours
+/// (<https://developers.zoom.us/docs/api/webhooks>).
+///
+/// Only for a verified request and a token that looks like one: the answer is a MAC under the very secret that signs
+/// webhooks, so whoever could have `v0:{time}:{body}` answered could forge that body.
+fn validate(text: &str, secret: Option<&[u8]>) -> Result<Meaning, String> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer<'a> {
+        plain_token: &'a str,
+        encrypted_token: String,
+    }
+    let token = payload::plain_token(text)?;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if token.is_empty() || token.len() > TOKEN_MAX || !token.bytes().all(allowed) {
+        return Err("payload.plainToken is not a token".to_owned());
+    }
+    let secret = secret.ok_or("no secret to answer with")?;
+    let encrypted_token = hex::encode(hmac::sha256(secret, &[token.as_bytes()]));
+    let body = serde_json::to_vec(&Answer { plain_token: &token, encrypted_token })
+        .expect("an answer holds only text, so it can be written");
+    Ok(Meaning::Handshake(Reply { status: 200, content_type: "application/json", body }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! The bodies, borrowed from the text they are read from. Optional fields stay raw: see [`lenient`].
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::event::{ExternalAccountId, Millis};
+use crate::providers::lenient::{self, Lenient, Object};
+
+/// How deep a body may be nested: what `serde_json` allows where it descends. Zoom's own go to seven.
+const DEPTH_MAX: usize = 127;
+
+/// What every body has; nothing else of it is looked at before this is known.
+#[derive(Debug, Deserialize)]
+pub(super) struct Head<'a> {
+    /// The event's name: `webinar.updated`.
+    #[serde(borrow)]
+    pub(super) event: Cow<'a, str>,
+}
+
+/// The body of an event about an object of kind `O`.
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+pub(super) struct Body<'a, O> {
+    #[serde(borrow)]
+    event_ts: Option<&'a RawValue>,
+    /// Here in samples older than 2021.
+    #[serde(borrow)]
+    time_stamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    payload: Option<Object<Payload<'a, O>>>,
+}
+
+/// What is said of the object.
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+pub(super) struct Payload<'a, O> {
+    #[serde(borrow)]
+    account_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    time_stamp: Option<&'a RawValue>,
+    /// Of `webinar.updated`: `single` or `all` occurrences.
+    #[serde(borrow)]
+    pub(super) scope: Option<&'a RawValue>,
+    /// Of `webinar.deleted` and the like: `single` or `all` occurrences.
+    #[serde(borrow)]
+    pub(super) operation: Option<&'a RawValue>,
+    /// The values before the change; never merged.
+    #[serde(borrow)]
+    old_object: Option<&'a RawValue>,
+    object: Option<Object<O>>,
+}
+
+/// A webinar, or a run of it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Webinar<'a> {
+    #[serde(borrow)]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) topic: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) agenda: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) start_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) end_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) duration: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) timezone: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) registration_url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) join_url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) occurrences: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) recurrence: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) practice_session: Option<&'a RawValue>,
+}
+
+/// An entry of a webinar's `occurrences`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Occurrence<'a> {
+    #[serde(borrow, rename = "occurrence_id")]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) start_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) duration: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) status: Option<&'a RawValue>,
+}
+
+/// What matters of the values before the change: that they were there.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Old<'a> {
+    #[serde(borrow)]
+    pub(super) start_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) timezone: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) occurrences: Option<&'a RawValue>,
+    #[serde(borrow)]
+    time_stamp: Option<&'a RawValue>,
+}
+
+/// An event or a session of Zoom Events.
+#[derive(Debug, Deserialize)]
+pub(super) struct ZoomEvent<'a> {
+    #[serde(borrow)]
+    pub(super) event_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) session_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) event_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) start_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) end_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) timezone: Option<&'a RawValue>,
+}
+
+/// What a body says, but for the object's own fields.
+#[derive(Debug)]
+pub(super) struct Said<'a, O> {
+    /// The customer's account on the platform.
+    pub(super) account: Option<ExternalAccountId>,
+    /// When it was changed, by Zoom's clock.
+    pub(super) occurred_at: Option<Millis>,
+    /// `payload.scope`.
+    pub(super) scope: Option<&'a RawValue>,
+    /// `payload.operation`.
+    pub(super) operation: Option<&'a RawValue>,
+    /// `payload.old_object`.
+    pub(super) old: Old<'a>,
+    /// `payload.object`.
+    pub(super) object: O,
+}
+
+/// The name of the event that a body is about.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn head(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
+    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
+    if lenient::deeper_than(DEPTH_MAX, text) {
+        return Err(format!("the body is nested deeper than {DEPTH_MAX} levels"));
+    }
+    let head: Object<Head<'_>> =
+        parse(text, "the body is not a JSON object with one text `event`")?;
+    Ok((head.0.event, text))
+}
+
+/// Reads a body whose event is known.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn said<'a, O: Deserialize<'a>>(
+    text: &'a str,
+    lenient: &mut Lenient,
+) -> Result<Said<'a, O>, String> {
+    let body: Object<Body<'a, O>> = parse(text, "`payload` or `object` is not an object")?;
+    let Body { event_ts, time_stamp, payload } = body.0;
+    let payload = payload.ok_or("payload is missing")?.0;
+    let object = payload.object.ok_or("payload.object is missing")?.0;
+    let account = payload
+        .account_id
+        .map(|id| lenient::identifier("account_id", Some(id), ExternalAccountId::parse))
+        .transpose()?;
+    let old = lenient
+        .read("old_object", payload.old_object, |old| {
+            serde_json::from_str::<Object<Old<'a>>>(old.get()).ok()
+        })
+        .map(|old| old.0)
+        .unwrap_or_default();
+    // The time of the change goes before that of the sending; where it is, varied over the years.
+    let occurred_at = lenient
+        .read("time_stamp", payload.time_stamp, lenient::clock)
+        .or_else(|| lenient.read("time_stamp", time_stamp, lenient::clock))
+        .or_else(|| lenient.read("time_stamp", old.time_stamp, lenient::clock))
+        .or_else(|| lenient.read("event_ts", event_ts, lenient::clock));
+    Ok(Said {
+        account,
+        occurred_at,
+        scope: payload.scope,
+        operation: payload.operation,
+        old,
+        object,
+    })
+}
+
+/// The token that Zoom wants signed.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn plain_token(text: &str) -> Result<Cow<'_, str>, String> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        payload: Object<Token<'a>>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Token<'a> {
+        #[serde(borrow)]
+        plain_token: Cow<'a, str>,
+    }
+    let body: Object<Body<'_>> = parse(text, "payload.plainToken is not a text")?;
+    Ok(body.0.payload.0.plain_token)
+}
+
+/// The parser's own words may repeat a value, so only the place is told.
+fn parse<'a, T: Deserialize<'a>>(text: &'a str, otherwise: &str) -> Result<T, String> {
+    serde_json::from_str(text)
+        .map_err(|e| format!("{otherwise} (line {}, column {})", e.line(), e.column()))
+}

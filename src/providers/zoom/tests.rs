@@ -1,0 +1,548 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::event::webinar::OCCURRENCES_MAX;
+use crate::event::{Change, End, Listing, Shape};
+
+mod fixtures;
+mod stories;
+mod verification;
+
+const ACCOUNT: &str = "acc-1";
+
+/// Reads a body that is taken for verified.
+fn read(body: &[u8]) -> Reading {
+    Zoom.read(&Inbound::trusted(body), &[b"fixture secret"])
+}
+
+fn webhook(event: &str, mut payload: Value) -> Reading {
+    if payload.get("account_id").is_none() {
+        payload["account_id"] = ACCOUNT.into();
+    }
+    let body = json!({ "event": event, "event_ts": 1_789_207_200_000_i64, "payload": payload });
+    read(body.to_string().as_bytes())
+}
+
+fn changed(event: &str, payload: Value) -> (Change, Vec<&'static str>) {
+    let reading = webhook(event, payload);
+    let Meaning::Changes { mut changes, bad_fields } = reading.meaning else {
+        panic!("no changes: {reading:?}");
+    };
+    assert_eq!(changes.len(), 1);
+    (changes.remove(0), bad_fields)
+}
+
+fn change(event: &str, payload: Value) -> Change {
+    let (change, bad_fields) = changed(event, payload);
+    assert_eq!(bad_fields, Vec::<&str>::new());
+    change
+}
+
+fn unmappable(reading: Reading) -> String {
+    let Meaning::Unmappable(why) = reading.meaning else { panic!("mapped: {reading:?}") };
+    why
+}
+
+fn updated(object: &Value) -> Change {
+    change("webinar.updated", json!({ "object": object }))
+}
+
+#[test]
+fn a_body_that_is_no_object_with_one_text_event_is_unmappable() {
+    let deep =
+        format!(r#"{{"event":"webinar.alert","a":{}1{}}}"#, "[".repeat(127), "]".repeat(127));
+    for body in [
+        "",
+        "null",
+        r#"["webinar.created"]"#,
+        r#"{"payload":{}}"#,
+        r#"{"event":5}"#,
+        r#"{"event":null}"#,
+        r#"{"event":"webinar.alert","event":"webinar.alert"}"#,
+        r#"{"event":"webinar.alert"} trailing"#,
+        r#"{"event":"webinar.alert""#,
+        "\u{feff}{\"event\":\"webinar.alert\"}",
+        &deep,
+    ] {
+        let reading = read(body.as_bytes());
+        assert_eq!(reading.event_type, "unknown", "{body}");
+        unmappable(reading);
+    }
+    unmappable(read(b"{\"event\":\"webinar.alert\",\"a\":\"\xff\"}"));
+}
+
+#[test]
+fn a_lifecycle_body_of_another_shape_is_unmappable() {
+    for payload in [
+        json!(5),
+        json!(["acc", null]),
+        json!({}),
+        json!({ "object": null }),
+        json!({ "object": [1, 2] }),
+        json!({ "object": { "topic": "x" } }),
+        json!({ "object": { "id": null } }),
+        json!({ "object": { "id": "" } }),
+        json!({ "object": { "id": " 1" } }),
+        json!({ "object": { "id": 1.5 } }),
+    ] {
+        let body = json!({ "event": "webinar.updated", "payload": payload });
+        unmappable(read(body.to_string().as_bytes()));
+    }
+    let twice =
+        br#"{"event":"webinar.updated","payload":{"object":{"id":1,"topic":"a","topic":"b"}}}"#;
+    unmappable(read(twice));
+}
+
+#[test]
+fn what_is_unmappable_does_not_repeat_the_body() {
+    for body in [
+        r#"{"event":"webinar.updated","payload":"secret word"}"#,
+        r#"{"event":"webinar.updated","payload":{"object":{"id":"secret word"}}}"#,
+        r#"{"event":"webinar.updated","payload":{"account_id":"secret word","object":{"id":1}}}"#,
+        r#"{"event":"webinar.updated","payload":{"object":"secret word"}}"#,
+    ] {
+        let why = unmappable(read(body.as_bytes()));
+        assert!(!why.contains("secret"), "{why}");
+    }
+}
+
+#[test]
+fn other_events_are_ignored_whatever_the_rest_of_them_is() {
+    for event in [
+        "webinar.registration_created",
+        "webinar.participant_joined",
+        "app_deauthorized",
+        "zoom_events.event_duplicated",
+        "zoom_events.ticket_created",
+        "Webinar.Created",
+        "meeting.created",
+        "",
+    ] {
+        for rest in ["", r#","payload":5"#, r#","payload":[1],"payload":"\ud83d""#] {
+            let body = format!(r#"{{"event":"{event}"{rest}}}"#);
+            assert_eq!(read(body.as_bytes()).meaning, Meaning::Ignored, "{body}");
+        }
+    }
+}
+
+#[test]
+fn the_name_of_an_event_is_cleaned_and_bounded() {
+    let named = |event: &str| read(json!({ "event": event }).to_string().as_bytes()).event_type;
+    assert_eq!(named("webinar.alert"), "webinar.alert");
+    assert_eq!(named("a\u{0}b\u{1b}"), "ab");
+    assert_eq!(named(" \u{0}"), "unknown");
+    assert_eq!(named(&"é".repeat(500)), "é".repeat(100));
+}
+
+#[test]
+fn an_account_may_be_missing_but_not_bad() {
+    let object = json!({ "id": 1, "topic": "x" });
+    let body = json!({ "event": "webinar.updated", "payload": { "object": object } });
+    let Meaning::Changes { changes, .. } = read(body.to_string().as_bytes()).meaning else {
+        panic!("an account may be missing");
+    };
+    assert_eq!(changes[0].account, None);
+    for account in [json!(""), json!("a b"), json!({}), json!(true)] {
+        let payload = json!({ "account_id": account, "object": object });
+        assert!(unmappable(webhook("webinar.updated", payload)).starts_with("account_id"));
+    }
+    let payload = json!({ "account_id": 18_446_744_073_709_551_615_u64, "object": object });
+    let change = change("webinar.updated", payload);
+    assert_eq!(change.account.expect("there").as_str(), "18446744073709551615");
+}
+
+#[test]
+fn a_null_says_nothing_and_is_not_bad() {
+    let change = updated(&json!({
+        "id": 1, "topic": null, "agenda": null, "type": null, "start_time": null, "duration": null,
+        "timezone": null, "join_url": null, "registration_url": null, "occurrences": null,
+    }));
+    assert_eq!(change.whole, crate::event::Fields::default());
+    assert_eq!((change.shape, change.listing), (None, Listing::Partial));
+}
+
+#[test]
+fn a_bad_field_says_nothing_and_hinders_no_other() {
+    let good = json!({
+        "id": 1, "topic": "x", "agenda": "y", "type": 5, "start_time": "2026-10-01T15:00:00Z",
+        "duration": 30, "timezone": "UTC", "join_url": "https://e.test/j",
+        "registration_url": "https://e.test/r",
+    });
+    let all = updated(&good);
+    for (field, values) in [
+        ("topic", vec![json!(5), json!(""), json!({})]),
+        ("agenda", vec![json!(5), json!([])]),
+        ("type", vec![json!(8), json!("5"), json!(5.5)]),
+        ("start_time", vec![json!("soon"), json!(1), json!("2026-10-01T25:00:00Z")]),
+        ("duration", vec![json!(0), json!(-1), json!(i64::MAX), json!(1e300), json!("30")]),
+        ("timezone", vec![json!(1)]),
+        ("join_url", vec![json!("e.test"), json!("ftp://e.test"), json!(1)]),
+        ("registration_url", vec![json!("https://me:pw@e.test/"), json!(true)]),
+        ("occurrences", vec![json!("none"), json!({}), json!([{ "occurrence_id": "1" }])]),
+    ] {
+        for value in values {
+            let mut object = good.clone();
+            object[field] = value.clone();
+            let (change, bad) = changed("webinar.updated", json!({ "object": object }));
+            assert_eq!(bad, [field], "{value}");
+            let mut expected = all.clone();
+            match field {
+                "topic" => expected.whole.name = None,
+                "agenda" => expected.whole.description = None,
+                "type" => expected.shape = None,
+                "start_time" => expected.whole.start = None,
+                "duration" => expected.whole.end = None,
+                "join_url" => expected.whole.join_url = None,
+                "registration_url" => expected.whole.registration_url = None,
+                _ => {}
+            }
+            expected.full_picture = !["topic", "type", "start_time"].contains(&field);
+            assert_eq!(change, expected, "{field}: {value}");
+        }
+    }
+}
+
+#[test]
+fn the_time_of_the_change_goes_before_that_of_the_sending() {
+    let at = |ms: i64| Some(Millis::new(ms));
+    let (sent, said) = (1_789_207_200_000_i64, 1_789_207_100_000_i64);
+    let time = |body: Value| {
+        let Meaning::Changes { changes, bad_fields } = read(body.to_string().as_bytes()).meaning
+        else {
+            panic!("mapped: {body}");
+        };
+        (changes[0].occurred_at, bad_fields)
+    };
+    let event = "webinar.updated";
+    let object = json!({ "id": 1 });
+    let plain = json!({ "event": event, "event_ts": sent, "payload": { "object": object } });
+    assert_eq!(time(plain.clone()), (at(sent), vec![]));
+    let mut official = plain.clone();
+    official["payload"]["time_stamp"] = said.into();
+    assert_eq!(time(official), (at(said), vec![]));
+    let mut top = plain.clone();
+    top["time_stamp"] = said.into();
+    assert_eq!(time(top), (at(said), vec![]));
+    let mut old = plain.clone();
+    old["payload"]["old_object"] = json!({ "time_stamp": said });
+    assert_eq!(time(old), (at(said), vec![]));
+    for bad in [json!(0), json!(1_789_207_100), json!("now"), json!(i64::MAX)] {
+        let mut body = plain.clone();
+        body["payload"]["time_stamp"] = bad.clone();
+        assert_eq!(time(body), (at(sent), vec!["time_stamp"]), "{bad}");
+        let mut body = plain.clone();
+        body["event_ts"] = bad.clone();
+        assert_eq!(time(body), (None, vec!["event_ts"]), "{bad}");
+    }
+}
+
+#[test]
+fn a_bare_time_is_read_in_the_zone_of_the_body() {
+    let change = updated(&json!({
+        "id": 1, "start_time": "2026-07-01T12:00:00", "timezone": "America/New_York",
+        "occurrences": [{ "occurrence_id": "1", "start_time": "2026-07-02T12:00:00" }],
+    }));
+    assert_eq!(change.whole.start.expect("there").to_string(), "2026-07-01T16:00:00Z");
+    let own = &change.occurrences[0].fields;
+    assert_eq!(own.start.expect("there").to_string(), "2026-07-02T16:00:00Z");
+}
+
+#[test]
+fn a_full_picture_needs_title_type_and_times() {
+    let start = "2026-10-01T15:00:00Z";
+    for (object, full) in [
+        (json!({ "id": 1, "topic": "x", "type": 5, "start_time": start }), true),
+        (json!({ "id": 1, "topic": "x", "type": 6 }), true),
+        (json!({ "id": 1, "topic": "x", "type": 9 }), false),
+        (json!({ "id": 1, "topic": "x", "start_time": start }), false),
+        (json!({ "id": 1, "type": 5, "start_time": start }), false),
+    ] {
+        let payload = json!({ "object": object });
+        for event in ["webinar.updated", "webinar.deleted", "webinar.recovered"] {
+            assert_eq!(change(event, payload.clone()).full_picture, full, "{event} {object}");
+        }
+        for event in ["webinar.created", "meeting.converted_to_webinar"] {
+            assert!(change(event, payload.clone()).full_picture, "{event} {object}");
+        }
+        for event in ["webinar.started", "webinar.ended"] {
+            assert!(!change(event, payload.clone()).full_picture, "{event} {object}");
+        }
+    }
+}
+
+#[test]
+fn the_shape_is_the_type_or_follows_from_a_list() {
+    let list = json!([{ "occurrence_id": "1" }]);
+    for (object, shape) in [
+        (json!({ "id": 1, "type": 5 }), Some(Shape::Single)),
+        (json!({ "id": 1, "type": 6 }), Some(Shape::Timeless)),
+        (json!({ "id": 1, "type": 9 }), Some(Shape::Series)),
+        (json!({ "id": 1, "occurrences": list }), Some(Shape::Series)),
+        (json!({ "id": 1, "occurrences": [] }), None),
+        (json!({ "id": 1 }), None),
+    ] {
+        assert_eq!(updated(&object).shape, shape, "{object}");
+    }
+    let object = json!({ "id": 1, "type": 5, "occurrences": list });
+    assert_eq!(change("webinar.converted_to_meeting", json!({ "object": object })).shape, None);
+}
+
+#[test]
+fn a_list_whole_or_not_says_what_it_says_of_the_others() {
+    let list = json!([{ "occurrence_id": "1" }]);
+    let torn = json!([{ "occurrence_id": "1" }, { "occurrence_id": "" }]);
+    let listing = |event: &str, payload: Value| changed(event, payload).0.listing;
+    let created = |object: Value| listing("webinar.created", json!({ "object": object }));
+    assert_eq!(created(json!({ "id": 1, "type": 9, "occurrences": list })), Listing::Full);
+    assert_eq!(created(json!({ "id": 1, "occurrences": list })), Listing::Full);
+    assert_eq!(created(json!({ "id": 1, "type": 9, "occurrences": torn })), Listing::Partial);
+    assert_eq!(created(json!({ "id": 1, "type": 9, "occurrences": 5 })), Listing::Unknown);
+    assert_eq!(created(json!({ "id": 1, "type": 9, "occurrences": [] })), Listing::Unknown);
+    assert_eq!(created(json!({ "id": 1, "type": 9 })), Listing::Unknown);
+    assert_eq!(created(json!({ "id": 1, "type": 5 })), Listing::Partial);
+
+    let updated = |payload: Value| listing("webinar.updated", payload);
+    let (recurrence, old_list) = (json!({ "type": 1 }), json!({ "occurrences": [] }));
+    let (start, old_start) =
+        ("2026-10-01T15:00:00Z", json!({ "start_time": "2026-10-01T14:00:00Z" }));
+    for (payload, expected) in [
+        // The recurrence changed, for all.
+        (
+            json!({ "scope": "all", "object": { "id": 1, "recurrence": recurrence, "occurrences": list } }),
+            Listing::Full,
+        ),
+        (
+            json!({ "scope": "all", "object": { "id": 1, "occurrences": list }, "old_object": old_list }),
+            Listing::Full,
+        ),
+        (
+            json!({ "scope": "all", "object": { "id": 1, "recurrence": recurrence, "occurrences": torn } }),
+            Listing::Partial,
+        ),
+        (
+            json!({ "scope": "all", "object": { "id": 1, "recurrence": recurrence } }),
+            Listing::Unknown,
+        ),
+        (
+            json!({ "scope": "all", "object": { "id": 1, "type": 9 }, "old_object": old_list }),
+            Listing::Unknown,
+        ),
+        (
+            json!({ "scope": "all", "object": { "id": 1, "type": 5, "recurrence": recurrence } }),
+            Listing::Partial,
+        ),
+        // Scope absent.
+        (json!({ "object": { "id": 1, "recurrence": recurrence } }), Listing::Unknown),
+        (
+            json!({ "object": { "id": 1, "recurrence": recurrence, "occurrences": list } }),
+            Listing::Partial,
+        ),
+        (json!({ "object": { "id": 1, "type": 6, "recurrence": recurrence } }), Listing::Partial),
+        // Not the recurrence.
+        (json!({ "scope": "all", "object": { "id": 1, "occurrences": list } }), Listing::Partial),
+        (
+            json!({ "scope": "single", "object": { "id": 1, "recurrence": recurrence, "occurrences": list } }),
+            Listing::Partial,
+        ),
+        // The start moved.
+        (
+            json!({ "object": { "id": 1, "start_time": start }, "old_object": old_start }),
+            Listing::Unknown,
+        ),
+        (
+            json!({ "scope": "all", "object": { "id": 1, "start_time": start }, "old_object": old_start }),
+            Listing::Unknown,
+        ),
+        (
+            json!({ "scope": "single", "object": { "id": 1, "start_time": start }, "old_object": old_start }),
+            Listing::Partial,
+        ),
+        (
+            json!({ "object": { "id": 1, "type": 5, "start_time": start }, "old_object": old_start }),
+            Listing::Partial,
+        ),
+        (
+            json!({ "object": { "id": 1, "start_time": start, "occurrences": list }, "old_object": old_start }),
+            Listing::Partial,
+        ),
+        (
+            json!({ "object": { "id": 1, "start_time": start }, "old_object": { "start_time": "2026-10-01T17:00:00+02:00" } }),
+            Listing::Partial,
+        ),
+        (json!({ "object": { "id": 1, "start_time": start } }), Listing::Partial),
+    ] {
+        assert_eq!(updated(payload.clone()), expected, "{payload}");
+    }
+}
+
+#[test]
+fn occurrences_are_called_off_by_their_status() {
+    let list = json!([
+        { "occurrence_id": "1", "status": "available" },
+        { "occurrence_id": "2", "status": "deleted" },
+        { "occurrence_id": "3" },
+    ]);
+    let payload = json!({ "object": { "id": 1, "type": 9, "occurrences": list } });
+    let said = |event: &str| -> Vec<Option<bool>> {
+        let change = change(event, payload.clone());
+        change.occurrences.iter().map(|said| said.fields.cancelled).collect()
+    };
+    assert_eq!(said("webinar.created"), [Some(false), Some(true), Some(false)]);
+    assert_eq!(said("webinar.updated"), [Some(false), Some(true), None]);
+    assert_eq!(change("webinar.created", payload.clone()).whole.cancelled, Some(false));
+    assert_eq!(change("webinar.updated", payload.clone()).whole.cancelled, None);
+}
+
+#[test]
+fn an_update_of_one_occurrence_is_aimed_at_it() {
+    let start = "2026-10-01T15:00:00Z";
+    let payload = |list: Value| {
+        json!({ "scope": "single", "object": {
+            "id": 1, "type": 9, "topic": "x", "start_time": start, "duration": 30, "occurrences": list,
+        } })
+    };
+    let one = change("webinar.updated", payload(json!([{ "occurrence_id": "1" }])));
+    assert_eq!(one.whole, crate::event::Fields::default());
+    let own = &one.occurrences[0].fields;
+    assert_eq!(own.name.as_deref(), Some("x"));
+    assert_eq!((own.start, own.end), (Millis::parse(start, None), End::after_minutes(30)));
+
+    let own_times =
+        json!([{ "occurrence_id": "1", "start_time": "2026-10-02T15:00:00Z", "duration": 45 }]);
+    let one = change("webinar.updated", payload(own_times));
+    let own = &one.occurrences[0].fields;
+    let second = Millis::parse("2026-10-02T15:00:00Z", None);
+    assert_eq!((own.start, own.end), (second, End::after_minutes(45)));
+
+    let two = change(
+        "webinar.updated",
+        payload(json!([{ "occurrence_id": "1" }, { "occurrence_id": "2" }])),
+    );
+    assert!(two.occurrences.iter().all(|said| said.fields.start.is_none()));
+    assert!(two.occurrences.iter().all(|said| said.fields.name.as_deref() == Some("x")));
+
+    let torn = payload(json!([{ "occurrence_id": "1" }, {}]));
+    assert_eq!(changed("webinar.updated", torn).0.occurrences[0].fields.start, None);
+
+    let none = change("webinar.updated", payload(json!([])));
+    assert_eq!((none.whole.name.as_deref(), none.occurrences.len()), (Some("x"), 0));
+}
+
+#[test]
+fn never_more_is_called_off_than_was_said() {
+    let list = json!([{ "occurrence_id": "1", "start_time": "2026-10-01T15:00:00Z" }]);
+    let events = [
+        ("webinar.deleted", true),
+        ("webinar.permanently_deleted", true),
+        ("webinar.recovered", false),
+    ];
+    for (event, said) in events {
+        for (payload, whole, own) in [
+            (json!({ "operation": "all", "object": { "id": 1, "type": 9 } }), true, false),
+            (
+                json!({ "operation": "all", "object": { "id": 1, "type": 9, "occurrences": list } }),
+                true,
+                false,
+            ),
+            (
+                json!({ "operation": "single", "object": { "id": 1, "type": 9, "occurrences": list } }),
+                false,
+                true,
+            ),
+            (
+                json!({ "operation": "single", "object": { "id": 1, "occurrences": list } }),
+                false,
+                true,
+            ),
+            (json!({ "object": { "id": 1, "type": 9, "occurrences": list } }), false, true),
+            (json!({ "object": { "id": 1, "type": 9 } }), true, false),
+            (json!({ "object": { "id": 1 } }), true, false),
+            (json!({ "operation": "single", "object": { "id": 1, "type": 5 } }), true, false),
+            (json!({ "operation": "single", "object": { "id": 1, "type": 6 } }), true, false),
+        ] {
+            let change = change(event, payload.clone());
+            assert_eq!(change.whole.cancelled, whole.then_some(said), "{event} {payload}");
+            for one in &change.occurrences {
+                assert_eq!(one.fields.cancelled, own.then_some(said), "{event} {payload}");
+                assert!(one.fields.start.is_some());
+            }
+            assert_eq!(change.listing, Listing::Partial);
+        }
+        for object in [
+            json!({ "id": 1, "type": 9 }),
+            json!({ "id": 1 }),
+            json!({ "id": 1, "type": 9, "occurrences": [] }),
+        ] {
+            let payload = json!({ "operation": "single", "object": object });
+            let why = unmappable(webhook(event, payload));
+            assert_eq!(why, "names a single occurrence and lists none");
+        }
+        let unreadable = json!({ "object": { "id": 1, "type": 9, "occurrences": [{}] } });
+        unmappable(webhook(event, unreadable));
+    }
+}
+
+#[test]
+fn a_run_writes_only_its_session() {
+    let object = json!({
+        "id": "1", "topic": "x", "type": 5, "start_time": "2026-10-01T15:00:00Z", "duration": 0,
+        "end_time": "2026-10-01T16:00:00Z", "practice_session": false,
+    });
+    for event in ["webinar.started", "webinar.ended"] {
+        let change = change(event, json!({ "object": object }));
+        assert_eq!(change.whole, crate::event::Fields::default());
+        assert_eq!((change.shape, change.full_picture), (None, false));
+        let session = change.session.expect("a run");
+        assert_eq!(session.started_at, Millis::parse("2026-10-01T15:00:00Z", None));
+        assert_eq!(session.ended_at, Millis::parse("2026-10-01T16:00:00Z", None));
+    }
+    for practice in [json!(true), json!("true")] {
+        let payload = json!({ "object": { "id": "1", "practice_session": practice } });
+        assert_eq!(webhook("webinar.ended", payload).meaning, Meaning::Ignored);
+    }
+}
+
+#[test]
+fn a_fabricated_list_is_refused_whole() {
+    let list = |n: usize| -> Value {
+        let entries: Value = (0..n).map(|i| json!({ "occurrence_id": i })).collect();
+        json!({ "object": { "id": 1, "type": 9, "occurrences": entries } })
+    };
+    let most = change("webinar.created", list(OCCURRENCES_MAX));
+    assert_eq!(most.occurrences.len(), OCCURRENCES_MAX);
+    unmappable(webhook("webinar.created", list(OCCURRENCES_MAX + 1)));
+}
+
+#[test]
+fn an_event_of_zoom_events_needs_its_type_to_have_a_shape() {
+    let event = |object: Value| change("zoom_events.event_updated", json!({ "object": object }));
+    let shape =
+        |event_type: &str| event(json!({ "event_id": "e", "event_type": event_type })).shape;
+    assert_eq!(shape("SIMPLE_EVENT"), Some(Shape::Program { one_session: true }));
+    assert_eq!(shape("CONFERENCE"), Some(Shape::Program { one_session: false }));
+    assert_eq!(event(json!({ "event_id": "e" })).shape, None);
+    let named = |event_type: &str| {
+        event(json!({ "event_id": "e", "event_type": event_type })).whole.event_type
+    };
+    assert_eq!(named("CONFERENCE").as_deref(), Some("CONFERENCE"));
+    assert_eq!(named("SIMPLE_EVENT"), None);
+}
+
+#[test]
+fn an_end_before_the_start_is_none() {
+    let object = json!({
+        "event_id": "e", "session_id": "s", "name": "x",
+        "start_time": "2026-10-01T15:00:00Z", "end_time": "2026-10-01T14:00:00Z",
+    });
+    let (event, bad) = changed("zoom_events.event_published", json!({ "object": object }));
+    assert_eq!((event.whole.end, event.full_picture, bad), (None, false, vec!["end_time"]));
+    let (session, bad) = changed("zoom_events.session_created", json!({ "object": object }));
+    assert_eq!((session.occurrences[0].fields.end, bad), (None, vec!["end_time"]));
+}
+
+#[test]
+fn a_session_needs_both_ids() {
+    for object in [json!({ "event_id": "e" }), json!({ "session_id": "s" }), json!({})] {
+        unmappable(webhook("zoom_events.session_ended", json!({ "object": object })));
+    }
+}

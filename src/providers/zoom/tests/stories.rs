@@ -1,0 +1,236 @@
+//! Bodies read, merged in any order and folded give the events that HubSpot is to have.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::event::webinar::Said;
+use crate::event::{
+    AccountName, BodyHash, EventInput, ExternalAccountId, Folded, Gap, Origin, Policy, ReceiptId,
+    Recurring, SourceName, Webinar, WebinarId, fold,
+};
+
+const NOW: Millis = Millis::new(1_789_207_200_000);
+
+fn policy() -> Policy {
+    Policy {
+        hubspot: AccountName::parse("main").expect("valid"),
+        provider: Zoom.id(),
+        organizer: Some("Acme".to_owned()),
+        event_type: None,
+        external_account_id: None,
+        recurring: Recurring::Occurrence,
+        complete_after_end: None,
+        custom_properties: BTreeMap::new(),
+    }
+}
+
+/// All events of these bodies, merged in this order.
+fn events(bodies: &[Vec<u8>]) -> Vec<Folded> {
+    let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
+    for body in bodies {
+        let reading = read(body);
+        let Meaning::Changes { changes, bad_fields } = reading.meaning else { continue };
+        assert_eq!(bad_fields, Vec::<&str>::new());
+        let digest: [u8; 32] = Sha256::digest(body).into();
+        let mut receipt = [0; 16];
+        receipt.copy_from_slice(&digest[..16]);
+        for change in changes {
+            let said = Said {
+                receipt: ReceiptId::from_bytes(receipt),
+                hash: BodyHash::of_digest(&digest),
+                origin: Origin {
+                    source: SourceName::parse("acme").expect("valid"),
+                    provider: Zoom.id(),
+                    event_type: reading.event_type.clone(),
+                    reported_at: change.occurred_at,
+                    received_at: NOW,
+                },
+            };
+            let webinar = webinars.entry(change.webinar.clone()).or_default();
+            webinar.merge(&change, &said).expect("a change of the same platform");
+        }
+    }
+    let account = ExternalAccountId::parse(ACCOUNT).expect("valid");
+    webinars.iter().flat_map(|(id, webinar)| fold(webinar, &account, id, &policy(), NOW)).collect()
+}
+
+fn inputs(bodies: &[Vec<u8>]) -> Vec<EventInput> {
+    events(bodies).into_iter().map(|event| event.content.expect("complete")).collect()
+}
+
+fn samples() -> Vec<Vec<u8>> {
+    Zoom.samples(NOW).into_iter().map(|sample| sample.body).collect()
+}
+
+fn body(event: &str, at: i64, payload: &Value) -> Vec<u8> {
+    let body = json!({ "event": event, "event_ts": NOW.get() - 100_000 + at, "payload": payload });
+    body.to_string().into_bytes()
+}
+
+#[test]
+fn the_samples_are_told_in_order_and_just_before_now() {
+    let mut last = NOW.minus(std::time::Duration::from_mins(1)).get();
+    for body in samples() {
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        let at = body["event_ts"].as_i64().expect("a number");
+        assert!(at > last && at < NOW.get(), "{at}");
+        last = at;
+    }
+}
+
+#[test]
+fn the_samples_end_as_they_tell() {
+    let told: Vec<String> = inputs(&samples())
+        .into_iter()
+        .map(|event| {
+            let time = |time: Option<Millis>| time.map_or("-".to_owned(), |time| time.to_string());
+            format!(
+                "{} {}: {} from {} to {}{}{} {}",
+                event.event_type,
+                event.external_event_id,
+                event.event_name,
+                time(event.start_date_time),
+                time(event.end_date_time),
+                if event.event_cancelled { ", cancelled" } else { "" },
+                if event.event_completed { ", completed" } else { "" },
+                event.event_url.unwrap_or_default(),
+            )
+        })
+        .collect();
+    let expected = [
+        "WEBINAR 93110024817: Shipping software calmly, live \
+         from 2026-09-12T09:59:00Z to 2026-09-12T09:59:42Z, completed \
+         https://zoom.example/j/93110024817",
+        "WEBINAR 93110024818-1789293600000: Three mornings of onboarding \
+         from 2026-09-13T10:00:00Z to 2026-09-13T10:50:00Z https://zoom.example/j/93110024818",
+        "WEBINAR 93110024818-1789380000000: Three mornings of onboarding \
+         from 2026-09-14T10:00:00Z to 2026-09-14T10:50:00Z, cancelled \
+         https://zoom.example/j/93110024818",
+        "WEBINAR 93110024818-1789466400000: Three mornings of onboarding \
+         from 2026-09-15T10:00:00Z to 2026-09-15T10:50:00Z https://zoom.example/j/93110024818",
+        "WEBINAR 93110024819: Scheduled by mistake \
+         from 2026-09-14T10:00:00Z to 2026-09-14T11:00:00Z, cancelled ",
+        "CONFERENCE q7Wc2nRtS9yHdKfVbXzLmA: Makers' day online \
+         from 2026-09-20T10:00:00Z to 2026-09-20T18:00:00Z, cancelled ",
+    ];
+    assert_eq!(told, expected);
+}
+
+proptest! {
+    #[test]
+    fn the_order_and_repetition_of_webhooks_are_no_matter(
+        shuffled in Just(samples().into_iter().cycle().take(28).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        prop_assert_eq!(events(&shuffled), events(&samples()));
+    }
+}
+
+#[test]
+fn an_update_alone_is_not_sent() {
+    let topic = json!({ "object": { "id": 1, "topic": "x" } });
+    let events = events(&[body("webinar.updated", 1, &topic)]);
+    assert_eq!(events[0].content, Err(vec![Gap::FullPicture, Gap::Shape]));
+}
+
+#[test]
+fn an_update_of_one_field_leaves_the_others() {
+    let created = json!({ "object": {
+        "id": 1, "type": 5, "topic": "a", "start_time": "2026-10-01T15:00:00Z", "duration": 60,
+        "join_url": "https://e.test/j?pwd=x",
+    } });
+    let longer = json!({ "object": { "id": "1", "duration": 90 } });
+    let inputs =
+        inputs(&[body("webinar.updated", 2, &longer), body("webinar.created", 1, &created)]);
+    assert_eq!(inputs.len(), 1);
+    assert_eq!(inputs[0].event_name, "a");
+    assert_eq!(inputs[0].end_date_time, Millis::parse("2026-10-01T16:30:00Z", None));
+    assert_eq!(inputs[0].event_url.as_deref(), Some("https://e.test/j"));
+    assert_eq!(inputs[0].event_organizer, "Acme");
+}
+
+#[test]
+fn a_recurrence_that_changed_without_a_list_is_held() {
+    let created = json!({ "object": {
+        "id": 1, "type": 9, "topic": "a",
+        "occurrences": [{ "occurrence_id": "1", "start_time": "2026-10-01T15:00:00Z" }],
+    } });
+    let changed = json!({ "scope": "all", "object": { "id": 1, "recurrence": { "type": 2 } } });
+    let events =
+        events(&[body("webinar.created", 1, &created), body("webinar.updated", 2, &changed)]);
+    assert_eq!(events[0].content, Err(vec![Gap::Times]));
+}
+
+#[test]
+fn a_series_that_becomes_one_webinar_calls_its_occurrences_off() {
+    let created = json!({ "object": {
+        "id": 1, "type": 9, "topic": "a",
+        "occurrences": [{ "occurrence_id": "7", "start_time": "2026-10-01T15:00:00Z" }],
+    } });
+    let single = json!({
+        "object": { "id": 1, "type": 5, "start_time": "2026-10-02T15:00:00Z" },
+        "old_object": { "id": 1, "type": 9, "occurrences": [{ "occurrence_id": "7" }] },
+    });
+    let inputs =
+        inputs(&[body("webinar.created", 1, &created), body("webinar.updated", 2, &single)]);
+    let told: Vec<(&str, bool)> = inputs
+        .iter()
+        .map(|event| (event.external_event_id.as_str(), event.event_cancelled))
+        .collect();
+    assert_eq!(told, [("1", false), ("1-7", true)]);
+}
+
+#[test]
+fn a_conversion_to_a_meeting_calls_off_and_back_takes_it_back() {
+    let webinar = |kind: u8| json!({ "object": { "id": 1, "type": kind, "topic": "a", "start_time": "2026-10-01T15:00:00Z" } });
+    let mut bodies = vec![
+        body("webinar.created", 1, &webinar(5)),
+        body("webinar.converted_to_meeting", 2, &webinar(2)),
+    ];
+    assert!(inputs(&bodies)[0].event_cancelled);
+    bodies.push(body("meeting.converted_to_webinar", 3, &webinar(5)));
+    assert!(!inputs(&bodies)[0].event_cancelled);
+}
+
+#[test]
+fn an_ended_run_of_a_series_completes_the_nearest_occurrence() {
+    let created = json!({ "object": {
+        "id": 1, "type": 9, "topic": "a", "duration": 60,
+        "occurrences": [
+            { "occurrence_id": "1", "start_time": "2026-09-11T15:00:00Z" },
+            { "occurrence_id": "2", "start_time": "2026-09-12T09:00:00Z" },
+        ],
+    } });
+    let ended = json!({ "object": { "id": "1", "type": 9, "start_time": "2026-09-12T08:58:00Z",
+        "end_time": "2026-09-12T09:40:00Z" } });
+    let inputs = inputs(&[body("webinar.created", 1, &created), body("webinar.ended", 2, &ended)]);
+    let completed: Vec<bool> = inputs.iter().map(|event| event.event_completed).collect();
+    assert_eq!(completed, [false, true]);
+    assert_eq!(inputs[1].end_date_time, Millis::parse("2026-09-12T09:40:00Z", None));
+}
+
+#[test]
+fn a_zoom_event_is_over_when_its_last_session_is() {
+    let event = json!({ "object": {
+        "event_id": "e", "name": "a", "event_type": "MULTI_SESSION",
+        "start_time": "2026-09-12T08:00:00Z", "end_time": "2026-09-12T12:00:00Z",
+    } });
+    let session = |id: &str| {
+        json!({ "object": { "event_id": "e", "session_id": id, "name": id,
+            "start_time": "2026-09-12T08:00:00Z", "end_time": "2026-09-12T09:00:00Z" } })
+    };
+    let mut bodies = vec![
+        body("zoom_events.event_published", 1, &event),
+        body("zoom_events.session_created", 2, &session("s1")),
+        body("zoom_events.session_created", 3, &session("s2")),
+        body("zoom_events.session_ended", 4, &session("s1")),
+    ];
+    assert!(!inputs(&bodies)[0].event_completed);
+    bodies.push(body("zoom_events.session_ended", 5, &session("s2")));
+    let done = inputs(&bodies);
+    assert_eq!(done.len(), 1);
+    assert!(done[0].event_completed);
+    assert_eq!(done[0].end_date_time, Millis::parse("2026-09-12T12:00:00Z", None));
+}
