@@ -17,7 +17,7 @@ use super::body;
 use super::credentials::{Tokens, same};
 use super::rates::Rates;
 use super::settings::Api;
-use super::trouble::{AccountTrouble, TroubleKind};
+use super::trouble::AccountTrouble;
 use super::verdict::{Sent, Verdict, judge};
 
 /// A batch's answer repeats what was sent: a hundred events with the longest texts have about half of this. A longer
