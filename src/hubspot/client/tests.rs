@@ -5,8 +5,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::hubspot::TroubleKind;
-use crate::hubspot::{Credentials, ItemVerdict};
+use crate::hubspot::{Credentials, ItemVerdict, TroubleKind};
 use crate::secret::Secret;
 
 const COMPLETE: &str = include_str!("../../../tests/fixtures/hubspot/upsert_complete.json");
@@ -29,6 +28,7 @@ impl Http for Script {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "scripts hold failures too")]
 fn answer(status: u16, body: &str) -> Result<Response, TransportError> {
     Ok(Response { status, headers: Vec::new(), body: body.into() })
 }
@@ -116,8 +116,7 @@ async fn an_upsert_is_one_post_of_all_inputs() {
     assert_eq!(report.rates, rates);
     assert_eq!(labels(&report), ["upsert 200"]);
 
-    let asked = script.asked.lock().unwrap();
-    let request = &asked[0];
+    let request = script.asked.lock().unwrap()[0].clone();
     assert_eq!(request.method, Method::Post);
     assert_eq!(
         request.url.as_str(),
@@ -125,7 +124,6 @@ async fn an_upsert_is_one_post_of_all_inputs() {
     );
     assert_eq!(request.body, br#"{"inputs":[{"n":1},{"n":2},{"n":3}]}"#);
     assert_eq!(request.timeout, Duration::from_secs(30));
-    drop(asked);
     assert_eq!(bearers(&script), ["Bearer fixed-token"]);
 }
 
@@ -189,7 +187,7 @@ async fn failures_without_an_answer_have_their_labels() {
 async fn details_tell_the_portal() {
     let (good, script) = account(fixed(), [answer(200, DETAILS)]);
     assert_eq!(good.details().await.unwrap(), 48_213_377);
-    let asked = script.asked.lock().unwrap();
+    let asked = script.asked.lock().unwrap().clone();
     assert_eq!(asked[0].method, Method::Get);
     assert_eq!(asked[0].url.as_str(), "https://hubspot.example/account-info/v3/details");
     assert!(asked[0].body.is_empty());
