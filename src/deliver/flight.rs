@@ -88,6 +88,18 @@ async fn settle(lane: &Lane, part: Vec<Claimed>, items: Vec<ItemVerdict>) -> Vec
         };
         settled.push(Settlement { claimed, outcome });
     }
+    let count = |confirmed: bool| {
+        settled
+            .iter()
+            .filter(|s| matches!(s.outcome, Outcome::Confirmed { .. }) == confirmed)
+            .count()
+    };
+    tracing::info!(
+        events.confirmed = count(true),
+        events.not_confirmed = count(false),
+        events.unclear = unclear.len(),
+        "HubSpot answered a batch"
+    );
     record(lane, settled).await;
     unclear
 }
