@@ -1,7 +1,7 @@
 //! Plain HTTP/1.1 from the outside: one request per connection, nothing of the product's own client.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -39,12 +39,12 @@ pub(crate) async fn request(
 ) -> io::Result<Answer> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let mut head = format!("{line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+        let mut bytes = Vec::new();
+        write!(bytes, "{line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n")?;
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            write!(bytes, "{name}: {value}\r\n")?;
         }
-        head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-        let mut bytes = head.into_bytes();
+        write!(bytes, "content-length: {}\r\n\r\n", body.len())?;
         bytes.extend_from_slice(body);
         stream.write_all(&bytes).await?;
         let mut answer = Vec::new();

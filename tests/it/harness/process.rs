@@ -142,7 +142,7 @@ impl Bridge {
 
     /// SIGTERM; returns the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(told.success());
         self.child.wait().expect("it ends").code()

@@ -40,8 +40,9 @@ pub(crate) fn ago(minutes: i64) -> Millis {
 }
 
 /// A webhook of that name about that object, said at that time.
-pub(crate) fn webhook(event: &str, at: i64, object: Value) -> Value {
-    json!({ "event": event, "event_ts": at, "payload": { "account_id": ACCOUNT, "object": object } })
+pub(crate) fn webhook(event: &str, at: i64, object: impl Into<Value>) -> Value {
+    let payload = json!({ "account_id": ACCOUNT, "object": object.into() });
+    json!({ "event": event, "event_ts": at, "payload": payload })
 }
 
 /// The same with more in its `payload`: scope, operation, `old_object`.

@@ -43,12 +43,12 @@ async fn the_configured_path_is_the_one_that_is_called() {
         let bridge = setting.start();
         Zoom::to(&bridge).story([created(1, "Calm releases", at(0))]).await;
         let (mut caller, _) = listener.accept().await.expect("it calls");
-        let mut head = [0; 16];
+        let mut piece = [0; 16];
         let mut heard = Vec::new();
         while !heard.contains(&b'\n') {
-            let read = caller.read(&mut head).await.expect("it speaks");
+            let read = caller.read(&mut piece).await.expect("it speaks");
             assert!(read > 0, "it says a line");
-            heard.extend_from_slice(&head[..read]);
+            heard.extend_from_slice(&piece[..read]);
         }
         let heard = String::from_utf8_lossy(&heard);
         let expected = format!("POST {prefix}/events/upsert HTTP/1.1\r");

@@ -63,10 +63,11 @@ fn repeated(dice: &mut Dice) -> Vec<Value> {
     told
 }
 
-/// What an event says, without what HubSpot adds.
-fn said(
-    events: BTreeMap<String, StoredEvent>,
-) -> BTreeMap<String, (String, Option<String>, Option<Millis>, Option<Millis>, bool, bool)> {
+/// Name, description, start, end, cancelled, completed.
+type Said = (String, Option<String>, Option<Millis>, Option<Millis>, bool, bool);
+
+/// What events say, without what HubSpot adds.
+fn said(events: BTreeMap<String, StoredEvent>) -> BTreeMap<String, Said> {
     let said = |event: StoredEvent| {
         (event.name, event.description, event.start, event.end, event.cancelled, event.completed)
     };
