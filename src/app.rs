@@ -193,6 +193,8 @@ fn lanes(
         // In shadow mode everything happens but the sending.
         .filter(|(_, account)| account.deliver)
         .map(|(name, account)| {
+            // The store's lock is this process's alone, so nobody else delivers to the account.
+            metrics.set_lease_held(name, true);
             let hubspot = Account::new(account.api(), Arc::clone(http), Arc::clone(clock));
             let settings = LaneSettings {
                 rate_limit: account.rate_limit,
