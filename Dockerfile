@@ -20,7 +20,7 @@ WORKDIR /
 VOLUME /data
 
 # These win over the configuration file. The ops listener is on all addresses, not on loopback: in a container loopback
-# is the container's own, where no probe and no Prometheus comes. Without [ops.auth] it shows probes and metrics only.
+# is the container's own, where no probe and no Prometheus comes. It shows probes and metrics only.
 # SQLITE_TMPDIR is where SQLite sorts what does not fit into memory; elsewhere it may not write.
 ENV BRIDGE_CONFIG=/etc/webinar-bridge/bridge.toml \
     BRIDGE__STORE__URL=sqlite:/data/bridge.db \
