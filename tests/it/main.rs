@@ -5,3 +5,4 @@ mod house;
 mod hubspot_schema;
 mod ledger;
 mod merge_laws;
+mod readme;
