@@ -188,7 +188,11 @@ impl Families {
                 &["source"],
             ),
             store: int_gauge(r, "bridge_store_bytes", "Size of the store."),
-            store_free: int_gauge(r, "bridge_store_free_bytes", "Unused part of the store."),
+            store_free: int_gauge(
+                r,
+                "bridge_store_free_bytes",
+                "Space left on the store's file system.",
+            ),
             wal: int_gauge(r, "bridge_wal_bytes", "Size of the write-ahead log."),
             commit_duration: histogram(
                 r,

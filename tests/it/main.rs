@@ -7,3 +7,4 @@ mod hubspot_schema;
 mod ledger;
 mod main_job;
 mod merge_laws;
+mod readme;
