@@ -122,7 +122,7 @@ impl App {
             work.spawn(lane.run(stop_work.clone()));
         }
         let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.clock));
-        work.spawn(schedule::complete(ledger, clock, stop_work.clone()));
+        work.spawn(schedule::advance(ledger, clock, stop_work.clone()));
         let keep = self.config.store.keep;
         work.spawn(schedule::housekeep(Arc::clone(&self.ledger), keep, stop_work.clone()));
         readiness.set_started();

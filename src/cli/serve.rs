@@ -51,10 +51,10 @@ fn raise_open_files() {
 }
 
 fn warn_of_open_doors(config: &Config) {
-    if config.ops.auth.is_none() && !config.listen.ops.ip().is_loopback() {
+    if !config.listen.ops.ip().is_loopback() {
         tracing::warn!(
             listen.ops = %config.listen.ops,
-            "there is no [ops.auth] and the ops listener is not on loopback: probes and metrics are open to its network"
+            "the ops listener is not on loopback: probes and metrics are open to its network"
         );
     }
     for (name, account) in config.accounts.iter().filter(|(_, account)| !account.deliver) {

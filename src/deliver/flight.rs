@@ -40,6 +40,13 @@ pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot) {
             Some(slot) => slot,
             None => lane.slot().await,
         };
+        // Noted first, durably: should the process end now, nobody would know whether the call lands.
+        if let Err(error) = lane.ledger.depart(&lane.account, part).await {
+            tracing::warn!(%error, hubspot.account = %lane.account, "a call could not be noted, so it is not made");
+            lane.cancel(slot);
+            tokio::time::sleep(RECORD_AGAIN).await;
+            return;
+        }
         let (verdict, daily_remaining) = lane.send(part, slot).await;
         match verdict {
             Verdict::Items(items) => {
@@ -54,7 +61,11 @@ pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot) {
                 let part = held.parts.pop().unwrap_or_default();
                 push_halves(&mut held.parts, part);
             }
-            Verdict::Account(trouble) => return note(&lane, &trouble).await,
+            Verdict::Account(trouble) => {
+                let part = held.parts.pop().unwrap_or_default();
+                note(&lane, &trouble, part).await;
+                return;
+            }
         }
     }
 }
@@ -131,7 +142,7 @@ async fn record(lane: &Lane, settled: Vec<Settlement>) {
 }
 
 /// The account is in trouble: none of it is any event's fault.
-async fn note(lane: &Lane, trouble: &AccountTrouble) {
+async fn note(lane: &Lane, trouble: &AccountTrouble, part: Vec<Claimed>) {
     let before = lane.ledger.standing(&lane.account);
     let now = lane.clock.now();
     let after = standing::troubled(&before, trouble, now, rand::random());
@@ -144,4 +155,7 @@ async fn note(lane: &Lane, trouble: &AccountTrouble) {
         "the HubSpot account cannot take events now; they stay pending"
     );
     lane.keep_standing(after).await;
+    let outcome = if trouble.is_ambiguous() { Outcome::Ambiguous } else { Outcome::NotTaken };
+    let settled = part.into_iter().map(|claimed| Settlement { claimed, outcome: outcome.clone() });
+    record(lane, settled.collect()).await;
 }

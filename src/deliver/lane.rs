@@ -237,7 +237,8 @@ impl Lane {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now())
     }
 
-    fn cancel(&self, slot: Slot) {
+    /// Gives back a slot in which no call was made.
+    pub(super) fn cancel(&self, slot: Slot) {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner).cancel(slot);
     }
 

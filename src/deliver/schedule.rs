@@ -17,20 +17,20 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Between two rounds of housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_mins(10);
 
-/// Completes events whose timer runs out, until told to stop.
-pub async fn complete(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+/// Completes events whose timer runs out and sends others a second time, until told to stop.
+pub async fn advance(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut wait = Duration::ZERO;
     while sleep(wait, &stop).await {
-        wait = match ledger.complete_due(TIMERS).await {
+        wait = match ledger.advance(TIMERS).await {
             Ok(due) => {
-                if due.completed > 0 {
-                    tracing::debug!(events = due.completed, "completion timers ran out");
+                if due.done > 0 {
+                    tracing::debug!(events = due.done, "timers ran out");
                 }
                 let next = due.next.map_or(LOOK, |next| next.since(clock.now()));
                 next.clamp(BREATH, LOOK)
             }
             Err(error) => {
-                tracing::warn!(%error, "completion timers could not be looked at");
+                tracing::warn!(%error, "timers could not be looked at");
                 LOOK
             }
         };

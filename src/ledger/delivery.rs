@@ -58,6 +58,10 @@ pub enum Outcome {
     },
     /// HubSpot refused this state of it for good: a dead letter until it changes or is redriven.
     Refused(RefusedBy),
+    /// The account could not take it, and surely did not.
+    NotTaken,
+    /// Nobody knows whether HubSpot took it, or still will.
+    Ambiguous,
     /// Nothing is known against it: try again, not before then.
     Again {
         /// The earliest next attempt.
@@ -121,11 +125,11 @@ pub struct EventRecord {
     pub refused: Option<RefusedBy>,
 }
 
-/// The answer of [`Ledger::complete_due`].
+/// The answer of [`Ledger::advance`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// How many events were completed.
-    pub completed: usize,
+    /// How many events, or webinars, were due.
+    pub done: usize,
     /// When the next one is due, if any.
     pub next: Option<Millis>,
 }

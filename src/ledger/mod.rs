@@ -7,6 +7,8 @@
 //! * An event is claimed by at most one flight at a time, and stays pending until [`Ledger::settle`] confirms the very
 //!   version that was claimed, or a later equal one.
 //! * A crash frees all claims; what was claimed is sent again.
+//! * After a call of which nobody knows whether HubSpot acted on it, or still will, the present state is sent at once and
+//!   again [`LANDED`] later, also across a crash: an older state that lands after a newer one does not stay.
 //! * [`Ledger::census`] is exact: it counts every acceptance that has returned.
 
 mod delivery;
@@ -48,6 +50,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`LedgerError`] when the store cannot be read.
     async fn claim(&self, account: &AccountName, ask: ClaimAsk) -> Result<Claim, LedgerError>;
 
+    /// Notes that a call with these claimed events is about to be made; durable when it returns.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it was not noted: the call must not be made.
+    async fn depart(&self, account: &AccountName, claimed: &[Claimed]) -> Result<(), LedgerError>;
+
     /// Records what became of claimed events, and frees them; durable when it returns.
     ///
     /// # Errors
@@ -58,7 +66,7 @@ pub trait Ledger: Send + Sync + 'static {
         settled: Vec<Settlement>,
     ) -> Result<(), LedgerError>;
 
-    /// Gives claimed events back untouched.
+    /// Gives claimed events back with which no call was begun.
     fn release(&self, account: &AccountName, claimed: &[Claimed]);
 
     /// What is known of an account's standing: pauses, failures, budget.
@@ -86,11 +94,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`LedgerError`] when the store cannot be read.
     async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError>;
 
-    /// Completes events whose timer has run out, at most `most`; says how many and when the next is due.
+    /// Does what time alone makes due, to at most `most` events: completes those whose timer has run out, and makes
+    /// those pending that are to be sent a second time. Says how many there were and when the next is due.
     ///
     /// # Errors
     /// [`LedgerError`] when nothing was changed.
-    async fn complete_due(&self, most: usize) -> Result<Due, LedgerError>;
+    async fn advance(&self, most: usize) -> Result<Due, LedgerError>;
 
     /// Deletes what is older than it is to be kept, a bounded piece at a time; says whether there is more.
     ///
@@ -125,6 +134,10 @@ pub trait Watcher: Send + Sync + 'static {
     /// A commit of so many jobs took so long.
     fn committed(&self, jobs: usize, took: Duration);
 }
+
+/// How long after it was given up a call may still take effect at HubSpot. Its edge gives up after 100 s (error handling:
+/// 524), so what has not landed by then was lost.
+pub const LANDED: Duration = Duration::from_mins(2);
 
 /// Why the ledger did not do it.
 #[derive(Debug, thiserror::Error)]

@@ -366,14 +366,14 @@ async fn a_timer_completes_an_event_once_and_moves_with_its_end() {
     let ledger = place.open(timed);
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    let due = ledger.complete_due(100).await.expect("looked");
-    assert_eq!((due.completed, due.next), (0, Some(minutes(24 * 60 + 90))));
+    let due = ledger.advance(100).await.expect("looked");
+    assert_eq!((due.done, due.next), (0, Some(minutes(24 * 60 + 90))));
     place.clock.set(minutes(24 * 60 + 90));
-    assert_eq!(ledger.complete_due(100).await.expect("looked").completed, 1);
+    assert_eq!(ledger.advance(100).await.expect("looked").done, 1);
     let batch = claim(&ledger, NOW).await;
     assert_eq!(input(&batch[0])["eventCompleted"], true);
-    let due = ledger.complete_due(100).await.expect("looked");
-    assert_eq!((due.completed, due.next), (0, None));
+    let due = ledger.advance(100).await.expect("looked");
+    assert_eq!((due.done, due.next), (0, None));
 }
 
 #[tokio::test]
@@ -402,4 +402,87 @@ async fn a_store_that_another_holds_locked_refuses_and_recovers() {
     let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
     assert_eq!(kept.expect("kept"), Acceptance::Accepted);
     assert_eq!(counts(&ledger).pending, 1);
+}
+
+#[tokio::test]
+async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    let batch = claim(&ledger, NOW).await;
+    ledger.depart(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, || Outcome::Ambiguous).await;
+    // At once,
+    let batch = claim(&ledger, NOW).await;
+    assert_eq!(batch.len(), 1);
+    ledger.depart(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, confirmed).await;
+    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    let due = ledger.advance(100).await.expect("looked");
+    assert_eq!((due.done, due.next), (0, Some(minutes(2))));
+    // and when the first can no longer land; also if the process was another meanwhile.
+    drop(ledger);
+    place.clock.set(minutes(2));
+    let ledger = place.open(policies());
+    assert_eq!(ledger.advance(100).await.expect("looked").done, 1);
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    let again = claim(&ledger, NOW).await;
+    assert_eq!(again[0].input, batch[0].input);
+    ledger.depart(&account("main"), &again).await.expect("noted");
+    settle(&ledger, &again, confirmed).await;
+    let due = ledger.advance(100).await.expect("looked");
+    assert_eq!((due.done, due.next), (0, None));
+    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn what_changed_back_while_a_call_was_ambiguous_is_sent_all_the_same() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    let two = claim(&ledger, NOW).await;
+    ledger.depart(&account("main"), &two).await.expect("noted");
+    let mut back = renamed("1", "One", minutes(1));
+    back.occurred_at = Some(minutes(1));
+    let mut back = receipt("c", vec![back]);
+    back.received_at = minutes(1);
+    ledger.accept(back).await.expect("kept");
+    // What HubSpot confirmed last is what it should hold, but "Two" may land yet.
+    settle(&ledger, &two, || Outcome::Ambiguous).await;
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    place.clock.set(minutes(1));
+    assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
+}
+
+#[tokio::test]
+async fn a_crash_amid_a_call_is_an_ambiguous_call() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    let batch = claim(&ledger, NOW).await;
+    ledger.depart(&account("main"), &batch).await.expect("noted");
+    drop(ledger);
+    let ledger = place.open(policies());
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    let batch = claim(&ledger, NOW).await;
+    ledger.depart(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, confirmed).await;
+    assert_eq!(ledger.advance(100).await.expect("looked").next, Some(minutes(2)));
+}
+
+#[tokio::test]
+async fn a_call_that_was_surely_not_taken_is_not_ambiguous() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    let batch = claim(&ledger, NOW).await;
+    ledger.depart(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, || Outcome::NotTaken).await;
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    drop(ledger);
+    let ledger = place.open(policies());
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    assert_eq!(ledger.advance(100).await.expect("looked").next, None);
 }

@@ -62,6 +62,8 @@ CREATE TABLE events (
     not_before          INTEGER NOT NULL DEFAULT 0,
     attempts            INTEGER NOT NULL DEFAULT 0,
     due_at              INTEGER,          -- when its completion timer runs out
+    sending_since       INTEGER,          -- a call with it is under way; a crash leaves it so
+    resend_at           INTEGER,          -- an older call may land until then: sent once more
     confirmed_hash      BLOB,             -- what HubSpot confirmed last
     confirmed_input     BLOB,             -- the same in full, where it differs from input
     confirmed_at        INTEGER,
@@ -73,6 +75,8 @@ CREATE TABLE events (
 CREATE INDEX events_by_webinar ON events (webinar);
 CREATE INDEX events_pending ON events (hubspot, pending_since) WHERE state = 0;
 CREATE INDEX events_waiting ON events (hubspot, not_before) WHERE state = 0 AND not_before > 0;
+CREATE INDEX events_sending ON events (sending_since) WHERE sending_since IS NOT NULL;
+CREATE INDEX events_resend ON events (resend_at) WHERE resend_at IS NOT NULL;
 CREATE INDEX events_due ON events (due_at) WHERE due_at IS NOT NULL;
 
 -- The number of events in each state, kept with every change so that nobody has to count.

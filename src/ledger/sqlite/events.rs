@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
+use super::settle;
 use super::shared::{code, state};
 use super::writer::{Desk, JobError};
 use crate::event::{
@@ -218,23 +219,32 @@ fn update(
     Ok(())
 }
 
-/// Folds again the webinars of events whose timer has run out.
-pub(super) fn complete_due(desk: &mut Desk<'_>, most: usize) -> Result<Due, JobError> {
+/// Does what time alone makes due.
+pub(super) fn advance(desk: &mut Desk<'_>, most: usize) -> Result<Due, JobError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let done = complete_due(desk, most)? + settle::resend_due(desk, most)?;
+    let next: Option<i64> = desk
+        .connection
+        .prepare_cached(
+            "SELECT min(at) FROM (SELECT min(due_at) AS at FROM events WHERE due_at IS NOT NULL
+                 UNION ALL SELECT min(resend_at) FROM events WHERE resend_at IS NOT NULL)",
+        )?
+        .query_row((), |row| row.get(0))?;
+    Ok(Due { done, next: next.map(Millis::new) })
+}
+
+/// Folds again the webinars of events whose completion timer has run out.
+fn complete_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobError> {
     let due: Vec<i64> = {
         let mut statement = desk.connection.prepare_cached(
             "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
         )?;
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
         statement.query_map((desk.now.get(), most), |row| row.get(0))?.collect::<Result<_, _>>()?
     };
     for id in &due {
         refold(desk, *id)?;
     }
-    let next: Option<i64> = desk
-        .connection
-        .prepare_cached("SELECT min(due_at) FROM events WHERE due_at IS NOT NULL")?
-        .query_row((), |row| row.get(0))?;
-    Ok(Due { completed: due.len(), next: next.map(Millis::new) })
+    Ok(due.len())
 }
 
 /// Folds a webinar again with what is known now.

@@ -73,6 +73,7 @@ impl SqliteLedger {
         let lock = open::lock(&settings.path)?;
         let mut connection = open::connect(&settings.path)?;
         open::ensure_schema(&mut connection, settings.migrate)?;
+        settle::recover(&connection, settings.clock.now())?;
         let shared = Arc::new(Shared::load(&connection, &settings.accounts)?);
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
         let writer = Writer::start(connection, &settings, Arc::clone(&shared))?;
@@ -118,6 +119,11 @@ impl Ledger for SqliteLedger {
         self.read(move |connection| read::claim(connection, &shared, &account, ask, now)).await
     }
 
+    async fn depart(&self, _account: &AccountName, claimed: &[Claimed]) -> Result<(), LedgerError> {
+        let ids = claimed.iter().map(|claimed| claimed.id).collect();
+        self.write(|reply| Job::Depart { ids, reply }).await
+    }
+
     async fn settle(
         &self,
         account: &AccountName,
@@ -157,8 +163,8 @@ impl Ledger for SqliteLedger {
         self.read(move |connection| read::oldest_pending(connection, &account)).await
     }
 
-    async fn complete_due(&self, most: usize) -> Result<Due, LedgerError> {
-        self.write(|reply| Job::CompleteDue { most, reply }).await
+    async fn advance(&self, most: usize) -> Result<Due, LedgerError> {
+        self.write(|reply| Job::Advance { most, reply }).await
     }
 
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {

@@ -1,12 +1,12 @@
 //! Recording what became of claimed events.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::events::hash_of;
 use super::shared::{code, state};
 use super::writer::{Desk, JobError};
-use crate::event::AccountName;
-use crate::ledger::{EventState, Outcome, Settlement, Standing};
+use crate::event::{AccountName, Millis};
+use crate::ledger::{EventState, LANDED, Outcome, RefusedBy, Settlement, Standing};
 
 /// Records outcomes and frees the claims, which the commit makes visible.
 pub(super) fn settle(
@@ -22,60 +22,61 @@ pub(super) fn settle(
     Ok(())
 }
 
+/// An event's row, as far as an outcome needs it.
+struct Row {
+    state: EventState,
+    version: i64,
+    input_hash: Option<Vec<u8>>,
+    sending_since: Option<i64>,
+    resend_at: Option<i64>,
+}
+
+fn load(desk: &Desk<'_>, id: i64) -> Result<Option<Row>, JobError> {
+    let found = desk
+        .connection
+        .prepare_cached(
+            "SELECT state, version, input_hash, sending_since, resend_at FROM events WHERE id = ?1",
+        )?
+        .query_row([id], |row| {
+            Ok((row.get::<_, u8>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })
+        .optional()?;
+    let Some((number, version, input_hash, sending_since, resend_at)) = found else {
+        return Ok(None);
+    };
+    let state =
+        state(number).ok_or_else(|| JobError::Corrupt(format!("event {id} has state {number}")))?;
+    Ok(Some(Row { state, version, input_hash, sending_since, resend_at }))
+}
+
 fn settle_one(
     desk: &mut Desk<'_>,
     account: &AccountName,
     settlement: &Settlement,
 ) -> Result<(), JobError> {
     let id = settlement.claimed.id;
-    let found: Option<(u8, i64, Option<Vec<u8>>)> = desk
-        .connection
-        .prepare_cached("SELECT state, version, input_hash FROM events WHERE id = ?1")?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
     // Deleted while in flight: nothing is left to record.
-    let Some((number, version, input_hash)) = found else { return Ok(()) };
-    let before =
-        state(number).ok_or_else(|| JobError::Corrupt(format!("event {id} has state {number}")))?;
-    let sent_hash = hash_of(&settlement.claimed.input);
-    let is_current = input_hash.as_ref() == Some(&sent_hash);
+    let Some(row) = load(desk, id)? else { return Ok(()) };
     let after = match &settlement.outcome {
         Outcome::Confirmed { object_id } => {
-            let after = if is_current { EventState::Delivered } else { before };
-            // The present state is younger than the one confirmed: it has been pending since it came.
-            desk.connection
-                .prepare_cached(
-                    "UPDATE events SET confirmed_hash = ?2,
-                         confirmed_input = CASE WHEN input_hash = ?2 THEN NULL ELSE ?3 END,
-                         confirmed_at = ?4, object_id = coalesce(?5, object_id), state = ?6,
-                         pending_since = changed_at, attempts = 0, not_before = 0,
-                         last_error = NULL
-                     WHERE id = ?1",
-                )?
-                .execute((
-                    id,
-                    &sent_hash,
-                    &settlement.claimed.input,
-                    desk.now.get(),
-                    object_id,
-                    code(after),
-                ))?;
-            after
+            confirmed(desk, &row, settlement, object_id.as_deref())?
         }
-        Outcome::Refused(refused) => {
-            // A refusal speaks of what was sent, not of what has become of it since.
-            if !is_current || version != settlement.claimed.version {
-                return Ok(());
-            }
-            let words = serde_json::to_string(refused)
-                .map_err(|error| JobError::Corrupt(format!("refusal: {error}")))?;
+        Outcome::Refused(refused) => refuse(desk, &row, settlement, refused)?,
+        Outcome::NotTaken => row.state,
+        Outcome::Ambiguous => {
+            let at = desk.now.plus(LANDED).get();
             desk.connection
                 .prepare_cached(
-                    "UPDATE events SET state = ?2, refused = ?3, attempts = attempts + 1
+                    "UPDATE events SET confirmed_hash = NULL, confirmed_input = NULL,
+                         resend_at = max(coalesce(resend_at, 0), ?2)
                      WHERE id = ?1",
                 )?
-                .execute((id, code(EventState::Dead), words))?;
-            EventState::Dead
+                .execute((id, at))?;
+            // What HubSpot holds is unknown, so the present state is to be sent, were it confirmed before.
+            match row.state {
+                EventState::Delivered => EventState::Pending,
+                state @ (EventState::Pending | EventState::Incomplete | EventState::Dead) => state,
+            }
         }
         Outcome::Again { not_before, reason } => {
             desk.connection
@@ -84,14 +85,133 @@ fn settle_one(
                      WHERE id = ?1",
                 )?
                 .execute((id, not_before.get(), reason))?;
-            before
+            row.state
         }
     };
-    if after != before {
-        desk.tally.leave(account, before);
+    desk.connection
+        .prepare_cached("UPDATE events SET state = ?2, sending_since = NULL WHERE id = ?1")?
+        .execute((id, code(after)))?;
+    if after != row.state {
+        desk.tally.leave(account, row.state);
         desk.tally.enter(account, after);
     }
     Ok(())
+}
+
+fn confirmed(
+    desk: &Desk<'_>,
+    row: &Row,
+    settlement: &Settlement,
+    object_id: Option<&str>,
+) -> Result<EventState, JobError> {
+    let input = &settlement.claimed.input;
+    let sent_hash = hash_of(input);
+    // A call begun when the older one could no longer land is the last word; an earlier one is said once more.
+    let landed = row.resend_at.is_some_and(|at| row.sending_since.is_some_and(|since| since >= at));
+    // The present state is younger than the one confirmed: it has been pending since it came.
+    desk.connection
+        .prepare_cached(
+            "UPDATE events SET confirmed_hash = ?2,
+                 confirmed_input = CASE WHEN input_hash = ?2 THEN NULL ELSE ?3 END,
+                 confirmed_at = ?4, object_id = coalesce(?5, object_id),
+                 resend_at = CASE WHEN ?6 THEN NULL ELSE resend_at END,
+                 pending_since = changed_at, attempts = 0, not_before = 0, last_error = NULL
+             WHERE id = ?1",
+        )?
+        .execute((settlement.claimed.id, &sent_hash, input, desk.now.get(), object_id, landed))?;
+    let is_current = row.input_hash.as_ref() == Some(&sent_hash);
+    Ok(if is_current { EventState::Delivered } else { row.state })
+}
+
+fn refuse(
+    desk: &Desk<'_>,
+    row: &Row,
+    settlement: &Settlement,
+    refused: &RefusedBy,
+) -> Result<EventState, JobError> {
+    let is_current = row.input_hash.as_ref() == Some(&hash_of(&settlement.claimed.input));
+    // A refusal speaks of what was sent, not of what has become of it since.
+    if !is_current || row.version != settlement.claimed.version {
+        return Ok(row.state);
+    }
+    let words = serde_json::to_string(refused)
+        .map_err(|error| JobError::Corrupt(format!("refusal: {error}")))?;
+    desk.connection
+        .prepare_cached("UPDATE events SET refused = ?2, attempts = attempts + 1 WHERE id = ?1")?
+        .execute((settlement.claimed.id, words))?;
+    Ok(EventState::Dead)
+}
+
+/// Notes that calls with these events begin.
+pub(super) fn depart(desk: &Desk<'_>, ids: &[i64]) -> Result<(), JobError> {
+    let mut note =
+        desk.connection.prepare_cached("UPDATE events SET sending_since = ?2 WHERE id = ?1")?;
+    for id in ids {
+        note.execute((id, desk.now.get()))?;
+    }
+    Ok(())
+}
+
+/// Makes events pending that are to be sent a second time.
+pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobError> {
+    let due: Vec<(i64, String, u8)> = desk
+        .connection
+        .prepare_cached(
+            "SELECT id, hubspot, state FROM events
+             WHERE resend_at <= ?1 AND sending_since IS NULL ORDER BY resend_at LIMIT ?2",
+        )?
+        .query_map((desk.now.get(), most), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, hubspot, number) in &due {
+        // What is pending is sent from now on anyway, and what is incomplete or dead is not sent at all.
+        let again = state(*number) == Some(EventState::Delivered);
+        desk.connection
+            .prepare_cached(
+                "UPDATE events SET resend_at = NULL, state = CASE WHEN ?2 THEN 0 ELSE state END,
+                     pending_since = CASE WHEN ?2 THEN ?3 ELSE pending_since END,
+                     confirmed_hash = CASE WHEN ?2 THEN NULL ELSE confirmed_hash END
+                 WHERE id = ?1",
+            )?
+            .execute((id, again, desk.now.get()))?;
+        if again {
+            let account = AccountName::parse(hubspot.as_str())
+                .map_err(|error| JobError::Corrupt(format!("event {id}: {error}")))?;
+            desk.tally.leave(&account, EventState::Delivered);
+            desk.tally.enter(&account, EventState::Pending);
+            desk.woken.insert(account);
+        }
+    }
+    Ok(due.len())
+}
+
+/// After a crash: of calls under way when the process ended nobody knows whether they land.
+pub(super) fn recover(connection: &Connection, now: Millis) -> rusqlite::Result<()> {
+    let at = now.plus(LANDED).get();
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let recovered = connection
+        .execute(
+            "INSERT INTO event_counts (hubspot, state, count)
+             SELECT hubspot, 0, count(*) FROM events
+                 WHERE sending_since IS NOT NULL AND state = 1 GROUP BY hubspot
+             UNION ALL SELECT hubspot, 1, -count(*) FROM events
+                 WHERE sending_since IS NOT NULL AND state = 1 GROUP BY hubspot
+             ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
+            (),
+        )
+        .and_then(|_| {
+            connection.execute(
+                "UPDATE events SET sending_since = NULL, confirmed_hash = NULL,
+                     confirmed_input = NULL, resend_at = max(coalesce(resend_at, 0), ?1),
+                     state = CASE WHEN state = 1 THEN 0 ELSE state END
+                 WHERE sending_since IS NOT NULL",
+                [at],
+            )
+        })
+        .and_then(|_| connection.execute_batch("COMMIT"));
+    if recovered.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    recovered
 }
 
 /// Keeps how an account stands.

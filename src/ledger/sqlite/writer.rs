@@ -42,7 +42,8 @@ pub(super) enum Job {
     Accept { receipt: Box<NewReceipt>, share: OwnedSemaphorePermit, reply: Reply<Acceptance> },
     Settle { account: AccountName, settled: Vec<Settlement>, reply: Reply<()> },
     Standing { account: AccountName, standing: Standing, reply: Reply<()> },
-    CompleteDue { most: usize, reply: Reply<Due> },
+    Depart { ids: Vec<i64>, reply: Reply<()> },
+    Advance { most: usize, reply: Reply<Due> },
     Prune { keep: Retention, reply: Reply<bool> },
 }
 
@@ -327,7 +328,8 @@ impl Desk<'_> {
             Job::Standing { account, standing, reply } => {
                 answered(reply, settle::keep_standing(self, &account, &standing))
             }
-            Job::CompleteDue { most, reply } => answered(reply, events::complete_due(self, most)),
+            Job::Depart { ids, reply } => answered(reply, settle::depart(self, &ids)),
+            Job::Advance { most, reply } => answered(reply, events::advance(self, most)),
             Job::Prune { keep, reply } => answered(reply, prune::prune(self, keep)),
         }
     }
@@ -354,8 +356,10 @@ fn answer_only(job: Job) -> Answer {
     }
     match job {
         Job::Accept { reply, .. } => with(reply),
-        Job::Settle { reply, .. } | Job::Standing { reply, .. } => with(reply),
-        Job::CompleteDue { reply, .. } => with(reply),
+        Job::Settle { reply, .. } | Job::Standing { reply, .. } | Job::Depart { reply, .. } => {
+            with(reply)
+        }
+        Job::Advance { reply, .. } => with(reply),
         Job::Prune { reply, .. } => with(reply),
     }
 }

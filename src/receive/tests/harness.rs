@@ -154,7 +154,11 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners do not deliver")
     }
 
-    async fn complete_due(&self, _: usize) -> Result<Due, LedgerError> {
+    async fn depart(&self, _: &AccountName, _: &[Claimed]) -> Result<(), LedgerError> {
+        unreachable!("the listeners send nothing")
+    }
+
+    async fn advance(&self, _: usize) -> Result<Due, LedgerError> {
         unreachable!("the listeners keep no house")
     }
 
