@@ -19,12 +19,10 @@ COPY --from=build --chown=65532:65532 /out/data /data
 WORKDIR /
 VOLUME /data
 
-# These win over the configuration file. The ops listener is on all addresses, not on loopback: in a container loopback
-# is the container's own, where no probe and no Prometheus comes. It shows probes and metrics only.
+# Nothing here wins over the configuration file: the store's default, sqlite:data/bridge.db, is /data/bridge.db from /.
+# The ops listener is on the container's own loopback until listen.ops says otherwise; the health check reaches it there.
 # SQLITE_TMPDIR is where SQLite sorts what does not fit into memory; elsewhere it may not write.
 ENV BRIDGE_CONFIG=/etc/webinar-bridge/bridge.toml \
-    BRIDGE__STORE__URL=sqlite:/data/bridge.db \
-    BRIDGE__LISTEN__OPS=0.0.0.0:9090 \
     SQLITE_TMPDIR=/data
 
 EXPOSE 8080 9090

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::deliver::{Lane, LaneSettings, schedule};
+use crate::deliver::{Lane, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
 use crate::hubspot::Account;
 use crate::ledger::sqlite::{Settings, SqliteLedger};
@@ -49,7 +49,7 @@ impl App {
         let sources: Vec<(SourceName, ProviderId)> = config
             .sources
             .values()
-            .map(|source| (source.name.clone(), source.provider.id()))
+            .map(|source| (source.endpoint.name.clone(), source.endpoint.provider.id()))
             .collect();
         let metrics = Metrics::new(&accounts, &sources);
         let ledger: Arc<dyn Ledger> = Arc::new(
@@ -166,18 +166,7 @@ fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow
 }
 
 fn endpoints(config: &Config) -> Vec<Endpoint> {
-    config
-        .sources
-        .values()
-        .map(|source| Endpoint {
-            name: source.name.clone(),
-            provider: source.provider,
-            secrets: source.secrets.clone(),
-            path_token: source.path_token.clone(),
-            tolerance: source.tolerance,
-            platform_accounts: source.platform_accounts.clone(),
-        })
-        .collect()
+    config.sources.values().map(|source| source.endpoint.clone()).collect()
 }
 
 fn lanes(
@@ -193,19 +182,11 @@ fn lanes(
         // In shadow mode everything happens but the sending.
         .filter(|(_, account)| account.deliver)
         .map(|(name, account)| {
-            // The store's lock is this process's alone, so nobody else delivers to the account.
-            metrics.set_lease_held(name, true);
-            let hubspot = Account::new(account.api(), Arc::clone(http), Arc::clone(clock));
-            let settings = LaneSettings {
-                rate_limit: account.rate_limit,
-                max_batch: account.max_batch,
-                max_linger: account.max_linger,
-                max_in_flight: account.max_in_flight,
-            };
+            let hubspot = Account::new(account.api.clone(), Arc::clone(http), Arc::clone(clock));
             Lane::new(
                 name.clone(),
                 hubspot,
-                settings,
+                account.lane,
                 Arc::clone(ledger),
                 Arc::clone(clock),
                 metrics.clone(),

@@ -61,7 +61,7 @@ fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
         let mut answers = Vec::new();
         for (name, account) in &config.accounts {
             let account =
-                Account::new(account.api(), Arc::clone(&http) as _, Arc::new(SystemClock));
+                Account::new(account.api.clone(), Arc::clone(&http) as _, Arc::new(SystemClock));
             let portal = account.details().await.with_context(|| {
                 format!("hubspot.{name}: HubSpot does not accept the credentials")
             })?;

@@ -92,7 +92,7 @@ pub(super) fn configured(
         let (asked, is) = (provider.id(), &source.policy.provider);
         return Err(Failure::Usage(format!("--source {name} is of {is}, not of {asked}")));
     }
-    Ok((source.name.clone(), source.policy.clone()))
+    Ok((source.endpoint.name.clone(), source.policy.clone()))
 }
 
 /// A source that adds nothing of its own.

@@ -58,7 +58,7 @@ fn warn_of_open_doors(config: &Config) {
         );
     }
     for (name, account) in config.accounts.iter().filter(|(_, account)| !account.deliver) {
-        let url = account.base_url.as_str();
+        let url = account.api.base_url.as_str();
         tracing::warn!(hubspot.account = %name, url, "shadow mode: nothing is sent to this account");
     }
 }

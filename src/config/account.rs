@@ -9,8 +9,9 @@ use super::given::Given;
 use super::rules::Zero;
 use super::section::Section;
 use super::settings::Account;
+use crate::deliver::LaneSettings;
 use crate::event::AccountName;
-use crate::hubspot::settings::{Credentials, RateLimit};
+use crate::hubspot::settings::{Api, Credentials, RateLimit};
 
 /// HubSpot's own limit (`POST .../events/upsert` takes 1 to 100 inputs).
 const BATCH_MAX: u32 = 100;
@@ -56,15 +57,9 @@ fn account(mut section: Section<'_>) -> Option<Account> {
         section.duration("request_timeout", Zero::Refused).or(Duration::from_secs(30));
     section.finish();
     Some(Account {
-        credentials: credentials?,
-        base_url,
-        path_prefix,
-        rate_limit,
-        max_batch,
-        max_linger,
-        max_in_flight,
+        api: Api { base_url, path_prefix, request_timeout, credentials: credentials? },
+        lane: LaneSettings { rate_limit, max_batch, max_linger, max_in_flight },
         deliver,
-        request_timeout,
     })
 }
 

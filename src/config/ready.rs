@@ -32,7 +32,7 @@ impl Config {
             Some(Jwt::Rs256 { .. }) | None => {}
         }
         for (name, account) in &self.accounts {
-            match &account.credentials {
+            match &account.api.credentials {
                 Credentials::Token(token) => read(format!("hubspot.{name}.access_token"), token, 1),
                 Credentials::OAuth { client_secret, refresh_token, .. } => {
                     read(format!("hubspot.{name}.oauth.client_secret"), client_secret, 1);
@@ -41,7 +41,7 @@ impl Config {
             }
         }
         for (name, source) in &self.sources {
-            match source.secrets.as_slice() {
+            match source.endpoint.secrets.as_slice() {
                 [secret] => read(format!("source.{name}.secret"), secret, 1),
                 secrets => {
                     for (at, secret) in secrets.iter().enumerate() {
@@ -49,7 +49,7 @@ impl Config {
                     }
                 }
             }
-            if let Some(token) = &source.path_token {
+            if let Some(token) = &source.endpoint.path_token {
                 read(format!("source.{name}.path_token"), token, PATH_TOKEN_MIN);
             }
         }

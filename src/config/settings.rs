@@ -1,17 +1,17 @@
 //! The configuration that is known to be right: what the rooms are built from.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
+use crate::deliver::LaneSettings;
 use crate::event::{AccountName, Policy, SourceName};
-use crate::hubspot::settings::{Api, Credentials, RateLimit};
+use crate::hubspot::settings::Api;
 use crate::ledger::{Policies, Retention};
-use crate::providers::Provider;
+use crate::receive::Endpoint;
 use crate::secret::Secret;
 
 /// All of it.
@@ -96,70 +96,19 @@ pub enum Jwt {
 /// `[hubspot.NAME]`
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// How its calls are authorised.
-    pub credentials: Credentials,
-    /// Scheme and host of HubSpot.
-    pub base_url: Url,
-    /// What goes before `/events/upsert`: begins with `/`, does not end with one.
-    pub path_prefix: String,
-    /// The calls it may make.
-    pub rate_limit: RateLimit,
-    /// The most events of one call: 1 to 100.
-    pub max_batch: usize,
-    /// How long a pending event waits for company.
-    pub max_linger: Duration,
-    /// The most calls at a time.
-    pub max_in_flight: usize,
+    /// How its API is reached.
+    pub api: Api,
+    /// How its events are sent.
+    pub lane: LaneSettings,
     /// Whether anything is sent at all.
     pub deliver: bool,
-    /// How long one call may take.
-    pub request_timeout: Duration,
-}
-
-impl Account {
-    /// How its API is reached.
-    #[must_use]
-    pub fn api(&self) -> Api {
-        Api {
-            base_url: self.base_url.clone(),
-            path_prefix: self.path_prefix.clone(),
-            request_timeout: self.request_timeout,
-            credentials: self.credentials.clone(),
-        }
-    }
 }
 
 /// `[source.NAME]`
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Source {
-    /// Its name: the endpoint is `/webhooks/NAME`.
-    pub name: SourceName,
-    /// Its platform.
-    pub provider: &'static dyn Provider,
-    /// What its webhooks are verified with; at least one, the first is the newest.
-    pub secrets: Vec<Secret>,
-    /// The last part of its endpoint's path, where it has one.
-    pub path_token: Option<Secret>,
-    /// How far a signed time may be from now.
-    pub tolerance: Duration,
-    /// The platform's accounts it may speak for; none: all.
-    pub platform_accounts: Option<BTreeSet<String>>,
+    /// Where and how its webhooks come in.
+    pub endpoint: Endpoint,
     /// What shapes its events.
     pub policy: Policy,
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, provider, secrets, path_token, tolerance, platform_accounts, policy } =
-            self;
-        f.debug_struct("Source")
-            .field("name", name)
-            .field("provider", &provider.id())
-            .field("secrets", secrets)
-            .field("path_token", path_token)
-            .field("tolerance", tolerance)
-            .field("platform_accounts", platform_accounts)
-            .field("policy", policy)
-            .finish()
-    }
 }

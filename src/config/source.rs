@@ -9,6 +9,7 @@ use super::section::Section;
 use super::settings::Source;
 use crate::event::{AccountName, ExternalAccountId, Policy, Recurring, SourceName};
 use crate::providers::Provider;
+use crate::receive::Endpoint;
 use crate::secret::Secret;
 
 /// What a source may refer to.
@@ -32,7 +33,7 @@ pub(super) fn sources(root: &mut Section<'_>, known: &Known<'_>) -> BTreeMap<Sou
     let source = |(name, section): (String, Section<'_>)| {
         let name = section.name(SourceName::parse(name));
         let source = source(name, section, known)?;
-        Some((source.name.clone(), source))
+        Some((source.endpoint.name.clone(), source))
     };
     sections.into_iter().filter_map(source).collect()
 }
@@ -60,12 +61,14 @@ fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>)
 
     let provider = provider?;
     Some(Source {
-        name: name?,
-        provider,
-        secrets: secrets?,
-        path_token,
-        tolerance,
-        platform_accounts: platform_accounts.map(BTreeSet::from_iter),
+        endpoint: Endpoint {
+            name: name?,
+            provider,
+            secrets: secrets?,
+            path_token,
+            tolerance,
+            platform_accounts: platform_accounts.map(BTreeSet::from_iter),
+        },
         policy: Policy {
             hubspot: hubspot?,
             provider: provider.id(),

@@ -104,18 +104,21 @@ fn the_least_has_the_documented_defaults() {
     assert!(config.ops.auth.is_none());
 
     let account = &config.accounts["main"];
-    assert!(matches!(&account.credentials, Credentials::Token(Secret::Text(_))));
-    assert_eq!(account.base_url.as_str(), "https://api.hubapi.com/");
-    assert_eq!(account.path_prefix, "/marketing/v3/marketing-events");
-    assert_eq!((account.rate_limit.requests, account.rate_limit.window.as_secs()), (100, 10));
-    assert_eq!((account.max_batch, account.max_in_flight), (100, 16));
-    assert_eq!(account.max_linger, Duration::from_secs(1));
+    assert!(matches!(&account.api.credentials, Credentials::Token(Secret::Text(_))));
+    assert_eq!(account.api.base_url.as_str(), "https://api.hubapi.com/");
+    assert_eq!(account.api.path_prefix, "/marketing/v3/marketing-events");
+    assert_eq!(
+        (account.lane.rate_limit.requests, account.lane.rate_limit.window.as_secs()),
+        (100, 10)
+    );
+    assert_eq!((account.lane.max_batch, account.lane.max_in_flight), (100, 16));
+    assert_eq!(account.lane.max_linger, Duration::from_secs(1));
     assert!(account.deliver);
-    assert_eq!(account.request_timeout, Duration::from_secs(30));
+    assert_eq!(account.api.request_timeout, Duration::from_secs(30));
 
     let source = &config.sources["acme-probe"];
-    assert_eq!(source.tolerance, Duration::from_hours(2));
-    assert!(source.path_token.is_none() && source.platform_accounts.is_none());
+    assert_eq!(source.endpoint.tolerance, Duration::from_hours(2));
+    assert!(source.endpoint.path_token.is_none() && source.endpoint.platform_accounts.is_none());
     assert_eq!(source.policy.hubspot.as_str(), "main");
     assert_eq!(source.policy.recurring, Recurring::Occurrence);
     assert_eq!(source.policy.event_type, None);
@@ -134,22 +137,25 @@ fn every_key_is_read() {
     assert!(matches!(&config.ops.auth, Some(Jwt::Hs256 { audience, .. }) if audience == "bridge"));
 
     let account = &config.accounts["main"];
-    let Credentials::OAuth { client_id, refresh_token, token_url, .. } = &account.credentials
+    let Credentials::OAuth { client_id, refresh_token, token_url, .. } = &account.api.credentials
     else {
-        panic!("{:?}", account.credentials)
+        panic!("{:?}", account.api.credentials)
     };
     assert_eq!((client_id.as_str(), token_url.as_str()), ("cid", "http://127.0.0.1:7/t"));
     assert!(matches!(refresh_token, Secret::Env(name) if name == "RT"));
-    assert_eq!(account.base_url.as_str(), "http://localhost:7/");
-    assert_eq!((account.max_batch, account.max_in_flight), (7, 3));
-    assert_eq!(account.rate_limit.requests, 190);
-    assert_eq!(account.max_linger, Duration::ZERO);
+    assert_eq!(account.api.base_url.as_str(), "http://localhost:7/");
+    assert_eq!((account.lane.max_batch, account.lane.max_in_flight), (7, 3));
+    assert_eq!(account.lane.rate_limit.requests, 190);
+    assert_eq!(account.lane.max_linger, Duration::ZERO);
     assert!(!account.deliver);
 
     let source = &config.sources["acme-probe"];
-    assert_eq!(source.secrets.len(), 2);
-    assert_eq!(source.tolerance, Duration::from_hours(9000 * 24));
-    assert_eq!(source.platform_accounts.as_ref().map(std::collections::BTreeSet::len), Some(2));
+    assert_eq!(source.endpoint.secrets.len(), 2);
+    assert_eq!(source.endpoint.tolerance, Duration::from_hours(9000 * 24));
+    assert_eq!(
+        source.endpoint.platform_accounts.as_ref().map(std::collections::BTreeSet::len),
+        Some(2)
+    );
     let policy = &source.policy;
     assert_eq!(policy.hubspot.as_str(), "second");
     assert_eq!(policy.provider.as_str(), "probe");
@@ -313,15 +319,20 @@ fn variables_go_over_the_file() {
     assert!(!config.store.migrate);
     assert_eq!(config.listen.max_body, 2048);
     let account = &config.accounts["main"];
-    assert_eq!(account.max_batch, 50);
-    assert_eq!((account.rate_limit.requests, account.rate_limit.window.as_secs()), (7, 2));
+    assert_eq!(account.lane.max_batch, 50);
+    assert_eq!(
+        (account.lane.rate_limit.requests, account.lane.rate_limit.window.as_secs()),
+        (7, 2)
+    );
     let source = &config.sources["acme-probe"];
     assert_eq!(source.policy.organizer.as_deref(), Some("2026"));
     assert_eq!(source.policy.event_type.as_deref(), Some("quoted"));
     assert_eq!(source.policy.custom_properties["level"], "3");
-    assert!(source.platform_accounts.as_ref().is_some_and(|accounts| accounts.contains("y")));
     assert!(
-        matches!(source.secrets.as_slice(), [Secret::Env(name)] if name == "CARGO_MANIFEST_DIR")
+        source.endpoint.platform_accounts.as_ref().is_some_and(|accounts| accounts.contains("y"))
+    );
+    assert!(
+        matches!(source.endpoint.secrets.as_slice(), [Secret::Env(name)] if name == "CARGO_MANIFEST_DIR")
     );
 }
 
@@ -335,11 +346,11 @@ fn variables_alone_can_say_everything() {
             ("BRIDGE__SOURCE__ZOOM_ONE__SECRET", "0123"),
         ],
     );
-    let Credentials::Token(Secret::Env(name)) = &config.accounts["main"].credentials else {
+    let Credentials::Token(Secret::Env(name)) = &config.accounts["main"].api.credentials else {
         panic!("it is a variable")
     };
     assert_eq!(name, "12");
-    let secret = config.sources["zoom_one"].secrets[0].read().expect("a text");
+    let secret = config.sources["zoom_one"].endpoint.secrets[0].read().expect("a text");
     assert_eq!(secret.expose_secret(), "0123");
 }
 

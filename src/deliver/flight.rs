@@ -13,34 +13,48 @@ const UNCLEAR: Duration = Duration::from_secs(30);
 /// Between attempts to record outcomes in a ledger that is unavailable.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
 
+/// What a flight has not settled yet, in parts, the next one last. Dropped, it gives all of it back, so that a flight
+/// that ends in whatever way leaves nothing claimed.
+struct Held<'a> {
+    lane: &'a Lane,
+    parts: Vec<Vec<Claimed>>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        for part in &self.parts {
+            self.lane.ledger.release(&self.lane.account, part);
+        }
+    }
+}
+
 /// Sends a batch until each of its events is settled, or the account is in trouble and the rest is given back.
 ///
 /// # Cancel safety
-/// Dropping it leaves events claimed until the ledger is opened again; only a process that ends does so.
+/// Dropping it gives its events back; a call under way may still be acted on, and the same state is sent again.
 pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot) {
     let mut slot = Some(slot);
-    let mut parts = vec![batch];
-    while let Some(part) = parts.pop() {
+    let mut held = Held { lane: &lane, parts: vec![batch] };
+    while let Some(part) = held.parts.last() {
         let slot = match slot.take() {
             Some(slot) => slot,
             None => lane.slot().await,
         };
-        let (verdict, daily_remaining) = lane.send(&part, slot).await;
+        let (verdict, daily_remaining) = lane.send(part, slot).await;
         match verdict {
             Verdict::Items(items) => {
                 lane.recovered(daily_remaining).await;
+                let part = held.parts.pop().unwrap_or_default();
                 let unclear = settle(&lane, part, items).await;
-                push_halves(&mut parts, unclear);
+                push_halves(&mut held.parts, unclear);
             }
             // Some event of it is refused and the answer does not say which: the halves tell, without waiting.
             Verdict::Split => {
                 lane.recovered(daily_remaining).await;
-                push_halves(&mut parts, part);
+                let part = held.parts.pop().unwrap_or_default();
+                push_halves(&mut held.parts, part);
             }
-            Verdict::Account(trouble) => {
-                give_back(&lane, &trouble, part, parts).await;
-                return;
-            }
+            Verdict::Account(trouble) => return note(&lane, &trouble).await,
         }
     }
 }
@@ -74,6 +88,18 @@ async fn settle(lane: &Lane, part: Vec<Claimed>, items: Vec<ItemVerdict>) -> Vec
         };
         settled.push(Settlement { claimed, outcome });
     }
+    let count = |confirmed: bool| {
+        settled
+            .iter()
+            .filter(|s| matches!(s.outcome, Outcome::Confirmed { .. }) == confirmed)
+            .count()
+    };
+    tracing::info!(
+        events.confirmed = count(true),
+        events.not_confirmed = count(false),
+        events.unclear = unclear.len(),
+        "HubSpot answered a batch"
+    );
     record(lane, settled).await;
     unclear
 }
@@ -104,12 +130,8 @@ async fn record(lane: &Lane, settled: Vec<Settlement>) {
     }
 }
 
-async fn give_back(
-    lane: &Lane,
-    trouble: &AccountTrouble,
-    part: Vec<Claimed>,
-    rest: Vec<Vec<Claimed>>,
-) {
+/// The account is in trouble: none of it is any event's fault.
+async fn note(lane: &Lane, trouble: &AccountTrouble) {
     let before = lane.ledger.standing(&lane.account);
     let now = lane.clock.now();
     let after = standing::troubled(&before, trouble, now, rand::random());
@@ -122,7 +144,4 @@ async fn give_back(
         "the HubSpot account cannot take events now; they stay pending"
     );
     lane.keep_standing(after).await;
-    let mut all = part;
-    all.extend(rest.into_iter().flatten());
-    lane.ledger.release(&lane.account, &all);
 }

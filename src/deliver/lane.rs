@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::flight;
 use super::standing;
@@ -56,6 +57,8 @@ enum Step {
     Send(Vec<Claimed>, Slot),
     /// Nothing before then, unless woken.
     Wait(Option<Instant>),
+    /// The account's limit has no room before then.
+    Pace(Instant),
 }
 
 impl Lane {
@@ -78,6 +81,8 @@ impl Lane {
     /// # Cancel safety
     /// Dropping it gives up calls under way; their events are sent again after the next start.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        // One process has the store, and with it every account.
+        self.metrics.set_lease_held(&self.account, true);
         let mut flights = JoinSet::new();
         let wake_up = self.ledger.wake_up(&self.account);
         loop {
@@ -88,7 +93,22 @@ impl Lane {
             let draining = stop.is_cancelled();
             match self.next(flights.len(), draining).await {
                 Step::Send(batch, slot) => {
-                    flights.spawn(flight::fly(Arc::clone(&self), batch, slot));
+                    let id = uuid::Uuid::now_v7();
+                    let span = tracing::info_span!(
+                        "batch",
+                        batch.id = %id,
+                        hubspot.account = %self.account,
+                        batch.events = batch.len()
+                    );
+                    tracing::debug!(parent: &span, "a batch leaves");
+                    flights.spawn(flight::fly(Arc::clone(&self), batch, slot).instrument(span));
+                }
+                Step::Pace(until) => {
+                    let began = Instant::now();
+                    tokio::time::sleep_until(until).await;
+                    if self.ledger.census().get(&self.account).is_some_and(|c| c.pending > 0) {
+                        self.metrics.rate_limit_wait(&self.account, began.elapsed());
+                    }
                 }
                 // Nothing more can be sent now, and nobody is to wait for what comes later.
                 Step::Wait(_) if draining && flights.is_empty() => return,
@@ -100,7 +120,7 @@ impl Lane {
                         () = stop.cancelled(), if !draining => {}
                         Some(landed) = flights.join_next() => {
                             if let Err(error) = landed && error.is_panic() {
-                                // Its events stay claimed, so they are not sent twice; the next start frees them.
+                                // It gave its events back as it fell.
                                 tracing::error!(%error, hubspot.account = %self.account, "a flight panicked");
                             }
                         }
@@ -131,7 +151,7 @@ impl Lane {
         let linger = if draining { Duration::ZERO } else { self.settings.max_linger };
         let slot = match self.reserve() {
             Ok(slot) => slot,
-            Err(Wait::Until(at)) => return Step::Wait(Some(at)),
+            Err(Wait::Until(at)) => return Step::Pace(at),
             Err(Wait::ForAnAnswer) => return Step::Wait(Some(Instant::now() + SLOT_AGAIN)),
         };
         match self.ledger.claim(&self.account, ClaimAsk { most, linger }).await {
@@ -181,6 +201,7 @@ impl Lane {
             self.metrics.request(&self.account, operation, &status, call.took);
             upserts += usize::from(call.operation == Operation::Upsert);
         }
+        self.metrics.set_token_expires(&self.account, self.hubspot.token_expires_at());
         let now = Instant::now();
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         if upserts == 0 {
@@ -199,6 +220,8 @@ impl Lane {
         let after = standing::recovered(&before, daily_remaining);
         if before.failures > 0 || before.paused != after.paused {
             tracing::info!(hubspot.account = %self.account, "the HubSpot account takes events again");
+        }
+        if before != after {
             self.keep_standing(after).await;
         }
     }

@@ -43,6 +43,17 @@ pub enum Content {
     Quarantined(String),
 }
 
+impl Content {
+    /// Why it is not understood, if so.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Quarantined(reason) => Some(reason.clone()),
+            Self::Changes(_) | Self::Ignored => None,
+        }
+    }
+}
+
 /// What became of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

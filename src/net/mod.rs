@@ -23,7 +23,7 @@ pub trait Http: Send + Sync + 'static {
 }
 
 /// A request to an outside service.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     /// `GET`, `POST`.
     pub method: Method,
@@ -37,6 +37,18 @@ pub struct Request {
     pub timeout: Duration,
     /// Longest answer that is read, in bytes.
     pub max_answer: usize,
+}
+
+/// Without the body, which may hold a client's secret, and without the URL's query.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .field("path", &self.url.path())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An HTTP method.

@@ -4,7 +4,7 @@
 //! same cast of files, one line in [`PROVIDERS`], its fixtures and its tests:
 //!
 //! * `mod.rs`: the [`Provider`], what it is called, what of it rests on an assumption;
-//! * `verify.rs`: from raw bytes to [`Inbound<Verified>`], with the schemes of [`signature`];
+//! * `verify.rs`: from raw bytes to [`Inbound<Verified>`], with the schemes of [`mod@signature`];
 //! * `payload.rs`: typed, borrowed structs of the bodies;
 //! * `map.rs`: from a body to [`Change`]s.
 

@@ -1,6 +1,7 @@
 //! What the public listener is told to serve.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::secret::Secret;
 use crate::telemetry::Metrics;
 
 /// A source as the public listener needs it.
+#[derive(Clone)]
 pub struct Endpoint {
     /// Its name, which is in its URL.
     pub name: SourceName,
@@ -25,6 +27,20 @@ pub struct Endpoint {
     pub tolerance: Duration,
     /// The platform's accounts it may speak for; all if none.
     pub platform_accounts: Option<BTreeSet<String>>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, provider, secrets, path_token, tolerance, platform_accounts } = self;
+        f.debug_struct("Endpoint")
+            .field("name", name)
+            .field("provider", &provider.id())
+            .field("secrets", secrets)
+            .field("path_token", path_token)
+            .field("tolerance", tolerance)
+            .field("platform_accounts", platform_accounts)
+            .finish()
+    }
 }
 
 /// Bounds of what one request, and all together, may cost.

@@ -242,8 +242,16 @@ impl Reception {
                 );
             }
         }
+        let (event_type, reason) = (receipt.event_type.clone(), receipt.content.reason());
         let error = match timeout(self.accept, self.ledger.accept(receipt)).await {
-            Ok(Ok(acceptance)) => return Ok(acceptance),
+            Ok(Ok(Acceptance::Quarantined)) => {
+                warn!(event_type, reason, "a webhook is authentic but not understood; it is kept");
+                return Ok(Acceptance::Quarantined);
+            }
+            Ok(Ok(acceptance)) => {
+                debug!(event_type, outcome = outcome(acceptance).as_str(), "kept");
+                return Ok(acceptance);
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it took too long".to_owned(),
         };

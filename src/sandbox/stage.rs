@@ -1,13 +1,19 @@
 //! An emulated HubSpot behind a real listener.
+//!
+//! Beside HubSpot's own paths it has a switch for a person who tries things out: `POST /sandbox/fail/STATUS` makes every
+//! upsert fail with that status until `POST /sandbox/heal`, and `GET /sandbox/events` shows what the account holds.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::emulator::{Emulator, EmulatorRequest, EmulatorSettings, TransportFault};
+use super::emulator::{
+    Emulator, EmulatorRequest, EmulatorSettings, Fault as EmulatorFault, TransportFault,
+};
 use crate::clock::Clock;
 use crate::receive::exchange::{self, Answer, Exchange, ExchangeReply, Fault};
 
@@ -57,6 +63,40 @@ impl HubSpotStage {
         self.emulator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn obey(&self, method: &str, order: &str) -> ExchangeReply {
+        let failure = order.strip_prefix("fail/").and_then(|status| status.parse().ok());
+        let (status, body) = match (method, order, failure) {
+            ("POST", "heal", _) => {
+                self.emulator().heal();
+                (200, json!({ "faults": "none" }))
+            }
+            ("POST", _, Some(status @ 400..=599)) => {
+                self.emulator().keep_failing(EmulatorFault::Status { status, retry_after: None });
+                (200, json!({ "faults": format!("every upsert is answered {status}") }))
+            }
+            ("GET", "events", _) => (200, self.events()),
+            _ => (404, json!({ "error": "try POST fail/503, POST heal, or GET events" })),
+        };
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        ExchangeReply { status, headers, body: body.to_string().into_bytes(), fault: None }
+    }
+
+    fn events(&self) -> Value {
+        let emulator = self.emulator();
+        let shown = emulator.events().iter().map(|((_, id), event)| {
+            json!({
+                "externalEventId": id,
+                "objectId": event.object_id,
+                "eventName": event.name,
+                "startDateTime": event.start.map(|at| at.to_string()),
+                "endDateTime": event.end.map(|at| at.to_string()),
+                "eventCancelled": event.cancelled,
+                "eventCompleted": event.completed,
+            })
+        });
+        shown.collect()
+    }
+
     /// Closes the listener.
     pub fn close(&self) {
         self.stop.cancel();
@@ -67,6 +107,9 @@ impl HubSpotStage {
 impl Answer for HubSpotStage {
     async fn answer(&self, exchange: Exchange) -> ExchangeReply {
         let Exchange { method, path, query, headers, body } = exchange;
+        if let Some(order) = path.strip_prefix("/sandbox/") {
+            return self.obey(&method, order);
+        }
         let request = EmulatorRequest { method, path, query, headers, body };
         let reply = self.emulator().handle(self.clock.now(), &request);
         ExchangeReply {

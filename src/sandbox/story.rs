@@ -265,8 +265,14 @@ impl Scene {
         format!(
             "  export SECRET={SECRET}\n  \
              webinar-bridge sign --provider {source} --secret-env SECRET --url {}/{source} BODY.json | sh\n  \
-             curl {}/metrics",
-            self.webhooks, self.ops
+             curl {}/metrics\n\
+             Let HubSpot fail, and see that nothing is lost:\n  \
+             curl -X POST {hubspot}/sandbox/fail/503\n  \
+             curl -X POST {hubspot}/sandbox/heal\n  \
+             curl {hubspot}/sandbox/events",
+            self.webhooks,
+            self.ops,
+            hubspot = self.hubspot.base_url(),
         )
     }
 }

@@ -13,7 +13,10 @@ const MAY_IMPORT: &[(&str, Imports)] = &[
     ("cli", Imports::All),
     ("clock", Imports::Only(&["event"])),
     // The settings types of these rooms: each owns its own.
-    ("config", Imports::Only(&["event", "hubspot", "ledger", "providers", "receive", "secret"])),
+    (
+        "config",
+        Imports::Only(&["deliver", "event", "hubspot", "ledger", "providers", "receive", "secret"]),
+    ),
     ("deliver", Imports::Only(&["clock", "event", "hubspot", "ledger", "secret", "telemetry"])),
     ("event", Imports::Only(&[])),
     (

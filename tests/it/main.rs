@@ -1,8 +1,10 @@
 //! What the whole crate promises, in one binary: a file for each capability.
 
+mod crash;
 mod harness;
 mod house;
 mod hubspot_schema;
 mod ledger;
+mod main_job;
 mod merge_laws;
 mod readme;

@@ -1,6 +1,8 @@
 //! The events that follow from a webinar: what needs other state to be understood is resolved here, afresh each time.
 
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::BTreeMap;

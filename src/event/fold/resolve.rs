@@ -19,8 +19,16 @@ pub(super) fn occurrence_cancelled(
     own: &Registers,
 ) -> Option<(Stamp, bool)> {
     let mut said = own.cancelled.as_ref().map(|r| (r.stamp, r.value));
-    raise(&mut said, webinar.full_list.as_ref().map(|list| (list.stamp, !list.value.contains(id))));
-    raise(&mut said, webinar.whole.cancelled.as_ref().map(|r| (r.stamp, r.value)));
+    // A list says nothing of what was first told of after it.
+    let told = own.start.as_ref().map(|start| start.stamp);
+    let list = webinar.full_list.as_ref().map(|list| (list.stamp, !list.value.contains(id)));
+    raise(
+        &mut said,
+        list.filter(|(listed, absent)| !absent || told.is_none_or(|told| told <= *listed)),
+    );
+    // That the series is to take place (again) says nothing of an occurrence that was called off by itself.
+    let all = webinar.whole.cancelled.as_ref().filter(|r| r.value);
+    raise(&mut said, all.map(|r| (r.stamp, true)));
     let converted = webinar.shape.as_ref().filter(|shape| shape.value != Shape::Series);
     raise(&mut said, converted.map(|shape| (shape.stamp, true)));
     said

@@ -108,7 +108,8 @@ impl SqliteLedger {
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn accept(&self, receipt: NewReceipt) -> Result<Acceptance, LedgerError> {
-        self.write(|reply| Job::Accept { receipt: Box::new(receipt), reply }).await
+        let share = self.writer.room_for(&receipt.body)?;
+        self.write(|reply| Job::Accept { receipt: Box::new(receipt), share, reply }).await
     }
 
     async fn claim(&self, account: &AccountName, ask: ClaimAsk) -> Result<Claim, LedgerError> {

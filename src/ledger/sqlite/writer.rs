@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::bodies::Segment;
@@ -26,6 +26,8 @@ use crate::ledger::{
 
 /// Jobs that may wait; beyond it the service is full and says so. At 10,000 a second it is less than half a second's.
 const QUEUE: usize = 4_096;
+/// Bytes of bodies that may wait: a disk that hangs must not fill the memory with receipts nobody waits for any more.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Most jobs in one commit: bounds how long its first waiter waits for its last.
 const GROUP: usize = 512;
 /// Most bytes of bodies in one commit: bounds the memory, and what reading one body back has to unpack.
@@ -37,7 +39,7 @@ type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 /// A piece of writing, and where its result goes.
 pub(super) enum Job {
-    Accept { receipt: Box<NewReceipt>, reply: Reply<Acceptance> },
+    Accept { receipt: Box<NewReceipt>, share: OwnedSemaphorePermit, reply: Reply<Acceptance> },
     Settle { account: AccountName, settled: Vec<Settlement>, reply: Reply<()> },
     Standing { account: AccountName, standing: Standing, reply: Reply<()> },
     CompleteDue { most: usize, reply: Reply<Due> },
@@ -76,6 +78,7 @@ impl From<JobError> for LedgerError {
 /// The queue's end that the ledger holds; dropping it ends the thread after what has queued.
 pub(super) struct Writer {
     queue: Option<SyncSender<Job>>,
+    room: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -100,7 +103,15 @@ impl Writer {
             .name("ledger-writer".into())
             .spawn(move || desk.run(&jobs))
             .map_err(OpenError::Thread)?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+        Ok(Self { queue: Some(queue), room, thread: Some(thread) })
+    }
+
+    /// Takes room for a body that is to wait; it is free again when its job is done or dropped.
+    pub(super) fn room_for(&self, body: &[u8]) -> Result<OwnedSemaphorePermit, LedgerError> {
+        let full = || LedgerError::Unavailable("its queue holds too many bytes".into());
+        let bytes = u32::try_from(body.len()).map_err(|_| full())?;
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| full())
     }
 
     pub(super) fn enqueue(&self, job: Job) -> Result<(), LedgerError> {
@@ -305,7 +316,11 @@ impl Desk<'_> {
         match job {
             // Whoever waited has gone and been told to come again: doing it now would only delay the others.
             Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
-            Job::Accept { receipt, reply } => answered(reply, accept::accept(self, &receipt)),
+            Job::Accept { receipt, reply, share } => {
+                let result = answered(reply, accept::accept(self, &receipt));
+                drop(share);
+                result
+            }
             Job::Settle { account, settled, reply } => {
                 answered(reply, settle::settle(self, &account, &settled))
             }

@@ -193,8 +193,15 @@ fn called_off(
     change.full_picture = facts.whole_picture;
     change.shape = facts.shape;
     change.whole = Fields { cancelled: all.then_some(cancelled), ..facts.fields };
-    let own = (!all).then_some(cancelled);
-    change.occurrences = facts.listed.into_iter().map(|listed| listed.said(own)).collect();
+    change.occurrences = facts
+        .listed
+        .into_iter()
+        .map(|listed| {
+            // Beside what is said of all, one that the list calls deleted stays so.
+            let own = if all { listed.deleted.filter(|gone| *gone) } else { Some(cancelled) };
+            listed.said(own)
+        })
+        .collect();
     Ok(())
 }
 

@@ -27,7 +27,7 @@ use crate::providers::{
 };
 
 /// Keys whose values are secret or tell of a person.
-const MASKED: [&str; 14] = [
+const MASKED: [&str; 16] = [
     "password",
     "passcode",
     "encrypted_password",
@@ -42,6 +42,8 @@ const MASKED: [&str; 14] = [
     "user_email",
     "host_email",
     "operator",
+    "contact_name",
+    "contact_email",
 ];
 
 /// Longest name of an event that is kept; Zoom's own have up to some fifty characters.

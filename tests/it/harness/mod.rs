@@ -1,19 +1,31 @@
 //! What the tests share: builders of changes and receipts, stores in temporary folders, waiting for conditions.
 
 pub(crate) mod build;
+pub(crate) mod dice;
+pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod store;
+pub(crate) mod zoom;
 
 use std::future::Future;
 use std::time::Duration;
 
 /// Waits until the condition holds, looking again and again; fails the test after half a minute.
-pub(crate) async fn eventually<F, Fut>(what: &str, mut holds: F)
+pub(crate) async fn eventually<F, Fut>(what: &str, holds: F)
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = bool>,
 {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    eventually_within(Duration::from_secs(30), what, holds).await;
+}
+
+/// As [`eventually`], for what is promised to take longer.
+pub(crate) async fn eventually_within<F, Fut>(limit: Duration, what: &str, mut holds: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let deadline = tokio::time::Instant::now() + limit;
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,16 +1,22 @@
 //! The real program, as a process of its own, with an emulated HubSpot that outlives it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use webinar_bridge::clock::SystemClock;
-use webinar_bridge::sandbox::emulator::EmulatorSettings;
+use webinar_bridge::sandbox::emulator::{EmulatorSettings, StoredEvent};
 use webinar_bridge::sandbox::stage::HubSpotStage;
+
+use super::eventually_within;
+use super::http::scrape;
+use super::zoom::ACCOUNT;
 
 /// What the bridge's configuration calls the token that the emulated HubSpot knows.
 pub(crate) const TOKEN: &str = "pat-test-000";
@@ -18,6 +24,8 @@ pub(crate) const TOKEN: &str = "pat-test-000";
 pub(crate) const SECRET: &str = "zoom-secret-of-the-tests";
 
 /// A folder with a configuration and a store, and a HubSpot, for one bridge at a time.
+///
+/// Dropped at the end of a test, it fails the test if HubSpot was ever sent what must not be sent.
 pub(crate) struct Setting {
     pub(crate) folder: TempDir,
     pub(crate) hubspot: HubSpotStage,
@@ -37,7 +45,8 @@ impl Setting {
         Self::with(EmulatorSettings::new(TOKEN), "", more)
     }
 
-    /// With lines of its own in `[hubspot.main]`.
+    /// With lines of its own in `[hubspot.main]`. In all of them `{hubspot}` is HubSpot's address and `{folder}` the
+    /// folder.
     pub(crate) fn with(hubspot: EmulatorSettings, account: &str, more: &str) -> Self {
         let hubspot = HubSpotStage::open(hubspot, Arc::new(SystemClock)).expect("it listens");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -54,12 +63,37 @@ impl Setting {
             hubspot.base_url(),
         )
         .expect("text can be written");
+        let text = text
+            .replace("{hubspot}", &hubspot.base_url())
+            .replace("{folder}", &folder.path().display().to_string());
         std::fs::write(folder.path().join("bridge.toml"), text).expect("a file can be written");
         Self { folder, hubspot }
     }
 
+    /// What HubSpot holds of Zoom's account, by external event id.
+    pub(crate) fn held(&self) -> BTreeMap<String, StoredEvent> {
+        self.held_of(ACCOUNT)
+    }
+
+    /// What HubSpot holds of that external account, by external event id.
+    pub(crate) fn held_of(&self, account: &str) -> BTreeMap<String, StoredEvent> {
+        let emulator = self.hubspot.emulator();
+        let events = emulator.events().iter().filter(|((owner, _), _)| owner == account);
+        events.map(|((_, id), event)| (id.clone(), event.clone())).collect()
+    }
+
+    /// What HubSpot holds of this webinar, which it must.
+    pub(crate) fn event(&self, id: &str) -> StoredEvent {
+        self.held().remove(id).unwrap_or_else(|| panic!("HubSpot has no event {id}"))
+    }
+
     /// Starts the bridge and waits until it serves.
     pub(crate) fn start(&self) -> Bridge {
+        self.start_with(&[])
+    }
+
+    /// As [`Self::start`], with these environment variables.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Bridge {
         let log = self.folder.path().join("bridge.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_webinar-bridge"))
@@ -68,6 +102,7 @@ impl Setting {
             .arg(self.folder.path().join("bridge.toml"))
             .env("TEST_TOKEN", TOKEN)
             .env("TEST_SECRET", SECRET)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(file.try_clone().expect("a second handle"))
             .spawn()
@@ -107,15 +142,40 @@ impl Bridge {
 
     /// SIGTERM; returns the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(told.success());
         self.child.wait().expect("it ends").code()
     }
 
+    /// Waits until nothing is pending or on its way. Exact: what was answered before is counted.
+    pub(crate) async fn settled(&self) {
+        self.settled_within(Duration::from_secs(30)).await;
+    }
+
+    /// As [`Self::settled`], for what is promised to take longer.
+    pub(crate) async fn settled_within(&self, limit: Duration) {
+        eventually_within(limit, "all that is pending is delivered", async || {
+            let scrape = scrape(&self.ops).await;
+            let open = ["pending", "in_flight"].map(|state| ("state", state));
+            open.iter().all(|state| scrape.count("bridge_events", &[*state]) == 0)
+        })
+        .await;
+    }
+
     /// Everything it has logged.
     pub(crate) fn logged(&self) -> String {
         std::fs::read_to_string(&self.log).expect("a log")
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        self.hubspot.close();
+        if !std::thread::panicking() {
+            let violations = self.hubspot.emulator().violations().to_vec();
+            assert!(violations.is_empty(), "HubSpot was sent what it forbids: {violations:#?}");
+        }
     }
 }
 

@@ -1,0 +1,127 @@
+//! Where events go: both generations of HubSpot's API, several accounts and sources, OAuth.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use webinar_bridge::clock::SystemClock;
+use webinar_bridge::sandbox::emulator::{EmulatorSettings, OAuthApp, Operation};
+use webinar_bridge::sandbox::stage::HubSpotStage;
+
+use super::{FAST, generous};
+use crate::harness::eventually;
+use crate::harness::http::scrape;
+use crate::harness::process::{Setting, TOKEN};
+use crate::harness::zoom::{ACCOUNT, Zoom, at, created, renamed};
+
+const PREFIXES: [&str; 2] =
+    ["/marketing/v3/marketing-events", "/marketing/marketing-events/2026-03"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_generations_of_the_api_take_events() {
+    for prefix in PREFIXES {
+        let line = format!("path_prefix = \"{prefix}\"");
+        let setting = Setting::with(EmulatorSettings::new(TOKEN), &line, "");
+        let bridge = setting.start();
+        Zoom::to(&bridge).story([created(1, "Calm releases", at(0))]).await;
+        bridge.settled().await;
+        assert_eq!(setting.event("1").name, "Calm releases", "{prefix}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_configured_path_is_the_one_that_is_called() {
+    for prefix in PREFIXES {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
+        let address = listener.local_addr().expect("an address");
+        let more = format!(
+            "hubspot = \"heard\"\n[hubspot.heard]\naccess_token = \"pat-heard\"\n\
+             base_url = \"http://{address}\"\npath_prefix = \"{prefix}\"\nmax_linger = \"10ms\""
+        );
+        let setting = Setting::new(&more);
+        let bridge = setting.start();
+        Zoom::to(&bridge).story([created(1, "Calm releases", at(0))]).await;
+        let (mut caller, _) = listener.accept().await.expect("it calls");
+        let mut piece = [0; 16];
+        let mut heard = Vec::new();
+        while !heard.contains(&b'\n') {
+            let read = caller.read(&mut piece).await.expect("it speaks");
+            assert!(read > 0, "it says a line");
+            heard.extend_from_slice(&piece[..read]);
+        }
+        let heard = String::from_utf8_lossy(&heard);
+        let expected = format!("POST {prefix}/events/upsert HTTP/1.1\r");
+        assert_eq!(heard.lines().next().map(str::trim_end), Some(expected.trim_end()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sources_and_accounts_keep_apart_what_is_theirs() {
+    let other = HubSpotStage::open(EmulatorSettings::new("pat-other"), Arc::new(SystemClock))
+        .expect("it listens");
+    let more = format!(
+        "hubspot = \"main\"\n\
+         [source.second]\nprovider = \"zoom\"\nsecret = {{ env = \"TEST_SECRET\" }}\nhubspot = \"main\"\n\
+         organizer = \"Second GmbH\"\nexternal_account_id = \"second\"\n\
+         [source.third]\nprovider = \"zoom\"\nsecret = {{ env = \"TEST_SECRET\" }}\nhubspot = \"other\"\n\
+         organizer = \"Third GmbH\"\nevent_type = \"WORKSHOP\"\n\
+         custom_properties = {{ webinar_platform = \"zoom\" }}\n\
+         [hubspot.other]\naccess_token = \"pat-other\"\nbase_url = \"{}\"\nmax_linger = \"50ms\"\n",
+        other.base_url()
+    );
+    let setting = Setting::new(&more);
+    let bridge = setting.start();
+    Zoom::to(&bridge).story([created(1, "First", at(0))]).await;
+    Zoom::to_source(&bridge, "second").story([created(1, "Second", at(0))]).await;
+    Zoom::to_source(&bridge, "third").story([created(1, "Third", at(0))]).await;
+    bridge.settled().await;
+    let scrape = scrape(&bridge.ops).await;
+    assert_eq!(scrape.events("main", "delivered"), 2);
+    assert_eq!(scrape.events("other", "delivered"), 1);
+    assert_eq!(setting.event("1").organizer, "Acme GmbH");
+    assert_eq!(setting.held_of("second")["1"].organizer, "Second GmbH");
+    assert_eq!(setting.hubspot.emulator().events().len(), 2);
+    let emulator = other.emulator();
+    assert_eq!(emulator.events().len(), 1);
+    let third = &emulator.events()[&(ACCOUNT.to_owned(), "1".to_owned())];
+    assert_eq!((third.name.as_str(), third.organizer.as_str()), ("Third", "Third GmbH"));
+    assert_eq!(third.event_type.as_deref(), Some("WORKSHOP"));
+    assert_eq!(third.custom_properties["webinar_platform"], "zoom");
+    assert!(emulator.violations().is_empty(), "{:?}", emulator.violations());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn oauth_tokens_that_expire_are_renewed_and_nothing_is_lost() {
+    let app = OAuthApp {
+        client_id: "app".into(),
+        client_secret: "app-secret".into(),
+        refresh_token: "refresh-first".into(),
+        token_lifetime: Duration::from_secs(2),
+        rotate: true,
+    };
+    let more = "hubspot = \"app\"\n[hubspot.app]\nbase_url = \"{hubspot}\"\nmax_linger = \"50ms\"\n\
+                rate_limit = { requests = 10000, window = \"10s\" }\n\
+                oauth = { client_id = \"app\", client_secret = \"app-secret\", \
+                refresh_token = \"refresh-first\", token_url = \"{hubspot}/oauth/2026-03/token\" }";
+    let setting = Setting::with(EmulatorSettings { oauth: Some(app), ..generous() }, FAST, more);
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([created(1, "Version 0", at(0))]).await;
+    let tokens = || {
+        let emulator = setting.hubspot.emulator();
+        emulator.calls().iter().filter(|call| call.operation == Operation::Token).count()
+    };
+    let versions = std::sync::atomic::AtomicI64::new(0);
+    eventually("the token was renewed three times", async || {
+        let version = versions.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+        zoom.story([renamed(1, &format!("Version {version}"), at(version))]).await;
+        bridge.settled().await;
+        assert_eq!(setting.event("1").name, format!("Version {version}"));
+        tokens() >= 4
+    })
+    .await;
+    let emulator = setting.hubspot.emulator();
+    let refused = emulator.calls().iter().filter(|call| call.status != 200).count();
+    assert_eq!(refused, 0, "tokens are renewed before they end");
+}

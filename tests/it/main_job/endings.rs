@@ -1,0 +1,144 @@
+//! Starts and ends: of single webinars, of one occurrence among others, of Zoom Events.
+
+use serde_json::{Value, json};
+
+use crate::harness::process::Setting;
+use crate::harness::zoom::{Zoom, ago, planned, series, webhook, webinar, with};
+
+/// A run of the webinar as `webinar.started` and `webinar.ended` show it: with times and a topic of its own.
+fn run(id: u64, started: i64, more: Value) -> Value {
+    let object = json!({
+        "id": id.to_string(), "uuid": "run==", "topic": "As it was when it ran", "type": 5, "timezone": "UTC",
+        "start_time": ago(started).to_string(), "duration": 0,
+    });
+    with(object, more)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webinar_is_over_when_it_ended_and_not_after_its_practice() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let plan = with(webinar(1, "Calm releases"), json!({ "start_time": ago(90).to_string() }));
+    zoom.story([
+        webhook("webinar.created", ago(110).get(), plan.clone()),
+        webhook("webinar.started", ago(100).get(), run(1, 100, json!({}))),
+    ])
+    .await;
+    let practice =
+        run(1, 100, json!({ "end_time": ago(95).to_string(), "practice_session": true }));
+    assert_eq!(zoom.tell(webhook("webinar.ended", ago(95).get(), practice)).await, "ignored");
+    bridge.settled().await;
+    let event = setting.event("1");
+    assert!(!event.completed, "the practice session ended");
+    assert_eq!((event.start, event.end), (Some(ago(90)), Some(ago(30))));
+    zoom.story([webhook("webinar.started", ago(89).get(), run(1, 89, json!({})))]).await;
+    let end = run(1, 89, json!({ "end_time": ago(40).to_string(), "practice_session": false }));
+    zoom.story([webhook("webinar.ended", ago(40).get(), end)]).await;
+    bridge.settled().await;
+    let event = setting.event("1");
+    assert!(event.completed);
+    assert_eq!(event.name, "Calm releases", "the run's title and duration are not the plan's");
+    assert_eq!((event.start, event.end), (Some(ago(90)), Some(ago(40))));
+    // Platforms are tidied up after the fact.
+    zoom.story([webhook("webinar.deleted", ago(20).get(), plan)]).await;
+    bridge.settled().await;
+    let event = setting.event("1");
+    assert_eq!((event.cancelled, event.completed), (false, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_ends_only_the_nearest_occurrence() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let mut object = series(9, "Onboarding");
+    object["occurrences"][0]["start_time"] = ago(60).to_string().into();
+    object["start_time"] = ago(60).to_string().into();
+    let end = run(9, 58, json!({ "type": 9, "end_time": ago(25).to_string() }));
+    zoom.story([
+        webhook("webinar.created", ago(110).get(), object),
+        webhook("webinar.started", ago(58).get(), run(9, 58, json!({ "type": 9 }))),
+        webhook("webinar.ended", ago(25).get(), end),
+    ])
+    .await;
+    bridge.settled().await;
+    let completed: Vec<(String, bool)> =
+        setting.held().into_iter().map(|(id, event)| (id, event.completed)).collect();
+    let expected = [("9-o1", true), ("9-o2", false), ("9-o3", false)];
+    assert_eq!(completed, expected.map(|(id, over)| (id.to_owned(), over)));
+    assert_eq!(setting.event("9-o1").end, Some(ago(25)));
+}
+
+fn conference(id: &str, name: &str, kind: &str) -> Value {
+    json!({
+        "event_id": id, "name": name, "description": "Two tracks.", "event_type": kind, "status": "DRAFT",
+        "start_time": planned(0).to_string(), "end_time": planned(480).to_string(), "timezone": "UTC",
+    })
+}
+
+fn session(event: &str, id: &str, from: i64, to: i64) -> Value {
+    json!({
+        "event_id": event, "session_id": id, "name": format!("Session {id}"), "timezone": "UTC",
+        "start_time": planned(from).to_string(), "end_time": planned(to).to_string(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn zoom_events_are_published_updated_and_called_off() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let draft = conference("conf", "Makers' day", "CONFERENCE");
+    zoom.story([webhook("zoom_events.event_published", ago(60).get(), draft.clone())]).await;
+    bridge.settled().await;
+    let event = setting.event("conf");
+    assert_eq!(
+        (event.name.as_str(), event.event_type.as_deref()),
+        ("Makers' day", Some("CONFERENCE"))
+    );
+    assert_eq!(event.description.as_deref(), Some("Two tracks."));
+    assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(480))));
+    let renamed = with(draft.clone(), json!({ "name": "Makers' days" }));
+    zoom.story([webhook("zoom_events.event_updated", ago(50).get(), renamed)]).await;
+    bridge.settled().await;
+    assert_eq!(setting.event("conf").name, "Makers' days");
+    zoom.story([webhook("zoom_events.event_cancelled", ago(40).get(), draft)]).await;
+    bridge.settled().await;
+    assert!(setting.event("conf").cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_zoom_event_is_over_when_its_last_session_is() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    let (morning, afternoon) = (session("conf", "a", 0, 200), session("conf", "b", 240, 480));
+    zoom.story([
+        webhook(
+            "zoom_events.event_published",
+            ago(60).get(),
+            conference("conf", "Makers' day", "CONFERENCE"),
+        ),
+        webhook("zoom_events.session_created", ago(59).get(), morning.clone()),
+        webhook("zoom_events.session_created", ago(58).get(), afternoon.clone()),
+        webhook("zoom_events.session_ended", ago(30).get(), morning),
+        webhook(
+            "zoom_events.event_published",
+            ago(57).get(),
+            conference("one", "A talk", "SIMPLE_EVENT"),
+        ),
+    ])
+    .await;
+    bridge.settled().await;
+    assert!(!setting.event("conf").completed, "a session is to come");
+    zoom.story([
+        webhook("zoom_events.session_ended", ago(20).get(), afternoon),
+        webhook("zoom_events.session_ended", ago(20).get(), session("one", "a", 0, 480)),
+    ])
+    .await;
+    bridge.settled().await;
+    assert!(setting.event("conf").completed);
+    assert!(setting.event("one").completed);
+    assert_eq!(setting.held().len(), 2, "sessions are no events");
+}

@@ -1,0 +1,175 @@
+//! HubSpot fails in every way; after it is well again everything has arrived, and nothing else was held against events.
+
+use std::time::Duration;
+
+use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, Operation, TransportFault};
+
+use super::{FAST, generous};
+use crate::harness::http::scrape;
+use crate::harness::process::{Setting, TOKEN};
+use crate::harness::zoom::{Zoom, at, created, renamed};
+use crate::harness::{eventually, eventually_within};
+
+/// Longer than a pause lasts before the account is asked again, which is a minute.
+const A_PAUSE: Duration = Duration::from_secs(90);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_poison_among_twenty_does_not_keep_the_others() {
+    let setting = Setting::with(generous(), FAST, "");
+    setting.hubspot.emulator().keep_failing(Fault::RejectNames("poison".into()));
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    for id in 1..=20 {
+        let name = if id == 13 { "poison".to_owned() } else { format!("Webinar {id}") };
+        zoom.story([created(id, &name, at(0))]).await;
+    }
+    bridge.settled().await;
+    let held = setting.held();
+    assert_eq!(held.len(), 19);
+    assert!(!held.contains_key("13"));
+    let seen = scrape(&bridge.ops).await;
+    assert_eq!(seen.events("main", "delivered"), 19);
+    assert_eq!(seen.events("main", "dead"), 1);
+    let category = [("hubspot", "main"), ("category", "VALIDATION_ERROR")];
+    assert_eq!(seen.count("bridge_events_dead_total", &category), 1);
+    assert!(bridge.logged().contains("e3a1c0de-0000-4000"), "HubSpot's correlationId is logged");
+    // It is sent again as soon as it changes.
+    zoom.story([renamed(13, "Wholesome", at(10))]).await;
+    bridge.settled().await;
+    assert_eq!(setting.event("13").name, "Wholesome");
+    let seen = scrape(&bridge.ops).await;
+    assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (20, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_that_name_an_event_and_errors_that_do_not_refuse_only_that_event() {
+    for told in [true, false] {
+        let setting = Setting::with(generous(), FAST, "");
+        let fault = Fault::PartialErrors { name: "poison".into(), told };
+        setting.hubspot.emulator().keep_failing(fault);
+        let bridge = setting.start();
+        let zoom = Zoom::to(&bridge);
+        for id in 1..=10 {
+            let name = if id == 4 { "poison".to_owned() } else { format!("Webinar {id}") };
+            zoom.story([created(id, &name, at(0))]).await;
+        }
+        bridge.settled().await;
+        assert_eq!(setting.held().len(), 9, "told: {told}");
+        let seen = scrape(&bridge.ops).await;
+        assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (9, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_breaks_on_the_way_is_sent_again_and_charged_to_no_event() {
+    let account = format!("{FAST}\nrequest_timeout = \"1s\"");
+    let setting = Setting::with(generous(), &account, "");
+    let lost = |fault, stored| Fault::Transport { fault, stored };
+    let faults = [
+        Fault::Status { status: 503, retry_after: None },
+        Fault::Status { status: 502, retry_after: None },
+        lost(TransportFault::Reset, false),
+        Fault::Status { status: 500, retry_after: Some(1) },
+        lost(TransportFault::Truncate, true),
+        lost(TransportFault::Hang, false),
+        lost(TransportFault::Reset, true),
+    ];
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    for (number, fault) in (1..).zip(&faults) {
+        setting.hubspot.emulator().inject(fault.clone());
+        zoom.story([created(number, &format!("Webinar {number}"), at(0))]).await;
+        bridge.settled().await;
+        assert_eq!(
+            setting.event(&number.to_string()).name,
+            format!("Webinar {number}"),
+            "{fault:?}"
+        );
+    }
+    let seen = scrape(&bridge.ops).await;
+    assert_eq!(seen.events("main", "delivered"), 7);
+    assert_eq!(seen.events("main", "dead"), 0);
+    for (status, times) in
+        [("503", 1), ("502", 1), ("500", 1), ("reset", 3), ("timeout", 1), ("200", 7)]
+    {
+        let labels = [("operation", "upsert"), ("status", status)];
+        assert_eq!(seen.count("bridge_hubspot_requests_total", &labels), times, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_its_time_to_heal_heals() {
+    tokio::join!(a_refused_token(), answers_without_results(), a_smaller_window_than_configured());
+}
+
+/// 401 for a static token: paused, visible, and resumed once the file holds the right one.
+async fn a_refused_token() {
+    let more = "hubspot = \"filed\"\n[hubspot.filed]\nbase_url = \"{hubspot}\"\nmax_linger = \"50ms\"\n\
+                access_token = { file = \"{folder}/token\" }";
+    let setting = Setting::new(more);
+    let file = setting.folder.path().join("token");
+    std::fs::write(&file, "pat-revoked").expect("a file can be written");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    for id in 1..=3 {
+        zoom.story([created(id, "Patient", at(0))]).await;
+    }
+    let labels = [("hubspot", "filed"), ("reason", "unauthorized")];
+    eventually("the account is paused", async || {
+        scrape(&bridge.ops).await.count("bridge_account_paused", &labels) == 1
+    })
+    .await;
+    // It goes on accepting, and says that it is well.
+    zoom.story([created(4, "Patient", at(0))]).await;
+    let ready = crate::harness::http::request(&bridge.ops, "GET /readyz", &[], &[]).await;
+    assert_eq!(ready.expect("it is answered").status, 200);
+    let fresh = setting.folder.path().join("token.new");
+    std::fs::write(&fresh, TOKEN).expect("a file can be written");
+    std::fs::rename(&fresh, &file).expect("it can be replaced");
+    bridge.settled_within(A_PAUSE).await;
+    assert_eq!(setting.held().len(), 4);
+    let seen = scrape(&bridge.ops).await;
+    assert_eq!(seen.count("bridge_account_paused", &labels), 0);
+    assert_eq!((seen.events("filed", "delivered"), seen.events("filed", "dead")), (4, 0));
+}
+
+/// 200 without results says nothing of any event: all are sent again.
+async fn answers_without_results() {
+    let setting = Setting::with(generous(), FAST, "");
+    setting.hubspot.emulator().keep_failing(Fault::EmptyResults);
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    for id in 1..=5 {
+        zoom.story([created(id, "Unheard", at(0))]).await;
+    }
+    eventually("each was sent alone", async || {
+        let emulator = setting.hubspot.emulator();
+        emulator.calls().iter().filter(|call| call.inputs == 1).count() >= 5
+    })
+    .await;
+    assert!(setting.held().is_empty());
+    assert_eq!(scrape(&bridge.ops).await.events("main", "dead"), 0);
+    setting.hubspot.emulator().heal();
+    bridge.settled_within(A_PAUSE).await;
+    assert_eq!(setting.held().len(), 5);
+    assert_eq!(scrape(&bridge.ops).await.events("main", "delivered"), 5);
+}
+
+/// The account has fewer calls than the configuration says, as where another app shares it.
+async fn a_smaller_window_than_configured() {
+    let rate = (4, Duration::from_secs(3));
+    let small = EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) };
+    let setting = Setting::with(small, "max_batch = 1", "");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    for id in 1..=12 {
+        zoom.story([created(id, "One at a time", at(0))]).await;
+    }
+    eventually_within(A_PAUSE, "all arrived", async || setting.held().len() == 12).await;
+    bridge.settled().await;
+    let seen = scrape(&bridge.ops).await;
+    assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (12, 0));
+    let emulator = setting.hubspot.emulator();
+    let upserts = emulator.calls().iter().filter(|call| call.operation == Operation::Upsert);
+    assert_eq!(upserts.filter(|call| call.status == 200).count(), 12);
+}

@@ -1,0 +1,122 @@
+//! One webinar, from its creation through changes to its calling off and back.
+
+use serde_json::{Value, json};
+
+use crate::harness::process::Setting;
+use crate::harness::zoom::{
+    Zoom, at, created, payload, planned, renamed, updated, webhook, webinar,
+};
+
+fn deleted(id: u64, at: i64) -> Value {
+    payload(
+        webhook("webinar.deleted", at, webinar(id, "Calm releases")),
+        json!({ "operation": "all" }),
+    )
+}
+
+fn recovered(id: u64, at: i64) -> Value {
+    payload(
+        webhook("webinar.recovered", at, webinar(id, "Calm releases")),
+        json!({ "operation": "all" }),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_update_does_not_speak_of_stays_in_hubspot() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([created(1, "Calm releases", at(0))]).await;
+    bridge.settled().await;
+    zoom.story([updated(1, json!({ "agenda": "How we release." }), at(10))]).await;
+    bridge.settled().await;
+    zoom.story([renamed(1, "Calmer releases", at(20))]).await;
+    bridge.settled().await;
+    let event = setting.event("1");
+    assert_eq!(event.name, "Calmer releases");
+    assert_eq!(event.description.as_deref(), Some("How we release."));
+    assert_eq!(event.organizer, "Acme GmbH");
+    assert_eq!(event.event_type.as_deref(), Some("WEBINAR"));
+    assert_eq!(event.url.as_deref(), Some("https://example.zoom.us/j/1"));
+    assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(60))));
+    assert_eq!((event.cancelled, event.completed), (false, false));
+    assert_eq!(event.writes, 3, "each state was sent by itself");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_follows_the_start_and_the_duration() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([
+        created(1, "Calm releases", at(0)),
+        updated(1, json!({ "start_time": planned(120).to_string() }), at(10)),
+    ])
+    .await;
+    bridge.settled().await;
+    let event = setting.event("1");
+    assert_eq!((event.start, event.end), (Some(planned(120)), Some(planned(180))));
+    zoom.story([updated(1, json!({ "duration": 45 }), at(20))]).await;
+    bridge.settled().await;
+    let event = setting.event("1");
+    assert_eq!((event.start, event.end), (Some(planned(120)), Some(planned(165))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_late_changes_nothing_that_is_newer() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([created(1, "Calm releases", at(0)), renamed(1, "The newest", at(100))]).await;
+    bridge.settled().await;
+    let late = json!({
+        "topic": "An older one", "agenda": "An older agenda", "start_time": planned(30).to_string(),
+    });
+    zoom.story([updated(1, late, at(50))]).await;
+    bridge.settled().await;
+    let event = setting.event("1");
+    assert_eq!(event.name, "The newest");
+    assert_eq!(event.description.as_deref(), Some("An older agenda"), "nobody said a newer one");
+    assert_eq!((event.start, event.end), (Some(planned(30)), Some(planned(90))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_recovery_takes_a_deletion_back() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([created(1, "Calm releases", at(0)), deleted(1, at(200))]).await;
+    bridge.settled().await;
+    assert!(setting.event("1").cancelled);
+    // Late ones, a late copy of the creation, and even a newer update.
+    zoom.story([
+        renamed(1, "Late", at(150)),
+        created(1, "Calm releases, again", at(1)),
+        renamed(1, "Later", at(250)),
+    ])
+    .await;
+    bridge.settled().await;
+    let event = setting.event("1");
+    assert!(event.cancelled);
+    assert_eq!(event.name, "Later");
+    zoom.story([recovered(1, at(300))]).await;
+    bridge.settled().await;
+    assert!(!setting.event("1").cancelled);
+    zoom.story([deleted(1, at(299))]).await;
+    bridge.settled().await;
+    assert!(!setting.event("1").cancelled, "deleted before it was recovered");
+    assert_eq!(setting.held().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webinar_that_was_never_seen_whole_is_held_until_it_is() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([renamed(1, "Only a title", at(10)), created(2, "Whole", at(10))]).await;
+    bridge.settled().await;
+    assert_eq!(setting.held().keys().collect::<Vec<_>>(), ["2"]);
+    zoom.story([created(1, "As it was", at(0))]).await;
+    bridge.settled().await;
+    assert_eq!(setting.event("1").name, "Only a title");
+}
