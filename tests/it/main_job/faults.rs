@@ -97,6 +97,27 @@ async fn what_breaks_on_the_way_is_sent_again_and_charged_to_no_event() {
     }
 }
 
+/// HubSpot stored a state and its answer got lost; meanwhile the webinar is again what HubSpot last confirmed. Equal to
+/// what was confirmed is not equal to what HubSpot holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_and_a_change_back_end_equal() {
+    for fault in [TransportFault::Hang, TransportFault::Reset] {
+        let account = format!("{FAST}\nrequest_timeout = \"2s\"");
+        let setting = Setting::with(generous(), &account, "");
+        let bridge = setting.start();
+        let zoom = Zoom::to(&bridge);
+        zoom.story([created(1, "One", at(0))]).await;
+        bridge.settled().await;
+        setting.hubspot.emulator().keep_failing(Fault::Transport { fault, stored: true });
+        zoom.story([renamed(1, "Two", at(10))]).await;
+        eventually("HubSpot stored it", async || setting.event("1").name == "Two").await;
+        zoom.story([renamed(1, "One", at(20))]).await;
+        setting.hubspot.emulator().heal();
+        bridge.settled().await;
+        assert_eq!(setting.event("1").name, "One", "{fault:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_its_time_to_heal_heals() {
     tokio::join!(a_refused_token(), answers_without_results(), a_smaller_window_than_configured());
