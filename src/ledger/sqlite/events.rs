@@ -183,13 +183,9 @@ fn update(
         }
         return Ok(());
     }
-    let state = if content.input.is_none() {
-        EventState::Incomplete
-    } else if content.hash == row.confirmed_hash {
-        EventState::Delivered
-    } else {
-        EventState::Pending
-    };
+    // Also where this equals what HubSpot last confirmed: what was pending in between may be on its way, or may have
+    // arrived without an answer, so that HubSpot holds that. Only a confirmation tells.
+    let state = if content.input.is_none() { EventState::Incomplete } else { EventState::Pending };
     desk.connection
         .prepare_cached(
             "UPDATE events SET

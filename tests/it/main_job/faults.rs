@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, Operation, TransportFault};
+use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, TransportFault};
 
 use super::{FAST, generous};
-use crate::harness::http::scrape;
+use crate::harness::eventually;
+use crate::harness::http::{request, scrape};
 use crate::harness::process::{Setting, TOKEN};
 use crate::harness::zoom::{Zoom, at, created, renamed};
-use crate::harness::{eventually, eventually_within};
 
 /// Longer than a pause lasts before the account is asked again, which is a minute.
 const A_PAUSE: Duration = Duration::from_secs(90);
@@ -97,9 +97,30 @@ async fn what_breaks_on_the_way_is_sent_again_and_charged_to_no_event() {
     }
 }
 
+/// HubSpot stored a state and its answer got lost; meanwhile the webinar is again what HubSpot last confirmed. Equal to
+/// what was confirmed is not equal to what HubSpot holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_and_a_change_back_end_equal() {
+    for fault in [TransportFault::Hang, TransportFault::Reset] {
+        let account = format!("{FAST}\nrequest_timeout = \"2s\"");
+        let setting = Setting::with(generous(), &account, "");
+        let bridge = setting.start();
+        let zoom = Zoom::to(&bridge);
+        zoom.story([created(1, "One", at(0))]).await;
+        bridge.settled().await;
+        setting.hubspot.emulator().keep_failing(Fault::Transport { fault, stored: true });
+        zoom.story([renamed(1, "Two", at(10))]).await;
+        eventually("HubSpot stored it", async || setting.event("1").name == "Two").await;
+        zoom.story([renamed(1, "One", at(20))]).await;
+        setting.hubspot.emulator().heal();
+        bridge.settled().await;
+        assert_eq!(setting.event("1").name, "One", "{fault:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_its_time_to_heal_heals() {
-    tokio::join!(a_refused_token(), answers_without_results(), a_smaller_window_than_configured());
+    tokio::join!(a_refused_token(), answers_without_results(), a_window_that_others_use_up());
 }
 
 /// 401 for a static token: paused, visible, and resumed once the file holds the right one.
@@ -121,7 +142,7 @@ async fn a_refused_token() {
     .await;
     // It goes on accepting, and says that it is well.
     zoom.story([created(4, "Patient", at(0))]).await;
-    let ready = crate::harness::http::request(&bridge.ops, "GET /readyz", &[], &[]).await;
+    let ready = request(&bridge.ops, "GET /readyz", &[], &[]).await;
     assert_eq!(ready.expect("it is answered").status, 200);
     let fresh = setting.folder.path().join("token.new");
     std::fs::write(&fresh, TOKEN).expect("a file can be written");
@@ -155,21 +176,30 @@ async fn answers_without_results() {
     assert_eq!(scrape(&bridge.ops).await.events("main", "delivered"), 5);
 }
 
-/// The account has fewer calls than the configuration says, as where another app shares it.
-async fn a_smaller_window_than_configured() {
+/// Another app uses the account's calls up: 429 is the account's matter, and no event's.
+async fn a_window_that_others_use_up() {
     let rate = (4, Duration::from_secs(3));
     let small = EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) };
     let setting = Setting::with(small, "max_batch = 1", "");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
+    let hubspot = setting.hubspot.base_url();
+    let address = hubspot.strip_prefix("http://").expect("plain HTTP");
+    let token = [("authorization".to_owned(), format!("Bearer {TOKEN}"))];
+    for _ in 0..4 {
+        let answer = request(address, "GET /account-info/v3/details", &token, &[]).await;
+        assert_eq!(answer.expect("it is answered").status, 200);
+    }
     for id in 1..=12 {
         zoom.story([created(id, "One at a time", at(0))]).await;
     }
-    eventually_within(A_PAUSE, "all arrived", async || setting.held().len() == 12).await;
-    bridge.settled().await;
+    bridge.settled_within(A_PAUSE).await;
+    assert_eq!(setting.held().len(), 12);
     let seen = scrape(&bridge.ops).await;
     assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (12, 0));
-    let emulator = setting.hubspot.emulator();
-    let upserts = emulator.calls().iter().filter(|call| call.operation == Operation::Upsert);
-    assert_eq!(upserts.filter(|call| call.status == 200).count(), 12);
+    let upserts = |status| {
+        let labels = [("operation", "upsert"), ("status", status)];
+        seen.count("bridge_hubspot_requests_total", &labels)
+    };
+    assert_eq!((upserts("429"), upserts("200")), (1, 12), "after one 429 it keeps to the window");
 }
