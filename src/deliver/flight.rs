@@ -115,6 +115,13 @@ async fn settle(lane: &Lane, part: Vec<Claimed>, items: Vec<ItemVerdict>) -> Vec
     unclear
 }
 
+/// What changed and changed back before it was sent needs no call.
+pub async fn settle_unchanged(lane: &Lane, unchanged: Vec<Claimed>) {
+    let settled = unchanged.into_iter();
+    let settled = settled.map(|claimed| Settlement { claimed, outcome: Outcome::Unchanged });
+    record(lane, settled.collect()).await;
+}
+
 fn refused(lane: &Lane, claimed: &Claimed, refusal: Refusal) -> Outcome {
     tracing::warn!(
         hubspot.account = %lane.account,

@@ -55,6 +55,8 @@ pub struct Lane {
 enum Step {
     /// Send this, in that slot.
     Send(Vec<Claimed>, Slot),
+    /// Look again now.
+    Again,
     /// Nothing before then, unless woken.
     Wait(Option<Instant>),
     /// The account's limit has no room before then.
@@ -103,6 +105,7 @@ impl Lane {
                     tracing::debug!(parent: &span, "a batch leaves");
                     flights.spawn(flight::fly(Arc::clone(&self), batch, slot).instrument(span));
                 }
+                Step::Again => {}
                 Step::Pace(until) => {
                     let began = Instant::now();
                     tokio::time::sleep_until(until).await;
@@ -155,7 +158,16 @@ impl Lane {
             Err(Wait::ForAnAnswer) => return Step::Wait(Some(Instant::now() + SLOT_AGAIN)),
         };
         match self.ledger.claim(&self.account, ClaimAsk { most, linger }).await {
-            Ok(Claim::Batch(batch)) => Step::Send(batch, slot),
+            Ok(Claim::Batch(batch)) => {
+                let (unchanged, batch): (Vec<_>, Vec<_>) =
+                    batch.into_iter().partition(|claimed| claimed.unchanged);
+                flight::settle_unchanged(self, unchanged).await;
+                if batch.is_empty() {
+                    self.cancel(slot);
+                    return Step::Again;
+                }
+                Step::Send(batch, slot)
+            }
             Ok(Claim::Later(at)) => {
                 self.cancel(slot);
                 Step::Wait(at.map(|at| self.instant(at)))

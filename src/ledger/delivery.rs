@@ -37,6 +37,8 @@ pub struct Claimed {
     pub pending_since: Millis,
     /// Its full state as HubSpot takes it: JSON of [`crate::event::EventInput`].
     pub input: Vec<u8>,
+    /// HubSpot confirmed this very state last, and nothing was sent since: settle it as [`Outcome::Unchanged`].
+    pub unchanged: bool,
 }
 
 /// What became of one claimed event.
@@ -58,6 +60,8 @@ pub enum Outcome {
     },
     /// HubSpot refused this state of it for good: a dead letter until it changes or is redriven.
     Refused(RefusedBy),
+    /// It was not sent: HubSpot holds it already.
+    Unchanged,
     /// The account could not take it, and surely did not.
     NotTaken,
     /// Nobody knows whether HubSpot took it, or still will.

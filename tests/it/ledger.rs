@@ -133,11 +133,12 @@ async fn a_change_back_to_what_was_confirmed_is_sent_again() {
         if answered {
             settle(&ledger, &two, confirmed).await;
         } else {
-            ledger.release(&account("main"), &two);
+            settle(&ledger, &two, || Outcome::Ambiguous).await;
         }
         assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() }, "{answered}");
         let one = claim(&ledger, NOW).await;
         assert_eq!(input(&one[0])["eventName"], "One");
+        assert!(!one[0].unchanged);
         settle(&ledger, &one, confirmed).await;
         assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
     }
@@ -444,6 +445,35 @@ async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
     let due = ledger.advance(100).await.expect("looked");
     assert_eq!((due.done, due.next), (0, None));
     assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn what_changed_back_before_it_was_sent_needs_no_call() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
+    back.received_at = minutes(1);
+    ledger.accept(back).await.expect("kept");
+    place.clock.set(minutes(1));
+    let batch = claim(&ledger, NOW).await;
+    assert!(batch[0].unchanged);
+    settle(&ledger, &batch, || Outcome::Unchanged).await;
+    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    // What HubSpot neither confirmed nor refused may have arrived all the same.
+    let mut away = receipt("d", vec![renamed("1", "Three", minutes(2))]);
+    away.received_at = minutes(2);
+    ledger.accept(away).await.expect("kept");
+    place.clock.set(minutes(2));
+    let unclear = || Outcome::Again { not_before: minutes(2), reason: "unclear".into() };
+    settle(&ledger, &claim(&ledger, NOW).await, unclear).await;
+    let mut back = receipt("e", vec![renamed("1", "One", minutes(3))]);
+    back.received_at = minutes(3);
+    ledger.accept(back).await.expect("kept");
+    place.clock.set(minutes(3));
+    assert!(!claim(&ledger, NOW).await[0].unchanged);
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ CREATE TABLE events (
     due_at              INTEGER,          -- when its completion timer runs out
     sending_since       INTEGER,          -- a call with it is under way; a crash leaves it so
     resend_at           INTEGER,          -- an older call may land until then: sent once more
+    held_hash           BLOB,             -- what HubSpot is known to hold; none while that is unknown
     confirmed_hash      BLOB,             -- what HubSpot confirmed last
     confirmed_input     BLOB,             -- the same in full, where it differs from input
     confirmed_at        INTEGER,

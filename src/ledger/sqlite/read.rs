@@ -77,7 +77,8 @@ fn candidates(
 ) -> Result<Vec<Claimed>, LedgerError> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT id, external_account_id, external_event_id, version, pending_since, input
+            "SELECT id, external_account_id, external_event_id, version, pending_since, input,
+                 coalesce(input_hash = held_hash, 0)
              FROM events
              WHERE hubspot = ?1 AND state = 0 AND not_before <= ?2
              ORDER BY pending_since, id LIMIT ?3",
@@ -92,12 +93,14 @@ fn candidates(
                 row.get(3)?,
                 row.get::<_, i64>(4)?,
                 row.get::<_, Vec<u8>>(5)?,
+                row.get(6)?,
             ))
         })
         .map_err(unavailable)?;
     rows.map(|row| {
-        let (id, key, version, pending_since, input) = row.map_err(unavailable)?;
-        Ok(Claimed { id, key, version, pending_since: Millis::new(pending_since), input })
+        let (id, key, version, pending_since, input, unchanged) = row.map_err(unavailable)?;
+        let pending_since = Millis::new(pending_since);
+        Ok(Claimed { id, key, version, pending_since, input, unchanged })
     })
     .collect()
 }

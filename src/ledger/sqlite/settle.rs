@@ -63,11 +63,12 @@ fn settle_one(
         }
         Outcome::Refused(refused) => refuse(desk, &row, settlement, refused)?,
         Outcome::NotTaken => row.state,
+        Outcome::Unchanged => unchanged(desk, &row, id)?,
         Outcome::Ambiguous => {
             let at = desk.now.plus(LANDED).get();
             desk.connection
                 .prepare_cached(
-                    "UPDATE events SET confirmed_hash = NULL, confirmed_input = NULL,
+                    "UPDATE events SET held_hash = NULL,
                          resend_at = max(coalesce(resend_at, 0), ?2)
                      WHERE id = ?1",
                 )?
@@ -81,7 +82,8 @@ fn settle_one(
         Outcome::Again { not_before, reason } => {
             desk.connection
                 .prepare_cached(
-                    "UPDATE events SET not_before = ?2, attempts = attempts + 1, last_error = ?3
+                    "UPDATE events SET held_hash = NULL, not_before = ?2, attempts = attempts + 1,
+                         last_error = ?3
                      WHERE id = ?1",
                 )?
                 .execute((id, not_before.get(), reason))?;
@@ -111,7 +113,7 @@ fn confirmed(
     // The present state is younger than the one confirmed: it has been pending since it came.
     desk.connection
         .prepare_cached(
-            "UPDATE events SET confirmed_hash = ?2,
+            "UPDATE events SET held_hash = ?2, confirmed_hash = ?2,
                  confirmed_input = CASE WHEN input_hash = ?2 THEN NULL ELSE ?3 END,
                  confirmed_at = ?4, object_id = coalesce(?5, object_id),
                  resend_at = CASE WHEN ?6 THEN NULL ELSE resend_at END,
@@ -121,6 +123,15 @@ fn confirmed(
         .execute((settlement.claimed.id, &sent_hash, input, desk.now.get(), object_id, landed))?;
     let is_current = row.input_hash.as_ref() == Some(&sent_hash);
     Ok(if is_current { EventState::Delivered } else { row.state })
+}
+
+/// The claim was read beside the writer: only what is still so counts.
+fn unchanged(desk: &Desk<'_>, row: &Row, id: i64) -> Result<EventState, JobError> {
+    let same: bool = desk
+        .connection
+        .prepare_cached("SELECT coalesce(input_hash = held_hash, 0) FROM events WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    Ok(if same && row.state == EventState::Pending { EventState::Delivered } else { row.state })
 }
 
 fn refuse(
@@ -169,7 +180,7 @@ pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobErr
             .prepare_cached(
                 "UPDATE events SET resend_at = NULL, state = CASE WHEN ?2 THEN 0 ELSE state END,
                      pending_since = CASE WHEN ?2 THEN ?3 ELSE pending_since END,
-                     confirmed_hash = CASE WHEN ?2 THEN NULL ELSE confirmed_hash END
+                     held_hash = NULL
                  WHERE id = ?1",
             )?
             .execute((id, again, desk.now.get()))?;
@@ -200,8 +211,8 @@ pub(super) fn recover(connection: &Connection, now: Millis) -> rusqlite::Result<
         )
         .and_then(|_| {
             connection.execute(
-                "UPDATE events SET sending_since = NULL, confirmed_hash = NULL,
-                     confirmed_input = NULL, resend_at = max(coalesce(resend_at, 0), ?1),
+                "UPDATE events SET sending_since = NULL, held_hash = NULL,
+                     resend_at = max(coalesce(resend_at, 0), ?1),
                      state = CASE WHEN state = 1 THEN 0 ELSE state END
                  WHERE sending_since IS NOT NULL",
                 [at],
