@@ -1,5 +1,6 @@
 //! What the whole crate promises, in one binary: a file for each capability.
 
+mod claims;
 mod crash;
 mod harness;
 mod house;

@@ -46,14 +46,17 @@ pub(super) fn claim(
     ask: ClaimAsk,
     now: Millis,
 ) -> Result<Claim, LedgerError> {
+    // Remembered before the look: what is settled during it may still look pending, and is free by then. Nobody else
+    // claims meanwhile, since whoever does has the one reading connection.
+    let held = shared.claims(account);
     // Held events are among the oldest, so as many more rows are read as there are claims.
-    let rows = ask.most + shared.claimed_count(account);
+    let rows = ask.most + held.len();
     let candidates = candidates(connection, account, rows, now)?;
     shared.claim_with(account, |claims| {
         let mut ids = BTreeSet::new();
         let mut free: Vec<Claimed> = candidates
             .into_iter()
-            .filter(|candidate| !claims.contains(&candidate.id))
+            .filter(|candidate| !held.contains(&candidate.id))
             // An answer names an event by its external id only: two alike in one batch could not be told apart.
             .filter(|candidate| ids.insert(candidate.key.external_event_id.clone()))
             .collect();

@@ -182,8 +182,9 @@ impl Shared {
         }
     }
 
-    pub(super) fn claimed_count(&self, account: &AccountName) -> usize {
-        self.lock().claims.get(account).map_or(0, HashSet::len)
+    /// What is claimed now.
+    pub(super) fn claims(&self, account: &AccountName) -> HashSet<i64> {
+        self.lock().claims.get(account).cloned().unwrap_or_default()
     }
 
     pub(super) fn standing(&self, account: &AccountName) -> Standing {

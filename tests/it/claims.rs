@@ -1,0 +1,64 @@
+//! Claims under concurrency: what is settled is not claimed again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use webinar_bridge::ledger::{Claim, ClaimAsk, Counts, Ledger as _, Outcome, Settlement};
+
+use crate::harness::build::{NOON, account, created, policies, receipt};
+use crate::harness::store::Place;
+
+const EVENTS: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
+    let place = Place::new();
+    let ledger = Arc::new(place.open(policies()));
+    let mut accepting = JoinSet::new();
+    for id in 0..EVENTS {
+        let ledger = Arc::clone(&ledger);
+        accepting.spawn(async move {
+            let change = created(&id.to_string(), "A webinar", NOON);
+            ledger.accept(receipt(&id.to_string(), vec![change])).await
+        });
+    }
+    while let Some(accepted) = accepting.join_next().await {
+        accepted.expect("no panic").expect("kept");
+    }
+    let ask = ClaimAsk { most: 1, linger: Duration::ZERO };
+    let mut claims: BTreeMap<String, u32> = BTreeMap::new();
+    let mut settling = JoinSet::new();
+    loop {
+        match ledger.claim(&account("main"), ask).await.expect("a claim") {
+            Claim::Batch(batch) => {
+                for claimed in &batch {
+                    *claims.entry(claimed.key.external_event_id.to_string()).or_default() += 1;
+                }
+                let ledger = Arc::clone(&ledger);
+                settling.spawn(async move {
+                    let settled = batch.into_iter().map(|claimed| Settlement {
+                        claimed,
+                        outcome: Outcome::Confirmed { object_id: None },
+                    });
+                    ledger.settle(&account("main"), settled.collect()).await
+                });
+            }
+            Claim::Later(_) if settling.is_empty() => break,
+            Claim::Later(_) => {}
+        }
+        // Some go on while the next is claimed.
+        while settling.len() >= 8 {
+            settling.join_next().await.expect("one").expect("no panic").expect("settled");
+        }
+        while let Some(settled) = settling.try_join_next() {
+            settled.expect("no panic").expect("settled");
+        }
+    }
+    let twice: Vec<_> = claims.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "claimed again though nothing had changed: {twice:?}");
+    assert_eq!(claims.len(), EVENTS);
+    let delivered = Counts { delivered: EVENTS as u64, ..Counts::default() };
+    assert_eq!(ledger.census()[&account("main")], delivered);
+}
