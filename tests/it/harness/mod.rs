@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod process;
 pub(crate) mod store;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::time::Duration;
@@ -18,4 +19,10 @@ where
         assert!(tokio::time::Instant::now() < deadline, "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Says it past the capture of passing tests' output: what was skipped or measured is to be seen.
+pub(crate) fn tell(text: &str) {
+    use std::io::Write as _;
+    drop(writeln!(std::io::stderr(), "{text}"));
 }

@@ -1,0 +1,90 @@
+//! The store's log stays bounded under load without a pause.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{ZOOM, memory, metric, still_works};
+use crate::harness::process::{Bridge, Setting};
+use crate::harness::tell;
+use crate::harness::wire::{self, answer, connect, created, webhook};
+
+const CONNECTIONS: u64 = 32;
+/// More than this it must never be, in bytes.
+const BOUND: f64 = 200e6;
+
+/// A webhook whose agenda does not compress.
+fn body(id: u64, bytes: usize) -> Vec<u8> {
+    let noise: String =
+        (0..bytes / 32).map(|_| format!("{:032x}", rand::random::<u128>())).collect();
+    created(id, "Load", &format!("\"agenda\":\"{noise}\""))
+}
+
+/// Sends so many webhooks of that size over kept connections; returns the largest size of the log that was seen.
+async fn load(bridge: &Bridge, count: u64, bytes: usize) -> f64 {
+    let (next, over) = (AtomicU64::new(1), AtomicBool::new(false));
+    let sending = (0..CONNECTIONS).map(|_| async {
+        let mut stream = connect(&bridge.webhooks).await;
+        loop {
+            let id = next.fetch_add(1, Ordering::Relaxed);
+            if id > count {
+                break;
+            }
+            wire::write(&mut stream, &webhook(ZOOM, &body(id, bytes))).await;
+            let answer = answer(&mut stream).await.expect("the connection is kept");
+            assert_eq!(answer.told(), (200, r#"{"status":"accepted"}"#));
+        }
+    });
+    let watching = async {
+        let mut most = 0.0_f64;
+        while !over.load(Ordering::Relaxed) {
+            most = most.max(metric(bridge, "bridge_wal_bytes").await);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        most
+    };
+    let sending = async {
+        join_all(sending).await;
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(sending, watching).1
+}
+
+/// What the process has written to files, in bytes.
+fn written(bridge: &Bridge) -> f64 {
+    let io = std::fs::read_to_string(format!("/proc/{}/io", bridge.pid())).expect("it runs");
+    let value = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    value.and_then(|value| value.parse().ok()).expect("the kernel tells")
+}
+
+async fn under_load(count: u64, bytes: usize) {
+    let setting = Arc::new(Setting::new(""));
+    let bridge = setting.start();
+    let began = Instant::now();
+    let most = load(&bridge, count, bytes).await;
+    #[expect(clippy::cast_precision_loss, reason = "it is a count to be shown")]
+    let rate = count as f64 / began.elapsed().as_secs_f64();
+    let (written, peak) = (written(&bridge), memory(&bridge, "VmHWM"));
+    tell(&format!(
+        "{count} webhooks of {bytes} bytes: {rate:.0} accepted/s, WAL at most {:.0} MB of {:.0} MB written, \
+         VmHWM {peak:.0} MiB",
+        most / 1e6,
+        written / 1e6
+    ));
+    assert!(most > 0.0 && most < BOUND, "the WAL was {most} bytes");
+    assert!(peak < 300.0, "{peak} MiB");
+    still_works(&setting, &bridge, count + 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_stays_bounded_under_load() {
+    under_load(3_000, 16_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes of load; make soak"]
+async fn the_log_stays_bounded_under_lasting_load() {
+    under_load(30_000, 16_000).await;
+}
