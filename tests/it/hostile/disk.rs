@@ -40,7 +40,7 @@ impl Drop for SmallDisk {
 
 /// A webhook of some kilobytes that do not compress.
 fn body(id: u64) -> Vec<u8> {
-    let noise: String = (0..200).map(|_| format!("{:032x}", rand::random::<u128>())).collect();
+    let noise = hex::encode(rand::random::<[[u8; 64]; 50]>().concat());
     created(id, "Kept", &format!("\"agenda\":\"{noise}\""))
 }
 
