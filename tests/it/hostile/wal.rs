@@ -90,7 +90,7 @@ async fn under_load(count: u64, bytes: usize) {
         written / 1e6
     ));
     assert!(most > 0.0 && most < BOUND, "the WAL was {most} bytes");
-    // Half of it is the log, the other half the copying back: a log that never starts over would not pass.
+    // At least half of it is the log, the rest is copying back: a log that never starts over would not pass.
     assert!(written > 2.0 * BOUND, "{written} bytes show nothing");
     assert!(peak < 300.0, "{peak} MiB");
     still_works(&setting, &bridge, count + 1).await;
