@@ -69,7 +69,11 @@ pub(super) async fn read<E>(
 ) -> Result<Body, BodyError> {
     let fits = |declared| usize::try_from(declared).is_ok_and(|declared| declared <= bounds.size);
     let read = if declared.is_none_or(fits) {
-        timeout(bounds.time, collect(payload, bounds.size, budget))
+        // What is announced is set aside at once: a body that grows by doubling costs twice its size. Pages that are
+        // never written cost nothing, so announcing is free for us too.
+        let announced = declared.and_then(|declared| usize::try_from(declared).ok()).unwrap_or(0);
+        let bytes = Vec::with_capacity(announced);
+        timeout(bounds.time, collect(payload, bytes, bounds.size, budget))
             .await
             .unwrap_or(Err(BodyError::Slow))
     } else {
@@ -85,10 +89,11 @@ pub(super) async fn read<E>(
 
 async fn collect<E>(
     payload: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    bytes: Vec<u8>,
     most: usize,
     budget: &Budget,
 ) -> Result<Body, BodyError> {
-    let mut body = Body { bytes: Vec::new(), share: budget.take(0)? };
+    let mut body = Body { bytes, share: budget.take(0)? };
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| BodyError::Broken)?;
         if chunk.len() > most.saturating_sub(body.bytes.len()) {

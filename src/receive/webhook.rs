@@ -31,8 +31,9 @@ use crate::providers::{Refusal, Reply};
 use crate::secret::{Secret, SecretError};
 use crate::telemetry::{Metrics, WebhookOutcome};
 
-/// Connections of the public listener, in all. Each costs some 20 KiB and a descriptor.
-const CONNECTIONS: usize = 8_192;
+/// Connections of the public listener, in all. An idle one costs some 20 KiB; one that sends a large body as fast as it can
+/// costs up to a quarter of a megabyte of the framework's buffers, which are not ours to bound. Platforms use tens.
+const CONNECTIONS: usize = 2_560;
 /// Bodies up to this size are verified and read on the thread that serves the connection: less than a millisecond,
 /// about what handing them over costs.
 const INLINE_MAX: usize = 64 * 1024;

@@ -5,6 +5,7 @@ pub(crate) mod dice;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod store;
+pub(crate) mod wire;
 pub(crate) mod zoom;
 
 use std::future::Future;
@@ -30,4 +31,10 @@ where
         assert!(tokio::time::Instant::now() < deadline, "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Says it past the capture of passing tests' output: what was skipped or measured is to be seen.
+pub(crate) fn tell(text: &str) {
+    use std::io::Write as _;
+    drop(writeln!(std::io::stderr(), "{text}"));
 }

@@ -1,0 +1,163 @@
+//! `check`, and what is told of a configuration that is wrong.
+
+use std::fs;
+use std::path::Path;
+
+use webinar_bridge::sandbox::emulator::EmulatorSettings;
+
+use super::{config, program, ran, run, sent, store};
+use crate::harness::eventually;
+use crate::harness::process::{Setting, TOKEN};
+use crate::harness::wire::created;
+
+#[tokio::test]
+async fn check_says_what_would_serve() {
+    let setting = Setting::new("");
+    let (config, store) = (config(&setting), store(&setting));
+    let absent = ran(&setting, &["check", "--config", &config]).await;
+    let told = |state: &str| {
+        format!("{config}: valid; HubSpot accounts: 1, sources: 1; {store} {state}\n")
+    };
+    assert_eq!(absent.said(), (Some(0), told("will be made").as_str(), ""));
+    assert!(!Path::new(&store).exists(), "checking makes nothing");
+    // Found by itself, and by the variable.
+    let mut named = program(Path::new("/"), &["check"]);
+    named.env("BRIDGE_CONFIG", &config);
+    assert_eq!(run(named, b"").await.code, Some(0));
+    let found = ran(&setting, &["check"]).await;
+    assert_eq!(
+        found.said(),
+        (Some(0), told("will be made").replace(&config, "bridge.toml").as_str(), "")
+    );
+
+    let bridge = setting.start();
+    let answer = sent(&bridge, &created(1, "A", "")).await;
+    assert_eq!(answer.status, 200);
+    let beside = ran(&setting, &["check", "--config", &config]).await;
+    assert_eq!(beside.said(), (Some(0), told("is ready").as_str(), ""));
+    let answer = sent(&bridge, &created(2, "B", "")).await;
+    assert_eq!(answer.status, 200, "checking disturbs nothing");
+    // A second one would send everything twice.
+    let second = ran(&setting, &["serve", "--config", &config]).await;
+    assert_eq!(second.code, Some(1), "{second:?}");
+    assert!(second.err.contains("in use by another process"), "{second:?}");
+}
+
+#[tokio::test]
+async fn check_tells_every_problem_at_once() {
+    let setting = Setting::new("");
+    let config = config(&setting);
+    fs::write(
+        &config,
+        "listen.webhooks = \"here\"\n\
+         [store]\nkeep_receipts = \"a while\"\n\
+         [hubspot.main]\naccess_token = { env = \"NOT_SET\" }\nmax_bach = 5\n\
+         base_url = \"http://hubspot.example\"\n\
+         [source.a]\nprovider = \"zoom\"\nsecret = { file = \"not-there\" }\n\
+         [source.b]\nprovider = \"zom\"\nsecret = \"x\"\nhubspot = \"other\"\n",
+    )
+    .expect("a file can be written");
+    let ran = ran(&setting, &["check", "--config", &config]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");
+    for (key, remedy) in [
+        ("listen.webhooks", ""),
+        ("store.keep_receipts", ""),
+        ("hubspot.main.max_bach", "max_batch"),
+        ("hubspot.main.base_url", "https"),
+        ("source.b.provider", "zoom"),
+        ("source.b.hubspot", "main"),
+    ] {
+        let start = format!("{config}: {key}: ");
+        let line = ran.err.lines().find_map(|line| line.strip_prefix(&start));
+        let line = line.unwrap_or_else(|| panic!("nothing of {key} in {}", ran.err));
+        assert!(line.contains(remedy), "{key}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_online_asks_hubspot() {
+    let setting = Setting::new("");
+    let config = config(&setting);
+    let arguments = ["check", "--online", "--config", &config];
+    let good = ran(&setting, &arguments).await;
+    assert_eq!((good.code, good.err.as_str()), (Some(0), ""), "{good:?}");
+    let portal = EmulatorSettings::new("").portal_id;
+    let line = format!("hubspot.main: the credentials work; portal {portal}\n");
+    assert!(good.out.starts_with(&line), "{good:?}");
+
+    let mut wrong = program(setting.folder.path(), &arguments);
+    wrong.env("TEST_TOKEN", "pat-of-somebody-else");
+    let wrong = run(wrong, b"").await;
+    assert_eq!((wrong.code, wrong.out.as_str()), (Some(1), ""), "{wrong:?}");
+    assert!(wrong.err.contains("hubspot.main: HubSpot does not accept"), "{wrong:?}");
+    assert!(!wrong.err.contains("pat-of-somebody-else"), "{wrong:?}");
+
+    setting.hubspot.close();
+    eventually("nobody answers", async || {
+        let ran = ran(&setting, &arguments).await;
+        assert!(!ran.err.contains(TOKEN), "{ran:?}");
+        ran.code == Some(1)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_mistake_in_a_configuration_shows_its_secrets() {
+    const HIDDEN: &str = "5ecret-which-nobody-may-see";
+    let setting = Setting::new("");
+    let right = fs::read_to_string(config(&setting)).expect("it is there");
+    let account = "access_token = { env = \"TEST_TOKEN\" }";
+    let source = "secret = { env = \"TEST_SECRET\" }";
+    let with = |account_now: &str, source_now: &str| {
+        assert!(right.contains(account) && right.contains(source));
+        right.replace(account, account_now).replace(source, source_now)
+    };
+    let wrongs = [
+        // Not TOML.
+        with(&format!("access_token = \"{HIDDEN}"), source),
+        with(&format!("access_token = {HIDDEN}"), source),
+        with(&format!("access_token = \"{HIDDEN}\" \"{HIDDEN}\""), source),
+        with(&format!("access_token = \"\\q{HIDDEN}\""), source),
+        with(&format!("access_token = \"{HIDDEN}\"\naccess_token = \"{HIDDEN}\""), source),
+        with(HIDDEN, source),
+        // TOML, but not ours.
+        with(&format!("access_token = [\"{HIDDEN}\"]"), source),
+        with(&format!("access_token = {{ enf = \"{HIDDEN}\" }}"), source),
+        with(&format!("access_token = {{ env = \"UNSET\", file = \"{HIDDEN}\" }}"), source),
+        with(&format!("acces_token = \"{HIDDEN}\""), source),
+        with(&format!("access_token = \"{HIDDEN}\"\nbase_url = \"{HIDDEN}\""), source),
+        with(&format!("{account}\noauth = \"{HIDDEN}\""), source),
+        with(&format!("oauth = {{ client_id = 5, client_secret = \"{HIDDEN}\" }}"), source),
+        with(account, &format!("secret = {{ value = \"{HIDDEN}\" }}")),
+        with(account, &format!("secrets = \"{HIDDEN}\"")),
+        with(account, &format!("secrets = [[\"{HIDDEN}\"]]")),
+        with(account, &format!("{source}\nsecrets = [\"{HIDDEN}\"]")),
+        with(account, &format!("secret = \"{HIDDEN}\"\nnonsense = 1")),
+        with(account, &format!("{source}\npath_token = [\"{HIDDEN}\"]")),
+        with(account, &format!("{source}\npassword = \"{HIDDEN}\"")),
+    ];
+    for (at, wrong) in wrongs.iter().enumerate() {
+        fs::write(config(&setting), wrong).expect("a file can be written");
+        for command in ["check", "serve", "migrate"] {
+            let ran = ran(&setting, &[command]).await;
+            assert_eq!(ran.code, Some(2), "{command} {at}: {ran:?}");
+            assert!(!format!("{ran:?}").contains("5ecret"), "{command} {at}: {ran:?}");
+        }
+    }
+    fs::write(config(&setting), &right).expect("a file can be written");
+    for variable in [
+        "BRIDGE__HUBSPOT__MAIN__ACCESS_TOKEN__ENF",
+        "BRIDGE__HUBSPOT__MAIN__ACCES_TOKEN",
+        "BRIDGE__HUBSPOT__MAIN__OAUTH",
+        "BRIDGE__SOURCE__ZOOM__SECRETS",
+        "BRIDGE__SOURCE__ZOOM__SECRET__",
+        "BRIDGE__LISTEN__OPS",
+    ] {
+        let mut command = program(setting.folder.path(), &["check"]);
+        command.env(variable, HIDDEN);
+        let ran = run(command, b"").await;
+        assert_eq!(ran.code, Some(2), "{variable}: {ran:?}");
+        assert!(ran.err.contains(&format!("${variable}")), "{variable}: {ran:?}");
+        assert!(!format!("{ran:?}").contains(HIDDEN), "{variable}: {ran:?}");
+    }
+}

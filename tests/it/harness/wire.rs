@@ -1,0 +1,120 @@
+//! Requests as bytes on a socket, and Zoom's signature computed without the program's own code.
+
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use webinar_bridge::clock::{Clock as _, SystemClock};
+
+use super::process::SECRET;
+
+/// Longer than any answer takes here; reaching it is a failure.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a server said to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Status line and headers, as sent.
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// What can be asserted at once.
+    pub(crate) fn told(&self) -> (u16, &str) {
+        (self.status, &self.body)
+    }
+}
+
+pub(crate) async fn connect(address: &str) -> TcpStream {
+    let connecting = timeout(PATIENCE, TcpStream::connect(address)).await;
+    connecting.expect("somebody accepts").expect("somebody listens")
+}
+
+/// Writes it all, if the other side lets it: who is refused early need not be read to the end.
+pub(crate) async fn write(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+    timeout(PATIENCE, stream.write_all(bytes)).await.is_ok_and(|written| written.is_ok())
+}
+
+/// The next answer; none if the connection ends without one.
+pub(crate) async fn answer(stream: &mut TcpStream) -> Option<Answer> {
+    timeout(PATIENCE, read(stream)).await.expect("an answer or an end in time")
+}
+
+async fn read(stream: &mut TcpStream) -> Option<Answer> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(bytes).expect("our answers are text");
+    let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("a status line");
+    let mut answer = Answer { status, head, body: String::new() };
+    let length =
+        answer.header("content-length").map_or(0, |length| length.parse().expect("a number"));
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    answer.body = String::from_utf8(body).expect("our answers are text");
+    Some(answer)
+}
+
+/// Whether the other side closes; what it still says is thrown away.
+pub(crate) async fn closes(stream: &mut TcpStream) -> bool {
+    let mut rest = [0; 4096];
+    let ending = async { while !matches!(stream.read(&mut rest).await, Ok(0) | Err(_)) {} };
+    timeout(PATIENCE, ending).await.is_ok()
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn ask(address: &str, request: &[u8]) -> Answer {
+    let mut stream = connect(address).await;
+    write(&mut stream, request).await;
+    answer(&mut stream).await.expect("an answer")
+}
+
+/// The headers with which Zoom signs this body now.
+pub(crate) fn signature(body: &[u8]) -> String {
+    let at = SystemClock.now().get() / 1_000;
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length will do");
+    mac.update(format!("v0:{at}:").as_bytes());
+    mac.update(body);
+    let code = hex::encode(mac.finalize().into_bytes());
+    format!("x-zm-request-timestamp: {at}\r\nx-zm-signature: v0={code}\r\n")
+}
+
+/// A signed webhook: `target` may be any form of target, `framing` says how long the body is said to be.
+pub(crate) fn framed(target: &str, framing: &str, body: &[u8]) -> Vec<u8> {
+    let signature = signature(body);
+    let head = format!("POST {target} HTTP/1.1\r\nhost: bridge\r\n{signature}{framing}\r\n\r\n");
+    head.into_bytes()
+}
+
+/// A signed webhook, whole and right.
+pub(crate) fn webhook(target: &str, body: &[u8]) -> Vec<u8> {
+    let framing = format!("content-type: application/json\r\ncontent-length: {}", body.len());
+    [framed(target, &framing, body), body.to_vec()].concat()
+}
+
+/// Asks the private listener.
+pub(crate) async fn get(address: &str, path: &str) -> Answer {
+    ask(address, format!("GET {path} HTTP/1.1\r\nhost: bridge\r\n\r\n").as_bytes()).await
+}
+
+/// Zoom tells of a webinar of an hour; `object` is more of it, as JSON members.
+pub(crate) fn created(id: u64, name: &str, object: &str) -> Vec<u8> {
+    let more = if object.is_empty() { String::new() } else { format!(",{object}") };
+    format!(
+        r#"{{"event":"webinar.created","event_ts":1789207200123,"payload":{{"account_id":"acct","object":{{"id":{id},"topic":"{name}","type":5,"start_time":"2040-10-01T15:00:00Z","duration":60{more}}}}}}}"#
+    )
+    .into_bytes()
+}

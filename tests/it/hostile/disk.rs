@@ -1,0 +1,121 @@
+//! A disk that is full: nothing is acknowledged that is lost, and it ends by itself once there is room.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::{ZOOM, name_at_hubspot, still_works};
+use crate::harness::process::Setting;
+use crate::harness::wire::{self, ask, created, webhook};
+use crate::harness::{eventually, tell};
+
+/// A small disk in memory, taken away at the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where the process may not mount.
+    fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir_all(at).expect("a folder can be made");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(at).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+    }
+
+    /// Takes what is left of it.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut file = File::create(&path).expect("a name costs nothing");
+        while file.write_all(&[b'x'; 4096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a bridge of a failed test may still have it open.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+/// A webhook of some kilobytes that do not compress.
+fn body(id: u64) -> Vec<u8> {
+    let noise = hex::encode(rand::random::<[[u8; 64]; 50]>().concat());
+    created(id, "Kept", &format!("\"agenda\":\"{noise}\""))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    let setting = Setting::new("");
+    let Some(disk) = SmallDisk::mount(&setting.folder.path().join("data")) else {
+        tell(
+            "SKIPPED a_full_disk_loses_nothing_that_was_acknowledged: mounting a tmpfs is not permitted",
+        );
+        return;
+    };
+    let bridge = setting.start();
+    let mut acknowledged = Vec::new();
+    for id in 1..=20 {
+        let body = body(id);
+        assert_eq!(ask(&bridge.webhooks, &webhook(ZOOM, &body)).await.status, 200);
+        acknowledged.push(body);
+    }
+
+    let filler = disk.fill();
+    // The log may have room of its own left.
+    let mut refused = None;
+    for id in 100..1_000 {
+        let body = body(id);
+        let answer = ask(&bridge.webhooks, &webhook(ZOOM, &body)).await;
+        if answer.status != 200 {
+            refused = Some((id, body, answer));
+            break;
+        }
+        acknowledged.push(body);
+    }
+    let (id, refused, answer) = refused.expect("a full disk is noticed");
+    assert_eq!(answer.told(), (503, r#"{"error":"unavailable"}"#));
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    let unready = wire::get(&bridge.ops, "/readyz").await;
+    assert_eq!(unready.status, 503, "{unready:?}");
+    assert!(unready.body.contains("full"), "{unready:?}");
+    assert_eq!(wire::get(&bridge.ops, "/livez").await.status, 200);
+    assert_eq!(wire::get(&bridge.ops, "/metrics").await.status, 200);
+    // And so it stays.
+    assert_eq!(ask(&bridge.webhooks, &webhook(ZOOM, &refused)).await.status, 503);
+
+    // Even a crash now loses nothing, and with room again it all goes on.
+    fs::remove_file(&filler).expect("it is there");
+    eventually("it is ready by itself", async || {
+        wire::get(&bridge.ops, "/readyz").await.status == 200
+    })
+    .await;
+    let again = ask(&bridge.webhooks, &webhook(ZOOM, &refused)).await;
+    assert_eq!(again.told(), (200, r#"{"status":"accepted"}"#));
+    acknowledged.push(refused);
+    eventually("it is delivered", async || name_at_hubspot(&setting.hubspot, id).is_some()).await;
+    tell(&format!("disk full after {} webhooks", acknowledged.len() - 1));
+
+    // Full again, and killed in it.
+    disk.fill();
+    for id in 1_000..2_000 {
+        let body = body(id);
+        if ask(&bridge.webhooks, &webhook(ZOOM, &body)).await.status != 200 {
+            break;
+        }
+        acknowledged.push(body);
+    }
+    bridge.kill();
+    fs::remove_file(&filler).expect("it is there");
+    let bridge = setting.start();
+    for body in &acknowledged {
+        let answer = ask(&bridge.webhooks, &webhook(ZOOM, body)).await;
+        assert_eq!(answer.told(), (200, r#"{"status":"duplicate"}"#), "it was kept");
+    }
+    eventually("everything acknowledged is at HubSpot", async || {
+        setting.hubspot.emulator().events().len() == acknowledged.len()
+    })
+    .await;
+    still_works(&setting, &bridge, 5_000).await;
+    bridge.kill();
+}
