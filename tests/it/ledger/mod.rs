@@ -1,0 +1,267 @@
+//! The ledger's contract. Every implementation passes it.
+
+mod delivery;
+
+use std::time::Duration;
+
+use webinar_bridge::event::{Millis, ProviderId, SourceName};
+use webinar_bridge::ledger::sqlite::{OpenError, SqliteLedger};
+use webinar_bridge::ledger::{
+    Acceptance, Claim, ClaimAsk, Claimed, Content, Counts, EventState, Ledger, LedgerError,
+    Outcome, Pause, PauseReason, Retention, Settlement, Standing,
+};
+
+use crate::harness::build::{
+    NOON, account, created, minutes, policies, policy, receipt, renamed, source,
+};
+use crate::harness::store::Place;
+
+pub(super) const NOW: ClaimAsk = ClaimAsk { most: 100, linger: Duration::ZERO };
+
+pub(super) fn counts(ledger: &SqliteLedger) -> Counts {
+    ledger.census()[&account("main")]
+}
+
+pub(super) async fn claim(ledger: &SqliteLedger, ask: ClaimAsk) -> Vec<Claimed> {
+    match ledger.claim(&account("main"), ask).await.expect("a claim") {
+        Claim::Batch(batch) => batch,
+        Claim::Later(_) => Vec::new(),
+    }
+}
+
+pub(super) async fn settle(
+    ledger: &SqliteLedger,
+    batch: &[Claimed],
+    outcome: impl Fn() -> Outcome,
+) {
+    let settled = batch
+        .iter()
+        .map(|claimed| Settlement { claimed: claimed.clone(), outcome: outcome() })
+        .collect();
+    ledger.settle(&account("main"), settled).await.expect("settled");
+}
+
+pub(super) fn confirmed() -> Outcome {
+    Outcome::Confirmed { object_id: Some("42".into()) }
+}
+
+pub(super) fn input(claimed: &Claimed) -> serde_json::Value {
+    serde_json::from_slice(&claimed.input).expect("an input is JSON")
+}
+
+#[tokio::test]
+async fn a_receipt_is_merged_once_and_counted_before_it_is_answered() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let first = receipt("a", vec![created("1", "One", NOON)]);
+    assert_eq!(ledger.accept(first.clone()).await.expect("kept"), Acceptance::Accepted);
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    let again = receipt("a", vec![created("1", "One", NOON)]);
+    assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Duplicate);
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn bodies_come_back_byte_for_byte() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let mut odd = receipt("a", Vec::new());
+    odd.content = Content::Quarantined("no id".into());
+    odd.body = (0..=255).cycle().take(70_000).collect();
+    let mut ignored = receipt("b", Vec::new());
+    ignored.content = Content::Ignored;
+    ignored.body = Vec::new();
+    let merged = receipt("c", vec![created("1", "One", NOON)]);
+    let (first, second, third) = tokio::join!(
+        ledger.accept(odd.clone()),
+        ledger.accept(ignored.clone()),
+        ledger.accept(merged.clone()),
+    );
+    assert!(first.is_ok() && second.is_ok() && third.is_ok());
+    let kept = async |id| ledger.receipt(id).await.expect("read").expect("kept");
+    let quarantined = kept(odd.id).await;
+    assert_eq!(quarantined.body, Some(odd.body));
+    assert_eq!(quarantined.reason.as_deref(), Some("no id"));
+    assert_eq!(quarantined.outcome, Acceptance::Quarantined);
+    assert_eq!(kept(ignored.id).await.body, None);
+    assert_eq!(kept(merged.id).await.body, Some(merged.body));
+}
+
+#[tokio::test]
+async fn what_is_incomplete_is_held_and_seen_and_leaves_when_it_is_complete() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
+    assert_eq!(counts(&ledger), Counts { incomplete: 1, ..Counts::default() });
+    let event = ledger.events(10).await.expect("events")[0].clone();
+    assert_eq!(event.state, EventState::Incomplete);
+    assert_eq!(event.gaps.len(), 2, "no full picture, and no shape");
+    assert!(claim(&ledger, NOW).await.is_empty());
+    ledger.accept(receipt("b", vec![created("1", "Old", minutes(-1))])).await.expect("kept");
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
+}
+
+#[tokio::test]
+async fn a_crash_frees_claims_and_keeps_everything_else() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
+    let one = ClaimAsk { most: 1, ..NOW };
+    settle(&ledger, &claim(&ledger, one).await, confirmed).await;
+    assert_eq!(claim(&ledger, NOW).await.len(), 1);
+    let standing = Standing {
+        paused: Some(Pause {
+            reason: PauseReason::Forbidden,
+            since: NOON,
+            detail: "a scope is missing".into(),
+        }),
+        failures: 3,
+        ..Standing::default()
+    };
+    ledger.keep_standing(&account("main"), standing.clone()).await.expect("kept");
+    drop(ledger);
+    let ledger = place.open(policies());
+    assert_eq!(counts(&ledger), Counts { pending: 1, delivered: 1, ..Counts::default() });
+    assert_eq!(claim(&ledger, NOW).await.len(), 1);
+    assert_eq!(ledger.standing(&account("main")), standing);
+    let known = receipt("a", vec![created("1", "One", NOON)]);
+    assert_eq!(ledger.accept(known).await.expect("kept"), Acceptance::Duplicate);
+}
+
+#[tokio::test]
+async fn nothing_of_a_refused_receipt_is_merged_and_all_of_it_is_kept() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    // Another provider may not speak of it, and what the same body says of another webinar goes with it.
+    let mut foreign = receipt("b", vec![created("2", "Two", NOON), renamed("1", "Evil", NOON)]);
+    foreign.provider = ProviderId::new("goto");
+    assert_eq!(ledger.accept(foreign).await.expect("kept"), Acceptance::Quarantined);
+    let events = ledger.events(10).await.expect("events");
+    assert_eq!(events.len(), 1);
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    let mut nameless = created("3", "Three", NOON);
+    nameless.account = None;
+    let nameless = receipt("c", vec![nameless]);
+    assert_eq!(ledger.accept(nameless).await.expect("kept"), Acceptance::Quarantined);
+    let mut odd = receipt("d", Vec::new());
+    odd.content = Content::Quarantined("no id".into());
+    assert_eq!(ledger.accept(odd.clone()).await.expect("kept"), Acceptance::Quarantined);
+    odd.content = Content::Ignored;
+    assert_eq!(ledger.accept(odd).await.expect("kept"), Acceptance::Duplicate);
+}
+
+#[tokio::test]
+async fn many_at_once_are_all_kept() {
+    let place = Place::new();
+    let ledger = std::sync::Arc::new(place.open(policies()));
+    let tasks: Vec<_> = (0..300)
+        .map(|n| {
+            let ledger = std::sync::Arc::clone(&ledger);
+            tokio::spawn(async move {
+                let id = (n % 50).to_string();
+                let change = created(&id, &format!("Name {n}"), minutes(-n));
+                ledger.accept(receipt(&n.to_string(), vec![change])).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.expect("no panic").expect("kept"), Acceptance::Accepted);
+    }
+    assert_eq!(counts(&ledger).pending, 50);
+    let mut seen = Vec::new();
+    loop {
+        let batch = claim(&ledger, ClaimAsk { most: 20, ..NOW }).await;
+        if batch.is_empty() {
+            break;
+        }
+        assert!(batch.len() <= 20);
+        seen.extend(batch.iter().map(|claimed| claimed.id));
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 50);
+}
+
+#[tokio::test]
+async fn two_accounts_do_not_see_each_other() {
+    let place = Place::new();
+    let mut both = policies();
+    both.insert(SourceName::parse("zoom-2").expect("valid"), policy("other"));
+    let ledger = place.open(both);
+    let mut second = receipt("a", vec![created("1", "One", NOON)]);
+    second.source = source("zoom-2");
+    ledger.accept(second).await.expect("kept");
+    assert!(claim(&ledger, NOW).await.is_empty());
+    assert_eq!(ledger.census()[&account("other")].pending, 1);
+    assert_eq!(ledger.oldest_pending(&account("other")).await.expect("read"), Some(NOON));
+    assert_eq!(ledger.oldest_pending(&account("main")).await.expect("read"), None);
+}
+
+#[tokio::test]
+async fn what_was_kept_long_enough_goes_and_what_is_pending_stays() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    for n in 0..3 {
+        let change = created(&n.to_string(), "Name", NOON);
+        ledger.accept(receipt(&n.to_string(), vec![change])).await.expect("kept");
+    }
+    settle(&ledger, &claim(&ledger, ClaimAsk { most: 2, ..NOW }).await, confirmed).await;
+    let day = Duration::from_hours(24);
+    let keep = Retention { receipts: 30 * day, events: 400 * day };
+    assert!(!ledger.prune(keep).await.expect("pruned"));
+    assert_eq!(counts(&ledger).delivered, 2);
+    place.clock.set(Millis::new(NOON.get()).plus(402 * day));
+    while ledger.prune(keep).await.expect("pruned") {}
+    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    let again = receipt("0", vec![created("0", "Name", NOON)]);
+    assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Accepted, "forgotten");
+}
+
+#[tokio::test]
+async fn a_timer_completes_an_event_once_and_moves_with_its_end() {
+    let place = Place::new();
+    let mut timed = policies();
+    timed.get_mut("zoom").expect("there").complete_after_end = Some(Duration::from_mins(30));
+    let ledger = place.open(timed);
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    let due = ledger.advance(100).await.expect("looked");
+    assert_eq!((due.done, due.next), (0, Some(minutes(24 * 60 + 90))));
+    place.clock.set(minutes(24 * 60 + 90));
+    assert_eq!(ledger.advance(100).await.expect("looked").done, 1);
+    let batch = claim(&ledger, NOW).await;
+    assert_eq!(input(&batch[0])["eventCompleted"], true);
+    let due = ledger.advance(100).await.expect("looked");
+    assert_eq!((due.done, due.next), (0, None));
+}
+
+#[tokio::test]
+async fn one_process_at_a_time() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let second = SqliteLedger::open(place.settings(policies()));
+    assert!(matches!(second.err(), Some(OpenError::InUse(_))));
+    drop(ledger);
+    assert!(SqliteLedger::open(place.settings(policies())).is_ok());
+}
+
+#[tokio::test]
+async fn a_store_that_another_holds_locked_refuses_and_recovers() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let other = rusqlite::Connection::open(place.file()).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let refused = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
+    assert!(ledger.health().is_err());
+    assert_eq!(counts(&ledger), Counts::default());
+    other.execute_batch("ROLLBACK").expect("free");
+    crate::harness::eventually("the writer finds out by itself", async || ledger.health().is_ok())
+        .await;
+    let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
+    assert_eq!(kept.expect("kept"), Acceptance::Accepted);
+    assert_eq!(counts(&ledger).pending, 1);
+}
