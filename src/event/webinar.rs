@@ -14,6 +14,9 @@ pub const OCCURRENCES_MAX: usize = 2_000;
 /// Most runs remembered of one webinar, the latest by the platform's clock: a daily webinar for more than a year.
 const SESSIONS_MAX: usize = 512;
 
+/// Earlier sayings kept beside the last one, the latest by the platform's clock.
+const EARLIER_MAX: usize = 16;
+
 /// The state of one webinar or series: registers, and facts that are resolved when folding ([`super::fold()`]).
 ///
 /// Merging any changes in any order, any number of times, ends in the same state.
@@ -25,6 +28,10 @@ pub struct Webinar {
     pub sources: BTreeSet<SourceName>,
     /// What it is.
     pub shape: Option<Register<Shape>>,
+    /// Earlier sayings on its shape: whether it was a series. Since when it is one, or none, decides whether what that
+    /// called off was still to come.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub earlier_shapes: BTreeSet<(Stamp, bool)>,
     /// It was one event at some time (so its event may be in HubSpot).
     #[serde(default)]
     pub was_whole: bool,
@@ -35,6 +42,9 @@ pub struct Webinar {
     pub whole: Registers,
     /// The newest full list of occurrences: those that are to take place.
     pub full_list: Option<Register<BTreeSet<OccurrenceId>>>,
+    /// Earlier full lists: an occurrence is called off since the first of those in a row that lack it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub earlier_lists: BTreeSet<(Stamp, BTreeSet<OccurrenceId>)>,
     /// The newest change of the recurrence that came without a list.
     pub times_unknown: Option<Register<()>>,
     /// What was said of single occurrences.
@@ -73,6 +83,9 @@ pub struct Registers {
     pub actual_end: Option<Register<Millis>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<Register<bool>>,
+    /// Earlier sayings on the same: a calling off that is said again is as old as the first of those in a row.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub earlier_cancelled: BTreeSet<(Stamp, bool)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed: Option<Register<bool>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -148,7 +161,9 @@ impl Webinar {
 
     fn apply(&mut self, change: &Change, stamp: Stamp, receipt: ReceiptId) {
         if let Some(shape) = change.shape {
-            write(&mut self.shape, Register { value: shape, stamp, receipt });
+            let new = Register { value: shape, stamp, receipt };
+            let is_series = |shape: Shape| shape == Shape::Series;
+            write_beside(&mut self.shape, &mut self.earlier_shapes, new, is_series);
             self.was_whole |= shape != Shape::Series;
         }
         self.full_picture |= change.full_picture;
@@ -164,7 +179,8 @@ impl Webinar {
             Listing::Partial => {}
             Listing::Full => {
                 let value = change.occurrences.iter().map(|said| said.id.clone()).collect();
-                write(&mut self.full_list, Register { value, stamp, receipt });
+                let new = Register { value, stamp, receipt };
+                write_beside(&mut self.full_list, &mut self.earlier_lists, new, |list| list);
             }
             Listing::Unknown => {
                 write(&mut self.times_unknown, Register { value: (), stamp, receipt });
@@ -204,6 +220,28 @@ impl Webinar {
     }
 }
 
+/// Merges one write into a field, and keeps what loses among the earlier ones.
+fn write_beside<T: Clone, U: Ord>(
+    field: &mut Option<Register<T>>,
+    earlier: &mut BTreeSet<(Stamp, U)>,
+    new: Register<T>,
+    keep: impl Fn(T) -> U,
+) {
+    let both = [field.clone(), Some(new.clone())];
+    write(field, new);
+    let last = field.as_ref().map(|register| register.stamp);
+    let lost = both.into_iter().flatten().filter(|register| Some(register.stamp) != last);
+    for register in lost {
+        // One body that says both of one occurrence is taken at its first word, as the field takes it.
+        if !earlier.iter().any(|(stamp, _)| *stamp == register.stamp) {
+            earlier.insert((register.stamp, keep(register.value)));
+        }
+    }
+    while earlier.len() > EARLIER_MAX {
+        earlier.pop_first();
+    }
+}
+
 impl Registers {
     fn write(&mut self, said: &Fields, stamp: Stamp, receipt: ReceiptId) {
         fn put<T: Clone>(
@@ -225,7 +263,10 @@ impl Registers {
         put(&mut self.start, said.start.as_ref(), stamp, receipt);
         put(&mut self.end, said.end.as_ref(), stamp, receipt);
         put(&mut self.actual_end, said.actual_end.as_ref(), stamp, receipt);
-        put(&mut self.cancelled, said.cancelled.as_ref(), stamp, receipt);
+        if let Some(value) = said.cancelled {
+            let new = Register { value, stamp, receipt };
+            write_beside(&mut self.cancelled, &mut self.earlier_cancelled, new, |off| off);
+        }
         put(&mut self.completed, said.completed.as_ref(), stamp, receipt);
         for (name, value) in &said.custom {
             let mut field = self.custom.remove(name);

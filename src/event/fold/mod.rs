@@ -5,7 +5,7 @@ mod resolve;
 mod tests;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +13,12 @@ use super::change::{End, Phase, Shape};
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
 use super::input::EventInput;
 use super::policy::{Policy, Recurring};
-use super::register::{Stamp, latest};
+use super::register::latest;
 use super::time::Millis;
 use super::webinar::{Registers, Run, Webinar};
 use resolve::{
     end_of, end_of_actual, end_of_runs, nearest, occurrence_cancelled, program_completed, raise,
-    resolve_end, sent_cancelled, times_known,
+    resolve_end, sent_cancelled, times_known, whole_cancelled,
 };
 use view::View;
 
@@ -75,21 +75,17 @@ pub fn fold(
                 webinar.occurrences.iter().map(|(o, said)| occurrence_view(webinar, id, o, said)),
             );
             if webinar.was_whole {
-                views.push(whole_view(
-                    webinar,
-                    id,
-                    webinar.shape.as_ref().map(|shape| shape.stamp),
-                ));
+                views.push(whole_view(webinar, id, true));
             } else if views.is_empty() {
-                views.push(View { times_known: false, ..whole_view(webinar, id, None) });
+                views.push(View { times_known: false, ..whole_view(webinar, id, false) });
             }
         }
         (None | Some(Shape::Program { .. }), _)
         | (Some(Shape::Single | Shape::Timeless), Recurring::Series) => {
-            views.push(whole_view(webinar, id, None));
+            views.push(whole_view(webinar, id, false));
         }
         (Some(Shape::Single | Shape::Timeless), Recurring::Occurrence) => {
-            views.push(whole_view(webinar, id, None));
+            views.push(whole_view(webinar, id, false));
             views.extend(
                 webinar.occurrences.iter().map(|(o, said)| occurrence_view(webinar, id, o, said)),
             );
@@ -101,12 +97,11 @@ pub fn fold(
     events
 }
 
-/// The event of the whole webinar. `superseded` is when it became a series, which calls this event off.
-fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: Option<Stamp>) -> View<'a> {
+/// The event of the whole webinar; `superseded` by its occurrences, it is called off since the webinar is a series.
+fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> View<'a> {
     let whole = &webinar.whole;
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
-    let mut cancelled = whole.cancelled.as_ref().map(|r| (r.stamp, r.value));
-    raise(&mut cancelled, superseded.map(|stamp| (stamp, true)));
+    let cancelled = whole_cancelled(webinar, superseded);
     let runs: Vec<&Run> = match shape {
         Some(Shape::Single) | None => webinar.sessions.iter().collect(),
         // A run of what is held again and again, or of one session of many, ends only itself.
@@ -180,9 +175,9 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> View<'a> {
         live = all.iter().collect();
     }
     let last = live.iter().max_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
-    let whole_cancelled = webinar.whole.cancelled.as_ref().is_some_and(|r| r.value);
+    let all_cancelled = webinar.whole.cancelled.as_ref().is_some_and(|r| r.value);
     View {
-        cancelled: none_left && (!all.is_empty() || whole_cancelled),
+        cancelled: none_left && (!all.is_empty() || all_cancelled),
         completed: last.is_some_and(|view| view.completed),
         start: live.iter().filter_map(|view| view.start).min(),
         end: live.iter().filter_map(|view| view.end).max(),
@@ -203,6 +198,7 @@ static NOTHING: Registers = Registers {
     end: None,
     actual_end: None,
     cancelled: None,
+    earlier_cancelled: BTreeSet::new(),
     completed: None,
     custom: BTreeMap::new(),
 };

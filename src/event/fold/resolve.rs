@@ -1,5 +1,6 @@
 //! What needs the rest of the webinar to be understood.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::event::change::{End, Phase, Shape};
@@ -12,26 +13,62 @@ use crate::event::webinar::{Registers, Run, Webinar};
 /// occurrences of a daily series are a day apart.
 const NEAREST: Duration = Duration::from_hours(12);
 
-/// What the last of all sayings on this occurrence's taking place was.
+/// Whether this occurrence is called off and since when, by all sayings on its taking place.
 pub(super) fn occurrence_cancelled(
     webinar: &Webinar,
     id: &OccurrenceId,
     own: &Registers,
 ) -> Option<(Stamp, bool)> {
-    let mut said = own.cancelled.as_ref().map(|r| (r.stamp, r.value));
+    let mut said: BTreeMap<Stamp, bool> = said_of(own).collect();
     // A list says nothing of what was first told of after it.
     let told = own.start.as_ref().map(|start| start.stamp);
-    let list = webinar.full_list.as_ref().map(|list| (list.stamp, !list.value.contains(id)));
-    raise(
-        &mut said,
-        list.filter(|(listed, absent)| !absent || told.is_none_or(|told| told <= *listed)),
-    );
+    let last = webinar.full_list.as_ref().map(|list| (list.stamp, &list.value));
+    let lists = webinar.earlier_lists.iter().map(|(stamp, list)| (*stamp, list)).chain(last);
+    for (stamp, list) in lists {
+        let absent = !list.contains(id);
+        if !absent || told.is_none_or(|told| told <= stamp) {
+            said.entry(stamp).or_insert(absent);
+        }
+    }
     // That the series is to take place (again) says nothing of an occurrence that was called off by itself.
-    let all = webinar.whole.cancelled.as_ref().filter(|r| r.value);
-    raise(&mut said, all.map(|r| (r.stamp, true)));
-    let converted = webinar.shape.as_ref().filter(|shape| shape.value != Shape::Series);
-    raise(&mut said, converted.map(|shape| (shape.stamp, true)));
-    said
+    for stamp in standing(said_of(&webinar.whole)).chain(standing(shapes(webinar, false))) {
+        said.entry(stamp).or_insert(true);
+    }
+    since(&said)
+}
+
+/// The same of the event of the whole webinar; `superseded` by its occurrences, the webinar's being a series says so too.
+pub(super) fn whole_cancelled(webinar: &Webinar, superseded: bool) -> Option<(Stamp, bool)> {
+    let mut said: BTreeMap<Stamp, bool> = said_of(&webinar.whole).collect();
+    for stamp in standing(shapes(webinar, true)).filter(|_| superseded) {
+        said.entry(stamp).or_insert(true);
+    }
+    since(&said)
+}
+
+/// The last saying; of a calling off, the first of those in a row, since saying it again does not make it newer.
+fn since(said: &BTreeMap<Stamp, bool>) -> Option<(Stamp, bool)> {
+    let (last, off) = said.last_key_value()?;
+    let first = standing(said.iter().map(|(stamp, off)| (*stamp, *off))).last();
+    Some((first.unwrap_or(*last), *off))
+}
+
+/// The times of the sayings that still hold, newest first: those after the last that said otherwise.
+fn standing(said: impl DoubleEndedIterator<Item = (Stamp, bool)>) -> impl Iterator<Item = Stamp> {
+    said.rev().take_while(|(_, off)| *off).map(|(stamp, _)| stamp)
+}
+
+/// What was said on being called off, oldest first.
+fn said_of(registers: &Registers) -> impl DoubleEndedIterator<Item = (Stamp, bool)> {
+    let last = registers.cancelled.as_ref().map(|r| (r.stamp, r.value));
+    registers.earlier_cancelled.iter().copied().chain(last)
+}
+
+/// Whether the webinar was said to be a series, or not to be one, oldest first.
+fn shapes(webinar: &Webinar, series: bool) -> impl DoubleEndedIterator<Item = (Stamp, bool)> {
+    let last = webinar.shape.as_ref().map(|r| (r.stamp, r.value == Shape::Series));
+    let all = webinar.earlier_shapes.iter().copied().chain(last);
+    all.map(move |(stamp, is_series)| (stamp, is_series == series))
 }
 
 /// The occurrence that a run belongs to: the nearest in time of those that were to take place.

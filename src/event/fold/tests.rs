@@ -207,6 +207,38 @@ fn a_calling_off_is_taken_back_only_by_what_is_newer() {
 }
 
 #[test]
+fn what_was_called_off_in_time_stays_so_however_late_it_is_said_again() {
+    let mut told = Told::single();
+    told.cancel(-DAY, None, true);
+    // Out of the trash after thirty days.
+    told.cancel(29 * DAY, None, true);
+    assert_eq!(told.cancelled(), ["7"]);
+
+    // Recovered between, it is the second time that counts.
+    told.cancel(-DAY + 1, None, false);
+    assert_eq!(told.cancelled(), Vec::<String>::new());
+
+    let mut told = Told::series();
+    told.cancel(-DAY, Some("a"), true);
+    told.cancel(29 * DAY, None, true);
+    assert_eq!(told.cancelled(), ["7-a"], "the others were over, and only tidied up");
+
+    let list = |id: &str| {
+        let said = vec![occurrence(id, at(40 * DAY))];
+        |change: &mut Change| (change.listing, change.occurrences) = (Listing::Full, said)
+    };
+    let mut told = Told::series();
+    told.say(-DAY, list("d"));
+    told.say(29 * DAY, list("e"));
+    assert_eq!(told.cancelled(), ["7-a", "7-b", "7-c", "7-d"], "by both lists, or by the second");
+
+    let mut told = Told::single();
+    told.say(-DAY, |change| change.shape = Some(Shape::Series));
+    told.say(29 * DAY, |change| change.shape = Some(Shape::Series));
+    assert_eq!(told.cancelled(), ["7"], "it became a series in time");
+}
+
+#[test]
 fn one_occurrence_is_called_off_and_no_other() {
     let mut told = Told::series();
     told.cancel(-DAY, Some("b"), true);
