@@ -230,8 +230,8 @@ fn write_beside<T: Clone, U: Ord>(
     let both = [field.clone(), Some(new.clone())];
     write(field, new);
     let last = field.as_ref().map(|register| register.stamp);
-    let lost = both.into_iter().flatten().filter(|register| Some(register.stamp) != last);
-    for register in lost {
+    let losers = both.into_iter().flatten().filter(|register| Some(register.stamp) != last);
+    for register in losers {
         // One body that says both of one occurrence is taken at its first word, as the field takes it.
         if !earlier.iter().any(|(stamp, _)| *stamp == register.stamp) {
             earlier.insert((register.stamp, keep(register.value)));

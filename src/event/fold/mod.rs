@@ -17,8 +17,8 @@ use super::register::latest;
 use super::time::Millis;
 use super::webinar::{Registers, Run, Webinar};
 use resolve::{
-    end_of, end_of_actual, end_of_runs, nearest, occurrence_cancelled, program_completed, raise,
-    resolve_end, sent_cancelled, times_known, whole_cancelled,
+    end_of, end_of_actual, end_of_runs, long_before, nearest, occurrence_cancelled,
+    program_completed, raise, resolve_end, sent_cancelled, times_known, whole_cancelled,
 };
 use view::View;
 
@@ -103,7 +103,9 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Vie
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
     let cancelled = whole_cancelled(webinar, superseded);
     let runs: Vec<&Run> = match shape {
-        Some(Shape::Single) | None => webinar.sessions.iter().collect(),
+        Some(Shape::Single) | None => {
+            webinar.sessions.iter().filter(|run| !long_before(whole.start.as_ref(), run)).collect()
+        }
         // A run of what is held again and again, or of one session of many, ends only itself.
         Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => Vec::new(),
     };

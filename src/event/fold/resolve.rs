@@ -89,6 +89,13 @@ pub(super) fn nearest<'a>(webinar: &'a Webinar, run: &Run) -> Option<&'a Occurre
         .map(|(_, id, _)| id)
 }
 
+/// Whether a run of a single webinar was over long before its date: a test, or what was held before the webinar was
+/// moved. Neither is the webinar; a run that is late is.
+pub(super) fn long_before(start: Option<&Register<Millis>>, run: &Run) -> bool {
+    let began = run.started_at.unwrap_or(run.stamp.at);
+    start.is_some_and(|start| began.plus(NEAREST) < start.value)
+}
+
 /// When the last session of a program ended, if it did.
 ///
 /// All known sessions that were not called off have ended, and the last of them reaches the event's last half day:

@@ -182,6 +182,23 @@ fn a_run_that_begins_again_is_not_over() {
 }
 
 #[test]
+fn a_run_long_before_its_date_is_not_the_webinar() {
+    let mut told = Told::single();
+    told.run(-2 * DAY, Phase::Ended, -2 * DAY - HOUR, Some(-2 * DAY));
+    assert_eq!(told.completed(), Vec::<String>::new(), "a test run");
+    told.cancel(-DAY, None, true);
+    assert_eq!(told.cancelled(), ["7"], "it was still to come");
+
+    let mut told = Told::single();
+    told.run(HOUR, Phase::Ended, 0, Some(HOUR));
+    assert_eq!(told.completed(), ["7"]);
+    told.say(2 * HOUR, |change| change.whole.start = Some(at(7 * DAY)));
+    assert_eq!(told.completed(), Vec::<String>::new(), "to be held once more");
+    told.run(9 * DAY, Phase::Ended, 8 * DAY, Some(9 * DAY));
+    assert_eq!(told.completed(), ["7"], "a day late");
+}
+
+#[test]
 fn tidying_up_is_no_calling_off() {
     let mut told = Told::single();
     told.cancel(2 * HOUR, None, true);
