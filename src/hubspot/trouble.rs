@@ -9,6 +9,10 @@ use super::body::{Problem, bounded};
 /// The longest that HubSpot documents to keep anyone waiting: 477, "up to 24 hours".
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
+/// The longest wait that is not shown as a pause: what a gateway asks for in an outage must not keep an account silent
+/// for a day.
+const LONGEST_WAIT_UNSEEN: Duration = Duration::from_mins(10);
+
 /// The longest believable wait for a limit whose window has ten seconds or one.
 const LONGEST_WAIT_FOR_WINDOW: Duration = Duration::from_mins(1);
 
@@ -120,7 +124,7 @@ impl AccountTrouble {
             // Not a status of HTTP's: HubSpot's own, with Retry-After in seconds, up to 24 hours.
             477 => (TroubleKind::Migrating, told(LONGEST_WAIT)),
             // 408, 5xx, and what is not documented: worth another try, later.
-            _ => (TroubleKind::Overloaded, told(LONGEST_WAIT)),
+            _ => (TroubleKind::Overloaded, told(LONGEST_WAIT).map(|t| t.min(LONGEST_WAIT_UNSEEN))),
         };
         Self {
             kind,
@@ -182,7 +186,10 @@ impl RatePolicy {
             Self::Daily => (LONGEST_WAIT, None),
             Self::Unknown => (LONGEST_WAIT, Some(Duration::from_secs(10))),
         };
-        retry_after(answer, longest).or(window)
+        let told = retry_after(answer, longest);
+        let told =
+            if self == Self::Unknown { told.map(|t| t.min(LONGEST_WAIT_UNSEEN)) } else { told };
+        told.or(window)
     }
 }
 

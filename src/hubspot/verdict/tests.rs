@@ -254,6 +254,8 @@ fn the_accounts_troubles() {
         (500, "", "{}", Overloaded, None),
         (502, "", html, Overloaded, None),
         (503, "30", "", Overloaded, ms(30_000)),
+        (503, "86400", "", Overloaded, ms(600_000)),
+        (429, "7200", "", RateLimited { policy: Unknown }, ms(600_000)),
         (504, "", "", Overloaded, None),
         (524, "", html, Overloaded, None),
         (600, "", "", Overloaded, None),
