@@ -23,6 +23,9 @@ const SLOT_AGAIN: Duration = Duration::from_millis(20);
 /// The longest sleep: should a clock be set back, nothing waits longer than this for a time that moved away.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// The longest that an account is ever told to wait (477: up to 24 h). A later time was told by a clock that was ahead.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
 /// How an account's events are sent.
 #[derive(Debug, Clone, Copy)]
 pub struct LaneSettings {
@@ -140,7 +143,8 @@ impl Lane {
             return Step::Wait(None);
         }
         let now = self.clock.now();
-        if let Some(retry_at) = standing.retry_at.filter(|at| *at > now) {
+        let believable = |at: &Millis| *at > now && at.since(now) <= LONGEST_WAIT;
+        if let Some(retry_at) = standing.retry_at.filter(believable) {
             // Whoever drains does not wait for an account in trouble: what is pending is in the ledger.
             return Step::Wait(Some(self.instant(retry_at)));
         }
@@ -205,6 +209,7 @@ impl Lane {
                 input: &claimed.input,
             })
             .collect();
+        let mut slot = HeldSlot { lane: self, slot: Some(slot) };
         let report = self.hubspot.upsert(&sent).await;
         self.metrics.batch_sent(&self.account, part.len());
         let mut upserts = 0;
@@ -216,6 +221,7 @@ impl Lane {
         self.metrics.set_token_expires(&self.account, self.hubspot.token_expires_at());
         let now = Instant::now();
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slot.slot.take() else { return (report.verdict, None) };
         if upserts == 0 {
             pace.cancel(slot);
         } else {
@@ -257,5 +263,20 @@ impl Lane {
     /// The timer's time for a wall-clock time.
     fn instant(&self, at: Millis) -> Instant {
         Instant::now() + at.since(self.clock.now()).min(LONGEST_SLEEP)
+    }
+}
+
+/// A slot with which a call is under way. Should the call be given up, it counts as made and ended now.
+struct HeldSlot<'a> {
+    lane: &'a Lane,
+    slot: Option<Slot>,
+}
+
+impl Drop for HeldSlot<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            let mut pace = self.lane.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.finish(slot, Instant::now());
+        }
     }
 }

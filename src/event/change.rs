@@ -213,4 +213,6 @@ pub enum Phase {
     Started,
     /// It ended.
     Ended,
+    /// It ended, and was only practice.
+    Practised,
 }

@@ -9,8 +9,9 @@ use super::id::{OccurrenceId, ProviderId, ReceiptId, SourceName};
 use super::register::{BodyHash, Origin, Register, Stamp, write};
 use super::time::Millis;
 
-/// Most occurrences kept of one series. Zoom allows 60; a fabricated list must not fill the ledger.
-pub const OCCURRENCES_MAX: usize = 2_000;
+/// Most occurrences kept of one series, those that were called off included. Zoom allows 60 at a time; a fabricated list
+/// must fill neither the ledger nor the memory.
+pub const OCCURRENCES_MAX: usize = 500;
 /// Most runs remembered of one webinar, the latest by the platform's clock: a daily webinar for more than a year.
 const SESSIONS_MAX: usize = 512;
 

@@ -108,7 +108,7 @@ pub enum Meaning {
         /// Optional fields whose value was none, and that were therefore taken as not said: `start_time`.
         bad_fields: Vec<&'static str>,
     },
-    /// There is nothing in it for us: an unknown type, a registration, a practice session.
+    /// There is nothing in it for us: an unknown type, a registration, a participant.
     Ignored,
     /// It should say something of a webinar but its id or type cannot be read. The text is for operators, and holds
     /// nothing personal.

@@ -18,7 +18,7 @@ use super::time::Millis;
 use super::webinar::{Registers, Run, Webinar};
 use resolve::{
     end_of, end_of_actual, end_of_runs, long_before, nearest, occurrence_cancelled,
-    program_completed, raise, resolve_end, sent_cancelled, times_known, whole_cancelled,
+    program_completed, public, raise, resolve_end, sent_cancelled, times_known, whole_cancelled,
 };
 use view::View;
 
@@ -104,7 +104,8 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Vie
     let cancelled = whole_cancelled(webinar, superseded);
     let runs: Vec<&Run> = match shape {
         Some(Shape::Single) | None => {
-            webinar.sessions.iter().filter(|run| !long_before(whole.start.as_ref(), run)).collect()
+            let runs = webinar.sessions.iter();
+            public(runs.filter(|run| !long_before(whole.start.as_ref(), run)))
         }
         // A run of what is held again and again, or of one session of many, ends only itself.
         Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => Vec::new(),
@@ -144,8 +145,8 @@ fn occurrence_view<'a>(
 ) -> View<'a> {
     let whole = &webinar.whole;
     let cancelled = occurrence_cancelled(webinar, id, own);
-    let runs: Vec<&Run> =
-        webinar.sessions.iter().filter(|run| nearest(webinar, run) == Some(id)).collect();
+    let runs = webinar.sessions.iter();
+    let runs = public(runs.filter(|run| nearest(webinar, run) == Some(id)));
     let mut completed =
         latest(own.completed.as_ref(), whole.completed.as_ref()).map(|r| (r.stamp, r.value));
     raise(&mut completed, runs.last().map(|run| (run.stamp, run.phase == Phase::Ended)));

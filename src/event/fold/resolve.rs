@@ -92,8 +92,7 @@ pub(super) fn nearest<'a>(webinar: &'a Webinar, run: &Run) -> Option<&'a Occurre
 /// Whether a run of a single webinar was over long before its date: a test, or what was held before the webinar was
 /// moved. Neither is the webinar; a run that is late is.
 pub(super) fn long_before(start: Option<&Register<Millis>>, run: &Run) -> bool {
-    let began = run.started_at.unwrap_or(run.stamp.at);
-    start.is_some_and(|start| began.plus(NEAREST) < start.value)
+    start.zip(run.started_at).is_some_and(|(start, began)| began.plus(NEAREST) < start.value)
 }
 
 /// When the last session of a program ended, if it did.
@@ -154,6 +153,21 @@ pub(super) fn end_of(register: Option<&Register<End>>) -> Option<(Stamp, End)> {
 
 pub(super) fn end_of_actual(register: Option<&Register<Millis>>) -> Option<(Stamp, End)> {
     register.map(|r| (r.stamp, End::At(r.value)))
+}
+
+/// The runs that were for an audience: a practice session takes the start before it along, which did not say that it was
+/// to be practice.
+pub(super) fn public<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<&'a Run> {
+    let mut public: Vec<&Run> = Vec::new();
+    for run in runs {
+        match run.phase {
+            Phase::Started | Phase::Ended => public.push(run),
+            Phase::Practised => {
+                public.pop_if(|last| last.phase == Phase::Started);
+            }
+        }
+    }
+    public
 }
 
 /// The actual end of the last run, unless another began since.

@@ -182,6 +182,23 @@ fn a_run_that_begins_again_is_not_over() {
 }
 
 #[test]
+fn practice_is_no_run_and_nor_is_its_start() {
+    let mut told = Told::single();
+    told.run(-HOUR, Phase::Started, -HOUR, None);
+    told.run(-HOUR / 2, Phase::Practised, -HOUR, Some(-HOUR / 2));
+    assert_eq!((told.completed(), told.input().end_date_time), (vec![], Some(at(HOUR))));
+    told.run(0, Phase::Started, 0, None);
+    told.run(HOUR, Phase::Ended, 0, Some(HOUR));
+    // Practising for the next one, in the same room.
+    told.run(2 * HOUR, Phase::Started, 2 * HOUR, None);
+    told.run(3 * HOUR, Phase::Practised, 2 * HOUR, Some(3 * HOUR));
+    assert_eq!(
+        (told.completed(), told.input().end_date_time),
+        (vec!["7".to_owned()], Some(at(HOUR)))
+    );
+}
+
+#[test]
 fn a_run_long_before_its_date_is_not_the_webinar() {
     let mut told = Told::single();
     told.run(-2 * DAY, Phase::Ended, -2 * DAY - HOUR, Some(-2 * DAY));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, Row};
 
@@ -38,6 +39,9 @@ fn corrupt(what: impl std::fmt::Display) -> LedgerError {
     LedgerError::Corrupt(what.to_string())
 }
 
+/// Most bytes of one batch's inputs, unless a single one has more: bounds the memory, and the length of a call.
+const BATCH_BYTES: i64 = 4 * 1024 * 1024;
+
 /// Takes the oldest pending events that nobody holds, if a batch may leave now.
 pub(super) fn claim(
     connection: &Connection,
@@ -52,60 +56,98 @@ pub(super) fn claim(
     // Held events are among the oldest, so as many more rows are read as there are claims.
     let rows = ask.most + held.len();
     let candidates = candidates(connection, account, rows, now)?;
-    shared.claim_with(account, |claims| {
-        let mut ids = BTreeSet::new();
-        let mut free: Vec<Claimed> = candidates
-            .into_iter()
-            .filter(|candidate| !held.contains(&candidate.id))
-            // An answer names an event by its external id only: two alike in one batch could not be told apart.
-            .filter(|candidate| ids.insert(candidate.key.external_event_id.clone()))
-            .collect();
-        free.truncate(ask.most);
-        let leaves_at = free.first().map(|oldest| oldest.pending_since.plus(ask.linger));
-        let leaves = free.len() >= ask.most || leaves_at.is_some_and(|at| at <= now);
-        if leaves && !free.is_empty() {
-            claims.extend(free.iter().map(|claimed| claimed.id));
-            return Ok(Claim::Batch(free));
+    let mut names = BTreeSet::new();
+    let mut free: Vec<Candidate> = candidates
+        .into_iter()
+        .filter(|candidate| !held.contains(&candidate.id))
+        // An answer names an event by its external id only: two alike in one batch could not be told apart.
+        .filter(|candidate| names.insert(candidate.key.external_event_id.clone()))
+        .collect();
+    free.truncate(ask.most);
+    let all = free.len();
+    let mut bytes = 0;
+    free.retain(|candidate| {
+        bytes += candidate.bytes;
+        bytes <= BATCH_BYTES || bytes == candidate.bytes
+    });
+    let full = all >= ask.most || free.len() < all;
+    // A clock that was set back must not hold what came when it was ahead.
+    let leaves_at = free.first().map(|oldest| oldest.pending_since.min(now).plus(ask.linger));
+    let ahead = free.first().is_some_and(|oldest| oldest.pending_since > now);
+    if full || ahead || leaves_at.is_some_and(|at| at <= now) {
+        let batch = load(connection, free)?;
+        if !batch.is_empty() {
+            shared.claim(account, batch.iter().map(|claimed| claimed.id));
+            return Ok(Claim::Batch(batch));
         }
-        let waiting = next_waiting(connection, account, now)?;
-        Ok(Claim::Later(leaves_at.into_iter().chain(waiting).min()))
-    })
+    }
+    let waiting = next_waiting(connection, account, now)?;
+    Ok(Claim::Later(leaves_at.into_iter().chain(waiting).min()))
 }
+
+/// A pending event without its input, of which there may be many megabytes.
+struct Candidate {
+    id: i64,
+    key: EventKey,
+    pending_since: Millis,
+    bytes: i64,
+}
+
+/// The longest that an event is ever told to wait. What is to wait longer was told so by a clock that was ahead.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 fn candidates(
     connection: &Connection,
     account: &AccountName,
     most: usize,
     now: Millis,
-) -> Result<Vec<Claimed>, LedgerError> {
+) -> Result<Vec<Candidate>, LedgerError> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT id, external_account_id, external_event_id, version, pending_since, input,
-                 coalesce(input_hash = held_hash, 0)
+            "SELECT id, external_account_id, external_event_id, pending_since, length(input)
              FROM events
-             WHERE hubspot = ?1 AND state = 0 AND not_before <= ?2
-             ORDER BY pending_since, id LIMIT ?3",
+             WHERE hubspot = ?1 AND state = 0 AND (not_before <= ?2 OR not_before > ?3)
+             ORDER BY pending_since, id LIMIT ?4",
         )
         .map_err(unavailable)?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let never = now.plus(LONGEST_WAIT);
     let rows = statement
-        .query_map((account.as_str(), now.get(), most), |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                key(row, account, 1)?,
-                row.get(3)?,
-                row.get::<_, i64>(4)?,
-                row.get::<_, Vec<u8>>(5)?,
-                row.get(6)?,
-            ))
+        .query_map((account.as_str(), now.get(), never.get(), most), |row| {
+            Ok(Candidate {
+                id: row.get(0)?,
+                key: key(row, account, 1)?,
+                pending_since: Millis::new(row.get(3)?),
+                bytes: row.get(4)?,
+            })
         })
         .map_err(unavailable)?;
-    rows.map(|row| {
-        let (id, key, version, pending_since, input, unchanged) = row.map_err(unavailable)?;
-        let pending_since = Millis::new(pending_since);
-        Ok(Claimed { id, key, version, pending_since, input, unchanged })
-    })
-    .collect()
+    rows.collect::<Result<_, _>>().map_err(unavailable)
+}
+
+/// Reads the inputs of those that are still pending.
+fn load(connection: &Connection, chosen: Vec<Candidate>) -> Result<Vec<Claimed>, LedgerError> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT version, input, coalesce(input_hash = held_hash, 0) FROM events
+             WHERE id = ?1 AND state = 0",
+        )
+        .map_err(unavailable)?;
+    let mut batch = Vec::with_capacity(chosen.len());
+    for Candidate { id, key, pending_since, .. } in chosen {
+        let mut rows = statement.query([id]).map_err(unavailable)?;
+        if let Some(row) = rows.next().map_err(unavailable)? {
+            batch.push(Claimed {
+                id,
+                key,
+                pending_since,
+                version: row.get(0).map_err(unavailable)?,
+                input: row.get(1).map_err(unavailable)?,
+                unchanged: row.get(2).map_err(unavailable)?,
+            });
+        }
+    }
+    Ok(batch)
 }
 
 fn key(row: &Row<'_>, account: &AccountName, at: usize) -> rusqlite::Result<EventKey> {

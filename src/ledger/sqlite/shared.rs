@@ -165,13 +165,8 @@ impl Shared {
             .collect()
     }
 
-    /// Claims those of the candidates that nobody holds, through `choose`, in one step.
-    pub(super) fn claim_with<T>(
-        &self,
-        account: &AccountName,
-        choose: impl FnOnce(&mut HashSet<i64>) -> T,
-    ) -> T {
-        choose(self.lock().claims.entry(account.clone()).or_default())
+    pub(super) fn claim(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
+        self.lock().claims.entry(account.clone()).or_default().extend(ids);
     }
 
     pub(super) fn release(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {

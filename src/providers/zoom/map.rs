@@ -56,10 +56,9 @@ pub(super) fn read(text: &str, what: Lifecycle) -> Result<Meaning, String> {
         }
         Lifecycle::Ended => {
             let practice = said.object.practice_session;
-            if lenient.read("practice_session", practice, yes_or_no) == Some(true) {
-                return Ok(Meaning::Ignored);
-            }
-            change.session = Some(run(&said.object, Phase::Ended, &mut lenient));
+            let practised = lenient.read("practice_session", practice, yes_or_no) == Some(true);
+            let phase = if practised { Phase::Practised } else { Phase::Ended };
+            change.session = Some(run(&said.object, phase, &mut lenient));
         }
         Lifecycle::ConvertedToMeeting => {
             converted_to_meeting(&mut change, &said.object, &mut lenient);

@@ -27,7 +27,7 @@ async fn a_webinar_is_over_when_it_ended_and_not_after_its_practice() {
     .await;
     let practice =
         run(1, 100, json!({ "end_time": ago(95).to_string(), "practice_session": true }));
-    assert_eq!(zoom.tell(webhook("webinar.ended", ago(95).get(), practice)).await, "ignored");
+    assert_eq!(zoom.tell(webhook("webinar.ended", ago(95).get(), practice)).await, "accepted");
     bridge.settled().await;
     let event = setting.event("1");
     assert!(!event.completed, "the practice session ended");
