@@ -17,7 +17,7 @@ use super::register::latest;
 use super::time::Millis;
 use super::webinar::{Registers, Run, Webinar};
 use resolve::{
-    end_of, end_of_actual, end_of_runs, long_before, nearest, occurrence_cancelled,
+    Candidate, end_of, end_of_actual, end_of_runs, long_before, nearest, occurrence_cancelled,
     program_completed, public, raise, resolve_end, sent_cancelled, times_known, whole_cancelled,
 };
 use view::View;
@@ -71,9 +71,7 @@ pub fn fold(
     match (shape, policy.recurring) {
         (Some(Shape::Series), Recurring::Series) => views.push(series_view(webinar, id)),
         (Some(Shape::Series), Recurring::Occurrence) => {
-            views.extend(
-                webinar.occurrences.iter().map(|(o, said)| occurrence_view(webinar, id, o, said)),
-            );
+            views.extend(occurrence_views(webinar, id));
             if webinar.was_whole {
                 views.push(whole_view(webinar, id, true));
             } else if views.is_empty() {
@@ -86,9 +84,7 @@ pub fn fold(
         }
         (Some(Shape::Single | Shape::Timeless), Recurring::Occurrence) => {
             views.push(whole_view(webinar, id, false));
-            views.extend(
-                webinar.occurrences.iter().map(|(o, said)| occurrence_view(webinar, id, o, said)),
-            );
+            views.extend(occurrence_views(webinar, id));
         }
     }
     let mut events: Vec<Folded> =
@@ -136,17 +132,38 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Vie
     }
 }
 
+/// The events of all occurrences.
+fn occurrence_views<'a>(webinar: &'a Webinar, series: &WebinarId) -> Vec<View<'a>> {
+    let candidates: Vec<Candidate<'_>> = webinar
+        .occurrences
+        .iter()
+        .map(|(id, own)| Candidate { id, own, cancelled: occurrence_cancelled(webinar, id, own) })
+        .collect();
+    let mut runs: BTreeMap<&OccurrenceId, Vec<&Run>> = BTreeMap::new();
+    for run in &webinar.sessions {
+        if let Some(id) = nearest(&candidates, run) {
+            runs.entry(id).or_default().push(run);
+        }
+    }
+    candidates
+        .iter()
+        .map(|candidate| {
+            let runs = runs.remove(candidate.id).unwrap_or_default();
+            occurrence_view(webinar, series, candidate, runs)
+        })
+        .collect()
+}
+
 /// The event of one occurrence: its own registers, and under them what was said of all.
 fn occurrence_view<'a>(
     webinar: &'a Webinar,
     series: &WebinarId,
-    id: &OccurrenceId,
-    own: &'a Registers,
+    occurrence: &Candidate<'a>,
+    runs: Vec<&Run>,
 ) -> View<'a> {
     let whole = &webinar.whole;
-    let cancelled = occurrence_cancelled(webinar, id, own);
-    let runs = webinar.sessions.iter();
-    let runs = public(runs.filter(|run| nearest(webinar, run) == Some(id)));
+    let Candidate { id, own, cancelled } = *occurrence;
+    let runs = public(runs.into_iter());
     let mut completed =
         latest(own.completed.as_ref(), whole.completed.as_ref()).map(|r| (r.stamp, r.value));
     raise(&mut completed, runs.last().map(|run| (run.stamp, run.phase == Phase::Ended)));
@@ -170,8 +187,7 @@ fn occurrence_view<'a>(
 
 /// One event for a whole series: from its first occurrence to its last, over when the last is.
 fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> View<'a> {
-    let all: Vec<View<'_>> =
-        webinar.occurrences.iter().map(|(o, own)| occurrence_view(webinar, id, o, own)).collect();
+    let all = occurrence_views(webinar, id);
     let mut live: Vec<&View<'_>> = all.iter().filter(|view| !view.cancelled).collect();
     let none_left = live.is_empty();
     if none_left {

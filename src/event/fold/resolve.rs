@@ -71,22 +71,30 @@ fn shapes(webinar: &Webinar, series: bool) -> impl DoubleEndedIterator<Item = (S
     all.map(move |(stamp, is_series)| (stamp, is_series == series))
 }
 
+/// An occurrence, and whether it is called off.
+#[derive(Clone, Copy)]
+pub(super) struct Candidate<'a> {
+    pub(super) id: &'a OccurrenceId,
+    pub(super) own: &'a Registers,
+    pub(super) cancelled: Option<(Stamp, bool)>,
+}
+
 /// The occurrence that a run belongs to: the nearest in time of those that were to take place.
-pub(super) fn nearest<'a>(webinar: &'a Webinar, run: &Run) -> Option<&'a OccurrenceId> {
+pub(super) fn nearest<'a>(candidates: &[Candidate<'a>], run: &Run) -> Option<&'a OccurrenceId> {
     let began = run.started_at.unwrap_or(run.stamp.at);
-    webinar
-        .occurrences
+    let was_off = |candidate: &Candidate<'_>| {
+        candidate.cancelled.is_some_and(|(since, off)| off && since < run.stamp)
+    };
+    candidates
         .iter()
-        .filter_map(|(id, own)| {
-            own.start.as_ref().map(|start| (start.value.distance(began), id, own))
+        .filter(|candidate| !was_off(candidate))
+        .filter_map(|candidate| {
+            let start = candidate.own.start.as_ref()?;
+            Some((start.value.distance(began), candidate.id))
         })
-        .filter(|(distance, _, _)| *distance <= NEAREST)
-        .filter(|(_, id, own)| {
-            let cancelled = occurrence_cancelled(webinar, id, own);
-            !cancelled.is_some_and(|(stamp, cancelled)| cancelled && stamp < run.stamp)
-        })
-        .min_by_key(|(distance, id, _)| (*distance, *id))
-        .map(|(_, id, _)| id)
+        .filter(|(distance, _)| *distance <= NEAREST)
+        .min()
+        .map(|(_, id)| id)
 }
 
 /// Whether a run of a single webinar was over long before its date: a test, or what was held before the webinar was

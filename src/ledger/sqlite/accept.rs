@@ -41,6 +41,7 @@ pub(super) fn accept(desk: &mut Desk<'_>, receipt: &NewReceipt) -> Result<Accept
             desk.connection.prepare_cached("RELEASE merging")?.execute(())?;
             desk.segment.rewind(mark);
             desk.tally = super::shared::Tally::default();
+            desk.turned.clear();
             desk.woken.clear();
             quarantine(desk, receipt, &refused.to_string())
         }

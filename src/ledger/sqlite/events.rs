@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
 use super::settle;
-use super::shared::{code, state};
+use super::shared::{Turned, code, state};
 use super::writer::{Desk, JobError};
 use crate::event::{
     AccountName, ExternalAccountId, ExternalEventId, Folded, Gap, Millis, Policy, Webinar,
@@ -209,6 +209,7 @@ fn update(
         ))?;
     desk.tally.leave(named.hubspot, row.state);
     desk.tally.enter(named.hubspot, state);
+    desk.turned.push(Turned { id: row.id, pending: state == EventState::Pending });
     if state == EventState::Pending {
         desk.woken.insert(named.hubspot.clone());
     }

@@ -19,9 +19,19 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Inner {
     counts: BTreeMap<AccountName, StateCounts>,
-    claims: HashMap<AccountName, HashSet<i64>>,
+    claims: HashMap<AccountName, Claims>,
     standings: BTreeMap<AccountName, Standing>,
     failure: Option<String>,
+}
+
+/// The events that flights hold, and whether each is pending still: one may become incomplete meanwhile.
+type Claims = HashMap<i64, bool>;
+
+/// An event that became pending, or ceased to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turned {
+    pub(super) id: i64,
+    pub(super) pending: bool,
 }
 
 /// Events of one account by state; one in flight is pending here.
@@ -121,8 +131,18 @@ impl Shared {
     }
 
     /// After a commit: its counts, and the claims that it ended, in one step.
-    pub(super) fn committed(&self, tally: Tally, freed: Vec<(AccountName, Vec<i64>)>) {
+    pub(super) fn committed(
+        &self,
+        tally: Tally,
+        turned: &[Turned],
+        freed: Vec<(AccountName, Vec<i64>)>,
+    ) {
         let mut inner = self.lock();
+        for Turned { id, pending } in turned {
+            for held in inner.claims.values_mut().filter_map(|claims| claims.get_mut(id)) {
+                *held = *pending;
+            }
+        }
         for (account, counts) in tally.0 {
             inner.counts.entry(account).or_default().absorb(counts);
         }
@@ -152,7 +172,8 @@ impl Shared {
             .counts
             .iter()
             .map(|(account, StateCounts([pending, delivered, incomplete, dead]))| {
-                let in_flight = inner.claims.get(account).map_or(0, |claims| claims.len() as u64);
+                let held = inner.claims.get(account).into_iter().flat_map(HashMap::values);
+                let in_flight = held.filter(|pending| **pending).count() as u64;
                 let counts = Counts {
                     pending: positive(*pending).saturating_sub(in_flight),
                     in_flight,
@@ -166,7 +187,8 @@ impl Shared {
     }
 
     pub(super) fn claim(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
-        self.lock().claims.entry(account.clone()).or_default().extend(ids);
+        let held = ids.map(|id| (id, true));
+        self.lock().claims.entry(account.clone()).or_default().extend(held);
     }
 
     pub(super) fn release(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
@@ -179,7 +201,8 @@ impl Shared {
 
     /// What is claimed now.
     pub(super) fn claims(&self, account: &AccountName) -> HashSet<i64> {
-        self.lock().claims.get(account).cloned().unwrap_or_default()
+        let inner = self.lock();
+        inner.claims.get(account).into_iter().flat_map(|claims| claims.keys().copied()).collect()
     }
 
     pub(super) fn standing(&self, account: &AccountName) -> Standing {

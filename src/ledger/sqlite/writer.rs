@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::bodies::Segment;
 use super::checkpoint::Checkpointer;
 use super::open::OpenError;
-use super::shared::{Shared, Tally};
+use super::shared::{Shared, Tally, Turned};
 use super::{Settings, accept, events, prune, settle};
 use crate::clock::Clock;
 use crate::event::AccountName;
@@ -54,6 +54,7 @@ pub(super) struct Desk<'a> {
     pub(super) now: crate::event::Millis,
     pub(super) segment: &'a mut Segment,
     pub(super) tally: Tally,
+    pub(super) turned: Vec<Turned>,
     pub(super) freed: Vec<(AccountName, Vec<i64>)>,
     pub(super) woken: BTreeSet<AccountName>,
 }
@@ -169,7 +170,7 @@ impl Room {
         let began = Instant::now();
         let mut done: Vec<Answer> = Vec::new();
         let mut tally = Tally::default();
-        let mut freed = Vec::new();
+        let (mut turned, mut freed) = (Vec::new(), Vec::new());
         let mut woken = BTreeSet::new();
         self.segment.clear();
         let mut outcome = begin(&self.connection);
@@ -181,6 +182,7 @@ impl Room {
                 now: self.clock.now(),
                 segment: &mut self.segment,
                 tally: Tally::default(),
+                turned: Vec::new(),
                 freed: Vec::new(),
                 woken: BTreeSet::new(),
             };
@@ -189,6 +191,7 @@ impl Room {
                 Ok(()) => match desk.savepoint(job) {
                     Ok(answer) => {
                         tally.absorb(desk.tally);
+                        turned.append(&mut desk.turned);
                         freed.append(&mut desk.freed);
                         woken.append(&mut desk.woken);
                         done.push(answer);
@@ -210,7 +213,7 @@ impl Room {
         match outcome {
             Ok(()) => {
                 self.segment.advance();
-                self.shared.committed(tally, freed);
+                self.shared.committed(tally, &turned, freed);
                 self.watcher.committed(done.len(), began.elapsed());
                 for answer in done {
                     answer(Ok(()));
@@ -240,7 +243,7 @@ impl Room {
                 .map_err(|error| error.to_string())
         });
         match write {
-            Ok(()) => self.shared.committed(Tally::default(), Vec::new()),
+            Ok(()) => self.shared.committed(Tally::default(), &[], Vec::new()),
             Err(why) => {
                 self.abandon();
                 self.shared.failed(why);
@@ -299,6 +302,7 @@ impl Desk<'_> {
         }
         self.segment.rewind(mark);
         self.tally = Tally::default();
+        self.turned.clear();
         self.freed.clear();
         self.woken.clear();
         let undo = self.statement("ROLLBACK TO job").and_then(|()| self.statement("RELEASE job"));

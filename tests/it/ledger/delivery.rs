@@ -6,6 +6,7 @@ use webinar_bridge::ledger::{Claim, ClaimAsk, Claimed, Counts, Ledger, Outcome, 
 
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
 use crate::harness::store::Place;
+use webinar_bridge::event::{Fields, Listing, OccurrenceId, OccurrenceSaid, Shape};
 
 use super::{NOW, claim, confirmed, counts, input, settle};
 
@@ -275,4 +276,26 @@ async fn a_call_that_was_surely_not_taken_is_not_ambiguous() {
     let ledger = place.open(policies());
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     assert_eq!(ledger.advance(100).await.expect("looked").next, None);
+}
+
+#[tokio::test]
+async fn what_became_incomplete_on_its_way_is_counted_once() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let mut series = created("1", "One", NOON);
+    series.shape = Some(Shape::Series);
+    series.listing = Listing::Full;
+    let start = Fields { start: Some(minutes(60)), ..Fields::default() };
+    let id = OccurrenceId::parse("a").expect("valid");
+    series.occurrences = vec![OccurrenceSaid { id, fields: start }];
+    ledger.accept(receipt("a", vec![series])).await.expect("kept");
+    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
+    let one = claim(&ledger, ClaimAsk { most: 1, ..NOW }).await;
+    assert_eq!(counts(&ledger), Counts { pending: 1, in_flight: 1, ..Counts::default() });
+    let mut moved = renamed("1", "One", NOON);
+    moved.listing = Listing::Unknown;
+    ledger.accept(receipt("c", vec![moved])).await.expect("kept");
+    assert_eq!(counts(&ledger), Counts { pending: 1, incomplete: 1, ..Counts::default() });
+    settle(&ledger, &one, confirmed).await;
+    assert_eq!(counts(&ledger), Counts { pending: 1, incomplete: 1, ..Counts::default() });
 }
