@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::deliver::{Lane, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
 use crate::hubspot::Account;
-use crate::ledger::sqlite::{Settings, SqliteLedger};
+use crate::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
 use crate::net::Http;
 use crate::receive::{Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
@@ -44,6 +44,7 @@ impl App {
         config: Config,
         http: &Arc<dyn Http>,
         clock: Arc<dyn Clock>,
+        rekey: Rekey,
     ) -> anyhow::Result<Self> {
         let accounts: Vec<AccountName> = config.accounts.keys().cloned().collect();
         let sources: Vec<(SourceName, ProviderId)> = config
@@ -58,6 +59,7 @@ impl App {
                 accounts,
                 policies: config.policies(),
                 migrate: config.store.migrate,
+                rekey,
                 clock: Arc::clone(&clock),
                 watcher: Arc::new(Commits(metrics.clone())),
             })

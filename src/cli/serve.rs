@@ -8,6 +8,7 @@ use super::{ConfigFile, Failure, World};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, load_to_serve};
+use crate::ledger::sqlite::{OpenError, Rekey};
 use crate::net::{Client, Http};
 use crate::shutdown;
 use crate::telemetry::{Sink, logs};
@@ -16,23 +17,31 @@ use crate::telemetry::{Sink, logs};
 pub(super) struct Serve {
     #[command(flatten)]
     file: ConfigFile,
+    /// Goes on although hubspot, external_account_id or recurring of a source changed, which makes new events in HubSpot
+    #[arg(long)]
+    accept_rekey: bool,
 }
 
 impl Serve {
     pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
         let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
         logs::init(Sink::Stdout).map_err(|error| Failure::Usage(error.to_string()))?;
-        Ok(serve(config)?)
+        let rekey = if self.accept_rekey { Rekey::Accept } else { Rekey::Refuse };
+        serve(config, rekey).map_err(|error| match error.downcast_ref::<OpenError>() {
+            // It is the configuration that is refused.
+            Some(refused @ OpenError::Rekey { .. }) => Failure::Usage(refused.to_string()),
+            Some(_) | None => Failure::Failed(error),
+        })
     }
 }
 
-fn serve(config: Config) -> anyhow::Result<()> {
+fn serve(config: Config, rekey: Rekey) -> anyhow::Result<()> {
     raise_open_files();
     super::runtime()?.block_on(async {
         let stop = shutdown::on_signal().context("cannot listen for signals")?;
         warn_of_open_doors(&config);
         let http: Arc<dyn Http> = Arc::new(Client::new().context("cannot make an HTTP client")?);
-        let app = App::build(config, &http, Arc::new(SystemClock))?;
+        let app = App::build(config, &http, Arc::new(SystemClock), rekey)?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen.webhooks = %app.webhooks_address,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::id::{AccountName, ExternalAccountId, ProviderId};
 
 /// The part of a source's configuration that shapes events.
@@ -26,8 +28,27 @@ pub struct Policy {
     pub custom_properties: BTreeMap<String, String>,
 }
 
+impl Policy {
+    /// What decides the ids that events have in HubSpot, as text to compare: a change of it makes new events there.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let Self { hubspot, external_account_id, recurring, .. } = self;
+        let account = external_account_id.as_ref().map(ExternalAccountId::as_str);
+        serde_json::json!([hubspot.as_str(), account, recurring]).to_string()
+    }
+
+    /// What else shapes events, as text to compare: a change of it changes events that are there.
+    #[must_use]
+    pub fn defaults(&self) -> String {
+        let Self { organizer, event_type, complete_after_end, custom_properties, .. } = self;
+        let grace = complete_after_end.map(|grace| grace.as_millis().to_string());
+        serde_json::json!([organizer, event_type, grace, custom_properties]).to_string()
+    }
+}
+
 /// What becomes of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Recurring {
     /// One HubSpot event for each occurrence.
     #[default]

@@ -16,6 +16,7 @@ use super::stage::HubSpotStage;
 use crate::app::App;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
+use crate::ledger::sqlite::Rekey;
 use crate::ledger::{EventRecord, EventState, Ledger};
 use crate::net::{Client, Http, Method, Request};
 use crate::providers::{PROVIDERS, Provider, Sample};
@@ -41,7 +42,7 @@ pub async fn tell(out: &mut dyn Write, once: bool, stop: CancellationToken) -> a
     let folder = Folder::make()?;
     let http: Arc<dyn Http> = Arc::new(Client::new().context("cannot make an HTTP client")?);
     let config = configuration(&hubspot.base_url(), &folder)?;
-    let app = App::build(config, &http, Arc::clone(&clock))?;
+    let app = App::build(config, &http, Arc::clone(&clock), Rekey::Refuse)?;
     let scene = Scene {
         webhooks: format!("http://{}/webhooks", app.webhooks_address),
         ops: format!("http://{}", app.ops_address),

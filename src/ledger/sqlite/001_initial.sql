@@ -88,6 +88,19 @@ CREATE TABLE event_counts (
     PRIMARY KEY (hubspot, state)
 ) STRICT, WITHOUT ROWID;
 
+-- What each source's configuration was when the store was last opened.
+CREATE TABLE sources (
+    name     TEXT PRIMARY KEY,
+    identity TEXT NOT NULL, -- what decides the events' ids in HubSpot
+    defaults TEXT NOT NULL  -- what else shapes events
+) STRICT, WITHOUT ROWID;
+
+-- How far the webinars have been gone through since the defaults changed; no row: all have.
+CREATE TABLE revision (
+    id    INTEGER PRIMARY KEY CHECK (id = 0),
+    after INTEGER NOT NULL  -- webinars.id
+) STRICT;
+
 -- How each HubSpot account stands: ledger::Standing as JSON.
 CREATE TABLE standings (
     hubspot  TEXT PRIMARY KEY,

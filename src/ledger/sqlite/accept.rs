@@ -170,7 +170,8 @@ fn merge_one(
         .execute((id, seq))?;
     let named = events::Named { id, hubspot: &policy.hubspot, account, webinar: &change.webinar };
     let at: Millis = receipt.received_at;
-    Ok(events::derive(desk, &named, &webinar, at)?.map_err(Refused::ForeignEvent))
+    Ok(events::derive(desk, &named, &webinar, at, events::Reach::All)?
+        .map_err(Refused::ForeignEvent))
 }
 
 /// Keeps a webinar's state; says which row it is.

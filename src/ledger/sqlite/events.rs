@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
-use super::settle;
 use super::shared::{Turned, code, state};
 use super::writer::{Desk, JobError};
+use super::{settle, sources};
 use crate::event::{
     AccountName, ExternalAccountId, ExternalEventId, Folded, Gap, Millis, Policy, Webinar,
     WebinarId, fold,
@@ -55,6 +55,7 @@ pub(super) fn derive(
     named: &Named<'_>,
     webinar: &Webinar,
     at: Millis,
+    reach: Reach,
 ) -> Result<Result<(), String>, JobError> {
     // Without any source left in the configuration there are no defaults: what is there stays as it is.
     let Some(policy) = policy_of(desk.policies, webinar) else { return Ok(Ok(())) };
@@ -64,6 +65,7 @@ pub(super) fn derive(
     for event in &folded {
         last_at = last_at.max(event.end.unwrap_or(at));
         let fits = match rows.remove(event.id.as_str()) {
+            Some(row) if reach == Reach::NotOver && is_over(&row, event, desk.now) => true,
             Some(row) => update(desk, named, &row, event, at).map(|()| true)?,
             None => insert(desk, named, event, at)?,
         };
@@ -109,6 +111,10 @@ fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError
         found.insert(row.get(0)?, row_of);
     }
     Ok(found)
+}
+
+fn is_over(row: &Row, event: &Folded, now: Millis) -> bool {
+    row.state == EventState::Delivered && event.end.is_some_and(|end| end < now)
 }
 
 /// What an event's row is to hold.
@@ -220,6 +226,9 @@ fn update(
 pub(super) fn advance(desk: &mut Desk<'_>, most: usize) -> Result<Due, JobError> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let done = complete_due(desk, most)? + settle::resend_due(desk, most)?;
+    if sources::revise(desk)? {
+        return Ok(Due { done, next: Some(desk.now) });
+    }
     let next: Option<i64> = desk
         .connection
         .prepare_cached(
@@ -239,13 +248,22 @@ fn complete_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobError> {
         statement.query_map((desk.now.get(), most), |row| row.get(0))?.collect::<Result<_, _>>()?
     };
     for id in &due {
-        refold(desk, *id)?;
+        refold(desk, *id, Reach::All)?;
     }
     Ok(due.len())
 }
 
+/// Which events a fold may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// All.
+    All,
+    /// Not those that are over and in HubSpot: what was true then stays.
+    NotOver,
+}
+
 /// Folds a webinar again with what is known now.
-fn refold(desk: &mut Desk<'_>, id: i64) -> Result<(), JobError> {
+pub(super) fn refold(desk: &mut Desk<'_>, id: i64, reach: Reach) -> Result<(), JobError> {
     let found: Option<(String, String, String, Vec<u8>)> = desk
         .connection
         .prepare_cached("SELECT hubspot, account, webinar, state FROM webinars WHERE id = ?1")?
@@ -261,7 +279,7 @@ fn refold(desk: &mut Desk<'_>, id: i64) -> Result<(), JobError> {
     let known = read_state(id, &state)?;
     let at = desk.now;
     // The events are the webinar's own already, so none can turn out to be another's.
-    derive(desk, &named, &known, at)?
+    derive(desk, &named, &known, at, reach)?
         .map_err(|event| JobError::Corrupt(format!("event {event}")))?;
     // Without a policy nothing was derived, and the timer would be due for ever.
     desk.connection

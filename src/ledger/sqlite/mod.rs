@@ -17,6 +17,7 @@ mod prune;
 mod read;
 mod settle;
 mod shared;
+mod sources;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use shared::Shared;
 use writer::{Job, Writer};
 
 pub use open::{OpenError, StoreState, inspect, migrate};
+pub use sources::Rekey;
 
 /// What a store is opened with.
 pub struct Settings {
@@ -47,6 +49,8 @@ pub struct Settings {
     pub policies: Policies,
     /// Whether to bring an older schema up to date.
     pub migrate: bool,
+    /// What to do if events would get new ids in HubSpot.
+    pub rekey: Rekey,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Told of every commit.
@@ -73,6 +77,7 @@ impl SqliteLedger {
         let lock = open::lock(&settings.path)?;
         let mut connection = open::connect(&settings.path)?;
         open::ensure_schema(&mut connection, settings.migrate)?;
+        sources::compare(&mut connection, &settings.policies, settings.rekey)?;
         settle::recover(&connection, settings.clock.now())?;
         let shared = Arc::new(Shared::load(&connection, &settings.accounts)?);
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));

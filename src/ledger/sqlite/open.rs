@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::event::SourceName;
 use crate::ledger::Sizes;
 
 /// Bytes in a page. A body of 2 KB fills a page of 4 KB alone; with 8 KB the ledger takes a tenth more webhooks per
@@ -55,6 +56,19 @@ pub enum OpenError {
         found: usize,
         /// Ours.
         known: usize,
+    },
+    /// The configuration of a source changed so that its events would get new ids in HubSpot.
+    #[error(
+        "source.{source_name}: hubspot, external_account_id or recurring was {was} and is {is}: HubSpot would hold \
+         its events a second time under new ids. Change it back, or start once with --accept-rekey"
+    )]
+    Rekey {
+        /// Which.
+        source_name: SourceName,
+        /// What it was: account, external account, recurring.
+        was: String,
+        /// What it is.
+        is: String,
     },
     /// The writer's thread could not be started.
     #[error("cannot start the writer")]

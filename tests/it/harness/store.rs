@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use webinar_bridge::clock::Clock;
 use webinar_bridge::event::Millis;
-use webinar_bridge::ledger::sqlite::{Settings, SqliteLedger};
+use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{Policies, Watcher};
 
 use super::build::{NOON, account};
@@ -64,6 +64,7 @@ impl Place {
             accounts: vec![account("main"), account("other")],
             policies,
             migrate: true,
+            rekey: Rekey::Refuse,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             watcher: Arc::new(Unwatched),
         }

@@ -4,8 +4,8 @@ mod delivery;
 
 use std::time::Duration;
 
-use webinar_bridge::event::{Millis, ProviderId, SourceName};
-use webinar_bridge::ledger::sqlite::{OpenError, SqliteLedger};
+use webinar_bridge::event::{Millis, ProviderId, Recurring, SourceName};
+use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
     Acceptance, Claim, ClaimAsk, Claimed, Content, Counts, EventState, Ledger, LedgerError,
     Outcome, Pause, PauseReason, Retention, Settlement, Standing,
@@ -264,4 +264,52 @@ async fn a_store_that_another_holds_locked_refuses_and_recovers() {
     let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
     assert_eq!(kept.expect("kept"), Acceptance::Accepted);
     assert_eq!(counts(&ledger).pending, 1);
+}
+
+#[tokio::test]
+async fn changed_defaults_reach_what_is_there_but_not_what_is_over() {
+    let place = Place::new();
+    let mut before = policies();
+    before.get_mut("zoom").expect("there").organizer = None;
+    let ledger = place.open(before);
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    assert_eq!(counts(&ledger), Counts { incomplete: 1, ..Counts::default() });
+    drop(ledger);
+    let ledger = place.open(policies());
+    assert_eq!(ledger.advance(100).await.expect("looked").next, Some(NOON), "there may be more");
+    assert_eq!(ledger.advance(100).await.expect("looked").next, None);
+    let batch = claim(&ledger, NOW).await;
+    assert_eq!(input(&batch[0])["eventOrganizer"], "Acme GmbH");
+    settle(&ledger, &batch, confirmed).await;
+    drop(ledger);
+    // Opened once more with the same, nothing is done.
+    let ledger = place.open(policies());
+    assert_eq!(ledger.advance(100).await.expect("looked").next, None);
+    drop(ledger);
+    // After its end the event keeps the organizer it had.
+    place.clock.set(minutes(48 * 60));
+    let mut after = policies();
+    after.get_mut("zoom").expect("there").organizer = Some("Successor".into());
+    let ledger = place.open(after);
+    while ledger.advance(100).await.expect("looked").next.is_some() {}
+    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+}
+
+#[tokio::test]
+async fn what_would_make_new_events_in_hubspot_is_refused_unless_it_is_meant() {
+    let place = Place::new();
+    drop(place.open(policies()));
+    let mut one = policies();
+    one.get_mut("zoom").expect("there").recurring = Recurring::Series;
+    // Nothing is there yet that could be doubled.
+    let ledger = place.open(one.clone());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    drop(ledger);
+    let refused = SqliteLedger::open(place.settings(policies())).err().expect("refused");
+    assert!(matches!(refused, OpenError::Rekey { .. }));
+    assert!(refused.to_string().contains("source.zoom"), "{refused}");
+    assert!(SqliteLedger::open(place.settings(one)).is_ok(), "as it was");
+    let meant = Settings { rekey: Rekey::Accept, ..place.settings(policies()) };
+    assert!(SqliteLedger::open(meant).is_ok());
+    assert!(SqliteLedger::open(place.settings(policies())).is_ok(), "from now on");
 }
