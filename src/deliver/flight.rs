@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lane::Lane;
-use super::standing;
+use super::standing::{self, Heard};
+use super::streak::Blame;
 use crate::hubspot::{AccountTrouble, ItemVerdict, Refusal, Slot, Verdict};
 use crate::ledger::{Claimed, Outcome, RefusedBy, Settlement};
 
 /// When an event that HubSpot neither confirmed nor refused is sent again.
 const UNCLEAR: Duration = Duration::from_secs(30);
+/// When an event that was refused while everything was is sent again.
+const ASKED: Duration = Duration::from_mins(10);
 /// Between attempts to record outcomes in a ledger that is unavailable.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
 
@@ -50,14 +53,25 @@ pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot) {
         let (verdict, daily_remaining) = lane.send(part, slot).await;
         match verdict {
             Verdict::Items(items) => {
-                lane.recovered(daily_remaining).await;
                 let part = held.parts.pop().unwrap_or_default();
+                if let ([claimed], [ItemVerdict::Refused(refusal)]) = (&*part, &*items)
+                    && let Blame::Account(blamed) = lane.blame(claimed, refusal)
+                {
+                    refuses_all(&lane, part, blamed, refusal).await;
+                    return;
+                }
+                let taken = items.iter().any(|item| matches!(item, ItemVerdict::Confirmed { .. }));
+                if taken {
+                    lane.accepted();
+                }
+                let heard = if taken { Heard::Accepted } else { Heard::Refused };
+                lane.recovered(heard, daily_remaining).await;
                 let unclear = settle(&lane, part, items).await;
                 push_halves(&mut held.parts, unclear);
             }
             // Some event of it is refused and the answer does not say which: the halves tell, without waiting.
             Verdict::Split => {
-                lane.recovered(daily_remaining).await;
+                lane.recovered(Heard::Refused, daily_remaining).await;
                 let part = held.parts.pop().unwrap_or_default();
                 push_halves(&mut held.parts, part);
             }
@@ -135,6 +149,27 @@ fn refused(lane: &Lane, claimed: &Claimed, refusal: Refusal) -> Outcome {
     lane.metrics.dead(&lane.account, &refusal.category);
     let Refusal { status, category, message, correlation_id } = refusal;
     Outcome::Refused(RefusedBy { status, category, message, correlation_id })
+}
+
+/// The account refuses every event for the same reason, so none of them is bad: they are given back.
+async fn refuses_all(lane: &Lane, part: Vec<Claimed>, blamed: Vec<Claimed>, refusal: &Refusal) {
+    let before = lane.ledger.standing(&lane.account);
+    let now = lane.clock.now();
+    let after = standing::refusing(&before, &refusal.message, now);
+    tracing::warn!(
+        hubspot.account = %lane.account,
+        hubspot.category = refusal.category,
+        hubspot.correlation_id = refusal.correlation_id,
+        hubspot.message = refusal.message,
+        "the HubSpot account refuses everything for this reason; no event is blamed, they stay pending"
+    );
+    lane.keep_standing(after).await;
+    // Should it be bad all the same, another is to ask next.
+    let again = Outcome::Again { not_before: now.plus(ASKED), reason: refusal.message.clone() };
+    let asked = part.into_iter().map(|claimed| Settlement { claimed, outcome: again.clone() });
+    let outcome = Outcome::GivenBack;
+    let given = blamed.into_iter().map(|claimed| Settlement { claimed, outcome: outcome.clone() });
+    record(lane, asked.chain(given).collect()).await;
 }
 
 /// What HubSpot said is not forgotten because the ledger is busy: it is recorded when the ledger can.

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::flight;
-use super::standing;
+use super::standing::{self, Heard};
+use super::streak::{Blame, Streak};
 use crate::clock::Clock;
 use crate::event::{AccountName, Millis};
-use crate::hubspot::{Account, Operation, Pace, RateLimit, Sent, Slot, Verdict, Wait};
+use crate::hubspot::{Account, Operation, Pace, RateLimit, Refusal, Sent, Slot, Verdict, Wait};
 use crate::ledger::{Claim, ClaimAsk, Claimed, Ledger, PauseReason, Standing};
 use crate::telemetry::Metrics;
 
@@ -52,6 +53,7 @@ pub struct Lane {
     hubspot: Account,
     settings: LaneSettings,
     pace: Mutex<Pace>,
+    streak: Mutex<Streak>,
 }
 
 /// What the loop does next.
@@ -78,7 +80,8 @@ impl Lane {
         metrics: Metrics,
     ) -> Arc<Self> {
         let pace = Mutex::new(Pace::new(settings.rate_limit));
-        Arc::new(Self { account, ledger, clock, metrics, hubspot, settings, pace })
+        let streak = Mutex::default();
+        Arc::new(Self { account, ledger, clock, metrics, hubspot, settings, pace, streak })
     }
 
     /// Sends what is pending until told to stop, and then what still can be sent at once.
@@ -233,15 +236,28 @@ impl Lane {
     }
 
     /// The account answered as it should.
-    pub(super) async fn recovered(&self, daily_remaining: Option<u64>) {
+    pub(super) async fn recovered(&self, heard: Heard, daily_remaining: Option<u64>) {
         let before = self.ledger.standing(&self.account);
-        let after = standing::recovered(&before, daily_remaining);
-        if before.failures > 0 || before.paused != after.paused {
+        let after = standing::recovered(&before, heard, daily_remaining);
+        if before.failures > after.failures || before.paused != after.paused {
             tracing::info!(hubspot.account = %self.account, "the HubSpot account takes events again");
         }
         if before != after {
             self.keep_standing(after).await;
         }
+    }
+
+    /// Something was accepted.
+    pub(super) fn accepted(&self) {
+        self.streak.lock().unwrap_or_else(PoisonError::into_inner).end();
+    }
+
+    /// Whose fault the refusal of a single event is.
+    pub(super) fn blame(&self, claimed: &Claimed, refusal: &Refusal) -> Blame {
+        let paused = self.ledger.standing(&self.account).paused;
+        let paused = paused.is_some_and(|pause| pause.reason == PauseReason::Refused);
+        let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
+        streak.refused(claimed, refusal, paused)
     }
 
     /// Keeps how the account stands; should the ledger not, it is known in memory all the same.

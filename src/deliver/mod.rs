@@ -3,6 +3,7 @@
 //! * [`lane`]: one account's loop: wait, take a slot, claim a batch, send it off.
 //! * [`flight`]: one batch on its way: sent, halved if need be, settled.
 //! * [`standing`]: what an answer means for the account, decided without doing.
+//! * [`streak`]: telling an account that refuses everything from events that are bad.
 //! * [`schedule`]: what the passing of time alone makes due: completion timers, housekeeping.
 //!
 //! Promises: at most one flight per event; one account never waits for another; no failure of the account's is charged
@@ -14,5 +15,6 @@ pub mod flight;
 pub mod lane;
 pub mod schedule;
 pub mod standing;
+pub mod streak;
 
 pub use lane::{Lane, LaneSettings};

@@ -18,9 +18,26 @@ const DAILY: Duration = Duration::from_mins(10);
 /// A data-centre move lasts up to a day and names its end in `Retry-After` (error handling: 477).
 const MIGRATION: Duration = Duration::from_mins(5);
 
-/// The account answered as it should: nothing is held against it any more.
+/// What the account did with what it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// It took some of it.
+    Accepted,
+    /// It answered as it should, and took nothing.
+    Refused,
+}
+
+/// The account answered as it should: nothing is held against it any more. But one that refuses everything must take
+/// something first.
 #[must_use]
-pub fn recovered(before: &Standing, daily_remaining: Option<u64>) -> Standing {
+pub fn recovered(before: &Standing, heard: Heard, daily_remaining: Option<u64>) -> Standing {
+    let refuses = before.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Refused);
+    if refuses && heard == Heard::Refused {
+        return Standing {
+            daily_remaining: daily_remaining.or(before.daily_remaining),
+            ..before.clone()
+        };
+    }
     // An operator's pause outlasts the flights that were under way when it was set.
     let paused = before.paused.clone().filter(|pause| pause.reason == PauseReason::Operator);
     Standing {
@@ -74,6 +91,23 @@ pub fn troubled(before: &Standing, trouble: &AccountTrouble, now: Millis, random
         failures: before.failures.saturating_add(1),
         failing_since: Some(failing_since),
         last_error: Some(describe(trouble)),
+        daily_remaining: before.daily_remaining,
+    }
+}
+
+/// The account refuses everything for the same reason: nobody is blamed, and one event at a time asks again.
+#[must_use]
+pub fn refusing(before: &Standing, reason: &str, now: Millis) -> Standing {
+    let operator = before.paused.clone().filter(|pause| pause.reason == PauseReason::Operator);
+    let known = before.paused.as_ref().filter(|pause| pause.reason == PauseReason::Refused);
+    let since = known.map_or(now, |pause| pause.since);
+    let pause = Pause { reason: PauseReason::Refused, since, detail: reason.to_owned() };
+    Standing {
+        paused: operator.or(Some(pause)),
+        retry_at: Some(now.plus(PROBE)),
+        failures: before.failures.saturating_add(1),
+        failing_since: Some(before.failing_since.unwrap_or(now)),
+        last_error: Some(reason.to_owned()),
         daily_remaining: before.daily_remaining,
     }
 }

@@ -62,6 +62,8 @@ pub enum Outcome {
     Refused(RefusedBy),
     /// It was not sent: HubSpot holds it already.
     Unchanged,
+    /// It was taken for bad and is not: pending again, unless it changed since.
+    GivenBack,
     /// The account could not take it, and surely did not.
     NotTaken,
     /// Nobody knows whether HubSpot took it, or still will.

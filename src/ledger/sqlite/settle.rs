@@ -6,7 +6,7 @@ use super::events::hash_of;
 use super::shared::{code, state};
 use super::writer::{Desk, JobError};
 use crate::event::{AccountName, Millis};
-use crate::ledger::{EventState, LANDED, Outcome, RefusedBy, Settlement, Standing};
+use crate::ledger::{EventState, LANDED, Outcome, PauseReason, RefusedBy, Settlement, Standing};
 
 /// Records outcomes and frees the claims, which the commit makes visible.
 pub(super) fn settle(
@@ -63,6 +63,13 @@ fn settle_one(
         }
         Outcome::Refused(refused) => refuse(desk, &row, settlement, refused)?,
         Outcome::NotTaken => row.state,
+        Outcome::GivenBack if row.state == EventState::Dead => {
+            desk.connection
+                .prepare_cached("UPDATE events SET refused = NULL WHERE id = ?1")?
+                .execute([id])?;
+            EventState::Pending
+        }
+        Outcome::GivenBack => row.state,
         Outcome::Unchanged => unchanged(desk, &row, id)?,
         Outcome::Ambiguous => {
             let at = desk.now.plus(LANDED).get();
@@ -231,6 +238,26 @@ pub(super) fn keep_standing(
     account: &AccountName,
     standing: &Standing,
 ) -> Result<(), JobError> {
+    let known: Option<String> = desk
+        .connection
+        .prepare_cached("SELECT standing FROM standings WHERE hubspot = ?1")?
+        .query_row([account.as_str()], |row| row.get(0))
+        .optional()?;
+    // What can no longer be read is as good as nothing known.
+    let known: Option<Standing> = known.and_then(|text| serde_json::from_str(&text).ok());
+    let refused = |standing: &Standing| {
+        standing.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Refused)
+    };
+    if known.as_ref().is_some_and(refused) && !refused(standing) {
+        // It takes events again: those that asked meanwhile, and were told to wait, may go now.
+        desk.connection
+            .prepare_cached(
+                "UPDATE events SET not_before = 0
+                 WHERE hubspot = ?1 AND state = 0 AND not_before > 0",
+            )?
+            .execute([account.as_str()])?;
+        desk.woken.insert(account.clone());
+    }
     let text = serde_json::to_string(standing)
         .map_err(|error| JobError::Corrupt(format!("standing: {error}")))?;
     desk.connection

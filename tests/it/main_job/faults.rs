@@ -154,6 +154,30 @@ async fn a_refused_token() {
     assert_eq!((seen.events("filed", "delivered"), seen.events("filed", "dead")), (4, 0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_refuses_everything_blames_no_event() {
+    let setting = Setting::with(generous(), FAST, "");
+    setting.hubspot.emulator().keep_failing(Fault::RejectNames(String::new()));
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    for id in 1..=30 {
+        zoom.story([created(id, "Innocent", at(0))]).await;
+    }
+    let labels = [("hubspot", "main"), ("reason", "refused")];
+    eventually("the account is paused", async || {
+        scrape(&bridge.ops).await.count("bridge_account_paused", &labels) == 1
+    })
+    .await;
+    let seen = scrape(&bridge.ops).await;
+    assert_eq!((seen.events("main", "pending"), seen.events("main", "dead")), (30, 0));
+    setting.hubspot.emulator().heal();
+    bridge.settled_within(A_PAUSE).await;
+    assert_eq!(setting.held().len(), 30);
+    let seen = scrape(&bridge.ops).await;
+    assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (30, 0));
+    assert_eq!(seen.count("bridge_account_paused", &labels), 0);
+}
+
 /// 200 without results says nothing of any event: all are sent again.
 async fn answers_without_results() {
     let setting = Setting::with(generous(), FAST, "");

@@ -1,0 +1,106 @@
+//! Telling an account that refuses everything from events that are bad.
+
+use crate::hubspot::Refusal;
+use crate::ledger::Claimed;
+
+/// So many single events in a row, refused for the same reason with none accepted between, are the account's trouble.
+const MOST: usize = 20;
+
+/// The latest refusals of single events, since the last that was accepted.
+#[derive(Debug, Default)]
+pub struct Streak {
+    reason: Option<(u16, String, String)>,
+    events: Vec<Claimed>,
+}
+
+/// What a refusal means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The event's own fault.
+    Event,
+    /// The account's: these were taken for bad before, and are to be given back.
+    Account(Vec<Claimed>),
+}
+
+impl Streak {
+    /// Something was accepted, so the account takes events.
+    pub fn end(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A single event was refused; `paused` while the account is known to refuse everything.
+    pub fn refused(&mut self, claimed: &Claimed, refusal: &Refusal, paused: bool) -> Blame {
+        let reason = (refusal.status, refusal.category.clone(), refusal.message.clone());
+        if self.reason.as_ref() != Some(&reason) {
+            *self = Self { reason: Some(reason), events: Vec::new() };
+        }
+        if paused {
+            return Blame::Account(Vec::new());
+        }
+        if self.events.len() + 1 < MOST {
+            self.events.push(claimed.clone());
+            return Blame::Event;
+        }
+        Blame::Account(std::mem::take(&mut self.events))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
+
+    fn claimed(id: i64) -> Claimed {
+        Claimed {
+            id,
+            key: EventKey {
+                hubspot: AccountName::parse("main").expect("valid"),
+                external_account_id: ExternalAccountId::parse("a").expect("valid"),
+                external_event_id: ExternalEventId::stored(id.to_string()),
+            },
+            version: 1,
+            pending_since: Millis::new(0),
+            input: Vec::new(),
+            unchanged: false,
+        }
+    }
+
+    fn refusal(message: &str) -> Refusal {
+        Refusal {
+            status: 400,
+            category: "VALIDATION_ERROR".into(),
+            message: message.into(),
+            correlation_id: None,
+        }
+    }
+
+    fn refuse(streak: &mut Streak, ids: std::ops::Range<i64>, message: &str) -> Vec<Blame> {
+        ids.map(|id| streak.refused(&claimed(id), &refusal(message), false)).collect()
+    }
+
+    #[test]
+    fn twenty_in_a_row_are_the_accounts_and_are_given_back() {
+        let mut streak = Streak::default();
+        assert!(refuse(&mut streak, 0..19, "no").iter().all(|blame| *blame == Blame::Event));
+        let last = streak.refused(&claimed(19), &refusal("no"), false);
+        assert_eq!(last, Blame::Account((0..19).map(claimed).collect()));
+    }
+
+    #[test]
+    fn one_that_is_accepted_or_refused_otherwise_ends_the_row() {
+        let mut streak = Streak::default();
+        refuse(&mut streak, 0..19, "no");
+        streak.end();
+        assert_eq!(refuse(&mut streak, 19..20, "no"), [Blame::Event]);
+        refuse(&mut streak, 20..38, "no");
+        assert_eq!(refuse(&mut streak, 38..39, "other"), [Blame::Event]);
+        assert_eq!(refuse(&mut streak, 39..40, "no"), [Blame::Event]);
+    }
+
+    #[test]
+    fn while_the_account_refuses_everything_no_event_is_blamed() {
+        let mut streak = Streak::default();
+        let blame = streak.refused(&claimed(1), &refusal("no"), true);
+        assert_eq!(blame, Blame::Account(Vec::new()));
+    }
+}
