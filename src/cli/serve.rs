@@ -17,7 +17,7 @@ use crate::telemetry::{Sink, logs};
 pub(super) struct Serve {
     #[command(flatten)]
     file: ConfigFile,
-    /// Goes on although hubspot, external_account_id or recurring of a source changed, which makes new events in HubSpot
+    /// Goes on although a source's settings changed that make new events in HubSpot
     #[arg(long)]
     accept_rekey: bool,
 }

@@ -62,14 +62,13 @@ fn settle_one(
             confirmed(desk, &row, settlement, object_id.as_deref())?
         }
         Outcome::Refused(refused) => refuse(desk, &row, settlement, refused)?,
-        Outcome::NotTaken => row.state,
         Outcome::GivenBack if row.state == EventState::Dead => {
             desk.connection
                 .prepare_cached("UPDATE events SET refused = NULL WHERE id = ?1")?
                 .execute([id])?;
             EventState::Pending
         }
-        Outcome::GivenBack => row.state,
+        Outcome::GivenBack | Outcome::NotTaken => row.state,
         Outcome::Unchanged => unchanged(desk, &row, id)?,
         Outcome::Ambiguous => {
             let at = desk.now.plus(LANDED).get();

@@ -7,7 +7,7 @@ use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, TransportFault}
 use super::{FAST, generous};
 use crate::harness::eventually;
 use crate::harness::http::{request, scrape};
-use crate::harness::process::{Setting, TOKEN};
+use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::zoom::{Zoom, at, created, renamed};
 
 /// Longer than a pause lasts before the account is asked again, which is a minute.
@@ -136,10 +136,7 @@ async fn a_refused_token() {
         zoom.story([created(id, "Patient", at(0))]).await;
     }
     let labels = [("hubspot", "filed"), ("reason", "unauthorized")];
-    eventually("the account is paused", async || {
-        scrape(&bridge.ops).await.count("bridge_account_paused", &labels) == 1
-    })
-    .await;
+    paused(&bridge, &labels).await;
     // It goes on accepting, and says that it is well.
     zoom.story([created(4, "Patient", at(0))]).await;
     let ready = request(&bridge.ops, "GET /readyz", &[], &[]).await;
@@ -164,10 +161,7 @@ async fn an_account_that_refuses_everything_blames_no_event() {
         zoom.story([created(id, "Innocent", at(0))]).await;
     }
     let labels = [("hubspot", "main"), ("reason", "refused")];
-    eventually("the account is paused", async || {
-        scrape(&bridge.ops).await.count("bridge_account_paused", &labels) == 1
-    })
-    .await;
+    paused(&bridge, &labels).await;
     let seen = scrape(&bridge.ops).await;
     assert_eq!((seen.events("main", "pending"), seen.events("main", "dead")), (30, 0));
     setting.hubspot.emulator().heal();
@@ -176,6 +170,13 @@ async fn an_account_that_refuses_everything_blames_no_event() {
     let seen = scrape(&bridge.ops).await;
     assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (30, 0));
     assert_eq!(seen.count("bridge_account_paused", &labels), 0);
+}
+
+async fn paused(bridge: &Bridge, labels: &[(&str, &str)]) {
+    eventually("the account is paused", async || {
+        scrape(&bridge.ops).await.count("bridge_account_paused", labels) == 1
+    })
+    .await;
 }
 
 /// 200 without results says nothing of any event: all are sent again.
