@@ -74,14 +74,10 @@ pub(super) fn revise(desk: &mut Desk<'_>) -> Result<bool, JobError> {
     for id in &piece {
         events::refold(desk, *id, events::Reach::NotOver)?;
     }
-    match piece.last() {
-        Some(last) => {
-            desk.connection.prepare_cached("UPDATE revision SET after = ?1")?.execute([last])?;
-            Ok(true)
-        }
-        None => {
-            desk.connection.prepare_cached("DELETE FROM revision")?.execute(())?;
-            Ok(false)
-        }
+    if let Some(last) = piece.last() {
+        desk.connection.prepare_cached("UPDATE revision SET after = ?1")?.execute([last])?;
+    } else {
+        desk.connection.prepare_cached("DELETE FROM revision")?.execute(())?;
     }
+    Ok(!piece.is_empty())
 }
