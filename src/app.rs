@@ -155,7 +155,7 @@ impl App {
         tracing::info!(
             in_time = drained.is_ok(),
             events.pending = left,
-            "stopped; what is pending is in the store and is sent after the next start"
+            "stopped; what is pending is in the store"
         );
         stop_ops.cancel();
         failed.unwrap_or(Ok(()))?;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::{ConfigFile, Failure, World};
 use crate::clock::SystemClock;
 use crate::config::{Config, load_to_serve};
-use crate::hubspot::Account;
+use crate::hubspot::{Account, TroubleKind};
 use crate::ledger::sqlite::{self, StoreState};
 use crate::net::Client;
 
@@ -62,8 +62,20 @@ fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
         for (name, account) in &config.accounts {
             let account =
                 Account::new(account.api.clone(), Arc::clone(&http) as _, Arc::new(SystemClock));
-            let portal = account.details().await.with_context(|| {
-                format!("hubspot.{name}: HubSpot does not accept the credentials")
+            let portal = account.details().await.map_err(|trouble| {
+                let what = match trouble.kind {
+                    TroubleKind::Unauthorized | TroubleKind::Forbidden => {
+                        "HubSpot does not accept the credentials"
+                    }
+                    TroubleKind::NotFound
+                    | TroubleKind::RateLimited { .. }
+                    | TroubleKind::Locked
+                    | TroubleKind::Migrating
+                    | TroubleKind::Overloaded
+                    | TroubleKind::Redirected
+                    | TroubleKind::Transport { .. } => "HubSpot could not be asked",
+                };
+                anyhow::Error::new(trouble).context(format!("hubspot.{name}: {what}"))
             })?;
             answers.push(format!("hubspot.{name}: the credentials work; portal {portal}"));
         }

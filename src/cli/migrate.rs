@@ -18,10 +18,10 @@ impl Migrate {
         let (before, after) =
             sqlite::migrate(&config.store.path).context("the store cannot be migrated")?;
         let path = config.store.path.display();
-        world.print(&if before == after {
-            format!("{path}: schema {after}, nothing to do")
-        } else {
-            format!("{path}: schema {before} is now {after}")
+        world.print(&match before {
+            0 => format!("{path}: made, schema {after}"),
+            before if before == after => format!("{path}: schema {after}, nothing to do"),
+            before => format!("{path}: schema {before} is now {after}"),
         })
     }
 }

@@ -40,7 +40,7 @@ enum Command {
     Serve(serve::Serve),
     /// Shows the whole product on loopback, with an emulated HubSpot and signed sample webhooks
     Sandbox(sandbox::Sandbox),
-    /// Validates configuration and secrets, opens the store
+    /// Validates configuration and secrets, looks at the store without changing it
     Check(check::Check),
     /// Shows what a webhook's body means and what HubSpot would get; asks nobody, stores nothing
     Map(map::Map),

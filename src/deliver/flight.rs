@@ -190,7 +190,7 @@ async fn note(lane: &Lane, trouble: &AccountTrouble, part: Vec<Claimed>) {
     let after = standing::troubled(&before, trouble, now, rand::random());
     tracing::warn!(
         hubspot.account = %lane.account,
-        hubspot.trouble = ?trouble.kind,
+        hubspot.trouble = trouble.kind.as_str(),
         hubspot.correlation_id = trouble.correlation_id,
         detail = trouble.detail,
         retry_at = after.retry_at.map(tracing::field::display),

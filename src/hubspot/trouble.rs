@@ -64,6 +64,25 @@ pub enum TroubleKind {
     },
 }
 
+impl TroubleKind {
+    /// For logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Locked => "locked",
+            Self::Migrating => "migrating",
+            Self::Overloaded => "overloaded",
+            Self::Redirected => "redirected",
+            Self::Transport { ambiguous: true } => "no_answer",
+            Self::Transport { ambiguous: false } => "no_connection",
+        }
+    }
+}
+
 /// Which limit is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RatePolicy {

@@ -55,7 +55,7 @@ pub async fn tell(out: &mut dyn Write, once: bool, stop: CancellationToken) -> a
     let running = tokio::spawn(app.run_until(over.clone()));
     let told = scene.play(out).await;
     if told.is_ok() && !once {
-        writeln!(out, "\nIt goes on until Ctrl-C. Try it:\n{}", scene.invitation())?;
+        writeln!(out, "\nIt goes on until Ctrl-C. Try it:\n{}", scene.invitation(&folder)?)?;
         out.flush()?;
         ended.cancelled().await;
     }
@@ -122,6 +122,7 @@ struct Answered {
 
 impl Scene {
     async fn play(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        writeln!(out, "Everything here runs on this machine; times are UTC.")?;
         writeln!(out, "An emulated HubSpot account is at {}.", self.hubspot.base_url())?;
         writeln!(out, "The bridge takes webhooks at {}/SOURCE.", self.webhooks)?;
         let mut sent = 0;
@@ -143,7 +144,11 @@ impl Scene {
         )?;
         let held = self.ledger.events(SHOWN).await?;
         let delivered = held.iter().filter(|event| event.state == EventState::Delivered).count();
-        writeln!(out, "  {delivered} of {} events confirmed by HubSpot", held.len())?;
+        writeln!(
+            out,
+            "  they told of {} events; {delivered} are confirmed by HubSpot",
+            held.len()
+        )?;
         out.flush()?;
         anyhow::ensure!(violations.is_empty(), "HubSpot was sent what it forbids: {violations:?}");
         anyhow::ensure!(arrived, "not everything arrived within {PATIENCE:?}");
@@ -161,7 +166,11 @@ impl Scene {
         let answered = self.send(provider, &sample.body).await?;
         writeln!(out, "  {}", sample.story)?;
         writeln!(out, "    -> {} {}", answered.status, answered.word)?;
-        for (id, change) in differences(&before, &self.inputs().await?) {
+        let changes = differences(&before, &self.inputs().await?);
+        if changes.is_empty() {
+            writeln!(out, "       nothing changes in HubSpot")?;
+        }
+        for (id, change) in changes {
             writeln!(out, "       {id}: {change}")?;
         }
         anyhow::ensure!(
@@ -240,7 +249,7 @@ impl Scene {
         for call in emulator.calls().iter().filter(|call| call.operation == Operation::Upsert) {
             writeln!(
                 out,
-                "  POST .../events/upsert with {} events -> {}",
+                "  one call to HubSpot with {} events (POST .../events/upsert) -> {}",
                 call.inputs, call.status
             )?;
         }
@@ -260,21 +269,37 @@ impl Scene {
         Ok(())
     }
 
-    fn invitation(&self) -> String {
-        let source =
-            PROVIDERS.first().map_or_else(String::new, |provider| provider.id().to_string());
-        format!(
-            "  export SECRET={SECRET}\n  \
-             webinar-bridge sign --provider {source} --secret-env SECRET --url {}/{source} BODY.json | sh\n  \
-             curl {}/metrics\n\
+    /// Commands to try, with bodies of the same webinars that Zoom could send now.
+    fn invitation(&self, folder: &Folder) -> anyhow::Result<String> {
+        let Some(provider) = PROVIDERS.first() else { return Ok(String::new()) };
+        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let mut webhooks = Vec::new();
+        // Not the very bodies that were sent already: those are known as duplicates.
+        let later = self.clock.now().plus(Duration::from_mins(1));
+        for (sample, name) in provider.samples(later).iter().zip(["one", "two"]) {
+            let file = folder.0.join(format!("{name}.json"));
+            std::fs::write(&file, &sample.body)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            webhooks.push(format!(
+                "{} sign --provider {id} --secret-env SECRET --url {}/{id} {} | sh",
+                program.display(),
+                self.webhooks,
+                file.display(),
+                id = provider.id(),
+            ));
+        }
+        let hubspot = self.hubspot.base_url();
+        Ok(format!(
+            "  export SECRET={SECRET}\n  {one}\n  curl {ops}/metrics\n\
              Let HubSpot fail, and see that nothing is lost:\n  \
-             curl -X POST {hubspot}/sandbox/fail/503\n  \
+             curl -X POST {hubspot}/sandbox/fail/503\n  {two}\n  \
+             curl {ops}/metrics | grep bridge_events    # it is pending\n  \
              curl -X POST {hubspot}/sandbox/heal\n  \
-             curl {hubspot}/sandbox/events",
-            self.webhooks,
-            self.ops,
-            hubspot = self.hubspot.base_url(),
-        )
+             curl {hubspot}/sandbox/events              # and soon it is here",
+            ops = self.ops,
+            one = webhooks.first().map_or("", String::as_str),
+            two = webhooks.last().map_or("", String::as_str),
+        ))
     }
 }
 
@@ -299,8 +324,9 @@ fn differences(
     for (id, fields) in after {
         let Some(known) = before.get(id) else {
             let name = fields.get("eventName").map_or("", String::as_str);
-            let start = fields.get("startDateTime").map_or("", String::as_str);
-            found.push((id.clone(), format!("a new event {name} {start}")));
+            let [start, end] = ["startDateTime", "endDateTime"]
+                .map(|field| fields.get(field).map_or("unknown", String::as_str));
+            found.push((id.clone(), format!("a new event {name}, {start} to {end}")));
             continue;
         };
         for (field, value) in fields {

@@ -12,6 +12,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// The environment variable that says which log lines are written: `info`, `webinar_bridge=debug`.
 pub const LOG_ENV: &str = "BRIDGE_LOG";
 
+/// The web server tells of each of its threads at `info`.
+const QUIET: &str = "actix_server=warn";
+
 /// Where log lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sink {
@@ -45,7 +48,8 @@ pub fn init(sink: Sink) -> Result<(), LogsError> {
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var(LOG_ENV)
         .from_env()
-        .map_err(LogsError::Filter)?;
+        .map_err(LogsError::Filter)?
+        .add_directive(QUIET.parse().expect("our own directive is one"));
     subscriber(filter, terminal, writer).try_init().map_err(LogsError::Taken)
 }
 
