@@ -14,7 +14,7 @@ use super::streak::{Blame, Streak};
 use crate::clock::Clock;
 use crate::event::{AccountName, Millis};
 use crate::hubspot::{Account, Operation, Pace, RateLimit, Refusal, Sent, Slot, Verdict, Wait};
-use crate::ledger::{Claim, ClaimAsk, Claimed, Ledger, PauseReason, Standing};
+use crate::ledger::{Claim, ClaimAsk, Claimed, LONGEST_WAIT, Ledger, PauseReason, Standing};
 use crate::telemetry::Metrics;
 
 /// After a ledger that could not be read.
@@ -23,9 +23,6 @@ const READ_AGAIN: Duration = Duration::from_millis(500);
 const SLOT_AGAIN: Duration = Duration::from_millis(20);
 /// The longest sleep: should a clock be set back, nothing waits longer than this for a time that moved away.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-
-/// The longest that an account is ever told to wait (477: up to 24 h). A later time was told by a clock that was ahead.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// How an account's events are sent.
 #[derive(Debug, Clone, Copy)]

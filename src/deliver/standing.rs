@@ -75,39 +75,35 @@ pub fn troubled(before: &Standing, trouble: &AccountTrouble, now: Millis, random
             (told.unwrap_or(jitter), None)
         }
     };
-    let operator = before.paused.clone().filter(|pause| pause.reason == PauseReason::Operator);
-    let paused = reason.map(|reason| Pause {
-        reason,
-        since: before
-            .paused
-            .as_ref()
-            .filter(|pause| pause.reason == reason)
-            .map_or(now, |pause| pause.since),
-        detail: trouble.detail.clone(),
-    });
-    Standing {
-        paused: operator.or(paused),
-        retry_at: Some(now.plus(wait)),
-        failures: before.failures.saturating_add(1),
-        failing_since: Some(failing_since),
-        last_error: Some(describe(trouble)),
-        daily_remaining: before.daily_remaining,
-    }
+    let pause = reason.map(|reason| (reason, trouble.detail.as_str()));
+    failed(before, pause, wait, describe(trouble), now)
 }
 
 /// The account refuses everything for the same reason: nobody is blamed, and one event at a time asks again.
 #[must_use]
 pub fn refusing(before: &Standing, reason: &str, now: Millis) -> Standing {
-    let operator = before.paused.clone().filter(|pause| pause.reason == PauseReason::Operator);
-    let known = before.paused.as_ref().filter(|pause| pause.reason == PauseReason::Refused);
-    let since = known.map_or(now, |pause| pause.since);
-    let pause = Pause { reason: PauseReason::Refused, since, detail: reason.to_owned() };
+    failed(before, Some((PauseReason::Refused, reason)), PROBE, reason.to_owned(), now)
+}
+
+/// One failure more. An operator's pause outlasts others, and a pause for the same reason goes on.
+fn failed(
+    before: &Standing,
+    pause: Option<(PauseReason, &str)>,
+    wait: Duration,
+    error: String,
+    now: Millis,
+) -> Standing {
+    let paused_for = |reason| before.paused.as_ref().filter(|pause| pause.reason == reason);
+    let paused = pause.map(|(reason, detail)| {
+        let since = paused_for(reason).map_or(now, |pause| pause.since);
+        Pause { reason, since, detail: detail.to_owned() }
+    });
     Standing {
-        paused: operator.or(Some(pause)),
-        retry_at: Some(now.plus(PROBE)),
+        paused: paused_for(PauseReason::Operator).cloned().or(paused),
+        retry_at: Some(now.plus(wait)),
         failures: before.failures.saturating_add(1),
         failing_since: Some(before.failing_since.unwrap_or(now)),
-        last_error: Some(reason.to_owned()),
+        last_error: Some(error),
         daily_remaining: before.daily_remaining,
     }
 }

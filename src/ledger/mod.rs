@@ -139,6 +139,10 @@ pub trait Watcher: Send + Sync + 'static {
 /// 524), so what has not landed by then was lost.
 pub const LANDED: Duration = Duration::from_mins(2);
 
+/// The longest that an account or an event is ever told to wait (HubSpot's error handling: 477, up to 24 h). A later time
+/// was told by a clock that was ahead, and holds nothing.
+pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
 /// Why the ledger did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {

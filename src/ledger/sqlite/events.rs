@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
-use super::shared::{Turned, code, state};
+use super::shared::{Stored, Turned, code};
 use super::writer::{Desk, JobError};
 use super::{settle, sources};
 use crate::event::{
-    AccountName, ExternalAccountId, ExternalEventId, Folded, Gap, Millis, Policy, Webinar,
-    WebinarId, fold,
+    AccountName, ExternalAccountId, Folded, Gap, Millis, Policy, Webinar, WebinarId, fold,
 };
 use crate::ledger::{Due, EventState, Policies};
 
@@ -96,12 +95,9 @@ fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError
     let mut rows = statement.query([webinar])?;
     let mut found = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let number: u8 = row.get(2)?;
-        let state = state(number)
-            .ok_or_else(|| JobError::Corrupt(format!("an event has state {number}")))?;
         let row_of = Row {
             id: row.get(1)?,
-            state,
+            state: row.get::<_, Stored>(2)?.0,
             input_hash: row.get(3)?,
             gaps: row.get(4)?,
             confirmed_hash: row.get(5)?,
@@ -286,9 +282,4 @@ pub(super) fn refold(desk: &mut Desk<'_>, id: i64, reach: Reach) -> Result<(), J
         .prepare_cached("UPDATE events SET due_at = NULL WHERE webinar = ?1 AND due_at <= ?2")?
         .execute((id, at.get()))?;
     Ok(())
-}
-
-/// An event's name as the ledger keeps it.
-pub(super) fn stored_id(text: String) -> ExternalEventId {
-    ExternalEventId::stored(text)
 }

@@ -21,7 +21,7 @@ mod sources;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -83,12 +83,6 @@ impl SqliteLedger {
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
         let writer = Writer::start(connection, &settings, Arc::clone(&shared))?;
         Ok(Self { shared, reader, writer, clock: settings.clock, path: settings.path, _lock: lock })
-    }
-
-    /// The database file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     async fn write<T>(

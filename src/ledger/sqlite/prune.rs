@@ -1,6 +1,6 @@
 //! Deleting what has been kept long enough, a bounded piece at a time so that no request waits long behind it.
 
-use super::shared::state;
+use super::shared::Stored;
 use super::writer::{Desk, JobError};
 use crate::event::AccountName;
 use crate::ledger::Retention;
@@ -52,16 +52,14 @@ fn prune_webinars(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
         .query_map((before, WEBINARS), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &old {
-        let gone: Vec<(String, u8)> = desk
+        let gone: Vec<(String, Stored)> = desk
             .connection
             .prepare_cached("DELETE FROM events WHERE webinar = ?1 RETURNING hubspot, state")?
             .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
-        for (hubspot, number) in gone {
+        for (hubspot, Stored(state)) in gone {
             let account = AccountName::parse(hubspot)
                 .map_err(|error| JobError::Corrupt(format!("event of webinar {id}: {error}")))?;
-            let state = state(number)
-                .ok_or_else(|| JobError::Corrupt(format!("an event has state {number}")))?;
             desk.tally.leave(&account, state);
         }
         desk.connection

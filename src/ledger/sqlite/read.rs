@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use rusqlite::{Connection, Row};
 
 use super::bodies::{self, Place};
-use super::events::stored_id;
-use super::shared::{Shared, state};
-use crate::event::{AccountName, EventKey, ExternalAccountId, Millis, ReceiptId, SourceName};
+use super::shared::{Shared, Stored};
+use crate::event::{
+    AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId, SourceName,
+};
 use crate::ledger::{
-    Acceptance, Claim, ClaimAsk, Claimed, EventRecord, LedgerError, ReceiptRecord,
+    Acceptance, Claim, ClaimAsk, Claimed, EventRecord, LONGEST_WAIT, LedgerError, ReceiptRecord,
 };
 
 /// The reading connection; one reader at a time is plenty, since no query is longer than a page of rows.
@@ -93,9 +93,6 @@ struct Candidate {
     bytes: i64,
 }
 
-/// The longest that an event is ever told to wait. What is to wait longer was told so by a clock that was ahead.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
-
 fn candidates(
     connection: &Connection,
     account: &AccountName,
@@ -162,7 +159,7 @@ fn key(row: &Row<'_>, account: &AccountName, at: usize) -> rusqlite::Result<Even
     Ok(EventKey {
         hubspot: account.clone(),
         external_account_id,
-        external_event_id: stored_id(row.get(at + 1)?),
+        external_event_id: ExternalEventId::stored(row.get(at + 1)?),
     })
 }
 
@@ -211,11 +208,11 @@ pub(super) fn events(
     while let Some(row) = rows.next().map_err(unavailable)? {
         let get = |at: usize| row.get::<_, String>(at).map_err(unavailable);
         let account = AccountName::parse(get(0)?).map_err(corrupt)?;
-        let number: u8 = row.get(3).map_err(unavailable)?;
+        let Stored(state) = row.get(3).map_err(unavailable)?;
         let refused: Option<String> = row.get(8).map_err(unavailable)?;
         found.push(EventRecord {
             key: key(row, &account, 1).map_err(unavailable)?,
-            state: state(number).ok_or_else(|| corrupt(format!("an event has state {number}")))?,
+            state,
             version: row.get(4).map_err(unavailable)?,
             input: row.get(5).map_err(unavailable)?,
             gaps: serde_json::from_str(&get(6)?).map_err(corrupt)?,

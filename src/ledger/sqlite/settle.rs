@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::events::hash_of;
-use super::shared::{code, state};
+use super::shared::{Stored, code};
 use super::writer::{Desk, JobError};
 use crate::event::{AccountName, Millis};
 use crate::ledger::{EventState, LANDED, Outcome, PauseReason, RefusedBy, Settlement, Standing};
@@ -27,6 +27,7 @@ struct Row {
     state: EventState,
     version: i64,
     input_hash: Option<Vec<u8>>,
+    held_hash: Option<Vec<u8>>,
     sending_since: Option<i64>,
     resend_at: Option<i64>,
 }
@@ -35,18 +36,21 @@ fn load(desk: &Desk<'_>, id: i64) -> Result<Option<Row>, JobError> {
     let found = desk
         .connection
         .prepare_cached(
-            "SELECT state, version, input_hash, sending_since, resend_at FROM events WHERE id = ?1",
+            "SELECT state, version, input_hash, held_hash, sending_since, resend_at
+             FROM events WHERE id = ?1",
         )?
         .query_row([id], |row| {
-            Ok((row.get::<_, u8>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            Ok(Row {
+                state: row.get::<_, Stored>(0)?.0,
+                version: row.get(1)?,
+                input_hash: row.get(2)?,
+                held_hash: row.get(3)?,
+                sending_since: row.get(4)?,
+                resend_at: row.get(5)?,
+            })
         })
         .optional()?;
-    let Some((number, version, input_hash, sending_since, resend_at)) = found else {
-        return Ok(None);
-    };
-    let state =
-        state(number).ok_or_else(|| JobError::Corrupt(format!("event {id} has state {number}")))?;
-    Ok(Some(Row { state, version, input_hash, sending_since, resend_at }))
+    Ok(found)
 }
 
 fn settle_one(
@@ -69,7 +73,7 @@ fn settle_one(
             EventState::Pending
         }
         Outcome::GivenBack | Outcome::NotTaken => row.state,
-        Outcome::Unchanged => unchanged(desk, &row, id)?,
+        Outcome::Unchanged => unchanged(&row),
         Outcome::Ambiguous => {
             let at = desk.now.plus(LANDED).get();
             desk.connection
@@ -132,12 +136,9 @@ fn confirmed(
 }
 
 /// The claim was read beside the writer: only what is still so counts.
-fn unchanged(desk: &Desk<'_>, row: &Row, id: i64) -> Result<EventState, JobError> {
-    let same: bool = desk
-        .connection
-        .prepare_cached("SELECT coalesce(input_hash = held_hash, 0) FROM events WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))?;
-    Ok(if same && row.state == EventState::Pending { EventState::Delivered } else { row.state })
+fn unchanged(row: &Row) -> EventState {
+    let same = row.input_hash.is_some() && row.input_hash == row.held_hash;
+    if same && row.state == EventState::Pending { EventState::Delivered } else { row.state }
 }
 
 fn refuse(
@@ -171,7 +172,7 @@ pub(super) fn depart(desk: &Desk<'_>, ids: &[i64]) -> Result<(), JobError> {
 
 /// Makes events pending that are to be sent a second time.
 pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobError> {
-    let due: Vec<(i64, String, u8)> = desk
+    let due: Vec<(i64, String, Stored)> = desk
         .connection
         .prepare_cached(
             "SELECT id, hubspot, state FROM events
@@ -179,9 +180,9 @@ pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobErr
         )?
         .query_map((desk.now.get(), most), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
-    for (id, hubspot, number) in &due {
+    for (id, hubspot, Stored(state)) in &due {
         // What is pending is sent from now on anyway, and what is incomplete or dead is not sent at all.
-        let again = state(*number) == Some(EventState::Delivered);
+        let again = *state == EventState::Delivered;
         desk.connection
             .prepare_cached(
                 "UPDATE events SET resend_at = NULL, state = CASE WHEN ?2 THEN 0 ELSE state END,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use tokio::sync::Notify;
 
 use super::open::OpenError;
@@ -84,11 +85,19 @@ pub(super) fn code(state: EventState) -> u8 {
     }
 }
 
-/// The state that a number in the file stands for.
-pub(super) fn state(code: u8) -> Option<EventState> {
-    [EventState::Pending, EventState::Delivered, EventState::Incomplete, EventState::Dead]
-        .get(usize::from(code))
-        .copied()
+/// A state as the file holds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored(pub(super) EventState);
+
+impl FromSql for Stored {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        [EventState::Pending, EventState::Delivered, EventState::Incomplete, EventState::Dead]
+            .into_iter()
+            .find(|state| i64::from(code(*state)) == number)
+            .map(Self)
+            .ok_or(FromSqlError::OutOfRange(number))
+    }
 }
 
 impl Shared {
@@ -105,10 +114,8 @@ impl Shared {
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let account: String = row.get(0)?;
-            let (Ok(account), Some(state)) = (AccountName::parse(account), state(row.get(1)?))
-            else {
-                continue;
-            };
+            let Ok(account) = AccountName::parse(account) else { continue };
+            let Stored(state) = row.get(1)?;
             inner.counts.entry(account).or_default().add(state, row.get(2)?);
         }
         let mut statement = connection.prepare("SELECT hubspot, standing FROM standings")?;
