@@ -7,7 +7,7 @@ use super::lane::Lane;
 use super::standing::{self, Heard};
 use super::streak::Blame;
 use crate::hubspot::{AccountTrouble, ItemVerdict, Refusal, Slot, Verdict};
-use crate::ledger::{Claimed, Outcome, RefusedBy, Settlement};
+use crate::ledger::{Claimed, Outcome, RefusedBy, Settlement, Standing};
 
 /// When an event that HubSpot neither confirmed nor refused is sent again.
 const UNCLEAR: Duration = Duration::from_secs(30);
@@ -153,9 +153,7 @@ fn refused(lane: &Lane, claimed: &Claimed, refusal: Refusal) -> Outcome {
 
 /// The account refuses every event for the same reason, so none of them is bad: they are given back.
 async fn refuses_all(lane: &Lane, part: Vec<Claimed>, blamed: Vec<Claimed>, refusal: &Refusal) {
-    let before = lane.ledger.standing(&lane.account);
     let now = lane.clock.now();
-    let after = standing::refusing(&before, &refusal.message, now);
     tracing::warn!(
         hubspot.account = %lane.account,
         hubspot.category = refusal.category,
@@ -163,7 +161,8 @@ async fn refuses_all(lane: &Lane, part: Vec<Claimed>, blamed: Vec<Claimed>, refu
         hubspot.message = refusal.message,
         "the HubSpot account refuses everything for this reason; no event is blamed, they stay pending"
     );
-    lane.keep_standing(after).await;
+    let reason = refusal.message.clone();
+    lane.amend_standing(Box::new(move |before| standing::refusing(before, &reason, now))).await;
     // Should it be bad all the same, another is to ask next.
     let again = Outcome::Again { not_before: now.plus(ASKED), reason: refusal.message.clone() };
     let asked = part.into_iter().map(|claimed| Settlement { claimed, outcome: again.clone() });
@@ -185,18 +184,19 @@ async fn record(lane: &Lane, settled: Vec<Settlement>) {
 
 /// The account is in trouble: none of it is any event's fault.
 async fn note(lane: &Lane, trouble: &AccountTrouble, part: Vec<Claimed>) {
-    let before = lane.ledger.standing(&lane.account);
-    let now = lane.clock.now();
-    let after = standing::troubled(&before, trouble, now, rand::random());
+    let (now, random) = (lane.clock.now(), rand::random());
+    let told = trouble.clone();
+    let amend = move |before: &Standing| standing::troubled(before, &told, now, random);
+    lane.amend_standing(Box::new(amend)).await;
+    let retry_at = lane.ledger.standing(&lane.account).retry_at;
     tracing::warn!(
         hubspot.account = %lane.account,
         hubspot.trouble = trouble.kind.as_str(),
         hubspot.correlation_id = trouble.correlation_id,
         detail = trouble.detail,
-        retry_at = after.retry_at.map(tracing::field::display),
+        retry_at = retry_at.map(tracing::field::display),
         "the HubSpot account cannot take events now; they stay pending"
     );
-    lane.keep_standing(after).await;
     let outcome = if trouble.is_ambiguous() { Outcome::Ambiguous } else { Outcome::NotTaken };
     let settled = part.into_iter().map(|claimed| Settlement { claimed, outcome: outcome.clone() });
     record(lane, settled.collect()).await;

@@ -14,7 +14,9 @@ use super::streak::{Blame, Streak};
 use crate::clock::Clock;
 use crate::event::{AccountName, Millis};
 use crate::hubspot::{Account, Operation, Pace, RateLimit, Refusal, Sent, Slot, Verdict, Wait};
-use crate::ledger::{Claim, ClaimAsk, Claimed, LONGEST_WAIT, Ledger, PauseReason, Standing};
+use crate::ledger::{
+    Amend, Amended, Claim, ClaimAsk, Claimed, LONGEST_WAIT, Ledger, PauseReason, Standing,
+};
 use crate::telemetry::Metrics;
 
 /// After a ledger that could not be read.
@@ -234,13 +236,12 @@ impl Lane {
 
     /// The account answered as it should.
     pub(super) async fn recovered(&self, heard: Heard, daily_remaining: Option<u64>) {
-        let before = self.ledger.standing(&self.account);
-        let after = standing::recovered(&before, heard, daily_remaining);
+        let amend = move |before: &Standing| standing::recovered(before, heard, daily_remaining);
+        let Some(Amended { before, after }) = self.amend_standing(Box::new(amend)).await else {
+            return;
+        };
         if before.failures > after.failures || before.paused != after.paused {
             tracing::info!(hubspot.account = %self.account, "the HubSpot account takes events again");
-        }
-        if before != after {
-            self.keep_standing(after).await;
         }
     }
 
@@ -257,11 +258,13 @@ impl Lane {
         streak.refused(claimed, refusal, paused)
     }
 
-    /// Keeps how the account stands; should the ledger not, it is known in memory all the same.
-    pub(super) async fn keep_standing(&self, standing: Standing) {
-        if let Err(error) = self.ledger.keep_standing(&self.account, standing).await {
+    /// Changes how the account stands; should the ledger not keep it, it is known in memory all the same.
+    pub(super) async fn amend_standing(&self, amend: Amend) -> Option<Amended> {
+        let amended = self.ledger.amend_standing(&self.account, amend).await;
+        if let Err(error) = &amended {
             tracing::warn!(%error, hubspot.account = %self.account, "the account's standing could not be kept");
         }
+        amended.ok()
     }
 
     fn reserve(&self) -> Result<Slot, Wait> {

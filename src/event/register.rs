@@ -19,6 +19,12 @@ impl BodyHash {
         Self(u128::from_be_bytes(first))
     }
 
+    /// Of what [`Self::to_bytes`] gave.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     /// Its 16 bytes.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {

@@ -12,6 +12,8 @@
 //! * [`Ledger::census`] is exact: it counts every acceptance that has returned.
 
 mod delivery;
+mod query;
+mod rebuild;
 mod receipt;
 pub mod sqlite;
 mod standing;
@@ -23,13 +25,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use crate::event::{AccountName, Millis, ReceiptId};
+use crate::event::{AccountName, EventKey, Millis, ReceiptId};
 pub use delivery::{
     Claim, ClaimAsk, Claimed, Counts, Due, EventRecord, EventState, Outcome, RefusedBy, Retention,
     Settlement, Sizes,
 };
+pub use query::{
+    EventDetail, EventSummary, EventsAsk, FieldOrigin, PAGE_MAX, Page, ReceiptSummary, ReceiptsAsk,
+    RedriveAsk, RedrivePiece, Redriven,
+};
+pub use rebuild::{Dossier, Rebuild, Rebuilt, Retold, Rewritten, WebinarKey};
 pub use receipt::{Acceptance, Content, NewReceipt, Policies, ReceiptRecord};
-pub use standing::{Pause, PauseReason, Standing};
+pub use standing::{Amend, Amended, Pause, PauseReason, Standing};
 
 /// A store of receipts and events. Every implementation passes the same suite.
 #[async_trait]
@@ -72,15 +79,16 @@ pub trait Ledger: Send + Sync + 'static {
     /// What is known of an account's standing: pauses, failures, budget.
     fn standing(&self, account: &AccountName) -> Standing;
 
-    /// Keeps an account's standing; durable when it returns.
+    /// Changes an account's standing, in one step with regard to others who do; durable when it returns. Says what it
+    /// was and what it is.
     ///
     /// # Errors
-    /// [`LedgerError`] when it was not kept. It is shown all the same.
-    async fn keep_standing(
+    /// [`LedgerError`] when it was not kept. It holds all the same, for as long as the process lives.
+    async fn amend_standing(
         &self,
         account: &AccountName,
-        standing: Standing,
-    ) -> Result<(), LedgerError>;
+        amend: Amend,
+    ) -> Result<Amended, LedgerError>;
 
     /// Told after each commit that may have made something to do for the account. Carries no data; arm it before looking.
     fn wake_up(&self, account: &AccountName) -> Arc<Notify>;
@@ -122,11 +130,60 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`LedgerError`] when the store cannot be read.
     async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError>;
 
+    /// A page of events, newest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn page_events(&self, ask: EventsAsk) -> Result<Page<EventSummary>, LedgerError>;
+
+    /// All that is known of one event.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn event(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError>;
+
+    /// Makes an event pending, whatever HubSpot has said of its present state; durable when it returns.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when nothing was changed.
+    async fn redrive(&self, key: &EventKey) -> Result<Redriven, LedgerError>;
+
+    /// The same for many, a bounded piece at a time.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when nothing of this piece was changed.
+    async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError>;
+
+    /// A page of receipts, newest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn page_receipts(&self, ask: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError>;
+
     /// A receipt with its body, as it is kept.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError>;
+
+    /// The webinars that a receipt built, and what to map again to rebuild them.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError>;
+
+    /// What to map again to rebuild one webinar; without receipts if it is not there.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError>;
+
+    /// Rebuilds webinars after a receipt was mapped again: what they know by retained receipts is forgotten, what they
+    /// know by expired ones stays, and what is said today is merged at its original time. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when nothing was changed.
+    async fn rebuild(&self, rebuild: Rebuild) -> Result<Rebuilt, LedgerError>;
 }
 
 /// What a commit changed, for those who watch the ledger.

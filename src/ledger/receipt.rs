@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{BodyHash, Change, Millis, Policy, ProviderId, ReceiptId, SourceName};
+use super::ReceiptSummary;
+use crate::event::{BodyHash, Change, EventKey, Millis, Policy, ProviderId, ReceiptId, SourceName};
 
 /// The events' configuration by source, which merging needs.
 pub type Policies = BTreeMap<SourceName, Policy>;
@@ -71,16 +72,10 @@ pub enum Acceptance {
 /// A receipt as the ledger holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptRecord {
-    /// Its source.
-    pub source: SourceName,
-    /// The platform's name of it.
-    pub event_type: String,
-    /// When it arrived.
-    pub received_at: Millis,
-    /// What became of it; never a duplicate, which is not kept.
-    pub outcome: Acceptance,
-    /// Why it is quarantined, if it is.
-    pub reason: Option<String>,
-    /// The scrubbed body; none for what was ignored.
+    /// Everything but the body.
+    pub summary: ReceiptSummary,
+    /// The scrubbed body; none for what was ignored or erased.
     pub body: Option<Vec<u8>>,
+    /// The events of the webinars that it built, by key; at most [`super::PAGE_MAX`].
+    pub events: Vec<EventKey>,
 }

@@ -21,6 +21,37 @@ pub struct Standing {
     pub daily_remaining: Option<u64>,
 }
 
+impl Standing {
+    /// Nothing is sent until [`Self::resumed`]: an operator said so.
+    #[must_use]
+    pub fn held(&self, now: Millis) -> Self {
+        let already = self.paused.as_ref().filter(|pause| pause.reason == PauseReason::Operator);
+        let pause = already.cloned().unwrap_or_else(|| Pause {
+            reason: PauseReason::Operator,
+            since: now,
+            detail: "an operator paused it".to_owned(),
+        });
+        Self { paused: Some(pause), ..self.clone() }
+    }
+
+    /// Whatever it was paused for, or waiting for, is tried again now: an operator said so.
+    #[must_use]
+    pub fn resumed(&self) -> Self {
+        Self { daily_remaining: self.daily_remaining, ..Self::default() }
+    }
+}
+
+/// A change of a standing, made of the present one.
+pub type Amend = Box<dyn FnOnce(&Standing) -> Standing + Send>;
+
+/// A standing before and after a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they say it")]
+pub struct Amended {
+    pub before: Standing,
+    pub after: Standing,
+}
+
 /// A pause of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {

@@ -8,10 +8,12 @@ use rusqlite::{Connection, Row};
 use super::bodies::{self, Place};
 use super::shared::{Shared, Stored};
 use crate::event::{
-    AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId, SourceName,
+    AccountName, BodyHash, EventKey, ExternalAccountId, ExternalEventId, Millis, ProviderId,
+    ReceiptId, SourceName,
 };
 use crate::ledger::{
     Acceptance, Claim, ClaimAsk, Claimed, EventRecord, LONGEST_WAIT, LedgerError, ReceiptRecord,
+    ReceiptSummary,
 };
 
 /// The reading connection; one reader at a time is plenty, since no query is longer than a page of rows.
@@ -233,7 +235,7 @@ pub(super) fn receipt(
     let mut statement = connection
         .prepare_cached(
             "SELECT source, event_type, received_at, outcome, reason, body_id, body_offset,
-                 body_length
+                 body_length, provider, hash
              FROM receipts WHERE id = ?1",
         )
         .map_err(unavailable)?;
@@ -252,13 +254,17 @@ pub(super) fn receipt(
             bodies::load(connection, Place { id, offset, length })?
         }
     };
-    Ok(Some(ReceiptRecord {
+    let hash: [u8; 16] = row.get(9).map_err(unavailable)?;
+    let summary = ReceiptSummary {
+        id,
         source: SourceName::parse(row.get::<_, String>(0).map_err(unavailable)?)
             .map_err(corrupt)?,
+        provider: ProviderId::stored(row.get(8).map_err(unavailable)?),
         event_type: row.get(1).map_err(unavailable)?,
         received_at: Millis::new(row.get(2).map_err(unavailable)?),
         outcome,
         reason: row.get(4).map_err(unavailable)?,
-        body,
-    }))
+        hash: BodyHash::from_bytes(hash),
+    };
+    Ok(Some(ReceiptRecord { summary, body, events: Vec::new() }))
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::open::OpenError;
 use crate::event::AccountName;
-use crate::ledger::{Counts, EventState, Standing};
+use crate::ledger::{Amend, Amended, Counts, EventState, Standing};
 
 /// Counts and claims change together, under one lock, so that a scrape never sees half of a step.
 pub(super) struct Shared {
@@ -22,6 +22,8 @@ struct Inner {
     counts: BTreeMap<AccountName, StateCounts>,
     claims: HashMap<AccountName, Claims>,
     standings: BTreeMap<AccountName, Standing>,
+    /// Those whose standing changed since it was last written.
+    unkept: BTreeSet<AccountName>,
     failure: Option<String>,
 }
 
@@ -216,8 +218,28 @@ impl Shared {
         self.lock().standings.get(account).cloned().unwrap_or_default()
     }
 
-    pub(super) fn set_standing(&self, account: &AccountName, standing: Standing) {
-        self.lock().standings.insert(account.clone(), standing);
+    pub(super) fn amend_standing(&self, account: &AccountName, amend: Amend) -> Amended {
+        let mut inner = self.lock();
+        let before = inner.standings.get(account).cloned().unwrap_or_default();
+        let after = amend(&before);
+        if before != after {
+            inner.standings.insert(account.clone(), after.clone());
+            inner.unkept.insert(account.clone());
+        }
+        Amended { before, after }
+    }
+
+    /// Whether the file holds the standing, too.
+    pub(super) fn standing_is_kept(&self, account: &AccountName) -> bool {
+        !self.lock().unkept.contains(account)
+    }
+
+    /// The file holds at least this standing; another may have come since.
+    pub(super) fn standing_kept(&self, account: &AccountName, standing: &Standing) {
+        let mut inner = self.lock();
+        if inner.standings.get(account) == Some(standing) {
+            inner.unkept.remove(account);
+        }
     }
 
     pub(super) fn notify(&self, account: &AccountName) -> Arc<Notify> {

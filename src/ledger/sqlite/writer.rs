@@ -21,7 +21,7 @@ use super::{Settings, accept, events, prune, settle};
 use crate::clock::Clock;
 use crate::event::AccountName;
 use crate::ledger::{
-    Acceptance, Due, LedgerError, NewReceipt, Policies, Retention, Settlement, Standing, Watcher,
+    Acceptance, Due, LedgerError, NewReceipt, Policies, Retention, Settlement, Watcher,
 };
 
 /// Jobs that may wait; beyond it the service is full and says so. At 10,000 a second it is less than half a second's.
@@ -39,18 +39,40 @@ type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 /// A piece of writing, and where its result goes.
 pub(super) enum Job {
-    Accept { receipt: Box<NewReceipt>, share: OwnedSemaphorePermit, reply: Reply<Acceptance> },
-    Settle { account: AccountName, settled: Vec<Settlement>, reply: Reply<()> },
-    Standing { account: AccountName, standing: Standing, reply: Reply<()> },
-    Depart { ids: Vec<i64>, reply: Reply<()> },
-    Advance { most: usize, reply: Reply<Due> },
-    Prune { keep: Retention, reply: Reply<bool> },
+    Accept {
+        receipt: Box<NewReceipt>,
+        share: OwnedSemaphorePermit,
+        reply: Reply<Acceptance>,
+    },
+    Settle {
+        account: AccountName,
+        settled: Vec<Settlement>,
+        reply: Reply<()>,
+    },
+    /// The account's standing in memory is to be kept, whichever it is by then.
+    Standing {
+        account: AccountName,
+        reply: Reply<()>,
+    },
+    Depart {
+        ids: Vec<i64>,
+        reply: Reply<()>,
+    },
+    Advance {
+        most: usize,
+        reply: Reply<Due>,
+    },
+    Prune {
+        keep: Retention,
+        reply: Reply<bool>,
+    },
 }
 
 /// What a job works with.
 pub(super) struct Desk<'a> {
     pub(super) connection: &'a Connection,
     pub(super) policies: &'a Policies,
+    pub(super) shared: &'a Shared,
     pub(super) now: crate::event::Millis,
     pub(super) segment: &'a mut Segment,
     pub(super) tally: Tally,
@@ -179,6 +201,7 @@ impl Room {
             let mut desk = Desk {
                 connection: &self.connection,
                 policies: &self.policies,
+                shared: &self.shared,
                 now: self.clock.now(),
                 segment: &mut self.segment,
                 tally: Tally::default(),
@@ -329,7 +352,8 @@ impl Desk<'_> {
             Job::Settle { account, settled, reply } => {
                 answered(reply, settle::settle(self, &account, &settled))
             }
-            Job::Standing { account, standing, reply } => {
+            Job::Standing { account, reply } => {
+                let standing = self.shared.standing(&account);
                 answered(reply, settle::keep_standing(self, &account, &standing))
             }
             Job::Depart { ids, reply } => answered(reply, settle::depart(self, &ids)),

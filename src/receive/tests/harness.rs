@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::event::{
-    AccountName, Change, ExternalAccountId, Kind, Millis, ProviderId, ReceiptId, SourceName,
-    WebinarId,
+    AccountName, Change, EventKey, ExternalAccountId, Kind, Millis, ProviderId, ReceiptId,
+    SourceName, WebinarId,
 };
 use crate::ledger::{
-    Acceptance, Claim, ClaimAsk, Claimed, Content, Counts, Due, EventRecord, Ledger, LedgerError,
-    NewReceipt, ReceiptRecord, Retention, Settlement, Sizes, Standing,
+    Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Content, Counts, Dossier, Due,
+    EventDetail, EventRecord, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Page,
+    Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece,
+    Redriven, Retention, Settlement, Sizes, Standing, WebinarKey,
 };
 use crate::providers::{
     Header, Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified,
@@ -146,7 +148,7 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners do not deliver")
     }
 
-    async fn keep_standing(&self, _: &AccountName, _: Standing) -> Result<(), LedgerError> {
+    async fn amend_standing(&self, _: &AccountName, _: Amend) -> Result<Amended, LedgerError> {
         unreachable!("the listeners do not deliver")
     }
 
@@ -172,6 +174,38 @@ impl Ledger for FakeLedger {
 
     async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
         unreachable!("the listeners do not read events")
+    }
+
+    async fn page_events(&self, _: EventsAsk) -> Result<Page<EventSummary>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn event(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn redrive(&self, _: &EventKey) -> Result<Redriven, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn redrive_all(&self, _: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn page_receipts(&self, _: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn dossiers_of(&self, _: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn dossier(&self, _: &WebinarKey) -> Result<Dossier, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn rebuild(&self, _: Rebuild) -> Result<Rebuilt, LedgerError> {
+        unreachable!("the webhooks do not look at it")
     }
 }
 

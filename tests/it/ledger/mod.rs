@@ -81,8 +81,8 @@ async fn bodies_come_back_byte_for_byte() {
     let kept = async |id| ledger.receipt(id).await.expect("read").expect("kept");
     let quarantined = kept(odd.id).await;
     assert_eq!(quarantined.body, Some(odd.body));
-    assert_eq!(quarantined.reason.as_deref(), Some("no id"));
-    assert_eq!(quarantined.outcome, Acceptance::Quarantined);
+    assert_eq!(quarantined.summary.reason.as_deref(), Some("no id"));
+    assert_eq!(quarantined.summary.outcome, Acceptance::Quarantined);
     assert_eq!(kept(ignored.id).await.body, None);
     assert_eq!(kept(merged.id).await.body, Some(merged.body));
 }
@@ -120,7 +120,9 @@ async fn a_crash_frees_claims_and_keeps_everything_else() {
         failures: 3,
         ..Standing::default()
     };
-    ledger.keep_standing(&account("main"), standing.clone()).await.expect("kept");
+    let amended = standing.clone();
+    let amend = Box::new(move |_: &Standing| amended);
+    ledger.amend_standing(&account("main"), amend).await.expect("kept");
     drop(ledger);
     let ledger = place.open(policies());
     assert_eq!(counts(&ledger), Counts { pending: 1, delivered: 1, ..Counts::default() });
