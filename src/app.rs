@@ -16,7 +16,7 @@ use crate::hubspot::Account;
 use crate::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
 use crate::net::Http;
-use crate::receive::{Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
+use crate::receive::{Access, Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
 use crate::telemetry::Metrics;
 
 /// Everything that runs, built and connected, not yet running. Its listeners are bound: nobody who connects is refused.
@@ -47,12 +47,7 @@ impl App {
         rekey: Rekey,
     ) -> anyhow::Result<Self> {
         let accounts: Vec<AccountName> = config.accounts.keys().cloned().collect();
-        let sources: Vec<(SourceName, ProviderId)> = config
-            .sources
-            .values()
-            .map(|source| (source.endpoint.name.clone(), source.endpoint.provider.id()))
-            .collect();
-        let metrics = Metrics::new(&accounts, &sources);
+        let metrics = Metrics::new(&accounts, &sources(&config));
         let ledger: Arc<dyn Ledger> = Arc::new(
             SqliteLedger::open(Settings {
                 path: config.store.path.clone(),
@@ -114,7 +109,10 @@ impl App {
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
+                sources: sources(&self.config),
                 readiness: readiness.clone(),
+                started_at: self.clock.now(),
+                access: access(&self.config),
             },
             stop_ops.clone(),
             listen.shutdown_timeout,
@@ -169,6 +167,16 @@ fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow
 
 fn endpoints(config: &Config) -> Vec<Endpoint> {
     config.sources.values().map(|source| source.endpoint.clone()).collect()
+}
+
+fn sources(config: &Config) -> Vec<(SourceName, ProviderId)> {
+    let endpoints = config.sources.values().map(|source| &source.endpoint);
+    endpoints.map(|endpoint| (endpoint.name.clone(), endpoint.provider.id())).collect()
+}
+
+/// Tokens cannot be checked yet: where they are asked for, nobody is let in without.
+fn access(config: &Config) -> Access {
+    if config.ops.auth.is_some() { Access::Closed } else { Access::Loopback }
 }
 
 fn lanes(

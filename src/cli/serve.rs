@@ -63,7 +63,12 @@ fn warn_of_open_doors(config: &Config) {
     if !config.listen.ops.ip().is_loopback() {
         tracing::warn!(
             listen.ops = %config.listen.ops,
-            "the ops listener is not on loopback: probes and metrics are open to its network"
+            "the ops listener is not on loopback: probes and metrics are open to its network, the API is not"
+        );
+    }
+    if config.ops.auth.is_some() {
+        tracing::warn!(
+            "ops.auth is configured, and this version cannot check tokens: the API is closed to everybody"
         );
     }
     for (name, account) in config.accounts.iter().filter(|(_, account)| !account.deliver) {

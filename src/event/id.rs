@@ -214,6 +214,13 @@ impl ReceiptId {
         Self(uuid::Uuid::now_v7())
     }
 
+    /// The id that is written like this, with hyphens.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        // The same id can be written without hyphens, in braces and as a URN: one form is enough.
+        uuid::Uuid::try_parse(text).ok().filter(|_| text.len() == 36).map(Self)
+    }
+
     /// The id with these 16 bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

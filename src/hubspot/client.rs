@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::event::Millis;
+use crate::event::{EventKey, Millis};
 use crate::net::{Http, Method, Request, Response, TransportError};
 
 use super::body;
+use super::compare::Shown;
 use super::credentials::{Tokens, same};
 use super::rates::Rates;
 use super::settings::Api;
@@ -28,6 +29,7 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Account {
     upsert_url: Url,
+    events_url: Url,
     details_url: Url,
     timeout: Duration,
     tokens: Arc<Tokens>,
@@ -43,6 +45,17 @@ pub struct Report {
     pub rates: Rates,
     /// The calls that were made, tokens' included, in their order. Every upsert beyond the first was made without a slot of
     /// the pace: [`super::Pace::count`]. With no upsert among them the slot was not used: [`super::Pace::cancel`].
+    pub calls: Vec<Call>,
+}
+
+/// What came of reading an event.
+#[derive(Debug)]
+pub struct Looked {
+    /// The event as HubSpot shows it; none if there is no such event of this app's.
+    pub event: Result<Option<Shown>, AccountTrouble>,
+    /// The limits as the last answer's headers tell them; empty without an answer.
+    pub rates: Rates,
+    /// The calls that were made, as in [`Report`].
     pub calls: Vec<Call>,
 }
 
@@ -62,6 +75,8 @@ pub struct Call {
 pub enum Operation {
     /// The batch upsert.
     Upsert,
+    /// Reading one event.
+    Read,
     /// The account's details.
     Details,
     /// The OAuth token endpoint.
@@ -95,6 +110,7 @@ impl Account {
         let timeout = api.request_timeout;
         Self {
             upsert_url: joined(&api.base_url, &[&api.path_prefix, "events/upsert"]),
+            events_url: joined(&api.base_url, &[&api.path_prefix, "events"]),
             details_url: joined(&api.base_url, &["account-info/v3/details"]),
             timeout,
             tokens: Arc::new(Tokens::new(api.credentials, timeout, Arc::clone(&http), clock)),
@@ -124,6 +140,25 @@ impl Account {
             Err(trouble) => (Verdict::Account(trouble), Rates::default()),
         };
         Report { verdict, rates, calls }
+    }
+
+    /// Reads an event: `GET /events/{externalEventId}?externalAccountId=`. Another app's events are not found (published
+    /// guide).
+    pub async fn read_event(&self, key: &EventKey) -> Looked {
+        let mut url = self.events_url.clone();
+        url.path_segments_mut()
+            .expect("an http URL has a path")
+            .push(key.external_event_id.as_str());
+        url.query_pairs_mut().append_pair("externalAccountId", key.external_account_id.as_str());
+        let mut calls = Vec::new();
+        let request = |token: &SecretString| self.request(Method::Get, &url, token, Vec::new());
+        let answer = self.authorized(Operation::Read, request, &mut calls).await;
+        let (event, rates) = match answer {
+            Ok(Ok(answer)) => (Shown::read(&answer), Rates::read(&answer)),
+            Ok(Err(error)) => (Err(AccountTrouble::of_transport(&error)), Rates::default()),
+            Err(trouble) => (Err(trouble), Rates::default()),
+        };
+        Looked { event, rates, calls }
     }
 
     /// Asks which portal the credentials belong to.
@@ -207,6 +242,7 @@ impl Operation {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Upsert => "upsert",
+            Self::Read => "read",
             Self::Details => "details",
             Self::Token => "token",
         }

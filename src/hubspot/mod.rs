@@ -1,4 +1,4 @@
-//! HubSpot as the bridge sees it: one call, the batch upsert, and everything its answer can mean.
+//! HubSpot as the bridge sees it: the batch upsert and everything its answer can mean, and reading an event back.
 //!
 //! Promises:
 //!
@@ -17,6 +17,7 @@
 pub mod backoff;
 mod body;
 mod client;
+mod compare;
 mod credentials;
 mod limiter;
 mod rates;
@@ -24,7 +25,8 @@ pub mod settings;
 mod trouble;
 mod verdict;
 
-pub use client::{Account, Call, CallStatus, Operation, Report};
+pub use client::{Account, Call, CallStatus, Looked, Operation, Report};
+pub use compare::{Shown, differences};
 pub use credentials::Tokens;
 pub use limiter::{Pace, Slot, Wait};
 pub use rates::Rates;

@@ -2,6 +2,7 @@
 //!
 //! * [`webhook`]: from a request to its answer, in that order: is it for us, its body, is it authentic, what does it
 //!   say, keep it, answer.
+//! * [`api`]: what operators may ask and change.
 //! * [`settings`]: what it is told to serve.
 //! * [`judge`]: what a request turns out to be, decided without I/O.
 //! * [`body`]: reading a body within bounds of size, time and memory.
@@ -17,6 +18,7 @@
 //! longer than the bounds of [`Limits`]. Relies on the ledger's durability, and on the caller to bind the listeners.
 //! A crash loses only what was not answered, and platforms send that again.
 
+mod api;
 mod body;
 mod error;
 pub mod exchange;
@@ -28,6 +30,7 @@ mod settings;
 mod throttle;
 mod webhook;
 
+pub use api::guard::Access;
 pub use ops::{Ops, Readiness, run_ops};
 pub use settings::{Endpoint, Limits, Webhooks};
 pub use webhook::run_webhooks;

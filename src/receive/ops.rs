@@ -1,4 +1,4 @@
-//! The private listener: is it alive, is it ready, what does it count.
+//! The private listener: is it alive, is it ready, what does it count; and the operators' API.
 
 use std::io;
 use std::net::TcpListener;
@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::api::guard::Access;
+use super::api::{self, Bodies};
 use super::reply;
 use super::server::{self, Bounds};
 use crate::clock::Clock;
-use crate::event::AccountName;
+use crate::event::{AccountName, Millis, ProviderId, SourceName};
 use crate::ledger::{Counts, Ledger, Sizes};
 use crate::telemetry::metrics::TEXT_FORMAT;
 use crate::telemetry::{EventCounts, Metrics};
@@ -68,11 +71,17 @@ pub struct Ops {
     pub metrics: Metrics,
     /// The HubSpot accounts.
     pub accounts: Vec<AccountName>,
+    /// The sources, with their providers.
+    pub sources: Vec<(SourceName, ProviderId)>,
     /// The process's own state.
     pub readiness: Readiness,
+    /// When the process started.
+    pub started_at: Millis,
+    /// Who may use the API.
+    pub access: Access,
 }
 
-/// Serves probes and metrics until `stop`; the requests that have begun get `stopping` to end.
+/// Serves probes, metrics and the API until `stop`; the requests that have begun get `stopping` to end.
 ///
 /// # Errors
 /// When the listener cannot be used, or its threads cannot be started.
@@ -87,15 +96,26 @@ pub async fn run_ops(
 ) -> io::Result<()> {
     let bounds = Bounds { connections: CONNECTIONS, head: HEAD, stopping };
     let ops = Arc::new(ops);
-    let handler = move |request: HttpRequest, _| {
-        let ops = Arc::clone(&ops);
-        async move { ops.answer(&request).await }
+    let bodies = Bodies::default();
+    let handler = move |request: HttpRequest, payload| {
+        let (ops, bodies) = (Arc::clone(&ops), bodies.clone());
+        async move { ops.answer(&bodies, &request, payload).await }
     };
     server::serve(listener, bounds, handler, stop).await
 }
 
 impl Ops {
-    async fn answer(&self, request: &HttpRequest) -> HttpResponse {
+    async fn answer(
+        &self,
+        bodies: &Bodies,
+        request: &HttpRequest,
+        payload: Payload,
+    ) -> HttpResponse {
+        if api::is_api(request.path())
+            && let Some(answer) = api::answer(self, bodies, request, payload).await
+        {
+            return answer;
+        }
         let known = ["/livez", "/readyz", "/metrics"].contains(&request.path());
         if known && request.method() != Method::GET && request.method() != Method::HEAD {
             let refusal = json!({ "error": "method_not_allowed" });

@@ -40,9 +40,18 @@ pub(super) fn problem(problem: Problem, unread: Option<Payload>) -> HttpResponse
     if row.closes {
         answer.force_close();
     }
-    let text = Bytes::from(serde_json::json!({ "error": row.code }).to_string());
+    finish(answer, serde_json::json!({ "error": row.code }).to_string(), unread)
+}
+
+/// The whole answer. With a body of the request that may not have been read, the connection ends with it.
+pub(super) fn finish(
+    mut answer: HttpResponseBuilder,
+    text: String,
+    unread: Option<Payload>,
+) -> HttpResponse {
+    let text = Bytes::from(text);
     match unread {
-        Some(unread) => answer.body(Holding { text: Some(text), _unread: unread }),
+        Some(unread) => answer.force_close().body(Holding { text: Some(text), _unread: unread }),
         None => answer.body(text),
     }
 }

@@ -1,5 +1,6 @@
 //! The metrics' names, types, labels and buckets.
 
+use super::{REVISION, VERSION};
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
@@ -212,8 +213,8 @@ impl Families {
 
 fn build_info(registry: &Registry) {
     let opts = Opts::new("bridge_build_info", "What is running; always 1.")
-        .const_label("version", env!("CARGO_PKG_VERSION"))
-        .const_label("revision", option_env!("BRIDGE_REVISION").unwrap_or("unknown"));
+        .const_label("version", VERSION)
+        .const_label("revision", REVISION);
     registered(registry, Gauge::with_opts(opts)).set(1.0);
     #[cfg(target_os = "linux")]
     registry

@@ -168,6 +168,28 @@ impl Metrics {
         self.families.last_webhook.with_label_values(&[source.as_str()]).set(seconds(at));
     }
 
+    /// How many webhooks of the source had each outcome since the start.
+    #[must_use]
+    pub fn webhooks_of(
+        &self,
+        source: &SourceName,
+        provider: &ProviderId,
+    ) -> Vec<(WebhookOutcome, u64)> {
+        let count = |outcome: WebhookOutcome| {
+            let labels = [source.as_str(), provider.as_str(), outcome.as_str()];
+            (outcome, self.families.webhooks.with_label_values(&labels).get())
+        };
+        WebhookOutcome::ALL.into_iter().map(count).collect()
+    }
+
+    /// When the platform was last heard from by that source since the start, if it was.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "it was made of milliseconds")]
+    pub fn last_heard_from(&self, source: &SourceName) -> Option<Millis> {
+        let seconds = self.families.last_webhook.with_label_values(&[source.as_str()]).get();
+        (seconds > 0.0).then(|| Millis::new((seconds * 1_000.0).round() as i64))
+    }
+
     /// A webhook's sender was not believed.
     pub fn rejected(&self, source: &SourceName, reason: &'static str) {
         self.families.webhooks_rejected.with_label_values(&[source.as_str(), reason]).inc();

@@ -12,5 +12,14 @@ pub mod metrics;
 
 mod families;
 
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit it was built from, where the build says so (`BRIDGE_REVISION`).
+pub const REVISION: &str = match option_env!("BRIDGE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
 pub use logs::{LogsError, Sink};
 pub use metrics::{EventCounts, Metrics, WebhookOutcome};

@@ -148,6 +148,10 @@ impl Ledger for SqliteLedger {
         amend: Amend,
     ) -> Result<Amended, LedgerError> {
         let amended = self.shared.amend_standing(account, amend);
+        if amended.before != amended.after {
+            // It holds from now on, kept or not, and whoever waits for the account is to see it.
+            self.shared.wake(account);
+        }
         if !self.shared.standing_is_kept(account) {
             self.write(|reply| Job::Standing { account: account.clone(), reply }).await?;
             self.shared.standing_kept(account, &amended.after);

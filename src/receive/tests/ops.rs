@@ -10,7 +10,7 @@ use super::harness::{FakeLedger, Response, account, bind, metric, request, send,
 use crate::clock::VirtualClock;
 use crate::event::{Millis, ProviderId};
 use crate::ledger::{Counts, Ledger, Pause, PauseReason, Standing};
-use crate::receive::{Ops, Readiness, run_ops};
+use crate::receive::{Access, Ops, Readiness, run_ops};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::PAUSE_REASONS;
 
@@ -30,7 +30,10 @@ fn desk() -> Desk {
         clock: Arc::new(VirtualClock::starting_at(NOW)),
         metrics: Metrics::new(&[account()], &[(source("open"), ProviderId::new("fake"))]),
         accounts: vec![account()],
+        sources: vec![(source("open"), ProviderId::new("fake"))],
         readiness: readiness.clone(),
+        started_at: NOW,
+        access: Access::Loopback,
     };
     let (listener, address) = bind();
     tokio::spawn(run_ops(listener, ops, CancellationToken::new(), Duration::from_secs(1)));

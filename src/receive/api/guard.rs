@@ -1,0 +1,241 @@
+//! Who may ask, as long as there are no tokens: whoever is on this machine, and no web page that a browser on it shows.
+//!
+//! A browser lets any page send requests to loopback, under a name of the page's own (DNS rebinding) or across origins;
+//! it tells which in `Host`, `Origin` and `Sec-Fetch-Site`. A proxy on this machine asks for others, from loopback.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+
+/// Who may use the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever is on this machine.
+    Loopback,
+    /// Nobody: tokens are configured, which this version cannot check.
+    Closed,
+}
+
+/// What is to become of a request to the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// It is answered.
+    Allowed,
+    /// For this caller there is no API.
+    Hidden,
+    /// It may come from a web page: why it is refused.
+    Foreign(&'static str),
+    /// It could be answered if tokens could be checked.
+    Closed,
+}
+
+/// With any of these somebody else is speaking through a proxy. What they say is never believed, but that they are
+/// there tells enough.
+const FORWARDED: [&str; 8] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-real-ip",
+];
+
+/// Decides. `authority` is the host of a request line that names one (`GET http://host/ HTTP/1.1`), which wins over the
+/// header by RFC 9112.
+pub(super) fn entry(
+    access: Access,
+    peer: Option<IpAddr>,
+    authority: Option<&str>,
+    headers: &HeaderMap,
+) -> Entry {
+    let near = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
+    if !near || FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+        return Entry::Hidden;
+    }
+    let Some(host) = only(headers, &header::HOST) else {
+        return Entry::Foreign("exactly one Host header is needed");
+    };
+    if !is_loopback(host) || authority.is_some_and(|authority| !is_loopback(authority)) {
+        return Entry::Foreign("the Host must be localhost or a loopback address");
+    }
+    if headers.contains_key(header::ORIGIN) {
+        let origin = only(headers, &header::ORIGIN).and_then(|origin| origin.split_once("://"));
+        let same = origin.is_some_and(|(scheme, origin)| {
+            ["http", "https"].contains(&scheme) && origin.eq_ignore_ascii_case(host)
+        });
+        if !same {
+            return Entry::Foreign("the Origin is another one's");
+        }
+    }
+    let site = HeaderName::from_static("sec-fetch-site");
+    if headers.contains_key(&site)
+        && !only(headers, &site).is_some_and(|site| ["same-origin", "none"].contains(&site))
+    {
+        return Entry::Foreign("the request comes from another site (Sec-Fetch-Site)");
+    }
+    match access {
+        Access::Loopback => Entry::Allowed,
+        Access::Closed => Entry::Closed,
+    }
+}
+
+/// The header's value, if there is exactly one and it is text.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name);
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        (None | Some(_), _) => None,
+    }
+}
+
+/// Whether a host, with a port or without, can only mean this machine.
+fn is_loopback(host: &str) -> bool {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else { return false };
+            if !address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()) {
+                return false;
+            }
+            ("localhost", port)
+        }
+        None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
+    };
+    let known = name.eq_ignore_ascii_case("localhost")
+        || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    known && (port.is_empty() || port.strip_prefix(':').is_some_and(digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+    fn asked(peer: Option<IpAddr>, headers: &[(&'static str, &str)]) -> Entry {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).expect("a header's value");
+            map.append(HeaderName::from_static(name), value);
+        }
+        entry(Access::Loopback, peer, None, &map)
+    }
+
+    fn is_foreign(headers: &[(&'static str, &str)]) -> bool {
+        matches!(asked(HERE, headers), Entry::Foreign(_))
+    }
+
+    #[test]
+    fn whoever_is_elsewhere_finds_nothing() {
+        let host = [("host", "localhost")];
+        for peer in ["10.0.0.5", "192.168.1.1", "::2", "::ffff:10.0.0.5", "8.8.8.8"] {
+            let peer = peer.parse().expect("an address");
+            assert_eq!(asked(Some(peer), &host), Entry::Hidden, "{peer}");
+        }
+        assert_eq!(asked(None, &host), Entry::Hidden);
+        for peer in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
+            let peer = peer.parse().expect("an address");
+            assert_eq!(asked(Some(peer), &host), Entry::Allowed, "{peer}");
+        }
+    }
+
+    #[test]
+    fn what_came_through_a_proxy_finds_nothing_whatever_it_says() {
+        for name in FORWARDED {
+            let headers = [("host", "localhost"), (name, "127.0.0.1")];
+            assert_eq!(asked(HERE, &headers), Entry::Hidden, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_has_names_here() {
+        for host in
+            ["localhost", "LocalHost:9090", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:9090"]
+        {
+            assert_eq!(asked(HERE, &[("host", host)]), Entry::Allowed, "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:9090",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.5",
+            "0.0.0.0",
+            "[::2]",
+            "[::1",
+            "[::1]x",
+            "::1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "localhost:",
+            "localhost:9090:9090",
+            "localhost:evil",
+            "evil@localhost",
+            "localhost@evil",
+            "localhost, localhost",
+        ] {
+            assert!(is_foreign(&[("host", host)]), "{host:?}");
+        }
+        assert!(is_foreign(&[]));
+        assert!(is_foreign(&[("host", "localhost"), ("host", "localhost")]));
+        assert!(is_foreign(&[("host", "localhost"), ("host", "evil.example")]));
+    }
+
+    #[test]
+    fn the_request_lines_host_counts_too() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        let asked = |authority| entry(Access::Loopback, HERE, Some(authority), &headers);
+        assert_eq!(asked("localhost:9090"), Entry::Allowed);
+        assert!(matches!(asked("evil.example"), Entry::Foreign(_)));
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        let host = ("host", "localhost:9090");
+        for origin in ["http://localhost:9090", "https://LOCALHOST:9090"] {
+            assert_eq!(asked(HERE, &[host, ("origin", origin)]), Entry::Allowed, "{origin}");
+        }
+        for origin in [
+            "null",
+            "",
+            "localhost:9090",
+            "http://localhost",
+            "http://localhost:3000",
+            "http://127.0.0.1:9090",
+            "http://evil.example",
+            "file://localhost:9090",
+        ] {
+            assert!(is_foreign(&[host, ("origin", origin)]), "{origin:?}");
+        }
+        let same = ("origin", "http://localhost:9090");
+        assert!(is_foreign(&[host, same, same]));
+        for (site, allowed) in [
+            ("same-origin", true),
+            ("none", true),
+            ("same-site", false),
+            ("cross-site", false),
+            ("", false),
+        ] {
+            let entry = asked(HERE, &[host, ("sec-fetch-site", site)]);
+            assert_eq!(entry == Entry::Allowed, allowed, "{site:?}");
+        }
+    }
+
+    #[test]
+    fn with_tokens_configured_it_is_closed_but_to_strangers_still_hidden() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        let asked = |peer: &str| {
+            entry(Access::Closed, Some(peer.parse().expect("an address")), None, &headers)
+        };
+        assert_eq!(asked("127.0.0.1"), Entry::Closed);
+        assert_eq!(asked("10.0.0.5"), Entry::Hidden);
+    }
+}

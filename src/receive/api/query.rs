@@ -1,0 +1,212 @@
+//! The parameters of a query, read strictly: one that is not known is a mistake, not a wish to see everything.
+
+use std::collections::BTreeMap;
+
+use super::cursor::Listing;
+use super::percent::{Plus, decoded};
+use super::problem::Problem;
+use crate::event::{AccountName, SourceName};
+use crate::ledger::PAGE_MAX;
+
+/// Longest query, in bytes: all parameters at their longest fit.
+const LONGEST: usize = 4_096;
+/// Longest text to look for, in characters.
+const TEXT_MAX: usize = 200;
+/// Items of a page, if none are asked for.
+const PAGE: usize = 50;
+
+/// Parameters that are not read yet, by name.
+#[derive(Debug)]
+pub(super) struct Query(BTreeMap<String, String>);
+
+impl Query {
+    /// Reads what follows the `?`. An empty value is as good as none.
+    ///
+    /// # Errors
+    /// [`Problem::Parameter`].
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        if text.len() > LONGEST {
+            return Err(Problem::parameter("query", "is longer than 4,096 bytes"));
+        }
+        let mut parameters = BTreeMap::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let broken = || Problem::parameter(name, "is not percent-encoded UTF-8");
+            let name = decoded(name, Plus::Space).ok_or_else(broken)?;
+            let value = decoded(value, Plus::Space).ok_or_else(broken)?;
+            if parameters.insert(name.clone(), value).is_some() {
+                return Err(Problem::parameter(name, "is there twice"));
+            }
+        }
+        Ok(Self(parameters))
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name).filter(|value| !value.is_empty())
+    }
+
+    /// Nothing may be left.
+    ///
+    /// # Errors
+    /// [`Problem::Parameter`] of one that was not read.
+    pub(super) fn finish(self) -> Result<(), Problem> {
+        match self.0.into_keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Problem::parameter(name, "is not a parameter of this path")),
+        }
+    }
+
+    /// `hubspot`: one of these accounts.
+    ///
+    /// # Errors
+    /// [`Problem::UnknownAccount`].
+    pub(super) fn account(
+        &mut self,
+        known: &[AccountName],
+    ) -> Result<Option<AccountName>, Problem> {
+        let Some(name) = self.take("hubspot") else { return Ok(None) };
+        let account = known.iter().find(|account| account.as_str() == name);
+        account.cloned().map(Some).ok_or(Problem::UnknownAccount)
+    }
+
+    /// `source`: one of these.
+    ///
+    /// # Errors
+    /// [`Problem::UnknownSource`].
+    pub(super) fn source<'a>(
+        &mut self,
+        mut known: impl Iterator<Item = &'a SourceName>,
+    ) -> Result<Option<SourceName>, Problem> {
+        let Some(name) = self.take("source") else { return Ok(None) };
+        let source = known.find(|source| source.as_str() == name);
+        source.cloned().map(Some).ok_or(Problem::UnknownSource)
+    }
+
+    /// A parameter that is one of these words.
+    ///
+    /// # Errors
+    /// [`Problem::Parameter`].
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        name: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Result<Option<T>, Problem> {
+        let Some(said) = self.take(name) else { return Ok(None) };
+        let found = words.iter().find(|(word, _)| *word == said);
+        let known = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        found
+            .map(|(_, value)| Some(*value))
+            .ok_or_else(|| Problem::parameter(name, format!("must be one of: {}", known())))
+    }
+
+    /// `q`: a text to look for.
+    ///
+    /// # Errors
+    /// [`Problem::Parameter`].
+    pub(super) fn text(&mut self) -> Result<Option<String>, Problem> {
+        let text = self.take("q");
+        match &text {
+            Some(text) if text.chars().count() > TEXT_MAX => {
+                Err(Problem::parameter("q", "is longer than 200 characters"))
+            }
+            Some(_) | None => Ok(text),
+        }
+    }
+
+    /// `limit`.
+    ///
+    /// # Errors
+    /// [`Problem::Parameter`].
+    pub(super) fn limit(&mut self) -> Result<usize, Problem> {
+        let Some(said) = self.take("limit") else { return Ok(PAGE) };
+        let number =
+            said.parse::<usize>().ok().filter(|_| said.bytes().all(|b| b.is_ascii_digit()));
+        number
+            .filter(|number| (1..=PAGE_MAX).contains(number))
+            .ok_or_else(|| Problem::parameter("limit", "must be a number from 1 to 200"))
+    }
+
+    /// `cursor`: the position in that listing.
+    ///
+    /// # Errors
+    /// [`Problem::Parameter`].
+    pub(super) fn cursor(&mut self, listing: &Listing) -> Result<Option<i64>, Problem> {
+        let Some(cursor) = self.take("cursor") else { return Ok(None) };
+        let position = listing.position(&cursor);
+        position.map(Some).map_err(|error| Problem::parameter("cursor", error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        Query::parse(text).expect("a query")
+    }
+
+    fn named(problem: &Problem) -> &str {
+        match problem {
+            Problem::Parameter { name, .. } => name,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_read_once_is_all_there_may_be() {
+        let mut query = query("q=a+b%2F&limit=7&");
+        assert_eq!(query.text(), Ok(Some("a b/".to_owned())));
+        assert_eq!(query.limit(), Ok(7));
+        assert_eq!(query.finish(), Ok(()));
+        for (text, name) in [
+            ("q=1&q=2", "q"),
+            ("a%ff=1", "a%ff"),
+            ("a=%f", "a"),
+            (&format!("q={}", "x".repeat(5_000)), "query"),
+        ] {
+            assert_eq!(named(&Query::parse(text).expect_err(text)), name);
+        }
+        assert_eq!(named(&self::query("stat=dead").finish().expect_err("unknown")), "stat");
+    }
+
+    #[test]
+    fn an_empty_value_asks_for_nothing() {
+        let mut query = query("hubspot=&source=&q=&limit=&cursor=&state=");
+        assert_eq!(query.account(&[]), Ok(None));
+        assert_eq!(query.source([].iter()), Ok(None));
+        assert_eq!(query.text(), Ok(None));
+        assert_eq!(query.limit(), Ok(50));
+        assert_eq!(query.cursor(&Listing::of("events", &[])), Ok(None));
+        assert_eq!(query.word("state", &[("dead", 1)]), Ok(None));
+        assert_eq!(query.finish(), Ok(()));
+    }
+
+    #[test]
+    fn limits_are_from_1_to_200() {
+        for (text, limit) in [("1", 1), ("200", 200), ("050", 50)] {
+            assert_eq!(query(&format!("limit={text}")).limit(), Ok(limit));
+        }
+        for text in ["0", "201", "-1", "%2B1", "1.5", "ten", "99999999999999999999"] {
+            let problem = query(&format!("limit={text}")).limit().expect_err(text);
+            assert_eq!(named(&problem), "limit", "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_of_those_that_are_configured() {
+        let main = AccountName::parse("main").expect("a name");
+        let zoom = SourceName::parse("zoom").expect("a name");
+        let known = [main.clone()];
+        assert_eq!(query("hubspot=main").account(&known), Ok(Some(main)));
+        assert_eq!(query("hubspot=other").account(&known), Err(Problem::UnknownAccount));
+        let sources = [zoom.clone()];
+        assert_eq!(query("source=zoom").source(sources.iter()), Ok(Some(zoom)));
+        assert_eq!(query("source=..").source(sources.iter()), Err(Problem::UnknownSource));
+        let words = [("dead", 1), ("pending", 2)];
+        assert_eq!(query("state=pending").word("state", &words), Ok(Some(2)));
+        let problem = query("state=Dead").word("state", &words).expect_err("no such word");
+        assert_eq!(problem.to_string(), "state: must be one of: dead, pending");
+        let long = format!("q={}", "%C3%A9".repeat(201));
+        assert_eq!(named(&query(&long).text().expect_err("too long")), "q");
+    }
+}

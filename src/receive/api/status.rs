@@ -1,0 +1,95 @@
+//! How it all stands, at one look.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::problem::Problem;
+use super::query::Query;
+use super::{PATIENCE, show};
+use crate::event::{AccountName, ProviderId, SourceName};
+use crate::ledger::{Counts, Sizes};
+use crate::receive::ops::Ops;
+use crate::telemetry::{REVISION, VERSION};
+
+/// Everything; what cannot be told in time is null.
+pub(super) async fn status(ops: &Ops, query: Query) -> Result<Value, Problem> {
+    query.finish()?;
+    let census = ops.ledger.census();
+    let accounts = ops.accounts.iter().map(|name| {
+        let counts = census.get(name).copied().unwrap_or_default();
+        account(ops, name, counts)
+    });
+    let (store, accounts) = tokio::join!(store(ops), join_all(accounts));
+    let sources: Vec<Value> =
+        ops.sources.iter().map(|(name, provider)| source(ops, name, provider)).collect();
+    let now = ops.clock.now();
+    Ok(json!({
+        "version": VERSION,
+        "revision": REVISION,
+        "now": show::time(now),
+        "uptime_seconds": now.since(ops.started_at).as_secs(),
+        "store": store,
+        "accounts": accounts,
+        "sources": sources,
+    }))
+}
+
+async fn store(ops: &Ops) -> Value {
+    let problem = ops.ledger.health().err();
+    let ledger = std::sync::Arc::clone(&ops.ledger);
+    // It asks the file system, which may hang.
+    let sizes = timeout(PATIENCE, tokio::task::spawn_blocking(move || ledger.sizes())).await;
+    let sizes = sizes.ok().and_then(Result::ok);
+    let size = |which: fn(&Sizes) -> u64| sizes.as_ref().map(which);
+    json!({
+        "ok": problem.is_none(),
+        "problem": problem,
+        "bytes": size(|sizes| sizes.store),
+        "free_bytes": size(|sizes| sizes.free),
+        "wal_bytes": size(|sizes| sizes.wal),
+    })
+}
+
+async fn account(ops: &Ops, name: &AccountName, counts: Counts) -> Value {
+    let oldest = match timeout(PATIENCE, ops.ledger.oldest_pending(name)).await {
+        Ok(Ok(since)) => since,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the oldest pending event is unknown");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("the oldest pending event is unknown: it took too long");
+            None
+        }
+    };
+    let Counts { pending, in_flight, delivered, incomplete, dead } = counts;
+    let mut shown = json!({
+        "hubspot": name,
+        "events": {
+            "pending": pending,
+            "in_flight": in_flight,
+            "delivered": delivered,
+            "incomplete": incomplete,
+            "dead": dead,
+        },
+        "oldest_pending_since": show::maybe_time(oldest),
+        "oldest_pending_age_seconds": oldest.map(|since| ops.clock.now().since(since).as_secs()),
+    });
+    show::add(&mut shown, show::standing(&ops.ledger.standing(name)));
+    shown
+}
+
+fn source(ops: &Ops, name: &SourceName, provider: &ProviderId) -> Value {
+    let counts = ops.metrics.webhooks_of(name, provider);
+    let counts: serde_json::Map<String, Value> = counts
+        .into_iter()
+        .map(|(outcome, count)| (outcome.as_str().to_owned(), json!(count)))
+        .collect();
+    json!({
+        "source": name,
+        "provider": provider,
+        "last_webhook_at": show::maybe_time(ops.metrics.last_heard_from(name)),
+        "webhooks_since_start": counts,
+    })
+}
