@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod net;
 pub mod providers;
 pub mod receive;
+pub mod replay;
 pub mod sandbox;
 pub mod secret;
 pub mod shutdown;

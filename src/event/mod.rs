@@ -29,7 +29,7 @@ pub use id::{
     SourceName, WebinarId,
 };
 pub use input::EventInput;
-pub use policy::{Policy, Recurring};
+pub use policy::{NoAccount, Policy, Recurring};
 pub use register::{BodyHash, Origin, Rank, Register, Stamp};
 pub use time::Millis;
 pub use webinar::{MergeError, Webinar};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::change::Change;
 use super::id::{AccountName, ExternalAccountId, ProviderId};
 
 /// The part of a source's configuration that shapes events.
@@ -28,7 +29,23 @@ pub struct Policy {
     pub custom_properties: BTreeMap<String, String>,
 }
 
+/// A change names no account of the platform, and neither does its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it names no account, and the source has no external_account_id")]
+pub struct NoAccount;
+
 impl Policy {
+    /// The account that HubSpot is told for what this change says: the source's own, else the platform's.
+    ///
+    /// # Errors
+    /// Neither is known.
+    pub fn account_of<'a>(
+        &'a self,
+        change: &'a Change,
+    ) -> Result<&'a ExternalAccountId, NoAccount> {
+        self.external_account_id.as_ref().or(change.account.as_ref()).ok_or(NoAccount)
+    }
+
     /// What decides the ids that events have in HubSpot, as text to compare: a change of it makes new events there.
     #[must_use]
     pub fn identity(&self) -> String {

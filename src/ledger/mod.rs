@@ -166,6 +166,13 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`LedgerError`] when the store cannot be read.
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError>;
 
+    /// The bodies of these receipts, in their order, none for one that is gone: of as many of them as some megabytes
+    /// hold, and at least of the first. Whoever wants all asks again for the rest.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn bodies(&self, receipts: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError>;
+
     /// The webinars that a receipt built, and what to map again to rebuild them.
     ///
     /// # Errors
@@ -178,8 +185,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`LedgerError`] when the store cannot be read.
     async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError>;
 
-    /// Rebuilds webinars after a receipt was mapped again: what they know by retained receipts is forgotten, what they
-    /// know by expired ones stays, and what is said today is merged at its original time. Durable when it returns.
+    /// Rebuilds webinars after a receipt was mapped again: what they know by the receipts that were mapped is forgotten,
+    /// what they know by expired ones stays, and what is said today is merged at its original time. Mapped as before, it
+    /// changes nothing. Durable when it returns.
     ///
     /// # Errors
     /// [`LedgerError`] when nothing was changed.

@@ -140,7 +140,7 @@ pub struct RedriveAsk {
 /// A piece of sending again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RedrivePiece {
-    /// Events that are pending now and were not before.
+    /// Events that are to be sent: that were made pending, or were and need not wait any longer.
     pub redriven: u64,
     /// Where to go on; none when all are done.
     pub next: Option<i64>,

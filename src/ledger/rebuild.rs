@@ -1,10 +1,10 @@
 //! Replaying: a receipt is mapped again with today's code and configuration, and the webinars that it built, or builds
 //! now, are rebuilt from their retained receipts at their original times.
 //!
-//! Mapping is not the ledger's: whoever replays reads a [`Dossier`], maps, and hands a [`Rebuild`] back. If a receipt
-//! came for one of these webinars meanwhile the ledger says [`Rebuilt::Stale`], and it is to be done over.
+//! Mapping is not the ledger's: whoever replays reads a [`Dossier`] and the bodies, maps, and hands a [`Rebuild`] back.
+//! If a receipt came for one of these webinars meanwhile the ledger says [`Rebuilt::Stale`], and it is to be done over.
 
-use super::{Acceptance, ReceiptRecord};
+use super::{Acceptance, ReceiptSummary};
 use crate::event::{AccountName, Change, ExternalAccountId, ReceiptId, WebinarId};
 
 /// Names one webinar (or series) of the ledger.
@@ -23,8 +23,9 @@ pub struct WebinarKey {
 pub struct Dossier {
     /// Which webinar.
     pub key: WebinarKey,
-    /// The retained receipts that built it, oldest first, with their bodies.
-    pub receipts: Vec<ReceiptRecord>,
+    /// The retained receipts that built it, oldest first. Their bodies are read apart ([`super::Ledger::bodies`]): of
+    /// thousands of receipts they would fill the memory.
+    pub receipts: Vec<ReceiptSummary>,
 }
 
 /// What the replayed receipt is from now on, and the webinars as today's code builds them.
@@ -45,9 +46,10 @@ pub struct Rebuild {
 pub struct Rewritten {
     /// Which webinar.
     pub key: WebinarKey,
-    /// The retained receipts that were read to say so, the replayed one among them only if it built it before.
+    /// The retained receipts of its dossier, the replayed one among them only if it built it before.
     pub read: Vec<ReceiptId>,
-    /// What those, and the replayed one, say of it today.
+    /// What those, and the replayed one, say of it today. Of a receipt that is read and not in here (its source is gone,
+    /// or its body, or it speaks of something else now) stays what it said.
     pub said: Vec<Retold>,
 }
 
@@ -56,11 +58,12 @@ pub struct Rewritten {
 pub struct Retold {
     /// Which receipt.
     pub receipt: ReceiptId,
-    /// What it says.
+    /// What it says; nothing where it once built the webinar and today's code thinks otherwise.
     pub changes: Vec<Change>,
 }
 
 /// What came of a rebuild.
+#[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rebuilt {
     /// Done, and durable.

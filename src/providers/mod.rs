@@ -14,9 +14,10 @@ mod scrub;
 pub mod signature;
 pub mod zoom;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::event::{Change, Millis, ProviderId};
+use crate::event::{Change, ExternalAccountId, Millis, ProviderId};
 pub use inbound::{Header, Headers, Inbound, Unverified, Verified};
 
 /// What a source's configuration gives its provider to verify with.
@@ -115,6 +116,29 @@ pub enum Meaning {
     Unmappable(String),
     /// The platform asks us to prove something; answer this and keep nothing.
     Handshake(Reply),
+}
+
+impl Meaning {
+    /// What of it a source may say that speaks for these accounts of the platform, for all if none are named; and
+    /// whether that is less than all. A list admits what it names, so not a change of which no account is known.
+    #[must_use]
+    pub fn admitted(self, accounts: Option<&BTreeSet<String>>) -> (Self, bool) {
+        match (self, accounts) {
+            (Self::Changes { changes, bad_fields }, Some(accounts)) => {
+                let said = changes.len();
+                let named = |account: &ExternalAccountId| accounts.contains(account.as_str());
+                let ours = |change: &Change| change.account.as_ref().is_some_and(named);
+                let changes: Vec<Change> = changes.into_iter().filter(ours).collect();
+                let foreign = changes.len() < said;
+                if foreign && changes.is_empty() {
+                    (Self::Ignored, true)
+                } else {
+                    (Self::Changes { changes, bad_fields }, foreign)
+                }
+            }
+            (meaning, _) => (meaning, false),
+        }
+    }
 }
 
 /// The answer to a handshake.

@@ -1,13 +1,11 @@
 //! What a request turns out to be. Decides, and does nothing: no I/O, no clock, no counting.
 
-use std::collections::BTreeSet;
-
 use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::settings::Endpoint;
-use crate::event::{BodyHash, Change, Millis, ReceiptId};
+use crate::event::{BodyHash, Millis, ReceiptId};
 use crate::ledger::{Content, NewReceipt};
 use crate::providers::{Header, Headers, Inbound, Keys, Meaning, Refusal, Reply};
 
@@ -56,17 +54,14 @@ pub(super) fn judge(
     };
     let reading = endpoint.provider.read(&verified, &secrets);
     let mut bad_fields = Vec::new();
-    let mut foreign = false;
-    let content = match reading.meaning {
+    let (meaning, foreign) = reading.meaning.admitted(endpoint.platform_accounts.as_ref());
+    let content = match meaning {
         Meaning::Handshake(reply) => return Judgement::Handshake(reply),
         Meaning::Ignored => Content::Ignored,
         Meaning::Unmappable(why) => Content::Quarantined(why),
         Meaning::Changes { changes, bad_fields: bad } => {
             bad_fields = bad;
-            let said = changes.len();
-            let ours = ours(changes, endpoint.platform_accounts.as_ref());
-            foreign = ours.len() < said;
-            if foreign && ours.is_empty() { Content::Ignored } else { Content::Changes(ours) }
+            Content::Changes(changes)
         }
     };
     let digest: [u8; 32] = Sha256::digest(request.body).into();
@@ -85,17 +80,6 @@ pub(super) fn judge(
         content,
     };
     Judgement::Receipt(Box::new(Kept { receipt, bad_fields, foreign }))
-}
-
-/// The changes that the source may speak of: a list admits what it names, so not those of which no account is known.
-fn ours(changes: Vec<Change>, accounts: Option<&BTreeSet<String>>) -> Vec<Change> {
-    let Some(accounts) = accounts else { return changes };
-    changes
-        .into_iter()
-        .filter(|change| {
-            change.account.as_ref().is_some_and(|account| accounts.contains(account.as_str()))
-        })
-        .collect()
 }
 
 /// The headers as the web framework holds them.

@@ -31,6 +31,7 @@ const MAY_IMPORT: &[(&str, Imports)] = &[
     ("net", Imports::Only(&["clock", "secret", "telemetry"])),
     ("providers", Imports::Only(&["event", "secret"])),
     ("receive", Imports::Only(&["clock", "event", "ledger", "providers", "secret", "telemetry"])),
+    ("replay", Imports::Only(&["clock", "event", "ledger", "providers", "secret", "telemetry"])),
     ("sandbox", Imports::All),
     ("secret", Imports::Only(&[])),
     ("shutdown", Imports::Only(&[])),

@@ -5,7 +5,9 @@ use rusqlite::OptionalExtension;
 use super::events;
 use super::writer::{Desk, JobError};
 use crate::event::webinar::Said;
-use crate::event::{Change, ExternalAccountId, MergeError, Millis, Origin, Policy, Webinar};
+use crate::event::{
+    Change, ExternalAccountId, MergeError, Millis, NoAccount, Origin, Policy, Webinar,
+};
 use crate::ledger::{Acceptance, Content, NewReceipt};
 
 /// How a stored receipt turned out: the numbers in `receipts.outcome`.
@@ -53,8 +55,8 @@ pub(super) fn accept(desk: &mut Desk<'_>, receipt: &NewReceipt) -> Result<Accept
 pub(super) enum Refused {
     #[error(transparent)]
     Merge(#[from] MergeError),
-    #[error("it names no account, and the source has no external_account_id")]
-    NoAccount,
+    #[error(transparent)]
+    NoAccount(#[from] NoAccount),
     #[error("its source is not in the configuration")]
     UnknownSource,
     #[error("the event id {0} belongs to another webinar")]
@@ -117,9 +119,11 @@ fn merge_all(
         return Ok(Err(Refused::UnknownSource));
     };
     for change in changes {
-        let account = policy.external_account_id.clone().or_else(|| change.account.clone());
-        let Some(account) = account else { return Ok(Err(Refused::NoAccount)) };
-        if let Err(refused) = merge_one(desk, receipt, change, policy, &account, seq)? {
+        let account = match policy.account_of(change) {
+            Ok(account) => account,
+            Err(none) => return Ok(Err(none.into())),
+        };
+        if let Err(refused) = merge_one(desk, receipt, change, policy, account, seq)? {
             return Ok(Err(refused));
         }
     }

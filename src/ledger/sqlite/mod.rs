@@ -216,6 +216,10 @@ impl Ledger for SqliteLedger {
         Err(LedgerError::Unavailable("not written yet".into()))
     }
 
+    async fn bodies(&self, _: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
+        Err(LedgerError::Unavailable("not written yet".into()))
+    }
+
     async fn dossiers_of(&self, _: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
         Err(LedgerError::Unavailable("not written yet".into()))
     }

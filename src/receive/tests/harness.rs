@@ -196,6 +196,10 @@ impl Ledger for FakeLedger {
         unreachable!("the webhooks do not look at it")
     }
 
+    async fn bodies(&self, _: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
     async fn dossiers_of(&self, _: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
         unreachable!("the webhooks do not look at it")
     }
