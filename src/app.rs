@@ -17,6 +17,7 @@ use crate::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
 use crate::net::Http;
 use crate::receive::{Access, Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
+use crate::replay::{Replayer, Source};
 use crate::telemetry::Metrics;
 
 /// Everything that runs, built and connected, not yet running. Its listeners are bound: nobody who connects is refused.
@@ -106,6 +107,7 @@ impl App {
             self.ops,
             Ops {
                 ledger: Arc::clone(&self.ledger),
+                replayer: replayer(&self.config, &self.ledger),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
@@ -172,6 +174,15 @@ fn endpoints(config: &Config) -> Vec<Endpoint> {
 fn sources(config: &Config) -> Vec<(SourceName, ProviderId)> {
     let endpoints = config.sources.values().map(|source| &source.endpoint);
     endpoints.map(|endpoint| (endpoint.name.clone(), endpoint.provider.id())).collect()
+}
+
+fn replayer(config: &Config, ledger: &Arc<dyn Ledger>) -> Replayer {
+    let sources = config.sources.iter().map(|(name, source)| {
+        let Endpoint { provider, ref platform_accounts, .. } = source.endpoint;
+        let policy = source.policy.clone();
+        (name.clone(), Source { provider, policy, platform_accounts: platform_accounts.clone() })
+    });
+    Replayer::new(Arc::clone(ledger), sources.collect())
 }
 
 /// Tokens cannot be checked yet: where they are asked for, nobody is let in without.

@@ -15,6 +15,7 @@ mod serve;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -48,6 +49,8 @@ enum Command {
     Sign(sign::Sign),
     /// Asks the running process whether it lives: for a container's health check
     Health(health::Health),
+    /// Compares the delivered events with HubSpot by reading, and sends again what differs
+    Verify(verify::Verify),
     /// Brings the store's schema up to date and exits
     Migrate(migrate::Migrate),
     /// Prints the completions of a shell
@@ -99,6 +102,7 @@ pub fn run(cli: Cli, mut world: World<'_>, stderr: &mut dyn Write) -> ExitCode {
         Command::Map(map) => map.run(&mut world),
         Command::Sign(sign) => sign.run(&mut world),
         Command::Health(health) => health.run(&mut world),
+        Command::Verify(verify) => verify.run(&mut world),
         Command::Migrate(migrate) => migrate.run(&mut world),
         Command::Completions(completions) => completions.run(&mut world),
     };

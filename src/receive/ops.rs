@@ -20,6 +20,7 @@ use super::server::{self, Bounds};
 use crate::clock::Clock;
 use crate::event::{AccountName, Millis, ProviderId, SourceName};
 use crate::ledger::{Counts, Ledger, Sizes};
+use crate::replay::Replayer;
 use crate::telemetry::metrics::TEXT_FORMAT;
 use crate::telemetry::{EventCounts, Metrics};
 
@@ -65,6 +66,8 @@ impl Readiness {
 pub struct Ops {
     /// What is asked for its state.
     pub ledger: Arc<dyn Ledger>,
+    /// What maps receipts again.
+    pub replayer: Replayer,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is shown.

@@ -30,7 +30,10 @@ const MAY_IMPORT: &[(&str, Imports)] = &[
     ("main", Imports::All),
     ("net", Imports::Only(&["clock", "secret", "telemetry"])),
     ("providers", Imports::Only(&["event", "secret"])),
-    ("receive", Imports::Only(&["clock", "event", "ledger", "providers", "secret", "telemetry"])),
+    (
+        "receive",
+        Imports::Only(&["clock", "event", "ledger", "providers", "replay", "secret", "telemetry"]),
+    ),
     ("replay", Imports::Only(&["clock", "event", "ledger", "providers", "secret", "telemetry"])),
     ("sandbox", Imports::All),
     ("secret", Imports::Only(&[])),

@@ -114,7 +114,8 @@ async fn done(ops: &Ops, method: &Method, path: &str, query: &str) -> Result<Val
         Route::RedriveEvents => events::redrive_all(ops, query).await,
         Route::Receipts => receipts::list(ops, query).await,
         Route::Receipt(id) => receipts::one(ops, id, query).await,
-        Route::ReplayReceipt(_) | Route::ReplayReceipts => Err(Problem::NotFound),
+        Route::ReplayReceipt(id) => receipts::replay(ops, id, query).await,
+        Route::ReplayReceipts => receipts::replay_all(ops, query).await,
         Route::Pause(account) => accounts::pause(ops, &account, query).await,
         Route::Resume(account) => accounts::resume(ops, &account, query).await,
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::ledger::LedgerError;
 use crate::receive::body::BodyError;
 use crate::receive::reply;
+use crate::replay::ReplayError;
 
 /// Why a call is not done. Displays as the answer's `detail`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,6 +130,20 @@ impl From<LedgerError> for Problem {
         match error {
             LedgerError::Unavailable(_) => Self::Unavailable(error.to_string()),
             LedgerError::Corrupt(_) => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+impl From<ReplayError> for Problem {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Unknown => Self::UnknownReceipt,
+            ReplayError::NoBody
+            | ReplayError::NoSource(_)
+            | ReplayError::OtherProvider { .. }
+            | ReplayError::NotToday(_) => Self::NotReplayed(error.to_string()),
+            ReplayError::Busy => Self::Unavailable(error.to_string()),
+            ReplayError::Ledger(error) => error.into(),
         }
     }
 }

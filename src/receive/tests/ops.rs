@@ -1,5 +1,6 @@
 //! Probes and scrapes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::clock::VirtualClock;
 use crate::event::{Millis, ProviderId};
 use crate::ledger::{Counts, Ledger, Pause, PauseReason, Standing};
 use crate::receive::{Access, Ops, Readiness, run_ops};
+use crate::replay::Replayer;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::PAUSE_REASONS;
 
@@ -27,6 +29,10 @@ fn desk() -> Desk {
     let readiness = Readiness::default();
     let ops = Ops {
         ledger: Arc::<FakeLedger>::clone(&ledger) as Arc<dyn Ledger>,
+        replayer: Replayer::new(
+            Arc::<FakeLedger>::clone(&ledger) as Arc<dyn Ledger>,
+            BTreeMap::new(),
+        ),
         clock: Arc::new(VirtualClock::starting_at(NOW)),
         metrics: Metrics::new(&[account()], &[(source("open"), ProviderId::new("fake"))]),
         accounts: vec![account()],

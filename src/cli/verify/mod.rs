@@ -1,0 +1,262 @@
+//! `verify`: does HubSpot hold what it confirmed? What it does not is sent again.
+//!
+//! * [`books`]: the ledger, in this process or through the running service.
+//! * [`reader`]: reading events from HubSpot.
+
+mod books;
+mod reader;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::health::reachable;
+use super::{ConfigFile, Failure, World};
+use crate::clock::SystemClock;
+use crate::config::{Account, Config, load_to_serve};
+use crate::event::{AccountName, EventKey};
+use crate::hubspot::differences;
+use crate::ledger::Watcher;
+use crate::ledger::sqlite::{self, OpenError, Rekey, Settings, SqliteLedger, StoreState};
+use crate::net::{Client, Http};
+use books::{Books, Entry, Own, Service};
+use reader::Reader;
+
+/// Events that are read at a time, at most.
+const AT_ONCE: usize = 8;
+/// How often an event is compared that changes while it is looked at.
+const LOOKS: usize = 3;
+/// From so many events on it is no accident if HubSpot holds none of them.
+const ALL_GONE: usize = 10;
+/// What is told of an event that HubSpot does not have.
+const MISSING: &str = "not there";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Only this HubSpot account
+    #[arg(long, value_name = "NAME")]
+    hubspot: Option<String>,
+    /// Sends nothing again; exit code 1 if something differs
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// An event in which HubSpot differs.
+struct Finding {
+    key: EventKey,
+    fields: Vec<String>,
+}
+
+/// What was found in an account.
+#[derive(Default)]
+struct Findings {
+    compared: usize,
+    differing: Vec<Finding>,
+}
+
+impl Verify {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
+        let accounts: Vec<(&AccountName, &Account)> = config
+            .accounts
+            .iter()
+            .filter(|(name, _)| self.hubspot.as_ref().is_none_or(|only| only == name.as_str()))
+            .collect();
+        if let (Some(only), true) = (&self.hubspot, accounts.is_empty()) {
+            let message = format!("--hubspot {only:?} is not an account of the configuration");
+            return Err(Failure::Usage(message));
+        }
+        super::runtime()?.block_on(async {
+            let http: Arc<dyn Http> =
+                Arc::new(Client::new().context("cannot make an HTTP client")?);
+            let books = books(&config, &http)?;
+            let mut failed = Vec::new();
+            for (name, account) in accounts {
+                let reader = Reader::new(account, Arc::clone(&http));
+                let verified = self.account(world, books.as_ref(), name, account, &reader).await?;
+                if let Err(error) = verified {
+                    failed.push(format!("hubspot.{name}: {error:#}"));
+                }
+            }
+            if failed.is_empty() { Ok(()) } else { Err(anyhow!(failed.join("\n")).into()) }
+        })
+    }
+
+    /// Verifies one account. The inner error is the account's, and the others are verified all the same.
+    async fn account(
+        &self,
+        world: &mut World<'_>,
+        books: &dyn Books,
+        name: &AccountName,
+        account: &Account,
+        reader: &Reader,
+    ) -> Result<anyhow::Result<()>, Failure> {
+        let at_once = account.lane.max_in_flight.min(AT_ONCE);
+        let findings = match compare(books, name, reader, at_once).await {
+            Ok(findings) => findings,
+            Err(error) => return Ok(Err(error.context("it could not be compared"))),
+        };
+        for line in table(&findings.differing) {
+            world.print(&line)?;
+        }
+        let Findings { compared, differing } = findings;
+        let told = format!("hubspot.{name}: {compared} delivered events compared");
+        if differing.is_empty() {
+            world.print(&format!("{told}, all equal"))?;
+            return Ok(Ok(()));
+        }
+        let count = differing.len();
+        if self.dry_run {
+            world.print(&format!("{told}, {count} differ; none is sent again (--dry-run)"))?;
+            return Ok(Err(anyhow!("{count} events differ")));
+        }
+        if compared >= ALL_GONE && differing.iter().all(|found| found.fields == [MISSING]) {
+            world.print(&format!("{told}, none is there; none is sent again"))?;
+            return Ok(Err(anyhow!(
+                "HubSpot has none of {count} events. With a credential of another app they would all be made a \
+                 second time. If that is what you want, POST /api/v1/events/redrive?hubspot={name}&state=delivered"
+            )));
+        }
+        for found in &differing {
+            if let Err(error) = books.redrive(&found.key).await {
+                return Ok(Err(error.context("not all that differ are sent again")));
+            }
+        }
+        world.print(&format!("{told}, {count} differ; they are sent again {}", books.sent()))?;
+        Ok(Ok(()))
+    }
+}
+
+/// The store, if nobody has it, else the service that has.
+fn books(config: &Config, http: &Arc<dyn Http>) -> Result<Box<dyn Books>, Failure> {
+    let path = &config.store.path;
+    if sqlite::inspect(path).context("the store cannot be opened")? == StoreState::Absent {
+        return Err(anyhow!("there is no store at {} yet", path.display()).into());
+    }
+    let opened = SqliteLedger::open(Settings {
+        path: path.clone(),
+        accounts: config.accounts.keys().cloned().collect(),
+        policies: config.policies(),
+        migrate: config.store.migrate,
+        rekey: Rekey::Refuse,
+        clock: Arc::new(SystemClock),
+        watcher: Arc::new(Nobody),
+    });
+    match opened {
+        Ok(ledger) => Ok(Box::new(Own(Arc::new(ledger)))),
+        Err(OpenError::InUse(_)) => {
+            Ok(Box::new(Service::at(reachable(config.listen.ops), Arc::clone(http))?))
+        }
+        Err(refused @ OpenError::Rekey { .. }) => Err(Failure::Usage(refused.to_string())),
+        Err(error) => Err(anyhow::Error::new(error).context("the store cannot be opened").into()),
+    }
+}
+
+/// Compares all delivered events of an account.
+async fn compare(
+    books: &dyn Books,
+    account: &AccountName,
+    reader: &Reader,
+    at_once: usize,
+) -> anyhow::Result<Findings> {
+    let mut findings = Findings::default();
+    let mut after = None;
+    loop {
+        let (entries, next) = books.page(account, after).await?;
+        findings.compared += entries.len();
+        let found: Vec<Option<Finding>> = stream::iter(entries)
+            .map(|entry| look(books, reader, entry))
+            .buffered(at_once)
+            .try_collect()
+            .await?;
+        findings.differing.extend(found.into_iter().flatten());
+        after = next;
+        if after.is_none() {
+            return Ok(findings);
+        }
+    }
+}
+
+/// Compares one event; none if it is equal, or on its way to HubSpot by now.
+async fn look(
+    books: &dyn Books,
+    reader: &Reader,
+    mut entry: Entry,
+) -> anyhow::Result<Option<Finding>> {
+    for _ in 0..LOOKS {
+        let fields = match reader.read(&entry.key).await? {
+            None => vec![MISSING.to_owned()],
+            Some(shown) => differences(&entry.input, &shown),
+        };
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        // It may have been delivered anew between the two looks.
+        match books.look(&entry.key).await? {
+            None => return Ok(None),
+            Some(now) if now == entry => return Ok(Some(Finding { key: now.key, fields })),
+            Some(now) => entry = now,
+        }
+    }
+    bail!("{} changes faster than it can be compared", entry.key.external_event_id)
+}
+
+/// Columns as wide as what stands in them; nothing if nothing differs.
+fn table(differing: &[Finding]) -> Vec<String> {
+    if differing.is_empty() {
+        return Vec::new();
+    }
+    let head = ["EXTERNAL ACCOUNT", "EXTERNAL EVENT", "DIFFERS"].map(str::to_owned);
+    let rows = differing.iter().map(|found| {
+        let EventKey { external_account_id, external_event_id, .. } = &found.key;
+        [external_account_id.to_string(), external_event_id.to_string(), found.fields.join(", ")]
+    });
+    let rows: Vec<[String; 3]> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let (first, second) = (width(0), width(1));
+    rows.iter()
+        .map(|[account, event, fields]| format!("{account:first$}  {event:second$}  {fields}"))
+        .collect()
+}
+
+/// Nobody looks on.
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn committed(&self, _: usize, _: Duration) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{ExternalAccountId, ExternalEventId};
+
+    #[test]
+    fn tables_are_aligned() {
+        let finding = |account: &str, event: &str, fields: &[&str]| Finding {
+            key: EventKey {
+                hubspot: AccountName::parse("main").expect("a name"),
+                external_account_id: ExternalAccountId::parse(account).expect("an id"),
+                external_event_id: ExternalEventId::stored(event.to_owned()),
+            },
+            fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        };
+        assert!(table(&[]).is_empty());
+        let lines = table(&[
+            finding("a", "1", &["eventName", "eventUrl"]),
+            finding("aäaäaäaäaäaäaäaäaä", "1-1700000000000", &[MISSING]),
+        ]);
+        let expected = [
+            "EXTERNAL ACCOUNT    EXTERNAL EVENT   DIFFERS",
+            "a                   1                eventName, eventUrl",
+            "aäaäaäaäaäaäaäaäaä  1-1700000000000  not there",
+        ];
+        assert_eq!(lines, expected);
+    }
+}
