@@ -119,7 +119,7 @@ pub struct EventRecord {
     pub key: EventKey,
     /// Its state.
     pub state: EventState,
-    /// Rises with every change of what HubSpot is to get.
+    /// Rises with every change of what HubSpot is to get, and when it is asked to be sent again.
     pub version: i64,
     /// What HubSpot is to get; none while incomplete.
     pub input: Option<Vec<u8>>,

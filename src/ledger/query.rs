@@ -47,7 +47,7 @@ pub struct EventSummary {
     pub state: EventState,
     /// A call with it is under way.
     pub in_flight: bool,
-    /// Rises with every change of what HubSpot is to get.
+    /// Rises with every change of what HubSpot is to get, and when it is asked to be sent again.
     pub version: i64,
     /// What HubSpot is to get: JSON of [`crate::event::EventInput`]; none while incomplete.
     pub input: Option<Vec<u8>>,

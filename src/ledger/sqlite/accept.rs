@@ -3,7 +3,7 @@
 use rusqlite::OptionalExtension;
 
 use super::events;
-use super::writer::{Desk, JobError};
+use super::job::{Desk, JobError};
 use crate::event::webinar::Said;
 use crate::event::{
     Change, ExternalAccountId, MergeError, Millis, NoAccount, Origin, Policy, Webinar,

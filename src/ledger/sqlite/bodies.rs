@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::writer::JobError;
+use super::job::JobError;
 
 /// The bodies that the commit under way will store.
 pub(super) struct Segment {
@@ -80,19 +80,33 @@ impl Segment {
     }
 }
 
-/// Reads one body back; none if its segment is gone.
-pub(super) fn load(connection: &Connection, place: Place) -> Result<Option<Vec<u8>>, JobError> {
-    let packed: Option<Vec<u8>> = connection
-        .prepare_cached("SELECT data FROM bodies WHERE id = ?1")?
-        .query_row([place.id], |row| row.get(0))
-        .optional()?;
-    let Some(packed) = packed else { return Ok(None) };
-    let data = lz4_flex::decompress_size_prepended(&packed)
-        .map_err(|error| JobError::Corrupt(format!("bodies {}: {error}", place.id)))?;
-    let range = usize::try_from(place.offset)
-        .ok()
-        .zip(usize::try_from(place.offset.saturating_add(place.length)).ok());
-    let body = range.and_then(|(from, to)| data.get(from..to));
-    body.map(|body| Some(body.to_vec()))
-        .ok_or_else(|| JobError::Corrupt(format!("bodies {} is too short", place.id)))
+/// The segment read last, unpacked: whoever reads bodies in their order finds the next one in it.
+#[derive(Default)]
+pub(super) struct Unpacked(Option<(i64, Vec<u8>)>);
+
+impl Unpacked {
+    /// Reads one body back; none if its segment is gone.
+    pub(super) fn read(
+        &mut self,
+        connection: &Connection,
+        place: Place,
+    ) -> Result<Option<&[u8]>, JobError> {
+        if self.0.as_ref().is_none_or(|(id, _)| *id != place.id) {
+            self.0 = None;
+            let packed: Option<Vec<u8>> = connection
+                .prepare_cached("SELECT data FROM bodies WHERE id = ?1")?
+                .query_row([place.id], |row| row.get(0))
+                .optional()?;
+            let Some(packed) = packed else { return Ok(None) };
+            let data = lz4_flex::decompress_size_prepended(&packed)
+                .map_err(|error| JobError::Corrupt(format!("bodies {}: {error}", place.id)))?;
+            self.0 = Some((place.id, data));
+        }
+        let data = self.0.as_ref().map_or(&[][..], |(_, data)| data);
+        let range = usize::try_from(place.offset)
+            .ok()
+            .zip(usize::try_from(place.offset.saturating_add(place.length)).ok());
+        let body = range.and_then(|(from, to)| data.get(from..to));
+        body.map(Some).ok_or_else(|| JobError::Corrupt(format!("bodies {} is too short", place.id)))
+    }
 }

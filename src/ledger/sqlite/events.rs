@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
+use super::job::{Desk, JobError};
 use super::shared::{Stored, Turned, code};
-use super::writer::{Desk, JobError};
 use super::{settle, sources};
 use crate::event::{
     AccountName, ExternalAccountId, Folded, Gap, Millis, Policy, Webinar, WebinarId, fold,
@@ -30,6 +30,8 @@ struct Row {
     confirmed_hash: Option<Vec<u8>>,
     due_at: Option<i64>,
     version: i64,
+    name: Option<String>,
+    ends_at: Option<i64>,
 }
 
 /// Reads a webinar's state back.
@@ -89,7 +91,8 @@ pub(super) fn derive(
 
 fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError> {
     let mut statement = desk.connection.prepare_cached(
-        "SELECT external_event_id, id, state, input_hash, gaps, confirmed_hash, due_at, version
+        "SELECT external_event_id, id, state, input_hash, gaps, confirmed_hash, due_at, version,
+             name, ends_at
          FROM events WHERE webinar = ?1",
     )?;
     let mut rows = statement.query([webinar])?;
@@ -103,6 +106,8 @@ fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError
             confirmed_hash: row.get(5)?,
             due_at: row.get(6)?,
             version: row.get(7)?,
+            name: row.get(8)?,
+            ends_at: row.get(9)?,
         };
         found.insert(row.get(0)?, row_of);
     }
@@ -141,8 +146,8 @@ fn insert(
         .connection
         .prepare_cached(
             "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
-                 state, input, input_hash, gaps, changed_at, pending_since, due_at)
-             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?9, ?10)
+                 state, input, input_hash, gaps, changed_at, pending_since, due_at, name, ends_at)
+             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12)
              ON CONFLICT (hubspot, external_account_id, external_event_id) DO NOTHING",
         )?
         .execute((
@@ -156,6 +161,8 @@ fn insert(
             content.gaps,
             at.get(),
             event.due_at.map(Millis::get),
+            &event.name,
+            event.end.map(Millis::get),
         ))?;
     if inserted == 0 {
         return Ok(false);
@@ -176,13 +183,13 @@ fn update(
     at: Millis,
 ) -> Result<(), JobError> {
     let content = content_of(event);
-    let due_at = event.due_at.map(Millis::get);
+    let (due_at, ends_at) = (event.due_at.map(Millis::get), event.end.map(Millis::get));
+    if (due_at, ends_at, &event.name) != (row.due_at, row.ends_at, &row.name) {
+        desk.connection
+            .prepare_cached("UPDATE events SET due_at = ?2, ends_at = ?3, name = ?4 WHERE id = ?1")?
+            .execute((row.id, due_at, ends_at, &event.name))?;
+    }
     if content.hash == row.input_hash && content.gaps == row.gaps {
-        if due_at != row.due_at {
-            desk.connection
-                .prepare_cached("UPDATE events SET due_at = ?2 WHERE id = ?1")?
-                .execute((row.id, due_at))?;
-        }
         return Ok(());
     }
     // Also where this equals what HubSpot last confirmed: what was pending in between may be on its way, or may have
@@ -196,7 +203,7 @@ fn update(
                                         ELSE confirmed_input END,
                  version = ?2, state = ?3, input = ?4, input_hash = ?5, gaps = ?6, changed_at = ?7,
                  pending_since = CASE WHEN state = 0 THEN pending_since ELSE ?7 END,
-                 not_before = 0, attempts = 0, refused = NULL, due_at = ?8
+                 not_before = 0, attempts = 0, refused = NULL
              WHERE id = ?1",
         )?
         .execute((
@@ -207,7 +214,6 @@ fn update(
             content.hash,
             content.gaps,
             at.get(),
-            due_at,
         ))?;
     desk.tally.leave(named.hubspot, row.state);
     desk.tally.enter(named.hubspot, state);

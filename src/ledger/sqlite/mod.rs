@@ -4,17 +4,23 @@
 //! Relies on: one process (a lock file sees to it) on a local disk.
 //! On a crash: SQLite's WAL brings back every commit that returned; claims lived in memory and are free again.
 //!
-//! One thread owns the writing connection and commits what has queued together ([`writer`]); reading has a
-//! connection of its own. Checkpoints run beside ([`checkpoint`]), so that the WAL stays bounded without
+//! One thread owns the writing connection and commits what has queued together ([`writer`], [`job`]). Delivering reads on
+//! a connection of its own, and people look on another, so that looking never holds up delivering. Checkpoints run beside ([`checkpoint`]), so that the WAL stays bounded without
 //! stopping the writer for long.
 
 mod accept;
 mod bodies;
 mod checkpoint;
+mod detail;
 mod events;
+mod job;
+mod look;
 mod open;
 mod prune;
 mod read;
+mod rebuild;
+mod receipts;
+mod redrive;
 mod settle;
 mod shared;
 mod sources;
@@ -35,8 +41,9 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId};
+use job::Job;
 use shared::Shared;
-use writer::{Job, Writer};
+use writer::Writer;
 
 pub use open::{OpenError, StoreState, inspect, migrate};
 pub use sources::Rekey;
@@ -63,6 +70,8 @@ pub struct Settings {
 pub struct SqliteLedger {
     shared: Arc<Shared>,
     reader: Arc<read::Reader>,
+    looker: Arc<read::Reader>,
+    policies: Arc<Policies>,
     writer: Writer,
     clock: Arc<dyn Clock>,
     path: PathBuf,
@@ -83,8 +92,11 @@ impl SqliteLedger {
         settle::recover(&connection, settings.clock.now())?;
         let shared = Arc::new(Shared::load(&connection, &settings.accounts)?);
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
+        let looker = Arc::new(read::Reader::new(open::connect_to_look(&settings.path)?));
+        let policies = Arc::new(settings.policies.clone());
         let writer = Writer::start(connection, &settings, Arc::clone(&shared))?;
-        Ok(Self { shared, reader, writer, clock: settings.clock, path: settings.path, _lock: lock })
+        let (clock, path) = (settings.clock, settings.path);
+        Ok(Self { shared, reader, looker, policies, writer, clock, path, _lock: lock })
     }
 
     async fn write<T>(
@@ -96,11 +108,28 @@ impl SqliteLedger {
         answer.await.map_err(|_| LedgerError::Unavailable("the writer stopped".into()))?
     }
 
+    /// Reads what delivering needs.
     async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let reader = Arc::clone(&self.reader);
+        self.read_with(&self.reader, query).await
+    }
+
+    /// Reads what people look at, without holding up delivering.
+    async fn look<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        self.read_with(&self.looker, query).await
+    }
+
+    async fn read_with<T: Send + 'static>(
+        &self,
+        reader: &Arc<read::Reader>,
+        query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let reader = Arc::clone(reader);
         tokio::task::spawn_blocking(move || reader.with(query))
             .await
             .map_err(|_| LedgerError::Unavailable("reading was interrupted".into()))?
@@ -192,43 +221,48 @@ impl Ledger for SqliteLedger {
         self.read(move |connection| read::events(connection, most)).await
     }
 
+    async fn page_events(&self, ask: EventsAsk) -> Result<Page<EventSummary>, LedgerError> {
+        let shared = Arc::clone(&self.shared);
+        self.look(move |connection| look::page(connection, &shared, &ask)).await
+    }
+
+    async fn event(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+        let (key, shared, policies) =
+            (key.clone(), Arc::clone(&self.shared), Arc::clone(&self.policies));
+        self.look(move |connection| detail::detail(connection, &shared, &policies, &key)).await
+    }
+
+    async fn redrive(&self, key: &EventKey) -> Result<Redriven, LedgerError> {
+        self.write(|reply| Job::Redrive { key: key.clone(), reply }).await
+    }
+
+    async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
+        self.write(|reply| Job::RedriveAll { ask, reply }).await
+    }
+
+    async fn page_receipts(&self, ask: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
+        self.look(move |connection| receipts::page(connection, &ask)).await
+    }
+
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        self.read(move |connection| read::receipt(connection, id)).await
+        self.look(move |connection| receipts::receipt(connection, id)).await
     }
 
-    async fn page_events(&self, _: EventsAsk) -> Result<Page<EventSummary>, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
+    async fn bodies(&self, ids: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
+        let ids = ids.to_vec();
+        self.look(move |connection| receipts::bodies(connection, &ids)).await
     }
 
-    async fn event(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
+    async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
+        self.look(move |connection| receipts::dossiers_of(connection, receipt)).await
     }
 
-    async fn redrive(&self, _: &EventKey) -> Result<Redriven, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
+    async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError> {
+        let key = key.clone();
+        self.look(move |connection| receipts::dossier(connection, &key)).await
     }
 
-    async fn redrive_all(&self, _: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
-    }
-
-    async fn page_receipts(&self, _: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
-    }
-
-    async fn bodies(&self, _: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
-    }
-
-    async fn dossiers_of(&self, _: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
-    }
-
-    async fn dossier(&self, _: &WebinarKey) -> Result<Dossier, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
-    }
-
-    async fn rebuild(&self, _: Rebuild) -> Result<Rebuilt, LedgerError> {
-        Err(LedgerError::Unavailable("not written yet".into()))
+    async fn rebuild(&self, rebuild: Rebuild) -> Result<Rebuilt, LedgerError> {
+        self.write(|reply| Job::Rebuild { rebuild: Box::new(rebuild), reply }).await
     }
 }

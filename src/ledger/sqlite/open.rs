@@ -17,11 +17,14 @@ const PAGE_BYTES: u32 = 8_192;
 /// Pages kept in memory by each connection, in KiB: enough for the hot part, and the bound of the process's memory.
 const CACHE_KIB: i32 = 16 * 1024;
 
+/// The same for the connection that people look on.
+const LOOK_CACHE_KIB: i32 = 2 * 1024;
+
 /// How long a statement waits for another process's lock (a backup tool's); a request is answered within 2.5 s.
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The schema's versions in order; `PRAGMA user_version` says how many are in place.
-const MIGRATIONS: [&str; 1] = [include_str!("001_initial.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("001_initial.sql"), include_str!("002_looking.sql")];
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +125,13 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// A connection for looking: rarely used, so it keeps little in memory.
+pub(super) fn connect_to_look(path: &Path) -> Result<Connection, OpenError> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "cache_size", -LOOK_CACHE_KIB)?;
     Ok(connection)
 }
 

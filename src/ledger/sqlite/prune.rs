@@ -1,7 +1,7 @@
 //! Deleting what has been kept long enough, a bounded piece at a time so that no request waits long behind it.
 
+use super::job::{Desk, JobError};
 use super::shared::Stored;
-use super::writer::{Desk, JobError};
 use crate::event::AccountName;
 use crate::ledger::Retention;
 

@@ -1,20 +1,13 @@
-//! Reading: claims, and what operators look at. On a connection of its own, beside the writer's.
+//! Reading what delivering needs: claims. On a connection of its own, beside the writer's.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, Row};
 
-use super::bodies::{self, Place};
 use super::shared::{Shared, Stored};
-use crate::event::{
-    AccountName, BodyHash, EventKey, ExternalAccountId, ExternalEventId, Millis, ProviderId,
-    ReceiptId, SourceName,
-};
-use crate::ledger::{
-    Acceptance, Claim, ClaimAsk, Claimed, EventRecord, LONGEST_WAIT, LedgerError, ReceiptRecord,
-    ReceiptSummary,
-};
+use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
+use crate::ledger::{Claim, ClaimAsk, Claimed, EventRecord, LONGEST_WAIT, LedgerError};
 
 /// The reading connection; one reader at a time is plenty, since no query is longer than a page of rows.
 pub(super) struct Reader(Mutex<Connection>);
@@ -33,11 +26,11 @@ impl Reader {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
-fn unavailable(error: rusqlite::Error) -> LedgerError {
+pub(super) fn unavailable(error: rusqlite::Error) -> LedgerError {
     LedgerError::Unavailable(error.to_string())
 }
 
-fn corrupt(what: impl std::fmt::Display) -> LedgerError {
+pub(super) fn corrupt(what: impl std::fmt::Display) -> LedgerError {
     LedgerError::Corrupt(what.to_string())
 }
 
@@ -149,7 +142,7 @@ fn load(connection: &Connection, chosen: Vec<Candidate>) -> Result<Vec<Claimed>,
     Ok(batch)
 }
 
-fn key(row: &Row<'_>, account: &AccountName, at: usize) -> rusqlite::Result<EventKey> {
+pub(super) fn key(row: &Row<'_>, account: &AccountName, at: usize) -> rusqlite::Result<EventKey> {
     let external_account_id =
         ExternalAccountId::parse(row.get::<_, String>(at)?).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(
@@ -225,46 +218,4 @@ pub(super) fn events(
         });
     }
     Ok(found)
-}
-
-/// A receipt and its body.
-pub(super) fn receipt(
-    connection: &Connection,
-    id: ReceiptId,
-) -> Result<Option<ReceiptRecord>, LedgerError> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT source, event_type, received_at, outcome, reason, body_id, body_offset,
-                 body_length, provider, hash
-             FROM receipts WHERE id = ?1",
-        )
-        .map_err(unavailable)?;
-    let mut rows = statement.query([id.as_bytes().as_slice()]).map_err(unavailable)?;
-    let Some(row) = rows.next().map_err(unavailable)? else { return Ok(None) };
-    let number: u8 = row.get(3).map_err(unavailable)?;
-    let outcome = [Acceptance::Accepted, Acceptance::Ignored, Acceptance::Quarantined]
-        .get(usize::from(number))
-        .copied()
-        .ok_or_else(|| corrupt(format!("a receipt has outcome {number}")))?;
-    let body = match row.get::<_, Option<i64>>(5).map_err(unavailable)? {
-        None => None,
-        Some(id) => {
-            let (offset, length) =
-                (row.get(6).map_err(unavailable)?, row.get(7).map_err(unavailable)?);
-            bodies::load(connection, Place { id, offset, length })?
-        }
-    };
-    let hash: [u8; 16] = row.get(9).map_err(unavailable)?;
-    let summary = ReceiptSummary {
-        id,
-        source: SourceName::parse(row.get::<_, String>(0).map_err(unavailable)?)
-            .map_err(corrupt)?,
-        provider: ProviderId::stored(row.get(8).map_err(unavailable)?),
-        event_type: row.get(1).map_err(unavailable)?,
-        received_at: Millis::new(row.get(2).map_err(unavailable)?),
-        outcome,
-        reason: row.get(4).map_err(unavailable)?,
-        hash: BodyHash::from_bytes(hash),
-    };
-    Ok(Some(ReceiptRecord { summary, body, events: Vec::new() }))
 }

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::events::hash_of;
+use super::job::{Desk, JobError};
 use super::shared::{Stored, code};
-use super::writer::{Desk, JobError};
 use crate::event::{AccountName, Millis};
 use crate::ledger::{EventState, LANDED, Outcome, PauseReason, RefusedBy, Settlement, Standing};
 
@@ -17,7 +17,9 @@ pub(super) fn settle(
     for settlement in settled {
         settle_one(desk, account, settlement)?;
     }
-    desk.freed.push((account.clone(), settled.iter().map(|s| s.claimed.id).collect()));
+    // What is given back was freed when it was refused; by now another flight may hold it.
+    let held = settled.iter().filter(|s| !matches!(s.outcome, Outcome::GivenBack));
+    desk.freed.push((account.clone(), held.map(|s| s.claimed.id).collect()));
     desk.woken.insert(account.clone());
     Ok(())
 }
@@ -72,7 +74,9 @@ fn settle_one(
                 .execute([id])?;
             EventState::Pending
         }
-        Outcome::GivenBack | Outcome::NotTaken => row.state,
+        // It changed since, or was asked for, and may be on its way again.
+        Outcome::GivenBack => return Ok(()),
+        Outcome::NotTaken => row.state,
         Outcome::Unchanged => unchanged(&row),
         Outcome::Ambiguous => {
             let at = desk.now.plus(LANDED).get();

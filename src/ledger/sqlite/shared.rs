@@ -214,6 +214,18 @@ impl Shared {
         inner.claims.get(account).into_iter().flat_map(|claims| claims.keys().copied()).collect()
     }
 
+    /// Whether a flight holds this event.
+    pub(super) fn is_claimed(&self, account: &AccountName, id: i64) -> bool {
+        self.lock().claims.get(account).is_some_and(|claims| claims.contains_key(&id))
+    }
+
+    /// How many events are pending, in flight or not.
+    pub(super) fn pending(&self) -> usize {
+        let inner = self.lock();
+        let pending: i64 = inner.counts.values().map(|StateCounts([pending, ..])| pending).sum();
+        usize::try_from(pending).unwrap_or(0)
+    }
+
     pub(super) fn standing(&self, account: &AccountName) -> Standing {
         self.lock().standings.get(account).cloned().unwrap_or_default()
     }

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::events;
+use super::job::{Desk, JobError};
 use super::open::OpenError;
-use super::writer::{Desk, JobError};
 use crate::ledger::Policies;
 
 /// Webinars gone through in one piece.

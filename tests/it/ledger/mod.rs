@@ -1,6 +1,9 @@
 //! The ledger's contract. Every implementation passes it.
 
 mod delivery;
+mod looking;
+mod redriving;
+mod schema;
 
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use webinar_bridge::event::{Millis, ProviderId, Recurring, SourceName};
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
     Acceptance, Claim, ClaimAsk, Claimed, Content, Counts, EventState, Ledger, LedgerError,
-    Outcome, Pause, PauseReason, Retention, Settlement, Standing,
+    Outcome, Pause, PauseReason, RefusedBy, Retention, Settlement, Standing,
 };
 
 use crate::harness::build::{
@@ -43,6 +46,15 @@ pub(super) async fn settle(
 
 pub(super) fn confirmed() -> Outcome {
     Outcome::Confirmed { object_id: Some("42".into()) }
+}
+
+pub(super) fn refused_by(message: &str) -> RefusedBy {
+    RefusedBy {
+        status: 400,
+        category: "VALIDATION_ERROR".into(),
+        message: message.into(),
+        correlation_id: Some("c-1".into()),
+    }
 }
 
 pub(super) fn input(claimed: &Claimed) -> serde_json::Value {

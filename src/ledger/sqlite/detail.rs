@@ -1,0 +1,70 @@
+//! One event with all that is known of it.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::events;
+use super::look;
+use super::read::{corrupt, unavailable};
+use super::shared::Shared;
+use crate::event::{EventKey, Millis, ReceiptId};
+use crate::ledger::{EventDetail, FieldOrigin, LedgerError, PAGE_MAX, Policies};
+
+/// All that is known of one event.
+pub(super) fn detail(
+    connection: &Connection,
+    shared: &Shared,
+    policies: &Policies,
+    key: &EventKey,
+) -> Result<Option<EventDetail>, LedgerError> {
+    let connection = &*connection.unchecked_transaction().map_err(unavailable)?;
+    let Some(id) = look::find(connection, key).map_err(unavailable)? else { return Ok(None) };
+    let Some(summary) = look::summary(connection, shared, id)? else { return Ok(None) };
+    type More = (i64, Option<Vec<u8>>, Option<i64>, Option<i64>);
+    let (webinar, confirmed_input, due_at, resend_at): More = connection
+        .prepare_cached(
+            "SELECT webinar, CASE WHEN confirmed_hash = input_hash THEN input ELSE confirmed_input END,
+                 due_at, resend_at
+             FROM events WHERE id = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.query_row([id], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+        })
+        .map_err(unavailable)?;
+    Ok(Some(EventDetail {
+        summary,
+        confirmed_input,
+        due_at: due_at.map(Millis::new),
+        resend_at: resend_at.map(Millis::new),
+        fields: fields(connection, policies, webinar, key)?,
+        receipts: receipts(connection, webinar)?,
+    }))
+}
+
+/// What each field rests on.
+fn fields(
+    connection: &Connection,
+    policies: &Policies,
+    webinar: i64,
+    key: &EventKey,
+) -> Result<Vec<FieldOrigin>, LedgerError> {
+    Ok(Vec::new())
+}
+
+/// The latest retained receipts that built the webinar, newest first.
+fn receipts(connection: &Connection, webinar: i64) -> Result<Vec<ReceiptId>, LedgerError> {
+    let most = i64::try_from(PAGE_MAX).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT receipts.id
+             FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt
+             WHERE link.webinar = ?1 ORDER BY link.receipt DESC LIMIT ?2",
+        )
+        .and_then(|mut statement| {
+            let ids = statement
+                .query_map((webinar, most), |row| Ok(ReceiptId::from_bytes(row.get(0)?)))?;
+            ids.collect()
+        })
+        .map_err(unavailable)
+}

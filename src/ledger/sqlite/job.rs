@@ -1,0 +1,189 @@
+//! The pieces of writing: what may be asked of the writer, and how one is done within a commit of many.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::bodies::Segment;
+use super::shared::{Shared, Tally, Turned};
+use super::{accept, events, prune, rebuild, redrive, settle};
+use crate::event::{AccountName, EventKey, Millis};
+use crate::ledger::{
+    Acceptance, Due, LedgerError, NewReceipt, Policies, Rebuild, Rebuilt, RedriveAsk, RedrivePiece,
+    Redriven, Retention, Settlement,
+};
+
+type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
+
+/// A piece of writing, and where its result goes.
+pub(super) enum Job {
+    Accept {
+        receipt: Box<NewReceipt>,
+        share: OwnedSemaphorePermit,
+        reply: Reply<Acceptance>,
+    },
+    Settle {
+        account: AccountName,
+        settled: Vec<Settlement>,
+        reply: Reply<()>,
+    },
+    /// The account's standing in memory is to be kept, whichever it is by then.
+    Standing {
+        account: AccountName,
+        reply: Reply<()>,
+    },
+    Depart {
+        ids: Vec<i64>,
+        reply: Reply<()>,
+    },
+    Advance {
+        most: usize,
+        reply: Reply<Due>,
+    },
+    Prune {
+        keep: Retention,
+        reply: Reply<bool>,
+    },
+    Redrive {
+        key: EventKey,
+        reply: Reply<Redriven>,
+    },
+    RedriveAll {
+        ask: RedriveAsk,
+        reply: Reply<RedrivePiece>,
+    },
+    Rebuild {
+        rebuild: Box<Rebuild>,
+        reply: Reply<Rebuilt>,
+    },
+}
+
+/// What a job works with.
+pub(super) struct Desk<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) policies: &'a Policies,
+    pub(super) shared: &'a Shared,
+    pub(super) now: Millis,
+    pub(super) segment: &'a mut Segment,
+    pub(super) tally: Tally,
+    pub(super) turned: Vec<Turned>,
+    pub(super) freed: Vec<(AccountName, Vec<i64>)>,
+    pub(super) woken: BTreeSet<AccountName>,
+}
+
+/// Why a job failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobError {
+    #[error("sqlite")]
+    Database(#[from] rusqlite::Error),
+    #[error("unreadable: {0}")]
+    Corrupt(String),
+}
+
+impl From<JobError> for LedgerError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Database(error) => Self::Unavailable(error.to_string()),
+            JobError::Corrupt(what) => Self::Corrupt(what),
+        }
+    }
+}
+
+/// A job that is done but not yet durable: how to answer it either way.
+pub(super) type Answer = Box<dyn FnOnce(Result<(), LedgerError>)>;
+
+/// A job whose failure took the whole transaction with it.
+pub(super) struct Lost {
+    pub(super) answer: Answer,
+    pub(super) why: String,
+}
+
+impl Desk<'_> {
+    /// Does one job within a savepoint. A failed job is answered as failed when the commit is answered.
+    pub(super) fn savepoint(&mut self, job: Job) -> Result<Answer, Lost> {
+        let mark = self.segment.mark();
+        if let Err(error) = self.statement("SAVEPOINT job") {
+            return Err(Lost { answer: answer_only(job), why: error.to_string() });
+        }
+        let (result, answer) = self.perform(job);
+        if result.is_ok() {
+            return match self.statement("RELEASE job") {
+                Ok(()) => Ok(answer),
+                Err(error) => Err(Lost { answer, why: error.to_string() }),
+            };
+        }
+        self.segment.rewind(mark);
+        self.tally = Tally::default();
+        self.turned.clear();
+        self.freed.clear();
+        self.woken.clear();
+        let undo = self.statement("ROLLBACK TO job").and_then(|()| self.statement("RELEASE job"));
+        match undo {
+            Ok(()) => Ok(answer),
+            // SQLite itself rolled everything back (disk full, I/O error): the others are lost too.
+            Err(error) => Err(Lost { answer, why: error.to_string() }),
+        }
+    }
+
+    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute(()).map(|_| ())
+    }
+
+    fn perform(&mut self, job: Job) -> (Result<(), ()>, Answer) {
+        match job {
+            // Whoever waited has gone and been told to come again: doing it now would only delay the others.
+            Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
+            Job::Accept { receipt, reply, share } => {
+                let result = answered(reply, accept::accept(self, &receipt));
+                drop(share);
+                result
+            }
+            Job::Settle { account, settled, reply } => {
+                answered(reply, settle::settle(self, &account, &settled))
+            }
+            Job::Standing { account, reply } => {
+                let standing = self.shared.standing(&account);
+                answered(reply, settle::keep_standing(self, &account, &standing))
+            }
+            Job::Depart { ids, reply } => answered(reply, settle::depart(self, &ids)),
+            Job::Advance { most, reply } => answered(reply, events::advance(self, most)),
+            Job::Prune { keep, reply } => answered(reply, prune::prune(self, keep)),
+            Job::Redrive { key, reply } => answered(reply, redrive::redrive(self, &key)),
+            Job::RedriveAll { ask, reply } => answered(reply, redrive::redrive_all(self, &ask)),
+            Job::Rebuild { rebuild, reply } => answered(reply, rebuild::rebuild(self, &rebuild)),
+        }
+    }
+}
+
+fn answered<T: 'static>(reply: Reply<T>, result: Result<T, JobError>) -> (Result<(), ()>, Answer) {
+    let flag = result.as_ref().map(|_| ()).map_err(|_| ());
+    let answer: Answer = Box::new(move |commit| {
+        let result = result.map_err(LedgerError::from).and_then(|value| commit.map(|()| value));
+        // The receiver may have given up waiting; the sender will come again and be told `duplicate`.
+        drop(reply.send(result));
+    });
+    (flag, answer)
+}
+
+/// The answer to a job that was not begun because the transaction was lost before.
+pub(super) fn answer_only(job: Job) -> Answer {
+    fn with<T: 'static>(reply: Reply<T>) -> Answer {
+        Box::new(move |commit| {
+            let error = commit.err();
+            let error = error.unwrap_or(LedgerError::Unavailable("it was not begun".into()));
+            drop(reply.send(Err(error)));
+        })
+    }
+    match job {
+        Job::Accept { reply, .. } => with(reply),
+        Job::Settle { reply, .. } | Job::Standing { reply, .. } | Job::Depart { reply, .. } => {
+            with(reply)
+        }
+        Job::Advance { reply, .. } => with(reply),
+        Job::Prune { reply, .. } => with(reply),
+        Job::Redrive { reply, .. } => with(reply),
+        Job::RedriveAll { reply, .. } => with(reply),
+        Job::Rebuild { reply, .. } => with(reply),
+    }
+}

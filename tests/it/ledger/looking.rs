@@ -1,0 +1,222 @@
+//! What operators look at: pages, one event, one receipt.
+
+use std::collections::BTreeSet;
+
+use webinar_bridge::event::{EventKey, Gap, ReceiptId};
+use webinar_bridge::ledger::sqlite::SqliteLedger;
+use webinar_bridge::ledger::{
+    Acceptance, Content, EventState, EventsAsk, Ledger, NewReceipt, Outcome, PAGE_MAX, ReceiptsAsk,
+};
+
+use super::{NOW, claim, confirmed, refused_by, settle};
+use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed, source};
+use crate::harness::store::Place;
+
+fn all() -> EventsAsk {
+    EventsAsk { most: PAGE_MAX, ..EventsAsk::default() }
+}
+
+/// The external event ids of all pages, in their order.
+async fn ids(ledger: &SqliteLedger, mut ask: EventsAsk) -> Vec<String> {
+    let mut ids = Vec::new();
+    loop {
+        let page = ledger.page_events(ask.clone()).await.expect("a page");
+        assert!(page.items.len() <= ask.most);
+        ids.extend(page.items.iter().map(|event| event.key.external_event_id.to_string()));
+        match page.next {
+            None => return ids,
+            next => ask.after = next,
+        }
+    }
+}
+
+/// Five events: `1` dead, `2` delivered, `3` pending, `4` incomplete, `5` of another account.
+async fn five(place: &Place) -> SqliteLedger {
+    let mut both = policies();
+    both.insert(source("other"), crate::harness::build::policy("other"));
+    let ledger = place.open(both);
+    for (id, name) in [("1", "Été à Paris"), ("2", "Two"), ("3", "Three")] {
+        ledger.accept(receipt(id, vec![created(id, name, NOON)])).await.expect("kept");
+        let batch = claim(&ledger, NOW).await;
+        match id {
+            "1" => settle(&ledger, &batch, || Outcome::Refused(refused_by("no"))).await,
+            "2" => settle(&ledger, &batch, confirmed).await,
+            _ => ledger.release(&account("main"), &batch),
+        }
+    }
+    ledger.accept(receipt("4", vec![renamed("4", "Four", NOON)])).await.expect("kept");
+    let mut other = receipt("5", vec![created("5", "Five", NOON)]);
+    other.source = source("other");
+    ledger.accept(other).await.expect("kept");
+    ledger
+}
+
+#[tokio::test]
+async fn pages_come_newest_first_and_hold_each_event_once() {
+    let place = Place::new();
+    let ledger = five(&place).await;
+    for most in [1, 2, 3, PAGE_MAX] {
+        let ask = EventsAsk { most, ..all() };
+        assert_eq!(ids(&ledger, ask).await, ["5", "4", "3", "2", "1"], "{most} to a page");
+    }
+}
+
+#[tokio::test]
+async fn events_are_found_by_state_account_and_text() {
+    let place = Place::new();
+    let ledger = five(&place).await;
+    let by_state = [
+        (EventState::Dead, vec!["1"]),
+        (EventState::Delivered, vec!["2"]),
+        (EventState::Pending, vec!["5", "3"]),
+        (EventState::Incomplete, vec!["4"]),
+    ];
+    for (state, expected) in by_state {
+        for most in [1, PAGE_MAX] {
+            let ask = EventsAsk { state: Some(state), most, ..all() };
+            assert_eq!(ids(&ledger, ask).await, expected, "{state:?}");
+        }
+    }
+    let ask = EventsAsk { account: Some(account("other")), ..all() };
+    assert_eq!(ids(&ledger, ask).await, ["5"]);
+    let by_text =
+        [("été À", vec!["1"]), ("FOUR", vec!["4"]), ("acct", vec!["5", "4", "3", "2", "1"])];
+    for (text, expected) in by_text {
+        let ask = EventsAsk { text: Some(text.into()), ..all() };
+        assert_eq!(ids(&ledger, ask).await, expected, "{text}");
+    }
+    let ask = EventsAsk { text: Some("5".into()), state: Some(EventState::Dead), ..all() };
+    assert!(ids(&ledger, ask).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_event_is_shown_as_it_stands() {
+    let place = Place::new();
+    let ledger = five(&place).await;
+    let shown = async |id: &str| {
+        let page = ledger.page_events(all()).await.expect("a page");
+        let found = page.items.into_iter().find(|e| e.key.external_event_id.as_str() == id);
+        found.expect("it is there")
+    };
+    let dead = shown("1").await;
+    assert_eq!(dead.refused, Some(refused_by("no")));
+    assert_eq!((dead.attempts, dead.pending_since, dead.in_flight), (1, None, false));
+    let delivered = shown("2").await;
+    assert_eq!(delivered.confirmed_at, Some(NOON));
+    assert_eq!(delivered.object_id.as_deref(), Some("42"));
+    let incomplete = shown("4").await;
+    assert_eq!(incomplete.name.as_deref(), Some("Four"), "from what is known");
+    assert_eq!(incomplete.input, None);
+    assert_eq!(incomplete.gaps, [Gap::FullPicture, Gap::Shape]);
+    let pending = shown("3").await;
+    assert_eq!((pending.pending_since, pending.not_before), (Some(NOON), None));
+    assert_eq!(pending.name.as_deref(), Some("Three"));
+    let held = claim(&ledger, NOW).await;
+    assert!(shown("3").await.in_flight);
+    let again = || Outcome::Again { not_before: minutes(5), reason: "timeout".into() };
+    settle(&ledger, &held, again).await;
+    let waiting = shown("3").await;
+    assert_eq!((waiting.in_flight, waiting.not_before), (false, Some(minutes(5))));
+    assert_eq!(waiting.last_error.as_deref(), Some("timeout"));
+}
+
+#[tokio::test]
+async fn an_event_tells_what_hubspot_holds_and_which_receipts_built_it() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let first = receipt("a", vec![created("1", "One", NOON)]);
+    ledger.accept(first.clone()).await.expect("kept");
+    let sent = claim(&ledger, NOW).await;
+    settle(&ledger, &sent, confirmed).await;
+    let key = sent[0].key.clone();
+    let detail = ledger.event(&key).await.expect("read").expect("there");
+    assert_eq!(detail.confirmed_input.as_ref(), Some(&sent[0].input));
+    let second = receipt("b", vec![renamed("1", "Two", minutes(-1))]);
+    ledger.accept(second.clone()).await.expect("kept");
+    let third = receipt("c", vec![renamed("1", "Three", NOON)]);
+    ledger.accept(third.clone()).await.expect("kept");
+    let detail = ledger.event(&key).await.expect("read").expect("there");
+    assert_eq!(detail.confirmed_input.as_ref(), Some(&sent[0].input), "not the new one");
+    assert_eq!(detail.summary.name.as_deref(), Some("Three"));
+    assert_eq!(detail.receipts, [third.id, second.id, first.id]);
+    let unknown = EventKey { hubspot: account("other"), ..key };
+    assert_eq!(ledger.event(&unknown).await.expect("read"), None);
+}
+
+fn quarantined(seed: &str) -> NewReceipt {
+    let mut odd = receipt(seed, Vec::new());
+    odd.content = Content::Quarantined(format!("no id in {seed}"));
+    odd
+}
+
+#[tokio::test]
+async fn receipts_are_found_by_source_and_outcome_and_name_their_events() {
+    let place = Place::new();
+    let mut both = policies();
+    both.insert(source("other"), crate::harness::build::policy("other"));
+    let ledger = place.open(both);
+    let first = receipt("a", vec![created("1", "One", NOON), created("2", "Two", NOON)]);
+    let mut ignored = receipt("b", Vec::new());
+    ignored.content = Content::Ignored;
+    let odd = quarantined("c");
+    let mut other = quarantined("d");
+    other.source = source("other");
+    for receipt in [&first, &ignored, &odd, &other] {
+        ledger.accept(receipt.clone()).await.expect("kept");
+    }
+    let found = async |mut ask: ReceiptsAsk| {
+        let mut ids: Vec<ReceiptId> = Vec::new();
+        loop {
+            let page = ledger.page_receipts(ask.clone()).await.expect("a page");
+            ids.extend(page.items.iter().map(|receipt| receipt.id));
+            match page.next {
+                None => return ids,
+                next => ask.after = next,
+            }
+        }
+    };
+    for most in [1, PAGE_MAX] {
+        let ask = |source_name: Option<&str>, outcome| ReceiptsAsk {
+            source: source_name.map(source),
+            outcome,
+            after: None,
+            most,
+        };
+        assert_eq!(found(ask(None, None)).await, [other.id, odd.id, ignored.id, first.id]);
+        assert_eq!(found(ask(Some("zoom"), None)).await, [odd.id, ignored.id, first.id]);
+        assert_eq!(found(ask(None, Some(Acceptance::Quarantined))).await, [other.id, odd.id]);
+        assert_eq!(found(ask(Some("other"), Some(Acceptance::Quarantined))).await, [other.id]);
+        assert_eq!(found(ask(None, Some(Acceptance::Ignored))).await, [ignored.id]);
+        assert_eq!(found(ask(None, Some(Acceptance::Accepted))).await, [first.id]);
+    }
+    let shown = ledger.receipt(first.id).await.expect("read").expect("kept");
+    let events: BTreeSet<&str> =
+        shown.events.iter().map(|key| key.external_event_id.as_str()).collect();
+    assert_eq!(events, BTreeSet::from(["1", "2"]));
+    assert_eq!(shown.summary.event_type, "webinar.test");
+    assert_eq!(ledger.receipt(ReceiptId::generate()).await.expect("read"), None);
+}
+
+#[tokio::test]
+async fn what_is_rare_is_found_among_many_in_pages_that_end() {
+    let place = Place::new();
+    let ledger = five(&place).await;
+    drop(ledger);
+    place.fill(50_000);
+    let ledger = place.open(policies());
+    let ask = EventsAsk { text: Some("paris".into()), most: 10, ..all() };
+    let first = ledger.page_events(ask.clone()).await.expect("a page");
+    assert!(first.items.is_empty(), "it looked at a part only");
+    assert!(first.next.is_some(), "and says where to go on");
+    assert_eq!(ids(&ledger, ask).await, ["1"]);
+    // By state the first page finds it, since an index knows.
+    for (state, id) in [(EventState::Dead, "1"), (EventState::Incomplete, "4")] {
+        let ask = EventsAsk { state: Some(state), most: 10, ..all() };
+        let page = ledger.page_events(ask).await.expect("a page");
+        assert_eq!(page.items[0].key.external_event_id.as_str(), id);
+        assert_eq!(page.next, None);
+    }
+    let ask = EventsAsk { state: Some(EventState::Pending), most: 10, ..all() };
+    let page = ledger.page_events(ask).await.expect("a page");
+    assert_eq!((page.items.len(), page.next), (2, None));
+}

@@ -1,0 +1,104 @@
+//! Stores that an older version wrote.
+
+use webinar_bridge::event::Webinar;
+use webinar_bridge::ledger::sqlite::{
+    OpenError, Settings, SqliteLedger, StoreState, inspect, migrate,
+};
+use webinar_bridge::ledger::{EventsAsk, Ledger, PAGE_MAX};
+
+use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed};
+use crate::harness::store::Place;
+
+/// A store as the first schema had it: one event in HubSpot, built by a receipt that is gone and one that is not, and
+/// one that is incomplete.
+fn first_schema(place: &Place) {
+    let webinar = |change| {
+        let mut webinar = Webinar::default();
+        let said = crate::harness::build::said(&receipt("a", Vec::new()), &change);
+        webinar.merge(&change, &said).expect("nothing was known");
+        serde_json::to_vec(&webinar).expect("it can be written")
+    };
+    std::fs::create_dir_all(place.file().parent().expect("a folder")).expect("made");
+    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    store.execute_batch(include_str!("../../../src/ledger/sqlite/001_initial.sql")).expect("runs");
+    store.pragma_update(None, "user_version", 1).expect("set");
+    let kept = receipt("a", Vec::new());
+    store
+        .execute(
+            "INSERT INTO receipts (seq, id, source, dedupe_key, provider, event_type, outcome,
+                 received_at, hash)
+             VALUES (7, ?1, 'zoom', ?2, 'zoom', 'webinar.created', 0, 0, ?3)",
+            (
+                kept.id.as_bytes().as_slice(),
+                kept.dedupe_key.as_slice(),
+                kept.hash.to_bytes().as_slice(),
+            ),
+        )
+        .expect("inserted");
+    let states = [webinar(created("1", "One", NOON)), webinar(renamed("2", "Two", NOON))];
+    for (id, state) in (1..).zip(states) {
+        store
+            .execute(
+                "INSERT INTO webinars (id, hubspot, account, webinar, state, last_at)
+                 VALUES (?1, 'main', 'acct-1', ?1, ?2, 0)",
+                (id, state),
+            )
+            .expect("inserted");
+    }
+    let input = format!("{{\"eventName\":\"One\",\"endDateTime\":\"{}\"}}", minutes(25 * 60));
+    store
+        .execute(
+            "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
+                 state, input, input_hash, changed_at, pending_since)
+             VALUES (1, 'main', 'acct-1', '1', 1, 1, ?1, x'00', 0, 0)",
+            [input.into_bytes()],
+        )
+        .expect("inserted");
+    store
+        .execute_batch(
+            "INSERT INTO webinar_receipts (webinar, receipt) VALUES (1, 3), (1, 7), (2, 7);
+             INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
+                 state, gaps, changed_at, pending_since)
+             VALUES (2, 'main', 'acct-1', '2', 1, 2, '[\"full_picture\",\"shape\"]', 0, 0);
+             INSERT INTO event_counts VALUES ('main', 1, 1), ('main', 2, 1);",
+        )
+        .expect("inserted");
+}
+
+#[tokio::test]
+async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
+    let place = Place::new();
+    first_schema(&place);
+    assert_eq!(migrate(&place.file()).expect("migrated"), (1, 2));
+    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    let ends_at: i64 = store
+        .query_row("SELECT ends_at FROM events WHERE name = 'One'", (), |row| row.get(0))
+        .expect("named and dated");
+    assert_eq!(ends_at, minutes(25 * 60).get());
+    let base = |id: i64| -> bool {
+        let sql = "SELECT base FROM webinars WHERE id = ?1";
+        store.query_row(sql, [id], |row| row.get(0)).expect("there")
+    };
+    assert!(base(1), "a receipt that built it is gone");
+    assert!(!base(2));
+    drop(store);
+    let ledger = place.open(policies());
+    while ledger.advance(100).await.expect("looked").next.is_some() {}
+    let ask = EventsAsk { most: PAGE_MAX, ..EventsAsk::default() };
+    let page = ledger.page_events(ask).await.expect("a page");
+    let names: Vec<_> = page.items.iter().filter_map(|event| event.name.as_deref()).collect();
+    assert_eq!(names, ["Two", "One"], "what is incomplete has its name too");
+}
+
+#[test]
+fn an_older_store_is_not_changed_where_that_is_not_wanted() {
+    let place = Place::new();
+    first_schema(&place);
+    let settings = Settings { migrate: false, ..place.settings(policies()) };
+    let refused = SqliteLedger::open(settings).err().expect("refused");
+    assert!(matches!(refused, OpenError::TooOld { found: 1, known: 2 }), "{refused}");
+    assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 1, known: 2 });
+    let settings = Settings { migrate: false, ..place.settings(policies()) };
+    migrate(&place.file()).expect("migrated");
+    assert!(SqliteLedger::open(settings).is_ok());
+}
