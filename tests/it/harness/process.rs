@@ -94,12 +94,22 @@ impl Setting {
 
     /// As [`Self::start`], with these environment variables.
     pub(crate) fn start_with(&self, variables: &[(&str, &str)]) -> Bridge {
+        self.start_with_arguments(&[], variables)
+    }
+
+    /// As [`Self::start_with`], with more arguments.
+    pub(crate) fn start_with_arguments(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Bridge {
         let log = self.folder.path().join("bridge.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_webinar-bridge"))
             .arg("serve")
             .arg("--config")
             .arg(self.folder.path().join("bridge.toml"))
+            .args(arguments)
             .env("TEST_TOKEN", TOKEN)
             .env("TEST_SECRET", SECRET)
             .envs(variables.iter().copied())
