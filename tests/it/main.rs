@@ -12,3 +12,4 @@ mod ledger;
 mod main_job;
 mod merge_laws;
 mod readme;
+mod verify;

@@ -159,6 +159,16 @@ impl Emulator {
         self.store.events()
     }
 
+    /// Lets somebody else write to an event, or delete it (none), behind the bridge's back.
+    pub fn tamper(
+        &mut self,
+        account: &str,
+        event: &str,
+        with: impl FnOnce(StoredEvent) -> Option<StoredEvent>,
+    ) {
+        self.store.tamper(account, event, with);
+    }
+
     /// All calls so far, in the order of their arrival.
     #[must_use]
     pub fn calls(&self) -> &[Call] {

@@ -80,6 +80,19 @@ impl Store {
         shown
     }
 
+    /// Makes of an event what somebody else wants it to be; without one nothing happens.
+    pub(super) fn tamper(
+        &mut self,
+        account: &str,
+        event: &str,
+        with: impl FnOnce(StoredEvent) -> Option<StoredEvent>,
+    ) {
+        let key = (account.to_owned(), event.to_owned());
+        if let Some(event) = self.events.remove(&key).and_then(with) {
+            self.events.insert(key, event);
+        }
+    }
+
     /// `MarketingEventPublicReadResponse` of the published schema.
     pub(super) fn show(&self, account: &str, event_id: &str) -> Option<Value> {
         let event = self.events.get(&(account.to_owned(), event_id.to_owned()))?;
