@@ -1,4 +1,4 @@
-//! HubSpot as the bridge sees it: one call, the batch upsert, and everything its answer can mean.
+//! HubSpot as the bridge sees it: the batch upsert, whose the account is, and everything an answer can mean.
 //!
 //! Promises:
 //!
@@ -25,9 +25,9 @@ mod trouble;
 mod verdict;
 
 pub use client::{Account, Call, CallStatus, Operation, Report};
-pub use credentials::Tokens;
+pub use credentials::{Fingerprint, Tokens};
 pub use limiter::{Pace, Slot, Wait};
 pub use rates::Rates;
 pub use settings::{Api, Credentials, RateLimit};
 pub use trouble::{AccountTrouble, RatePolicy, TroubleKind};
-pub use verdict::{ItemVerdict, Refusal, Sent, Verdict, judge};
+pub use verdict::{Cause, ItemVerdict, Refusal, Sent, Unclear, Verdict, judge};
