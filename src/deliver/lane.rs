@@ -269,7 +269,7 @@ impl Lane {
         self.silence.lock().unwrap_or_else(PoisonError::into_inner).took(events);
     }
 
-    /// Whether others were accepted since this event first came back, alone, without a result.
+    /// Whether others were accepted since this event last came back, alone, without a result.
     pub(super) fn passed_over(&self, claimed: &Claimed) -> bool {
         self.silence.lock().unwrap_or_else(PoisonError::into_inner).passed_over(claimed.id)
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// So many times in a row passed over while others were taken, and an event is taken for bad. A guess: HubSpot does not
-/// document that a 2xx may leave an event out. At half a minute each, it has had two minutes.
+/// So many times passed over, each time while others were taken, and an event is taken for bad. A guess: HubSpot does not
+/// document that a 2xx may leave an event out. At half a minute each, it has had two minutes at least.
 pub const PASSED_OVER: u32 = 5;
 
 /// More are not remembered; those that are forgotten count from anew.
@@ -14,8 +14,8 @@ const MOST: usize = 1_000;
 pub struct Silence {
     /// How often anything was taken.
     taken: u64,
-    /// How often anything had been taken when this event first came back without a result.
-    first: BTreeMap<i64, u64>,
+    /// How often anything had been taken when this event last came back without a result.
+    last: BTreeMap<i64, u64>,
 }
 
 impl Silence {
@@ -23,16 +23,17 @@ impl Silence {
     pub fn took(&mut self, events: impl Iterator<Item = i64>) {
         self.taken += 1;
         for event in events {
-            self.first.remove(&event);
+            self.last.remove(&event);
         }
     }
 
-    /// This event came back alone, without a result: whether others were taken since it first did.
+    /// This event came back alone, without a result: whether others were taken since it last did. That others were taken
+    /// some time says nothing: the account may do nothing now.
     pub fn passed_over(&mut self, event: i64) -> bool {
-        if self.first.len() >= MOST {
-            self.first.clear();
+        if self.last.len() >= MOST {
+            self.last.clear();
         }
-        *self.first.entry(event).or_insert(self.taken) < self.taken
+        self.last.insert(event, self.taken).is_some_and(|before| before < self.taken)
     }
 }
 
@@ -48,6 +49,7 @@ mod tests {
         assert!(!silence.passed_over(1), "silence alone says nothing");
         silence.took([2].into_iter());
         assert!(silence.passed_over(1));
+        assert!(!silence.passed_over(1), "none since");
         assert!(!silence.passed_over(3));
     }
 
@@ -63,6 +65,6 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut silence = Silence::default();
         (0..10_000).for_each(|event| assert!(!silence.passed_over(event)));
-        assert!(silence.first.len() <= MOST);
+        assert!(silence.last.len() <= MOST);
     }
 }

@@ -3,6 +3,7 @@
 mod claims;
 mod cli;
 mod crash;
+mod delivery;
 mod harness;
 mod hostile;
 mod house;
