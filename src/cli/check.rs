@@ -62,7 +62,7 @@ fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
         for (name, account) in &config.accounts {
             let account =
                 Account::new(account.api.clone(), Arc::clone(&http) as _, Arc::new(SystemClock));
-            let portal = account.details().await.map_err(|trouble| {
+            let portal = account.details().await.outcome.map_err(|trouble| {
                 let what = match trouble.kind {
                     TroubleKind::Unauthorized | TroubleKind::Forbidden => {
                         "HubSpot does not accept the credentials"

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::lane::Lane;
+use super::parts::{Part, Parts};
+use super::silence::PASSED_OVER;
 use super::standing::{self, Heard};
 use super::streak::Blame;
-use crate::hubspot::{AccountTrouble, ItemVerdict, Refusal, Slot, Verdict};
+use crate::hubspot::{AccountTrouble, ItemVerdict, Refusal, Slot, Unclear, Verdict};
 use crate::ledger::{Claimed, Outcome, RefusedBy, Settlement, Standing};
 
 /// When an event that HubSpot neither confirmed nor refused is sent again.
@@ -15,18 +19,28 @@ const UNCLEAR: Duration = Duration::from_secs(30);
 const ASKED: Duration = Duration::from_mins(10);
 /// Between attempts to record outcomes in a ledger that is unavailable.
 const RECORD_AGAIN: Duration = Duration::from_millis(500);
+/// The category of an event that HubSpot passes over without a word.
+const NO_RESULT: &str = "NO_RESULT";
 
-/// What a flight has not settled yet, in parts, the next one last. Dropped, it gives all of it back, so that a flight
-/// that ends in whatever way leaves nothing claimed.
+/// What a flight has not settled yet. Dropped, it gives all of it back, so that a flight that ends in whatever way leaves
+/// nothing claimed.
 struct Held<'a> {
     lane: &'a Lane,
-    parts: Vec<Vec<Claimed>>,
+    parts: Parts,
+    /// HubSpot confirmed an event of this batch.
+    taken: bool,
+}
+
+/// Whether a flight goes on.
+enum Next {
+    Part,
+    End,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        for part in &self.parts {
-            self.lane.ledger.release(&self.lane.account, part);
+        for part in self.parts.iter() {
+            self.lane.ledger.release(&self.lane.account, &part.events);
         }
     }
 }
@@ -35,105 +49,234 @@ impl Drop for Held<'_> {
 ///
 /// # Cancel safety
 /// Dropping it gives its events back; a call under way may still be acted on, and the same state is sent again.
-pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot) {
+pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot, stop: CancellationToken) {
     let mut slot = Some(slot);
-    let mut held = Held { lane: &lane, parts: vec![batch] };
-    while let Some(part) = held.parts.last() {
+    let mut held = Held { lane: &lane, parts: Parts::of(batch), taken: false };
+    while let Some(part) = held.parts.next() {
         let slot = match slot.take() {
             Some(slot) => slot,
-            None => lane.slot().await,
+            None => match lane.calls.slot(&stop).await {
+                Some(slot) => slot,
+                None => break,
+            },
         };
         // Noted first, durably: should the process end now, nobody would know whether the call lands.
-        if let Err(error) = lane.ledger.depart(&lane.account, part).await {
+        if let Err(error) = lane.ledger.depart(&lane.account, &part.events).await {
             tracing::warn!(%error, hubspot.account = %lane.account, "a call could not be noted, so it is not made");
-            lane.cancel(slot);
+            lane.calls.cancel(slot);
             tokio::time::sleep(RECORD_AGAIN).await;
             return;
         }
-        let (verdict, daily_remaining) = lane.send(part, slot).await;
-        match verdict {
-            Verdict::Items(items) => {
-                let part = held.parts.pop().unwrap_or_default();
-                if let ([claimed], [ItemVerdict::Refused(refusal)]) = (&*part, &*items)
-                    && let Blame::Account(blamed) = lane.blame(claimed, refusal)
-                {
-                    refuses_all(&lane, part, blamed, refusal).await;
-                    return;
-                }
-                let taken = items.iter().any(|item| matches!(item, ItemVerdict::Confirmed { .. }));
-                if taken {
-                    lane.accepted();
-                }
-                let heard = if taken { Heard::Accepted } else { Heard::Refused };
-                lane.recovered(heard, daily_remaining).await;
-                let unclear = settle(&lane, part, items).await;
-                push_halves(&mut held.parts, unclear);
-            }
+        // Between this look and the call nothing is waited for: no event goes where it does not belong.
+        if !lane.is_ours() {
+            lane.calls.cancel(slot);
+            break;
+        }
+        let (verdict, daily_remaining) = lane.calls.upsert(&part.events, slot).await;
+        let next = match verdict {
+            Verdict::Items(items) => held.read(items, daily_remaining).await,
             // Some event of it is refused and the answer does not say which: the halves tell, without waiting.
-            Verdict::Split => {
+            Verdict::Split(cause) => {
                 lane.recovered(Heard::Refused, daily_remaining).await;
-                let part = held.parts.pop().unwrap_or_default();
-                push_halves(&mut held.parts, part);
+                let part = held.parts.take();
+                held.parts.refused(part, cause);
+                Next::Part
             }
             Verdict::Account(trouble) => {
-                let part = held.parts.pop().unwrap_or_default();
-                note(&lane, &trouble, part).await;
-                return;
+                held.troubled(&trouble, daily_remaining).await;
+                Next::End
+            }
+        };
+        match next {
+            Next::Part => {}
+            Next::End => break,
+        }
+    }
+    held.give_back("HubSpot was not asked again yet").await;
+}
+
+impl Held<'_> {
+    /// HubSpot answered event by event.
+    async fn read(&mut self, items: Vec<ItemVerdict>, daily_remaining: Option<u64>) -> Next {
+        let lane = self.lane;
+        let part = self.parts.take();
+        if let ([claimed], [ItemVerdict::Refused(refusal)]) = (&*part.events, &*items)
+            && let Blame::Account(blamed) = lane.blame(claimed, refusal)
+        {
+            refuses_all(lane, part.events, blamed, refusal).await;
+            return Next::End;
+        }
+        let sorted = Sorted::of(part.events.into_iter().zip(items));
+        let heard = match (sorted.confirmed.is_empty(), sorted.refused.is_empty()) {
+            (false, _) => Some(Heard::Accepted),
+            (true, false) => Some(Heard::Refused),
+            // HubSpot has said nothing of any event: that is not what a well account does.
+            (true, true) => None,
+        };
+        if let Some(heard) = heard {
+            lane.recovered(heard, daily_remaining).await;
+        }
+        if heard == Some(Heard::Accepted) {
+            self.taken = true;
+            lane.accepted(sorted.confirmed.iter().map(|(claimed, _)| claimed.id));
+        }
+        if heard != Some(Heard::Accepted) || sorted.count() > sorted.confirmed.len() {
+            self.parts.not_clean();
+        }
+        sorted.log();
+        let mut unclear = sorted.unclear;
+        record(lane, settlements(lane, sorted.confirmed, sorted.refused)).await;
+        match unclear.pop() {
+            None => Next::Part,
+            Some((claimed, how, detail)) if unclear.is_empty() && sorted.alone => {
+                self.alone(claimed, how, detail).await
+            }
+            Some(last) => {
+                unclear.push(last);
+                self.parts.left_open(unclear.into_iter().map(|(claimed, ..)| claimed).collect());
+                Next::Part
             }
         }
     }
-}
 
-/// Two halves in their order, the first on top.
-fn push_halves(parts: &mut Vec<Vec<Claimed>>, mut events: Vec<Claimed>) {
-    let second = events.split_off(events.len().div_ceil(2));
-    parts.extend([second, events].into_iter().filter(|part| !part.is_empty()));
-}
-
-/// Records what is clear; gives back what must be sent in smaller parts to become clear.
-async fn settle(lane: &Lane, part: Vec<Claimed>, items: Vec<ItemVerdict>) -> Vec<Claimed> {
-    let single = part.len() == 1;
-    let now = lane.clock.now();
-    let mut unclear = Vec::new();
-    let mut settled = Vec::new();
-    for (claimed, item) in part.into_iter().zip(items) {
-        let outcome = match item {
-            ItemVerdict::Confirmed { object_id } => {
-                lane.metrics.delivered(&lane.account, now.since(claimed.pending_since));
-                Outcome::Confirmed { object_id }
+    /// An event was sent alone, and still HubSpot did not say what became of it. If it took others, that is about the
+    /// event. If it did not, it may do nothing at all, so the rest of the batch is not tried as well.
+    async fn alone(&mut self, claimed: Claimed, how: Unclear, detail: String) -> Next {
+        let lane = self.lane;
+        let now = lane.clock.now();
+        let not_before = now.plus(UNCLEAR);
+        let passed_over = lane.passed_over(&claimed) || self.taken;
+        let attempts = claimed.attempts.saturating_add(1);
+        let outcome = match how {
+            Unclear::Silent if passed_over && attempts >= PASSED_OVER => {
+                refused(lane, &claimed, no_result(attempts, &detail))
             }
-            ItemVerdict::Refused(refusal) => refused(lane, &claimed, refusal),
-            ItemVerdict::Unclear { detail } if single => {
-                Outcome::Again { not_before: now.plus(UNCLEAR), reason: detail }
-            }
-            ItemVerdict::Unclear { .. } => {
-                unclear.push(claimed);
-                continue;
+            Unclear::Silent if passed_over => Outcome::Again { not_before, reason: detail.clone() },
+            Unclear::Silent | Unclear::Open => {
+                Outcome::Later { not_before, reason: detail.clone() }
             }
         };
-        settled.push(Settlement { claimed, outcome });
+        record(lane, vec![Settlement { claimed, outcome }]).await;
+        if passed_over {
+            return Next::Part;
+        }
+        let random = rand::random();
+        let told = detail.clone();
+        let amend = move |before: &Standing| standing::silent(before, &told, now, random);
+        lane.amend_standing(Box::new(amend)).await;
+        tracing::warn!(
+            hubspot.account = %lane.account,
+            detail,
+            "HubSpot answers and confirms nothing; the events stay pending, and it is asked again later"
+        );
+        Next::End
     }
-    let count = |confirmed: bool| {
-        settled
-            .iter()
-            .filter(|s| matches!(s.outcome, Outcome::Confirmed { .. }) == confirmed)
-            .count()
-    };
-    tracing::info!(
-        events.confirmed = count(true),
-        events.not_confirmed = count(false),
-        events.unclear = unclear.len(),
-        "HubSpot answered a batch"
-    );
-    record(lane, settled).await;
-    unclear
+
+    /// The account is in trouble: none of it is any event's fault.
+    async fn troubled(&mut self, trouble: &AccountTrouble, daily_remaining: Option<u64>) {
+        let lane = self.lane;
+        let (now, random) = (lane.clock.now(), rand::random());
+        let told = trouble.clone();
+        let amend = move |before: &Standing| Standing {
+            daily_remaining: daily_remaining.or(before.daily_remaining),
+            ..standing::troubled(before, &told, now, random)
+        };
+        lane.amend_standing(Box::new(amend)).await;
+        lane.report(trouble);
+        if trouble.is_ambiguous() {
+            let part = self.parts.take();
+            record(lane, alike(part.events, &Outcome::Ambiguous)).await;
+        }
+    }
+
+    /// What is left is pending again. Whatever an answer left open about it counts as perhaps taken, and as perhaps
+    /// still to be: it is sent once more later, which costs a call for a hundred.
+    async fn give_back(&mut self, reason: &str) {
+        let lane = self.lane;
+        let later = Outcome::Later { not_before: lane.clock.now(), reason: reason.to_owned() };
+        let settle = |Part { events, open, .. }| {
+            alike(events, if open { &later } else { &Outcome::NotTaken })
+        };
+        let settled = self.parts.left().into_iter().flat_map(settle).collect();
+        record(lane, settled).await;
+    }
+}
+
+/// A batch's events by what HubSpot says of them.
+#[derive(Default)]
+struct Sorted {
+    confirmed: Vec<(Claimed, Option<String>)>,
+    refused: Vec<(Claimed, Refusal)>,
+    unclear: Vec<(Claimed, Unclear, String)>,
+    /// There was one event only.
+    alone: bool,
+}
+
+impl Sorted {
+    fn of(items: impl ExactSizeIterator<Item = (Claimed, ItemVerdict)>) -> Self {
+        let mut sorted = Self { alone: items.len() == 1, ..Self::default() };
+        for (claimed, item) in items {
+            match item {
+                ItemVerdict::Confirmed { object_id } => sorted.confirmed.push((claimed, object_id)),
+                ItemVerdict::Refused(refusal) => sorted.refused.push((claimed, refusal)),
+                ItemVerdict::Unclear { how, detail } => sorted.unclear.push((claimed, how, detail)),
+            }
+        }
+        sorted
+    }
+
+    fn count(&self) -> usize {
+        self.confirmed.len() + self.refused.len() + self.unclear.len()
+    }
+
+    fn log(&self) {
+        tracing::info!(
+            events.confirmed = self.confirmed.len(),
+            events.refused = self.refused.len(),
+            events.unclear = self.unclear.len(),
+            "HubSpot answered a batch"
+        );
+    }
+}
+
+fn settlements(
+    lane: &Lane,
+    confirmed: Vec<(Claimed, Option<String>)>,
+    refusals: Vec<(Claimed, Refusal)>,
+) -> Vec<Settlement> {
+    let now = lane.clock.now();
+    let confirmed = confirmed.into_iter().map(|(claimed, object_id)| {
+        lane.metrics.delivered(&lane.account, now.since(claimed.pending_since));
+        Settlement { claimed, outcome: Outcome::Confirmed { object_id } }
+    });
+    let refusals = refusals.into_iter().map(|(claimed, refusal)| {
+        let outcome = refused(lane, &claimed, refusal);
+        Settlement { claimed, outcome }
+    });
+    confirmed.chain(refusals).collect()
+}
+
+fn alike(events: Vec<Claimed>, outcome: &Outcome) -> Vec<Settlement> {
+    let settle = |claimed| Settlement { claimed, outcome: outcome.clone() };
+    events.into_iter().map(settle).collect()
 }
 
 /// What changed and changed back before it was sent needs no call.
 pub async fn settle_unchanged(lane: &Lane, unchanged: Vec<Claimed>) {
-    let settled = unchanged.into_iter();
-    let settled = settled.map(|claimed| Settlement { claimed, outcome: Outcome::Unchanged });
-    record(lane, settled.collect()).await;
+    record(lane, alike(unchanged, &Outcome::Unchanged)).await;
+}
+
+/// HubSpot has no words for it, so these are ours.
+fn no_result(attempts: u32, detail: &str) -> Refusal {
+    Refusal {
+        status: 200,
+        category: NO_RESULT.to_owned(),
+        message: format!(
+            "HubSpot answered {attempts} times without a result and without an error for this event, while it took \
+             others ({detail})"
+        ),
+        correlation_id: None,
+    }
 }
 
 fn refused(lane: &Lane, claimed: &Claimed, refusal: Refusal) -> Outcome {
@@ -164,14 +307,15 @@ async fn refuses_all(lane: &Lane, part: Vec<Claimed>, blamed: Vec<Claimed>, refu
     let reason = refusal.message.clone();
     lane.amend_standing(Box::new(move |before| standing::refusing(before, &reason, now))).await;
     // Should it be bad all the same, another is to ask next.
-    let again = Outcome::Again { not_before: now.plus(ASKED), reason: refusal.message.clone() };
-    let asked = part.into_iter().map(|claimed| Settlement { claimed, outcome: again.clone() });
-    let outcome = Outcome::GivenBack;
-    let given = blamed.into_iter().map(|claimed| Settlement { claimed, outcome: outcome.clone() });
-    record(lane, asked.chain(given).collect()).await;
+    let later = Outcome::Later { not_before: now.plus(ASKED), reason: refusal.message.clone() };
+    let mut settled = alike(part, &later);
+    settled.extend(alike(blamed, &Outcome::GivenBack));
+    record(lane, settled).await;
 }
 
-/// What HubSpot said is not forgotten because the ledger is busy: it is recorded when the ledger can.
+/// What HubSpot said is not forgotten because the ledger is busy: it is recorded when the ledger can. A ledger that
+/// never can keeps a stop waiting, for as long as the process has for it; what is not recorded by then was noted when it
+/// departed, so that the next start takes it for ambiguous and sends it again.
 async fn record(lane: &Lane, settled: Vec<Settlement>) {
     if settled.is_empty() {
         return;
@@ -180,24 +324,4 @@ async fn record(lane: &Lane, settled: Vec<Settlement>) {
         tracing::warn!(%error, hubspot.account = %lane.account, "outcomes could not be recorded yet");
         tokio::time::sleep(RECORD_AGAIN).await;
     }
-}
-
-/// The account is in trouble: none of it is any event's fault.
-async fn note(lane: &Lane, trouble: &AccountTrouble, part: Vec<Claimed>) {
-    let (now, random) = (lane.clock.now(), rand::random());
-    let told = trouble.clone();
-    let amend = move |before: &Standing| standing::troubled(before, &told, now, random);
-    lane.amend_standing(Box::new(amend)).await;
-    let retry_at = lane.ledger.standing(&lane.account).retry_at;
-    tracing::warn!(
-        hubspot.account = %lane.account,
-        hubspot.trouble = trouble.kind.as_str(),
-        hubspot.correlation_id = trouble.correlation_id,
-        detail = trouble.detail,
-        retry_at = retry_at.map(tracing::field::display),
-        "the HubSpot account cannot take events now; they stay pending"
-    );
-    let outcome = if trouble.is_ambiguous() { Outcome::Ambiguous } else { Outcome::NotTaken };
-    let settled = part.into_iter().map(|claimed| Settlement { claimed, outcome: outcome.clone() });
-    record(lane, settled.collect()).await;
 }

@@ -1,6 +1,6 @@
 //! One account's loop: wait for something to do, take a slot, claim a batch, send it off.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -8,12 +8,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::flight;
+use super::calls::{Calls, SLOT_AGAIN};
+use super::identity::{Asked, Whose};
+use super::silence::Silence;
 use super::standing::{self, Heard};
 use super::streak::{Blame, Streak};
+use super::{flight, home};
 use crate::clock::Clock;
 use crate::event::{AccountName, Millis};
-use crate::hubspot::{Account, Operation, Pace, RateLimit, Refusal, Sent, Slot, Verdict, Wait};
+use crate::hubspot::{Account, AccountTrouble, Fingerprint, RateLimit, Refusal, Slot, Wait};
 use crate::ledger::{
     Amend, Amended, Claim, ClaimAsk, Claimed, LONGEST_WAIT, Ledger, PauseReason, Standing,
 };
@@ -21,8 +24,8 @@ use crate::telemetry::Metrics;
 
 /// After a ledger that could not be read.
 const READ_AGAIN: Duration = Duration::from_millis(500);
-/// A slot that waits for an answer is asked for again so often.
-const SLOT_AGAIN: Duration = Duration::from_millis(20);
+/// Between two looks whether credentials that are refused have changed.
+const LOOK: Duration = Duration::from_secs(1);
 /// The longest sleep: should a clock be set back, nothing waits longer than this for a time that moved away.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -49,16 +52,19 @@ pub struct Lane {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Metrics,
-    hubspot: Account,
+    pub(super) calls: Calls,
     settings: LaneSettings,
-    pace: Mutex<Pace>,
+    asked: Mutex<Asked>,
     streak: Mutex<Streak>,
+    silence: Mutex<Silence>,
 }
 
 /// What the loop does next.
 enum Step {
     /// Send this, in that slot.
     Send(Vec<Claimed>, Slot),
+    /// Ask whose account these credentials open, in that slot.
+    Ask(Fingerprint, Slot),
     /// Look again now.
     Again,
     /// Nothing before then, unless woken.
@@ -78,9 +84,17 @@ impl Lane {
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Arc<Self> {
-        let pace = Mutex::new(Pace::new(settings.rate_limit));
-        let streak = Mutex::default();
-        Arc::new(Self { account, ledger, clock, metrics, hubspot, settings, pace, streak })
+        Arc::new(Self {
+            calls: Calls::new(account.clone(), hubspot, &settings, metrics.clone()),
+            account,
+            ledger,
+            clock,
+            metrics,
+            settings,
+            asked: Mutex::default(),
+            streak: Mutex::default(),
+            silence: Mutex::default(),
+        })
     }
 
     /// Sends what is pending until told to stop, and then what still can be sent at once.
@@ -98,7 +112,9 @@ impl Lane {
             tokio::pin!(woken);
             woken.as_mut().enable();
             let draining = stop.is_cancelled();
-            match self.next(flights.len(), draining).await {
+            let step = self.next(flights.len(), draining).await;
+            let pacing = matches!(step, Step::Pace(_));
+            match step {
                 Step::Send(batch, slot) => {
                     let id = uuid::Uuid::now_v7();
                     let span = tracing::info_span!(
@@ -108,20 +124,19 @@ impl Lane {
                         batch.events = batch.len()
                     );
                     tracing::debug!(parent: &span, "a batch leaves");
-                    flights.spawn(flight::fly(Arc::clone(&self), batch, slot).instrument(span));
+                    let flight = flight::fly(Arc::clone(&self), batch, slot, stop.clone());
+                    flights.spawn(flight.instrument(span));
+                }
+                Step::Ask(credentials, slot) => {
+                    self.asked().begins(credentials);
+                    flights.spawn(home::ask(Arc::clone(&self), slot));
                 }
                 Step::Again => {}
-                Step::Pace(until) => {
-                    let began = Instant::now();
-                    tokio::time::sleep_until(until).await;
-                    if self.ledger.census().get(&self.account).is_some_and(|c| c.pending > 0) {
-                        self.metrics.rate_limit_wait(&self.account, began.elapsed());
-                    }
-                }
                 // Nothing more can be sent now, and nobody is to wait for what comes later.
-                Step::Wait(_) if draining && flights.is_empty() => return,
-                Step::Wait(until) => {
-                    let until = until.unwrap_or_else(|| Instant::now() + LONGEST_SLEEP);
+                Step::Wait(_) | Step::Pace(_) if draining && flights.is_empty() => return,
+                Step::Wait(_) | Step::Pace(_) => {
+                    let began = Instant::now();
+                    let until = step.until().unwrap_or_else(|| began + LONGEST_SLEEP);
                     tokio::select! {
                         () = woken => {}
                         () = tokio::time::sleep_until(until) => {}
@@ -132,6 +147,9 @@ impl Lane {
                                 tracing::error!(%error, hubspot.account = %self.account, "a flight panicked");
                             }
                         }
+                    }
+                    if pacing && self.has_pending() {
+                        self.metrics.rate_limit_wait(&self.account, began.elapsed());
                     }
                 }
             }
@@ -144,24 +162,51 @@ impl Lane {
         if standing.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Operator) {
             return Step::Wait(None);
         }
+        let credentials = self.calls.fingerprint();
+        let whose = self.asked().whose(credentials, &standing);
+        // Somebody is to change the credentials: that is looked for, so that it shows at once.
+        let look = standing::awaits_credentials(&standing).then(|| Instant::now() + LOOK);
+        let changed = look.is_some() && whose == (Whose::Unknown { fresh: true });
         let now = self.clock.now();
         let believable = |at: &Millis| *at > now && at.since(now) <= LONGEST_WAIT;
-        if let Some(retry_at) = standing.retry_at.filter(believable) {
+        if let Some(retry_at) = standing.retry_at.filter(believable).filter(|_| !changed) {
             // Whoever drains does not wait for an account in trouble: what is pending is in the ledger.
-            return Step::Wait(Some(self.instant(retry_at)));
+            let at = self.instant(retry_at);
+            return Step::Wait(Some(look.map_or(at, |look| look.min(at))));
         }
+        match whose {
+            Whose::Ours if standing.moved => home::move_in(self).await.map_or_else(
+                |error| {
+                    tracing::warn!(%error, hubspot.account = %self.account, "what the new account lacks could not be looked up");
+                    Step::Wait(Some(Instant::now() + READ_AGAIN))
+                },
+                |()| Step::Again,
+            ),
+            Whose::Ours => self.batch(&standing, in_flight, draining).await,
+            Whose::Another => Step::Wait(look),
+            Whose::Awaited => Step::Wait(None),
+            Whose::Unknown { .. } if self.has_pending() || standing.stranger.is_some() => {
+                match self.reserve() {
+                    Ok(slot) => Step::Ask(credentials, slot),
+                    Err(step) => step,
+                }
+            }
+            // Nothing is to be sent, so nobody need be asked.
+            Whose::Unknown { .. } => Step::Wait(None),
+        }
+    }
+
+    async fn batch(&self, standing: &Standing, in_flight: usize, draining: bool) -> Step {
         // In trouble one call asks whether it is over; after a pause, a small one.
         let probing = standing.failures > 0;
-        let most_flights = if probing { 1 } else { self.settings.max_in_flight };
-        if in_flight >= most_flights {
+        if in_flight >= if probing { 1 } else { self.calls.width() } {
             return Step::Wait(None);
         }
         let most = if standing.paused.is_some() { 1 } else { self.settings.max_batch };
         let linger = if draining { Duration::ZERO } else { self.settings.max_linger };
         let slot = match self.reserve() {
             Ok(slot) => slot,
-            Err(Wait::Until(at)) => return Step::Pace(at),
-            Err(Wait::ForAnAnswer) => return Step::Wait(Some(Instant::now() + SLOT_AGAIN)),
+            Err(step) => return step,
         };
         match self.ledger.claim(&self.account, ClaimAsk { most, linger }).await {
             Ok(Claim::Batch(batch)) => {
@@ -169,69 +214,42 @@ impl Lane {
                     batch.into_iter().partition(|claimed| claimed.unchanged);
                 flight::settle_unchanged(self, unchanged).await;
                 if batch.is_empty() {
-                    self.cancel(slot);
+                    self.calls.cancel(slot);
                     return Step::Again;
                 }
                 Step::Send(batch, slot)
             }
             Ok(Claim::Later(at)) => {
-                self.cancel(slot);
+                self.calls.cancel(slot);
                 Step::Wait(at.map(|at| self.instant(at)))
             }
             Err(error) => {
-                self.cancel(slot);
+                self.calls.cancel(slot);
                 tracing::warn!(%error, hubspot.account = %self.account, "the ledger could not be read");
                 Step::Wait(Some(Instant::now() + READ_AGAIN))
             }
         }
     }
 
-    /// Waits for a slot, within a flight that needs another call.
-    pub(super) async fn slot(&self) -> Slot {
-        let began = Instant::now();
-        loop {
-            let until = match self.reserve() {
-                Ok(slot) => {
-                    self.metrics.rate_limit_wait(&self.account, began.elapsed());
-                    return slot;
-                }
-                Err(Wait::Until(at)) => at,
-                Err(Wait::ForAnAnswer) => Instant::now() + SLOT_AGAIN,
-            };
-            tokio::time::sleep_until(until).await;
-        }
+    fn reserve(&self) -> Result<Slot, Step> {
+        self.calls.reserve().map_err(|wait| match wait {
+            Wait::Until(at) => Step::Pace(at),
+            Wait::ForAnAnswer => Step::Wait(Some(Instant::now() + SLOT_AGAIN)),
+        })
     }
 
-    /// Sends these events in that slot; the verdict, and what is left of the day's calls.
-    pub(super) async fn send(&self, part: &[Claimed], slot: Slot) -> (Verdict, Option<u64>) {
-        let sent: Vec<Sent<'_>> = part
-            .iter()
-            .map(|claimed| Sent {
-                external_event_id: claimed.key.external_event_id.as_str(),
-                input: &claimed.input,
-            })
-            .collect();
-        let mut slot = HeldSlot { lane: self, slot: Some(slot) };
-        let report = self.hubspot.upsert(&sent).await;
-        self.metrics.batch_sent(&self.account, part.len());
-        let mut upserts = 0;
-        for call in &report.calls {
-            let (operation, status) = (call.operation.as_str(), call.status.to_string());
-            self.metrics.request(&self.account, operation, &status, call.took);
-            upserts += usize::from(call.operation == Operation::Upsert);
-        }
-        self.metrics.set_token_expires(&self.account, self.hubspot.token_expires_at());
-        let now = Instant::now();
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(slot) = slot.slot.take() else { return (report.verdict, None) };
-        if upserts == 0 {
-            pace.cancel(slot);
-        } else {
-            (1..upserts).for_each(|_| pace.count(now));
-            pace.observe(&slot, &report.rates, now);
-            pace.finish(slot, now);
-        }
-        (report.verdict, report.rates.daily_remaining)
+    fn has_pending(&self) -> bool {
+        self.ledger.census().get(&self.account).is_some_and(|counts| counts.pending > 0)
+    }
+
+    /// Whether the credentials are still those that open the account.
+    pub(super) fn is_ours(&self) -> bool {
+        let standing = self.ledger.standing(&self.account);
+        self.asked().whose(self.calls.fingerprint(), &standing) == Whose::Ours
+    }
+
+    pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The account answered as it should.
@@ -245,9 +263,15 @@ impl Lane {
         }
     }
 
-    /// Something was accepted.
-    pub(super) fn accepted(&self) {
+    /// These were accepted.
+    pub(super) fn accepted(&self, events: impl Iterator<Item = i64>) {
         self.streak.lock().unwrap_or_else(PoisonError::into_inner).end();
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner).took(events);
+    }
+
+    /// Whether others were accepted since this event last came back, alone, without a result.
+    pub(super) fn passed_over(&self, claimed: &Claimed) -> bool {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner).passed_over(claimed.id)
     }
 
     /// Whose fault the refusal of a single event is.
@@ -256,6 +280,19 @@ impl Lane {
         let paused = paused.is_some_and(|pause| pause.reason == PauseReason::Refused);
         let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
         streak.refused(claimed, refusal, paused)
+    }
+
+    /// Says what is wrong with the account, and when it is asked again.
+    pub(super) fn report(&self, trouble: &AccountTrouble) {
+        let retry_at = self.ledger.standing(&self.account).retry_at;
+        tracing::warn!(
+            hubspot.account = %self.account,
+            hubspot.trouble = trouble.kind.as_str(),
+            hubspot.correlation_id = trouble.correlation_id,
+            detail = trouble.detail,
+            retry_at = retry_at.map(tracing::field::display),
+            "the HubSpot account cannot take events now; they stay pending"
+        );
     }
 
     /// Changes how the account stands; should the ledger not keep it, it is known in memory all the same.
@@ -267,32 +304,18 @@ impl Lane {
         amended.ok()
     }
 
-    fn reserve(&self) -> Result<Slot, Wait> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now())
-    }
-
-    /// Gives back a slot in which no call was made.
-    pub(super) fn cancel(&self, slot: Slot) {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner).cancel(slot);
-    }
-
     /// The timer's time for a wall-clock time.
     fn instant(&self, at: Millis) -> Instant {
         Instant::now() + at.since(self.clock.now()).min(LONGEST_SLEEP)
     }
 }
 
-/// A slot with which a call is under way. Should the call be given up, it counts as made and ended now.
-struct HeldSlot<'a> {
-    lane: &'a Lane,
-    slot: Option<Slot>,
-}
-
-impl Drop for HeldSlot<'_> {
-    fn drop(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            let mut pace = self.lane.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.finish(slot, Instant::now());
+impl Step {
+    fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Pace(at) => Some(*at),
+            Self::Wait(at) => *at,
+            Self::Send(..) | Self::Ask(..) | Self::Again => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::event::Millis;
 use crate::hubspot::{AccountTrouble, RatePolicy, TroubleKind, backoff};
-use crate::ledger::{Pause, PauseReason, Standing};
+use crate::ledger::{Identity, Pause, PauseReason, Standing};
 
 /// How long a pause lasts before one small batch asks again.
 const PROBE: Duration = Duration::from_mins(1);
@@ -32,18 +32,86 @@ pub enum Heard {
 #[must_use]
 pub fn recovered(before: &Standing, heard: Heard, daily_remaining: Option<u64>) -> Standing {
     let refuses = before.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Refused);
+    let daily_remaining = daily_remaining.or(before.daily_remaining);
     if refuses && heard == Heard::Refused {
-        return Standing {
-            daily_remaining: daily_remaining.or(before.daily_remaining),
-            ..before.clone()
-        };
+        return Standing { daily_remaining, ..before.clone() };
     }
-    // An operator's pause outlasts the flights that were under way when it was set.
-    let paused = before.paused.clone().filter(|pause| pause.reason == PauseReason::Operator);
+    Standing { paused: lasting(before), daily_remaining, ..before.well() }
+}
+
+/// A pause that is not over because a call went well, or badly: those that were under way when it was set still do.
+fn lasting(before: &Standing) -> Option<Pause> {
+    let lasts = |pause: &Pause| {
+        pause.reason == PauseReason::Operator
+            || (pause.reason == PauseReason::Misconfigured && before.stranger.is_some())
+    };
+    before.paused.clone().filter(lasts)
+}
+
+/// Whether it is waiting for somebody to change the credentials or what they may do.
+#[must_use]
+pub fn awaits_credentials(standing: &Standing) -> bool {
+    standing.paused.as_ref().is_some_and(|pause| match pause.reason {
+        PauseReason::Unauthorized | PauseReason::Forbidden | PauseReason::Misconfigured => true,
+        PauseReason::DailyLimit
+        | PauseReason::Migrating
+        | PauseReason::Refused
+        | PauseReason::Operator => false,
+    })
+}
+
+/// HubSpot answers, and does nothing with what it is sent: the account is left alone for a while, as after a failure.
+#[must_use]
+pub fn silent(before: &Standing, detail: &str, now: Millis, random: u32) -> Standing {
+    let failing_since = before.failing_since.unwrap_or(now);
+    let failures = before.failures.saturating_add(1);
+    let wait = backoff::delay(failures, now.since(failing_since), random);
     Standing {
-        paused,
-        daily_remaining: daily_remaining.or(before.daily_remaining),
-        ..Standing::default()
+        retry_at: Some(now.plus(wait)),
+        failures,
+        failing_since: Some(failing_since),
+        last_error: Some(detail.to_owned()),
+        ..before.clone()
+    }
+}
+
+/// The credentials open the account that they should, or HubSpot does not tell: what was paused for them goes on.
+#[must_use]
+pub fn at_home(before: &Standing, seen: Option<Identity>) -> Standing {
+    let identity = seen.or_else(|| before.identity.clone());
+    if before.stranger.is_some() {
+        let operator = |pause: &Pause| pause.reason == PauseReason::Operator;
+        let paused = before.paused.clone().filter(operator);
+        return Standing { paused, identity, stranger: None, ..before.well() };
+    }
+    // They were asked because they are new: what the old ones were refused is tried again now.
+    let retry_at = before.retry_at.filter(|_| !awaits_credentials(before));
+    Standing { identity, retry_at, ..before.clone() }
+}
+
+/// The credentials open another account, or are another app's: nothing is sent. HubSpot keys events by app, so each
+/// would be there twice.
+#[must_use]
+pub fn elsewhere(
+    before: &Standing,
+    remembered: &Identity,
+    seen: Identity,
+    now: Millis,
+) -> Standing {
+    let detail = format!(
+        "the account was {remembered} and is {seen}: nothing is sent, since every event would be there a second time. \
+         Put the old credentials back, or resume the account (POST /api/v1/accounts/NAME/resume) to go on with the new \
+         one, which is then sent all that is not over"
+    );
+    let since = before.paused.as_ref().filter(|p| p.reason == PauseReason::Misconfigured);
+    let since = since.map_or(now, |pause| pause.since);
+    let reason = PauseReason::Misconfigured;
+    let operator = before.paused.clone().filter(|pause| pause.reason == PauseReason::Operator);
+    Standing {
+        paused: operator.or(Some(Pause { reason, since, detail: detail.clone() })),
+        stranger: Some(seen),
+        last_error: Some(detail),
+        ..before.well()
     }
 }
 
@@ -99,12 +167,12 @@ fn failed(
         Pause { reason, since, detail: detail.to_owned() }
     });
     Standing {
-        paused: paused_for(PauseReason::Operator).cloned().or(paused),
+        paused: lasting(before).or(paused),
         retry_at: Some(now.plus(wait)),
         failures: before.failures.saturating_add(1),
         failing_since: Some(before.failing_since.unwrap_or(now)),
         last_error: Some(error),
-        daily_remaining: before.daily_remaining,
+        ..before.clone()
     }
 }
 

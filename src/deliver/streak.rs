@@ -47,23 +47,8 @@ impl Streak {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::claimed;
     use super::*;
-    use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
-
-    fn claimed(id: i64) -> Claimed {
-        Claimed {
-            id,
-            key: EventKey {
-                hubspot: AccountName::parse("main").expect("valid"),
-                external_account_id: ExternalAccountId::parse("a").expect("valid"),
-                external_event_id: ExternalEventId::stored(id.to_string()),
-            },
-            version: 1,
-            pending_since: Millis::new(0),
-            input: Vec::new(),
-            unchanged: false,
-        }
-    }
 
     fn refusal(message: &str) -> Refusal {
         Refusal {

@@ -15,7 +15,7 @@ use crate::net::{Http, Method, Request, Response, TransportError};
 
 use super::body;
 use super::compare::Shown;
-use super::credentials::{Tokens, same};
+use super::credentials::{Fingerprint, Tokens, same};
 use super::rates::Rates;
 use super::settings::Api;
 use super::trouble::AccountTrouble;
@@ -36,26 +36,16 @@ pub struct Account {
     http: Arc<dyn Http>,
 }
 
-/// What came of an upsert.
+/// What came of asking the account's API for one thing.
 #[derive(Debug)]
-pub struct Report {
-    /// What it means.
-    pub verdict: Verdict,
+pub struct Report<T> {
+    /// What the answer means.
+    pub outcome: T,
     /// The limits as the last answer's headers tell them; empty without an answer.
     pub rates: Rates,
-    /// The calls that were made, tokens' included, in their order. Every upsert beyond the first was made without a slot of
-    /// the pace: [`super::Pace::count`]. With no upsert among them the slot was not used: [`super::Pace::cancel`].
-    pub calls: Vec<Call>,
-}
-
-/// What came of reading an event.
-#[derive(Debug)]
-pub struct Looked {
-    /// The event as HubSpot shows it; none if there is no such event of this app's.
-    pub event: Result<Option<Shown>, AccountTrouble>,
-    /// The limits as the last answer's headers tell them; empty without an answer.
-    pub rates: Rates,
-    /// The calls that were made, as in [`Report`].
+    /// The calls that were made, tokens' included, in their order. Every one of the account's API beyond the first was
+    /// made without a slot of the pace: [`super::Pace::count`]. With none among them the slot was not used:
+    /// [`super::Pace::cancel`].
     pub calls: Vec<Call>,
 }
 
@@ -125,26 +115,30 @@ impl Account {
     ///
     /// # Cancel safety
     /// A cancelled call may have been carried out, or may yet.
-    pub async fn upsert(&self, sent: &[Sent<'_>]) -> Report {
+    pub async fn upsert(&self, sent: &[Sent<'_>]) -> Report<Verdict> {
         let mut calls = Vec::new();
         let request = |token: &SecretString| {
             let body = body::upsert(sent.iter().map(|event| event.input));
             self.request(Method::Post, &self.upsert_url, token, body)
         };
         let answer = self.authorized(Operation::Upsert, request, &mut calls).await;
-        let (verdict, rates) = match answer {
+        let (outcome, rates) = match answer {
             Ok(answer) => {
                 let rates = answer.as_ref().map(Rates::read).unwrap_or_default();
                 (judge(sent, answer.as_ref()), rates)
             }
             Err(trouble) => (Verdict::Account(trouble), Rates::default()),
         };
-        Report { verdict, rates, calls }
+        Report { outcome, rates, calls }
     }
 
-    /// Reads an event: `GET /events/{externalEventId}?externalAccountId=`. Another app's events are not found (published
+    /// Reads an event: `GET /events/{externalEventId}?externalAccountId=`; the outcome is the event as HubSpot shows it, none
+    /// if there is no such event of this app's. Another app's events are not found (published
     /// guide).
-    pub async fn read_event(&self, key: &EventKey) -> Looked {
+    pub async fn read_event(
+        &self,
+        key: &EventKey,
+    ) -> Report<Result<Option<Shown>, AccountTrouble>> {
         let mut url = self.events_url.clone();
         url.path_segments_mut()
             .expect("an http URL has a path")
@@ -153,31 +147,38 @@ impl Account {
         let mut calls = Vec::new();
         let request = |token: &SecretString| self.request(Method::Get, &url, token, Vec::new());
         let answer = self.authorized(Operation::Read, request, &mut calls).await;
-        let (event, rates) = match answer {
+        let (outcome, rates) = match answer {
             Ok(Ok(answer)) => (Shown::read(&answer), Rates::read(&answer)),
             Ok(Err(error)) => (Err(AccountTrouble::of_transport(&error)), Rates::default()),
             Err(trouble) => (Err(trouble), Rates::default()),
         };
-        Looked { event, rates, calls }
+        Report { outcome, rates, calls }
     }
 
-    /// Asks which portal the credentials belong to.
-    ///
-    /// # Errors
-    /// [`AccountTrouble`] when HubSpot does not tell.
-    pub async fn details(&self) -> Result<u64, AccountTrouble> {
+    /// Asks which portal the credentials belong to; the outcome is its number, or why HubSpot does not tell.
+    pub async fn details(&self) -> Report<Result<u64, AccountTrouble>> {
+        let mut calls = Vec::new();
         let request =
             |token: &SecretString| self.request(Method::Get, &self.details_url, token, Vec::new());
-        let answer = self
-            .authorized(Operation::Details, request, &mut Vec::new())
-            .await?
-            .map_err(|error| AccountTrouble::of_transport(&error))?;
-        match answer.status {
-            200..=299 => serde_json::from_slice(&answer.body)
-                .map(|details: Details| details.portal_id)
-                .map_err(|_| AccountTrouble::not_understood(&answer, "no portalId")),
-            _ => Err(AccountTrouble::read(&answer)),
-        }
+        let (outcome, rates) = match self.authorized(Operation::Details, request, &mut calls).await
+        {
+            Ok(Ok(answer)) => (portal(&answer), Rates::read(&answer)),
+            Ok(Err(error)) => (Err(AccountTrouble::of_transport(&error)), Rates::default()),
+            Err(trouble) => (Err(trouble), Rates::default()),
+        };
+        Report { outcome, rates, calls }
+    }
+
+    /// The credentials as they are now: whether they changed.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.tokens.fingerprint()
+    }
+
+    /// The OAuth app's id; of a token it is not known which app's it is.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.tokens.client_id()
     }
 
     /// When the present token ends, if it does.
@@ -186,20 +187,24 @@ impl Account {
         self.tokens.expires_at()
     }
 
-    /// Makes a call with a token, and once more if that is refused and there is another. The outer error is that there
-    /// is no token, and so no call.
+    /// Makes a call with a token, and once more if that is refused and there is another of the same credentials: of
+    /// others it is not known yet whose they are. The outer error is that there is no token, and so no call.
     async fn authorized(
         &self,
         operation: Operation,
         request: impl Fn(&SecretString) -> Request,
         calls: &mut Vec<Call>,
     ) -> Result<Result<Response, TransportError>, AccountTrouble> {
+        let credentials = self.fingerprint();
         let token = self.tokens.bearer(calls).await?;
         let first = self.call(operation, request(&token), calls).await;
         if !first.as_ref().is_ok_and(|answer| answer.status == 401) {
             return Ok(first);
         }
         self.tokens.invalidate(&token).await;
+        if self.fingerprint() != credentials {
+            return Ok(first);
+        }
         let another = self.tokens.bearer(calls).await?;
         if same(&another, &token) {
             return Ok(first);
@@ -274,6 +279,15 @@ impl fmt::Display for CallStatus {
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account").field("url", &self.upsert_url.as_str()).finish_non_exhaustive()
+    }
+}
+
+fn portal(answer: &Response) -> Result<u64, AccountTrouble> {
+    match answer.status {
+        200..=299 => serde_json::from_slice(&answer.body)
+            .map(|details: Details| details.portal_id)
+            .map_err(|_| AccountTrouble::not_understood(answer, "no portalId")),
+        _ => Err(AccountTrouble::read(answer)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -34,6 +35,15 @@ const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
 
 /// An answer with a token has about a kilobyte.
 const MAX_ANSWER: usize = 64 * 1024;
+
+/// What tells one set of credentials from the next, as they are read now. Two that are alike are of the same app.
+///
+/// Holds a digest of secrets, so it is neither shown nor kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    digest: [u8; 32],
+    readable: bool,
+}
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
 #[derive(Debug)]
@@ -72,6 +82,7 @@ struct Held {
 
 struct Access {
     token: SecretString,
+    granted_for: Fingerprint,
     renew_at: Instant,
     ends_at: Instant,
 }
@@ -132,6 +143,24 @@ impl Tokens {
         Self { source }
     }
 
+    /// The credentials as they are now. Cheap while nothing changed: files are looked at, not read.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        match &self.source {
+            Source::Fixed(secret) => Fingerprint::of(&[secret]),
+            Source::OAuth(oauth) => oauth.fingerprint(),
+        }
+    }
+
+    /// The OAuth app; of a token it is not known which app's it is.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        match &self.source {
+            Source::Fixed(_) => None,
+            Source::OAuth(oauth) => Some(&oauth.client_id),
+        }
+    }
+
     /// A token that is good as far as is known. The calls that were made for it are added to `calls`.
     ///
     /// # Errors
@@ -172,9 +201,19 @@ impl Tokens {
 }
 
 impl OAuth {
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&[&self.client_secret, &self.refresh_token])
+    }
+
     async fn bearer(&self, calls: &mut Vec<Call>) -> Result<SecretString, AccountTrouble> {
         let asked = Instant::now();
         let mut held = self.held.lock().await;
+        let present = self.fingerprint();
+        // A token that was granted for other credentials may be another account's.
+        if held.access.as_ref().is_some_and(|access| present.replaces(&access.granted_for)) {
+            held.access = None;
+            held.failed = held.failed.take().filter(|failed| failed.trouble.retry_after.is_some());
+        }
         let now = Instant::now();
         if let Some(access) = held.access.as_ref().filter(|access| now < access.renew_at) {
             return Ok(access.token.clone());
@@ -211,6 +250,7 @@ impl OAuth {
         held: &mut Held,
         calls: &mut Vec<Call>,
     ) -> Result<SecretString, AccountTrouble> {
+        let granted_for = self.fingerprint();
         let configured = read(&self.refresh_token, "refresh token")?;
         // A new configured token wins over one that grew out of the old one.
         held.replaced = held.replaced.take().filter(|old| same(&old.configured, &configured));
@@ -239,6 +279,7 @@ impl OAuth {
         let token = SecretString::from(granted.access_token);
         held.access = Some(Access {
             token: token.clone(),
+            granted_for,
             renew_at: now + life.saturating_sub(MARGIN.min(life / 5)),
             ends_at: now + life,
         });
@@ -266,6 +307,39 @@ impl OAuth {
             timeout: self.timeout,
             max_answer: MAX_ANSWER,
         })
+    }
+}
+
+impl Fingerprint {
+    fn of(secrets: &[&Secret]) -> Self {
+        let mut digest = Sha256::new();
+        let mut readable = true;
+        for secret in secrets {
+            match secret.read() {
+                Ok(value) => digest.update(Sha256::digest(value.expose_secret())),
+                Err(error) => {
+                    readable = false;
+                    digest.update(Sha256::digest(error.to_string()));
+                }
+            }
+        }
+        Self { digest: digest.finalize().into(), readable }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(text: &str) -> Self {
+        Self::of(&[&Secret::Text(text.into())])
+    }
+
+    /// Whether these are other credentials; one that cannot be read for a moment is none.
+    fn replaces(&self, before: &Self) -> bool {
+        self.readable && self.digest != before.digest
+    }
+}
+
+impl std::fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fingerprint(..)")
     }
 }
 

@@ -1,4 +1,5 @@
-//! HubSpot as the bridge sees it: the batch upsert and everything its answer can mean, and reading an event back.
+//! HubSpot as the bridge sees it: the batch upsert, whose the account is, reading an event back, and everything an
+//! answer can mean.
 //!
 //! Promises:
 //!
@@ -25,11 +26,11 @@ pub mod settings;
 mod trouble;
 mod verdict;
 
-pub use client::{Account, Call, CallStatus, Looked, Operation, Report};
+pub use client::{Account, Call, CallStatus, Operation, Report};
 pub use compare::{Shown, differences};
-pub use credentials::Tokens;
+pub use credentials::{Fingerprint, Tokens};
 pub use limiter::{Pace, Slot, Wait};
 pub use rates::Rates;
 pub use settings::{Api, Credentials, RateLimit};
 pub use trouble::{AccountTrouble, RatePolicy, TroubleKind};
-pub use verdict::{ItemVerdict, Refusal, Sent, Verdict, judge};
+pub use verdict::{Cause, ItemVerdict, Refusal, Sent, Unclear, Verdict, judge};

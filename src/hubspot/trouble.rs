@@ -213,9 +213,10 @@ impl RatePolicy {
 }
 
 /// `Retry-After`: seconds, where HubSpot documents it (477); its guide also speaks of milliseconds (429, for calls to
-/// workflows' targets). So a number that makes no sense as seconds is read as milliseconds.
+/// workflows' targets). So a number that makes no sense as seconds is read as milliseconds. Zero, a negative number, a fraction or a date says
+/// nothing: to come back at once is what was just refused.
 fn retry_after(answer: &Response, longest: Duration) -> Option<Duration> {
-    let number = answer.header("retry-after")?.trim().parse::<u64>().ok()?;
+    let number = answer.header("retry-after")?.trim().parse::<u64>().ok().filter(|n| *n > 0)?;
     let seconds = Duration::from_secs(number);
     Some(if seconds <= longest { seconds } else { Duration::from_millis(number).min(longest) })
 }

@@ -25,8 +25,8 @@ pub struct Sent<'a> {
 pub enum Verdict {
     /// One for each event that was sent, in their order.
     Items(Vec<ItemVerdict>),
-    /// The batch was refused whole, for one of its events or for its size: send each half.
-    Split,
+    /// The batch was refused whole: send each half.
+    Split(Cause),
     /// The account's; no event is charged for it.
     Account(AccountTrouble),
 }
@@ -43,9 +43,29 @@ pub enum ItemVerdict {
     Refused(Refusal),
     /// The answer does not tell.
     Unclear {
+        /// In which way.
+        how: Unclear,
         /// What it does say, for operators.
         detail: String,
     },
+}
+
+/// Why a batch was refused whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// At least one of its events cannot be taken as it is, whatever it is sent with.
+    Culprit,
+    /// Something that smaller parts need not have: its length, or a clash.
+    Whole,
+}
+
+/// How an answer leaves open what became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unclear {
+    /// HubSpot says that it has finished, names no error, and has no result for it. Seen in the field: nothing was done.
+    Silent,
+    /// HubSpot has not finished, or something went wrong that is not said to be the event's: it may be done yet.
+    Open,
 }
 
 /// HubSpot's words on why it refused an event.
@@ -70,7 +90,7 @@ pub fn judge(sent: &[Sent<'_>], answer: Result<&Response, &TransportError>) -> V
     let alone = sent.len() <= 1;
     match answer {
         // HubSpot has acted, and says so at a length that we do not read: half the batch, half the answer.
-        Err(TransportError::TooLarge(_)) if !alone => Verdict::Split,
+        Err(TransportError::TooLarge(_)) if !alone => Verdict::Split(Cause::Whole),
         Err(error) => Verdict::Account(AccountTrouble::of_transport(error)),
         Ok(answer) => match (answer.status, alone) {
             (200..=299, _) => match serde_json::from_slice(&answer.body) {
@@ -83,9 +103,10 @@ pub fn judge(sent: &[Sent<'_>], answer: Result<&Response, &TransportError>) -> V
             // 422 is not documented; by HTTP it says the same.
             // 409 is not documented either; HubSpot's own TypeScript client repeats it. It may be about one event for
             // ever, so it must not hold up the others.
-            (400 | 409 | 413 | 422, false) => Verdict::Split,
+            (400 | 422, false) => Verdict::Split(Cause::Culprit),
+            (409 | 413, false) => Verdict::Split(Cause::Whole),
             (400 | 413 | 422, true) => all(sent, &ItemVerdict::Refused(refusal(answer))),
-            (409, true) => all(sent, &unclear(AccountTrouble::read(answer).detail)),
+            (409, true) => all(sent, &unclear(Unclear::Open, AccountTrouble::read(answer).detail)),
             _ => Verdict::Account(AccountTrouble::read(answer)),
         },
     }
@@ -101,14 +122,15 @@ fn all(sent: &[Sent<'_>], verdict: &ItemVerdict) -> Verdict {
     Verdict::Items(sent.iter().map(|_| verdict.clone()).collect())
 }
 
-fn unclear(detail: impl Into<String>) -> ItemVerdict {
-    ItemVerdict::Unclear { detail: detail.into() }
+fn unclear(how: Unclear, detail: impl Into<String>) -> ItemVerdict {
+    ItemVerdict::Unclear { how, detail: detail.into() }
 }
 
 /// Reads a 2xx event by event.
 fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict> {
     if let Some(said) = upserted.status.as_deref().filter(|said| *said != "COMPLETE") {
-        let verdict = unclear(bounded(&format!("HubSpot's batch is {said}, not COMPLETE")));
+        let detail = bounded(&format!("HubSpot's batch is {said}, not COMPLETE"));
+        let verdict = unclear(Unclear::Open, detail);
         return sent.iter().map(|_| verdict.clone()).collect();
     }
     let told = results_by_event(sent, &upserted.results);
@@ -125,6 +147,7 @@ fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict
             .collect();
     }
     let refused = refusals_by_event(sent, status, &upserted.errors);
+    let how = if no_errors { Unclear::Silent } else { Unclear::Open };
     let why = match upserted.errors.first().and_then(|problem| problem.message.as_deref()) {
         Some(message) => bounded(message),
         None => format!("{} results for {} inputs", upserted.results.len(), sent.len()),
@@ -135,7 +158,7 @@ fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict
             match (confirmed(id), refused.get(id)) {
                 (Some(object_id), None) => ItemVerdict::Confirmed { object_id },
                 (None, Some(refusal)) => ItemVerdict::Refused(refusal.clone()),
-                (Some(_), Some(_)) | (None, None) => unclear(why.clone()),
+                (Some(_), Some(_)) | (None, None) => unclear(how, why.clone()),
             }
         })
         .collect()

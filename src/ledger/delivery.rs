@@ -35,6 +35,8 @@ pub struct Claimed {
     pub version: i64,
     /// Since when it has been pending.
     pub pending_since: Millis,
+    /// How often in a row this state of it came back as [`Outcome::Again`].
+    pub attempts: u32,
     /// Its full state as HubSpot takes it: JSON of [`crate::event::EventInput`].
     pub input: Vec<u8>,
     /// HubSpot confirmed this very state last, and nothing was sent since: settle it as [`Outcome::Unchanged`].
@@ -68,8 +70,15 @@ pub enum Outcome {
     NotTaken,
     /// Nobody knows whether HubSpot took it, or still will.
     Ambiguous,
-    /// Nothing is known against it: try again, not before then.
+    /// HubSpot did nothing with it, and took others: that is counted against it. Try again, not before then.
     Again {
+        /// The earliest next attempt.
+        not_before: Millis,
+        /// Why, for showing.
+        reason: String,
+    },
+    /// Nothing is known against it, nor whether HubSpot took it, or still will: try again, not before then.
+    Later {
         /// The earliest next attempt.
         not_before: Millis,
         /// Why, for showing.

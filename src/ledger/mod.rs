@@ -36,7 +36,7 @@ pub use query::{
 };
 pub use rebuild::{Dossier, Rebuild, Rebuilt, Retold, Rewritten, WebinarKey};
 pub use receipt::{Acceptance, Content, NewReceipt, Policies, ReceiptRecord};
-pub use standing::{Amend, Amended, Pause, PauseReason, Standing};
+pub use standing::{Amend, Amended, Identity, Pause, PauseReason, Standing};
 
 /// A store of receipts and events. Every implementation passes the same suite.
 #[async_trait]

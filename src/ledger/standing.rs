@@ -19,6 +19,34 @@ pub struct Standing {
     pub last_error: Option<String>,
     /// What is left of the day's calls, where HubSpot tells.
     pub daily_remaining: Option<u64>,
+    /// Whose account it is, from the first time that HubSpot told.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// Whose account the credentials open now, where that is another: nothing is sent until they are put back, or an
+    /// operator resumes the account.
+    #[serde(default)]
+    pub stranger: Option<Identity>,
+    /// It has become another account: what the one before was sent is to be sent to this one.
+    #[serde(default)]
+    pub moved: bool,
+}
+
+/// Whose account it is: HubSpot keys events by app within a portal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The portal's number.
+    pub portal_id: u64,
+    /// The OAuth app; none for a token, of which HubSpot does not tell the app.
+    pub client_id: Option<String>,
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.client_id {
+            Some(client_id) => write!(f, "portal {} by OAuth app {client_id}", self.portal_id),
+            None => write!(f, "portal {} by an access token", self.portal_id),
+        }
+    }
 }
 
 impl Standing {
@@ -34,10 +62,31 @@ impl Standing {
         Self { paused: Some(pause), ..self.clone() }
     }
 
-    /// Whatever it was paused for, or waiting for, is tried again now: an operator said so.
+    /// Whatever it was paused for, or waiting for, is tried again now: an operator said so. If it was shown to be
+    /// paused because the credentials open another account, that account is the right one from now on.
     #[must_use]
     pub fn resumed(&self) -> Self {
-        Self { daily_remaining: self.daily_remaining, ..Self::default() }
+        let shown = self.paused.as_ref().is_some_and(|p| p.reason == PauseReason::Misconfigured);
+        let confirmed = self.stranger.clone().filter(|_| shown);
+        Self {
+            moved: self.moved || confirmed.is_some(),
+            identity: confirmed.or_else(|| self.identity.clone()),
+            stranger: None,
+            ..self.well()
+        }
+    }
+
+    /// Nothing is held against it.
+    #[must_use]
+    pub fn well(&self) -> Self {
+        Self {
+            paused: None,
+            retry_at: None,
+            failures: 0,
+            failing_since: None,
+            last_error: None,
+            ..self.clone()
+        }
     }
 }
 

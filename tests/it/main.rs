@@ -4,6 +4,7 @@ mod api;
 mod claims;
 mod cli;
 mod crash;
+mod delivery;
 mod harness;
 mod hostile;
 mod house;

@@ -9,7 +9,7 @@ use crate::clock::SystemClock;
 use crate::config::Account as Settings;
 use crate::event::EventKey;
 use crate::hubspot::{
-    Account, AccountTrouble, Looked, Operation, Pace, RateLimit, RatePolicy, Shown, Slot,
+    Account, AccountTrouble, Operation, Pace, RateLimit, RatePolicy, Report, Shown, Slot,
     TroubleKind, Wait, backoff,
 };
 use crate::net::Http;
@@ -61,7 +61,7 @@ impl Reader {
 
     async fn ask(&self, key: &EventKey) -> Result<Option<Shown>, AccountTrouble> {
         let slot = self.slot().await;
-        let Looked { event, rates, calls } = self.hubspot.read_event(key).await;
+        let Report { outcome, rates, calls } = self.hubspot.read_event(key).await;
         let reads = calls.iter().filter(|call| call.operation == Operation::Read).count();
         let now = Instant::now();
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +72,7 @@ impl Reader {
             pace.observe(&slot, &rates, now);
             pace.finish(slot, now);
         }
-        event
+        outcome
     }
 
     async fn slot(&self) -> Slot {

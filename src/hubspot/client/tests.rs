@@ -71,7 +71,7 @@ const SENT: [Sent<'static>; 3] = [
     Sent { external_event_id: "wbn-7041", input: br#"{"n":3}"# },
 ];
 
-fn labels(report: &Report) -> Vec<String> {
+fn labels<T>(report: &Report<T>) -> Vec<String> {
     report.calls.iter().map(|call| format!("{} {}", call.operation.as_str(), call.status)).collect()
 }
 
@@ -84,10 +84,10 @@ fn bearers(script: &Script) -> Vec<String> {
         .collect()
 }
 
-fn kind(report: &Report) -> TroubleKind {
-    match &report.verdict {
+fn kind(report: &Report<Verdict>) -> TroubleKind {
+    match &report.outcome {
         Verdict::Account(trouble) => trouble.kind,
-        Verdict::Items(_) | Verdict::Split => panic!("{report:?}"),
+        Verdict::Items(_) | Verdict::Split(_) => panic!("{report:?}"),
     }
 }
 
@@ -104,7 +104,7 @@ async fn an_upsert_is_one_post_of_all_inputs() {
     let answer = Response { status: 200, headers: headers.into(), body: COMPLETE.into() };
     let (account, script) = account(fixed(), [Ok(answer)]);
     let report = account.upsert(&SENT).await;
-    let Verdict::Items(items) = &report.verdict else { panic!("{report:?}") };
+    let Verdict::Items(items) = &report.outcome else { panic!("{report:?}") };
     assert!(items.iter().all(|item| matches!(item, ItemVerdict::Confirmed { .. })));
     let rates = Rates {
         max: Some(190),
@@ -132,7 +132,7 @@ async fn after_a_401_another_token_is_tried_once() {
     let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(200, COMPLETE)];
     let (account, script) = account(oauth(), answers);
     let report = account.upsert(&SENT).await;
-    assert!(matches!(report.verdict, Verdict::Items(_)));
+    assert!(matches!(report.outcome, Verdict::Items(_)));
     assert_eq!(labels(&report), ["token 200", "upsert 401", "token 200", "upsert 200"]);
     assert_eq!(bearers(&script), ["Bearer one", "Bearer two"]);
 }
@@ -186,7 +186,7 @@ async fn failures_without_an_answer_have_their_labels() {
 #[tokio::test]
 async fn details_tell_the_portal() {
     let (good, script) = account(fixed(), [answer(200, DETAILS)]);
-    assert_eq!(good.details().await.unwrap(), 48_213_377);
+    assert_eq!(good.details().await.outcome.unwrap(), 48_213_377);
     let asked = script.asked.lock().unwrap().clone();
     assert_eq!(asked[0].method, Method::Get);
     assert_eq!(asked[0].url.as_str(), "https://hubspot.example/account-info/v3/details");
@@ -199,7 +199,7 @@ async fn details_tell_the_portal() {
         (404, "", TroubleKind::NotFound),
     ] {
         let (bad, _script) = account(fixed(), [answer(status, body)]);
-        assert_eq!(bad.details().await.unwrap_err().kind, kind, "{status}");
+        assert_eq!(bad.details().await.outcome.unwrap_err().kind, kind, "{status}");
     }
 }
 

@@ -30,7 +30,7 @@ fn confirmed(object_id: Option<&str>) -> ItemVerdict {
     ItemVerdict::Confirmed { object_id: object_id.map(str::to_owned) }
 }
 
-/// Each item's verdict in one letter: confirmed, refused, unclear.
+/// Each item's verdict in one letter: confirmed, refused, silent, open (`?`).
 fn letters(verdict: &Verdict) -> String {
     let Verdict::Items(items) = verdict else { panic!("{verdict:?}") };
     items
@@ -38,7 +38,8 @@ fn letters(verdict: &Verdict) -> String {
         .map(|item| match item {
             ItemVerdict::Confirmed { .. } => 'c',
             ItemVerdict::Refused(_) => 'r',
-            ItemVerdict::Unclear { .. } => '?',
+            ItemVerdict::Unclear { how: Unclear::Silent, .. } => 's',
+            ItemVerdict::Unclear { how: Unclear::Open, .. } => '?',
         })
         .collect()
 }
@@ -46,7 +47,7 @@ fn letters(verdict: &Verdict) -> String {
 fn trouble(verdict: Verdict) -> AccountTrouble {
     match verdict {
         Verdict::Account(trouble) => trouble,
-        Verdict::Items(_) | Verdict::Split => panic!("{verdict:?}"),
+        Verdict::Items(_) | Verdict::Split(_) => panic!("{verdict:?}"),
     }
 }
 
@@ -71,13 +72,13 @@ fn a_2xx_is_read_item_by_item() {
         ("nobody is named", fixture!("upsert_partial_nameless.json"), "???"),
         ("not of the validating kind", fixture!("upsert_partial_internal.json"), "cc?"),
         ("not done", fixture!("upsert_pending.json"), "???"),
-        ("fewer results", two, "?cc"),
-        ("more results", strange, "??c"),
-        ("nothing", "{}", "???"),
+        ("fewer results", two, "scc"),
+        ("more results", strange, "ssc"),
+        ("nothing", "{}", "sss"),
         ("an unknown status", r#"{"status":"HALF","results":[{},{},{}]}"#, "???"),
         ("errors by number only", r#"{"numErrors":1,"results":[{},{},{}]}"#, "???"),
         ("an odd error", r#"{"errors":[1],"results":[{},{},{}]}"#, "???"),
-        ("results of null", r#"{"results":null}"#, "???"),
+        ("results of null", r#"{"results":null}"#, "sss"),
         ("an odd result counts as one", r#"{"results":[1,"x",null]}"#, "ccc"),
     ];
     for (name, body, expected) in table {
@@ -141,7 +142,7 @@ fn an_event_both_confirmed_and_refused_is_unclear() {
 #[test]
 fn two_events_of_one_id_are_not_confirmed_by_it() {
     let body = r#"{"results":[{"id":"wbn-7041"}]}"#;
-    assert_eq!(letters(&judged(&["wbn-7041", "wbn-7041"], 200, body)), "??");
+    assert_eq!(letters(&judged(&["wbn-7041", "wbn-7041"], 200, body)), "ss");
 }
 
 #[test]
@@ -155,8 +156,9 @@ fn errors_about_a_single_event_are_its_own() {
 fn what_a_batch_is_refused_for_is_split_and_a_single_is_refused() {
     let invalid = fixture!("invalid_400.json");
     for status in [400, 413, 422] {
-        assert_eq!(judged(&IDS, status, invalid), Verdict::Split);
-        assert_eq!(judged(&IDS, status, ""), Verdict::Split);
+        let cause = if status == 413 { Cause::Whole } else { Cause::Culprit };
+        assert_eq!(judged(&IDS, status, invalid), Verdict::Split(cause));
+        assert_eq!(judged(&IDS, status, ""), Verdict::Split(cause));
         let refusal = Refusal {
             status,
             category: "VALIDATION_ERROR".to_owned(),
@@ -169,7 +171,7 @@ fn what_a_batch_is_refused_for_is_split_and_a_single_is_refused() {
         assert_eq!(judged(&IDS[..1], status, invalid), single);
     }
     assert_eq!(letters(&judged(&IDS[..1], 413, "<html>too large</html>")), "r");
-    assert_eq!(judged(&IDS, 409, "{}"), Verdict::Split);
+    assert_eq!(judged(&IDS, 409, "{}"), Verdict::Split(Cause::Whole));
     assert_eq!(letters(&judged(&IDS[..1], 409, "{}")), "?");
 }
 
@@ -201,6 +203,8 @@ fn the_accounts_troubles() {
         (200, "", r#"{"status":"COMPLETE","results":[{"id":"#, Overloaded, None),
         (200, "", r#"{"numErrors":"one"}"#, Overloaded, None),
         (204, "", "", Overloaded, None),
+        (206, "", "", Overloaded, None),
+        (207, "", html, Overloaded, None),
         (301, "", "", Redirected, None),
         (307, "", "", Redirected, None),
         (400, "", html, Overloaded, None),
@@ -247,7 +251,14 @@ fn the_accounts_troubles() {
         (429, "", fixture!("limit_secondly_429.json"), RateLimited { policy: Secondly }, ms(1_000)),
         (429, "", html, RateLimited { policy: Unknown }, ms(10_000)),
         (429, "soon", "", RateLimited { policy: Unknown }, ms(10_000)),
+        (429, "-5", "", RateLimited { policy: Unknown }, ms(10_000)),
+        (429, "1.5", "", RateLimited { policy: Unknown }, ms(10_000)),
+        (429, "18446744073709551616", "", RateLimited { policy: Unknown }, ms(10_000)),
+        (429, "Tue, 24 Nov 2026 00:00:00 GMT", "", RateLimited { policy: Unknown }, ms(10_000)),
+        (429, "0", "", RateLimited { policy: Unknown }, ms(10_000)),
         (477, "", fixture!("migrating_477.json"), Migrating, None),
+        (477, "-1", "", Migrating, None),
+        (477, "Tue, 24 Nov 2026 00:00:00 GMT", "", Migrating, None),
         (477, "86400", "", Migrating, ms(day)),
         (477, "86401", "", Migrating, ms(86_401)),
         (477, "99999999999", "", Migrating, ms(day)),
@@ -255,9 +266,17 @@ fn the_accounts_troubles() {
         (502, "", html, Overloaded, None),
         (503, "30", "", Overloaded, ms(30_000)),
         (503, "86400", "", Overloaded, ms(600_000)),
+        (503, "-30", "", Overloaded, None),
+        (503, "0", "", Overloaded, None),
         (429, "7200", "", RateLimited { policy: Unknown }, ms(600_000)),
         (504, "", "", Overloaded, None),
+        (520, "", html, Overloaded, None),
+        (521, "", html, Overloaded, None),
+        (522, "", html, Overloaded, None),
+        (523, "", html, Overloaded, None),
         (524, "", html, Overloaded, None),
+        (525, "", html, Overloaded, None),
+        (526, "", html, Overloaded, None),
         (600, "", "", Overloaded, None),
     ];
     for (status, after, body, kind, wait) in table {
@@ -301,8 +320,10 @@ fn only_what_may_still_land_is_ambiguous() {
         assert_eq!(trouble.kind, TroubleKind::Transport { ambiguous: true });
         assert!(trouble.is_ambiguous());
     }
-    for (status, ambiguous) in [(401, false), (429, false), (500, false), (503, false), (504, true)]
-    {
+    let refused = [301, 401, 403, 404, 408, 423, 429, 477, 500, 503, 521, 523, 525, 526];
+    let waited_in_vain = [502, 504, 520, 522, 524];
+    let table = refused.map(|status| (status, false)).into_iter();
+    for (status, ambiguous) in table.chain(waited_in_vain.map(|status| (status, true))) {
         assert_eq!(trouble(judged(&IDS, status, "")).is_ambiguous(), ambiguous, "{status}");
     }
 }
@@ -310,7 +331,7 @@ fn only_what_may_still_land_is_ambiguous() {
 #[test]
 fn an_answer_too_long_to_read_halves_the_batch() {
     let error = TransportError::TooLarge(9);
-    assert_eq!(judge(&sent(&IDS), Err(&error)), Verdict::Split);
+    assert_eq!(judge(&sent(&IDS), Err(&error)), Verdict::Split(Cause::Whole));
     let alone = trouble(judge(&sent(&IDS[..1]), Err(&error)));
     assert_eq!(alone.kind, TroubleKind::Transport { ambiguous: true });
 }
@@ -360,11 +381,13 @@ fn check(count: usize, status: u16, verdict: &Verdict) -> Result<(), TestCaseErr
                         prop_assert!(refusal.message.chars().count() <= 500);
                         prop_assert!(!refusal.message.chars().any(char::is_control));
                     }
-                    ItemVerdict::Unclear { detail } => prop_assert!(detail.chars().count() <= 500),
+                    ItemVerdict::Unclear { detail, .. } => {
+                        prop_assert!(detail.chars().count() <= 500)
+                    }
                 }
             }
         }
-        Verdict::Split => prop_assert!(count > 1),
+        Verdict::Split(_) => prop_assert!(count > 1),
         Verdict::Account(trouble) => {
             prop_assert!(trouble.detail.chars().count() <= 500);
             let day = Duration::from_hours(24);

@@ -121,7 +121,7 @@ fn candidates(
 fn load(connection: &Connection, chosen: Vec<Candidate>) -> Result<Vec<Claimed>, LedgerError> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT version, input, coalesce(input_hash = held_hash, 0) FROM events
+            "SELECT version, input, coalesce(input_hash = held_hash, 0), attempts FROM events
              WHERE id = ?1 AND state = 0",
         )
         .map_err(unavailable)?;
@@ -136,6 +136,7 @@ fn load(connection: &Connection, chosen: Vec<Candidate>) -> Result<Vec<Claimed>,
                 version: row.get(0).map_err(unavailable)?,
                 input: row.get(1).map_err(unavailable)?,
                 unchanged: row.get(2).map_err(unavailable)?,
+                attempts: row.get(3).map_err(unavailable)?,
             });
         }
     }

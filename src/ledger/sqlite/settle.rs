@@ -79,19 +79,8 @@ fn settle_one(
         Outcome::NotTaken => row.state,
         Outcome::Unchanged => unchanged(&row),
         Outcome::Ambiguous => {
-            let at = desk.now.plus(LANDED).get();
-            desk.connection
-                .prepare_cached(
-                    "UPDATE events SET held_hash = NULL,
-                         resend_at = max(coalesce(resend_at, 0), ?2)
-                     WHERE id = ?1",
-                )?
-                .execute((id, at))?;
-            // What HubSpot holds is unknown, so the present state is to be sent, were it confirmed before.
-            match row.state {
-                EventState::Delivered => EventState::Pending,
-                state @ (EventState::Pending | EventState::Incomplete | EventState::Dead) => state,
-            }
+            ambiguous(desk, id)?;
+            pending_again(row.state)
         }
         Outcome::Again { not_before, reason } => {
             desk.connection
@@ -103,6 +92,13 @@ fn settle_one(
                 .execute((id, not_before.get(), reason))?;
             row.state
         }
+        Outcome::Later { not_before, reason } => {
+            ambiguous(desk, id)?;
+            desk.connection
+                .prepare_cached("UPDATE events SET not_before = ?2, last_error = ?3 WHERE id = ?1")?
+                .execute((id, not_before.get(), reason))?;
+            pending_again(row.state)
+        }
     };
     desk.connection
         .prepare_cached("UPDATE events SET state = ?2, sending_since = NULL WHERE id = ?1")?
@@ -112,6 +108,26 @@ fn settle_one(
         desk.tally.enter(account, after);
     }
     Ok(())
+}
+
+/// Nobody knows what HubSpot holds of it, or will: it is said once more when that can no longer change.
+fn ambiguous(desk: &Desk<'_>, id: i64) -> Result<(), JobError> {
+    let at = desk.now.plus(LANDED).get();
+    desk.connection
+        .prepare_cached(
+            "UPDATE events SET held_hash = NULL, resend_at = max(coalesce(resend_at, 0), ?2)
+             WHERE id = ?1",
+        )?
+        .execute((id, at))?;
+    Ok(())
+}
+
+/// What HubSpot holds is unknown, so the present state is to be sent, were it confirmed before.
+fn pending_again(state: EventState) -> EventState {
+    match state {
+        EventState::Delivered => EventState::Pending,
+        EventState::Pending | EventState::Incomplete | EventState::Dead => state,
+    }
 }
 
 fn confirmed(
@@ -260,12 +276,13 @@ pub(super) fn keep_standing(
                  WHERE hubspot = ?1 AND state = 0 AND not_before > 0",
             )?
             .execute([account.as_str()])?;
-        desk.woken.insert(account.clone());
     }
     let text = serde_json::to_string(standing)
         .map_err(|error| JobError::Corrupt(format!("standing: {error}")))?;
     desk.connection
         .prepare_cached("INSERT OR REPLACE INTO standings (hubspot, standing) VALUES (?1, ?2)")?
         .execute((account.as_str(), text))?;
+    // A pause that was set or lifted is obeyed at once.
+    desk.woken.insert(account.clone());
     Ok(())
 }

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod dice;
 pub(crate) mod http;
+pub(crate) mod lane;
 pub(crate) mod process;
 pub(crate) mod store;
 pub(crate) mod wire;

@@ -198,6 +198,50 @@ async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
 }
 
 #[tokio::test]
+async fn what_an_answer_left_open_waits_and_is_sent_twice_and_charged_to_nobody() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    let batch = claim(&ledger, NOW).await;
+    ledger.depart(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, || Outcome::Later { not_before: minutes(1), reason: "open".into() })
+        .await;
+    assert!(matches!(
+        ledger.claim(&account("main"), NOW).await.expect("looked"),
+        Claim::Later(Some(at)) if at == minutes(1)
+    ));
+    place.clock.set(minutes(1));
+    let batch = claim(&ledger, NOW).await;
+    assert_eq!(batch[0].attempts, 0);
+    ledger.depart(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, confirmed).await;
+    let due = ledger.advance(100).await.expect("looked");
+    assert_eq!((due.done, due.next), (0, Some(minutes(2))), "it may land until then");
+}
+
+#[tokio::test]
+async fn what_is_counted_against_an_event_is_claimed_with_it_and_survives_a_restart() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    for attempts in 0..3 {
+        let batch = claim(&ledger, NOW).await;
+        assert_eq!(batch[0].attempts, attempts);
+        settle(&ledger, &batch, || Outcome::Again { not_before: NOON, reason: "no".into() }).await;
+    }
+    drop(ledger);
+    let ledger = place.open(policies());
+    let batch = claim(&ledger, NOW).await;
+    assert_eq!(batch[0].attempts, 3);
+    settle(&ledger, &batch, confirmed).await;
+    let mut other = receipt("b", vec![renamed("1", "Two", minutes(1))]);
+    other.received_at = minutes(1);
+    ledger.accept(other).await.expect("kept");
+    place.clock.set(minutes(1));
+    assert_eq!(claim(&ledger, NOW).await[0].attempts, 0, "what was confirmed counts from anew");
+}
+
+#[tokio::test]
 async fn what_changed_back_before_it_was_sent_needs_no_call() {
     let place = Place::new();
     let ledger = place.open(policies());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use webinar_bridge::clock::SystemClock;
 use webinar_bridge::sandbox::emulator::{EmulatorSettings, OAuthApp, Operation};
@@ -42,6 +42,13 @@ async fn the_configured_path_is_the_one_that_is_called() {
         let setting = Setting::new(&more);
         let bridge = setting.start();
         Zoom::to(&bridge).story([created(1, "Calm releases", at(0))]).await;
+        // First it asks whose account it is, which nobody here can tell.
+        let (mut asking, _) = listener.accept().await.expect("it calls");
+        let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let mut piece = [0; 1024];
+        assert!(asking.read(&mut piece).await.expect("it speaks") > 0);
+        asking.write_all(answer).await.expect("it listens");
+        drop(asking);
         let (mut caller, _) = listener.accept().await.expect("it calls");
         let mut piece = [0; 16];
         let mut heard = Vec::new();

@@ -4,6 +4,7 @@
 //! emulated HubSpot holds. Every one of them also fails if HubSpot was ever sent what must not be sent.
 
 mod accounts;
+mod adapting;
 mod counts;
 mod doors;
 mod endings;

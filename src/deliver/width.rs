@@ -1,0 +1,169 @@
+//! How many calls to have in flight: as many as HubSpot bears.
+//!
+//! Additive increase, multiplicative decrease, as TCP's congestion control has it (Chiu and Jain, "Analysis of the
+//! Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989): each good answer adds a
+//! share, so that a whole round of them adds one call; a failure halves. An answer that took much longer than calls of
+//! its size used to takes one call away, before HubSpot has to fail.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// An answer is slow if it took so many times as long as the fastest of late. A guess: HubSpot's own spread is not known.
+const SLOW: f64 = 2.0;
+/// What is faster is never slow: below this, what differs is the network. A guess.
+const UNNOTICED: f64 = 0.25;
+/// The fastest of late is forgotten by this share with each slower answer, so that a HubSpot that has become slower for
+/// good becomes the measure: a dozen answers bring it half the way. A guess.
+const FORGET: f64 = 1.0 / 16.0;
+/// Sizes of calls, by powers of two: a call of a hundred events takes longer than a call of one.
+const SIZES: usize = 8;
+
+/// How many calls to have in flight.
+#[derive(Debug)]
+pub struct Width {
+    most: f64,
+    now: f64,
+    /// The fastest answers of late in seconds, by size of the call.
+    fastest: [Option<f64>; SIZES],
+    /// When it was halved last.
+    cut: Option<Instant>,
+}
+
+impl Width {
+    /// Begins with `most`, and never goes beyond; none is taken for one.
+    #[must_use]
+    pub fn up_to(most: usize) -> Self {
+        let most = f64::from(u32::try_from(most.max(1)).unwrap_or(u32::MAX));
+        Self { most, now: most, fastest: [None; SIZES], cut: None }
+    }
+
+    /// So many calls, at least one.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 2^32")]
+        let calls = self.now as usize;
+        calls
+    }
+
+    /// A call with so many events was answered as it should be.
+    pub fn answered(&mut self, events: usize, took: Duration) {
+        let took = took.as_secs_f64();
+        let size = usize::try_from(events.max(1).ilog2()).unwrap_or(SIZES).min(SIZES - 1);
+        let fastest = self.fastest[size].map_or(took, |fastest| {
+            if took < fastest { took } else { fastest + (took - fastest) * FORGET }
+        });
+        let slow = self.fastest[size].is_some_and(|before| took > SLOW * before.max(UNNOTICED));
+        self.fastest[size] = Some(fastest);
+        self.set(if slow { self.now - 1.0 } else { self.now + 1.0 / self.now });
+    }
+
+    /// A call that began then failed as calls fail that are too many. Those that were under way when the last one
+    /// failed say nothing new.
+    pub fn failed(&mut self, began: Instant, now: Instant) {
+        if self.cut.is_none_or(|cut| began >= cut) {
+            self.cut = Some(now);
+            self.set(self.now / 2.0);
+        }
+    }
+
+    fn set(&mut self, width: f64) {
+        self.now = width.clamp(1.0, self.most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const QUICK: Duration = Duration::from_millis(300);
+
+    /// What befalls a call: it fails, so many milliseconds after the one before, or is answered.
+    #[derive(Debug, Clone)]
+    enum Fate {
+        Fails,
+        Answers { events: usize, took: u64 },
+    }
+
+    fn fates() -> impl Strategy<Value = Vec<Fate>> {
+        let answers = (0..200_usize, 0..100_000_u64)
+            .prop_map(|(events, took)| Fate::Answers { events, took });
+        prop::collection::vec(prop_oneof![Just(Fate::Fails), answers], 0..300)
+    }
+
+    fn befall(width: &mut Width, fates: &[Fate]) -> Instant {
+        let mut now = Instant::now();
+        for fate in fates {
+            now += QUICK;
+            match fate {
+                Fate::Fails => width.failed(now, now),
+                Fate::Answers { events, took } => {
+                    width.answered(*events, Duration::from_millis(*took));
+                }
+            }
+        }
+        now
+    }
+
+    /// So many good answers are enough to get from one to `most`: a round for each call, and one more.
+    fn rounds(most: usize) -> usize {
+        (0..=most).map(|width| width + 1).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn is_never_nothing_and_never_beyond_its_bound(most in 0..64_usize, fates in fates()) {
+            let mut width = Width::up_to(most);
+            for fate in fates {
+                befall(&mut width, &[fate]);
+                prop_assert!((1..=most.max(1)).contains(&width.calls()));
+            }
+        }
+
+        #[test]
+        fn recovers_whatever_was(most in 1..64_usize, fates in fates(), took in 0..20_000_u64) {
+            let mut width = Width::up_to(most);
+            befall(&mut width, &fates);
+            // First what is usual must be learned anew, then it grows.
+            for _ in 0..200 + rounds(most) {
+                width.answered(100, Duration::from_millis(took));
+            }
+            prop_assert_eq!(width.calls(), most);
+        }
+
+        #[test]
+        fn a_steady_hubspot_gets_all_it_may(
+            most in 1..64_usize, one in 1..2_000_u64, hundred in 1..20_000_u64,
+        ) {
+            let mut width = Width::up_to(most);
+            for call in 0..200 {
+                let (events, took) = if call % 3 == 0 { (1, one) } else { (100, hundred) };
+                width.answered(events, Duration::from_millis(took));
+                prop_assert_eq!(width.calls(), most);
+            }
+        }
+    }
+
+    #[test]
+    fn failures_halve_once_a_round_and_slowness_takes_one_away() {
+        let mut width = Width::up_to(16);
+        let began = Instant::now();
+        let seen = began + QUICK;
+        for _ in 0..16 {
+            width.failed(began, seen);
+        }
+        assert_eq!(width.calls(), 8, "the sixteen of one round are one failure");
+        width.failed(seen, seen + QUICK);
+        assert_eq!(width.calls(), 4);
+        width.answered(100, QUICK);
+        assert_eq!(width.calls(), 4);
+        width.answered(100, 3 * QUICK);
+        assert_eq!(width.calls(), 3);
+        for _ in 0..4 {
+            width.answered(100, QUICK);
+        }
+        assert_eq!(width.calls(), 4);
+    }
+}

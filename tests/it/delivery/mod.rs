@@ -1,0 +1,167 @@
+//! Delivery against an emulated HubSpot, on virtual time: how many calls it makes, and when.
+
+mod home;
+mod silence;
+
+use std::time::Duration;
+
+use webinar_bridge::hubspot::RateLimit;
+use webinar_bridge::ledger::{EventState, PauseReason};
+use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, Operation, TransportFault};
+
+use crate::harness::lane::Rig;
+use crate::harness::process::TOKEN;
+use crate::harness::tell;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// A HubSpot whose window is in nobody's way.
+fn generous() -> Rig {
+    let rate = (100_000, Duration::from_secs(10));
+    Rig::new(EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) })
+}
+
+fn upserts(rig: &Rig) -> usize {
+    rig.hubspot.calls(Operation::Upsert)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_culprit_among_a_hundred_costs_at_most_fourteen_calls_wherever_it_is() {
+    let mut worst = 0;
+    for culprit in 0..100 {
+        let mut rig = generous();
+        rig.hubspot.emulator().keep_failing(Fault::RejectNames("poison".into()));
+        for at in 0..100 {
+            rig.ledger.add(if at == culprit { "poison" } else { "Webinar" });
+        }
+        rig.start();
+        rig.drained(MINUTE).await;
+        let counts = rig.ledger.counts();
+        assert_eq!((counts.delivered, counts.dead), (99, 1), "culprit at {culprit}");
+        assert_eq!(rig.ledger.rows()[culprit].state, EventState::Dead);
+        assert_eq!(rig.hubspot.emulator().events().len(), 99);
+        // 2 x log2(100) is 13.3: a hundred are halved seven times.
+        let extra = upserts(&rig) - 1;
+        assert!(extra <= 14, "{extra} calls more for the culprit at {culprit}");
+        worst = worst.max(extra);
+    }
+    tell(&format!("one culprit in a batch of 100: at most {worst} calls more"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn seven_bad_among_a_thousand_are_found_and_the_others_delivered() {
+    // The dearest placement: seven different batches, each first in its own.
+    for places in [[0, 100, 200, 300, 400, 500, 600], [3, 4, 5, 250, 251, 700, 999]] {
+        let mut rig = generous();
+        rig.hubspot.emulator().keep_failing(Fault::RejectNames("poison".into()));
+        for at in 0..1_000 {
+            rig.ledger.add(if places.contains(&at) { "poison" } else { "Webinar" });
+        }
+        rig.start();
+        rig.drained(MINUTE).await;
+        let counts = rig.ledger.counts();
+        assert_eq!((counts.delivered, counts.dead), (993, 7));
+        let calls = rig.hubspot.emulator().calls().len();
+        assert!(calls < 130, "{calls} calls");
+        tell(&format!("7 bad among 1,000 at {places:?}: {calls} calls"));
+    }
+}
+
+/// Of `calls` that are due at once, `per_window` go at once, and as many one window later, and so on.
+fn windows_own_time(calls: u32, per_window: u32, window: Duration) -> Duration {
+    window * ((calls - 1) / per_window)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_drains_at_the_windows_speed_without_a_429() {
+    let (per_window, window) = (20, Duration::from_secs(2));
+    let settings = EmulatorSettings { rate: (per_window, window), ..EmulatorSettings::new(TOKEN) };
+    let mut rig = Rig::new(settings);
+    rig.start();
+    // Whose account it is has been asked, and the window is empty again.
+    rig.ledger.add("The first");
+    rig.drained(MINUTE).await;
+    tokio::time::sleep(2 * window).await;
+    let before = rig.hubspot.emulator().calls().len();
+    (0..6_000).for_each(|_| rig.ledger.add("Webinar"));
+    let took = rig.drained(MINUTE).await;
+    let calls = rig.hubspot.emulator().calls().len() - before;
+    assert_eq!(calls, 60);
+    let ideal = windows_own_time(60, per_window, window);
+    tell(&format!("6,000 events at 20 calls in 2 s: {took:?}, the window's own time is {ideal:?}"));
+    assert!(took <= ideal.mul_f64(1.1), "{took:?} where {ideal:?} is the least");
+    assert!(rig.hubspot.emulator().calls().iter().all(|call| call.status == 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_at_the_start_costs_one_call_more() {
+    let (per_window, window) = (20, Duration::from_secs(2));
+    let settings = EmulatorSettings { rate: (per_window, window), ..EmulatorSettings::new(TOKEN) };
+    let mut rig = Rig::new(settings);
+    (0..6_000).for_each(|_| rig.ledger.add("Webinar"));
+    rig.start();
+    let took = rig.drained(MINUTE).await;
+    let calls = rig.hubspot.emulator().calls().len();
+    assert_eq!(calls, 61, "the question whose account it is, and sixty batches");
+    let ideal = windows_own_time(61, per_window, window);
+    assert!(took <= ideal.mul_f64(1.1), "{took:?} where {ideal:?} is the least");
+    assert!(rig.hubspot.emulator().calls().iter().all(|call| call.status == 200));
+}
+
+/// Failures make calls fewer, and answers make them more again.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_failed_gets_back_to_full_speed() {
+    let mut rig = generous();
+    rig.settings.max_batch = 1;
+    let reset = || Fault::Transport { fault: TransportFault::Reset, stored: true };
+    (0..40).for_each(|_| rig.hubspot.emulator().inject(reset()));
+    (0..2_000).for_each(|_| rig.ledger.add("Webinar"));
+    rig.start();
+    rig.drained(10 * MINUTE).await;
+    assert_eq!(rig.ledger.counts().delivered, 2_000);
+    // At the end as many are in flight as may be: all of them arrive within the time of one.
+    let emulator = rig.hubspot.emulator();
+    let calls: Vec<_> = emulator.calls().iter().map(|call| call.at).collect();
+    let most = calls.iter().map(|at| calls.iter().filter(|other| *other == at).count()).max();
+    assert_eq!(most, Some(rig.settings.max_in_flight));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_days_calls_are_shown_and_waited_for() {
+    let mut rig = generous();
+    rig.settings.max_batch = 1;
+    rig.hubspot.emulator().limit_daily(Some(5));
+    (0..8).for_each(|_| rig.ledger.add("Webinar"));
+    rig.start();
+    let paused = || {
+        let pause = rig.ledger.now().paused;
+        pause.is_some_and(|pause| pause.reason == PauseReason::DailyLimit)
+    };
+    rig.until(MINUTE, "the day is used up", paused).await;
+    // One of the five asked whose account it is.
+    assert_eq!(rig.ledger.counts().delivered, 4);
+    assert_eq!(rig.ledger.now().daily_remaining, Some(0));
+    rig.hubspot.emulator().limit_daily(Some(1_000));
+    let asked = upserts(&rig);
+    let took = rig.drained(Duration::from_mins(11)).await;
+    assert!(took > Duration::from_mins(9), "it is asked again every ten minutes: {took:?}");
+    assert_eq!(upserts(&rig), asked + 4);
+    assert_eq!(rig.ledger.now().paused, None);
+    assert_eq!(rig.ledger.now().daily_remaining, Some(996));
+}
+
+/// A full window keeps nobody who wants to stop: what is pending is in the ledger.
+#[tokio::test(start_paused = true)]
+async fn a_full_window_does_not_keep_a_stop_waiting() {
+    let rate = (2, Duration::from_hours(1));
+    let mut rig = Rig::new(EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) });
+    rig.settings.rate_limit = RateLimit { requests: 2, window: rate.1 };
+    rig.settings.max_batch = 1;
+    (0..3).for_each(|_| rig.ledger.add("Webinar"));
+    rig.start();
+    rig.until(MINUTE, "the window is full", || rig.ledger.counts().delivered == 1).await;
+    let began = tokio::time::Instant::now();
+    rig.stop().await;
+    assert!(began.elapsed() < MINUTE);
+    assert_eq!(rig.ledger.counts().pending, 2);
+}

@@ -1,0 +1,490 @@
+//! A lane on virtual time: no sockets, no disk, no other threads. What is sent reaches an emulated HubSpot, and what
+//! becomes of it a ledger in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use webinar_bridge::clock::{Clock, VirtualClock};
+use webinar_bridge::deliver::{Lane, LaneSettings};
+use webinar_bridge::event::{
+    AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId,
+};
+use webinar_bridge::hubspot::{Account, Api, Credentials, RateLimit};
+use webinar_bridge::ledger::{
+    Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
+    EventRecord, EventState, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Outcome,
+    Page, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece,
+    Redriven, RefusedBy, Retention, Settlement, Sizes, Standing, WebinarKey,
+};
+use webinar_bridge::net::{Http, Method, Request, Response, TransportError};
+use webinar_bridge::sandbox::emulator::{
+    Emulator, EmulatorReply, EmulatorRequest, EmulatorSettings, Operation, TransportFault,
+};
+use webinar_bridge::telemetry::Metrics;
+
+use super::build::{NOON, account};
+use super::process::TOKEN;
+
+/// An emulated HubSpot that takes its time, and may do less than it says.
+pub(crate) struct Hubspot {
+    emulator: Mutex<Emulator>,
+    clock: VirtualClock,
+    pub(crate) latency: Mutex<Duration>,
+    /// Events whose name holds this are passed over: no result, no error.
+    pub(crate) passes_over: Mutex<Option<String>>,
+    /// What every batch that is answered says of itself instead of `COMPLETE`.
+    pub(crate) says: Mutex<Option<&'static str>>,
+    /// The path of the account's details answers so.
+    pub(crate) details: Mutex<Option<u16>>,
+}
+
+impl Hubspot {
+    pub(crate) fn emulator(&self) -> MutexGuard<'_, Emulator> {
+        lock(&self.emulator)
+    }
+
+    /// How many calls of that kind there were.
+    pub(crate) fn calls(&self, operation: Operation) -> usize {
+        self.emulator().calls().iter().filter(|call| call.operation == operation).count()
+    }
+
+    fn answer(&self, mut request: EmulatorRequest) -> EmulatorReply {
+        let is_details = request.path.ends_with("/details");
+        if let Some(status) = lock(&self.details).filter(|_| is_details) {
+            return EmulatorReply { status, headers: Vec::new(), body: Vec::new(), fault: None };
+        }
+        let is_upsert = request.path.ends_with("/upsert");
+        if let Some(name) = lock(&self.passes_over).clone().filter(|_| is_upsert) {
+            let mut body: Value = serde_json::from_slice(&request.body).expect("JSON");
+            let inputs = body["inputs"].as_array_mut().expect("inputs");
+            inputs.retain(|input| !input["eventName"].as_str().expect("a name").contains(&name));
+            if inputs.is_empty() {
+                let body = json!({ "status": "COMPLETE", "results": [] }).to_string().into();
+                return EmulatorReply { status: 200, headers: Vec::new(), body, fault: None };
+            }
+            request.body = body.to_string().into();
+        }
+        let mut reply = self.emulator().handle(self.clock.now(), &request);
+        if let Some(word) = lock(&self.says).filter(|_| is_upsert && reply.status == 200) {
+            let mut body: Value = serde_json::from_slice(&reply.body).expect("JSON");
+            body["status"] = word.into();
+            reply.body = body.to_string().into();
+        }
+        reply
+    }
+}
+
+#[async_trait]
+impl Http for Hubspot {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let half = *lock(&self.latency) / 2;
+        tokio::time::sleep(half).await;
+        let header = |(name, value): &(std::borrow::Cow<'static, str>, secrecy::SecretString)| {
+            (name.to_string(), value.expose_secret().to_owned())
+        };
+        let reply = self.answer(EmulatorRequest {
+            method: match request.method {
+                Method::Get => "GET".to_owned(),
+                Method::Post => "POST".to_owned(),
+            },
+            path: request.url.path().to_owned(),
+            query: request.url.query().unwrap_or_default().to_owned(),
+            headers: request.headers.iter().map(header).collect(),
+            body: request.body,
+        });
+        tokio::time::sleep(half).await;
+        match reply.fault {
+            Some(TransportFault::Hang) => {
+                tokio::time::sleep(request.timeout).await;
+                Err(TransportError::Timeout)
+            }
+            Some(TransportFault::Reset | TransportFault::Truncate) => {
+                Err(TransportError::Reset("as told".into()))
+            }
+            None => Ok(Response {
+                status: reply.status,
+                headers: reply
+                    .headers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                    .collect(),
+                body: reply.body,
+            }),
+        }
+    }
+}
+
+/// A lane, with all that is around it.
+pub(crate) struct Rig {
+    pub(crate) hubspot: Arc<Hubspot>,
+    pub(crate) ledger: Arc<MemoryLedger>,
+    pub(crate) settings: LaneSettings,
+    clock: VirtualClock,
+    running: Option<(JoinHandle<()>, CancellationToken)>,
+}
+
+impl Rig {
+    /// Nothing runs yet, and nothing is pending.
+    pub(crate) fn new(hubspot: EmulatorSettings) -> Self {
+        let clock = VirtualClock::starting_at(NOON);
+        let (requests, window) = hubspot.rate;
+        Self {
+            hubspot: Arc::new(Hubspot {
+                emulator: Mutex::new(Emulator::new(hubspot)),
+                clock,
+                latency: Mutex::new(Duration::from_millis(50)),
+                passes_over: Mutex::default(),
+                says: Mutex::default(),
+                details: Mutex::default(),
+            }),
+            ledger: Arc::new(MemoryLedger::at(clock)),
+            settings: LaneSettings {
+                rate_limit: RateLimit { requests, window },
+                max_batch: 100,
+                max_linger: Duration::from_millis(100),
+                max_in_flight: 16,
+            },
+            clock,
+            running: None,
+        }
+    }
+
+    /// Runs a lane with the token that the emulator knows.
+    pub(crate) fn start(&mut self) {
+        self.start_with(Credentials::Token(webinar_bridge::secret::Secret::Text(TOKEN.into())));
+    }
+
+    pub(crate) fn start_with(&mut self, credentials: Credentials) {
+        let api = Api {
+            base_url: "https://hubspot.example".parse().expect("a URL"),
+            path_prefix: "/marketing/v3/marketing-events".to_owned(),
+            request_timeout: Duration::from_secs(30),
+            credentials,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(self.clock);
+        let hubspot = Account::new(api, Arc::clone(&self.hubspot) as _, Arc::clone(&clock));
+        let main = account("main");
+        let metrics = Metrics::new(std::slice::from_ref(&main), &[]);
+        let ledger = Arc::clone(&self.ledger) as _;
+        let lane = Lane::new(main, hubspot, self.settings, ledger, clock, metrics);
+        let stop = CancellationToken::new();
+        self.running = Some((tokio::spawn(lane.run(stop.clone())), stop));
+    }
+
+    /// Tells the lane to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) {
+        let (lane, stop) = self.running.take().expect("it runs");
+        stop.cancel();
+        lane.await.expect("it ends well");
+    }
+
+    /// Waits, on virtual time, until it holds; how long that took.
+    pub(crate) async fn until(
+        &self,
+        limit: Duration,
+        what: &str,
+        mut holds: impl FnMut() -> bool,
+    ) -> Duration {
+        let began = Instant::now();
+        while !holds() {
+            let counts = self.ledger.counts();
+            assert!(began.elapsed() < limit, "never came true: {what}; {counts:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        began.elapsed()
+    }
+
+    /// Waits until nothing is pending or in flight.
+    pub(crate) async fn drained(&self, limit: Duration) -> Duration {
+        self.until(limit, "all is settled", || {
+            let counts = self.ledger.counts();
+            counts.pending + counts.in_flight == 0
+        })
+        .await
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some((lane, _)) = self.running.take() {
+            lane.abort();
+        }
+        if !std::thread::panicking() {
+            let violations = self.hubspot.emulator().violations().to_vec();
+            assert!(violations.is_empty(), "HubSpot was sent what it forbids: {violations:#?}");
+        }
+    }
+}
+
+/// An event in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) key: EventKey,
+    pub(crate) input: Vec<u8>,
+    pub(crate) state: EventState,
+    pub(crate) pending_since: Millis,
+    pub(crate) not_before: Millis,
+    pub(crate) attempts: u32,
+    pub(crate) refused: Option<RefusedBy>,
+    pub(crate) last_error: Option<String>,
+    claimed: bool,
+}
+
+/// What delivery needs of a ledger, with the same promises, but in memory and for one account.
+pub(crate) struct MemoryLedger {
+    clock: VirtualClock,
+    rows: Mutex<BTreeMap<i64, Row>>,
+    standing: Mutex<Standing>,
+    wake_up: Arc<Notify>,
+}
+
+impl MemoryLedger {
+    fn at(clock: VirtualClock) -> Self {
+        Self { clock, rows: Mutex::default(), standing: Mutex::default(), wake_up: Arc::default() }
+    }
+
+    /// An event becomes pending.
+    pub(crate) fn add(&self, name: &str) {
+        let mut rows = lock(&self.rows);
+        let id = i64::try_from(rows.len()).expect("a few") + 1;
+        let external = ExternalEventId::stored(format!("event-{id}"));
+        let input = json!({
+            "externalAccountId": "acct-1",
+            "externalEventId": external.as_str(),
+            "eventName": name,
+            "eventOrganizer": "Acme GmbH",
+        });
+        let key = EventKey {
+            hubspot: account("main"),
+            external_account_id: ExternalAccountId::parse("acct-1").expect("valid"),
+            external_event_id: external,
+        };
+        rows.insert(
+            id,
+            Row {
+                key,
+                input: input.to_string().into_bytes(),
+                state: EventState::Pending,
+                pending_since: self.clock.now(),
+                not_before: Millis::new(0),
+                attempts: 0,
+                refused: None,
+                last_error: None,
+                claimed: false,
+            },
+        );
+        drop(rows);
+        self.wake_up.notify_one();
+    }
+
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        lock(&self.rows).values().cloned().collect()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for row in lock(&self.rows).values() {
+            let place = match row.state {
+                EventState::Pending if row.claimed => &mut counts.in_flight,
+                EventState::Pending => &mut counts.pending,
+                EventState::Delivered => &mut counts.delivered,
+                EventState::Incomplete => &mut counts.incomplete,
+                EventState::Dead => &mut counts.dead,
+            };
+            *place += 1;
+        }
+        counts
+    }
+
+    /// How the account stands.
+    pub(crate) fn now(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+
+    /// An operator changes how the account stands.
+    pub(crate) fn operate(&self, change: impl FnOnce(&Standing) -> Standing) {
+        let mut standing = lock(&self.standing);
+        *standing = change(&standing);
+        self.wake_up.notify_one();
+    }
+}
+
+impl Row {
+    fn settle(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Confirmed { .. } | Outcome::Unchanged => {
+                self.state = EventState::Delivered;
+                (self.attempts, self.not_before) = (0, Millis::new(0));
+            }
+            Outcome::Refused(refused) => {
+                self.state = EventState::Dead;
+                self.refused = Some(refused);
+            }
+            Outcome::GivenBack => self.state = EventState::Pending,
+            Outcome::NotTaken | Outcome::Ambiguous => {}
+            Outcome::Again { not_before, reason } => {
+                self.attempts += 1;
+                (self.not_before, self.last_error) = (not_before, Some(reason));
+            }
+            Outcome::Later { not_before, reason } => {
+                (self.not_before, self.last_error) = (not_before, Some(reason));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn claim(&self, _: &AccountName, ask: ClaimAsk) -> Result<Claim, LedgerError> {
+        let now = self.clock.now();
+        let mut rows = lock(&self.rows);
+        let is_free = |row: &Row| row.state == EventState::Pending && !row.claimed;
+        let ready: Vec<i64> = rows
+            .iter()
+            .filter(|(_, row)| is_free(row) && row.not_before <= now)
+            .map(|(id, _)| *id)
+            .take(ask.most)
+            .collect();
+        let leaves_at = ready.first().map(|id| rows[id].pending_since.plus(ask.linger));
+        if ready.len() < ask.most && leaves_at.is_none_or(|at| at > now) {
+            let waiting = rows.values().filter(|row| is_free(row) && row.not_before > now);
+            let next = waiting.map(|row| row.not_before).min();
+            return Ok(Claim::Later(leaves_at.into_iter().chain(next).min()));
+        }
+        let mut batch = Vec::new();
+        for id in ready {
+            let Some(row) = rows.get_mut(&id) else { continue };
+            row.claimed = true;
+            batch.push(Claimed {
+                id,
+                key: row.key.clone(),
+                version: 1,
+                pending_since: row.pending_since,
+                attempts: row.attempts,
+                input: row.input.clone(),
+                unchanged: false,
+            });
+        }
+        Ok(Claim::Batch(batch))
+    }
+
+    async fn depart(&self, _: &AccountName, _: &[Claimed]) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn settle(&self, _: &AccountName, settled: Vec<Settlement>) -> Result<(), LedgerError> {
+        let mut rows = lock(&self.rows);
+        for Settlement { claimed, outcome } in settled {
+            let row = rows.get_mut(&claimed.id).expect("it was claimed");
+            row.claimed = false;
+            row.settle(outcome);
+        }
+        self.wake_up.notify_one();
+        Ok(())
+    }
+
+    fn release(&self, _: &AccountName, claimed: &[Claimed]) {
+        let mut rows = lock(&self.rows);
+        for claimed in claimed {
+            rows.get_mut(&claimed.id).expect("it was claimed").claimed = false;
+        }
+        self.wake_up.notify_one();
+    }
+
+    fn standing(&self, _: &AccountName) -> Standing {
+        self.now()
+    }
+
+    async fn amend_standing(&self, _: &AccountName, amend: Amend) -> Result<Amended, LedgerError> {
+        let mut standing = lock(&self.standing);
+        let before = standing.clone();
+        *standing = amend(&before);
+        Ok(Amended { before, after: standing.clone() })
+    }
+
+    fn wake_up(&self, _: &AccountName) -> Arc<Notify> {
+        Arc::clone(&self.wake_up)
+    }
+
+    fn census(&self) -> BTreeMap<AccountName, Counts> {
+        BTreeMap::from([(account("main"), self.counts())])
+    }
+
+    async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
+        let mut redriven = 0;
+        for row in lock(&self.rows).values_mut().filter(|row| row.state == ask.state) {
+            redriven += u64::from(row.state != EventState::Pending);
+            row.state = EventState::Pending;
+        }
+        self.wake_up.notify_one();
+        Ok(RedrivePiece { redriven, next: None })
+    }
+
+    // What follows is nothing of delivery's.
+
+    async fn accept(&self, _: NewReceipt) -> Result<Acceptance, LedgerError> {
+        not_here()
+    }
+    async fn oldest_pending(&self, _: &AccountName) -> Result<Option<Millis>, LedgerError> {
+        not_here()
+    }
+    async fn advance(&self, _: usize) -> Result<Due, LedgerError> {
+        not_here()
+    }
+    async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
+        not_here()
+    }
+    fn sizes(&self) -> Sizes {
+        Sizes::default()
+    }
+    fn health(&self) -> Result<(), String> {
+        Ok(())
+    }
+    async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        not_here()
+    }
+    async fn page_events(&self, _: EventsAsk) -> Result<Page<EventSummary>, LedgerError> {
+        not_here()
+    }
+    async fn event(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+        not_here()
+    }
+    async fn redrive(&self, _: &EventKey) -> Result<Redriven, LedgerError> {
+        not_here()
+    }
+    async fn page_receipts(&self, _: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
+        not_here()
+    }
+    async fn receipt(&self, _: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        not_here()
+    }
+    async fn dossiers_of(&self, _: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
+        not_here()
+    }
+    async fn dossier(&self, _: &WebinarKey) -> Result<Dossier, LedgerError> {
+        not_here()
+    }
+
+    async fn bodies(&self, _: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
+        not_here()
+    }
+    async fn rebuild(&self, _: Rebuild) -> Result<Rebuilt, LedgerError> {
+        not_here()
+    }
+}
+
+fn not_here<T>() -> Result<T, LedgerError> {
+    Err(LedgerError::Unavailable("only what delivery needs is here".into()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
