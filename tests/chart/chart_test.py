@@ -199,7 +199,11 @@ class Chart(unittest.TestCase):
                 else:
                     yield (*above, key)
 
-        documented = set(paths(yaml.safe_load((CHART / "values.yaml").read_text())))
+        text = (CHART / "values.yaml").read_text()
+        required = {("config",), ("existingSecret",), ("image", "repository")}
+        for *_, key in required:
+            self.assertRegex(text, rf"\n *# {key}: ")
+        documented = set(paths(yaml.safe_load(text))) | required
         schema = json.loads((CHART / "values.schema.json").read_text())
         self.assertIs(schema["additionalProperties"], False)
         # Helm's own, and what Kubernetes knows better.
