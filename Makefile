@@ -4,22 +4,28 @@ IMAGE ?= webinar-bridge:dev
 DOCKER ?= docker
 ARGS ?=
 AUDIT_ARGS ?=
+RELEASE = $${CARGO_TARGET_DIR:-target}/release/webinar-bridge
 
 .DEFAULT_GOAL := help
-.PHONY: help test sandbox soak image audit tools
+.PHONY: help test chart sandbox soak image audit tools
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 # One profile for all of it: the C code that is linked in is compiled once.
-test: tools ## format, lints, all tests; installs a C compiler if there is none
+test: tools ## format, lints, all tests, the Helm chart; installs a C compiler and Python if there are none
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked
+	.ci/chart "$(RELEASE)"
+
+chart: tools ## the tests of the Helm chart alone
+	cargo build --release --locked
+	.ci/chart "$(RELEASE)"
 
 sandbox: tools ## the whole product on this machine's loopback; ARGS=--once ends when all has arrived
 	cargo build --release --locked
-	"$${CARGO_TARGET_DIR:-target}/release/webinar-bridge" sandbox $(ARGS)
+	"$(RELEASE)" sandbox $(ARGS)
 
 soak: tools ## the long tests
 	BRIDGE_SOAK=1 cargo test --release --locked --tests -- --ignored --nocapture
