@@ -3,6 +3,7 @@
 //! * [`webhook`]: from a request to its answer, in that order: is it for us, its body, is it authentic, what does it
 //!   say, keep it, answer.
 //! * [`settings`]: what it is told to serve.
+//! * [`path`]: what a webhook's path names.
 //! * [`judge`]: what a request turns out to be, decided without I/O.
 //! * [`body`]: reading a body within bounds of size, time and memory.
 //! * [`error`]: the one table of the errors' answers; [`reply`]: how answers look.
@@ -22,6 +23,7 @@ mod error;
 pub mod exchange;
 mod judge;
 mod ops;
+mod path;
 mod reply;
 mod server;
 mod settings;
@@ -29,6 +31,7 @@ mod throttle;
 mod webhook;
 
 pub use ops::{Ops, Readiness, run_ops};
+pub use path::WebhookPath;
 pub use settings::{Endpoint, Limits, Webhooks};
 pub use webhook::run_webhooks;
 
