@@ -5,9 +5,11 @@ DOCKER ?= docker
 ARGS ?=
 AUDIT_ARGS ?=
 RELEASE = $${CARGO_TARGET_DIR:-target}/release/webinar-bridge
+TARGET ?= webhook
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help test chart sandbox soak image audit tools
+.PHONY: help test chart sandbox soak fuzz image audit tools
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -29,6 +31,16 @@ sandbox: tools ## the whole product on this machine's loopback; ARGS=--once ends
 
 soak: tools ## the long tests
 	BRIDGE_SOAK=1 cargo test --release --locked --tests -- --ignored --nocapture
+
+# RUSTC_BOOTSTRAP: cargo-fuzz asks for a nightly compiler's flags, and the stable one takes them so. No sanitizer: the
+# code that is searched is safe. The lock file's copy makes it search what is built otherwise.
+fuzz: tools ## a search for inputs that break a promise, with cargo-fuzz; TARGET=webhook SECONDS=60
+	@cargo fuzz --version >/dev/null || { echo 'To have it: cargo install --locked cargo-fuzz'; exit 1; }
+	cp Cargo.lock tests/fuzz/Cargo.lock
+	mkdir -p target/fuzz/corpus/$(TARGET)
+	RUSTC_BOOTSTRAP=1 BRIDGE_FUZZ_CORPUS="$(CURDIR)/target/fuzz/corpus/$(TARGET)" \
+		cargo fuzz run --sanitizer none --fuzz-dir tests/fuzz --target-dir target/fuzz $(TARGET) target/fuzz/corpus/$(TARGET) -- \
+		-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=65536
 
 image: ## the container image, as $(IMAGE)
 	$(DOCKER) build --tag $(IMAGE) .

@@ -47,7 +47,19 @@ const DEFAULT_FILE: &str = "bridge.toml";
 /// [`Problems`]: everything that is wrong.
 pub fn load(path: Option<&Path>, variables: &BTreeMap<String, String>) -> Result<Config, Problems> {
     let (file, text) = read_file(path, variables)?;
-    parse(&file, &text, variables, PROVIDERS)
+    read(&file, &text, variables)
+}
+
+/// Validates a configuration's text, with `variables` over it; pure. `file` is what messages call it.
+///
+/// # Errors
+/// [`Problems`]: everything that is wrong.
+pub fn read(
+    file: &str,
+    text: &str,
+    variables: &BTreeMap<String, String>,
+) -> Result<Config, Problems> {
+    parse(file, text, variables, PROVIDERS)
 }
 
 /// As [`load`], and everything the machine can tell is right too: secrets can be read, the store's place will do.

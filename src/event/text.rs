@@ -21,10 +21,10 @@ pub fn clean(text: &str) -> String {
     if trimmed.len() == cleaned.len() { cleaned } else { trimmed.to_owned() }
 }
 
-/// The link without personal parameters; none if it is no link that a browser would open.
+/// The link without personal parameters, in the one spelling that every reader takes: what browsers forgive (line breaks,
+/// blanks, no `//`) is put right. None if it is no link that a browser would open.
 #[must_use]
 pub fn link(text: &str) -> Option<String> {
-    let text = text.trim();
     if text.len() > LINK_MAX {
         return None;
     }
@@ -46,9 +46,9 @@ pub fn link(text: &str) -> Option<String> {
         if !rest.is_empty() {
             url.query_pairs_mut().extend_pairs(rest);
         }
-        return Some(url.into());
     }
-    Some(text.to_owned())
+    // Writing what is not ASCII as `%XX` makes it longer.
+    Some(String::from(url)).filter(|link| link.len() <= LINK_MAX)
 }
 
 #[cfg(test)]
@@ -74,6 +74,17 @@ mod tests {
         );
         assert_eq!(link("https://zoom.us/w/1?tk=abc&PWD=x"), Some("https://zoom.us/w/1".into()));
         assert_eq!(link("https://zoom.us/w/1?a=%2F"), Some("https://zoom.us/w/1?a=%2F".into()));
+    }
+
+    #[test]
+    fn a_link_has_one_spelling_without_breaks_and_blanks() {
+        for text in ["https://x.example/a b", " https://x.exa\nmple/a\tb\n", "https:x.example/é"] {
+            let link = link(text).expect("browsers open it");
+            assert!(link.bytes().all(|byte| byte.is_ascii_graphic()), "{link:?}");
+            assert!(link.starts_with("https://x.example/"), "{link:?}");
+        }
+        let long = format!("https://x.example/{}", "é".repeat(900));
+        assert_eq!(link(&long), None, "too long once it is written out");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!   say, keep it, answer.
 //! * [`api`]: what operators may ask and change.
 //! * [`settings`]: what it is told to serve.
+//! * [`path`]: what a webhook's path names.
 //! * [`judge`]: what a request turns out to be, decided without I/O.
 //! * [`body`]: reading a body within bounds of size, time and memory.
 //! * [`error`]: the one table of the errors' answers; [`reply`]: how answers look.
@@ -24,6 +25,7 @@ mod error;
 pub mod exchange;
 mod judge;
 mod ops;
+mod path;
 mod reply;
 mod server;
 mod settings;
@@ -32,6 +34,7 @@ mod webhook;
 
 pub use api::guard::Access;
 pub use ops::{Ops, Readiness, run_ops};
+pub use path::WebhookPath;
 pub use settings::{Endpoint, Limits, Webhooks};
 pub use webhook::run_webhooks;
 

@@ -1,6 +1,5 @@
 //! `POST /webhooks/{source}[/{path_token}]`: from a request to its answer.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
@@ -20,6 +19,7 @@ use tracing::{Instrument as _, Span, debug, warn};
 use super::body::{self, Body, BodyBounds, Budget};
 use super::error::Problem;
 use super::judge::{Judgement, Kept, Request, judge};
+use super::path::WebhookPath;
 use super::reply;
 use super::server::{self, Bounds};
 use super::settings::{Endpoint, Webhooks};
@@ -37,8 +37,6 @@ const CONNECTIONS: usize = 2_560;
 /// Bodies up to this size are verified and read on the thread that serves the connection: less than a millisecond,
 /// about what handing them over costs.
 const INLINE_MAX: usize = 64 * 1024;
-/// What paths begin with.
-const PREFIX: &str = "/webhooks/";
 /// What logs say instead of a path: paths hold tokens.
 const ROUTE: &str = "/webhooks/{source}";
 
@@ -147,17 +145,12 @@ impl Reception {
 
     /// The endpoint that the path names, with its token if it has one. What is unknown and what is wrong are one.
     fn desk(&self, path: &str) -> Result<&Arc<Desk>, Problem> {
-        let rest = path.strip_prefix(PREFIX).ok_or(Problem::NotFound)?;
-        let (name, token) = match rest.split_once('/') {
-            Some((name, token)) => (name, Some(token)),
-            None => (rest, None),
-        };
-        let desk = self.endpoints.get(name).ok_or(Problem::NotFound)?;
-        match (&desk.endpoint.path_token, token) {
+        let path = WebhookPath::parse(path).ok_or(Problem::NotFound)?;
+        let desk = self.endpoints.get(path.source).ok_or(Problem::NotFound)?;
+        match (&desk.endpoint.path_token, path.token) {
             (None, None) => Ok(desk),
             (Some(expected), Some(token)) => {
                 let expected = expected.read().map_err(|error| desk.unreadable(&error))?;
-                let token = percent_decoded(token);
                 let right = token.ct_eq(expected.expose_secret().as_bytes());
                 if right.into() { Ok(desk) } else { Err(Problem::NotFound) }
             }
@@ -310,29 +303,4 @@ fn reason(refusal: Refusal) -> &'static str {
         Refusal::Stale => "stale",
         Refusal::Future => "future",
     }
-}
-
-/// A path's part without its `%XX`: senders write a token's `=` either way. What is no `%XX` stays.
-fn percent_decoded(text: &str) -> Cow<'_, [u8]> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text.as_bytes());
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let mut byte = [0];
-        match after.split_at_checked(2) {
-            Some((digits, after))
-                if first == b'%' && hex::decode_to_slice(digits, &mut byte).is_ok() =>
-            {
-                decoded.extend(byte);
-                rest = after;
-            }
-            Some(_) | None => {
-                decoded.push(first);
-                rest = after;
-            }
-        }
-    }
-    Cow::Owned(decoded)
 }

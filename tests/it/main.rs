@@ -5,6 +5,7 @@ mod claims;
 mod cli;
 mod crash;
 mod delivery;
+mod fuzz;
 mod harness;
 mod hostile;
 mod house;

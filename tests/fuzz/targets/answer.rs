@@ -1,0 +1,135 @@
+//! HubSpot's answer to a batch: what is made of its status, its headers and its body.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+use webinar_bridge::hubspot::{
+    AccountTrouble, ItemVerdict, Pace, RateLimit, Rates, Sent, Verdict, judge,
+};
+use webinar_bridge::net::Response;
+
+use super::{Message, fixtures, is_fit_for_logs};
+
+/// The ids in the fixtures; a batch holds these first.
+const IDS: [&str; 3] = ["83107745521-1801647000000", "83107745521", "wbn-7041"];
+const LIMIT: RateLimit = RateLimit { requests: 100, window: Duration::from_secs(10) };
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (name, body) in fixtures("hubspot") {
+        let stem = name.split('.').next().unwrap_or_default();
+        let status = stem.rsplit('_').next().and_then(|end| end.parse::<u16>().ok());
+        let status = status.unwrap_or(if name.contains("partial") { 207 } else { 200 });
+        for batch in [1, 3] {
+            let head = format!(
+                "status: {status}\nbatch: {batch}\nretry-after: 7\n\
+                 content-type: application/json\nx-hubspot-ratelimit-max: 190\n\
+                 x-hubspot-ratelimit-remaining: 189\n\
+                 x-hubspot-ratelimit-interval-milliseconds: 10000\n\
+                 x-hubspot-ratelimit-daily-remaining: 5\n\n"
+            );
+            seeds.push([head.as_bytes(), &body].concat());
+        }
+    }
+    seeds
+}
+
+pub(super) fn check(data: &[u8]) {
+    let message = Message::of(data);
+    let answer = message.answer();
+    let size = usize::from(message.number("batch").unwrap_or(3)) % 101;
+    let more = (IDS.len()..size).map(|number| format!("{}-{number}", IDS[1]));
+    let ids: Vec<String> = IDS.iter().map(ToString::to_string).chain(more).take(size).collect();
+    let sent: Vec<Sent<'_>> =
+        ids.iter().map(|id| Sent { external_event_id: id, input: b"{}" }).collect();
+
+    let verdict = judge(&sent, Ok(&answer));
+    assert_eq!(judge(&sent, Ok(&answer)), verdict, "the same answer means the same");
+    match &verdict {
+        Verdict::Items(items) => judged_one_by_one(&sent, &answer, items),
+        Verdict::Split => {
+            assert!(sent.len() > 1, "a single event cannot be halved");
+            assert!(matches!(answer.status, 400 | 409 | 413 | 422), "{}", answer.status);
+        }
+        Verdict::Account(trouble) => troubled(trouble, &answer),
+    }
+    the_pace_holds(&Rates::read(&answer));
+}
+
+fn judged_one_by_one(sent: &[Sent<'_>], answer: &Response, items: &[ItemVerdict]) {
+    assert_eq!(items.len(), sent.len(), "a verdict for each event");
+    let success = matches!(answer.status, 200..=299);
+    assert!(success || sent.len() <= 1, "no answer but a 2xx speaks of several events");
+    for (event, item) in sent.iter().zip(items) {
+        match item {
+            ItemVerdict::Confirmed { object_id } => {
+                assert!(success, "confirmed by a {}", answer.status);
+                assert!(object_id.as_deref().is_none_or(is_fit_for_logs));
+            }
+            ItemVerdict::Refused(refusal) => {
+                assert_eq!(refusal.status, answer.status);
+                assert!(is_fit_for_logs(&refusal.message), "{}", refusal.message);
+                assert!(refusal.correlation_id.as_deref().is_none_or(is_fit_for_logs));
+                let category = refusal.category.as_bytes();
+                let allowed = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
+                assert!((1..=64).contains(&category.len()) && category.iter().all(allowed));
+            }
+            ItemVerdict::Unclear { detail } => assert!(is_fit_for_logs(detail), "{detail}"),
+        }
+        if success {
+            agrees_with_the_body(sent.len(), event.external_event_id, &answer.body, item);
+        }
+    }
+}
+
+/// What an answer of success says of an event, read once more and by another reader.
+fn agrees_with_the_body(batch: usize, id: &str, body: &[u8], item: &ItemVerdict) {
+    // What only this reader refuses, for its depth, is not looked at.
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
+    let list = |key: &str| body[key].as_array().map_or(&[][..], Vec::as_slice);
+    let done = body["status"].is_null() || body["status"] == "COMPLETE";
+    let errors = list("errors").len();
+    let faultless = errors == 0 && (body["numErrors"].is_null() || body["numErrors"] == 0);
+    let told = |result: &Value| match &result["id"] {
+        Value::String(text) => text == id,
+        Value::Number(number) => number.to_string() == id,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+    };
+    let results = list("results");
+    let whole = faultless && results.len() == batch;
+    match item {
+        ItemVerdict::Confirmed { .. } => {
+            assert!(body.is_object(), "{body} confirms nothing");
+            assert!(done, "confirmed, and HubSpot says {}", body["status"]);
+            assert!(whole || results.iter().any(told), "{id} is confirmed, and not by {body}");
+        }
+        ItemVerdict::Refused(_) => assert!(errors > 0, "{id} is refused, and not by {body}"),
+        ItemVerdict::Unclear { .. } => assert!(!(done && whole), "{id} is confirmed by {body}"),
+    }
+}
+
+fn troubled(trouble: &AccountTrouble, answer: &Response) {
+    assert_eq!(trouble.status, Some(answer.status));
+    assert!(!trouble.detail.is_empty() && is_fit_for_logs(&trouble.detail), "{trouble:?}");
+    assert!(trouble.correlation_id.as_deref().is_none_or(is_fit_for_logs));
+    assert!(trouble.retry_after.is_none_or(|wait| wait <= Duration::from_hours(24)), "{trouble:?}");
+}
+
+/// Whatever HubSpot tells of its limits, ours holds, and a wait ends.
+fn the_pace_holds(rates: &Rates) {
+    let start = Instant::now();
+    let mut pace = Pace::new(LIMIT);
+    let first = pace.reserve(start).expect("the first call goes at once");
+    pace.observe(&first, rates, start);
+    pace.finish(first, start);
+    let mut calls = 1;
+    while let Ok(slot) = pace.reserve(start) {
+        pace.finish(slot, start);
+        calls += 1;
+        assert!(calls <= LIMIT.requests, "more calls than are configured");
+    }
+    let later = start + Duration::from_hours(48);
+    let slot = pace.reserve(later);
+    assert!(slot.is_ok(), "stopped for ever by {rates:?}: {slot:?}");
+}

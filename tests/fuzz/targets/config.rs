@@ -1,0 +1,117 @@
+//! The configuration's text.
+
+use std::collections::BTreeMap;
+
+use webinar_bridge::config;
+
+/// What stands for the secrets of the seeds.
+const SECRET: &str = "kettle-whistles";
+
+const LEAST: &str = "
+[hubspot.main]
+access_token = 'kettle-whistles'
+[source.acme-zoom]
+provider = 'zoom'
+secret = 'kettle-whistles'
+organizer = 'Acme'
+";
+
+const WHOLE: &str = r#"
+[listen]
+webhooks = "127.0.0.1:8081"
+ops = "[::1]:9091"
+max_body = "64KiB"
+shutdown_delay = "5s"
+shutdown_timeout = "0s"
+
+[store]
+url = "sqlite:/var/lib/bridge/x.db"
+keep_receipts = "7d"
+keep_events = "90d"
+migrate = false
+
+[ops.auth]
+jwt = { algorithm = "HS256", secret = "kettle-whistles-in-thirty-two-bytes", audience = "bridge" }
+
+[hubspot.main]
+oauth = { client_id = "cid", client_secret = "kettle-whistles", refresh_token = { env = "RT" }, token_url = "http://127.0.0.1:7/t" }
+base_url = "http://localhost:7"
+path_prefix = "/marketing/marketing-events/2026-03"
+rate_limit = { requests = 190, window = "10s" }
+max_batch = 7
+max_linger = "0s"
+max_in_flight = 3
+deliver = false
+request_timeout = "9s"
+
+[hubspot.second]
+access_token = "kettle-whistles"
+
+[source.acme-zoom]
+provider = "zoom"
+secrets = ["kettle-whistles", { file = "/run/secrets/old" }]
+hubspot = "second"
+organizer = "Acme"
+external_account_id = "acct"
+event_type = "CONFERENCE"
+timestamp_tolerance = "9000d"
+platform_accounts = ["a", "b", "a"]
+path_token = "kettle-whistles"
+recurring = "series"
+complete_after_end = "30m"
+custom_properties = { webinar_platform = "zoom" }
+"#;
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    [LEAST, WHOLE].map(|text| text.as_bytes().to_vec()).into()
+}
+
+pub(super) fn check(data: &[u8]) {
+    // It comes from the operator, so it need not be quick to read however long it is.
+    if data.len() > 16 * 1024 {
+        return;
+    }
+    // What is no text cannot be read from a file either.
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let none = BTreeMap::new();
+    let read = config::read("bridge.toml", text, &none);
+    let told = match &read {
+        Ok(config) => {
+            assert!(!config.accounts.is_empty() && !config.sources.is_empty());
+            for source in config.sources.values() {
+                assert!(config.accounts.contains_key(&source.policy.hubspot), "no such account");
+                assert!(!source.endpoint.secrets.is_empty(), "nothing to verify with");
+            }
+            format!("{config:?}")
+        }
+        Err(problems) => {
+            assert!(!problems.to_string().is_empty());
+            format!("{problems} {problems:?}")
+        }
+    };
+    assert!(told.len() <= 64 * text.len() + 4_096, "{} bytes of messages", told.len());
+    assert!(!all_secret(text) || !told.contains(SECRET), "a secret is told: {told}");
+
+    // The same values, said by variables: what is wrong is told, and no more of it.
+    for line in text.lines().take(8) {
+        let Some((key, value)) = line.split_once('=') else { continue };
+        if key.to_ascii_lowercase().contains(SECRET) {
+            continue;
+        }
+        let name = format!("BRIDGE__SOURCE__ACME_ZOOM__{}", key.trim().to_ascii_uppercase());
+        let variables = BTreeMap::from([(name, value.trim().to_owned())]);
+        if let Err(problems) = config::read("bridge.toml", LEAST, &variables) {
+            assert!(!problems.to_string().contains(SECRET), "{problems}");
+        }
+    }
+}
+
+/// Whether the marker stands only where a secret stands: elsewhere it is a value that may be told.
+fn all_secret(text: &str) -> bool {
+    const OF_SECRETS: [&str; 5] =
+        ["secret = ", "secrets = [", "access_token = ", "client_secret = ", "path_token = "];
+    text.match_indices(SECRET).all(|(at, _)| {
+        let before = text.get(..at).unwrap_or_default().trim_end_matches(['"', '\'']);
+        OF_SECRETS.iter().any(|key| before.ends_with(key))
+    })
+}

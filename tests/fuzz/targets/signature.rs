@@ -1,0 +1,126 @@
+//! The headers and the raw body that decide whether a platform is believed.
+
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use webinar_bridge::event::Millis;
+use webinar_bridge::providers::{
+    Header, Headers, Inbound, Keys, PROVIDERS, Provider, Refusal, by_id,
+};
+
+use super::{Message, fixtures};
+
+const SECRET: &[u8] = b"the one that signs";
+const OTHER: &[u8] = b"another";
+/// A time of whole seconds, as Zoom's header is.
+const NOW: Millis = Millis::new(1_800_000_000_000);
+const TOLERANCE: Duration = Duration::from_hours(2);
+
+/// Headers as they come in: bytes, in any number.
+struct Sent<'a>(&'a [(&'a [u8], &'a [u8])]);
+
+impl Headers for Sent<'_> {
+    fn one(&self, name: &str) -> Header<'_> {
+        let name = name.as_bytes();
+        let mut found = self.0.iter().filter(|(sent, _)| sent.eq_ignore_ascii_case(name));
+        match (found.next(), found.next()) {
+            (None, _) => Header::Missing,
+            (Some((_, value)), None) => Header::One(value),
+            (Some(_), Some(_)) => Header::Repeated,
+        }
+    }
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let zoom = by_id("zoom").expect("built in");
+    let signed = |(_, body): (String, Vec<u8>)| {
+        let mut seed = Vec::new();
+        for (name, value) in zoom.sign(&body, SECRET, NOW) {
+            seed.extend(format!("{name}: {value}\n").into_bytes());
+        }
+        seed.push(b'\n');
+        seed.extend(body);
+        seed
+    };
+    fixtures("zoom").into_iter().take(3).map(signed).collect()
+}
+
+pub(super) fn check(data: &[u8]) {
+    let message = Message::of(data);
+    let headers = Sent(&message.lines);
+    let zoom = by_id("zoom").expect("built in");
+    let believed = verified(zoom, &headers, message.body, &[OTHER, SECRET], NOW);
+    assert_eq!(believed.is_ok(), is_zooms(&headers, message.body), "another judge disagrees");
+    for provider in PROVIDERS {
+        let under = |secrets: &[&[u8]]| verified(*provider, &headers, message.body, secrets, NOW);
+        assert!(under(&[]).is_err(), "believed without a secret");
+        assert!(under(&[b""]).is_err(), "believed by a secret that anyone has");
+        assert!(under(&[b"never used"]).is_err(), "believed by a secret that signed nothing");
+        a_signature_is_of_one_body_one_secret_and_one_time(*provider, message.body);
+    }
+}
+
+fn verified(
+    provider: &dyn Provider,
+    headers: &dyn Headers,
+    body: &[u8],
+    secrets: &[&[u8]],
+    now: Millis,
+) -> Result<usize, Refusal> {
+    let keys = Keys { secrets, tolerance: TOLERANCE };
+    let verified = provider.verify(Inbound::new(headers, "", body), keys, now)?;
+    assert_eq!(verified.body, body, "what is believed is not what came");
+    Ok(verified.verified_by())
+}
+
+/// Zoom's scheme by its documentation, written anew: `v0={hex of HMAC-SHA256 of v0:{timestamp}:{raw body}}`.
+fn is_zooms(headers: &Sent<'_>, body: &[u8]) -> bool {
+    let (Header::One(signature), Header::One(time)) =
+        (headers.one("x-zm-signature"), headers.one("x-zm-request-timestamp"))
+    else {
+        return false;
+    };
+    let seconds = std::str::from_utf8(time).ok().and_then(|text| text.parse::<u64>().ok());
+    let digits = time.iter().all(u8::is_ascii_digit);
+    let Some(seconds) = seconds.filter(|_| digits) else { return false };
+    let apart = seconds.abs_diff(u64::try_from(NOW.get()).expect("after 1970") / 1_000);
+    let made_by = |secret: &[u8]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("any length");
+        mac.update(&[b"v0:", time, b":", body].concat());
+        format!("v0={}", hex::encode(mac.finalize().into_bytes())).as_bytes() == signature
+    };
+    apart <= TOLERANCE.as_secs() && time.len() <= 12 && (made_by(SECRET) || made_by(OTHER))
+}
+
+fn a_signature_is_of_one_body_one_secret_and_one_time(provider: &dyn Provider, body: &[u8]) {
+    let signed = provider.sign(body, SECRET, NOW);
+    let under = |secrets: &[&[u8]]| verified(provider, &signed, body, secrets, NOW);
+    assert_eq!(under(&[SECRET]), Ok(0));
+    assert_eq!(under(&[OTHER, SECRET]), Ok(1));
+    assert_eq!(under(&[OTHER]), Err(Refusal::Mismatch));
+
+    let longer = [body, b" "].concat();
+    let of = |body: &[u8], now: Millis| verified(provider, &signed, body, &[SECRET], now);
+    assert_eq!(of(&longer, NOW), Err(Refusal::Mismatch));
+    if let Some((last, rest)) = body.split_last() {
+        assert_eq!(of(rest, NOW), Err(Refusal::Mismatch));
+        assert_eq!(of(&[rest, &[last ^ 1]].concat(), NOW), Err(Refusal::Mismatch));
+    }
+    let (edge, beyond) = (TOLERANCE, TOLERANCE + Duration::from_millis(1));
+    assert_eq!(of(body, NOW.plus(edge)), Ok(0));
+    assert_eq!(of(body, NOW.minus(edge)), Ok(0));
+    assert_eq!(of(body, NOW.plus(beyond)), Err(Refusal::Stale));
+    assert_eq!(of(body, NOW.minus(beyond)), Err(Refusal::Future));
+
+    for place in 0..signed.len() {
+        let mut without = signed.clone();
+        let header = without.remove(place);
+        let answer = verified(provider, &without, body, &[SECRET], NOW);
+        assert_eq!(answer, Err(Refusal::Missing));
+        let mut twice = signed.clone();
+        twice.push(header);
+        let answer = verified(provider, &twice, body, &[SECRET], NOW);
+        assert_eq!(answer, Err(Refusal::Malformed));
+    }
+}

@@ -1,0 +1,81 @@
+//! A webinar's state as it is read back from the store, which a failing disk or an older version may have changed.
+
+use std::collections::BTreeMap;
+
+use webinar_bridge::event::webinar::Said;
+use webinar_bridge::event::{
+    AccountName, BodyHash, Change, ExternalAccountId, Kind, Listing, Millis, Origin, Phase, Policy,
+    ProviderId, ReceiptId, Recurring, Session, Shape, SourceName, Webinar, WebinarId, fold,
+};
+use webinar_bridge::providers::{Inbound, Meaning, PROVIDERS};
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
+    let mut seeds = Vec::new();
+    for provider in PROVIDERS {
+        for (number, sample) in (0..).zip(provider.samples(Millis::new(1_800_000_000_000))) {
+            let reading = provider.read(&Inbound::trusted(&sample.body), &[b"a secret"]);
+            let Meaning::Changes { changes, .. } = reading.meaning else { continue };
+            for change in changes {
+                let webinar = webinars.entry(change.webinar.clone()).or_default();
+                webinar.merge(&change, &said(number)).expect("one provider, few occurrences");
+                seeds.push(serde_json::to_vec(webinar).expect("a state can be written"));
+            }
+        }
+    }
+    seeds
+}
+
+pub(super) fn check(data: &[u8]) {
+    let Ok(mut webinar) = serde_json::from_slice::<Webinar>(data) else { return };
+    let stored = serde_json::to_vec(&webinar).expect("a state can be written");
+    let back: Webinar = serde_json::from_slice(&stored).expect("a state can be read");
+    assert_eq!(back, webinar);
+    events(&webinar);
+    let mut change = Change::new(WebinarId::parse("1").expect("an id"), Kind::Updated);
+    change.occurred_at = Some(Millis::new(1_800_000_000_000));
+    change.shape = Some(Shape::Series);
+    change.listing = Listing::Full;
+    change.whole.cancelled = Some(true);
+    change.session =
+        Some(Session { phase: Phase::Ended, started_at: change.occurred_at, ended_at: None });
+    if webinar.merge(&change, &said(250)).is_ok() {
+        events(&webinar);
+    }
+}
+
+fn events(webinar: &Webinar) {
+    let account = ExternalAccountId::parse("account").expect("an id");
+    let id = WebinarId::parse("1").expect("an id");
+    for recurring in [Recurring::Occurrence, Recurring::Series] {
+        let policy = Policy {
+            hubspot: AccountName::parse("main").expect("a name"),
+            provider: ProviderId::new("zoom"),
+            organizer: Some("Acme".into()),
+            event_type: None,
+            external_account_id: None,
+            recurring,
+            complete_after_end: Some(std::time::Duration::MAX),
+            custom_properties: BTreeMap::new(),
+        };
+        for event in fold(webinar, &account, &id, &policy, Millis::new(i64::MAX)) {
+            if let Ok(input) = event.content {
+                assert!(!input.to_json().is_empty());
+            }
+        }
+    }
+}
+
+fn said(number: u8) -> Said {
+    Said {
+        receipt: ReceiptId::from_bytes([number; 16]),
+        hash: BodyHash::of_digest(&[number; 32]),
+        origin: Origin {
+            source: SourceName::parse("source").expect("a name"),
+            provider: ProviderId::new("zoom"),
+            event_type: "an.event".into(),
+            reported_at: None,
+            received_at: Millis::new(1_800_000_000_000 + i64::from(number)),
+        },
+    }
+}

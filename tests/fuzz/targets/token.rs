@@ -1,0 +1,109 @@
+//! What HubSpot's token endpoint and its account details answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use url::Url;
+use webinar_bridge::clock::VirtualClock;
+use webinar_bridge::event::Millis;
+use webinar_bridge::hubspot::{Account, AccountTrouble, Api, Credentials, Tokens};
+use webinar_bridge::net::{Http, Request, Response, TransportError};
+use webinar_bridge::secret::Secret;
+
+use super::{Message, fixtures, is_fit_for_logs};
+
+const NOW: Millis = Millis::new(1_800_000_000_000);
+
+/// Answers every call alike.
+struct Canned(Response);
+
+#[async_trait]
+impl Http for Canned {
+    async fn send(&self, _request: Request) -> Result<Response, TransportError> {
+        Ok(self.0.clone())
+    }
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (name, body) in fixtures("hubspot") {
+        let status = match name.as_str() {
+            name if name.starts_with("token_granted") || name.starts_with("account") => 200,
+            name if name.starts_with("token_bad") => 400,
+            name if name.contains("_502.") => 502,
+            _ => continue,
+        };
+        seeds.push([format!("status: {status}\n\n").as_bytes(), &body].concat());
+    }
+    seeds
+}
+
+pub(super) fn check(data: &[u8]) {
+    let answer = Message::of(data).answer();
+    let http: Arc<dyn Http> = Arc::new(Canned(answer.clone()));
+    a_token(&answer, Arc::clone(&http));
+    a_portal(&answer, http);
+}
+
+fn a_token(answer: &Response, http: Arc<dyn Http>) {
+    let secret = |text: &str| Secret::Text(text.to_owned().into());
+    let credentials = Credentials::OAuth {
+        client_id: "client".into(),
+        client_secret: secret("the client's own"),
+        refresh_token: secret("the installation's own"),
+        token_url: url("https://api.hubapi.com/oauth/2026-03/token"),
+    };
+    let clock = Arc::new(VirtualClock::starting_at(NOW));
+    let tokens = Tokens::new(credentials, Duration::from_secs(1), http, clock);
+    let mut calls = Vec::new();
+    let token = tokens.bearer(&mut calls).now_or_never().expect("nothing to wait for");
+    assert_eq!(calls.len(), 1);
+    let said: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    match token {
+        Ok(token) => {
+            assert!(matches!(answer.status, 200..=299), "a token by a {}", answer.status);
+            if let Some(said) = said {
+                assert_eq!(said["access_token"], token.expose_secret());
+                assert!(said["expires_in"].is_u64(), "{said}");
+            }
+            let ends = tokens.expires_at().expect("a token that was fetched ends");
+            assert!(ends >= NOW && ends.since(NOW) <= Duration::from_hours(24 * 367), "{ends}");
+        }
+        Err(trouble) => {
+            assert_eq!(tokens.expires_at(), None);
+            troubled(&trouble);
+        }
+    }
+}
+
+fn a_portal(answer: &Response, http: Arc<dyn Http>) {
+    let api = Api {
+        base_url: url("https://api.hubapi.com"),
+        path_prefix: "/marketing/v3/marketing-events".into(),
+        request_timeout: Duration::from_secs(1),
+        credentials: Credentials::Token(Secret::Text("a token".to_owned().into())),
+    };
+    let account = Account::new(api, http, Arc::new(VirtualClock::starting_at(NOW)));
+    match account.details().now_or_never().expect("nothing to wait for") {
+        Ok(portal) => {
+            assert!(matches!(answer.status, 200..=299), "a portal by a {}", answer.status);
+            if let Ok(said) = serde_json::from_slice::<Value>(&answer.body) {
+                assert_eq!(said["portalId"], portal);
+            }
+        }
+        Err(trouble) => troubled(&trouble),
+    }
+}
+
+fn troubled(trouble: &AccountTrouble) {
+    assert!(!trouble.detail.is_empty() && is_fit_for_logs(&trouble.detail), "{trouble:?}");
+    assert!(!trouble.detail.contains("'s own"), "a secret is told: {trouble:?}");
+}
+
+fn url(text: &str) -> Url {
+    Url::parse(text).expect("a URL")
+}

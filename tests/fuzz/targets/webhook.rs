@@ -1,0 +1,193 @@
+//! The bodies of platforms: what is kept of them, what is read of them, and the events that follow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use webinar_bridge::event::text::{self, TEXT_MAX};
+use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Said};
+use webinar_bridge::event::{
+    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Millis, OccurrenceId, Origin,
+    Policy, ReceiptId, Recurring, SourceName, Webinar, WebinarId, fold,
+};
+use webinar_bridge::providers::{Inbound, Meaning, PROVIDERS, Provider, Reading};
+
+use super::fixtures;
+
+/// Keys whose values no platform's stored body may hold.
+const PERSONAL: [&str; 5] = ["password", "registrant", "participant", "operator", "email"];
+/// More than any state or answer may grow to for each byte of the body, and beside it.
+const GROWTH: usize = 64;
+const FIXED: usize = 16 * 1024;
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds: Vec<Vec<u8>> = fixtures("zoom").into_iter().map(|(_, body)| body).collect();
+    for provider in PROVIDERS {
+        let samples = provider.samples(Millis::new(1_800_000_000_000));
+        seeds.extend(samples.into_iter().map(|sample| sample.body));
+    }
+    seeds
+}
+
+pub(super) fn check(data: &[u8]) {
+    for provider in PROVIDERS {
+        what_is_kept(*provider, data);
+        let reading = read(*provider, data);
+        assert_eq!(read(*provider, &provider.scrub(data)), reading, "what is kept says else");
+        let name = &reading.event_type;
+        assert!(
+            (1..=100).contains(&name.chars().count()) && text::clean(name) == *name,
+            "{name:?}"
+        );
+        match &reading.meaning {
+            Meaning::Changes { changes, bad_fields } => {
+                assert!(bad_fields.len() <= data.len());
+                let webinars: BTreeSet<_> = changes.iter().map(|change| &change.webinar).collect();
+                assert_eq!(webinars.len(), changes.len(), "two changes of one webinar");
+                for change in changes {
+                    what_is_said(change);
+                    what_follows(change, *provider, data.len());
+                }
+            }
+            Meaning::Ignored => {}
+            Meaning::Unmappable(why) => assert!(!why.is_empty() && why.len() <= 300, "{why}"),
+            Meaning::Handshake(reply) => {
+                assert_eq!(reply.status, 200);
+                let answer: Value = serde_json::from_slice(&reply.body).expect("a JSON answer");
+                // It is answered with a MAC, so it must not be anything that a signature is made of.
+                let token = answer["plainToken"].as_str().expect("it repeats the token");
+                assert!(!token.is_empty() && token.len() <= 64 && !token.contains(':'), "{token}");
+            }
+        }
+    }
+}
+
+fn read(provider: &dyn Provider, body: &[u8]) -> Reading {
+    provider.read(&Inbound::trusted(body), &[b"a secret"])
+}
+
+fn what_is_kept(provider: &dyn Provider, body: &[u8]) {
+    let kept = provider.scrub(body);
+    assert_eq!(provider.scrub(&kept), kept, "masking what is masked changes it");
+    assert!(kept.len() <= 5 * body.len(), "{} bytes of {}", kept.len(), body.len());
+    if serde_json::from_slice::<&RawValue>(body).is_ok() {
+        let still = serde_json::from_slice::<&RawValue>(&kept);
+        assert!(still.is_ok(), "JSON is JSON no more: {}", String::from_utf8_lossy(&kept));
+        if let Ok(value) = serde_json::from_slice(&kept) {
+            nothing_personal(&value);
+        }
+    }
+}
+
+fn nothing_personal(value: &Value) {
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let plain = value.is_null() || value.is_boolean() || *value == "***";
+                assert!(plain || !PERSONAL.contains(&key.as_str()), "{key}: {value}");
+                nothing_personal(value);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(nothing_personal),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Everything that is said can be: ids are ids, times are times, texts keep to their bounds.
+fn what_is_said(change: &Change) {
+    assert_eq!(WebinarId::parse(change.webinar.as_str()).as_ref(), Ok(&change.webinar));
+    if let Some(account) = &change.account {
+        assert_eq!(ExternalAccountId::parse(account.as_str()).as_ref(), Ok(account));
+    }
+    assert!(change.occurrences.len() <= OCCURRENCES_MAX);
+    plausible(change.occurred_at);
+    let session = change.session.iter().flat_map(|run| [run.started_at, run.ended_at]);
+    session.for_each(plausible);
+    fields(&change.whole);
+    for said in &change.occurrences {
+        assert_eq!(OccurrenceId::parse(said.id.as_str()).as_ref(), Ok(&said.id));
+        fields(&said.fields);
+    }
+}
+
+fn fields(fields: &Fields) {
+    for prose in [&fields.name, &fields.organizer, &fields.description, &fields.event_type] {
+        let Some(prose) = prose else { continue };
+        assert_eq!(text::clean(prose), *prose);
+        assert!(prose.chars().count() <= TEXT_MAX);
+    }
+    assert!(fields.name.as_ref().is_none_or(|name| !name.is_empty()), "an empty title");
+    for link in [&fields.registration_url, &fields.join_url] {
+        let Some(link) = link.as_ref().filter(|link| !link.is_empty()) else { continue };
+        assert_eq!(text::link(link).as_ref(), Some(link), "a link that is none when read again");
+    }
+    plausible(fields.start);
+    plausible(fields.actual_end);
+    match fields.end {
+        Some(End::At(at)) => plausible(Some(at)),
+        Some(End::After(ms)) => assert!(ms > 0 && ms <= 366 * 86_400_000, "{ms} ms"),
+        None => {}
+    }
+}
+
+fn plausible(time: Option<Millis>) {
+    assert!(time.is_none_or(|time| Millis::plausible(time.get()) == Some(time)), "{time:?}");
+}
+
+/// The change joins a webinar; the state can be stored, and is no other when it is said again; events follow.
+fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
+    let said = Said {
+        receipt: ReceiptId::from_bytes([7; 16]),
+        hash: BodyHash::of_digest(&[7; 32]),
+        origin: Origin {
+            source: SourceName::parse("source").expect("a name"),
+            provider: provider.id(),
+            event_type: "an.event".into(),
+            reported_at: change.occurred_at,
+            received_at: Millis::new(1_900_000_000_000),
+        },
+    };
+    let mut webinar = Webinar::default();
+    webinar.merge(change, &said).expect("a first change of one provider");
+    let once = webinar.clone();
+    webinar.merge(change, &said).expect("the same again");
+    assert_eq!(webinar, once, "a repetition changed it");
+
+    let stored = serde_json::to_vec(&webinar).expect("a state can be written");
+    let growth = GROWTH * size + FIXED;
+    assert!(stored.len() <= growth, "{} bytes of state from a body of {size}", stored.len());
+    let back: Webinar = serde_json::from_slice(&stored).expect("a state can be read");
+    assert_eq!(back, webinar);
+
+    let account = change.account.clone();
+    let account = account.unwrap_or_else(|| ExternalAccountId::parse("account").expect("an id"));
+    for recurring in [Recurring::Occurrence, Recurring::Series] {
+        let policy = policy(provider, recurring);
+        let events = fold(&webinar, &account, &change.webinar, &policy, said.origin.received_at);
+        let ids: BTreeSet<_> = events.iter().map(|event| &event.id).collect();
+        assert_eq!(ids.len(), events.len(), "two events of one id");
+        for event in &events {
+            let Ok(input) = &event.content else { continue };
+            assert!(!input.event_name.is_empty());
+            if let (Some(start), Some(end)) = (input.start_date_time, input.end_date_time) {
+                assert!(start <= end, "{start} to {end}");
+            }
+            let sent: Value = serde_json::from_slice(&input.to_json()).expect("an input is JSON");
+            assert_eq!(sent["externalEventId"], event.id.as_str());
+            assert_eq!(sent["externalAccountId"], account.as_str());
+        }
+    }
+}
+
+fn policy(provider: &dyn Provider, recurring: Recurring) -> Policy {
+    Policy {
+        hubspot: AccountName::parse("main").expect("a name"),
+        provider: provider.id(),
+        organizer: Some("Acme".into()),
+        event_type: None,
+        external_account_id: None,
+        recurring,
+        complete_after_end: Some(std::time::Duration::from_mins(30)),
+        custom_properties: BTreeMap::new(),
+    }
+}

@@ -1,0 +1,264 @@
+//! From inputs that are real to inputs that are not: changed bytes, and changed structure.
+//!
+//! Knows of structure only what JSON, TOML and headers share: tokens (texts in quotes, words, numbers), and what stands
+//! behind a `"key":`.
+
+use std::ops::Range;
+
+use crate::harness::dice::Dice;
+
+/// Longest input that is made; longer ones only take time.
+const LONGEST: usize = 256 * 1024;
+
+/// What is put in the place of a token, or anywhere.
+const ODD: &[&[u8]] = &[
+    b"null",
+    b"true",
+    b"false",
+    b"0",
+    b"-1",
+    b"1",
+    b"5",
+    b"6",
+    b"9",
+    b"1.5",
+    b"1e999",
+    b"-0.0",
+    b"9223372036854775808",
+    b"99999999999999999999999999",
+    b"1800000000000",
+    b"\"\"",
+    b"\" \"",
+    b"{}",
+    b"[]",
+    b"[[[[[[[[",
+    b"{\"a\":",
+    b"]",
+    b"}",
+    b"\"",
+    b"\\",
+    b"\"\\ud800\"",
+    b"\\udc00",
+    b"\\u0000",
+    b"\\u0022",
+    b"\\u0026pwd\\u003d",
+    b"?pwd=a&tk=b",
+    b"%26tk%3da",
+    b"&amp;zak=z",
+    b"\"password\":",
+    b"\"pass\\u0077ord\":",
+    b"\"id\":",
+    b"\"event\":",
+    b"\"occurrences\":",
+    b"\"status\":",
+    b"\"errors\":",
+    b"\"results\":",
+    b"\"single\"",
+    b"\"all\"",
+    b"\"deleted\"",
+    b"\"webinar.updated\"",
+    b"\"webinar.created\"",
+    b"\"webinar.deleted\"",
+    b"\"COMPLETE\"",
+    b"\"PENDING\"",
+    b"\"2026-07-05T13:00:00\"",
+    b"\"9999-12-31T23:59:60Z\"",
+    b"\"2026-07-05T13:00:00+23:59\"",
+    b"\"Europe/Berlin\"",
+    b"\"Nowhere/Land\"",
+    b"\"https://x.example/?pwd=a&q=\\u00e9 b\"",
+    b"\"javascript:alert(1)\"",
+    b"<html>",
+    b"\x00",
+    b"\xff",
+    b"\xc3",
+    b"\xef\xbb\xbf",
+    b"\xed\xa0\x80",
+    b"\r\n",
+    b"\n\n",
+    b"\t",
+    b"\xe2\x80\xae",
+    b"%",
+    b"%00",
+    b"%zz",
+    b"=",
+    b":",
+    b"/",
+    b"..",
+    b"#",
+    b"'''",
+    b"\"\"\"",
+];
+
+/// An input made of one of the corpus, by a few changes.
+pub(crate) fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut input: Vec<u8> = pick(dice, corpus).clone();
+    for _ in 0..=dice.below(4) {
+        let other: &Vec<u8> = pick(dice, corpus);
+        input = changed(dice, &input, other);
+        input.truncate(LONGEST);
+    }
+    input
+}
+
+fn changed(dice: &mut Dice, input: &[u8], other: &[u8]) -> Vec<u8> {
+    match dice.below(15) {
+        0 => flipped(dice, input),
+        1 => replaced(input, range(dice, input.len(), 64), b""),
+        2 => replaced(input, range(dice, input.len(), usize::MAX), b""),
+        3 => {
+            let at = dice.below(input.len() + 1);
+            replaced(input, at..at, &input[range(dice, input.len(), 256)])
+        }
+        4 => {
+            let at = range(dice, input.len(), 64);
+            replaced(input, at, &other[range(dice, other.len(), 256)])
+        }
+        5 => {
+            let at = dice.below(input.len() + 1);
+            replaced(input, at..at, pick::<&[u8]>(dice, ODD))
+        }
+        6 | 7 => replaced(input, one_of(dice, &tokens(input)), pick::<&[u8]>(dice, ODD)),
+        8 => {
+            let token = one_of(dice, &tokens(other));
+            replaced(input, one_of(dice, &tokens(input)), &other[token])
+        }
+        9 => replaced(input, one_of(dice, &members(input)).member, b""),
+        10 => {
+            // Again, perhaps with another value.
+            let Member { member, value } = one_of(dice, &members(input));
+            let key = &input[member.start..value.start];
+            let value = if dice.below(2) == 0 { pick::<&[u8]>(dice, ODD) } else { &input[value] };
+            let again = [key, value, b","].concat();
+            replaced(input, member.start..member.start, &again)
+        }
+        11 => {
+            let (one, two) = (one_of(dice, &members(input)), one_of(dice, &members(other)));
+            replaced(input, one.value, &other[two.value])
+        }
+        12 => {
+            let Member { value, .. } = one_of(dice, &members(input));
+            let (open, close): (&[u8], &[u8]) =
+                if dice.below(2) == 0 { (b"[", b"]") } else { (b"{\"a\":", b"}") };
+            let depth = 1 + dice.below(200);
+            let nested =
+                [&open.repeat(depth), &input[value.clone()], &close.repeat(depth)].concat();
+            replaced(input, value, &nested)
+        }
+        13 => {
+            let first = one_of(dice, &elements(input));
+            let element = [&input[first.clone()], b","].concat();
+            replaced(input, first.start..first.start, &many(dice, &element))
+        }
+        _ => {
+            let token = one_of(dice, &tokens(input));
+            let quoted = usize::from(input.get(token.start) == Some(&b'"') && token.len() > 2);
+            let inside = token.start + quoted..token.end - quoted;
+            replaced(input, inside.clone(), &many(dice, &input[inside]))
+        }
+    }
+}
+
+fn many(dice: &mut Dice, piece: &[u8]) -> Vec<u8> {
+    let most = [4, 600, 80_000][dice.below(3)].min(LONGEST / piece.len().max(1));
+    piece.repeat(1 + dice.below(most))
+}
+
+fn flipped(dice: &mut Dice, input: &[u8]) -> Vec<u8> {
+    let mut bytes = input.to_vec();
+    if !bytes.is_empty() {
+        let at = dice.below(bytes.len());
+        bytes[at] ^= 1 << dice.below(8);
+    }
+    bytes
+}
+
+fn pick<'a, T>(dice: &mut Dice, all: &'a [T]) -> &'a T {
+    &all[dice.below(all.len())]
+}
+
+/// One of these; nothing, at the start, where there is none.
+fn one_of<T: Clone + Default>(dice: &mut Dice, all: &[T]) -> T {
+    if all.is_empty() { T::default() } else { pick(dice, all).clone() }
+}
+
+fn range(dice: &mut Dice, len: usize, longest: usize) -> Range<usize> {
+    let start = dice.below(len + 1);
+    let most = (len - start).min(longest);
+    start..start + dice.below(most + 1)
+}
+
+fn replaced(input: &[u8], at: Range<usize>, by: &[u8]) -> Vec<u8> {
+    [&input[..at.start], by, &input[at.end..]].concat()
+}
+
+/// Texts in quotes with them, words and numbers.
+fn tokens(input: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < input.len() {
+        let end = token_end(input, at);
+        if end > at {
+            found.push(at..end);
+        }
+        at = end.max(at + 1);
+    }
+    found
+}
+
+/// Behind the token that begins here; here if there is none.
+fn token_end(input: &[u8], start: usize) -> usize {
+    let word = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
+    if input.get(start) != Some(&b'"') {
+        return start + input[start..].iter().take_while(word).count();
+    }
+    let mut at = start + 1;
+    while at < input.len() && input[at] != b'"' {
+        at += if input[at] == b'\\' { 2 } else { 1 };
+    }
+    (at + 1).min(input.len())
+}
+
+/// A member of an object: `"key": value`.
+#[derive(Clone, Default)]
+struct Member {
+    member: Range<usize>,
+    value: Range<usize>,
+}
+
+fn members(input: &[u8]) -> Vec<Member> {
+    let space =
+        |at: usize| at + input[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let mut found = Vec::new();
+    for token in tokens(input) {
+        let colon = space(token.end);
+        if input.get(colon) == Some(&b':') {
+            let value = space(colon + 1);
+            let end = value_end(input, value);
+            found.push(Member { member: token.start..end, value: value..end });
+        }
+    }
+    found
+}
+
+/// The first elements of lists.
+fn elements(input: &[u8]) -> Vec<Range<usize>> {
+    let opened = (0..input.len()).filter(|at| input[*at] == b'[');
+    opened.map(|at| at + 1..value_end(input, at + 1)).collect()
+}
+
+fn value_end(input: &[u8], start: usize) -> usize {
+    let (mut at, mut depth) = (start, 0_usize);
+    while at < input.len() {
+        match input[at] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at = token_end(input, at).max(at + 1);
+        if depth == 0 {
+            return at;
+        }
+    }
+    at
+}
