@@ -3,8 +3,8 @@
 use super::*;
 use crate::event::webinar::Said;
 use crate::event::{
-    AccountName, BodyHash, Change, Fields, Kind, Listing, OccurrenceSaid, Origin, ProviderId,
-    ReceiptId, Session, SourceName,
+    AccountName, BodyHash, Change, Fields, Kind, Listing, OccurrenceSaid, Origin, Phase,
+    ProviderId, ReceiptId, Session, SourceName,
 };
 
 /// Monday 2026-03-02, 10:00 UTC.

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod looking;
+mod rebuilding;
 mod redriving;
 mod schema;
 
