@@ -40,6 +40,7 @@ impl<T> Earlier<T> {
     }
 
     /// The earlier sayings, oldest first.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Register<T>> {
         self.0.iter()
     }
