@@ -40,6 +40,7 @@ impl<T> Earlier<T> {
     }
 
     /// The earlier sayings, oldest first.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Register<T>> {
         self.0.iter()
     }
@@ -152,6 +153,27 @@ impl<'de, T: Deserialize<'de> + FirstForm> Deserialize<'de> for Kept<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{BodyHash, Millis, Rank, Stamp};
+
+    #[test]
+    fn forgotten_the_last_saying_gives_way_to_the_one_before() {
+        let saying = |n: u8, value| Register {
+            value,
+            stamp: Stamp {
+                at: Millis::new(n.into()),
+                rank: Rank::Updated,
+                hash: BodyHash::from_bytes([n; 16]),
+            },
+            receipt: ReceiptId::from_bytes([n; 16]),
+        };
+        let (mut earlier, mut field) = (Earlier::none(), None);
+        for (n, value) in [(2, true), (3, false), (1, false)] {
+            earlier.write(&mut field, saying(n, value));
+        }
+        earlier.forget(&mut field, &[ReceiptId::from_bytes([3; 16])].into());
+        assert_eq!(field, Some(saying(2, true)));
+        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&saying(1, false)]);
+    }
 
     #[test]
     fn what_the_first_version_kept_is_read() {

@@ -23,7 +23,7 @@ fn zoom() -> &'static dyn Provider {
 }
 
 /// A body of Zoom's; without an account where none is given.
-fn body(event: &str, account: Option<&str>, at: Millis, object: Value) -> Vec<u8> {
+fn body(event: &str, account: Option<&str>, at: Millis, object: &Value) -> Vec<u8> {
     let mut body = json!({ "event": event, "event_ts": at.get(), "payload": { "object": object } });
     if let Some(account) = account {
         body["payload"]["account_id"] = account.into();
@@ -36,11 +36,11 @@ fn created_body(id: u64, topic: &str, account: Option<&str>, at: Millis) -> Vec<
         "id": id, "topic": topic, "type": 5, "start_time": minutes(24 * 60).to_string(),
         "duration": 60, "join_url": "https://example.zoom.us/j/1?pwd=secret",
     });
-    body("webinar.created", account, at, object)
+    body("webinar.created", account, at, &object)
 }
 
 fn renamed_body(id: u64, topic: &str, account: Option<&str>, at: Millis) -> Vec<u8> {
-    body("webinar.updated", account, at, json!({ "id": id, "topic": topic }))
+    body("webinar.updated", account, at, &json!({ "id": id, "topic": topic }))
 }
 
 /// A receipt as it comes in: read by Zoom's code, scrubbed, with its hash.
@@ -174,9 +174,9 @@ async fn what_is_still_not_understood_says_so_with_todays_reason() {
     assert_eq!(kept.reason, replayed.reason);
     assert_ne!(kept.reason.as_deref(), Some("yesterday's reason"));
     // Today's code knows that this one is nothing for us.
-    let mut nothing = coming(&body("webinar.alert", Some("a"), NOON, json!({ "id": 1 })), NOON);
+    let mut nothing = coming(&body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 })), NOON);
     nothing.content = Content::Quarantined("unknown".into());
-    nothing.body = body("webinar.alert", Some("a"), NOON, json!({ "id": 1 }));
+    nothing.body = body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 }));
     accept(&ledger, &nothing).await;
     let replayed = replayer(&ledger, &policies()).replay(nothing.id).await.expect("replayed");
     assert_eq!((replayed.outcome, replayed.reason), (Acceptance::Ignored, None));
@@ -190,7 +190,7 @@ async fn what_cannot_be_replayed_says_why() {
     both.insert(source("gone"), policy("main"));
     let ledger = open(&place, &both);
     let replayer = replayer(&ledger, &policies());
-    let mut ignored = coming(&body("webinar.alert", None, NOON, json!({})), NOON);
+    let mut ignored = coming(&body("webinar.alert", None, NOON, &json!({})), NOON);
     ignored.body = Vec::new();
     accept(&ledger, &ignored).await;
     assert!(matches!(replayer.replay(ignored.id).await, Err(ReplayError::NoBody)));
@@ -220,8 +220,8 @@ async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
         platform_accounts: Some(["acct-2".to_owned()].into()),
     };
     let sources = BTreeMap::from([(source("zoom"), only)]);
-    let replayer = Replayer::new(Arc::clone(&ledger) as Arc<dyn Ledger>, sources);
-    let replayed = replayer.replay(receipt.id).await.expect("replayed");
+    let narrowed = Replayer::new(Arc::clone(&ledger) as Arc<dyn Ledger>, sources);
+    let replayed = narrowed.replay(receipt.id).await.expect("replayed");
     assert_eq!(replayed.outcome, Acceptance::Ignored);
     assert_eq!(ledger.census()[&account("main")], Counts::default(), "it was never sent");
 }

@@ -21,8 +21,7 @@ pub(super) fn detail(
     let connection = &*connection.unchecked_transaction().map_err(unavailable)?;
     let Some(id) = look::find(connection, key).map_err(unavailable)? else { return Ok(None) };
     let Some(summary) = look::summary(connection, shared, id)? else { return Ok(None) };
-    type More = (i64, Option<Vec<u8>>, Option<i64>, Option<i64>);
-    let (webinar, confirmed_input, due_at, resend_at): More = connection
+    let (webinar, confirmed_input, due_at, resend_at): (i64, Option<Vec<u8>>, Option<i64>, Option<i64>) = connection
         .prepare_cached(
             "SELECT webinar, CASE WHEN confirmed_hash = input_hash THEN input ELSE confirmed_input END,
                  due_at, resend_at

@@ -30,7 +30,7 @@ pub(super) fn rebuild(desk: &mut Desk<'_>, rebuild: &Rebuild) -> Result<Rebuilt,
     if !knows_all(desk, replayed.seq, rebuild)? {
         return Ok(Rebuilt::Stale);
     }
-    let rebuilt = desk.attempt(|desk| {
+    let done = desk.attempt(|desk| {
         for rewritten in &rebuild.webinars {
             if let Err(stop) = rewrite(desk, rewritten, &replayed)? {
                 return Ok(Err(stop));
@@ -41,7 +41,7 @@ pub(super) fn rebuild(desk: &mut Desk<'_>, rebuild: &Rebuild) -> Result<Rebuilt,
             .execute((replayed.seq, outcome_code(rebuild.outcome), &rebuild.reason))?;
         Ok(Ok(()))
     })?;
-    Ok(match rebuilt {
+    Ok(match done {
         Ok(()) => Rebuilt::Done,
         Err(Stop::Stale) => Rebuilt::Stale,
         Err(Stop::Refused(why)) => Rebuilt::Refused(why.to_string()),
@@ -118,6 +118,7 @@ fn knows_all(desk: &Desk<'_>, receipt: i64, rebuild: &Rebuild) -> Result<bool, J
     keys.try_fold(true, |all, key| Ok(all && named(&key?)))
 }
 
+/// Rebuilds one webinar.
 fn rewrite(
     desk: &mut Desk<'_>,
     rewritten: &Rewritten,
@@ -134,28 +135,10 @@ fn rewrite(
     if !retained.keys().eq(&read) {
         return Ok(Err(Stop::Stale));
     }
-    let mut sayings = Vec::new();
-    for retold in &rewritten.said {
-        let known = if retold.receipt == replayed.id {
-            replayed
-        } else {
-            match retained.get(&retold.receipt) {
-                Some(known) => known,
-                None => return Ok(Err(Stop::Stale)),
-            }
-        };
-        for change in &retold.changes {
-            if change.webinar != *name {
-                let what = format!("{} was told of {}", change.webinar, name);
-                return Err(JobError::Corrupt(what));
-            }
-            let said = known.said(change)?;
-            if !desk.policies.contains_key(&said.origin.source) {
-                return Ok(Err(Refused::UnknownSource.into()));
-            }
-            sayings.push((change, said));
-        }
-    }
+    let sayings = match sayings(desk, rewritten, &retained, replayed)? {
+        Ok(sayings) => sayings,
+        Err(stop) => return Ok(Err(stop)),
+    };
     let retold: BTreeSet<ReceiptId> = rewritten.said.iter().map(|retold| retold.receipt).collect();
     let (id, before, base) = match found {
         Some(found) => (Some(found.id), found.webinar, found.base),
@@ -193,6 +176,39 @@ fn rewrite(
     let at = desk.now;
     let derived = events::derive(desk, &named, &webinar, at, events::Reach::All)?;
     Ok(derived.map_err(|event| Refused::ForeignEvent(event).into()))
+}
+
+/// A change and who says it.
+type Saying<'a> = (&'a Change, Said);
+
+/// What is said today, each by the receipt that says it.
+fn sayings<'a>(
+    desk: &Desk<'_>,
+    rewritten: &'a Rewritten,
+    retained: &BTreeMap<ReceiptId, Teller>,
+    replayed: &Teller,
+) -> Result<Result<Vec<Saying<'a>>, Stop>, JobError> {
+    let mut sayings = Vec::new();
+    for retold in &rewritten.said {
+        let by = if retold.receipt == replayed.id {
+            Some(replayed)
+        } else {
+            retained.get(&retold.receipt)
+        };
+        let Some(by) = by else { return Ok(Err(Stop::Stale)) };
+        for change in &retold.changes {
+            if change.webinar != rewritten.key.webinar {
+                let what = format!("{} was told of {}", change.webinar, rewritten.key.webinar);
+                return Err(JobError::Corrupt(what));
+            }
+            let said = by.said(change)?;
+            if !desk.policies.contains_key(&said.origin.source) {
+                return Ok(Err(Refused::UnknownSource.into()));
+            }
+            sayings.push((change, said));
+        }
+    }
+    Ok(Ok(sayings))
 }
 
 /// The retained receipts that built a webinar.

@@ -10,8 +10,8 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    Acceptance, Counts, EventRecord, Ledger, NewReceipt, Rebuild, Rebuilt, Retention, Retold,
-    Rewritten, WebinarKey,
+    Acceptance, Content, Counts, EventRecord, Ledger, NewReceipt, Rebuild, Rebuilt, Retention,
+    Retold, Rewritten, WebinarKey,
 };
 
 use super::{NOW, claim, confirmed, counts, input, settle};
@@ -19,7 +19,7 @@ use crate::harness::build::{NOON, account, created, minutes, policies, receipt, 
 use crate::harness::store::Place;
 
 const KEEP: Retention =
-    Retention { receipts: Duration::from_mins(60), events: Duration::from_hours(24 * 400) };
+    Retention { receipts: Duration::from_hours(1), events: Duration::from_hours(24 * 400) };
 
 fn key(id: &str) -> WebinarKey {
     WebinarKey {
@@ -39,10 +39,8 @@ async fn as_before(ledger: &SqliteLedger, key: WebinarKey, told: &[NewReceipt]) 
 
 fn changes(told: &[NewReceipt], id: ReceiptId) -> Vec<Change> {
     let receipt = told.iter().find(|receipt| receipt.id == id).expect("it was told");
-    match &receipt.content {
-        webinar_bridge::ledger::Content::Changes(changes) => changes.clone(),
-        other => panic!("{other:?}"),
-    }
+    let Content::Changes(changes) = &receipt.content else { panic!("{receipt:?}") };
+    changes.clone()
 }
 
 async fn rebuild(ledger: &SqliteLedger, receipt: ReceiptId, webinars: Vec<Rewritten>) -> Rebuilt {
@@ -107,7 +105,7 @@ async fn what_expired_receipts_said_stays_and_cannot_be_lost() {
     let left: Vec<ReceiptId> = dossier.receipts.iter().map(|receipt| receipt.id).collect();
     assert_eq!(left, [second.id]);
     // The second says nothing any more: its name is gone, and all that the first said is there.
-    let mut silent = as_before(&ledger, key("1"), &[second.clone()]).await;
+    let mut silent = as_before(&ledger, key("1"), std::slice::from_ref(&second)).await;
     silent.said[0].changes = Vec::new();
     assert_eq!(rebuild(&ledger, second.id, vec![silent]).await, Rebuilt::Done);
     let event = &events(&ledger).await[0];
@@ -122,7 +120,7 @@ async fn a_receipt_that_came_meanwhile_makes_it_stale_and_nothing_is_changed() {
     let ledger = place.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
-    let mut stale = as_before(&ledger, key("1"), &[first.clone()]).await;
+    let mut stale = as_before(&ledger, key("1"), std::slice::from_ref(&first)).await;
     stale.said[0].changes = vec![created("1", "Changed", NOON)];
     let second = receipt("b", vec![renamed("1", "Two", minutes(-1))]);
     ledger.accept(second.clone()).await.expect("kept");
@@ -145,7 +143,7 @@ async fn what_cannot_be_merged_is_refused_without_a_trace() {
     foreign.provider = webinar_bridge::event::ProviderId::new("goto");
     assert_eq!(ledger.accept(foreign.clone()).await.expect("kept"), Acceptance::Quarantined);
     let before = events(&ledger).await;
-    let told = changes(&[foreign.clone()], foreign.id);
+    let told = changes(std::slice::from_ref(&foreign), foreign.id);
     let (of_two, of_one) = (vec![told[0].clone()], vec![told[1].clone()]);
     let retold = |changes| vec![Retold { receipt: foreign.id, changes }];
     let two = Rewritten { key: key("2"), read: Vec::new(), said: retold(of_two) };
