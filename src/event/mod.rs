@@ -5,6 +5,7 @@
 //! * [`text`]: what text and links may be kept.
 //! * [`change`]: what one webhook says.
 //! * [`register`]: one field's value with its time and provenance; last writer wins.
+//! * [`history`]: what lost, where that matters; [`registers`]: the fields of one webinar or occurrence.
 //! * [`webinar`]: everything known of one platform object; [`Webinar::merge`] is commutative, associative and
 //!   idempotent, so any order and any repetition of the same changes ends in the same state.
 //! * [`mod@fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
@@ -14,16 +15,18 @@
 
 pub mod change;
 pub mod fold;
+pub mod history;
 pub mod id;
 pub mod input;
 pub mod policy;
 pub mod register;
+pub mod registers;
 pub mod text;
 pub mod time;
 pub mod webinar;
 
 pub use change::{Change, End, Fields, Kind, Listing, OccurrenceSaid, Phase, Session, Shape};
-pub use fold::{Folded, Gap, fold};
+pub use fold::{Basis, Folded, Gap, bases, fold};
 pub use id::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, OccurrenceId, ProviderId, ReceiptId,
     SourceName, WebinarId,

@@ -1,5 +1,7 @@
 //! One field: its value, when the platform set it, and who said so. The last writer by the platform's clock wins.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::id::{ProviderId, ReceiptId, SourceName};
@@ -96,7 +98,7 @@ pub struct Register<T> {
 
 impl<T> Register<T> {
     /// Whether this write goes before the other. Equal stamps are the same saying arrived twice: the first receipt is named.
-    fn wins_over(&self, other: &Self) -> bool {
+    pub(super) fn wins_over(&self, other: &Self) -> bool {
         (self.stamp, std::cmp::Reverse(self.receipt))
             > (other.stamp, std::cmp::Reverse(other.receipt))
     }
@@ -109,15 +111,7 @@ pub fn write<T>(field: &mut Option<Register<T>>, new: Register<T>) {
     }
 }
 
-/// The later of two writes of one field at different levels; of equals the first, the more specific.
-#[must_use]
-pub fn latest<'a, T>(
-    specific: Option<&'a Register<T>>,
-    general: Option<&'a Register<T>>,
-) -> Option<&'a Register<T>> {
-    match (specific, general) {
-        (Some(specific), Some(general)) if general.stamp > specific.stamp => Some(general),
-        (Some(specific), _) => Some(specific),
-        (None, general) => general,
-    }
+/// Takes a field back if one of these receipts said it.
+pub(super) fn forget<T>(field: &mut Option<Register<T>>, receipts: &BTreeSet<ReceiptId>) {
+    field.take_if(|register| receipts.contains(&register.receipt));
 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, End, Fields, Listing, Phase, Session, Shape};
+use super::change::{Change, Listing, Phase, Session, Shape};
+use super::history::Earlier;
 use super::id::{OccurrenceId, ProviderId, ReceiptId, SourceName};
-use super::register::{BodyHash, Origin, Register, Stamp, write};
+use super::register::{BodyHash, Origin, Register, Stamp, forget, write};
+pub use super::registers::Registers;
 use super::time::Millis;
 
 /// Most occurrences kept of one series, those that were called off included. Zoom allows 60 at a time; a fabricated list
@@ -14,9 +16,6 @@ use super::time::Millis;
 pub const OCCURRENCES_MAX: usize = 500;
 /// Most runs remembered of one webinar, the latest by the platform's clock: a daily webinar for more than a year.
 const SESSIONS_MAX: usize = 512;
-
-/// Earlier sayings kept beside the last one, the latest by the platform's clock.
-const EARLIER_MAX: usize = 16;
 
 /// The state of one webinar or series: registers, and facts that are resolved when folding ([`super::fold()`]).
 ///
@@ -29,10 +28,10 @@ pub struct Webinar {
     pub sources: BTreeSet<SourceName>,
     /// What it is.
     pub shape: Option<Register<Shape>>,
-    /// Earlier sayings on its shape: whether it was a series. Since when it is one, or none, decides whether what that
-    /// called off was still to come.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub earlier_shapes: BTreeSet<(Stamp, bool)>,
+    /// Earlier sayings on its shape. Since when it is a series, or none, decides whether what that called off was still to
+    /// come.
+    #[serde(default, skip_serializing_if = "Earlier::is_empty")]
+    pub earlier_shapes: Earlier<Shape>,
     /// It was one event at some time (so its event may be in HubSpot).
     #[serde(default)]
     pub was_whole: bool,
@@ -44,8 +43,8 @@ pub struct Webinar {
     /// The newest full list of occurrences: those that are to take place.
     pub full_list: Option<Register<BTreeSet<OccurrenceId>>>,
     /// Earlier full lists: an occurrence is called off since the first of those in a row that lack it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub earlier_lists: BTreeSet<(Stamp, BTreeSet<OccurrenceId>)>,
+    #[serde(default, skip_serializing_if = "Earlier::is_empty")]
+    pub earlier_lists: Earlier<BTreeSet<OccurrenceId>>,
     /// The newest change of the recurrence that came without a list.
     pub times_unknown: Option<Register<()>>,
     /// What was said of single occurrences.
@@ -57,40 +56,6 @@ pub struct Webinar {
     /// The provenance of every register above.
     #[serde(default)]
     pub origins: BTreeMap<ReceiptId, Origin>,
-}
-
-/// The registers of a webinar, a series or an occurrence. The fields are those of [`Fields`].
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-#[allow(missing_docs, reason = "each is the field of the same name in `Fields`")]
-pub struct Registers {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<Register<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub organizer: Option<Register<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Register<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_type: Option<Register<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub registration_url: Option<Register<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub join_url: Option<Register<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start: Option<Register<Millis>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub end: Option<Register<End>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub actual_end: Option<Register<Millis>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cancelled: Option<Register<bool>>,
-    /// Earlier sayings on the same: a calling off that is said again is as old as the first of those in a row.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub earlier_cancelled: BTreeSet<(Stamp, bool)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub completed: Option<Register<bool>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub custom: BTreeMap<String, Register<String>>,
 }
 
 /// A remembered [`Session`], ordered by its stamp.
@@ -132,6 +97,53 @@ impl Webinar {
     /// # Errors
     /// The change is refused whole, and the webinar is as it was, if it cannot belong to it.
     pub fn merge(&mut self, change: &Change, said: &Said) -> Result<(), MergeError> {
+        self.join(change, said)?;
+        self.forget_unused_origins();
+        Ok(())
+    }
+
+    /// Forgets what these receipts said, and joins what is said instead. What other receipts said stays, if it is
+    /// `based` on any; else nothing does.
+    ///
+    /// If it is what they said before, everything is as it was: what they had won they win again, and what they had
+    /// lost against stays. So it does not matter which receipts can still be asked.
+    ///
+    /// # Errors
+    /// What is said cannot belong to it; what is left of the webinar is of no use.
+    pub fn retell<'a>(
+        &mut self,
+        receipts: &BTreeSet<ReceiptId>,
+        based: bool,
+        sayings: impl IntoIterator<Item = (&'a Change, &'a Said)>,
+    ) -> Result<(), MergeError> {
+        if based {
+            self.forget(receipts);
+        } else {
+            *self = Self::default();
+        }
+        for (change, said) in sayings {
+            self.join(change, said)?;
+        }
+        self.forget_unused_origins();
+        Ok(())
+    }
+
+    /// Forgets what these receipts said. That something was once seen (its platform, its sources, all of it) stays: who
+    /// saw it is not known.
+    fn forget(&mut self, receipts: &BTreeSet<ReceiptId>) {
+        self.earlier_shapes.forget(&mut self.shape, receipts);
+        self.whole.forget(receipts);
+        self.earlier_lists.forget(&mut self.full_list, receipts);
+        forget(&mut self.times_unknown, receipts);
+        self.occurrences.retain(|_, own| {
+            let was_only_named = own.is_empty();
+            own.forget(receipts);
+            was_only_named || !own.is_empty()
+        });
+        self.sessions.retain(|run| !receipts.contains(&run.receipt));
+    }
+
+    fn join(&mut self, change: &Change, said: &Said) -> Result<(), MergeError> {
         if let Some(provider) = &self.provider
             && *provider != said.origin.provider
         {
@@ -156,15 +168,13 @@ impl Webinar {
         };
         self.apply(change, stamp, said.receipt);
         self.origins.insert(said.receipt, said.origin.clone());
-        self.forget_unused_origins();
         Ok(())
     }
 
     fn apply(&mut self, change: &Change, stamp: Stamp, receipt: ReceiptId) {
         if let Some(shape) = change.shape {
             let new = Register { value: shape, stamp, receipt };
-            let is_series = |shape: Shape| shape == Shape::Series;
-            write_beside(&mut self.shape, &mut self.earlier_shapes, new, is_series);
+            self.earlier_shapes.write(&mut self.shape, new);
             self.was_whole |= shape != Shape::Series;
         }
         self.full_picture |= change.full_picture;
@@ -181,7 +191,7 @@ impl Webinar {
             Listing::Full => {
                 let value = change.occurrences.iter().map(|said| said.id.clone()).collect();
                 let new = Register { value, stamp, receipt };
-                write_beside(&mut self.full_list, &mut self.earlier_lists, new, |list| list);
+                self.earlier_lists.write(&mut self.full_list, new);
             }
             Listing::Unknown => {
                 write(&mut self.times_unknown, Register { value: (), stamp, receipt });
@@ -216,79 +226,9 @@ impl Webinar {
         used.extend(self.shape.as_ref().map(|r| r.receipt));
         used.extend(self.full_list.as_ref().map(|r| r.receipt));
         used.extend(self.times_unknown.as_ref().map(|r| r.receipt));
+        used.extend(self.earlier_shapes.iter().map(|r| r.receipt));
+        used.extend(self.earlier_lists.iter().map(|r| r.receipt));
         used.extend(self.sessions.iter().map(|run| run.receipt));
         self.origins.retain(|receipt, _| used.contains(receipt));
-    }
-}
-
-/// Merges one write into a field, and keeps what loses among the earlier ones.
-fn write_beside<T: Clone, U: Ord>(
-    field: &mut Option<Register<T>>,
-    earlier: &mut BTreeSet<(Stamp, U)>,
-    new: Register<T>,
-    keep: impl Fn(T) -> U,
-) {
-    let both = [field.clone(), Some(new.clone())];
-    write(field, new);
-    let last = field.as_ref().map(|register| register.stamp);
-    let losers = both.into_iter().flatten().filter(|register| Some(register.stamp) != last);
-    for register in losers {
-        // One body that says both of one occurrence is taken at its first word, as the field takes it.
-        if !earlier.iter().any(|(stamp, _)| *stamp == register.stamp) {
-            earlier.insert((register.stamp, keep(register.value)));
-        }
-    }
-    while earlier.len() > EARLIER_MAX {
-        earlier.pop_first();
-    }
-}
-
-impl Registers {
-    fn write(&mut self, said: &Fields, stamp: Stamp, receipt: ReceiptId) {
-        fn put<T: Clone>(
-            field: &mut Option<Register<T>>,
-            said: Option<&T>,
-            stamp: Stamp,
-            receipt: ReceiptId,
-        ) {
-            if let Some(value) = said {
-                write(field, Register { value: value.clone(), stamp, receipt });
-            }
-        }
-        put(&mut self.name, said.name.as_ref(), stamp, receipt);
-        put(&mut self.organizer, said.organizer.as_ref(), stamp, receipt);
-        put(&mut self.description, said.description.as_ref(), stamp, receipt);
-        put(&mut self.event_type, said.event_type.as_ref(), stamp, receipt);
-        put(&mut self.registration_url, said.registration_url.as_ref(), stamp, receipt);
-        put(&mut self.join_url, said.join_url.as_ref(), stamp, receipt);
-        put(&mut self.start, said.start.as_ref(), stamp, receipt);
-        put(&mut self.end, said.end.as_ref(), stamp, receipt);
-        put(&mut self.actual_end, said.actual_end.as_ref(), stamp, receipt);
-        if let Some(value) = said.cancelled {
-            let new = Register { value, stamp, receipt };
-            write_beside(&mut self.cancelled, &mut self.earlier_cancelled, new, |off| off);
-        }
-        put(&mut self.completed, said.completed.as_ref(), stamp, receipt);
-        for (name, value) in &said.custom {
-            let mut field = self.custom.remove(name);
-            put(&mut field, Some(value), stamp, receipt);
-            self.custom.extend(field.map(|field| (name.clone(), field)));
-        }
-    }
-
-    fn receipts(&self, used: &mut BTreeSet<ReceiptId>) {
-        let texts = [
-            &self.name,
-            &self.organizer,
-            &self.description,
-            &self.event_type,
-            &self.registration_url,
-            &self.join_url,
-        ];
-        used.extend(texts.into_iter().flatten().map(|r| r.receipt));
-        used.extend([&self.start, &self.actual_end].into_iter().flatten().map(|r| r.receipt));
-        used.extend([&self.cancelled, &self.completed].into_iter().flatten().map(|r| r.receipt));
-        used.extend(self.end.as_ref().map(|r| r.receipt));
-        used.extend(self.custom.values().map(|r| r.receipt));
     }
 }

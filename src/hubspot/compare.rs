@@ -41,8 +41,9 @@ impl Shown {
     }
 }
 
-/// The fields in which HubSpot differs from an input (JSON of [`crate::event::EventInput`]), by HubSpot's names;
-/// `customProperties.NAME` for ours. Absent is as good as empty, times are compared as instants, and what HubSpot adds
+/// The fields in which HubSpot differs from an input (JSON of [`crate::event::EventInput`]), by HubSpot's names.
+///
+/// Ours of `customProperties` are called `customProperties.NAME`. Absent is as good as empty, times are compared as instants, and what HubSpot adds
 /// of its own is not looked at.
 #[must_use]
 pub fn differences(input: &Value, shown: &Shown) -> Vec<String> {

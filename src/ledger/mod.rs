@@ -80,7 +80,7 @@ pub trait Ledger: Send + Sync + 'static {
     fn standing(&self, account: &AccountName) -> Standing;
 
     /// Changes an account's standing, in one step with regard to others who do; durable when it returns. Says what it
-    /// was and what it is.
+    /// was and what it is. A changed one wakes the account.
     ///
     /// # Errors
     /// [`LedgerError`] when it was not kept. It holds all the same, for as long as the process lives.
@@ -90,7 +90,8 @@ pub trait Ledger: Send + Sync + 'static {
         amend: Amend,
     ) -> Result<Amended, LedgerError>;
 
-    /// Told after each commit that may have made something to do for the account. Carries no data; arm it before looking.
+    /// Told after each commit, and each change of its standing, that may have made something to do for the account.
+    /// Carries no data; arm it before looking.
     fn wake_up(&self, account: &AccountName) -> Arc<Notify>;
 
     /// The events of every account by state, now.

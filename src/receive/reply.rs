@@ -43,7 +43,7 @@ pub(super) fn problem(problem: Problem, unread: Option<Payload>) -> HttpResponse
     finish(answer, serde_json::json!({ "error": row.code }).to_string(), unread)
 }
 
-/// The whole answer. With a body of the request that may not have been read, the connection ends with it.
+/// The whole answer. `unread` is the request's body, if some of it may not have been read.
 pub(super) fn finish(
     mut answer: HttpResponseBuilder,
     text: String,
@@ -51,7 +51,7 @@ pub(super) fn finish(
 ) -> HttpResponse {
     let text = Bytes::from(text);
     match unread {
-        Some(unread) => answer.force_close().body(Holding { text: Some(text), _unread: unread }),
+        Some(unread) => answer.body(Holding { text: Some(text), _unread: unread }),
         None => answer.body(text),
     }
 }

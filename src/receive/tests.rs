@@ -1,5 +1,6 @@
 //! The listeners as clients see them: real sockets, and a ledger and a platform made up for it.
 
+mod api;
 mod exchange;
 mod harness;
 mod hostile;

@@ -14,4 +14,5 @@ mod ledger;
 mod main_job;
 mod merge_laws;
 mod readme;
+mod replay;
 mod verify;

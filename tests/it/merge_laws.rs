@@ -7,7 +7,7 @@ use webinar_bridge::event::webinar::Said;
 use webinar_bridge::event::{
     AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Folded, Kind, Listing, Millis,
     OccurrenceId, OccurrenceSaid, Origin, Phase, Policy, ProviderId, ReceiptId, Recurring, Session,
-    Shape, SourceName, Webinar, WebinarId, fold,
+    Shape, SourceName, Webinar, WebinarId, bases, fold,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -140,23 +140,27 @@ fn policy(recurring: Recurring) -> Policy {
 
 fn deliver(webhooks: &[&Webhook]) -> Webinar {
     let mut webinar = Webinar::default();
-    for (n, webhook) in webhooks.iter().enumerate() {
-        let mut id = [0; 16];
-        id[15] = u8::try_from(n).expect("few webhooks");
-        let said = Said {
-            receipt: ReceiptId::from_bytes(id),
-            hash: webhook.hash,
-            origin: Origin {
-                source: webhook.source.clone(),
-                provider: ProviderId::new("zoom"),
-                event_type: "test".into(),
-                reported_at: webhook.change.occurred_at.or(Some(millis(2))),
-                received_at: millis(100),
-            },
-        };
-        webinar.merge(&webhook.change, &said).expect("one provider and few occurrences");
+    for (n, webhook) in (0..).zip(webhooks) {
+        webinar.merge(&webhook.change, &said(webhook, n)).expect("one provider, few occurrences");
     }
     webinar
+}
+
+/// Who says it, with the receipt of that number.
+fn said(webhook: &Webhook, number: u8) -> Said {
+    let mut id = [1; 16];
+    id[15] = number;
+    Said {
+        receipt: ReceiptId::from_bytes(id),
+        hash: webhook.hash,
+        origin: Origin {
+            source: webhook.source.clone(),
+            provider: ProviderId::new("zoom"),
+            event_type: "test".into(),
+            reported_at: webhook.change.occurred_at.or(Some(millis(2))),
+            received_at: millis(100),
+        },
+    }
 }
 
 fn events(webinar: &Webinar, recurring: Recurring) -> Vec<Folded> {
@@ -208,6 +212,82 @@ proptest! {
                 prop_assert!(!input.event_name.is_empty());
                 if let (Some(start), Some(end)) = (input.start_date_time, input.end_date_time) {
                     prop_assert!(start <= end);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn said_again_by_those_who_can_a_webinar_is_what_it_was(
+        webhooks in proptest::collection::vec(webhooks(), 1..4),
+        able in any::<u64>(),
+        order in any::<u64>(),
+    ) {
+        // The same bodies again and again, each delivery a receipt of its own, as from several sources.
+        let all: Vec<(u8, &Webhook)> = (0..).zip(webhooks.iter().flatten()).collect();
+        let before = deliver(&all.iter().map(|(_, webhook)| *webhook).collect::<Vec<_>>());
+        let mut telling: Vec<_> =
+            all.iter().filter(|(n, _)| able >> (n % 64) & 1 == 1).copied().collect();
+        telling.sort_by_key(|(n, _)| order.rotate_left(u32::from(*n)));
+        let sayings: Vec<(&Change, Said)> =
+            telling.iter().map(|(n, webhook)| (&webhook.change, said(webhook, *n))).collect();
+        let receipts = sayings.iter().map(|(_, said)| said.receipt).collect();
+        let based = telling.len() < all.len();
+        let mut after = before.clone();
+        after
+            .retell(&receipts, based, sayings.iter().map(|(change, said)| (*change, said)))
+            .expect("it was merged before");
+        prop_assert_eq!(after, before);
+    }
+
+    #[test]
+    fn what_was_forgotten_leaves_no_trace(webhooks in webhooks(), able in any::<u64>()) {
+        // Those who can tell now say nothing, and the others are there to say it again: as if they alone had spoken.
+        let all: Vec<(u8, &Webhook)> = (0..).zip(&webhooks).collect();
+        let mut webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
+        let (silent, told): (Vec<_>, Vec<_>) =
+            all.iter().partition(|(n, _)| able >> (n % 64) & 1 == 1);
+        let sayings: Vec<(&Change, Said)> =
+            told.iter().map(|(n, webhook)| (&webhook.change, said(webhook, *n))).collect();
+        let receipts = silent
+            .iter()
+            .map(|(n, webhook)| said(webhook, *n).receipt)
+            .chain(sayings.iter().map(|(_, said)| said.receipt))
+            .collect();
+        webinar
+            .retell(&receipts, false, sayings.iter().map(|(change, said)| (*change, said)))
+            .expect("it was merged before");
+        let mut alone = Webinar::default();
+        for (change, said) in &sayings {
+            alone.merge(change, said).expect("it was merged before");
+        }
+        prop_assert_eq!(webinar, alone);
+    }
+
+    #[test]
+    fn what_a_field_rests_on_is_what_hubspot_gets(webhooks in webhooks()) {
+        let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
+        let id = WebinarId::parse("100").expect("valid");
+        for recurring in [Recurring::Occurrence, Recurring::Series] {
+            for event in events(&webinar, recurring) {
+                let bases = bases(&webinar, &id, &event.id, &policy(recurring), millis(200));
+                let value = |field: &str| {
+                    bases.iter().find(|basis| basis.field == field).map(|basis| &basis.value)
+                };
+                for basis in &bases {
+                    prop_assert!(webinar.origins.contains_key(&basis.receipt), "{}", basis.field);
+                }
+                let text = |at: Option<Millis>| at.map(|at| at.to_string());
+                let told = |field: &str| value(field).and_then(|v| v.as_str()).map(str::to_owned);
+                prop_assert_eq!(told("start"), text(event.start));
+                prop_assert_eq!(told("end"), text(event.end));
+                prop_assert_eq!(told("name"), event.name);
+                if let Ok(input) = event.content {
+                    prop_assert_eq!(told("description"), input.event_description);
+                    prop_assert_eq!(told("join_url"), input.event_url);
+                    let flag = |field: &str| value(field).is_some_and(|v| v == true);
+                    prop_assert_eq!(flag("cancelled"), input.event_cancelled);
+                    prop_assert_eq!(flag("completed"), input.event_completed);
                 }
             }
         }

@@ -5,21 +5,23 @@ mod resolve;
 mod tests;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{End, Phase, Shape};
+use super::change::{End, Shape};
+use super::history::Earlier;
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
 use super::input::EventInput;
 use super::policy::{Policy, Recurring};
-use super::register::latest;
 use super::time::Millis;
 use super::webinar::{Registers, Run, Webinar};
 use resolve::{
-    Candidate, end_of, end_of_actual, end_of_runs, long_before, nearest, occurrence_cancelled,
-    program_completed, public, raise, resolve_end, sent_cancelled, times_known, whole_cancelled,
+    Candidate, Resolved, end_of_runs, latest, long_before, nearest, occurrence_cancelled,
+    of_occurrence, of_whole, program_completed, public, raise, resolve_end, run_over,
+    sent_cancelled, times_known, whole_cancelled,
 };
+pub use view::Basis;
 use view::View;
 
 /// One event as it follows from the webinar now.
@@ -66,9 +68,33 @@ pub fn fold(
     policy: &Policy,
     now: Millis,
 ) -> Vec<Folded> {
+    let mut events: Vec<Folded> = views(webinar, id, policy.recurring)
+        .into_iter()
+        .map(|view| view.finish(webinar, account, policy, now))
+        .collect();
+    events.sort_by(|a, b| a.id.cmp(&b.id));
+    events
+}
+
+/// What each field of one event rests on: those that HubSpot gets, as [`fold`] resolves them. What only the
+/// configuration says rests on nothing that was said, and is left out.
+#[must_use]
+pub fn bases(
+    webinar: &Webinar,
+    id: &WebinarId,
+    event: &ExternalEventId,
+    policy: &Policy,
+    now: Millis,
+) -> Vec<Basis> {
+    let view = views(webinar, id, policy.recurring).into_iter().find(|view| view.id == *event);
+    view.map(|view| view.bases(policy, now)).unwrap_or_default()
+}
+
+/// The events that follow, not yet finished.
+fn views<'a>(webinar: &'a Webinar, id: &WebinarId, recurring: Recurring) -> Vec<View<'a>> {
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
     let mut views = Vec::new();
-    match (shape, policy.recurring) {
+    match (shape, recurring) {
         (Some(Shape::Series), Recurring::Series) => views.push(series_view(webinar, id)),
         (Some(Shape::Series), Recurring::Occurrence) => {
             views.extend(occurrence_views(webinar, id));
@@ -87,10 +113,7 @@ pub fn fold(
             views.extend(occurrence_views(webinar, id));
         }
     }
-    let mut events: Vec<Folded> =
-        views.into_iter().map(|view| view.finish(webinar, account, policy, now)).collect();
-    events.sort_by(|a, b| a.id.cmp(&b.id));
-    events
+    views
 }
 
 /// The event of the whole webinar; `superseded` by its occurrences, it is called off since the webinar is a series.
@@ -106,30 +129,35 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Vie
         // A run of what is held again and again, or of one session of many, ends only itself.
         Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => Vec::new(),
     };
-    let mut completed = whole.completed.as_ref().map(|r| (r.stamp, r.value));
-    raise(&mut completed, runs.last().map(|run| (run.stamp, run.phase == Phase::Ended)));
+    let mut completed = whole.completed.as_ref().map(of_whole).map(copied);
+    raise(&mut completed, run_over(&runs));
     if let Some(Shape::Program { one_session }) = shape {
-        raise(&mut completed, program_completed(webinar, one_session).map(|stamp| (stamp, true)));
+        raise(&mut completed, program_completed(webinar, one_session));
     }
     let (start, end) = if shape == Some(Shape::Timeless) {
         (None, None)
     } else {
-        let start = whole.start.as_ref();
+        let start = whole.start.as_ref().map(of_whole).map(copied);
+        let actual = whole.actual_end.as_ref().map(of_whole);
         let ends = [
-            end_of(whole.end.as_ref()),
-            end_of_actual(whole.actual_end.as_ref()),
+            whole.end.as_ref().map(of_whole).map(copied),
+            actual.map(|end| end.with(End::At(*end.value))),
             end_of_runs(&runs),
         ];
-        (start.map(|r| r.value), resolve_end(start, ends))
+        (start, resolve_end(start, ends))
     };
     View {
         cancelled: sent_cancelled(cancelled, completed, end),
-        completed: completed.is_some_and(|(_, value)| value),
+        completed,
         start,
         end,
         times_known: true,
         ..View::texts(ExternalEventId::of_webinar(id), &NOTHING, whole)
     }
+}
+
+fn copied<T: Copy>(resolved: Resolved<&T>) -> Resolved<T> {
+    resolved.with(*resolved.value)
 }
 
 /// The events of all occurrences.
@@ -164,21 +192,19 @@ fn occurrence_view<'a>(
     let whole = &webinar.whole;
     let Candidate { id, own, cancelled } = *occurrence;
     let runs = public(runs.into_iter());
-    let mut completed =
-        latest(own.completed.as_ref(), whole.completed.as_ref()).map(|r| (r.stamp, r.value));
-    raise(&mut completed, runs.last().map(|run| (run.stamp, run.phase == Phase::Ended)));
+    let mut completed = latest(own.completed.as_ref(), whole.completed.as_ref()).map(copied);
+    raise(&mut completed, run_over(&runs));
     // The series' own start is its first occurrence's; an end at a fixed time is not every occurrence's.
-    let start = own.start.as_ref();
+    let start = own.start.as_ref().map(of_occurrence).map(copied);
     let length = whole.end.as_ref().filter(|r| matches!(r.value, End::After(_)));
-    let planned = latest(own.end.as_ref(), length);
-    let end = resolve_end(
-        start,
-        [end_of(planned), end_of_actual(own.actual_end.as_ref()), end_of_runs(&runs)],
-    );
+    let planned = latest(own.end.as_ref(), length).map(copied);
+    let actual = own.actual_end.as_ref().map(of_occurrence);
+    let actual = actual.map(|end| end.with(End::At(*end.value)));
+    let end = resolve_end(start, [planned, actual, end_of_runs(&runs)]);
     View {
         cancelled: sent_cancelled(cancelled, completed, end),
-        completed: completed.is_some_and(|(_, value)| value),
-        start: start.map(|r| r.value),
+        completed,
+        start,
         end,
         times_known: start.is_some() && times_known(webinar, own),
         ..View::texts(ExternalEventId::of_occurrence(series, id), own, whole)
@@ -188,18 +214,21 @@ fn occurrence_view<'a>(
 /// One event for a whole series: from its first occurrence to its last, over when the last is.
 fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> View<'a> {
     let all = occurrence_views(webinar, id);
-    let mut live: Vec<&View<'_>> = all.iter().filter(|view| !view.cancelled).collect();
+    let mut live: Vec<&View<'_>> = all.iter().filter(|view| !view.is_cancelled()).collect();
     let none_left = live.is_empty();
     if none_left {
         live = all.iter().collect();
     }
-    let last = live.iter().max_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
-    let all_cancelled = webinar.whole.cancelled.as_ref().is_some_and(|r| r.value);
+    let at = |time: Option<Resolved<Millis>>| time.map(|time| time.value);
+    let last = live.iter().max_by(|a, b| (at(a.start), &a.id).cmp(&(at(b.start), &b.id)));
+    let whole_off = webinar.whole.cancelled.as_ref().map(of_whole).map(copied);
+    // Called off with the last of them.
+    let last_off = live.iter().filter_map(|view| view.cancelled).max_by_key(|off| off.stamp);
     View {
-        cancelled: none_left && (!all.is_empty() || all_cancelled),
-        completed: last.is_some_and(|view| view.completed),
-        start: live.iter().filter_map(|view| view.start).min(),
-        end: live.iter().filter_map(|view| view.end).max(),
+        cancelled: if all.is_empty() { whole_off } else { last_off },
+        completed: last.and_then(|view| view.completed),
+        start: live.iter().filter_map(|view| view.start).min_by_key(|start| start.value),
+        end: live.iter().filter_map(|view| view.end).max_by_key(|end| end.value),
         times_known: !all.is_empty() && live.iter().all(|view| view.times_known),
         ..View::texts(ExternalEventId::of_webinar(id), &NOTHING, &webinar.whole)
     }
@@ -217,7 +246,7 @@ static NOTHING: Registers = Registers {
     end: None,
     actual_end: None,
     cancelled: None,
-    earlier_cancelled: BTreeSet::new(),
+    earlier_cancelled: Earlier::none(),
     completed: None,
     custom: BTreeMap::new(),
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::event::change::{End, Phase, Shape};
-use crate::event::id::OccurrenceId;
+use crate::event::id::{OccurrenceId, ReceiptId};
 use crate::event::register::{Register, Stamp};
 use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Run, Webinar};
@@ -13,62 +13,108 @@ use crate::event::webinar::{Registers, Run, Webinar};
 /// occurrences of a daily series are a day apart.
 const NEAREST: Duration = Duration::from_hours(12);
 
+/// A value with the saying that it rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Resolved<T> {
+    pub(super) value: T,
+    pub(super) stamp: Stamp,
+    pub(super) receipt: ReceiptId,
+    /// Whether it was said of an occurrence, not of the whole.
+    pub(super) of_occurrence: bool,
+}
+
+impl<T> Resolved<T> {
+    /// The same saying taken for this.
+    pub(super) fn with<U>(self, value: U) -> Resolved<U> {
+        let Self { stamp, receipt, of_occurrence, .. } = self;
+        Resolved { value, stamp, receipt, of_occurrence }
+    }
+}
+
+/// What was said of the whole.
+pub(super) fn of_whole<T>(register: &Register<T>) -> Resolved<&T> {
+    let Register { value, stamp, receipt } = register;
+    Resolved { value, stamp: *stamp, receipt: *receipt, of_occurrence: false }
+}
+
+/// What was said of one occurrence.
+pub(super) fn of_occurrence<T>(register: &Register<T>) -> Resolved<&T> {
+    Resolved { of_occurrence: true, ..of_whole(register) }
+}
+
+/// The later of what was said of an occurrence and of the whole; of equals the first, the more specific.
+pub(super) fn latest<'a, T>(
+    own: Option<&'a Register<T>>,
+    whole: Option<&'a Register<T>>,
+) -> Option<Resolved<&'a T>> {
+    match (own, whole) {
+        (Some(own), Some(whole)) if whole.stamp > own.stamp => Some(of_whole(whole)),
+        (Some(own), _) => Some(of_occurrence(own)),
+        (None, whole) => whole.map(of_whole),
+    }
+}
+
+/// What was said on being called off, or on another thing that calls off, each at its time.
+type Sayings = BTreeMap<Stamp, Resolved<bool>>;
+
 /// Whether this occurrence is called off and since when, by all sayings on its taking place.
 pub(super) fn occurrence_cancelled(
     webinar: &Webinar,
     id: &OccurrenceId,
     own: &Registers,
-) -> Option<(Stamp, bool)> {
-    let mut said: BTreeMap<Stamp, bool> = said_of(own).collect();
+) -> Option<Resolved<bool>> {
+    let mut said: Sayings =
+        said_of(own).map(of_occurrence).map(|off| (off.stamp, off.with(*off.value))).collect();
     // A list says nothing of what was first told of after it.
     let told = own.start.as_ref().map(|start| start.stamp);
-    let last = webinar.full_list.as_ref().map(|list| (list.stamp, &list.value));
-    let lists = webinar.earlier_lists.iter().map(|(stamp, list)| (*stamp, list)).chain(last);
-    for (stamp, list) in lists {
-        let absent = !list.contains(id);
-        if !absent || told.is_none_or(|told| told <= stamp) {
-            said.entry(stamp).or_insert(absent);
+    for list in webinar.earlier_lists.iter().chain(&webinar.full_list) {
+        let absent = !list.value.contains(id);
+        if !absent || told.is_none_or(|told| told <= list.stamp) {
+            said.entry(list.stamp).or_insert(of_whole(list).with(absent));
         }
     }
     // That the series is to take place (again) says nothing of an occurrence that was called off by itself.
-    for stamp in standing(said_of(&webinar.whole)).chain(standing(shapes(webinar, false))) {
-        said.entry(stamp).or_insert(true);
+    for off in standing(said_of_whole(webinar)).chain(standing(shapes(webinar, false))) {
+        said.entry(off.stamp).or_insert(off);
     }
     since(&said)
 }
 
 /// The same of the event of the whole webinar; `superseded` by its occurrences, the webinar's being a series says so too.
-pub(super) fn whole_cancelled(webinar: &Webinar, superseded: bool) -> Option<(Stamp, bool)> {
-    let mut said: BTreeMap<Stamp, bool> = said_of(&webinar.whole).collect();
-    for stamp in standing(shapes(webinar, true)).filter(|_| superseded) {
-        said.entry(stamp).or_insert(true);
+pub(super) fn whole_cancelled(webinar: &Webinar, superseded: bool) -> Option<Resolved<bool>> {
+    let mut said: Sayings = said_of_whole(webinar).map(|off| (off.stamp, off)).collect();
+    for off in standing(shapes(webinar, true)).filter(|_| superseded) {
+        said.entry(off.stamp).or_insert(off);
     }
     since(&said)
 }
 
 /// The last saying; of a calling off, the first of those in a row, since saying it again does not make it newer.
-fn since(said: &BTreeMap<Stamp, bool>) -> Option<(Stamp, bool)> {
-    let (last, off) = said.last_key_value()?;
-    let first = standing(said.iter().map(|(stamp, off)| (*stamp, *off))).last();
-    Some((first.unwrap_or(*last), *off))
+fn since(said: &Sayings) -> Option<Resolved<bool>> {
+    let last = said.values().next_back()?;
+    Some(standing(said.values().copied()).last().unwrap_or(*last))
 }
 
-/// The times of the sayings that still hold, newest first: those after the last that said otherwise.
-fn standing(said: impl DoubleEndedIterator<Item = (Stamp, bool)>) -> impl Iterator<Item = Stamp> {
-    said.rev().take_while(|(_, off)| *off).map(|(stamp, _)| stamp)
+/// The sayings that still hold, newest first: those after the last that said otherwise.
+fn standing(
+    said: impl DoubleEndedIterator<Item = Resolved<bool>>,
+) -> impl Iterator<Item = Resolved<bool>> {
+    said.rev().take_while(|off| off.value)
 }
 
 /// What was said on being called off, oldest first.
-fn said_of(registers: &Registers) -> impl DoubleEndedIterator<Item = (Stamp, bool)> {
-    let last = registers.cancelled.as_ref().map(|r| (r.stamp, r.value));
-    registers.earlier_cancelled.iter().copied().chain(last)
+fn said_of(registers: &Registers) -> impl DoubleEndedIterator<Item = &Register<bool>> {
+    registers.earlier_cancelled.iter().chain(&registers.cancelled)
+}
+
+fn said_of_whole(webinar: &Webinar) -> impl DoubleEndedIterator<Item = Resolved<bool>> {
+    said_of(&webinar.whole).map(of_whole).map(|off| off.with(*off.value))
 }
 
 /// Whether the webinar was said to be a series, or not to be one, oldest first.
-fn shapes(webinar: &Webinar, series: bool) -> impl DoubleEndedIterator<Item = (Stamp, bool)> {
-    let last = webinar.shape.as_ref().map(|r| (r.stamp, r.value == Shape::Series));
-    let all = webinar.earlier_shapes.iter().copied().chain(last);
-    all.map(move |(stamp, is_series)| (stamp, is_series == series))
+fn shapes(webinar: &Webinar, series: bool) -> impl DoubleEndedIterator<Item = Resolved<bool>> {
+    let all = webinar.earlier_shapes.iter().chain(&webinar.shape);
+    all.map(of_whole).map(move |shape| shape.with((*shape.value == Shape::Series) == series))
 }
 
 /// An occurrence, and whether it is called off.
@@ -76,14 +122,14 @@ fn shapes(webinar: &Webinar, series: bool) -> impl DoubleEndedIterator<Item = (S
 pub(super) struct Candidate<'a> {
     pub(super) id: &'a OccurrenceId,
     pub(super) own: &'a Registers,
-    pub(super) cancelled: Option<(Stamp, bool)>,
+    pub(super) cancelled: Option<Resolved<bool>>,
 }
 
 /// The occurrence that a run belongs to: the nearest in time of those that were to take place.
 pub(super) fn nearest<'a>(candidates: &[Candidate<'a>], run: &Run) -> Option<&'a OccurrenceId> {
     let began = run.started_at.unwrap_or(run.stamp.at);
     let was_off = |candidate: &Candidate<'_>| {
-        candidate.cancelled.is_some_and(|(since, off)| off && since < run.stamp)
+        candidate.cancelled.is_some_and(|off| off.value && off.stamp < run.stamp)
     };
     candidates
         .iter()
@@ -107,16 +153,19 @@ pub(super) fn long_before(start: Option<&Register<Millis>>, run: &Run) -> bool {
 ///
 /// All known sessions that were not called off have ended, and the last of them reaches the event's last half day:
 /// a session of a later day may not be known.
-pub(super) fn program_completed(webinar: &Webinar, one_session: bool) -> Option<Stamp> {
-    let ended = |own: &Registers| own.completed.as_ref().filter(|r| r.value).map(|r| r.stamp);
+pub(super) fn program_completed(webinar: &Webinar, one_session: bool) -> Option<Resolved<bool>> {
+    fn ended(own: &Registers) -> Option<Resolved<bool>> {
+        let completed = own.completed.as_ref().map(of_occurrence)?;
+        Some(completed.with(*completed.value)).filter(|completed| completed.value)
+    }
     let live = || {
         webinar.occurrences.values().filter(|own| !own.cancelled.as_ref().is_some_and(|r| r.value))
     };
     if one_session {
-        return live().filter_map(ended).max();
+        return live().filter_map(ended).max_by_key(|completed| completed.stamp);
     }
-    let stamps: Option<Vec<Stamp>> = live().map(ended).collect();
-    let last = stamps?.into_iter().max()?;
+    let all: Option<Vec<Resolved<bool>>> = live().map(ended).collect();
+    let last = all?.into_iter().max_by_key(|completed| completed.stamp)?;
     let planned_end = webinar.whole.end.as_ref().and_then(|r| r.value.for_start(None));
     let last_end =
         live().filter_map(|own| own.end.as_ref().and_then(|r| r.value.for_start(None))).max();
@@ -136,31 +185,23 @@ pub(super) fn times_known(webinar: &Webinar, own: &Registers) -> bool {
 
 /// A platform is tidied up after the fact: a calling off after the end, or after completion, is not one.
 pub(super) fn sent_cancelled(
-    cancelled: Option<(Stamp, bool)>,
-    completed: Option<(Stamp, bool)>,
-    end: Option<Millis>,
-) -> bool {
-    let Some((stamp, true)) = cancelled else { return false };
-    let after_completion = completed.is_some_and(|(over, value)| value && stamp.at > over.at);
-    let after_end = end.is_some_and(|end| stamp.at > end);
-    !after_completion && !after_end
+    cancelled: Option<Resolved<bool>>,
+    completed: Option<Resolved<bool>>,
+    end: Option<Resolved<Millis>>,
+) -> Option<Resolved<bool>> {
+    let off = cancelled?;
+    let after_completion = completed.is_some_and(|over| over.value && off.stamp.at > over.stamp.at);
+    let after_end = end.is_some_and(|end| off.stamp.at > end.value);
+    Some(off.with(off.value && !after_completion && !after_end))
 }
 
 /// Takes the later saying; of equal stamps the one that is there, which is the more specific.
-pub(super) fn raise(said: &mut Option<(Stamp, bool)>, other: Option<(Stamp, bool)>) {
+pub(super) fn raise(said: &mut Option<Resolved<bool>>, other: Option<Resolved<bool>>) {
     if let Some(other) = other
-        && said.is_none_or(|said| other.0 > said.0)
+        && said.is_none_or(|said| other.stamp > said.stamp)
     {
         *said = Some(other);
     }
-}
-
-pub(super) fn end_of(register: Option<&Register<End>>) -> Option<(Stamp, End)> {
-    register.map(|r| (r.stamp, r.value))
-}
-
-pub(super) fn end_of_actual(register: Option<&Register<Millis>>) -> Option<(Stamp, End)> {
-    register.map(|r| (r.stamp, End::At(r.value)))
 }
 
 /// The runs that were for an audience: a practice session takes the start before it along, which did not say that it was
@@ -178,24 +219,32 @@ pub(super) fn public<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<&'a Run> {
     public
 }
 
+/// Whether the last run is over, if there was one. Runs name no occurrence, so they are said of the whole.
+pub(super) fn run_over(runs: &[&Run]) -> Option<Resolved<bool>> {
+    let run = runs.last()?;
+    let Run { stamp, receipt, .. } = **run;
+    let value = run.phase == Phase::Ended;
+    Some(Resolved { value, stamp, receipt, of_occurrence: false })
+}
+
 /// The actual end of the last run, unless another began since.
-pub(super) fn end_of_runs(runs: &[&Run]) -> Option<(Stamp, End)> {
-    let last = runs.last().filter(|run| run.phase == Phase::Ended)?;
-    last.ended_at.map(|end| (last.stamp, End::At(end)))
+pub(super) fn end_of_runs(runs: &[&Run]) -> Option<Resolved<End>> {
+    let over = run_over(runs).filter(|over| over.value)?;
+    runs.last()?.ended_at.map(|end| over.with(End::At(end)))
 }
 
 /// The newest end that fits the start: a fixed end told before the present start, and not after it, ended another date.
 pub(super) fn resolve_end(
-    start: Option<&Register<Millis>>,
-    mut ends: [Option<(Stamp, End)>; 3],
-) -> Option<Millis> {
-    ends.sort_by_key(|end| std::cmp::Reverse(end.map(|(stamp, _)| stamp)));
-    ends.into_iter().flatten().find_map(|(stamp, end)| {
-        let at = end.for_start(start.map(|r| r.value))?;
-        let outdated = start.is_some_and(|start| match end {
-            End::At(_) => at < start.value || (stamp < start.stamp && at == start.value),
+    start: Option<Resolved<Millis>>,
+    mut ends: [Option<Resolved<End>>; 3],
+) -> Option<Resolved<Millis>> {
+    ends.sort_by_key(|end| std::cmp::Reverse(end.map(|end| end.stamp)));
+    ends.into_iter().flatten().find_map(|end| {
+        let at = end.value.for_start(start.map(|start| start.value))?;
+        let outdated = start.is_some_and(|start| match end.value {
+            End::At(_) => at < start.value || (end.stamp < start.stamp && at == start.value),
             End::After(_) => false,
         });
-        (!outdated).then_some(at)
+        (!outdated).then_some(end.with(at))
     })
 }

@@ -1,10 +1,12 @@
 //! The rules of resolving, one by one. That order does not matter is proved elsewhere, over random changes.
 
+use std::time::Duration;
+
 use super::*;
 use crate::event::webinar::Said;
 use crate::event::{
-    AccountName, BodyHash, Change, Fields, Kind, Listing, OccurrenceSaid, Origin, ProviderId,
-    ReceiptId, Session, SourceName,
+    AccountName, BodyHash, Change, Fields, Kind, Listing, OccurrenceSaid, Origin, Phase,
+    ProviderId, ReceiptId, Session, SourceName,
 };
 
 /// Monday 2026-03-02, 10:00 UTC.
@@ -446,4 +448,54 @@ fn a_clock_ahead_owns_a_field_no_longer_than_until_the_next_webhook() {
     told.say(99 * DAY, |change| change.whole.name = Some("Older".into()));
     assert_eq!(told.input().event_name, "From the future", "it came at its receipt's time");
     assert_eq!(told.webinar.whole.name.as_ref().expect("a name").stamp.at, at(100 * DAY));
+}
+
+/// What a field rests on: the number of the saying, and whether it was of the occurrence.
+fn rests(told: &Told, event: &str, policy: &Policy, now: i64) -> BTreeMap<String, (u8, bool)> {
+    let id = WebinarId::parse("7").expect("valid");
+    bases(&told.webinar, &id, &ExternalEventId::stored(event.into()), policy, at(now))
+        .into_iter()
+        .map(|basis| (basis.field, (basis.receipt.as_bytes()[0], basis.of_occurrence)))
+        .collect()
+}
+
+#[test]
+fn a_field_rests_on_the_saying_that_won() {
+    let mut told = Told::single();
+    told.say(-DAY, |change| change.whole.name = Some("Second".into()));
+    told.say(-2 * DAY, |change| change.whole.name = Some("Older".into()));
+    let rest = rests(&told, "7", &policy(), 0);
+    assert_eq!(rest["name"], (2, false));
+    assert_eq!(rest["end"], (1, false), "start and duration: what told the duration");
+    assert_eq!(rest.get("organizer"), None, "a default of the configuration");
+    told.run(2 * HOUR, Phase::Ended, 0, Some(HOUR / 2));
+    let rest = rests(&told, "7", &policy(), 0);
+    assert_eq!((rest["end"], rest["completed"]), ((4, false), (4, false)));
+    assert_eq!(rests(&told, "other", &policy(), 0), BTreeMap::new());
+}
+
+#[test]
+fn what_was_said_of_one_occurrence_is_told_from_what_was_said_of_all() {
+    let mut told = Told::series();
+    told.say(-DAY, |change| {
+        let fields = Fields { name: Some("Own".into()), ..Fields::default() };
+        change.occurrences = vec![OccurrenceSaid { id: id_of("b"), fields }];
+    });
+    told.cancel(-HOUR, None, true);
+    let (first, second) = (rests(&told, "7-a", &policy(), 0), rests(&told, "7-b", &policy(), 0));
+    assert_eq!((first["name"], second["name"]), ((1, false), (3, true)));
+    assert_eq!((first["start"], first["end"]), ((2, true), (1, false)));
+    assert_eq!((first["cancelled"], second["cancelled"]), ((4, false), (4, false)));
+    let all = Policy { recurring: Recurring::Series, ..policy() };
+    let rest = rests(&told, "7", &all, 0);
+    assert_eq!((rest["start"], rest["cancelled"]), ((2, true), (4, false)));
+}
+
+#[test]
+fn what_time_completed_rests_on_the_end() {
+    let mut told = Told::single();
+    told.say(-DAY, |change| change.whole.end = End::after_minutes(30));
+    let timed = Policy { complete_after_end: Some(Duration::from_mins(30)), ..policy() };
+    assert_eq!(rests(&told, "7", &timed, HOUR - 1).get("completed"), None);
+    assert_eq!(rests(&told, "7", &timed, HOUR)["completed"], (2, false));
 }

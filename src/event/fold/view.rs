@@ -2,57 +2,132 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use super::resolve::{Resolved, latest};
 use super::{Folded, Gap};
-use crate::event::id::{ExternalAccountId, ExternalEventId};
+use crate::event::id::{ExternalAccountId, ExternalEventId, ReceiptId};
 use crate::event::input::EventInput;
 use crate::event::policy::Policy;
-use crate::event::register::{Register, latest};
+use crate::event::register::{Register, Stamp};
 use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar};
 
-/// The values of one event, each with the register it came from.
+/// The values of one event, each with what it rests on.
 pub(super) struct View<'a> {
     pub(super) id: ExternalEventId,
-    pub(super) name: Option<&'a Register<String>>,
-    pub(super) organizer: Option<&'a Register<String>>,
-    pub(super) description: Option<&'a Register<String>>,
-    pub(super) event_type: Option<&'a Register<String>>,
-    pub(super) registration_url: Option<&'a Register<String>>,
-    pub(super) join_url: Option<&'a Register<String>>,
-    pub(super) custom: BTreeMap<&'a str, &'a Register<String>>,
-    pub(super) start: Option<Millis>,
-    pub(super) end: Option<Millis>,
-    pub(super) cancelled: bool,
-    pub(super) completed: bool,
+    pub(super) name: Text<'a>,
+    pub(super) organizer: Text<'a>,
+    pub(super) description: Text<'a>,
+    pub(super) event_type: Text<'a>,
+    pub(super) registration_url: Text<'a>,
+    pub(super) join_url: Text<'a>,
+    pub(super) custom: BTreeMap<&'a str, Resolved<&'a String>>,
+    pub(super) start: Option<Resolved<Millis>>,
+    pub(super) end: Option<Resolved<Millis>>,
+    pub(super) cancelled: Option<Resolved<bool>>,
+    pub(super) completed: Option<Resolved<bool>>,
     pub(super) times_known: bool,
+}
+
+/// A text that was said; an empty one takes away.
+type Text<'a> = Option<Resolved<&'a String>>;
+
+/// What a field's present value rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Basis {
+    /// Which field, by our name of it: `name`, `start`, `custom.webinar_platform`.
+    pub field: String,
+    /// What it holds.
+    pub value: serde_json::Value,
+    /// Whether it was said of this occurrence, or of the whole webinar or series.
+    pub of_occurrence: bool,
+    /// The place of the saying between others.
+    pub stamp: Stamp,
+    /// The receipt that said it.
+    pub receipt: ReceiptId,
 }
 
 impl<'a> View<'a> {
     pub(super) fn texts(id: ExternalEventId, own: &'a Registers, whole: &'a Registers) -> Self {
-        let mut custom: BTreeMap<&str, &Register<String>> = BTreeMap::new();
+        let mut custom = BTreeMap::new();
         for name in whole.custom.keys().chain(own.custom.keys()) {
-            custom.extend(
-                latest(own.custom.get(name), whole.custom.get(name)).map(|r| (name.as_str(), r)),
-            );
+            let last = latest(own.custom.get(name), whole.custom.get(name));
+            custom.extend(last.map(|said| (name.as_str(), said)));
         }
+        let latest = |of: fn(&Registers) -> &Option<Register<String>>| {
+            latest(of(own).as_ref(), of(whole).as_ref())
+        };
         Self {
             id,
-            name: latest(own.name.as_ref(), whole.name.as_ref()),
-            organizer: latest(own.organizer.as_ref(), whole.organizer.as_ref()),
-            description: latest(own.description.as_ref(), whole.description.as_ref()),
-            event_type: latest(own.event_type.as_ref(), whole.event_type.as_ref()),
-            registration_url: latest(
-                own.registration_url.as_ref(),
-                whole.registration_url.as_ref(),
-            ),
-            join_url: latest(own.join_url.as_ref(), whole.join_url.as_ref()),
+            name: latest(|said| &said.name),
+            organizer: latest(|said| &said.organizer),
+            description: latest(|said| &said.description),
+            event_type: latest(|said| &said.event_type),
+            registration_url: latest(|said| &said.registration_url),
+            join_url: latest(|said| &said.join_url),
             custom,
             start: None,
             end: None,
-            cancelled: false,
-            completed: false,
+            cancelled: None,
+            completed: None,
             times_known: true,
         }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.is_some_and(|off| off.value)
+    }
+
+    fn is_completed(&self) -> bool {
+        self.completed.is_some_and(|over| over.value)
+    }
+
+    /// Where people register, else join; and which of the two it is.
+    fn url(&self) -> (&'static str, Text<'a>) {
+        match filled(self.registration_url) {
+            None => ("join_url", filled(self.join_url)),
+            registration => ("registration_url", registration),
+        }
+    }
+
+    /// When the passing of time completes it, past or to come.
+    fn timer(&self, policy: &Policy) -> Option<Millis> {
+        let end = self.end.filter(|_| !self.is_cancelled() && !self.is_completed())?;
+        policy.complete_after_end.map(|grace| end.value.plus(grace))
+    }
+
+    /// What each field rests on.
+    pub(super) fn bases(&self, policy: &Policy, now: Millis) -> Vec<Basis> {
+        fn basis<T: Into<Value>>(field: &str, said: Resolved<T>) -> Basis {
+            let Resolved { value, stamp, receipt, of_occurrence } = said;
+            Basis { field: field.to_owned(), value: value.into(), of_occurrence, stamp, receipt }
+        }
+        let (url, link) = self.url();
+        let text =
+            |field, said: Text<'_>| said.map(|said| basis(field, said.with(said.value.clone())));
+        let time = |field, said: Option<Resolved<Millis>>| {
+            said.map(|said| basis(field, said.with(said.value.to_string())))
+        };
+        let timed_out = self.timer(policy).is_some_and(|due| due <= now);
+        let timed_out = self.end.filter(|_| timed_out).map(|end| end.with(true));
+        let event_type = filled(self.event_type).filter(|_| policy.event_type.is_none());
+        let fields = [
+            text("name", filled(self.name)),
+            text("organizer", filled(self.organizer)),
+            text("event_type", event_type),
+            text("description", filled(self.description)),
+            text(url, link),
+            time("start", self.start),
+            time("end", self.end),
+            self.cancelled.map(|off| basis("cancelled", off)),
+            timed_out.or(self.completed).map(|over| basis("completed", over)),
+        ];
+        let custom = self.custom.iter().filter_map(|(name, said)| {
+            filled(Some(*said))
+                .map(|said| basis(&format!("custom.{name}"), said.with(said.value.clone())))
+        });
+        fields.into_iter().flatten().chain(custom).collect()
     }
 
     pub(super) fn finish(
@@ -62,23 +137,19 @@ impl<'a> View<'a> {
         policy: &Policy,
         now: Millis,
     ) -> Folded {
-        let text = |r: Option<&Register<String>>| {
-            r.map(|r| r.value.clone()).filter(|text| !text.is_empty())
-        };
-        let timer = policy
-            .complete_after_end
-            .and_then(|grace| self.end.map(|end| end.plus(grace)))
-            .filter(|_| !self.cancelled && !self.completed);
+        let text = |said: Text<'_>| filled(said).map(|said| said.value.clone());
+        let timer = self.timer(policy);
         let timed_out = timer.is_some_and(|due| due <= now);
+        let (start, end) = (self.start.map(|r| r.value), self.end.map(|r| r.value));
         let name = text(self.name);
         let organizer = text(self.organizer).or_else(|| policy.organizer.clone());
         let event_type = policy.event_type.clone().or_else(|| text(self.event_type));
         let mut custom = policy.custom_properties.clone();
-        for (key, register) in &self.custom {
-            if register.value.is_empty() {
+        for (key, said) in &self.custom {
+            if said.value.is_empty() {
                 custom.remove(*key);
             } else {
-                custom.insert((*key).to_owned(), register.value.clone());
+                custom.insert((*key).to_owned(), said.value.clone());
             }
         }
         let gaps: Vec<Gap> = [
@@ -99,22 +170,20 @@ impl<'a> View<'a> {
                 event_organizer,
                 event_type: event_type.unwrap_or_else(|| "WEBINAR".to_owned()),
                 event_description: text(self.description),
-                event_url: text(self.registration_url).or_else(|| text(self.join_url)),
-                start_date_time: self.start,
-                end_date_time: self.end,
-                event_cancelled: self.cancelled,
-                event_completed: self.completed || timed_out,
+                event_url: text(self.url().1),
+                start_date_time: start,
+                end_date_time: end,
+                event_cancelled: self.is_cancelled(),
+                event_completed: self.is_completed() || timed_out,
                 custom_properties: custom,
             }),
             _ => Err(gaps),
         };
-        Folded {
-            id: self.id,
-            content,
-            name,
-            start: self.start,
-            end: self.end,
-            due_at: timer.filter(|due| *due > now),
-        }
+        Folded { id: self.id, content, name, start, end, due_at: timer.filter(|due| *due > now) }
     }
+}
+
+/// A text that is not empty.
+fn filled(text: Text<'_>) -> Text<'_> {
+    text.filter(|text| !text.value.is_empty())
 }

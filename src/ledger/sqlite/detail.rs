@@ -1,12 +1,13 @@
 //! One event with all that is known of it.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::events;
 use super::look;
 use super::read::{corrupt, unavailable};
 use super::shared::Shared;
-use crate::event::{EventKey, Millis, ReceiptId};
+use super::webinars;
+use crate::event::{Basis, EventKey, Millis, Origin, ReceiptId, WebinarId, bases};
 use crate::ledger::{EventDetail, FieldOrigin, LedgerError, PAGE_MAX, Policies};
 
 /// All that is known of one event.
@@ -15,12 +16,12 @@ pub(super) fn detail(
     shared: &Shared,
     policies: &Policies,
     key: &EventKey,
+    now: Millis,
 ) -> Result<Option<EventDetail>, LedgerError> {
     let connection = &*connection.unchecked_transaction().map_err(unavailable)?;
     let Some(id) = look::find(connection, key).map_err(unavailable)? else { return Ok(None) };
     let Some(summary) = look::summary(connection, shared, id)? else { return Ok(None) };
-    type More = (i64, Option<Vec<u8>>, Option<i64>, Option<i64>);
-    let (webinar, confirmed_input, due_at, resend_at): More = connection
+    let (webinar, confirmed_input, due_at, resend_at): (i64, Option<Vec<u8>>, Option<i64>, Option<i64>) = connection
         .prepare_cached(
             "SELECT webinar, CASE WHEN confirmed_hash = input_hash THEN input ELSE confirmed_input END,
                  due_at, resend_at
@@ -37,7 +38,7 @@ pub(super) fn detail(
         confirmed_input,
         due_at: due_at.map(Millis::new),
         resend_at: resend_at.map(Millis::new),
-        fields: fields(connection, policies, webinar, key)?,
+        fields: fields(connection, policies, webinar, key, now)?,
         receipts: receipts(connection, webinar)?,
     }))
 }
@@ -48,8 +49,35 @@ fn fields(
     policies: &Policies,
     webinar: i64,
     key: &EventKey,
+    now: Millis,
 ) -> Result<Vec<FieldOrigin>, LedgerError> {
-    Ok(Vec::new())
+    let (id, state): (String, Vec<u8>) = connection
+        .prepare_cached("SELECT webinar, state FROM webinars WHERE id = ?1")
+        .and_then(|mut statement| {
+            statement.query_row([webinar], |row| Ok((row.get(0)?, row.get(1)?)))
+        })
+        .map_err(unavailable)?;
+    let id = WebinarId::parse(id).map_err(corrupt)?;
+    let known = webinars::read_state(webinar, &state)?;
+    let Some(policy) = events::policy_of(policies, &known) else { return Ok(Vec::new()) };
+    let bases = bases(&known, &id, &key.external_event_id, policy, now);
+    let origin = |basis: Basis| {
+        let Origin { source, event_type, reported_at, received_at, .. } =
+            known.origins.get(&basis.receipt)?.clone();
+        let Basis { field, value, of_occurrence, stamp, receipt } = basis;
+        Some(FieldOrigin {
+            field,
+            value,
+            of_occurrence,
+            at: stamp.at,
+            receipt,
+            source,
+            event_type,
+            reported_at,
+            received_at,
+        })
+    };
+    Ok(bases.into_iter().filter_map(origin).collect())
 }
 
 /// The latest retained receipts that built the webinar, newest first.

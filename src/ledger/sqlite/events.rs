@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::job::{Desk, JobError};
 use super::shared::{Stored, Turned, code};
-use super::{settle, sources};
+use super::{settle, sources, webinars};
 use crate::event::{
     AccountName, ExternalAccountId, Folded, Gap, Millis, Policy, Webinar, WebinarId, fold,
 };
@@ -27,17 +27,11 @@ struct Row {
     state: EventState,
     input_hash: Option<Vec<u8>>,
     gaps: String,
-    confirmed_hash: Option<Vec<u8>>,
+    heard_of: bool,
     due_at: Option<i64>,
     version: i64,
     name: Option<String>,
     ends_at: Option<i64>,
-}
-
-/// Reads a webinar's state back.
-pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, JobError> {
-    serde_json::from_slice(state)
-        .map_err(|error| JobError::Corrupt(format!("webinar {id}: {error}")))
 }
 
 /// The first 16 bytes of the SHA-256 of an input.
@@ -46,7 +40,7 @@ pub(super) fn hash_of(input: &[u8]) -> Vec<u8> {
 }
 
 /// The policy that gives a webinar its defaults: that of the first of its sources by name.
-fn policy_of<'a>(policies: &'a Policies, webinar: &Webinar) -> Option<&'a Policy> {
+pub(super) fn policy_of<'a>(policies: &'a Policies, webinar: &Webinar) -> Option<&'a Policy> {
     webinar.sources.iter().find_map(|source| policies.get(source))
 }
 
@@ -74,24 +68,42 @@ pub(super) fn derive(
             return Ok(Err(event.id.as_str().to_owned()));
         }
     }
-    // A placeholder for what was not yet known goes when it is; it was never sent.
-    for row in rows.into_values() {
-        if row.state == EventState::Incomplete && row.confirmed_hash.is_none() {
-            desk.connection
-                .prepare_cached("DELETE FROM events WHERE id = ?1")?
-                .execute([row.id])?;
-            desk.tally.leave(named.hubspot, row.state);
-        }
-    }
+    retire(desk, named.hubspot, rows.into_values())?;
     desk.connection
         .prepare_cached("UPDATE webinars SET last_at = ?2 WHERE id = ?1 AND last_at <> ?2")?
         .execute((named.id, last_at.get()))?;
     Ok(Ok(()))
 }
 
+/// Deletes events that do not follow any more (a placeholder for what is known now, what was mapped wrong) if HubSpot
+/// cannot have heard of them. Of what it holds the last state stays.
+fn retire(
+    desk: &mut Desk<'_>,
+    hubspot: &AccountName,
+    rows: impl IntoIterator<Item = Row>,
+) -> Result<(), JobError> {
+    for row in rows {
+        if row.heard_of || desk.shared.is_claimed(hubspot, row.id) {
+            continue;
+        }
+        desk.connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([row.id])?;
+        desk.tally.leave(hubspot, row.state);
+    }
+    Ok(())
+}
+
+/// Nothing is known of the webinar any more: neither do its events follow.
+pub(super) fn retire_all(desk: &mut Desk<'_>, named: &Named<'_>) -> Result<(), JobError> {
+    let rows = load(desk, named.id)?;
+    retire(desk, named.hubspot, rows.into_values())
+}
+
 fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError> {
     let mut statement = desk.connection.prepare_cached(
-        "SELECT external_event_id, id, state, input_hash, gaps, confirmed_hash, due_at, version,
+        "SELECT external_event_id, id, state, input_hash, gaps,
+             confirmed_hash IS NOT NULL OR attempts > 0 OR sending_since IS NOT NULL
+                 OR resend_at IS NOT NULL,
+             due_at, version,
              name, ends_at
          FROM events WHERE webinar = ?1",
     )?;
@@ -103,7 +115,7 @@ fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError
             state: row.get::<_, Stored>(2)?.0,
             input_hash: row.get(3)?,
             gaps: row.get(4)?,
-            confirmed_hash: row.get(5)?,
+            heard_of: row.get(5)?,
             due_at: row.get(6)?,
             version: row.get(7)?,
             name: row.get(8)?,
@@ -278,7 +290,7 @@ pub(super) fn refold(desk: &mut Desk<'_>, id: i64, reach: Reach) -> Result<(), J
     let account = ExternalAccountId::parse(account).map_err(corrupt)?;
     let webinar = WebinarId::parse(webinar).map_err(corrupt)?;
     let named = Named { id, hubspot: &hubspot, account: &account, webinar: &webinar };
-    let known = read_state(id, &state)?;
+    let known = webinars::read_state(id, &state)?;
     let at = desk.now;
     // The events are the webinar's own already, so none can turn out to be another's.
     derive(desk, &named, &known, at, reach)?

@@ -126,6 +126,25 @@ impl Desk<'_> {
         }
     }
 
+    /// Does something that may turn out to be refused; then nothing of it is left.
+    pub(super) fn attempt<T, E>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<Result<T, E>, JobError>,
+    ) -> Result<Result<T, E>, JobError> {
+        self.statement("SAVEPOINT attempt")?;
+        let mark = self.segment.mark();
+        let done = work(self)?;
+        if done.is_err() {
+            self.statement("ROLLBACK TO attempt")?;
+            self.segment.rewind(mark);
+            self.tally = Tally::default();
+            self.turned.clear();
+            self.woken.clear();
+        }
+        self.statement("RELEASE attempt")?;
+        Ok(done)
+    }
+
     fn statement(&self, sql: &str) -> rusqlite::Result<()> {
         self.connection.prepare_cached(sql)?.execute(()).map(|_| ())
     }

@@ -24,6 +24,7 @@ mod redrive;
 mod settle;
 mod shared;
 mod sources;
+mod webinars;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -227,9 +228,10 @@ impl Ledger for SqliteLedger {
     }
 
     async fn event(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+        let now = self.clock.now();
         let (key, shared, policies) =
             (key.clone(), Arc::clone(&self.shared), Arc::clone(&self.policies));
-        self.look(move |connection| detail::detail(connection, &shared, &policies, &key)).await
+        self.look(move |connection| detail::detail(connection, &shared, &policies, &key, now)).await
     }
 
     async fn redrive(&self, key: &EventKey) -> Result<Redriven, LedgerError> {

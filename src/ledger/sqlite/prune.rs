@@ -27,6 +27,21 @@ fn prune_receipts(desk: &Desk<'_>, before: i64) -> Result<bool, JobError> {
         )?
         .query_row((RECEIPTS, before), |row| row.get(0))?;
     let Some(old) = old else { return Ok(false) };
+    // What they said stays with the webinars that they built, and nobody can say it again.
+    desk.connection
+        .prepare_cached(
+            "UPDATE webinars SET base = 1 WHERE base = 0 AND id IN (
+                 SELECT link.webinar FROM receipts
+                     JOIN webinar_receipts AS link ON link.receipt = receipts.seq
+                 WHERE receipts.seq <= ?1 AND receipts.received_at < ?2)",
+        )?
+        .execute((old, before))?;
+    desk.connection
+        .prepare_cached(
+            "DELETE FROM webinar_receipts WHERE receipt IN (
+                 SELECT seq FROM receipts WHERE seq <= ?1 AND received_at < ?2)",
+        )?
+        .execute((old, before))?;
     let deleted = desk
         .connection
         .prepare_cached("DELETE FROM receipts WHERE seq <= ?1 AND received_at < ?2")?

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::bodies::{Place, Unpacked};
-use super::look::{LOOKED, conversion, end_of_page};
+use super::look::{conversion, end_of_page};
 use super::read::{corrupt, unavailable};
 use crate::event::{
     AccountName, BodyHash, EventKey, ExternalAccountId, ExternalEventId, Millis, ProviderId,

@@ -38,15 +38,15 @@ async fn amend(ops: &Ops, account: &AccountName, amend: Amend) -> Result<Value, 
     if !ops.accounts.contains(account) {
         return Err(Problem::UnknownAccount);
     }
-    let amended = told(ops.ledger.amend_standing(account, amend)).await.map_err(|problem| {
+    let amended = told(ops.ledger.amend_standing(account, amend)).await;
+    let amended = match amended {
         // It holds in memory, and whoever asked should know.
-        match problem {
-            Problem::Unavailable(why) => {
-                Problem::Unavailable(format!("{why}; it may hold, but only until a restart"))
-            }
-            other => other,
+        Err(Problem::Unavailable(why)) => {
+            let why = format!("{why}; it may hold, but only until a restart");
+            return Err(Problem::Unavailable(why));
         }
-    })?;
+        amended => amended?,
+    };
     let mut shown = json!({ "hubspot": account });
     show::add(&mut shown, show::standing(&amended.after));
     Ok(shown)

@@ -39,7 +39,7 @@ impl Listing {
     }
 
     /// A cursor for that position in the list.
-    pub(super) fn cursor(&self, position: i64) -> String {
+    pub(super) fn cursor(self, position: i64) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(&self.0);
         bytes.extend_from_slice(&position.to_be_bytes());
@@ -50,7 +50,7 @@ impl Listing {
     ///
     /// # Errors
     /// [`CursorError`].
-    pub(super) fn position(&self, cursor: &str) -> Result<i64, CursorError> {
+    pub(super) fn position(self, cursor: &str) -> Result<i64, CursorError> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| CursorError::Malformed)?;
         let rest = bytes.strip_prefix(&[VERSION]).ok_or(CursorError::Malformed)?;
         let (mark, position) = rest.split_first_chunk::<MARK>().ok_or(CursorError::Malformed)?;
@@ -95,7 +95,7 @@ mod tests {
             "!".to_owned(),
             "é".to_owned(),
             "AAAA".to_owned(),
-            cursor[..cursor.len() - 2].to_owned(),
+            cursor.chars().skip(2).collect(),
             format!("{cursor}AA"),
             format!("{cursor}="),
         ];

@@ -30,7 +30,7 @@ pub(super) async fn list(ops: &Ops, mut query: Query) -> Result<Value, Problem> 
     let filters =
         [account.as_ref().map(AccountName::as_str), state.map(show::state), text.as_deref()];
     let listing = Listing::of("events", &filters);
-    let (most, after) = (query.limit()?, query.cursor(&listing)?);
+    let (most, after) = (query.limit()?, query.cursor(listing)?);
     query.finish()?;
     let page =
         told(ops.ledger.page_events(EventsAsk { account, state, text, after, most })).await?;
@@ -67,7 +67,7 @@ pub(super) async fn redrive_all(ops: &Ops, mut query: Query) -> Result<Value, Pr
     let state = query.word("state", &REDRIVEN)?.unwrap_or(EventState::Dead);
     let filters = [account.as_ref().map(AccountName::as_str), Some(show::state(state))];
     let listing = Listing::of("redrive", &filters);
-    let mut after = query.cursor(&listing)?;
+    let mut after = query.cursor(listing)?;
     query.finish()?;
     let began = Instant::now();
     let mut redriven = 0;

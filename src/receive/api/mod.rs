@@ -25,6 +25,7 @@ mod status;
 
 use std::time::Duration;
 
+use actix_web::http::uri::Authority;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
@@ -73,7 +74,7 @@ pub(super) async fn answer(
     mut payload: Payload,
 ) -> Option<HttpResponse> {
     let peer = request.peer_addr().map(|address| address.ip());
-    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let authority = request.uri().authority().map(Authority::as_str);
     let refusal = match guard::entry(ops.access, peer, authority, request.headers()) {
         Entry::Hidden => return None,
         Entry::Foreign(why) => Some(Problem::Foreign(why)),

@@ -121,6 +121,9 @@ impl Problem {
         if let Self::Unavailable(_) = self {
             answer.insert_header((header::RETRY_AFTER, RETRY_AFTER));
         }
+        if unread.is_some() {
+            answer.force_close();
+        }
         reply::finish(answer, body.to_string(), unread)
     }
 }

@@ -130,7 +130,7 @@ impl Query {
     ///
     /// # Errors
     /// [`Problem::Parameter`].
-    pub(super) fn cursor(&mut self, listing: &Listing) -> Result<Option<i64>, Problem> {
+    pub(super) fn cursor(&mut self, listing: Listing) -> Result<Option<i64>, Problem> {
         let Some(cursor) = self.take("cursor") else { return Ok(None) };
         let position = listing.position(&cursor);
         position.map(Some).map_err(|error| Problem::parameter("cursor", error.to_string()))
@@ -146,10 +146,8 @@ mod tests {
     }
 
     fn named(problem: &Problem) -> &str {
-        match problem {
-            Problem::Parameter { name, .. } => name,
-            other => panic!("{other:?}"),
-        }
+        let Problem::Parameter { name, .. } = problem else { panic!("{problem:?}") };
+        name
     }
 
     #[test]
@@ -176,7 +174,7 @@ mod tests {
         assert_eq!(query.source([].iter()), Ok(None));
         assert_eq!(query.text(), Ok(None));
         assert_eq!(query.limit(), Ok(50));
-        assert_eq!(query.cursor(&Listing::of("events", &[])), Ok(None));
+        assert_eq!(query.cursor(Listing::of("events", &[])), Ok(None));
         assert_eq!(query.word("state", &[("dead", 1)]), Ok(None));
         assert_eq!(query.finish(), Ok(()));
     }

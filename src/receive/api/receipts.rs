@@ -28,7 +28,7 @@ pub(super) async fn list(ops: &Ops, mut query: Query) -> Result<Value, Problem> 
     let outcome = query.word("outcome", &OUTCOMES)?;
     let filters = [source.as_ref().map(SourceName::as_str), outcome.map(show::outcome)];
     let listing = Listing::of("receipts", &filters);
-    let (most, after) = (query.limit()?, query.cursor(&listing)?);
+    let (most, after) = (query.limit()?, query.cursor(listing)?);
     query.finish()?;
     let page = told(ops.ledger.page_receipts(ReceiptsAsk { source, outcome, after, most })).await?;
     let items = page.items.iter().map(show::receipt).collect();
@@ -60,7 +60,7 @@ pub(super) async fn replay_all(ops: &Ops, mut query: Query) -> Result<Value, Pro
     let outcome = query.word("outcome", &REPLAYED)?.unwrap_or(Acceptance::Quarantined);
     let filters = [source.as_ref().map(SourceName::as_str), Some(show::outcome(outcome))];
     let listing = Listing::of("replay", &filters);
-    let mut after = query.cursor(&listing)?;
+    let mut after = query.cursor(listing)?;
     query.finish()?;
     let began = Instant::now();
     let mut sum = ReplayPiece::default();

@@ -184,3 +184,54 @@ pub(super) fn page(name: &str, items: Vec<Value>, next: Option<String>) -> Value
     page.insert("next".to_owned(), next.map_or(Value::Null, Value::String));
     Value::Object(page)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{BodyHash, ProviderId, ReceiptId, SourceName};
+
+    fn shown(provider: &'static str, body: Option<&[u8]>) -> Value {
+        receipt_detail(&ReceiptRecord {
+            summary: ReceiptSummary {
+                id: ReceiptId::from_bytes([7; 16]),
+                source: SourceName::parse("zoom").expect("a name"),
+                provider: ProviderId::new(provider),
+                event_type: "webinar.created".to_owned(),
+                received_at: Millis::new(1_700_000_000_007),
+                outcome: Acceptance::Accepted,
+                reason: None,
+                hash: BodyHash::from_bytes([0xab; 16]),
+            },
+            body: body.map(<[u8]>::to_vec),
+            events: Vec::new(),
+        })
+    }
+
+    /// A body that was stored by code that knew less.
+    #[test]
+    fn secrets_are_masked_once_more() {
+        let body = br#"{"payload":{"object":{"password":"hunter2","join_url":"https://z.us/j/1?pwd=hunter3"}}}"#;
+        let shown = shown("zoom", Some(body));
+        let text = shown["body"].as_str().expect("text");
+        assert!(!text.contains("hunter") && text.contains("https://z.us/j/1"), "{text}");
+        assert_eq!(shown["body_encoding"], "utf-8");
+    }
+
+    #[test]
+    fn bodies_that_cannot_be_shown_as_they_are_are_told_apart() {
+        let bytes = shown("zoom", Some(b"\xff\xfe"));
+        assert_eq!((&bytes["body"], &bytes["body_encoding"]), (&json!("//4="), &json!("base64")));
+        for shown in [shown("zoom", None), shown("a-platform-of-old", Some(b"pwd=hunter2"))] {
+            assert!(shown["body"].is_null() && shown["body_encoding"].is_null(), "{shown}");
+        }
+    }
+
+    #[test]
+    fn times_have_milliseconds_and_ids_are_text() {
+        let shown = shown("zoom", None);
+        assert_eq!(shown["received_at"], "2023-11-14T22:13:20.007Z");
+        assert_eq!(time(Millis::new(1_700_000_000_000)), "2023-11-14T22:13:20.000Z");
+        assert_eq!(shown["id"], "07070707-0707-0707-0707-070707070707");
+        assert_eq!(shown["hash"], "ab".repeat(16));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub(super) struct FakeLedger {
     pub(super) standing: Mutex<Standing>,
     pub(super) oldest: Mutex<Result<Option<Millis>, ()>>,
     pub(super) health: Mutex<Result<(), String>>,
+    /// From that piece on nothing can be sent again.
+    pub(super) breaks_after: AtomicI64,
 }
 
 impl Default for FakeLedger {
@@ -76,6 +79,7 @@ impl Default for FakeLedger {
             standing: Mutex::default(),
             oldest: Mutex::new(Ok(None)),
             health: Mutex::new(Ok(())),
+            breaks_after: AtomicI64::new(i64::MAX),
         }
     }
 }
@@ -83,6 +87,16 @@ impl Default for FakeLedger {
 impl FakeLedger {
     pub(super) fn set(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    /// What is looked for, if it is told at all.
+    async fn looked<T>(&self, found: T) -> Result<T, LedgerError> {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Willing => Ok(found),
+            Mood::Failing => Err(LedgerError::Unavailable("disk full".to_owned())),
+            Mood::Waiting => std::future::pending().await,
+        }
     }
 
     pub(super) fn kept(&self) -> Vec<NewReceipt> {
@@ -125,6 +139,7 @@ impl Ledger for FakeLedger {
     }
 
     async fn oldest_pending(&self, _account: &AccountName) -> Result<Option<Millis>, LedgerError> {
+        self.looked(()).await?;
         self.oldest.lock().unwrap().map_err(|()| LedgerError::Unavailable("locked".to_owned()))
     }
 
@@ -169,7 +184,7 @@ impl Ledger for FakeLedger {
     }
 
     async fn receipt(&self, _: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        unreachable!("the listeners do not read receipts")
+        self.looked(None).await
     }
 
     async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
@@ -177,7 +192,7 @@ impl Ledger for FakeLedger {
     }
 
     async fn page_events(&self, _: EventsAsk) -> Result<Page<EventSummary>, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+        self.looked(Page { items: Vec::new(), next: None }).await
     }
 
     async fn event(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
@@ -188,8 +203,12 @@ impl Ledger for FakeLedger {
         unreachable!("the webhooks do not look at it")
     }
 
-    async fn redrive_all(&self, _: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+    async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
+        let after = ask.after.unwrap_or_default();
+        if after >= self.breaks_after.load(Ordering::Relaxed) {
+            return Err(LedgerError::Unavailable("disk full".to_owned()));
+        }
+        self.looked(RedrivePiece { redriven: 10, next: Some(after + 1) }).await
     }
 
     async fn page_receipts(&self, _: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {

@@ -16,15 +16,15 @@ use crate::replay::Replayer;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::PAUSE_REASONS;
 
-struct Desk {
-    address: SocketAddr,
-    ledger: Arc<FakeLedger>,
+pub(super) struct Desk {
+    pub(super) address: SocketAddr,
+    pub(super) ledger: Arc<FakeLedger>,
     readiness: Readiness,
 }
 
 const NOW: Millis = Millis::new(1_700_000_000_000);
 
-fn desk() -> Desk {
+pub(super) fn desk() -> Desk {
     let ledger = Arc::new(FakeLedger::default());
     let readiness = Readiness::default();
     let ops = Ops {

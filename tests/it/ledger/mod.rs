@@ -2,6 +2,7 @@
 
 mod delivery;
 mod looking;
+mod rebuilding;
 mod redriving;
 mod schema;
 
@@ -142,6 +143,26 @@ async fn a_crash_frees_claims_and_keeps_everything_else() {
     assert_eq!(ledger.standing(&account("main")), standing);
     let known = receipt("a", vec![created("1", "One", NOON)]);
     assert_eq!(ledger.accept(known).await.expect("kept"), Acceptance::Duplicate);
+}
+
+#[tokio::test]
+async fn a_changed_standing_wakes_its_account_and_no_other() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let (main, other) = (account("main"), account("other"));
+    for amend in [|before: &Standing| before.held(NOON), Standing::resumed] {
+        let (wake_up, others) = (ledger.wake_up(&main), ledger.wake_up(&other));
+        let woken = wake_up.notified();
+        tokio::pin!(woken);
+        assert!(!woken.as_mut().enable(), "nothing has happened yet");
+        ledger.amend_standing(&main, Box::new(amend)).await.expect("kept");
+        assert!(woken.as_mut().enable(), "whoever waits is told");
+        let untold = others.notified();
+        tokio::pin!(untold);
+        assert!(!untold.as_mut().enable());
+    }
+    let unchanged = ledger.amend_standing(&main, Box::new(Standing::resumed)).await.expect("kept");
+    assert_eq!(unchanged.before, unchanged.after);
 }
 
 #[tokio::test]

@@ -134,6 +134,7 @@ async fn an_account_that_refuses_everything_blames_no_event() {
     }
     let labels = [("hubspot", "main"), ("reason", "refused")];
     paused(&bridge, &labels).await;
+    // The pause shows a moment before its flight has given everything back.
     eventually("all are given back", async || {
         let seen = scrape(&bridge.ops).await;
         (seen.events("main", "pending"), seen.events("main", "dead")) == (30, 0)

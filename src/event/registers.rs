@@ -1,0 +1,131 @@
+//! The registers of a webinar, a series or an occurrence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::change::{End, Fields};
+use super::history::Earlier;
+use super::id::ReceiptId;
+use super::register::{Register, Stamp, forget, write};
+use super::time::Millis;
+
+/// What was said last of each field. The fields are those of [`Fields`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "each is the field of the same name in `Fields`")]
+pub struct Registers {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Register<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organizer: Option<Register<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Register<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<Register<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration_url: Option<Register<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub join_url: Option<Register<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Register<Millis>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<Register<End>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual_end: Option<Register<Millis>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<Register<bool>>,
+    /// Earlier sayings on the same: a calling off that is said again is as old as the first of those in a row.
+    #[serde(skip_serializing_if = "Earlier::is_empty")]
+    pub earlier_cancelled: Earlier<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed: Option<Register<bool>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom: BTreeMap<String, Register<String>>,
+}
+
+impl Registers {
+    /// Writes what is said.
+    pub(super) fn write(&mut self, said: &Fields, stamp: Stamp, receipt: ReceiptId) {
+        fn put<T: Clone>(
+            field: &mut Option<Register<T>>,
+            said: Option<&T>,
+            stamp: Stamp,
+            receipt: ReceiptId,
+        ) {
+            if let Some(value) = said {
+                write(field, Register { value: value.clone(), stamp, receipt });
+            }
+        }
+        put(&mut self.name, said.name.as_ref(), stamp, receipt);
+        put(&mut self.organizer, said.organizer.as_ref(), stamp, receipt);
+        put(&mut self.description, said.description.as_ref(), stamp, receipt);
+        put(&mut self.event_type, said.event_type.as_ref(), stamp, receipt);
+        put(&mut self.registration_url, said.registration_url.as_ref(), stamp, receipt);
+        put(&mut self.join_url, said.join_url.as_ref(), stamp, receipt);
+        put(&mut self.start, said.start.as_ref(), stamp, receipt);
+        put(&mut self.end, said.end.as_ref(), stamp, receipt);
+        put(&mut self.actual_end, said.actual_end.as_ref(), stamp, receipt);
+        if let Some(value) = said.cancelled {
+            let new = Register { value, stamp, receipt };
+            self.earlier_cancelled.write(&mut self.cancelled, new);
+        }
+        put(&mut self.completed, said.completed.as_ref(), stamp, receipt);
+        for (name, value) in &said.custom {
+            let mut field = self.custom.remove(name);
+            put(&mut field, Some(value), stamp, receipt);
+            self.custom.extend(field.map(|field| (name.clone(), field)));
+        }
+    }
+
+    /// The receipts that are named.
+    pub(super) fn receipts(&self, used: &mut BTreeSet<ReceiptId>) {
+        let texts = [
+            &self.name,
+            &self.organizer,
+            &self.description,
+            &self.event_type,
+            &self.registration_url,
+            &self.join_url,
+        ];
+        used.extend(texts.into_iter().flatten().map(|r| r.receipt));
+        used.extend([&self.start, &self.actual_end].into_iter().flatten().map(|r| r.receipt));
+        used.extend([&self.cancelled, &self.completed].into_iter().flatten().map(|r| r.receipt));
+        used.extend(self.end.as_ref().map(|r| r.receipt));
+        used.extend(self.earlier_cancelled.iter().map(|r| r.receipt));
+        used.extend(self.custom.values().map(|r| r.receipt));
+    }
+
+    /// Forgets what these receipts said.
+    pub(super) fn forget(&mut self, receipts: &BTreeSet<ReceiptId>) {
+        let Self {
+            name,
+            organizer,
+            description,
+            event_type,
+            registration_url,
+            join_url,
+            start,
+            end,
+            actual_end,
+            cancelled,
+            earlier_cancelled,
+            completed,
+            custom,
+        } = self;
+        for text in [name, organizer, description, event_type, registration_url, join_url] {
+            forget(text, receipts);
+        }
+        forget(start, receipts);
+        forget(end, receipts);
+        forget(actual_end, receipts);
+        earlier_cancelled.forget(cancelled, receipts);
+        forget(completed, receipts);
+        custom.retain(|_, register| !receipts.contains(&register.receipt));
+    }
+
+    /// Whether nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

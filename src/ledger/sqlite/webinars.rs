@@ -1,0 +1,72 @@
+//! The webinars' rows.
+
+use rusqlite::OptionalExtension;
+
+use super::job::{Desk, JobError};
+use crate::event::{Millis, Webinar};
+
+/// What names a webinar: HubSpot account, platform's account, platform's id.
+pub(super) type Key<'a> = (&'a str, &'a str, &'a str);
+
+/// A webinar that is there.
+pub(super) struct Found {
+    pub(super) id: i64,
+    pub(super) webinar: Webinar,
+    /// Whether receipts that built it are gone.
+    pub(super) base: bool,
+}
+
+/// Reads a webinar's state back.
+pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, JobError> {
+    serde_json::from_slice(state)
+        .map_err(|error| JobError::Corrupt(format!("webinar {id}: {error}")))
+}
+
+/// The webinar of that name.
+pub(super) fn find(desk: &Desk<'_>, key: Key<'_>) -> Result<Option<Found>, JobError> {
+    let found: Option<(i64, Vec<u8>, bool)> = desk
+        .connection
+        .prepare_cached(
+            "SELECT id, state, base FROM webinars
+             WHERE hubspot = ?1 AND account = ?2 AND webinar = ?3",
+        )?
+        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((id, state, base)) = found else { return Ok(None) };
+    Ok(Some(Found { id, webinar: read_state(id, &state)?, base }))
+}
+
+/// Keeps a webinar's state; says which row it is.
+pub(super) fn keep(
+    desk: &Desk<'_>,
+    id: Option<i64>,
+    key: Key<'_>,
+    webinar: &Webinar,
+    at: Millis,
+) -> Result<i64, JobError> {
+    let state = serde_json::to_vec(webinar)
+        .map_err(|error| JobError::Corrupt(format!("webinar: {error}")))?;
+    if let Some(id) = id {
+        desk.connection
+            .prepare_cached("UPDATE webinars SET state = ?2 WHERE id = ?1")?
+            .execute((id, state))?;
+        return Ok(id);
+    }
+    desk.connection
+        .prepare_cached(
+            "INSERT INTO webinars (hubspot, account, webinar, state, last_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((key.0, key.1, key.2, state, at.get()))?;
+    Ok(desk.connection.last_insert_rowid())
+}
+
+/// Notes that a receipt built a webinar.
+pub(super) fn link(desk: &Desk<'_>, webinar: i64, receipt: i64) -> Result<(), JobError> {
+    desk.connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO webinar_receipts (webinar, receipt) VALUES (?1, ?2)",
+        )?
+        .execute((webinar, receipt))?;
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! Replaying: what was received is mapped again with today's code and configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use webinar_bridge::event::{
+    BodyHash, ExternalAccountId, Fields, Millis, Policy, ProviderId, ReceiptId, SourceName,
+};
+use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
+use webinar_bridge::ledger::{
+    Acceptance, Content, Counts, EventState, Ledger, NewReceipt, PAGE_MAX, Policies,
+};
+use webinar_bridge::providers::{Inbound, Meaning, Provider, by_id};
+use webinar_bridge::replay::{ReplayAsk, ReplayError, ReplayPiece, Replayer, Source};
+
+use crate::harness::build::{NOON, account, created, minutes, policies, policy, renamed, source};
+use crate::harness::store::Place;
+
+fn zoom() -> &'static dyn Provider {
+    by_id("zoom").expect("it is built in")
+}
+
+/// A body of Zoom's; without an account where none is given.
+fn body(event: &str, account: Option<&str>, at: Millis, object: &Value) -> Vec<u8> {
+    let mut body = json!({ "event": event, "event_ts": at.get(), "payload": { "object": object } });
+    if let Some(account) = account {
+        body["payload"]["account_id"] = account.into();
+    }
+    body.to_string().into_bytes()
+}
+
+fn created_body(id: u64, topic: &str, account: Option<&str>, at: Millis) -> Vec<u8> {
+    let object = json!({
+        "id": id, "topic": topic, "type": 5, "start_time": minutes(24 * 60).to_string(),
+        "duration": 60, "join_url": "https://example.zoom.us/j/1?pwd=secret",
+    });
+    body("webinar.created", account, at, &object)
+}
+
+fn renamed_body(id: u64, topic: &str, account: Option<&str>, at: Millis) -> Vec<u8> {
+    body("webinar.updated", account, at, &json!({ "id": id, "topic": topic }))
+}
+
+/// A receipt as it comes in: read by Zoom's code, scrubbed, with its hash.
+fn coming(bytes: &[u8], received_at: Millis) -> NewReceipt {
+    let reading = zoom().read(&Inbound::trusted(bytes), &[]);
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    NewReceipt {
+        id: ReceiptId::generate(),
+        source: source("zoom"),
+        provider: zoom().id(),
+        received_at,
+        event_type: reading.event_type,
+        dedupe_key: digest,
+        hash: BodyHash::of_digest(&digest),
+        body: zoom().scrub(bytes),
+        content: match reading.meaning {
+            Meaning::Changes { changes, .. } => Content::Changes(changes),
+            Meaning::Unmappable(why) => Content::Quarantined(why),
+            Meaning::Ignored | Meaning::Handshake(_) => Content::Ignored,
+        },
+    }
+}
+
+async fn accept(ledger: &SqliteLedger, receipt: &NewReceipt) -> Acceptance {
+    ledger.accept(receipt.clone()).await.expect("kept")
+}
+
+fn open(place: &Place, policies: &Policies) -> Arc<SqliteLedger> {
+    let settings = Settings { rekey: Rekey::Accept, ..place.settings(policies.clone()) };
+    Arc::new(SqliteLedger::open(settings).expect("it opens"))
+}
+
+fn replayer(ledger: &Arc<SqliteLedger>, policies: &Policies) -> Replayer {
+    let source = |(name, policy): (&SourceName, &Policy)| {
+        let policy = policy.clone();
+        (name.clone(), Source { provider: zoom(), policy, platform_accounts: None })
+    };
+    let sources: BTreeMap<SourceName, Source> = policies.iter().map(source).collect();
+    Replayer::new(Arc::clone(ledger) as Arc<dyn Ledger>, sources)
+}
+
+/// The name that HubSpot is to get for the only event.
+async fn only_input(ledger: &SqliteLedger) -> Value {
+    let events = ledger.events(10).await.expect("events");
+    assert_eq!(events.len(), 1, "{events:?}");
+    let input = events[0].input.as_ref().expect("it is complete");
+    serde_json::from_slice(input).expect("an input is JSON")
+}
+
+#[tokio::test]
+async fn what_lacked_a_setting_is_accepted_once_it_is_set_at_its_original_time() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let early = coming(&created_body(1, "Early", None, NOON), minutes(0));
+    assert_eq!(accept(&ledger, &early).await, Acceptance::Quarantined);
+    place.clock.set(minutes(10));
+    let late = coming(&renamed_body(1, "Late", Some("acct"), minutes(10)), minutes(10));
+    assert_eq!(accept(&ledger, &late).await, Acceptance::Accepted);
+    assert_eq!(ledger.events(10).await.expect("events")[0].state, EventState::Incomplete);
+    // Not yet: replayed as things are, it stays, and says why.
+    let as_before = replayer(&ledger, &policies()).replay(early.id).await.expect("replayed");
+    assert_eq!(as_before.outcome, Acceptance::Quarantined);
+    assert!(as_before.reason.expect("a reason").contains("external_account_id"));
+    drop(ledger);
+
+    let mut configured = policies();
+    configured.get_mut("zoom").expect("there").external_account_id =
+        Some(ExternalAccountId::parse("acct").expect("valid"));
+    place.clock.set(minutes(20));
+    let ledger = open(&place, &configured);
+    let replayed = replayer(&ledger, &configured).replay(early.id).await.expect("replayed");
+    assert_eq!((replayed.outcome, replayed.reason), (Acceptance::Accepted, None));
+    assert_eq!(replayed.events.len(), 1);
+    assert_eq!(replayed.events[0].external_event_id.as_str(), "1");
+    let input = only_input(&ledger).await;
+    assert_eq!(input["eventName"], "Late", "it was said later");
+    assert_eq!(input["startDateTime"], minutes(24 * 60).to_string(), "only the early one told");
+    let event = ledger.event(&replayed.events[0]).await.expect("read").expect("there");
+    let start = event.fields.iter().find(|field| field.field == "start").expect("it rests on");
+    assert_eq!((start.receipt, start.at, start.received_at), (early.id, NOON, NOON));
+    let kept = ledger.receipt(early.id).await.expect("read").expect("kept").summary;
+    assert_eq!((kept.outcome, kept.reason), (Acceptance::Accepted, None));
+    // Once more changes nothing.
+    let before = ledger.events(10).await.expect("events");
+    replayer(&ledger, &configured).replay(early.id).await.expect("replayed");
+    assert_eq!(ledger.events(10).await.expect("events"), before);
+    // And the webinar rests on it from now on: the late one, replayed, takes it along.
+    replayer(&ledger, &configured).replay(late.id).await.expect("replayed");
+    assert_eq!(ledger.events(10).await.expect("events"), before);
+}
+
+#[tokio::test]
+async fn what_was_mapped_wrong_is_put_right_and_what_others_said_stays() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let mut first = coming(&created_body(1, "Right", Some("acct-1"), NOON), NOON);
+    let mut wrong = created("1", "Wrong", NOON);
+    wrong.whole = Fields { description: Some("never said".into()), ..wrong.whole };
+    first.content = Content::Changes(vec![wrong]);
+    accept(&ledger, &first).await;
+    // This one today's code cannot read, so it keeps what it said when it came.
+    let mut odd = coming(b"{\"no\": \"webhook\"}", NOON);
+    let mut hosted = renamed("1", "Older", minutes(-5));
+    hosted.whole = Fields { organizer: Some("The host".into()), ..Fields::default() };
+    odd.content = Content::Changes(vec![hosted]);
+    accept(&ledger, &odd).await;
+    assert_eq!(only_input(&ledger).await["eventName"], "Wrong");
+    let replayed = replayer(&ledger, &policies()).replay(first.id).await.expect("replayed");
+    assert_eq!(replayed.outcome, Acceptance::Accepted);
+    let input = only_input(&ledger).await;
+    assert_eq!(input["eventName"], "Right");
+    assert_eq!(input["eventDescription"], Value::Null);
+    assert_eq!(input["eventOrganizer"], "The host");
+    // Itself it is not replayed: what was accepted is not lost.
+    let before = ledger.events(10).await.expect("events");
+    let refused = replayer(&ledger, &policies()).replay(odd.id).await;
+    assert!(matches!(refused, Err(ReplayError::NotToday(_))), "{refused:?}");
+    assert_eq!(ledger.events(10).await.expect("events"), before);
+}
+
+#[tokio::test]
+async fn what_is_still_not_understood_says_so_with_todays_reason() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let mut odd = coming(b"{}", NOON);
+    odd.content = Content::Quarantined("yesterday's reason".into());
+    assert_eq!(accept(&ledger, &odd).await, Acceptance::Quarantined);
+    let replayed = replayer(&ledger, &policies()).replay(odd.id).await.expect("replayed");
+    assert_eq!(replayed.outcome, Acceptance::Quarantined);
+    let kept = ledger.receipt(odd.id).await.expect("read").expect("kept").summary;
+    assert_eq!(kept.reason, replayed.reason);
+    assert_ne!(kept.reason.as_deref(), Some("yesterday's reason"));
+    // Today's code knows that this one is nothing for us.
+    let mut nothing = coming(&body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 })), NOON);
+    nothing.content = Content::Quarantined("unknown".into());
+    nothing.body = body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 }));
+    accept(&ledger, &nothing).await;
+    let replayed = replayer(&ledger, &policies()).replay(nothing.id).await.expect("replayed");
+    assert_eq!((replayed.outcome, replayed.reason), (Acceptance::Ignored, None));
+    assert_eq!(ledger.census()[&account("main")], Counts::default());
+}
+
+#[tokio::test]
+async fn what_cannot_be_replayed_says_why() {
+    let place = Place::new();
+    let mut both = policies();
+    both.insert(source("gone"), policy("main"));
+    let ledger = open(&place, &both);
+    let replayer = replayer(&ledger, &policies());
+    let mut ignored = coming(&body("webinar.alert", None, NOON, &json!({})), NOON);
+    ignored.body = Vec::new();
+    accept(&ledger, &ignored).await;
+    assert!(matches!(replayer.replay(ignored.id).await, Err(ReplayError::NoBody)));
+    let mut gone = coming(&created_body(1, "One", Some("acct"), NOON), NOON);
+    gone.source = source("gone");
+    accept(&ledger, &gone).await;
+    let refused = replayer.replay(gone.id).await.expect_err("its source is gone");
+    assert_eq!(refused.to_string(), "its source gone is not in the configuration any more");
+    let mut other = coming(&created_body(2, "Two", Some("acct"), NOON), NOON);
+    other.provider = ProviderId::new("goto");
+    accept(&ledger, &other).await;
+    let refused = replayer.replay(other.id).await.expect_err("of another provider");
+    assert_eq!(refused.to_string(), "its source zoom was of goto and is of zoom now");
+    let unknown = replayer.replay(ReceiptId::generate()).await;
+    assert!(matches!(unknown, Err(ReplayError::Unknown)));
+}
+
+#[tokio::test]
+async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let receipt = coming(&created_body(1, "One", Some("acct-1"), NOON), NOON);
+    accept(&ledger, &receipt).await;
+    let only = Source {
+        provider: zoom(),
+        policy: policy("main"),
+        platform_accounts: Some(["acct-2".to_owned()].into()),
+    };
+    let sources = BTreeMap::from([(source("zoom"), only)]);
+    let narrowed = Replayer::new(Arc::clone(&ledger) as Arc<dyn Ledger>, sources);
+    let replayed = narrowed.replay(receipt.id).await.expect("replayed");
+    assert_eq!(replayed.outcome, Acceptance::Ignored);
+    assert_eq!(ledger.census()[&account("main")], Counts::default(), "it was never sent");
+}
+
+#[tokio::test]
+async fn many_are_replayed_in_pieces() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let most = u64::try_from(PAGE_MAX).expect("few");
+    let all = most + 20;
+    for n in 0..all {
+        let mut lost = coming(&created_body(n, "Name", Some("acct"), NOON), NOON);
+        lost.content = Content::Quarantined("mapped by code that was wrong".into());
+        accept(&ledger, &lost).await;
+    }
+    accept(&ledger, &coming(b"{}", NOON)).await;
+    let replayer = replayer(&ledger, &policies());
+    let mut ask = ReplayAsk { outcome: Some(Acceptance::Quarantined), ..ReplayAsk::default() };
+    let first = replayer.replay_all(ask.clone()).await.expect("replayed");
+    assert!(first.next.is_some());
+    assert_eq!((first.accepted, first.quarantined), (most - 1, 1));
+    ask.after = first.next;
+    let second = replayer.replay_all(ask).await.expect("replayed");
+    assert_eq!(second, ReplayPiece { accepted: 21, ..ReplayPiece::default() });
+    assert_eq!(ledger.census()[&account("main")].pending, all);
+}
+
+#[tokio::test]
+async fn webhooks_that_come_meanwhile_are_not_lost() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let first = coming(&created_body(1, "Name 0", Some("acct"), NOON), minutes(0));
+    accept(&ledger, &first).await;
+    place.clock.set(minutes(100));
+    let replayer = replayer(&ledger, &policies());
+    let coming_in = async {
+        for n in 1..60 {
+            let bytes = renamed_body(1, &format!("Name {n}"), Some("acct"), minutes(n));
+            accept(&ledger, &coming(&bytes, minutes(n))).await;
+        }
+    };
+    let replaying = async {
+        let mut done = 0;
+        for _ in 0..30 {
+            match replayer.replay(first.id).await {
+                Ok(_) => done += 1,
+                Err(ReplayError::Busy) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        done
+    };
+    let ((), _) = tokio::join!(coming_in, replaying);
+    assert_eq!(only_input(&ledger).await["eventName"], "Name 59");
+    replayer.replay(first.id).await.expect("nobody comes any more");
+    assert_eq!(only_input(&ledger).await["eventName"], "Name 59");
+}
