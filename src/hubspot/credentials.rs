@@ -359,8 +359,9 @@ impl Failed {
 /// What the token endpoint says. Only the codes of a refusal are passed on: what else it holds may repeat what we sent.
 fn granted(answer: &Response) -> Result<Granted, AccountTrouble> {
     match answer.status {
-        200..=299 => serde_json::from_slice(&answer.body).map_err(|_| {
-            AccountTrouble::not_understood(answer, "neither access_token nor expires_in")
+        200..=299 => serde_json::from_slice(&answer.body).map_err(|_| AccountTrouble {
+            status: None,
+            ..AccountTrouble::not_understood(answer, "neither access_token nor expires_in")
         }),
         400 | 401 | 403 if !is_html(answer) => {
             let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
