@@ -14,7 +14,8 @@ use crate::event::Millis;
 use crate::net::{Http, Method, Request, Response, TransportError};
 
 use super::body;
-use super::credentials::{Fingerprint, Tokens, same};
+use super::credentials::{Tokens, same};
+use super::fingerprint::Fingerprint;
 use super::rates::Rates;
 use super::settings::Api;
 use super::trouble::{AccountTrouble, TroubleKind};

@@ -18,6 +18,7 @@ pub mod backoff;
 mod body;
 mod client;
 mod credentials;
+mod fingerprint;
 mod limiter;
 mod rates;
 pub mod settings;
@@ -25,7 +26,8 @@ mod trouble;
 mod verdict;
 
 pub use client::{Account, Call, CallStatus, Operation, Report};
-pub use credentials::{Fingerprint, Tokens};
+pub use credentials::Tokens;
+pub use fingerprint::Fingerprint;
 pub use limiter::{Pace, Slot, Wait};
 pub use rates::Rates;
 pub use settings::{Api, Credentials, RateLimit};
