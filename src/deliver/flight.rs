@@ -52,7 +52,7 @@ impl Drop for Held<'_> {
 pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot, stop: CancellationToken) {
     let mut slot = Some(slot);
     let mut held = Held { lane: &lane, parts: Parts::of(batch), taken: false };
-    while let Some(part) = held.parts.next() {
+    while let Some(part) = held.parts.to_send() {
         let slot = match slot.take() {
             Some(slot) => slot,
             None => match lane.calls.slot(&stop).await {

@@ -14,6 +14,8 @@ use crate::ledger::{EventState, LedgerError, RedriveAsk, Standing};
 /// Dropped, nothing is known, and nothing is sent until the next start.
 pub async fn ask(lane: Arc<Lane>, slot: Slot) {
     let mut asking = Asking { lane: &lane, finding: None };
+    // They may have changed since the lane looked.
+    lane.asked().begins(lane.calls.fingerprint());
     let (told, daily_remaining) = lane.calls.details(slot).await;
     let seen = match told {
         Told::Account(identity) => Some(identity),

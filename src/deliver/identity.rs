@@ -1,5 +1,7 @@
-//! Whose account the credentials open. HubSpot keys events by app within a portal: sent to another, each would be there
-//! a second time. So HubSpot is asked before the first batch, and again whenever the credentials have changed.
+//! Whose account the credentials open.
+//!
+//! HubSpot keys events by app within a portal: sent to another, each would be there a second time. So HubSpot is asked
+//! before the first batch, and again whenever the credentials have changed.
 
 use crate::hubspot::{AccountTrouble, Fingerprint, TroubleKind};
 use crate::ledger::{Identity, Standing};
@@ -123,7 +125,9 @@ impl Told {
     }
 }
 
-/// Compares what HubSpot says with what is remembered. A token tells nothing of its app, so two tokens of one portal
+/// Compares what HubSpot says with what is remembered.
+///
+/// A token tells nothing of its app, so two tokens of one portal
 /// count as one app's, as when a token is rotated; another kind of credential is very likely another app's.
 #[must_use]
 pub fn compare(remembered: Option<&Identity>, seen: Option<Identity>) -> Finding {

@@ -112,9 +112,9 @@ impl Lane {
             tokio::pin!(woken);
             woken.as_mut().enable();
             let draining = stop.is_cancelled();
-            let step = self.next(flights.len(), draining).await;
-            let pacing = matches!(step, Step::Pace(_));
-            match step {
+            let next = self.next(flights.len(), draining).await;
+            let pacing = matches!(next, Step::Pace(_));
+            match next {
                 Step::Send(batch, slot) => {
                     let id = uuid::Uuid::now_v7();
                     let span = tracing::info_span!(
@@ -136,7 +136,7 @@ impl Lane {
                 Step::Wait(_) | Step::Pace(_) if draining && flights.is_empty() => return,
                 Step::Wait(_) | Step::Pace(_) => {
                     let began = Instant::now();
-                    let until = step.until().unwrap_or_else(|| began + LONGEST_SLEEP);
+                    let until = next.until().unwrap_or_else(|| began + LONGEST_SLEEP);
                     tokio::select! {
                         () = woken => {}
                         () = tokio::time::sleep_until(until) => {}
@@ -184,15 +184,14 @@ impl Lane {
             ),
             Whose::Ours => self.batch(&standing, in_flight, draining).await,
             Whose::Another => Step::Wait(look),
-            Whose::Awaited => Step::Wait(None),
             Whose::Unknown { .. } if self.has_pending() || standing.stranger.is_some() => {
                 match self.reserve() {
                     Ok(slot) => Step::Ask(credentials, slot),
                     Err(step) => step,
                 }
             }
-            // Nothing is to be sent, so nobody need be asked.
-            Whose::Unknown { .. } => Step::Wait(None),
+            // It is being asked, or nothing is to be sent, so that nobody need be asked.
+            Whose::Awaited | Whose::Unknown { .. } => Step::Wait(None),
         }
     }
 

@@ -33,7 +33,7 @@ impl Parts {
     }
 
     /// The part to send next. It stays until it is taken off.
-    pub fn next(&mut self) -> Option<&Part> {
+    pub fn to_send(&mut self) -> Option<&Part> {
         while let Some(part) = self.stack.pop_if(|part| part.guilty && part.events.len() > 1) {
             self.push_halves(part.events, part.open, true);
         }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// So many times passed over, each time while others were taken, and an event is taken for bad. A guess: HubSpot does not
-/// document that a 2xx may leave an event out. At half a minute each, it has had two minutes at least.
+/// So many times passed over, each time while others were taken, and an event is taken for bad.
+///
+/// A guess: HubSpot does not document that a 2xx may leave an event out. At half a minute each, it has had two minutes
+/// at least.
 pub const PASSED_OVER: u32 = 5;
 
 /// More are not remembered; those that are forgotten count from anew.

@@ -86,7 +86,7 @@ pub fn at_home(before: &Standing, seen: Option<Identity>) -> Standing {
     }
     // They were asked because they are new: what the old ones were refused is tried again now.
     let retry_at = before.retry_at.filter(|_| !awaits_credentials(before));
-    Standing { identity, retry_at, ..before.clone() }
+    Standing { retry_at, identity, ..before.clone() }
 }
 
 /// The credentials open another account, or are another app's: nothing is sent. HubSpot keys events by app, so each

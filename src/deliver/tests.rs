@@ -39,7 +39,7 @@ fn search(
 ) -> (usize, BTreeSet<i64>, BTreeSet<i64>) {
     let mut parts = Parts::of((0..count).map(claimed).collect());
     let (mut calls, mut taken, mut refused) = (0, BTreeSet::new(), BTreeSet::new());
-    while parts.next().is_some() {
+    while parts.to_send().is_some() {
         calls += 1;
         let part = parts.take();
         let ids: Vec<i64> = part.events.iter().map(|claimed| claimed.id).collect();

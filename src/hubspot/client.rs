@@ -15,10 +15,11 @@ use crate::net::{Http, Method, Request, Response, TransportError};
 
 use super::body;
 use super::compare::Shown;
-use super::credentials::{Fingerprint, Tokens, same};
+use super::credentials::{Tokens, same};
+use super::fingerprint::Fingerprint;
 use super::rates::Rates;
 use super::settings::Api;
-use super::trouble::AccountTrouble;
+use super::trouble::{AccountTrouble, TroubleKind};
 use super::verdict::{Sent, Verdict, judge};
 
 /// A batch's answer repeats what was sent: a hundred events with the longest texts have about half of this. A longer
@@ -197,6 +198,10 @@ impl Account {
     ) -> Result<Result<Response, TransportError>, AccountTrouble> {
         let credentials = self.fingerprint();
         let token = self.tokens.bearer(calls).await?;
+        if self.fingerprint() != credentials {
+            let kind = TroubleKind::Transport { ambiguous: false };
+            return Err(AccountTrouble::new(kind, "the credentials changed before the call"));
+        }
         let first = self.call(operation, request(&token), calls).await;
         if !first.as_ref().is_ok_and(|answer| answer.status == 401) {
             return Ok(first);

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -18,6 +17,7 @@ use crate::net::{Http, Method, Request, Response};
 use crate::secret::Secret;
 
 use super::client::{Call, CallStatus, Operation};
+use super::fingerprint::Fingerprint;
 use super::settings::Credentials;
 use super::trouble::{AccountTrouble, TroubleKind, is_html};
 
@@ -35,15 +35,6 @@ const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
 
 /// An answer with a token has about a kilobyte.
 const MAX_ANSWER: usize = 64 * 1024;
-
-/// What tells one set of credentials from the next, as they are read now. Two that are alike are of the same app.
-///
-/// Holds a digest of secrets, so it is neither shown nor kept.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint {
-    digest: [u8; 32],
-    readable: bool,
-}
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
 #[derive(Debug)]
@@ -310,39 +301,6 @@ impl OAuth {
     }
 }
 
-impl Fingerprint {
-    fn of(secrets: &[&Secret]) -> Self {
-        let mut digest = Sha256::new();
-        let mut readable = true;
-        for secret in secrets {
-            match secret.read() {
-                Ok(value) => digest.update(Sha256::digest(value.expose_secret())),
-                Err(error) => {
-                    readable = false;
-                    digest.update(Sha256::digest(error.to_string()));
-                }
-            }
-        }
-        Self { digest: digest.finalize().into(), readable }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_tests(text: &str) -> Self {
-        Self::of(&[&Secret::Text(text.into())])
-    }
-
-    /// Whether these are other credentials; one that cannot be read for a moment is none.
-    fn replaces(&self, before: &Self) -> bool {
-        self.readable && self.digest != before.digest
-    }
-}
-
-impl std::fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Fingerprint(..)")
-    }
-}
-
 impl Failed {
     /// Whether one who asked then need not try again: the flight failed while it waited, or is not to be repeated yet.
     fn speaks_for(&self, asked: Instant, now: Instant) -> bool {
@@ -359,8 +317,9 @@ impl Failed {
 /// What the token endpoint says. Only the codes of a refusal are passed on: what else it holds may repeat what we sent.
 fn granted(answer: &Response) -> Result<Granted, AccountTrouble> {
     match answer.status {
-        200..=299 => serde_json::from_slice(&answer.body).map_err(|_| {
-            AccountTrouble::not_understood(answer, "neither access_token nor expires_in")
+        200..=299 => serde_json::from_slice(&answer.body).map_err(|_| AccountTrouble {
+            status: None,
+            ..AccountTrouble::not_understood(answer, "neither access_token nor expires_in")
         }),
         400 | 401 | 403 if !is_html(answer) => {
             let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();

@@ -20,6 +20,7 @@ mod body;
 mod client;
 mod compare;
 mod credentials;
+mod fingerprint;
 mod limiter;
 mod rates;
 pub mod settings;
@@ -28,7 +29,8 @@ mod verdict;
 
 pub use client::{Account, Call, CallStatus, Operation, Report};
 pub use compare::{Shown, differences};
-pub use credentials::{Fingerprint, Tokens};
+pub use credentials::Tokens;
+pub use fingerprint::Fingerprint;
 pub use limiter::{Pace, Slot, Wait};
 pub use rates::Rates;
 pub use settings::{Api, Credentials, RateLimit};

@@ -102,14 +102,17 @@ impl AccountTrouble {
         Self { kind, status: None, retry_after: None, detail, correlation_id: None }
     }
 
-    /// Whether the call may still be carried out after this: it was sent, and who answered, if anybody, was not HubSpot
-    /// itself but a gateway that had waited in vain (502, 504, 524 by the error-handling guide; 520 and 522 are the
-    /// same gateway's further words for it).
+    /// Whether the call may have been carried out, or may be yet: it was sent, and nobody says that it was refused. A
+    /// gateway that had waited in vain does not (502, 504, 524 by the error-handling guide; 520 and 522 are the same
+    /// gateway's further words for it), nor does an internal error, nor a success that cannot be read. That HubSpot is
+    /// overloaded (503) or cannot be reached (521, 523, 525, 526) does.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         match self.kind {
             TroubleKind::Transport { ambiguous } => ambiguous,
-            TroubleKind::Overloaded => matches!(self.status, Some(502 | 504 | 520 | 522 | 524)),
+            TroubleKind::Overloaded => self
+                .status
+                .is_some_and(|status| !matches!(status, 400..=499 | 503 | 521 | 523 | 525 | 526)),
             TroubleKind::Unauthorized
             | TroubleKind::Forbidden
             | TroubleKind::NotFound

@@ -1,4 +1,34 @@
 //! What HubSpot's answer to a batch means for each event in it, and for the account.
+//!
+//! | answer | says | verdict |
+//! |---|---|---|
+//! | 2xx `COMPLETE` | no `errors`, no `numErrors`, as many results as events | all confirmed |
+//! | | a result whose `id` is the event's | confirmed, unless an error names it too |
+//! | | an error of validation that names the event, or any such when it was alone | refused |
+//! | | fewer results, even none, and no error | the others unclear: silent |
+//! | | errors that name nobody, or are not of validation | the others unclear: open |
+//! | 2xx, `status` anything else | `PENDING`, `PROCESSING`, `CANCELED`, unknown | all unclear: open |
+//! | 2xx | a web page, cut off, no JSON, no body, `numErrors` that is no number | overloaded, ambiguous |
+//! | 400, 422 | | split for a culprit; alone: refused |
+//! | 413, 409 | | split for the whole; alone: 413 refused, 409 unclear: open |
+//! | longer than we read | | split for the whole; alone: transport, ambiguous |
+//! | 400 | a web page | overloaded |
+//! | 401 | after one more try, if there is another token by then | unauthorized |
+//! | 403 | names the missing scopes | forbidden |
+//! | 404, 405, 410 | | not found: the path |
+//! | 3xx | never followed with the token | redirected |
+//! | 423 | `Retry-After`, at least 2 s | locked |
+//! | 429 | `policyName`, else its message: ten seconds, one second, the day, unknown | rate limited |
+//! | 477 | `Retry-After`, up to a day | migrating |
+//! | 408, 503, 521, 523, 525, 526 | `Retry-After`, up to ten minutes | overloaded |
+//! | 500, 502, 504, 520, 522, 524, other 5xx and beyond | likewise | overloaded, ambiguous |
+//! | other 4xx | likewise | overloaded |
+//! | no connection | the request was not sent | transport |
+//! | time-out, reset, cut off | before or after it was taken: nobody knows | transport, ambiguous |
+//!
+//! What the lane does with a verdict: `Items` are settled one by one, what is unclear is sent again in halves; `Split`
+//! is sent again in halves; the rest is the account's, no event is charged for it ([`AccountTrouble`]). `Retry-After` is
+//! seconds; a number too large for that, milliseconds, clamped; zero, a negative number, a fraction or a date, nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::hubspot::{Credentials, ItemVerdict, TroubleKind};
+use crate::hubspot::{Credentials, ItemVerdict};
 use crate::secret::Secret;
 
 const COMPLETE: &str = include_str!("../../../tests/fixtures/hubspot/upsert_complete.json");
@@ -135,6 +135,52 @@ async fn after_a_401_another_token_is_tried_once() {
     assert!(matches!(report.outcome, Verdict::Items(_)));
     assert_eq!(labels(&report), ["token 200", "upsert 401", "token 200", "upsert 200"]);
     assert_eq!(bearers(&script), ["Bearer one", "Bearer two"]);
+}
+
+/// A HubSpot of whose credentials the file changes while it answers.
+struct Changing {
+    script: Script,
+    file: std::path::PathBuf,
+}
+
+#[async_trait]
+impl Http for Changing {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        std::fs::write(&self.file, "another-apps").unwrap();
+        self.script.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_change_amid_a_call_are_not_used_for_it() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let secret = || Secret::file(file.path());
+    let fixed = Credentials::Token(secret());
+    let Credentials::OAuth { client_id, client_secret, token_url, .. } = oauth() else {
+        panic!("it is OAuth")
+    };
+    let oauth = Credentials::OAuth { client_id, client_secret, refresh_token: secret(), token_url };
+    for (credentials, first, made) in [
+        (fixed, answer(401, EXPIRED), "upsert 401"),
+        // The token was granted for what was there before: it is not used for what is there now.
+        (oauth, granted("one"), "token 200"),
+    ] {
+        std::fs::write(file.path(), "ours").unwrap();
+        let script = Script::default();
+        script.answers.lock().unwrap().push_back(first);
+        let (mut account, _) = account(credentials.clone(), []);
+        let http = Arc::new(Changing { script, file: file.path().to_owned() });
+        account.tokens = Arc::new(Tokens::new(
+            credentials,
+            Duration::from_secs(30),
+            http.clone(),
+            Arc::new(SystemClock),
+        ));
+        account.http = http;
+        let report = account.upsert(&SENT).await;
+        assert!(matches!(report.outcome, Verdict::Account(_)));
+        assert_eq!(labels(&report), [made]);
+    }
 }
 
 #[tokio::test]

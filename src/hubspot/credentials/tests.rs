@@ -215,6 +215,30 @@ async fn a_refresh_token_that_is_handed_out_is_used_until_another_is_configured(
     }
 }
 
+/// Another refresh token may be another account's, so what was granted for the old one is not used any more. While the
+/// file cannot be read it is.
+#[tokio::test(start_paused = true)]
+async fn a_new_refresh_token_ends_the_access_token_of_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("refresh");
+    std::fs::write(&path, "old").unwrap();
+    let endpoint = Arc::new(Endpoint::default());
+    let tokens = oauth(&endpoint, Secret::file(&path));
+    endpoint.grants("one");
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+    let before = tokens.fingerprint();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+    std::fs::write(&path, "old").unwrap();
+    assert!(tokens.fingerprint() == before, "what tells them apart is what they hold");
+    assert_eq!(bearer(&tokens).await.unwrap(), "one");
+    std::fs::write(&path, "new").unwrap();
+    assert!(tokens.fingerprint() != before);
+    endpoint.grants("two");
+    assert_eq!(bearer(&tokens).await.unwrap(), "two");
+    assert_eq!(endpoint.asked(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refusal_needs_a_human_and_repeats_nothing_of_ours() {
     for (status, body, code) in [

@@ -320,10 +320,10 @@ fn only_what_may_still_land_is_ambiguous() {
         assert_eq!(trouble.kind, TroubleKind::Transport { ambiguous: true });
         assert!(trouble.is_ambiguous());
     }
-    let refused = [301, 401, 403, 404, 408, 423, 429, 477, 500, 503, 521, 523, 525, 526];
-    let waited_in_vain = [502, 504, 520, 522, 524];
+    let refused = [301, 401, 402, 403, 404, 408, 423, 429, 477, 503, 521, 523, 525, 526];
+    let unknown = [200, 207, 500, 502, 504, 520, 522, 524, 599];
     let table = refused.map(|status| (status, false)).into_iter();
-    for (status, ambiguous) in table.chain(waited_in_vain.map(|status| (status, true))) {
+    for (status, ambiguous) in table.chain(unknown.map(|status| (status, true))) {
         assert_eq!(trouble(judged(&IDS, status, "")).is_ambiguous(), ambiguous, "{status}");
     }
 }
@@ -382,7 +382,7 @@ fn check(count: usize, status: u16, verdict: &Verdict) -> Result<(), TestCaseErr
                         prop_assert!(!refusal.message.chars().any(char::is_control));
                     }
                     ItemVerdict::Unclear { detail, .. } => {
-                        prop_assert!(detail.chars().count() <= 500)
+                        prop_assert!(detail.chars().count() <= 500);
                     }
                 }
             }

@@ -127,18 +127,39 @@ async fn an_account_that_failed_gets_back_to_full_speed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slow_answers_make_calls_fewer_until_slow_is_usual() {
+    let mut rig = generous();
+    rig.settings.max_batch = 1;
+    (0..500).for_each(|_| rig.ledger.add("Webinar"));
+    rig.start();
+    rig.until(MINUTE, "all that may be are in flight", || rig.ledger.counts().in_flight == 16)
+        .await;
+    rig.until(MINUTE, "some are delivered", || rig.ledger.counts().delivered > 100).await;
+    *rig.hubspot.latency.lock().expect("not poisoned") = Duration::from_secs(3);
+    rig.until(MINUTE, "fewer are in flight", || rig.ledger.counts().in_flight <= 8).await;
+    rig.until(10 * MINUTE, "as many as before", || rig.ledger.counts().in_flight == 16).await;
+    assert!(rig.ledger.counts().pending > 0, "all the while there was something to send");
+    rig.drained(10 * MINUTE).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_days_calls_are_shown_and_waited_for() {
     let mut rig = generous();
     rig.settings.max_batch = 1;
-    rig.hubspot.emulator().limit_daily(Some(5));
-    (0..8).for_each(|_| rig.ledger.add("Webinar"));
+    rig.hubspot.emulator().limit_daily(Some(1_000));
+    (0..4).for_each(|_| rig.ledger.add("Webinar"));
     rig.start();
+    rig.drained(MINUTE).await;
+    // One of the five asked whose account it is.
+    assert_eq!(rig.ledger.now().daily_remaining, Some(995));
+    // Other apps use the day up.
+    rig.hubspot.emulator().limit_daily(Some(0));
+    (0..4).for_each(|_| rig.ledger.add("Webinar"));
     let paused = || {
         let pause = rig.ledger.now().paused;
         pause.is_some_and(|pause| pause.reason == PauseReason::DailyLimit)
     };
     rig.until(MINUTE, "the day is used up", paused).await;
-    // One of the five asked whose account it is.
     assert_eq!(rig.ledger.counts().delivered, 4);
     assert_eq!(rig.ledger.now().daily_remaining, Some(0));
     rig.hubspot.emulator().limit_daily(Some(1_000));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use webinar_bridge::clock::{Clock, SystemClock};
 use webinar_bridge::event::{End, Fields, Millis};
@@ -128,7 +128,7 @@ async fn a_backlog_drains_in_as_few_calls_as_there_are_batches_and_without_a_429
     let account = "rate_limit = { requests = 20, window = \"2s\" }";
     let setting = Setting::with(limited, account, "");
     seed(&setting, 6_000).await;
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let bridge = setting.start();
     bridge.settled().await;
     let took = began.elapsed();
