@@ -3,6 +3,7 @@
 mod claims;
 mod cli;
 mod crash;
+mod disk;
 mod harness;
 mod hostile;
 mod house;

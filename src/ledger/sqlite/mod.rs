@@ -4,6 +4,13 @@
 //! Relies on: one process (a lock file sees to it) on a local disk.
 //! On a crash: SQLite's WAL brings back every commit that returned; claims lived in memory and are free again.
 //!
+//! When the disk fails: what fails is rolled back and answered as failed, never tried again as it is, so that no later
+//! sync can answer for an earlier one. A sync that failed may have left pages clean in memory that never reached the
+//! disk (Linux does not write them again). That does no harm here: SQLite moves its end of the WAL only after a good
+//! sync, so that the next commit writes over the very frames that failed, and counts pages as copied back only after a
+//! good sync of the database, so that the next checkpoint copies them once more. The store stays open and is tried
+//! every half second: room that is made, or a disk that works again, is found at once.
+//!
 //! One thread owns the writing connection and commits what has queued together ([`writer`]); reading has a
 //! connection of its own. Checkpoints run beside ([`checkpoint`]), so that the WAL stays bounded without
 //! stopping the writer for long.
@@ -18,6 +25,7 @@ mod read;
 mod settle;
 mod shared;
 mod sources;
+mod trouble;
 mod writer;
 
 use std::collections::BTreeMap;

@@ -77,19 +77,37 @@ pub enum OpenError {
 
 /// Makes the store's folder and takes the lock beside the file.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| OpenError::File { path: folder.to_owned(), source })?;
-    }
+    let folder = folder_of(path);
+    let failed = |source| OpenError::File { path: folder.to_owned(), source };
+    let made = make_folder(folder).map_err(failed)?;
     let lock_path = with_suffix(path, ".lock");
     let lock = private(&lock_path)?;
     // The database itself is made here too, so that it is nobody else's to read from its first byte.
     private(path)?;
+    // A file outlives a power cut only if the entry in its folder does, and so on upwards.
+    for folder in std::iter::once(folder).chain(made.iter().map(|made| folder_of(made))) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    }
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(OpenError::File { path: lock_path, source }),
     }
+}
+
+/// The folder that a path is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder and those above it; says which were not there.
+fn make_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let absent = folder
+        .ancestors()
+        .take_while(|above| !above.as_os_str().is_empty() && !above.try_exists().unwrap_or(false));
+    let absent: Vec<PathBuf> = absent.map(Path::to_owned).collect();
+    std::fs::create_dir_all(folder)?;
+    Ok(absent)
 }
 
 fn private(path: &Path) -> Result<File, OpenError> {
@@ -103,7 +121,7 @@ fn private(path: &Path) -> Result<File, OpenError> {
         .map_err(|source| OpenError::File { path: path.to_owned(), source })
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -4,6 +4,7 @@
 //! while the last commit ran is in the next one. Each job has a savepoint, so one that fails fails alone.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -17,7 +18,7 @@ use super::bodies::Segment;
 use super::checkpoint::Checkpointer;
 use super::open::OpenError;
 use super::shared::{Shared, Tally, Turned};
-use super::{Settings, accept, events, prune, settle};
+use super::{Settings, accept, events, prune, settle, trouble};
 use crate::clock::Clock;
 use crate::event::AccountName;
 use crate::ledger::{
@@ -122,6 +123,7 @@ impl Writer {
             clock: Arc::clone(&settings.clock),
             watcher: Arc::clone(&settings.watcher),
             shared,
+            path: settings.path.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("ledger-writer".into())
@@ -167,6 +169,7 @@ struct Room {
     watcher: Arc<dyn Watcher>,
     shared: Arc<Shared>,
     segment: Segment,
+    path: PathBuf,
 }
 
 /// A job that is done but not yet durable: how to answer it either way.
@@ -195,6 +198,7 @@ impl Room {
         let (mut turned, mut freed) = (Vec::new(), Vec::new());
         let mut woken = BTreeSet::new();
         self.segment.clear();
+        self.shared.committing();
         let mut outcome = begin(&self.connection);
         let mut next = Some(first);
         while let Some(job) = next {
@@ -232,7 +236,7 @@ impl Room {
         let outcome = outcome
             .and_then(|()| self.segment.write(&self.connection))
             .and_then(|()| keep_counts(&self.connection, &tally))
-            .and_then(|()| self.connection.execute_batch("COMMIT").map_err(|e| e.to_string()));
+            .and_then(|()| self.connection.execute_batch("COMMIT"));
         match outcome {
             Ok(()) => {
                 self.segment.advance();
@@ -243,9 +247,9 @@ impl Room {
                 }
                 self.shared.wake_all(&woken);
             }
-            Err(why) => {
+            Err(error) => {
                 self.abandon();
-                self.shared.failed(why.clone());
+                let why = self.failed(&error);
                 for answer in done {
                     answer(Err(LedgerError::Unavailable(why.clone())));
                 }
@@ -255,23 +259,30 @@ impl Room {
 
     /// While the store fails nobody may send us anything to find out by, so the writer asks by itself.
     fn probe(&mut self) {
-        if self.shared.health().is_ok() {
+        if !self.shared.is_failing() {
             return;
         }
+        self.shared.committing();
         let write = begin(&self.connection).and_then(|()| {
             let at = self.clock.now().get();
             self.connection
                 .execute("INSERT OR REPLACE INTO probe (id, at) VALUES (0, ?1)", [at])
                 .and_then(|_| self.connection.execute_batch("COMMIT"))
-                .map_err(|error| error.to_string())
         });
         match write {
             Ok(()) => self.shared.committed(Tally::default(), &[], Vec::new()),
-            Err(why) => {
+            Err(error) => {
                 self.abandon();
-                self.shared.failed(why);
+                self.failed(&error);
             }
         }
+    }
+
+    /// Lets it be known; says in which words.
+    fn failed(&self, error: &rusqlite::Error) -> String {
+        let why = trouble::words(error, &trouble::write_beside(&self.path), &self.path);
+        self.shared.failed(why.clone());
+        why
     }
 
     fn abandon(&self) {
@@ -283,12 +294,12 @@ impl Room {
     }
 }
 
-fn begin(connection: &Connection) -> Result<(), String> {
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| error.to_string())
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")
 }
 
 /// The counts change in the transaction that changes the events.
-fn keep_counts(connection: &Connection, tally: &Tally) -> Result<(), String> {
+fn keep_counts(connection: &Connection, tally: &Tally) -> rusqlite::Result<()> {
     for (account, counts) in &tally.0 {
         for (state, by) in counts.each().filter(|(_, by)| *by != 0) {
             connection
@@ -296,8 +307,7 @@ fn keep_counts(connection: &Connection, tally: &Tally) -> Result<(), String> {
                     "INSERT INTO event_counts (hubspot, state, count) VALUES (?1, ?2, ?3)
                      ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
                 )
-                .and_then(|mut add| add.execute((account.as_str(), state, by)))
-                .map_err(|error| error.to_string())?;
+                .and_then(|mut add| add.execute((account.as_str(), state, by)))?;
         }
     }
     Ok(())
@@ -306,7 +316,7 @@ fn keep_counts(connection: &Connection, tally: &Tally) -> Result<(), String> {
 /// A job whose failure took the whole transaction with it.
 struct Lost {
     answer: Answer,
-    why: String,
+    why: rusqlite::Error,
 }
 
 impl Desk<'_> {
@@ -314,13 +324,13 @@ impl Desk<'_> {
     fn savepoint(&mut self, job: Job) -> Result<Answer, Lost> {
         let mark = self.segment.mark();
         if let Err(error) = self.statement("SAVEPOINT job") {
-            return Err(Lost { answer: answer_only(job), why: error.to_string() });
+            return Err(Lost { answer: answer_only(job), why: error });
         }
         let (result, answer) = self.perform(job);
         if result.is_ok() {
             return match self.statement("RELEASE job") {
                 Ok(()) => Ok(answer),
-                Err(error) => Err(Lost { answer, why: error.to_string() }),
+                Err(error) => Err(Lost { answer, why: error }),
             };
         }
         self.segment.rewind(mark);
@@ -332,7 +342,7 @@ impl Desk<'_> {
         match undo {
             Ok(()) => Ok(answer),
             // SQLite itself rolled everything back (disk full, I/O error): the others are lost too.
-            Err(error) => Err(Lost { answer, why: error.to_string() }),
+            Err(error) => Err(Lost { answer, why: error }),
         }
     }
 
