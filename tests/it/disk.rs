@@ -103,6 +103,14 @@ fn sound(store: &Path, scratch: &Path) {
     assert_eq!(verdict, "ok");
 }
 
+/// The power goes: first the process does nothing any more, so that whatever it answered was answered before; then
+/// what the kernel has not written yet is gone.
+fn cut(disk: &Disk, bridge: Bridge) {
+    bridge.freeze();
+    disk.lose_power();
+    bridge.kill();
+}
+
 /// Numbers from the environment of `make soak`, or the usual ones.
 fn soak(name: &str, usual: usize) -> usize {
     let value = std::env::vars().find(|(known, _)| known == name);
@@ -125,8 +133,7 @@ async fn power_cuts(kind: Kind) {
         let load = senders.send_to(&bridge);
         let most = [1, 40, 400, 2_000][round % 4];
         progress(&load, if round == 0 { 1 } else { 1 + dice.below(most) }).await;
-        disk.lose_power();
-        bridge.kill();
+        cut(&disk, bridge);
         answered += load.answered();
         senders = load.ended().await;
         disk.unmount();
@@ -166,8 +173,7 @@ async fn a_power_cut_right_after_the_first_answer_loses_nothing() {
         let bridge = setting.start_with(&[("BRIDGE__STORE__URL", &url)]);
         let first = created(1, "First", "");
         assert_eq!(ask(&bridge.webhooks, &webhook(ZOOM, &first)).await.status, 200);
-        disk.lose_power();
-        bridge.kill();
+        cut(&disk, bridge);
         disk.unmount();
         disk.mount();
         sound(&store, setting.folder.path());
@@ -215,7 +221,7 @@ async fn a_log_that_cannot_be_synced_loses_nothing() {
     if !possible("a_log_that_cannot_be_synced_loses_nothing") {
         return;
     }
-    for (kind, cut) in [(Kind::Ext4, false), (Kind::Ext4, true), (Kind::Xfs, true)] {
+    for (kind, and_power) in [(Kind::Ext4, false), (Kind::Ext4, true), (Kind::Xfs, true)] {
         let setting = setting();
         let disk = Disk::make(kind, &data(&setting));
         let mut bridge = setting.start();
@@ -227,11 +233,10 @@ async fn a_log_that_cannot_be_synced_loses_nothing() {
             turns_away(&bridge, 9_000).await;
             failing.end();
             comes_back(&bridge, &format!("{kind}, WAL not synced")).await;
-            if cut {
+            if and_power {
                 // What was answered since must not rest on what the failed syncs left behind.
                 progress(&load, 1).await;
-                disk.lose_power();
-                bridge.kill();
+                cut(&disk, bridge);
                 let senders = load.ended().await;
                 disk.unmount();
                 disk.mount();
@@ -283,8 +288,7 @@ async fn a_database_that_cannot_be_synced_loses_nothing() {
         eventually("it is copied back", async || bridge.logged().contains("is checkpointed again"))
             .await;
         bodies.extend(fill_wal(&bridge, from).await);
-        disk.lose_power();
-        bridge.kill();
+        cut(&disk, bridge);
         disk.unmount();
         disk.mount();
         sound(&disk.mount.join("bridge.db"), setting.folder.path());

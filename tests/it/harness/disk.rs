@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use super::process::Bridge;
 use super::tell;
@@ -89,6 +90,17 @@ impl Disk {
             Kind::Xfs => "defaults",
         };
         must("mount", &["-o", options, &self.device, self.at()]);
+        // Whoever made a namespace of mounts meanwhile may have kept the dead one for a moment.
+        for _ in 0..50 {
+            if fs::read_dir(&self.mount).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok()))
+            {
+                return;
+            }
+            must("umount", &[self.at()]);
+            std::thread::sleep(Duration::from_millis(200));
+            must("mount", &["-o", options, &self.device, self.at()]);
+        }
+        panic!("{} stays dead", self.device);
     }
 
     pub(crate) fn unmount(&self) {

@@ -140,6 +140,13 @@ impl Bridge {
         self.child.wait().expect("it ends");
     }
 
+    /// SIGSTOP: it does nothing more.
+    pub(crate) fn freeze(&self) {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args(["-STOP", &pid]).status().expect("kill runs");
+        assert!(told.success());
+    }
+
     /// SIGTERM; returns the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = self.pid().to_string();
