@@ -1,9 +1,11 @@
 //! What the whole crate promises, in one binary: a file for each capability.
 
+mod backup;
 mod claims;
 mod cli;
 mod crash;
 mod disk;
+mod erase;
 mod harness;
 mod hostile;
 mod house;

@@ -16,8 +16,10 @@
 //! stopping the writer for long.
 
 mod accept;
+mod backup;
 mod bodies;
 mod checkpoint;
+mod erase;
 mod events;
 mod open;
 mod prune;
@@ -46,6 +48,8 @@ use crate::event::{AccountName, EventKey, Millis, ReceiptId};
 use shared::Shared;
 use writer::{Job, Writer};
 
+pub use backup::{BackupError, Copied, backup};
+pub use erase::{EraseError, Erased, erase};
 pub use open::{OpenError, StoreState, inspect, migrate};
 pub use sources::Rekey;
 

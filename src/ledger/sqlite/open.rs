@@ -139,6 +139,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // What is deleted is overwritten where its page is written anyway: erasing a person has less to look for.
+    connection.pragma_update(None, "secure_delete", "FAST")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -163,9 +165,34 @@ pub(super) fn ensure_schema(connection: &mut Connection, migrate: bool) -> Resul
     Ok(())
 }
 
-fn schema_version(connection: &Connection) -> Result<usize, OpenError> {
+pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<usize> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(usize::try_from(version).unwrap_or(0))
+}
+
+/// How long a tool waits for the service's commit, or the other way round.
+const TOOL_BUSY: Duration = Duration::from_secs(10);
+
+/// A connection for a tool, beside the running service or to a closed store, which must be there and have the present
+/// schema.
+pub(super) fn existing(path: &Path) -> Result<Connection, OpenError> {
+    let file = |source| OpenError::File { path: path.to_owned(), source };
+    std::fs::metadata(path).map_err(file)?;
+    let connection = Connection::open_with_flags(
+        path,
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(TOOL_BUSY)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // As for the service: the checkpointer's work is not to be done within a commit.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    let (found, known) = (schema_version(&connection)?, MIGRATIONS.len());
+    match found {
+        found if found > known => Err(OpenError::TooNew { found, known }),
+        found if found < known => Err(OpenError::TooOld { found, known }),
+        _ => Ok(connection),
+    }
 }
 
 /// Brings the schema of a closed store up to date; says from which version to which.

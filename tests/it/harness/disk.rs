@@ -159,6 +159,37 @@ impl Drop for Disk {
     }
 }
 
+/// A small disk in memory, taken away at the end.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where the process may not mount.
+    pub(crate) fn mount(at: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(at).expect("a folder can be made");
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(at)
+            .stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+    }
+
+    /// Takes what is left of it; the file gives it back when it is removed.
+    pub(crate) fn fill(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut file = File::create(&path).expect("a name costs nothing");
+        while file.write_all(&[b'x'; 4096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a bridge of a failed test may still have it open.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
 /// System calls of a bridge that fail for as long as this is there.
 pub(crate) struct Failing(Child);
 

@@ -87,6 +87,22 @@ impl Setting {
         self.held().remove(id).unwrap_or_else(|| panic!("HubSpot has no event {id}"))
     }
 
+    /// Runs another command of the program with this configuration to its end; its code and all that it printed.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_webinar-bridge"));
+        command.args(arguments).arg("--config").arg(self.folder.path().join("bridge.toml"));
+        command.env("TEST_TOKEN", TOKEN).env("TEST_SECRET", SECRET);
+        let ending = tokio::task::spawn_blocking(move || command.output());
+        let output = ending.await.expect("it ends").expect("the program starts");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).expect("its output is text"))
+    }
+
+    /// Where the store is.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("data/bridge.db")
+    }
+
     /// Starts the bridge and waits until it serves.
     pub(crate) fn start(&self) -> Bridge {
         self.start_with(&[])
