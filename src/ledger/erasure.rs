@@ -161,8 +161,7 @@ fn is_of_local(byte: u8) -> bool {
 /// Whether a domain goes on here.
 fn goes_on(rest: &[u8]) -> bool {
     match rest {
-        [b'.' | b'-', next, ..] => next.is_ascii_alphanumeric(),
-        [next, ..] => next.is_ascii_alphanumeric(),
+        [b'.' | b'-', next, ..] | [next, ..] => next.is_ascii_alphanumeric(),
         [] => false,
     }
 }
