@@ -1,5 +1,6 @@
 //! What the whole crate promises, in one binary: a file for each capability.
 
+mod backlog;
 mod backup;
 mod claims;
 mod cli;

@@ -27,6 +27,8 @@ mod read;
 mod settle;
 mod shared;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod writer;
 

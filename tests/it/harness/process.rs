@@ -150,6 +150,17 @@ impl Bridge {
         self.child.id()
     }
 
+    /// A line of `/proc/PID/status`, in MiB.
+    pub(crate) fn memory(&self, line: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("it runs");
+        let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(":"));
+        let kib: f64 = value
+            .and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok())
+            .expect("the kernel tells of memory in kB");
+        kib / 1024.0
+    }
+
     /// SIGKILL: no chance to tidy up.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
