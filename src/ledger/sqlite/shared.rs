@@ -82,6 +82,21 @@ impl Tally {
             self.0.entry(account).or_default().absorb(counts);
         }
     }
+
+    /// The counts change in the transaction that changes the events.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for (account, counts) in &self.0 {
+            for (state, by) in counts.each().filter(|(_, by)| *by != 0) {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO event_counts (hubspot, state, count) VALUES (?1, ?2, ?3)
+                         ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
+                    )?
+                    .execute((account.as_str(), state, by))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The number that stands for a state in the file.

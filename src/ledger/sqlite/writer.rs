@@ -235,7 +235,7 @@ impl Room {
         }
         let outcome = outcome
             .and_then(|()| self.segment.write(&self.connection))
-            .and_then(|()| keep_counts(&self.connection, &tally))
+            .and_then(|()| tally.write(&self.connection))
             .and_then(|()| self.connection.execute_batch("COMMIT"));
         match outcome {
             Ok(()) => {
@@ -296,21 +296,6 @@ impl Room {
 
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")
-}
-
-/// The counts change in the transaction that changes the events.
-fn keep_counts(connection: &Connection, tally: &Tally) -> rusqlite::Result<()> {
-    for (account, counts) in &tally.0 {
-        for (state, by) in counts.each().filter(|(_, by)| *by != 0) {
-            connection
-                .prepare_cached(
-                    "INSERT INTO event_counts (hubspot, state, count) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
-                )
-                .and_then(|mut add| add.execute((account.as_str(), state, by)))?;
-        }
-    }
-    Ok(())
 }
 
 /// A job whose failure took the whole transaction with it.
