@@ -4,9 +4,11 @@
 //! standard output and messages to standard error. Commands take what is around them from [`World`], so that tests own
 //! it. Nothing here outlives the process.
 
+mod backup;
 mod body;
 mod check;
 mod completions;
+mod erase;
 mod health;
 mod map;
 mod migrate;
@@ -53,6 +55,10 @@ enum Command {
     Verify(verify::Verify),
     /// Brings the store's schema up to date and exits
     Migrate(migrate::Migrate),
+    /// Copies the store, also while the service runs
+    Backup(backup::Backup),
+    /// Removes a person from the stored webhooks, also while the service runs
+    Erase(erase::Erase),
     /// Prints the completions of a shell
     Completions(completions::Completions),
 }
@@ -104,6 +110,8 @@ pub fn run(cli: Cli, mut world: World<'_>, stderr: &mut dyn Write) -> ExitCode {
         Command::Health(health) => health.run(&mut world),
         Command::Verify(verify) => verify.run(&mut world),
         Command::Migrate(migrate) => migrate.run(&mut world),
+        Command::Backup(backup) => backup.run(&mut world),
+        Command::Erase(erase) => erase.run(&mut world),
         Command::Completions(completions) => completions.run(&mut world),
     };
     let (message, code) = match outcome {

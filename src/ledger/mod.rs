@@ -12,6 +12,7 @@
 //! * [`Ledger::census`] is exact: it counts every acceptance that has returned.
 
 mod delivery;
+pub mod erasure;
 mod query;
 mod rebuild;
 mod receipt;

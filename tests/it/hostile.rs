@@ -22,17 +22,6 @@ async fn metric(bridge: &Bridge, series: &str) -> f64 {
     value.unwrap_or_else(|| panic!("no {series} in {page}")).parse().expect("a number")
 }
 
-/// A line of `/proc/PID/status`, in MiB.
-fn memory(bridge: &Bridge, line: &str) -> f64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", bridge.pid())).expect("it runs");
-    let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(":"));
-    let kib: f64 = value
-        .and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok())
-        .expect("the kernel tells of memory in kB");
-    kib / 1024.0
-}
-
 /// What HubSpot calls the event, if it knows it.
 fn name_at_hubspot(hubspot: &HubSpotStage, id: u64) -> Option<String> {
     let emulator = hubspot.emulator();

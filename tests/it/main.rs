@@ -1,10 +1,14 @@
 //! What the whole crate promises, in one binary: a file for each capability.
 
 mod api;
+mod backlog;
+mod backup;
 mod claims;
 mod cli;
 mod crash;
 mod delivery;
+mod disk;
+mod erase;
 mod fuzz;
 mod harness;
 mod hostile;

@@ -60,7 +60,7 @@ impl Segment {
     }
 
     /// Stores the segment within the commit under way.
-    pub(super) fn write(&self, connection: &Connection) -> Result<(), String> {
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         if self.data.is_empty() {
             return Ok(());
         }
@@ -69,7 +69,6 @@ impl Segment {
             .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, ?2)")
             .and_then(|mut insert| insert.execute((self.id, packed)))
             .map(|_| ())
-            .map_err(|error| error.to_string())
     }
 
     /// After the commit: the next one has its own segment.

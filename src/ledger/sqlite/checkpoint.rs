@@ -79,6 +79,7 @@ impl Checkpointer {
 
 fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &Receiver<()>) {
     let page = 8_192;
+    let mut failing = false;
     loop {
         match stopped.recv_timeout(EVERY) {
             Err(RecvTimeoutError::Timeout) => {}
@@ -92,6 +93,9 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
         for _ in 0..8 {
             match checkpoint(connection, "PASSIVE") {
                 Ok(Progress { in_wal, copied }) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("the store is checkpointed again");
+                    }
                     if in_wal < RESTART {
                         break;
                     }
@@ -100,8 +104,11 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
                         break;
                     }
                 }
+                // What was answered is in the WAL, so this loses nothing; until it works again the WAL grows.
                 Err(error) => {
-                    tracing::warn!(%error, "the store could not be checkpointed");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::error!(%error, "the store could not be checkpointed");
+                    }
                     break;
                 }
             }

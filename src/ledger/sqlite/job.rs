@@ -96,7 +96,7 @@ pub(super) type Answer = Box<dyn FnOnce(Result<(), LedgerError>)>;
 /// A job whose failure took the whole transaction with it.
 pub(super) struct Lost {
     pub(super) answer: Answer,
-    pub(super) why: String,
+    pub(super) why: rusqlite::Error,
 }
 
 impl Desk<'_> {
@@ -104,13 +104,13 @@ impl Desk<'_> {
     pub(super) fn savepoint(&mut self, job: Job) -> Result<Answer, Lost> {
         let mark = self.segment.mark();
         if let Err(error) = self.statement("SAVEPOINT job") {
-            return Err(Lost { answer: answer_only(job), why: error.to_string() });
+            return Err(Lost { answer: answer_only(job), why: error });
         }
         let (result, answer) = self.perform(job);
         if result.is_ok() {
             return match self.statement("RELEASE job") {
                 Ok(()) => Ok(answer),
-                Err(error) => Err(Lost { answer, why: error.to_string() }),
+                Err(error) => Err(Lost { answer, why: error }),
             };
         }
         self.segment.rewind(mark);
@@ -122,7 +122,7 @@ impl Desk<'_> {
         match undo {
             Ok(()) => Ok(answer),
             // SQLite itself rolled everything back (disk full, I/O error): the others are lost too.
-            Err(error) => Err(Lost { answer, why: error.to_string() }),
+            Err(error) => Err(Lost { answer, why: error }),
         }
     }
 

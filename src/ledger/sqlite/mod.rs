@@ -4,14 +4,24 @@
 //! Relies on: one process (a lock file sees to it) on a local disk.
 //! On a crash: SQLite's WAL brings back every commit that returned; claims lived in memory and are free again.
 //!
-//! One thread owns the writing connection and commits what has queued together ([`writer`], [`job`]). Delivering reads on
-//! a connection of its own, and people look on another, so that looking never holds up delivering. Checkpoints run beside ([`checkpoint`]), so that the WAL stays bounded without
+//! When the disk fails: what fails is rolled back and answered as failed, never tried again as it is, so that no later
+//! sync can answer for an earlier one. A sync that failed may have left pages clean in memory that never reached the
+//! disk (Linux does not write them again). That does no harm here: SQLite moves its end of the WAL only after a good
+//! sync, so that the next commit writes over the very frames that failed, and counts pages as copied back only after a
+//! good sync of the database, so that the next checkpoint copies them once more. The store stays open and is tried
+//! every half second: room that is made, or a disk that works again, is found at once.
+//!
+//! One thread owns the writing connection and commits what has queued together ([`writer`], [`job`]). Delivering reads
+//! on a connection of its own, and people look on another, so that looking never holds up delivering. Checkpoints run
+//! beside ([`checkpoint`]), so that the WAL stays bounded without
 //! stopping the writer for long.
 
 mod accept;
+mod backup;
 mod bodies;
 mod checkpoint;
 mod detail;
+mod erase;
 mod events;
 mod job;
 mod look;
@@ -24,6 +34,9 @@ mod redrive;
 mod settle;
 mod shared;
 mod sources;
+#[cfg(test)]
+mod tests;
+mod trouble;
 mod webinars;
 mod writer;
 
@@ -46,6 +59,8 @@ use job::Job;
 use shared::Shared;
 use writer::Writer;
 
+pub use backup::{BackupError, Copied, backup};
+pub use erase::{EraseError, Erased, erase};
 pub use open::{OpenError, StoreState, inspect, migrate};
 pub use sources::Rekey;
 

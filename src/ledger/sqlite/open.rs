@@ -80,19 +80,37 @@ pub enum OpenError {
 
 /// Makes the store's folder and takes the lock beside the file.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| OpenError::File { path: folder.to_owned(), source })?;
-    }
+    let folder = folder_of(path);
+    let failed = |source| OpenError::File { path: folder.to_owned(), source };
+    let made = make_folder(folder).map_err(failed)?;
     let lock_path = with_suffix(path, ".lock");
     let lock = private(&lock_path)?;
     // The database itself is made here too, so that it is nobody else's to read from its first byte.
     private(path)?;
+    // A file outlives a power cut only if the entry in its folder does, and so on upwards.
+    for folder in std::iter::once(folder).chain(made.iter().map(|made| folder_of(made))) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    }
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(OpenError::File { path: lock_path, source }),
     }
+}
+
+/// The folder that a path is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a folder and those above it; says which were not there.
+fn make_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let absent = folder
+        .ancestors()
+        .take_while(|above| !above.as_os_str().is_empty() && !above.try_exists().unwrap_or(false));
+    let absent: Vec<PathBuf> = absent.map(Path::to_owned).collect();
+    std::fs::create_dir_all(folder)?;
+    Ok(absent)
 }
 
 fn private(path: &Path) -> Result<File, OpenError> {
@@ -106,7 +124,7 @@ fn private(path: &Path) -> Result<File, OpenError> {
         .map_err(|source| OpenError::File { path: path.to_owned(), source })
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -124,6 +142,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // What is deleted is overwritten where its page is written anyway: erasing a person has less to look for.
+    connection.pragma_update(None, "secure_delete", "FAST")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -155,9 +175,34 @@ pub(super) fn ensure_schema(connection: &mut Connection, migrate: bool) -> Resul
     Ok(())
 }
 
-fn schema_version(connection: &Connection) -> Result<usize, OpenError> {
+pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<usize> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     Ok(usize::try_from(version).unwrap_or(0))
+}
+
+/// How long a tool waits for the service's commit, or the other way round.
+const TOOL_BUSY: Duration = Duration::from_secs(10);
+
+/// A connection for a tool, beside the running service or to a closed store, which must be there and have the present
+/// schema.
+pub(super) fn existing(path: &Path) -> Result<Connection, OpenError> {
+    let file = |source| OpenError::File { path: path.to_owned(), source };
+    std::fs::metadata(path).map_err(file)?;
+    let connection = Connection::open_with_flags(
+        path,
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.busy_timeout(TOOL_BUSY)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // As for the service: the checkpointer's work is not to be done within a commit.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    let (found, known) = (schema_version(&connection)?, MIGRATIONS.len());
+    match found {
+        found if found > known => Err(OpenError::TooNew { found, known }),
+        found if found < known => Err(OpenError::TooOld { found, known }),
+        _ => Ok(connection),
+    }
 }
 
 /// Brings the schema of a closed store up to date; says from which version to which.

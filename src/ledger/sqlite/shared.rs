@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::open::OpenError;
 use crate::event::AccountName;
@@ -17,6 +19,9 @@ pub(super) struct Shared {
     notify: BTreeMap<AccountName, Arc<Notify>>,
 }
 
+/// A commit that takes longer is a disk that does not answer. Webhooks wait for half of it.
+const HANGS: Duration = Duration::from_secs(5);
+
 #[derive(Default)]
 struct Inner {
     counts: BTreeMap<AccountName, StateCounts>,
@@ -25,6 +30,8 @@ struct Inner {
     /// Those whose standing changed since it was last written.
     unkept: BTreeSet<AccountName>,
     failure: Option<String>,
+    /// Since when a commit has been under way.
+    committing: Option<Instant>,
 }
 
 /// The events that flights hold, and whether each is pending still: one may become incomplete meanwhile.
@@ -74,6 +81,21 @@ impl Tally {
         for (account, counts) in other.0 {
             self.0.entry(account).or_default().absorb(counts);
         }
+    }
+
+    /// The counts change in the transaction that changes the events.
+    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for (account, counts) in &self.0 {
+            for (state, by) in counts.each().filter(|(_, by)| *by != 0) {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO event_counts (hubspot, state, count) VALUES (?1, ?2, ?3)
+                         ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
+                    )?
+                    .execute((account.as_str(), state, by))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -162,16 +184,41 @@ impl Shared {
                 }
             }
         }
-        inner.failure = None;
+        inner.committing = None;
+        if inner.failure.take().is_some() {
+            tracing::info!("the store works again");
+        }
+    }
+
+    /// An attempt to write begins.
+    pub(super) fn committing(&self) {
+        self.lock().committing = Some(Instant::now());
     }
 
     /// The last attempt to write failed.
     pub(super) fn failed(&self, why: String) {
-        self.lock().failure = Some(why);
+        let mut inner = self.lock();
+        inner.committing = None;
+        if inner.failure.as_ref() != Some(&why) {
+            tracing::error!(why, "the store cannot be written; senders are asked to come again");
+        }
+        inner.failure = Some(why);
+    }
+
+    /// Whether the last attempt to write failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.lock().failure.is_some()
     }
 
     pub(super) fn health(&self) -> Result<(), String> {
-        self.lock().failure.clone().map_or(Ok(()), Err)
+        let inner = self.lock();
+        if inner.committing.is_some_and(|since| since.elapsed() > HANGS) {
+            let seconds = HANGS.as_secs();
+            return Err(format!(
+                "the disk does not answer: a commit has been under way for more than {seconds} s"
+            ));
+        }
+        inner.failure.clone().map_or(Ok(()), Err)
     }
 
     pub(super) fn census(&self) -> BTreeMap<AccountName, Counts> {

@@ -4,6 +4,7 @@
 //! while the last commit ran is in the next one. Each job has a savepoint ([`super::job`]), so one that fails fails alone.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -13,12 +14,12 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::Settings;
 use super::bodies::Segment;
 use super::checkpoint::Checkpointer;
 use super::job::{Answer, Desk, Job, answer_only};
 use super::open::OpenError;
 use super::shared::{Shared, Tally};
+use super::{Settings, trouble};
 use crate::clock::Clock;
 use crate::ledger::{LedgerError, Policies, Watcher};
 
@@ -56,6 +57,7 @@ impl Writer {
             clock: Arc::clone(&settings.clock),
             watcher: Arc::clone(&settings.watcher),
             shared,
+            path: settings.path.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("ledger-writer".into())
@@ -101,6 +103,7 @@ struct Room {
     watcher: Arc<dyn Watcher>,
     shared: Arc<Shared>,
     segment: Segment,
+    path: PathBuf,
 }
 
 impl Room {
@@ -126,6 +129,7 @@ impl Room {
         let (mut turned, mut freed) = (Vec::new(), Vec::new());
         let mut woken = BTreeSet::new();
         self.segment.clear();
+        self.shared.committing();
         let mut outcome = begin(&self.connection);
         let mut next = Some(first);
         while let Some(job) = next {
@@ -162,8 +166,8 @@ impl Room {
         }
         let outcome = outcome
             .and_then(|()| self.segment.write(&self.connection))
-            .and_then(|()| keep_counts(&self.connection, &tally))
-            .and_then(|()| self.connection.execute_batch("COMMIT").map_err(|e| e.to_string()));
+            .and_then(|()| tally.write(&self.connection))
+            .and_then(|()| self.connection.execute_batch("COMMIT"));
         match outcome {
             Ok(()) => {
                 self.segment.advance();
@@ -174,9 +178,9 @@ impl Room {
                 }
                 self.shared.wake_all(&woken);
             }
-            Err(why) => {
+            Err(error) => {
                 self.abandon();
-                self.shared.failed(why.clone());
+                let why = self.failed(&error);
                 for answer in done {
                     answer(Err(LedgerError::Unavailable(why.clone())));
                 }
@@ -186,23 +190,30 @@ impl Room {
 
     /// While the store fails nobody may send us anything to find out by, so the writer asks by itself.
     fn probe(&mut self) {
-        if self.shared.health().is_ok() {
+        if !self.shared.is_failing() {
             return;
         }
+        self.shared.committing();
         let write = begin(&self.connection).and_then(|()| {
             let at = self.clock.now().get();
             self.connection
                 .execute("INSERT OR REPLACE INTO probe (id, at) VALUES (0, ?1)", [at])
                 .and_then(|_| self.connection.execute_batch("COMMIT"))
-                .map_err(|error| error.to_string())
         });
         match write {
             Ok(()) => self.shared.committed(Tally::default(), &[], Vec::new()),
-            Err(why) => {
+            Err(error) => {
                 self.abandon();
-                self.shared.failed(why);
+                self.failed(&error);
             }
         }
+    }
+
+    /// Lets it be known; says in which words.
+    fn failed(&self, error: &rusqlite::Error) -> String {
+        let why = trouble::words(error, &trouble::write_beside(&self.path), &self.path);
+        self.shared.failed(why.clone());
+        why
     }
 
     fn abandon(&self) {
@@ -214,22 +225,6 @@ impl Room {
     }
 }
 
-fn begin(connection: &Connection) -> Result<(), String> {
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| error.to_string())
-}
-
-/// The counts change in the transaction that changes the events.
-fn keep_counts(connection: &Connection, tally: &Tally) -> Result<(), String> {
-    for (account, counts) in &tally.0 {
-        for (state, by) in counts.each().filter(|(_, by)| *by != 0) {
-            connection
-                .prepare_cached(
-                    "INSERT INTO event_counts (hubspot, state, count) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
-                )
-                .and_then(|mut add| add.execute((account.as_str(), state, by)))
-                .map_err(|error| error.to_string())?;
-        }
-    }
-    Ok(())
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")
 }

@@ -88,7 +88,7 @@ fn a_portal(answer: &Response, http: Arc<dyn Http>) {
         credentials: Credentials::Token(Secret::Text("a token".to_owned().into())),
     };
     let account = Account::new(api, http, Arc::new(VirtualClock::starting_at(NOW)));
-    match account.details().now_or_never().expect("nothing to wait for") {
+    match account.details().now_or_never().expect("nothing to wait for").outcome {
         Ok(portal) => {
             assert!(matches!(answer.status, 200..=299), "a portal by a {}", answer.status);
             if let Ok(said) = serde_json::from_slice::<Value>(&answer.body) {

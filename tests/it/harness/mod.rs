@@ -2,9 +2,11 @@
 
 pub(crate) mod build;
 pub(crate) mod dice;
+pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod lane;
 pub(crate) mod process;
+pub(crate) mod senders;
 pub(crate) mod store;
 pub(crate) mod wire;
 pub(crate) mod zoom;

@@ -87,6 +87,22 @@ impl Setting {
         self.held().remove(id).unwrap_or_else(|| panic!("HubSpot has no event {id}"))
     }
 
+    /// Runs another command of the program with this configuration to its end; its code and all that it printed.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_webinar-bridge"));
+        command.args(arguments).arg("--config").arg(self.folder.path().join("bridge.toml"));
+        command.env("TEST_TOKEN", TOKEN).env("TEST_SECRET", SECRET);
+        let ending = tokio::task::spawn_blocking(move || command.output());
+        let output = ending.await.expect("it ends").expect("the program starts");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).expect("its output is text"))
+    }
+
+    /// Where the store is.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("data/bridge.db")
+    }
+
     /// Starts the bridge and waits until it serves.
     pub(crate) fn start(&self) -> Bridge {
         self.start_with(&[])
@@ -144,10 +160,28 @@ impl Bridge {
         self.child.id()
     }
 
+    /// A line of `/proc/PID/status`, in MiB.
+    pub(crate) fn memory(&self, line: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("it runs");
+        let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(":"));
+        let kib: f64 = value
+            .and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok())
+            .expect("the kernel tells of memory in kB");
+        kib / 1024.0
+    }
+
     /// SIGKILL: no chance to tidy up.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
+    }
+
+    /// SIGSTOP: it does nothing more.
+    pub(crate) fn freeze(&self) {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args(["-STOP", &pid]).status().expect("kill runs");
+        assert!(told.success());
     }
 
     /// SIGTERM; returns the exit code.

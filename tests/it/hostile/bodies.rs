@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use webinar_bridge::event::webinar::OCCURRENCES_MAX;
 
-use super::{ZOOM, memory, name_at_hubspot, still_works};
+use super::{ZOOM, name_at_hubspot, still_works};
 use crate::harness::eventually;
 use crate::harness::process::Setting;
 use crate::harness::wire::{self, answer, ask, closes, connect, created, framed, webhook};
@@ -37,14 +37,14 @@ async fn who_sends_ten_mebibytes_sees_the_answer() {
         assert!(closes(&mut stream).await);
     }
     // Many at once cost no memory: what is too much is thrown away as it comes.
-    let before = memory(&bridge, "VmRSS");
+    let before = bridge.memory("VmRSS");
     let senders = (0..16).map(|_| async {
         let mut stream = connect(&bridge.webhooks).await;
         assert!(wire::write(&mut stream, &declared).await, "all of it is read");
         answer(&mut stream).await.expect("an answer").status
     });
     assert_eq!(futures_util::future::join_all(senders).await, [413; 16]);
-    let grown = memory(&bridge, "VmHWM") - before;
+    let grown = bridge.memory("VmHWM") - before;
     assert!(grown < 40.0, "it took {grown} MiB for 160 MiB of refused bodies");
     still_works(&setting, &bridge, 1).await;
 }

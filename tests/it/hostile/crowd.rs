@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{ZOOM, memory, name_at_hubspot, still_works};
+use super::{ZOOM, name_at_hubspot, still_works};
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::wire::{self, answer, ask, closes, connect, created, framed, webhook};
 use crate::harness::{eventually, tell};
@@ -48,7 +48,7 @@ async fn two_thousand_who_do_nothing_or_little_keep_nobody_out() {
     let setting = Setting::new("");
     let bridge = setting.start();
     serves(&setting, &bridge, 1..2).await;
-    let before = memory(&bridge, "VmRSS");
+    let before = bridge.memory("VmRSS");
 
     let idle = crowd(&bridge, CROWD / 2).await;
     let mut slow = crowd(&bridge, CROWD / 2).await;
@@ -89,7 +89,7 @@ async fn two_thousand_who_do_nothing_or_little_keep_nobody_out() {
         assert!(closes(&mut stream).await);
     }
     drop((idle, slow));
-    let (peak, after) = (memory(&bridge, "VmHWM"), memory(&bridge, "VmRSS"));
+    let (peak, after) = (bridge.memory("VmHWM"), bridge.memory("VmRSS"));
     tell(&format!("2,000 idle and slow: VmRSS {before:.0} -> {after:.0} MiB, peak {peak:.0} MiB"));
     assert!(peak < QUIET.0, "{peak} MiB");
     assert!(after - before < QUIET.1, "from {before} to {after} MiB");
@@ -102,7 +102,7 @@ async fn two_thousand_large_bodies_at_once_take_no_more_memory_than_they_may() {
     let setting = Setting::new("");
     let bridge = setting.start();
     serves(&setting, &bridge, 1..2).await;
-    let before = memory(&bridge, "VmRSS");
+    let before = bridge.memory("VmRSS");
     let body = vec![b'x'; MIB];
     let framing = format!("content-length: {MIB}");
     let bytes = [framed(ZOOM, &framing, &body), body].concat();
@@ -124,7 +124,7 @@ async fn two_thousand_large_bodies_at_once_take_no_more_memory_than_they_may() {
         assert!(full > 0, "not everybody can have had room");
         let other: Vec<_> = told.iter().flatten().filter(|told| **told != (503, true)).collect();
         assert!(other.iter().all(|told| **told == (408, false)), "{other:?}");
-        let peak = memory(&bridge, "VmHWM");
+        let peak = bridge.memory("VmHWM");
         tell(&format!("round {round}: {full} of {CROWD} told to come again, peak {peak:.0} MiB"));
         assert!(peak < LOUD.0, "{peak} MiB");
         // As soon as some of them go there is room again.
@@ -135,7 +135,7 @@ async fn two_thousand_large_bodies_at_once_take_no_more_memory_than_they_may() {
         })
         .await;
     }
-    let after = memory(&bridge, "VmRSS");
+    let after = bridge.memory("VmRSS");
     tell(&format!("2,000 bodies of 1 MiB, twice: VmRSS {before:.0} -> {after:.0} MiB"));
     assert!(after - before < LOUD.1, "from {before} to {after} MiB");
     still_works(&setting, &bridge, 200).await;

@@ -1,42 +1,12 @@
 //! A disk that is full: nothing is acknowledged that is lost, and it ends by itself once there is room.
 
-use std::fs::{self, File};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fs;
 
 use super::{ZOOM, name_at_hubspot, still_works};
+use crate::harness::disk::SmallDisk;
 use crate::harness::process::Setting;
 use crate::harness::wire::{self, ask, created, webhook};
 use crate::harness::{eventually, tell};
-
-/// A small disk in memory, taken away at the end.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// None where the process may not mount.
-    fn mount(at: &Path) -> Option<Self> {
-        fs::create_dir_all(at).expect("a folder can be made");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(at).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
-    }
-
-    /// Takes what is left of it.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("filler");
-        let mut file = File::create(&path).expect("a name costs nothing");
-        while file.write_all(&[b'x'; 4096]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a bridge of a failed test may still have it open.
-        drop(Command::new("umount").arg("-l").arg(&self.0).status());
-    }
-}
 
 /// A webhook of some kilobytes that do not compress.
 fn body(id: u64) -> Vec<u8> {
@@ -47,7 +17,7 @@ fn body(id: u64) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let setting = Setting::new("");
-    let Some(disk) = SmallDisk::mount(&setting.folder.path().join("data")) else {
+    let Some(disk) = SmallDisk::mount(&setting.folder.path().join("data"), "4m") else {
         tell(
             "SKIPPED a_full_disk_loses_nothing_that_was_acknowledged: mounting a tmpfs is not permitted",
         );

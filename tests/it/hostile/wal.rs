@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 use webinar_bridge::sandbox::emulator::EmulatorSettings;
 
-use super::{ZOOM, memory, metric, still_works};
+use super::{ZOOM, metric, still_works};
 use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::tell;
 use crate::harness::wire::{self, answer, connect, created, webhook};
@@ -82,7 +82,7 @@ async fn under_load(count: u64, bytes: usize) {
     let most = load(&bridge, count, bytes).await;
     #[expect(clippy::cast_precision_loss, reason = "it is a count to be shown")]
     let rate = count as f64 / began.elapsed().as_secs_f64();
-    let (written, peak) = (written(&bridge), memory(&bridge, "VmHWM"));
+    let (written, peak) = (written(&bridge), bridge.memory("VmHWM"));
     tell(&format!(
         "{count} webhooks of {bytes} bytes: {rate:.0} accepted/s, WAL at most {:.0} MB of {:.0} MB written, \
          VmHWM {peak:.0} MiB",

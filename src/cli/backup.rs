@@ -1,0 +1,31 @@
+//! `backup`: a consistent copy of the store, also while the service runs.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::{ConfigFile, Failure, World};
+use crate::config::load;
+use crate::ledger::sqlite::{self, Copied};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Backup {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Where the copy is to be; must not be there yet
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+}
+
+impl Backup {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let config = load(self.file.config.as_deref(), world.variables)?;
+        let Copied { bytes, schema, receipts, events, pending } =
+            sqlite::backup(&config.store.path, &self.to).context("no backup was made")?;
+        let to = self.to.display();
+        world.print(&format!(
+            "{to}: {bytes} bytes, schema {schema}, checked; receipts: {receipts}, events: {events}, \
+             of these pending: {pending}"
+        ))
+    }
+}

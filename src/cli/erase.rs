@@ -1,0 +1,38 @@
+//! `erase`: removes a person from the stored webhooks, also while the service runs.
+
+use anyhow::Context as _;
+
+use super::{ConfigFile, Failure, World};
+use crate::config::load;
+use crate::ledger::erasure::Address;
+use crate::ledger::sqlite::{self, Erased};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Erase {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Whom to remove: an e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+}
+
+impl Erase {
+    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+        let address = Address::parse(&self.email)
+            .map_err(|error| Failure::Usage(format!("--email: {error}")))?;
+        let config = load(self.file.config.as_deref(), world.variables)?;
+        let Erased { bodies, texts, events } = sqlite::erase(&config.store.path, &address)
+            .context("not everything was erased; run it again")?;
+        let path = config.store.path.display();
+        world.print(&format!(
+            "{path}: erased from stored bodies: {bodies}, from other texts: {texts}"
+        ))?;
+        if events > 0 {
+            world.print(&format!(
+                "events whose own name, organizer or description mentions the address: {events}; change them at the \
+                 platform, as HubSpot shows them too"
+            ))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,364 @@
+//! Removing a person from a stored body: pure functions of bytes.
+//!
+//! The person is known by an e-mail address, which is found however it is written: in any case, as JSON escapes it
+//! (`\u0040`, `\/`), as URLs do (`%40`, also twice), as HTML does (`&#64;`). In JSON the whole string goes, and with it
+//! what else tells of the person in the same object ([`PERSONAL`]). An event's own words (its topic, its agenda) lose the
+//! address alone: replaying the body must build the same event, and HubSpot shows those words anyway. What is no JSON
+//! loses the bytes of the address. What is changed stays valid JSON, and everything else stays byte for byte.
+
+use std::ops::Range;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// What stands for what was erased.
+pub const ERASED: &str = "[erased]";
+
+/// Longest address (RFC 5321: a path is at most 256, with its brackets).
+const LONGEST: usize = 254;
+/// Depth from which a body is not taken apart any more, as deep as the JSON reader goes.
+const DEEPEST: usize = 100;
+
+/// Keys, without case, `_` and `-`, that tell of a person wherever they stand beside the person's address: names, ways
+/// to reach them, and numbers by which a platform's other bodies name the same person.
+const PERSONAL: [&str; 43] = [
+    "address",
+    "avatar",
+    "avatarurl",
+    "birthday",
+    "birthdate",
+    "city",
+    "company",
+    "customerkey",
+    "displayname",
+    "email",
+    "emailaddress",
+    "firstname",
+    "fullname",
+    "hostid",
+    "hostname",
+    "initials",
+    "ip",
+    "ipaddress",
+    "jobtitle",
+    "lastname",
+    "mobile",
+    "mobilephone",
+    "nickname",
+    "operator",
+    "operatorid",
+    "org",
+    "organisation",
+    "organization",
+    "participantid",
+    "participantuserid",
+    "participantuuid",
+    "personid",
+    "phone",
+    "phonenumber",
+    "picture",
+    "profileurl",
+    "publicip",
+    "registrantid",
+    "registrantuuid",
+    "userid",
+    "username",
+    "useruuid",
+    "zip",
+];
+/// Keys that are the person's in an object about a person, and the event's in one about an event.
+const OF_THE_OBJECT: [&str; 7] = ["id", "uuid", "name", "title", "url", "joinurl", "link"];
+/// Keys that only an object about an event has.
+const OF_AN_EVENT: [&str; 14] = [
+    "topic",
+    "agenda",
+    "starttime",
+    "startdate",
+    "startdatetime",
+    "startsat",
+    "start",
+    "endtime",
+    "enddate",
+    "enddatetime",
+    "duration",
+    "occurrences",
+    "recurrence",
+    "eventtype",
+];
+
+/// An e-mail address to look for.
+#[derive(Clone)]
+pub struct Address(Vec<u8>);
+
+/// Why a text is no address.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "not an e-mail address: it takes one @ with something on both sides, no spaces, at most 254 bytes"
+)]
+pub struct NoAddress;
+
+impl Address {
+    /// # Errors
+    /// [`NoAddress`], which does not repeat the text.
+    pub fn parse(text: &str) -> Result<Self, NoAddress> {
+        let text = text.trim();
+        let whole = text.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+        });
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"\"\\%&;<>".contains(c);
+        if !whole || text.len() > LONGEST || !text.chars().all(plain) {
+            return Err(NoAddress);
+        }
+        Ok(Self(text.to_lowercase().into_bytes()))
+    }
+
+    /// Where the address stands in the bytes, however it is written; a longer address that holds it is another.
+    #[must_use]
+    pub fn found(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        let mut text = Decoded::plain(bytes);
+        loop {
+            found.extend(self.found_in(&text));
+            // What is decoded may be encoded once more: a link within a link.
+            match text.once_more() {
+                Some(next) => text = next,
+                None => break,
+            }
+        }
+        found.sort_by_key(|range: &Range<usize>| (range.start, std::cmp::Reverse(range.end)));
+        let mut apart: Vec<Range<usize>> = Vec::new();
+        for range in found {
+            match apart.last_mut() {
+                Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+                Some(_) | None => apart.push(range),
+            }
+        }
+        apart
+    }
+
+    fn found_in(&self, text: &Decoded) -> Vec<Range<usize>> {
+        let (wanted, bytes) = (&self.0, &text.bytes);
+        let mut found = Vec::new();
+        let mut at = 0_usize;
+        while let Some(end) = at.checked_add(wanted.len()).filter(|end| *end <= bytes.len()) {
+            let here = bytes[at..end].iter().zip(wanted).all(|(a, b)| a.to_ascii_lowercase() == *b);
+            let begins = at == 0 || !is_of_local(bytes[at - 1]);
+            if here && begins && !goes_on(&bytes[end..]) {
+                found.push(text.at[at]..text.at[end]);
+                at = end;
+            } else {
+                at += 1;
+            }
+        }
+        found
+    }
+}
+
+fn is_of_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-+".contains(&byte)
+}
+
+/// Whether a domain goes on here.
+fn goes_on(rest: &[u8]) -> bool {
+    match rest {
+        [b'.' | b'-', next, ..] | [next, ..] => next.is_ascii_alphanumeric(),
+        [] => false,
+    }
+}
+
+/// Bytes, and where each stands in the original; one more place for the end.
+struct Decoded {
+    bytes: Vec<u8>,
+    at: Vec<usize>,
+}
+
+impl Decoded {
+    fn plain(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), at: (0..=bytes.len()).collect() }
+    }
+
+    /// With every escape in it resolved once; none if there is none.
+    fn once_more(&self) -> Option<Self> {
+        let mut next = Self { bytes: Vec::with_capacity(self.bytes.len()), at: Vec::new() };
+        let (mut at, mut any) = (0, false);
+        while let Some(rest) = self.bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let (c, length) = escape(rest).unwrap_or((char::from(rest[0]), 1));
+            if length == 1 {
+                next.bytes.push(rest[0]);
+                next.at.push(self.at[at]);
+            } else {
+                any = true;
+                let mut utf8 = [0; 4];
+                for byte in c.encode_utf8(&mut utf8).bytes() {
+                    next.bytes.push(byte);
+                    next.at.push(self.at[at]);
+                }
+            }
+            at += length;
+        }
+        next.at.push(self.at[self.bytes.len()]);
+        any.then_some(next)
+    }
+}
+
+/// The character that an escape stands for, and the escape's length.
+fn escape(rest: &[u8]) -> Option<(char, usize)> {
+    let hex = |digits: &[u8]| {
+        let digits = std::str::from_utf8(digits).ok()?;
+        u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)
+    };
+    match rest {
+        // Of several bytes in UTF-8 only the ASCII ones: addresses hold hardly any others.
+        [b'%', a, b, ..] => hex(&[*a, *b]).filter(char::is_ascii).map(|c| (c, 3)),
+        [b'\\', b'u', a, b, c, d, ..] => hex(&[*a, *b, *c, *d]).map(|found| (found, 6)),
+        // As JSON means it, so that what stands before the address is seen for what it is.
+        [b'\\', b'n' | b'r' | b't' | b'b' | b'f', ..] => Some((' ', 2)),
+        [b'\\', c @ (b'/' | b'"' | b'\\'), ..] => Some((char::from(*c), 2)),
+        [b'&', b'#', digits @ ..] => {
+            let end = digits.iter().take(8).position(|b| *b == b';')?;
+            let text = std::str::from_utf8(&digits[..end]).ok()?;
+            let number = match text.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+                None => text.parse().ok()?,
+            };
+            char::from_u32(number).map(|c| (c, end + 3))
+        }
+        _ => rest.starts_with(b"&commat;").then_some(('@', 8)),
+    }
+}
+
+/// The body without the person; none if nothing in it tells of them.
+#[must_use]
+pub fn erase(body: &[u8], address: &Address) -> Option<Vec<u8>> {
+    if address.found(body).is_empty() {
+        return None;
+    }
+    let as_json = std::str::from_utf8(body).ok().and_then(|text| {
+        let value: &RawValue = serde_json::from_str(text).ok()?;
+        // White space around the value is none of it.
+        let start = text.find(value.get())?;
+        let mut out = text.get(..start)?.to_owned();
+        value_without(value.get(), address, 0, &mut out);
+        out.push_str(text.get(start + value.get().len()..)?);
+        Some(out.into_bytes())
+    });
+    // Also what JSON left: the address as a key, or too deep.
+    let rest = as_json.as_deref().unwrap_or(body);
+    Some(bytes_without(rest, address))
+}
+
+/// The bytes with the address replaced wherever it stands.
+#[must_use]
+pub fn bytes_without(bytes: &[u8], address: &Address) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for range in address.found(bytes) {
+        out.extend_from_slice(&bytes[from..range.start]);
+        out.extend_from_slice(ERASED.as_bytes());
+        from = range.end;
+    }
+    out.extend_from_slice(&bytes[from..]);
+    out
+}
+
+/// The members of an object in their order, as they are written.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(InOrder).map(Self)
+    }
+}
+
+fn value_without(raw: &str, address: &Address, depth: usize, out: &mut String) {
+    let tells = !address.found(raw.as_bytes()).is_empty();
+    if !tells || depth > DEEPEST {
+        out.push_str(raw);
+        return;
+    }
+    if raw.starts_with('"') {
+        push_erased(out);
+    } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw) {
+        out.push('[');
+        for (number, item) in items.iter().enumerate() {
+            if number > 0 {
+                out.push(',');
+            }
+            value_without(item.get(), address, depth + 1, out);
+        }
+        out.push(']');
+    } else if let Ok(Members(members)) = serde_json::from_str(raw) {
+        object_without(&members, address, depth, out);
+    } else {
+        out.push_str(raw);
+    }
+}
+
+fn object_without(
+    members: &[(String, &RawValue)],
+    address: &Address,
+    depth: usize,
+    out: &mut String,
+) {
+    let keys: Vec<String> = members.iter().map(|(key, _)| plain(key)).collect();
+    let is = |key: &str, list: &[&str]| list.contains(&key);
+    let of_event = keys.iter().any(|key| is(key, &OF_AN_EVENT));
+    let person_here = members.iter().any(|(_, value)| holds(value.get(), address));
+    out.push('{');
+    for (number, ((key, value), plain)) in members.iter().zip(&keys).enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        out.push_str(&serde_json::Value::from(key.as_str()).to_string());
+        out.push(':');
+        let raw = value.get();
+        let personal = is(plain, &PERSONAL) || (!of_event && is(plain, &OF_THE_OBJECT));
+        let says_something = !matches!(raw, "null" | "true" | "false" | "\"\"");
+        if person_here && personal && says_something {
+            push_erased(out);
+        } else if of_event && raw.starts_with('"') {
+            // The event's own words; only in them the address may be in the midst of what must stay.
+            let text = bytes_without(raw.as_bytes(), address);
+            out.push_str(&String::from_utf8_lossy(&text));
+        } else {
+            value_without(raw, address, depth + 1, out);
+        }
+    }
+    out.push('}');
+}
+
+/// Whether a string, or one of a list of strings, tells of the person.
+fn holds(raw: &str, address: &Address) -> bool {
+    let list = raw.starts_with('[') && !raw.contains('{');
+    (raw.starts_with('"') || list) && !address.found(raw.as_bytes()).is_empty()
+}
+
+fn push_erased(out: &mut String) {
+    out.push('"');
+    out.push_str(ERASED);
+    out.push('"');
+}
+
+/// A key as the lists have it.
+fn plain(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests;

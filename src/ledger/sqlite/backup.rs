@@ -1,0 +1,156 @@
+//! A copy of the store beside the running service.
+//!
+//! `VACUUM INTO` reads one snapshot from beginning to end: all that was committed before, nothing of what comes
+//! meanwhile. SQLite's backup API would begin anew with each commit of another connection, which under load is for
+//! ever. While it reads the WAL cannot start over, so that it grows by what comes in meanwhile. It also leaves behind
+//! what was deleted.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::open::{self, OpenError, folder_of, with_suffix};
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[from] OpenError),
+    /// There is something already where the copy is to be.
+    #[error("{0} is there already; choose another name")]
+    Exists(PathBuf),
+    /// The copy would be taken for a part of the store.
+    #[error("{0} is one of the store's own files; choose another name")]
+    Own(PathBuf),
+    /// The copy cannot be made or put in place.
+    #[error("cannot write {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite could not copy: the disk of the copy is full, or the store cannot be read.
+    #[error("the store could not be copied")]
+    Copy(#[source] rusqlite::Error),
+    /// What was written is not what it should be.
+    #[error("the copy is not sound: {0}")]
+    Unsound(String),
+}
+
+/// What a copy holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Bytes.
+    pub bytes: u64,
+    /// The schema's version.
+    pub schema: usize,
+    /// Receipts.
+    pub receipts: u64,
+    /// Events.
+    pub events: u64,
+    /// Those of them that HubSpot has yet to get.
+    pub pending: u64,
+}
+
+/// Copies the store at `store`, which may be in use, to `to`, which must not be there. It is there only once it is
+/// whole, checked and durable.
+///
+/// # Errors
+/// [`BackupError`] says why not; then nothing is left at `to` or beside it.
+pub fn backup(store: &Path, to: &Path) -> Result<Copied, BackupError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BackupError::File { path, source }
+    };
+    refuse(store, to)?;
+    let source = open::existing(store)?;
+    // In the same folder, so that it can be renamed.
+    let partial = Partial(with_suffix(to, &format!(".{}.partial", std::process::id())));
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial.0)
+        .map_err(failed(&partial.0))?;
+    let name = partial.0.to_str().ok_or_else(|| {
+        failed(&partial.0)(io::Error::new(ErrorKind::InvalidInput, "its name is not UTF-8"))
+    })?;
+    source.execute("VACUUM INTO ?1", [name]).map_err(BackupError::Copy)?;
+    let copied = check(&partial.0)?;
+    file.sync_all().map_err(failed(&partial.0))?;
+    rename(&partial.0, to)?;
+    File::open(folder_of(to)).and_then(|folder| folder.sync_all()).map_err(failed(to))?;
+    Ok(copied)
+}
+
+/// A file that is taken away unless it was renamed.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // It is not there if all went well.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+fn refuse(store: &Path, to: &Path) -> Result<(), BackupError> {
+    let place = |path: &Path| {
+        let folder = fs::canonicalize(folder_of(path));
+        folder.map(|folder| folder.join(path.file_name().unwrap_or_default()))
+    };
+    let wanted = place(to).map_err(|source| BackupError::File { path: to.to_owned(), source })?;
+    // Also those that are not there just now.
+    let own = ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| with_suffix(store, suffix));
+    if own.iter().any(|own| place(own).is_ok_and(|own| own == wanted)) {
+        return Err(BackupError::Own(to.to_owned()));
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(BackupError::Exists(to.to_owned()));
+    }
+    Ok(())
+}
+
+/// Reads the copy as a start would.
+fn check(copy: &Path) -> Result<Copied, BackupError> {
+    let unsound = |error: rusqlite::Error| BackupError::Unsound(error.to_string());
+    let connection =
+        Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unsound)?;
+    let verdict: String =
+        connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0)).map_err(unsound)?;
+    if verdict != "ok" {
+        return Err(BackupError::Unsound(verdict));
+    }
+    let count = |sql: &str| {
+        let count: i64 = connection.query_row(sql, (), |row| row.get(0)).map_err(unsound)?;
+        Ok::<u64, BackupError>(u64::try_from(count).unwrap_or(0))
+    };
+    Ok(Copied {
+        bytes: fs::metadata(copy)
+            .map_err(|source| BackupError::File { path: copy.to_owned(), source })?
+            .len(),
+        schema: open::schema_version(&connection).map_err(unsound)?,
+        receipts: count("SELECT count(*) FROM receipts")?,
+        events: count("SELECT count(*) FROM events")?,
+        pending: count("SELECT count(*) FROM events WHERE state = 0")?,
+    })
+}
+
+/// Renames without replacing what may have come there meanwhile, where the file system can.
+fn rename(from: &Path, to: &Path) -> Result<(), BackupError> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => Err(BackupError::Exists(to.to_owned())),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::rename(from, to).map_err(|source| BackupError::File { path: to.to_owned(), source })
+        }
+        Err(error) => Err(BackupError::File { path: to.to_owned(), source: error.into() }),
+    }
+}

@@ -1,0 +1,258 @@
+//! Removing a person from the file: stored bodies, the texts beside them, and what deleting left behind.
+//!
+//! Beside the running service, in one short transaction for each segment of bodies, so that no webhook waits long.
+//! Whoever is stopped in the midst of it has erased a part, and runs it again.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::job::JobError;
+use super::open::{self, OpenError};
+use crate::ledger::erasure::{self, Address};
+
+/// Bytes of free pages that are overwritten at a time.
+const PIECE: i64 = 4 * 1024 * 1024;
+/// Times that emptying the WAL is tried; each waits for readers and the writer as long as a tool may.
+const TRIES: usize = 6;
+
+/// Why not everything was erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[from] OpenError),
+    /// It cannot be read or written.
+    #[error("the store cannot be changed")]
+    Database(#[from] rusqlite::Error),
+    /// It holds what makes no sense.
+    #[error("the store holds what cannot be read: {0}")]
+    Corrupt(String),
+    /// The service, a backup or another reader kept the WAL in use.
+    #[error(
+        "the bodies are erased, but the write-ahead log still holds what they were: it is in use by another process"
+    )]
+    LogInUse,
+}
+
+impl From<JobError> for EraseError {
+    fn from(error: JobError) -> Self {
+        match error {
+            JobError::Database(error) => Self::Database(error),
+            JobError::Corrupt(what) => Self::Corrupt(what),
+        }
+    }
+}
+
+/// What was erased, and what was not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Stored bodies that told of the person.
+    pub bodies: u64,
+    /// Reasons and error messages that did.
+    pub texts: u64,
+    /// Events whose own content does; it is left as it is, since it is what HubSpot is to show.
+    pub events: u64,
+}
+
+/// Removes a person from the store at that path, which may be in use. Their webhooks stay known by their keys, so that
+/// a repetition does not bring the person back.
+///
+/// # Errors
+/// [`EraseError`] when a part is not erased; it can be run again.
+pub fn erase(store: &Path, address: &Address) -> Result<Erased, EraseError> {
+    let mut connection = open::existing(store)?;
+    // What is freed from now on is overwritten.
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    let mut erased = Erased::default();
+    let mut after = i64::MIN;
+    while let Some((segment, data)) = next_segment(&connection, after)? {
+        after = segment;
+        if !address.found(&bodies_unpacked(segment, &data)?).is_empty() {
+            drop(data);
+            erased.bodies += rewrite(&mut connection, segment, address)?;
+        }
+    }
+    for (table, key, column) in TEXTS {
+        erased.texts += rewrite_texts(&mut connection, table, key, column, address)?;
+    }
+    erased.events = mentions(&connection, address)?;
+    match open::lock(store) {
+        // Nobody else has it: writing it anew leaves nothing behind, not even within pages.
+        Ok(_lock) => {
+            connection.execute_batch("VACUUM")?;
+            empty_wal(&connection)?;
+        }
+        Err(OpenError::InUse(_)) => {
+            overwrite_free_pages(&connection)?;
+            empty_wal(&connection)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(erased)
+}
+
+/// Where texts are that may repeat what a body said: table, its key, the column.
+const TEXTS: [(&str, &str, &str); 4] = [
+    ("receipts", "seq", "reason"),
+    ("events", "id", "refused"),
+    ("events", "id", "last_error"),
+    ("standings", "hubspot", "standing"),
+];
+
+fn next_segment(connection: &Connection, after: i64) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
+    connection
+        .prepare_cached("SELECT id, data FROM bodies WHERE id > ?1 ORDER BY id LIMIT 1")?
+        .query_row([after], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+}
+
+fn bodies_unpacked(segment: i64, packed: &[u8]) -> Result<Vec<u8>, JobError> {
+    // Free pages that an earlier run was stopped in overwriting.
+    if segment < 0 {
+        return Ok(Vec::new());
+    }
+    lz4_flex::decompress_size_prepended(packed)
+        .map_err(|error| JobError::Corrupt(format!("bodies {segment}: {error}")))
+}
+
+/// Writes a segment anew without the person, and without bodies whose receipts are gone; says how many bodies changed.
+fn rewrite(
+    connection: &mut Connection,
+    segment: i64,
+    address: &Address,
+) -> Result<u64, EraseError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let packed: Option<Vec<u8>> = transaction
+        .query_row("SELECT data FROM bodies WHERE id = ?1", [segment], |row| row.get(0))
+        .optional()?;
+    // Pruned meanwhile.
+    let Some(packed) = packed else { return Ok(0) };
+    let old = bodies_unpacked(segment, &packed)?;
+    let (mut new, mut changed) = (Vec::with_capacity(old.len()), 0);
+    for (seq, offset, length) in places(&transaction, segment)? {
+        let range = usize::try_from(offset).ok().zip(usize::try_from(offset + length).ok());
+        let body = range.and_then(|(from, to)| old.get(from..to)).ok_or_else(|| {
+            EraseError::Corrupt(format!("bodies {segment} is too short for receipt {seq}"))
+        })?;
+        let at = i64::try_from(new.len()).unwrap_or(i64::MAX);
+        match erasure::erase(body, address) {
+            Some(without) => {
+                new.extend_from_slice(&without);
+                changed += 1;
+            }
+            None => new.extend_from_slice(body),
+        }
+        let length = i64::try_from(new.len()).unwrap_or(i64::MAX) - at;
+        transaction
+            .prepare_cached(
+                "UPDATE receipts SET body_offset = ?2, body_length = ?3 WHERE seq = ?1",
+            )?
+            .execute((seq, at, length))?;
+    }
+    transaction.execute(
+        "UPDATE bodies SET data = ?2 WHERE id = ?1",
+        (segment, lz4_flex::compress_prepend_size(&new)),
+    )?;
+    transaction.commit()?;
+    Ok(changed)
+}
+
+fn places(transaction: &Transaction<'_>, segment: i64) -> rusqlite::Result<Vec<(i64, i64, i64)>> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT seq, body_offset, body_length FROM receipts WHERE body_id = ?1 ORDER BY body_offset",
+    )?;
+    let rows = statement.query_map([segment], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    rows.collect()
+}
+
+/// Replaces the address in a column of texts, a row at a time; says in how many.
+fn rewrite_texts(
+    connection: &mut Connection,
+    table: &str,
+    key: &str,
+    column: &str,
+    address: &Address,
+) -> Result<u64, EraseError> {
+    let told: Vec<(rusqlite::types::Value, String)> = {
+        let mut statement = connection
+            .prepare(&format!("SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL"))?;
+        let mut rows = statement.query(())?;
+        let mut told = Vec::new();
+        while let Some(row) = rows.next()? {
+            let text: String = row.get(1)?;
+            if !address.found(text.as_bytes()).is_empty() {
+                told.push((row.get(0)?, text));
+            }
+        }
+        told
+    };
+    for (row, text) in &told {
+        let without = erasure::bytes_without(text.as_bytes(), address);
+        // Only if it still says so: the service may have written another meanwhile.
+        connection.execute(
+            &format!("UPDATE {table} SET {column} = ?2 WHERE {key} = ?1 AND {column} = ?3"),
+            (row, String::from_utf8_lossy(&without), text),
+        )?;
+    }
+    Ok(told.len() as u64)
+}
+
+/// Events whose own content tells of the person.
+fn mentions(connection: &Connection, address: &Address) -> Result<u64, EraseError> {
+    let mut statement = connection.prepare(
+        "SELECT e.input, w.state FROM events e JOIN webinars w ON w.id = e.webinar ORDER BY e.id",
+    )?;
+    let mut rows = statement.query(())?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        let (input, state): (Option<Vec<u8>>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let tells = |bytes: &[u8]| !address.found(bytes).is_empty();
+        count += u64::from(input.as_deref().is_some_and(tells) || tells(&state));
+    }
+    Ok(count)
+}
+
+/// Overwrites what deleting left in free pages: they are filled with zeros, as bodies that nobody has, and freed again.
+fn overwrite_free_pages(connection: &Connection) -> rusqlite::Result<()> {
+    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let free = |connection: &Connection| -> rusqlite::Result<i64> {
+        connection.pragma_query_value(None, "freelist_count", |row| row.get(0))
+    };
+    let mut id = connection
+        .query_row("SELECT min(id) FROM bodies WHERE id < 0", (), |row| {
+            row.get::<_, Option<i64>>(0)
+        })?
+        .unwrap_or(0);
+    // At most as much as is free now: the service goes on freeing and using pages.
+    let mut left = free(connection)?;
+    while left > 0 && free(connection)? > 0 {
+        let pages = left.min(PIECE / page).max(1);
+        id -= 1;
+        connection
+            .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, zeroblob(?2))")?
+            .execute((id, pages * page))?;
+        left -= pages;
+    }
+    loop {
+        let deleted = connection.execute(
+            "DELETE FROM bodies WHERE id IN (SELECT id FROM bodies WHERE id < 0 ORDER BY id LIMIT 4)",
+            (),
+        )?;
+        if deleted == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Copies the WAL back and cuts it to nothing: it holds what pages were before.
+fn empty_wal(connection: &Connection) -> Result<(), EraseError> {
+    for _ in 0..TRIES {
+        let busy: bool =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+        if !busy {
+            return Ok(());
+        }
+    }
+    Err(EraseError::LogInUse)
+}

@@ -1,0 +1,108 @@
+//! No query looks at every row: with a million pending events that is seconds and megabytes, each time.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::open;
+
+/// What tools and tests ask once, and what must go through everything by its nature.
+const WHOLE: [&str; 9] = [
+    // The backup's counts.
+    "SELECT count(*) FROM receipts",
+    "SELECT count(*) FROM events",
+    // Every segment and every event are searched for a person's address.
+    "SELECT e.input, w.state FROM events e JOIN webinars w ON w.id = e.webinar ORDER BY e.id",
+    // Tests' and tools' reading back, by key.
+    "SELECT hubspot, external_account_id, external_event_id, state, version, input, gaps, object_id, refused FROM \
+     events ORDER BY hubspot, external_account_id, external_event_id LIMIT ?1",
+    // At most a piece, in the order of arrival.
+    "SELECT max(seq) FROM (SELECT seq, received_at FROM receipts ORDER BY seq LIMIT ?1) WHERE received_at < ?2",
+    // The first row.
+    "SELECT EXISTS (SELECT 1 FROM webinars)",
+    // The receipts of one segment.
+    "SELECT seq, body_offset, body_length FROM receipts WHERE body_id = ?1 ORDER BY body_offset",
+    // What was in flight, by account.
+    "INSERT INTO event_counts (hubspot, state, count) SELECT hubspot, 0, count(*) FROM events INDEXED BY \
+     events_sending WHERE sending_since IS NOT NULL AND state = 1 GROUP BY hubspot UNION ALL SELECT hubspot, 1, \
+     -count(*) FROM events INDEXED BY events_sending WHERE sending_since IS NOT NULL AND state = 1 GROUP BY hubspot ON \
+     CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
+    // As many as one piece completes, in the order of their time.
+    "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
+];
+
+/// The statements in this folder's code.
+fn statements() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ledger/sqlite");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("it is there") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|end| end != "rs") || path.ends_with("tests.rs") {
+            continue;
+        }
+        let code = std::fs::read_to_string(&path).expect("Rust is text");
+        let bare: Vec<&str> =
+            code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let bare = bare.join("\n");
+        let literals = bare.split('"').skip(1).step_by(2);
+        let sql = literals.map(|text| text.replace("\\\n", " "));
+        let sql = sql.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        found.extend(sql.filter(|text| {
+            ["SELECT ", "UPDATE ", "DELETE ", "INSERT "].iter().any(|verb| text.starts_with(verb))
+        }));
+    }
+    found
+}
+
+/// The lines of a statement's plan that look at every row of what grows, or sort it in memory.
+fn dear(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut explain =
+        connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is right SQL");
+    let rows = explain.raw_query().mapped(|row| row.get::<_, String>(3));
+    let lines: Vec<String> = rows.collect::<Result<_, _>>().expect("a plan");
+    let grows = ["events", "receipts", "webinars", "webinar_receipts", "bodies"];
+    let whole = |line: &String| {
+        let scans = |table: &&str| {
+            let rest = line.strip_prefix("SCAN ").and_then(|rest| rest.strip_prefix(*table));
+            // A partial index holds only what is waited for.
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+                && !line.contains("USING INDEX events_")
+                && !line.contains("USING COVERING INDEX events_")
+        };
+        grows.iter().any(scans) || line.contains("TEMP B-TREE")
+    };
+    lines.into_iter().filter(whole).collect()
+}
+
+#[test]
+fn no_query_looks_at_every_row() {
+    let mut connection = Connection::open_in_memory().expect("memory");
+    open::ensure_schema(&mut connection, true).expect("the schema");
+    let statements = statements();
+    assert!(statements.len() > 50, "{} statements were found", statements.len());
+    let mut wrong = Vec::new();
+    for sql in statements.iter().filter(|sql| !sql.contains('{') && !WHOLE.contains(&sql.as_str()))
+    {
+        let dear = dear(&connection, sql);
+        if !dear.is_empty() {
+            wrong.push(format!("{sql}\n  {dear:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for whole in WHOLE {
+        assert!(statements.iter().any(|sql| sql == whole), "no longer there: {whole}");
+    }
+}
+
+#[test]
+fn the_rule_can_fail() {
+    let mut connection = Connection::open_in_memory().expect("memory");
+    open::ensure_schema(&mut connection, true).expect("the schema");
+    for sql in [
+        "SELECT id FROM events WHERE state = 1",
+        "SELECT id FROM events WHERE hubspot = ?1 AND state = 0 ORDER BY changed_at",
+        "UPDATE receipts SET outcome = 0 WHERE event_type = ?1",
+    ] {
+        assert!(!dear(&connection, sql).is_empty(), "{sql}");
+    }
+}

@@ -1,0 +1,91 @@
+//! What is wrong with the disk, in words for whoever has to mend it.
+
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::Path;
+
+use rusqlite::{Error, ErrorCode};
+
+use super::open::with_suffix;
+
+/// The reason that `/readyz` and the log give: what failed, what to do, and whether it goes on by itself.
+pub(super) fn words(error: &Error, beside: &io::Result<()>, path: &Path) -> String {
+    let path = path.display();
+    let read_only =
+        beside.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => format!(
+            "no space left, the disk of {path} is full: make room or enlarge it, then it goes on by itself"
+        ),
+        _ if read_only => format!(
+            "the file system of {path} is read-only ({error}): it goes on by itself once that \
+             can be written. If the kernel made it so after an error: stop the service, unmount, check (fsck), mount, \
+             start"
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            format!("{path} is read-only for this process ({error}): check its owner and mode")
+        }
+        Some(ErrorCode::SystemIoFailure) => format!(
+            "I/O error on the disk of {path} ({error}): see the kernel's log; it goes on by itself once the disk works"
+        ),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            format!("{path} is damaged ({error}): stop the service and put a backup in its place")
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            format!("another process holds {path} locked ({error})")
+        }
+        Some(_) | None => format!("{path} cannot be written: {error}"),
+    }
+}
+
+/// What the file system says to a write beside the store: SQLite tells a read-only one and a broken one alike.
+///
+/// # Errors
+/// The file system's own words.
+pub(super) fn write_beside(path: &Path) -> io::Result<()> {
+    // The lock's file holds nothing, and is never read.
+    let mut file = OpenOptions::new().write(true).open(with_suffix(path, ".lock"))?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn told(code: i32, read_only: bool) -> String {
+        let error = Error::SqliteFailure(ffi::Error::new(code), None);
+        let beside = if read_only { Err(ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) };
+        words(&error, &beside, Path::new("data/bridge.db"))
+    }
+
+    #[test]
+    fn every_trouble_has_its_words() {
+        let cases = [
+            (ffi::SQLITE_FULL, false, "no space left"),
+            // A full disk that is read-only, too, needs room no less.
+            (ffi::SQLITE_FULL, true, "no space left"),
+            (ffi::SQLITE_IOERR_FSYNC, false, "I/O error"),
+            (ffi::SQLITE_IOERR_WRITE, true, "read-only"),
+            (ffi::SQLITE_READONLY, false, "owner and mode"),
+            (ffi::SQLITE_CORRUPT, false, "put a backup in its place"),
+            (ffi::SQLITE_BUSY, false, "another process"),
+            (ffi::SQLITE_ERROR, false, "cannot be written"),
+        ];
+        for (code, read_only, words) in cases {
+            let told = told(code, read_only);
+            assert!(told.contains(words) && told.contains("data/bridge.db"), "{code}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_file_system_that_can_be_written_is_told_from_one_that_cannot() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bridge.db");
+        assert!(write_beside(&path).is_err(), "the store is not there");
+        std::fs::write(folder.path().join("bridge.db.lock"), b"").expect("written");
+        write_beside(&path).expect("it works");
+    }
+}

@@ -1,0 +1,124 @@
+//! `backup`: what was answered before it began is in the copy, and a bridge started on the copy goes on from there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use webinar_bridge::sandbox::emulator::EmulatorSettings;
+
+use crate::harness::disk::SmallDisk;
+use crate::harness::eventually;
+use crate::harness::process::{Bridge, Setting, TOKEN};
+use crate::harness::senders::Senders;
+use crate::harness::tell;
+use crate::harness::wire::{ask, created, webhook};
+
+const BEFORE: u64 = 40;
+
+/// Nothing is sent, so that only the copy can tell.
+fn silent() -> Setting {
+    Setting::with(EmulatorSettings::new(TOKEN), "deliver = false", "")
+}
+
+async fn accepted(bridge: &Bridge, id: u64) {
+    let body = created(id, &format!("Event {id}"), "");
+    assert_eq!(ask(&bridge.webhooks, &webhook("/webhooks/zoom", &body)).await.status, 200);
+}
+
+/// The files in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_under_load_holds_what_was_answered_before_and_serves() {
+    let setting = silent();
+    let bridge = setting.start();
+    for id in 1..=BEFORE {
+        accepted(&bridge, id).await;
+    }
+    let load = Senders::new().send_to(&bridge);
+    eventually("there is load", async || load.answered() >= 50).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("copy.db");
+    let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("schema 1, checked") && said.contains("pending: "), "{said}");
+    assert_eq!(names(folder.path()), ["copy.db"], "nothing else is left");
+    let mode = fs::metadata(&copy).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    drop(load.stop().await);
+    bridge.kill();
+
+    let restored = Setting::new("");
+    fs::create_dir_all(restored.store().parent().expect("a folder")).expect("made");
+    fs::copy(&copy, restored.store()).expect("put in place");
+    let bridge = restored.start();
+    bridge.settled().await;
+    let held = restored.held_of("acct");
+    for id in 1..=BEFORE {
+        let event = held.get(&id.to_string()).unwrap_or_else(|| panic!("{id} is not in the copy"));
+        assert_eq!(event.name, format!("Event {id}"));
+    }
+    accepted(&bridge, 5_000).await;
+    bridge.settled().await;
+    assert!(restored.held_of("acct").contains_key("5000"), "it goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_replaces_nothing() {
+    let setting = silent();
+    let bridge = setting.start();
+    accepted(&bridge, 1).await;
+    let folder = setting.folder.path();
+    let there = folder.join("there.db");
+    fs::write(&there, "precious").expect("written");
+    std::os::unix::fs::symlink(folder.join("nowhere"), folder.join("link.db")).expect("made");
+    let data = folder.join("data");
+    let before = names(&data);
+    for (to, why) in [
+        (there.clone(), "is there already"),
+        (folder.join("link.db"), "is there already"),
+        (setting.store(), "own files"),
+        (folder.join("data/../data/bridge.db-wal"), "own files"),
+        (folder.join("data/bridge.db-journal"), "own files"),
+        (folder.join("no/folder/copy.db"), "cannot write"),
+    ] {
+        let (code, said) = setting.run(&["backup", "--to", to.to_str().expect("text")]).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    assert_eq!(fs::read(&there).expect("it is there"), b"precious");
+    assert_eq!(names(&data), before);
+    accepted(&bridge, 2).await;
+    bridge.kill();
+    // Without a store there is nothing to copy, and none is made.
+    fs::remove_dir_all(&data).expect("removed");
+    let copy = folder.join("copy.db");
+    let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(!data.exists() && !copy.exists(), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_onto_a_full_disk_leaves_nothing() {
+    let setting = silent();
+    let full = setting.folder.path().join("full");
+    let Some(_disk) = SmallDisk::mount(&full, "64k") else {
+        tell("SKIPPED a_backup_onto_a_full_disk_leaves_nothing: mounting a tmpfs is not permitted");
+        return;
+    };
+    let bridge = setting.start();
+    accepted(&bridge, 1).await;
+    let copy = full.join("copy.db");
+    let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("full"), "{said}");
+    assert_eq!(names(&full), [""; 0], "nothing is left");
+    accepted(&bridge, 2).await;
+}
