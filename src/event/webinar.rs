@@ -292,3 +292,6 @@ impl Registers {
         used.extend(self.custom.values().map(|r| r.receipt));
     }
 }
+
+#[cfg(test)]
+mod tests;

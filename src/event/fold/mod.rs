@@ -127,7 +127,6 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Vie
         completed: completed.is_some_and(|(_, value)| value),
         start,
         end,
-        times_known: true,
         ..View::texts(ExternalEventId::of_webinar(id), &NOTHING, whole)
     }
 }
@@ -194,9 +193,8 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> View<'a> {
         live = all.iter().collect();
     }
     let last = live.iter().max_by(|a, b| (a.start, &a.id).cmp(&(b.start, &b.id)));
-    let all_cancelled = webinar.whole.cancelled.as_ref().is_some_and(|r| r.value);
     View {
-        cancelled: none_left && (!all.is_empty() || all_cancelled),
+        cancelled: none_left,
         completed: last.is_some_and(|view| view.completed),
         start: live.iter().filter_map(|view| view.start).min(),
         end: live.iter().filter_map(|view| view.end).max(),
