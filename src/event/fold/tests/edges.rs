@@ -197,3 +197,25 @@ fn an_actual_end_that_is_told_without_a_run_goes_before_the_planned_one() {
     });
     assert_eq!(told.inputs()["7-a"].end_date_time, Some(at(HOUR / 2)));
 }
+
+#[test]
+fn an_occurrence_that_its_own_run_calls_off_was_not_called_off_before() {
+    let mut told = Told::series();
+    told.say(DAY, |change| {
+        let fields = Fields { cancelled: Some(true), ..Fields::default() };
+        change.occurrences = vec![OccurrenceSaid { id: id_of("b"), fields }];
+        let (started_at, ended_at) = (Some(at(DAY)), None);
+        change.session = Some(Session { phase: Phase::Ended, started_at, ended_at });
+    });
+    assert_eq!(told.completed(), ["7-b"]);
+}
+
+#[test]
+fn times_that_come_with_the_word_that_they_are_unknown_are_unknown() {
+    let mut told = Told::series();
+    told.say(-DAY, |change| {
+        change.listing = Listing::Unknown;
+        change.occurrences = vec![occurrence("b", at(DAY))];
+    });
+    assert_eq!(gaps(&told, "7-b"), [Gap::Times]);
+}

@@ -1,4 +1,5 @@
-//! Where a rule begins and ends: each of these was a change of the code that no other test noticed.
+//! Where a rule begins and ends: each of these was a change of the code that no other test noticed, or an answer that the
+//! fuzz targets found.
 
 use super::*;
 
@@ -33,4 +34,16 @@ fn an_id_of_six_characters_with_a_digit_is_looked_for() {
     assert_eq!(letter("12345a"), Some('r'));
     assert_eq!(letter("1234a"), Some('?'));
     assert_eq!(letter("abcdef"), Some('?'));
+}
+
+#[test]
+fn a_list_is_no_answer_no_result_and_no_status() {
+    let list = r#"["COMPLETE",[{"id":"wbn-7041"}],0,[]]"#;
+    assert_eq!(trouble(judged(&["wbn-7041"], 200, list)).kind, TroubleKind::Overloaded);
+    let result = r#"{"results":[["83107745521"]]}"#;
+    assert_eq!(letters(&judged(&["83107745521", "wbn-7041"], 200, result)), "??");
+    for status in [r#"["PENDING"]"#, r#"{"is":"PENDING"}"#, "true", "0"] {
+        let body = format!(r#"{{"status":{status},"results":[{{"id":"wbn-7041"}}]}}"#);
+        assert_eq!(letters(&judged(&["wbn-7041"], 200, &body)), "?", "{status}");
+    }
 }
