@@ -216,3 +216,18 @@ pub enum Phase {
     /// It ended, and was only practice.
     Practised,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_a_minute_to_a_year() {
+        let year = 366 * 24 * 60;
+        for none in [i64::MIN, -1, 0, year + 1, i64::MAX] {
+            assert_eq!(End::after_minutes(none), None, "{none}");
+        }
+        assert_eq!(End::after_minutes(1), Some(End::After(60_000)));
+        assert_eq!(End::after_minutes(year), Some(End::After(31_622_400_000)));
+    }
+}

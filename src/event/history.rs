@@ -13,7 +13,7 @@ use super::id::{OccurrenceId, ReceiptId};
 use super::register::Register;
 
 /// Earlier sayings kept beside the last one, the latest by the platform's clock.
-const EARLIER_MAX: usize = 16;
+pub(super) const EARLIER_MAX: usize = 16;
 
 /// What lost against the field's last saying: oldest first, one for each stamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -73,3 +73,45 @@ pub enum Recurring {
     /// One HubSpot event for all of them.
     Series,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        Policy {
+            hubspot: AccountName::parse("main").expect("valid"),
+            provider: ProviderId::new("zoom"),
+            organizer: Some("Acme".into()),
+            event_type: None,
+            external_account_id: None,
+            recurring: Recurring::Occurrence,
+            complete_after_end: None,
+            custom_properties: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_decides_ids_and_what_decides_fields_are_told_apart() {
+        let before = policy();
+        let account = ExternalAccountId::parse("acct").expect("valid");
+        for rekeyed in [
+            Policy { hubspot: AccountName::parse("second").expect("valid"), ..policy() },
+            Policy { external_account_id: Some(account), ..policy() },
+            Policy { recurring: Recurring::Series, ..policy() },
+        ] {
+            assert_ne!(rekeyed.identity(), before.identity());
+            assert_eq!(rekeyed.defaults(), before.defaults());
+        }
+        let properties = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        for refilled in [
+            Policy { organizer: None, ..policy() },
+            Policy { event_type: Some("CONFERENCE".into()), ..policy() },
+            Policy { complete_after_end: Some(Duration::from_mins(30)), ..policy() },
+            Policy { custom_properties: properties, ..policy() },
+        ] {
+            assert_eq!(refilled.identity(), before.identity());
+            assert_ne!(refilled.defaults(), before.defaults());
+        }
+    }
+}

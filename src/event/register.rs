@@ -115,3 +115,19 @@ pub fn write<T>(field: &mut Option<Register<T>>, new: Register<T>) {
 pub(super) fn forget<T>(field: &mut Option<Register<T>>, receipts: &BTreeSet<ReceiptId>) {
     field.take_if(|register| receipts.contains(&register.receipt));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_the_start_of_its_digest_and_comes_back_from_its_bytes() {
+        let mut digest = [0; 32];
+        for (byte, value) in digest.iter_mut().zip(1..) {
+            *byte = value;
+        }
+        let hash = BodyHash::of_digest(&digest);
+        assert_eq!(hash.to_bytes(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+        assert_eq!(BodyHash::from_bytes(hash.to_bytes()), hash);
+    }
+}

@@ -232,3 +232,6 @@ impl Webinar {
         self.origins.retain(|receipt, _| used.contains(receipt));
     }
 }
+
+#[cfg(test)]
+mod tests;

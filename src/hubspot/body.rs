@@ -15,20 +15,9 @@ use serde_json::value::RawValue;
 const LONGEST: usize = 500;
 
 /// The body of a batch upsert: `{"inputs":[...]}` of inputs that are JSON already.
-pub(super) fn upsert<'a>(inputs: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
-    const OPEN: &[u8] = br#"{"inputs":["#;
-    const CLOSE: &[u8] = b"]}";
-    let length = inputs.clone().map(|input| input.len() + 1).sum::<usize>();
-    let mut body = Vec::with_capacity(OPEN.len() + length + CLOSE.len());
-    body.extend_from_slice(OPEN);
-    for (place, input) in inputs.enumerate() {
-        if place > 0 {
-            body.push(b',');
-        }
-        body.extend_from_slice(input);
-    }
-    body.extend_from_slice(CLOSE);
-    body
+pub(super) fn upsert<'a>(inputs: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let inputs: Vec<&[u8]> = inputs.collect();
+    [br#"{"inputs":["#.as_slice(), &inputs.join(&b','), b"]}"].concat()
 }
 
 /// The answer to a batch upsert: the published schema's `BatchResponseMarketingEventPublicDefaultResponse`.
@@ -37,7 +26,7 @@ pub(super) fn upsert<'a>(inputs: impl ExactSizeIterator<Item = &'a [u8]> + Clone
 pub(super) struct Upserted {
     /// `COMPLETE`, `PENDING`, `PROCESSING`, `CANCELED`. `COMPLETE` does not mean that all items were taken
     /// (error-handling guide, the sample of a partial failure).
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "word")]
     pub(super) status: Option<String>,
     #[serde(default, deserialize_with = "list")]
     pub(super) results: Vec<Written>,
@@ -89,10 +78,17 @@ pub(super) struct Detail {
     pub(super) context: Value,
 }
 
+/// What an answer's body says, if it is a JSON object of that kind. Derived structs would also take an array, each
+/// element for the field in its place, and so call `["COMPLETE", [{}]]` confirmed.
+pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let begins = json.trim_ascii_start().starts_with(b"{");
+    begins.then(|| serde_json::from_slice(json).ok()).flatten()
+}
+
 impl Problem {
     /// The problem that a body states, if it states one.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice::<Problem>(body).ok()
+        object(body)
     }
 
     /// Its own message and those of its details.
@@ -127,6 +123,17 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     })
 }
 
+/// As [`text`], but what is neither is taken as it is written, so that it is not mistaken for nothing.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Some(other.to_string())
+        }
+    })
+}
+
 /// A list, or null for an empty one. An element of another shape counts as one that says nothing.
 fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
@@ -136,7 +143,7 @@ where
     let elements = Option::<Vec<Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
     Ok(elements
         .iter()
-        .map(|element| serde_json::from_str(element.get()).unwrap_or_default())
+        .map(|element| object(element.get().as_bytes()).unwrap_or_default())
         .collect())
 }
 

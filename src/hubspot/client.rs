@@ -289,9 +289,9 @@ impl fmt::Debug for Account {
 
 fn portal(answer: &Response) -> Result<u64, AccountTrouble> {
     match answer.status {
-        200..=299 => serde_json::from_slice(&answer.body)
+        200..=299 => body::object(&answer.body)
             .map(|details: Details| details.portal_id)
-            .map_err(|_| AccountTrouble::not_understood(answer, "no portalId")),
+            .ok_or_else(|| AccountTrouble::not_understood(answer, "no portalId")),
         _ => Err(AccountTrouble::read(answer)),
     }
 }

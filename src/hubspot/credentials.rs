@@ -16,6 +16,7 @@ use crate::event::Millis;
 use crate::net::{Http, Method, Request, Response};
 use crate::secret::Secret;
 
+use super::body::object;
 use super::client::{Call, CallStatus, Operation};
 use super::fingerprint::Fingerprint;
 use super::settings::Credentials;
@@ -317,12 +318,12 @@ impl Failed {
 /// What the token endpoint says. Only the codes of a refusal are passed on: what else it holds may repeat what we sent.
 fn granted(answer: &Response) -> Result<Granted, AccountTrouble> {
     match answer.status {
-        200..=299 => serde_json::from_slice(&answer.body).map_err(|_| AccountTrouble {
+        200..=299 => object(&answer.body).ok_or_else(|| AccountTrouble {
             status: None,
             ..AccountTrouble::not_understood(answer, "neither access_token nor expires_in")
         }),
         400 | 401 | 403 if !is_html(answer) => {
-            let denied: Denied = serde_json::from_slice(&answer.body).unwrap_or_default();
+            let denied: Denied = object(&answer.body).unwrap_or_default();
             let codes: Vec<String> = [denied.error, denied.status].into_iter().flatten().collect();
             let detail = format!("HTTP {}: refused: {}", answer.status, codes.join(", "));
             Err(AccountTrouble {

@@ -50,3 +50,46 @@ impl Rates {
             .then_some(RateLimit { requests, window })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(headers: &[(&str, &str)]) -> Rates {
+        let named = |(name, value): &(&str, &str)| {
+            (format!("x-hubspot-ratelimit-{name}"), (*value).to_owned())
+        };
+        Rates::read(&Response {
+            headers: headers.iter().map(named).collect(),
+            ..Response::default()
+        })
+    }
+
+    #[test]
+    fn each_number_is_told_where_hubspot_tells_it() {
+        let rates = told(&[
+            ("max", "190"),
+            ("remaining", " 7 "),
+            ("interval-milliseconds", "10000"),
+            ("daily", "5000000000"),
+            ("daily-remaining", "12"),
+        ]);
+        assert_eq!((rates.max, rates.remaining), (Some(190), Some(7)));
+        assert_eq!(rates.interval, Some(Duration::from_secs(10)));
+        assert_eq!((rates.daily, rates.daily_remaining), (Some(5_000_000_000), Some(12)));
+        let odd = told(&[("max", "4294967296"), ("remaining", "-1"), ("daily", "many")]);
+        assert_eq!(odd, Rates::default());
+    }
+
+    #[test]
+    fn a_limit_is_whole_and_lets_something_through_within_a_day() {
+        let day = "86400000";
+        let limit =
+            |max, interval| told(&[("max", max), ("interval-milliseconds", interval)]).limit();
+        let whole = RateLimit { requests: 1, window: Duration::from_hours(24) };
+        assert_eq!(limit("1", day), Some(whole));
+        for (max, interval) in [("0", day), ("1", "0"), ("1", "86400001"), ("", day), ("1", "")] {
+            assert_eq!(limit(max, interval), None, "{max} in {interval}");
+        }
+    }
+}

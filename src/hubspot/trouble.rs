@@ -259,3 +259,36 @@ fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_name_of_its_own() {
+        let policy = RatePolicy::Unknown;
+        let kinds = [
+            TroubleKind::Unauthorized,
+            TroubleKind::Forbidden,
+            TroubleKind::NotFound,
+            TroubleKind::RateLimited { policy },
+            TroubleKind::Locked,
+            TroubleKind::Migrating,
+            TroubleKind::Overloaded,
+            TroubleKind::Redirected,
+            TroubleKind::Transport { ambiguous: true },
+            TroubleKind::Transport { ambiguous: false },
+        ];
+        let names: std::collections::BTreeSet<&str> =
+            kinds.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(names.len(), kinds.len());
+        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+
+    #[test]
+    fn a_trouble_elsewhere_says_where() {
+        let trouble = AccountTrouble::new(TroubleKind::Overloaded, "HTTP 503").at("OAuth token");
+        assert_eq!(trouble.detail, "OAuth token: HTTP 503");
+        assert_eq!(trouble.kind, TroubleKind::Overloaded);
+    }
+}

@@ -34,7 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::net::{Response, TransportError};
 
-use super::body::{Problem, Upserted, Written, bounded};
+use super::body::{Problem, Upserted, Written, bounded, object};
 use super::trouble::{AccountTrouble, is_html};
 
 /// An id shorter than this, or without a digit, is not looked for in HubSpot's words: it may be a word or a number
@@ -123,9 +123,9 @@ pub fn judge(sent: &[Sent<'_>], answer: Result<&Response, &TransportError>) -> V
         Err(TransportError::TooLarge(_)) if !alone => Verdict::Split(Cause::Whole),
         Err(error) => Verdict::Account(AccountTrouble::of_transport(error)),
         Ok(answer) => match (answer.status, alone) {
-            (200..=299, _) => match serde_json::from_slice(&answer.body) {
-                Ok(upserted) => Verdict::Items(items(sent, answer.status, &upserted)),
-                Err(_) => not_understood(answer),
+            (200..=299, _) => match object(&answer.body) {
+                Some(upserted) => Verdict::Items(items(sent, answer.status, &upserted)),
+                None => not_understood(answer),
             },
             // A web page is not the API's word on an event.
             (400, _) if is_html(answer) => Verdict::Account(AccountTrouble::read(answer)),

@@ -5,7 +5,6 @@ mod mutate;
 #[path = "../fuzz/targets/mod.rs"]
 mod targets;
 
-use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -84,10 +83,7 @@ fn hold(target: &Target, input: &[u8], which: &str) {
         return;
     }
     let least = smaller(target, input.to_vec());
-    let mut shown = String::new();
-    for byte in &least {
-        write!(shown, "{}", byte.escape_ascii()).expect("a text takes what is written");
-    }
+    let shown = least.escape_ascii();
     panic!("{}: the input {which} breaks a promise; its least form is\n{shown}", target.name);
 }
 
@@ -95,12 +91,15 @@ fn holds(target: &Target, input: &[u8]) -> bool {
     catch_unwind(AssertUnwindSafe(|| (target.check)(input))).is_ok()
 }
 
-/// Takes away ever smaller parts for as long as the rest still breaks a promise.
+/// Takes away ever smaller parts for as long as the rest still breaks a promise, and not for ever.
 fn smaller(target: &Target, mut input: Vec<u8>) -> Vec<u8> {
+    const TRIES: usize = 500;
+    let mut tries = 0;
     let mut part = input.len() / 2;
-    while part > 0 {
+    while part > 0 && tries < TRIES {
         let mut at = 0;
-        while at + part <= input.len() {
+        while at + part <= input.len() && tries < TRIES {
+            tries += 1;
             let rest = [&input[..at], &input[at + part..]].concat();
             if holds(target, &rest) {
                 at += part;

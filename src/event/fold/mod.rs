@@ -151,7 +151,6 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Vie
         completed,
         start,
         end,
-        times_known: true,
         ..View::texts(ExternalEventId::of_webinar(id), &NOTHING, whole)
     }
 }

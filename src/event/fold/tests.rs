@@ -1,5 +1,7 @@
 //! The rules of resolving, one by one. That order does not matter is proved elsewhere, over random changes.
 
+mod edges;
+
 use std::time::Duration;
 
 use super::*;

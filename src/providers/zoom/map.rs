@@ -12,6 +12,10 @@ use crate::event::{
 use crate::providers::Meaning;
 use crate::providers::lenient::{self, Lenient};
 
+/// Most text, in bytes, that one body may repeat for the single occurrences it lists: a thousand times what Zoom sends,
+/// whose lists name one. Without it, a body of a hundred kilobytes would become a state of fifty megabytes.
+const REPEATED_MAX: usize = 1024 * 1024;
+
 /// What happened to a webinar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifecycle {
@@ -68,7 +72,7 @@ pub(super) fn read(text: &str, what: Lifecycle) -> Result<Meaning, String> {
         }
         Lifecycle::Updated => {
             let facts = Facts::of(&said.object, &mut lenient)?;
-            updated(&mut change, facts, &said, &mut lenient);
+            updated(&mut change, facts, &said, &mut lenient)?;
         }
         Lifecycle::Deleted | Lifecycle::Recovered => {
             let facts = Facts::of(&said.object, &mut lenient)?;
@@ -115,13 +119,21 @@ fn created(change: &mut Change, facts: Facts) {
 }
 
 /// Some fields are other than before, of the whole or, with scope `single`, of the occurrences that are listed.
-fn updated(change: &mut Change, facts: Facts, said: &Said<'_, Webinar<'_>>, lenient: &mut Lenient) {
+fn updated(
+    change: &mut Change,
+    facts: Facts,
+    said: &Said<'_, Webinar<'_>>,
+    lenient: &mut Lenient,
+) -> Result<(), String> {
     let scope = lenient.read("scope", said.scope, Reach::of);
     change.full_picture = facts.whole_picture;
     change.shape = facts.shape;
     change.listing = listing_of_update(&facts, scope, said);
     let Facts { fields, listed, unreadable, .. } = facts;
     if scope == Some(Reach::Single) && !listed.is_empty() {
+        if text_length(&fields) * listed.len() > REPEATED_MAX {
+            return Err("says too much of too many single occurrences".to_owned());
+        }
         let only_one = listed.len() == 1 && !unreadable;
         let own = |listed: Listed| OccurrenceSaid {
             id: listed.id,
@@ -134,7 +146,7 @@ fn updated(change: &mut Change, facts: Facts, said: &Said<'_, Webinar<'_>>, leni
             },
         };
         change.occurrences = listed.into_iter().map(own).collect();
-        return;
+        return Ok(());
     }
     change.whole = fields;
     change.occurrences = listed
@@ -144,6 +156,13 @@ fn updated(change: &mut Change, facts: Facts, said: &Said<'_, Webinar<'_>>, leni
             listed.said(cancelled)
         })
         .collect();
+    Ok(())
+}
+
+/// The bytes of the texts that an object carries.
+fn text_length(fields: &Fields) -> usize {
+    let Fields { name, description, registration_url, join_url, .. } = fields;
+    [name, description, registration_url, join_url].into_iter().flatten().map(String::len).sum()
 }
 
 /// What an update's list of occurrences, or the lack of one, says of those that it does not name.

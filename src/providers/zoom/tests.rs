@@ -5,6 +5,7 @@ use crate::event::webinar::OCCURRENCES_MAX;
 use crate::event::{Change, End, Listing, Phase, Shape};
 
 mod fixtures;
+mod hostile;
 mod stories;
 mod verification;
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use webinar_bridge::event::text::{self, TEXT_MAX};
 use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Said};
 use webinar_bridge::event::{
@@ -16,9 +16,10 @@ use super::fixtures;
 
 /// Keys whose values no platform's stored body may hold.
 const PERSONAL: [&str; 5] = ["password", "registrant", "participant", "operator", "email"];
-/// More than any state or answer may grow to for each byte of the body, and beside it.
+/// A state may have so many bytes for each of the body, since what a body says of all is kept of each occurrence it
+/// lists, and so many beside it, since texts are repeated for some.
 const GROWTH: usize = 64;
-const FIXED: usize = 16 * 1024;
+const FIXED: usize = 2 * 1024 * 1024;
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = fixtures("zoom").into_iter().map(|(_, body)| body).collect();
@@ -26,6 +27,12 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         let samples = provider.samples(Millis::new(1_800_000_000_000));
         seeds.extend(samples.into_iter().map(|sample| sample.body));
     }
+    // Once a state of thirty megabytes; too long for a fixture.
+    let listed: Vec<Value> = (0..500).map(|n| json!({ "occurrence_id": n })).collect();
+    let object = json!({ "id": 1, "agenda": "a".repeat(60_000), "occurrences": listed });
+    let payload = json!({ "scope": "single", "object": object });
+    let repeated = json!({ "event": "webinar.updated", "payload": payload });
+    seeds.push(repeated.to_string().into_bytes());
     seeds
 }
 

@@ -1,0 +1,199 @@
+//! The bounds of what is kept, and that nothing is kept without its origin. The laws of merging are proved elsewhere.
+
+use super::*;
+use crate::event::history::EARLIER_MAX;
+use crate::event::{End, Fields, Kind, OccurrenceSaid, WebinarId};
+
+fn said(number: u16, at: i64) -> Said {
+    let mut bytes = [0; 32];
+    bytes[..2].copy_from_slice(&number.to_be_bytes());
+    let mut id = [0; 16];
+    id[..2].copy_from_slice(&number.to_be_bytes());
+    Said {
+        receipt: ReceiptId::from_bytes(id),
+        hash: BodyHash::of_digest(&bytes),
+        origin: Origin {
+            source: SourceName::parse("zoom").expect("valid"),
+            provider: ProviderId::new("zoom"),
+            event_type: "test".into(),
+            reported_at: Some(Millis::new(at)),
+            received_at: Millis::new(1_000_000),
+        },
+    }
+}
+
+fn change() -> Change {
+    Change::new(WebinarId::parse("1").expect("valid"), Kind::Updated)
+}
+
+fn occurrence(number: usize) -> OccurrenceSaid {
+    let id = OccurrenceId::parse(number.to_string()).expect("valid");
+    let fields = Fields { name: Some("Name".into()), ..Fields::default() };
+    OccurrenceSaid { id, fields }
+}
+
+fn listing(numbers: std::ops::Range<usize>) -> Change {
+    Change { occurrences: numbers.map(occurrence).collect(), ..change() }
+}
+
+#[test]
+fn occurrences_are_taken_up_to_their_bound_and_refused_whole_beyond_it() {
+    let mut webinar = Webinar::default();
+    let beyond = webinar.merge(&listing(0..OCCURRENCES_MAX + 1), &said(1, 1));
+    assert_eq!(beyond, Err(MergeError::TooManyOccurrences));
+    assert_eq!(webinar, Webinar::default(), "a refused change leaves nothing");
+
+    webinar.merge(&listing(0..OCCURRENCES_MAX - 1), &said(2, 2)).expect("few enough");
+    webinar.merge(&listing(1..OCCURRENCES_MAX), &said(3, 3)).expect("all but one are known");
+    assert_eq!(webinar.occurrences.len(), OCCURRENCES_MAX);
+    let full = webinar.clone();
+    let one_more = listing(OCCURRENCES_MAX..OCCURRENCES_MAX + 1);
+    assert_eq!(webinar.merge(&one_more, &said(4, 4)), Err(MergeError::TooManyOccurrences));
+    assert_eq!(webinar, full);
+}
+
+#[test]
+fn another_platform_is_refused_and_leaves_nothing() {
+    let mut webinar = Webinar::default();
+    webinar.merge(&listing(0..1), &said(1, 1)).expect("the first");
+    let before = webinar.clone();
+    let mut other = said(2, 2);
+    other.origin.provider = ProviderId::new("goto");
+    let refused = webinar.merge(&listing(1..2), &other);
+    assert_eq!(refused, Err(MergeError::OtherProvider(ProviderId::new("zoom"))));
+    assert_eq!(webinar, before);
+}
+
+#[test]
+fn the_latest_runs_are_remembered() {
+    let run = |at: i64| Session {
+        phase: Phase::Ended,
+        started_at: Some(Millis::new(at)),
+        ended_at: None,
+    };
+    let mut webinar = Webinar::default();
+    let most = u16::try_from(SESSIONS_MAX).expect("a small number");
+    for number in 0..most {
+        let at = i64::from(number) + 10;
+        let change = Change { session: Some(run(at)), ..change() };
+        webinar.merge(&change, &said(number, at)).expect("one provider");
+    }
+    assert_eq!(webinar.sessions.len(), SESSIONS_MAX);
+    for (number, at) in [(most, 1), (most + 1, 9_999)] {
+        let change = Change { session: Some(run(at)), ..change() };
+        webinar.merge(&change, &said(number, at)).expect("one provider");
+        assert_eq!(webinar.sessions.len(), SESSIONS_MAX);
+    }
+    let first = webinar.sessions.first().map(|run| run.stamp.at);
+    let last = webinar.sessions.last().map(|run| run.stamp.at);
+    // The oldest by the platform's clock go, whenever they came: the one at 1, then the one at 10.
+    assert_eq!((first, last), (Some(Millis::new(11)), Some(Millis::new(9_999))));
+}
+
+#[test]
+fn a_saying_that_came_twice_is_the_first_receipts() {
+    let run = Session { phase: Phase::Ended, started_at: None, ended_at: None };
+    let mut told = change();
+    told.session = Some(run);
+    told.whole.name = Some("Name".into());
+    told.shape = Some(Shape::Single);
+    let (first, mut second) = (said(1, 5), said(2, 5));
+    second.hash = first.hash;
+    for order in [[&first, &second], [&second, &first]] {
+        let mut webinar = Webinar::default();
+        for said in order {
+            webinar.merge(&told, said).expect("one provider");
+        }
+        let run = webinar.sessions.first().expect("the run is remembered").receipt;
+        let name = webinar.whole.name.as_ref().expect("the name is known").receipt;
+        assert_eq!((run, name, webinar.sessions.len()), (first.receipt, first.receipt, 1));
+        assert_eq!(webinar.origins.keys().collect::<Vec<_>>(), [&first.receipt]);
+        assert!(webinar.earlier_shapes.is_empty(), "the same saying is no earlier one");
+    }
+}
+
+#[test]
+fn of_two_words_of_one_body_on_one_occurrence_the_first_counts() {
+    let mut told = listing(0..1);
+    told.occurrences[0].fields.cancelled = Some(true);
+    let mut again = occurrence(0);
+    again.fields.name = Some("Other".into());
+    again.fields.cancelled = Some(false);
+    told.occurrences.push(again);
+    let mut webinar = Webinar::default();
+    webinar.merge(&told, &said(1, 1)).expect("one provider");
+    let own = webinar.occurrences.values().next().expect("one occurrence");
+    assert_eq!(own.name.as_ref().map(|name| name.value.as_str()), Some("Name"));
+    assert_eq!(own.cancelled.as_ref().map(|cancelled| cancelled.value), Some(true));
+    assert!(own.earlier_cancelled.is_empty());
+}
+
+#[test]
+fn earlier_sayings_are_kept_up_to_their_bound_the_latest_of_them() {
+    let mut webinar = Webinar::default();
+    let most = u16::try_from(EARLIER_MAX).expect("a small number");
+    let mut say = |number: u16| {
+        let mut told = change();
+        told.whole.cancelled = Some(number.is_multiple_of(2));
+        webinar.merge(&told, &said(number, i64::from(number))).expect("one provider");
+        let earlier = &webinar.whole.earlier_cancelled;
+        (earlier.iter().count(), earlier.iter().next().map(|saying| saying.stamp.at.get()))
+    };
+    for number in 1..=most {
+        say(number);
+    }
+    assert_eq!(say(most + 1), (EARLIER_MAX, Some(1)));
+    assert_eq!(say(most + 2), (EARLIER_MAX, Some(2)));
+}
+
+#[test]
+fn every_value_keeps_its_origin_and_nothing_else_does() {
+    let mut webinar = Webinar::default();
+    let text = || Some("text".to_owned());
+    let time = || Some(Millis::new(5));
+    let custom = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+    // A change for each field of all registers, and for each fact beside them.
+    let fields = [
+        Fields { name: text(), ..Fields::default() },
+        Fields { organizer: text(), ..Fields::default() },
+        Fields { description: text(), ..Fields::default() },
+        Fields { event_type: text(), ..Fields::default() },
+        Fields { registration_url: text(), ..Fields::default() },
+        Fields { join_url: text(), ..Fields::default() },
+        Fields { start: time(), ..Fields::default() },
+        Fields { end: End::after_minutes(1), ..Fields::default() },
+        Fields { actual_end: time(), ..Fields::default() },
+        Fields { cancelled: Some(true), ..Fields::default() },
+        Fields { completed: Some(true), ..Fields::default() },
+        Fields { custom, ..Fields::default() },
+    ];
+    let mut changes: Vec<Change> =
+        fields.iter().map(|fields| Change { whole: fields.clone(), ..change() }).collect();
+    changes.push(listing(0..1));
+    changes.push(Change { shape: Some(Shape::Series), ..change() });
+    changes.push(Change { listing: Listing::Full, ..change() });
+    changes.push(Change { listing: Listing::Unknown, ..change() });
+    let run = Session { phase: Phase::Started, started_at: None, ended_at: None };
+    changes.push(Change { session: Some(run), ..change() });
+    for (number, change) in (1..).zip(&changes) {
+        webinar.merge(change, &said(number, i64::from(number))).expect("one provider");
+        assert_eq!(webinar.origins.len(), usize::from(number), "{change:?}");
+    }
+    let name = Fields { name: Some("new".into()), ..Fields::default() };
+    let newer = Change { whole: name, ..change() };
+    webinar.merge(&newer, &said(99, 99)).expect("one provider");
+    assert_eq!(webinar.origins.len(), changes.len(), "one came, and the one it replaces is gone");
+    assert!(!webinar.origins.contains_key(&said(1, 1).receipt));
+}
+
+#[test]
+fn what_was_one_event_at_some_time_was_so_for_ever() {
+    let shaped = |shape| Change { shape: Some(shape), ..change() };
+    let mut webinar = Webinar::default();
+    webinar.merge(&shaped(Shape::Series), &said(1, 1)).expect("one provider");
+    assert!(!webinar.was_whole);
+    webinar.merge(&shaped(Shape::Single), &said(2, 2)).expect("one provider");
+    assert!(webinar.was_whole);
+    webinar.merge(&shaped(Shape::Series), &said(3, 3)).expect("one provider");
+    assert!(webinar.was_whole);
+}
