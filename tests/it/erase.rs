@@ -20,6 +20,13 @@ const NAME: &str = "Zyxw Vutsr";
 /// What must stay, as proof that the search would find the rest.
 const HARMLESS: &str = "dU8pC2xEb6";
 
+/// A long text that no compression shortens: what it takes is free once it is erased.
+fn noise() -> String {
+    let mut noise = vec![0; 200_000];
+    rand::fill(&mut noise[..]);
+    noise.iter().map(|byte| char::from(b'a' + byte % 26)).collect()
+}
+
 /// Webhooks that tell of the person in several spellings, each of another event.
 fn bodies() -> Vec<Vec<u8>> {
     let spellings = [
@@ -65,7 +72,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 }
 
 /// Fails if the person is anywhere in the store's files or in what they hold packed.
-fn nowhere(store: &Path) {
+fn nowhere(store: &Path, noise: &str) {
     let address = Address::parse(PERSON).expect("valid");
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let path = format!("{}{suffix}", store.display());
@@ -73,6 +80,9 @@ fn nowhere(store: &Path) {
         for text in ["Qv7.Xkw", "private.example", NAME] {
             assert!(!holds(&bytes, text), "{path} holds {text}");
         }
+        let pieces = noise.as_bytes().chunks_exact(12).step_by(400);
+        let left = pieces.filter(|piece| bytes.windows(12).any(|window| window == *piece)).count();
+        assert_eq!(left, 0, "{path} holds pieces of what was erased");
     }
     let connection = Connection::open(store).expect("it opens");
     let mut segments = connection.prepare("SELECT data FROM bodies").expect("it is there");
@@ -91,7 +101,12 @@ fn nowhere(store: &Path) {
 async fn a_person_is_erased_beside_the_running_service() {
     let setting = Setting::with(EmulatorSettings::new(TOKEN), "deliver = false", "");
     let bridge = setting.start();
-    let told = bodies();
+    let (noise, mut told) = (noise(), bodies());
+    told.push(created(
+        9,
+        "Large",
+        &format!(r#""contact":{{"mail":"{PERSON}","address":"{noise}"}}"#),
+    ));
     for body in &told {
         assert_eq!(ask(&bridge.webhooks, &webhook("/webhooks/zoom", body)).await.status, 200);
     }
@@ -108,7 +123,7 @@ async fn a_person_is_erased_beside_the_running_service() {
     let answered = load.answered();
     eventually("webhooks are taken all the while", async || load.answered() > answered).await;
     drop(load.stop().await);
-    nowhere(&setting.store());
+    nowhere(&setting.store(), &noise);
 
     // Everything else is as it was, and where it was.
     let looks = Connection::open(setting.store()).expect("it opens");
@@ -133,7 +148,7 @@ async fn a_person_is_erased_beside_the_running_service() {
     let (code, said) = setting.run(&["erase", "--email", PERSON]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("stored bodies: 0, from other texts: 0"), "{said}");
-    nowhere(&setting.store());
+    nowhere(&setting.store(), &noise);
     let logged = bridge.logged();
     assert!(!holds(logged.as_bytes(), "Qv7"), "{logged}");
     bridge.kill();
@@ -143,7 +158,9 @@ async fn a_person_is_erased_beside_the_running_service() {
 async fn a_person_is_erased_from_a_closed_store() {
     let setting = Setting::with(EmulatorSettings::new(TOKEN), "deliver = false", "");
     let bridge = setting.start();
-    for body in bodies() {
+    let noise = noise();
+    let large = format!(r#""contact":{{"mail":"{PERSON}","address":"{noise}"}}"#);
+    for body in bodies().into_iter().chain([created(9, "Large", &large)]) {
         assert_eq!(ask(&bridge.webhooks, &webhook("/webhooks/zoom", &body)).await.status, 200);
     }
     // The event's own words are HubSpot's to show: they stay, and are told of.
@@ -152,8 +169,8 @@ async fn a_person_is_erased_from_a_closed_store() {
     // Killed: the WAL is left behind, and is the store's as well.
     bridge.kill();
     let (code, said) = setting.run(&["erase", "--email", PERSON]).await;
-    assert_eq!((code, said.contains("stored bodies: 5")), (Some(0), true), "{said}");
-    nowhere(&setting.store());
+    assert_eq!((code, said.contains("stored bodies: 6")), (Some(0), true), "{said}");
+    nowhere(&setting.store(), &noise);
     let (code, said) = setting.run(&["erase", "--email", "someone@else.example"]).await;
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("mentions the address: 1"), "{said}");
