@@ -37,6 +37,8 @@ pub struct LaneSettings {
     pub max_linger: Duration,
     /// The most calls at a time.
     pub max_in_flight: usize,
+    /// Any number at all: the chance in how long an account in trouble is left alone.
+    pub random: fn() -> u32,
 }
 
 /// An account's way to HubSpot. Lanes share nothing, so one account never waits for another.
@@ -50,7 +52,7 @@ pub struct Lane {
     /// What is counted.
     pub metrics: Metrics,
     hubspot: Account,
-    settings: LaneSettings,
+    pub(super) settings: LaneSettings,
     pace: Mutex<Pace>,
     streak: Mutex<Streak>,
 }
@@ -123,6 +125,8 @@ impl Lane {
                 Step::Wait(until) => {
                     let until = until.unwrap_or_else(|| Instant::now() + LONGEST_SLEEP);
                     tokio::select! {
+                        // Whichever it is, all is looked at again; with an order, the same run goes the same way.
+                        biased;
                         () = woken => {}
                         () = tokio::time::sleep_until(until) => {}
                         () = stop.cancelled(), if !draining => {}

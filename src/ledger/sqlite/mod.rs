@@ -6,12 +6,13 @@
 //!
 //! One thread owns the writing connection and commits what has queued together ([`writer`]); reading has a
 //! connection of its own. Checkpoints run beside ([`checkpoint`]), so that the WAL stays bounded without
-//! stopping the writer for long.
+//! stopping the writer for long. Tools and simulations may do without these threads: [`Hands`].
 
 mod accept;
 mod bodies;
 mod checkpoint;
 mod events;
+mod hands;
 mod open;
 mod prune;
 mod read;
@@ -35,9 +36,11 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId};
+use hands::Writer;
 use shared::Shared;
-use writer::{Job, Writer};
+use writer::Job;
 
+pub use hands::Hands;
 pub use open::{OpenError, StoreState, inspect, migrate};
 pub use sources::Rekey;
 
@@ -57,6 +60,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Told of every commit.
     pub watcher: Arc<dyn Watcher>,
+    /// Whose threads do the work.
+    pub hands: Hands,
 }
 
 /// An open store.
@@ -64,6 +69,7 @@ pub struct SqliteLedger {
     shared: Arc<Shared>,
     reader: Arc<read::Reader>,
     writer: Writer,
+    hands: Hands,
     clock: Arc<dyn Clock>,
     path: PathBuf,
     /// Held for as long as the store is open: a second process would send everything twice.
@@ -84,7 +90,8 @@ impl SqliteLedger {
         let shared = Arc::new(Shared::load(&connection, &settings.accounts)?);
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
         let writer = Writer::start(connection, &settings, Arc::clone(&shared))?;
-        Ok(Self { shared, reader, writer, clock: settings.clock, path: settings.path, _lock: lock })
+        let Settings { hands, clock, path, .. } = settings;
+        Ok(Self { shared, reader, writer, hands, clock, path, _lock: lock })
     }
 
     async fn write<T>(
@@ -100,6 +107,9 @@ impl SqliteLedger {
         &self,
         query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        if self.hands == Hands::Caller {
+            return self.reader.with(query);
+        }
         let reader = Arc::clone(&self.reader);
         tokio::task::spawn_blocking(move || reader.with(query))
             .await
