@@ -106,6 +106,9 @@ async fn settle(lane: &Lane, part: Vec<Claimed>, items: Vec<ItemVerdict>) -> Vec
             ItemVerdict::Unclear { detail } if single => {
                 Outcome::Again { not_before: now.plus(UNCLEAR), reason: detail }
             }
+            ItemVerdict::UnderWay { detail } => {
+                Outcome::UnderWay { not_before: now.plus(UNCLEAR), reason: detail }
+            }
             ItemVerdict::Unclear { .. } => {
                 unclear.push(claimed);
                 continue;
@@ -184,7 +187,7 @@ async fn record(lane: &Lane, settled: Vec<Settlement>) {
 
 /// The account is in trouble: none of it is any event's fault.
 async fn note(lane: &Lane, trouble: &AccountTrouble, part: Vec<Claimed>) {
-    let (now, random) = (lane.clock.now(), rand::random());
+    let (now, random) = (lane.clock.now(), (lane.settings.random)());
     let told = trouble.clone();
     let amend = move |before: &Standing| standing::troubled(before, &told, now, random);
     lane.amend_standing(Box::new(amend)).await;

@@ -46,6 +46,11 @@ pub enum ItemVerdict {
         /// What it does say, for operators.
         detail: String,
     },
+    /// HubSpot is still at it, so it says: it may be carried out at any time, also after what is sent later.
+    UnderWay {
+        /// What it says, for operators.
+        detail: String,
+    },
 }
 
 /// HubSpot's words on why it refused an event.
@@ -108,7 +113,12 @@ fn unclear(detail: impl Into<String>) -> ItemVerdict {
 /// Reads a 2xx event by event.
 fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict> {
     if let Some(said) = upserted.status.as_deref().filter(|said| *said != "COMPLETE") {
-        let verdict = unclear(bounded(&format!("HubSpot's batch is {said}, not COMPLETE")));
+        let detail = bounded(&format!("HubSpot's batch is {said}, not COMPLETE"));
+        let verdict = match said {
+            "CANCELED" => unclear(detail),
+            // `PENDING`, `PROCESSING`, and what is not known to be over.
+            _ => ItemVerdict::UnderWay { detail },
+        };
         return sent.iter().map(|_| verdict.clone()).collect();
     }
     let told = results_by_event(sent, &upserted.results);

@@ -68,6 +68,13 @@ pub enum Outcome {
     NotTaken,
     /// Nobody knows whether HubSpot took it, or still will.
     Ambiguous,
+    /// HubSpot says that it is still at it, so that it may take it at any time: try again, not before then.
+    UnderWay {
+        /// The earliest next attempt.
+        not_before: Millis,
+        /// Why, for showing.
+        reason: String,
+    },
     /// Nothing is known against it: try again, not before then.
     Again {
         /// The earliest next attempt.

@@ -74,29 +74,13 @@ fn settle_one(
         }
         Outcome::GivenBack | Outcome::NotTaken => row.state,
         Outcome::Unchanged => unchanged(&row),
-        Outcome::Ambiguous => {
-            let at = desk.now.plus(LANDED).get();
-            desk.connection
-                .prepare_cached(
-                    "UPDATE events SET held_hash = NULL,
-                         resend_at = max(coalesce(resend_at, 0), ?2)
-                     WHERE id = ?1",
-                )?
-                .execute((id, at))?;
-            // What HubSpot holds is unknown, so the present state is to be sent, were it confirmed before.
-            match row.state {
-                EventState::Delivered => EventState::Pending,
-                state @ (EventState::Pending | EventState::Incomplete | EventState::Dead) => state,
-            }
+        Outcome::Ambiguous => may_land(desk, id, &row)?,
+        Outcome::UnderWay { not_before, reason } => {
+            try_again(desk, id, *not_before, reason)?;
+            may_land(desk, id, &row)?
         }
         Outcome::Again { not_before, reason } => {
-            desk.connection
-                .prepare_cached(
-                    "UPDATE events SET held_hash = NULL, not_before = ?2, attempts = attempts + 1,
-                         last_error = ?3
-                     WHERE id = ?1",
-                )?
-                .execute((id, not_before.get(), reason))?;
+            try_again(desk, id, *not_before, reason)?;
             row.state
         }
     };
@@ -107,6 +91,33 @@ fn settle_one(
         desk.tally.leave(account, row.state);
         desk.tally.enter(account, after);
     }
+    Ok(())
+}
+
+/// What was sent may be carried out yet, or is already.
+fn may_land(desk: &Desk<'_>, id: i64, row: &Row) -> Result<EventState, JobError> {
+    let at = desk.now.plus(LANDED).get();
+    desk.connection
+        .prepare_cached(
+            "UPDATE events SET held_hash = NULL, resend_at = max(coalesce(resend_at, 0), ?2)
+             WHERE id = ?1",
+        )?
+        .execute((id, at))?;
+    // What HubSpot holds is unknown, so the present state is to be sent, were it confirmed before.
+    Ok(match row.state {
+        EventState::Delivered => EventState::Pending,
+        state @ (EventState::Pending | EventState::Incomplete | EventState::Dead) => state,
+    })
+}
+
+fn try_again(desk: &Desk<'_>, id: i64, not_before: Millis, reason: &str) -> Result<(), JobError> {
+    desk.connection
+        .prepare_cached(
+            "UPDATE events SET held_hash = NULL, not_before = ?2, attempts = attempts + 1,
+                 last_error = ?3
+             WHERE id = ?1",
+        )?
+        .execute((id, not_before.get(), reason))?;
     Ok(())
 }
 
@@ -160,10 +171,12 @@ fn refuse(
     Ok(EventState::Dead)
 }
 
-/// Notes that calls with these events begin.
+/// Notes that calls with these events begin. What HubSpot holds is unknown from then on until it confirms something: a
+/// call that it answers with an error may have been carried out before the error.
 pub(super) fn depart(desk: &Desk<'_>, ids: &[i64]) -> Result<(), JobError> {
-    let mut note =
-        desk.connection.prepare_cached("UPDATE events SET sending_since = ?2 WHERE id = ?1")?;
+    let mut note = desk
+        .connection
+        .prepare_cached("UPDATE events SET sending_since = ?2, held_hash = NULL WHERE id = ?1")?;
     for id in ids {
         note.execute((id, desk.now.get()))?;
     }
