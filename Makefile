@@ -3,10 +3,11 @@
 IMAGE ?= webinar-bridge:dev
 DOCKER ?= docker
 ARGS ?=
+SEED ?= 0
 AUDIT_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help test sandbox soak image audit tools
+.PHONY: help test sandbox simulate soak image audit tools
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -20,6 +21,10 @@ test: tools ## format, lints, all tests; installs a C compiler if there is none
 sandbox: tools ## the whole product on this machine's loopback; ARGS=--once ends when all has arrived
 	cargo build --release --locked
 	"$${CARGO_TARGET_DIR:-target}/release/webinar-bridge" sandbox $(ARGS)
+
+simulate: tools ## one seed of the simulation, and its story: SEED=123
+	BRIDGE_SIM_SEED=$(SEED) cargo test --release --locked --test it \
+	  sim::hubspot_ends_up_with_what_was_said_whatever_happens -- --exact --nocapture
 
 soak: tools ## the long tests
 	BRIDGE_SOAK=1 cargo test --release --locked --tests -- --ignored --nocapture

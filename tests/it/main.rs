@@ -11,3 +11,4 @@ mod ledger;
 mod main_job;
 mod merge_laws;
 mod readme;
+mod sim;
