@@ -53,6 +53,20 @@ impl Fate {
         }
     }
 
+    /// Whether HubSpot says that it is still at it, so that it is to be left alone for a while.
+    pub(super) fn is_at_it(&self) -> bool {
+        let told = match &self.fault {
+            Some(Fault::Landed { told, .. }) => Some(told.as_ref()),
+            fault => fault.as_ref(),
+        };
+        matches!(told, Some(Fault::Unfinished(state)) if *state != "CANCELED")
+    }
+
+    /// What befalls a call that nobody waits for any more: it is carried out late, or never.
+    pub(super) fn stray(dice: &mut Dice) -> Fault {
+        landed(dice, Fault::Transport { fault: TransportFault::Reset, stored: false })
+    }
+
     /// A failure of the token endpoint.
     pub(super) fn of_token(dice: &mut Dice) -> Option<u16> {
         dice.percent(10).then(|| *dice.pick(&[429, 500, 503]))
@@ -119,12 +133,13 @@ fn landed(dice: &mut Dice, told: Fault) -> Fault {
 
 /// Success, so it says.
 fn in_part(dice: &mut Dice) -> Fault {
+    const AT_IT: [&str; 3] = ["PENDING", "PROCESSING", "WHATEVER"];
     match dice.below(5) {
         0 => Fault::EmptyResults,
         1 => Fault::FewerResults,
         2 => Fault::Unfinished("CANCELED"),
         _ => {
-            let told = Fault::Unfinished(*dice.pick(&["PENDING", "PROCESSING", "WHATEVER"]));
+            let told = Fault::Unfinished(AT_IT[dice.below(AT_IT.len())]);
             landed(dice, told)
         }
     }

@@ -13,7 +13,7 @@ use webinar_bridge::deliver::{Lane, LaneSettings, schedule};
 use webinar_bridge::event::{AccountName, Millis};
 use webinar_bridge::hubspot::{Account, Api, Credentials};
 use webinar_bridge::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
-use webinar_bridge::ledger::{LANDED, Ledger, Retention};
+use webinar_bridge::ledger::{LANDED, Ledger, Retention, Standing};
 use webinar_bridge::net::Http;
 use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
@@ -295,10 +295,7 @@ async fn rest(bridge: &Bridge) {
         let far = peril.now().plus(Duration::from_mins(11));
         if bridge.ledger.standing(&account).retry_at.is_some_and(|at| at > far) {
             peril.world().note(peril.now(), format!("an operator resumes {account}"));
-            let amended = bridge
-                .ledger
-                .inner
-                .amend_standing(&account, Box::new(|standing| standing.resumed()));
+            let amended = bridge.ledger.inner.amend_standing(&account, Box::new(Standing::resumed));
             amended.await.expect("the store works");
             bridge.ledger.wake_up(&account).notify_one();
         }

@@ -33,12 +33,21 @@ use crate::harness::tell;
 use life::{Doom, End, live};
 use world::World;
 
-/// Seeds that once failed, and what each found. They are run first.
-const REGRESSIONS: &[(u64, &str)] =
-    &[(166, "a batch that HubSpot called PENDING landed after a newer one, for good")];
+/// Seeds that once failed, and what each found. They are run first. A seed is another run once what is drawn changes:
+/// break the rule again to find one that fails.
+const REGRESSIONS: &[(u64, &str)] = &[
+    (744, "a batch that HubSpot called PENDING landed after a newer one, for good"),
+    (
+        338,
+        "what changed back after a 500 was not sent, though HubSpot had stored what it changed from",
+    ),
+];
 
-/// Threads that run seeds: other tests go on beside.
+/// Most threads that run seeds, and half of what there is: other tests go on beside.
 const THREADS: usize = 2;
+
+/// A run that may make fewer calls says little of how tight the bound is: a change alone may have a call of its own.
+const TELLING: u64 = 40;
 
 /// How one seed went.
 struct Run {
@@ -90,10 +99,12 @@ fn folder() -> TempDir {
 /// Runs seeds until there are no more, or the time is over; says how many, and panics with the first that fails.
 fn run_many(seeds: impl Iterator<Item = u64> + Send, within: Duration) -> u64 {
     let (began, done) = (Instant::now(), AtomicU64::new(0));
+    let (calls, allowed) = (AtomicU64::new(0), AtomicU64::new(0));
     let (seeds, failed) = (Mutex::new(seeds), AtomicBool::new(false));
     let (tightest, worst) = (Mutex::new(0.0_f64), Mutex::new(None));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..(cores / 2).clamp(1, THREADS) {
             scope.spawn(|| {
                 while began.elapsed() < within && !failed.load(Ordering::Relaxed) {
                     let next = seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -105,9 +116,12 @@ fn run_many(seeds: impl Iterator<Item = u64> + Send, within: Duration) -> u64 {
                         *worst.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
                         return;
                     }
-                    let ratio = ratio(run.calls, run.allowed);
-                    let mut tightest = tightest.lock().unwrap_or_else(PoisonError::into_inner);
-                    *tightest = tightest.max(ratio);
+                    calls.fetch_add(run.calls, Ordering::Relaxed);
+                    allowed.fetch_add(run.allowed, Ordering::Relaxed);
+                    if run.allowed >= TELLING {
+                        let mut tightest = tightest.lock().unwrap_or_else(PoisonError::into_inner);
+                        *tightest = tightest.max(ratio(run.calls, run.allowed));
+                    }
                 }
             });
         }
@@ -119,8 +133,9 @@ fn run_many(seeds: impl Iterator<Item = u64> + Send, within: Duration) -> u64 {
     let tightest = tightest.into_inner().unwrap_or_else(PoisonError::into_inner);
     let done = done.into_inner();
     tell(&format!(
-        "simulation: {done} seeds in {:.0} s; at most {:.0} % of the calls that each may make",
+        "simulation: {done} seeds in {:.0} s; {:.0} % of the calls that they may make, the most of one {:.0} %",
         began.elapsed().as_secs_f64(),
+        ratio(calls.into_inner(), allowed.into_inner()) * 100.0,
         tightest * 100.0
     ));
     done

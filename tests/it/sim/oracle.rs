@@ -124,6 +124,11 @@ impl Oracle {
             .collect()
     }
 
+    /// How many states the event has been meant to have in HubSpot, one after the other.
+    pub(super) fn states(&self, key: &EventKey) -> usize {
+        self.history.get(key).map_or(0, |(states, _)| states.len())
+    }
+
     /// Whether the event was ever to be in HubSpot.
     pub(super) fn ever_complete(&self, key: &EventKey) -> bool {
         self.history.contains_key(key)

@@ -88,7 +88,12 @@ pub(super) fn webhooks(dice: &mut Dice, start: Millis, within: Duration) -> Vec<
         // Some platforms tell of all at once, so that what changed changes back while it is under way.
         let hasty = dice.percent(40).then(|| dice.between(0, ms(within)));
         for nth in 0..told {
-            let (from, to) = hasty.map_or((0, ms(within)), |at| (at, at + 4_000));
+            let (from, to) = match hasty {
+                // One change after the other, so that each is sent before the next takes it back.
+                Some(at) if teller.flips => (at + nth * 1_500, at + nth * 1_500 + 1_000),
+                Some(at) => (at, at + 4_000),
+                None => (0, ms(within)),
+            };
             let due = start.plus(Duration::from_millis(dice.between(from, to)));
             // Told of in the order of their times, and sent in any.
             let at = Millis::new(start.get() + i64::try_from(nth).expect("few") * MINUTE / 2);
@@ -115,6 +120,8 @@ struct Teller {
     shape: Shape,
     start: Millis,
     poison: u64,
+    /// Its name changes and changes back, and nothing else does.
+    flips: bool,
 }
 
 impl Teller {
@@ -133,6 +140,7 @@ impl Teller {
             shape: *dice.pick(&[Shape::Single, Shape::Single, Shape::Series, Shape::Timeless]),
             start: Millis::new(now.get() + offset + minute),
             poison,
+            flips: dice.percent(15),
         }
     }
 
@@ -147,7 +155,7 @@ impl Teller {
             change.full_picture = true;
             change.shape = Some(self.shape);
             change.whole = Fields {
-                name: Some(self.name(dice)),
+                name: Some(if self.flips { "Roots".to_owned() } else { self.name(dice) }),
                 start: Some(self.start),
                 end: End::after_minutes(60),
                 cancelled: Some(false),
@@ -159,7 +167,11 @@ impl Teller {
             }
             return change;
         }
-        self.update(dice, &mut change);
+        if self.flips {
+            change.whole.name = Some(["Roots", "Leaves"][usize::from(nth % 2 == 1)].to_owned());
+        } else {
+            self.update(dice, &mut change);
+        }
         change
     }
 

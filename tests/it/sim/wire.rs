@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
-use webinar_bridge::event::EventKey;
+use webinar_bridge::event::{EventKey, Millis};
 use webinar_bridge::net::{Http, Method, Request, Response, TransportError};
 use webinar_bridge::sandbox::emulator::{EmulatorReply, EmulatorRequest, TransportFault};
 
@@ -23,11 +23,17 @@ struct UnderWay<'a> {
     wire: &'a Wire,
     host: String,
     keys: Vec<EventKey>,
+    /// An upsert that has not arrived: nobody may wait for it any more when it does.
+    on_its_way: Option<(Millis, EmulatorRequest)>,
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.wire.peril.world().returns(&self.host, &self.keys);
+        let mut world = self.wire.peril.world();
+        world.returns(&self.host, &self.keys);
+        if let Some((at, request)) = self.on_its_way.take() {
+            world.strays(at, &self.host, &request);
+        }
     }
 }
 
@@ -62,8 +68,11 @@ impl Http for Wire {
             Vec::new()
         };
         let events = keys.len();
-        let _under_way = UnderWay { wire: self, host: host.clone(), keys };
+        let on_its_way = is_upsert.then(|| (now.plus(there), arriving.clone()));
+        let mut under_way = UnderWay { wire: self, host: host.clone(), keys, on_its_way };
+        self.peril.point("a call under way").await;
         tokio::time::sleep(there).await;
+        under_way.on_its_way = None;
         let (reply, way_back) = {
             let now = self.peril.now();
             let mut world = self.peril.world();

@@ -21,6 +21,9 @@ use crate::harness::dice::Dice;
 /// What the private app's token is.
 pub(super) const TOKEN: &str = "pat-simulated";
 
+/// What HubSpot says to be still at is not sent again before that.
+const LEFT_ALONE: Duration = Duration::from_secs(20);
+
 /// How a run is to be: drawn once, at its beginning.
 #[derive(Debug, Clone)]
 pub(super) struct Weather {
@@ -69,7 +72,7 @@ impl Weather {
             max_linger: Duration::from_millis(*dice.pick(&[0, 100, 1_000])),
             max_in_flight: *dice.pick(&[1, 2, 16]),
             lopsided,
-            daily: dice.percent(8).then(|| 12),
+            daily: dice.percent(8).then_some(12),
             token_life: Duration::from_secs(*dice.pick(&[30, 120, 1_800])),
         }
     }
@@ -102,6 +105,8 @@ pub(super) struct World {
     pub(super) unclear_at: Option<Millis>,
     /// Events of which a call was noted and no outcome: a crash may repeat them.
     pub(super) departed: BTreeSet<i64>,
+    /// Events that HubSpot said to be still at, in the how-manieth of their states, and when it said so.
+    at_it: BTreeMap<EventKey, (usize, Millis)>,
     /// Upserts so far, and how many there may be by what has happened.
     pub(super) calls: u64,
     pub(super) allowed: u64,
@@ -165,6 +170,7 @@ impl World {
             born: NOON,
             unclear_at: None,
             departed: BTreeSet::new(),
+            at_it: BTreeMap::new(),
             calls: 0,
             allowed: 0,
             wrongs: Vec::new(),
@@ -204,23 +210,13 @@ impl World {
     pub(super) fn departs(&mut self, now: Millis, host: &str, body: &[u8]) -> Vec<EventKey> {
         let Some(portal) = self.portals.get_mut(host) else { return Vec::new() };
         let hubspot = portal.name.clone();
-        let Ok(Body { inputs }) = serde_json::from_slice(body) else {
-            self.wrong(now, "a request is not an upsert");
-            return Vec::new();
-        };
         let mut keys = Vec::new();
-        for input in inputs {
-            let raw = input.get().as_bytes();
-            let Ok(named) = serde_json::from_slice::<Named>(raw) else {
-                self.wrong(now, "an input names no event");
-                continue;
-            };
-            let key = EventKey {
-                hubspot: hubspot.clone(),
-                external_account_id: ExternalAccountId::parse(named.external_account_id)
-                    .expect("the bridge made it"),
-                external_event_id: ExternalEventId::stored(named.external_event_id),
-            };
+        for (key, raw) in parse(&hubspot, body) {
+            let nth = self.oracle.states(&key);
+            let at_it = self.at_it.get(&key).filter(|(told, _)| *told == nth);
+            if at_it.is_some_and(|(_, since)| now.since(*since) < LEFT_ALONE) {
+                self.wrong(now, format!("{} is not left alone", key.external_event_id));
+            }
             match self.oracle.sent(&key, raw, now) {
                 Ok(timers) => self.allowed += timers,
                 Err(what) => self.wrong(now, what),
@@ -263,6 +259,12 @@ impl World {
         } else {
             Fate::kind()
         };
+        let body = String::from_utf8_lossy(&request.body);
+        let poisoned = [POISON_TOLD, POISON_UNTOLD].iter().any(|poison| body.contains(poison));
+        if poisoned && fate.fault == Some(Fault::FewerResults) {
+            // Those that are shown would be confirmed, poison among them.
+            fate.fault = Some(Fault::EmptyResults);
+        }
         // A single event's refusal is its end, so what dooms single events is told from what they are.
         if request.body.len() > LONGEST_BODY {
             fate = Fate {
@@ -271,6 +273,7 @@ impl World {
             };
         }
         let told = format!("{fate:?}");
+        let at_it = fate.is_at_it() && fate.way_back == WayBack::Whole;
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
         // A fault that the last call did not come to meet, being turned away before, is not the next one's.
         portal.emulator.heal();
@@ -286,6 +289,12 @@ impl World {
         let status = reply.status;
         if status == 401 {
             portal.refused_at = Some(now);
+        }
+        if at_it && status == 200 {
+            for (key, _) in parse(&portal.name, &request.body) {
+                let nth = self.oracle.states(&key);
+                self.at_it.insert(key, (nth, now));
+            }
         }
         let repeated =
             portal.refused_at.is_some_and(|at| now.since(at) <= self.weather.rate.window);
@@ -306,6 +315,16 @@ impl World {
             }
         }
         (reply, fate.way_back)
+    }
+
+    /// An upsert that nobody waits for arrives.
+    pub(super) fn strays(&mut self, at: Millis, host: &str, request: &EmulatorRequest) {
+        let fault = Fate::stray(&mut self.dice);
+        self.note(at, format!("{host}: nobody waits for it any more: {fault:?}"));
+        let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
+        portal.emulator.heal();
+        portal.emulator.inject(fault);
+        portal.emulator.handle(at, request);
     }
 
     /// Any other call arrives.
@@ -333,6 +352,8 @@ impl World {
     pub(super) fn died(&mut self, now: Millis) {
         let departed = u64::try_from(std::mem::take(&mut self.departed).len()).expect("few");
         self.allowed += 2 * departed;
+        // What was heard may not have been kept.
+        self.at_it.clear();
         self.portals.values_mut().for_each(|portal| portal.flying.clear());
         self.unclear_at = Some(now);
         self.now = now;
@@ -347,4 +368,24 @@ impl World {
     pub(super) fn lands_later(&mut self, now: Millis) -> bool {
         self.portals.values_mut().any(|portal| portal.emulator.land(now).is_some())
     }
+}
+
+/// The events of a body and their states, as sent.
+fn parse<'a>(
+    hubspot: &AccountName,
+    body: &'a [u8],
+) -> impl Iterator<Item = (EventKey, &'a [u8])> + use<'a> {
+    let Body { inputs } = serde_json::from_slice(body).expect("the bridge sends an upsert");
+    let hubspot = hubspot.clone();
+    inputs.into_iter().map(move |input| {
+        let raw = input.get().as_bytes();
+        let named: Named = serde_json::from_slice(raw).expect("an input names its event");
+        let key = EventKey {
+            hubspot: hubspot.clone(),
+            external_account_id: ExternalAccountId::parse(named.external_account_id)
+                .expect("the bridge made it"),
+            external_event_id: ExternalEventId::stored(named.external_event_id),
+        };
+        (key, raw)
+    })
 }
