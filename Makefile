@@ -3,13 +3,14 @@
 IMAGE ?= webinar-bridge:dev
 DOCKER ?= docker
 ARGS ?=
+SEED ?= 0
 AUDIT_ARGS ?=
 RELEASE = $${CARGO_TARGET_DIR:-target}/release/webinar-bridge
 TARGET ?= webhook
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help test chart sandbox soak fuzz image audit tools
+.PHONY: help test chart sandbox simulate soak fuzz image audit tools
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -28,6 +29,10 @@ chart: tools ## the tests of the Helm chart alone
 sandbox: tools ## the whole product on this machine's loopback; ARGS=--once ends when all has arrived
 	cargo build --release --locked
 	"$(RELEASE)" sandbox $(ARGS)
+
+simulate: tools ## one seed of the simulation, and its story: SEED=123
+	BRIDGE_SIM_SEED=$(SEED) cargo test --release --locked --test it \
+	  sim::hubspot_ends_up_with_what_was_said_whatever_happens -- --exact --nocapture
 
 soak: tools ## the long tests
 	BRIDGE_SOAK=1 cargo test --release --locked --tests -- --ignored --nocapture

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::deliver::{Lane, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
 use crate::hubspot::Account;
-use crate::ledger::sqlite::{Rekey, Settings, SqliteLedger};
+use crate::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
 use crate::net::Http;
 use crate::receive::{Access, Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
@@ -58,6 +58,7 @@ impl App {
                 rekey,
                 clock: Arc::clone(&clock),
                 watcher: Arc::new(Commits(metrics.clone())),
+                hands: Hands::OwnThread,
             })
             .context("the store cannot be opened")?,
         );

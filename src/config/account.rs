@@ -58,7 +58,13 @@ fn account(mut section: Section<'_>) -> Option<Account> {
     section.finish();
     Some(Account {
         api: Api { base_url, path_prefix, request_timeout, credentials: credentials? },
-        lane: LaneSettings { rate_limit, max_batch, max_linger, max_in_flight },
+        lane: LaneSettings {
+            rate_limit,
+            max_batch,
+            max_linger,
+            max_in_flight,
+            random: rand::random,
+        },
         deliver,
     })
 }

@@ -125,7 +125,7 @@ impl Held<'_> {
         }
         sorted.log();
         let mut unclear = sorted.unclear;
-        record(lane, settlements(lane, sorted.confirmed, sorted.refused)).await;
+        record(lane, settlements(lane, sorted.confirmed, sorted.refused, sorted.under_way)).await;
         match unclear.pop() {
             None => Next::Part,
             Some((claimed, how, detail)) if unclear.is_empty() && sorted.alone => {
@@ -160,7 +160,7 @@ impl Held<'_> {
         if passed_over {
             return Next::Part;
         }
-        let random = rand::random();
+        let random = (lane.settings.random)();
         let told = detail.clone();
         let amend = move |before: &Standing| standing::silent(before, &told, now, random);
         lane.amend_standing(Box::new(amend)).await;
@@ -175,7 +175,7 @@ impl Held<'_> {
     /// The account is in trouble: none of it is any event's fault.
     async fn troubled(&mut self, trouble: &AccountTrouble, daily_remaining: Option<u64>) {
         let lane = self.lane;
-        let (now, random) = (lane.clock.now(), rand::random());
+        let (now, random) = (lane.clock.now(), (lane.settings.random)());
         let told = trouble.clone();
         let amend = move |before: &Standing| Standing {
             daily_remaining: daily_remaining.or(before.daily_remaining),
@@ -208,6 +208,7 @@ struct Sorted {
     confirmed: Vec<(Claimed, Option<String>)>,
     refused: Vec<(Claimed, Refusal)>,
     unclear: Vec<(Claimed, Unclear, String)>,
+    under_way: Vec<(Claimed, String)>,
     /// There was one event only.
     alone: bool,
 }
@@ -220,20 +221,21 @@ impl Sorted {
                 ItemVerdict::Confirmed { object_id } => sorted.confirmed.push((claimed, object_id)),
                 ItemVerdict::Refused(refusal) => sorted.refused.push((claimed, refusal)),
                 ItemVerdict::Unclear { how, detail } => sorted.unclear.push((claimed, how, detail)),
+                ItemVerdict::UnderWay { detail } => sorted.under_way.push((claimed, detail)),
             }
         }
         sorted
     }
 
     fn count(&self) -> usize {
-        self.confirmed.len() + self.refused.len() + self.unclear.len()
+        self.confirmed.len() + self.refused.len() + self.unclear.len() + self.under_way.len()
     }
 
     fn log(&self) {
         tracing::info!(
             events.confirmed = self.confirmed.len(),
             events.refused = self.refused.len(),
-            events.unclear = self.unclear.len(),
+            events.unclear = self.unclear.len() + self.under_way.len(),
             "HubSpot answered a batch"
         );
     }
@@ -243,6 +245,7 @@ fn settlements(
     lane: &Lane,
     confirmed: Vec<(Claimed, Option<String>)>,
     refusals: Vec<(Claimed, Refusal)>,
+    under_way: Vec<(Claimed, String)>,
 ) -> Vec<Settlement> {
     let now = lane.clock.now();
     let confirmed = confirmed.into_iter().map(|(claimed, object_id)| {
@@ -253,7 +256,12 @@ fn settlements(
         let outcome = refused(lane, &claimed, refusal);
         Settlement { claimed, outcome }
     });
-    confirmed.chain(refusals).collect()
+    // Not halved: the parts would be told the same, and what is under way may land at any time.
+    let under_way = under_way.into_iter().map(|(claimed, reason)| Settlement {
+        claimed,
+        outcome: Outcome::Later { not_before: now.plus(UNCLEAR), reason },
+    });
+    confirmed.chain(refusals).chain(under_way).collect()
 }
 
 fn alike(events: Vec<Claimed>, outcome: &Outcome) -> Vec<Settlement> {

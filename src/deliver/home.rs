@@ -29,7 +29,7 @@ pub async fn ask(lane: Arc<Lane>, slot: Slot) {
         }
         Told::Trouble(trouble) => {
             // What is wrong now is this; whose the credentials are is not known any more.
-            let (now, random) = (lane.clock.now(), rand::random());
+            let (now, random) = (lane.clock.now(), (lane.settings.random)());
             let told = trouble.clone();
             let amend = move |before: &Standing| {
                 let unknown = Standing {

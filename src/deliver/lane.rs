@@ -40,6 +40,8 @@ pub struct LaneSettings {
     pub max_linger: Duration,
     /// The most calls at a time.
     pub max_in_flight: usize,
+    /// Any number at all: the chance in how long an account in trouble is left alone.
+    pub random: fn() -> u32,
 }
 
 /// An account's way to HubSpot. Lanes share nothing, so one account never waits for another.
@@ -53,7 +55,7 @@ pub struct Lane {
     /// What is counted.
     pub metrics: Metrics,
     pub(super) calls: Calls,
-    settings: LaneSettings,
+    pub(super) settings: LaneSettings,
     asked: Mutex<Asked>,
     streak: Mutex<Streak>,
     silence: Mutex<Silence>,
@@ -138,6 +140,8 @@ impl Lane {
                     let began = Instant::now();
                     let until = next.until().unwrap_or_else(|| began + LONGEST_SLEEP);
                     tokio::select! {
+                        // Whichever it is, all is looked at again; with an order, the same run goes the same way.
+                        biased;
                         () = woken => {}
                         () = tokio::time::sleep_until(until) => {}
                         () = stop.cancelled(), if !draining => {}

@@ -55,6 +55,7 @@ pub async fn housekeep(ledger: Arc<dyn Ledger>, keep: Retention, stop: Cancellat
 /// Sleeps; false when told to stop.
 async fn sleep(wait: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
+        biased;
         () = stop.cancelled() => false,
         () = tokio::time::sleep(wait) => true,
     }

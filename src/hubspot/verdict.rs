@@ -78,6 +78,11 @@ pub enum ItemVerdict {
         /// What it does say, for operators.
         detail: String,
     },
+    /// HubSpot is still at it, so it says: it may be carried out at any time, also after what is sent later.
+    UnderWay {
+        /// What it says, for operators.
+        detail: String,
+    },
 }
 
 /// Why a batch was refused whole.
@@ -160,7 +165,11 @@ fn unclear(how: Unclear, detail: impl Into<String>) -> ItemVerdict {
 fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict> {
     if let Some(said) = upserted.status.as_deref().filter(|said| *said != "COMPLETE") {
         let detail = bounded(&format!("HubSpot's batch is {said}, not COMPLETE"));
-        let verdict = unclear(Unclear::Open, detail);
+        let verdict = match said {
+            "CANCELED" => unclear(Unclear::Open, detail),
+            // `PENDING`, `PROCESSING`, and what is not known to be over.
+            _ => ItemVerdict::UnderWay { detail },
+        };
         return sent.iter().map(|_| verdict.clone()).collect();
     }
     let told = results_by_event(sent, &upserted.results);

@@ -19,4 +19,5 @@ mod main_job;
 mod merge_laws;
 mod readme;
 mod replay;
+mod sim;
 mod verify;

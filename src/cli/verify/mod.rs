@@ -19,7 +19,7 @@ use crate::config::{Account, Config, load_to_serve};
 use crate::event::{AccountName, EventKey};
 use crate::hubspot::differences;
 use crate::ledger::Watcher;
-use crate::ledger::sqlite::{self, OpenError, Rekey, Settings, SqliteLedger, StoreState};
+use crate::ledger::sqlite::{self, Hands, OpenError, Rekey, Settings, SqliteLedger, StoreState};
 use crate::net::{Client, Http};
 use books::{Books, Entry, Own, Service};
 use reader::Reader;
@@ -145,6 +145,7 @@ fn books(config: &Config, http: &Arc<dyn Http>) -> Result<Box<dyn Books>, Failur
         rekey: Rekey::Refuse,
         clock: Arc::new(SystemClock),
         watcher: Arc::new(Nobody),
+        hands: Hands::OwnThread,
     });
     match opened {
         Ok(ledger) => Ok(Box::new(Own(Arc::new(ledger)))),

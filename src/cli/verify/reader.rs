@@ -160,6 +160,7 @@ mod tests {
                 max_batch: 100,
                 max_linger: Duration::ZERO,
                 max_in_flight: 1,
+                random: rand::random,
             },
             deliver: true,
         };

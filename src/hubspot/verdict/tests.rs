@@ -32,7 +32,7 @@ fn confirmed(object_id: Option<&str>) -> ItemVerdict {
     ItemVerdict::Confirmed { object_id: object_id.map(str::to_owned) }
 }
 
-/// Each item's verdict in one letter: confirmed, refused, silent, open (`?`).
+/// Each item's verdict in one letter: confirmed, refused, silent, open (`?`), under way (`~`).
 fn letters(verdict: &Verdict) -> String {
     let Verdict::Items(items) = verdict else { panic!("{verdict:?}") };
     items
@@ -42,6 +42,7 @@ fn letters(verdict: &Verdict) -> String {
             ItemVerdict::Refused(_) => 'r',
             ItemVerdict::Unclear { how: Unclear::Silent, .. } => 's',
             ItemVerdict::Unclear { how: Unclear::Open, .. } => '?',
+            ItemVerdict::UnderWay { .. } => '~',
         })
         .collect()
 }
@@ -73,11 +74,12 @@ fn a_2xx_is_read_item_by_item() {
         ("a message names it", fixture!("upsert_partial_message.json"), "c?r"),
         ("nobody is named", fixture!("upsert_partial_nameless.json"), "???"),
         ("not of the validating kind", fixture!("upsert_partial_internal.json"), "cc?"),
-        ("not done", fixture!("upsert_pending.json"), "???"),
+        ("not done", fixture!("upsert_pending.json"), "~~~"),
         ("fewer results", two, "scc"),
         ("more results", strange, "ssc"),
         ("nothing", "{}", "sss"),
-        ("an unknown status", r#"{"status":"HALF","results":[{},{},{}]}"#, "???"),
+        ("an unknown status", r#"{"status":"HALF","results":[{},{},{}]}"#, "~~~"),
+        ("given up", r#"{"status":"CANCELED","results":[{},{},{}]}"#, "???"),
         ("errors by number only", r#"{"numErrors":1,"results":[{},{},{}]}"#, "???"),
         ("an odd error", r#"{"errors":[1],"results":[{},{},{}]}"#, "???"),
         ("results of null", r#"{"results":null}"#, "sss"),
@@ -383,7 +385,7 @@ fn check(count: usize, status: u16, verdict: &Verdict) -> Result<(), TestCaseErr
                         prop_assert!(refusal.message.chars().count() <= 500);
                         prop_assert!(!refusal.message.chars().any(char::is_control));
                     }
-                    ItemVerdict::Unclear { detail, .. } => {
+                    ItemVerdict::Unclear { detail, .. } | ItemVerdict::UnderWay { detail } => {
                         prop_assert!(detail.chars().count() <= 500);
                     }
                 }

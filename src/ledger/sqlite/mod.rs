@@ -15,6 +15,7 @@
 //! on a connection of its own, and people look on another, so that looking never holds up delivering. Checkpoints run
 //! beside ([`checkpoint`]), so that the WAL stays bounded without
 //! stopping the writer for long.
+//! Tools and simulations may do without these threads: [`Hands`].
 
 mod accept;
 mod backup;
@@ -23,6 +24,7 @@ mod checkpoint;
 mod detail;
 mod erase;
 mod events;
+mod hands;
 mod job;
 mod look;
 mod open;
@@ -55,12 +57,13 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId};
+use hands::Writer;
 use job::Job;
 use shared::Shared;
-use writer::Writer;
 
 pub use backup::{BackupError, Copied, backup};
 pub use erase::{EraseError, Erased, erase};
+pub use hands::Hands;
 pub use open::{OpenError, StoreState, inspect, migrate};
 pub use sources::Rekey;
 
@@ -80,6 +83,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Told of every commit.
     pub watcher: Arc<dyn Watcher>,
+    /// Whose threads do the work.
+    pub hands: Hands,
 }
 
 /// An open store.
@@ -89,6 +94,7 @@ pub struct SqliteLedger {
     looker: Arc<read::Reader>,
     policies: Arc<Policies>,
     writer: Writer,
+    hands: Hands,
     clock: Arc<dyn Clock>,
     path: PathBuf,
     /// Held for as long as the store is open: a second process would send everything twice.
@@ -111,8 +117,8 @@ impl SqliteLedger {
         let looker = Arc::new(read::Reader::new(open::connect_to_look(&settings.path)?));
         let policies = Arc::new(settings.policies.clone());
         let writer = Writer::start(connection, &settings, Arc::clone(&shared))?;
-        let (clock, path) = (settings.clock, settings.path);
-        Ok(Self { shared, reader, looker, policies, writer, clock, path, _lock: lock })
+        let Settings { hands, clock, path, .. } = settings;
+        Ok(Self { shared, reader, looker, policies, writer, hands, clock, path, _lock: lock })
     }
 
     async fn write<T>(
@@ -145,6 +151,9 @@ impl SqliteLedger {
         reader: &Arc<read::Reader>,
         query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        if self.hands == Hands::Caller {
+            return reader.with(query);
+        }
         let reader = Arc::clone(reader);
         tokio::task::spawn_blocking(move || reader.with(query))
             .await

@@ -180,10 +180,12 @@ fn refuse(
     Ok(EventState::Dead)
 }
 
-/// Notes that calls with these events begin.
+/// Notes that calls with these events begin. What HubSpot holds is unknown from then on until it confirms something: a
+/// call that it answers with an error may have been carried out before the error.
 pub(super) fn depart(desk: &Desk<'_>, ids: &[i64]) -> Result<(), JobError> {
-    let mut note =
-        desk.connection.prepare_cached("UPDATE events SET sending_since = ?2 WHERE id = ?1")?;
+    let mut note = desk
+        .connection
+        .prepare_cached("UPDATE events SET sending_since = ?2, held_hash = NULL WHERE id = ?1")?;
     for id in ids {
         note.execute((id, desk.now.get()))?;
     }

@@ -90,28 +90,35 @@ pub(super) fn refused(refused: Refused, correlation: Correlation) -> EmulatorRep
                 "context": { "expire time": [at.to_string()] },
             }),
         ),
-        Refused::Window => limited(
-            "TEN_SECONDLY_ROLLING",
-            "You have reached your ten_secondly_rolling limit.",
-            correlation,
-        ),
-        Refused::Daily => limited("DAILY", "You have reached your daily limit.", correlation),
+        Refused::Window => limited(Some("TEN_SECONDLY_ROLLING"), None, correlation),
+        Refused::Daily => limited(Some("DAILY"), None, correlation),
     }
 }
 
 /// As in HubSpot/hubspot-api-python issue 117, which has no category and no `Retry-After`.
-fn limited(policy: &str, message: &str, correlation: Correlation) -> EmulatorReply {
-    json(
-        429,
-        &json!({
-            "status": "error",
-            "message": message,
-            "errorType": "RATE_LIMIT",
-            "correlationId": correlation.to_string(),
-            "policyName": policy,
-            "groupName": "publicapi:private-apps-api-calls:emulated",
-        }),
-    )
+pub(super) fn limited(
+    policy: Option<&str>,
+    retry_after: Option<u64>,
+    correlation: Correlation,
+) -> EmulatorReply {
+    let message = match policy {
+        Some("DAILY") => "You have reached your daily limit.".to_owned(),
+        Some(policy) => format!("You have reached your {} limit.", policy.to_ascii_lowercase()),
+        None => "You have reached a limit.".to_owned(),
+    };
+    let mut body = json!({
+        "status": "error",
+        "message": message,
+        "errorType": "RATE_LIMIT",
+        "correlationId": correlation.to_string(),
+        "groupName": "publicapi:private-apps-api-calls:emulated",
+    });
+    if let (Some(fields), Some(policy)) = (body.as_object_mut(), policy) {
+        fields.insert("policyName".to_owned(), json!(policy));
+    }
+    let mut reply = json(429, &body);
+    wait(&mut reply, retry_after);
+    reply
 }
 
 /// The answer of a status that is asked for.
@@ -128,19 +135,25 @@ pub(super) fn status(
         429 => refused(Refused::Window, correlation),
         423 => error(423, "LOCKED", "The resource is locked; try again in 2 seconds", correlation),
         477 => error(477, "MIGRATION_IN_PROGRESS", "The account is being migrated", correlation),
-        502.. => {
-            let page = format!(
-                "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n\
-                 <hr><center>edge</center>\r\n</body>\r\n</html>\r\n"
-            );
-            self::reply(status, "text/html", page.into_bytes())
-        }
+        502.. => page(status),
         _ => error(status, "INTERNAL_ERROR", "internal error", correlation),
     };
-    if let Some(seconds) = retry_after {
-        reply.headers.push(("Retry-After".to_owned(), seconds.to_string()));
-    }
+    wait(&mut reply, retry_after);
     reply
+}
+
+fn wait(reply: &mut EmulatorReply, retry_after: Option<u64>) {
+    let told = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
+    reply.headers.extend(told);
+}
+
+/// The edge's web page.
+pub(super) fn page(status: u16) -> EmulatorReply {
+    let page = format!(
+        "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n\
+         <hr><center>edge</center>\r\n</body>\r\n</html>\r\n"
+    );
+    reply(status, "text/html", page.into_bytes())
 }
 
 pub(super) fn missing_scopes(correlation: Correlation) -> EmulatorReply {
@@ -168,8 +181,19 @@ pub(super) fn complete(
     results: &[Value],
     errors: &[Value],
 ) -> EmulatorReply {
+    batch(status, "COMPLETE", now, results, errors)
+}
+
+/// The same with any status of the batch.
+pub(super) fn batch(
+    status: u16,
+    state: &str,
+    now: Millis,
+    results: &[Value],
+    errors: &[Value],
+) -> EmulatorReply {
     let mut body = json!({
-        "status": "COMPLETE",
+        "status": state,
         "results": results,
         "startedAt": now.to_string(),
         "completedAt": now.to_string(),

@@ -1,5 +1,7 @@
 //! What goes wrong on demand.
 
+use std::time::Duration;
+
 use super::batch::Input;
 
 /// What befalls an upsert that was let in.
@@ -23,8 +25,28 @@ pub enum Fault {
     EmptyResults,
     /// 400 for every batch with an event whose name holds the text; the answer does not say which it is.
     RejectNames(String),
+    /// 200 and `COMPLETE`; of the events only the first half, rounded down, is stored and shown.
+    FewerResults,
+    /// 200 with a batch's status that is not `COMPLETE` (`PENDING`, `PROCESSING`, `CANCELED`), and nothing is stored.
+    Unfinished(&'static str),
+    /// This status with a web page, as what stands before the API sends it, and nothing is stored.
+    Page(u16),
+    /// 429 for the limit of this name, or for one that is not named.
+    Limited {
+        /// `policyName`.
+        policy: Option<&'static str>,
+        /// `Retry-After`, in seconds.
+        retry_after: Option<u64>,
+    },
     /// 403: the app may not write marketing events.
     MissingScopes,
+    /// It is answered as by this other fault, and what was sent is stored all the same, so long afterwards.
+    Landed {
+        /// How long: nothing for at once. Requests that come meanwhile are stored before.
+        after: Duration,
+        /// The answer.
+        told: Box<Fault>,
+    },
     /// The answer gets lost.
     Transport {
         /// How.
@@ -53,8 +75,31 @@ impl Fault {
             }
             Self::Status { .. }
             | Self::EmptyResults
+            | Self::FewerResults
+            | Self::Unfinished(_)
+            | Self::Page(_)
+            | Self::Limited { .. }
             | Self::MissingScopes
+            | Self::Landed { .. }
             | Self::Transport { .. } => true,
+        }
+    }
+
+    /// Whether it befalls a request before anybody reads its body.
+    pub(super) fn is_blind(&self) -> bool {
+        match self {
+            Self::Status { .. }
+            | Self::Page(_)
+            | Self::Limited { .. }
+            | Self::MissingScopes
+            | Self::Transport { stored: false, .. } => true,
+            Self::PartialErrors { .. }
+            | Self::EmptyResults
+            | Self::FewerResults
+            | Self::Unfinished(_)
+            | Self::RejectNames(_)
+            | Self::Landed { .. }
+            | Self::Transport { stored: true, .. } => false,
         }
     }
 }

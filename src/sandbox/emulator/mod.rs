@@ -74,6 +74,8 @@ pub struct Emulator {
     store: Store,
     queued: VecDeque<Fault>,
     standing: Vec<Fault>,
+    /// Batches that are stored later, and when.
+    under_way: Vec<(Millis, Vec<Input>)>,
     calls: Vec<Call>,
     violations: Vec<String>,
 }
@@ -88,6 +90,7 @@ impl Emulator {
             store: Store::default(),
             queued: VecDeque::new(),
             standing: Vec::new(),
+            under_way: Vec::new(),
             calls: Vec::new(),
             violations: Vec::new(),
         }
@@ -95,6 +98,7 @@ impl Emulator {
 
     /// Answers a request that arrives `now`.
     pub fn handle(&mut self, now: Millis, request: &EmulatorRequest) -> EmulatorReply {
+        self.land(now);
         let (operation, inputs, mut reply) = match wire::route(request) {
             Route::Upsert => {
                 let (inputs, reply) = self.upsert(now, request);
@@ -132,6 +136,17 @@ impl Emulator {
         reply
     }
 
+    /// Stores what was to land by now ([`Fault::Landed`]), in the order of its landing; says when the next will.
+    pub fn land(&mut self, now: Millis) -> Option<Millis> {
+        self.under_way.sort_by_key(|(at, _)| *at);
+        let landed = self.under_way.partition_point(|(at, _)| *at <= now);
+        let landed: Vec<_> = self.under_way.drain(..landed).collect();
+        for (at, batch) in landed {
+            self.write(at, batch);
+        }
+        self.under_way.first().map(|(at, _)| *at)
+    }
+
     /// Lets the next upsert that is let in meet this fault, after those already waiting.
     pub fn inject(&mut self, fault: Fault) {
         self.queued.push_back(fault);
@@ -142,7 +157,7 @@ impl Emulator {
         self.standing.push(fault);
     }
 
-    /// Ends all faults.
+    /// Ends all faults; what was sent before may still land.
     pub fn heal(&mut self) {
         self.queued.clear();
         self.standing.clear();
@@ -212,25 +227,53 @@ impl Emulator {
         }
         let fault = self.fault_for(batch.as_deref().unwrap_or_default());
         let reply = match (fault, batch) {
-            (Some(Fault::Status { status, retry_after }), _) => {
-                answer::status(status, retry_after, correlation)
-            }
-            (Some(Fault::MissingScopes), _) => answer::missing_scopes(correlation),
-            (Some(Fault::Transport { fault, stored: false }), _) => {
-                EmulatorReply { fault: Some(fault), ..answer::status(502, None, correlation) }
-            }
-            (Some(Fault::RejectNames(_)), Ok(_)) => answer::invalid("Invalid input", correlation),
-            (Some(Fault::EmptyResults), Ok(_)) => answer::complete(200, now, &[], &[]),
-            (Some(Fault::PartialErrors { name, told }), Ok(batch)) => {
-                self.write_in_part(now, batch, &name, told)
-            }
-            (Some(Fault::Transport { fault, stored: true }), Ok(batch)) => {
-                EmulatorReply { fault: Some(fault), ..self.write_all(now, batch) }
-            }
             (None, Ok(batch)) => self.write_all(now, batch),
+            (Some(fault), Ok(batch)) => self.meet(now, fault, batch, correlation),
+            (Some(fault), Err(_)) if fault.is_blind() => {
+                self.meet(now, fault, Vec::new(), correlation)
+            }
             (_, Err(problem)) => answer::invalid(&problem.to_string(), correlation),
         };
         (count, reply)
+    }
+
+    fn meet(
+        &mut self,
+        now: Millis,
+        fault: Fault,
+        batch: Vec<Input>,
+        correlation: Correlation,
+    ) -> EmulatorReply {
+        match fault {
+            Fault::Status { status, retry_after } => {
+                answer::status(status, retry_after, correlation)
+            }
+            Fault::PartialErrors { name, told } => self.write_in_part(now, batch, &name, told),
+            Fault::EmptyResults => answer::complete(200, now, &[], &[]),
+            Fault::FewerResults => {
+                let half = batch.len() / 2;
+                self.write_all(now, batch.into_iter().take(half).collect())
+            }
+            Fault::Unfinished(state) => answer::batch(200, state, now, &[], &[]),
+            Fault::Page(status) => answer::page(status),
+            Fault::Limited { policy, retry_after } => {
+                answer::limited(policy, retry_after, correlation)
+            }
+            Fault::RejectNames(_) => answer::invalid("Invalid input", correlation),
+            Fault::MissingScopes => answer::missing_scopes(correlation),
+            Fault::Transport { fault, stored: false } => {
+                EmulatorReply { fault: Some(fault), ..answer::status(502, None, correlation) }
+            }
+            Fault::Transport { fault, stored: true } => {
+                EmulatorReply { fault: Some(fault), ..self.write_all(now, batch) }
+            }
+            Fault::Landed { after, told } => {
+                let reply = self.meet(now, *told, Vec::new(), correlation);
+                self.under_way.push((now.plus(after), batch));
+                self.land(now);
+                reply
+            }
+        }
     }
 
     fn fault_for(&mut self, batch: &[Input]) -> Option<Fault> {

@@ -423,3 +423,44 @@ fn a_lost_answer_may_have_been_carried_out() {
         assert_eq!(emulator.handle(START, &upsert(&[event("a", "rose")])).fault, None);
     }
 }
+
+#[test]
+fn what_is_told_to_have_failed_may_land_later() {
+    let mut emulator = emulator();
+    let told = Box::new(Fault::Status { status: 504, retry_after: None });
+    emulator.inject(Fault::Landed { after: Duration::from_mins(1), told });
+    assert_eq!(emulator.handle(START, &upsert(&[event("a", "rose")])).status, 504);
+    let (later, landed) = (START.plus(Duration::from_secs(59)), START.plus(Duration::from_mins(1)));
+    assert_eq!(emulator.handle(later, &upsert(&[event("a", "thorn")])).status, 200);
+    assert_eq!(emulator.land(later), Some(landed));
+    assert_eq!(stored(&emulator, "a").map(|event| event.name.as_str()), Some("thorn"));
+    assert_eq!(emulator.land(landed), None);
+    let held = stored(&emulator, "a").expect("stored");
+    assert_eq!((held.name.as_str(), held.updated_at), ("rose", landed));
+}
+
+#[test]
+fn fewer_results_store_fewer_events() {
+    let mut emulator = emulator();
+    emulator.inject(Fault::FewerResults);
+    let reply = emulator.handle(START, &upsert(&[event("a", "rose"), event("b", "thorn")]));
+    assert_eq!(body(&reply)["results"].as_array().map(Vec::len), Some(1));
+    assert_eq!(body(&reply)["status"], json!("COMPLETE"));
+    assert!(stored(&emulator, "a").is_some() && stored(&emulator, "b").is_none());
+}
+
+#[test]
+fn a_batch_may_be_unfinished_a_web_page_or_beyond_any_limit() {
+    let mut emulator = emulator();
+    emulator.inject(Fault::Unfinished("PROCESSING"));
+    emulator.inject(Fault::Page(400));
+    emulator.inject(Fault::Limited { policy: Some("SECONDLY"), retry_after: Some(7) });
+    let one = upsert(&[event("a", "rose")]);
+    assert_eq!(body(&emulator.handle(START, &one))["status"], json!("PROCESSING"));
+    let page = emulator.handle(START, &one);
+    assert_eq!((page.status, header(&page, "Content-Type")), (400, Some("text/html")));
+    let limited = emulator.handle(START, &one);
+    assert_eq!((limited.status, header(&limited, "Retry-After")), (429, Some("7")));
+    assert_eq!(body(&limited)["policyName"], json!("SECONDLY"));
+    assert!(emulator.events().is_empty());
+}

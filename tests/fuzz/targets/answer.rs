@@ -75,7 +75,9 @@ fn judged_one_by_one(sent: &[Sent<'_>], answer: &Response, items: &[ItemVerdict]
                 let allowed = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
                 assert!((1..=64).contains(&category.len()) && category.iter().all(allowed));
             }
-            ItemVerdict::Unclear { detail, .. } => assert!(is_fit_for_logs(detail), "{detail}"),
+            ItemVerdict::Unclear { detail, .. } | ItemVerdict::UnderWay { detail } => {
+                assert!(is_fit_for_logs(detail), "{detail}")
+            }
         }
         if success {
             agrees_with_the_body(sent.len(), event.external_event_id, &answer.body, item);
@@ -106,6 +108,7 @@ fn agrees_with_the_body(batch: usize, id: &str, body: &[u8], item: &ItemVerdict)
         }
         ItemVerdict::Refused(_) => assert!(errors > 0, "{id} is refused, and not by {body}"),
         ItemVerdict::Unclear { .. } => assert!(!(done && whole), "{id} is confirmed by {body}"),
+        ItemVerdict::UnderWay { .. } => assert!(!done, "{id} is done, says {body}"),
     }
 }
 

@@ -28,4 +28,24 @@ impl Dice {
             items.swap(last, self.below(last + 1));
         }
     }
+
+    /// A number from one bound to the other, both among them.
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.throw() % (high - low + 1)
+    }
+
+    /// Yes, so often of a hundred times.
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
+        self.throw() % 100 < chance
+    }
+
+    /// One of these.
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+
+    /// Another dice, so that more throws of one do not change those of the other.
+    pub(crate) fn fork(&mut self) -> Self {
+        Self(self.throw())
+    }
 }

@@ -151,6 +151,7 @@ impl Rig {
                 max_batch: 100,
                 max_linger: Duration::from_millis(100),
                 max_in_flight: 16,
+                random: rand::random,
             },
             clock,
             running: None,

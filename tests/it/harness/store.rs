@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use webinar_bridge::clock::Clock;
 use webinar_bridge::event::Millis;
-use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
+use webinar_bridge::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{Policies, Watcher};
 
 use super::build::{NOON, account};
@@ -32,7 +32,7 @@ impl Clock for HandClock {
     }
 }
 
-struct Unwatched;
+pub(crate) struct Unwatched;
 
 impl Watcher for Unwatched {
     fn committed(&self, _jobs: usize, _took: Duration) {}
@@ -67,6 +67,7 @@ impl Place {
             rekey: Rekey::Refuse,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             watcher: Arc::new(Unwatched),
+            hands: Hands::OwnThread,
         }
     }
 

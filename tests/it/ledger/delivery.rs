@@ -292,6 +292,40 @@ async fn what_changed_back_while_a_call_was_ambiguous_is_sent_all_the_same() {
 }
 
 #[tokio::test]
+async fn what_changed_back_after_a_call_that_failed_is_sent_all_the_same() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    let two = claim(&ledger, NOW).await;
+    ledger.depart(&account("main"), &two).await.expect("noted");
+    // A 500 may come after "Two" was stored.
+    settle(&ledger, &two, || Outcome::NotTaken).await;
+    let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
+    back.received_at = minutes(1);
+    ledger.accept(back).await.expect("kept");
+    place.clock.set(minutes(1));
+    assert!(!claim(&ledger, NOW).await[0].unchanged);
+}
+
+#[tokio::test]
+async fn what_hubspot_is_still_at_waits_and_is_sent_twice() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    let at_it = || Outcome::Later { not_before: minutes(1), reason: "PENDING".into() };
+    settle(&ledger, &claim(&ledger, NOW).await, at_it).await;
+    assert!(claim(&ledger, NOW).await.is_empty(), "it waits");
+    place.clock.set(minutes(1));
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    place.clock.set(minutes(2));
+    assert_eq!(ledger.advance(10).await.expect("looked at").done, 1);
+    assert_eq!(claim(&ledger, NOW).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_crash_amid_a_call_is_an_ambiguous_call() {
     let place = Place::new();
     let ledger = place.open(policies());

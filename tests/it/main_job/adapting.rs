@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use webinar_bridge::clock::{Clock, SystemClock};
 use webinar_bridge::event::{End, Fields, Millis};
-use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
+use webinar_bridge::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{Ledger as _, Watcher};
 use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, Operation, TransportFault};
 use webinar_bridge::sandbox::stage::HubSpotStage;
@@ -101,6 +101,7 @@ async fn seed(setting: &Setting, webinars: usize) {
         rekey: Rekey::Refuse,
         clock: Arc::clone(&clock),
         watcher: Arc::new(Unwatched),
+        hands: Hands::OwnThread,
     })
     .expect("the store opens");
     let now = clock.now();

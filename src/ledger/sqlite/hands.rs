@@ -1,0 +1,103 @@
+//! Whose hands do the work: jobs queue for a thread of the store's own, or are done at once by whoever brings them.
+
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Settings;
+use super::job::Job;
+use super::open::OpenError;
+use super::shared::Shared;
+use super::writer::Room;
+use crate::ledger::LedgerError;
+
+/// Jobs that may wait; beyond it the service is full and says so. At 10,000 a second it is less than half a second's.
+const QUEUE: usize = 4_096;
+/// Bytes of bodies that may wait: a disk that hangs must not fill the memory with receipts nobody waits for any more.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Whose threads work on the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hands {
+    /// Its own: a writer that commits together what has queued, checkpoints beside it, reads among tokio's blocking
+    /// threads. What a service wants.
+    OwnThread,
+    /// The caller's: each job is committed before its future first waits, reads block, and some commits copy the WAL
+    /// back. Nothing happens behind the caller's back, so a run under virtual time can be repeated; nobody looks
+    /// whether a store that failed works again but the next to write. For tests and tools, not for a service.
+    Caller,
+}
+
+/// The writer as the ledger holds it; dropping it ends the writer after what has queued.
+pub(super) struct Writer {
+    worker: Worker,
+    room: Arc<Semaphore>,
+}
+
+enum Worker {
+    Thread { queue: Option<SyncSender<Job>>, thread: Option<JoinHandle<()>> },
+    Caller(Box<Mutex<Room>>),
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        settings: &Settings,
+        shared: Arc<Shared>,
+    ) -> Result<Self, OpenError> {
+        let desk = Room::new(connection, settings, shared)?;
+        let worker = match settings.hands {
+            Hands::Caller => Worker::Caller(Box::new(Mutex::new(desk))),
+            Hands::OwnThread => {
+                let (queue, jobs) = sync_channel(QUEUE);
+                let thread = std::thread::Builder::new()
+                    .name("ledger-writer".into())
+                    .spawn(move || desk.run(&jobs))
+                    .map_err(OpenError::Thread)?;
+                Worker::Thread { queue: Some(queue), thread: Some(thread) }
+            }
+        };
+        Ok(Self { worker, room: Arc::new(Semaphore::new(QUEUE_BYTES)) })
+    }
+
+    /// Takes room for a body that is to wait; it is free again when its job is done or dropped.
+    pub(super) fn room_for(&self, body: &[u8]) -> Result<OwnedSemaphorePermit, LedgerError> {
+        let full = || LedgerError::Unavailable("its queue holds too many bytes".into());
+        let bytes = u32::try_from(body.len()).map_err(|_| full())?;
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| full())
+    }
+
+    /// Has a job done, or does it.
+    pub(super) fn enqueue(&self, job: Job) -> Result<(), LedgerError> {
+        let queue = match &self.worker {
+            Worker::Thread { queue, .. } => queue,
+            Worker::Caller(desk) => {
+                // A panic within a commit has left a transaction open, which the next commit finds and reports.
+                let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+                desk.commit(job, || None);
+                return Ok(());
+            }
+        };
+        let queue = queue.as_ref().ok_or(LedgerError::Unavailable("it is closed".into()))?;
+        queue.try_send(job).map_err(|error| {
+            LedgerError::Unavailable(match error {
+                TrySendError::Full(_) => "its queue is full".into(),
+                TrySendError::Disconnected(_) => "its writer stopped".into(),
+            })
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Worker::Thread { queue, thread } = &mut self.worker else { return };
+        drop(queue.take());
+        if let Some(thread) = thread.take() {
+            // A panic of the writer has been answered to every waiter already, as a closed channel.
+            drop(thread.join());
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What must be true when all is at rest.
+
+use std::collections::BTreeMap;
+
+use webinar_bridge::event::{AccountName, EventInput, EventKey};
+use webinar_bridge::ledger::{EventRecord, EventState, Ledger};
+use webinar_bridge::sandbox::emulator::StoredEvent;
+
+use super::peril::Peril;
+use super::webhooks::{LONGEST_BODY, POISON_TOLD, POISON_UNTOLD, accounts};
+use super::world::World;
+
+/// One account that fails all the time does not hold up the other.
+pub(super) fn isolation(ledger: &dyn Ledger, peril: &Peril) {
+    let now = peril.now();
+    let mut world = peril.world();
+    let since_last = now.since(world.webhooks.iter().map(|w| w.due).max().unwrap_or(now));
+    if !world.weather.lopsided || since_last.as_secs() < 60 || world.weather.daily.is_some() {
+        return;
+    }
+    let census = ledger.census();
+    let main = census.iter().find(|(account, _)| account.as_str() == "main").map(|(_, c)| *c);
+    if main.is_some_and(|counts| counts.pending + counts.in_flight > 0) {
+        world.wrong(now, format!("the account that works has {main:?} while the other fails"));
+    }
+}
+
+/// HubSpot and the ledger hold exactly what was said.
+pub(super) async fn verify(ledger: &dyn Ledger, peril: &Peril) {
+    let now = peril.now();
+    let records = match ledger.events(usize::MAX).await {
+        Ok(records) => records,
+        Err(error) => {
+            peril.world().wrong(now, format!("the ledger cannot be read: {error}"));
+            return;
+        }
+    };
+    let mut world = peril.world();
+    world.oracle.pass(now);
+    let mut wrongs = Vec::new();
+    for webhook in &world.webhooks {
+        let times = world.oracle.accepted.get(&webhook.digest).copied().unwrap_or(0);
+        if times != 1 {
+            wrongs.push(format!("a webhook was accepted {times} times"));
+        }
+    }
+    for account in accounts() {
+        let records = records.iter().filter(|record| record.key.hubspot == account);
+        let records: BTreeMap<_, _> = records.map(|record| (&record.key, record)).collect();
+        compare(&world, &account, &records, &mut wrongs);
+    }
+    for portal in world.portals.values() {
+        wrongs.extend(portal.emulator.violations().iter().cloned());
+    }
+    if world.calls > world.allowed {
+        wrongs.push(format!("{} calls, where {} would do", world.calls, world.allowed));
+    }
+    for what in wrongs {
+        world.wrong(now, what);
+    }
+}
+
+fn compare(
+    world: &World,
+    account: &AccountName,
+    records: &BTreeMap<&EventKey, &EventRecord>,
+    wrongs: &mut Vec<String>,
+) {
+    let portal = world.portals.values().find(|portal| portal.name == *account);
+    let held = portal.expect("every account has one").emulator.events();
+    let expected = world.oracle.events(account);
+    for (key, event) in &expected {
+        let name = (key.external_account_id.as_str(), key.external_event_id.as_str());
+        let stored = held.get(&(name.0.to_owned(), name.1.to_owned()));
+        let Some(record) = records.get(key) else {
+            wrongs.push(format!("the ledger lacks {name:?}"));
+            continue;
+        };
+        let state = match &event.content {
+            Err(_) => EventState::Incomplete,
+            Ok(input) if is_poison(input) => EventState::Dead,
+            Ok(_) => EventState::Delivered,
+        };
+        if record.state != state {
+            wrongs.push(format!("{name:?} is {:?}, not {state:?}", record.state));
+        }
+        let Ok(input) = &event.content else { continue };
+        if record.input.as_deref() != Some(&input.to_json()) {
+            wrongs.push(format!("the ledger has another state of {name:?}"));
+        }
+        if state == EventState::Delivered && !stored.is_some_and(|stored| is_as(stored, input)) {
+            wrongs.push(format!("HubSpot holds {stored:?} of {name:?}, not {input:?}"));
+        }
+    }
+    if records.len() != expected.len() {
+        wrongs.push(format!("{} events, not {}", records.len(), expected.len()));
+    }
+    for (external, event) in held.keys() {
+        let known = expected.keys().find(|key| {
+            key.external_account_id.as_str() == external && key.external_event_id.as_str() == event
+        });
+        if !known.is_some_and(|key| world.oracle.ever_complete(key)) {
+            wrongs.push(format!("HubSpot holds {event}, of which nobody said enough"));
+        }
+    }
+}
+
+/// Whether HubSpot refuses this state for good.
+fn is_poison(input: &EventInput) -> bool {
+    let names = [POISON_TOLD, POISON_UNTOLD];
+    let body = input.to_json().len() + br#"{"inputs":[]}"#.len();
+    names.iter().any(|name| input.event_name.contains(name)) || body > LONGEST_BODY
+}
+
+fn is_as(stored: &StoredEvent, input: &EventInput) -> bool {
+    stored.name == input.event_name
+        && stored.organizer == input.event_organizer
+        && stored.event_type.as_ref() == Some(&input.event_type)
+        && stored.description == input.event_description
+        && stored.url == input.event_url
+        && stored.start == input.start_date_time
+        && stored.end == input.end_date_time
+        && stored.cancelled == input.event_cancelled
+        && stored.completed == input.event_completed
+        && stored.custom_properties == input.custom_properties
+}

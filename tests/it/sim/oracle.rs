@@ -1,0 +1,161 @@
+//! What must be, computed in memory from what the ledger said it accepted: the merge of it all, and its events.
+
+use std::collections::BTreeMap;
+
+use webinar_bridge::event::webinar::Said;
+use webinar_bridge::event::{
+    AccountName, Change, EventKey, ExternalAccountId, Folded, Millis, Origin, Webinar, WebinarId,
+    fold,
+};
+use webinar_bridge::ledger::{Content, NewReceipt, Policies};
+
+type Name = (AccountName, ExternalAccountId, WebinarId);
+
+/// Everything that was accepted.
+pub(super) struct Oracle {
+    policies: Policies,
+    webinars: BTreeMap<Name, (Webinar, Vec<Folded>)>,
+    /// Every state that each event ever was to have in HubSpot, oldest first, and the newest that was sent.
+    history: BTreeMap<EventKey, (Vec<Vec<u8>>, usize)>,
+    /// How often each webhook was accepted, by its dedupe key.
+    pub(super) accepted: BTreeMap<[u8; 32], u32>,
+}
+
+/// The events of one account by what is to become of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) complete: u64,
+    pub(super) incomplete: u64,
+}
+
+impl Oracle {
+    pub(super) fn new(policies: Policies) -> Self {
+        let (webinars, history, accepted) = Default::default();
+        Self { policies, webinars, history, accepted }
+    }
+
+    /// The ledger accepted this; says how many events are to have another state in HubSpot for it.
+    pub(super) fn accept(&mut self, receipt: &NewReceipt, now: Millis) -> u64 {
+        *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
+        let Content::Changes(changes) = &receipt.content else { return 0 };
+        let changes = changes.clone();
+        changes.iter().map(|change| self.merge(receipt, change, now)).sum()
+    }
+
+    fn merge(&mut self, receipt: &NewReceipt, change: &Change, now: Millis) -> u64 {
+        let account = change.account.clone().expect("every webhook here names its account");
+        let hubspot = self.policies[&receipt.source].hubspot.clone();
+        let name = (hubspot, account, change.webinar.clone());
+        let said = Said {
+            receipt: receipt.id,
+            hash: receipt.hash,
+            origin: Origin {
+                source: receipt.source.clone(),
+                provider: receipt.provider.clone(),
+                event_type: receipt.event_type.clone(),
+                reported_at: change.occurred_at,
+                received_at: receipt.received_at,
+            },
+        };
+        let (webinar, _) = self.webinars.entry(name.clone()).or_default();
+        webinar.merge(change, &said).expect("one provider, and few occurrences");
+        self.refold(&name, now)
+    }
+
+    /// Folds a webinar as it is now; says how many of its events changed.
+    fn refold(&mut self, name: &Name, now: Millis) -> u64 {
+        let Some((webinar, events)) = self.webinars.get_mut(name) else { return 0 };
+        let policy = webinar.sources.iter().find_map(|source| self.policies.get(source));
+        let policy = policy.expect("every source has a policy");
+        *events = fold(webinar, &name.1, &name.2, policy, now);
+        let mut changed = 0;
+        for event in events.iter() {
+            let Ok(input) = &event.content else { continue };
+            let (states, _) = self.history.entry(key_of(&name.0, &name.1, event)).or_default();
+            let input = input.to_json();
+            if states.last() != Some(&input) {
+                states.push(input);
+                changed += 1;
+            }
+        }
+        changed
+    }
+
+    /// Time has passed: timers may have run out.
+    pub(super) fn pass(&mut self, now: Millis) -> u64 {
+        let names: Vec<Name> = self.webinars.keys().cloned().collect();
+        names.iter().map(|name| self.refold(name, now)).sum()
+    }
+
+    /// The bridge sends this state of that event; an error if it never was to, or has sent a later one.
+    pub(super) fn sent(
+        &mut self,
+        key: &EventKey,
+        input: &[u8],
+        now: Millis,
+    ) -> Result<u64, String> {
+        let mut changed = 0;
+        let known = |oracle: &Self| {
+            let (states, _) = oracle.history.get(key)?;
+            states.iter().rposition(|state| state == input)
+        };
+        let mut at = known(self);
+        if at.is_none() {
+            changed = self.pass(now);
+            at = known(self);
+        }
+        let shown = || String::from_utf8_lossy(input).into_owned();
+        let at = at.ok_or_else(|| format!("nobody said so of an event: {}", shown()))?;
+        let (_, newest) = self.history.get_mut(key).expect("it was just found");
+        if at < *newest {
+            return Err(format!("an older state was sent after a newer one: {}", shown()));
+        }
+        *newest = at;
+        Ok(changed)
+    }
+
+    /// The events of an account, as they are now by all that was accepted.
+    pub(super) fn events(&self, account: &AccountName) -> BTreeMap<EventKey, &Folded> {
+        let of_account = self.webinars.iter().filter(|((hubspot, ..), _)| hubspot == account);
+        of_account
+            .flat_map(|((hubspot, external, _), (_, events))| {
+                events.iter().map(move |event| (key_of(hubspot, external, event), event))
+            })
+            .collect()
+    }
+
+    /// How many states the event has been meant to have in HubSpot, one after the other.
+    pub(super) fn states(&self, key: &EventKey) -> usize {
+        self.history.get(key).map_or(0, |(states, _)| states.len())
+    }
+
+    /// Whether the event was ever to be in HubSpot.
+    pub(super) fn ever_complete(&self, key: &EventKey) -> bool {
+        self.history.contains_key(key)
+    }
+
+    pub(super) fn expected(&self, account: &AccountName) -> Expected {
+        let mut expected = Expected::default();
+        for event in self.events(account).values() {
+            match event.content {
+                Ok(_) => expected.complete += 1,
+                Err(_) => expected.incomplete += 1,
+            }
+        }
+        expected
+    }
+
+    /// When the next timer runs out.
+    pub(super) fn next_due(&self) -> Option<Millis> {
+        let events = self.webinars.values().flat_map(|(_, events)| events);
+        events.filter_map(|event| event.due_at).min()
+    }
+}
+
+fn key_of(hubspot: &AccountName, external: &ExternalAccountId, event: &Folded) -> EventKey {
+    EventKey {
+        hubspot: hubspot.clone(),
+        external_account_id: external.clone(),
+        external_event_id: event.id.clone(),
+    }
+}
