@@ -44,6 +44,6 @@ fn a_list_is_no_answer_no_result_and_no_status() {
     assert_eq!(letters(&judged(&["83107745521", "wbn-7041"], 200, result)), "ss");
     for status in [r#"["PENDING"]"#, r#"{"is":"PENDING"}"#, "true", "0"] {
         let body = format!(r#"{{"status":{status},"results":[{{"id":"wbn-7041"}}]}}"#);
-        assert_eq!(letters(&judged(&["wbn-7041"], 200, &body)), "?", "{status}");
+        assert_eq!(letters(&judged(&["wbn-7041"], 200, &body)), "~", "{status}");
     }
 }
