@@ -82,7 +82,7 @@ async fn storm(rounds: usize, seed: u64, pausing: bool) {
     let account =
         "rate_limit = { requests = 100000, window = \"10s\" }\nrequest_timeout = \"300ms\"";
     let setting = Setting::with(hubspot, account, "");
-    let disk = SmallDisk::mount(&setting.folder.path().join("data"), "24m");
+    let disk = SmallDisk::mount(&setting.folder.path().join("data"), "128m");
     if disk.is_none() {
         tell("the disk is never full here: mounting a tmpfs is not permitted");
     }

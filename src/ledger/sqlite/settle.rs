@@ -279,13 +279,12 @@ pub(super) fn keep_standing(
                  WHERE hubspot = ?1 AND state = 0 AND not_before > 0",
             )?
             .execute([account.as_str()])?;
+        desk.woken.insert(account.clone());
     }
     let text = serde_json::to_string(standing)
         .map_err(|error| JobError::Corrupt(format!("standing: {error}")))?;
     desk.connection
         .prepare_cached("INSERT OR REPLACE INTO standings (hubspot, standing) VALUES (?1, ?2)")?
         .execute((account.as_str(), text))?;
-    // A pause that was set or lifted is obeyed at once.
-    desk.woken.insert(account.clone());
     Ok(())
 }

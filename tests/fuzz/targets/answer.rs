@@ -76,7 +76,7 @@ fn judged_one_by_one(sent: &[Sent<'_>], answer: &Response, items: &[ItemVerdict]
                 assert!((1..=64).contains(&category.len()) && category.iter().all(allowed));
             }
             ItemVerdict::Unclear { detail, .. } | ItemVerdict::UnderWay { detail } => {
-                assert!(is_fit_for_logs(detail), "{detail}")
+                assert!(is_fit_for_logs(detail), "{detail}");
             }
         }
         if success {
