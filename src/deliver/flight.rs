@@ -124,10 +124,14 @@ impl Held<'_> {
             self.parts.not_clean();
         }
         sorted.log();
+        let at_it = sorted.under_way.first().map(|(_, detail)| detail.clone());
         let mut unclear = sorted.unclear;
         record(lane, settlements(lane, sorted.confirmed, sorted.refused, sorted.under_way)).await;
         match unclear.pop() {
-            None => Next::Part,
+            None => match at_it.filter(|_| heard.is_none() && !self.taken) {
+                Some(detail) => self.says_nothing(&detail).await,
+                None => Next::Part,
+            },
             Some((claimed, how, detail)) if unclear.is_empty() && sorted.alone => {
                 self.alone(claimed, how, detail).await
             }
@@ -160,8 +164,14 @@ impl Held<'_> {
         if passed_over {
             return Next::Part;
         }
-        let random = (lane.settings.random)();
-        let told = detail.clone();
+        self.says_nothing(&detail).await
+    }
+
+    /// HubSpot answers, and neither confirms nor refuses anything: it is left alone for a while.
+    async fn says_nothing(&mut self, detail: &str) -> Next {
+        let lane = self.lane;
+        let (now, random) = (lane.clock.now(), (lane.settings.random)());
+        let told = detail.to_owned();
         let amend = move |before: &Standing| standing::silent(before, &told, now, random);
         lane.amend_standing(Box::new(amend)).await;
         tracing::warn!(

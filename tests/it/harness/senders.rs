@@ -128,6 +128,7 @@ impl Sender {
 
     /// Sends until nobody answers, or it is told to stop.
     async fn load(mut self, zoom: Zoom, counts: Arc<Counts>) -> Self {
+        let mut failed = 0;
         while !counts.stop.load(Ordering::SeqCst) {
             let (index, speaks, number, body) = self.unanswered.take().unwrap_or_else(|| {
                 self.turn += 1;
@@ -147,13 +148,20 @@ impl Sender {
                     self.unanswered = Some((index, speaks, number, body));
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
+                // A connection may end with a refusal; only who never answers is gone.
                 Err(_) => {
                     if self.retries {
                         self.unanswered = Some((index, speaks, number, body));
                     }
-                    return self;
+                    failed += 1;
+                    if failed == 5 {
+                        return self;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
                 }
             }
+            failed = 0;
         }
         self
     }
