@@ -12,7 +12,7 @@ use webinar_bridge::clock::{Clock, VirtualClock};
 use webinar_bridge::deliver::{Lane, LaneSettings, schedule};
 use webinar_bridge::event::{AccountName, Millis};
 use webinar_bridge::hubspot::{Account, Api, Credentials};
-use webinar_bridge::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
+use webinar_bridge::ledger::sqlite::{Hands, OpenError, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{LANDED, Ledger, Retention, Standing};
 use webinar_bridge::net::Http;
 use webinar_bridge::secret::Secret;
@@ -150,7 +150,7 @@ async fn stopped(doom: Doom) {
 
 impl Bridge {
     fn start(file: &Path, peril: &Arc<Peril>, clock: VirtualClock) -> Self {
-        let settings = Settings {
+        let settings = || Settings {
             path: file.to_owned(),
             accounts: accounts().to_vec(),
             policies: policies(),
@@ -160,7 +160,13 @@ impl Bridge {
             watcher: Arc::new(Unwatched),
             hands: Hands::Caller,
         };
-        let inner = SqliteLedger::open(settings).expect("the store opens again");
+        // Other tests start programs: between its fork and its exec one of them holds the lock that was just let go.
+        let inner = loop {
+            match SqliteLedger::open(settings()) {
+                Err(OpenError::InUse(_)) => std::thread::yield_now(),
+                opened => break opened.expect("the store opens again"),
+            }
+        };
         let ledger = Arc::new(Perilous { inner, peril: Arc::clone(peril) });
         let shared: Arc<dyn Ledger> = Arc::clone(&ledger) as Arc<dyn Ledger>;
         let http: Arc<dyn Http> = Arc::new(Wire { peril: Arc::clone(peril) });
