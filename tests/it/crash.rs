@@ -134,10 +134,7 @@ async fn storm(rounds: usize, seed: u64, pausing: bool) {
     ));
 }
 
-// In a release build webhooks stop being answered at some moment of it; whether the senders or the service stop is not
-// known yet, so it is not held against every change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "long, and not yet steady in a release build"]
 async fn what_was_answered_survives_kills_faults_and_a_full_disk() {
     storm(20, 3, false).await;
 }

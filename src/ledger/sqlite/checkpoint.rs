@@ -33,9 +33,11 @@ pub(super) struct Checkpointer {
 
 /// How far a checkpoint came, in frames.
 #[derive(Debug, Clone, Copy)]
-struct Progress {
-    in_wal: i64,
-    copied: i64,
+pub(super) struct Progress {
+    /// Another connection stood in the way.
+    pub(super) busy: bool,
+    pub(super) in_wal: i64,
+    pub(super) copied: i64,
 }
 
 impl Checkpointer {
@@ -59,7 +61,7 @@ impl Checkpointer {
 
     /// Copies the rest; the next commit then starts the WAL over.
     pub(super) fn restart_wal(&self, connection: &Connection) {
-        if let Err(error) = checkpoint(connection, "PASSIVE") {
+        if let Err(error) = run(connection, "PASSIVE") {
             tracing::warn!(%error, "the store could not be checkpointed");
         }
         self.turn.store(false, Ordering::Release);
@@ -71,14 +73,14 @@ impl Checkpointer {
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
-        if let Err(error) = checkpoint(connection, "TRUNCATE") {
+        if let Err(error) = run(connection, "TRUNCATE") {
             tracing::warn!(%error, "the WAL could not be emptied; the next start reads it");
         }
     }
 }
 
 fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &Receiver<()>) {
-    let page = 8_192;
+    let page = i64::from(open::PAGE_BYTES);
     let mut failing = false;
     loop {
         match stopped.recv_timeout(EVERY) {
@@ -91,8 +93,8 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
         }
         // Each round copies what the last one left and what was written meanwhile, which is less and less.
         for _ in 0..8 {
-            match checkpoint(connection, "PASSIVE") {
-                Ok(Progress { in_wal, copied }) => {
+            match run(connection, "PASSIVE") {
+                Ok(Progress { in_wal, copied, .. }) => {
                     if std::mem::take(&mut failing) {
                         tracing::info!("the store is checkpointed again");
                     }
@@ -116,8 +118,9 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
     }
 }
 
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
+/// Copies back what the WAL holds, as far as that mode goes.
+pub(super) fn run(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| {
-        Ok(Progress { in_wal: row.get(1)?, copied: row.get(2)? })
+        Ok(Progress { busy: row.get(0)?, in_wal: row.get(1)?, copied: row.get(2)? })
     })
 }

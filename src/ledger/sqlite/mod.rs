@@ -9,7 +9,8 @@
 //! disk (Linux does not write them again). That does no harm here: SQLite moves its end of the WAL only after a good
 //! sync, so that the next commit writes over the very frames that failed, and counts pages as copied back only after a
 //! good sync of the database, so that the next checkpoint copies them once more. The store stays open and is tried
-//! every half second: room that is made, or a disk that works again, is found at once.
+//! every half second: room that is made, or a disk that works again, is found at once. Receipts are refused before the last room
+//! is taken ([`space`]).
 //!
 //! One thread owns the writing connection and commits what has queued together ([`writer`], [`job`]). Delivering reads
 //! on a connection of its own, and people look on another, so that looking never holds up delivering. Checkpoints run
@@ -36,6 +37,7 @@ mod redrive;
 mod settle;
 mod shared;
 mod sources;
+mod space;
 #[cfg(test)]
 mod tests;
 mod trouble;

@@ -12,7 +12,7 @@ use crate::ledger::Sizes;
 
 /// Bytes in a page. A body of 2 KB fills a page of 4 KB alone; with 8 KB the ledger takes a tenth more webhooks per
 /// second. It cannot be changed later without rewriting the file.
-const PAGE_BYTES: u32 = 8_192;
+pub(super) const PAGE_BYTES: u32 = 8_192;
 
 /// Pages kept in memory by each connection, in KiB: enough for the hot part, and the bound of the process's memory.
 const CACHE_KIB: i32 = 16 * 1024;

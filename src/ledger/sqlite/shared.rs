@@ -30,6 +30,8 @@ struct Inner {
     /// Those whose standing changed since it was last written.
     unkept: BTreeSet<AccountName>,
     failure: Option<String>,
+    /// Why there is no room for receipts.
+    no_room: Option<String>,
     /// Since when a commit has been under way.
     committing: Option<Instant>,
 }
@@ -205,6 +207,17 @@ impl Shared {
         inner.failure = Some(why);
     }
 
+    /// Whether there is room for receipts, or why not.
+    pub(super) fn room(&self, no_room: Option<String>) {
+        let mut inner = self.lock();
+        match (&inner.no_room, &no_room) {
+            (None, Some(why)) => tracing::error!(why, "senders are asked to come again"),
+            (Some(_), None) => tracing::info!("the store has room again"),
+            _ => {}
+        }
+        inner.no_room = no_room;
+    }
+
     /// Whether the last attempt to write failed.
     pub(super) fn is_failing(&self) -> bool {
         self.lock().failure.is_some()
@@ -218,7 +231,7 @@ impl Shared {
                 "the disk does not answer: a commit has been under way for more than {seconds} s"
             ));
         }
-        inner.failure.clone().map_or(Ok(()), Err)
+        inner.failure.as_ref().or(inner.no_room.as_ref()).map_or(Ok(()), |why| Err(why.clone()))
     }
 
     pub(super) fn census(&self) -> BTreeMap<AccountName, Counts> {

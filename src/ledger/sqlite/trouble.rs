@@ -7,6 +7,7 @@ use std::path::Path;
 use rusqlite::{Error, ErrorCode};
 
 use super::open::with_suffix;
+use super::space::Shortage;
 
 /// The reason that `/readyz` and the log give: what failed, what to do, and whether it goes on by itself.
 pub(super) fn words(error: &Error, beside: &io::Result<()>, path: &Path) -> String {
@@ -36,6 +37,18 @@ pub(super) fn words(error: &Error, beside: &io::Result<()>, path: &Path) -> Stri
         }
         Some(_) | None => format!("{path} cannot be written: {error}"),
     }
+}
+
+/// The reason while there is too little room for a receipt, and enough for everything else.
+pub(super) fn no_room(Shortage { free, needed }: Shortage, path: &Path) -> String {
+    const MIB: u64 = 1024 * 1024;
+    format!(
+        "no space left, the disk of {} is as good as full ({} MiB free of {} that the next webhooks may take): make room \
+         or enlarge it, then it goes on by itself",
+        path.display(),
+        free / MIB,
+        needed.div_ceil(MIB)
+    )
 }
 
 /// What the file system says to a write beside the store: SQLite tells a read-only one and a broken one alike.

@@ -18,6 +18,7 @@ use super::checkpoint::Checkpointer;
 use super::job::{Answer, Desk, Job, answer_only};
 use super::open::OpenError;
 use super::shared::{Shared, Tally};
+use super::space::Space;
 use super::{Hands, Settings, trouble};
 use crate::clock::Clock;
 use crate::ledger::{LedgerError, Policies, Watcher};
@@ -36,6 +37,8 @@ pub(super) struct Room {
     connection: Connection,
     /// None where commits copy back by themselves.
     checkpointer: Option<Checkpointer>,
+    /// Looked at where a thread of the store's own copies back.
+    space: Option<Space>,
     policies: Policies,
     clock: Arc<dyn Clock>,
     watcher: Arc<dyn Watcher>,
@@ -50,17 +53,20 @@ impl Room {
         settings: &Settings,
         shared: Arc<Shared>,
     ) -> Result<Self, OpenError> {
-        let checkpointer = match settings.hands {
-            Hands::OwnThread => Some(Checkpointer::start(&settings.path)?),
+        let (checkpointer, space) = match settings.hands {
+            Hands::OwnThread => {
+                (Some(Checkpointer::start(&settings.path)?), Some(Space::of(&settings.path)))
+            }
             Hands::Caller => {
                 connection.pragma_update(None, "wal_autocheckpoint", AUTOCHECKPOINT)?;
-                None
+                (None, None)
             }
         };
         Ok(Self {
             segment: Segment::after(&connection)?,
             connection,
             checkpointer,
+            space,
             policies: settings.policies.clone(),
             clock: Arc::clone(&settings.clock),
             watcher: Arc::clone(&settings.watcher),
@@ -87,7 +93,11 @@ impl Room {
     }
 
     /// Takes what has queued, this first, and commits it as one.
-    pub(super) fn commit(&mut self, first: Job, mut queued: impl FnMut() -> Option<Job>) {
+    pub(super) fn commit(&mut self, first: Job, queued: impl FnMut() -> Option<Job>) {
+        let no_room = self.look_for_room();
+        let mut jobs = std::iter::once(first).chain(std::iter::from_fn(queued));
+        let mut admitted = || jobs.find_map(|job| admit(job, no_room.as_deref()));
+        let Some(first) = admitted() else { return };
         let began = Instant::now();
         let mut done: Vec<Answer> = Vec::new();
         let mut tally = Tally::default();
@@ -127,7 +137,7 @@ impl Room {
                 Err(_) => done.push(answer_only(job)),
             }
             let room = done.len() < GROUP && self.segment.len() < GROUP_BYTES;
-            next = if room { queued() } else { None };
+            next = if room { admitted() } else { None };
         }
         let outcome = outcome
             .and_then(|()| self.segment.write(&self.connection))
@@ -153,8 +163,17 @@ impl Room {
         }
     }
 
+    /// Says why there is no room for receipts, if there is none.
+    fn look_for_room(&mut self) -> Option<String> {
+        let shortage = self.space.as_mut()?.look(&self.connection);
+        let no_room = shortage.map(|shortage| trouble::no_room(shortage, &self.path));
+        self.shared.room(no_room.clone());
+        no_room
+    }
+
     /// While the store fails nobody may send us anything to find out by, so the writer asks by itself.
     fn probe(&mut self) {
+        self.look_for_room();
         if !self.shared.is_failing() {
             return;
         }
@@ -187,6 +206,17 @@ impl Room {
         {
             tracing::error!(%error, "the store could not undo a failed commit");
         }
+    }
+}
+
+/// A job that is to be done; receipts are refused while there is no room for them.
+fn admit(job: Job, no_room: Option<&str>) -> Option<Job> {
+    match no_room {
+        Some(why) if matches!(job, Job::Accept { .. }) => {
+            answer_only(job)(Err(LedgerError::Unavailable(why.to_owned())));
+            None
+        }
+        _ => Some(job),
     }
 }
 

@@ -174,6 +174,12 @@ impl SmallDisk {
         mount.status().is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
     }
 
+    /// Makes it so large.
+    pub(crate) fn enlarge(&self, size: &str) {
+        let at = self.0.to_str().expect("temporary paths are text");
+        must("mount", &["-o", &format!("remount,size={size}"), at]);
+    }
+
     /// Takes what is left of it; the file gives it back when it is removed.
     pub(crate) fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");

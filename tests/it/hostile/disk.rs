@@ -89,3 +89,49 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     still_works(&setting, &bridge, 5_000).await;
     bridge.kill();
 }
+
+/// The store fills the disk by itself: it stops accepting while there is room to deliver what it has accepted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fills_its_disk_keeps_room_to_deliver() {
+    let setting = Setting::new("");
+    let Some(disk) = SmallDisk::mount(&setting.folder.path().join("data"), "8m") else {
+        tell(
+            "SKIPPED a_store_that_fills_its_disk_keeps_room_to_deliver: mounting a tmpfs is not permitted",
+        );
+        return;
+    };
+    let bridge = setting.start();
+    let (mut accepted, mut refused) = (0, 0);
+    for id in 0..5_000 {
+        let answer = ask(&bridge.webhooks, &webhook(ZOOM, &body(id))).await;
+        if answer.status == 200 {
+            accepted += 1;
+        } else {
+            assert_eq!(answer.told(), (503, r#"{"error":"unavailable"}"#));
+            refused += 1;
+            if refused == 50 {
+                break;
+            }
+        }
+    }
+    assert_eq!(refused, 50, "8 MiB hold less than 5,000 webhooks of 6 KB");
+    // Each takes some 26 KB: its body, the webinar's state, the event, and what HubSpot holds.
+    assert!(accepted >= 100, "{accepted} webhooks are all that 8 MiB hold");
+    let unready = wire::get(&bridge.ops, "/readyz").await;
+    assert!(unready.status == 503 && unready.body.contains("no space left"), "{unready:?}");
+    eventually("what was accepted is delivered all the same", async || {
+        setting.hubspot.emulator().events().len() == accepted
+    })
+    .await;
+    let status = wire::get(&bridge.ops, "/metrics").await;
+    assert!(status.body.contains("bridge_events{hubspot=\"main\",state=\"pending\"} 0"));
+
+    disk.enlarge("16m");
+    eventually("it is ready by itself", async || {
+        wire::get(&bridge.ops, "/readyz").await.status == 200
+    })
+    .await;
+    still_works(&setting, &bridge, 6_000).await;
+    tell(&format!("8 MiB are full after {accepted} webhooks"));
+    bridge.kill();
+}
