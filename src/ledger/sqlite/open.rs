@@ -83,7 +83,7 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let folder = folder_of(path);
     let failed = |source| OpenError::File { path: folder.to_owned(), source };
     let made = make_folder(folder).map_err(failed)?;
-    let lock_path = with_suffix(path, ".lock");
+    let lock_path = lock_path(path);
     let lock = private(&lock_path)?;
     // The database itself is made here too, so that it is nobody else's to read from its first byte.
     private(path)?;
@@ -113,7 +113,7 @@ fn make_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(absent)
 }
 
-fn private(path: &Path) -> Result<File, OpenError> {
+pub(super) fn private(path: &Path) -> Result<File, OpenError> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -255,6 +255,11 @@ pub fn inspect(path: &Path) -> Result<StoreState, OpenError> {
         found if found < known => Ok(StoreState::Older { found, known }),
         found => Err(OpenError::TooNew { found, known }),
     }
+}
+
+/// The file whose lock says that the store is in use. It holds nothing.
+pub(super) fn lock_path(path: &Path) -> PathBuf {
+    with_suffix(path, ".lock")
 }
 
 /// Where SQLite keeps the WAL.

@@ -5,26 +5,32 @@
 //! is taken new receipts are refused, while settling, pruning and the like go on: they end the shortage by themselves
 //! where retention allows it.
 
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rustix::fs::statvfs;
 use tokio::time::Instant;
 
 use super::checkpoint::{self, Progress};
-use super::open;
+use super::open::{self, OpenError};
 
 /// What one commit may take of the WAL, and of the database once more; a small disk's eighth if that is less.
 const COMMIT: u64 = 16 * 1024 * 1024;
 /// How often a shortage is looked at anew.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// The disk's room, as the writer looks at it before each commit.
+/// The disk, as the writer looks at it around each commit.
 pub(super) struct Space {
     path: PathBuf,
     wal: PathBuf,
-    short: Option<Shortage>,
-    looked: Instant,
+    /// When the WAL could last not be copied back.
+    stuck: Option<Instant>,
+    /// The file that is locked, which holds nothing; and its length: the commits of this run.
+    lock: File,
+    length: u64,
 }
 
 /// Why there is no room for a receipt.
@@ -32,11 +38,11 @@ pub(super) struct Space {
 pub(super) struct Shortage {
     /// Bytes.
     pub(super) free: u64,
-    /// Bytes; more than that may be needed if the WAL could not be copied back.
+    /// Bytes.
     pub(super) needed: u64,
 }
 
-/// Bytes, as the file system and SQLite tell them.
+/// Bytes, as the file system tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Figures {
     /// Free on the disk.
@@ -45,13 +51,19 @@ struct Figures {
     total: u64,
     /// The WAL's file, used or not.
     wal: u64,
+    /// The database's file.
+    database: u64,
 }
 
-/// After everything was copied back: the next commit writes over the WAL from its beginning.
+/// Bytes, as SQLite tells them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Emptied {
-    /// Bytes of the database's pages that hold nothing.
+struct Pages {
+    /// The database once the WAL is copied back.
+    all: u64,
+    /// Those of them that hold nothing.
     reusable: u64,
+    /// Whether all is copied back, so that the next commit writes over the WAL from its beginning.
+    copied: bool,
 }
 
 impl Figures {
@@ -64,64 +76,86 @@ impl Figures {
         self.free >= self.wal.saturating_add(2 * self.commit())
     }
 
-    /// Whether there is room for one more commit, in the WAL's file and in the database's, or beside them.
-    fn shortage(self, emptied: Option<Emptied>) -> Option<Shortage> {
+    /// Whether there is room to copy back, and for one more commit: in the WAL's file and in the database's, or beside.
+    fn shortage(self, pages: Pages) -> Option<Shortage> {
+        let rest = pages.all.saturating_sub(self.database);
+        let spare = if pages.copied { self.wal } else { 0 };
         let commit = self.commit();
-        let needed = match emptied {
-            Some(Emptied { reusable }) => {
-                commit.saturating_sub(self.wal) + commit.saturating_sub(reusable)
-            }
-            None => self.wal.saturating_add(2 * commit),
-        };
+        let needed = rest + commit.saturating_sub(spare) + commit.saturating_sub(pages.reusable);
         (self.free < needed).then_some(Shortage { free: self.free, needed })
     }
 }
 
 impl Space {
-    pub(super) fn of(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            wal: open::wal_path(path),
-            short: None,
-            looked: Instant::now(),
-        }
+    /// # Errors
+    /// The file system's, if the file beside the store cannot be opened.
+    pub(super) fn of(path: &Path) -> Result<Self, OpenError> {
+        let lock = open::private(&open::lock_path(path))?;
+        let (path, wal) = (path.to_owned(), open::wal_path(path));
+        Ok(Self { path, wal, stuck: None, lock, length: 0 })
     }
 
     /// Looks whether there is room for a receipt, and makes some of what the WAL has done with.
-    pub(super) fn look(&mut self, connection: &Connection) -> Option<Shortage> {
-        if self.short.is_some() && self.looked.elapsed() < AGAIN {
-            return self.short;
-        }
+    ///
+    /// # Errors
+    /// SQLite's, if it cannot even be read.
+    pub(super) fn look(&mut self, connection: &Connection) -> rusqlite::Result<Option<Shortage>> {
         // A file system that cannot tell is not held to be full.
-        let figures = self.figures()?;
-        self.short = if figures.plenty() {
-            None
-        } else {
-            // The database may have grown by it.
-            let emptied = empty(connection);
-            self.figures().and_then(|figures| figures.shortage(emptied))
+        if self.figures().is_none_or(Figures::plenty) {
+            self.stuck = None;
+            return Ok(None);
+        }
+        let rests = self.stuck.is_some_and(|since| since.elapsed() < AGAIN);
+        let copied = !rests && copy_back(connection);
+        if !rests {
+            self.stuck = (!copied).then(Instant::now);
+        }
+        let bytes = |pragma: &str| {
+            let pages: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+            let pages = u64::try_from(pages).unwrap_or(0);
+            Ok::<_, rusqlite::Error>(pages.saturating_mul(u64::from(open::PAGE_BYTES)))
         };
-        self.looked = Instant::now();
-        self.short
+        let pages = Pages { all: bytes("page_count")?, reusable: bytes("freelist_count")?, copied };
+        // The database may have grown meanwhile.
+        Ok(self.figures().and_then(|figures| figures.shortage(pages)))
+    }
+
+    /// Whether the file system still writes what it is given, asked after a sync that said yes. Without it that yes is
+    /// worth nothing: once ext4 has given up its journal after an error, `fsync` may succeed without doing anything
+    /// (`ext4_sync_file` and `jbd2_complete_transaction` in Linux), and the file system is read-only only some moments
+    /// later. A change of a file's length goes through the journal at once, and fails from the first moment on.
+    ///
+    /// # Errors
+    /// What the file system says: it is read-only, or broken.
+    pub(super) fn still_writes(&mut self) -> io::Result<()> {
+        // Longer each time, and never filled: ext4 takes ten times as long to shorten a file.
+        self.length += 1;
+        match self.lock.set_len(self.length) {
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn figures(&self) -> Option<Figures> {
-        let disk = rustix::fs::statvfs(&self.path).ok()?;
+        let disk = statvfs(&self.path).ok()?;
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         Some(Figures {
             free: disk.f_bavail.saturating_mul(disk.f_frsize),
             total: disk.f_blocks.saturating_mul(disk.f_frsize),
-            wal: std::fs::metadata(&self.wal).map_or(0, |file| file.len()),
+            wal: bytes(&self.wal),
+            database: bytes(&self.path),
         })
     }
 }
 
-/// Copies everything back, so that the WAL starts over; None if that did not succeed, or not to the end.
-fn empty(connection: &Connection) -> Option<Emptied> {
-    let Progress { busy, in_wal, copied } = checkpoint::run(connection, "RESTART").ok()?;
-    let pages: i64 =
-        connection.pragma_query_value(None, "freelist_count", |row| row.get(0)).ok()?;
-    let reusable = u64::try_from(pages).unwrap_or(0).saturating_mul(u64::from(open::PAGE_BYTES));
-    (!busy && in_wal == copied).then_some(Emptied { reusable })
+/// Copies everything back, so that the WAL starts over; whether that succeeded, and to the end.
+fn copy_back(connection: &Connection) -> bool {
+    checkpoint::run(connection, "RESTART")
+        .is_ok_and(|Progress { busy, in_wal, copied }| !busy && in_wal == copied)
 }
 
 #[cfg(test)]
@@ -131,37 +165,39 @@ mod tests {
     const MIB: u64 = 1024 * 1024;
 
     fn figures(free: u64, wal: u64) -> Figures {
-        Figures { free: free * MIB, total: 1_000 * MIB, wal: wal * MIB }
+        Figures { free: free * MIB, total: 1_000 * MIB, wal: wal * MIB, database: 200 * MIB }
     }
 
-    fn shortage(free: u64, wal: u64, reusable: u64) -> Option<Shortage> {
-        figures(free, wal).shortage(Some(Emptied { reusable: reusable * MIB }))
+    /// The shortage in MiB: free, needed.
+    fn shortage(figures: Figures, all: u64, reusable: u64, copied: bool) -> Option<(u64, u64)> {
+        let pages = Pages { all: all * MIB, reusable: reusable * MIB, copied };
+        figures.shortage(pages).map(|shortage| (shortage.free / MIB, shortage.needed / MIB))
     }
 
     #[test]
     fn there_is_plenty_while_the_wal_and_two_commits_find_room() {
         assert!(figures(64 + 32, 64).plenty());
         assert!(!figures(64 + 31, 64).plenty());
-        let small = Figures { free: MIB, total: 4 * MIB, wal: 0 };
+        let small = Figures { free: MIB, total: 4 * MIB, wal: 0, database: 0 };
         assert!(small.plenty(), "a small disk is not full from the beginning");
     }
 
     #[test]
     fn a_wal_that_starts_over_and_pages_that_hold_nothing_are_room() {
         // A commit needs 16 MiB of the WAL, and 16 MiB of the database.
-        assert_eq!(shortage(32, 0, 0), None);
-        assert_eq!(shortage(31, 0, 0), Some(Shortage { free: 31 * MIB, needed: 32 * MIB }));
-        assert_eq!(shortage(16, 64, 0), None);
-        assert!(shortage(15, 64, 0).is_some());
-        assert_eq!(shortage(0, 64, 16), None);
-        assert!(shortage(0, 15, 16).is_some());
+        assert_eq!(shortage(figures(32, 0), 200, 0, true), None);
+        assert_eq!(shortage(figures(31, 0), 200, 0, true), Some((31, 32)));
+        assert_eq!(shortage(figures(16, 64), 200, 0, true), None);
+        assert_eq!(shortage(figures(15, 64), 200, 0, true), Some((15, 16)));
+        assert_eq!(shortage(figures(0, 64), 200, 16, true), None);
+        assert_eq!(shortage(figures(0, 15), 200, 16, true), Some((0, 1)));
     }
 
     #[test]
-    fn what_could_not_be_copied_back_needs_room_still() {
-        assert_eq!(
-            figures(95, 64).shortage(None),
-            Some(Shortage { free: 95 * MIB, needed: 96 * MIB })
-        );
+    fn what_is_not_copied_back_yet_needs_room_still() {
+        assert_eq!(shortage(figures(62, 64), 230, 0, false), None);
+        assert_eq!(shortage(figures(61, 64), 230, 0, false), Some((61, 62)));
+        assert_eq!(shortage(figures(46, 64), 230, 16, false), None);
+        assert_eq!(shortage(figures(45, 64), 230, 16, false), Some((45, 46)));
     }
 }

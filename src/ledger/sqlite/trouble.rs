@@ -1,42 +1,61 @@
 //! What is wrong with the disk, in words for whoever has to mend it.
 
+use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 
 use rusqlite::{Error, ErrorCode};
 
-use super::open::with_suffix;
+use super::open::lock_path;
 use super::space::Shortage;
 
 /// The reason that `/readyz` and the log give: what failed, what to do, and whether it goes on by itself.
 pub(super) fn words(error: &Error, beside: &io::Result<()>, path: &Path) -> String {
-    let path = path.display();
-    let read_only =
+    let at = path.display();
+    let is_read_only =
         beside.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem);
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => format!(
-            "no space left, the disk of {path} is full: make room or enlarge it, then it goes on by itself"
+            "no space left, the disk of {at} is full: make room or enlarge it, then it goes on by itself"
         ),
-        _ if read_only => format!(
-            "the file system of {path} is read-only ({error}): it goes on by itself once that \
-             can be written. If the kernel made it so after an error: stop the service, unmount, check (fsck), mount, \
-             start"
-        ),
+        _ if is_read_only => read_only(path, error),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            format!("{path} is read-only for this process ({error}): check its owner and mode")
+            format!("{at} is read-only for this process ({error}): check its owner and mode")
         }
-        Some(ErrorCode::SystemIoFailure) => format!(
-            "I/O error on the disk of {path} ({error}): see the kernel's log; it goes on by itself once the disk works"
-        ),
+        Some(ErrorCode::SystemIoFailure) => io_error(path, error),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            format!("{path} is damaged ({error}): stop the service and put a backup in its place")
+            format!("{at} is damaged ({error}): stop the service and put a backup in its place")
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            format!("another process holds {path} locked ({error})")
+            format!("another process holds {at} locked ({error})")
         }
-        Some(_) | None => format!("{path} cannot be written: {error}"),
+        Some(_) | None => format!("{at} cannot be written: {error}"),
     }
+}
+
+/// The reason if the file system has stopped writing right after it said that it had.
+pub(super) fn not_kept(error: &io::Error, path: &Path) -> String {
+    if error.kind() == ErrorKind::ReadOnlyFilesystem {
+        read_only(path, error)
+    } else {
+        io_error(path, error)
+    }
+}
+
+fn io_error(path: &Path, error: &dyn Display) -> String {
+    format!(
+        "I/O error on the disk of {} ({error}): see the kernel's log; it goes on by itself once the disk works",
+        path.display()
+    )
+}
+
+fn read_only(path: &Path, error: &dyn Display) -> String {
+    let path = path.display();
+    format!(
+        "the file system of {path} is read-only ({error}): it goes on by itself once that can be written. If the kernel \
+         made it so after an error: stop the service, unmount, check (fsck), mount, start"
+    )
 }
 
 /// The reason while there is too little room for a receipt, and enough for everything else.
@@ -57,7 +76,7 @@ pub(super) fn no_room(Shortage { free, needed }: Shortage, path: &Path) -> Strin
 /// The file system's own words.
 pub(super) fn write_beside(path: &Path) -> io::Result<()> {
     // The lock's file holds nothing, and is never read.
-    let mut file = OpenOptions::new().write(true).open(with_suffix(path, ".lock"))?;
+    let mut file = OpenOptions::new().write(true).open(lock_path(path))?;
     file.write_all(b"\n")?;
     file.sync_all()
 }

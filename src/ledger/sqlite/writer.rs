@@ -55,7 +55,7 @@ impl Room {
     ) -> Result<Self, OpenError> {
         let (checkpointer, space) = match settings.hands {
             Hands::OwnThread => {
-                (Some(Checkpointer::start(&settings.path)?), Some(Space::of(&settings.path)))
+                (Some(Checkpointer::start(&settings.path)?), Some(Space::of(&settings.path)?))
             }
             Hands::Caller => {
                 connection.pragma_update(None, "wal_autocheckpoint", AUTOCHECKPOINT)?;
@@ -148,8 +148,9 @@ impl Room {
                 self.segment.advance();
                 self.shared.committed(tally, &turned, freed);
                 self.watcher.committed(done.len(), began.elapsed());
+                let kept = self.kept();
                 for answer in done {
-                    answer(Ok(()));
+                    answer(kept.clone().map_err(LedgerError::Unavailable));
                 }
                 self.shared.wake_all(&woken);
             }
@@ -163,10 +164,22 @@ impl Room {
         }
     }
 
+    /// Whether what was committed is on disk; if not, it may be there after the next start all the same, and whoever
+    /// comes again is told `duplicate` then.
+    fn kept(&mut self) -> Result<(), String> {
+        let Some(Err(error)) = self.space.as_mut().map(Space::still_writes) else { return Ok(()) };
+        let why = trouble::not_kept(&error, &self.path);
+        self.shared.failed(why.clone());
+        Err(why)
+    }
+
     /// Says why there is no room for receipts, if there is none.
     fn look_for_room(&mut self) -> Option<String> {
-        let shortage = self.space.as_mut()?.look(&self.connection);
-        let no_room = shortage.map(|shortage| trouble::no_room(shortage, &self.path));
+        let no_room = match self.space.as_mut()?.look(&self.connection) {
+            Ok(shortage) => shortage.map(|shortage| trouble::no_room(shortage, &self.path)),
+            // The commit meets it, too, and says so.
+            Err(_) => None,
+        };
         self.shared.room(no_room.clone());
         no_room
     }
