@@ -125,11 +125,16 @@ impl Held<'_> {
         }
         sorted.log();
         let at_it = sorted.under_way.first().map(|(_, detail)| detail.clone());
+        let under_way: Vec<i64> = sorted.under_way.iter().map(|(claimed, _)| claimed.id).collect();
         let mut unclear = sorted.unclear;
         record(lane, settlements(lane, sorted.confirmed, sorted.refused, sorted.under_way)).await;
         match unclear.pop() {
             None => match at_it.filter(|_| heard.is_none() && !self.taken) {
-                Some(detail) => self.says_nothing(&detail).await,
+                Some(detail) => {
+                    let next = self.says_nothing(&detail).await;
+                    lane.failed_over(&under_way);
+                    next
+                }
                 None => Next::Part,
             },
             Some((claimed, how, detail)) if unclear.is_empty() && sorted.alone => {
@@ -193,6 +198,10 @@ impl Held<'_> {
         };
         lane.amend_standing(Box::new(amend)).await;
         lane.report(trouble);
+        if let Some(part) = self.parts.to_send().filter(|_| trouble.may_be_an_events()) {
+            let events: Vec<i64> = part.events.iter().map(|claimed| claimed.id).collect();
+            lane.failed_over(&events);
+        }
         if trouble.is_ambiguous() {
             let part = self.parts.take();
             record(lane, alike(part.events, &Outcome::Ambiguous)).await;

@@ -13,6 +13,7 @@ use super::identity::{Asked, Whose};
 use super::silence::Silence;
 use super::standing::{self, Heard};
 use super::streak::{Blame, Streak};
+use super::suspicion::Suspicion;
 use super::{flight, home};
 use crate::clock::Clock;
 use crate::event::{AccountName, Millis};
@@ -59,6 +60,7 @@ pub struct Lane {
     asked: Mutex<Asked>,
     streak: Mutex<Streak>,
     silence: Mutex<Silence>,
+    suspicion: Mutex<Suspicion>,
 }
 
 /// What the loop does next.
@@ -96,6 +98,7 @@ impl Lane {
             asked: Mutex::default(),
             streak: Mutex::default(),
             silence: Mutex::default(),
+            suspicion: Mutex::new(Suspicion::up_to(settings.max_batch)),
         })
     }
 
@@ -205,7 +208,12 @@ impl Lane {
         if in_flight >= if probing { 1 } else { self.calls.width() } {
             return Step::Wait(None);
         }
-        let most = if standing.paused.is_some() { 1 } else { self.settings.max_batch };
+        let (size, suspects) = {
+            let suspicion = self.suspicion();
+            (suspicion.size(), suspicion.suspects())
+        };
+        let size = if standing.paused.is_some() { 1 } else { size };
+        let most = size + suspects;
         let linger = if draining { Duration::ZERO } else { self.settings.max_linger };
         let slot = match self.reserve() {
             Ok(slot) => slot,
@@ -219,6 +227,10 @@ impl Lane {
                 if batch.is_empty() {
                     self.calls.cancel(slot);
                     return Step::Again;
+                }
+                let (batch, left) = self.suspicion().choose(batch, size, !probing, Instant::now());
+                if !left.is_empty() {
+                    self.ledger.release(&self.account, &left);
                 }
                 Step::Send(batch, slot)
             }
@@ -267,9 +279,20 @@ impl Lane {
     }
 
     /// These were accepted.
-    pub(super) fn accepted(&self, events: impl Iterator<Item = i64>) {
+    pub(super) fn accepted(&self, events: impl Iterator<Item = i64> + Clone) {
         self.streak.lock().unwrap_or_else(PoisonError::into_inner).end();
-        self.silence.lock().unwrap_or_else(PoisonError::into_inner).took(events);
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner).took(events.clone());
+        self.suspicion().took(events);
+    }
+
+    /// A call with these failed, in a way that may be an event's doing.
+    pub(super) fn failed_over(&self, events: &[i64]) {
+        let failures = self.ledger.standing(&self.account).failures;
+        self.suspicion().failed(events, failures, Instant::now());
+    }
+
+    fn suspicion(&self) -> MutexGuard<'_, Suspicion> {
+        self.suspicion.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether others were accepted since this event last came back, alone, without a result.

@@ -12,6 +12,7 @@
 //! * [`parts`]: how a batch is taken apart to find the event that is at fault.
 //! * [`streak`]: telling an account that refuses everything from events that are bad.
 //! * [`silence`]: telling an account that does nothing from events that it passes over.
+//! * [`suspicion`]: telling an account that fails from an event that makes it fail.
 //! * [`width`]: how many calls are in flight at a time.
 //!
 //! And beside the lanes:
@@ -19,7 +20,7 @@
 //! * [`schedule`]: what the passing of time alone makes due: completion timers, housekeeping.
 //!
 //! Promises: at most one flight per event; one account never waits for another; no failure of the account's is charged
-//! to an event; nothing is sent to an account that is not the one that was sent to before. Knows no SQL and no HTTP, and
+//! to an event, and no event that makes calls fail holds up the others for ever; nothing is sent to an account that is not the one that was sent to before. Knows no SQL and no HTTP, and
 //! no platform. Relies on the ledger alone for what to do: a wake-up carries no data. On a crash, or when a task is
 //! dropped at any await, claims are free again and the same state is sent again, which HubSpot takes as the same.
 
@@ -33,6 +34,7 @@ pub mod schedule;
 pub mod silence;
 pub mod standing;
 pub mod streak;
+pub mod suspicion;
 #[cfg(test)]
 mod tests;
 pub mod width;

@@ -28,7 +28,8 @@ pub(super) struct Upserted {
     /// (error-handling guide, the sample of a partial failure).
     #[serde(default, deserialize_with = "word")]
     pub(super) status: Option<String>,
-    #[serde(default, deserialize_with = "list")]
+    /// Objects only: what is none, `null` above all, is no result.
+    #[serde(default, deserialize_with = "objects")]
     pub(super) results: Vec<Written>,
     #[serde(default)]
     pub(super) num_errors: Option<u64>,
@@ -145,6 +146,16 @@ where
         .iter()
         .map(|element| object(element.get().as_bytes()).unwrap_or_default())
         .collect())
+}
+
+/// As [`list`], but an element of another shape does not count.
+fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let elements = Option::<Vec<Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(elements.iter().filter_map(|element| object(element.get().as_bytes())).collect())
 }
 
 /// A text of HubSpot's made fit for logs and pages: bounded, without control characters.

@@ -6,8 +6,9 @@ use crate::net::Response;
 
 use super::settings::RateLimit;
 
-/// Told intervals beyond a day are mistakes: no limit of HubSpot's is longer.
-const LONGEST: Duration = Duration::from_hours(24);
+/// Told intervals beyond a minute are mistakes, or mean something else: HubSpot's windows have ten seconds or one, and
+/// the day's calls are told apart. Taken at its word, one such header could keep an account silent for a day.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// The limits as HubSpot tells them; each number only where it does.
 ///
@@ -82,13 +83,15 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_whole_and_lets_something_through_within_a_day() {
-        let day = "86400000";
+    fn a_limit_is_whole_and_lets_something_through_within_a_minute() {
+        let minute = "60000";
         let limit =
             |max, interval| told(&[("max", max), ("interval-milliseconds", interval)]).limit();
-        let whole = RateLimit { requests: 1, window: Duration::from_hours(24) };
-        assert_eq!(limit("1", day), Some(whole));
-        for (max, interval) in [("0", day), ("1", "0"), ("1", "86400001"), ("", day), ("1", "")] {
+        let whole = RateLimit { requests: 1, window: Duration::from_mins(1) };
+        assert_eq!(limit("1", minute), Some(whole));
+        for (max, interval) in
+            [("0", minute), ("1", "0"), ("1", "60001"), ("1", "86400000"), ("", minute), ("1", "")]
+        {
             assert_eq!(limit(max, interval), None, "{max} in {interval}");
         }
     }

@@ -123,6 +123,23 @@ impl AccountTrouble {
         }
     }
 
+    /// Whether an event may be what it failed over: HubSpot had the call, and does not say what was wrong.
+    #[must_use]
+    pub fn may_be_an_events(&self) -> bool {
+        match self.kind {
+            TroubleKind::Transport { ambiguous } => ambiguous,
+            // Without a status it is the token's endpoint that cannot answer.
+            TroubleKind::Overloaded => self.status.is_some(),
+            TroubleKind::Unauthorized
+            | TroubleKind::Forbidden
+            | TroubleKind::NotFound
+            | TroubleKind::RateLimited { .. }
+            | TroubleKind::Locked
+            | TroubleKind::Migrating
+            | TroubleKind::Redirected => false,
+        }
+    }
+
     /// Reads an answer as a trouble, whatever its status; [`super::judge`] keeps those that speak of events from it.
     ///
     /// Statuses by <https://developers.hubspot.com/docs/api-reference/error-handling>, limits by

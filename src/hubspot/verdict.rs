@@ -2,7 +2,7 @@
 //!
 //! | answer | says | verdict |
 //! |---|---|---|
-//! | 2xx `COMPLETE` | no `errors`, no `numErrors`, as many results as events | all confirmed |
+//! | 2xx `COMPLETE` | no `errors`, no `numErrors`, a result for each event: as many, no `id` twice, and if one is an event's, all are | all confirmed |
 //! | | a result whose `id` is the event's | confirmed, unless an error names it too |
 //! | | an error of validation that names the event, or any such when it was alone | refused |
 //! | | fewer results, even none, and no error | the others unclear: silent |
@@ -177,7 +177,7 @@ fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict
         |id: &str| told.get(id).map(|written| written.object_id.as_deref().map(bounded));
     let no_errors = upserted.errors.is_empty() && upserted.num_errors.unwrap_or(0) == 0;
     // Nothing is read from the results' order: it is not documented.
-    if no_errors && upserted.results.len() == sent.len() {
+    if no_errors && is_for_each(sent, &upserted.results, told.len()) {
         return sent
             .iter()
             .map(|event| ItemVerdict::Confirmed {
@@ -201,6 +201,14 @@ fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict
             }
         })
         .collect()
+}
+
+/// Whether there is a result for each event. Whether a result's `id` is the event's is not certain, so where none is, their
+/// number counts. But two of one `id` are one, and where some are events', the others are nobody's.
+fn is_for_each(sent: &[Sent<'_>], results: &[Written], told: usize) -> bool {
+    let mut ids = BTreeSet::new();
+    let once = results.iter().filter_map(|written| written.id.as_deref()).all(|id| ids.insert(id));
+    results.len() == sent.len() && once && (told == 0 || told == sent.len())
 }
 
 /// The results whose `id` is the external id of exactly one event.

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
 use crate::ledger::{
-    Acceptance, Dossier, Ledger, LedgerError, PAGE_MAX, Rebuild, Rebuilt, ReceiptRecord,
-    ReceiptSummary, ReceiptsAsk, Retold, Rewritten, WebinarKey,
+    Acceptance, Dossier, Ledger, LedgerError, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary,
+    ReceiptsAsk, Retold, Rewritten, WebinarKey,
 };
 pub use mapping::Source;
 use mapping::{Sayings, Told};
@@ -39,7 +39,7 @@ pub struct Replayed {
     pub outcome: Acceptance,
     /// Why it is quarantined, if it is.
     pub reason: Option<String>,
-    /// The events of the webinars that it builds, by key; at most [`PAGE_MAX`].
+    /// The events of the webinars that it builds, by key; at most [`crate::ledger::PAGE_MAX`].
     pub events: Vec<EventKey>,
 }
 
@@ -128,13 +128,14 @@ impl Replayer {
         Err(ReplayError::Busy)
     }
 
-    /// Replays up to [`PAGE_MAX`] receipts, newest first, and says where to go on.
+    /// Replays the next receipt, newest first, and says where to go on. One only: it takes the longer the more was said of
+    /// its webinar, and whoever has many replayed is to say after each whether there is time for another.
     ///
     /// # Errors
-    /// [`ReplayError::Ledger`] when the ledger cannot be used; the receipts before it were replayed.
+    /// [`ReplayError::Ledger`] when the ledger cannot be used.
     pub async fn replay_all(&self, ask: ReplayAsk) -> Result<ReplayPiece, ReplayError> {
         let ReplayAsk { source, outcome, after } = ask;
-        let ask = ReceiptsAsk { source, outcome, after, most: PAGE_MAX };
+        let ask = ReceiptsAsk { source, outcome, after, most: 1 };
         let page = self.ledger.page_receipts(ask).await?;
         let mut piece = ReplayPiece { next: page.next, ..ReplayPiece::default() };
         for receipt in page.items {

@@ -77,6 +77,8 @@ class Values(unittest.TestCase):
                 config.replace(f"secret = {file}", f"secret = {file}\npath_token={written}"),
                 config.replace("access_token = ", f"oauth = {{ client_id = 'x', client_secret = {written} }}\n# "),
                 config.replace("[hubspot.main]", f"[hubspot.main]\n\"access_token\" = {written}"),
+                config.replace("access_token = ", f"oauth = {{ client_id = 'a#b', client_secret = {written} }}\n# "),
+                config.replace(f"secret = {file}", f"secrets = [ # new, old\n  {file}, # the \"new\" one\n  {written} ]"),
             ]:
                 with self.subTest(text):
                     said = refusal(values("minimal", config=text))
@@ -85,6 +87,7 @@ class Values(unittest.TestCase):
         for text in [
             config + f"# secret = \"{SECRET}\"\n",
             config.replace(f"secret = {file}", f'secrets = [{file}, {{ env = "OLD" }}]'),
+            config.replace(f"secret = {file}", f'secrets = [ # new, old\n  {file}, # the "new" one\n] # "both"'),
             config.replace(f"secret = {file}", 'secret.file = "/run/secrets/webinar-bridge/zoom-secret-token"'),
         ]:
             self.assertEqual(refusal(values("minimal", config=text)), "")

@@ -154,6 +154,46 @@ async fn a_person_is_erased_beside_the_running_service() {
     bridge.kill();
 }
 
+/// Retention leaves free pages behind, all of which are overwritten: that is much to write beside the service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_are_taken_while_much_free_room_is_overwritten() {
+    const FREE: usize = 200_000_000;
+    let setting = Setting::with(EmulatorSettings::new(TOKEN), "deliver = false", "");
+    assert_eq!(setting.start().terminate(), Some(0));
+    let store = Connection::open(setting.store()).expect("it opens");
+    store.execute_batch("CREATE TABLE old (data BLOB)").expect("it can be written");
+    let data = vec![b'o'; FREE / 40];
+    for _ in 0..40 {
+        store.execute("INSERT INTO old VALUES (?1)", [&data]).expect("it can be written");
+    }
+    store.execute_batch("DROP TABLE old; PRAGMA wal_checkpoint(TRUNCATE)").expect("it is free");
+    drop(store);
+    let bridge = setting.start();
+    let erasing = setting.run(&["erase", "--email", PERSON]);
+    tokio::pin!(erasing);
+    let wal = format!("{}-wal", setting.store().display());
+    let (mut longest, mut taken) = (0, 0);
+    let (code, said) = loop {
+        let body = webhook("/webhooks/zoom", &created(taken, "Webinar", ""));
+        tokio::select! {
+            biased;
+            erased = &mut erasing => break erased,
+            answer = ask(&bridge.webhooks, &body) => {
+                assert_eq!(answer.told(), (200, r#"{"status":"accepted"}"#), "after {taken}");
+                taken += 1;
+            }
+        }
+        longest = longest.max(fs::metadata(&wal).map_or(0, |file| file.len()));
+    };
+    assert_eq!(code, Some(0), "{said}");
+    assert!(taken >= 20, "{taken} webhooks were taken");
+    let bound = u64::try_from(FREE * 3 / 4).expect("some megabytes");
+    assert!(longest < bound, "the log grew to {longest} bytes");
+    let bytes = fs::read(setting.store()).expect("it can be read");
+    assert!(!holds(&bytes, "oooooooo"), "what was free is overwritten");
+    bridge.kill();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_is_erased_from_a_closed_store() {
     let setting = Setting::with(EmulatorSettings::new(TOKEN), "deliver = false", "");

@@ -41,7 +41,8 @@ labels:
 
 {{/* The configuration, if it may be in a ConfigMap, which is no place for secrets. */}}
 {{- define "bridge.config" -}}
-{{- $key := "(?m)^[^#\n]*\\b(access_token|client_secret|refresh_token|path_token|secrets?)[\"']?\\s*=\\s*(\\[([^\\]]*,)?\\s*)?[\"']" -}}
+{{- /* Texts are passed over, as they may hold a "#", and in a list so are tables and comments. */ -}}
+{{- $key := `(?m)^([^#"'\n]|"([^"\\\n]|\\.)*"|'[^'\n]*')*["']?\b(access_token|client_secret|refresh_token|path_token|secrets?)["']?\s*=\s*(\[([^\]#"'{]|#[^\n]*\n|\{[^}]*\})*)?["']` -}}
 {{- with regexFind $key .Values.config -}}
 {{- $name := regexFind "(access_token|client_secret|refresh_token|path_token|secrets?)[\"']?\\s*=" . | regexFind "[a-z_]+" -}}
 {{- fail (printf "config has the text of a secret in %s. Put it into the Secret that existingSecret names, and write { file = \"%s/KEY\" }" $name (include "bridge.secrets" $)) -}}

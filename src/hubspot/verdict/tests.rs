@@ -67,6 +67,10 @@ fn all_results_and_no_errors_confirm_all_and_ids_are_never_matched_by_order() {
 
 #[test]
 fn a_2xx_is_read_item_by_item() {
+    const TWICE: &str =
+        r#"{"results":[{"id":"wbn-7041"},{"id":"83107745521"},{"id":"83107745521"}]}"#;
+    const STRANGER: &str =
+        r#"{"results":[{"id":"wbn-7041"},{"id":"83107745521"},{"id":"strange"}]}"#;
     let two = r#"{"results":[{"id":"wbn-7041"},{"id":"83107745521"}]}"#;
     let strange = r#"{"results":[{"id":"a"},{"id":"b"},{"id":"wbn-7041"},{"id":"d"}]}"#;
     let table = [
@@ -83,7 +87,12 @@ fn a_2xx_is_read_item_by_item() {
         ("errors by number only", r#"{"numErrors":1,"results":[{},{},{}]}"#, "???"),
         ("an odd error", r#"{"errors":[1],"results":[{},{},{}]}"#, "???"),
         ("results of null", r#"{"results":null}"#, "sss"),
-        ("an odd result counts as one", r#"{"results":[1,"x",null]}"#, "ccc"),
+        ("an odd result is none", r#"{"results":[1,"x",null]}"#, "sss"),
+        ("results that tell nothing count", r#"{"results":[{},{},{}]}"#, "ccc"),
+        ("a null is no result", r#"{"results":[{"id":"wbn-7041"},null,null]}"#, "ssc"),
+        ("one twice", TWICE, "scc"),
+        ("one of nobody's twice", r#"{"results":[{"id":"7"},{"id":"7"},{"id":"8"}]}"#, "sss"),
+        ("two, and one of nobody's", STRANGER, "scc"),
     ];
     for (name, body, expected) in table {
         for status in [200, 207] {

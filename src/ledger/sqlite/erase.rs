@@ -1,12 +1,17 @@
 //! Removing a person from the file: stored bodies, the texts beside them, and what deleting left behind.
 //!
-//! Beside the running service, in one short transaction for each segment of bodies, so that no webhook waits long.
+//! Beside the running service, in one short transaction for each segment of bodies, with pauses between, so that no
+//! webhook waits long, and the WAL stays as short as the service keeps it.
 //! Whoever is stopped in the midst of it has erased a part, and runs it again.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use tokio::time::Instant;
+
+use super::checkpoint;
 use super::job::JobError;
 use super::open::{self, OpenError};
 use crate::ledger::erasure::{self, Address};
@@ -15,6 +20,10 @@ use crate::ledger::erasure::{self, Address};
 const PIECE: i64 = 4 * 1024 * 1024;
 /// Times that emptying the WAL is tried; each waits for readers and the writer as long as a tool may.
 const TRIES: usize = 6;
+
+/// The shortest and the longest pause after a piece of writing. Whoever waits for SQLite's lock looks for it every 100 ms
+/// at the latest: without pauses the service's commits would find it taken until they give up.
+const PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(250)];
 
 /// Why not everything was erased.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +79,7 @@ pub fn erase(store: &Path, address: &Address) -> Result<Erased, EraseError> {
         after = segment;
         if !address.found(&bodies_unpacked(segment, &data)?).is_empty() {
             drop(data);
-            erased.bodies += rewrite(&mut connection, segment, address)?;
+            erased.bodies += piece(&mut connection, |c| rewrite(c, segment, address))?;
         }
     }
     for (table, key, column) in TEXTS {
@@ -84,7 +93,7 @@ pub fn erase(store: &Path, address: &Address) -> Result<Erased, EraseError> {
             empty_wal(&connection)?;
         }
         Err(OpenError::InUse(_)) => {
-            overwrite_free_pages(&connection)?;
+            overwrite_free_pages(&mut connection)?;
             empty_wal(&connection)?;
         }
         Err(error) => return Err(error.into()),
@@ -190,10 +199,12 @@ fn rewrite_texts(
     for (row, text) in &told {
         let without = erasure::bytes_without(text.as_bytes(), address);
         // Only if it still says so: the service may have written another meanwhile.
-        connection.execute(
-            &format!("UPDATE {table} SET {column} = ?2 WHERE {key} = ?1 AND {column} = ?3"),
-            (row, String::from_utf8_lossy(&without), text),
-        )?;
+        piece(connection, |connection| {
+            connection.execute(
+                &format!("UPDATE {table} SET {column} = ?2 WHERE {key} = ?1 AND {column} = ?3"),
+                (row, String::from_utf8_lossy(&without), text),
+            )
+        })?;
     }
     Ok(told.len() as u64)
 }
@@ -214,7 +225,7 @@ fn mentions(connection: &Connection, address: &Address) -> Result<u64, EraseErro
 }
 
 /// Overwrites what deleting left in free pages: they are filled with zeros, as bodies that nobody has, and freed again.
-fn overwrite_free_pages(connection: &Connection) -> rusqlite::Result<()> {
+fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let free = |connection: &Connection| -> rusqlite::Result<i64> {
         connection.pragma_query_value(None, "freelist_count", |row| row.get(0))
@@ -229,20 +240,44 @@ fn overwrite_free_pages(connection: &Connection) -> rusqlite::Result<()> {
     while left > 0 && free(connection)? > 0 {
         let pages = left.min(PIECE / page).max(1);
         id -= 1;
-        connection
-            .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, zeroblob(?2))")?
-            .execute((id, pages * page))?;
+        piece(connection, |connection| {
+            connection
+                .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, zeroblob(?2))")?
+                .execute((id, pages * page))
+        })?;
         left -= pages;
     }
+    // These hold zeros already.
+    connection.pragma_update(None, "secure_delete", "OFF")?;
     loop {
-        let deleted = connection.execute(
-            "DELETE FROM bodies WHERE id IN (SELECT id FROM bodies WHERE id < 0 ORDER BY id LIMIT 4)",
-            (),
-        )?;
+        let deleted = piece(connection, |connection| {
+            connection.execute(
+                "DELETE FROM bodies
+                 WHERE id IN (SELECT id FROM bodies WHERE id < 0 ORDER BY id LIMIT 4)",
+                (),
+            )
+        })?;
         if deleted == 0 {
             return Ok(());
         }
     }
+}
+
+/// Writes something, copies back what that left in the WAL, and leaves the store to the service for about as long: who
+/// writes next then starts the WAL over.
+fn piece<T, E>(
+    connection: &mut Connection,
+    write: impl FnOnce(&mut Connection) -> Result<T, E>,
+) -> Result<T, E>
+where
+    E: From<rusqlite::Error>,
+{
+    let began = Instant::now();
+    let written = write(connection)?;
+    checkpoint::run(connection, "PASSIVE")?;
+    let [least, most] = PAUSE;
+    std::thread::sleep((began.elapsed() * 2).clamp(least, most));
+    Ok(written)
 }
 
 /// Copies the WAL back and cuts it to nothing: it holds what pages were before.

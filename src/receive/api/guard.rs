@@ -31,9 +31,18 @@ pub(super) enum Entry {
 
 /// With any of these somebody else is speaking through a proxy. What they say is never believed, but that they are
 /// there tells enough.
-const FORWARDED: [&str; 8] = [
+const FORWARDED: [&str; 17] = [
     "forwarded",
     "via",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded",
+    "x-original-forwarded-for",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",

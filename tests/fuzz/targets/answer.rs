@@ -1,5 +1,6 @@
 //! HubSpot's answer to a batch: what is made of its status, its headers and its body.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -80,31 +81,40 @@ fn judged_one_by_one(sent: &[Sent<'_>], answer: &Response, items: &[ItemVerdict]
             }
         }
         if success {
-            agrees_with_the_body(sent.len(), event.external_event_id, &answer.body, item);
+            agrees_with_the_body(sent, event.external_event_id, &answer.body, item);
         }
     }
 }
 
 /// What an answer of success says of an event, read once more and by another reader.
-fn agrees_with_the_body(batch: usize, id: &str, body: &[u8], item: &ItemVerdict) {
+fn agrees_with_the_body(sent: &[Sent<'_>], id: &str, body: &[u8], item: &ItemVerdict) {
     // What only this reader refuses, for its depth, is not looked at.
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
     let list = |key: &str| body[key].as_array().map_or(&[][..], Vec::as_slice);
     let done = body["status"].is_null() || body["status"] == "COMPLETE";
     let errors = list("errors").len();
     let faultless = errors == 0 && (body["numErrors"].is_null() || body["numErrors"] == 0);
-    let told = |result: &Value| match &result["id"] {
-        Value::String(text) => text == id,
-        Value::Number(number) => number.to_string() == id,
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+    let id_of = |result: &Value| match &result["id"] {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    let results = list("results");
-    let whole = faultless && results.len() == batch;
+    let told = |result: &Value| id_of(result).as_deref() == Some(id);
+    let results: Vec<&Value> = list("results").iter().filter(|one| one.is_object()).collect();
+    let ids: Vec<String> = results.iter().filter_map(|one| id_of(one)).collect();
+    let unlike: BTreeSet<&String> = ids.iter().collect();
+    let ours = sent.iter().filter(|event| ids.iter().any(|id| id == event.external_event_id));
+    let (ours, batch) = (ours.count(), sent.len());
+    let one_for_each = results.len() == batch && unlike.len() == ids.len();
+    let whole = faultless && one_for_each && (ours == 0 || ours == batch);
     match item {
         ItemVerdict::Confirmed { .. } => {
             assert!(body.is_object(), "{body} confirms nothing");
             assert!(done, "confirmed, and HubSpot says {}", body["status"]);
-            assert!(whole || results.iter().any(told), "{id} is confirmed, and not by {body}");
+            assert!(
+                whole || results.iter().any(|one| told(one)),
+                "{id} is confirmed, and not by {body}"
+            );
         }
         ItemVerdict::Refused(_) => assert!(errors > 0, "{id} is refused, and not by {body}"),
         ItemVerdict::Unclear { .. } => assert!(!(done && whole), "{id} is confirmed by {body}"),

@@ -2,6 +2,7 @@
 
 mod home;
 mod silence;
+mod suspicion;
 
 use std::time::Duration;
 

@@ -40,6 +40,8 @@ pub(crate) struct Hubspot {
     pub(crate) latency: Mutex<Duration>,
     /// Events whose name holds this are passed over: no result, no error.
     pub(crate) passes_over: Mutex<Option<String>>,
+    /// A batch with an event whose name holds this fails so, and nothing of it is stored; 0: it is never answered.
+    pub(crate) fails_over: Mutex<Option<(&'static str, u16)>>,
     /// What every batch that is answered says of itself instead of `COMPLETE`.
     pub(crate) says: Mutex<Option<&'static str>>,
     /// The path of the account's details answers so.
@@ -62,6 +64,13 @@ impl Hubspot {
             return EmulatorReply { status, headers: Vec::new(), body: Vec::new(), fault: None };
         }
         let is_upsert = request.path.ends_with("/upsert");
+        let holds = |name: &str| String::from_utf8_lossy(&request.body).contains(name);
+        let failing = lock(&self.fails_over).filter(|(name, _)| is_upsert && holds(name));
+        if let Some((_, status)) = failing {
+            let fault = (status == 0).then_some(TransportFault::Hang);
+            let body = br#"{"status":"PENDING","results":[]}"#.to_vec();
+            return EmulatorReply { status, headers: Vec::new(), body, fault };
+        }
         if let Some(name) = lock(&self.passes_over).clone().filter(|_| is_upsert) {
             let mut body: Value = serde_json::from_slice(&request.body).expect("JSON");
             let inputs = body["inputs"].as_array_mut().expect("inputs");
@@ -142,6 +151,7 @@ impl Rig {
                 clock,
                 latency: Mutex::new(Duration::from_millis(50)),
                 passes_over: Mutex::default(),
+                fails_over: Mutex::default(),
                 says: Mutex::default(),
                 details: Mutex::default(),
             }),
