@@ -105,7 +105,10 @@ fn what_an_answer_left_open_stays_so_in_every_part() {
     assert!(half.open);
     parts.refused(half, Cause::Culprit);
     assert_eq!(parts.iter().count(), 3);
-    assert!(parts.left().iter().all(|part| part.open));
+    let left = parts.left();
+    assert_eq!(left.len(), 3);
+    assert!(left.iter().all(|part| part.open));
+    assert!(parts.to_send().is_none(), "nothing is left twice");
 }
 
 fn identity(portal_id: u64, client_id: Option<&str>) -> Identity {

@@ -164,4 +164,50 @@ mod tests {
             Some(Shortage { free: 95 * MIB, needed: 96 * MIB })
         );
     }
+
+    /// A store in a folder, with some pages that hold nothing.
+    fn store() -> (tempfile::TempDir, PathBuf, Connection) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.db");
+        let connection = open::connect(&path).expect("it opens");
+        connection.busy_timeout(Duration::ZERO).expect("it is set");
+        let filled = "CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(1000000)); DELETE FROM t;";
+        connection.execute_batch(filled).expect("it is written");
+        (folder, path, connection)
+    }
+
+    #[test]
+    fn the_wal_starts_over_unless_somebody_still_reads_it() {
+        let (_folder, path, connection) = store();
+        let reader = open::connect(&path).expect("it opens");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t;").expect("it is read");
+        // Everything is copied, and the next commit would still be put at the end.
+        assert_eq!(empty(&connection), None);
+        connection.execute_batch("CREATE TABLE u (x);").expect("it is written");
+        assert_eq!(empty(&connection), None, "not everything is copied");
+        reader.execute_batch("COMMIT;").expect("it is over");
+        let Some(Emptied { reusable }) = empty(&connection) else { panic!("nobody reads") };
+        // A million bytes, less the row's own page.
+        assert!((990_000..1_100_000).contains(&reusable), "{reusable}");
+    }
+
+    #[test]
+    fn the_disk_and_the_wal_are_measured() {
+        let (_folder, path, connection) = store();
+        let figures = Space::of(&path).figures().expect("the file system tells");
+        assert!(figures.free <= figures.total && figures.total > 0, "{figures:?}");
+        assert!((1_000_000..4_000_000).contains(&figures.wal), "{figures:?}");
+        drop(connection);
+        assert_eq!(Space::of(&path.join("absent")).figures(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shortage_is_looked_at_anew_after_a_while() {
+        let (_folder, path, connection) = store();
+        let shortage = Shortage { free: 0, needed: 1 };
+        let mut space = Space { short: Some(shortage), ..Space::of(&path) };
+        assert_eq!(space.look(&connection), Some(shortage), "it was looked at just now");
+        tokio::time::advance(AGAIN).await;
+        assert_eq!(space.look(&connection), None, "this disk has room");
+    }
 }
