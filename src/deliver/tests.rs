@@ -105,7 +105,10 @@ fn what_an_answer_left_open_stays_so_in_every_part() {
     assert!(half.open);
     parts.refused(half, Cause::Culprit);
     assert_eq!(parts.iter().count(), 3);
-    assert!(parts.left().iter().all(|part| part.open));
+    let left = parts.left();
+    assert_eq!(left.len(), 3);
+    assert!(left.iter().all(|part| part.open));
+    assert!(parts.to_send().is_none(), "nothing is left twice");
 }
 
 fn identity(portal_id: u64, client_id: Option<&str>) -> Identity {
@@ -275,6 +278,7 @@ fn a_silent_account_is_asked_ever_less() {
         (after.retry_at.expect("it waits").since(NOW), after)
     };
     let (first, after) = wait(&Standing::default());
+    assert_eq!((after.failures, after.failing_since), (1, Some(NOW)));
     let (second, _) = wait(&after);
     assert_eq!((first.as_millis(), second.as_millis()), (500, 1_000));
 }
@@ -311,4 +315,138 @@ fn credentials_are_asked_about_once_until_they_change() {
     assert_eq!(asked.whose(new, &foreign), Whose::Another);
     assert_eq!(asked.whose(old, &foreign), fresh, "the old ones are back");
     assert_eq!(asked.whose(new, &known), fresh, "an operator said go on");
+}
+
+#[test]
+fn an_account_that_took_something_is_well_and_what_the_day_has_left_is_kept() {
+    let well = |before: &Standing, left| Standing { daily_remaining: left, ..before.well() };
+    for reason in [PauseReason::Refused, PauseReason::Forbidden, PauseReason::Misconfigured] {
+        let before = paused(reason);
+        assert_eq!(standing::recovered(&before, Heard::Accepted, Some(5)), well(&before, Some(5)));
+        assert_eq!(standing::recovered(&before, Heard::Accepted, None), well(&before, Some(7)));
+    }
+    // To refuse as it should is enough, unless it refuses everything.
+    let before = paused(PauseReason::Forbidden);
+    assert_eq!(standing::recovered(&before, Heard::Refused, Some(5)), well(&before, Some(5)));
+    let before = paused(PauseReason::Refused);
+    let after = standing::recovered(&before, Heard::Refused, Some(5));
+    assert_eq!(after, Standing { daily_remaining: Some(5), ..before.clone() });
+    assert_eq!(standing::recovered(&before, Heard::Refused, None), before);
+}
+
+#[test]
+fn every_trouble_has_its_wait_and_its_reason() {
+    use PauseReason::{DailyLimit, Forbidden, Migrating, Misconfigured, Unauthorized};
+    let limited = |policy| TroubleKind::RateLimited { policy };
+    // Seconds, and whether HubSpot's own word goes before them.
+    let table = [
+        (TroubleKind::Unauthorized, 60, false, Some(Unauthorized)),
+        (TroubleKind::Forbidden, 60, false, Some(Forbidden)),
+        (TroubleKind::NotFound, 60, false, Some(Misconfigured)),
+        (TroubleKind::Redirected, 60, false, Some(Misconfigured)),
+        (TroubleKind::Migrating, 300, true, Some(Migrating)),
+        (limited(RatePolicy::Daily), 600, true, Some(DailyLimit)),
+        (limited(RatePolicy::Secondly), 1, true, None),
+        (limited(RatePolicy::TenSecondly), 10, true, None),
+        (limited(RatePolicy::Unknown), 10, true, None),
+        (TroubleKind::Locked, 2, true, None),
+    ];
+    for (kind, wait, heeded, expected) in table {
+        let before = Standing::default();
+        let after = standing::troubled(&before, &trouble(kind, None), NOW, 0);
+        let retry_at = Some(NOW.plus(Duration::from_secs(wait)));
+        assert_eq!((reason(&after), after.retry_at), (expected, retry_at), "{kind:?}");
+        let told = AccountTrouble {
+            retry_after: Some(Duration::from_secs(77)),
+            correlation_id: Some("c-1".into()),
+            ..trouble(kind, None)
+        };
+        let after = standing::troubled(&before, &told, NOW, 0);
+        let wait = Duration::from_secs(if heeded { 77 } else { wait });
+        assert_eq!(after.retry_at, Some(NOW.plus(wait)), "{kind:?}");
+        let error = after.last_error.expect("it is shown");
+        assert_eq!(error, "as HubSpot says (correlationId c-1)");
+    }
+}
+
+#[test]
+fn what_may_be_over_soon_is_asked_ever_less_unless_hubspot_says_when() {
+    let later = NOW.plus(Duration::from_mins(20));
+    for kind in [TroubleKind::Overloaded, TroubleKind::Transport { ambiguous: true }] {
+        let wait = |before: &Standing, now| {
+            let after = standing::troubled(before, &trouble(kind, None), now, u32::MAX);
+            (after.retry_at.expect("it waits").since(now).as_millis(), after)
+        };
+        let (first, after) = wait(&Standing::default(), NOW);
+        let (second, after) = wait(&after, NOW);
+        assert_eq!((first, second), (500, 1_000));
+        let failing = Standing { failures: 20, ..after };
+        assert_eq!((wait(&failing, NOW).0, wait(&failing, later).0), (5_000, 60_000));
+        let told = Some(Duration::from_secs(3));
+        let told = AccountTrouble { retry_after: told, ..trouble(kind, None) };
+        let after = standing::troubled(&failing, &told, NOW, u32::MAX);
+        assert_eq!(after.retry_at, Some(NOW.plus(Duration::from_secs(3))));
+    }
+}
+
+#[test]
+fn failures_are_counted_from_the_first_and_a_pause_lasts_from_its_first_reason_on() {
+    let later = NOW.plus(Duration::from_secs(90));
+    let forbidden = trouble(TroubleKind::Forbidden, Some(403));
+    let first = standing::troubled(&Standing::default(), &forbidden, NOW, 0);
+    let again = standing::troubled(&first, &forbidden, later, 0);
+    let expected = Standing {
+        paused: Some(Pause {
+            reason: PauseReason::Forbidden,
+            since: NOW,
+            detail: "as HubSpot says".into(),
+        }),
+        retry_at: Some(later.plus(Duration::from_mins(1))),
+        failures: 2,
+        failing_since: Some(NOW),
+        last_error: Some("as HubSpot says".into()),
+        ..Standing::default()
+    };
+    assert_eq!(again, expected);
+    // Another reason is another pause; it fails since the first all the same.
+    let since = |standing: &Standing| standing.paused.as_ref().map(|pause| pause.since);
+    let refusing = standing::refusing(&again, "no", later);
+    assert_eq!((reason(&refusing), since(&refusing)), (Some(PauseReason::Refused), Some(later)));
+    assert_eq!((refusing.failures, refusing.failing_since), (3, Some(NOW)));
+    assert_eq!(refusing.retry_at, Some(later.plus(Duration::from_mins(1))));
+    assert_eq!(refusing.last_error.as_deref(), Some("no"));
+    // Silence counts alike.
+    let silent = standing::silent(&refusing, "no results", later, 0);
+    assert_eq!((silent.failures, silent.failing_since), (4, Some(NOW)));
+    assert_eq!(silent.last_error.as_deref(), Some("no results"));
+}
+
+#[test]
+fn whose_account_it_is_is_remembered_once_hubspot_tells() {
+    let ours = identity(1, None);
+    let found_out = Standing { stranger: Some(identity(2, None)), ..Standing::default() };
+    for before in [Standing::default(), found_out] {
+        let after = standing::at_home(&before, Some(ours.clone()));
+        assert_eq!(after, Standing { identity: Some(ours.clone()), ..Standing::default() });
+    }
+}
+
+#[test]
+fn another_account_is_so_since_it_was_first_seen() {
+    let later = NOW.plus(Duration::from_secs(90));
+    let (ours, theirs) = (identity(1, None), identity(2, None));
+    let elsewhere =
+        |before: &Standing, now| standing::elsewhere(before, &ours, theirs.clone(), now);
+    let first = elsewhere(&paused(PauseReason::Forbidden), NOW);
+    assert_eq!(first.stranger, Some(theirs.clone()));
+    assert_eq!(first.last_error, first.paused.as_ref().map(|pause| pause.detail.clone()));
+    assert_eq!(elsewhere(&first, later), first);
+    let since = |standing: Standing| standing.paused.map(|pause| pause.since);
+    assert_eq!(since(elsewhere(&paused(PauseReason::Forbidden), later)), Some(later));
+    // An operator's pause from before goes on, as it was.
+    let held = Standing::default().held(NOW);
+    assert_eq!(elsewhere(&held, later).paused, held.paused);
+    assert_eq!(held.held(later), held, "held twice it is held since the first time");
+    let back = standing::at_home(&elsewhere(&held, later), None);
+    assert_eq!((back.paused, back.stranger, back.last_error), (held.paused, None, None));
 }

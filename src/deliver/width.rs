@@ -166,4 +166,32 @@ mod tests {
         }
         assert_eq!(width.calls(), 4);
     }
+
+    #[test]
+    fn what_is_slow_for_good_becomes_the_measure_and_what_is_faster_is_it_at_once() {
+        let (one, three) = (Duration::from_secs(1), Duration::from_secs(3));
+        let mut width = Width::up_to(16);
+        width.answered(100, one);
+        // A sixteenth of what is left between them is forgotten with each: the fifth is slow, the sixth is not.
+        for left in [15, 14, 13, 12, 11, 11] {
+            width.answered(100, three);
+            assert_eq!(width.calls(), left);
+        }
+        width.answered(100, one);
+        width.answered(100, three);
+        assert_eq!(width.calls(), 10, "one has been seen again");
+    }
+
+    #[test]
+    fn calls_are_measured_by_their_size_and_what_is_fast_anyway_is_never_slow() {
+        let ms = Duration::from_millis;
+        let mut width = Width::up_to(16);
+        // Beyond the sizes that are told apart all are alike.
+        for (events, took) in [(1, 10), (1, 500), (100, 5_000), (1_000, 9_000), (100_000, 9_000)] {
+            width.answered(events, ms(took));
+            assert_eq!(width.calls(), 16, "{events} in {took} ms");
+        }
+        width.answered(1, ms(501));
+        assert_eq!(width.calls(), 15);
+    }
 }

@@ -153,26 +153,58 @@ impl<'de, T: Deserialize<'de> + FirstForm> Deserialize<'de> for Kept<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::registers::Registers;
     use crate::event::{BodyHash, Millis, Rank, Stamp};
+
+    /// Said at that time, by that receipt.
+    fn said<T>(value: T, at: u8, receipt: u8) -> Register<T> {
+        Register {
+            value,
+            stamp: Stamp {
+                at: Millis::new(at.into()),
+                rank: Rank::Updated,
+                hash: BodyHash::from_bytes([at; 16]),
+            },
+            receipt: ReceiptId::from_bytes([receipt; 16]),
+        }
+    }
 
     #[test]
     fn forgotten_the_last_saying_gives_way_to_the_one_before() {
-        let saying = |n: u8, value| Register {
-            value,
-            stamp: Stamp {
-                at: Millis::new(n.into()),
-                rank: Rank::Updated,
-                hash: BodyHash::from_bytes([n; 16]),
-            },
-            receipt: ReceiptId::from_bytes([n; 16]),
-        };
         let (mut earlier, mut field) = (Earlier::none(), None);
         for (n, value) in [(2, true), (3, false), (1, false)] {
-            earlier.write(&mut field, saying(n, value));
+            earlier.write(&mut field, said(value, n, n));
         }
         earlier.forget(&mut field, &[ReceiptId::from_bytes([3; 16])].into());
-        assert_eq!(field, Some(saying(2, true)));
-        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&saying(1, false)]);
+        assert_eq!(field, Some(said(true, 2, 2)));
+        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&said(false, 1, 1)]);
+    }
+
+    #[test]
+    fn of_an_earlier_saying_that_came_twice_the_first_receipt_is_named() {
+        for order in [[4, 5], [5, 4]] {
+            let (mut earlier, mut field) = (Earlier::none(), Some(said(true, 9, 9)));
+            for receipt in order {
+                earlier.write(&mut field, said(false, 1, receipt));
+            }
+            assert_eq!(earlier.iter().collect::<Vec<_>>(), [&said(false, 1, 4)], "{order:?}");
+        }
+        // One body that says both is taken at its first word.
+        let (mut earlier, mut field) = (Earlier::none(), Some(said(true, 9, 9)));
+        for value in [true, false] {
+            earlier.write(&mut field, said(value, 1, 4));
+        }
+        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&said(true, 1, 4)]);
+    }
+
+    #[test]
+    fn earlier_sayings_are_kept_with_the_state() {
+        let mut registers = Registers::default();
+        for (n, value) in [(1, false), (2, true)] {
+            registers.earlier_cancelled.write(&mut registers.cancelled, said(value, n, n));
+        }
+        let kept = serde_json::to_string(&registers).expect("it is written");
+        assert_eq!(serde_json::from_str::<Registers>(&kept).expect("it is read"), registers);
     }
 
     #[test]
@@ -187,6 +219,13 @@ mod tests {
         assert_eq!(read(again), first);
         let list = format!(r#"[[{stamp},["a"]]]"#);
         let lists: Earlier<BTreeSet<OccurrenceId>> = serde_json::from_str(&list).expect("read");
-        assert_eq!(lists.iter().count(), 1);
+        let occurrence = OccurrenceId::parse("a").expect("valid");
+        let lists: Vec<_> = lists.iter().map(|saying| saying.value.clone()).collect();
+        assert_eq!(lists, [BTreeSet::from([occurrence])]);
+        let off = format!("[[{stamp},true],[{stamp},false]]");
+        let off: Earlier<bool> = serde_json::from_str(&off).expect("read");
+        assert_eq!(off.iter().map(|saying| saying.value).collect::<Vec<_>>(), [true, false]);
+        let neither = serde_json::from_str::<Earlier<bool>>("[1]").expect_err("it is neither");
+        assert!(neither.to_string().contains("expected a register, or a stamp and a value"));
     }
 }

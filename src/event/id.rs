@@ -251,6 +251,7 @@ mod tests {
         assert_eq!(SourceName::parse(""), Err(IdError::Empty));
         assert_eq!(SourceName::parse("Acme"), Err(IdError::Character));
         assert_eq!(SourceName::parse("../x"), Err(IdError::Character));
+        assert!(SourceName::parse("a".repeat(64)).is_ok());
         assert_eq!(SourceName::parse("a".repeat(65)), Err(IdError::TooLong(64)));
     }
 
@@ -259,6 +260,7 @@ mod tests {
         assert!(WebinarId::parse("guid@tenant").is_ok());
         assert_eq!(WebinarId::parse("a b"), Err(IdError::Character));
         assert_eq!(WebinarId::parse("a\u{0}"), Err(IdError::Character));
+        assert!(WebinarId::parse("9".repeat(200)).is_ok());
         assert_eq!(WebinarId::parse("9".repeat(201)), Err(IdError::TooLong(200)));
     }
 
@@ -267,5 +269,24 @@ mod tests {
         let series = WebinarId::parse("111").expect("valid");
         let occurrence = OccurrenceId::parse("1700").expect("valid");
         assert_eq!(ExternalEventId::of_occurrence(&series, &occurrence).as_str(), "111-1700");
+    }
+
+    #[test]
+    fn what_is_kept_and_shown_is_the_id_itself() {
+        let event = ExternalEventId::stored("111-1700".into());
+        assert_eq!((event.as_str(), event.to_string()), ("111-1700", event.as_str().to_owned()));
+        let platform = ProviderId::new("zoom");
+        assert_eq!(ProviderId::stored(platform.as_str().to_owned()), platform);
+        assert_eq!(platform.to_string(), "zoom");
+    }
+
+    #[test]
+    fn a_receipts_id_is_read_in_the_one_form_in_which_it_is_shown() {
+        let id = ReceiptId::from_bytes([7; 16]);
+        let shown = id.to_string();
+        assert_eq!(ReceiptId::parse(&shown), Some(id));
+        for other in [shown.replace('-', ""), format!("{{{shown}}}"), String::new()] {
+            assert_eq!(ReceiptId::parse(&other), None, "{other}");
+        }
     }
 }

@@ -158,3 +158,15 @@ impl PauseReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_one_name_where_it_is_kept_and_where_it_is_counted() {
+        for reason in PauseReason::ALL {
+            assert_eq!(serde_json::json!(reason), reason.as_str());
+        }
+    }
+}

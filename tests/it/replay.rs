@@ -255,6 +255,73 @@ async fn many_are_replayed_one_by_one() {
 }
 
 #[tokio::test]
+async fn what_came_of_each_is_counted() {
+    let place = Place::new();
+    let mut both = policies();
+    both.insert(source("gone"), policy("main"));
+    let ledger = open(&place, &both);
+    let lost = || Content::Quarantined("mapped by code that was wrong".into());
+    let bodies = [
+        created_body(1, "One", Some("acct"), NOON),
+        body("webinar.alert", Some("acct"), NOON, &json!({ "id": 1 })),
+        body("webinar.alert", Some("acct"), minutes(1), &json!({ "id": 1 })),
+        b"{}".to_vec(),
+        created_body(2, "Two", Some("acct"), NOON),
+        created_body(3, "Three", Some("acct"), NOON),
+        created_body(4, "Four", Some("acct"), NOON),
+    ];
+    for (n, bytes) in bodies.iter().enumerate() {
+        let receipt = NewReceipt { content: lost(), body: bytes.clone(), ..coming(bytes, NOON) };
+        let source = if n < 4 { source("zoom") } else { source("gone") };
+        accept(&ledger, &NewReceipt { source, ..receipt }).await;
+    }
+    let piece = replayer(&ledger, &policies()).replay_all(ReplayAsk::default()).await;
+    let expected = ReplayPiece { accepted: 1, ignored: 2, quarantined: 1, failed: 3, next: None };
+    assert_eq!(piece.expect("replayed"), expected);
+}
+
+#[tokio::test]
+async fn a_neighbour_that_was_mapped_wrong_is_put_right_too() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let first = coming(&created_body(1, "First", Some("acct-1"), NOON), minutes(0));
+    accept(&ledger, &first).await;
+    place.clock.set(minutes(10));
+    let mut wrong = coming(&renamed_body(1, "Right", Some("acct-1"), minutes(5)), minutes(10));
+    wrong.content = Content::Changes(vec![renamed("1", "Wrong", minutes(5))]);
+    accept(&ledger, &wrong).await;
+    assert_eq!(only_input(&ledger).await["eventName"], "Wrong");
+    replayer(&ledger, &policies()).replay(first.id).await.expect("replayed");
+    assert_eq!(only_input(&ledger).await["eventName"], "Right");
+}
+
+#[tokio::test]
+async fn what_the_webinar_cannot_take_is_not_accepted_and_what_was_stays() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let mut foreign = coming(b"{\"another\": \"platform's\"}", NOON);
+    foreign.provider = ProviderId::new("goto");
+    foreign.content = Content::Changes(vec![created("1", "Theirs", NOON)]);
+    assert_eq!(accept(&ledger, &foreign).await, Acceptance::Accepted);
+    // Quarantined before, it is so still, for today's reason.
+    let mut lost = coming(&created_body(1, "Ours", Some("acct-1"), NOON), NOON);
+    lost.content = Content::Quarantined("yesterday's reason".into());
+    accept(&ledger, &lost).await;
+    let replayed = replayer(&ledger, &policies()).replay(lost.id).await.expect("replayed");
+    assert_eq!(replayed.outcome, Acceptance::Quarantined);
+    assert!(replayed.reason.expect("a reason").contains("goto"));
+    // Accepted before, for another webinar, it is still what it was.
+    let mut wrong = coming(&renamed_body(1, "Ours", Some("acct-1"), NOON), NOON);
+    wrong.content = Content::Changes(vec![created("2", "Ours", NOON)]);
+    assert_eq!(accept(&ledger, &wrong).await, Acceptance::Accepted);
+    let before = ledger.events(10).await.expect("events");
+    assert_eq!(before.len(), 2);
+    let refused = replayer(&ledger, &policies()).replay(wrong.id).await;
+    assert!(matches!(&refused, Err(ReplayError::NotToday(why)) if why.contains("goto")));
+    assert_eq!(ledger.events(10).await.expect("events"), before);
+}
+
+#[tokio::test]
 async fn webhooks_that_come_meanwhile_are_not_lost() {
     let place = Place::new();
     let ledger = open(&place, &policies());

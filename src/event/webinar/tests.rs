@@ -146,13 +146,11 @@ fn earlier_sayings_are_kept_up_to_their_bound_the_latest_of_them() {
     assert_eq!(say(most + 2), (EARLIER_MAX, Some(2)));
 }
 
-#[test]
-fn every_value_keeps_its_origin_and_nothing_else_does() {
-    let mut webinar = Webinar::default();
+/// A change for each field of all registers, and for each fact beside them.
+fn every_change() -> Vec<Change> {
     let text = || Some("text".to_owned());
     let time = || Some(Millis::new(5));
     let custom = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-    // A change for each field of all registers, and for each fact beside them.
     let fields = [
         Fields { name: text(), ..Fields::default() },
         Fields { organizer: text(), ..Fields::default() },
@@ -175,6 +173,13 @@ fn every_value_keeps_its_origin_and_nothing_else_does() {
     changes.push(Change { listing: Listing::Unknown, ..change() });
     let run = Session { phase: Phase::Started, started_at: None, ended_at: None };
     changes.push(Change { session: Some(run), ..change() });
+    changes
+}
+
+#[test]
+fn every_value_keeps_its_origin_and_nothing_else_does() {
+    let mut webinar = Webinar::default();
+    let changes = every_change();
     for (number, change) in (1..).zip(&changes) {
         webinar.merge(change, &said(number, i64::from(number))).expect("one provider");
         assert_eq!(webinar.origins.len(), usize::from(number), "{change:?}");
@@ -196,4 +201,26 @@ fn what_was_one_event_at_some_time_was_so_for_ever() {
     assert!(webinar.was_whole);
     webinar.merge(&shaped(Shape::Series), &said(3, 3)).expect("one provider");
     assert!(webinar.was_whole);
+}
+
+#[test]
+fn what_a_receipt_said_is_forgotten_and_nothing_that_another_said() {
+    let mut other = listing(5..6);
+    let named = OccurrenceSaid { fields: Fields::default(), ..occurrence(7) };
+    other.occurrences.push(named);
+    other.whole.custom = BTreeMap::from([("other".to_owned(), "b".to_owned())]);
+    other.session = Some(Session { phase: Phase::Ended, started_at: None, ended_at: None });
+    let mut alone = Webinar::default();
+    alone.merge(&other, &said(1, 1)).expect("the first");
+    for change in every_change() {
+        let mut both = alone.clone();
+        both.merge(&change, &said(2, 2)).expect("one provider");
+        assert_ne!(both, alone, "{change:?}");
+        let mut retold = both.clone();
+        let second = BTreeSet::from([said(2, 2).receipt]);
+        retold.retell(&second, true, []).expect("nothing is said");
+        assert_eq!(retold, alone, "{change:?}");
+        retold.retell(&second, true, [(&change, &said(2, 2))]).expect("one provider");
+        assert_eq!(retold, both, "{change:?}");
+    }
 }

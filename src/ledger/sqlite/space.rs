@@ -86,6 +86,17 @@ impl Figures {
     }
 }
 
+impl Pages {
+    fn of(connection: &Connection, copied: bool) -> rusqlite::Result<Self> {
+        let bytes = |pragma: &str| {
+            let pages: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+            let pages = u64::try_from(pages).unwrap_or(0);
+            Ok::<_, rusqlite::Error>(pages.saturating_mul(u64::from(open::PAGE_BYTES)))
+        };
+        Ok(Self { all: bytes("page_count")?, reusable: bytes("freelist_count")?, copied })
+    }
+}
+
 impl Space {
     /// # Errors
     /// The file system's, if the file beside the store cannot be opened.
@@ -105,19 +116,20 @@ impl Space {
             self.stuck = None;
             return Ok(None);
         }
-        let rests = self.stuck.is_some_and(|since| since.elapsed() < AGAIN);
-        let copied = !rests && copy_back(connection);
-        if !rests {
-            self.stuck = (!copied).then(Instant::now);
-        }
-        let bytes = |pragma: &str| {
-            let pages: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
-            let pages = u64::try_from(pages).unwrap_or(0);
-            Ok::<_, rusqlite::Error>(pages.saturating_mul(u64::from(open::PAGE_BYTES)))
-        };
-        let pages = Pages { all: bytes("page_count")?, reusable: bytes("freelist_count")?, copied };
+        let copied = self.copies_back(connection);
+        let pages = Pages::of(connection, copied)?;
         // The database may have grown meanwhile.
         Ok(self.figures().and_then(|figures| figures.shortage(pages)))
+    }
+
+    /// Copies everything back; whether that succeeded. After a failure it is not tried again at once.
+    fn copies_back(&mut self, connection: &Connection) -> bool {
+        if self.stuck.is_some_and(|since| since.elapsed() < AGAIN) {
+            return false;
+        }
+        let copied = copy_back(connection);
+        self.stuck = (!copied).then(Instant::now);
+        copied
     }
 
     /// Whether the file system still writes what it is given, asked after a sync that said yes. Without it that yes is
@@ -199,5 +211,71 @@ mod tests {
         assert_eq!(shortage(figures(61, 64), 230, 0, false), Some((61, 62)));
         assert_eq!(shortage(figures(46, 64), 230, 16, false), None);
         assert_eq!(shortage(figures(45, 64), 230, 16, false), Some((45, 46)));
+    }
+
+    /// A store in a folder, with some pages that hold nothing.
+    fn store() -> (tempfile::TempDir, PathBuf, Connection) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.db");
+        let connection = open::connect(&path).expect("it opens");
+        connection.busy_timeout(Duration::ZERO).expect("it is set");
+        let filled = "CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(1000000)); DELETE FROM t;";
+        connection.execute_batch(filled).expect("it is written");
+        (folder, path, connection)
+    }
+
+    #[test]
+    fn the_wal_starts_over_unless_somebody_still_reads_it() {
+        let (_folder, path, connection) = store();
+        let reader = open::connect(&path).expect("it opens");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t;").expect("it is read");
+        assert!(!copy_back(&connection), "the next commit would still be put at the end");
+        connection.execute_batch("CREATE TABLE u (x);").expect("it is written");
+        assert!(!copy_back(&connection), "not everything is copied");
+        reader.execute_batch("COMMIT;").expect("it is over");
+        assert!(copy_back(&connection), "nobody reads");
+    }
+
+    #[test]
+    fn the_disk_and_the_files_are_measured() {
+        let (_folder, path, connection) = store();
+        let space = || Space::of(&path).expect("a file can be made");
+        let figures = space().figures().expect("the file system tells");
+        assert!(figures.free <= figures.total && figures.total > 0, "{figures:?}");
+        assert!((1_000_000..4_000_000).contains(&figures.wal), "{figures:?}");
+        let pages = Pages::of(&connection, true).expect("it is read");
+        // A million bytes, less the row's own page.
+        assert!((990_000..1_100_000).contains(&pages.reusable), "{pages:?}");
+        assert!((1_000_000..2_000_000).contains(&pages.all), "{pages:?}");
+        assert!(copy_back(&connection), "nobody reads");
+        assert_eq!(space().figures().expect("the file system tells").database, pages.all);
+        drop(connection);
+        let mut gone = space();
+        gone.path = path.join("absent");
+        assert_eq!(gone.figures(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_copied_back_is_tried_again_after_a_while() {
+        let (_folder, path, connection) = store();
+        let mut space = Space::of(&path).expect("a file can be made");
+        let reader = open::connect(&path).expect("it opens");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t;").expect("it is read");
+        assert!(!space.copies_back(&connection), "somebody reads");
+        reader.execute_batch("COMMIT;").expect("it is over");
+        assert!(!space.copies_back(&connection), "it was tried just now");
+        tokio::time::advance(AGAIN).await;
+        assert!(space.copies_back(&connection));
+        assert!(space.copies_back(&connection), "what works need not wait");
+    }
+
+    #[test]
+    fn a_file_system_that_writes_is_told_from_one_that_does_not() {
+        let (_folder, path, _connection) = store();
+        let mut space = Space::of(&path).expect("a file can be made");
+        space.still_writes().expect("it writes");
+        space.still_writes().expect("it still writes");
+        space.lock = File::open(open::lock_path(&path)).expect("it is there");
+        assert!(space.still_writes().is_err(), "its length cannot be changed");
     }
 }
