@@ -67,8 +67,9 @@ pub async fn fly(lane: Arc<Lane>, batch: Vec<Claimed>, slot: Slot, stop: Cancell
             tokio::time::sleep(RECORD_AGAIN).await;
             return;
         }
-        // Between this look and the call nothing is waited for: no event goes where it does not belong.
-        if !lane.is_ours() {
+        // Between this look and the call nothing is waited for: no event goes where it does not belong, and of a batch
+        // that is sent in halves none leaves once an operator has paused the account.
+        if !lane.may_send() {
             lane.calls.cancel(slot);
             break;
         }

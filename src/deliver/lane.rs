@@ -166,7 +166,7 @@ impl Lane {
 
     async fn next(&self, in_flight: usize, draining: bool) -> Step {
         let standing = self.ledger.standing(&self.account);
-        if standing.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Operator) {
+        if standing.is_held() {
             return Step::Wait(None);
         }
         let credentials = self.calls.fingerprint();
@@ -257,10 +257,11 @@ impl Lane {
         self.ledger.census().get(&self.account).is_some_and(|counts| counts.pending > 0)
     }
 
-    /// Whether the credentials are still those that open the account.
-    pub(super) fn is_ours(&self) -> bool {
+    /// Whether a call may be made now: no operator has paused the account, and the credentials still open it.
+    pub(super) fn may_send(&self) -> bool {
         let standing = self.ledger.standing(&self.account);
-        self.asked().whose(self.calls.fingerprint(), &standing) == Whose::Ours
+        !standing.is_held()
+            && self.asked().whose(self.calls.fingerprint(), &standing) == Whose::Ours
     }
 
     pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {

@@ -62,6 +62,12 @@ impl Standing {
         Self { paused: Some(pause), ..self.clone() }
     }
 
+    /// Whether an operator paused it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Operator)
+    }
+
     /// Whatever it was paused for, or waiting for, is tried again now: an operator said so. If it was shown to be
     /// paused because the credentials open another account, that account is the right one from now on.
     #[must_use]

@@ -7,9 +7,10 @@ mod suspicion;
 use std::time::Duration;
 
 use webinar_bridge::hubspot::RateLimit;
-use webinar_bridge::ledger::{EventState, PauseReason};
+use webinar_bridge::ledger::{EventState, PauseReason, Standing};
 use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, Operation, TransportFault};
 
+use crate::harness::build::NOON;
 use crate::harness::lane::Rig;
 use crate::harness::process::TOKEN;
 use crate::harness::tell;
@@ -66,6 +67,28 @@ async fn seven_bad_among_a_thousand_are_found_and_the_others_delivered() {
         assert!(calls < 130, "{calls} calls");
         tell(&format!("7 bad among 1,000 at {places:?}: {calls} calls"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_batch_in_halves_nothing_leaves_once_an_operator_pauses_the_account() {
+    let settings =
+        EmulatorSettings { rate: (2, Duration::from_secs(10)), ..EmulatorSettings::new(TOKEN) };
+    let mut rig = Rig::new(settings);
+    rig.hubspot.emulator().keep_failing(Fault::RejectNames("poison".into()));
+    (0..7).for_each(|_| rig.ledger.add("Webinar"));
+    rig.ledger.add("poison");
+    rig.start();
+    rig.until(MINUTE, "it is sent whole", || upserts(&rig) == 1).await;
+    // Its halves wait for the window.
+    rig.ledger.operate(|before| before.held(NOON));
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!(upserts(&rig), 1);
+    let counts = rig.ledger.counts();
+    assert_eq!((counts.pending, counts.in_flight), (8, 0));
+    rig.ledger.operate(Standing::resumed);
+    rig.drained(2 * MINUTE).await;
+    let counts = rig.ledger.counts();
+    assert_eq!((counts.delivered, counts.dead), (7, 1));
 }
 
 /// Of `calls` that are due at once, `per_window` go at once, and as many one window later, and so on.

@@ -49,6 +49,7 @@ pub(super) async fn verify(ledger: &dyn Ledger, peril: &Peril) {
         let records: BTreeMap<_, _> = records.map(|record| (&record.key, record)).collect();
         compare(&world, &account, &records, &mut wrongs);
     }
+    wrongs.extend(owed(&world, &records));
     for portal in world.portals.values() {
         wrongs.extend(portal.emulator.violations().iter().cloned());
     }
@@ -58,6 +59,19 @@ pub(super) async fn verify(ledger: &dyn Ledger, peril: &Peril) {
     for what in wrongs {
         world.wrong(now, what);
     }
+}
+
+/// What somebody asked to be sent again was: after that, or by a call under way that was confirmed.
+fn owed(world: &World, records: &[EventRecord]) -> Vec<String> {
+    let owed = world.operator.owed.iter().filter(|(key, flying)| {
+        let record = records.iter().find(|record| record.key == **key);
+        record.is_some_and(|record| match record.state {
+            EventState::Delivered => !**flying,
+            EventState::Pending | EventState::Dead => true,
+            EventState::Incomplete => false,
+        })
+    });
+    owed.map(|(key, _)| format!("{} was not sent again", key.external_event_id)).collect()
 }
 
 fn compare(

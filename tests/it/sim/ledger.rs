@@ -51,6 +51,26 @@ impl<L: Ledger> Perilous<L> {
         }
     }
 
+    /// A replay changes what it says otherwise than before, and nothing else.
+    fn replayed(&self, receipt: ReceiptId, before: &[EventRecord], after: &[EventRecord]) {
+        let now = self.peril.now();
+        let mut world = self.peril.world();
+        let (changed, same) = world.oracle.replayed(receipt, now);
+        world.allowed += changed;
+        let of = |event: &EventRecord| after.iter().find(|after| after.key == event.key);
+        let touched = |before: &&EventRecord| match of(before) {
+            None => same,
+            Some(after) if same => after != *before,
+            Some(after) => {
+                (&after.input, &after.gaps) == (&before.input, &before.gaps) && after != *before
+            }
+        };
+        let touched: Vec<_> = before.iter().filter(touched).map(|event| &event.key).collect();
+        if !touched.is_empty() || same && after.len() > before.len() {
+            world.wrong(now, format!("a replay that says the same of them changes {touched:?}"));
+        }
+    }
+
     /// The counts are exact at any time: they count every acceptance that has returned.
     pub(super) fn check_census(&self) {
         let census = self.inner.census();
@@ -71,7 +91,7 @@ impl<L: Ledger> Ledger for Perilous<L> {
     async fn accept(&self, receipt: NewReceipt) -> Result<Acceptance, LedgerError> {
         self.before("accept").await?;
         let done = self.inner.accept(receipt.clone()).await;
-        if let Ok(Acceptance::Accepted) = done {
+        if let Ok(Acceptance::Accepted | Acceptance::Quarantined) = done {
             let now = self.peril.now();
             {
                 let mut world = self.peril.world();
@@ -93,7 +113,8 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.before("depart").await?;
         let done = self.inner.depart(account, claimed).await;
         if done.is_ok() {
-            self.peril.world().departed.extend(claimed.iter().map(|claimed| claimed.id));
+            let departed = claimed.iter().map(|claimed| (claimed.id, claimed.key.clone()));
+            self.peril.world().departed.extend(departed);
         }
         self.peril.point("departed").await;
         done
@@ -109,7 +130,7 @@ impl<L: Ledger> Ledger for Perilous<L> {
         let done = self.inner.settle(account, settled).await;
         if done.is_ok() {
             let mut world = self.peril.world();
-            world.departed.retain(|id| !ids.contains(id));
+            world.departed.retain(|id, _| !ids.contains(id));
         }
         self.peril.point("settled").await;
         done
@@ -178,34 +199,75 @@ impl<L: Ledger> Ledger for Perilous<L> {
     }
 
     async fn redrive(&self, key: &EventKey) -> Result<Redriven, LedgerError> {
-        self.inner.redrive(key).await
+        self.before("redrive").await?;
+        let done = self.inner.redrive(key).await;
+        if let Ok(Redriven::Pending) = done {
+            self.peril.world().redriven(key);
+            self.check_census();
+        }
+        self.or_unknown("redriven", done).await
     }
 
     async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
-        self.inner.redrive_all(ask).await
+        self.before("redrive all").await?;
+        let events = self.inner.events(usize::MAX).await?;
+        let wanted: Vec<EventKey> = events
+            .into_iter()
+            .filter(|event| event.state == ask.state)
+            .map(|event| event.key)
+            .collect();
+        let done = self.inner.redrive_all(ask).await;
+        if let Ok(piece) = &done {
+            {
+                let now = self.peril.now();
+                let mut world = self.peril.world();
+                if piece.redriven != wanted.len() as u64 {
+                    world.wrong(now, format!("{piece:?}, and not {}", wanted.len()));
+                }
+                for key in &wanted {
+                    world.redriven(key);
+                }
+            }
+            self.check_census();
+        }
+        self.or_unknown("redriven all", done).await
     }
 
     async fn page_receipts(&self, ask: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
+        self.before("look for receipts").await?;
         self.inner.page_receipts(ask).await
     }
 
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        self.before("look at a receipt").await?;
         self.inner.receipt(id).await
     }
 
     async fn bodies(&self, ids: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
+        self.before("look at bodies").await?;
         self.inner.bodies(ids).await
     }
 
     async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
+        self.before("look at dossiers").await?;
         self.inner.dossiers_of(receipt).await
     }
 
     async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError> {
+        self.before("look at a dossier").await?;
         self.inner.dossier(key).await
     }
 
     async fn rebuild(&self, rebuild: Rebuild) -> Result<Rebuilt, LedgerError> {
-        self.inner.rebuild(rebuild).await
+        self.before("rebuild").await?;
+        let receipt = rebuild.receipt;
+        let before = self.inner.events(usize::MAX).await?;
+        let done = self.inner.rebuild(rebuild).await;
+        if let Ok(Rebuilt::Done) = done {
+            let after = self.inner.events(usize::MAX).await?;
+            self.replayed(receipt, &before, &after);
+            self.check_census();
+        }
+        self.or_unknown("rebuilt", done).await
     }
 }

@@ -20,6 +20,7 @@ use webinar_bridge::telemetry::Metrics;
 
 use super::check;
 use super::ledger::Perilous;
+use super::operator::operate;
 use super::peril::Peril;
 use super::webhooks::{accounts, policies};
 use super::wire::Wire;
@@ -110,6 +111,7 @@ pub(super) async fn live(world: Arc<Mutex<World>>, file: &Path, doom: Doom) -> E
     let mut bridge = Bridge::start(file, &peril, clock);
     bridge.ledger.check_census();
     let mut platforms = platforms(&bridge);
+    platforms.spawn(operate(Arc::clone(&bridge.ledger), Arc::clone(&bridge.peril)));
     let dead = peril.dead.clone();
     let end = tokio::select! {
         biased;
@@ -175,8 +177,11 @@ impl Bridge {
         let metrics = Metrics::new(&accounts(), &[]);
         let lane_settings = lane_settings(&peril.world());
         let mut work = JoinSet::new();
-        for name in accounts() {
-            let account = Account::new(api(&name), Arc::clone(&http), Arc::clone(&clock));
+        let shadowed = peril.world().operator.shadowed.clone();
+        let refresh_token = peril.world().refresh_token.clone();
+        for name in accounts().into_iter().filter(|name| !shadowed.contains(name)) {
+            let api = api(&name, &refresh_token);
+            let account = Account::new(api, Arc::clone(&http), Arc::clone(&clock));
             let (ledger, clock) = (Arc::clone(&shared), Arc::clone(&clock));
             let lane = Lane::new(name, account, lane_settings, ledger, clock, metrics.clone());
             work.spawn(lane.run(stop.clone()));
@@ -219,7 +224,7 @@ fn lane_settings(world: &World) -> LaneSettings {
     }
 }
 
-fn api(name: &AccountName) -> Api {
+fn api(name: &AccountName, refresh_token: &str) -> Api {
     let base_url = Url::parse(&format!("https://{name}.example")).expect("valid");
     let secret = |text: &str| Secret::Text(text.to_owned().into());
     let credentials = if name.as_str() == "main" {
@@ -228,7 +233,7 @@ fn api(name: &AccountName) -> Api {
         Credentials::OAuth {
             client_id: "app".into(),
             client_secret: secret("app-secret"),
-            refresh_token: secret("refresh"),
+            refresh_token: secret(refresh_token),
             token_url: base_url.join("/oauth/2026-03/token").expect("valid"),
         }
     };
@@ -296,6 +301,9 @@ async fn rest(bridge: &Bridge) {
     peril.disarm();
     check::isolation(bridge.ledger.as_ref(), peril);
     peril.world().lift_limits();
+    if !operated(peril).await {
+        return;
+    }
     for account in accounts() {
         // What was told to wait for a day is resumed by an operator; whatever else is paused must go on by itself.
         let far = peril.now().plus(Duration::from_mins(11));
@@ -320,6 +328,20 @@ async fn rest(bridge: &Bridge) {
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
+}
+
+/// Waits until the operator has done all; false if that does not happen.
+async fn operated(peril: &Peril) -> bool {
+    let began = peril.now();
+    while !peril.world().operator.is_done() {
+        let now = peril.now();
+        if now.since(began) > REST_WITHIN {
+            peril.world().wrong(now, "an operator is not heard");
+            return false;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    true
 }
 
 fn is_at_rest(bridge: &Bridge) -> bool {

@@ -1,20 +1,27 @@
 //! What must be, computed in memory from what the ledger said it accepted: the merge of it all, and its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use webinar_bridge::event::webinar::Said;
 use webinar_bridge::event::{
-    AccountName, Change, EventKey, ExternalAccountId, Folded, Millis, Origin, Webinar, WebinarId,
-    fold,
+    AccountName, Change, EventKey, ExternalAccountId, Folded, Millis, Origin, ReceiptId, Webinar,
+    WebinarId, fold,
 };
 use webinar_bridge::ledger::{Content, NewReceipt, Policies};
+
+use super::webhooks::Webhook;
 
 type Name = (AccountName, ExternalAccountId, WebinarId);
 
 /// Everything that was accepted.
 pub(super) struct Oracle {
     policies: Policies,
+    /// What each webhook says, whatever was made of it, by its dedupe key.
+    said: BTreeMap<[u8; 32], Vec<Change>>,
+    receipts: BTreeMap<ReceiptId, NewReceipt>,
     webinars: BTreeMap<Name, (Webinar, Vec<Folded>)>,
+    /// The receipts that build each webinar.
+    tellers: BTreeMap<Name, BTreeSet<ReceiptId>>,
     /// Every state that each event ever was to have in HubSpot, oldest first, and the newest that was sent.
     history: BTreeMap<EventKey, (Vec<Vec<u8>>, usize)>,
     /// How often each webhook was accepted, by its dedupe key.
@@ -29,36 +36,62 @@ pub(super) struct Expected {
 }
 
 impl Oracle {
-    pub(super) fn new(policies: Policies) -> Self {
-        let (webinars, history, accepted) = Default::default();
-        Self { policies, webinars, history, accepted }
+    pub(super) fn new(policies: Policies, webhooks: &[Webhook]) -> Self {
+        let said = webhooks.iter().map(|webhook| (webhook.digest, webhook.changes.clone()));
+        let said = said.collect();
+        let (receipts, webinars, tellers, history, accepted) = Default::default();
+        Self { policies, said, receipts, webinars, tellers, history, accepted }
     }
 
-    /// The ledger accepted this; says how many events are to have another state in HubSpot for it.
+    /// The ledger took this; says how many events are to have another state in HubSpot for it.
     pub(super) fn accept(&mut self, receipt: &NewReceipt, now: Millis) -> u64 {
         *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
+        self.receipts.insert(receipt.id, receipt.clone());
         let Content::Changes(changes) = &receipt.content else { return 0 };
         let changes = changes.clone();
         changes.iter().map(|change| self.merge(receipt, change, now)).sum()
     }
 
-    fn merge(&mut self, receipt: &NewReceipt, change: &Change, now: Millis) -> u64 {
+    /// The ledger mapped this again, and with it all that builds the same webinars: what they know is what all of these
+    /// say. Says how many events changed, and whether that is what was known before.
+    pub(super) fn replayed(&mut self, id: ReceiptId, now: Millis) -> (u64, bool) {
+        let Some(receipt) = self.receipts.get(&id) else { return (0, true) };
+        let names =
+            self.said[&receipt.dedupe_key].iter().map(|change| self.name_of(receipt, change));
+        let names: Vec<Name> = names.collect();
+        let (mut changed, mut same) = (0, true);
+        for name in names {
+            self.tellers.entry(name.clone()).or_default().insert(id);
+            let mut webinar = Webinar::default();
+            for teller in &self.tellers[&name] {
+                let receipt = &self.receipts[teller];
+                let said = self.said[&receipt.dedupe_key].iter();
+                for change in said.filter(|change| self.name_of(receipt, change) == name) {
+                    let merged = webinar.merge(change, &said_of(receipt, change));
+                    merged.expect("one provider, and few occurrences");
+                }
+            }
+            let (before, _) = self.webinars.entry(name.clone()).or_default();
+            if *before != webinar {
+                (*before, same) = (webinar, false);
+                changed += self.refold(&name, now);
+            }
+        }
+        (changed, same)
+    }
+
+    fn name_of(&self, receipt: &NewReceipt, change: &Change) -> Name {
         let account = change.account.clone().expect("every webhook here names its account");
         let hubspot = self.policies[&receipt.source].hubspot.clone();
-        let name = (hubspot, account, change.webinar.clone());
-        let said = Said {
-            receipt: receipt.id,
-            hash: receipt.hash,
-            origin: Origin {
-                source: receipt.source.clone(),
-                provider: receipt.provider.clone(),
-                event_type: receipt.event_type.clone(),
-                reported_at: change.occurred_at,
-                received_at: receipt.received_at,
-            },
-        };
+        (hubspot, account, change.webinar.clone())
+    }
+
+    fn merge(&mut self, receipt: &NewReceipt, change: &Change, now: Millis) -> u64 {
+        let name = self.name_of(receipt, change);
         let (webinar, _) = self.webinars.entry(name.clone()).or_default();
-        webinar.merge(change, &said).expect("one provider, and few occurrences");
+        let merged = webinar.merge(change, &said_of(receipt, change));
+        merged.expect("one provider, and few occurrences");
+        self.tellers.entry(name.clone()).or_default().insert(receipt.id);
         self.refold(&name, now)
     }
 
@@ -150,6 +183,17 @@ impl Oracle {
         let events = self.webinars.values().flat_map(|(_, events)| events);
         events.filter_map(|event| event.due_at).min()
     }
+}
+
+fn said_of(receipt: &NewReceipt, change: &Change) -> Said {
+    let origin = Origin {
+        source: receipt.source.clone(),
+        provider: receipt.provider.clone(),
+        event_type: receipt.event_type.clone(),
+        reported_at: change.occurred_at,
+        received_at: receipt.received_at,
+    };
+    Said { receipt: receipt.id, hash: receipt.hash, origin }
 }
 
 fn key_of(hubspot: &AccountName, external: &ExternalAccountId, event: &Folded) -> EventKey {

@@ -40,9 +40,19 @@ impl Drop for UnderWay<'_> {
 #[async_trait]
 impl Http for Wire {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        self.peril.world().calls_out(self.peril.now(), &host);
+        let answer = self.carry(&host, request).await;
+        self.peril.world().ended(self.peril.now(), &host);
+        answer
+    }
+}
+
+impl Wire {
+    /// Carries a request there and its answer back.
+    async fn carry(&self, host: &str, request: Request) -> Result<Response, TransportError> {
         self.peril.point("a call").await;
         let deadline = Instant::now() + request.timeout;
-        let host = request.url.host_str().unwrap_or_default().to_owned();
         let is_upsert = request.url.path().ends_with("/upsert");
         let (there, back, unreachable, now) = {
             let now = self.peril.now();
@@ -51,7 +61,11 @@ impl Http for Wire {
             let unlucky = world.weather.trouble / 10;
             let unreachable = cruel && world.dice.percent(unlucky);
             // Now and then an answer takes its time.
-            let slow = if cruel && world.dice.percent(5) { 8_000 } else { 300 };
+            let mut slow = if cruel && world.dice.percent(5) { 8_000 } else { 300 };
+            // A refresh token that came too late would be lost to all.
+            if request.url.path().ends_with("/token") && world.operator.rotates {
+                slow = 300;
+            }
             let there = Duration::from_millis(world.dice.between(0, 40));
             (there, Duration::from_millis(world.dice.between(1, slow)), unreachable, now)
         };
@@ -63,13 +77,13 @@ impl Http for Wire {
         }
         let arriving = arriving(&request);
         let keys = if is_upsert {
-            self.peril.world().departs(now, &host, &request.body)
+            self.peril.world().departs(now, host, &request.body)
         } else {
             Vec::new()
         };
         let events = keys.len();
         let on_its_way = is_upsert.then(|| (now.plus(there), arriving.clone()));
-        let mut under_way = UnderWay { wire: self, host: host.clone(), keys, on_its_way };
+        let mut under_way = UnderWay { wire: self, host: host.to_owned(), keys, on_its_way };
         self.peril.point("a call under way").await;
         tokio::time::sleep(there).await;
         under_way.on_its_way = None;
@@ -77,9 +91,9 @@ impl Http for Wire {
             let now = self.peril.now();
             let mut world = self.peril.world();
             if is_upsert {
-                world.upsert(now, &host, &arriving, events)
+                world.upsert(now, host, &arriving, events)
             } else {
-                (world.other_call(now, &host, &arriving), WayBack::Whole)
+                (world.other_call(now, host, &arriving), WayBack::Whole)
             }
         };
         let answer = carry_back(reply, way_back, deadline, Instant::now() + back).await;

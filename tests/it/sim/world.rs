@@ -7,13 +7,16 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use webinar_bridge::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
-use webinar_bridge::hubspot::RateLimit;
 use webinar_bridge::sandbox::emulator::{
     Emulator, EmulatorReply, EmulatorRequest, EmulatorSettings, Fault, OAuthApp,
 };
 
 use super::fates::{Fate, WayBack};
+use super::life::Doom;
+use super::operator::Operator;
 use super::oracle::Oracle;
+use super::platform;
+use super::weather::Weather;
 use super::webhooks::{self, LONGEST_BODY, POISON_TOLD, POISON_UNTOLD, Webhook, accounts};
 use crate::harness::build::NOON;
 use crate::harness::dice::Dice;
@@ -23,60 +26,6 @@ pub(super) const TOKEN: &str = "pat-simulated";
 
 /// What HubSpot says to be still at is not sent again before that.
 const LEFT_ALONE: Duration = Duration::from_secs(20);
-
-/// How a run is to be: drawn once, at its beginning.
-#[derive(Debug, Clone)]
-pub(super) struct Weather {
-    /// Of a hundred calls so many fail.
-    pub(super) trouble: u64,
-    /// Of a hundred writes to the store so many fail.
-    pub(super) store_trouble: u64,
-    /// How many lives end by a crash or a stop.
-    pub(super) deaths: u64,
-    /// From when on nothing fails any more.
-    pub(super) heals_at: Millis,
-    /// How long webhooks are first sent.
-    pub(super) within: Duration,
-    /// The accounts' limit.
-    pub(super) rate: RateLimit,
-    /// Largest batch.
-    pub(super) max_batch: usize,
-    /// How long an event waits for company.
-    pub(super) max_linger: Duration,
-    /// Most calls at a time.
-    pub(super) max_in_flight: usize,
-    /// One account fails all the time, and nothing else does: the other must not feel it.
-    pub(super) lopsided: bool,
-    /// The calls that the day has left for the first account.
-    pub(super) daily: Option<u32>,
-    /// How long the other account's access tokens last.
-    pub(super) token_life: Duration,
-}
-
-impl Weather {
-    fn draw(dice: &mut Dice) -> Self {
-        let lopsided = dice.percent(5);
-        let within = Duration::from_secs(*dice.pick(&[5, 30, 120, 240]));
-        let after = Duration::from_secs(dice.between(0, 180));
-        Self {
-            trouble: if lopsided { 0 } else { *dice.pick(&[0, 10, 30, 60]) },
-            store_trouble: if lopsided { 0 } else { *dice.pick(&[0, 0, 3, 15]) },
-            deaths: if lopsided { 0 } else { *dice.pick(&[0, 0, 1, 2, 4, 6]) },
-            heals_at: NOON.plus(within + after),
-            within,
-            rate: RateLimit {
-                requests: u32::try_from(*dice.pick(&[3, 10, 100])).expect("small"),
-                window: Duration::from_secs(*dice.pick(&[1, 2, 10])),
-            },
-            max_batch: *dice.pick(&[1, 3, 10, 100]),
-            max_linger: Duration::from_millis(*dice.pick(&[0, 100, 1_000])),
-            max_in_flight: *dice.pick(&[1, 2, 16]),
-            lopsided,
-            daily: dice.percent(8).then_some(12),
-            token_life: Duration::from_secs(*dice.pick(&[30, 120, 1_800])),
-        }
-    }
-}
 
 /// One HubSpot account and what is known of its calls.
 pub(super) struct Portal {
@@ -88,6 +37,8 @@ pub(super) struct Portal {
     poison: [Fault; 2],
     /// The events in requests that have not been answered or given up.
     flying: BTreeSet<EventKey>,
+    /// When a call to it last ended.
+    ended_at: Option<Millis>,
 }
 
 /// Everything but the bridge.
@@ -96,6 +47,9 @@ pub(super) struct World {
     pub(super) dice: Dice,
     pub(super) portals: BTreeMap<String, Portal>,
     pub(super) webhooks: Vec<Webhook>,
+    pub(super) operator: Operator,
+    /// The refresh token that is good now: whoever starts the bridge configures it.
+    pub(super) refresh_token: String,
     pub(super) oracle: Oracle,
     /// The time at which the last life ended.
     pub(super) now: Millis,
@@ -104,7 +58,7 @@ pub(super) struct World {
     /// The latest call or crash after which it is unclear what HubSpot holds.
     pub(super) unclear_at: Option<Millis>,
     /// Events of which a call was noted and no outcome: a crash may repeat them.
-    pub(super) departed: BTreeSet<i64>,
+    pub(super) departed: BTreeMap<i64, EventKey>,
     /// Events that HubSpot said to be still at, in the how-manieth of their states, and when it said so.
     at_it: BTreeMap<EventKey, (usize, Millis)>,
     /// Upserts so far, and how many there may be by what has happened.
@@ -123,6 +77,12 @@ struct Named {
     external_event_id: String,
 }
 
+/// What the token endpoint grants, as far as it is to be remembered.
+#[derive(Deserialize)]
+struct Granted {
+    refresh_token: String,
+}
+
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(borrow)]
@@ -133,15 +93,17 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice::seeded(seed);
         let weather = Weather::draw(&mut dice);
+        let mut operator = Operator::draw(seed, &weather);
+        let refresh_token = "refresh".to_owned();
         let rate = (weather.rate.requests, weather.rate.window);
         let mut portals = BTreeMap::new();
         for name in accounts() {
             let oauth = (name.as_str() == "other").then(|| OAuthApp {
                 client_id: "app".into(),
                 client_secret: "app-secret".into(),
-                refresh_token: "refresh".into(),
+                refresh_token: refresh_token.clone(),
                 token_lifetime: weather.token_life,
-                rotate: false,
+                rotate: operator.rotates,
             });
             let settings = EmulatorSettings { rate, oauth, ..EmulatorSettings::new(TOKEN) };
             let mut emulator = Emulator::new(settings);
@@ -156,20 +118,31 @@ impl World {
             let host = format!("{name}.example");
             portals.insert(
                 host,
-                Portal { name, emulator, refused_at: None, poison, flying: BTreeSet::new() },
+                Portal {
+                    name,
+                    emulator,
+                    refused_at: None,
+                    poison,
+                    flying: BTreeSet::new(),
+                    ended_at: None,
+                },
             );
         }
-        let webhooks = webhooks::webhooks(&mut dice, NOON, weather.within);
+        let mut webhooks = webhooks::webhooks(&mut dice, NOON, weather.within);
+        operator.misread(&mut webhooks);
+        platform::sends(&webhooks);
         Self {
             weather,
             dice: dice.fork(),
             portals,
+            oracle: Oracle::new(webhooks::policies(), &webhooks),
             webhooks,
-            oracle: Oracle::new(webhooks::policies()),
+            operator,
+            refresh_token,
             now: NOON,
             born: NOON,
             unclear_at: None,
-            departed: BTreeSet::new(),
+            departed: BTreeMap::new(),
             at_it: BTreeMap::new(),
             calls: 0,
             allowed: 0,
@@ -177,6 +150,16 @@ impl World {
             story: Vec::new(),
             trace: DefaultHasher::new(),
         }
+    }
+
+    /// How the next life is to end, if so many are left to end before their time.
+    pub(super) fn doom(&mut self, deaths: &mut u64) -> Doom {
+        if let Some(doom) = self.operator.shadow(*deaths == 0) {
+            return doom;
+        }
+        let doom = if *deaths > 0 { Doom::draw(&mut self.dice) } else { Doom::None };
+        *deaths = deaths.saturating_sub(1);
+        doom
     }
 
     /// Something happened.
@@ -206,12 +189,38 @@ impl World {
         now < self.weather.heals_at
     }
 
+    /// A call begins: none may while nothing is to be sent, but one that follows at once upon another's answer.
+    pub(super) fn calls_out(&mut self, now: Millis, host: &str) {
+        let Some(portal) = self.portals.get(host) else { return };
+        let Some(why) = self.operator.forbids(&portal.name, now) else { return };
+        if portal.ended_at != Some(now) {
+            self.wrong(now, format!("a call leaves for {host}, though {why}"));
+        }
+    }
+
+    /// A call ended, well or not.
+    pub(super) fn ended(&mut self, now: Millis, host: &str) {
+        if let Some(portal) = self.portals.get_mut(host) {
+            portal.ended_at = Some(now);
+        }
+    }
+
+    /// This event is to be sent again: somebody asked for it.
+    pub(super) fn redriven(&mut self, key: &EventKey) {
+        let flying = self.departed.values().any(|departed| departed == key);
+        self.allowed += 1;
+        // Whoever asks does not leave it alone.
+        self.at_it.remove(key);
+        self.operator.owed.insert(key.clone(), flying);
+    }
+
     /// A request leaves for HubSpot: it must say what is true, and of no event that is under way already.
     pub(super) fn departs(&mut self, now: Millis, host: &str, body: &[u8]) -> Vec<EventKey> {
         let Some(portal) = self.portals.get_mut(host) else { return Vec::new() };
         let hubspot = portal.name.clone();
         let mut keys = Vec::new();
         for (key, raw) in parse(&hubspot, body) {
+            self.operator.owed.remove(&key);
             let nth = self.oracle.states(&key);
             let at_it = self.at_it.get(&key).filter(|(told, _)| *told == nth);
             if at_it.is_some_and(|(_, since)| now.since(*since) < LEFT_ALONE) {
@@ -340,9 +349,18 @@ impl World {
             None
         };
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
-        let mut reply = portal.emulator.handle(now, request);
-        if let Some(status) = failed {
-            reply = EmulatorReply { status, headers: Vec::new(), body: Vec::new(), fault: None };
+        let refused = |status| EmulatorReply { status, headers: vec![], body: vec![], fault: None };
+        let is_token = request.path.ends_with("/token");
+        let reply = match failed.map(refused) {
+            // A refresh token that nobody heard of would be lost to all.
+            Some(refused) if is_token && self.operator.rotates => refused,
+            failed => {
+                let reply = portal.emulator.handle(now, request);
+                failed.unwrap_or(reply)
+            }
+        };
+        if is_token && let Ok(Granted { refresh_token }) = serde_json::from_slice(&reply.body) {
+            self.refresh_token = refresh_token;
         }
         self.note(now, format!("{host}: {}: {}", request.path, reply.status));
         reply

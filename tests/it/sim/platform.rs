@@ -1,0 +1,67 @@
+//! The platform whose webhooks these are, as replaying knows it: what a stored body says by today's code.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use webinar_bridge::event::{Change, Millis, ProviderId, SourceName};
+use webinar_bridge::providers::{
+    Inbound, Keys, Meaning, Provider, Reading, Refusal, Sample, Unverified, Verified,
+};
+use webinar_bridge::replay::Source;
+
+use super::webhooks::{Webhook, policies};
+
+thread_local! {
+    /// What each body of the present run says. A simulation keeps to one thread.
+    static SAID: RefCell<BTreeMap<Vec<u8>, Vec<Change>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// These are the webhooks of the run that begins.
+pub(super) fn sends(webhooks: &[Webhook]) {
+    let said = webhooks.iter().map(|webhook| (webhook.digest.to_vec(), webhook.changes.clone()));
+    SAID.with(|bodies| *bodies.borrow_mut() = said.collect());
+}
+
+/// The sources as replaying needs them.
+pub(super) fn sources() -> BTreeMap<SourceName, Source> {
+    let of_policy = |policy| Source { provider: &Simulated, policy, platform_accounts: None };
+    policies().into_iter().map(|(name, policy)| (name, of_policy(policy))).collect()
+}
+
+struct Simulated;
+
+impl Provider for Simulated {
+    fn id(&self) -> ProviderId {
+        ProviderId::new("zoom")
+    }
+
+    fn verify<'a>(
+        &self,
+        _request: Inbound<'a, Unverified>,
+        _keys: Keys<'_>,
+        _now: Millis,
+    ) -> Result<Inbound<'a, Verified>, Refusal> {
+        unreachable!("what comes in goes to the ledger")
+    }
+
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+        let changes = SAID.with(|bodies| bodies.borrow().get(request.body).cloned());
+        let meaning = match changes {
+            Some(changes) => Meaning::Changes { changes, bad_fields: Vec::new() },
+            None => Meaning::Unmappable("nobody sent this".into()),
+        };
+        Reading { event_type: "webinar.simulated".into(), meaning }
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        body.to_vec()
+    }
+
+    fn sign(&self, _body: &[u8], _secret: &[u8], _now: Millis) -> Vec<(String, String)> {
+        unreachable!("what comes in goes to the ledger")
+    }
+
+    fn samples(&self, _now: Millis) -> Vec<Sample> {
+        Vec::new()
+    }
+}
