@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use webinar_bridge::event::{
     BodyHash, ExternalAccountId, Fields, Millis, Policy, ProviderId, ReceiptId, SourceName,
 };
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    Acceptance, Content, Counts, EventState, Ledger, NewReceipt, PAGE_MAX, Policies,
+    Acceptance, Content, Counts, EventState, Ledger, NewReceipt, Policies,
 };
 use webinar_bridge::providers::{Inbound, Meaning, Provider, by_id};
 use webinar_bridge::replay::{ReplayAsk, ReplayError, ReplayPiece, Replayer, Source};
@@ -227,11 +229,10 @@ async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
 }
 
 #[tokio::test]
-async fn many_are_replayed_in_pieces() {
+async fn many_are_replayed_one_after_the_other() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    let most = u64::try_from(PAGE_MAX).expect("few");
-    let all = most + 20;
+    let all = 220;
     for n in 0..all {
         let mut lost = coming(&created_body(n, "Name", Some("acct"), NOON), NOON);
         lost.content = Content::Quarantined("mapped by code that was wrong".into());
@@ -239,14 +240,32 @@ async fn many_are_replayed_in_pieces() {
     }
     accept(&ledger, &coming(b"{}", NOON)).await;
     let replayer = replayer(&ledger, &policies());
-    let mut ask = ReplayAsk { outcome: Some(Acceptance::Quarantined), ..ReplayAsk::default() };
-    let first = replayer.replay_all(ask.clone()).await.expect("replayed");
-    assert!(first.next.is_some());
-    assert_eq!((first.accepted, first.quarantined), (most - 1, 1));
-    ask.after = first.next;
-    let second = replayer.replay_all(ask).await.expect("replayed");
-    assert_eq!(second, ReplayPiece { accepted: 21, ..ReplayPiece::default() });
+    let ask = ReplayAsk { outcome: Some(Acceptance::Quarantined), ..ReplayAsk::default() };
+    let until = Instant::now() + Duration::from_hours(1);
+    let piece = replayer.replay_all(ask, until).await.expect("replayed");
+    assert_eq!(piece, ReplayPiece { accepted: all, quarantined: 1, ..ReplayPiece::default() });
     assert_eq!(ledger.census()[&account("main")].pending, all);
+}
+
+#[tokio::test]
+async fn what_would_be_too_much_for_its_webinar_stays_quarantined_and_says_why() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let series = |from: u64, count: u64| {
+        let occurrences: Vec<Value> = (from..from + count)
+            .map(|n| json!({ "occurrence_id": n.to_string(), "start_time": minutes(n.cast_signed()).to_string() }))
+            .collect();
+        let object = json!({ "id": 1, "topic": "All", "type": 9, "occurrences": occurrences });
+        body("webinar.created", Some("acct"), NOON, &object)
+    };
+    assert_eq!(accept(&ledger, &coming(&series(1, 500), NOON)).await, Acceptance::Accepted);
+    let more = coming(&series(501, 1), NOON);
+    assert_eq!(accept(&ledger, &more).await, Acceptance::Quarantined);
+    let before = ledger.events(1_000).await.expect("events");
+    let replayed = replayer(&ledger, &policies()).replay(more.id).await.expect("replayed");
+    assert_eq!(replayed.outcome, Acceptance::Quarantined);
+    assert_eq!(replayed.reason.as_deref(), Some("more than 500 occurrences"));
+    assert_eq!(ledger.events(1_000).await.expect("events"), before);
 }
 
 #[tokio::test]

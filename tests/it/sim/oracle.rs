@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use webinar_bridge::event::webinar::Said;
 use webinar_bridge::event::{
-    AccountName, Change, EventKey, ExternalAccountId, Folded, Millis, Origin, Webinar, WebinarId,
-    fold,
+    AccountName, Change, EventKey, ExternalAccountId, Folded, Millis, Webinar, WebinarId, fold,
 };
 use webinar_bridge::ledger::{Content, NewReceipt, Policies};
 
@@ -46,19 +44,8 @@ impl Oracle {
         let account = change.account.clone().expect("every webhook here names its account");
         let hubspot = self.policies[&receipt.source].hubspot.clone();
         let name = (hubspot, account, change.webinar.clone());
-        let said = Said {
-            receipt: receipt.id,
-            hash: receipt.hash,
-            origin: Origin {
-                source: receipt.source.clone(),
-                provider: receipt.provider.clone(),
-                event_type: receipt.event_type.clone(),
-                reported_at: change.occurred_at,
-                received_at: receipt.received_at,
-            },
-        };
         let (webinar, _) = self.webinars.entry(name.clone()).or_default();
-        webinar.merge(change, &said).expect("one provider, and few occurrences");
+        webinar.merge(change, &receipt.says(change)).expect("one provider, and few occurrences");
         self.refold(&name, now)
     }
 
