@@ -120,7 +120,7 @@ impl<'de, T: Deserialize<'de> + FirstForm> Deserialize<'de> for Earlier<T> {
 }
 
 /// A saying as it is written now, a map, or as the first version did, a list. By hand, since what serde derives for
-/// either of two forms reads numbers of 128 bits, as in a [`Stamp`], wrong.
+/// either of two forms reads numbers of 128 bits, as in a stamp, wrong.
 struct Kept<T>(Register<T>);
 
 impl<'de, T: Deserialize<'de> + FirstForm> Deserialize<'de> for Kept<T> {

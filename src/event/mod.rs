@@ -26,7 +26,7 @@ pub mod time;
 pub mod webinar;
 
 pub use change::{Change, End, Fields, Kind, Listing, OccurrenceSaid, Phase, Session, Shape};
-pub use fold::{Basis, Folded, Gap, bases, fold};
+pub use fold::{Basis, Folded, Gap, bases, fold, fold_each};
 pub use id::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, OccurrenceId, ProviderId, ReceiptId,
     SourceName, WebinarId,

@@ -102,30 +102,16 @@ impl Webinar {
         Ok(())
     }
 
-    /// Forgets what these receipts said, and joins what is said instead. What other receipts said stays, if it is
-    /// `based` on any; else nothing does.
+    /// Begins to tell it anew: forgets what these receipts said. What others said stays, if it is `based` on any; else
+    /// nothing does.
     ///
-    /// If it is what they said before, everything is as it was: what they had won they win again, and what they had
-    /// lost against stays. So it does not matter which receipts can still be asked.
-    ///
-    /// # Errors
-    /// What is said cannot belong to it; what is left of the webinar is of no use.
-    pub fn retell<'a>(
-        &mut self,
-        receipts: &BTreeSet<ReceiptId>,
-        based: bool,
-        sayings: impl IntoIterator<Item = (&'a Change, &'a Said)>,
-    ) -> Result<(), MergeError> {
-        if based {
-            self.forget(receipts);
-        } else {
-            *self = Self::default();
-        }
-        for (change, said) in sayings {
-            self.join(change, said)?;
-        }
-        self.forget_unused_origins();
-        Ok(())
+    /// If they then say what they said before, everything is as it was: what they had won they win again, and what they
+    /// had lost against stays. So it does not matter which receipts can still be asked.
+    #[must_use]
+    pub fn retelling(&self, receipts: &BTreeSet<ReceiptId>, based: bool) -> Retelling {
+        let mut webinar = if based { self.clone() } else { Self::default() };
+        webinar.forget(receipts);
+        Retelling { tidied: webinar.origins.len(), webinar }
     }
 
     /// Forgets what these receipts said. That something was once seen (its platform, its sources, all of it) stays: who
@@ -230,6 +216,40 @@ impl Webinar {
         used.extend(self.earlier_lists.iter().map(|r| r.receipt));
         used.extend(self.sessions.iter().map(|run| run.receipt));
         self.origins.retain(|receipt, _| used.contains(receipt));
+    }
+}
+
+/// A webinar that is being told anew ([`Webinar::retelling`]). It takes no more memory than a webinar, however many tell
+/// of it.
+#[derive(Debug)]
+pub struct Retelling {
+    webinar: Webinar,
+    /// Origins when the unused ones were last forgotten.
+    tidied: usize,
+}
+
+/// Unused origins that a retelling keeps at most: going through all registers for each saying would take longer.
+const UNTIDY: usize = 1_024;
+
+impl Retelling {
+    /// Joins what is said now.
+    ///
+    /// # Errors
+    /// It cannot belong to the webinar; what was told so far is of no use.
+    pub fn join(&mut self, change: &Change, said: &Said) -> Result<(), MergeError> {
+        self.webinar.join(change, said)?;
+        if self.webinar.origins.len() > self.tidied + UNTIDY {
+            self.webinar.forget_unused_origins();
+            self.tidied = self.webinar.origins.len();
+        }
+        Ok(())
+    }
+
+    /// The webinar as it was told.
+    #[must_use]
+    pub fn finish(mut self) -> Webinar {
+        self.webinar.forget_unused_origins();
+        self.webinar
     }
 }
 

@@ -140,7 +140,7 @@ pub struct EventRecord {
     pub refused: Option<RefusedBy>,
 }
 
-/// The answer of [`Ledger::advance`].
+/// The answer of [`super::Ledger::advance`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     /// How many events, or webinars, were due.

@@ -35,7 +35,7 @@ pub use query::{
     EventDetail, EventSummary, EventsAsk, FieldOrigin, PAGE_MAX, Page, ReceiptSummary, ReceiptsAsk,
     RedriveAsk, RedrivePiece, Redriven,
 };
-pub use rebuild::{Dossier, Rebuild, Rebuilt, Retold, Rewritten, WebinarKey};
+pub use rebuild::{Dossier, Rebuild, Rebuilt, Rewritten, Teller, WebinarKey};
 pub use receipt::{Acceptance, Content, NewReceipt, Policies, ReceiptRecord};
 pub use standing::{Amend, Amended, Identity, Pause, PauseReason, Standing};
 
@@ -168,28 +168,31 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`LedgerError`] when the store cannot be read.
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError>;
 
-    /// The bodies of these receipts, in their order, none for one that is gone: of as many of them as some megabytes
-    /// hold, and at least of the first. Whoever wants all asks again for the rest.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when the store cannot be read.
-    async fn bodies(&self, receipts: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError>;
-
-    /// The webinars that a receipt built, and what to map again to rebuild them.
+    /// The webinars that a receipt built, as they are.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
     async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError>;
 
-    /// What to map again to rebuild one webinar; without receipts if it is not there.
+    /// A webinar as it is.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
     async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError>;
 
-    /// Rebuilds webinars after a receipt was mapped again: what they know by the receipts that were mapped is forgotten,
-    /// what they know by expired ones stays, and what is said today is merged at its original time. Mapped as before, it
-    /// changes nothing. Durable when it returns.
+    /// A page of the retained receipts that built a webinar, with their bodies, oldest first: as many as some megabytes
+    /// hold, and at least one if there is any. `after` is where a page before said to go on.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn tellers(
+        &self,
+        key: &WebinarKey,
+        after: Option<i64>,
+    ) -> Result<Page<Teller>, LedgerError>;
+
+    /// Puts webinars that were told anew, after a receipt was mapped again, in the place of what they were. Told as
+    /// before, nothing changes. Durable when it returns.
     ///
     /// # Errors
     /// [`LedgerError`] when nothing was changed.

@@ -6,8 +6,9 @@
 use serde::Serialize;
 
 use super::{EventState, RefusedBy};
+use crate::event::webinar::Said;
 use crate::event::{
-    AccountName, BodyHash, EventKey, Gap, Millis, ProviderId, ReceiptId, SourceName,
+    AccountName, BodyHash, Change, EventKey, Gap, Millis, Origin, ProviderId, ReceiptId, SourceName,
 };
 use crate::ledger::Acceptance;
 
@@ -17,7 +18,7 @@ pub const PAGE_MAX: usize = 200;
 /// A piece of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// Newest first.
+    /// In the list's order.
     pub items: Vec<T>,
     /// Where the next piece begins; none at the end.
     pub next: Option<i64>,
@@ -178,4 +179,19 @@ pub struct ReceiptSummary {
     pub reason: Option<String>,
     /// The start of the SHA-256 of the raw body.
     pub hash: BodyHash,
+}
+
+impl ReceiptSummary {
+    /// Who says a change that it brings, as when it came.
+    #[must_use]
+    pub fn says(&self, change: &Change) -> Said {
+        let origin = Origin {
+            source: self.source.clone(),
+            provider: self.provider.clone(),
+            event_type: self.event_type.clone(),
+            reported_at: change.occurred_at,
+            received_at: self.received_at,
+        };
+        Said { receipt: self.id, hash: self.hash, origin }
+    }
 }

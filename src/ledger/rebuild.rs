@@ -1,11 +1,14 @@
 //! Replaying: a receipt is mapped again with today's code and configuration, and the webinars that it built, or builds
 //! now, are rebuilt from their retained receipts at their original times.
 //!
-//! Mapping is not the ledger's: whoever replays reads a [`Dossier`] and the bodies, maps, and hands a [`Rebuild`] back.
-//! If a receipt came for one of these webinars meanwhile the ledger says [`Rebuilt::Stale`], and it is to be done over.
+//! Mapping is not the ledger's: whoever replays reads a [`Dossier`] and its [`Teller`]s, maps and merges, and hands a
+//! [`Rebuild`] back. If the webinar is another by then the ledger says [`Rebuilt::Stale`], and it is to be done over. So
+//! however many receipts a webinar has, writing it takes no longer than a webhook does, and nobody holds all of them.
+
+use std::collections::BTreeSet;
 
 use super::{Acceptance, ReceiptSummary};
-use crate::event::{AccountName, Change, ExternalAccountId, ReceiptId, WebinarId};
+use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
 
 /// Names one webinar (or series) of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,14 +21,28 @@ pub struct WebinarKey {
     pub webinar: WebinarId,
 }
 
-/// A webinar and the receipts that are to be mapped again to rebuild it.
+/// A webinar as it is before it is rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dossier {
     /// Which webinar.
     pub key: WebinarKey,
-    /// The retained receipts that built it, oldest first. Their bodies are read apart ([`super::Ledger::bodies`]): of
-    /// thousands of receipts they would fill the memory.
-    pub receipts: Vec<ReceiptSummary>,
+    /// What is known of it; nothing if it is not there.
+    pub webinar: Webinar,
+    /// Whether receipts that built it are gone, so that what they said stays.
+    pub based: bool,
+    /// Those of the receipts that it rests on that are retained.
+    pub retained: BTreeSet<ReceiptId>,
+    /// How many retained receipts built it, and the sum of their numbers: if both are the same, so are the receipts.
+    pub builders: (i64, i64),
+}
+
+/// A retained receipt that built a webinar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Teller {
+    /// The receipt.
+    pub receipt: ReceiptSummary,
+    /// Its body; none if it was erased.
+    pub body: Option<Vec<u8>>,
 }
 
 /// What the replayed receipt is from now on, and the webinars as today's code builds them.
@@ -44,22 +61,12 @@ pub struct Rebuild {
 /// A webinar as its retained receipts tell it today.
 #[derive(Debug, Clone)]
 pub struct Rewritten {
-    /// Which webinar.
-    pub key: WebinarKey,
-    /// The retained receipts of its dossier, the replayed one among them only if it built it before.
-    pub read: Vec<ReceiptId>,
-    /// What those, and the replayed one, say of it today. Of a receipt that is read and not in here (its source is gone,
-    /// or its body, or it speaks of something else now) stays what it said.
-    pub said: Vec<Retold>,
-}
-
-/// What one receipt says of one webinar today.
-#[derive(Debug, Clone)]
-pub struct Retold {
-    /// Which receipt.
-    pub receipt: ReceiptId,
-    /// What it says; nothing where it once built the webinar and today's code thinks otherwise.
-    pub changes: Vec<Change>,
+    /// What it was told from.
+    pub before: Dossier,
+    /// What is known of it from now on.
+    pub webinar: Webinar,
+    /// Whether the replayed receipt says anything of it today.
+    pub built: bool,
 }
 
 /// What came of a rebuild.
@@ -68,9 +75,9 @@ pub struct Retold {
 pub enum Rebuilt {
     /// Done, and durable.
     Done,
-    /// Another receipt came for one of the webinars since they were read: nothing was changed, do it over.
+    /// One of the webinars is another since it was read: nothing was changed, do it over.
     Stale,
-    /// What the receipts say today cannot be merged: nothing was changed. Why, for operators.
+    /// What follows cannot be kept: nothing was changed. Why, for operators.
     Refused(String),
     /// The receipt is not there (any more).
     Unknown,

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ReceiptSummary;
-use crate::event::{BodyHash, Change, EventKey, Millis, Policy, ProviderId, ReceiptId, SourceName};
+use crate::event::webinar::Said;
+use crate::event::{
+    BodyHash, Change, EventKey, Millis, Origin, Policy, ProviderId, ReceiptId, SourceName,
+};
 
 /// The events' configuration by source, which merging needs.
 pub type Policies = BTreeMap<SourceName, Policy>;
@@ -31,6 +34,21 @@ pub struct NewReceipt {
     pub body: Vec<u8>,
     /// What to do with it.
     pub content: Content,
+}
+
+impl NewReceipt {
+    /// Who says a change that it brings.
+    #[must_use]
+    pub fn says(&self, change: &Change) -> Said {
+        let origin = Origin {
+            source: self.source.clone(),
+            provider: self.provider.clone(),
+            event_type: self.event_type.clone(),
+            reported_at: change.occurred_at,
+            received_at: self.received_at,
+        };
+        Said { receipt: self.id, hash: self.hash, origin }
+    }
 }
 
 /// What a receipt holds for the ledger.

@@ -1,28 +1,33 @@
 //! Replaying: what was received is mapped again with today's code and configuration.
 //!
 //! * [`mapping`]: what a stored receipt says today, decided without I/O.
-//! * this file: reading what is concerned, and handing the ledger what is to be rebuilt.
+//! * [`retold`]: the webinars concerned, told anew.
+//! * this file: which receipts, and handing the ledger what follows.
 //!
 //! Promises: the sayings keep their original times, so a replay loses against what was said later; a replay that maps
 //! as before changes nothing; nothing that was accepted is lost, so a receipt that was and cannot be mapped any more
-//! stays as it is, and of its neighbours one that cannot be keeps what it said. Relies on the ledger to rebuild in one
-//! step, or to say that something came meanwhile. A crash leaves the receipt as it was, or replayed.
+//! stays as it is, and of its neighbours one that cannot be keeps what it said. However many receipts a webinar has, they
+//! are read a page at a time, and the ledger's writer is held no longer than by a webhook. Relies on the ledger to rebuild
+//! in one step, or to say that something came meanwhile. A crash leaves the receipt as it was, or replayed.
 
 mod mapping;
+mod retold;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
 
 use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
 use crate::ledger::{
-    Acceptance, Dossier, Ledger, LedgerError, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary,
-    ReceiptsAsk, Retold, Rewritten, WebinarKey,
+    Acceptance, Ledger, LedgerError, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk,
 };
 pub use mapping::Source;
 use mapping::{Sayings, Told};
+use retold::Retold;
 
-/// How often a replay is done over because something came for its webinars meanwhile. Each takes milliseconds, so only
-/// a webinar that is told of without pause is given up.
+/// How often a replay is done over because something came for its webinars meanwhile. Each takes milliseconds (some
+/// hundreds for thousands of receipts), so only a webinar that is told of without pause is given up.
 const TRIES: usize = 5;
 
 /// Replays receipts.
@@ -128,31 +133,70 @@ impl Replayer {
         Err(ReplayError::Busy)
     }
 
-    /// Replays the next receipt, newest first, and says where to go on. One only: it takes the longer the more was said of
-    /// its webinar, and whoever has many replayed is to say after each whether there is time for another.
+    /// Replays receipts, newest first, as many as there is time for, and says where to go on. It always gets on: one that
+    /// by itself takes longer than there is time for in all counts as failed, though it may still be carried out.
     ///
     /// # Errors
-    /// [`ReplayError::Ledger`] when the ledger cannot be used.
-    pub async fn replay_all(&self, ask: ReplayAsk) -> Result<ReplayPiece, ReplayError> {
+    /// [`ReplayError::Ledger`] when the ledger could not be used for the first. For a later one the piece ends before it.
+    pub async fn replay_all(
+        &self,
+        ask: ReplayAsk,
+        until: Instant,
+    ) -> Result<ReplayPiece, ReplayError> {
         let ReplayAsk { source, outcome, after } = ask;
-        let ask = ReceiptsAsk { source, outcome, after, most: 1 };
-        let page = self.ledger.page_receipts(ask).await?;
-        let mut piece = ReplayPiece { next: page.next, ..ReplayPiece::default() };
+        let mut piece = ReplayPiece { next: after, ..ReplayPiece::default() };
+        loop {
+            // One at a time, so that the piece can end after each.
+            let one = ReceiptsAsk { source: source.clone(), outcome, after: piece.next, most: 1 };
+            let first = piece.next == after;
+            match self.replay_next(one, &mut piece, until, first).await {
+                Ok(()) => {}
+                Err(error) if first => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "not all receipts could be replayed");
+                    return Ok(piece);
+                }
+            }
+            if piece.next.is_none() || Instant::now() >= until {
+                return Ok(piece);
+            }
+        }
+    }
+
+    /// Replays the next of a list, if there is any.
+    async fn replay_next(
+        &self,
+        ask: ReceiptsAsk,
+        piece: &mut ReplayPiece,
+        until: Instant,
+        first: bool,
+    ) -> Result<(), ReplayError> {
+        let late = |_| LedgerError::Unavailable("it did not answer in time".to_owned());
+        let page = timeout_at(until, self.ledger.page_receipts(ask)).await.map_err(late)??;
         for receipt in page.items {
-            match self.replay(receipt.id).await {
-                Ok(replayed) => match replayed.outcome {
+            match timeout_at(until, self.replay(receipt.id)).await {
+                Ok(Ok(replayed)) => match replayed.outcome {
                     Acceptance::Accepted | Acceptance::Duplicate => piece.accepted += 1,
                     Acceptance::Ignored => piece.ignored += 1,
                     Acceptance::Quarantined => piece.quarantined += 1,
                 },
-                Err(error @ ReplayError::Ledger(_)) => return Err(error),
-                Err(error) => {
+                Ok(Err(error @ ReplayError::Ledger(LedgerError::Unavailable(_)))) => {
+                    return Err(error);
+                }
+                Ok(Err(error)) => {
                     tracing::debug!(receipt.id = %receipt.id, %error, "not replayed");
                     piece.failed += 1;
                 }
+                // It had all the time there is, and would have no more if it were asked for again.
+                Err(_) if first => {
+                    tracing::warn!(receipt.id = %receipt.id, "not replayed in time");
+                    piece.failed += 1;
+                }
+                Err(elapsed) => return Err(late(elapsed).into()),
             }
         }
-        Ok(piece)
+        piece.next = page.next;
+        Ok(())
     }
 
     /// What the replayed receipt says today.
@@ -182,15 +226,23 @@ impl Replayer {
             Told::Unmappable(why) if was_accepted => return Err(ReplayError::NotToday(why)),
             Told::Unmappable(why) => return self.quarantine(receipt.id, why).await,
         };
-        let webinars = self.rewritten(receipt, &sayings).await?;
-        let rebuild = Rebuild { receipt: receipt.id, outcome, reason: None, webinars };
-        match self.ledger.rebuild(rebuild).await? {
-            Rebuilt::Done => Ok(Some((outcome, None))),
-            Rebuilt::Stale => Ok(None),
-            Rebuilt::Unknown => Err(ReplayError::Unknown),
-            Rebuilt::Refused(why) if was_accepted => Err(ReplayError::NotToday(why)),
-            Rebuilt::Refused(why) => self.quarantine(receipt.id, why).await,
+        let refused = match self.rewritten(receipt, &sayings).await? {
+            Retold::Done(webinars) => {
+                let rebuild = Rebuild { receipt: receipt.id, outcome, reason: None, webinars };
+                match self.ledger.rebuild(rebuild).await? {
+                    Rebuilt::Done => return Ok(Some((outcome, None))),
+                    Rebuilt::Stale => return Ok(None),
+                    Rebuilt::Unknown => return Err(ReplayError::Unknown),
+                    Rebuilt::Refused(why) => why,
+                }
+            }
+            Retold::Stale => return Ok(None),
+            Retold::Refused(why) => why.to_string(),
+        };
+        if was_accepted {
+            return Err(ReplayError::NotToday(refused));
         }
+        self.quarantine(receipt.id, refused).await
     }
 
     /// It is quarantined still, and today's reason is told.
@@ -208,66 +260,5 @@ impl Replayer {
             Rebuilt::Unknown => Err(ReplayError::Unknown),
             Rebuilt::Refused(why) => Err(ReplayError::NotToday(why)),
         }
-    }
-
-    /// The webinars that the receipt built, or builds now, as all their receipts tell them today.
-    async fn rewritten(
-        &self,
-        receipt: &ReceiptSummary,
-        sayings: &Sayings,
-    ) -> Result<Vec<Rewritten>, ReplayError> {
-        let mut dossiers = self.ledger.dossiers_of(receipt.id).await?;
-        let known: BTreeSet<WebinarKey> = dossiers.iter().map(|d| d.key.clone()).collect();
-        for key in sayings.keys().filter(|key| !known.contains(*key)) {
-            dossiers.push(self.ledger.dossier(key).await?);
-        }
-        let mut webinars = Vec::with_capacity(dossiers.len());
-        for dossier in dossiers {
-            let mut said = self.retold(&dossier, receipt.id).await?;
-            let changes = sayings.get(&dossier.key).cloned().unwrap_or_default();
-            said.push(Retold { receipt: receipt.id, changes });
-            let read = dossier.receipts.iter().map(|receipt| receipt.id).collect();
-            webinars.push(Rewritten { key: dossier.key, read, said });
-        }
-        Ok(webinars)
-    }
-
-    /// What the receipts of a dossier, but for the replayed one, say of its webinar today.
-    async fn retold(
-        &self,
-        dossier: &Dossier,
-        replayed: ReceiptId,
-    ) -> Result<Vec<Retold>, ReplayError> {
-        let others: Vec<(ReceiptId, &Source)> = dossier
-            .receipts
-            .iter()
-            .filter(|other| other.id != replayed)
-            .filter_map(|other| {
-                let source = self.sources.get(&other.source)?;
-                (source.provider.id() == other.provider).then_some((other.id, source))
-            })
-            .collect();
-        let ids: Vec<ReceiptId> = others.iter().map(|(id, _)| *id).collect();
-        let mut said = Vec::with_capacity(others.len());
-        let mut read = 0;
-        while let Some(rest) = ids.get(read..).filter(|rest| !rest.is_empty()) {
-            let bodies = self.ledger.bodies(rest).await?;
-            if bodies.is_empty() {
-                return Err(LedgerError::Corrupt("it reads no bodies".to_owned()).into());
-            }
-            let from = read;
-            read += bodies.len();
-            for ((id, source), body) in others.iter().skip(from).zip(bodies) {
-                let Some(body) = body else { continue };
-                // One that cannot be mapped any more, or speaks of other webinars now, keeps what it said here: nothing
-                // accepted is lost by replaying another.
-                if let Told::Sayings(mut sayings) = source.tell(&body)
-                    && let Some(changes) = sayings.remove(&dossier.key)
-                {
-                    said.push(Retold { receipt: *id, changes });
-                }
-            }
-        }
-        Ok(said)
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault};
+use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, TransportFault};
 
 use crate::harness::http::scrape;
-use crate::harness::process::{Setting, TOKEN};
+use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::senders::Senders;
 use crate::harness::wire::{ask, created, webhook};
 use crate::harness::{eventually, eventually_within, tell};
@@ -131,4 +131,63 @@ async fn many_pending_events_take_no_memory() {
 #[ignore = "minutes; make soak"]
 async fn a_million_pending_events_take_no_memory() {
     backlog(1_000_000).await;
+}
+
+/// Sends a webhook until it is taken: much at once may take longer than a sender waits.
+async fn take(bridge: &Bridge, body: &str) {
+    eventually("it is taken", async || {
+        ask(&bridge.webhooks, &webhook("/webhooks/zoom", body.as_bytes())).await.status == 200
+    })
+    .await;
+}
+
+/// Several series of as many occurrences as are kept, each with as long a text as is kept: every occurrence is an event
+/// with all of it. HubSpot does not answer at first, so that calls wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_texts_of_long_series_take_no_memory() {
+    const SERIES: u64 = 3;
+    let hubspot = EmulatorSettings { rate: RATE, ..EmulatorSettings::new(TOKEN) };
+    let account = "rate_limit = { requests = 1000, window = \"10s\" }\nrequest_timeout = \"2s\"";
+    let setting = Setting::with(hubspot, account, "");
+    let silence = Fault::Transport { fault: TransportFault::Hang, stored: false };
+    setting.hubspot.emulator().keep_failing(silence);
+    let bridge = setting.start();
+    let occurrences: Vec<String> = (1..=500)
+        .map(|n| {
+            format!(
+                r#"{{"occurrence_id":"o{n}","start_time":"2040-10-01T15:00:00Z","duration":30}}"#
+            )
+        })
+        .collect();
+    let more =
+        format!(r#""agenda":"{}","occurrences":[{}]"#, "a".repeat(65_000), occurrences.join(","));
+    let began = Instant::now();
+    for id in 1..=SERIES {
+        let body = String::from_utf8(created(id, "Long", &more)).expect("text");
+        take(&bridge, &body.replace("\"type\":5", "\"type\":9")).await;
+    }
+    // And all of it changes once more.
+    for id in 1..=SERIES {
+        take(&bridge, &format!(
+            r#"{{"event":"webinar.updated","event_ts":1789207200124,"payload":{{"account_id":"acct","object":{{"id":{id},"topic":"Longer"}}}}}}"#
+        ))
+        .await;
+    }
+    let took = began.elapsed().as_secs_f64();
+    let calls = || setting.hubspot.emulator().calls().len();
+    eventually("calls wait", async || calls() >= 6).await;
+    let taken = bridge.memory("VmHWM");
+    setting.hubspot.emulator().heal();
+    bridge.settled_within(Duration::from_mins(5)).await;
+    let peak = bridge.memory("VmHWM");
+    let seen = scrape(&bridge.ops).await;
+    tell(&format!(
+        "{SERIES} series of 500 events of 65,000 characters: taken in {took:.1} s, in commits of {:.0} ms on average; \
+         VmHWM {taken:.0} MiB, {peak:.0} MiB in all",
+        1e3 * seen.sum("bridge_store_commit_duration_seconds_sum", &[])
+            / seen.sum("bridge_store_commit_duration_seconds_count", &[]),
+    ));
+    assert_eq!(setting.held_of("acct").len(), usize::try_from(500 * SERIES).expect("few"));
+    assert!(peak < MEMORY, "{peak} MiB");
+    assert_eq!(bridge.terminate(), Some(0));
 }

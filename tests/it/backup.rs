@@ -4,14 +4,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use serde_json::json;
 use webinar_bridge::sandbox::emulator::EmulatorSettings;
 
 use crate::harness::disk::SmallDisk;
 use crate::harness::eventually;
+use crate::harness::http::scrape;
 use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::senders::Senders;
 use crate::harness::tell;
 use crate::harness::wire::{ask, created, webhook};
+use crate::harness::zoom::{self, Zoom, at};
 
 const BEFORE: u64 = 40;
 
@@ -121,4 +124,59 @@ async fn a_backup_onto_a_full_disk_leaves_nothing() {
     assert!(said.contains("full"), "{said}");
     assert_eq!(names(&full), [""; 0], "nothing is left");
     accepted(&bridge, 2).await;
+}
+
+/// The steps of README's "Restore".
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_put_in_place_is_told_what_it_missed_before_anything_is_sent() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let zoom = Zoom::to(&bridge);
+    zoom.story([zoom::created(1, "One", at(0)), zoom::created(2, "Two", at(0))]).await;
+    bridge.settled().await;
+    let copy = setting.folder.path().join("copy.db");
+    let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
+    assert_eq!(code, Some(0), "{said}");
+    // What the copy does not know.
+    let missed = [zoom::renamed(1, "One, newer", at(10)), zoom::created(3, "Three", at(11))];
+    zoom.story(missed.clone()).await;
+    bridge.settled().await;
+    let before = setting.held();
+
+    assert_eq!(bridge.terminate(), Some(0));
+    for file in names(setting.store().parent().expect("a folder")) {
+        if file.starts_with("bridge.db-") {
+            fs::remove_file(setting.store().with_file_name(file)).expect("removed");
+        }
+    }
+    fs::copy(&copy, setting.store()).expect("put in place");
+    let bridge = setting.start_with(&[("BRIDGE__HUBSPOT__MAIN__DELIVER", "false")]);
+    let sent = setting.hubspot.emulator().calls().len();
+    let zoom = Zoom::to(&bridge);
+    // Without what was missed, this would take the older name along.
+    let agenda = zoom::updated(1, json!({ "agenda": "Now with one" }), at(20));
+    zoom.story([agenda].into_iter().chain(missed)).await;
+    eventually("two events wait", async || {
+        scrape(&bridge.ops).await.events("main", "pending") == 2
+    })
+    .await;
+    assert_eq!(bridge.terminate(), Some(0));
+    assert_eq!(
+        setting.hubspot.emulator().calls().len(),
+        sent,
+        "nothing was sent, not even at the end"
+    );
+    assert_eq!(setting.held(), before);
+
+    let bridge = setting.start();
+    bridge.settled().await;
+    let mut held = setting.held();
+    let one = held.remove("1").expect("it is there");
+    assert_eq!(
+        (one.name.as_str(), one.description.as_deref()),
+        ("One, newer", Some("Now with one"))
+    );
+    let others: Vec<_> = held.values().map(|event| event.name.as_str()).collect();
+    assert_eq!(others, ["Two", "Three"]);
+    assert_eq!(bridge.terminate(), Some(0));
 }

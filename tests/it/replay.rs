@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use webinar_bridge::event::{
     BodyHash, ExternalAccountId, Fields, Millis, Policy, ProviderId, ReceiptId, SourceName,
 };
@@ -226,32 +228,27 @@ async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
     assert_eq!(ledger.census()[&account("main")], Counts::default(), "it was never sent");
 }
 
-/// One may take long, so whoever has many replayed is asked after each whether to go on.
+/// More time than any of this takes.
+fn an_hour() -> Instant {
+    Instant::now() + Duration::from_hours(1)
+}
+
 #[tokio::test]
-async fn many_are_replayed_one_by_one() {
+async fn many_are_replayed_one_after_the_other() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    for n in 0..30 {
+    let all = 220;
+    for n in 0..all {
         let mut lost = coming(&created_body(n, "Name", Some("acct"), NOON), NOON);
         lost.content = Content::Quarantined("mapped by code that was wrong".into());
         accept(&ledger, &lost).await;
     }
     accept(&ledger, &coming(b"{}", NOON)).await;
     let replayer = replayer(&ledger, &policies());
-    let mut ask = ReplayAsk { outcome: Some(Acceptance::Quarantined), ..ReplayAsk::default() };
-    let mut sum = ReplayPiece::default();
-    loop {
-        let piece = replayer.replay_all(ask.clone()).await.expect("replayed");
-        assert!(piece.accepted + piece.quarantined <= 1, "{piece:?}");
-        sum.accepted += piece.accepted;
-        sum.quarantined += piece.quarantined;
-        ask.after = piece.next;
-        if ask.after.is_none() {
-            break;
-        }
-    }
-    assert_eq!((sum.accepted, sum.quarantined), (30, 1));
-    assert_eq!(ledger.census()[&account("main")].pending, 30);
+    let ask = ReplayAsk { outcome: Some(Acceptance::Quarantined), ..ReplayAsk::default() };
+    let piece = replayer.replay_all(ask, an_hour()).await.expect("replayed");
+    assert_eq!(piece, ReplayPiece { accepted: all, quarantined: 1, ..ReplayPiece::default() });
+    assert_eq!(ledger.census()[&account("main")].pending, all);
 }
 
 #[tokio::test]
@@ -275,7 +272,7 @@ async fn what_came_of_each_is_counted() {
         let source = if n < 4 { source("zoom") } else { source("gone") };
         accept(&ledger, &NewReceipt { source, ..receipt }).await;
     }
-    let piece = replayer(&ledger, &policies()).replay_all(ReplayAsk::default()).await;
+    let piece = replayer(&ledger, &policies()).replay_all(ReplayAsk::default(), an_hour()).await;
     let expected = ReplayPiece { accepted: 1, ignored: 2, quarantined: 1, failed: 3, next: None };
     assert_eq!(piece.expect("replayed"), expected);
 }
@@ -319,6 +316,27 @@ async fn what_the_webinar_cannot_take_is_not_accepted_and_what_was_stays() {
     let refused = replayer(&ledger, &policies()).replay(wrong.id).await;
     assert!(matches!(&refused, Err(ReplayError::NotToday(why)) if why.contains("goto")));
     assert_eq!(ledger.events(10).await.expect("events"), before);
+}
+
+#[tokio::test]
+async fn what_would_be_too_much_for_its_webinar_stays_quarantined_and_says_why() {
+    let place = Place::new();
+    let ledger = open(&place, &policies());
+    let series = |from: u64, count: u64| {
+        let occurrences: Vec<Value> = (from..from + count)
+            .map(|n| json!({ "occurrence_id": n.to_string(), "start_time": minutes(n.cast_signed()).to_string() }))
+            .collect();
+        let object = json!({ "id": 1, "topic": "All", "type": 9, "occurrences": occurrences });
+        body("webinar.created", Some("acct"), NOON, &object)
+    };
+    assert_eq!(accept(&ledger, &coming(&series(1, 500), NOON)).await, Acceptance::Accepted);
+    let more = coming(&series(501, 1), NOON);
+    assert_eq!(accept(&ledger, &more).await, Acceptance::Quarantined);
+    let before = ledger.events(1_000).await.expect("events");
+    let replayed = replayer(&ledger, &policies()).replay(more.id).await.expect("replayed");
+    assert_eq!(replayed.outcome, Acceptance::Quarantined);
+    assert_eq!(replayed.reason.as_deref(), Some("more than 500 occurrences"));
+    assert_eq!(ledger.events(1_000).await.expect("events"), before);
 }
 
 #[tokio::test]

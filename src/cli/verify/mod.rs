@@ -1,6 +1,6 @@
 //! `verify`: does HubSpot hold what it confirmed? What it does not is sent again.
 //!
-//! * [`books`]: the ledger, in this process or through the running service.
+//! * [`mod@books`]: the ledger, in this process or through the running service.
 //! * [`reader`]: reading events from HubSpot.
 
 mod books;

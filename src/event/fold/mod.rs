@@ -68,12 +68,21 @@ pub fn fold(
     policy: &Policy,
     now: Millis,
 ) -> Vec<Folded> {
-    let mut events: Vec<Folded> = views(webinar, id, policy.recurring)
-        .into_iter()
-        .map(|view| view.finish(webinar, account, policy, now))
-        .collect();
-    events.sort_by(|a, b| a.id.cmp(&b.id));
-    events
+    fold_each(webinar, account, id, policy, now).collect()
+}
+
+/// As [`fold()`], one after the other: each of hundreds of events has the series' texts, and together they may be many
+/// megabytes.
+pub fn fold_each(
+    webinar: &Webinar,
+    account: &ExternalAccountId,
+    id: &WebinarId,
+    policy: &Policy,
+    now: Millis,
+) -> impl Iterator<Item = Folded> {
+    let mut views = views(webinar, id, policy.recurring);
+    views.sort_by(|a, b| a.id.cmp(&b.id));
+    views.into_iter().map(move |view| view.finish(webinar, account, policy, now))
 }
 
 /// What each field of one event rests on: those that HubSpot gets, as [`fold`] resolves them. What only the

@@ -216,11 +216,10 @@ fn what_a_receipt_said_is_forgotten_and_nothing_that_another_said() {
         let mut both = alone.clone();
         both.merge(&change, &said(2, 2)).expect("one provider");
         assert_ne!(both, alone, "{change:?}");
-        let mut retold = both.clone();
         let second = BTreeSet::from([said(2, 2).receipt]);
-        retold.retell(&second, true, []).expect("nothing is said");
-        assert_eq!(retold, alone, "{change:?}");
-        retold.retell(&second, true, [(&change, &said(2, 2))]).expect("one provider");
-        assert_eq!(retold, both, "{change:?}");
+        assert_eq!(both.retelling(&second, true).finish(), alone, "{change:?}");
+        let mut retelling = both.retelling(&second, true);
+        retelling.join(&change, &said(2, 2)).expect("one provider");
+        assert_eq!(retelling.finish(), both, "{change:?}");
     }
 }

@@ -3,10 +3,7 @@
 use super::job::{Desk, JobError};
 use super::receipts::outcome_code;
 use super::{events, webinars};
-use crate::event::webinar::Said;
-use crate::event::{
-    Change, ExternalAccountId, MergeError, Millis, NoAccount, Origin, Policy, Webinar,
-};
+use crate::event::{Change, ExternalAccountId, MergeError, Millis, NoAccount, Policy, Webinar};
 use crate::ledger::{Acceptance, Content, NewReceipt};
 
 /// Stores a receipt, once, with everything that follows from it.
@@ -120,22 +117,11 @@ fn merge_one(
     seq: i64,
 ) -> Result<Result<(), Refused>, JobError> {
     let key = (policy.hubspot.as_str(), account.as_str(), change.webinar.as_str());
-    let (id, mut webinar) = match webinars::find(desk, key)? {
+    let (id, mut webinar) = match webinars::find(desk.connection, key)? {
         Some(found) => (Some(found.id), found.webinar),
         None => (None, Webinar::default()),
     };
-    let said = Said {
-        receipt: receipt.id,
-        hash: receipt.hash,
-        origin: Origin {
-            source: receipt.source.clone(),
-            provider: receipt.provider.clone(),
-            event_type: receipt.event_type.clone(),
-            reported_at: change.occurred_at,
-            received_at: receipt.received_at,
-        },
-    };
-    if let Err(refused) = webinar.merge(change, &said) {
+    if let Err(refused) = webinar.merge(change, &receipt.says(change)) {
         return Ok(Err(refused.into()));
     }
     let id = webinars::keep(desk, id, key, &webinar, receipt.received_at)?;

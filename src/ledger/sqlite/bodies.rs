@@ -81,17 +81,25 @@ impl Segment {
 
 /// The segment read last, unpacked: whoever reads bodies in their order finds the next one in it.
 #[derive(Default)]
-pub(super) struct Unpacked(Option<(i64, Vec<u8>)>);
+pub(super) struct Unpacked {
+    last: Option<(i64, Vec<u8>)>,
+    bytes: usize,
+}
 
 impl Unpacked {
+    /// Bytes unpacked so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Reads one body back; none if its segment is gone.
     pub(super) fn read(
         &mut self,
         connection: &Connection,
         place: Place,
     ) -> Result<Option<&[u8]>, JobError> {
-        if self.0.as_ref().is_none_or(|(id, _)| *id != place.id) {
-            self.0 = None;
+        if self.last.as_ref().is_none_or(|(id, _)| *id != place.id) {
+            self.last = None;
             let packed: Option<Vec<u8>> = connection
                 .prepare_cached("SELECT data FROM bodies WHERE id = ?1")?
                 .query_row([place.id], |row| row.get(0))
@@ -99,9 +107,10 @@ impl Unpacked {
             let Some(packed) = packed else { return Ok(None) };
             let data = lz4_flex::decompress_size_prepended(&packed)
                 .map_err(|error| JobError::Corrupt(format!("bodies {}: {error}", place.id)))?;
-            self.0 = Some((place.id, data));
+            self.bytes += data.len();
+            self.last = Some((place.id, data));
         }
-        let data = self.0.as_ref().map_or(&[][..], |(_, data)| data);
+        let data = self.last.as_ref().map_or(&[][..], |(_, data)| data);
         let range = usize::try_from(place.offset)
             .ok()
             .zip(usize::try_from(place.offset.saturating_add(place.length)).ok());

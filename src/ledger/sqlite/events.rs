@@ -9,7 +9,7 @@ use super::job::{Desk, JobError};
 use super::shared::{Stored, Turned, code};
 use super::{settle, sources, webinars};
 use crate::event::{
-    AccountName, ExternalAccountId, Folded, Gap, Millis, Policy, Webinar, WebinarId, fold,
+    AccountName, ExternalAccountId, Folded, Gap, Millis, Policy, Webinar, WebinarId, fold_each,
 };
 use crate::ledger::{Due, EventState, Policies};
 
@@ -28,10 +28,7 @@ struct Row {
     input_hash: Option<Vec<u8>>,
     gaps: String,
     heard_of: bool,
-    due_at: Option<i64>,
     version: i64,
-    name: Option<String>,
-    ends_at: Option<i64>,
 }
 
 /// The first 16 bytes of the SHA-256 of an input.
@@ -54,10 +51,10 @@ pub(super) fn derive(
 ) -> Result<Result<(), String>, JobError> {
     // Without any source left in the configuration there are no defaults: what is there stays as it is.
     let Some(policy) = policy_of(desk.policies, webinar) else { return Ok(Ok(())) };
-    let folded = fold(webinar, named.account, named.webinar, policy, desk.now);
     let mut rows = load(desk, named.id)?;
     let mut last_at = at;
-    for event in &folded {
+    for event in fold_each(webinar, named.account, named.webinar, policy, desk.now) {
+        let event = &event;
         last_at = last_at.max(event.end.unwrap_or(at));
         let fits = match rows.remove(event.id.as_str()) {
             Some(row) if reach == Reach::NotOver && is_over(&row, event, desk.now) => true,
@@ -103,8 +100,7 @@ fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError
         "SELECT external_event_id, id, state, input_hash, gaps,
              confirmed_hash IS NOT NULL OR attempts > 0 OR sending_since IS NOT NULL
                  OR resend_at IS NOT NULL,
-             due_at, version,
-             name, ends_at
+             version
          FROM events WHERE webinar = ?1",
     )?;
     let mut rows = statement.query([webinar])?;
@@ -116,10 +112,7 @@ fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError
             input_hash: row.get(3)?,
             gaps: row.get(4)?,
             heard_of: row.get(5)?,
-            due_at: row.get(6)?,
-            version: row.get(7)?,
-            name: row.get(8)?,
-            ends_at: row.get(9)?,
+            version: row.get(6)?,
         };
         found.insert(row.get(0)?, row_of);
     }
@@ -196,11 +189,13 @@ fn update(
 ) -> Result<(), JobError> {
     let content = content_of(event);
     let (due_at, ends_at) = (event.due_at.map(Millis::get), event.end.map(Millis::get));
-    if (due_at, ends_at, &event.name) != (row.due_at, row.ends_at, &row.name) {
-        desk.connection
-            .prepare_cached("UPDATE events SET due_at = ?2, ends_at = ?3, name = ?4 WHERE id = ?1")?
-            .execute((row.id, due_at, ends_at, &event.name))?;
-    }
+    // Compared where it is: hundreds of long names would be megabytes.
+    desk.connection
+        .prepare_cached(
+            "UPDATE events SET due_at = ?2, ends_at = ?3, name = ?4
+             WHERE id = ?1 AND (due_at IS NOT ?2 OR ends_at IS NOT ?3 OR name IS NOT ?4)",
+        )?
+        .execute((row.id, due_at, ends_at, &event.name))?;
     if content.hash == row.input_hash && content.gaps == row.gaps {
         return Ok(());
     }

@@ -23,6 +23,7 @@ mod backup;
 mod bodies;
 mod checkpoint;
 mod detail;
+mod dossier;
 mod erase;
 mod events;
 mod hands;
@@ -55,7 +56,7 @@ use super::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
     EventRecord, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Page, Policies, Rebuild,
     Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven,
-    Retention, Settlement, Sizes, Standing, Watcher, WebinarKey,
+    Retention, Settlement, Sizes, Standing, Teller, Watcher, WebinarKey,
 };
 use crate::clock::Clock;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId};
@@ -276,18 +277,22 @@ impl Ledger for SqliteLedger {
         self.look(move |connection| receipts::receipt(connection, id)).await
     }
 
-    async fn bodies(&self, ids: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
-        let ids = ids.to_vec();
-        self.look(move |connection| receipts::bodies(connection, &ids)).await
-    }
-
     async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
-        self.look(move |connection| receipts::dossiers_of(connection, receipt)).await
+        self.look(move |connection| Ok(dossier::dossiers_of(connection, receipt)?)).await
     }
 
     async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError> {
         let key = key.clone();
-        self.look(move |connection| receipts::dossier(connection, &key)).await
+        self.look(move |connection| Ok(dossier::dossier(connection, &key)?)).await
+    }
+
+    async fn tellers(
+        &self,
+        key: &WebinarKey,
+        after: Option<i64>,
+    ) -> Result<Page<Teller>, LedgerError> {
+        let key = key.clone();
+        self.look(move |connection| Ok(dossier::tellers(connection, &key, after)?)).await
     }
 
     async fn rebuild(&self, rebuild: Rebuild) -> Result<Rebuilt, LedgerError> {

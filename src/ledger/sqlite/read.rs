@@ -34,8 +34,9 @@ pub(super) fn corrupt(what: impl std::fmt::Display) -> LedgerError {
     LedgerError::Corrupt(what.to_string())
 }
 
-/// Most bytes of one batch's inputs, unless a single one has more: bounds the memory, and the length of a call.
-const BATCH_BYTES: i64 = 4 * 1024 * 1024;
+/// Most bytes of one batch's inputs, unless a single one has more: bounds the length of a call, and the memory of all
+/// that are under way, each of which holds its inputs, its body and its answer. 100 usual events are a third of it.
+const BATCH_BYTES: i64 = 1024 * 1024;
 
 /// Takes the oldest pending events that nobody holds, if a batch may leave now.
 pub(super) fn claim(

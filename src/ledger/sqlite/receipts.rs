@@ -7,15 +7,11 @@ use super::look::{conversion, end_of_page};
 use super::read::{corrupt, unavailable};
 use crate::event::{
     AccountName, BodyHash, EventKey, ExternalAccountId, ExternalEventId, Millis, ProviderId,
-    ReceiptId, SourceName, WebinarId,
+    ReceiptId, SourceName,
 };
 use crate::ledger::{
-    Acceptance, Dossier, LedgerError, PAGE_MAX, Page, ReceiptRecord, ReceiptSummary, ReceiptsAsk,
-    WebinarKey,
+    Acceptance, LedgerError, PAGE_MAX, Page, ReceiptRecord, ReceiptSummary, ReceiptsAsk,
 };
-
-/// Bytes of bodies that are handed out in one piece, unless a single one has more.
-const BODIES_BYTES: usize = 8 * 1024 * 1024;
 
 /// The number in `receipts.outcome`; none for a duplicate, which is not kept.
 pub(super) fn outcome_code(outcome: Acceptance) -> Option<u8> {
@@ -34,8 +30,9 @@ macro_rules! summary_columns {
          receipts.received_at, receipts.outcome, receipts.reason, receipts.hash"
     };
 }
+pub(super) use summary_columns;
 
-fn summary(row: &Row<'_>) -> rusqlite::Result<ReceiptSummary> {
+pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<ReceiptSummary> {
     let number: u8 = row.get(5)?;
     let outcome = [Acceptance::Accepted, Acceptance::Ignored, Acceptance::Quarantined]
         .get(usize::from(number))
@@ -121,7 +118,7 @@ pub(super) fn receipt(
     Ok(Some(ReceiptRecord { summary, body, events: events_of(connection, seq)? }))
 }
 
-fn place(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Place>> {
+pub(super) fn place(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Place>> {
     let Some(id) = row.get::<_, Option<i64>>(at)? else { return Ok(None) };
     Ok(Some(Place { id, offset: row.get(at + 1)?, length: row.get(at + 2)? }))
 }
@@ -147,95 +144,5 @@ fn events_of(connection: &Connection, receipt: i64) -> Result<Vec<EventKey>, Led
             })?;
             keys.collect()
         })
-        .map_err(unavailable)
-}
-
-/// The bodies of the first of these receipts, as many as [`BODIES_BYTES`] hold and at least one.
-pub(super) fn bodies(
-    connection: &Connection,
-    receipts: &[ReceiptId],
-) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
-    let mut statement = connection
-        .prepare_cached("SELECT body_id, body_offset, body_length FROM receipts WHERE id = ?1")
-        .map_err(unavailable)?;
-    let mut unpacked = Unpacked::default();
-    let (mut bodies, mut bytes) = (Vec::new(), 0);
-    for id in receipts {
-        let place = statement
-            .query_row([id.as_bytes().as_slice()], |row| place(row, 0))
-            .optional()
-            .map_err(unavailable)?
-            .flatten();
-        let body = match place {
-            Some(place) => unpacked.read(connection, place)?,
-            None => None,
-        };
-        bytes += body.map_or(0, <[u8]>::len);
-        if bytes > BODIES_BYTES && !bodies.is_empty() {
-            break;
-        }
-        bodies.push(body.map(<[u8]>::to_vec));
-    }
-    Ok(bodies)
-}
-
-/// The webinars that a receipt built, each with its receipts.
-pub(super) fn dossiers_of(
-    connection: &Connection,
-    receipt: ReceiptId,
-) -> Result<Vec<Dossier>, LedgerError> {
-    let webinars: Vec<(i64, WebinarKey)> = connection
-        .prepare_cached(
-            "SELECT webinars.id, hubspot, account, webinars.webinar
-             FROM receipts JOIN webinar_receipts AS link ON link.receipt = receipts.seq
-                 JOIN webinars ON webinars.id = link.webinar
-             WHERE receipts.id = ?1 ORDER BY webinars.id",
-        )
-        .and_then(|mut statement| {
-            let keys = statement.query_map([receipt.as_bytes().as_slice()], |row| {
-                let key = WebinarKey {
-                    hubspot: AccountName::parse(row.get::<_, String>(1)?)
-                        .map_err(|e| conversion(1, e))?,
-                    account: ExternalAccountId::parse(row.get::<_, String>(2)?)
-                        .map_err(|e| conversion(2, e))?,
-                    webinar: WebinarId::parse(row.get::<_, String>(3)?)
-                        .map_err(|e| conversion(3, e))?,
-                };
-                Ok((row.get(0)?, key))
-            })?;
-            keys.collect()
-        })
-        .map_err(unavailable)?;
-    let dossier = |(id, key)| Ok(Dossier { key, receipts: receipts_of(connection, id)? });
-    webinars.into_iter().map(dossier).collect()
-}
-
-/// One webinar with its receipts.
-pub(super) fn dossier(connection: &Connection, key: &WebinarKey) -> Result<Dossier, LedgerError> {
-    let WebinarKey { hubspot, account, webinar } = key;
-    let id = connection
-        .prepare_cached(
-            "SELECT id FROM webinars WHERE hubspot = ?1 AND account = ?2 AND webinar = ?3",
-        )
-        .and_then(|mut statement| {
-            statement
-                .query_row((hubspot.as_str(), account.as_str(), webinar.as_str()), |row| row.get(0))
-                .optional()
-        })
-        .map_err(unavailable)?;
-    let receipts = id.map_or(Ok(Vec::new()), |id| receipts_of(connection, id))?;
-    Ok(Dossier { key: key.clone(), receipts })
-}
-
-/// The retained receipts that built a webinar, oldest first.
-fn receipts_of(connection: &Connection, webinar: i64) -> Result<Vec<ReceiptSummary>, LedgerError> {
-    connection
-        .prepare_cached(concat!(
-            "SELECT ",
-            summary_columns!(),
-            " FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt
-             WHERE link.webinar = ?1 ORDER BY link.receipt"
-        ))
-        .and_then(|mut statement| statement.query_map([webinar], summary)?.collect())
         .map_err(unavailable)
 }

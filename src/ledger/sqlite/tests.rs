@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::open;
 
 /// What tools and tests ask once, and what must go through everything by its nature.
-const WHOLE: [&str; 11] = [
+const WHOLE: [&str; 10] = [
     // The backup's counts.
     "SELECT count(*) FROM receipts",
     "SELECT count(*) FROM events",
@@ -22,12 +22,9 @@ const WHOLE: [&str; 11] = [
     "SELECT EXISTS (SELECT 1 FROM webinars)",
     // The receipts of one segment.
     "SELECT seq, body_offset, body_length FROM receipts WHERE body_id = ?1 ORDER BY body_offset",
-    // The events of one receipt, and its webinars: a few.
+    // The events of one receipt: a few.
     "SELECT hubspot, external_account_id, external_event_id FROM webinar_receipts AS link JOIN events ON \
      events.webinar = link.webinar WHERE link.receipt = ?1 ORDER BY 1, 2, 3 LIMIT ?2",
-    "SELECT webinars.id, hubspot, account, webinars.webinar FROM receipts JOIN webinar_receipts AS link ON \
-     link.receipt = receipts.seq JOIN webinars ON webinars.id = link.webinar WHERE receipts.id = ?1 ORDER BY \
-     webinars.id",
     // What was in flight, by account.
     "INSERT INTO event_counts (hubspot, state, count) SELECT hubspot, 0, count(*) FROM events INDEXED BY \
      events_sending WHERE sending_since IS NOT NULL AND state = 1 GROUP BY hubspot UNION ALL SELECT hubspot, 1, \

@@ -1,12 +1,19 @@
 //! The webinars' rows.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::job::{Desk, JobError};
 use crate::event::{Millis, Webinar};
+use crate::ledger::WebinarKey;
 
 /// What names a webinar: HubSpot account, platform's account, platform's id.
 pub(super) type Key<'a> = (&'a str, &'a str, &'a str);
+
+/// The same of the ledger's name of it.
+pub(super) fn key(key: &WebinarKey) -> Key<'_> {
+    let WebinarKey { hubspot, account, webinar } = key;
+    (hubspot.as_str(), account.as_str(), webinar.as_str())
+}
 
 /// A webinar that is there.
 pub(super) struct Found {
@@ -23,9 +30,8 @@ pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, JobError> {
 }
 
 /// The webinar of that name.
-pub(super) fn find(desk: &Desk<'_>, key: Key<'_>) -> Result<Option<Found>, JobError> {
-    let found: Option<(i64, Vec<u8>, bool)> = desk
-        .connection
+pub(super) fn find(connection: &Connection, key: Key<'_>) -> Result<Option<Found>, JobError> {
+    let found: Option<(i64, Vec<u8>, bool)> = connection
         .prepare_cached(
             "SELECT id, state, base FROM webinars
              WHERE hubspot = ?1 AND account = ?2 AND webinar = ?3",
@@ -67,6 +73,14 @@ pub(super) fn link(desk: &Desk<'_>, webinar: i64, receipt: i64) -> Result<(), Jo
         .prepare_cached(
             "INSERT OR IGNORE INTO webinar_receipts (webinar, receipt) VALUES (?1, ?2)",
         )?
+        .execute((webinar, receipt))?;
+    Ok(())
+}
+
+/// Notes that a receipt does not build a webinar any more.
+pub(super) fn unlink(desk: &Desk<'_>, webinar: i64, receipt: i64) -> Result<(), JobError> {
+    desk.connection
+        .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1 AND receipt = ?2")?
         .execute((webinar, receipt))?;
     Ok(())
 }

@@ -67,10 +67,10 @@ pub(super) async fn redrive_all(ops: &Ops, mut query: Query) -> Result<Value, Pr
     let state = query.word("state", &REDRIVEN)?.unwrap_or(EventState::Dead);
     let filters = [account.as_ref().map(AccountName::as_str), Some(show::state(state))];
     let listing = Listing::of("redrive", &filters);
-    let mut after = query.cursor(listing)?;
+    let start = query.cursor(listing)?;
     query.finish()?;
     let began = Instant::now();
-    let mut redriven = 0;
+    let (mut redriven, mut after) = (0, start);
     let next = loop {
         let ask = RedriveAsk { account: account.clone(), state, not_over: false, after };
         match told(ops.ledger.redrive_all(ask)).await {
@@ -79,7 +79,7 @@ pub(super) async fn redrive_all(ops: &Ops, mut query: Query) -> Result<Value, Pr
                 after = piece.next;
             }
             // What was done is told, and the cursor leads to the trouble.
-            Err(problem) if redriven == 0 => return Err(problem),
+            Err(problem) if after == start => return Err(problem),
             Err(problem) => {
                 tracing::warn!(%problem, "not all events could be sent again");
                 break after;

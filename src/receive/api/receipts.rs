@@ -10,7 +10,7 @@ use super::{LONG, show, told};
 use crate::event::{ReceiptId, SourceName};
 use crate::ledger::{Acceptance, ReceiptsAsk};
 use crate::receive::ops::Ops;
-use crate::replay::{ReplayAsk, ReplayError, ReplayPiece};
+use crate::replay::{ReplayAsk, ReplayPiece};
 
 const OUTCOMES: [(&str, Acceptance); 3] = [
     ("accepted", Acceptance::Accepted),
@@ -45,7 +45,8 @@ pub(super) async fn one(ops: &Ops, id: ReceiptId, query: Query) -> Result<Value,
 /// Maps one receipt again with today's code and configuration.
 pub(super) async fn replay(ops: &Ops, id: ReceiptId, query: Query) -> Result<Value, Problem> {
     query.finish()?;
-    let replayed = in_time(ops.replayer.replay(id)).await?;
+    let replaying = timeout(LONG, ops.replayer.replay(id)).await;
+    let replayed = replaying.map_err(|_| Problem::too_slow())??;
     tracing::info!(receipt.id = %id, "an operator had a receipt replayed");
     Ok(json!({
         "outcome": show::outcome(replayed.outcome),
@@ -60,29 +61,11 @@ pub(super) async fn replay_all(ops: &Ops, mut query: Query) -> Result<Value, Pro
     let outcome = query.word("outcome", &REPLAYED)?.unwrap_or(Acceptance::Quarantined);
     let filters = [source.as_ref().map(SourceName::as_str), Some(show::outcome(outcome))];
     let listing = Listing::of("replay", &filters);
-    let mut after = query.cursor(listing)?;
+    let after = query.cursor(listing)?;
     query.finish()?;
-    let began = Instant::now();
-    let mut sum = ReplayPiece::default();
-    loop {
-        let ask = ReplayAsk { source: source.clone(), outcome: Some(outcome), after };
-        match in_time(ops.replayer.replay_all(ask)).await {
-            Ok(piece) => {
-                sum = added(sum, piece);
-                after = piece.next;
-            }
-            // What was done is told, and the cursor leads to the trouble.
-            Err(problem) if sum == ReplayPiece::default() => return Err(problem),
-            Err(problem) => {
-                tracing::warn!(%problem, "not all receipts could be replayed");
-                break;
-            }
-        }
-        if after.is_none() || began.elapsed() >= LONG {
-            break;
-        }
-    }
-    let ReplayPiece { accepted, ignored, quarantined, failed, next: _ } = sum;
+    let ask = ReplayAsk { source, outcome: Some(outcome), after };
+    let piece = ops.replayer.replay_all(ask, Instant::now() + LONG).await?;
+    let ReplayPiece { accepted, ignored, quarantined, failed, next } = piece;
     let replayed = accepted + ignored + quarantined;
     tracing::info!(receipts = replayed, "an operator had receipts replayed");
     Ok(json!({
@@ -91,24 +74,6 @@ pub(super) async fn replay_all(ops: &Ops, mut query: Query) -> Result<Value, Pro
         "ignored": ignored,
         "quarantined": quarantined,
         "failed": failed,
-        "next": after.map(|after| listing.cursor(after)),
+        "next": next.map(|next| listing.cursor(next)),
     }))
-}
-
-fn added(sum: ReplayPiece, piece: ReplayPiece) -> ReplayPiece {
-    ReplayPiece {
-        accepted: sum.accepted + piece.accepted,
-        ignored: sum.ignored + piece.ignored,
-        quarantined: sum.quarantined + piece.quarantined,
-        failed: sum.failed + piece.failed,
-        next: None,
-    }
-}
-
-/// What came of replaying, which reads and writes many times, if it came in time.
-async fn in_time<T>(replaying: impl Future<Output = Result<T, ReplayError>>) -> Result<T, Problem> {
-    match timeout(LONG, replaying).await {
-        Ok(replayed) => Ok(replayed?),
-        Err(_) => Err(Problem::too_slow()),
-    }
 }

@@ -1,11 +1,16 @@
 //! The operators' API before a store that fails or hangs.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::harness::{Mood, Response, send};
+use super::harness::{FakeLedger, Mood, Response, send};
 use super::ops::{Desk, desk};
+use crate::replay::{ReplayAsk, Replayer};
 
 impl Desk {
     async fn ask(&self, line: &str) -> (Response, Value) {
@@ -73,4 +78,26 @@ async fn what_was_done_before_the_trouble_is_told() {
     assert_eq!(told["redriven"], 10);
     let (answer, _) = desk.ask(&format!("POST events/redrive?state=dead&cursor={next}")).await;
     assert_eq!(answer.status, 400, "it belongs to the other state");
+}
+
+/// Each piece ends in time and leads to the next, also past one that takes longer than there is time for.
+#[tokio::test(start_paused = true)]
+async fn replaying_many_ends_in_time_and_gets_on() {
+    let ledger = Arc::new(FakeLedger::default());
+    *ledger.receipts.lock().unwrap() = [4, 4, 3_600, 4, 4, 4].map(Duration::from_secs).into();
+    let replayer = Replayer::new(ledger, BTreeMap::new());
+    let (mut pieces, mut after) = (Vec::new(), None);
+    loop {
+        let until = Instant::now() + Duration::from_secs(10);
+        let ask = ReplayAsk { after, ..ReplayAsk::default() };
+        let piece = replayer.replay_all(ask, until).await.expect("a piece");
+        assert!(Instant::now() <= until + Duration::from_millis(1), "as its timer ticks");
+        // Their source is not in the configuration.
+        pieces.push(piece.failed);
+        after = piece.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pieces, [2, 1, 1, 2]);
 }

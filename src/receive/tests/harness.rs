@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::event::{
-    AccountName, Change, EventKey, ExternalAccountId, Kind, Millis, ProviderId, ReceiptId,
-    SourceName, WebinarId,
+    AccountName, BodyHash, Change, EventKey, ExternalAccountId, Kind, Millis, ProviderId,
+    ReceiptId, SourceName, WebinarId,
 };
 use crate::ledger::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Content, Counts, Dossier, Due,
     EventDetail, EventRecord, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Page,
     Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece,
-    Redriven, Retention, Settlement, Sizes, Standing, WebinarKey,
+    Redriven, Retention, Settlement, Sizes, Standing, Teller, WebinarKey,
 };
 use crate::providers::{
     Header, Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified,
@@ -66,6 +66,8 @@ pub(super) struct FakeLedger {
     pub(super) health: Mutex<Result<(), String>>,
     /// From that piece on nothing can be sent again.
     pub(super) breaks_after: AtomicI64,
+    /// How long reading each of its receipts takes, oldest first; their numbers count from 1.
+    pub(super) receipts: Mutex<Vec<Duration>>,
 }
 
 impl Default for FakeLedger {
@@ -80,6 +82,7 @@ impl Default for FakeLedger {
             oldest: Mutex::new(Ok(None)),
             health: Mutex::new(Ok(())),
             breaks_after: AtomicI64::new(i64::MAX),
+            receipts: Mutex::default(),
         }
     }
 }
@@ -183,8 +186,13 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners keep no house")
     }
 
-    async fn receipt(&self, _: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        self.looked(None).await
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        let number = usize::from(id.as_bytes()[15]);
+        let takes = self.receipts.lock().unwrap().get(number.wrapping_sub(1)).copied();
+        let Some(takes) = takes else { return self.looked(None).await };
+        tokio::time::sleep(takes).await;
+        let summary = summary_of(number);
+        Ok(Some(ReceiptRecord { summary, body: None, events: Vec::new() }))
     }
 
     async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
@@ -211,11 +219,16 @@ impl Ledger for FakeLedger {
         self.looked(RedrivePiece { redriven: 10, next: Some(after + 1) }).await
     }
 
-    async fn page_receipts(&self, _: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+    async fn page_receipts(&self, ask: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
+        let all = self.receipts.lock().unwrap().len();
+        let before = ask.after.map_or(all + 1, |after| usize::try_from(after).unwrap());
+        let items = (1..before).rev().take(ask.most).map(summary_of).collect();
+        let last = before.saturating_sub(ask.most);
+        let next = (last > 1).then(|| i64::try_from(last).unwrap());
+        Ok(Page { items, next })
     }
 
-    async fn bodies(&self, _: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
+    async fn tellers(&self, _: &WebinarKey, _: Option<i64>) -> Result<Page<Teller>, LedgerError> {
         unreachable!("the webhooks do not look at it")
     }
 
@@ -229,6 +242,22 @@ impl Ledger for FakeLedger {
 
     async fn rebuild(&self, _: Rebuild) -> Result<Rebuilt, LedgerError> {
         unreachable!("the webhooks do not look at it")
+    }
+}
+
+/// The receipt of that number.
+fn summary_of(number: usize) -> ReceiptSummary {
+    let mut id = [0; 16];
+    id[15] = u8::try_from(number).expect("few");
+    ReceiptSummary {
+        id: ReceiptId::from_bytes(id),
+        source: source("open"),
+        provider: ProviderId::new("fake"),
+        event_type: "fake.event".to_owned(),
+        received_at: Millis::new(0),
+        outcome: Acceptance::Quarantined,
+        reason: None,
+        hash: BodyHash::from_bytes([0; 16]),
     }
 }
 

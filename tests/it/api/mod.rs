@@ -1,6 +1,7 @@
 //! The operators' API of the real program.
 
 mod accounts;
+mod crowded;
 mod doors;
 mod events;
 mod receipts;

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use webinar_bridge::event::webinar::Said;
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Kind, Millis, Origin, Policy,
+    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Kind, Millis, Policy,
     ProviderId, ReceiptId, Recurring, Shape, SourceName, WebinarId,
 };
 use webinar_bridge::ledger::{Content, NewReceipt, Policies};
@@ -87,20 +86,5 @@ pub(crate) fn receipt(seed: &str, changes: Vec<Change>) -> NewReceipt {
         hash: BodyHash::of_digest(&digest),
         body,
         content: Content::Changes(changes),
-    }
-}
-
-/// What the ledger notes of who says a change of this receipt.
-pub(crate) fn said(receipt: &NewReceipt, change: &Change) -> Said {
-    Said {
-        receipt: receipt.id,
-        hash: receipt.hash,
-        origin: Origin {
-            source: receipt.source.clone(),
-            provider: receipt.provider.clone(),
-            event_type: receipt.event_type.clone(),
-            reported_at: change.occurred_at,
-            received_at: receipt.received_at,
-        },
     }
 }

@@ -22,7 +22,7 @@ use webinar_bridge::ledger::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
     EventRecord, EventState, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Outcome,
     Page, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece,
-    Redriven, RefusedBy, Retention, Settlement, Sizes, Standing, WebinarKey,
+    Redriven, RefusedBy, Retention, Settlement, Sizes, Standing, Teller, WebinarKey,
 };
 use webinar_bridge::net::{Http, Method, Request, Response, TransportError};
 use webinar_bridge::sandbox::emulator::{
@@ -484,7 +484,7 @@ impl Ledger for MemoryLedger {
         not_here()
     }
 
-    async fn bodies(&self, _: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
+    async fn tellers(&self, _: &WebinarKey, _: Option<i64>) -> Result<Page<Teller>, LedgerError> {
         not_here()
     }
     async fn rebuild(&self, _: Rebuild) -> Result<Rebuilt, LedgerError> {

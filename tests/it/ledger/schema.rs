@@ -14,8 +14,7 @@ use crate::harness::store::Place;
 fn first_schema(place: &Place) {
     let webinar = |change| {
         let mut webinar = Webinar::default();
-        let said = crate::harness::build::said(&receipt("a", Vec::new()), &change);
-        webinar.merge(&change, &said).expect("nothing was known");
+        webinar.merge(&change, &receipt("a", Vec::new()).says(&change)).expect("nothing was known");
         serde_json::to_vec(&webinar).expect("it can be written")
     };
     std::fs::create_dir_all(place.file().parent().expect("a folder")).expect("made");

@@ -10,7 +10,7 @@ use webinar_bridge::ledger::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
     EventRecord, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Page, Rebuild, Rebuilt,
     ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven, Retention,
-    Settlement, Sizes, Standing, WebinarKey,
+    Settlement, Sizes, Standing, Teller, WebinarKey,
 };
 
 use super::peril::Peril;
@@ -243,9 +243,13 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.receipt(id).await
     }
 
-    async fn bodies(&self, ids: &[ReceiptId]) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
-        self.before("look at bodies").await?;
-        self.inner.bodies(ids).await
+    async fn tellers(
+        &self,
+        key: &WebinarKey,
+        after: Option<i64>,
+    ) -> Result<Page<Teller>, LedgerError> {
+        self.before("look at tellers").await?;
+        self.inner.tellers(key, after).await
     }
 
     async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {

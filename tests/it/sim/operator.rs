@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use webinar_bridge::event::{AccountName, EventKey, Millis};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
@@ -286,11 +287,14 @@ async fn redrive(
     Ok(format!("{}: {redriven:?}", key.external_event_id))
 }
 
+/// How long a call that replays many may take.
+const PATIENCE: Duration = Duration::from_hours(1);
+
 async fn replay_all(replayer: &Replayer, outcome: Option<Acceptance>) -> Result<String, Trouble> {
     let mut ask = ReplayAsk { outcome, ..ReplayAsk::default() };
     let mut accepted = 0;
     loop {
-        let piece = replayer.replay_all(ask.clone()).await?;
+        let piece = replayer.replay_all(ask.clone(), Instant::now() + PATIENCE).await?;
         if piece.ignored + piece.quarantined > 0 {
             return Err(Trouble::Wrong(format!("{piece:?}")));
         }

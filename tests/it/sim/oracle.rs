@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use webinar_bridge::event::webinar::Said;
 use webinar_bridge::event::{
-    AccountName, Change, EventKey, ExternalAccountId, Folded, Millis, Origin, ReceiptId, Webinar,
+    AccountName, Change, EventKey, ExternalAccountId, Folded, Millis, ReceiptId, Webinar,
     WebinarId, fold,
 };
 use webinar_bridge::ledger::{Content, NewReceipt, Policies};
@@ -67,7 +66,7 @@ impl Oracle {
                 let receipt = &self.receipts[teller];
                 let said = self.said[&receipt.dedupe_key].iter();
                 for change in said.filter(|change| self.name_of(receipt, change) == name) {
-                    let merged = webinar.merge(change, &said_of(receipt, change));
+                    let merged = webinar.merge(change, &receipt.says(change));
                     merged.expect("one provider, and few occurrences");
                 }
             }
@@ -89,7 +88,7 @@ impl Oracle {
     fn merge(&mut self, receipt: &NewReceipt, change: &Change, now: Millis) -> u64 {
         let name = self.name_of(receipt, change);
         let (webinar, _) = self.webinars.entry(name.clone()).or_default();
-        let merged = webinar.merge(change, &said_of(receipt, change));
+        let merged = webinar.merge(change, &receipt.says(change));
         merged.expect("one provider, and few occurrences");
         self.tellers.entry(name.clone()).or_default().insert(receipt.id);
         self.refold(&name, now)
@@ -183,17 +182,6 @@ impl Oracle {
         let events = self.webinars.values().flat_map(|(_, events)| events);
         events.filter_map(|event| event.due_at).min()
     }
-}
-
-fn said_of(receipt: &NewReceipt, change: &Change) -> Said {
-    let origin = Origin {
-        source: receipt.source.clone(),
-        provider: receipt.provider.clone(),
-        event_type: receipt.event_type.clone(),
-        reported_at: change.occurred_at,
-        received_at: receipt.received_at,
-    };
-    Said { receipt: receipt.id, hash: receipt.hash, origin }
 }
 
 fn key_of(hubspot: &AccountName, external: &ExternalAccountId, event: &Folded) -> EventKey {
