@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -19,6 +20,9 @@ use crate::net::Http;
 use crate::receive::{Access, Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
 use crate::replay::{Replayer, Source};
 use crate::telemetry::Metrics;
+
+/// How long the store may take to close: it copies a log of at most some hundred megabytes.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Everything that runs, built and connected, not yet running. Its listeners are bound: nobody who connects is refused.
 pub struct App {
@@ -151,7 +155,7 @@ impl App {
             while work.join_next().await.is_some() {}
             anyhow::Ok(())
         };
-        let drained = tokio::time::timeout(listen.shutdown_timeout, drain).await;
+        let drained = timeout(listen.shutdown_timeout, drain).await;
         let left: u64 = self.ledger.census().values().map(|c| c.pending + c.in_flight).sum();
         tracing::info!(
             in_time = drained.is_ok(),
@@ -159,6 +163,9 @@ impl App {
             "stopped; what is pending is in the store"
         );
         stop_ops.cancel();
+        if timeout(CLOSING, self.ledger.close()).await.is_err() {
+            tracing::warn!("the store takes long to close; the next start reads its log");
+        }
         failed.unwrap_or(Ok(()))?;
         drained.unwrap_or(Ok(()))
     }

@@ -117,6 +117,13 @@ pub trait Ledger: Send + Sync + 'static {
     /// [`LedgerError`] when nothing was deleted.
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError>;
 
+    /// Does what was asked of it, then writes no more: whatever is asked from now on is unavailable. The store is whole
+    /// by itself after it, for whoever copies it. Not needed for what was promised: a process may end at any time.
+    ///
+    /// # Cancel safety
+    /// A cancelled call is carried out all the same, if the process lives.
+    async fn close(&self);
+
     /// Sizes for the metrics.
     fn sizes(&self) -> Sizes;
 

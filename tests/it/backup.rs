@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use rusqlite::Connection;
 use serde_json::json;
 use webinar_bridge::sandbox::emulator::EmulatorSettings;
 
@@ -124,6 +125,22 @@ async fn a_backup_onto_a_full_disk_leaves_nothing() {
     assert!(said.contains("full"), "{said}");
     assert_eq!(names(&full), [""; 0], "nothing is left");
     accepted(&bridge, 2).await;
+}
+
+/// Whoever copies the files of a stopped service may well leave out its log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_service_leaves_everything_in_one_file() {
+    let setting = silent();
+    let bridge = setting.start();
+    for id in 1..=5 {
+        accepted(&bridge, id).await;
+    }
+    assert_eq!(bridge.terminate(), Some(0));
+    let copy = setting.folder.path().join("copy.db");
+    fs::copy(setting.store(), &copy).expect("copied");
+    let connection = Connection::open(&copy).expect("it opens");
+    let receipts = connection.query_row("SELECT count(*) FROM receipts", (), |row| row.get(0));
+    assert_eq!(receipts, Ok(5));
 }
 
 /// The steps of README's "Restore".

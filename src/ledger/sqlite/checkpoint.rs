@@ -68,14 +68,11 @@ impl Checkpointer {
         self.turn.store(false, Ordering::Release);
     }
 
-    /// Stops the thread and empties the WAL.
-    pub(super) fn finish(mut self, connection: &Connection) {
+    /// Ends the thread.
+    pub(super) fn stop(mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
-        }
-        if let Err(error) = run(connection, "TRUNCATE") {
-            tracing::warn!(%error, "the WAL could not be emptied; the next start reads it");
         }
     }
 }

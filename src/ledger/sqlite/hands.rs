@@ -1,7 +1,7 @@
 //! Whose hands do the work: jobs queue for a thread of the store's own, or are done at once by whoever brings them.
 
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -33,13 +33,14 @@ pub enum Hands {
 
 /// The writer as the ledger holds it; dropping it ends the writer after what has queued.
 pub(super) struct Writer {
-    worker: Worker,
+    worker: Mutex<Worker>,
     room: Arc<Semaphore>,
 }
 
 enum Worker {
-    Thread { queue: Option<SyncSender<Job>>, thread: Option<JoinHandle<()>> },
-    Caller(Box<Mutex<Room>>),
+    Thread { queue: SyncSender<Job>, thread: JoinHandle<()> },
+    Caller(Box<Room>),
+    Closed,
 }
 
 impl Writer {
@@ -50,17 +51,17 @@ impl Writer {
     ) -> Result<Self, OpenError> {
         let desk = Room::new(connection, settings, shared)?;
         let worker = match settings.hands {
-            Hands::Caller => Worker::Caller(Box::new(Mutex::new(desk))),
+            Hands::Caller => Worker::Caller(Box::new(desk)),
             Hands::OwnThread => {
                 let (queue, jobs) = sync_channel(QUEUE);
                 let thread = std::thread::Builder::new()
                     .name("ledger-writer".into())
                     .spawn(move || desk.run(&jobs))
                     .map_err(OpenError::Thread)?;
-                Worker::Thread { queue: Some(queue), thread: Some(thread) }
+                Worker::Thread { queue, thread }
             }
         };
-        Ok(Self { worker, room: Arc::new(Semaphore::new(QUEUE_BYTES)) })
+        Ok(Self { worker: Mutex::new(worker), room: Arc::new(Semaphore::new(QUEUE_BYTES)) })
     }
 
     /// Takes room for a body that is to wait; it is free again when its job is done or dropped.
@@ -72,32 +73,46 @@ impl Writer {
 
     /// Has a job done, or does it.
     pub(super) fn enqueue(&self, job: Job) -> Result<(), LedgerError> {
-        let queue = match &self.worker {
-            Worker::Thread { queue, .. } => queue,
+        match &mut *self.worker() {
+            Worker::Thread { queue, .. } => queue.try_send(job).map_err(|error| {
+                LedgerError::Unavailable(match error {
+                    TrySendError::Full(_) => "its queue is full".into(),
+                    TrySendError::Disconnected(_) => "its writer stopped".into(),
+                })
+            }),
             Worker::Caller(desk) => {
-                // A panic within a commit has left a transaction open, which the next commit finds and reports.
-                let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
                 desk.commit(job, || None);
-                return Ok(());
+                Ok(())
             }
-        };
-        let queue = queue.as_ref().ok_or(LedgerError::Unavailable("it is closed".into()))?;
-        queue.try_send(job).map_err(|error| {
-            LedgerError::Unavailable(match error {
-                TrySendError::Full(_) => "its queue is full".into(),
-                TrySendError::Disconnected(_) => "its writer stopped".into(),
-            })
-        })
+            Worker::Closed => Err(LedgerError::Unavailable("it is closed".into())),
+        }
+    }
+
+    /// Takes no more jobs; the returned work does what has queued and ends, and blocks meanwhile.
+    pub(super) fn close(&self) -> impl FnOnce() + Send + use<> {
+        let worker = std::mem::replace(&mut *self.worker(), Worker::Closed);
+        || match worker {
+            Worker::Thread { queue, thread } => {
+                drop(queue);
+                // A panic of the writer has been answered to every waiter already, as a closed channel.
+                drop(thread.join());
+            }
+            Worker::Caller(desk) => desk.finish(),
+            Worker::Closed => {}
+        }
+    }
+
+    fn worker(&self) -> MutexGuard<'_, Worker> {
+        // A panic within a commit has left a transaction open, which the next commit finds and reports.
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let Worker::Thread { queue, thread } = &mut self.worker else { return };
-        drop(queue.take());
-        if let Some(thread) = thread.take() {
-            // A panic of the writer has been answered to every waiter already, as a closed channel.
-            drop(thread.join());
+        // Who lends their own threads may drop it to stand for a crash.
+        if matches!(*self.worker(), Worker::Thread { .. }) {
+            self.close()();
         }
     }
 }

@@ -237,6 +237,24 @@ impl Ledger for SqliteLedger {
         self.write(|reply| Job::Prune { keep, reply }).await
     }
 
+    async fn close(&self) {
+        let work = self.writer.close();
+        if self.hands == Hands::Caller {
+            return work();
+        }
+        let (working, closed) = oneshot::channel::<()>();
+        // Not among tokio's threads, for whose end a runtime waits: a disk that hangs must not keep the process.
+        let thread = std::thread::Builder::new().name("ledger-close".into()).spawn(move || {
+            work();
+            drop(working);
+        });
+        if let Err(error) = thread {
+            tracing::warn!(%error, "the store could not be closed; the next start reads its log");
+        }
+        // Nothing is ever sent; it ends with the work.
+        drop(closed.await);
+    }
+
     fn sizes(&self) -> Sizes {
         open::sizes(&self.path)
     }

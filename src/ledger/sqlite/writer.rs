@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use tokio::time::Instant;
 
 use super::bodies::Segment;
-use super::checkpoint::Checkpointer;
+use super::checkpoint::{self, Checkpointer};
 use super::job::{Answer, Desk, Job, answer_only};
 use super::open::OpenError;
 use super::shared::{Shared, Tally};
@@ -87,8 +87,16 @@ impl Room {
                 checkpointer.restart_wal(&self.connection);
             }
         }
+        self.finish();
+    }
+
+    /// Puts everything into the database's one file.
+    pub(super) fn finish(self) {
         if let Some(checkpointer) = self.checkpointer {
-            checkpointer.finish(&self.connection);
+            checkpointer.stop();
+        }
+        if let Err(error) = checkpoint::run(&self.connection, "TRUNCATE") {
+            tracing::warn!(%error, "the WAL could not be emptied; the next start reads it");
         }
     }
 

@@ -146,6 +146,10 @@ impl Ledger for FakeLedger {
         self.oldest.lock().unwrap().map_err(|()| LedgerError::Unavailable("locked".to_owned()))
     }
 
+    async fn close(&self) {
+        unreachable!("the listeners close nothing")
+    }
+
     fn sizes(&self) -> Sizes {
         Sizes { store: 4_096, free: 1_024, wal: 512 }
     }

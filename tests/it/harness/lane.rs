@@ -453,6 +453,8 @@ impl Ledger for MemoryLedger {
     async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
         not_here()
     }
+    async fn close(&self) {}
+
     fn sizes(&self) -> Sizes {
         Sizes::default()
     }

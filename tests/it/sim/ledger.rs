@@ -178,6 +178,10 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.or_unknown("pruned", done).await
     }
 
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+
     fn sizes(&self) -> Sizes {
         self.inner.sizes()
     }
