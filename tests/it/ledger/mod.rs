@@ -20,7 +20,8 @@ use crate::harness::build::{
 };
 use crate::harness::store::Place;
 
-pub(super) const NOW: ClaimAsk = ClaimAsk { most: 100, linger: Duration::ZERO };
+pub(super) const NOW: ClaimAsk =
+    ClaimAsk { most: 100, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
 
 pub(super) fn counts(ledger: &SqliteLedger) -> Counts {
     ledger.census()[&account("main")]
