@@ -208,18 +208,17 @@ impl Lane {
         if in_flight >= if probing { 1 } else { self.calls.width() } {
             return Step::Wait(None);
         }
-        let (size, suspects) = {
+        let (size, (alone, due)) = {
             let suspicion = self.suspicion();
-            (suspicion.size(), suspicion.suspects())
+            (suspicion.size(), suspicion.alone(!probing, Instant::now()))
         };
-        let size = if standing.paused.is_some() { 1 } else { size };
-        let most = size + suspects;
+        let most = if standing.paused.is_some() { 1 } else { size };
         let linger = if draining { Duration::ZERO } else { self.settings.max_linger };
         let slot = match self.reserve() {
             Ok(slot) => slot,
             Err(step) => return step,
         };
-        match self.ledger.claim(&self.account, ClaimAsk { most, linger }).await {
+        match self.ledger.claim(&self.account, ClaimAsk { most, linger, alone, due }).await {
             Ok(Claim::Batch(batch)) => {
                 let (unchanged, batch): (Vec<_>, Vec<_>) =
                     batch.into_iter().partition(|claimed| claimed.unchanged);
@@ -228,10 +227,7 @@ impl Lane {
                     self.calls.cancel(slot);
                     return Step::Again;
                 }
-                let (batch, left) = self.suspicion().choose(batch, size, !probing, Instant::now());
-                if !left.is_empty() {
-                    self.ledger.release(&self.account, &left);
-                }
+                self.suspicion().sends(&batch);
                 Step::Send(batch, slot)
             }
             Ok(Claim::Later(at)) => {

@@ -153,7 +153,8 @@ pub fn refusing(before: &Standing, reason: &str, now: Millis) -> Standing {
     failed(before, Some((PauseReason::Refused, reason)), PROBE, reason.to_owned(), now)
 }
 
-/// One failure more. An operator's pause outlasts others, and a pause for the same reason goes on.
+/// One failure more. An operator's pause outlasts others, and a pause for the same reason goes on. What is no pause by
+/// itself ends none: that HubSpot is busy says nothing of what was paused for.
 fn failed(
     before: &Standing,
     pause: Option<(PauseReason, &str)>,
@@ -167,7 +168,7 @@ fn failed(
         Pause { reason, since, detail: detail.to_owned() }
     });
     Standing {
-        paused: lasting(before).or(paused),
+        paused: lasting(before).or(paused).or_else(|| before.paused.clone()),
         retry_at: Some(now.plus(wait)),
         failures: before.failures.saturating_add(1),
         failing_since: Some(before.failing_since.unwrap_or(now)),

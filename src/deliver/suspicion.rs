@@ -18,8 +18,9 @@ const PATIENCE: u32 = 3;
 const AGAIN: Duration = Duration::from_secs(30);
 /// So often it is twice as long: up to 16 minutes.
 const DOUBLED: u32 = 5;
-/// More are not remembered; those that are forgotten are found anew.
-const MOST: usize = 100;
+/// More are not remembered; then all are found anew, and what is younger than so many that fail waits for ever. A
+/// failure alone takes seconds, so it takes a day to get there.
+const MOST: usize = 10_000;
 
 /// How many events go in a call, and which are not to go with others. In memory only: after a start it is found anew.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Suspicion {
     most: usize,
     now: usize,
     suspects: BTreeMap<i64, Suspect>,
+    /// The last call was a suspect's.
+    was_suspect: bool,
 }
 
 /// An event that failed alone.
@@ -43,7 +46,7 @@ impl Suspicion {
     #[must_use]
     pub fn up_to(most: usize) -> Self {
         let most = most.max(1);
-        Self { most, now: most, suspects: BTreeMap::new() }
+        Self { most, now: most, suspects: BTreeMap::new(), was_suspect: false }
     }
 
     /// The most events of the next call.
@@ -52,10 +55,21 @@ impl Suspicion {
         self.now
     }
 
-    /// How many suspects there are: so many of the oldest may be passed by.
+    /// The suspects, the next to be sent first, and how many of them are due: when their time has come, the account is
+    /// well, and the last call was another's. So others get every second call, however many suspects an outage left.
     #[must_use]
-    pub fn suspects(&self) -> usize {
-        self.suspects.len()
+    pub fn alone(&self, is_well: bool, now: Instant) -> (Vec<i64>, usize) {
+        let mut suspects: Vec<_> =
+            self.suspects.iter().map(|(id, suspect)| (*suspect, *id)).collect();
+        suspects.sort_unstable();
+        let due = suspects.partition_point(|(suspect, _)| suspect.due <= now);
+        let ids = suspects.into_iter().map(|(_, id)| id).collect();
+        (ids, if is_well && !self.was_suspect { due } else { 0 })
+    }
+
+    /// These are sent now.
+    pub fn sends(&mut self, events: &[Claimed]) {
+        self.was_suspect = events.iter().any(|claimed| self.suspects.contains_key(&claimed.id));
     }
 
     /// A call with these failed, in a way that may be an event's doing; it was the last of so many failures in a row.
@@ -88,34 +102,13 @@ impl Suspicion {
         }
         self.now = self.now.saturating_mul(2).min(self.most);
     }
-
-    /// Of what could be sent, oldest first: what is sent now, at most `size`, and what is left. A suspect goes alone:
-    /// when its time has come and the account is well, or when there is nothing else.
-    #[must_use]
-    pub fn choose(
-        &self,
-        free: Vec<Claimed>,
-        size: usize,
-        is_well: bool,
-        now: Instant,
-    ) -> (Vec<Claimed>, Vec<Claimed>) {
-        let (mut suspects, mut others): (Vec<_>, Vec<_>) =
-            free.into_iter().partition(|claimed| self.suspects.contains_key(&claimed.id));
-        suspects.sort_by_key(|claimed| self.suspects.get(&claimed.id).copied());
-        let first = suspects.first().and_then(|first| self.suspects.get(&first.id));
-        if others.is_empty() || first.is_some_and(|suspect| is_well && suspect.due <= now) {
-            others.extend(suspects.drain(1.min(suspects.len())..));
-            return (suspects, others);
-        }
-        suspects.extend(others.drain(size.min(others.len())..));
-        (others, suspects)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::claimed;
     use super::*;
+    use crate::ledger::ClaimAsk;
 
     fn events(ids: impl IntoIterator<Item = i64>) -> Vec<Claimed> {
         ids.into_iter().map(claimed).collect()
@@ -126,11 +119,21 @@ mod tests {
     }
 
     /// What is sent of those from 1 to 5.
-    fn sent(suspicion: &Suspicion, is_well: bool, now: Instant) -> Vec<i64> {
-        let (sent, left) = suspicion.choose(events(1..6), suspicion.size(), is_well, now);
-        let mut all = ids(&[sent.clone(), left].concat());
-        all.sort_unstable();
-        assert_eq!(all, [1, 2, 3, 4, 5], "none is lost");
+    fn sent(suspicion: &mut Suspicion, is_well: bool, now: Instant) -> Vec<i64> {
+        of(suspicion, 1..6, is_well, now)
+    }
+
+    /// What is sent of these.
+    fn of(
+        suspicion: &mut Suspicion,
+        free: impl IntoIterator<Item = i64>,
+        is_well: bool,
+        now: Instant,
+    ) -> Vec<i64> {
+        let (alone, due) = suspicion.alone(is_well, now);
+        let ask = ClaimAsk { most: suspicion.size(), linger: Duration::ZERO, alone, due };
+        let sent = ask.choose(events(free), |claimed| claimed.id);
+        suspicion.sends(&sent);
         ids(&sent)
     }
 
@@ -144,7 +147,7 @@ mod tests {
             sizes.push(suspicion.size());
         }
         assert_eq!(sizes, [100, 100, 50, 25, 12, 6, 3, 1, 1]);
-        assert_eq!(suspicion.suspects(), 1, "what failed alone");
+        assert_eq!(suspicion.suspects.len(), 1, "what failed alone");
         let mut sizes = Vec::new();
         for _ in 0..8 {
             suspicion.took([1].into_iter());
@@ -157,7 +160,7 @@ mod tests {
     fn a_moments_trouble_is_no_events() {
         let (mut suspicion, now) = (Suspicion::up_to(100), Instant::now());
         (1..PATIENCE).for_each(|failures| suspicion.failed(&[0], failures, now));
-        assert_eq!((suspicion.size(), suspicion.suspects()), (100, 0));
+        assert_eq!((suspicion.size(), suspicion.suspects.len()), (100, 0));
     }
 
     #[test]
@@ -167,24 +170,28 @@ mod tests {
         suspicion.failed(&[1], 9, now);
         suspicion.failed(&[3], 10, now + Duration::from_secs(1));
         suspicion.now = 4;
-        assert_eq!(sent(&suspicion, true, now), [2, 4, 5]);
+        assert_eq!(sent(&mut suspicion, true, now), [2, 4, 5]);
         let due = now + AGAIN;
-        assert_eq!(sent(&suspicion, false, due), [2, 4, 5], "not while the account fails");
-        assert_eq!(sent(&suspicion, true, due), [1]);
-        let only = suspicion.choose(events([1, 3]), 4, false, now).0;
-        assert_eq!(ids(&only), [1], "there is nothing else, and it is alone all the same");
+        assert_eq!(sent(&mut suspicion, false, due), [2, 4, 5], "not while the account fails");
+        assert_eq!(sent(&mut suspicion, true, due), [1]);
+        assert_eq!(sent(&mut suspicion, true, due), [2, 4, 5], "others get every second call");
+        let only = of(&mut suspicion, [1, 3], false, now);
+        assert_eq!(only, [1], "there is nothing else, and it is alone all the same");
+        let only = of(&mut suspicion, [3], false, now);
+        assert_eq!(only, [3], "the first of those that could go");
         suspicion.failed(&[1], 1, due);
         suspicion.now = 4;
-        assert_eq!(sent(&suspicion, true, due + AGAIN), [3], "the other's turn");
+        assert_eq!(sent(&mut suspicion, true, due), [2, 4, 5]);
+        assert_eq!(sent(&mut suspicion, true, due + AGAIN), [3], "the other's turn");
         suspicion.took([3].into_iter());
-        assert_eq!(sent(&suspicion, true, due + AGAIN), [2, 3, 4, 5]);
-        assert_eq!(sent(&suspicion, true, due + 2 * AGAIN), [1], "later each time");
+        assert_eq!(sent(&mut suspicion, true, due + AGAIN), [2, 3, 4, 5]);
+        assert_eq!(sent(&mut suspicion, true, due + 2 * AGAIN), [1], "later each time");
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let (mut suspicion, now) = (Suspicion::up_to(1), Instant::now());
-        (0..10_000).for_each(|id| suspicion.failed(&[id], 3, now));
-        assert!(suspicion.suspects() <= MOST);
+        (0..30_000).for_each(|id| suspicion.failed(&[id], 3, now));
+        assert!(suspicion.suspects.len() <= MOST);
     }
 }

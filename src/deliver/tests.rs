@@ -422,6 +422,26 @@ fn failures_are_counted_from_the_first_and_a_pause_lasts_from_its_first_reason_o
 }
 
 #[test]
+fn a_trouble_that_is_no_pause_ends_none() {
+    let unknown = RatePolicy::Unknown;
+    for kind in [
+        TroubleKind::Overloaded,
+        TroubleKind::Locked,
+        TroubleKind::RateLimited { policy: unknown },
+        TroubleKind::Transport { ambiguous: true },
+    ] {
+        for waits_for in PauseReason::ALL {
+            let before = paused(waits_for);
+            let after = standing::troubled(&before, &trouble(kind, Some(503)), NOW, 0);
+            assert_eq!(after.paused, before.paused, "{kind:?} while {waits_for:?}");
+        }
+        let well = Standing::default();
+        let after = standing::troubled(&well, &trouble(kind, Some(503)), NOW, 0);
+        assert_eq!(after.paused, None, "{kind:?}");
+    }
+}
+
+#[test]
 fn whose_account_it_is_is_remembered_once_hubspot_tells() {
     let ours = identity(1, None);
     let found_out = Standing { stranger: Some(identity(2, None)), ..Standing::default() };

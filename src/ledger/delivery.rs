@@ -1,5 +1,6 @@
 //! What goes out, and what became of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,12 +8,35 @@ use serde::{Deserialize, Serialize};
 use crate::event::{EventKey, Gap, Millis};
 
 /// What a claim asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ClaimAsk {
     /// The most events one batch may hold.
     pub most: usize,
     /// How long a pending event waits for company before a batch leaves that is not full.
     pub linger: Duration,
+    /// Events that go alone, the first of them first: when there are no others, or when they are due.
+    pub alone: Vec<i64>,
+    /// So many of the first of these are due, and go before all others.
+    pub due: usize,
+}
+
+impl ClaimAsk {
+    /// Of the events that could go, oldest first: those that are to go in one batch.
+    #[must_use]
+    pub fn choose<T>(&self, free: Vec<T>, id: impl Fn(&T) -> i64) -> Vec<T> {
+        let ranks: BTreeMap<i64, usize> =
+            self.alone.iter().enumerate().map(|(rank, id)| (*id, rank)).collect();
+        let rank = |event: &T| ranks.get(&id(event)).copied();
+        let (alone, mut others): (Vec<T>, Vec<T>) =
+            free.into_iter().partition(|event| rank(event).is_some());
+        let first = alone.into_iter().min_by_key(&rank);
+        let goes = |event: &T| others.is_empty() || rank(event).is_some_and(|rank| rank < self.due);
+        if let Some(first) = first.filter(goes) {
+            return vec![first];
+        }
+        others.truncate(self.most);
+        others
+    }
 }
 
 /// The answer to a claim.

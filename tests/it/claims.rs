@@ -27,11 +27,11 @@ async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
     while let Some(accepted) = accepting.join_next().await {
         accepted.expect("no panic").expect("kept");
     }
-    let ask = ClaimAsk { most: 1, linger: Duration::ZERO };
+    let ask = ClaimAsk { most: 1, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
     let mut claims: BTreeMap<String, u32> = BTreeMap::new();
     let mut settling = JoinSet::new();
     loop {
-        match ledger.claim(&account("main"), ask).await.expect("a claim") {
+        match ledger.claim(&account("main"), ask.clone()).await.expect("a claim") {
             Claim::Batch(batch) => {
                 for claimed in &batch {
                     *claims.entry(claimed.key.external_event_id.to_string()).or_default() += 1;

@@ -235,17 +235,18 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
             row.get::<_, Option<i64>>(0)
         })?
         .unwrap_or(0);
-    // At most as much as is free now: the service goes on freeing and using pages.
-    let mut left = free(connection)?;
-    while left > 0 && free(connection)? > 0 {
-        let pages = left.min(PIECE / page).max(1);
+    // Until none is free: the service goes on freeing pages, and those that were freed last are taken first.
+    loop {
+        let pages = free(connection)?.min(PIECE / page);
+        if pages == 0 {
+            break;
+        }
         id -= 1;
         piece(connection, |connection| {
             connection
                 .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, zeroblob(?2))")?
                 .execute((id, pages * page))
         })?;
-        left -= pages;
     }
     // These hold zeros already.
     connection.pragma_update(None, "secure_delete", "OFF")?;

@@ -174,7 +174,7 @@ impl Ledger for SqliteLedger {
     async fn claim(&self, account: &AccountName, ask: ClaimAsk) -> Result<Claim, LedgerError> {
         let (account, now) = (account.clone(), self.clock.now());
         let shared = Arc::clone(&self.shared);
-        self.read(move |connection| read::claim(connection, &shared, &account, ask, now)).await
+        self.read(move |connection| read::claim(connection, &shared, &account, &ask, now)).await
     }
 
     async fn depart(&self, _account: &AccountName, claimed: &[Claimed]) -> Result<(), LedgerError> {

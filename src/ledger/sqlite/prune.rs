@@ -46,9 +46,10 @@ fn prune_receipts(desk: &Desk<'_>, before: i64) -> Result<bool, JobError> {
         .connection
         .prepare_cached("DELETE FROM receipts WHERE seq <= ?1 AND received_at < ?2")?
         .execute((old, before))?;
+    // Those below zero are free pages that are being overwritten: freed before all are, the same would be again.
     desk.connection
         .prepare_cached(
-            "DELETE FROM bodies WHERE id < coalesce(
+            "DELETE FROM bodies WHERE id > 0 AND id < coalesce(
                  (SELECT min(body_id) FROM receipts WHERE body_id IS NOT NULL),
                  (SELECT max(id) FROM bodies))",
         )?

@@ -43,24 +43,21 @@ pub(super) fn claim(
     connection: &Connection,
     shared: &Shared,
     account: &AccountName,
-    ask: ClaimAsk,
+    ask: &ClaimAsk,
     now: Millis,
 ) -> Result<Claim, LedgerError> {
     // Remembered before the look: what is settled during it may still look pending, and is free by then. Nobody else
     // claims meanwhile, since whoever does has the one reading connection.
     let held = shared.claims(account);
-    // Held events are among the oldest, so as many more rows are read as there are claims.
-    let rows = ask.most + held.len();
-    let candidates = candidates(connection, account, rows, now)?;
-    let mut names = BTreeSet::new();
-    let mut free: Vec<Candidate> = candidates
-        .into_iter()
-        .filter(|candidate| !held.contains(&candidate.id))
-        // An answer names an event by its external id only: two alike in one batch could not be told apart.
-        .filter(|candidate| names.insert(candidate.key.external_event_id.clone()))
-        .collect();
-    free.truncate(ask.most);
+    // Held events, and those that go alone, are among the oldest, so as many more rows are read as there are of them.
+    let rows = ask.most + held.len() + ask.alone.len();
+    let mut free = candidates(connection, account, rows, now)?;
+    free.retain(|candidate| !held.contains(&candidate.id));
+    let mut free = ask.choose(free, |candidate| candidate.id);
     let all = free.len();
+    // An answer names an event by its external id only: two alike in one batch could not be told apart.
+    let mut names = BTreeSet::new();
+    free.retain(|candidate| names.insert(candidate.key.external_event_id.clone()));
     let mut bytes = 0;
     free.retain(|candidate| {
         bytes += candidate.bytes;

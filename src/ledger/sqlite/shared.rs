@@ -186,6 +186,11 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// The last attempt to write succeeded.
+    pub(super) fn works(&self) {
+        let mut inner = self.lock();
         inner.committing = None;
         if inner.failure.take().is_some() {
             tracing::info!("the store works again");

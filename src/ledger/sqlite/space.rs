@@ -152,6 +152,19 @@ impl Space {
         }
     }
 
+    /// From now on the file system does not write; what it takes to mend it.
+    #[cfg(test)]
+    pub(super) fn breaks(&mut self) -> File {
+        let read_only = File::open(open::lock_path(&self.path)).expect("it is there");
+        std::mem::replace(&mut self.lock, read_only)
+    }
+
+    /// It writes again.
+    #[cfg(test)]
+    pub(super) fn works_again(&mut self, sound: File) {
+        self.lock = sound;
+    }
+
     fn figures(&self) -> Option<Figures> {
         let disk = statvfs(&self.path).ok()?;
         let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
@@ -275,7 +288,9 @@ mod tests {
         let mut space = Space::of(&path).expect("a file can be made");
         space.still_writes().expect("it writes");
         space.still_writes().expect("it still writes");
-        space.lock = File::open(open::lock_path(&path)).expect("it is there");
+        let sound = space.breaks();
         assert!(space.still_writes().is_err(), "its length cannot be changed");
+        space.works_again(sound);
+        space.still_writes().expect("it writes again");
     }
 }

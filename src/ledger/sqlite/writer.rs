@@ -154,9 +154,12 @@ impl Room {
         match outcome {
             Ok(()) => {
                 self.segment.advance();
-                self.shared.committed(tally, &turned, freed);
-                self.watcher.committed(done.len(), began.elapsed());
                 let kept = self.kept();
+                // Whoever is answered that it failed still holds what it claimed, and comes again.
+                let freed = if kept.is_ok() { freed } else { Vec::new() };
+                self.shared.committed(tally, &turned, freed);
+                self.told(&kept);
+                self.watcher.committed(done.len(), began.elapsed());
                 for answer in done {
                     answer(kept.clone().map_err(LedgerError::Unavailable));
                 }
@@ -175,10 +178,16 @@ impl Room {
     /// Whether what was committed is on disk; if not, it may be there after the next start all the same, and whoever
     /// comes again is told `duplicate` then.
     fn kept(&mut self) -> Result<(), String> {
-        let Some(Err(error)) = self.space.as_mut().map(Space::still_writes) else { return Ok(()) };
-        let why = trouble::not_kept(&error, &self.path);
-        self.shared.failed(why.clone());
-        Err(why)
+        let writes = self.space.as_mut().map_or(Ok(()), Space::still_writes);
+        writes.map_err(|error| trouble::not_kept(&error, &self.path))
+    }
+
+    /// Lets it be known whether the store works.
+    fn told(&self, kept: &Result<(), String>) {
+        match kept {
+            Ok(()) => self.shared.works(),
+            Err(why) => self.shared.failed(why.clone()),
+        }
     }
 
     /// Says why there is no room for receipts, if there is none.
@@ -206,7 +215,10 @@ impl Room {
                 .and_then(|_| self.connection.execute_batch("COMMIT"))
         });
         match write {
-            Ok(()) => self.shared.committed(Tally::default(), &[], Vec::new()),
+            Ok(()) => {
+                let kept = self.kept();
+                self.told(&kept);
+            }
             Err(error) => {
                 self.abandon();
                 self.failed(&error);
@@ -243,4 +255,76 @@ fn admit(job: Job, no_room: Option<&str>) -> Option<Job> {
 
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::super::{Rekey, open};
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
+    use crate::ledger::{Claimed, Outcome, Settlement};
+
+    struct Unwatched;
+
+    impl Watcher for Unwatched {
+        fn committed(&self, _jobs: usize, _took: Duration) {}
+    }
+
+    fn room(path: PathBuf, account: &AccountName) -> Room {
+        let mut connection = open::connect(&path).expect("it opens");
+        open::ensure_schema(&mut connection, true).expect("the schema");
+        let accounts = vec![account.clone()];
+        let shared = Arc::new(Shared::load(&connection, &accounts).expect("it is read"));
+        let settings = Settings {
+            path,
+            accounts,
+            policies: Policies::new(),
+            migrate: true,
+            rekey: Rekey::Refuse,
+            clock: Arc::new(SystemClock),
+            watcher: Arc::new(Unwatched),
+            hands: Hands::OwnThread,
+        };
+        Room::new(connection, &settings, shared).expect("a room")
+    }
+
+    #[test]
+    fn what_is_not_kept_is_held_until_it_is_settled_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let account = AccountName::parse("main").expect("a name");
+        let mut room = room(folder.path().join("store.db"), &account);
+        let claimed = Claimed {
+            id: 7,
+            key: EventKey {
+                hubspot: account.clone(),
+                external_account_id: ExternalAccountId::parse("acct-1").expect("valid"),
+                external_event_id: ExternalEventId::stored("7".into()),
+            },
+            version: 1,
+            pending_since: Millis::new(0),
+            attempts: 0,
+            input: Vec::new(),
+            unchanged: false,
+        };
+        room.shared.claim(&account, [7].into_iter());
+        let settle = |room: &mut Room| {
+            let (reply, mut answer) = oneshot::channel();
+            let settled = vec![Settlement { claimed: claimed.clone(), outcome: Outcome::NotTaken }];
+            room.commit(Job::Settle { account: account.clone(), settled, reply }, || None);
+            answer.try_recv().expect("it is answered")
+        };
+        let sound = room.space.as_mut().expect("it looks at the disk").breaks();
+        assert!(settle(&mut room).is_err());
+        assert!(room.shared.is_claimed(&account, 7), "no other flight may take it");
+        assert!(room.shared.health().is_err());
+        room.probe();
+        assert!(room.shared.health().is_err(), "it does not write yet");
+        room.space.as_mut().expect("it looks at the disk").works_again(sound);
+        assert!(settle(&mut room).is_ok());
+        assert!(!room.shared.is_claimed(&account, 7));
+        assert_eq!(room.shared.health(), Ok(()));
+    }
 }

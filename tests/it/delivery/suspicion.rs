@@ -36,6 +36,22 @@ async fn an_event_that_hubspot_fails_over_does_not_hold_up_the_others() {
     }
 }
 
+/// HubSpot may fail over a whole kind of events, of which there are many, and they are the oldest.
+#[tokio::test(start_paused = true)]
+async fn however_many_events_hubspot_fails_over_the_others_are_delivered() {
+    let mut rig = generous();
+    *rig.hubspot.fails_over.lock().expect("not poisoned") = Some(("poison", 500));
+    (0..150).for_each(|_| rig.ledger.add("poison"));
+    (0..150).for_each(|_| rig.ledger.add("Webinar"));
+    rig.start();
+    let delivered = |count| rig.ledger.counts().delivered == count;
+    rig.until(120 * MINUTE, "the others are delivered", || delivered(150)).await;
+    assert_eq!(rig.ledger.counts().dead, 0, "no event is blamed");
+    *rig.hubspot.fails_over.lock().expect("not poisoned") = None;
+    rig.drained(5 * MINUTE).await;
+    assert_eq!(rig.ledger.counts().delivered, 300);
+}
+
 /// After an outage nothing is held against the events that were tried in it.
 #[tokio::test(start_paused = true)]
 async fn an_outage_leaves_nothing_behind() {

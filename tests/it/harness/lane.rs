@@ -362,8 +362,8 @@ impl Ledger for MemoryLedger {
             .iter()
             .filter(|(_, row)| is_free(row) && row.not_before <= now)
             .map(|(id, _)| *id)
-            .take(ask.most)
             .collect();
+        let ready = ask.choose(ready, |id| *id);
         let leaves_at = ready.first().map(|id| rows[id].pending_since.plus(ask.linger));
         if ready.len() < ask.most && leaves_at.is_none_or(|at| at > now) {
             let waiting = rows.values().filter(|row| is_free(row) && row.not_before > now);

@@ -77,18 +77,48 @@ async fn a_change_back_to_what_was_confirmed_is_sent_again() {
 async fn a_batch_waits_for_company_or_for_its_time() {
     let place = Place::new();
     let ledger = place.open(policies());
-    let ask = ClaimAsk { most: 2, linger: Duration::from_mins(1) };
+    let ask = ClaimAsk { most: 2, linger: Duration::from_mins(1), ..NOW };
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    match ledger.claim(&account("main"), ask).await.expect("a claim") {
+    match ledger.claim(&account("main"), ask.clone()).await.expect("a claim") {
         Claim::Later(at) => assert_eq!(at, Some(minutes(1))),
         Claim::Batch(batch) => panic!("too early: {batch:?}"),
     }
     ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
-    assert_eq!(claim(&ledger, ask).await.len(), 2, "full");
+    assert_eq!(claim(&ledger, ask.clone()).await.len(), 2, "full");
     ledger.accept(receipt("c", vec![created("3", "Three", NOON)])).await.expect("kept");
-    assert!(claim(&ledger, ask).await.is_empty());
+    assert!(claim(&ledger, ask.clone()).await.is_empty());
     place.clock.set(minutes(1));
     assert_eq!(claim(&ledger, ask).await.len(), 1, "its time came");
+}
+
+/// Those that go alone may be many and long: what they leave of a batch's bytes is nothing, and others go all the same.
+#[tokio::test]
+async fn others_go_before_those_that_go_alone_however_long_these_are() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    for n in 0..22 {
+        let mut change = created(&n.to_string(), "Name", NOON);
+        if n < 20 {
+            change.whole.description = Some("d".repeat(60_000));
+        }
+        let mut new = receipt(&n.to_string(), vec![change]);
+        new.received_at = minutes(n);
+        ledger.accept(new).await.expect("kept");
+    }
+    place.clock.set(minutes(30));
+    let all: Vec<i64> = {
+        let store = rusqlite::Connection::open(place.file()).expect("opens");
+        let mut ids = store.prepare("SELECT id FROM events ORDER BY pending_since").expect("SQL");
+        let ids = ids.query_map((), |row| row.get(0)).expect("rows");
+        ids.collect::<Result<_, _>>().expect("numbers")
+    };
+    let ids = |batch: Vec<Claimed>| batch.iter().map(|claimed| claimed.id).collect::<Vec<_>>();
+    let ask =
+        |due| ClaimAsk { most: 2, alone: all[..20].iter().rev().copied().collect(), due, ..NOW };
+    assert_eq!(ids(claim(&ledger, ask(1)).await), [all[19]], "its turn");
+    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[20], all[21]]);
+    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[18]], "there is nothing else");
+    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[17]]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use webinar_bridge::event::{Millis, ProviderId, Recurring, SourceName};
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
     Acceptance, Claim, ClaimAsk, Claimed, Content, Counts, EventState, Ledger, LedgerError,
-    Outcome, Pause, PauseReason, RefusedBy, Retention, Settlement, Standing,
+    NewReceipt, Outcome, Pause, PauseReason, RefusedBy, Retention, Settlement, Standing,
 };
 
 use crate::harness::build::{
@@ -20,7 +20,8 @@ use crate::harness::build::{
 };
 use crate::harness::store::Place;
 
-pub(super) const NOW: ClaimAsk = ClaimAsk { most: 100, linger: Duration::ZERO };
+pub(super) const NOW: ClaimAsk =
+    ClaimAsk { most: 100, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
 
 pub(super) fn counts(ledger: &SqliteLedger) -> Counts {
     ledger.census()[&account("main")]
@@ -253,6 +254,27 @@ async fn what_was_kept_long_enough_goes_and_what_is_pending_stays() {
     assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
     let again = receipt("0", vec![created("0", "Name", NOON)]);
     assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Accepted, "forgotten");
+}
+
+/// Erasing a person fills free pages with zeros, as bodies that nobody has, and the next are to take other pages.
+#[tokio::test]
+async fn what_erasing_fills_free_pages_with_is_not_deleted_under_its_hands() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("0", vec![created("0", "Name", NOON)])).await.expect("kept");
+    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    store.execute("INSERT INTO bodies (id, data) VALUES (-1, zeroblob(9000))", ()).expect("filled");
+    let day = Duration::from_hours(24);
+    place.clock.set(Millis::new(NOON.get()).plus(402 * day));
+    let late = receipt("1", vec![created("1", "Name", NOON)]);
+    let late = NewReceipt { received_at: Millis::new(NOON.get()).plus(402 * day), ..late };
+    ledger.accept(late).await.expect("kept");
+    while ledger.prune(Retention { receipts: 30 * day, events: 400 * day }).await.expect("pruned") {
+    }
+    let kept = |id: i64| {
+        store.query_row("SELECT count(*) FROM bodies WHERE id = ?1", [id], |row| row.get(0))
+    };
+    assert_eq!((kept(1), kept(-1)), (Ok(0), Ok(1)), "the old body goes, the filling stays");
 }
 
 #[tokio::test]
