@@ -16,8 +16,8 @@ use super::job::JobError;
 use super::open::{self, OpenError};
 use crate::ledger::erasure::{self, Address};
 
-/// Bytes of free pages that are overwritten at a time.
-const PIECE: i64 = 4 * 1024 * 1024;
+/// Free pages that are overwritten at a time: 4 MiB.
+const PIECE: i64 = 512;
 /// Times that emptying the WAL is tried; each waits for readers and the writer as long as a tool may.
 const TRIES: usize = 6;
 
@@ -226,7 +226,6 @@ fn mentions(connection: &Connection, address: &Address) -> Result<u64, EraseErro
 
 /// Overwrites what deleting left in free pages: they are filled with zeros, as bodies that nobody has, and freed again.
 fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
-    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let free = |connection: &Connection| -> rusqlite::Result<i64> {
         connection.pragma_query_value(None, "freelist_count", |row| row.get(0))
     };
@@ -237,7 +236,7 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
         .unwrap_or(0);
     // Until none is free: the service goes on freeing pages, and those that were freed last are taken first.
     loop {
-        let pages = free(connection)?.min(PIECE / page);
+        let pages = free(connection)?.min(PIECE);
         if pages == 0 {
             break;
         }
@@ -245,7 +244,7 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
         piece(connection, |connection| {
             connection
                 .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, zeroblob(?2))")?
-                .execute((id, pages * page))
+                .execute((id, filling(pages)))
         })?;
     }
     // These hold zeros already.
@@ -262,6 +261,18 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// How long a body of zeros is that takes so many pages, the last to its end: what is beyond a body's end in its last page
+/// may be what was there before. By <https://www.sqlite.org/fileformat2.html#b_tree_pages>, "Cell Payload Overflow Pages".
+fn filling(pages: i64) -> i64 {
+    let page = i64::from(open::PAGE_BYTES);
+    // A row that overflows keeps so much of itself with the others, if the rest fills whole pages.
+    let kept = (page - 12) * 32 / 255 - 23;
+    let row = kept + pages * (page - 4);
+    // The row begins with the length of that beginning, the kind of its id, and that of its bytes with their length.
+    let kind = |bytes: i64| if 2 * bytes + 12 < 1 << 21 { 3 } else { 4 };
+    row - 2 - kind(row - 2 - 4)
 }
 
 /// Writes something, copies back what that left in the WAL, and leaves the store to the service for about as long: who
@@ -291,4 +302,31 @@ fn empty_wal(connection: &Connection) -> Result<(), EraseError> {
         }
     }
     Err(EraseError::LogInUse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fills_pages_fills_them_to_their_ends() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut connection = open::connect(&folder.path().join("store.db")).expect("it opens");
+        open::ensure_schema(&mut connection, true).expect("the schema");
+        for pages in [1, 2, 127, 128, 129, PIECE] {
+            connection.execute("DELETE FROM bodies", ()).expect("deleted");
+            connection
+                .execute("INSERT INTO bodies VALUES (-1, zeroblob(?1))", [filling(pages)])
+                .expect("inserted");
+            let overflow: (i64, i64) = connection
+                .query_row(
+                    "SELECT count(*), sum(unused) FROM dbstat
+                     WHERE name = 'bodies' AND pagetype = 'overflow'",
+                    (),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .expect("it is told");
+            assert_eq!(overflow, (pages, 0), "as many, and nothing left in them");
+        }
+    }
 }
