@@ -65,6 +65,15 @@ fn assert_found(ran: &Ran, id: &str, fields: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_is_delivered_it_does_not_speak_of_equality() {
+    let setting = Setting::new("");
+    let bridge = setting.start();
+    let ran = verify(&setting, Some(&bridge), &[]).await;
+    assert_eq!(ran.out, "hubspot.main: no events are delivered: nothing was compared\n");
+    assert_eq!((ran.code, reads(&setting)), (Some(0), 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beside_the_running_service_it_finds_and_mends_exactly_what_differs() {
     let setting = Setting::new("");
     let bridge = delivered(&setting, 5).await;
