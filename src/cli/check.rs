@@ -23,7 +23,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
         let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
-        let store = open_store(&config)?;
+        let store = open_store(&config).map_err(super::not_opened)?;
         if self.online {
             for answer in ask_hubspot(&config)? {
                 world.print(&answer)?;
@@ -40,6 +40,9 @@ impl Check {
 /// Opens the store as serving would, without changing it: it may be in use.
 fn open_store(config: &Config) -> anyhow::Result<String> {
     let state = sqlite::inspect(&config.store.path).context("the store cannot be opened")?;
+    if state != StoreState::Absent {
+        sqlite::check_sources(&config.store.path, &config.policies())?;
+    }
     let path = config.store.path.display();
     Ok(match state {
         StoreState::Absent => format!("{path} will be made"),

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Problems;
+use crate::ledger::sqlite::OpenError;
 use crate::providers::{PROVIDERS, Provider, by_id};
 
 /// Keeps HubSpot's marketing events equal to what webinar platforms report by webhook.
@@ -96,6 +97,15 @@ enum Failure {
     /// It was tried and failed. Exit code 1.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
+}
+
+/// Why the service cannot start.
+fn not_opened(error: anyhow::Error) -> Failure {
+    match error.downcast_ref::<OpenError>() {
+        // It is the configuration that is refused.
+        Some(refused @ OpenError::Rekey { .. }) => Failure::Usage(refused.to_string()),
+        Some(_) | None => Failure::Failed(error),
+    }
 }
 
 /// Carries out the command and tells of a failure on `stderr`.

@@ -8,7 +8,7 @@ use super::{ConfigFile, Failure, World};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, load_to_serve};
-use crate::ledger::sqlite::{OpenError, Rekey};
+use crate::ledger::sqlite::Rekey;
 use crate::net::{Client, Http};
 use crate::shutdown;
 use crate::telemetry::{Sink, logs};
@@ -27,11 +27,7 @@ impl Serve {
         let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
         logs::init(Sink::Stdout).map_err(|error| Failure::Usage(error.to_string()))?;
         let rekey = if self.accept_rekey { Rekey::Accept } else { Rekey::Refuse };
-        serve(config, rekey).map_err(|error| match error.downcast_ref::<OpenError>() {
-            // It is the configuration that is refused.
-            Some(refused @ OpenError::Rekey { .. }) => Failure::Usage(refused.to_string()),
-            Some(_) | None => Failure::Failed(error),
-        })
+        serve(config, rekey).map_err(super::not_opened)
     }
 }
 

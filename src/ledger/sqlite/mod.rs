@@ -68,7 +68,7 @@ pub use backup::{BackupError, Copied, backup};
 pub use erase::{EraseError, Erased, erase};
 pub use hands::Hands;
 pub use open::{OpenError, StoreState, inspect, migrate};
-pub use sources::Rekey;
+pub use sources::{Rekey, check_sources};
 
 /// What a store is opened with.
 pub struct Settings {

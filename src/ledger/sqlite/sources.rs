@@ -1,6 +1,8 @@
 //! What the configuration said of the sources when the store was last opened, and what follows if it says otherwise now.
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::events;
 use super::job::{Desk, JobError};
@@ -26,6 +28,9 @@ pub(super) fn compare(
     rekey: Rekey,
 ) -> Result<(), OpenError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if rekey == Rekey::Refuse {
+        refuse_rekey(&transaction, policies)?;
+    }
     let mut changed = false;
     for (name, policy) in policies {
         let (identity, defaults) = (policy.identity(), policy.defaults());
@@ -36,12 +41,7 @@ pub(super) fn compare(
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )
             .optional()?;
-        if let Some((was, shaped)) = known {
-            if was != identity && rekey == Rekey::Refuse && holds_webinars(&transaction)? {
-                return Err(OpenError::Rekey { source_name: name.clone(), was, is: identity });
-            }
-            changed |= was != identity || shaped != defaults;
-        }
+        changed |= known.is_some_and(|(was, shaped)| was != identity || shaped != defaults);
         transaction.execute(
             "INSERT OR REPLACE INTO sources (name, identity, defaults) VALUES (?1, ?2, ?3)",
             (name.as_str(), identity, defaults),
@@ -51,6 +51,32 @@ pub(super) fn compare(
         transaction.execute("INSERT OR REPLACE INTO revision (id, after) VALUES (0, 0)", ())?;
     }
     transaction.commit()?;
+    Ok(())
+}
+
+/// Looks whether a store that is there would be opened with these sources, without changing it, even while it is in use.
+///
+/// # Errors
+/// [`OpenError::Rekey`] if events would get new ids in HubSpot; another if it cannot be looked at.
+pub fn check_sources(path: &Path, policies: &Policies) -> Result<(), OpenError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    refuse_rekey(&connection, policies)
+}
+
+fn refuse_rekey(connection: &Connection, policies: &Policies) -> Result<(), OpenError> {
+    for (name, policy) in policies {
+        let is = policy.identity();
+        let was: Option<String> = connection
+            .query_row("SELECT identity FROM sources WHERE name = ?1", [name.as_str()], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        if let Some(was) = was.filter(|was| *was != is)
+            && holds_webinars(connection)?
+        {
+            return Err(OpenError::Rekey { source_name: name.clone(), was, is });
+        }
+    }
     Ok(())
 }
 

@@ -37,6 +37,12 @@ async fn check_says_what_would_serve() {
     assert_eq!(beside.said(), (Some(0), told("is ready").as_str(), ""));
     let answer = sent(&bridge, &created(2, "B", "")).await;
     assert_eq!(answer.status, 200, "checking disturbs nothing");
+    // What `serve` would refuse.
+    let mut rekeyed = program(setting.folder.path(), &["check", "--config", &config]);
+    rekeyed.env("BRIDGE__SOURCE__ZOOM__RECURRING", "series");
+    let rekeyed = run(rekeyed, b"").await;
+    assert_eq!(rekeyed.code, Some(2), "{rekeyed:?}");
+    assert!(rekeyed.err.contains("--accept-rekey"), "{rekeyed:?}");
     // A second one would send everything twice.
     let second = ran(&setting, &["serve", "--config", &config]).await;
     assert_eq!(second.code, Some(1), "{second:?}");
