@@ -186,9 +186,8 @@ fn sources(config: &Config) -> Vec<(SourceName, ProviderId)> {
 
 fn replayer(config: &Config, ledger: &Arc<dyn Ledger>) -> Replayer {
     let sources = config.sources.iter().map(|(name, source)| {
-        let Endpoint { provider, ref platform_accounts, .. } = source.endpoint;
-        let policy = source.policy.clone();
-        (name.clone(), Source { provider, policy, platform_accounts: platform_accounts.clone() })
+        let Endpoint { provider, platform_accounts, .. } = source.endpoint.clone();
+        (name.clone(), Source { provider, policy: source.policy.clone(), platform_accounts })
     });
     Replayer::new(Arc::clone(ledger), sources.collect())
 }

@@ -23,12 +23,14 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Problems;
+use crate::config::{Config, Problems, Source};
+use crate::event::SourceName;
 use crate::ledger::sqlite::OpenError;
-use crate::providers::{PROVIDERS, Provider, by_id};
+use crate::providers::{PLATFORMS, Platform, Provider, by_id};
 
 /// Keeps HubSpot's marketing events equal to what webinar platforms report by webhook.
 #[derive(Debug, Parser)]
@@ -151,9 +153,38 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .map_err(|error| anyhow::Error::new(error).context("cannot start the runtime"))
 }
 
-fn provider(name: &str) -> Result<&'static dyn Provider, Failure> {
+fn platform(name: &str) -> Result<&'static dyn Platform, Failure> {
     by_id(name).ok_or_else(|| {
-        let known: Vec<String> = PROVIDERS.iter().map(|known| known.id().to_string()).collect();
+        let known: Vec<String> = PLATFORMS.iter().map(|known| known.id().to_string()).collect();
         Failure::Usage(format!("--provider {name:?} is not known. Known: {}", known.join(", ")))
     })
+}
+
+/// The platform's code as it is without a source.
+fn bare(platform: &dyn Platform) -> Result<Arc<dyn Provider>, Failure> {
+    platform.bare().ok_or_else(|| {
+        let id = platform.id();
+        Failure::Usage(format!("--provider {id} says nothing by itself. Add --config and --source"))
+    })
+}
+
+/// A source of the configuration, which must be of that platform.
+fn source<'a>(
+    config: &'a Config,
+    name: &str,
+    platform: &dyn Platform,
+) -> Result<&'a Source, Failure> {
+    let Some(source) = config.sources.get(name) else {
+        let names: Vec<&str> = config.sources.keys().map(SourceName::as_str).collect();
+        let names = names.join(", ");
+        return Err(Failure::Usage(format!(
+            "--source {name:?} is not in {}. There: {names}",
+            config.file
+        )));
+    };
+    if source.policy.provider != platform.id() {
+        let (asked, is) = (platform.id(), &source.policy.provider);
+        return Err(Failure::Usage(format!("--source {name} is of {is}, not of {asked}")));
+    }
+    Ok(source)
 }

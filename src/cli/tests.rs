@@ -10,7 +10,7 @@ use super::*;
 use crate::config::probe::Probe;
 use crate::config::{Config, parse};
 use crate::event::{Millis, ProviderId};
-use crate::providers::Provider;
+use crate::providers::{Provider, Unsigned};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -41,11 +41,14 @@ fn ran(arguments: &[&str], stdin: &str) -> (ExitCode, String, String) {
 }
 
 fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
-    let (source, policy) = match source {
-        None => map::unconfigured(&Probe),
-        Some(name) => map::configured(&config(), name, &Probe).expect("it is there"),
+    let speaker = match source {
+        None => map::Speaker::unconfigured(Arc::new(Probe)),
+        Some(name) => {
+            let config = config();
+            map::Speaker::configured(super::source(&config, name, &Probe).expect("it is there"))
+        }
     };
-    let told = map::read(&Probe, body.to_string().as_bytes(), &source, &policy, NOW);
+    let told = map::read(&speaker, body.to_string().as_bytes(), NOW);
     let told = told.expect("it can be folded");
     (serde_json::to_value(&told).expect("it is JSON"), told.unmappable)
 }
@@ -150,7 +153,7 @@ fn every_other_meaning_is_named() {
 #[test]
 fn a_source_must_be_there_and_of_the_provider() {
     let mut config = config();
-    let message = |config: &Config, name: &str| match map::configured(config, name, &Probe) {
+    let message = |config: &Config, name: &str| match super::source(config, name, &Probe) {
         Err(Failure::Usage(message)) => message,
         other => panic!("{other:?}"),
     };
@@ -199,8 +202,10 @@ fn words(command: &str) -> Vec<String> {
 fn a_shell_reads_back_what_was_quoted() {
     let body = "{\"a\": \"it's $HOME `id` \\\\ \\\"\"}\n\n  @\n!";
     let url = url::Url::parse("https://bridge.example/webhooks/acme?a=1&b='2'").expect("a URL");
-    let headers = Probe.sign(body.as_bytes(), b"12345", NOW);
-    let command = sign::curl(&url, headers, &sign::inline(body.as_bytes()).expect("it fits"));
+    let unsigned = Unsigned { url: &url, body: body.as_bytes(), secret: b"12345", now: NOW };
+    let signed = Probe.sign(unsigned).expect("it signs anything");
+    let command =
+        sign::curl(&url, signed.headers, &sign::inline(body.as_bytes()).expect("it fits"));
     assert!(command.lines().count() > 4, "{command}");
     assert_eq!(
         words(&command),

@@ -53,6 +53,9 @@ impl Config {
                 read(format!("source.{name}.path_token"), token, PATH_TOKEN_MIN);
             }
         }
+        for (key, secret) in &self.secrets {
+            read(key.clone(), secret, 1);
+        }
         problems
     }
 

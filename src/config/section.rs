@@ -21,11 +21,14 @@ use crate::event::id::IdError;
 use crate::secret::Secret;
 
 /// Where problems are told.
+#[derive(Default)]
 pub(super) struct Report {
     /// What the configuration file is called.
     pub file: String,
     /// What is wrong.
     pub problems: RefCell<Vec<Problem>>,
+    /// The secrets that only a platform knows the use of, by key.
+    pub secrets: RefCell<Vec<(String, Secret)>>,
 }
 
 /// A table that is being read.
@@ -197,6 +200,15 @@ impl<'a> Section<'a> {
         self.read(key, must, |value| Secret::deserialize(value).ok())
     }
 
+    /// A secret's place, of which only a platform knows the use.
+    pub(super) fn platform_secret(&mut self, key: &'static str) -> Given<Secret> {
+        let given = self.secret(key);
+        if let Given::Good(secret) = &given {
+            self.report.secrets.borrow_mut().push((self.path_of(key), secret.clone()));
+        }
+        given
+    }
+
     /// A list of secrets' places, at least one.
     pub(super) fn secrets(&mut self, key: &'static str) -> Given<Vec<Secret>> {
         let must = "a list of secrets that is not empty: [{ env = \"NEW\" }, { env = \"OLD\" }]";
@@ -248,6 +260,11 @@ impl<'a> Section<'a> {
 
     /// Every key of this table with its text; a key that has none is told of with `must`, or by the table it is.
     pub(super) fn all_texts(mut self, must: &str, table: &str) -> BTreeMap<String, String> {
+        self.take_all_texts(must, table)
+    }
+
+    /// The same of what is left of it.
+    pub(super) fn take_all_texts(&mut self, must: &str, table: &str) -> BTreeMap<String, String> {
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         let mut all = BTreeMap::new();
         for name in names {

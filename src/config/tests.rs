@@ -211,7 +211,6 @@ fn each_mistake_is_one_line_with_its_remedy() {
         ("", "platform_accounts = []", "source.acme-probe.platform_accounts: must be a list of texts that is not empty: [\"a\", \"b\"]".into()),
         ("", "recurring = 'weekly'", "source.acme-probe.recurring: must be \"occurrence\" or \"series\"".into()),
         ("", "only = 'true'", "source.acme-probe.only: is not in this version. Remove it".into()),
-        ("", "api = { a = 1 }", "source.acme-probe.api: is not in this version. Remove it".into()),
         ("", "custom_properties = { a = { cel = '1' } }", "source.acme-probe.custom_properties.a: is computed, which is not in this version. Give a text".into()),
         ("", "custom_properties = { a = 1 }", "source.acme-probe.custom_properties.a: must be a text that is not empty".into()),
         ("", "\"a\\nb\" = 1", "source.acme-probe.\"a\\nb\": is not a key of [source.acme-probe]. Did you mean api?".into()),
@@ -257,7 +256,6 @@ colour = 'red'
             "bridge.toml: hubspot.Main.access_token: is missing. Set access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }, or oauth = { ... }",
             "bridge.toml: hubspot.Main.max_batch: must be a whole number from 1 to 100",
             "bridge.toml: source.a.provider: is not a known platform. Known: probe",
-            "bridge.toml: source.a.secret: is missing. Set { env = \"NAME\" }, the secret the platform signs its webhooks with",
             "bridge.toml: source.b.secret: must be a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }",
             "bridge.toml: source.b.colour: is not a key of [source.b]. Did you mean only?",
         ]

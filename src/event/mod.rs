@@ -10,6 +10,7 @@
 //!   idempotent, so any order and any repetition of the same changes ends in the same state.
 //! * [`mod@fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
 //! * [`input`]: the body HubSpot gets for one event.
+//! * [`wanted`]: what a webhook leaves out.
 //!
 //! Promises: pure values only, no I/O, no clock. Relies on nothing of ours.
 
@@ -23,6 +24,7 @@ pub mod register;
 pub mod registers;
 pub mod text;
 pub mod time;
+pub mod wanted;
 pub mod webinar;
 
 pub use change::{Change, End, Fields, Kind, Listing, OccurrenceSaid, Phase, Session, Shape};
@@ -35,4 +37,5 @@ pub use input::EventInput;
 pub use policy::{NoAccount, Policy, Recurring};
 pub use register::{BodyHash, Origin, Rank, Register, Stamp};
 pub use time::Millis;
+pub use wanted::{Wanted, WantedWhen};
 pub use webinar::{MergeError, Webinar};

@@ -47,15 +47,15 @@ pub(super) fn judge(
         secrets.iter().map(|secret| secret.expose_secret().as_bytes()).collect();
     let keys = Keys { secrets: &secrets, tolerance: endpoint.tolerance };
     let presented = Presented(request.headers);
-    let inbound = Inbound::new(&presented, request.query, request.body);
+    let inbound = Inbound::new(&presented, request.query, request.body, request.received_at);
     let verified = match endpoint.provider.verify(inbound, keys, request.received_at) {
         Ok(verified) => verified,
         Err(refusal) => return Judgement::Refused(refusal),
     };
     let reading = endpoint.provider.read(&verified, &secrets);
+    let (reading, foreign) = reading.admitted(endpoint.platform_accounts.as_ref());
     let mut bad_fields = Vec::new();
-    let (meaning, foreign) = reading.meaning.admitted(endpoint.platform_accounts.as_ref());
-    let content = match meaning {
+    let content = match reading.meaning {
         Meaning::Handshake(reply) => return Judgement::Handshake(reply),
         Meaning::Ignored => Content::Ignored,
         Meaning::Unmappable(why) => Content::Quarantined(why),
@@ -65,21 +65,29 @@ pub(super) fn judge(
         }
     };
     let digest: [u8; 32] = Sha256::digest(request.body).into();
+    let provider = endpoint.provider.as_ref();
     let receipt = NewReceipt {
         id,
         source: endpoint.name.clone(),
-        provider: endpoint.provider.id(),
+        provider: provider.id(),
         received_at: request.received_at,
         event_type: reading.event_type,
-        dedupe_key: digest,
+        dedupe_key: reading.delivery.as_deref().map_or(digest, delivered),
         hash: BodyHash::of_digest(&digest),
         body: match content {
-            Content::Changes(_) | Content::Quarantined(_) => endpoint.provider.scrub(request.body),
+            Content::Changes(_) | Content::Quarantined(_) => {
+                provider.platform().scrub(request.body)
+            }
             Content::Ignored => Vec::new(),
         },
         content,
     };
     Judgement::Receipt(Box::new(Kept { receipt, bad_fields, foreign }))
+}
+
+/// The key of a delivery that has an id: of another kind than a body's, so that no body can be made that has it.
+fn delivered(id: &str) -> [u8; 32] {
+    Sha256::new().chain_update(b"delivery ").chain_update(id).finalize().into()
 }
 
 /// The headers as the web framework holds them.

@@ -18,8 +18,8 @@ pub struct Endpoint {
     /// Its name, which is in its URL.
     pub name: SourceName,
     /// Its platform's code.
-    pub provider: &'static dyn Provider,
-    /// What its webhooks are signed with; more than one while rotating.
+    pub provider: Arc<dyn Provider>,
+    /// What its webhooks are verified with; more than one while rotating, none where the platform needs none.
     pub secrets: Vec<Secret>,
     /// What must follow the name in the URL.
     pub path_token: Option<Secret>,

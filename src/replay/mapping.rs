@@ -1,6 +1,7 @@
 //! What a stored receipt says today.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::event::{Change, Policy};
 use crate::ledger::WebinarKey;
@@ -10,7 +11,7 @@ use crate::providers::{Inbound, Meaning, Provider};
 #[derive(Clone)]
 pub struct Source {
     /// Its platform's code.
-    pub provider: &'static dyn Provider,
+    pub provider: Arc<dyn Provider>,
     /// What shapes its events.
     pub policy: Policy,
     /// The platform's accounts it may speak for; all if none.
@@ -35,8 +36,8 @@ impl Source {
     pub(super) fn tell(&self, body: &[u8]) -> Told {
         // Without secrets a handshake cannot be answered, and none is kept.
         let reading = self.provider.read(&Inbound::trusted(body), &[]);
-        let (meaning, _) = reading.meaning.admitted(self.platform_accounts.as_ref());
-        let changes = match meaning {
+        let (reading, _) = reading.admitted(self.platform_accounts.as_ref());
+        let changes = match reading.meaning {
             Meaning::Changes { changes, .. } => changes,
             Meaning::Ignored | Meaning::Handshake(_) => return Told::Nothing,
             Meaning::Unmappable(why) => return Told::Unmappable(why),

@@ -18,12 +18,15 @@ mod payload;
 mod samples;
 mod verify;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use crate::event::{Millis, ProviderId, text};
+use crate::event::{Millis, ProviderId};
 use crate::providers::signature::hmac;
 use crate::providers::{
-    Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified, scrub,
+    Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Reply,
+    Sample, Signed, Traits, Unsigned, Unverified, Verified, scrub,
 };
 
 /// Keys whose values are secret or tell of a person.
@@ -46,18 +49,51 @@ const MASKED: [&str; 16] = [
     "contact_email",
 ];
 
-/// Longest name of an event that is kept; Zoom's own have up to some fifty characters.
-const EVENT_TYPE_MAX: usize = 100;
 /// Longest `plainToken` that is answered. Zoom's have 22 characters.
 const TOKEN_MAX: usize = 64;
+
+/// Zoom, before anything is configured.
+pub struct ZoomPlatform;
+
+impl Platform for ZoomPlatform {
+    fn id(&self) -> ProviderId {
+        ProviderId::new("zoom")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Zoom))
+    }
+
+    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        self.bare()
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        scrub::mask(body, &MASKED)
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        vec![Demo {
+            source: "zoom",
+            settings: "secret = \"sandbox-secret-of-no-platform\"",
+            signs_with: "sandbox-secret-of-no-platform",
+            path_token: None,
+            api: DemoApi::None,
+        }]
+    }
+}
 
 /// Zoom.
 #[derive(Debug, Clone, Copy)]
 pub struct Zoom;
 
 impl Provider for Zoom {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("zoom")
+    fn platform(&self) -> &'static dyn Platform {
+        &ZoomPlatform
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
     }
 
     fn verify<'a>(
@@ -70,12 +106,10 @@ impl Provider for Zoom {
     }
 
     fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading {
-        let body = self.scrub(request.body);
+        let body = ZoomPlatform.scrub(request.body);
         let (event, text) = match payload::head(&body) {
             Ok(head) => head,
-            Err(why) => {
-                return Reading { event_type: name(""), meaning: Meaning::Unmappable(why) };
-            }
+            Err(why) => return Reading::new("", Meaning::Unmappable(why)),
         };
         let meaning = match Topic::of(&event) {
             Topic::UrlValidation => validate(text, secrets.get(request.verified_by()).copied()),
@@ -84,15 +118,12 @@ impl Provider for Zoom {
             Topic::Session(what) => events::read_session(text, what),
             Topic::Other => Ok(Meaning::Ignored),
         };
-        Reading { event_type: name(&event), meaning: meaning.unwrap_or_else(Meaning::Unmappable) }
+        Reading::new(&event, meaning.unwrap_or_else(Meaning::Unmappable))
     }
 
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        scrub::mask(body, &MASKED)
-    }
-
-    fn sign(&self, body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
-        verify::sign(body, secret, now)
+    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+        let headers = verify::sign(request.body, request.secret, request.now);
+        Ok(Signed::with_headers(request, headers))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {
@@ -134,11 +165,6 @@ impl Topic {
             _ => Self::Other,
         }
     }
-}
-
-fn name(event: &str) -> String {
-    let name: String = text::clean(event).chars().take(EVENT_TYPE_MAX).collect();
-    if name.is_empty() { "unknown".to_owned() } else { name }
 }
 
 /// Answers Zoom's demand to prove the secret token, which it repeats every 72 hours

@@ -131,8 +131,8 @@ pub(super) fn receipt(receipt: &ReceiptSummary) -> Value {
 /// Bodies were scrubbed before they were stored, by the code of that day; they are scrubbed again by today's, which may
 /// know more. What a platform said whose code is no longer here is not shown, since nobody knows what is secret in it.
 pub(super) fn receipt_detail(record: &ReceiptRecord) -> Value {
-    let provider = by_id(record.summary.provider.as_str());
-    let body = record.body.as_deref().zip(provider).map(|(body, provider)| provider.scrub(body));
+    let platform = by_id(record.summary.provider.as_str());
+    let body = record.body.as_deref().zip(platform).map(|(body, platform)| platform.scrub(body));
     let (body, encoding) = match body.map(String::from_utf8) {
         None => (Value::Null, Value::Null),
         Some(Ok(text)) => (Value::String(text), json!("utf-8")),

@@ -25,7 +25,8 @@ use crate::ledger::{
     Redriven, Retention, Settlement, Sizes, Standing, Teller, WebinarKey,
 };
 use crate::providers::{
-    Header, Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified,
+    Demo, Header, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Reply,
+    Sample, Signed, Traits, Unsigned, Unverified, Verified,
 };
 use crate::receive::{Endpoint, Limits, Webhooks, run_webhooks};
 use crate::secret::Secret;
@@ -268,9 +269,35 @@ fn summary_of(number: usize) -> ReceiptSummary {
 /// A platform whose "signature" is the secret itself, and whose bodies say what they mean in their first word.
 pub(super) struct FakePlatform;
 
-impl Provider for FakePlatform {
+impl Platform for FakePlatform {
     fn id(&self) -> ProviderId {
         ProviderId::new("fake")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Self))
+    }
+
+    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        unreachable!("the listeners configure nothing")
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        [b"scrubbed ", body].concat()
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        unreachable!("the listeners need no samples")
+    }
+}
+
+impl Provider for FakePlatform {
+    fn platform(&self) -> &'static dyn Platform {
+        &Self
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
     }
 
     fn verify<'a>(
@@ -306,14 +333,10 @@ impl Provider for FakePlatform {
             Some("panic") => panic!("told to"),
             Some(_) | None => Meaning::Unmappable("no id".to_owned()),
         };
-        Reading { event_type: "fake.event".to_owned(), meaning }
+        Reading::new("fake.event", meaning)
     }
 
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        [b"scrubbed ", body].concat()
-    }
-
-    fn sign(&self, _body: &[u8], _secret: &[u8], _now: Millis) -> Vec<(String, String)> {
+    fn sign(&self, _request: Unsigned<'_>) -> Result<Signed, String> {
         unreachable!("the listeners do not sign")
     }
 
@@ -342,7 +365,7 @@ pub(super) struct Stage {
 pub(super) fn endpoint(name: &str) -> Endpoint {
     Endpoint {
         name: source(name),
-        provider: &FakePlatform,
+        provider: Arc::new(FakePlatform),
         secrets: vec![Secret::Text(SECRET.to_owned().into())],
         path_token: None,
         tolerance: Duration::from_mins(5),

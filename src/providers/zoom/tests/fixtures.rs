@@ -72,14 +72,14 @@ fn each_fixture_reads_as_expected() {
 #[test]
 fn what_is_stored_is_valid_holds_nothing_personal_and_says_the_same() {
     for Fixture { path, body } in fixtures() {
-        let stored = Zoom.scrub(&body);
+        let stored = ZoomPlatform.scrub(&body);
         let text = String::from_utf8(stored.clone()).expect("text stays text");
         serde_json::from_str::<Value>(&text).expect("JSON stays JSON");
         for personal in ["example.org", "kettle", "Qm9vaw", "tk=a", "tk=p", "Ada"] {
             assert!(!text.contains(personal), "{}: {personal}", path.display());
         }
         assert_eq!(read(&stored), read(&body), "{}", path.display());
-        assert_eq!(Zoom.scrub(&stored), stored, "{}", path.display());
+        assert_eq!(ZoomPlatform.scrub(&stored), stored, "{}", path.display());
     }
 }
 
@@ -94,7 +94,7 @@ fn cut_off_anywhere_a_body_is_unmappable_and_holds_nothing_personal() {
                 "{} cut at {end}",
                 path.display()
             );
-            let stored = String::from_utf8_lossy(&Zoom.scrub(cut)).into_owned();
+            let stored = String::from_utf8_lossy(&ZoomPlatform.scrub(cut)).into_owned();
             assert!(!stored.contains("kettle-"), "{} cut at {end}", path.display());
         }
     }
