@@ -18,6 +18,8 @@ mod options;
 mod reading;
 mod scrub;
 pub mod signature;
+#[cfg(test)]
+mod trial;
 pub mod zoom;
 
 use std::sync::Arc;

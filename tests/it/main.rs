@@ -17,6 +17,7 @@ mod hubspot_schema;
 mod ledger;
 mod main_job;
 mod merge_laws;
+mod platforms;
 mod readme;
 mod replay;
 mod sim;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::providers::signature::hmac::sha256;
+use crate::providers::trial;
 
 const SECRET: &[u8] = b"bitter-orange-17";
 const BODY: &[u8] = r#"{"event":"webinar.alert","topic":"\uD83D\uDE80 and raw é"}"#.as_bytes();
@@ -223,4 +224,10 @@ proptest! {
         prop_assert_eq!(verified(&signed(&body, SECRET, NOW), &body, &[SECRET], NOW), Ok(0));
         prop_assert_eq!(read(&ZoomPlatform.scrub(&body)), read(&body));
     }
+}
+
+#[test]
+fn only_what_zoom_signed_is_believed() {
+    trial::only_what_was_signed_is_believed(&Zoom, BODY, SECRET, NOW);
+    trial::old_and_early_is_refused(&Zoom, BODY, SECRET, Millis::new(1_789_207_200_000));
 }
