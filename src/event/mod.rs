@@ -11,7 +11,7 @@
 //! * [`mod@fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
 //! * [`input`]: the body HubSpot gets for one event.
 //!
-//! Promises: pure values only, no I/O, no clock. Relies on nothing of ours.
+//! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression).
 
 pub mod change;
 pub mod fold;
