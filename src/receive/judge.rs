@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::settings::Endpoint;
 use crate::event::{BodyHash, Millis, ReceiptId};
-use crate::ledger::{Content, NewReceipt};
+use crate::ledger::{Content, NewReceipt, ReceiptKind};
 use crate::providers::{Header, Headers, Inbound, Keys, Meaning, Refusal, Reply};
 
 /// A request with its whole body, not yet believed.
@@ -67,17 +67,21 @@ pub(super) fn judge(
     let digest: [u8; 32] = Sha256::digest(request.body).into();
     let receipt = NewReceipt {
         id,
+        kind: ReceiptKind::Webhook,
         source: endpoint.name.clone(),
         provider: endpoint.provider.id(),
         received_at: request.received_at,
         event_type: reading.event_type,
         dedupe_key: digest,
+        lasting_key: false,
         hash: BodyHash::of_digest(&digest),
+        headers: Vec::new(),
         body: match content {
             Content::Changes(_) | Content::Quarantined(_) => endpoint.provider.scrub(request.body),
             Content::Ignored => Vec::new(),
         },
         content,
+        wanted: Vec::new(),
     };
     Judgement::Receipt(Box::new(Kept { receipt, bad_fields, foreign }))
 }

@@ -100,7 +100,7 @@ impl Replayer {
         let mut after = None;
         loop {
             let page = self.ledger.tellers(&before.key, after).await?;
-            for Teller { receipt, body } in page.items {
+            for Teller { receipt, body, .. } in page.items {
                 if receipt.id == replayed {
                     continue;
                 }
