@@ -10,9 +10,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::deliver::{Lane, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
+use crate::fetch::{self, Asker};
 use crate::hubspot::Account;
 use crate::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
@@ -36,6 +37,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     lanes: Vec<Arc<Lane>>,
+    askers: Vec<Arc<Asker>>,
     webhooks: TcpListener,
     ops: TcpListener,
 }
@@ -73,6 +75,7 @@ impl App {
         let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
         let ops = bind(config.listen.ops, "listen.ops")?;
         let lanes = lanes(&config, &ledger, http, &clock, &metrics);
+        let askers = askers(&config, &ledger, http, &clock, &metrics);
         Ok(Self {
             webhooks_address: webhooks.local_addr()?,
             ops_address: ops.local_addr()?,
@@ -81,6 +84,7 @@ impl App {
             clock,
             metrics,
             lanes,
+            askers,
             webhooks,
             ops,
         })
@@ -127,6 +131,9 @@ impl App {
         let mut work = JoinSet::new();
         for lane in self.lanes {
             work.spawn(lane.run(stop_work.clone()));
+        }
+        for asker in self.askers {
+            work.spawn(asker.run(stop_work.clone()));
         }
         let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.clock));
         work.spawn(schedule::advance(ledger, clock, stop_work.clone()));
@@ -221,6 +228,31 @@ fn lanes(
             )
         })
         .collect()
+}
+
+/// One for each source whose platform can be asked.
+pub(crate) fn askers(
+    config: &Config,
+    ledger: &Arc<dyn Ledger>,
+    http: &Arc<dyn Http>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Vec<Arc<Asker>> {
+    let asker = |(name, source): (&SourceName, &config::Source)| {
+        let Endpoint { provider, platform_accounts, .. } = source.endpoint.clone();
+        Asker::new(fetch::Settings {
+            source: name.clone(),
+            provider,
+            policy: source.policy.clone(),
+            platform_accounts,
+            ledger: Arc::clone(ledger),
+            http: Arc::clone(http),
+            clock: Arc::clone(clock),
+            metrics: metrics.clone(),
+            random: rand::random,
+        })
+    };
+    config.sources.iter().filter_map(asker).collect()
 }
 
 struct Commits(Metrics);

@@ -170,6 +170,9 @@ impl Ops {
                 Err(_) => tracing::debug!("the oldest pending event is unknown: it took too long"),
             }
         }
+        for (source, status) in self.ledger.fetches() {
+            self.metrics.set_fetch_pending(&source, status.pending);
+        }
         let Sizes { store, free, wal } = self.ledger.sizes();
         self.metrics.set_store_sizes(store, free, wal);
     }

@@ -68,7 +68,7 @@ fn first_schema(place: &Place) {
 async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
     let place = Place::new();
     first_schema(&place);
-    assert_eq!(migrate(&place.file()).expect("migrated"), (1, 2));
+    assert_eq!(migrate(&place.file()).expect("migrated"), (1, 3));
     let store = rusqlite::Connection::open(place.file()).expect("opens");
     let ends_at: i64 = store
         .query_row("SELECT ends_at FROM events WHERE name = 'One'", (), |row| row.get(0))
@@ -95,8 +95,8 @@ fn an_older_store_is_not_changed_where_that_is_not_wanted() {
     first_schema(&place);
     let settings = Settings { migrate: false, ..place.settings(policies()) };
     let refused = SqliteLedger::open(settings).err().expect("refused");
-    assert!(matches!(refused, OpenError::TooOld { found: 1, known: 2 }), "{refused}");
-    assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 1, known: 2 });
+    assert!(matches!(refused, OpenError::TooOld { found: 1, known: 3 }), "{refused}");
+    assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 1, known: 3 });
     let settings = Settings { migrate: false, ..place.settings(policies()) };
     migrate(&place.file()).expect("migrated");
     assert!(SqliteLedger::open(settings).is_ok());

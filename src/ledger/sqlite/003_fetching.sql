@@ -1,0 +1,30 @@
+-- Asking the platforms' APIs, and receipts of what they answered.
+
+ALTER TABLE receipts ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;    -- 0 webhook, 1 fetched
+ALTER TABLE receipts ADD COLUMN headers TEXT;                       -- JSON of [name, value]; none: NULL
+
+-- What is to be asked of the platforms' APIs. An id is never used again: whoever settles a row twice must not meet another.
+CREATE TABLE fetches (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    source     TEXT    NOT NULL,
+    webinar    TEXT    NOT NULL,            -- the platform's id
+    account    TEXT    NOT NULL,            -- the platform's; empty if none was named
+    version    INTEGER NOT NULL DEFAULT 1,  -- rises each time that it is wanted
+    wanted_at  INTEGER NOT NULL,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    given_up   INTEGER NOT NULL DEFAULT 0,
+    failed_at  INTEGER,                     -- when it went wrong last, and why
+    last_error TEXT,
+    UNIQUE (source, webinar, account)
+) STRICT;
+CREATE INDEX fetches_due ON fetches (source, not_before, wanted_at) WHERE given_up = 0;
+CREATE INDEX fetches_failed ON fetches (source, failed_at) WHERE failed_at IS NOT NULL;
+
+-- How many there are of each kind, kept with every change so that nobody has to count.
+CREATE TABLE fetch_counts (
+    source   TEXT    NOT NULL,
+    given_up INTEGER NOT NULL,
+    count    INTEGER NOT NULL,
+    PRIMARY KEY (source, given_up)
+) STRICT, WITHOUT ROWID;
