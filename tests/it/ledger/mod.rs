@@ -1,6 +1,8 @@
 //! The ledger's contract. Every implementation passes it.
 
 mod delivery;
+mod fetch_laws;
+mod fetching;
 mod looking;
 mod rebuilding;
 mod redriving;
