@@ -3,6 +3,7 @@
 mod delivery;
 mod fetch_laws;
 mod fetching;
+mod lasting;
 mod looking;
 mod rebuilding;
 mod redriving;
