@@ -267,9 +267,9 @@ pub trait Watcher: Send + Sync + 'static {
 /// 524), so what has not landed by then was lost.
 pub const LANDED: Duration = Duration::from_mins(2);
 
-/// The longest that an account, an event or a question to a platform's API is ever told to wait.
+/// The longest that an account, an event or a fetch is ever told to wait (HubSpot's error handling: 477, up to 24 h).
 ///
-/// HubSpot's error handling: 477, up to 24 h. A later time was told by a clock that was ahead, and holds nothing.
+/// A later time was told by a clock that was ahead, and holds nothing.
 pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Why the ledger did not do it.

@@ -1,7 +1,17 @@
--- Asking the platforms' APIs, and receipts of what they answered.
+-- Asking the platforms' APIs, receipts of what they answered, and keys that outlive their receipts.
 
 ALTER TABLE receipts ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;    -- 0 webhook, 1 fetched
 ALTER TABLE receipts ADD COLUMN headers TEXT;                       -- JSON of [name, value]; none: NULL
+ALTER TABLE receipts ADD COLUMN lasting INTEGER NOT NULL DEFAULT 0; -- 1: its key outlives it
+
+-- The keys of receipts that are gone, for as long as the webinars that they built.
+CREATE TABLE lasting_keys (
+    source     TEXT    NOT NULL,
+    dedupe_key BLOB    NOT NULL,
+    webinar    INTEGER NOT NULL, -- webinars.id
+    PRIMARY KEY (source, dedupe_key, webinar)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lasting_keys_by_webinar ON lasting_keys (webinar);
 
 -- What is to be asked of the platforms' APIs. An id is never used again: whoever settles a row twice must not meet another.
 CREATE TABLE fetches (

@@ -68,8 +68,9 @@ fn store(
     let place = (!receipt.body.is_empty()).then(|| desk.segment.push(&receipt.body));
     let mut insert = desk.connection.prepare_cached(
         "INSERT INTO receipts (id, source, dedupe_key, provider, event_type, outcome, reason,
-             received_at, hash, body_id, body_offset, body_length, kind, headers)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+             received_at, hash, body_id, body_offset, body_length, kind, headers, lasting)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+         WHERE NOT EXISTS (SELECT 1 FROM lasting_keys WHERE source = ?2 AND dedupe_key = ?3)
          ON CONFLICT (source, dedupe_key) DO NOTHING",
     )?;
     let inserted = insert.execute((
@@ -87,6 +88,7 @@ fn store(
         place.map(|place| place.length),
         kind_code(receipt.kind),
         headers_text(&receipt.headers),
+        receipt.lasting_key,
     ))?;
     if inserted == 0 {
         if let Some(place) = place {

@@ -250,47 +250,54 @@ pub(super) fn settle(
     // Settled before, without whoever settled it being told.
     let Some((version, was_given_up)) = found else { return Ok(acceptance) };
     let wanted_again = version != task.version;
-    let now = desk.now.get();
-    let given_up = match outcome {
-        FetchOutcome::Answered(_) if wanted_again => Some(again(desk, task, None)?),
+    let now = desk.now;
+    // What it is from now on.
+    let (given_up, due) = match outcome {
+        FetchOutcome::Answered(_) if wanted_again => {
+            again(desk, task, None)?;
+            (Some(false), true)
+        }
         FetchOutcome::Answered(_) => {
             desk.connection
                 .prepare_cached("DELETE FROM fetches WHERE id = ?1")?
                 .execute([task.id])?;
-            None
+            (None, false)
         }
         FetchOutcome::Later { at, why } => {
-            let at = at.min(desk.now.plus(LONGEST_WAIT));
+            let at = at.min(now.plus(LONGEST_WAIT));
             desk.connection
                 .prepare_cached(
                     "UPDATE fetches SET not_before = ?2, attempts = attempts + 1, failed_at = ?3,
                          last_error = ?4
                      WHERE id = ?1",
                 )?
-                .execute((task.id, at.get(), now, why))?;
-            Some(was_given_up)
+                .execute((task.id, at.get(), now.get(), why))?;
+            (Some(was_given_up), at <= now)
         }
-        FetchOutcome::GivenUp { why, .. } if wanted_again => Some(again(desk, task, Some(&why))?),
+        FetchOutcome::GivenUp { why, .. } if wanted_again => {
+            again(desk, task, Some(&why))?;
+            (Some(false), true)
+        }
         FetchOutcome::GivenUp { why, .. } => {
             desk.connection
                 .prepare_cached(
                     "UPDATE fetches SET given_up = 1, failed_at = ?2, last_error = ?3 WHERE id = ?1",
                 )?
-                .execute((task.id, now, why))?;
-            Some(true)
+                .execute((task.id, now.get(), why))?;
+            (Some(true), false)
         }
     };
     let queue = desk.effects.queue(&task.source);
     queue.count(was_given_up, -1);
     if let Some(given_up) = given_up {
         queue.count(given_up, 1);
-        queue.due |= !given_up;
     }
+    queue.due |= due;
     Ok(acceptance)
 }
 
-/// It was wanted again while it was asked for, and is due again; says that it is not given up.
-fn again(desk: &Desk<'_>, task: &FetchTask, why: Option<&str>) -> rusqlite::Result<bool> {
+/// It was wanted again while it was asked for, and is due again.
+fn again(desk: &Desk<'_>, task: &FetchTask, why: Option<&str>) -> rusqlite::Result<()> {
     desk.connection
         .prepare_cached(
             "UPDATE fetches SET given_up = 0, attempts = 0, not_before = 0, wanted_at = ?2,
@@ -298,5 +305,5 @@ fn again(desk: &Desk<'_>, task: &FetchTask, why: Option<&str>) -> rusqlite::Resu
              WHERE id = ?1",
         )?
         .execute((task.id, desk.now.get(), why))?;
-    Ok(false)
+    Ok(())
 }

@@ -39,6 +39,15 @@ fn prune_receipts(desk: &Desk<'_>, before: i64) -> Result<bool, JobError> {
                  WHERE receipts.seq <= ?1 AND receipts.received_at < ?2)",
         )?
         .execute((old, before))?;
+    // Before the links go, by which it is known what they built.
+    desk.connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO lasting_keys (source, dedupe_key, webinar)
+                 SELECT receipts.source, receipts.dedupe_key, link.webinar FROM receipts
+                     JOIN webinar_receipts AS link ON link.receipt = receipts.seq
+                 WHERE receipts.seq <= ?1 AND receipts.received_at < ?2 AND receipts.lasting = 1",
+        )?
+        .execute((old, before))?;
     desk.connection
         .prepare_cached(
             "DELETE FROM webinar_receipts WHERE receipt IN (
@@ -83,6 +92,9 @@ fn prune_webinars(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
         }
         desk.connection
             .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1")?
+            .execute([id])?;
+        desk.connection
+            .prepare_cached("DELETE FROM lasting_keys WHERE webinar = ?1")?
             .execute([id])?;
         desk.connection.prepare_cached("DELETE FROM webinars WHERE id = ?1")?.execute([id])?;
     }

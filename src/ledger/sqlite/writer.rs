@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
-    use crate::ledger::{Claimed, Outcome, Settlement};
+    use crate::ledger::{Claimed, FetchOutcome, FetchTask, Outcome, Settlement};
 
     struct Unwatched;
 
@@ -320,5 +320,53 @@ mod tests {
         assert!(settle(&mut room).is_ok());
         assert!(!room.shared.is_claimed(&account, 7));
         assert_eq!(room.shared.health(), Ok(()));
+    }
+
+    #[test]
+    fn without_room_only_what_brings_nothing_new_is_done() {
+        let source = || crate::event::SourceName::parse("zoom").expect("a name");
+        let task = FetchTask {
+            id: 1,
+            source: source(),
+            account: None,
+            webinar: crate::event::WebinarId::parse("1").expect("valid"),
+            version: 1,
+            wanted_at: Millis::new(0),
+            attempts: 0,
+        };
+        let why = || "full".to_owned();
+        let settle = |outcome| {
+            let share = Arc::new(tokio::sync::Semaphore::new(1));
+            let share = share.try_acquire_owned().expect("there is room");
+            Job::SettleFetch { task: task.clone(), outcome, share, reply: oneshot::channel().0 }
+        };
+        let answer = Box::new(crate::ledger::NewReceipt {
+            id: crate::event::ReceiptId::from_bytes([0; 16]),
+            kind: crate::ledger::ReceiptKind::Fetched,
+            source: source(),
+            provider: crate::event::ProviderId::new("zoom"),
+            received_at: Millis::new(0),
+            event_type: "webinar".into(),
+            dedupe_key: [0; 32],
+            lasting_key: false,
+            hash: crate::event::BodyHash::from_bytes([0; 16]),
+            headers: Vec::new(),
+            body: Vec::new(),
+            content: crate::ledger::Content::Ignored,
+            wanted: Vec::new(),
+        });
+        let says = Some(answer.clone());
+        let (reply, mut told) = oneshot::channel();
+        assert!(
+            admit(Job::Want { source: source(), wanted: vec![], reply }, Some("full")).is_none()
+        );
+        let told = told.try_recv().expect("it is told");
+        assert!(matches!(told, Err(LedgerError::Unavailable(told)) if told == "full"));
+        assert!(admit(settle(FetchOutcome::Answered(answer)), Some("full")).is_none());
+        let gone = |says| settle(FetchOutcome::GivenUp { why: why(), says });
+        assert!(admit(gone(says), Some("full")).is_none());
+        assert!(admit(gone(None), Some("full")).is_some());
+        let later = settle(FetchOutcome::Later { at: Millis::new(0), why: why() });
+        assert!(admit(later, Some("full")).is_some());
     }
 }
