@@ -121,6 +121,7 @@ impl App {
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
                 sources: sources(&self.config),
+                askable: self.askers.iter().map(|asker| asker.source().clone()).collect(),
                 readiness: readiness.clone(),
                 started_at: self.clock.now(),
                 access: access(&self.config),

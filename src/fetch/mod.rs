@@ -5,7 +5,7 @@
 //! again.
 //!
 //! * this file: the worker; [`question`]: one webinar's questions and what became of them;
-//! * [`client`]: one call, with credentials and pace; [`token`]: tokens that end;
+//! * [`listing`]: which webinars there are; [`client`]: one call, with credentials and pace; [`token`]: tokens that end;
 //! * [`verdict`]: what an answer means, decided without I/O.
 //!
 //! Promises: what is wanted is asked until it is answered or the platform says for good that there is no such webinar;
@@ -14,6 +14,7 @@
 //! same answer twice neither.
 
 mod client;
+mod listing;
 mod question;
 mod token;
 mod verdict;
@@ -22,16 +23,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::event::{Policy, SourceName};
-use crate::ledger::{FetchOutcome, FetchTask, Ledger};
+use crate::ledger::{FetchOutcome, FetchTask, Ledger, LedgerError};
 use crate::net::Http;
 use crate::providers::Provider;
 use crate::telemetry::Metrics;
 use client::Client;
+pub use listing::{ListError, Lister};
 use question::Question;
 
 /// Webinars of one source that are asked about at the same time. More would only wait for the pace.
@@ -108,25 +112,29 @@ impl Asker {
         }
     }
 
-    /// Asks until nothing is due; for a tool that owns the store. Says how many webinars it asked about.
+    /// Whose platform it asks.
+    #[must_use]
+    pub fn source(&self) -> &SourceName {
+        &self.settings.source
+    }
+
+    /// Asks until nothing is due now; for a tool that has the store to itself. Calls `asked` after each webinar, and says how
+    /// many they were.
     ///
     /// # Errors
-    /// The ledger's, in words.
-    pub async fn drain(self: Arc<Self>, mut progress: impl FnMut()) -> anyhow::Result<u64> {
-        let mut asked = 0;
+    /// [`LedgerError`] when what is due cannot be read.
+    pub async fn drain(self: Arc<Self>, mut asked: impl FnMut()) -> Result<u64, LedgerError> {
+        let mut count = 0;
         loop {
             let due = self.settings.ledger.due_fetches(&self.settings.source, AT_ONCE, &[]).await?;
             if due.tasks.is_empty() {
-                return Ok(asked);
+                return Ok(count);
             }
-            let mut under_way = JoinSet::new();
-            for task in due.tasks {
-                under_way.spawn(Arc::clone(&self).ask(task));
-            }
-            while let Some(ended) = under_way.join_next().await {
-                ended?;
-                asked += 1;
-                progress();
+            let asking = due.tasks.into_iter().map(|task| Arc::clone(&self).ask(task));
+            let mut asking: FuturesUnordered<_> = asking.collect();
+            while asking.next().await.is_some() {
+                count += 1;
+                asked();
             }
         }
     }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::Settings;
 use super::client::{Client, Reply};
 use super::verdict::{self, Trouble};
-use crate::event::{BodyHash, Millis, ReceiptId, Webinar};
+use crate::event::{BodyHash, ExternalAccountId, Millis, ReceiptId, Webinar};
 use crate::ledger::{
     Content, FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptKind, WebinarKey,
 };
@@ -102,7 +102,7 @@ impl<'a> Question<'a> {
         let now = self.settings.clock.now();
         FetchOutcome::Answered(Box::new(self.receipt(&Fetched {
             webinar: self.task.webinar.clone(),
-            account: self.task.account.clone(),
+            account: self.account(),
             at: told.at.map_or(now, |at| at.min(now)),
             gone: false,
             answers: answers.collect(),
@@ -117,7 +117,7 @@ impl<'a> Question<'a> {
         }
         let receipt = self.receipt(&Fetched {
             webinar: self.task.webinar.clone(),
-            account: self.task.account.clone(),
+            account: self.account(),
             at: self.settings.clock.now(),
             gone: true,
             answers: Answers::new(),
@@ -185,6 +185,12 @@ impl<'a> Question<'a> {
             // What is asked for once is not asked for by its own answer.
             wanted: Vec::new(),
         }
+    }
+
+    /// The platform's account, as whoever wanted it named it, or as the credentials are for.
+    fn account(&self) -> Option<ExternalAccountId> {
+        let configured = || self.settings.provider.api()?.account().cloned();
+        self.task.account.clone().or_else(configured)
     }
 
     fn delay(&self) -> Duration {

@@ -1,5 +1,6 @@
 //! The private listener: is it alive, is it ready, what does it count; and the operators' API.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub struct Ops {
     pub accounts: Vec<AccountName>,
     /// The sources, with their providers.
     pub sources: Vec<(SourceName, ProviderId)>,
+    /// Those of them whose platform can be asked.
+    pub askable: BTreeSet<SourceName>,
     /// The process's own state.
     pub readiness: Readiness,
     /// When the process started.

@@ -170,7 +170,7 @@ impl PlatformApi for Thin {
         None
     }
 
-    fn listed(&self, _page: &[u8]) -> Result<Listed, String> {
+    fn listed(&self, _page: &[u8], _span: Span, _cursor: Option<&str>) -> Result<Listed, String> {
         Ok(Listed::default())
     }
 }
