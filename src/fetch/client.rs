@@ -138,7 +138,7 @@ impl Client {
             (Verdict::Forbidden, _) => Reply::Forbidden,
             (Verdict::Later(trouble), _) => {
                 if let (true, Some(wait)) = (trouble.of_all, trouble.wait) {
-                    self.hold_for(wait, &trouble.why);
+                    self.leave_alone(wait, &trouble.why);
                 }
                 Reply::Later(trouble)
             }
@@ -157,11 +157,12 @@ impl Client {
     }
 
     fn all_later(&self, why: String, wait: Duration) -> Reply {
-        self.hold_for(wait, &why);
+        self.leave_alone(wait, &why);
         Reply::Later(Trouble { why, wait: Some(wait), of_all: true })
     }
 
-    fn hold_for(&self, wait: Duration, why: &str) {
+    /// No call is made for so long.
+    pub(super) fn leave_alone(&self, wait: Duration, why: &str) {
         let hold = Hold { until: Instant::now() + wait, why: why.to_owned() };
         let mut present = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
         if present.as_ref().is_none_or(|present| present.until < hold.until) {
