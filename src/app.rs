@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::deliver::{Lane, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
+use crate::fetch::{self, Asker};
 use crate::hubspot::Account;
 use crate::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
@@ -41,6 +42,7 @@ pub struct App {
     metrics: Metrics,
     lanes: Vec<Arc<Lane>>,
     keys: BTreeMap<Url, Arc<KeySet>>,
+    askers: Vec<Arc<Asker>>,
     webhooks: TcpListener,
     ops: TcpListener,
 }
@@ -79,6 +81,7 @@ impl App {
         let ops = bind(config.listen.ops, "listen.ops")?;
         let lanes = lanes(&config, &ledger, http, &clock, &metrics);
         let keys = published_keys(&config, http);
+        let askers = askers(&config, &ledger, http, &clock, &metrics);
         Ok(Self {
             webhooks_address: webhooks.local_addr()?,
             ops_address: ops.local_addr()?,
@@ -88,6 +91,7 @@ impl App {
             metrics,
             lanes,
             keys,
+            askers,
             webhooks,
             ops,
         })
@@ -126,6 +130,7 @@ impl App {
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
                 sources: sources(&self.config),
+                askable: self.askers.iter().map(|asker| asker.source().clone()).collect(),
                 readiness: readiness.clone(),
                 started_at: self.clock.now(),
                 access: access(&self.config),
@@ -139,6 +144,9 @@ impl App {
         }
         for set in keys.into_values() {
             work.spawn(set.run(stop_work.clone()));
+        }
+        for asker in self.askers {
+            work.spawn(asker.run(stop_work.clone()));
         }
         let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.clock));
         work.spawn(schedule::advance(ledger, clock, stop_work.clone()));
@@ -250,6 +258,31 @@ fn lanes(
             )
         })
         .collect()
+}
+
+/// One for each source whose platform can be asked.
+pub(crate) fn askers(
+    config: &Config,
+    ledger: &Arc<dyn Ledger>,
+    http: &Arc<dyn Http>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Vec<Arc<Asker>> {
+    let asker = |(name, source): (&SourceName, &config::Source)| {
+        let Endpoint { provider, platform_accounts, .. } = source.endpoint.clone();
+        Asker::new(fetch::Settings {
+            source: name.clone(),
+            provider,
+            policy: source.policy.clone(),
+            platform_accounts,
+            ledger: Arc::clone(ledger),
+            http: Arc::clone(http),
+            clock: Arc::clone(clock),
+            metrics: metrics.clone(),
+            random: rand::random,
+        })
+    };
+    config.sources.iter().filter_map(asker).collect()
 }
 
 struct Commits(Metrics);

@@ -4,6 +4,7 @@
 //! standard output and messages to standard error. Commands take what is around them from [`World`], so that tests own
 //! it. Nothing here outlives the process.
 
+mod backfill;
 mod backup;
 mod body;
 mod check;
@@ -14,7 +15,9 @@ mod map;
 mod migrate;
 mod sandbox;
 mod serve;
+mod service;
 mod sign;
+mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -56,6 +59,8 @@ enum Command {
     Health(health::Health),
     /// Compares the delivered events with HubSpot by reading, and sends again what differs
     Verify(verify::Verify),
+    /// Brings in webinars from before, from the platform's list of them
+    Backfill(backfill::Backfill),
     /// Brings the store's schema up to date and exits
     Migrate(migrate::Migrate),
     /// Copies the store, also while the service runs
@@ -121,6 +126,7 @@ pub fn run(cli: Cli, mut world: World<'_>, stderr: &mut dyn Write) -> ExitCode {
         Command::Sign(sign) => sign.run(&mut world),
         Command::Health(health) => health.run(&mut world),
         Command::Verify(verify) => verify.run(&mut world),
+        Command::Backfill(backfill) => backfill.run(&mut world),
         Command::Migrate(migrate) => migrate.run(&mut world),
         Command::Backup(backup) => backup.run(&mut world),
         Command::Erase(erase) => erase.run(&mut world),

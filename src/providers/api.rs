@@ -29,11 +29,16 @@ pub trait PlatformApi: Send + Sync {
     /// For `backfill`: the question that lists the webinars of a time, or its next page. None if the API cannot list.
     fn list(&self, span: Span, cursor: Option<&str>) -> Option<Url>;
 
-    /// For `backfill`: the webinars on a page of the list.
+    /// For `backfill`: the webinars on the page that was asked for with these.
     ///
     /// # Errors
     /// Why the page cannot be read, for operators.
-    fn listed(&self, page: &[u8]) -> Result<Listed, String>;
+    fn listed(&self, page: &[u8], span: Span, cursor: Option<&str>) -> Result<Listed, String>;
+
+    /// The platform's account that the credentials are for, where the configuration tells and answers do not.
+    fn account(&self) -> Option<&ExternalAccountId> {
+        None
+    }
 }
 
 /// How a platform's API is called.

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::settings::Endpoint;
 use crate::event::{BodyHash, Millis, ReceiptId};
-use crate::ledger::{Content, NewReceipt};
-use crate::providers::{Header, Headers, Inbound, Keys, Meaning, Refusal, Reply};
+use crate::ledger::{Content, NewReceipt, ReceiptKind};
+use crate::providers::{Header, Headers, Inbound, Keys, Meaning, Refusal, Reply, Verified};
 
 /// A request with its whole body, not yet believed.
 pub(super) struct Request<'a> {
@@ -78,17 +78,23 @@ pub(super) fn judge(
     let provider = endpoint.provider.as_ref();
     let receipt = NewReceipt {
         id,
+        kind: ReceiptKind::Webhook,
         source: endpoint.name.clone(),
         provider: provider.id(),
         received_at: request.received_at,
         event_type: reading.event_type,
         dedupe_key: reading.delivery.as_deref().map_or(digest, delivered),
+        // Nothing says of these when they were sent, so that an old one can be sent again.
+        lasting_key: !provider.traits().signs_time,
         hash: BodyHash::of_digest(&digest),
+        headers: kept_headers(endpoint, &verified),
         body: match content {
             Content::Changes(_) | Content::Quarantined(_) => provider.scrub(request.body),
             Content::Ignored => Vec::new(),
         },
         content,
+        // Without credentials nobody would ask.
+        wanted: if provider.api().is_some() { reading.wanted } else { Vec::new() },
     };
     Judgement::Receipt(Box::new(Kept { receipt, bad_fields, foreign }))
 }
@@ -96,6 +102,17 @@ pub(super) fn judge(
 /// The key of a delivery that has an id: of another kind than a body's, so that no body can be made that has it.
 fn delivered(id: &str) -> [u8; 32] {
     Sha256::new().chain_update(b"delivery ").chain_update(id).finalize().into()
+}
+
+/// The headers that are needed to read the request again.
+fn kept_headers(endpoint: &Endpoint, request: &Inbound<'_, Verified>) -> Vec<(String, String)> {
+    let names = endpoint.provider.read_headers().iter();
+    names
+        .filter_map(|name| match request.headers.one(name) {
+            Header::One(value) => Some((name.clone(), String::from_utf8(value.to_vec()).ok()?)),
+            Header::Missing | Header::Repeated => None,
+        })
+        .collect()
 }
 
 /// The headers as the web framework holds them.

@@ -9,6 +9,7 @@ mod crash;
 mod delivery;
 mod disk;
 mod erase;
+mod fetching;
 mod fuzz;
 mod harness;
 mod hostile;

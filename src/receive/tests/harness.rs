@@ -20,9 +20,10 @@ use crate::event::{
 };
 use crate::ledger::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Content, Counts, Dossier, Due,
-    EventDetail, EventRecord, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Page,
-    Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece,
-    Redriven, Retention, Settlement, Sizes, Standing, Teller, WebinarKey,
+    EventDetail, EventRecord, EventSummary, EventsAsk, FetchClaim, FetchOutcome, FetchStatus,
+    FetchTask, Ledger, LedgerError, NewReceipt, Page, Rebuild, Rebuilt, ReceiptKind, ReceiptRecord,
+    ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Sizes,
+    Standing, Teller, Wanted, WebinarKey,
 };
 use crate::providers::{
     Demo, Header, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Reply,
@@ -187,6 +188,35 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners keep no house")
     }
 
+    async fn want(&self, _: &SourceName, _: Vec<Wanted>) -> Result<usize, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    async fn due_fetches(
+        &self,
+        _: &SourceName,
+        _: usize,
+        _: &[i64],
+    ) -> Result<FetchClaim, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    async fn settle_fetch(
+        &self,
+        _: &FetchTask,
+        _: FetchOutcome,
+    ) -> Result<Option<Acceptance>, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    fn fetch_wake_up(&self, _: &SourceName) -> Arc<Notify> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
+        BTreeMap::new()
+    }
+
     async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
         unreachable!("the listeners keep no house")
     }
@@ -197,7 +227,7 @@ impl Ledger for FakeLedger {
         let Some(takes) = takes else { return self.looked(None).await };
         tokio::time::sleep(takes).await;
         let summary = summary_of(number);
-        Ok(Some(ReceiptRecord { summary, body: None, events: Vec::new() }))
+        Ok(Some(ReceiptRecord { summary, headers: Vec::new(), body: None, events: Vec::new() }))
     }
 
     async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
@@ -256,6 +286,7 @@ fn summary_of(number: usize) -> ReceiptSummary {
     id[15] = u8::try_from(number).expect("few");
     ReceiptSummary {
         id: ReceiptId::from_bytes(id),
+        kind: ReceiptKind::Webhook,
         source: source("open"),
         provider: ProviderId::new("fake"),
         event_type: "fake.event".to_owned(),

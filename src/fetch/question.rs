@@ -1,0 +1,221 @@
+//! One webinar's questions, and what became of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use super::Settings;
+use super::client::{Client, Reply};
+use super::verdict::{self, Trouble};
+use crate::event::{BodyHash, ExternalAccountId, Millis, ReceiptId, Webinar};
+use crate::ledger::{
+    Content, FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptKind, WebinarKey,
+};
+use crate::providers::{Answers, Fetched, Meaning, PlatformApi, Spared, read_answers};
+
+/// Most questions about one webinar; platforms have up to three.
+const QUESTIONS_MAX: usize = 8;
+/// Longest body that is kept of all answers, in bytes.
+const ANSWERS_MAX: usize = 2 * 1024 * 1024;
+
+/// The questions about one webinar.
+pub(super) struct Question<'a> {
+    settings: &'a Settings,
+    client: &'a Client,
+    task: &'a FetchTask,
+}
+
+/// Why there is no whole answer.
+enum Failed {
+    /// It passes, and is this webinar's own.
+    Later {
+        wait: Duration,
+        why: String,
+    },
+    /// It passes, and is in the way of all.
+    Held {
+        wait: Duration,
+        why: String,
+    },
+    NotThere,
+    Wrong(String),
+}
+
+/// All answers, and when the first was given by the platform's clock.
+#[derive(Default)]
+struct Told {
+    answers: BTreeMap<String, Box<RawValue>>,
+    at: Option<Millis>,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn new(settings: &'a Settings, client: &'a Client, task: &'a FetchTask) -> Self {
+        Self { settings, client, task }
+    }
+
+    /// Asks, and decides what is to be recorded.
+    pub(super) async fn ask(self) -> FetchOutcome {
+        let Some(api) = self.settings.provider.api() else {
+            // Without credentials no asker is made.
+            let why = "the platform cannot be asked".to_owned();
+            return FetchOutcome::GivenUp { why, says: None };
+        };
+        let mut told = Told::default();
+        match self.tell(api, &mut told).await {
+            Ok(()) => self.answered(&told),
+            Err(Failed::Later { wait, why }) => self.later(wait, why, true),
+            Err(Failed::Held { wait, why }) => self.later(wait, why, false),
+            Err(Failed::NotThere) => self.not_there().await,
+            Err(Failed::Wrong(why)) if verdict::is_hopeless(self.task.attempts + 1) => {
+                FetchOutcome::GivenUp { why, says: None }
+            }
+            Err(Failed::Wrong(why)) => self.later(self.delay(), why, true),
+        }
+    }
+
+    async fn tell(&self, api: &dyn PlatformApi, told: &mut Told) -> Result<(), Failed> {
+        for _ in 0..QUESTIONS_MAX {
+            let answers: Answers<'_> =
+                told.answers.iter().map(|(name, answer)| (name.clone(), &**answer)).collect();
+            let ask = api.ask(&self.task.webinar, &answers).map_err(Failed::Wrong)?;
+            let Some(ask) = ask else { return Ok(()) };
+            let answer = match self.client.get(ask.url).await {
+                Reply::Answered { body, date } => {
+                    told.at = told.at.or(date);
+                    body
+                }
+                Reply::NotThere | Reply::Forbidden if ask.spared == Spared::IfRefused => null(),
+                Reply::NotThere => return Err(Failed::NotThere),
+                Reply::Forbidden => {
+                    let why = format!("we may not ask for the {}", ask.name);
+                    return Err(Failed::Held { wait: verdict::refused(), why });
+                }
+                Reply::Later(Trouble { why, wait, of_all }) => {
+                    let wait = wait.unwrap_or_else(|| self.delay());
+                    return Err(if of_all {
+                        Failed::Held { wait, why }
+                    } else {
+                        Failed::Later { wait, why }
+                    });
+                }
+                Reply::Wrong(why) => return Err(Failed::Wrong(why)),
+            };
+            let size: usize = told.answers.values().map(|answer| answer.get().len()).sum();
+            if size + answer.get().len() > ANSWERS_MAX {
+                return Err(Failed::Wrong("the answers are too long".to_owned()));
+            }
+            told.answers.insert(ask.name.to_owned(), answer);
+        }
+        Err(Failed::Wrong("there is no end of questions".to_owned()))
+    }
+
+    fn answered(&self, told: &Told) -> FetchOutcome {
+        let answers = told.answers.iter().map(|(name, answer)| (name.clone(), &**answer));
+        let now = self.settings.clock.now();
+        FetchOutcome::Answered(Box::new(self.receipt(&Fetched {
+            webinar: self.task.webinar.clone(),
+            account: self.account(),
+            at: told.at.map_or(now, |at| at.min(now)),
+            gone: false,
+            answers: answers.collect(),
+        })))
+    }
+
+    /// There is no such webinar, or not yet.
+    async fn not_there(&self) -> FetchOutcome {
+        let why = "it has no such webinar".to_owned();
+        if !verdict::is_gone(self.task.attempts + 1) {
+            return self.later(self.delay(), format!("{why} yet"), true);
+        }
+        let receipt = self.receipt(&Fetched {
+            webinar: self.task.webinar.clone(),
+            account: self.account(),
+            at: self.settings.clock.now(),
+            gone: true,
+            answers: Answers::new(),
+        });
+        match self.is_known(&receipt).await {
+            // Of what was never heard of there is nothing to take back.
+            Ok(known) => FetchOutcome::GivenUp { why, says: known.then(|| Box::new(receipt)) },
+            Err(error) => self.later(self.delay(), error.to_string(), false),
+        }
+    }
+
+    /// Whether all webinars that the receipt speaks of are known, and it speaks of any.
+    async fn is_known(&self, receipt: &NewReceipt) -> Result<bool, LedgerError> {
+        let Content::Changes(changes) = &receipt.content else { return Ok(false) };
+        let policy = &self.settings.policy;
+        for change in changes {
+            let Ok(account) = policy.account_of(change) else { return Ok(false) };
+            let (hubspot, webinar) = (policy.hubspot.clone(), change.webinar.clone());
+            let key = WebinarKey { hubspot, account: account.clone(), webinar };
+            if self.settings.ledger.dossier(&key).await?.webinar == Webinar::default() {
+                return Ok(false);
+            }
+        }
+        Ok(!changes.is_empty())
+    }
+
+    /// What was learnt, as it comes in.
+    fn receipt(&self, fetched: &Fetched<'_>) -> NewReceipt {
+        let Settings { source, provider, clock, platform_accounts, .. } = self.settings;
+        let body = provider.platform().scrub(&fetched.to_json());
+        // Read from what is kept, so that it says the same when it is read again.
+        let reading = read_answers(provider.as_ref(), &body);
+        let (reading, foreign) = reading.admitted(platform_accounts.as_ref());
+        if foreign {
+            self.settings.metrics.foreign_account(source);
+        }
+        let content = match reading.meaning {
+            Meaning::Changes { changes, bad_fields } => {
+                for field in bad_fields {
+                    self.settings.metrics.bad_field(&provider.id(), field);
+                }
+                Content::Changes(changes)
+            }
+            Meaning::Ignored | Meaning::Handshake(_) => Content::Ignored,
+            Meaning::Unmappable(why) => Content::Quarantined(why),
+        };
+        let digest: [u8; 32] =
+            Sha256::new().chain_update(b"fetched ").chain_update(&body).finalize().into();
+        NewReceipt {
+            id: ReceiptId::generate(),
+            source: source.clone(),
+            provider: provider.id(),
+            kind: ReceiptKind::Fetched,
+            received_at: clock.now(),
+            event_type: reading.event_type,
+            dedupe_key: digest,
+            lasting_key: false,
+            hash: BodyHash::of_digest(&digest),
+            headers: Vec::new(),
+            body: match content {
+                Content::Changes(_) | Content::Quarantined(_) => body,
+                Content::Ignored => Vec::new(),
+            },
+            content,
+            // What is asked for once is not asked for by its own answer.
+            wanted: Vec::new(),
+        }
+    }
+
+    /// The platform's account, as whoever wanted it named it, or as the credentials are for.
+    fn account(&self) -> Option<ExternalAccountId> {
+        let configured = || self.settings.provider.api()?.account().cloned();
+        self.task.account.clone().or_else(configured)
+    }
+
+    fn delay(&self) -> Duration {
+        verdict::delay(self.task.attempts, (self.settings.random)())
+    }
+
+    fn later(&self, wait: Duration, why: String, own: bool) -> FetchOutcome {
+        FetchOutcome::Later { at: self.settings.clock.now().plus(wait), why, own }
+    }
+}
+
+fn null() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
+}
