@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod deliver;
 pub mod event;
+pub mod expression;
 pub mod fetch;
 pub mod hubspot;
 pub mod ledger;

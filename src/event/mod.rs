@@ -12,7 +12,7 @@
 //! * [`input`]: the body HubSpot gets for one event.
 //! * [`wanted`]: what a webhook leaves out.
 //!
-//! Promises: pure values only, no I/O, no clock. Relies on nothing of ours.
+//! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression).
 
 pub mod change;
 pub mod fold;

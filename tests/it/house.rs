@@ -15,10 +15,20 @@ const MAY_IMPORT: &[(&str, Imports)] = &[
     // The settings types of these rooms: each owns its own.
     (
         "config",
-        Imports::Only(&["deliver", "event", "hubspot", "ledger", "providers", "receive", "secret"]),
+        Imports::Only(&[
+            "deliver",
+            "event",
+            "expression",
+            "hubspot",
+            "ledger",
+            "providers",
+            "receive",
+            "secret",
+        ]),
     ),
     ("deliver", Imports::Only(&["clock", "event", "hubspot", "ledger", "secret", "telemetry"])),
-    ("event", Imports::Only(&[])),
+    ("event", Imports::Only(&["expression"])),
+    ("expression", Imports::Only(&[])),
     (
         "fetch",
         Imports::Only(&["clock", "event", "ledger", "net", "providers", "secret", "telemetry"]),
@@ -26,10 +36,10 @@ const MAY_IMPORT: &[(&str, Imports)] = &[
     ("hubspot", Imports::Only(&["clock", "event", "net", "secret", "telemetry"])),
     // Of the rooms it only says which there are.
     ("lib", Imports::Only(&[])),
-    ("ledger", Imports::Only(&["clock", "event", "secret", "telemetry"])),
+    ("ledger", Imports::Only(&["clock", "event", "expression", "secret", "telemetry"])),
     ("main", Imports::All),
     ("net", Imports::Only(&["clock", "secret", "telemetry"])),
-    ("providers", Imports::Only(&["event", "secret"])),
+    ("providers", Imports::Only(&["event", "expression", "secret"])),
     (
         "receive",
         Imports::Only(&["clock", "event", "ledger", "providers", "replay", "secret", "telemetry"]),
@@ -49,6 +59,7 @@ enum Imports {
 /// Each heavy dependency has one door, so that it can be changed in one place.
 const DOORS: &[(&str, &[&str])] = &[
     ("actix_web", &["src/receive/"]),
+    ("cel", &["src/expression/"]),
     ("prometheus", &["src/telemetry/", "src/telemetry.rs"]),
     ("reqwest", &["src/net/"]),
     ("rusqlite", &["src/ledger/sqlite/", "src/ledger/sqlite.rs"]),

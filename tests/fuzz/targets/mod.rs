@@ -5,6 +5,7 @@
 
 mod answer;
 mod config;
+mod expression;
 mod path;
 mod signature;
 mod stored;
@@ -28,6 +29,7 @@ pub(crate) struct Target {
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "answer", check: answer::check, seeds: answer::seeds },
     Target { name: "config", check: config::check, seeds: config::seeds },
+    Target { name: "expression", check: expression::check, seeds: expression::seeds },
     Target { name: "path", check: path::check, seeds: path::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "stored", check: stored::check, seeds: stored::seeds },

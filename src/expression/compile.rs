@@ -1,0 +1,296 @@
+//! From text to a tree. What can be known of an expression without values is checked here.
+
+use std::thread;
+
+use cel::common::ast::{
+    CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, operators,
+};
+use cel::{Env, ParseError};
+use regex::RegexBuilder;
+
+use super::functions::{Function, NoFunction};
+use super::node::{Each, Macro, Node, Pattern};
+use super::operators::Operator;
+use super::value::{Key, Value};
+use super::{LENGTH_MAX, MACROS_MAX, NESTING_MAX, PATTERN_MAX};
+
+/// For the parser, whose frames are large: 32 brackets and 2,000 operators took 6 MiB of it without optimization.
+const STACK: usize = 32 * 1024 * 1024;
+
+/// What a pattern may become, in KiB: what trying a text costs grows with it, so a byte of text takes a step for each 8.
+/// `\d+` takes 16, `\w+@\w+` 128. The slowest that was found for 256 took 1.3 s for as much text as steps allow.
+const PATTERN_SIZES: [usize; 5] = [16, 32, 64, 128, 256];
+
+/// What is wrong with an expression, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{flaw}", place.map(|(line, column)| format!("line {line}, column {column}: ")).unwrap_or_default())]
+pub struct ExpressionError {
+    /// The line and the column, in characters, both from 1; none if it is about the whole.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with an expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// Too many characters.
+    #[error("is longer than {LENGTH_MAX} characters")]
+    TooLong,
+    /// Too many brackets, or operators, within each other.
+    #[error("is nested more than {NESTING_MAX} levels deep")]
+    TooDeep,
+    /// Too many macros within each other.
+    #[error("goes through lists within lists within lists; {MACROS_MAX} levels are allowed")]
+    MacrosTooDeep,
+    /// Not CEL; in the parser's words.
+    #[error("{0}")]
+    Syntax(String),
+    /// The first word of a name.
+    #[error("there is no variable {name}. There: {known}")]
+    Variable {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A function's or method's name.
+    #[error("there is no function {0}()")]
+    Function(String),
+    /// A function that is there, but not for so many arguments, or a macro that is written otherwise.
+    #[error("{0}() is not called like this")]
+    Call(String),
+    /// Part of CEL, but not of this program.
+    #[error("{0} not supported")]
+    Unsupported(&'static str),
+    /// Of `matches`.
+    #[error(
+        "the pattern of matches() must be a literal, a regular expression of at most {PATTERN_MAX} \
+         characters, and not too complex"
+    )]
+    Pattern,
+}
+
+impl From<Flaw> for ExpressionError {
+    fn from(flaw: Flaw) -> Self {
+        Self { place: None, flaw }
+    }
+}
+
+/// The tree of an expression.
+pub(super) fn compile(text: &str, variables: &[&str]) -> Result<Node, ExpressionError> {
+    if text.chars().count() > LENGTH_MAX {
+        return Err(Flaw::TooLong.into());
+    }
+    // On a stack of its own, as it is not known who calls. A panic of the parser, of which none is known, ends there.
+    let read = thread::scope(|threads| {
+        let builder = thread::Builder::new().stack_size(STACK);
+        let thread = builder.spawn_scoped(threads, || parse(text, variables)).ok()?;
+        thread.join().ok()
+    });
+    read.unwrap_or_else(|| Err(Flaw::Syntax("cannot be read".into()).into()))
+}
+
+fn parse(text: &str, variables: &[&str]) -> Result<Node, ExpressionError> {
+    // Without the standard's macros, which are calls then, and read as what they are.
+    let parser = Env::default().with_optional_support(false).parser();
+    let parsed = parser.max_recursion_depth(NESTING_MAX).parse_with_source_info(text);
+    let (ast, source) = parsed.map_err(|errors| syntax(errors.errors.first()))?;
+    Reader { variables, locals: Vec::new(), source: &source, depth: 0 }.node(&ast)
+}
+
+/// The first that is wrong, without the parser's list of all that could stand there.
+fn syntax(error: Option<&ParseError>) -> ExpressionError {
+    let Some(error) = error else { return Flaw::Syntax("is not CEL".into()).into() };
+    if error.msg.contains("Recursion limit") {
+        return Flaw::TooDeep.into();
+    }
+    let what = error.msg.split(" expecting ").next().unwrap_or_default();
+    let what = cut(what.trim_start_matches("Syntax error: "));
+    let place = usize::try_from(error.pos.0).ok().zip(usize::try_from(error.pos.1).ok());
+    ExpressionError { place: place.filter(|(line, _)| *line > 0), flaw: Flaw::Syntax(what) }
+}
+
+/// A pattern that is short, right and small enough.
+fn compiled(pattern: &str) -> Option<Pattern> {
+    if pattern.chars().count() > PATTERN_MAX {
+        return None;
+    }
+    PATTERN_SIZES.iter().find_map(|size| {
+        let mut builder = RegexBuilder::new(pattern);
+        let regex = builder.size_limit(size * 1024).dfa_size_limit(256 * 1024).build();
+        regex.ok().map(|regex| Pattern { regex, steps_per_byte: size / 8 })
+    })
+}
+
+/// Fit for one line of a log.
+fn cut(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+}
+
+struct Reader<'a> {
+    variables: &'a [&'a str],
+    /// Of the macros around, outermost first.
+    locals: Vec<&'a str>,
+    source: &'a SourceInfo,
+    depth: u16,
+}
+
+type Read<T> = Result<T, ExpressionError>;
+
+impl<'a> Reader<'a> {
+    fn node(&mut self, ast: &'a IdedExpr) -> Read<Node> {
+        // Operators nest without brackets too.
+        if self.depth >= 2 * NESTING_MAX {
+            return Err(self.flaw(ast, Flaw::TooDeep));
+        }
+        self.depth += 1;
+        let node = self.expression(ast);
+        self.depth -= 1;
+        node
+    }
+
+    fn nodes(&mut self, asts: &'a [IdedExpr]) -> Read<Vec<Node>> {
+        asts.iter().map(|ast| self.node(ast)).collect()
+    }
+
+    fn both(&mut self, left: &'a IdedExpr, right: &'a IdedExpr) -> Read<Box<(Node, Node)>> {
+        Ok(Box::new((self.node(left)?, self.node(right)?)))
+    }
+
+    fn expression(&mut self, ast: &'a IdedExpr) -> Read<Node> {
+        let unsupported = |what| Err(self.flaw(ast, Flaw::Unsupported(what)));
+        match &ast.expr {
+            Expr::Literal(literal) => match literal {
+                LiteralValue::Null => Ok(Node::Literal(Value::Null)),
+                LiteralValue::Boolean(flag) => Ok(Node::Literal(Value::Flag(*flag.inner()))),
+                LiteralValue::Int(number) => Ok(Node::Literal(Value::Int(*number.inner()))),
+                LiteralValue::Double(number) => Ok(Node::Literal(Value::Double(*number.inner()))),
+                LiteralValue::String(text) => Ok(Node::Literal(text.inner().into())),
+                LiteralValue::Bytes(_) => unsupported("bytes are"),
+                LiteralValue::UInt(_) => unsupported("unsigned numbers are"),
+            },
+            Expr::Ident(name) => self.name(ast, name),
+            Expr::Select(SelectExpr { operand, field, .. }) => {
+                Ok(Node::Field(Box::new(self.node(operand)?), Key::Text(field.as_str().into())))
+            }
+            Expr::List(list) => Ok(Node::List(self.nodes(&list.elements)?)),
+            Expr::Map(map) => {
+                let entries = map.entries.iter().map(|entry| match &entry.expr {
+                    EntryExpr::MapEntry(entry) => {
+                        Ok((self.node(&entry.key)?, self.node(&entry.value)?))
+                    }
+                    EntryExpr::StructField(_) => {
+                        Err(self.flaw(ast, Flaw::Unsupported("messages are")))
+                    }
+                });
+                Ok(Node::Map(entries.collect::<Read<_>>()?))
+            }
+            Expr::Call(call) => self.call(ast, call),
+            Expr::Struct(_) => unsupported("messages are"),
+            // Neither is written by anybody: the parser was told to expand no macros.
+            Expr::Comprehension(_) | Expr::Unspecified => unsupported("this is"),
+        }
+    }
+
+    fn name(&self, ast: &IdedExpr, name: &str) -> Read<Node> {
+        if let Some(at) = self.locals.iter().rposition(|local| *local == name) {
+            return Ok(Node::Local(at));
+        }
+        if self.variables.contains(&name) {
+            return Ok(Node::Variable(name.to_owned()));
+        }
+        let known = self.variables.join(", ");
+        Err(self.flaw(ast, Flaw::Variable { name: cut(name), known }))
+    }
+
+    fn call(&mut self, ast: &'a IdedExpr, call: &'a CallExpr) -> Read<Node> {
+        let CallExpr { func_name: name, target, args } = call;
+        if let (Some(kind), Some(range)) = (Macro::named(name), target) {
+            return self.each(ast, kind, range, args);
+        }
+        match (name.as_str(), target.as_deref(), args.as_slice()) {
+            (operators::LOGICAL_AND, None, [left, right]) => Ok(Node::And(self.both(left, right)?)),
+            (operators::LOGICAL_OR, None, [left, right]) => Ok(Node::Or(self.both(left, right)?)),
+            (operators::LOGICAL_NOT, None, [of]) => Ok(Node::Not(Box::new(self.node(of)?))),
+            (operators::NEGATE, None, [of]) => Ok(Node::Negate(Box::new(self.node(of)?))),
+            (operators::INDEX, None, [of, at]) => Ok(Node::Index(self.both(of, at)?)),
+            (operators::CONDITIONAL, None, [condition, then, otherwise]) => {
+                let condition = self.node(condition)?;
+                Ok(Node::If(Box::new((condition, self.node(then)?, self.node(otherwise)?))))
+            }
+            (operators::HAS, None, [asked]) => {
+                let Expr::Select(SelectExpr { operand, field, .. }) = &asked.expr else {
+                    return Err(self.flaw(ast, Flaw::Call(cut(name))));
+                };
+                Ok(Node::Has(Box::new(self.node(operand)?), Key::Text(field.as_str().into())))
+            }
+            ("matches", Some(text), [pattern]) | ("matches", None, [text, pattern]) => {
+                self.matches(text, pattern)
+            }
+            (_, None, [left, right]) if let Some(operator) = Operator::named(name) => {
+                Ok(Node::Apply(operator, self.both(left, right)?))
+            }
+            (_, target, args) => {
+                let function = Function::find(name, target.is_some(), args.len());
+                let function = function.map_err(|why| {
+                    let flaw = match why {
+                        NoFunction::Name => Flaw::Function(cut(name)),
+                        NoFunction::Arguments => Flaw::Call(cut(name)),
+                    };
+                    self.flaw(ast, flaw)
+                })?;
+                let target = target.map(|target| self.node(target)).transpose()?;
+                let args = self.nodes(args)?;
+                Ok(Node::Call(function, target.into_iter().chain(args).collect()))
+            }
+        }
+    }
+
+    fn matches(&mut self, text: &'a IdedExpr, pattern: &'a IdedExpr) -> Read<Node> {
+        let compiled = if let Expr::Literal(LiteralValue::String(pattern)) = &pattern.expr {
+            compiled(pattern.inner())
+        } else {
+            None
+        };
+        let compiled = compiled.ok_or_else(|| self.flaw(pattern, Flaw::Pattern))?;
+        Ok(Node::Matches(Box::new((self.node(text)?, compiled))))
+    }
+
+    fn each(
+        &mut self,
+        ast: &'a IdedExpr,
+        kind: Macro,
+        range: &'a IdedExpr,
+        args: &'a [IdedExpr],
+    ) -> Read<Node> {
+        let (local, filter, body) = match (kind, args) {
+            (_, [local, body]) => (local, None, body),
+            (Macro::Map, [local, filter, body]) => (local, Some(filter), body),
+            _ => return Err(self.flaw(ast, Flaw::Call(kind.name().into()))),
+        };
+        let Expr::Ident(local) = &local.expr else {
+            return Err(self.flaw(local, Flaw::Call(kind.name().into())));
+        };
+        if self.locals.len() >= MACROS_MAX {
+            return Err(self.flaw(ast, Flaw::MacrosTooDeep));
+        }
+        let range = self.node(range)?;
+        self.locals.push(local);
+        let filter = filter.map(|filter| self.node(filter)).transpose();
+        let body = self.node(body);
+        self.locals.pop();
+        Ok(Node::Each(Box::new(Each { kind, range, filter: filter?, body: body? })))
+    }
+
+    fn flaw(&self, ast: &IdedExpr, flaw: Flaw) -> ExpressionError {
+        let place = self.source.offset_for(ast.id).and_then(|(start, _)| {
+            let before: Vec<char> =
+                self.source.source.chars().take(usize::try_from(start).ok()?).collect();
+            let line = before.iter().filter(|c| **c == '\n').count() + 1;
+            let column = before.rsplit(|c| *c == '\n').next().map_or(0, <[char]>::len) + 1;
+            Some((line, column))
+        });
+        ExpressionError { place, flaw }
+    }
+}

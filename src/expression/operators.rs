@@ -1,0 +1,209 @@
+//! What stands between two values.
+
+use std::cmp::Ordering;
+
+use super::evaluate::{Applied, EvaluationError, Meter, Stop};
+use super::value::{Value, truncated};
+
+/// Which operator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Equal,
+    Unequal,
+    In,
+}
+
+impl Operator {
+    /// By the names that parsers of CEL give to them, and how they are written.
+    const NAMED: [(&'static str, &'static str, Self); 12] = [
+        ("_+_", "+", Self::Add),
+        ("_-_", "-", Self::Subtract),
+        ("_*_", "*", Self::Multiply),
+        ("_/_", "/", Self::Divide),
+        ("_%_", "%", Self::Remainder),
+        ("_<_", "<", Self::Less),
+        ("_<=_", "<=", Self::LessOrEqual),
+        ("_>_", ">", Self::Greater),
+        ("_>=_", ">=", Self::GreaterOrEqual),
+        ("_==_", "==", Self::Equal),
+        ("_!=_", "!=", Self::Unequal),
+        ("@in", "in", Self::In),
+    ];
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::NAMED.iter().find(|(known, _, _)| *known == name).map(|(_, _, operator)| *operator)
+    }
+
+    pub(super) fn symbol(self) -> &'static str {
+        Self::NAMED.iter().find(|(_, _, known)| *known == self).map_or("", |(_, symbol, _)| symbol)
+    }
+
+    pub(super) fn apply(self, meter: &mut Meter, left: &Value, right: &Value) -> Applied {
+        let ordered = |meter: &mut Meter, fits: fn(Ordering) -> bool| {
+            Ok(order(meter, left, right)?.map(|order| Value::Flag(fits(order))))
+        };
+        match self {
+            Self::Equal => Ok(Some(Value::Flag(same(meter, left, right)?))),
+            Self::Unequal => Ok(Some(Value::Flag(!same(meter, left, right)?))),
+            Self::In => is_in(meter, left, right),
+            Self::Less => ordered(meter, Ordering::is_lt),
+            Self::LessOrEqual => ordered(meter, Ordering::is_le),
+            Self::Greater => ordered(meter, Ordering::is_gt),
+            Self::GreaterOrEqual => ordered(meter, Ordering::is_ge),
+            Self::Add | Self::Subtract | Self::Multiply | Self::Divide | Self::Remainder => {
+                self.calculate(meter, left, right)
+            }
+        }
+    }
+
+    fn calculate(self, meter: &mut Meter, left: &Value, right: &Value) -> Applied {
+        use Value::{Double, Int, List, Span, Text, Time};
+        let value = match (self, left, right) {
+            (Self::Add, Int(a), Int(b)) => a.checked_add(*b).map(Int),
+            (Self::Subtract, Int(a), Int(b)) => a.checked_sub(*b).map(Int),
+            (Self::Multiply, Int(a), Int(b)) => a.checked_mul(*b).map(Int),
+            (Self::Divide | Self::Remainder, Int(_), Int(0)) => {
+                return Err(EvaluationError::DivisionByZero.into());
+            }
+            (Self::Divide, Int(a), Int(b)) => a.checked_div(*b).map(Int),
+            (Self::Remainder, Int(a), Int(b)) => a.checked_rem(*b).map(Int),
+            (Self::Add, Double(a), Double(b)) => Some(Double(a + b)),
+            (Self::Subtract, Double(a), Double(b)) => Some(Double(a - b)),
+            (Self::Multiply, Double(a), Double(b)) => Some(Double(a * b)),
+            (Self::Divide, Double(a), Double(b)) => Some(Double(a / b)),
+            (Self::Add, Text(a), Text(b)) => {
+                meter.text(a.len() + b.len())?;
+                Some(Text([&**a, &**b].concat().into()))
+            }
+            (Self::Add, List(a), List(b)) => {
+                meter.steps(a.len() + b.len())?;
+                Some(List(a.iter().chain(b.iter()).cloned().collect()))
+            }
+            (Self::Add, Time(time), Span(span)) | (Self::Add, Span(span), Time(time)) => {
+                time.checked_add(*span).ok().map(Time)
+            }
+            (Self::Subtract, Time(time), Span(span)) => time.checked_sub(*span).ok().map(Time),
+            (Self::Subtract, Time(a), Time(b)) => Some(Span(a.duration_since(*b))),
+            (Self::Add, Span(a), Span(b)) => a.checked_add(*b).map(Span),
+            (Self::Subtract, Span(a), Span(b)) => a.checked_sub(*b).map(Span),
+            _ => return Ok(None),
+        };
+        value.map(Some).ok_or_else(|| EvaluationError::Overflow(self.symbol()).into())
+    }
+
+    /// `-a`
+    pub(super) fn negated(value: &Value) -> Applied {
+        let negated = match value {
+            Value::Int(number) => number.checked_neg().map(Value::Int),
+            Value::Double(number) => Some(Value::Double(-number)),
+            Value::Span(span) => span.checked_neg().map(Value::Span),
+            Value::Null
+            | Value::Flag(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Map(_)
+            | Value::Time(_) => return Ok(None),
+        };
+        negated.map(Some).ok_or_else(|| EvaluationError::Overflow("-").into())
+    }
+}
+
+/// Whether two values are equal; those of different kinds are not, but for numbers.
+fn same(meter: &mut Meter, left: &Value, right: &Value) -> Result<bool, Stop> {
+    use Value::{Double, Flag, Int, List, Map, Null, Span, Text, Time};
+    meter.steps(1)?;
+    Ok(match (left, right) {
+        (Null, Null) => true,
+        (Flag(a), Flag(b)) => a == b,
+        (Int(_) | Double(_), Int(_) | Double(_)) => {
+            order(meter, left, right)? == Some(Ordering::Equal)
+        }
+        (Text(a), Text(b)) => {
+            meter.text(a.len().min(b.len()))?;
+            a == b
+        }
+        (Time(a), Time(b)) => a == b,
+        (Span(a), Span(b)) => a == b,
+        (List(a), List(b)) if a.len() == b.len() => {
+            for (a, b) in a.iter().zip(b.iter()) {
+                if !same(meter, a, b)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        (Map(a), Map(b)) if a.len() == b.len() => {
+            for ((key_a, a), (key_b, b)) in a.iter().zip(b.iter()) {
+                if !same(meter, &key_a.value(), &key_b.value())? || !same(meter, a, b)? {
+                    return Ok(false);
+                }
+            }
+            true
+        }
+        _ => false,
+    })
+}
+
+/// How two values stand to each other, if their kinds have an order and neither is a number that is none.
+fn order(meter: &mut Meter, left: &Value, right: &Value) -> Result<Option<Ordering>, Stop> {
+    use Value::{Double, Flag, Int, Span, Text, Time};
+    Ok(match (left, right) {
+        (Int(a), Int(b)) => Some(a.cmp(b)),
+        (Double(a), Double(b)) => a.partial_cmp(b),
+        (Int(a), Double(b)) => whole_to_double(*a, *b),
+        (Double(a), Int(b)) => whole_to_double(*b, *a).map(Ordering::reverse),
+        (Text(a), Text(b)) => {
+            meter.text(a.len().min(b.len()))?;
+            Some(a.cmp(b))
+        }
+        (Flag(a), Flag(b)) => Some(a.cmp(b)),
+        (Time(a), Time(b)) => Some(a.cmp(b)),
+        (Span(a), Span(b)) => Some(a.cmp(b)),
+        _ => None,
+    })
+}
+
+/// Without rounding: a double holds 53 of 64 bits.
+fn whole_to_double(whole: i64, double: f64) -> Option<Ordering> {
+    match truncated(double) {
+        Some(near) => {
+            let rest = 0.0_f64.partial_cmp(&double.fract())?;
+            Some(whole.cmp(&near).then(rest))
+        }
+        None => 0.0_f64.partial_cmp(&double),
+    }
+}
+
+fn is_in(meter: &mut Meter, value: &Value, container: &Value) -> Applied {
+    match container {
+        Value::List(list) => {
+            for element in list.iter() {
+                if same(meter, value, element)? {
+                    return Ok(Some(Value::Flag(true)));
+                }
+            }
+            Ok(Some(Value::Flag(false)))
+        }
+        Value::Map(map) => {
+            let asked = value.key().map(|key| map.contains_key(&key));
+            let no_key = matches!(value, Value::Double(_)).then_some(false);
+            Ok(asked.or(no_key).map(Value::Flag))
+        }
+        Value::Null
+        | Value::Flag(_)
+        | Value::Int(_)
+        | Value::Double(_)
+        | Value::Text(_)
+        | Value::Time(_)
+        | Value::Span(_) => Ok(None),
+    }
+}

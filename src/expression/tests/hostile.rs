@@ -1,0 +1,265 @@
+//! Expressions and values that are chosen to be a burden.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// As much as a payload may be.
+const LARGE: usize = 256 * 1024;
+
+#[test]
+fn what_is_too_long_or_too_deep_is_refused() {
+    let brackets =
+        |open: &str, close: &str, times| format!("{}1{}", open.repeat(times), close.repeat(times));
+    for (open, close) in [("(", ")"), ("[", "]"), ("{1:", "}"), ("size(", ")"), ("p[", "]")] {
+        compile(&brackets(open, close, 30));
+        assert_eq!(flaw(&brackets(open, close, 40)), Flaw::TooDeep.to_string(), "{open}");
+        assert_eq!(flaw(&brackets(open, close, 400)), Flaw::TooDeep.to_string(), "{open}");
+        assert!(!flaw(&open.repeat(400)).is_empty());
+    }
+    for chain in ["p +", "p.a ==", "true ? p :", "p -", "p *"] {
+        compile(&format!("{} p", chain.repeat(30)));
+        assert!(flaw(&format!("{} p", chain.repeat(300))).ends_with(&Flaw::TooDeep.to_string()));
+    }
+    for chain in [".a", "[0]", ".size()"] {
+        compile(&format!("p{}", chain.repeat(60)));
+        assert!(flaw(&format!("p{}", chain.repeat(300))).ends_with(&Flaw::TooDeep.to_string()));
+    }
+    // The parser balances these and takes away pairs of those.
+    compile(&format!("{} true", "p.a == 'abc' || ".repeat(200)));
+    compile(&format!("{}true", "!".repeat(4_000)));
+    assert_eq!(flaw(&"p".repeat(LENGTH_MAX + 1)), Flaw::TooLong.to_string());
+    // Characters, not bytes.
+    compile(&format!("'{}'", "é".repeat(LENGTH_MAX - 2)));
+}
+
+#[test]
+fn what_is_as_deep_as_may_be_is_evaluated_on_any_stack() {
+    let deepest = format!("{}p{}", "[".repeat(30), "]".repeat(30));
+    let deepest = format!("{deepest}{} == p", "[0]".repeat(30));
+    let json = format!("{}1{}", "[".repeat(60), "]".repeat(60));
+    let small = std::thread::Builder::new().stack_size(512 * 1024);
+    let said = small.spawn(move || say(&deepest, &json)).expect("a thread").join();
+    assert_eq!(said.expect("no panic"), Said::Flag(true));
+}
+
+#[test]
+fn json_that_is_too_deep_is_refused() {
+    let nested = |times| format!("{}1{}", "[".repeat(times), "]".repeat(times));
+    assert!(Value::read_json(&nested(JSON_DEPTH_MAX)).is_ok());
+    for times in [JSON_DEPTH_MAX + 1, 1_000, LARGE / 2] {
+        let read = Value::read_json(&nested(times)).map(|_| ());
+        assert!(matches!(read, Err(JsonError::TooDeep)), "{times}");
+    }
+    for json in ["", "{", "[1,]", "nul", "{\"a\":1}x", "\u{feff}1", "'a'", "01"] {
+        let read = Value::read_json(json).map(|_| ());
+        assert!(matches!(read, Err(JsonError::Syntax(_))), "{json}");
+    }
+}
+
+#[test]
+fn long_lists_are_gone_through_once_but_not_squared() {
+    let many = format!("[{}0]", "0,".repeat(60_000));
+    assert_eq!(say("p.exists(x, x == 1)", &many), Said::Flag(false));
+    assert_eq!(say("size(p.map(x, x + 1))", &many), Said::Integer(60_001));
+    for squared in [
+        "p.all(x, p.all(y, x == y))",
+        "p.filter(x, 7 in p)",
+        "p.filter(x, p == p)",
+        "p.map(x, p + p)",
+        "p.exists_one(x, size(p + p) < 0)",
+        "p.all(x, p.exists(y, 1 / y > 0))",
+    ] {
+        assert_eq!(evaluate(squared, &many), Err(EvaluationError::TooMuch), "{squared}");
+    }
+    let some = format!("[{}0]", "0,".repeat(250));
+    assert_eq!(say("p.all(x, p.all(y, x == y))", &some), Said::Flag(true));
+}
+
+#[test]
+fn long_texts_are_not_multiplied() {
+    let text = "a".repeat(LARGE / 2);
+    let json = format!(r#"{{ "t": "{text}", "l": [{}0] }}"#, "0,".repeat(60_000));
+    assert_eq!(say("size(p.t + p.t)", &json), Said::Integer(262_144));
+    assert_eq!(say("p.t == p.t && p.t < p.t + 'b'", &json), Said::Flag(true));
+    for multiplied in [
+        "p.l.map(x, p.t + 'b')",
+        "p.l.map(x, p.t).join()",
+        "p.l.filter(x, p.t.contains('b'))",
+        "p.l.filter(x, p.t == p.t)",
+        "p.l.filter(x, p.t <= p.t)",
+        "p.l.map(x, size(p.t))",
+        "p.l.map(x, p.t.upperAscii())",
+        "p.l.map(x, p.t.substring(1))",
+        "p.t.replace('a', p.t)",
+        "p.t.replace('', p.t)",
+        "p.t.split('').map(x, p.t.split('a'))",
+        "p.l.map(x, p.t.matches('b'))",
+    ] {
+        assert_eq!(evaluate(multiplied, &json), Err(EvaluationError::TooMuch), "{multiplied}");
+    }
+}
+
+#[test]
+fn patterns_are_small_and_tried_in_time() {
+    for small in [r"\w+@\w+", "(?i)^(internal|test)\\b", r"^\d{1,18}$", "[[:^ascii:]]"] {
+        compile(&format!("p.matches(r'{small}')"));
+    }
+    let long = "a".repeat(PATTERN_MAX + 1);
+    for bad in ["(", "*", r"\w{500}", "((a{50}){50}){50}", r"(?i:\pL{100}){20}", r"\1", &long] {
+        let error = Expression::compile(&format!("p.matches(r'{bad}')"), &["p"]).map(|_| ());
+        assert_eq!(error.expect_err(bad).flaw, Flaw::Pattern, "{bad}");
+    }
+    let text = format!("\"{}\"", "a".repeat(LARGE - 2));
+    assert_eq!(say("p.matches('(a*)*b')", &text), Said::Flag(false));
+    assert_eq!(say("p.matches('(a|aa|aaa)*c$')", &text), Said::Flag(false));
+    for slow in ["[1, 2, 3].exists(x, p.matches('b'))", r"p.matches('\\w{3}')"] {
+        assert_eq!(evaluate(slow, &text), Err(EvaluationError::TooMuch), "{slow}");
+    }
+}
+
+#[test]
+fn errors_repeat_no_value() {
+    let json = r#"{ "t": "a secret", "n": 4711 }"#;
+    for text in [
+        "p.t + p.n",
+        "p.t - p.t",
+        "int(p.t)",
+        "timestamp(p.t)",
+        "p.t.field",
+        "p.n[p.t]",
+        "p.n / 0",
+        "p.t ? 1 : 2",
+        "{p.t: 1, p.t: 2}",
+        "{p: 1}",
+        "p.n * 9223372036854775807",
+        "p.t.getHours(p.t)",
+    ] {
+        let error = evaluate(text, json).expect_err(text);
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains("secret") && !told.contains("4711"), "{text}: {told}");
+    }
+}
+
+#[test]
+fn maps_are_gone_through_in_one_order() {
+    let members: Vec<String> = (0..50).rev().map(|n| format!("\"k{n:02}\": 0")).collect();
+    let json = format!("{{ {} }}", members.join(", "));
+    let first = say("p.map(k, k).join()", &json);
+    let sorted: Vec<String> = (0..50).map(|n| format!("k{n:02}")).collect();
+    assert_eq!(first, text(&sorted.concat()));
+}
+
+/// Pieces that make CEL now and then.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "p",
+        "at",
+        ".",
+        "a",
+        "b",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ":",
+        "?",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "==",
+        "!=",
+        "<",
+        ">=",
+        "&&",
+        "||",
+        "!",
+        " in ",
+        "true",
+        "null",
+        "1",
+        "0",
+        "1.5",
+        "1u",
+        "'a'",
+        "\"é\"",
+        "r'\\d'",
+        "b'x'",
+        "9223372036854775807",
+        ".map(x, ",
+        ".all(x, ",
+        ".filter(p, ",
+        "has(",
+        "size(",
+        ".size()",
+        "timestamp(",
+        "duration(",
+        "'1h'",
+        ".split(",
+        ".join(",
+        ".matches('a')",
+        ".getHours()",
+        "\n",
+        "//",
+        "'",
+        "\\",
+        "\u{0}",
+        "😀",
+        "x",
+        " ",
+    ]);
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<u64>().prop_map(|number| number.to_string()),
+        (any::<i32>(), -400_i32..400).prop_map(|(number, exponent)| format!("{number}e{exponent}")),
+        any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4)
+                .prop_map(|all| format!("[{}]", all.join(","))),
+            prop::collection::vec((prop::sample::select(vec!["a", "b", "x"]), inner), 0..4)
+                .prop_map(|all| {
+                    let all = all.into_iter().map(|(key, value)| format!("\"{key}\":{value}"));
+                    format!("{{{}}}", all.collect::<Vec<_>>().join(","))
+                }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(debug_assertions) { 300 } else { 3_000 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// No text makes it panic, and what it says is the same each time.
+    #[test]
+    fn nothing_makes_it_panic(text in prop_oneof![any::<String>(), pieces()], json in json()) {
+        let Ok(expression) = Expression::compile(&text, &["p", "at"]) else { return Ok(()) };
+        let payload = Value::read_json(&json).expect("JSON");
+        let scope = Scope::default().with("p", payload).with("at", Value::time(0));
+        let (first, second) = (expression.evaluate(&scope), expression.evaluate(&scope));
+        prop_assert_eq!(format!("{first:?}"), format!("{second:?}"));
+        prop_assert!(expression.literal_keys("p").iter().all(|key| key.len() < text.len()));
+    }
+
+    /// Any text is JSON, or is refused.
+    #[test]
+    fn no_json_makes_it_panic(text in any::<String>()) {
+        let valid = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
+        prop_assert_eq!(Value::read_json(&text).is_ok(), valid);
+    }
+}

@@ -1,0 +1,80 @@
+//! Points in time and lengths of time.
+
+use jiff::civil::DateTime;
+use jiff::fmt::temporal::DateTimeParser;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::evaluate::{Applied, EvaluationError, Meter};
+use super::functions::read;
+use super::value::Value::{self, Int, Span, Text, Time};
+
+/// Of RFC 3339 text, or of seconds since 1970.
+pub(super) fn timestamp(_: &mut Meter, args: &[Value]) -> Applied {
+    match args {
+        [Time(time)] => Ok(Some(Time(*time))),
+        [Int(second)] => match Timestamp::from_second(*second) {
+            Ok(time) => Ok(Some(Time(time))),
+            Err(_) => Err(EvaluationError::Overflow("timestamp").into()),
+        },
+        [Text(text)] => read("timestamp", text.parse().ok().map(Time)),
+        _ => Ok(None),
+    }
+}
+
+/// Of text: `1h30m`, `90s`.
+pub(super) fn duration(_: &mut Meter, args: &[Value]) -> Applied {
+    match args {
+        [Span(span)] => Ok(Some(Span(*span))),
+        [Text(text)] => read("duration", text.parse().ok().map(Span)),
+        _ => Ok(None),
+    }
+}
+
+/// As CEL writes it: `5400s`, `-0.25s`.
+pub(super) fn in_seconds(span: SignedDuration) -> String {
+    let sign = if span.is_negative() { "-" } else { "" };
+    let span = span.unsigned_abs();
+    let fraction = format!("{:09}", span.subsec_nanos());
+    match fraction.trim_end_matches('0') {
+        "" => format!("{sign}{}s", span.as_secs()),
+        fraction => format!("{sign}{}.{fraction}s", span.as_secs()),
+    }
+}
+
+/// A part of a time, in UTC or in the zone that is named: `Europe/Berlin`, `+02:00`.
+pub(super) fn part(args: &[Value], of: fn(DateTime) -> i64) -> Applied {
+    let (time, zone) = match args {
+        [Time(time)] => (time, TimeZone::UTC),
+        [Time(time), Text(name)] => {
+            let zone = DateTimeParser::new().parse_time_zone(&**name);
+            (time, zone.map_err(|_| EvaluationError::Unreadable("time zone"))?)
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Int(of(zone.to_datetime(*time)))))
+}
+
+/// Of a time, or all of a length.
+pub(super) fn hours(_: &mut Meter, args: &[Value]) -> Applied {
+    match args {
+        [Span(span)] => Ok(Some(Int(span.as_hours()))),
+        _ => part(args, |time| time.hour().into()),
+    }
+}
+
+/// Of a time, or all of a length.
+pub(super) fn minutes(_: &mut Meter, args: &[Value]) -> Applied {
+    match args {
+        [Span(span)] => Ok(Some(Int(span.as_mins()))),
+        _ => part(args, |time| time.minute().into()),
+    }
+}
+
+/// Of a time, or all of a length.
+pub(super) fn whole_seconds(_: &mut Meter, args: &[Value]) -> Applied {
+    match args {
+        [Span(span)] => Ok(Some(Int(span.as_secs()))),
+        _ => part(args, |time| time.second().into()),
+    }
+}
