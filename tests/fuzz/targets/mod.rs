@@ -6,6 +6,7 @@
 mod answer;
 mod config;
 mod path;
+mod shown;
 mod signature;
 mod stored;
 mod text;
@@ -29,6 +30,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "answer", check: answer::check, seeds: answer::seeds },
     Target { name: "config", check: config::check, seeds: config::seeds },
     Target { name: "path", check: path::check, seeds: path::seeds },
+    Target { name: "shown", check: shown::check, seeds: shown::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "stored", check: stored::check, seeds: stored::seeds },
     Target { name: "text", check: text::check, seeds: text::seeds },
