@@ -5,3 +5,4 @@
 //! another message. Holds nothing, so a crash loses nothing.
 
 pub mod hmac;
+pub mod standard_webhooks;
