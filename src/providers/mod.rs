@@ -16,6 +16,7 @@ pub mod inbound;
 mod lenient;
 mod options;
 mod reading;
+pub mod riverside;
 mod scrub;
 pub mod signature;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use options::{Options, required};
 pub use reading::{Meaning, Reading, Refusal, Reply};
 
 /// All built-in platforms, in the order in which the sandbox shows them.
-pub static PLATFORMS: &[&dyn Platform] = &[&zoom::ZoomPlatform];
+pub static PLATFORMS: &[&dyn Platform] = &[&zoom::ZoomPlatform, &riverside::RiversidePlatform];
 
 /// The platform of that name.
 #[must_use]
