@@ -19,6 +19,7 @@ mod reading;
 pub mod riverside;
 mod scrub;
 pub mod signature;
+pub mod ticket_tailor;
 #[cfg(test)]
 #[path = "tests/trial.rs"]
 mod trial;
@@ -38,7 +39,8 @@ pub use options::{Options, required};
 pub use reading::{Meaning, Reading, Refusal, Reply};
 
 /// All built-in platforms, in the order in which the sandbox shows them.
-pub static PLATFORMS: &[&dyn Platform] = &[&zoom::ZoomPlatform, &riverside::RiversidePlatform];
+pub static PLATFORMS: &[&dyn Platform] =
+    &[&zoom::ZoomPlatform, &riverside::RiversidePlatform, &ticket_tailor::TicketTailorPlatform];
 
 /// The platform of that name.
 #[must_use]
