@@ -14,6 +14,7 @@ mod api;
 mod demo;
 pub mod inbound;
 mod lenient;
+pub mod luma;
 mod options;
 mod reading;
 pub mod riverside;
@@ -39,8 +40,12 @@ pub use options::{Options, required};
 pub use reading::{Meaning, Reading, Refusal, Reply};
 
 /// All built-in platforms, in the order in which the sandbox shows them.
-pub static PLATFORMS: &[&dyn Platform] =
-    &[&zoom::ZoomPlatform, &riverside::RiversidePlatform, &ticket_tailor::TicketTailorPlatform];
+pub static PLATFORMS: &[&dyn Platform] = &[
+    &zoom::ZoomPlatform,
+    &riverside::RiversidePlatform,
+    &luma::LumaPlatform,
+    &ticket_tailor::TicketTailorPlatform,
+];
 
 /// The platform of that name.
 #[must_use]
