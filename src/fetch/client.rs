@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ pub(super) struct Client {
     /// When the calls of the last window were made.
     calls: tokio::sync::Mutex<VecDeque<Instant>>,
     hold: Mutex<Option<Hold>>,
+    /// Calls in a row that something in the way of all has failed.
+    failures: AtomicU32,
+    random: fn() -> u32,
 }
 
 /// Something that is in the way of all calls.
@@ -69,11 +73,12 @@ impl Client {
         access: Access,
         http: Arc<dyn Http>,
         metrics: Metrics,
+        random: fn() -> u32,
     ) -> Self {
         let Access { credentials, headers, pace } = access;
         let tokens = Tokens::new(credentials, Arc::clone(&http));
-        let (calls, hold) = Default::default();
-        Self { source, tokens, headers, pace, http, metrics, calls, hold }
+        let (calls, hold, failures) = Default::default();
+        Self { source, tokens, headers, pace, http, metrics, calls, hold, failures, random }
     }
 
     /// For how long no call is of use, because something is in the way of all.
@@ -109,7 +114,7 @@ impl Client {
     async fn call(&self, url: &Url) -> Once {
         if let Some(Hold { until, why }) = self.hold() {
             let wait = Some(until.saturating_duration_since(Instant::now()));
-            return Once::Reply(Reply::Later(Trouble { why, wait, of_all: false }));
+            return Once::Reply(Reply::Later(Trouble { why, wait, of_all: true }));
         }
         let Proof { header, value } = match self.tokens.proof().await {
             Ok(proof) => proof,
@@ -130,20 +135,22 @@ impl Client {
         self.wait_for_turn().await;
         let answer = self.http.send(request).await;
         self.metrics.platform_request(&self.source, &status(&answer));
-        Once::Reply(match (judge(&answer), answer) {
+        let reply = match (judge(&answer), answer) {
             (Verdict::Unauthorized, _) => return Once::Unauthorized(value),
             (Verdict::Answered, Ok(response)) => Self::answered(response),
             (Verdict::Answered, Err(error)) => Reply::Wrong(error.to_string()),
             (Verdict::NotThere, _) => Reply::NotThere,
             (Verdict::Forbidden, _) => Reply::Forbidden,
-            (Verdict::Later(trouble), _) => {
-                if let (true, Some(wait)) = (trouble.of_all, trouble.wait) {
-                    self.leave_alone(wait, &trouble.why);
-                }
-                Reply::Later(trouble)
+            (Verdict::Later(Trouble { why, wait, of_all: true }), _) => {
+                let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+                let wait = wait.unwrap_or_else(|| verdict::delay(failures, (self.random)()));
+                return Once::Reply(self.all_later(why, wait));
             }
+            (Verdict::Later(trouble), _) => Reply::Later(trouble),
             (Verdict::Wrong(why), _) => Reply::Wrong(why),
-        })
+        };
+        self.failures.store(0, Ordering::Relaxed);
+        Once::Reply(reply)
     }
 
     fn answered(response: Response) -> Reply {

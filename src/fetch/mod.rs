@@ -80,8 +80,9 @@ impl Asker {
     #[must_use]
     pub fn new(settings: Settings) -> Option<Arc<Self>> {
         let access = settings.provider.api()?.access().clone();
-        let Settings { source, http, metrics, .. } = &settings;
-        let client = Client::new(source.clone(), access, Arc::clone(http), metrics.clone());
+        let Settings { source, http, metrics, random, .. } = &settings;
+        let client =
+            Client::new(source.clone(), access, Arc::clone(http), metrics.clone(), *random);
         Some(Arc::new(Self { settings, client }))
     }
 
