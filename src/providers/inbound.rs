@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::Refusal;
 use crate::event::Millis;
 
 /// The request came in and nothing of it may be believed.
@@ -26,6 +27,20 @@ pub enum Header<'a> {
     One(&'a [u8]),
     /// There more than once.
     Repeated,
+}
+
+impl<'a> Header<'a> {
+    /// Its one value.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`] if it is not there, [`Refusal::Malformed`] if it is there twice.
+    pub fn once(self) -> Result<&'a [u8], Refusal> {
+        match self {
+            Self::One(value) => Ok(value),
+            Self::Missing => Err(Refusal::Missing),
+            Self::Repeated => Err(Refusal::Malformed),
+        }
+    }
 }
 
 /// A request to `/webhooks/{source}`.

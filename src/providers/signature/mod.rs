@@ -5,3 +5,5 @@
 //! another message. Holds nothing, so a crash loses nothing.
 
 pub mod hmac;
+pub mod stamped;
+pub mod standard_webhooks;
