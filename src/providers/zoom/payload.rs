@@ -220,7 +220,7 @@ pub(super) fn plain_token(text: &str) -> Result<Cow<'_, str>, String> {
 }
 
 /// The parser's own words may repeat a value, so only the place is told.
-fn parse<'a, T: Deserialize<'a>>(text: &'a str, otherwise: &str) -> Result<T, String> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, otherwise: &str) -> Result<T, String> {
     serde_json::from_str(text)
         .map_err(|e| format!("{otherwise} (line {}, column {})", e.line(), e.column()))
 }
