@@ -4,6 +4,7 @@
 mod luma;
 mod riverside;
 mod ticket_tailor;
+mod zoom_api;
 
 use serde_json::Value;
 
