@@ -14,10 +14,13 @@ mod api;
 mod demo;
 pub mod inbound;
 mod lenient;
+pub mod luma;
 mod options;
 mod reading;
+pub mod riverside;
 mod scrub;
 pub mod signature;
+pub mod ticket_tailor;
 #[cfg(test)]
 #[path = "tests/trial.rs"]
 mod trial;
@@ -39,7 +42,12 @@ pub use options::{Options, required};
 pub use reading::{Meaning, Reading, Refusal, Reply};
 
 /// All built-in platforms, in the order in which the sandbox shows them.
-pub static PLATFORMS: &[&dyn Platform] = &[&zoom::ZoomPlatform];
+pub static PLATFORMS: &[&dyn Platform] = &[
+    &zoom::ZoomPlatform,
+    &riverside::RiversidePlatform,
+    &luma::LumaPlatform,
+    &ticket_tailor::TicketTailorPlatform,
+];
 
 /// The platform of that name.
 #[must_use]

@@ -39,8 +39,8 @@ pub struct Reading {
     pub meaning: Meaning,
     /// What of the platform's API should be asked because of it. Only with [`Meaning::Changes`], which may be none.
     pub wanted: Vec<Wanted>,
-    /// The platform's own id of the delivery, where it is documented as unique and is part of what was verified: the same
-    /// id is a duplicate. None: the same body is.
+    /// The platform's own id of the delivery, where it is documented as unique and is part of what was verified, or what
+    /// else of that no other delivery has: the same is a duplicate. None: the same body is.
     pub delivery: Option<String>,
 }
 

@@ -1,7 +1,7 @@
-//! Standard Webhooks 1.0 with symmetric keys
-//! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>), under its own header
-//! names and under Svix's (<https://docs.svix.com/receiving/verifying-payloads/how-manual>).
+//! Standard Webhooks 1.0 with symmetric keys, under its own header names and under Svix's.
 //!
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>,
+//! <https://docs.svix.com/receiving/verifying-payloads/how-manual>:
 //! `webhook-signature` is a list, `v1,{base64 of HMAC-SHA256} v1,...`, of `{webhook-id}.{webhook-timestamp}.{raw body}`:
 //! one for each key in use while the sender rotates them. Other versions (`v1a`: Ed25519) are passed over. The key is what
 //! `whsec_{base64}` holds; the same id comes with every try, at the time of that try.

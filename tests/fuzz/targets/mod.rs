@@ -7,6 +7,7 @@ mod answer;
 mod config;
 mod expression;
 mod path;
+mod shown;
 mod signature;
 mod stored;
 mod text;
@@ -31,6 +32,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "config", check: config::check, seeds: config::seeds },
     Target { name: "expression", check: expression::check, seeds: expression::seeds },
     Target { name: "path", check: path::check, seeds: path::seeds },
+    Target { name: "shown", check: shown::check, seeds: shown::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "stored", check: stored::check, seeds: stored::seeds },
     Target { name: "text", check: text::check, seeds: text::seeds },

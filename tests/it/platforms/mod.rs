@@ -1,13 +1,17 @@
 //! Every platform from its webhooks to HubSpot: the real program, real HTTP, an emulated HubSpot and, where the platform
 //! is asked, an emulated API of it. Signatures are made here, not by the product's code.
 
+mod luma;
+mod riverside;
+mod ticket_tailor;
+mod zoom_api;
+
 use serde_json::Value;
 
 use crate::harness::http;
 use crate::harness::process::Bridge;
 
 /// Sends a webhook that must be answered 200; what became of it.
-#[allow(dead_code, reason = "used by the platforms' tests as they come")]
 pub(super) async fn tell(
     bridge: &Bridge,
     path: &str,
@@ -22,7 +26,6 @@ pub(super) async fn tell(
 }
 
 /// The same of one that must not be believed; its status.
-#[allow(dead_code, reason = "used by the platforms' tests as they come")]
 pub(super) async fn refused(
     bridge: &Bridge,
     path: &str,

@@ -6,13 +6,13 @@ use crate::providers::trial::{self, Fixture, fixtures};
 #[test]
 fn each_fixture_reads_as_expected() {
     assert!(fixtures("zoom").len() > 40, "fixtures are missing");
-    trial::each_fixture_reads_as_expected("zoom", &Zoom);
+    trial::each_fixture_reads_as_expected("zoom", &ZOOM);
 }
 
 #[test]
 fn what_is_stored_is_valid_holds_nothing_personal_and_says_the_same() {
     let personal = ["example.org", "kettle", "Qm9vaw", "tk=a", "tk=p", "Ada"];
-    trial::what_is_stored_says_the_same("zoom", &Zoom, &personal);
+    trial::what_is_stored_says_the_same("zoom", &ZOOM, &personal);
     for fixture in fixtures("zoom") {
         let stored = ZoomPlatform.scrub(&fixture.body);
         serde_json::from_slice::<Value>(&stored).expect("JSON stays JSON");

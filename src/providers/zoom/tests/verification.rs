@@ -20,13 +20,13 @@ fn verified(
     now: Millis,
 ) -> Result<usize, Refusal> {
     let keys = Keys { secrets, tolerance: TOLERANCE };
-    Zoom.verify(Inbound::new(headers, "", body, now), keys, now)
+    ZOOM.verify(Inbound::new(headers, "", body, now), keys, now)
         .map(|request| request.verified_by())
 }
 
 fn signed(body: &[u8], secret: &[u8], now: Millis) -> Pairs {
     let url = &"https://bridge.example/webhooks/zoom".parse().expect("a URL");
-    Zoom.sign(Unsigned { url, body, secret, now }).expect("any body can be signed").headers
+    ZOOM.sign(Unsigned { url, body, secret, now }).expect("any body can be signed").headers
 }
 
 fn refused(headers: &Pairs) -> Option<Refusal> {
@@ -58,8 +58,8 @@ fn the_published_vectors_match() {
     assert_eq!(verified(&headers, body, &[b"another", secret], now), Ok(1));
 
     let keys = Keys { secrets: &[b"another", secret], tolerance: TOLERANCE };
-    let request = Zoom.verify(Inbound::new(&headers, "", body, now), keys, now).expect("verified");
-    let reading = Zoom.read(&request, keys.secrets);
+    let request = ZOOM.verify(Inbound::new(&headers, "", body, now), keys, now).expect("verified");
+    let reading = ZOOM.read(&request, keys.secrets);
     let Meaning::Handshake(reply) = reading.meaning else { panic!("no handshake: {reading:?}") };
     assert_eq!((reply.status, reply.content_type), (200, "application/json"));
     assert_eq!(
@@ -163,7 +163,7 @@ fn a_handshake_is_answered_for_tokens_only() {
     let answer = |token: serde_json::Value, secrets: &[&[u8]]| {
         let body =
             json!({ "event": "endpoint.url_validation", "payload": { "plainToken": token } });
-        Zoom.read(&Inbound::trusted(body.to_string().as_bytes()), secrets).meaning
+        ZOOM.read(&Inbound::trusted(body.to_string().as_bytes()), secrets).meaning
     };
     let longest = "a".repeat(64);
     assert!(matches!(answer(json!(longest), &[SECRET]), Meaning::Handshake(_)));
@@ -228,6 +228,6 @@ proptest! {
 
 #[test]
 fn only_what_zoom_signed_is_believed() {
-    trial::only_what_was_signed_is_believed(&Zoom, BODY, SECRET, NOW);
-    trial::old_and_early_is_refused(&Zoom, BODY, SECRET, Millis::new(1_789_207_200_000));
+    trial::only_what_was_signed_is_believed(&ZOOM, BODY, SECRET, NOW);
+    trial::old_and_early_is_refused(&ZOOM, BODY, SECRET, Millis::new(1_789_207_200_000));
 }
