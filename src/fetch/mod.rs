@@ -5,8 +5,8 @@
 //! again.
 //!
 //! * this file: the worker; [`question`]: one webinar's questions and what became of them;
-//! * [`listing`]: which webinars there are; [`client`]: one call, with credentials and pace; [`token`]: tokens that end;
-//! * [`verdict`]: what an answer means, decided without I/O.
+//! * [`listing`]: which webinars there are; [`client`]: one call, with credentials; [`token`]: tokens that end;
+//! * [`pace`]: when a call may be made; [`verdict`]: what an answer means, decided without I/O.
 //!
 //! Promises: what is wanted is asked until it is answered or the platform says for good that there is no such webinar;
 //! URLs are the platform code's own, and credentials follow no redirect; no more calls than the platform lets through.
@@ -15,6 +15,7 @@
 
 mod client;
 mod listing;
+mod pace;
 mod question;
 mod token;
 mod verdict;
