@@ -64,8 +64,10 @@ fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>)
     let complete_after_end = complete_after_end.or((!tells_end).then_some(GRACE));
     let custom_properties = custom_properties(&mut section);
     section.not_yet("only");
-    if platform.is_some() {
-        section.finish();
+    match platform {
+        Some(_) => section.finish(),
+        // Which keys it has beside is not known; this one is a table on every platform.
+        None => drop(section.section("api")),
     }
 
     let provider = provider?;

@@ -1,6 +1,7 @@
 //! One call of a platform's API: credentials, pace, bounds.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub(super) struct Client {
     http: Arc<dyn Http>,
     metrics: Metrics,
     hold: Mutex<Option<Hold>>,
+    /// Calls in a row that something in the way of all has failed.
+    failures: AtomicU32,
+    random: fn() -> u32,
 }
 
 /// Something that is in the way of all calls.
@@ -67,11 +71,12 @@ impl Client {
         access: Access,
         http: Arc<dyn Http>,
         metrics: Metrics,
+        random: fn() -> u32,
     ) -> Self {
         let Access { credentials, headers, pace } = access;
         let tokens = Tokens::new(credentials, Arc::clone(&http));
-        let (turns, hold) = (Turns::new(pace), Mutex::default());
-        Self { source, tokens, headers, turns, http, metrics, hold }
+        let (turns, hold, failures) = (Turns::new(pace), Mutex::default(), AtomicU32::default());
+        Self { source, tokens, headers, turns, http, metrics, hold, failures, random }
     }
 
     /// For how long no call is of use, because something is in the way of all.
@@ -107,7 +112,7 @@ impl Client {
     async fn call(&self, url: &Url) -> Once {
         if let Some(Hold { until, why }) = self.hold() {
             let wait = Some(until.saturating_duration_since(Instant::now()));
-            return Once::Reply(Reply::Later(Trouble { why, wait, of_all: false }));
+            return Once::Reply(Reply::Later(Trouble { why, wait, of_all: true }));
         }
         let Proof { header, value } = match self.tokens.proof().await {
             Ok(proof) => proof,
@@ -129,20 +134,22 @@ impl Client {
         let answer = self.http.send(request).await;
         drop(turn);
         self.metrics.platform_request(&self.source, &status(&answer));
-        Once::Reply(match (judge(&answer), answer) {
+        let reply = match (judge(&answer), answer) {
             (Verdict::Unauthorized, _) => return Once::Unauthorized(value),
             (Verdict::Answered, Ok(response)) => Self::answered(response),
             (Verdict::Answered, Err(error)) => Reply::Wrong(error.to_string()),
             (Verdict::NotThere, _) => Reply::NotThere,
             (Verdict::Forbidden, _) => Reply::Forbidden,
-            (Verdict::Later(trouble), _) => {
-                if let (true, Some(wait)) = (trouble.of_all, trouble.wait) {
-                    self.hold_for(wait, &trouble.why);
-                }
-                Reply::Later(trouble)
+            (Verdict::Later(Trouble { why, wait, of_all: true }), _) => {
+                let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+                let wait = wait.unwrap_or_else(|| verdict::delay(failures, (self.random)()));
+                return Once::Reply(self.all_later(why, wait));
             }
+            (Verdict::Later(trouble), _) => Reply::Later(trouble),
             (Verdict::Wrong(why), _) => Reply::Wrong(why),
-        })
+        };
+        self.failures.store(0, Ordering::Relaxed);
+        Once::Reply(reply)
     }
 
     fn answered(response: Response) -> Reply {
@@ -156,11 +163,12 @@ impl Client {
     }
 
     fn all_later(&self, why: String, wait: Duration) -> Reply {
-        self.hold_for(wait, &why);
+        self.leave_alone(wait, &why);
         Reply::Later(Trouble { why, wait: Some(wait), of_all: true })
     }
 
-    fn hold_for(&self, wait: Duration, why: &str) {
+    /// No call is made for so long.
+    pub(super) fn leave_alone(&self, wait: Duration, why: &str) {
         let hold = Hold { until: Instant::now() + wait, why: why.to_owned() };
         let mut present = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
         if present.as_ref().is_none_or(|present| present.until < hold.until) {

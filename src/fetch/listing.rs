@@ -52,7 +52,8 @@ impl Lister {
         metrics: Metrics,
         random: fn() -> u32,
     ) -> Option<Self> {
-        let client = Client::new(source, provider.api()?.access().clone(), http, metrics);
+        let access = provider.api()?.access().clone();
+        let client = Client::new(source, access, http, metrics, random);
         Some(Self { provider, client, random })
     }
 

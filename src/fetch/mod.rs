@@ -45,6 +45,8 @@ const AT_ONCE: usize = 4;
 const LOOK: Duration = Duration::from_secs(15);
 /// The shortest, when something is due at once again.
 const BREATH: Duration = Duration::from_millis(100);
+/// How often what became of a question is recorded anew while the store fails: some four minutes.
+const SETTLE_TRIES: u32 = 20;
 
 /// What an asker works for and with.
 pub struct Settings {
@@ -79,8 +81,9 @@ impl Asker {
     #[must_use]
     pub fn new(settings: Settings) -> Option<Arc<Self>> {
         let access = settings.provider.api()?.access().clone();
-        let Settings { source, http, metrics, .. } = &settings;
-        let client = Client::new(source.clone(), access, Arc::clone(http), metrics.clone());
+        let Settings { source, http, metrics, random, .. } = &settings;
+        let client =
+            Client::new(source.clone(), access, Arc::clone(http), metrics.clone(), *random);
         Some(Arc::new(Self { settings, client }))
     }
 
@@ -165,7 +168,7 @@ impl Asker {
 
     /// Asks about one webinar and records what became of it; says which row it was.
     async fn ask(self: Arc<Self>, task: FetchTask) -> i64 {
-        let Settings { source, ledger, .. } = &self.settings;
+        let source = &self.settings.source;
         let outcome = Question::new(&self.settings, &self.client, &task).ask().await;
         match &outcome {
             FetchOutcome::Answered(_) => {}
@@ -176,11 +179,29 @@ impl Asker {
                 tracing::warn!(source.name = %source, webinar = %task.webinar, why, "the platform is not asked again");
             }
         }
-        if let Err(error) = ledger.settle_fetch(&task, outcome).await {
-            // The row stays as it was, so it is asked again.
-            tracing::warn!(source.name = %source, %error, "what a platform said was not kept");
-            tokio::time::sleep(BREATH).await;
-        }
+        self.settle(&task, outcome).await;
         task.id
+    }
+
+    /// Records what became of a task, and again while the store fails: asking the platform instead would cost calls.
+    async fn settle(&self, task: &FetchTask, mut outcome: FetchOutcome) {
+        let Settings { source, ledger, .. } = &self.settings;
+        let mut wait = BREATH;
+        for _ in 0..SETTLE_TRIES {
+            match ledger.settle_fetch(task, outcome.clone()).await {
+                Ok(_) => return,
+                Err(error @ LedgerError::Unavailable(_)) => {
+                    tracing::warn!(source.name = %source, %error, "what a platform said is not kept yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LOOK);
+                }
+                Err(error @ LedgerError::Corrupt(_)) => {
+                    tracing::error!(source.name = %source, webinar = %task.webinar, %error, "what a platform said cannot be merged");
+                    outcome = FetchOutcome::GivenUp { why: error.to_string(), says: None };
+                }
+            }
+        }
+        // The row is as it was: it is asked about again.
+        self.client.leave_alone(LOOK, "the store fails");
     }
 }

@@ -29,7 +29,16 @@ pub(super) struct Question<'a> {
 
 /// Why there is no whole answer.
 enum Failed {
-    Later { wait: Duration, why: String },
+    /// It passes, and is this webinar's own.
+    Later {
+        wait: Duration,
+        why: String,
+    },
+    /// It passes, and is in the way of all.
+    Held {
+        wait: Duration,
+        why: String,
+    },
     NotThere,
     Wrong(String),
 }
@@ -56,12 +65,13 @@ impl<'a> Question<'a> {
         let mut told = Told::default();
         match self.tell(api, &mut told).await {
             Ok(()) => self.answered(&told),
-            Err(Failed::Later { wait, why }) => self.later(wait, why),
+            Err(Failed::Later { wait, why }) => self.later(wait, why, true),
+            Err(Failed::Held { wait, why }) => self.later(wait, why, false),
             Err(Failed::NotThere) => self.not_there().await,
             Err(Failed::Wrong(why)) if verdict::is_hopeless(self.task.attempts + 1) => {
                 FetchOutcome::GivenUp { why, says: None }
             }
-            Err(Failed::Wrong(why)) => self.later(self.delay(), why),
+            Err(Failed::Wrong(why)) => self.later(self.delay(), why, true),
         }
     }
 
@@ -80,11 +90,15 @@ impl<'a> Question<'a> {
                 Reply::NotThere => return Err(Failed::NotThere),
                 Reply::Forbidden => {
                     let why = format!("we may not ask for the {}", ask.name);
-                    return Err(Failed::Later { wait: verdict::refused(), why });
+                    return Err(Failed::Held { wait: verdict::refused(), why });
                 }
-                Reply::Later(Trouble { why, wait, .. }) => {
+                Reply::Later(Trouble { why, wait, of_all }) => {
                     let wait = wait.unwrap_or_else(|| self.delay());
-                    return Err(Failed::Later { wait, why });
+                    return Err(if of_all {
+                        Failed::Held { wait, why }
+                    } else {
+                        Failed::Later { wait, why }
+                    });
                 }
                 Reply::Wrong(why) => return Err(Failed::Wrong(why)),
             };
@@ -113,7 +127,7 @@ impl<'a> Question<'a> {
     async fn not_there(&self) -> FetchOutcome {
         let why = "it has no such webinar".to_owned();
         if !verdict::is_gone(self.task.attempts + 1) {
-            return self.later(self.delay(), format!("{why} yet"));
+            return self.later(self.delay(), format!("{why} yet"), true);
         }
         let receipt = self.receipt(&Fetched {
             webinar: self.task.webinar.clone(),
@@ -125,7 +139,7 @@ impl<'a> Question<'a> {
         match self.is_known(&receipt).await {
             // Of what was never heard of there is nothing to take back.
             Ok(known) => FetchOutcome::GivenUp { why, says: known.then(|| Box::new(receipt)) },
-            Err(error) => self.later(self.delay(), error.to_string()),
+            Err(error) => self.later(self.delay(), error.to_string(), false),
         }
     }
 
@@ -197,8 +211,8 @@ impl<'a> Question<'a> {
         verdict::delay(self.task.attempts, (self.settings.random)())
     }
 
-    fn later(&self, wait: Duration, why: String) -> FetchOutcome {
-        FetchOutcome::Later { at: self.settings.clock.now().plus(wait), why }
+    fn later(&self, wait: Duration, why: String, own: bool) -> FetchOutcome {
+        FetchOutcome::Later { at: self.settings.clock.now().plus(wait), why, own }
     }
 }
 

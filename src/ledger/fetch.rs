@@ -22,7 +22,7 @@ pub struct FetchTask {
     pub version: i64,
     /// Since when it has been wanted.
     pub wanted_at: Millis,
-    /// How often in a row it came back as [`FetchOutcome::Later`].
+    /// How often in a row it came back as [`FetchOutcome::Later`] for a failure of its own.
     pub attempts: u32,
 }
 
@@ -46,6 +46,8 @@ pub enum FetchOutcome {
         at: Millis,
         /// Why, for showing.
         why: String,
+        /// Whether it is this webinar's own failure, which counts as an attempt; else something is in the way of all.
+        own: bool,
     },
     /// Asking again is of no use until it is wanted again.
     GivenUp {

@@ -19,6 +19,7 @@ mod reading;
 mod scrub;
 pub mod signature;
 #[cfg(test)]
+#[path = "tests/trial.rs"]
 mod trial;
 pub mod zoom;
 

@@ -23,6 +23,12 @@ pub(super) struct Actor {
 }
 
 impl Actor {
+    /// The calls that its platform's API got so far: method and path.
+    pub(super) fn calls(&self) -> Vec<String> {
+        let calls = self.api.iter().flat_map(PlatformStage::calls);
+        calls.map(|call| format!("{} {}", call.method, call.path)).collect()
+    }
+
     /// Where its platform sends webhooks to.
     pub(super) fn url(&self, webhooks: &str) -> anyhow::Result<Url> {
         let token = self.demo.path_token.map(|token| format!("/{token}")).unwrap_or_default();

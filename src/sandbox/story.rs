@@ -161,9 +161,14 @@ impl Scene {
                 api.answer(path, answer.clone());
             }
         }
+        let calls = actor.calls();
         let answered = self.send(actor, provider, sample).await?;
         writeln!(out, "  {}", sample.story)?;
         writeln!(out, "    -> {} {}", answered.status, answered.word)?;
+        self.until_all_is_asked(actor).await;
+        for path in actor.calls().iter().skip(calls.len()) {
+            writeln!(out, "       the bridge asks the platform: {path}")?;
+        }
         let changes = differences(&before, &self.inputs().await?);
         if changes.is_empty() {
             writeln!(out, "       nothing changes in HubSpot")?;
@@ -219,6 +224,18 @@ impl Scene {
             .iter()
             .map(|event| (event.key.external_event_id.to_string(), fields(event)))
             .collect())
+    }
+
+    /// What a webhook leaves out is asked of the platform after it was answered.
+    async fn until_all_is_asked(&self, actor: &Actor) {
+        let deadline = Instant::now() + PATIENCE;
+        let pending = || {
+            let fetches = self.ledger.fetches();
+            fetches.get(actor.demo.source).is_some_and(|status| status.pending > 0)
+        };
+        while pending() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     async fn until_all_arrived(&self) -> anyhow::Result<bool> {

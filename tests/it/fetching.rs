@@ -328,6 +328,27 @@ async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
     assert_eq!(scene.inputs().await.len(), 2);
 }
 
+/// Else one 404 after an outage would call a webinar off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_counts_for_no_absence() {
+    let scene = Scene::new(HEADER);
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    scene.stage.fail("/webinars/1", 503);
+    for _ in 0..20 {
+        // Another asker, as the time for which this one leaves the platform alone is the machine's.
+        scene.asker().drain(|| ()).await.expect("asked");
+        scene.later(300);
+    }
+    assert_eq!(scene.status().last_error.as_deref(), Some("it answered 503"));
+    scene.stage.fail("/webinars/1", 404);
+    scene.asker().drain(|| ()).await.expect("asked");
+    let status = scene.status();
+    assert_eq!((status.pending, status.given_up), (1, 0));
+    assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_is_refused_is_bought_anew_once() {
     let scene = Scene::new(CLIENT);

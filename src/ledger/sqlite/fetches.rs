@@ -263,15 +263,15 @@ pub(super) fn settle(
                 .execute([task.id])?;
             (None, false)
         }
-        FetchOutcome::Later { at, why } => {
+        FetchOutcome::Later { at, why, own } => {
             let at = at.min(now.plus(LONGEST_WAIT));
             desk.connection
                 .prepare_cached(
-                    "UPDATE fetches SET not_before = ?2, attempts = attempts + 1, failed_at = ?3,
+                    "UPDATE fetches SET not_before = ?2, attempts = attempts + ?5, failed_at = ?3,
                          last_error = ?4
                      WHERE id = ?1",
                 )?
-                .execute((task.id, at.get(), now.get(), why))?;
+                .execute((task.id, at.get(), now.get(), why, own))?;
             (Some(was_given_up), at <= now)
         }
         FetchOutcome::GivenUp { why, .. } if wanted_again => {

@@ -366,7 +366,7 @@ mod tests {
         let gone = |says| settle(FetchOutcome::GivenUp { why: why(), says });
         assert!(admit(gone(says), Some("full")).is_none());
         assert!(admit(gone(None), Some("full")).is_some());
-        let later = settle(FetchOutcome::Later { at: Millis::new(0), why: why() });
+        let later = settle(FetchOutcome::Later { at: Millis::new(0), why: why(), own: true });
         assert!(admit(later, Some("full")).is_some());
     }
 }

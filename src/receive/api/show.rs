@@ -116,6 +116,7 @@ fn field(origin: &FieldOrigin) -> Value {
 pub(super) fn receipt(receipt: &ReceiptSummary) -> Value {
     json!({
         "id": receipt.id.to_string(),
+        "kind": receipt.kind,
         "source": receipt.source,
         "provider": receipt.provider,
         "event_type": receipt.event_type,

@@ -50,7 +50,7 @@ fn answered(seed: &str, changes: Vec<Change>) -> FetchOutcome {
 }
 
 fn later(at: Millis) -> FetchOutcome {
-    FetchOutcome::Later { at, why: "it asks too much".into() }
+    FetchOutcome::Later { at, why: "it asks too much".into(), own: true }
 }
 
 fn given_up(says: Option<NewReceipt>) -> FetchOutcome {
@@ -409,7 +409,7 @@ async fn the_last_error_is_one_of_what_is_still_there() {
     let ledger = place.open(policies());
     want(&ledger, ["1", "2"].map(always).into()).await;
     let tasks = due(&ledger).await;
-    let failed = |why: &str| FetchOutcome::Later { at: NOON, why: why.into() };
+    let failed = |why: &str| FetchOutcome::Later { at: NOON, why: why.into(), own: true };
     settle(&ledger, &tasks[0], failed("first")).await;
     place.clock.set(minutes(1));
     settle(&ledger, &tasks[1], failed("second")).await;
@@ -533,7 +533,7 @@ async fn a_person_is_erased_from_it_and_a_copy_goes_on_with_it() {
     ledger.accept(told.clone()).await.expect("kept");
     want(&ledger, ["1", "2", "3"].map(always).into()).await;
     let tasks = due(&ledger).await;
-    let failed = FetchOutcome::Later { at: NOON, why: format!("403: {person} may not") };
+    let failed = FetchOutcome::Later { at: NOON, why: format!("403: {person} may not"), own: true };
     settle(&ledger, &tasks[0], failed).await;
     let mut answer = fetched("b", vec![created("2", "Two", NOON)]);
     answer.body = format!("{{\"host\":{{\"email\":\"{person}\",\"id\":\"h-1\"}}}}").into_bytes();
