@@ -38,12 +38,12 @@ pub(super) struct Backfill {
     /// The configured source whose platform is asked
     #[arg(long)]
     source: String,
-    /// The first day, UTC [default: 30 days ago]
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    from: Option<Date>,
-    /// The day after the last, UTC [default: in a year]
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    to: Option<Date>,
+    /// From the beginning of this day, UTC, or this RFC 3339 time [default: 30 days ago]
+    #[arg(long, value_name = "DAY", value_parser = moment)]
+    from: Option<Millis>,
+    /// To the beginning of this day, UTC, or this RFC 3339 time [default: in a year]
+    #[arg(long, value_name = "DAY", value_parser = moment)]
+    to: Option<Millis>,
 }
 
 impl Backfill {
@@ -83,17 +83,24 @@ impl Backfill {
     }
 
     fn span(&self, now: Millis) -> Result<Span, Failure> {
-        let day = |date: Date| {
-            let midnight = TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?;
-            anyhow::Ok(Millis::new(midnight.as_millisecond()))
-        };
-        let from = self.from.map(day).transpose()?.unwrap_or(now.minus(BACK));
-        let to = self.to.map(day).transpose()?.unwrap_or(now.plus(AHEAD));
+        let from = self.from.unwrap_or(now.minus(BACK));
+        let to = self.to.unwrap_or(now.plus(AHEAD));
         if from >= to {
             return Err(Failure::Usage("--from is not before --to".into()));
         }
         Ok(Span { from, to })
     }
+}
+
+/// `2026-11-28`, or `2026-11-28T09:00:00Z`.
+fn moment(text: &str) -> Result<Millis, String> {
+    let midnight = || {
+        let date: Date = text.parse().ok()?;
+        TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok()
+    };
+    let time = text.parse().ok().or_else(midnight);
+    let time = time.map(|time: jiff::Timestamp| Millis::new(time.as_millisecond()));
+    time.ok_or_else(|| "give a day as YYYY-MM-DD, or an RFC 3339 time".to_owned())
 }
 
 /// Lists page by page and puts what is found into the queue; says how many there were.
@@ -225,4 +232,20 @@ async fn standing(service: &Service, source: &SourceName) -> anyhow::Result<Fetc
 
 fn style(template: &str) -> anyhow::Result<ProgressStyle> {
     ProgressStyle::with_template(template).context("a progress bar of our own")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight_and_a_time_is_itself() {
+        let day = moment("2027-01-15").expect("a day");
+        assert_eq!(day.to_string(), "2027-01-15T00:00:00Z");
+        assert_eq!(moment("2027-01-15T00:00:00Z"), Ok(day));
+        assert_eq!(moment("2027-01-15T02:00:00+02:00"), Ok(day));
+        for text in ["", "15.1.2027", "2027-13-01", "yesterday"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
 }
