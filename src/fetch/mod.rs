@@ -73,7 +73,7 @@ pub struct Settings {
 /// Asks one source's platform for what is wanted.
 pub struct Asker {
     settings: Settings,
-    client: Client,
+    client: Arc<Client>,
 }
 
 impl Asker {
@@ -84,7 +84,14 @@ impl Asker {
         let Settings { source, http, metrics, random, .. } = &settings;
         let client =
             Client::new(source.clone(), access, Arc::clone(http), metrics.clone(), *random);
-        Some(Arc::new(Self { settings, client }))
+        Some(Arc::new(Self { settings, client: Arc::new(client) }))
+    }
+
+    /// A lister that keeps to the same pace: to the platform the calls of both are one caller's.
+    #[must_use]
+    pub fn lister(&self) -> Lister {
+        let Settings { provider, random, .. } = &self.settings;
+        Lister::beside(Arc::clone(provider), Arc::clone(&self.client), *random)
     }
 
     /// Asks for what is wanted, and will be, until told to stop. What is under way then is given up: it is asked again.
