@@ -14,6 +14,7 @@ mod api;
 mod demo;
 pub mod inbound;
 mod lenient;
+pub mod livestorm;
 mod options;
 mod reading;
 mod scrub;
@@ -37,7 +38,7 @@ pub use options::{Options, required};
 pub use reading::{Meaning, Reading, Refusal, Reply};
 
 /// All built-in platforms, in the order in which the sandbox shows them.
-pub static PLATFORMS: &[&dyn Platform] = &[&zoom::ZoomPlatform];
+pub static PLATFORMS: &[&dyn Platform] = &[&zoom::ZoomPlatform, &livestorm::LivestormPlatform];
 
 /// The platform of that name.
 #[must_use]
