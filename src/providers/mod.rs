@@ -12,6 +12,7 @@
 
 mod api;
 mod demo;
+pub mod eventbrite;
 pub mod inbound;
 mod lenient;
 pub mod livestorm;
@@ -38,7 +39,8 @@ pub use options::{Options, required};
 pub use reading::{Meaning, Reading, Refusal, Reply};
 
 /// All built-in platforms, in the order in which the sandbox shows them.
-pub static PLATFORMS: &[&dyn Platform] = &[&zoom::ZoomPlatform, &livestorm::LivestormPlatform];
+pub static PLATFORMS: &[&dyn Platform] =
+    &[&zoom::ZoomPlatform, &eventbrite::EventbritePlatform, &livestorm::LivestormPlatform];
 
 /// The platform of that name.
 #[must_use]
