@@ -12,8 +12,10 @@
 
 mod api;
 mod demo;
+pub mod eventbrite;
 pub mod inbound;
 mod lenient;
+pub mod livestorm;
 pub mod luma;
 mod options;
 mod reading;
@@ -44,6 +46,8 @@ pub use reading::{Meaning, Reading, Refusal, Reply};
 /// All built-in platforms, in the order in which the sandbox shows them.
 pub static PLATFORMS: &[&dyn Platform] = &[
     &zoom::ZoomPlatform,
+    &eventbrite::EventbritePlatform,
+    &livestorm::LivestormPlatform,
     &riverside::RiversidePlatform,
     &luma::LumaPlatform,
     &ticket_tailor::TicketTailorPlatform,
