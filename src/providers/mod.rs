@@ -11,6 +11,7 @@
 //! * `samples.rs`: what it would send, for the sandbox and for trying ([`Demo`]).
 
 mod api;
+pub mod custom;
 mod demo;
 pub mod eventbrite;
 pub mod inbound;
@@ -51,6 +52,7 @@ pub static PLATFORMS: &[&dyn Platform] = &[
     &riverside::RiversidePlatform,
     &luma::LumaPlatform,
     &ticket_tailor::TicketTailorPlatform,
+    &custom::CustomPlatform,
 ];
 
 /// The platform of that name.
