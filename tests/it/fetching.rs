@@ -321,7 +321,7 @@ async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
         count += Arc::clone(&asker).drain(|| ()).await.expect("asked");
         scene.later(300);
     }
-    assert_eq!(count, 16, "eight times each");
+    assert_eq!(count, 22, "eleven times each");
     let status = scene.status();
     assert_eq!((status.pending, status.given_up), (0, 2));
     let inputs = scene.inputs().await;
