@@ -70,7 +70,12 @@ impl PlatformApi for Api {
     }
 
     fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
-        match Subject::of(webinar) {
+        let subject = Subject::of(webinar);
+        let (Subject::Event(id) | Subject::Session(id)) = subject;
+        if !payload::is_id(id) {
+            return Err("that is no id of Livestorm's".to_owned());
+        }
+        match subject {
             Subject::Event(id) if !answers.contains_key(EVENT) => Ok(Some(self.event(id))),
             Subject::Event(id) => self.sessions(id, answers),
             Subject::Session(id) => match answers.get(SESSION) {

@@ -113,11 +113,16 @@ pub(super) fn event(id: &WebinarId) -> Result<WebinarId, String> {
 /// A sentence for operators, which does not repeat the value.
 pub(super) fn id(field: &str, raw: Option<&RawValue>) -> Result<WebinarId, String> {
     let id = lenient::identifier(field, raw, WebinarId::parse)?;
-    let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if !id.as_str().bytes().all(fit) {
+    if !is_id(id.as_str()) {
         return Err(format!("{field} has a character that is not allowed"));
     }
     Ok(id)
+}
+
+/// Whether it is fit for the path of a URL.
+pub(super) fn is_id(text: &str) -> bool {
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !text.is_empty() && text.bytes().all(fit)
 }
 
 /// What a webhook is about.

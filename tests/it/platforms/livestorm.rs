@@ -240,6 +240,29 @@ async fn backfill_brings_the_workspaces_sessions_of_a_time() {
     api.close();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_whose_pages_lead_back_is_not_gone_through_for_ever() {
+    let api = api("authorization", TOKEN);
+    let setting = setting(&api);
+    let (from, to) = (1_775_001_600, 1_777_593_600);
+    for (number, next) in [(0, 1), (1, 2), (2, 1)] {
+        let list = format!(
+            "/v1/sessions?page%5Bnumber%5D={number}&page%5Bsize%5D=50\
+             &filter%5Bdate_from%5D={from}&filter%5Bdate_to%5D={to}"
+        );
+        api.answer(&list, json!({ "data": [], "meta": { "next_page": next } }));
+    }
+    let span = ["--from", "2026-04-01", "--to", "2026-05-01"];
+    let args = [&["backfill", "--source", "livestorm"][..], &span].concat();
+    let patience = std::time::Duration::from_secs(30);
+    let ended = tokio::time::timeout(patience, setting.run(&args)).await;
+    let (code, said) = ended.expect("it makes an end");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the platform's list has no end"), "{said}");
+    assert_eq!(api.calls().len(), 3, "{:?}", api.calls());
+    api.close();
+}
+
 #[tokio::test]
 async fn a_source_without_the_api_is_told_what_it_lacks() {
     let told = async |lines: &str| {
