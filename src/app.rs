@@ -1,5 +1,6 @@
 //! The composition root: the only place that builds things and connects them.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -17,8 +19,10 @@ use crate::fetch::{self, Asker};
 use crate::hubspot::Account;
 use crate::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
-use crate::net::Http;
-use crate::receive::{Access, Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
+use crate::net::{Http, KeySet};
+use crate::receive::{
+    Access, Endpoint, Limits, Ops, PublishedKeys, Readiness, Webhooks, run_ops, run_webhooks,
+};
 use crate::replay::{Replayer, Source};
 use crate::telemetry::Metrics;
 
@@ -37,6 +41,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     lanes: Vec<Arc<Lane>>,
+    keys: BTreeMap<Url, Arc<KeySet>>,
     askers: Vec<Arc<Asker>>,
     webhooks: TcpListener,
     ops: TcpListener,
@@ -75,6 +80,7 @@ impl App {
         let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
         let ops = bind(config.listen.ops, "listen.ops")?;
         let lanes = lanes(&config, &ledger, http, &clock, &metrics);
+        let keys = published_keys(&config, http);
         let askers = askers(&config, &ledger, http, &clock, &metrics);
         Ok(Self {
             webhooks_address: webhooks.local_addr()?,
@@ -84,6 +90,7 @@ impl App {
             clock,
             metrics,
             lanes,
+            keys,
             askers,
             webhooks,
             ops,
@@ -99,10 +106,12 @@ impl App {
         let readiness = Readiness::default();
         let (stop_webhooks, stop_work, stop_ops) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let keys = self.keys;
         let mut webhooks = tokio::spawn(run_webhooks(
             self.webhooks,
             Webhooks {
                 endpoints: endpoints(&self.config),
+                keys: keys.iter().map(|(url, set)| (url.clone(), Arc::clone(set) as _)).collect(),
                 ledger: Arc::clone(&self.ledger),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
@@ -132,6 +141,9 @@ impl App {
         let mut work = JoinSet::new();
         for lane in self.lanes {
             work.spawn(lane.run(stop_work.clone()));
+        }
+        for set in keys.into_values() {
+            work.spawn(set.run(stop_work.clone()));
         }
         for asker in self.askers {
             work.spawn(asker.run(stop_work.clone()));
@@ -185,6 +197,23 @@ fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow
 
 fn endpoints(config: &Config) -> Vec<Endpoint> {
     config.sources.values().map(|source| source.endpoint.clone()).collect()
+}
+
+/// The key sets that sources verify with; each but once, however many do.
+fn published_keys(config: &Config, http: &Arc<dyn Http>) -> BTreeMap<Url, Arc<KeySet>> {
+    let urls =
+        config.sources.values().filter_map(|source| source.endpoint.provider.published_keys());
+    urls.map(|url| (url.clone(), KeySet::new(url.clone(), Arc::clone(http)))).collect()
+}
+
+impl PublishedKeys for KeySet {
+    fn current(&self) -> Option<Arc<[u8]>> {
+        Self::current(self)
+    }
+
+    fn missed(&self) -> bool {
+        Self::missed(self)
+    }
 }
 
 fn sources(config: &Config) -> Vec<(SourceName, ProviderId)> {

@@ -43,11 +43,25 @@ enum Failed {
     Wrong(String),
 }
 
-/// All answers, and when the first was given by the platform's clock.
-#[derive(Default)]
+/// All answers; when the first was asked for by our clock, and given by the platform's.
 struct Told {
     answers: BTreeMap<String, Box<RawValue>>,
-    at: Option<Millis>,
+    asked_at: Millis,
+    date: Option<Millis>,
+}
+
+impl Told {
+    /// When what was told was so.
+    ///
+    /// The platform's `Date` tells it to the second only (RFC 9110, 5.6.7): taken for its beginning, an answer would lose
+    /// to the very webhook for which it was asked, and two answers of a second would be as old as each other. What was
+    /// so when it was asked for is in the answer; so if that was in this second, it is the time.
+    fn at(&self, now: Millis) -> Millis {
+        const SECOND: Duration = Duration::from_secs(1);
+        let Self { asked_at, date, .. } = *self;
+        let is_of = |date: Millis| date <= asked_at && asked_at < date.plus(SECOND);
+        date.map_or(now, |date| if is_of(date) { asked_at } else { date }).min(now)
+    }
 }
 
 impl<'a> Question<'a> {
@@ -62,7 +76,8 @@ impl<'a> Question<'a> {
             let why = "the platform cannot be asked".to_owned();
             return FetchOutcome::GivenUp { why, says: None };
         };
-        let mut told = Told::default();
+        let asked_at = self.settings.clock.now();
+        let mut told = Told { answers: BTreeMap::new(), asked_at, date: None };
         match self.tell(api, &mut told).await {
             Ok(()) => self.answered(&told),
             Err(Failed::Later { wait, why }) => self.later(wait, why, true),
@@ -83,7 +98,7 @@ impl<'a> Question<'a> {
             let Some(ask) = ask else { return Ok(()) };
             let answer = match self.client.get(ask.url).await {
                 Reply::Answered { body, date } => {
-                    told.at = told.at.or(date);
+                    told.date = told.date.or(date);
                     body
                 }
                 Reply::NotThere | Reply::Forbidden if ask.spared == Spared::IfRefused => null(),
@@ -117,7 +132,7 @@ impl<'a> Question<'a> {
         FetchOutcome::Answered(Box::new(self.receipt(&Fetched {
             webinar: self.task.webinar.clone(),
             account: self.account(),
-            at: told.at.map_or(now, |at| at.min(now)),
+            at: told.at(now),
             gone: false,
             answers: answers.collect(),
         })))
@@ -218,4 +233,26 @@ impl<'a> Question<'a> {
 
 fn null() -> Box<RawValue> {
     RawValue::NULL.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_as_old_as_its_question_if_that_was_in_the_second_of_its_date() {
+        let ms = Millis::new;
+        let at = |asked: i64, date: Option<i64>, now: i64| {
+            let (asked_at, date) = (ms(asked), date.map(ms));
+            Told { answers: BTreeMap::new(), asked_at, date }.at(ms(now)).get()
+        };
+        assert_eq!(at(5_300, Some(5_000), 5_400), 5_300);
+        assert_eq!(at(5_000, Some(5_000), 5_001), 5_000);
+        assert_eq!(at(5_999, Some(5_000), 6_100), 5_999);
+        // It waited for its turn, or their clock is ahead of ours or behind.
+        assert_eq!(at(4_900, Some(5_000), 5_100), 5_000);
+        assert_eq!(at(4_900, Some(9_000), 5_100), 5_100);
+        assert_eq!(at(6_000, Some(5_000), 6_100), 5_000);
+        assert_eq!(at(5_300, None, 5_400), 5_400);
+    }
 }

@@ -31,6 +31,8 @@ pub mod zoom;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::event::{Millis, ProviderId};
 pub use api::{
     Access, Answers, Ask, Credentials, Fetched, Listed, Pace, PlatformApi, Span, Spared,
@@ -100,6 +102,21 @@ pub trait Provider: Send + Sync {
     /// `secrets` are those of [`Keys`]: some handshakes are answered with one ([`Inbound::verified_by`]).
     fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading;
 
+    /// A body as it may be stored and shown. What is read of it, of an unmasked one too, is read of it as it is stored.
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        self.platform().scrub(body)
+    }
+
+    /// What is wrong with a secret of the source, as the rest of a sentence that begins with its key.
+    fn unusable(&self, _secret: &[u8]) -> Option<&'static str> {
+        None
+    }
+
+    /// Where the keys are published that verify its webhooks: a JSON Web Key Set, which is then the one secret in [`Keys`].
+    fn published_keys(&self) -> Option<&Url> {
+        None
+    }
+
     /// The request headers, in lower case, that [`Self::read`] looks at: they are stored with the body.
     fn read_headers(&self) -> &[String] {
         &[]
@@ -136,7 +153,8 @@ pub trait Provider: Send + Sync {
 /// What a source's configuration gives its provider to verify with.
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
-    /// The secrets in use, more than one while rotating. Empty only where [`Traits::secret`] lets it be.
+    /// The secrets in use, more than one while rotating, or what is published of keys ([`Provider::published_keys`]).
+    /// Empty only where [`Traits::secret`] lets it be.
     pub secrets: &'a [&'a [u8]],
     /// How far a signed timestamp may be from now, past and future alike.
     pub tolerance: Duration,

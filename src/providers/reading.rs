@@ -19,6 +19,9 @@ pub enum Refusal {
     /// No secret makes this signature of this body.
     #[error("mismatch")]
     Mismatch,
+    /// It is signed with a key that is not in the published set; it may be, once that is asked for again.
+    #[error("mismatch")]
+    UnknownKey,
     /// The signed time is too long ago.
     #[error("stale")]
     Stale,

@@ -1,5 +1,7 @@
 //! What a request turns out to be. Decides, and does nothing: no I/O, no clock, no counting.
 
+use std::sync::Arc;
+
 use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +17,14 @@ pub(super) struct Request<'a> {
     pub(super) query: &'a str,
     pub(super) body: &'a [u8],
     pub(super) received_at: Millis,
+}
+
+/// What a request is verified with.
+pub(super) struct Given {
+    /// The source's secrets.
+    pub(super) secrets: Vec<SecretString>,
+    /// What somebody else publishes for it.
+    pub(super) published: Option<Arc<[u8]>>,
 }
 
 /// What a request turns out to be.
@@ -39,12 +49,12 @@ pub(super) struct Kept {
 /// Decides what the request is. `id` becomes the receipt's, if there is one.
 pub(super) fn judge(
     endpoint: &Endpoint,
-    secrets: &[SecretString],
+    given: &Given,
     request: &Request<'_>,
     id: ReceiptId,
 ) -> Judgement {
-    let secrets: Vec<&[u8]> =
-        secrets.iter().map(|secret| secret.expose_secret().as_bytes()).collect();
+    let secrets = given.secrets.iter().map(|secret| secret.expose_secret().as_bytes());
+    let secrets: Vec<&[u8]> = secrets.chain(given.published.as_deref()).collect();
     let keys = Keys { secrets: &secrets, tolerance: endpoint.tolerance };
     let presented = Presented(request.headers);
     let inbound = Inbound::new(&presented, request.query, request.body, request.received_at);
@@ -79,9 +89,7 @@ pub(super) fn judge(
         hash: BodyHash::of_digest(&digest),
         headers: kept_headers(endpoint, &verified),
         body: match content {
-            Content::Changes(_) | Content::Quarantined(_) => {
-                provider.platform().scrub(request.body)
-            }
+            Content::Changes(_) | Content::Quarantined(_) => provider.scrub(request.body),
             Content::Ignored => Vec::new(),
         },
         content,

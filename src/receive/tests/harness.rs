@@ -421,6 +421,7 @@ pub(super) fn stage(adjust: impl FnOnce(&mut Webhooks)) -> Stage {
     let metrics = Metrics::new(&[account()], &names);
     let mut webhooks = Webhooks {
         endpoints,
+        keys: BTreeMap::new(),
         ledger: Arc::<FakeLedger>::clone(&ledger),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         metrics: metrics.clone(),
