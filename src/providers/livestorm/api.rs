@@ -9,6 +9,7 @@ use super::map::{EVENT, PAGES, SESSION, event_of, listed};
 use super::payload::{self, Subject};
 use crate::event::{Millis, WebinarId};
 use crate::providers::api::address;
+use crate::providers::lenient;
 use crate::providers::{
     Access, Answers, Ask, Credentials, Listed, Options, Pace, PlatformApi, Span, required,
 };
@@ -99,8 +100,7 @@ impl PlatformApi for Api {
     }
 
     fn listed(&self, page: &[u8], _span: Span, _cursor: Option<&str>) -> Result<Listed, String> {
-        let text = std::str::from_utf8(page).map_err(|_| "the page is not UTF-8".to_owned())?;
-        let (sessions, next) = payload::page(text)?;
+        let (sessions, next) = payload::page(lenient::document(page)?)?;
         let webinars = sessions.iter().filter_map(|session| listed(session).transpose());
         Ok(Listed {
             webinars: webinars.collect::<Result<_, _>>()?,

@@ -6,7 +6,7 @@ use webinar_bridge::event::Millis;
 use webinar_bridge::sandbox::platform::PlatformStage;
 
 use super::{api, asked_and_settled, refused, seconds, tell};
-use crate::harness::http::scrape;
+use crate::harness::http::{request, scrape};
 use crate::harness::process::{Bridge, Setting};
 
 const SECRET: &str = "livestorm-secret-of-the-tests";
@@ -150,16 +150,25 @@ async fn sessions_come_to_be_change_and_end() {
     );
     knows(&api, &ended);
     assert_eq!(sent(&bridge, ended.clone()).await, "accepted");
-    assert_eq!(sent(&bridge, ended).await, "duplicate");
+    assert_eq!(sent(&bridge, ended.clone()).await, "duplicate");
     asked_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
     assert_eq!((held["s-1"].completed, held["s-1"].end), (true, Some(at(now - 1))));
     assert_eq!((held["s-1"].cancelled, held["s-2"].completed), (false, false));
 
+    // An operator may ask at any time, here about the event with all its sessions.
+    knows_event(&api, &event("Compost, a look back", now));
+    knows_all(&api, &[&[&ended, &cancelled]]);
+    let fetch = "POST /api/v1/sources/livestorm/webinars/event:e-1/fetch";
+    let answer = request(&bridge.ops, fetch, &[], &[]).await.expect("it is answered");
+    assert_eq!(answer.status, 200);
+    asked_and_settled(&bridge, "livestorm").await;
+    assert_eq!(setting.held_of(ACCOUNT)["s-1"].name, "Compost, a look back");
+
     // The API let every call through: the credentials were right, and the pace.
     let calls = api.calls();
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
-    assert_eq!(calls.len(), 2 + 3 + 2 + 2 + 2, "{calls:?}");
+    assert_eq!(calls.len(), 2 + 3 + 2 + 2 + 2 + 2, "{calls:?}");
     api.close();
 }
 
