@@ -11,6 +11,7 @@
 //! * `samples.rs`: what it would send, for the sandbox and for trying ([`Demo`]).
 
 mod api;
+pub mod bigbluebutton;
 mod demo;
 pub mod inbound;
 mod lenient;
@@ -44,6 +45,7 @@ pub use reading::{Meaning, Reading, Refusal, Reply};
 /// All built-in platforms, in the order in which the sandbox shows them.
 pub static PLATFORMS: &[&dyn Platform] = &[
     &zoom::ZoomPlatform,
+    &bigbluebutton::BigBlueButtonPlatform,
     &riverside::RiversidePlatform,
     &luma::LumaPlatform,
     &ticket_tailor::TicketTailorPlatform,
