@@ -62,16 +62,15 @@ impl Backfill {
             let http: Arc<dyn Http> =
                 Arc::new(Client::new().context("cannot make an HTTP client")?);
             let metrics = Metrics::new(&[], &[(name.clone(), source.policy.provider.clone())]);
-            let provider = Arc::clone(&source.endpoint.provider);
-            let lister = Lister::new(
-                name.clone(),
-                provider,
-                Arc::clone(&http),
-                metrics.clone(),
-                rand::random,
-            );
-            let lister = lister.context("its platform has no API")?;
             let queue = Queue::open(&config, name, &http, &metrics)?;
+            let lister = match &queue {
+                Queue::Own(_, asker) => Some(asker.lister()),
+                Queue::Service(_) => {
+                    let provider = Arc::clone(&source.endpoint.provider);
+                    Lister::new(name.clone(), provider, http, metrics, rand::random)
+                }
+            };
+            let lister = lister.context("its platform has no API")?;
             let filled = match fill(&lister, span, &queue, name).await {
                 Ok(found) => queue.work_off(world, name, found).await,
                 // What was found until then waits in the queue.

@@ -93,6 +93,7 @@ pub(super) struct Told {
     changes: Vec<Change>,
     bad_fields: Vec<&'static str>,
     /// What would be asked of the platform's API because of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     asked: Vec<String>,
     inputs: Vec<EventInput>,
     incomplete: Vec<Incomplete>,

@@ -213,7 +213,7 @@ fn each_mistake_is_one_line_with_its_remedy() {
         ("", "only = 'true'", "source.acme-probe.only: is not in this version. Remove it".into()),
         ("", "custom_properties = { a = { cel = '1' } }", "source.acme-probe.custom_properties.a: is computed, which is not in this version. Give a text".into()),
         ("", "custom_properties = { a = 1 }", "source.acme-probe.custom_properties.a: must be a text that is not empty".into()),
-        ("", "\"a\\nb\" = 1", "source.acme-probe.\"a\\nb\": is not a key of [source.acme-probe]. Did you mean api?".into()),
+        ("", "\"a\\nb\" = 1", "source.acme-probe.\"a\\nb\": is not a key of [source.acme-probe]. Did you mean only?".into()),
         ("", "[listen]\nops = 'localhost:9090'", "listen.ops: must be an address and a port such as \"127.0.0.1:9090\". Correct it".into()),
         ("", "[listen]\nops = '0.0.0.0:8080'", "listen.ops: is also the public address. Give it another port".into()),
         ("", "[listen]\nmax_body = '1MB'", "listen.max_body: must be a size larger than zero: \"1MiB\", \"64KiB\" or bytes".into()),

@@ -1,7 +1,6 @@
 //! One call of a platform's API: credentials, pace, bounds.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,11 +10,12 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use url::Url;
 
+use super::pace::Turns;
 use super::token::{Denied, Proof, Tokens};
 use super::verdict::{self, Trouble, Verdict, judge};
 use crate::event::{Millis, SourceName};
 use crate::net::{Http, Method, Request, Response, TransportError};
-use crate::providers::{Access, Pace};
+use crate::providers::Access;
 use crate::telemetry::Metrics;
 
 /// For everything of one call.
@@ -28,11 +28,9 @@ pub(super) struct Client {
     source: SourceName,
     tokens: Tokens,
     headers: Vec<(&'static str, String)>,
-    pace: Pace,
+    turns: Turns,
     http: Arc<dyn Http>,
     metrics: Metrics,
-    /// When the calls of the last window were made.
-    calls: tokio::sync::Mutex<VecDeque<Instant>>,
     hold: Mutex<Option<Hold>>,
     /// Calls in a row that something in the way of all has failed.
     failures: AtomicU32,
@@ -77,8 +75,8 @@ impl Client {
     ) -> Self {
         let Access { credentials, headers, pace } = access;
         let tokens = Tokens::new(credentials, Arc::clone(&http));
-        let (calls, hold, failures) = Default::default();
-        Self { source, tokens, headers, pace, http, metrics, calls, hold, failures, random }
+        let (turns, hold, failures) = (Turns::new(pace), Mutex::default(), AtomicU32::default());
+        Self { source, tokens, headers, turns, http, metrics, hold, failures, random }
     }
 
     /// For how long no call is of use, because something is in the way of all.
@@ -132,8 +130,9 @@ impl Client {
             timeout: TIMEOUT,
             max_answer: ANSWER_MAX,
         };
-        self.wait_for_turn().await;
+        let turn = self.turns.turn().await;
         let answer = self.http.send(request).await;
+        drop(turn);
         self.metrics.platform_request(&self.source, &status(&answer));
         let reply = match (judge(&answer), answer) {
             (Verdict::Unauthorized, _) => return Once::Unauthorized(value),
@@ -175,18 +174,6 @@ impl Client {
         if present.as_ref().is_none_or(|present| present.until < hold.until) {
             *present = Some(hold);
         }
-    }
-
-    /// Waits until a call keeps to the pace: a sliding log, as a bucket would let nearly two windows' calls into one.
-    async fn wait_for_turn(&self) {
-        let most = usize::try_from(self.pace.requests).unwrap_or(usize::MAX).max(1);
-        let mut calls = self.calls.lock().await;
-        while calls.len() >= most {
-            let Some(first) = calls.front().copied() else { break };
-            tokio::time::sleep_until(first + self.pace.window).await;
-            calls.pop_front();
-        }
-        calls.push_back(Instant::now());
     }
 }
 

@@ -38,7 +38,7 @@ pub enum ListError {
 /// Lists what a source's platform has.
 pub struct Lister {
     provider: Arc<dyn Provider>,
-    client: Client,
+    client: Arc<Client>,
     random: fn() -> u32,
 }
 
@@ -54,7 +54,15 @@ impl Lister {
     ) -> Option<Self> {
         let access = provider.api()?.access().clone();
         let client = Client::new(source, access, http, metrics, random);
-        Some(Self { provider, client, random })
+        Some(Self::beside(provider, Arc::new(client), random))
+    }
+
+    pub(super) fn beside(
+        provider: Arc<dyn Provider>,
+        client: Arc<Client>,
+        random: fn() -> u32,
+    ) -> Self {
+        Self { provider, client, random }
     }
 
     /// A page of the webinars of a time, and where the next begins.

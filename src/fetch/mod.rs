@@ -5,8 +5,8 @@
 //! again.
 //!
 //! * this file: the worker; [`question`]: one webinar's questions and what became of them;
-//! * [`listing`]: which webinars there are; [`client`]: one call, with credentials and pace; [`token`]: tokens that end;
-//! * [`verdict`]: what an answer means, decided without I/O.
+//! * [`listing`]: which webinars there are; [`client`]: one call, with credentials; [`token`]: tokens that end;
+//! * [`pace`]: when a call may be made; [`verdict`]: what an answer means, decided without I/O.
 //!
 //! Promises: what is wanted is asked until it is answered or the platform says for good that there is no such webinar;
 //! URLs are the platform code's own, and credentials follow no redirect; no more calls than the platform lets through.
@@ -15,6 +15,7 @@
 
 mod client;
 mod listing;
+mod pace;
 mod question;
 mod token;
 mod verdict;
@@ -72,7 +73,7 @@ pub struct Settings {
 /// Asks one source's platform for what is wanted.
 pub struct Asker {
     settings: Settings,
-    client: Client,
+    client: Arc<Client>,
 }
 
 impl Asker {
@@ -83,7 +84,14 @@ impl Asker {
         let Settings { source, http, metrics, random, .. } = &settings;
         let client =
             Client::new(source.clone(), access, Arc::clone(http), metrics.clone(), *random);
-        Some(Arc::new(Self { settings, client }))
+        Some(Arc::new(Self { settings, client: Arc::new(client) }))
+    }
+
+    /// A lister that keeps to the same pace: to the platform the calls of both are one caller's.
+    #[must_use]
+    pub fn lister(&self) -> Lister {
+        let Settings { provider, random, .. } = &self.settings;
+        Lister::beside(Arc::clone(provider), Arc::clone(&self.client), *random)
     }
 
     /// Asks for what is wanted, and will be, until told to stop. What is under way then is given up: it is asked again.

@@ -109,6 +109,22 @@ pub struct Ask {
     pub spared: Spared,
 }
 
+impl Ask {
+    /// A question without whose answer there is nothing to say.
+    pub(super) fn needed(name: &'static str, url: Url) -> Self {
+        Self { name, url, spared: Spared::Never }
+    }
+}
+
+/// The address of these path segments, percent-encoded, below a configured one. Ids among them must be known to be
+/// neither `.` nor `..`, which are no segments.
+pub(super) fn address(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    url.set_query(None);
+    url.path_segments_mut().expect("a URL with a host has a path").pop_if_empty().extend(segments);
+    url
+}
+
 /// What no answer to a question means, once it is final (403, 404).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spared {

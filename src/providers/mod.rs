@@ -13,8 +13,10 @@
 mod api;
 pub mod bigbluebutton;
 mod demo;
+pub mod eventbrite;
 pub mod inbound;
 mod lenient;
+pub mod livestorm;
 pub mod luma;
 mod options;
 mod reading;
@@ -46,6 +48,8 @@ pub use reading::{Meaning, Reading, Refusal, Reply};
 pub static PLATFORMS: &[&dyn Platform] = &[
     &zoom::ZoomPlatform,
     &bigbluebutton::BigBlueButtonPlatform,
+    &eventbrite::EventbritePlatform,
+    &livestorm::LivestormPlatform,
     &riverside::RiversidePlatform,
     &luma::LumaPlatform,
     &ticket_tailor::TicketTailorPlatform,
