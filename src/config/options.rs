@@ -65,6 +65,10 @@ impl Options for Section<'_> {
         }
     }
 
+    fn fill(&mut self, key: &'static str, defaults: &toml::Table) {
+        Self::fill(self, key, defaults);
+    }
+
     fn problem(&mut self, key: &str, what: &str) {
         Self::problem(self, key, what);
     }

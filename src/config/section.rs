@@ -247,6 +247,20 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Fills the table under the key with what it does not have.
+    pub(super) fn fill(&mut self, key: &str, defaults: &toml::Table) {
+        let mut filled = Node::entries(defaults.clone(), None);
+        if let Some(given) = self.nodes.remove(key) {
+            let Some(given) = given.clone().into_table() else {
+                // No table: that is told when it is read.
+                self.nodes.insert(key.to_owned(), given);
+                return;
+            };
+            filled.extend(given);
+        }
+        self.nodes.insert(key.to_owned(), Node::Table(filled));
+    }
+
     /// The tables under this one, by name: `[hubspot.NAME]`.
     pub(super) fn named(mut self) -> Vec<(String, Section<'a>)> {
         let must = format!("a table: [{}.NAME]", self.path);

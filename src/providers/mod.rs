@@ -12,6 +12,7 @@
 
 mod api;
 pub mod bigbluebutton;
+pub mod custom;
 mod demo;
 pub mod eventbrite;
 pub mod inbound;
@@ -53,6 +54,7 @@ pub static PLATFORMS: &[&dyn Platform] = &[
     &riverside::RiversidePlatform,
     &luma::LumaPlatform,
     &ticket_tailor::TicketTailorPlatform,
+    &custom::CustomPlatform,
 ];
 
 /// The platform of that name.

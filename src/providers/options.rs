@@ -46,6 +46,9 @@ pub trait Options {
     /// The table under the key, read with `read`. False if there is none.
     fn table(&mut self, key: &'static str, read: &mut dyn FnMut(&mut dyn Options)) -> bool;
 
+    /// Fills the table under the key with what it does not have: what stands for it where nothing else is said.
+    fn fill(&mut self, key: &'static str, defaults: &toml::Table);
+
     /// Tells what is wrong with a key, as the rest of a sentence that begins with it; with an empty key, of the table.
     fn problem(&mut self, key: &str, what: &str);
 }

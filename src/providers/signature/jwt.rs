@@ -1,6 +1,7 @@
-//! JSON Web Tokens (RFC 7519), signed (RFC 7515), with keys given or published (RFC 7517). The only door to the crate
-//! `jsonwebtoken`, of which keys and their mathematics are used; what a token must say is decided here, by the time that is
-//! given.
+//! JSON Web Tokens (RFC 7519), signed (RFC 7515), with keys given or published (RFC 7517).
+//!
+//! The only door to the crate `jsonwebtoken`, of which keys and their mathematics are used; what a token must say is decided
+//! here, by the time that is given.
 //!
 //! The algorithms are the receiver's choice: what a token calls its own (`alg`) is only compared with them, and what it says
 //! of keys (`jwk`, `jku`, `x5u`) is not looked at.

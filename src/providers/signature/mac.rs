@@ -4,6 +4,8 @@
 //! They look alike and differ in what matters (`t.body` here, `tbody` there; a MAC here, a plain hash there), so nothing is
 //! guessed from a header's look: a [`MacScheme`] says all of it.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq as _;
@@ -79,6 +81,14 @@ pub enum Layout {
     AfterTimestamp,
 }
 
+/// What a request claims.
+struct Claimed<'a> {
+    /// The signatures' texts.
+    signatures: Vec<Cow<'a, [u8]>>,
+    /// The time that stands beside them.
+    timestamp: Option<&'a [u8]>,
+}
+
 /// What a time counts since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
@@ -105,10 +115,15 @@ impl MacScheme {
         keys: Keys<'_>,
         now: Millis,
     ) -> Result<Inbound<'a, Verified>, Refusal> {
-        let (claimed, beside) = self.claimed(&request)?;
-        let timestamp = match (&self.timestamp_header, beside) {
-            (Some(header), _) => Some(request.headers.one(header).once()?),
-            (None, beside) => beside,
+        let Claimed { signatures, timestamp } = self.claimed(&request)?;
+        let decoded = signatures.iter().filter_map(|text| self.encoding.read(text, self.algorithm));
+        let claimed: Vec<Vec<u8>> = decoded.collect();
+        if claimed.is_empty() {
+            return Err(Refusal::Malformed);
+        }
+        let timestamp = match &self.timestamp_header {
+            Some(header) => Some(request.headers.one(header).once()?),
+            None => timestamp,
         };
         let signed_at = match timestamp {
             Some(text) => Some(self.timestamp_unit.read(text).ok_or(Refusal::Malformed)?),
@@ -163,28 +178,20 @@ impl MacScheme {
         self.algorithm.code(self.method, secret, &self.signed.parts(values, secret))
     }
 
-    /// The signatures that the request claims, at least one, and the time that stands beside them.
-    fn claimed<'a>(
-        &self,
-        request: &Inbound<'a, Unverified>,
-    ) -> Result<(Vec<Vec<u8>>, Option<&'a [u8]>), Refusal> {
-        let decode = |text: &[u8]| self.encoding.read(text, self.algorithm.length());
-        let (signatures, timestamp) = match &self.place {
+    fn claimed<'a>(&self, request: &Inbound<'a, Unverified>) -> Result<Claimed<'a>, Refusal> {
+        match &self.place {
+            Place::Header(name, layout) => layout.read(request.headers.one(name).once()?),
             Place::Query(name) => {
-                let mut found = form_urlencoded::parse(request.query.as_bytes())
-                    .filter_map(|(key, value)| (key == name.as_str()).then_some(value));
-                match (found.next(), found.next()) {
-                    (None, _) => return Err(Refusal::Missing),
-                    (Some(value), None) => (Vec::from_iter(decode(value.as_bytes())), None),
-                    (Some(_), Some(_)) => return Err(Refusal::Malformed),
+                let parameters = form_urlencoded::parse(request.query.as_bytes());
+                let mut found = parameters.filter(|(key, _)| key == name.as_str());
+                let (_, value) = found.next().ok_or(Refusal::Missing)?;
+                if found.next().is_some() {
+                    return Err(Refusal::Malformed);
                 }
+                let value = value.into_owned().into_bytes();
+                Ok(Claimed { signatures: vec![value.into()], timestamp: None })
             }
-            Place::Header(name, layout) => {
-                let (texts, timestamp) = layout.read(request.headers.one(name).once()?)?;
-                (texts.into_iter().filter_map(decode).collect(), timestamp)
-            }
-        };
-        if signatures.is_empty() { Err(Refusal::Malformed) } else { Ok((signatures, timestamp)) }
+        }
     }
 }
 
@@ -215,24 +222,26 @@ impl Layout {
         }
     }
 
-    /// The signatures' texts, and the time that stands beside them.
-    fn read<'a>(&self, value: &'a [u8]) -> Result<(Vec<&'a [u8]>, Option<&'a [u8]>), Refusal> {
+    fn read<'a>(&self, value: &'a [u8]) -> Result<Claimed<'a>, Refusal> {
+        let claimed = |signatures: Vec<&'a [u8]>, timestamp| {
+            let signatures = signatures.into_iter().map(Cow::Borrowed).collect();
+            Claimed { signatures, timestamp }
+        };
         match self {
             Self::Alone(prefix) => {
-                Ok((vec![value.strip_prefix(prefix.as_bytes()).unwrap_or(value)], None))
+                Ok(claimed(vec![value.strip_prefix(prefix.as_bytes()).unwrap_or(value)], None))
             }
             Self::AfterTimestamp => {
                 let comma =
                     value.iter().position(|byte| *byte == b',').ok_or(Refusal::Malformed)?;
-                let (timestamp, signature) = (&value[..comma], &value[comma + 1..]);
-                Ok((vec![signature], Some(timestamp)))
+                Ok(claimed(vec![&value[comma + 1..]], Some(&value[..comma])))
             }
             Self::Keyed { timestamp, signature } => {
                 let signatures = entries(value, signature).take(SIGNATURES_MAX).collect();
-                let Some(key) = timestamp else { return Ok((signatures, None)) };
+                let Some(key) = timestamp else { return Ok(claimed(signatures, None)) };
                 let mut times = entries(value, key);
                 match (times.next(), times.next()) {
-                    (Some(time), None) => Ok((signatures, Some(time))),
+                    (Some(time), None) => Ok(claimed(signatures, Some(time))),
                     (None, _) | (Some(_), Some(_)) => Err(Refusal::Malformed),
                 }
             }
@@ -258,12 +267,12 @@ fn entries<'a>(list: &'a [u8], key: &str) -> impl Iterator<Item = &'a [u8]> {
 }
 
 impl Encoding {
-    fn read(self, text: &[u8], length: usize) -> Option<Vec<u8>> {
+    fn read(self, text: &[u8], algorithm: Algorithm) -> Option<Vec<u8>> {
         let code = match self {
             Self::Hex => hex::decode(text).ok()?,
             Self::Base64 => STANDARD.decode(text).ok()?,
         };
-        (code.len() == length).then_some(code)
+        (code.len() == algorithm.length()).then_some(code)
     }
 
     fn write(self, code: &[u8]) -> String {

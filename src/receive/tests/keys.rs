@@ -78,10 +78,10 @@ impl PublishedKeys for Publisher {
 fn opened(publisher: &Arc<Publisher>) -> Stage {
     let url: Url = "https://id.example/keys".parse().expect("a URL");
     stage(|webhooks| {
-        let mut published = endpoint("open");
-        published.provider = Arc::new(Publishing(url.clone()));
-        published.secrets = Vec::new();
-        webhooks.endpoints = vec![published];
+        let mut source = endpoint("open");
+        source.provider = Arc::new(Publishing(url.clone()));
+        source.secrets = Vec::new();
+        webhooks.endpoints = vec![source];
         webhooks.keys.insert(url, Arc::<Publisher>::clone(publisher));
     })
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod config;
+mod custom;
 mod expression;
 mod path;
 mod shown;
@@ -30,6 +31,7 @@ pub(crate) struct Target {
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "answer", check: answer::check, seeds: answer::seeds },
     Target { name: "config", check: config::check, seeds: config::seeds },
+    Target { name: "custom", check: custom::check, seeds: custom::seeds },
     Target { name: "expression", check: expression::check, seeds: expression::seeds },
     Target { name: "path", check: path::check, seeds: path::seeds },
     Target { name: "shown", check: shown::check, seeds: shown::seeds },

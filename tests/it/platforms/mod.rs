@@ -2,6 +2,7 @@
 //! is asked, an emulated API of it. Signatures are made here, not by the product's code.
 
 mod bigbluebutton;
+mod custom;
 mod eventbrite;
 mod livestorm;
 mod luma;
