@@ -11,6 +11,7 @@
 //! * `samples.rs`: what it would send, for the sandbox and for trying ([`Demo`]).
 
 mod api;
+pub mod bigbluebutton;
 pub mod custom;
 mod demo;
 pub mod eventbrite;
@@ -47,6 +48,7 @@ pub use reading::{Meaning, Reading, Refusal, Reply};
 /// All built-in platforms, in the order in which the sandbox shows them.
 pub static PLATFORMS: &[&dyn Platform] = &[
     &zoom::ZoomPlatform,
+    &bigbluebutton::BigBlueButtonPlatform,
     &eventbrite::EventbritePlatform,
     &livestorm::LivestormPlatform,
     &riverside::RiversidePlatform,

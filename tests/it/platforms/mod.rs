@@ -1,6 +1,7 @@
 //! Every platform from its webhooks to HubSpot: the real program, real HTTP, an emulated HubSpot and, where the platform
 //! is asked, an emulated API of it. Signatures are made here, not by the product's code.
 
+mod bigbluebutton;
 mod custom;
 mod eventbrite;
 mod livestorm;
