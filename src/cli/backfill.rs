@@ -2,6 +2,7 @@
 //!
 //! What is found is asked about like what a webhook tells of, through the same queue: by the service if it runs, else here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::app;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, load_to_serve};
 use crate::event::{Millis, SourceName, Wanted, WantedWhen, WebinarId};
-use crate::fetch::{Asker, Lister};
+use crate::fetch::{Asker, ListError, Lister};
 use crate::ledger::{FetchStatus, Ledger};
 use crate::net::{Client, Http, Method};
 use crate::providers::{Listed, Span};
@@ -28,6 +29,8 @@ use crate::telemetry::Metrics;
 const BACK: Duration = Duration::from_hours(24 * 30);
 /// How far ahead.
 const AHEAD: Duration = Duration::from_hours(24 * 366);
+/// Most pages of a list: as many as a hundred thousand webinars, of the platforms that show the fewest at once.
+const PAGES_MAX: usize = 2_000;
 /// Between two looks at how far the service has got.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -110,7 +113,7 @@ async fn fill(
     source: &SourceName,
 ) -> anyhow::Result<u64> {
     let bar = ProgressBar::new_spinner().with_style(style("{spinner} {pos} webinars found")?);
-    let (mut found, mut cursor) = (0, None);
+    let (mut found, mut cursor, mut pages) = (0, None, BTreeSet::new());
     loop {
         let Listed { webinars, next } = lister.page(span, cursor.as_deref()).await?;
         for webinar in webinars {
@@ -118,11 +121,14 @@ async fn fill(
             found += 1;
             bar.set_position(found);
         }
-        cursor = next;
-        if cursor.is_none() {
+        let Some(next) = next else {
             bar.finish_and_clear();
             return Ok(found);
+        };
+        if !pages.insert(next.clone()) || pages.len() > PAGES_MAX {
+            return Err(ListError::Endless.into());
         }
+        cursor = Some(next);
     }
 }
 

@@ -30,7 +30,7 @@ pub enum ListError {
     /// The page is not what it should be.
     #[error("the platform's list cannot be read: {0}")]
     Unreadable(String),
-    /// There is no end of it.
+    /// There is no end of it: a page leads back to one before, or there are too many.
     #[error("the platform's list has no end")]
     Endless,
 }
@@ -78,10 +78,7 @@ impl Lister {
             let Trouble { why, wait, .. } = match self.client.get(url.clone()).await {
                 Reply::Answered { body, .. } => {
                     let listed = api.listed(body.get().as_bytes(), span, cursor);
-                    let listed = listed.map_err(ListError::Unreadable)?;
-                    // A page that leads to itself would go on for ever.
-                    let endless = listed.next.is_some() && listed.next.as_deref() == cursor;
-                    return if endless { Err(ListError::Endless) } else { Ok(listed) };
+                    return listed.map_err(ListError::Unreadable);
                 }
                 Reply::NotThere => return Err(ListError::Refused("there is nothing there".into())),
                 Reply::Forbidden => return Err(ListError::Refused("we may not see it".into())),

@@ -13,10 +13,12 @@ use crate::event::{BodyHash, ExternalAccountId, Millis, ReceiptId, Webinar};
 use crate::ledger::{
     Content, FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptKind, WebinarKey,
 };
-use crate::providers::{Answers, Fetched, Meaning, PlatformApi, Spared, read_answers};
+use crate::providers::{Answers, Fetched, Meaning, PlatformApi, Span, Spared, read_answers};
 
 /// Most questions about one webinar; platforms have up to three.
 const QUESTIONS_MAX: usize = 8;
+/// Of which time a list is asked for, to see whether there is any.
+const LIST_SPAN: Duration = Duration::from_hours(24);
 /// Longest body that is kept of all answers, in bytes.
 const ANSWERS_MAX: usize = 2 * 1024 * 1024;
 
@@ -82,7 +84,7 @@ impl<'a> Question<'a> {
             Ok(()) => self.answered(&told),
             Err(Failed::Later { wait, why }) => self.later(wait, why, true),
             Err(Failed::Held { wait, why }) => self.later(wait, why, false),
-            Err(Failed::NotThere) => self.not_there().await,
+            Err(Failed::NotThere) => self.not_there(api).await,
             Err(Failed::Wrong(why)) if verdict::is_hopeless(self.task.attempts + 1) => {
                 FetchOutcome::GivenUp { why, says: None }
             }
@@ -102,7 +104,9 @@ impl<'a> Question<'a> {
                     body
                 }
                 Reply::NotThere | Reply::Forbidden if ask.spared == Spared::IfRefused => null(),
-                Reply::NotThere => return Err(Failed::NotThere),
+                Reply::NotThere if told.answers.is_empty() => return Err(Failed::NotThere),
+                // The webinar itself is there, so it is not gone.
+                Reply::NotThere => return Err(Failed::Wrong(format!("it has no {}", ask.name))),
                 Reply::Forbidden => {
                     let why = format!("we may not ask for the {}", ask.name);
                     return Err(Failed::Held { wait: verdict::refused(), why });
@@ -139,7 +143,7 @@ impl<'a> Question<'a> {
     }
 
     /// There is no such webinar, or not yet.
-    async fn not_there(&self) -> FetchOutcome {
+    async fn not_there(&self, api: &dyn PlatformApi) -> FetchOutcome {
         let why = "it has no such webinar".to_owned();
         if !verdict::is_gone(self.task.attempts + 1) {
             return self.later(self.delay(), format!("{why} yet"), true);
@@ -152,9 +156,24 @@ impl<'a> Question<'a> {
             answers: Answers::new(),
         });
         match self.is_known(&receipt).await {
+            Ok(true) if !self.has_a_list(api).await => {
+                self.later(self.delay(), format!("{why}, nor a list of webinars"), false)
+            }
             // Of what was never heard of there is nothing to take back.
             Ok(known) => FetchOutcome::GivenUp { why, says: known.then(|| Box::new(receipt)) },
             Err(error) => self.later(self.delay(), error.to_string(), false),
+        }
+    }
+
+    /// Whether the platform answers at all at that address, where it has a list to ask for: one that knows nothing (a wrong
+    /// `base_url`, a version that was taken away) must not call off whatever is asked about.
+    async fn has_a_list(&self, api: &dyn PlatformApi) -> bool {
+        let now = self.settings.clock.now();
+        let span = Span { from: now, to: now.plus(LIST_SPAN) };
+        let Some(url) = api.list(span, None) else { return true };
+        match self.client.get(url).await {
+            Reply::Answered { body, .. } => api.listed(body.get().as_bytes(), span, None).is_ok(),
+            Reply::NotThere | Reply::Forbidden | Reply::Later(_) | Reply::Wrong(_) => false,
         }
     }
 

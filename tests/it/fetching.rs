@@ -35,10 +35,11 @@ const CLIENT: DemoApi = DemoApi::Client("client", "secret-of-the-tests");
 struct Thin {
     access: Access,
     base: Url,
+    host_is: Spared,
 }
 
 impl Thin {
-    fn of(stage: &PlatformStage, api: DemoApi, pace: Pace) -> Self {
+    fn of(stage: &PlatformStage, api: DemoApi, pace: Pace, host_is: Spared) -> Self {
         let base: Url = stage.base_url().parse().expect("a URL");
         let secret = |text: &str| Secret::Text(SecretString::from(text.to_owned()));
         let credentials = match api {
@@ -54,7 +55,7 @@ impl Thin {
             DemoApi::None => unreachable!("it has an API"),
         };
         let headers = vec![("accept", "application/json".to_owned())];
-        Self { access: Access { credentials, headers, pace }, base }
+        Self { access: Access { credentials, headers, pace }, base, host_is }
     }
 }
 
@@ -163,15 +164,16 @@ impl PlatformApi for Thin {
         let told: Value = serde_json::from_str(told.get()).map_err(|error| error.to_string())?;
         let Some(host) = told["host"].as_str() else { return Ok(None) };
         let url = url(&format!("/hosts/{host}"))?;
-        Ok(Some(Ask { name: "host", url, spared: Spared::IfRefused }))
+        Ok(Some(Ask { name: "host", url, spared: self.host_is }))
     }
 
     fn list(&self, _span: Span, _cursor: Option<&str>) -> Option<Url> {
-        None
+        self.base.join("/webinars").ok()
     }
 
-    fn listed(&self, _page: &[u8], _span: Span, _cursor: Option<&str>) -> Result<Listed, String> {
-        Ok(Listed::default())
+    fn listed(&self, page: &[u8], _span: Span, _cursor: Option<&str>) -> Result<Listed, String> {
+        let page: Value = serde_json::from_slice(page).map_err(|error| error.to_string())?;
+        page["webinars"].as_array().map(|_| Listed::default()).ok_or("no list".to_owned())
     }
 }
 
@@ -182,6 +184,7 @@ struct Scene {
     stage: PlatformStage,
     api: DemoApi,
     pace: Pace,
+    host_is: Spared,
     accounts: Option<BTreeSet<String>>,
 }
 
@@ -192,13 +195,14 @@ impl Scene {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let stage = PlatformStage::open(api, clock).expect("it listens");
         let plenty = Pace { requests: 100, window: Duration::from_secs(1) };
-        Self { place, ledger, stage, api, pace: plenty, accounts: None }
+        let host_is = Spared::IfRefused;
+        Self { place, ledger, stage, api, pace: plenty, host_is, accounts: None }
     }
 
     fn asker(&self) -> Arc<Asker> {
         let settings = Settings {
             source: source("zoom"),
-            provider: Arc::new(Thin::of(&self.stage, self.api, self.pace)),
+            provider: Arc::new(Thin::of(&self.stage, self.api, self.pace, self.host_is)),
             policy: policy("main"),
             platform_accounts: self.accounts.clone(),
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
@@ -309,6 +313,7 @@ async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
     let mut known = receipt("a", vec![created("1", "Known", NOON)]);
     known.wanted = vec![wanted("1")];
     scene.ledger.accept(known).await.expect("kept");
+    scene.stage.answer("/webinars", json!({ "webinars": [] }));
     scene.hint("b", "2").await;
     let asker = scene.asker();
     let mut count = 0;
@@ -316,7 +321,7 @@ async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
         count += Arc::clone(&asker).drain(|| ()).await.expect("asked");
         scene.later(300);
     }
-    assert_eq!(count, 16, "eight times each");
+    assert_eq!(count, 22, "eleven times each");
     let status = scene.status();
     assert_eq!((status.pending, status.given_up), (0, 2));
     let inputs = scene.inputs().await;
@@ -346,6 +351,59 @@ async fn an_outage_counts_for_no_absence() {
     scene.asker().drain(|| ()).await.expect("asked");
     let status = scene.status();
     assert_eq!((status.pending, status.given_up), (1, 0));
+    assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+}
+
+/// Else a wrong address, or one that the platform has taken away, would call off all that is asked about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_that_knows_nothing_at_all_calls_nothing_off() {
+    let scene = Scene::new(HEADER);
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    let asker = scene.asker();
+    let ask_often = async || {
+        for _ in 0..12 {
+            Arc::clone(&asker).drain(|| ()).await.expect("asked");
+            scene.later(300);
+        }
+    };
+    for list in [None, Some(json!({ "error": "moved" }))] {
+        if let Some(list) = list {
+            scene.stage.answer("/webinars", list);
+        }
+        ask_often().await;
+        assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+        let FetchStatus { pending, given_up, last_error } = scene.status();
+        assert_eq!((pending, given_up), (1, 0), "nothing is lost");
+        let error = last_error.as_deref();
+        assert_eq!(error, Some("it has no such webinar, nor a list of webinars"));
+    }
+    scene.stage.answer("/webinars", json!({ "webinars": [] }));
+    ask_often().await;
+    assert_eq!((scene.pending(), scene.status().given_up), (0, 1));
+    assert_eq!(scene.inputs().await[0].2["eventCancelled"], true);
+}
+
+/// It is there: the platform has just told of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_is_not_gone_for_want_of_another_answer() {
+    let mut scene = Scene::new(HEADER);
+    scene.host_is = Spared::Never;
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    scene.stage.answer("/webinars", json!({ "webinars": [] }));
+    scene.has("1", "Known");
+    scene.stage.fail("/hosts/h1", 404);
+    let asker = scene.asker();
+    for _ in 0..12 {
+        Arc::clone(&asker).drain(|| ()).await.expect("asked");
+        scene.later(300);
+    }
+    let status = scene.status();
+    assert_eq!((status.pending, status.given_up), (0, 1));
+    assert_eq!(status.last_error.as_deref(), Some("it has no host"));
     assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
 }
 

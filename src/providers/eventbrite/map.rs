@@ -48,7 +48,7 @@ pub(super) fn fetched(fetched: &Fetched<'_>) -> Result<Meaning, String> {
         return Ok(Meaning::Changes { changes: vec![change], bad_fields: Vec::new() });
     }
     let answer = fetched.answer(EVENT).ok_or("the answer event is missing")?;
-    let event: Object<Event<'_>> = payload::parse(answer.get(), "an object")?;
+    let event: Object<Event<'_>> = lenient::parse(answer.get(), "the event is not an object")?;
     let event = event.0;
     let id = lenient::identifier("id", event.id, WebinarId::parse)?;
     if id != fetched.webinar {

@@ -92,8 +92,8 @@ pub(super) struct Pagination<'a> {
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
 pub(super) fn webhook(body: &[u8]) -> Result<(Cow<'_, str>, Webhook<'_>), String> {
-    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
-    let mut webhook: Object<Webhook<'_>> = parse(text, "an object with a text `config.action`")?;
+    let otherwise = "it is not an object with a text `config.action`";
+    let mut webhook: Object<Webhook<'_>> = lenient::parse(lenient::document(body)?, otherwise)?;
     let action = std::mem::take(&mut webhook.0.config.0.action);
     Ok((action, webhook.0))
 }
@@ -120,11 +120,4 @@ pub(super) fn is_id(text: &str) -> bool {
 pub(super) fn member<'a>(object: &'a RawValue, name: &str) -> Option<Option<&'a RawValue>> {
     let members: BTreeMap<String, &'a RawValue> = serde_json::from_str(object.get()).ok()?;
     Some(members.get(name).copied().filter(|member| member.get() != "null"))
-}
-
-/// The parser's own words may repeat a value, so only the place is told.
-pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, wanted: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| {
-        format!("it is not {wanted} (line {}, column {})", error.line(), error.column())
-    })
 }

@@ -9,6 +9,7 @@ use super::map::{EVENT, PAGES, SESSION, event_of, listed};
 use super::payload::{self, Subject};
 use crate::event::{Millis, WebinarId};
 use crate::providers::api::address;
+use crate::providers::lenient;
 use crate::providers::{
     Access, Answers, Ask, Credentials, Listed, Options, Pace, PlatformApi, Span, required,
 };
@@ -70,7 +71,12 @@ impl PlatformApi for Api {
     }
 
     fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
-        match Subject::of(webinar) {
+        let subject = Subject::of(webinar);
+        let (Subject::Event(id) | Subject::Session(id)) = subject;
+        if !payload::is_id(id) {
+            return Err("that is no id of Livestorm's".to_owned());
+        }
+        match subject {
             Subject::Event(id) if !answers.contains_key(EVENT) => Ok(Some(self.event(id))),
             Subject::Event(id) => self.sessions(id, answers),
             Subject::Session(id) => match answers.get(SESSION) {
@@ -94,8 +100,7 @@ impl PlatformApi for Api {
     }
 
     fn listed(&self, page: &[u8], _span: Span, _cursor: Option<&str>) -> Result<Listed, String> {
-        let text = std::str::from_utf8(page).map_err(|_| "the page is not UTF-8".to_owned())?;
-        let (sessions, next) = payload::page(text)?;
+        let (sessions, next) = payload::page(lenient::document(page)?)?;
         let webinars = sessions.iter().filter_map(|session| listed(session).transpose());
         Ok(Listed {
             webinars: webinars.collect::<Result<_, _>>()?,

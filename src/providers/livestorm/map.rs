@@ -79,20 +79,23 @@ pub(super) fn fetched(fetched: &Fetched<'_>) -> Result<Meaning, String> {
                 return Err("the answer is about another session".to_owned());
             }
             let said = told(&resource, fetched.account.as_ref(), false, &mut lenient)?;
-            whole(fetched, said, &mut lenient)?
+            whole(fetched, event_id(&resource)?.as_str(), said, &mut lenient)?
         }
-        (false, Subject::Event(_)) => {
+        (false, Subject::Event(event)) => {
             let mut said = Vec::new();
             for name in PAGES {
                 let Some(answer) = fetched.answer(name) else { break };
                 for resource in payload::page(answer.get())?.0 {
+                    if event_id(&resource)?.as_str() != event {
+                        return Err("the answer is about sessions of another event".to_owned());
+                    }
                     said.extend(told(&resource, fetched.account.as_ref(), false, &mut lenient)?);
                 }
             }
             // A list that changes while it is turned over may name a session twice.
             said.sort_by(|(a, _), (b, _)| a.webinar.cmp(&b.webinar));
             said.dedup_by(|(a, _), (b, _)| a.webinar == b.webinar);
-            whole(fetched, said, &mut lenient)?
+            whole(fetched, event, said, &mut lenient)?
         }
     };
     if changes.is_empty() {
@@ -168,10 +171,14 @@ fn told(
 /// The same with what the event says of all its sessions: whole pictures, but of drafts, which are not to be shown yet.
 fn whole(
     fetched: &Fetched<'_>,
+    of: &str,
     said: impl IntoIterator<Item = (Change, Option<Standing>)>,
     lenient: &mut Lenient,
 ) -> Result<Vec<Change>, String> {
     let resource = payload::resource(answer(fetched, EVENT)?.get())?;
+    if payload::id("data.id", resource.id)?.as_str() != of {
+        return Err("the answer is about another event".to_owned());
+    }
     let event: Event<'_> = payload::members("attributes", resource.attributes)?;
     let updated_at = lenient.read("updated_at", payload::set(event.updated_at), payload::seconds);
     let name = lenient.read("title", event.title, lenient::title);
@@ -213,7 +220,10 @@ fn owner(raw: &RawValue) -> Option<String> {
 /// # Errors
 /// Why that cannot be read, for operators.
 pub(super) fn event_of(session: &RawValue) -> Result<WebinarId, String> {
-    let resource = payload::resource(session.get())?;
+    event_id(&payload::resource(session.get())?)
+}
+
+fn event_id(resource: &Resource<'_>) -> Result<WebinarId, String> {
     let session: Session<'_> = payload::members("attributes", resource.attributes)?;
     payload::id("event_id", session.event_id)
 }

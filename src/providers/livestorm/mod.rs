@@ -24,7 +24,7 @@ mod verify;
 use std::sync::Arc;
 
 use crate::event::{Change, Millis, ProviderId, Wanted, WantedWhen, WebinarId};
-use crate::providers::lenient::Lenient;
+use crate::providers::lenient::{self, Lenient};
 use crate::providers::{
     Demo, DemoApi, Fetched, Inbound, Keys, Meaning, Options, Platform, PlatformApi, Provider,
     Reading, Refusal, Sample, Signed, Traits, Unsigned, Unverified, Verified, required, scrub,
@@ -132,8 +132,7 @@ impl Provider for Livestorm {
 
 /// Reads a webhook, of which nothing personal is left.
 fn read(body: &[u8]) -> Reading {
-    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned());
-    let said = match text.and_then(payload::said) {
+    let said = match lenient::document(body).and_then(payload::said) {
         Ok(said) => said,
         Err(why) => return Reading::new("", Meaning::Unmappable(why)),
     };

@@ -113,11 +113,16 @@ pub(super) fn event(id: &WebinarId) -> Result<WebinarId, String> {
 /// A sentence for operators, which does not repeat the value.
 pub(super) fn id(field: &str, raw: Option<&RawValue>) -> Result<WebinarId, String> {
     let id = lenient::identifier(field, raw, WebinarId::parse)?;
-    let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if !id.as_str().bytes().all(fit) {
+    if !is_id(id.as_str()) {
         return Err(format!("{field} has a character that is not allowed"));
     }
     Ok(id)
+}
+
+/// Whether it is fit for the path of a URL.
+pub(super) fn is_id(text: &str) -> bool {
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !text.is_empty() && text.bytes().all(fit)
 }
 
 /// What a webhook is about.
@@ -170,7 +175,7 @@ pub(super) fn said(text: &str) -> Result<Said<'_>, String> {
 /// A sentence for operators, which repeats nothing of the body.
 pub(super) fn resource(text: &str) -> Result<Resource<'_>, String> {
     let document: Object<Document<'_, Object<Resource<'_>>>> =
-        parse(text, "a document with one `data`")?;
+        lenient::parse(text, "it is not a document with one `data`")?;
     Ok(document.0.data.0)
 }
 
@@ -186,7 +191,7 @@ pub(super) fn page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>), Strin
         next_page: Option<&'a RawValue>,
     }
     let document: Object<Document<'_, Vec<Object<Resource<'_>>>>> =
-        parse(text, "a document with a list `data`")?;
+        lenient::parse(text, "it is not a document with a list `data`")?;
     let Document { data, meta } = document.0;
     let pages: Pages<'_> = members("meta", meta)?;
     let next = pages.next_page.and_then(lenient::integer);
@@ -203,7 +208,8 @@ pub(super) fn members<'a, T: Deserialize<'a> + Default>(
     raw: Option<&'a RawValue>,
 ) -> Result<T, String> {
     let Some(raw) = raw else { return Ok(T::default()) };
-    parse::<Object<T>>(raw.get(), &format!("an object `{what}`")).map(|object| object.0)
+    lenient::parse::<Object<T>>(raw.get(), &format!("`{what}` is not an object"))
+        .map(|object| object.0)
 }
 
 /// A field, unless it holds what Livestorm writes where nothing is set.
@@ -214,11 +220,4 @@ pub(super) fn set(raw: Option<&RawValue>) -> Option<&RawValue> {
 /// A time in seconds since 1970.
 pub(super) fn seconds(raw: &RawValue) -> Option<Millis> {
     Millis::plausible(lenient::integer(raw)?.checked_mul(1_000)?)
-}
-
-/// The parser's own words may repeat a value, so only the place is told.
-fn parse<'a, T: Deserialize<'a>>(text: &'a str, wanted: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| {
-        format!("it is not {wanted} (line {}, column {})", error.line(), error.column())
-    })
 }

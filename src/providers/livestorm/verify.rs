@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::event::Millis;
 use crate::providers::signature::hmac;
-use crate::providers::{Header, Inbound, Keys, Refusal, Unverified, Verified};
+use crate::providers::{Inbound, Keys, Refusal, Unverified, Verified};
 
 /// The header with the signed time and the signature.
 pub(super) const SIGNATURE: &str = "x-livestorm-signature";
@@ -29,11 +29,7 @@ pub(super) fn verify<'a>(
     keys: Keys<'_>,
     now: Millis,
 ) -> Result<Inbound<'a, Verified>, Refusal> {
-    let header = match request.headers.one(SIGNATURE) {
-        Header::One(value) => value,
-        Header::Missing => return Err(Refusal::Missing),
-        Header::Repeated => return Err(Refusal::Malformed),
-    };
+    let header = request.headers.one(SIGNATURE).once()?;
     let comma = header.iter().position(|byte| *byte == b',').ok_or(Refusal::Malformed)?;
     let (time, hash) = (&header[..comma], &header[comma + 1..]);
     let claimed = hmac::from_lower_hex(hash).ok_or(Refusal::Malformed)?;

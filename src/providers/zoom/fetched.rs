@@ -37,7 +37,9 @@ pub(super) fn read(fetched: &Fetched<'_>) -> Result<Meaning, String> {
     change.full_picture = true;
     change.shape = facts.shape;
     change.listing = listing(&facts, fetched.at);
-    let host = lenient.read("host", fetched.answer(HOST), |host| Some(name_of(host)));
+    let host_id = object.host_id.and_then(lenient::string);
+    let host =
+        lenient.read("host", fetched.answer(HOST), |host| Some(name_of(host, host_id.as_deref())));
     change.whole = Fields { organizer: host.flatten(), ..facts.fields };
     change.occurrences = facts
         .listed
@@ -64,10 +66,13 @@ fn listing(facts: &Facts, at: Millis) -> Listing {
     }
 }
 
-/// The host's name as Zoom shows it, else first and last name. Never the e-mail address, which is a person's own.
-fn name_of(host: &RawValue) -> Option<String> {
+/// The host's name as Zoom shows it, else first and last name. Never the e-mail address, which is a person's own; nor
+/// anything of another user than the host.
+fn name_of(host: &RawValue, host_id: Option<&str>) -> Option<String> {
     #[derive(Deserialize)]
     struct Names<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
         #[serde(borrow, rename = "display_name")]
         shown: Option<&'a RawValue>,
         #[serde(borrow, rename = "first_name")]
@@ -76,7 +81,10 @@ fn name_of(host: &RawValue) -> Option<String> {
         last: Option<&'a RawValue>,
     }
     let names: Object<Names<'_>> = serde_json::from_str(host.get()).ok()?;
-    let Names { shown, first, last } = names.0;
+    let Names { id, shown, first, last } = names.0;
+    if id.and_then(lenient::string).is_some_and(|id| Some(&*id) != host_id) {
+        return None;
+    }
     let [shown, first, last] = [shown, first, last].map(|name| name.and_then(lenient::title));
     let full = || [first, last].into_iter().flatten().collect::<Vec<_>>().join(" ");
     Some(text::clean(&shown.unwrap_or_else(full))).filter(|name| !name.is_empty())

@@ -52,6 +52,9 @@ pub(super) struct Payload<'a, O> {
 /// A webinar, or a run of it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Webinar<'a> {
+    /// Of the API's answers.
+    #[serde(borrow)]
+    pub(super) host_id: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -14,10 +14,11 @@ const HOUR: i64 = 3_600;
 
 fn setting() -> (PlatformStage, Setting) {
     let api = api("authorization", "Bearer eventbrite-token-of-the-tests");
-    api.limit(1_000, std::time::Duration::from_hours(1));
+    api.limit(20, std::time::Duration::from_secs(1));
     let setting = Setting::new(&format!(
         "[source.eventbrite]\nprovider = \"eventbrite\"\npath_token = \"path-token-of-the-tests\"\n\
-         api = {{ token = \"eventbrite-token-of-the-tests\", organization = \"{ORGANIZATION}\", base_url = \"{}\" }}\n",
+         api = {{ token = \"eventbrite-token-of-the-tests\", organization = \"{ORGANIZATION}\", \
+         base_url = \"{}\", rate_limit = {{ requests = 20, window = \"1s\" }} }}\n",
         api.base_url()
     ));
     (api, setting)

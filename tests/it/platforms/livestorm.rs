@@ -6,7 +6,7 @@ use webinar_bridge::event::Millis;
 use webinar_bridge::sandbox::platform::PlatformStage;
 
 use super::{api, asked_and_settled, refused, seconds, tell};
-use crate::harness::http::scrape;
+use crate::harness::http::{request, scrape};
 use crate::harness::process::{Bridge, Setting};
 
 const SECRET: &str = "livestorm-secret-of-the-tests";
@@ -150,16 +150,25 @@ async fn sessions_come_to_be_change_and_end() {
     );
     knows(&api, &ended);
     assert_eq!(sent(&bridge, ended.clone()).await, "accepted");
-    assert_eq!(sent(&bridge, ended).await, "duplicate");
+    assert_eq!(sent(&bridge, ended.clone()).await, "duplicate");
     asked_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
     assert_eq!((held["s-1"].completed, held["s-1"].end), (true, Some(at(now - 1))));
     assert_eq!((held["s-1"].cancelled, held["s-2"].completed), (false, false));
 
+    // An operator may ask at any time, here about the event with all its sessions.
+    knows_event(&api, &event("Compost, a look back", now));
+    knows_all(&api, &[&[&ended, &cancelled]]);
+    let fetch = "POST /api/v1/sources/livestorm/webinars/event:e-1/fetch";
+    let answer = request(&bridge.ops, fetch, &[], &[]).await.expect("it is answered");
+    assert_eq!(answer.status, 200);
+    asked_and_settled(&bridge, "livestorm").await;
+    assert_eq!(setting.held_of(ACCOUNT)["s-1"].name, "Compost, a look back");
+
     // The API let every call through: the credentials were right, and the pace.
     let calls = api.calls();
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
-    assert_eq!(calls.len(), 2 + 3 + 2 + 2 + 2, "{calls:?}");
+    assert_eq!(calls.len(), 2 + 3 + 2 + 2 + 2 + 2, "{calls:?}");
     api.close();
 }
 
@@ -237,6 +246,29 @@ async fn backfill_brings_the_workspaces_sessions_of_a_time() {
     assert_eq!(held["s-5"].end, Some(at(from + 2 * HOUR)));
     let calls = api.calls();
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
+    api.close();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_whose_pages_lead_back_is_not_gone_through_for_ever() {
+    let api = api("authorization", TOKEN);
+    let setting = setting(&api);
+    let (from, to) = (1_775_001_600, 1_777_593_600);
+    for (number, next) in [(0, 1), (1, 2), (2, 1)] {
+        let list = format!(
+            "/v1/sessions?page%5Bnumber%5D={number}&page%5Bsize%5D=50\
+             &filter%5Bdate_from%5D={from}&filter%5Bdate_to%5D={to}"
+        );
+        api.answer(&list, json!({ "data": [], "meta": { "next_page": next } }));
+    }
+    let span = ["--from", "2026-04-01", "--to", "2026-05-01"];
+    let args = [&["backfill", "--source", "livestorm"][..], &span].concat();
+    let patience = std::time::Duration::from_secs(30);
+    let ended = tokio::time::timeout(patience, setting.run(&args)).await;
+    let (code, said) = ended.expect("it makes an end");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the platform's list has no end"), "{said}");
+    assert_eq!(api.calls().len(), 3, "{:?}", api.calls());
     api.close();
 }
 

@@ -68,6 +68,10 @@ fn no_answer_leads_elsewhere() {
         let session = ("session", one("s-1", &json!({ "event_id": event })));
         asked("s-1", &[session]).expect_err("that is no id");
     }
+    // What an operator has asked about may be anything.
+    for wanted in ["..", ".", "event:..", "event:", "a/b", "event:a/b"] {
+        asked(wanted, &[]).expect_err("that is no id");
+    }
     for sessions in [json!([]), json!({ "data": {} }), json!({ "data": [1] })] {
         asked("event:e-1", &[("event", json!({})), ("sessions", sessions)]).expect_err("no page");
     }
