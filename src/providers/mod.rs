@@ -28,6 +28,7 @@ pub mod ticket_tailor;
 #[cfg(test)]
 #[path = "tests/trial.rs"]
 mod trial;
+pub mod wix;
 pub mod zoom;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub static PLATFORMS: &[&dyn Platform] = &[
     &riverside::RiversidePlatform,
     &luma::LumaPlatform,
     &ticket_tailor::TicketTailorPlatform,
+    &wix::WixPlatform,
     &custom::CustomPlatform,
 ];
 

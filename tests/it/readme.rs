@@ -13,6 +13,8 @@ use webinar_bridge::telemetry::{Metrics, WebhookOutcome};
 
 /// A secret that is long enough for every use.
 const SECRET: &str = "a-secret-of-the-tests-of-more-than-32-bytes";
+/// What verifies the signatures of others, where a secret is that.
+const PUBLIC_KEY: &str = include_str!("../fixtures/jwt/rsa.public.pem");
 /// Where the examples have their secrets' files.
 const SECRETS_FOLDER: &str = "/run/secrets/";
 /// The part of the reference whose keys are told of in a row.
@@ -203,7 +205,8 @@ fn check(text: &str) -> Output {
 /// The text with its files of secrets, and absolute stores, in the folder.
 fn placed(text: &str, folder: &TempDir) -> String {
     for name in between(text, SECRETS_FOLDER, "\"") {
-        fs::write(folder.path().join(name), SECRET).expect("a file can be written");
+        let secret = if name.contains("public-key") { PUBLIC_KEY } else { SECRET };
+        fs::write(folder.path().join(name), secret).expect("a file can be written");
     }
     let here = format!("{}/", folder.path().display());
     text.replace(SECRETS_FOLDER, &here).replace("sqlite:/", &format!("sqlite:{here}"))

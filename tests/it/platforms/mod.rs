@@ -8,6 +8,7 @@ mod livestorm;
 mod luma;
 mod riverside;
 mod ticket_tailor;
+mod wix;
 mod zoom_api;
 
 use std::sync::Arc;

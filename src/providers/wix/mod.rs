@@ -1,0 +1,107 @@
+//! Wix Events: a webhook's whole body is a JSON Web Token.
+//!
+//! Promises: only what the app's key signed is read, by the one algorithm that Wix signs with. What is stored is what the
+//! token says, opened: Wix packs JSON into texts of JSON, several deep. Links of online rooms, addresses and identities are
+//! masked before a body is read, so that the stored body says the same when it is read again. Relies on the raw bytes of
+//! the request. Holds nothing, so a crash loses nothing.
+//!
+//! Known from Wix's documentation (<https://dev.wix.com/docs/rest/articles/getting-started/webhooks>,
+//! <https://dev.wix.com/docs/rest/business-solutions/events/events-v3/event-object>) and from the published code and types of its own SDK
+//! (`@wix/sdk`, `@wix/auto_sdk_events_wix-events-v-2`), without a live account:
+//! * `event_created` and `event_updated` show the whole event, `event_published` and `event_cloned` most of it,
+//!   `event_canceled`, `event_deleted`, `event_started` and `event_ended` next to nothing;
+//! * each date of a recurring event is an event of its own;
+//! * a published event never becomes a draft again, and a cancelled one is never taken back.
+//!
+//! Assumed:
+//! * a token that is sent again, up to 48 hours later, is made anew or still good: Wix's own SDK refuses one that ended;
+//! * of an event that was cloned, `event_cloned` names the new one in `eventId`;
+//! * whether an entity stands in `entity` as JSON, or in `entityAsJson` as text: either is read.
+
+mod map;
+mod opened;
+mod payload;
+mod samples;
+mod verify;
+
+use std::sync::Arc;
+
+use crate::event::{Millis, ProviderId};
+use crate::providers::{
+    Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample,
+    Signed, Traits, Unsigned, Unverified, Verified,
+};
+
+/// Wix Events, before anything is configured.
+pub struct WixPlatform;
+
+impl Platform for WixPlatform {
+    fn id(&self) -> ProviderId {
+        ProviderId::new("wix")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Wix))
+    }
+
+    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        self.bare()
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        opened::opened(body)
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        vec![Demo {
+            source: "wix",
+            settings: samples::SETTINGS,
+            signs_with: samples::PRIVATE_KEY,
+            path_token: None,
+            api: DemoApi::None,
+        }]
+    }
+}
+
+/// Wix Events.
+#[derive(Debug, Clone, Copy)]
+pub struct Wix;
+
+impl Provider for Wix {
+    fn platform(&self) -> &'static dyn Platform {
+        &WixPlatform
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
+    }
+
+    fn verify<'a>(
+        &self,
+        request: Inbound<'a, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<Inbound<'a, Verified>, Refusal> {
+        verify::verify(request, keys, now)
+    }
+
+    fn unusable(&self, secret: &[u8]) -> Option<&'static str> {
+        verify::unusable(secret)
+    }
+
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+        let body = WixPlatform.scrub(request.body);
+        map::read(&body).unwrap_or_else(|why| Reading::new("", Meaning::Unmappable(why)))
+    }
+
+    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+        verify::sign(request)
+    }
+
+    fn samples(&self, now: Millis) -> Vec<Sample> {
+        samples::samples(now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The opened bodies, borrowed from the text they are read from. Optional fields stay raw.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::providers::lenient::{self, Object};
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow)]
+    data: Object<Message<'a>>,
+}
+
+/// What the token says: which webhook, of which site, and what happened.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Message<'a> {
+    /// `wix.events.v3.event_updated`.
+    #[serde(borrow)]
+    pub(super) event_type: Cow<'a, str>,
+    /// The app's instance, which is of one site.
+    #[serde(borrow)]
+    pub(super) instance_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// What happened to an entity: `data.data`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Happening<'a> {
+    /// Of the happening; the same when it is sent again.
+    #[serde(borrow)]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) entity_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) event_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created_event: Option<&'a RawValue>,
+    #[serde(borrow)]
+    updated_event: Option<&'a RawValue>,
+    #[serde(borrow)]
+    action_event: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wrapped<'a> {
+    #[serde(borrow)]
+    entity: Option<&'a RawValue>,
+    #[serde(borrow)]
+    entity_as_json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    current_entity: Option<&'a RawValue>,
+    #[serde(borrow)]
+    current_entity_as_json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+    #[serde(borrow)]
+    body_as_json: Option<&'a RawValue>,
+}
+
+/// An event, or what an action's body shows of it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Event<'a> {
+    /// In an action's body.
+    #[serde(borrow, rename = "eventId")]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) title: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) short_description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) date_and_time_settings: Option<&'a RawValue>,
+    #[serde(borrow, rename = "eventPageUrl")]
+    pub(super) page: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) registration: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) location: Option<&'a RawValue>,
+}
+
+/// When it is held.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Dates<'a> {
+    #[serde(borrow)]
+    pub(super) start_date: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) end_date: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) time_zone_id: Option<&'a RawValue>,
+}
+
+/// Its page.
+#[derive(Deserialize)]
+pub(super) struct Page<'a> {
+    #[serde(borrow)]
+    pub(super) base: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) path: Cow<'a, str>,
+}
+
+/// Where it is registered for, if not on its page.
+#[derive(Deserialize)]
+pub(super) struct Registration<'a> {
+    #[serde(borrow)]
+    pub(super) external: Option<Object<External<'a>>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct External<'a> {
+    #[serde(borrow)]
+    pub(super) url: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Location<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Option<&'a RawValue>,
+}
+
+/// What a body says, and of what.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn message(text: &str) -> Result<Message<'_>, String> {
+    let claims: Object<Claims<'_>> =
+        lenient::parse(text, "the claims hold no data with one text `eventType`")?;
+    Ok(claims.0.data.0)
+}
+
+impl<'a> Message<'a> {
+    /// What happened.
+    ///
+    /// # Errors
+    /// A sentence for operators, which repeats nothing of the body.
+    pub(super) fn happening(&self) -> Result<Happening<'a>, String> {
+        let data = self.data.ok_or("data.data is missing")?;
+        let data: Object<Happening<'a>> = lenient::parse(data.get(), "data.data is not an object")?;
+        Ok(data.0)
+    }
+}
+
+impl<'a> Happening<'a> {
+    /// What is shown of the event; of a deletion, nothing.
+    ///
+    /// # Errors
+    /// A sentence for operators, which repeats nothing of the body.
+    pub(super) fn event(&self) -> Result<Event<'a>, String> {
+        let wrapped = self.created_event.or(self.updated_event).or(self.action_event);
+        let Some(wrapped) = wrapped else { return Ok(Event::default()) };
+        let wrapped: Object<Wrapped<'a>> =
+            lenient::parse(wrapped.get(), "what happened is not an object")?;
+        let Wrapped {
+            entity,
+            entity_as_json,
+            current_entity,
+            current_entity_as_json,
+            body,
+            body_as_json,
+        } = wrapped.0;
+        let entity = entity.or(entity_as_json).or(current_entity).or(current_entity_as_json);
+        let Some(shown) = entity.or(body).or(body_as_json) else { return Ok(Event::default()) };
+        let event: Object<Event<'a>> = lenient::parse(shown.get(), "the event is not an object")?;
+        Ok(event.0)
+    }
+}

@@ -1,0 +1,209 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::*;
+use crate::event::End;
+use crate::providers::trial;
+
+const NOW: Millis = Millis::new(1_790_000_000_000);
+const CLAIMS: &[u8] = br#"{"data":"{\"eventType\":\"wix.events.v3.event_started\"}"}"#;
+/// Of a key that signed nothing here.
+const OTHER: &str = include_str!("../../../tests/fixtures/jwt/rsa.public.pem");
+/// Signed with `openssl dgst -sha256 -sign`.
+const TOKEN: &[u8] = include_bytes!("../../../tests/fixtures/wix/created_token.jwt");
+
+/// The public key of the sandbox.
+fn key() -> &'static str {
+    samples::SETTINGS.split("'''\n").nth(1).expect("the settings hold it")
+}
+
+fn believed(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, Refusal> {
+    let url = "https://bridge.example/webhooks/wix".parse().expect("a URL");
+    let signed = Signed { url, headers: Vec::new(), body: token.to_vec() };
+    let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+    trial::verified(&Wix, &signed, &keys, now)
+}
+
+/// A token that says this of itself, with any third part.
+fn token(head: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let signed = format!("{}.{}", part(head), part(claims));
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(sign(signed.as_bytes()))).into_bytes()
+}
+
+#[test]
+fn each_fixture_reads_as_expected() {
+    trial::each_fixture_reads_as_expected("wix", &Wix);
+}
+
+#[test]
+fn what_is_stored_is_json_holds_nothing_personal_and_says_the_same() {
+    let personal = ["kettle", "Kettle Lane", "example.org", "Ada"];
+    trial::what_is_stored_says_the_same("wix", &Wix, &personal);
+    let stored: Value = serde_json::from_slice(&WixPlatform.scrub(TOKEN)).expect("JSON");
+    let event = &stored["data"]["data"]["createdEvent"]["entity"];
+    assert_eq!(event["title"], "Harvest supper", "what is packed is opened");
+    assert_eq!(event["onlineConferencing"], "***");
+}
+
+/// A token made by another program.
+#[test]
+fn a_token_by_the_apps_key_is_believed_in_its_time() {
+    assert_eq!(believed(TOKEN, &[key()], NOW), Ok(0));
+    assert_eq!(believed(TOKEN, &[OTHER, key()], NOW), Ok(1));
+    assert_eq!(believed(TOKEN, &[OTHER], NOW), Err(Refusal::Mismatch));
+    assert_eq!(believed(TOKEN, &[], NOW), Err(Refusal::Mismatch));
+    for none in ["", "not a key", samples::PRIVATE_KEY] {
+        assert_eq!(believed(TOKEN, &[none], NOW), Err(Refusal::Mismatch));
+    }
+    let packed = STANDARD.encode(key());
+    assert_eq!(believed(TOKEN, &[&format!("{packed}\n")], NOW), Ok(0), "as PEM in base64");
+    let minute = std::time::Duration::from_mins(1);
+    let end = Millis::new(4_102_444_800_000);
+    assert_eq!(believed(TOKEN, &[key()], end.plus(minute)), Ok(0));
+    assert_eq!(believed(TOKEN, &[key()], end.plus(minute * 2)), Err(Refusal::Stale));
+    assert_eq!(believed(TOKEN, &[key()], NOW.minus(minute * 2)), Err(Refusal::Future));
+}
+
+#[test]
+fn nothing_that_differs_from_a_token_is_believed() {
+    let right = trial::signed(&Wix, CLAIMS, samples::PRIVATE_KEY.as_bytes(), NOW).body;
+    assert_eq!(believed(&right, &[key()], NOW), Ok(0));
+    for at in 0..right.len() {
+        for bit in [1, 0x20, 0x80] {
+            let mut flipped = right.clone();
+            flipped[at] ^= bit;
+            assert!(believed(&flipped, &[key()], NOW).is_err(), "byte {at} was flipped");
+        }
+        assert!(believed(&right[..at], &[key()], NOW).is_err(), "it was cut at {at}");
+    }
+    for more in ["=", "A", ".", " ", "\n", ".e30"] {
+        let longer = [&right, more.as_bytes()].concat();
+        assert!(believed(&longer, &[key()], NOW).is_err(), "{more:?} was added");
+    }
+    let parts: Vec<&[u8]> = right.split(|byte| *byte == b'.').collect();
+    let of_another: Vec<&[u8]> = TOKEN.split(|byte| *byte == b'.').collect();
+    let mixed = [parts[0], of_another[1], parts[2]].join(&b'.');
+    assert_eq!(believed(&mixed, &[key()], NOW), Err(Refusal::Mismatch));
+}
+
+/// What a token says of how it is signed is compared, and never followed.
+#[test]
+fn only_the_one_algorithm_is_believed() {
+    let claims = json!({ "data": "{}", "exp": 4_102_444_800_u64 });
+    let by_public_key = |message: &[u8]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key().as_bytes()).expect("any key");
+        mac.update(message);
+        mac.finalize().into_bytes().to_vec()
+    };
+    for alg in ["none", "None", "", "HS256", "RS384", "RS512", "PS256", "ES256", "rs256"] {
+        let head = json!({ "alg": alg, "typ": "JWT" });
+        for forged in [token(&head, &claims, by_public_key), token(&head, &claims, |_| Vec::new())]
+        {
+            assert!(believed(&forged, &[key()], NOW).is_err(), "{alg}");
+        }
+    }
+    let forged = token(&json!({ "alg": "RS256", "jwk": { "kty": "oct" } }), &claims, by_public_key);
+    assert_eq!(believed(&forged, &[key()], NOW), Err(Refusal::Mismatch));
+}
+
+#[test]
+fn a_key_that_is_none_is_found_out() {
+    assert_eq!(Wix.unusable(key().as_bytes()), None);
+    assert_eq!(Wix.unusable(STANDARD.encode(key()).as_bytes()), None);
+    for wrong in ["a secret", "", "-----BEGIN PUBLIC KEY-----"] {
+        assert!(Wix.unusable(wrong.as_bytes()).is_some(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_cannot_be_signed_is_told_without_the_key() {
+    let url = &"https://bridge.example/webhooks/wix".parse().expect("a URL");
+    let sign = |body: &[u8], secret: &[u8]| {
+        Wix.sign(Unsigned { url, body, secret, now: NOW }).expect_err("it cannot be signed")
+    };
+    assert!(sign(b"[]", samples::PRIVATE_KEY.as_bytes()).contains("no JSON object"));
+    assert!(sign(CLAIMS, b"hush").contains("RS256"));
+    assert!(!sign(CLAIMS, b"hush").contains("hush"));
+}
+
+fn read(body: &Value) -> Reading {
+    Wix.read(&Inbound::trusted(body.to_string().as_bytes()), &[])
+}
+
+#[test]
+fn a_happening_that_is_sent_again_is_known_by_its_id() {
+    let body = |iat: u32| {
+        let happening = json!({ "id": "happened-1", "entityId": "e" }).to_string();
+        let message = json!({ "eventType": "wix.events.v3.event_deleted", "data": happening });
+        json!({ "data": message.to_string(), "iat": iat })
+    };
+    assert_eq!(read(&body(1)).delivery.as_deref(), Some("happened-1"));
+    assert_eq!(read(&body(1)), read(&body(2)));
+}
+
+#[test]
+fn a_link_is_a_text_or_a_base_and_a_path() {
+    let url = |page: Value| {
+        let entity = json!({ "title": "x", "status": "UPCOMING", "eventPageUrl": page });
+        let happening = json!({ "entityId": "e", "updatedEvent": { "currentEntity": entity } });
+        let data = json!({ "eventType": "wix.events.v3.event_updated", "data": happening });
+        let Meaning::Changes { mut changes, .. } = read(&json!({ "data": data })).meaning else {
+            panic!("it is mapped");
+        };
+        changes.remove(0).whole.registration_url
+    };
+    let whole = Some("https://site.example/a/b".to_owned());
+    assert_eq!(url(json!("https://site.example/a/b")), whole);
+    for (base, path) in [("https://site.example/a", "/b"), ("https://site.example/a/", "b")] {
+        assert_eq!(url(json!({ "base": base, "path": path })), whole);
+    }
+    for none in [json!({ "base": "", "path": "/b" }), json!({ "path": "/b" }), json!(5)] {
+        assert_eq!(url(none.clone()), None, "{none}");
+    }
+}
+
+#[test]
+fn the_samples_tell_of_one_event_that_is_held_and_one_that_is_not() {
+    let read = |sample: Sample| {
+        let reading = Wix.read(&Inbound::trusted(&sample.body), &[]);
+        let Meaning::Changes { changes, bad_fields } = reading.meaning else {
+            panic!("{}: {reading:?}", sample.story);
+        };
+        assert_eq!(bad_fields, Vec::<&str>::new());
+        changes
+    };
+    let changes: Vec<_> = Wix.samples(NOW).into_iter().flat_map(read).collect();
+    let told =
+        |field: fn(&crate::event::Change) -> bool| changes.iter().filter(|c| field(c)).count();
+    assert_eq!(told(|change| change.full_picture), 3);
+    assert_eq!(told(|change| change.whole.cancelled == Some(true)), 1);
+    assert_eq!(told(|change| change.whole.completed == Some(true)), 1);
+    assert!(changes.iter().all(|change| change.occurred_at.is_some_and(|at| at < NOW)));
+    assert!(changes.iter().all(|change| !matches!(change.whole.end, Some(End::After(_)))));
+}
+
+proptest! {
+    #[test]
+    fn opening_what_is_open_changes_nothing(
+        body in prop::collection::vec(
+            prop::sample::select(vec![
+                r#"{"data":"#, r#"{"data":"{\"data\":\""#, r#""entityAsJson":"{\"a\":1}""#, "\"", "\\\"", "{", "}",
+                ":", ",", "[", "]", "1e3", r#""email":"#, r#""identity":"x""#, r"\u0064ata", "?tk=a", r"\ud800", " ", "null",
+                r#"{"body":{"email":{"a":[1]}}}"#,
+            ]),
+            0..16,
+        )
+    ) {
+        let body = body.concat().into_bytes();
+        let stored = WixPlatform.scrub(&body);
+        prop_assert_eq!(WixPlatform.scrub(&stored), stored.clone());
+        prop_assert!(stored.len() <= 5 * body.len());
+        let read = |body: &[u8]| Wix.read(&Inbound::trusted(body), &[]);
+        prop_assert_eq!(read(&stored), read(&body));
+    }
+}

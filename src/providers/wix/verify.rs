@@ -1,0 +1,53 @@
+//! From raw bytes to a verified request, and back: the body is a JSON Web Token, signed by RS256 with the app's key.
+//!
+//! The key is the app's own: Wix publishes no set of keys. Wix shows it as PEM, or that in base64 once more.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::event::Millis;
+use crate::providers::signature::jwt::{self, Algorithm, KeyRing, Rules};
+use crate::providers::{Inbound, Keys, Refusal, Signed, Unsigned, Unverified, Verified};
+
+/// What Wix signs with. A token that names another is refused: under `HS256` the public key would be the secret.
+const ALGORITHM: Algorithm = Algorithm::RS256;
+
+fn rules() -> Rules {
+    Rules { algorithms: vec![ALGORITHM], issuer: None, audience: None }
+}
+
+/// Decides whether Wix sent the request.
+pub(super) fn verify<'a>(
+    request: Inbound<'a, Unverified>,
+    keys: Keys<'_>,
+    now: Millis,
+) -> Result<Inbound<'a, Verified>, Refusal> {
+    let pems: Vec<Cow<'_, [u8]>> = keys.secrets.iter().map(|secret| pem(secret)).collect();
+    let pems: Vec<&[u8]> = pems.iter().map(AsRef::as_ref).collect();
+    let token = jwt::verify(request.body, KeyRing::Given(&pems), &rules(), now)?;
+    Ok(request.proved_by(token.key))
+}
+
+/// What is wrong with a key, as the rest of a sentence.
+pub(super) fn unusable(secret: &[u8]) -> Option<&'static str> {
+    jwt::unusable(ALGORITHM, &pem(secret))
+}
+
+/// The request that is authentic at `now`: the body's claims in a token, by the private key.
+pub(super) fn sign(request: Unsigned<'_>) -> Result<Signed, String> {
+    let claims = serde_json::from_slice(request.body)
+        .map_err(|_| "the body is no JSON object, so it cannot be a token's claims")?;
+    let token = jwt::sign(claims, &pem(request.secret), &rules(), request.now)?;
+    let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+    Ok(Signed { body: token.into_bytes(), ..Signed::with_headers(request, headers) })
+}
+
+/// The key as PEM.
+fn pem(secret: &[u8]) -> Cow<'_, [u8]> {
+    if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
+        return Cow::Borrowed(secret);
+    }
+    STANDARD.decode(secret.trim_ascii()).map_or(Cow::Borrowed(secret), Cow::Owned)
+}
