@@ -49,11 +49,6 @@ impl Options for Section<'_> {
         Self::url(self, key).good()
     }
 
-    fn all_texts(&mut self) -> Vec<(String, String)> {
-        let must = "must be a text that is not empty";
-        self.take_all_texts(must, must).into_iter().collect()
-    }
-
     fn table(&mut self, key: &'static str, read: &mut dyn FnMut(&mut dyn Options)) -> bool {
         match self.section(key) {
             Given::Absent | Given::Bad => false,

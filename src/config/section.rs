@@ -274,11 +274,6 @@ impl<'a> Section<'a> {
 
     /// Every key of this table with its text; a key that has none is told of with `must`, or by the table it is.
     pub(super) fn all_texts(mut self, must: &str, table: &str) -> BTreeMap<String, String> {
-        self.take_all_texts(must, table)
-    }
-
-    /// The same of what is left of it.
-    pub(super) fn take_all_texts(&mut self, must: &str, table: &str) -> BTreeMap<String, String> {
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         let mut all = BTreeMap::new();
         for name in names {

@@ -115,6 +115,8 @@ impl Asker {
                         tracing::error!(%error, "asking a platform broke off");
                         under_way.shutdown().await;
                         ids.clear();
+                        // Its row is due as before: without a wait it would break off again and again.
+                        self.client.leave_alone(LOOK, "asking broke off");
                     }
                 },
                 () = woken => {}

@@ -195,7 +195,7 @@ impl<'a> Question<'a> {
     /// What was learnt, as it comes in.
     fn receipt(&self, fetched: &Fetched<'_>) -> NewReceipt {
         let Settings { source, provider, clock, platform_accounts, .. } = self.settings;
-        let body = provider.platform().scrub(&fetched.to_json());
+        let body = provider.scrub(&fetched.to_json());
         // Read from what is kept, so that it says the same when it is read again.
         let reading = read_answers(provider.as_ref(), &body);
         let (reading, foreign) = reading.admitted(platform_accounts.as_ref());

@@ -15,6 +15,7 @@ pub mod bigbluebutton;
 pub mod custom;
 mod demo;
 pub mod eventbrite;
+mod head;
 pub mod inbound;
 mod lenient;
 pub mod livestorm;

@@ -40,9 +40,6 @@ pub trait Options {
     /// A URL that credentials may be sent to: `https`, or `http` to this machine alone.
     fn url(&mut self, key: &'static str) -> Option<Url>;
 
-    /// Every key of this table that was not read yet, with its text.
-    fn all_texts(&mut self) -> Vec<(String, String)>;
-
     /// The table under the key, read with `read`. False if there is none.
     fn table(&mut self, key: &'static str, read: &mut dyn FnMut(&mut dyn Options)) -> bool;
 

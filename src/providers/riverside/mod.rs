@@ -21,6 +21,7 @@ mod verify;
 use std::sync::Arc;
 
 use crate::event::{Millis, ProviderId};
+use crate::providers::head::Head;
 use crate::providers::{
     Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample,
     Signed, Traits, Unsigned, Unverified, Verified, scrub,
@@ -95,7 +96,7 @@ impl Provider for Riverside {
 
     fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
         let body = RiversidePlatform.scrub(request.body);
-        let (head, text) = match payload::head(&body) {
+        let (head, text) = match Head::of(&body) {
             Ok(head) => head,
             Err(why) => return Reading::new("", Meaning::Unmappable(why)),
         };
@@ -107,6 +108,7 @@ impl Provider for Riverside {
             _ => Ok(Meaning::Ignored),
         };
         let reading = Reading::new(&head.event, meaning.unwrap_or_else(Meaning::Unmappable));
+        // "Deduplicate on this value": the same in each attempt (https://docs.riverside.fm/webhooks/overview).
         Reading { delivery: head.delivery(), ..reading }
     }
 

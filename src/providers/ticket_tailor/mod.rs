@@ -25,6 +25,7 @@ mod verify;
 use std::sync::Arc;
 
 use crate::event::{Millis, ProviderId};
+use crate::providers::head::Head;
 use crate::providers::{
     Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample,
     Signed, Traits, Unsigned, Unverified, Verified, scrub,
@@ -126,7 +127,7 @@ impl Provider for TicketTailor {
 
     fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
         let body = TicketTailorPlatform.scrub(request.body);
-        let (head, text) = match payload::head(&body) {
+        let (head, text) = match Head::of(&body) {
             Ok(head) => head,
             Err(why) => return Reading::new("", Meaning::Unmappable(why)),
         };
@@ -139,6 +140,7 @@ impl Provider for TicketTailor {
             _ => Ok(Meaning::Ignored),
         };
         let reading = Reading::new(&head.event, meaning.unwrap_or_else(Meaning::Unmappable));
+        // `wh_15`, "to not execute tasks more than once" (https://developers.tickettailor.com/docs/webhook/security).
         Reading { delivery: head.delivery(), ..reading }
     }
 
