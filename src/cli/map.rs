@@ -63,6 +63,9 @@ pub(super) struct Told {
     changes: Vec<Change>,
     bad_fields: Vec<&'static str>,
     inputs: Vec<EventInput>,
+    /// What is wrong with one of these inputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<Incomplete>,
     incomplete: Vec<Incomplete>,
     /// Why it means nothing; told apart, on standard error.
     #[serde(skip)]
@@ -105,6 +108,7 @@ pub(super) fn unconfigured(provider: &dyn Provider) -> (SourceName, Policy) {
         external_account_id: None,
         recurring: Recurring::default(),
         complete_after_end: None,
+        only: None,
         custom_properties: BTreeMap::new(),
     };
     (SourceName::parse("none").expect("it is a name"), policy)
@@ -126,7 +130,7 @@ pub(super) fn read(
         Meaning::Handshake(_) => ("handshake", vec![], vec![], None),
         Meaning::Unmappable(why) => ("unmappable", vec![], vec![], Some(why)),
     };
-    let (mut inputs, mut incomplete) = (Vec::new(), Vec::new());
+    let (mut inputs, mut remarks, mut incomplete) = (Vec::new(), Vec::new(), Vec::new());
     for change in &changes {
         let mut webinar = Webinar::default();
         let said = Said {
@@ -146,14 +150,16 @@ pub(super) fn read(
             (None, None) => ExternalAccountId::parse("unknown")?,
         };
         for event in fold(&webinar, &account, &change.webinar, policy, now) {
+            let of = |gaps| Incomplete { id: event.id.as_str().to_owned(), gaps };
             match event.content {
                 Ok(input) => inputs.push(input),
-                Err(gaps) => {
-                    incomplete.push(Incomplete { id: event.id.as_str().to_owned(), gaps });
-                }
+                Err(gaps) => incomplete.push(of(gaps)),
+            }
+            if !event.remarks.is_empty() {
+                remarks.push(of(event.remarks));
             }
         }
     }
     let event_type = reading.event_type;
-    Ok(Told { event_type, meaning, changes, bad_fields, inputs, incomplete, unmappable })
+    Ok(Told { event_type, meaning, changes, bad_fields, inputs, remarks, incomplete, unmappable })
 }

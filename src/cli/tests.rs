@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::probe::Probe;
 use crate::config::{Config, parse};
-use crate::event::{Millis, ProviderId};
+use crate::event::{Millis, Policy, Property, ProviderId, SourceName, event_expression};
 use crate::providers::Provider;
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
@@ -45,7 +45,11 @@ fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
         None => map::unconfigured(&Probe),
         Some(name) => map::configured(&config(), name, &Probe).expect("it is there"),
     };
-    let told = map::read(&Probe, body.to_string().as_bytes(), &source, &policy, NOW);
+    mapped_by(body, &source, &policy)
+}
+
+fn mapped_by(body: &Value, source: &SourceName, policy: &Policy) -> (Value, Option<String>) {
+    let told = map::read(&Probe, body.to_string().as_bytes(), source, policy, NOW);
     let told = told.expect("it can be folded");
     (serde_json::to_value(&told).expect("it is JSON"), told.unmappable)
 }
@@ -133,6 +137,28 @@ fn without_a_source_the_gaps_show() {
     let (told, _) = mapped(&json!({"event": "created", "id": "77"}), None);
     assert_eq!(told["inputs"], json!([]));
     assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["name", "organizer"]}]));
+}
+
+#[test]
+fn what_is_filtered_and_what_fails_shows() {
+    let (source, policy) = map::configured(&config(), "acme", &Probe).expect("it is there");
+    let only = event_expression("event.name != 'Bees'").expect("an expression");
+    let failing = event_expression("int(event.name)").expect("an expression");
+    let custom_properties = BTreeMap::from([("n".to_owned(), Property::Computed(failing))]);
+    let policy = Policy { only: Some(only), custom_properties, ..policy };
+    let body = |name| json!({"event": "created", "id": "77", "account": "a1", "name": name});
+    let (told, _) = mapped_by(&body("Bees"), &source, &policy);
+    assert_eq!((&told["inputs"], &told["remarks"]), (&json!([]), &Value::Null));
+    assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["filtered"]}]));
+    let (told, _) = mapped_by(&body("Wasps"), &source, &policy);
+    assert_eq!(told["inputs"][0]["customProperties"], json!([]));
+    assert_eq!(told["remarks"], json!([{"id": "77", "gaps": ["property_failed"]}]));
+    let (told, _) = mapped_by(&body("7"), &source, &policy);
+    let property = json!([{"name": "n", "value": "7"}]);
+    assert_eq!(
+        (&told["inputs"][0]["customProperties"], &told["remarks"]),
+        (&property, &Value::Null)
+    );
 }
 
 #[test]
