@@ -16,10 +16,11 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 # One profile for all of it: the C code that is linked in is compiled once.
-test: tools ## format, lints, all tests, the Helm chart; installs a C compiler and Python if there are none
+test: tools ## format, lints, all tests, other people's signers, the Helm chart; installs a C compiler and Python if there are none
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked
+	.ci/signers "$(RELEASE)"
 	.ci/chart "$(RELEASE)"
 
 chart: tools ## the tests of the Helm chart alone

@@ -1,5 +1,6 @@
 //! The composition root: the only place that builds things and connects them.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +9,20 @@ use anyhow::Context as _;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::deliver::{Lane, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
+use crate::fetch::{self, Asker};
 use crate::hubspot::Account;
 use crate::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
 use crate::ledger::{Ledger, Watcher};
-use crate::net::Http;
-use crate::receive::{Access, Endpoint, Limits, Ops, Readiness, Webhooks, run_ops, run_webhooks};
+use crate::net::{Http, KeySet};
+use crate::receive::{
+    Access, Endpoint, Limits, Ops, PublishedKeys, Readiness, Webhooks, run_ops, run_webhooks,
+};
 use crate::replay::{Replayer, Source};
 use crate::telemetry::Metrics;
 
@@ -36,6 +41,8 @@ pub struct App {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     lanes: Vec<Arc<Lane>>,
+    keys: BTreeMap<Url, Arc<KeySet>>,
+    askers: Vec<Arc<Asker>>,
     webhooks: TcpListener,
     ops: TcpListener,
 }
@@ -73,6 +80,8 @@ impl App {
         let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
         let ops = bind(config.listen.ops, "listen.ops")?;
         let lanes = lanes(&config, &ledger, http, &clock, &metrics);
+        let keys = published_keys(&config, http);
+        let askers = askers(&config, &ledger, http, &clock, &metrics);
         Ok(Self {
             webhooks_address: webhooks.local_addr()?,
             ops_address: ops.local_addr()?,
@@ -81,6 +90,8 @@ impl App {
             clock,
             metrics,
             lanes,
+            keys,
+            askers,
             webhooks,
             ops,
         })
@@ -95,10 +106,12 @@ impl App {
         let readiness = Readiness::default();
         let (stop_webhooks, stop_work, stop_ops) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let keys = self.keys;
         let mut webhooks = tokio::spawn(run_webhooks(
             self.webhooks,
             Webhooks {
                 endpoints: endpoints(&self.config),
+                keys: keys.iter().map(|(url, set)| (url.clone(), Arc::clone(set) as _)).collect(),
                 ledger: Arc::clone(&self.ledger),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
@@ -117,6 +130,7 @@ impl App {
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
                 sources: sources(&self.config),
+                askable: self.askers.iter().map(|asker| asker.source().clone()).collect(),
                 readiness: readiness.clone(),
                 started_at: self.clock.now(),
                 access: access(&self.config),
@@ -127,6 +141,12 @@ impl App {
         let mut work = JoinSet::new();
         for lane in self.lanes {
             work.spawn(lane.run(stop_work.clone()));
+        }
+        for set in keys.into_values() {
+            work.spawn(set.run(stop_work.clone()));
+        }
+        for asker in self.askers {
+            work.spawn(asker.run(stop_work.clone()));
         }
         let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.clock));
         work.spawn(schedule::advance(ledger, clock, stop_work.clone()));
@@ -179,6 +199,23 @@ fn endpoints(config: &Config) -> Vec<Endpoint> {
     config.sources.values().map(|source| source.endpoint.clone()).collect()
 }
 
+/// The key sets that sources verify with; each but once, however many do.
+fn published_keys(config: &Config, http: &Arc<dyn Http>) -> BTreeMap<Url, Arc<KeySet>> {
+    let urls =
+        config.sources.values().filter_map(|source| source.endpoint.provider.published_keys());
+    urls.map(|url| (url.clone(), KeySet::new(url.clone(), Arc::clone(http)))).collect()
+}
+
+impl PublishedKeys for KeySet {
+    fn current(&self) -> Option<Arc<[u8]>> {
+        Self::current(self)
+    }
+
+    fn missed(&self) -> bool {
+        Self::missed(self)
+    }
+}
+
 fn sources(config: &Config) -> Vec<(SourceName, ProviderId)> {
     let endpoints = config.sources.values().map(|source| &source.endpoint);
     endpoints.map(|endpoint| (endpoint.name.clone(), endpoint.provider.id())).collect()
@@ -186,9 +223,8 @@ fn sources(config: &Config) -> Vec<(SourceName, ProviderId)> {
 
 fn replayer(config: &Config, ledger: &Arc<dyn Ledger>) -> Replayer {
     let sources = config.sources.iter().map(|(name, source)| {
-        let Endpoint { provider, ref platform_accounts, .. } = source.endpoint;
-        let policy = source.policy.clone();
-        (name.clone(), Source { provider, policy, platform_accounts: platform_accounts.clone() })
+        let Endpoint { provider, platform_accounts, .. } = source.endpoint.clone();
+        (name.clone(), Source { provider, policy: source.policy.clone(), platform_accounts })
     });
     Replayer::new(Arc::clone(ledger), sources.collect())
 }
@@ -222,6 +258,31 @@ fn lanes(
             )
         })
         .collect()
+}
+
+/// One for each source whose platform can be asked.
+pub(crate) fn askers(
+    config: &Config,
+    ledger: &Arc<dyn Ledger>,
+    http: &Arc<dyn Http>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Vec<Arc<Asker>> {
+    let asker = |(name, source): (&SourceName, &config::Source)| {
+        let Endpoint { provider, platform_accounts, .. } = source.endpoint.clone();
+        Asker::new(fetch::Settings {
+            source: name.clone(),
+            provider,
+            policy: source.policy.clone(),
+            platform_accounts,
+            ledger: Arc::clone(ledger),
+            http: Arc::clone(http),
+            clock: Arc::clone(clock),
+            metrics: metrics.clone(),
+            random: rand::random,
+        })
+    };
+    config.sources.iter().filter_map(asker).collect()
 }
 
 struct Commits(Metrics);

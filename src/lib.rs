@@ -16,6 +16,7 @@ pub mod config;
 pub mod deliver;
 pub mod event;
 pub mod expression;
+pub mod fetch;
 pub mod hubspot;
 pub mod ledger;
 pub mod net;

@@ -1,6 +1,7 @@
 //! `map`: what a body means and what would follow from it, without network and store.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -9,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::body::BodyArg;
 use super::{ConfigFile, Failure, World};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, load};
+use crate::config::{Source, load};
 use crate::event::webinar::Said;
 use crate::event::{
     AccountName, BodyHash, Change, EventInput, ExternalAccountId, Gap, Millis, Origin, Policy,
@@ -33,25 +34,55 @@ pub(super) struct Map {
 
 impl Map {
     pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let provider = super::provider(&self.provider)?;
-        let (source, policy) = match &self.source {
+        let platform = super::platform(&self.provider)?;
+        let speaker = match &self.source {
             Some(source) => {
                 let config = load(self.file.config.as_deref(), world.variables)?;
-                configured(&config, source, provider)?
+                Speaker::configured(super::source(&config, source, platform)?)
             }
             None if self.file.config.is_some() => {
                 return Err(Failure::Usage("--config says nothing here without --source".into()));
             }
-            None => unconfigured(provider),
+            None => Speaker::unconfigured(super::bare(platform)?),
         };
         let body = self.body.read(world)?;
-        let told = read(provider, &body, &source, &policy, SystemClock.now())?;
+        let told = read(&speaker, &body, SystemClock.now())?;
         let json = serde_json::to_string_pretty(&told).context("cannot write the result")?;
         world.print(&json)?;
         match told.unmappable {
             None => Ok(()),
             Some(why) => Err(Failure::Failed(anyhow::anyhow!("the body cannot be mapped: {why}"))),
         }
+    }
+}
+
+/// Who would have sent the body, and what its source adds.
+pub(super) struct Speaker {
+    provider: Arc<dyn Provider>,
+    source: SourceName,
+    policy: Policy,
+}
+
+impl Speaker {
+    pub(super) fn configured(source: &Source) -> Self {
+        let Source { endpoint, policy } = source.clone();
+        Self { provider: endpoint.provider, source: endpoint.name, policy }
+    }
+
+    /// A source that adds nothing of its own.
+    pub(super) fn unconfigured(provider: Arc<dyn Provider>) -> Self {
+        let policy = Policy {
+            hubspot: AccountName::parse("none").expect("it is a name"),
+            provider: provider.id(),
+            organizer: None,
+            event_type: None,
+            external_account_id: None,
+            recurring: Recurring::default(),
+            complete_after_end: None,
+            only: None,
+            custom_properties: BTreeMap::new(),
+        };
+        Self { provider, source: SourceName::parse("none").expect("it is a name"), policy }
     }
 }
 
@@ -62,6 +93,9 @@ pub(super) struct Told {
     meaning: &'static str,
     changes: Vec<Change>,
     bad_fields: Vec<&'static str>,
+    /// What would be asked of the platform's API because of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    asked: Vec<String>,
     inputs: Vec<EventInput>,
     /// What is wrong with one of these inputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -78,52 +112,11 @@ struct Incomplete {
     gaps: Vec<Gap>,
 }
 
-pub(super) fn configured(
-    config: &Config,
-    name: &str,
-    provider: &dyn Provider,
-) -> Result<(SourceName, Policy), Failure> {
-    let Some(source) = config.sources.get(name) else {
-        let names: Vec<&str> = config.sources.keys().map(SourceName::as_str).collect();
-        let names = names.join(", ");
-        return Err(Failure::Usage(format!(
-            "--source {name:?} is not in {}. There: {names}",
-            config.file
-        )));
-    };
-    if source.policy.provider != provider.id() {
-        let (asked, is) = (provider.id(), &source.policy.provider);
-        return Err(Failure::Usage(format!("--source {name} is of {is}, not of {asked}")));
-    }
-    Ok((source.endpoint.name.clone(), source.policy.clone()))
-}
-
-/// A source that adds nothing of its own.
-pub(super) fn unconfigured(provider: &dyn Provider) -> (SourceName, Policy) {
-    let policy = Policy {
-        hubspot: AccountName::parse("none").expect("it is a name"),
-        provider: provider.id(),
-        organizer: None,
-        event_type: None,
-        external_account_id: None,
-        recurring: Recurring::default(),
-        complete_after_end: None,
-        only: None,
-        custom_properties: BTreeMap::new(),
-    };
-    (SourceName::parse("none").expect("it is a name"), policy)
-}
-
 /// Maps the body, and folds each of its changes as if nothing had been known of the webinar.
-pub(super) fn read(
-    provider: &dyn Provider,
-    body: &[u8],
-    source: &SourceName,
-    policy: &Policy,
-    now: Millis,
-) -> anyhow::Result<Told> {
+pub(super) fn read(speaker: &Speaker, body: &[u8], now: Millis) -> anyhow::Result<Told> {
+    let Speaker { provider, source, policy } = speaker;
     // Some handshakes are answered with the secret; any will do to see that it is one.
-    let reading = provider.read(&Inbound::trusted(body), &[b"any secret"]);
+    let reading = provider.read(&Inbound::stored(&Vec::new(), body, now), &[b"any secret"]);
     let (meaning, changes, bad_fields, unmappable) = match reading.meaning {
         Meaning::Changes { changes, bad_fields } => ("changes", changes, bad_fields, None),
         Meaning::Ignored => ("ignored", vec![], vec![], None),
@@ -161,5 +154,16 @@ pub(super) fn read(
         }
     }
     let event_type = reading.event_type;
-    Ok(Told { event_type, meaning, changes, bad_fields, inputs, remarks, incomplete, unmappable })
+    let asked = reading.wanted.iter().map(|wanted| wanted.webinar.to_string()).collect();
+    Ok(Told {
+        event_type,
+        meaning,
+        changes,
+        bad_fields,
+        asked,
+        inputs,
+        remarks,
+        incomplete,
+        unmappable,
+    })
 }

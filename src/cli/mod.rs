@@ -4,6 +4,7 @@
 //! standard output and messages to standard error. Commands take what is around them from [`World`], so that tests own
 //! it. Nothing here outlives the process.
 
+mod backfill;
 mod backup;
 mod body;
 mod check;
@@ -14,7 +15,9 @@ mod map;
 mod migrate;
 mod sandbox;
 mod serve;
+mod service;
 mod sign;
+mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -23,12 +26,14 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Problems;
+use crate::config::{Config, Problems, Source};
+use crate::event::SourceName;
 use crate::ledger::sqlite::OpenError;
-use crate::providers::{PROVIDERS, Provider, by_id};
+use crate::providers::{PLATFORMS, Platform, Provider, by_id};
 
 /// Keeps HubSpot's marketing events equal to what webinar platforms report by webhook.
 #[derive(Debug, Parser)]
@@ -54,6 +59,8 @@ enum Command {
     Health(health::Health),
     /// Compares the delivered events with HubSpot by reading, and sends again what differs
     Verify(verify::Verify),
+    /// Brings in webinars from before, from the platform's list of them
+    Backfill(backfill::Backfill),
     /// Brings the store's schema up to date and exits
     Migrate(migrate::Migrate),
     /// Copies the store, also while the service runs
@@ -119,6 +126,7 @@ pub fn run(cli: Cli, mut world: World<'_>, stderr: &mut dyn Write) -> ExitCode {
         Command::Sign(sign) => sign.run(&mut world),
         Command::Health(health) => health.run(&mut world),
         Command::Verify(verify) => verify.run(&mut world),
+        Command::Backfill(backfill) => backfill.run(&mut world),
         Command::Migrate(migrate) => migrate.run(&mut world),
         Command::Backup(backup) => backup.run(&mut world),
         Command::Erase(erase) => erase.run(&mut world),
@@ -151,9 +159,38 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .map_err(|error| anyhow::Error::new(error).context("cannot start the runtime"))
 }
 
-fn provider(name: &str) -> Result<&'static dyn Provider, Failure> {
+fn platform(name: &str) -> Result<&'static dyn Platform, Failure> {
     by_id(name).ok_or_else(|| {
-        let known: Vec<String> = PROVIDERS.iter().map(|known| known.id().to_string()).collect();
+        let known: Vec<String> = PLATFORMS.iter().map(|known| known.id().to_string()).collect();
         Failure::Usage(format!("--provider {name:?} is not known. Known: {}", known.join(", ")))
     })
+}
+
+/// The platform's code as it is without a source.
+fn bare(platform: &dyn Platform) -> Result<Arc<dyn Provider>, Failure> {
+    platform.bare().ok_or_else(|| {
+        let id = platform.id();
+        Failure::Usage(format!("--provider {id} says nothing by itself. Add --config and --source"))
+    })
+}
+
+/// A source of the configuration, which must be of that platform.
+fn source<'a>(
+    config: &'a Config,
+    name: &str,
+    platform: &dyn Platform,
+) -> Result<&'a Source, Failure> {
+    let Some(source) = config.sources.get(name) else {
+        let names: Vec<&str> = config.sources.keys().map(SourceName::as_str).collect();
+        let names = names.join(", ");
+        return Err(Failure::Usage(format!(
+            "--source {name:?} is not in {}. There: {names}",
+            config.file
+        )));
+    };
+    if source.policy.provider != platform.id() {
+        let (asked, is) = (platform.id(), &source.policy.provider);
+        return Err(Failure::Usage(format!("--source {name} is of {is}, not of {asked}")));
+    }
+    Ok(source)
 }

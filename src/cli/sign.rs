@@ -1,12 +1,14 @@
 //! `sign`: a `curl` command that an endpoint will believe.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use secrecy::ExposeSecret;
 use url::Url;
 
 use super::body::BodyArg;
-use super::{Failure, World};
+use super::{ConfigFile, Failure, World};
 use crate::clock::{Clock, SystemClock};
+use crate::config::load;
+use crate::providers::{Signed, Unsigned};
 use crate::secret::Secret;
 
 /// Longest body that is put on the command line, in bytes: Linux ends an argument at 128 KiB (`MAX_ARG_STRLEN`, execve(2)),
@@ -18,9 +20,14 @@ pub(super) struct Sign {
     /// The platform that would have sent it
     #[arg(long)]
     provider: String,
-    /// The environment variable that holds the source's secret
+    /// The environment variable that holds the source's secret; the private key where that is a public one
     #[arg(long, value_name = "VAR")]
     secret_env: String,
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The configured source that it would go to, where the platform is signed for as a source says
+    #[arg(long)]
+    source: Option<String>,
     #[arg(long, help = "The endpoint, such as https://bridge.example/webhooks/NAME")]
     url: Url,
     #[command(flatten)]
@@ -29,20 +36,35 @@ pub(super) struct Sign {
 
 impl Sign {
     pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let provider = super::provider(&self.provider)?;
+        let platform = super::platform(&self.provider)?;
+        let provider = match &self.source {
+            Some(source) => {
+                let config = load(self.file.config.as_deref(), world.variables)?;
+                super::source(&config, source, platform)?.endpoint.provider.clone()
+            }
+            None => super::bare(platform)?,
+        };
         let secret = Secret::Env(self.secret_env)
             .read()
             .map_err(|error| Failure::Usage(format!("--secret-env: {error}")))?;
         let body = self.body.read(world)?;
-        let headers = provider.sign(&body, secret.expose_secret().as_bytes(), SystemClock.now());
+        let unsigned = Unsigned {
+            url: &self.url,
+            body: &body,
+            secret: secret.expose_secret().as_bytes(),
+            now: SystemClock.now(),
+        };
+        let Signed { url, headers, body: signed } =
+            provider.sign(unsigned).map_err(|why| Failure::Failed(anyhow!(why)))?;
         let data = match self.body.path() {
-            None => inline(&body)?,
-            Some(path) => {
+            // What was signed is what is in the file.
+            Some(path) if signed == body => {
                 let path = path.to_str().context("the file's name is not UTF-8")?;
                 format!("--data-binary {}", quoted(&format!("@{path}")))
             }
+            Some(_) | None => inline(&signed)?,
         };
-        world.print(&curl(&self.url, headers, &data))
+        world.print(&curl(&url, headers, &data))
     }
 }
 

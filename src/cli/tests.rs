@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::probe::Probe;
 use crate::config::{Config, parse};
-use crate::event::{Millis, Policy, Property, ProviderId, SourceName, event_expression};
-use crate::providers::Provider;
+use crate::event::{Millis, Property, ProviderId, event_expression};
+use crate::providers::{Provider, Unsigned};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -41,15 +41,18 @@ fn ran(arguments: &[&str], stdin: &str) -> (ExitCode, String, String) {
 }
 
 fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
-    let (source, policy) = match source {
-        None => map::unconfigured(&Probe),
-        Some(name) => map::configured(&config(), name, &Probe).expect("it is there"),
+    let speaker = match source {
+        None => map::Speaker::unconfigured(Arc::new(Probe)),
+        Some(name) => {
+            let config = config();
+            map::Speaker::configured(super::source(&config, name, &Probe).expect("it is there"))
+        }
     };
-    mapped_by(body, &source, &policy)
+    mapped_by(body, &speaker)
 }
 
-fn mapped_by(body: &Value, source: &SourceName, policy: &Policy) -> (Value, Option<String>) {
-    let told = map::read(&Probe, body.to_string().as_bytes(), source, policy, NOW);
+fn mapped_by(body: &Value, speaker: &map::Speaker) -> (Value, Option<String>) {
+    let told = map::read(speaker, body.to_string().as_bytes(), NOW);
     let told = told.expect("it can be folded");
     (serde_json::to_value(&told).expect("it is JSON"), told.unmappable)
 }
@@ -141,19 +144,22 @@ fn without_a_source_the_gaps_show() {
 
 #[test]
 fn what_is_filtered_and_what_fails_shows() {
-    let (source, policy) = map::configured(&config(), "acme", &Probe).expect("it is there");
+    let config = config();
+    let mut source = super::source(&config, "acme", &Probe).expect("it is there").clone();
     let only = event_expression("event.name != 'Bees'").expect("an expression");
     let failing = event_expression("int(event.name)").expect("an expression");
     let custom_properties = BTreeMap::from([("n".to_owned(), Property::Computed(failing))]);
-    let policy = Policy { only: Some(only), custom_properties, ..policy };
+    source.policy.only = Some(only);
+    source.policy.custom_properties = custom_properties;
+    let speaker = map::Speaker::configured(&source);
     let body = |name| json!({"event": "created", "id": "77", "account": "a1", "name": name});
-    let (told, _) = mapped_by(&body("Bees"), &source, &policy);
+    let (told, _) = mapped_by(&body("Bees"), &speaker);
     assert_eq!((&told["inputs"], &told["remarks"]), (&json!([]), &Value::Null));
     assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["filtered"]}]));
-    let (told, _) = mapped_by(&body("Wasps"), &source, &policy);
+    let (told, _) = mapped_by(&body("Wasps"), &speaker);
     assert_eq!(told["inputs"][0]["customProperties"], json!([]));
     assert_eq!(told["remarks"], json!([{"id": "77", "gaps": ["property_failed"]}]));
-    let (told, _) = mapped_by(&body("7"), &source, &policy);
+    let (told, _) = mapped_by(&body("7"), &speaker);
     let property = json!([{"name": "n", "value": "7"}]);
     assert_eq!(
         (&told["inputs"][0]["customProperties"], &told["remarks"]),
@@ -176,7 +182,7 @@ fn every_other_meaning_is_named() {
 #[test]
 fn a_source_must_be_there_and_of_the_provider() {
     let mut config = config();
-    let message = |config: &Config, name: &str| match map::configured(config, name, &Probe) {
+    let message = |config: &Config, name: &str| match super::source(config, name, &Probe) {
         Err(Failure::Usage(message)) => message,
         other => panic!("{other:?}"),
     };
@@ -225,8 +231,10 @@ fn words(command: &str) -> Vec<String> {
 fn a_shell_reads_back_what_was_quoted() {
     let body = "{\"a\": \"it's $HOME `id` \\\\ \\\"\"}\n\n  @\n!";
     let url = url::Url::parse("https://bridge.example/webhooks/acme?a=1&b='2'").expect("a URL");
-    let headers = Probe.sign(body.as_bytes(), b"12345", NOW);
-    let command = sign::curl(&url, headers, &sign::inline(body.as_bytes()).expect("it fits"));
+    let unsigned = Unsigned { url: &url, body: body.as_bytes(), secret: b"12345", now: NOW };
+    let signed = Probe.sign(unsigned).expect("it signs anything");
+    let command =
+        sign::curl(&url, signed.headers, &sign::inline(body.as_bytes()).expect("it fits"));
     assert!(command.lines().count() > 4, "{command}");
     assert_eq!(
         words(&command),

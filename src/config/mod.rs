@@ -12,6 +12,7 @@ mod account;
 pub mod env;
 mod given;
 mod node;
+mod options;
 mod place;
 #[cfg(test)]
 pub(crate) mod probe;
@@ -36,7 +37,7 @@ pub use problem::{Problem, Problems};
 use section::{Report, Section};
 pub use settings::{Account, Config, Jwt, Listen, Ops, Source, Store};
 
-use crate::providers::{PROVIDERS, Provider};
+use crate::providers::{PLATFORMS, Platform};
 
 /// The configuration file if nothing names another.
 const DEFAULT_FILE: &str = "bridge.toml";
@@ -59,7 +60,7 @@ pub fn read(
     text: &str,
     variables: &BTreeMap<String, String>,
 ) -> Result<Config, Problems> {
-    parse(file, text, variables, PROVIDERS)
+    parse(file, text, variables, PLATFORMS)
 }
 
 /// As [`load`], and everything the machine can tell is right too: secrets can be read, the store's place will do.
@@ -89,7 +90,7 @@ pub fn ops_address(
     let (file, text) = read_file(path, variables)?;
     let mut ignored = Vec::new();
     let tree = tree(&file, &text, variables, &mut ignored)?;
-    let report = Report { file, problems: RefCell::default() };
+    let report = Report { file, ..Report::default() };
     let listen = process::listen(&mut Section::root(&report, tree));
     Problems::none_of(report.problems.into_inner())?;
     Ok(listen.ops)
@@ -119,20 +120,22 @@ pub(crate) fn parse(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,
-    providers: &[&'static dyn Provider],
+    platforms: &[&'static dyn Platform],
 ) -> Result<Config, Problems> {
     let mut problems = Vec::new();
     let tree = tree(file, text, variables, &mut problems)?;
-    let report = Report { file: file.to_owned(), problems: RefCell::new(problems) };
+    let report =
+        Report { file: file.to_owned(), problems: RefCell::new(problems), ..Report::default() };
     let mut root = Section::root(&report, tree);
     let listen = process::listen(&mut root);
     let store = process::store(&mut root);
     let ops = process::ops(&mut root);
     let (accounts, names) = account::accounts(&mut root);
-    let sources = source::sources(&mut root, &source::Known { providers, accounts: &names });
+    let sources = source::sources(&mut root, &source::Known { platforms, accounts: &names });
     root.finish();
     Problems::none_of(report.problems.into_inner())?;
-    Ok(Config { file: file.to_owned(), listen, store, ops, accounts, sources })
+    let secrets = report.secrets.into_inner();
+    Ok(Config { file: file.to_owned(), listen, store, ops, accounts, sources, secrets })
 }
 
 fn tree(

@@ -1,10 +1,13 @@
 //! A platform for the tests of the configuration and the command line.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use crate::event::{Change, End, ExternalAccountId, Kind, Millis, ProviderId, Shape, WebinarId};
 use crate::providers::{
-    Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified,
+    Demo, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Reply, Sample,
+    Signed, Traits, Unsigned, Unverified, Verified,
 };
 
 /// Speaks `{"event": "...", "id": "...", "account": "...", "name": "..."}`.
@@ -18,9 +21,35 @@ struct Body {
     name: Option<String>,
 }
 
-impl Provider for Probe {
+impl Platform for Probe {
     fn id(&self) -> ProviderId {
         ProviderId::new("probe")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Self))
+    }
+
+    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        self.bare()
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        body.to_vec()
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        Vec::new()
+    }
+}
+
+impl Provider for Probe {
+    fn platform(&self) -> &'static dyn Platform {
+        &Self
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
     }
 
     fn verify<'a>(
@@ -35,7 +64,7 @@ impl Provider for Probe {
     fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
         let Ok(body) = serde_json::from_slice::<Body>(request.body) else {
             let meaning = Meaning::Unmappable("it is not an object with an event".to_owned());
-            return Reading { event_type: "unknown".to_owned(), meaning };
+            return Reading::new("", meaning);
         };
         let meaning = match body.event.as_str() {
             "created" => {
@@ -54,19 +83,16 @@ impl Provider for Probe {
             }
             _ => Meaning::Ignored,
         };
-        Reading { event_type: body.event, meaning }
+        Reading::new(&body.event, meaning)
     }
 
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        body.to_vec()
-    }
-
-    fn sign(&self, body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
-        let signature = format!("it's {} of {}", body.len(), secret.len());
-        vec![
+    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+        let signature = format!("it's {} of {}", request.body.len(), request.secret.len());
+        let headers = vec![
             ("x-probe-signature".to_owned(), signature),
-            ("x-probe-time".to_owned(), now.get().to_string()),
-        ]
+            ("x-probe-time".to_owned(), request.now.get().to_string()),
+        ];
+        Ok(Signed::with_headers(request, headers))
     }
 
     fn samples(&self, _now: Millis) -> Vec<Sample> {

@@ -6,7 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::place;
 use super::problem::Problem;
-use super::settings::{Config, Jwt};
+use super::settings::{Config, Jwt, Source};
+use crate::event::SourceName;
 use crate::hubspot::settings::Credentials;
 use crate::secret::{Secret, SecretError};
 
@@ -41,16 +42,32 @@ impl Config {
             }
         }
         for (name, source) in &self.sources {
-            match source.endpoint.secrets.as_slice() {
-                [secret] => read(format!("source.{name}.secret"), secret, 1),
-                secrets => {
-                    for (at, secret) in secrets.iter().enumerate() {
-                        read(format!("source.{name}.secrets[{at}]"), secret, 1);
-                    }
-                }
+            for (key, secret) in secrets_of(name, source) {
+                read(key, secret, 1);
             }
             if let Some(token) = &source.endpoint.path_token {
                 read(format!("source.{name}.path_token"), token, PATH_TOKEN_MIN);
+            }
+        }
+        for (key, secret) in &self.secrets {
+            read(key.clone(), secret, 1);
+        }
+        problems.extend(self.unfit_secrets());
+        problems
+    }
+
+    /// Tells of each secret that is there and is none of its platform's.
+    fn unfit_secrets(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (name, source) in &self.sources {
+            for (key, secret) in secrets_of(name, source) {
+                // What cannot be read was told of.
+                let Ok(secret) = secret.read() else { continue };
+                let provider = &source.endpoint.provider;
+                if let Some(what) = provider.unusable(secret.expose_secret().as_bytes()) {
+                    let origin = self.file.clone();
+                    problems.push(Problem { origin, key, what: what.to_owned() });
+                }
             }
         }
         problems
@@ -64,6 +81,18 @@ impl Config {
             "lies on a network file system ({kind}), where SQLite loses data. Choose a local disk"
         );
         Some(Problem { origin: self.file.clone(), key: "store.url".to_owned(), what })
+    }
+}
+
+/// What a source's webhooks are verified with, by key.
+fn secrets_of<'a>(name: &SourceName, source: &'a Source) -> Vec<(String, &'a Secret)> {
+    let secrets = source.endpoint.secrets.iter();
+    match source.endpoint.secrets.len() {
+        1 => secrets.map(|secret| (format!("source.{name}.secret"), secret)).collect(),
+        _ => secrets
+            .enumerate()
+            .map(|(at, secret)| (format!("source.{name}.secrets[{at}]"), secret))
+            .collect(),
     }
 }
 

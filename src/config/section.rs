@@ -21,11 +21,14 @@ use crate::event::id::IdError;
 use crate::secret::Secret;
 
 /// Where problems are told.
+#[derive(Default)]
 pub(super) struct Report {
     /// What the configuration file is called.
     pub file: String,
     /// What is wrong.
     pub problems: RefCell<Vec<Problem>>,
+    /// The secrets that only a platform knows the use of, by key.
+    pub secrets: RefCell<Vec<(String, Secret)>>,
 }
 
 /// A table that is being read.
@@ -203,6 +206,15 @@ impl<'a> Section<'a> {
         self.read(key, must, |value| Secret::deserialize(value).ok())
     }
 
+    /// A secret's place, of which only a platform knows the use.
+    pub(super) fn platform_secret(&mut self, key: &'static str) -> Given<Secret> {
+        let given = self.secret(key);
+        if let Given::Good(secret) = &given {
+            self.report.secrets.borrow_mut().push((self.path_of(key), secret.clone()));
+        }
+        given
+    }
+
     /// A list of secrets' places, at least one.
     pub(super) fn secrets(&mut self, key: &'static str) -> Given<Vec<Secret>> {
         let must = "a list of secrets that is not empty: [{ env = \"NEW\" }, { env = \"OLD\" }]";
@@ -241,6 +253,20 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Fills the table under the key with what it does not have.
+    pub(super) fn fill(&mut self, key: &str, defaults: &toml::Table) {
+        let mut filled = Node::entries(defaults.clone(), None);
+        if let Some(given) = self.nodes.remove(key) {
+            let Some(given) = given.clone().into_table() else {
+                // No table: that is told when it is read.
+                self.nodes.insert(key.to_owned(), given);
+                return;
+            };
+            filled.extend(given);
+        }
+        self.nodes.insert(key.to_owned(), Node::Table(filled));
+    }
+
     /// The tables under this one, by name: `[hubspot.NAME]`.
     pub(super) fn named(mut self) -> Vec<(String, Section<'a>)> {
         let must = format!("a table: [{}.NAME]", self.path);
@@ -252,8 +278,8 @@ impl<'a> Section<'a> {
         below.collect()
     }
 
-    /// Every key of this table with its text or its table; one that has neither must be `must`.
-    pub(super) fn entries(mut self, must: &str) -> Vec<(String, Entry<'a>)> {
+    /// Every key that is left of this table with its text or its table; one that has neither must be `must`.
+    pub(super) fn entries(&mut self, must: &str) -> Vec<(String, Entry<'a>)> {
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         let mut all = Vec::new();
         for name in names {
@@ -276,13 +302,6 @@ impl<'a> Section<'a> {
             return Given::Bad;
         };
         Given::Good(Self { path: self.path_of(key), ..Self::root(self.report, nodes) })
-    }
-
-    /// Refuses a key that will have a meaning one day: ignored, it would be taken for kept.
-    pub(super) fn not_yet(&mut self, key: &'static str) {
-        if self.take(key).is_some() {
-            self.problem(key, "is not in this version. Remove it");
-        }
     }
 
     /// Tells of every key that nobody asked for.

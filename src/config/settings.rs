@@ -29,6 +29,8 @@ pub struct Config {
     pub accounts: BTreeMap<AccountName, Account>,
     /// The webhook endpoints, at least one.
     pub sources: BTreeMap<SourceName, Source>,
+    /// Further secrets of the sources, by key: of a platform's API, of an own way of verifying.
+    pub secrets: Vec<(String, Secret)>,
 }
 
 impl Config {

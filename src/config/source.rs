@@ -10,14 +10,17 @@ use super::settings::Source;
 use crate::event::{
     AccountName, ExternalAccountId, Policy, Property, Recurring, SourceName, event_expression,
 };
-use crate::providers::Provider;
+use crate::providers::{Need, Platform, Traits};
 use crate::receive::Endpoint;
 use crate::secret::Secret;
+
+/// How long after its end an event counts as over where the platform never says so.
+const GRACE: Duration = Duration::from_mins(30);
 
 /// What a source may refer to.
 pub(super) struct Known<'a> {
     /// The platforms.
-    pub providers: &'a [&'static dyn Provider],
+    pub platforms: &'a [&'static dyn Platform],
     /// The HubSpot accounts that are configured, right or wrong.
     pub accounts: &'a BTreeSet<AccountName>,
 }
@@ -41,27 +44,36 @@ pub(super) fn sources(root: &mut Section<'_>, known: &Known<'_>) -> BTreeMap<Sou
 }
 
 fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>) -> Option<Source> {
-    let provider = provider(&mut section, known.providers);
-    let secrets = secrets(&mut section);
+    let platform = platform(&mut section, known.platforms);
+    let provider = platform.and_then(|platform| platform.configured(&mut section));
+    // Where the platform is not known, nothing is said of what it would need.
+    let traits = provider.as_ref().map(|provider| provider.traits());
+    let secrets = secrets(&mut section, traits.map_or(Need::Optional, |traits| traits.secret));
     let hubspot = hubspot(&mut section, known.accounts);
-    let path_token = section.secret("path_token").good();
+    let path_token = path_token(&mut section, traits);
     let tolerance =
         section.duration("timestamp_tolerance", Zero::Refused).or(Duration::from_hours(2));
     let platform_accounts = section.texts("platform_accounts").good();
     let organizer = section.shown_text("organizer").good();
     let event_type = section.shown_text("event_type").good();
-    let external_account_id =
-        section.parsed("external_account_id", ExternalAccountId::parse).good();
+    let given = section.parsed("external_account_id", ExternalAccountId::parse);
+    let external_account_id = external_account_id(&section, given, traits);
     let recurring = section
         .word("recurring", &[("occurrence", Recurring::Occurrence), ("series", Recurring::Series)])
         .or(Recurring::default());
     let complete_after_end = section.duration("complete_after_end", Zero::Allowed).good();
+    let tells_end = traits.is_none_or(|traits| traits.tells_end);
+    let complete_after_end = complete_after_end.or((!tells_end).then_some(GRACE));
     let custom_properties = custom_properties(&mut section);
     let only = section.parsed("only", |text| event_expression(&text)).good();
-    section.not_yet("api");
-    section.finish();
+    match platform {
+        Some(_) => section.finish(),
+        // Which keys it has beside is not known; this one is a table on every platform.
+        None => drop(section.section("api")),
+    }
 
     let provider = provider?;
+    let id = provider.id();
     Some(Source {
         endpoint: Endpoint {
             name: name?,
@@ -73,7 +85,7 @@ fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>)
         },
         policy: Policy {
             hubspot: hubspot?,
-            provider: provider.id(),
+            provider: id,
             organizer,
             event_type,
             external_account_id,
@@ -85,23 +97,23 @@ fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>)
     })
 }
 
-fn provider(
+fn platform(
     section: &mut Section<'_>,
-    providers: &[&'static dyn Provider],
-) -> Option<&'static dyn Provider> {
-    let names: Vec<String> = providers.iter().map(|known| known.id().to_string()).collect();
+    platforms: &[&'static dyn Platform],
+) -> Option<&'static dyn Platform> {
+    let names: Vec<String> = platforms.iter().map(|known| known.id().to_string()).collect();
     let names = names.join(", ");
     let given = section.text("provider");
     let name = section.required("provider", given, &format!("Set one of: {names}"))?;
-    let provider = providers.iter().find(|known| known.id().as_str() == name).copied();
-    if provider.is_none() {
+    let platform = platforms.iter().find(|known| known.id().as_str() == name).copied();
+    if platform.is_none() {
         section.problem("provider", format!("is not a known platform. Known: {names}"));
     }
-    provider
+    platform
 }
 
-/// The secrets that webhooks are verified with. Every platform of this version signs, so there must be one.
-fn secrets(section: &mut Section<'_>) -> Option<Vec<Secret>> {
+/// The secrets that webhooks are verified with.
+fn secrets(section: &mut Section<'_>, need: Need) -> Option<Vec<Secret>> {
     let both = section.has("secret") && section.has("secrets");
     let one = section.secret("secret");
     let many = section.secrets("secrets");
@@ -109,11 +121,48 @@ fn secrets(section: &mut Section<'_>) -> Option<Vec<Secret>> {
         section.problem("secret", "stands beside secrets. Keep one of the two");
         return None;
     }
-    if let Given::Absent = many {
-        let remedy = "Set { env = \"NAME\" }, the secret the platform signs its webhooks with";
-        return section.required("secret", one, remedy).map(|secret| vec![secret]);
+    let given = match (one, many) {
+        (Given::Bad, _) | (_, Given::Bad) => return None,
+        (Given::Good(secret), _) => vec![secret],
+        (_, Given::Good(secrets)) => secrets,
+        (Given::Absent, Given::Absent) => Vec::new(),
+    };
+    match (need, given.is_empty()) {
+        (Need::Required, true) => {
+            let remedy = "Set { env = \"NAME\" }, the secret the platform signs its webhooks with";
+            section.problem("secret", format!("is missing. {remedy}"));
+            None
+        }
+        (Need::Unused, false) => {
+            section
+                .problem("secret", "proves nothing here: the platform signs with none. Remove it");
+            None
+        }
+        (Need::Required | Need::Optional | Need::Unused, _) => Some(given),
     }
-    many.good()
+}
+
+/// What must follow the source's name in the URL.
+fn path_token(section: &mut Section<'_>, traits: Option<Traits>) -> Option<Secret> {
+    let given = section.secret("path_token");
+    if traits.is_some_and(|traits| traits.path_token == Need::Required) {
+        let remedy = "The platform does not sign: set { env = \"NAME\" }, 12 characters or more that nobody can guess";
+        return section.required("path_token", given, remedy);
+    }
+    given.good()
+}
+
+fn external_account_id(
+    section: &Section<'_>,
+    given: Given<ExternalAccountId>,
+    traits: Option<Traits>,
+) -> Option<ExternalAccountId> {
+    if traits.is_some_and(|traits| !traits.names_account) {
+        let remedy =
+            "The platform's webhooks name no account: set a name of your own for it, and keep it";
+        return section.required("external_account_id", given, remedy);
+    }
+    given.good()
 }
 
 fn hubspot(section: &mut Section<'_>, accounts: &BTreeSet<AccountName>) -> Option<AccountName> {
@@ -140,7 +189,7 @@ fn hubspot(section: &mut Section<'_>, accounts: &BTreeSet<AccountName>) -> Optio
 }
 
 fn custom_properties(section: &mut Section<'_>) -> BTreeMap<String, Property> {
-    let Given::Good(properties) = section.section("custom_properties") else {
+    let Given::Good(mut properties) = section.section("custom_properties") else {
         return BTreeMap::new();
     };
     let entries = properties.entries("a text that is not empty, or { cel = \"...\" }");

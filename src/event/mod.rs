@@ -11,6 +11,7 @@
 //! * [`mod@fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
 //! * [`computed`]: expressions over an event: a filter, and properties that follow from it.
 //! * [`input`]: the body HubSpot gets for one event.
+//! * [`wanted`]: what a webhook leaves out.
 //!
 //! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression).
 
@@ -25,6 +26,7 @@ pub mod register;
 pub mod registers;
 pub mod text;
 pub mod time;
+pub mod wanted;
 pub mod webinar;
 
 pub use change::{Change, End, Fields, Kind, Listing, OccurrenceSaid, Phase, Session, Shape};
@@ -38,4 +40,5 @@ pub use input::EventInput;
 pub use policy::{NoAccount, Policy, Recurring};
 pub use register::{BodyHash, Origin, Rank, Register, Stamp};
 pub use time::Millis;
+pub use wanted::{Wanted, WantedWhen};
 pub use webinar::{MergeError, Webinar};

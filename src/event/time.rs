@@ -51,10 +51,26 @@ impl Millis {
         Duration::from_millis(self.0.abs_diff(other.0))
     }
 
+    /// This time as near to `other` as its second allows, if it was told in whole seconds: of two things in one second,
+    /// the order in which they were heard of is better than none.
+    #[must_use]
+    pub fn refined_by(self, other: Self) -> Self {
+        if self.0.rem_euclid(1_000) != 0 {
+            return self;
+        }
+        Self(other.0.clamp(self.0, self.0.saturating_add(999)))
+    }
+
     /// A platform's clock reading in milliseconds, if it can be one: zero and other unset values are none.
     #[must_use]
     pub fn plausible(ms: i64) -> Option<Self> {
         (EARLIEST..LATEST).contains(&ms).then_some(Self(ms))
+    }
+
+    /// The same of one in seconds.
+    #[must_use]
+    pub fn plausible_seconds(seconds: i64) -> Option<Self> {
+        Self::plausible(seconds.checked_mul(1_000)?)
     }
 
     /// Reads RFC 3339 with `Z` or an offset. A time of day without either is read in `zone` (an IANA name),
@@ -103,6 +119,16 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_second_is_refined_within_itself() {
+        let refined = |at: i64, other: i64| Millis::new(at).refined_by(Millis::new(other)).get();
+        assert_eq!(refined(5_000, 5_250), 5_250);
+        assert_eq!(refined(5_000, 9_000), 5_999);
+        assert_eq!(refined(5_000, 0), 5_000);
+        assert_eq!(refined(5_001, 5_250), 5_001, "it was told more exactly");
+        assert_eq!(refined(-1_000, 0), -1);
+    }
+
+    #[test]
     fn what_is_no_time_is_none() {
         for text in [
             "",
@@ -115,5 +141,10 @@ mod tests {
             assert_eq!(Millis::parse(text, Some("UTC")), None, "{text}");
         }
         assert_eq!(Millis::plausible(0), None);
+        for seconds in [0, -1, 1_750_000_000_000, i64::MAX, i64::MIN] {
+            assert_eq!(Millis::plausible_seconds(seconds), None, "{seconds}");
+        }
+        let time = Millis::plausible_seconds(1_750_000_000);
+        assert_eq!(time, Some(Millis::new(1_750_000_000_000)));
     }
 }

@@ -6,6 +6,8 @@
 //! an answer whose `errors` or `numErrors` cannot be read is not understood at all, since to read it as "none" would
 //! call lost events confirmed.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -38,15 +40,25 @@ pub(super) struct Upserted {
 }
 
 /// One result. It holds neither `externalEventId` nor `externalAccountId`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Deserialize)]
+#[serde(from = "BTreeMap<String, Box<RawValue>>")]
 pub(super) struct Written {
     /// The external event id where it was seen live (reading by external id); the CRM's by the schema's words.
-    #[serde(default, deserialize_with = "text")]
     pub(super) id: Option<String>,
     /// The CRM's id.
-    #[serde(default, deserialize_with = "text")]
     pub(super) object_id: Option<String>,
+}
+
+/// Every object is a result, since results are counted: also one with a name twice, which derived structs refuse. The last
+/// counts, as with most readers.
+impl From<BTreeMap<String, Box<RawValue>>> for Written {
+    fn from(fields: BTreeMap<String, Box<RawValue>>) -> Self {
+        let said = |name| {
+            let value: &RawValue = fields.get(name)?;
+            text(&mut serde_json::Deserializer::from_str(value.get())).ok().flatten()
+        };
+        Self { id: said("id"), object_id: said("objectId") }
+    }
 }
 
 /// HubSpot's `Error` (a whole answer) and `StandardError` (an element of an upsert's `errors`), which differ only in

@@ -176,7 +176,7 @@ pub struct Due {
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
-    /// Receipts, from their arrival.
+    /// Receipts, from their arrival; and fetches, from when they were given up.
     pub receipts: Duration,
     /// Events, from their end or last change, whichever is later.
     pub events: Duration,

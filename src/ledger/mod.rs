@@ -9,10 +9,13 @@
 //! * A crash frees all claims; what was claimed is sent again.
 //! * After a call of which nobody knows whether HubSpot acted on it, or still will, the present state is sent at once and
 //!   again [`LANDED`] later, also across a crash: an older state that lands after a newer one does not stay.
-//! * [`Ledger::census`] is exact: it counts every acceptance that has returned.
+//! * What is to be asked of a platform's API is noted with the receipt that it is wanted for, and is due until its answer
+//!   is accepted, which is one step, or it is given up.
+//! * [`Ledger::census`] and [`Ledger::fetches`] are exact: they count every acceptance that has returned.
 
 mod delivery;
 pub mod erasure;
+mod fetch;
 mod query;
 mod rebuild;
 mod receipt;
@@ -26,17 +29,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use crate::event::{AccountName, EventKey, Millis, ReceiptId};
+use crate::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
+pub use crate::event::{Wanted, WantedWhen};
 pub use delivery::{
     Claim, ClaimAsk, Claimed, Counts, Due, EventRecord, EventState, Outcome, RefusedBy, Retention,
     Settlement, Sizes,
 };
+pub use fetch::{FetchClaim, FetchOutcome, FetchStatus, FetchTask};
 pub use query::{
     EventDetail, EventSummary, EventsAsk, FieldOrigin, PAGE_MAX, Page, ReceiptSummary, ReceiptsAsk,
     RedriveAsk, RedrivePiece, Redriven,
 };
 pub use rebuild::{Dossier, Rebuild, Rebuilt, Rewritten, Teller, WebinarKey};
-pub use receipt::{Acceptance, Content, NewReceipt, Policies, ReceiptRecord};
+pub use receipt::{Acceptance, Content, NewReceipt, Policies, ReceiptKind, ReceiptRecord};
 pub use standing::{Amend, Amended, Identity, Pause, PauseReason, Standing};
 
 /// A store of receipts and events. Every implementation passes the same suite.
@@ -110,6 +115,52 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError`] when nothing was changed.
     async fn advance(&self, most: usize) -> Result<Due, LedgerError>;
+
+    /// Notes that webinars are to be asked of the source's API, without any receipt; durable when it returns. Says of how
+    /// many that is true from now on. Of a source that is not in the configuration nothing is noted.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when not all were noted. Trying again is right: what is wanted twice is asked for once.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may still be carried out, or a part of it.
+    async fn want(&self, source: &SourceName, wanted: Vec<Wanted>) -> Result<usize, LedgerError>;
+
+    /// Up to `most` webinars that are to be asked of the source's API now, but for those of the numbers `except`, which
+    /// the source's one worker has under way.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn due_fetches(
+        &self,
+        source: &SourceName,
+        most: usize,
+        except: &[i64],
+    ) -> Result<FetchClaim, LedgerError>;
+
+    /// Records what became of a task and accepts the receipt that it brings, in one step; durable when it returns. Says
+    /// what became of the receipt, if there is one.
+    ///
+    /// What was wanted again since the task was taken stays due: at once, or, after [`FetchOutcome::Later`], when that
+    /// says. What a receipt wants of the very webinar and account that it answers is passed over: it would be for ever.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when nothing was recorded, or it is unknown whether it was, which a repetition heals.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may still be carried out.
+    async fn settle_fetch(
+        &self,
+        task: &FetchTask,
+        outcome: FetchOutcome,
+    ) -> Result<Option<Acceptance>, LedgerError>;
+
+    /// Told after each commit that made something of the source due to be asked for. Carries no data; arm it before
+    /// looking.
+    fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify>;
+
+    /// How asking the API of every source of the configuration stands, now.
+    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus>;
 
     /// Deletes what is older than it is to be kept, a bounded piece at a time; says whether there is more.
     ///
@@ -216,8 +267,9 @@ pub trait Watcher: Send + Sync + 'static {
 /// 524), so what has not landed by then was lost.
 pub const LANDED: Duration = Duration::from_mins(2);
 
-/// The longest that an account or an event is ever told to wait (HubSpot's error handling: 477, up to 24 h). A later time
-/// was told by a clock that was ahead, and holds nothing.
+/// The longest that an account, an event or a fetch is ever told to wait (HubSpot's error handling: 477, up to 24 h).
+///
+/// A later time was told by a clock that was ahead, and holds nothing.
 pub const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// Why the ledger did not do it.

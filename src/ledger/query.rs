@@ -10,7 +10,7 @@ use crate::event::webinar::Said;
 use crate::event::{
     AccountName, BodyHash, Change, EventKey, Gap, Millis, Origin, ProviderId, ReceiptId, SourceName,
 };
-use crate::ledger::Acceptance;
+use crate::ledger::{Acceptance, ReceiptKind};
 
 /// The most that one page shows.
 pub const PAGE_MAX: usize = 200;
@@ -160,11 +160,13 @@ pub struct ReceiptsAsk {
     pub most: usize,
 }
 
-/// A receipt without its body.
+/// A receipt without its headers and its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptSummary {
     /// Its id.
     pub id: ReceiptId,
+    /// How it came.
+    pub kind: ReceiptKind,
     /// Its source.
     pub source: SourceName,
     /// The source's provider, then.

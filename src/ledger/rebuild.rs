@@ -41,6 +41,8 @@ pub struct Dossier {
 pub struct Teller {
     /// The receipt.
     pub receipt: ReceiptSummary,
+    /// The headers that mapping needs again, by lower-case name.
+    pub headers: Vec<(String, String)>,
     /// Its body; none if it was erased.
     pub body: Option<Vec<u8>>,
 }

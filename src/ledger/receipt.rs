@@ -7,17 +7,19 @@ use serde::{Deserialize, Serialize};
 use super::ReceiptSummary;
 use crate::event::webinar::Said;
 use crate::event::{
-    BodyHash, Change, EventKey, Millis, Origin, Policy, ProviderId, ReceiptId, SourceName,
+    BodyHash, Change, EventKey, Millis, Origin, Policy, ProviderId, ReceiptId, SourceName, Wanted,
 };
 
 /// The events' configuration by source, which merging needs.
 pub type Policies = BTreeMap<SourceName, Policy>;
 
-/// A verified webhook, on its way in.
+/// A verified webhook or an answer of a platform's API, on its way in.
 #[derive(Debug, Clone)]
 pub struct NewReceipt {
     /// Its id.
     pub id: ReceiptId,
+    /// How it came, and so how its body is to be read.
+    pub kind: ReceiptKind,
     /// Its source.
     pub source: SourceName,
     /// The source's provider.
@@ -26,14 +28,32 @@ pub struct NewReceipt {
     pub received_at: Millis,
     /// The platform's name of it.
     pub event_type: String,
-    /// SHA-256 of what makes it the same as another: the platform's documented delivery id, else the raw body.
+    /// SHA-256 of what makes it the same as another: the platform's documented delivery id, else the raw body. Of what
+    /// was fetched its time is a part: the same answer may be true again after another was.
     pub dedupe_key: [u8; 32],
+    /// The key is known for as long as any webinar that it built, and not only as long as receipts are kept: nothing
+    /// that is signed says when it was sent, so that an old one can be sent again by whoever has seen it.
+    pub lasting_key: bool,
     /// The start of the SHA-256 of the raw body.
     pub hash: BodyHash,
+    /// The few headers, by lower-case name, that mapping needs again when it is replayed; mostly none.
+    pub headers: Vec<(String, String)>,
     /// What came in, scrubbed. Not kept for what is ignored.
     pub body: Vec<u8>,
     /// What to do with it.
     pub content: Content,
+    /// What is to be asked of the platform's API because of it, whatever its content is; a duplicate wants nothing.
+    pub wanted: Vec<Wanted>,
+}
+
+/// How a receipt came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptKind {
+    /// The platform sent it.
+    Webhook,
+    /// The platform's API answered it.
+    Fetched,
 }
 
 impl NewReceipt {
@@ -92,6 +112,8 @@ pub enum Acceptance {
 pub struct ReceiptRecord {
     /// Everything but the body.
     pub summary: ReceiptSummary,
+    /// The headers that mapping needs again, by lower-case name.
+    pub headers: Vec<(String, String)>,
     /// The scrubbed body; none for what was ignored or erased.
     pub body: Option<Vec<u8>>,
     /// The events of the webinars that it built, by key; at most [`super::PAGE_MAX`].

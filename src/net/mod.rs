@@ -1,9 +1,10 @@
 //! The only door to the outside's HTTP: bounded in size and time, redirects never followed.
 //!
 //! [`Http`] is a trait so that what decides can be tested, and simulated, without sockets.
-//! [`Client`] is the one over real sockets.
+//! [`Client`] is the one over real sockets. [`KeySet`] keeps what others publish of their keys.
 
 mod client;
+mod jwks;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use client::{Client, ClientError};
+pub use jwks::KeySet;
 
 /// Sends one request and reads its whole answer, within the request's bounds.
 #[async_trait]

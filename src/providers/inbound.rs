@@ -2,6 +2,9 @@
 
 use std::marker::PhantomData;
 
+use super::Refusal;
+use crate::event::Millis;
+
 /// The request came in and nothing of it may be believed.
 #[derive(Debug, Clone, Copy)]
 pub enum Unverified {}
@@ -26,6 +29,20 @@ pub enum Header<'a> {
     Repeated,
 }
 
+impl<'a> Header<'a> {
+    /// Its one value.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`] if it is not there, [`Refusal::Malformed`] if it is there twice.
+    pub fn once(self) -> Result<&'a [u8], Refusal> {
+        match self {
+            Self::One(value) => Ok(value),
+            Self::Missing => Err(Refusal::Missing),
+            Self::Repeated => Err(Refusal::Malformed),
+        }
+    }
+}
+
 /// A request to `/webhooks/{source}`.
 pub struct Inbound<'a, S> {
     /// The headers.
@@ -34,6 +51,8 @@ pub struct Inbound<'a, S> {
     pub query: &'a str,
     /// The raw body.
     pub body: &'a [u8],
+    /// When it arrived.
+    pub received_at: Millis,
     /// Which of the secrets proved it; 0 where none is needed.
     verified_by: usize,
     state: PhantomData<S>,
@@ -42,8 +61,13 @@ pub struct Inbound<'a, S> {
 impl<'a> Inbound<'a, Unverified> {
     /// A request as it came in.
     #[must_use]
-    pub fn new(headers: &'a dyn Headers, query: &'a str, body: &'a [u8]) -> Self {
-        Self { headers, query, body, verified_by: 0, state: PhantomData }
+    pub fn new(
+        headers: &'a dyn Headers,
+        query: &'a str,
+        body: &'a [u8],
+        received_at: Millis,
+    ) -> Self {
+        Self { headers, query, body, received_at, verified_by: 0, state: PhantomData }
     }
 
     /// The same request, proved by that secret. Only verification may say so.
@@ -52,6 +76,7 @@ impl<'a> Inbound<'a, Unverified> {
             headers: self.headers,
             query: self.query,
             body: self.body,
+            received_at: self.received_at,
             verified_by: secret,
             state: PhantomData,
         }
@@ -59,10 +84,17 @@ impl<'a> Inbound<'a, Unverified> {
 }
 
 impl<'a> Inbound<'a, Verified> {
-    /// A body that was verified when it was stored, or that an operator tries out: its headers are gone.
+    /// What is stored of a request that was verified when it came, or what an operator tries out. Of its headers only
+    /// those are left that reading looks at.
+    #[must_use]
+    pub fn stored(headers: &'a dyn Headers, body: &'a [u8], received_at: Millis) -> Self {
+        Self { headers, query: "", body, received_at, verified_by: 0, state: PhantomData }
+    }
+
+    /// A body alone, of which it does not matter when it came.
     #[must_use]
     pub fn trusted(body: &'a [u8]) -> Self {
-        Self { headers: &NoHeaders, query: "", body, verified_by: 0, state: PhantomData }
+        Self::stored(&NoHeaders, body, Millis::new(0))
     }
 
     /// Which of the secrets proved it.

@@ -15,6 +15,30 @@ use serde_json::value::RawValue;
 use crate::event::id::IdError;
 use crate::event::{End, Millis, text};
 
+/// How deep a body may be nested: what `serde_json` allows where it descends. Platforms' own go to seven.
+const DEPTH_MAX: usize = 127;
+
+/// The text of a body, before anything of it is read.
+///
+/// # Errors
+/// A sentence for operators.
+pub(super) fn document(body: &[u8]) -> Result<&str, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
+    if deeper_than(DEPTH_MAX, text) {
+        return Err(format!("the body is nested deeper than {DEPTH_MAX} levels"));
+    }
+    Ok(text)
+}
+
+/// Reads what must be of a certain shape; `otherwise` says what it is if it is not.
+///
+/// # Errors
+/// A sentence for operators. The parser's own words may repeat a value, so only the place is told.
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, otherwise: &str) -> Result<T, String> {
+    serde_json::from_str(text)
+        .map_err(|e| format!("{otherwise} (line {}, column {})", e.line(), e.column()))
+}
+
 /// The optional fields of one body, and which of them were bad.
 #[derive(Debug, Default)]
 pub(super) struct Lenient {
@@ -75,6 +99,15 @@ pub(super) fn integer(raw: &RawValue) -> Option<i64> {
     serde_json::from_str(raw.get()).ok()
 }
 
+/// A boolean, which some platforms write as text.
+pub(super) fn yes_or_no(raw: &RawValue) -> Option<bool> {
+    match raw.get() {
+        "true" | r#""true""# => Some(true),
+        "false" | r#""false""# => Some(false),
+        _ => None,
+    }
+}
+
 /// A time written as RFC 3339, or without an offset in `zone`.
 pub(super) fn time(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
     Millis::parse(&string(raw)?, zone)
@@ -130,7 +163,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// Whether objects and arrays are nested in `json` deeper than `most`.
 ///
 /// What is skipped is not counted by `serde_json`, so a body could be refused or not by where its depth lies.
-pub(super) fn deeper_than(most: usize, json: &str) -> bool {
+fn deeper_than(most: usize, json: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
         match byte {

@@ -1,38 +1,93 @@
 //! The webinar platforms: how each signs, and what each says.
 //!
 //! Pure, synchronous functions of bytes: no I/O, no clock, no web framework's types. A platform is one folder with the
-//! same cast of files, one line in [`PROVIDERS`], its fixtures and its tests:
+//! same cast of files, one line in [`PLATFORMS`], its fixtures and its tests:
 //!
-//! * `mod.rs`: the [`Provider`], what it is called, what of it rests on an assumption;
+//! * `mod.rs`: the [`Platform`] and its [`Provider`], what it is called, what of it rests on an assumption;
 //! * `verify.rs`: from raw bytes to [`Inbound<Verified>`], with the schemes of [`mod@signature`];
 //! * `payload.rs`: typed, borrowed structs of the bodies;
-//! * `map.rs`: from a body to [`Change`]s.
+//! * `map.rs`: from a body to [`Change`](crate::event::Change)s;
+//! * `api.rs`, where there is more to ask: the platform's [`PlatformApi`];
+//! * `samples.rs`: what it would send, for the sandbox and for trying ([`Demo`]).
 
+mod api;
+pub mod bigbluebutton;
+pub mod custom;
+mod demo;
+pub mod eventbrite;
 pub mod inbound;
 mod lenient;
+pub mod livestorm;
+pub mod luma;
+mod options;
+mod reading;
+pub mod riverside;
 mod scrub;
 pub mod signature;
+pub mod ticket_tailor;
+#[cfg(test)]
+#[path = "tests/trial.rs"]
+mod trial;
 pub mod zoom;
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Change, ExternalAccountId, Millis, ProviderId};
-pub use inbound::{Header, Headers, Inbound, Unverified, Verified};
+use url::Url;
 
-/// What a source's configuration gives its provider to verify with.
-#[derive(Clone, Copy)]
-pub struct Keys<'a> {
-    /// The secrets in use, more than one while rotating. Never empty.
-    pub secrets: &'a [&'a [u8]],
-    /// How far a signed timestamp may be from now, past and future alike.
-    pub tolerance: Duration,
+use crate::event::{Millis, ProviderId};
+pub use api::{
+    Access, Answers, Ask, Credentials, Fetched, Listed, Pace, PlatformApi, Span, Spared,
+    read_answers,
+};
+pub use demo::{Demo, DemoApi, Sample, Signed, Unsigned};
+pub use inbound::{Header, Headers, Inbound, Unverified, Verified};
+pub use options::{Options, required};
+pub use reading::{Meaning, Reading, Refusal, Reply};
+
+/// All built-in platforms, in the order in which the sandbox shows them.
+pub static PLATFORMS: &[&dyn Platform] = &[
+    &zoom::ZoomPlatform,
+    &bigbluebutton::BigBlueButtonPlatform,
+    &eventbrite::EventbritePlatform,
+    &livestorm::LivestormPlatform,
+    &riverside::RiversidePlatform,
+    &luma::LumaPlatform,
+    &ticket_tailor::TicketTailorPlatform,
+    &custom::CustomPlatform,
+];
+
+/// The platform of that name.
+#[must_use]
+pub fn by_id(name: &str) -> Option<&'static dyn Platform> {
+    PLATFORMS.iter().copied().find(|platform| platform.id().as_str() == name)
 }
 
-/// A platform's code.
-pub trait Provider: Sync {
+/// A platform, before anything is configured of it.
+pub trait Platform: Sync {
     /// The name that `provider = "..."` says.
     fn id(&self) -> ProviderId;
+
+    /// A provider without any key of its own, for trying a body or an endpoint; none where nothing can be said without.
+    fn bare(&self) -> Option<Arc<dyn Provider>>;
+
+    /// Reads the source's keys that are this platform's own. None if they are wrong, which was told to `options`.
+    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>>;
+
+    /// A body as it may be stored and shown: personal links and passwords masked. Masking what is masked changes nothing.
+    fn scrub(&self, body: &[u8]) -> Vec<u8>;
+
+    /// The sources with which the sandbox shows it, at least one.
+    fn demos(&self) -> Vec<Demo>;
+}
+
+/// A platform's code for one source, as it is configured.
+pub trait Provider: Send + Sync {
+    /// Whose it is.
+    fn platform(&self) -> &'static dyn Platform;
+
+    /// What its webhooks do and do not, and what its source must configure for that.
+    fn traits(&self) -> Traits;
 
     /// Decides whether the request comes from the platform, from its raw bytes alone.
     ///
@@ -45,118 +100,111 @@ pub trait Provider: Sync {
         now: Millis,
     ) -> Result<Inbound<'a, Verified>, Refusal>;
 
-    /// Reads a request that is known to come from the platform.
+    /// Reads a request that is known to come from the platform, or what was stored of one ([`Inbound::stored`]): both
+    /// say the same.
     ///
     /// `secrets` are those of [`Keys`]: some handshakes are answered with one ([`Inbound::verified_by`]).
     fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading;
 
-    /// The body as it may be stored: personal links and passwords masked, everything else byte for byte.
-    fn scrub(&self, body: &[u8]) -> Vec<u8>;
+    /// A body as it may be stored and shown. What is read of it, of an unmasked one too, is read of it as it is stored.
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        self.platform().scrub(body)
+    }
 
-    /// The request headers that make `body` authentic at `now`: for trying an endpoint and for the sandbox.
-    fn sign(&self, body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)>;
+    /// What is wrong with a secret of the source, as the rest of a sentence that begins with its key.
+    fn unusable(&self, _secret: &[u8]) -> Option<&'static str> {
+        None
+    }
 
-    /// Sample bodies for the sandbox and for trying: a whole life of webinars that begin soon after `now`, in the
+    /// Where the keys are published that verify its webhooks: a JSON Web Key Set, which is then the one secret in [`Keys`].
+    fn published_keys(&self) -> Option<&Url> {
+        None
+    }
+
+    /// The request headers, in lower case, that [`Self::read`] looks at: they are stored with the body.
+    fn read_headers(&self) -> &[String] {
+        &[]
+    }
+
+    /// The request that is authentic at `now`: for trying an endpoint and for the sandbox.
+    ///
+    /// # Errors
+    /// Why it cannot be signed with that secret, for operators.
+    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String>;
+
+    /// Sample webhooks for the sandbox and for trying: a whole life of webinars that begin soon after `now`, in the
     /// order in which they happen.
     fn samples(&self, now: Millis) -> Vec<Sample>;
-}
 
-/// A webhook body that a platform could have sent.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    /// What happens, for a reader: `the host moves the start by an hour`.
-    pub story: &'static str,
-    /// The body.
-    pub body: Vec<u8>,
-}
+    /// How to ask the platform for what its webhooks leave out; none if it has no such API or no credentials were given.
+    fn api(&self) -> Option<&dyn PlatformApi> {
+        None
+    }
 
-/// Why a request is not believed. The names are label values of `bridge_webhooks_rejected_total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Refusal {
-    /// A header that carries the signature, or its time, is not there.
-    #[error("missing")]
-    Missing,
-    /// Such a header is there but cannot be read, or is there twice.
-    #[error("malformed")]
-    Malformed,
-    /// No secret makes this signature of this body.
-    #[error("mismatch")]
-    Mismatch,
-    /// The signed time is too long ago.
-    #[error("stale")]
-    Stale,
-    /// The signed time is too far ahead.
-    #[error("future")]
-    Future,
-}
+    /// Reads what the platform's API answered. Needs no credentials, so that what was fetched can be mapped again after
+    /// they were taken away.
+    fn read_fetched(&self, _fetched: &Fetched<'_>) -> Reading {
+        let why = "this platform is never asked".to_owned();
+        Reading::new("fetched", Meaning::Unmappable(why))
+    }
 
-/// What an authentic request turns out to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// The platform's name of the webhook; `unknown` where it has none. Bounded and cleaned.
-    pub event_type: String,
-    /// What it means.
-    pub meaning: Meaning,
-}
-
-/// What an authentic request means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Meaning {
-    /// It says something of webinars. At most one change for each webinar.
-    Changes {
-        /// What it says.
-        changes: Vec<Change>,
-        /// Optional fields whose value was none, and that were therefore taken as not said: `start_time`.
-        bad_fields: Vec<&'static str>,
-    },
-    /// There is nothing in it for us: an unknown type, a registration, a participant.
-    Ignored,
-    /// It should say something of a webinar but its id or type cannot be read. The text is for operators, and holds
-    /// nothing personal.
-    Unmappable(String),
-    /// The platform asks us to prove something; answer this and keep nothing.
-    Handshake(Reply),
-}
-
-impl Meaning {
-    /// What of it a source may say that speaks for these accounts of the platform, for all if none are named; and
-    /// whether that is less than all. A list admits what it names, so not a change of which no account is known.
-    #[must_use]
-    pub fn admitted(self, accounts: Option<&BTreeSet<String>>) -> (Self, bool) {
-        match (self, accounts) {
-            (Self::Changes { changes, bad_fields }, Some(accounts)) => {
-                let said = changes.len();
-                let named = |account: &ExternalAccountId| accounts.contains(account.as_str());
-                let ours = |change: &Change| change.account.as_ref().is_some_and(named);
-                let changes: Vec<Change> = changes.into_iter().filter(ours).collect();
-                let foreign = changes.len() < said;
-                if foreign && changes.is_empty() {
-                    (Self::Ignored, true)
-                } else {
-                    (Self::Changes { changes, bad_fields }, foreign)
-                }
-            }
-            (meaning, _) => (meaning, false),
-        }
+    /// Whose it is, by name.
+    fn id(&self) -> ProviderId {
+        self.platform().id()
     }
 }
 
-/// The answer to a handshake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: Vec<u8>,
+/// What a source's configuration gives its provider to verify with.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    /// The secrets in use, more than one while rotating, or what is published of keys ([`Provider::published_keys`]).
+    /// Empty only where [`Traits::secret`] lets it be.
+    pub secrets: &'a [&'a [u8]],
+    /// How far a signed timestamp may be from now, past and future alike.
+    pub tolerance: Duration,
 }
 
-/// All built-in platforms.
-pub static PROVIDERS: &[&dyn Provider] = &[&zoom::Zoom];
+/// Whether a source must configure something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It must.
+    Required,
+    /// It may.
+    Optional,
+    /// It must not, since it would mean nothing.
+    Unused,
+}
 
-/// The platform of that name.
-#[must_use]
-pub fn by_id(name: &str) -> Option<&'static dyn Provider> {
-    PROVIDERS.iter().copied().find(|provider| provider.id().as_str() == name)
+/// What a provider's webhooks do and do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, named where it is set"
+)]
+pub struct Traits {
+    /// `secret` or `secrets`: what its webhooks are verified with.
+    pub secret: Need,
+    /// `path_token`: required of platforms that prove nothing of themselves.
+    pub path_token: Need,
+    /// Whether webhooks tell the platform's account. If not, the source must have an `external_account_id`.
+    pub names_account: bool,
+    /// Whether a webhook tells that a webinar is over. If not, `complete_after_end` has a default.
+    pub tells_end: bool,
+    /// Whether what is signed holds a time, so that an old webhook is refused. If not, a webhook is known as a duplicate
+    /// for as long as what it told of is kept.
+    pub signs_time: bool,
+    /// Whether reading may take long (configured expressions): then it is kept off the threads that serve requests.
+    pub slow: bool,
+}
+
+impl Traits {
+    /// A platform that signs its webhooks and their time, and tells everything: what most others fall short of somewhere.
+    pub const FULL: Self = Self {
+        secret: Need::Required,
+        path_token: Need::Optional,
+        names_account: true,
+        tells_end: true,
+        signs_time: true,
+        slow: false,
+    };
 }

@@ -24,6 +24,8 @@ pub(super) enum Problem {
     Full,
     #[error("a secret cannot be read")]
     SecretUnreadable,
+    #[error("the keys that prove it are not there yet")]
+    KeysMissing,
     #[error("the store did not commit")]
     StoreUnavailable,
     #[error("the handler panicked")]
@@ -59,7 +61,8 @@ impl Problem {
             Self::Unauthenticated  => (401, "unauthorized",        None,      true,  Some(O::Unauthenticated)),
             // Memory is free again as soon as one of the bodies is read.
             Self::Full             => (503, "unavailable",         Some("1"), true,  Some(O::Unavailable)),
-            Self::SecretUnreadable => (503, "unavailable",         Some("5"), true,  Some(O::Unavailable)),
+            Self::SecretUnreadable
+            | Self::KeysMissing    => (503, "unavailable",         Some("5"), true,  Some(O::Unavailable)),
             Self::StoreUnavailable => (503, "unavailable",         Some("5"), false, Some(O::Unavailable)),
             Self::Panicked         => (500, "internal",            None,      true,  Some(O::Unavailable)),
         };

@@ -1,13 +1,15 @@
 //! What a request turns out to be. Decides, and does nothing: no I/O, no clock, no counting.
 
+use std::sync::Arc;
+
 use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::settings::Endpoint;
 use crate::event::{BodyHash, Millis, ReceiptId};
-use crate::ledger::{Content, NewReceipt};
-use crate::providers::{Header, Headers, Inbound, Keys, Meaning, Refusal, Reply};
+use crate::ledger::{Content, NewReceipt, ReceiptKind};
+use crate::providers::{Header, Headers, Inbound, Keys, Meaning, Refusal, Reply, Verified};
 
 /// A request with its whole body, not yet believed.
 pub(super) struct Request<'a> {
@@ -15,6 +17,14 @@ pub(super) struct Request<'a> {
     pub(super) query: &'a str,
     pub(super) body: &'a [u8],
     pub(super) received_at: Millis,
+}
+
+/// What a request is verified with.
+pub(super) struct Given {
+    /// The source's secrets.
+    pub(super) secrets: Vec<SecretString>,
+    /// What somebody else publishes for it.
+    pub(super) published: Option<Arc<[u8]>>,
 }
 
 /// What a request turns out to be.
@@ -39,23 +49,23 @@ pub(super) struct Kept {
 /// Decides what the request is. `id` becomes the receipt's, if there is one.
 pub(super) fn judge(
     endpoint: &Endpoint,
-    secrets: &[SecretString],
+    given: &Given,
     request: &Request<'_>,
     id: ReceiptId,
 ) -> Judgement {
-    let secrets: Vec<&[u8]> =
-        secrets.iter().map(|secret| secret.expose_secret().as_bytes()).collect();
+    let secrets = given.secrets.iter().map(|secret| secret.expose_secret().as_bytes());
+    let secrets: Vec<&[u8]> = secrets.chain(given.published.as_deref()).collect();
     let keys = Keys { secrets: &secrets, tolerance: endpoint.tolerance };
     let presented = Presented(request.headers);
-    let inbound = Inbound::new(&presented, request.query, request.body);
+    let inbound = Inbound::new(&presented, request.query, request.body, request.received_at);
     let verified = match endpoint.provider.verify(inbound, keys, request.received_at) {
         Ok(verified) => verified,
         Err(refusal) => return Judgement::Refused(refusal),
     };
     let reading = endpoint.provider.read(&verified, &secrets);
+    let (reading, foreign) = reading.admitted(endpoint.platform_accounts.as_ref());
     let mut bad_fields = Vec::new();
-    let (meaning, foreign) = reading.meaning.admitted(endpoint.platform_accounts.as_ref());
-    let content = match meaning {
+    let content = match reading.meaning {
         Meaning::Handshake(reply) => return Judgement::Handshake(reply),
         Meaning::Ignored => Content::Ignored,
         Meaning::Unmappable(why) => Content::Quarantined(why),
@@ -65,21 +75,44 @@ pub(super) fn judge(
         }
     };
     let digest: [u8; 32] = Sha256::digest(request.body).into();
+    let provider = endpoint.provider.as_ref();
     let receipt = NewReceipt {
         id,
+        kind: ReceiptKind::Webhook,
         source: endpoint.name.clone(),
-        provider: endpoint.provider.id(),
+        provider: provider.id(),
         received_at: request.received_at,
         event_type: reading.event_type,
-        dedupe_key: digest,
+        dedupe_key: reading.delivery.as_deref().map_or(digest, delivered),
+        // Nothing says of these when they were sent, so that an old one can be sent again.
+        lasting_key: !provider.traits().signs_time,
         hash: BodyHash::of_digest(&digest),
+        headers: kept_headers(endpoint, &verified),
         body: match content {
-            Content::Changes(_) | Content::Quarantined(_) => endpoint.provider.scrub(request.body),
+            Content::Changes(_) | Content::Quarantined(_) => provider.scrub(request.body),
             Content::Ignored => Vec::new(),
         },
         content,
+        // Without credentials nobody would ask.
+        wanted: if provider.api().is_some() { reading.wanted } else { Vec::new() },
     };
     Judgement::Receipt(Box::new(Kept { receipt, bad_fields, foreign }))
+}
+
+/// The key of a delivery that has an id: of another kind than a body's, so that no body can be made that has it.
+fn delivered(id: &str) -> [u8; 32] {
+    Sha256::new().chain_update(b"delivery ").chain_update(id).finalize().into()
+}
+
+/// The headers that are needed to read the request again.
+fn kept_headers(endpoint: &Endpoint, request: &Inbound<'_, Verified>) -> Vec<(String, String)> {
+    let names = endpoint.provider.read_headers().iter();
+    names
+        .filter_map(|name| match request.headers.one(name) {
+            Header::One(value) => Some((name.clone(), String::from_utf8(value.to_vec()).ok()?)),
+            Header::Missing | Header::Repeated => None,
+        })
+        .collect()
 }
 
 /// The headers as the web framework holds them.

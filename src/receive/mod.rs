@@ -35,7 +35,7 @@ mod webhook;
 pub use api::guard::Access;
 pub use ops::{Ops, Readiness, run_ops};
 pub use path::WebhookPath;
-pub use settings::{Endpoint, Limits, Webhooks};
+pub use settings::{Endpoint, Limits, PublishedKeys, Webhooks};
 pub use webhook::run_webhooks;
 
 #[cfg(test)]

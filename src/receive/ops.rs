@@ -1,5 +1,6 @@
 //! The private listener: is it alive, is it ready, what does it count; and the operators' API.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub struct Ops {
     pub accounts: Vec<AccountName>,
     /// The sources, with their providers.
     pub sources: Vec<(SourceName, ProviderId)>,
+    /// Those of them whose platform can be asked.
+    pub askable: BTreeSet<SourceName>,
     /// The process's own state.
     pub readiness: Readiness,
     /// When the process started.
@@ -169,6 +172,9 @@ impl Ops {
                 Ok(Err(error)) => tracing::debug!(%error, "the oldest pending event is unknown"),
                 Err(_) => tracing::debug!("the oldest pending event is unknown: it took too long"),
             }
+        }
+        for (source, status) in self.ledger.fetches() {
+            self.metrics.set_fetch_pending(&source, status.pending);
         }
         let Sizes { store, free, wal } = self.ledger.sizes();
         self.metrics.set_store_sizes(store, free, wal);

@@ -1,9 +1,11 @@
 //! What the public listener is told to serve.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use url::Url;
 
 use crate::clock::Clock;
 use crate::event::SourceName;
@@ -18,8 +20,8 @@ pub struct Endpoint {
     /// Its name, which is in its URL.
     pub name: SourceName,
     /// Its platform's code.
-    pub provider: &'static dyn Provider,
-    /// What its webhooks are signed with; more than one while rotating.
+    pub provider: Arc<dyn Provider>,
+    /// What its webhooks are verified with; more than one while rotating, none where the platform needs none.
     pub secrets: Vec<Secret>,
     /// What must follow the name in the URL.
     pub path_token: Option<Secret>,
@@ -41,6 +43,16 @@ impl fmt::Debug for Endpoint {
             .field("platform_accounts", platform_accounts)
             .finish()
     }
+}
+
+/// Public keys that somebody else publishes and changes. Whoever injects them keeps them fresh.
+pub trait PublishedKeys: Send + Sync {
+    /// The last good set, as it is published; none if there never was one.
+    fn current(&self) -> Option<Arc<[u8]>>;
+
+    /// Tells that a key is wanted which the set does not have. Whether it may be there soon, so that who showed it should
+    /// come again.
+    fn missed(&self) -> bool;
 }
 
 /// Bounds of what one request, and all together, may cost.
@@ -77,6 +89,8 @@ impl Default for Limits {
 pub struct Webhooks {
     /// The sources.
     pub endpoints: Vec<Endpoint>,
+    /// What the sources' providers verify with, by where it is published ([`Provider::published_keys`]).
+    pub keys: BTreeMap<Url, Arc<dyn PublishedKeys>>,
     /// Where receipts go.
     pub ledger: Arc<dyn Ledger>,
     /// The time.

@@ -4,5 +4,6 @@ mod api;
 mod exchange;
 mod harness;
 mod hostile;
+mod keys;
 mod ops;
 mod webhook;

@@ -18,11 +18,11 @@ use tracing::{Instrument as _, Span, debug, warn};
 
 use super::body::{self, Body, BodyBounds, Budget};
 use super::error::Problem;
-use super::judge::{Judgement, Kept, Request, judge};
+use super::judge::{Given, Judgement, Kept, Request, judge};
 use super::path::WebhookPath;
 use super::reply;
 use super::server::{self, Bounds};
-use super::settings::{Endpoint, Webhooks};
+use super::settings::{Endpoint, PublishedKeys, Webhooks};
 use super::throttle::Throttle;
 use crate::clock::Clock;
 use crate::event::{ReceiptId, SourceName};
@@ -78,6 +78,8 @@ struct Reception {
 /// An endpoint at work.
 struct Desk {
     endpoint: Endpoint,
+    /// What its provider verifies with, where somebody else publishes that.
+    keys: Option<Arc<dyn PublishedKeys>>,
     secret_warning: Throttle,
     foreign_warning: Throttle,
 }
@@ -90,11 +92,12 @@ enum Taken {
 
 impl Reception {
     fn open(webhooks: Webhooks) -> Self {
-        let Webhooks { endpoints, ledger, clock, metrics, max_body, limits } = webhooks;
+        let Webhooks { endpoints, keys, ledger, clock, metrics, max_body, limits } = webhooks;
         let desk = |endpoint: Endpoint| {
             let name = endpoint.name.clone();
+            let keys = endpoint.provider.published_keys().and_then(|url| keys.get(url).cloned());
             let (secret_warning, foreign_warning) = Default::default();
-            (name, Arc::new(Desk { endpoint, secret_warning, foreign_warning }))
+            (name, Arc::new(Desk { endpoint, keys, secret_warning, foreign_warning }))
         };
         Self {
             endpoints: endpoints.into_iter().map(desk).collect(),
@@ -173,6 +176,12 @@ impl Reception {
         let judgement = self.judged(desk, request, bytes).await?;
         let Endpoint { name, .. } = &desk.endpoint;
         let taken = match judgement {
+            Judgement::Refused(Refusal::UnknownKey)
+                if desk.keys.as_ref().is_some_and(|k| k.missed()) =>
+            {
+                debug!("the sender's key may be published by now; it is asked to come again");
+                return Err(Problem::KeysMissing);
+            }
             Judgement::Refused(refusal) => {
                 let reason = reason(refusal);
                 self.metrics.rejected(name, reason);
@@ -199,22 +208,27 @@ impl Reception {
         let secrets = desk.endpoint.secrets.iter().map(Secret::read);
         let secrets: Vec<SecretString> =
             secrets.collect::<Result<_, _>>().map_err(|error| desk.unreadable(&error))?;
+        let published = match &desk.keys {
+            Some(keys) => Some(keys.current().ok_or(Problem::KeysMissing)?),
+            None => None,
+        };
+        let keys = Given { secrets, published };
         let received_at = self.clock.now();
         let id = ReceiptId::generate();
-        if body.len() <= INLINE_MAX {
+        if body.len() <= INLINE_MAX && !desk.endpoint.provider.traits().slow {
             let request = Request {
                 headers: request.headers(),
                 query: request.query_string(),
                 body: &body,
                 received_at,
             };
-            return Ok(judge(&desk.endpoint, &secrets, &request, id));
+            return Ok(judge(&desk.endpoint, &keys, &request, id));
         }
         let desk = Arc::clone(desk);
         let (headers, query) = (request.headers().clone(), request.query_string().to_owned());
         let judging = tokio::task::spawn_blocking(move || {
             let request = Request { headers: &headers, query: &query, body: &body, received_at };
-            judge(&desk.endpoint, &secrets, &request, id)
+            judge(&desk.endpoint, &keys, &request, id)
         });
         judging.await.map_err(|_| Problem::Panicked)
     }
@@ -299,7 +313,7 @@ fn reason(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::Missing => "missing",
         Refusal::Malformed => "malformed",
-        Refusal::Mismatch => "mismatch",
+        Refusal::Mismatch | Refusal::UnknownKey => "mismatch",
         Refusal::Stale => "stale",
         Refusal::Future => "future",
     }

@@ -1,20 +1,28 @@
 //! What a stored receipt says today.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::event::{Change, Policy};
-use crate::ledger::WebinarKey;
-use crate::providers::{Inbound, Meaning, Provider};
+use crate::event::{Change, Policy, Wanted};
+use crate::ledger::{ReceiptKind, ReceiptSummary, WebinarKey};
+use crate::providers::{Inbound, Meaning, Provider, read_answers};
 
 /// A source of the present configuration, as replaying needs it.
 #[derive(Clone)]
 pub struct Source {
     /// Its platform's code.
-    pub provider: &'static dyn Provider,
+    pub provider: Arc<dyn Provider>,
     /// What shapes its events.
     pub policy: Policy,
     /// The platform's accounts it may speak for; all if none.
     pub platform_accounts: Option<BTreeSet<String>>,
+}
+
+/// A receipt as it is stored.
+pub(super) struct Stored<'a> {
+    pub(super) receipt: &'a ReceiptSummary,
+    pub(super) headers: &'a Vec<(String, String)>,
+    pub(super) body: &'a [u8],
 }
 
 /// What one receipt says, by webinar.
@@ -22,21 +30,37 @@ pub(super) type Sayings = BTreeMap<WebinarKey, Vec<Change>>;
 
 /// What a receipt turns out to be today.
 pub(super) enum Told {
-    /// It says this.
-    Sayings(Sayings),
+    /// It says this, and this is to be asked of the platform's API because of it.
+    Sayings(Sayings, Vec<Wanted>),
     /// There is nothing in it for us.
     Nothing,
     /// It cannot be mapped; why, for operators.
     Unmappable(String),
 }
 
+impl Told {
+    /// What is to be asked of the platform's API because of it.
+    pub(super) fn wanted(&self) -> Vec<Wanted> {
+        match self {
+            Self::Sayings(_, wanted) => wanted.clone(),
+            Self::Nothing | Self::Unmappable(_) => Vec::new(),
+        }
+    }
+}
+
 impl Source {
-    /// Maps a stored body, with the checks of one that comes in; that it is authentic was proved when it did.
-    pub(super) fn tell(&self, body: &[u8]) -> Told {
-        // Without secrets a handshake cannot be answered, and none is kept.
-        let reading = self.provider.read(&Inbound::trusted(body), &[]);
-        let (meaning, _) = reading.meaning.admitted(self.platform_accounts.as_ref());
-        let changes = match meaning {
+    /// Maps what is stored, with the checks of what comes in; that it is authentic was proved when it did.
+    pub(super) fn tell(&self, stored: &Stored<'_>) -> Told {
+        let Stored { receipt, headers, body } = stored;
+        let reading = match receipt.kind {
+            // Without secrets a handshake cannot be answered, and none is kept.
+            ReceiptKind::Webhook => {
+                self.provider.read(&Inbound::stored(*headers, body, receipt.received_at), &[])
+            }
+            ReceiptKind::Fetched => read_answers(self.provider.as_ref(), body),
+        };
+        let (reading, _) = reading.admitted(self.platform_accounts.as_ref());
+        let changes = match reading.meaning {
             Meaning::Changes { changes, .. } => changes,
             Meaning::Ignored | Meaning::Handshake(_) => return Told::Nothing,
             Meaning::Unmappable(why) => return Told::Unmappable(why),
@@ -51,6 +75,7 @@ impl Source {
             let key = WebinarKey { hubspot, account, webinar: change.webinar.clone() };
             sayings.entry(key).or_default().push(change);
         }
-        Told::Sayings(sayings)
+        let wanted = if self.provider.api().is_some() { reading.wanted } else { Vec::new() };
+        Told::Sayings(sayings, wanted)
     }
 }

@@ -23,7 +23,7 @@ use crate::ledger::{
     Acceptance, Ledger, LedgerError, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk,
 };
 pub use mapping::Source;
-use mapping::{Sayings, Told};
+use mapping::{Sayings, Stored, Told};
 use retold::Retold;
 
 /// How often a replay is done over because something came for its webinars meanwhile. Each takes milliseconds (some
@@ -125,7 +125,10 @@ impl Replayer {
         for _ in 0..TRIES {
             let receipt = self.ledger.receipt(id).await?.ok_or(ReplayError::Unknown)?;
             let told = self.tell(&receipt)?;
+            let wanted = told.wanted();
             if let Some((outcome, reason)) = self.rebuild(&receipt.summary, told).await? {
+                // Asking changes nothing that asking again would not, so it need not be one step with the rest.
+                self.ledger.want(&receipt.summary.source, wanted).await?;
                 let events = self.ledger.receipt(id).await?.map(|now| now.events);
                 return Ok(Replayed { outcome, reason, events: events.unwrap_or_default() });
             }
@@ -210,7 +213,9 @@ impl Replayer {
                 is: ours.provider.id(),
             });
         }
-        Ok(ours.tell(receipt.body.as_deref().ok_or(ReplayError::NoBody)?))
+        let body = receipt.body.as_deref().ok_or(ReplayError::NoBody)?;
+        let (receipt, headers) = (&receipt.summary, &receipt.headers);
+        Ok(ours.tell(&Stored { receipt, headers, body }))
     }
 
     /// Has the ledger rebuild what is concerned; none if that has to be done over.
@@ -221,7 +226,7 @@ impl Replayer {
     ) -> Result<Option<(Acceptance, Option<String>)>, ReplayError> {
         let was_accepted = receipt.outcome == Acceptance::Accepted;
         let (outcome, sayings) = match told {
-            Told::Sayings(sayings) => (Acceptance::Accepted, sayings),
+            Told::Sayings(sayings, _) => (Acceptance::Accepted, sayings),
             Told::Nothing => (Acceptance::Ignored, Sayings::new()),
             Told::Unmappable(why) if was_accepted => return Err(ReplayError::NotToday(why)),
             Told::Unmappable(why) => return self.quarantine(receipt.id, why).await,

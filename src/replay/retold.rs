@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::mapping::{Sayings, Told};
+use super::mapping::{Sayings, Stored, Told};
 use super::{ReplayError, Replayer, TRIES};
 use crate::event::webinar::Retelling;
 use crate::event::{Change, MergeError, ReceiptId, Webinar};
@@ -100,11 +100,12 @@ impl Replayer {
         let mut after = None;
         loop {
             let page = self.ledger.tellers(&before.key, after).await?;
-            for Teller { receipt, body } in page.items {
+            for Teller { receipt, headers, body } in page.items {
                 if receipt.id == replayed {
                     continue;
                 }
-                let Some(changes) = self.today(&before.key, &receipt, body.as_deref()) else {
+                let Some(changes) = self.today(&before.key, &receipt, &headers, body.as_deref())
+                else {
                     silent.any = true;
                     silent.named.extend(before.retained.get(&receipt.id));
                     continue;
@@ -128,14 +129,15 @@ impl Replayer {
         &self,
         key: &WebinarKey,
         receipt: &ReceiptSummary,
+        headers: &Vec<(String, String)>,
         body: Option<&[u8]>,
     ) -> Option<Vec<Change>> {
         let source = self.sources.get(&receipt.source)?;
         if source.provider.id() != receipt.provider {
             return None;
         }
-        match source.tell(body?) {
-            Told::Sayings(mut sayings) => sayings.remove(key),
+        match source.tell(&Stored { receipt, headers, body: body? }) {
+            Told::Sayings(mut sayings, _) => sayings.remove(key),
             Told::Nothing | Told::Unmappable(_) => None,
         }
     }

@@ -1,25 +1,24 @@
 //! The story: what comes in, what the bridge makes of it, what HubSpot then holds.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::cast::{Actor, configuration, open_all};
 use super::emulator::{EmulatorSettings, Operation};
 use super::stage::HubSpotStage;
 use crate::app::App;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config};
 use crate::ledger::sqlite::Rekey;
 use crate::ledger::{EventRecord, EventState, Ledger};
 use crate::net::{Client, Http, Method, Request};
-use crate::providers::{PROVIDERS, Provider, Sample};
+use crate::providers::{Provider, Sample, Signed, Unsigned};
 
 /// How long everything may take to arrive; it takes two or three seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +27,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Most events that are shown.
 const SHOWN: usize = 1_000;
 const TOKEN: &str = "sandbox-token";
-const SECRET: &str = "sandbox-secret-of-no-platform";
 
 /// Tells the story on `out`. With `once` it ends when everything has arrived; else it goes on until told to stop, so
 /// that a reader can send webhooks of their own.
@@ -41,7 +39,15 @@ pub async fn tell(out: &mut dyn Write, once: bool, stop: CancellationToken) -> a
         .context("the emulated HubSpot cannot listen")?;
     let folder = Folder::make()?;
     let http: Arc<dyn Http> = Arc::new(Client::new().context("cannot make an HTTP client")?);
-    let config = configuration(&hubspot.base_url(), &folder)?;
+    let cast = open_all(&clock)?;
+    let config = configuration(&hubspot.base_url(), TOKEN, &folder.0, &cast)?;
+    let provider = |actor: &Actor| {
+        let source = config.sources.get(actor.demo.source);
+        source.map(|source| Arc::clone(&source.endpoint.provider))
+    };
+    let providers: Option<Vec<_>> = cast.iter().map(provider).collect();
+    let providers = providers.context("two sources of the sandbox have the same name")?;
+    let cast: Vec<_> = cast.into_iter().zip(providers).collect();
     let app = App::build(config, &http, Arc::clone(&clock), Rekey::Refuse)?;
     let scene = Scene {
         webhooks: format!("http://{}/webhooks", app.webhooks_address),
@@ -50,6 +56,7 @@ pub async fn tell(out: &mut dyn Write, once: bool, stop: CancellationToken) -> a
         http,
         clock,
         hubspot,
+        cast,
     };
     let (ended, over) = (stop.clone(), CancellationToken::new());
     let running = tokio::spawn(app.run_until(over.clone()));
@@ -62,6 +69,9 @@ pub async fn tell(out: &mut dyn Write, once: bool, stop: CancellationToken) -> a
     over.cancel();
     running.await.context("the bridge broke off")??;
     scene.hubspot.close();
+    for api in scene.cast.iter().filter_map(|(actor, _)| actor.api.as_ref()) {
+        api.close();
+    }
     told
 }
 
@@ -85,26 +95,6 @@ impl Drop for Folder {
     }
 }
 
-/// One account, and a source for every platform there is, as a user would write it.
-fn configuration(hubspot: &str, folder: &Folder) -> anyhow::Result<Config> {
-    let store = folder.0.join("bridge.db");
-    let mut text = format!(
-        "listen.webhooks = \"127.0.0.1:0\"\nlisten.ops = \"127.0.0.1:0\"\n\
-         store.url = {store:?}\n\
-         [hubspot.main]\naccess_token = \"{TOKEN}\"\nbase_url = \"{hubspot}\"\n\
-         max_linger = \"300ms\"\n",
-        store = format!("sqlite:{}", store.display()),
-    );
-    for provider in PROVIDERS {
-        let id = provider.id();
-        write!(
-            text,
-            "[source.{id}]\nprovider = \"{id}\"\nsecret = \"{SECRET}\"\norganizer = \"Sandbox Ltd\"\n"
-        )?;
-    }
-    Ok(config::parse("sandbox", &text, &BTreeMap::new(), PROVIDERS)?)
-}
-
 struct Scene {
     webhooks: String,
     ops: String,
@@ -112,6 +102,7 @@ struct Scene {
     http: Arc<dyn Http>,
     clock: Arc<dyn Clock>,
     hubspot: HubSpotStage,
+    cast: Vec<(Actor, Arc<dyn Provider>)>,
 }
 
 /// What the bridge answered to a webhook.
@@ -126,10 +117,11 @@ impl Scene {
         writeln!(out, "An emulated HubSpot account is at {}.", self.hubspot.base_url())?;
         writeln!(out, "The bridge takes webhooks at {}/SOURCE.", self.webhooks)?;
         let mut sent = 0;
-        for provider in PROVIDERS {
-            writeln!(out, "\n1. What {} sends, and what the bridge makes of it\n", provider.id())?;
+        writeln!(out, "\n1. What the platforms send, and what the bridge makes of it")?;
+        for (actor, provider) in &self.cast {
+            writeln!(out, "\n  {} (source {})\n", actor.platform, actor.demo.source)?;
             for sample in provider.samples(self.clock.now()) {
-                self.scene(out, *provider, &sample).await?;
+                self.scene(out, actor, provider.as_ref(), &sample).await?;
                 sent += 1;
             }
         }
@@ -159,13 +151,24 @@ impl Scene {
     async fn scene(
         &self,
         out: &mut dyn Write,
+        actor: &Actor,
         provider: &dyn Provider,
         sample: &Sample,
     ) -> anyhow::Result<()> {
         let before = self.inputs().await?;
-        let answered = self.send(provider, &sample.body).await?;
+        if let Some(api) = &actor.api {
+            for (path, answer) in &sample.answers {
+                api.answer(path, answer.clone());
+            }
+        }
+        let calls = actor.calls();
+        let answered = self.send(actor, provider, sample).await?;
         writeln!(out, "  {}", sample.story)?;
         writeln!(out, "    -> {} {}", answered.status, answered.word)?;
+        self.until_all_is_asked(actor).await;
+        for path in actor.calls().iter().skip(calls.len()) {
+            writeln!(out, "       the bridge asks the platform: {path}")?;
+        }
         let changes = differences(&before, &self.inputs().await?);
         if changes.is_empty() {
             writeln!(out, "       nothing changes in HubSpot")?;
@@ -183,17 +186,28 @@ impl Scene {
         Ok(())
     }
 
-    async fn send(&self, provider: &dyn Provider, body: &[u8]) -> anyhow::Result<Answered> {
-        let headers = provider
-            .sign(body, SECRET.as_bytes(), self.clock.now())
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
+    async fn send(
+        &self,
+        actor: &Actor,
+        provider: &dyn Provider,
+        sample: &Sample,
+    ) -> anyhow::Result<Answered> {
+        let url = actor.url(&self.webhooks)?;
+        let unsigned = Unsigned {
+            url: &url,
+            body: &sample.body,
+            secret: actor.demo.signs_with.as_bytes(),
+            now: self.clock.now(),
+        };
+        let Signed { url, headers, body } = provider.sign(unsigned).map_err(|why| anyhow!(why))?;
+        let unsigned = sample.headers.iter().map(|(name, value)| ((*name).into(), value.clone()));
+        let signed = headers.into_iter().map(|(name, value)| (name.into(), value));
+        let headers = signed.chain(unsigned).map(|(name, value)| (name, value.into())).collect();
         let request = Request {
             method: Method::Post,
-            url: format!("{}/{}", self.webhooks, provider.id()).parse()?,
+            url,
             headers,
-            body: body.to_vec(),
+            body,
             timeout: Duration::from_secs(5),
             max_answer: 64 * 1024,
         };
@@ -210,6 +224,18 @@ impl Scene {
             .iter()
             .map(|event| (event.key.external_event_id.to_string(), fields(event)))
             .collect())
+    }
+
+    /// What a webhook leaves out is asked of the platform after it was answered.
+    async fn until_all_is_asked(&self, actor: &Actor) {
+        let deadline = Instant::now() + PATIENCE;
+        let pending = || {
+            let fetches = self.ledger.fetches();
+            fetches.get(actor.demo.source).is_some_and(|status| status.pending > 0)
+        };
+        while pending() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     async fn until_all_arrived(&self) -> anyhow::Result<bool> {
@@ -269,10 +295,11 @@ impl Scene {
         Ok(())
     }
 
-    /// Commands to try, with bodies of the same webinars that Zoom could send now.
+    /// Commands to try, with bodies of the same webinars that the first platform could send now.
     fn invitation(&self, folder: &Folder) -> anyhow::Result<String> {
-        let Some(provider) = PROVIDERS.first() else { return Ok(String::new()) };
+        let Some((actor, provider)) = self.cast.first() else { return Ok(String::new()) };
         let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let url = actor.url(&self.webhooks)?;
         let mut webhooks = Vec::new();
         // Not the very bodies that were sent already: those are known as duplicates.
         let later = self.clock.now().plus(Duration::from_mins(1));
@@ -281,21 +308,21 @@ impl Scene {
             std::fs::write(&file, &sample.body)
                 .with_context(|| format!("cannot write {}", file.display()))?;
             webhooks.push(format!(
-                "{} sign --provider {id} --secret-env SECRET --url {}/{id} {} | sh",
+                "{} sign --provider {} --secret-env SECRET --url {url} {} | sh",
                 program.display(),
-                self.webhooks,
+                actor.platform,
                 file.display(),
-                id = provider.id(),
             ));
         }
         let hubspot = self.hubspot.base_url();
         Ok(format!(
-            "  export SECRET={SECRET}\n  {one}\n  curl {ops}/metrics\n\
+            "  export SECRET={secret}\n  {one}\n  curl {ops}/metrics\n\
              Let HubSpot fail, and see that nothing is lost:\n  \
              curl -X POST {hubspot}/sandbox/fail/503\n  {two}\n  \
              curl {ops}/metrics | grep bridge_events    # it is pending\n  \
              curl -X POST {hubspot}/sandbox/heal\n  \
              curl {hubspot}/sandbox/events              # and soon it is here",
+            secret = actor.demo.signs_with,
             ops = self.ops,
             one = webhooks.first().map_or("", String::as_str),
             two = webhooks.last().map_or("", String::as_str),

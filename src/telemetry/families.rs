@@ -51,6 +51,7 @@ pub(super) struct Families {
     pub(super) token_expires: GaugeVec,
     pub(super) lease_held: IntGaugeVec,
     pub(super) fetch_pending: IntGaugeVec,
+    pub(super) platform_requests: IntCounterVec,
     pub(super) store: IntGauge,
     pub(super) store_free: IntGauge,
     pub(super) wal: IntGauge,
@@ -187,6 +188,12 @@ impl Families {
                 "bridge_fetch_pending",
                 "Webinars yet to be asked for at the platform.",
                 &["source"],
+            ),
+            platform_requests: counters(
+                r,
+                "bridge_platform_requests_total",
+                "Calls to a platform's API by HTTP status, or timeout, connect, reset.",
+                &["source", "status"],
             ),
             store: int_gauge(r, "bridge_store_bytes", "Size of the store."),
             store_free: int_gauge(

@@ -239,6 +239,12 @@ impl Metrics {
         duration.observe(took.as_secs_f64());
     }
 
+    /// A call to a source's platform ended: with an HTTP status, or as `timeout`, `connect`, `reset`.
+    pub fn platform_request(&self, source: &SourceName, status: &str) {
+        let labels = [source.as_str(), status_label(status)];
+        self.families.platform_requests.with_label_values(&labels).inc();
+    }
+
     /// A call waited so long for the account's rate limit.
     pub fn rate_limit_wait(&self, account: &AccountName, waited: Duration) {
         let wait = self.families.rate_limit_wait.with_label_values(&[account.as_str()]);

@@ -40,7 +40,9 @@ macro_rules! mutations_hold {
     )*};
 }
 
-mutations_hold!(answer, config, expression, path, signature, stored, text, token, webhook);
+mutations_hold!(
+    answer, config, custom, expression, path, shown, signature, stored, text, token, webhook
+);
 
 /// `BRIDGE_FUZZ_SECONDS` for each target (60), from the round `BRIDGE_FUZZ_ROUND` (beyond those of every test run).
 #[test]

@@ -60,6 +60,7 @@ enum Imports {
 const DOORS: &[(&str, &[&str])] = &[
     ("actix_web", &["src/receive/"]),
     ("cel", &["src/expression/"]),
+    ("jsonwebtoken", &["src/providers/signature/"]),
     ("prometheus", &["src/telemetry/", "src/telemetry.rs"]),
     ("reqwest", &["src/net/"]),
     ("rusqlite", &["src/ledger/sqlite/", "src/ledger/sqlite.rs"]),

@@ -391,9 +391,10 @@ fn rendered() -> BTreeMap<String, Family> {
     let account = AccountName::parse("main").expect("a name");
     let source = SourceName::parse("zoom").expect("a name");
     let zoom = ProviderId::new("zoom");
-    let metrics = Metrics::new(std::slice::from_ref(&account), &[(source, zoom.clone())]);
+    let metrics = Metrics::new(std::slice::from_ref(&account), &[(source.clone(), zoom.clone())]);
     metrics.bad_field(&zoom, "duration");
     metrics.request(&account, "upsert", "200", Duration::ZERO);
+    metrics.platform_request(&source, "200");
     metrics.set_daily_remaining(&account, Some(1));
     metrics.set_token_expires(&account, Some(Millis::new(1)));
     let text = metrics.render();

@@ -12,7 +12,7 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    Acceptance, Content, Counts, EventState, Ledger, NewReceipt, Policies,
+    Acceptance, Content, Counts, EventState, Ledger, NewReceipt, Policies, ReceiptKind,
 };
 use webinar_bridge::providers::{Inbound, Meaning, Provider, by_id};
 use webinar_bridge::replay::{ReplayAsk, ReplayError, ReplayPiece, Replayer, Source};
@@ -20,8 +20,9 @@ use webinar_bridge::replay::{ReplayAsk, ReplayError, ReplayPiece, Replayer, Sour
 use crate::harness::build::{NOON, account, created, minutes, policies, policy, renamed, source};
 use crate::harness::store::Place;
 
-fn zoom() -> &'static dyn Provider {
-    by_id("zoom").expect("it is built in")
+fn zoom() -> Arc<dyn Provider> {
+    let zoom = by_id("zoom").expect("it is built in");
+    zoom.bare().expect("Zoom needs no keys of its own")
 }
 
 /// A body of Zoom's; without an account where none is given.
@@ -51,18 +52,22 @@ fn coming(bytes: &[u8], received_at: Millis) -> NewReceipt {
     let digest: [u8; 32] = Sha256::digest(bytes).into();
     NewReceipt {
         id: ReceiptId::generate(),
+        kind: ReceiptKind::Webhook,
         source: source("zoom"),
         provider: zoom().id(),
         received_at,
         event_type: reading.event_type,
         dedupe_key: digest,
+        lasting_key: false,
         hash: BodyHash::of_digest(&digest),
-        body: zoom().scrub(bytes),
+        headers: Vec::new(),
+        body: zoom().platform().scrub(bytes),
         content: match reading.meaning {
             Meaning::Changes { changes, .. } => Content::Changes(changes),
             Meaning::Unmappable(why) => Content::Quarantined(why),
             Meaning::Ignored | Meaning::Handshake(_) => Content::Ignored,
         },
+        wanted: Vec::new(),
     }
 }
 

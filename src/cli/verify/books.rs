@@ -1,26 +1,21 @@
 //! The ledger as `verify` needs it: in this process if the store is free, else through the API of the service that has
 //! it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+use crate::cli::service::Service;
 use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId};
 use crate::ledger::{EventState, EventSummary, EventsAsk, Ledger, Redriven};
-use crate::net::{Http, Method, Request};
+use crate::net::Method;
 
 /// Events of a page. A page is held in memory whole, and an event may have 65,000 characters of description.
 const PAGE: usize = 50;
-/// Longer than the service takes for anything here.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Longest answer of the service: a page of the longest events has a third of it.
-const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
 /// A delivered event as the ledger has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,12 +89,6 @@ fn entry(event: EventSummary) -> anyhow::Result<Entry> {
     Ok(Entry { key: event.key, input: serde_json::from_slice(&input)? })
 }
 
-/// The running service, which has the store.
-pub(super) struct Service {
-    http: Arc<dyn Http>,
-    root: Url,
-}
-
 /// An event as the API shows it, as far as it is of use.
 #[derive(Deserialize)]
 struct Shown {
@@ -116,53 +105,11 @@ struct Listed {
     next: Option<String>,
 }
 
-impl Service {
-    /// The one that listens there.
-    pub(super) fn at(address: SocketAddr, http: Arc<dyn Http>) -> anyhow::Result<Self> {
-        Ok(Self { http, root: Url::parse(&format!("http://{address}/api/v1"))? })
-    }
-
-    /// The URL of a path of the API, whose parts may hold anything.
-    fn url(&self, parts: &[&str]) -> anyhow::Result<Url> {
-        let mut url = self.root.clone();
-        url.path_segments_mut().ok().context("no path")?.extend(parts);
-        Ok(url)
-    }
-
-    fn event_url(&self, key: &EventKey, more: &[&str]) -> anyhow::Result<Url> {
-        let EventKey { hubspot, external_account_id, external_event_id } = key;
-        let ids =
-            ["events", hubspot.as_str(), external_account_id.as_str(), external_event_id.as_str()];
-        self.url(&[ids.as_slice(), more].concat())
-    }
-
-    /// The answer's body, and whether what was asked for is there.
-    async fn ask(&self, method: Method, url: Url) -> anyhow::Result<Option<Vec<u8>>> {
-        let request = Request {
-            method,
-            url,
-            headers: Vec::new(),
-            body: Vec::new(),
-            timeout: PATIENCE,
-            max_answer: MAX_ANSWER,
-        };
-        let answer =
-            self.http.send(request).await.context("the running service does not answer")?;
-        if answer.status == 200 {
-            return Ok(Some(answer.body));
-        }
-        let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let kind = problem["type"].as_str().unwrap_or_default();
-        if kind.ends_with(":unknown_event") || kind.ends_with(":incomplete") {
-            return Ok(None);
-        }
-        ensure!(
-            answer.status != 404,
-            "the running service's API is not open here: run this on its machine, or in its container"
-        );
-        let detail = problem["detail"].as_str().unwrap_or_default();
-        bail!("the running service answered {}: {detail}", answer.status)
-    }
+fn event_url(service: &Service, key: &EventKey, more: &[&str]) -> anyhow::Result<Url> {
+    let EventKey { hubspot, external_account_id, external_event_id } = key;
+    let ids =
+        ["events", hubspot.as_str(), external_account_id.as_str(), external_event_id.as_str()];
+    service.url(&[ids.as_slice(), more].concat())
 }
 
 #[async_trait]
@@ -185,13 +132,13 @@ impl Books for Service {
     }
 
     async fn look(&self, key: &EventKey) -> anyhow::Result<Option<Entry>> {
-        let body = self.ask(Method::Get, self.event_url(key, &[])?).await?;
+        let body = self.ask(Method::Get, event_url(self, key, &[])?).await?;
         let shown: Option<Shown> = body.map(|body| serde_json::from_slice(&body)).transpose()?;
         Ok(shown.filter(|shown| shown.state == "delivered").map(Shown::entry))
     }
 
     async fn redrive(&self, key: &EventKey) -> anyhow::Result<()> {
-        self.ask(Method::Post, self.event_url(key, &["redrive"])?).await.map(drop)
+        self.ask(Method::Post, event_url(self, key, &["redrive"])?).await.map(drop)
     }
 
     fn sent(&self) -> &'static str {

@@ -7,21 +7,19 @@ mod books;
 mod reader;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::health::reachable;
-use super::{ConfigFile, Failure, World};
-use crate::clock::SystemClock;
+use super::service::Service;
+use super::{ConfigFile, Failure, World, store};
 use crate::config::{Account, Config, load_to_serve};
 use crate::event::{AccountName, EventKey};
 use crate::hubspot::differences;
-use crate::ledger::Watcher;
-use crate::ledger::sqlite::{self, Hands, OpenError, Rekey, Settings, SqliteLedger, StoreState};
+use crate::ledger::sqlite::{self, StoreState};
 use crate::net::{Client, Http};
-use books::{Books, Entry, Own, Service};
+use books::{Books, Entry, Own};
 use reader::Reader;
 
 /// Events that are read at a time, at most.
@@ -142,24 +140,10 @@ fn books(config: &Config, http: &Arc<dyn Http>) -> Result<Box<dyn Books>, Failur
     if sqlite::inspect(path).context("the store cannot be opened")? == StoreState::Absent {
         return Err(anyhow!("there is no store at {} yet", path.display()).into());
     }
-    let opened = SqliteLedger::open(Settings {
-        path: path.clone(),
-        accounts: config.accounts.keys().cloned().collect(),
-        policies: config.policies(),
-        migrate: config.store.migrate,
-        rekey: Rekey::Refuse,
-        clock: Arc::new(SystemClock),
-        watcher: Arc::new(Nobody),
-        hands: Hands::OwnThread,
-    });
-    match opened {
-        Ok(ledger) => Ok(Box::new(Own(Arc::new(ledger)))),
-        Err(OpenError::InUse(_)) => {
-            Ok(Box::new(Service::at(reachable(config.listen.ops), Arc::clone(http))?))
-        }
-        Err(refused @ OpenError::Rekey { .. }) => Err(Failure::Usage(refused.to_string())),
-        Err(error) => Err(anyhow::Error::new(error).context("the store cannot be opened").into()),
-    }
+    Ok(match store::open_unless_in_use(config)? {
+        Some(ledger) => Box::new(Own(Arc::new(ledger))),
+        None => Box::new(Service::at(reachable(config.listen.ops), Arc::clone(http))?),
+    })
 }
 
 /// Compares all delivered events of an account.
@@ -229,13 +213,6 @@ fn table(differing: &[Finding]) -> Vec<String> {
     rows.iter()
         .map(|[account, event, fields]| format!("{account:first$}  {event:second$}  {fields}"))
         .collect()
-}
-
-/// Nobody looks on.
-struct Nobody;
-
-impl Watcher for Nobody {
-    fn committed(&self, _: usize, _: Duration) {}
 }
 
 #[cfg(test)]

@@ -223,3 +223,17 @@ fn what_a_receipt_said_is_forgotten_and_nothing_that_another_said() {
         assert_eq!(retelling.finish(), both, "{change:?}");
     }
 }
+
+#[test]
+fn a_retelling_forgets_unused_origins_now_and_then_however_many_tell() {
+    let mut retelling = Webinar::default().retelling(&BTreeSet::new(), false);
+    let mut most = 0;
+    for number in 1..3 * 1_024 {
+        // Each newer than all before it, so that the webinar rests on it alone.
+        let change = Change { whole: occurrence(0).fields, ..change() };
+        retelling.join(&change, &said(number, number.into())).expect("one provider");
+        most = most.max(retelling.webinar.origins.len());
+    }
+    assert_eq!(most, 1 + UNTIDY, "the used one, and unused ones");
+    assert_eq!(retelling.finish().origins.len(), 1);
+}

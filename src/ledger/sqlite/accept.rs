@@ -1,13 +1,21 @@
 //! Storing one receipt and merging what it says.
 
 use super::job::{Desk, JobError};
-use super::receipts::outcome_code;
-use super::{events, webinars};
+use super::receipts::{headers_text, kind_code, outcome_code};
+use super::{events, fetches, webinars};
 use crate::event::{Change, ExternalAccountId, MergeError, Millis, NoAccount, Policy, Webinar};
 use crate::ledger::{Acceptance, Content, NewReceipt};
 
 /// Stores a receipt, once, with everything that follows from it.
 pub(super) fn accept(desk: &mut Desk<'_>, receipt: &NewReceipt) -> Result<Acceptance, JobError> {
+    let acceptance = keep(desk, receipt)?;
+    if acceptance != Acceptance::Duplicate {
+        fetches::want(desk, &receipt.source, &receipt.wanted, receipt.received_at)?;
+    }
+    Ok(acceptance)
+}
+
+fn keep(desk: &mut Desk<'_>, receipt: &NewReceipt) -> Result<Acceptance, JobError> {
     match &receipt.content {
         Content::Ignored => {
             let stored = store(desk, receipt, Acceptance::Ignored, None)?;
@@ -60,8 +68,9 @@ fn store(
     let place = (!receipt.body.is_empty()).then(|| desk.segment.push(&receipt.body));
     let mut insert = desk.connection.prepare_cached(
         "INSERT INTO receipts (id, source, dedupe_key, provider, event_type, outcome, reason,
-             received_at, hash, body_id, body_offset, body_length)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             received_at, hash, body_id, body_offset, body_length, kind, headers, lasting)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+         WHERE NOT EXISTS (SELECT 1 FROM lasting_keys WHERE source = ?2 AND dedupe_key = ?3)
          ON CONFLICT (source, dedupe_key) DO NOTHING",
     )?;
     let inserted = insert.execute((
@@ -77,6 +86,9 @@ fn store(
         place.map(|place| place.id),
         place.map(|place| place.offset),
         place.map(|place| place.length),
+        kind_code(receipt.kind),
+        headers_text(&receipt.headers),
+        receipt.lasting_key,
     ))?;
     if inserted == 0 {
         if let Some(place) = place {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::bodies::Unpacked;
 use super::job::JobError;
 use super::look::conversion;
-use super::receipts::{place, summary, summary_columns};
+use super::receipts::{headers, place, summary, summary_columns};
 use super::webinars;
 use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
 use crate::ledger::{Dossier, Page, Teller, WebinarKey};
@@ -99,14 +99,14 @@ pub(super) fn tellers(
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
         summary_columns!(),
-        ", body_id, body_offset, body_length, link.receipt
+        ", body_id, body_offset, body_length, link.receipt, headers
          FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt
          WHERE link.webinar = ?1 AND link.receipt > ?2 ORDER BY link.receipt"
     ))?;
     let mut rows = statement.query((id, after.unwrap_or(0)))?;
     let mut unpacked = Unpacked::default();
     while let Some(row) = rows.next()? {
-        let place = place(row, 8)?;
+        let place = place(row, 9)?;
         let length = place.map_or(0, |place| usize::try_from(place.length).unwrap_or(0));
         if last.is_some() && (bytes + length > BODIES || unpacked.bytes() > UNPACKED) {
             return Ok(Page { items, next: last });
@@ -116,8 +116,8 @@ pub(super) fn tellers(
             Some(place) => unpacked.read(connection, place)?.map(<[u8]>::to_vec),
             None => None,
         };
-        last = Some(row.get(11)?);
-        items.push(Teller { receipt: summary(row)?, body });
+        last = Some(row.get(12)?);
+        items.push(Teller { receipt: summary(row)?, headers: headers(row, 13)?, body });
     }
     Ok(Page { items, next: None })
 }

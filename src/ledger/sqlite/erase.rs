@@ -58,7 +58,7 @@ impl From<JobError> for EraseError {
 pub struct Erased {
     /// Stored bodies that told of the person.
     pub bodies: u64,
-    /// Reasons and error messages that did.
+    /// Reasons, headers and error messages that did.
     pub texts: u64,
     /// Events whose own content does; it is left as it is, since it is what HubSpot is to show.
     pub events: u64,
@@ -102,10 +102,12 @@ pub fn erase(store: &Path, address: &Address) -> Result<Erased, EraseError> {
 }
 
 /// Where texts are that may repeat what a body said: table, its key, the column.
-const TEXTS: [(&str, &str, &str); 4] = [
+const TEXTS: [(&str, &str, &str); 6] = [
     ("receipts", "seq", "reason"),
+    ("receipts", "seq", "headers"),
     ("events", "id", "refused"),
     ("events", "id", "last_error"),
+    ("fetches", "id", "last_error"),
     ("standings", "hubspot", "standing"),
 ];
 

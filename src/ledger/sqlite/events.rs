@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
+use super::effects::Turned;
 use super::job::{Desk, JobError};
-use super::shared::{Stored, Turned, code};
+use super::shared::{Stored, code};
 use super::{settle, sources, webinars};
 use crate::event::{
     AccountName, ExternalAccountId, Folded, Gap, Millis, Policy, Webinar, WebinarId, fold_each,
@@ -84,7 +85,7 @@ fn retire(
             continue;
         }
         desk.connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([row.id])?;
-        desk.tally.leave(hubspot, row.state);
+        desk.effects.tally.leave(hubspot, row.state);
     }
     Ok(())
 }
@@ -172,9 +173,9 @@ fn insert(
     if inserted == 0 {
         return Ok(false);
     }
-    desk.tally.enter(named.hubspot, state);
+    desk.effects.tally.enter(named.hubspot, state);
     if state == EventState::Pending {
-        desk.woken.insert(named.hubspot.clone());
+        desk.effects.woken.insert(named.hubspot.clone());
     }
     Ok(true)
 }
@@ -222,11 +223,11 @@ fn update(
             content.gaps,
             at.get(),
         ))?;
-    desk.tally.leave(named.hubspot, row.state);
-    desk.tally.enter(named.hubspot, state);
-    desk.turned.push(Turned { id: row.id, pending: state == EventState::Pending });
+    desk.effects.tally.leave(named.hubspot, row.state);
+    desk.effects.tally.enter(named.hubspot, state);
+    desk.effects.turned.push(Turned { id: row.id, pending: state == EventState::Pending });
     if state == EventState::Pending {
-        desk.woken.insert(named.hubspot.clone());
+        desk.effects.woken.insert(named.hubspot.clone());
     }
     Ok(())
 }

@@ -1,17 +1,16 @@
 //! The pieces of writing: what may be asked of the writer, and how one is done within a commit of many.
 
-use std::collections::BTreeSet;
-
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::bodies::Segment;
-use super::shared::{Shared, Tally, Turned};
-use super::{accept, events, prune, rebuild, redrive, settle};
-use crate::event::{AccountName, EventKey, Millis};
+use super::effects::Effects;
+use super::shared::Shared;
+use super::{accept, events, fetches, prune, rebuild, redrive, settle};
+use crate::event::{AccountName, EventKey, Millis, SourceName};
 use crate::ledger::{
-    Acceptance, Due, LedgerError, NewReceipt, Policies, Rebuild, Rebuilt, RedriveAsk, RedrivePiece,
-    Redriven, Retention, Settlement,
+    Acceptance, Due, FetchOutcome, FetchTask, LedgerError, NewReceipt, Policies, Rebuild, Rebuilt,
+    RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Wanted,
 };
 
 type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
@@ -22,6 +21,17 @@ pub(super) enum Job {
         receipt: Box<NewReceipt>,
         share: OwnedSemaphorePermit,
         reply: Reply<Acceptance>,
+    },
+    Want {
+        source: SourceName,
+        wanted: Vec<Wanted>,
+        reply: Reply<usize>,
+    },
+    SettleFetch {
+        task: FetchTask,
+        outcome: FetchOutcome,
+        share: OwnedSemaphorePermit,
+        reply: Reply<Option<Acceptance>>,
     },
     Settle {
         account: AccountName,
@@ -59,6 +69,24 @@ pub(super) enum Job {
     },
 }
 
+impl Job {
+    /// Whether it is for the sake of something new: that is refused while there is no room.
+    pub(super) fn brings_something(&self) -> bool {
+        match self {
+            Self::Accept { .. } | Self::Want { .. } => true,
+            Self::SettleFetch { outcome, .. } => outcome.receipt().is_some(),
+            Self::Settle { .. }
+            | Self::Standing { .. }
+            | Self::Depart { .. }
+            | Self::Advance { .. }
+            | Self::Prune { .. }
+            | Self::Redrive { .. }
+            | Self::RedriveAll { .. }
+            | Self::Rebuild { .. } => false,
+        }
+    }
+}
+
 /// What a job works with.
 pub(super) struct Desk<'a> {
     pub(super) connection: &'a Connection,
@@ -66,10 +94,7 @@ pub(super) struct Desk<'a> {
     pub(super) shared: &'a Shared,
     pub(super) now: Millis,
     pub(super) segment: &'a mut Segment,
-    pub(super) tally: Tally,
-    pub(super) turned: Vec<Turned>,
-    pub(super) freed: Vec<(AccountName, Vec<i64>)>,
-    pub(super) woken: BTreeSet<AccountName>,
+    pub(super) effects: Effects,
 }
 
 /// Why a job failed.
@@ -114,10 +139,7 @@ impl Desk<'_> {
             };
         }
         self.segment.rewind(mark);
-        self.tally = Tally::default();
-        self.turned.clear();
-        self.freed.clear();
-        self.woken.clear();
+        self.effects = Effects::default();
         let undo = self.statement("ROLLBACK TO job").and_then(|()| self.statement("RELEASE job"));
         match undo {
             Ok(()) => Ok(answer),
@@ -133,14 +155,16 @@ impl Desk<'_> {
     ) -> Result<Result<T, E>, JobError> {
         self.statement("SAVEPOINT attempt")?;
         let mark = self.segment.mark();
+        let mut before = std::mem::take(&mut self.effects);
         let done = work(self)?;
-        if done.is_err() {
+        let effects = std::mem::take(&mut self.effects);
+        if done.is_ok() {
+            before.absorb(effects);
+        } else {
             self.statement("ROLLBACK TO attempt")?;
             self.segment.rewind(mark);
-            self.tally = Tally::default();
-            self.turned.clear();
-            self.woken.clear();
         }
+        self.effects = before;
         self.statement("RELEASE attempt")?;
         Ok(done)
     }
@@ -155,6 +179,14 @@ impl Desk<'_> {
             Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
             Job::Accept { receipt, reply, share } => {
                 let result = answered(reply, accept::accept(self, &receipt));
+                drop(share);
+                result
+            }
+            Job::Want { source, wanted, reply } => {
+                answered(reply, fetches::want(self, &source, &wanted, self.now))
+            }
+            Job::SettleFetch { task, outcome, share, reply } => {
+                let result = answered(reply, fetches::settle(self, &task, outcome));
                 drop(share);
                 result
             }
@@ -196,6 +228,8 @@ pub(super) fn answer_only(job: Job) -> Answer {
     }
     match job {
         Job::Accept { reply, .. } => with(reply),
+        Job::Want { reply, .. } => with(reply),
+        Job::SettleFetch { reply, .. } => with(reply),
         Job::Settle { reply, .. } | Job::Standing { reply, .. } | Job::Depart { reply, .. } => {
             with(reply)
         }

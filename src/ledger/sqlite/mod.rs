@@ -24,8 +24,10 @@ mod bodies;
 mod checkpoint;
 mod detail;
 mod dossier;
+mod effects;
 mod erase;
 mod events;
+mod fetches;
 mod hands;
 mod job;
 mod look;
@@ -54,12 +56,13 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
-    EventRecord, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Page, Policies, Rebuild,
-    Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven,
-    Retention, Settlement, Sizes, Standing, Teller, Watcher, WebinarKey,
+    EventRecord, EventSummary, EventsAsk, FetchClaim, FetchOutcome, FetchStatus, FetchTask, Ledger,
+    LedgerError, NewReceipt, Page, Policies, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary,
+    ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Sizes, Standing,
+    Teller, Wanted, Watcher, WebinarKey,
 };
 use crate::clock::Clock;
-use crate::event::{AccountName, EventKey, Millis, ReceiptId};
+use crate::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
 use hands::Writer;
 use job::Job;
 use shared::Shared;
@@ -115,7 +118,8 @@ impl SqliteLedger {
         open::ensure_schema(&mut connection, settings.migrate)?;
         sources::compare(&mut connection, &settings.policies, settings.rekey)?;
         settle::recover(&connection, settings.clock.now())?;
-        let shared = Arc::new(Shared::load(&connection, &settings.accounts)?);
+        let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();
+        let shared = Arc::new(Shared::load(&connection, &settings.accounts, &sources)?);
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
         let looker = Arc::new(read::Reader::new(open::connect_to_look(&settings.path)?));
         let policies = Arc::new(settings.policies.clone());
@@ -231,6 +235,44 @@ impl Ledger for SqliteLedger {
 
     async fn advance(&self, most: usize) -> Result<Due, LedgerError> {
         self.write(|reply| Job::Advance { most, reply }).await
+    }
+
+    async fn want(&self, source: &SourceName, wanted: Vec<Wanted>) -> Result<usize, LedgerError> {
+        let mut asked = 0;
+        for piece in wanted.chunks(fetches::PIECE) {
+            let (source, wanted) = (source.clone(), piece.to_vec());
+            asked += self.write(|reply| Job::Want { source, wanted, reply }).await?;
+        }
+        Ok(asked)
+    }
+
+    async fn due_fetches(
+        &self,
+        source: &SourceName,
+        most: usize,
+        except: &[i64],
+    ) -> Result<FetchClaim, LedgerError> {
+        let (source, except, now) = (source.clone(), except.to_vec(), self.clock.now());
+        self.read(move |connection| Ok(fetches::due(connection, &source, most, &except, now)?))
+            .await
+    }
+
+    async fn settle_fetch(
+        &self,
+        task: &FetchTask,
+        outcome: FetchOutcome,
+    ) -> Result<Option<Acceptance>, LedgerError> {
+        let body = outcome.receipt().map_or(&[][..], |receipt| &receipt.body);
+        let (share, task) = (self.writer.room_for(body)?, task.clone());
+        self.write(|reply| Job::SettleFetch { task, outcome, share, reply }).await
+    }
+
+    fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify> {
+        self.shared.notify_fetch(source)
+    }
+
+    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
+        self.shared.fetches()
     }
 
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {

@@ -24,7 +24,11 @@ const LOOK_CACHE_KIB: i32 = 2 * 1024;
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The schema's versions in order; `PRAGMA user_version` says how many are in place.
-const MIGRATIONS: [&str; 2] = [include_str!("001_initial.sql"), include_str!("002_looking.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("001_initial.sql"),
+    include_str!("002_looking.sql"),
+    include_str!("003_fetching.sql"),
+];
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]

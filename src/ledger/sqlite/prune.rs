@@ -9,12 +9,15 @@ use crate::ledger::Retention;
 const RECEIPTS: i64 = 1_000;
 /// Webinars looked at in one piece.
 const WEBINARS: i64 = 200;
+/// Given up fetches deleted in one piece, of each source.
+const FETCHES: i64 = 1_000;
 
 /// Deletes one piece; says whether there may be more.
 pub(super) fn prune(desk: &mut Desk<'_>, keep: Retention) -> Result<bool, JobError> {
     let receipts = prune_receipts(desk, desk.now.minus(keep.receipts).get())?;
     let webinars = prune_webinars(desk, desk.now.minus(keep.events).get())?;
-    Ok(receipts || webinars)
+    let fetches = prune_given_up(desk, desk.now.minus(keep.receipts).get())?;
+    Ok(receipts || webinars || fetches)
 }
 
 fn prune_receipts(desk: &Desk<'_>, before: i64) -> Result<bool, JobError> {
@@ -34,6 +37,15 @@ fn prune_receipts(desk: &Desk<'_>, before: i64) -> Result<bool, JobError> {
                  SELECT link.webinar FROM receipts
                      JOIN webinar_receipts AS link ON link.receipt = receipts.seq
                  WHERE receipts.seq <= ?1 AND receipts.received_at < ?2)",
+        )?
+        .execute((old, before))?;
+    // Before the links go, by which it is known what they built.
+    desk.connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO lasting_keys (source, dedupe_key, webinar)
+                 SELECT receipts.source, receipts.dedupe_key, link.webinar FROM receipts
+                     JOIN webinar_receipts AS link ON link.receipt = receipts.seq
+                 WHERE receipts.seq <= ?1 AND receipts.received_at < ?2 AND receipts.lasting = 1",
         )?
         .execute((old, before))?;
     desk.connection
@@ -76,12 +88,37 @@ fn prune_webinars(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
         for (hubspot, Stored(state)) in gone {
             let account = AccountName::parse(hubspot)
                 .map_err(|error| JobError::Corrupt(format!("event of webinar {id}: {error}")))?;
-            desk.tally.leave(&account, state);
+            desk.effects.tally.leave(&account, state);
         }
         desk.connection
             .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1")?
             .execute([id])?;
+        desk.connection
+            .prepare_cached("DELETE FROM lasting_keys WHERE webinar = ?1")?
+            .execute([id])?;
         desk.connection.prepare_cached("DELETE FROM webinars WHERE id = ?1")?.execute([id])?;
     }
     Ok(!old.is_empty())
+}
+
+/// What was given up and has not been wanted again for as long as a receipt is kept is shown no longer.
+fn prune_given_up(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
+    let mut more = false;
+    for source in desk.policies.keys() {
+        let deleted = desk
+            .connection
+            .prepare_cached(
+                "DELETE FROM fetches WHERE id IN (
+                     SELECT id FROM fetches
+                     WHERE source = ?1 AND failed_at IS NOT NULL AND failed_at < ?2 AND given_up = 1
+                     ORDER BY failed_at LIMIT ?3)",
+            )?
+            .execute((source.as_str(), before, FETCHES))?;
+        if deleted > 0 {
+            let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
+            desk.effects.queue(source).count(true, -deleted);
+            more = true;
+        }
+    }
+    Ok(more)
 }

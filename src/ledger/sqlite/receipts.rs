@@ -10,7 +10,8 @@ use crate::event::{
     ReceiptId, SourceName,
 };
 use crate::ledger::{
-    Acceptance, LedgerError, PAGE_MAX, Page, ReceiptRecord, ReceiptSummary, ReceiptsAsk,
+    Acceptance, LedgerError, PAGE_MAX, Page, ReceiptKind, ReceiptRecord, ReceiptSummary,
+    ReceiptsAsk,
 };
 
 /// The number in `receipts.outcome`; none for a duplicate, which is not kept.
@@ -23,11 +24,31 @@ pub(super) fn outcome_code(outcome: Acceptance) -> Option<u8> {
     }
 }
 
+/// The number in `receipts.kind`.
+pub(super) fn kind_code(kind: ReceiptKind) -> u8 {
+    match kind {
+        ReceiptKind::Webhook => 0,
+        ReceiptKind::Fetched => 1,
+    }
+}
+
+/// The text in `receipts.headers`.
+pub(super) fn headers_text(headers: &[(String, String)]) -> Option<String> {
+    let text = || serde_json::to_string(headers).expect("texts can be written as JSON");
+    (!headers.is_empty()).then(text)
+}
+
+pub(super) fn headers(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<(String, String)>> {
+    let text: Option<String> = row.get(at)?;
+    let read = |text: String| serde_json::from_str(&text).map_err(|error| conversion(at, error));
+    text.map_or_else(|| Ok(Vec::new()), read)
+}
+
 /// Columns of a summary, in the order in which [`summary`] reads them.
 macro_rules! summary_columns {
     () => {
         "receipts.id, receipts.source, receipts.provider, receipts.event_type, \
-         receipts.received_at, receipts.outcome, receipts.reason, receipts.hash"
+         receipts.received_at, receipts.outcome, receipts.reason, receipts.hash, receipts.kind"
     };
 }
 pub(super) use summary_columns;
@@ -38,8 +59,14 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<ReceiptSummary> {
         .get(usize::from(number))
         .copied()
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(5, i64::from(number)))?;
+    let number: u8 = row.get(8)?;
+    let kind = [ReceiptKind::Webhook, ReceiptKind::Fetched]
+        .into_iter()
+        .find(|kind| kind_code(*kind) == number)
+        .ok_or(rusqlite::Error::IntegralValueOutOfRange(8, i64::from(number)))?;
     Ok(ReceiptSummary {
         id: ReceiptId::from_bytes(row.get(0)?),
+        kind,
         source: SourceName::parse(row.get::<_, String>(1)?).map_err(|e| conversion(1, e))?,
         provider: ProviderId::stored(row.get(2)?),
         event_type: row.get(3)?,
@@ -79,7 +106,7 @@ pub(super) fn page(
             return Ok(Page { items, next: last });
         }
         looked += 1;
-        last = Some(row.get(8).map_err(unavailable)?);
+        last = Some(row.get(9).map_err(unavailable)?);
         let source = row.get_ref(1).map_err(unavailable)?.as_str().map_err(corrupt)?;
         let number: u8 = row.get(5).map_err(unavailable)?;
         let of_source = ask.source.as_ref().is_none_or(|wanted| wanted.as_str() == source);
@@ -99,23 +126,23 @@ pub(super) fn receipt(
         .prepare_cached(concat!(
             "SELECT ",
             summary_columns!(),
-            ", body_id, body_offset, body_length, seq FROM receipts WHERE id = ?1"
+            ", body_id, body_offset, body_length, seq, headers FROM receipts WHERE id = ?1"
         ))
         .and_then(|mut statement| {
             statement
                 .query_row([id.as_bytes().as_slice()], |row| {
-                    Ok((summary(row)?, place(row, 8)?, row.get::<_, i64>(11)?))
+                    Ok((summary(row)?, headers(row, 13)?, place(row, 9)?, row.get::<_, i64>(12)?))
                 })
                 .optional()
         })
         .map_err(unavailable)?;
-    let Some((summary, place, seq)) = found else { return Ok(None) };
+    let Some((summary, headers, place, seq)) = found else { return Ok(None) };
     let mut unpacked = Unpacked::default();
     let body = match place {
         Some(place) => unpacked.read(connection, place)?.map(<[u8]>::to_vec),
         None => None,
     };
-    Ok(Some(ReceiptRecord { summary, body, events: events_of(connection, seq)? }))
+    Ok(Some(ReceiptRecord { summary, headers, body, events: events_of(connection, seq)? }))
 }
 
 pub(super) fn place(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Place>> {

@@ -85,8 +85,8 @@ fn again(
              WHERE id = ?1",
         )?
         .execute((id, code(EventState::Pending), desk.now.get()))?;
-    desk.tally.leave(account, state);
-    desk.tally.enter(account, EventState::Pending);
-    desk.woken.insert(account.clone());
+    desk.effects.tally.leave(account, state);
+    desk.effects.tally.enter(account, EventState::Pending);
+    desk.effects.woken.insert(account.clone());
     Ok(())
 }

@@ -19,8 +19,8 @@ pub(super) fn settle(
     }
     // What is given back was freed when it was refused; by now another flight may hold it.
     let held = settled.iter().filter(|s| !matches!(s.outcome, Outcome::GivenBack));
-    desk.freed.push((account.clone(), held.map(|s| s.claimed.id).collect()));
-    desk.woken.insert(account.clone());
+    desk.effects.freed.push((account.clone(), held.map(|s| s.claimed.id).collect()));
+    desk.effects.woken.insert(account.clone());
     Ok(())
 }
 
@@ -104,8 +104,8 @@ fn settle_one(
         .prepare_cached("UPDATE events SET state = ?2, sending_since = NULL WHERE id = ?1")?
         .execute((id, code(after)))?;
     if after != row.state {
-        desk.tally.leave(account, row.state);
-        desk.tally.enter(account, after);
+        desk.effects.tally.leave(account, row.state);
+        desk.effects.tally.enter(account, after);
     }
     Ok(())
 }
@@ -216,9 +216,9 @@ pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobErr
         if again {
             let account = AccountName::parse(hubspot.as_str())
                 .map_err(|error| JobError::Corrupt(format!("event {id}: {error}")))?;
-            desk.tally.leave(&account, EventState::Delivered);
-            desk.tally.enter(&account, EventState::Pending);
-            desk.woken.insert(account);
+            desk.effects.tally.leave(&account, EventState::Delivered);
+            desk.effects.tally.enter(&account, EventState::Pending);
+            desk.effects.woken.insert(account);
         }
     }
     Ok(due.len())
@@ -279,7 +279,7 @@ pub(super) fn keep_standing(
                  WHERE hubspot = ?1 AND state = 0 AND not_before > 0",
             )?
             .execute([account.as_str()])?;
-        desk.woken.insert(account.clone());
+        desk.effects.woken.insert(account.clone());
     }
     let text = serde_json::to_string(standing)
         .map_err(|error| JobError::Corrupt(format!("standing: {error}")))?;

@@ -9,14 +9,17 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::effects::{Effects, Turned};
+use super::fetches::{self, Queue};
 use super::open::OpenError;
-use crate::event::AccountName;
-use crate::ledger::{Amend, Amended, Counts, EventState, Standing};
+use crate::event::{AccountName, SourceName};
+use crate::ledger::{Amend, Amended, Counts, EventState, FetchStatus, Standing};
 
 /// Counts and claims change together, under one lock, so that a scrape never sees half of a step.
 pub(super) struct Shared {
     inner: Mutex<Inner>,
     notify: BTreeMap<AccountName, Arc<Notify>>,
+    notify_fetch: BTreeMap<SourceName, Arc<Notify>>,
 }
 
 /// A commit that takes longer is a disk that does not answer. Webhooks wait for half of it.
@@ -26,6 +29,8 @@ const HANGS: Duration = Duration::from_secs(5);
 struct Inner {
     counts: BTreeMap<AccountName, StateCounts>,
     claims: HashMap<AccountName, Claims>,
+    /// Of the sources of the configuration.
+    fetches: BTreeMap<SourceName, Queue>,
     standings: BTreeMap<AccountName, Standing>,
     /// Those whose standing changed since it was last written.
     unkept: BTreeSet<AccountName>,
@@ -38,13 +43,6 @@ struct Inner {
 
 /// The events that flights hold, and whether each is pending still: one may become incomplete meanwhile.
 type Claims = HashMap<i64, bool>;
-
-/// An event that became pending, or ceased to be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turned {
-    pub(super) id: i64,
-    pub(super) pending: bool,
-}
 
 /// Events of one account by state; one in flight is pending here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,45 +57,10 @@ impl StateCounts {
         (0u8..).zip(self.0)
     }
 
-    fn absorb(&mut self, other: Self) {
+    pub(super) fn absorb(&mut self, other: Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine += theirs;
         }
-    }
-}
-
-/// Changes of counts by account, made in one job or one commit.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Tally(pub(super) BTreeMap<AccountName, StateCounts>);
-
-impl Tally {
-    pub(super) fn enter(&mut self, account: &AccountName, state: EventState) {
-        self.0.entry(account.clone()).or_default().add(state, 1);
-    }
-
-    pub(super) fn leave(&mut self, account: &AccountName, state: EventState) {
-        self.0.entry(account.clone()).or_default().add(state, -1);
-    }
-
-    pub(super) fn absorb(&mut self, other: Self) {
-        for (account, counts) in other.0 {
-            self.0.entry(account).or_default().absorb(counts);
-        }
-    }
-
-    /// The counts change in the transaction that changes the events.
-    pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        for (account, counts) in &self.0 {
-            for (state, by) in counts.each().filter(|(_, by)| *by != 0) {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO event_counts (hubspot, state, count) VALUES (?1, ?2, ?3)
-                         ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
-                    )?
-                    .execute((account.as_str(), state, by))?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -131,8 +94,10 @@ impl Shared {
     pub(super) fn load(
         connection: &Connection,
         accounts: &[AccountName],
+        sources: &[SourceName],
     ) -> Result<Self, OpenError> {
-        let mut inner = Inner::default();
+        let fetches = fetches::load(connection, sources)?;
+        let mut inner = Inner { fetches, ..Inner::default() };
         for account in accounts {
             inner.counts.insert(account.clone(), StateCounts::default());
         }
@@ -155,7 +120,8 @@ impl Shared {
             }
         }
         let notify = accounts.iter().map(|a| (a.clone(), Arc::new(Notify::new()))).collect();
-        Ok(Self { inner: Mutex::new(inner), notify })
+        let notify_fetch = sources.iter().map(|s| (s.clone(), Arc::new(Notify::new()))).collect();
+        Ok(Self { inner: Mutex::new(inner), notify, notify_fetch })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -164,26 +130,26 @@ impl Shared {
     }
 
     /// After a commit: its counts, and the claims that it ended, in one step.
-    pub(super) fn committed(
-        &self,
-        tally: Tally,
-        turned: &[Turned],
-        freed: Vec<(AccountName, Vec<i64>)>,
-    ) {
+    pub(super) fn committed(&self, effects: &Effects) {
         let mut inner = self.lock();
-        for Turned { id, pending } in turned {
+        for Turned { id, pending } in &effects.turned {
             for held in inner.claims.values_mut().filter_map(|claims| claims.get_mut(id)) {
                 *held = *pending;
             }
         }
-        for (account, counts) in tally.0 {
-            inner.counts.entry(account).or_default().absorb(counts);
+        for (account, counts) in &effects.tally.0 {
+            inner.counts.entry(account.clone()).or_default().absorb(*counts);
         }
-        for (account, ids) in freed {
-            if let Some(claims) = inner.claims.get_mut(&account) {
+        for (account, ids) in &effects.freed {
+            if let Some(claims) = inner.claims.get_mut(account) {
                 for id in ids {
-                    claims.remove(&id);
+                    claims.remove(id);
                 }
+            }
+        }
+        for (source, queue) in &effects.fetches {
+            if let Some(known) = inner.fetches.get_mut(source) {
+                known.absorb(queue);
             }
         }
     }
@@ -329,9 +295,23 @@ impl Shared {
         }
     }
 
-    pub(super) fn wake_all(&self, accounts: &BTreeSet<AccountName>) {
-        for account in accounts {
+    /// After a commit: whoever it made something to do for.
+    pub(super) fn wake_all(&self, effects: &Effects) {
+        for account in &effects.woken {
             self.wake(account);
         }
+        let hungry = effects.fetches.iter().filter(|(_, queue)| queue.due);
+        for notify in hungry.filter_map(|(source, _)| self.notify_fetch.get(source)) {
+            notify.notify_one();
+        }
+    }
+
+    pub(super) fn notify_fetch(&self, source: &SourceName) -> Arc<Notify> {
+        self.notify_fetch.get(source).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
+        let inner = self.lock();
+        inner.fetches.iter().map(|(source, queue)| (source.clone(), queue.status())).collect()
     }
 }

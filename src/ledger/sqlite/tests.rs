@@ -63,7 +63,8 @@ fn dear(connection: &Connection, sql: &str) -> Vec<String> {
         connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is right SQL");
     let rows = explain.raw_query().mapped(|row| row.get::<_, String>(3));
     let lines: Vec<String> = rows.collect::<Result<_, _>>().expect("a plan");
-    let grows = ["events", "receipts", "webinars", "webinar_receipts", "bodies"];
+    let grows =
+        ["events", "receipts", "webinars", "webinar_receipts", "bodies", "lasting_keys", "fetches"];
     let whole = |line: &String| {
         let scans = |table: &&str| {
             let rest = line.strip_prefix("SCAN ").and_then(|rest| rest.strip_prefix(*table));

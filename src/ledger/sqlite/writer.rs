@@ -4,7 +4,6 @@
 //! Group commit: a sync costs the same for one receipt as for a hundred, so nobody waits for company; whoever queued
 //! while the last commit ran is in the next one. Each job has a savepoint ([`super::job`]), so one that fails fails alone.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -15,9 +14,10 @@ use tokio::time::Instant;
 
 use super::bodies::Segment;
 use super::checkpoint::{self, Checkpointer};
+use super::effects::Effects;
 use super::job::{Answer, Desk, Job, answer_only};
 use super::open::OpenError;
-use super::shared::{Shared, Tally};
+use super::shared::Shared;
 use super::space::Space;
 use super::{Hands, Settings, trouble};
 use crate::clock::Clock;
@@ -108,9 +108,7 @@ impl Room {
         let Some(first) = admitted() else { return };
         let began = Instant::now();
         let mut done: Vec<Answer> = Vec::new();
-        let mut tally = Tally::default();
-        let (mut turned, mut freed) = (Vec::new(), Vec::new());
-        let mut woken = BTreeSet::new();
+        let mut effects = Effects::default();
         self.segment.clear();
         self.shared.committing();
         let mut outcome = begin(&self.connection);
@@ -122,19 +120,13 @@ impl Room {
                 shared: &self.shared,
                 now: self.clock.now(),
                 segment: &mut self.segment,
-                tally: Tally::default(),
-                turned: Vec::new(),
-                freed: Vec::new(),
-                woken: BTreeSet::new(),
+                effects: Effects::default(),
             };
             // Once the transaction is lost, every job of it is: none may be answered as done.
             match &outcome {
                 Ok(()) => match desk.savepoint(job) {
                     Ok(answer) => {
-                        tally.absorb(desk.tally);
-                        turned.append(&mut desk.turned);
-                        freed.append(&mut desk.freed);
-                        woken.append(&mut desk.woken);
+                        effects.absorb(desk.effects);
                         done.push(answer);
                     }
                     Err(lost) => {
@@ -149,21 +141,23 @@ impl Room {
         }
         let outcome = outcome
             .and_then(|()| self.segment.write(&self.connection))
-            .and_then(|()| tally.write(&self.connection))
+            .and_then(|()| effects.write(&self.connection))
             .and_then(|()| self.connection.execute_batch("COMMIT"));
         match outcome {
             Ok(()) => {
                 self.segment.advance();
                 let kept = self.kept();
                 // Whoever is answered that it failed still holds what it claimed, and comes again.
-                let freed = if kept.is_ok() { freed } else { Vec::new() };
-                self.shared.committed(tally, &turned, freed);
+                if kept.is_err() {
+                    effects.freed.clear();
+                }
+                self.shared.committed(&effects);
                 self.told(&kept);
                 self.watcher.committed(done.len(), began.elapsed());
                 for answer in done {
                     answer(kept.clone().map_err(LedgerError::Unavailable));
                 }
-                self.shared.wake_all(&woken);
+                self.shared.wake_all(&effects);
             }
             Err(error) => {
                 self.abandon();
@@ -245,7 +239,7 @@ impl Room {
 /// A job that is to be done; receipts are refused while there is no room for them.
 fn admit(job: Job, no_room: Option<&str>) -> Option<Job> {
     match no_room {
-        Some(why) if matches!(job, Job::Accept { .. }) => {
+        Some(why) if job.brings_something() => {
             answer_only(job)(Err(LedgerError::Unavailable(why.to_owned())));
             None
         }
@@ -265,7 +259,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
-    use crate::ledger::{Claimed, Outcome, Settlement};
+    use crate::ledger::{Claimed, FetchOutcome, FetchTask, Outcome, Settlement};
 
     struct Unwatched;
 
@@ -277,7 +271,7 @@ mod tests {
         let mut connection = open::connect(&path).expect("it opens");
         open::ensure_schema(&mut connection, true).expect("the schema");
         let accounts = vec![account.clone()];
-        let shared = Arc::new(Shared::load(&connection, &accounts).expect("it is read"));
+        let shared = Arc::new(Shared::load(&connection, &accounts, &[]).expect("it is read"));
         let settings = Settings {
             path,
             accounts,
@@ -326,5 +320,53 @@ mod tests {
         assert!(settle(&mut room).is_ok());
         assert!(!room.shared.is_claimed(&account, 7));
         assert_eq!(room.shared.health(), Ok(()));
+    }
+
+    #[test]
+    fn without_room_only_what_brings_nothing_new_is_done() {
+        let source = || crate::event::SourceName::parse("zoom").expect("a name");
+        let task = FetchTask {
+            id: 1,
+            source: source(),
+            account: None,
+            webinar: crate::event::WebinarId::parse("1").expect("valid"),
+            version: 1,
+            wanted_at: Millis::new(0),
+            attempts: 0,
+        };
+        let why = || "full".to_owned();
+        let settle = |outcome| {
+            let share = Arc::new(tokio::sync::Semaphore::new(1));
+            let share = share.try_acquire_owned().expect("there is room");
+            Job::SettleFetch { task: task.clone(), outcome, share, reply: oneshot::channel().0 }
+        };
+        let answer = Box::new(crate::ledger::NewReceipt {
+            id: crate::event::ReceiptId::from_bytes([0; 16]),
+            kind: crate::ledger::ReceiptKind::Fetched,
+            source: source(),
+            provider: crate::event::ProviderId::new("zoom"),
+            received_at: Millis::new(0),
+            event_type: "webinar".into(),
+            dedupe_key: [0; 32],
+            lasting_key: false,
+            hash: crate::event::BodyHash::from_bytes([0; 16]),
+            headers: Vec::new(),
+            body: Vec::new(),
+            content: crate::ledger::Content::Ignored,
+            wanted: Vec::new(),
+        });
+        let says = Some(answer.clone());
+        let (reply, mut told) = oneshot::channel();
+        assert!(
+            admit(Job::Want { source: source(), wanted: vec![], reply }, Some("full")).is_none()
+        );
+        let told = told.try_recv().expect("it is told");
+        assert!(matches!(told, Err(LedgerError::Unavailable(told)) if told == "full"));
+        assert!(admit(settle(FetchOutcome::Answered(answer)), Some("full")).is_none());
+        let gone = |says| settle(FetchOutcome::GivenUp { why: why(), says });
+        assert!(admit(gone(says), Some("full")).is_none());
+        assert!(admit(gone(None), Some("full")).is_some());
+        let later = settle(FetchOutcome::Later { at: Millis::new(0), why: why(), own: true });
+        assert!(admit(later, Some("full")).is_some());
     }
 }

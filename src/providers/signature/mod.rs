@@ -4,4 +4,10 @@
 //! appear in no error. Relies on the caller for bytes exactly as they were sent: a body parsed and written again is
 //! another message. Holds nothing, so a crash loses nothing.
 
+pub mod digest;
 pub mod hmac;
+pub mod jwt;
+pub mod mac;
+pub mod message;
+pub mod stamped;
+pub mod standard_webhooks;

@@ -60,7 +60,8 @@ pub(super) fn read(text: &str, what: Lifecycle) -> Result<Meaning, String> {
         }
         Lifecycle::Ended => {
             let practice = said.object.practice_session;
-            let practised = lenient.read("practice_session", practice, yes_or_no) == Some(true);
+            let practised =
+                lenient.read("practice_session", practice, lenient::yes_or_no) == Some(true);
             let phase = if practised { Phase::Practised } else { Phase::Ended };
             change.session = Some(run(&said.object, phase, &mut lenient));
         }
@@ -239,14 +240,5 @@ fn run(object: &Webinar<'_>, phase: Phase, lenient: &mut Lenient) -> Session {
         phase,
         started_at: lenient.read("start_time", object.start_time, |raw| lenient::time(raw, zone)),
         ended_at: lenient.read("end_time", object.end_time, |raw| lenient::time(raw, zone)),
-    }
-}
-
-/// A boolean, which older bodies write as text.
-fn yes_or_no(raw: &RawValue) -> Option<bool> {
-    match raw.get() {
-        "true" | r#""true""# => Some(true),
-        "false" | r#""false""# => Some(false),
-        _ => None,
     }
 }

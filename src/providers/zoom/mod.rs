@@ -9,25 +9,33 @@
 //! * the time in `x-zm-request-timestamp` is not known to be renewed when a delivery is tried again, up to 85 minutes
 //!   later (<https://developers.zoom.us/docs/api/webhooks>): hence a tolerance of hours;
 //! * `start_time` of `webinar.started` and `webinar.ended` is taken for the actual start;
-//! * the ids of occurrences are opaque, and `webinar.ended` names none.
+//! * the ids of occurrences are opaque, and `webinar.ended` names none;
+//! * an answer of its API to `show_previous_occurrences=true` lists all occurrences, those to come too: hence one without
+//!   any to come calls nothing off.
 
+mod api;
 mod events;
 mod facts;
+mod fetched;
 mod map;
 mod payload;
 mod samples;
 mod verify;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
-use crate::event::{Millis, ProviderId, text};
+use crate::event::{Millis, ProviderId};
 use crate::providers::signature::hmac;
 use crate::providers::{
-    Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified, scrub,
+    Demo, DemoApi, Fetched, Inbound, Keys, Meaning, Options, Platform, PlatformApi, Provider,
+    Reading, Refusal, Reply, Sample, Signed, Traits, Unsigned, Unverified, Verified, scrub,
 };
+use api::ZoomApi;
 
 /// Keys whose values are secret or tell of a person.
-const MASKED: [&str; 16] = [
+const MASKED: [&str; 24] = [
     "password",
     "passcode",
     "encrypted_password",
@@ -44,20 +52,66 @@ const MASKED: [&str; 16] = [
     "operator",
     "contact_name",
     "contact_email",
+    // Of the API's answers. The host's name is what is asked for.
+    "start_url",
+    "host_key",
+    "personal_meeting_url",
+    "vanity_url",
+    "pmi",
+    "pic_url",
+    "phone_number",
+    "phone_numbers",
 ];
 
-/// Longest name of an event that is kept; Zoom's own have up to some fifty characters.
-const EVENT_TYPE_MAX: usize = 100;
 /// Longest `plainToken` that is answered. Zoom's have 22 characters.
 const TOKEN_MAX: usize = 64;
 
-/// Zoom.
-#[derive(Debug, Clone, Copy)]
-pub struct Zoom;
+/// Zoom, before anything is configured.
+pub struct ZoomPlatform;
 
-impl Provider for Zoom {
+impl Platform for ZoomPlatform {
     fn id(&self) -> ProviderId {
         ProviderId::new("zoom")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Zoom::default()))
+    }
+
+    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        let mut api = None;
+        options.table("api", &mut |table| api = ZoomApi::configured(table));
+        Some(Arc::new(Zoom { api }))
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        scrub::mask(body, &MASKED)
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        vec![Demo {
+            source: "zoom",
+            settings: "secret = \"sandbox-secret-of-no-platform\"",
+            signs_with: "sandbox-secret-of-no-platform",
+            path_token: None,
+            api: DemoApi::None,
+        }]
+    }
+}
+
+/// Zoom, as a source configures it.
+#[derive(Debug, Clone, Default)]
+pub struct Zoom {
+    api: Option<ZoomApi>,
+}
+
+impl Provider for Zoom {
+    fn platform(&self) -> &'static dyn Platform {
+        &ZoomPlatform
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
     }
 
     fn verify<'a>(
@@ -70,37 +124,49 @@ impl Provider for Zoom {
     }
 
     fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading {
-        let body = self.scrub(request.body);
+        let body = ZoomPlatform.scrub(request.body);
         let (event, text) = match payload::head(&body) {
             Ok(head) => head,
-            Err(why) => {
-                return Reading { event_type: name(""), meaning: Meaning::Unmappable(why) };
-            }
+            Err(why) => return Reading::new("", Meaning::Unmappable(why)),
         };
-        let meaning = match Topic::of(&event) {
+        let topic = Topic::of(&event);
+        let meaning = match topic {
             Topic::UrlValidation => validate(text, secrets.get(request.verified_by()).copied()),
             Topic::Webinar(what) => map::read(text, what),
             Topic::Event(what) => events::read_event(text, what),
             Topic::Session(what) => events::read_session(text, what),
             Topic::Other => Ok(Meaning::Ignored),
         };
-        Reading { event_type: name(&event), meaning: meaning.unwrap_or_else(Meaning::Unmappable) }
+        let mut reading = Reading::new(&event, meaning.unwrap_or_else(Meaning::Unmappable));
+        if let (Some(api), Topic::Webinar(what), Meaning::Changes { changes, .. }) =
+            (&self.api, topic, &reading.meaning)
+        {
+            reading.wanted = changes.iter().filter_map(|change| api.wanted(what, change)).collect();
+        }
+        reading
     }
 
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        scrub::mask(body, &MASKED)
-    }
-
-    fn sign(&self, body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
-        verify::sign(body, secret, now)
+    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+        let headers = verify::sign(request.body, request.secret, request.now);
+        Ok(Signed::with_headers(request, headers))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {
         samples::samples(now)
     }
+
+    fn api(&self) -> Option<&dyn PlatformApi> {
+        self.api.as_ref().map(|api| api as &dyn PlatformApi)
+    }
+
+    fn read_fetched(&self, fetched: &Fetched<'_>) -> Reading {
+        let meaning = fetched::read(fetched).unwrap_or_else(Meaning::Unmappable);
+        Reading::new("fetched", meaning)
+    }
 }
 
 /// What a webhook is about, by its name.
+#[derive(Clone, Copy)]
 enum Topic {
     UrlValidation,
     Webinar(map::Lifecycle),
@@ -134,11 +200,6 @@ impl Topic {
             _ => Self::Other,
         }
     }
-}
-
-fn name(event: &str) -> String {
-    let name: String = text::clean(event).chars().take(EVENT_TYPE_MAX).collect();
-    if name.is_empty() { "unknown".to_owned() } else { name }
 }
 
 /// Answers Zoom's demand to prove the secret token, which it repeats every 72 hours

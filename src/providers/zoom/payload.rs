@@ -8,9 +8,6 @@ use serde_json::value::RawValue;
 use crate::event::{ExternalAccountId, Millis};
 use crate::providers::lenient::{self, Lenient, Object};
 
-/// How deep a body may be nested: what `serde_json` allows where it descends. Zoom's own go to seven.
-const DEPTH_MAX: usize = 127;
-
 /// What every body has; nothing else of it is looked at before this is known.
 #[derive(Debug, Deserialize)]
 pub(super) struct Head<'a> {
@@ -55,6 +52,9 @@ pub(super) struct Payload<'a, O> {
 /// A webinar, or a run of it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Webinar<'a> {
+    /// Of the API's answers.
+    #[serde(borrow)]
+    pub(super) host_id: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -152,12 +152,9 @@ pub(super) struct Said<'a, O> {
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
 pub(super) fn head(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
-    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
-    if lenient::deeper_than(DEPTH_MAX, text) {
-        return Err(format!("the body is nested deeper than {DEPTH_MAX} levels"));
-    }
+    let text = lenient::document(body)?;
     let head: Object<Head<'_>> =
-        parse(text, "the body is not a JSON object with one text `event`")?;
+        lenient::parse(text, "the body is not a JSON object with one text `event`")?;
     Ok((head.0.event, text))
 }
 
@@ -169,7 +166,7 @@ pub(super) fn said<'a, O: Deserialize<'a>>(
     text: &'a str,
     lenient: &mut Lenient,
 ) -> Result<Said<'a, O>, String> {
-    let body: Object<Body<'a, O>> = parse(text, "`payload` or `object` is not an object")?;
+    let body: Object<Body<'a, O>> = lenient::parse(text, "`payload` or `object` is not an object")?;
     let Body { event_ts, time_stamp, payload } = body.0;
     let payload = payload.ok_or("payload is missing")?.0;
     let object = payload.object.ok_or("payload.object is missing")?.0;
@@ -215,12 +212,6 @@ pub(super) fn plain_token(text: &str) -> Result<Cow<'_, str>, String> {
         #[serde(borrow)]
         plain_token: Cow<'a, str>,
     }
-    let body: Object<Body<'_>> = parse(text, "payload.plainToken is not a text")?;
+    let body: Object<Body<'_>> = lenient::parse(text, "payload.plainToken is not a text")?;
     Ok(body.0.payload.0.plain_token)
-}
-
-/// The parser's own words may repeat a value, so only the place is told.
-fn parse<'a, T: Deserialize<'a>>(text: &'a str, otherwise: &str) -> Result<T, String> {
-    serde_json::from_str(text)
-        .map_err(|e| format!("{otherwise} (line {}, column {})", e.line(), e.column()))
 }

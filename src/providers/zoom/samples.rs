@@ -40,7 +40,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     for (event, story, mut payload) in scenes {
         payload["account_id"] = ACCOUNT.into();
         let body = json!({ "event": event, "event_ts": at.get(), "payload": payload });
-        samples.push(Sample { story, body: body.to_string().into_bytes() });
+        samples.push(Sample::new(story, body.to_string().into_bytes()));
         at = at.plus(STEP);
     }
     samples

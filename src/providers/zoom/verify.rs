@@ -6,7 +6,7 @@
 
 use crate::event::Millis;
 use crate::providers::signature::hmac;
-use crate::providers::{Header, Inbound, Keys, Refusal, Unverified, Verified};
+use crate::providers::{Inbound, Keys, Refusal, Unverified, Verified};
 
 /// The header with the signature.
 pub(super) const SIGNATURE: &str = "x-zm-signature";
@@ -23,8 +23,8 @@ pub(super) fn verify<'a>(
     keys: Keys<'_>,
     now: Millis,
 ) -> Result<Inbound<'a, Verified>, Refusal> {
-    let signature = header(&request, SIGNATURE)?;
-    let timestamp = header(&request, TIMESTAMP)?;
+    let signature = request.headers.one(SIGNATURE).once()?;
+    let timestamp = request.headers.one(TIMESTAMP).once()?;
     let claimed = signature
         .strip_prefix(VERSION)
         .and_then(|rest| rest.strip_prefix(b"="))
@@ -47,12 +47,4 @@ pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, Stri
 
 fn message<'a>(timestamp: &'a [u8], body: &'a [u8]) -> [&'a [u8]; 5] {
     [VERSION, b":", timestamp, b":", body]
-}
-
-fn header<'a>(request: &Inbound<'a, Unverified>, name: &str) -> Result<&'a [u8], Refusal> {
-    match request.headers.one(name) {
-        Header::One(value) => Ok(value),
-        Header::Missing => Err(Refusal::Missing),
-        Header::Repeated => Err(Refusal::Malformed),
-    }
 }

@@ -21,6 +21,7 @@ mod query;
 mod receipts;
 mod route;
 mod show;
+mod sources;
 mod status;
 
 use std::time::Duration;
@@ -117,6 +118,7 @@ async fn done(ops: &Ops, method: &Method, path: &str, query: &str) -> Result<Val
         Route::Receipt(id) => receipts::one(ops, id, query).await,
         Route::ReplayReceipt(id) => receipts::replay(ops, id, query).await,
         Route::ReplayReceipts => receipts::replay_all(ops, query).await,
+        Route::Fetch(source, webinar) => sources::fetch(ops, &source, webinar, query).await,
         Route::Pause(account) => accounts::pause(ops, &account, query).await,
         Route::Resume(account) => accounts::resume(ops, &account, query).await,
     }

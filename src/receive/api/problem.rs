@@ -33,6 +33,8 @@ pub(super) enum Problem {
     UnknownAccount,
     #[error("no source of that name is configured")]
     UnknownSource,
+    #[error("the source has no api, so its platform cannot be asked")]
+    NotAskable,
     #[error("the ledger holds no such event")]
     UnknownEvent,
     #[error("the ledger holds no such receipt (any more)")]
@@ -87,6 +89,7 @@ impl Problem {
             Self::Path             => (400, "bad_path",           "The path cannot be read"),
             Self::UnknownAccount   => (404, "unknown_account",    "Unknown account"),
             Self::UnknownSource    => (404, "unknown_source",     "Unknown source"),
+            Self::NotAskable       => (409, "not_askable",        "The platform cannot be asked"),
             Self::UnknownEvent     => (404, "unknown_event",      "Unknown event"),
             Self::UnknownReceipt   => (404, "unknown_receipt",    "Unknown receipt"),
             Self::Incomplete       => (409, "incomplete",         "The event is incomplete"),

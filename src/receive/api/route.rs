@@ -2,7 +2,9 @@
 
 use super::percent::{Plus, decoded};
 use super::problem::Problem;
-use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, ReceiptId};
+use crate::event::{
+    AccountName, EventKey, ExternalAccountId, ExternalEventId, ReceiptId, SourceName, WebinarId,
+};
 
 /// Where the API begins.
 const ROOT: &str = "/api";
@@ -19,6 +21,7 @@ pub(super) enum Route {
     Receipt(ReceiptId),
     ReplayReceipt(ReceiptId),
     ReplayReceipts,
+    Fetch(SourceName, WebinarId),
     Pause(AccountName),
     Resume(AccountName),
 }
@@ -34,6 +37,7 @@ impl Route {
             | Self::RedriveEvents
             | Self::ReplayReceipt(_)
             | Self::ReplayReceipts
+            | Self::Fetch(..)
             | Self::Pause(_)
             | Self::Resume(_) => true,
         }
@@ -69,6 +73,11 @@ pub(super) fn route(path: &str) -> Result<Route, Problem> {
         ["receipts", "replay"] => Ok(Route::ReplayReceipts),
         ["receipts", id] => Ok(Route::Receipt(receipt(id)?)),
         ["receipts", id, "replay"] => Ok(Route::ReplayReceipt(receipt(id)?)),
+        ["sources", name, "webinars", id, "fetch"] => {
+            let source = SourceName::parse(text(name)?).map_err(|_| Problem::UnknownSource)?;
+            let webinar = WebinarId::parse(text(id)?).map_err(|_| Problem::NotFound)?;
+            Ok(Route::Fetch(source, webinar))
+        }
         ["accounts", name, "pause"] => Ok(Route::Pause(account(name)?)),
         ["accounts", name, "resume"] => Ok(Route::Resume(account(name)?)),
         _ => Err(Problem::NotFound),
@@ -124,6 +133,13 @@ mod tests {
             ("receipts/replay".to_owned(), Route::ReplayReceipts),
             (format!("receipts/{id}"), Route::Receipt(id)),
             (format!("receipts/{id}/replay"), Route::ReplayReceipt(id)),
+            (
+                "sources/acme/webinars/a%2Fb/fetch".to_owned(),
+                Route::Fetch(
+                    SourceName::parse("acme").expect("a name"),
+                    WebinarId::parse("a/b").expect("an id"),
+                ),
+            ),
             ("accounts/main/pause".to_owned(), Route::Pause(main.clone())),
             ("accounts/main/resume".to_owned(), Route::Resume(main)),
         ] {
@@ -169,6 +185,8 @@ mod tests {
             "/api/v1/accounts",
             "/api/v1/accounts/main",
             "/api/v1/accounts/main/delete",
+            "/api/v1/sources/acme/webinars/1",
+            "/api/v1/sources/acme/webinars//fetch",
         ] {
             assert_eq!(route(path), Err(Problem::NotFound), "{path}");
         }

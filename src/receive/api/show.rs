@@ -116,6 +116,7 @@ fn field(origin: &FieldOrigin) -> Value {
 pub(super) fn receipt(receipt: &ReceiptSummary) -> Value {
     json!({
         "id": receipt.id.to_string(),
+        "kind": receipt.kind,
         "source": receipt.source,
         "provider": receipt.provider,
         "event_type": receipt.event_type,
@@ -131,8 +132,8 @@ pub(super) fn receipt(receipt: &ReceiptSummary) -> Value {
 /// Bodies were scrubbed before they were stored, by the code of that day; they are scrubbed again by today's, which may
 /// know more. What a platform said whose code is no longer here is not shown, since nobody knows what is secret in it.
 pub(super) fn receipt_detail(record: &ReceiptRecord) -> Value {
-    let provider = by_id(record.summary.provider.as_str());
-    let body = record.body.as_deref().zip(provider).map(|(body, provider)| provider.scrub(body));
+    let platform = by_id(record.summary.provider.as_str());
+    let body = record.body.as_deref().zip(platform).map(|(body, platform)| platform.scrub(body));
     let (body, encoding) = match body.map(String::from_utf8) {
         None => (Value::Null, Value::Null),
         Some(Ok(text)) => (Value::String(text), json!("utf-8")),
@@ -189,11 +190,13 @@ pub(super) fn page(name: &str, items: Vec<Value>, next: Option<String>) -> Value
 mod tests {
     use super::*;
     use crate::event::{BodyHash, ProviderId, ReceiptId, SourceName};
+    use crate::ledger::ReceiptKind;
 
     fn shown(provider: &'static str, body: Option<&[u8]>) -> Value {
         receipt_detail(&ReceiptRecord {
             summary: ReceiptSummary {
                 id: ReceiptId::from_bytes([7; 16]),
+                kind: ReceiptKind::Webhook,
                 source: SourceName::parse("zoom").expect("a name"),
                 provider: ProviderId::new(provider),
                 event_type: "webinar.created".to_owned(),
@@ -202,6 +205,7 @@ mod tests {
                 reason: None,
                 hash: BodyHash::from_bytes([0xab; 16]),
             },
+            headers: Vec::new(),
             body: body.map(<[u8]>::to_vec),
             events: Vec::new(),
         })

@@ -1,5 +1,7 @@
 //! How it all stands, at one look.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -8,7 +10,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::{PATIENCE, show};
 use crate::event::{AccountName, ProviderId, SourceName};
-use crate::ledger::{Counts, Sizes};
+use crate::ledger::{Counts, FetchStatus, Sizes};
 use crate::receive::ops::Ops;
 use crate::telemetry::{REVISION, VERSION};
 
@@ -21,8 +23,9 @@ pub(super) async fn status(ops: &Ops, query: Query) -> Result<Value, Problem> {
         account(ops, name, counts)
     });
     let (store, accounts) = tokio::join!(store(ops), join_all(accounts));
+    let fetches = ops.ledger.fetches();
     let sources: Vec<Value> =
-        ops.sources.iter().map(|(name, provider)| source(ops, name, provider)).collect();
+        ops.sources.iter().map(|(name, provider)| source(ops, &fetches, name, provider)).collect();
     let now = ops.clock.now();
     Ok(json!({
         "version": VERSION,
@@ -80,7 +83,14 @@ async fn account(ops: &Ops, name: &AccountName, counts: Counts) -> Value {
     shown
 }
 
-fn source(ops: &Ops, name: &SourceName, provider: &ProviderId) -> Value {
+fn source(
+    ops: &Ops,
+    fetches: &BTreeMap<SourceName, FetchStatus>,
+    name: &SourceName,
+    provider: &ProviderId,
+) -> Value {
+    let FetchStatus { pending, given_up, last_error } =
+        fetches.get(name).cloned().unwrap_or_default();
     let counts = ops.metrics.webhooks_of(name, provider);
     let counts: serde_json::Map<String, Value> = counts
         .into_iter()
@@ -91,5 +101,6 @@ fn source(ops: &Ops, name: &SourceName, provider: &ProviderId) -> Value {
         "provider": provider,
         "last_webhook_at": show::maybe_time(ops.metrics.last_heard_from(name)),
         "webhooks_since_start": counts,
+        "fetch": { "pending": pending, "given_up": given_up, "last_error": last_error },
     })
 }

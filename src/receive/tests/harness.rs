@@ -20,12 +20,14 @@ use crate::event::{
 };
 use crate::ledger::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Content, Counts, Dossier, Due,
-    EventDetail, EventRecord, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Page,
-    Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece,
-    Redriven, Retention, Settlement, Sizes, Standing, Teller, WebinarKey,
+    EventDetail, EventRecord, EventSummary, EventsAsk, FetchClaim, FetchOutcome, FetchStatus,
+    FetchTask, Ledger, LedgerError, NewReceipt, Page, Rebuild, Rebuilt, ReceiptKind, ReceiptRecord,
+    ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Sizes,
+    Standing, Teller, Wanted, WebinarKey,
 };
 use crate::providers::{
-    Header, Inbound, Keys, Meaning, Provider, Reading, Refusal, Reply, Sample, Unverified, Verified,
+    Demo, Header, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Reply,
+    Sample, Signed, Traits, Unsigned, Unverified, Verified,
 };
 use crate::receive::{Endpoint, Limits, Webhooks, run_webhooks};
 use crate::secret::Secret;
@@ -186,6 +188,35 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners keep no house")
     }
 
+    async fn want(&self, _: &SourceName, _: Vec<Wanted>) -> Result<usize, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    async fn due_fetches(
+        &self,
+        _: &SourceName,
+        _: usize,
+        _: &[i64],
+    ) -> Result<FetchClaim, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    async fn settle_fetch(
+        &self,
+        _: &FetchTask,
+        _: FetchOutcome,
+    ) -> Result<Option<Acceptance>, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    fn fetch_wake_up(&self, _: &SourceName) -> Arc<Notify> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
+        BTreeMap::new()
+    }
+
     async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
         unreachable!("the listeners keep no house")
     }
@@ -196,7 +227,7 @@ impl Ledger for FakeLedger {
         let Some(takes) = takes else { return self.looked(None).await };
         tokio::time::sleep(takes).await;
         let summary = summary_of(number);
-        Ok(Some(ReceiptRecord { summary, body: None, events: Vec::new() }))
+        Ok(Some(ReceiptRecord { summary, headers: Vec::new(), body: None, events: Vec::new() }))
     }
 
     async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
@@ -255,6 +286,7 @@ fn summary_of(number: usize) -> ReceiptSummary {
     id[15] = u8::try_from(number).expect("few");
     ReceiptSummary {
         id: ReceiptId::from_bytes(id),
+        kind: ReceiptKind::Webhook,
         source: source("open"),
         provider: ProviderId::new("fake"),
         event_type: "fake.event".to_owned(),
@@ -268,9 +300,35 @@ fn summary_of(number: usize) -> ReceiptSummary {
 /// A platform whose "signature" is the secret itself, and whose bodies say what they mean in their first word.
 pub(super) struct FakePlatform;
 
-impl Provider for FakePlatform {
+impl Platform for FakePlatform {
     fn id(&self) -> ProviderId {
         ProviderId::new("fake")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Self))
+    }
+
+    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        unreachable!("the listeners configure nothing")
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        [b"scrubbed ", body].concat()
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        unreachable!("the listeners need no samples")
+    }
+}
+
+impl Provider for FakePlatform {
+    fn platform(&self) -> &'static dyn Platform {
+        &Self
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
     }
 
     fn verify<'a>(
@@ -306,14 +364,10 @@ impl Provider for FakePlatform {
             Some("panic") => panic!("told to"),
             Some(_) | None => Meaning::Unmappable("no id".to_owned()),
         };
-        Reading { event_type: "fake.event".to_owned(), meaning }
+        Reading::new("fake.event", meaning)
     }
 
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        [b"scrubbed ", body].concat()
-    }
-
-    fn sign(&self, _body: &[u8], _secret: &[u8], _now: Millis) -> Vec<(String, String)> {
+    fn sign(&self, _request: Unsigned<'_>) -> Result<Signed, String> {
         unreachable!("the listeners do not sign")
     }
 
@@ -342,7 +396,7 @@ pub(super) struct Stage {
 pub(super) fn endpoint(name: &str) -> Endpoint {
     Endpoint {
         name: source(name),
-        provider: &FakePlatform,
+        provider: Arc::new(FakePlatform),
         secrets: vec![Secret::Text(SECRET.to_owned().into())],
         path_token: None,
         tolerance: Duration::from_mins(5),
@@ -367,6 +421,7 @@ pub(super) fn stage(adjust: impl FnOnce(&mut Webhooks)) -> Stage {
     let metrics = Metrics::new(&[account()], &names);
     let mut webhooks = Webhooks {
         endpoints,
+        keys: BTreeMap::new(),
         ledger: Arc::<FakeLedger>::clone(&ledger),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         metrics: metrics.clone(),

@@ -1,6 +1,7 @@
 //! Probes and scrapes.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub(super) fn desk() -> Desk {
         metrics: Metrics::new(&[account()], &[(source("open"), ProviderId::new("fake"))]),
         accounts: vec![account()],
         sources: vec![(source("open"), ProviderId::new("fake"))],
+        askable: BTreeSet::new(),
         readiness: readiness.clone(),
         started_at: NOW,
         access: Access::Loopback,

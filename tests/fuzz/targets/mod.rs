@@ -5,8 +5,10 @@
 
 mod answer;
 mod config;
+mod custom;
 mod expression;
 mod path;
+mod shown;
 mod signature;
 mod stored;
 mod text;
@@ -29,8 +31,10 @@ pub(crate) struct Target {
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "answer", check: answer::check, seeds: answer::seeds },
     Target { name: "config", check: config::check, seeds: config::seeds },
+    Target { name: "custom", check: custom::check, seeds: custom::seeds },
     Target { name: "expression", check: expression::check, seeds: expression::seeds },
     Target { name: "path", check: path::check, seeds: path::seeds },
+    Target { name: "shown", check: shown::check, seeds: shown::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "stored", check: stored::check, seeds: stored::seeds },
     Target { name: "text", check: text::check, seeds: text::seeds },

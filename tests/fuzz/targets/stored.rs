@@ -7,12 +7,12 @@ use webinar_bridge::event::{
     AccountName, BodyHash, Change, ExternalAccountId, Kind, Listing, Millis, Origin, Phase, Policy,
     ProviderId, ReceiptId, Recurring, Session, Shape, SourceName, Webinar, WebinarId, fold,
 };
-use webinar_bridge::providers::{Inbound, Meaning, PROVIDERS};
+use webinar_bridge::providers::{Inbound, Meaning, PLATFORMS};
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
     let mut seeds = Vec::new();
-    for provider in PROVIDERS {
+    for provider in PLATFORMS.iter().filter_map(|platform| platform.bare()) {
         for (number, sample) in (0..).zip(provider.samples(Millis::new(1_800_000_000_000))) {
             let reading = provider.read(&Inbound::trusted(&sample.body), &[b"a secret"]);
             let Meaning::Changes { changes, .. } = reading.meaning else { continue };

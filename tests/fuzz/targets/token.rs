@@ -21,7 +21,7 @@ const SECRETS: [&str; 2] = ["the client's own", "the installation's own"];
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
 /// Answers every call alike.
-struct Canned(Response);
+pub(super) struct Canned(pub(super) Response);
 
 #[async_trait]
 impl Http for Canned {
@@ -83,13 +83,7 @@ fn a_token(answer: &Response, http: Arc<dyn Http>) {
 }
 
 fn a_portal(answer: &Response, http: Arc<dyn Http>) {
-    let api = Api {
-        base_url: url("https://api.hubapi.com"),
-        path_prefix: "/marketing/v3/marketing-events".into(),
-        request_timeout: Duration::from_secs(1),
-        credentials: Credentials::Token(Secret::Text("a token".to_owned().into())),
-    };
-    let account = Account::new(api, http, Arc::new(VirtualClock::starting_at(NOW)));
+    let account = account(http);
     match account.details().now_or_never().expect("nothing to wait for").outcome {
         Ok(portal) => {
             assert!(matches!(answer.status, 200..=299), "a portal by a {}", answer.status);
@@ -101,7 +95,18 @@ fn a_portal(answer: &Response, http: Arc<dyn Http>) {
     }
 }
 
-fn troubled(trouble: &AccountTrouble, answer: &Response) {
+/// The account that is asked.
+pub(super) fn account(http: Arc<dyn Http>) -> Account {
+    let api = Api {
+        base_url: url("https://api.hubapi.com"),
+        path_prefix: "/marketing/v3/marketing-events".into(),
+        request_timeout: Duration::from_secs(1),
+        credentials: Credentials::Token(Secret::Text("a token".to_owned().into())),
+    };
+    Account::new(api, http, Arc::new(VirtualClock::starting_at(NOW)))
+}
+
+pub(super) fn troubled(trouble: &AccountTrouble, answer: &Response) {
     assert!(!trouble.detail.is_empty() && is_fit_for_logs(&trouble.detail), "{trouble:?}");
     let said = format!("{} {:?}", String::from_utf8_lossy(&answer.body), answer.headers);
     for secret in SECRETS.iter().filter(|secret| !said.contains(**secret)) {

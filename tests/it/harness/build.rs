@@ -7,7 +7,7 @@ use webinar_bridge::event::{
     AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Kind, Millis, Policy,
     ProviderId, ReceiptId, Recurring, Shape, SourceName, WebinarId,
 };
-use webinar_bridge::ledger::{Content, NewReceipt, Policies};
+use webinar_bridge::ledger::{Content, NewReceipt, Policies, ReceiptKind};
 
 /// A time in 2027 from which tests count.
 pub(crate) const NOON: Millis = Millis::new(1_800_000_000_000);
@@ -79,13 +79,17 @@ pub(crate) fn receipt(seed: &str, changes: Vec<Change>) -> NewReceipt {
     let digest: [u8; 32] = Sha256::digest(&body).into();
     NewReceipt {
         id: ReceiptId::generate(),
+        kind: ReceiptKind::Webhook,
         source: source("zoom"),
         provider: ProviderId::new("zoom"),
         received_at: NOON,
         event_type: "webinar.test".into(),
         dedupe_key: digest,
+        lasting_key: false,
         hash: BodyHash::of_digest(&digest),
+        headers: Vec::new(),
         body,
         content: Content::Changes(changes),
+        wanted: Vec::new(),
     }
 }

@@ -15,14 +15,15 @@ use tokio_util::sync::CancellationToken;
 use webinar_bridge::clock::{Clock, VirtualClock};
 use webinar_bridge::deliver::{Lane, LaneSettings};
 use webinar_bridge::event::{
-    AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId,
+    AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId, SourceName,
 };
 use webinar_bridge::hubspot::{Account, Api, Credentials, RateLimit};
 use webinar_bridge::ledger::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
-    EventRecord, EventState, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Outcome,
-    Page, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece,
-    Redriven, RefusedBy, Retention, Settlement, Sizes, Standing, Teller, WebinarKey,
+    EventRecord, EventState, EventSummary, EventsAsk, FetchClaim, FetchOutcome, FetchStatus,
+    FetchTask, Ledger, LedgerError, NewReceipt, Outcome, Page, Rebuild, Rebuilt, ReceiptRecord,
+    ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven, RefusedBy, Retention,
+    Settlement, Sizes, Standing, Teller, Wanted, WebinarKey,
 };
 use webinar_bridge::net::{Http, Method, Request, Response, TransportError};
 use webinar_bridge::sandbox::emulator::{
@@ -449,6 +450,30 @@ impl Ledger for MemoryLedger {
     }
     async fn advance(&self, _: usize) -> Result<Due, LedgerError> {
         not_here()
+    }
+    async fn want(&self, _: &SourceName, _: Vec<Wanted>) -> Result<usize, LedgerError> {
+        not_here()
+    }
+    async fn due_fetches(
+        &self,
+        _: &SourceName,
+        _: usize,
+        _: &[i64],
+    ) -> Result<FetchClaim, LedgerError> {
+        not_here()
+    }
+    async fn settle_fetch(
+        &self,
+        _: &FetchTask,
+        _: FetchOutcome,
+    ) -> Result<Option<Acceptance>, LedgerError> {
+        not_here()
+    }
+    fn fetch_wake_up(&self, _: &SourceName) -> Arc<Notify> {
+        Arc::default()
+    }
+    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
+        BTreeMap::new()
     }
     async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
         not_here()

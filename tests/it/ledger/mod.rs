@@ -1,6 +1,9 @@
 //! The ledger's contract. Every implementation passes it.
 
 mod delivery;
+mod fetch_laws;
+mod fetching;
+mod lasting;
 mod looking;
 mod rebuilding;
 mod redriving;

@@ -1,12 +1,15 @@
 //! Stores that an older version wrote.
 
-use webinar_bridge::event::Webinar;
+use webinar_bridge::event::{ExternalAccountId, Webinar, WebinarId};
 use webinar_bridge::ledger::sqlite::{
     OpenError, Settings, SqliteLedger, StoreState, inspect, migrate,
 };
-use webinar_bridge::ledger::{EventsAsk, Ledger, PAGE_MAX};
+use webinar_bridge::ledger::{
+    Acceptance, EventsAsk, FetchStatus, Ledger, PAGE_MAX, ReceiptKind, ReceiptsAsk, Wanted,
+    WantedWhen,
+};
 
-use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed};
+use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed, source};
 use crate::harness::store::Place;
 
 /// A store as the first schema had it: one event in HubSpot, built by a receipt that is gone and one that is not, and
@@ -68,7 +71,7 @@ fn first_schema(place: &Place) {
 async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
     let place = Place::new();
     first_schema(&place);
-    assert_eq!(migrate(&place.file()).expect("migrated"), (1, 2));
+    assert_eq!(migrate(&place.file()).expect("migrated"), (1, 3));
     let store = rusqlite::Connection::open(place.file()).expect("opens");
     let ends_at: i64 = store
         .query_row("SELECT ends_at FROM events WHERE name = 'One'", (), |row| row.get(0))
@@ -89,14 +92,54 @@ async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
     assert_eq!(names, ["Two", "One"], "what is incomplete has its name too");
 }
 
+/// The same after the second schema's script, and with a body.
+fn second_schema(place: &Place) {
+    first_schema(place);
+    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    store.execute_batch(include_str!("../../../src/ledger/sqlite/002_looking.sql")).expect("runs");
+    store.pragma_update(None, "user_version", 2).expect("set");
+    let data = lz4_flex::compress_prepend_size(b"{\"seed\":\"a\"}");
+    store.execute("INSERT INTO bodies (id, data) VALUES (1, ?1)", [data]).expect("inserted");
+    store
+        .execute("UPDATE receipts SET body_id = 1, body_offset = 0, body_length = 12", ())
+        .expect("updated");
+}
+
+#[tokio::test]
+async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
+    let place = Place::new();
+    second_schema(&place);
+    assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 2, known: 3 });
+    assert_eq!(migrate(&place.file()).expect("migrated"), (2, 3));
+    let ledger = place.open(policies());
+    while ledger.advance(100).await.expect("looked").next.is_some() {}
+    let ask = ReceiptsAsk { most: 9, ..ReceiptsAsk::default() };
+    let page = ledger.page_receipts(ask).await.expect("a page");
+    assert_eq!(page.items.len(), 1);
+    assert_eq!(page.items[0].kind, ReceiptKind::Webhook);
+    let record = ledger.receipt(page.items[0].id).await.expect("read").expect("there");
+    assert_eq!(record.body.as_deref(), Some(&br#"{"seed":"a"}"#[..]));
+    assert_eq!((record.headers, record.events.len()), (Vec::new(), 2));
+    let known = receipt("a", Vec::new());
+    assert_eq!(ledger.accept(known).await.expect("kept"), Acceptance::Duplicate);
+    assert_eq!(ledger.fetches()[&source("zoom")], FetchStatus::default());
+    let wanted = Wanted {
+        account: Some(ExternalAccountId::parse("acct-1").expect("valid")),
+        webinar: WebinarId::parse("2").expect("valid"),
+        when: WantedWhen::IfIncomplete,
+    };
+    assert_eq!(ledger.want(&source("zoom"), vec![wanted]).await.expect("noted"), 1);
+    assert_eq!(ledger.fetches()[&source("zoom")].pending, 1);
+}
+
 #[test]
 fn an_older_store_is_not_changed_where_that_is_not_wanted() {
     let place = Place::new();
     first_schema(&place);
     let settings = Settings { migrate: false, ..place.settings(policies()) };
     let refused = SqliteLedger::open(settings).err().expect("refused");
-    assert!(matches!(refused, OpenError::TooOld { found: 1, known: 2 }), "{refused}");
-    assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 1, known: 2 });
+    assert!(matches!(refused, OpenError::TooOld { found: 1, known: 3 }), "{refused}");
+    assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 1, known: 3 });
     let settings = Settings { migrate: false, ..place.settings(policies()) };
     migrate(&place.file()).expect("migrated");
     assert!(SqliteLedger::open(settings).is_ok());

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-use webinar_bridge::event::{AccountName, EventKey, Millis, ReceiptId};
+use webinar_bridge::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
 use webinar_bridge::ledger::{
     Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
-    EventRecord, EventSummary, EventsAsk, Ledger, LedgerError, NewReceipt, Page, Rebuild, Rebuilt,
-    ReceiptRecord, ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven, Retention,
-    Settlement, Sizes, Standing, Teller, WebinarKey,
+    EventRecord, EventSummary, EventsAsk, FetchClaim, FetchOutcome, FetchStatus, FetchTask, Ledger,
+    LedgerError, NewReceipt, Page, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk,
+    RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Sizes, Standing, Teller, Wanted,
+    WebinarKey,
 };
 
 use super::peril::Peril;
@@ -48,6 +49,21 @@ impl<L: Ledger> Perilous<L> {
             Err(LedgerError::Unavailable("simulated, but done".into()))
         } else {
             Ok(done)
+        }
+    }
+
+    /// What is kept is in the counts from now on.
+    fn accepted(&self, receipt: &NewReceipt, acceptance: Acceptance) {
+        match acceptance {
+            Acceptance::Accepted | Acceptance::Quarantined => {
+                let now = self.peril.now();
+                {
+                    let mut world = self.peril.world();
+                    world.allowed += world.oracle.accept(receipt, now);
+                }
+                self.check_census();
+            }
+            Acceptance::Duplicate | Acceptance::Ignored => {}
         }
     }
 
@@ -91,13 +107,8 @@ impl<L: Ledger> Ledger for Perilous<L> {
     async fn accept(&self, receipt: NewReceipt) -> Result<Acceptance, LedgerError> {
         self.before("accept").await?;
         let done = self.inner.accept(receipt.clone()).await;
-        if let Ok(Acceptance::Accepted | Acceptance::Quarantined) = done {
-            let now = self.peril.now();
-            {
-                let mut world = self.peril.world();
-                world.allowed += world.oracle.accept(&receipt, now);
-            }
-            self.check_census();
+        if let Ok(acceptance) = done {
+            self.accepted(&receipt, acceptance);
         }
         self.or_unknown("accepted", done).await
     }
@@ -170,6 +181,44 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.before("advance").await?;
         let done = self.inner.advance(most).await;
         self.or_unknown("advanced", done).await
+    }
+
+    async fn want(&self, source: &SourceName, wanted: Vec<Wanted>) -> Result<usize, LedgerError> {
+        self.before("want").await?;
+        let done = self.inner.want(source, wanted).await;
+        self.or_unknown("wanted", done).await
+    }
+
+    async fn due_fetches(
+        &self,
+        source: &SourceName,
+        most: usize,
+        except: &[i64],
+    ) -> Result<FetchClaim, LedgerError> {
+        self.before("look for fetches").await?;
+        self.inner.due_fetches(source, most, except).await
+    }
+
+    async fn settle_fetch(
+        &self,
+        task: &FetchTask,
+        outcome: FetchOutcome,
+    ) -> Result<Option<Acceptance>, LedgerError> {
+        self.before("settle a fetch").await?;
+        let receipt = outcome.receipt().cloned();
+        let done = self.inner.settle_fetch(task, outcome).await;
+        if let (Some(receipt), Ok(Some(acceptance))) = (receipt, &done) {
+            self.accepted(&receipt, *acceptance);
+        }
+        self.or_unknown("settled a fetch", done).await
+    }
+
+    fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify> {
+        self.inner.fetch_wake_up(source)
+    }
+
+    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
+        self.inner.fetches()
     }
 
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use webinar_bridge::event::{Change, Millis, ProviderId, SourceName};
 use webinar_bridge::providers::{
-    Inbound, Keys, Meaning, Provider, Reading, Refusal, Sample, Unverified, Verified,
+    Demo, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample, Signed,
+    Traits, Unsigned, Unverified, Verified,
 };
 use webinar_bridge::replay::Source;
 
@@ -24,15 +26,43 @@ pub(super) fn sends(webhooks: &[Webhook]) {
 
 /// The sources as replaying needs them.
 pub(super) fn sources() -> BTreeMap<SourceName, Source> {
-    let of_policy = |policy| Source { provider: &Simulated, policy, platform_accounts: None };
+    let provider: Arc<dyn Provider> = Arc::new(Simulated);
+    let of_policy =
+        |policy| Source { provider: Arc::clone(&provider), policy, platform_accounts: None };
     policies().into_iter().map(|(name, policy)| (name, of_policy(policy))).collect()
 }
 
 struct Simulated;
 
-impl Provider for Simulated {
+impl Platform for Simulated {
     fn id(&self) -> ProviderId {
         ProviderId::new("zoom")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Self))
+    }
+
+    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        unreachable!("nothing is configured")
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        body.to_vec()
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        Vec::new()
+    }
+}
+
+impl Provider for Simulated {
+    fn platform(&self) -> &'static dyn Platform {
+        &Self
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
     }
 
     fn verify<'a>(
@@ -50,14 +80,10 @@ impl Provider for Simulated {
             Some(changes) => Meaning::Changes { changes, bad_fields: Vec::new() },
             None => Meaning::Unmappable("nobody sent this".into()),
         };
-        Reading { event_type: "webinar.simulated".into(), meaning }
+        Reading::new("webinar.simulated", meaning)
     }
 
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        body.to_vec()
-    }
-
-    fn sign(&self, _body: &[u8], _secret: &[u8], _now: Millis) -> Vec<(String, String)> {
+    fn sign(&self, _request: Unsigned<'_>) -> Result<Signed, String> {
         unreachable!("what comes in goes to the ledger")
     }
 

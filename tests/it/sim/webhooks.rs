@@ -9,7 +9,7 @@ use webinar_bridge::event::{
     OccurrenceId, OccurrenceSaid, Phase, Policy, Property, ProviderId, ReceiptId, Recurring,
     Session, Shape, SourceName, WebinarId, event_expression,
 };
-use webinar_bridge::ledger::{Content, NewReceipt, Policies};
+use webinar_bridge::ledger::{Content, NewReceipt, Policies, ReceiptKind};
 
 use crate::harness::build::{account, policy, source};
 use crate::harness::dice::Dice;
@@ -53,18 +53,22 @@ impl Webhook {
     pub(super) fn receipt(&self, now: Millis, id: [u8; 16]) -> NewReceipt {
         NewReceipt {
             id: ReceiptId::from_bytes(id),
+            kind: ReceiptKind::Webhook,
             source: self.source.clone(),
             provider: ProviderId::new("zoom"),
             received_at: now,
             event_type: "webinar.simulated".into(),
             dedupe_key: self.digest,
+            lasting_key: false,
             hash: BodyHash::of_digest(&self.digest),
+            headers: Vec::new(),
             body: self.digest.to_vec(),
             content: match &self.reading {
                 Reading::Right => Content::Changes(self.changes.clone()),
                 Reading::Wrong(changes) => Content::Changes(changes.clone()),
                 Reading::None => Content::Quarantined("not understood yet".into()),
             },
+            wanted: Vec::new(),
         }
     }
 }

@@ -219,3 +219,15 @@ fn times_that_come_with_the_word_that_they_are_unknown_are_unknown() {
     });
     assert_eq!(gaps(&told, "7-b"), [Gap::Times]);
 }
+
+#[test]
+fn the_link_is_where_people_register_else_where_they_join() {
+    let mut told = Told::single();
+    assert_eq!(told.inputs()["7"].event_url, None);
+    told.say(-DAY, |change| change.whole.join_url = Some("https://e.test/j".into()));
+    assert_eq!(told.inputs()["7"].event_url.as_deref(), Some("https://e.test/j"));
+    told.say(-DAY, |change| change.whole.registration_url = Some("https://e.test/r".into()));
+    assert_eq!(told.inputs()["7"].event_url.as_deref(), Some("https://e.test/r"));
+    told.say(-HOUR, |change| change.whole.registration_url = Some(String::new()));
+    assert_eq!(told.inputs()["7"].event_url.as_deref(), Some("https://e.test/j"));
+}

@@ -47,3 +47,30 @@ fn a_list_is_no_answer_no_result_and_no_status() {
         assert_eq!(letters(&judged(&["wbn-7041"], 200, &body)), "~", "{status}");
     }
 }
+
+/// What JSON leaves open (RFC 8259, section 4); most readers take the last.
+#[test]
+fn a_result_with_a_name_twice_is_one_and_the_last_of_them_counts() {
+    let twice = r#"{"id":"another-1","id":"wbn-7041","objectId":"1","objectId":"2"}"#;
+    let judge = |ids: &[&'static str], results: &str| {
+        judged(ids, 200, &format!(r#"{{"results":[{results}]}}"#))
+    };
+    // Two results are not one for each.
+    assert_eq!(letters(&judge(&["83107745521"], &format!(r#"{twice},{{"id":"8"}}"#))), "s");
+    assert_eq!(judge(&["wbn-7041"], twice), Verdict::Items(vec![confirmed(Some("2"))]));
+}
+
+#[test]
+fn an_event_may_be_what_an_unexplained_failure_is_about() {
+    let of = |error: &TransportError| trouble(judge(&sent(&IDS), Err(error)));
+    assert!(of(&TransportError::Timeout).may_be_an_events());
+    let connect = TransportError::Connect(Box::new(std::io::Error::other("broken")));
+    assert!(!of(&connect).may_be_an_events());
+    let accounts = [301, 401, 403, 404, 423, 429, 477].map(|status| (status, false));
+    let unexplained = [200, 408, 500, 502, 503, 599].map(|status| (status, true));
+    for (status, expected) in accounts.into_iter().chain(unexplained) {
+        assert_eq!(trouble(judged(&IDS, status, "")).may_be_an_events(), expected, "{status}");
+    }
+    let tokens = AccountTrouble { status: None, ..trouble(judged(&IDS, 503, "")) };
+    assert!(!tokens.may_be_an_events());
+}

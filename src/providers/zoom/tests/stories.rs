@@ -11,13 +11,14 @@ use crate::event::{
     AccountName, BodyHash, EventInput, ExternalAccountId, Folded, Gap, Origin, Policy, ReceiptId,
     Recurring, SourceName, Webinar, WebinarId, fold,
 };
+use crate::providers::read_answers;
 
 const NOW: Millis = Millis::new(1_789_207_200_000);
 
 fn policy() -> Policy {
     Policy {
         hubspot: AccountName::parse("main").expect("valid"),
-        provider: Zoom.id(),
+        provider: ZOOM.id(),
         organizer: Some("Acme".to_owned()),
         event_type: None,
         external_account_id: None,
@@ -32,7 +33,8 @@ fn policy() -> Policy {
 fn events(bodies: &[Vec<u8>]) -> Vec<Folded> {
     let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
     for body in bodies {
-        let reading = read(body);
+        let fetched = Fetched::parse(body).is_ok();
+        let reading = if fetched { read_answers(&ZOOM, body) } else { read(body) };
         let Meaning::Changes { changes, bad_fields } = reading.meaning else { continue };
         assert_eq!(bad_fields, Vec::<&str>::new());
         let digest: [u8; 32] = Sha256::digest(body).into();
@@ -44,7 +46,7 @@ fn events(bodies: &[Vec<u8>]) -> Vec<Folded> {
                 hash: BodyHash::of_digest(&digest),
                 origin: Origin {
                     source: SourceName::parse("acme").expect("valid"),
-                    provider: Zoom.id(),
+                    provider: ZOOM.id(),
                     event_type: reading.event_type.clone(),
                     reported_at: change.occurred_at,
                     received_at: NOW,
@@ -63,7 +65,7 @@ fn inputs(bodies: &[Vec<u8>]) -> Vec<EventInput> {
 }
 
 fn samples() -> Vec<Vec<u8>> {
-    Zoom.samples(NOW).into_iter().map(|sample| sample.body).collect()
+    ZOOM.samples(NOW).into_iter().map(|sample| sample.body).collect()
 }
 
 fn body(event: &str, at: i64, payload: &Value) -> Vec<u8> {
@@ -127,6 +129,20 @@ proptest! {
     ) {
         prop_assert_eq!(events(&shuffled), events(&samples()));
     }
+}
+
+/// What is stored of an answer about webinar 1, given at that time.
+fn fetched(at: i64, webinar: &Value, host: &Value) -> Vec<u8> {
+    let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("JSON");
+    let (webinar, host) = (raw(webinar), raw(host));
+    let fetched = Fetched {
+        webinar: WebinarId::parse("1").expect("an id"),
+        account: Some(ExternalAccountId::parse(ACCOUNT).expect("an id")),
+        at: Millis::new(NOW.get() - 100_000 + at),
+        gone: false,
+        answers: [("webinar".to_owned(), &*webinar), ("host".to_owned(), &*host)].into(),
+    };
+    ZoomPlatform.scrub(&fetched.to_json())
 }
 
 #[test]
@@ -234,4 +250,78 @@ fn a_zoom_event_is_over_when_its_last_session_is() {
     assert_eq!(done.len(), 1);
     assert!(done[0].event_completed);
     assert_eq!(done[0].end_date_time, Millis::parse("2026-09-12T12:00:00Z", None));
+}
+
+#[test]
+fn an_update_of_what_was_never_seen_is_completed_by_the_api() {
+    let topic = json!({ "object": { "id": 1, "topic": "new" } });
+    let answer = json!({
+        "id": 1, "type": 5, "topic": "new", "start_time": "2026-10-01T15:00:00Z", "duration": 60,
+        "agenda": "All of it.", "registration_url": "https://e.test/register",
+    });
+    let host = json!({ "display_name": "Lena Brandt", "first_name": "L.", "last_name": "B." });
+    let bodies = [body("webinar.updated", 1, &topic), fetched(2, &answer, &host)];
+    let inputs = inputs(&bodies);
+    assert_eq!(inputs.len(), 1);
+    assert_eq!(inputs[0].event_organizer, "Lena Brandt");
+    assert_eq!(inputs[0].event_description.as_deref(), Some("All of it."));
+    assert_eq!(inputs[0].event_url.as_deref(), Some("https://e.test/register"));
+    assert_eq!(inputs[0].end_date_time, Millis::parse("2026-10-01T16:00:00Z", None));
+}
+
+#[test]
+fn the_hosts_name_is_the_one_that_zoom_shows_and_never_an_address() {
+    let answer = json!({ "id": 1, "type": 5, "topic": "a", "start_time": "2026-10-01T15:00:00Z" });
+    let organizer = |host: Value| inputs(&[fetched(1, &answer, &host)]).remove(0).event_organizer;
+    let full = json!({ "display_name": "", "first_name": "Lena", "last_name": " Brandt " });
+    assert_eq!(organizer(full), "Lena Brandt");
+    assert_eq!(organizer(json!({ "display_name": 5, "last_name": "Brandt" })), "Brandt");
+    for none in [json!(null), json!({ "email": "lena@example.org" }), json!([]), json!(5)] {
+        assert_eq!(organizer(none.clone()), "Acme", "{none}");
+    }
+}
+
+/// Which of the occurrences 1 (past), 2, 3 and 4 are called off, once this list was answered.
+fn off_after(list: &[(&str, &str)]) -> Vec<(String, bool)> {
+    let starts = [
+        ("1", "2026-09-11T15:00:00Z"),
+        ("2", "2026-09-18T15:00:00Z"),
+        ("3", "2026-09-25T15:00:00Z"),
+        ("4", "2026-10-02T15:00:00Z"),
+    ];
+    let entry = |(id, start): (&str, &str)| json!({ "occurrence_id": id, "start_time": start });
+    let all: Vec<Value> = starts.into_iter().map(entry).collect();
+    let created = json!({ "object": {
+        "id": 1, "type": 9, "topic": "a", "duration": 60, "occurrences": all } });
+    let listed: Vec<Value> = list
+        .iter()
+        .map(|(id, status)| {
+            let start = starts.iter().find(|(known, _)| known == id).expect("known").1;
+            let mut entry = entry((id, start));
+            entry["status"] = (*status).into();
+            entry
+        })
+        .collect();
+    let answer = json!({ "id": 1, "type": 9, "topic": "a", "duration": 60, "occurrences": listed });
+    let bodies = [body("webinar.created", 1, &created), fetched(2, &answer, &json!(null))];
+    let inputs = inputs(&bodies);
+    inputs.into_iter().map(|event| (event.external_event_id, event.event_cancelled)).collect()
+}
+
+#[test]
+fn an_answer_calls_off_what_its_list_lacks_if_that_can_be_the_whole_list() {
+    let off = |ids: &[&str]| -> Vec<(String, bool)> {
+        ["1", "2", "3", "4"].map(|id| (format!("1-{id}"), ids.contains(&id))).to_vec()
+    };
+    let there = "available";
+    assert_eq!(off_after(&[("1", there), ("2", there), ("4", there)]), off(&["3"]));
+    assert_eq!(
+        off_after(&[("1", there), ("2", "deleted"), ("3", there), ("4", there)]),
+        off(&["2"])
+    );
+    // Past ones that an answer leaves out were held.
+    assert_eq!(off_after(&[("2", there), ("3", there), ("4", there)]), off(&[]));
+    // Only past ones, and none at all: no list of what is to come.
+    assert_eq!(off_after(&[("1", there)]), off(&[]));
+    assert_eq!(off_after(&[]), off(&[]));
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::providers::signature::hmac::sha256;
+use crate::providers::trial;
 
 const SECRET: &[u8] = b"bitter-orange-17";
 const BODY: &[u8] = r#"{"event":"webinar.alert","topic":"\uD83D\uDE80 and raw é"}"#.as_bytes();
@@ -19,7 +20,13 @@ fn verified(
     now: Millis,
 ) -> Result<usize, Refusal> {
     let keys = Keys { secrets, tolerance: TOLERANCE };
-    Zoom.verify(Inbound::new(headers, "", body), keys, now).map(|request| request.verified_by())
+    ZOOM.verify(Inbound::new(headers, "", body, now), keys, now)
+        .map(|request| request.verified_by())
+}
+
+fn signed(body: &[u8], secret: &[u8], now: Millis) -> Pairs {
+    let url = &"https://bridge.example/webhooks/zoom".parse().expect("a URL");
+    ZOOM.sign(Unsigned { url, body, secret, now }).expect("any body can be signed").headers
 }
 
 fn refused(headers: &Pairs) -> Option<Refusal> {
@@ -27,7 +34,7 @@ fn refused(headers: &Pairs) -> Option<Refusal> {
 }
 
 fn with(name: &str, value: &str) -> Pairs {
-    let mut headers = Zoom.sign(BODY, SECRET, NOW);
+    let mut headers = signed(BODY, SECRET, NOW);
     for (present, old) in &mut headers {
         if present == name {
             value.clone_into(old);
@@ -51,8 +58,8 @@ fn the_published_vectors_match() {
     assert_eq!(verified(&headers, body, &[b"another", secret], now), Ok(1));
 
     let keys = Keys { secrets: &[b"another", secret], tolerance: TOLERANCE };
-    let request = Zoom.verify(Inbound::new(&headers, "", body), keys, now).expect("verified");
-    let reading = Zoom.read(&request, keys.secrets);
+    let request = ZOOM.verify(Inbound::new(&headers, "", body, now), keys, now).expect("verified");
+    let reading = ZOOM.read(&request, keys.secrets);
     let Meaning::Handshake(reply) = reading.meaning else { panic!("no handshake: {reading:?}") };
     assert_eq!((reply.status, reply.content_type), (200, "application/json"));
     assert_eq!(
@@ -67,18 +74,18 @@ fn our_own_signature_is_the_documented_one() {
     message.extend_from_slice(BODY);
     let expected = format!("v0={}", hex::encode(sha256(SECRET, &[&message])));
     assert_eq!(
-        Zoom.sign(BODY, SECRET, NOW),
+        signed(BODY, SECRET, NOW),
         [
             ("x-zm-signature".to_owned(), expected),
             ("x-zm-request-timestamp".to_owned(), "1789207200".to_owned()),
         ]
     );
-    assert_eq!(verified(&Zoom.sign(BODY, SECRET, NOW), BODY, &[SECRET], NOW), Ok(0));
+    assert_eq!(verified(&signed(BODY, SECRET, NOW), BODY, &[SECRET], NOW), Ok(0));
 }
 
 #[test]
 fn each_flipped_bit_is_refused() {
-    let headers = Zoom.sign(BODY, SECRET, NOW);
+    let headers = signed(BODY, SECRET, NOW);
     for at in 0..BODY.len() {
         for bit in 0..8 {
             let mut body = BODY.to_vec();
@@ -108,12 +115,12 @@ fn each_flipped_bit_is_refused() {
 #[test]
 fn headers_must_be_there_once_and_readable() {
     for missing in [verify::SIGNATURE, verify::TIMESTAMP] {
-        let mut headers = Zoom.sign(BODY, SECRET, NOW);
+        let mut headers = signed(BODY, SECRET, NOW);
         headers.retain(|(name, _)| name != missing);
         assert_eq!(refused(&headers), Some(Refusal::Missing), "{missing}");
     }
     for repeated in [0, 1] {
-        let mut headers = Zoom.sign(BODY, SECRET, NOW);
+        let mut headers = signed(BODY, SECRET, NOW);
         headers.push(headers[repeated].clone());
         assert_eq!(refused(&headers), Some(Refusal::Malformed));
     }
@@ -141,14 +148,14 @@ fn headers_must_be_there_once_and_readable() {
 #[test]
 fn the_signature_is_judged_before_the_time() {
     let old = NOW.minus(TOLERANCE * 2);
-    let mut headers = Zoom.sign(BODY, SECRET, old);
+    let mut headers = signed(BODY, SECRET, old);
     assert_eq!(refused(&headers), Some(Refusal::Stale));
     headers[0].1 = format!("v0={}", "ab".repeat(32));
     assert_eq!(refused(&headers), Some(Refusal::Mismatch));
     let ahead = NOW.plus(TOLERANCE * 2);
-    assert_eq!(refused(&Zoom.sign(BODY, SECRET, ahead)), Some(Refusal::Future));
+    assert_eq!(refused(&signed(BODY, SECRET, ahead)), Some(Refusal::Future));
     let edge = Millis::new(1_789_207_200_000).plus(TOLERANCE);
-    assert_eq!(verified(&Zoom.sign(BODY, SECRET, NOW), BODY, &[SECRET], edge), Ok(0));
+    assert_eq!(verified(&signed(BODY, SECRET, NOW), BODY, &[SECRET], edge), Ok(0));
 }
 
 #[test]
@@ -156,7 +163,7 @@ fn a_handshake_is_answered_for_tokens_only() {
     let answer = |token: serde_json::Value, secrets: &[&[u8]]| {
         let body =
             json!({ "event": "endpoint.url_validation", "payload": { "plainToken": token } });
-        Zoom.read(&Inbound::trusted(body.to_string().as_bytes()), secrets).meaning
+        ZOOM.read(&Inbound::trusted(body.to_string().as_bytes()), secrets).meaning
     };
     let longest = "a".repeat(64);
     assert!(matches!(answer(json!(longest), &[SECRET]), Meaning::Handshake(_)));
@@ -214,7 +221,13 @@ proptest! {
             (verify::TIMESTAMP.to_owned(), timestamp),
         ];
         prop_assert!(verified(&headers, &body, &[SECRET], NOW).is_err());
-        prop_assert_eq!(verified(&Zoom.sign(&body, SECRET, NOW), &body, &[SECRET], NOW), Ok(0));
-        prop_assert_eq!(read(&Zoom.scrub(&body)), read(&body));
+        prop_assert_eq!(verified(&signed(&body, SECRET, NOW), &body, &[SECRET], NOW), Ok(0));
+        prop_assert_eq!(read(&ZoomPlatform.scrub(&body)), read(&body));
     }
+}
+
+#[test]
+fn only_what_zoom_signed_is_believed() {
+    trial::only_what_was_signed_is_believed(&ZOOM, BODY, SECRET, NOW);
+    trial::old_and_early_is_refused(&ZOOM, BODY, SECRET, Millis::new(1_789_207_200_000));
 }

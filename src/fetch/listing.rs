@@ -1,0 +1,95 @@
+//! Which webinars a platform has, for bringing in those from before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::{Client, Reply};
+use super::verdict::{self, Trouble};
+use crate::event::SourceName;
+use crate::net::Http;
+use crate::providers::{Listed, Provider, Span};
+use crate::telemetry::Metrics;
+
+/// The longest that somebody who waits for a list is kept waiting for its next page.
+const LISTING_WAIT: Duration = Duration::from_mins(1);
+/// How often a page is asked for.
+const TRIES: u32 = 5;
+
+/// Why a list is not whole.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The platform's API has no list, or none that is known.
+    #[error("this platform's API cannot list webinars")]
+    NoList,
+    /// The platform did not answer, again and again.
+    #[error("the platform did not answer: {0}")]
+    Unanswered(String),
+    /// The platform refuses it.
+    #[error("the platform refuses to list webinars: {0}")]
+    Refused(String),
+    /// The page is not what it should be.
+    #[error("the platform's list cannot be read: {0}")]
+    Unreadable(String),
+    /// There is no end of it: a page leads back to one before, or there are too many.
+    #[error("the platform's list has no end")]
+    Endless,
+}
+
+/// Lists what a source's platform has.
+pub struct Lister {
+    provider: Arc<dyn Provider>,
+    client: Arc<Client>,
+    random: fn() -> u32,
+}
+
+impl Lister {
+    /// A lister; none if the source's platform cannot be asked.
+    #[must_use]
+    pub fn new(
+        source: SourceName,
+        provider: Arc<dyn Provider>,
+        http: Arc<dyn Http>,
+        metrics: Metrics,
+        random: fn() -> u32,
+    ) -> Option<Self> {
+        let access = provider.api()?.access().clone();
+        let client = Client::new(source, access, http, metrics, random);
+        Some(Self::beside(provider, Arc::new(client), random))
+    }
+
+    pub(super) fn beside(
+        provider: Arc<dyn Provider>,
+        client: Arc<Client>,
+        random: fn() -> u32,
+    ) -> Self {
+        Self { provider, client, random }
+    }
+
+    /// A page of the webinars of a time, and where the next begins.
+    ///
+    /// # Errors
+    /// [`ListError`] says why there is none.
+    pub async fn page(&self, span: Span, cursor: Option<&str>) -> Result<Listed, ListError> {
+        let api = self.provider.api().ok_or(ListError::NoList)?;
+        let url = api.list(span, cursor).ok_or(ListError::NoList)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let Trouble { why, wait, .. } = match self.client.get(url.clone()).await {
+                Reply::Answered { body, .. } => {
+                    let listed = api.listed(body.get().as_bytes(), span, cursor);
+                    return listed.map_err(ListError::Unreadable);
+                }
+                Reply::NotThere => return Err(ListError::Refused("there is nothing there".into())),
+                Reply::Forbidden => return Err(ListError::Refused("we may not see it".into())),
+                Reply::Wrong(why) => return Err(ListError::Refused(why)),
+                Reply::Later(trouble) => trouble,
+            };
+            if tries >= TRIES {
+                return Err(ListError::Unanswered(why));
+            }
+            let wait = wait.unwrap_or_else(|| verdict::delay(tries, (self.random)()));
+            tokio::time::sleep(wait.min(LISTING_WAIT)).await;
+        }
+    }
+}

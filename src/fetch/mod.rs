@@ -1,0 +1,214 @@
+//! Asking the platforms' APIs for what their webhooks leave out.
+//!
+//! A webhook is committed and answered first; what it leaves out is a row of the ledger's, which an [`Asker`] for each
+//! source works off. What it learns becomes a receipt like any other, merged as one more change, so that it can be mapped
+//! again.
+//!
+//! * this file: the worker; [`question`]: one webinar's questions and what became of them;
+//! * [`listing`]: which webinars there are; [`client`]: one call, with credentials; [`token`]: tokens that end;
+//! * [`pace`]: when a call may be made; [`verdict`]: what an answer means, decided without I/O.
+//!
+//! Promises: what is wanted is asked until it is answered or the platform says for good that there is no such webinar;
+//! URLs are the platform code's own, and credentials follow no redirect; no more calls than the platform lets through.
+//! Relies on the ledger's queue. On a crash what was under way is asked again: asking changes nothing, and merging the
+//! same answer twice neither.
+
+mod client;
+mod listing;
+mod pace;
+mod question;
+mod token;
+mod verdict;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::event::{Policy, SourceName};
+use crate::ledger::{FetchOutcome, FetchTask, Ledger, LedgerError};
+use crate::net::Http;
+use crate::providers::Provider;
+use crate::telemetry::Metrics;
+use client::Client;
+pub use listing::{ListError, Lister};
+use question::Question;
+
+/// Webinars of one source that are asked about at the same time. More would only wait for the pace.
+const AT_ONCE: usize = 4;
+/// The longest time between two looks at the queue.
+const LOOK: Duration = Duration::from_secs(15);
+/// The shortest, when something is due at once again.
+const BREATH: Duration = Duration::from_millis(100);
+/// How often what became of a question is recorded anew while the store fails: some four minutes.
+const SETTLE_TRIES: u32 = 20;
+
+/// What an asker works for and with.
+pub struct Settings {
+    /// The source.
+    pub source: SourceName,
+    /// Its platform's code.
+    pub provider: Arc<dyn Provider>,
+    /// What shapes its events.
+    pub policy: Policy,
+    /// The platform's accounts it may speak for; all if none.
+    pub platform_accounts: Option<BTreeSet<String>>,
+    /// Where what is wanted is kept, and what is learnt goes.
+    pub ledger: Arc<dyn Ledger>,
+    /// The way out.
+    pub http: Arc<dyn Http>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where it is counted.
+    pub metrics: Metrics,
+    /// Any number, for waits that are not all alike.
+    pub random: fn() -> u32,
+}
+
+/// Asks one source's platform for what is wanted.
+pub struct Asker {
+    settings: Settings,
+    client: Arc<Client>,
+}
+
+impl Asker {
+    /// An asker; none if the source's platform cannot be asked.
+    #[must_use]
+    pub fn new(settings: Settings) -> Option<Arc<Self>> {
+        let access = settings.provider.api()?.access().clone();
+        let Settings { source, http, metrics, random, .. } = &settings;
+        let client =
+            Client::new(source.clone(), access, Arc::clone(http), metrics.clone(), *random);
+        Some(Arc::new(Self { settings, client: Arc::new(client) }))
+    }
+
+    /// A lister that keeps to the same pace: to the platform the calls of both are one caller's.
+    #[must_use]
+    pub fn lister(&self) -> Lister {
+        let Settings { provider, random, .. } = &self.settings;
+        Lister::beside(Arc::clone(provider), Arc::clone(&self.client), *random)
+    }
+
+    /// Asks for what is wanted, and will be, until told to stop. What is under way then is given up: it is asked again.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let wake_up = self.settings.ledger.fetch_wake_up(&self.settings.source);
+        let mut under_way: JoinSet<i64> = JoinSet::new();
+        let mut ids: Vec<i64> = Vec::new();
+        loop {
+            // Armed before looking, so that nothing that comes between is missed.
+            let woken = wake_up.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let wait = self.begin(&mut under_way, &mut ids).await;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(ended) = under_way.join_next() => match ended {
+                    Ok(id) => ids.retain(|other| *other != id),
+                    // Which it was is not known: all that are not under way any more are free again.
+                    Err(error) => {
+                        tracing::error!(%error, "asking a platform broke off");
+                        under_way.shutdown().await;
+                        ids.clear();
+                    }
+                },
+                () = woken => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Whose platform it asks.
+    #[must_use]
+    pub fn source(&self) -> &SourceName {
+        &self.settings.source
+    }
+
+    /// Asks until nothing is due now; for a tool that has the store to itself. Calls `asked` after each webinar, and says how
+    /// many they were.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when what is due cannot be read.
+    pub async fn drain(self: Arc<Self>, mut asked: impl FnMut()) -> Result<u64, LedgerError> {
+        let mut count = 0;
+        loop {
+            let due = self.settings.ledger.due_fetches(&self.settings.source, AT_ONCE, &[]).await?;
+            if due.tasks.is_empty() {
+                return Ok(count);
+            }
+            let asking = due.tasks.into_iter().map(|task| Arc::clone(&self).ask(task));
+            let mut asking: FuturesUnordered<_> = asking.collect();
+            while asking.next().await.is_some() {
+                count += 1;
+                asked();
+            }
+        }
+    }
+
+    /// Begins what is due and not under way, and says for how long there is nothing more to begin.
+    async fn begin(self: &Arc<Self>, under_way: &mut JoinSet<i64>, ids: &mut Vec<i64>) -> Duration {
+        let free = AT_ONCE.saturating_sub(ids.len());
+        let held = self.client.held();
+        if free == 0 || !held.is_zero() {
+            return held.clamp(BREATH, LOOK);
+        }
+        match self.settings.ledger.due_fetches(&self.settings.source, free, ids).await {
+            Ok(due) => {
+                for task in due.tasks {
+                    ids.push(task.id);
+                    under_way.spawn(Arc::clone(self).ask(task));
+                }
+                let next = due.next_due.map_or(LOOK, |at| at.since(self.settings.clock.now()));
+                next.clamp(BREATH, LOOK)
+            }
+            Err(error) => {
+                tracing::warn!(source.name = %self.settings.source, %error, "what is to be asked for cannot be read");
+                LOOK
+            }
+        }
+    }
+
+    /// Asks about one webinar and records what became of it; says which row it was.
+    async fn ask(self: Arc<Self>, task: FetchTask) -> i64 {
+        let source = &self.settings.source;
+        let outcome = Question::new(&self.settings, &self.client, &task).ask().await;
+        match &outcome {
+            FetchOutcome::Answered(_) => {}
+            FetchOutcome::Later { why, .. } => {
+                tracing::info!(source.name = %source, webinar = %task.webinar, why, "the platform is asked again later");
+            }
+            FetchOutcome::GivenUp { why, .. } => {
+                tracing::warn!(source.name = %source, webinar = %task.webinar, why, "the platform is not asked again");
+            }
+        }
+        self.settle(&task, outcome).await;
+        task.id
+    }
+
+    /// Records what became of a task, and again while the store fails: asking the platform instead would cost calls.
+    async fn settle(&self, task: &FetchTask, mut outcome: FetchOutcome) {
+        let Settings { source, ledger, .. } = &self.settings;
+        let mut wait = BREATH;
+        for _ in 0..SETTLE_TRIES {
+            match ledger.settle_fetch(task, outcome.clone()).await {
+                Ok(_) => return,
+                Err(error @ LedgerError::Unavailable(_)) => {
+                    tracing::warn!(source.name = %source, %error, "what a platform said is not kept yet");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LOOK);
+                }
+                Err(error @ LedgerError::Corrupt(_)) => {
+                    tracing::error!(source.name = %source, webinar = %task.webinar, %error, "what a platform said cannot be merged");
+                    outcome = FetchOutcome::GivenUp { why: error.to_string(), says: None };
+                }
+            }
+        }
+        // The row is as it was: it is asked about again.
+        self.client.leave_alone(LOOK, "the store fails");
+    }
+}

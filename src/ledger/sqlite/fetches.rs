@@ -1,0 +1,309 @@
+//! The queue of what is to be asked of the platforms' APIs.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::accept;
+use super::job::{Desk, JobError};
+use super::look::conversion;
+use crate::event::{ExternalAccountId, Millis, Policy, SourceName, WebinarId};
+use crate::ledger::{
+    Acceptance, FetchClaim, FetchOutcome, FetchStatus, FetchTask, LONGEST_WAIT, Wanted, WantedWhen,
+};
+
+/// Webinars that are wanted by hand in one piece, so that webhooks get their turn between.
+pub(super) const PIECE: usize = 500;
+
+/// How a source's queue stands, or what a job or a commit changes of that.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Queue {
+    pending: i64,
+    given_up: i64,
+    /// What went wrong last with what is there; of a change it is known once that is written.
+    last_error: Option<String>,
+    /// The change made something due.
+    pub(super) due: bool,
+}
+
+impl Queue {
+    pub(super) fn count(&mut self, given_up: bool, by: i64) {
+        *if given_up { &mut self.given_up } else { &mut self.pending } += by;
+    }
+
+    pub(super) fn absorb(&mut self, change: &Self) {
+        self.pending += change.pending;
+        self.given_up += change.given_up;
+        self.last_error.clone_from(&change.last_error);
+        self.due |= change.due;
+    }
+
+    /// Writes the change, after the rows that it is of.
+    pub(super) fn write(
+        &mut self,
+        connection: &Connection,
+        source: &SourceName,
+    ) -> rusqlite::Result<()> {
+        for (given_up, by) in [(false, self.pending), (true, self.given_up)] {
+            if by != 0 {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO fetch_counts (source, given_up, count) VALUES (?1, ?2, ?3)
+                         ON CONFLICT (source, given_up) DO UPDATE SET count = count + excluded.count",
+                    )?
+                    .execute((source.as_str(), given_up, by))?;
+            }
+        }
+        self.last_error = last_error(connection, source)?;
+        Ok(())
+    }
+
+    pub(super) fn status(&self) -> FetchStatus {
+        let positive = |n: i64| u64::try_from(n).unwrap_or(0);
+        FetchStatus {
+            pending: positive(self.pending),
+            given_up: positive(self.given_up),
+            last_error: self.last_error.clone(),
+        }
+    }
+}
+
+fn last_error(connection: &Connection, source: &SourceName) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached(
+            "SELECT last_error FROM fetches WHERE source = ?1 AND failed_at IS NOT NULL
+             ORDER BY failed_at DESC LIMIT 1",
+        )?
+        .query_row([source.as_str()], |row| row.get(0))
+        .optional()
+}
+
+/// The queues of these sources as the file knows them.
+pub(super) fn load(
+    connection: &Connection,
+    sources: &[SourceName],
+) -> rusqlite::Result<BTreeMap<SourceName, Queue>> {
+    let mut counts =
+        connection.prepare("SELECT given_up, count FROM fetch_counts WHERE source = ?1")?;
+    let mut queues = BTreeMap::new();
+    for source in sources {
+        let mut queue = Queue { last_error: last_error(connection, source)?, ..Queue::default() };
+        let mut rows = counts.query([source.as_str()])?;
+        while let Some(row) = rows.next()? {
+            queue.count(row.get(0)?, row.get(1)?);
+        }
+        queues.insert(source.clone(), queue);
+    }
+    Ok(queues)
+}
+
+/// Puts webinars into the queue; says of how many that is true. They count as wanted since `at`.
+pub(super) fn want(
+    desk: &mut Desk<'_>,
+    source: &SourceName,
+    wanted: &[Wanted],
+    at: Millis,
+) -> Result<usize, JobError> {
+    // Nobody would ever ask for it.
+    let Some(policy) = desk.policies.get(source) else { return Ok(0) };
+    let mut asked = 0;
+    for wanted in wanted {
+        let asks = match wanted.when {
+            WantedWhen::Always => true,
+            WantedWhen::IfIncomplete => lacks(desk.connection, policy, wanted)?,
+        };
+        if asks {
+            enqueue(desk, source, wanted, at)?;
+            asked += 1;
+        }
+    }
+    Ok(asked)
+}
+
+/// Whether an event of the webinar is incomplete, or there is none.
+fn lacks(connection: &Connection, policy: &Policy, wanted: &Wanted) -> rusqlite::Result<bool> {
+    let account = policy.external_account_id.as_ref().or(wanted.account.as_ref());
+    let Some(account) = account else { return Ok(true) };
+    connection
+        .prepare_cached(
+            "SELECT coalesce(max(events.state = 2), 1)
+             FROM webinars JOIN events ON events.webinar = webinars.id
+             WHERE webinars.hubspot = ?1 AND webinars.account = ?2 AND webinars.webinar = ?3",
+        )?
+        .query_row((policy.hubspot.as_str(), account.as_str(), wanted.webinar.as_str()), |row| {
+            row.get(0)
+        })
+}
+
+fn enqueue(
+    desk: &mut Desk<'_>,
+    source: &SourceName,
+    wanted: &Wanted,
+    at: Millis,
+) -> rusqlite::Result<()> {
+    let account = wanted.account.as_ref().map_or("", ExternalAccountId::as_str);
+    let key = (source.as_str(), wanted.webinar.as_str(), account);
+    let given_up: Option<bool> = desk
+        .connection
+        .prepare_cached(
+            "SELECT given_up FROM fetches WHERE source = ?1 AND webinar = ?2 AND account = ?3",
+        )?
+        .query_row(key, |row| row.get(0))
+        .optional()?;
+    // What waits because the platform said so goes on waiting.
+    desk.connection
+        .prepare_cached(
+            "INSERT INTO fetches (source, webinar, account, wanted_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (source, webinar, account) DO UPDATE SET version = version + 1,
+                 wanted_at = CASE WHEN given_up THEN excluded.wanted_at ELSE wanted_at END,
+                 not_before = CASE WHEN given_up THEN 0 ELSE not_before END,
+                 attempts = CASE WHEN given_up THEN 0 ELSE attempts END,
+                 given_up = 0",
+        )?
+        .execute((key.0, key.1, key.2, at.get()))?;
+    if given_up == Some(false) {
+        return Ok(());
+    }
+    let queue = desk.effects.queue(source);
+    queue.count(false, 1);
+    queue.due = true;
+    if given_up.is_some() {
+        queue.count(true, -1);
+    }
+    Ok(())
+}
+
+/// What is due, what has been so for longest first.
+pub(super) fn due(
+    connection: &Connection,
+    source: &SourceName,
+    most: usize,
+    except: &[i64],
+    now: Millis,
+) -> Result<FetchClaim, JobError> {
+    // One state of the file for all of it.
+    let connection = &*connection.unchecked_transaction()?;
+    let never = now.plus(LONGEST_WAIT).get();
+    let rows = i64::try_from(most.saturating_add(except.len())).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(
+        "SELECT id, account, webinar, version, wanted_at, attempts, not_before FROM fetches
+         WHERE source = ?1 AND given_up = 0 AND not_before BETWEEN ?2 AND ?3
+         ORDER BY not_before, wanted_at LIMIT ?4",
+    )?;
+    let mut found: Vec<(i64, FetchTask)> = Vec::new();
+    // Those that wait for nothing; those that have waited; and those that a clock that was ahead told to wait.
+    for (from, to) in [(0, 0), (1, now.get()), (never.saturating_add(1), i64::MAX)] {
+        let tasks = statement.query_map((source.as_str(), from, to, rows), |row| {
+            let task = task(row, source)?;
+            let not_before: i64 = row.get(6)?;
+            Ok((if from == 1 { not_before } else { task.wanted_at.get() }, task))
+        })?;
+        for task in tasks {
+            found.push(task?);
+        }
+    }
+    found.retain(|(_, task)| !except.contains(&task.id));
+    found.sort_by_key(|(since, task)| (*since, task.id));
+    let tasks = found.into_iter().take(most).map(|(_, task)| task).collect();
+    let next_due: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(not_before) FROM fetches
+             WHERE source = ?1 AND given_up = 0 AND not_before > ?2 AND not_before <= ?3",
+        )?
+        .query_row((source.as_str(), now.get(), never), |row| row.get(0))?;
+    Ok(FetchClaim { tasks, next_due: next_due.map(Millis::new) })
+}
+
+fn task(row: &Row<'_>, source: &SourceName) -> rusqlite::Result<FetchTask> {
+    let account: String = row.get(1)?;
+    let account = (!account.is_empty()).then(|| ExternalAccountId::parse(account)).transpose();
+    Ok(FetchTask {
+        id: row.get(0)?,
+        source: source.clone(),
+        account: account.map_err(|error| conversion(1, error))?,
+        webinar: WebinarId::parse(row.get::<_, String>(2)?).map_err(|e| conversion(2, e))?,
+        version: row.get(3)?,
+        wanted_at: Millis::new(row.get(4)?),
+        attempts: row.get(5)?,
+    })
+}
+
+/// Records what became of a task, with the receipt that it brings.
+pub(super) fn settle(
+    desk: &mut Desk<'_>,
+    task: &FetchTask,
+    mut outcome: FetchOutcome,
+) -> Result<Option<Acceptance>, JobError> {
+    let acceptance = match &mut outcome {
+        FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { says: Some(receipt), .. } => {
+            let asked = (&task.account, &task.webinar);
+            receipt.wanted.retain(|wanted| (&wanted.account, &wanted.webinar) != asked);
+            Some(accept::accept(desk, receipt)?)
+        }
+        FetchOutcome::GivenUp { says: None, .. } | FetchOutcome::Later { .. } => None,
+    };
+    let found: Option<(i64, bool)> = desk
+        .connection
+        .prepare_cached("SELECT version, given_up FROM fetches WHERE id = ?1")?
+        .query_row([task.id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    // Settled before, without whoever settled it being told.
+    let Some((version, was_given_up)) = found else { return Ok(acceptance) };
+    let wanted_again = version != task.version;
+    let now = desk.now;
+    // What it is from now on.
+    let (given_up, due) = match outcome {
+        FetchOutcome::Answered(_) if wanted_again => {
+            again(desk, task, None)?;
+            (Some(false), true)
+        }
+        FetchOutcome::Answered(_) => {
+            desk.connection
+                .prepare_cached("DELETE FROM fetches WHERE id = ?1")?
+                .execute([task.id])?;
+            (None, false)
+        }
+        FetchOutcome::Later { at, why, own } => {
+            let at = at.min(now.plus(LONGEST_WAIT));
+            desk.connection
+                .prepare_cached(
+                    "UPDATE fetches SET not_before = ?2, attempts = attempts + ?5, failed_at = ?3,
+                         last_error = ?4
+                     WHERE id = ?1",
+                )?
+                .execute((task.id, at.get(), now.get(), why, own))?;
+            (Some(was_given_up), at <= now)
+        }
+        FetchOutcome::GivenUp { why, .. } if wanted_again => {
+            again(desk, task, Some(&why))?;
+            (Some(false), true)
+        }
+        FetchOutcome::GivenUp { why, .. } => {
+            desk.connection
+                .prepare_cached(
+                    "UPDATE fetches SET given_up = 1, failed_at = ?2, last_error = ?3 WHERE id = ?1",
+                )?
+                .execute((task.id, now.get(), why))?;
+            (Some(true), false)
+        }
+    };
+    let queue = desk.effects.queue(&task.source);
+    queue.count(was_given_up, -1);
+    if let Some(given_up) = given_up {
+        queue.count(given_up, 1);
+    }
+    queue.due |= due;
+    Ok(acceptance)
+}
+
+/// It was wanted again while it was asked for, and is due again.
+fn again(desk: &Desk<'_>, task: &FetchTask, why: Option<&str>) -> rusqlite::Result<()> {
+    desk.connection
+        .prepare_cached(
+            "UPDATE fetches SET given_up = 0, attempts = 0, not_before = 0, wanted_at = ?2,
+                 last_error = ?3, failed_at = CASE WHEN ?3 IS NOT NULL THEN ?2 END
+             WHERE id = ?1",
+        )?
+        .execute((task.id, desk.now.get(), why))?;
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! Asking a platform's API for what its webhooks leave out: which questions, and what the answers mean. No I/O: the
+//! asking itself is `fetch`'s.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::{Meaning, Provider, Reading};
+use crate::event::{ExternalAccountId, Millis, WebinarId};
+use crate::secret::Secret;
+
+/// The API of a platform, as a source configures it.
+pub trait PlatformApi: Send + Sync {
+    /// How it is called.
+    fn access(&self) -> &Access;
+
+    /// The next question about a webinar, given the answers so far; none when all is known.
+    ///
+    /// URLs are built from the configured address and the validated id alone, percent-encoded, never from what a webhook
+    /// or an answer calls a URL.
+    ///
+    /// # Errors
+    /// Why the answers so far make no sense, for operators.
+    fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String>;
+
+    /// For `backfill`: the question that lists the webinars of a time, or its next page. None if the API cannot list.
+    fn list(&self, span: Span, cursor: Option<&str>) -> Option<Url>;
+
+    /// For `backfill`: the webinars on the page that was asked for with these.
+    ///
+    /// # Errors
+    /// Why the page cannot be read, for operators.
+    fn listed(&self, page: &[u8], span: Span, cursor: Option<&str>) -> Result<Listed, String>;
+
+    /// The platform's account that the credentials are for, where the configuration tells and answers do not.
+    fn account(&self) -> Option<&ExternalAccountId> {
+        None
+    }
+}
+
+/// How a platform's API is called.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// What proves us.
+    pub credentials: Credentials,
+    /// Headers of every call, not secret: `accept`.
+    pub headers: Vec<(&'static str, String)>,
+    /// Calls that it lets through.
+    pub pace: Pace,
+}
+
+/// What proves us to a platform's API.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// A header with a token that is given once: `authorization: Bearer TOKEN`, `x-api-key: TOKEN`.
+    Token {
+        /// The header's name, in lower case.
+        header: &'static str,
+        /// What stands before the token: `Bearer `.
+        prefix: &'static str,
+        /// The token.
+        token: Secret,
+    },
+    /// `OAuth` without a user: the client's id and secret (HTTP Basic) buy tokens that end (RFC 6749, 4.4, or a grant of the
+    /// platform's own with the same answer).
+    Client {
+        /// Where tokens are asked for.
+        token_url: Url,
+        /// The client's id.
+        client_id: String,
+        /// The client's secret.
+        client_secret: Secret,
+        /// The form that is posted: `grant_type` and what else the platform wants.
+        form: Vec<(&'static str, String)>,
+    },
+    /// `OAuth` for a user: a refresh token buys tokens that end (RFC 6749, 6), and may be replaced by each.
+    Refresh {
+        /// Where tokens are asked for.
+        token_url: Url,
+        /// The client's id.
+        client_id: String,
+        /// The client's secret.
+        client_secret: Secret,
+        /// The refresh token to begin with.
+        refresh_token: Secret,
+    },
+}
+
+/// So many calls in any stretch of that length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Calls.
+    pub requests: u32,
+    /// The stretch.
+    pub window: Duration,
+}
+
+/// A question, by `GET`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// What its answer is called: `webinar`, `host`.
+    pub name: &'static str,
+    /// The whole URL.
+    pub url: Url,
+    /// Whether the rest is of use without an answer.
+    pub spared: Spared,
+}
+
+impl Ask {
+    /// A question without whose answer there is nothing to say.
+    pub(super) fn needed(name: &'static str, url: Url) -> Self {
+        Self { name, url, spared: Spared::Never }
+    }
+}
+
+/// The address of these path segments, percent-encoded, below a configured one. Ids among them must be known to be
+/// neither `.` nor `..`, which are no segments.
+pub(super) fn address(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    url.set_query(None);
+    url.path_segments_mut().expect("a URL with a host has a path").pop_if_empty().extend(segments);
+    url
+}
+
+/// What no answer to a question means, once it is final (403, 404).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spared {
+    /// There is nothing to say without it: the platform does not have the webinar.
+    Never,
+    /// The rest is said without it: a host's name that we may not see.
+    IfRefused,
+}
+
+/// The answers so far, by the questions' names; null where one was spared.
+pub type Answers<'a> = BTreeMap<String, &'a RawValue>;
+
+/// What a platform's API answered about one webinar, as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fetched<'a> {
+    /// Which.
+    pub webinar: WebinarId,
+    /// Of which account of the platform, if that was known before.
+    pub account: Option<ExternalAccountId>,
+    /// When it was so, by the platform's clock (the first answer's `Date`; within its second, when it was asked for), never
+    /// later than by ours.
+    pub at: Millis,
+    /// Whether the platform said that it has no such webinar, for good.
+    pub gone: bool,
+    /// The answers.
+    #[serde(borrow)]
+    pub answers: Answers<'a>,
+}
+
+impl<'a> Fetched<'a> {
+    /// Reads what was stored.
+    ///
+    /// # Errors
+    /// A sentence for operators, which repeats nothing of the body.
+    pub fn parse(body: &'a [u8]) -> Result<Self, String> {
+        serde_json::from_slice(body).map_err(|error| {
+            format!(
+                "it is not what is stored of a platform's answers (line {}, column {})",
+                error.line(),
+                error.column()
+            )
+        })
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("ids, a time and JSON can be written as JSON")
+    }
+
+    /// The answer of that name; none if it is not there or was spared.
+    #[must_use]
+    pub fn answer(&self, name: &str) -> Option<&'a RawValue> {
+        self.answers.get(name).copied().filter(|answer| answer.get() != "null")
+    }
+}
+
+/// Reads what is stored of a platform's answers ([`Fetched::to_json`], scrubbed).
+#[must_use]
+pub fn read_answers(provider: &dyn Provider, body: &[u8]) -> Reading {
+    match Fetched::parse(body) {
+        Ok(fetched) => provider.read_fetched(&fetched),
+        Err(why) => Reading::new("fetched", Meaning::Unmappable(why)),
+    }
+}
+
+/// A stretch of time, from its first moment to before its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// From.
+    pub from: Millis,
+    /// To.
+    pub to: Millis,
+}
+
+/// A page of a list of webinars.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Those that are on it and within the time asked for.
+    pub webinars: Vec<WebinarId>,
+    /// Where the next page begins; none: it is the last.
+    pub next: Option<String>,
+}

@@ -1,0 +1,73 @@
+//! The body's outer form, `application/x-www-form-urlencoded`: `domain`, `event` (JSON), `timestamp`.
+
+use std::borrow::Cow;
+
+use url::form_urlencoded::{byte_serialize, parse};
+
+use crate::providers::scrub;
+
+/// The values of that name.
+pub(super) fn values<'a>(form: &'a [u8], name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+    parse(form).filter(move |(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// The value of that name, if there is exactly one.
+pub(super) fn one<'a>(form: &'a [u8], name: &'a str) -> Option<Cow<'a, str>> {
+    let mut values = values(form, name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The form with this value instead of all of that name.
+pub(super) fn with(form: &[u8], name: &str, value: &str) -> Vec<u8> {
+    let is_other = |pair: &&[u8]| parse(pair).all(|(key, _)| key != name);
+    let mut pairs: Vec<&[u8]> =
+        pairs(form).filter(|pair| !pair.is_empty()).filter(is_other).collect();
+    let new = format!("{name}={}", byte_serialize(value.as_bytes()).collect::<String>());
+    pairs.push(new.as_bytes());
+    pairs.join(&b'&')
+}
+
+/// The form with the values of these keys masked in the JSON that its values hold; what holds none stays byte for byte.
+///
+/// The sender writes no quotation mark as it is; what has one is no form, and is masked as JSON.
+pub(super) fn mask(form: &[u8], keys: &[&str]) -> Vec<u8> {
+    if form.contains(&b'"') {
+        return scrub::mask(form, keys);
+    }
+    let masked: Vec<Cow<'_, [u8]>> = pairs(form).map(|pair| mask_value(pair, keys)).collect();
+    masked.join(&b'&')
+}
+
+fn pairs(form: &[u8]) -> impl Iterator<Item = &[u8]> {
+    form.split(|byte| *byte == b'&')
+}
+
+fn mask_value<'a>(pair: &'a [u8], keys: &[&str]) -> Cow<'a, [u8]> {
+    let value = pair.iter().position(|byte| *byte == b'=').map_or(0, |equals| equals + 1);
+    let (name, value) = pair.split_at(value);
+    let text = decoded(value);
+    let masked = scrub::mask(&text, keys);
+    if masked == text {
+        return Cow::Borrowed(pair);
+    }
+    let masked = byte_serialize(&masked).collect::<String>();
+    Cow::Owned([name, masked.as_bytes()].concat())
+}
+
+/// The bytes that are meant, text or not.
+fn decoded(value: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while let Some(byte) = value.get(at) {
+        let digits = value.get(at + 1..at + 3).filter(|_| *byte == b'%');
+        let mut meant = [0];
+        if digits.is_some_and(|digits| hex::decode_to_slice(digits, &mut meant).is_ok()) {
+            bytes.extend(meant);
+            at += 3;
+        } else {
+            bytes.push(if *byte == b'+' { b' ' } else { *byte });
+            at += 1;
+        }
+    }
+    bytes
+}

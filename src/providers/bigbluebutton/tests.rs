@@ -1,0 +1,255 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config;
+use crate::providers::trial::{self, TOLERANCE};
+use crate::providers::{PLATFORMS, Provider};
+
+const SECRET: &[u8] = b"bitter-orange-17";
+const CALLBACK: &str = "https://bridge.example/webhooks/source";
+const NOW: Millis = Millis::new(1_789_207_200_000);
+const BODY: &[u8] = b"domain=bbb.example.net&event=%5B%5D&timestamp=1789207200000";
+
+/// The source `bbb` with these keys, or all that is wrong with it.
+fn configured(keys: &str) -> Result<Arc<dyn Provider>, String> {
+    let text = format!(
+        "[hubspot.main]\naccess_token = 'x'\n\
+         [source.bbb]\nprovider = 'bigbluebutton'\nsecret = 'y'\n{keys}\n"
+    );
+    let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
+    let config = config.map_err(|problems| problems.to_string())?;
+    Ok(Arc::clone(&config.sources["bbb"].endpoint.provider))
+}
+
+fn provider(more: &str) -> Arc<dyn Provider> {
+    configured(&format!("callback_url = '{CALLBACK}'\n{more}")).expect("a valid configuration")
+}
+
+/// Whether a request with this query is believed.
+fn judged(provider: &dyn Provider, query: &str, body: &[u8]) -> Result<usize, Refusal> {
+    let url = format!("{CALLBACK}?{query}").parse().expect("a URL");
+    let signed = Signed { url, headers: Vec::new(), body: body.to_vec() };
+    trial::verified(provider, &signed, &[SECRET], NOW)
+}
+
+fn checksum_of(provider: &dyn Provider, body: &[u8]) -> String {
+    let signed = trial::signed(provider, body, SECRET, NOW);
+    let query = signed.url.query().expect("it signs there");
+    query.strip_prefix("checksum=").expect("alone").to_owned()
+}
+
+#[test]
+fn each_fixture_reads_as_expected() {
+    trial::each_fixture_reads_as_expected("bigbluebutton", &BigBlueButton::default());
+}
+
+#[test]
+fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+    let personal = ["kettle", "71347", "Ada", "example.org"];
+    trial::what_is_stored_says_the_same("bigbluebutton", &BigBlueButton::default(), &personal);
+}
+
+/// Of the scheme in the sender's source; computed apart from this code.
+#[test]
+fn the_vectors_match() {
+    let body = "domain=bbb.example.com&event=%5B%7B%22data%22%3A%7B%22type%22%3A%22event%22%2C%22id%22%3A%22\
+                meeting-ended%22%7D%7D%5D&timestamp=1735689600000";
+    for (algorithm, checksum) in [
+        ("sha1", "193089d7d83addc0c7966c9ebfc4e21913aa855a"),
+        ("sha256", "a61ce23ea9c2b1ffdafd5b10b5614031737c2aa16cf204bc870618d639ed2513"),
+    ] {
+        let url = "https://bridge.example.com/hooks/bbb";
+        let keys = format!("callback_url = '{url}'\nchecksum = '{algorithm}'");
+        let provider = configured(&keys).expect("a valid configuration");
+        let url = format!("{url}?checksum={checksum}").parse().expect("a URL");
+        let signed = Signed { url, headers: Vec::new(), body: body.as_bytes().to_vec() };
+        let now = Millis::new(1_735_689_600_500);
+        let secrets: [&[u8]; 2] = [b"another", b"whsec_dGVzdC1zZWNyZXQ"];
+        assert_eq!(trial::verified(provider.as_ref(), &signed, &secrets, now), Ok(1));
+    }
+}
+
+#[test]
+fn only_what_the_server_signed_is_believed() {
+    for (algorithm, _) in CHECKSUMS {
+        let provider = provider(&format!("checksum = '{algorithm}'"));
+        trial::only_what_was_signed_is_believed(provider.as_ref(), BODY, SECRET, NOW);
+        trial::old_and_early_is_refused(provider.as_ref(), BODY, SECRET, NOW);
+    }
+}
+
+#[test]
+fn the_query_holds_one_checksum_that_can_be_one() {
+    let provider = provider("");
+    let provider = provider.as_ref();
+    let right = checksum_of(provider, BODY);
+    let judged = |query: String| judged(provider, &query, BODY);
+    assert_eq!(judged(format!("checksum={right}")), Ok(0));
+    assert_eq!(judged(format!("a=b&checksum={right}")), Ok(0));
+    assert_eq!(judged(String::new()), Err(Refusal::Missing));
+    assert_eq!(judged(format!("Checksum={right}")), Err(Refusal::Missing));
+    for query in [
+        format!("checksum={right}&checksum={right}"),
+        format!("checksum={right}&check%73um=x"),
+        "checksum=".to_owned(),
+        format!("checksum={}", right.to_uppercase()),
+        format!("checksum={right}0"),
+        format!("checksum=+{right}"),
+        format!("checksum={}", "g".repeat(40)),
+        format!("checksum={}", "ab".repeat(32)),
+    ] {
+        assert_eq!(judged(query.clone()), Err(Refusal::Malformed), "{query}");
+    }
+    for at in 0..right.len() {
+        let other = |c: char| if c == '0' { '1' } else { '0' };
+        let flipped: String =
+            right.chars().enumerate().map(|(n, c)| if n == at { other(c) } else { c }).collect();
+        assert_eq!(judged(format!("checksum={flipped}")), Err(Refusal::Mismatch));
+        let cut: String = right.chars().take(at).collect();
+        assert_eq!(judged(format!("checksum={cut}")), Err(Refusal::Malformed));
+    }
+}
+
+/// The hash is of the URL that is configured, not of the one that is called.
+#[test]
+fn a_hash_of_another_url_is_none() {
+    let here = provider("");
+    for other in
+        ["https://bridge.example/webhooks/source/", "http://bridge.example/webhooks/source"]
+    {
+        let there = configured(&format!("callback_url = '{other}'")).expect("valid");
+        let signed = trial::signed(there.as_ref(), BODY, SECRET, NOW);
+        let believed = trial::verified(here.as_ref(), &signed, &[SECRET], NOW);
+        assert_eq!(believed, Err(Refusal::Mismatch), "{other}");
+    }
+    let query = provider_of("https://bridge.example/webhooks/source?tenant=a");
+    let signed = trial::signed(query.as_ref(), BODY, SECRET, NOW);
+    assert_eq!(trial::verified(query.as_ref(), &signed, &[SECRET], NOW), Ok(0));
+    let bare = BigBlueButton::default();
+    let signed = trial::signed(&bare, BODY, SECRET, NOW);
+    assert_eq!(trial::verified(here.as_ref(), &signed, &[SECRET], NOW), Ok(0), "it takes the URL");
+    assert_eq!(trial::verified(&bare, &signed, &[SECRET], NOW), Err(Refusal::Mismatch));
+}
+
+fn provider_of(callback: &str) -> Arc<dyn Provider> {
+    configured(&format!("callback_url = '{callback}'")).expect("a valid configuration")
+}
+
+#[test]
+fn a_body_without_one_signed_time_is_refused() {
+    use sha1::{Digest, Sha1};
+    let provider = provider("");
+    for body in [
+        "",
+        "event=%5B%5D",
+        "event=%5B%5D&timestamp=",
+        "timestamp=1789207200000&timestamp=1789207200000",
+        "timestamp=1789207200",
+        "timestamp=%2B1789207200000",
+        "timestamp=1789207200000.5",
+        "timestamp=99999999999999999999",
+    ] {
+        let checksum =
+            hex::encode(Sha1::digest([CALLBACK.as_bytes(), body.as_bytes(), SECRET].concat()));
+        let judged = judged(provider.as_ref(), &format!("checksum={checksum}"), body.as_bytes());
+        assert_eq!(judged, Err(Refusal::Malformed), "{body}");
+    }
+}
+
+#[test]
+fn a_server_may_send_the_secret_itself() {
+    let provider = configured("auth = 'bearer'").expect("a valid configuration");
+    assert!(!provider.traits().signs_time);
+    let right = trial::signed(provider.as_ref(), BODY, SECRET, NOW);
+    assert_eq!(right.url.query(), None);
+    let judged = |header: Option<&str>| {
+        let header = header.map(|value| ("authorization".to_owned(), value.to_owned()));
+        let signed = Signed { headers: header.into_iter().collect(), ..right.clone() };
+        trial::verified(provider.as_ref(), &signed, &[b"", b"another", SECRET], NOW)
+    };
+    assert_eq!(judged(Some("Bearer bitter-orange-17")), Ok(2));
+    assert_eq!(judged(Some("Bearer another")), Ok(1));
+    assert_eq!(judged(None), Err(Refusal::Missing));
+    for value in ["Bearer", "bitter-orange-17", "Basic bitter-orange-17", "bearer bitter-orange-17"]
+    {
+        assert_eq!(judged(Some(value)), Err(Refusal::Malformed), "{value}");
+    }
+    for value in [
+        "Bearer ",
+        "Bearer bitter-orange-1",
+        "Bearer  bitter-orange-17",
+        "Bearer bitter-orange-17 ",
+    ] {
+        assert_eq!(judged(Some(value)), Err(Refusal::Mismatch), "{value}");
+    }
+    let mut twice = right.clone();
+    twice.headers.extend(right.headers.iter().filter(|(name, _)| name == "authorization").cloned());
+    let twice = trial::verified(provider.as_ref(), &twice, &[SECRET], NOW);
+    assert_eq!(twice, Err(Refusal::Malformed));
+    let later = NOW.plus(TOLERANCE * 9);
+    assert_eq!(trial::verified(provider.as_ref(), &right, &[SECRET], later), Ok(0));
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    let wrong = |keys: &str| configured(keys).err().expect("it is wrong");
+    assert!(wrong("").contains("source.bbb.callback_url: is missing"));
+    for url in ["bridge.example/x", "ftp://bridge.example/x", "https://bridge.example/x?checksum=1"]
+    {
+        let told = wrong(&format!("callback_url = '{url}'"));
+        assert!(told.contains("source.bbb.callback_url: must be the URL"), "{told}");
+    }
+    let told = wrong(&format!("callback_url = '{CALLBACK}'\nchecksum = 'md5'"));
+    assert!(told.contains("source.bbb.checksum"), "{told}");
+    for beside in [format!("callback_url = '{CALLBACK}'"), "checksum = 'sha1'".to_owned()] {
+        let told = wrong(&format!("auth = 'bearer'\n{beside}"));
+        assert!(told.contains("source.bbb.auth: is \"bearer\""), "{told}");
+    }
+}
+
+#[test]
+fn a_signed_body_has_the_present_time_and_keeps_the_rest() {
+    let signed =
+        trial::signed(provider("").as_ref(), b"a=%22&timestamp=5&&b&timestamp=6", SECRET, NOW);
+    assert_eq!(signed.body, b"a=%22&b&timestamp=1789207200000");
+    let form =
+        ("content-type".to_owned(), "application/x-www-form-urlencoded;charset=UTF-8".to_owned());
+    assert_eq!(signed.headers, [form]);
+}
+
+#[test]
+fn what_holds_nothing_to_mask_stays_byte_for_byte() {
+    for body in
+        [&b"event=%7b%22a%22:1%7D&x=%zz&%FF=\xff&=&&timestamp=1+2"[..], b"", b"&", b"=%", b"%2"]
+    {
+        assert_eq!(BigBlueButtonPlatform.scrub(body), body);
+    }
+    let scrubbed =
+        BigBlueButtonPlatform.scrub(b"a=1&event=%5B{%22user%22:{%22name%22:%22A&b=%22%7D");
+    assert_eq!(scrubbed, b"a=1&event=%5B%7B%22user%22%3A%22***%22&b=%22%7D");
+}
+
+proptest! {
+    #[test]
+    fn no_body_panics_and_masking_what_is_masked_changes_nothing(
+        body in prop::collection::vec(
+            prop::sample::select(vec![
+                "event=", "&", "=", "%22", "%5B", "%7B", "user", "metadata", "%3A", ":", "%", "%2", "+",
+                "%3Ftk%3D", "\"", "{", "}", "%7D", "%5D", "%5C", "\\", "é", "%FF", "moderator-pass",
+            ]),
+            0..24,
+        )
+    ) {
+        let body = body.concat().into_bytes();
+        let scrubbed = BigBlueButtonPlatform.scrub(&body);
+        prop_assert_eq!(BigBlueButtonPlatform.scrub(&scrubbed), scrubbed.clone());
+        prop_assert!(scrubbed.len() <= 5 * body.len());
+        let read = |body: &[u8]| BigBlueButton::default().read(&Inbound::trusted(body), &[]);
+        prop_assert_eq!(read(&scrubbed), read(&body));
+        let provider = provider("");
+        let signed = trial::signed(provider.as_ref(), &body, SECRET, NOW);
+        prop_assert_eq!(trial::verified(provider.as_ref(), &signed, &[SECRET], NOW), Ok(0));
+    }
+}

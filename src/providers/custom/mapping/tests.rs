@@ -1,0 +1,279 @@
+use serde_json::{Value as Json, json};
+
+use crate::event::{Change, End, ExternalAccountId, Fields, Kind, Millis};
+use crate::providers::custom::tests::{provider, told};
+use crate::providers::{Inbound, Meaning, Reading};
+
+const NOW: Millis = Millis::new(1_800_000_000_000);
+
+/// A source with these expressions; of them, `event_id` is always there.
+fn source(map: &str) -> String {
+    format!(
+        "secret = \"s\"\nexternal_account_id = \"a\"\nverify = {{ scheme = \"bearer\" }}\n\
+         [source.it.map]\nevent_id = 'payload.id'\n{map}\n"
+    )
+}
+
+fn read(map: &str, payload: &Json) -> Reading {
+    let headers = vec![("x-event".to_owned(), "made".to_owned())];
+    let body = payload.to_string().into_bytes();
+    provider(&source(map)).read(&Inbound::stored(&headers, &body, NOW), &[])
+}
+
+/// What is said; the test fails if nothing is.
+fn said(meaning: Meaning) -> (Change, Vec<&'static str>) {
+    let Meaning::Changes { mut changes, bad_fields } = meaning else { panic!("{meaning:?}") };
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    (changes.remove(0), bad_fields)
+}
+
+/// Why it cannot be mapped; the test fails if it can.
+fn why(meaning: Meaning) -> String {
+    let Meaning::Unmappable(why) = meaning else { panic!("{meaning:?}") };
+    why
+}
+
+/// What one expression makes of a payload: the fields, and the bad ones among them.
+fn fields(map: &str, payload: &Json) -> (Fields, Vec<&'static str>) {
+    let mut payload = payload.clone();
+    payload["id"] = "e-1".into();
+    let (change, bad_fields) = said(read(map, &payload).meaning);
+    (change.whole, bad_fields)
+}
+
+fn unmappable(map: &str, payload: &Json) -> String {
+    why(read(map, payload).meaning)
+}
+
+#[test]
+fn each_expression_speaks_of_its_field() {
+    let map = r#"
+        webhook = 'headers["X-Event"]'
+        account = 'payload.account'
+        occurred_at = 'payload.at'
+        name = 'payload.title + " live"'
+        description = 'payload.text'
+        organizer = '"Acme"'
+        event_type = 'payload.kind.upperAscii()'
+        start = 'payload.start'
+        end = 'timestamp(payload.start) + duration("90m")'
+        actual_end = 'received_at'
+        registration_url = 'payload.sign_up'
+        join_url = '"https://x.example/room?pwd=1"'
+        cancelled = 'payload.state == "off"'
+        completed = 'payload.state == "over"'
+    "#;
+    let payload = json!({
+        "id": 7, "account": "acct", "at": "2027-01-01T00:00:00Z", "title": " Tea", "text": "a\u{0}b", "kind": "webinar",
+        "start": "2027-02-03T10:00:00+01:00", "sign_up": "https://x.example/a b", "state": "over",
+    });
+    let reading = read(map, &payload);
+    assert_eq!(reading.event_type, "made");
+    let (change, bad_fields) = said(reading.meaning);
+    assert!(bad_fields.is_empty(), "{bad_fields:?}");
+    assert_eq!(change.webinar.as_str(), "7");
+    assert_eq!(change.account.as_ref().map(ExternalAccountId::as_str), Some("acct"));
+    assert_eq!(change.occurred_at, Millis::parse("2027-01-01T00:00:00Z", None));
+    assert_eq!((change.kind, change.full_picture), (Kind::Completed, true));
+    let start = Millis::parse("2027-02-03T09:00:00Z", None).expect("a time");
+    assert_eq!(
+        change.whole,
+        Fields {
+            name: Some("Tea live".into()),
+            description: Some("ab".into()),
+            organizer: Some("Acme".into()),
+            event_type: Some("WEBINAR".into()),
+            registration_url: Some("https://x.example/a%20b".into()),
+            join_url: Some("https://x.example/room".into()),
+            start: Some(start),
+            end: Millis::parse("2027-02-03T10:30:00Z", None).map(End::At),
+            actual_end: Some(NOW),
+            cancelled: Some(false),
+            completed: Some(true),
+            ..Fields::default()
+        }
+    );
+}
+
+/// Neither a key that is not there, nor null, nor what is made of it.
+#[test]
+fn what_yields_nothing_says_nothing() {
+    let map = r#"
+        name = 'payload.title + "!"'
+        description = 'payload.text'
+        start = 'timestamp(payload.start)'
+        duration_minutes = 'payload.minutes'
+        registration_url = 'payload.links[3].url'
+        cancelled = 'payload.state == "off" ? true : null'
+        completed = 'payload.over'
+        account = 'payload.account'
+        occurred_at = 'payload.at'
+        webhook = 'headers["x-other"]'
+    "#;
+    let payload = json!({ "id": "e", "text": null, "start": null, "links": [] });
+    let reading = read(map, &payload);
+    assert_eq!(reading.event_type, "unknown");
+    let (change, bad_fields) = said(reading.meaning);
+    assert!(bad_fields.is_empty(), "{bad_fields:?}");
+    assert_eq!(change.whole, Fields::default());
+    assert_eq!((change.kind, change.full_picture), (Kind::Updated, false));
+    assert_eq!((&change.account, change.occurred_at), (&None, None));
+}
+
+#[test]
+fn a_bad_field_says_nothing_and_is_counted() {
+    for (map, payload) in [
+        ("name = 'payload.x'", json!({ "x": 5 })),
+        ("name = 'payload.x'", json!({ "x": "" })),
+        ("name = 'payload.x + 1'", json!({ "x": "a" })),
+        ("name = 'string(1 / payload.x)'", json!({ "x": 0 })),
+        ("organizer = 'payload'", json!({})),
+        ("registration_url = 'payload.x'", json!({ "x": "nowhere" })),
+        ("start = 'payload.x'", json!({ "x": "soon" })),
+        ("start = 'payload.x'", json!({ "x": "2027-01-01T10:00:00" })),
+        ("start = 'payload.x'", json!({ "x": 1_800_000_000 })),
+        ("start = 'timestamp(payload.x)'", json!({ "x": 0 })),
+        ("start = 'payload.x'\ntime_unit = 's'", json!({ "x": 0 })),
+        ("start = 'payload.x'\ntime_unit = 's'", json!({ "x": 1_800_000_000_000_i64 })),
+        ("start = 'payload.x'\ntime_unit = 's'", json!({ "x": i64::MAX })),
+        ("start = 'payload.x'\ntime_unit = 'ms'", json!({ "x": 1_800_000_000 })),
+        ("duration_minutes = 'payload.x'", json!({ "x": 0 })),
+        ("duration_minutes = 'payload.x'", json!({ "x": "60" })),
+        ("cancelled = 'payload.x'", json!({ "x": "true" })),
+        ("completed = 'payload.x'", json!({ "x": 1 })),
+    ] {
+        let (said, bad) = fields(map, &payload);
+        assert_eq!(said, Fields::default(), "{map} {payload}");
+        assert_eq!(bad, [map.split(' ').next().expect("a key")], "{map} {payload}");
+    }
+    // An end before the start is none.
+    let (said, bad) = fields(
+        "start = '\"2027-01-01T10:00:00Z\"'\nend = '\"2027-01-01T09:00:00Z\"'\nduration_minutes = '30'",
+        &json!({}),
+    );
+    assert_eq!((said.end, bad), (End::after_minutes(30), vec!["end"]));
+}
+
+#[test]
+fn numbers_are_times_where_their_unit_is_said() {
+    let at = |map: &str, x: Json| fields(map, &json!({ "x": x })).0.start;
+    assert_eq!(at("start = 'payload.x'\ntime_unit = 's'", json!(1_800_000_000)), Some(NOW));
+    assert_eq!(
+        at("start = 'payload.x'\ntime_unit = 'ms'", json!(1_800_000_000_000_i64)),
+        Some(NOW)
+    );
+    assert_eq!(
+        at("start = 'timestamp(payload.x)'\ntime_unit = 'ms'", json!(1_800_000_000)),
+        Some(NOW)
+    );
+    assert_eq!(at("start = 'timestamp(int(payload.x) / 1000)'", json!("1800000000000")), Some(NOW));
+}
+
+#[test]
+fn a_time_without_an_offset_is_read_in_its_zone() {
+    let start = |zone: &str| {
+        let map = format!("start = 'payload.x'\ntimezone = '{zone}'");
+        fields(&map, &json!({ "x": "2027-07-05T13:00:00", "zone": "Europe/Berlin" }))
+    };
+    let berlin = Millis::parse("2027-07-05T11:00:00Z", None);
+    assert_eq!(start("payload.zone").0.start, berlin);
+    assert_eq!(start("\"Europe/Berlin\"").0.start, berlin);
+    assert_eq!(start("\"Nowhere/Land\""), (Fields::default(), vec!["start"]));
+}
+
+#[test]
+fn when_decides_what_is_for_us() {
+    let meaning = |when: &str, payload: Json| read(&format!("when = '{when}'"), &payload).meaning;
+    let is_for_us = |when: &str, payload: Json| {
+        let meaning = meaning(when, payload);
+        assert!(matches!(meaning, Meaning::Changes { .. } | Meaning::Ignored), "{meaning:?}");
+        meaning != Meaning::Ignored
+    };
+    assert!(is_for_us("payload.type == \"webinar\"", json!({ "id": 1, "type": "webinar" })));
+    assert!(!is_for_us("payload.type == \"webinar\"", json!({ "id": 1, "type": "person" })));
+    assert!(!is_for_us("payload.type == \"webinar\"", json!({ "type": null })));
+    assert!(!is_for_us("payload.for_us", json!({ "id": 1 })));
+    for (when, payload) in [
+        ("payload.type", json!({ "type": "webinar" })),
+        ("1 / payload.n == 1", json!({ "n": 0 })),
+        ("payload.n < \"a\"", json!({ "n": 0 })),
+    ] {
+        let why = why(meaning(when, payload));
+        assert!(why.starts_with("map.when "), "{why}");
+    }
+}
+
+/// The reason names the expression, and repeats nothing of the payload.
+#[test]
+fn what_has_no_usable_id_is_quarantined() {
+    for (payload, what) in [
+        (json!({}), "map.event_id says nothing"),
+        (json!({ "id": null }), "map.event_id says nothing"),
+        (json!({ "id": "" }), "map.event_id is empty"),
+        (json!({ "id": "of Paul" }), "map.event_id has a character that is not allowed"),
+        (json!({ "id": 1.5 }), "map.event_id says neither a text nor a whole number"),
+        (json!({ "id": ["Paul"] }), "map.event_id says neither a text nor a whole number"),
+    ] {
+        assert_eq!(unmappable("", &payload), what);
+    }
+    let why = unmappable("account = 'payload.a'", &json!({ "id": 1, "a": true }));
+    assert_eq!(why, "map.account says neither a text nor a whole number");
+    // All digits of a number that no computer counts with.
+    let body = br#"{"id":24576065432313123456789}"#;
+    let reading = provider(&source("")).read(&Inbound::trusted(body), &[]);
+    assert_eq!(said(reading.meaning).0.webinar.as_str(), "24576065432313123456789");
+}
+
+#[test]
+fn what_is_no_body_is_quarantined() {
+    let why = |body: &[u8]| why(provider(&source("")).read(&Inbound::trusted(body), &[]).meaning);
+    assert_eq!(why(b"{\"id\":"), "the body cannot be read: it is not JSON");
+    assert!(why(b"[1]").starts_with("map.event_id fails: "));
+    let long = format!(r#"{{"id":1,"text":"{}"}}"#, "a".repeat(256 * 1024));
+    assert_eq!(why(long.as_bytes()), "the body is longer than 256 KiB");
+}
+
+#[test]
+fn a_cancellation_and_an_end_are_of_their_kind() {
+    let kind = |map: &str| said(read(map, &json!({ "id": 1 })).meaning).0.kind;
+    assert_eq!(kind("cancelled = 'true'"), Kind::Cancelled);
+    assert_eq!(kind("cancelled = 'false'"), Kind::Updated);
+    assert_eq!(kind("completed = 'true'\ncancelled = 'true'"), Kind::Completed);
+    assert_eq!(kind("completed = 'false'"), Kind::Updated);
+    // That something is not over is no news.
+    assert_eq!(fields("completed = 'false'", &json!({})), (Fields::default(), vec![]));
+}
+
+#[test]
+fn whether_all_is_shown_can_be_said() {
+    let full = |map: &str| {
+        said(read(map, &json!({ "id": 1, "x": "2027-01-01T10:00:00Z" })).meaning).0.full_picture
+    };
+    let named_and_timed = "name = '\"a\"'\nstart = 'payload.x'\n";
+    assert!(!full(named_and_timed));
+    assert!(full(&format!("{named_and_timed}duration_minutes = '60'")));
+    assert!(full(&format!("{named_and_timed}full_picture = 'true'")));
+    assert!(!full(&format!("{named_and_timed}duration_minutes = '60'\nfull_picture = 'false'")));
+}
+
+#[test]
+fn what_is_wrong_with_an_expression_is_told_with_its_key() {
+    let without_id = source("").replace("event_id", "name");
+    let told_of = told(&without_id);
+    assert!(told_of.contains("source.it.map.event_id: is missing"), "{told_of}");
+    for (map, what) in [
+        ("name = 'payload.'", "source.it.map.name: is no expression: "),
+        ("name = 'body.title'", "there is no variable body. There: "),
+        ("name = 'shout(payload.x)'", "there is no function shout()"),
+        ("name = 5", "source.it.map.name: must be a text"),
+        (
+            "name = 'headers[payload.x]'",
+            "source.it.map.name: asks for headers that it does not name",
+        ),
+        ("title = 'payload.x'", "source.it.map.title: is not a key of [source.it.map]"),
+        ("time_unit = 'm'", "source.it.map.time_unit: must be \"s\" or \"ms\""),
+    ] {
+        let told = told(&source(map));
+        assert!(told.contains(what), "{map}: {told}");
+    }
+}

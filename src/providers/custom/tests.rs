@@ -1,0 +1,98 @@
+mod recipes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config;
+use crate::providers::{PLATFORMS, Provider};
+
+/// A map that says nothing but an id.
+pub(super) const MAP: &str = "map = { event_id = \"payload.id\" }\n";
+
+/// The provider of a custom source with these lines.
+pub(super) fn provider(lines: &str) -> Arc<dyn Provider> {
+    configured(lines).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The same, or everything that is wrong.
+pub(super) fn configured(lines: &str) -> Result<Arc<dyn Provider>, String> {
+    let text = format!(
+        "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{lines}"
+    );
+    let read = config::parse("test", &text, &BTreeMap::new(), PLATFORMS);
+    let mut config = read.map_err(|problems| problems.to_string())?;
+    let (_, source) = config.sources.pop_first().expect("it has a source");
+    Ok(source.endpoint.provider)
+}
+
+/// What is said of lines that are wrong.
+pub(super) fn told(lines: &str) -> String {
+    configured(lines).err().unwrap_or_default()
+}
+
+#[test]
+fn verify_and_map_must_be_there() {
+    let told = told("secret = \"x\"\nexternal_account_id = \"a\"\n");
+    assert!(told.contains("source.it.verify: is missing. Say how"), "{told}");
+    assert!(told.contains("source.it.map: is missing. Say what"), "{told}");
+    let told = self::told("verify = 1\nmap = 2\n");
+    assert!(told.contains("source.it.verify: must be a table"), "{told}");
+    assert!(told.contains("source.it.map: must be a table"), "{told}");
+}
+
+#[test]
+fn what_proves_nothing_and_what_names_no_account_must_be_made_up_for() {
+    let path = "verify = { scheme = \"path_token\" }\n";
+    let told = self::told(&format!("{path}{MAP}"));
+    assert!(told.contains("source.it.path_token: is missing"), "{told}");
+    assert!(told.contains("source.it.external_account_id: is missing"), "{told}");
+    let told = self::told(&format!("{path}{MAP}secret = \"x\"\npath_token = \"y\"\n"));
+    assert!(told.contains("source.it.secret: proves nothing here"), "{told}");
+    let account = "map = { event_id = \"payload.id\", account = \"payload.account\" }\n";
+    let provider = provider(&format!("{path}{account}path_token = \"a-token-of-twelve\"\n"));
+    let traits = provider.traits();
+    assert!(traits.names_account && !traits.tells_end && !traits.signs_time && traits.slow);
+}
+
+/// What is masked can neither be kept nor be mapped.
+#[test]
+fn personal_data_is_masked_before_anything_is_read() {
+    let provider = provider(
+        "path_token = \"a-token-of-twelve\"\nexternal_account_id = \"a\"\nmask = [\"tutor\"]\n\
+         verify = { scheme = \"path_token\" }\n\
+         map = { event_id = \"payload.id\", name = \"payload.email\", organizer = \"payload.tutor\" }\n",
+    );
+    let body = br#"{"id":1,"email":"a@b.example","tutor":{"name":"Ada"},"link":"https://x.example/?tk=1"}"#;
+    let kept = provider.scrub(body);
+    assert_eq!(
+        String::from_utf8_lossy(&kept),
+        r#"{"id":1,"email":"***","tutor":"***","link":"https://x.example/?tk=***"}"#
+    );
+    let reading = provider.read(&crate::providers::Inbound::trusted(body), &[]);
+    let told = crate::providers::trial::told(&reading);
+    assert!(!told.contains("Ada") && !told.contains("b.example"), "{told}");
+}
+
+#[test]
+fn a_form_is_read_and_kept_as_json() {
+    let provider = provider(
+        "secret = \"s\"\nexternal_account_id = \"a\"\nformat = \"form\"\n\
+         verify = { scheme = \"hmac\", header = \"x-sign\" }\n\
+         map = { event_id = \"payload.id\", name = \"payload.title\" }\n",
+    );
+    let body = b"id=e-1&title=Two+words&email=a%40b.example";
+    assert_eq!(
+        String::from_utf8_lossy(&provider.scrub(body)),
+        r#"{"email":"***","id":"e-1","title":"Two words"}"#
+    );
+    let read = |body: &[u8]| provider.read(&crate::providers::Inbound::trusted(body), &[]);
+    let told = crate::providers::trial::told(&read(body));
+    assert!(told.contains("Two words") && told.contains("e-1"), "{told}");
+    assert_eq!(read(&provider.scrub(body)), read(body));
+    let url = &"https://bridge.example/webhooks/it".parse().expect("a URL");
+    let unsigned =
+        crate::providers::Unsigned { url, body, secret: b"s", now: crate::event::Millis::new(0) };
+    let signed = provider.sign(unsigned).expect("it can be signed");
+    let form = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+    assert!(signed.headers.contains(&form), "{signed:?}");
+}

@@ -1,0 +1,101 @@
+//! The recipes, on bodies like those that are documented.
+
+use std::sync::Arc;
+
+use super::{provider, told};
+use crate::event::Millis;
+use crate::providers::custom::recipes::{ALL, NAMES};
+use crate::providers::trial::{
+    each_fixture_reads_as_expected, only_what_was_signed_is_believed, verified,
+    what_is_stored_says_the_same,
+};
+use crate::providers::{Inbound, Meaning, Provider, Refusal, Signed};
+
+const NOW: Millis = Millis::new(1_800_000_000_000);
+
+/// The provider of the recipe's demo.
+fn demo(name: &str) -> Arc<dyn Provider> {
+    let recipe = ALL.iter().find(|recipe| recipe.name == name).expect("there is one");
+    provider(recipe.demo.settings)
+}
+
+#[test]
+fn each_reads_what_its_platform_sends() {
+    for name in NAMES {
+        each_fixture_reads_as_expected(&format!("custom/{name}"), demo(name).as_ref());
+    }
+}
+
+#[test]
+fn nothing_personal_is_kept() {
+    for (name, personal) in [
+        ("zuddl", ["ines.example", "+49 30 5550"]),
+        ("webinargeek", ["ines@mail.example", "/watch/9f2"]),
+        ("sequel", ["ines@mail.example", "user-551"]),
+        ("sessions_us", ["ines@mail.example", "Paulsen"]),
+        ("airmeet", ["ines@mail.example", "orga@mail.example"]),
+    ] {
+        let folder = format!("custom/{name}");
+        what_is_stored_says_the_same(&folder, demo(name).as_ref(), &personal);
+    }
+}
+
+#[test]
+fn each_has_a_name_and_samples_that_tell_of_events() {
+    assert_eq!(ALL.each_ref().map(|recipe| recipe.name), NAMES);
+    for recipe in &ALL {
+        let (provider, samples) = (demo(recipe.name), (recipe.samples)(NOW));
+        assert!(samples.len() >= 2, "{}", recipe.name);
+        for sample in samples {
+            let reading = provider.read(&Inbound::trusted(&sample.body), &[]);
+            let Meaning::Changes { changes, bad_fields } = reading.meaning else {
+                panic!("{}, {}: {:?}", recipe.name, sample.story, reading.meaning);
+            };
+            assert!(bad_fields.is_empty(), "{}, {}: {bad_fields:?}", recipe.name, sample.story);
+            assert_eq!(changes.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn signed_ones_are_believed_as_they_are_signed() {
+    let body = br#"{"action":"EVENT_CREATED","event":{"id":"e"}}"#;
+    for name in ["zuddl", "webinargeek"] {
+        only_what_was_signed_is_believed(demo(name).as_ref(), body, b"a secret", NOW);
+    }
+    let sequel = demo("sequel");
+    let with = |headers: &[(&str, &str)]| Signed {
+        url: "https://bridge.example/webhooks/sequel".parse().expect("a URL"),
+        headers: headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        body: body.to_vec(),
+    };
+    let believed =
+        |headers: &[(&str, &str)]| verified(sequel.as_ref(), &with(headers), &[b"a key"], NOW);
+    assert_eq!(believed(&[("x-introvoke-web-hook-auth", "a key")]), Ok(0));
+    assert_eq!(believed(&[("x-introvoke-web-hook-auth", "a kez")]), Err(Refusal::Mismatch));
+    assert_eq!(believed(&[("authorization", "Bearer a key")]), Err(Refusal::Missing));
+}
+
+#[test]
+fn what_the_source_says_goes_before() {
+    let lines =
+        "recipe = \"zuddl\"\nsecret = \"s\"\nexternal_account_id = \"a\"\nmask = [\"name\"]\n";
+    let own = provider(&format!(
+        "{lines}verify = {{ scheme = \"bearer\", header = \"x-own\" }}\n\
+         map = {{ organizer = \"payload.event.teamName\", webhook = \"'own'\" }}\n"
+    ));
+    let body = br#"{"action":"EVENT_CREATED","event":{"id":"e","teamName":"Team","name":"Ines"}}"#;
+    let reading = own.read(&Inbound::trusted(body), &[]);
+    assert_eq!(reading.event_type, "own");
+    let told = crate::providers::trial::told(&reading);
+    assert!(told.contains(r#""organizer": "Team""#) && told.contains(r#""name": "***""#), "{told}");
+    let headers = vec![("x-own".to_owned(), "s".to_owned())];
+    let url = "https://bridge.example/webhooks/it".parse().expect("a URL");
+    let signed = Signed { url, headers, body: body.to_vec() };
+    assert_eq!(verified(own.as_ref(), &signed, &[b"s"], NOW), Ok(0));
+    let told = self::told("recipe = \"zoom\"\n");
+    assert!(told.contains("source.it.recipe: must be \"zuddl\" or"), "{told}");
+}

@@ -1,0 +1,271 @@
+//! How a source's webhooks prove where they come from, as its `verify` says.
+
+mod settings;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use url::Url;
+
+use crate::event::Millis;
+use crate::providers::signature::digest;
+use crate::providers::signature::jwt::{self, KeyRing, Rules};
+use crate::providers::signature::mac::MacScheme;
+use crate::providers::signature::standard_webhooks;
+use crate::providers::{
+    Header, Headers, Inbound, Keys, Need, Refusal, Signed, Unsigned, Unverified, Verified,
+};
+
+pub(super) use settings::scheme;
+
+/// A way of proving it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// By a hash of the request.
+    Mac(Box<MacScheme>),
+    /// By Standard Webhooks.
+    StandardWebhooks,
+    /// By a JSON Web Token.
+    Jwt(JwtScheme),
+    /// By that user's name and the secret as password (RFC 7617).
+    Basic {
+        /// The user's name.
+        username: String,
+    },
+    /// By the secret in a header.
+    Bearer {
+        /// The header's name, in lower case.
+        header: String,
+        /// What stands before it.
+        prefix: String,
+    },
+    /// By nothing but the endpoint's address.
+    PathToken,
+}
+
+/// How a token proves a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct JwtScheme {
+    /// Where it is.
+    place: TokenPlace,
+    /// What it must be like.
+    rules: Rules,
+    /// Where its keys are published; none: they are the source's secrets.
+    published: Option<Url>,
+    /// The claim that holds the SHA-256 of the body in hexadecimal digits, for a token that stands beside it.
+    body_claim: Option<String>,
+}
+
+/// Where a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum TokenPlace {
+    /// In a header, after a prefix.
+    Header(String, String),
+    /// It is the whole body; what it claims is the payload.
+    Body,
+}
+
+impl Scheme {
+    /// Whether the source must have secrets.
+    pub(super) fn secret(&self) -> Need {
+        match self {
+            Self::PathToken | Self::Jwt(JwtScheme { published: Some(_), .. }) => Need::Unused,
+            Self::Mac(_)
+            | Self::StandardWebhooks
+            | Self::Jwt(_)
+            | Self::Basic { .. }
+            | Self::Bearer { .. } => Need::Required,
+        }
+    }
+
+    /// Whether the source must have a token in its address.
+    pub(super) fn path_token(&self) -> Need {
+        if *self == Self::PathToken { Need::Required } else { Need::Optional }
+    }
+
+    /// Whether an old webhook is refused. A token's end may be years ahead, so that one is not known to be.
+    pub(super) fn signs_time(&self) -> bool {
+        match self {
+            Self::Mac(scheme) => scheme.signs_time(),
+            Self::StandardWebhooks => true,
+            Self::Jwt(_) | Self::Basic { .. } | Self::Bearer { .. } | Self::PathToken => false,
+        }
+    }
+
+    /// Whether the body is a token.
+    pub(super) fn wraps(&self) -> bool {
+        matches!(self, Self::Jwt(JwtScheme { place: TokenPlace::Body, .. }))
+    }
+
+    /// Where the keys are published that it is verified with.
+    pub(super) fn published_keys(&self) -> Option<&Url> {
+        match self {
+            Self::Jwt(scheme) => scheme.published.as_ref(),
+            Self::Mac(_)
+            | Self::StandardWebhooks
+            | Self::Basic { .. }
+            | Self::Bearer { .. }
+            | Self::PathToken => None,
+        }
+    }
+
+    /// What is wrong with a secret.
+    pub(super) fn unusable(&self, secret: &[u8]) -> Option<&'static str> {
+        match self {
+            Self::StandardWebhooks => {
+                (!standard_webhooks::is_key(secret)).then_some(standard_webhooks::UNUSABLE)
+            }
+            Self::Jwt(scheme) => {
+                scheme.rules.algorithms.iter().find_map(|one| jwt::unusable(*one, secret))
+            }
+            Self::Mac(_) | Self::Basic { .. } | Self::Bearer { .. } | Self::PathToken => None,
+        }
+    }
+
+    /// The headers that may hold the delivery's signed id.
+    pub(super) fn id_headers(&self) -> Vec<String> {
+        match self {
+            Self::Mac(scheme) => Vec::from_iter(scheme.id_header.clone()),
+            Self::StandardWebhooks => standard_webhooks::id_headers().map(str::to_owned).to_vec(),
+            Self::Jwt(_) | Self::Basic { .. } | Self::Bearer { .. } | Self::PathToken => Vec::new(),
+        }
+    }
+
+    /// The delivery's id, which is part of what was verified.
+    pub(super) fn delivery(&self, headers: &dyn Headers) -> Option<String> {
+        let id = match self {
+            Self::StandardWebhooks => standard_webhooks::delivery(headers)?.to_owned(),
+            Self::Mac(scheme) => match headers.one(scheme.id_header.as_ref()?) {
+                Header::One(id) => std::str::from_utf8(id).ok()?.to_owned(),
+                Header::Missing | Header::Repeated => return None,
+            },
+            Self::Jwt(_) | Self::Basic { .. } | Self::Bearer { .. } | Self::PathToken => {
+                return None;
+            }
+        };
+        Some(id)
+    }
+
+    /// Decides whether the request comes from the platform.
+    pub(super) fn verify<'a>(
+        &self,
+        request: Inbound<'a, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<Inbound<'a, Verified>, Refusal> {
+        let secret = match self {
+            Self::Mac(scheme) => return scheme.verify(request, keys, now),
+            Self::StandardWebhooks => {
+                let Inbound { headers, body, .. } = request;
+                standard_webhooks::verify(headers, body, keys.secrets, now, keys.tolerance)?
+            }
+            Self::Jwt(scheme) => scheme.verify(&request, keys, now)?,
+            Self::Basic { username } => {
+                let claimed = after("Basic ", request.headers.one("authorization").once()?)?;
+                let claimed = STANDARD.decode(claimed).map_err(|_| Refusal::Malformed)?;
+                let right = |secret: &[u8]| [username.as_bytes(), b":", secret].concat();
+                one_of(keys.secrets, |secret| claimed.ct_eq(&right(secret)).into())?
+            }
+            Self::Bearer { header, prefix } => {
+                let claimed = after(prefix, request.headers.one(header).once()?)?;
+                one_of(keys.secrets, |secret| claimed.ct_eq(secret).into())?
+            }
+            // The path was compared before: without its token there would be no request.
+            Self::PathToken => 0,
+        };
+        Ok(request.proved_by(secret))
+    }
+
+    /// The request that is authentic at `now`.
+    pub(super) fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+        let secret = || std::str::from_utf8(request.secret).map_err(|_| "the secret is no text");
+        let headers = match self {
+            Self::Mac(scheme) => return Ok(scheme.sign(request)),
+            Self::Jwt(scheme) => return scheme.sign(request),
+            Self::StandardWebhooks => {
+                let id = format!("msg_{}", digest::short(request.body));
+                standard_webhooks::sign(&id, request.body, request.secret, request.now)?
+            }
+            Self::Basic { username } => {
+                let both = STANDARD.encode(format!("{username}:{}", secret()?));
+                vec![("authorization".to_owned(), format!("Basic {both}"))]
+            }
+            Self::Bearer { header, prefix } => {
+                vec![(header.clone(), format!("{prefix}{}", secret()?))]
+            }
+            Self::PathToken => Vec::new(),
+        };
+        Ok(Signed::with_headers(request, headers))
+    }
+}
+
+impl JwtScheme {
+    fn verify(
+        &self,
+        request: &Inbound<'_, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<usize, Refusal> {
+        let token = match &self.place {
+            TokenPlace::Header(header, prefix) => {
+                after(prefix, request.headers.one(header).once()?)?
+            }
+            TokenPlace::Body => request.body,
+        };
+        let ring = match (&self.published, keys.secrets) {
+            (None, secrets) => KeyRing::Given(secrets),
+            (Some(_), [set, ..]) => KeyRing::Published(set),
+            (Some(_), []) => return Err(Refusal::UnknownKey),
+        };
+        let token = jwt::verify(token, ring, &self.rules, now)?;
+        if let Some(claim) = &self.body_claim {
+            let claims: Value = serde_json::from_str(&token.claims).unwrap_or_default();
+            let claimed = claims.get(claim).and_then(Value::as_str).ok_or(Refusal::Malformed)?;
+            let claimed = hex::decode(claimed).map_err(|_| Refusal::Malformed)?;
+            if !bool::from(Sha256::digest(request.body).as_slice().ct_eq(&claimed)) {
+                return Err(Refusal::Mismatch);
+            }
+        }
+        Ok(token.key)
+    }
+
+    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+        let mut claims = Map::new();
+        if self.place == TokenPlace::Body {
+            claims = serde_json::from_slice(request.body)
+                .map_err(|_| "the body is no JSON object, so it cannot be a token's claims")?;
+        }
+        if let Some(claim) = &self.body_claim {
+            claims.insert(claim.clone(), hex::encode(Sha256::digest(request.body)).into());
+        }
+        let token = jwt::sign(claims, request.secret, &self.rules, request.now)?;
+        Ok(match &self.place {
+            TokenPlace::Header(header, prefix) => {
+                let headers = vec![(header.clone(), format!("{prefix}{token}"))];
+                Signed::with_headers(request, headers)
+            }
+            TokenPlace::Body => {
+                let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+                Signed { body: token.into_bytes(), ..Signed::with_headers(request, headers) }
+            }
+        })
+    }
+}
+
+/// What follows the prefix, which is compared without case, as that of `Bearer TOKEN` is (RFC 9110, 11.1).
+fn after<'a>(prefix: &str, value: &'a [u8]) -> Result<&'a [u8], Refusal> {
+    let (start, rest) = value.split_at_checked(prefix.len()).ok_or(Refusal::Malformed)?;
+    let is_prefix = start.eq_ignore_ascii_case(prefix.as_bytes());
+    if is_prefix { Ok(rest) } else { Err(Refusal::Malformed) }
+}
+
+/// The first secret that is right; an empty one never is.
+fn one_of(secrets: &[&[u8]], is: impl Fn(&[u8]) -> bool) -> Result<usize, Refusal> {
+    let right = |secret: &&[u8]| !secret.is_empty() && is(secret);
+    secrets.iter().position(right).ok_or(Refusal::Mismatch)
+}
+
+#[cfg(test)]
+mod tests;

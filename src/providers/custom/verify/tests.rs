@@ -1,0 +1,400 @@
+use crate::event::Millis;
+use crate::providers::custom::tests::{MAP, configured, provider, told};
+use crate::providers::trial::{
+    old_and_early_is_refused, only_what_was_signed_is_believed, signed, verified,
+};
+use crate::providers::{Inbound, Need, Refusal, Signed};
+
+const NOW: Millis = Millis::new(1_800_000_000_000);
+const BODY: &[u8] = br#"{"id":"e-1"}"#;
+
+/// `verify` with everything else a source needs.
+fn verify(keys: &str) -> String {
+    format!("secret = \"s\"\nexternal_account_id = \"a\"\n{MAP}verify = {{ {keys} }}\n")
+}
+
+/// The documented forms of signing, each as `verify` says it.
+const FORMS: [&str; 9] = [
+    // Luma
+    r#"scheme = "hmac", header = "Webhook-Signature", header_format = "t={timestamp},v1={signature}", signed = "{timestamp}.{body}""#,
+    // Livestorm
+    r#"scheme = "hash", header = "x-livestorm-signature", header_format = "{timestamp},{signature}", signed = "{timestamp}{secret}{body}""#,
+    // Livestorm, with the time that one of its vectors has
+    r#"scheme = "hash", header = "x-livestorm-signature", header_format = "{timestamp},{signature}", signed = "{timestamp}{secret}{body}", timestamp_unit = "ms""#,
+    // Ticket Tailor
+    r#"scheme = "hmac", header = "Tickettailor-Webhook-Signature", header_format = "t={timestamp},v1={signature}", signed = "{timestamp}{body}""#,
+    // Riverside
+    r#"scheme = "hmac", header = "x-riverside-signature", header_format = "v1={signature}", timestamp_header = "x-riverside-timestamp", signed = "{timestamp}:{body}""#,
+    // WebinarGeek
+    r#"scheme = "hmac", header = "Signature", prefix = "sha256=""#,
+    // Tito
+    r#"scheme = "hmac", header = "Tito-Signature", encoding = "base64""#,
+    // BigBlueButton
+    r#"scheme = "hash", query = "checksum", signed = "{url}{body}{secret}", algorithm = "sha1", url = "https://bridge.example.com/hooks/bbb""#,
+    r#"scheme = "hash", query = "checksum", signed = "{url}{body}{secret}", algorithm = "sha256", url = "https://bridge.example.com/hooks/bbb""#,
+];
+
+const SECRET: &str = "whsec_dGVzdC1zZWNyZXQ";
+const EVENT: &str = r#"{"type":"event.created","data":{"id":"evt-1"}}"#;
+const FORM: &str = "domain=bbb.example.com&event=%5B%7B%22data%22%3A%7B%22type%22%3A%22event%22%2C%22id%22%3A\
+                    %22meeting-ended%22%7D%7D%5D&timestamp=1735689600000";
+
+/// A secret, a body, headers and a query.
+type Vector = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
+
+/// A request in each of the forms, computed by others from what the platforms document.
+const VECTORS: [Vector; 9] = [
+    (
+        SECRET,
+        EVENT,
+        &[
+            ("Webhook-Id", "wh_evt_test_123"),
+            ("Webhook-Timestamp", "1735689600"),
+            (
+                "Webhook-Signature",
+                "t=1735689600,v1=77ab0a70b0d3ad82b8654bb877840eabed9af53b122fdfde79d4b1ba3c99d3d5",
+            ),
+        ],
+        "",
+    ),
+    (
+        SECRET,
+        EVENT,
+        &[(
+            "x-livestorm-signature",
+            "1735689600,a5469640878be2ce892f14303ab327ede92de8b5f6003c9eedf7e8cedc8073fa",
+        )],
+        "",
+    ),
+    (
+        "signature",
+        r#"{"uneClef":"valeur"}"#,
+        &[(
+            "x-livestorm-signature",
+            "1752652800000,bcee8607a976dee318a3aa34fa780a4a9ce777b4feb4a6ab218c24c45ca7953e",
+        )],
+        "",
+    ),
+    (
+        SECRET,
+        EVENT,
+        &[(
+            "Tickettailor-Webhook-Signature",
+            "t=1735689600,v1=468428a65a7f5ed22d674c7af257237c1f6d96ea193a4c8aa535b87acac927f5",
+        )],
+        "",
+    ),
+    (
+        SECRET,
+        EVENT,
+        &[
+            ("x-riverside-timestamp", "1735689600"),
+            (
+                "x-riverside-signature",
+                "v1=5e847d28826fd3f80db25d9961be8b06b8e8e23e5efc83b97e2d7dd0bc56338b",
+            ),
+        ],
+        "",
+    ),
+    (
+        SECRET,
+        EVENT,
+        &[
+            ("ID", "1"),
+            (
+                "Signature",
+                "sha256=dfbb470c65954553bbbb40b614faf9b6b578fa4087b4ec8efa2035ec8cb0c546",
+            ),
+        ],
+        "",
+    ),
+    (SECRET, EVENT, &[("Tito-Signature", "37tHDGWVRVO7u0C2FPr5trV4+kCHtOyO+iA17IywxUY=")], ""),
+    (SECRET, FORM, &[], "checksum=193089d7d83addc0c7966c9ebfc4e21913aa855a"),
+    (
+        SECRET,
+        FORM,
+        &[],
+        "checksum=a61ce23ea9c2b1ffdafd5b10b5614031737c2aa16cf204bc870618d639ed2513",
+    ),
+];
+
+#[test]
+fn the_documented_forms_are_believed() {
+    let signed_at = Millis::new(1_735_689_600_000);
+    for (form, (secret, body, headers, query)) in FORMS.into_iter().zip(VECTORS) {
+        let provider = provider(&verify(form));
+        let mut url: url::Url = "https://bridge.example.com/hooks/bbb".parse().expect("a URL");
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let sent = Signed { url, headers: headers.collect(), body: body.into() };
+        let now = if form.contains("\"ms\"") { Millis::new(1_752_652_800_000) } else { signed_at };
+        assert_eq!(verified(provider.as_ref(), &sent, &[secret.as_bytes()], now), Ok(0), "{form}");
+        let mut other = sent.clone();
+        other.body.push(b' ');
+        let refused = verified(provider.as_ref(), &other, &[secret.as_bytes()], now);
+        assert_eq!(refused, Err(Refusal::Mismatch), "{form}");
+    }
+    // Without its prefix, too, as WebinarGeek's documentation has it.
+    let bare = "dfbb470c65954553bbbb40b614faf9b6b578fa4087b4ec8efa2035ec8cb0c546";
+    let sent = Signed {
+        url: "https://bridge.example/webhooks/it".parse().expect("a URL"),
+        headers: vec![("Signature".into(), bare.into())],
+        body: EVENT.into(),
+    };
+    let geek = provider(&verify(FORMS[5]));
+    assert_eq!(verified(geek.as_ref(), &sent, &[SECRET.as_bytes()], signed_at), Ok(0));
+}
+
+#[test]
+fn only_what_was_signed_in_its_form_is_believed() {
+    let more = [
+        r#"scheme = "hmac", header = "x-sign", signed = "{id}.{timestamp}.{body}", id_header = "x-id", timestamp_header = "x-time", algorithm = "sha512", encoding = "base64""#,
+        r#"scheme = "hmac", header = "x-sign", signed = "v0:{timestamp}:{body}", timestamp_header = "x-time", prefix = "v0=", algorithm = "sha384""#,
+        r#"scheme = "hmac", header = "x-sign", algorithm = "sha1""#,
+    ];
+    for form in FORMS.into_iter().chain(more) {
+        let provider = provider(&verify(form));
+        only_what_was_signed_is_believed(provider.as_ref(), BODY, b"a secret", NOW);
+        let timed = form.contains("{timestamp}");
+        assert_eq!(provider.traits().signs_time, timed, "{form}");
+        if timed {
+            old_and_early_is_refused(provider.as_ref(), BODY, b"a secret", NOW);
+        }
+    }
+    let standard = provider(&verify(r#"scheme = "standard_webhooks""#));
+    let secret = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    only_what_was_signed_is_believed(standard.as_ref(), BODY, secret, NOW);
+    old_and_early_is_refused(standard.as_ref(), BODY, secret, NOW);
+    assert!(standard.traits().signs_time);
+    assert!(standard.unusable(b"whsec_?").is_some() && standard.unusable(secret).is_none());
+}
+
+/// While a sender rotates its keys, it signs with each.
+#[test]
+fn any_of_several_signatures_will_do() {
+    let provider = provider(&verify(FORMS[0]));
+    let right = signed(provider.as_ref(), BODY, b"s", NOW);
+    let believed = |value: &str| {
+        let mut sent = right.clone();
+        sent.headers[0].1 = value.to_owned();
+        verified(provider.as_ref(), &sent, &[b"s"], NOW)
+    };
+    let value = right.headers[0].1.as_str();
+    let (time, own) = value.split_once(',').expect("two entries");
+    let zeros = format!("v1={}", "0".repeat(64));
+    assert_eq!(believed(&format!("{own}, v0=older ,{zeros},{time}")), Ok(0));
+    assert_eq!(believed(&format!("{time},{zeros}")), Err(Refusal::Mismatch));
+    assert_eq!(believed(&format!("{time},{own},{time}")), Err(Refusal::Malformed));
+    for none in [time, own, "", "v1=", &format!("{time},v1=abc")] {
+        assert_eq!(believed(none), Err(Refusal::Malformed), "{none}");
+    }
+    // Hexadecimal digits mean the same in either case.
+    assert_eq!(believed(&format!("{time},v1={}", own.replace("v1=", "").to_uppercase())), Ok(0));
+}
+
+#[test]
+fn a_signed_id_is_the_deliverys() {
+    let keys = r#"scheme = "hmac", header = "x-sign", signed = "{id}.{body}", id_header = "X-Id""#;
+    let provider = provider(&verify(keys));
+    assert_eq!(provider.read_headers(), ["x-id"]);
+    let right = signed(provider.as_ref(), BODY, b"s", NOW);
+    let read = |headers: &Vec<(String, String)>| {
+        provider.read(&Inbound::stored(headers, BODY, NOW), &[]).delivery
+    };
+    assert_eq!(read(&right.headers), Some("delivery-91efc6eb5ac3f6e0".to_owned()));
+    let mut empty = right.clone();
+    empty.headers[1].1.clear();
+    assert_eq!(verified(provider.as_ref(), &empty, &[b"s"], NOW), Err(Refusal::Malformed));
+    assert_eq!(read(&Vec::new()), None);
+
+    let standard = super::super::tests::provider(&verify(r#"scheme = "standard_webhooks""#));
+    assert_eq!(standard.read_headers(), ["webhook-id", "svix-id"]);
+    let right = signed(standard.as_ref(), BODY, b"MDEyMw==", NOW);
+    let reading = standard.read(&Inbound::stored(&right.headers, BODY, NOW), &[]);
+    assert_eq!(reading.delivery, Some("msg_91efc6eb5ac3f6e0".to_owned()));
+}
+
+#[test]
+fn a_name_and_a_password_are_compared() {
+    let provider = provider(&verify(r#"scheme = "basic", username = "hooks""#));
+    let right = signed(provider.as_ref(), BODY, b"pass:word", NOW);
+    assert_eq!(
+        right.headers,
+        [("authorization".to_owned(), "Basic aG9va3M6cGFzczp3b3Jk".to_owned())]
+    );
+    let believed = |value: &str| {
+        let mut sent = right.clone();
+        sent.headers[0].1 = value.to_owned();
+        verified(provider.as_ref(), &sent, &[b"other", b"pass:word"], NOW)
+    };
+    assert_eq!(believed(&right.headers[0].1), Ok(1));
+    assert_eq!(believed("basic aG9va3M6cGFzczp3b3Jk"), Ok(1));
+    for wrong in ["Basic aG9va3M6", "Basic aG9va3M6cGFzcw==", "Basic "] {
+        assert_eq!(believed(wrong), Err(Refusal::Mismatch), "{wrong}");
+    }
+    for none in ["", "Basic", "Basic aG9va3M6cGFzczp3b3J", "Bearer aG9va3M6cGFzczp3b3Jk"] {
+        assert_eq!(believed(none), Err(Refusal::Malformed), "{none}");
+    }
+    let mut twice = right.clone();
+    twice.headers.extend(right.headers.clone());
+    assert_eq!(verified(provider.as_ref(), &twice, &[b"pass:word"], NOW), Err(Refusal::Malformed));
+    assert_eq!(verified(provider.as_ref(), &right, &[b""], NOW), Err(Refusal::Mismatch));
+}
+
+#[test]
+fn a_token_in_a_header_is_compared() {
+    let usual = provider(&verify(r#"scheme = "bearer""#));
+    let right = signed(usual.as_ref(), BODY, b"s", NOW);
+    assert_eq!(right.headers, [("authorization".to_owned(), "Bearer s".to_owned())]);
+    assert_eq!(verified(usual.as_ref(), &right, &[b"r", b"s"], NOW), Ok(1));
+    let own = provider(&verify(r#"scheme = "bearer", header = "X-Key""#));
+    let right = signed(own.as_ref(), BODY, b"s", NOW);
+    assert_eq!(right.headers, [("x-key".to_owned(), "s".to_owned())]);
+    assert_eq!(verified(own.as_ref(), &right, &[b"s"], NOW), Ok(0));
+    assert_eq!(verified(own.as_ref(), &right, &[b"", b"t", b"ss"], NOW), Err(Refusal::Mismatch));
+    let prefixed = provider(&verify(r#"scheme = "bearer", header = "x-key", prefix = "Key ""#));
+    assert_eq!(verified(prefixed.as_ref(), &right, &[b"s"], NOW), Err(Refusal::Malformed));
+}
+
+#[test]
+fn an_address_proves_itself() {
+    let provider = provider(&format!(
+        "path_token = \"a-token-of-twelve\"\nexternal_account_id = \"a\"\n{MAP}verify = {{ scheme = \"path_token\" }}\n"
+    ));
+    let sent = signed(provider.as_ref(), BODY, b"", NOW);
+    assert_eq!(sent.headers, []);
+    assert_eq!(verified(provider.as_ref(), &sent, &[], NOW), Ok(0));
+    let traits = provider.traits();
+    assert_eq!((traits.secret, traits.path_token), (Need::Unused, Need::Required));
+}
+
+#[test]
+fn a_token_can_stand_beside_the_body_or_be_it() {
+    let beside = provider(&verify(
+        r#"scheme = "jwt", algorithms = ["HS256", "HS512"], issuer = "me", body_claim = "body_sha256""#,
+    ));
+    let secret = b"thirty-two characters of a secret";
+    only_what_was_signed_is_believed(beside.as_ref(), BODY, secret, NOW);
+    assert!(!beside.traits().signs_time);
+
+    // Without a claim of the body the token proves who speaks, and not what is said.
+    let bare = provider(&verify(r#"scheme = "jwt", algorithms = ["HS256"], header = "x-jwt""#));
+    let mut sent = signed(bare.as_ref(), BODY, secret, NOW);
+    sent.body.push(b' ');
+    assert_eq!(verified(bare.as_ref(), &sent, &[secret], NOW), Ok(0));
+    assert_eq!(verified(beside.as_ref(), &sent, &[secret], NOW), Err(Refusal::Missing));
+
+    let whole = provider(&verify(r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#));
+    let sent = signed(whole.as_ref(), BODY, secret, NOW);
+    only_what_was_signed_is_believed(whole.as_ref(), BODY, secret, NOW);
+    let read =
+        |body: &[u8]| crate::providers::trial::told(&whole.read(&Inbound::trusted(body), &[]));
+    assert!(read(&sent.body).contains("e-1"));
+    assert_eq!(read(&whole.scrub(&sent.body)), read(&sent.body));
+    let kept = String::from_utf8(whole.scrub(&sent.body)).expect("text");
+    assert!(kept.contains(r#""id":"e-1""#), "{kept}");
+}
+
+/// What is published is the one secret; without it nobody is believed, but may be soon.
+#[test]
+fn keys_can_be_published() {
+    let lines = format!(
+        "external_account_id = \"a\"\n{MAP}\
+         verify = {{ scheme = \"jwt\", algorithms = [\"ES256\"], jwks_url = \"https://id.example/keys\" }}\n"
+    );
+    let provider = provider(&lines);
+    assert_eq!(provider.traits().secret, Need::Unused);
+    let url = provider.published_keys().expect("it says where");
+    assert_eq!(url.as_str(), "https://id.example/keys");
+    let private = include_bytes!("../../../../tests/fixtures/jwt/ec.private.pem");
+    let sent = signed(provider.as_ref(), BODY, private, NOW);
+    let keys = include_bytes!("../../../../tests/fixtures/jwt/ec.jwks.json");
+    assert_eq!(verified(provider.as_ref(), &sent, &[keys], NOW), Ok(0));
+    for none in [&[][..], &[&b"{}"[..]], &[&br#"{"keys":[]}"#[..]]] {
+        assert_eq!(verified(provider.as_ref(), &sent, none, NOW), Err(Refusal::UnknownKey));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_key() {
+    for (keys, what) in [
+        ("", "source.it.verify.scheme: is missing"),
+        (r#"scheme = "magic""#, "source.it.verify.scheme: must be \"hmac\" or"),
+        (r#"scheme = "hmac""#, "source.it.verify.header: is missing"),
+        (r#"scheme = "hmac", header = "a b""#, "source.it.verify.header: is no name of a header"),
+        (
+            r#"scheme = "hmac", header = "a", encoding = "hax""#,
+            "source.it.verify.encoding: must be",
+        ),
+        (
+            r#"scheme = "hmac", header = "a", algorithm = "md5""#,
+            "source.it.verify.algorithm: must be",
+        ),
+        (
+            r#"scheme = "hmac", header = "a", signed = "{time}""#,
+            "source.it.verify.signed: has {time}",
+        ),
+        (r#"scheme = "hmac", header = "a", signed = "{timestamp}{body}""#, "Set timestamp_header"),
+        (r#"scheme = "hmac", header = "a", timestamp_header = "t""#, "must hold {timestamp}"),
+        (r#"scheme = "hmac", header = "a", id_header = "t""#, "must hold {id}"),
+        (r#"scheme = "hmac", header = "a", signed = "{secret}{body}""#, "Set scheme = \"hash\""),
+        (r#"scheme = "hash", header = "a""#, "source.it.verify.signed: must hold {secret}"),
+        (
+            r#"scheme = "hash", header = "a", signed = "{secret}{url}{body}""#,
+            "holds {url}. Set url",
+        ),
+        (r#"scheme = "hmac", header = "a", header_format = "v1""#, "header_format: must be like"),
+        (
+            r#"scheme = "hmac", header = "a", header_format = "{timestamp},v1={signature}""#,
+            "must be like",
+        ),
+        (
+            r#"scheme = "hmac", header = "a", header_format = "{signature},{timestamp}""#,
+            "must be like",
+        ),
+        (
+            r#"scheme = "hmac", header = "a", header_format = "v={signature},v={signature}""#,
+            "must be like",
+        ),
+        (
+            r#"scheme = "hmac", header = "a", prefix = "p", header_format = "v={signature}""#,
+            "stands beside",
+        ),
+        (
+            r#"scheme = "hmac", header = "a", query = "b""#,
+            "source.it.verify.header: stands beside query",
+        ),
+        (
+            r#"scheme = "hmac", header = "a", timestamp_header = "t", header_format = "t={timestamp},v={signature}", signed = "{timestamp}{body}""#,
+            "timestamp_header: stands beside",
+        ),
+        (r#"scheme = "basic""#, "source.it.verify.username: is missing"),
+        (r#"scheme = "basic", username = "a:b""#, "must not hold a colon"),
+        (
+            r#"scheme = "basic", username = "a", header = "b""#,
+            "source.it.verify.header: is not a key",
+        ),
+        (r#"scheme = "jwt""#, "source.it.verify.algorithms: is missing"),
+        (r#"scheme = "jwt", algorithms = ["none"]"#, "algorithms: must be of HS256"),
+        (r#"scheme = "jwt", algorithms = ["HS256", "RS256"]"#, "must have keys of one kind"),
+        (
+            r#"scheme = "jwt", algorithms = ["HS256"], jwks_url = "https://x.example""#,
+            "of public keys",
+        ),
+        (
+            r#"scheme = "jwt", algorithms = ["RS256"], jwks_url = "http://x.example""#,
+            "must begin with https",
+        ),
+        (
+            r#"scheme = "jwt", algorithms = ["RS256"], token = "body", body_claim = "b""#,
+            "means nothing",
+        ),
+    ] {
+        let told = told(&verify(keys));
+        assert!(told.contains(what), "{keys}: {told}");
+        assert!(configured(&verify(keys)).is_err());
+    }
+    let form = verify(r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#);
+    let told = told(&format!("format = \"form\"\n{form}"));
+    assert!(told.contains("source.it.format: means nothing"), "{told}");
+}

@@ -1,0 +1,123 @@
+//! The bodies, borrowed from the text they are read from. Optional fields stay raw: see [`lenient`].
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::event::WebinarId;
+use crate::providers::lenient::{self, Object};
+
+/// What stands before an event's id in a webhook's `api_url` (<https://www.eventbrite.com/platform/docs/webhooks>).
+const EVENT_URL: &str = "https://www.eventbriteapi.com/v3/events/";
+/// Longest id that is believed; known ones have up to 13 digits.
+const ID_DIGITS_MAX: usize = 20;
+
+/// What a webhook says: that something happened to something.
+#[derive(Debug, Deserialize)]
+pub(super) struct Webhook<'a> {
+    #[serde(borrow)]
+    config: Object<Config<'a>>,
+    /// Where to read more: never called, see [`event_id`].
+    #[serde(borrow)]
+    pub(super) api_url: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Config<'a> {
+    #[serde(borrow)]
+    action: Cow<'a, str>,
+}
+
+/// An event, as the API shows it (<https://www.eventbrite.com/developer/v3/response_formats/event/>).
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow)]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) organization_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) summary: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) start: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) end: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) changed: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) status: Option<&'a RawValue>,
+    /// Whether it takes place nowhere but on the network.
+    #[serde(borrow, rename = "online_event")]
+    pub(super) online: Option<&'a RawValue>,
+    /// It stands for a series, whose dates are events of their own.
+    #[serde(borrow)]
+    pub(super) is_series_parent: Option<&'a RawValue>,
+    /// There because it is asked for (`expand`).
+    #[serde(borrow)]
+    pub(super) organizer: Option<&'a RawValue>,
+}
+
+impl Event<'_> {
+    pub(super) fn is_series_parent(&self) -> bool {
+        self.is_series_parent.is_some_and(|raw| raw.get() == "true")
+    }
+}
+
+/// A page of a list of events (<https://www.eventbrite.com/developer/v3/api_overview/pagination/>).
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<'a> {
+    #[serde(borrow)]
+    pub(super) events: Vec<Object<Event<'a>>>,
+    #[serde(borrow)]
+    pub(super) pagination: Object<Pagination<'a>>,
+}
+
+/// Where the next page begins.
+#[derive(Debug, Deserialize)]
+pub(super) struct Pagination<'a> {
+    #[serde(borrow)]
+    pub(super) continuation: Option<&'a RawValue>,
+    pub(super) has_more_items: Option<bool>,
+}
+
+/// Reads a webhook, and its action.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn webhook(body: &[u8]) -> Result<(Cow<'_, str>, Webhook<'_>), String> {
+    let otherwise = "it is not an object with a text `config.action`";
+    let mut webhook: Object<Webhook<'_>> = lenient::parse(lenient::document(body)?, otherwise)?;
+    let action = std::mem::take(&mut webhook.0.config.0.action);
+    Ok((action, webhook.0))
+}
+
+/// The event that a webhook is about: the id in the one form of `api_url` that is documented. Of the URL itself nothing is
+/// used, so that nobody can have our credentials sent to a place of theirs.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn event_id(api_url: Option<&RawValue>) -> Result<WebinarId, String> {
+    let url = api_url.and_then(lenient::string).ok_or("api_url is not a text")?;
+    let id = url.strip_prefix(EVENT_URL).map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    let id = id.filter(|id| is_id(id)).ok_or("api_url is not that of an event of Eventbrite's")?;
+    WebinarId::parse(id).map_err(|error| format!("api_url {error}"))
+}
+
+/// Whether it is an id as Eventbrite's are, which is fit for the path of a URL.
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=ID_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A member of an object, unless it is not there or null; none of what is no object.
+#[allow(clippy::option_option, reason = "the one is bad, the other says nothing")]
+pub(super) fn member<'a>(object: &'a RawValue, name: &str) -> Option<Option<&'a RawValue>> {
+    let members: BTreeMap<String, &'a RawValue> = serde_json::from_str(object.get()).ok()?;
+    Some(members.get(name).copied().filter(|member| member.get() != "null"))
+}

@@ -1,0 +1,105 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::event::WebinarId;
+use crate::providers::trial::{self, fixtures};
+use crate::providers::{Answers, Ask, Span};
+
+mod asking;
+
+/// Eventbrite without credentials.
+const BARE: Eventbrite = Eventbrite { api: None };
+
+fn read(body: &Value, at: i64) -> Reading {
+    BARE.read(&Inbound::stored(&Vec::new(), body.to_string().as_bytes(), Millis::new(at)), &[])
+}
+
+#[test]
+fn each_fixture_reads_as_expected() {
+    assert!(fixtures("eventbrite").len() > 35, "fixtures are missing");
+    trial::each_fixture_reads_as_expected("eventbrite", &BARE);
+}
+
+/// The path token, which webhooks repeat, among others.
+#[test]
+fn what_is_stored_holds_nothing_secret_and_says_the_same() {
+    trial::what_is_stored_says_the_same("eventbrite", &BARE, &["kettle"]);
+}
+
+#[test]
+fn an_update_is_no_duplicate_of_the_one_before_though_it_has_the_same_body() {
+    let body = json!({
+        "config": { "action": "event.updated", "webhook_id": "1", "endpoint_url": "https://b.example/" },
+        "api_url": "https://www.eventbriteapi.com/v3/events/42/",
+    });
+    let (first, second) = (read(&body, 1_790_848_800_000), read(&body, 1_790_848_800_001));
+    assert!(first.delivery.is_some());
+    assert_ne!(first.delivery, second.delivery);
+    assert_eq!(first.wanted, second.wanted);
+}
+
+/// Only an id of digits is taken of `api_url`, and only from the one form that it has.
+#[test]
+fn of_another_url_no_id_is_taken() {
+    let wanted = |url: Value| {
+        let body = json!({ "config": { "action": "event.published" }, "api_url": url });
+        read(&body, 0).wanted.pop().map(|wanted| String::from(wanted.webinar))
+    };
+    let right = "https://www.eventbriteapi.com/v3/events/42";
+    assert_eq!(wanted(json!(right)).as_deref(), Some("42"));
+    assert_eq!(wanted(json!(format!("{right}/"))).as_deref(), Some("42"));
+    let long = "4".repeat(21);
+    for url in [
+        format!("{right}//"),
+        format!("{right}/?expand=x"),
+        format!("{right}#x"),
+        format!("{right}/../43/"),
+        format!("{right}a/"),
+        format!("{right}%20/"),
+        format!(" {right}/"),
+        format!("{right}/\n"),
+        right.replace("https", "http"),
+        right.replace("www.", ""),
+        right.replace("www", "WWW"),
+        right.replace(".com", ".com:443"),
+        right.replace(".com", ".com.example"),
+        right.replace("www.", "www.eventbriteapi.com@"),
+        right.replace("v3", "v4"),
+        right.replace("42", "٤٢"),
+        right.replace("42", "-42"),
+        right.replace("42", ""),
+        right.replace("42", &long),
+    ] {
+        assert_eq!(wanted(json!(url)), None, "{url}");
+    }
+    for url in [json!(null), json!(42), json!([right])] {
+        assert_eq!(wanted(url), None);
+    }
+}
+
+#[test]
+fn the_samples_are_bodies_that_can_be_read() {
+    let samples = BARE.samples(Millis::new(1_790_848_800_000));
+    for sample in &samples {
+        let reading = BARE.read(&Inbound::trusted(&sample.body), &[]);
+        assert_eq!(reading.wanted.len(), 1, "{}", sample.story);
+        let stored = EventbritePlatform.scrub(&sample.body);
+        assert!(!String::from_utf8_lossy(&stored).contains("path-token"));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_repeated() {
+    for body in [
+        r#"{"config":{"action":"event.updated"},"api_url":"secret word"}"#,
+        r#"{"config":{"action":["secret word"]}}"#,
+        r#"{"config":"secret word"}"#,
+        "secret word",
+    ] {
+        let reading = BARE.read(&Inbound::trusted(body.as_bytes()), &[]);
+        let Meaning::Unmappable(why) = reading.meaning else { panic!("mapped: {reading:?}") };
+        assert!(!why.contains("secret") && !why.contains("word"), "{why}");
+    }
+    let reading = BARE.read(&Inbound::trusted(b"{\"config\":\"\xff\"}"), &[]);
+    assert_eq!(reading.meaning, Meaning::Unmappable("the body is not UTF-8".to_owned()));
+}

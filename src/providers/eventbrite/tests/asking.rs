@@ -1,0 +1,90 @@
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::event::ExternalAccountId;
+use crate::providers::Credentials;
+use crate::secret::Secret;
+
+fn api() -> api::Api {
+    let token: Secret = serde_json::from_value(json!("token")).expect("a secret");
+    let organization = ExternalAccountId::parse("171").expect("an id");
+    api::Api::new("https://eventbrite.example".parse().expect("a URL"), token, organization)
+}
+
+fn asked(webinar: &str, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
+    api().ask(&WebinarId::parse(webinar).expect("an id"), answers)
+}
+
+#[test]
+fn an_event_is_asked_for_once_at_the_configured_address() {
+    let ask = asked("42", &Answers::new()).expect("it makes sense").expect("there is a question");
+    let url = "https://eventbrite.example/v3/events/42/?expand=organizer";
+    assert_eq!((ask.name, ask.url.as_str()), ("event", url));
+    let answer = RawValue::from_string("{}".to_owned()).expect("JSON");
+    let answers = Answers::from([("event".to_owned(), &*answer)]);
+    assert_eq!(asked("42", &answers), Ok(None));
+    for other in ["..", "42/orders", "42?", "me", "-42"] {
+        asked(other, &Answers::new()).expect_err("that is no id");
+    }
+}
+
+#[test]
+fn the_api_is_called_as_documented() {
+    let api = api();
+    let Credentials::Token { header, prefix, .. } = &api.access().credentials else {
+        panic!("a token is given");
+    };
+    assert_eq!((*header, *prefix), ("authorization", "Bearer "));
+    let pace = api.access().pace;
+    assert_eq!((pace.requests, pace.window.as_secs()), (1_000, 3_600));
+    assert_eq!(api.account().map(ExternalAccountId::as_str), Some("171"));
+}
+
+#[test]
+fn the_events_of_a_time_are_picked_from_all_pages_of_the_organizations() {
+    let api = api();
+    let at = |text: &str| Millis::parse(text, None).expect("a time");
+    let span = Span { from: at("2026-10-01T00:00:00Z"), to: at("2026-11-01T00:00:00Z") };
+    let url = |cursor| String::from(api.list(span, cursor).expect("it can list"));
+    let first = "https://eventbrite.example/v3/organizations/171/events/\
+                 ?order_by=start_asc&status=live%2Cstarted%2Cended%2Ccanceled";
+    assert_eq!(url(None), first);
+    assert_eq!(url(Some("a&b=")), format!("{first}&continuation=a%26b%3D"));
+
+    let event = |id: &str, start: &str, more: Value| {
+        let mut event = json!({ "id": id, "status": "live", "start": { "utc": start } });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            event[name] = value.clone();
+        }
+        event
+    };
+    let none = json!({});
+    let events = json!([
+        event("1", "2026-09-30T23:59:59Z", none.clone()),
+        event("2", "2026-10-01T00:00:00Z", none.clone()),
+        event("3", "2026-10-10T00:00:00Z", json!({ "status": "canceled" })),
+        event("4", "2026-10-10T00:00:00Z", json!({ "status": "draft" })),
+        event("5", "2026-10-10T00:00:00Z", json!({ "is_series": true, "is_series_parent": true })),
+        event("6", "2026-10-10T00:00:00Z", json!({ "is_series": true, "is_series_parent": false })),
+        event("7", "2026-10-31T23:59:59Z", none.clone()),
+        event("8", "2026-11-01T00:00:00Z", none),
+    ]);
+    let read = |pagination: Value| {
+        let page = json!({ "events": events, "pagination": pagination }).to_string();
+        api.listed(page.as_bytes(), span, None).expect("a page")
+    };
+    let page = read(json!({ "page_size": 50, "has_more_items": true, "continuation": "next" }));
+    let ids: Vec<&str> = page.webinars.iter().map(WebinarId::as_str).collect();
+    assert_eq!((ids, page.next.as_deref()), (vec!["2", "3", "6", "7"], Some("next")));
+    for last in [
+        json!({ "has_more_items": false, "continuation": "next" }),
+        json!({ "has_more_items": true }),
+        json!({ "has_more_items": true, "continuation": "" }),
+        json!({ "continuation": null }),
+    ] {
+        assert_eq!(read(last).next, None);
+    }
+    for wrong in [r#"{"error":"NOT_FOUND"}"#, "[]", "{", r#"{"events":[],"pagination":[]}"#] {
+        api.listed(wrong.as_bytes(), span, None).expect_err("no page");
+    }
+}

@@ -1,0 +1,241 @@
+//! From a session, and the event that it belongs to, to a change.
+//!
+//! Every body shows a resource as it is, and none says what happened to it. So what a body means is read from the
+//! resource: that it was called off, or is over, holds from when it says so.
+
+use serde_json::value::RawValue;
+
+use super::payload::{self, Event, Person, Resource, Session, Subject};
+use crate::event::{Change, ExternalAccountId, Fields, Kind, Shape, WebinarId};
+use crate::providers::lenient::{self, Lenient};
+use crate::providers::{Fetched, Meaning};
+
+/// The answers that are asked for, in [`super::api`].
+pub(super) const SESSION: &str = "session";
+pub(super) const EVENT: &str = "event";
+/// The pages of an event's sessions.
+pub(super) const PAGES: [&str; 5] =
+    ["sessions", "sessions 2", "sessions 3", "sessions 4", "sessions 5"];
+
+/// How a session stands (<https://developers.livestorm.co/reference/get_events-id-sessions>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Its event is not published.
+    Draft,
+    /// Still to come, or under way.
+    Planned,
+    /// To be seen at any time.
+    OnDemand,
+    /// Over.
+    Past,
+    /// Its time is over, and nobody started it.
+    NeverStarted,
+    /// Called off.
+    Cancelled,
+}
+
+impl Standing {
+    fn of(raw: &RawValue) -> Option<Self> {
+        Some(match &*lenient::string(raw)? {
+            "draft" => Self::Draft,
+            "upcoming" | "live" => Self::Planned,
+            "on_demand" => Self::OnDemand,
+            "past" => Self::Past,
+            "past_not_started" => Self::NeverStarted,
+            "canceled" | "cancelled" => Self::Cancelled,
+            _ => return None,
+        })
+    }
+}
+
+/// A webhook about a session; `ended` if its trigger says so. None if it is about a breakout room, which is a part of
+/// another session.
+///
+/// # Errors
+/// Why it cannot be mapped, for operators.
+pub(super) fn session(
+    resource: &Resource<'_>,
+    account: Option<&ExternalAccountId>,
+    ended: bool,
+    lenient: &mut Lenient,
+) -> Result<Option<Change>, String> {
+    Ok(told(resource, account, ended, lenient)?.map(|(change, _)| change))
+}
+
+/// What was fetched.
+///
+/// # Errors
+/// Why it cannot be mapped, for operators.
+pub(super) fn fetched(fetched: &Fetched<'_>) -> Result<Meaning, String> {
+    let mut lenient = Lenient::default();
+    let subject = Subject::of(&fetched.webinar);
+    let changes = match (fetched.gone, subject) {
+        // Which sessions it had is not known here.
+        (true, Subject::Event(_)) => Vec::new(),
+        (true, Subject::Session(_)) => vec![gone(fetched)],
+        (false, Subject::Session(_)) => {
+            let resource = payload::resource(answer(fetched, SESSION)?.get())?;
+            if payload::id("data.id", resource.id)? != fetched.webinar {
+                return Err("the answer is about another session".to_owned());
+            }
+            let said = told(&resource, fetched.account.as_ref(), false, &mut lenient)?;
+            whole(fetched, event_id(&resource)?.as_str(), said, &mut lenient)?
+        }
+        (false, Subject::Event(event)) => {
+            let mut said = Vec::new();
+            for name in PAGES {
+                let Some(answer) = fetched.answer(name) else { break };
+                for resource in payload::page(answer.get())?.0 {
+                    if event_id(&resource)?.as_str() != event {
+                        return Err("the answer is about sessions of another event".to_owned());
+                    }
+                    said.extend(told(&resource, fetched.account.as_ref(), false, &mut lenient)?);
+                }
+            }
+            // A list that changes while it is turned over may name a session twice.
+            said.sort_by(|(a, _), (b, _)| a.webinar.cmp(&b.webinar));
+            said.dedup_by(|(a, _), (b, _)| a.webinar == b.webinar);
+            whole(fetched, event, said, &mut lenient)?
+        }
+    };
+    if changes.is_empty() {
+        return Ok(Meaning::Ignored);
+    }
+    Ok(Meaning::Changes { changes, bad_fields: lenient.into_bad() })
+}
+
+fn answer<'a>(fetched: &Fetched<'a>, name: &str) -> Result<&'a RawValue, String> {
+    fetched.answer(name).ok_or_else(|| format!("the answer {name} is missing"))
+}
+
+fn gone(fetched: &Fetched<'_>) -> Change {
+    let mut change = Change::new(fetched.webinar.clone(), Kind::Cancelled);
+    change.account.clone_from(&fetched.account);
+    change.occurred_at = Some(fetched.at);
+    change.whole.cancelled = Some(true);
+    change
+}
+
+/// What a session says of itself, and how it stands; none of a breakout room.
+fn told(
+    resource: &Resource<'_>,
+    account: Option<&ExternalAccountId>,
+    ended: bool,
+    lenient: &mut Lenient,
+) -> Result<Option<(Change, Option<Standing>)>, String> {
+    let id = payload::id("data.id", resource.id)?;
+    let session: Session<'_> = payload::members("attributes", resource.attributes)?;
+    if session.parent.is_some() {
+        return Ok(None);
+    }
+    let standing = lenient.read("status", session.status, Standing::of);
+    let mut time = |field, raw| lenient.read(field, payload::set(raw), payload::seconds);
+    let planned = time("estimated_started_at", session.estimated_started_at);
+    let started_at = time("started_at", session.started_at);
+    let ended_at = time("ended_at", session.ended_at);
+    let cancelled_at = time("canceled_at", session.canceled_at);
+    let created_at = time("created_at", session.created_at);
+    let updated_at = time("updated_at", session.updated_at);
+
+    let cancelled = cancelled_at.is_some() || standing == Some(Standing::Cancelled);
+    let over = ended || ended_at.is_some() || standing == Some(Standing::Past);
+    let kind = match (cancelled, over) {
+        (true, _) => Kind::Cancelled,
+        (false, true) => Kind::Completed,
+        (false, false) => Kind::Updated,
+    };
+    let mut change = Change::new(id, kind);
+    change.account = account.cloned();
+    // As new as the newest that it tells of itself. What was called off was so from then on, however late it is seen.
+    let newest = [updated_at, started_at, ended_at, created_at].into_iter().max().flatten();
+    change.occurred_at = cancelled_at.or(newest);
+    change.shape = match standing {
+        Some(Standing::OnDemand) => Some(Shape::Timeless),
+        Some(_) => Some(Shape::Single),
+        None => None,
+    };
+    change.whole = Fields {
+        start: planned.or(started_at),
+        actual_end: ended_at,
+        cancelled: if cancelled { Some(true) } else { standing.map(|_| false) },
+        completed: match standing {
+            _ if over => Some(true),
+            Some(Standing::Draft | Standing::Planned | Standing::OnDemand) => Some(false),
+            Some(Standing::Past | Standing::NeverStarted | Standing::Cancelled) | None => None,
+        },
+        ..Fields::default()
+    };
+    Ok(Some((change, standing)))
+}
+
+/// The same with what the event says of all its sessions: whole pictures, but of drafts, which are not to be shown yet.
+fn whole(
+    fetched: &Fetched<'_>,
+    of: &str,
+    said: impl IntoIterator<Item = (Change, Option<Standing>)>,
+    lenient: &mut Lenient,
+) -> Result<Vec<Change>, String> {
+    let resource = payload::resource(answer(fetched, EVENT)?.get())?;
+    if payload::id("data.id", resource.id)?.as_str() != of {
+        return Err("the answer is about another event".to_owned());
+    }
+    let event: Event<'_> = payload::members("attributes", resource.attributes)?;
+    let updated_at = lenient.read("updated_at", payload::set(event.updated_at), payload::seconds);
+    let name = lenient.read("title", event.title, lenient::title);
+    let description = lenient.read("description", event.description, lenient::prose);
+    let link = lenient.read("registration_link", event.registration_link, lenient::link);
+    let length = payload::set(event.estimated_duration);
+    let length = lenient.read("estimated_duration", length, lenient::minutes);
+    let organizer = lenient.read("owner", event.owner, owner);
+    let whole = |(mut change, standing): (Change, Option<Standing>)| {
+        let dated = change.whole.start.is_some() || standing == Some(Standing::OnDemand);
+        let shown = standing.is_some_and(|standing| standing != Standing::Draft);
+        change.full_picture = shown && dated && name.is_some();
+        if change.kind != Kind::Cancelled {
+            change.occurred_at = change.occurred_at.max(updated_at);
+        }
+        change.occurred_at = change.occurred_at.or(Some(fetched.at));
+        change.whole.name.clone_from(&name);
+        change.whole.description.clone_from(&description);
+        change.whole.registration_url.clone_from(&link);
+        change.whole.organizer.clone_from(&organizer);
+        // Of what is over the real end is told, which the planned one must not hide.
+        change.whole.end = length.filter(|_| change.whole.actual_end.is_none());
+        change
+    };
+    Ok(said.into_iter().map(whole).collect())
+}
+
+/// The name of who made the event.
+fn owner(raw: &RawValue) -> Option<String> {
+    let owner: Resource<'_> = payload::members("owner", Some(raw)).ok()?;
+    let person: Person<'_> = payload::members("attributes", owner.attributes).ok()?;
+    let names = [person.first_name, person.last_name].into_iter().flatten();
+    let names: Vec<String> = names.filter_map(lenient::title).collect();
+    Some(names.join(" ")).filter(|name| !name.is_empty())
+}
+
+/// Which event a session belongs to.
+///
+/// # Errors
+/// Why that cannot be read, for operators.
+pub(super) fn event_of(session: &RawValue) -> Result<WebinarId, String> {
+    event_id(&payload::resource(session.get())?)
+}
+
+fn event_id(resource: &Resource<'_>) -> Result<WebinarId, String> {
+    let session: Session<'_> = payload::members("attributes", resource.attributes)?;
+    payload::id("event_id", session.event_id)
+}
+
+/// Whether a session is one that events are made of.
+///
+/// # Errors
+/// Why that cannot be read, for operators.
+pub(super) fn listed(resource: &Resource<'_>) -> Result<Option<WebinarId>, String> {
+    let session: Session<'_> = payload::members("attributes", resource.attributes)?;
+    if session.parent.is_some() {
+        return Ok(None);
+    }
+    payload::id("data.id", resource.id).map(Some)
+}

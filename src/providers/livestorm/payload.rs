@@ -1,0 +1,223 @@
+//! The bodies, borrowed from the text they are read from. They are JSON:API documents (<https://jsonapi.org/format/>):
+//! `{"data": {"id", "type", "attributes", "meta"}}`, or a list of such. Optional fields stay raw: see [`lenient`].
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::event::{ExternalAccountId, Millis, WebinarId};
+use crate::providers::lenient::{self, Object};
+
+/// What marks the id of an event among those of sessions: what is asked about is one or the other.
+const EVENT: &str = "event:";
+
+/// A document: what it is about, and, of a list, the pages.
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "D: Deserialize<'de>"))]
+pub(super) struct Document<'a, D> {
+    pub(super) data: D,
+    #[serde(borrow)]
+    meta: Option<&'a RawValue>,
+}
+
+/// One resource.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Resource<'a> {
+    #[serde(borrow)]
+    pub(super) id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) attributes: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) meta: Option<&'a RawValue>,
+}
+
+/// A session: one dated instance of an event. All times are in seconds since 1970, 0 where they are not set.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Session<'a> {
+    #[serde(borrow)]
+    pub(super) event_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) estimated_started_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) started_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) ended_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) canceled_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) created_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) updated_at: Option<&'a RawValue>,
+    /// Of a breakout room: the session that it is part of.
+    #[serde(borrow, rename = "breakout_room_parent_session_id")]
+    pub(super) parent: Option<&'a RawValue>,
+}
+
+/// What its sessions have in common.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Event<'a> {
+    #[serde(borrow)]
+    pub(super) title: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) registration_link: Option<&'a RawValue>,
+    /// In minutes.
+    #[serde(borrow)]
+    pub(super) estimated_duration: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) updated_at: Option<&'a RawValue>,
+    /// The team member who made it: a resource.
+    #[serde(borrow)]
+    pub(super) owner: Option<&'a RawValue>,
+}
+
+/// A member of the team.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Person<'a> {
+    #[serde(borrow)]
+    pub(super) first_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) last_name: Option<&'a RawValue>,
+}
+
+/// What can be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject<'a> {
+    /// An event with all its sessions, by its id.
+    Event(&'a str),
+    /// A session, by its id.
+    Session(&'a str),
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of(wanted: &'a WebinarId) -> Self {
+        let id = wanted.as_str();
+        id.strip_prefix(EVENT).map_or(Self::Session(id), Self::Event)
+    }
+}
+
+/// How an event is asked about.
+pub(super) fn event(id: &WebinarId) -> Result<WebinarId, String> {
+    WebinarId::parse(format!("{EVENT}{id}")).map_err(|error| format!("data.id {error}"))
+}
+
+/// An id of Livestorm's: a UUID as far as is known, and in any case fit for the path of a URL.
+///
+/// # Errors
+/// A sentence for operators, which does not repeat the value.
+pub(super) fn id(field: &str, raw: Option<&RawValue>) -> Result<WebinarId, String> {
+    let id = lenient::identifier(field, raw, WebinarId::parse)?;
+    if !is_id(id.as_str()) {
+        return Err(format!("{field} has a character that is not allowed"));
+    }
+    Ok(id)
+}
+
+/// Whether it is fit for the path of a URL.
+pub(super) fn is_id(text: &str) -> bool {
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !text.is_empty() && text.bytes().all(fit)
+}
+
+/// What a webhook is about.
+#[derive(Debug)]
+pub(super) struct Said<'a> {
+    pub(super) resource: Resource<'a>,
+    /// `data.type`: `sessions`, `events`, `people`.
+    pub(super) kind: Cow<'a, str>,
+    /// The trigger's name, where it is told: `session.ended`.
+    pub(super) trigger: Option<Cow<'a, str>>,
+    /// The workspace, where it is told.
+    pub(super) account: Option<ExternalAccountId>,
+}
+
+/// Reads the part of a webhook that all have in common.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn said(text: &str) -> Result<Said<'_>, String> {
+    /// Not documented; found in a receiver that runs. What of it is bad says nothing.
+    #[derive(Default, Deserialize)]
+    struct Meta<'a> {
+        #[serde(borrow)]
+        webhook: Option<&'a RawValue>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Webhook<'a> {
+        #[serde(borrow)]
+        event: Option<&'a RawValue>,
+        #[serde(borrow)]
+        organization_id: Option<&'a RawValue>,
+    }
+    let resource = resource(text)?;
+    // Bodies of the format before the REST API's have no such type.
+    let kind = resource.kind.and_then(lenient::string).ok_or("data.type is not a text")?;
+    let meta: Meta<'_> = members("meta", resource.meta).unwrap_or_default();
+    let webhook: Webhook<'_> = members("webhook", meta.webhook).unwrap_or_default();
+    let account = webhook.organization_id.and_then(lenient::string);
+    Ok(Said {
+        kind,
+        trigger: webhook.event.and_then(lenient::string),
+        account: account.and_then(|account| ExternalAccountId::parse(account).ok()),
+        resource,
+    })
+}
+
+/// A document about one resource.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn resource(text: &str) -> Result<Resource<'_>, String> {
+    let document: Object<Document<'_, Object<Resource<'_>>>> =
+        lenient::parse(text, "it is not a document with one `data`")?;
+    Ok(document.0.data.0)
+}
+
+/// A page of a list of resources, and the number of the next.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>), String> {
+    /// <https://developers.livestorm.co/docs/pagination>
+    #[derive(Default, Deserialize)]
+    struct Pages<'a> {
+        #[serde(borrow)]
+        next_page: Option<&'a RawValue>,
+    }
+    let document: Object<Document<'_, Vec<Object<Resource<'_>>>>> =
+        lenient::parse(text, "it is not a document with a list `data`")?;
+    let Document { data, meta } = document.0;
+    let pages: Pages<'_> = members("meta", meta)?;
+    let next = pages.next_page.and_then(lenient::integer);
+    let next = next.and_then(|next| u64::try_from(next).ok());
+    Ok((data.into_iter().map(|resource| resource.0).collect(), next))
+}
+
+/// The members of an object, none of them if it is not there.
+///
+/// # Errors
+/// A sentence for operators, which repeats nothing of the body.
+pub(super) fn members<'a, T: Deserialize<'a> + Default>(
+    what: &str,
+    raw: Option<&'a RawValue>,
+) -> Result<T, String> {
+    let Some(raw) = raw else { return Ok(T::default()) };
+    lenient::parse::<Object<T>>(raw.get(), &format!("`{what}` is not an object"))
+        .map(|object| object.0)
+}
+
+/// A field, unless it holds what Livestorm writes where nothing is set.
+pub(super) fn set(raw: Option<&RawValue>) -> Option<&RawValue> {
+    raw.filter(|raw| !matches!(raw.get(), "0" | r#""""#))
+}
+
+/// A time in seconds since 1970.
+pub(super) fn seconds(raw: &RawValue) -> Option<Millis> {
+    Millis::plausible(lenient::integer(raw)?.checked_mul(1_000)?)
+}

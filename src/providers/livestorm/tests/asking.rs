@@ -1,0 +1,124 @@
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::secret::Secret;
+
+fn api() -> api::Api {
+    let token: Secret = serde_json::from_value(json!("token")).expect("a secret");
+    api::Api::new("https://livestorm.example".parse().expect("a URL"), token)
+}
+
+fn asked(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<Ask>, String> {
+    let text = |answer: &Value| RawValue::from_string(answer.to_string()).expect("JSON");
+    let texts: Vec<_> = answers.iter().map(|(name, answer)| (*name, text(answer))).collect();
+    let answers: Answers<'_> =
+        texts.iter().map(|(name, answer)| ((*name).to_owned(), &**answer)).collect();
+    api().ask(&WebinarId::parse(webinar).expect("an id"), &answers)
+}
+
+fn url(asked: Result<Option<Ask>, String>) -> (&'static str, String) {
+    let ask = asked.expect("it makes sense").expect("there is more to ask");
+    (ask.name, ask.url.into())
+}
+
+fn one(id: &str, attributes: &Value) -> Value {
+    json!({ "data": { "id": id, "type": "sessions", "attributes": attributes } })
+}
+
+fn page(next: &Value) -> Value {
+    json!({ "data": [], "meta": { "next_page": next } })
+}
+
+#[test]
+fn of_a_session_that_and_its_event_are_asked_for() {
+    let session = ("session", one("s-1", &json!({ "event_id": "e-1" })));
+    let event = ("event", one("e-1", &json!({})));
+    let first = ("session", "https://livestorm.example/v1/sessions/s-1".to_owned());
+    assert_eq!(url(asked("s-1", &[])), first);
+    let second = ("event", "https://livestorm.example/v1/events/e-1".to_owned());
+    assert_eq!(url(asked("s-1", std::slice::from_ref(&session))), second);
+    assert_eq!(asked("s-1", &[session, event]), Ok(None));
+}
+
+#[test]
+fn of_an_event_that_and_all_pages_of_its_sessions_are_asked_for() {
+    let mut answers = vec![];
+    let event = ("event", "https://livestorm.example/v1/events/e-1".to_owned());
+    assert_eq!(url(asked("event:e-1", &answers)), event);
+    answers.push(("event", one("e-1", &json!({}))));
+    for (number, name) in (0..).zip(map::PAGES) {
+        let asked = url(asked("event:e-1", &answers));
+        let path = "https://livestorm.example/v1/events/e-1/sessions";
+        let query = format!("page%5Bnumber%5D={number}&page%5Bsize%5D=50");
+        assert_eq!(asked, (name, format!("{path}?{query}")));
+        answers.push((name, page(&json!(number + 1))));
+    }
+    assert_eq!(asked("event:e-1", &answers), Ok(None), "an end is made");
+    for last in [json!(null), json!(true), json!(-1), json!("2")] {
+        let answers = [answers[0].clone(), ("sessions", page(&last))];
+        assert_eq!(asked("event:e-1", &answers), Ok(None));
+    }
+}
+
+/// URLs are made of ids that are known to be such, whoever tells them.
+#[test]
+fn no_answer_leads_elsewhere() {
+    for event in [json!("../organization"), json!("a/b"), json!("a?b"), json!(".."), json!(null)] {
+        let session = ("session", one("s-1", &json!({ "event_id": event })));
+        asked("s-1", &[session]).expect_err("that is no id");
+    }
+    // What an operator has asked about may be anything.
+    for wanted in ["..", ".", "event:..", "event:", "a/b", "event:a/b"] {
+        asked(wanted, &[]).expect_err("that is no id");
+    }
+    for sessions in [json!([]), json!({ "data": {} }), json!({ "data": [1] })] {
+        asked("event:e-1", &[("event", json!({})), ("sessions", sessions)]).expect_err("no page");
+    }
+}
+
+#[test]
+fn the_api_is_called_as_documented() {
+    let api = api();
+    let access = api.access();
+    let crate::providers::Credentials::Token { header, prefix, .. } = &access.credentials else {
+        panic!("a token is given");
+    };
+    assert_eq!((*header, *prefix), ("authorization", ""));
+    assert_eq!(access.headers, [("accept", "application/vnd.api+json".to_owned())]);
+    assert_eq!((access.pace.requests, access.pace.window.as_secs()), (5, 1));
+}
+
+#[test]
+fn sessions_of_a_time_are_listed_page_by_page() {
+    let api = api();
+    let span = Span { from: Millis::new(1_790_000_000_000), to: Millis::new(1_800_000_000_999) };
+    let listed = |cursor| api.list(span, cursor).map(String::from);
+    let url = |number: u8| {
+        format!(
+            "https://livestorm.example/v1/sessions?page%5Bnumber%5D={number}&page%5Bsize%5D=50\
+             &filter%5Bdate_from%5D=1790000000&filter%5Bdate_to%5D=1800000000"
+        )
+    };
+    assert_eq!(listed(None), Some(url(0)));
+    assert_eq!(listed(Some("1")), Some(url(1)));
+
+    let page = json!({
+        "data": [
+            { "id": "s-1", "type": "sessions", "attributes": { "event_id": "e-1" } },
+            { "id": "room", "type": "sessions", "attributes": { "breakout_room_parent_session_id": "s-1" } },
+            { "id": "s-2", "type": "sessions", "attributes": { "breakout_room_parent_session_id": null } },
+        ],
+        "meta": { "current_page": 0, "next_page": 1, "page_count": 2 },
+    });
+    let read = |page: &Value| api.listed(page.to_string().as_bytes(), span, None);
+    let found = read(&page).expect("a page");
+    let ids: Vec<&str> = found.webinars.iter().map(WebinarId::as_str).collect();
+    assert_eq!((ids, found.next.as_deref()), (vec!["s-1", "s-2"], Some("1")));
+    let last = read(&json!({ "data": [] })).expect("a page");
+    assert_eq!((last.webinars.len(), last.next), (0, None));
+    for wrong in [json!({ "errors": [] }), json!({ "data": [{ "id": "a/b" }] }), json!([])] {
+        read(&wrong).expect_err("no page");
+    }
+    api.listed(b"\xff", span, None).expect_err("no text");
+}

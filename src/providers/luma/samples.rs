@@ -1,0 +1,58 @@
+//! Sample bodies: what Luma would send, and its API answer, while a few events come to be, change and are called off.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::event::Millis;
+use crate::providers::Sample;
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const CALENDAR: &str = "cal-7tQ2mVx9LbKd";
+
+/// A life of events around `now`.
+pub(super) fn samples(now: Millis) -> Vec<Sample> {
+    // Told just before it, so that it is past.
+    let created_at = now.minus(Duration::from_secs(30));
+    let event = |id: &str, name: &str, start: Millis, place: &str| {
+        json!({
+            "platform": "luma", "id": id, "user_id": "usr-3Wc8nRtS", "calendar_id": CALENDAR,
+            "start_at": start.to_string(), "duration_interval": "PT1H",
+            "end_at": start.plus(HOUR).to_string(), "created_at": created_at.to_string(),
+            "timezone": "Europe/Berlin", "name": name, "description": "Bring a question.",
+            "description_md": "Bring a question.", "geo_address_json": null, "coordinate": null,
+            "meeting_url": "https://rooms.example/sample", "location_type": place,
+            "location_visibility": "public", "cover_url": "https://images.example/cover.png",
+            "url": format!("https://luma.example/{}", id.replace("evt-", "")), "visibility": "public",
+            "tags": [],
+        })
+    };
+    let talk = |name, start| event("evt-4Hk9PzQa2Lm", name, start, "zoom");
+    let dinner = event("evt-8Rb1XcVn5Ty", "Dinner for maintainers", now.plus(DAY * 2), "offline");
+    let held = event("evt-6Jd3WsKe7Uo", "Morning coffee", now.minus(MINUTE * 105), "meet");
+    let (first, moved) = (now.plus(DAY * 3), now.plus(DAY * 4));
+    vec![
+        told("event.created", "an online talk is announced", talk("Reading old code", first)),
+        told("event.updated", "it moves by a day", talk("Reading old code", moved)),
+        told("event.updated", "no, it moves back", talk("Reading old code", first)),
+        told("event.created", "a dinner is announced", dinner.clone()),
+        told("event.canceled", "and called off", dinner),
+        told(
+            "event.updated",
+            "of a coffee that was held before all this, a detail is changed: it is over",
+            held,
+        ),
+    ]
+}
+
+/// A webhook about that event. The API shows its hosts besides.
+fn told(name: &str, story: &'static str, event: Value) -> Sample {
+    let body = json!({ "type": name, "data": event }).to_string();
+    let path = format!("/v1/events/get?event_id={}", event["id"].as_str().unwrap_or_default());
+    let mut answer = event;
+    answer["hosts"] =
+        json!([{ "id": "usr-3Wc8nRtS", "email": "host@mail.example", "name": "Jorun Vik" }]);
+    Sample { answers: vec![(path, answer)], ..Sample::new(story, body.into_bytes()) }
+}

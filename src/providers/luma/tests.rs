@@ -1,0 +1,394 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::parse;
+use crate::event::{Change, End, Fields, Kind, Shape, WebinarId};
+use crate::providers::{Answers, PLATFORMS, Span, trial};
+
+const SECRET: &[u8] = b"whsec_dGltYmVyIGFuZCBicmFzcw";
+const NOW: Millis = Millis::new(1_790_150_400_000);
+
+fn luma() -> Luma {
+    Luma::new(Scheme::Luma)
+}
+
+/// A source with these lines of its own.
+fn configured(lines: &str) -> Result<Arc<dyn Provider>, String> {
+    let text = format!(
+        "[hubspot.main]\naccess_token = 'x'\n[source.s]\nprovider = 'luma'\nsecret = 'x'\n{lines}"
+    );
+    let config = parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
+    let config = config.map_err(|problems| problems.to_string())?;
+    let source = config.sources.values().next().expect("there is one");
+    Ok(Arc::clone(&source.endpoint.provider))
+}
+
+fn with_api() -> Arc<dyn Provider> {
+    configured("api = { key = 'k', base_url = 'https://luma.example/base/?x=1' }").expect("right")
+}
+
+fn event() -> Value {
+    json!({
+        "platform": "luma", "id": "evt-1", "calendar_id": "cal-1", "name": "Compilers",
+        "description": "One editor.", "start_at": "2026-10-06T17:00:00.000Z",
+        "end_at": "2026-10-06T18:30:00.000Z", "created_at": "2026-09-20T09:15:30.250Z",
+        "timezone": "Europe/Vienna", "location_type": "zoom", "url": "https://luma.example/c",
+        "meeting_url": "https://rooms.example/1",
+    })
+}
+
+fn body(name: &str, data: impl Into<Value>) -> Vec<u8> {
+    json!({ "type": name, "data": data.into() }).to_string().into_bytes()
+}
+
+fn read(body: &[u8]) -> Reading {
+    luma().read(&Inbound::trusted(body), &[])
+}
+
+fn changes(reading: Reading) -> (Change, Vec<&'static str>) {
+    let Meaning::Changes { mut changes, bad_fields } = reading.meaning else {
+        panic!("no changes: {reading:?}");
+    };
+    assert_eq!(changes.len(), 1);
+    (changes.remove(0), bad_fields)
+}
+
+fn changed(name: &str, data: Value) -> (Change, Vec<&'static str>) {
+    changes(read(&body(name, data)))
+}
+
+fn time(text: &str) -> Millis {
+    Millis::parse(text, None).expect("a time")
+}
+
+/// What is read of the body when it came so.
+fn delivered(provider: &Luma, body: &[u8], sent: Millis, received: Millis) -> Reading {
+    let headers = trial::signed(provider, body, SECRET, sent).headers;
+    provider.read(&Inbound::stored(&headers, body, received), &[])
+}
+
+#[test]
+fn each_fixture_reads_as_expected() {
+    trial::each_fixture_reads_as_expected("luma", &luma());
+}
+
+#[test]
+fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+    let personal = ["thimble", "Thimble", "post.example", "Nele", "Brandsma"];
+    trial::what_is_stored_says_the_same("luma", &luma(), &personal);
+    trial::what_is_stored_says_the_same("luma", with_api().as_ref(), &personal);
+}
+
+#[test]
+fn only_what_luma_signed_is_believed() {
+    let body = r#"{"type":"event.created","name":"\u00e9 and raw é"}"#.as_bytes();
+    for scheme in [Scheme::Luma, Scheme::StandardWebhooks] {
+        let provider = Luma::new(scheme);
+        let secret = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+        trial::only_what_was_signed_is_believed(&provider, body, secret, NOW);
+        trial::old_and_early_is_refused(&provider, body, secret, NOW);
+    }
+}
+
+/// Computed from the observed algorithm with another implementation: the key is the whole text of the secret.
+#[test]
+fn the_observed_signature_is_believed() {
+    let body = br#"{"type":"event.created","data":{"id":"evt-1"}}"#;
+    let secret: &[u8] = b"whsec_dGVzdC1zZWNyZXQ";
+    let now = Millis::new(1_735_689_600_000);
+    let mut signed = trial::signed(&luma(), body, secret, now);
+    let mac = "77ab0a70b0d3ad82b8654bb877840eabed9af53b122fdfde79d4b1ba3c99d3d5";
+    let header = ("webhook-signature".to_owned(), format!("t=1735689600,v1={mac}"));
+    assert_eq!(signed.headers, [header]);
+    signed.headers.push(("Webhook-Id".to_owned(), "wh_evt_test_123".to_owned()));
+    signed.headers.push(("Webhook-Timestamp".to_owned(), "1735689600".to_owned()));
+    assert_eq!(trial::verified(&luma(), &signed, &[secret], now), Ok(0));
+    let other = trial::verified(&Luma::new(Scheme::StandardWebhooks), &signed, &[secret], now);
+    assert!(other.is_err(), "the two schemes are not one");
+}
+
+#[test]
+fn the_time_beside_the_signature_is_the_same_or_not_there() {
+    let signed = trial::signed(&luma(), b"{}", SECRET, NOW);
+    let with = |values: &[&str]| {
+        let mut signed = signed.clone();
+        let header = |value: &&str| ("webhook-timestamp".to_owned(), (*value).to_owned());
+        signed.headers.extend(values.iter().map(header));
+        trial::verified(&luma(), &signed, &[SECRET], NOW)
+    };
+    assert_eq!(with(&[]), Ok(0));
+    assert_eq!(with(&["1790150400"]), Ok(0));
+    for values in
+        [&["1790150401"][..], &["01790150400"], &[""], &["now"], &["1790150400", "1790150400"]]
+    {
+        assert_eq!(with(values), Err(Refusal::Malformed), "{values:?}");
+    }
+}
+
+/// Whoever repeats a webhook could call it by the id of one to come, which would then be taken for a repetition.
+#[test]
+fn an_id_that_is_not_signed_is_nobodys_id() {
+    let body = body("event.updated", event());
+    let delivery = |id: &str, sent: Millis| {
+        let mut headers = trial::signed(&luma(), &body, SECRET, sent).headers;
+        headers.push(("webhook-id".to_owned(), id.to_owned()));
+        luma().read(&Inbound::stored(&headers, &body, NOW), &[]).delivery
+    };
+    let first = delivery("a", NOW);
+    assert_eq!(first.as_ref().map(String::len), Some(64));
+    assert_eq!(delivery("b", NOW), first, "the same request, whatever it is called");
+    let later = NOW.plus(Duration::from_secs(1));
+    assert_ne!(delivery("a", later), first, "what is true again is told again");
+    assert_eq!(read(&body).delivery, None);
+}
+
+#[test]
+fn a_signed_id_is_that_of_the_delivery() {
+    let provider = Luma::new(Scheme::StandardWebhooks);
+    let body = body("event.updated", event());
+    let reading = delivered(&provider, &body, NOW, NOW);
+    assert_eq!(reading.delivery.as_deref(), Some("msg_1790150400000"));
+    assert_eq!(changes(reading).0.occurred_at, Some(NOW));
+}
+
+#[test]
+fn a_change_is_of_the_signed_second_and_within_it_of_its_receipt() {
+    let ms = |ms: u64| Duration::from_millis(ms);
+    for scheme in [Scheme::Luma, Scheme::StandardWebhooks] {
+        let provider = Luma::new(scheme);
+        for (received, at) in [
+            (NOW.plus(ms(350)), NOW.plus(ms(350))),
+            (NOW.plus(ms(5_000)), NOW.plus(ms(999))),
+            (NOW.minus(ms(5_000)), NOW),
+        ] {
+            let body = body("event.updated", event());
+            let change = changes(delivered(&provider, &body, NOW, received)).0;
+            assert_eq!(change.occurred_at, Some(at));
+        }
+        // That is stored, and enough to say the same again.
+        let body = body("event.canceled", event());
+        let mut headers = trial::signed(&provider, &body, SECRET, NOW).headers;
+        headers.retain(|(name, _)| provider.read_headers().contains(name));
+        assert_eq!(headers.len(), 1);
+        let again = provider.read(&Inbound::stored(&headers, &body, NOW.plus(ms(20))), &[]);
+        assert_eq!(changes(again).0.occurred_at, Some(NOW.plus(ms(20))));
+    }
+    let created = delivered(&luma(), &body("event.created", event()), NOW, NOW);
+    assert_eq!(changes(created).0.occurred_at, Some(time("2026-09-20T09:15:30.250Z")));
+    assert_eq!(changed("event.updated", event()).0.occurred_at, None, "nothing was signed");
+}
+
+#[test]
+fn created_updated_and_canceled_show_the_whole_event() {
+    let shown = Fields {
+        name: Some("Compilers".into()),
+        description: Some("One editor.".into()),
+        event_type: Some("WEBINAR".into()),
+        registration_url: Some("https://luma.example/c".into()),
+        start: Some(time("2026-10-06T17:00:00Z")),
+        end: Some(End::At(time("2026-10-06T18:30:00Z"))),
+        ..Fields::default()
+    };
+    for (name, kind, cancelled) in [
+        ("event.created", Kind::Created, Some(false)),
+        ("event.updated", Kind::Updated, None),
+        ("event.canceled", Kind::Cancelled, Some(true)),
+    ] {
+        let (change, bad) = changed(name, event());
+        assert_eq!((change.kind, bad), (kind, vec![]), "{name}");
+        assert_eq!(change.whole, Fields { cancelled, ..shown.clone() }, "{name}");
+        assert_eq!((change.shape, change.full_picture), (Some(Shape::Single), true), "{name}");
+        assert_eq!(change.account.expect("its calendar").as_str(), "cal-1", "{name}");
+    }
+}
+
+#[test]
+fn where_it_is_held_decides_what_it_is() {
+    for (place, kind) in [
+        (json!("zoom"), Some("WEBINAR")),
+        (json!("unknown"), Some("WEBINAR")),
+        (json!("one to come"), Some("WEBINAR")),
+        (json!("offline"), Some("IN_PERSON")),
+        (json!("missing"), None),
+        (json!(null), None),
+    ] {
+        let mut data = event();
+        data["location_type"] = place.clone();
+        let (change, bad) = changed("event.updated", data);
+        assert_eq!((change.whole.event_type.as_deref(), bad), (kind, vec![]), "{place}");
+    }
+}
+
+#[test]
+fn a_bad_field_says_nothing_and_hinders_no_other() {
+    let all = changed("event.updated", event()).0;
+    for (field, value) in [
+        ("name", json!("")),
+        ("description", json!(5)),
+        ("start_at", json!("soon")),
+        ("end_at", json!(0)),
+        ("location_type", json!([])),
+        ("url", json!("curious")),
+        ("timezone", json!(1)),
+    ] {
+        let mut data = event();
+        data[field] = value.clone();
+        let (change, bad) = changed("event.updated", data);
+        assert_eq!(bad, [field]);
+        let mut expected = all.clone();
+        match field {
+            "name" => expected.whole.name = None,
+            "description" => expected.whole.description = None,
+            "start_at" => expected.whole.start = None,
+            "end_at" => expected.whole.end = None,
+            "location_type" => expected.whole.event_type = None,
+            "url" => expected.whole.registration_url = None,
+            _ => {}
+        }
+        expected.full_picture = !["name", "start_at"].contains(&field);
+        assert_eq!(change, expected, "{field}: {value}");
+    }
+}
+
+#[test]
+fn others_events_are_taken_on_request_and_never_those_of_no_calendar() {
+    let provider = configured("calendar_events = true").expect("right");
+    let added = json!({
+        "platform": "luma", "id": "evt-9", "name": "Meetup", "start_at": "2026-11-01T18:00:00Z",
+        "end_at": "2026-11-01T20:00:00Z", "calendar": { "id": "cal-9" },
+        "hosts": [{ "name": null }, { "name": "  " }, { "name": "Mirela" }],
+    });
+    let told = |data: &Value| {
+        let body = body("calendar.event.added", data.clone());
+        provider.read(&Inbound::trusted(&body), &[])
+    };
+    let (change, bad) = changes(told(&added));
+    assert_eq!(bad, Vec::<&str>::new());
+    assert_eq!(change.account.as_ref().expect("its calendar").as_str(), "cal-9");
+    assert_eq!(change.whole.organizer.as_deref(), Some("Mirela"));
+    assert_eq!((change.whole.cancelled, change.full_picture), (None, true));
+    assert_eq!(read(&body("calendar.event.added", added.clone())).meaning, Meaning::Ignored);
+    for (field, value) in [
+        ("platform", json!("external")),
+        ("calendar", json!(null)),
+        ("calendar", json!({})),
+        ("calendar", json!("cal-9")),
+    ] {
+        let mut data = added.clone();
+        data[field] = value.clone();
+        assert_eq!(told(&data).meaning, Meaning::Ignored, "{field}: {value}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
+    for sent in [
+        json!({ "type": "event.created" }),
+        json!({ "type": "event.created", "data": "secret word" }),
+        json!({ "type": "event.updated", "data": { "name": "secret word" } }),
+        json!({ "type": "event.updated", "data": { "id": "secret word" } }),
+        json!({ "type": "event.updated", "data": { "id": "evt-1", "calendar_id": "secret word" } }),
+        json!({ "type": 5 }),
+        json!(["event.created"]),
+    ] {
+        let meaning = read(sent.to_string().as_bytes()).meaning;
+        let Meaning::Unmappable(why) = meaning else { panic!("mapped: {sent}") };
+        assert!(!why.contains("secret"), "{why}");
+    }
+}
+
+#[test]
+fn other_events_are_ignored_whatever_the_rest_of_them_is() {
+    for name in ["guest.registered", "ticket.registered", "event.published", "Event.Created", ""] {
+        assert_eq!(read(&body(name, json!(5))).meaning, Meaning::Ignored, "{name}");
+    }
+}
+
+#[test]
+fn the_api_is_asked_about_each_event_that_is_there() {
+    let asked = |name: &str| read(&body(name, event())).wanted.into_iter().next();
+    let wanted = Wanted {
+        account: changed("event.created", event()).0.account,
+        webinar: WebinarId::parse("evt-1").expect("an id"),
+        when: WantedWhen::Always,
+    };
+    assert_eq!(asked("event.created"), Some(wanted.clone()));
+    assert_eq!(asked("event.updated"), Some(wanted));
+    assert_eq!(asked("event.canceled"), None);
+    assert_eq!(asked("guest.registered"), None);
+    assert!(luma().api().is_none(), "and nobody asks without a key");
+}
+
+#[test]
+fn one_question_tells_all_of_an_event() {
+    let provider = with_api();
+    let api = provider.api().expect("it has one");
+    let id = WebinarId::parse("evt-1/../x?&y=#").expect("an id");
+    let ask = api.ask(&id, &Answers::new()).expect("it can be asked").expect("a question");
+    let url = "https://luma.example/base/v1/events/get?event_id=evt-1%2F..%2Fx%3F%26y%3D%23";
+    assert_eq!((ask.name, ask.url.as_str()), ("event", url));
+    let answer = serde_json::value::RawValue::from_string("{}".to_owned()).expect("JSON");
+    let answers = Answers::from([("event".to_owned(), &*answer)]);
+    assert_eq!(api.ask(&id, &answers), Ok(None));
+    let access = format!("{:?}", api.access());
+    assert!(access.contains("x-luma-api-key") && !access.contains("\"k\""), "{access}");
+}
+
+#[test]
+fn a_calendars_events_are_listed_by_pages() {
+    let provider = with_api();
+    let api = provider.api().expect("it has one");
+    let span = Span { from: time("2026-10-01T00:00:00Z"), to: time("2026-11-01T00:00:00Z") };
+    let first = api.list(span, None).expect("it lists");
+    let list = "https://luma.example/base/v1/calendars/events/list?after=2026-09-30T23%3A59%3A59.999Z&before=2026-11-01T00%3A00%3A00Z";
+    assert_eq!(first.as_str(), list);
+    let next = api.list(span, Some("a&b")).expect("it lists");
+    assert_eq!(next.as_str(), format!("{list}&pagination_cursor=a%26b"));
+
+    let listed = |page: Value| api.listed(page.to_string().as_bytes(), span, None);
+    let ids = |page: Value| {
+        let listed = listed(page).expect("a page");
+        (listed.webinars.into_iter().map(String::from).collect::<Vec<_>>(), listed.next)
+    };
+    let entries = json!([
+        { "id": "evt-1", "platform": "luma" }, { "api_id": "evt-2", "event": {} },
+        { "id": "calev-3", "platform": "external" },
+    ]);
+    let both = vec!["evt-1".to_owned(), "evt-2".to_owned()];
+    let page = |more: Value, cursor: Value| json!({ "entries": entries.clone(), "has_more": more, "next_cursor": cursor });
+    assert_eq!(ids(page(json!(true), json!("c"))), (both.clone(), Some("c".to_owned())));
+    assert_eq!(ids(page(json!(null), json!("c"))), (both.clone(), Some("c".to_owned())));
+    assert_eq!(ids(page(json!(false), json!("c"))), (both.clone(), None));
+    assert_eq!(ids(page(json!(true), json!(null))), (both, None));
+    assert_eq!(ids(json!({ "entries": [] })), (vec![], None));
+    for wrong in [json!([]), json!({}), json!({ "entries": [{}] }), json!({ "entries": "secret" })]
+    {
+        let why = listed(wrong.clone()).expect_err("no page");
+        assert!(!why.contains("secret"), "{wrong}: {why}");
+    }
+    assert!(api.listed(b"\xff", span, None).is_err());
+}
+
+#[test]
+fn a_source_says_how_it_is_signed_for_and_its_key() {
+    for right in ["", "signature = 'luma'", "signature = 'standard_webhooks'"] {
+        let provider = configured(right).expect("right");
+        assert!(provider.api().is_none());
+    }
+    let access = with_api();
+    let access = access.api().expect("it has one").access();
+    assert_eq!((access.pace.requests, access.pace.window), (200, Duration::from_mins(1)));
+    for (wrong, told) in [
+        ("signature = 'svix'", "source.s.signature"),
+        ("calendar_events = 1", "source.s.calendar_events"),
+        ("api = {}", "source.s.api.key"),
+        ("api = { key = 'k', base_url = 'http://luma.example' }", "source.s.api.base_url"),
+        ("api = { key = 'k', other = 1 }", "source.s.api.other"),
+    ] {
+        let problems = configured(wrong).err().unwrap_or_default();
+        assert!(problems.contains(told), "{wrong}: {problems}");
+    }
+}

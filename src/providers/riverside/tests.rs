@@ -1,0 +1,265 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::event::{Change, End, Fields, Kind, Phase, Session, Shape};
+use crate::providers::trial;
+
+const SECRET: &[u8] = b"quiet-room-of-the-tests";
+const NOW: Millis = Millis::new(1_790_150_400_000);
+
+fn read(body: &[u8]) -> Reading {
+    Riverside.read(&Inbound::trusted(body), &[])
+}
+
+/// A webinar as every body shows it.
+fn webinar() -> Value {
+    json!({
+        "event_id": "w1", "id": "w1", "title": "Editing by ear", "description": "How.",
+        "scheduled_start_time": "2026-09-24T15:00:00.000Z",
+        "scheduled_end_time": "2026-09-24T16:00:00.000Z", "timezone": "UTC", "hosted_by": "Tamsin",
+        "actual_start_time": "2026-09-24T15:01:00.000Z",
+        "actual_end_time": "2026-09-24T15:58:00.000Z",
+    })
+}
+
+fn body(event: &str, data: impl Into<Value>) -> Value {
+    json!({ "id": "evt_1", "event": event, "event_ts": 1_790_150_400, "account_id": "a", "data": data.into() })
+}
+
+fn changed(event: &str, data: Value) -> (Change, Vec<&'static str>) {
+    let reading = read(body(event, data).to_string().as_bytes());
+    let Meaning::Changes { mut changes, bad_fields } = reading.meaning else {
+        panic!("no changes: {reading:?}");
+    };
+    assert_eq!(changes.len(), 1);
+    (changes.remove(0), bad_fields)
+}
+
+fn unmappable(reading: Reading) -> String {
+    let Meaning::Unmappable(why) = reading.meaning else { panic!("mapped: {reading:?}") };
+    why
+}
+
+fn time(text: &str) -> Millis {
+    Millis::parse(text, None).expect("a time")
+}
+
+#[test]
+fn each_fixture_reads_as_expected() {
+    trial::each_fixture_reads_as_expected("riverside", &Riverside);
+}
+
+#[test]
+fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+    let personal = ["post.example", "Nele", "Brandsma", "Kiezelhof", "quartz-17"];
+    trial::what_is_stored_says_the_same("riverside", &Riverside, &personal);
+}
+
+#[test]
+fn only_what_riverside_signed_is_believed() {
+    let body = r#"{"event":"webinar.created","title":"\u00e9 and raw é"}"#.as_bytes();
+    trial::only_what_was_signed_is_believed(&Riverside, body, SECRET, NOW);
+    trial::old_and_early_is_refused(&Riverside, body, SECRET, NOW);
+}
+
+/// Computed from the documented algorithm with another implementation.
+#[test]
+fn the_documented_signature_is_believed() {
+    let body = br#"{"type":"event.created","data":{"id":"evt-1"}}"#;
+    let mac = "5e847d28826fd3f80db25d9961be8b06b8e8e23e5efc83b97e2d7dd0bc56338b";
+    let signed =
+        trial::signed(&Riverside, body, b"whsec_dGVzdC1zZWNyZXQ", Millis::new(1_735_689_600_999));
+    let headers = [
+        ("x-riverside-signature".to_owned(), format!("v1={mac}")),
+        ("x-riverside-timestamp".to_owned(), "1735689600".to_owned()),
+    ];
+    assert_eq!(signed.headers, headers);
+    let now = Millis::new(1_735_689_600_000);
+    let secrets: &[&[u8]] = &[b"whsec_dGVzdC1zZWNyZXQ"];
+    assert_eq!(trial::verified(&Riverside, &signed, secrets, now), Ok(0));
+}
+
+#[test]
+fn the_signature_has_its_version_and_one_spelling() {
+    let body = b"{}";
+    let signed = trial::signed(&Riverside, body, SECRET, NOW);
+    let mac = signed.headers[0].1.replace("v1=", "");
+    for value in [
+        mac.clone(),
+        format!("v2={mac}"),
+        format!("V1={mac}"),
+        format!("v1={}", mac.to_uppercase()),
+        format!("v1={mac},v1={mac}"),
+        format!("t=1,v1={mac}"),
+    ] {
+        let mut other = signed.clone();
+        other.headers[0].1.clone_from(&value);
+        let refusal = trial::verified(&Riverside, &other, &[SECRET], NOW);
+        assert_eq!(refusal, Err(Refusal::Malformed), "{value}");
+    }
+}
+
+#[test]
+fn created_shows_the_plan() {
+    let (change, bad) = changed("webinar.created", webinar());
+    let expected = Fields {
+        name: Some("Editing by ear".into()),
+        organizer: Some("Tamsin".into()),
+        description: Some("How.".into()),
+        start: Some(time("2026-09-24T15:00:00Z")),
+        end: Some(End::At(time("2026-09-24T16:00:00Z"))),
+        cancelled: Some(false),
+        ..Fields::default()
+    };
+    assert_eq!((change.whole, bad), (expected, vec![]));
+    assert_eq!((change.kind, change.session, change.full_picture), (Kind::Created, None, true));
+    assert_eq!((change.shape, change.occurred_at), (Some(Shape::Single), Some(NOW)));
+    assert_eq!(change.account.expect("it is named").as_str(), "a");
+}
+
+#[test]
+fn started_and_ended_show_the_plan_and_beside_it_what_happened() {
+    let plan = Fields { cancelled: None, ..changed("webinar.created", webinar()).0.whole };
+    let (started, _) = changed("webinar.started", webinar());
+    let began = Some(time("2026-09-24T15:01:00Z"));
+    let run = Session { phase: Phase::Started, started_at: began, ended_at: None };
+    assert_eq!((started.kind, started.session), (Kind::Started, Some(run)));
+    assert_eq!(started.whole, plan);
+    assert!(started.full_picture, "the bridge may have been installed since");
+
+    let (ended, _) = changed("webinar.ended", webinar());
+    let over = Some(time("2026-09-24T15:58:00Z"));
+    let run = Session { phase: Phase::Ended, started_at: began, ended_at: over };
+    assert_eq!((ended.kind, ended.session), (Kind::Completed, Some(run)));
+    assert_eq!(ended.whole, Fields { end: None, ..plan.clone() }, "the real end, not the planned");
+
+    let mut unknown = webinar();
+    unknown["actual_end_time"] = Value::Null;
+    assert_eq!(changed("webinar.ended", unknown).0.whole, plan);
+}
+
+#[test]
+fn without_title_or_start_it_is_no_full_picture() {
+    for (field, full) in [
+        ("title", false),
+        ("scheduled_start_time", false),
+        ("scheduled_end_time", true),
+        ("hosted_by", true),
+        ("description", true),
+    ] {
+        let mut data = webinar();
+        data[field] = Value::Null;
+        let (change, bad) = changed("webinar.created", data);
+        assert_eq!((change.full_picture, bad), (full, vec![]), "{field}");
+    }
+}
+
+#[test]
+fn a_bad_field_says_nothing_and_hinders_no_other() {
+    let all = changed("webinar.ended", webinar()).0;
+    for (field, values) in [
+        ("title", vec![json!(5), json!(""), json!({})]),
+        ("description", vec![json!(5), json!([])]),
+        ("scheduled_start_time", vec![json!("soon"), json!(1), json!("")]),
+        ("hosted_by", vec![json!(""), json!(true)]),
+        ("timezone", vec![json!(1)]),
+        ("actual_start_time", vec![json!(0), json!("1970-01-01T00:00:00Z")]),
+    ] {
+        for value in values {
+            let mut data = webinar();
+            data[field] = value.clone();
+            let (change, bad) = changed("webinar.ended", data);
+            assert_eq!(bad, [field], "{value}");
+            let mut expected = all.clone();
+            match field {
+                "title" => expected.whole.name = None,
+                "description" => expected.whole.description = None,
+                "scheduled_start_time" => expected.whole.start = None,
+                "hosted_by" => expected.whole.organizer = None,
+                "actual_start_time" => {
+                    expected.session =
+                        expected.session.map(|run| Session { started_at: None, ..run });
+                }
+                _ => {}
+            }
+            expected.full_picture = !["title", "scheduled_start_time"].contains(&field);
+            assert_eq!(change, expected, "{field}: {value}");
+        }
+    }
+}
+
+#[test]
+fn the_time_of_the_change_is_in_seconds() {
+    for (said, read) in [
+        (json!(1_790_150_400), Some(NOW)),
+        (json!(null), None),
+        (json!(0), None),
+        (json!(1_790_150_400_000_i64), None),
+        (json!(i64::MAX), None),
+        (json!("1790150400"), None),
+    ] {
+        let mut sent = body("webinar.created", webinar());
+        sent["event_ts"] = said.clone();
+        let reading = self::read(sent.to_string().as_bytes());
+        let Meaning::Changes { changes, bad_fields } = reading.meaning else { panic!("{said}") };
+        assert_eq!(changes[0].occurred_at, read, "{said}");
+        assert_eq!(bad_fields.is_empty(), read.is_some() || said.is_null(), "{said}");
+    }
+}
+
+#[test]
+fn the_id_of_an_event_is_that_of_its_delivery_whatever_it_means() {
+    let delivery = |body: &Value| read(body.to_string().as_bytes()).delivery;
+    let mut sent = body("webinar.created", webinar());
+    assert_eq!(delivery(&sent).as_deref(), Some("evt_1"));
+    sent["delivery_attempt"] = 3.into();
+    assert_eq!(delivery(&sent).as_deref(), Some("evt_1"));
+    assert_eq!(delivery(&body("registrant.created", json!(5))).as_deref(), Some("evt_1"));
+    assert_eq!(delivery(&body("webinar.ended", json!(5))).as_deref(), Some("evt_1"));
+    for none in [json!(null), json!(""), json!(5), json!(["evt_1"])] {
+        sent["id"] = none;
+        assert_eq!(delivery(&sent), None);
+    }
+}
+
+#[test]
+fn a_test_event_says_nothing() {
+    let mut data = webinar();
+    data["test"] = true.into();
+    let marked = body("webinar.ended", data.clone());
+    assert_eq!(read(marked.to_string().as_bytes()).meaning, Meaning::Ignored);
+    let mut marked = body("webinar.ended", webinar());
+    marked["test"] = true.into();
+    assert_eq!(read(marked.to_string().as_bytes()).meaning, Meaning::Ignored);
+    for real in [json!(false), json!(null), json!("no")] {
+        data["test"] = real;
+        changed("webinar.ended", data.clone());
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
+    for sent in [
+        json!({ "event": "webinar.created" }),
+        body("webinar.created", json!("secret word")),
+        body("webinar.created", json!(["secret word"])),
+        body("webinar.created", json!({ "title": "secret word" })),
+        body("webinar.created", json!({ "id": "secret word", "event_id": "w1" })),
+        json!({ "event": "webinar.created", "account_id": "secret word", "data": { "id": "w" } }),
+        json!(["webinar.created"]),
+        json!({ "event": 5 }),
+    ] {
+        let why = unmappable(read(sent.to_string().as_bytes()));
+        assert!(!why.contains("secret"), "{why}");
+    }
+    unmappable(read(b"{\"event\":\"webinar.created\",\"data\":{\"id\":\"w\",\"id\":\"v\"}}"));
+    unmappable(read(b"{\"event\":\"recording.ready\",\"a\":\"\xff\"}"));
+}
+
+#[test]
+fn other_events_are_ignored_whatever_the_rest_of_them_is() {
+    for event in ["registrant.created", "attendee.joined", "webinar.moved", "Webinar.Created", ""] {
+        let sent = format!(r#"{{"event":"{event}","data":"\ud83d"}}"#);
+        assert_eq!(read(sent.as_bytes()).meaning, Meaning::Ignored, "{event}");
+    }
+}

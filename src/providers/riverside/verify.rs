@@ -1,0 +1,40 @@
+//! From raw bytes to a verified request.
+//!
+//! Riverside signs `{timestamp header}:{raw body}` with HMAC-SHA256 and the subscription's secret, anew for each attempt,
+//! whose number is part of the body (<https://docs.riverside.fm/webhooks/verifying-signatures>).
+
+use crate::event::Millis;
+use crate::providers::signature::hmac;
+use crate::providers::{Inbound, Keys, Refusal, Unverified, Verified};
+
+/// The header with the signature.
+const SIGNATURE: &str = "x-riverside-signature";
+/// The header with the signed time, in seconds.
+const TIMESTAMP: &str = "x-riverside-timestamp";
+
+/// Decides whether Riverside sent the request.
+///
+/// The signature goes first: the age of what was never signed says nothing.
+pub(super) fn verify<'a>(
+    request: Inbound<'a, Unverified>,
+    keys: Keys<'_>,
+    now: Millis,
+) -> Result<Inbound<'a, Verified>, Refusal> {
+    let signature = request.headers.one(SIGNATURE).once()?;
+    let timestamp = request.headers.one(TIMESTAMP).once()?;
+    let claimed =
+        signature.strip_prefix(b"v1=").and_then(hmac::from_lower_hex).ok_or(Refusal::Malformed)?;
+    let signed_at = hmac::unix_seconds(timestamp).ok_or(Refusal::Malformed)?;
+    let parts = [timestamp, b":", request.body];
+    let secret = hmac::matching(keys.secrets, &parts, &claimed).ok_or(Refusal::Mismatch)?;
+    hmac::timely(signed_at, now, keys.tolerance)?;
+    Ok(request.proved_by(secret))
+}
+
+/// The headers that make the body authentic at `now`.
+pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
+    let timestamp = now.get().div_euclid(1_000).to_string();
+    let mac = hmac::sha256(secret, &[timestamp.as_bytes(), b":", body]);
+    let signature = format!("v1={}", hex::encode(mac));
+    vec![(SIGNATURE.to_owned(), signature), (TIMESTAMP.to_owned(), timestamp)]
+}

@@ -1,0 +1,305 @@
+//! Signatures by a hash of the request, in the forms that platforms gave them: which header they stand in and how, and
+//! what is hashed with what.
+//!
+//! They look alike and differ in what matters (`t.body` here, `tbody` there; a MAC here, a plain hash there), so nothing is
+//! guessed from a header's look: a [`MacScheme`] says all of it.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use subtle::ConstantTimeEq as _;
+use url::form_urlencoded;
+
+use super::digest::{self, Algorithm, Method};
+use super::hmac;
+use super::message::{Hole, Template, Values};
+use crate::event::Millis;
+use crate::providers::{Inbound, Keys, Refusal, Signed, Unsigned, Unverified, Verified};
+
+/// Most signatures of one header that are looked at: a sender has a few keys while it rotates them.
+const SIGNATURES_MAX: usize = 16;
+/// Longest id of a delivery, in bytes.
+const ID_MAX: usize = 256;
+/// Longest time in milliseconds that is read, in digits: as far as [`hmac::unix_seconds`] goes.
+const MILLISECONDS_DIGITS_MAX: usize = 15;
+
+/// How a platform signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MacScheme {
+    /// A keyed MAC, or a plain hash of a message that holds the secret.
+    pub method: Method,
+    /// The hash.
+    pub algorithm: Algorithm,
+    /// How the signature is written.
+    pub encoding: Encoding,
+    /// Where it stands.
+    pub place: Place,
+    /// What is signed.
+    pub signed: Template,
+    /// The header with the signed time, if that does not stand beside the signature.
+    pub timestamp_header: Option<String>,
+    /// What the signed time counts.
+    pub timestamp_unit: Unit,
+    /// The header with the delivery's signed id.
+    pub id_header: Option<String>,
+    /// The endpoint as it is registered at the platform, where that is signed.
+    pub url: String,
+}
+
+/// How a signature is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// In hexadecimal digits, of either case.
+    Hex,
+    /// In base64 with its padding (RFC 4648, 4).
+    Base64,
+}
+
+/// Where a signature stands. Names of headers are in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a header.
+    Header(String, Layout),
+    /// In the query's parameter of that name.
+    Query(String),
+}
+
+/// How a signature stands in its header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    /// Alone; after that prefix, or without.
+    Alone(String),
+    /// In a list of `key=value`, in any order and among others; the signature perhaps several times.
+    Keyed {
+        /// What the signed time's entry begins with; none where the time is not here.
+        timestamp: Option<String>,
+        /// What a signature's entry begins with.
+        signature: String,
+    },
+    /// After the signed time and a comma.
+    AfterTimestamp,
+}
+
+/// What a request claims.
+struct Claimed<'a> {
+    /// The signatures' texts.
+    signatures: Vec<Cow<'a, [u8]>>,
+    /// The time that stands beside them.
+    timestamp: Option<&'a [u8]>,
+}
+
+/// What a time counts since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+}
+
+impl MacScheme {
+    /// Whether what is signed holds a time.
+    #[must_use]
+    pub fn signs_time(&self) -> bool {
+        self.signed.has(Hole::Timestamp)
+    }
+
+    /// Decides whether one of the secrets signed the request; the signature goes before its age.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why none did.
+    pub fn verify<'a>(
+        &self,
+        request: Inbound<'a, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<Inbound<'a, Verified>, Refusal> {
+        let Claimed { signatures, timestamp } = self.claimed(&request)?;
+        let decoded = signatures.iter().filter_map(|text| self.encoding.read(text, self.algorithm));
+        let claimed: Vec<Vec<u8>> = decoded.collect();
+        if claimed.is_empty() {
+            return Err(Refusal::Malformed);
+        }
+        let timestamp = match &self.timestamp_header {
+            Some(header) => Some(request.headers.one(header).once()?),
+            None => timestamp,
+        };
+        let signed_at = match timestamp {
+            Some(text) => Some(self.timestamp_unit.read(text).ok_or(Refusal::Malformed)?),
+            None => None,
+        };
+        let id = match &self.id_header {
+            Some(header) => request.headers.one(header).once()?,
+            None => b"",
+        };
+        if id.len() > ID_MAX || (self.id_header.is_some() && id.is_empty()) {
+            return Err(Refusal::Malformed);
+        }
+        let values = self.values(timestamp.unwrap_or_default(), id, request.body);
+        let signs = |secret: &&[u8]| {
+            let right = self.code(secret, &values);
+            // All of them are compared, so that the time tells nothing of which.
+            let equal = |claimed: &Vec<u8>| bool::from(right.as_slice().ct_eq(claimed));
+            !secret.is_empty() && claimed.iter().fold(false, |found, one| found | equal(one))
+        };
+        let secret = keys.secrets.iter().position(signs).ok_or(Refusal::Mismatch)?;
+        if let Some(signed_at) = signed_at {
+            hmac::timely(signed_at, now, keys.tolerance)?;
+        }
+        Ok(request.proved_by(secret))
+    }
+
+    /// The request that is authentic at `now`.
+    #[must_use]
+    pub fn sign(&self, request: Unsigned<'_>) -> Signed {
+        let timestamp = self.timestamp_unit.write(request.now);
+        let id = format!("delivery-{}", digest::short(request.body));
+        let values = self.values(timestamp.as_bytes(), id.as_bytes(), request.body);
+        let code = self.encoding.write(&self.code(request.secret, &values));
+        let mut headers = Vec::new();
+        let mut url = request.url.clone();
+        match &self.place {
+            Place::Header(name, layout) => {
+                headers.push((name.clone(), layout.write(&code, &timestamp)));
+            }
+            Place::Query(name) => drop(url.query_pairs_mut().append_pair(name, &code)),
+        }
+        headers.extend(self.timestamp_header.clone().map(|name| (name, timestamp)));
+        headers.extend(self.id_header.clone().map(|name| (name, id)));
+        Signed { url, ..Signed::with_headers(request, headers) }
+    }
+
+    fn values<'v>(&'v self, timestamp: &'v [u8], id: &'v [u8], body: &'v [u8]) -> Values<'v> {
+        Values { body, timestamp, id, url: self.url.as_bytes() }
+    }
+
+    fn code(&self, secret: &[u8], values: &Values<'_>) -> Vec<u8> {
+        self.algorithm.code(self.method, secret, &self.signed.parts(values, secret))
+    }
+
+    fn claimed<'a>(&self, request: &Inbound<'a, Unverified>) -> Result<Claimed<'a>, Refusal> {
+        match &self.place {
+            Place::Header(name, layout) => layout.read(request.headers.one(name).once()?),
+            Place::Query(name) => {
+                let parameters = form_urlencoded::parse(request.query.as_bytes());
+                let mut found = parameters.filter(|(key, _)| key == name.as_str());
+                let (_, value) = found.next().ok_or(Refusal::Missing)?;
+                if found.next().is_some() {
+                    return Err(Refusal::Malformed);
+                }
+                let value = value.into_owned().into_bytes();
+                Ok(Claimed { signatures: vec![value.into()], timestamp: None })
+            }
+        }
+    }
+}
+
+impl Layout {
+    /// Reads `t={timestamp},v1={signature}`, `v1={signature}` or `{timestamp},{signature}`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mut timestamp, mut signature) = (None, None);
+        let entries: Vec<&str> = text.split(',').map(str::trim).collect();
+        for entry in &entries {
+            let (found, key) = match entry.strip_suffix("{signature}") {
+                Some(key) => (&mut signature, key),
+                None => (&mut timestamp, entry.strip_suffix("{timestamp}")?),
+            };
+            if found.is_some() || key.contains(['{', '}']) {
+                return None;
+            }
+            *found = Some(key.to_owned());
+        }
+        match (timestamp, signature?) {
+            (None, key) if key.is_empty() => Some(Self::Alone(key)),
+            (Some(time), key) if time.is_empty() && key.is_empty() => {
+                (entries.first() == Some(&"{timestamp}")).then_some(Self::AfterTimestamp)
+            }
+            // Without a key every entry would be one.
+            (Some(time), key) if time.is_empty() || key.is_empty() => None,
+            (timestamp, signature) => Some(Self::Keyed { timestamp, signature }),
+        }
+    }
+
+    fn read<'a>(&self, value: &'a [u8]) -> Result<Claimed<'a>, Refusal> {
+        let claimed = |signatures: Vec<&'a [u8]>, timestamp| {
+            let signatures = signatures.into_iter().map(Cow::Borrowed).collect();
+            Claimed { signatures, timestamp }
+        };
+        match self {
+            Self::Alone(prefix) => {
+                Ok(claimed(vec![value.strip_prefix(prefix.as_bytes()).unwrap_or(value)], None))
+            }
+            Self::AfterTimestamp => {
+                let comma =
+                    value.iter().position(|byte| *byte == b',').ok_or(Refusal::Malformed)?;
+                Ok(claimed(vec![&value[comma + 1..]], Some(&value[..comma])))
+            }
+            Self::Keyed { timestamp, signature } => {
+                let signatures = entries(value, signature).take(SIGNATURES_MAX).collect();
+                let Some(key) = timestamp else { return Ok(claimed(signatures, None)) };
+                let mut times = entries(value, key);
+                match (times.next(), times.next()) {
+                    (Some(time), None) => Ok(claimed(signatures, Some(time))),
+                    (None, _) | (Some(_), Some(_)) => Err(Refusal::Malformed),
+                }
+            }
+        }
+    }
+
+    fn write(&self, code: &str, timestamp: &str) -> String {
+        match self {
+            Self::Alone(prefix) => format!("{prefix}{code}"),
+            Self::AfterTimestamp => format!("{timestamp},{code}"),
+            Self::Keyed { timestamp: Some(time), signature } => {
+                format!("{time}{timestamp},{signature}{code}")
+            }
+            Self::Keyed { timestamp: None, signature } => format!("{signature}{code}"),
+        }
+    }
+}
+
+/// What follows the key in the entries of a list that begin with it.
+fn entries<'a>(list: &'a [u8], key: &str) -> impl Iterator<Item = &'a [u8]> {
+    let entries = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    entries.filter_map(|entry| entry.strip_prefix(key.as_bytes()))
+}
+
+impl Encoding {
+    fn read(self, text: &[u8], algorithm: Algorithm) -> Option<Vec<u8>> {
+        let code = match self {
+            Self::Hex => hex::decode(text).ok()?,
+            Self::Base64 => STANDARD.decode(text).ok()?,
+        };
+        (code.len() == algorithm.length()).then_some(code)
+    }
+
+    fn write(self, code: &[u8]) -> String {
+        match self {
+            Self::Hex => hex::encode(code),
+            Self::Base64 => STANDARD.encode(code),
+        }
+    }
+}
+
+impl Unit {
+    fn read(self, text: &[u8]) -> Option<Millis> {
+        match self {
+            Self::Seconds => hmac::unix_seconds(text),
+            Self::Milliseconds => {
+                let digits = (1..=MILLISECONDS_DIGITS_MAX).contains(&text.len())
+                    && text.iter().all(u8::is_ascii_digit);
+                let text = std::str::from_utf8(text).ok().filter(|_| digits)?;
+                text.parse().ok().map(Millis::new)
+            }
+        }
+    }
+
+    fn write(self, time: Millis) -> String {
+        match self {
+            Self::Seconds => time.get().div_euclid(1_000).to_string(),
+            Self::Milliseconds => time.get().to_string(),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What is signed, as a template: `{timestamp}.{body}`.
+
+/// A message with places for what differs from request to request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Hole(Hole),
+}
+
+/// What stands in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hole {
+    /// The raw body.
+    Body,
+    /// The time, as it is written in the request.
+    Timestamp,
+    /// The secret.
+    Secret,
+    /// The delivery's id.
+    Id,
+    /// The endpoint, as it is registered at the platform.
+    Url,
+}
+
+/// What stands in the places but the secret.
+#[derive(Clone, Copy)]
+pub struct Values<'a> {
+    /// The raw body.
+    pub body: &'a [u8],
+    /// The time, as it is written in the request.
+    pub timestamp: &'a [u8],
+    /// The delivery's id.
+    pub id: &'a [u8],
+    /// The endpoint, as it is registered at the platform.
+    pub url: &'a [u8],
+}
+
+impl Hole {
+    const ALL: [(&'static str, Self); 5] = [
+        ("body", Self::Body),
+        ("timestamp", Self::Timestamp),
+        ("secret", Self::Secret),
+        ("id", Self::Id),
+        ("url", Self::Url),
+    ];
+}
+
+impl Template {
+    /// Reads a template. In braces stand `body`, which must be there once, `timestamp`, `secret`, `id` and `url`.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the rest of a sentence that begins with its name.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            let Some((name, behind)) = after.split_once('}') else {
+                return Err("has a { without a }".to_owned());
+            };
+            let Some((_, hole)) = Hole::ALL.iter().find(|(known, _)| *known == name) else {
+                return Err(format!(
+                    "has {{{name}}}, which is nothing. There are {{body}}, {{timestamp}}, {{id}}, {{url}} and {{secret}}"
+                ));
+            };
+            parts.push(Part::Hole(*hole));
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        let template = Self(parts);
+        match template.count(Hole::Body) {
+            1 => Ok(template),
+            _ => Err("must hold {body} once: what is not signed could be anybody's".to_owned()),
+        }
+    }
+
+    /// Whether it has such a place.
+    #[must_use]
+    pub fn has(&self, hole: Hole) -> bool {
+        self.count(hole) > 0
+    }
+
+    fn count(&self, hole: Hole) -> usize {
+        self.0.iter().filter(|part| **part == Part::Hole(hole)).count()
+    }
+
+    /// The message, in parts.
+    #[must_use]
+    pub fn parts<'a>(&'a self, values: &Values<'a>, secret: &'a [u8]) -> Vec<&'a [u8]> {
+        let part = |part: &'a Part| match part {
+            Part::Text(text) => text.as_bytes(),
+            Part::Hole(Hole::Body) => values.body,
+            Part::Hole(Hole::Timestamp) => values.timestamp,
+            Part::Hole(Hole::Secret) => secret,
+            Part::Hole(Hole::Id) => values.id,
+            Part::Hole(Hole::Url) => values.url,
+        };
+        self.0.iter().map(part).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_braces_is_filled_in() {
+        let template = Template::parse("v0:{timestamp}{secret}.{id}!{body}{url}").expect("valid");
+        let values = Values { body: b"BODY", timestamp: b"1", id: b"ID", url: b"URL" };
+        assert_eq!(template.parts(&values, b"S").concat(), b"v0:1S.ID!BODYURL");
+        assert!(template.has(Hole::Secret));
+        let body = Template::parse("{body}").expect("valid");
+        assert_eq!(body.parts(&values, b"S"), [b"BODY"]);
+        assert!(!body.has(Hole::Secret));
+    }
+
+    #[test]
+    fn what_cannot_be_signed_is_told() {
+        for (text, what) in [
+            ("", "must hold {body} once"),
+            ("{timestamp}", "must hold {body} once"),
+            ("{body}{body}", "must hold {body} once"),
+            ("{body", "has a { without a }"),
+            ("{body}.{time}", "has {time}, which is nothing"),
+        ] {
+            let told = Template::parse(text).expect_err("not a template");
+            assert!(told.starts_with(what), "{text}: {told}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Standard Webhooks 1.0 with symmetric keys, under its own header names and under Svix's.
+//!
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>,
+//! <https://docs.svix.com/receiving/verifying-payloads/how-manual>:
+//! `webhook-signature` is a list, `v1,{base64 of HMAC-SHA256} v1,...`, of `{webhook-id}.{webhook-timestamp}.{raw body}`:
+//! one for each key in use while the sender rotates them. Other versions (`v1a`: Ed25519) are passed over. The key is what
+//! `whsec_{base64}` holds; the same id comes with every try, at the time of that try.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use subtle::ConstantTimeEq as _;
+
+use super::hmac;
+use crate::event::Millis;
+use crate::providers::{Header, Headers, Refusal};
+
+/// The headers' names under which it is sent: its own, and Svix's.
+const FAMILIES: [Family; 2] = [
+    Family { id: "webhook-id", timestamp: "webhook-timestamp", signature: "webhook-signature" },
+    Family { id: "svix-id", timestamp: "svix-timestamp", signature: "svix-signature" },
+];
+/// What a key begins with where it is shown.
+const KEY_PREFIX: &str = "whsec_";
+/// What a signature of this version begins with.
+const VERSION: &[u8] = b"v1,";
+/// Longest id, in bytes; Svix's have 31. It is part of what is signed, so a longer one is a mistake, not an attack.
+const ID_MAX: usize = 256;
+/// Most signatures that are looked at: a sender has a few keys.
+const SIGNATURES_MAX: usize = 16;
+
+/// Keys may come without their padding, as some dashboards show them; signatures may not, so that each has one spelling.
+const KEYS: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+struct Family {
+    id: &'static str,
+    timestamp: &'static str,
+    signature: &'static str,
+}
+
+/// The names of the headers that may hold the id of the delivery.
+#[must_use]
+pub fn id_headers() -> [&'static str; 2] {
+    FAMILIES.map(|family| family.id)
+}
+
+/// The id of the delivery, which is unique and part of what is signed.
+#[must_use]
+pub fn delivery(headers: &dyn Headers) -> Option<&str> {
+    let family = family(headers)?;
+    match headers.one(family.id) {
+        Header::One(id) => std::str::from_utf8(id).ok(),
+        Header::Missing | Header::Repeated => None,
+    }
+}
+
+/// Which of the secrets signed the body; the first of several.
+///
+/// # Errors
+/// [`Refusal`] says why none did, or that it was too long ago.
+pub fn verify(
+    headers: &dyn Headers,
+    body: &[u8],
+    secrets: &[&[u8]],
+    now: Millis,
+    tolerance: Duration,
+) -> Result<usize, Refusal> {
+    let family = family(headers).ok_or(Refusal::Missing)?;
+    let id = headers.one(family.id).once()?;
+    let timestamp = headers.one(family.timestamp).once()?;
+    let claimed = signatures(headers.one(family.signature).once()?);
+    let signed_at = hmac::unix_seconds(timestamp).ok_or(Refusal::Malformed)?;
+    if id.is_empty() || id.len() > ID_MAX || claimed.is_empty() {
+        return Err(Refusal::Malformed);
+    }
+    let signs = |secret: &&[u8]| {
+        let Some(key) = key(secret) else { return false };
+        let mac = hmac::sha256(&key, &[id, b".", timestamp, b".", body]);
+        // All of them are compared, so that the time tells nothing of which.
+        claimed.iter().fold(false, |found, claimed| found | bool::from(mac.ct_eq(claimed)))
+    };
+    let secret = secrets.iter().position(signs).ok_or(Refusal::Mismatch)?;
+    hmac::timely(signed_at, now, tolerance)?;
+    Ok(secret)
+}
+
+/// The headers that make the body authentic at `now`, as the delivery `id`.
+///
+/// # Errors
+/// Why nothing can be signed with that secret, for operators.
+pub fn sign(
+    id: &str,
+    body: &[u8],
+    secret: &[u8],
+    now: Millis,
+) -> Result<Vec<(String, String)>, String> {
+    let key = key(secret).ok_or_else(|| UNUSABLE.to_owned())?;
+    let timestamp = now.get().div_euclid(1_000).to_string();
+    let mac = hmac::sha256(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
+    let [Family { id: id_name, timestamp: timestamp_name, signature }, _] = FAMILIES;
+    Ok(vec![
+        (id_name.to_owned(), id.to_owned()),
+        (timestamp_name.to_owned(), timestamp),
+        (signature.to_owned(), format!("v1,{}", STANDARD.encode(mac))),
+    ])
+}
+
+/// What is wrong with a secret that is none of this scheme's, as the rest of a sentence that begins with its name.
+pub const UNUSABLE: &str = "is no key of Standard Webhooks: whsec_ and base64";
+
+/// Whether something can be signed with the secret.
+#[must_use]
+pub fn is_key(secret: &[u8]) -> bool {
+    key(secret).is_some()
+}
+
+/// The key that the secret holds; an empty one proves nothing and is none.
+fn key(secret: &[u8]) -> Option<Vec<u8>> {
+    let encoded = secret.strip_prefix(KEY_PREFIX.as_bytes()).unwrap_or(secret);
+    KEYS.decode(encoded).ok().filter(|key| !key.is_empty())
+}
+
+/// The family whose signature is there. Svix may send both; then either proves the same.
+fn family(headers: &dyn Headers) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| headers.one(family.signature) != Header::Missing)
+}
+
+/// The signatures of this version; those that are none are passed over, as those of other versions are.
+fn signatures(list: &[u8]) -> Vec<[u8; 32]> {
+    let signature = |entry: &[u8]| {
+        let mac = STANDARD.decode(entry.strip_prefix(VERSION)?).ok()?;
+        mac.try_into().ok()
+    };
+    list.split(|byte| *byte == b' ').take(SIGNATURES_MAX).filter_map(signature).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 32 bytes in base64.
+    const SECRET: &[u8] = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    const NOW: Millis = Millis::new(1_674_087_231_000);
+    const TOLERANCE: Duration = Duration::from_mins(5);
+
+    fn signed(body: &[u8]) -> Vec<(String, String)> {
+        sign("msg_1", body, SECRET, NOW).expect("it is a key")
+    }
+
+    fn verified(headers: &dyn Headers, body: &[u8], secret: &[u8]) -> Result<usize, Refusal> {
+        verify(headers, body, &[b"whsec_bm9uZQ==", secret], NOW, TOLERANCE)
+    }
+
+    fn with(mut headers: Vec<(String, String)>, at: usize, value: &str) -> Vec<(String, String)> {
+        headers[at].1 = value.to_owned();
+        headers
+    }
+
+    /// The example of the standard's own libraries, which name their secret, id and time so
+    /// (<https://github.com/standard-webhooks/standard-webhooks>, libraries/rust/src/lib.rs).
+    #[test]
+    fn the_signature_is_that_of_the_standard() {
+        let headers = sign(
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            br#"{"test": 2432232314}"#,
+            b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            Millis::new(1_614_265_330_000),
+        );
+        let headers = headers.expect("it is a key");
+        assert_eq!(headers[2].1, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn any_signature_of_the_list_will_do() {
+        let headers = signed(b"{}");
+        assert_eq!(verified(&headers, b"{}", SECRET), Ok(1));
+        let (own, zeros) = (headers[2].1.clone(), format!("v1,{}", STANDARD.encode([0; 32])));
+        for list in
+            [format!("{zeros} {own}"), format!("v1a,abc= {own} {zeros}"), format!("x  {own}")]
+        {
+            assert_eq!(verified(&with(headers.clone(), 2, &list), b"{}", SECRET), Ok(1), "{list}");
+        }
+        let other = with(headers.clone(), 2, &zeros);
+        assert_eq!(verified(&other, b"{}", SECRET), Err(Refusal::Mismatch));
+        for list in
+            ["", "v1", "v1,", "v2,AAAA", own.trim_end_matches('='), own.trim_start_matches("v1")]
+        {
+            let list = with(headers.clone(), 2, list);
+            assert_eq!(verified(&list, b"{}", SECRET), Err(Refusal::Malformed), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn id_time_and_body_are_signed() {
+        let headers = signed(b"{}");
+        assert_eq!(verified(&headers, b"{ }", SECRET), Err(Refusal::Mismatch));
+        let other_id = with(headers.clone(), 0, "msg_2");
+        assert_eq!(verified(&other_id, b"{}", SECRET), Err(Refusal::Mismatch));
+        let other_time = with(headers.clone(), 1, "1674087232");
+        assert_eq!(verified(&other_time, b"{}", SECRET), Err(Refusal::Mismatch));
+        for (at, value) in [(0, ""), (0, &*"i".repeat(257)), (1, "now"), (1, "")] {
+            let headers = with(headers.clone(), at, value);
+            assert_eq!(verified(&headers, b"{}", SECRET), Err(Refusal::Malformed), "{value}");
+        }
+        for at in 0..3 {
+            let mut without = headers.clone();
+            let header = without.remove(at);
+            assert_eq!(verified(&without, b"{}", SECRET), Err(Refusal::Missing));
+            let mut twice = headers.clone();
+            twice.push(header);
+            assert_eq!(verified(&twice, b"{}", SECRET), Err(Refusal::Malformed));
+        }
+    }
+
+    #[test]
+    fn an_old_or_early_one_is_refused() {
+        let headers = signed(b"{}");
+        let at = |now| verify(&headers, b"{}", &[SECRET], now, TOLERANCE);
+        let beyond = TOLERANCE + Duration::from_secs(1);
+        assert_eq!(at(NOW.plus(TOLERANCE)), Ok(0));
+        assert_eq!(at(NOW.plus(beyond)), Err(Refusal::Stale));
+        assert_eq!(at(NOW.minus(beyond)), Err(Refusal::Future));
+    }
+
+    #[test]
+    fn svixs_names_mean_the_same() {
+        let rename = |(name, value): (String, String)| (name.replace("webhook-", "svix-"), value);
+        let svix: Vec<_> = signed(b"{}").into_iter().map(rename).collect();
+        assert_eq!(verified(&svix, b"{}", SECRET), Ok(1));
+        assert_eq!(delivery(&svix), Some("msg_1"));
+        assert_eq!(delivery(&signed(b"{}")), Some("msg_1"));
+        // The names of both are of one family each: they are not mixed.
+        let mixed = [&svix[..2], &signed(b"{}")[2..]].concat();
+        assert_eq!(verified(&mixed, b"{}", SECRET), Err(Refusal::Missing));
+        assert_eq!(delivery(&mixed), None);
+    }
+
+    #[test]
+    fn a_key_is_base64_with_or_without_what_it_is_shown_with() {
+        let bare = SECRET.strip_prefix(b"whsec_").expect("shown so");
+        let unpadded = bare.strip_suffix(b"=").expect("padded");
+        for key in [SECRET, bare, unpadded] {
+            assert_eq!(verified(&signed(b"{}"), b"{}", key), Ok(1));
+        }
+        for none in [&b""[..], b"whsec_", b"not base64!", b"whpk_MDEy"] {
+            assert!(!is_key(none));
+            assert_eq!(sign("a", b"{}", none, NOW), Err(UNUSABLE.to_owned()));
+            let headers = signed(b"{}");
+            assert_eq!(verify(&headers, b"{}", &[none], NOW, TOLERANCE), Err(Refusal::Mismatch));
+        }
+    }
+}

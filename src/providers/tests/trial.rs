@@ -1,0 +1,226 @@
+//! What the tests of every platform share: fixtures that a reader can judge, and forgers.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    Headers, Inbound, Keys, Meaning, Provider, Reading, Refusal, Signed, Unsigned, read_answers,
+};
+use crate::event::Millis;
+
+/// The tolerance of signed times in these tests.
+pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
+
+/// A body as the platform sends it, or, if its name begins with `fetched`, what is stored of its API's answers.
+pub(super) struct Fixture {
+    pub(super) path: PathBuf,
+    pub(super) body: Vec<u8>,
+}
+
+impl Fixture {
+    pub(super) fn is_fetched(&self) -> bool {
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("fetched"))
+    }
+
+    pub(super) fn read(&self, provider: &dyn Provider) -> Reading {
+        self.read_as(provider, &self.body)
+    }
+
+    fn read_as(&self, provider: &dyn Provider, body: &[u8]) -> Reading {
+        if self.is_fetched() {
+            return read_answers(provider, body);
+        }
+        provider.read(&Inbound::trusted(body), &[b"fixture secret"])
+    }
+}
+
+/// The fixtures in `tests/fixtures/FOLDER`: files that end in neither `.expected` nor `.md`.
+pub(super) fn fixtures(folder: &str) -> Vec<Fixture> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
+    let mut fixtures: Vec<Fixture> = std::fs::read_dir(folder)
+        .expect("the folder of fixtures")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end != "expected" && end != "md"))
+        .map(|path| Fixture { body: std::fs::read(&path).expect("a fixture"), path })
+        .collect();
+    fixtures.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(!fixtures.is_empty(), "fixtures are missing");
+    fixtures
+}
+
+/// Each fixture reads as the file of its name that ends in `.expected` says. `UPDATE_FIXTURES=1` writes those anew, to be
+/// read before they are committed.
+pub(super) fn each_fixture_reads_as_expected(folder: &str, provider: &dyn Provider) {
+    let update = std::env::var_os("UPDATE_FIXTURES").is_some();
+    for fixture in fixtures(folder) {
+        let told = told(&fixture.read(provider));
+        let expected = fixture.path.with_extension("expected");
+        if update {
+            std::fs::write(&expected, &told).expect("an expectation can be written");
+        }
+        let expected = std::fs::read_to_string(expected).expect("each fixture has its expectation");
+        assert_eq!(told, expected, "{}", fixture.path.display());
+    }
+}
+
+/// What is stored of each fixture holds none of these texts, says the same, and is not masked further.
+pub(super) fn what_is_stored_says_the_same(
+    folder: &str,
+    provider: &dyn Provider,
+    personal: &[&str],
+) {
+    let scrub = |body: &[u8]| provider.scrub(body);
+    let mut found = 0;
+    for fixture in fixtures(folder) {
+        let stored = scrub(&fixture.body);
+        let text = String::from_utf8(stored.clone()).expect("text stays text");
+        let sent = String::from_utf8_lossy(&fixture.body).into_owned();
+        for personal in personal {
+            found += usize::from(sent.contains(personal));
+            assert!(!text.contains(personal), "{}: {personal}", fixture.path.display());
+        }
+        let again = fixture.read_as(provider, &stored);
+        assert_eq!(again, fixture.read(provider), "{}", fixture.path.display());
+        assert_eq!(scrub(&stored), stored, "{}", fixture.path.display());
+    }
+    assert!(found >= personal.len(), "the fixtures hold nothing personal to mask");
+}
+
+/// A reading for people: times as dates.
+pub(super) fn told(reading: &Reading) -> String {
+    fn dated(value: Value) -> Value {
+        match value {
+            Value::Number(number) => match number.as_i64().and_then(Millis::plausible) {
+                Some(time) => time.to_string().into(),
+                None => Value::Number(number),
+            },
+            Value::Array(list) => list.into_iter().map(dated).collect(),
+            Value::Object(map) => {
+                let map = map.into_iter().filter(|(_, value)| !value.is_null());
+                Value::Object(map.map(|(key, value)| (key, dated(value))).collect())
+            }
+            Value::Null | Value::Bool(_) | Value::String(_) => value,
+        }
+    }
+    let meaning = match &reading.meaning {
+        Meaning::Changes { changes, bad_fields } => {
+            let changes = dated(serde_json::to_value(changes).expect("changes can be written"));
+            json!({ "changes": changes, "bad_fields": bad_fields })
+        }
+        Meaning::Ignored => json!("ignored"),
+        Meaning::Unmappable(why) => json!({ "unmappable": why }),
+        Meaning::Handshake(reply) => {
+            let body: Value = serde_json::from_slice(&reply.body).expect("an answer is JSON");
+            json!({ "handshake": { "status": reply.status, "body": body } })
+        }
+    };
+    let mut told = json!({ "event_type": reading.event_type, "meaning": meaning });
+    if !reading.wanted.is_empty() {
+        let wanted = reading.wanted.iter();
+        told["asked"] =
+            wanted.map(|wanted| format!("{} {:?}", wanted.webinar, wanted.when)).collect();
+    }
+    if let Some(delivery) = &reading.delivery {
+        told["delivery"] = delivery.as_str().into();
+    }
+    format!("{told:#}\n")
+}
+
+/// The request as a source of this provider would get it.
+pub(super) fn signed(provider: &dyn Provider, body: &[u8], secret: &[u8], now: Millis) -> Signed {
+    let url = &"https://bridge.example/webhooks/source".parse().expect("a URL");
+    provider.sign(Unsigned { url, body, secret, now }).expect("it can be signed")
+}
+
+/// Whether the provider believes it: which secret proved it.
+pub(super) fn verified(
+    provider: &dyn Provider,
+    signed: &Signed,
+    secrets: &[&[u8]],
+    now: Millis,
+) -> Result<usize, Refusal> {
+    let keys = Keys { secrets, tolerance: TOLERANCE };
+    let headers: &dyn Headers = &signed.headers;
+    let query = signed.url.query().unwrap_or_default();
+    let verified = provider.verify(Inbound::new(headers, query, &signed.body, now), keys, now)?;
+    assert_eq!(verified.body, signed.body, "what is believed is not what came");
+    Ok(verified.verified_by())
+}
+
+/// For a platform that signs the raw body with a secret: what it signed is believed, and nothing that differs from it in
+/// one byte, one header or the secret.
+pub(super) fn only_what_was_signed_is_believed(
+    provider: &dyn Provider,
+    body: &[u8],
+    secret: &[u8],
+    now: Millis,
+) {
+    let right = signed(provider, body, secret, now);
+    let believed = |signed: &Signed| verified(provider, signed, &[b"another", secret], now);
+    assert_eq!(believed(&right), Ok(1));
+    assert_eq!(verified(provider, &right, &[secret], now), Ok(0));
+    for secrets in [&[][..], &[b"".as_slice()], &[b"another"]] {
+        assert!(verified(provider, &right, secrets, now).is_err(), "believed by {secrets:?}");
+    }
+    for at in 0..right.body.len() {
+        for bit in [1, 0x20, 0x80] {
+            let mut flipped = right.clone();
+            flipped.body[at] ^= bit;
+            assert!(believed(&flipped).is_err(), "byte {at} of the body was flipped");
+        }
+    }
+    for cut in 0..right.body.len() {
+        let mut short = right.clone();
+        short.body.truncate(cut);
+        assert!(believed(&short).is_err(), "the body was cut at {cut}");
+    }
+    let mut long = right.clone();
+    long.body.push(b' ');
+    assert!(believed(&long).is_err(), "a byte was added");
+    for place in 0..right.headers.len() {
+        let (name, value) = &right.headers[place];
+        if name.eq_ignore_ascii_case("content-type") {
+            continue;
+        }
+        let mut without = right.clone();
+        without.headers.remove(place);
+        assert_eq!(believed(&without), Err(Refusal::Missing), "{name}");
+        let mut twice = right.clone();
+        twice.headers.push((name.clone(), value.clone()));
+        assert_eq!(believed(&twice), Err(Refusal::Malformed), "{name} twice");
+        let wrong = |value: String| {
+            let mut wrong = right.clone();
+            wrong.headers[place].1 = value;
+            assert!(believed(&wrong).is_err(), "{name} was another");
+        };
+        for cut in 0..value.len() {
+            wrong(value.chars().take(cut).collect());
+        }
+        for at in 0..value.len() {
+            let other = |c: char| if c == '0' { '1' } else { '0' };
+            let flip = |(i, c): (usize, char)| if i == at { other(c) } else { c };
+            wrong(value.chars().enumerate().map(flip).collect());
+        }
+        wrong(format!("{value}0"));
+        wrong(format!(" {value}x"));
+    }
+}
+
+/// For a platform that signs the time: what is older or younger than the tolerance is refused.
+pub(super) fn old_and_early_is_refused(
+    provider: &dyn Provider,
+    body: &[u8],
+    secret: &[u8],
+    now: Millis,
+) {
+    let right = signed(provider, body, secret, now);
+    let at = |then: Millis| verified(provider, &right, &[secret], then);
+    let second = Duration::from_secs(1);
+    assert_eq!(at(now.plus(TOLERANCE).minus(second)), Ok(0));
+    assert_eq!(at(now.minus(TOLERANCE).plus(second)), Ok(0));
+    assert_eq!(at(now.plus(TOLERANCE).plus(second)), Err(Refusal::Stale));
+    assert_eq!(at(now.minus(TOLERANCE).minus(second)), Err(Refusal::Future));
+}

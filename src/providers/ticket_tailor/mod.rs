@@ -1,0 +1,156 @@
+//! Ticket Tailor's events.
+//!
+//! Promises: only what the webhook's shared secret signed is read. Access codes, links to join and personal data are
+//! masked before a body is read, so that the stored body says the same when it is read again. Relies on the raw bytes of
+//! the request. Holds nothing, so a crash loses nothing.
+//!
+//! Every webhook shows the whole event. An event (`ev_`) is one date; the series (`es_`) that it belongs to is no event of
+//! ours.
+//!
+//! Known from Ticket Tailor's documentation (<https://developers.tickettailor.com/docs/webhook/configuration>), without a
+//! live account. Assumed:
+//! * the payload of `EVENT.*` is the event as the API shows it (<https://developers.tickettailor.com/docs/api/get-all-events>):
+//!   that of the other webhooks is documented as theirs;
+//! * `created_at` of a webhook, which has no zone, is UTC, or in `time_zone` if the source says so: it only orders webhooks,
+//!   and a time ahead of the receipt counts as the receipt's;
+//! * publishing an event is not known to be told, so drafts are events too, unless the source says `drafts = false`.
+//!
+//! Ticket Tailor names no box office, tells of no end, and has no calling off but deleting.
+
+mod map;
+mod payload;
+mod samples;
+mod verify;
+
+use std::sync::Arc;
+
+use crate::event::{Millis, ProviderId};
+use crate::providers::{
+    Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample,
+    Signed, Traits, Unsigned, Unverified, Verified, scrub,
+};
+
+/// Keys whose values are secret, admit to an event, or tell of a person.
+const MASKED: [&str; 17] = [
+    "password",
+    "registrant",
+    "participant",
+    "operator",
+    "email",
+    "access_code",
+    "online_link",
+    "buyer_details",
+    "full_name",
+    "first_name",
+    "last_name",
+    "phone",
+    "custom_questions",
+    "barcode",
+    "barcode_url",
+    "qr_code_url",
+    "membership_code",
+];
+
+/// Ticket Tailor, before anything is configured.
+pub struct TicketTailorPlatform;
+
+impl Platform for TicketTailorPlatform {
+    fn id(&self) -> ProviderId {
+        ProviderId::new("ticket_tailor")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(TicketTailor::default()))
+    }
+
+    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        let TicketTailor { zone, drafts } = TicketTailor::default();
+        let zone = options.text("time_zone").unwrap_or(zone);
+        let drafts = options.flag("drafts").unwrap_or(drafts);
+        if Millis::parse("2026-01-01 12:00:00", Some(&zone)).is_none() {
+            let remedy = "Set an IANA name, such as \"Europe/London\"";
+            options.problem("time_zone", &format!("is no time zone. {remedy}"));
+            return None;
+        }
+        Some(Arc::new(TicketTailor { zone, drafts }))
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        scrub::mask(body, &MASKED)
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        vec![Demo {
+            source: "ticket-tailor",
+            settings: "secret = \"sandbox-secret-of-no-box-office\"\n\
+                       external_account_id = \"box-office\"",
+            signs_with: "sandbox-secret-of-no-box-office",
+            path_token: None,
+            api: DemoApi::None,
+        }]
+    }
+}
+
+/// Ticket Tailor, as a source configures it.
+#[derive(Debug, Clone)]
+pub struct TicketTailor {
+    /// The zone of a webhook's time.
+    zone: String,
+    /// Whether drafts are events.
+    drafts: bool,
+}
+
+impl Default for TicketTailor {
+    fn default() -> Self {
+        Self { zone: "UTC".to_owned(), drafts: true }
+    }
+}
+
+impl Provider for TicketTailor {
+    fn platform(&self) -> &'static dyn Platform {
+        &TicketTailorPlatform
+    }
+
+    fn traits(&self) -> Traits {
+        Traits { names_account: false, tells_end: false, ..Traits::FULL }
+    }
+
+    fn verify<'a>(
+        &self,
+        request: Inbound<'a, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<Inbound<'a, Verified>, Refusal> {
+        verify::verify(request, keys, now)
+    }
+
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+        let body = TicketTailorPlatform.scrub(request.body);
+        let (head, text) = match payload::head(&body) {
+            Ok(head) => head,
+            Err(why) => return Reading::new("", Meaning::Unmappable(why)),
+        };
+        let told = map::Told { source: self, received_at: request.received_at };
+        let meaning = match &*head.event {
+            "EVENT.CREATED" => map::read(text, map::Step::Created, told),
+            "EVENT.UPDATED" => map::read(text, map::Step::Updated, told),
+            "EVENT.DELETED" => map::read(text, map::Step::Deleted, told),
+            // Orders, tickets, waiting lists, and whatever Ticket Tailor adds.
+            _ => Ok(Meaning::Ignored),
+        };
+        let reading = Reading::new(&head.event, meaning.unwrap_or_else(Meaning::Unmappable));
+        Reading { delivery: head.delivery(), ..reading }
+    }
+
+    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+        let headers = verify::sign(request.body, request.secret, request.now);
+        Ok(Signed::with_headers(request, headers))
+    }
+
+    fn samples(&self, now: Millis) -> Vec<Sample> {
+        samples::samples(now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

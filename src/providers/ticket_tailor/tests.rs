@@ -1,0 +1,289 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::parse;
+use crate::event::{Change, End, Fields, Kind, Shape};
+use crate::providers::{PLATFORMS, trial};
+
+const SECRET: &[u8] = b"ink-and-paper-of-the-tests";
+const NOW: Millis = Millis::new(1_790_150_400_000);
+
+fn read_by(provider: &TicketTailor, body: &Value) -> Reading {
+    provider.read(&Inbound::trusted(body.to_string().as_bytes()), &[])
+}
+
+fn read(body: &Value) -> Reading {
+    read_by(&TicketTailor::default(), body)
+}
+
+fn event() -> Value {
+    json!({
+        "object": "event", "id": "ev_1", "name": "Ink and paper", "description": "Letterpress.",
+        "status": "published", "online_event": "false", "timezone": "Europe/London",
+        "start": { "iso": "2026-10-02T19:00:00+01:00", "unix": 1_790_964_000 },
+        "end": { "iso": "2026-10-02T21:00:00+01:00", "unix": 1_790_971_200 },
+        "url": "https://tickets.example/events/inkclub/40",
+    })
+}
+
+fn webhook(name: &str, payload: impl Into<Value>) -> Value {
+    json!({ "id": "wh_1", "created_at": "2026-09-23 08:00:00", "event": name, "payload": payload.into() })
+}
+
+fn changes(reading: Reading) -> (Change, Vec<&'static str>) {
+    let Meaning::Changes { mut changes, bad_fields } = reading.meaning else {
+        panic!("no changes: {reading:?}");
+    };
+    assert_eq!(changes.len(), 1);
+    (changes.remove(0), bad_fields)
+}
+
+fn changed(name: &str, payload: Value) -> (Change, Vec<&'static str>) {
+    changes(read(&webhook(name, payload)))
+}
+
+fn time(text: &str) -> Millis {
+    Millis::parse(text, None).expect("a time")
+}
+
+#[test]
+fn each_fixture_reads_as_expected() {
+    trial::each_fixture_reads_as_expected("ticket_tailor", &TicketTailor::default());
+}
+
+#[test]
+fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+    let personal = ["thimble", "velvet", "post.example", "Nele"];
+    trial::what_is_stored_says_the_same("ticket_tailor", &TicketTailor::default(), &personal);
+}
+
+#[test]
+fn only_what_ticket_tailor_signed_is_believed() {
+    let provider = TicketTailor::default();
+    let body = r#"{"event":"EVENT.CREATED","name":"\u00e9 and raw é"}"#.as_bytes();
+    trial::only_what_was_signed_is_believed(&provider, body, SECRET, NOW);
+    trial::old_and_early_is_refused(&provider, body, SECRET, NOW);
+}
+
+/// Computed from the documented algorithm with another implementation.
+#[test]
+fn the_documented_signature_is_believed() {
+    let provider = TicketTailor::default();
+    let body = br#"{"type":"event.created","data":{"id":"evt-1"}}"#;
+    let secret: &[u8] = b"whsec_dGVzdC1zZWNyZXQ";
+    let now = Millis::new(1_735_689_600_000);
+    let signed = trial::signed(&provider, body, secret, now);
+    let mac = "468428a65a7f5ed22d674c7af257237c1f6d96ea193a4c8aa535b87acac927f5";
+    let header = ("tickettailor-webhook-signature".to_owned(), format!("t=1735689600,v1={mac}"));
+    assert_eq!(signed.headers, [header]);
+    assert_eq!(trial::verified(&provider, &signed, &[secret], now), Ok(0));
+}
+
+/// Nothing stands between the time and the body in what is signed.
+#[test]
+fn digits_that_are_moved_between_time_and_body_make_no_other_request() {
+    let provider = TicketTailor::default();
+    let right = trial::signed(&provider, b"{}", SECRET, NOW);
+    let mut moved = right.clone();
+    moved.headers[0].1 = moved.headers[0].1.replace("t=1790150400", "t=179015040");
+    moved.body = b"0{}".to_vec();
+    let refusal = trial::verified(&provider, &moved, &[SECRET], NOW);
+    assert_eq!(refusal, Err(Refusal::Stale), "the signature fits, the time does not");
+    // Were any age allowed, it would not be a body.
+    let meaning = provider.read(&Inbound::trusted(&moved.body), &[]).meaning;
+    assert!(matches!(meaning, Meaning::Unmappable(_)), "{meaning:?}");
+}
+
+#[test]
+fn several_signatures_are_refused() {
+    let provider = TicketTailor::default();
+    let mut signed = trial::signed(&provider, b"{}", SECRET, NOW);
+    let value = signed.headers[0].1.clone();
+    let (_, mac) = value.split_once(",v1=").expect("as it is written");
+    signed.headers[0].1 = format!("{value},v1={mac}");
+    let refusal = trial::verified(&provider, &signed, &[SECRET], NOW);
+    assert_eq!(refusal, Err(Refusal::Malformed));
+}
+
+#[test]
+fn created_updated_and_deleted_show_the_whole_event() {
+    let (created, bad) = changed("EVENT.CREATED", event());
+    let shown = Fields {
+        name: Some("Ink and paper".into()),
+        description: Some("Letterpress.".into()),
+        event_type: Some("IN_PERSON".into()),
+        registration_url: Some("https://tickets.example/events/inkclub/40".into()),
+        start: Some(time("2026-10-02T18:00:00Z")),
+        end: Some(End::At(time("2026-10-02T20:00:00Z"))),
+        ..Fields::default()
+    };
+    assert_eq!(bad, Vec::<&str>::new());
+    assert_eq!((created.account, created.occurred_at), (None, Some(NOW)));
+    assert_eq!((created.kind, created.shape), (Kind::Created, Some(Shape::Single)));
+    assert!(created.full_picture);
+    assert_eq!(created.whole, Fields { cancelled: Some(false), ..shown.clone() });
+    let (updated, _) = changed("EVENT.UPDATED", event());
+    assert_eq!((updated.kind, updated.whole), (Kind::Updated, shown.clone()));
+    let (deleted, _) = changed("EVENT.DELETED", event());
+    assert_eq!(deleted.kind, Kind::Cancelled);
+    assert_eq!(deleted.whole, Fields { cancelled: Some(true), ..shown });
+}
+
+#[test]
+fn online_events_are_webinars_and_others_are_not() {
+    for (said, read) in [
+        (json!("true"), Some("WEBINAR")),
+        (json!(true), Some("WEBINAR")),
+        (json!("false"), Some("IN_PERSON")),
+        (json!(null), None),
+    ] {
+        let mut payload = event();
+        payload["online_event"] = said.clone();
+        let (change, bad) = changed("EVENT.UPDATED", payload);
+        assert_eq!((change.whole.event_type.as_deref(), bad), (read, vec![]), "{said}");
+    }
+}
+
+#[test]
+fn a_time_is_read_in_either_of_its_spellings() {
+    let start = Some(time("2026-10-02T18:00:00Z"));
+    for said in [
+        json!({ "iso": "2026-10-02T19:00:00+01:00" }),
+        json!({ "iso": "2026-10-02T19:00:00" }),
+        json!({ "unix": 1_790_964_000 }),
+        json!({ "iso": "soon", "unix": 1_790_964_000 }),
+        json!({ "iso": null, "unix": 1_790_964_000, "formatted": 5 }),
+    ] {
+        let mut payload = event();
+        payload["start"] = said.clone();
+        let (change, bad) = changed("EVENT.UPDATED", payload);
+        assert_eq!((change.whole.start, bad), (start, vec![]), "{said}");
+    }
+    for none in [json!({}), json!({ "unix": 0 }), json!("2026-10-02T19:00:00Z"), json!([1])] {
+        let mut payload = event();
+        payload["start"] = none.clone();
+        let (change, bad) = changed("EVENT.UPDATED", payload);
+        assert_eq!((change.whole.start, bad), (None, vec!["start"]), "{none}");
+        assert!(!change.full_picture);
+    }
+}
+
+#[test]
+fn a_webhooks_time_is_read_in_the_zone_of_the_source() {
+    let at = |zone: &str, said: Value| {
+        let provider = TicketTailor { zone: zone.to_owned(), drafts: true };
+        let mut body = webhook("EVENT.UPDATED", event());
+        body["created_at"] = said;
+        let (change, bad) = changes(read_by(&provider, &body));
+        (change.occurred_at.map(|at| at.to_string()), bad)
+    };
+    let bare = || json!("2026-07-01 10:00:00");
+    let read = |text: &str| (Some(text.to_owned()), vec![]);
+    assert_eq!(at("UTC", bare()), read("2026-07-01T10:00:00Z"));
+    assert_eq!(at("Europe/London", bare()), read("2026-07-01T09:00:00Z"));
+    assert_eq!(at("Europe/London", json!("2026-07-01T10:00:00Z")), read("2026-07-01T10:00:00Z"));
+    for bad in [json!(1_790_150_400), json!(""), json!("0000-00-00 00:00:00")] {
+        assert_eq!(at("UTC", bad.clone()), (None, vec!["created_at"]), "{bad}");
+    }
+    assert_eq!(at("UTC", json!(null)), (None, vec![]));
+
+    // It is told in whole seconds: of two in one, that which came first.
+    let body = webhook("EVENT.UPDATED", event()).to_string().into_bytes();
+    let received = NOW.plus(std::time::Duration::from_millis(350));
+    let headers = Vec::new();
+    let request = Inbound::stored(&headers, &body, received);
+    let provider = TicketTailor::default();
+    assert_eq!(changes(provider.read(&request, &[])).0.occurred_at, Some(received));
+}
+
+#[test]
+fn drafts_are_events_unless_the_source_says_otherwise() {
+    let mut draft = event();
+    draft["status"] = "draft".into();
+    let (change, _) = changed("EVENT.CREATED", draft.clone());
+    assert!(change.full_picture);
+
+    let published_only = TicketTailor { drafts: false, ..TicketTailor::default() };
+    let told = |name: &str, payload: &Value| {
+        read_by(&published_only, &webhook(name, payload.clone())).meaning
+    };
+    assert_eq!(told("EVENT.CREATED", &draft), Meaning::Ignored);
+    assert_eq!(told("EVENT.UPDATED", &draft), Meaning::Ignored);
+    for status in ["published", "sales_closed", "whatever comes"] {
+        let mut payload = event();
+        payload["status"] = status.into();
+        assert!(matches!(told("EVENT.UPDATED", &payload), Meaning::Changes { .. }), "{status}");
+    }
+    // It may have been published before: then it is called off. Else it is not made in HubSpot for that.
+    let deleted = read_by(&published_only, &webhook("EVENT.DELETED", draft));
+    let (change, _) = changes(deleted);
+    assert_eq!((change.whole.cancelled, change.full_picture), (Some(true), false));
+}
+
+#[test]
+fn a_series_is_no_event() {
+    for (field, value) in [("id", "es_1"), ("object", "event_series"), ("object", "order")] {
+        let mut payload = event();
+        payload[field] = value.into();
+        let reading = read(&webhook("EVENT.UPDATED", payload));
+        assert_eq!(reading.meaning, Meaning::Ignored, "{field}: {value}");
+    }
+}
+
+#[test]
+fn the_id_of_a_webhook_is_that_of_its_delivery() {
+    let mut body = webhook("EVENT.UPDATED", event());
+    assert_eq!(read(&body).delivery.as_deref(), Some("wh_1"));
+    assert_eq!(read(&webhook("ORDER.CREATED", json!(5))).delivery.as_deref(), Some("wh_1"));
+    for none in [json!(null), json!(""), json!(1)] {
+        body["id"] = none;
+        assert_eq!(read(&body).delivery, None);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
+    for body in [
+        json!({ "event": "EVENT.CREATED" }),
+        webhook("EVENT.CREATED", json!("secret word")),
+        webhook("EVENT.CREATED", json!([])),
+        webhook("EVENT.CREATED", json!({ "name": "secret word" })),
+        webhook("EVENT.DELETED", json!({ "id": "secret word" })),
+        json!({ "event": ["EVENT.CREATED"] }),
+        json!("EVENT.CREATED"),
+    ] {
+        let Meaning::Unmappable(why) = read(&body).meaning else { panic!("mapped: {body}") };
+        assert!(!why.contains("secret"), "{why}");
+    }
+}
+
+#[test]
+fn other_events_are_ignored_whatever_the_rest_of_them_is() {
+    for name in ["ORDER.CREATED", "ISSUED_TICKET.UPDATED", "EVENT.MOVED", "event.created", ""] {
+        assert_eq!(read(&webhook(name, json!(5))).meaning, Meaning::Ignored, "{name}");
+    }
+}
+
+/// What is wrong with a source that has these lines.
+fn problems(lines: &str) -> String {
+    let text = format!(
+        "[hubspot.main]\naccess_token = 'x'\n[source.s]\nprovider = 'ticket_tailor'\nsecret = 'x'\n{lines}"
+    );
+    match parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+#[test]
+fn a_source_says_its_zone_its_drafts_and_its_account() {
+    let account = "external_account_id = 'office'\n";
+    assert_eq!(problems(account), "");
+    assert_eq!(problems(&format!("{account}time_zone = 'Europe/London'\ndrafts = false\n")), "");
+    let wrong = problems(&format!("{account}time_zone = 'Nowhere/Land'\n"));
+    assert!(wrong.contains("source.s.time_zone: is no time zone"), "{wrong}");
+    assert!(problems(&format!("{account}drafts = 'no'\n")).contains("source.s.drafts"));
+    assert!(problems("").contains("external_account_id"));
+}

@@ -1,0 +1,241 @@
+//! Asking Zoom's API for what its webhooks leave out: the agenda, the registration link, the host's name, and webinars
+//! from before.
+//!
+//! Zoom's reference (<https://developers.zoom.us/docs/api/meetings/>, "Get a webinar", "List webinars"; "Get a user" in
+//! <https://developers.zoom.us/docs/api/users/>) and its guide to Server-to-Server `OAuth`
+//! (<https://developers.zoom.us/docs/internal-apps/s2s-oauth/>).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::map::Lifecycle;
+use crate::event::{Change, ExternalAccountId, Listing, Millis, Wanted, WantedWhen, WebinarId};
+use crate::providers::lenient::{self, Object};
+use crate::providers::{
+    Access, Answers, Ask, Credentials, Listed, Options, Pace, PlatformApi, Span, Spared, required,
+};
+
+/// What the answer about the webinar is called.
+pub(super) const WEBINAR: &str = "webinar";
+/// What the answer about its host is called.
+pub(super) const HOST: &str = "host";
+/// With it an answer lists past occurrences too, so that none is missing because it is over.
+const ALL_OCCURRENCES: &str = "show_previous_occurrences=true";
+/// Most entries of a page of a list.
+const PAGE_SIZE: &str = "300";
+/// Calls in a second: a third of what the smallest plan with webinars may make of the kinds that are made here, since all
+/// apps of an account share the limit (<https://developers.zoom.us/docs/api/rate-limits/>).
+const PACE: Pace = Pace { requests: 10, window: Duration::from_secs(1) };
+
+/// Zoom's API, for the account of a Server-to-Server app.
+#[derive(Debug, Clone)]
+pub(super) struct ZoomApi {
+    base_url: Url,
+    account: ExternalAccountId,
+    /// Whose webinars `backfill` lists, by id or e-mail address.
+    users: Vec<String>,
+    access: Access,
+}
+
+impl ZoomApi {
+    /// Reads the table `api`. None if it is wrong, which was told.
+    pub(super) fn configured(options: &mut dyn Options) -> Option<Self> {
+        const CREDENTIALS: &str = "Set it as the Server-to-Server OAuth app shows it";
+        let account = required(options, "account_id", |o, key| o.text(key), CREDENTIALS);
+        let client_id = required(options, "client_id", |o, key| o.text(key), CREDENTIALS);
+        let client_secret = required(options, "client_secret", |o, key| o.secret(key), CREDENTIALS);
+        let base_url = url_or(options, "base_url", "https://api.zoom.us");
+        let token_url = url_or(options, "token_url", "https://zoom.us/oauth/token");
+        let users = options.texts("users").unwrap_or_default();
+        let mut pace = PACE;
+        options.table("rate_limit", &mut |limit| {
+            pace.requests = limit.count("requests").unwrap_or(PACE.requests);
+            pace.window = limit.duration("window").unwrap_or(PACE.window);
+        });
+        let account = match ExternalAccountId::parse(account?) {
+            Ok(account) => account,
+            Err(error) => {
+                options.problem("account_id", &error.to_string());
+                return None;
+            }
+        };
+        let form = vec![
+            ("grant_type", "account_credentials".to_owned()),
+            ("account_id", account.as_str().to_owned()),
+        ];
+        let credentials = Credentials::Client {
+            token_url,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            form,
+        };
+        let headers = vec![("accept", "application/json".to_owned())];
+        let access = Access { credentials, headers, pace };
+        Some(Self { base_url, account, users, access })
+    }
+
+    /// What of the API is worth asking because of this change.
+    pub(super) fn wanted(&self, what: Lifecycle, change: &Change) -> Option<Wanted> {
+        // The credentials are for one account, while the secret token serves every account that installed the app.
+        if change.account.as_ref().is_some_and(|account| *account != self.account) {
+            return None;
+        }
+        let when = match what {
+            // They name neither the host nor the agenda.
+            Lifecycle::Created | Lifecycle::ConvertedToWebinar => WantedWhen::Always,
+            Lifecycle::Updated if change.listing == Listing::Unknown => WantedWhen::Always,
+            Lifecycle::Updated | Lifecycle::Recovered | Lifecycle::Started | Lifecycle::Ended => {
+                WantedWhen::IfIncomplete
+            }
+            // What is in the trash is answered 404. Of a series that goes on, the rest may not be known.
+            Lifecycle::Deleted if change.whole.cancelled.is_none() => WantedWhen::IfIncomplete,
+            Lifecycle::Deleted | Lifecycle::ConvertedToMeeting => return None,
+        };
+        let webinar = change.webinar.clone();
+        is_an_id(&webinar).then(|| Wanted { account: change.account.clone(), webinar, when })
+    }
+
+    /// The URL of that path. None if a part of it is no name of anything.
+    fn at(&self, path: &[&str]) -> Option<Url> {
+        // A part made of dots would be another path.
+        if path.iter().any(|part| matches!(*part, "" | "." | "..")) {
+            return None;
+        }
+        let mut url = self.base_url.clone();
+        url.set_query(None);
+        // Written percent-encoded, a slash in a part too.
+        url.path_segments_mut().ok()?.pop_if_empty().extend(path);
+        Some(url)
+    }
+}
+
+fn url_or(options: &mut dyn Options, key: &'static str, otherwise: &str) -> Url {
+    let url = options.url(key);
+    url.unwrap_or_else(|| otherwise.parse().expect("a URL that is written above is one"))
+}
+
+/// Whether it is a webinar's id: Zoom's are numbers.
+fn is_an_id(webinar: &WebinarId) -> bool {
+    webinar.as_str().bytes().all(|byte| byte.is_ascii_digit())
+}
+
+impl PlatformApi for ZoomApi {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
+        let Some(answer) = answers.get(WEBINAR) else {
+            let url = self.at(&["v2", "webinars", webinar.as_str()]);
+            let url = url.filter(|_| is_an_id(webinar)).ok_or("it is no webinar's id")?;
+            let url = with_query(url, ALL_OCCURRENCES);
+            return Ok(Some(Ask { name: WEBINAR, url, spared: Spared::Never }));
+        };
+        if answers.contains_key(HOST) {
+            return Ok(None);
+        }
+        let answer: Object<Hosted<'_>> = lenient::parse(answer.get(), "it is not a webinar")?;
+        let host = answer.0.host_id.and_then(lenient::string);
+        let url = host.and_then(|host| self.at(&["v2", "users", &host]));
+        Ok(url.map(|url| Ask { name: HOST, url, spared: Spared::IfRefused }))
+    }
+
+    fn list(&self, _span: Span, cursor: Option<&str>) -> Option<Url> {
+        let place = Place::of(cursor)?;
+        let user = self.users.get(place.user)?;
+        let url = self.at(&["v2", "users", user, "webinars"])?;
+        // The sessions of Zoom Events are webinars too; they are those of another family of webhooks.
+        let mut url = with_query(url, "include_events_webinar=false");
+        url.query_pairs_mut().append_pair("page_size", PAGE_SIZE);
+        if !place.page.is_empty() {
+            url.query_pairs_mut().append_pair("next_page_token", place.page);
+        }
+        Some(url)
+    }
+
+    fn listed(&self, page: &[u8], span: Span, cursor: Option<&str>) -> Result<Listed, String> {
+        let place = Place::of(cursor).ok_or("there is no such place in the list")?;
+        let text = std::str::from_utf8(page).map_err(|_| "it is not UTF-8")?;
+        let page: Object<Page<'_>> = lenient::parse(text, "it is not a list of webinars")?;
+        let Page { webinars, next_page_token } = page.0;
+        let webinars: Result<BTreeSet<WebinarId>, String> = webinars
+            .iter()
+            .filter(|entry| entry.0.may_be_within(span))
+            .map(|entry| lenient::identifier("id", entry.0.id, WebinarId::parse))
+            .collect();
+        let next = next_page_token.and_then(lenient::string).filter(|token| !token.is_empty());
+        let next = match &next {
+            Some(token) => Place { user: place.user, page: token },
+            None => Place { user: place.user + 1, page: "" },
+        };
+        let next = (next.user < self.users.len()).then(|| next.cursor());
+        Ok(Listed { webinars: webinars?.into_iter().collect(), next })
+    }
+
+    fn account(&self) -> Option<&ExternalAccountId> {
+        Some(&self.account)
+    }
+}
+
+/// Of the answer about a webinar, what leads to its host.
+#[derive(Deserialize)]
+struct Hosted<'a> {
+    #[serde(borrow)]
+    host_id: Option<&'a RawValue>,
+}
+
+fn with_query(mut url: Url, query: &str) -> Url {
+    url.set_query(Some(query));
+    url
+}
+
+/// A place in the lists of all users' webinars. As a cursor: `{user}:{page}`.
+struct Place<'a> {
+    /// Which of the users.
+    user: usize,
+    /// Zoom's token of the page; empty for the first.
+    page: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn of(cursor: Option<&'a str>) -> Option<Self> {
+        let (user, page) = cursor.unwrap_or("0:").split_once(':')?;
+        Some(Self { user: user.parse().ok()?, page })
+    }
+
+    fn cursor(&self) -> String {
+        format!("{}:{}", self.user, self.page)
+    }
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    webinars: Vec<Object<Entry<'a>>>,
+    #[serde(borrow)]
+    next_page_token: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    start_time: Option<&'a RawValue>,
+}
+
+impl Entry<'_> {
+    /// A webinar that is one event is within the span or not. Of others the list does not tell when they are held.
+    fn may_be_within(&self, span: Span) -> bool {
+        let single = self.kind.and_then(lenient::integer) == Some(5);
+        let start = self.start_time.and_then(|start| lenient::time(start, None));
+        let within = |start: Millis| span.from <= start && start < span.to;
+        !single || start.is_none_or(within)
+    }
+}

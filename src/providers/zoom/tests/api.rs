@@ -1,0 +1,263 @@
+//! What is asked of Zoom's API, and when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::config;
+use crate::event::{Wanted, WantedWhen, WebinarId};
+use crate::providers::{
+    Answers, Ask, Credentials, Listed, PLATFORMS, Pace, PlatformApi, Provider, Span, Spared,
+};
+
+const LEAST: &str = "account_id = 'acc-1', client_id = 'cid', client_secret = 'hush'";
+
+/// The source `zoom` with this table `api`, or all that is wrong with it.
+fn configured(api: &str) -> Result<Arc<dyn Provider>, String> {
+    let text = format!(
+        "[hubspot.main]\naccess_token = 'x'\n\
+         [source.zoom]\nprovider = 'zoom'\nsecret = 'y'\napi = {{ {api} }}\n"
+    );
+    let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
+    let config = config.map_err(|problems| problems.to_string())?;
+    Ok(Arc::clone(&config.sources["zoom"].endpoint.provider))
+}
+
+fn provider(more: &str) -> Arc<dyn Provider> {
+    configured(&format!("{LEAST}{more}")).expect("a valid configuration")
+}
+
+fn api_of(provider: &dyn Provider) -> &dyn PlatformApi {
+    provider.api().expect("it has credentials")
+}
+
+fn id(text: &str) -> WebinarId {
+    WebinarId::parse(text).expect("an id")
+}
+
+/// The next question, with these answers.
+fn asked(
+    provider: &dyn Provider,
+    webinar: &str,
+    answers: &[(&str, &str)],
+) -> Result<Option<Ask>, String> {
+    let raw = |json| serde_json::from_str::<&RawValue>(json).expect("JSON");
+    let answers: Answers<'_> =
+        answers.iter().map(|(name, json)| ((*name).to_owned(), raw(json))).collect();
+    api_of(provider).ask(&id(webinar), &answers)
+}
+
+fn url(ask: Result<Option<Ask>, String>) -> String {
+    ask.expect("it makes sense").expect("there is more to ask").url.to_string()
+}
+
+#[test]
+fn without_credentials_nothing_is_asked() {
+    assert!(ZOOM.api().is_none());
+    let reading = webhook("webinar.created", json!({ "object": { "id": 1, "topic": "x" } }));
+    assert_eq!(reading.wanted, []);
+}
+
+#[test]
+fn a_server_to_server_app_buys_tokens_for_its_account() {
+    let provider = provider("");
+    let access = api_of(provider.as_ref()).access();
+    let Credentials::Client { token_url, client_id, form, .. } = &access.credentials else {
+        panic!("not a client's");
+    };
+    assert_eq!(token_url.as_str(), "https://zoom.us/oauth/token");
+    assert_eq!(client_id, "cid");
+    let form: Vec<(&str, &str)> =
+        form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(form, [("grant_type", "account_credentials"), ("account_id", "acc-1")]);
+    assert_eq!(access.pace, Pace { requests: 10, window: Duration::from_secs(1) });
+    assert_eq!(api_of(provider.as_ref()).account().expect("told").as_str(), "acc-1");
+    assert!(!format!("{access:?}").contains("hush"));
+}
+
+#[test]
+fn all_of_it_can_be_configured() {
+    let provider = provider(
+        ", base_url = 'http://127.0.0.1:9/below/', token_url = 'http://127.0.0.1:9/t', \
+         users = ['me'], rate_limit = { requests = 3, window = '2s' }",
+    );
+    let access = api_of(provider.as_ref()).access();
+    assert_eq!(access.pace, Pace { requests: 3, window: Duration::from_secs(2) });
+    let Credentials::Client { token_url, .. } = &access.credentials else { panic!("a client's") };
+    assert_eq!(token_url.as_str(), "http://127.0.0.1:9/t");
+    assert_eq!(
+        url(asked(provider.as_ref(), "7", &[])),
+        "http://127.0.0.1:9/below/v2/webinars/7?show_previous_occurrences=true"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    let wrong = |api: &str| configured(api).err().expect("it is wrong");
+    let told = wrong("");
+    for key in ["account_id", "client_id", "client_secret"] {
+        assert!(told.contains(&format!("source.zoom.api.{key}: is missing")), "{told}");
+    }
+    let told = wrong(&format!("{LEAST}, base_url = 'http://zoom.example', user = ['me']"));
+    assert!(told.contains("source.zoom.api.base_url"), "{told}");
+    assert!(told.contains("source.zoom.api.user: is not a key"), "{told}");
+    let told = wrong(&LEAST.replace("acc-1", "acc 1"));
+    assert!(told.contains("source.zoom.api.account_id: has a character"), "{told}");
+    assert!(!told.contains("hush"), "{told}");
+}
+
+#[test]
+fn the_webinar_is_asked_for_and_then_its_host() {
+    let provider = provider("");
+    let provider = provider.as_ref();
+    let first = asked(provider, "86420024680", &[]).expect("asked").expect("a question");
+    assert_eq!((first.name, first.spared), ("webinar", Spared::Never));
+    assert_eq!(
+        first.url.as_str(),
+        "https://api.zoom.us/v2/webinars/86420024680?show_previous_occurrences=true"
+    );
+    let webinar = ("webinar", r#"{"id":86420024680,"host_id":"a/b c+="}"#);
+    let second = asked(provider, "86420024680", &[webinar]).expect("asked").expect("a question");
+    assert_eq!((second.name, second.spared), ("host", Spared::IfRefused));
+    assert_eq!(second.url.as_str(), "https://api.zoom.us/v2/users/a%2Fb%20c+=");
+    for host in ["{}", "null"] {
+        assert_eq!(asked(provider, "86420024680", &[webinar, ("host", host)]), Ok(None));
+    }
+}
+
+#[test]
+fn an_id_leads_nowhere_else() {
+    let provider = provider("");
+    let provider = provider.as_ref();
+    for webinar in ["..", ".", "1/../users", "q7Wc2nRtS9y", "1?x=1", "%2e%2e", "1#"] {
+        assert!(asked(provider, webinar, &[]).is_err(), "{webinar}");
+    }
+    for host in ["\"\"", "\"..\"", "\".\"", "5", "null"] {
+        let webinar = format!(r#"{{"id":1,"host_id":{host}}}"#);
+        assert_eq!(asked(provider, "1", &[("webinar", &webinar)]), Ok(None), "{host}");
+    }
+    assert_eq!(asked(provider, "1", &[("webinar", r#"{"id":1}"#)]), Ok(None));
+    assert!(asked(provider, "1", &[("webinar", "[]")]).is_err());
+}
+
+#[test]
+fn what_a_webhook_leaves_out_is_wanted() {
+    let provider = provider("");
+    let wanted = |event: &str, payload: Value| {
+        let mut body =
+            json!({ "event": event, "event_ts": 1_789_207_200_000_i64, "payload": payload });
+        if body["payload"].get("account_id").is_none() {
+            body["payload"]["account_id"] = ACCOUNT.into();
+        }
+        let reading = provider.read(&Inbound::trusted(body.to_string().as_bytes()), &[]);
+        reading.wanted.iter().map(|Wanted { when, .. }| *when).collect::<Vec<_>>()
+    };
+    let (always, if_incomplete) = (vec![WantedWhen::Always], vec![WantedWhen::IfIncomplete]);
+    let object = json!({ "object": { "id": 1, "topic": "x", "type": 9 } });
+    for event in ["webinar.created", "meeting.converted_to_webinar"] {
+        assert_eq!(wanted(event, object.clone()), always, "{event}");
+    }
+    for event in ["webinar.updated", "webinar.recovered", "webinar.started", "webinar.ended"] {
+        assert_eq!(wanted(event, object.clone()), if_incomplete, "{event}");
+    }
+    let recurrence = json!({ "scope": "all", "object": { "id": 1, "recurrence": { "type": 1 } } });
+    assert_eq!(wanted("webinar.updated", recurrence), always);
+    for event in ["webinar.deleted", "webinar.permanently_deleted", "webinar.converted_to_meeting"]
+    {
+        assert_eq!(wanted(event, object.clone()), [], "{event}");
+    }
+    let one = json!({ "operation": "single", "object": {
+        "id": 1, "type": 9, "occurrences": [{ "occurrence_id": "7" }] } });
+    assert_eq!(wanted("webinar.deleted", one), if_incomplete);
+
+    let of_zoom_events = json!({ "object": { "event_id": "7", "session_id": "8", "name": "x" } });
+    for event in ["zoom_events.event_updated", "zoom_events.session_created"] {
+        assert_eq!(wanted(event, of_zoom_events.clone()), [], "{event}");
+    }
+    let foreign = json!({ "account_id": "acc-2", "object": { "id": 1, "topic": "x" } });
+    assert_eq!(wanted("webinar.created", foreign), []);
+    let no_number = json!({ "object": { "id": "../users", "topic": "x" } });
+    assert_eq!(wanted("webinar.created", no_number), []);
+    let no_account = json!({ "account_id": null, "object": { "id": 1, "topic": "x" } });
+    assert_eq!(wanted("webinar.created", no_account), always);
+}
+
+const SPAN: Span =
+    Span { from: Millis::new(1_789_000_000_000), to: Millis::new(1_790_000_000_000) };
+
+fn listed(provider: &dyn Provider, cursor: Option<&str>, page: &Value) -> Listed {
+    let page = page.to_string().into_bytes();
+    api_of(provider).listed(&page, SPAN, cursor).expect("a page")
+}
+
+#[test]
+fn the_webinars_of_each_user_are_listed_page_by_page() {
+    let provider = provider(", users = ['me', 'host+1@example.org']");
+    let provider = provider.as_ref();
+    let page = |ids: &[u64], next: &str| {
+        let webinars: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
+        json!({ "page_size": 300, "next_page_token": next, "webinars": webinars })
+    };
+    let pages = [page(&[3, 1, 1], "a:b&c"), page(&[2], ""), page(&[], ""), page(&[9], "")];
+    let (mut cursor, mut urls, mut ids) = (None::<String>, Vec::new(), Vec::new());
+    for page in pages {
+        let url = api_of(provider).list(SPAN, cursor.as_deref()).expect("it can list");
+        urls.push(url.to_string());
+        let Listed { webinars, next } = listed(provider, cursor.as_deref(), &page);
+        ids.extend(webinars.into_iter().map(String::from));
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let query = "include_events_webinar=false&page_size=300";
+    assert_eq!(
+        urls,
+        [
+            format!("https://api.zoom.us/v2/users/me/webinars?{query}"),
+            format!("https://api.zoom.us/v2/users/me/webinars?{query}&next_page_token=a%3Ab%26c"),
+            format!("https://api.zoom.us/v2/users/host+1@example.org/webinars?{query}"),
+        ]
+    );
+    assert_eq!(ids, ["1", "3", "2"]);
+}
+
+#[test]
+fn of_the_list_is_taken_what_may_be_held_in_the_time_asked_for() {
+    let provider = provider(", users = ['me']");
+    let at = |ms: i64| Millis::new(ms).to_string();
+    let webinars = json!([
+        { "id": 1, "type": 5, "start_time": at(1_788_999_999_000) },
+        { "id": 2, "type": 5, "start_time": at(1_789_000_000_000) },
+        { "id": 3, "type": 5, "start_time": at(1_789_999_999_000) },
+        { "id": 4, "type": 5, "start_time": at(1_790_000_000_000) },
+        { "id": 5, "type": 9, "start_time": at(1_700_000_000_000) },
+        { "id": 6, "type": 6 },
+        { "id": 7, "type": 5 },
+    ]);
+    let Listed { webinars, next } =
+        listed(provider.as_ref(), None, &json!({ "webinars": webinars }));
+    let ids: Vec<&str> = webinars.iter().map(WebinarId::as_str).collect();
+    assert_eq!(ids, ["2", "3", "5", "6", "7"]);
+    assert_eq!(next, None);
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_an_error() {
+    let with_users = provider(", users = ['me']");
+    let api = api_of(with_users.as_ref());
+    for page in
+        ["", "[]", "{}", r#"{"webinars":{}}"#, r#"{"webinars":[{"id":""}]}"#, "{\"webinars\":[{}]}"]
+    {
+        assert!(api.listed(page.as_bytes(), SPAN, None).is_err(), "{page}");
+    }
+    for cursor in ["", "me", "-1:", "x:y"] {
+        assert_eq!(api.list(SPAN, Some(cursor)), None, "{cursor}");
+        assert!(api.listed(br#"{"webinars":[]}"#, SPAN, Some(cursor)).is_err(), "{cursor}");
+    }
+    assert_eq!(api.list(SPAN, Some("1:")), None, "there is no second user");
+    let without = provider("");
+    assert_eq!(api_of(without.as_ref()).list(SPAN, None), None, "there is no user");
+}

@@ -1,0 +1,129 @@
+//! Keys that somebody else publishes: while they are not there, senders are asked to come again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use url::Url;
+
+use super::harness::{FakePlatform, Stage, endpoint, stage};
+use crate::event::Millis;
+use crate::providers::{
+    Header, Inbound, Keys, Platform, Provider, Reading, Refusal, Sample, Signed, Traits, Unsigned,
+    Unverified, Verified,
+};
+use crate::receive::PublishedKeys;
+
+/// Believes who shows a key that is published.
+struct Publishing(Url);
+
+impl Provider for Publishing {
+    fn platform(&self) -> &'static dyn Platform {
+        FakePlatform.platform()
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
+    }
+
+    fn verify<'a>(
+        &self,
+        request: Inbound<'a, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<Inbound<'a, Verified>, Refusal> {
+        match request.headers.one("x-key") {
+            Header::One(b"another") => Err(Refusal::UnknownKey),
+            Header::One(_) | Header::Missing | Header::Repeated => {
+                FakePlatform.verify(request, keys, now)
+            }
+        }
+    }
+
+    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading {
+        FakePlatform.read(request, secrets)
+    }
+
+    fn published_keys(&self) -> Option<&Url> {
+        Some(&self.0)
+    }
+
+    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+        FakePlatform.sign(request)
+    }
+
+    fn samples(&self, now: Millis) -> Vec<Sample> {
+        FakePlatform.samples(now)
+    }
+}
+
+#[derive(Default)]
+struct Publisher {
+    published: AtomicBool,
+    may_be_soon: AtomicBool,
+    missed: AtomicUsize,
+}
+
+impl PublishedKeys for Publisher {
+    fn current(&self) -> Option<Arc<[u8]>> {
+        self.published.load(Ordering::SeqCst).then(|| Arc::from(&b"published"[..]))
+    }
+
+    fn missed(&self) -> bool {
+        self.missed.fetch_add(1, Ordering::SeqCst);
+        self.may_be_soon.load(Ordering::SeqCst)
+    }
+}
+
+/// A source `published` beside the others.
+fn opened(publisher: &Arc<Publisher>) -> Stage {
+    let url: Url = "https://id.example/keys".parse().expect("a URL");
+    stage(|webhooks| {
+        let mut source = endpoint("open");
+        source.provider = Arc::new(Publishing(url.clone()));
+        source.secrets = Vec::new();
+        webhooks.endpoints = vec![source];
+        webhooks.keys.insert(url, Arc::<Publisher>::clone(publisher));
+    })
+}
+
+async fn post(stage: &Stage, key: &str) -> (u16, String) {
+    let bytes = super::harness::request("POST", "/webhooks/open", &[("x-key", key)], b"changes a");
+    let answer = stage.send(&bytes).await;
+    (answer.status, answer.body)
+}
+
+#[tokio::test]
+async fn what_is_published_verifies() {
+    let publisher = Arc::new(Publisher::default());
+    publisher.published.store(true, Ordering::SeqCst);
+    let stage = opened(&publisher);
+    assert_eq!(post(&stage, "published").await.1, r#"{"status":"accepted"}"#);
+    assert_eq!(post(&stage, "never").await, (401, r#"{"error":"unauthorized"}"#.to_owned()));
+    assert_eq!(publisher.missed.load(Ordering::SeqCst), 0, "a wrong signature is no unknown key");
+}
+
+#[tokio::test]
+async fn while_nothing_is_published_nobody_is_refused_for_good() {
+    let publisher = Arc::new(Publisher::default());
+    let stage = opened(&publisher);
+    let unavailable = (503, r#"{"error":"unavailable"}"#.to_owned());
+    assert_eq!(post(&stage, "published").await, unavailable);
+    assert_eq!(stage.outcomes("open", "unavailable").as_deref(), Some("1"));
+    publisher.published.store(true, Ordering::SeqCst);
+    assert_eq!(post(&stage, "published").await.0, 200);
+}
+
+#[tokio::test]
+async fn who_shows_an_unknown_key_comes_again_if_it_may_be_published_by_then() {
+    let publisher = Arc::new(Publisher::default());
+    publisher.published.store(true, Ordering::SeqCst);
+    publisher.may_be_soon.store(true, Ordering::SeqCst);
+    let stage = opened(&publisher);
+    assert_eq!(post(&stage, "another").await.0, 503);
+    let refused = "bridge_webhooks_rejected_total{reason=\"mismatch\",source=\"open\"}";
+    assert_eq!(stage.metric(refused).as_deref(), Some("0"));
+    publisher.may_be_soon.store(false, Ordering::SeqCst);
+    assert_eq!(post(&stage, "another").await.0, 401);
+    assert_eq!(publisher.missed.load(Ordering::SeqCst), 2);
+    assert_eq!(stage.metric(refused).as_deref(), Some("1"));
+}

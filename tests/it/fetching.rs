@@ -1,0 +1,511 @@
+//! Asking platforms' APIs: a made-up platform whose API listens on loopback, the real client, the real ledger.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use url::Url;
+use webinar_bridge::clock::{Clock, SystemClock};
+use webinar_bridge::event::{
+    Change, End, ExternalAccountId, Fields, Kind, Millis, ProviderId, Shape, Wanted, WantedWhen,
+    WebinarId,
+};
+use webinar_bridge::fetch::{Asker, Settings};
+use webinar_bridge::ledger::sqlite::SqliteLedger;
+use webinar_bridge::ledger::{EventState, FetchStatus, Ledger, ReceiptKind, ReceiptsAsk};
+use webinar_bridge::net::Client;
+use webinar_bridge::providers::{
+    Access, Answers, Ask, Credentials, Demo, DemoApi, Fetched, Inbound, Keys, Listed, Meaning,
+    Options, Pace, Platform, PlatformApi, Provider, Reading, Refusal, Sample, Signed, Span, Spared,
+    Traits, Unsigned, Unverified, Verified,
+};
+use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::secret::Secret;
+use webinar_bridge::telemetry::Metrics;
+
+use crate::harness::build::{NOON, created, minutes, policies, policy, receipt, source};
+use crate::harness::store::Place;
+
+const HEADER: DemoApi = DemoApi::Header("x-api-key", "key-of-the-tests");
+const CLIENT: DemoApi = DemoApi::Client("client", "secret-of-the-tests");
+
+/// A platform whose webhooks say nothing but an id.
+struct Thin {
+    access: Access,
+    base: Url,
+    host_is: Spared,
+}
+
+impl Thin {
+    fn of(stage: &PlatformStage, api: DemoApi, pace: Pace, host_is: Spared) -> Self {
+        let base: Url = stage.base_url().parse().expect("a URL");
+        let secret = |text: &str| Secret::Text(SecretString::from(text.to_owned()));
+        let credentials = match api {
+            DemoApi::Client(id, text) => Credentials::Client {
+                token_url: base.join("/oauth/token").expect("a path"),
+                client_id: id.to_owned(),
+                client_secret: secret(text),
+                form: vec![("grant_type", "client_credentials".to_owned())],
+            },
+            DemoApi::Header(header, value) => {
+                Credentials::Token { header, prefix: "", token: secret(value) }
+            }
+            DemoApi::None => unreachable!("it has an API"),
+        };
+        let headers = vec![("accept", "application/json".to_owned())];
+        Self { access: Access { credentials, headers, pace }, base, host_is }
+    }
+}
+
+/// What is the same for all of them.
+struct Plain;
+
+impl Platform for Plain {
+    fn id(&self) -> ProviderId {
+        ProviderId::new("zoom")
+    }
+
+    fn bare(&self) -> Option<Arc<dyn Provider>> {
+        None
+    }
+
+    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        None
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        body.to_vec()
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        Vec::new()
+    }
+}
+
+impl Provider for Thin {
+    fn platform(&self) -> &'static dyn Platform {
+        &Plain
+    }
+
+    fn traits(&self) -> Traits {
+        Traits::FULL
+    }
+
+    fn verify<'a>(
+        &self,
+        _request: Inbound<'a, Unverified>,
+        _keys: Keys<'_>,
+        _now: Millis,
+    ) -> Result<Inbound<'a, Verified>, Refusal> {
+        unreachable!("what comes in goes to the ledger")
+    }
+
+    fn read(&self, _request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+        unreachable!("what comes in goes to the ledger")
+    }
+
+    fn sign(&self, _request: Unsigned<'_>) -> Result<Signed, String> {
+        unreachable!("what comes in goes to the ledger")
+    }
+
+    fn samples(&self, _now: Millis) -> Vec<Sample> {
+        Vec::new()
+    }
+
+    fn api(&self) -> Option<&dyn PlatformApi> {
+        Some(self)
+    }
+
+    fn read_fetched(&self, fetched: &Fetched<'_>) -> Reading {
+        let mut change = Change::new(fetched.webinar.clone(), Kind::Updated);
+        change.account = ExternalAccountId::parse("acct-1").ok();
+        change.occurred_at = Some(fetched.at);
+        let told = |name: &str| {
+            let answer = fetched.answer(name)?;
+            serde_json::from_str::<Value>(answer.get()).ok()
+        };
+        if fetched.gone {
+            change.kind = Kind::Cancelled;
+            change.whole.cancelled = Some(true);
+        } else if let Some(webinar) = told("webinar") {
+            change.full_picture = true;
+            change.shape = Some(Shape::Single);
+            change.whole = Fields {
+                name: webinar["name"].as_str().map(str::to_owned),
+                organizer: told("host").and_then(|host| host["name"].as_str().map(str::to_owned)),
+                start: Some(minutes(600)),
+                end: End::after_minutes(30),
+                ..Fields::default()
+            };
+        } else {
+            return Reading::new("fetched", Meaning::Unmappable("nothing is told".into()));
+        }
+        let changes = Meaning::Changes { changes: vec![change], bad_fields: Vec::new() };
+        Reading::new("fetched", changes)
+    }
+}
+
+impl PlatformApi for Thin {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+
+    fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
+        let url = |path: &str| self.base.join(path).map_err(|error| error.to_string());
+        let Some(told) = answers.get("webinar") else {
+            let url = url(&format!("/webinars/{webinar}"))?;
+            return Ok(Some(Ask { name: "webinar", url, spared: Spared::Never }));
+        };
+        if answers.contains_key("host") {
+            return Ok(None);
+        }
+        let told: Value = serde_json::from_str(told.get()).map_err(|error| error.to_string())?;
+        let Some(host) = told["host"].as_str() else { return Ok(None) };
+        let url = url(&format!("/hosts/{host}"))?;
+        Ok(Some(Ask { name: "host", url, spared: self.host_is }))
+    }
+
+    fn list(&self, _span: Span, _cursor: Option<&str>) -> Option<Url> {
+        self.base.join("/webinars").ok()
+    }
+
+    fn listed(&self, page: &[u8], _span: Span, _cursor: Option<&str>) -> Result<Listed, String> {
+        let page: Value = serde_json::from_slice(page).map_err(|error| error.to_string())?;
+        page["webinars"].as_array().map(|_| Listed::default()).ok_or("no list".to_owned())
+    }
+}
+
+/// A ledger, a platform, and who asks it.
+struct Scene {
+    place: Place,
+    ledger: Arc<SqliteLedger>,
+    stage: PlatformStage,
+    api: DemoApi,
+    pace: Pace,
+    host_is: Spared,
+    accounts: Option<BTreeSet<String>>,
+}
+
+impl Scene {
+    fn new(api: DemoApi) -> Self {
+        let place = Place::new();
+        let ledger = Arc::new(place.open(policies()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let stage = PlatformStage::open(api, clock).expect("it listens");
+        let plenty = Pace { requests: 100, window: Duration::from_secs(1) };
+        let host_is = Spared::IfRefused;
+        Self { place, ledger, stage, api, pace: plenty, host_is, accounts: None }
+    }
+
+    fn asker(&self) -> Arc<Asker> {
+        let settings = Settings {
+            source: source("zoom"),
+            provider: Arc::new(Thin::of(&self.stage, self.api, self.pace, self.host_is)),
+            policy: policy("main"),
+            platform_accounts: self.accounts.clone(),
+            ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
+            http: Arc::new(Client::new().expect("a client")),
+            clock: Arc::clone(&self.place.clock) as Arc<dyn Clock>,
+            metrics: Metrics::new(&[], &[(source("zoom"), ProviderId::new("zoom"))]),
+            random: || u32::MAX,
+        };
+        Asker::new(settings).expect("it can be asked")
+    }
+
+    /// A webhook comes that says nothing but that something is with this webinar.
+    async fn hint(&self, seed: &str, id: &str) {
+        let mut hint = receipt(seed, Vec::new());
+        hint.wanted = vec![wanted(id)];
+        self.ledger.accept(hint).await.expect("kept");
+    }
+
+    fn has(&self, id: &str, name: &str) {
+        self.stage.answer(&format!("/webinars/{id}"), json!({ "name": name, "host": "h1" }));
+        self.stage.answer("/hosts/h1", json!({ "name": "Host One" }));
+    }
+
+    fn status(&self) -> FetchStatus {
+        self.ledger.fetches()[&source("zoom")].clone()
+    }
+
+    fn pending(&self) -> u64 {
+        self.status().pending
+    }
+
+    /// What HubSpot is to get of each event, by id.
+    async fn inputs(&self) -> Vec<(String, EventState, Value)> {
+        let events = self.ledger.events(100).await.expect("events");
+        let input = |bytes: Option<&[u8]>| {
+            bytes.map_or(Value::Null, |bytes| serde_json::from_slice(bytes).expect("JSON"))
+        };
+        events
+            .iter()
+            .map(|event| {
+                let id = event.key.external_event_id.to_string();
+                (id, event.state, input(event.input.as_deref()))
+            })
+            .collect()
+    }
+
+    fn later(&self, seconds: u64) {
+        let now = self.place.clock.now();
+        self.place.clock.set(now.plus(Duration::from_secs(seconds)));
+    }
+
+    fn paths(&self) -> Vec<(String, u16)> {
+        self.stage.calls().into_iter().map(|call| (call.path, call.status)).collect()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.stage.close();
+    }
+}
+
+fn wanted(id: &str) -> Wanted {
+    let webinar = WebinarId::parse(id).expect("an id");
+    Wanted { account: None, webinar, when: WantedWhen::Always }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_webhook_leaves_out_is_asked_for_and_merged_like_a_webhook() {
+    let scene = Scene::new(HEADER);
+    scene.has("1", "Told by the API");
+    scene.hint("a", "1").await;
+    assert_eq!(scene.pending(), 1);
+    assert_eq!(scene.inputs().await, [], "a hint says nothing");
+    assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 1);
+    assert_eq!(scene.pending(), 0);
+    let inputs = scene.inputs().await;
+    assert_eq!(inputs.len(), 1);
+    assert_eq!(inputs[0].1, EventState::Pending);
+    assert_eq!(inputs[0].2["eventName"], "Told by the API");
+    assert_eq!(inputs[0].2["eventOrganizer"], "Host One");
+    assert_eq!(scene.paths(), [("/webinars/1".to_owned(), 200), ("/hosts/h1".to_owned(), 200)]);
+    let ask = ReceiptsAsk { most: 10, ..ReceiptsAsk::default() };
+    let receipts = scene.ledger.page_receipts(ask).await.expect("receipts").items;
+    let kinds: Vec<_> = receipts.iter().map(|receipt| receipt.kind).collect();
+    assert_eq!(kinds, [ReceiptKind::Fetched, ReceiptKind::Webhook]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_platform_does_not_know_yet_is_asked_for_again() {
+    let scene = Scene::new(HEADER);
+    scene.hint("a", "1").await;
+    let asker = scene.asker();
+    assert_eq!(Arc::clone(&asker).drain(|| ()).await.expect("asked"), 1);
+    assert_eq!(scene.pending(), 1);
+    let error = scene.status().last_error;
+    assert_eq!(error.as_deref(), Some("it has no such webinar yet"));
+    assert_eq!(Arc::clone(&asker).drain(|| ()).await.expect("asked"), 0, "not at once");
+    scene.has("1", "There now");
+    scene.later(5);
+    assert_eq!(asker.drain(|| ()).await.expect("asked"), 1);
+    assert_eq!((scene.pending(), scene.inputs().await.len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
+    let scene = Scene::new(HEADER);
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    scene.stage.answer("/webinars", json!({ "webinars": [] }));
+    scene.hint("b", "2").await;
+    let asker = scene.asker();
+    let mut count = 0;
+    for _ in 0..20 {
+        count += Arc::clone(&asker).drain(|| ()).await.expect("asked");
+        scene.later(300);
+    }
+    assert_eq!(count, 22, "eleven times each");
+    let status = scene.status();
+    assert_eq!((status.pending, status.given_up), (0, 2));
+    let inputs = scene.inputs().await;
+    assert_eq!(inputs.len(), 1, "of what was never heard of nothing is said");
+    assert_eq!(inputs[0].2["eventCancelled"], true);
+    scene.hint("c", "2").await;
+    scene.has("2", "Back");
+    assert_eq!(asker.drain(|| ()).await.expect("asked"), 1, "wanted again, asked again");
+    assert_eq!(scene.inputs().await.len(), 2);
+}
+
+/// Else one 404 after an outage would call a webinar off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_counts_for_no_absence() {
+    let scene = Scene::new(HEADER);
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    scene.stage.fail("/webinars/1", 503);
+    for _ in 0..20 {
+        // Another asker, as the time for which this one leaves the platform alone is the machine's.
+        scene.asker().drain(|| ()).await.expect("asked");
+        scene.later(300);
+    }
+    assert_eq!(scene.status().last_error.as_deref(), Some("it answered 503"));
+    scene.stage.fail("/webinars/1", 404);
+    scene.asker().drain(|| ()).await.expect("asked");
+    let status = scene.status();
+    assert_eq!((status.pending, status.given_up), (1, 0));
+    assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+}
+
+/// Else a wrong address, or one that the platform has taken away, would call off all that is asked about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_platform_that_knows_nothing_at_all_calls_nothing_off() {
+    let scene = Scene::new(HEADER);
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    let asker = scene.asker();
+    let ask_often = async || {
+        for _ in 0..12 {
+            Arc::clone(&asker).drain(|| ()).await.expect("asked");
+            scene.later(300);
+        }
+    };
+    for list in [None, Some(json!({ "error": "moved" }))] {
+        if let Some(list) = list {
+            scene.stage.answer("/webinars", list);
+        }
+        ask_often().await;
+        assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+        let FetchStatus { pending, given_up, last_error } = scene.status();
+        assert_eq!((pending, given_up), (1, 0), "nothing is lost");
+        let error = last_error.as_deref();
+        assert_eq!(error, Some("it has no such webinar, nor a list of webinars"));
+    }
+    scene.stage.answer("/webinars", json!({ "webinars": [] }));
+    ask_often().await;
+    assert_eq!((scene.pending(), scene.status().given_up), (0, 1));
+    assert_eq!(scene.inputs().await[0].2["eventCancelled"], true);
+}
+
+/// It is there: the platform has just told of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_there_is_not_gone_for_want_of_another_answer() {
+    let mut scene = Scene::new(HEADER);
+    scene.host_is = Spared::Never;
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    scene.stage.answer("/webinars", json!({ "webinars": [] }));
+    scene.has("1", "Known");
+    scene.stage.fail("/hosts/h1", 404);
+    let asker = scene.asker();
+    for _ in 0..12 {
+        Arc::clone(&asker).drain(|| ()).await.expect("asked");
+        scene.later(300);
+    }
+    let status = scene.status();
+    assert_eq!((status.pending, status.given_up), (0, 1));
+    assert_eq!(status.last_error.as_deref(), Some("it has no host"));
+    assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_refused_is_bought_anew_once() {
+    let scene = Scene::new(CLIENT);
+    scene.has("1", "One");
+    scene.has("2", "Two");
+    scene.hint("a", "1").await;
+    let asker = scene.asker();
+    assert_eq!(Arc::clone(&asker).drain(|| ()).await.expect("asked"), 1);
+    scene.stage.revoke();
+    scene.hint("b", "2").await;
+    assert_eq!(asker.drain(|| ()).await.expect("asked"), 1);
+    assert_eq!((scene.pending(), scene.inputs().await.len()), (0, 2));
+    let calls = scene.paths();
+    let of = |path: &str, status: u16| {
+        calls.iter().filter(|(called, answer)| called == path && *answer == status).count()
+    };
+    assert_eq!((of("/oauth/token", 200), of("/webinars/2", 401)), (2, 1), "{calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_credentials_hold_everything_and_lose_nothing() {
+    let mut scene = Scene::new(CLIENT);
+    scene.api = DemoApi::Client("client", "another");
+    for id in ["1", "2", "3", "4", "5", "6"] {
+        scene.has(id, "One");
+        scene.hint(id, id).await;
+    }
+    let asker = scene.asker();
+    Arc::clone(&asker).drain(|| ()).await.expect("asked");
+    assert_eq!(scene.pending(), 6);
+    let error = scene.status().last_error.expect("it is told");
+    assert!(error.contains("the credentials are refused"), "{error}");
+    assert!(!error.contains("another"), "{error}");
+    let tokens = scene.paths();
+    assert!(tokens.iter().all(|(path, _)| path == "/oauth/token"), "{tokens:?}");
+    assert!(tokens.len() <= 4, "as many as asked at the same time, at most: {tokens:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_be_spared_is() {
+    let scene = Scene::new(HEADER);
+    scene.has("1", "One");
+    scene.stage.fail("/hosts/h1", 403);
+    scene.hint("a", "1").await;
+    scene.asker().drain(|| ()).await.expect("asked");
+    let inputs = scene.inputs().await;
+    assert_eq!(inputs[0].2["eventOrganizer"], "Acme GmbH", "the source's own stands in");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_calls_are_made_than_the_platform_lets_through() {
+    let mut scene = Scene::new(HEADER);
+    let window = Duration::from_millis(300);
+    scene.stage.limit(4, window);
+    scene.pace = Pace { requests: 4, window };
+    for number in 0..10 {
+        let id = number.to_string();
+        scene.has(&id, "One");
+        scene.hint(&id, &id).await;
+    }
+    assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 10);
+    assert_eq!((scene.pending(), scene.inputs().await.len()), (0, 10));
+    assert!(scene.paths().iter().all(|(_, status)| *status == 200), "{:?}", scene.paths());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wanted_outlives_a_crash() {
+    let mut scene = Scene::new(HEADER);
+    scene.has("1", "One");
+    scene.hint("a", "1").await;
+    scene.ledger.close().await;
+    let empty = Place::new();
+    let elsewhere = Arc::new(empty.open(policies()));
+    drop(std::mem::replace(&mut scene.ledger, elsewhere));
+    scene.ledger = Arc::new(scene.place.open(policies()));
+    assert_eq!(scene.pending(), 1);
+    assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 1);
+    assert_eq!(scene.inputs().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_the_source_may_not_speak_for_is_not_believed_when_fetched() {
+    let mut scene = Scene::new(HEADER);
+    scene.accounts = Some(BTreeSet::from(["another".to_owned()]));
+    scene.has("1", "One");
+    scene.hint("a", "1").await;
+    scene.asker().drain(|| ()).await.expect("asked");
+    assert_eq!((scene.pending(), scene.inputs().await), (0, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_worker_wakes_for_what_is_wanted_and_stops_when_told() {
+    let scene = Scene::new(HEADER);
+    scene.has("1", "One");
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(scene.asker().run(stop.clone()));
+    scene.hint("a", "1").await;
+    crate::harness::eventually("it was asked for", async || scene.pending() == 0).await;
+    assert_eq!(scene.inputs().await.len(), 1);
+    stop.cancel();
+    running.await.expect("it ends");
+}

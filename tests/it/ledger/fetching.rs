@@ -1,0 +1,566 @@
+//! What is to be asked of the platforms' APIs is noted with what it is wanted for, and nothing of it is lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use webinar_bridge::event::{
+    Change, ExternalAccountId, Fields, Kind, Millis, ProviderId, WebinarId,
+};
+use webinar_bridge::ledger::erasure::Address;
+use webinar_bridge::ledger::sqlite::{Hands, Settings, SqliteLedger, backup, erase};
+use webinar_bridge::ledger::{
+    Acceptance, Content, Counts, FetchClaim, FetchOutcome, FetchStatus, FetchTask, LONGEST_WAIT,
+    Ledger, LedgerError, NewReceipt, Policies, ReceiptKind, ReceiptsAsk, Retention, Wanted,
+    WantedWhen, WebinarKey,
+};
+
+use super::counts;
+use crate::harness::build::{
+    NOON, account, created, minutes, policies, policy, receipt, renamed, source,
+};
+use crate::harness::store::Place;
+
+const KEEP: Retention =
+    Retention { receipts: Duration::from_hours(1), events: Duration::from_hours(24 * 400) };
+
+fn acct() -> ExternalAccountId {
+    ExternalAccountId::parse("acct-1").expect("valid")
+}
+
+pub(super) fn always(id: &str) -> Wanted {
+    let webinar = WebinarId::parse(id).expect("valid");
+    Wanted { account: Some(acct()), webinar, when: WantedWhen::Always }
+}
+
+fn if_incomplete(id: &str) -> Wanted {
+    Wanted { when: WantedWhen::IfIncomplete, ..always(id) }
+}
+
+fn wanting(seed: &str, changes: Vec<Change>, wanted: Vec<Wanted>) -> NewReceipt {
+    NewReceipt { wanted, ..receipt(seed, changes) }
+}
+
+/// What the platform's API said of a webinar.
+fn fetched(seed: &str, changes: Vec<Change>) -> NewReceipt {
+    NewReceipt { kind: ReceiptKind::Fetched, ..receipt(seed, changes) }
+}
+
+fn answered(seed: &str, changes: Vec<Change>) -> FetchOutcome {
+    FetchOutcome::Answered(Box::new(fetched(seed, changes)))
+}
+
+fn later(at: Millis) -> FetchOutcome {
+    FetchOutcome::Later { at, why: "it asks too much".into(), own: true }
+}
+
+fn given_up(says: Option<NewReceipt>) -> FetchOutcome {
+    FetchOutcome::GivenUp { why: "it is not there".into(), says: says.map(Box::new) }
+}
+
+async fn look(ledger: &SqliteLedger) -> FetchClaim {
+    ledger.due_fetches(&source("zoom"), 100, &[]).await.expect("read")
+}
+
+pub(super) async fn due(ledger: &SqliteLedger) -> Vec<FetchTask> {
+    look(ledger).await.tasks
+}
+
+async fn due_ids(ledger: &SqliteLedger) -> Vec<String> {
+    due(ledger).await.iter().map(|task| task.webinar.as_str().to_owned()).collect()
+}
+
+/// The only one that is due.
+async fn task(ledger: &SqliteLedger) -> FetchTask {
+    let [task] = <[FetchTask; 1]>::try_from(due(ledger).await).expect("one is due");
+    task
+}
+
+async fn want(ledger: &SqliteLedger, wanted: Vec<Wanted>) -> usize {
+    ledger.want(&source("zoom"), wanted).await.expect("noted")
+}
+
+async fn settle(
+    ledger: &SqliteLedger,
+    task: &FetchTask,
+    outcome: FetchOutcome,
+) -> Option<Acceptance> {
+    ledger.settle_fetch(task, outcome).await.expect("settled")
+}
+
+fn status(ledger: &SqliteLedger) -> FetchStatus {
+    ledger.fetches()[&source("zoom")].clone()
+}
+
+/// How many are pending and given up.
+pub(super) fn counted(ledger: &SqliteLedger) -> (u64, u64) {
+    let FetchStatus { pending, given_up, .. } = status(ledger);
+    (pending, given_up)
+}
+
+#[tokio::test]
+async fn what_a_receipt_wants_is_due_with_it_and_wanted_twice_it_is_asked_for_once() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    // A platform's webhook that names a webinar and says nothing of it.
+    let thin = wanting("a", Vec::new(), vec![always("1")]);
+    assert_eq!(ledger.accept(thin.clone()).await.expect("kept"), Acceptance::Accepted);
+    let kept = ledger.receipt(thin.id).await.expect("read").expect("there");
+    assert_eq!(kept.body, Some(thin.body.clone()), "to be mapped again one day");
+    let first = task(&ledger).await;
+    assert_eq!((first.version, first.attempts, first.wanted_at), (1, 0, NOON));
+    assert_eq!((&first.source, &first.account), (&source("zoom"), &Some(acct())));
+
+    place.clock.set(minutes(5));
+    let second = NewReceipt { received_at: minutes(5), ..wanting("b", vec![], thin.wanted) };
+    ledger.accept(second).await.expect("kept");
+    assert_eq!(task(&ledger).await, FetchTask { version: 2, ..first.clone() }, "wanted since then");
+    let nameless = Wanted { account: None, ..always("1") };
+    assert_eq!(want(&ledger, vec![nameless, always("1"), always("2")]).await, 3);
+    let tasks = due(&ledger).await;
+    let told: Vec<_> = tasks.iter().map(|t| (t.webinar.as_str(), &t.account, t.version)).collect();
+    assert_eq!(told, [("1", &first.account, 3), ("1", &None, 1), ("2", &first.account, 1)]);
+    assert_eq!(counted(&ledger), (3, 0));
+}
+
+#[tokio::test]
+async fn a_duplicate_wants_nothing_and_what_is_ignored_or_not_understood_may() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", Vec::new())).await.expect("kept");
+    let again = wanting("a", Vec::new(), vec![always("1")]);
+    assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Duplicate);
+    assert_eq!(due(&ledger).await, []);
+    let ignored = NewReceipt {
+        content: Content::Ignored,
+        body: Vec::new(),
+        ..wanting("b", Vec::new(), vec![always("2")])
+    };
+    assert_eq!(ledger.accept(ignored).await.expect("kept"), Acceptance::Ignored);
+    let odd = NewReceipt {
+        content: Content::Quarantined("odd".into()),
+        ..wanting("c", Vec::new(), vec![always("3")])
+    };
+    assert_eq!(ledger.accept(odd).await.expect("kept"), Acceptance::Quarantined);
+    // Nothing of what it says is merged, and what it wants is wanted once.
+    let mut foreign = wanting("d", vec![created("9", "Nine", NOON)], vec![always("4")]);
+    foreign.content =
+        Content::Changes(vec![Change { account: None, ..created("9", "Nine", NOON) }]);
+    assert_eq!(ledger.accept(foreign).await.expect("kept"), Acceptance::Quarantined);
+    assert_eq!(due_ids(&ledger).await, ["2", "3", "4"]);
+    assert_eq!(counted(&ledger), (3, 0));
+}
+
+#[tokio::test]
+async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let whole = wanting("a", vec![created("1", "One", NOON)], vec![if_incomplete("1")]);
+    ledger.accept(whole).await.expect("kept");
+    assert_eq!(due(&ledger).await, [], "the receipt itself made it complete");
+    let part = wanting("b", vec![renamed("2", "Two", NOON)], vec![if_incomplete("2")]);
+    ledger.accept(part).await.expect("kept");
+    assert_eq!(counts(&ledger), Counts { pending: 1, incomplete: 1, ..Counts::default() });
+    assert_eq!(due_ids(&ledger).await, ["2"]);
+    // One is complete, one is not known at all, and one is not the account's of which it is known.
+    let other = ExternalAccountId::parse("acct-2").expect("valid");
+    let foreign = Wanted { account: Some(other), ..if_incomplete("1") };
+    assert_eq!(want(&ledger, vec![if_incomplete("1"), if_incomplete("3"), foreign]).await, 2);
+    assert_eq!(due_ids(&ledger).await, ["2", "3", "1"]);
+    assert_eq!(want(&ledger, vec![Wanted { account: None, ..if_incomplete("1") }]).await, 1);
+
+    // The source's own account goes before the platform's, as in merging.
+    let mut named = policies();
+    named.insert(
+        source("named"),
+        webinar_bridge::event::Policy { external_account_id: Some(acct()), ..policy("main") },
+    );
+    drop(ledger);
+    let ledger = place.open(named);
+    let nameless = Wanted { account: None, ..if_incomplete("1") };
+    let noted = ledger.want(&source("named"), vec![nameless]).await.expect("noted");
+    assert_eq!(noted, 0, "it is known, and complete");
+}
+
+#[tokio::test]
+async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    want(&ledger, vec![always("1")]).await;
+    let first = task(&ledger).await;
+    settle(&ledger, &first, later(NOON)).await;
+    let first = task(&ledger).await;
+    assert_eq!(first.attempts, 1);
+    want(&ledger, vec![always("1")]).await;
+    place.clock.set(minutes(1));
+    let outcome = answered("a", vec![created("1", "One", NOON)]);
+    assert_eq!(settle(&ledger, &first, outcome.clone()).await, Some(Acceptance::Accepted));
+    let second = task(&ledger).await;
+    assert_eq!((second.id, second.version, second.attempts), (first.id, 2, 0));
+    assert_eq!(second.wanted_at, minutes(1), "until then it may have been wanted");
+    assert_eq!(status(&ledger), FetchStatus { pending: 1, ..FetchStatus::default() });
+    // Whoever was not told settles again.
+    assert_eq!(settle(&ledger, &first, outcome).await, Some(Acceptance::Duplicate));
+    assert_eq!(counted(&ledger), (1, 0));
+
+    want(&ledger, vec![always("1")]).await;
+    settle(&ledger, &second, given_up(None)).await;
+    let third = task(&ledger).await;
+    assert_eq!((third.version, third.attempts), (3, 0));
+    assert_eq!(counted(&ledger), (1, 0), "it is not given up");
+
+    // The platform said to wait, and that is true of whoever wants it.
+    want(&ledger, vec![always("1")]).await;
+    settle(&ledger, &third, later(minutes(9))).await;
+    assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: Some(minutes(9)) });
+    want(&ledger, vec![always("1")]).await;
+    assert_eq!(due(&ledger).await, []);
+    place.clock.set(minutes(9));
+    let last = task(&ledger).await;
+    assert_eq!((last.version, last.attempts), (5, 1));
+    let same = answered("b", vec![created("1", "One", NOON)]);
+    assert_eq!(settle(&ledger, &last, same).await, Some(Acceptance::Accepted));
+    assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: None });
+    assert_eq!(status(&ledger), FetchStatus::default());
+}
+
+#[tokio::test]
+async fn a_row_that_is_gone_is_not_taken_for_the_next() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    want(&ledger, vec![always("1")]).await;
+    let first = task(&ledger).await;
+    let outcome = answered("a", vec![created("1", "One", NOON)]);
+    settle(&ledger, &first, outcome.clone()).await;
+    want(&ledger, vec![always("2")]).await;
+    let next = task(&ledger).await;
+    // Whoever was not told settles again, by which time there is another row.
+    assert_eq!(settle(&ledger, &first, outcome).await, Some(Acceptance::Duplicate));
+    assert_eq!(task(&ledger).await, next);
+    drop(ledger);
+    let ledger = place.open(policies());
+    settle(&ledger, &next, answered("b", Vec::new())).await;
+    want(&ledger, vec![always("3")]).await;
+    assert!(task(&ledger).await.id > next.id);
+}
+
+#[tokio::test]
+async fn an_answer_is_accepted_and_settled_in_one_step() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    want(&ledger, vec![always("1"), always("2"), always("3")]).await;
+    let tasks = due(&ledger).await;
+    // Another provider may not speak of it: it is kept for replaying, and not asked for again.
+    let mut foreign = fetched("b", vec![renamed("2", "Two", NOON), renamed("1", "Evil", NOON)]);
+    foreign.provider = ProviderId::new("goto");
+    let outcome = FetchOutcome::Answered(Box::new(foreign.clone()));
+    assert_eq!(settle(&ledger, &tasks[0], outcome).await, Some(Acceptance::Quarantined));
+    assert_eq!(due_ids(&ledger).await, ["2", "3"]);
+    assert_eq!((counted(&ledger), ledger.events(9).await.expect("read").len()), ((2, 0), 1));
+    let kept = ledger.receipt(foreign.id).await.expect("read").expect("kept");
+    assert_eq!(kept.summary.kind, ReceiptKind::Fetched);
+    // The same again says nothing new.
+    let outcome = FetchOutcome::Answered(Box::new(foreign));
+    assert_eq!(settle(&ledger, &tasks[1], outcome).await, Some(Acceptance::Duplicate));
+    assert_eq!(due_ids(&ledger).await, ["3"]);
+
+    // All of it, or nothing.
+    let outcome = answered("c", vec![created("3", "Three", NOON)]);
+    let FetchOutcome::Answered(ref three) = outcome else { unreachable!("it was made so") };
+    let id = three.id;
+    let other = rusqlite::Connection::open(place.file()).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let refused = ledger.settle_fetch(&tasks[2], outcome.clone()).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
+    other.execute_batch("ROLLBACK").expect("free");
+    assert_eq!(due_ids(&ledger).await, ["3"]);
+    assert_eq!((counted(&ledger), ledger.receipt(id).await.expect("read")), ((1, 0), None));
+    assert_eq!(settle(&ledger, &tasks[2], outcome).await, Some(Acceptance::Accepted));
+    assert_eq!((counted(&ledger), counts(&ledger).pending), ((0, 0), 2));
+}
+
+#[tokio::test]
+async fn an_answer_may_want_more_but_not_itself() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    want(&ledger, vec![always("1")]).await;
+    let mut answer = fetched("a", vec![renamed("1", "One", NOON)]);
+    answer.wanted = vec![if_incomplete("1"), always("1"), always("2")];
+    let outcome = FetchOutcome::Answered(Box::new(answer));
+    settle(&ledger, &task(&ledger).await, outcome).await;
+    assert_eq!(counts(&ledger).incomplete, 1, "it says too little, and would again");
+    assert_eq!(due_ids(&ledger).await, ["2"]);
+    let mut gone = fetched("b", Vec::new());
+    gone.wanted = vec![always("2")];
+    settle(&ledger, &task(&ledger).await, given_up(Some(gone))).await;
+    assert_eq!(counted(&ledger), (0, 1));
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_shown_until_it_is_wanted_again() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    want(&ledger, vec![always("1")]).await;
+    let cancelled = Change {
+        kind: Kind::Cancelled,
+        whole: Fields { cancelled: Some(true), ..Fields::default() },
+        ..renamed("1", "", minutes(1))
+    };
+    settle(&ledger, &task(&ledger).await, later(NOON)).await;
+    let first = task(&ledger).await;
+    let says = Some(fetched("b", vec![cancelled]));
+    assert_eq!(settle(&ledger, &first, given_up(says.clone())).await, Some(Acceptance::Accepted));
+    let batch = super::claim(&ledger, super::NOW).await;
+    assert_eq!(super::input(&batch[0])["eventCancelled"], true, "it follows from the answer");
+    let shown = FetchStatus { given_up: 1, pending: 0, last_error: Some("it is not there".into()) };
+    assert_eq!((status(&ledger), due(&ledger).await), (shown.clone(), Vec::new()));
+    // Whoever was not told settles again.
+    assert_eq!(settle(&ledger, &first, given_up(says)).await, Some(Acceptance::Duplicate));
+    drop(ledger);
+    let ledger = place.open(policies());
+    assert_eq!(status(&ledger), shown);
+
+    place.clock.set(minutes(3));
+    want(&ledger, vec![always("1")]).await;
+    let again = task(&ledger).await;
+    assert_eq!((again.id, again.version, again.attempts), (first.id, 2, 0));
+    assert_eq!((again.wanted_at, counted(&ledger)), (minutes(3), (1, 0)));
+    assert_eq!(settle(&ledger, &again, given_up(None)).await, None);
+    assert_eq!(counted(&ledger), (0, 1));
+    place.clock.set(minutes(3 + 60));
+    while ledger.prune(KEEP).await.expect("pruned") {}
+    assert_eq!(counted(&ledger), (0, 1), "it is shown as long as a receipt is kept");
+    place.clock.set(minutes(4 + 60));
+    while ledger.prune(KEEP).await.expect("pruned") {}
+    assert_eq!(status(&ledger), FetchStatus::default());
+    assert_eq!(want(&ledger, vec![always("1")]).await, 1);
+    assert_eq!((task(&ledger).await.version, counted(&ledger)), (1, (1, 0)));
+}
+
+#[tokio::test]
+async fn what_has_been_due_for_longest_comes_first_and_what_is_under_way_is_left_out() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    want(&ledger, ["1", "2", "3"].map(always).into()).await;
+    let tasks = due(&ledger).await;
+    settle(&ledger, &tasks[0], later(minutes(3))).await;
+    settle(&ledger, &tasks[1], later(minutes(7))).await;
+    assert_eq!(due_ids(&ledger).await, ["3"]);
+    assert_eq!(look(&ledger).await.next_due, Some(minutes(3)));
+    place.clock.set(minutes(5));
+    want(&ledger, vec![always("4")]).await;
+    assert_eq!(due_ids(&ledger).await, ["3", "1", "4"]);
+    assert_eq!(look(&ledger).await.next_due, Some(minutes(7)));
+    place.clock.set(minutes(7));
+    assert_eq!(due_ids(&ledger).await, ["3", "1", "4", "2"]);
+    assert_eq!(look(&ledger).await.next_due, None);
+    let under_way = [tasks[2].id, tasks[0].id];
+    let next = ledger.due_fetches(&source("zoom"), 1, &under_way).await.expect("read");
+    assert_eq!(next.tasks[0].webinar.as_str(), "4");
+    assert_eq!(next.tasks.len(), 1);
+    let none = ledger.due_fetches(&source("zoom"), 0, &[]).await.expect("read");
+    assert_eq!(none.tasks, []);
+}
+
+#[tokio::test]
+async fn no_clock_and_no_platform_holds_it_for_ever() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    want(&ledger, vec![always("1")]).await;
+    settle(&ledger, &task(&ledger).await, later(NOON.plus(20 * LONGEST_WAIT))).await;
+    assert_eq!(look(&ledger).await.next_due, Some(NOON.plus(LONGEST_WAIT)));
+    // It was set back: that time was told by a clock that was ahead.
+    place.clock.set(minutes(-1));
+    assert_eq!(task(&ledger).await.attempts, 1);
+    assert_eq!(look(&ledger).await.next_due, None);
+    let early = vec![always("2")];
+    place.clock.set(minutes(1));
+    want(&ledger, early).await;
+    place.clock.set(NOON);
+    assert_eq!(due_ids(&ledger).await, ["2"], "what waits for nothing does not wait for the clock");
+}
+
+#[tokio::test]
+async fn a_crash_keeps_the_queue_and_its_counts() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger
+        .accept(wanting("a", vec![renamed("1", "One", NOON)], vec![always("1")]))
+        .await
+        .expect("kept");
+    want(&ledger, ["2", "3", "4"].map(always).into()).await;
+    let tasks = due(&ledger).await;
+    settle(&ledger, &tasks[1], later(minutes(5))).await;
+    settle(&ledger, &tasks[2], given_up(None)).await;
+    let (before, shown) = (look(&ledger).await, status(&ledger));
+    assert_eq!((shown.pending, shown.given_up), (3, 1));
+    drop(ledger);
+    let ledger = place.open(policies());
+    assert_eq!((look(&ledger).await, status(&ledger)), (before, shown));
+    settle(&ledger, &tasks[0], answered("b", vec![created("1", "One", NOON)])).await;
+    assert_eq!(counted(&ledger), (2, 1));
+    assert_eq!(counts(&ledger).pending, 1);
+}
+
+#[tokio::test]
+async fn the_last_error_is_one_of_what_is_still_there() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    want(&ledger, ["1", "2"].map(always).into()).await;
+    let tasks = due(&ledger).await;
+    let failed = |why: &str| FetchOutcome::Later { at: NOON, why: why.into(), own: true };
+    settle(&ledger, &tasks[0], failed("first")).await;
+    place.clock.set(minutes(1));
+    settle(&ledger, &tasks[1], failed("second")).await;
+    let shown = |ledger| status(ledger).last_error;
+    assert_eq!(shown(&ledger).as_deref(), Some("second"));
+    settle(&ledger, &tasks[1], answered("a", Vec::new())).await;
+    assert_eq!(shown(&ledger).as_deref(), Some("first"), "that one has not been answered yet");
+    settle(&ledger, &tasks[0], answered("b", Vec::new())).await;
+    assert_eq!(shown(&ledger), None);
+}
+
+#[tokio::test]
+async fn what_nobody_would_ask_for_is_not_noted_and_what_somebody_will_again_is_kept() {
+    let place = Place::new();
+    let both = || -> Policies {
+        let mut both = policies();
+        both.insert(source("second"), policy("main"));
+        both
+    };
+    let ledger = place.open(both());
+    let sources: Vec<_> = ledger.fetches().into_keys().collect();
+    assert_eq!(sources, [source("second"), source("zoom")], "also those that want nothing");
+    ledger.want(&source("second"), vec![always("1")]).await.expect("noted");
+    let nobody = source("nobody");
+    assert_eq!(ledger.want(&nobody, vec![always("1")]).await.expect("no harm"), 0);
+    let mut strange = wanting("a", vec![created("1", "One", NOON)], vec![always("1")]);
+    strange.source = nobody.clone();
+    assert_eq!(ledger.accept(strange).await.expect("kept"), Acceptance::Quarantined);
+    assert_eq!(ledger.due_fetches(&nobody, 9, &[]).await.expect("read").tasks, []);
+    drop(ledger);
+
+    let ledger = place.open(policies());
+    assert_eq!(ledger.fetches(), BTreeMap::from([(source("zoom"), FetchStatus::default())]));
+    assert_eq!(ledger.want(&source("second"), vec![always("2")]).await.expect("no harm"), 0);
+    drop(ledger);
+    let ledger = place.open(both());
+    assert_eq!(ledger.fetches()[&source("second")].pending, 1);
+    assert_eq!(ledger.due_fetches(&source("second"), 9, &[]).await.expect("read").tasks.len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_asks_is_told_of_what_is_due_and_of_nothing_else() {
+    let place = Place::new();
+    let mut both = policies();
+    both.insert(source("second"), policy("main"));
+    // On this thread, so that whoever is to be told is told before the answer is here.
+    let settings = Settings { hands: Hands::Caller, ..place.settings(both) };
+    let ledger = SqliteLedger::open(settings).expect("opens");
+    let accept = async |new| ledger.accept(new).await.expect("kept");
+    let (notify, others) =
+        (ledger.fetch_wake_up(&source("zoom")), ledger.fetch_wake_up(&source("second")));
+    let other = others.notified();
+    tokio::pin!(other);
+    assert!(!other.as_mut().enable(), "nothing has happened yet");
+    // Whether whoever waits is told of what is done meanwhile; one who is not told yet is told later.
+    macro_rules! tells {
+        ($done:expr) => {{
+            let woken = notify.notified();
+            tokio::pin!(woken);
+            assert!(!woken.as_mut().enable(), "nothing is left from before");
+            $done.await;
+            woken.as_mut().enable()
+        }};
+    }
+    assert!(tells!(want(&ledger, vec![always("1")])));
+    assert!(!tells!(want(&ledger, vec![always("1")])), "it is due already, and was told");
+    assert!(!tells!(accept(receipt("a", vec![created("1", "One", NOON)]))));
+    assert!(tells!(accept(wanting("b", Vec::new(), vec![always("2")]))));
+    let tasks = due(&ledger).await;
+    assert!(!tells!(settle(&ledger, &tasks[0], later(minutes(1)))));
+    assert!(!tells!(want(&ledger, vec![always("1")])), "it waits");
+    assert!(tells!(settle(&ledger, &tasks[0], answered("c", Vec::new()))), "wanted meanwhile");
+    assert!(!tells!(settle(&ledger, &tasks[1], given_up(None))));
+    assert!(tells!(want(&ledger, vec![always("2")])), "it is due again");
+    assert!(!other.as_mut().enable());
+}
+
+#[tokio::test]
+async fn what_mapping_needs_again_comes_back_with_the_body() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let headers = vec![("x-event".to_owned(), "\"odd\", \u{fc}".to_owned())];
+    let first =
+        NewReceipt { headers: headers.clone(), ..receipt("a", vec![renamed("1", "One", NOON)]) };
+    ledger.accept(first.clone()).await.expect("kept");
+    want(&ledger, vec![always("1")]).await;
+    let second = fetched("b", vec![created("1", "One", NOON)]);
+    let outcome = FetchOutcome::Answered(Box::new(second.clone()));
+    settle(&ledger, &task(&ledger).await, outcome).await;
+
+    let ask = ReceiptsAsk { most: 9, ..ReceiptsAsk::default() };
+    let page = ledger.page_receipts(ask).await.expect("read");
+    let kinds: Vec<_> = page.items.iter().map(|receipt| (receipt.id, receipt.kind)).collect();
+    let expected = [(second.id, ReceiptKind::Fetched), (first.id, ReceiptKind::Webhook)];
+    assert_eq!(kinds, expected, "newest first");
+    let record = ledger.receipt(first.id).await.expect("read").expect("there");
+    assert_eq!((record.headers, record.events.len()), (headers.clone(), 1));
+    assert_eq!(ledger.receipt(second.id).await.expect("read").expect("there").headers, []);
+    let key = WebinarKey {
+        hubspot: account("main"),
+        account: acct(),
+        webinar: WebinarId::parse("1").expect("valid"),
+    };
+    let tellers = ledger.tellers(&key, None).await.expect("read").items;
+    let told: Vec<_> =
+        tellers.into_iter().map(|t| (t.receipt.id, t.receipt.kind, t.headers, t.body)).collect();
+    let expected = [
+        (first.id, ReceiptKind::Webhook, headers, Some(first.body)),
+        (second.id, ReceiptKind::Fetched, Vec::new(), Some(second.body)),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_person_is_erased_from_it_and_a_copy_goes_on_with_it() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let person = "qv7@private.example";
+    let mut told = receipt("a", vec![created("1", "One", NOON)]);
+    told.headers = vec![("x-who".into(), person.into())];
+    ledger.accept(told.clone()).await.expect("kept");
+    want(&ledger, ["1", "2", "3"].map(always).into()).await;
+    let tasks = due(&ledger).await;
+    let failed = FetchOutcome::Later { at: NOON, why: format!("403: {person} may not"), own: true };
+    settle(&ledger, &tasks[0], failed).await;
+    let mut answer = fetched("b", vec![created("2", "Two", NOON)]);
+    answer.body = format!("{{\"host\":{{\"email\":\"{person}\",\"id\":\"h-1\"}}}}").into_bytes();
+    let id = answer.id;
+    settle(&ledger, &tasks[1], FetchOutcome::Answered(Box::new(answer))).await;
+    settle(&ledger, &tasks[2], given_up(None)).await;
+    let copy = place.folder.path().join("copy.db");
+    backup(&place.file(), &copy).expect("copied");
+    ledger.close().await;
+    drop(ledger);
+
+    let address = Address::parse(person).expect("valid");
+    let erased = erase(&place.file(), &address).expect("erased");
+    assert_eq!((erased.bodies, erased.texts), (1, 2));
+    let file = std::fs::read(place.file()).expect("there");
+    assert!(!file.windows(3).any(|bytes| bytes == b"qv7"), "it is nowhere in the file");
+    let ledger = place.open(policies());
+    let record = ledger.receipt(told.id).await.expect("read").expect("there");
+    assert_eq!(record.headers, [("x-who".to_owned(), "[erased]".to_owned())]);
+    let body = ledger.receipt(id).await.expect("read").expect("there").body.expect("kept");
+    let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(body["host"]["email"], "[erased]");
+    let FetchStatus { pending, given_up, .. } = status(&ledger);
+    assert_eq!((pending, given_up), (1, 1));
+    drop(ledger);
+
+    std::fs::rename(&copy, place.file()).expect("put in place");
+    let ledger = place.open(policies());
+    assert_eq!((due_ids(&ledger).await, counted(&ledger)), (vec!["1".to_owned()], (1, 1)));
+}

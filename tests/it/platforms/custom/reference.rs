@@ -1,0 +1,114 @@
+//! The README's tables of `verify` and `map` name the keys that there are, and no others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use webinar_bridge::config;
+
+use super::section;
+
+const SCHEMES: [&str; 7] =
+    ["hmac", "hash", "standard_webhooks", "jwt", "basic", "bearer", "path_token"];
+
+/// The rows of the table under a heading: the key, and what stands in the next column.
+fn rows(heading: &str) -> Vec<(String, String)> {
+    let section = section();
+    let (_, under) =
+        section.split_once(&format!("\n### {heading}\n")).expect("the heading is there");
+    let table = under.split("\n### ").next().unwrap_or_default();
+    let lines = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = lines.filter_map(|line| {
+        let (key, rest) = line.split_once("` |")?;
+        Some((key.to_owned(), rest.split('|').next().unwrap_or_default().trim().to_owned()))
+    });
+    // The first table of the part; others may follow it.
+    rows.collect()
+}
+
+/// What is said of a custom source with these tables.
+fn told(tables: &str) -> String {
+    let text = format!(
+        "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{tables}\n"
+    );
+    let read = config::read("bridge.toml", &text, &BTreeMap::new());
+    read.expect_err("a value that no key may have").to_string()
+}
+
+#[test]
+fn every_key_of_verify_is_one_of_its_schemes_alone() {
+    let rows = rows("How its webhooks prove where they come from");
+    assert!(rows.len() > 15, "{rows:?}");
+    for (key, schemes) in rows.iter().filter(|(key, _)| key != "scheme") {
+        let named: BTreeSet<&str> = schemes.split(", ").collect();
+        assert!(named.iter().all(|named| SCHEMES.contains(named)), "{key}: {schemes}");
+        for scheme in SCHEMES {
+            let told = told(&format!("[source.it.verify]\nscheme = \"{scheme}\"\n{key} = [[]]"));
+            let known = told.contains(&format!("source.it.verify.{key}: must be"));
+            let unknown = told.contains(&format!("source.it.verify.{key}: is not a key"));
+            assert_eq!(
+                (known, unknown),
+                (named.contains(scheme), !known),
+                "{scheme} {key}: {told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_key_of_map_is_one() {
+    let rows = rows("What they mean");
+    let (map, own): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .partition(|(key, _)| !["recipe", "mask", "format"].contains(&key.as_str()));
+    assert!(map.len() > 15 && own.len() == 3, "{map:?} {own:?}");
+    let mut tables = String::new();
+    for (key, _) in &own {
+        writeln!(tables, "{key} = [[]]").expect("text can be written");
+    }
+    tables.push_str("[source.it.map]\n");
+    for (key, _) in &map {
+        writeln!(tables, "{key} = [[]]").expect("text can be written");
+    }
+    let told = told(&tables);
+    for (table, key) in
+        own.iter().map(|(key, _)| ("", key)).chain(map.iter().map(|(key, _)| ("map.", key)))
+    {
+        let is_known = told.contains(&format!("source.it.{table}{key}: must be"));
+        assert!(is_known, "{table}{key}: {told}");
+    }
+}
+
+/// The keys that the code asks for: the first text behind the name of a reader.
+#[test]
+fn every_key_of_the_code_is_in_the_tables() {
+    let mut documented: BTreeSet<String> = BTreeSet::from(["verify".to_owned(), "map".to_owned()]);
+    for heading in ["How its webhooks prove where they come from", "What they mean"] {
+        documented.extend(rows(heading).into_iter().map(|(key, _)| key));
+    }
+    let code = |file: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/providers/custom").join(file);
+        std::fs::read_to_string(path).expect("the code is there")
+    };
+    let first_text =
+        |after: &str| after.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned);
+    let mut keys = BTreeSet::new();
+    for file in ["mod.rs", "mapping.rs", "verify/settings.rs"] {
+        let code = code(file);
+        for reader in
+            ["options.text(", "options.texts(", "options.word(", "options.url(", "(options, "]
+        {
+            keys.extend(code.split(reader).skip(1).filter_map(first_text));
+        }
+    }
+    let mapping = code("mapping.rs");
+    let (_, list) = mapping.split_once("const KEYS: ").expect("the list is there");
+    let list = list.split("];").next().unwrap_or_default();
+    keys.extend(list.split('"').skip(1).step_by(2).map(str::to_owned));
+    assert!(
+        keys.contains("jwks_url") && keys.contains("full_picture") && keys.len() > 35,
+        "{keys:?}"
+    );
+    let missing: Vec<_> = keys.difference(&documented).collect();
+    assert!(missing.is_empty(), "not in the README: {missing:?}");
+}
