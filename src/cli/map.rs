@@ -79,6 +79,7 @@ impl Speaker {
             external_account_id: None,
             recurring: Recurring::default(),
             complete_after_end: None,
+            only: None,
             custom_properties: BTreeMap::new(),
         };
         Self { provider, source: SourceName::parse("none").expect("it is a name"), policy }
@@ -96,6 +97,9 @@ pub(super) struct Told {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     asked: Vec<String>,
     inputs: Vec<EventInput>,
+    /// What is wrong with one of these inputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<Incomplete>,
     incomplete: Vec<Incomplete>,
     /// Why it means nothing; told apart, on standard error.
     #[serde(skip)]
@@ -119,7 +123,7 @@ pub(super) fn read(speaker: &Speaker, body: &[u8], now: Millis) -> anyhow::Resul
         Meaning::Handshake(_) => ("handshake", vec![], vec![], None),
         Meaning::Unmappable(why) => ("unmappable", vec![], vec![], Some(why)),
     };
-    let (mut inputs, mut incomplete) = (Vec::new(), Vec::new());
+    let (mut inputs, mut remarks, mut incomplete) = (Vec::new(), Vec::new(), Vec::new());
     for change in &changes {
         let mut webinar = Webinar::default();
         let said = Said {
@@ -139,15 +143,27 @@ pub(super) fn read(speaker: &Speaker, body: &[u8], now: Millis) -> anyhow::Resul
             (None, None) => ExternalAccountId::parse("unknown")?,
         };
         for event in fold(&webinar, &account, &change.webinar, policy, now) {
+            let of = |gaps| Incomplete { id: event.id.as_str().to_owned(), gaps };
             match event.content {
                 Ok(input) => inputs.push(input),
-                Err(gaps) => {
-                    incomplete.push(Incomplete { id: event.id.as_str().to_owned(), gaps });
-                }
+                Err(gaps) => incomplete.push(of(gaps)),
+            }
+            if !event.remarks.is_empty() {
+                remarks.push(of(event.remarks));
             }
         }
     }
     let event_type = reading.event_type;
     let asked = reading.wanted.iter().map(|wanted| wanted.webinar.to_string()).collect();
-    Ok(Told { event_type, meaning, changes, bad_fields, asked, inputs, incomplete, unmappable })
+    Ok(Told {
+        event_type,
+        meaning,
+        changes,
+        bad_fields,
+        asked,
+        inputs,
+        remarks,
+        incomplete,
+        unmappable,
+    })
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::probe::Probe;
 use crate::config::{Config, parse};
-use crate::event::{Millis, ProviderId};
+use crate::event::{Millis, Property, ProviderId, event_expression};
 use crate::providers::{Provider, Unsigned};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
@@ -48,7 +48,11 @@ fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
             map::Speaker::configured(super::source(&config, name, &Probe).expect("it is there"))
         }
     };
-    let told = map::read(&speaker, body.to_string().as_bytes(), NOW);
+    mapped_by(body, &speaker)
+}
+
+fn mapped_by(body: &Value, speaker: &map::Speaker) -> (Value, Option<String>) {
+    let told = map::read(speaker, body.to_string().as_bytes(), NOW);
     let told = told.expect("it can be folded");
     (serde_json::to_value(&told).expect("it is JSON"), told.unmappable)
 }
@@ -136,6 +140,31 @@ fn without_a_source_the_gaps_show() {
     let (told, _) = mapped(&json!({"event": "created", "id": "77"}), None);
     assert_eq!(told["inputs"], json!([]));
     assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["name", "organizer"]}]));
+}
+
+#[test]
+fn what_is_filtered_and_what_fails_shows() {
+    let config = config();
+    let mut source = super::source(&config, "acme", &Probe).expect("it is there").clone();
+    let only = event_expression("event.name != 'Bees'").expect("an expression");
+    let failing = event_expression("int(event.name)").expect("an expression");
+    let custom_properties = BTreeMap::from([("n".to_owned(), Property::Computed(failing))]);
+    source.policy.only = Some(only);
+    source.policy.custom_properties = custom_properties;
+    let speaker = map::Speaker::configured(&source);
+    let body = |name| json!({"event": "created", "id": "77", "account": "a1", "name": name});
+    let (told, _) = mapped_by(&body("Bees"), &speaker);
+    assert_eq!((&told["inputs"], &told["remarks"]), (&json!([]), &Value::Null));
+    assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["filtered"]}]));
+    let (told, _) = mapped_by(&body("Wasps"), &speaker);
+    assert_eq!(told["inputs"][0]["customProperties"], json!([]));
+    assert_eq!(told["remarks"], json!([{"id": "77", "gaps": ["property_failed"]}]));
+    let (told, _) = mapped_by(&body("7"), &speaker);
+    let property = json!([{"name": "n", "value": "7"}]);
+    assert_eq!(
+        (&told["inputs"][0]["customProperties"], &told["remarks"]),
+        (&property, &Value::Null)
+    );
 }
 
 #[test]

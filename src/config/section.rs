@@ -41,6 +41,12 @@ pub(super) struct Section<'a> {
     variables: BTreeMap<String, String>,
 }
 
+/// What stands under a key that may be either.
+pub(super) enum Entry<'a> {
+    Text(String),
+    Table(Section<'a>),
+}
+
 impl<'a> Section<'a> {
     /// The whole configuration.
     pub(super) fn root(report: &'a Report, nodes: Nodes) -> Self {
@@ -272,16 +278,19 @@ impl<'a> Section<'a> {
         below.collect()
     }
 
-    /// Every key of this table with its text; a key that has none is told of with `must`, or by the table it is.
-    pub(super) fn all_texts(mut self, must: &str, table: &str) -> BTreeMap<String, String> {
+    /// Every key that is left of this table with its text or its table; one that has neither must be `must`.
+    pub(super) fn entries(&mut self, must: &str) -> Vec<(String, Entry<'a>)> {
         let names: Vec<String> = self.nodes.keys().cloned().collect();
-        let mut all = BTreeMap::new();
+        let mut all = Vec::new();
         for name in names {
             let Some(node) = self.take_any(&name) else { continue };
-            match node.clone().read(text).filter(|text| !text.is_empty()) {
-                _ if node.into_table().is_some() => self.problem(&name, table),
-                Some(text) => drop(all.insert(name, text)),
-                None => self.problem(&name, must),
+            if node.clone().into_table().is_some() {
+                let table = self.below(&name, node, must).good();
+                all.extend(table.map(|table| (name, Entry::Table(table))));
+            } else if let Some(text) = node.read(text).filter(|text| !text.is_empty()) {
+                all.push((name, Entry::Text(text)));
+            } else {
+                self.problem(&name, format!("must be {must}"));
             }
         }
         all
@@ -293,13 +302,6 @@ impl<'a> Section<'a> {
             return Given::Bad;
         };
         Given::Good(Self { path: self.path_of(key), ..Self::root(self.report, nodes) })
-    }
-
-    /// Refuses a key that will have a meaning one day: ignored, it would be taken for kept.
-    pub(super) fn not_yet(&mut self, key: &'static str) {
-        if self.take(key).is_some() {
-            self.problem(key, "is not in this version. Remove it");
-        }
     }
 
     /// Tells of every key that nobody asked for.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::given::Given;
 use super::rules::Zero;
-use super::section::Section;
+use super::section::{Entry, Section};
 use super::settings::Source;
-use crate::event::{AccountName, ExternalAccountId, Policy, Recurring, SourceName};
+use crate::event::{
+    AccountName, ExternalAccountId, Policy, Property, Recurring, SourceName, event_expression,
+};
 use crate::providers::{Need, Platform, Traits};
 use crate::receive::Endpoint;
 use crate::secret::Secret;
@@ -63,7 +65,7 @@ fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>)
     let tells_end = traits.is_none_or(|traits| traits.tells_end);
     let complete_after_end = complete_after_end.or((!tells_end).then_some(GRACE));
     let custom_properties = custom_properties(&mut section);
-    section.not_yet("only");
+    let only = section.parsed("only", |text| event_expression(&text)).good();
     match platform {
         Some(_) => section.finish(),
         // Which keys it has beside is not known; this one is a table on every platform.
@@ -89,6 +91,7 @@ fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>)
             external_account_id,
             recurring,
             complete_after_end,
+            only,
             custom_properties,
         },
     })
@@ -185,12 +188,22 @@ fn hubspot(section: &mut Section<'_>, accounts: &BTreeSet<AccountName>) -> Optio
     }
 }
 
-fn custom_properties(section: &mut Section<'_>) -> BTreeMap<String, String> {
-    match section.section("custom_properties") {
-        Given::Absent | Given::Bad => BTreeMap::new(),
-        Given::Good(properties) => properties.all_texts(
-            "must be a text that is not empty",
-            "is computed, which is not in this version. Give a text",
-        ),
-    }
+fn custom_properties(section: &mut Section<'_>) -> BTreeMap<String, Property> {
+    let Given::Good(mut properties) = section.section("custom_properties") else {
+        return BTreeMap::new();
+    };
+    let entries = properties.entries("a text that is not empty, or { cel = \"...\" }");
+    let property = |(name, entry)| {
+        let property = match entry {
+            Entry::Text(text) => Property::Text(text),
+            Entry::Table(mut table) => {
+                let given = table.parsed("cel", |text| event_expression(&text));
+                let expression = table.required("cel", given, "Set an expression over event");
+                table.finish();
+                Property::Computed(expression?)
+            }
+        };
+        Some((name, property))
+    };
+    entries.into_iter().filter_map(property).collect()
 }

@@ -9,7 +9,8 @@ use secrecy::ExposeSecret;
 
 use super::probe::Probe;
 use super::*;
-use crate::event::{ExternalAccountId, Recurring};
+use crate::event::{ExternalAccountId, Property, Recurring, event_expression};
+use crate::expression::Expression;
 use crate::hubspot::settings::Credentials;
 use crate::secret::Secret;
 
@@ -65,7 +66,8 @@ platform_accounts = ["a", "b", "a"]
 path_token = "path-token-hush"
 recurring = "series"
 complete_after_end = "30m"
-custom_properties = { webinar_platform = "probe" }
+only = '!event.name.startsWith("Internal")'
+custom_properties = { webinar_platform = "probe", topic_length = { cel = "size(event.name)" } }
 "#;
 
 fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -164,7 +166,12 @@ fn every_key_is_read() {
     assert_eq!(policy.external_account_id.as_ref().map(ExternalAccountId::as_str), Some("acct"));
     assert_eq!(policy.recurring, Recurring::Series);
     assert_eq!(policy.complete_after_end, Some(Duration::from_mins(30)));
-    assert_eq!(policy.custom_properties["webinar_platform"], "probe");
+    let only = policy.only.as_ref().map(Expression::text);
+    assert_eq!(only, Some("!event.name.startsWith(\"Internal\")"));
+    let text = |text: &str| Property::Text(text.to_owned());
+    assert_eq!(policy.custom_properties["webinar_platform"], text("probe"));
+    let computed = Property::Computed(event_expression("size(event.name)").expect("valid"));
+    assert_eq!(policy.custom_properties["topic_length"], computed);
 }
 
 #[test]
@@ -210,9 +217,15 @@ fn each_mistake_is_one_line_with_its_remedy() {
         ("", "timestamp_tolerance = '0s'", "source.acme-probe.timestamp_tolerance: must be a duration longer than zero: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"".into()),
         ("", "platform_accounts = []", "source.acme-probe.platform_accounts: must be a list of texts that is not empty: [\"a\", \"b\"]".into()),
         ("", "recurring = 'weekly'", "source.acme-probe.recurring: must be \"occurrence\" or \"series\"".into()),
-        ("", "only = 'true'", "source.acme-probe.only: is not in this version. Remove it".into()),
-        ("", "custom_properties = { a = { cel = '1' } }", "source.acme-probe.custom_properties.a: is computed, which is not in this version. Give a text".into()),
-        ("", "custom_properties = { a = 1 }", "source.acme-probe.custom_properties.a: must be a text that is not empty".into()),
+        ("", "only = ''", "source.acme-probe.only: must be a text that is not empty".into()),
+        ("", "only = 'evnt.name'", "source.acme-probe.only: line 1, column 1: there is no variable evnt. There: event. Correct it".into()),
+        ("", "only = 'event.name =='", "source.acme-probe.only: line 1, column 14: mismatched input '<EOF>'. Correct it".into()),
+        ("", "only = 'event.nmae == \"a\"'", "source.acme-probe.only: an event has no field nmae. There: name, organizer, description, type, url, start, end, cancelled, completed, external_event_id, external_account_id, custom. Correct it".into()),
+        ("", "custom_properties = { a = 1 }", "source.acme-probe.custom_properties.a: must be a text that is not empty, or { cel = \"...\" }".into()),
+        ("", "custom_properties = { a = {} }", "source.acme-probe.custom_properties.a.cel: is missing. Set an expression over event".into()),
+        ("", "custom_properties = { a = { cel = 1 } }", "source.acme-probe.custom_properties.a.cel: must be a text that is not empty".into()),
+        ("", "custom_properties = { a = { cel = 'upper(event.name)' } }", "source.acme-probe.custom_properties.a.cel: line 1, column 6: there is no function upper(). Correct it".into()),
+        ("", "custom_properties = { a = { cel = 'event.name', text = 'b' } }", "source.acme-probe.custom_properties.a.text: is not a key of [source.acme-probe.custom_properties.a]. Did you mean cel?".into()),
         ("", "\"a\\nb\" = 1", "source.acme-probe.\"a\\nb\": is not a key of [source.acme-probe]. Did you mean only?".into()),
         ("", "[listen]\nops = 'localhost:9090'", "listen.ops: must be an address and a port such as \"127.0.0.1:9090\". Correct it".into()),
         ("", "[listen]\nops = '0.0.0.0:8080'", "listen.ops: is also the public address. Give it another port".into()),
@@ -308,6 +321,8 @@ fn variables_go_over_the_file() {
             ("BRIDGE__SOURCE__ACME_PROBE__SECRET", "{ env = 'CARGO_MANIFEST_DIR' }"),
             ("BRIDGE__SOURCE__ACME_PROBE__PLATFORM_ACCOUNTS", "['x', 'y']"),
             ("BRIDGE__SOURCE__ACME_PROBE__CUSTOM_PROPERTIES__LEVEL", "3"),
+            ("BRIDGE__SOURCE__ACME_PROBE__CUSTOM_PROPERTIES__KIND", "{ cel = 'event.type' }"),
+            ("BRIDGE__SOURCE__ACME_PROBE__ONLY", "!event.cancelled"),
             ("BRIDGE__SOURCE__ACME_PROBE__EVENT_TYPE", "'quoted'"),
             ("BRIDGE_LOG", "debug"),
             ("UNRELATED", "x"),
@@ -325,7 +340,10 @@ fn variables_go_over_the_file() {
     let source = &config.sources["acme-probe"];
     assert_eq!(source.policy.organizer.as_deref(), Some("2026"));
     assert_eq!(source.policy.event_type.as_deref(), Some("quoted"));
-    assert_eq!(source.policy.custom_properties["level"], "3");
+    assert_eq!(source.policy.custom_properties["level"], Property::Text("3".into()));
+    let computed = Property::Computed(event_expression("event.type").expect("valid"));
+    assert_eq!(source.policy.custom_properties["kind"], computed);
+    assert_eq!(source.policy.only, event_expression("!event.cancelled").ok());
     assert!(
         source.endpoint.platform_accounts.as_ref().is_some_and(|accounts| accounts.contains("y"))
     );

@@ -9,12 +9,14 @@
 //! * [`webinar`]: everything known of one platform object; [`Webinar::merge`] is commutative, associative and
 //!   idempotent, so any order and any repetition of the same changes ends in the same state.
 //! * [`mod@fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
+//! * [`computed`]: expressions over an event: a filter, and properties that follow from it.
 //! * [`input`]: the body HubSpot gets for one event.
 //! * [`wanted`]: what a webhook leaves out.
 //!
 //! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression).
 
 pub mod change;
+pub mod computed;
 pub mod fold;
 pub mod history;
 pub mod id;
@@ -28,6 +30,7 @@ pub mod wanted;
 pub mod webinar;
 
 pub use change::{Change, End, Fields, Kind, Listing, OccurrenceSaid, Phase, Session, Shape};
+pub use computed::{EventExpressionError, Property, event_expression};
 pub use fold::{Basis, Folded, Gap, bases, fold, fold_each};
 pub use id::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, OccurrenceId, ProviderId, ReceiptId,

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::change::Change;
+use super::computed::Property;
 use super::id::{AccountName, ExternalAccountId, ProviderId};
+use crate::expression::Expression;
 
 /// The part of a source's configuration that shapes events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +28,10 @@ pub struct Policy {
     pub recurring: Recurring,
     /// How long after its end an event counts as over where the platform never says so.
     pub complete_after_end: Option<Duration>,
+    /// Whether an event is sent: an expression over `event`, true or false. All are if there is none.
+    pub only: Option<Expression>,
     /// Properties that every event of the source carries.
-    pub custom_properties: BTreeMap<String, String>,
+    pub custom_properties: BTreeMap<String, Property>,
 }
 
 /// A change names no account of the platform, and neither does its source.
@@ -51,15 +56,36 @@ impl Policy {
     pub fn identity(&self) -> String {
         let Self { hubspot, external_account_id, recurring, .. } = self;
         let account = external_account_id.as_ref().map(ExternalAccountId::as_str);
-        serde_json::json!([hubspot.as_str(), account, recurring]).to_string()
+        json!([hubspot.as_str(), account, recurring]).to_string()
     }
 
     /// What else shapes events, as text to compare: a change of it changes events that are there.
     #[must_use]
     pub fn defaults(&self) -> String {
-        let Self { organizer, event_type, complete_after_end, custom_properties, .. } = self;
+        let Self { organizer, event_type, complete_after_end, only, custom_properties, .. } = self;
         let grace = complete_after_end.map(|grace| grace.as_millis().to_string());
-        serde_json::json!([organizer, event_type, grace, custom_properties]).to_string()
+        let mut all =
+            vec![json!(organizer), json!(event_type), json!(grace), json!(custom_properties)];
+        // Beside the others only where there is one: stores of before this existed know of none.
+        all.extend(only.as_ref().map(|only| json!(only.text())));
+        Value::from(all).to_string()
+    }
+
+    /// The properties that are always the same.
+    pub(super) fn texts(&self) -> BTreeMap<String, String> {
+        let text = |(name, property): (&String, &Property)| match property {
+            Property::Text(text) => Some((name.clone(), text.clone())),
+            Property::Computed(_) => None,
+        };
+        self.custom_properties.iter().filter_map(text).collect()
+    }
+
+    /// The properties that expressions say.
+    pub(super) fn computed(&self) -> impl Iterator<Item = (&String, &Expression)> {
+        self.custom_properties.iter().filter_map(|(name, property)| match property {
+            Property::Text(_) => None,
+            Property::Computed(expression) => Some((name, expression)),
+        })
     }
 }
 
@@ -77,6 +103,7 @@ pub enum Recurring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::event_expression;
 
     fn policy() -> Policy {
         Policy {
@@ -87,6 +114,7 @@ mod tests {
             external_account_id: None,
             recurring: Recurring::Occurrence,
             complete_after_end: None,
+            only: None,
             custom_properties: BTreeMap::new(),
         }
     }
@@ -103,15 +131,32 @@ mod tests {
             assert_ne!(rekeyed.identity(), before.identity());
             assert_eq!(rekeyed.defaults(), before.defaults());
         }
-        let properties = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let expression = |text: &str| event_expression(text).expect("valid");
+        let properties = |property| BTreeMap::from([("a".to_owned(), property)]);
         for refilled in [
             Policy { organizer: None, ..policy() },
             Policy { event_type: Some("CONFERENCE".into()), ..policy() },
             Policy { complete_after_end: Some(Duration::from_mins(30)), ..policy() },
-            Policy { custom_properties: properties, ..policy() },
+            Policy { only: Some(expression("event.cancelled")), ..policy() },
+            Policy { custom_properties: properties(Property::Text("b".into())), ..policy() },
+            Policy {
+                custom_properties: properties(Property::Computed(expression("event.name"))),
+                ..policy()
+            },
         ] {
             assert_eq!(refilled.identity(), before.identity());
             assert_ne!(refilled.defaults(), before.defaults());
         }
+        let of = |text: &str| Policy { only: Some(expression(text)), ..policy() }.defaults();
+        assert_ne!(of("event.cancelled"), of("event.completed"));
+        let of =
+            |property| Policy { custom_properties: properties(property), ..policy() }.defaults();
+        assert_ne!(
+            of(Property::Text("event.name".into())),
+            of(Property::Computed(expression("event.name")))
+        );
+        // Written by those before: the same configuration changes no events.
+        assert_eq!(before.defaults(), r#"["Acme",null,null,{}]"#);
+        assert_eq!(of(Property::Text("b".into())), r#"["Acme",null,null,{"a":"b"}]"#);
     }
 }

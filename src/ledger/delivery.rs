@@ -156,7 +156,7 @@ pub struct EventRecord {
     pub version: i64,
     /// What HubSpot is to get; none while incomplete.
     pub input: Option<Vec<u8>>,
-    /// What is missing while incomplete.
+    /// Why it is not sent, while incomplete; else what is wrong with what is sent.
     pub gaps: Vec<Gap>,
     /// HubSpot's id of the record.
     pub object_id: Option<String>,

@@ -54,7 +54,7 @@ pub struct EventSummary {
     pub input: Option<Vec<u8>>,
     /// Its name as far as known, also while incomplete.
     pub name: Option<String>,
-    /// What is missing while incomplete.
+    /// Why it is not sent, while incomplete; else what is wrong with what is sent.
     pub gaps: Vec<Gap>,
     /// When what HubSpot is to get changed last.
     pub changed_at: Millis,

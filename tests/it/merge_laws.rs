@@ -134,6 +134,7 @@ fn policy(recurring: Recurring) -> Policy {
         external_account_id: None,
         recurring,
         complete_after_end: None,
+        only: None,
         custom_properties: BTreeMap::new(),
     }
 }

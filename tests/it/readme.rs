@@ -55,9 +55,12 @@ fn every_key_of_the_reference_is_a_key_of_its_table() {
     let mut text = String::new();
     let mut paths = Vec::new();
     for (table, rows) in reference() {
-        // An account of its own for each table below it, so that no key stands beside the table of its name.
-        let table = match table.strip_prefix("hubspot.NAME.") {
-            Some(below) => format!("hubspot.{}.{below}", below.replace('_', "-")),
+        // An account or source of its own for each table below it, so that no key stands beside the table of its name.
+        let table = match table.split_once(".NAME.") {
+            Some((kind, below)) => {
+                let own = below.replace(['_', '.'], "-").to_lowercase();
+                format!("{kind}.{own}.{below}")
+            }
             None => table.replace("NAME", "name"),
         };
         writeln!(text, "[{table}]").expect("text can be written");
@@ -125,6 +128,47 @@ fn the_defaults_are_these() {
         assert_eq!(loaded(&full.to_string()), loaded(&start));
     }
     assert!(written > 30, "only {written} defaults were found");
+}
+
+/// Each expression is a property's, and the dry run says what HubSpot would get.
+#[test]
+fn the_expressions_say_what_the_readme_says() {
+    let readme = readme();
+    let written = section(&readme, "### Filters and computed properties");
+    let rows: Vec<(&str, Option<&str>)> = written
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | "))
+        .filter_map(|(expression, said)| match said {
+            "nothing" => Some((expression, None)),
+            said => Some((expression, Some(said.strip_prefix('`')?.strip_suffix('`')?))),
+        })
+        .collect();
+    assert!(rows.len() >= 10, "the README has lost its expressions: {rows:?}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let body =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/zoom/created_single.json");
+    assert!(written.contains("`tests/fixtures/zoom/created_single.json`"));
+    for (expression, said) in rows {
+        // Written as TOML writes it, whatever quotes are in it.
+        let cel = toml::Value::from(expression);
+        let property = format!("custom_properties.computed.cel = {cel}\n");
+        let path = folder.path().join("bridge.toml");
+        fs::write(&path, format!("{ACCOUNT}{SOURCE}{property}")).expect("a file can be written");
+        let output = Command::new(env!("CARGO_BIN_EXE_webinar-bridge"))
+            .args(["map", "--provider", "zoom", "--source", "zoom", "--config"])
+            .args([&path, &body])
+            .output()
+            .expect("the program runs");
+        let mapped: serde_json::Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", told(&output)));
+        let properties = &mapped["inputs"][0]["customProperties"];
+        let expected = match said {
+            Some(said) => serde_json::json!([{ "name": "computed", "value": said }]),
+            None => serde_json::json!([]),
+        };
+        assert_eq!(*properties, expected, "{expression}");
+        assert_eq!(mapped["remarks"], serde_json::Value::Null, "{expression}");
+    }
 }
 
 #[test]

@@ -29,8 +29,10 @@ use view::View;
 pub struct Folded {
     /// Its id in HubSpot.
     pub id: ExternalEventId,
-    /// What HubSpot is to get, or what is missing for that.
+    /// What HubSpot is to get, or why it gets nothing.
     pub content: Result<EventInput, Vec<Gap>>,
+    /// What is wrong with what HubSpot gets: [`Gap::PropertyFailed`].
+    pub remarks: Vec<Gap>,
     /// The title, if known; for showing what is incomplete.
     pub name: Option<String>,
     /// Its start, if known.
@@ -41,7 +43,7 @@ pub struct Folded {
     pub due_at: Option<Millis>,
 }
 
-/// Why an event cannot be sent yet.
+/// Why an event is not sent, or not whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gap {
@@ -55,6 +57,12 @@ pub enum Gap {
     Organizer,
     /// The occurrences, or their times, are not known.
     Times,
+    /// Nothing is missing, but the source's `only` says that it is not to be sent.
+    Filtered,
+    /// The source's `only` cannot say of this event whether it is to be sent.
+    FilterFailed,
+    /// A computed property cannot be computed of this event, which is sent without it.
+    PropertyFailed,
 }
 
 /// Resolves a webinar into its events, sorted by id.

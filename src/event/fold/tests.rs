@@ -1,5 +1,6 @@
 //! The rules of resolving, one by one. That order does not matter is proved elsewhere, over random changes.
 
+mod computed;
 mod edges;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ fn policy() -> Policy {
         external_account_id: None,
         recurring: Recurring::Occurrence,
         complete_after_end: None,
+        only: None,
         custom_properties: BTreeMap::new(),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::resolve::{Resolved, latest};
 use super::{Folded, Gap};
+use crate::event::computed::compute;
 use crate::event::id::{ExternalAccountId, ExternalEventId, ReceiptId};
 use crate::event::input::EventInput;
 use crate::event::policy::Policy;
@@ -144,7 +145,7 @@ impl<'a> View<'a> {
         let name = text(self.name);
         let organizer = text(self.organizer).or_else(|| policy.organizer.clone());
         let event_type = policy.event_type.clone().or_else(|| text(self.event_type));
-        let mut custom = policy.custom_properties.clone();
+        let mut custom = policy.texts();
         for (key, said) in &self.custom {
             if said.value.is_empty() {
                 custom.remove(*key);
@@ -163,23 +164,32 @@ impl<'a> View<'a> {
         .flatten()
         .collect();
         let content = match (gaps.is_empty(), name.clone(), organizer) {
-            (true, Some(event_name), Some(event_organizer)) => Ok(EventInput {
-                external_account_id: account.as_str().to_owned(),
-                external_event_id: self.id.as_str().to_owned(),
-                event_name,
-                event_organizer,
-                event_type: event_type.unwrap_or_else(|| "WEBINAR".to_owned()),
-                event_description: text(self.description),
-                event_url: text(self.url().1),
-                start_date_time: start,
-                end_date_time: end,
-                event_cancelled: self.is_cancelled(),
-                event_completed: self.is_completed() || timed_out,
-                custom_properties: custom,
-            }),
+            (true, Some(event_name), Some(event_organizer)) => {
+                let input = EventInput {
+                    external_account_id: account.as_str().to_owned(),
+                    external_event_id: self.id.as_str().to_owned(),
+                    event_name,
+                    event_organizer,
+                    event_type: event_type.unwrap_or_else(|| "WEBINAR".to_owned()),
+                    event_description: text(self.description),
+                    event_url: text(self.url().1),
+                    start_date_time: start,
+                    end_date_time: end,
+                    event_cancelled: self.is_cancelled(),
+                    event_completed: self.is_completed() || timed_out,
+                    custom_properties: custom,
+                };
+                let said = self.custom.iter().map(|(name, said)| (*name, said.value.as_str()));
+                compute(policy, input, said.filter(|(_, text)| !text.is_empty()))
+            }
             _ => Err(gaps),
         };
-        Folded { id: self.id, content, name, start, end, due_at: timer.filter(|due| *due > now) }
+        let (content, remarks) = match content {
+            Ok((input, remarks)) => (Ok(input), remarks),
+            Err(gaps) => (Err(gaps), Vec::new()),
+        };
+        let due_at = timer.filter(|due| *due > now);
+        Folded { id: self.id, content, remarks, name, start, end, due_at }
     }
 }
 

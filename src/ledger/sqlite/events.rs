@@ -132,7 +132,7 @@ struct Content {
 }
 
 fn content_of(event: &Folded) -> Content {
-    let gaps: &[Gap] = event.content.as_ref().err().map_or(&[], Vec::as_slice);
+    let gaps: &[Gap] = event.content.as_ref().err().unwrap_or(&event.remarks);
     let input = event.content.as_ref().ok().map(crate::event::EventInput::to_json);
     let hash = input.as_deref().map(hash_of);
     let gaps = serde_json::to_string(gaps).expect("a list of names can be written as JSON");

@@ -60,7 +60,8 @@ platform_accounts = ["a", "b", "a"]
 path_token = "kettle-whistles"
 recurring = "series"
 complete_after_end = "30m"
-custom_properties = { webinar_platform = "zoom" }
+only = '!event.name.startsWith("Internal") && event.start > timestamp("2026-01-01T00:00:00Z")'
+custom_properties = { webinar_platform = "zoom", length = { cel = "size(event.name)" } }
 "#;
 
 const CUSTOM: &str = r#"

@@ -56,6 +56,7 @@ fn events(webinar: &Webinar) {
             external_account_id: None,
             recurring,
             complete_after_end: Some(std::time::Duration::MAX),
+            only: None,
             custom_properties: BTreeMap::new(),
         };
         for event in fold(webinar, &account, &id, &policy, Millis::new(i64::MAX)) {

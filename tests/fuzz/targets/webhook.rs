@@ -1,6 +1,7 @@
 //! The bodies of platforms: what is kept of them, what is read of them, and the events that follow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use webinar_bridge::event::text::{self, TEXT_MAX};
 use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Said};
 use webinar_bridge::event::{
     AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Millis, OccurrenceId, Origin,
-    Policy, ReceiptId, Recurring, SourceName, Webinar, WebinarId, fold,
+    Policy, Property, ReceiptId, Recurring, SourceName, Webinar, WebinarId, event_expression, fold,
 };
 use webinar_bridge::providers::{Inbound, Meaning, PLATFORMS, Provider, Reading};
 
@@ -177,6 +178,7 @@ fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
         let ids: BTreeSet<_> = events.iter().map(|event| &event.id).collect();
         assert_eq!(ids.len(), events.len(), "two events of one id");
         for event in &events {
+            assert!(event.remarks.is_empty(), "a property that cannot fail does");
             let Ok(input) = &event.content else { continue };
             assert!(!input.event_name.is_empty());
             if let (Some(start), Some(end)) = (input.start_date_time, input.end_date_time) {
@@ -190,6 +192,10 @@ fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
 }
 
 fn policy(provider: &dyn Provider, recurring: Recurring) -> Policy {
+    static COMPUTED: LazyLock<Property> = LazyLock::new(|| {
+        let text = "event.name + ' ' + string(event.start) + event.description.substring(0, 9)";
+        Property::Computed(event_expression(text).expect("an expression"))
+    });
     Policy {
         hubspot: AccountName::parse("main").expect("a name"),
         provider: provider.id(),
@@ -198,6 +204,7 @@ fn policy(provider: &dyn Provider, recurring: Recurring) -> Policy {
         external_account_id: None,
         recurring,
         complete_after_end: Some(std::time::Duration::from_mins(30)),
-        custom_properties: BTreeMap::new(),
+        only: None,
+        custom_properties: BTreeMap::from([("computed".to_owned(), COMPUTED.clone())]),
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn policy(hubspot: &str) -> Policy {
         external_account_id: None,
         recurring: Recurring::Occurrence,
         complete_after_end: None,
+        only: None,
         custom_properties: BTreeMap::new(),
     }
 }

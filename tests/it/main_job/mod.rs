@@ -9,6 +9,7 @@ mod counts;
 mod doors;
 mod endings;
 mod faults;
+mod filtering;
 mod order;
 mod privacy;
 mod series;

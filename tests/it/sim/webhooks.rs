@@ -6,8 +6,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use webinar_bridge::event::{
     AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Kind, Listing, Millis,
-    OccurrenceId, OccurrenceSaid, Phase, Policy, ProviderId, ReceiptId, Recurring, Session, Shape,
-    SourceName, WebinarId,
+    OccurrenceId, OccurrenceSaid, Phase, Policy, Property, ProviderId, ReceiptId, Recurring,
+    Session, Shape, SourceName, WebinarId, event_expression,
 };
 use webinar_bridge::ledger::{Content, NewReceipt, Policies, ReceiptKind};
 
@@ -85,9 +85,13 @@ pub(super) fn policies() -> Policies {
     let first = Policy { complete_after_end: grace, ..policy("main") };
     let second = Policy { organizer: Some("Beta Ltd".into()), ..first.clone() };
     let series = Policy { recurring: Recurring::Series, ..policy("main") };
+    let length = event_expression("size(event.name)").expect("an expression");
     let other = Policy {
         complete_after_end: grace,
-        custom_properties: BTreeMap::from([("platform".to_owned(), "zoom".to_owned())]),
+        custom_properties: BTreeMap::from([
+            ("platform".to_owned(), Property::Text("zoom".into())),
+            ("length".to_owned(), Property::Computed(length)),
+        ]),
         ..policy("other")
     };
     let nobody = Policy { organizer: None, ..policy("other") };

@@ -24,6 +24,7 @@ fn policy() -> Policy {
         external_account_id: None,
         recurring: Recurring::Occurrence,
         complete_after_end: None,
+        only: None,
         custom_properties: BTreeMap::new(),
     }
 }

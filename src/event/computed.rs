@@ -1,0 +1,136 @@
+//! Expressions over an event: a filter, and properties that are computed.
+//!
+//! They see the event as HubSpot would get it, complete and resolved, so what they say changes with it and with nothing
+//! else. A text that is not known is empty, so that nothing need be asked for before it is used; a time that is not
+//! known is not there.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::fold::Gap;
+use super::input::EventInput;
+use super::policy::Policy;
+use super::text::clean;
+use super::time::Millis;
+use crate::expression::{Expression, ExpressionError, Said, Scope, Value};
+
+/// What expressions may ask of the variable `event`.
+const FIELDS: [&str; 12] = [
+    "name",
+    "organizer",
+    "description",
+    "type",
+    "url",
+    "start",
+    "end",
+    "cancelled",
+    "completed",
+    "external_event_id",
+    "external_account_id",
+    "custom",
+];
+
+/// A property that every event of a source carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Property {
+    /// Always the same; what the platform says under that name goes before it.
+    Text(String),
+    /// What an expression says, which sees what the platform says and goes before it. Left out if it says nothing.
+    Computed(Expression),
+}
+
+/// For comparing: a text as it is, an expression as the configuration has it.
+impl Serialize for Property {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Computed(expression) => serializer.collect_map([("cel", expression.text())]),
+        }
+    }
+}
+
+/// Why a text is no expression over an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventExpressionError {
+    /// It is none at all.
+    #[error(transparent)]
+    Expression(#[from] ExpressionError),
+    /// It asks for what no event has, which would never say anything.
+    #[error("an event has no field {0}. There: {known}", known = FIELDS.join(", "))]
+    Field(String),
+}
+
+/// Reads an expression over the variable `event`.
+///
+/// # Errors
+/// It is none, or asks for what no event has.
+pub fn event_expression(text: &str) -> Result<Expression, EventExpressionError> {
+    let expression = Expression::compile(text, &["event"])?;
+    let asked = expression.literal_keys("event").into_iter();
+    match asked.into_iter().find(|field| !FIELDS.contains(&field.as_str())) {
+        None => Ok(expression),
+        Some(field) => Err(EventExpressionError::Field(clean(&field).chars().take(200).collect())),
+    }
+}
+
+/// Adds to the event what is computed, and gives the remarks on that; or says why it is not sent.
+pub(super) fn compute<'a>(
+    policy: &Policy,
+    mut input: EventInput,
+    custom: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(EventInput, Vec<Gap>), Vec<Gap>> {
+    let computed: Vec<(&String, &Expression)> = policy.computed().collect();
+    if policy.only.is_none() && computed.is_empty() {
+        return Ok((input, Vec::new()));
+    }
+    let scope = scope(&input, custom);
+    if let Some(only) = &policy.only {
+        match only.evaluate(&scope) {
+            Ok(Said::Flag(true)) => {}
+            Ok(Said::Flag(false)) => return Err(vec![Gap::Filtered]),
+            Ok(_) | Err(_) => return Err(vec![Gap::FilterFailed]),
+        }
+    }
+    let mut remarks = Vec::new();
+    for (name, expression) in computed {
+        match expression.evaluate(&scope).ok().and_then(text_of) {
+            Some(text) if text.is_empty() => {}
+            Some(text) => drop(input.custom_properties.insert(name.clone(), text)),
+            None => remarks = vec![Gap::PropertyFailed],
+        }
+    }
+    Ok((input, remarks))
+}
+
+fn scope<'a>(input: &EventInput, custom: impl Iterator<Item = (&'a str, &'a str)>) -> Scope {
+    let known = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
+    let mut event = BTreeMap::from([
+        ("name", Value::from(input.event_name.as_str())),
+        ("organizer", input.event_organizer.as_str().into()),
+        ("description", known(&input.event_description)),
+        ("type", input.event_type.as_str().into()),
+        ("url", known(&input.event_url)),
+        ("cancelled", input.event_cancelled.into()),
+        ("completed", input.event_completed.into()),
+        ("external_event_id", input.external_event_id.as_str().into()),
+        ("external_account_id", input.external_account_id.as_str().into()),
+        ("custom", Value::map(custom.map(|(name, text)| (name, text.into())))),
+    ]);
+    let times = [("start", input.start_date_time), ("end", input.end_date_time)];
+    event.extend(times.into_iter().filter_map(|(name, at)| Some((name, Value::time(at?.get())))));
+    Scope::default().with("event", Value::map(event))
+}
+
+/// The text of a property, empty if nothing is said; none if it can be none.
+fn text_of(said: Said) -> Option<String> {
+    match said {
+        Said::Nothing => Some(String::new()),
+        Said::Text(text) => Some(clean(&text)),
+        Said::Integer(number) => Some(number.to_string()),
+        Said::Float(number) => number.is_finite().then(|| number.to_string()),
+        Said::Flag(flag) => Some(flag.to_string()),
+        Said::Time(at) => Some(Millis::new(at).to_string()),
+        Said::Other(_) => None,
+    }
+}
