@@ -101,11 +101,14 @@ impl Held<'_> {
     async fn read(&mut self, items: Vec<ItemVerdict>, daily_remaining: Option<u64>) -> Next {
         let lane = self.lane;
         let part = self.parts.take();
-        if let ([claimed], [ItemVerdict::Refused(refusal)]) = (&*part.events, &*items)
-            && let Blame::Account(blamed) = lane.blame(claimed, refusal)
-        {
-            refuses_all(lane, part.events, blamed, refusal).await;
-            return Next::End;
+        // Kept until what it decides is recorded.
+        let mut _judging = None;
+        if let ([claimed], [ItemVerdict::Refused(refusal)]) = (&*part.events, &*items) {
+            _judging = Some(lane.judging.lock().await);
+            if let Blame::Account(blamed) = lane.blame(claimed, refusal) {
+                refuses_all(lane, part.events, blamed, refusal).await;
+                return Next::End;
+            }
         }
         let sorted = Sorted::of(part.events.into_iter().zip(items));
         let heard = match (sorted.confirmed.is_empty(), sorted.refused.is_empty()) {

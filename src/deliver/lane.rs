@@ -59,6 +59,9 @@ pub struct Lane {
     pub(super) settings: LaneSettings,
     asked: Mutex<Asked>,
     streak: Mutex<Streak>,
+    /// Held from the look at a refusal until it is recorded: what another flight gives back meanwhile would not be dead yet,
+    /// and be dead after.
+    pub(super) judging: tokio::sync::Mutex<()>,
     silence: Mutex<Silence>,
     suspicion: Mutex<Suspicion>,
 }
@@ -97,6 +100,7 @@ impl Lane {
             settings,
             asked: Mutex::default(),
             streak: Mutex::default(),
+            judging: tokio::sync::Mutex::default(),
             silence: Mutex::default(),
             suspicion: Mutex::new(Suspicion::up_to(settings.max_batch)),
         })

@@ -91,6 +91,23 @@ async fn of_a_batch_in_halves_nothing_leaves_once_an_operator_pauses_the_account
     assert_eq!((counts.delivered, counts.dead), (7, 1));
 }
 
+/// However the answers of calls side by side fall, and however long it takes to write down what they say.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_refuses_everything_blames_no_event() {
+    for slowness in (0..40).map(|n| Duration::from_millis(n * 10)) {
+        let mut rig = generous();
+        rig.settings.max_batch = 1;
+        *rig.ledger.slowness.lock().expect("not poisoned") = slowness;
+        rig.hubspot.emulator().keep_failing(Fault::RejectNames(String::new()));
+        (0..60).for_each(|_| rig.ledger.add("Innocent"));
+        rig.start();
+        rig.until(MINUTE, "it is paused", || rig.ledger.now().paused.is_some()).await;
+        rig.stop().await;
+        let counts = rig.ledger.counts();
+        assert_eq!((counts.pending, counts.dead), (60, 0), "{slowness:?}");
+    }
+}
+
 /// Of `calls` that are due at once, `per_window` go at once, and as many one window later, and so on.
 fn windows_own_time(calls: u32, per_window: u32, window: Duration) -> Duration {
     window * ((calls - 1) / per_window)

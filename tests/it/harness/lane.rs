@@ -2,6 +2,7 @@
 //! becomes of it a ledger in memory.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -256,11 +257,30 @@ pub(crate) struct MemoryLedger {
     rows: Mutex<BTreeMap<i64, Row>>,
     standing: Mutex<Standing>,
     wake_up: Arc<Notify>,
+    /// What is written takes up to so long, one thing longer than the next.
+    pub(crate) slowness: Mutex<Duration>,
+    writes: AtomicU32,
 }
 
 impl MemoryLedger {
     fn at(clock: VirtualClock) -> Self {
-        Self { clock, rows: Mutex::default(), standing: Mutex::default(), wake_up: Arc::default() }
+        Self {
+            clock,
+            rows: Mutex::default(),
+            standing: Mutex::default(),
+            wake_up: Arc::default(),
+            slowness: Mutex::default(),
+            writes: AtomicU32::default(),
+        }
+    }
+
+    /// As long as a write takes.
+    async fn write(&self) {
+        let slowness = *lock(&self.slowness);
+        if !slowness.is_zero() {
+            let write = self.writes.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(slowness * (write * 37 % 100) / 100).await;
+        }
     }
 
     /// An event becomes pending.
@@ -340,7 +360,10 @@ impl Row {
                 self.state = EventState::Dead;
                 self.refused = Some(refused);
             }
-            Outcome::GivenBack => self.state = EventState::Pending,
+            Outcome::GivenBack if self.state == EventState::Dead => {
+                (self.state, self.refused) = (EventState::Pending, None);
+            }
+            Outcome::GivenBack => {}
             Outcome::NotTaken | Outcome::Ambiguous => {}
             Outcome::Again { not_before, reason } => {
                 self.attempts += 1;
@@ -393,10 +416,12 @@ impl Ledger for MemoryLedger {
     }
 
     async fn settle(&self, _: &AccountName, settled: Vec<Settlement>) -> Result<(), LedgerError> {
+        self.write().await;
         let mut rows = lock(&self.rows);
         for Settlement { claimed, outcome } in settled {
             let row = rows.get_mut(&claimed.id).expect("it was claimed");
-            row.claimed = false;
+            // What is given back is no longer the flight's.
+            row.claimed &= matches!(outcome, Outcome::GivenBack);
             row.settle(outcome);
         }
         self.wake_up.notify_one();
@@ -416,6 +441,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn amend_standing(&self, _: &AccountName, amend: Amend) -> Result<Amended, LedgerError> {
+        self.write().await;
         let mut standing = lock(&self.standing);
         let before = standing.clone();
         *standing = amend(&before);
