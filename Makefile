@@ -36,7 +36,7 @@ simulate: tools ## one seed of the simulation, and its story: SEED=123
 	  sim::hubspot_ends_up_with_what_was_said_whatever_happens -- --exact --nocapture
 
 soak: tools ## the long tests
-	BRIDGE_SOAK=1 cargo test --release --locked --tests -- --ignored --nocapture
+	cargo test --release --locked --tests -- --ignored --nocapture
 
 # RUSTC_BOOTSTRAP: cargo-fuzz asks for a nightly compiler's flags, and the stable one takes them so. No sanitizer: the
 # code that is searched is safe. The lock file's copy makes it search what is built otherwise.

@@ -1,7 +1,7 @@
 //! One call of a platform's API: credentials, pace, bounds.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Client {
     hold: Mutex<Option<Hold>>,
     /// Calls in a row that something in the way of all has failed.
     failures: AtomicU32,
+    /// A webinar was found.
+    knows_any: AtomicBool,
     random: fn() -> u32,
 }
 
@@ -75,8 +77,29 @@ impl Client {
     ) -> Self {
         let Access { credentials, headers, pace } = access;
         let tokens = Tokens::new(credentials, Arc::clone(&http));
-        let (turns, hold, failures) = (Turns::new(pace), Mutex::default(), AtomicU32::default());
-        Self { source, tokens, headers, turns, http, metrics, hold, failures, random }
+        Self {
+            source,
+            tokens,
+            headers,
+            turns: Turns::new(pace),
+            http,
+            metrics,
+            hold: Mutex::default(),
+            failures: AtomicU32::default(),
+            knows_any: AtomicBool::default(),
+            random,
+        }
+    }
+
+    /// The platform told of a webinar that was asked about.
+    pub(super) fn found(&self) {
+        self.knows_any.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the platform, asked as we ask, has told of any webinar since the start. Credentials of another account of the
+    /// platform find nothing, and that it knows nothing of ours must not call off whatever is asked about.
+    pub(super) fn knows_any(&self) -> bool {
+        self.knows_any.load(Ordering::Relaxed)
     }
 
     /// For how long no call is of use, because something is in the way of all.

@@ -81,7 +81,10 @@ impl<'a> Question<'a> {
         let asked_at = self.settings.clock.now();
         let mut told = Told { answers: BTreeMap::new(), asked_at, date: None };
         match self.tell(api, &mut told).await {
-            Ok(()) => self.answered(&told),
+            Ok(()) => {
+                self.client.found();
+                self.answered(&told)
+            }
             Err(Failed::Later { wait, why }) => self.later(wait, why, true),
             Err(Failed::Held { wait, why }) => self.later(wait, why, false),
             Err(Failed::NotThere) => self.not_there(api).await,
@@ -109,7 +112,7 @@ impl<'a> Question<'a> {
                 Reply::NotThere => return Err(Failed::Wrong(format!("it has no {}", ask.name))),
                 Reply::Forbidden => {
                     let why = format!("we may not ask for the {}", ask.name);
-                    return Err(Failed::Held { wait: verdict::refused(), why });
+                    return Err(Failed::Held { wait: self.patience(), why });
                 }
                 Reply::Later(Trouble { why, wait, of_all }) => {
                     let wait = wait.unwrap_or_else(|| self.delay());
@@ -156,8 +159,12 @@ impl<'a> Question<'a> {
             answers: Answers::new(),
         });
         match self.is_known(&receipt).await {
+            Ok(true) if !self.client.knows_any() => {
+                let why = format!("{why}, and no other was found yet with these credentials");
+                self.later(self.patience(), why, false)
+            }
             Ok(true) if !self.has_a_list(api).await => {
-                self.later(self.delay(), format!("{why}, nor a list of webinars"), false)
+                self.later(self.patience(), format!("{why}, nor a list of webinars"), false)
             }
             // Of what was never heard of there is nothing to take back.
             Ok(known) => FetchOutcome::GivenUp { why, says: known.then(|| Box::new(receipt)) },
@@ -243,6 +250,11 @@ impl<'a> Question<'a> {
 
     fn delay(&self) -> Duration {
         verdict::delay(self.task.attempts, (self.settings.random)())
+    }
+
+    /// How long what somebody must put right is left alone: as long again as it has been wanted.
+    fn patience(&self) -> Duration {
+        verdict::patience(self.settings.clock.now().since(self.task.wanted_at))
     }
 
     fn later(&self, wait: Duration, why: String, own: bool) -> FetchOutcome {

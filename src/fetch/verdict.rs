@@ -10,6 +10,8 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 const TOO_MANY: Duration = Duration::from_mins(1);
 /// What is waited while credentials are refused, or something that the platform's owner must put right.
 const REFUSED: Duration = Duration::from_mins(5);
+/// The longest of it for one question.
+const LONGEST_PATIENCE: Duration = Duration::from_hours(6);
 /// The first wait after a failure that passes by itself; it doubles.
 const FIRST: Duration = Duration::from_secs(5);
 /// The longest of these.
@@ -90,6 +92,12 @@ pub(super) fn delay(failures: u32, random: u32) -> Duration {
 /// How long refused credentials are left alone.
 pub(super) fn refused() -> Duration {
     REFUSED
+}
+
+/// How long a question is left alone that somebody must put right, and that has been open so long already. It doubles, up to
+/// hours: there may be thousands of them, and a platform's quota counts them all.
+pub(super) fn patience(open: Duration) -> Duration {
+    open.clamp(REFUSED, LONGEST_PATIENCE)
 }
 
 /// Whether what is not there after so many tries is not there for good.

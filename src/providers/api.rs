@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::{Meaning, Provider, Reading};
-use crate::event::{ExternalAccountId, Millis, WebinarId};
+use crate::event::{Change, ExternalAccountId, Kind, Millis, WebinarId};
 use crate::secret::Secret;
 
 /// The API of a platform, as a source configures it.
@@ -173,6 +173,22 @@ impl<'a> Fetched<'a> {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("ids, a time and JSON can be written as JSON")
+    }
+
+    /// That a webinar was called off when this was so, or was not: for platforms that send no webhook about it.
+    ///
+    /// What is answered is as old as the last change that it tells of, and takes nothing back of what was said after that:
+    /// that there was no such webinar, when it was asked for with credentials that may not see it. That it takes place holds
+    /// from the beginning of the second, as platforms tell times, so that a calling off in it wins.
+    #[must_use]
+    pub fn stands(&self, webinar: &WebinarId, cancelled: bool) -> Change {
+        let second = Millis::new(self.at.get().div_euclid(1_000) * 1_000);
+        let kind = if cancelled { Kind::Cancelled } else { Kind::Updated };
+        let mut change = Change::new(webinar.clone(), kind);
+        change.account.clone_from(&self.account);
+        change.occurred_at = Some(if cancelled { self.at } else { second });
+        change.whole.cancelled = Some(cancelled);
+        change
     }
 
     /// The answer of that name; none if it is not there or was spared.

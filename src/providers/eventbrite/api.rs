@@ -22,6 +22,8 @@ const PACE: Pace = Pace { requests: 1_000, window: Duration::from_hours(1) };
 pub(super) struct Api {
     access: Access,
     base: Url,
+    /// That what is answered 404 for good was called off.
+    pub(super) gone_is_cancelled: bool,
     organization: ExternalAccountId,
 }
 
@@ -39,6 +41,7 @@ impl Api {
             ExternalAccountId::parse(id).ok()
         });
         let base = options.url("base_url").unwrap_or_else(|| BASE.parse().expect("it is a URL"));
+        let gone_is_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
         let mut pace = PACE;
         options.table("rate_limit", &mut |limit| {
             pace.requests = limit.count("requests").unwrap_or(PACE.requests);
@@ -46,6 +49,7 @@ impl Api {
         });
         let mut api = Self::new(base, token?, organization?);
         api.access.pace = pace;
+        api.gone_is_cancelled = gone_is_cancelled;
         Some(api)
     }
 
@@ -55,7 +59,7 @@ impl Api {
             headers: vec![("accept", "application/json".to_owned())],
             pace: PACE,
         };
-        Self { access, base, organization }
+        Self { access, base, organization, gone_is_cancelled: true }
     }
 }
 

@@ -41,11 +41,8 @@ impl Standing {
 /// Why it cannot be mapped, for operators.
 pub(super) fn fetched(fetched: &Fetched<'_>) -> Result<Meaning, String> {
     if fetched.gone {
-        let mut change = Change::new(fetched.webinar.clone(), Kind::Cancelled);
-        change.account.clone_from(&fetched.account);
-        change.occurred_at = Some(fetched.at);
-        change.whole.cancelled = Some(true);
-        return Ok(Meaning::Changes { changes: vec![change], bad_fields: Vec::new() });
+        let changes = vec![fetched.stands(&fetched.webinar, true)];
+        return Ok(Meaning::Changes { changes, bad_fields: Vec::new() });
     }
     let answer = fetched.answer(EVENT).ok_or("the answer event is missing")?;
     let event: Object<Event<'_>> = lenient::parse(answer.get(), "the event is not an object")?;
@@ -63,9 +60,12 @@ pub(super) fn fetched(fetched: &Fetched<'_>) -> Result<Meaning, String> {
     }
     let mut lenient = Lenient::default();
     let mut change = shown(&event, id, &mut lenient);
-    change.account = Some(account);
+    change.account = Some(account.clone());
     change.occurred_at = change.occurred_at.or(Some(fetched.at));
-    Ok(Meaning::Changes { changes: vec![change], bad_fields: lenient.into_bad() })
+    let stands = change.whole.cancelled.map(|off| fetched.stands(&change.webinar, off));
+    let stands = stands.map(|stands| Change { account: Some(account), ..stands });
+    let changes = [change].into_iter().chain(stands).collect();
+    Ok(Meaning::Changes { changes, bad_fields: lenient.into_bad() })
 }
 
 /// The event as it is shown. Whole pictures, but of drafts, which are not to be shown yet.

@@ -23,6 +23,8 @@ const PAGE_SIZE: &str = "50";
 pub(super) struct Api {
     access: Access,
     base: Url,
+    /// That what is answered 404 for good was called off.
+    pub(super) gone_is_cancelled: bool,
 }
 
 impl Api {
@@ -31,7 +33,8 @@ impl Api {
         let remedy = "Set { env = \"NAME\" }, a token with the scope to read events";
         let token = required(options, "token", |options, key| options.secret(key), remedy);
         let base = options.url("base_url").unwrap_or_else(|| BASE.parse().expect("it is a URL"));
-        Some(Self::new(base, token?))
+        let gone_is_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
+        Some(Self { gone_is_cancelled, ..Self::new(base, token?) })
     }
 
     pub(super) fn new(base: Url, token: Secret) -> Self {
@@ -42,7 +45,7 @@ impl Api {
             // And 10,000 in thirty days: <https://developers.livestorm.co/docs/rate-limits-and-quotas>.
             pace: Pace { requests: 5, window: Duration::from_secs(1) },
         };
-        Self { access, base }
+        Self { access, base, gone_is_cancelled: true }
     }
 
     fn event(&self, id: &str) -> Ask {

@@ -72,7 +72,7 @@ pub(super) fn fetched(fetched: &Fetched<'_>) -> Result<Meaning, String> {
     let changes = match (fetched.gone, subject) {
         // Which sessions it had is not known here.
         (true, Subject::Event(_)) => Vec::new(),
-        (true, Subject::Session(_)) => vec![gone(fetched)],
+        (true, Subject::Session(_)) => vec![fetched.stands(&fetched.webinar, true)],
         (false, Subject::Session(_)) => {
             let resource = payload::resource(answer(fetched, SESSION)?.get())?;
             if payload::id("data.id", resource.id)? != fetched.webinar {
@@ -106,14 +106,6 @@ pub(super) fn fetched(fetched: &Fetched<'_>) -> Result<Meaning, String> {
 
 fn answer<'a>(fetched: &Fetched<'a>, name: &str) -> Result<&'a RawValue, String> {
     fetched.answer(name).ok_or_else(|| format!("the answer {name} is missing"))
-}
-
-fn gone(fetched: &Fetched<'_>) -> Change {
-    let mut change = Change::new(fetched.webinar.clone(), Kind::Cancelled);
-    change.account.clone_from(&fetched.account);
-    change.occurred_at = Some(fetched.at);
-    change.whole.cancelled = Some(true);
-    change
 }
 
 /// What a session says of itself, and how it stands; none of a breakout room.
@@ -168,7 +160,8 @@ fn told(
     Ok(Some((change, standing)))
 }
 
-/// The same with what the event says of all its sessions: whole pictures, but of drafts, which are not to be shown yet.
+/// The same, what their event says of all of them, and whether they take place: each as of its own time, or what is older in
+/// one would win for what is newer in another. Whole pictures, but of drafts, which are not to be shown yet.
 fn whole(
     fetched: &Fetched<'_>,
     of: &str,
@@ -181,29 +174,31 @@ fn whole(
     }
     let event: Event<'_> = payload::members("attributes", resource.attributes)?;
     let updated_at = lenient.read("updated_at", payload::set(event.updated_at), payload::seconds);
-    let name = lenient.read("title", event.title, lenient::title);
-    let description = lenient.read("description", event.description, lenient::prose);
-    let link = lenient.read("registration_link", event.registration_link, lenient::link);
     let length = payload::set(event.estimated_duration);
-    let length = lenient.read("estimated_duration", length, lenient::minutes);
-    let organizer = lenient.read("owner", event.owner, owner);
-    let whole = |(mut change, standing): (Change, Option<Standing>)| {
-        let dated = change.whole.start.is_some() || standing == Some(Standing::OnDemand);
-        let shown = standing.is_some_and(|standing| standing != Standing::Draft);
-        change.full_picture = shown && dated && name.is_some();
-        if change.kind != Kind::Cancelled {
-            change.occurred_at = change.occurred_at.max(updated_at);
-        }
-        change.occurred_at = change.occurred_at.or(Some(fetched.at));
-        change.whole.name.clone_from(&name);
-        change.whole.description.clone_from(&description);
-        change.whole.registration_url.clone_from(&link);
-        change.whole.organizer.clone_from(&organizer);
-        // Of what is over the real end is told, which the planned one must not hide.
-        change.whole.end = length.filter(|_| change.whole.actual_end.is_none());
-        change
+    let of_all = Fields {
+        name: lenient.read("title", event.title, lenient::title),
+        description: lenient.read("description", event.description, lenient::prose),
+        registration_url: lenient.read("registration_link", event.registration_link, lenient::link),
+        end: lenient.read("estimated_duration", length, lenient::minutes),
+        organizer: lenient.read("owner", event.owner, owner),
+        ..Fields::default()
     };
-    Ok(said.into_iter().map(whole).collect())
+    let mut changes = Vec::new();
+    for (mut session, standing) in said {
+        let dated = session.whole.start.is_some() || standing == Some(Standing::OnDemand);
+        let shown = standing.is_some_and(|standing| standing != Standing::Draft);
+        session.full_picture = shown && dated && of_all.name.is_some();
+        session.occurred_at = session.occurred_at.or(Some(fetched.at));
+        let mut event = Change::new(session.webinar.clone(), Kind::Updated);
+        event.account.clone_from(&session.account);
+        event.occurred_at = updated_at.or(Some(fetched.at));
+        // Of what is over the real end is told, which the planned one must not hide.
+        let end = of_all.end.filter(|_| session.whole.actual_end.is_none());
+        event.whole = Fields { end, ..of_all.clone() };
+        let stands = session.whole.cancelled.map(|off| fetched.stands(&session.webinar, off));
+        changes.extend([session, event].into_iter().chain(stands));
+    }
+    Ok(changes)
 }
 
 /// The name of who made the event.

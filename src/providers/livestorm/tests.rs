@@ -6,6 +6,7 @@ use crate::providers::trial::{self, fixtures};
 use crate::providers::{Answers, Ask, Span};
 
 mod asking;
+mod stories;
 mod verification;
 
 /// Livestorm without credentials.

@@ -1,14 +1,18 @@
 //! What the tests of every platform share: fixtures that a reader can judge, and forgers.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
-    Headers, Inbound, Keys, Meaning, Provider, Reading, Refusal, Signed, Unsigned, read_answers,
+    Fetched, Headers, Inbound, Keys, Meaning, Provider, Reading, Refusal, Signed, Unsigned,
+    read_answers,
 };
-use crate::event::Millis;
+use crate::event::webinar::Said;
+use crate::event::{BodyHash, Millis, Origin, ReceiptId, SourceName, Webinar, WebinarId};
 
 /// The tolerance of signed times in these tests.
 pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
@@ -35,6 +39,43 @@ impl Fixture {
         }
         provider.read(&Inbound::trusted(body), &[b"fixture secret"])
     }
+}
+
+/// What these bodies say, webhooks and what is stored of answers, merged in this order. All came at `now`, and none has a bad
+/// field.
+pub(super) fn merged(
+    provider: &dyn Provider,
+    bodies: &[Vec<u8>],
+    now: Millis,
+) -> BTreeMap<WebinarId, Webinar> {
+    let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
+    for body in bodies {
+        let reading = match Fetched::parse(body) {
+            Ok(fetched) => provider.read_fetched(&fetched),
+            Err(_) => provider.read(&Inbound::trusted(body), &[]),
+        };
+        let Meaning::Changes { changes, bad_fields } = reading.meaning else { continue };
+        assert_eq!(bad_fields, Vec::<&str>::new());
+        let digest: [u8; 32] = Sha256::digest(body).into();
+        let mut receipt = [0; 16];
+        receipt.copy_from_slice(&digest[..16]);
+        for change in changes {
+            let said = Said {
+                receipt: ReceiptId::from_bytes(receipt),
+                hash: BodyHash::of_digest(&digest),
+                origin: Origin {
+                    source: SourceName::parse("acme").expect("valid"),
+                    provider: provider.id(),
+                    event_type: reading.event_type.clone(),
+                    reported_at: change.occurred_at,
+                    received_at: now,
+                },
+            };
+            let webinar = webinars.entry(change.webinar.clone()).or_default();
+            webinar.merge(&change, &said).expect("a change of the same platform");
+        }
+    }
+    webinars
 }
 
 /// The fixtures in `tests/fixtures/FOLDER`: files that end in neither `.expected` nor `.md`.

@@ -363,8 +363,7 @@ impl Row {
             Outcome::GivenBack if self.state == EventState::Dead => {
                 (self.state, self.refused) = (EventState::Pending, None);
             }
-            Outcome::GivenBack => {}
-            Outcome::NotTaken | Outcome::Ambiguous => {}
+            Outcome::GivenBack | Outcome::NotTaken | Outcome::Ambiguous => {}
             Outcome::Again { not_before, reason } => {
                 self.attempts += 1;
                 (self.not_before, self.last_error) = (not_before, Some(reason));

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::event::webinar::Said;
 use crate::event::{
-    AccountName, BodyHash, EventInput, ExternalAccountId, Folded, Gap, Origin, Policy, ReceiptId,
-    Recurring, SourceName, Webinar, WebinarId, fold,
+    AccountName, EventInput, ExternalAccountId, Folded, Gap, Policy, Recurring, WebinarId, fold,
 };
-use crate::providers::read_answers;
+use crate::providers::trial;
 
 const NOW: Millis = Millis::new(1_789_207_200_000);
 
@@ -31,31 +28,7 @@ fn policy() -> Policy {
 
 /// All events of these bodies, merged in this order.
 fn events(bodies: &[Vec<u8>]) -> Vec<Folded> {
-    let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
-    for body in bodies {
-        let fetched = Fetched::parse(body).is_ok();
-        let reading = if fetched { read_answers(&ZOOM, body) } else { read(body) };
-        let Meaning::Changes { changes, bad_fields } = reading.meaning else { continue };
-        assert_eq!(bad_fields, Vec::<&str>::new());
-        let digest: [u8; 32] = Sha256::digest(body).into();
-        let mut receipt = [0; 16];
-        receipt.copy_from_slice(&digest[..16]);
-        for change in changes {
-            let said = Said {
-                receipt: ReceiptId::from_bytes(receipt),
-                hash: BodyHash::of_digest(&digest),
-                origin: Origin {
-                    source: SourceName::parse("acme").expect("valid"),
-                    provider: ZOOM.id(),
-                    event_type: reading.event_type.clone(),
-                    reported_at: change.occurred_at,
-                    received_at: NOW,
-                },
-            };
-            let webinar = webinars.entry(change.webinar.clone()).or_default();
-            webinar.merge(&change, &said).expect("a change of the same platform");
-        }
-    }
+    let webinars = trial::merged(&ZOOM, bodies, NOW);
     let account = ExternalAccountId::parse(ACCOUNT).expect("valid");
     webinars.iter().flat_map(|(id, webinar)| fold(webinar, &account, id, &policy(), NOW)).collect()
 }

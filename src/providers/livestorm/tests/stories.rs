@@ -1,0 +1,88 @@
+//! What the API says at several times, in whatever order it is merged.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::event::Webinar;
+
+/// In seconds.
+const NOW: i64 = 1_790_848_800;
+
+fn answers(at: i64, session: &Value, event_at: i64) -> Vec<u8> {
+    let session = json!({ "data": { "id": "s-1", "type": "sessions", "attributes": session } });
+    let event = json!({ "title": "Compost", "estimated_duration": 45, "updated_at": event_at });
+    let event = json!({ "data": { "id": "e-1", "type": "events", "attributes": event } });
+    let answers = json!({ "session": session, "event": event });
+    stored(at, false, &answers)
+}
+
+fn gone(at: i64) -> Vec<u8> {
+    stored(at, true, &json!({}))
+}
+
+fn stored(at: i64, gone: bool, answers: &Value) -> Vec<u8> {
+    let at = at * 1_000 + 300;
+    let stored =
+        json!({ "webinar": "s-1", "account": null, "at": at, "gone": gone, "answers": answers });
+    stored.to_string().into_bytes()
+}
+
+fn upcoming() -> Value {
+    json!({ "event_id": "e-1", "status": "upcoming", "estimated_started_at": NOW + 9_000, "updated_at": NOW - 900 })
+}
+
+fn called_off(at: i64) -> Value {
+    let mut session = upcoming();
+    session["status"] = "canceled".into();
+    session["canceled_at"] = at.into();
+    session
+}
+
+fn merged(bodies: &[Vec<u8>]) -> Webinar {
+    let mut webinars = trial::merged(&BARE, bodies, Millis::new(NOW * 1_000));
+    webinars.remove(&WebinarId::parse("s-1").expect("valid")).expect("it is known")
+}
+
+fn is_off(webinar: &Webinar) -> Option<bool> {
+    webinar.whole.cancelled.as_ref().map(|said| said.value)
+}
+
+/// Asked with a token of another workspace, the API does not know the session. With the right one it does.
+#[test]
+fn what_was_not_there_and_is_takes_place() {
+    let (seen, lost, found) = (
+        answers(NOW - 500, &upcoming(), NOW - 900),
+        gone(NOW - 400),
+        answers(NOW - 300, &upcoming(), NOW - 900),
+    );
+    assert_eq!(is_off(&merged(&[seen.clone(), lost.clone()])), Some(true));
+    assert_eq!(is_off(&merged(&[seen, lost, found])), Some(false));
+}
+
+/// The session was asked about just before it was called off, and its event, which that changed, just after.
+#[test]
+fn an_event_that_is_newer_does_not_make_its_session_newer() {
+    let between = answers(NOW - 400, &upcoming(), NOW - 399);
+    let after = answers(NOW - 300, &called_off(NOW - 400), NOW - 399);
+    assert_eq!(is_off(&merged(&[between, after])), Some(true));
+}
+
+proptest! {
+    #[test]
+    fn whatever_was_answered_last_about_whether_it_takes_place_holds(
+        kinds in prop::collection::vec(0_u8..3, 1..8),
+        order in any::<prop::sample::Index>(),
+    ) {
+        let answer = |(kind, at): (&u8, i64)| match kind {
+            0 => answers(at, &upcoming(), at),
+            1 => answers(at, &called_off(NOW - 800), at),
+            _ => gone(at),
+        };
+        let mut bodies: Vec<_> = kinds.iter().zip((NOW - 700..).step_by(2)).map(answer).collect();
+        let last_is_off = kinds.last().is_some_and(|kind| *kind != 0);
+        let turn = order.index(bodies.len());
+        bodies.rotate_left(turn);
+        prop_assert_eq!(is_off(&merged(&bodies)), Some(last_is_off));
+    }
+}
