@@ -5,6 +5,7 @@ use webinar_bridge::event::Millis;
 use webinar_bridge::sandbox::platform::PlatformStage;
 
 use super::{api, asked_and_settled, refused, seconds, tell};
+use crate::harness::eventually;
 use crate::harness::http::{self, scrape};
 use crate::harness::process::{Bridge, Setting};
 
@@ -226,4 +227,31 @@ async fn a_source_without_the_api_or_a_path_token_is_told_what_it_lacks() {
     for key in ["api.token: is missing", "api.organization: must be an id"] {
         assert!(said.contains(&format!("source.eventbrite.{key}")), "{said}");
     }
+}
+
+/// An answered webhook says no more than which event to ask about: that outlives the process, whatever it is at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_be_asked_outlives_kill_after_kill() {
+    let (api, setting) = setting();
+    // What a killed process has called counts for the platform, and the next one does not know of it.
+    api.limit(1_000, std::time::Duration::from_secs(1));
+    let now = seconds();
+    let mut bridge = setting.start();
+    for round in 0..6 {
+        let before = api.calls().len();
+        for number in 0..8 {
+            let id = (100 + round * 8 + number).to_string();
+            knows(&api, event(&id, "live", now + 24 * HOUR, now - 500, json!({})));
+            assert_eq!(sent(&bridge, "event.published", &url(&id)).await, "accepted");
+        }
+        eventually("it asks", async || api.calls().len() > before + round).await;
+        bridge.kill();
+        bridge = setting.start();
+    }
+    asked_and_settled(&bridge, "eventbrite").await;
+    assert_eq!(setting.held_of(ORGANIZATION).len(), 48);
+    let calls = api.calls().len();
+    // Four are under way at a time, so a kill costs at most so many calls more.
+    assert!((48..=48 + 6 * 4).contains(&calls), "{calls} calls");
+    api.close();
 }
