@@ -131,6 +131,7 @@ pub struct Counts {
     pub in_flight: u64,
     pub delivered: u64,
     pub incomplete: u64,
+    pub filtered: u64,
     pub dead: u64,
 }
 
@@ -142,6 +143,7 @@ pub enum EventState {
     Pending,
     Delivered,
     Incomplete,
+    Filtered,
     Dead,
 }
 
@@ -154,9 +156,9 @@ pub struct EventRecord {
     pub state: EventState,
     /// Rises with every change of what HubSpot is to get, and when it is asked to be sent again.
     pub version: i64,
-    /// What HubSpot is to get; none while incomplete.
+    /// What HubSpot is to get; none while incomplete or filtered.
     pub input: Option<Vec<u8>>,
-    /// Why it is not sent, while incomplete; else what is wrong with what is sent.
+    /// Why it is not sent, while incomplete or filtered; else what is wrong with what is sent.
     pub gaps: Vec<Gap>,
     /// HubSpot's id of the record.
     pub object_id: Option<String>,

@@ -50,11 +50,11 @@ pub struct EventSummary {
     pub in_flight: bool,
     /// Rises with every change of what HubSpot is to get, and when it is asked to be sent again.
     pub version: i64,
-    /// What HubSpot is to get: JSON of [`crate::event::EventInput`]; none while incomplete.
+    /// What HubSpot is to get: JSON of [`crate::event::EventInput`]; none while incomplete or filtered.
     pub input: Option<Vec<u8>>,
     /// Its name as far as known, also while incomplete.
     pub name: Option<String>,
-    /// Why it is not sent, while incomplete; else what is wrong with what is sent.
+    /// Why it is not sent, while incomplete or filtered; else what is wrong with what is sent.
     pub gaps: Vec<Gap>,
     /// When what HubSpot is to get changed last.
     pub changed_at: Millis,
@@ -121,6 +121,8 @@ pub enum Redriven {
     Pending,
     /// It is incomplete: there is nothing to send.
     Incomplete,
+    /// Its source's filter refuses it.
+    Filtered,
     /// There is no such event.
     Unknown,
 }
@@ -130,7 +132,7 @@ pub enum Redriven {
 pub struct RedriveAsk {
     /// Of that account only.
     pub account: Option<AccountName>,
-    /// Those in that state; incomplete ones are never sent.
+    /// Those in that state; incomplete and filtered ones are never sent.
     pub state: EventState,
     /// Leave out those that are over (ended before now).
     pub not_over: bool,

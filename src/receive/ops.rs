@@ -155,8 +155,8 @@ impl Ops {
     /// Sets the gauges to what the ledger knows now; what it cannot tell stays as it was.
     async fn refresh(&self) {
         for (account, counts) in self.ledger.census() {
-            let Counts { pending, in_flight, delivered, incomplete, dead } = counts;
-            let counts = EventCounts { pending, in_flight, delivered, incomplete, dead };
+            let Counts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
+            let counts = EventCounts { pending, in_flight, delivered, incomplete, filtered, dead };
             self.metrics.set_events(&account, counts);
         }
         for account in &self.accounts {

@@ -93,6 +93,7 @@ pub struct EventCounts {
     pub in_flight: u64,
     pub delivered: u64,
     pub incomplete: u64,
+    pub filtered: u64,
     pub dead: u64,
 }
 
@@ -259,12 +260,13 @@ impl Metrics {
 
     /// The account's events by state.
     pub fn set_events(&self, account: &AccountName, counts: EventCounts) {
-        let EventCounts { pending, in_flight, delivered, incomplete, dead } = counts;
+        let EventCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
         let states = [
             ("pending", pending),
             ("in_flight", in_flight),
             ("delivered", delivered),
             ("incomplete", incomplete),
+            ("filtered", filtered),
             ("dead", dead),
         ];
         for (state, count) in states {

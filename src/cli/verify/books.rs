@@ -75,7 +75,9 @@ impl Books for Own {
     async fn redrive(&self, key: &EventKey) -> anyhow::Result<()> {
         match self.0.redrive(key).await? {
             // Deleted or incomplete by now: it is not to be sent.
-            Redriven::Pending | Redriven::Incomplete | Redriven::Unknown => Ok(()),
+            Redriven::Pending | Redriven::Incomplete | Redriven::Filtered | Redriven::Unknown => {
+                Ok(())
+            }
         }
     }
 

@@ -53,8 +53,8 @@ CREATE TABLE events (
     external_account_id TEXT    NOT NULL,
     external_event_id   TEXT    NOT NULL,
     version             INTEGER NOT NULL,
-    state               INTEGER NOT NULL, -- 0 pending, 1 delivered, 2 incomplete, 3 dead
-    input               BLOB,             -- what HubSpot is to get; none while incomplete
+    state               INTEGER NOT NULL, -- 0 pending, 1 delivered, 2 incomplete, 3 dead, 4 filtered
+    input               BLOB,             -- what HubSpot is to get; none while incomplete or filtered
     input_hash          BLOB,
     gaps                TEXT    NOT NULL DEFAULT '[]',
     changed_at          INTEGER NOT NULL,

@@ -126,6 +126,7 @@ fn is_over(row: &Row, event: &Folded, now: Millis) -> bool {
 
 /// What an event's row is to hold.
 struct Content {
+    state: EventState,
     input: Option<Vec<u8>>,
     hash: Option<Vec<u8>>,
     gaps: String,
@@ -133,10 +134,17 @@ struct Content {
 
 fn content_of(event: &Folded) -> Content {
     let gaps: &[Gap] = event.content.as_ref().err().unwrap_or(&event.remarks);
+    let state = match event.content.as_ref().map_err(Vec::as_slice) {
+        // Also where this equals what HubSpot last confirmed: what was pending in between may be on its way, or may have
+        // arrived without an answer, so that HubSpot holds that. Only a confirmation tells.
+        Ok(_) => EventState::Pending,
+        Err([Gap::Filtered]) => EventState::Filtered,
+        Err(_) => EventState::Incomplete,
+    };
     let input = event.content.as_ref().ok().map(crate::event::EventInput::to_json);
     let hash = input.as_deref().map(hash_of);
     let gaps = serde_json::to_string(gaps).expect("a list of names can be written as JSON");
-    Content { input, hash, gaps }
+    Content { state, input, hash, gaps }
 }
 
 /// Adds an event. False if another webinar has one of that id.
@@ -147,7 +155,7 @@ fn insert(
     at: Millis,
 ) -> Result<bool, JobError> {
     let content = content_of(event);
-    let state = if content.input.is_some() { EventState::Pending } else { EventState::Incomplete };
+    let state = content.state;
     let inserted = desk
         .connection
         .prepare_cached(
@@ -200,9 +208,7 @@ fn update(
     if content.hash == row.input_hash && content.gaps == row.gaps {
         return Ok(());
     }
-    // Also where this equals what HubSpot last confirmed: what was pending in between may be on its way, or may have
-    // arrived without an answer, so that HubSpot holds that. Only a confirmation tells.
-    let state = if content.input.is_none() { EventState::Incomplete } else { EventState::Pending };
+    let state = content.state;
     desk.connection
         .prepare_cached(
             "UPDATE events SET

@@ -32,6 +32,7 @@ pub(super) fn rows_of(state: Option<EventState>, shared: &Shared) -> &'static st
         Some(EventState::Incomplete) => {
             "events INDEXED BY events_held WHERE state > 1 AND state = 2"
         }
+        Some(EventState::Filtered) => "events INDEXED BY events_held WHERE state > 1 AND state = 4",
         Some(EventState::Pending) if shared.pending() <= LOOKED => {
             "events WHERE id IN (SELECT id FROM events INDEXED BY events_pending WHERE state = 0)"
         }

@@ -18,8 +18,10 @@ pub(super) fn redrive(desk: &mut Desk<'_>, key: &EventKey) -> Result<Redriven, J
         .connection
         .prepare_cached("SELECT state FROM events WHERE id = ?1")?
         .query_row([id], |row| row.get(0))?;
-    if state == EventState::Incomplete {
-        return Ok(Redriven::Incomplete);
+    match state {
+        EventState::Incomplete => return Ok(Redriven::Incomplete),
+        EventState::Filtered => return Ok(Redriven::Filtered),
+        EventState::Pending | EventState::Delivered | EventState::Dead => {}
     }
     again(desk, id, &key.hubspot, state)?;
     Ok(Redriven::Pending)
@@ -28,7 +30,7 @@ pub(super) fn redrive(desk: &mut Desk<'_>, key: &EventKey) -> Result<Redriven, J
 /// Sends a piece of many again.
 pub(super) fn redrive_all(desk: &mut Desk<'_>, ask: &RedriveAsk) -> Result<RedrivePiece, JobError> {
     let mut piece = RedrivePiece { redriven: 0, next: None };
-    if ask.state == EventState::Incomplete {
+    if matches!(ask.state, EventState::Incomplete | EventState::Filtered) {
         return Ok(piece);
     }
     let sql = format!(

@@ -126,7 +126,9 @@ fn ambiguous(desk: &Desk<'_>, id: i64) -> Result<(), JobError> {
 fn pending_again(state: EventState) -> EventState {
     match state {
         EventState::Delivered => EventState::Pending,
-        EventState::Pending | EventState::Incomplete | EventState::Dead => state,
+        EventState::Pending | EventState::Incomplete | EventState::Filtered | EventState::Dead => {
+            state
+        }
     }
 }
 
@@ -203,7 +205,7 @@ pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobErr
         .query_map((desk.now.get(), most), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
     for (id, hubspot, Stored(state)) in &due {
-        // What is pending is sent from now on anyway, and what is incomplete or dead is not sent at all.
+        // What is pending is sent from now on anyway, and what is incomplete, filtered or dead is not sent at all.
         let again = *state == EventState::Delivered;
         desk.connection
             .prepare_cached(

@@ -41,12 +41,12 @@ struct Inner {
     committing: Option<Instant>,
 }
 
-/// The events that flights hold, and whether each is pending still: one may become incomplete meanwhile.
+/// The events that flights hold, and whether each is pending still: one may become incomplete or filtered meanwhile.
 type Claims = HashMap<i64, bool>;
 
 /// Events of one account by state; one in flight is pending here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct StateCounts([i64; 4]);
+pub(super) struct StateCounts([i64; 5]);
 
 impl StateCounts {
     pub(super) fn add(&mut self, state: EventState, by: i64) {
@@ -71,6 +71,7 @@ pub(super) fn code(state: EventState) -> u8 {
         EventState::Delivered => 1,
         EventState::Incomplete => 2,
         EventState::Dead => 3,
+        EventState::Filtered => 4,
     }
 }
 
@@ -81,11 +82,17 @@ pub(super) struct Stored(pub(super) EventState);
 impl FromSql for Stored {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let number = value.as_i64()?;
-        [EventState::Pending, EventState::Delivered, EventState::Incomplete, EventState::Dead]
-            .into_iter()
-            .find(|state| i64::from(code(*state)) == number)
-            .map(Self)
-            .ok_or(FromSqlError::OutOfRange(number))
+        [
+            EventState::Pending,
+            EventState::Delivered,
+            EventState::Incomplete,
+            EventState::Dead,
+            EventState::Filtered,
+        ]
+        .into_iter()
+        .find(|state| i64::from(code(*state)) == number)
+        .map(Self)
+        .ok_or(FromSqlError::OutOfRange(number))
     }
 }
 
@@ -211,7 +218,7 @@ impl Shared {
         inner
             .counts
             .iter()
-            .map(|(account, StateCounts([pending, delivered, incomplete, dead]))| {
+            .map(|(account, StateCounts([pending, delivered, incomplete, dead, filtered]))| {
                 let held = inner.claims.get(account).into_iter().flat_map(HashMap::values);
                 let in_flight = held.filter(|pending| **pending).count() as u64;
                 let counts = Counts {
@@ -219,6 +226,7 @@ impl Shared {
                     in_flight,
                     delivered: positive(*delivered),
                     incomplete: positive(*incomplete),
+                    filtered: positive(*filtered),
                     dead: positive(*dead),
                 };
                 (account.clone(), counts)

@@ -11,14 +11,15 @@ use crate::event::{AccountName, EventKey};
 use crate::ledger::{EventState, EventsAsk, RedriveAsk, Redriven};
 use crate::receive::ops::Ops;
 
-const STATES: [(&str, EventState); 4] = [
+const STATES: [(&str, EventState); 5] = [
     ("pending", EventState::Pending),
     ("delivered", EventState::Delivered),
     ("incomplete", EventState::Incomplete),
+    ("filtered", EventState::Filtered),
     ("dead", EventState::Dead),
 ];
 
-/// What can be sent again, all of it at once: what is pending is sent anyway, and what is incomplete cannot be.
+/// What can be sent again, all of it at once: what is pending is sent anyway, and what is incomplete or filtered cannot be.
 const REDRIVEN: [(&str, EventState); 2] =
     [("dead", EventState::Dead), ("delivered", EventState::Delivered)];
 
@@ -51,6 +52,7 @@ pub(super) async fn redrive(ops: &Ops, key: &EventKey, query: Query) -> Result<V
     match told(ops.ledger.redrive(key)).await? {
         Redriven::Pending => {}
         Redriven::Incomplete => return Err(Problem::Incomplete),
+        Redriven::Filtered => return Err(Problem::Filtered),
         Redriven::Unknown => return Err(Problem::UnknownEvent),
     }
     tracing::info!(

@@ -41,6 +41,8 @@ pub(super) enum Problem {
     UnknownReceipt,
     #[error("the event is incomplete: there is nothing to send before what is missing is known")]
     Incomplete,
+    #[error("the source's filter (`only`) refuses the event")]
+    Filtered,
     #[error("{0}")]
     NotReplayed(String),
     #[error("the body is larger than is taken; none is needed")]
@@ -93,6 +95,7 @@ impl Problem {
             Self::UnknownEvent     => (404, "unknown_event",      "Unknown event"),
             Self::UnknownReceipt   => (404, "unknown_receipt",    "Unknown receipt"),
             Self::Incomplete       => (409, "incomplete",         "The event is incomplete"),
+            Self::Filtered         => (409, "filtered",           "The event is filtered"),
             Self::NotReplayed(_)   => (409, "not_replayed",       "The receipt was not replayed"),
             Self::TooLarge         => (413, "too_large",          "The body is too large"),
             Self::Slow             => (408, "timeout",            "The body is too slow"),

@@ -33,6 +33,7 @@ pub(super) fn state(state: EventState) -> &'static str {
         EventState::Pending => "pending",
         EventState::Delivered => "delivered",
         EventState::Incomplete => "incomplete",
+        EventState::Filtered => "filtered",
         EventState::Dead => "dead",
     }
 }

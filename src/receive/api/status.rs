@@ -66,7 +66,7 @@ async fn account(ops: &Ops, name: &AccountName, counts: Counts) -> Value {
             None
         }
     };
-    let Counts { pending, in_flight, delivered, incomplete, dead } = counts;
+    let Counts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
     let mut shown = json!({
         "hubspot": name,
         "events": {
@@ -74,6 +74,7 @@ async fn account(ops: &Ops, name: &AccountName, counts: Counts) -> Value {
             "in_flight": in_flight,
             "delivered": delivered,
             "incomplete": incomplete,
+            "filtered": filtered,
             "dead": dead,
         },
         "oldest_pending_since": show::maybe_time(oldest),

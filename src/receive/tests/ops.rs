@@ -87,7 +87,7 @@ async fn ready_is_started_writing_and_not_draining() {
 async fn a_scrape_shows_the_ledger_as_it_is() {
     let desk = desk();
     *desk.ledger.counts.lock().unwrap() =
-        Counts { pending: 5, in_flight: 4, delivered: 3, incomplete: 2, dead: 1 };
+        Counts { pending: 5, in_flight: 4, delivered: 3, incomplete: 2, filtered: 6, dead: 1 };
     *desk.ledger.oldest.lock().unwrap() = Ok(Some(NOW.minus(Duration::from_hours(1))));
     *desk.ledger.standing.lock().unwrap() = Standing {
         paused: Some(Pause { reason: PauseReason::DailyLimit, since: NOW, detail: String::new() }),
@@ -103,6 +103,7 @@ async fn a_scrape_shows_the_ledger_as_it_is() {
         ("in_flight", "4"),
         ("delivered", "3"),
         ("incomplete", "2"),
+        ("filtered", "6"),
         ("dead", "1"),
     ] {
         let line = format!("bridge_events{{hubspot=\"main\",state=\"{state}\"}}");

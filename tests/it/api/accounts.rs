@@ -63,8 +63,7 @@ async fn the_status_tells_how_it_all_stands() {
     }
     let account = &status["accounts"][0];
     assert_eq!(account["hubspot"], "main");
-    let events =
-        json!({ "pending": 0, "in_flight": 0, "delivered": 1, "incomplete": 0, "dead": 0 });
+    let events = json!({ "pending": 0, "in_flight": 0, "delivered": 1, "incomplete": 0, "filtered": 0, "dead": 0 });
     assert_eq!(account["events"], events);
     for field in ["paused", "retry_at", "last_error", "oldest_pending_age_seconds"] {
         assert!(account.get(field).is_some_and(serde_json::Value::is_null), "{field}: {account}");

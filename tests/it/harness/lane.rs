@@ -329,6 +329,7 @@ impl MemoryLedger {
                 EventState::Pending => &mut counts.pending,
                 EventState::Delivered => &mut counts.delivered,
                 EventState::Incomplete => &mut counts.incomplete,
+                EventState::Filtered => &mut counts.filtered,
                 EventState::Dead => &mut counts.dead,
             };
             *place += 1;

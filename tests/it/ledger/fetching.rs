@@ -161,6 +161,18 @@ async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked(
     ledger.accept(part).await.expect("kept");
     assert_eq!(counts(&ledger), Counts { pending: 1, incomplete: 1, ..Counts::default() });
     assert_eq!(due_ids(&ledger).await, ["2"]);
+    // What a filter refuses lacks nothing.
+    let mut refusing = policies();
+    let only = webinar_bridge::event::event_expression("event.name != 'Four'").expect("valid");
+    let policy_of = webinar_bridge::event::Policy { only: Some(only), ..policy("main") };
+    refusing.insert(source("refusing"), policy_of);
+    let filtering = Place::new();
+    let filtering = filtering.open(refusing);
+    let four = wanting("c", vec![created("4", "Four", NOON)], vec![if_incomplete("4")]);
+    filtering.accept(NewReceipt { source: source("refusing"), ..four }).await.expect("kept");
+    assert_eq!(counts(&filtering), Counts { filtered: 1, ..Counts::default() });
+    let due = filtering.due_fetches(&source("refusing"), 10, &[]).await.expect("read");
+    assert_eq!(due.tasks, []);
     // One is complete, one is not known at all, and one is not the account's of which it is known.
     let other = ExternalAccountId::parse("acct-2").expect("valid");
     let foreign = Wanted { account: Some(other), ..if_incomplete("1") };

@@ -78,7 +78,7 @@ async fn who_does_not_sign_is_not_believed_and_the_reason_is_counted() {
     }
     let unauthenticated = [("source", "zoom"), ("outcome", "unauthenticated")];
     assert_eq!(scrape.count("bridge_webhooks_total", &unauthenticated), cases.len() as u64);
-    for state in ["pending", "in_flight", "delivered", "incomplete", "dead"] {
+    for state in ["pending", "in_flight", "delivered", "incomplete", "filtered", "dead"] {
         assert_eq!(scrape.events("main", state), 0, "{state}");
     }
 }

@@ -26,8 +26,16 @@ async fn an_internal_webinar_is_sent_once_it_is_none_any_more() {
     zoom.story([created(1, "Internal: dry run", at(0)), created(2, "Calm releases", at(0))]).await;
     bridge.settled().await;
     assert_eq!(setting.held().into_keys().collect::<Vec<_>>(), ["2"]);
-    assert_eq!(shown(&bridge, "1").await, (json!("incomplete"), json!(["filtered"])));
-    assert_eq!(scrape(&bridge.ops).await.events("main", "incomplete"), 1);
+    assert_eq!(shown(&bridge, "1").await, (json!("filtered"), json!(["filtered"])));
+    let seen = scrape(&bridge.ops).await;
+    assert_eq!((seen.events("main", "filtered"), seen.events("main", "incomplete")), (1, 0));
+    let redrive = format!("POST /api/v1/events/main/{ACCOUNT}/1/redrive");
+    let answer = request(&bridge.ops, &redrive, &[], b"").await.expect("an answer");
+    let kind = answer.json()["type"].as_str().map(|kind| kind.ends_with(":filtered"));
+    assert_eq!((answer.status, kind), (409, Some(true)));
+    let list = "GET /api/v1/events?state=filtered";
+    let answer = request(&bridge.ops, list, &[], b"").await.expect("an answer").json();
+    assert_eq!(answer["events"].as_array().map(Vec::len), Some(1));
 
     zoom.story([renamed(1, "Calm rehearsals", at(10))]).await;
     bridge.settled().await;
@@ -39,7 +47,7 @@ async fn an_internal_webinar_is_sent_once_it_is_none_any_more() {
     zoom.story([renamed(2, "Internal: calm releases", at(20))]).await;
     bridge.settled().await;
     assert_eq!(setting.event("2").name, "Calm releases");
-    assert_eq!(shown(&bridge, "2").await, (json!("incomplete"), json!(["filtered"])));
+    assert_eq!(shown(&bridge, "2").await, (json!("filtered"), json!(["filtered"])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,7 +68,7 @@ fn owed(world: &World, records: &[EventRecord]) -> Vec<String> {
         record.is_some_and(|record| match record.state {
             EventState::Delivered => !**flying,
             EventState::Pending | EventState::Dead => true,
-            EventState::Incomplete => false,
+            EventState::Incomplete | EventState::Filtered => false,
         })
     });
     owed.map(|(key, _)| format!("{} was not sent again", key.external_event_id)).collect()
