@@ -158,6 +158,9 @@ impl<'a> Question<'a> {
             gone: true,
             answers: Answers::new(),
         });
+        if !api.believes_gone() {
+            return FetchOutcome::GivenUp { why, says: None };
+        }
         match self.is_known(&receipt).await {
             Ok(true) if !self.client.knows_any() => {
                 let why = format!("{why}, and no other was found yet with these credentials");

@@ -26,6 +26,11 @@ pub trait PlatformApi: Send + Sync {
     /// Why the answers so far make no sense, for operators.
     fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String>;
 
+    /// Whether it is told of as gone ([`Fetched::gone`]) that the API does not know a webinar, for good.
+    fn believes_gone(&self) -> bool {
+        true
+    }
+
     /// For `backfill`: the question that lists the webinars of a time, or its next page. None if the API cannot list.
     fn list(&self, span: Span, cursor: Option<&str>) -> Option<Url>;
 

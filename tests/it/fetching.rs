@@ -36,6 +36,7 @@ struct Thin {
     access: Access,
     base: Url,
     host_is: Spared,
+    believes_gone: bool,
 }
 
 impl Thin {
@@ -55,7 +56,8 @@ impl Thin {
             DemoApi::None => unreachable!("it has an API"),
         };
         let headers = vec![("accept", "application/json".to_owned())];
-        Self { access: Access { credentials, headers, pace }, base, host_is }
+        let access = Access { credentials, headers, pace };
+        Self { access, base, host_is, believes_gone: true }
     }
 }
 
@@ -167,6 +169,10 @@ impl PlatformApi for Thin {
         Ok(Some(Ask { name: "host", url, spared: self.host_is }))
     }
 
+    fn believes_gone(&self) -> bool {
+        self.believes_gone
+    }
+
     fn list(&self, _span: Span, _cursor: Option<&str>) -> Option<Url> {
         self.base.join("/webinars").ok()
     }
@@ -185,6 +191,7 @@ struct Scene {
     api: DemoApi,
     pace: Pace,
     host_is: Spared,
+    believes_gone: bool,
     accounts: Option<BTreeSet<String>>,
 }
 
@@ -196,13 +203,24 @@ impl Scene {
         let stage = PlatformStage::open(api, clock).expect("it listens");
         let plenty = Pace { requests: 100, window: Duration::from_secs(1) };
         let host_is = Spared::IfRefused;
-        Self { place, ledger, stage, api, pace: plenty, host_is, accounts: None }
+        Self {
+            place,
+            ledger,
+            stage,
+            api,
+            pace: plenty,
+            host_is,
+            believes_gone: true,
+            accounts: None,
+        }
     }
 
     fn asker(&self) -> Arc<Asker> {
+        let mut provider = Thin::of(&self.stage, self.api, self.pace, self.host_is);
+        provider.believes_gone = self.believes_gone;
         let settings = Settings {
             source: source("zoom"),
-            provider: Arc::new(Thin::of(&self.stage, self.api, self.pace, self.host_is)),
+            provider: Arc::new(provider),
             policy: policy("main"),
             platform_accounts: self.accounts.clone(),
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
@@ -338,6 +356,23 @@ async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
     scene.has("2", "Back");
     assert_eq!(asker.drain(|| ()).await.expect("asked"), 1, "wanted again, asked again");
     assert_eq!(scene.inputs().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_is_not_called_off_where_that_is_not_believed() {
+    let mut scene = Scene::new(HEADER);
+    scene.believes_gone = false;
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    scene.stage.answer("/webinars", json!({ "webinars": [] }));
+    let asker = scene.asker();
+    for _ in 0..12 {
+        Arc::clone(&asker).drain(|| ()).await.expect("asked");
+        scene.later(300);
+    }
+    assert_eq!((scene.pending(), scene.status().given_up), (0, 1));
+    assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
 }
 
 /// Else one 404 after an outage would call a webinar off.

@@ -22,8 +22,7 @@ const PACE: Pace = Pace { requests: 1_000, window: Duration::from_hours(1) };
 pub(super) struct Api {
     access: Access,
     base: Url,
-    /// That what is answered 404 for good was called off.
-    pub(super) gone_is_cancelled: bool,
+    gone_is_cancelled: bool,
     organization: ExternalAccountId,
 }
 
@@ -91,6 +90,10 @@ impl PlatformApi for Api {
             url.query_pairs_mut().append_pair("continuation", continuation);
         }
         Some(url)
+    }
+
+    fn believes_gone(&self) -> bool {
+        self.gone_is_cancelled
     }
 
     /// The list of an organization cannot be asked for a time, so all of it is gone through.

@@ -140,13 +140,7 @@ impl Provider for Eventbrite {
     }
 
     fn read_fetched(&self, fetched: &Fetched<'_>) -> Reading {
-        let believed = self.api.as_ref().is_none_or(|api| api.gone_is_cancelled);
-        let meaning = if fetched.gone && !believed {
-            Meaning::Ignored
-        } else {
-            map::fetched(fetched).unwrap_or_else(Meaning::Unmappable)
-        };
-        Reading::new("fetched", meaning)
+        Reading::new("fetched", map::fetched(fetched).unwrap_or_else(Meaning::Unmappable))
     }
 }
 

@@ -23,8 +23,7 @@ const PAGE_SIZE: &str = "50";
 pub(super) struct Api {
     access: Access,
     base: Url,
-    /// That what is answered 404 for good was called off.
-    pub(super) gone_is_cancelled: bool,
+    gone_is_cancelled: bool,
 }
 
 impl Api {
@@ -91,6 +90,10 @@ impl PlatformApi for Api {
                 Some(session) => Ok(Some(self.event(event_of(session)?.as_str()))),
             },
         }
+    }
+
+    fn believes_gone(&self) -> bool {
+        self.gone_is_cancelled
     }
 
     fn list(&self, span: Span, cursor: Option<&str>) -> Option<Url> {

@@ -2,20 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Fetched, Headers, Inbound, Keys, Meaning, Provider, Reading, Refusal, Signed, Unsigned,
-    read_answers,
+    Fetched, Headers, Inbound, Keys, Meaning, PLATFORMS, Provider, Reading, Refusal, Signed,
+    Unsigned, read_answers,
 };
+use crate::config;
 use crate::event::webinar::Said;
 use crate::event::{BodyHash, Millis, Origin, ReceiptId, SourceName, Webinar, WebinarId};
 
 /// The tolerance of signed times in these tests.
 pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
+
+/// A source with these keys, `provider` among them, or all that is wrong with it.
+pub(super) fn configured(keys: &str) -> Result<Arc<dyn Provider>, String> {
+    let text = format!("[hubspot.main]\naccess_token = 'x'\n[source.it]\n{keys}\n");
+    let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
+    let mut config = config.map_err(|problems| problems.to_string())?;
+    let (_, source) = config.sources.pop_first().expect("it has a source");
+    Ok(source.endpoint.provider)
+}
 
 /// A body as the platform sends it, or, if its name begins with `fetched`, what is stored of its API's answers.
 pub(super) struct Fixture {

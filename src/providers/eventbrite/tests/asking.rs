@@ -89,22 +89,13 @@ fn the_events_of_a_time_are_picked_from_all_pages_of_the_organizations() {
     }
 }
 
-/// That what is answered 404 was deleted is documented nowhere.
 #[test]
-fn what_is_gone_is_called_off_unless_told_otherwise() {
-    let gone = Fetched {
-        webinar: WebinarId::parse("1").expect("valid"),
-        account: None,
-        at: Millis::new(1_790_848_800_000),
-        gone: true,
-        answers: Answers::new(),
-    };
-    let meaning = |gone_is_cancelled| {
-        let mut api = api();
-        api.gone_is_cancelled = gone_is_cancelled;
-        Eventbrite { api: Some(api) }.read_fetched(&gone).meaning
-    };
-    assert_eq!(meaning(false), Meaning::Ignored);
-    let Meaning::Changes { changes, .. } = meaning(true) else { panic!("it says nothing") };
-    assert_eq!(changes, [gone.stands(&gone.webinar, true)]);
+fn what_is_gone_is_believed_unless_told_otherwise() {
+    for (more, believed) in [("", true), (", gone_is_cancelled = false", false)] {
+        let keys = format!(
+            "provider = 'eventbrite'\npath_token = 'long-enough-token'\napi = {{ token = 'x', organization = '7'{more} }}"
+        );
+        let provider = trial::configured(&keys).expect("valid");
+        assert_eq!(provider.api().map(PlatformApi::believes_gone), Some(believed), "{more}");
+    }
 }

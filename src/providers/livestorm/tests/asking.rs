@@ -123,22 +123,13 @@ fn sessions_of_a_time_are_listed_page_by_page() {
     api.listed(b"\xff", span, None).expect_err("no text");
 }
 
-/// That what is answered 404 was deleted is documented nowhere.
 #[test]
-fn what_is_gone_is_called_off_unless_told_otherwise() {
-    let gone = Fetched {
-        webinar: WebinarId::parse("1").expect("valid"),
-        account: None,
-        at: Millis::new(1_790_848_800_000),
-        gone: true,
-        answers: Answers::new(),
-    };
-    let meaning = |gone_is_cancelled| {
-        let mut api = api();
-        api.gone_is_cancelled = gone_is_cancelled;
-        Livestorm { api: Some(api) }.read_fetched(&gone).meaning
-    };
-    assert_eq!(meaning(false), Meaning::Ignored);
-    let Meaning::Changes { changes, .. } = meaning(true) else { panic!("it says nothing") };
-    assert_eq!(changes, [gone.stands(&gone.webinar, true)]);
+fn what_is_gone_is_believed_unless_told_otherwise() {
+    for (more, believed) in [("", true), (", gone_is_cancelled = false", false)] {
+        let keys = format!(
+            "provider = 'livestorm'\nsecret = 'y'\nexternal_account_id = 'a'\napi = {{ token = 'x'{more} }}"
+        );
+        let provider = trial::configured(&keys).expect("valid");
+        assert_eq!(provider.api().map(PlatformApi::believes_gone), Some(believed), "{more}");
+    }
 }

@@ -1,28 +1,20 @@
 //! What is asked of Zoom's API, and when.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::config;
 use crate::event::{Wanted, WantedWhen, WebinarId};
 use crate::providers::{
-    Answers, Ask, Credentials, Listed, PLATFORMS, Pace, PlatformApi, Provider, Span, Spared,
+    Answers, Ask, Credentials, Listed, Pace, PlatformApi, Provider, Span, Spared, trial,
 };
 
 const LEAST: &str = "account_id = 'acc-1', client_id = 'cid', client_secret = 'hush'";
 
 /// The source `zoom` with this table `api`, or all that is wrong with it.
 fn configured(api: &str) -> Result<Arc<dyn Provider>, String> {
-    let text = format!(
-        "[hubspot.main]\naccess_token = 'x'\n\
-         [source.zoom]\nprovider = 'zoom'\nsecret = 'y'\napi = {{ {api} }}\n"
-    );
-    let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
-    let config = config.map_err(|problems| problems.to_string())?;
-    Ok(Arc::clone(&config.sources["zoom"].endpoint.provider))
+    trial::configured(&format!("provider = 'zoom'\nsecret = 'y'\napi = {{ {api} }}"))
 }
 
 fn provider(more: &str) -> Arc<dyn Provider> {
@@ -98,13 +90,13 @@ fn what_is_wrong_is_told() {
     let wrong = |api: &str| configured(api).err().expect("it is wrong");
     let told = wrong("");
     for key in ["account_id", "client_id", "client_secret"] {
-        assert!(told.contains(&format!("source.zoom.api.{key}: is missing")), "{told}");
+        assert!(told.contains(&format!("source.it.api.{key}: is missing")), "{told}");
     }
     let told = wrong(&format!("{LEAST}, base_url = 'http://zoom.example', user = ['me']"));
-    assert!(told.contains("source.zoom.api.base_url"), "{told}");
-    assert!(told.contains("source.zoom.api.user: is not a key"), "{told}");
+    assert!(told.contains("source.it.api.base_url"), "{told}");
+    assert!(told.contains("source.it.api.user: is not a key"), "{told}");
     let told = wrong(&LEAST.replace("acc-1", "acc 1"));
-    assert!(told.contains("source.zoom.api.account_id: has a character"), "{told}");
+    assert!(told.contains("source.it.api.account_id: has a character"), "{told}");
     assert!(!told.contains("hush"), "{told}");
 }
 
