@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
 
 /// Longest secret in a file, in bytes: no token or key is near it, and a wrong path must not fill the memory.
 const FILE_MAX: u64 = 64 * 1024;
@@ -100,6 +101,12 @@ impl Secret {
         }
         Ok(secret)
     }
+}
+
+/// Whether two are the same, in constant time for texts of one length.
+#[must_use]
+pub fn same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
 }
 
 impl fmt::Debug for Secret {

@@ -3,31 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use subtle::ConstantTimeEq as _;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use url::form_urlencoded::Serializer;
 
 use super::verdict::{self, Trouble, Verdict, judge};
-use crate::net::{Http, Method, Request};
+use crate::net::oauth::{self, ClientAuth, Granted, Rotation};
+use crate::net::{Http, Request};
 use crate::providers::Credentials;
-use crate::secret::Secret;
+use crate::secret::{Secret, same};
 
 /// For everything of buying a token.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// An answer with a token has some kilobytes.
-const ANSWER_MAX: usize = 64 * 1024;
-/// A token is bought anew this long before it ends, or a fifth of its life if that is less.
+/// A token is bought anew this long before it ends.
 const MARGIN: Duration = Duration::from_mins(2);
 /// What is taken for a token's life where the platform does not say: RFC 6749, 4.2.2, has the server document it. An
 /// hour is what the platforms known here give.
 const LIFE: Duration = Duration::from_hours(1);
-/// No believable token lives longer; keeps sums of times from overflowing.
-const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
 
 /// The credentials of one source. A token that ends is bought when it is needed, once for all who wait for it.
 pub(super) struct Tokens {
@@ -46,8 +38,7 @@ pub(super) struct Proof {
 struct Present {
     /// The header's value, and when to buy another.
     bought: Option<(SecretString, Instant)>,
-    /// A configured refresh token, and the one that the platform has put in its place.
-    replaced: Option<(SecretString, SecretString)>,
+    refresh: Rotation,
 }
 
 /// No token is to be had.
@@ -57,14 +48,6 @@ pub(super) struct Denied {
     pub(super) why: String,
     /// How long to wait before it is tried again.
     pub(super) wait: Duration,
-}
-
-/// RFC 6749, 5.1.
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    expires_in: Option<u64>,
-    refresh_token: Option<String>,
 }
 
 impl Tokens {
@@ -91,7 +74,7 @@ impl Tokens {
         }
         let (token, life) = self.buy(&mut present).await?;
         let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
-        let renew_at = Instant::now() + life.saturating_sub(MARGIN.min(life / 5));
+        let renew_at = Instant::now() + oauth::use_for(life, MARGIN);
         present.bought = Some((value.clone(), renew_at));
         Ok(Proof { header: "authorization", value })
     }
@@ -107,41 +90,27 @@ impl Tokens {
     }
 
     /// The purchase, and the configured refresh token that it rests on, if it does on one.
-    fn purchase(&self, present: &Present) -> Result<(Request, Option<SecretString>), Denied> {
-        let mut form = Serializer::new(String::new());
-        let mut configured = None;
-        let (token_url, client_id, client_secret) = match &self.credentials {
-            Credentials::Token { .. } => return Err(Denied::of("there is none to be bought")),
-            Credentials::Client { token_url, client_id, client_secret, form: fields } => {
-                form.extend_pairs(fields.iter().map(|(name, value)| (*name, value)));
-                (token_url, client_id, client_secret)
+    fn purchase(&self, present: &mut Present) -> Result<(Request, Option<SecretString>), Denied> {
+        let request = |token_url, client_id: &str, client_secret, form: &[(&str, &str)]| {
+            let client_secret = read(client_secret, "client_secret")?;
+            let client = (client_id, &client_secret);
+            Ok(oauth::request(token_url, ClientAuth::Basic, client, form, TIMEOUT))
+        };
+        match &self.credentials {
+            Credentials::Token { .. } => Err(Denied::of("there is none to be bought")),
+            Credentials::Client { token_url, client_id, client_secret, form } => {
+                let form: Vec<(&str, &str)> =
+                    form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                Ok((request(token_url, client_id, client_secret, &form)?, None))
             }
             Credentials::Refresh { token_url, client_id, client_secret, refresh_token } => {
-                let refresh = read(refresh_token, "refresh_token")?;
-                // A new configured token wins over one that grew out of the old one.
-                let grown = present.replaced.as_ref().filter(|(old, _)| same(old, &refresh));
-                let token = grown.map_or(&refresh, |(_, by)| by);
-                form.append_pair("grant_type", "refresh_token");
-                form.append_pair("refresh_token", token.expose_secret());
-                configured = Some(refresh);
-                (token_url, client_id, client_secret)
+                let configured = read(refresh_token, "refresh_token")?;
+                let refresh = present.refresh.present(&configured);
+                let form =
+                    [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
+                Ok((request(token_url, client_id, client_secret, &form)?, Some(configured)))
             }
-        };
-        let client_secret = read(client_secret, "client_secret")?;
-        let basic = STANDARD.encode(format!("{client_id}:{}", client_secret.expose_secret()));
-        let request = Request {
-            method: Method::Post,
-            url: token_url.clone(),
-            headers: vec![
-                ("authorization".into(), format!("Basic {basic}").into()),
-                ("content-type".into(), "application/x-www-form-urlencoded".into()),
-                ("accept".into(), "application/json".into()),
-            ],
-            body: form.finish().into_bytes(),
-            timeout: TIMEOUT,
-            max_answer: ANSWER_MAX,
-        };
-        Ok((request, configured))
+        }
     }
 
     async fn buy(&self, present: &mut Present) -> Result<(SecretString, Duration), Denied> {
@@ -159,14 +128,12 @@ impl Tokens {
                 _,
             ) => return Err(Denied::of("the credentials are refused")),
         };
-        // The parser's own words could repeat the token.
-        let granted: Granted = serde_json::from_slice(&response.body)
-            .map_err(|_| Denied::of("the answer holds no access_token"))?;
-        if let Some((configured, by)) = configured.zip(granted.refresh_token) {
-            present.replaced = Some((configured, by.into()));
+        let granted = Granted::read(&response.body);
+        let granted = granted.ok_or_else(|| Denied::of("the answer holds no access_token"))?;
+        if let Some(configured) = configured {
+            present.refresh.replace(configured, granted.refresh_token);
         }
-        let life = granted.expires_in.map_or(LIFE, Duration::from_secs).min(LONGEST_LIFE);
-        Ok((granted.access_token.into(), life))
+        Ok((granted.access_token, granted.life.unwrap_or(LIFE)))
     }
 }
 
@@ -174,10 +141,6 @@ impl Denied {
     fn of(why: &str) -> Self {
         Self { why: format!("no token is to be had: {why}"), wait: verdict::refused() }
     }
-}
-
-fn same(one: &SecretString, other: &SecretString) -> bool {
-    one.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
 }
 
 fn read(secret: &Secret, which: &str) -> Result<SecretString, Denied> {

@@ -12,10 +12,11 @@ use url::Url;
 use crate::clock::Clock;
 use crate::event::{EventKey, Millis};
 use crate::net::{Http, Method, Request, Response, TransportError};
+use crate::secret::same;
 
 use super::body;
 use super::compare::Shown;
-use super::credentials::{Tokens, same};
+use super::credentials::Tokens;
 use super::fingerprint::Fingerprint;
 use super::rates::Rates;
 use super::settings::Api;

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use url::Url;
-use url::form_urlencoded::Serializer;
 
 use crate::clock::Clock;
 use crate::event::Millis;
-use crate::net::{Http, Method, Request, Response};
-use crate::secret::Secret;
+use crate::net::oauth::{self, ClientAuth, Granted, Rotation};
+use crate::net::{Http, Request, Response};
+use crate::secret::{Secret, same};
 
 use super::body::object;
 use super::client::{Call, CallStatus, Operation};
@@ -22,7 +21,7 @@ use super::fingerprint::Fingerprint;
 use super::settings::Credentials;
 use super::trouble::{AccountTrouble, TroubleKind, is_html};
 
-/// A token is renewed this long before it ends, or a fifth of its life if that is less. HubSpot's live 30 minutes
+/// A token is renewed this long before it ends. HubSpot's live 30 minutes
 /// (<https://developers.hubspot.com/changelog/upcoming-expiration-of-oauth-access-tokens-is-changing>): the time
 /// between is for renewals that fail.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -30,12 +29,6 @@ const MARGIN: Duration = Duration::from_mins(5);
 /// How long a renewal that failed is not tried again while the present token is still good. The endpoint has a rate
 /// limit of its own, so not with every call.
 const RETRY: Duration = Duration::from_secs(10);
-
-/// No believable token lives longer; keeps sums of times from overflowing.
-const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
-
-/// An answer with a token has about a kilobyte.
-const MAX_ANSWER: usize = 64 * 1024;
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
 #[derive(Debug)]
@@ -66,8 +59,7 @@ struct OAuth {
 #[derive(Default)]
 struct Held {
     access: Option<Access>,
-    /// A refresh token that HubSpot has put in place of the configured one.
-    replaced: Option<Replaced>,
+    refresh: Rotation,
     /// How the last flight failed, for those who waited for it, and for as long as the endpoint asked to be left alone.
     failed: Option<Failed>,
 }
@@ -79,23 +71,17 @@ struct Access {
     ends_at: Instant,
 }
 
-struct Replaced {
-    configured: SecretString,
-    by: SecretString,
+/// What HubSpot grants has an end.
+struct Grant {
+    token: SecretString,
+    life: Duration,
+    refresh: Option<SecretString>,
 }
 
 struct Failed {
     at: Instant,
     until: Instant,
     trouble: AccountTrouble,
-}
-
-/// <https://api.hubapi.com/oauth/2026-03/token>, by HubSpot's published OpenAPI of its OAuth API.
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    expires_in: u64,
-    refresh_token: Option<String>,
 }
 
 /// `{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN",...}`
@@ -228,8 +214,7 @@ impl OAuth {
                 let until = now + pause.unwrap_or_default();
                 held.failed = Some(Failed { at: now, until, trouble: trouble.clone() });
                 if trouble.kind == TroubleKind::Unauthorized {
-                    // The configured one may still be good, as a restart would find out.
-                    held.replaced = None;
+                    held.refresh.forget();
                 }
                 token.ok_or(trouble)
             }
@@ -244,10 +229,7 @@ impl OAuth {
     ) -> Result<SecretString, AccountTrouble> {
         let granted_for = self.fingerprint();
         let configured = read(&self.refresh_token, "refresh token")?;
-        // A new configured token wins over one that grew out of the old one.
-        held.replaced = held.replaced.take().filter(|old| same(&old.configured, &configured));
-        let refresh = held.replaced.as_ref().map_or(&configured, |replaced| &replaced.by);
-        let request = self.request(refresh)?;
+        let request = self.request(&held.refresh.present(&configured))?;
 
         let began = Instant::now();
         let answer = self.http.send(request).await;
@@ -267,38 +249,24 @@ impl OAuth {
         };
         let granted = granted.map_err(|trouble| trouble.at("OAuth token"))?;
 
-        let life = Duration::from_secs(granted.expires_in).min(LONGEST_LIFE);
-        let token = SecretString::from(granted.access_token);
+        let Grant { token, life, refresh } = granted;
         held.access = Some(Access {
             token: token.clone(),
             granted_for,
-            renew_at: now + life.saturating_sub(MARGIN.min(life / 5)),
+            renew_at: now + oauth::use_for(life, MARGIN),
             ends_at: now + life,
         });
         self.expires_at.send_replace(Some(self.clock.now().plus(life)));
-        if let Some(by) = granted.refresh_token {
-            held.replaced = Some(Replaced { configured, by: by.into() });
-        }
+        held.refresh.replace(configured, refresh);
         Ok(token)
     }
 
-    /// A form, by HubSpot's published OpenAPI of its OAuth API.
+    /// <https://api.hubapi.com/oauth/2026-03/token>: a form, by HubSpot's published OpenAPI of its OAuth API.
     fn request(&self, refresh: &SecretString) -> Result<Request, AccountTrouble> {
         let client_secret = read(&self.client_secret, "client secret")?;
-        let body = Serializer::new(String::new())
-            .append_pair("grant_type", "refresh_token")
-            .append_pair("refresh_token", refresh.expose_secret())
-            .append_pair("client_id", &self.client_id)
-            .append_pair("client_secret", client_secret.expose_secret())
-            .finish();
-        Ok(Request {
-            method: Method::Post,
-            url: self.token_url.clone(),
-            headers: vec![("content-type".into(), "application/x-www-form-urlencoded".into())],
-            body: body.into_bytes(),
-            timeout: self.timeout,
-            max_answer: MAX_ANSWER,
-        })
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
+        let client = (self.client_id.as_str(), &client_secret);
+        Ok(oauth::request(&self.token_url, ClientAuth::Form, client, &form, self.timeout))
     }
 }
 
@@ -316,11 +284,11 @@ impl Failed {
 }
 
 /// What the token endpoint says. Only the codes of a refusal are passed on: what else it holds may repeat what we sent.
-fn granted(answer: &Response) -> Result<Granted, AccountTrouble> {
+fn granted(answer: &Response) -> Result<Grant, AccountTrouble> {
     match answer.status {
-        200..=299 => object(&answer.body).ok_or_else(|| AccountTrouble {
+        200..=299 => grant(&answer.body).ok_or_else(|| AccountTrouble {
             status: None,
-            ..AccountTrouble::not_understood(answer, "neither access_token nor expires_in")
+            ..AccountTrouble::not_understood(answer, "not both access_token and expires_in")
         }),
         400 | 401 | 403 if !is_html(answer) => {
             let denied: Denied = object(&answer.body).unwrap_or_default();
@@ -336,6 +304,11 @@ fn granted(answer: &Response) -> Result<Granted, AccountTrouble> {
     }
 }
 
+fn grant(body: &[u8]) -> Option<Grant> {
+    let Granted { access_token: token, life, refresh_token: refresh } = Granted::read(body)?;
+    Some(Grant { token, life: life?, refresh })
+}
+
 fn read(secret: &Secret, which: &str) -> Result<SecretString, AccountTrouble> {
     secret.read().map_err(|error| {
         AccountTrouble::new(
@@ -343,11 +316,6 @@ fn read(secret: &Secret, which: &str) -> Result<SecretString, AccountTrouble> {
             format!("the {which} cannot be read: {error}"),
         )
     })
-}
-
-/// In constant time for texts of one length.
-pub(super) fn same(one: &SecretString, other: &SecretString) -> bool {
-    one.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
 }
 
 impl std::fmt::Debug for OAuth {

@@ -1,10 +1,12 @@
 //! The only door to the outside's HTTP: bounded in size and time, redirects never followed.
 //!
 //! [`Http`] is a trait so that what decides can be tested, and simulated, without sockets.
-//! [`Client`] is the one over real sockets. [`KeySet`] keeps what others publish of their keys.
+//! [`Client`] is the one over real sockets. [`KeySet`] keeps what others publish of their keys; [`oauth`] is
+//! the wire of buying tokens.
 
 mod client;
 mod jwks;
+pub mod oauth;
 
 use std::borrow::Cow;
 use std::time::Duration;
