@@ -68,6 +68,14 @@ impl Meter {
     pub(super) fn text(&mut self, bytes: usize) -> Result<(), Stop> {
         self.steps(bytes / 16)
     }
+
+    /// For a key that is looked for.
+    pub(super) fn key(&mut self, key: &Key) -> Result<(), Stop> {
+        match key {
+            Key::Text(text) => self.text(text.len()),
+            Key::Flag(_) | Key::Int(_) => Ok(()),
+        }
+    }
 }
 
 /// One evaluation.
@@ -94,8 +102,8 @@ impl<'a> Run<'a> {
             Node::Literal(value) => Ok(value.clone()),
             Node::Variable(name) => self.scope.get(name).cloned().ok_or(Stop::Missing),
             Node::Local(at) => self.locals.get(*at).cloned().ok_or(Stop::Missing),
-            Node::Field(of, name) => member(".", &self.value(of)?, name),
-            Node::Has(of, name) => match self.value(of).and_then(|of| member(".", &of, name)) {
+            Node::Field(of, name) => self.member(".", of, name),
+            Node::Has(of, name) => match self.member(".", of, name) {
                 Ok(_) => Ok(Value::Flag(true)),
                 Err(Stop::Missing) => Ok(Value::Flag(false)),
                 Err(failed) => Err(failed),
@@ -103,6 +111,7 @@ impl<'a> Run<'a> {
             Node::Index(both) => {
                 let (of, at) = (self.value(&both.0)?, self.value(&both.1)?);
                 let key = at.key().ok_or_else(|| unfit("[]", [&of, &at]))?;
+                self.meter.key(&key)?;
                 member("[]", &of, &key)
             }
             Node::And(both) => {
@@ -149,6 +158,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn member(&mut self, operation: &'static str, of: &Node, key: &Key) -> Outcome {
+        let of = self.value(of)?;
+        self.meter.key(key)?;
+        member(operation, &of, key)
+    }
+
     fn flag(&mut self, operation: &'static str, node: &Node) -> Result<bool, Stop> {
         let value = self.value(node)?;
         let Value::Flag(flag) = value else { return Err(unfit(operation, [&value])) };
@@ -178,6 +193,7 @@ impl<'a> Run<'a> {
         for (key, value) in entries {
             let key = self.value(key)?;
             let Some(key) = key.key() else { return Err(unfit("{}", [&key])) };
+            self.meter.key(&key)?;
             if map.insert(key, self.value(value)?).is_some() {
                 return Err(EvaluationError::RepeatedKey.into());
             }
