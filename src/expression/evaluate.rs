@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::node::{Each, Macro, Node, Pattern};
 use super::operators::Operator;
 use super::value::{Key, Value};
-use super::{STEPS_MAX, Scope};
+use super::{STEPS_MAX, Scope, Steps};
 
 /// Why an evaluation failed. None repeats a value: they are payloads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,8 +87,14 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(scope: &'a Scope) -> Self {
-        Self { scope, locals: Vec::new(), meter: Meter(Some(STEPS_MAX)) }
+    pub(super) fn new(scope: &'a Scope, steps: &Steps) -> Self {
+        Self { scope, locals: Vec::new(), meter: Meter(Some(steps.0.min(STEPS_MAX))) }
+    }
+
+    /// Takes from the steps what it took.
+    pub(super) fn settle(&self, steps: &mut Steps) {
+        let granted = steps.0.min(STEPS_MAX);
+        steps.0 -= granted - self.meter.0.unwrap_or_default();
     }
 
     /// Whether it took too many steps. Then no value of it counts, as one that is wrong may have been outweighed.
