@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::evaluate::{Applied, EvaluationError, Meter};
+use super::evaluate::{Applied, EvaluationError, Meter, Stop};
 use super::times::{self, part};
 use super::value::Value::{self, Double, Flag, Int, List, Map, Span, Text, Time};
 use super::value::truncated;
@@ -231,7 +231,7 @@ fn substring(meter: &mut Meter, args: &[Value]) -> Applied {
     let from = place(from);
     let to = to.map_or(Some(text.len()), place);
     let part = from.zip(to).and_then(|(from, to)| text.get(from..to));
-    some(part.map_or(Value::Null, Value::from))
+    part.map(Value::from).map(Some).ok_or(Stop::Missing)
 }
 
 fn join(meter: &mut Meter, args: &[Value]) -> Applied {
