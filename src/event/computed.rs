@@ -33,7 +33,7 @@ const FIELDS: [&str; 12] = [
 
 /// Most steps of all expressions over the events of one webinar.
 ///
-/// They are evaluated where receipts are committed, so all senders wait: a second or two for this. One of 500 occurrences
+/// They are evaluated where receipts are committed, so all senders wait: some seconds for this. One of 500 occurrences
 /// has 100,000, some twenty times what a filter takes on a name and a short description.
 const STEPS_MAX: usize = 50_000_000;
 
