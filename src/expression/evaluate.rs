@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::node::{Each, Macro, Node, Pattern};
 use super::operators::Operator;
 use super::value::{Key, Value};
-use super::{STEPS_MAX, Scope};
+use super::{STEPS_MAX, Scope, Steps};
 
 /// Why an evaluation failed. None repeats a value: they are payloads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +68,14 @@ impl Meter {
     pub(super) fn text(&mut self, bytes: usize) -> Result<(), Stop> {
         self.steps(bytes / 16)
     }
+
+    /// For a key that is looked for.
+    pub(super) fn key(&mut self, key: &Key) -> Result<(), Stop> {
+        match key {
+            Key::Text(text) => self.text(text.len()),
+            Key::Flag(_) | Key::Int(_) => Ok(()),
+        }
+    }
 }
 
 /// One evaluation.
@@ -79,8 +87,14 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(scope: &'a Scope) -> Self {
-        Self { scope, locals: Vec::new(), meter: Meter(Some(STEPS_MAX)) }
+    pub(super) fn new(scope: &'a Scope, steps: &Steps) -> Self {
+        Self { scope, locals: Vec::new(), meter: Meter(Some(steps.0.min(STEPS_MAX))) }
+    }
+
+    /// Takes from the steps what it took.
+    pub(super) fn settle(&self, steps: &mut Steps) {
+        let granted = steps.0.min(STEPS_MAX);
+        steps.0 -= granted - self.meter.0.unwrap_or_default();
     }
 
     /// Whether it took too many steps. Then no value of it counts, as one that is wrong may have been outweighed.
@@ -94,8 +108,8 @@ impl<'a> Run<'a> {
             Node::Literal(value) => Ok(value.clone()),
             Node::Variable(name) => self.scope.get(name).cloned().ok_or(Stop::Missing),
             Node::Local(at) => self.locals.get(*at).cloned().ok_or(Stop::Missing),
-            Node::Field(of, name) => member(".", &self.value(of)?, name),
-            Node::Has(of, name) => match self.value(of).and_then(|of| member(".", &of, name)) {
+            Node::Field(of, name) => self.member(".", of, name),
+            Node::Has(of, name) => match self.member(".", of, name) {
                 Ok(_) => Ok(Value::Flag(true)),
                 Err(Stop::Missing) => Ok(Value::Flag(false)),
                 Err(failed) => Err(failed),
@@ -103,6 +117,7 @@ impl<'a> Run<'a> {
             Node::Index(both) => {
                 let (of, at) = (self.value(&both.0)?, self.value(&both.1)?);
                 let key = at.key().ok_or_else(|| unfit("[]", [&of, &at]))?;
+                self.meter.key(&key)?;
                 member("[]", &of, &key)
             }
             Node::And(both) => {
@@ -149,6 +164,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn member(&mut self, operation: &'static str, of: &Node, key: &Key) -> Outcome {
+        let of = self.value(of)?;
+        self.meter.key(key)?;
+        member(operation, &of, key)
+    }
+
     fn flag(&mut self, operation: &'static str, node: &Node) -> Result<bool, Stop> {
         let value = self.value(node)?;
         let Value::Flag(flag) = value else { return Err(unfit(operation, [&value])) };
@@ -178,6 +199,7 @@ impl<'a> Run<'a> {
         for (key, value) in entries {
             let key = self.value(key)?;
             let Some(key) = key.key() else { return Err(unfit("{}", [&key])) };
+            self.meter.key(&key)?;
             if map.insert(key, self.value(value)?).is_some() {
                 return Err(EvaluationError::RepeatedKey.into());
             }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::evaluate::{Applied, EvaluationError, Meter};
+use super::evaluate::{Applied, EvaluationError, Meter, Stop};
 use super::times::{self, part};
 use super::value::Value::{self, Double, Flag, Int, List, Map, Span, Text, Time};
 use super::value::truncated;
@@ -71,18 +71,26 @@ static FUNCTIONS: &[Function] = &[
     method("split", &[1], split),
     method("substring", &[1, 2], substring),
     method("join", &[0, 1], join),
-    method("getFullYear", &[0, 1], |_, args| part(args, |time| time.year().into())),
-    method("getMonth", &[0, 1], |_, args| part(args, |time| i64::from(time.month()) - 1)),
-    method("getDate", &[0, 1], |_, args| part(args, |time| time.day().into())),
-    method("getDayOfMonth", &[0, 1], |_, args| part(args, |time| i64::from(time.day()) - 1)),
-    method("getDayOfYear", &[0, 1], |_, args| part(args, |time| i64::from(time.day_of_year()) - 1)),
-    method("getDayOfWeek", &[0, 1], |_, args| {
-        part(args, |time| time.weekday().to_sunday_zero_offset().into())
+    method("getFullYear", &[0, 1], |meter, args| part(meter, args, |time| time.year().into())),
+    method("getMonth", &[0, 1], |meter, args| {
+        part(meter, args, |time| i64::from(time.month()) - 1)
+    }),
+    method("getDate", &[0, 1], |meter, args| part(meter, args, |time| time.day().into())),
+    method("getDayOfMonth", &[0, 1], |meter, args| {
+        part(meter, args, |time| i64::from(time.day()) - 1)
+    }),
+    method("getDayOfYear", &[0, 1], |meter, args| {
+        part(meter, args, |time| i64::from(time.day_of_year()) - 1)
+    }),
+    method("getDayOfWeek", &[0, 1], |meter, args| {
+        part(meter, args, |time| time.weekday().to_sunday_zero_offset().into())
     }),
     method("getHours", &[0, 1], times::hours),
     method("getMinutes", &[0, 1], times::minutes),
     method("getSeconds", &[0, 1], times::whole_seconds),
-    method("getMilliseconds", &[0, 1], |_, args| part(args, |time| time.millisecond().into())),
+    method("getMilliseconds", &[0, 1], |meter, args| {
+        part(meter, args, |time| time.millisecond().into())
+    }),
 ];
 
 /// What was read of a text, if it could be.
@@ -126,31 +134,42 @@ fn bool(_: &mut Meter, args: &[Value]) -> Applied {
     }
 }
 
-fn int(_: &mut Meter, args: &[Value]) -> Applied {
+fn int(meter: &mut Meter, args: &[Value]) -> Applied {
     match args {
         [Int(number)] => some(Int(*number)),
         [Double(number)] => {
             let whole = truncated(*number).ok_or(EvaluationError::Overflow("int"))?;
             some(Int(whole))
         }
-        [Text(text)] => read("int", text.parse().ok().map(Int)),
+        [Text(text)] => {
+            meter.text(text.len())?;
+            read("int", text.parse().ok().map(Int))
+        }
         [Time(time)] => some(Int(time.as_second())),
         _ => Ok(None),
     }
 }
 
-fn double(_: &mut Meter, args: &[Value]) -> Applied {
+fn double(meter: &mut Meter, args: &[Value]) -> Applied {
     match args {
         [Double(number)] => some(Double(*number)),
         #[allow(clippy::cast_precision_loss, reason = "that is what is asked for")]
         [Int(number)] => some(Double(*number as f64)),
-        [Text(text)] => read("double", text.parse().ok().map(Double)),
+        [Text(text)] => {
+            meter.text(text.len())?;
+            read("double", text.parse().ok().map(Double))
+        }
         _ => Ok(None),
     }
 }
 
-fn string(_: &mut Meter, args: &[Value]) -> Applied {
-    let said = |value: &dyn Display| some(Text(value.to_string().into()));
+fn string(meter: &mut Meter, args: &[Value]) -> Applied {
+    // Some hundred digits at most: those of a number that is very large or very small.
+    let mut said = |value: &dyn Display| {
+        let text = value.to_string();
+        meter.text(text.len())?;
+        some(Text(text.into()))
+    };
     match args {
         [Text(text)] => some(Text(Arc::clone(text))),
         [Flag(flag)] => said(flag),
@@ -176,7 +195,7 @@ fn changed(meter: &mut Meter, args: &[Value], change: fn(&str) -> String) -> App
 
 fn replace(meter: &mut Meter, args: &[Value]) -> Applied {
     let [Text(text), Text(old), Text(new)] = args else { return Ok(None) };
-    meter.text(text.len())?;
+    meter.text(text.len() + old.len())?;
     // Paid before it is made: it may be far longer.
     let places = text.matches(&**old).count();
     meter.text(places.saturating_mul(new.len()))?;
@@ -186,7 +205,7 @@ fn replace(meter: &mut Meter, args: &[Value]) -> Applied {
 
 fn split(meter: &mut Meter, args: &[Value]) -> Applied {
     let [Text(text), Text(separator)] = args else { return Ok(None) };
-    meter.text(text.len())?;
+    meter.text(text.len() + separator.len())?;
     let parts: Vec<&str> = if separator.is_empty() {
         // Rust has an empty part at either end.
         text.split("").skip(1).take(text.chars().count()).collect()
@@ -212,7 +231,7 @@ fn substring(meter: &mut Meter, args: &[Value]) -> Applied {
     let from = place(from);
     let to = to.map_or(Some(text.len()), place);
     let part = from.zip(to).and_then(|(from, to)| text.get(from..to));
-    some(part.map_or(Value::Null, Value::from))
+    part.map(Value::from).map(Some).ok_or(Stop::Missing)
 }
 
 fn join(meter: &mut Meter, args: &[Value]) -> Applied {
@@ -221,10 +240,10 @@ fn join(meter: &mut Meter, args: &[Value]) -> Applied {
         [List(list), Text(separator)] => (list, &**separator),
         _ => return Ok(None),
     };
+    meter.steps(list.len())?;
     let mut parts = Vec::with_capacity(list.len());
     for part in list.iter() {
         let Text(part) = part else { return Ok(None) };
-        meter.steps(1)?;
         meter.text(part.len() + separator.len())?;
         parts.push(&**part);
     }

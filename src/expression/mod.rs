@@ -119,8 +119,22 @@ impl Expression {
     /// # Errors
     /// It asks for what cannot be done with them, or for too much.
     pub fn evaluate(&self, scope: &Scope) -> Result<Said, EvaluationError> {
-        let mut run = Run::new(scope);
-        match run.value(&self.0.root) {
+        self.evaluate_within(scope, &mut Steps(STEPS_MAX))
+    }
+
+    /// As [`evaluate`](Self::evaluate), with no more steps than are left of those of many evaluations.
+    ///
+    /// # Errors
+    /// It asks for what cannot be done with the values, or for too much.
+    pub fn evaluate_within(
+        &self,
+        scope: &Scope,
+        steps: &mut Steps,
+    ) -> Result<Said, EvaluationError> {
+        let mut run = Run::new(scope, steps);
+        let value = run.value(&self.0.root);
+        run.settle(steps);
+        match value {
             _ if run.is_too_much() => Err(EvaluationError::TooMuch),
             Ok(value) => Ok(Said::of(value)),
             Err(Stop::Missing) => Ok(Said::Nothing),
@@ -142,6 +156,10 @@ impl PartialEq for Expression {
 }
 
 impl Eq for Expression {}
+
+/// The steps that are left of those of many evaluations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps(pub usize);
 
 /// The values of an evaluation, by variable. One that is not given is as good as missing.
 #[derive(Clone, Default)]

@@ -194,7 +194,11 @@ fn is_in(meter: &mut Meter, value: &Value, container: &Value) -> Applied {
             Ok(Some(Value::Flag(false)))
         }
         Value::Map(map) => {
-            let asked = value.key().map(|key| map.contains_key(&key));
+            let key = value.key();
+            if let Some(key) = &key {
+                meter.key(key)?;
+            }
+            let asked = key.map(|key| map.contains_key(&key));
             let no_key = matches!(value, Value::Double(_)).then_some(false);
             Ok(asked.or(no_key).map(Value::Flag))
         }

@@ -69,6 +69,7 @@ fn what_is_not_there_says_nothing() {
         "-p.none",
         "p.none.exists(x, x)",
         "'abc'.substring(4)",
+        "[1, 'abc'.substring(4)]",
         "'abc'.substring(2, 1)",
         "p.list[0] == 1 ? p.other : 2",
     ] {

@@ -10,23 +10,29 @@ use super::functions::read;
 use super::value::Value::{self, Int, Span, Text, Time};
 
 /// Of RFC 3339 text, or of seconds since 1970.
-pub(super) fn timestamp(_: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn timestamp(meter: &mut Meter, args: &[Value]) -> Applied {
     match args {
         [Time(time)] => Ok(Some(Time(*time))),
         [Int(second)] => match Timestamp::from_second(*second) {
             Ok(time) => Ok(Some(Time(time))),
             Err(_) => Err(EvaluationError::Overflow("timestamp").into()),
         },
-        [Text(text)] => read("timestamp", text.parse().ok().map(Time)),
+        [Text(text)] => {
+            meter.text(text.len())?;
+            read("timestamp", text.parse().ok().map(Time))
+        }
         _ => Ok(None),
     }
 }
 
 /// Of text: `1h30m`, `90s`.
-pub(super) fn duration(_: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn duration(meter: &mut Meter, args: &[Value]) -> Applied {
     match args {
         [Span(span)] => Ok(Some(Span(*span))),
-        [Text(text)] => read("duration", text.parse().ok().map(Span)),
+        [Text(text)] => {
+            meter.text(text.len())?;
+            read("duration", text.parse().ok().map(Span))
+        }
         _ => Ok(None),
     }
 }
@@ -43,10 +49,11 @@ pub(super) fn in_seconds(span: SignedDuration) -> String {
 }
 
 /// A part of a time, in UTC or in the zone that is named: `Europe/Berlin`, `+02:00`.
-pub(super) fn part(args: &[Value], of: fn(DateTime) -> i64) -> Applied {
+pub(super) fn part(meter: &mut Meter, args: &[Value], of: fn(DateTime) -> i64) -> Applied {
     let (time, zone) = match args {
         [Time(time)] => (time, TimeZone::UTC),
         [Time(time), Text(name)] => {
+            meter.text(name.len())?;
             let zone = DateTimeParser::new().parse_time_zone(&**name);
             (time, zone.map_err(|_| EvaluationError::Unreadable("time zone"))?)
         }
@@ -56,25 +63,25 @@ pub(super) fn part(args: &[Value], of: fn(DateTime) -> i64) -> Applied {
 }
 
 /// Of a time, or all of a length.
-pub(super) fn hours(_: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn hours(meter: &mut Meter, args: &[Value]) -> Applied {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_hours()))),
-        _ => part(args, |time| time.hour().into()),
+        _ => part(meter, args, |time| time.hour().into()),
     }
 }
 
 /// Of a time, or all of a length.
-pub(super) fn minutes(_: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn minutes(meter: &mut Meter, args: &[Value]) -> Applied {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_mins()))),
-        _ => part(args, |time| time.minute().into()),
+        _ => part(meter, args, |time| time.minute().into()),
     }
 }
 
 /// Of a time, or all of a length.
-pub(super) fn whole_seconds(_: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn whole_seconds(meter: &mut Meter, args: &[Value]) -> Applied {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_secs()))),
-        _ => part(args, |time| time.second().into()),
+        _ => part(meter, args, |time| time.second().into()),
     }
 }

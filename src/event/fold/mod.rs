@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::change::{End, Shape};
+use super::computed;
 use super::history::Earlier;
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
 use super::input::EventInput;
@@ -90,7 +91,8 @@ pub fn fold_each(
 ) -> impl Iterator<Item = Folded> {
     let mut views = views(webinar, id, policy.recurring);
     views.sort_by(|a, b| a.id.cmp(&b.id));
-    views.into_iter().map(move |view| view.finish(webinar, account, policy, now))
+    let mut steps = computed::steps();
+    views.into_iter().map(move |view| view.finish(webinar, account, policy, now, &mut steps))
 }
 
 /// What each field of one event rests on: those that HubSpot gets, as [`fold`] resolves them. What only the

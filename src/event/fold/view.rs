@@ -13,6 +13,7 @@ use crate::event::policy::Policy;
 use crate::event::register::{Register, Stamp};
 use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar};
+use crate::expression::Steps;
 
 /// The values of one event, each with what it rests on.
 pub(super) struct View<'a> {
@@ -137,6 +138,7 @@ impl<'a> View<'a> {
         account: &ExternalAccountId,
         policy: &Policy,
         now: Millis,
+        steps: &mut Steps,
     ) -> Folded {
         let text = |said: Text<'_>| filled(said).map(|said| said.value.clone());
         let timer = self.timer(policy);
@@ -180,7 +182,7 @@ impl<'a> View<'a> {
                     custom_properties: custom,
                 };
                 let said = self.custom.iter().map(|(name, said)| (*name, said.value.as_str()));
-                compute(policy, input, said.filter(|(_, text)| !text.is_empty()))
+                compute(policy, input, said.filter(|(_, text)| !text.is_empty()), steps)
             }
             _ => Err(gaps),
         };

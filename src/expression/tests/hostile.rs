@@ -100,6 +100,34 @@ fn long_texts_are_not_multiplied() {
     }
 }
 
+/// A text that is only looked at takes steps too: as a key, a number, a time, a zone, or as what is sought.
+#[test]
+fn long_texts_are_not_looked_at_for_nothing() {
+    let (keys, digits) = ("k".repeat(LARGE / 8), "0".repeat(LARGE / 4));
+    let list = format!("[{}0]", "0,".repeat(60_000));
+    let json =
+        format!(r#"{{ "k": "{keys}", "m": {{ "{keys}": 1 }}, "n": "{digits}", "l": {list} }}"#);
+    for looked_at in [
+        "p.l.map(x, p.m[p.k])",
+        "p.l.filter(x, p.k in p.m)",
+        "p.l.map(x, {p.k: 1})",
+        "p.l.map(x, int(p.n))",
+        "p.l.map(x, double(p.n))",
+        "p.l.exists(x, timestamp(p.n) == at)",
+        "p.l.exists(x, duration(p.n) == p)",
+        "p.l.exists(x, at.getHours(p.n) == 7)",
+        "p.l.map(x, ''.replace(p.k, ''))",
+        "p.l.map(x, ''.split(p.k))",
+        "p.l.exists(x, p.l.join() == '')",
+    ] {
+        assert_eq!(evaluate(looked_at, &json), Err(EvaluationError::TooMuch), "{looked_at}");
+    }
+    let json = format!(r#"{{ "d": [1e308, -5e-324], "l": {list} }}"#);
+    for written in ["p.l.map(x, string(p.d[0]))", "p.l.map(x, string(p.d[1]))"] {
+        assert_eq!(evaluate(written, &json), Err(EvaluationError::TooMuch), "{written}");
+    }
+}
+
 #[test]
 fn patterns_are_small_and_tried_in_time() {
     for small in [r"\w+@\w+", "(?i)^(internal|test)\\b", r"^\d{1,18}$", "[[:^ascii:]]"] {

@@ -56,7 +56,7 @@ fn meaning(body: &[u8], events: &[Event<'_>]) -> Result<Meaning, String> {
     Ok(Meaning::Changes { changes, bad_fields: lenient.into_bad() })
 }
 
-/// What an event says; nothing of a breakout room that comes to be.
+/// What an event says; nothing of a breakout room.
 fn tell(
     step: Step,
     event: &Event<'_>,
@@ -64,10 +64,10 @@ fn tell(
     lenient: &mut Lenient,
 ) -> Result<(), String> {
     let meeting = event.meeting()?;
+    let breakout = meeting.is_breakout();
     let id = meeting.internal_meeting_id;
     let id = lenient::identifier("internal-meeting-id", id, WebinarId::parse)?;
-    let breakout = meeting.is_breakout.and_then(lenient::yes_or_no) == Some(true);
-    if step == Step::Created && breakout {
+    if breakout {
         return Ok(());
     }
     let at = lenient.read("ts", event.at, lenient::clock);

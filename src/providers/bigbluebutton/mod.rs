@@ -12,8 +12,9 @@
 //!   its length (`duration`, minutes) is taken for its planned end;
 //! * `internal-meeting-id` is of one meeting, `external-meeting-id` is used again by the next;
 //! * a body is sent again with the same `timestamp`, and 401 counts as delivered;
-//! * breakout rooms are meetings that belong to another, and no events of their own. Only `meeting-created` tells which
-//!   they are.
+//! * breakout rooms are meetings that belong to another, and no events of their own. `meeting-created` says which they are;
+//!   later their ids do (`createMeetingIds` in <https://github.com/bigbluebutton/bigbluebutton>,
+//!   `akka-bbb-apps/src/main/scala/org/bigbluebutton/core/apps/breakout/BreakoutApp2x.scala`).
 
 mod form;
 mod map;

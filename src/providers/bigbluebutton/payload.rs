@@ -52,9 +52,11 @@ pub(super) struct Meeting<'a> {
     #[serde(borrow)]
     pub(super) internal_meeting_id: Option<&'a RawValue>,
     #[serde(borrow)]
+    external_meeting_id: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) name: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) is_breakout: Option<&'a RawValue>,
+    is_breakout: Option<&'a RawValue>,
     /// Minutes; 0 is no limit.
     #[serde(borrow)]
     pub(super) duration: Option<&'a RawValue>,
@@ -94,5 +96,23 @@ impl<'a> Event<'a> {
         let attributes: Object<Attributes<'a>> =
             lenient::parse(attributes.get(), "data.attributes.meeting is not an object")?;
         Ok(attributes.0.meeting.0)
+    }
+}
+
+impl Meeting<'_> {
+    /// Whether it is a breakout room: it says so, or its ids do. Those of a room end in the same time, and before that each
+    /// is a SHA-1; an id that whoever makes a meeting chooses cannot foretell the other's time.
+    pub(super) fn is_breakout(&self) -> bool {
+        if let Some(said) = self.is_breakout.and_then(lenient::yes_or_no) {
+            return said;
+        }
+        let time = |id: Option<&RawValue>| {
+            let id = id.and_then(lenient::string)?;
+            let (hash, time) = id.split_once('-')?;
+            let is_hash = hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_hash.then(|| time.to_owned())
+        };
+        let (internal, external) = (time(self.internal_meeting_id), time(self.external_meeting_id));
+        internal.is_some() && internal == external
     }
 }

@@ -168,7 +168,8 @@ pub fn unusable(algorithm: Algorithm, key: &[u8]) -> Option<&'static str> {
         return None;
     }
     Some(match algorithm.family() {
-        AlgorithmFamily::Hmac => "is empty. Put the secret there",
+        AlgorithmFamily::Hmac if key.is_empty() => "is empty. Put the secret there",
+        AlgorithmFamily::Hmac => "is a key in PEM, not a shared secret. Correct algorithms, or it",
         AlgorithmFamily::Rsa | AlgorithmFamily::Ec | AlgorithmFamily::Ed => {
             "is no public key of the algorithm. Give it as PEM: -----BEGIN PUBLIC KEY-----"
         }
@@ -203,8 +204,13 @@ fn decoded(part: &str) -> Result<Vec<u8>, Refusal> {
 
 fn given(algorithm: Algorithm, key: &[u8]) -> Option<DecodingKey> {
     match algorithm.family() {
-        // Anyone has an empty one.
-        AlgorithmFamily::Hmac => (!key.is_empty()).then(|| DecodingKey::from_secret(key)),
+        // Anyone has an empty one, and a public key.
+        AlgorithmFamily::Hmac => {
+            let is_shared = !key.is_empty() && !key.trim_ascii_start().starts_with(b"-----BEGIN ");
+            is_shared.then(|| DecodingKey::from_secret(key))
+        }
+        // The crate takes a private one too, which then verifies nothing. Base64 has no spaces.
+        AlgorithmFamily::Rsa if key.windows(12).any(|part| part == b" PRIVATE KEY") => None,
         AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(key).ok(),
         AlgorithmFamily::Ec => DecodingKey::from_ec_pem(key).ok(),
         AlgorithmFamily::Ed => DecodingKey::from_ed_pem(key).ok(),
@@ -255,9 +261,13 @@ fn judged(claims: &str, rules: &Rules, now: Millis) -> Result<(), Refusal> {
     if by && to { Ok(()) } else { Err(Refusal::Mismatch) }
 }
 
-/// Seconds since 1970, perhaps with a fraction, which is left out (RFC 7519, 2: `NumericDate`).
+/// Seconds since 1970, perhaps with a fraction, which is left out (RFC 7519, 2: `NumericDate`). None of what has an exponent,
+/// which nobody writes and which would make another number of it.
 fn seconds(raw: &RawValue) -> Option<Millis> {
-    let whole = raw.get().split('.').next()?;
+    let (whole, fraction) = raw.get().split_once('.').unwrap_or((raw.get(), ""));
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     whole.parse::<i64>().ok()?.checked_mul(1_000).map(Millis::new)
 }
 

@@ -116,6 +116,10 @@ impl MacScheme {
         now: Millis,
     ) -> Result<Inbound<'a, Verified>, Refusal> {
         let Claimed { signatures, timestamp } = self.claimed(&request)?;
+        // A plain hash can be continued by whoever saw it, but not by text: first comes a byte that begins no character.
+        if self.method == Method::Hash && std::str::from_utf8(request.body).is_err() {
+            return Err(Refusal::Malformed);
+        }
         let decoded = signatures.iter().filter_map(|text| self.encoding.read(text, self.algorithm));
         let claimed: Vec<Vec<u8>> = decoded.collect();
         if claimed.is_empty() {

@@ -177,3 +177,25 @@ fn what_no_event_has_is_refused_at_the_start() {
         assert!(matches!(refused, Err(EventExpressionError::Expression(_))), "{text}");
     }
 }
+
+/// Of the steps of an evaluation, hundreds would stop all receipts for minutes.
+#[test]
+fn the_events_of_a_webinar_share_their_steps() {
+    let mut told = Told::series();
+    told.say(-DAY, |change| {
+        change.whole.description = Some("a".repeat(60_000));
+        change.occurrences =
+            (0..80).map(|day| occurrence(&format!("n{day:02}"), at(day * DAY))).collect();
+    });
+    // 960,000 steps, which take no time.
+    let policy = only(r"!event.description.matches('^x\\w+@\\w+')");
+    let events = told.fold_with(&policy, 0);
+    let sent = events.values().take_while(|event| event.content.is_ok()).count();
+    assert!((50..60).contains(&sent), "{sent}");
+    for event in events.values().skip(sent) {
+        assert_eq!(event.content, Err(vec![Gap::FilterFailed]));
+    }
+    assert_eq!(told.fold_with(&policy, 0), events);
+    let usual = told.fold_with(&only("!event.name.matches('(?i)internal')"), 0);
+    assert!(usual.len() > 80 && usual.values().all(|event| event.content.is_ok()));
+}

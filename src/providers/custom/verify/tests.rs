@@ -169,6 +169,18 @@ fn only_what_was_signed_in_its_form_is_believed() {
     assert!(standard.unusable(b"whsec_?").is_some() && standard.unusable(secret).is_none());
 }
 
+/// Whoever saw one request can append to what was hashed behind a secret, and knows the new hash (length extension): first
+/// the hash's own padding, which no text holds, then what he likes.
+#[test]
+fn a_plain_hash_is_not_continued() {
+    let form = provider(&format!("format = \"form\"\n{}", verify(FORMS[1])));
+    let padded = b"id=e-1\x80\0\0\0\0\0\0\x02\x28&id=e-2";
+    for (body, believed) in [(&b"id=e-1"[..], Ok(0)), (padded, Err(Refusal::Malformed))] {
+        let sent = signed(form.as_ref(), body, b"a secret", NOW);
+        assert_eq!(verified(form.as_ref(), &sent, &[b"a secret"], NOW), believed);
+    }
+}
+
 /// While a sender rotates its keys, it signs with each.
 #[test]
 fn any_of_several_signatures_will_do() {

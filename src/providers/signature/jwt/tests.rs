@@ -22,8 +22,8 @@ fn object(value: &Value) -> Map<String, Value> {
 }
 
 /// A token with any claims and header, for what [`sign`] would never make.
-fn raw(head: &Value, claims: &Value) -> Vec<u8> {
-    let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+fn raw(head: &Value, claims: &impl ToString) -> Vec<u8> {
+    let part = |json: &dyn ToString| URL_SAFE_NO_PAD.encode(json.to_string());
     let signed = format!("{}.{}", part(head), part(claims));
     let key = EncodingKey::from_secret(b"shared");
     let code = crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).expect("it can sign");
@@ -117,6 +117,7 @@ fn what_is_signed_is_believed_with_its_key_alone() {
         assert_eq!(by(&[b"no key", &public]).map(|token| token.key), Ok(1));
         assert_eq!(by(&[b"no key", b""]), Err(Refusal::Mismatch));
         assert_eq!(unusable(algorithm, &public), None);
+        assert!(unusable(algorithm, &private).is_some_and(|what| what.contains("no public key")));
         assert!(unusable(algorithm, b"no key").is_some_and(|what| what.contains("PEM")));
         for at in 0..token.len() {
             let mut flipped = token.clone().into_bytes();
@@ -139,7 +140,7 @@ fn the_algorithm_is_the_receivers_choice() {
         URL_SAFE_NO_PAD.encode("{}")
     );
     let confused = sign(Map::new(), &public, &rules(Algorithm::HS256), NOW).expect("it can sign");
-    for token in [none, confused] {
+    for token in [none, confused.clone()] {
         let believed =
             verify(token.as_bytes(), KeyRing::Given(keys), &rules(Algorithm::RS256), NOW);
         assert_eq!(believed, Err(Refusal::Mismatch), "{token}");
@@ -152,6 +153,9 @@ fn the_algorithm_is_the_receivers_choice() {
     assert!(are_kin(&[Algorithm::RS256, Algorithm::PS512]) && are_kin(&[]));
     assert!(!are_kin(&[Algorithm::RS256, Algorithm::HS256]));
     assert!(is_shared(Algorithm::HS512) && !is_shared(Algorithm::EdDSA));
+    assert!(unusable(Algorithm::HS256, &public).is_some_and(|what| what.contains("PEM")));
+    let confused = verify(confused.as_bytes(), KeyRing::Given(keys), &rules(Algorithm::HS256), NOW);
+    assert_eq!(confused, Err(Refusal::Mismatch), "everybody has it");
     assert_eq!(algorithm("none"), None);
 }
 
@@ -205,8 +209,16 @@ fn a_token_has_its_time() {
     assert_eq!(exp(json!(second - 60)), Ok(1), "clocks differ");
     assert_eq!(exp(json!(second - 61)), Err(Refusal::Stale));
     assert_eq!(exp(json!(1_800_000_000.75)), Ok(1));
-    for none in [json!(null), json!("2999-01-01"), json!(1e300), json!(i64::MAX)] {
+    for none in [json!(null), json!("2999-01-01"), json!(1e300), json!(1.5e300), json!(i64::MAX)] {
         assert_eq!(exp(none.clone()), Err(Refusal::Malformed), "{none}");
+    }
+    // Not the second that it begins with, long after 1970 or long before.
+    for claims in [r#"{"exp":1900000000.5e-3}"#, r#"{"exp":1900000000,"nbf":1.9e9}"#] {
+        let claims = RawValue::from_string(claims.to_owned()).expect("JSON");
+        let token = raw(&json!({ "alg": "HS256" }), &claims);
+        let rules = rules(Algorithm::HS256);
+        let believed = verify(&token, KeyRing::Given(&[b"shared"]), &rules, NOW);
+        assert_eq!(believed, Err(Refusal::Malformed), "{claims}");
     }
     assert_eq!(shared(json!({})), Err(Refusal::Malformed), "it never ends");
     for claim in ["nbf", "iat"] {
