@@ -33,9 +33,9 @@ const FIELDS: [&str; 12] = [
 
 /// Most steps of all expressions over the events of one webinar.
 ///
-/// They are evaluated where receipts are committed, so all senders wait: some seconds for this. One of 500 occurrences
-/// has 100,000, some twenty times what a filter takes on a name and a short description.
-const STEPS_MAX: usize = 50_000_000;
+/// They are evaluated where receipts are committed, so all senders wait: a second or two for this, by most expressions. One of 500
+/// occurrences has 40,000, some ten times what a filter takes on a name and a short description.
+const STEPS_MAX: usize = 20_000_000;
 
 /// The steps for the events of one webinar.
 pub(super) fn steps() -> Steps {

@@ -161,6 +161,14 @@ impl Eq for Expression {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steps(pub usize);
 
+impl Steps {
+    /// Whether none is left.
+    #[must_use]
+    pub fn are_used_up(&self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// The values of an evaluation, by variable. One that is not given is as good as missing.
 #[derive(Clone, Default)]
 pub struct Scope {

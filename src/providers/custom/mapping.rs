@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::id::IdError;
 use crate::event::{Change, End, ExternalAccountId, Fields, Kind, Millis, Shape, WebinarId, text};
-use crate::expression::{Expression, Said, Scope, Value};
+use crate::expression::{Expression, Said, Scope, Steps, Value};
 use crate::providers::{Header, Inbound, Meaning, Options, Reading, Verified, required};
 
 /// What an expression may ask.
 const VARIABLES: [&str; 3] = ["payload", "headers", "received_at"];
+
+/// Most steps of all expressions on one body: they are only as many as the fields, and each has fewer.
+const STEPS_MAX: usize = 5_000_000;
 
 /// What there may be an expression for.
 const KEYS: [&str; 19] = [
@@ -99,7 +102,8 @@ impl Mapping {
             .with("payload", payload)
             .with("headers", self.given(request))
             .with("received_at", Value::time(request.received_at.get()));
-        let mut telling = Telling { mapping: self, scope, bad: Vec::new() };
+        let steps = Steps(STEPS_MAX);
+        let mut telling = Telling { mapping: self, scope, steps, bad: Vec::new() };
         let webhook = telling.read("webhook", words).unwrap_or_default();
         let meaning = telling.meaning().unwrap_or_else(Meaning::Unmappable);
         Reading::new(&webhook, meaning)
@@ -121,6 +125,7 @@ impl Mapping {
 struct Telling<'a> {
     mapping: &'a Mapping,
     scope: Scope,
+    steps: Steps,
     /// Fields whose value was none.
     bad: Vec<&'static str>,
 }
@@ -150,6 +155,10 @@ impl Telling<'_> {
         });
         change.shape = Some(Shape::Single);
         change.whole = fields;
+        // Whatever was read last may have been cut short.
+        if self.steps.are_used_up() {
+            return Err(format!("map takes more than {STEPS_MAX} steps"));
+        }
         Ok(Meaning::Changes { changes: vec![change], bad_fields: std::mem::take(&mut self.bad) })
     }
 
@@ -189,9 +198,9 @@ impl Telling<'_> {
     ///
     /// # Errors
     /// Why it fails, for operators.
-    fn said(&self, key: &'static str) -> Result<Option<Said>, String> {
+    fn said(&mut self, key: &'static str) -> Result<Option<Said>, String> {
         let Some(expression) = self.mapping.expressions.get(key) else { return Ok(None) };
-        match expression.evaluate(&self.scope) {
+        match expression.evaluate_within(&self.scope, &mut self.steps) {
             Ok(Said::Nothing) => Ok(None),
             Ok(said) => Ok(Some(said)),
             Err(error) => Err(format!("map.{key} fails: {error}")),
@@ -225,7 +234,7 @@ impl Telling<'_> {
 
     /// An id. What cannot be one makes the whole unreadable: it would be said of something else.
     fn identifier<T>(
-        &self,
+        &mut self,
         key: &'static str,
         parse: impl FnOnce(String) -> Result<T, IdError>,
     ) -> Result<Option<T>, String> {

@@ -277,3 +277,17 @@ fn what_is_wrong_with_an_expression_is_told_with_its_key() {
         assert!(told.contains(what), "{map}: {told}");
     }
 }
+
+/// One that takes long is a mistake; many would be a burden.
+#[test]
+fn all_expressions_share_their_steps() {
+    let costly = "payload.list.exists(x, x == payload.id || x == payload.type)";
+    let payload = json!({ "id": "e-1", "list": vec![0; 60_000] });
+    let (_, bad) = said(read(&format!("cancelled = '{costly}'"), &payload).meaning);
+    assert_eq!(bad, Vec::<&str>::new());
+    let keys = ["cancelled", "completed", "full_picture", "name", "description", "organizer"];
+    let more = ["event_type", "registration_url", "join_url", "timezone", "start", "end"];
+    let keys = keys.into_iter().chain(more);
+    let map: Vec<String> = keys.map(|key| format!("{key} = '{costly} ? null : null'")).collect();
+    assert!(unmappable(&map.join("\n"), &payload).contains("more than 5000000 steps"));
+}
