@@ -1,26 +1,17 @@
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::config;
+use crate::providers::Provider;
 use crate::providers::trial::{self, TOLERANCE};
-use crate::providers::{PLATFORMS, Provider};
 
 const SECRET: &[u8] = b"bitter-orange-17";
 const CALLBACK: &str = "https://bridge.example/webhooks/source";
 const NOW: Millis = Millis::new(1_789_207_200_000);
 const BODY: &[u8] = b"domain=bbb.example.net&event=%5B%5D&timestamp=1789207200000";
 
-/// The source `bbb` with these keys, or all that is wrong with it.
+/// A source with these keys, or all that is wrong with it.
 fn configured(keys: &str) -> Result<Arc<dyn Provider>, String> {
-    let text = format!(
-        "[hubspot.main]\naccess_token = 'x'\n\
-         [source.bbb]\nprovider = 'bigbluebutton'\nsecret = 'y'\n{keys}\n"
-    );
-    let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
-    let config = config.map_err(|problems| problems.to_string())?;
-    Ok(Arc::clone(&config.sources["bbb"].endpoint.provider))
+    trial::configured(&format!("provider = 'bigbluebutton'\nsecret = 'y'\n{keys}"))
 }
 
 fn provider(more: &str) -> Arc<dyn Provider> {
@@ -195,17 +186,17 @@ fn a_server_may_send_the_secret_itself() {
 #[test]
 fn what_is_wrong_is_told() {
     let wrong = |keys: &str| configured(keys).err().expect("it is wrong");
-    assert!(wrong("").contains("source.bbb.callback_url: is missing"));
+    assert!(wrong("").contains("source.it.callback_url: is missing"));
     for url in ["bridge.example/x", "ftp://bridge.example/x", "https://bridge.example/x?checksum=1"]
     {
         let told = wrong(&format!("callback_url = '{url}'"));
-        assert!(told.contains("source.bbb.callback_url: must be the URL"), "{told}");
+        assert!(told.contains("source.it.callback_url: must be the URL"), "{told}");
     }
     let told = wrong(&format!("callback_url = '{CALLBACK}'\nchecksum = 'md5'"));
-    assert!(told.contains("source.bbb.checksum"), "{told}");
+    assert!(told.contains("source.it.checksum"), "{told}");
     for beside in [format!("callback_url = '{CALLBACK}'"), "checksum = 'sha1'".to_owned()] {
         let told = wrong(&format!("auth = 'bearer'\n{beside}"));
-        assert!(told.contains("source.bbb.auth: is \"bearer\""), "{told}");
+        assert!(told.contains("source.it.auth: is \"bearer\""), "{told}");
     }
 }
 

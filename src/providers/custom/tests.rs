@@ -1,10 +1,8 @@
 mod recipes;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config;
-use crate::providers::{PLATFORMS, Provider};
+use crate::providers::{Provider, trial};
 
 /// A map that says nothing but an id.
 pub(super) const MAP: &str = "map = { event_id = \"payload.id\" }\n";
@@ -16,13 +14,7 @@ pub(super) fn provider(lines: &str) -> Arc<dyn Provider> {
 
 /// The same, or everything that is wrong.
 pub(super) fn configured(lines: &str) -> Result<Arc<dyn Provider>, String> {
-    let text = format!(
-        "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{lines}"
-    );
-    let read = config::parse("test", &text, &BTreeMap::new(), PLATFORMS);
-    let mut config = read.map_err(|problems| problems.to_string())?;
-    let (_, source) = config.sources.pop_first().expect("it has a source");
-    Ok(source.endpoint.provider)
+    trial::configured(&format!("provider = \"custom\"\n{lines}"))
 }
 
 /// What is said of lines that are wrong.

@@ -1,12 +1,10 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::parse;
 use crate::event::{Change, End, Fields, Kind, Shape, WebinarId};
-use crate::providers::{Answers, PLATFORMS, Span, trial};
+use crate::providers::{Answers, Span, trial};
 
 const SECRET: &[u8] = b"whsec_dGltYmVyIGFuZCBicmFzcw";
 const NOW: Millis = Millis::new(1_790_150_400_000);
@@ -17,13 +15,7 @@ fn luma() -> Luma {
 
 /// A source with these lines of its own.
 fn configured(lines: &str) -> Result<Arc<dyn Provider>, String> {
-    let text = format!(
-        "[hubspot.main]\naccess_token = 'x'\n[source.s]\nprovider = 'luma'\nsecret = 'x'\n{lines}"
-    );
-    let config = parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
-    let config = config.map_err(|problems| problems.to_string())?;
-    let source = config.sources.values().next().expect("there is one");
-    Ok(Arc::clone(&source.endpoint.provider))
+    trial::configured(&format!("provider = 'luma'\nsecret = 'x'\n{lines}"))
 }
 
 fn with_api() -> Arc<dyn Provider> {
@@ -382,11 +374,11 @@ fn a_source_says_how_it_is_signed_for_and_its_key() {
     let access = access.api().expect("it has one").access();
     assert_eq!((access.pace.requests, access.pace.window), (200, Duration::from_mins(1)));
     for (wrong, told) in [
-        ("signature = 'svix'", "source.s.signature"),
-        ("calendar_events = 1", "source.s.calendar_events"),
-        ("api = {}", "source.s.api.key"),
-        ("api = { key = 'k', base_url = 'http://luma.example' }", "source.s.api.base_url"),
-        ("api = { key = 'k', other = 1 }", "source.s.api.other"),
+        ("signature = 'svix'", "source.it.signature"),
+        ("calendar_events = 1", "source.it.calendar_events"),
+        ("api = {}", "source.it.api.key"),
+        ("api = { key = 'k', base_url = 'http://luma.example' }", "source.it.api.base_url"),
+        ("api = { key = 'k', other = 1 }", "source.it.api.other"),
     ] {
         let problems = configured(wrong).err().unwrap_or_default();
         assert!(problems.contains(told), "{wrong}: {problems}");

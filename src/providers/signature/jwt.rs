@@ -72,6 +72,9 @@ struct Claims<'a> {
     aud: Option<Value>,
 }
 
+/// Most published keys that are tried: identity providers have two or three.
+const PUBLISHED_MAX: usize = 16;
+
 #[derive(Deserialize)]
 struct KeySet<'a> {
     #[serde(borrow)]
@@ -108,9 +111,11 @@ pub fn verify(
             .position(|secret| given(algorithm, secret).is_some_and(|key| signs(&key)))
             .ok_or(Refusal::Mismatch)?,
         KeyRing::Published(set) => {
-            let key = published(set, algorithm, head.kid.as_deref()).ok_or(Refusal::UnknownKey)?;
-            if !signs(&key) {
-                return Err(Refusal::Mismatch);
+            let keys = published(set, algorithm, head.kid.as_deref());
+            if !keys.iter().any(signs) {
+                // Without an id it may be by a key that is not there yet, too.
+                let is_known = head.kid.is_some() && !keys.is_empty();
+                return Err(if is_known { Refusal::Mismatch } else { Refusal::UnknownKey });
             }
             0
         }
@@ -217,9 +222,10 @@ fn given(algorithm: Algorithm, key: &[u8]) -> Option<DecodingKey> {
     }
 }
 
-/// The key of that id which is meant for the algorithm; without an id, the only one that is.
-fn published(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Option<DecodingKey> {
-    let set: KeySet<'_> = serde_json::from_slice(set).ok()?;
+/// The keys of that id which are meant for the algorithm, more than one of them if they are of several curves; without an id,
+/// all that are meant for it.
+fn published(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Vec<DecodingKey> {
+    let Ok(set) = serde_json::from_slice::<KeySet<'_>>(set) else { return Vec::new() };
     // Keys of kinds that are unknown here stand in real sets and fail nobody.
     let known = set.keys.iter().filter_map(|key| serde_json::from_str::<Jwk>(key.get()).ok());
     let meant = |key: &Jwk| {
@@ -230,10 +236,8 @@ fn published(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Option<Deco
     };
     let keys = known.filter(meant).filter_map(|key| DecodingKey::from_jwk(&key).ok());
     // A shared key in a published set is everybody's.
-    let mut fitting =
-        keys.filter(|key| key.family() == algorithm.family() && !is_shared(algorithm));
-    let (key, other) = (fitting.next()?, fitting.next());
-    (kid.is_some() || other.is_none()).then_some(key)
+    let fitting = keys.filter(|key| key.family() == algorithm.family() && !is_shared(algorithm));
+    fitting.take(PUBLISHED_MAX).collect()
 }
 
 fn judged(claims: &str, rules: &Rules, now: Millis) -> Result<(), Refusal> {
