@@ -121,6 +121,8 @@ impl App {
             stop_webhooks.clone(),
             listen.shutdown_timeout,
         ));
+        let askable = self.askers.iter();
+        let askable = askable.map(|asker| (asker.source().clone(), Arc::clone(asker.provider())));
         let mut ops = tokio::spawn(run_ops(
             self.ops,
             Ops {
@@ -130,7 +132,7 @@ impl App {
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
                 sources: sources(&self.config),
-                askable: self.askers.iter().map(|asker| asker.source().clone()).collect(),
+                askable: askable.collect(),
                 readiness: readiness.clone(),
                 started_at: self.clock.now(),
                 access: access(&self.config),

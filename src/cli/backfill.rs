@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::health::reachable;
 use super::service::Service;
@@ -31,6 +32,8 @@ const BACK: Duration = Duration::from_hours(24 * 30);
 const AHEAD: Duration = Duration::from_hours(24 * 366);
 /// Most pages of a list: as many as a hundred thousand webinars, of the platforms that show the fewest at once.
 const PAGES_MAX: usize = 2_000;
+/// Nothing was asked about for so long: it fails as it did before.
+const STILL: Duration = Duration::from_secs(30);
 /// Between two looks at how far the service has got.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -74,8 +77,14 @@ impl Backfill {
                 }
             };
             let lister = lister.context("its platform has no API")?;
+            let mut before = queue.standing(name).await?;
             let filled = match fill(&lister, span, &queue, name).await {
-                Ok(found) => queue.work_off(world, name, found).await,
+                Ok(found) => {
+                    // What was given up and is found is asked about again.
+                    let now = queue.standing(name).await?;
+                    before.given_up = before.given_up.min(now.given_up);
+                    queue.work_off(world, name, found, &before).await
+                }
                 // What was found until then waits in the queue.
                 Err(error) => Err(error.into()),
             };
@@ -172,12 +181,22 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until all are asked about, or what is left can only be asked about later.
+    /// How asking stands.
+    async fn standing(&self, source: &SourceName) -> anyhow::Result<FetchStatus> {
+        match self {
+            Self::Own(ledger, _) => Ok(ledger.fetches().remove(source).unwrap_or_default()),
+            Self::Service(service) => standing(service, source).await,
+        }
+    }
+
+    /// Waits until all are asked about, or what is left can only be asked about later. What was given up before is told of
+    /// in the service's status, and is no failure of this.
     async fn work_off(
         &self,
         world: &mut World<'_>,
         source: &SourceName,
         found: u64,
+        before: &FetchStatus,
     ) -> Result<(), Failure> {
         let bar = ProgressBar::new(found).with_style(style("{bar:40} {pos} of {len} asked about")?);
         let left = match self {
@@ -186,18 +205,27 @@ impl Queue {
                 drained.context("not all were asked about")?;
                 ledger.fetches().remove(source).unwrap_or_default()
             }
-            Self::Service(service) => loop {
-                let left = standing(service, source).await?;
-                bar.set_position(found.saturating_sub(left.pending));
-                // What failed is tried again later, and need not be waited for.
-                if left.pending == 0 || left.last_error.is_some() {
-                    break left;
+            Self::Service(service) => {
+                let (mut least, mut since) = (u64::MAX, Instant::now());
+                loop {
+                    let left = standing(service, source).await?;
+                    bar.set_position(found.saturating_sub(left.pending));
+                    if left.pending < least {
+                        (least, since) = (left.pending, Instant::now());
+                    }
+                    // What failed is tried again later, and need not be waited for.
+                    let failed = left.last_error.is_some()
+                        && (left.last_error != before.last_error || since.elapsed() > STILL);
+                    if left.pending == 0 || failed {
+                        break left;
+                    }
+                    tokio::time::sleep(LOOK).await;
                 }
-                tokio::time::sleep(LOOK).await;
-            },
+            }
         };
         bar.finish_and_clear();
         let FetchStatus { pending, given_up, last_error } = left;
+        let given_up = given_up.saturating_sub(before.given_up);
         let asked = found.saturating_sub(pending);
         world.print(&format!("source.{source}: {found} webinars found, {asked} asked about"))?;
         if pending == 0 && given_up == 0 {

@@ -61,12 +61,14 @@ pub(super) struct Speaker {
     provider: Arc<dyn Provider>,
     source: SourceName,
     policy: Policy,
+    /// Whose webinars they are if neither the body nor the policy tells.
+    account: Option<ExternalAccountId>,
 }
 
 impl Speaker {
     pub(super) fn configured(source: &Source) -> Self {
         let Source { endpoint, policy } = source.clone();
-        Self { provider: endpoint.provider, source: endpoint.name, policy }
+        Self { provider: endpoint.provider, source: endpoint.name, policy, account: None }
     }
 
     /// A source that adds nothing of its own.
@@ -82,7 +84,9 @@ impl Speaker {
             only: None,
             custom_properties: BTreeMap::new(),
         };
-        Self { provider, source: SourceName::parse("none").expect("it is a name"), policy }
+        let source = SourceName::parse("none").expect("it is a name");
+        let account = ExternalAccountId::parse("unknown").ok();
+        Self { provider, source, policy, account }
     }
 }
 
@@ -114,10 +118,10 @@ struct Incomplete {
 
 /// Maps the body, and folds each of its changes as if nothing had been known of the webinar.
 pub(super) fn read(speaker: &Speaker, body: &[u8], now: Millis) -> anyhow::Result<Told> {
-    let Speaker { provider, source, policy } = speaker;
+    let Speaker { provider, source, policy, account } = speaker;
     // Some handshakes are answered with the secret; any will do to see that it is one.
     let reading = provider.read(&Inbound::stored(&Vec::new(), body, now), &[b"any secret"]);
-    let (meaning, changes, bad_fields, unmappable) = match reading.meaning {
+    let (mut meaning, changes, bad_fields, mut unmappable) = match reading.meaning {
         Meaning::Changes { changes, bad_fields } => ("changes", changes, bad_fields, None),
         Meaning::Ignored => ("ignored", vec![], vec![], None),
         Meaning::Handshake(_) => ("handshake", vec![], vec![], None),
@@ -138,11 +142,14 @@ pub(super) fn read(speaker: &Speaker, body: &[u8], now: Millis) -> anyhow::Resul
             },
         };
         webinar.merge(change, &said)?;
-        let account = match (&policy.external_account_id, &change.account) {
-            (Some(account), _) | (None, Some(account)) => account.clone(),
-            (None, None) => ExternalAccountId::parse("unknown")?,
+        let account = match policy.account_of(change).or_else(|none| account.as_ref().ok_or(none)) {
+            Ok(account) => account,
+            Err(none) => {
+                (meaning, unmappable) = ("unmappable", Some(none.to_string()));
+                break;
+            }
         };
-        for event in fold(&webinar, &account, &change.webinar, policy, now) {
+        for event in fold(&webinar, account, &change.webinar, policy, now) {
             let of = |gaps| Incomplete { id: event.id.as_str().to_owned(), gaps };
             match event.content {
                 Ok(input) => inputs.push(input),

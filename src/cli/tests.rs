@@ -142,6 +142,18 @@ fn without_a_source_the_gaps_show() {
     assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["name", "organizer"]}]));
 }
 
+/// As the ledger would do with it.
+#[test]
+fn what_is_nobodys_is_not_mapped_for_a_source() {
+    let config = config();
+    let mut source = super::source(&config, "acme", &Probe).expect("it is there").clone();
+    source.policy.external_account_id = None;
+    let body = json!({"event": "created", "id": "77", "name": "Bees"});
+    let (told, why) = mapped_by(&body, &map::Speaker::configured(&source));
+    assert_eq!((&told["meaning"], &told["inputs"]), (&json!("unmappable"), &json!([])));
+    assert!(why.is_some_and(|why| why.contains("external_account_id")));
+}
+
 #[test]
 fn what_is_filtered_and_what_fails_shows() {
     let config = config();

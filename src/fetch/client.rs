@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
+use tracing::{info, warn};
 use url::Url;
 
 use super::pace::Turns;
@@ -25,18 +26,34 @@ const ANSWER_MAX: usize = 1024 * 1024;
 
 /// Calls one source's platform.
 pub(super) struct Client {
-    source: SourceName,
+    line: Line,
     tokens: Tokens,
     headers: Vec<(&'static str, String)>,
     turns: Turns,
-    http: Arc<dyn Http>,
-    metrics: Metrics,
     hold: Mutex<Option<Hold>>,
+    /// What is in the way of all, as it was told to operators; none while nothing is.
+    trouble: Mutex<Option<String>>,
     /// Calls in a row that something in the way of all has failed.
     failures: AtomicU32,
     /// A webinar was found.
     knows_any: AtomicBool,
     random: fn() -> u32,
+}
+
+/// The way to a source's platform, on which every call is counted.
+#[derive(Clone)]
+pub(super) struct Line {
+    source: SourceName,
+    http: Arc<dyn Http>,
+    metrics: Metrics,
+}
+
+impl Line {
+    pub(super) async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let answer = self.http.send(request).await;
+        self.metrics.platform_request(&self.source, &status(&answer));
+        answer
+    }
 }
 
 /// Something that is in the way of all calls.
@@ -76,15 +93,14 @@ impl Client {
         random: fn() -> u32,
     ) -> Self {
         let Access { credentials, headers, pace } = access;
-        let tokens = Tokens::new(credentials, Arc::clone(&http));
+        let line = Line { source, http, metrics };
         Self {
-            source,
-            tokens,
+            tokens: Tokens::new(credentials, line.clone()),
+            line,
             headers,
             turns: Turns::new(pace),
-            http,
-            metrics,
             hold: Mutex::default(),
+            trouble: Mutex::default(),
             failures: AtomicU32::default(),
             knows_any: AtomicBool::default(),
             random,
@@ -139,7 +155,7 @@ impl Client {
         }
         let Proof { header, value } = match self.tokens.proof().await {
             Ok(proof) => proof,
-            Err(Denied { why, wait }) => return Once::Reply(self.all_later(why, wait)),
+            Err(Denied { why, wait }) => return Once::Reply(self.fails(why, wait)),
         };
         let mut headers: Vec<(Cow<'static, str>, SecretString)> =
             vec![(header.into(), value.clone())];
@@ -154,9 +170,8 @@ impl Client {
             max_answer: ANSWER_MAX,
         };
         let turn = self.turns.turn().await;
-        let answer = self.http.send(request).await;
+        let answer = self.line.send(request).await;
         drop(turn);
-        self.metrics.platform_request(&self.source, &status(&answer));
         let reply = match (judge(&answer), answer) {
             (Verdict::Unauthorized, _) => return Once::Unauthorized(value),
             (Verdict::Answered, Ok(response)) => Self::answered(response),
@@ -164,15 +179,23 @@ impl Client {
             (Verdict::NotThere, _) => Reply::NotThere,
             (Verdict::Forbidden, _) => Reply::Forbidden,
             (Verdict::Later(Trouble { why, wait, of_all: true }), _) => {
-                let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-                let wait = wait.unwrap_or_else(|| verdict::delay(failures, (self.random)()));
-                return Once::Reply(self.all_later(why, wait));
+                return Once::Reply(self.fails(why, wait));
             }
             (Verdict::Later(trouble), _) => Reply::Later(trouble),
             (Verdict::Wrong(why), _) => Reply::Wrong(why),
         };
         self.failures.store(0, Ordering::Relaxed);
+        if self.trouble().take().is_some() {
+            info!(source.name = %self.line.source, "the platform answers again");
+        }
         Once::Reply(reply)
+    }
+
+    /// It fails in a way that passes: after that wait, or after one that doubles with each failure.
+    fn fails(&self, why: String, wait: Option<Duration>) -> Reply {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+        let wait = wait.unwrap_or_else(|| verdict::delay(failures, (self.random)()));
+        self.all_later(why, wait)
     }
 
     fn answered(response: Response) -> Reply {
@@ -187,7 +210,14 @@ impl Client {
 
     fn all_later(&self, why: String, wait: Duration) -> Reply {
         self.leave_alone(wait, &why);
+        if self.trouble().replace(why.clone()).as_ref() != Some(&why) {
+            warn!(source.name = %self.line.source, why, "the platform cannot be asked; it is tried again, and nothing is lost");
+        }
         Reply::Later(Trouble { why, wait: Some(wait), of_all: true })
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No call is made for so long.
@@ -218,7 +248,50 @@ fn http_date(text: &str) -> Option<Millis> {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::event::ProviderId;
+    use crate::providers::{Credentials, Pace};
+    use crate::secret::Secret;
+
+    /// An overloaded platform.
+    struct Overloaded;
+
+    #[async_trait]
+    impl Http for Overloaded {
+        async fn send(&self, _request: Request) -> Result<Response, TransportError> {
+            Ok(Response { status: 503, ..Response::default() })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_platform_that_sells_no_token_is_left_alone_for_longer_and_longer() {
+        let url: Url = "https://platform.example/token".parse().expect("a URL");
+        let secret = Secret::Text("hush".into());
+        let credentials = Credentials::Client {
+            token_url: url.clone(),
+            client_id: "app".into(),
+            client_secret: secret,
+            form: vec![("grant_type", "client_credentials".to_owned())],
+        };
+        let pace = Pace { requests: 100, window: Duration::from_secs(1) };
+        let access = Access { credentials, headers: Vec::new(), pace };
+        let source = SourceName::parse("acme").expect("valid");
+        let metrics = Metrics::new(&[], &[(source.clone(), ProviderId::new("zoom"))]);
+        let http = Arc::new(Overloaded);
+        let client = Client::new(source, access, http, metrics.clone(), || u32::MAX);
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            let reply = client.get(url.clone()).await;
+            assert!(matches!(reply, Reply::Later(Trouble { of_all: true, .. })));
+            waits.push(client.held().as_secs());
+            tokio::time::sleep(client.held()).await;
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300]);
+        let counted = r#"bridge_platform_requests_total{source="acme",status="503"} 7"#;
+        assert!(metrics.render().contains(counted), "every call is counted");
+    }
 
     #[test]
     fn the_date_of_an_answer_is_the_platforms() {

@@ -19,7 +19,9 @@ const TRIES: u32 = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The platform's API has no list, or none that is known.
-    #[error("this platform's API cannot list webinars")]
+    #[error(
+        "its platform's API lists no webinars, or the source's api does not say whose to list (Zoom: users)"
+    )]
     NoList,
     /// The platform did not answer, again and again.
     #[error("the platform did not answer: {0}")]

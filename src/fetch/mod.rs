@@ -125,6 +125,12 @@ impl Asker {
         }
     }
 
+    /// The code of the platform that it asks.
+    #[must_use]
+    pub fn provider(&self) -> &Arc<dyn Provider> {
+        &self.settings.provider
+    }
+
     /// Whose platform it asks.
     #[must_use]
     pub fn source(&self) -> &SourceName {

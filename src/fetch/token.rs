@@ -1,15 +1,15 @@
 //! What proves us to a platform: a token that is given, or tokens that end and are bought anew.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::client::Line;
 use super::verdict::{self, Trouble, Verdict, judge};
+use crate::net::Request;
 use crate::net::oauth::{self, ClientAuth, Granted, Rotation};
-use crate::net::{Http, Request};
 use crate::providers::Credentials;
 use crate::secret::{Secret, same};
 
@@ -24,7 +24,7 @@ const LIFE: Duration = Duration::from_hours(1);
 /// The credentials of one source. A token that ends is bought when it is needed, once for all who wait for it.
 pub(super) struct Tokens {
     credentials: Credentials,
-    http: Arc<dyn Http>,
+    line: Line,
     present: Mutex<Present>,
 }
 
@@ -46,14 +46,14 @@ struct Present {
 pub(super) struct Denied {
     /// For operators.
     pub(super) why: String,
-    /// How long to wait before it is tried again.
-    pub(super) wait: Duration,
+    /// How long to wait before it is tried again, where that is known.
+    pub(super) wait: Option<Duration>,
 }
 
 impl Tokens {
     /// Nothing is bought yet.
-    pub(super) fn new(credentials: Credentials, http: Arc<dyn Http>) -> Self {
-        Self { credentials, http, present: Mutex::default() }
+    pub(super) fn new(credentials: Credentials, line: Line) -> Self {
+        Self { credentials, line, present: Mutex::default() }
     }
 
     /// What is good as far as is known.
@@ -115,11 +115,10 @@ impl Tokens {
 
     async fn buy(&self, present: &mut Present) -> Result<(SecretString, Duration), Denied> {
         let (request, configured) = self.purchase(present)?;
-        let answer = self.http.send(request).await;
+        let answer = self.line.send(request).await;
         let response = match (judge(&answer), answer) {
             (Verdict::Answered, Ok(response)) => response,
             (Verdict::Later(Trouble { why, wait, .. }), _) => {
-                let wait = wait.unwrap_or_else(|| verdict::delay(0, u32::MAX));
                 return Err(Denied { wait, ..Denied::of(&why) });
             }
             (Verdict::Wrong(why), _) => return Err(Denied::of(&why)),
@@ -139,7 +138,7 @@ impl Tokens {
 
 impl Denied {
     fn of(why: &str) -> Self {
-        Self { why: format!("no token is to be had: {why}"), wait: verdict::refused() }
+        Self { why: format!("no token is to be had: {why}"), wait: Some(verdict::refused()) }
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn judge(answer: &Result<Response, TransportError>) -> Verdict {
         Ok(response) => response,
         Err(error @ TransportError::TooLarge(_)) => return Verdict::Wrong(error.to_string()),
         Err(error) => {
-            return Verdict::Later(Trouble { why: error.to_string(), wait: None, of_all: true });
+            return Verdict::Later(Trouble { why: error.with_causes(), wait: None, of_all: true });
         }
     };
     let status = response.status;

@@ -182,7 +182,7 @@ impl AccountTrouble {
                 true
             }
         };
-        Self::new(TroubleKind::Transport { ambiguous }, chain(error))
+        Self::new(TroubleKind::Transport { ambiguous }, error.with_causes())
     }
 
     /// An answer of success whose body is not what it should be.
@@ -269,12 +269,6 @@ fn detail(answer: &Response, problem: &Problem) -> String {
         "no message".to_owned()
     };
     bounded(&format!("HTTP {}: {told}", answer.status))
-}
-
-/// An error with its causes, which its own text leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

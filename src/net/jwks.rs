@@ -49,7 +49,7 @@ struct State {
 /// Why a call brought no set.
 #[derive(Debug, thiserror::Error)]
 enum NoSet {
-    #[error("it cannot be reached: {0}")]
+    #[error("it cannot be reached: {}", .0.with_causes())]
     Transport(#[from] super::TransportError),
     #[error("it is answered with status {0}")]
     Status(u16),

@@ -9,6 +9,7 @@ mod jwks;
 pub mod oauth;
 
 use std::borrow::Cow;
+use std::error::Error as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -79,6 +80,19 @@ impl Response {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl TransportError {
+    /// Its text with its causes, which it leaves out by itself.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let (mut text, mut next) = (self.to_string(), self.source());
+        while let Some(cause) = next {
+            text = format!("{text}: {cause}");
+            next = cause.source();
+        }
+        text
     }
 }
 

@@ -1,6 +1,6 @@
 //! The private listener: is it alive, is it ready, what does it count; and the operators' API.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use super::server::{self, Bounds};
 use crate::clock::Clock;
 use crate::event::{AccountName, Millis, ProviderId, SourceName};
 use crate::ledger::{Counts, Ledger, Sizes};
+use crate::providers::Provider;
 use crate::replay::Replayer;
 use crate::telemetry::metrics::TEXT_FORMAT;
 use crate::telemetry::{EventCounts, Metrics};
@@ -78,7 +79,7 @@ pub struct Ops {
     /// The sources, with their providers.
     pub sources: Vec<(SourceName, ProviderId)>,
     /// Those of them whose platform can be asked.
-    pub askable: BTreeSet<SourceName>,
+    pub askable: BTreeMap<SourceName, Arc<dyn Provider>>,
     /// The process's own state.
     pub readiness: Readiness,
     /// When the process started.
@@ -174,7 +175,9 @@ impl Ops {
             }
         }
         for (source, status) in self.ledger.fetches() {
-            self.metrics.set_fetch_pending(&source, status.pending);
+            // What was wanted of a platform that cannot be asked any more waits for nothing.
+            let waits = self.askable.contains_key(&source);
+            self.metrics.set_fetch_pending(&source, if waits { status.pending } else { 0 });
         }
         let Sizes { store, free, wal } = self.ledger.sizes();
         self.metrics.set_store_sizes(store, free, wal);

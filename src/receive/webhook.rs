@@ -253,6 +253,9 @@ impl Reception {
         let (event_type, reason) = (receipt.event_type.clone(), receipt.content.reason());
         let error = match timeout(self.accept, self.ledger.accept(receipt)).await {
             Ok(Ok(Acceptance::Quarantined)) => {
+                // What the platform's code can read, the merge may still refuse.
+                let reason =
+                    reason.unwrap_or_else(|| "it cannot be merged: its receipt says why".into());
                 warn!(event_type, reason, "a webhook is authentic but not understood; it is kept");
                 return Ok(Acceptance::Quarantined);
             }

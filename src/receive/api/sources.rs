@@ -6,6 +6,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::told;
 use crate::event::{SourceName, Wanted, WantedWhen, WebinarId};
+use crate::providers::Answers;
 use crate::receive::ops::Ops;
 
 /// The platform is asked about a webinar; what it answers is merged like a webhook.
@@ -19,8 +20,11 @@ pub(super) async fn fetch(
     if !ops.sources.iter().any(|(name, _)| name == source) {
         return Err(Problem::UnknownSource);
     }
-    if !ops.askable.contains(source) {
-        return Err(Problem::NotAskable);
+    let api = ops.askable.get(source).and_then(|provider| provider.api());
+    let api = api.ok_or(Problem::NotAskable)?;
+    // Taken now, what is no id of the platform's would be given up later, where nobody looks.
+    if let Err(why) = api.ask(&webinar, &Answers::new()) {
+        return Err(Problem::parameter("webinar", why));
     }
     let wanted = Wanted { account: None, webinar, when: WantedWhen::Always };
     told(ops.ledger.want(source, vec![wanted])).await?;

@@ -90,8 +90,8 @@ fn source(
     name: &SourceName,
     provider: &ProviderId,
 ) -> Value {
-    let FetchStatus { pending, given_up, last_error } =
-        fetches.get(name).cloned().unwrap_or_default();
+    let fetch = fetches.get(name).filter(|_| ops.askable.contains_key(name)).cloned();
+    let FetchStatus { pending, given_up, last_error } = fetch.unwrap_or_default();
     let counts = ops.metrics.webhooks_of(name, provider);
     let counts: serde_json::Map<String, Value> = counts
         .into_iter()

@@ -1,7 +1,6 @@
 //! Probes and scrapes.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +37,7 @@ pub(super) fn desk() -> Desk {
         metrics: Metrics::new(&[account()], &[(source("open"), ProviderId::new("fake"))]),
         accounts: vec![account()],
         sources: vec![(source("open"), ProviderId::new("fake"))],
-        askable: BTreeSet::new(),
+        askable: BTreeMap::new(),
         readiness: readiness.clone(),
         started_at: NOW,
         access: Access::Loopback,
