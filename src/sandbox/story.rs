@@ -114,8 +114,12 @@ struct Answered {
 impl Scene {
     async fn play(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "Everything here runs on this machine; times are UTC.")?;
-        writeln!(out, "An emulated HubSpot account is at {}.", self.hubspot.base_url())?;
-        writeln!(out, "The bridge takes webhooks at {}/SOURCE.", self.webhooks)?;
+        writeln!(
+            out,
+            "An emulated HubSpot account, with the token {TOKEN}: {}",
+            self.hubspot.base_url()
+        )?;
+        writeln!(out, "The bridge takes webhooks: {}/SOURCE", self.webhooks)?;
         let mut sent = 0;
         writeln!(out, "\n1. What the platforms send, and what the bridge makes of it")?;
         for (actor, provider) in &self.cast {
@@ -353,6 +357,7 @@ fn differences(
             let name = fields.get("eventName").map_or("", String::as_str);
             let [start, end] = ["startDateTime", "endDateTime"]
                 .map(|field| fields.get(field).map_or("unknown", String::as_str));
+            let name = if name.is_empty() { "without a name" } else { name };
             found.push((id.clone(), format!("a new event {name}, {start} to {end}")));
             continue;
         };

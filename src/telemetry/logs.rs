@@ -12,8 +12,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// The environment variable that says which log lines are written: `info`, `webinar_bridge=debug`.
 pub const LOG_ENV: &str = "BRIDGE_LOG";
 
-/// The web server tells of each of its threads at `info`.
-const QUIET: &str = "actix_server=warn";
+/// The web server tells of each of its threads at `info`. What the checker of certificates says, with the place of its source
+/// where this was built, is in our own errors, too.
+const QUIET: [&str; 2] = ["actix_server=warn", "rustls_platform_verifier=off"];
 
 /// Where log lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +49,10 @@ pub fn init(sink: Sink) -> Result<(), LogsError> {
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var(LOG_ENV)
         .from_env()
-        .map_err(LogsError::Filter)?
-        .add_directive(QUIET.parse().expect("our own directive is one"));
+        .map_err(LogsError::Filter)?;
+    let filter = QUIET.iter().fold(filter, |filter, quiet| {
+        filter.add_directive(quiet.parse().expect("our own directive is one"))
+    });
     subscriber(filter, terminal, writer).try_init().map_err(LogsError::Taken)
 }
 

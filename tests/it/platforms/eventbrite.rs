@@ -127,6 +127,11 @@ async fn events_come_to_be_change_and_are_called_off_or_end() {
 
     let calls = api.calls();
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
+    // What is no id of theirs is not taken, so that nobody need wait for it.
+    let fetch = "POST /api/v1/sources/eventbrite/webinars/abc/fetch";
+    let answer = http::request(&bridge.ops, fetch, &[], &[]).await.expect("it is answered");
+    assert_eq!((answer.status, answer.json()["parameter"].clone()), (400, json!("webinar")));
+
     // The path token, which every webhook repeats, is kept nowhere.
     let receipts = http::request(&bridge.ops, "GET /api/v1/receipts?limit=100", &[], &[]).await;
     let receipts = receipts.expect("it is answered").json();
@@ -202,6 +207,7 @@ async fn backfill_brings_the_organizations_events_of_a_time() {
     let (code, said) =
         setting.run(&[&["backfill", "--source", "eventbrite"][..], &span].concat()).await;
     assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("2 webinars found, 2 asked about"), "{said}");
     let bridge = setting.start();
     asked_and_settled(&bridge, "eventbrite").await;
     let held = setting.held_of(ORGANIZATION);
