@@ -57,12 +57,14 @@ impl Told {
     ///
     /// The platform's `Date` tells it to the second only (RFC 9110, 5.6.7): taken for its beginning, an answer would lose
     /// to the very webhook for which it was asked, and two answers of a second would be as old as each other. What was
-    /// so when it was asked for is in the answer; so if that was in this second, it is the time.
+    /// so when it was asked for is in the answer; so if that was in this second, it is the time, and so it is where no date
+    /// is told: the time at which all answers are there would be after changes of which they do not tell, and that of the
+    /// next question.
     fn at(&self, now: Millis) -> Millis {
         const SECOND: Duration = Duration::from_secs(1);
         let Self { asked_at, date, .. } = *self;
         let is_of = |date: Millis| date <= asked_at && asked_at < date.plus(SECOND);
-        date.map_or(now, |date| if is_of(date) { asked_at } else { date }).min(now)
+        date.map_or(asked_at, |date| if is_of(date) { asked_at } else { date }).min(now)
     }
 }
 
@@ -287,6 +289,6 @@ mod tests {
         assert_eq!(at(4_900, Some(5_000), 5_100), 5_000);
         assert_eq!(at(4_900, Some(9_000), 5_100), 5_100);
         assert_eq!(at(6_000, Some(5_000), 6_100), 5_000);
-        assert_eq!(at(5_300, None, 5_400), 5_400);
+        assert_eq!(at(5_300, None, 5_400), 5_300);
     }
 }

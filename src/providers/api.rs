@@ -149,8 +149,8 @@ pub struct Fetched<'a> {
     pub webinar: WebinarId,
     /// Of which account of the platform, if that was known before.
     pub account: Option<ExternalAccountId>,
-    /// When it was so, by the platform's clock (the first answer's `Date`; within its second, when it was asked for), never
-    /// later than by ours.
+    /// When it was so, by the platform's clock (the first answer's `Date`; within its second, or where there is none, when
+    /// it was asked for), never later than by ours.
     pub at: Millis,
     /// Whether the platform said that it has no such webinar, for good.
     pub gone: bool,
