@@ -31,13 +31,8 @@ pub(super) struct Question<'a> {
 
 /// Why there is no whole answer.
 enum Failed {
-    /// It passes, and is this webinar's own.
+    /// It passes. It counts for nothing: neither is the webinar missing for it, nor the question wrong.
     Later {
-        wait: Duration,
-        why: String,
-    },
-    /// It passes, and is in the way of all.
-    Held {
         wait: Duration,
         why: String,
     },
@@ -87,8 +82,7 @@ impl<'a> Question<'a> {
                 self.client.found();
                 self.answered(&told)
             }
-            Err(Failed::Later { wait, why }) => self.later(wait, why, true),
-            Err(Failed::Held { wait, why }) => self.later(wait, why, false),
+            Err(Failed::Later { wait, why }) => self.later(wait, why, false),
             Err(Failed::NotThere) => self.not_there(api).await,
             Err(Failed::Wrong(why)) if verdict::is_hopeless(self.task.attempts + 1) => {
                 FetchOutcome::GivenUp { why, says: None }
@@ -114,15 +108,11 @@ impl<'a> Question<'a> {
                 Reply::NotThere => return Err(Failed::Wrong(format!("it has no {}", ask.name))),
                 Reply::Forbidden => {
                     let why = format!("we may not ask for the {}", ask.name);
-                    return Err(Failed::Held { wait: self.patience(), why });
+                    return Err(Failed::Later { wait: self.patience(), why });
                 }
-                Reply::Later(Trouble { why, wait, of_all }) => {
-                    let wait = wait.unwrap_or_else(|| self.delay());
-                    return Err(if of_all {
-                        Failed::Held { wait, why }
-                    } else {
-                        Failed::Later { wait, why }
-                    });
+                Reply::Later(Trouble { why, wait, .. }) => {
+                    let wait = wait.unwrap_or_else(|| self.patience());
+                    return Err(Failed::Later { wait, why });
                 }
                 Reply::Wrong(why) => return Err(Failed::Wrong(why)),
             };

@@ -434,6 +434,30 @@ async fn a_platform_that_knows_nothing_of_ours_calls_nothing_off() {
     assert_eq!(scene.inputs().await[0].2["eventCancelled"], true);
 }
 
+/// Else twenty minutes of a page that says "back soon", and one 404, would call a webinar off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_answer_counts_for_no_absence() {
+    let scene = Scene::new(HEADER);
+    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+    known.wanted = vec![wanted("1")];
+    scene.ledger.accept(known).await.expect("kept");
+    scene.stage.answer("/webinars", json!({ "webinars": [] }));
+    scene.has("2", "There");
+    scene.hint("b", "2").await;
+    scene.stage.fail("/webinars/1", 204);
+    let asker = scene.asker();
+    for _ in 0..20 {
+        Arc::clone(&asker).drain(|| ()).await.expect("asked");
+        scene.later(1_800);
+    }
+    assert!(scene.paths().iter().filter(|(path, _)| path == "/webinars/1").count() > 5);
+    scene.stage.fail("/webinars/1", 404);
+    scene.later(6 * 3_600);
+    Arc::clone(&asker).drain(|| ()).await.expect("asked");
+    assert_eq!(scene.status().last_error.as_deref(), Some("it has no such webinar yet"));
+    assert_eq!((scene.pending(), scene.status().given_up), (1, 0));
+}
+
 /// There may be thousands, and a platform's quota counts every call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_we_may_not_see_is_asked_for_less_and_less_and_never_given_up() {
