@@ -46,7 +46,8 @@ pub enum FetchOutcome {
         at: Millis,
         /// Why, for showing.
         why: String,
-        /// Whether it is this webinar's own failure, which counts as an attempt; else something is in the way of all.
+        /// Whether it counts as an attempt: the platform does not have the webinar, or calls the question wrong. What passes by
+        /// itself, or when somebody puts it right, says nothing of the webinar.
         own: bool,
     },
     /// Asking again is of no use until it is wanted again.

@@ -239,6 +239,13 @@ impl Scene {
         self.ledger.accept(hint).await.expect("kept");
     }
 
+    /// Webinar 1 is known, and to be asked about.
+    async fn knows_one(&self) {
+        let mut known = receipt("a", vec![created("1", "Known", NOON)]);
+        known.wanted = vec![wanted("1")];
+        self.ledger.accept(known).await.expect("kept");
+    }
+
     fn has(&self, id: &str, name: &str) {
         self.stage.answer(&format!("/webinars/{id}"), json!({ "name": name, "host": "h1" }));
         self.stage.answer("/hosts/h1", json!({ "name": "Host One" }));
@@ -328,9 +335,7 @@ async fn what_the_platform_does_not_know_yet_is_asked_for_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
     let scene = Scene::new(HEADER);
-    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
-    known.wanted = vec![wanted("1")];
-    scene.ledger.accept(known).await.expect("kept");
+    scene.knows_one().await;
     scene.stage.answer("/webinars", json!({ "webinars": [] }));
     scene.hint("b", "2").await;
     scene.has("3", "There");
@@ -362,9 +367,7 @@ async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
 async fn what_is_gone_is_not_called_off_where_that_is_not_believed() {
     let mut scene = Scene::new(HEADER);
     scene.believes_gone = false;
-    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
-    known.wanted = vec![wanted("1")];
-    scene.ledger.accept(known).await.expect("kept");
+    scene.knows_one().await;
     scene.stage.answer("/webinars", json!({ "webinars": [] }));
     let asker = scene.asker();
     for _ in 0..12 {
@@ -379,9 +382,7 @@ async fn what_is_gone_is_not_called_off_where_that_is_not_believed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_counts_for_no_absence() {
     let scene = Scene::new(HEADER);
-    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
-    known.wanted = vec![wanted("1")];
-    scene.ledger.accept(known).await.expect("kept");
+    scene.knows_one().await;
     scene.stage.fail("/webinars/1", 503);
     for _ in 0..20 {
         // Another asker, as the time for which this one leaves the platform alone is the machine's.
@@ -404,9 +405,7 @@ async fn a_platform_that_knows_nothing_of_ours_calls_nothing_off() {
         "it has no such webinar, and no other was found yet with these credentials";
     const NO_LIST: &str = "it has no such webinar, nor a list of webinars";
     let scene = Scene::new(HEADER);
-    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
-    known.wanted = vec![wanted("1")];
-    scene.ledger.accept(known).await.expect("kept");
+    scene.knows_one().await;
     let asker = scene.asker();
     let ask_often = async || {
         for _ in 0..72 {
@@ -438,9 +437,7 @@ async fn a_platform_that_knows_nothing_of_ours_calls_nothing_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_answer_counts_for_no_absence() {
     let scene = Scene::new(HEADER);
-    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
-    known.wanted = vec![wanted("1")];
-    scene.ledger.accept(known).await.expect("kept");
+    scene.knows_one().await;
     scene.stage.answer("/webinars", json!({ "webinars": [] }));
     scene.has("2", "There");
     scene.hint("b", "2").await;
@@ -482,9 +479,7 @@ async fn what_we_may_not_see_is_asked_for_less_and_less_and_never_given_up() {
 async fn what_is_there_is_not_gone_for_want_of_another_answer() {
     let mut scene = Scene::new(HEADER);
     scene.host_is = Spared::Never;
-    let mut known = receipt("a", vec![created("1", "Known", NOON)]);
-    known.wanted = vec![wanted("1")];
-    scene.ledger.accept(known).await.expect("kept");
+    scene.knows_one().await;
     scene.stage.answer("/webinars", json!({ "webinars": [] }));
     scene.has("1", "Known");
     scene.stage.fail("/hosts/h1", 404);
