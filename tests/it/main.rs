@@ -3,6 +3,7 @@
 mod api;
 mod backlog;
 mod backup;
+mod black_box;
 mod claims;
 mod cli;
 mod crash;
