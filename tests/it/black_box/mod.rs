@@ -16,6 +16,7 @@ mod exchange;
 mod metrics;
 mod redact;
 mod scenario;
+mod store;
 mod webhooks;
 
 use std::fmt::Write as _;
