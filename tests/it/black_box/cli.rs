@@ -118,6 +118,7 @@ fn wrong_use_ends_as_in_the_snapshot() {
 }
 
 /// Sources of all platforms, so that what they add is mapped too.
+/// None counts an event as completed by the clock.
 const SOURCES: &str = r#"
 [hubspot.main]
 access_token = { env = "TEST_TOKEN" }
@@ -135,6 +136,7 @@ organizer = "Acme GmbH"
 external_account_id = "acme"
 api = { token = "livestorm-token" }
 [source.luma]
+complete_after_end = "36500d"
 provider = "luma"
 secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 organizer = "Acme GmbH"
@@ -143,21 +145,25 @@ provider = "riverside"
 secret = "riverside-secret-of-the-tests"
 organizer = "Acme GmbH"
 [source.ticket_tailor]
+complete_after_end = "36500d"
 provider = "ticket_tailor"
 secret = "tickets-secret-of-the-tests"
 organizer = "Acme GmbH"
 external_account_id = "box-office"
 [source.eventbrite]
+complete_after_end = "36500d"
 provider = "eventbrite"
 path_token = "path-token-of-the-tests"
 api = { token = "eventbrite-token", organization = "171000000009" }
 organizer = "Acme GmbH"
 [source.bigbluebutton]
+complete_after_end = "36500d"
 provider = "bigbluebutton"
 secret = "bbb-secret-of-the-tests"
 organizer = "Acme GmbH"
 callback_url = "https://bridge.example/webhooks/bigbluebutton"
 [source.zuddl]
+complete_after_end = "36500d"
 provider = "custom"
 recipe = "zuddl"
 secret = "zuddl-secret-of-the-tests"
