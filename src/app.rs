@@ -13,21 +13,22 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::deliver::{Lane, schedule};
+use crate::deliver::{AccountWorker, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
-use crate::fetch::{self, Asker};
-use crate::hubspot::Account;
-use crate::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
-use crate::ledger::{Ledger, Watcher};
-use crate::net::{Http, KeySet};
+use crate::fetch::{self, FetchWorker};
+use crate::hubspot::AccountClient;
+use crate::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
+use crate::ledger::{CommitObserver, Ledger};
+use crate::net::{Http, JwksCache};
 use crate::receive::{
-    Access, Endpoint, Limits, Ops, PublishedKeys, Readiness, Webhooks, run_ops, run_webhooks,
+    ApiAccess, Endpoint, OpsState, PublishedKeys, Readiness, WebhookLimits, WebhookSettings,
+    run_ops, run_webhooks,
 };
 use crate::replay::{Replayer, Source};
 use crate::telemetry::Metrics;
 
 /// How long the store may take to close: it copies a log of at most some hundred megabytes.
-const CLOSING: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Everything that runs, built and connected, not yet running. Its listeners are bound: nobody who connects is refused.
 pub struct App {
@@ -40,9 +41,9 @@ pub struct App {
     config: Config,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
-    lanes: Vec<Arc<Lane>>,
-    keys: BTreeMap<Url, Arc<KeySet>>,
-    askers: Vec<Arc<Asker>>,
+    account_workers: Vec<Arc<AccountWorker>>,
+    keys: BTreeMap<Url, Arc<JwksCache>>,
+    fetch_workers: Vec<Arc<FetchWorker>>,
     webhooks: TcpListener,
     ops: TcpListener,
 }
@@ -59,7 +60,7 @@ impl App {
         rekey: Rekey,
     ) -> anyhow::Result<Self> {
         let accounts: Vec<AccountName> = config.accounts.keys().cloned().collect();
-        let metrics = Metrics::new(&accounts, &sources(&config));
+        let metrics = Metrics::new(&accounts, &source_providers(&config));
         let ledger: Arc<dyn Ledger> = Arc::new(
             SqliteLedger::open(Settings {
                 path: config.store.path.clone(),
@@ -68,8 +69,8 @@ impl App {
                 migrate: config.store.migrate,
                 rekey,
                 clock: Arc::clone(&clock),
-                watcher: Arc::new(Commits(metrics.clone())),
-                hands: Hands::OwnThread,
+                observer: Arc::new(CommitMetrics(metrics.clone())),
+                threading: Threading::Dedicated,
             })
             .context("the store cannot be opened")?,
         );
@@ -79,9 +80,9 @@ impl App {
         };
         let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
         let ops = bind(config.listen.ops, "listen.ops")?;
-        let lanes = lanes(&config, &ledger, http, &clock, &metrics);
+        let lanes = account_workers(&config, &ledger, http, &clock, &metrics);
         let keys = published_keys(&config, http);
-        let askers = askers(&config, &ledger, http, &clock, &metrics);
+        let askers = fetch_workers(&config, &ledger, http, &clock, &metrics);
         Ok(Self {
             webhooks_address: webhooks.local_addr()?,
             ops_address: ops.local_addr()?,
@@ -89,9 +90,9 @@ impl App {
             config,
             clock,
             metrics,
-            lanes,
+            account_workers: lanes,
             keys,
-            askers,
+            fetch_workers: askers,
             webhooks,
             ops,
         })
@@ -109,58 +110,58 @@ impl App {
         let keys = self.keys;
         let mut webhooks = tokio::spawn(run_webhooks(
             self.webhooks,
-            Webhooks {
+            WebhookSettings {
                 endpoints: endpoints(&self.config),
                 keys: keys.iter().map(|(url, set)| (url.clone(), Arc::clone(set) as _)).collect(),
                 ledger: Arc::clone(&self.ledger),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 max_body: listen.max_body,
-                limits: Limits::default(),
+                limits: WebhookLimits::default(),
             },
             stop_webhooks.clone(),
             listen.shutdown_timeout,
         ));
-        let askable = self.askers.iter();
+        let askable = self.fetch_workers.iter();
         let askable = askable.map(|asker| (asker.source().clone(), Arc::clone(asker.provider())));
         let mut ops = tokio::spawn(run_ops(
             self.ops,
-            Ops {
+            OpsState {
                 ledger: Arc::clone(&self.ledger),
                 replayer: replayer(&self.config, &self.ledger),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
-                sources: sources(&self.config),
-                askable: askable.collect(),
+                sources: source_providers(&self.config),
+                fetchable_sources: askable.collect(),
                 readiness: readiness.clone(),
                 started_at: self.clock.now(),
-                access: access(&self.config),
+                access: api_access(&self.config),
             },
             stop_ops.clone(),
             listen.shutdown_timeout,
         ));
         let mut work = JoinSet::new();
-        for lane in self.lanes {
+        for lane in self.account_workers {
             work.spawn(lane.run(stop_work.clone()));
         }
         for set in keys.into_values() {
             work.spawn(set.run(stop_work.clone()));
         }
-        for asker in self.askers {
+        for asker in self.fetch_workers {
             work.spawn(asker.run(stop_work.clone()));
         }
         let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.clock));
-        work.spawn(schedule::advance(ledger, clock, stop_work.clone()));
-        let keep = self.config.store.keep;
-        work.spawn(schedule::housekeep(Arc::clone(&self.ledger), keep, stop_work.clone()));
+        work.spawn(schedule::run_timers(ledger, clock, stop_work.clone()));
+        let keep = self.config.store.retention;
+        work.spawn(schedule::run_housekeeping(Arc::clone(&self.ledger), keep, stop_work.clone()));
         readiness.set_started();
 
         // A listener ends by itself only if it fails.
         let failed = tokio::select! {
             () = stop.cancelled() => None,
-            ended = &mut webhooks => Some(flatten(ended).context("the webhook listener failed")),
-            ended = &mut ops => Some(flatten(ended).context("the ops listener failed")),
+            ended = &mut webhooks => Some(join_result(ended).context("the webhook listener failed")),
+            ended = &mut ops => Some(join_result(ended).context("the ops listener failed")),
         };
         tracing::info!("stopping: webhooks begun are answered, what can be sent is sent");
         readiness.set_draining();
@@ -171,21 +172,21 @@ impl App {
         }
         let drain = async {
             if failed.is_none() {
-                flatten(webhooks.await).context("the webhook listener failed")?;
+                join_result(webhooks.await).context("the webhook listener failed")?;
             }
             stop_work.cancel();
             while work.join_next().await.is_some() {}
             anyhow::Ok(())
         };
         let drained = timeout(listen.shutdown_timeout, drain).await;
-        let left: u64 = self.ledger.census().values().map(|c| c.pending + c.in_flight).sum();
+        let left: u64 = self.ledger.event_counts().values().map(|c| c.pending + c.in_flight).sum();
         tracing::info!(
             in_time = drained.is_ok(),
             events.pending = left,
             "stopped; what is pending is in the store"
         );
         stop_ops.cancel();
-        if timeout(CLOSING, self.ledger.close()).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, self.ledger.close()).await.is_err() {
             tracing::warn!("the store takes long to close; the next start reads its log");
         }
         failed.unwrap_or(Ok(()))?;
@@ -193,7 +194,7 @@ impl App {
     }
 }
 
-fn flatten(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
+fn join_result(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
     Ok(ended??)
 }
 
@@ -202,23 +203,23 @@ fn endpoints(config: &Config) -> Vec<Endpoint> {
 }
 
 /// The key sets that sources verify with; each but once, however many do.
-fn published_keys(config: &Config, http: &Arc<dyn Http>) -> BTreeMap<Url, Arc<KeySet>> {
+fn published_keys(config: &Config, http: &Arc<dyn Http>) -> BTreeMap<Url, Arc<JwksCache>> {
     let urls =
         config.sources.values().filter_map(|source| source.endpoint.provider.published_keys());
-    urls.map(|url| (url.clone(), KeySet::new(url.clone(), Arc::clone(http)))).collect()
+    urls.map(|url| (url.clone(), JwksCache::new(url.clone(), Arc::clone(http)))).collect()
 }
 
-impl PublishedKeys for KeySet {
+impl PublishedKeys for JwksCache {
     fn current(&self) -> Option<Arc<[u8]>> {
         Self::current(self)
     }
 
-    fn missed(&self) -> bool {
-        Self::missed(self)
+    fn request_refresh(&self) -> bool {
+        Self::request_refresh(self)
     }
 }
 
-fn sources(config: &Config) -> Vec<(SourceName, ProviderId)> {
+fn source_providers(config: &Config) -> Vec<(SourceName, ProviderId)> {
     let endpoints = config.sources.values().map(|source| &source.endpoint);
     endpoints.map(|endpoint| (endpoint.name.clone(), endpoint.provider.id())).collect()
 }
@@ -232,28 +233,29 @@ fn replayer(config: &Config, ledger: &Arc<dyn Ledger>) -> Replayer {
 }
 
 /// Tokens cannot be checked yet: where they are asked for, nobody is let in without.
-fn access(config: &Config) -> Access {
-    if config.ops.auth.is_some() { Access::Closed } else { Access::Loopback }
+fn api_access(config: &Config) -> ApiAccess {
+    if config.ops.auth.is_some() { ApiAccess::Closed } else { ApiAccess::Loopback }
 }
 
-fn lanes(
+fn account_workers(
     config: &Config,
     ledger: &Arc<dyn Ledger>,
     http: &Arc<dyn Http>,
     clock: &Arc<dyn Clock>,
     metrics: &Metrics,
-) -> Vec<Arc<Lane>> {
+) -> Vec<Arc<AccountWorker>> {
     config
         .accounts
         .iter()
         // In shadow mode everything happens but the sending.
         .filter(|(_, account)| account.deliver)
         .map(|(name, account)| {
-            let hubspot = Account::new(account.api.clone(), Arc::clone(http), Arc::clone(clock));
-            Lane::new(
+            let hubspot =
+                AccountClient::new(account.api.clone(), Arc::clone(http), Arc::clone(clock));
+            AccountWorker::new(
                 name.clone(),
                 hubspot,
-                account.lane,
+                account.delivery,
                 Arc::clone(ledger),
                 Arc::clone(clock),
                 metrics.clone(),
@@ -263,16 +265,16 @@ fn lanes(
 }
 
 /// One for each source whose platform can be asked.
-pub(crate) fn askers(
+pub(crate) fn fetch_workers(
     config: &Config,
     ledger: &Arc<dyn Ledger>,
     http: &Arc<dyn Http>,
     clock: &Arc<dyn Clock>,
     metrics: &Metrics,
-) -> Vec<Arc<Asker>> {
-    let asker = |(name, source): (&SourceName, &config::Source)| {
+) -> Vec<Arc<FetchWorker>> {
+    let asker = |(name, source): (&SourceName, &config::SourceSettings)| {
         let Endpoint { provider, platform_accounts, .. } = source.endpoint.clone();
-        Asker::new(fetch::Settings {
+        FetchWorker::new(fetch::Settings {
             source: name.clone(),
             provider,
             policy: source.policy.clone(),
@@ -287,9 +289,9 @@ pub(crate) fn askers(
     config.sources.iter().filter_map(asker).collect()
 }
 
-struct Commits(Metrics);
+struct CommitMetrics(Metrics);
 
-impl Watcher for Commits {
+impl CommitObserver for CommitMetrics {
     fn committed(&self, jobs: usize, took: Duration) {
         self.0.committed(jobs, took);
     }

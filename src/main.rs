@@ -4,12 +4,12 @@ use std::io::{stderr, stdin, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
-use webinar_bridge::cli::{Cli, World, run};
+use webinar_bridge::cli::{Cli, Io, run};
 use webinar_bridge::config::env;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let variables = env::variables();
-    let world = World { variables: &variables, stdin: &mut stdin(), stdout: &mut stdout() };
+    let world = Io { variables: &variables, stdin: &mut stdin(), stdout: &mut stdout() };
     run(cli, world, &mut stderr())
 }

@@ -21,7 +21,7 @@ const FILE_MAX: u64 = 64 * 1024;
 
 /// Where a secret is.
 #[derive(Clone, Deserialize)]
-#[serde(try_from = "Raw")]
+#[serde(try_from = "RawSecret")]
 pub enum Secret {
     /// In the configuration itself.
     Text(SecretString),
@@ -35,12 +35,12 @@ pub enum Secret {
 #[derive(Clone)]
 pub struct SecretFile {
     path: PathBuf,
-    last: Arc<Mutex<Option<(Stamp, SecretString)>>>,
+    last: Arc<Mutex<Option<(FileStamp, SecretString)>>>,
 }
 
 /// What tells one content of a file from the next without reading it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileStamp {
     modified: (i64, i64),
     len: u64,
     device: u64,
@@ -93,7 +93,7 @@ impl Secret {
     pub fn read(&self) -> Result<SecretString, SecretError> {
         let secret = match self {
             Self::Text(text) => text.clone(),
-            Self::Env(name) => variable(name)?,
+            Self::Env(name) => read_variable(name)?,
             Self::File(file) => file.read()?,
         };
         if secret.expose_secret().is_empty() {
@@ -105,7 +105,7 @@ impl Secret {
 
 /// Whether two are the same, in constant time for texts of one length.
 #[must_use]
-pub fn same(one: &SecretString, other: &SecretString) -> bool {
+pub fn secrets_equal(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
 }
 
@@ -135,21 +135,21 @@ impl SecretFile {
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((stamp, secret)) = &*last
-            && *stamp == Stamp::of(&present)
+            && *stamp == FileStamp::from_metadata(&present)
         {
             return Ok(secret.clone());
         }
         // The stamp is of the file that was opened: the name may lead to another by now.
         let file = File::open(&self.path).map_err(unreadable)?;
-        let stamp = Stamp::of(&file.metadata().map_err(unreadable)?);
-        let secret = content(file, &self.path)?;
+        let stamp = FileStamp::from_metadata(&file.metadata().map_err(unreadable)?);
+        let secret = read_text(file, &self.path)?;
         *last = Some((stamp, secret.clone()));
         Ok(secret)
     }
 }
 
-impl Stamp {
-    fn of(file: &fs::Metadata) -> Self {
+impl FileStamp {
+    fn from_metadata(file: &fs::Metadata) -> Self {
         Self {
             modified: (file.mtime(), file.mtime_nsec()),
             len: file.len(),
@@ -160,7 +160,7 @@ impl Stamp {
 }
 
 /// The file's text without the newline that editors and `echo` put at its end.
-fn content(file: File, path: &Path) -> Result<SecretString, SecretError> {
+fn read_text(file: File, path: &Path) -> Result<SecretString, SecretError> {
     let mut bytes = Vec::new();
     file.take(FILE_MAX + 1)
         .read_to_end(&mut bytes)
@@ -181,7 +181,7 @@ fn content(file: File, path: &Path) -> Result<SecretString, SecretError> {
 
 /// The one place that reads a single environment variable.
 #[allow(clippy::disallowed_methods, reason = "this is that place")]
-fn variable(name: &str) -> Result<SecretString, SecretError> {
+fn read_variable(name: &str) -> Result<SecretString, SecretError> {
     match std::env::var(name) {
         Ok(text) => Ok(text.into()),
         Err(std::env::VarError::NotPresent) => Err(SecretError::Unset(name.to_owned())),
@@ -197,7 +197,7 @@ fn variable(name: &str) -> Result<SecretString, SecretError> {
     untagged,
     expecting = "must be a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }"
 )]
-enum Raw {
+enum RawSecret {
     Text(String),
     Table(BTreeMap<String, String>),
 }
@@ -205,19 +205,19 @@ enum Raw {
 /// The table is another. Tells nothing of what was said, as the message for what is no table.
 #[derive(Debug, thiserror::Error)]
 #[error("must be a text, {{ env = \"NAME\" }} or {{ file = \"/run/secrets/x\" }}")]
-struct NoPlace;
+struct InvalidSecretPlace;
 
-impl TryFrom<Raw> for Secret {
-    type Error = NoPlace;
-    fn try_from(raw: Raw) -> Result<Self, NoPlace> {
+impl TryFrom<RawSecret> for Secret {
+    type Error = InvalidSecretPlace;
+    fn try_from(raw: RawSecret) -> Result<Self, InvalidSecretPlace> {
         let mut table = match raw {
-            Raw::Text(text) => return Ok(Self::Text(text.into())),
-            Raw::Table(table) => table,
+            RawSecret::Text(text) => return Ok(Self::Text(text.into())),
+            RawSecret::Table(table) => table,
         };
         match (table.remove("env"), table.remove("file"), table.is_empty()) {
             (Some(name), None, true) => Ok(Self::Env(name)),
             (None, Some(path), true) => Ok(Self::file(path)),
-            _ => Err(NoPlace),
+            _ => Err(InvalidSecretPlace),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// When the process may not listen for signals.
-pub fn on_signal() -> std::io::Result<CancellationToken> {
+pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();

@@ -4,23 +4,23 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::{ConfigFile, Failure, World};
+use super::{CommandError, ConfigArg, Io};
 use crate::config::load;
-use crate::ledger::sqlite::{self, Copied};
+use crate::ledger::sqlite::{self, BackupSummary};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
     /// Where the copy is to be; must not be there yet
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 }
 
 impl Backup {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
         let config = load(self.file.config.as_deref(), world.variables)?;
-        let Copied { bytes, schema, receipts, events, pending } =
+        let BackupSummary { bytes, schema, receipts, events, pending } =
             sqlite::backup(&config.store.path, &self.to).context("no backup was made")?;
         let to = self.to.display();
         world.print(&format!(

@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::{ConfigFile, Failure, World};
+use super::{CommandError, ConfigArg, Io};
 use crate::clock::SystemClock;
-use crate::config::{Config, load_to_serve};
-use crate::hubspot::{Account, TroubleKind};
+use crate::config::{Config, load_and_check};
+use crate::hubspot::{AccountClient, AccountErrorKind};
 use crate::ledger::sqlite::{self, StoreState};
-use crate::net::Client;
+use crate::net::HttpClient;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
     /// Also asks HubSpot whether the credentials work
     #[arg(long)]
     online: bool,
 }
 
 impl Check {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
-        let store = open_store(&config).map_err(super::not_opened)?;
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+        let config = load_and_check(self.file.config.as_deref(), world.variables)?;
+        let store = open_store(&config).map_err(super::classify_open_error)?;
         if self.online {
             for answer in ask_hubspot(&config)? {
                 world.print(&answer)?;
@@ -59,24 +59,27 @@ fn open_store(config: &Config) -> anyhow::Result<String> {
 
 /// Asks HubSpot whether each account's credentials work; says which portal they are of.
 fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
-    let http = Arc::new(Client::new().context("cannot make an HTTP client")?);
+    let http = Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
     super::runtime()?.block_on(async {
         let mut answers = Vec::new();
         for (name, account) in &config.accounts {
-            let account =
-                Account::new(account.api.clone(), Arc::clone(&http) as _, Arc::new(SystemClock));
-            let portal = account.details().await.outcome.map_err(|trouble| {
+            let account = AccountClient::new(
+                account.api.clone(),
+                Arc::clone(&http) as _,
+                Arc::new(SystemClock),
+            );
+            let portal = account.fetch_portal_id().await.outcome.map_err(|trouble| {
                 let what = match trouble.kind {
-                    TroubleKind::Unauthorized | TroubleKind::Forbidden => {
+                    AccountErrorKind::Unauthorized | AccountErrorKind::Forbidden => {
                         "HubSpot does not accept the credentials"
                     }
-                    TroubleKind::NotFound
-                    | TroubleKind::RateLimited { .. }
-                    | TroubleKind::Locked
-                    | TroubleKind::Migrating
-                    | TroubleKind::Overloaded
-                    | TroubleKind::Redirected
-                    | TroubleKind::Transport { .. } => "HubSpot could not be asked",
+                    AccountErrorKind::NotFound
+                    | AccountErrorKind::RateLimited { .. }
+                    | AccountErrorKind::Locked
+                    | AccountErrorKind::Migrating
+                    | AccountErrorKind::Overloaded
+                    | AccountErrorKind::Redirected
+                    | AccountErrorKind::Transport { .. } => "HubSpot could not be asked",
                 };
                 anyhow::Error::new(trouble).context(format!("hubspot.{name}: {what}"))
             })?;

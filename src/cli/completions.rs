@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Failure, World};
+use super::{Cli, CommandError, Io};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Completions {
@@ -12,7 +12,7 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
         let mut command = Cli::command();
         let name = command.get_name().to_owned();
         // Into memory first: the generator panics where it cannot write.

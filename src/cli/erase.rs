@@ -2,26 +2,26 @@
 
 use anyhow::Context as _;
 
-use super::{ConfigFile, Failure, World};
+use super::{CommandError, ConfigArg, Io};
 use crate::config::load;
-use crate::ledger::erasure::Address;
-use crate::ledger::sqlite::{self, Erased};
+use crate::ledger::erasure::EmailAddress;
+use crate::ledger::sqlite::{self, ErasureSummary};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Erase {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
     /// Whom to remove: an e-mail address
     #[arg(long, value_name = "ADDRESS")]
     email: String,
 }
 
 impl Erase {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let address = Address::parse(&self.email)
-            .map_err(|error| Failure::Usage(format!("--email: {error}")))?;
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+        let address = EmailAddress::parse(&self.email)
+            .map_err(|error| CommandError::Usage(format!("--email: {error}")))?;
         let config = load(self.file.config.as_deref(), world.variables)?;
-        let Erased { bodies, texts, events } = sqlite::erase(&config.store.path, &address)
+        let ErasureSummary { bodies, texts, events } = sqlite::erase(&config.store.path, &address)
             .context("not everything was erased; run it again")?;
         let path = config.store.path.display();
         world.print(&format!(

@@ -6,28 +6,29 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
-use super::{ConfigFile, Failure, World};
-use crate::config::ops_address;
+use super::{CommandError, ConfigArg, Io};
+use crate::config::load_ops_address;
 
 /// For connecting, for asking and for each piece of the answer. Container health checks allow 30 s in all by default.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Health {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
 }
 
 impl Health {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let address = reachable(ops_address(self.file.config.as_deref(), world.variables)?);
-        ask(address).with_context(|| format!("not alive at {address}"))?;
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+        let address =
+            connect_address(load_ops_address(self.file.config.as_deref(), world.variables)?);
+        check_liveness(address).with_context(|| format!("not alive at {address}"))?;
         world.print("alive")
     }
 }
 
 /// Where a listener of that address is asked: one that listens everywhere listens on loopback too.
-pub(super) fn reachable(listening: SocketAddr) -> SocketAddr {
+pub(super) fn connect_address(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -36,10 +37,10 @@ pub(super) fn reachable(listening: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listening.port())
 }
 
-fn ask(address: SocketAddr) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+fn check_liveness(address: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let request = format!("GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     // To the end, so that the server sees its answer taken; what matters is at the start, and may be all that comes.
@@ -71,7 +72,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).expect("answered");
             String::from_utf8_lossy(&request[..len]).into_owned()
         });
-        let result = ask(address);
+        let result = check_liveness(address);
         (result, server.join().expect("served"))
     }
 
@@ -90,7 +91,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         drop(listener);
-        assert!(ask(address).is_err());
+        assert!(check_liveness(address).is_err());
     }
 
     #[test]
@@ -100,7 +101,7 @@ mod tests {
             ("[::]:9090", "[::1]:9090"),
             ("10.0.0.5:9090", "10.0.0.5:9090"),
         ] {
-            let address = reachable(listening.parse().expect("an address"));
+            let address = connect_address(listening.parse().expect("an address"));
             assert_eq!(address.to_string(), asked);
         }
     }

@@ -7,16 +7,16 @@ use anyhow::Context;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::body::BodyArg;
-use super::{ConfigFile, Failure, World};
+use super::body_arg::BodyArg;
+use super::{CommandError, ConfigArg, Io};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Source, load};
-use crate::event::webinar::Said;
+use crate::config::{SourceSettings, load};
+use crate::event::webinar::Provenance;
 use crate::event::{
     AccountName, BodyHash, Change, EventInput, ExternalAccountId, Gap, Millis, Origin, Policy,
-    ReceiptId, Recurring, SourceName, Webinar, fold,
+    ReceiptId, RecurringMode, SourceName, Webinar, fold,
 };
-use crate::providers::{Inbound, Meaning, Provider};
+use crate::providers::{Inbound, PayloadContent, Provider};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Map {
@@ -24,7 +24,7 @@ pub(super) struct Map {
     #[arg(long)]
     provider: String,
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
     /// The configured source whose defaults apply
     #[arg(long)]
     source: Option<String>,
@@ -33,31 +33,35 @@ pub(super) struct Map {
 }
 
 impl Map {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let platform = super::platform(&self.provider)?;
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+        let platform = super::find_platform(&self.provider)?;
         let speaker = match &self.source {
             Some(source) => {
                 let config = load(self.file.config.as_deref(), world.variables)?;
-                Speaker::configured(super::source(&config, source, platform)?)
+                DryRunSource::from_config(super::find_source(&config, source, platform)?)
             }
             None if self.file.config.is_some() => {
-                return Err(Failure::Usage("--config says nothing here without --source".into()));
+                return Err(CommandError::Usage(
+                    "--config says nothing here without --source".into(),
+                ));
             }
-            None => Speaker::unconfigured(super::bare(platform)?),
+            None => DryRunSource::unconfigured(super::unconfigured_provider(platform)?),
         };
         let body = self.body.read(world)?;
-        let told = read(&speaker, &body, SystemClock.now())?;
+        let told = map_body(&speaker, &body, SystemClock.now())?;
         let json = serde_json::to_string_pretty(&told).context("cannot write the result")?;
         world.print(&json)?;
         match told.unmappable {
             None => Ok(()),
-            Some(why) => Err(Failure::Failed(anyhow::anyhow!("the body cannot be mapped: {why}"))),
+            Some(why) => {
+                Err(CommandError::Failed(anyhow::anyhow!("the body cannot be mapped: {why}")))
+            }
         }
     }
 }
 
 /// Who would have sent the body, and what its source adds.
-pub(super) struct Speaker {
+pub(super) struct DryRunSource {
     provider: Arc<dyn Provider>,
     source: SourceName,
     policy: Policy,
@@ -65,9 +69,9 @@ pub(super) struct Speaker {
     account: Option<ExternalAccountId>,
 }
 
-impl Speaker {
-    pub(super) fn configured(source: &Source) -> Self {
-        let Source { endpoint, policy } = source.clone();
+impl DryRunSource {
+    pub(super) fn from_config(source: &SourceSettings) -> Self {
+        let SourceSettings { endpoint, policy } = source.clone();
         Self { provider: endpoint.provider, source: endpoint.name, policy, account: None }
     }
 
@@ -79,7 +83,7 @@ impl Speaker {
             organizer: None,
             event_type: None,
             external_account_id: None,
-            recurring: Recurring::default(),
+            recurring: RecurringMode::default(),
             complete_after_end: None,
             only: None,
             custom_properties: BTreeMap::new(),
@@ -92,7 +96,7 @@ impl Speaker {
 
 /// What is printed.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct MapReport {
     event_type: String,
     meaning: &'static str,
     changes: Vec<Change>,
@@ -103,36 +107,40 @@ pub(super) struct Told {
     inputs: Vec<EventInput>,
     /// What is wrong with one of these inputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    remarks: Vec<Incomplete>,
-    incomplete: Vec<Incomplete>,
+    remarks: Vec<EventGaps>,
+    incomplete: Vec<EventGaps>,
     /// Why it means nothing; told apart, on standard error.
     #[serde(skip)]
     pub(super) unmappable: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct Incomplete {
+struct EventGaps {
     id: String,
     gaps: Vec<Gap>,
 }
 
 /// Maps the body, and folds each of its changes as if nothing had been known of the webinar.
-pub(super) fn read(speaker: &Speaker, body: &[u8], now: Millis) -> anyhow::Result<Told> {
-    let Speaker { provider, source, policy, account } = speaker;
+pub(super) fn map_body(
+    speaker: &DryRunSource,
+    body: &[u8],
+    now: Millis,
+) -> anyhow::Result<MapReport> {
+    let DryRunSource { provider, source, policy, account } = speaker;
     // Some handshakes are answered with the secret; any will do to see that it is one.
-    let reading = provider.read(&Inbound::stored(&Vec::new(), body, now), &[b"any secret"]);
-    let (mut meaning, changes, bad_fields, mut unmappable) = match reading.meaning {
-        Meaning::Changes { changes, bad_fields } => ("changes", changes, bad_fields, None),
-        Meaning::Ignored => ("ignored", vec![], vec![], None),
-        Meaning::Handshake(_) => ("handshake", vec![], vec![], None),
-        Meaning::Unmappable(why) => ("unmappable", vec![], vec![], Some(why)),
+    let reading = provider.read(&Inbound::from_stored(&Vec::new(), body, now), &[b"any secret"]);
+    let (mut meaning, changes, bad_fields, mut unmappable) = match reading.content {
+        PayloadContent::Changes { changes, bad_fields } => ("changes", changes, bad_fields, None),
+        PayloadContent::Ignored => ("ignored", vec![], vec![], None),
+        PayloadContent::Handshake(_) => ("handshake", vec![], vec![], None),
+        PayloadContent::Unmappable(why) => ("unmappable", vec![], vec![], Some(why)),
     };
     let (mut inputs, mut remarks, mut incomplete) = (Vec::new(), Vec::new(), Vec::new());
     for change in &changes {
         let mut webinar = Webinar::default();
-        let said = Said {
+        let said = Provenance {
             receipt: ReceiptId::generate(),
-            hash: BodyHash::of_digest(&Sha256::digest(body).into()),
+            hash: BodyHash::from_digest(&Sha256::digest(body).into()),
             origin: Origin {
                 source: source.clone(),
                 provider: provider.id(),
@@ -142,27 +150,28 @@ pub(super) fn read(speaker: &Speaker, body: &[u8], now: Millis) -> anyhow::Resul
             },
         };
         webinar.merge(change, &said)?;
-        let account = match policy.account_of(change).or_else(|none| account.as_ref().ok_or(none)) {
-            Ok(account) => account,
-            Err(none) => {
-                (meaning, unmappable) = ("unmappable", Some(none.to_string()));
-                break;
-            }
-        };
+        let account =
+            match policy.external_account(change).or_else(|none| account.as_ref().ok_or(none)) {
+                Ok(account) => account,
+                Err(none) => {
+                    (meaning, unmappable) = ("unmappable", Some(none.to_string()));
+                    break;
+                }
+            };
         for event in fold(&webinar, account, &change.webinar, policy, now) {
-            let of = |gaps| Incomplete { id: event.id.as_str().to_owned(), gaps };
+            let of = |gaps| EventGaps { id: event.id.as_str().to_owned(), gaps };
             match event.content {
                 Ok(input) => inputs.push(input),
                 Err(gaps) => incomplete.push(of(gaps)),
             }
-            if !event.remarks.is_empty() {
-                remarks.push(of(event.remarks));
+            if !event.warnings.is_empty() {
+                remarks.push(of(event.warnings));
             }
         }
     }
     let event_type = reading.event_type;
-    let asked = reading.wanted.iter().map(|wanted| wanted.webinar.to_string()).collect();
-    Ok(Told {
+    let asked = reading.fetch_requests.iter().map(|wanted| wanted.webinar.to_string()).collect();
+    Ok(MapReport {
         event_type,
         meaning,
         changes,

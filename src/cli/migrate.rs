@@ -2,18 +2,18 @@
 
 use anyhow::Context as _;
 
-use super::{ConfigFile, Failure, World};
+use super::{CommandError, ConfigArg, Io};
 use crate::config::load;
 use crate::ledger::sqlite;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Migrate {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
 }
 
 impl Migrate {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
         let config = load(self.file.config.as_deref(), world.variables)?;
         let (before, after) =
             sqlite::migrate(&config.store.path).context("the store cannot be migrated")?;

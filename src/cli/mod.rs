@@ -6,16 +6,16 @@
 
 mod backfill;
 mod backup;
-mod body;
+mod body_arg;
 mod check;
 mod completions;
 mod erase;
 mod health;
 mod map;
 mod migrate;
+mod ops_client;
 mod sandbox;
 mod serve;
-mod service;
 mod sign;
 mod store;
 #[cfg(test)]
@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Problems, Source};
+use crate::config::{Config, ConfigProblems, SourceSettings};
 use crate::event::SourceName;
 use crate::ledger::sqlite::OpenError;
 use crate::providers::{PLATFORMS, Platform, Provider, by_id};
@@ -73,7 +73,7 @@ enum Command {
 
 /// Where the configuration is.
 #[derive(Debug, Default, Args)]
-struct ConfigFile {
+struct ConfigArg {
     #[arg(
         long,
         value_name = "FILE",
@@ -83,7 +83,7 @@ struct ConfigFile {
 }
 
 /// What a command finds around it.
-pub struct World<'a> {
+pub struct Io<'a> {
     /// The environment.
     pub variables: &'a BTreeMap<String, String>,
     /// Standard input.
@@ -94,10 +94,10 @@ pub struct World<'a> {
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum CommandError {
     /// The configuration is invalid. Exit code 2.
     #[error(transparent)]
-    Invalid(#[from] Problems),
+    InvalidConfig(#[from] ConfigProblems),
     /// The arguments make no sense. Exit code 2.
     #[error("{0}")]
     Usage(String),
@@ -107,17 +107,17 @@ enum Failure {
 }
 
 /// Why the service cannot start.
-fn not_opened(error: anyhow::Error) -> Failure {
+fn classify_open_error(error: anyhow::Error) -> CommandError {
     match error.downcast_ref::<OpenError>() {
         // It is the configuration that is refused.
-        Some(refused @ OpenError::Rekey { .. }) => Failure::Usage(refused.to_string()),
-        Some(_) | None => Failure::Failed(error),
+        Some(refused @ OpenError::Rekey { .. }) => CommandError::Usage(refused.to_string()),
+        Some(_) | None => CommandError::Failed(error),
     }
 }
 
 /// Carries out the command and tells of a failure on `stderr`.
 #[must_use]
-pub fn run(cli: Cli, mut world: World<'_>, stderr: &mut dyn Write) -> ExitCode {
+pub fn run(cli: Cli, mut world: Io<'_>, stderr: &mut dyn Write) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(serve) => serve.run(&mut world),
         Command::Sandbox(sandbox) => sandbox.run(&mut world),
@@ -134,18 +134,18 @@ pub fn run(cli: Cli, mut world: World<'_>, stderr: &mut dyn Write) -> ExitCode {
     };
     let (message, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Invalid(problems)) => (problems.to_string(), 2),
-        Err(Failure::Usage(message)) => (format!("error: {message}"), 2),
+        Err(CommandError::InvalidConfig(problems)) => (problems.to_string(), 2),
+        Err(CommandError::Usage(message)) => (format!("error: {message}"), 2),
         // With its causes.
-        Err(Failure::Failed(error)) => (format!("error: {error:#}"), 1),
+        Err(CommandError::Failed(error)) => (format!("error: {error:#}"), 1),
     };
     // Where even that cannot be written, the code says it alone.
     drop(writeln!(stderr, "{message}"));
     ExitCode::from(code)
 }
 
-impl World<'_> {
-    fn print(&mut self, text: &str) -> Result<(), Failure> {
+impl Io<'_> {
+    fn print(&mut self, text: &str) -> Result<(), CommandError> {
         let written = writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush());
         written.map_err(|error| anyhow::Error::new(error).context("cannot write").into())
     }
@@ -159,38 +159,43 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .map_err(|error| anyhow::Error::new(error).context("cannot start the runtime"))
 }
 
-fn platform(name: &str) -> Result<&'static dyn Platform, Failure> {
+fn find_platform(name: &str) -> Result<&'static dyn Platform, CommandError> {
     by_id(name).ok_or_else(|| {
         let known: Vec<String> = PLATFORMS.iter().map(|known| known.id().to_string()).collect();
-        Failure::Usage(format!("--provider {name:?} is not known. Known: {}", known.join(", ")))
+        CommandError::Usage(format!(
+            "--provider {name:?} is not known. Known: {}",
+            known.join(", ")
+        ))
     })
 }
 
 /// The platform's code as it is without a source.
-fn bare(platform: &dyn Platform) -> Result<Arc<dyn Provider>, Failure> {
-    platform.bare().ok_or_else(|| {
+fn unconfigured_provider(platform: &dyn Platform) -> Result<Arc<dyn Provider>, CommandError> {
+    platform.unconfigured().ok_or_else(|| {
         let id = platform.id();
-        Failure::Usage(format!("--provider {id} says nothing by itself. Add --config and --source"))
+        CommandError::Usage(format!(
+            "--provider {id} says nothing by itself. Add --config and --source"
+        ))
     })
 }
 
 /// A source of the configuration, which must be of that platform.
-fn source<'a>(
+fn find_source<'a>(
     config: &'a Config,
     name: &str,
     platform: &dyn Platform,
-) -> Result<&'a Source, Failure> {
+) -> Result<&'a SourceSettings, CommandError> {
     let Some(source) = config.sources.get(name) else {
         let names: Vec<&str> = config.sources.keys().map(SourceName::as_str).collect();
         let names = names.join(", ");
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "--source {name:?} is not in {}. There: {names}",
             config.file
         )));
     };
     if source.policy.provider != platform.id() {
         let (asked, is) = (platform.id(), &source.policy.provider);
-        return Err(Failure::Usage(format!("--source {name} is of {is}, not of {asked}")));
+        return Err(CommandError::Usage(format!("--source {name} is of {is}, not of {asked}")));
     }
     Ok(source)
 }

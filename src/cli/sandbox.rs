@@ -1,9 +1,9 @@
 //! `sandbox`: the whole product on loopback.
 
-use super::{Failure, World};
+use super::{CommandError, Io};
 use crate::sandbox;
 use crate::shutdown;
-use crate::telemetry::{Sink, logs};
+use crate::telemetry::{LogSink, logs};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Sandbox {
@@ -13,14 +13,14 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
         // The story is on standard output; what the service itself has to say goes beside it, if it is asked for.
         if world.variables.contains_key(logs::LOG_ENV) {
-            logs::init(Sink::Stderr).map_err(|error| Failure::Usage(error.to_string()))?;
+            logs::init(LogSink::Stderr).map_err(|error| CommandError::Usage(error.to_string()))?;
         }
         let told = super::runtime()?.block_on(async {
-            let stop = shutdown::on_signal()?;
-            sandbox::tell(world.stdout, self.once, stop).await
+            let stop = shutdown::stop_on_signal()?;
+            sandbox::run(world.stdout, self.once, stop).await
         });
         Ok(told?)
     }

@@ -4,39 +4,40 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::{ConfigFile, Failure, World};
+use super::{CommandError, ConfigArg, Io};
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::config::{Config, load_to_serve};
+use crate::config::{Config, load_and_check};
 use crate::ledger::sqlite::Rekey;
-use crate::net::{Client, Http};
+use crate::net::{Http, HttpClient};
 use crate::shutdown;
-use crate::telemetry::{Sink, logs};
+use crate::telemetry::{LogSink, logs};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
     /// Goes on although a source's settings changed that make new events in HubSpot
     #[arg(long)]
     accept_rekey: bool,
 }
 
 impl Serve {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
-        logs::init(Sink::Stdout).map_err(|error| Failure::Usage(error.to_string()))?;
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+        let config = load_and_check(self.file.config.as_deref(), world.variables)?;
+        logs::init(LogSink::Stdout).map_err(|error| CommandError::Usage(error.to_string()))?;
         let rekey = if self.accept_rekey { Rekey::Accept } else { Rekey::Refuse };
-        serve(config, rekey).map_err(super::not_opened)
+        serve(config, rekey).map_err(super::classify_open_error)
     }
 }
 
 fn serve(config: Config, rekey: Rekey) -> anyhow::Result<()> {
     raise_open_files();
     super::runtime()?.block_on(async {
-        let stop = shutdown::on_signal().context("cannot listen for signals")?;
-        warn_of_open_doors(&config);
-        let http: Arc<dyn Http> = Arc::new(Client::new().context("cannot make an HTTP client")?);
+        let stop = shutdown::stop_on_signal().context("cannot listen for signals")?;
+        warn_of_exposure(&config);
+        let http: Arc<dyn Http> =
+            Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
         let app = App::build(config, &http, Arc::new(SystemClock), rekey)?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -55,7 +56,7 @@ fn raise_open_files() {
     }
 }
 
-fn warn_of_open_doors(config: &Config) {
+fn warn_of_exposure(config: &Config) {
     if !config.listen.ops.ip().is_loopback() {
         tracing::warn!(
             listen.ops = %config.listen.ops,

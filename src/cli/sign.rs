@@ -4,11 +4,11 @@ use anyhow::{Context, anyhow, bail};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::body::BodyArg;
-use super::{ConfigFile, Failure, World};
+use super::body_arg::BodyArg;
+use super::{CommandError, ConfigArg, Io};
 use crate::clock::{Clock, SystemClock};
 use crate::config::load;
-use crate::providers::{Signed, Unsigned};
+use crate::providers::{SignedRequest, UnsignedRequest};
 use crate::secret::Secret;
 
 /// Longest body that is put on the command line, in bytes: Linux ends an argument at 128 KiB (`MAX_ARG_STRLEN`, execve(2)),
@@ -24,7 +24,7 @@ pub(super) struct Sign {
     #[arg(long, value_name = "VAR")]
     secret_env: String,
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
     /// The configured source that it would go to, where the platform is signed for as a source says
     #[arg(long)]
     source: Option<String>,
@@ -35,44 +35,44 @@ pub(super) struct Sign {
 }
 
 impl Sign {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let platform = super::platform(&self.provider)?;
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+        let platform = super::find_platform(&self.provider)?;
         let provider = match &self.source {
             Some(source) => {
                 let config = load(self.file.config.as_deref(), world.variables)?;
-                super::source(&config, source, platform)?.endpoint.provider.clone()
+                super::find_source(&config, source, platform)?.endpoint.provider.clone()
             }
-            None => super::bare(platform)?,
+            None => super::unconfigured_provider(platform)?,
         };
         let secret = Secret::Env(self.secret_env)
             .read()
-            .map_err(|error| Failure::Usage(format!("--secret-env: {error}")))?;
+            .map_err(|error| CommandError::Usage(format!("--secret-env: {error}")))?;
         let body = self.body.read(world)?;
-        let unsigned = Unsigned {
+        let unsigned = UnsignedRequest {
             url: &self.url,
             body: &body,
             secret: secret.expose_secret().as_bytes(),
             now: SystemClock.now(),
         };
-        let Signed { url, headers, body: signed } =
-            provider.sign(unsigned).map_err(|why| Failure::Failed(anyhow!(why)))?;
+        let SignedRequest { url, headers, body: signed } =
+            provider.sign(unsigned).map_err(|why| CommandError::Failed(anyhow!(why)))?;
         let data = match self.body.path() {
             // What was signed is what is in the file.
             Some(path) if signed == body => {
                 let path = path.to_str().context("the file's name is not UTF-8")?;
-                format!("--data-binary {}", quoted(&format!("@{path}")))
+                format!("--data-binary {}", shell_quote(&format!("@{path}")))
             }
-            Some(_) | None => inline(&signed)?,
+            Some(_) | None => inline_body(&signed)?,
         };
-        world.print(&curl(&url, headers, &data))
+        world.print(&curl_command(&url, headers, &data))
     }
 }
 
 /// The body itself. Raw, because curl would take a body that begins with @ for a file's name.
-pub(super) fn inline(body: &[u8]) -> anyhow::Result<String> {
+pub(super) fn inline_body(body: &[u8]) -> anyhow::Result<String> {
     match std::str::from_utf8(body) {
         Ok(text) if text.len() <= INLINE_MAX && !text.contains('\0') => {
-            Ok(format!("--data-raw {}", quoted(text)))
+            Ok(format!("--data-raw {}", shell_quote(text)))
         }
         Ok(_) | Err(_) => {
             bail!("the body does not fit on a command line. Put it into a file and name the file")
@@ -80,21 +80,21 @@ pub(super) fn inline(body: &[u8]) -> anyhow::Result<String> {
     }
 }
 
-pub(super) fn curl(url: &Url, mut headers: Vec<(String, String)>, data: &str) -> String {
+pub(super) fn curl_command(url: &Url, mut headers: Vec<(String, String)>, data: &str) -> String {
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         headers.insert(0, ("content-type".to_owned(), "application/json".to_owned()));
     }
-    let mut lines = vec![format!("curl {}", quoted(url.as_str()))];
+    let mut lines = vec![format!("curl {}", shell_quote(url.as_str()))];
     lines.extend(
         headers
             .iter()
-            .map(|(name, value)| format!("--header {}", quoted(&format!("{name}: {value}")))),
+            .map(|(name, value)| format!("--header {}", shell_quote(&format!("{name}: {value}")))),
     );
     lines.push(data.to_owned());
     lines.join(" \\\n  ")
 }
 
 /// One word of a POSIX shell, whatever it holds.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn shell_quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::Failure;
+use super::CommandError;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::ledger::Watcher;
-use crate::ledger::sqlite::{Hands, OpenError, Rekey, Settings, SqliteLedger};
+use crate::ledger::CommitObserver;
+use crate::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
 
 /// Opens the store; none if another process, the service, has it.
-pub(super) fn open_unless_in_use(config: &Config) -> Result<Option<SqliteLedger>, Failure> {
+pub(super) fn open_unless_in_use(config: &Config) -> Result<Option<SqliteLedger>, CommandError> {
     let opened = SqliteLedger::open(Settings {
         path: config.store.path.clone(),
         accounts: config.accounts.keys().cloned().collect(),
@@ -20,20 +20,20 @@ pub(super) fn open_unless_in_use(config: &Config) -> Result<Option<SqliteLedger>
         migrate: config.store.migrate,
         rekey: Rekey::Refuse,
         clock: Arc::new(SystemClock),
-        watcher: Arc::new(Nobody),
-        hands: Hands::OwnThread,
+        observer: Arc::new(NoObserver),
+        threading: Threading::Dedicated,
     });
     match opened {
         Ok(ledger) => Ok(Some(ledger)),
         Err(OpenError::InUse(_)) => Ok(None),
-        Err(refused @ OpenError::Rekey { .. }) => Err(Failure::Usage(refused.to_string())),
+        Err(refused @ OpenError::Rekey { .. }) => Err(CommandError::Usage(refused.to_string())),
         Err(error) => Err(anyhow!(error).context("the store cannot be opened").into()),
     }
 }
 
 /// Nobody looks on.
-struct Nobody;
+struct NoObserver;
 
-impl Watcher for Nobody {
+impl CommitObserver for NoObserver {
     fn committed(&self, _: usize, _: Duration) {}
 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::probe::Probe;
 use crate::config::{Config, parse};
-use crate::event::{Millis, Property, ProviderId, event_expression};
-use crate::providers::{Provider, Unsigned};
+use crate::event::{CustomProperty, Millis, ProviderId, compile_event_expression};
+use crate::providers::{Provider, UnsignedRequest};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -34,7 +34,7 @@ fn ran(arguments: &[&str], stdin: &str) -> (ExitCode, String, String) {
     let cli = Cli::try_parse_from([&["webinar-bridge"], arguments].concat()).expect("right use");
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let variables = BTreeMap::new();
-    let world = World { variables: &variables, stdin: &mut stdin.as_bytes(), stdout: &mut stdout };
+    let world = Io { variables: &variables, stdin: &mut stdin.as_bytes(), stdout: &mut stdout };
     let code = run(cli, world, &mut stderr);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (code, text(stdout), text(stderr))
@@ -42,17 +42,19 @@ fn ran(arguments: &[&str], stdin: &str) -> (ExitCode, String, String) {
 
 fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
     let speaker = match source {
-        None => map::Speaker::unconfigured(Arc::new(Probe)),
+        None => map::DryRunSource::unconfigured(Arc::new(Probe)),
         Some(name) => {
             let config = config();
-            map::Speaker::configured(super::source(&config, name, &Probe).expect("it is there"))
+            map::DryRunSource::from_config(
+                super::find_source(&config, name, &Probe).expect("it is there"),
+            )
         }
     };
     mapped_by(body, &speaker)
 }
 
-fn mapped_by(body: &Value, speaker: &map::Speaker) -> (Value, Option<String>) {
-    let told = map::read(speaker, body.to_string().as_bytes(), NOW);
+fn mapped_by(body: &Value, speaker: &map::DryRunSource) -> (Value, Option<String>) {
+    let told = map::map_body(speaker, body.to_string().as_bytes(), NOW);
     let told = told.expect("it can be folded");
     (serde_json::to_value(&told).expect("it is JSON"), told.unmappable)
 }
@@ -146,10 +148,10 @@ fn without_a_source_the_gaps_show() {
 #[test]
 fn what_is_nobodys_is_not_mapped_for_a_source() {
     let config = config();
-    let mut source = super::source(&config, "acme", &Probe).expect("it is there").clone();
+    let mut source = super::find_source(&config, "acme", &Probe).expect("it is there").clone();
     source.policy.external_account_id = None;
     let body = json!({"event": "created", "id": "77", "name": "Bees"});
-    let (told, why) = mapped_by(&body, &map::Speaker::configured(&source));
+    let (told, why) = mapped_by(&body, &map::DryRunSource::from_config(&source));
     assert_eq!((&told["meaning"], &told["inputs"]), (&json!("unmappable"), &json!([])));
     assert!(why.is_some_and(|why| why.contains("external_account_id")));
 }
@@ -157,13 +159,13 @@ fn what_is_nobodys_is_not_mapped_for_a_source() {
 #[test]
 fn what_is_filtered_and_what_fails_shows() {
     let config = config();
-    let mut source = super::source(&config, "acme", &Probe).expect("it is there").clone();
-    let only = event_expression("event.name != 'Bees'").expect("an expression");
-    let failing = event_expression("int(event.name)").expect("an expression");
-    let custom_properties = BTreeMap::from([("n".to_owned(), Property::Computed(failing))]);
+    let mut source = super::find_source(&config, "acme", &Probe).expect("it is there").clone();
+    let only = compile_event_expression("event.name != 'Bees'").expect("an expression");
+    let failing = compile_event_expression("int(event.name)").expect("an expression");
+    let custom_properties = BTreeMap::from([("n".to_owned(), CustomProperty::Computed(failing))]);
     source.policy.only = Some(only);
     source.policy.custom_properties = custom_properties;
-    let speaker = map::Speaker::configured(&source);
+    let speaker = map::DryRunSource::from_config(&source);
     let body = |name| json!({"event": "created", "id": "77", "account": "a1", "name": name});
     let (told, _) = mapped_by(&body("Bees"), &speaker);
     assert_eq!((&told["inputs"], &told["remarks"]), (&json!([]), &Value::Null));
@@ -194,8 +196,8 @@ fn every_other_meaning_is_named() {
 #[test]
 fn a_source_must_be_there_and_of_the_provider() {
     let mut config = config();
-    let message = |config: &Config, name: &str| match super::source(config, name, &Probe) {
-        Err(Failure::Usage(message)) => message,
+    let message = |config: &Config, name: &str| match super::find_source(config, name, &Probe) {
+        Err(CommandError::Usage(message)) => message,
         other => panic!("{other:?}"),
     };
     assert_eq!(message(&config, "x"), "--source \"x\" is not in bridge.toml. There: acme");
@@ -210,13 +212,13 @@ fn a_body_comes_from_a_file_or_from_standard_input() {
     #[derive(Debug, Parser)]
     struct Only {
         #[command(flatten)]
-        body: body::BodyArg,
+        body: body_arg::BodyArg,
     }
     let read = |arguments: &[&str], stdin: &mut dyn Read| {
         let only = Only::try_parse_from([&["x"], arguments].concat()).expect("right use");
         let variables = BTreeMap::new();
         let mut stdout = Vec::new();
-        only.body.read(&mut World { variables: &variables, stdin, stdout: &mut stdout })
+        only.body.read(&mut Io { variables: &variables, stdin, stdout: &mut stdout })
     };
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("body.json");
@@ -243,10 +245,13 @@ fn words(command: &str) -> Vec<String> {
 fn a_shell_reads_back_what_was_quoted() {
     let body = "{\"a\": \"it's $HOME `id` \\\\ \\\"\"}\n\n  @\n!";
     let url = url::Url::parse("https://bridge.example/webhooks/acme?a=1&b='2'").expect("a URL");
-    let unsigned = Unsigned { url: &url, body: body.as_bytes(), secret: b"12345", now: NOW };
+    let unsigned = UnsignedRequest { url: &url, body: body.as_bytes(), secret: b"12345", now: NOW };
     let signed = Probe.sign(unsigned).expect("it signs anything");
-    let command =
-        sign::curl(&url, signed.headers, &sign::inline(body.as_bytes()).expect("it fits"));
+    let command = sign::curl_command(
+        &url,
+        signed.headers,
+        &sign::inline_body(body.as_bytes()).expect("it fits"),
+    );
     assert!(command.lines().count() > 4, "{command}");
     assert_eq!(
         words(&command),
@@ -268,7 +273,7 @@ fn a_shell_reads_back_what_was_quoted() {
 fn the_platforms_own_content_type_stays() {
     let url = url::Url::parse("https://bridge.example/").expect("a URL");
     let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
-    let command = sign::curl(&url, headers, "--data-binary '@x'");
+    let command = sign::curl_command(&url, headers, "--data-binary '@x'");
     assert_eq!(
         command,
         "curl 'https://bridge.example/' \\\n  --header 'Content-Type: text/plain' \\\n  --data-binary '@x'"
@@ -278,6 +283,6 @@ fn the_platforms_own_content_type_stays() {
 #[test]
 fn a_body_that_fits_no_command_line_is_refused() {
     for body in [vec![0xff], vec![0], vec![b'a'; 64 * 1024 + 1]] {
-        assert!(sign::inline(&body).is_err());
+        assert!(sign::inline_body(&body).is_err());
     }
 }

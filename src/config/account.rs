@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::given::Given;
-use super::rules::Zero;
+use super::field::Field;
+use super::rules::ZeroDuration;
 use super::section::Section;
-use super::settings::Account;
-use crate::deliver::LaneSettings;
+use super::settings::AccountSettings;
+use crate::deliver::DeliverySettings;
 use crate::event::AccountName;
-use crate::hubspot::settings::{Api, Credentials, RateLimit};
+use crate::hubspot::settings::{AccountApiSettings, AccountCredentials, RateLimit};
 
 /// HubSpot's own limit (`POST .../events/upsert` takes 1 to 100 inputs).
 const BATCH_MAX: u32 = 100;
@@ -19,14 +19,14 @@ const BATCH_MAX: u32 = 100;
 /// The accounts, and the names of all that are there, right or wrong: sources may refer to either.
 pub(super) fn accounts(
     root: &mut Section<'_>,
-) -> (BTreeMap<AccountName, Account>, BTreeSet<AccountName>) {
+) -> (BTreeMap<AccountName, AccountSettings>, BTreeSet<AccountName>) {
     let sections = match root.section("hubspot") {
-        Given::Bad => return Default::default(),
-        Given::Absent => Vec::new(),
-        Given::Good(hubspot) => hubspot.named(),
+        Field::Invalid => return Default::default(),
+        Field::Absent => Vec::new(),
+        Field::Valid(hubspot) => hubspot.named_sections(),
     };
     if sections.is_empty() {
-        root.problem(
+        root.report(
             "hubspot",
             "is missing. Add [hubspot.main] with access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }",
         );
@@ -40,25 +40,33 @@ pub(super) fn accounts(
     (accounts, names)
 }
 
-fn account(mut section: Section<'_>) -> Option<Account> {
+fn account(mut section: Section<'_>) -> Option<AccountSettings> {
     let credentials = credentials(&mut section);
-    let base_url = section.url("base_url").or(known_url("https://api.hubapi.com"));
+    let base_url = section.url("base_url").unwrap_or(known_url("https://api.hubapi.com"));
     if base_url.path() != "/" || base_url.query().is_some() || base_url.fragment().is_some() {
-        section.problem("base_url", "must be scheme and host only. The path is path_prefix");
+        section.report("base_url", "must be scheme and host only. The path is path_prefix");
     }
-    let path_prefix =
-        section.parsed("path_prefix", path_prefix).or("/marketing/v3/marketing-events".to_owned());
+    let path_prefix = section
+        .parsed("path_prefix", path_prefix)
+        .unwrap_or("/marketing/v3/marketing-events".to_owned());
     let rate_limit = rate_limit(&mut section);
-    let max_batch = whole(section.count("max_batch", 1..=BATCH_MAX).or(BATCH_MAX));
-    let max_linger = section.duration("max_linger", Zero::Allowed).or(Duration::from_secs(1));
-    let max_in_flight = whole(section.count("max_in_flight", 1..=u32::MAX).or(16));
-    let deliver = section.flag("deliver").or(true);
-    let request_timeout =
-        section.duration("request_timeout", Zero::Refused).or(Duration::from_secs(30));
+    let max_batch = to_usize(section.count("max_batch", 1..=BATCH_MAX).unwrap_or(BATCH_MAX));
+    let max_linger =
+        section.duration("max_linger", ZeroDuration::Allowed).unwrap_or(Duration::from_secs(1));
+    let max_in_flight = to_usize(section.count("max_in_flight", 1..=u32::MAX).unwrap_or(16));
+    let deliver = section.flag("deliver").unwrap_or(true);
+    let request_timeout = section
+        .duration("request_timeout", ZeroDuration::Refused)
+        .unwrap_or(Duration::from_secs(30));
     section.finish();
-    Some(Account {
-        api: Api { base_url, path_prefix, request_timeout, credentials: credentials? },
-        lane: LaneSettings {
+    Some(AccountSettings {
+        api: AccountApiSettings {
+            base_url,
+            path_prefix,
+            request_timeout,
+            credentials: credentials?,
+        },
+        delivery: DeliverySettings {
             rate_limit,
             max_batch,
             max_linger,
@@ -69,26 +77,26 @@ fn account(mut section: Section<'_>) -> Option<Account> {
     })
 }
 
-fn credentials(section: &mut Section<'_>) -> Option<Credentials> {
+fn credentials(section: &mut Section<'_>) -> Option<AccountCredentials> {
     let both = section.has("access_token") && section.has("oauth");
     let token = section.secret("access_token");
     let oauth = match section.section("oauth") {
-        Given::Absent => Given::Absent,
-        Given::Bad => Given::Bad,
-        Given::Good(oauth) => self::oauth(oauth).map_or(Given::Bad, Given::Good),
+        Field::Absent => Field::Absent,
+        Field::Invalid => Field::Invalid,
+        Field::Valid(oauth) => self::oauth(oauth).map_or(Field::Invalid, Field::Valid),
     };
     if both {
-        section.problem("access_token", "stands beside oauth. Keep one of the two");
+        section.report("access_token", "stands beside oauth. Keep one of the two");
         return None;
     }
-    if let Given::Absent = oauth {
+    if let Field::Absent = oauth {
         let remedy = "Set access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }, or oauth = { ... }";
-        return section.required("access_token", token, remedy).map(Credentials::Token);
+        return section.required("access_token", token, remedy).map(AccountCredentials::Token);
     }
-    oauth.good()
+    oauth.valid()
 }
 
-fn oauth(mut section: Section<'_>) -> Option<Credentials> {
+fn oauth(mut section: Section<'_>) -> Option<AccountCredentials> {
     let client_id = section.text("client_id");
     let client_id = section.required("client_id", client_id, "Set the app's client id");
     let client_secret = section.secret("client_secret");
@@ -97,9 +105,9 @@ fn oauth(mut section: Section<'_>) -> Option<Credentials> {
     let refresh_token = section.required("refresh_token", refresh_token, "Set { env = \"NAME\" }");
     // https://developers.hubspot.com, OAuth 2026-03: the v1 address ends on 2027-02-16.
     let token_url =
-        section.url("token_url").or(known_url("https://api.hubapi.com/oauth/2026-03/token"));
+        section.url("token_url").unwrap_or(known_url("https://api.hubapi.com/oauth/2026-03/token"));
     section.finish();
-    Some(Credentials::OAuth {
+    Some(AccountCredentials::OAuth {
         client_id: client_id?,
         client_secret: client_secret?,
         refresh_token: refresh_token?,
@@ -109,9 +117,9 @@ fn oauth(mut section: Section<'_>) -> Option<Credentials> {
 
 fn rate_limit(section: &mut Section<'_>) -> RateLimit {
     let mut limit = RateLimit { requests: 100, window: Duration::from_secs(10) };
-    let Given::Good(mut section) = section.section("rate_limit") else { return limit };
-    limit.requests = section.count("requests", 1..=u32::MAX).or(limit.requests);
-    limit.window = section.duration("window", Zero::Refused).or(limit.window);
+    let Field::Valid(mut section) = section.section("rate_limit") else { return limit };
+    limit.requests = section.count("requests", 1..=u32::MAX).unwrap_or(limit.requests);
+    limit.window = section.duration("window", ZeroDuration::Refused).unwrap_or(limit.window);
     section.finish();
     limit
 }
@@ -136,6 +144,6 @@ fn known_url(text: &'static str) -> Url {
     Url::parse(text).expect("an address of our own is a URL")
 }
 
-fn whole(count: u32) -> usize {
+fn to_usize(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::node::{Node, Nodes};
-use super::problem::Problem;
+use super::node::{ConfigNode, ConfigTree};
+use super::problem::ConfigProblem;
 
 /// Names the configuration file where `--config` does not.
 pub const CONFIG_FILE: &str = "BRIDGE_CONFIG";
@@ -23,38 +23,42 @@ pub fn variables() -> BTreeMap<String, String> {
 
 /// Puts the variables that stand for keys over what the file says.
 pub(super) fn overlay(
-    tree: &mut Nodes,
+    tree: &mut ConfigTree,
     variables: &BTreeMap<String, String>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<ConfigProblem>,
 ) {
     for (name, text) in variables {
         let Some(path) = name.strip_prefix(PREFIX) else { continue };
         let path = path.to_lowercase();
         let keys: Vec<&str> = path.split("__").collect();
-        if let Err(what) = put(tree, &keys, name, text) {
-            problems.push(Problem { origin: format!("${name}"), key: keys.join("."), what });
+        if let Err(what) = insert(tree, &keys, name, text) {
+            problems.push(ConfigProblem {
+                origin: format!("${name}"),
+                key: keys.join("."),
+                message: what,
+            });
         }
     }
 }
 
-fn put(tree: &mut Nodes, keys: &[&str], name: &str, text: &str) -> Result<(), String> {
+fn insert(tree: &mut ConfigTree, keys: &[&str], name: &str, text: &str) -> Result<(), String> {
     let Some((key, rest)) = keys.split_first() else { return Ok(()) };
     if key.is_empty() {
         return Err("has an empty part. Write SECTION__KEY with two underscores between".to_owned());
     }
-    let key = present(tree, key)?;
+    let key = resolve_key(tree, key)?;
     if rest.is_empty() {
-        tree.insert(key, Node::Variable { name: name.to_owned(), text: text.to_owned() });
+        tree.insert(key, ConfigNode::Variable { name: name.to_owned(), text: text.to_owned() });
         return Ok(());
     }
-    let mut below = tree.remove(&key).and_then(Node::into_table).unwrap_or_default();
-    let put = put(&mut below, rest, name, text);
-    tree.insert(key, Node::Table(below));
+    let mut below = tree.remove(&key).and_then(ConfigNode::into_table).unwrap_or_default();
+    let put = insert(&mut below, rest, name, text);
+    tree.insert(key, ConfigNode::Table(below));
     put
 }
 
 /// The key that is meant: names may hold `-`, which a variable's name cannot, so that `_` stands for both.
-fn present(tree: &Nodes, key: &str) -> Result<String, String> {
+fn resolve_key(tree: &ConfigTree, key: &str) -> Result<String, String> {
     let meant: Vec<&String> = tree.keys().filter(|known| known.replace('-', "_") == key).collect();
     match meant.as_slice() {
         [] => Ok(key.to_owned()),

@@ -10,15 +10,15 @@
 
 mod account;
 pub mod env;
-mod given;
+mod field;
+mod filesystem;
+mod machine_checks;
 mod node;
 mod options;
-mod place;
 #[cfg(test)]
 pub(crate) mod probe;
 mod problem;
 mod process;
-mod ready;
 mod rules;
 mod section;
 mod settings;
@@ -32,10 +32,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use node::{Node, Nodes};
-pub use problem::{Problem, Problems};
-use section::{Report, Section};
-pub use settings::{Account, Config, Jwt, Listen, Ops, Source, Store};
+use node::{ConfigNode, ConfigTree};
+pub use problem::{ConfigProblem, ConfigProblems};
+use section::{ProblemReport, Section};
+pub use settings::{
+    AccountSettings, Config, JwtSettings, ListenSettings, OpsSettings, SourceSettings,
+    StoreSettings,
+};
 
 use crate::providers::{PLATFORMS, Platform};
 
@@ -46,7 +49,10 @@ const DEFAULT_FILE: &str = "bridge.toml";
 ///
 /// # Errors
 /// [`Problems`]: everything that is wrong.
-pub fn load(path: Option<&Path>, variables: &BTreeMap<String, String>) -> Result<Config, Problems> {
+pub fn load(
+    path: Option<&Path>,
+    variables: &BTreeMap<String, String>,
+) -> Result<Config, ConfigProblems> {
     let (file, text) = read_file(path, variables)?;
     read(&file, &text, variables)
 }
@@ -59,7 +65,7 @@ pub fn read(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,
-) -> Result<Config, Problems> {
+) -> Result<Config, ConfigProblems> {
     parse(file, text, variables, PLATFORMS)
 }
 
@@ -67,14 +73,14 @@ pub fn read(
 ///
 /// # Errors
 /// [`Problems`]: everything that is wrong.
-pub fn load_to_serve(
+pub fn load_and_check(
     path: Option<&Path>,
     variables: &BTreeMap<String, String>,
-) -> Result<Config, Problems> {
+) -> Result<Config, ConfigProblems> {
     let config = load(path, variables)?;
-    let mut problems = config.unreadable_secrets();
-    problems.extend(config.unfit_store());
-    Problems::none_of(problems)?;
+    let mut problems = config.check_secrets();
+    problems.extend(config.check_store_filesystem());
+    ConfigProblems::check_empty(problems)?;
     Ok(config)
 }
 
@@ -83,23 +89,23 @@ pub fn load_to_serve(
 ///
 /// # Errors
 /// [`Problems`] of `[listen]`, or that the file cannot be read.
-pub fn ops_address(
+pub fn load_ops_address(
     path: Option<&Path>,
     variables: &BTreeMap<String, String>,
-) -> Result<SocketAddr, Problems> {
+) -> Result<SocketAddr, ConfigProblems> {
     let (file, text) = read_file(path, variables)?;
     let mut ignored = Vec::new();
-    let tree = tree(&file, &text, variables, &mut ignored)?;
-    let report = Report { file, ..Report::default() };
+    let tree = build_tree(&file, &text, variables, &mut ignored)?;
+    let report = ProblemReport { file, ..ProblemReport::default() };
     let listen = process::listen(&mut Section::root(&report, tree));
-    Problems::none_of(report.problems.into_inner())?;
+    ConfigProblems::check_empty(report.problems.into_inner())?;
     Ok(listen.ops)
 }
 
 fn read_file(
     path: Option<&Path>,
     variables: &BTreeMap<String, String>,
-) -> Result<(String, String), Problems> {
+) -> Result<(String, String), ConfigProblems> {
     let named = variables.get(env::CONFIG_FILE).filter(|name| !name.is_empty()).map(Path::new);
     let path = path.or(named).unwrap_or(Path::new(DEFAULT_FILE));
     let file = path.display().to_string();
@@ -110,7 +116,7 @@ fn read_file(
                 "cannot be read ({error}). Name the configuration with --config or ${}",
                 env::CONFIG_FILE
             );
-            Err(Problems::one(file, what))
+            Err(ConfigProblems::single(file, what))
         }
     }
 }
@@ -121,37 +127,49 @@ pub(crate) fn parse(
     text: &str,
     variables: &BTreeMap<String, String>,
     platforms: &[&'static dyn Platform],
-) -> Result<Config, Problems> {
+) -> Result<Config, ConfigProblems> {
     let mut problems = Vec::new();
-    let tree = tree(file, text, variables, &mut problems)?;
-    let report =
-        Report { file: file.to_owned(), problems: RefCell::new(problems), ..Report::default() };
+    let tree = build_tree(file, text, variables, &mut problems)?;
+    let report = ProblemReport {
+        file: file.to_owned(),
+        problems: RefCell::new(problems),
+        ..ProblemReport::default()
+    };
     let mut root = Section::root(&report, tree);
     let listen = process::listen(&mut root);
     let store = process::store(&mut root);
     let ops = process::ops(&mut root);
     let (accounts, names) = account::accounts(&mut root);
-    let sources = source::sources(&mut root, &source::Known { platforms, accounts: &names });
+    let sources =
+        source::sources(&mut root, &source::SourceReferences { platforms, accounts: &names });
     root.finish();
-    Problems::none_of(report.problems.into_inner())?;
+    ConfigProblems::check_empty(report.problems.into_inner())?;
     let secrets = report.secrets.into_inner();
-    Ok(Config { file: file.to_owned(), listen, store, ops, accounts, sources, secrets })
+    Ok(Config {
+        file: file.to_owned(),
+        listen,
+        store,
+        ops,
+        accounts,
+        sources,
+        platform_secrets: secrets,
+    })
 }
 
-fn tree(
+fn build_tree(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,
-    problems: &mut Vec<Problem>,
-) -> Result<Nodes, Problems> {
+    problems: &mut Vec<ConfigProblem>,
+) -> Result<ConfigTree, ConfigProblems> {
     // The error's own Display shows the line, in which a secret may stand.
     let table: toml::Table = toml::from_str(text).map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = before.map_or(1, |before| before.matches('\n').count() + 1);
         let message = error.message().replace('\n', "; ");
-        Problems::one(file, format!("line {line} is not TOML: {message}. Correct it"))
+        ConfigProblems::single(file, format!("line {line} is not TOML: {message}. Correct it"))
     })?;
-    let mut tree = Node::entries(table, None);
+    let mut tree = ConfigNode::entries(table, None);
     env::overlay(&mut tree, variables, problems);
     Ok(tree)
 }

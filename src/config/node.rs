@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use toml::Value;
 
 /// A table's entries.
-pub(super) type Nodes = BTreeMap<String, Node>;
+pub(super) type ConfigTree = BTreeMap<String, ConfigNode>;
 
 /// One place in the tree.
 #[derive(Clone)]
-pub(super) enum Node {
+pub(super) enum ConfigNode {
     /// A value that is no table.
     Value {
         /// It.
@@ -28,12 +28,12 @@ pub(super) enum Node {
         text: String,
     },
     /// A table of any of these.
-    Table(Nodes),
+    Table(ConfigTree),
 }
 
-impl Node {
+impl ConfigNode {
     /// A table as a tree. `variable` is the one that said it, if not the file.
-    pub(super) fn entries(table: toml::Table, variable: Option<&str>) -> Nodes {
+    pub(super) fn entries(table: toml::Table, variable: Option<&str>) -> ConfigTree {
         let node = |value| match value {
             Value::Table(table) => Self::Table(Self::entries(table, variable)),
             value @ (Value::String(_)
@@ -63,12 +63,12 @@ impl Node {
                 let parsed = text.parse::<Value>().ok().and_then(&wanted);
                 parsed.or_else(|| wanted(Value::String(text)))
             }
-            Self::Table(table) => wanted(Value::Table(plain(table))),
+            Self::Table(table) => wanted(Value::Table(to_toml(table))),
         }
     }
 
     /// Its entries, if it is a table.
-    pub(super) fn into_table(self) -> Option<Nodes> {
+    pub(super) fn into_table(self) -> Option<ConfigTree> {
         match self {
             Self::Value { .. } => None,
             Self::Table(table) => Some(table),
@@ -81,11 +81,11 @@ impl Node {
 }
 
 /// A tree as TOML, for what is read whole: secrets, whose entries are texts.
-fn plain(table: Nodes) -> toml::Table {
+fn to_toml(table: ConfigTree) -> toml::Table {
     let value = |node| match node {
-        Node::Value { value, .. } => value,
-        Node::Variable { text, .. } => Value::String(text),
-        Node::Table(table) => Value::Table(plain(table)),
+        ConfigNode::Value { value, .. } => value,
+        ConfigNode::Variable { text, .. } => Value::String(text),
+        ConfigNode::Table(table) => Value::Table(to_toml(table)),
     };
     table.into_iter().map(|(key, node)| (key, value(node))).collect()
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::given::Given;
-use super::rules::Zero;
+use super::field::Field;
+use super::rules::ZeroDuration;
 use super::section::Section;
 use crate::providers::Options;
 use crate::secret::Secret;
@@ -17,42 +17,42 @@ impl Options for Section<'_> {
     }
 
     fn text(&mut self, key: &'static str) -> Option<String> {
-        Self::text(self, key).good()
+        Self::text(self, key).valid()
     }
 
     fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
-        Self::texts(self, key).good()
+        Self::texts(self, key).valid()
     }
 
-    fn word(&mut self, key: &'static str, words: &[&'static str]) -> Option<&'static str> {
+    fn choice(&mut self, key: &'static str, words: &[&'static str]) -> Option<&'static str> {
         let words: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
-        Self::word(self, key, &words).good()
+        Self::word(self, key, &words).valid()
     }
 
     fn flag(&mut self, key: &'static str) -> Option<bool> {
-        Self::flag(self, key).good()
+        Self::flag(self, key).valid()
     }
 
     fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        Self::duration(self, key, Zero::Refused).good()
+        Self::duration(self, key, ZeroDuration::Refused).valid()
     }
 
-    fn count(&mut self, key: &'static str) -> Option<u32> {
-        Self::count(self, key, 1..=u32::MAX).good()
+    fn positive_integer(&mut self, key: &'static str) -> Option<u32> {
+        Self::count(self, key, 1..=u32::MAX).valid()
     }
 
     fn secret(&mut self, key: &'static str) -> Option<Secret> {
-        self.platform_secret(key).good()
+        self.platform_secret(key).valid()
     }
 
     fn url(&mut self, key: &'static str) -> Option<Url> {
-        Self::url(self, key).good()
+        Self::url(self, key).valid()
     }
 
     fn table(&mut self, key: &'static str, read: &mut dyn FnMut(&mut dyn Options)) -> bool {
         match self.section(key) {
-            Given::Absent | Given::Bad => false,
-            Given::Good(mut table) => {
+            Field::Absent | Field::Invalid => false,
+            Field::Valid(mut table) => {
                 read(&mut table);
                 table.finish();
                 true
@@ -60,11 +60,11 @@ impl Options for Section<'_> {
         }
     }
 
-    fn fill(&mut self, key: &'static str, defaults: &toml::Table) {
+    fn fill_defaults(&mut self, key: &'static str, defaults: &toml::Table) {
         Self::fill(self, key, defaults);
     }
 
-    fn problem(&mut self, key: &str, what: &str) {
-        Self::problem(self, key, what);
+    fn report(&mut self, key: &str, what: &str) {
+        Self::report(self, key, what);
     }
 }

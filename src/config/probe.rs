@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::event::{Change, End, ExternalAccountId, Kind, Millis, ProviderId, Shape, WebinarId};
+use crate::event::{
+    Change, ChangeKind, EndTime, ExternalAccountId, Millis, ProviderId, Shape, WebinarId,
+};
 use crate::providers::{
-    Demo, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Reply, Sample,
-    Signed, Traits, Unsigned, Unverified, Verified,
+    Capabilities, Demo, HandshakeReply, Inbound, Keys, Options, ParsedPayload, PayloadContent,
+    Platform, Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 
 /// Speaks `{"event": "...", "id": "...", "account": "...", "name": "..."}`.
@@ -26,12 +28,12 @@ impl Platform for Probe {
         ProviderId::new("probe")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Self))
     }
 
-    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        self.bare()
+    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        self.unconfigured()
     }
 
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
@@ -48,8 +50,8 @@ impl Provider for Probe {
         &Self
     }
 
-    fn traits(&self) -> Traits {
-        Traits::FULL
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn verify<'a>(
@@ -57,42 +59,45 @@ impl Provider for Probe {
         _request: Inbound<'a, Unverified>,
         _keys: Keys<'_>,
         _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
-        Err(Refusal::Mismatch)
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+        Err(VerifyError::Mismatch)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let Ok(body) = serde_json::from_slice::<Body>(request.body) else {
-            let meaning = Meaning::Unmappable("it is not an object with an event".to_owned());
-            return Reading::new("", meaning);
+            let meaning =
+                PayloadContent::Unmappable("it is not an object with an event".to_owned());
+            return ParsedPayload::new("", meaning);
         };
         let meaning = match body.event.as_str() {
             "created" => {
                 let id = WebinarId::parse(body.id.unwrap_or_default()).expect("the test gives one");
-                let mut change = Change::new(id, Kind::Created);
+                let mut change = Change::new(id, ChangeKind::Created);
                 change.account = body.account.and_then(|id| ExternalAccountId::parse(id).ok());
                 change.full_picture = true;
                 change.shape = Some(Shape::Single);
                 change.whole.name = body.name;
                 change.whole.start = Some(Millis::new(1_900_000_000_000));
-                change.whole.end = End::after_minutes(60);
-                Meaning::Changes { changes: vec![change], bad_fields: vec!["start_time"] }
+                change.whole.end = EndTime::after_minutes(60);
+                PayloadContent::Changes { changes: vec![change], bad_fields: vec!["start_time"] }
             }
-            "handshake" => {
-                Meaning::Handshake(Reply { status: 200, content_type: "text/plain", body: vec![] })
-            }
-            _ => Meaning::Ignored,
+            "handshake" => PayloadContent::Handshake(HandshakeReply {
+                status: 200,
+                content_type: "text/plain",
+                body: vec![],
+            }),
+            _ => PayloadContent::Ignored,
         };
-        Reading::new(&body.event, meaning)
+        ParsedPayload::new(&body.event, meaning)
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let signature = format!("it's {} of {}", request.body.len(), request.secret.len());
         let headers = vec![
             ("x-probe-signature".to_owned(), signature),
             ("x-probe-time".to_owned(), request.now.get().to_string()),
         ];
-        Ok(Signed::with_headers(request, headers))
+        Ok(SignedRequest::with_headers(request, headers))
     }
 
     fn samples(&self, _now: Millis) -> Vec<Sample> {

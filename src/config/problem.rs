@@ -4,18 +4,18 @@ use std::fmt;
 
 /// One thing that is wrong, and what to do about it. Holds no value that could be secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// The file, or `$NAME` for an environment variable.
     pub origin: String,
     /// The key's path, `source.acme-zoom.secret`; empty if it is about the whole.
     pub key: String,
     /// What is wrong, and the remedy.
-    pub what: String,
+    pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, key, what } = self;
+        let Self { origin, key, message: what } = self;
         match key.as_str() {
             "" => write!(f, "{origin}: {what}"),
             key => write!(f, "{origin}: {key}: {what}"),
@@ -25,30 +25,34 @@ impl fmt::Display for Problem {
 
 /// Everything that is wrong, never nothing: a line for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct ConfigProblems(Vec<ConfigProblem>);
 
-impl Problems {
+impl ConfigProblems {
     /// The problem, alone.
-    pub(super) fn one(origin: impl Into<String>, what: impl Into<String>) -> Self {
-        Self(vec![Problem { origin: origin.into(), key: String::new(), what: what.into() }])
+    pub(super) fn single(origin: impl Into<String>, what: impl Into<String>) -> Self {
+        Self(vec![ConfigProblem {
+            origin: origin.into(),
+            key: String::new(),
+            message: what.into(),
+        }])
     }
 
     /// Nothing, if there are none.
     ///
     /// # Errors
     /// The problems, if there are any.
-    pub(super) fn none_of(problems: Vec<Problem>) -> Result<(), Self> {
+    pub(super) fn check_empty(problems: Vec<ConfigProblem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
     }
 
     /// The problems in the order of the file.
     #[must_use]
-    pub fn list(&self) -> &[Problem] {
+    pub fn list(&self) -> &[ConfigProblem] {
         &self.0
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, problem) in self.0.iter().enumerate() {
             let line = if at == 0 { "" } else { "\n" };
@@ -58,10 +62,10 @@ impl fmt::Display for Problems {
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for ConfigProblems {}
 
 /// The known name that takes the fewest changes to become what was written.
-pub(super) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn closest_name<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().copied().min_by_key(|name| distance(written, name))
 }
 
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_nearest_name() {
-        assert_eq!(nearest("max_bach", &["max_linger", "max_batch"]), Some("max_batch"));
-        assert_eq!(nearest("x", &[]), None);
+        assert_eq!(closest_name("max_bach", &["max_linger", "max_batch"]), Some("max_batch"));
+        assert_eq!(closest_name("x", &[]), None);
     }
 }

@@ -4,57 +4,62 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::given::Given;
-use super::rules::Zero;
+use super::field::Field;
+use super::rules::ZeroDuration;
 use super::section::Section;
-use super::settings::{Jwt, Listen, Ops, Store};
+use super::settings::{JwtSettings, ListenSettings, OpsSettings, StoreSettings};
 use crate::ledger::Retention;
 
 const DAY: Duration = Duration::from_hours(24);
 
 /// `[listen]`
-pub(super) fn listen(root: &mut Section<'_>) -> Listen {
+pub(super) fn listen(root: &mut Section<'_>) -> ListenSettings {
     let anywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
     let here = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
-    let mut listen = Listen {
+    let mut listen = ListenSettings {
         webhooks: anywhere,
         ops: here,
         max_body: 1 << 20,
         shutdown_delay: Duration::ZERO,
         shutdown_timeout: Duration::from_secs(25),
     };
-    let Given::Good(mut section) = root.section("listen") else { return listen };
+    let Field::Valid(mut section) = root.section("listen") else { return listen };
     let parse = |text: String| {
         text.parse().map_err(|_| "must be an address and a port such as \"127.0.0.1:9090\"")
     };
-    listen.webhooks = section.parsed("webhooks", parse).or(listen.webhooks);
-    listen.ops = section.parsed("ops", parse).or(listen.ops);
-    listen.max_body = section.size("max_body").or(listen.max_body);
+    listen.webhooks = section.parsed("webhooks", parse).unwrap_or(listen.webhooks);
+    listen.ops = section.parsed("ops", parse).unwrap_or(listen.ops);
+    listen.max_body = section.size("max_body").unwrap_or(listen.max_body);
     listen.shutdown_delay =
-        section.duration("shutdown_delay", Zero::Allowed).or(listen.shutdown_delay);
-    listen.shutdown_timeout =
-        section.duration("shutdown_timeout", Zero::Allowed).or(listen.shutdown_timeout);
+        section.duration("shutdown_delay", ZeroDuration::Allowed).unwrap_or(listen.shutdown_delay);
+    listen.shutdown_timeout = section
+        .duration("shutdown_timeout", ZeroDuration::Allowed)
+        .unwrap_or(listen.shutdown_timeout);
     if listen.webhooks == listen.ops && listen.ops.port() != 0 {
-        section.problem("ops", "is also the public address. Give it another port");
+        section.report("ops", "is also the public address. Give it another port");
     }
     section.finish();
     listen
 }
 
 /// `[store]`
-pub(super) fn store(root: &mut Section<'_>) -> Store {
-    let mut store = Store {
+pub(super) fn store(root: &mut Section<'_>) -> StoreSettings {
+    let mut store = StoreSettings {
         path: PathBuf::from("data/bridge.db"),
-        keep: Retention { receipts: 30 * DAY, events: 400 * DAY },
+        retention: Retention { receipts: 30 * DAY, events: 400 * DAY },
         migrate: true,
     };
-    let Given::Good(mut section) = root.section("store") else { return store };
-    store.path = section.parsed("url", |url| sqlite_path(&url)).or(store.path);
-    store.keep = Retention {
-        receipts: section.duration("keep_receipts", Zero::Refused).or(store.keep.receipts),
-        events: section.duration("keep_events", Zero::Refused).or(store.keep.events),
+    let Field::Valid(mut section) = root.section("store") else { return store };
+    store.path = section.parsed("url", |url| sqlite_path(&url)).unwrap_or(store.path);
+    store.retention = Retention {
+        receipts: section
+            .duration("keep_receipts", ZeroDuration::Refused)
+            .unwrap_or(store.retention.receipts),
+        events: section
+            .duration("keep_events", ZeroDuration::Refused)
+            .unwrap_or(store.retention.events),
     };
-    store.migrate = section.flag("migrate").or(store.migrate);
+    store.migrate = section.flag("migrate").unwrap_or(store.migrate);
     section.finish();
     store
 }
@@ -81,26 +86,26 @@ fn sqlite_path(url: &str) -> Result<PathBuf, &'static str> {
 }
 
 /// `[ops]`
-pub(super) fn ops(root: &mut Section<'_>) -> Ops {
-    let Given::Good(mut section) = root.section("ops") else { return Ops { auth: None } };
-    let auth = section.section("auth").good().and_then(|mut auth| {
+pub(super) fn ops(root: &mut Section<'_>) -> OpsSettings {
+    let Field::Valid(mut section) = root.section("ops") else { return OpsSettings { auth: None } };
+    let auth = section.section("auth").valid().and_then(|mut auth| {
         let jwt = match auth.section("jwt") {
-            Given::Absent => {
-                auth.problem(
+            Field::Absent => {
+                auth.report(
                     "jwt",
                     "is missing. Set jwt = { algorithm = \"HS256\", secret = { env = \"NAME\" }, \
                      audience = \"webinar-bridge\" }, or remove [ops.auth]",
                 );
                 None
             }
-            Given::Bad => None,
-            Given::Good(section) => jwt(section),
+            Field::Invalid => None,
+            Field::Valid(section) => jwt(section),
         };
         auth.finish();
         jwt
     });
     section.finish();
-    Ops { auth }
+    OpsSettings { auth }
 }
 
 #[derive(Clone, Copy)]
@@ -109,7 +114,7 @@ enum Algorithm {
     Rs256,
 }
 
-fn jwt(mut section: Section<'_>) -> Option<Jwt> {
+fn jwt(mut section: Section<'_>) -> Option<JwtSettings> {
     // Pinned, never taken from a token: a public key must not be taken for a shared secret.
     let algorithm =
         section.word("algorithm", &[("HS256", Algorithm::Hs256), ("RS256", Algorithm::Rs256)]);
@@ -121,14 +126,14 @@ fn jwt(mut section: Section<'_>) -> Option<Jwt> {
             let secret = section.secret("secret");
             let secret =
                 section.required("secret", secret, "Set { env = \"NAME\" }, 32 bytes or more");
-            secret.zip(audience).map(|(secret, audience)| Jwt::Hs256 { secret, audience })
+            secret.zip(audience).map(|(secret, audience)| JwtSettings::Hs256 { secret, audience })
         }
         Algorithm::Rs256 => {
             let url = section.url("jwks_url");
             let url = section.required("jwks_url", url, "Set where the public keys are");
             let issuer = section.text("issuer");
             let issuer = section.required("issuer", issuer, "Set the iss that tokens must have");
-            url.zip(issuer).zip(audience).map(|((jwks_url, issuer), audience)| Jwt::Rs256 {
+            url.zip(issuer).zip(audience).map(|((jwks_url, issuer), audience)| JwtSettings::Rs256 {
                 jwks_url,
                 issuer,
                 audience,

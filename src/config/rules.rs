@@ -4,11 +4,11 @@ use toml::Value;
 use url::{Host, Url};
 
 /// Longest free text that HubSpot gets from the configuration, in characters: far below what its properties hold.
-pub(super) const TEXT_MAX: usize = 1_000;
+pub(super) const DISPLAY_TEXT_MAX: usize = 1_000;
 
 /// Whether a duration may be zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Zero {
+pub(super) enum ZeroDuration {
     /// It means "at once" or "none".
     Allowed,
     /// It would mean "never" or "always".
@@ -16,7 +16,7 @@ pub(super) enum Zero {
 }
 
 /// The text, if it is one.
-pub(super) fn text(value: Value) -> Option<String> {
+pub(super) fn string_value(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
         Value::Integer(_)
@@ -29,14 +29,14 @@ pub(super) fn text(value: Value) -> Option<String> {
 }
 
 /// Whether HubSpot could show it: something on one line.
-pub(super) fn is_shown(text: &str) -> bool {
+pub(super) fn is_displayable(text: &str) -> bool {
     !text.trim().is_empty()
-        && text.chars().count() <= TEXT_MAX
+        && text.chars().count() <= DISPLAY_TEXT_MAX
         && !text.chars().any(char::is_control)
 }
 
 /// Why no credentials may be sent there. Does not repeat the URL, which may hold some.
-pub(super) fn unsafe_url(url: &Url) -> Option<&'static str> {
+pub(super) fn url_problem(url: &Url) -> Option<&'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Some("must not hold credentials. Take out what stands before the @");
     }

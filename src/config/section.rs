@@ -12,58 +12,58 @@ use serde::Deserialize;
 use toml::Value;
 use url::Url;
 
-use super::given::Given;
-use super::node::{Node, Nodes};
-use super::problem::{Problem, nearest};
-use super::rules::{TEXT_MAX, Zero, is_shown, text, unsafe_url};
+use super::field::Field;
+use super::node::{ConfigNode, ConfigTree};
+use super::problem::{ConfigProblem, closest_name};
+use super::rules::{DISPLAY_TEXT_MAX, ZeroDuration, is_displayable, string_value, url_problem};
 use super::units;
 use crate::event::id::IdError;
 use crate::secret::Secret;
 
 /// Where problems are told.
 #[derive(Default)]
-pub(super) struct Report {
+pub(super) struct ProblemReport {
     /// What the configuration file is called.
     pub file: String,
     /// What is wrong.
-    pub problems: RefCell<Vec<Problem>>,
+    pub problems: RefCell<Vec<ConfigProblem>>,
     /// The secrets that only a platform knows the use of, by key.
     pub secrets: RefCell<Vec<(String, Secret)>>,
 }
 
 /// A table that is being read.
 pub(super) struct Section<'a> {
-    report: &'a Report,
+    report: &'a ProblemReport,
     path: String,
-    nodes: Nodes,
+    nodes: ConfigTree,
     known: Vec<&'static str>,
     /// The variables that gave what was read.
     variables: BTreeMap<String, String>,
 }
 
 /// What stands under a key that may be either.
-pub(super) enum Entry<'a> {
+pub(super) enum SectionEntry<'a> {
     Text(String),
     Table(Section<'a>),
 }
 
 impl<'a> Section<'a> {
     /// The whole configuration.
-    pub(super) fn root(report: &'a Report, nodes: Nodes) -> Self {
+    pub(super) fn root(report: &'a ProblemReport, nodes: ConfigTree) -> Self {
         Self { report, path: String::new(), nodes, known: Vec::new(), variables: BTreeMap::new() }
     }
 
     /// Tells what is wrong with a key; with none, of the section itself.
-    pub(super) fn problem(&self, key: &str, what: impl Display) {
+    pub(super) fn report(&self, key: &str, what: impl Display) {
         let origin = self.variables.get(key).map(|name| format!("${name}"));
-        self.report.problems.borrow_mut().push(Problem {
+        self.report.problems.borrow_mut().push(ConfigProblem {
             origin: origin.unwrap_or_else(|| self.report.file.clone()),
-            key: self.path_of(key),
-            what: what.to_string(),
+            key: self.key_path(key),
+            message: what.to_string(),
         });
     }
 
-    fn path_of(&self, key: &str) -> String {
+    fn key_path(&self, key: &str) -> String {
         let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         // Quoted with escapes: a key may be any text, and a message must stay one line.
         let key = if key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") };
@@ -74,12 +74,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Node> {
+    fn take(&mut self, key: &'static str) -> Option<ConfigNode> {
         self.known.push(key);
         self.take_any(key)
     }
 
-    fn take_any(&mut self, key: &str) -> Option<Node> {
+    fn take_any(&mut self, key: &str) -> Option<ConfigNode> {
         let node = self.nodes.remove(key)?;
         if let Some(variable) = node.variable() {
             self.variables.insert(key.to_owned(), variable.to_owned());
@@ -95,20 +95,17 @@ impl<'a> Section<'a> {
     /// The section's own name, if it can be one.
     pub(super) fn name<T>(&self, parsed: Result<T, IdError>) -> Option<T> {
         let told = |error| {
-            self.problem(
-                "",
-                format!("{error}. Name it with a-z, 0-9, - and _, at most 64 of them"),
-            );
+            self.report("", format!("{error}. Name it with a-z, 0-9, - and _, at most 64 of them"));
         };
         parsed.map_err(told).ok()
     }
 
     /// The value, or that it is missing and the remedy.
-    pub(super) fn required<T>(&self, key: &str, given: Given<T>, remedy: &str) -> Option<T> {
-        if matches!(given, Given::Absent) {
-            self.problem(key, format!("is missing. {remedy}"));
+    pub(super) fn required<T>(&self, key: &str, given: Field<T>, remedy: &str) -> Option<T> {
+        if matches!(given, Field::Absent) {
+            self.report(key, format!("is missing. {remedy}"));
         }
-        given.good()
+        given.valid()
     }
 
     /// Reads a key with `wanted`, or says what it must be.
@@ -117,24 +114,26 @@ impl<'a> Section<'a> {
         key: &'static str,
         must: &str,
         wanted: impl Fn(Value) -> Option<T>,
-    ) -> Given<T> {
-        let Some(node) = self.take(key) else { return Given::Absent };
+    ) -> Field<T> {
+        let Some(node) = self.take(key) else { return Field::Absent };
         let Some(value) = node.read(wanted) else {
-            self.problem(key, format!("must be {must}"));
-            return Given::Bad;
+            self.report(key, format!("must be {must}"));
+            return Field::Invalid;
         };
-        Given::Good(value)
+        Field::Valid(value)
     }
 
     /// A text that is not empty.
-    pub(super) fn text(&mut self, key: &'static str) -> Given<String> {
-        self.read(key, "a text that is not empty", |value| text(value).filter(|t| !t.is_empty()))
+    pub(super) fn text(&mut self, key: &'static str) -> Field<String> {
+        self.read(key, "a text that is not empty", |value| {
+            string_value(value).filter(|t| !t.is_empty())
+        })
     }
 
     /// A text that HubSpot is to show.
-    pub(super) fn shown_text(&mut self, key: &'static str) -> Given<String> {
-        let must = format!("a text of 1 to {TEXT_MAX} characters on one line");
-        self.read(key, &must, |value| text(value).filter(|text| is_shown(text)))
+    pub(super) fn display_text(&mut self, key: &'static str) -> Field<String> {
+        let must = format!("a text of 1 to {DISPLAY_TEXT_MAX} characters on one line");
+        self.read(key, &must, |value| string_value(value).filter(|text| is_displayable(text)))
     }
 
     /// A text that a type of ours makes a value of.
@@ -142,29 +141,29 @@ impl<'a> Section<'a> {
         &mut self,
         key: &'static str,
         parse: impl Fn(String) -> Result<T, E>,
-    ) -> Given<T> {
+    ) -> Field<T> {
         let text = self.text(key);
         text.checked(|text| {
-            parse(text).map_err(|error| self.problem(key, format!("{error}. Correct it"))).ok()
+            parse(text).map_err(|error| self.report(key, format!("{error}. Correct it"))).ok()
         })
     }
 
     /// One of a few words.
-    pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Given<T> {
+    pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Field<T> {
         let all: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
         self.read(key, &all.join(" or "), |value| {
-            let text = text(value)?;
+            let text = string_value(value)?;
             words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning)
         })
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str) -> Given<bool> {
+    pub(super) fn flag(&mut self, key: &'static str) -> Field<bool> {
         self.read(key, "true or false", |value| value.as_bool())
     }
 
     /// A whole number within the range.
-    pub(super) fn count(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Given<u32> {
+    pub(super) fn count(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Field<u32> {
         let must = match (*range.start(), *range.end()) {
             (low, u32::MAX) => format!("a whole number, {low} or more"),
             (low, high) => format!("a whole number from {low} to {high}"),
@@ -176,47 +175,47 @@ impl<'a> Section<'a> {
     }
 
     /// A duration; `"0s"` too where that means something.
-    pub(super) fn duration(&mut self, key: &'static str, zero: Zero) -> Given<Duration> {
+    pub(super) fn duration(&mut self, key: &'static str, zero: ZeroDuration) -> Field<Duration> {
         let must = match zero {
-            Zero::Allowed => "a duration: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"",
-            Zero::Refused => {
+            ZeroDuration::Allowed => "a duration: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"",
+            ZeroDuration::Refused => {
                 "a duration longer than zero: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\""
             }
         };
         self.read(key, must, |value| {
-            let span = units::duration(&text(value)?)?;
-            (!span.is_zero() || zero == Zero::Allowed).then_some(span)
+            let span = units::duration(&string_value(value)?)?;
+            (!span.is_zero() || zero == ZeroDuration::Allowed).then_some(span)
         })
     }
 
     /// A size in bytes, larger than zero.
-    pub(super) fn size(&mut self, key: &'static str) -> Given<usize> {
+    pub(super) fn size(&mut self, key: &'static str) -> Field<usize> {
         self.read(key, "a size larger than zero: \"1MiB\", \"64KiB\" or bytes", |value| {
             let size = match value.as_integer() {
                 Some(bytes) => usize::try_from(bytes).ok()?,
-                None => units::size(&text(value)?)?,
+                None => units::size(&string_value(value)?)?,
             };
             (size > 0).then_some(size)
         })
     }
 
     /// A secret's place.
-    pub(super) fn secret(&mut self, key: &'static str) -> Given<Secret> {
+    pub(super) fn secret(&mut self, key: &'static str) -> Field<Secret> {
         let must = "a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }";
         self.read(key, must, |value| Secret::deserialize(value).ok())
     }
 
     /// A secret's place, of which only a platform knows the use.
-    pub(super) fn platform_secret(&mut self, key: &'static str) -> Given<Secret> {
+    pub(super) fn platform_secret(&mut self, key: &'static str) -> Field<Secret> {
         let given = self.secret(key);
-        if let Given::Good(secret) = &given {
-            self.report.secrets.borrow_mut().push((self.path_of(key), secret.clone()));
+        if let Field::Valid(secret) = &given {
+            self.report.secrets.borrow_mut().push((self.key_path(key), secret.clone()));
         }
         given
     }
 
     /// A list of secrets' places, at least one.
-    pub(super) fn secrets(&mut self, key: &'static str) -> Given<Vec<Secret>> {
+    pub(super) fn secrets(&mut self, key: &'static str) -> Field<Vec<Secret>> {
         let must = "a list of secrets that is not empty: [{ env = \"NEW\" }, { env = \"OLD\" }]";
         self.read(key, must, |value| {
             Vec::<Secret>::deserialize(value).ok().filter(|list| !list.is_empty())
@@ -224,7 +223,7 @@ impl<'a> Section<'a> {
     }
 
     /// A list of texts, at least one.
-    pub(super) fn texts(&mut self, key: &'static str) -> Given<Vec<String>> {
+    pub(super) fn texts(&mut self, key: &'static str) -> Field<Vec<String>> {
         self.read(key, "a list of texts that is not empty: [\"a\", \"b\"]", |value| {
             let list = Vec::<String>::deserialize(value).ok()?;
             (!list.is_empty() && list.iter().all(|text| !text.is_empty())).then_some(list)
@@ -232,30 +231,30 @@ impl<'a> Section<'a> {
     }
 
     /// An address credentials may be sent to: https, or http to this machine alone.
-    pub(super) fn url(&mut self, key: &'static str) -> Given<Url> {
+    pub(super) fn url(&mut self, key: &'static str) -> Field<Url> {
         let url = self.read(key, "a URL: \"https://api.hubapi.com\"", |value| {
-            Url::parse(&text(value)?).ok().filter(Url::has_host)
+            Url::parse(&string_value(value)?).ok().filter(Url::has_host)
         });
-        url.checked(|url| match unsafe_url(&url) {
+        url.checked(|url| match url_problem(&url) {
             None => Some(url),
             Some(what) => {
-                self.problem(key, what);
+                self.report(key, what);
                 None
             }
         })
     }
 
     /// The table under the key.
-    pub(super) fn section(&mut self, key: &'static str) -> Given<Section<'a>> {
+    pub(super) fn section(&mut self, key: &'static str) -> Field<Section<'a>> {
         match self.take(key) {
-            None => Given::Absent,
-            Some(node) => self.below(key, node, &format!("a table: [{}]", self.path_of(key))),
+            None => Field::Absent,
+            Some(node) => self.subsection(key, node, &format!("a table: [{}]", self.key_path(key))),
         }
     }
 
     /// Fills the table under the key with what it does not have.
     pub(super) fn fill(&mut self, key: &str, defaults: &toml::Table) {
-        let mut filled = Node::entries(defaults.clone(), None);
+        let mut filled = ConfigNode::entries(defaults.clone(), None);
         if let Some(given) = self.nodes.remove(key) {
             let Some(given) = given.clone().into_table() else {
                 // No table: that is told when it is read.
@@ -264,44 +263,44 @@ impl<'a> Section<'a> {
             };
             filled.extend(given);
         }
-        self.nodes.insert(key.to_owned(), Node::Table(filled));
+        self.nodes.insert(key.to_owned(), ConfigNode::Table(filled));
     }
 
     /// The tables under this one, by name: `[hubspot.NAME]`.
-    pub(super) fn named(mut self) -> Vec<(String, Section<'a>)> {
+    pub(super) fn named_sections(mut self) -> Vec<(String, Section<'a>)> {
         let must = format!("a table: [{}.NAME]", self.path);
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         let below = names.into_iter().filter_map(|name| {
             let node = self.take_any(&name)?;
-            Some((name.clone(), self.below(&name, node, &must).good()?))
+            Some((name.clone(), self.subsection(&name, node, &must).valid()?))
         });
         below.collect()
     }
 
     /// Every key that is left of this table with its text or its table; one that has neither must be `must`.
-    pub(super) fn entries(&mut self, must: &str) -> Vec<(String, Entry<'a>)> {
+    pub(super) fn entries(&mut self, must: &str) -> Vec<(String, SectionEntry<'a>)> {
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         let mut all = Vec::new();
         for name in names {
             let Some(node) = self.take_any(&name) else { continue };
             if node.clone().into_table().is_some() {
-                let table = self.below(&name, node, must).good();
-                all.extend(table.map(|table| (name, Entry::Table(table))));
-            } else if let Some(text) = node.read(text).filter(|text| !text.is_empty()) {
-                all.push((name, Entry::Text(text)));
+                let table = self.subsection(&name, node, must).valid();
+                all.extend(table.map(|table| (name, SectionEntry::Table(table))));
+            } else if let Some(text) = node.read(string_value).filter(|text| !text.is_empty()) {
+                all.push((name, SectionEntry::Text(text)));
             } else {
-                self.problem(&name, format!("must be {must}"));
+                self.report(&name, format!("must be {must}"));
             }
         }
         all
     }
 
-    fn below(&self, key: &str, node: Node, must: &str) -> Given<Section<'a>> {
+    fn subsection(&self, key: &str, node: ConfigNode, must: &str) -> Field<Section<'a>> {
         let Some(nodes) = node.into_table() else {
-            self.problem(key, format!("must be {must}"));
-            return Given::Bad;
+            self.report(key, format!("must be {must}"));
+            return Field::Invalid;
         };
-        Given::Good(Self { path: self.path_of(key), ..Self::root(self.report, nodes) })
+        Field::Valid(Self { path: self.key_path(key), ..Self::root(self.report, nodes) })
     }
 
     /// Tells of every key that nobody asked for.
@@ -311,11 +310,11 @@ impl<'a> Section<'a> {
             if self.path.is_empty() { "the file".into() } else { format!("[{}]", self.path) };
         for key in left {
             self.take_any(&key);
-            match nearest(&key, &self.known) {
+            match closest_name(&key, &self.known) {
                 Some(known) => {
-                    self.problem(&key, format!("is not a key of {place}. Did you mean {known}?"));
+                    self.report(&key, format!("is not a key of {place}. Did you mean {known}?"));
                 }
-                None => self.problem(&key, format!("is not a key of {place}. Remove it")),
+                None => self.report(&key, format!("is not a key of {place}. Remove it")),
             }
         }
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::deliver::LaneSettings;
+use crate::deliver::DeliverySettings;
 use crate::event::{AccountName, Policy, SourceName};
-use crate::hubspot::settings::Api;
+use crate::hubspot::settings::AccountApiSettings;
 use crate::ledger::{Policies, Retention};
 use crate::receive::Endpoint;
 use crate::secret::Secret;
@@ -20,17 +20,17 @@ pub struct Config {
     /// What the file is called, for messages.
     pub file: String,
     /// Where to listen.
-    pub listen: Listen,
+    pub listen: ListenSettings,
     /// Where to keep what is received.
-    pub store: Store,
+    pub store: StoreSettings,
     /// Who may ask about it.
-    pub ops: Ops,
+    pub ops: OpsSettings,
     /// The HubSpot accounts, at least one.
-    pub accounts: BTreeMap<AccountName, Account>,
+    pub accounts: BTreeMap<AccountName, AccountSettings>,
     /// The webhook endpoints, at least one.
-    pub sources: BTreeMap<SourceName, Source>,
+    pub sources: BTreeMap<SourceName, SourceSettings>,
     /// Further secrets of the sources, by key: of a platform's API, of an own way of verifying.
-    pub secrets: Vec<(String, Secret)>,
+    pub platform_secrets: Vec<(String, Secret)>,
 }
 
 impl Config {
@@ -43,7 +43,7 @@ impl Config {
 
 /// `[listen]`
 #[derive(Debug, Clone)]
-pub struct Listen {
+pub struct ListenSettings {
     /// Public: webhooks and nothing else.
     pub webhooks: SocketAddr,
     /// Private: health, metrics, API.
@@ -58,25 +58,25 @@ pub struct Listen {
 
 /// `[store]`
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct StoreSettings {
     /// The `SQLite` file.
     pub path: PathBuf,
     /// How long things are kept.
-    pub keep: Retention,
+    pub retention: Retention,
     /// Whether serving brings the schema up to date.
     pub migrate: bool,
 }
 
 /// `[ops]`
 #[derive(Debug, Clone)]
-pub struct Ops {
+pub struct OpsSettings {
     /// Whose tokens the API takes; none: it is open on loopback and closed elsewhere.
-    pub auth: Option<Jwt>,
+    pub auth: Option<JwtSettings>,
 }
 
 /// `[ops.auth]`: how the API's bearer tokens are verified.
 #[derive(Debug, Clone)]
-pub enum Jwt {
+pub enum JwtSettings {
     /// With a secret that both sides know.
     Hs256 {
         /// It; 32 bytes or more.
@@ -97,18 +97,18 @@ pub enum Jwt {
 
 /// `[hubspot.NAME]`
 #[derive(Debug, Clone)]
-pub struct Account {
+pub struct AccountSettings {
     /// How its API is reached.
-    pub api: Api,
+    pub api: AccountApiSettings,
     /// How its events are sent.
-    pub lane: LaneSettings,
+    pub delivery: DeliverySettings,
     /// Whether anything is sent at all.
     pub deliver: bool,
 }
 
 /// `[source.NAME]`
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct SourceSettings {
     /// Where and how its webhooks come in.
     pub endpoint: Endpoint,
     /// What shapes its events.

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::given::Given;
-use super::rules::Zero;
-use super::section::{Entry, Section};
-use super::settings::Source;
+use super::field::Field;
+use super::rules::ZeroDuration;
+use super::section::{Section, SectionEntry};
+use super::settings::SourceSettings;
 use crate::event::{
-    AccountName, ExternalAccountId, Policy, Property, Recurring, SourceName, event_expression,
+    AccountName, CustomProperty, ExternalAccountId, Policy, RecurringMode, SourceName,
+    compile_event_expression,
 };
-use crate::providers::{Need, Platform, Traits};
+use crate::providers::{Capabilities, Platform, Requirement};
 use crate::receive::Endpoint;
 use crate::secret::Secret;
 
@@ -18,7 +19,7 @@ use crate::secret::Secret;
 const GRACE: Duration = Duration::from_mins(30);
 
 /// What a source may refer to.
-pub(super) struct Known<'a> {
+pub(super) struct SourceReferences<'a> {
     /// The platforms.
     pub platforms: &'a [&'static dyn Platform],
     /// The HubSpot accounts that are configured, right or wrong.
@@ -26,14 +27,17 @@ pub(super) struct Known<'a> {
 }
 
 /// All sources that are right.
-pub(super) fn sources(root: &mut Section<'_>, known: &Known<'_>) -> BTreeMap<SourceName, Source> {
+pub(super) fn sources(
+    root: &mut Section<'_>,
+    known: &SourceReferences<'_>,
+) -> BTreeMap<SourceName, SourceSettings> {
     let sections = match root.section("source") {
-        Given::Bad => return BTreeMap::new(),
-        Given::Absent => Vec::new(),
-        Given::Good(source) => source.named(),
+        Field::Invalid => return BTreeMap::new(),
+        Field::Absent => Vec::new(),
+        Field::Valid(source) => source.named_sections(),
     };
     if sections.is_empty() {
-        root.problem("source", "is missing. Add [source.NAME] with provider and secret");
+        root.report("source", "is missing. Add [source.NAME] with provider and secret");
     }
     let source = |(name, section): (String, Section<'_>)| {
         let name = section.name(SourceName::parse(name));
@@ -43,29 +47,38 @@ pub(super) fn sources(root: &mut Section<'_>, known: &Known<'_>) -> BTreeMap<Sou
     sections.into_iter().filter_map(source).collect()
 }
 
-fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>) -> Option<Source> {
+fn source(
+    name: Option<SourceName>,
+    mut section: Section<'_>,
+    known: &SourceReferences<'_>,
+) -> Option<SourceSettings> {
     let platform = platform(&mut section, known.platforms);
-    let provider = platform.and_then(|platform| platform.configured(&mut section));
+    let provider = platform.and_then(|platform| platform.from_options(&mut section));
     // Where the platform is not known, nothing is said of what it would need.
-    let traits = provider.as_ref().map(|provider| provider.traits());
-    let secrets = secrets(&mut section, traits.map_or(Need::Optional, |traits| traits.secret));
+    let traits = provider.as_ref().map(|provider| provider.capabilities());
+    let secrets =
+        secrets(&mut section, traits.map_or(Requirement::Optional, |traits| traits.secret));
     let hubspot = hubspot(&mut section, known.accounts);
     let path_token = path_token(&mut section, traits);
-    let tolerance =
-        section.duration("timestamp_tolerance", Zero::Refused).or(Duration::from_hours(2));
-    let platform_accounts = section.texts("platform_accounts").good();
-    let organizer = section.shown_text("organizer").good();
-    let event_type = section.shown_text("event_type").good();
+    let tolerance = section
+        .duration("timestamp_tolerance", ZeroDuration::Refused)
+        .unwrap_or(Duration::from_hours(2));
+    let platform_accounts = section.texts("platform_accounts").valid();
+    let organizer = section.display_text("organizer").valid();
+    let event_type = section.display_text("event_type").valid();
     let given = section.parsed("external_account_id", ExternalAccountId::parse);
     let external_account_id = external_account_id(&section, given, traits);
     let recurring = section
-        .word("recurring", &[("occurrence", Recurring::Occurrence), ("series", Recurring::Series)])
-        .or(Recurring::default());
-    let complete_after_end = section.duration("complete_after_end", Zero::Allowed).good();
-    let tells_end = traits.is_none_or(|traits| traits.tells_end);
+        .word(
+            "recurring",
+            &[("occurrence", RecurringMode::Occurrence), ("series", RecurringMode::Series)],
+        )
+        .unwrap_or(RecurringMode::default());
+    let complete_after_end = section.duration("complete_after_end", ZeroDuration::Allowed).valid();
+    let tells_end = traits.is_none_or(|traits| traits.reports_end);
     let complete_after_end = complete_after_end.or((!tells_end).then_some(GRACE));
     let custom_properties = custom_properties(&mut section);
-    let only = section.parsed("only", |text| event_expression(&text)).good();
+    let only = section.parsed("only", |text| compile_event_expression(&text)).valid();
     match platform {
         Some(_) => section.finish(),
         // Which keys it has beside is not known; this one is a table on every platform.
@@ -74,7 +87,7 @@ fn source(name: Option<SourceName>, mut section: Section<'_>, known: &Known<'_>)
 
     let provider = provider?;
     let id = provider.id();
-    Some(Source {
+    Some(SourceSettings {
         endpoint: Endpoint {
             name: name?,
             provider,
@@ -107,100 +120,100 @@ fn platform(
     let name = section.required("provider", given, &format!("Set one of: {names}"))?;
     let platform = platforms.iter().find(|known| known.id().as_str() == name).copied();
     if platform.is_none() {
-        section.problem("provider", format!("is not a known platform. Known: {names}"));
+        section.report("provider", format!("is not a known platform. Known: {names}"));
     }
     platform
 }
 
 /// The secrets that webhooks are verified with.
-fn secrets(section: &mut Section<'_>, need: Need) -> Option<Vec<Secret>> {
+fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> {
     let both = section.has("secret") && section.has("secrets");
     let one = section.secret("secret");
     let many = section.secrets("secrets");
     if both {
-        section.problem("secret", "stands beside secrets. Keep one of the two");
+        section.report("secret", "stands beside secrets. Keep one of the two");
         return None;
     }
     let given = match (one, many) {
-        (Given::Bad, _) | (_, Given::Bad) => return None,
-        (Given::Good(secret), _) => vec![secret],
-        (_, Given::Good(secrets)) => secrets,
-        (Given::Absent, Given::Absent) => Vec::new(),
+        (Field::Invalid, _) | (_, Field::Invalid) => return None,
+        (Field::Valid(secret), _) => vec![secret],
+        (_, Field::Valid(secrets)) => secrets,
+        (Field::Absent, Field::Absent) => Vec::new(),
     };
     match (need, given.is_empty()) {
-        (Need::Required, true) => {
+        (Requirement::Required, true) => {
             let remedy = "Set { env = \"NAME\" }, the secret the platform signs its webhooks with";
-            section.problem("secret", format!("is missing. {remedy}"));
+            section.report("secret", format!("is missing. {remedy}"));
             None
         }
-        (Need::Unused, false) => {
+        (Requirement::Unused, false) => {
             section
-                .problem("secret", "proves nothing here: the platform signs with none. Remove it");
+                .report("secret", "proves nothing here: the platform signs with none. Remove it");
             None
         }
-        (Need::Required | Need::Optional | Need::Unused, _) => Some(given),
+        (Requirement::Required | Requirement::Optional | Requirement::Unused, _) => Some(given),
     }
 }
 
 /// What must follow the source's name in the URL.
-fn path_token(section: &mut Section<'_>, traits: Option<Traits>) -> Option<Secret> {
+fn path_token(section: &mut Section<'_>, traits: Option<Capabilities>) -> Option<Secret> {
     let given = section.secret("path_token");
-    if traits.is_some_and(|traits| traits.path_token == Need::Required) {
+    if traits.is_some_and(|traits| traits.path_token == Requirement::Required) {
         let remedy = "The platform does not sign: set { env = \"NAME\" }, 12 characters or more that nobody can guess";
         return section.required("path_token", given, remedy);
     }
-    given.good()
+    given.valid()
 }
 
 fn external_account_id(
     section: &Section<'_>,
-    given: Given<ExternalAccountId>,
-    traits: Option<Traits>,
+    given: Field<ExternalAccountId>,
+    traits: Option<Capabilities>,
 ) -> Option<ExternalAccountId> {
     if traits.is_some_and(|traits| !traits.names_account) {
         let remedy =
             "The platform's webhooks name no account: set a name of your own for it, and keep it";
         return section.required("external_account_id", given, remedy);
     }
-    given.good()
+    given.valid()
 }
 
 fn hubspot(section: &mut Section<'_>, accounts: &BTreeSet<AccountName>) -> Option<AccountName> {
     let names: Vec<&str> = accounts.iter().map(AccountName::as_str).collect();
     let names = names.join(", ");
     match section.text("hubspot") {
-        Given::Bad => None,
-        Given::Good(name) => {
+        Field::Invalid => None,
+        Field::Valid(name) => {
             let account = accounts.get(name.as_str()).cloned();
             // Where there is no account at all that is the problem, and was told.
             if account.is_none() && !accounts.is_empty() {
                 section
-                    .problem("hubspot", format!("names no account that is there. There: {names}"));
+                    .report("hubspot", format!("names no account that is there. There: {names}"));
             }
             account
         }
-        Given::Absent => {
+        Field::Absent => {
             if accounts.len() > 1 {
-                section.problem("hubspot", format!("is missing. Set one of: {names}"));
+                section.report("hubspot", format!("is missing. Set one of: {names}"));
             }
             accounts.first().cloned()
         }
     }
 }
 
-fn custom_properties(section: &mut Section<'_>) -> BTreeMap<String, Property> {
-    let Given::Good(mut properties) = section.section("custom_properties") else {
+fn custom_properties(section: &mut Section<'_>) -> BTreeMap<String, CustomProperty> {
+    let Field::Valid(mut properties) = section.section("custom_properties") else {
         return BTreeMap::new();
     };
     let entries = properties.entries("a text that is not empty, or { cel = \"...\" }");
     let property = |(name, entry)| {
         let property = match entry {
-            Entry::Text(text) => Property::Text(text),
-            Entry::Table(mut table) => {
-                let given = table.parsed("cel", |text| event_expression(&text));
+            SectionEntry::Text(text) => CustomProperty::Text(text),
+            SectionEntry::Table(mut table) => {
+                let given = table.parsed("cel", |text| compile_event_expression(&text));
                 let expression = table.required("cel", given, "Set an expression over event");
                 table.finish();
-                Property::Computed(expression?)
+                CustomProperty::Computed(expression?)
             }
         };
         Some((name, property))

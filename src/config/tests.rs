@@ -9,9 +9,9 @@ use secrecy::ExposeSecret;
 
 use super::probe::Probe;
 use super::*;
-use crate::event::{ExternalAccountId, Property, Recurring, event_expression};
+use crate::event::{CustomProperty, ExternalAccountId, RecurringMode, compile_event_expression};
 use crate::expression::Expression;
-use crate::hubspot::settings::Credentials;
+use crate::hubspot::settings::AccountCredentials;
 use crate::secret::Secret;
 
 /// The least that is right.
@@ -100,21 +100,21 @@ fn the_least_has_the_documented_defaults() {
     assert_eq!(config.listen.shutdown_delay, Duration::ZERO);
     assert_eq!(config.listen.shutdown_timeout, Duration::from_secs(25));
     assert_eq!(config.store.path, Path::new("data/bridge.db"));
-    assert_eq!(config.store.keep.receipts, Duration::from_hours(30 * 24));
-    assert_eq!(config.store.keep.events, Duration::from_hours(400 * 24));
+    assert_eq!(config.store.retention.receipts, Duration::from_hours(30 * 24));
+    assert_eq!(config.store.retention.events, Duration::from_hours(400 * 24));
     assert!(config.store.migrate);
     assert!(config.ops.auth.is_none());
 
     let account = &config.accounts["main"];
-    assert!(matches!(&account.api.credentials, Credentials::Token(Secret::Text(_))));
+    assert!(matches!(&account.api.credentials, AccountCredentials::Token(Secret::Text(_))));
     assert_eq!(account.api.base_url.as_str(), "https://api.hubapi.com/");
     assert_eq!(account.api.path_prefix, "/marketing/v3/marketing-events");
     assert_eq!(
-        (account.lane.rate_limit.requests, account.lane.rate_limit.window.as_secs()),
+        (account.delivery.rate_limit.requests, account.delivery.rate_limit.window.as_secs()),
         (100, 10)
     );
-    assert_eq!((account.lane.max_batch, account.lane.max_in_flight), (100, 16));
-    assert_eq!(account.lane.max_linger, Duration::from_secs(1));
+    assert_eq!((account.delivery.max_batch, account.delivery.max_in_flight), (100, 16));
+    assert_eq!(account.delivery.max_linger, Duration::from_secs(1));
     assert!(account.deliver);
     assert_eq!(account.api.request_timeout, Duration::from_secs(30));
 
@@ -122,7 +122,7 @@ fn the_least_has_the_documented_defaults() {
     assert_eq!(source.endpoint.tolerance, Duration::from_hours(2));
     assert!(source.endpoint.path_token.is_none() && source.endpoint.platform_accounts.is_none());
     assert_eq!(source.policy.hubspot.as_str(), "main");
-    assert_eq!(source.policy.recurring, Recurring::Occurrence);
+    assert_eq!(source.policy.recurring, RecurringMode::Occurrence);
     assert_eq!(source.policy.event_type, None);
     assert_eq!(config.policies()["acme-probe"], source.policy);
 }
@@ -134,21 +134,24 @@ fn every_key_is_read() {
     assert_eq!(config.listen.max_body, 65_536);
     assert_eq!(config.listen.shutdown_timeout, Duration::ZERO);
     assert_eq!(config.store.path, Path::new("/var/lib/bridge/x.db"));
-    assert_eq!(config.store.keep.events, Duration::from_hours(90 * 24));
+    assert_eq!(config.store.retention.events, Duration::from_hours(90 * 24));
     assert!(!config.store.migrate);
-    assert!(matches!(&config.ops.auth, Some(Jwt::Hs256 { audience, .. }) if audience == "bridge"));
+    assert!(
+        matches!(&config.ops.auth, Some(JwtSettings::Hs256 { audience, .. }) if audience == "bridge")
+    );
 
     let account = &config.accounts["main"];
-    let Credentials::OAuth { client_id, refresh_token, token_url, .. } = &account.api.credentials
+    let AccountCredentials::OAuth { client_id, refresh_token, token_url, .. } =
+        &account.api.credentials
     else {
         panic!("{:?}", account.api.credentials)
     };
     assert_eq!((client_id.as_str(), token_url.as_str()), ("cid", "http://127.0.0.1:7/t"));
     assert!(matches!(refresh_token, Secret::Env(name) if name == "RT"));
     assert_eq!(account.api.base_url.as_str(), "http://localhost:7/");
-    assert_eq!((account.lane.max_batch, account.lane.max_in_flight), (7, 3));
-    assert_eq!(account.lane.rate_limit.requests, 190);
-    assert_eq!(account.lane.max_linger, Duration::ZERO);
+    assert_eq!((account.delivery.max_batch, account.delivery.max_in_flight), (7, 3));
+    assert_eq!(account.delivery.rate_limit.requests, 190);
+    assert_eq!(account.delivery.max_linger, Duration::ZERO);
     assert!(!account.deliver);
 
     let source = &config.sources["acme-probe"];
@@ -164,13 +167,14 @@ fn every_key_is_read() {
     assert_eq!(policy.organizer.as_deref(), Some("Acme"));
     assert_eq!(policy.event_type.as_deref(), Some("CONFERENCE"));
     assert_eq!(policy.external_account_id.as_ref().map(ExternalAccountId::as_str), Some("acct"));
-    assert_eq!(policy.recurring, Recurring::Series);
+    assert_eq!(policy.recurring, RecurringMode::Series);
     assert_eq!(policy.complete_after_end, Some(Duration::from_mins(30)));
     let only = policy.only.as_ref().map(Expression::text);
     assert_eq!(only, Some("!event.name.startsWith(\"Internal\")"));
-    let text = |text: &str| Property::Text(text.to_owned());
+    let text = |text: &str| CustomProperty::Text(text.to_owned());
     assert_eq!(policy.custom_properties["webinar_platform"], text("probe"));
-    let computed = Property::Computed(event_expression("size(event.name)").expect("valid"));
+    let computed =
+        CustomProperty::Computed(compile_event_expression("size(event.name)").expect("valid"));
     assert_eq!(policy.custom_properties["topic_length"], computed);
 }
 
@@ -332,18 +336,18 @@ fn variables_go_over_the_file() {
     assert!(!config.store.migrate);
     assert_eq!(config.listen.max_body, 2048);
     let account = &config.accounts["main"];
-    assert_eq!(account.lane.max_batch, 50);
+    assert_eq!(account.delivery.max_batch, 50);
     assert_eq!(
-        (account.lane.rate_limit.requests, account.lane.rate_limit.window.as_secs()),
+        (account.delivery.rate_limit.requests, account.delivery.rate_limit.window.as_secs()),
         (7, 2)
     );
     let source = &config.sources["acme-probe"];
     assert_eq!(source.policy.organizer.as_deref(), Some("2026"));
     assert_eq!(source.policy.event_type.as_deref(), Some("quoted"));
-    assert_eq!(source.policy.custom_properties["level"], Property::Text("3".into()));
-    let computed = Property::Computed(event_expression("event.type").expect("valid"));
+    assert_eq!(source.policy.custom_properties["level"], CustomProperty::Text("3".into()));
+    let computed = CustomProperty::Computed(compile_event_expression("event.type").expect("valid"));
     assert_eq!(source.policy.custom_properties["kind"], computed);
-    assert_eq!(source.policy.only, event_expression("!event.cancelled").ok());
+    assert_eq!(source.policy.only, compile_event_expression("!event.cancelled").ok());
     assert!(
         source.endpoint.platform_accounts.as_ref().is_some_and(|accounts| accounts.contains("y"))
     );
@@ -362,7 +366,8 @@ fn variables_alone_can_say_everything() {
             ("BRIDGE__SOURCE__ZOOM_ONE__SECRET", "0123"),
         ],
     );
-    let Credentials::Token(Secret::Env(name)) = &config.accounts["main"].api.credentials else {
+    let AccountCredentials::Token(Secret::Env(name)) = &config.accounts["main"].api.credentials
+    else {
         panic!("it is a variable")
     };
     assert_eq!(name, "12");
@@ -415,7 +420,7 @@ secrets = ['fine', { file = '/nowhere/at/all' }]
 path_token = 'hush-hush'
 ";
     let problems: Vec<String> =
-        good(text, &[]).unreadable_secrets().iter().map(ToString::to_string).collect();
+        good(text, &[]).check_secrets().iter().map(ToString::to_string).collect();
     assert_eq!(
         problems,
         [
@@ -426,7 +431,7 @@ path_token = 'hush-hush'
             "bridge.toml: source.a.path_token: is shorter than 12 characters. Make a longer one",
         ]
     );
-    assert!(good(LEAST, &[]).unreadable_secrets().is_empty());
+    assert!(good(LEAST, &[]).check_secrets().is_empty());
 }
 
 #[test]
@@ -436,12 +441,12 @@ fn the_file_is_named_by_argument_else_by_variable() {
     fs::write(&first, "[listen]\nops = '127.0.0.1:1'").expect("written");
     fs::write(&second, "[listen]\nops = '127.0.0.1:2'\n[broken]").expect("written");
     let variables = vars(&[("BRIDGE_CONFIG", second.to_str().expect("text"))]);
-    let port = |path| ops_address(path, &variables).expect("right").port();
+    let port = |path| load_ops_address(path, &variables).expect("right").port();
     assert_eq!(port(Some(first.as_path())), 1);
     assert_eq!(port(None), 2);
 
     let missing = folder.path().join("none.toml");
-    let problems = ops_address(Some(&missing), &variables).expect_err("no file").to_string();
+    let problems = load_ops_address(Some(&missing), &variables).expect_err("no file").to_string();
     assert_eq!(
         problems,
         format!(

@@ -24,19 +24,19 @@
 //! no platform. Relies on the ledger alone for what to do: a wake-up carries no data. On a crash, or when a task is
 //! dropped at any await, claims are free again and the same state is sent again, which HubSpot takes as the same.
 
-pub mod calls;
-pub mod flight;
-pub mod home;
-pub mod identity;
-pub mod lane;
-pub mod parts;
+pub mod account_check;
+pub mod api_calls;
+pub mod batch;
+pub mod bisect;
+pub mod concurrency;
+pub mod missing_results;
+pub mod ownership;
+pub mod poison_events;
+pub mod refusal_streak;
 pub mod schedule;
-pub mod silence;
-pub mod standing;
-pub mod streak;
-pub mod suspicion;
+pub mod status;
 #[cfg(test)]
 mod tests;
-pub mod width;
+pub mod worker;
 
-pub use lane::{Lane, LaneSettings};
+pub use worker::{AccountWorker, DeliverySettings};

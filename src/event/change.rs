@@ -17,7 +17,7 @@ pub struct Change {
     /// The platform's id of the webinar, or of the series.
     pub webinar: WebinarId,
     /// What kind of change; decides between writes of equal time.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// The platform's own time of the change; none where the body has none.
     pub occurred_at: Option<Millis>,
     /// Whether the body shows the whole webinar (created, fetched, or name, type and times together).
@@ -25,19 +25,19 @@ pub struct Change {
     /// What the platform object is, if the body tells.
     pub shape: Option<Shape>,
     /// What is said of the webinar, or of every occurrence of the series.
-    pub whole: Fields,
+    pub whole: WebinarFields,
     /// What is said of single occurrences (or of the sessions of a [`Shape::Program`]).
-    pub occurrences: Vec<OccurrenceSaid>,
+    pub occurrences: Vec<OccurrenceChange>,
     /// What the list of occurrences says of those that it does not name.
-    pub listing: Listing,
+    pub listing: OccurrenceListing,
     /// A start or an end of a run that does not name its occurrence.
-    pub session: Option<Session>,
+    pub session: Option<RunChange>,
 }
 
 impl Change {
     /// A change that says nothing yet.
     #[must_use]
-    pub fn new(webinar: WebinarId, kind: Kind) -> Self {
+    pub fn new(webinar: WebinarId, kind: ChangeKind) -> Self {
         Self {
             account: None,
             webinar,
@@ -45,9 +45,9 @@ impl Change {
             occurred_at: None,
             full_picture: false,
             shape: None,
-            whole: Fields::default(),
+            whole: WebinarFields::default(),
             occurrences: Vec::new(),
-            listing: Listing::Partial,
+            listing: OccurrenceListing::Partial,
             session: None,
         }
     }
@@ -56,7 +56,7 @@ impl Change {
 /// What kind of change it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ChangeKind {
     /// The webinar came to be.
     Created,
     /// Something of it changed.
@@ -71,7 +71,7 @@ pub enum Kind {
     Completed,
 }
 
-impl Kind {
+impl ChangeKind {
     /// The kind's place between writes of equal time.
     #[must_use]
     pub fn rank(self) -> Rank {
@@ -104,7 +104,7 @@ pub enum Shape {
 /// What a list of occurrences says of those that it does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Listing {
+pub enum OccurrenceListing {
     /// Nothing.
     Partial,
     /// That they are not to take place: the list is whole.
@@ -115,16 +115,16 @@ pub enum Listing {
 
 /// What is said of one occurrence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OccurrenceSaid {
+pub struct OccurrenceChange {
     /// Which.
     pub id: OccurrenceId,
     /// What.
-    pub fields: Fields,
+    pub fields: WebinarFields,
 }
 
 /// The fields a change may speak of; none says nothing of its field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Fields {
+pub struct WebinarFields {
     /// The title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -148,7 +148,7 @@ pub struct Fields {
     pub start: Option<Millis>,
     /// When it is to end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub end: Option<End>,
+    pub end: Option<EndTime>,
     /// When it really ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actual_end: Option<Millis>,
@@ -166,14 +166,14 @@ pub struct Fields {
 /// How the end is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
+pub enum EndTime {
     /// So long after the start, in milliseconds: it moves with the start.
     After(u64),
     /// At this time.
     At(Millis),
 }
 
-impl End {
+impl EndTime {
     /// An end so many minutes after the start. None for zero and for more than a year: those are unset fields or mistakes.
     #[must_use]
     pub fn after_minutes(minutes: i64) -> Option<Self> {
@@ -196,9 +196,9 @@ impl End {
 
 /// One run of a webinar, known by its times only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Session {
+pub struct RunChange {
     /// Whether the run began or ended.
-    pub phase: Phase,
+    pub phase: RunPhase,
     /// When the run really began.
     pub started_at: Option<Millis>,
     /// When the run really ended.
@@ -208,7 +208,7 @@ pub struct Session {
 /// What became of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
+pub enum RunPhase {
     /// It began.
     Started,
     /// It ended.
@@ -225,9 +225,9 @@ mod tests {
     fn a_length_is_a_minute_to_a_year() {
         let year = 366 * 24 * 60;
         for none in [i64::MIN, -1, 0, year + 1, i64::MAX] {
-            assert_eq!(End::after_minutes(none), None, "{none}");
+            assert_eq!(EndTime::after_minutes(none), None, "{none}");
         }
-        assert_eq!(End::after_minutes(1), Some(End::After(60_000)));
-        assert_eq!(End::after_minutes(year), Some(End::After(31_622_400_000)));
+        assert_eq!(EndTime::after_minutes(1), Some(EndTime::After(60_000)));
+        assert_eq!(EndTime::after_minutes(year), Some(EndTime::After(31_622_400_000)));
     }
 }

@@ -11,9 +11,9 @@ use serde::{Serialize, Serializer};
 use super::fold::Gap;
 use super::input::EventInput;
 use super::policy::Policy;
-use super::text::clean;
+use super::text::clean_text;
 use super::time::Millis;
-use crate::expression::{Expression, ExpressionError, Said, Scope, Steps, Value};
+use crate::expression::{Evaluated, Expression, ExpressionError, Scope, StepBudget, Value};
 
 /// What expressions may ask of the variable `event`.
 const FIELDS: [&str; 12] = [
@@ -38,13 +38,13 @@ const FIELDS: [&str; 12] = [
 const STEPS_MAX: usize = 20_000_000;
 
 /// The steps for the events of one webinar.
-pub(super) fn steps() -> Steps {
-    Steps(STEPS_MAX)
+pub(super) fn step_budget() -> StepBudget {
+    StepBudget(STEPS_MAX)
 }
 
 /// A property that every event of a source carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Property {
+pub enum CustomProperty {
     /// Always the same; what the platform says under that name goes before it.
     Text(String),
     /// What an expression says, which sees what the platform says and goes before it. Left out if it says nothing.
@@ -52,7 +52,7 @@ pub enum Property {
 }
 
 /// For comparing: a text as it is, an expression as the configuration has it.
-impl Serialize for Property {
+impl Serialize for CustomProperty {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
@@ -76,37 +76,39 @@ pub enum EventExpressionError {
 ///
 /// # Errors
 /// It is none, or asks for what no event has.
-pub fn event_expression(text: &str) -> Result<Expression, EventExpressionError> {
+pub fn compile_event_expression(text: &str) -> Result<Expression, EventExpressionError> {
     let expression = Expression::compile(text, &["event"])?;
     let asked = expression.literal_keys("event").into_iter();
     match asked.into_iter().find(|field| !FIELDS.contains(&field.as_str())) {
         None => Ok(expression),
-        Some(field) => Err(EventExpressionError::Field(clean(&field).chars().take(200).collect())),
+        Some(field) => {
+            Err(EventExpressionError::Field(clean_text(&field).chars().take(200).collect()))
+        }
     }
 }
 
 /// Adds to the event what is computed, and gives the remarks on that; or says why it is not sent.
-pub(super) fn compute<'a>(
+pub(super) fn apply_expressions<'a>(
     policy: &Policy,
     mut input: EventInput,
     custom: impl Iterator<Item = (&'a str, &'a str)>,
-    steps: &mut Steps,
+    steps: &mut StepBudget,
 ) -> Result<(EventInput, Vec<Gap>), Vec<Gap>> {
-    let computed: Vec<(&String, &Expression)> = policy.computed().collect();
+    let computed: Vec<(&String, &Expression)> = policy.computed_properties().collect();
     if policy.only.is_none() && computed.is_empty() {
         return Ok((input, Vec::new()));
     }
-    let scope = scope(&input, custom);
+    let scope = event_scope(&input, custom);
     if let Some(only) = &policy.only {
         match only.evaluate_within(&scope, steps) {
-            Ok(Said::Flag(true)) => {}
-            Ok(Said::Flag(false)) => return Err(vec![Gap::Filtered]),
+            Ok(Evaluated::Flag(true)) => {}
+            Ok(Evaluated::Flag(false)) => return Err(vec![Gap::Filtered]),
             Ok(_) | Err(_) => return Err(vec![Gap::FilterFailed]),
         }
     }
     let mut remarks = Vec::new();
     for (name, expression) in computed {
-        match expression.evaluate_within(&scope, steps).ok().and_then(text_of) {
+        match expression.evaluate_within(&scope, steps).ok().and_then(property_text) {
             Some(text) if text.is_empty() => {}
             Some(text) => drop(input.custom_properties.insert(name.clone(), text)),
             None => remarks = vec![Gap::PropertyFailed],
@@ -115,7 +117,7 @@ pub(super) fn compute<'a>(
     Ok((input, remarks))
 }
 
-fn scope<'a>(input: &EventInput, custom: impl Iterator<Item = (&'a str, &'a str)>) -> Scope {
+fn event_scope<'a>(input: &EventInput, custom: impl Iterator<Item = (&'a str, &'a str)>) -> Scope {
     let known = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
     let mut event = BTreeMap::from([
         ("name", Value::from(input.event_name.as_str())),
@@ -135,14 +137,14 @@ fn scope<'a>(input: &EventInput, custom: impl Iterator<Item = (&'a str, &'a str)
 }
 
 /// The text of a property, empty if nothing is said; none if it can be none.
-fn text_of(said: Said) -> Option<String> {
+fn property_text(said: Evaluated) -> Option<String> {
     match said {
-        Said::Nothing => Some(String::new()),
-        Said::Text(text) => Some(clean(&text)),
-        Said::Integer(number) => Some(number.to_string()),
-        Said::Float(number) => number.is_finite().then(|| number.to_string()),
-        Said::Flag(flag) => Some(flag.to_string()),
-        Said::Time(at) => Some(Millis::new(at).to_string()),
-        Said::Other(_) => None,
+        Evaluated::Nothing => Some(String::new()),
+        Evaluated::Text(text) => Some(clean_text(&text)),
+        Evaluated::Integer(number) => Some(number.to_string()),
+        Evaluated::Float(number) => number.is_finite().then(|| number.to_string()),
+        Evaluated::Flag(flag) => Some(flag.to_string()),
+        Evaluated::Time(at) => Some(Millis::new(at).to_string()),
+        Evaluated::Other(_) => None,
     }
 }

@@ -13,23 +13,23 @@ use super::id::{OccurrenceId, ReceiptId};
 use super::register::Register;
 
 /// Earlier sayings kept beside the last one, the latest by the platform's clock.
-pub(super) const EARLIER_MAX: usize = 16;
+pub(super) const HISTORY_MAX: usize = 16;
 
 /// What lost against the field's last saying: oldest first, one for each stamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Earlier<T>(VecDeque<Register<T>>);
+pub struct History<T>(VecDeque<Register<T>>);
 
-impl<T> Default for Earlier<T> {
+impl<T> Default for History<T> {
     fn default() -> Self {
-        Self::none()
+        Self::empty()
     }
 }
 
-impl<T> Earlier<T> {
+impl<T> History<T> {
     /// No earlier saying.
     #[must_use]
-    pub const fn none() -> Self {
+    pub const fn empty() -> Self {
         Self(VecDeque::new())
     }
 
@@ -54,19 +54,19 @@ impl<T> Earlier<T> {
         };
         // Of equal stamps one saying arrived twice.
         if let Some(loser) = loser.filter(|loser| loser.stamp != last.stamp) {
-            self.keep(loser);
+            self.insert(loser);
         }
         *field = Some(last);
     }
 
-    fn keep(&mut self, saying: Register<T>) {
+    fn insert(&mut self, saying: Register<T>) {
         match self.0.binary_search_by_key(&saying.stamp, |register| register.stamp) {
             // One body that says both of one occurrence is taken at its first word, as the field takes it.
             Ok(at) if self.0[at].receipt <= saying.receipt => {}
             Ok(at) => self.0[at] = saying,
             Err(at) => self.0.insert(at, saying),
         }
-        while self.0.len() > EARLIER_MAX {
+        while self.0.len() > HISTORY_MAX {
             self.0.pop_front();
         }
     }
@@ -85,26 +85,26 @@ impl<T> Earlier<T> {
 }
 
 /// What the first version kept of an earlier saying: no receipt, and of a shape only whether it was a series.
-trait FirstForm: Sized {
+trait LegacyForm: Sized {
     type Value: DeserializeOwned;
     fn read(value: Self::Value) -> Self;
 }
 
-impl FirstForm for bool {
+impl LegacyForm for bool {
     type Value = Self;
     fn read(value: Self) -> Self {
         value
     }
 }
 
-impl FirstForm for BTreeSet<OccurrenceId> {
+impl LegacyForm for BTreeSet<OccurrenceId> {
     type Value = Self;
     fn read(value: Self) -> Self {
         value
     }
 }
 
-impl FirstForm for Shape {
+impl LegacyForm for Shape {
     type Value = bool;
     fn read(was_series: bool) -> Self {
         if was_series { Self::Series } else { Self::Single }
@@ -112,37 +112,37 @@ impl FirstForm for Shape {
 }
 
 #[allow(private_bounds, reason = "only the types that have a history can be read")]
-impl<'de, T: Deserialize<'de> + FirstForm> Deserialize<'de> for Earlier<T> {
+impl<'de, T: Deserialize<'de> + LegacyForm> Deserialize<'de> for History<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let kept: VecDeque<Kept<T>> = VecDeque::deserialize(deserializer)?;
-        Ok(Self(kept.into_iter().map(|Kept(register)| register).collect()))
+        let kept: VecDeque<StoredRegister<T>> = VecDeque::deserialize(deserializer)?;
+        Ok(Self(kept.into_iter().map(|StoredRegister(register)| register).collect()))
     }
 }
 
 /// A saying as it is written now, a map, or as the first version did, a list. By hand, since what serde derives for
 /// either of two forms reads numbers of 128 bits, as in a stamp, wrong.
-struct Kept<T>(Register<T>);
+struct StoredRegister<T>(Register<T>);
 
-impl<'de, T: Deserialize<'de> + FirstForm> Deserialize<'de> for Kept<T> {
+impl<'de, T: Deserialize<'de> + LegacyForm> Deserialize<'de> for StoredRegister<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either<T>(PhantomData<T>);
 
-        impl<'de, T: Deserialize<'de> + FirstForm> Visitor<'de> for Either<T> {
-            type Value = Kept<T>;
+        impl<'de, T: Deserialize<'de> + LegacyForm> Visitor<'de> for Either<T> {
+            type Value = StoredRegister<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a register, or a stamp and a value")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Kept<T>, A::Error> {
-                Register::deserialize(MapAccessDeserializer::new(map)).map(Kept)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StoredRegister<T>, A::Error> {
+                Register::deserialize(MapAccessDeserializer::new(map)).map(StoredRegister)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Kept<T>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<StoredRegister<T>, A::Error> {
                 let (stamp, value) = Deserialize::deserialize(SeqAccessDeserializer::new(list))?;
                 // No receipt has this id, so it is never forgotten; said again it is the same.
                 let receipt = ReceiptId::from_bytes([0; 16]);
-                Ok(Kept(Register { value: T::read(value), stamp, receipt }))
+                Ok(StoredRegister(Register { value: T::read(value), stamp, receipt }))
             }
         }
 
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn forgotten_the_last_saying_gives_way_to_the_one_before() {
-        let (mut earlier, mut field) = (Earlier::none(), None);
+        let (mut earlier, mut field) = (History::empty(), None);
         for (n, value) in [(2, true), (3, false), (1, false)] {
             earlier.write(&mut field, said(value, n, n));
         }
@@ -183,14 +183,14 @@ mod tests {
     #[test]
     fn of_an_earlier_saying_that_came_twice_the_first_receipt_is_named() {
         for order in [[4, 5], [5, 4]] {
-            let (mut earlier, mut field) = (Earlier::none(), Some(said(true, 9, 9)));
+            let (mut earlier, mut field) = (History::empty(), Some(said(true, 9, 9)));
             for receipt in order {
                 earlier.write(&mut field, said(false, 1, receipt));
             }
             assert_eq!(earlier.iter().collect::<Vec<_>>(), [&said(false, 1, 4)], "{order:?}");
         }
         // One body that says both is taken at its first word.
-        let (mut earlier, mut field) = (Earlier::none(), Some(said(true, 9, 9)));
+        let (mut earlier, mut field) = (History::empty(), Some(said(true, 9, 9)));
         for value in [true, false] {
             earlier.write(&mut field, said(value, 1, 4));
         }
@@ -211,21 +211,21 @@ mod tests {
     fn what_the_first_version_kept_is_read() {
         let stamp = format!(r#"{{"t":5,"k":"u","h":{}}}"#, u128::MAX - 1);
         let read =
-            |text: String| serde_json::from_str::<Earlier<Shape>>(&text).expect("it is read");
+            |text: String| serde_json::from_str::<History<Shape>>(&text).expect("it is read");
         let first = read(format!("[[{stamp},true],[{stamp},false]]"));
         let shapes: Vec<Shape> = first.iter().map(|saying| saying.value).collect();
         assert_eq!(shapes, [Shape::Series, Shape::Single]);
         let again = serde_json::to_string(&first).expect("it is written");
         assert_eq!(read(again), first);
         let list = format!(r#"[[{stamp},["a"]]]"#);
-        let lists: Earlier<BTreeSet<OccurrenceId>> = serde_json::from_str(&list).expect("read");
+        let lists: History<BTreeSet<OccurrenceId>> = serde_json::from_str(&list).expect("read");
         let occurrence = OccurrenceId::parse("a").expect("valid");
         let lists: Vec<_> = lists.iter().map(|saying| saying.value.clone()).collect();
         assert_eq!(lists, [BTreeSet::from([occurrence])]);
         let off = format!("[[{stamp},true],[{stamp},false]]");
-        let off: Earlier<bool> = serde_json::from_str(&off).expect("read");
+        let off: History<bool> = serde_json::from_str(&off).expect("read");
         assert_eq!(off.iter().map(|saying| saying.value).collect::<Vec<_>>(), [true, false]);
-        let neither = serde_json::from_str::<Earlier<bool>>("[1]").expect_err("it is neither");
+        let neither = serde_json::from_str::<History<bool>>("[1]").expect_err("it is neither");
         assert!(neither.to_string().contains("expected a register, or a stamp and a value"));
     }
 }

@@ -22,7 +22,7 @@ pub enum IdError {
 /// Longest name in the configuration: it appears in URLs, labels and log fields.
 const NAME_MAX: usize = 64;
 /// Longest identifier taken from a platform. The longest known (Graph's `guid@guid`) has 73 characters.
-const FOREIGN_MAX: usize = 200;
+const PLATFORM_ID_MAX: usize = 200;
 
 fn check_name(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
@@ -38,12 +38,12 @@ fn check_name(text: &str) -> Result<(), IdError> {
     Ok(())
 }
 
-fn check_foreign(text: &str) -> Result<(), IdError> {
+fn check_platform_id(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
-    if text.len() > FOREIGN_MAX {
-        return Err(IdError::TooLong(FOREIGN_MAX));
+    if text.len() > PLATFORM_ID_MAX {
+        return Err(IdError::TooLong(PLATFORM_ID_MAX));
     }
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(IdError::Character);
@@ -113,15 +113,15 @@ identifier!(
 );
 identifier!(
     /// The customer's account on the platform; HubSpot's `externalAccountId`.
-    ExternalAccountId, check_foreign
+    ExternalAccountId, check_platform_id
 );
 identifier!(
     /// The platform's id of a webinar, or of a whole series.
-    WebinarId, check_foreign
+    WebinarId, check_platform_id
 );
 identifier!(
     /// The platform's id of one occurrence of a series; opaque.
-    OccurrenceId, check_foreign
+    OccurrenceId, check_platform_id
 );
 
 /// HubSpot's `externalEventId`: a webinar's id, or `{webinar}-{occurrence}`.
@@ -131,19 +131,19 @@ pub struct ExternalEventId(String);
 impl ExternalEventId {
     /// The event of a webinar that is one event.
     #[must_use]
-    pub fn of_webinar(webinar: &WebinarId) -> Self {
+    pub fn for_webinar(webinar: &WebinarId) -> Self {
         Self(webinar.as_str().to_owned())
     }
 
     /// The event of one occurrence of a series.
     #[must_use]
-    pub fn of_occurrence(series: &WebinarId, occurrence: &OccurrenceId) -> Self {
+    pub fn for_occurrence(series: &WebinarId, occurrence: &OccurrenceId) -> Self {
         Self(format!("{series}-{occurrence}"))
     }
 
     /// An id that the ledger kept.
     #[must_use]
-    pub fn stored(text: String) -> Self {
+    pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
@@ -185,7 +185,7 @@ impl ProviderId {
 
     /// A name that the ledger kept.
     #[must_use]
-    pub fn stored(name: String) -> Self {
+    pub fn from_stored(name: String) -> Self {
         Self(Cow::Owned(name))
     }
 
@@ -268,15 +268,15 @@ mod tests {
     fn an_occurrence_is_named_after_its_series() {
         let series = WebinarId::parse("111").expect("valid");
         let occurrence = OccurrenceId::parse("1700").expect("valid");
-        assert_eq!(ExternalEventId::of_occurrence(&series, &occurrence).as_str(), "111-1700");
+        assert_eq!(ExternalEventId::for_occurrence(&series, &occurrence).as_str(), "111-1700");
     }
 
     #[test]
     fn what_is_kept_and_shown_is_the_id_itself() {
-        let event = ExternalEventId::stored("111-1700".into());
+        let event = ExternalEventId::from_stored("111-1700".into());
         assert_eq!((event.as_str(), event.to_string()), ("111-1700", event.as_str().to_owned()));
         let platform = ProviderId::new("zoom");
-        assert_eq!(ProviderId::stored(platform.as_str().to_owned()), platform);
+        assert_eq!(ProviderId::from_stored(platform.as_str().to_owned()), platform);
         assert_eq!(platform.to_string(), "zoom");
     }
 

@@ -17,6 +17,7 @@
 
 pub mod change;
 pub mod computed;
+pub mod fetch_request;
 pub mod fold;
 pub mod history;
 pub mod id;
@@ -26,19 +27,21 @@ pub mod register;
 pub mod registers;
 pub mod text;
 pub mod time;
-pub mod wanted;
 pub mod webinar;
 
-pub use change::{Change, End, Fields, Kind, Listing, OccurrenceSaid, Phase, Session, Shape};
-pub use computed::{EventExpressionError, Property, event_expression};
-pub use fold::{Basis, Folded, Gap, bases, fold, fold_each};
+pub use change::{
+    Change, ChangeKind, EndTime, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,
+    WebinarFields,
+};
+pub use computed::{CustomProperty, EventExpressionError, compile_event_expression};
+pub use fetch_request::{FetchCondition, FetchRequest};
+pub use fold::{FoldedEvent, Gap, ValueOrigin, fold, fold_lazily, value_origins};
 pub use id::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, OccurrenceId, ProviderId, ReceiptId,
     SourceName, WebinarId,
 };
 pub use input::EventInput;
-pub use policy::{NoAccount, Policy, Recurring};
+pub use policy::{MissingExternalAccount, Policy, RecurringMode};
 pub use register::{BodyHash, Origin, Rank, Register, Stamp};
 pub use time::Millis;
-pub use wanted::{Wanted, WantedWhen};
 pub use webinar::{MergeError, Webinar};

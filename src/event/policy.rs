@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::change::Change;
-use super::computed::Property;
+use super::computed::CustomProperty;
 use super::id::{AccountName, ExternalAccountId, ProviderId};
 use crate::expression::Expression;
 
@@ -25,35 +25,35 @@ pub struct Policy {
     /// Goes before the platform's own account id.
     pub external_account_id: Option<ExternalAccountId>,
     /// Whether a series is an event per occurrence or one event.
-    pub recurring: Recurring,
+    pub recurring: RecurringMode,
     /// How long after its end an event counts as over where the platform never says so.
     pub complete_after_end: Option<Duration>,
     /// Whether an event is sent: an expression over `event`, true or false. All are if there is none.
     pub only: Option<Expression>,
     /// Properties that every event of the source carries.
-    pub custom_properties: BTreeMap<String, Property>,
+    pub custom_properties: BTreeMap<String, CustomProperty>,
 }
 
 /// A change names no account of the platform, and neither does its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it names no account, and the source has no external_account_id")]
-pub struct NoAccount;
+pub struct MissingExternalAccount;
 
 impl Policy {
     /// The account that HubSpot is told for what this change says: the source's own, else the platform's.
     ///
     /// # Errors
     /// Neither is known.
-    pub fn account_of<'a>(
+    pub fn external_account<'a>(
         &'a self,
         change: &'a Change,
-    ) -> Result<&'a ExternalAccountId, NoAccount> {
-        self.external_account_id.as_ref().or(change.account.as_ref()).ok_or(NoAccount)
+    ) -> Result<&'a ExternalAccountId, MissingExternalAccount> {
+        self.external_account_id.as_ref().or(change.account.as_ref()).ok_or(MissingExternalAccount)
     }
 
     /// What decides the ids that events have in HubSpot, as text to compare: a change of it makes new events there.
     #[must_use]
-    pub fn identity(&self) -> String {
+    pub fn identity_fingerprint(&self) -> String {
         let Self { hubspot, external_account_id, recurring, .. } = self;
         let account = external_account_id.as_ref().map(ExternalAccountId::as_str);
         json!([hubspot.as_str(), account, recurring]).to_string()
@@ -61,7 +61,7 @@ impl Policy {
 
     /// What else shapes events, as text to compare: a change of it changes events that are there.
     #[must_use]
-    pub fn defaults(&self) -> String {
+    pub fn defaults_fingerprint(&self) -> String {
         let Self { organizer, event_type, complete_after_end, only, custom_properties, .. } = self;
         let grace = complete_after_end.map(|grace| grace.as_millis().to_string());
         let mut all =
@@ -72,19 +72,19 @@ impl Policy {
     }
 
     /// The properties that are always the same.
-    pub(super) fn texts(&self) -> BTreeMap<String, String> {
-        let text = |(name, property): (&String, &Property)| match property {
-            Property::Text(text) => Some((name.clone(), text.clone())),
-            Property::Computed(_) => None,
+    pub(super) fn fixed_properties(&self) -> BTreeMap<String, String> {
+        let text = |(name, property): (&String, &CustomProperty)| match property {
+            CustomProperty::Text(text) => Some((name.clone(), text.clone())),
+            CustomProperty::Computed(_) => None,
         };
         self.custom_properties.iter().filter_map(text).collect()
     }
 
     /// The properties that expressions say.
-    pub(super) fn computed(&self) -> impl Iterator<Item = (&String, &Expression)> {
+    pub(super) fn computed_properties(&self) -> impl Iterator<Item = (&String, &Expression)> {
         self.custom_properties.iter().filter_map(|(name, property)| match property {
-            Property::Text(_) => None,
-            Property::Computed(expression) => Some((name, expression)),
+            CustomProperty::Text(_) => None,
+            CustomProperty::Computed(expression) => Some((name, expression)),
         })
     }
 }
@@ -92,7 +92,7 @@ impl Policy {
 /// What becomes of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Recurring {
+pub enum RecurringMode {
     /// One HubSpot event for each occurrence.
     #[default]
     Occurrence,
@@ -103,7 +103,7 @@ pub enum Recurring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::event_expression;
+    use crate::event::compile_event_expression;
 
     fn policy() -> Policy {
         Policy {
@@ -112,7 +112,7 @@ mod tests {
             organizer: Some("Acme".into()),
             event_type: None,
             external_account_id: None,
-            recurring: Recurring::Occurrence,
+            recurring: RecurringMode::Occurrence,
             complete_after_end: None,
             only: None,
             custom_properties: BTreeMap::new(),
@@ -126,37 +126,39 @@ mod tests {
         for rekeyed in [
             Policy { hubspot: AccountName::parse("second").expect("valid"), ..policy() },
             Policy { external_account_id: Some(account), ..policy() },
-            Policy { recurring: Recurring::Series, ..policy() },
+            Policy { recurring: RecurringMode::Series, ..policy() },
         ] {
-            assert_ne!(rekeyed.identity(), before.identity());
-            assert_eq!(rekeyed.defaults(), before.defaults());
+            assert_ne!(rekeyed.identity_fingerprint(), before.identity_fingerprint());
+            assert_eq!(rekeyed.defaults_fingerprint(), before.defaults_fingerprint());
         }
-        let expression = |text: &str| event_expression(text).expect("valid");
+        let expression = |text: &str| compile_event_expression(text).expect("valid");
         let properties = |property| BTreeMap::from([("a".to_owned(), property)]);
         for refilled in [
             Policy { organizer: None, ..policy() },
             Policy { event_type: Some("CONFERENCE".into()), ..policy() },
             Policy { complete_after_end: Some(Duration::from_mins(30)), ..policy() },
             Policy { only: Some(expression("event.cancelled")), ..policy() },
-            Policy { custom_properties: properties(Property::Text("b".into())), ..policy() },
+            Policy { custom_properties: properties(CustomProperty::Text("b".into())), ..policy() },
             Policy {
-                custom_properties: properties(Property::Computed(expression("event.name"))),
+                custom_properties: properties(CustomProperty::Computed(expression("event.name"))),
                 ..policy()
             },
         ] {
-            assert_eq!(refilled.identity(), before.identity());
-            assert_ne!(refilled.defaults(), before.defaults());
+            assert_eq!(refilled.identity_fingerprint(), before.identity_fingerprint());
+            assert_ne!(refilled.defaults_fingerprint(), before.defaults_fingerprint());
         }
-        let of = |text: &str| Policy { only: Some(expression(text)), ..policy() }.defaults();
-        assert_ne!(of("event.cancelled"), of("event.completed"));
         let of =
-            |property| Policy { custom_properties: properties(property), ..policy() }.defaults();
+            |text: &str| Policy { only: Some(expression(text)), ..policy() }.defaults_fingerprint();
+        assert_ne!(of("event.cancelled"), of("event.completed"));
+        let of = |property| {
+            Policy { custom_properties: properties(property), ..policy() }.defaults_fingerprint()
+        };
         assert_ne!(
-            of(Property::Text("event.name".into())),
-            of(Property::Computed(expression("event.name")))
+            of(CustomProperty::Text("event.name".into())),
+            of(CustomProperty::Computed(expression("event.name")))
         );
         // Written by those before: the same configuration changes no events.
-        assert_eq!(before.defaults(), r#"["Acme",null,null,{}]"#);
-        assert_eq!(of(Property::Text("b".into())), r#"["Acme",null,null,{"a":"b"}]"#);
+        assert_eq!(before.defaults_fingerprint(), r#"["Acme",null,null,{}]"#);
+        assert_eq!(of(CustomProperty::Text("b".into())), r#"["Acme",null,null,{"a":"b"}]"#);
     }
 }

@@ -15,7 +15,7 @@ pub struct BodyHash(u128);
 impl BodyHash {
     /// Takes the start of a SHA-256 digest.
     #[must_use]
-    pub fn of_digest(digest: &[u8; 32]) -> Self {
+    pub fn from_digest(digest: &[u8; 32]) -> Self {
         let mut first = [0; 16];
         first.copy_from_slice(&digest[..16]);
         Self(u128::from_be_bytes(first))
@@ -126,7 +126,7 @@ mod tests {
         for (byte, value) in digest.iter_mut().zip(1..) {
             *byte = value;
         }
-        let hash = BodyHash::of_digest(&digest);
+        let hash = BodyHash::from_digest(&digest);
         assert_eq!(hash.to_bytes(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
         assert_eq!(BodyHash::from_bytes(hash.to_bytes()), hash);
     }

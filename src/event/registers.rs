@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{End, Fields};
-use super::history::Earlier;
+use super::change::{EndTime, WebinarFields};
+use super::history::History;
 use super::id::ReceiptId;
 use super::register::{Register, Stamp, forget, write};
 use super::time::Millis;
@@ -30,14 +30,14 @@ pub struct Registers {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Register<Millis>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub end: Option<Register<End>>,
+    pub end: Option<Register<EndTime>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actual_end: Option<Register<Millis>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<Register<bool>>,
     /// Earlier sayings on the same: a calling off that is said again is as old as the first of those in a row.
-    #[serde(skip_serializing_if = "Earlier::is_empty")]
-    pub earlier_cancelled: Earlier<bool>,
+    #[serde(skip_serializing_if = "History::is_empty")]
+    pub earlier_cancelled: History<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed: Option<Register<bool>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -46,7 +46,7 @@ pub struct Registers {
 
 impl Registers {
     /// Writes what is said.
-    pub(super) fn write(&mut self, said: &Fields, stamp: Stamp, receipt: ReceiptId) {
+    pub(super) fn write(&mut self, said: &WebinarFields, stamp: Stamp, receipt: ReceiptId) {
         fn put<T: Clone>(
             field: &mut Option<Register<T>>,
             said: Option<&T>,
@@ -79,7 +79,7 @@ impl Registers {
     }
 
     /// The receipts that are named.
-    pub(super) fn receipts(&self, used: &mut BTreeSet<ReceiptId>) {
+    pub(super) fn collect_receipts(&self, used: &mut BTreeSet<ReceiptId>) {
         let texts = [
             &self.name,
             &self.organizer,

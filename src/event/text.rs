@@ -14,7 +14,7 @@ const PERSONAL_PARAMETERS: [&str; 3] = ["pwd", "tk", "zak"];
 
 /// The text without C0 controls other than tab and newline, trimmed, cut at [`TEXT_MAX`] characters.
 #[must_use]
-pub fn clean(text: &str) -> String {
+pub fn clean_text(text: &str) -> String {
     let kept = |c: &char| *c >= ' ' || *c == '\t' || *c == '\n';
     let cleaned: String = text.chars().filter(kept).take(TEXT_MAX).collect();
     let trimmed = cleaned.trim();
@@ -24,7 +24,7 @@ pub fn clean(text: &str) -> String {
 /// The link without personal parameters, in the one spelling that every reader takes: what browsers forgive (line breaks,
 /// blanks, no `//`) is put right. None if it is no link that a browser would open.
 #[must_use]
-pub fn link(text: &str) -> Option<String> {
+pub fn clean_link(text: &str) -> Option<String> {
     if text.len() > LINK_MAX {
         return None;
     }
@@ -57,34 +57,40 @@ mod tests {
 
     #[test]
     fn controls_go_and_lines_stay() {
-        assert_eq!(clean(" a\u{0}b\u{1b}\tc\nd\r "), "ab\tc\nd");
+        assert_eq!(clean_text(" a\u{0}b\u{1b}\tc\nd\r "), "ab\tc\nd");
     }
 
     #[test]
     fn long_text_is_cut_at_a_character() {
         let long = "é".repeat(TEXT_MAX + 10);
-        assert_eq!(clean(&long).chars().count(), TEXT_MAX);
+        assert_eq!(clean_text(&long).chars().count(), TEXT_MAX);
     }
 
     #[test]
     fn passwords_leave_links_and_the_rest_stays() {
         assert_eq!(
-            link("https://zoom.us/j/1?pwd=abc.1&x=a%20b"),
+            clean_link("https://zoom.us/j/1?pwd=abc.1&x=a%20b"),
             Some("https://zoom.us/j/1?x=a+b".into())
         );
-        assert_eq!(link("https://zoom.us/w/1?tk=abc&PWD=x"), Some("https://zoom.us/w/1".into()));
-        assert_eq!(link("https://zoom.us/w/1?a=%2F"), Some("https://zoom.us/w/1?a=%2F".into()));
+        assert_eq!(
+            clean_link("https://zoom.us/w/1?tk=abc&PWD=x"),
+            Some("https://zoom.us/w/1".into())
+        );
+        assert_eq!(
+            clean_link("https://zoom.us/w/1?a=%2F"),
+            Some("https://zoom.us/w/1?a=%2F".into())
+        );
     }
 
     #[test]
     fn a_link_has_one_spelling_without_breaks_and_blanks() {
         for text in ["https://x.example/a b", " https://x.exa\nmple/a\tb\n", "https:x.example/é"] {
-            let link = link(text).expect("browsers open it");
+            let link = clean_link(text).expect("browsers open it");
             assert!(link.bytes().all(|byte| byte.is_ascii_graphic()), "{link:?}");
             assert!(link.starts_with("https://x.example/"), "{link:?}");
         }
         let long = format!("https://x.example/{}", "é".repeat(900));
-        assert_eq!(link(&long), None, "too long once it is written out");
+        assert_eq!(clean_link(&long), None, "too long once it is written out");
     }
 
     #[test]
@@ -97,7 +103,7 @@ mod tests {
             "example.com",
             "https://me:secret@x/",
         ] {
-            assert_eq!(link(text), None, "{text}");
+            assert_eq!(clean_link(text), None, "{text}");
         }
     }
 }

@@ -54,7 +54,7 @@ impl Millis {
     /// This time as near to `other` as its second allows, if it was told in whole seconds: of two things in one second,
     /// the order in which they were heard of is better than none.
     #[must_use]
-    pub fn refined_by(self, other: Self) -> Self {
+    pub fn refine_within_second(self, other: Self) -> Self {
         if self.0.rem_euclid(1_000) != 0 {
             return self;
         }
@@ -63,14 +63,14 @@ impl Millis {
 
     /// A platform's clock reading in milliseconds, if it can be one: zero and other unset values are none.
     #[must_use]
-    pub fn plausible(ms: i64) -> Option<Self> {
+    pub fn from_plausible_ms(ms: i64) -> Option<Self> {
         (EARLIEST..LATEST).contains(&ms).then_some(Self(ms))
     }
 
     /// The same of one in seconds.
     #[must_use]
-    pub fn plausible_seconds(seconds: i64) -> Option<Self> {
-        Self::plausible(seconds.checked_mul(1_000)?)
+    pub fn from_plausible_seconds(seconds: i64) -> Option<Self> {
+        Self::from_plausible_ms(seconds.checked_mul(1_000)?)
     }
 
     /// Reads RFC 3339 with `Z` or an offset. A time of day without either is read in `zone` (an IANA name),
@@ -82,11 +82,11 @@ impl Millis {
             return None;
         }
         if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
-            return Self::plausible(timestamp.as_millisecond());
+            return Self::from_plausible_ms(timestamp.as_millisecond());
         }
         let civil = text.parse::<jiff::civil::DateTime>().ok()?;
         let zoned = civil.in_tz(zone?).ok()?;
-        Self::plausible(zoned.timestamp().as_millisecond())
+        Self::from_plausible_ms(zoned.timestamp().as_millisecond())
     }
 }
 
@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_whole_second_is_refined_within_itself() {
-        let refined = |at: i64, other: i64| Millis::new(at).refined_by(Millis::new(other)).get();
+        let refined =
+            |at: i64, other: i64| Millis::new(at).refine_within_second(Millis::new(other)).get();
         assert_eq!(refined(5_000, 5_250), 5_250);
         assert_eq!(refined(5_000, 9_000), 5_999);
         assert_eq!(refined(5_000, 0), 5_000);
@@ -140,11 +141,11 @@ mod tests {
         ] {
             assert_eq!(Millis::parse(text, Some("UTC")), None, "{text}");
         }
-        assert_eq!(Millis::plausible(0), None);
+        assert_eq!(Millis::from_plausible_ms(0), None);
         for seconds in [0, -1, 1_750_000_000_000, i64::MAX, i64::MIN] {
-            assert_eq!(Millis::plausible_seconds(seconds), None, "{seconds}");
+            assert_eq!(Millis::from_plausible_seconds(seconds), None, "{seconds}");
         }
-        let time = Millis::plausible_seconds(1_750_000_000);
+        let time = Millis::from_plausible_seconds(1_750_000_000);
         assert_eq!(time, Some(Millis::new(1_750_000_000_000)));
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, Listing, Phase, Session, Shape};
-use super::history::Earlier;
+use super::change::{Change, OccurrenceListing, RunChange, RunPhase, Shape};
+use super::history::History;
 use super::id::{OccurrenceId, ProviderId, ReceiptId, SourceName};
 use super::register::{BodyHash, Origin, Register, Stamp, forget, write};
 pub use super::registers::Registers;
@@ -15,7 +15,7 @@ use super::time::Millis;
 /// must fill neither the ledger nor the memory.
 pub const OCCURRENCES_MAX: usize = 500;
 /// Most runs remembered of one webinar, the latest by the platform's clock: a daily webinar for more than a year.
-const SESSIONS_MAX: usize = 512;
+const RUNS_MAX: usize = 512;
 
 /// The state of one webinar or series: registers, and facts that are resolved when folding ([`super::fold()`]).
 ///
@@ -30,8 +30,8 @@ pub struct Webinar {
     pub shape: Option<Register<Shape>>,
     /// Earlier sayings on its shape. Since when it is a series, or none, decides whether what that called off was still to
     /// come.
-    #[serde(default, skip_serializing_if = "Earlier::is_empty")]
-    pub earlier_shapes: Earlier<Shape>,
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub earlier_shapes: History<Shape>,
     /// It was one event at some time (so its event may be in HubSpot).
     #[serde(default)]
     pub was_whole: bool,
@@ -43,8 +43,8 @@ pub struct Webinar {
     /// The newest full list of occurrences: those that are to take place.
     pub full_list: Option<Register<BTreeSet<OccurrenceId>>>,
     /// Earlier full lists: an occurrence is called off since the first of those in a row that lack it.
-    #[serde(default, skip_serializing_if = "Earlier::is_empty")]
-    pub earlier_lists: Earlier<BTreeSet<OccurrenceId>>,
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    pub earlier_lists: History<BTreeSet<OccurrenceId>>,
     /// The newest change of the recurrence that came without a list.
     pub times_unknown: Option<Register<()>>,
     /// What was said of single occurrences.
@@ -52,7 +52,7 @@ pub struct Webinar {
     pub occurrences: BTreeMap<OccurrenceId, Registers>,
     /// Runs that named no occurrence.
     #[serde(default)]
-    pub sessions: BTreeSet<Run>,
+    pub sessions: BTreeSet<WebinarRun>,
     /// The provenance of every register above.
     #[serde(default)]
     pub origins: BTreeMap<ReceiptId, Origin>,
@@ -61,9 +61,9 @@ pub struct Webinar {
 /// A remembered [`Session`], ordered by its stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a stamp, a receipt, and the fields of `Session`")]
-pub struct Run {
+pub struct WebinarRun {
     pub stamp: Stamp,
-    pub phase: Phase,
+    pub phase: RunPhase,
     pub started_at: Option<Millis>,
     pub ended_at: Option<Millis>,
     pub receipt: ReceiptId,
@@ -71,7 +71,7 @@ pub struct Run {
 
 /// Who said a change, and when it came.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub struct Provenance {
     /// The receipt it came with.
     pub receipt: ReceiptId,
     /// The start of the SHA-256 of the raw body.
@@ -96,9 +96,9 @@ impl Webinar {
     ///
     /// # Errors
     /// The change is refused whole, and the webinar is as it was, if it cannot belong to it.
-    pub fn merge(&mut self, change: &Change, said: &Said) -> Result<(), MergeError> {
-        self.join(change, said)?;
-        self.forget_unused_origins();
+    pub fn merge(&mut self, change: &Change, said: &Provenance) -> Result<(), MergeError> {
+        self.apply_change(change, said)?;
+        self.prune_origins();
         Ok(())
     }
 
@@ -108,10 +108,10 @@ impl Webinar {
     /// If they then say what they said before, everything is as it was: what they had won they win again, and what they
     /// had lost against stays. So it does not matter which receipts can still be asked.
     #[must_use]
-    pub fn retelling(&self, receipts: &BTreeSet<ReceiptId>, based: bool) -> Retelling {
+    pub fn begin_rebuild(&self, receipts: &BTreeSet<ReceiptId>, based: bool) -> WebinarRebuild {
         let mut webinar = if based { self.clone() } else { Self::default() };
         webinar.forget(receipts);
-        Retelling { tidied: webinar.origins.len(), webinar }
+        WebinarRebuild { origins_after_prune: webinar.origins.len(), webinar }
     }
 
     /// Forgets what these receipts said. That something was once seen (its platform, its sources, all of it) stays: who
@@ -129,7 +129,7 @@ impl Webinar {
         self.sessions.retain(|run| !receipts.contains(&run.receipt));
     }
 
-    fn join(&mut self, change: &Change, said: &Said) -> Result<(), MergeError> {
+    fn apply_change(&mut self, change: &Change, said: &Provenance) -> Result<(), MergeError> {
         if let Some(provider) = &self.provider
             && *provider != said.origin.provider
         {
@@ -152,12 +152,12 @@ impl Webinar {
             rank: change.kind.rank(),
             hash: said.hash,
         };
-        self.apply(change, stamp, said.receipt);
+        self.write_change(change, stamp, said.receipt);
         self.origins.insert(said.receipt, said.origin.clone());
         Ok(())
     }
 
-    fn apply(&mut self, change: &Change, stamp: Stamp, receipt: ReceiptId) {
+    fn write_change(&mut self, change: &Change, stamp: Stamp, receipt: ReceiptId) {
         if let Some(shape) = change.shape {
             let new = Register { value: shape, stamp, receipt };
             self.earlier_shapes.write(&mut self.shape, new);
@@ -173,23 +173,23 @@ impl Webinar {
             );
         }
         match change.listing {
-            Listing::Partial => {}
-            Listing::Full => {
+            OccurrenceListing::Partial => {}
+            OccurrenceListing::Full => {
                 let value = change.occurrences.iter().map(|said| said.id.clone()).collect();
                 let new = Register { value, stamp, receipt };
                 self.earlier_lists.write(&mut self.full_list, new);
             }
-            Listing::Unknown => {
+            OccurrenceListing::Unknown => {
                 write(&mut self.times_unknown, Register { value: (), stamp, receipt });
             }
         }
         if let Some(session) = change.session {
-            self.remember(session, stamp, receipt);
+            self.record_run(session, stamp, receipt);
         }
     }
 
-    fn remember(&mut self, session: Session, stamp: Stamp, receipt: ReceiptId) {
-        let Session { phase, started_at, ended_at } = session;
+    fn record_run(&mut self, session: RunChange, stamp: Stamp, receipt: ReceiptId) {
+        let RunChange { phase, started_at, ended_at } = session;
         let known = self.sessions.iter().find(|run| run.stamp == stamp).copied();
         if let Some(known) = known {
             if known.receipt <= receipt {
@@ -197,17 +197,17 @@ impl Webinar {
             }
             self.sessions.remove(&known);
         }
-        self.sessions.insert(Run { stamp, phase, started_at, ended_at, receipt });
-        if self.sessions.len() > SESSIONS_MAX {
+        self.sessions.insert(WebinarRun { stamp, phase, started_at, ended_at, receipt });
+        if self.sessions.len() > RUNS_MAX {
             self.sessions.pop_first();
         }
     }
 
-    fn forget_unused_origins(&mut self) {
+    fn prune_origins(&mut self) {
         let mut used = BTreeSet::new();
-        self.whole.receipts(&mut used);
+        self.whole.collect_receipts(&mut used);
         for registers in self.occurrences.values() {
-            registers.receipts(&mut used);
+            registers.collect_receipts(&mut used);
         }
         used.extend(self.shape.as_ref().map(|r| r.receipt));
         used.extend(self.full_list.as_ref().map(|r| r.receipt));
@@ -222,25 +222,25 @@ impl Webinar {
 /// A webinar that is being told anew ([`Webinar::retelling`]). It takes no more memory than a webinar, however many tell
 /// of it.
 #[derive(Debug)]
-pub struct Retelling {
+pub struct WebinarRebuild {
     webinar: Webinar,
     /// Origins when the unused ones were last forgotten.
-    tidied: usize,
+    origins_after_prune: usize,
 }
 
 /// Unused origins that a retelling keeps at most: going through all registers for each saying would take longer.
-const UNTIDY: usize = 1_024;
+const UNUSED_ORIGINS_MAX: usize = 1_024;
 
-impl Retelling {
+impl WebinarRebuild {
     /// Joins what is said now.
     ///
     /// # Errors
     /// It cannot belong to the webinar; what was told so far is of no use.
-    pub fn join(&mut self, change: &Change, said: &Said) -> Result<(), MergeError> {
-        self.webinar.join(change, said)?;
-        if self.webinar.origins.len() > self.tidied + UNTIDY {
-            self.webinar.forget_unused_origins();
-            self.tidied = self.webinar.origins.len();
+    pub fn merge(&mut self, change: &Change, said: &Provenance) -> Result<(), MergeError> {
+        self.webinar.apply_change(change, said)?;
+        if self.webinar.origins.len() > self.origins_after_prune + UNUSED_ORIGINS_MAX {
+            self.webinar.prune_origins();
+            self.origins_after_prune = self.webinar.origins.len();
         }
         Ok(())
     }
@@ -248,7 +248,7 @@ impl Retelling {
     /// The webinar as it was told.
     #[must_use]
     pub fn finish(mut self) -> Webinar {
-        self.webinar.forget_unused_origins();
+        self.webinar.prune_origins();
         self.webinar
     }
 }

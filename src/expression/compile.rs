@@ -8,8 +8,8 @@ use cel::common::ast::{
 use cel::{Env, ParseError};
 use regex::RegexBuilder;
 
-use super::functions::{Function, NoFunction};
-use super::node::{Each, Macro, Node, Pattern};
+use super::functions::{Function, FunctionLookupError};
+use super::node::{AstNode, Comprehension, Macro, Pattern};
 use super::operators::Operator;
 use super::value::{Key, Value};
 use super::{LENGTH_MAX, MACROS_MAX, NESTING_MAX, PATTERN_MAX};
@@ -28,12 +28,12 @@ pub struct ExpressionError {
     /// The line and the column, in characters, both from 1; none if it is about the whole.
     pub place: Option<(usize, usize)>,
     /// What is wrong.
-    pub flaw: Flaw,
+    pub flaw: ExpressionFlaw,
 }
 
 /// What is wrong with an expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
+pub enum ExpressionFlaw {
     /// Too many characters.
     #[error("is longer than {LENGTH_MAX} characters")]
     TooLong,
@@ -71,16 +71,16 @@ pub enum Flaw {
     Pattern,
 }
 
-impl From<Flaw> for ExpressionError {
-    fn from(flaw: Flaw) -> Self {
+impl From<ExpressionFlaw> for ExpressionError {
+    fn from(flaw: ExpressionFlaw) -> Self {
         Self { place: None, flaw }
     }
 }
 
 /// The tree of an expression.
-pub(super) fn compile(text: &str, variables: &[&str]) -> Result<Node, ExpressionError> {
+pub(super) fn compile(text: &str, variables: &[&str]) -> Result<AstNode, ExpressionError> {
     if text.chars().count() > LENGTH_MAX {
-        return Err(Flaw::TooLong.into());
+        return Err(ExpressionFlaw::TooLong.into());
     }
     // On a stack of its own, as it is not known who calls. A panic of the parser, of which none is known, ends there.
     let read = thread::scope(|threads| {
@@ -88,31 +88,34 @@ pub(super) fn compile(text: &str, variables: &[&str]) -> Result<Node, Expression
         let thread = builder.spawn_scoped(threads, || parse(text, variables)).ok()?;
         thread.join().ok()
     });
-    read.unwrap_or_else(|| Err(Flaw::Syntax("cannot be read".into()).into()))
+    read.unwrap_or_else(|| Err(ExpressionFlaw::Syntax("cannot be read".into()).into()))
 }
 
-fn parse(text: &str, variables: &[&str]) -> Result<Node, ExpressionError> {
+fn parse(text: &str, variables: &[&str]) -> Result<AstNode, ExpressionError> {
     // Without the standard's macros, which are calls then, and read as what they are.
     let parser = Env::default().with_optional_support(false).parser();
     let parsed = parser.max_recursion_depth(NESTING_MAX).parse_with_source_info(text);
-    let (ast, source) = parsed.map_err(|errors| syntax(errors.errors.first()))?;
-    Reader { variables, locals: Vec::new(), source: &source, depth: 0 }.node(&ast)
+    let (ast, source) = parsed.map_err(|errors| syntax_error(errors.errors.first()))?;
+    Compiler { variables, locals: Vec::new(), source: &source, depth: 0 }.node(&ast)
 }
 
 /// The first that is wrong, without the parser's list of all that could stand there.
-fn syntax(error: Option<&ParseError>) -> ExpressionError {
-    let Some(error) = error else { return Flaw::Syntax("is not CEL".into()).into() };
+fn syntax_error(error: Option<&ParseError>) -> ExpressionError {
+    let Some(error) = error else { return ExpressionFlaw::Syntax("is not CEL".into()).into() };
     if error.msg.contains("Recursion limit") {
-        return Flaw::TooDeep.into();
+        return ExpressionFlaw::TooDeep.into();
     }
     let what = error.msg.split(" expecting ").next().unwrap_or_default();
-    let what = cut(what.trim_start_matches("Syntax error: "));
+    let what = shorten(what.trim_start_matches("Syntax error: "));
     let place = usize::try_from(error.pos.0).ok().zip(usize::try_from(error.pos.1).ok());
-    ExpressionError { place: place.filter(|(line, _)| *line > 0), flaw: Flaw::Syntax(what) }
+    ExpressionError {
+        place: place.filter(|(line, _)| *line > 0),
+        flaw: ExpressionFlaw::Syntax(what),
+    }
 }
 
 /// A pattern that is short, right and small enough.
-fn compiled(pattern: &str) -> Option<Pattern> {
+fn compile_pattern(pattern: &str) -> Option<Pattern> {
     if pattern.chars().count() > PATTERN_MAX {
         return None;
     }
@@ -124,11 +127,11 @@ fn compiled(pattern: &str) -> Option<Pattern> {
 }
 
 /// Fit for one line of a log.
-fn cut(text: &str) -> String {
+fn shorten(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
-struct Reader<'a> {
+struct Compiler<'a> {
     variables: &'a [&'a str],
     /// Of the macros around, outermost first.
     locals: Vec<&'a str>,
@@ -136,13 +139,13 @@ struct Reader<'a> {
     depth: u16,
 }
 
-type Read<T> = Result<T, ExpressionError>;
+type CompileResult<T> = Result<T, ExpressionError>;
 
-impl<'a> Reader<'a> {
-    fn node(&mut self, ast: &'a IdedExpr) -> Read<Node> {
+impl<'a> Compiler<'a> {
+    fn node(&mut self, ast: &'a IdedExpr) -> CompileResult<AstNode> {
         // Operators nest without brackets too.
         if self.depth >= 2 * NESTING_MAX {
-            return Err(self.flaw(ast, Flaw::TooDeep));
+            return Err(self.flaw(ast, ExpressionFlaw::TooDeep));
         }
         self.depth += 1;
         let node = self.expression(ast);
@@ -150,41 +153,47 @@ impl<'a> Reader<'a> {
         node
     }
 
-    fn nodes(&mut self, asts: &'a [IdedExpr]) -> Read<Vec<Node>> {
+    fn nodes(&mut self, asts: &'a [IdedExpr]) -> CompileResult<Vec<AstNode>> {
         asts.iter().map(|ast| self.node(ast)).collect()
     }
 
-    fn both(&mut self, left: &'a IdedExpr, right: &'a IdedExpr) -> Read<Box<(Node, Node)>> {
+    fn both(
+        &mut self,
+        left: &'a IdedExpr,
+        right: &'a IdedExpr,
+    ) -> CompileResult<Box<(AstNode, AstNode)>> {
         Ok(Box::new((self.node(left)?, self.node(right)?)))
     }
 
-    fn expression(&mut self, ast: &'a IdedExpr) -> Read<Node> {
-        let unsupported = |what| Err(self.flaw(ast, Flaw::Unsupported(what)));
+    fn expression(&mut self, ast: &'a IdedExpr) -> CompileResult<AstNode> {
+        let unsupported = |what| Err(self.flaw(ast, ExpressionFlaw::Unsupported(what)));
         match &ast.expr {
             Expr::Literal(literal) => match literal {
-                LiteralValue::Null => Ok(Node::Literal(Value::Null)),
-                LiteralValue::Boolean(flag) => Ok(Node::Literal(Value::Flag(*flag.inner()))),
-                LiteralValue::Int(number) => Ok(Node::Literal(Value::Int(*number.inner()))),
-                LiteralValue::Double(number) => Ok(Node::Literal(Value::Double(*number.inner()))),
-                LiteralValue::String(text) => Ok(Node::Literal(text.inner().into())),
+                LiteralValue::Null => Ok(AstNode::Literal(Value::Null)),
+                LiteralValue::Boolean(flag) => Ok(AstNode::Literal(Value::Flag(*flag.inner()))),
+                LiteralValue::Int(number) => Ok(AstNode::Literal(Value::Int(*number.inner()))),
+                LiteralValue::Double(number) => {
+                    Ok(AstNode::Literal(Value::Double(*number.inner())))
+                }
+                LiteralValue::String(text) => Ok(AstNode::Literal(text.inner().into())),
                 LiteralValue::Bytes(_) => unsupported("bytes are"),
                 LiteralValue::UInt(_) => unsupported("unsigned numbers are"),
             },
             Expr::Ident(name) => self.name(ast, name),
             Expr::Select(SelectExpr { operand, field, .. }) => {
-                Ok(Node::Field(Box::new(self.node(operand)?), Key::Text(field.as_str().into())))
+                Ok(AstNode::Field(Box::new(self.node(operand)?), Key::Text(field.as_str().into())))
             }
-            Expr::List(list) => Ok(Node::List(self.nodes(&list.elements)?)),
+            Expr::List(list) => Ok(AstNode::List(self.nodes(&list.elements)?)),
             Expr::Map(map) => {
                 let entries = map.entries.iter().map(|entry| match &entry.expr {
                     EntryExpr::MapEntry(entry) => {
                         Ok((self.node(&entry.key)?, self.node(&entry.value)?))
                     }
                     EntryExpr::StructField(_) => {
-                        Err(self.flaw(ast, Flaw::Unsupported("messages are")))
+                        Err(self.flaw(ast, ExpressionFlaw::Unsupported("messages are")))
                     }
                 });
-                Ok(Node::Map(entries.collect::<Read<_>>()?))
+                Ok(AstNode::Map(entries.collect::<CompileResult<_>>()?))
             }
             Expr::Call(call) => self.call(ast, call),
             Expr::Struct(_) => unsupported("messages are"),
@@ -193,68 +202,72 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn name(&self, ast: &IdedExpr, name: &str) -> Read<Node> {
+    fn name(&self, ast: &IdedExpr, name: &str) -> CompileResult<AstNode> {
         if let Some(at) = self.locals.iter().rposition(|local| *local == name) {
-            return Ok(Node::Local(at));
+            return Ok(AstNode::Local(at));
         }
         if self.variables.contains(&name) {
-            return Ok(Node::Variable(name.to_owned()));
+            return Ok(AstNode::Variable(name.to_owned()));
         }
         let known = self.variables.join(", ");
-        Err(self.flaw(ast, Flaw::Variable { name: cut(name), known }))
+        Err(self.flaw(ast, ExpressionFlaw::Variable { name: shorten(name), known }))
     }
 
-    fn call(&mut self, ast: &'a IdedExpr, call: &'a CallExpr) -> Read<Node> {
+    fn call(&mut self, ast: &'a IdedExpr, call: &'a CallExpr) -> CompileResult<AstNode> {
         let CallExpr { func_name: name, target, args } = call;
-        if let (Some(kind), Some(range)) = (Macro::named(name), target) {
+        if let (Some(kind), Some(range)) = (Macro::from_name(name), target) {
             return self.each(ast, kind, range, args);
         }
         match (name.as_str(), target.as_deref(), args.as_slice()) {
-            (operators::LOGICAL_AND, None, [left, right]) => Ok(Node::And(self.both(left, right)?)),
-            (operators::LOGICAL_OR, None, [left, right]) => Ok(Node::Or(self.both(left, right)?)),
-            (operators::LOGICAL_NOT, None, [of]) => Ok(Node::Not(Box::new(self.node(of)?))),
-            (operators::NEGATE, None, [of]) => Ok(Node::Negate(Box::new(self.node(of)?))),
-            (operators::INDEX, None, [of, at]) => Ok(Node::Index(self.both(of, at)?)),
+            (operators::LOGICAL_AND, None, [left, right]) => {
+                Ok(AstNode::And(self.both(left, right)?))
+            }
+            (operators::LOGICAL_OR, None, [left, right]) => {
+                Ok(AstNode::Or(self.both(left, right)?))
+            }
+            (operators::LOGICAL_NOT, None, [of]) => Ok(AstNode::Not(Box::new(self.node(of)?))),
+            (operators::NEGATE, None, [of]) => Ok(AstNode::Negate(Box::new(self.node(of)?))),
+            (operators::INDEX, None, [of, at]) => Ok(AstNode::Index(self.both(of, at)?)),
             (operators::CONDITIONAL, None, [condition, then, otherwise]) => {
                 let condition = self.node(condition)?;
-                Ok(Node::If(Box::new((condition, self.node(then)?, self.node(otherwise)?))))
+                Ok(AstNode::If(Box::new((condition, self.node(then)?, self.node(otherwise)?))))
             }
             (operators::HAS, None, [asked]) => {
                 let Expr::Select(SelectExpr { operand, field, .. }) = &asked.expr else {
-                    return Err(self.flaw(ast, Flaw::Call(cut(name))));
+                    return Err(self.flaw(ast, ExpressionFlaw::Call(shorten(name))));
                 };
-                Ok(Node::Has(Box::new(self.node(operand)?), Key::Text(field.as_str().into())))
+                Ok(AstNode::Has(Box::new(self.node(operand)?), Key::Text(field.as_str().into())))
             }
             ("matches", Some(text), [pattern]) | ("matches", None, [text, pattern]) => {
                 self.matches(text, pattern)
             }
-            (_, None, [left, right]) if let Some(operator) = Operator::named(name) => {
-                Ok(Node::Apply(operator, self.both(left, right)?))
+            (_, None, [left, right]) if let Some(operator) = Operator::from_name(name) => {
+                Ok(AstNode::Apply(operator, self.both(left, right)?))
             }
             (_, target, args) => {
                 let function = Function::find(name, target.is_some(), args.len());
                 let function = function.map_err(|why| {
                     let flaw = match why {
-                        NoFunction::Name => Flaw::Function(cut(name)),
-                        NoFunction::Arguments => Flaw::Call(cut(name)),
+                        FunctionLookupError::Name => ExpressionFlaw::Function(shorten(name)),
+                        FunctionLookupError::Arguments => ExpressionFlaw::Call(shorten(name)),
                     };
                     self.flaw(ast, flaw)
                 })?;
                 let target = target.map(|target| self.node(target)).transpose()?;
                 let args = self.nodes(args)?;
-                Ok(Node::Call(function, target.into_iter().chain(args).collect()))
+                Ok(AstNode::Call(function, target.into_iter().chain(args).collect()))
             }
         }
     }
 
-    fn matches(&mut self, text: &'a IdedExpr, pattern: &'a IdedExpr) -> Read<Node> {
+    fn matches(&mut self, text: &'a IdedExpr, pattern: &'a IdedExpr) -> CompileResult<AstNode> {
         let compiled = if let Expr::Literal(LiteralValue::String(pattern)) = &pattern.expr {
-            compiled(pattern.inner())
+            compile_pattern(pattern.inner())
         } else {
             None
         };
-        let compiled = compiled.ok_or_else(|| self.flaw(pattern, Flaw::Pattern))?;
-        Ok(Node::Matches(Box::new((self.node(text)?, compiled))))
+        let compiled = compiled.ok_or_else(|| self.flaw(pattern, ExpressionFlaw::Pattern))?;
+        Ok(AstNode::Matches(Box::new((self.node(text)?, compiled))))
     }
 
     fn each(
@@ -263,27 +276,27 @@ impl<'a> Reader<'a> {
         kind: Macro,
         range: &'a IdedExpr,
         args: &'a [IdedExpr],
-    ) -> Read<Node> {
+    ) -> CompileResult<AstNode> {
         let (local, filter, body) = match (kind, args) {
             (_, [local, body]) => (local, None, body),
             (Macro::Map, [local, filter, body]) => (local, Some(filter), body),
-            _ => return Err(self.flaw(ast, Flaw::Call(kind.name().into()))),
+            _ => return Err(self.flaw(ast, ExpressionFlaw::Call(kind.name().into()))),
         };
         let Expr::Ident(local) = &local.expr else {
-            return Err(self.flaw(local, Flaw::Call(kind.name().into())));
+            return Err(self.flaw(local, ExpressionFlaw::Call(kind.name().into())));
         };
         if self.locals.len() >= MACROS_MAX {
-            return Err(self.flaw(ast, Flaw::MacrosTooDeep));
+            return Err(self.flaw(ast, ExpressionFlaw::MacrosTooDeep));
         }
         let range = self.node(range)?;
         self.locals.push(local);
         let filter = filter.map(|filter| self.node(filter)).transpose();
         let body = self.node(body);
         self.locals.pop();
-        Ok(Node::Each(Box::new(Each { kind, range, filter: filter?, body: body? })))
+        Ok(AstNode::Each(Box::new(Comprehension { kind, range, filter: filter?, body: body? })))
     }
 
-    fn flaw(&self, ast: &IdedExpr, flaw: Flaw) -> ExpressionError {
+    fn flaw(&self, ast: &IdedExpr, flaw: ExpressionFlaw) -> ExpressionError {
         let place = self.source.offset_for(ast.id).and_then(|(start, _)| {
             let before: Vec<char> =
                 self.source.source.chars().take(usize::try_from(start).ok()?).collect();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::node::{Each, Macro, Node, Pattern};
+use super::node::{AstNode, Comprehension, Macro, Pattern};
 use super::operators::Operator;
 use super::value::{Key, Value};
-use super::{STEPS_MAX, Scope, Steps};
+use super::{STEPS_MAX, Scope, StepBudget};
 
 /// Why an evaluation failed. None repeats a value: they are payloads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,193 +37,193 @@ pub enum EvaluationError {
 }
 
 /// Why there is no value.
-pub(super) enum Stop {
+pub(super) enum NoValue {
     /// What is asked for is not there.
     Missing,
     Failed(EvaluationError),
 }
 
-impl From<EvaluationError> for Stop {
+impl From<EvaluationError> for NoValue {
     fn from(error: EvaluationError) -> Self {
         Self::Failed(error)
     }
 }
 
 /// A value, or why there is none.
-pub(super) type Outcome = Result<Value, Stop>;
+pub(super) type ValueResult = Result<Value, NoValue>;
 
 /// What an operator or function makes of its arguments; none if it does not take such.
-pub(super) type Applied = Result<Option<Value>, Stop>;
+pub(super) type ApplyResult = Result<Option<Value>, NoValue>;
 
 /// The steps that are left; none once there were too few.
-pub(super) struct Meter(Option<usize>);
+pub(super) struct StepMeter(Option<usize>);
 
-impl Meter {
-    pub(super) fn steps(&mut self, steps: usize) -> Result<(), Stop> {
+impl StepMeter {
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), NoValue> {
         self.0 = self.0.and_then(|left| left.checked_sub(steps));
         self.0.map(drop).ok_or_else(|| EvaluationError::TooMuch.into())
     }
 
     /// For text that is looked at or made.
-    pub(super) fn text(&mut self, bytes: usize) -> Result<(), Stop> {
-        self.steps(bytes / 16)
+    pub(super) fn spend_text(&mut self, bytes: usize) -> Result<(), NoValue> {
+        self.spend(bytes / 16)
     }
 
     /// For a key that is looked for.
-    pub(super) fn key(&mut self, key: &Key) -> Result<(), Stop> {
+    pub(super) fn spend_key(&mut self, key: &Key) -> Result<(), NoValue> {
         match key {
-            Key::Text(text) => self.text(text.len()),
+            Key::Text(text) => self.spend_text(text.len()),
             Key::Flag(_) | Key::Int(_) => Ok(()),
         }
     }
 }
 
 /// One evaluation.
-pub(super) struct Run<'a> {
+pub(super) struct Evaluator<'a> {
     scope: &'a Scope,
     /// Of the macros that are under way, outermost first.
     locals: Vec<Value>,
-    meter: Meter,
+    meter: StepMeter,
 }
 
-impl<'a> Run<'a> {
-    pub(super) fn new(scope: &'a Scope, steps: &Steps) -> Self {
-        Self { scope, locals: Vec::new(), meter: Meter(Some(steps.0.min(STEPS_MAX))) }
+impl<'a> Evaluator<'a> {
+    pub(super) fn new(scope: &'a Scope, steps: &StepBudget) -> Self {
+        Self { scope, locals: Vec::new(), meter: StepMeter(Some(steps.0.min(STEPS_MAX))) }
     }
 
     /// Takes from the steps what it took.
-    pub(super) fn settle(&self, steps: &mut Steps) {
+    pub(super) fn charge(&self, steps: &mut StepBudget) {
         let granted = steps.0.min(STEPS_MAX);
         steps.0 -= granted - self.meter.0.unwrap_or_default();
     }
 
     /// Whether it took too many steps. Then no value of it counts, as one that is wrong may have been outweighed.
-    pub(super) fn is_too_much(&self) -> bool {
+    pub(super) fn has_exceeded_steps(&self) -> bool {
         self.meter.0.is_none()
     }
 
-    pub(super) fn value(&mut self, node: &Node) -> Outcome {
-        self.meter.steps(1)?;
+    pub(super) fn evaluate(&mut self, node: &AstNode) -> ValueResult {
+        self.meter.spend(1)?;
         match node {
-            Node::Literal(value) => Ok(value.clone()),
-            Node::Variable(name) => self.scope.get(name).cloned().ok_or(Stop::Missing),
-            Node::Local(at) => self.locals.get(*at).cloned().ok_or(Stop::Missing),
-            Node::Field(of, name) => self.member(".", of, name),
-            Node::Has(of, name) => match self.member(".", of, name) {
+            AstNode::Literal(value) => Ok(value.clone()),
+            AstNode::Variable(name) => self.scope.get(name).cloned().ok_or(NoValue::Missing),
+            AstNode::Local(at) => self.locals.get(*at).cloned().ok_or(NoValue::Missing),
+            AstNode::Field(of, name) => self.evaluate_member(".", of, name),
+            AstNode::Has(of, name) => match self.evaluate_member(".", of, name) {
                 Ok(_) => Ok(Value::Flag(true)),
-                Err(Stop::Missing) => Ok(Value::Flag(false)),
+                Err(NoValue::Missing) => Ok(Value::Flag(false)),
                 Err(failed) => Err(failed),
             },
-            Node::Index(both) => {
-                let (of, at) = (self.value(&both.0)?, self.value(&both.1)?);
-                let key = at.key().ok_or_else(|| unfit("[]", [&of, &at]))?;
-                self.meter.key(&key)?;
+            AstNode::Index(both) => {
+                let (of, at) = (self.evaluate(&both.0)?, self.evaluate(&both.1)?);
+                let key = at.key().ok_or_else(|| kind_error("[]", [&of, &at]))?;
+                self.meter.spend_key(&key)?;
                 member("[]", &of, &key)
             }
-            Node::And(both) => {
-                let left = self.flag("&&", &both.0);
-                self.either("&&", left, &both.1, false)
+            AstNode::And(both) => {
+                let left = self.evaluate_flag("&&", &both.0);
+                self.evaluate_logical("&&", left, &both.1, false)
             }
-            Node::Or(both) => {
-                let left = self.flag("||", &both.0);
-                self.either("||", left, &both.1, true)
+            AstNode::Or(both) => {
+                let left = self.evaluate_flag("||", &both.0);
+                self.evaluate_logical("||", left, &both.1, true)
             }
-            Node::Not(of) => Ok(Value::Flag(!self.flag("!", of)?)),
-            Node::Negate(of) => {
-                let of = self.value(of)?;
-                Operator::negated(&of)?.ok_or_else(|| unfit("-", [&of]))
+            AstNode::Not(of) => Ok(Value::Flag(!self.evaluate_flag("!", of)?)),
+            AstNode::Negate(of) => {
+                let of = self.evaluate(of)?;
+                Operator::negate(&of)?.ok_or_else(|| kind_error("-", [&of]))
             }
-            Node::If(three) => {
-                let branch = if self.flag("?:", &three.0)? { &three.1 } else { &three.2 };
-                self.value(branch)
+            AstNode::If(three) => {
+                let branch = if self.evaluate_flag("?:", &three.0)? { &three.1 } else { &three.2 };
+                self.evaluate(branch)
             }
-            Node::Apply(operator, both) => {
-                let (left, right) = (self.value(&both.0)?, self.value(&both.1)?);
+            AstNode::Apply(operator, both) => {
+                let (left, right) = (self.evaluate(&both.0)?, self.evaluate(&both.1)?);
                 let applied = operator.apply(&mut self.meter, &left, &right)?;
-                applied.ok_or_else(|| unfit(operator.symbol(), [&left, &right]))
+                applied.ok_or_else(|| kind_error(operator.symbol(), [&left, &right]))
             }
-            Node::List(nodes) => {
-                let values = nodes.iter().map(|node| self.value(node));
+            AstNode::List(nodes) => {
+                let values = nodes.iter().map(|node| self.evaluate(node));
                 Ok(Value::List(values.collect::<Result<_, _>>()?))
             }
-            Node::Map(entries) => self.map(entries),
-            Node::Call(function, nodes) => {
-                let values = nodes.iter().map(|node| self.value(node));
+            AstNode::Map(entries) => self.evaluate_map(entries),
+            AstNode::Call(function, nodes) => {
+                let values = nodes.iter().map(|node| self.evaluate(node));
                 let values: Vec<Value> = values.collect::<Result<_, _>>()?;
                 let applied = (function.apply)(&mut self.meter, &values)?;
-                applied.ok_or_else(|| unfit(function.name, &values))
+                applied.ok_or_else(|| kind_error(function.name, &values))
             }
-            Node::Matches(matches) => {
+            AstNode::Matches(matches) => {
                 let (of, Pattern { regex, steps_per_byte }) = &**matches;
-                let value = self.value(of)?;
-                let Value::Text(text) = &value else { return Err(unfit("matches", [&value])) };
-                self.meter.steps(text.len().saturating_mul(*steps_per_byte))?;
+                let value = self.evaluate(of)?;
+                let Value::Text(text) = &value else { return Err(kind_error("matches", [&value])) };
+                self.meter.spend(text.len().saturating_mul(*steps_per_byte))?;
                 Ok(Value::Flag(regex.is_match(text)))
             }
-            Node::Each(each) => self.each(each),
+            AstNode::Each(each) => self.evaluate_macro(each),
         }
     }
 
-    fn member(&mut self, operation: &'static str, of: &Node, key: &Key) -> Outcome {
-        let of = self.value(of)?;
-        self.meter.key(key)?;
+    fn evaluate_member(&mut self, operation: &'static str, of: &AstNode, key: &Key) -> ValueResult {
+        let of = self.evaluate(of)?;
+        self.meter.spend_key(key)?;
         member(operation, &of, key)
     }
 
-    fn flag(&mut self, operation: &'static str, node: &Node) -> Result<bool, Stop> {
-        let value = self.value(node)?;
-        let Value::Flag(flag) = value else { return Err(unfit(operation, [&value])) };
+    fn evaluate_flag(&mut self, operation: &'static str, node: &AstNode) -> Result<bool, NoValue> {
+        let value = self.evaluate(node)?;
+        let Value::Flag(flag) = value else { return Err(kind_error(operation, [&value])) };
         Ok(flag)
     }
 
     /// `&&` and `||`: one side that `decides` outweighs whatever is wrong with the other, on either side.
-    fn either(
+    fn evaluate_logical(
         &mut self,
         operation: &'static str,
-        left: Result<bool, Stop>,
-        right: &Node,
+        left: Result<bool, NoValue>,
+        right: &AstNode,
         decides: bool,
-    ) -> Outcome {
+    ) -> ValueResult {
         if matches!(left, Ok(flag) if flag == decides) {
             return Ok(Value::Flag(decides));
         }
-        match (left, self.flag(operation, right)) {
+        match (left, self.evaluate_flag(operation, right)) {
             (_, Ok(flag)) if flag == decides => Ok(Value::Flag(decides)),
             (Err(stop), _) | (Ok(_), Err(stop)) => Err(stop),
             (Ok(_), Ok(_)) => Ok(Value::Flag(!decides)),
         }
     }
 
-    fn map(&mut self, entries: &[(Node, Node)]) -> Outcome {
+    fn evaluate_map(&mut self, entries: &[(AstNode, AstNode)]) -> ValueResult {
         let mut map = BTreeMap::new();
         for (key, value) in entries {
-            let key = self.value(key)?;
-            let Some(key) = key.key() else { return Err(unfit("{}", [&key])) };
-            self.meter.key(&key)?;
-            if map.insert(key, self.value(value)?).is_some() {
+            let key = self.evaluate(key)?;
+            let Some(key) = key.key() else { return Err(kind_error("{}", [&key])) };
+            self.meter.spend_key(&key)?;
+            if map.insert(key, self.evaluate(value)?).is_some() {
                 return Err(EvaluationError::RepeatedKey.into());
             }
         }
         Ok(Value::Map(Arc::new(map)))
     }
 
-    fn each(&mut self, each: &Each) -> Outcome {
-        let range = self.value(&each.range)?;
+    fn evaluate_macro(&mut self, each: &Comprehension) -> ValueResult {
+        let range = self.evaluate(&each.range)?;
         let elements: Arc<[Value]> = if let Value::List(list) = range {
             list
         } else if let Value::Map(map) = range {
-            self.meter.steps(map.len())?;
+            self.meter.spend(map.len())?;
             map.keys().map(Key::value).collect()
         } else {
-            return Err(unfit(each.kind.name(), [&range]));
+            return Err(kind_error(each.kind.name(), [&range]));
         };
         let outside = self.locals.len();
-        let outcome = self.go_through(each, &elements);
+        let outcome = self.iterate(each, &elements);
         self.locals.truncate(outside);
         outcome
     }
 
-    fn go_through(&mut self, each: &Each, elements: &[Value]) -> Outcome {
+    fn iterate(&mut self, each: &Comprehension, elements: &[Value]) -> ValueResult {
         let name = each.kind.name();
         let outside = self.locals.len();
         let (mut found, mut pending, mut made) = (0, None, Vec::new());
@@ -232,19 +232,20 @@ impl<'a> Run<'a> {
             self.locals.push(element.clone());
             match each.kind {
                 Macro::Map => {
-                    let taken = each.filter.as_ref().map_or(Ok(true), |it| self.flag(name, it))?;
+                    let taken =
+                        each.filter.as_ref().map_or(Ok(true), |it| self.evaluate_flag(name, it))?;
                     if taken {
-                        made.push(self.value(&each.body)?);
+                        made.push(self.evaluate(&each.body)?);
                     }
                 }
                 Macro::Filter => {
-                    if self.flag(name, &each.body)? {
+                    if self.evaluate_flag(name, &each.body)? {
                         made.push(element.clone());
                     }
                 }
-                Macro::ExistsOne => found += usize::from(self.flag(name, &each.body)?),
+                Macro::ExistsOne => found += usize::from(self.evaluate_flag(name, &each.body)?),
                 // As of `&&` and `||`: one that decides outweighs what is wrong with others.
-                Macro::All | Macro::Exists => match self.flag(name, &each.body) {
+                Macro::All | Macro::Exists => match self.evaluate_flag(name, &each.body) {
                     Ok(flag) if flag == (each.kind == Macro::Exists) => {
                         return Ok(Value::Flag(flag));
                     }
@@ -264,20 +265,20 @@ impl<'a> Run<'a> {
 }
 
 /// What stands under a key, if there is such.
-fn member(operation: &'static str, of: &Value, key: &Key) -> Outcome {
+fn member(operation: &'static str, of: &Value, key: &Key) -> ValueResult {
     let found = match (of, key) {
         (Value::Map(map), key) => map.get(key),
         (Value::List(list), Key::Int(at)) => usize::try_from(*at).ok().and_then(|at| list.get(at)),
-        (other, key) => return Err(unfit(operation, [other, &key.value()])),
+        (other, key) => return Err(kind_error(operation, [other, &key.value()])),
     };
-    found.cloned().ok_or(Stop::Missing)
+    found.cloned().ok_or(NoValue::Missing)
 }
 
 /// Null is as good as missing; anything else is a mistake.
-fn unfit<'v>(operation: &'static str, values: impl IntoIterator<Item = &'v Value>) -> Stop {
+fn kind_error<'v>(operation: &'static str, values: impl IntoIterator<Item = &'v Value>) -> NoValue {
     let kinds: Vec<&str> = values.into_iter().map(Value::kind).collect();
     if kinds.contains(&Value::Null.kind()) {
-        return Stop::Missing;
+        return NoValue::Missing;
     }
     EvaluationError::Kinds { operation, kinds: kinds.join(" and ") }.into()
 }

@@ -3,10 +3,10 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::evaluate::{Applied, EvaluationError, Meter, Stop};
-use super::times::{self, part};
+use super::evaluate::{ApplyResult, EvaluationError, NoValue, StepMeter};
+use super::times::{self, date_part};
 use super::value::Value::{self, Double, Flag, Int, List, Map, Span, Text, Time};
-use super::value::truncated;
+use super::value::truncate_to_int;
 
 /// A function; of a method, what it is called on is the first of its values.
 pub(super) struct Function {
@@ -18,10 +18,10 @@ pub(super) struct Function {
 }
 
 /// None if it does not take such values.
-type Apply = fn(&mut Meter, &[Value]) -> Applied;
+type Apply = fn(&mut StepMeter, &[Value]) -> ApplyResult;
 
 /// Why there is no such function.
-pub(super) enum NoFunction {
+pub(super) enum FunctionLookupError {
     /// No such name.
     Name,
     /// Of that name, but not for so many arguments.
@@ -33,11 +33,11 @@ impl Function {
         name: &str,
         is_method: bool,
         arguments: usize,
-    ) -> Result<&'static Self, NoFunction> {
+    ) -> Result<&'static Self, FunctionLookupError> {
         let mut known = FUNCTIONS.iter();
         let found = known.find(|known| known.name == name && known.is_method == is_method);
-        let found = found.ok_or(NoFunction::Name)?;
-        found.arguments.contains(&arguments).then_some(found).ok_or(NoFunction::Arguments)
+        let found = found.ok_or(FunctionLookupError::Name)?;
+        found.arguments.contains(&arguments).then_some(found).ok_or(FunctionLookupError::Arguments)
     }
 }
 
@@ -59,58 +59,62 @@ static FUNCTIONS: &[Function] = &[
     global("string", string),
     global("timestamp", times::timestamp),
     global("duration", times::duration),
-    method("contains", &[1], |meter, args| compared(meter, args, |text, it| text.contains(it))),
-    method("startsWith", &[1], |meter, args| {
-        compared(meter, args, |text, it| text.starts_with(it))
+    method("contains", &[1], |meter, args| {
+        compare_texts(meter, args, |text, it| text.contains(it))
     }),
-    method("endsWith", &[1], |meter, args| compared(meter, args, |text, it| text.ends_with(it))),
-    method("lowerAscii", &[0], |meter, args| changed(meter, args, str::to_ascii_lowercase)),
-    method("upperAscii", &[0], |meter, args| changed(meter, args, str::to_ascii_uppercase)),
-    method("trim", &[0], |meter, args| changed(meter, args, |text| text.trim().to_owned())),
+    method("startsWith", &[1], |meter, args| {
+        compare_texts(meter, args, |text, it| text.starts_with(it))
+    }),
+    method("endsWith", &[1], |meter, args| {
+        compare_texts(meter, args, |text, it| text.ends_with(it))
+    }),
+    method("lowerAscii", &[0], |meter, args| convert_text(meter, args, str::to_ascii_lowercase)),
+    method("upperAscii", &[0], |meter, args| convert_text(meter, args, str::to_ascii_uppercase)),
+    method("trim", &[0], |meter, args| convert_text(meter, args, |text| text.trim().to_owned())),
     method("replace", &[2], replace),
     method("split", &[1], split),
     method("substring", &[1, 2], substring),
     method("join", &[0, 1], join),
-    method("getFullYear", &[0, 1], |meter, args| part(meter, args, |time| time.year().into())),
+    method("getFullYear", &[0, 1], |meter, args| date_part(meter, args, |time| time.year().into())),
     method("getMonth", &[0, 1], |meter, args| {
-        part(meter, args, |time| i64::from(time.month()) - 1)
+        date_part(meter, args, |time| i64::from(time.month()) - 1)
     }),
-    method("getDate", &[0, 1], |meter, args| part(meter, args, |time| time.day().into())),
+    method("getDate", &[0, 1], |meter, args| date_part(meter, args, |time| time.day().into())),
     method("getDayOfMonth", &[0, 1], |meter, args| {
-        part(meter, args, |time| i64::from(time.day()) - 1)
+        date_part(meter, args, |time| i64::from(time.day()) - 1)
     }),
     method("getDayOfYear", &[0, 1], |meter, args| {
-        part(meter, args, |time| i64::from(time.day_of_year()) - 1)
+        date_part(meter, args, |time| i64::from(time.day_of_year()) - 1)
     }),
     method("getDayOfWeek", &[0, 1], |meter, args| {
-        part(meter, args, |time| time.weekday().to_sunday_zero_offset().into())
+        date_part(meter, args, |time| time.weekday().to_sunday_zero_offset().into())
     }),
     method("getHours", &[0, 1], times::hours),
     method("getMinutes", &[0, 1], times::minutes),
-    method("getSeconds", &[0, 1], times::whole_seconds),
+    method("getSeconds", &[0, 1], times::seconds),
     method("getMilliseconds", &[0, 1], |meter, args| {
-        part(meter, args, |time| time.millisecond().into())
+        date_part(meter, args, |time| time.millisecond().into())
     }),
 ];
 
 /// What was read of a text, if it could be.
-pub(super) fn read(function: &'static str, value: Option<Value>) -> Applied {
+pub(super) fn or_unreadable(function: &'static str, value: Option<Value>) -> ApplyResult {
     value.map(Some).ok_or_else(|| EvaluationError::Unreadable(function).into())
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "what functions give back")]
-fn some(value: Value) -> Applied {
+fn some(value: Value) -> ApplyResult {
     Ok(Some(value))
 }
 
-fn count(number: usize) -> Applied {
+fn count(number: usize) -> ApplyResult {
     some(Int(i64::try_from(number).unwrap_or(i64::MAX)))
 }
 
-fn size(meter: &mut Meter, args: &[Value]) -> Applied {
+fn size(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Text(text)] => {
-            meter.text(text.len())?;
+            meter.spend_text(text.len())?;
             count(text.chars().count())
         }
         [List(list)] => count(list.len()),
@@ -119,7 +123,7 @@ fn size(meter: &mut Meter, args: &[Value]) -> Applied {
     }
 }
 
-fn bool(_: &mut Meter, args: &[Value]) -> Applied {
+fn bool(_: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Flag(flag)] => some(Flag(*flag)),
         [Text(text)] => {
@@ -128,46 +132,46 @@ fn bool(_: &mut Meter, args: &[Value]) -> Applied {
                 "false" | "FALSE" | "False" | "f" | "0" => Some(false),
                 _ => None,
             };
-            read("bool", flag.map(Flag))
+            or_unreadable("bool", flag.map(Flag))
         }
         _ => Ok(None),
     }
 }
 
-fn int(meter: &mut Meter, args: &[Value]) -> Applied {
+fn int(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Int(number)] => some(Int(*number)),
         [Double(number)] => {
-            let whole = truncated(*number).ok_or(EvaluationError::Overflow("int"))?;
+            let whole = truncate_to_int(*number).ok_or(EvaluationError::Overflow("int"))?;
             some(Int(whole))
         }
         [Text(text)] => {
-            meter.text(text.len())?;
-            read("int", text.parse().ok().map(Int))
+            meter.spend_text(text.len())?;
+            or_unreadable("int", text.parse().ok().map(Int))
         }
         [Time(time)] => some(Int(time.as_second())),
         _ => Ok(None),
     }
 }
 
-fn double(meter: &mut Meter, args: &[Value]) -> Applied {
+fn double(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Double(number)] => some(Double(*number)),
         #[allow(clippy::cast_precision_loss, reason = "that is what is asked for")]
         [Int(number)] => some(Double(*number as f64)),
         [Text(text)] => {
-            meter.text(text.len())?;
-            read("double", text.parse().ok().map(Double))
+            meter.spend_text(text.len())?;
+            or_unreadable("double", text.parse().ok().map(Double))
         }
         _ => Ok(None),
     }
 }
 
-fn string(meter: &mut Meter, args: &[Value]) -> Applied {
+fn string(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     // Some hundred digits at most: those of a number that is very large or very small.
     let mut said = |value: &dyn Display| {
         let text = value.to_string();
-        meter.text(text.len())?;
+        meter.spend_text(text.len())?;
         some(Text(text.into()))
     };
     match args {
@@ -176,54 +180,58 @@ fn string(meter: &mut Meter, args: &[Value]) -> Applied {
         [Int(number)] => said(number),
         [Double(number)] => said(number),
         [Time(time)] => said(time),
-        [Span(span)] => said(&times::in_seconds(*span)),
+        [Span(span)] => said(&times::format_seconds(*span)),
         _ => Ok(None),
     }
 }
 
-fn compared(meter: &mut Meter, args: &[Value], holds: fn(&str, &str) -> bool) -> Applied {
+fn compare_texts(
+    meter: &mut StepMeter,
+    args: &[Value],
+    holds: fn(&str, &str) -> bool,
+) -> ApplyResult {
     let [Text(text), Text(other)] = args else { return Ok(None) };
-    meter.text(text.len() + other.len())?;
+    meter.spend_text(text.len() + other.len())?;
     some(Flag(holds(text, other)))
 }
 
-fn changed(meter: &mut Meter, args: &[Value], change: fn(&str) -> String) -> Applied {
+fn convert_text(meter: &mut StepMeter, args: &[Value], change: fn(&str) -> String) -> ApplyResult {
     let [Text(text)] = args else { return Ok(None) };
-    meter.text(text.len())?;
+    meter.spend_text(text.len())?;
     some(Text(change(text).into()))
 }
 
-fn replace(meter: &mut Meter, args: &[Value]) -> Applied {
+fn replace(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     let [Text(text), Text(old), Text(new)] = args else { return Ok(None) };
-    meter.text(text.len() + old.len())?;
+    meter.spend_text(text.len() + old.len())?;
     // Paid before it is made: it may be far longer.
     let places = text.matches(&**old).count();
-    meter.text(places.saturating_mul(new.len()))?;
-    meter.steps(places / 16)?;
+    meter.spend_text(places.saturating_mul(new.len()))?;
+    meter.spend(places / 16)?;
     some(Text(text.replace(&**old, new).into()))
 }
 
-fn split(meter: &mut Meter, args: &[Value]) -> Applied {
+fn split(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     let [Text(text), Text(separator)] = args else { return Ok(None) };
-    meter.text(text.len() + separator.len())?;
+    meter.spend_text(text.len() + separator.len())?;
     let parts: Vec<&str> = if separator.is_empty() {
         // Rust has an empty part at either end.
         text.split("").skip(1).take(text.chars().count()).collect()
     } else {
         text.split(&**separator).collect()
     };
-    meter.steps(parts.len())?;
+    meter.spend(parts.len())?;
     some(List(parts.into_iter().map(Value::from).collect()))
 }
 
 /// From one place to before another, or to the end; counted in characters. Not there if the text ends before.
-fn substring(meter: &mut Meter, args: &[Value]) -> Applied {
+fn substring(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     let (text, from, to) = match args {
         [Text(text), Int(from)] => (text, from, None),
         [Text(text), Int(from), Int(to)] => (text, from, Some(to)),
         _ => return Ok(None),
     };
-    meter.text(text.len())?;
+    meter.spend_text(text.len())?;
     let place = |count: &i64| {
         let mut places = text.char_indices().map(|(at, _)| at).chain([text.len()]);
         places.nth(usize::try_from(*count).ok()?)
@@ -231,20 +239,20 @@ fn substring(meter: &mut Meter, args: &[Value]) -> Applied {
     let from = place(from);
     let to = to.map_or(Some(text.len()), place);
     let part = from.zip(to).and_then(|(from, to)| text.get(from..to));
-    part.map(Value::from).map(Some).ok_or(Stop::Missing)
+    part.map(Value::from).map(Some).ok_or(NoValue::Missing)
 }
 
-fn join(meter: &mut Meter, args: &[Value]) -> Applied {
+fn join(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     let (list, separator) = match args {
         [List(list)] => (list, ""),
         [List(list), Text(separator)] => (list, &**separator),
         _ => return Ok(None),
     };
-    meter.steps(list.len())?;
+    meter.spend(list.len())?;
     let mut parts = Vec::with_capacity(list.len());
     for part in list.iter() {
         let Text(part) = part else { return Ok(None) };
-        meter.text(part.len() + separator.len())?;
+        meter.spend_text(part.len() + separator.len())?;
         parts.push(&**part);
     }
     some(Text(parts.join(separator).into()))

@@ -34,7 +34,7 @@ mod tests;
 mod times;
 mod value;
 
-pub use compile::{ExpressionError, Flaw};
+pub use compile::{ExpressionError, ExpressionFlaw};
 pub use evaluate::EvaluationError;
 pub use value::{JsonError, Value};
 
@@ -42,8 +42,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use evaluate::{Run, Stop};
-use node::Node;
+use evaluate::{Evaluator, NoValue};
+use node::AstNode;
 
 /// Longest expression, in characters.
 pub const LENGTH_MAX: usize = 4_096;
@@ -73,7 +73,7 @@ pub struct Expression(Arc<Compiled>);
 
 struct Compiled {
     text: String,
-    root: Node,
+    root: AstNode,
 }
 
 impl Expression {
@@ -95,19 +95,19 @@ impl Expression {
     /// The keys that are asked of a variable by a literal: `headers["x-event"]`, `headers.etag`, `"etag" in headers`.
     #[must_use]
     pub fn literal_keys(&self, variable: &str) -> BTreeSet<String> {
-        self.uses(variable).0
+        self.variable_uses(variable).0
     }
 
     /// Whether a variable is used in yet another way, so that its [`literal_keys`](Self::literal_keys) are not all that
     /// matters of it: `headers[payload.name]`, `size(headers)`.
     #[must_use]
     pub fn uses_whole(&self, variable: &str) -> bool {
-        self.uses(variable).1
+        self.variable_uses(variable).1
     }
 
-    fn uses(&self, variable: &str) -> (BTreeSet<String>, bool) {
+    fn variable_uses(&self, variable: &str) -> (BTreeSet<String>, bool) {
         let (mut keys, mut whole) = (BTreeSet::new(), false);
-        self.0.root.uses(variable, &mut |key| match key {
+        self.0.root.visit_uses(variable, &mut |key| match key {
             Some(key) => drop(keys.insert(key.to_owned())),
             None => whole = true,
         });
@@ -118,8 +118,8 @@ impl Expression {
     ///
     /// # Errors
     /// It asks for what cannot be done with them, or for too much.
-    pub fn evaluate(&self, scope: &Scope) -> Result<Said, EvaluationError> {
-        self.evaluate_within(scope, &mut Steps(STEPS_MAX))
+    pub fn evaluate(&self, scope: &Scope) -> Result<Evaluated, EvaluationError> {
+        self.evaluate_within(scope, &mut StepBudget(STEPS_MAX))
     }
 
     /// As [`evaluate`](Self::evaluate), with no more steps than are left of those of many evaluations.
@@ -129,16 +129,16 @@ impl Expression {
     pub fn evaluate_within(
         &self,
         scope: &Scope,
-        steps: &mut Steps,
-    ) -> Result<Said, EvaluationError> {
-        let mut run = Run::new(scope, steps);
-        let value = run.value(&self.0.root);
-        run.settle(steps);
+        steps: &mut StepBudget,
+    ) -> Result<Evaluated, EvaluationError> {
+        let mut run = Evaluator::new(scope, steps);
+        let value = run.evaluate(&self.0.root);
+        run.charge(steps);
         match value {
-            _ if run.is_too_much() => Err(EvaluationError::TooMuch),
-            Ok(value) => Ok(Said::of(value)),
-            Err(Stop::Missing) => Ok(Said::Nothing),
-            Err(Stop::Failed(error)) => Err(error),
+            _ if run.has_exceeded_steps() => Err(EvaluationError::TooMuch),
+            Ok(value) => Ok(Evaluated::from_value(value)),
+            Err(NoValue::Missing) => Ok(Evaluated::Nothing),
+            Err(NoValue::Failed(error)) => Err(error),
         }
     }
 }
@@ -159,12 +159,12 @@ impl Eq for Expression {}
 
 /// The steps that are left of those of many evaluations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Steps(pub usize);
+pub struct StepBudget(pub usize);
 
-impl Steps {
+impl StepBudget {
     /// Whether none is left.
     #[must_use]
-    pub fn are_used_up(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         self.0 == 0
     }
 }
@@ -190,7 +190,7 @@ impl Scope {
 
 /// What an expression says.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Said {
+pub enum Evaluated {
     /// Nothing: `null`, or what is asked for is not there.
     Nothing,
     /// A text.
@@ -207,8 +207,8 @@ pub enum Said {
     Other(&'static str),
 }
 
-impl Said {
-    fn of(value: Value) -> Self {
+impl Evaluated {
+    fn from_value(value: Value) -> Self {
         match value {
             Value::Null => Self::Nothing,
             Value::Flag(flag) => Self::Flag(flag),

@@ -7,31 +7,31 @@ use super::operators::Operator;
 use super::value::{Key, Value};
 
 /// One node.
-pub(super) enum Node {
+pub(super) enum AstNode {
     Literal(Value),
     /// A variable of the scope.
     Variable(String),
     /// A macro's variable, by how many stand outside of it.
     Local(usize),
     /// `a.b`
-    Field(Box<Node>, Key),
+    Field(Box<AstNode>, Key),
     /// `has(a.b)`
-    Has(Box<Node>, Key),
+    Has(Box<AstNode>, Key),
     /// `a[b]`
-    Index(Box<(Node, Node)>),
-    And(Box<(Node, Node)>),
-    Or(Box<(Node, Node)>),
-    Not(Box<Node>),
-    Negate(Box<Node>),
+    Index(Box<(AstNode, AstNode)>),
+    And(Box<(AstNode, AstNode)>),
+    Or(Box<(AstNode, AstNode)>),
+    Not(Box<AstNode>),
+    Negate(Box<AstNode>),
     /// `a ? b : c`
-    If(Box<(Node, Node, Node)>),
-    Apply(Operator, Box<(Node, Node)>),
-    List(Vec<Node>),
-    Map(Vec<(Node, Node)>),
+    If(Box<(AstNode, AstNode, AstNode)>),
+    Apply(Operator, Box<(AstNode, AstNode)>),
+    List(Vec<AstNode>),
+    Map(Vec<(AstNode, AstNode)>),
     /// A function; what a method is called on stands first.
-    Call(&'static Function, Vec<Node>),
-    Matches(Box<(Node, Pattern)>),
-    Each(Box<Each>),
+    Call(&'static Function, Vec<AstNode>),
+    Matches(Box<(AstNode, Pattern)>),
+    Each(Box<Comprehension>),
 }
 
 /// What a text is to match.
@@ -41,12 +41,12 @@ pub(super) struct Pattern {
 }
 
 /// A macro that goes through a list, or through a map's keys.
-pub(super) struct Each {
+pub(super) struct Comprehension {
     pub(super) kind: Macro,
-    pub(super) range: Node,
+    pub(super) range: AstNode,
     /// Which elements `map` takes, if not all.
-    pub(super) filter: Option<Node>,
-    pub(super) body: Node,
+    pub(super) filter: Option<AstNode>,
+    pub(super) body: AstNode,
 }
 
 /// Which macro.
@@ -69,7 +69,7 @@ impl Macro {
         ("filter", Self::Filter),
     ];
 
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::NAMED.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
     }
 
@@ -78,9 +78,9 @@ impl Macro {
     }
 }
 
-impl Node {
+impl AstNode {
     /// Tells of each use of a variable: the key that a literal asks of it, or none if it is used otherwise.
-    pub(super) fn uses(&self, variable: &str, tell: &mut dyn FnMut(Option<&str>)) {
+    pub(super) fn visit_uses(&self, variable: &str, tell: &mut dyn FnMut(Option<&str>)) {
         let is_it = |node: &Self| matches!(node, Self::Variable(name) if name == variable);
         match self {
             Self::Variable(name) if name == variable => tell(None),
@@ -89,13 +89,13 @@ impl Node {
                 tell(Some(key));
             }
             Self::Field(of, _) | Self::Has(of, _) | Self::Not(of) | Self::Negate(of) => {
-                of.uses(variable, tell);
+                of.visit_uses(variable, tell);
             }
             Self::Index(both) => match &**both {
                 (of, Self::Literal(Value::Text(key))) if is_it(of) => tell(Some(key)),
                 (of, at) => {
-                    of.uses(variable, tell);
-                    at.uses(variable, tell);
+                    of.visit_uses(variable, tell);
+                    at.visit_uses(variable, tell);
                 }
             },
             Self::Apply(operator, both) => match &**both {
@@ -103,37 +103,37 @@ impl Node {
                     tell(Some(key));
                 }
                 (left, right) => {
-                    left.uses(variable, tell);
-                    right.uses(variable, tell);
+                    left.visit_uses(variable, tell);
+                    right.visit_uses(variable, tell);
                 }
             },
             Self::And(both) | Self::Or(both) => {
-                both.0.uses(variable, tell);
-                both.1.uses(variable, tell);
+                both.0.visit_uses(variable, tell);
+                both.1.visit_uses(variable, tell);
             }
             Self::If(three) => {
-                three.0.uses(variable, tell);
-                three.1.uses(variable, tell);
-                three.2.uses(variable, tell);
+                three.0.visit_uses(variable, tell);
+                three.1.visit_uses(variable, tell);
+                three.2.visit_uses(variable, tell);
             }
             Self::List(nodes) | Self::Call(_, nodes) => {
                 for node in nodes {
-                    node.uses(variable, tell);
+                    node.visit_uses(variable, tell);
                 }
             }
             Self::Map(entries) => {
                 for (key, value) in entries {
-                    key.uses(variable, tell);
-                    value.uses(variable, tell);
+                    key.visit_uses(variable, tell);
+                    value.visit_uses(variable, tell);
                 }
             }
-            Self::Matches(matches) => matches.0.uses(variable, tell),
+            Self::Matches(matches) => matches.0.visit_uses(variable, tell),
             Self::Each(each) => {
-                each.range.uses(variable, tell);
+                each.range.visit_uses(variable, tell);
                 if let Some(filter) = &each.filter {
-                    filter.uses(variable, tell);
+                    filter.visit_uses(variable, tell);
                 }
-                each.body.uses(variable, tell);
+                each.body.visit_uses(variable, tell);
             }
         }
     }

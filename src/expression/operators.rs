@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::evaluate::{Applied, EvaluationError, Meter, Stop};
-use super::value::{Value, truncated};
+use super::evaluate::{ApplyResult, EvaluationError, NoValue, StepMeter};
+use super::value::{Value, truncate_to_int};
 
 /// Which operator.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Operator {
         ("@in", "in", Self::In),
     ];
 
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::NAMED.iter().find(|(known, _, _)| *known == name).map(|(_, _, operator)| *operator)
     }
 
@@ -47,14 +47,14 @@ impl Operator {
         Self::NAMED.iter().find(|(_, _, known)| *known == self).map_or("", |(_, symbol, _)| symbol)
     }
 
-    pub(super) fn apply(self, meter: &mut Meter, left: &Value, right: &Value) -> Applied {
-        let ordered = |meter: &mut Meter, fits: fn(Ordering) -> bool| {
-            Ok(order(meter, left, right)?.map(|order| Value::Flag(fits(order))))
+    pub(super) fn apply(self, meter: &mut StepMeter, left: &Value, right: &Value) -> ApplyResult {
+        let ordered = |meter: &mut StepMeter, fits: fn(Ordering) -> bool| {
+            Ok(compare(meter, left, right)?.map(|order| Value::Flag(fits(order))))
         };
         match self {
-            Self::Equal => Ok(Some(Value::Flag(same(meter, left, right)?))),
-            Self::Unequal => Ok(Some(Value::Flag(!same(meter, left, right)?))),
-            Self::In => is_in(meter, left, right),
+            Self::Equal => Ok(Some(Value::Flag(is_equal(meter, left, right)?))),
+            Self::Unequal => Ok(Some(Value::Flag(!is_equal(meter, left, right)?))),
+            Self::In => contains(meter, left, right),
             Self::Less => ordered(meter, Ordering::is_lt),
             Self::LessOrEqual => ordered(meter, Ordering::is_le),
             Self::Greater => ordered(meter, Ordering::is_gt),
@@ -65,7 +65,7 @@ impl Operator {
         }
     }
 
-    fn calculate(self, meter: &mut Meter, left: &Value, right: &Value) -> Applied {
+    fn calculate(self, meter: &mut StepMeter, left: &Value, right: &Value) -> ApplyResult {
         use Value::{Double, Int, List, Span, Text, Time};
         let value = match (self, left, right) {
             (Self::Add, Int(a), Int(b)) => a.checked_add(*b).map(Int),
@@ -81,11 +81,11 @@ impl Operator {
             (Self::Multiply, Double(a), Double(b)) => Some(Double(a * b)),
             (Self::Divide, Double(a), Double(b)) => Some(Double(a / b)),
             (Self::Add, Text(a), Text(b)) => {
-                meter.text(a.len() + b.len())?;
+                meter.spend_text(a.len() + b.len())?;
                 Some(Text([&**a, &**b].concat().into()))
             }
             (Self::Add, List(a), List(b)) => {
-                meter.steps(a.len() + b.len())?;
+                meter.spend(a.len() + b.len())?;
                 Some(List(a.iter().chain(b.iter()).cloned().collect()))
             }
             (Self::Add, Time(time), Span(span)) | (Self::Add, Span(span), Time(time)) => {
@@ -101,7 +101,7 @@ impl Operator {
     }
 
     /// `-a`
-    pub(super) fn negated(value: &Value) -> Applied {
+    pub(super) fn negate(value: &Value) -> ApplyResult {
         let negated = match value {
             Value::Int(number) => number.checked_neg().map(Value::Int),
             Value::Double(number) => Some(Value::Double(-number)),
@@ -118,24 +118,24 @@ impl Operator {
 }
 
 /// Whether two values are equal; those of different kinds are not, but for numbers.
-fn same(meter: &mut Meter, left: &Value, right: &Value) -> Result<bool, Stop> {
+fn is_equal(meter: &mut StepMeter, left: &Value, right: &Value) -> Result<bool, NoValue> {
     use Value::{Double, Flag, Int, List, Map, Null, Span, Text, Time};
-    meter.steps(1)?;
+    meter.spend(1)?;
     Ok(match (left, right) {
         (Null, Null) => true,
         (Flag(a), Flag(b)) => a == b,
         (Int(_) | Double(_), Int(_) | Double(_)) => {
-            order(meter, left, right)? == Some(Ordering::Equal)
+            compare(meter, left, right)? == Some(Ordering::Equal)
         }
         (Text(a), Text(b)) => {
-            meter.text(a.len().min(b.len()))?;
+            meter.spend_text(a.len().min(b.len()))?;
             a == b
         }
         (Time(a), Time(b)) => a == b,
         (Span(a), Span(b)) => a == b,
         (List(a), List(b)) if a.len() == b.len() => {
             for (a, b) in a.iter().zip(b.iter()) {
-                if !same(meter, a, b)? {
+                if !is_equal(meter, a, b)? {
                     return Ok(false);
                 }
             }
@@ -143,7 +143,7 @@ fn same(meter: &mut Meter, left: &Value, right: &Value) -> Result<bool, Stop> {
         }
         (Map(a), Map(b)) if a.len() == b.len() => {
             for ((key_a, a), (key_b, b)) in a.iter().zip(b.iter()) {
-                if !same(meter, &key_a.value(), &key_b.value())? || !same(meter, a, b)? {
+                if !is_equal(meter, &key_a.value(), &key_b.value())? || !is_equal(meter, a, b)? {
                     return Ok(false);
                 }
             }
@@ -154,15 +154,19 @@ fn same(meter: &mut Meter, left: &Value, right: &Value) -> Result<bool, Stop> {
 }
 
 /// How two values stand to each other, if their kinds have an order and neither is a number that is none.
-fn order(meter: &mut Meter, left: &Value, right: &Value) -> Result<Option<Ordering>, Stop> {
+fn compare(
+    meter: &mut StepMeter,
+    left: &Value,
+    right: &Value,
+) -> Result<Option<Ordering>, NoValue> {
     use Value::{Double, Flag, Int, Span, Text, Time};
     Ok(match (left, right) {
         (Int(a), Int(b)) => Some(a.cmp(b)),
         (Double(a), Double(b)) => a.partial_cmp(b),
-        (Int(a), Double(b)) => whole_to_double(*a, *b),
-        (Double(a), Int(b)) => whole_to_double(*b, *a).map(Ordering::reverse),
+        (Int(a), Double(b)) => compare_int_to_double(*a, *b),
+        (Double(a), Int(b)) => compare_int_to_double(*b, *a).map(Ordering::reverse),
         (Text(a), Text(b)) => {
-            meter.text(a.len().min(b.len()))?;
+            meter.spend_text(a.len().min(b.len()))?;
             Some(a.cmp(b))
         }
         (Flag(a), Flag(b)) => Some(a.cmp(b)),
@@ -173,8 +177,8 @@ fn order(meter: &mut Meter, left: &Value, right: &Value) -> Result<Option<Orderi
 }
 
 /// Without rounding: a double holds 53 of 64 bits.
-fn whole_to_double(whole: i64, double: f64) -> Option<Ordering> {
-    match truncated(double) {
+fn compare_int_to_double(whole: i64, double: f64) -> Option<Ordering> {
+    match truncate_to_int(double) {
         Some(near) => {
             let rest = 0.0_f64.partial_cmp(&double.fract())?;
             Some(whole.cmp(&near).then(rest))
@@ -183,11 +187,11 @@ fn whole_to_double(whole: i64, double: f64) -> Option<Ordering> {
     }
 }
 
-fn is_in(meter: &mut Meter, value: &Value, container: &Value) -> Applied {
+fn contains(meter: &mut StepMeter, value: &Value, container: &Value) -> ApplyResult {
     match container {
         Value::List(list) => {
             for element in list.iter() {
-                if same(meter, value, element)? {
+                if is_equal(meter, value, element)? {
                     return Ok(Some(Value::Flag(true)));
                 }
             }
@@ -196,7 +200,7 @@ fn is_in(meter: &mut Meter, value: &Value, container: &Value) -> Applied {
         Value::Map(map) => {
             let key = value.key();
             if let Some(key) = &key {
-                meter.key(key)?;
+                meter.spend_key(key)?;
             }
             let asked = key.map(|key| map.contains_key(&key));
             let no_key = matches!(value, Value::Double(_)).then_some(false);

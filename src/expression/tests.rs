@@ -13,23 +13,23 @@ fn flaw(text: &str) -> String {
 }
 
 /// `p` is this JSON, `at` is 2026-03-05T18:30:15.250Z.
-fn evaluate(text: &str, json: &str) -> Result<Said, EvaluationError> {
+fn evaluate(text: &str, json: &str) -> Result<Evaluated, EvaluationError> {
     let payload = Value::read_json(json).unwrap_or_else(|error| panic!("{json}: {error}"));
     let scope = Scope::default().with("p", payload).with("at", Value::time(1_772_735_415_250));
     compile(text).evaluate(&scope)
 }
 
-fn say(text: &str, json: &str) -> Said {
+fn say(text: &str, json: &str) -> Evaluated {
     evaluate(text, json).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 #[track_caller]
 fn holds(text: &str) {
-    assert_eq!(evaluate(text, "{}"), Ok(Said::Flag(true)), "{text}");
+    assert_eq!(evaluate(text, "{}"), Ok(Evaluated::Flag(true)), "{text}");
 }
 
-fn text(text: &str) -> Said {
-    Said::Text(text.to_owned())
+fn text(text: &str) -> Evaluated {
+    Evaluated::Text(text.to_owned())
 }
 
 #[test]
@@ -38,14 +38,14 @@ fn values_of_json_are_said_as_they_are() {
         r#"{ "name": "Caf\u00e9", "n": 3, "half": 0.5, "on": true, "list": [1, [2]], "map": {} }"#;
     assert_eq!(say("p.name", json), text("Café"));
     assert_eq!(say("p['name']", json), text("Café"));
-    assert_eq!(say("p.n", json), Said::Integer(3));
-    assert_eq!(say("p.half", json), Said::Float(0.5));
-    assert_eq!(say("p.on", json), Said::Flag(true));
-    assert_eq!(say("p.list[1][0]", json), Said::Integer(2));
-    assert_eq!(say("p.list", json), Said::Other("list"));
-    assert_eq!(say("p.map", json), Said::Other("map"));
-    assert_eq!(say("duration('1h')", json), Said::Other("duration"));
-    assert_eq!(say("at", json), Said::Time(1_772_735_415_250));
+    assert_eq!(say("p.n", json), Evaluated::Integer(3));
+    assert_eq!(say("p.half", json), Evaluated::Float(0.5));
+    assert_eq!(say("p.on", json), Evaluated::Flag(true));
+    assert_eq!(say("p.list[1][0]", json), Evaluated::Integer(2));
+    assert_eq!(say("p.list", json), Evaluated::Other("list"));
+    assert_eq!(say("p.map", json), Evaluated::Other("map"));
+    assert_eq!(say("duration('1h')", json), Evaluated::Other("duration"));
+    assert_eq!(say("at", json), Evaluated::Time(1_772_735_415_250));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn what_is_not_there_says_nothing() {
         "'abc'.substring(2, 1)",
         "p.list[0] == 1 ? p.other : 2",
     ] {
-        assert_eq!(evaluate(nothing, json), Ok(Said::Nothing), "{nothing}");
+        assert_eq!(evaluate(nothing, json), Ok(Evaluated::Nothing), "{nothing}");
     }
     for (asked, answer) in [
         ("has(p.list)", true),
@@ -88,24 +88,24 @@ fn what_is_not_there_says_nothing() {
         ("true || p.other == 1", true),
         ("p.other == 1 && false", false),
     ] {
-        assert_eq!(evaluate(asked, json), Ok(Said::Flag(answer)), "{asked}");
+        assert_eq!(evaluate(asked, json), Ok(Evaluated::Flag(answer)), "{asked}");
     }
     let empty = compile("p.name").evaluate(&Scope::default());
-    assert_eq!(empty, Ok(Said::Nothing), "a variable that is not given");
+    assert_eq!(empty, Ok(Evaluated::Nothing), "a variable that is not given");
 }
 
 #[test]
 fn numbers_keep_their_digits() {
     for (number, said) in [
-        ("930110024817", Said::Integer(930_110_024_817)),
-        ("9223372036854775807", Said::Integer(i64::MAX)),
-        ("-9223372036854775808", Said::Integer(i64::MIN)),
+        ("930110024817", Evaluated::Integer(930_110_024_817)),
+        ("9223372036854775807", Evaluated::Integer(i64::MAX)),
+        ("-9223372036854775808", Evaluated::Integer(i64::MIN)),
         ("9223372036854775808", text("9223372036854775808")),
         ("18446744073709551615", text("18446744073709551615")),
         ("123456789012345678901234567890", text("123456789012345678901234567890")),
-        ("1e3", Said::Float(1000.0)),
+        ("1e3", Evaluated::Float(1000.0)),
         ("1e999", text("1e999")),
-        ("-0", Said::Integer(0)),
+        ("-0", Evaluated::Integer(0)),
     ] {
         assert_eq!(say("p", number), said, "{number}");
         assert_eq!(say("p.id", &format!(r#"{{ "id": {number} }}"#)), said, "{number}");
@@ -173,7 +173,7 @@ fn operators_do_what_cel_says() {
         let said = evaluate(mistake, "{}").map_err(|error| error.to_string());
         assert_eq!(said, Err(error.to_owned()), "{mistake}");
     }
-    assert_eq!(say("1.0 / 0.0", "0"), Said::Float(f64::INFINITY));
+    assert_eq!(say("1.0 / 0.0", "0"), Evaluated::Float(f64::INFINITY));
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn macros_do_what_cel_says() {
     assert_eq!(failed("[0, 1].map(x, 1 / x)"), EvaluationError::DivisionByZero);
     let json = r#"{ "people": [{ "role": "guest" }, { "role": "host", "name": "Ada" }] }"#;
     assert_eq!(say("p.people.filter(x, x.role == 'host')[0].name", json), text("Ada"));
-    assert_eq!(say("p.people.filter(x, x.role == 'owner')[0].name", json), Said::Nothing);
+    assert_eq!(say("p.people.filter(x, x.role == 'owner')[0].name", json), Evaluated::Nothing);
 }
 
 #[test]
@@ -330,5 +330,5 @@ fn an_expression_is_its_text() {
     assert_eq!(one.text(), "p.a");
     assert_eq!(format!("{:?}", one.clone()), r#"Expression("p.a")"#);
     let on_another = std::thread::spawn(move || one.evaluate(&Scope::default()));
-    assert_eq!(on_another.join().expect("no panic"), Ok(Said::Nothing));
+    assert_eq!(on_another.join().expect("no panic"), Ok(Evaluated::Nothing));
 }

@@ -5,12 +5,12 @@ use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::evaluate::{Applied, EvaluationError, Meter};
-use super::functions::read;
+use super::evaluate::{ApplyResult, EvaluationError, StepMeter};
+use super::functions::or_unreadable;
 use super::value::Value::{self, Int, Span, Text, Time};
 
 /// Of RFC 3339 text, or of seconds since 1970.
-pub(super) fn timestamp(meter: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn timestamp(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Time(time)] => Ok(Some(Time(*time))),
         [Int(second)] => match Timestamp::from_second(*second) {
@@ -18,27 +18,27 @@ pub(super) fn timestamp(meter: &mut Meter, args: &[Value]) -> Applied {
             Err(_) => Err(EvaluationError::Overflow("timestamp").into()),
         },
         [Text(text)] => {
-            meter.text(text.len())?;
-            read("timestamp", text.parse().ok().map(Time))
+            meter.spend_text(text.len())?;
+            or_unreadable("timestamp", text.parse().ok().map(Time))
         }
         _ => Ok(None),
     }
 }
 
 /// Of text: `1h30m`, `90s`.
-pub(super) fn duration(meter: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn duration(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Span(span)] => Ok(Some(Span(*span))),
         [Text(text)] => {
-            meter.text(text.len())?;
-            read("duration", text.parse().ok().map(Span))
+            meter.spend_text(text.len())?;
+            or_unreadable("duration", text.parse().ok().map(Span))
         }
         _ => Ok(None),
     }
 }
 
 /// As CEL writes it: `5400s`, `-0.25s`.
-pub(super) fn in_seconds(span: SignedDuration) -> String {
+pub(super) fn format_seconds(span: SignedDuration) -> String {
     let sign = if span.is_negative() { "-" } else { "" };
     let span = span.unsigned_abs();
     let fraction = format!("{:09}", span.subsec_nanos());
@@ -49,11 +49,15 @@ pub(super) fn in_seconds(span: SignedDuration) -> String {
 }
 
 /// A part of a time, in UTC or in the zone that is named: `Europe/Berlin`, `+02:00`.
-pub(super) fn part(meter: &mut Meter, args: &[Value], of: fn(DateTime) -> i64) -> Applied {
+pub(super) fn date_part(
+    meter: &mut StepMeter,
+    args: &[Value],
+    of: fn(DateTime) -> i64,
+) -> ApplyResult {
     let (time, zone) = match args {
         [Time(time)] => (time, TimeZone::UTC),
         [Time(time), Text(name)] => {
-            meter.text(name.len())?;
+            meter.spend_text(name.len())?;
             let zone = DateTimeParser::new().parse_time_zone(&**name);
             (time, zone.map_err(|_| EvaluationError::Unreadable("time zone"))?)
         }
@@ -63,25 +67,25 @@ pub(super) fn part(meter: &mut Meter, args: &[Value], of: fn(DateTime) -> i64) -
 }
 
 /// Of a time, or all of a length.
-pub(super) fn hours(meter: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn hours(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_hours()))),
-        _ => part(meter, args, |time| time.hour().into()),
+        _ => date_part(meter, args, |time| time.hour().into()),
     }
 }
 
 /// Of a time, or all of a length.
-pub(super) fn minutes(meter: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn minutes(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_mins()))),
-        _ => part(meter, args, |time| time.minute().into()),
+        _ => date_part(meter, args, |time| time.minute().into()),
     }
 }
 
 /// Of a time, or all of a length.
-pub(super) fn whole_seconds(meter: &mut Meter, args: &[Value]) -> Applied {
+pub(super) fn seconds(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_secs()))),
-        _ => part(meter, args, |time| time.second().into()),
+        _ => date_part(meter, args, |time| time.second().into()),
     }
 }

@@ -72,7 +72,7 @@ impl Value {
     /// # Errors
     /// It is not JSON, or too deep.
     pub fn read_json(text: &str) -> Result<Self, JsonError> {
-        read(serde_json::from_str(text)?, 0)
+        read_raw(serde_json::from_str(text)?, 0)
     }
 
     /// CEL's word for the kind of value.
@@ -96,7 +96,7 @@ impl Value {
         match self {
             Self::Flag(flag) => Some(Key::Flag(*flag)),
             Self::Int(number) => Some(Key::Int(*number)),
-            Self::Double(number) if number.fract() == 0.0 => truncated(*number).map(Key::Int),
+            Self::Double(number) if number.fract() == 0.0 => truncate_to_int(*number).map(Key::Int),
             Self::Text(text) => Some(Key::Text(Arc::clone(text))),
             Self::Null
             | Self::Double(_)
@@ -130,7 +130,7 @@ pub enum JsonError {
 }
 
 /// Each level is skimmed, then read, so that numbers are seen as they are written.
-fn read(json: &RawValue, depth: usize) -> Result<Value, JsonError> {
+fn read_raw(json: &RawValue, depth: usize) -> Result<Value, JsonError> {
     if depth > JSON_DEPTH_MAX {
         return Err(JsonError::TooDeep);
     }
@@ -140,12 +140,12 @@ fn read(json: &RawValue, depth: usize) -> Result<Value, JsonError> {
             let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
             let members = members
                 .into_iter()
-                .map(|(key, json)| Ok((Key::Text(key.into()), read(json, depth + 1)?)));
+                .map(|(key, json)| Ok((Key::Text(key.into()), read_raw(json, depth + 1)?)));
             Value::Map(Arc::new(members.collect::<Result<_, JsonError>>()?))
         }
         Some(b'[') => {
             let elements: Vec<&RawValue> = serde_json::from_str(text)?;
-            let elements = elements.into_iter().map(|json| read(json, depth + 1));
+            let elements = elements.into_iter().map(|json| read_raw(json, depth + 1));
             Value::List(elements.collect::<Result<_, JsonError>>()?)
         }
         Some(b'"') => Value::Text(serde_json::from_str::<String>(text)?.into()),
@@ -168,7 +168,7 @@ fn number(text: &str) -> Value {
 }
 
 /// The whole part of a number, if it is an `i64`.
-pub(super) fn truncated(double: f64) -> Option<i64> {
+pub(super) fn truncate_to_int(double: f64) -> Option<i64> {
     const END: f64 = 9_223_372_036_854_775_808.0;
     #[allow(clippy::cast_possible_truncation, reason = "it is within the range")]
     (-END..END).contains(&double).then_some(double as i64)

@@ -13,12 +13,12 @@
 //! Relies on the ledger's queue. On a crash what was under way is asked again: asking changes nothing, and merging the
 //! same answer twice neither.
 
-mod client;
-mod listing;
+mod lister;
 mod pace;
-mod question;
+mod platform_client;
 mod token;
 mod verdict;
+mod webinar_fetch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,16 +35,16 @@ use crate::ledger::{FetchOutcome, FetchTask, Ledger, LedgerError};
 use crate::net::Http;
 use crate::providers::Provider;
 use crate::telemetry::Metrics;
-use client::Client;
-pub use listing::{ListError, Lister};
-use question::Question;
+pub use lister::{ListError, WebinarLister};
+use platform_client::PlatformClient;
+use webinar_fetch::WebinarFetch;
 
 /// Webinars of one source that are asked about at the same time. More would only wait for the pace.
-const AT_ONCE: usize = 4;
+const MAX_CONCURRENT: usize = 4;
 /// The longest time between two looks at the queue.
-const LOOK: Duration = Duration::from_secs(15);
+const POLL_INTERVAL: Duration = Duration::from_secs(15);
 /// The shortest, when something is due at once again.
-const BREATH: Duration = Duration::from_millis(100);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often what became of a question is recorded anew while the store fails: some four minutes.
 const SETTLE_TRIES: u32 = 20;
 
@@ -71,27 +71,27 @@ pub struct Settings {
 }
 
 /// Asks one source's platform for what is wanted.
-pub struct Asker {
+pub struct FetchWorker {
     settings: Settings,
-    client: Arc<Client>,
+    client: Arc<PlatformClient>,
 }
 
-impl Asker {
+impl FetchWorker {
     /// An asker; none if the source's platform cannot be asked.
     #[must_use]
     pub fn new(settings: Settings) -> Option<Arc<Self>> {
         let access = settings.provider.api()?.access().clone();
         let Settings { source, http, metrics, random, .. } = &settings;
         let client =
-            Client::new(source.clone(), access, Arc::clone(http), metrics.clone(), *random);
+            PlatformClient::new(source.clone(), access, Arc::clone(http), metrics.clone(), *random);
         Some(Arc::new(Self { settings, client: Arc::new(client) }))
     }
 
     /// A lister that keeps to the same pace: to the platform the calls of both are one caller's.
     #[must_use]
-    pub fn lister(&self) -> Lister {
+    pub fn lister(&self) -> WebinarLister {
         let Settings { provider, random, .. } = &self.settings;
-        Lister::beside(Arc::clone(provider), Arc::clone(&self.client), *random)
+        WebinarLister::with_client(Arc::clone(provider), Arc::clone(&self.client), *random)
     }
 
     /// Asks for what is wanted, and will be, until told to stop. What is under way then is given up: it is asked again.
@@ -104,7 +104,7 @@ impl Asker {
             let woken = wake_up.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            let wait = self.begin(&mut under_way, &mut ids).await;
+            let wait = self.start_due(&mut under_way, &mut ids).await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -116,7 +116,7 @@ impl Asker {
                         under_way.shutdown().await;
                         ids.clear();
                         // Its row is due as before: without a wait it would break off again and again.
-                        self.client.leave_alone(LOOK, "asking broke off");
+                        self.client.hold_calls(POLL_INTERVAL, "asking broke off");
                     }
                 },
                 () = woken => {}
@@ -145,11 +145,15 @@ impl Asker {
     pub async fn drain(self: Arc<Self>, mut asked: impl FnMut()) -> Result<u64, LedgerError> {
         let mut count = 0;
         loop {
-            let due = self.settings.ledger.due_fetches(&self.settings.source, AT_ONCE, &[]).await?;
+            let due = self
+                .settings
+                .ledger
+                .claim_fetches(&self.settings.source, MAX_CONCURRENT, &[])
+                .await?;
             if due.tasks.is_empty() {
                 return Ok(count);
             }
-            let asking = due.tasks.into_iter().map(|task| Arc::clone(&self).ask(task));
+            let asking = due.tasks.into_iter().map(|task| Arc::clone(&self).fetch(task));
             let mut asking: FuturesUnordered<_> = asking.collect();
             while asking.next().await.is_some() {
                 count += 1;
@@ -159,35 +163,40 @@ impl Asker {
     }
 
     /// Begins what is due and not under way, and says for how long there is nothing more to begin.
-    async fn begin(self: &Arc<Self>, under_way: &mut JoinSet<i64>, ids: &mut Vec<i64>) -> Duration {
-        let free = AT_ONCE.saturating_sub(ids.len());
-        let held = self.client.held();
+    async fn start_due(
+        self: &Arc<Self>,
+        under_way: &mut JoinSet<i64>,
+        ids: &mut Vec<i64>,
+    ) -> Duration {
+        let free = MAX_CONCURRENT.saturating_sub(ids.len());
+        let held = self.client.hold_time();
         if free == 0 || !held.is_zero() {
-            return held.clamp(BREATH, LOOK);
+            return held.clamp(MIN_POLL_INTERVAL, POLL_INTERVAL);
         }
-        match self.settings.ledger.due_fetches(&self.settings.source, free, ids).await {
+        match self.settings.ledger.claim_fetches(&self.settings.source, free, ids).await {
             Ok(due) => {
                 for task in due.tasks {
                     ids.push(task.id);
-                    under_way.spawn(Arc::clone(self).ask(task));
+                    under_way.spawn(Arc::clone(self).fetch(task));
                 }
-                let next = due.next_due.map_or(LOOK, |at| at.since(self.settings.clock.now()));
-                next.clamp(BREATH, LOOK)
+                let next =
+                    due.next_due.map_or(POLL_INTERVAL, |at| at.since(self.settings.clock.now()));
+                next.clamp(MIN_POLL_INTERVAL, POLL_INTERVAL)
             }
             Err(error) => {
                 tracing::warn!(source.name = %self.settings.source, %error, "what is to be asked for cannot be read");
-                LOOK
+                POLL_INTERVAL
             }
         }
     }
 
     /// Asks about one webinar and records what became of it; says which row it was.
-    async fn ask(self: Arc<Self>, task: FetchTask) -> i64 {
+    async fn fetch(self: Arc<Self>, task: FetchTask) -> i64 {
         let source = &self.settings.source;
-        let outcome = Question::new(&self.settings, &self.client, &task).ask().await;
+        let outcome = WebinarFetch::new(&self.settings, &self.client, &task).run().await;
         match &outcome {
             FetchOutcome::Answered(_) => {}
-            FetchOutcome::Later { why, .. } => {
+            FetchOutcome::Retry { reason: why, .. } => {
                 tracing::info!(source.name = %source, webinar = %task.webinar, why, "the platform is asked again later");
             }
             FetchOutcome::GivenUp { why, .. } => {
@@ -201,14 +210,14 @@ impl Asker {
     /// Records what became of a task, and again while the store fails: asking the platform instead would cost calls.
     async fn settle(&self, task: &FetchTask, mut outcome: FetchOutcome) {
         let Settings { source, ledger, .. } = &self.settings;
-        let mut wait = BREATH;
+        let mut wait = MIN_POLL_INTERVAL;
         for _ in 0..SETTLE_TRIES {
             match ledger.settle_fetch(task, outcome.clone()).await {
                 Ok(_) => return,
                 Err(error @ LedgerError::Unavailable(_)) => {
                     tracing::warn!(source.name = %source, %error, "what a platform said is not kept yet");
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LOOK);
+                    wait = (wait * 2).min(POLL_INTERVAL);
                 }
                 Err(error @ LedgerError::Corrupt(_)) => {
                     tracing::error!(source.name = %source, webinar = %task.webinar, %error, "what a platform said cannot be merged");
@@ -217,6 +226,6 @@ impl Asker {
             }
         }
         // The row is as it was: it is asked about again.
-        self.client.leave_alone(LOOK, "the store fails");
+        self.client.hold_calls(POLL_INTERVAL, "the store fails");
     }
 }

@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::providers::Pace;
+use crate::providers::ApiRateLimit;
 
 /// Turns to call a platform: a sliding log, as a bucket would let nearly two windows' calls into one.
 ///
 /// A platform counts a call when that arrives, which is some time between its sending and its answer. So its place is free
 /// again one window after the answer, not after the sending, or calls that were quicker on their way would be too many.
 pub(super) struct Turns {
-    pace: Pace,
+    pace: ApiRateLimit,
     taken: Mutex<Taken>,
     given_back: Notify,
 }
@@ -29,7 +29,7 @@ struct Taken {
 pub(super) struct Turn<'a>(&'a Turns);
 
 impl Turns {
-    pub(super) fn new(pace: Pace) -> Self {
+    pub(super) fn new(pace: ApiRateLimit) -> Self {
         Self { pace, taken: Mutex::default(), given_back: Notify::new() }
     }
 
@@ -91,7 +91,7 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(10);
 
     fn turns(requests: u32) -> Turns {
-        Turns::new(Pace { requests, window: WINDOW })
+        Turns::new(ApiRateLimit { requests, window: WINDOW })
     }
 
     #[tokio::test(start_paused = true)]

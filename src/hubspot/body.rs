@@ -14,10 +14,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Longest text of HubSpot's that is passed on: enough for every message seen, and short in a log line.
-const LONGEST: usize = 500;
+const MAX_TEXT_CHARS: usize = 500;
 
 /// The body of a batch upsert: `{"inputs":[...]}` of inputs that are JSON already.
-pub(super) fn upsert<'a>(inputs: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+pub(super) fn upsert_body<'a>(inputs: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let inputs: Vec<&[u8]> = inputs.collect();
     [br#"{"inputs":["#.as_slice(), &inputs.join(&b','), b"]}"].concat()
 }
@@ -25,24 +25,24 @@ pub(super) fn upsert<'a>(inputs: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 /// The answer to a batch upsert: the published schema's `BatchResponseMarketingEventPublicDefaultResponse`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Upserted {
+pub(super) struct UpsertResponse {
     /// `COMPLETE`, `PENDING`, `PROCESSING`, `CANCELED`. `COMPLETE` does not mean that all items were taken
     /// (error-handling guide, the sample of a partial failure).
     #[serde(default, deserialize_with = "word")]
     pub(super) status: Option<String>,
     /// Objects only: what is none, `null` above all, is no result.
     #[serde(default, deserialize_with = "objects")]
-    pub(super) results: Vec<Written>,
+    pub(super) results: Vec<UpsertResult>,
     #[serde(default)]
     pub(super) num_errors: Option<u64>,
     #[serde(default, deserialize_with = "list")]
-    pub(super) errors: Vec<Problem>,
+    pub(super) errors: Vec<ErrorBody>,
 }
 
 /// One result. It holds neither `externalEventId` nor `externalAccountId`.
 #[derive(Debug, Deserialize)]
 #[serde(from = "BTreeMap<String, Box<RawValue>>")]
-pub(super) struct Written {
+pub(super) struct UpsertResult {
     /// The external event id where it was seen live (reading by external id); the CRM's by the schema's words.
     pub(super) id: Option<String>,
     /// The CRM's id.
@@ -51,7 +51,7 @@ pub(super) struct Written {
 
 /// Every object is a result, since results are counted: also one with a name twice, which derived structs refuse. The last
 /// counts, as with most readers.
-impl From<BTreeMap<String, Box<RawValue>>> for Written {
+impl From<BTreeMap<String, Box<RawValue>>> for UpsertResult {
     fn from(fields: BTreeMap<String, Box<RawValue>>) -> Self {
         let said = |name| {
             let value: &RawValue = fields.get(name)?;
@@ -65,7 +65,7 @@ impl From<BTreeMap<String, Box<RawValue>>> for Written {
 /// what they leave out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Problem {
+pub(super) struct ErrorBody {
     #[serde(default, deserialize_with = "text")]
     pub(super) category: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -79,12 +79,12 @@ pub(super) struct Problem {
     #[serde(default)]
     pub(super) context: Value,
     #[serde(default, deserialize_with = "list")]
-    pub(super) errors: Vec<Detail>,
+    pub(super) errors: Vec<ErrorDetail>,
 }
 
 /// HubSpot's `ErrorDetail`. A type of its own, so that an answer's depth cannot become our stack's.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Detail {
+pub(super) struct ErrorDetail {
     #[serde(default, deserialize_with = "text")]
     pub(super) message: Option<String>,
     #[serde(default)]
@@ -93,15 +93,15 @@ pub(super) struct Detail {
 
 /// What an answer's body says, if it is a JSON object of that kind. Derived structs would also take an array, each
 /// element for the field in its place, and so call `["COMPLETE", [{}]]` confirmed.
-pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+pub(super) fn parse_object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     let begins = json.trim_ascii_start().starts_with(b"{");
     begins.then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
-impl Problem {
+impl ErrorBody {
     /// The problem that a body states, if it states one.
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
-        object(body)
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        parse_object(body)
     }
 
     /// Its own message and those of its details.
@@ -156,7 +156,7 @@ where
     let elements = Option::<Vec<Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
     Ok(elements
         .iter()
-        .map(|element| object(element.get().as_bytes()).unwrap_or_default())
+        .map(|element| parse_object(element.get().as_bytes()).unwrap_or_default())
         .collect())
 }
 
@@ -167,12 +167,12 @@ where
     T: DeserializeOwned,
 {
     let elements = Option::<Vec<Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(elements.iter().filter_map(|element| object(element.get().as_bytes())).collect())
+    Ok(elements.iter().filter_map(|element| parse_object(element.get().as_bytes())).collect())
 }
 
 /// A text of HubSpot's made fit for logs and pages: bounded, without control characters.
-pub(super) fn bounded(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+pub(super) fn sanitize(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     fn joined(inputs: &[&[u8]]) -> String {
-        String::from_utf8(upsert(inputs.iter().copied())).unwrap()
+        String::from_utf8(upsert_body(inputs.iter().copied())).unwrap()
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
     fn odd_types_say_nothing_but_spoil_nothing() {
         let body = br#"{"category":["x"],"message":7,"context":{"a":["b",{"c":"d"}],"e":1},
                         "errors":[3,{"message":"m"}],"new":{"field":true}}"#;
-        let problem = Problem::read(body).unwrap();
+        let problem = ErrorBody::parse(body).unwrap();
         assert_eq!((problem.category.as_deref(), problem.message.as_deref()), (None, Some("7")));
         let mut texts = problem.context_texts();
         texts.sort_unstable();
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn an_error_of_any_shape_counts_and_a_list_that_is_none_is_not_understood() {
         let read =
-            |body: &str| serde_json::from_str::<Upserted>(body).map(|read| read.errors.len());
+            |body: &str| serde_json::from_str::<UpsertResponse>(body).map(|read| read.errors.len());
         assert_eq!(read(r#"{"errors":["what"]}"#).unwrap(), 1);
         assert_eq!(read(r#"{"errors":null,"numErrors":null}"#).unwrap(), 0);
         assert!(read(r#"{"errors":{"0":"what"}}"#).is_err());
@@ -220,13 +220,13 @@ mod tests {
             format!("{}{}", open.repeat(depth), close.repeat(depth)).into_bytes()
         };
         let errors = nest(r#"{"errors":["#, "]}");
-        assert_eq!(Problem::read(&errors).map(|problem| problem.errors.len()), Some(1));
-        assert!(Problem::read(&nest(r#"{"context":{"a":"#, "}}")).is_none());
+        assert_eq!(ErrorBody::parse(&errors).map(|problem| problem.errors.len()), Some(1));
+        assert!(ErrorBody::parse(&nest(r#"{"context":{"a":"#, "}}")).is_none());
     }
 
     #[test]
     fn texts_are_bounded_by_characters() {
-        assert_eq!(bounded("a\u{1b}[31m\nb"), "a[31mb");
-        assert_eq!(bounded(&"é".repeat(900)).chars().count(), 500);
+        assert_eq!(sanitize("a\u{1b}[31m\nb"), "a[31mb");
+        assert_eq!(sanitize(&"é".repeat(900)).chars().count(), 500);
     }
 }

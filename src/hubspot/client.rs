@@ -11,60 +11,60 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::event::{EventKey, Millis};
-use crate::net::{Http, Method, Request, Response, TransportError};
-use crate::secret::same;
+use crate::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
+use crate::secret::secrets_equal;
 
+use super::account_error::{AccountError, AccountErrorKind};
 use super::body;
-use super::compare::Shown;
-use super::credentials::Tokens;
-use super::fingerprint::Fingerprint;
-use super::rates::Rates;
-use super::settings::Api;
-use super::trouble::{AccountTrouble, TroubleKind};
-use super::verdict::{Sent, Verdict, judge};
+use super::credentials::AccountTokens;
+use super::fingerprint::CredentialsFingerprint;
+use super::rate_limit_headers::RateLimitHeaders;
+use super::remote_event::RemoteEvent;
+use super::settings::AccountApiSettings;
+use super::verdict::{BatchItem, Verdict, judge};
 
 /// A batch's answer repeats what was sent: a hundred events with the longest texts have about half of this. A longer
 /// one is answered by halving the batch.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// One account's API.
 #[derive(Clone)]
-pub struct Account {
+pub struct AccountClient {
     upsert_url: Url,
     events_url: Url,
     details_url: Url,
     timeout: Duration,
-    tokens: Arc<Tokens>,
+    tokens: Arc<AccountTokens>,
     http: Arc<dyn Http>,
 }
 
 /// What came of asking the account's API for one thing.
 #[derive(Debug)]
-pub struct Report<T> {
+pub struct ApiReport<T> {
     /// What the answer means.
     pub outcome: T,
     /// The limits as the last answer's headers tell them; empty without an answer.
-    pub rates: Rates,
+    pub rate_limits: RateLimitHeaders,
     /// The calls that were made, tokens' included, in their order. Every one of the account's API beyond the first was
     /// made without a slot of the pace: [`super::Pace::count`]. With none among them the slot was not used:
     /// [`super::Pace::cancel`].
-    pub calls: Vec<Call>,
+    pub calls: Vec<ApiCall>,
 }
 
 /// A call that was made, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Call {
+pub struct ApiCall {
     /// Which.
-    pub operation: Operation,
+    pub operation: ApiOperation,
     /// How it ended.
     pub status: CallStatus,
     /// How long it took.
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
 /// What is called: label values of `bridge_hubspot_requests_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub enum ApiOperation {
     /// The batch upsert.
     Upsert,
     /// Reading one event.
@@ -91,21 +91,26 @@ pub enum CallStatus {
 /// `GET /account-info/v3/details`, as far as it is of use.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Details {
+struct AccountDetails {
     portal_id: u64,
 }
 
-impl Account {
+impl AccountClient {
     /// Nothing is called yet.
     #[must_use]
-    pub fn new(api: Api, http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(api: AccountApiSettings, http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> Self {
         let timeout = api.request_timeout;
         Self {
-            upsert_url: joined(&api.base_url, &[&api.path_prefix, "events/upsert"]),
-            events_url: joined(&api.base_url, &[&api.path_prefix, "events"]),
-            details_url: joined(&api.base_url, &["account-info/v3/details"]),
+            upsert_url: join_url(&api.base_url, &[&api.path_prefix, "events/upsert"]),
+            events_url: join_url(&api.base_url, &[&api.path_prefix, "events"]),
+            details_url: join_url(&api.base_url, &["account-info/v3/details"]),
             timeout,
-            tokens: Arc::new(Tokens::new(api.credentials, timeout, Arc::clone(&http), clock)),
+            tokens: Arc::new(AccountTokens::new(
+                api.credentials,
+                timeout,
+                Arc::clone(&http),
+                clock,
+            )),
             http,
         }
     }
@@ -117,21 +122,22 @@ impl Account {
     ///
     /// # Cancel safety
     /// A cancelled call may have been carried out, or may yet.
-    pub async fn upsert(&self, sent: &[Sent<'_>]) -> Report<Verdict> {
+    pub async fn upsert(&self, sent: &[BatchItem<'_>]) -> ApiReport<Verdict> {
         let mut calls = Vec::new();
         let request = |token: &SecretString| {
-            let body = body::upsert(sent.iter().map(|event| event.input));
-            self.request(Method::Post, &self.upsert_url, token, body)
+            let body = body::upsert_body(sent.iter().map(|event| event.input));
+            self.request(HttpMethod::Post, &self.upsert_url, token, body)
         };
-        let answer = self.authorized(Operation::Upsert, request, &mut calls).await;
+        let answer = self.call_authorized(ApiOperation::Upsert, request, &mut calls).await;
         let (outcome, rates) = match answer {
             Ok(answer) => {
-                let rates = answer.as_ref().map(Rates::read).unwrap_or_default();
+                let rates =
+                    answer.as_ref().map(RateLimitHeaders::from_response).unwrap_or_default();
                 (judge(sent, answer.as_ref()), rates)
             }
-            Err(trouble) => (Verdict::Account(trouble), Rates::default()),
+            Err(trouble) => (Verdict::Account(trouble), RateLimitHeaders::default()),
         };
-        Report { outcome, rates, calls }
+        ApiReport { outcome, rate_limits: rates, calls }
     }
 
     /// Reads an event: `GET /events/{externalEventId}?externalAccountId=`; the outcome is the event as HubSpot shows it, none
@@ -140,40 +146,49 @@ impl Account {
     pub async fn read_event(
         &self,
         key: &EventKey,
-    ) -> Report<Result<Option<Shown>, AccountTrouble>> {
+    ) -> ApiReport<Result<Option<RemoteEvent>, AccountError>> {
         let mut url = self.events_url.clone();
         url.path_segments_mut()
             .expect("an http URL has a path")
             .push(key.external_event_id.as_str());
         url.query_pairs_mut().append_pair("externalAccountId", key.external_account_id.as_str());
         let mut calls = Vec::new();
-        let request = |token: &SecretString| self.request(Method::Get, &url, token, Vec::new());
-        let answer = self.authorized(Operation::Read, request, &mut calls).await;
+        let request = |token: &SecretString| self.request(HttpMethod::Get, &url, token, Vec::new());
+        let answer = self.call_authorized(ApiOperation::Read, request, &mut calls).await;
         let (outcome, rates) = match answer {
-            Ok(Ok(answer)) => (Shown::read(&answer), Rates::read(&answer)),
-            Ok(Err(error)) => (Err(AccountTrouble::of_transport(&error)), Rates::default()),
-            Err(trouble) => (Err(trouble), Rates::default()),
+            Ok(Ok(answer)) => {
+                (RemoteEvent::from_response(&answer), RateLimitHeaders::from_response(&answer))
+            }
+            Ok(Err(error)) => {
+                (Err(AccountError::from_transport(&error)), RateLimitHeaders::default())
+            }
+            Err(trouble) => (Err(trouble), RateLimitHeaders::default()),
         };
-        Report { outcome, rates, calls }
+        ApiReport { outcome, rate_limits: rates, calls }
     }
 
     /// Asks which portal the credentials belong to; the outcome is its number, or why HubSpot does not tell.
-    pub async fn details(&self) -> Report<Result<u64, AccountTrouble>> {
+    pub async fn fetch_portal_id(&self) -> ApiReport<Result<u64, AccountError>> {
         let mut calls = Vec::new();
-        let request =
-            |token: &SecretString| self.request(Method::Get, &self.details_url, token, Vec::new());
-        let (outcome, rates) = match self.authorized(Operation::Details, request, &mut calls).await
-        {
-            Ok(Ok(answer)) => (portal(&answer), Rates::read(&answer)),
-            Ok(Err(error)) => (Err(AccountTrouble::of_transport(&error)), Rates::default()),
-            Err(trouble) => (Err(trouble), Rates::default()),
+        let request = |token: &SecretString| {
+            self.request(HttpMethod::Get, &self.details_url, token, Vec::new())
         };
-        Report { outcome, rates, calls }
+        let (outcome, rates) = match self
+            .call_authorized(ApiOperation::Details, request, &mut calls)
+            .await
+        {
+            Ok(Ok(answer)) => (parse_portal_id(&answer), RateLimitHeaders::from_response(&answer)),
+            Ok(Err(error)) => {
+                (Err(AccountError::from_transport(&error)), RateLimitHeaders::default())
+            }
+            Err(trouble) => (Err(trouble), RateLimitHeaders::default()),
+        };
+        ApiReport { outcome, rate_limits: rates, calls }
     }
 
     /// The credentials as they are now: whether they changed.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> CredentialsFingerprint {
         self.tokens.fingerprint()
     }
 
@@ -191,17 +206,17 @@ impl Account {
 
     /// Makes a call with a token, and once more if that is refused and there is another of the same credentials: of
     /// others it is not known yet whose they are. The outer error is that there is no token, and so no call.
-    async fn authorized(
+    async fn call_authorized(
         &self,
-        operation: Operation,
-        request: impl Fn(&SecretString) -> Request,
-        calls: &mut Vec<Call>,
-    ) -> Result<Result<Response, TransportError>, AccountTrouble> {
+        operation: ApiOperation,
+        request: impl Fn(&SecretString) -> HttpRequest,
+        calls: &mut Vec<ApiCall>,
+    ) -> Result<Result<HttpResponse, TransportError>, AccountError> {
         let credentials = self.fingerprint();
-        let token = self.tokens.bearer(calls).await?;
+        let token = self.tokens.bearer_token(calls).await?;
         if self.fingerprint() != credentials {
-            let kind = TroubleKind::Transport { ambiguous: false };
-            return Err(AccountTrouble::new(kind, "the credentials changed before the call"));
+            let kind = AccountErrorKind::Transport { ambiguous: false };
+            return Err(AccountError::new(kind, "the credentials changed before the call"));
         }
         let first = self.call(operation, request(&token), calls).await;
         if !first.as_ref().is_ok_and(|answer| answer.status == 401) {
@@ -211,8 +226,8 @@ impl Account {
         if self.fingerprint() != credentials {
             return Ok(first);
         }
-        let another = self.tokens.bearer(calls).await?;
-        if same(&another, &token) {
+        let another = self.tokens.bearer_token(calls).await?;
+        if secrets_equal(&another, &token) {
             return Ok(first);
         }
         Ok(self.call(operation, request(&another), calls).await)
@@ -220,19 +235,29 @@ impl Account {
 
     async fn call(
         &self,
-        operation: Operation,
-        request: Request,
-        calls: &mut Vec<Call>,
-    ) -> Result<Response, TransportError> {
+        operation: ApiOperation,
+        request: HttpRequest,
+        calls: &mut Vec<ApiCall>,
+    ) -> Result<HttpResponse, TransportError> {
         let began = Instant::now();
         let answer = self.http.send(request).await;
-        calls.push(Call { operation, status: CallStatus::of(&answer), took: began.elapsed() });
+        calls.push(ApiCall {
+            operation,
+            status: CallStatus::from_result(&answer),
+            elapsed: began.elapsed(),
+        });
         answer
     }
 
-    fn request(&self, method: Method, url: &Url, token: &SecretString, body: Vec<u8>) -> Request {
+    fn request(
+        &self,
+        method: HttpMethod,
+        url: &Url,
+        token: &SecretString,
+        body: Vec<u8>,
+    ) -> HttpRequest {
         let bearer = format!("Bearer {}", token.expose_secret());
-        Request {
+        HttpRequest {
             method,
             url: url.clone(),
             headers: vec![
@@ -242,12 +267,12 @@ impl Account {
             ],
             body,
             timeout: self.timeout,
-            max_answer: MAX_ANSWER,
+            max_response_bytes: MAX_RESPONSE_BYTES,
         }
     }
 }
 
-impl Operation {
+impl ApiOperation {
     /// The label value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -261,7 +286,7 @@ impl Operation {
 }
 
 impl CallStatus {
-    pub(super) fn of(answer: &Result<Response, TransportError>) -> Self {
+    pub(super) fn from_result(answer: &Result<HttpResponse, TransportError>) -> Self {
         match answer {
             Ok(answer) => Self::Http(answer.status),
             Err(TransportError::Timeout) => Self::Timeout,
@@ -282,23 +307,23 @@ impl fmt::Display for CallStatus {
     }
 }
 
-impl fmt::Debug for Account {
+impl fmt::Debug for AccountClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account").field("url", &self.upsert_url.as_str()).finish_non_exhaustive()
     }
 }
 
-fn portal(answer: &Response) -> Result<u64, AccountTrouble> {
+fn parse_portal_id(answer: &HttpResponse) -> Result<u64, AccountError> {
     match answer.status {
-        200..=299 => body::object(&answer.body)
-            .map(|details: Details| details.portal_id)
-            .ok_or_else(|| AccountTrouble::not_understood(answer, "no portalId")),
-        _ => Err(AccountTrouble::read(answer)),
+        200..=299 => body::parse_object(&answer.body)
+            .map(|details: AccountDetails| details.portal_id)
+            .ok_or_else(|| AccountError::from_unreadable(answer, "no portalId")),
+        _ => Err(AccountError::from_response(answer)),
     }
 }
 
 /// The base URL's path, which a gateway may have put there, and then these, with one slash between.
-fn joined(base: &Url, parts: &[&str]) -> Url {
+fn join_url(base: &Url, parts: &[&str]) -> Url {
     let mut path = base.path().trim_end_matches('/').to_owned();
     for part in parts {
         path.push('/');

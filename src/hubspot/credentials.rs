@@ -11,15 +11,15 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::event::Millis;
-use crate::net::oauth::{self, ClientAuth, Granted, Rotation};
-use crate::net::{Http, Request, Response};
-use crate::secret::{Secret, same};
+use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
+use crate::net::{Http, HttpRequest, HttpResponse};
+use crate::secret::{Secret, secrets_equal};
 
-use super::body::object;
-use super::client::{Call, CallStatus, Operation};
-use super::fingerprint::Fingerprint;
-use super::settings::Credentials;
-use super::trouble::{AccountTrouble, TroubleKind, is_html};
+use super::account_error::{AccountError, AccountErrorKind, is_web_page};
+use super::body::parse_object;
+use super::client::{ApiCall, ApiOperation, CallStatus};
+use super::fingerprint::CredentialsFingerprint;
+use super::settings::AccountCredentials;
 
 /// A token is renewed this long before it ends. HubSpot's live 30 minutes
 /// (<https://developers.hubspot.com/changelog/upcoming-expiration-of-oauth-access-tokens-is-changing>): the time
@@ -32,7 +32,7 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
 #[derive(Debug)]
-pub struct Tokens {
+pub struct AccountTokens {
     source: Source,
 }
 
@@ -59,14 +59,14 @@ struct OAuth {
 #[derive(Default)]
 struct Held {
     access: Option<Access>,
-    refresh: Rotation,
+    refresh: RefreshTokenRotation,
     /// How the last flight failed, for those who waited for it, and for as long as the endpoint asked to be left alone.
-    failed: Option<Failed>,
+    failed: Option<FailedRefresh>,
 }
 
 struct Access {
     token: SecretString,
-    granted_for: Fingerprint,
+    granted_for: CredentialsFingerprint,
     renew_at: Instant,
     ends_at: Instant,
 }
@@ -78,33 +78,33 @@ struct Grant {
     refresh: Option<SecretString>,
 }
 
-struct Failed {
+struct FailedRefresh {
     at: Instant,
     until: Instant,
-    trouble: AccountTrouble,
+    trouble: AccountError,
 }
 
 /// `{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN",...}`
 /// (<https://developers.hubspot.com/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses>).
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Denied {
+struct TokenErrorBody {
     error: Option<String>,
     status: Option<String>,
 }
 
-impl Tokens {
+impl AccountTokens {
     /// Nothing is fetched yet. A fetch has `timeout` for all of itself.
     #[must_use]
     pub fn new(
-        credentials: Credentials,
+        credentials: AccountCredentials,
         timeout: Duration,
         http: Arc<dyn Http>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let source = match credentials {
-            Credentials::Token(secret) => Source::Fixed(secret),
-            Credentials::OAuth { client_id, client_secret, refresh_token, token_url } => {
+            AccountCredentials::Token(secret) => Source::Fixed(secret),
+            AccountCredentials::OAuth { client_id, client_secret, refresh_token, token_url } => {
                 Source::OAuth(Box::new(OAuth {
                     client_id,
                     client_secret,
@@ -123,9 +123,9 @@ impl Tokens {
 
     /// The credentials as they are now. Cheap while nothing changed: files are looked at, not read.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> CredentialsFingerprint {
         match &self.source {
-            Source::Fixed(secret) => Fingerprint::of(&[secret]),
+            Source::Fixed(secret) => CredentialsFingerprint::from_secrets(&[secret]),
             Source::OAuth(oauth) => oauth.fingerprint(),
         }
     }
@@ -147,9 +147,12 @@ impl Tokens {
     ///
     /// # Cancel safety
     /// A cancelled fetch may have been answered; the next call fetches again.
-    pub async fn bearer(&self, calls: &mut Vec<Call>) -> Result<SecretString, AccountTrouble> {
+    pub async fn bearer_token(
+        &self,
+        calls: &mut Vec<ApiCall>,
+    ) -> Result<SecretString, AccountError> {
         match &self.source {
-            Source::Fixed(secret) => read(secret, "access token"),
+            Source::Fixed(secret) => read_secret(secret, "access token"),
             Source::OAuth(oauth) => oauth.bearer(calls).await,
         }
     }
@@ -161,7 +164,7 @@ impl Tokens {
             Source::Fixed(_) => {}
             Source::OAuth(oauth) => {
                 let mut held = oauth.held.lock().await;
-                if held.access.as_ref().is_some_and(|access| same(&access.token, token)) {
+                if held.access.as_ref().is_some_and(|access| secrets_equal(&access.token, token)) {
                     held.access = None;
                 }
             }
@@ -179,11 +182,11 @@ impl Tokens {
 }
 
 impl OAuth {
-    fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&[&self.client_secret, &self.refresh_token])
+    fn fingerprint(&self) -> CredentialsFingerprint {
+        CredentialsFingerprint::from_secrets(&[&self.client_secret, &self.refresh_token])
     }
 
-    async fn bearer(&self, calls: &mut Vec<Call>) -> Result<SecretString, AccountTrouble> {
+    async fn bearer(&self, calls: &mut Vec<ApiCall>) -> Result<SecretString, AccountError> {
         let asked = Instant::now();
         let mut held = self.held.lock().await;
         let present = self.fingerprint();
@@ -197,8 +200,11 @@ impl OAuth {
             return Ok(access.token.clone());
         }
         let good = held.access.as_ref().filter(|access| now < access.ends_at);
-        if let Some(failed) = held.failed.as_ref().filter(|failed| failed.speaks_for(asked, now)) {
-            return good.map_or_else(|| Err(failed.now(now)), |access| Ok(access.token.clone()));
+        if let Some(failed) = held.failed.as_ref().filter(|failed| failed.applies_to(asked, now)) {
+            return good.map_or_else(
+                || Err(failed.remaining_error(now)),
+                |access| Ok(access.token.clone()),
+            );
         }
         let fetched = self.fetch(&mut held, calls).await;
         let now = Instant::now();
@@ -212,9 +218,9 @@ impl OAuth {
                 let token = good.map(|access| access.token.clone());
                 let pause = trouble.retry_after.or(token.is_some().then_some(RETRY));
                 let until = now + pause.unwrap_or_default();
-                held.failed = Some(Failed { at: now, until, trouble: trouble.clone() });
-                if trouble.kind == TroubleKind::Unauthorized {
-                    held.refresh.forget();
+                held.failed = Some(FailedRefresh { at: now, until, trouble: trouble.clone() });
+                if trouble.kind == AccountErrorKind::Unauthorized {
+                    held.refresh.reset();
                 }
                 token.ok_or(trouble)
             }
@@ -225,35 +231,35 @@ impl OAuth {
     async fn fetch(
         &self,
         held: &mut Held,
-        calls: &mut Vec<Call>,
-    ) -> Result<SecretString, AccountTrouble> {
+        calls: &mut Vec<ApiCall>,
+    ) -> Result<SecretString, AccountError> {
         let granted_for = self.fingerprint();
-        let configured = read(&self.refresh_token, "refresh token")?;
-        let request = self.request(&held.refresh.present(&configured))?;
+        let configured = read_secret(&self.refresh_token, "refresh token")?;
+        let request = self.request(&held.refresh.current(&configured))?;
 
         let began = Instant::now();
         let answer = self.http.send(request).await;
         let now = Instant::now();
-        calls.push(Call {
-            operation: Operation::Token,
-            status: CallStatus::of(&answer),
-            took: now - began,
+        calls.push(ApiCall {
+            operation: ApiOperation::Token,
+            status: CallStatus::from_result(&answer),
+            elapsed: now - began,
         });
         let granted = match answer {
-            Ok(answer) => granted(&answer),
+            Ok(answer) => parse_token_response(&answer),
             // That the endpoint may have acted makes no difference to the account's API, which was not called.
-            Err(error) => Err(AccountTrouble {
-                kind: TroubleKind::Transport { ambiguous: false },
-                ..AccountTrouble::of_transport(&error)
+            Err(error) => Err(AccountError {
+                kind: AccountErrorKind::Transport { ambiguous: false },
+                ..AccountError::from_transport(&error)
             }),
         };
-        let granted = granted.map_err(|trouble| trouble.at("OAuth token"))?;
+        let granted = granted.map_err(|trouble| trouble.prefixed("OAuth token"))?;
 
         let Grant { token, life, refresh } = granted;
         held.access = Some(Access {
             token: token.clone(),
             granted_for,
-            renew_at: now + oauth::use_for(life, MARGIN),
+            renew_at: now + oauth::usable_for(life, MARGIN),
             ends_at: now + life,
         });
         self.expires_at.send_replace(Some(self.clock.now().plus(life)));
@@ -262,57 +268,58 @@ impl OAuth {
     }
 
     /// <https://api.hubapi.com/oauth/2026-03/token>: a form, by HubSpot's published OpenAPI of its OAuth API.
-    fn request(&self, refresh: &SecretString) -> Result<Request, AccountTrouble> {
-        let client_secret = read(&self.client_secret, "client secret")?;
+    fn request(&self, refresh: &SecretString) -> Result<HttpRequest, AccountError> {
+        let client_secret = read_secret(&self.client_secret, "client secret")?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
         let client = (self.client_id.as_str(), &client_secret);
-        Ok(oauth::request(&self.token_url, ClientAuth::Form, client, &form, self.timeout))
+        Ok(oauth::token_request(&self.token_url, ClientAuth::Form, client, &form, self.timeout))
     }
 }
 
-impl Failed {
+impl FailedRefresh {
     /// Whether one who asked then need not try again: the flight failed while it waited, or is not to be repeated yet.
-    fn speaks_for(&self, asked: Instant, now: Instant) -> bool {
+    fn applies_to(&self, asked: Instant, now: Instant) -> bool {
         self.at > asked || now < self.until
     }
 
     /// The trouble with what is left of its time.
-    fn now(&self, now: Instant) -> AccountTrouble {
+    fn remaining_error(&self, now: Instant) -> AccountError {
         let retry_after = self.trouble.retry_after.map(|_| self.until.duration_since(now));
-        AccountTrouble { retry_after, ..self.trouble.clone() }
+        AccountError { retry_after, ..self.trouble.clone() }
     }
 }
 
 /// What the token endpoint says. Only the codes of a refusal are passed on: what else it holds may repeat what we sent.
-fn granted(answer: &Response) -> Result<Grant, AccountTrouble> {
+fn parse_token_response(answer: &HttpResponse) -> Result<Grant, AccountError> {
     match answer.status {
-        200..=299 => grant(&answer.body).ok_or_else(|| AccountTrouble {
+        200..=299 => grant(&answer.body).ok_or_else(|| AccountError {
             status: None,
-            ..AccountTrouble::not_understood(answer, "not both access_token and expires_in")
+            ..AccountError::from_unreadable(answer, "not both access_token and expires_in")
         }),
-        400 | 401 | 403 if !is_html(answer) => {
-            let denied: Denied = object(&answer.body).unwrap_or_default();
+        400 | 401 | 403 if !is_web_page(answer) => {
+            let denied: TokenErrorBody = parse_object(&answer.body).unwrap_or_default();
             let codes: Vec<String> = [denied.error, denied.status].into_iter().flatten().collect();
             let detail = format!("HTTP {}: refused: {}", answer.status, codes.join(", "));
-            Err(AccountTrouble {
+            Err(AccountError {
                 status: Some(answer.status),
-                ..AccountTrouble::new(TroubleKind::Unauthorized, detail)
+                ..AccountError::new(AccountErrorKind::Unauthorized, detail)
             })
         }
         // The account's API was not called, so nothing of it is in doubt.
-        _ => Err(AccountTrouble { status: None, ..AccountTrouble::read(answer) }),
+        _ => Err(AccountError { status: None, ..AccountError::from_response(answer) }),
     }
 }
 
 fn grant(body: &[u8]) -> Option<Grant> {
-    let Granted { access_token: token, life, refresh_token: refresh } = Granted::read(body)?;
+    let TokenGrant { access_token: token, lifetime: life, refresh_token: refresh } =
+        TokenGrant::parse(body)?;
     Some(Grant { token, life: life?, refresh })
 }
 
-fn read(secret: &Secret, which: &str) -> Result<SecretString, AccountTrouble> {
+fn read_secret(secret: &Secret, which: &str) -> Result<SecretString, AccountError> {
     secret.read().map_err(|error| {
-        AccountTrouble::new(
-            TroubleKind::Unauthorized,
+        AccountError::new(
+            AccountErrorKind::Unauthorized,
             format!("the {which} cannot be read: {error}"),
         )
     })

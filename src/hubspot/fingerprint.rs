@@ -9,13 +9,13 @@ use crate::secret::Secret;
 ///
 /// Holds a digest of secrets, so it is neither shown nor kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint {
+pub struct CredentialsFingerprint {
     digest: [u8; 32],
-    readable: bool,
+    is_readable: bool,
 }
 
-impl Fingerprint {
-    pub(super) fn of(secrets: &[&Secret]) -> Self {
+impl CredentialsFingerprint {
+    pub(super) fn from_secrets(secrets: &[&Secret]) -> Self {
         let mut digest = Sha256::new();
         let mut readable = true;
         for secret in secrets {
@@ -27,21 +27,21 @@ impl Fingerprint {
                 }
             }
         }
-        Self { digest: digest.finalize().into(), readable }
+        Self { digest: digest.finalize().into(), is_readable: readable }
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests(text: &str) -> Self {
-        Self::of(&[&Secret::Text(text.into())])
+        Self::from_secrets(&[&Secret::Text(text.into())])
     }
 
     /// Whether these are other credentials; one that cannot be read for a moment is none.
     pub(super) fn replaces(&self, before: &Self) -> bool {
-        self.readable && self.digest != before.digest
+        self.is_readable && self.digest != before.digest
     }
 }
 
-impl std::fmt::Debug for Fingerprint {
+impl std::fmt::Debug for CredentialsFingerprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Fingerprint(..)")
     }

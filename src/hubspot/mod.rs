@@ -15,24 +15,24 @@
 //! A crash loses nothing that matters: tokens are fetched again, and the pace starts with one call whose answer tells
 //! how many of the window's calls the process before has used.
 
+mod account_error;
 pub mod backoff;
 mod body;
 mod client;
-mod compare;
 mod credentials;
 mod fingerprint;
-mod limiter;
-mod rates;
+mod rate_limit_headers;
+mod rate_limiter;
+mod remote_event;
 pub mod settings;
-mod trouble;
 mod verdict;
 
-pub use client::{Account, Call, CallStatus, Operation, Report};
-pub use compare::{Shown, differences};
-pub use credentials::Tokens;
-pub use fingerprint::Fingerprint;
-pub use limiter::{Pace, Slot, Wait};
-pub use rates::Rates;
-pub use settings::{Api, Credentials, RateLimit};
-pub use trouble::{AccountTrouble, RatePolicy, TroubleKind};
-pub use verdict::{Cause, ItemVerdict, Refusal, Sent, Unclear, Verdict, judge};
+pub use account_error::{AccountError, AccountErrorKind, RateLimitPolicy};
+pub use client::{AccountClient, ApiCall, ApiOperation, ApiReport, CallStatus};
+pub use credentials::AccountTokens;
+pub use fingerprint::CredentialsFingerprint;
+pub use rate_limit_headers::RateLimitHeaders;
+pub use rate_limiter::{Permit, PermitWait, RateLimiter};
+pub use remote_event::{RemoteEvent, differences};
+pub use settings::{AccountApiSettings, AccountCredentials, RateLimit};
+pub use verdict::{BatchItem, EventRefusal, ItemVerdict, SplitReason, Unconfirmed, Verdict, judge};

@@ -8,7 +8,7 @@ use crate::secret::Secret;
 
 /// How to reach an account's API.
 #[derive(Debug, Clone)]
-pub struct Api {
+pub struct AccountApiSettings {
     /// `https://api.hubapi.com`; plain HTTP to loopback only.
     pub base_url: Url,
     /// `/marketing/v3/marketing-events`, or the same API's dated form `/marketing/marketing-events/2026-03`.
@@ -16,12 +16,12 @@ pub struct Api {
     /// For one call, from connecting to the last byte of the answer.
     pub request_timeout: Duration,
     /// What the account accepts us by.
-    pub credentials: Credentials,
+    pub credentials: AccountCredentials,
 }
 
 /// What an account accepts us by.
 #[derive(Debug, Clone)]
-pub enum Credentials {
+pub enum AccountCredentials {
     /// A token that does not expire: a private app's, a service key, a project app's.
     Token(Secret),
     /// An OAuth app's installation; short-lived tokens are fetched.

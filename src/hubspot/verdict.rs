@@ -32,18 +32,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::net::{Response, TransportError};
+use crate::net::{HttpResponse, TransportError};
 
-use super::body::{Problem, Upserted, Written, bounded, object};
-use super::trouble::{AccountTrouble, is_html};
+use super::account_error::{AccountError, is_web_page};
+use super::body::{ErrorBody, UpsertResponse, UpsertResult, parse_object, sanitize};
 
 /// An id shorter than this, or without a digit, is not looked for in HubSpot's words: it may be a word or a number
 /// that means something else ("at most 250 characters"). What is not found so is found by halving the batch.
-const SHORTEST_NAME: usize = 6;
+const MIN_ID_LENGTH: usize = 6;
 
 /// One event of a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct Sent<'a> {
+pub struct BatchItem<'a> {
     /// Its `externalEventId`. No two of one batch are equal: a result carries that id only.
     pub external_event_id: &'a str,
     /// Its input, JSON.
@@ -56,9 +56,9 @@ pub enum Verdict {
     /// One for each event that was sent, in their order.
     Items(Vec<ItemVerdict>),
     /// The batch was refused whole: send each half.
-    Split(Cause),
+    Split(SplitReason),
     /// The account's; no event is charged for it.
-    Account(AccountTrouble),
+    Account(AccountError),
 }
 
 /// What an answer means for one event.
@@ -70,16 +70,16 @@ pub enum ItemVerdict {
         object_id: Option<String>,
     },
     /// HubSpot will not take it as it is.
-    Refused(Refusal),
+    Refused(EventRefusal),
     /// The answer does not tell.
-    Unclear {
+    Unconfirmed {
         /// In which way.
-        how: Unclear,
+        reason: Unconfirmed,
         /// What it does say, for operators.
         detail: String,
     },
     /// HubSpot is still at it, so it says: it may be carried out at any time, also after what is sent later.
-    UnderWay {
+    InProgress {
         /// What it says, for operators.
         detail: String,
     },
@@ -87,25 +87,25 @@ pub enum ItemVerdict {
 
 /// Why a batch was refused whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum SplitReason {
     /// At least one of its events cannot be taken as it is, whatever it is sent with.
-    Culprit,
+    BadEvent,
     /// Something that smaller parts need not have: its length, or a clash.
-    Whole,
+    WholeBatch,
 }
 
 /// How an answer leaves open what became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unclear {
+pub enum Unconfirmed {
     /// HubSpot says that it has finished, names no error, and has no result for it. Seen in the field: nothing was done.
-    Silent,
+    NoResult,
     /// HubSpot has not finished, or something went wrong that is not said to be the event's: it may be done yet.
-    Open,
+    Unfinished,
 }
 
 /// HubSpot's words on why it refused an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct EventRefusal {
     /// HTTP status.
     pub status: u16,
     /// HubSpot's `category`: `VALIDATION_ERROR`. `UNKNOWN` if it said none that can be one.
@@ -121,63 +121,74 @@ pub struct Refusal {
 /// Statuses by <https://developers.hubspot.com/docs/api-reference/error-handling>. For the upsert only `200` and
 /// errors are documented, but its 200 may carry `errors`, so every 2xx is read alike.
 #[must_use]
-pub fn judge(sent: &[Sent<'_>], answer: Result<&Response, &TransportError>) -> Verdict {
+pub fn judge(sent: &[BatchItem<'_>], answer: Result<&HttpResponse, &TransportError>) -> Verdict {
     let alone = sent.len() <= 1;
     match answer {
         // HubSpot has acted, and says so at a length that we do not read: half the batch, half the answer.
-        Err(TransportError::TooLarge(_)) if !alone => Verdict::Split(Cause::Whole),
-        Err(error) => Verdict::Account(AccountTrouble::of_transport(error)),
+        Err(TransportError::TooLarge(_)) if !alone => Verdict::Split(SplitReason::WholeBatch),
+        Err(error) => Verdict::Account(AccountError::from_transport(error)),
         Ok(answer) => match (answer.status, alone) {
-            (200..=299, _) => match object(&answer.body) {
-                Some(upserted) => Verdict::Items(items(sent, answer.status, &upserted)),
-                None => not_understood(answer),
+            (200..=299, _) => match parse_object(&answer.body) {
+                Some(upserted) => Verdict::Items(item_verdicts(sent, answer.status, &upserted)),
+                None => unreadable_response(answer),
             },
             // A web page is not the API's word on an event.
-            (400, _) if is_html(answer) => Verdict::Account(AccountTrouble::read(answer)),
+            (400, _) if is_web_page(answer) => {
+                Verdict::Account(AccountError::from_response(answer))
+            }
             // One malformed input can fail the whole call (per-item results are opt-in on HubSpot's object APIs).
             // 422 is not documented; by HTTP it says the same.
             // 409 is not documented either; HubSpot's own TypeScript client repeats it. It may be about one event for
             // ever, so it must not hold up the others.
-            (400 | 422, false) => Verdict::Split(Cause::Culprit),
-            (409 | 413, false) => Verdict::Split(Cause::Whole),
-            (400 | 413 | 422, true) => all(sent, &ItemVerdict::Refused(refusal(answer))),
-            (409, true) => all(sent, &unclear(Unclear::Open, AccountTrouble::read(answer).detail)),
-            _ => Verdict::Account(AccountTrouble::read(answer)),
+            (400 | 422, false) => Verdict::Split(SplitReason::BadEvent),
+            (409 | 413, false) => Verdict::Split(SplitReason::WholeBatch),
+            (400 | 413 | 422, true) => {
+                verdict_for_all(sent, &ItemVerdict::Refused(read_refusal(answer)))
+            }
+            (409, true) => verdict_for_all(
+                sent,
+                &unconfirmed(Unconfirmed::Unfinished, AccountError::from_response(answer).detail),
+            ),
+            _ => Verdict::Account(AccountError::from_response(answer)),
         },
     }
 }
 
-fn not_understood(answer: &Response) -> Verdict {
-    let what = if is_html(answer) { "a web page" } else { "not the JSON of an upsert" };
-    Verdict::Account(AccountTrouble::not_understood(answer, what))
+fn unreadable_response(answer: &HttpResponse) -> Verdict {
+    let what = if is_web_page(answer) { "a web page" } else { "not the JSON of an upsert" };
+    Verdict::Account(AccountError::from_unreadable(answer, what))
 }
 
 /// The same verdict for all that was sent.
-fn all(sent: &[Sent<'_>], verdict: &ItemVerdict) -> Verdict {
+fn verdict_for_all(sent: &[BatchItem<'_>], verdict: &ItemVerdict) -> Verdict {
     Verdict::Items(sent.iter().map(|_| verdict.clone()).collect())
 }
 
-fn unclear(how: Unclear, detail: impl Into<String>) -> ItemVerdict {
-    ItemVerdict::Unclear { how, detail: detail.into() }
+fn unconfirmed(how: Unconfirmed, detail: impl Into<String>) -> ItemVerdict {
+    ItemVerdict::Unconfirmed { reason: how, detail: detail.into() }
 }
 
 /// Reads a 2xx event by event.
-fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict> {
+fn item_verdicts(
+    sent: &[BatchItem<'_>],
+    status: u16,
+    upserted: &UpsertResponse,
+) -> Vec<ItemVerdict> {
     if let Some(said) = upserted.status.as_deref().filter(|said| *said != "COMPLETE") {
-        let detail = bounded(&format!("HubSpot's batch is {said}, not COMPLETE"));
+        let detail = sanitize(&format!("HubSpot's batch is {said}, not COMPLETE"));
         let verdict = match said {
-            "CANCELED" => unclear(Unclear::Open, detail),
+            "CANCELED" => unconfirmed(Unconfirmed::Unfinished, detail),
             // `PENDING`, `PROCESSING`, and what is not known to be over.
-            _ => ItemVerdict::UnderWay { detail },
+            _ => ItemVerdict::InProgress { detail },
         };
         return sent.iter().map(|_| verdict.clone()).collect();
     }
     let told = results_by_event(sent, &upserted.results);
     let confirmed =
-        |id: &str| told.get(id).map(|written| written.object_id.as_deref().map(bounded));
+        |id: &str| told.get(id).map(|written| written.object_id.as_deref().map(sanitize));
     let no_errors = upserted.errors.is_empty() && upserted.num_errors.unwrap_or(0) == 0;
     // Nothing is read from the results' order: it is not documented.
-    if no_errors && is_for_each(sent, &upserted.results, told.len()) {
+    if no_errors && has_result_for_each(sent, &upserted.results, told.len()) {
         return sent
             .iter()
             .map(|event| ItemVerdict::Confirmed {
@@ -186,9 +197,9 @@ fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict
             .collect();
     }
     let refused = refusals_by_event(sent, status, &upserted.errors);
-    let how = if no_errors { Unclear::Silent } else { Unclear::Open };
+    let how = if no_errors { Unconfirmed::NoResult } else { Unconfirmed::Unfinished };
     let why = match upserted.errors.first().and_then(|problem| problem.message.as_deref()) {
-        Some(message) => bounded(message),
+        Some(message) => sanitize(message),
         None => format!("{} results for {} inputs", upserted.results.len(), sent.len()),
     };
     sent.iter()
@@ -197,7 +208,7 @@ fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict
             match (confirmed(id), refused.get(id)) {
                 (Some(object_id), None) => ItemVerdict::Confirmed { object_id },
                 (None, Some(refusal)) => ItemVerdict::Refused(refusal.clone()),
-                (Some(_), Some(_)) | (None, None) => unclear(how, why.clone()),
+                (Some(_), Some(_)) | (None, None) => unconfirmed(how, why.clone()),
             }
         })
         .collect()
@@ -205,7 +216,7 @@ fn items(sent: &[Sent<'_>], status: u16, upserted: &Upserted) -> Vec<ItemVerdict
 
 /// Whether there is a result for each event. Whether a result's `id` is the event's is not certain, so where none is, their
 /// number counts. But two of one `id` are one, and where some are events', the others are nobody's.
-fn is_for_each(sent: &[Sent<'_>], results: &[Written], told: usize) -> bool {
+fn has_result_for_each(sent: &[BatchItem<'_>], results: &[UpsertResult], told: usize) -> bool {
     let mut ids = BTreeSet::new();
     let once = results.iter().filter_map(|written| written.id.as_deref()).all(|id| ids.insert(id));
     results.len() == sent.len() && once && (told == 0 || told == sent.len())
@@ -213,9 +224,9 @@ fn is_for_each(sent: &[Sent<'_>], results: &[Written], told: usize) -> bool {
 
 /// The results whose `id` is the external id of exactly one event.
 fn results_by_event<'a>(
-    sent: &[Sent<'a>],
-    results: &'a [Written],
-) -> BTreeMap<&'a str, &'a Written> {
+    sent: &[BatchItem<'a>],
+    results: &'a [UpsertResult],
+) -> BTreeMap<&'a str, &'a UpsertResult> {
     let mut ids = BTreeSet::new();
     let twice: BTreeSet<&str> =
         sent.iter().map(|event| event.external_event_id).filter(|id| !ids.insert(*id)).collect();
@@ -229,34 +240,34 @@ fn results_by_event<'a>(
 /// The events that errors of the validating kind name. What such errors hold is not documented for marketing events;
 /// with one event sent they can only be about that one.
 fn refusals_by_event<'a>(
-    sent: &[Sent<'a>],
+    sent: &[BatchItem<'a>],
     status: u16,
-    errors: &[Problem],
-) -> BTreeMap<&'a str, Refusal> {
+    errors: &[ErrorBody],
+) -> BTreeMap<&'a str, EventRefusal> {
     let mut refused = BTreeMap::new();
-    for problem in errors.iter().filter(|problem| is_validation(problem)) {
+    for problem in errors.iter().filter(|problem| is_validation_error(problem)) {
         let guilty = match sent {
             [only] => vec![only.external_event_id],
-            _ => named(sent, problem),
+            _ => named_events(sent, problem),
         };
         for id in guilty {
-            refused.entry(id).or_insert_with(|| Refusal::new(status, problem));
+            refused.entry(id).or_insert_with(|| EventRefusal::new(status, problem));
         }
     }
     refused
 }
 
 /// Whether it is about what was sent, not about the moment: `VALIDATION_ERROR` and its kin.
-fn is_validation(problem: &Problem) -> bool {
+fn is_validation_error(problem: &ErrorBody) -> bool {
     problem.category.as_deref().is_some_and(|category| category.contains("VALIDATION"))
 }
 
 /// The events that an error names: all that stand in its context, else the one that its messages name. Messages that
 /// name two may speak of one in terms of the other.
-fn named<'a>(sent: &[Sent<'a>], problem: &Problem) -> Vec<&'a str> {
+fn named_events<'a>(sent: &[BatchItem<'a>], problem: &ErrorBody) -> Vec<&'a str> {
     let among = |words: &BTreeSet<&str>| -> Vec<&'a str> {
         let ids = sent.iter().map(|event| event.external_event_id);
-        ids.filter(|id| is_telling(id) && words.contains(id)).collect()
+        ids.filter(|id| is_distinctive(id) && words.contains(id)).collect()
     };
     let in_context = among(&problem.context_texts().into_iter().collect());
     if !in_context.is_empty() {
@@ -266,8 +277,8 @@ fn named<'a>(sent: &[Sent<'a>], problem: &Problem) -> Vec<&'a str> {
     if in_messages.len() == 1 { in_messages } else { Vec::new() }
 }
 
-fn is_telling(id: &str) -> bool {
-    id.len() >= SHORTEST_NAME && id.bytes().any(|byte| byte.is_ascii_digit())
+fn is_distinctive(id: &str) -> bool {
+    id.len() >= MIN_ID_LENGTH && id.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 /// The words of a message, without the punctuation around them.
@@ -278,32 +289,32 @@ fn words(message: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A category is a constant's name; nothing else gets where categories go, metrics among them.
-fn category(problem: &Problem) -> Option<&str> {
+fn valid_category(problem: &ErrorBody) -> Option<&str> {
     let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let fits = |text: &&str| (1..=64).contains(&text.len()) && text.chars().all(allowed);
     problem.category.as_deref().filter(fits)
 }
 
-impl Refusal {
-    fn new(status: u16, problem: &Problem) -> Self {
+impl EventRefusal {
+    fn new(status: u16, problem: &ErrorBody) -> Self {
         Self {
             status,
-            category: category(problem).unwrap_or("UNKNOWN").to_owned(),
-            message: problem.message.as_deref().map(bounded).unwrap_or_default(),
-            correlation_id: problem.correlation_id.as_deref().map(bounded),
+            category: valid_category(problem).unwrap_or("UNKNOWN").to_owned(),
+            message: problem.message.as_deref().map(sanitize).unwrap_or_default(),
+            correlation_id: problem.correlation_id.as_deref().map(sanitize),
         }
     }
 }
 
 /// A whole answer's refusal. The first detail is added to its message, which often is only "Invalid input".
-fn refusal(answer: &Response) -> Refusal {
-    let problem = Problem::read(&answer.body).unwrap_or_default();
+fn read_refusal(answer: &HttpResponse) -> EventRefusal {
+    let problem = ErrorBody::parse(&answer.body).unwrap_or_default();
     let said: Vec<&str> = problem.messages().take(2).collect();
     let message = match said.as_slice() {
-        [] => AccountTrouble::read(answer).detail,
-        said => bounded(&said.join(": ")),
+        [] => AccountError::from_response(answer).detail,
+        said => sanitize(&said.join(": ")),
     };
-    Refusal { message, ..Refusal::new(answer.status, &problem) }
+    EventRefusal { message, ..EventRefusal::new(answer.status, &problem) }
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::event::{EventKey, Gap, Millis};
 
 /// What a claim asks for.
 #[derive(Debug, Clone)]
-pub struct ClaimAsk {
+pub struct ClaimRequest {
     /// The most events one batch may hold.
-    pub most: usize,
+    pub limit: usize,
     /// How long a pending event waits for company before a batch leaves that is not full.
     pub linger: Duration,
     /// Events that go alone, the first of them first: when there are no others, or when they are due.
@@ -20,7 +20,7 @@ pub struct ClaimAsk {
     pub due: usize,
 }
 
-impl ClaimAsk {
+impl ClaimRequest {
     /// Of the events that could go, oldest first: those that are to go in one batch.
     #[must_use]
     pub fn choose<T>(&self, free: Vec<T>, id: impl Fn(&T) -> i64) -> Vec<T> {
@@ -34,23 +34,23 @@ impl ClaimAsk {
         if let Some(first) = first.filter(goes) {
             return vec![first];
         }
-        others.truncate(self.most);
+        others.truncate(self.limit);
         others
     }
 }
 
 /// The answer to a claim.
 #[derive(Debug)]
-pub enum Claim {
+pub enum ClaimResult {
     /// These, now.
-    Batch(Vec<Claimed>),
+    Batch(Vec<ClaimedEvent>),
     /// Nothing yet; look again then, or when woken. None: only when woken.
-    Later(Option<Millis>),
+    Wait(Option<Millis>),
 }
 
 /// A claimed event: one version of its state, to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimed {
+pub struct ClaimedEvent {
     /// The ledger's own number of the event.
     pub id: i64,
     /// Its name.
@@ -64,45 +64,45 @@ pub struct Claimed {
     /// Its full state as HubSpot takes it: JSON of [`crate::event::EventInput`].
     pub input: Vec<u8>,
     /// HubSpot confirmed this very state last, and nothing was sent since: settle it as [`Outcome::Unchanged`].
-    pub unchanged: bool,
+    pub already_confirmed: bool,
 }
 
 /// What became of one claimed event.
 #[derive(Debug, Clone)]
 pub struct Settlement {
     /// Which, and which version of it.
-    pub claimed: Claimed,
+    pub claimed: ClaimedEvent,
     /// What.
-    pub outcome: Outcome,
+    pub outcome: DeliveryOutcome,
 }
 
 /// What became of a sent event.
 #[derive(Debug, Clone)]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// HubSpot confirmed it.
     Confirmed {
         /// HubSpot's id of the record, where the answer tells it.
         object_id: Option<String>,
     },
     /// HubSpot refused this state of it for good: a dead letter until it changes or is redriven.
-    Refused(RefusedBy),
+    Refused(HubspotRefusal),
     /// It was not sent: HubSpot holds it already.
-    Unchanged,
+    AlreadyConfirmed,
     /// It was taken for bad and is not: pending again, unless it changed since.
-    GivenBack,
+    RefusalRevoked,
     /// The account could not take it, and surely did not.
-    NotTaken,
+    NotApplied,
     /// Nobody knows whether HubSpot took it, or still will.
     Ambiguous,
     /// HubSpot did nothing with it, and took others: that is counted against it. Try again, not before then.
-    Again {
+    RetryCounted {
         /// The earliest next attempt.
         not_before: Millis,
         /// Why, for showing.
         reason: String,
     },
     /// Nothing is known against it, nor whether HubSpot took it, or still will: try again, not before then.
-    Later {
+    RetryUncounted {
         /// The earliest next attempt.
         not_before: Millis,
         /// Why, for showing.
@@ -112,7 +112,7 @@ pub enum Outcome {
 
 /// HubSpot's words on why it refused an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedBy {
+pub struct HubspotRefusal {
     /// HTTP status.
     pub status: u16,
     /// HubSpot's `category`: `VALIDATION_ERROR`. Bounded; `UNKNOWN` if it said none.
@@ -126,7 +126,7 @@ pub struct RefusedBy {
 /// Events of an account by state; disjoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the states of `bridge_events`")]
-pub struct Counts {
+pub struct EventStateCounts {
     pub pending: u64,
     pub in_flight: u64,
     pub delivered: u64,
@@ -163,16 +163,16 @@ pub struct EventRecord {
     /// HubSpot's id of the record.
     pub object_id: Option<String>,
     /// Why HubSpot refused it, if it did.
-    pub refused: Option<RefusedBy>,
+    pub refused: Option<HubspotRefusal>,
 }
 
 /// The answer of [`super::Ledger::advance`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
+pub struct TimersRun {
     /// How many events, or webinars, were due.
     pub done: usize,
     /// When the next one is due, if any.
-    pub next: Option<Millis>,
+    pub next_due: Option<Millis>,
 }
 
 /// How long things are kept.
@@ -190,7 +190,7 @@ pub struct Retention {
     missing_docs,
     reason = "the gauges `bridge_store_bytes`, `bridge_store_free_bytes`, `bridge_wal_bytes`"
 )]
-pub struct Sizes {
+pub struct StoreSizes {
     pub store: u64,
     pub free: u64,
     pub wal: u64,

@@ -15,13 +15,13 @@ use serde_json::value::RawValue;
 pub const ERASED: &str = "[erased]";
 
 /// Longest address (RFC 5321: a path is at most 256, with its brackets).
-const LONGEST: usize = 254;
+const MAX_ADDRESS_BYTES: usize = 254;
 /// Depth from which a body is not taken apart any more, as deep as the JSON reader goes.
-const DEEPEST: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 /// Keys, without case, `_` and `-`, that tell of a person wherever they stand beside the person's address: names, ways
 /// to reach them, and numbers by which a platform's other bodies name the same person.
-const PERSONAL: [&str; 43] = [
+const PERSONAL_KEYS: [&str; 43] = [
     "address",
     "avatar",
     "avatarurl",
@@ -67,9 +67,9 @@ const PERSONAL: [&str; 43] = [
     "zip",
 ];
 /// Keys that are the person's in an object about a person, and the event's in one about an event.
-const OF_THE_OBJECT: [&str; 7] = ["id", "uuid", "name", "title", "url", "joinurl", "link"];
+const SHARED_KEYS: [&str; 7] = ["id", "uuid", "name", "title", "url", "joinurl", "link"];
 /// Keys that only an object about an event has.
-const OF_AN_EVENT: [&str; 14] = [
+const EVENT_KEYS: [&str; 14] = [
     "topic",
     "agenda",
     "starttime",
@@ -88,39 +88,39 @@ const OF_AN_EVENT: [&str; 14] = [
 
 /// An e-mail address to look for.
 #[derive(Clone)]
-pub struct Address(Vec<u8>);
+pub struct EmailAddress(Vec<u8>);
 
 /// Why a text is no address.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "not an e-mail address: it takes one @ with something on both sides, no spaces, at most 254 bytes"
 )]
-pub struct NoAddress;
+pub struct AddressError;
 
-impl Address {
+impl EmailAddress {
     /// # Errors
     /// [`NoAddress`], which does not repeat the text.
-    pub fn parse(text: &str) -> Result<Self, NoAddress> {
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let whole = text.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty() && !domain.is_empty() && !domain.contains('@')
         });
         let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"\"\\%&;<>".contains(c);
-        if !whole || text.len() > LONGEST || !text.chars().all(plain) {
-            return Err(NoAddress);
+        if !whole || text.len() > MAX_ADDRESS_BYTES || !text.chars().all(plain) {
+            return Err(AddressError);
         }
         Ok(Self(text.to_lowercase().into_bytes()))
     }
 
     /// Where the address stands in the bytes, however it is written; a longer address that holds it is another.
     #[must_use]
-    pub fn found(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+    pub fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        let mut text = Decoded::plain(bytes);
+        let mut text = Decoded::normalized_key(bytes);
         loop {
-            found.extend(self.found_in(&text));
+            found.extend(self.find_in(&text));
             // What is decoded may be encoded once more: a link within a link.
-            match text.once_more() {
+            match text.decode() {
                 Some(next) => text = next,
                 None => break,
             }
@@ -136,14 +136,14 @@ impl Address {
         apart
     }
 
-    fn found_in(&self, text: &Decoded) -> Vec<Range<usize>> {
+    fn find_in(&self, text: &Decoded) -> Vec<Range<usize>> {
         let (wanted, bytes) = (&self.0, &text.bytes);
         let mut found = Vec::new();
         let mut at = 0_usize;
         while let Some(end) = at.checked_add(wanted.len()).filter(|end| *end <= bytes.len()) {
             let here = bytes[at..end].iter().zip(wanted).all(|(a, b)| a.to_ascii_lowercase() == *b);
-            let begins = at == 0 || !is_of_local(bytes[at - 1]);
-            if here && begins && !goes_on(&bytes[end..]) {
+            let begins = at == 0 || !is_local_part_byte(bytes[at - 1]);
+            if here && begins && !domain_continues(&bytes[end..]) {
                 found.push(text.at[at]..text.at[end]);
                 at = end;
             } else {
@@ -154,12 +154,12 @@ impl Address {
     }
 }
 
-fn is_of_local(byte: u8) -> bool {
+fn is_local_part_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-+".contains(&byte)
 }
 
 /// Whether a domain goes on here.
-fn goes_on(rest: &[u8]) -> bool {
+fn domain_continues(rest: &[u8]) -> bool {
     match rest {
         [b'.' | b'-', next, ..] | [next, ..] => next.is_ascii_alphanumeric(),
         [] => false,
@@ -173,12 +173,12 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn plain(bytes: &[u8]) -> Self {
+    fn normalized_key(bytes: &[u8]) -> Self {
         Self { bytes: bytes.to_vec(), at: (0..=bytes.len()).collect() }
     }
 
     /// With every escape in it resolved once; none if there is none.
-    fn once_more(&self) -> Option<Self> {
+    fn decode(&self) -> Option<Self> {
         let mut next = Self { bytes: Vec::with_capacity(self.bytes.len()), at: Vec::new() };
         let (mut at, mut any) = (0, false);
         while let Some(rest) = self.bytes.get(at..).filter(|rest| !rest.is_empty()) {
@@ -229,8 +229,8 @@ fn escape(rest: &[u8]) -> Option<(char, usize)> {
 
 /// The body without the person; none if nothing in it tells of them.
 #[must_use]
-pub fn erase(body: &[u8], address: &Address) -> Option<Vec<u8>> {
-    if address.found(body).is_empty() {
+pub fn erase(body: &[u8], address: &EmailAddress) -> Option<Vec<u8>> {
+    if address.find(body).is_empty() {
         return None;
     }
     let as_json = std::str::from_utf8(body).ok().and_then(|text| {
@@ -238,21 +238,21 @@ pub fn erase(body: &[u8], address: &Address) -> Option<Vec<u8>> {
         // White space around the value is none of it.
         let start = text.find(value.get())?;
         let mut out = text.get(..start)?.to_owned();
-        value_without(value.get(), address, 0, &mut out);
+        erase_value(value.get(), address, 0, &mut out);
         out.push_str(text.get(start + value.get().len()..)?);
         Some(out.into_bytes())
     });
     // Also what JSON left: the address as a key, or too deep.
     let rest = as_json.as_deref().unwrap_or(body);
-    Some(bytes_without(rest, address))
+    Some(erase_bytes(rest, address))
 }
 
 /// The bytes with the address replaced wherever it stands.
 #[must_use]
-pub fn bytes_without(bytes: &[u8], address: &Address) -> Vec<u8> {
+pub fn erase_bytes(bytes: &[u8], address: &EmailAddress) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut from = 0;
-    for range in address.found(bytes) {
+    for range in address.find(bytes) {
         out.extend_from_slice(&bytes[from..range.start]);
         out.extend_from_slice(ERASED.as_bytes());
         from = range.end;
@@ -286,9 +286,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-fn value_without(raw: &str, address: &Address, depth: usize, out: &mut String) {
-    let tells = !address.found(raw.as_bytes()).is_empty();
-    if !tells || depth > DEEPEST {
+fn erase_value(raw: &str, address: &EmailAddress, depth: usize, out: &mut String) {
+    let tells = !address.find(raw.as_bytes()).is_empty();
+    if !tells || depth > MAX_DEPTH {
         out.push_str(raw);
         return;
     }
@@ -300,26 +300,26 @@ fn value_without(raw: &str, address: &Address, depth: usize, out: &mut String) {
             if number > 0 {
                 out.push(',');
             }
-            value_without(item.get(), address, depth + 1, out);
+            erase_value(item.get(), address, depth + 1, out);
         }
         out.push(']');
     } else if let Ok(Members(members)) = serde_json::from_str(raw) {
-        object_without(&members, address, depth, out);
+        erase_object(&members, address, depth, out);
     } else {
         out.push_str(raw);
     }
 }
 
-fn object_without(
+fn erase_object(
     members: &[(String, &RawValue)],
-    address: &Address,
+    address: &EmailAddress,
     depth: usize,
     out: &mut String,
 ) {
     let keys: Vec<String> = members.iter().map(|(key, _)| plain(key)).collect();
     let is = |key: &str, list: &[&str]| list.contains(&key);
-    let of_event = keys.iter().any(|key| is(key, &OF_AN_EVENT));
-    let person_here = members.iter().any(|(_, value)| holds(value.get(), address));
+    let of_event = keys.iter().any(|key| is(key, &EVENT_KEYS));
+    let person_here = members.iter().any(|(_, value)| contains_address(value.get(), address));
     out.push('{');
     for (number, ((key, value), plain)) in members.iter().zip(&keys).enumerate() {
         if number > 0 {
@@ -328,25 +328,25 @@ fn object_without(
         out.push_str(&serde_json::Value::from(key.as_str()).to_string());
         out.push(':');
         let raw = value.get();
-        let personal = is(plain, &PERSONAL) || (!of_event && is(plain, &OF_THE_OBJECT));
+        let personal = is(plain, &PERSONAL_KEYS) || (!of_event && is(plain, &SHARED_KEYS));
         let says_something = !matches!(raw, "null" | "true" | "false" | "\"\"");
         if person_here && personal && says_something {
             push_erased(out);
         } else if of_event && raw.starts_with('"') {
             // The event's own words; only in them the address may be in the midst of what must stay.
-            let text = bytes_without(raw.as_bytes(), address);
+            let text = erase_bytes(raw.as_bytes(), address);
             out.push_str(&String::from_utf8_lossy(&text));
         } else {
-            value_without(raw, address, depth + 1, out);
+            erase_value(raw, address, depth + 1, out);
         }
     }
     out.push('}');
 }
 
 /// Whether a string, or one of a list of strings, tells of the person.
-fn holds(raw: &str, address: &Address) -> bool {
+fn contains_address(raw: &str, address: &EmailAddress) -> bool {
     let list = raw.starts_with('[') && !raw.contains('{');
-    (raw.starts_with('"') || list) && !address.found(raw.as_bytes()).is_empty()
+    (raw.starts_with('"') || list) && !address.find(raw.as_bytes()).is_empty()
 }
 
 fn push_erased(out: &mut String) {

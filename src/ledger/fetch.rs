@@ -21,7 +21,7 @@ pub struct FetchTask {
     /// Rises each time that it is wanted.
     pub version: i64,
     /// Since when it has been wanted.
-    pub wanted_at: Millis,
+    pub requested_at: Millis,
     /// How often in a row it came back as [`FetchOutcome::Later`] for a failure of its own.
     pub attempts: u32,
 }
@@ -41,14 +41,14 @@ pub enum FetchOutcome {
     /// The platform answered.
     Answered(Box<NewReceipt>),
     /// Try again, not before then.
-    Later {
+    Retry {
         /// The earliest next attempt; [`super::LONGEST_WAIT`] from now at the latest.
-        at: Millis,
+        not_before: Millis,
         /// Why, for showing.
-        why: String,
+        reason: String,
         /// Whether it counts as an attempt: the platform does not have the webinar, or calls the question wrong. What passes by
         /// itself, or when somebody puts it right, says nothing of the webinar.
-        own: bool,
+        counted: bool,
     },
     /// Asking again is of no use until it is wanted again.
     GivenUp {
@@ -66,7 +66,7 @@ impl FetchOutcome {
         match self {
             Self::Answered(receipt) => Some(receipt),
             Self::GivenUp { says, .. } => says.as_deref(),
-            Self::Later { .. } => None,
+            Self::Retry { .. } => None,
         }
     }
 }

@@ -30,19 +30,23 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use crate::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
-pub use crate::event::{Wanted, WantedWhen};
+pub use crate::event::{FetchCondition, FetchRequest};
 pub use delivery::{
-    Claim, ClaimAsk, Claimed, Counts, Due, EventRecord, EventState, Outcome, RefusedBy, Retention,
-    Settlement, Sizes,
+    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventRecord, EventState,
+    EventStateCounts, HubspotRefusal, Retention, Settlement, StoreSizes, TimersRun,
 };
 pub use fetch::{FetchClaim, FetchOutcome, FetchStatus, FetchTask};
 pub use query::{
-    EventDetail, EventSummary, EventsAsk, FieldOrigin, PAGE_MAX, Page, ReceiptSummary, ReceiptsAsk,
-    RedriveAsk, RedrivePiece, Redriven,
+    EventDetail, EventQuery, EventSummary, FieldOrigin, PAGE_MAX, Page, ReceiptQuery,
+    ReceiptSummary, RedriveProgress, RedriveRequest, RedriveResult,
 };
-pub use rebuild::{Dossier, Rebuild, Rebuilt, Rewritten, Teller, WebinarKey};
-pub use receipt::{Acceptance, Content, NewReceipt, Policies, ReceiptKind, ReceiptRecord};
-pub use standing::{Amend, Amended, Identity, Pause, PauseReason, Standing};
+pub use rebuild::{
+    ContributingReceipt, RebuildRequest, RebuildResult, RebuiltWebinar, WebinarKey, WebinarState,
+};
+pub use receipt::{
+    NewReceipt, Policies, ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptRecord,
+};
+pub use standing::{AccountStatus, Identity, Pause, PauseReason, StatusFunction, StatusUpdate};
 
 /// A store of receipts and events. Every implementation passes the same suite.
 #[async_trait]
@@ -55,19 +59,27 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// A cancelled call may still be carried out.
-    async fn accept(&self, receipt: NewReceipt) -> Result<Acceptance, LedgerError>;
+    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError>;
 
     /// Takes up to `ask.most` pending events of the account, oldest first, none of them in flight.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn claim(&self, account: &AccountName, ask: ClaimAsk) -> Result<Claim, LedgerError>;
+    async fn claim(
+        &self,
+        account: &AccountName,
+        ask: ClaimRequest,
+    ) -> Result<ClaimResult, LedgerError>;
 
     /// Notes that a call with these claimed events is about to be made; durable when it returns.
     ///
     /// # Errors
     /// [`LedgerError`] when it was not noted: the call must not be made.
-    async fn depart(&self, account: &AccountName, claimed: &[Claimed]) -> Result<(), LedgerError>;
+    async fn begin_attempt(
+        &self,
+        account: &AccountName,
+        claimed: &[ClaimedEvent],
+    ) -> Result<(), LedgerError>;
 
     /// Records what became of claimed events, and frees them; durable when it returns.
     ///
@@ -80,28 +92,28 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> Result<(), LedgerError>;
 
     /// Gives claimed events back with which no call was begun.
-    fn release(&self, account: &AccountName, claimed: &[Claimed]);
+    fn release(&self, account: &AccountName, claimed: &[ClaimedEvent]);
 
     /// What is known of an account's standing: pauses, failures, budget.
-    fn standing(&self, account: &AccountName) -> Standing;
+    fn account_status(&self, account: &AccountName) -> AccountStatus;
 
     /// Changes an account's standing, in one step with regard to others who do; durable when it returns. Says what it
     /// was and what it is. A changed one wakes the account.
     ///
     /// # Errors
     /// [`LedgerError`] when it was not kept. It holds all the same, for as long as the process lives.
-    async fn amend_standing(
+    async fn update_status(
         &self,
         account: &AccountName,
-        amend: Amend,
-    ) -> Result<Amended, LedgerError>;
+        amend: StatusFunction,
+    ) -> Result<StatusUpdate, LedgerError>;
 
     /// Told after each commit, and each change of its standing, that may have made something to do for the account.
     /// Carries no data; arm it before looking.
     fn wake_up(&self, account: &AccountName) -> Arc<Notify>;
 
     /// The events of every account by state, now.
-    fn census(&self) -> BTreeMap<AccountName, Counts>;
+    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts>;
 
     /// Since when the account's oldest pending event has been pending.
     ///
@@ -114,7 +126,7 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LedgerError`] when nothing was changed.
-    async fn advance(&self, most: usize) -> Result<Due, LedgerError>;
+    async fn run_timers(&self, most: usize) -> Result<TimersRun, LedgerError>;
 
     /// Notes that webinars are to be asked of the source's API, without any receipt; durable when it returns. Says of how
     /// many that is true from now on. Of a source that is not in the configuration nothing is noted.
@@ -124,14 +136,18 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// A cancelled call may still be carried out, or a part of it.
-    async fn want(&self, source: &SourceName, wanted: Vec<Wanted>) -> Result<usize, LedgerError>;
+    async fn request_fetches(
+        &self,
+        source: &SourceName,
+        wanted: Vec<FetchRequest>,
+    ) -> Result<usize, LedgerError>;
 
     /// Up to `most` webinars that are to be asked of the source's API now, but for those of the numbers `except`, which
     /// the source's one worker has under way.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn due_fetches(
+    async fn claim_fetches(
         &self,
         source: &SourceName,
         most: usize,
@@ -153,14 +169,14 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         task: &FetchTask,
         outcome: FetchOutcome,
-    ) -> Result<Option<Acceptance>, LedgerError>;
+    ) -> Result<Option<ReceiptOutcome>, LedgerError>;
 
     /// Told after each commit that made something of the source due to be asked for. Carries no data; arm it before
     /// looking.
     fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify>;
 
     /// How asking the API of every source of the configuration stands, now.
-    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus>;
+    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus>;
 
     /// Deletes what is older than it is to be kept, a bounded piece at a time; says whether there is more.
     ///
@@ -176,7 +192,7 @@ pub trait Ledger: Send + Sync + 'static {
     async fn close(&self);
 
     /// Sizes for the metrics.
-    fn sizes(&self) -> Sizes;
+    fn store_sizes(&self) -> StoreSizes;
 
     /// Whether the last attempt to write succeeded.
     ///
@@ -194,31 +210,31 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn page_events(&self, ask: EventsAsk) -> Result<Page<EventSummary>, LedgerError>;
+    async fn list_events(&self, ask: EventQuery) -> Result<Page<EventSummary>, LedgerError>;
 
     /// All that is known of one event.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn event(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError>;
+    async fn event_detail(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError>;
 
     /// Makes an event pending, whatever HubSpot has said of its present state; durable when it returns.
     ///
     /// # Errors
     /// [`LedgerError`] when nothing was changed.
-    async fn redrive(&self, key: &EventKey) -> Result<Redriven, LedgerError>;
+    async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError>;
 
     /// The same for many, a bounded piece at a time.
     ///
     /// # Errors
     /// [`LedgerError`] when nothing of this piece was changed.
-    async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError>;
+    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError>;
 
     /// A page of receipts, newest first.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn page_receipts(&self, ask: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError>;
+    async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError>;
 
     /// A receipt with its body, as it is kept.
     ///
@@ -230,42 +246,42 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError>;
+    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError>;
 
     /// A webinar as it is.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError>;
+    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError>;
 
     /// A page of the retained receipts that built a webinar, with their bodies, oldest first: as many as some megabytes
     /// hold, and at least one if there is any. `after` is where a page before said to go on.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn tellers(
+    async fn receipts_of(
         &self,
         key: &WebinarKey,
         after: Option<i64>,
-    ) -> Result<Page<Teller>, LedgerError>;
+    ) -> Result<Page<ContributingReceipt>, LedgerError>;
 
     /// Puts webinars that were told anew, after a receipt was mapped again, in the place of what they were. Told as
     /// before, nothing changes. Durable when it returns.
     ///
     /// # Errors
     /// [`LedgerError`] when nothing was changed.
-    async fn rebuild(&self, rebuild: Rebuild) -> Result<Rebuilt, LedgerError>;
+    async fn rebuild(&self, rebuild: RebuildRequest) -> Result<RebuildResult, LedgerError>;
 }
 
 /// What a commit changed, for those who watch the ledger.
-pub trait Watcher: Send + Sync + 'static {
+pub trait CommitObserver: Send + Sync + 'static {
     /// A commit of so many jobs took so long.
     fn committed(&self, jobs: usize, took: Duration);
 }
 
 /// How long after it was given up a call may still take effect at HubSpot. Its edge gives up after 100 s (error handling:
 /// 524), so what has not landed by then was lost.
-pub const LANDED: Duration = Duration::from_mins(2);
+pub const LATE_EFFECT_WINDOW: Duration = Duration::from_mins(2);
 
 /// The longest that an account, an event or a fetch is ever told to wait (HubSpot's error handling: 477, up to 24 h).
 ///

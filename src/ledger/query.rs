@@ -5,12 +5,12 @@
 
 use serde::Serialize;
 
-use super::{EventState, RefusedBy};
-use crate::event::webinar::Said;
+use super::{EventState, HubspotRefusal};
+use crate::event::webinar::Provenance;
 use crate::event::{
     AccountName, BodyHash, Change, EventKey, Gap, Millis, Origin, ProviderId, ReceiptId, SourceName,
 };
-use crate::ledger::{Acceptance, ReceiptKind};
+use crate::ledger::{ReceiptKind, ReceiptOutcome};
 
 /// The most that one page shows.
 pub const PAGE_MAX: usize = 200;
@@ -26,7 +26,7 @@ pub struct Page<T> {
 
 /// Which events.
 #[derive(Debug, Clone, Default)]
-pub struct EventsAsk {
+pub struct EventQuery {
     /// Of that account only.
     pub account: Option<AccountName>,
     /// In that state only.
@@ -36,7 +36,7 @@ pub struct EventsAsk {
     /// Where a page before said to go on.
     pub after: Option<i64>,
     /// Up to so many, at most [`PAGE_MAX`].
-    pub most: usize,
+    pub limit: usize,
 }
 
 /// An event in a list.
@@ -69,7 +69,7 @@ pub struct EventSummary {
     /// HubSpot's id of the record.
     pub object_id: Option<String>,
     /// Why HubSpot refused it, while dead.
-    pub refused: Option<RefusedBy>,
+    pub refused: Option<HubspotRefusal>,
     /// What went wrong last, if it did since the last confirmation.
     pub last_error: Option<String>,
 }
@@ -116,7 +116,7 @@ pub struct FieldOrigin {
 
 /// What came of asking for an event to be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redriven {
+pub enum RedriveResult {
     /// It is pending.
     Pending,
     /// It is incomplete: there is nothing to send.
@@ -129,7 +129,7 @@ pub enum Redriven {
 
 /// Which events to send again, all of them, a bounded piece at a time.
 #[derive(Debug, Clone)]
-pub struct RedriveAsk {
+pub struct RedriveRequest {
     /// Of that account only.
     pub account: Option<AccountName>,
     /// Those in that state; incomplete and filtered ones are never sent.
@@ -142,7 +142,7 @@ pub struct RedriveAsk {
 
 /// A piece of sending again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RedrivePiece {
+pub struct RedriveProgress {
     /// Events that are to be sent: that were made pending, or were and need not wait any longer.
     pub redriven: u64,
     /// Where to go on; none when all are done.
@@ -151,15 +151,15 @@ pub struct RedrivePiece {
 
 /// Which receipts.
 #[derive(Debug, Clone, Default)]
-pub struct ReceiptsAsk {
+pub struct ReceiptQuery {
     /// Of that source only.
     pub source: Option<SourceName>,
     /// With that outcome only.
-    pub outcome: Option<Acceptance>,
+    pub outcome: Option<ReceiptOutcome>,
     /// Where a page before said to go on.
     pub after: Option<i64>,
     /// Up to so many, at most [`PAGE_MAX`].
-    pub most: usize,
+    pub limit: usize,
 }
 
 /// A receipt without its headers and its body.
@@ -178,7 +178,7 @@ pub struct ReceiptSummary {
     /// When it arrived.
     pub received_at: Millis,
     /// What became of it; never a duplicate, which is not kept.
-    pub outcome: Acceptance,
+    pub outcome: ReceiptOutcome,
     /// Why it is quarantined, if it is.
     pub reason: Option<String>,
     /// The start of the SHA-256 of the raw body.
@@ -188,7 +188,7 @@ pub struct ReceiptSummary {
 impl ReceiptSummary {
     /// Who says a change that it brings, as when it came.
     #[must_use]
-    pub fn says(&self, change: &Change) -> Said {
+    pub fn provenance(&self, change: &Change) -> Provenance {
         let origin = Origin {
             source: self.source.clone(),
             provider: self.provider.clone(),
@@ -196,6 +196,6 @@ impl ReceiptSummary {
             reported_at: change.occurred_at,
             received_at: self.received_at,
         };
-        Said { receipt: self.id, hash: self.hash, origin }
+        Provenance { receipt: self.id, hash: self.hash, origin }
     }
 }

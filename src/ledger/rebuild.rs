@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Acceptance, ReceiptSummary};
+use super::{ReceiptOutcome, ReceiptSummary};
 use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
 
 /// Names one webinar (or series) of the ledger.
@@ -23,22 +23,22 @@ pub struct WebinarKey {
 
 /// A webinar as it is before it is rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dossier {
+pub struct WebinarState {
     /// Which webinar.
     pub key: WebinarKey,
     /// What is known of it; nothing if it is not there.
     pub webinar: Webinar,
     /// Whether receipts that built it are gone, so that what they said stays.
-    pub based: bool,
+    pub has_expired_receipts: bool,
     /// Those of the receipts that it rests on that are retained.
     pub retained: BTreeSet<ReceiptId>,
     /// How many retained receipts built it, and the sum of their numbers: if both are the same, so are the receipts.
-    pub builders: (i64, i64),
+    pub receipt_checksum: (i64, i64),
 }
 
 /// A retained receipt that built a webinar.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Teller {
+pub struct ContributingReceipt {
     /// The receipt.
     pub receipt: ReceiptSummary,
     /// The headers that mapping needs again, by lower-case name.
@@ -49,32 +49,32 @@ pub struct Teller {
 
 /// What the replayed receipt is from now on, and the webinars as today's code builds them.
 #[derive(Debug, Clone)]
-pub struct Rebuild {
+pub struct RebuildRequest {
     /// The replayed receipt.
     pub receipt: ReceiptId,
     /// What became of it this time.
-    pub outcome: Acceptance,
+    pub outcome: ReceiptOutcome,
     /// Why it is quarantined, if it still is.
     pub reason: Option<String>,
     /// Every webinar that the receipt built until now or builds today.
-    pub webinars: Vec<Rewritten>,
+    pub webinars: Vec<RebuiltWebinar>,
 }
 
 /// A webinar as its retained receipts tell it today.
 #[derive(Debug, Clone)]
-pub struct Rewritten {
+pub struct RebuiltWebinar {
     /// What it was told from.
-    pub before: Dossier,
+    pub before: WebinarState,
     /// What is known of it from now on.
     pub webinar: Webinar,
     /// Whether the replayed receipt says anything of it today.
-    pub built: bool,
+    pub contributes: bool,
 }
 
 /// What came of a rebuild.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rebuilt {
+pub enum RebuildResult {
     /// Done, and durable.
     Done,
     /// One of the webinars is another since it was read: nothing was changed, do it over.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ReceiptSummary;
-use crate::event::webinar::Said;
+use crate::event::webinar::Provenance;
 use crate::event::{
-    BodyHash, Change, EventKey, Millis, Origin, Policy, ProviderId, ReceiptId, SourceName, Wanted,
+    BodyHash, Change, EventKey, FetchRequest, Millis, Origin, Policy, ProviderId, ReceiptId,
+    SourceName,
 };
 
 /// The events' configuration by source, which merging needs.
@@ -41,9 +42,9 @@ pub struct NewReceipt {
     /// What came in, scrubbed. Not kept for what is ignored.
     pub body: Vec<u8>,
     /// What to do with it.
-    pub content: Content,
+    pub content: ReceiptContent,
     /// What is to be asked of the platform's API because of it, whatever its content is; a duplicate wants nothing.
-    pub wanted: Vec<Wanted>,
+    pub fetch_requests: Vec<FetchRequest>,
 }
 
 /// How a receipt came.
@@ -59,7 +60,7 @@ pub enum ReceiptKind {
 impl NewReceipt {
     /// Who says a change that it brings.
     #[must_use]
-    pub fn says(&self, change: &Change) -> Said {
+    pub fn provenance(&self, change: &Change) -> Provenance {
         let origin = Origin {
             source: self.source.clone(),
             provider: self.provider.clone(),
@@ -67,13 +68,13 @@ impl NewReceipt {
             reported_at: change.occurred_at,
             received_at: self.received_at,
         };
-        Said { receipt: self.id, hash: self.hash, origin }
+        Provenance { receipt: self.id, hash: self.hash, origin }
     }
 }
 
 /// What a receipt holds for the ledger.
 #[derive(Debug, Clone)]
-pub enum Content {
+pub enum ReceiptContent {
     /// Merge these.
     Changes(Vec<Change>),
     /// Nothing for us; only its key is kept.
@@ -82,7 +83,7 @@ pub enum Content {
     Quarantined(String),
 }
 
-impl Content {
+impl ReceiptContent {
     /// Why it is not understood, if so.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
@@ -96,7 +97,7 @@ impl Content {
 /// What became of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Acceptance {
+pub enum ReceiptOutcome {
     /// Merged.
     Accepted,
     /// Seen before.

@@ -6,7 +6,7 @@ use crate::event::Millis;
 
 /// An account's standing with HubSpot, kept across restarts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct AccountStatus {
     /// Why nothing is sent, if so.
     pub paused: Option<Pause>,
     /// Nothing is sent before then.
@@ -49,10 +49,10 @@ impl std::fmt::Display for Identity {
     }
 }
 
-impl Standing {
+impl AccountStatus {
     /// Nothing is sent until [`Self::resumed`]: an operator said so.
     #[must_use]
-    pub fn held(&self, now: Millis) -> Self {
+    pub fn paused_by_operator(&self, now: Millis) -> Self {
         let already = self.paused.as_ref().filter(|pause| pause.reason == PauseReason::Operator);
         let pause = already.cloned().unwrap_or_else(|| Pause {
             reason: PauseReason::Operator,
@@ -64,7 +64,7 @@ impl Standing {
 
     /// Whether an operator paused it.
     #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub fn is_paused_by_operator(&self) -> bool {
         self.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Operator)
     }
 
@@ -78,13 +78,13 @@ impl Standing {
             moved: self.moved || confirmed.is_some(),
             identity: confirmed.or_else(|| self.identity.clone()),
             stranger: None,
-            ..self.well()
+            ..self.cleared()
         }
     }
 
     /// Nothing is held against it.
     #[must_use]
-    pub fn well(&self) -> Self {
+    pub fn cleared(&self) -> Self {
         Self {
             paused: None,
             retry_at: None,
@@ -97,14 +97,14 @@ impl Standing {
 }
 
 /// A change of a standing, made of the present one.
-pub type Amend = Box<dyn FnOnce(&Standing) -> Standing + Send>;
+pub type StatusFunction = Box<dyn FnOnce(&AccountStatus) -> AccountStatus + Send>;
 
 /// A standing before and after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they say it")]
-pub struct Amended {
-    pub before: Standing,
-    pub after: Standing,
+pub struct StatusUpdate {
+    pub before: AccountStatus,
+    pub after: AccountStatus,
 }
 
 /// A pause of an account.

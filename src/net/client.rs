@@ -7,7 +7,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use url::{Host, Url};
 
-use super::{Http, Method, Request, Response, TransportError};
+use super::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 
 /// A host that has not taken the connection by then will not take the request either, and what waits behind it should
 /// learn so before the request's own time (30 s by default) is used up.
@@ -23,7 +23,7 @@ const USER_AGENT: &str = concat!("webinar-bridge/", env!("CARGO_PKG_VERSION"));
 ///
 /// The outside is reached through the proxy of `HTTPS_PROXY`, if set; this machine never is.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct HttpClient {
     outside: reqwest::Client,
     loopback: reqwest::Client,
 }
@@ -31,23 +31,23 @@ pub struct Client {
 /// The client cannot be built: the machine's TLS set-up is unusable.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client cannot be set up")]
-pub struct ClientError(#[source] reqwest::Error);
+pub struct HttpClientError(#[source] reqwest::Error);
 
 /// Why a request was not even tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Unsendable {
+enum UnsendableRequest {
     #[error("only https leaves this machine")]
-    Plain,
+    PlainHttp,
     #[error("a header's value holds characters that HTTP does not allow")]
-    Header,
+    BadHeaderValue,
 }
 
-impl Client {
+impl HttpClient {
     /// A client with its own connections.
     ///
     /// # Errors
     /// [`ClientError`] when the machine's TLS set-up is unusable.
-    pub fn new() -> Result<Self, ClientError> {
+    pub fn new() -> Result<Self, HttpClientError> {
         let bounded = || {
             reqwest::Client::builder()
                 .user_agent(USER_AGENT)
@@ -57,31 +57,32 @@ impl Client {
                 .referer(false)
         };
         Ok(Self {
-            outside: bounded().https_only(true).build().map_err(ClientError)?,
-            loopback: bounded().no_proxy().build().map_err(ClientError)?,
+            outside: bounded().https_only(true).build().map_err(HttpClientError)?,
+            loopback: bounded().no_proxy().build().map_err(HttpClientError)?,
         })
     }
 
     /// The configuration refuses plain HTTP to other machines already; this holds even if that check has a hole.
-    fn for_url(&self, url: &Url) -> Result<&reqwest::Client, Unsendable> {
+    fn client_for(&self, url: &Url) -> Result<&reqwest::Client, UnsendableRequest> {
         match (is_loopback(url), url.scheme()) {
             (true, _) => Ok(&self.loopback),
             (false, "https") => Ok(&self.outside),
-            (false, _) => Err(Unsendable::Plain),
+            (false, _) => Err(UnsendableRequest::PlainHttp),
         }
     }
 
-    fn prepare(&self, request: Request) -> Result<reqwest::RequestBuilder, Unsendable> {
-        let client = self.for_url(&request.url)?;
+    fn prepare(&self, request: HttpRequest) -> Result<reqwest::RequestBuilder, UnsendableRequest> {
+        let client = self.client_for(&request.url)?;
         let method = match request.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
+            HttpMethod::Get => reqwest::Method::GET,
+            HttpMethod::Post => reqwest::Method::POST,
         };
         let mut prepared = client.request(method, request.url).timeout(request.timeout);
         for (name, value) in &request.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unsendable::Header)?;
-            let mut value =
-                HeaderValue::from_str(value.expose_secret()).map_err(|_| Unsendable::Header)?;
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| UnsendableRequest::BadHeaderValue)?;
+            let mut value = HeaderValue::from_str(value.expose_secret())
+                .map_err(|_| UnsendableRequest::BadHeaderValue)?;
             value.set_sensitive(true);
             prepared = prepared.header(name, value);
         }
@@ -90,14 +91,14 @@ impl Client {
 }
 
 #[async_trait]
-impl Http for Client {
+impl Http for HttpClient {
     /// # Cancel safety
     /// A cancelled call may have been acted on by the service.
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let most = request.max_answer;
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let most = request.max_response_bytes;
         let prepared =
             self.prepare(request).map_err(|error| TransportError::Connect(Box::new(error)))?;
-        let mut answer = prepared.send().await.map_err(transport)?;
+        let mut answer = prepared.send().await.map_err(transport_error)?;
         let status = answer.status().as_u16();
         let headers = answer
             .headers()
@@ -108,18 +109,18 @@ impl Http for Client {
             .collect();
         let mut body = Vec::new();
         // Pieces arrive unpacked, so that a small packed answer that unpacks into a huge one is cut off as well.
-        while let Some(piece) = answer.chunk().await.map_err(transport)? {
+        while let Some(piece) = answer.chunk().await.map_err(transport_error)? {
             if piece.len() > most.saturating_sub(body.len()) {
                 return Err(TransportError::TooLarge(most));
             }
             body.extend_from_slice(&piece);
         }
-        Ok(Response { status, headers, body })
+        Ok(HttpResponse { status, headers, body })
     }
 }
 
 /// "Not connected" is asked first: running out of time while connecting is both, and then nothing was sent.
-fn transport(error: reqwest::Error) -> TransportError {
+fn transport_error(error: reqwest::Error) -> TransportError {
     if error.is_connect() {
         TransportError::Connect(Box::new(error.without_url()))
     } else if error.is_timeout() {

@@ -15,40 +15,40 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
-use super::{Http, Method, Request};
+use super::{Http, HttpMethod, HttpRequest};
 
 /// Longest set, in bytes: identity providers' have some thousand.
-const SET_MAX: usize = 64 * 1024;
+const MAX_SET_BYTES: usize = 64 * 1024;
 /// For one call. Webhooks wait for the first.
-const CALL: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between calls while all is well: a key that was withdrawn is believed for no longer.
-const FRESH: Duration = Duration::from_mins(10);
+const REFRESH_INTERVAL: Duration = Duration::from_mins(10);
 /// Least time between two calls that unknown keys caused.
-const ASKED: Duration = Duration::from_mins(1);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_mins(1);
 /// Between calls while there is no set at all, so that nobody can be believed.
-const WITHOUT: Duration = Duration::from_secs(5);
+const RETRY_WITHOUT_SET: Duration = Duration::from_secs(5);
 
 /// A published key set, to be kept fresh by [`KeySet::run`].
-pub struct KeySet {
+pub struct JwksCache {
     url: Url,
     http: Arc<dyn Http>,
-    state: Mutex<State>,
-    wanted: Notify,
+    state: Mutex<RefreshState>,
+    refresh_requested: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct RefreshState {
     set: Option<Arc<[u8]>>,
     /// A call is under way, or was asked for.
-    asking: bool,
+    is_fetching: bool,
     /// When the last call ended.
-    asked: Option<Instant>,
-    failing: bool,
+    fetched_at: Option<Instant>,
+    is_failing: bool,
 }
 
 /// Why a call brought no set.
 #[derive(Debug, thiserror::Error)]
-enum NoSet {
+enum JwksError {
     #[error("it cannot be reached: {}", .0.with_causes())]
     Transport(#[from] super::TransportError),
     #[error("it is answered with status {0}")]
@@ -57,13 +57,13 @@ enum NoSet {
     Shape,
 }
 
-impl KeySet {
+impl JwksCache {
     /// A set that was not asked for yet.
     #[must_use]
     pub fn new(url: Url, http: Arc<dyn Http>) -> Arc<Self> {
         // From the beginning on it is as if it were asked for: the first call is not far.
-        let state = State { asking: true, ..State::default() };
-        Arc::new(Self { url, http, state: Mutex::new(state), wanted: Notify::new() })
+        let state = RefreshState { is_fetching: true, ..RefreshState::default() };
+        Arc::new(Self { url, http, state: Mutex::new(state), refresh_requested: Notify::new() })
     }
 
     /// The last good set, as it is published; none if there never was one.
@@ -74,15 +74,16 @@ impl KeySet {
 
     /// Tells that a key is wanted which the set does not have. Whether it may be there soon: the set is being asked for, or
     /// will be because of this.
-    pub fn missed(&self) -> bool {
+    pub fn request_refresh(&self) -> bool {
         let mut state = self.state();
-        if !state.asking {
-            state.asking = state.asked.is_none_or(|asked| asked.elapsed() >= ASKED);
-            if state.asking {
-                self.wanted.notify_one();
+        if !state.is_fetching {
+            state.is_fetching =
+                state.fetched_at.is_none_or(|asked| asked.elapsed() >= MIN_REFRESH_INTERVAL);
+            if state.is_fetching {
+                self.refresh_requested.notify_one();
             }
         }
-        state.asking
+        state.is_fetching
     }
 
     /// Keeps the set fresh until told to stop.
@@ -90,66 +91,66 @@ impl KeySet {
     /// # Cancel safety
     /// Dropped, it leaves the set as it is.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        while let Some(()) = stop.run_until_cancelled(self.turn()).await {}
+        while let Some(()) = stop.run_until_cancelled(self.refresh_once()).await {}
     }
 
     /// One call, and the wait for the next.
-    async fn turn(&self) {
-        self.state().asking = true;
-        let told = self.ask().await;
-        let pause = self.settle(told);
+    async fn refresh_once(&self) {
+        self.state().is_fetching = true;
+        let told = self.fetch().await;
+        let pause = self.record(told);
         // Whether it is wanted or the time is up, it is asked for.
-        drop(timeout(pause, self.wanted.notified()).await);
+        drop(timeout(pause, self.refresh_requested.notified()).await);
     }
 
-    fn settle(&self, told: Result<Arc<[u8]>, NoSet>) -> Duration {
+    fn record(&self, told: Result<Arc<[u8]>, JwksError>) -> Duration {
         let host = self.url.host_str().unwrap_or_default();
         let mut state = self.state();
-        (state.asking, state.asked) = (false, Some(Instant::now()));
+        (state.is_fetching, state.fetched_at) = (false, Some(Instant::now()));
         match told {
             Ok(set) => {
-                if std::mem::take(&mut state.failing) {
+                if std::mem::take(&mut state.is_failing) {
                     info!(jwks.host = host, "the published keys are there again");
                 }
                 state.set = Some(set);
-                FRESH
+                REFRESH_INTERVAL
             }
             Err(error) => {
-                if !std::mem::replace(&mut state.failing, true) {
+                if !std::mem::replace(&mut state.is_failing, true) {
                     warn!(jwks.host = host, %error, "the published keys cannot be had; it is tried again");
                 }
-                if state.set.is_some() { ASKED } else { WITHOUT }
+                if state.set.is_some() { MIN_REFRESH_INTERVAL } else { RETRY_WITHOUT_SET }
             }
         }
     }
 
-    async fn ask(&self) -> Result<Arc<[u8]>, NoSet> {
-        let request = Request {
-            method: Method::Get,
+    async fn fetch(&self) -> Result<Arc<[u8]>, JwksError> {
+        let request = HttpRequest {
+            method: HttpMethod::Get,
             url: self.url.clone(),
             headers: vec![("accept".into(), "application/json".into())],
             body: Vec::new(),
-            timeout: CALL,
-            max_answer: SET_MAX,
+            timeout: CALL_TIMEOUT,
+            max_response_bytes: MAX_SET_BYTES,
         };
         let answer = self.http.send(request).await?;
         if answer.status != 200 {
-            return Err(NoSet::Status(answer.status));
+            return Err(JwksError::Status(answer.status));
         }
-        if !is_set(&answer.body) {
-            return Err(NoSet::Shape);
+        if !is_key_set(&answer.body) {
+            return Err(JwksError::Shape);
         }
         Ok(answer.body.into())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RefreshState> {
         // Nothing that holds it can leave it half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Whether it is a set with at least one key: a page of a proxy's must not take the place of a good one.
-fn is_set(body: &[u8]) -> bool {
+fn is_key_set(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Set<'a> {
         #[serde(borrow)]
@@ -166,7 +167,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::net::{Response, TransportError};
+    use crate::net::{HttpResponse, TransportError};
 
     const SET: &str = r#"{"keys":[{"kid":"1"}]}"#;
     const NEXT: &str = r#"{"keys":[{"kid":"1"},{"kid":"2"}]}"#;
@@ -187,22 +188,22 @@ mod tests {
 
     #[async_trait]
     impl Http for Publisher {
-        async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
             assert_eq!(
                 (request.method, request.url.as_str()),
-                (Method::Get, "https://id.example/jwks")
+                (HttpMethod::Get, "https://id.example/jwks")
             );
-            assert_eq!(request.max_answer, 64 * 1024);
+            assert_eq!(request.max_response_bytes, 64 * 1024);
             let mut state = self.0.lock().expect("not poisoned");
             state.1 += 1;
             let (status, body) = state.0.pop_front().ok_or(TransportError::Timeout)?;
-            Ok(Response { status, headers: Vec::new(), body: body.into() })
+            Ok(HttpResponse { status, headers: Vec::new(), body: body.into() })
         }
     }
 
     struct Stage {
         publisher: Arc<Publisher>,
-        set: Arc<KeySet>,
+        set: Arc<JwksCache>,
     }
 
     impl Stage {
@@ -212,7 +213,7 @@ mod tests {
                 publisher.publish(*status, body);
             }
             let url = "https://id.example/jwks".parse().expect("a URL");
-            let set = KeySet::new(url, Arc::clone(&publisher) as _);
+            let set = JwksCache::new(url, Arc::clone(&publisher) as _);
             tokio::spawn(Arc::clone(&set).run(CancellationToken::new()));
             Self { publisher, set }
         }
@@ -231,10 +232,10 @@ mod tests {
     async fn it_is_asked_for_at_the_start_and_again_and_again() {
         let stage = Stage::open(&[(200, SET), (200, NEXT)]);
         assert_eq!(stage.current(), None);
-        assert!(stage.set.missed(), "it is on its way");
+        assert!(stage.set.request_refresh(), "it is on its way");
         stage.pass(Duration::from_millis(1)).await;
         assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(SET), 1));
-        stage.pass(FRESH).await;
+        stage.pass(REFRESH_INTERVAL).await;
         assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(NEXT), 2));
     }
 
@@ -242,18 +243,18 @@ mod tests {
     async fn an_unknown_key_has_it_asked_for_once_a_minute() {
         let stage = Stage::open(&[(200, SET), (200, NEXT), (200, NEXT)]);
         stage.pass(Duration::from_secs(59)).await;
-        assert!(!stage.set.missed(), "it was asked for less than a minute ago");
+        assert!(!stage.set.request_refresh(), "it was asked for less than a minute ago");
         stage.pass(Duration::from_secs(2)).await;
-        assert!(stage.set.missed());
-        assert!(stage.set.missed(), "it is on its way");
+        assert!(stage.set.request_refresh());
+        assert!(stage.set.request_refresh(), "it is on its way");
         stage.pass(Duration::from_millis(1)).await;
         assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(NEXT), 2));
         for _ in 0..100 {
-            assert!(!stage.set.missed());
+            assert!(!stage.set.request_refresh());
         }
-        stage.pass(ASKED).await;
+        stage.pass(MIN_REFRESH_INTERVAL).await;
         assert_eq!(stage.publisher.calls(), 2, "what was not granted is not kept");
-        assert!(stage.set.missed());
+        assert!(stage.set.request_refresh());
     }
 
     #[tokio::test(start_paused = true)]
@@ -262,12 +263,12 @@ mod tests {
         let none = none.map(|set| (200, set));
         let stage = Stage::open(&[(200, SET), (500, NEXT), (200, "<html>"), none[0], none[1]]);
         stage.pass(Duration::from_secs(1)).await;
-        stage.pass(FRESH).await;
+        stage.pass(REFRESH_INTERVAL).await;
         assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(SET), 2));
-        stage.pass(4 * ASKED).await;
+        stage.pass(4 * MIN_REFRESH_INTERVAL).await;
         assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(SET), 6));
         stage.publisher.publish(200, NEXT);
-        stage.pass(ASKED).await;
+        stage.pass(MIN_REFRESH_INTERVAL).await;
         assert_eq!(stage.current().as_deref(), Some(NEXT));
     }
 
@@ -277,7 +278,7 @@ mod tests {
         stage.pass(Duration::from_secs(1)).await;
         assert_eq!((stage.current(), stage.publisher.calls()), (None, 1));
         stage.publisher.publish(200, SET);
-        stage.pass(2 * WITHOUT).await;
+        stage.pass(2 * RETRY_WITHOUT_SET).await;
         assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(SET), 3));
     }
 }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use client::{Client, ClientError};
-pub use jwks::KeySet;
+pub use client::{HttpClient, HttpClientError};
+pub use jwks::JwksCache;
 
 /// Sends one request and reads its whole answer, within the request's bounds.
 #[async_trait]
@@ -24,14 +24,14 @@ pub trait Http: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`TransportError`] when no whole answer came; a status of any kind is an answer.
-    async fn send(&self, request: Request) -> Result<Response, TransportError>;
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
 }
 
 /// A request to an outside service.
 #[derive(Clone)]
-pub struct Request {
+pub struct HttpRequest {
     /// `GET`, `POST`.
-    pub method: Method,
+    pub method: HttpMethod,
     /// The whole URL.
     pub url: url::Url,
     /// Headers; their values may be secret.
@@ -41,11 +41,11 @@ pub struct Request {
     /// For everything, from connecting to the last byte of the answer.
     pub timeout: Duration,
     /// Longest answer that is read, in bytes.
-    pub max_answer: usize,
+    pub max_response_bytes: usize,
 }
 
 /// Without the body, which may hold a client's secret, and without the URL's query.
-impl std::fmt::Debug for Request {
+impl std::fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)
@@ -59,14 +59,14 @@ impl std::fmt::Debug for Request {
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are HTTP's own")]
-pub enum Method {
+pub enum HttpMethod {
     Get,
     Post,
 }
 
 /// An answer of any status.
 #[derive(Debug, Clone, Default)]
-pub struct Response {
+pub struct HttpResponse {
     /// HTTP status.
     pub status: u16,
     /// Headers, names in lower case.
@@ -75,7 +75,7 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-impl Response {
+impl HttpResponse {
     /// The first header of that (lower-case) name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -12,14 +12,14 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::{Method, Request};
-use crate::secret::same;
+use super::{HttpMethod, HttpRequest};
+use crate::secret::secrets_equal;
 
 /// An answer with a token has some kilobytes at most.
-const MAX_ANSWER: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// No believable token lives longer; keeps sums of times from overflowing.
-const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
+const MAX_LIFETIME: Duration = Duration::from_hours(24 * 366);
 
 /// How a client proves itself to a token endpoint (RFC 6749, 2.3.1).
 #[derive(Debug, Clone, Copy)]
@@ -32,13 +32,13 @@ pub enum ClientAuth {
 
 /// Asks for a token: this form, and the client's proof.
 #[must_use]
-pub fn request(
+pub fn token_request(
     token_url: &Url,
     auth: ClientAuth,
     client: (&str, &SecretString),
     form: &[(&str, &str)],
     timeout: Duration,
-) -> Request {
+) -> HttpRequest {
     let (id, secret) = (client.0, client.1.expose_secret());
     let mut headers: Vec<(Cow<'static, str>, SecretString)> = vec![
         ("content-type".into(), "application/x-www-form-urlencoded".into()),
@@ -55,34 +55,34 @@ pub fn request(
             body.append_pair("client_id", id).append_pair("client_secret", secret);
         }
     }
-    Request {
-        method: Method::Post,
+    HttpRequest {
+        method: HttpMethod::Post,
         url: token_url.clone(),
         headers,
         body: body.finish().into_bytes(),
         timeout,
-        max_answer: MAX_ANSWER,
+        max_response_bytes: MAX_RESPONSE_BYTES,
     }
 }
 
 /// What a token endpoint granted (RFC 6749, 5.1).
-pub struct Granted {
+pub struct TokenGrant {
     /// The token.
     pub access_token: SecretString,
     /// How long it is good; none if the endpoint does not say. At most a year.
-    pub life: Option<Duration>,
+    pub lifetime: Option<Duration>,
     /// What takes the place of the refresh token that it was bought with.
     pub refresh_token: Option<SecretString>,
 }
 
-impl Granted {
+impl TokenGrant {
     /// Reads an answer of 2xx; none if it is no grant. The parser's own words are not passed on: they could repeat the token.
     #[must_use]
-    pub fn read(body: &[u8]) -> Option<Self> {
+    pub fn parse(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Wire {
             access_token: String,
-            #[serde(default, deserialize_with = "life")]
+            #[serde(default, deserialize_with = "parse_lifetime")]
             expires_in: Option<Duration>,
             refresh_token: Option<String>,
         }
@@ -91,19 +91,21 @@ impl Granted {
         let wire: Wire = begins.then(|| serde_json::from_slice(body).ok()).flatten()?;
         let Wire { access_token, expires_in, refresh_token } = wire;
         let refresh_token = refresh_token.map(SecretString::from);
-        Some(Self { access_token: access_token.into(), life: expires_in, refresh_token })
+        Some(Self { access_token: access_token.into(), lifetime: expires_in, refresh_token })
     }
 }
 
 /// For how long a token of that life is used before another is bought: to `margin` before its end, or a fifth of its life if
 /// that is less.
 #[must_use]
-pub fn use_for(life: Duration, margin: Duration) -> Duration {
+pub fn usable_for(life: Duration, margin: Duration) -> Duration {
     life.saturating_sub(margin.min(life / 5))
 }
 
 /// Seconds: a number by the RFC; some write it as text.
-fn life<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+fn parse_lifetime<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Seconds {
@@ -115,33 +117,33 @@ fn life<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, 
         Some(Seconds::Number(seconds)) => Some(seconds),
         Some(Seconds::Text(text)) => Some(text.trim().parse().map_err(serde::de::Error::custom)?),
     };
-    Ok(seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST_LIFE)))
+    Ok(seconds.map(|seconds| Duration::from_secs(seconds).min(MAX_LIFETIME)))
 }
 
 /// A refresh token that may have been replaced. In memory only: after a start it is the configured one again.
 #[derive(Default)]
-pub struct Rotation {
+pub struct RefreshTokenRotation {
     /// The configured one, and what has come in its place.
-    replaced: Option<(SecretString, SecretString)>,
+    replacement: Option<(SecretString, SecretString)>,
 }
 
-impl Rotation {
+impl RefreshTokenRotation {
     /// The one to use, given the configured one. A new configured one wins over what grew out of the old one.
-    pub fn present(&mut self, configured: &SecretString) -> SecretString {
-        self.replaced.take_if(|(old, _)| !same(old, configured));
-        self.replaced.as_ref().map_or(configured, |(_, by)| by).clone()
+    pub fn current(&mut self, configured: &SecretString) -> SecretString {
+        self.replacement.take_if(|(old, _)| !secrets_equal(old, configured));
+        self.replacement.as_ref().map_or(configured, |(_, by)| by).clone()
     }
 
     /// Another was granted in the place of the present one, if one was.
     pub fn replace(&mut self, configured: SecretString, by: Option<SecretString>) {
         if let Some(by) = by {
-            self.replaced = Some((configured, by));
+            self.replacement = Some((configured, by));
         }
     }
 
     /// The present one was refused: the configured one may still be good, as a restart would find out.
-    pub fn forget(&mut self) {
-        self.replaced = None;
+    pub fn reset(&mut self) {
+        self.replacement = None;
     }
 }
 
@@ -152,7 +154,7 @@ mod tests {
     /// The life that is read, or none if it is no grant.
     fn life_of(expires_in: &str) -> Result<Option<Duration>, ()> {
         let body = format!(r#"{{"access_token":"a","token_type":"bearer"{expires_in}}}"#);
-        Granted::read(body.as_bytes()).map(|granted| granted.life).ok_or(())
+        TokenGrant::parse(body.as_bytes()).map(|granted| granted.lifetime).ok_or(())
     }
 
     #[test]
@@ -162,7 +164,7 @@ mod tests {
         assert_eq!(life_of(r#","expires_in":"3600""#), Ok(hour));
         assert_eq!(life_of(""), Ok(None));
         assert_eq!(life_of(r#","expires_in":null"#), Ok(None));
-        assert_eq!(life_of(r#","expires_in":18446744073709551615"#), Ok(Some(LONGEST_LIFE)));
+        assert_eq!(life_of(r#","expires_in":18446744073709551615"#), Ok(Some(MAX_LIFETIME)));
         for wrong in [r#","expires_in":-1"#, r#","expires_in":"soon""#, r#","expires_in":[3600]"#] {
             assert_eq!(life_of(wrong), Err(()), "{wrong}");
         }
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn what_is_no_grant_is_none() {
         for body in ["", "{}", r#"["a",3600,null]"#, r#"{"access_token":7}"#, "<html>"] {
-            assert!(Granted::read(body.as_bytes()).is_none(), "{body}");
+            assert!(TokenGrant::parse(body.as_bytes()).is_none(), "{body}");
         }
     }
 
@@ -180,8 +182,9 @@ mod tests {
         let url: Url = "https://platform.example/token".parse().expect("a URL");
         let secret = SecretString::from("s=&é");
         let form = [("grant_type", "client_credentials")];
-        let of = |auth| request(&url, auth, ("app:1", &secret), &form, Duration::from_secs(1));
-        let header = |request: &Request| {
+        let of =
+            |auth| token_request(&url, auth, ("app:1", &secret), &form, Duration::from_secs(1));
+        let header = |request: &HttpRequest| {
             let mut headers = request.headers.iter();
             let found = headers.find(|(name, _)| name == "authorization");
             found.map(|(_, value)| value.expose_secret().to_owned())
@@ -199,24 +202,24 @@ mod tests {
     fn a_refresh_token_is_replaced_until_another_is_configured() {
         let text = |token: &SecretString| token.expose_secret().to_owned();
         let (one, two) = (SecretString::from("one"), SecretString::from("two"));
-        let mut rotation = Rotation::default();
-        assert_eq!(text(&rotation.present(&one)), "one");
+        let mut rotation = RefreshTokenRotation::default();
+        assert_eq!(text(&rotation.current(&one)), "one");
         rotation.replace(one.clone(), None);
-        assert_eq!(text(&rotation.present(&one)), "one");
+        assert_eq!(text(&rotation.current(&one)), "one");
         rotation.replace(one.clone(), Some("grown".into()));
-        assert_eq!(text(&rotation.present(&one)), "grown");
-        assert_eq!(text(&rotation.present(&two)), "two");
-        assert_eq!(text(&rotation.present(&one)), "one", "the other was configured meanwhile");
+        assert_eq!(text(&rotation.current(&one)), "grown");
+        assert_eq!(text(&rotation.current(&two)), "two");
+        assert_eq!(text(&rotation.current(&one)), "one", "the other was configured meanwhile");
         rotation.replace(one.clone(), Some("grown".into()));
-        rotation.forget();
-        assert_eq!(text(&rotation.present(&one)), "one");
+        rotation.reset();
+        assert_eq!(text(&rotation.current(&one)), "one");
     }
 
     #[test]
     fn a_token_is_not_used_to_its_end() {
         let minutes = Duration::from_mins;
-        assert_eq!(use_for(minutes(30), minutes(5)), minutes(25));
-        assert_eq!(use_for(minutes(10), minutes(5)), minutes(8));
-        assert_eq!(use_for(Duration::ZERO, minutes(5)), Duration::ZERO);
+        assert_eq!(usable_for(minutes(30), minutes(5)), minutes(25));
+        assert_eq!(usable_for(minutes(10), minutes(5)), minutes(8));
+        assert_eq!(usable_for(Duration::ZERO, minutes(5)), Duration::ZERO);
     }
 }

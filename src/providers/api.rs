@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::{Meaning, Provider, Reading};
-use crate::event::{Change, ExternalAccountId, Kind, Millis, WebinarId};
+use super::{ParsedPayload, PayloadContent, Provider};
+use crate::event::{Change, ChangeKind, ExternalAccountId, Millis, WebinarId};
 use crate::secret::Secret;
 
 /// The API of a platform, as a source configures it.
 pub trait PlatformApi: Send + Sync {
     /// How it is called.
-    fn access(&self) -> &Access;
+    fn access(&self) -> &PlatformAccess;
 
     /// The next question about a webinar, given the answers so far; none when all is known.
     ///
@@ -24,21 +24,30 @@ pub trait PlatformApi: Send + Sync {
     ///
     /// # Errors
     /// Why the answers so far make no sense, for operators.
-    fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String>;
+    fn next_request(
+        &self,
+        webinar: &WebinarId,
+        answers: &ApiAnswers<'_>,
+    ) -> Result<Option<ApiRequest>, String>;
 
     /// Whether it is told of as gone ([`Fetched::gone`]) that the API does not know a webinar, for good.
-    fn believes_gone(&self) -> bool {
+    fn gone_means_cancelled(&self) -> bool {
         true
     }
 
     /// For `backfill`: the question that lists the webinars of a time, or its next page. None if the API cannot list.
-    fn list(&self, span: Span, cursor: Option<&str>) -> Option<Url>;
+    fn list_url(&self, span: TimeRange, cursor: Option<&str>) -> Option<Url>;
 
     /// For `backfill`: the webinars on the page that was asked for with these.
     ///
     /// # Errors
     /// Why the page cannot be read, for operators.
-    fn listed(&self, page: &[u8], span: Span, cursor: Option<&str>) -> Result<Listed, String>;
+    fn parse_list(
+        &self,
+        page: &[u8],
+        span: TimeRange,
+        cursor: Option<&str>,
+    ) -> Result<WebinarPage, String>;
 
     /// The platform's account that the credentials are for, where the configuration tells and answers do not.
     fn account(&self) -> Option<&ExternalAccountId> {
@@ -48,18 +57,18 @@ pub trait PlatformApi: Send + Sync {
 
 /// How a platform's API is called.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub struct PlatformAccess {
     /// What proves us.
-    pub credentials: Credentials,
+    pub credentials: ApiCredentials,
     /// Headers of every call, not secret: `accept`.
     pub headers: Vec<(&'static str, String)>,
     /// Calls that it lets through.
-    pub pace: Pace,
+    pub rate_limit: ApiRateLimit,
 }
 
 /// What proves us to a platform's API.
 #[derive(Debug, Clone)]
-pub enum Credentials {
+pub enum ApiCredentials {
     /// A header with a token that is given once: `authorization: Bearer TOKEN`, `x-api-key: TOKEN`.
     Token {
         /// The header's name, in lower case.
@@ -71,7 +80,7 @@ pub enum Credentials {
     },
     /// `OAuth` without a user: the client's id and secret (HTTP Basic) buy tokens that end (RFC 6749, 4.4, or a grant of the
     /// platform's own with the same answer).
-    Client {
+    ClientCredentials {
         /// Where tokens are asked for.
         token_url: Url,
         /// The client's id.
@@ -82,7 +91,7 @@ pub enum Credentials {
         form: Vec<(&'static str, String)>,
     },
     /// `OAuth` for a user: a refresh token buys tokens that end (RFC 6749, 6), and may be replaced by each.
-    Refresh {
+    RefreshToken {
         /// Where tokens are asked for.
         token_url: Url,
         /// The client's id.
@@ -96,7 +105,7 @@ pub enum Credentials {
 
 /// So many calls in any stretch of that length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct ApiRateLimit {
     /// Calls.
     pub requests: u32,
     /// The stretch.
@@ -105,25 +114,25 @@ pub struct Pace {
 
 /// A question, by `GET`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ask {
+pub struct ApiRequest {
     /// What its answer is called: `webinar`, `host`.
     pub name: &'static str,
     /// The whole URL.
     pub url: Url,
     /// Whether the rest is of use without an answer.
-    pub spared: Spared,
+    pub on_missing: OnMissing,
 }
 
-impl Ask {
+impl ApiRequest {
     /// A question without whose answer there is nothing to say.
-    pub(super) fn needed(name: &'static str, url: Url) -> Self {
-        Self { name, url, spared: Spared::Never }
+    pub(super) fn required(name: &'static str, url: Url) -> Self {
+        Self { name, url, on_missing: OnMissing::Fail }
     }
 }
 
 /// The address of these path segments, percent-encoded, below a configured one. Ids among them must be known to be
 /// neither `.` nor `..`, which are no segments.
-pub(super) fn address(base: &Url, segments: &[&str]) -> Url {
+pub(super) fn api_url(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     url.set_query(None);
     url.path_segments_mut().expect("a URL with a host has a path").pop_if_empty().extend(segments);
@@ -132,19 +141,19 @@ pub(super) fn address(base: &Url, segments: &[&str]) -> Url {
 
 /// What no answer to a question means, once it is final (403, 404).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spared {
+pub enum OnMissing {
     /// There is nothing to say without it: the platform does not have the webinar.
-    Never,
+    Fail,
     /// The rest is said without it: a host's name that we may not see.
-    IfRefused,
+    Skip,
 }
 
 /// The answers so far, by the questions' names; null where one was spared.
-pub type Answers<'a> = BTreeMap<String, &'a RawValue>;
+pub type ApiAnswers<'a> = BTreeMap<String, &'a RawValue>;
 
 /// What a platform's API answered about one webinar, as it is stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Fetched<'a> {
+pub struct FetchedAnswers<'a> {
     /// Which.
     pub webinar: WebinarId,
     /// Of which account of the platform, if that was known before.
@@ -156,10 +165,10 @@ pub struct Fetched<'a> {
     pub gone: bool,
     /// The answers.
     #[serde(borrow)]
-    pub answers: Answers<'a>,
+    pub answers: ApiAnswers<'a>,
 }
 
-impl<'a> Fetched<'a> {
+impl<'a> FetchedAnswers<'a> {
     /// Reads what was stored.
     ///
     /// # Errors
@@ -186,9 +195,9 @@ impl<'a> Fetched<'a> {
     /// that there was no such webinar, when it was asked for with credentials that may not see it. That it takes place holds
     /// from the beginning of the second, as platforms tell times, so that a calling off in it wins.
     #[must_use]
-    pub fn stands(&self, webinar: &WebinarId, cancelled: bool) -> Change {
+    pub fn existence_change(&self, webinar: &WebinarId, cancelled: bool) -> Change {
         let second = Millis::new(self.at.get().div_euclid(1_000) * 1_000);
-        let kind = if cancelled { Kind::Cancelled } else { Kind::Updated };
+        let kind = if cancelled { ChangeKind::Cancelled } else { ChangeKind::Updated };
         let mut change = Change::new(webinar.clone(), kind);
         change.account.clone_from(&self.account);
         change.occurred_at = Some(if cancelled { self.at } else { second });
@@ -205,16 +214,16 @@ impl<'a> Fetched<'a> {
 
 /// Reads what is stored of a platform's answers ([`Fetched::to_json`], scrubbed).
 #[must_use]
-pub fn read_answers(provider: &dyn Provider, body: &[u8]) -> Reading {
-    match Fetched::parse(body) {
+pub fn read_answers(provider: &dyn Provider, body: &[u8]) -> ParsedPayload {
+    match FetchedAnswers::parse(body) {
         Ok(fetched) => provider.read_fetched(&fetched),
-        Err(why) => Reading::new("fetched", Meaning::Unmappable(why)),
+        Err(why) => ParsedPayload::new("fetched", PayloadContent::Unmappable(why)),
     }
 }
 
 /// A stretch of time, from its first moment to before its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct TimeRange {
     /// From.
     pub from: Millis,
     /// To.
@@ -223,7 +232,7 @@ pub struct Span {
 
 /// A page of a list of webinars.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listed {
+pub struct WebinarPage {
     /// Those that are on it and within the time asked for.
     pub webinars: Vec<WebinarId>,
     /// Where the next page begins; none: it is the last.

@@ -14,7 +14,7 @@ pub struct Demo {
     /// platform's API.
     pub settings: &'static str,
     /// What the platform signs with: the source's secret, or the private key of the source's public one.
-    pub signs_with: &'static str,
+    pub signing_key: &'static str,
     /// The last part of the URL, where the platform proves itself by that.
     pub path_token: Option<&'static str>,
     /// How the emulated API of the platform is to be called.
@@ -37,7 +37,7 @@ pub enum DemoApi {
 #[derive(Debug, Clone)]
 pub struct Sample {
     /// What happens, for a reader: `the host moves the start by an hour`.
-    pub story: &'static str,
+    pub summary: &'static str,
     /// Further headers that it has, unsigned.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
@@ -50,13 +50,13 @@ impl Sample {
     /// One that needs nothing of the platform's API.
     #[must_use]
     pub fn new(story: &'static str, body: Vec<u8>) -> Self {
-        Self { story, headers: Vec::new(), body, answers: Vec::new() }
+        Self { summary: story, headers: Vec::new(), body, answers: Vec::new() }
     }
 }
 
 /// A webhook that is to be signed.
 #[derive(Clone, Copy)]
-pub struct Unsigned<'a> {
+pub struct UnsignedRequest<'a> {
     /// Where it goes, as it was registered at the platform.
     pub url: &'a Url,
     /// What it says.
@@ -69,7 +69,7 @@ pub struct Unsigned<'a> {
 
 /// A webhook that a source believes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signed {
+pub struct SignedRequest {
     /// Where it goes; some platforms sign in the query.
     pub url: Url,
     /// Its headers; `content-type` only where it is not `application/json`.
@@ -78,10 +78,10 @@ pub struct Signed {
     pub body: Vec<u8>,
 }
 
-impl Signed {
+impl SignedRequest {
     /// The same request with these headers.
     #[must_use]
-    pub fn with_headers(request: Unsigned<'_>, headers: Vec<(String, String)>) -> Self {
+    pub fn with_headers(request: UnsignedRequest<'_>, headers: Vec<(String, String)>) -> Self {
         Self { url: request.url.clone(), headers, body: request.body.to_vec() }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::Refusal;
+use super::VerifyError;
 use crate::event::Millis;
 
 /// The request came in and nothing of it may be believed.
@@ -15,7 +15,7 @@ pub enum Verified {}
 /// How a request's headers are looked up; names are in lower case and compared without case.
 pub trait Headers {
     /// The header of that name.
-    fn one(&self, name: &str) -> Header<'_>;
+    fn lookup(&self, name: &str) -> Header<'_>;
 }
 
 /// A header, which a sender may also repeat: then no one of its values may be believed.
@@ -34,11 +34,11 @@ impl<'a> Header<'a> {
     ///
     /// # Errors
     /// [`Refusal::Missing`] if it is not there, [`Refusal::Malformed`] if it is there twice.
-    pub fn once(self) -> Result<&'a [u8], Refusal> {
+    pub fn exactly_one(self) -> Result<&'a [u8], VerifyError> {
         match self {
             Self::One(value) => Ok(value),
-            Self::Missing => Err(Refusal::Missing),
-            Self::Repeated => Err(Refusal::Malformed),
+            Self::Missing => Err(VerifyError::Missing),
+            Self::Repeated => Err(VerifyError::Malformed),
         }
     }
 }
@@ -71,7 +71,7 @@ impl<'a> Inbound<'a, Unverified> {
     }
 
     /// The same request, proved by that secret. Only verification may say so.
-    pub(super) fn proved_by(self, secret: usize) -> Inbound<'a, Verified> {
+    pub(super) fn into_verified(self, secret: usize) -> Inbound<'a, Verified> {
         Inbound {
             headers: self.headers,
             query: self.query,
@@ -87,14 +87,14 @@ impl<'a> Inbound<'a, Verified> {
     /// What is stored of a request that was verified when it came, or what an operator tries out. Of its headers only
     /// those are left that reading looks at.
     #[must_use]
-    pub fn stored(headers: &'a dyn Headers, body: &'a [u8], received_at: Millis) -> Self {
+    pub fn from_stored(headers: &'a dyn Headers, body: &'a [u8], received_at: Millis) -> Self {
         Self { headers, query: "", body, received_at, verified_by: 0, state: PhantomData }
     }
 
     /// A body alone, of which it does not matter when it came.
     #[must_use]
-    pub fn trusted(body: &'a [u8]) -> Self {
-        Self::stored(&NoHeaders, body, Millis::new(0))
+    pub fn from_body(body: &'a [u8]) -> Self {
+        Self::from_stored(&NoHeaders, body, Millis::new(0))
     }
 
     /// Which of the secrets proved it.
@@ -107,14 +107,14 @@ impl<'a> Inbound<'a, Verified> {
 struct NoHeaders;
 
 impl Headers for NoHeaders {
-    fn one(&self, _name: &str) -> Header<'_> {
+    fn lookup(&self, _name: &str) -> Header<'_> {
         Header::Missing
     }
 }
 
 /// Headers held as text, for tests, tools and the sandbox.
 impl Headers for Vec<(String, String)> {
-    fn one(&self, name: &str) -> Header<'_> {
+    fn lookup(&self, name: &str) -> Header<'_> {
         let mut found = self.iter().filter(|(present, _)| present.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
             (None, _) => Header::Missing,

@@ -13,7 +13,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::id::IdError;
-use crate::event::{End, Millis, text};
+use crate::event::{EndTime, Millis, text};
 
 /// How deep a body may be nested: what `serde_json` allows where it descends. Platforms' own go to seven.
 const DEPTH_MAX: usize = 127;
@@ -22,9 +22,9 @@ const DEPTH_MAX: usize = 127;
 ///
 /// # Errors
 /// A sentence for operators.
-pub(super) fn document(body: &[u8]) -> Result<&str, String> {
+pub(super) fn body_text(body: &[u8]) -> Result<&str, String> {
     let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
-    if deeper_than(DEPTH_MAX, text) {
+    if is_deeper_than(DEPTH_MAX, text) {
         return Err(format!("the body is nested deeper than {DEPTH_MAX} levels"));
     }
     Ok(text)
@@ -41,11 +41,11 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, otherwise: &str) -> R
 
 /// The optional fields of one body, and which of them were bad.
 #[derive(Debug, Default)]
-pub(super) struct Lenient {
+pub(super) struct FieldReader {
     bad: Vec<&'static str>,
 }
 
-impl Lenient {
+impl FieldReader {
     /// Reads one field, if it is there.
     pub(super) fn read<'a, T>(
         &mut self,
@@ -55,18 +55,18 @@ impl Lenient {
     ) -> Option<T> {
         let value = read(raw?);
         if value.is_none() {
-            self.bad(field);
+            self.reject(field);
         }
         value
     }
 
     /// Counts a field whose value was none.
-    pub(super) fn bad(&mut self, field: &'static str) {
+    pub(super) fn reject(&mut self, field: &'static str) {
         self.bad.push(field);
     }
 
     /// The fields that were bad.
-    pub(super) fn into_bad(self) -> Vec<&'static str> {
+    pub(super) fn into_bad_fields(self) -> Vec<&'static str> {
         self.bad
     }
 }
@@ -79,19 +79,19 @@ pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// A text as it is kept; it may be empty.
-pub(super) fn prose(raw: &RawValue) -> Option<String> {
-    string(raw).map(|said| text::clean(&said))
+pub(super) fn clean_text(raw: &RawValue) -> Option<String> {
+    string(raw).map(|said| text::clean_text(&said))
 }
 
 /// A title as it is kept; an empty one is none.
-pub(super) fn title(raw: &RawValue) -> Option<String> {
-    prose(raw).filter(|said| !said.is_empty())
+pub(super) fn non_empty_text(raw: &RawValue) -> Option<String> {
+    clean_text(raw).filter(|said| !said.is_empty())
 }
 
 /// A link as it is kept; empty where it was taken away.
 pub(super) fn link(raw: &RawValue) -> Option<String> {
     let said = string(raw)?;
-    if said.trim().is_empty() { Some(String::new()) } else { text::link(&said) }
+    if said.trim().is_empty() { Some(String::new()) } else { text::clean_link(&said) }
 }
 
 /// A whole number.
@@ -100,7 +100,7 @@ pub(super) fn integer(raw: &RawValue) -> Option<i64> {
 }
 
 /// A boolean, which some platforms write as text.
-pub(super) fn yes_or_no(raw: &RawValue) -> Option<bool> {
+pub(super) fn boolean(raw: &RawValue) -> Option<bool> {
     match raw.get() {
         "true" | r#""true""# => Some(true),
         "false" | r#""false""# => Some(false),
@@ -109,18 +109,18 @@ pub(super) fn yes_or_no(raw: &RawValue) -> Option<bool> {
 }
 
 /// A time written as RFC 3339, or without an offset in `zone`.
-pub(super) fn time(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
+pub(super) fn date_time(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
     Millis::parse(&string(raw)?, zone)
 }
 
 /// A time in milliseconds since 1970.
-pub(super) fn clock(raw: &RawValue) -> Option<Millis> {
-    Millis::plausible(integer(raw)?)
+pub(super) fn unix_millis(raw: &RawValue) -> Option<Millis> {
+    Millis::from_plausible_ms(integer(raw)?)
 }
 
 /// A length in minutes.
-pub(super) fn minutes(raw: &RawValue) -> Option<End> {
-    End::after_minutes(integer(raw)?)
+pub(super) fn duration_minutes(raw: &RawValue) -> Option<EndTime> {
+    EndTime::after_minutes(integer(raw)?)
 }
 
 /// An identifier that a body must have: a text, or a whole number with all its digits, however many.
@@ -163,7 +163,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// Whether objects and arrays are nested in `json` deeper than `most`.
 ///
 /// What is skipped is not counted by `serde_json`, so a body could be refused or not by where its depth lies.
-fn deeper_than(most: usize, json: &str) -> bool {
+fn is_deeper_than(most: usize, json: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
         match byte {
@@ -211,17 +211,17 @@ mod tests {
 
     #[test]
     fn a_bad_field_says_nothing_and_is_counted() {
-        let mut lenient = Lenient::default();
-        assert_eq!(lenient.read("a", Some(raw("5")), title), None);
-        assert_eq!(lenient.read("b", None, title), None);
-        assert_eq!(lenient.read("c", Some(raw(r#"" x ""#)), title).as_deref(), Some("x"));
-        assert_eq!(lenient.read("d", Some(raw(r#""""#)), title), None);
-        assert_eq!(lenient.read("e", Some(raw(r#""""#)), prose).as_deref(), Some(""));
+        let mut lenient = FieldReader::default();
+        assert_eq!(lenient.read("a", Some(raw("5")), non_empty_text), None);
+        assert_eq!(lenient.read("b", None, non_empty_text), None);
+        assert_eq!(lenient.read("c", Some(raw(r#"" x ""#)), non_empty_text).as_deref(), Some("x"));
+        assert_eq!(lenient.read("d", Some(raw(r#""""#)), non_empty_text), None);
+        assert_eq!(lenient.read("e", Some(raw(r#""""#)), clean_text).as_deref(), Some(""));
         assert_eq!(lenient.read("f", Some(raw(r#""nowhere""#)), link), None);
         assert_eq!(lenient.read("g", Some(raw(r#""""#)), link).as_deref(), Some(""));
-        assert_eq!(lenient.read("h", Some(raw("0")), minutes), None);
-        assert_eq!(lenient.read("i", Some(raw("1750000000")), clock), None);
-        assert_eq!(lenient.into_bad(), ["a", "d", "f", "h", "i"]);
+        assert_eq!(lenient.read("h", Some(raw("0")), duration_minutes), None);
+        assert_eq!(lenient.read("i", Some(raw("1750000000")), unix_millis), None);
+        assert_eq!(lenient.into_bad_fields(), ["a", "d", "f", "h", "i"]);
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn depth_is_counted_outside_of_strings() {
-        assert!(!deeper_than(2, r#"{"a":["[[[","\"[[["],"b":[]}"#));
-        assert!(deeper_than(2, r#"{"a":[[]]}"#));
+        assert!(!is_deeper_than(2, r#"{"a":["[[[","\"[[["],"b":[]}"#));
+        assert!(is_deeper_than(2, r#"{"a":[[]]}"#));
     }
 }

@@ -14,14 +14,14 @@ mod api;
 pub mod bigbluebutton;
 pub mod custom;
 mod demo;
+mod envelope;
 pub mod eventbrite;
-mod head;
 pub mod inbound;
 mod lenient;
 pub mod livestorm;
 pub mod luma;
 mod options;
-mod reading;
+mod parsed_payload;
 pub mod riverside;
 mod scrub;
 pub mod signature;
@@ -39,13 +39,13 @@ use url::Url;
 
 use crate::event::{Millis, ProviderId};
 pub use api::{
-    Access, Answers, Ask, Credentials, Fetched, Listed, Pace, PlatformApi, Span, Spared,
-    read_answers,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, FetchedAnswers, OnMissing,
+    PlatformAccess, PlatformApi, TimeRange, WebinarPage, read_answers,
 };
-pub use demo::{Demo, DemoApi, Sample, Signed, Unsigned};
+pub use demo::{Demo, DemoApi, Sample, SignedRequest, UnsignedRequest};
 pub use inbound::{Header, Headers, Inbound, Unverified, Verified};
-pub use options::{Options, required};
-pub use reading::{Meaning, Reading, Refusal, Reply};
+pub use options::{Options, require};
+pub use parsed_payload::{HandshakeReply, ParsedPayload, PayloadContent, VerifyError};
 
 /// All built-in platforms, in the order in which the sandbox shows them.
 pub static PLATFORMS: &[&dyn Platform] = &[
@@ -72,10 +72,10 @@ pub trait Platform: Sync {
     fn id(&self) -> ProviderId;
 
     /// A provider without any key of its own, for trying a body or an endpoint; none where nothing can be said without.
-    fn bare(&self) -> Option<Arc<dyn Provider>>;
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>>;
 
     /// Reads the source's keys that are this platform's own. None if they are wrong, which was told to `options`.
-    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>>;
+    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>>;
 
     /// A body as it may be stored and shown: personal links and passwords masked. Masking what is masked changes nothing.
     fn scrub(&self, body: &[u8]) -> Vec<u8>;
@@ -90,7 +90,7 @@ pub trait Provider: Send + Sync {
     fn platform(&self) -> &'static dyn Platform;
 
     /// What its webhooks do and do not, and what its source must configure for that.
-    fn traits(&self) -> Traits;
+    fn capabilities(&self) -> Capabilities;
 
     /// Decides whether the request comes from the platform, from its raw bytes alone.
     ///
@@ -101,13 +101,13 @@ pub trait Provider: Send + Sync {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal>;
+    ) -> Result<Inbound<'a, Verified>, VerifyError>;
 
     /// Reads a request that is known to come from the platform, or what was stored of one ([`Inbound::stored`]): both
     /// say the same.
     ///
     /// `secrets` are those of [`Keys`]: some handshakes are answered with one ([`Inbound::verified_by`]).
-    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading;
+    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> ParsedPayload;
 
     /// A body as it may be stored and shown. What is read of it, of an unmasked one too, is read of it as it is stored.
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
@@ -115,7 +115,7 @@ pub trait Provider: Send + Sync {
     }
 
     /// What is wrong with a secret of the source, as the rest of a sentence that begins with its key.
-    fn unusable(&self, _secret: &[u8]) -> Option<&'static str> {
+    fn check_secret(&self, _secret: &[u8]) -> Option<&'static str> {
         None
     }
 
@@ -133,7 +133,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// Why it cannot be signed with that secret, for operators.
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String>;
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String>;
 
     /// Sample webhooks for the sandbox and for trying: a whole life of webinars that begin soon after `now`, in the
     /// order in which they happen.
@@ -146,9 +146,9 @@ pub trait Provider: Send + Sync {
 
     /// Reads what the platform's API answered. Needs no credentials, so that what was fetched can be mapped again after
     /// they were taken away.
-    fn read_fetched(&self, _fetched: &Fetched<'_>) -> Reading {
+    fn read_fetched(&self, _fetched: &FetchedAnswers<'_>) -> ParsedPayload {
         let why = "this platform is never asked".to_owned();
-        Reading::new("fetched", Meaning::Unmappable(why))
+        ParsedPayload::new("fetched", PayloadContent::Unmappable(why))
     }
 
     /// Whose it is, by name.
@@ -169,7 +169,7 @@ pub struct Keys<'a> {
 
 /// Whether a source must configure something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum Requirement {
     /// It must.
     Required,
     /// It may.
@@ -184,15 +184,15 @@ pub enum Need {
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, named where it is set"
 )]
-pub struct Traits {
+pub struct Capabilities {
     /// `secret` or `secrets`: what its webhooks are verified with.
-    pub secret: Need,
+    pub secret: Requirement,
     /// `path_token`: required of platforms that prove nothing of themselves.
-    pub path_token: Need,
+    pub path_token: Requirement,
     /// Whether webhooks tell the platform's account. If not, the source must have an `external_account_id`.
     pub names_account: bool,
     /// Whether a webhook tells that a webinar is over. If not, `complete_after_end` has a default.
-    pub tells_end: bool,
+    pub reports_end: bool,
     /// Whether what is signed holds a time, so that an old webhook is refused. If not, a webhook is known as a duplicate
     /// for as long as what it told of is kept.
     pub signs_time: bool,
@@ -200,13 +200,13 @@ pub struct Traits {
     pub slow: bool,
 }
 
-impl Traits {
+impl Capabilities {
     /// A platform that signs its webhooks and their time, and tells everything: what most others fall short of somewhere.
     pub const FULL: Self = Self {
-        secret: Need::Required,
-        path_token: Need::Optional,
+        secret: Requirement::Required,
+        path_token: Requirement::Optional,
         names_account: true,
-        tells_end: true,
+        reports_end: true,
         signs_time: true,
         slow: false,
     };

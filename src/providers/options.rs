@@ -23,7 +23,7 @@ pub trait Options {
     fn texts(&mut self, key: &'static str) -> Option<Vec<String>>;
 
     /// One of a few words.
-    fn word(&mut self, key: &'static str, words: &[&'static str]) -> Option<&'static str>;
+    fn choice(&mut self, key: &'static str, words: &[&'static str]) -> Option<&'static str>;
 
     /// `true` or `false`.
     fn flag(&mut self, key: &'static str) -> Option<bool>;
@@ -32,7 +32,7 @@ pub trait Options {
     fn duration(&mut self, key: &'static str) -> Option<Duration>;
 
     /// A whole number, 1 or more.
-    fn count(&mut self, key: &'static str) -> Option<u32>;
+    fn positive_integer(&mut self, key: &'static str) -> Option<u32>;
 
     /// A secret. That it can be read is found out when the service starts.
     fn secret(&mut self, key: &'static str) -> Option<Secret>;
@@ -44,14 +44,14 @@ pub trait Options {
     fn table(&mut self, key: &'static str, read: &mut dyn FnMut(&mut dyn Options)) -> bool;
 
     /// Fills the table under the key with what it does not have: what stands for it where nothing else is said.
-    fn fill(&mut self, key: &'static str, defaults: &toml::Table);
+    fn fill_defaults(&mut self, key: &'static str, defaults: &toml::Table);
 
     /// Tells what is wrong with a key, as the rest of a sentence that begins with it; with an empty key, of the table.
-    fn problem(&mut self, key: &str, what: &str);
+    fn report(&mut self, key: &str, what: &str);
 }
 
 /// What must be there: tells if it is not, with the remedy.
-pub fn required<T>(
+pub fn require<T>(
     options: &mut dyn Options,
     key: &'static str,
     read: impl FnOnce(&mut dyn Options, &'static str) -> Option<T>,
@@ -60,7 +60,7 @@ pub fn required<T>(
     if !options.has(key) {
         // Asked for all the same, so that it is known.
         drop(read(options, key));
-        options.problem(key, &format!("is missing. {remedy}"));
+        options.report(key, &format!("is missing. {remedy}"));
         return None;
     }
     read(options, key)

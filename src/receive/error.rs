@@ -7,7 +7,7 @@ use crate::telemetry::WebhookOutcome;
 
 /// Why a webhook is not answered 2xx. The sender is told the row's code and nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Problem {
+pub(super) enum WebhookError {
     #[error("no such endpoint")]
     NotFound,
     #[error("the method is not POST")]
@@ -15,17 +15,17 @@ pub(super) enum Problem {
     #[error("the body is larger than is taken")]
     TooLarge,
     #[error("the body did not come in time")]
-    Slow,
+    BodyTimeout,
     #[error("the body did not come whole")]
-    Broken,
+    BodyIncomplete,
     #[error("the sender is not believed")]
     Unauthenticated,
     #[error("too many bodies are being read")]
-    Full,
+    Overloaded,
     #[error("a secret cannot be read")]
     SecretUnreadable,
     #[error("the keys that prove it are not there yet")]
-    KeysMissing,
+    KeysUnavailable,
     #[error("the store did not commit")]
     StoreUnavailable,
     #[error("the handler panicked")]
@@ -34,7 +34,7 @@ pub(super) enum Problem {
 
 /// How a [`Problem`] is answered and counted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row {
+pub(super) struct WebhookErrorRow {
     pub(super) status: StatusCode,
     /// The value of `error` in the answer.
     pub(super) code: &'static str,
@@ -47,37 +47,37 @@ pub(super) struct Row {
     pub(super) outcome: Option<WebhookOutcome>,
 }
 
-impl Problem {
+impl WebhookError {
     /// The table.
     #[rustfmt::skip]
-    pub(super) fn row(self) -> Row {
+    pub(super) fn row(self) -> WebhookErrorRow {
         use WebhookOutcome as O;
         let (status, code, retry_after, closes, outcome) = match self {
             Self::NotFound         => (404, "not_found",           None,      true,  None),
             Self::Method           => (405, "method_not_allowed",  None,      true,  None),
             Self::TooLarge         => (413, "too_large",           None,      true,  Some(O::Oversized)),
-            Self::Slow             => (408, "timeout",             None,      true,  Some(O::Incomplete)),
-            Self::Broken           => (400, "bad_request",         None,      true,  Some(O::Incomplete)),
+            Self::BodyTimeout             => (408, "timeout",             None,      true,  Some(O::Incomplete)),
+            Self::BodyIncomplete           => (400, "bad_request",         None,      true,  Some(O::Incomplete)),
             Self::Unauthenticated  => (401, "unauthorized",        None,      true,  Some(O::Unauthenticated)),
             // Memory is free again as soon as one of the bodies is read.
-            Self::Full             => (503, "unavailable",         Some("1"), true,  Some(O::Unavailable)),
+            Self::Overloaded             => (503, "unavailable",         Some("1"), true,  Some(O::Unavailable)),
             Self::SecretUnreadable
-            | Self::KeysMissing    => (503, "unavailable",         Some("5"), true,  Some(O::Unavailable)),
+            | Self::KeysUnavailable    => (503, "unavailable",         Some("5"), true,  Some(O::Unavailable)),
             Self::StoreUnavailable => (503, "unavailable",         Some("5"), false, Some(O::Unavailable)),
             Self::Panicked         => (500, "internal",            None,      true,  Some(O::Unavailable)),
         };
         let status = StatusCode::from_u16(status).expect("the table holds HTTP statuses");
-        Row { status, code, retry_after, closes, outcome }
+        WebhookErrorRow { status, code, retry_after, closes, outcome }
     }
 }
 
-impl From<BodyError> for Problem {
+impl From<BodyError> for WebhookError {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge => Self::TooLarge,
-            BodyError::Slow => Self::Slow,
-            BodyError::Broken => Self::Broken,
-            BodyError::Full => Self::Full,
+            BodyError::TimedOut => Self::BodyTimeout,
+            BodyError::Incomplete => Self::BodyIncomplete,
+            BodyError::NoMemory => Self::Overloaded,
         }
     }
 }

@@ -8,11 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::settings::Endpoint;
 use crate::event::{BodyHash, Millis, ReceiptId};
-use crate::ledger::{Content, NewReceipt, ReceiptKind};
-use crate::providers::{Header, Headers, Inbound, Keys, Meaning, Refusal, Reply, Verified};
+use crate::ledger::{NewReceipt, ReceiptContent, ReceiptKind};
+use crate::providers::{
+    HandshakeReply, Header, Headers, Inbound, Keys, PayloadContent, Verified, VerifyError,
+};
 
 /// A request with its whole body, not yet believed.
-pub(super) struct Request<'a> {
+pub(super) struct WebhookRequest<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) query: &'a str,
     pub(super) body: &'a [u8],
@@ -20,7 +22,7 @@ pub(super) struct Request<'a> {
 }
 
 /// What a request is verified with.
-pub(super) struct Given {
+pub(super) struct VerificationKeys {
     /// The source's secrets.
     pub(super) secrets: Vec<SecretString>,
     /// What somebody else publishes for it.
@@ -28,50 +30,50 @@ pub(super) struct Given {
 }
 
 /// What a request turns out to be.
-pub(super) enum Judgement {
+pub(super) enum IntakeResult {
     /// Not to be believed.
-    Refused(Refusal),
+    Refused(VerifyError),
     /// To be answered thus, and nothing to be kept.
-    Handshake(Reply),
+    Handshake(HandshakeReply),
     /// To be kept.
-    Receipt(Box<Kept>),
+    Receipt(Box<AcceptedWebhook>),
 }
 
 /// What is to be kept of an authentic request, and what is worth counting.
-pub(super) struct Kept {
+pub(super) struct AcceptedWebhook {
     pub(super) receipt: NewReceipt,
     /// Optional fields that could not be read.
     pub(super) bad_fields: Vec<&'static str>,
     /// Whether some of it was of a platform account that the source may not speak for.
-    pub(super) foreign: bool,
+    pub(super) has_foreign_accounts: bool,
 }
 
 /// Decides what the request is. `id` becomes the receipt's, if there is one.
-pub(super) fn judge(
+pub(super) fn receive_webhook(
     endpoint: &Endpoint,
-    given: &Given,
-    request: &Request<'_>,
+    given: &VerificationKeys,
+    request: &WebhookRequest<'_>,
     id: ReceiptId,
-) -> Judgement {
+) -> IntakeResult {
     let secrets = given.secrets.iter().map(|secret| secret.expose_secret().as_bytes());
     let secrets: Vec<&[u8]> = secrets.chain(given.published.as_deref()).collect();
     let keys = Keys { secrets: &secrets, tolerance: endpoint.tolerance };
-    let presented = Presented(request.headers);
+    let presented = ActixHeaders(request.headers);
     let inbound = Inbound::new(&presented, request.query, request.body, request.received_at);
     let verified = match endpoint.provider.verify(inbound, keys, request.received_at) {
         Ok(verified) => verified,
-        Err(refusal) => return Judgement::Refused(refusal),
+        Err(refusal) => return IntakeResult::Refused(refusal),
     };
     let reading = endpoint.provider.read(&verified, &secrets);
-    let (reading, foreign) = reading.admitted(endpoint.platform_accounts.as_ref());
+    let (reading, foreign) = reading.restrict_to_accounts(endpoint.platform_accounts.as_ref());
     let mut bad_fields = Vec::new();
-    let content = match reading.meaning {
-        Meaning::Handshake(reply) => return Judgement::Handshake(reply),
-        Meaning::Ignored => Content::Ignored,
-        Meaning::Unmappable(why) => Content::Quarantined(why),
-        Meaning::Changes { changes, bad_fields: bad } => {
+    let content = match reading.content {
+        PayloadContent::Handshake(reply) => return IntakeResult::Handshake(reply),
+        PayloadContent::Ignored => ReceiptContent::Ignored,
+        PayloadContent::Unmappable(why) => ReceiptContent::Quarantined(why),
+        PayloadContent::Changes { changes, bad_fields: bad } => {
             bad_fields = bad;
-            Content::Changes(changes)
+            ReceiptContent::Changes(changes)
         }
     };
     let digest: [u8; 32] = Sha256::digest(request.body).into();
@@ -83,24 +85,30 @@ pub(super) fn judge(
         provider: provider.id(),
         received_at: request.received_at,
         event_type: reading.event_type,
-        dedupe_key: reading.delivery.as_deref().map_or(digest, delivered),
+        dedupe_key: reading.delivery_id.as_deref().map_or(digest, delivery_key),
         // Nothing says of these when they were sent, so that an old one can be sent again.
-        lasting_key: !provider.traits().signs_time,
-        hash: BodyHash::of_digest(&digest),
+        lasting_key: !provider.capabilities().signs_time,
+        hash: BodyHash::from_digest(&digest),
         headers: kept_headers(endpoint, &verified),
         body: match content {
-            Content::Changes(_) | Content::Quarantined(_) => provider.scrub(request.body),
-            Content::Ignored => Vec::new(),
+            ReceiptContent::Changes(_) | ReceiptContent::Quarantined(_) => {
+                provider.scrub(request.body)
+            }
+            ReceiptContent::Ignored => Vec::new(),
         },
         content,
         // Without credentials nobody would ask.
-        wanted: if provider.api().is_some() { reading.wanted } else { Vec::new() },
+        fetch_requests: if provider.api().is_some() { reading.fetch_requests } else { Vec::new() },
     };
-    Judgement::Receipt(Box::new(Kept { receipt, bad_fields, foreign }))
+    IntakeResult::Receipt(Box::new(AcceptedWebhook {
+        receipt,
+        bad_fields,
+        has_foreign_accounts: foreign,
+    }))
 }
 
 /// The key of a delivery that has an id: of another kind than a body's, so that no body can be made that has it.
-fn delivered(id: &str) -> [u8; 32] {
+fn delivery_key(id: &str) -> [u8; 32] {
     Sha256::new().chain_update(b"delivery ").chain_update(id).finalize().into()
 }
 
@@ -108,7 +116,7 @@ fn delivered(id: &str) -> [u8; 32] {
 fn kept_headers(endpoint: &Endpoint, request: &Inbound<'_, Verified>) -> Vec<(String, String)> {
     let names = endpoint.provider.read_headers().iter();
     names
-        .filter_map(|name| match request.headers.one(name) {
+        .filter_map(|name| match request.headers.lookup(name) {
             Header::One(value) => Some((name.clone(), String::from_utf8(value.to_vec()).ok()?)),
             Header::Missing | Header::Repeated => None,
         })
@@ -116,10 +124,10 @@ fn kept_headers(endpoint: &Endpoint, request: &Inbound<'_, Verified>) -> Vec<(St
 }
 
 /// The headers as the web framework holds them.
-struct Presented<'a>(&'a HeaderMap);
+struct ActixHeaders<'a>(&'a HeaderMap);
 
-impl Headers for Presented<'_> {
-    fn one(&self, name: &str) -> Header<'_> {
+impl Headers for ActixHeaders<'_> {
+    fn lookup(&self, name: &str) -> Header<'_> {
         let mut found = self.0.get_all(name);
         match (found.next(), found.next()) {
             (None, _) => Header::Missing,

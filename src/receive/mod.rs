@@ -22,20 +22,20 @@
 mod api;
 mod body;
 mod error;
-pub mod exchange;
 mod judge;
 mod ops;
 mod path;
 mod reply;
 mod server;
 mod settings;
+pub mod simple_server;
 mod throttle;
 mod webhook;
 
-pub use api::guard::Access;
-pub use ops::{Ops, Readiness, run_ops};
+pub use api::guard::ApiAccess;
+pub use ops::{OpsState, Readiness, run_ops};
 pub use path::WebhookPath;
-pub use settings::{Endpoint, Limits, PublishedKeys, Webhooks};
+pub use settings::{Endpoint, PublishedKeys, WebhookLimits, WebhookSettings};
 pub use webhook::run_webhooks;
 
 #[cfg(test)]

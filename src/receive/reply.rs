@@ -10,15 +10,18 @@ use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
-use super::error::Problem;
+use super::error::WebhookError;
 
 /// An answer in JSON.
-pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> HttpResponse {
-    plain(status, "application/json").body(value.to_string())
+pub(super) fn json_response(status: StatusCode, value: &serde_json::Value) -> HttpResponse {
+    response_builder(status, "application/json").body(value.to_string())
 }
 
 /// The start of an answer of that type.
-pub(super) fn plain(status: StatusCode, content_type: &'static str) -> HttpResponseBuilder {
+pub(super) fn response_builder(
+    status: StatusCode,
+    content_type: &'static str,
+) -> HttpResponseBuilder {
     let mut answer = HttpResponse::build(status);
     answer
         .insert_header((header::CONTENT_TYPE, content_type))
@@ -28,13 +31,13 @@ pub(super) fn plain(status: StatusCode, content_type: &'static str) -> HttpRespo
 }
 
 /// The answer to a problem. `unread` is the request's body, if some of it may not have been read.
-pub(super) fn problem(problem: Problem, unread: Option<Payload>) -> HttpResponse {
+pub(super) fn error_response(problem: WebhookError, unread: Option<Payload>) -> HttpResponse {
     let row = problem.row();
-    let mut answer = plain(row.status, "application/json");
+    let mut answer = response_builder(row.status, "application/json");
     if let Some(seconds) = row.retry_after {
         answer.insert_header((header::RETRY_AFTER, seconds));
     }
-    if problem == Problem::Method {
+    if problem == WebhookError::Method {
         answer.insert_header((header::ALLOW, "POST"));
     }
     if row.closes {
@@ -51,7 +54,7 @@ pub(super) fn finish(
 ) -> HttpResponse {
     let text = Bytes::from(text);
     match unread {
-        Some(unread) => answer.body(Holding { text: Some(text), _unread: unread }),
+        Some(unread) => answer.body(HeldRequestBody { text: Some(text), _unread: unread }),
         None => answer.body(text),
     }
 }
@@ -60,12 +63,12 @@ pub(super) fn finish(
 ///
 /// Once the request's body is dropped, the framework reads the rest of a chunked one to its end, however long it
 /// is, before it closes the connection; while it is held, the connection is closed at once, and lingers a second.
-struct Holding {
+struct HeldRequestBody {
     text: Option<Bytes>,
     _unread: Payload,
 }
 
-impl MessageBody for Holding {
+impl MessageBody for HeldRequestBody {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {

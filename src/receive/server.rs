@@ -12,7 +12,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::error::Problem;
+use super::error::WebhookError;
 use super::reply;
 
 /// Longer than the 60 s for which load balancers (AWS, nginx) keep idle connections: else they would send a request
@@ -24,14 +24,14 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The bounds of a listener.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct ListenerLimits {
     /// Open connections; more wait in the kernel's queue.
-    pub(super) connections: usize,
+    pub(super) max_connections: usize,
     /// How long the first head of a connection may take. Later heads have no bound in the framework, which is why
     /// only proven senders may have a later one ([`Problem`]).
-    pub(super) head: Duration,
+    pub(super) head_timeout: Duration,
     /// How long requests that have begun may take to end after the stop.
-    pub(super) stopping: Duration,
+    pub(super) stop_timeout: Duration,
 }
 
 /// Answers requests with `handler` until `stop`: then no new connection is taken, and the requests that have begun
@@ -41,7 +41,7 @@ pub(super) struct Bounds {
 /// When the listener cannot be used, or the threads cannot be started.
 pub(super) async fn serve<H, F>(
     listener: TcpListener,
-    bounds: Bounds,
+    bounds: ListenerLimits,
     handler: H,
     stop: CancellationToken,
 ) -> io::Result<()>
@@ -49,13 +49,13 @@ where
     H: Fn(HttpRequest, web::Payload) -> F + Clone + Send + 'static,
     F: Future<Output = HttpResponse> + 'static,
 {
-    started(listener, bounds, handler, stop)?.await
+    start_server(listener, bounds, handler, stop)?.await
 }
 
 /// Apart from [`serve`] because the builder, unlike the server, cannot be sent between threads.
-fn started<H, F>(
+fn start_server<H, F>(
     listener: TcpListener,
-    bounds: Bounds,
+    bounds: ListenerLimits,
     handler: H,
     stop: CancellationToken,
 ) -> io::Result<Server>
@@ -64,20 +64,21 @@ where
     F: Future<Output = HttpResponse> + 'static,
 {
     let workers = available_parallelism().map_or(1, NonZero::get);
-    let stopping = bounds.stopping.as_secs() + u64::from(bounds.stopping.subsec_nanos() > 0);
+    let stopping =
+        bounds.stop_timeout.as_secs() + u64::from(bounds.stop_timeout.subsec_nanos() > 0);
     let server = HttpServer::new(move || {
         let handler = handler.clone();
         App::new().default_service(web::to(move |request, payload| {
             let handler = handler.clone();
             async move {
-                let answer = caught(async { handler(request, payload).await }).await;
-                answer.unwrap_or_else(|| reply::problem(Problem::Panicked, None))
+                let answer = catch_panic(async { handler(request, payload).await }).await;
+                answer.unwrap_or_else(|| reply::error_response(WebhookError::Panicked, None))
             }
         }))
     })
     .workers(workers)
-    .max_connections(bounds.connections.div_ceil(workers))
-    .client_request_timeout(bounds.head)
+    .max_connections(bounds.max_connections.div_ceil(workers))
+    .client_request_timeout(bounds.head_timeout)
     .client_disconnect_timeout(LINGER)
     .keep_alive(KEEP_ALIVE)
     .tcp_nodelay(true)
@@ -89,7 +90,7 @@ where
 
 /// The future's result; none if it panicked. It is unwind safe: what it shares with other requests are counters,
 /// semaphores and locks whose poison is ignored, all whole at any point.
-pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
     let result = AssertUnwindSafe(future).catch_unwind().await;
     if result.is_err() {
         tracing::error!("a request's handler panicked; it was answered 500");

@@ -52,41 +52,41 @@ pub trait PublishedKeys: Send + Sync {
 
     /// Tells that a key is wanted which the set does not have. Whether it may be there soon, so that who showed it should
     /// come again.
-    fn missed(&self) -> bool;
+    fn request_refresh(&self) -> bool;
 }
 
 /// Bounds of what one request, and all together, may cost.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct WebhookLimits {
     /// How long a connection's first head may take.
-    pub head: Duration,
+    pub head_timeout: Duration,
     /// How long a body may take.
-    pub body: Duration,
+    pub body_timeout: Duration,
     /// Of a body that is too large, how many bytes are read and thrown away, so that the sender sees the answer ...
-    pub excess_bytes: usize,
+    pub max_excess_bytes: usize,
     /// ... and for how long.
-    pub excess: Duration,
+    pub excess_timeout: Duration,
     /// How long the ledger may take; Zoom gives up after 3 s in all.
-    pub accept: Duration,
+    pub accept_timeout: Duration,
     /// Bytes that the bodies of all connections may take together.
-    pub memory: usize,
+    pub body_memory: usize,
 }
 
-impl Default for Limits {
+impl Default for WebhookLimits {
     fn default() -> Self {
         Self {
-            head: Duration::from_secs(5),
-            body: Duration::from_secs(10),
-            excess_bytes: 16 * 1024 * 1024,
-            excess: Duration::from_secs(2),
-            accept: Duration::from_millis(2_500),
-            memory: 64 * 1024 * 1024,
+            head_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(10),
+            max_excess_bytes: 16 * 1024 * 1024,
+            excess_timeout: Duration::from_secs(2),
+            accept_timeout: Duration::from_millis(2_500),
+            body_memory: 64 * 1024 * 1024,
         }
     }
 }
 
 /// What the public listener is to serve.
-pub struct Webhooks {
+pub struct WebhookSettings {
     /// The sources.
     pub endpoints: Vec<Endpoint>,
     /// What the sources' providers verify with, by where it is published ([`Provider::published_keys`]).
@@ -100,5 +100,5 @@ pub struct Webhooks {
     /// Longest body, in bytes.
     pub max_body: usize,
     /// Everything else that is bounded.
-    pub limits: Limits,
+    pub limits: WebhookLimits,
 }

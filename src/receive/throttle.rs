@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-const PAUSE: Duration = Duration::from_mins(1);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Remembers when something was last said.
 #[derive(Debug, Default)]
-pub(super) struct Throttle(Mutex<Option<Instant>>);
+pub(super) struct LogThrottle(Mutex<Option<Instant>>);
 
-impl Throttle {
+impl LogThrottle {
     /// Whether to say it now.
-    pub(super) fn due(&self) -> bool {
-        self.due_at(Instant::now())
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due_at(Instant::now())
     }
 
-    fn due_at(&self, now: Instant) -> bool {
+    fn is_due_at(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|last| now.duration_since(last) >= PAUSE);
+        let due = last.is_none_or(|last| now.duration_since(last) >= INTERVAL);
         if due {
             *last = Some(now);
         }
@@ -33,11 +33,11 @@ mod tests {
 
     #[test]
     fn once_a_minute() {
-        let throttle = Throttle::default();
+        let throttle = LogThrottle::default();
         let began = Instant::now();
-        assert!(throttle.due_at(began));
-        assert!(!throttle.due_at(began + PAUSE.mul_f64(0.9)));
-        assert!(throttle.due_at(began + PAUSE));
-        assert!(!throttle.due_at(began + PAUSE.mul_f64(1.9)));
+        assert!(throttle.is_due_at(began));
+        assert!(!throttle.is_due_at(began + INTERVAL.mul_f64(0.9)));
+        assert!(throttle.is_due_at(began + INTERVAL));
+        assert!(!throttle.is_due_at(began + INTERVAL.mul_f64(1.9)));
     }
 }

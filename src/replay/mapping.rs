@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::event::{Change, Policy, Wanted};
+use crate::event::{Change, FetchRequest, Policy};
 use crate::ledger::{ReceiptKind, ReceiptSummary, WebinarKey};
-use crate::providers::{Inbound, Meaning, Provider, read_answers};
+use crate::providers::{Inbound, PayloadContent, Provider, read_answers};
 
 /// A source of the present configuration, as replaying needs it.
 #[derive(Clone)]
@@ -19,63 +19,64 @@ pub struct Source {
 }
 
 /// A receipt as it is stored.
-pub(super) struct Stored<'a> {
+pub(super) struct StoredReceipt<'a> {
     pub(super) receipt: &'a ReceiptSummary,
     pub(super) headers: &'a Vec<(String, String)>,
     pub(super) body: &'a [u8],
 }
 
 /// What one receipt says, by webinar.
-pub(super) type Sayings = BTreeMap<WebinarKey, Vec<Change>>;
+pub(super) type ChangesByWebinar = BTreeMap<WebinarKey, Vec<Change>>;
 
 /// What a receipt turns out to be today.
-pub(super) enum Told {
+pub(super) enum Mapped {
     /// It says this, and this is to be asked of the platform's API because of it.
-    Sayings(Sayings, Vec<Wanted>),
+    Changes(ChangesByWebinar, Vec<FetchRequest>),
     /// There is nothing in it for us.
-    Nothing,
+    Ignored,
     /// It cannot be mapped; why, for operators.
     Unmappable(String),
 }
 
-impl Told {
+impl Mapped {
     /// What is to be asked of the platform's API because of it.
-    pub(super) fn wanted(&self) -> Vec<Wanted> {
+    pub(super) fn fetch_requests(&self) -> Vec<FetchRequest> {
         match self {
-            Self::Sayings(_, wanted) => wanted.clone(),
-            Self::Nothing | Self::Unmappable(_) => Vec::new(),
+            Self::Changes(_, wanted) => wanted.clone(),
+            Self::Ignored | Self::Unmappable(_) => Vec::new(),
         }
     }
 }
 
 impl Source {
     /// Maps what is stored, with the checks of what comes in; that it is authentic was proved when it did.
-    pub(super) fn tell(&self, stored: &Stored<'_>) -> Told {
-        let Stored { receipt, headers, body } = stored;
+    pub(super) fn map(&self, stored: &StoredReceipt<'_>) -> Mapped {
+        let StoredReceipt { receipt, headers, body } = stored;
         let reading = match receipt.kind {
             // Without secrets a handshake cannot be answered, and none is kept.
             ReceiptKind::Webhook => {
-                self.provider.read(&Inbound::stored(*headers, body, receipt.received_at), &[])
+                self.provider.read(&Inbound::from_stored(*headers, body, receipt.received_at), &[])
             }
             ReceiptKind::Fetched => read_answers(self.provider.as_ref(), body),
         };
-        let (reading, _) = reading.admitted(self.platform_accounts.as_ref());
-        let changes = match reading.meaning {
-            Meaning::Changes { changes, .. } => changes,
-            Meaning::Ignored | Meaning::Handshake(_) => return Told::Nothing,
-            Meaning::Unmappable(why) => return Told::Unmappable(why),
+        let (reading, _) = reading.restrict_to_accounts(self.platform_accounts.as_ref());
+        let changes = match reading.content {
+            PayloadContent::Changes { changes, .. } => changes,
+            PayloadContent::Ignored | PayloadContent::Handshake(_) => return Mapped::Ignored,
+            PayloadContent::Unmappable(why) => return Mapped::Unmappable(why),
         };
-        let mut sayings = Sayings::new();
+        let mut sayings = ChangesByWebinar::new();
         for change in changes {
-            let account = match self.policy.account_of(&change) {
+            let account = match self.policy.external_account(&change) {
                 Ok(account) => account.clone(),
-                Err(none) => return Told::Unmappable(none.to_string()),
+                Err(none) => return Mapped::Unmappable(none.to_string()),
             };
             let hubspot = self.policy.hubspot.clone();
             let key = WebinarKey { hubspot, account, webinar: change.webinar.clone() };
             sayings.entry(key).or_default().push(change);
         }
-        let wanted = if self.provider.api().is_some() { reading.wanted } else { Vec::new() };
-        Told::Sayings(sayings, wanted)
+        let wanted =
+            if self.provider.api().is_some() { reading.fetch_requests } else { Vec::new() };
+        Mapped::Changes(sayings, wanted)
     }
 }

@@ -11,7 +11,7 @@
 //! in one step, or to say that something came meanwhile. A crash leaves the receipt as it was, or replayed.
 
 mod mapping;
-mod retold;
+mod rebuild;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,15 +20,16 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
 use crate::ledger::{
-    Acceptance, Ledger, LedgerError, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk,
+    Ledger, LedgerError, RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery,
+    ReceiptRecord, ReceiptSummary,
 };
 pub use mapping::Source;
-use mapping::{Sayings, Stored, Told};
-use retold::Retold;
+use mapping::{ChangesByWebinar, Mapped, StoredReceipt};
+use rebuild::RebuildAttempt;
 
 /// How often a replay is done over because something came for its webinars meanwhile. Each takes milliseconds (some
 /// hundreds for thousands of receipts), so only a webinar that is told of without pause is given up.
-const TRIES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// Replays receipts.
 #[derive(Clone)]
@@ -41,7 +42,7 @@ pub struct Replayer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
     /// What the receipt is now: accepted, ignored or quarantined.
-    pub outcome: Acceptance,
+    pub outcome: ReceiptOutcome,
     /// Why it is quarantined, if it is.
     pub reason: Option<String>,
     /// The events of the webinars that it builds, by key; at most [`crate::ledger::PAGE_MAX`].
@@ -72,7 +73,7 @@ pub enum ReplayError {
     },
     /// It was accepted before and would not be now; what it said stays.
     #[error("it was accepted and would not be today, so it stays as it is: {0}")]
-    NotToday(String),
+    NoLongerAccepted(String),
     /// Something came for its webinars again and again meanwhile; trying later is right.
     #[error("other webhooks came for the same webinars meanwhile; try again")]
     Busy,
@@ -83,18 +84,18 @@ pub enum ReplayError {
 
 /// Which receipts to replay, all of them, a bounded piece at a time.
 #[derive(Debug, Clone, Default)]
-pub struct ReplayAsk {
+pub struct ReplayRequest {
     /// Of that source only.
     pub source: Option<SourceName>,
     /// With that outcome only.
-    pub outcome: Option<Acceptance>,
+    pub outcome: Option<ReceiptOutcome>,
     /// Where a piece before said to go on.
     pub after: Option<i64>,
 }
 
 /// A piece of replaying.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReplayPiece {
+pub struct ReplayProgress {
     /// Receipts that are accepted now.
     pub accepted: u64,
     /// Receipts that are ignored now.
@@ -122,13 +123,13 @@ impl Replayer {
     /// # Cancel safety
     /// A cancelled call may still be carried out.
     pub async fn replay(&self, id: ReceiptId) -> Result<Replayed, ReplayError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let receipt = self.ledger.receipt(id).await?.ok_or(ReplayError::Unknown)?;
-            let told = self.tell(&receipt)?;
-            let wanted = told.wanted();
-            if let Some((outcome, reason)) = self.rebuild(&receipt.summary, told).await? {
+            let told = self.map_receipt(&receipt)?;
+            let wanted = told.fetch_requests();
+            if let Some((outcome, reason)) = self.apply(&receipt.summary, told).await? {
                 // Asking changes nothing that asking again would not, so it need not be one step with the rest.
-                self.ledger.want(&receipt.summary.source, wanted).await?;
+                self.ledger.request_fetches(&receipt.summary.source, wanted).await?;
                 let events = self.ledger.receipt(id).await?.map(|now| now.events);
                 return Ok(Replayed { outcome, reason, events: events.unwrap_or_default() });
             }
@@ -143,14 +144,14 @@ impl Replayer {
     /// [`ReplayError::Ledger`] when the ledger could not be used for the first. For a later one the piece ends before it.
     pub async fn replay_all(
         &self,
-        ask: ReplayAsk,
+        ask: ReplayRequest,
         until: Instant,
-    ) -> Result<ReplayPiece, ReplayError> {
-        let ReplayAsk { source, outcome, after } = ask;
-        let mut piece = ReplayPiece { next: after, ..ReplayPiece::default() };
+    ) -> Result<ReplayProgress, ReplayError> {
+        let ReplayRequest { source, outcome, after } = ask;
+        let mut piece = ReplayProgress { next: after, ..ReplayProgress::default() };
         loop {
             // One at a time, so that the piece can end after each.
-            let one = ReceiptsAsk { source: source.clone(), outcome, after: piece.next, most: 1 };
+            let one = ReceiptQuery { source: source.clone(), outcome, after: piece.next, limit: 1 };
             let first = piece.next == after;
             match self.replay_next(one, &mut piece, until, first).await {
                 Ok(()) => {}
@@ -169,19 +170,19 @@ impl Replayer {
     /// Replays the next of a list, if there is any.
     async fn replay_next(
         &self,
-        ask: ReceiptsAsk,
-        piece: &mut ReplayPiece,
+        ask: ReceiptQuery,
+        piece: &mut ReplayProgress,
         until: Instant,
         first: bool,
     ) -> Result<(), ReplayError> {
         let late = |_| LedgerError::Unavailable("it did not answer in time".to_owned());
-        let page = timeout_at(until, self.ledger.page_receipts(ask)).await.map_err(late)??;
+        let page = timeout_at(until, self.ledger.list_receipts(ask)).await.map_err(late)??;
         for receipt in page.items {
             match timeout_at(until, self.replay(receipt.id)).await {
                 Ok(Ok(replayed)) => match replayed.outcome {
-                    Acceptance::Accepted | Acceptance::Duplicate => piece.accepted += 1,
-                    Acceptance::Ignored => piece.ignored += 1,
-                    Acceptance::Quarantined => piece.quarantined += 1,
+                    ReceiptOutcome::Accepted | ReceiptOutcome::Duplicate => piece.accepted += 1,
+                    ReceiptOutcome::Ignored => piece.ignored += 1,
+                    ReceiptOutcome::Quarantined => piece.quarantined += 1,
                 },
                 Ok(Err(error @ ReplayError::Ledger(LedgerError::Unavailable(_)))) => {
                     return Err(error);
@@ -203,7 +204,7 @@ impl Replayer {
     }
 
     /// What the replayed receipt says today.
-    fn tell(&self, receipt: &ReceiptRecord) -> Result<Told, ReplayError> {
+    fn map_receipt(&self, receipt: &ReceiptRecord) -> Result<Mapped, ReplayError> {
         let ReceiptSummary { source, provider, .. } = &receipt.summary;
         let ours = self.sources.get(source).ok_or_else(|| ReplayError::NoSource(source.clone()))?;
         if ours.provider.id() != *provider {
@@ -215,37 +216,40 @@ impl Replayer {
         }
         let body = receipt.body.as_deref().ok_or(ReplayError::NoBody)?;
         let (receipt, headers) = (&receipt.summary, &receipt.headers);
-        Ok(ours.tell(&Stored { receipt, headers, body }))
+        Ok(ours.map(&StoredReceipt { receipt, headers, body }))
     }
 
     /// Has the ledger rebuild what is concerned; none if that has to be done over.
-    async fn rebuild(
+    async fn apply(
         &self,
         receipt: &ReceiptSummary,
-        told: Told,
-    ) -> Result<Option<(Acceptance, Option<String>)>, ReplayError> {
-        let was_accepted = receipt.outcome == Acceptance::Accepted;
+        told: Mapped,
+    ) -> Result<Option<(ReceiptOutcome, Option<String>)>, ReplayError> {
+        let was_accepted = receipt.outcome == ReceiptOutcome::Accepted;
         let (outcome, sayings) = match told {
-            Told::Sayings(sayings, _) => (Acceptance::Accepted, sayings),
-            Told::Nothing => (Acceptance::Ignored, Sayings::new()),
-            Told::Unmappable(why) if was_accepted => return Err(ReplayError::NotToday(why)),
-            Told::Unmappable(why) => return self.quarantine(receipt.id, why).await,
+            Mapped::Changes(sayings, _) => (ReceiptOutcome::Accepted, sayings),
+            Mapped::Ignored => (ReceiptOutcome::Ignored, ChangesByWebinar::new()),
+            Mapped::Unmappable(why) if was_accepted => {
+                return Err(ReplayError::NoLongerAccepted(why));
+            }
+            Mapped::Unmappable(why) => return self.quarantine(receipt.id, why).await,
         };
-        let refused = match self.rewritten(receipt, &sayings).await? {
-            Retold::Done(webinars) => {
-                let rebuild = Rebuild { receipt: receipt.id, outcome, reason: None, webinars };
+        let refused = match self.rebuild_webinars(receipt, &sayings).await? {
+            RebuildAttempt::Done(webinars) => {
+                let rebuild =
+                    RebuildRequest { receipt: receipt.id, outcome, reason: None, webinars };
                 match self.ledger.rebuild(rebuild).await? {
-                    Rebuilt::Done => return Ok(Some((outcome, None))),
-                    Rebuilt::Stale => return Ok(None),
-                    Rebuilt::Unknown => return Err(ReplayError::Unknown),
-                    Rebuilt::Refused(why) => why,
+                    RebuildResult::Done => return Ok(Some((outcome, None))),
+                    RebuildResult::Stale => return Ok(None),
+                    RebuildResult::Unknown => return Err(ReplayError::Unknown),
+                    RebuildResult::Refused(why) => why,
                 }
             }
-            Retold::Stale => return Ok(None),
-            Retold::Refused(why) => why.to_string(),
+            RebuildAttempt::Stale => return Ok(None),
+            RebuildAttempt::Refused(why) => why.to_string(),
         };
         if was_accepted {
-            return Err(ReplayError::NotToday(refused));
+            return Err(ReplayError::NoLongerAccepted(refused));
         }
         self.quarantine(receipt.id, refused).await
     }
@@ -255,15 +259,15 @@ impl Replayer {
         &self,
         receipt: ReceiptId,
         reason: String,
-    ) -> Result<Option<(Acceptance, Option<String>)>, ReplayError> {
-        let outcome = Acceptance::Quarantined;
+    ) -> Result<Option<(ReceiptOutcome, Option<String>)>, ReplayError> {
+        let outcome = ReceiptOutcome::Quarantined;
         let told = Some(reason.clone());
-        let rebuild = Rebuild { receipt, outcome, reason: told, webinars: Vec::new() };
+        let rebuild = RebuildRequest { receipt, outcome, reason: told, webinars: Vec::new() };
         match self.ledger.rebuild(rebuild).await? {
-            Rebuilt::Done => Ok(Some((outcome, Some(reason)))),
-            Rebuilt::Stale => Ok(None),
-            Rebuilt::Unknown => Err(ReplayError::Unknown),
-            Rebuilt::Refused(why) => Err(ReplayError::NotToday(why)),
+            RebuildResult::Done => Ok(Some((outcome, Some(reason)))),
+            RebuildResult::Stale => Ok(None),
+            RebuildResult::Unknown => Err(ReplayError::Unknown),
+            RebuildResult::Refused(why) => Err(ReplayError::NoLongerAccepted(why)),
         }
     }
 }

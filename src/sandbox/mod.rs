@@ -9,10 +9,10 @@
 //! program. The emulator keeps its state in memory and the bridge's store is in a temporary folder: a crash loses it,
 //! and nobody misses it.
 
-mod cast;
 pub mod emulator;
-pub mod platform;
-pub mod stage;
-mod story;
+pub mod hubspot_server;
+pub mod platform_server;
+mod scenario;
+mod sources;
 
-pub use story::tell;
+pub use scenario::run;

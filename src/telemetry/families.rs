@@ -8,7 +8,7 @@ use prometheus::{
 };
 
 /// Why a constructor below cannot fail.
-const CONSTANT: &str = "names, labels and buckets are constants, each name once";
+const VALID_FAMILY: &str = "names, labels and buckets are constants, each name once";
 
 /// From half a millisecond to where a platform would have given up (Zoom: 3 s).
 const WEBHOOK_SECONDS: &[f64] =
@@ -149,7 +149,7 @@ impl Families {
                 &["hubspot", "operation"],
                 REQUEST_SECONDS,
             ),
-            rate_limit_wait: registered(
+            rate_limit_wait: register_family(
                 r,
                 CounterVec::new(
                     Opts::new(
@@ -222,36 +222,36 @@ fn build_info(registry: &Registry) {
     let opts = Opts::new("bridge_build_info", "What is running; always 1.")
         .const_label("version", VERSION)
         .const_label("revision", REVISION);
-    registered(registry, Gauge::with_opts(opts)).set(1.0);
+    register_family(registry, Gauge::with_opts(opts)).set(1.0);
     #[cfg(target_os = "linux")]
     registry
         .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
-        .expect(CONSTANT);
+        .expect(VALID_FAMILY);
 }
 
-fn registered<C: Collector + Clone + 'static>(
+fn register_family<C: Collector + Clone + 'static>(
     registry: &Registry,
     family: prometheus::Result<C>,
 ) -> C {
-    let family = family.expect(CONSTANT);
-    registry.register(Box::new(family.clone())).expect(CONSTANT);
+    let family = family.expect(VALID_FAMILY);
+    registry.register(Box::new(family.clone())).expect(VALID_FAMILY);
     family
 }
 
 fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    registered(r, IntCounterVec::new(Opts::new(name, help), labels))
+    register_family(r, IntCounterVec::new(Opts::new(name, help), labels))
 }
 
 fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    registered(r, GaugeVec::new(Opts::new(name, help), labels))
+    register_family(r, GaugeVec::new(Opts::new(name, help), labels))
 }
 
 fn int_gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    registered(r, IntGaugeVec::new(Opts::new(name, help), labels))
+    register_family(r, IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
 fn int_gauge(r: &Registry, name: &str, help: &str) -> IntGauge {
-    registered(r, IntGauge::with_opts(Opts::new(name, help)))
+    register_family(r, IntGauge::with_opts(Opts::new(name, help)))
 }
 
 fn histograms(
@@ -262,9 +262,12 @@ fn histograms(
     buckets: &[f64],
 ) -> HistogramVec {
     let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    registered(r, HistogramVec::new(opts, labels))
+    register_family(r, HistogramVec::new(opts, labels))
 }
 
 fn histogram(r: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    registered(r, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    register_family(
+        r,
+        Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())),
+    )
 }

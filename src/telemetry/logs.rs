@@ -14,11 +14,11 @@ pub const LOG_ENV: &str = "BRIDGE_LOG";
 
 /// The web server tells of each of its threads at `info`. What the checker of certificates says, with the place of its source
 /// where this was built, is in our own errors, too.
-const QUIET: [&str; 2] = ["actix_server=warn", "rustls_platform_verifier=off"];
+const DEPENDENCY_FILTERS: [&str; 2] = ["actix_server=warn", "rustls_platform_verifier=off"];
 
 /// Where log lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sink {
+pub enum LogSink {
     /// Standard output: the service, whose only output they are.
     Stdout,
     /// Standard error: tools, whose output goes to standard output.
@@ -33,27 +33,27 @@ pub enum LogsError {
     Filter(#[source] tracing_subscriber::filter::FromEnvError),
     /// Somebody else has set it up already.
     #[error("logging is already set up")]
-    Taken(#[source] tracing_subscriber::util::TryInitError),
+    AlreadySet(#[source] tracing_subscriber::util::TryInitError),
 }
 
 /// Starts logging: JSON lines, or plain text where a person looks on.
 ///
 /// # Errors
 /// [`LogsError`] when [`LOG_ENV`] cannot be read as a filter, or logging was started before.
-pub fn init(sink: Sink) -> Result<(), LogsError> {
+pub fn init(sink: LogSink) -> Result<(), LogsError> {
     let (terminal, writer) = match sink {
-        Sink::Stdout => (std::io::stdout().is_terminal(), BoxMakeWriter::new(std::io::stdout)),
-        Sink::Stderr => (std::io::stderr().is_terminal(), BoxMakeWriter::new(std::io::stderr)),
+        LogSink::Stdout => (std::io::stdout().is_terminal(), BoxMakeWriter::new(std::io::stdout)),
+        LogSink::Stderr => (std::io::stderr().is_terminal(), BoxMakeWriter::new(std::io::stderr)),
     };
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var(LOG_ENV)
         .from_env()
         .map_err(LogsError::Filter)?;
-    let filter = QUIET.iter().fold(filter, |filter, quiet| {
+    let filter = DEPENDENCY_FILTERS.iter().fold(filter, |filter, quiet| {
         filter.add_directive(quiet.parse().expect("our own directive is one"))
     });
-    subscriber(filter, terminal, writer).try_init().map_err(LogsError::Taken)
+    subscriber(filter, terminal, writer).try_init().map_err(LogsError::AlreadySet)
 }
 
 fn subscriber<W>(filter: EnvFilter, terminal: bool, writer: W) -> impl tracing::Subscriber + Send

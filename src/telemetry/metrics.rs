@@ -151,7 +151,7 @@ impl Metrics {
     }
 
     /// A webhook was answered.
-    pub fn webhook(
+    pub fn webhook_answered(
         &self,
         source: &SourceName,
         provider: &ProviderId,
@@ -165,13 +165,13 @@ impl Metrics {
     }
 
     /// A webhook that is known to come from the platform came in.
-    pub fn heard_from(&self, source: &SourceName, at: Millis) {
-        self.families.last_webhook.with_label_values(&[source.as_str()]).set(seconds(at));
+    pub fn authentic_webhook_received(&self, source: &SourceName, at: Millis) {
+        self.families.last_webhook.with_label_values(&[source.as_str()]).set(to_unix_seconds(at));
     }
 
     /// How many webhooks of the source had each outcome since the start.
     #[must_use]
-    pub fn webhooks_of(
+    pub fn webhook_counts(
         &self,
         source: &SourceName,
         provider: &ProviderId,
@@ -186,47 +186,47 @@ impl Metrics {
     /// When the platform was last heard from by that source since the start, if it was.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "it was made of milliseconds")]
-    pub fn last_heard_from(&self, source: &SourceName) -> Option<Millis> {
+    pub fn last_webhook_at(&self, source: &SourceName) -> Option<Millis> {
         let seconds = self.families.last_webhook.with_label_values(&[source.as_str()]).get();
         (seconds > 0.0).then(|| Millis::new((seconds * 1_000.0).round() as i64))
     }
 
     /// A webhook's sender was not believed.
-    pub fn rejected(&self, source: &SourceName, reason: &'static str) {
+    pub fn webhook_rejected(&self, source: &SourceName, reason: &'static str) {
         self.families.webhooks_rejected.with_label_values(&[source.as_str(), reason]).inc();
     }
 
     /// An optional field of a webhook could not be read.
-    pub fn bad_field(&self, provider: &ProviderId, field: &'static str) {
+    pub fn webhook_bad_field(&self, provider: &ProviderId, field: &'static str) {
         self.families.webhook_bad_fields.with_label_values(&[provider.as_str(), field]).inc();
     }
 
     /// An authentic webhook came from a platform account that the source may not speak for.
-    pub fn foreign_account(&self, source: &SourceName) {
+    pub fn webhook_foreign_account(&self, source: &SourceName) {
         self.families.webhooks_foreign_account.with_label_values(&[source.as_str()]).inc();
     }
 
     /// A batch of so many events was sent.
     pub fn batch_sent(&self, account: &AccountName, size: usize) {
         let batch = self.families.batch_size.with_label_values(&[account.as_str()]);
-        batch.observe(approximate(size));
+        batch.observe(to_f64(size));
     }
 
     /// HubSpot confirmed an event so long after it became pending.
-    pub fn delivered(&self, account: &AccountName, latency: Duration) {
+    pub fn event_delivered(&self, account: &AccountName, latency: Duration) {
         self.families.events_delivered.with_label_values(&[account.as_str()]).inc();
         let latencies = self.families.delivery_latency.with_label_values(&[account.as_str()]);
         latencies.observe(latency.as_secs_f64());
     }
 
     /// HubSpot refused an event for good.
-    pub fn dead(&self, account: &AccountName, category: &str) {
+    pub fn event_dead(&self, account: &AccountName, category: &str) {
         let labels = [account.as_str(), category_label(category)];
         self.families.events_dead.with_label_values(&labels).inc();
     }
 
     /// A call to HubSpot ended: with an HTTP status, or as `timeout`, `connect`, `reset`.
-    pub fn request(
+    pub fn hubspot_request(
         &self,
         account: &AccountName,
         operation: &'static str,
@@ -247,14 +247,14 @@ impl Metrics {
     }
 
     /// A call waited so long for the account's rate limit.
-    pub fn rate_limit_wait(&self, account: &AccountName, waited: Duration) {
+    pub fn rate_limit_waited(&self, account: &AccountName, waited: Duration) {
         let wait = self.families.rate_limit_wait.with_label_values(&[account.as_str()]);
         wait.inc_by(waited.as_secs_f64());
     }
 
     /// A commit of so many jobs took so long.
     pub fn committed(&self, jobs: usize, took: Duration) {
-        self.families.commit_size.observe(approximate(jobs));
+        self.families.commit_size.observe(to_f64(jobs));
         self.families.commit_duration.observe(took.as_secs_f64());
     }
 
@@ -271,7 +271,7 @@ impl Metrics {
         ];
         for (state, count) in states {
             let gauge = self.families.events.with_label_values(&[account.as_str(), state]);
-            gauge.set(whole(count));
+            gauge.set(to_i64(count));
         }
     }
 
@@ -293,7 +293,7 @@ impl Metrics {
     pub fn set_daily_remaining(&self, account: &AccountName, remaining: Option<u64>) {
         let family = &self.families.daily_remaining;
         match remaining {
-            Some(remaining) => family.with_label_values(&[account.as_str()]).set(whole(remaining)),
+            Some(remaining) => family.with_label_values(&[account.as_str()]).set(to_i64(remaining)),
             // Zero would say that the budget is used up. It fails only if there is none already.
             None => drop(family.remove_label_values(&[account.as_str()])),
         }
@@ -303,7 +303,7 @@ impl Metrics {
     pub fn set_token_expires(&self, account: &AccountName, at: Option<Millis>) {
         let family = &self.families.token_expires;
         match at {
-            Some(at) => family.with_label_values(&[account.as_str()]).set(seconds(at)),
+            Some(at) => family.with_label_values(&[account.as_str()]).set(to_unix_seconds(at)),
             // As above: zero would say that it has expired.
             None => drop(family.remove_label_values(&[account.as_str()])),
         }
@@ -317,14 +317,14 @@ impl Metrics {
 
     /// How many webinars of the source are yet to be asked for.
     pub fn set_fetch_pending(&self, source: &SourceName, count: u64) {
-        self.families.fetch_pending.with_label_values(&[source.as_str()]).set(whole(count));
+        self.families.fetch_pending.with_label_values(&[source.as_str()]).set(to_i64(count));
     }
 
     /// Bytes on disk.
     pub fn set_store_sizes(&self, store: u64, free: u64, wal: u64) {
-        self.families.store.set(whole(store));
-        self.families.store_free.set(whole(free));
-        self.families.wal.set(whole(wal));
+        self.families.store.set(to_i64(store));
+        self.families.store_free.set(to_i64(free));
+        self.families.wal.set(to_i64(wal));
     }
 
     /// Everything, in the form of [`TEXT_FORMAT`].
@@ -336,19 +336,19 @@ impl Metrics {
     }
 }
 
-fn whole(count: u64) -> i64 {
+fn to_i64(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Exact below 2^53, which no batch or commit comes near.
 #[allow(clippy::cast_precision_loss, reason = "sizes of batches and commits are small")]
-fn approximate(count: usize) -> f64 {
+fn to_f64(count: usize) -> f64 {
     count as f64
 }
 
 /// Milliseconds are exact in an `f64` for another 285,000 years.
 #[allow(clippy::cast_precision_loss, reason = "see above")]
-fn seconds(at: Millis) -> f64 {
+fn to_unix_seconds(at: Millis) -> f64 {
     at.get() as f64 / 1_000.0
 }
 

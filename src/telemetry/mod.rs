@@ -21,5 +21,5 @@ pub const REVISION: &str = match option_env!("BRIDGE_REVISION") {
     None => "unknown",
 };
 
-pub use logs::{LogsError, Sink};
+pub use logs::{LogSink, LogsError};
 pub use metrics::{EventCounts, Metrics, WebhookOutcome};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, TransportFault};
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, TransportFault};
 
 use crate::harness::http::scrape;
 use crate::harness::process::{Bridge, Setting, TOKEN};
@@ -71,8 +71,8 @@ fn multiply(setting: &Setting, count: u32) {
 async fn backlog(count: u32) {
     let hubspot = EmulatorSettings { rate: RATE, ..EmulatorSettings::new(TOKEN) };
     let setting = Setting::with(hubspot, "rate_limit = { requests = 1000, window = \"10s\" }", "");
-    let away = Fault::Status { status: 503, retry_after: None };
-    setting.hubspot.emulator().keep_failing(away);
+    let away = EmulatorFault::Status { status: 503, retry_after: None };
+    setting.hubspot.emulator().inject_standing(away);
     let bridge = setting.start();
     let first = created(1, "One of many", "");
     assert_eq!(ask(&bridge.webhooks, &webhook("/webhooks/zoom", &first)).await.status, 200);
@@ -94,7 +94,7 @@ async fn backlog(count: u32) {
     let senders = load.stop().await;
     let away = bridge.memory("VmHWM");
 
-    setting.hubspot.emulator().heal();
+    setting.hubspot.emulator().clear_faults();
     let began = Instant::now();
     let own = RATE.1.as_secs_f64() * f64::from(count) / f64::from(RATE.0 * BATCH);
     let patience = Duration::from_secs_f64(60.0 + 20.0 * own);
@@ -149,8 +149,8 @@ async fn long_texts_of_long_series_take_no_memory() {
     let hubspot = EmulatorSettings { rate: RATE, ..EmulatorSettings::new(TOKEN) };
     let account = "rate_limit = { requests = 1000, window = \"10s\" }\nrequest_timeout = \"2s\"";
     let setting = Setting::with(hubspot, account, "");
-    let silence = Fault::Transport { fault: TransportFault::Hang, stored: false };
-    setting.hubspot.emulator().keep_failing(silence);
+    let silence = EmulatorFault::Transport { fault: TransportFault::Hang, stored: false };
+    setting.hubspot.emulator().inject_standing(silence);
     let bridge = setting.start();
     let occurrences: Vec<String> = (1..=500)
         .map(|n| {
@@ -177,7 +177,7 @@ async fn long_texts_of_long_series_take_no_memory() {
     let calls = || setting.hubspot.emulator().calls().len();
     eventually("calls wait", async || calls() >= 6).await;
     let taken = bridge.memory("VmHWM");
-    setting.hubspot.emulator().heal();
+    setting.hubspot.emulator().clear_faults();
     bridge.settled_within(Duration::from_mins(5)).await;
     let peak = bridge.memory("VmHWM");
     let seen = scrape(&bridge.ops).await;

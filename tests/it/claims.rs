@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use webinar_bridge::ledger::{Claim, ClaimAsk, Counts, Ledger as _, Outcome, Settlement};
+use webinar_bridge::ledger::{
+    ClaimRequest, ClaimResult, DeliveryOutcome, EventStateCounts, Ledger as _, Settlement,
+};
 
 use crate::harness::build::{NOON, account, created, policies, receipt};
 use crate::harness::store::Place;
@@ -27,12 +29,12 @@ async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
     while let Some(accepted) = accepting.join_next().await {
         accepted.expect("no panic").expect("kept");
     }
-    let ask = ClaimAsk { most: 1, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
+    let ask = ClaimRequest { limit: 1, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
     let mut claims: BTreeMap<String, u32> = BTreeMap::new();
     let mut settling = JoinSet::new();
     loop {
         match ledger.claim(&account("main"), ask.clone()).await.expect("a claim") {
-            Claim::Batch(batch) => {
+            ClaimResult::Batch(batch) => {
                 for claimed in &batch {
                     *claims.entry(claimed.key.external_event_id.to_string()).or_default() += 1;
                 }
@@ -40,13 +42,13 @@ async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
                 settling.spawn(async move {
                     let settled = batch.into_iter().map(|claimed| Settlement {
                         claimed,
-                        outcome: Outcome::Confirmed { object_id: None },
+                        outcome: DeliveryOutcome::Confirmed { object_id: None },
                     });
                     ledger.settle(&account("main"), settled.collect()).await
                 });
             }
-            Claim::Later(_) if settling.is_empty() => break,
-            Claim::Later(_) => {}
+            ClaimResult::Wait(_) if settling.is_empty() => break,
+            ClaimResult::Wait(_) => {}
         }
         // Some go on while the next is claimed.
         while settling.len() >= 8 {
@@ -59,6 +61,6 @@ async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
     let twice: Vec<_> = claims.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "claimed again though nothing had changed: {twice:?}");
     assert_eq!(claims.len(), EVENTS);
-    let delivered = Counts { delivered: EVENTS as u64, ..Counts::default() };
-    assert_eq!(ledger.census()[&account("main")], delivered);
+    let delivered = EventStateCounts { delivered: EVENTS as u64, ..EventStateCounts::default() };
+    assert_eq!(ledger.event_counts()[&account("main")], delivered);
 }

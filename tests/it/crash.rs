@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, TransportFault};
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, TransportFault};
 
 use crate::harness::dice::Dice;
 use crate::harness::disk::SmallDisk;
@@ -56,21 +56,21 @@ async fn what_was_answered_survives_a_kill_at_any_point() {
 }
 
 /// What HubSpot does to a call, and how it may go wrong.
-fn fault(dice: &mut Dice, pausing: bool) -> Fault {
+fn fault(dice: &mut Dice, pausing: bool) -> EmulatorFault {
     let stored = dice.below(2) == 0;
     let retry_after = [None, Some(1)][dice.below(2)];
     let status = [408, 423, 429, 500, 502, 503, 504][dice.below(7)];
     // Whose names those are is as good as chance.
     let name = format!(" {}", dice.below(10));
     match dice.below(if pausing { 9 } else { 8 }) {
-        0 | 1 => Fault::Status { status, retry_after },
-        2 => Fault::Transport { fault: TransportFault::Hang, stored },
-        3 => Fault::Transport { fault: TransportFault::Reset, stored },
-        4 => Fault::Transport { fault: TransportFault::Truncate, stored },
-        5 => Fault::EmptyResults,
-        6 => Fault::PartialErrors { name, told: stored },
-        7 => Fault::RejectNames(name),
-        _ => Fault::MissingScopes,
+        0 | 1 => EmulatorFault::Status { status, retry_after },
+        2 => EmulatorFault::Transport { fault: TransportFault::Hang, stored },
+        3 => EmulatorFault::Transport { fault: TransportFault::Reset, stored },
+        4 => EmulatorFault::Transport { fault: TransportFault::Truncate, stored },
+        5 => EmulatorFault::EmptyResults,
+        6 => EmulatorFault::PartialErrors { name, told: stored },
+        7 => EmulatorFault::RejectNames(name),
+        _ => EmulatorFault::MissingScopes,
     }
 }
 
@@ -118,7 +118,7 @@ async fn storm(rounds: usize, seed: u64, pausing: bool) {
         }
         senders = load.ended().await;
     }
-    setting.hubspot.emulator().heal();
+    setting.hubspot.emulator().clear_faults();
     // What HubSpot refused for good is sent again once it changes.
     let bridge = setting.start();
     let load = senders.send_to(&bridge);

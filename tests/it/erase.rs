@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 use serde_json::Value;
-use webinar_bridge::ledger::erasure::{Address, erase};
+use webinar_bridge::ledger::erasure::{EmailAddress, erase};
 use webinar_bridge::sandbox::emulator::EmulatorSettings;
 
 use crate::harness::eventually;
@@ -73,7 +73,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 /// Fails if the person is anywhere in the store's files or in what they hold packed.
 fn nowhere(store: &Path, noise: &str) {
-    let address = Address::parse(PERSON).expect("valid");
+    let address = EmailAddress::parse(PERSON).expect("valid");
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let path = format!("{}{suffix}", store.display());
         let bytes = fs::read(&path).unwrap_or_default();
@@ -91,7 +91,7 @@ fn nowhere(store: &Path, noise: &str) {
     while let Some(row) = rows.next().expect("it can be read") {
         let packed: Vec<u8> = row.get(0).expect("bytes");
         let data = lz4_flex::decompress_size_prepended(&packed).expect("it is whole");
-        assert!(address.found(&data).is_empty() && !holds(&data, NAME));
+        assert!(address.find(&data).is_empty() && !holds(&data, NAME));
         harmless += usize::from(holds(&data, HARMLESS));
     }
     assert!(harmless > 0, "the rest stays");
@@ -245,7 +245,7 @@ fn an_erased_body_means_what_it_meant() {
         let body = fs::read_to_string(&path).expect("text");
         let mut without = body.clone().into_bytes();
         for word in body.split(|c: char| c.is_whitespace() || "\",;".contains(c)) {
-            if let Ok(address) = Address::parse(word) {
+            if let Ok(address) = EmailAddress::parse(word) {
                 without = erase(&without, &address).unwrap_or(without);
             }
         }

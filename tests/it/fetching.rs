@@ -9,19 +9,20 @@ use serde_json::{Value, json};
 use url::Url;
 use webinar_bridge::clock::{Clock, SystemClock};
 use webinar_bridge::event::{
-    Change, End, ExternalAccountId, Fields, Kind, Millis, ProviderId, Shape, Wanted, WantedWhen,
-    WebinarId,
+    Change, ChangeKind, EndTime, ExternalAccountId, FetchCondition, FetchRequest, Millis,
+    ProviderId, Shape, WebinarFields, WebinarId,
 };
-use webinar_bridge::fetch::{Asker, Settings};
+use webinar_bridge::fetch::{FetchWorker, Settings};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
-use webinar_bridge::ledger::{EventState, FetchStatus, Ledger, ReceiptKind, ReceiptsAsk};
-use webinar_bridge::net::Client;
+use webinar_bridge::ledger::{EventState, FetchStatus, Ledger, ReceiptKind, ReceiptQuery};
+use webinar_bridge::net::HttpClient;
 use webinar_bridge::providers::{
-    Access, Answers, Ask, Credentials, Demo, DemoApi, Fetched, Inbound, Keys, Listed, Meaning,
-    Options, Pace, Platform, PlatformApi, Provider, Reading, Refusal, Sample, Signed, Span, Spared,
-    Traits, Unsigned, Unverified, Verified,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Capabilities, Demo, DemoApi,
+    FetchedAnswers, Inbound, Keys, OnMissing, Options, ParsedPayload, PayloadContent, Platform,
+    PlatformAccess, PlatformApi, Provider, Sample, SignedRequest, TimeRange, UnsignedRequest,
+    Unverified, Verified, VerifyError, WebinarPage,
 };
-use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::sandbox::platform_server::PlatformServer;
 use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
 
@@ -33,30 +34,30 @@ const CLIENT: DemoApi = DemoApi::Client("client", "secret-of-the-tests");
 
 /// A platform whose webhooks say nothing but an id.
 struct Thin {
-    access: Access,
+    access: PlatformAccess,
     base: Url,
-    host_is: Spared,
+    host_is: OnMissing,
     believes_gone: bool,
 }
 
 impl Thin {
-    fn of(stage: &PlatformStage, api: DemoApi, pace: Pace, host_is: Spared) -> Self {
+    fn of(stage: &PlatformServer, api: DemoApi, pace: ApiRateLimit, host_is: OnMissing) -> Self {
         let base: Url = stage.base_url().parse().expect("a URL");
         let secret = |text: &str| Secret::Text(SecretString::from(text.to_owned()));
         let credentials = match api {
-            DemoApi::Client(id, text) => Credentials::Client {
+            DemoApi::Client(id, text) => ApiCredentials::ClientCredentials {
                 token_url: base.join("/oauth/token").expect("a path"),
                 client_id: id.to_owned(),
                 client_secret: secret(text),
                 form: vec![("grant_type", "client_credentials".to_owned())],
             },
             DemoApi::Header(header, value) => {
-                Credentials::Token { header, prefix: "", token: secret(value) }
+                ApiCredentials::Token { header, prefix: "", token: secret(value) }
             }
             DemoApi::None => unreachable!("it has an API"),
         };
         let headers = vec![("accept", "application/json".to_owned())];
-        let access = Access { credentials, headers, pace };
+        let access = PlatformAccess { credentials, headers, rate_limit: pace };
         Self { access, base, host_is, believes_gone: true }
     }
 }
@@ -69,11 +70,11 @@ impl Platform for Plain {
         ProviderId::new("zoom")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         None
     }
 
-    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         None
     }
 
@@ -91,8 +92,8 @@ impl Provider for Thin {
         &Plain
     }
 
-    fn traits(&self) -> Traits {
-        Traits::FULL
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn verify<'a>(
@@ -100,15 +101,15 @@ impl Provider for Thin {
         _request: Inbound<'a, Unverified>,
         _keys: Keys<'_>,
         _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         unreachable!("what comes in goes to the ledger")
     }
 
-    fn read(&self, _request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, _request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         unreachable!("what comes in goes to the ledger")
     }
 
-    fn sign(&self, _request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, _request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         unreachable!("what comes in goes to the ledger")
     }
 
@@ -120,8 +121,8 @@ impl Provider for Thin {
         Some(self)
     }
 
-    fn read_fetched(&self, fetched: &Fetched<'_>) -> Reading {
-        let mut change = Change::new(fetched.webinar.clone(), Kind::Updated);
+    fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
+        let mut change = Change::new(fetched.webinar.clone(), ChangeKind::Updated);
         change.account = ExternalAccountId::parse("acct-1").ok();
         change.occurred_at = Some(fetched.at);
         let told = |name: &str| {
@@ -129,36 +130,43 @@ impl Provider for Thin {
             serde_json::from_str::<Value>(answer.get()).ok()
         };
         if fetched.gone {
-            change.kind = Kind::Cancelled;
+            change.kind = ChangeKind::Cancelled;
             change.whole.cancelled = Some(true);
         } else if let Some(webinar) = told("webinar") {
             change.full_picture = true;
             change.shape = Some(Shape::Single);
-            change.whole = Fields {
+            change.whole = WebinarFields {
                 name: webinar["name"].as_str().map(str::to_owned),
                 organizer: told("host").and_then(|host| host["name"].as_str().map(str::to_owned)),
                 start: Some(minutes(600)),
-                end: End::after_minutes(30),
-                ..Fields::default()
+                end: EndTime::after_minutes(30),
+                ..WebinarFields::default()
             };
         } else {
-            return Reading::new("fetched", Meaning::Unmappable("nothing is told".into()));
+            return ParsedPayload::new(
+                "fetched",
+                PayloadContent::Unmappable("nothing is told".into()),
+            );
         }
-        let changes = Meaning::Changes { changes: vec![change], bad_fields: Vec::new() };
-        Reading::new("fetched", changes)
+        let changes = PayloadContent::Changes { changes: vec![change], bad_fields: Vec::new() };
+        ParsedPayload::new("fetched", changes)
     }
 }
 
 impl PlatformApi for Thin {
-    fn access(&self) -> &Access {
+    fn access(&self) -> &PlatformAccess {
         &self.access
     }
 
-    fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
+    fn next_request(
+        &self,
+        webinar: &WebinarId,
+        answers: &ApiAnswers<'_>,
+    ) -> Result<Option<ApiRequest>, String> {
         let url = |path: &str| self.base.join(path).map_err(|error| error.to_string());
         let Some(told) = answers.get("webinar") else {
             let url = url(&format!("/webinars/{webinar}"))?;
-            return Ok(Some(Ask { name: "webinar", url, spared: Spared::Never }));
+            return Ok(Some(ApiRequest { name: "webinar", url, on_missing: OnMissing::Fail }));
         };
         if answers.contains_key("host") {
             return Ok(None);
@@ -166,20 +174,25 @@ impl PlatformApi for Thin {
         let told: Value = serde_json::from_str(told.get()).map_err(|error| error.to_string())?;
         let Some(host) = told["host"].as_str() else { return Ok(None) };
         let url = url(&format!("/hosts/{host}"))?;
-        Ok(Some(Ask { name: "host", url, spared: self.host_is }))
+        Ok(Some(ApiRequest { name: "host", url, on_missing: self.host_is }))
     }
 
-    fn believes_gone(&self) -> bool {
+    fn gone_means_cancelled(&self) -> bool {
         self.believes_gone
     }
 
-    fn list(&self, _span: Span, _cursor: Option<&str>) -> Option<Url> {
+    fn list_url(&self, _span: TimeRange, _cursor: Option<&str>) -> Option<Url> {
         self.base.join("/webinars").ok()
     }
 
-    fn listed(&self, page: &[u8], _span: Span, _cursor: Option<&str>) -> Result<Listed, String> {
+    fn parse_list(
+        &self,
+        page: &[u8],
+        _span: TimeRange,
+        _cursor: Option<&str>,
+    ) -> Result<WebinarPage, String> {
         let page: Value = serde_json::from_slice(page).map_err(|error| error.to_string())?;
-        page["webinars"].as_array().map(|_| Listed::default()).ok_or("no list".to_owned())
+        page["webinars"].as_array().map(|_| WebinarPage::default()).ok_or("no list".to_owned())
     }
 }
 
@@ -187,10 +200,10 @@ impl PlatformApi for Thin {
 struct Scene {
     place: Place,
     ledger: Arc<SqliteLedger>,
-    stage: PlatformStage,
+    stage: PlatformServer,
     api: DemoApi,
-    pace: Pace,
-    host_is: Spared,
+    pace: ApiRateLimit,
+    host_is: OnMissing,
     believes_gone: bool,
     accounts: Option<BTreeSet<String>>,
 }
@@ -200,9 +213,9 @@ impl Scene {
         let place = Place::new();
         let ledger = Arc::new(place.open(policies()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let stage = PlatformStage::open(api, clock).expect("it listens");
-        let plenty = Pace { requests: 100, window: Duration::from_secs(1) };
-        let host_is = Spared::IfRefused;
+        let stage = PlatformServer::open(api, clock).expect("it listens");
+        let plenty = ApiRateLimit { requests: 100, window: Duration::from_secs(1) };
+        let host_is = OnMissing::Skip;
         Self {
             place,
             ledger,
@@ -215,7 +228,7 @@ impl Scene {
         }
     }
 
-    fn asker(&self) -> Arc<Asker> {
+    fn asker(&self) -> Arc<FetchWorker> {
         let mut provider = Thin::of(&self.stage, self.api, self.pace, self.host_is);
         provider.believes_gone = self.believes_gone;
         let settings = Settings {
@@ -224,25 +237,25 @@ impl Scene {
             policy: policy("main"),
             platform_accounts: self.accounts.clone(),
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
-            http: Arc::new(Client::new().expect("a client")),
+            http: Arc::new(HttpClient::new().expect("a client")),
             clock: Arc::clone(&self.place.clock) as Arc<dyn Clock>,
             metrics: Metrics::new(&[], &[(source("zoom"), ProviderId::new("zoom"))]),
             random: || u32::MAX,
         };
-        Asker::new(settings).expect("it can be asked")
+        FetchWorker::new(settings).expect("it can be asked")
     }
 
     /// A webhook comes that says nothing but that something is with this webinar.
     async fn hint(&self, seed: &str, id: &str) {
         let mut hint = receipt(seed, Vec::new());
-        hint.wanted = vec![wanted(id)];
+        hint.fetch_requests = vec![wanted(id)];
         self.ledger.accept(hint).await.expect("kept");
     }
 
     /// Webinar 1 is known, and to be asked about.
     async fn knows_one(&self) {
         let mut known = receipt("a", vec![created("1", "Known", NOON)]);
-        known.wanted = vec![wanted("1")];
+        known.fetch_requests = vec![wanted("1")];
         self.ledger.accept(known).await.expect("kept");
     }
 
@@ -252,7 +265,7 @@ impl Scene {
     }
 
     fn status(&self) -> FetchStatus {
-        self.ledger.fetches()[&source("zoom")].clone()
+        self.ledger.fetch_statuses()[&source("zoom")].clone()
     }
 
     fn pending(&self) -> u64 {
@@ -290,9 +303,9 @@ impl Drop for Scene {
     }
 }
 
-fn wanted(id: &str) -> Wanted {
+fn wanted(id: &str) -> FetchRequest {
     let webinar = WebinarId::parse(id).expect("an id");
-    Wanted { account: None, webinar, when: WantedWhen::Always }
+    FetchRequest { account: None, webinar, condition: FetchCondition::Always }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -310,8 +323,8 @@ async fn what_a_webhook_leaves_out_is_asked_for_and_merged_like_a_webhook() {
     assert_eq!(inputs[0].2["eventName"], "Told by the API");
     assert_eq!(inputs[0].2["eventOrganizer"], "Host One");
     assert_eq!(scene.paths(), [("/webinars/1".to_owned(), 200), ("/hosts/h1".to_owned(), 200)]);
-    let ask = ReceiptsAsk { most: 10, ..ReceiptsAsk::default() };
-    let receipts = scene.ledger.page_receipts(ask).await.expect("receipts").items;
+    let ask = ReceiptQuery { limit: 10, ..ReceiptQuery::default() };
+    let receipts = scene.ledger.list_receipts(ask).await.expect("receipts").items;
     let kinds: Vec<_> = receipts.iter().map(|receipt| receipt.kind).collect();
     assert_eq!(kinds, [ReceiptKind::Fetched, ReceiptKind::Webhook]);
 }
@@ -478,7 +491,7 @@ async fn what_we_may_not_see_is_asked_for_less_and_less_and_never_given_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_there_is_not_gone_for_want_of_another_answer() {
     let mut scene = Scene::new(HEADER);
-    scene.host_is = Spared::Never;
+    scene.host_is = OnMissing::Fail;
     scene.knows_one().await;
     scene.stage.answer("/webinars", json!({ "webinars": [] }));
     scene.has("1", "Known");
@@ -548,7 +561,7 @@ async fn no_more_calls_are_made_than_the_platform_lets_through() {
     let mut scene = Scene::new(HEADER);
     let window = Duration::from_millis(300);
     scene.stage.limit(4, window);
-    scene.pace = Pace { requests: 4, window };
+    scene.pace = ApiRateLimit { requests: 4, window };
     for number in 0..10 {
         let id = number.to_string();
         scene.has(&id, "One");

@@ -6,7 +6,7 @@ mod disk;
 mod requests;
 mod wal;
 
-use webinar_bridge::sandbox::stage::HubSpotStage;
+use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use crate::harness::eventually;
 use crate::harness::process::{Bridge, Setting};
@@ -23,7 +23,7 @@ async fn metric(bridge: &Bridge, series: &str) -> f64 {
 }
 
 /// What HubSpot calls the event, if it knows it.
-fn name_at_hubspot(hubspot: &HubSpotStage, id: u64) -> Option<String> {
+fn name_at_hubspot(hubspot: &HubSpotServer, id: u64) -> Option<String> {
     let emulator = hubspot.emulator();
     let event = emulator.events().get(&("acct".to_owned(), id.to_string()))?;
     Some(event.name.clone())

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use webinar_bridge::event::webinar::Said;
+use webinar_bridge::event::webinar::Provenance;
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Folded, Kind, Listing, Millis,
-    OccurrenceId, OccurrenceSaid, Origin, Phase, Policy, ProviderId, ReceiptId, Recurring, Session,
-    Shape, SourceName, Webinar, WebinarId, bases, fold,
+    AccountName, BodyHash, Change, ChangeKind, EndTime, ExternalAccountId, FoldedEvent, Millis,
+    OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy, ProviderId, ReceiptId,
+    RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar, WebinarFields, WebinarId, fold,
+    value_origins,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -18,39 +19,41 @@ fn millis(steps: i64) -> Millis {
 }
 
 /// Few values, so that equal times, equal fields and contradictions are the rule.
-fn fields() -> impl Strategy<Value = Fields> {
+fn fields() -> impl Strategy<Value = WebinarFields> {
     let text =
         || proptest::option::of(prop_oneof![Just(String::new()), "[ab]".prop_map(String::from)]);
     let time = || proptest::option::of((0i64..30).prop_map(millis));
     let end = proptest::option::of(prop_oneof![
-        (1u64..4).prop_map(|h| End::After(h * 3_600_000)),
-        (0i64..30).prop_map(|h| End::At(millis(h))),
+        (1u64..4).prop_map(|h| EndTime::After(h * 3_600_000)),
+        (0i64..30).prop_map(|h| EndTime::At(millis(h))),
     ]);
     let flag = || proptest::option::of(any::<bool>());
     (text(), text(), text(), time(), end, time(), flag(), flag()).prop_map(
-        |(name, description, join_url, start, end, actual_end, cancelled, completed)| Fields {
-            name,
-            description,
-            join_url,
-            start,
-            end,
-            actual_end,
-            cancelled,
-            completed,
-            custom: BTreeMap::new(),
-            ..Fields::default()
+        |(name, description, join_url, start, end, actual_end, cancelled, completed)| {
+            WebinarFields {
+                name,
+                description,
+                join_url,
+                start,
+                end,
+                actual_end,
+                cancelled,
+                completed,
+                custom: BTreeMap::new(),
+                ..WebinarFields::default()
+            }
         },
     )
 }
 
 fn change() -> impl Strategy<Value = Change> {
     let kind = prop_oneof![
-        Just(Kind::Created),
-        Just(Kind::Updated),
-        Just(Kind::Cancelled),
-        Just(Kind::Recovered),
-        Just(Kind::Started),
-        Just(Kind::Completed),
+        Just(ChangeKind::Created),
+        Just(ChangeKind::Updated),
+        Just(ChangeKind::Cancelled),
+        Just(ChangeKind::Recovered),
+        Just(ChangeKind::Started),
+        Just(ChangeKind::Completed),
     ];
     let shape = proptest::option::of(prop_oneof![
         3 => Just(Shape::Series),
@@ -59,7 +62,11 @@ fn change() -> impl Strategy<Value = Change> {
         1 => any::<bool>().prop_map(|one_session| Shape::Program { one_session }),
     ]);
     let occurrences = proptest::collection::btree_map("[xyz]", fields(), 0..3);
-    let listing = prop_oneof![Just(Listing::Partial), Just(Listing::Full), Just(Listing::Unknown)];
+    let listing = prop_oneof![
+        Just(OccurrenceListing::Partial),
+        Just(OccurrenceListing::Full),
+        Just(OccurrenceListing::Unknown)
+    ];
     let session = proptest::option::of((any::<bool>(), 0i64..30, proptest::option::of(0i64..30)));
     (
         kind,
@@ -82,14 +89,14 @@ fn change() -> impl Strategy<Value = Change> {
                 whole,
                 occurrences: occurrences
                     .into_iter()
-                    .map(|(id, fields)| OccurrenceSaid {
+                    .map(|(id, fields)| OccurrenceChange {
                         id: OccurrenceId::parse(id).expect("valid"),
                         fields,
                     })
                     .collect(),
                 listing,
-                session: session.map(|(ended, start, end)| Session {
-                    phase: if ended { Phase::Ended } else { Phase::Started },
+                session: session.map(|(ended, start, end)| RunChange {
+                    phase: if ended { RunPhase::Ended } else { RunPhase::Started },
                     started_at: Some(millis(start)),
                     ended_at: end.map(millis),
                 }),
@@ -117,7 +124,7 @@ fn webhooks() -> impl Strategy<Value = Vec<Webhook>> {
                 digest[1] = n;
                 Webhook {
                     change,
-                    hash: BodyHash::of_digest(&digest),
+                    hash: BodyHash::from_digest(&digest),
                     source: SourceName::parse(if second { "b" } else { "a" }).expect("valid"),
                 }
             })
@@ -125,7 +132,7 @@ fn webhooks() -> impl Strategy<Value = Vec<Webhook>> {
     })
 }
 
-fn policy(recurring: Recurring) -> Policy {
+fn policy(recurring: RecurringMode) -> Policy {
     Policy {
         hubspot: AccountName::parse("main").expect("valid"),
         provider: ProviderId::new("zoom"),
@@ -152,20 +159,20 @@ fn retold(
     webinar: &Webinar,
     receipts: &BTreeSet<ReceiptId>,
     based: bool,
-    sayings: &[(&Change, Said)],
+    sayings: &[(&Change, Provenance)],
 ) -> Webinar {
-    let mut retelling = webinar.retelling(receipts, based);
+    let mut retelling = webinar.begin_rebuild(receipts, based);
     for (change, said) in sayings {
-        retelling.join(change, said).expect("it was merged before");
+        retelling.merge(change, said).expect("it was merged before");
     }
     retelling.finish()
 }
 
 /// Who says it, with the receipt of that number.
-fn said(webhook: &Webhook, number: u8) -> Said {
+fn said(webhook: &Webhook, number: u8) -> Provenance {
     let mut id = [1; 16];
     id[15] = number;
-    Said {
+    Provenance {
         receipt: ReceiptId::from_bytes(id),
         hash: webhook.hash,
         origin: Origin {
@@ -178,7 +185,7 @@ fn said(webhook: &Webhook, number: u8) -> Said {
     }
 }
 
-fn events(webinar: &Webinar, recurring: Recurring) -> Vec<Folded> {
+fn events(webinar: &Webinar, recurring: RecurringMode) -> Vec<FoldedEvent> {
     let account = ExternalAccountId::parse("acct").expect("valid");
     let id = WebinarId::parse("100").expect("valid");
     fold(webinar, &account, &id, &policy(recurring), millis(200))
@@ -205,7 +212,7 @@ proptest! {
         }
         let one = deliver(&in_order);
         let other = deliver(&mixed);
-        for recurring in [Recurring::Occurrence, Recurring::Series] {
+        for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
             prop_assert_eq!(events(&one, recurring), events(&other, recurring));
         }
     }
@@ -221,7 +228,7 @@ proptest! {
     #[test]
     fn no_end_is_before_its_start_and_nothing_is_sent_with_a_gap(webhooks in webhooks()) {
         let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
-        for event in events(&webinar, Recurring::Occurrence) {
+        for event in events(&webinar, RecurringMode::Occurrence) {
             if let Ok(input) = &event.content {
                 prop_assert!(webinar.full_picture);
                 prop_assert!(!input.event_name.is_empty());
@@ -244,7 +251,7 @@ proptest! {
         let mut telling: Vec<_> =
             all.iter().filter(|(n, _)| able >> (n % 64) & 1 == 1).copied().collect();
         telling.sort_by_key(|(n, _)| order.rotate_left(u32::from(*n)));
-        let sayings: Vec<(&Change, Said)> =
+        let sayings: Vec<(&Change, Provenance)> =
             telling.iter().map(|(n, webhook)| (&webhook.change, said(webhook, *n))).collect();
         let receipts = sayings.iter().map(|(_, said)| said.receipt).collect();
         let based = telling.len() < all.len();
@@ -258,7 +265,7 @@ proptest! {
         let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
         let (silent, told): (Vec<_>, Vec<_>) =
             all.iter().partition(|(n, _)| able >> (n % 64) & 1 == 1);
-        let sayings: Vec<(&Change, Said)> =
+        let sayings: Vec<(&Change, Provenance)> =
             told.iter().map(|(n, webhook)| (&webhook.change, said(webhook, *n))).collect();
         let receipts = silent
             .iter()
@@ -277,9 +284,9 @@ proptest! {
     fn what_a_field_rests_on_is_what_hubspot_gets(webhooks in webhooks()) {
         let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
         let id = WebinarId::parse("100").expect("valid");
-        for recurring in [Recurring::Occurrence, Recurring::Series] {
+        for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
             for event in events(&webinar, recurring) {
-                let bases = bases(&webinar, &id, &event.id, &policy(recurring), millis(200));
+                let bases = value_origins(&webinar, &id, &event.id, &policy(recurring), millis(200));
                 let value = |field: &str| {
                     bases.iter().find(|basis| basis.field == field).map(|basis| &basis.value)
                 };

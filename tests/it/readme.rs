@@ -395,8 +395,8 @@ fn rendered() -> BTreeMap<String, Family> {
     let source = SourceName::parse("zoom").expect("a name");
     let zoom = ProviderId::new("zoom");
     let metrics = Metrics::new(std::slice::from_ref(&account), &[(source.clone(), zoom.clone())]);
-    metrics.bad_field(&zoom, "duration");
-    metrics.request(&account, "upsert", "200", Duration::ZERO);
+    metrics.webhook_bad_field(&zoom, "duration");
+    metrics.hubspot_request(&account, "upsert", "200", Duration::ZERO);
     metrics.platform_request(&source, "200");
     metrics.set_daily_remaining(&account, Some(1));
     metrics.set_token_expires(&account, Some(Millis::new(1)));

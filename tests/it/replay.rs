@@ -8,21 +8,22 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use webinar_bridge::event::{
-    BodyHash, ExternalAccountId, Fields, Millis, Policy, ProviderId, ReceiptId, SourceName,
+    BodyHash, ExternalAccountId, Millis, Policy, ProviderId, ReceiptId, SourceName, WebinarFields,
 };
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    Acceptance, Content, Counts, EventState, Ledger, NewReceipt, Policies, ReceiptKind,
+    EventState, EventStateCounts, Ledger, NewReceipt, Policies, ReceiptContent, ReceiptKind,
+    ReceiptOutcome,
 };
-use webinar_bridge::providers::{Inbound, Meaning, Provider, by_id};
-use webinar_bridge::replay::{ReplayAsk, ReplayError, ReplayPiece, Replayer, Source};
+use webinar_bridge::providers::{Inbound, PayloadContent, Provider, by_id};
+use webinar_bridge::replay::{ReplayError, ReplayProgress, ReplayRequest, Replayer, Source};
 
 use crate::harness::build::{NOON, account, created, minutes, policies, policy, renamed, source};
 use crate::harness::store::Place;
 
 fn zoom() -> Arc<dyn Provider> {
     let zoom = by_id("zoom").expect("it is built in");
-    zoom.bare().expect("Zoom needs no keys of its own")
+    zoom.unconfigured().expect("Zoom needs no keys of its own")
 }
 
 /// A body of Zoom's; without an account where none is given.
@@ -48,7 +49,7 @@ fn renamed_body(id: u64, topic: &str, account: Option<&str>, at: Millis) -> Vec<
 
 /// A receipt as it comes in: read by Zoom's code, scrubbed, with its hash.
 fn coming(bytes: &[u8], received_at: Millis) -> NewReceipt {
-    let reading = zoom().read(&Inbound::trusted(bytes), &[]);
+    let reading = zoom().read(&Inbound::from_body(bytes), &[]);
     let digest: [u8; 32] = Sha256::digest(bytes).into();
     NewReceipt {
         id: ReceiptId::generate(),
@@ -59,19 +60,19 @@ fn coming(bytes: &[u8], received_at: Millis) -> NewReceipt {
         event_type: reading.event_type,
         dedupe_key: digest,
         lasting_key: false,
-        hash: BodyHash::of_digest(&digest),
+        hash: BodyHash::from_digest(&digest),
         headers: Vec::new(),
         body: zoom().platform().scrub(bytes),
-        content: match reading.meaning {
-            Meaning::Changes { changes, .. } => Content::Changes(changes),
-            Meaning::Unmappable(why) => Content::Quarantined(why),
-            Meaning::Ignored | Meaning::Handshake(_) => Content::Ignored,
+        content: match reading.content {
+            PayloadContent::Changes { changes, .. } => ReceiptContent::Changes(changes),
+            PayloadContent::Unmappable(why) => ReceiptContent::Quarantined(why),
+            PayloadContent::Ignored | PayloadContent::Handshake(_) => ReceiptContent::Ignored,
         },
-        wanted: Vec::new(),
+        fetch_requests: Vec::new(),
     }
 }
 
-async fn accept(ledger: &SqliteLedger, receipt: &NewReceipt) -> Acceptance {
+async fn accept(ledger: &SqliteLedger, receipt: &NewReceipt) -> ReceiptOutcome {
     ledger.accept(receipt.clone()).await.expect("kept")
 }
 
@@ -102,14 +103,14 @@ async fn what_lacked_a_setting_is_accepted_once_it_is_set_at_its_original_time()
     let place = Place::new();
     let ledger = open(&place, &policies());
     let early = coming(&created_body(1, "Early", None, NOON), minutes(0));
-    assert_eq!(accept(&ledger, &early).await, Acceptance::Quarantined);
+    assert_eq!(accept(&ledger, &early).await, ReceiptOutcome::Quarantined);
     place.clock.set(minutes(10));
     let late = coming(&renamed_body(1, "Late", Some("acct"), minutes(10)), minutes(10));
-    assert_eq!(accept(&ledger, &late).await, Acceptance::Accepted);
+    assert_eq!(accept(&ledger, &late).await, ReceiptOutcome::Accepted);
     assert_eq!(ledger.events(10).await.expect("events")[0].state, EventState::Incomplete);
     // Not yet: replayed as things are, it stays, and says why.
     let as_before = replayer(&ledger, &policies()).replay(early.id).await.expect("replayed");
-    assert_eq!(as_before.outcome, Acceptance::Quarantined);
+    assert_eq!(as_before.outcome, ReceiptOutcome::Quarantined);
     assert!(as_before.reason.expect("a reason").contains("external_account_id"));
     drop(ledger);
 
@@ -119,17 +120,17 @@ async fn what_lacked_a_setting_is_accepted_once_it_is_set_at_its_original_time()
     place.clock.set(minutes(20));
     let ledger = open(&place, &configured);
     let replayed = replayer(&ledger, &configured).replay(early.id).await.expect("replayed");
-    assert_eq!((replayed.outcome, replayed.reason), (Acceptance::Accepted, None));
+    assert_eq!((replayed.outcome, replayed.reason), (ReceiptOutcome::Accepted, None));
     assert_eq!(replayed.events.len(), 1);
     assert_eq!(replayed.events[0].external_event_id.as_str(), "1");
     let input = only_input(&ledger).await;
     assert_eq!(input["eventName"], "Late", "it was said later");
     assert_eq!(input["startDateTime"], minutes(24 * 60).to_string(), "only the early one told");
-    let event = ledger.event(&replayed.events[0]).await.expect("read").expect("there");
+    let event = ledger.event_detail(&replayed.events[0]).await.expect("read").expect("there");
     let start = event.fields.iter().find(|field| field.field == "start").expect("it rests on");
     assert_eq!((start.receipt, start.at, start.received_at), (early.id, NOON, NOON));
     let kept = ledger.receipt(early.id).await.expect("read").expect("kept").summary;
-    assert_eq!((kept.outcome, kept.reason), (Acceptance::Accepted, None));
+    assert_eq!((kept.outcome, kept.reason), (ReceiptOutcome::Accepted, None));
     // Once more changes nothing.
     let before = ledger.events(10).await.expect("events");
     replayer(&ledger, &configured).replay(early.id).await.expect("replayed");
@@ -145,18 +146,18 @@ async fn what_was_mapped_wrong_is_put_right_and_what_others_said_stays() {
     let ledger = open(&place, &policies());
     let mut first = coming(&created_body(1, "Right", Some("acct-1"), NOON), NOON);
     let mut wrong = created("1", "Wrong", NOON);
-    wrong.whole = Fields { description: Some("never said".into()), ..wrong.whole };
-    first.content = Content::Changes(vec![wrong]);
+    wrong.whole = WebinarFields { description: Some("never said".into()), ..wrong.whole };
+    first.content = ReceiptContent::Changes(vec![wrong]);
     accept(&ledger, &first).await;
     // This one today's code cannot read, so it keeps what it said when it came.
     let mut odd = coming(b"{\"no\": \"webhook\"}", NOON);
     let mut hosted = renamed("1", "Older", minutes(-5));
-    hosted.whole = Fields { organizer: Some("The host".into()), ..Fields::default() };
-    odd.content = Content::Changes(vec![hosted]);
+    hosted.whole = WebinarFields { organizer: Some("The host".into()), ..WebinarFields::default() };
+    odd.content = ReceiptContent::Changes(vec![hosted]);
     accept(&ledger, &odd).await;
     assert_eq!(only_input(&ledger).await["eventName"], "Wrong");
     let replayed = replayer(&ledger, &policies()).replay(first.id).await.expect("replayed");
-    assert_eq!(replayed.outcome, Acceptance::Accepted);
+    assert_eq!(replayed.outcome, ReceiptOutcome::Accepted);
     let input = only_input(&ledger).await;
     assert_eq!(input["eventName"], "Right");
     assert_eq!(input["eventDescription"], Value::Null);
@@ -164,7 +165,7 @@ async fn what_was_mapped_wrong_is_put_right_and_what_others_said_stays() {
     // Itself it is not replayed: what was accepted is not lost.
     let before = ledger.events(10).await.expect("events");
     let refused = replayer(&ledger, &policies()).replay(odd.id).await;
-    assert!(matches!(refused, Err(ReplayError::NotToday(_))), "{refused:?}");
+    assert!(matches!(refused, Err(ReplayError::NoLongerAccepted(_))), "{refused:?}");
     assert_eq!(ledger.events(10).await.expect("events"), before);
 }
 
@@ -173,21 +174,21 @@ async fn what_is_still_not_understood_says_so_with_todays_reason() {
     let place = Place::new();
     let ledger = open(&place, &policies());
     let mut odd = coming(b"{}", NOON);
-    odd.content = Content::Quarantined("yesterday's reason".into());
-    assert_eq!(accept(&ledger, &odd).await, Acceptance::Quarantined);
+    odd.content = ReceiptContent::Quarantined("yesterday's reason".into());
+    assert_eq!(accept(&ledger, &odd).await, ReceiptOutcome::Quarantined);
     let replayed = replayer(&ledger, &policies()).replay(odd.id).await.expect("replayed");
-    assert_eq!(replayed.outcome, Acceptance::Quarantined);
+    assert_eq!(replayed.outcome, ReceiptOutcome::Quarantined);
     let kept = ledger.receipt(odd.id).await.expect("read").expect("kept").summary;
     assert_eq!(kept.reason, replayed.reason);
     assert_ne!(kept.reason.as_deref(), Some("yesterday's reason"));
     // Today's code knows that this one is nothing for us.
     let mut nothing = coming(&body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 })), NOON);
-    nothing.content = Content::Quarantined("unknown".into());
+    nothing.content = ReceiptContent::Quarantined("unknown".into());
     nothing.body = body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 }));
     accept(&ledger, &nothing).await;
     let replayed = replayer(&ledger, &policies()).replay(nothing.id).await.expect("replayed");
-    assert_eq!((replayed.outcome, replayed.reason), (Acceptance::Ignored, None));
-    assert_eq!(ledger.census()[&account("main")], Counts::default());
+    assert_eq!((replayed.outcome, replayed.reason), (ReceiptOutcome::Ignored, None));
+    assert_eq!(ledger.event_counts()[&account("main")], EventStateCounts::default());
 }
 
 #[tokio::test]
@@ -229,8 +230,12 @@ async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
     let sources = BTreeMap::from([(source("zoom"), only)]);
     let narrowed = Replayer::new(Arc::clone(&ledger) as Arc<dyn Ledger>, sources);
     let replayed = narrowed.replay(receipt.id).await.expect("replayed");
-    assert_eq!(replayed.outcome, Acceptance::Ignored);
-    assert_eq!(ledger.census()[&account("main")], Counts::default(), "it was never sent");
+    assert_eq!(replayed.outcome, ReceiptOutcome::Ignored);
+    assert_eq!(
+        ledger.event_counts()[&account("main")],
+        EventStateCounts::default(),
+        "it was never sent"
+    );
 }
 
 /// More time than any of this takes.
@@ -245,15 +250,19 @@ async fn many_are_replayed_one_after_the_other() {
     let all = 220;
     for n in 0..all {
         let mut lost = coming(&created_body(n, "Name", Some("acct"), NOON), NOON);
-        lost.content = Content::Quarantined("mapped by code that was wrong".into());
+        lost.content = ReceiptContent::Quarantined("mapped by code that was wrong".into());
         accept(&ledger, &lost).await;
     }
     accept(&ledger, &coming(b"{}", NOON)).await;
     let replayer = replayer(&ledger, &policies());
-    let ask = ReplayAsk { outcome: Some(Acceptance::Quarantined), ..ReplayAsk::default() };
+    let ask =
+        ReplayRequest { outcome: Some(ReceiptOutcome::Quarantined), ..ReplayRequest::default() };
     let piece = replayer.replay_all(ask, an_hour()).await.expect("replayed");
-    assert_eq!(piece, ReplayPiece { accepted: all, quarantined: 1, ..ReplayPiece::default() });
-    assert_eq!(ledger.census()[&account("main")].pending, all);
+    assert_eq!(
+        piece,
+        ReplayProgress { accepted: all, quarantined: 1, ..ReplayProgress::default() }
+    );
+    assert_eq!(ledger.event_counts()[&account("main")].pending, all);
 }
 
 #[tokio::test]
@@ -262,7 +271,7 @@ async fn what_came_of_each_is_counted() {
     let mut both = policies();
     both.insert(source("gone"), policy("main"));
     let ledger = open(&place, &both);
-    let lost = || Content::Quarantined("mapped by code that was wrong".into());
+    let lost = || ReceiptContent::Quarantined("mapped by code that was wrong".into());
     let bodies = [
         created_body(1, "One", Some("acct"), NOON),
         body("webinar.alert", Some("acct"), NOON, &json!({ "id": 1 })),
@@ -277,8 +286,10 @@ async fn what_came_of_each_is_counted() {
         let source = if n < 4 { source("zoom") } else { source("gone") };
         accept(&ledger, &NewReceipt { source, ..receipt }).await;
     }
-    let piece = replayer(&ledger, &policies()).replay_all(ReplayAsk::default(), an_hour()).await;
-    let expected = ReplayPiece { accepted: 1, ignored: 2, quarantined: 1, failed: 3, next: None };
+    let piece =
+        replayer(&ledger, &policies()).replay_all(ReplayRequest::default(), an_hour()).await;
+    let expected =
+        ReplayProgress { accepted: 1, ignored: 2, quarantined: 1, failed: 3, next: None };
     assert_eq!(piece.expect("replayed"), expected);
 }
 
@@ -290,7 +301,7 @@ async fn a_neighbour_that_was_mapped_wrong_is_put_right_too() {
     accept(&ledger, &first).await;
     place.clock.set(minutes(10));
     let mut wrong = coming(&renamed_body(1, "Right", Some("acct-1"), minutes(5)), minutes(10));
-    wrong.content = Content::Changes(vec![renamed("1", "Wrong", minutes(5))]);
+    wrong.content = ReceiptContent::Changes(vec![renamed("1", "Wrong", minutes(5))]);
     accept(&ledger, &wrong).await;
     assert_eq!(only_input(&ledger).await["eventName"], "Wrong");
     replayer(&ledger, &policies()).replay(first.id).await.expect("replayed");
@@ -303,23 +314,23 @@ async fn what_the_webinar_cannot_take_is_not_accepted_and_what_was_stays() {
     let ledger = open(&place, &policies());
     let mut foreign = coming(b"{\"another\": \"platform's\"}", NOON);
     foreign.provider = ProviderId::new("goto");
-    foreign.content = Content::Changes(vec![created("1", "Theirs", NOON)]);
-    assert_eq!(accept(&ledger, &foreign).await, Acceptance::Accepted);
+    foreign.content = ReceiptContent::Changes(vec![created("1", "Theirs", NOON)]);
+    assert_eq!(accept(&ledger, &foreign).await, ReceiptOutcome::Accepted);
     // Quarantined before, it is so still, for today's reason.
     let mut lost = coming(&created_body(1, "Ours", Some("acct-1"), NOON), NOON);
-    lost.content = Content::Quarantined("yesterday's reason".into());
+    lost.content = ReceiptContent::Quarantined("yesterday's reason".into());
     accept(&ledger, &lost).await;
     let replayed = replayer(&ledger, &policies()).replay(lost.id).await.expect("replayed");
-    assert_eq!(replayed.outcome, Acceptance::Quarantined);
+    assert_eq!(replayed.outcome, ReceiptOutcome::Quarantined);
     assert!(replayed.reason.expect("a reason").contains("goto"));
     // Accepted before, for another webinar, it is still what it was.
     let mut wrong = coming(&renamed_body(1, "Ours", Some("acct-1"), NOON), NOON);
-    wrong.content = Content::Changes(vec![created("2", "Ours", NOON)]);
-    assert_eq!(accept(&ledger, &wrong).await, Acceptance::Accepted);
+    wrong.content = ReceiptContent::Changes(vec![created("2", "Ours", NOON)]);
+    assert_eq!(accept(&ledger, &wrong).await, ReceiptOutcome::Accepted);
     let before = ledger.events(10).await.expect("events");
     assert_eq!(before.len(), 2);
     let refused = replayer(&ledger, &policies()).replay(wrong.id).await;
-    assert!(matches!(&refused, Err(ReplayError::NotToday(why)) if why.contains("goto")));
+    assert!(matches!(&refused, Err(ReplayError::NoLongerAccepted(why)) if why.contains("goto")));
     assert_eq!(ledger.events(10).await.expect("events"), before);
 }
 
@@ -334,12 +345,12 @@ async fn what_would_be_too_much_for_its_webinar_stays_quarantined_and_says_why()
         let object = json!({ "id": 1, "topic": "All", "type": 9, "occurrences": occurrences });
         body("webinar.created", Some("acct"), NOON, &object)
     };
-    assert_eq!(accept(&ledger, &coming(&series(1, 500), NOON)).await, Acceptance::Accepted);
+    assert_eq!(accept(&ledger, &coming(&series(1, 500), NOON)).await, ReceiptOutcome::Accepted);
     let more = coming(&series(501, 1), NOON);
-    assert_eq!(accept(&ledger, &more).await, Acceptance::Quarantined);
+    assert_eq!(accept(&ledger, &more).await, ReceiptOutcome::Quarantined);
     let before = ledger.events(1_000).await.expect("events");
     let replayed = replayer(&ledger, &policies()).replay(more.id).await.expect("replayed");
-    assert_eq!(replayed.outcome, Acceptance::Quarantined);
+    assert_eq!(replayed.outcome, ReceiptOutcome::Quarantined);
     assert_eq!(replayed.reason.as_deref(), Some("more than 500 occurrences"));
     assert_eq!(ledger.events(1_000).await.expect("events"), before);
 }

@@ -3,7 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, Operation, StoredEvent};
+use webinar_bridge::sandbox::emulator::{
+    EmulatorFault, EmulatorOperation, EmulatorSettings, StoredEvent,
+};
 
 use crate::harness::eventually;
 use crate::harness::process::{Bridge, SECRET, Setting, TOKEN};
@@ -53,7 +55,7 @@ fn tamper(setting: &Setting, id: &str, with: impl FnOnce(StoredEvent) -> Option<
 
 fn reads(setting: &Setting) -> usize {
     let emulator = setting.hubspot.emulator();
-    emulator.calls().iter().filter(|call| call.operation == Operation::Read).count()
+    emulator.calls().iter().filter(|call| call.operation == EmulatorOperation::Read).count()
 }
 
 /// Says that exactly one event differs, and how.
@@ -123,7 +125,7 @@ async fn on_a_free_store_it_works_without_the_service() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_delivered_is_not_compared() {
     let setting = Setting::new("");
-    setting.hubspot.emulator().keep_failing(Fault::RejectNames("Webinar 2".into()));
+    setting.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("Webinar 2".into()));
     let bridge = delivered(&setting, 2).await;
     let ran = verify(&setting, Some(&bridge), &[]).await;
     assert_eq!(ran.out, "hubspot.main: 1 delivered events compared, all equal\n", "{ran:?}");

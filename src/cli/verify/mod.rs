@@ -3,7 +3,7 @@
 //! * [`mod@books`]: the ledger, in this process or through the running service.
 //! * [`reader`]: reading events from HubSpot.
 
-mod books;
+mod ledger_access;
 mod reader;
 
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::health::reachable;
-use super::service::Service;
-use super::{ConfigFile, Failure, World, store};
-use crate::config::{Account, Config, load_to_serve};
+use super::health::connect_address;
+use super::ops_client::OpsClient;
+use super::{CommandError, ConfigArg, Io, store};
+use crate::config::{AccountSettings, Config, load_and_check};
 use crate::event::{AccountName, EventKey};
 use crate::hubspot::differences;
 use crate::ledger::sqlite::{self, StoreState};
-use crate::net::{Client, Http};
-use books::{Books, Entry, Own};
-use reader::Reader;
+use crate::net::{Http, HttpClient};
+use ledger_access::{DeliveredEvent, LedgerAccess, LocalLedger};
+use reader::EventReader;
 
 /// Events that are read at a time, at most.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT_READS: usize = 8;
 /// How often an event is compared that changes while it is looked at.
-const LOOKS: usize = 3;
+const MAX_COMPARISONS: usize = 3;
 /// From so many events on it is no accident if HubSpot holds none of them.
-const ALL_GONE: usize = 10;
+const SUSPICIOUS_COUNT: usize = 10;
 /// What is told of an event that HubSpot does not have.
 const MISSING: &str = "not there";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArg,
     /// Only this HubSpot account
     #[arg(long, value_name = "NAME")]
     hubspot: Option<String>,
@@ -44,38 +44,39 @@ pub(super) struct Verify {
 }
 
 /// An event in which HubSpot differs.
-struct Finding {
+struct EventDifference {
     key: EventKey,
     fields: Vec<String>,
 }
 
 /// What was found in an account.
 #[derive(Default)]
-struct Findings {
+struct Comparison {
     compared: usize,
-    differing: Vec<Finding>,
+    differing: Vec<EventDifference>,
 }
 
 impl Verify {
-    pub(super) fn run(self, world: &mut World<'_>) -> Result<(), Failure> {
-        let config = load_to_serve(self.file.config.as_deref(), world.variables)?;
-        let accounts: Vec<(&AccountName, &Account)> = config
+    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+        let config = load_and_check(self.file.config.as_deref(), world.variables)?;
+        let accounts: Vec<(&AccountName, &AccountSettings)> = config
             .accounts
             .iter()
             .filter(|(name, _)| self.hubspot.as_ref().is_none_or(|only| only == name.as_str()))
             .collect();
         if let (Some(only), true) = (&self.hubspot, accounts.is_empty()) {
             let message = format!("--hubspot {only:?} is not an account of the configuration");
-            return Err(Failure::Usage(message));
+            return Err(CommandError::Usage(message));
         }
         super::runtime()?.block_on(async {
             let http: Arc<dyn Http> =
-                Arc::new(Client::new().context("cannot make an HTTP client")?);
-            let books = books(&config, &http)?;
+                Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
+            let books = open_ledger(&config, &http)?;
             let mut failed = Vec::new();
             for (name, account) in accounts {
-                let reader = Reader::new(account, Arc::clone(&http));
-                let verified = self.account(world, books.as_ref(), name, account, &reader).await?;
+                let reader = EventReader::new(account, Arc::clone(&http));
+                let verified =
+                    self.verify_account(world, books.as_ref(), name, account, &reader).await?;
                 if let Err(error) = verified {
                     failed.push(format!("hubspot.{name}: {error:#}"));
                 }
@@ -85,23 +86,23 @@ impl Verify {
     }
 
     /// Verifies one account. The inner error is the account's, and the others are verified all the same.
-    async fn account(
+    async fn verify_account(
         &self,
-        world: &mut World<'_>,
-        books: &dyn Books,
+        world: &mut Io<'_>,
+        books: &dyn LedgerAccess,
         name: &AccountName,
-        account: &Account,
-        reader: &Reader,
-    ) -> Result<anyhow::Result<()>, Failure> {
-        let at_once = account.lane.max_in_flight.min(AT_ONCE);
+        account: &AccountSettings,
+        reader: &EventReader,
+    ) -> Result<anyhow::Result<()>, CommandError> {
+        let at_once = account.delivery.max_in_flight.min(MAX_CONCURRENT_READS);
         let findings = match compare(books, name, reader, at_once).await {
             Ok(findings) => findings,
             Err(error) => return Ok(Err(error.context("it could not be compared"))),
         };
-        for line in table(&findings.differing) {
+        for line in format_table(&findings.differing) {
             world.print(&line)?;
         }
-        let Findings { compared, differing } = findings;
+        let Comparison { compared, differing } = findings;
         if compared == 0 {
             world
                 .print(&format!("hubspot.{name}: no events are delivered: nothing was compared"))?;
@@ -117,7 +118,7 @@ impl Verify {
             world.print(&format!("{told}, {count} differ; none is sent again (--dry-run)"))?;
             return Ok(Err(anyhow!("{count} events differ")));
         }
-        if compared >= ALL_GONE && differing.iter().all(|found| found.fields == [MISSING]) {
+        if compared >= SUSPICIOUS_COUNT && differing.iter().all(|found| found.fields == [MISSING]) {
             world.print(&format!("{told}, none is there; none is sent again"))?;
             return Ok(Err(anyhow!(
                 "HubSpot has none of {count} events. With a credential of another app they would all be made a \
@@ -129,37 +130,43 @@ impl Verify {
                 return Ok(Err(error.context("not all that differ are sent again")));
             }
         }
-        world.print(&format!("{told}, {count} differ; they are sent again {}", books.sent()))?;
+        world.print(&format!(
+            "{told}, {count} differ; they are sent again {}",
+            books.redrive_moment()
+        ))?;
         Ok(Ok(()))
     }
 }
 
 /// The store, if nobody has it, else the service that has.
-fn books(config: &Config, http: &Arc<dyn Http>) -> Result<Box<dyn Books>, Failure> {
+fn open_ledger(
+    config: &Config,
+    http: &Arc<dyn Http>,
+) -> Result<Box<dyn LedgerAccess>, CommandError> {
     let path = &config.store.path;
     if sqlite::inspect(path).context("the store cannot be opened")? == StoreState::Absent {
         return Err(anyhow!("there is no store at {} yet", path.display()).into());
     }
     Ok(match store::open_unless_in_use(config)? {
-        Some(ledger) => Box::new(Own(Arc::new(ledger))),
-        None => Box::new(Service::at(reachable(config.listen.ops), Arc::clone(http))?),
+        Some(ledger) => Box::new(LocalLedger(Arc::new(ledger))),
+        None => Box::new(OpsClient::new(connect_address(config.listen.ops), Arc::clone(http))?),
     })
 }
 
 /// Compares all delivered events of an account.
 async fn compare(
-    books: &dyn Books,
+    books: &dyn LedgerAccess,
     account: &AccountName,
-    reader: &Reader,
+    reader: &EventReader,
     at_once: usize,
-) -> anyhow::Result<Findings> {
-    let mut findings = Findings::default();
+) -> anyhow::Result<Comparison> {
+    let mut findings = Comparison::default();
     let mut after = None;
     loop {
-        let (entries, next) = books.page(account, after).await?;
+        let (entries, next) = books.delivered_page(account, after).await?;
         findings.compared += entries.len();
-        let found: Vec<Option<Finding>> = stream::iter(entries)
-            .map(|entry| look(books, reader, entry))
+        let found: Vec<Option<EventDifference>> = stream::iter(entries)
+            .map(|entry| compare_event(books, reader, entry))
             .buffered(at_once)
             .try_collect()
             .await?;
@@ -172,12 +179,12 @@ async fn compare(
 }
 
 /// Compares one event; none if it is equal, or on its way to HubSpot by now.
-async fn look(
-    books: &dyn Books,
-    reader: &Reader,
-    mut entry: Entry,
-) -> anyhow::Result<Option<Finding>> {
-    for _ in 0..LOOKS {
+async fn compare_event(
+    books: &dyn LedgerAccess,
+    reader: &EventReader,
+    mut entry: DeliveredEvent,
+) -> anyhow::Result<Option<EventDifference>> {
+    for _ in 0..MAX_COMPARISONS {
         let fields = match reader.read(&entry.key).await? {
             None => vec![MISSING.to_owned()],
             Some(shown) => differences(&entry.input, &shown),
@@ -186,9 +193,9 @@ async fn look(
             return Ok(None);
         }
         // It may have been delivered anew between the two looks.
-        match books.look(&entry.key).await? {
+        match books.delivered_event(&entry.key).await? {
             None => return Ok(None),
-            Some(now) if now == entry => return Ok(Some(Finding { key: now.key, fields })),
+            Some(now) if now == entry => return Ok(Some(EventDifference { key: now.key, fields })),
             Some(now) => entry = now,
         }
     }
@@ -196,7 +203,7 @@ async fn look(
 }
 
 /// Columns as wide as what stands in them; nothing if nothing differs.
-fn table(differing: &[Finding]) -> Vec<String> {
+fn format_table(differing: &[EventDifference]) -> Vec<String> {
     if differing.is_empty() {
         return Vec::new();
     }
@@ -222,16 +229,16 @@ mod tests {
 
     #[test]
     fn tables_are_aligned() {
-        let finding = |account: &str, event: &str, fields: &[&str]| Finding {
+        let finding = |account: &str, event: &str, fields: &[&str]| EventDifference {
             key: EventKey {
                 hubspot: AccountName::parse("main").expect("a name"),
                 external_account_id: ExternalAccountId::parse(account).expect("an id"),
-                external_event_id: ExternalEventId::stored(event.to_owned()),
+                external_event_id: ExternalEventId::from_stored(event.to_owned()),
             },
             fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         };
-        assert!(table(&[]).is_empty());
-        let lines = table(&[
+        assert!(format_table(&[]).is_empty());
+        let lines = format_table(&[
             finding("a", "1", &["eventName", "eventUrl"]),
             finding("aäaäaäaäaäaäaäaäaä", "1-1700000000000", &[MISSING]),
         ]);

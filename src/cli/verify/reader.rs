@@ -6,37 +6,37 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clock::SystemClock;
-use crate::config::Account as Settings;
+use crate::config::AccountSettings as Settings;
 use crate::event::EventKey;
 use crate::hubspot::{
-    Account, AccountTrouble, Operation, Pace, RateLimit, RatePolicy, Report, Shown, Slot,
-    TroubleKind, Wait, backoff,
+    AccountClient, AccountError, AccountErrorKind, ApiOperation, ApiReport, Permit, PermitWait,
+    RateLimit, RateLimitPolicy, RateLimiter, RemoteEvent, backoff,
 };
 use crate::net::Http;
 
 /// How often one event is asked for.
-const TRIES: u32 = 6;
+const MAX_TRIES: u32 = 6;
 /// Longest wait between two tries; who is told to wait longer may come again later.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 /// HubSpot's rolling window, when it does not say when to come back (usage guidelines).
 const WINDOW: Duration = Duration::from_secs(10);
 /// A slot that waits for an answer is asked for again so often.
-const SLOT_AGAIN: Duration = Duration::from_millis(20);
+const PERMIT_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Reads events of one account.
-pub(super) struct Reader {
-    hubspot: Account,
-    pace: Mutex<Pace>,
+pub(super) struct EventReader {
+    hubspot: AccountClient,
+    pace: Mutex<RateLimiter>,
 }
 
-impl Reader {
+impl EventReader {
     pub(super) fn new(account: &Settings, http: Arc<dyn Http>) -> Self {
-        let RateLimit { requests, window } = account.lane.rate_limit;
+        let RateLimit { requests, window } = account.delivery.rate_limit;
         // The service may be delivering meanwhile, out of the same budget: half of it is left to it.
         let half = RateLimit { requests: (requests / 2).max(1), window };
         Self {
-            hubspot: Account::new(account.api.clone(), http, Arc::new(SystemClock)),
-            pace: Mutex::new(Pace::new(half)),
+            hubspot: AccountClient::new(account.api.clone(), http, Arc::new(SystemClock)),
+            pace: Mutex::new(RateLimiter::new(half)),
         }
     }
 
@@ -44,14 +44,14 @@ impl Reader {
     ///
     /// # Errors
     /// [`AccountTrouble`] that needs a human, or lasts.
-    pub(super) async fn read(&self, key: &EventKey) -> Result<Option<Shown>, AccountTrouble> {
+    pub(super) async fn read(&self, key: &EventKey) -> Result<Option<RemoteEvent>, AccountError> {
         let mut tries = 1;
         loop {
-            let trouble = match self.ask(key).await {
+            let trouble = match self.read_once(key).await {
                 Ok(shown) => return Ok(shown),
                 Err(trouble) => trouble,
             };
-            let Some(wait) = wait(&trouble, tries).filter(|_| tries < TRIES) else {
+            let Some(wait) = retry_delay(&trouble, tries).filter(|_| tries < MAX_TRIES) else {
                 return Err(trouble);
             };
             sleep(wait).await;
@@ -59,52 +59,54 @@ impl Reader {
         }
     }
 
-    async fn ask(&self, key: &EventKey) -> Result<Option<Shown>, AccountTrouble> {
-        let slot = self.slot().await;
-        let Report { outcome, rates, calls } = self.hubspot.read_event(key).await;
-        let reads = calls.iter().filter(|call| call.operation == Operation::Read).count();
+    async fn read_once(&self, key: &EventKey) -> Result<Option<RemoteEvent>, AccountError> {
+        let slot = self.acquire_permit().await;
+        let ApiReport { outcome, rate_limits: rates, calls } = self.hubspot.read_event(key).await;
+        let reads = calls.iter().filter(|call| call.operation == ApiOperation::Read).count();
         let now = Instant::now();
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         if reads == 0 {
             pace.cancel(slot);
         } else {
-            (1..reads).for_each(|_| pace.count(now));
-            pace.observe(&slot, &rates, now);
-            pace.finish(slot, now);
+            (1..reads).for_each(|_| pace.record_call(now));
+            pace.observe_headers(&slot, &rates, now);
+            pace.complete(slot, now);
         }
         outcome
     }
 
-    async fn slot(&self) -> Slot {
+    async fn acquire_permit(&self) -> Permit {
         loop {
             let reserved = {
                 let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-                pace.reserve(Instant::now())
+                pace.try_acquire(Instant::now())
             };
             match reserved {
                 Ok(slot) => return slot,
-                Err(Wait::Until(at)) => sleep_until(at).await,
-                Err(Wait::ForAnAnswer) => sleep(SLOT_AGAIN).await,
+                Err(PermitWait::Until(at)) => sleep_until(at).await,
+                Err(PermitWait::ForResponse) => sleep(PERMIT_POLL_INTERVAL).await,
             }
         }
     }
 }
 
 /// How long to wait after that many tries; none if waiting is of no use, or too long.
-fn wait(trouble: &AccountTrouble, tries: u32) -> Option<Duration> {
+fn retry_delay(trouble: &AccountError, tries: u32) -> Option<Duration> {
     let wait = match trouble.kind {
-        TroubleKind::RateLimited { policy: RatePolicy::Daily }
-        | TroubleKind::Unauthorized
-        | TroubleKind::Forbidden
-        | TroubleKind::NotFound
-        | TroubleKind::Migrating
-        | TroubleKind::Redirected => return None,
-        TroubleKind::RateLimited { .. } => trouble.retry_after.unwrap_or(WINDOW),
-        TroubleKind::Locked | TroubleKind::Overloaded | TroubleKind::Transport { .. } => trouble
+        AccountErrorKind::RateLimited { policy: RateLimitPolicy::Daily }
+        | AccountErrorKind::Unauthorized
+        | AccountErrorKind::Forbidden
+        | AccountErrorKind::NotFound
+        | AccountErrorKind::Migrating
+        | AccountErrorKind::Redirected => return None,
+        AccountErrorKind::RateLimited { .. } => trouble.retry_after.unwrap_or(WINDOW),
+        AccountErrorKind::Locked
+        | AccountErrorKind::Overloaded
+        | AccountErrorKind::Transport { .. } => trouble
             .retry_after
             .unwrap_or_else(|| backoff::delay(tries, Duration::ZERO, rand::random())),
     };
-    (wait <= LONGEST_WAIT).then_some(wait)
+    (wait <= MAX_WAIT).then_some(wait)
 }
 
 #[cfg(test)]
@@ -115,10 +117,10 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::deliver::LaneSettings;
+    use crate::deliver::DeliverySettings;
     use crate::event::{AccountName, ExternalAccountId, ExternalEventId};
-    use crate::hubspot::{Api, Credentials};
-    use crate::net::{Request, Response, TransportError};
+    use crate::hubspot::{AccountApiSettings, AccountCredentials};
+    use crate::net::{HttpRequest, HttpResponse, TransportError};
     use crate::secret::Secret;
 
     /// Answers with these statuses, the last one again and again, and remembers what it was asked.
@@ -129,7 +131,7 @@ mod tests {
 
     #[async_trait]
     impl Http for Script {
-        async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
             self.asked.lock().expect("whole").push(request.url.to_string());
             let mut statuses = self.statuses.lock().expect("whole");
             let status =
@@ -138,24 +140,24 @@ mod tests {
             if status == 0 {
                 return Err(TransportError::Timeout);
             }
-            Ok(Response { status, headers: Vec::new(), body: b"{}".to_vec() })
+            Ok(HttpResponse { status, headers: Vec::new(), body: b"{}".to_vec() })
         }
     }
 
     /// What reading an event comes to, and how often it was asked for.
-    async fn read(statuses: &[u16]) -> (Result<bool, TroubleKind>, Vec<String>) {
+    async fn read(statuses: &[u16]) -> (Result<bool, AccountErrorKind>, Vec<String>) {
         let script = Arc::new(Script {
             statuses: Mutex::new(statuses.iter().copied().collect()),
             asked: Mutex::default(),
         });
         let settings = Settings {
-            api: Api {
+            api: AccountApiSettings {
                 base_url: Url::parse("http://127.0.0.1:1").expect("a URL"),
                 path_prefix: "/marketing/v3/marketing-events".to_owned(),
                 request_timeout: Duration::from_secs(30),
-                credentials: Credentials::Token(Secret::Text("pat".to_owned().into())),
+                credentials: AccountCredentials::Token(Secret::Text("pat".to_owned().into())),
             },
-            lane: LaneSettings {
+            delivery: DeliverySettings {
                 rate_limit: RateLimit { requests: 2, window: Duration::from_secs(10) },
                 max_batch: 100,
                 max_linger: Duration::ZERO,
@@ -164,11 +166,11 @@ mod tests {
             },
             deliver: true,
         };
-        let reader = Reader::new(&settings, Arc::clone(&script) as Arc<dyn Http>);
+        let reader = EventReader::new(&settings, Arc::clone(&script) as Arc<dyn Http>);
         let key = EventKey {
             hubspot: AccountName::parse("main").expect("a name"),
             external_account_id: ExternalAccountId::parse("a&b=c").expect("an id"),
-            external_event_id: ExternalEventId::stored("1/2 é".to_owned()),
+            external_event_id: ExternalEventId::from_stored("1/2 é".to_owned()),
         };
         let read = reader.read(&key).await;
         let asked = script.asked.lock().expect("whole").clone();
@@ -186,12 +188,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_lasts_is_given_up() {
         let (outcome, asked) = read(&[500]).await;
-        assert_eq!((outcome, asked.len()), (Err(TroubleKind::Overloaded), 6));
+        assert_eq!((outcome, asked.len()), (Err(AccountErrorKind::Overloaded), 6));
         for (status, kind) in [
-            (401, TroubleKind::Unauthorized),
-            (403, TroubleKind::Forbidden),
-            (302, TroubleKind::Redirected),
-            (477, TroubleKind::Migrating),
+            (401, AccountErrorKind::Unauthorized),
+            (403, AccountErrorKind::Forbidden),
+            (302, AccountErrorKind::Redirected),
+            (477, AccountErrorKind::Migrating),
         ] {
             let (outcome, asked) = read(&[status]).await;
             assert_eq!((outcome, asked.len()), (Err(kind), 1), "{status}");

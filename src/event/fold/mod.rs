@@ -9,31 +9,32 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{End, Shape};
+use super::change::{EndTime, Shape};
 use super::computed;
-use super::history::Earlier;
+use super::history::History;
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
 use super::input::EventInput;
-use super::policy::{Policy, Recurring};
+use super::policy::{Policy, RecurringMode};
 use super::time::Millis;
-use super::webinar::{Registers, Run, Webinar};
+use super::webinar::{Registers, Webinar, WebinarRun};
 use resolve::{
-    Candidate, Resolved, end_of_runs, latest, long_before, nearest, occurrence_cancelled,
-    of_occurrence, of_whole, program_completed, public, raise, resolve_end, run_over,
-    sent_cancelled, times_known, whole_cancelled,
+    Candidate, Resolved, are_times_known, effective_cancellation, ended_long_before, last_run_end,
+    last_run_ended, latest, nearest_occurrence, newest_valid_end, public_runs, replace_if_later,
+    resolve_occurrence, resolve_occurrence_cancelled, resolve_program_completed, resolve_whole,
+    resolve_whole_cancelled,
 };
-pub use view::Basis;
-use view::View;
+use view::EventView;
+pub use view::ValueOrigin;
 
 /// One event as it follows from the webinar now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folded {
+pub struct FoldedEvent {
     /// Its id in HubSpot.
     pub id: ExternalEventId,
     /// What HubSpot is to get, or why it gets nothing.
     pub content: Result<EventInput, Vec<Gap>>,
     /// What is wrong with what HubSpot gets: [`Gap::PropertyFailed`].
-    pub remarks: Vec<Gap>,
+    pub warnings: Vec<Gap>,
     /// The title, if known; for showing what is incomplete.
     pub name: Option<String>,
     /// Its start, if known.
@@ -76,58 +77,63 @@ pub fn fold(
     id: &WebinarId,
     policy: &Policy,
     now: Millis,
-) -> Vec<Folded> {
-    fold_each(webinar, account, id, policy, now).collect()
+) -> Vec<FoldedEvent> {
+    fold_lazily(webinar, account, id, policy, now).collect()
 }
 
 /// As [`fold()`], one after the other: each of hundreds of events has the series' texts, and together they may be many
 /// megabytes.
-pub fn fold_each(
+pub fn fold_lazily(
     webinar: &Webinar,
     account: &ExternalAccountId,
     id: &WebinarId,
     policy: &Policy,
     now: Millis,
-) -> impl Iterator<Item = Folded> {
-    let mut views = views(webinar, id, policy.recurring);
+) -> impl Iterator<Item = FoldedEvent> {
+    let mut views = build_views(webinar, id, policy.recurring);
     views.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut steps = computed::steps();
+    let mut steps = computed::step_budget();
     views.into_iter().map(move |view| view.finish(webinar, account, policy, now, &mut steps))
 }
 
 /// What each field of one event rests on: those that HubSpot gets, as [`fold`] resolves them. What only the
 /// configuration says rests on nothing that was said, and is left out.
 #[must_use]
-pub fn bases(
+pub fn value_origins(
     webinar: &Webinar,
     id: &WebinarId,
     event: &ExternalEventId,
     policy: &Policy,
     now: Millis,
-) -> Vec<Basis> {
-    let view = views(webinar, id, policy.recurring).into_iter().find(|view| view.id == *event);
-    view.map(|view| view.bases(policy, now)).unwrap_or_default()
+) -> Vec<ValueOrigin> {
+    let view =
+        build_views(webinar, id, policy.recurring).into_iter().find(|view| view.id == *event);
+    view.map(|view| view.value_origins(policy, now)).unwrap_or_default()
 }
 
 /// The events that follow, not yet finished.
-fn views<'a>(webinar: &'a Webinar, id: &WebinarId, recurring: Recurring) -> Vec<View<'a>> {
+fn build_views<'a>(
+    webinar: &'a Webinar,
+    id: &WebinarId,
+    recurring: RecurringMode,
+) -> Vec<EventView<'a>> {
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
     let mut views = Vec::new();
     match (shape, recurring) {
-        (Some(Shape::Series), Recurring::Series) => views.push(series_view(webinar, id)),
-        (Some(Shape::Series), Recurring::Occurrence) => {
+        (Some(Shape::Series), RecurringMode::Series) => views.push(series_view(webinar, id)),
+        (Some(Shape::Series), RecurringMode::Occurrence) => {
             views.extend(occurrence_views(webinar, id));
             if webinar.was_whole {
                 views.push(whole_view(webinar, id, true));
             } else if views.is_empty() {
-                views.push(View { times_known: false, ..whole_view(webinar, id, false) });
+                views.push(EventView { times_known: false, ..whole_view(webinar, id, false) });
             }
         }
         (None | Some(Shape::Program { .. }), _)
-        | (Some(Shape::Single | Shape::Timeless), Recurring::Series) => {
+        | (Some(Shape::Single | Shape::Timeless), RecurringMode::Series) => {
             views.push(whole_view(webinar, id, false));
         }
-        (Some(Shape::Single | Shape::Timeless), Recurring::Occurrence) => {
+        (Some(Shape::Single | Shape::Timeless), RecurringMode::Occurrence) => {
             views.push(whole_view(webinar, id, false));
             views.extend(occurrence_views(webinar, id));
         }
@@ -136,41 +142,41 @@ fn views<'a>(webinar: &'a Webinar, id: &WebinarId, recurring: Recurring) -> Vec<
 }
 
 /// The event of the whole webinar; `superseded` by its occurrences, it is called off since the webinar is a series.
-fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> View<'a> {
+fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> EventView<'a> {
     let whole = &webinar.whole;
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
-    let cancelled = whole_cancelled(webinar, superseded);
-    let runs: Vec<&Run> = match shape {
+    let cancelled = resolve_whole_cancelled(webinar, superseded);
+    let runs: Vec<&WebinarRun> = match shape {
         Some(Shape::Single) | None => {
             let runs = webinar.sessions.iter();
-            public(runs.filter(|run| !long_before(whole.start.as_ref(), run)))
+            public_runs(runs.filter(|run| !ended_long_before(whole.start.as_ref(), run)))
         }
         // A run of what is held again and again, or of one session of many, ends only itself.
         Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => Vec::new(),
     };
-    let mut completed = whole.completed.as_ref().map(of_whole).map(copied);
-    raise(&mut completed, run_over(&runs));
+    let mut completed = whole.completed.as_ref().map(resolve_whole).map(copied);
+    replace_if_later(&mut completed, last_run_ended(&runs));
     if let Some(Shape::Program { one_session }) = shape {
-        raise(&mut completed, program_completed(webinar, one_session));
+        replace_if_later(&mut completed, resolve_program_completed(webinar, one_session));
     }
     let (start, end) = if shape == Some(Shape::Timeless) {
         (None, None)
     } else {
-        let start = whole.start.as_ref().map(of_whole).map(copied);
-        let actual = whole.actual_end.as_ref().map(of_whole);
+        let start = whole.start.as_ref().map(resolve_whole).map(copied);
+        let actual = whole.actual_end.as_ref().map(resolve_whole);
         let ends = [
-            whole.end.as_ref().map(of_whole).map(copied),
-            actual.map(|end| end.with(End::At(*end.value))),
-            end_of_runs(&runs),
+            whole.end.as_ref().map(resolve_whole).map(copied),
+            actual.map(|end| end.with(EndTime::At(*end.value))),
+            last_run_end(&runs),
         ];
-        (start, resolve_end(start, ends))
+        (start, newest_valid_end(start, ends))
     };
-    View {
-        cancelled: sent_cancelled(cancelled, completed, end),
+    EventView {
+        cancelled: effective_cancellation(cancelled, completed, end),
         completed,
         start,
         end,
-        ..View::texts(ExternalEventId::of_webinar(id), &NOTHING, whole)
+        ..EventView::from_registers(ExternalEventId::for_webinar(id), &EMPTY_REGISTERS, whole)
     }
 }
 
@@ -179,15 +185,19 @@ fn copied<T: Copy>(resolved: Resolved<&T>) -> Resolved<T> {
 }
 
 /// The events of all occurrences.
-fn occurrence_views<'a>(webinar: &'a Webinar, series: &WebinarId) -> Vec<View<'a>> {
+fn occurrence_views<'a>(webinar: &'a Webinar, series: &WebinarId) -> Vec<EventView<'a>> {
     let candidates: Vec<Candidate<'_>> = webinar
         .occurrences
         .iter()
-        .map(|(id, own)| Candidate { id, own, cancelled: occurrence_cancelled(webinar, id, own) })
+        .map(|(id, own)| Candidate {
+            id,
+            own,
+            cancelled: resolve_occurrence_cancelled(webinar, id, own),
+        })
         .collect();
-    let mut runs: BTreeMap<&OccurrenceId, Vec<&Run>> = BTreeMap::new();
+    let mut runs: BTreeMap<&OccurrenceId, Vec<&WebinarRun>> = BTreeMap::new();
     for run in &webinar.sessions {
-        if let Some(id) = nearest(&candidates, run) {
+        if let Some(id) = nearest_occurrence(&candidates, run) {
             runs.entry(id).or_default().push(run);
         }
     }
@@ -205,55 +215,59 @@ fn occurrence_view<'a>(
     webinar: &'a Webinar,
     series: &WebinarId,
     occurrence: &Candidate<'a>,
-    runs: Vec<&Run>,
-) -> View<'a> {
+    runs: Vec<&WebinarRun>,
+) -> EventView<'a> {
     let whole = &webinar.whole;
     let Candidate { id, own, cancelled } = *occurrence;
-    let runs = public(runs.into_iter());
+    let runs = public_runs(runs.into_iter());
     let mut completed = latest(own.completed.as_ref(), whole.completed.as_ref()).map(copied);
-    raise(&mut completed, run_over(&runs));
+    replace_if_later(&mut completed, last_run_ended(&runs));
     // The series' own start is its first occurrence's; an end at a fixed time is not every occurrence's.
-    let start = own.start.as_ref().map(of_occurrence).map(copied);
-    let length = whole.end.as_ref().filter(|r| matches!(r.value, End::After(_)));
+    let start = own.start.as_ref().map(resolve_occurrence).map(copied);
+    let length = whole.end.as_ref().filter(|r| matches!(r.value, EndTime::After(_)));
     let planned = latest(own.end.as_ref(), length).map(copied);
-    let actual = own.actual_end.as_ref().map(of_occurrence);
-    let actual = actual.map(|end| end.with(End::At(*end.value)));
-    let end = resolve_end(start, [planned, actual, end_of_runs(&runs)]);
-    View {
-        cancelled: sent_cancelled(cancelled, completed, end),
+    let actual = own.actual_end.as_ref().map(resolve_occurrence);
+    let actual = actual.map(|end| end.with(EndTime::At(*end.value)));
+    let end = newest_valid_end(start, [planned, actual, last_run_end(&runs)]);
+    EventView {
+        cancelled: effective_cancellation(cancelled, completed, end),
         completed,
         start,
         end,
-        times_known: start.is_some() && times_known(webinar, own),
-        ..View::texts(ExternalEventId::of_occurrence(series, id), own, whole)
+        times_known: start.is_some() && are_times_known(webinar, own),
+        ..EventView::from_registers(ExternalEventId::for_occurrence(series, id), own, whole)
     }
 }
 
 /// One event for a whole series: from its first occurrence to its last, over when the last is.
-fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> View<'a> {
+fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
     let all = occurrence_views(webinar, id);
-    let mut live: Vec<&View<'_>> = all.iter().filter(|view| !view.is_cancelled()).collect();
+    let mut live: Vec<&EventView<'_>> = all.iter().filter(|view| !view.is_cancelled()).collect();
     let none_left = live.is_empty();
     if none_left {
         live = all.iter().collect();
     }
     let at = |time: Option<Resolved<Millis>>| time.map(|time| time.value);
     let last = live.iter().max_by(|a, b| (at(a.start), &a.id).cmp(&(at(b.start), &b.id)));
-    let whole_off = webinar.whole.cancelled.as_ref().map(of_whole).map(copied);
+    let whole_off = webinar.whole.cancelled.as_ref().map(resolve_whole).map(copied);
     // Called off with the last of them.
     let last_off = live.iter().filter_map(|view| view.cancelled).max_by_key(|off| off.stamp);
-    View {
+    EventView {
         cancelled: if all.is_empty() { whole_off } else { last_off },
         completed: last.and_then(|view| view.completed),
         start: live.iter().filter_map(|view| view.start).min_by_key(|start| start.value),
         end: live.iter().filter_map(|view| view.end).max_by_key(|end| end.value),
         times_known: !all.is_empty() && live.iter().all(|view| view.times_known),
-        ..View::texts(ExternalEventId::of_webinar(id), &NOTHING, &webinar.whole)
+        ..EventView::from_registers(
+            ExternalEventId::for_webinar(id),
+            &EMPTY_REGISTERS,
+            &webinar.whole,
+        )
     }
 }
 
 /// Nothing said.
-static NOTHING: Registers = Registers {
+static EMPTY_REGISTERS: Registers = Registers {
     name: None,
     organizer: None,
     description: None,
@@ -264,7 +278,7 @@ static NOTHING: Registers = Registers {
     end: None,
     actual_end: None,
     cancelled: None,
-    earlier_cancelled: Earlier::none(),
+    earlier_cancelled: History::empty(),
     completed: None,
     custom: BTreeMap::new(),
 };

@@ -6,10 +6,10 @@ mod edges;
 use std::time::Duration;
 
 use super::*;
-use crate::event::webinar::Said;
+use crate::event::webinar::Provenance;
 use crate::event::{
-    AccountName, BodyHash, Change, Fields, Kind, Listing, OccurrenceSaid, Origin, Phase,
-    ProviderId, ReceiptId, Session, SourceName,
+    AccountName, BodyHash, Change, ChangeKind, OccurrenceChange, OccurrenceListing, Origin,
+    ProviderId, ReceiptId, RunChange, RunPhase, SourceName, WebinarFields,
 };
 
 /// Monday 2026-03-02, 10:00 UTC.
@@ -28,7 +28,7 @@ fn policy() -> Policy {
         organizer: Some("Acme".into()),
         event_type: None,
         external_account_id: None,
-        recurring: Recurring::Occurrence,
+        recurring: RecurringMode::Occurrence,
         complete_after_end: None,
         only: None,
         custom_properties: BTreeMap::new(),
@@ -45,15 +45,15 @@ impl Told {
     fn single() -> Self {
         let mut told = Self { webinar: Webinar::default(), count: 0 };
         told.say(-10 * DAY, |change| {
-            change.kind = Kind::Created;
+            change.kind = ChangeKind::Created;
             change.full_picture = true;
             change.shape = Some(Shape::Single);
-            change.whole = Fields {
+            change.whole = WebinarFields {
                 name: Some("Name".into()),
                 start: Some(at(0)),
-                end: End::after_minutes(60),
+                end: EndTime::after_minutes(60),
                 cancelled: Some(false),
-                ..Fields::default()
+                ..WebinarFields::default()
             };
         });
         told
@@ -64,7 +64,7 @@ impl Told {
         let mut told = Self::single();
         told.say(-10 * DAY, |change| {
             change.shape = Some(Shape::Series);
-            change.listing = Listing::Full;
+            change.listing = OccurrenceListing::Full;
             change.occurrences = vec![
                 occurrence("a", at(0)),
                 occurrence("b", at(DAY)),
@@ -76,12 +76,12 @@ impl Told {
     }
 
     fn say(&mut self, when: i64, what: impl FnOnce(&mut Change)) {
-        let mut change = Change::new(WebinarId::parse("7").expect("valid"), Kind::Updated);
+        let mut change = Change::new(WebinarId::parse("7").expect("valid"), ChangeKind::Updated);
         what(&mut change);
         self.count += 1;
-        let said = Said {
+        let said = Provenance {
             receipt: ReceiptId::from_bytes([self.count; 16]),
-            hash: BodyHash::of_digest(&[self.count; 32]),
+            hash: BodyHash::from_digest(&[self.count; 32]),
             origin: Origin {
                 source: SourceName::parse("zoom").expect("valid"),
                 provider: ProviderId::new("zoom"),
@@ -95,24 +95,25 @@ impl Told {
 
     fn cancel(&mut self, when: i64, occurrence_id: Option<&str>, cancelled: bool) {
         self.say(when, |change| {
-            change.kind = if cancelled { Kind::Cancelled } else { Kind::Recovered };
-            let fields = Fields { cancelled: Some(cancelled), ..Fields::default() };
+            change.kind = if cancelled { ChangeKind::Cancelled } else { ChangeKind::Recovered };
+            let fields = WebinarFields { cancelled: Some(cancelled), ..WebinarFields::default() };
             match occurrence_id {
-                Some(id) => change.occurrences = vec![OccurrenceSaid { id: id_of(id), fields }],
+                Some(id) => change.occurrences = vec![OccurrenceChange { id: id_of(id), fields }],
                 None => change.whole = fields,
             }
         });
     }
 
-    fn run(&mut self, when: i64, phase: Phase, started: i64, ended: Option<i64>) {
+    fn run(&mut self, when: i64, phase: RunPhase, started: i64, ended: Option<i64>) {
         self.say(when, |change| {
-            change.kind = if phase == Phase::Ended { Kind::Completed } else { Kind::Started };
+            change.kind =
+                if phase == RunPhase::Ended { ChangeKind::Completed } else { ChangeKind::Started };
             change.session =
-                Some(Session { phase, started_at: Some(at(started)), ended_at: ended.map(at) });
+                Some(RunChange { phase, started_at: Some(at(started)), ended_at: ended.map(at) });
         });
     }
 
-    fn fold_with(&self, policy: &Policy, now: i64) -> BTreeMap<String, Folded> {
+    fn fold_with(&self, policy: &Policy, now: i64) -> BTreeMap<String, FoldedEvent> {
         let account = ExternalAccountId::parse("acct").expect("valid");
         let id = WebinarId::parse("7").expect("valid");
         fold(&self.webinar, &account, &id, policy, at(now))
@@ -145,9 +146,9 @@ fn id_of(text: &str) -> OccurrenceId {
     OccurrenceId::parse(text).expect("valid")
 }
 
-fn occurrence(id: &str, start: Millis) -> OccurrenceSaid {
-    let fields = Fields { start: Some(start), ..Fields::default() };
-    OccurrenceSaid { id: id_of(id), fields }
+fn occurrence(id: &str, start: Millis) -> OccurrenceChange {
+    let fields = WebinarFields { start: Some(start), ..WebinarFields::default() };
+    OccurrenceChange { id: id_of(id), fields }
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn the_end_follows_a_moved_start() {
 #[test]
 fn a_fixed_end_that_the_start_has_passed_is_left_out() {
     let mut told = Told::single();
-    told.say(-2 * DAY, |change| change.whole.end = Some(End::At(at(2 * HOUR))));
+    told.say(-2 * DAY, |change| change.whole.end = Some(EndTime::At(at(2 * HOUR))));
     assert_eq!(told.input().end_date_time, Some(at(2 * HOUR)));
     told.say(-DAY, |change| change.whole.start = Some(at(DAY)));
     assert_eq!(told.input().end_date_time, None);
@@ -170,7 +171,7 @@ fn a_fixed_end_that_the_start_has_passed_is_left_out() {
 #[test]
 fn the_actual_end_goes_before_the_planned_one_until_the_webinar_is_moved() {
     let mut told = Told::single();
-    told.run(HOUR, Phase::Ended, 0, Some(HOUR / 2));
+    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR / 2));
     assert_eq!(told.input().end_date_time, Some(at(HOUR / 2)));
     told.say(2 * HOUR, |change| change.whole.start = Some(at(7 * DAY)));
     assert_eq!(told.input().end_date_time, Some(at(7 * DAY + HOUR)), "the length is still known");
@@ -179,10 +180,10 @@ fn the_actual_end_goes_before_the_planned_one_until_the_webinar_is_moved() {
 #[test]
 fn a_run_that_begins_again_is_not_over() {
     let mut told = Told::single();
-    told.run(HOUR, Phase::Ended, 0, Some(HOUR));
-    told.run(2 * HOUR, Phase::Started, 2 * HOUR, None);
+    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
+    told.run(2 * HOUR, RunPhase::Started, 2 * HOUR, None);
     assert_eq!((told.completed(), told.input().end_date_time), (vec![], Some(at(HOUR))));
-    told.run(3 * HOUR, Phase::Ended, 2 * HOUR, Some(3 * HOUR));
+    told.run(3 * HOUR, RunPhase::Ended, 2 * HOUR, Some(3 * HOUR));
     assert_eq!(told.completed(), ["7"]);
     assert_eq!(told.input().end_date_time, Some(at(3 * HOUR)));
 }
@@ -190,14 +191,14 @@ fn a_run_that_begins_again_is_not_over() {
 #[test]
 fn practice_is_no_run_and_nor_is_its_start() {
     let mut told = Told::single();
-    told.run(-HOUR, Phase::Started, -HOUR, None);
-    told.run(-HOUR / 2, Phase::Practised, -HOUR, Some(-HOUR / 2));
+    told.run(-HOUR, RunPhase::Started, -HOUR, None);
+    told.run(-HOUR / 2, RunPhase::Practised, -HOUR, Some(-HOUR / 2));
     assert_eq!((told.completed(), told.input().end_date_time), (vec![], Some(at(HOUR))));
-    told.run(0, Phase::Started, 0, None);
-    told.run(HOUR, Phase::Ended, 0, Some(HOUR));
+    told.run(0, RunPhase::Started, 0, None);
+    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
     // Practising for the next one, in the same room.
-    told.run(2 * HOUR, Phase::Started, 2 * HOUR, None);
-    told.run(3 * HOUR, Phase::Practised, 2 * HOUR, Some(3 * HOUR));
+    told.run(2 * HOUR, RunPhase::Started, 2 * HOUR, None);
+    told.run(3 * HOUR, RunPhase::Practised, 2 * HOUR, Some(3 * HOUR));
     assert_eq!(
         (told.completed(), told.input().end_date_time),
         (vec!["7".to_owned()], Some(at(HOUR)))
@@ -207,17 +208,17 @@ fn practice_is_no_run_and_nor_is_its_start() {
 #[test]
 fn a_run_long_before_its_date_is_not_the_webinar() {
     let mut told = Told::single();
-    told.run(-2 * DAY, Phase::Ended, -2 * DAY - HOUR, Some(-2 * DAY));
+    told.run(-2 * DAY, RunPhase::Ended, -2 * DAY - HOUR, Some(-2 * DAY));
     assert_eq!(told.completed(), Vec::<String>::new(), "a test run");
     told.cancel(-DAY, None, true);
     assert_eq!(told.cancelled(), ["7"], "it was still to come");
 
     let mut told = Told::single();
-    told.run(HOUR, Phase::Ended, 0, Some(HOUR));
+    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
     assert_eq!(told.completed(), ["7"]);
     told.say(2 * HOUR, |change| change.whole.start = Some(at(7 * DAY)));
     assert_eq!(told.completed(), Vec::<String>::new(), "to be held once more");
-    told.run(9 * DAY, Phase::Ended, 8 * DAY, Some(9 * DAY));
+    told.run(9 * DAY, RunPhase::Ended, 8 * DAY, Some(9 * DAY));
     assert_eq!(told.completed(), ["7"], "a day late");
 }
 
@@ -227,7 +228,7 @@ fn tidying_up_is_no_calling_off() {
     told.cancel(2 * HOUR, None, true);
     assert_eq!(told.cancelled(), Vec::<String>::new(), "after its end");
     let mut told = Told::single();
-    told.run(HOUR / 2, Phase::Ended, 0, None);
+    told.run(HOUR / 2, RunPhase::Ended, 0, None);
     told.cancel(HOUR / 2 + 1, None, true);
     assert_eq!(told.cancelled(), Vec::<String>::new(), "after it was over");
     let mut told = Told::single();
@@ -265,7 +266,7 @@ fn what_was_called_off_in_time_stays_so_however_late_it_is_said_again() {
 
     let list = |id: &str| {
         let said = vec![occurrence(id, at(40 * DAY))];
-        |change: &mut Change| (change.listing, change.occurrences) = (Listing::Full, said)
+        |change: &mut Change| (change.listing, change.occurrences) = (OccurrenceListing::Full, said)
     };
     let mut told = Told::series();
     told.say(-DAY, list("d"));
@@ -298,7 +299,7 @@ fn a_full_list_calls_off_those_it_does_not_name_and_a_partial_one_nothing() {
     told.say(-2 * DAY, |change| change.occurrences = vec![occurrence("a", at(HOUR))]);
     assert_eq!(told.cancelled(), Vec::<String>::new());
     told.say(-DAY, |change| {
-        change.listing = Listing::Full;
+        change.listing = OccurrenceListing::Full;
         change.occurrences = vec![occurrence("a", at(HOUR)), occurrence("d", at(3 * DAY))];
     });
     assert_eq!(told.cancelled(), ["7-b", "7-c"]);
@@ -310,8 +311,8 @@ fn what_is_said_of_all_holds_unless_one_was_told_later() {
     let mut told = Told::series();
     told.say(-3 * DAY, |change| change.whole.name = Some("All".into()));
     told.say(-2 * DAY, |change| {
-        let fields = Fields { name: Some("One".into()), ..Fields::default() };
-        change.occurrences = vec![OccurrenceSaid { id: id_of("b"), fields }];
+        let fields = WebinarFields { name: Some("One".into()), ..WebinarFields::default() };
+        change.occurrences = vec![OccurrenceChange { id: id_of("b"), fields }];
     });
     let names = |told: &Told| -> Vec<String> {
         told.inputs().into_values().map(|input| input.event_name).collect()
@@ -331,10 +332,10 @@ fn the_start_of_a_series_moves_no_occurrence() {
 #[test]
 fn a_run_belongs_to_the_nearest_occurrence_within_half_a_day() {
     let mut told = Told::series();
-    told.run(DAY + 2 * HOUR, Phase::Ended, DAY + HOUR, Some(DAY + 2 * HOUR));
+    told.run(DAY + 2 * HOUR, RunPhase::Ended, DAY + HOUR, Some(DAY + 2 * HOUR));
     assert_eq!(told.completed(), ["7-b"]);
     assert_eq!(told.inputs()["7-b"].end_date_time, Some(at(DAY + 2 * HOUR)));
-    told.run(20 * DAY, Phase::Ended, 20 * DAY, None);
+    told.run(20 * DAY, RunPhase::Ended, 20 * DAY, None);
     assert_eq!(told.completed(), ["7-b"], "too far from any");
     // Found at folding, so an occurrence that is told of later is found too.
     told.say(-DAY, |change| change.occurrences = vec![occurrence("z", at(20 * DAY + HOUR))]);
@@ -346,14 +347,14 @@ fn a_run_does_not_belong_to_what_was_called_off_before_it() {
     let mut told = Told::series();
     told.say(-2 * DAY, |change| change.occurrences = vec![occurrence("e", at(2 * HOUR))]);
     told.cancel(-DAY, Some("a"), true);
-    told.run(HOUR, Phase::Ended, 0, None);
+    told.run(HOUR, RunPhase::Ended, 0, None);
     assert_eq!(told.completed(), ["7-e"]);
 }
 
 #[test]
 fn a_new_recurrence_without_a_list_makes_times_unknown_until_they_are_told() {
     let mut told = Told::series();
-    told.say(-2 * DAY, |change| change.listing = Listing::Unknown);
+    told.say(-2 * DAY, |change| change.listing = OccurrenceListing::Unknown);
     assert_eq!(told.inputs().len(), 0);
     let gaps = told.fold_with(&policy(), 0).remove("7-a").expect("known").content;
     assert_eq!(gaps, Err(vec![Gap::Times]));
@@ -369,7 +370,7 @@ fn becoming_single_calls_off_the_occurrences_and_becoming_a_series_the_single() 
     assert!(!told.input().event_cancelled);
     told.say(-DAY, |change| {
         change.shape = Some(Shape::Series);
-        change.listing = Listing::Full;
+        change.listing = OccurrenceListing::Full;
         change.occurrences = vec![occurrence("a", at(0))];
     });
     assert_eq!(told.cancelled(), ["7", "7-b", "7-c"]);
@@ -377,7 +378,7 @@ fn becoming_single_calls_off_the_occurrences_and_becoming_a_series_the_single() 
 
 #[test]
 fn a_series_as_one_event_spans_its_occurrences_and_ends_with_the_last() {
-    let one = Policy { recurring: Recurring::Series, ..policy() };
+    let one = Policy { recurring: RecurringMode::Series, ..policy() };
     let mut told = Told::series();
     let input = |told: &Told| -> EventInput {
         let mut folded = told.fold_with(&one, 50 * DAY);
@@ -386,11 +387,11 @@ fn a_series_as_one_event_spans_its_occurrences_and_ends_with_the_last() {
     };
     let span = |input: EventInput| (input.start_date_time, input.end_date_time);
     assert_eq!(span(input(&told)), (Some(at(0)), Some(at(2 * DAY + HOUR))));
-    told.run(HOUR, Phase::Ended, 0, None);
+    told.run(HOUR, RunPhase::Ended, 0, None);
     assert!(!input(&told).event_completed);
     told.cancel(DAY, Some("c"), true);
     assert_eq!(span(input(&told)), (Some(at(0)), Some(at(DAY + HOUR))));
-    told.run(DAY + HOUR, Phase::Ended, DAY, None);
+    told.run(DAY + HOUR, RunPhase::Ended, DAY, None);
     assert!(input(&told).event_completed);
     let mut told = Told::series();
     told.cancel(-DAY, None, true);
@@ -401,7 +402,7 @@ fn a_series_as_one_event_spans_its_occurrences_and_ends_with_the_last() {
 fn what_has_no_fixed_time_has_no_times_and_no_run_ends_it() {
     let mut told = Told::single();
     told.say(-DAY, |change| change.shape = Some(Shape::Timeless));
-    told.run(HOUR, Phase::Ended, 0, Some(HOUR));
+    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
     let input = told.input();
     assert_eq!((input.start_date_time, input.end_date_time), (None, None));
     assert!(!input.event_completed);
@@ -412,11 +413,15 @@ fn a_program_is_over_with_its_last_session() {
     let mut told = Told::single();
     told.say(-5 * DAY, |change| {
         change.shape = Some(Shape::Program { one_session: false });
-        change.whole.end = Some(End::At(at(2 * DAY)));
+        change.whole.end = Some(EndTime::At(at(2 * DAY)));
     });
-    let session = |id: &str, end: i64, completed: Option<bool>| OccurrenceSaid {
+    let session = |id: &str, end: i64, completed: Option<bool>| OccurrenceChange {
         id: id_of(id),
-        fields: Fields { end: Some(End::At(at(end))), completed, ..Fields::default() },
+        fields: WebinarFields {
+            end: Some(EndTime::At(at(end))),
+            completed,
+            ..WebinarFields::default()
+        },
     };
     told.say(-4 * DAY, |change| change.occurrences = vec![session("a", HOUR, None)]);
     told.say(HOUR, |change| change.occurrences = vec![session("a", HOUR, Some(true))]);
@@ -457,9 +462,9 @@ fn a_clock_ahead_owns_a_field_no_longer_than_until_the_next_webhook() {
 /// What a field rests on: the number of the saying, and whether it was of the occurrence.
 fn rests(told: &Told, event: &str, policy: &Policy, now: i64) -> BTreeMap<String, (u8, bool)> {
     let id = WebinarId::parse("7").expect("valid");
-    bases(&told.webinar, &id, &ExternalEventId::stored(event.into()), policy, at(now))
+    value_origins(&told.webinar, &id, &ExternalEventId::from_stored(event.into()), policy, at(now))
         .into_iter()
-        .map(|basis| (basis.field, (basis.receipt.as_bytes()[0], basis.of_occurrence)))
+        .map(|basis| (basis.field, (basis.receipt.as_bytes()[0], basis.from_occurrence)))
         .collect()
 }
 
@@ -472,7 +477,7 @@ fn a_field_rests_on_the_saying_that_won() {
     assert_eq!(rest["name"], (2, false));
     assert_eq!(rest["end"], (1, false), "start and duration: what told the duration");
     assert_eq!(rest.get("organizer"), None, "a default of the configuration");
-    told.run(2 * HOUR, Phase::Ended, 0, Some(HOUR / 2));
+    told.run(2 * HOUR, RunPhase::Ended, 0, Some(HOUR / 2));
     let rest = rests(&told, "7", &policy(), 0);
     assert_eq!((rest["end"], rest["completed"]), ((4, false), (4, false)));
     assert_eq!(rests(&told, "other", &policy(), 0), BTreeMap::new());
@@ -482,15 +487,15 @@ fn a_field_rests_on_the_saying_that_won() {
 fn what_was_said_of_one_occurrence_is_told_from_what_was_said_of_all() {
     let mut told = Told::series();
     told.say(-DAY, |change| {
-        let fields = Fields { name: Some("Own".into()), ..Fields::default() };
-        change.occurrences = vec![OccurrenceSaid { id: id_of("b"), fields }];
+        let fields = WebinarFields { name: Some("Own".into()), ..WebinarFields::default() };
+        change.occurrences = vec![OccurrenceChange { id: id_of("b"), fields }];
     });
     told.cancel(-HOUR, None, true);
     let (first, second) = (rests(&told, "7-a", &policy(), 0), rests(&told, "7-b", &policy(), 0));
     assert_eq!((first["name"], second["name"]), ((1, false), (3, true)));
     assert_eq!((first["start"], first["end"]), ((2, true), (1, false)));
     assert_eq!((first["cancelled"], second["cancelled"]), ((4, false), (4, false)));
-    let all = Policy { recurring: Recurring::Series, ..policy() };
+    let all = Policy { recurring: RecurringMode::Series, ..policy() };
     let rest = rests(&told, "7", &all, 0);
     assert_eq!((rest["start"], rest["cancelled"]), ((2, true), (4, false)));
 }
@@ -498,7 +503,7 @@ fn what_was_said_of_one_occurrence_is_told_from_what_was_said_of_all() {
 #[test]
 fn what_time_completed_rests_on_the_end() {
     let mut told = Told::single();
-    told.say(-DAY, |change| change.whole.end = End::after_minutes(30));
+    told.say(-DAY, |change| change.whole.end = EndTime::after_minutes(30));
     let timed = Policy { complete_after_end: Some(Duration::from_mins(30)), ..policy() };
     assert_eq!(rests(&told, "7", &timed, HOUR - 1).get("completed"), None);
     assert_eq!(rests(&told, "7", &timed, HOUR)["completed"], (2, false));

@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::resolve::{Resolved, latest};
-use super::{Folded, Gap};
-use crate::event::computed::compute;
+use super::{FoldedEvent, Gap};
+use crate::event::computed::apply_expressions;
 use crate::event::id::{ExternalAccountId, ExternalEventId, ReceiptId};
 use crate::event::input::EventInput;
 use crate::event::policy::Policy;
 use crate::event::register::{Register, Stamp};
 use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar};
-use crate::expression::Steps;
+use crate::expression::StepBudget;
 
 /// The values of one event, each with what it rests on.
-pub(super) struct View<'a> {
+pub(super) struct EventView<'a> {
     pub(super) id: ExternalEventId,
-    pub(super) name: Text<'a>,
-    pub(super) organizer: Text<'a>,
-    pub(super) description: Text<'a>,
-    pub(super) event_type: Text<'a>,
-    pub(super) registration_url: Text<'a>,
-    pub(super) join_url: Text<'a>,
+    pub(super) name: ResolvedText<'a>,
+    pub(super) organizer: ResolvedText<'a>,
+    pub(super) description: ResolvedText<'a>,
+    pub(super) event_type: ResolvedText<'a>,
+    pub(super) registration_url: ResolvedText<'a>,
+    pub(super) join_url: ResolvedText<'a>,
     pub(super) custom: BTreeMap<&'a str, Resolved<&'a String>>,
     pub(super) start: Option<Resolved<Millis>>,
     pub(super) end: Option<Resolved<Millis>>,
@@ -33,25 +33,29 @@ pub(super) struct View<'a> {
 }
 
 /// A text that was said; an empty one takes away.
-type Text<'a> = Option<Resolved<&'a String>>;
+type ResolvedText<'a> = Option<Resolved<&'a String>>;
 
 /// What a field's present value rests on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Basis {
+pub struct ValueOrigin {
     /// Which field, by our name of it: `name`, `start`, `custom.webinar_platform`.
     pub field: String,
     /// What it holds.
     pub value: serde_json::Value,
     /// Whether it was said of this occurrence, or of the whole webinar or series.
-    pub of_occurrence: bool,
+    pub from_occurrence: bool,
     /// The place of the saying between others.
     pub stamp: Stamp,
     /// The receipt that said it.
     pub receipt: ReceiptId,
 }
 
-impl<'a> View<'a> {
-    pub(super) fn texts(id: ExternalEventId, own: &'a Registers, whole: &'a Registers) -> Self {
+impl<'a> EventView<'a> {
+    pub(super) fn from_registers(
+        id: ExternalEventId,
+        own: &'a Registers,
+        whole: &'a Registers,
+    ) -> Self {
         let mut custom = BTreeMap::new();
         for name in whole.custom.keys().chain(own.custom.keys()) {
             let last = latest(own.custom.get(name), whole.custom.get(name));
@@ -86,39 +90,46 @@ impl<'a> View<'a> {
     }
 
     /// Where people register, else join; and which of the two it is.
-    fn url(&self) -> (&'static str, Text<'a>) {
-        match filled(self.registration_url) {
-            None => ("join_url", filled(self.join_url)),
+    fn url(&self) -> (&'static str, ResolvedText<'a>) {
+        match non_empty(self.registration_url) {
+            None => ("join_url", non_empty(self.join_url)),
             registration => ("registration_url", registration),
         }
     }
 
     /// When the passing of time completes it, past or to come.
-    fn timer(&self, policy: &Policy) -> Option<Millis> {
+    fn completion_time(&self, policy: &Policy) -> Option<Millis> {
         let end = self.end.filter(|_| !self.is_cancelled() && !self.is_completed())?;
         policy.complete_after_end.map(|grace| end.value.plus(grace))
     }
 
     /// What each field rests on.
-    pub(super) fn bases(&self, policy: &Policy, now: Millis) -> Vec<Basis> {
-        fn basis<T: Into<Value>>(field: &str, said: Resolved<T>) -> Basis {
-            let Resolved { value, stamp, receipt, of_occurrence } = said;
-            Basis { field: field.to_owned(), value: value.into(), of_occurrence, stamp, receipt }
+    pub(super) fn value_origins(&self, policy: &Policy, now: Millis) -> Vec<ValueOrigin> {
+        fn basis<T: Into<Value>>(field: &str, said: Resolved<T>) -> ValueOrigin {
+            let Resolved { value, stamp, receipt, from_occurrence: of_occurrence } = said;
+            ValueOrigin {
+                field: field.to_owned(),
+                value: value.into(),
+                from_occurrence: of_occurrence,
+                stamp,
+                receipt,
+            }
         }
         let (url, link) = self.url();
-        let text =
-            |field, said: Text<'_>| said.map(|said| basis(field, said.with(said.value.clone())));
+        let text = |field, said: ResolvedText<'_>| {
+            said.map(|said| basis(field, said.with(said.value.clone())))
+        };
         let time = |field, said: Option<Resolved<Millis>>| {
             said.map(|said| basis(field, said.with(said.value.to_string())))
         };
-        let timed_out = self.timer(policy).is_some_and(|due| due <= now);
+        let timed_out = self.completion_time(policy).is_some_and(|due| due <= now);
         let timed_out = self.end.filter(|_| timed_out).map(|end| end.with(true));
-        let event_type = filled(self.event_type).filter(|_| policy.event_type.is_none());
+        let event_type = non_empty(self.event_type).filter(|_| policy.event_type.is_none());
         let fields = [
-            text("name", filled(self.name)),
-            text("organizer", filled(self.organizer)),
+            text("name", non_empty(self.name)),
+            text("organizer", non_empty(self.organizer)),
             text("event_type", event_type),
-            text("description", filled(self.description)),
+            text("description", non_empty(self.description)),
             text(url, link),
             time("start", self.start),
             time("end", self.end),
@@ -126,7 +137,7 @@ impl<'a> View<'a> {
             timed_out.or(self.completed).map(|over| basis("completed", over)),
         ];
         let custom = self.custom.iter().filter_map(|(name, said)| {
-            filled(Some(*said))
+            non_empty(Some(*said))
                 .map(|said| basis(&format!("custom.{name}"), said.with(said.value.clone())))
         });
         fields.into_iter().flatten().chain(custom).collect()
@@ -138,16 +149,16 @@ impl<'a> View<'a> {
         account: &ExternalAccountId,
         policy: &Policy,
         now: Millis,
-        steps: &mut Steps,
-    ) -> Folded {
-        let text = |said: Text<'_>| filled(said).map(|said| said.value.clone());
-        let timer = self.timer(policy);
+        steps: &mut StepBudget,
+    ) -> FoldedEvent {
+        let text = |said: ResolvedText<'_>| non_empty(said).map(|said| said.value.clone());
+        let timer = self.completion_time(policy);
         let timed_out = timer.is_some_and(|due| due <= now);
         let (start, end) = (self.start.map(|r| r.value), self.end.map(|r| r.value));
         let name = text(self.name);
         let organizer = text(self.organizer).or_else(|| policy.organizer.clone());
         let event_type = policy.event_type.clone().or_else(|| text(self.event_type));
-        let mut custom = policy.texts();
+        let mut custom = policy.fixed_properties();
         for (key, said) in &self.custom {
             if said.value.is_empty() {
                 custom.remove(*key);
@@ -182,7 +193,7 @@ impl<'a> View<'a> {
                     custom_properties: custom,
                 };
                 let said = self.custom.iter().map(|(name, said)| (*name, said.value.as_str()));
-                compute(policy, input, said.filter(|(_, text)| !text.is_empty()), steps)
+                apply_expressions(policy, input, said.filter(|(_, text)| !text.is_empty()), steps)
             }
             _ => Err(gaps),
         };
@@ -191,11 +202,11 @@ impl<'a> View<'a> {
             Err(gaps) => (Err(gaps), Vec::new()),
         };
         let due_at = timer.filter(|due| *due > now);
-        Folded { id: self.id, content, remarks, name, start, end, due_at }
+        FoldedEvent { id: self.id, content, warnings: remarks, name, start, end, due_at }
     }
 }
 
 /// A text that is not empty.
-fn filled(text: Text<'_>) -> Text<'_> {
+fn non_empty(text: ResolvedText<'_>) -> ResolvedText<'_> {
     text.filter(|text| !text.value.is_empty())
 }

@@ -1,17 +1,17 @@
 //! The bounds of what is kept, and that nothing is kept without its origin. The laws of merging are proved elsewhere.
 
 use super::*;
-use crate::event::history::EARLIER_MAX;
-use crate::event::{End, Fields, Kind, OccurrenceSaid, WebinarId};
+use crate::event::history::HISTORY_MAX;
+use crate::event::{ChangeKind, EndTime, OccurrenceChange, WebinarFields, WebinarId};
 
-fn said(number: u16, at: i64) -> Said {
+fn said(number: u16, at: i64) -> Provenance {
     let mut bytes = [0; 32];
     bytes[..2].copy_from_slice(&number.to_be_bytes());
     let mut id = [0; 16];
     id[..2].copy_from_slice(&number.to_be_bytes());
-    Said {
+    Provenance {
         receipt: ReceiptId::from_bytes(id),
-        hash: BodyHash::of_digest(&bytes),
+        hash: BodyHash::from_digest(&bytes),
         origin: Origin {
             source: SourceName::parse("zoom").expect("valid"),
             provider: ProviderId::new("zoom"),
@@ -23,13 +23,13 @@ fn said(number: u16, at: i64) -> Said {
 }
 
 fn change() -> Change {
-    Change::new(WebinarId::parse("1").expect("valid"), Kind::Updated)
+    Change::new(WebinarId::parse("1").expect("valid"), ChangeKind::Updated)
 }
 
-fn occurrence(number: usize) -> OccurrenceSaid {
+fn occurrence(number: usize) -> OccurrenceChange {
     let id = OccurrenceId::parse(number.to_string()).expect("valid");
-    let fields = Fields { name: Some("Name".into()), ..Fields::default() };
-    OccurrenceSaid { id, fields }
+    let fields = WebinarFields { name: Some("Name".into()), ..WebinarFields::default() };
+    OccurrenceChange { id, fields }
 }
 
 fn listing(numbers: std::ops::Range<usize>) -> Change {
@@ -66,23 +66,23 @@ fn another_platform_is_refused_and_leaves_nothing() {
 
 #[test]
 fn the_latest_runs_are_remembered() {
-    let run = |at: i64| Session {
-        phase: Phase::Ended,
+    let run = |at: i64| RunChange {
+        phase: RunPhase::Ended,
         started_at: Some(Millis::new(at)),
         ended_at: None,
     };
     let mut webinar = Webinar::default();
-    let most = u16::try_from(SESSIONS_MAX).expect("a small number");
+    let most = u16::try_from(RUNS_MAX).expect("a small number");
     for number in 0..most {
         let at = i64::from(number) + 10;
         let change = Change { session: Some(run(at)), ..change() };
         webinar.merge(&change, &said(number, at)).expect("one provider");
     }
-    assert_eq!(webinar.sessions.len(), SESSIONS_MAX);
+    assert_eq!(webinar.sessions.len(), RUNS_MAX);
     for (number, at) in [(most, 1), (most + 1, 9_999)] {
         let change = Change { session: Some(run(at)), ..change() };
         webinar.merge(&change, &said(number, at)).expect("one provider");
-        assert_eq!(webinar.sessions.len(), SESSIONS_MAX);
+        assert_eq!(webinar.sessions.len(), RUNS_MAX);
     }
     let first = webinar.sessions.first().map(|run| run.stamp.at);
     let last = webinar.sessions.last().map(|run| run.stamp.at);
@@ -92,7 +92,7 @@ fn the_latest_runs_are_remembered() {
 
 #[test]
 fn a_saying_that_came_twice_is_the_first_receipts() {
-    let run = Session { phase: Phase::Ended, started_at: None, ended_at: None };
+    let run = RunChange { phase: RunPhase::Ended, started_at: None, ended_at: None };
     let mut told = change();
     told.session = Some(run);
     told.whole.name = Some("Name".into());
@@ -131,7 +131,7 @@ fn of_two_words_of_one_body_on_one_occurrence_the_first_counts() {
 #[test]
 fn earlier_sayings_are_kept_up_to_their_bound_the_latest_of_them() {
     let mut webinar = Webinar::default();
-    let most = u16::try_from(EARLIER_MAX).expect("a small number");
+    let most = u16::try_from(HISTORY_MAX).expect("a small number");
     let mut say = |number: u16| {
         let mut told = change();
         told.whole.cancelled = Some(number.is_multiple_of(2));
@@ -142,8 +142,8 @@ fn earlier_sayings_are_kept_up_to_their_bound_the_latest_of_them() {
     for number in 1..=most {
         say(number);
     }
-    assert_eq!(say(most + 1), (EARLIER_MAX, Some(1)));
-    assert_eq!(say(most + 2), (EARLIER_MAX, Some(2)));
+    assert_eq!(say(most + 1), (HISTORY_MAX, Some(1)));
+    assert_eq!(say(most + 2), (HISTORY_MAX, Some(2)));
 }
 
 /// A change for each field of all registers, and for each fact beside them.
@@ -152,26 +152,26 @@ fn every_change() -> Vec<Change> {
     let time = || Some(Millis::new(5));
     let custom = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
     let fields = [
-        Fields { name: text(), ..Fields::default() },
-        Fields { organizer: text(), ..Fields::default() },
-        Fields { description: text(), ..Fields::default() },
-        Fields { event_type: text(), ..Fields::default() },
-        Fields { registration_url: text(), ..Fields::default() },
-        Fields { join_url: text(), ..Fields::default() },
-        Fields { start: time(), ..Fields::default() },
-        Fields { end: End::after_minutes(1), ..Fields::default() },
-        Fields { actual_end: time(), ..Fields::default() },
-        Fields { cancelled: Some(true), ..Fields::default() },
-        Fields { completed: Some(true), ..Fields::default() },
-        Fields { custom, ..Fields::default() },
+        WebinarFields { name: text(), ..WebinarFields::default() },
+        WebinarFields { organizer: text(), ..WebinarFields::default() },
+        WebinarFields { description: text(), ..WebinarFields::default() },
+        WebinarFields { event_type: text(), ..WebinarFields::default() },
+        WebinarFields { registration_url: text(), ..WebinarFields::default() },
+        WebinarFields { join_url: text(), ..WebinarFields::default() },
+        WebinarFields { start: time(), ..WebinarFields::default() },
+        WebinarFields { end: EndTime::after_minutes(1), ..WebinarFields::default() },
+        WebinarFields { actual_end: time(), ..WebinarFields::default() },
+        WebinarFields { cancelled: Some(true), ..WebinarFields::default() },
+        WebinarFields { completed: Some(true), ..WebinarFields::default() },
+        WebinarFields { custom, ..WebinarFields::default() },
     ];
     let mut changes: Vec<Change> =
         fields.iter().map(|fields| Change { whole: fields.clone(), ..change() }).collect();
     changes.push(listing(0..1));
     changes.push(Change { shape: Some(Shape::Series), ..change() });
-    changes.push(Change { listing: Listing::Full, ..change() });
-    changes.push(Change { listing: Listing::Unknown, ..change() });
-    let run = Session { phase: Phase::Started, started_at: None, ended_at: None };
+    changes.push(Change { listing: OccurrenceListing::Full, ..change() });
+    changes.push(Change { listing: OccurrenceListing::Unknown, ..change() });
+    let run = RunChange { phase: RunPhase::Started, started_at: None, ended_at: None };
     changes.push(Change { session: Some(run), ..change() });
     changes
 }
@@ -184,7 +184,7 @@ fn every_value_keeps_its_origin_and_nothing_else_does() {
         webinar.merge(change, &said(number, i64::from(number))).expect("one provider");
         assert_eq!(webinar.origins.len(), usize::from(number), "{change:?}");
     }
-    let name = Fields { name: Some("new".into()), ..Fields::default() };
+    let name = WebinarFields { name: Some("new".into()), ..WebinarFields::default() };
     let newer = Change { whole: name, ..change() };
     webinar.merge(&newer, &said(99, 99)).expect("one provider");
     assert_eq!(webinar.origins.len(), changes.len(), "one came, and the one it replaces is gone");
@@ -206,10 +206,10 @@ fn what_was_one_event_at_some_time_was_so_for_ever() {
 #[test]
 fn what_a_receipt_said_is_forgotten_and_nothing_that_another_said() {
     let mut other = listing(5..6);
-    let named = OccurrenceSaid { fields: Fields::default(), ..occurrence(7) };
+    let named = OccurrenceChange { fields: WebinarFields::default(), ..occurrence(7) };
     other.occurrences.push(named);
     other.whole.custom = BTreeMap::from([("other".to_owned(), "b".to_owned())]);
-    other.session = Some(Session { phase: Phase::Ended, started_at: None, ended_at: None });
+    other.session = Some(RunChange { phase: RunPhase::Ended, started_at: None, ended_at: None });
     let mut alone = Webinar::default();
     alone.merge(&other, &said(1, 1)).expect("the first");
     for change in every_change() {
@@ -217,23 +217,23 @@ fn what_a_receipt_said_is_forgotten_and_nothing_that_another_said() {
         both.merge(&change, &said(2, 2)).expect("one provider");
         assert_ne!(both, alone, "{change:?}");
         let second = BTreeSet::from([said(2, 2).receipt]);
-        assert_eq!(both.retelling(&second, true).finish(), alone, "{change:?}");
-        let mut retelling = both.retelling(&second, true);
-        retelling.join(&change, &said(2, 2)).expect("one provider");
+        assert_eq!(both.begin_rebuild(&second, true).finish(), alone, "{change:?}");
+        let mut retelling = both.begin_rebuild(&second, true);
+        retelling.merge(&change, &said(2, 2)).expect("one provider");
         assert_eq!(retelling.finish(), both, "{change:?}");
     }
 }
 
 #[test]
 fn a_retelling_forgets_unused_origins_now_and_then_however_many_tell() {
-    let mut retelling = Webinar::default().retelling(&BTreeSet::new(), false);
+    let mut retelling = Webinar::default().begin_rebuild(&BTreeSet::new(), false);
     let mut most = 0;
     for number in 1..3 * 1_024 {
         // Each newer than all before it, so that the webinar rests on it alone.
         let change = Change { whole: occurrence(0).fields, ..change() };
-        retelling.join(&change, &said(number, number.into())).expect("one provider");
+        retelling.merge(&change, &said(number, number.into())).expect("one provider");
         most = most.max(retelling.webinar.origins.len());
     }
-    assert_eq!(most, 1 + UNTIDY, "the used one, and unused ones");
+    assert_eq!(most, 1 + UNUSED_ORIGINS_MAX, "the used one, and unused ones");
     assert_eq!(retelling.finish().origins.len(), 1);
 }

@@ -13,22 +13,32 @@ fn what_is_too_long_or_too_deep_is_refused() {
         |open: &str, close: &str, times| format!("{}1{}", open.repeat(times), close.repeat(times));
     for (open, close) in [("(", ")"), ("[", "]"), ("{1:", "}"), ("size(", ")"), ("p[", "]")] {
         compile(&brackets(open, close, 30));
-        assert_eq!(flaw(&brackets(open, close, 40)), Flaw::TooDeep.to_string(), "{open}");
-        assert_eq!(flaw(&brackets(open, close, 400)), Flaw::TooDeep.to_string(), "{open}");
+        assert_eq!(flaw(&brackets(open, close, 40)), ExpressionFlaw::TooDeep.to_string(), "{open}");
+        assert_eq!(
+            flaw(&brackets(open, close, 400)),
+            ExpressionFlaw::TooDeep.to_string(),
+            "{open}"
+        );
         assert!(!flaw(&open.repeat(400)).is_empty());
     }
     for chain in ["p +", "p.a ==", "true ? p :", "p -", "p *"] {
         compile(&format!("{} p", chain.repeat(30)));
-        assert!(flaw(&format!("{} p", chain.repeat(300))).ends_with(&Flaw::TooDeep.to_string()));
+        assert!(
+            flaw(&format!("{} p", chain.repeat(300)))
+                .ends_with(&ExpressionFlaw::TooDeep.to_string())
+        );
     }
     for chain in [".a", "[0]", ".size()"] {
         compile(&format!("p{}", chain.repeat(60)));
-        assert!(flaw(&format!("p{}", chain.repeat(300))).ends_with(&Flaw::TooDeep.to_string()));
+        assert!(
+            flaw(&format!("p{}", chain.repeat(300)))
+                .ends_with(&ExpressionFlaw::TooDeep.to_string())
+        );
     }
     // The parser balances these and takes away pairs of those.
     compile(&format!("{} true", "p.a == 'abc' || ".repeat(200)));
     compile(&format!("{}true", "!".repeat(4_000)));
-    assert_eq!(flaw(&"p".repeat(LENGTH_MAX + 1)), Flaw::TooLong.to_string());
+    assert_eq!(flaw(&"p".repeat(LENGTH_MAX + 1)), ExpressionFlaw::TooLong.to_string());
     // Characters, not bytes.
     compile(&format!("'{}'", "é".repeat(LENGTH_MAX - 2)));
 }
@@ -40,7 +50,7 @@ fn what_is_as_deep_as_may_be_is_evaluated_on_any_stack() {
     let json = format!("{}1{}", "[".repeat(60), "]".repeat(60));
     let small = std::thread::Builder::new().stack_size(512 * 1024);
     let said = small.spawn(move || say(&deepest, &json)).expect("a thread").join();
-    assert_eq!(said.expect("no panic"), Said::Flag(true));
+    assert_eq!(said.expect("no panic"), Evaluated::Flag(true));
 }
 
 #[test]
@@ -60,8 +70,8 @@ fn json_that_is_too_deep_is_refused() {
 #[test]
 fn long_lists_are_gone_through_once_but_not_squared() {
     let many = format!("[{}0]", "0,".repeat(60_000));
-    assert_eq!(say("p.exists(x, x == 1)", &many), Said::Flag(false));
-    assert_eq!(say("size(p.map(x, x + 1))", &many), Said::Integer(60_001));
+    assert_eq!(say("p.exists(x, x == 1)", &many), Evaluated::Flag(false));
+    assert_eq!(say("size(p.map(x, x + 1))", &many), Evaluated::Integer(60_001));
     for squared in [
         "p.all(x, p.all(y, x == y))",
         "p.filter(x, 7 in p)",
@@ -73,15 +83,15 @@ fn long_lists_are_gone_through_once_but_not_squared() {
         assert_eq!(evaluate(squared, &many), Err(EvaluationError::TooMuch), "{squared}");
     }
     let some = format!("[{}0]", "0,".repeat(250));
-    assert_eq!(say("p.all(x, p.all(y, x == y))", &some), Said::Flag(true));
+    assert_eq!(say("p.all(x, p.all(y, x == y))", &some), Evaluated::Flag(true));
 }
 
 #[test]
 fn long_texts_are_not_multiplied() {
     let text = "a".repeat(LARGE / 2);
     let json = format!(r#"{{ "t": "{text}", "l": [{}0] }}"#, "0,".repeat(60_000));
-    assert_eq!(say("size(p.t + p.t)", &json), Said::Integer(262_144));
-    assert_eq!(say("p.t == p.t && p.t < p.t + 'b'", &json), Said::Flag(true));
+    assert_eq!(say("size(p.t + p.t)", &json), Evaluated::Integer(262_144));
+    assert_eq!(say("p.t == p.t && p.t < p.t + 'b'", &json), Evaluated::Flag(true));
     for multiplied in [
         "p.l.map(x, p.t + 'b')",
         "p.l.map(x, p.t).join()",
@@ -136,11 +146,11 @@ fn patterns_are_small_and_tried_in_time() {
     let long = "a".repeat(PATTERN_MAX + 1);
     for bad in ["(", "*", r"\w{500}", "((a{50}){50}){50}", r"(?i:\pL{100}){20}", r"\1", &long] {
         let error = Expression::compile(&format!("p.matches(r'{bad}')"), &["p"]).map(|_| ());
-        assert_eq!(error.expect_err(bad).flaw, Flaw::Pattern, "{bad}");
+        assert_eq!(error.expect_err(bad).flaw, ExpressionFlaw::Pattern, "{bad}");
     }
     let text = format!("\"{}\"", "a".repeat(LARGE - 2));
-    assert_eq!(say("p.matches('(a*)*b')", &text), Said::Flag(false));
-    assert_eq!(say("p.matches('(a|aa|aaa)*c$')", &text), Said::Flag(false));
+    assert_eq!(say("p.matches('(a*)*b')", &text), Evaluated::Flag(false));
+    assert_eq!(say("p.matches('(a|aa|aaa)*c$')", &text), Evaluated::Flag(false));
     for slow in ["[1, 2, 3].exists(x, p.matches('b'))", r"p.matches('\\w{3}')"] {
         assert_eq!(evaluate(slow, &text), Err(EvaluationError::TooMuch), "{slow}");
     }

@@ -41,18 +41,18 @@ fn expressions() -> impl Strategy<Value = String> {
 }
 
 /// Wrapped so that lists and maps are told apart too.
-fn theirs(text: &str) -> Result<Said, ExecutionError> {
+fn theirs(text: &str) -> Result<Evaluated, ExecutionError> {
     let mut env = Env::stdlib();
     env.add_extension(extensions::strings).expect("nothing is declared twice");
     let program = env.compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     Ok(match program.execute(&Context::with_env(Arc::new(env)))? {
-        cel::Value::Null => Said::Nothing,
-        cel::Value::Bool(flag) => Said::Flag(flag),
-        cel::Value::Int(number) => Said::Integer(number),
-        cel::Value::Float(number) => Said::Float(number),
-        cel::Value::String(text) => Said::Text(text.to_string()),
-        cel::Value::List(_) => Said::Other("list"),
-        cel::Value::Map(_) => Said::Other("map"),
+        cel::Value::Null => Evaluated::Nothing,
+        cel::Value::Bool(flag) => Evaluated::Flag(flag),
+        cel::Value::Int(number) => Evaluated::Integer(number),
+        cel::Value::Float(number) => Evaluated::Float(number),
+        cel::Value::String(text) => Evaluated::Text(text.to_string()),
+        cel::Value::List(_) => Evaluated::Other("list"),
+        cel::Value::Map(_) => Evaluated::Other("map"),
         other @ (cel::Value::UInt(_)
         | cel::Value::Bytes(_)
         | cel::Value::Struct(_)
@@ -79,7 +79,7 @@ proptest! {
         match theirs(&text) {
             Ok(said) => prop_assert_eq!(format!("{ours:?}"), format!("{:?}", Ok::<_, ()>(said)), "{}", text),
             // Ours are fewer errors: what is not there, or null, yields nothing.
-            Err(_) => prop_assert!(matches!(ours, Err(_) | Ok(Said::Nothing)), "{text}: {ours:?}"),
+            Err(_) => prop_assert!(matches!(ours, Err(_) | Ok(Evaluated::Nothing)), "{text}: {ours:?}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::hubspot::{Credentials, ItemVerdict};
+use crate::hubspot::{AccountCredentials, ItemVerdict};
 use crate::secret::Secret;
 
 const COMPLETE: &str = include_str!("../../../tests/fixtures/hubspot/upsert_complete.json");
@@ -16,29 +16,29 @@ const DETAILS: &str = include_str!("../../../tests/fixtures/hubspot/account_deta
 /// A HubSpot that answers as told and keeps what it was asked.
 #[derive(Default)]
 struct Script {
-    answers: Mutex<VecDeque<Result<Response, TransportError>>>,
-    asked: Mutex<Vec<Request>>,
+    answers: Mutex<VecDeque<Result<HttpResponse, TransportError>>>,
+    asked: Mutex<Vec<HttpRequest>>,
 }
 
 #[async_trait]
 impl Http for Script {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.asked.lock().unwrap().push(request);
         self.answers.lock().unwrap().pop_front().expect("the test has told every answer")
     }
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "scripts hold failures too")]
-fn answer(status: u16, body: &str) -> Result<Response, TransportError> {
-    Ok(Response { status, headers: Vec::new(), body: body.into() })
+fn answer(status: u16, body: &str) -> Result<HttpResponse, TransportError> {
+    Ok(HttpResponse { status, headers: Vec::new(), body: body.into() })
 }
 
-fn granted(token: &str) -> Result<Response, TransportError> {
+fn granted(token: &str) -> Result<HttpResponse, TransportError> {
     answer(200, &GRANTED.replace("access-one", token))
 }
 
-fn oauth() -> Credentials {
-    Credentials::OAuth {
+fn oauth() -> AccountCredentials {
+    AccountCredentials::OAuth {
         client_id: "app".to_owned(),
         client_secret: Secret::Text("secret".into()),
         refresh_token: Secret::Text("refresh".into()),
@@ -46,32 +46,32 @@ fn oauth() -> Credentials {
     }
 }
 
-fn fixed() -> Credentials {
-    Credentials::Token(Secret::Text("fixed-token".into()))
+fn fixed() -> AccountCredentials {
+    AccountCredentials::Token(Secret::Text("fixed-token".into()))
 }
 
 fn account(
-    credentials: Credentials,
-    answers: impl IntoIterator<Item = Result<Response, TransportError>>,
-) -> (Account, Arc<Script>) {
+    credentials: AccountCredentials,
+    answers: impl IntoIterator<Item = Result<HttpResponse, TransportError>>,
+) -> (AccountClient, Arc<Script>) {
     let script = Arc::new(Script::default());
     script.answers.lock().unwrap().extend(answers);
-    let api = Api {
+    let api = AccountApiSettings {
         base_url: "https://hubspot.example".parse().unwrap(),
         path_prefix: "/marketing/v3/marketing-events".to_owned(),
         request_timeout: Duration::from_secs(30),
         credentials,
     };
-    (Account::new(api, script.clone(), Arc::new(SystemClock)), script)
+    (AccountClient::new(api, script.clone(), Arc::new(SystemClock)), script)
 }
 
-const SENT: [Sent<'static>; 3] = [
-    Sent { external_event_id: "83107745521-1801647000000", input: br#"{"n":1}"# },
-    Sent { external_event_id: "83107745521", input: br#"{"n":2}"# },
-    Sent { external_event_id: "wbn-7041", input: br#"{"n":3}"# },
+const SENT: [BatchItem<'static>; 3] = [
+    BatchItem { external_event_id: "83107745521-1801647000000", input: br#"{"n":1}"# },
+    BatchItem { external_event_id: "83107745521", input: br#"{"n":2}"# },
+    BatchItem { external_event_id: "wbn-7041", input: br#"{"n":3}"# },
 ];
 
-fn labels<T>(report: &Report<T>) -> Vec<String> {
+fn labels<T>(report: &ApiReport<T>) -> Vec<String> {
     report.calls.iter().map(|call| format!("{} {}", call.operation.as_str(), call.status)).collect()
 }
 
@@ -84,7 +84,7 @@ fn bearers(script: &Script) -> Vec<String> {
         .collect()
 }
 
-fn kind(report: &Report<Verdict>) -> TroubleKind {
+fn kind(report: &ApiReport<Verdict>) -> AccountErrorKind {
     match &report.outcome {
         Verdict::Account(trouble) => trouble.kind,
         Verdict::Items(_) | Verdict::Split(_) => panic!("{report:?}"),
@@ -101,23 +101,23 @@ async fn an_upsert_is_one_post_of_all_inputs() {
         ("x-hubspot-ratelimit-daily-remaining", "many"),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let answer = Response { status: 200, headers: headers.into(), body: COMPLETE.into() };
+    let answer = HttpResponse { status: 200, headers: headers.into(), body: COMPLETE.into() };
     let (account, script) = account(fixed(), [Ok(answer)]);
     let report = account.upsert(&SENT).await;
     let Verdict::Items(items) = &report.outcome else { panic!("{report:?}") };
     assert!(items.iter().all(|item| matches!(item, ItemVerdict::Confirmed { .. })));
-    let rates = Rates {
+    let rates = RateLimitHeaders {
         max: Some(190),
         remaining: Some(188),
         interval: Some(Duration::from_secs(10)),
         daily: Some(625_000),
         daily_remaining: None,
     };
-    assert_eq!(report.rates, rates);
+    assert_eq!(report.rate_limits, rates);
     assert_eq!(labels(&report), ["upsert 200"]);
 
     let request = script.asked.lock().unwrap()[0].clone();
-    assert_eq!(request.method, Method::Post);
+    assert_eq!(request.method, HttpMethod::Post);
     assert_eq!(
         request.url.as_str(),
         "https://hubspot.example/marketing/v3/marketing-events/events/upsert"
@@ -145,7 +145,7 @@ struct Changing {
 
 #[async_trait]
 impl Http for Changing {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         std::fs::write(&self.file, "another-apps").unwrap();
         self.script.send(request).await
     }
@@ -155,11 +155,12 @@ impl Http for Changing {
 async fn credentials_that_change_amid_a_call_are_not_used_for_it() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let secret = || Secret::file(file.path());
-    let fixed = Credentials::Token(secret());
-    let Credentials::OAuth { client_id, client_secret, token_url, .. } = oauth() else {
+    let fixed = AccountCredentials::Token(secret());
+    let AccountCredentials::OAuth { client_id, client_secret, token_url, .. } = oauth() else {
         panic!("it is OAuth")
     };
-    let oauth = Credentials::OAuth { client_id, client_secret, refresh_token: secret(), token_url };
+    let oauth =
+        AccountCredentials::OAuth { client_id, client_secret, refresh_token: secret(), token_url };
     for (credentials, first, made) in [
         (fixed, answer(401, EXPIRED), "upsert 401"),
         // The token was granted for what was there before: it is not used for what is there now.
@@ -170,7 +171,7 @@ async fn credentials_that_change_amid_a_call_are_not_used_for_it() {
         script.answers.lock().unwrap().push_back(first);
         let (mut account, _) = account(credentials.clone(), []);
         let http = Arc::new(Changing { script, file: file.path().to_owned() });
-        account.tokens = Arc::new(Tokens::new(
+        account.tokens = Arc::new(AccountTokens::new(
             credentials,
             Duration::from_secs(30),
             http.clone(),
@@ -188,7 +189,7 @@ async fn a_second_401_is_the_accounts() {
     let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(401, EXPIRED)];
     let (account, _script) = account(oauth(), answers);
     let report = account.upsert(&SENT).await;
-    assert_eq!(kind(&report), TroubleKind::Unauthorized);
+    assert_eq!(kind(&report), AccountErrorKind::Unauthorized);
     assert_eq!(report.calls.len(), 4);
 }
 
@@ -196,12 +197,12 @@ async fn a_second_401_is_the_accounts() {
 async fn a_token_that_stays_the_same_is_not_tried_again() {
     let (fixed, _script) = account(fixed(), [answer(401, EXPIRED)]);
     let report = fixed.upsert(&SENT).await;
-    assert_eq!(kind(&report), TroubleKind::Unauthorized);
+    assert_eq!(kind(&report), AccountErrorKind::Unauthorized);
     assert_eq!(labels(&report), ["upsert 401"]);
 
     let (same, _script) = account(oauth(), [granted("one"), answer(401, EXPIRED), granted("one")]);
     let report = same.upsert(&SENT).await;
-    assert_eq!(kind(&report), TroubleKind::Unauthorized);
+    assert_eq!(kind(&report), AccountErrorKind::Unauthorized);
     assert_eq!(labels(&report), ["token 200", "upsert 401", "token 200"]);
 }
 
@@ -209,7 +210,7 @@ async fn a_token_that_stays_the_same_is_not_tried_again() {
 async fn without_a_token_nothing_is_sent() {
     let (account, script) = account(oauth(), [Err(TransportError::Timeout)]);
     let report = account.upsert(&SENT).await;
-    assert_eq!(kind(&report), TroubleKind::Transport { ambiguous: false });
+    assert_eq!(kind(&report), AccountErrorKind::Transport { ambiguous: false });
     assert_eq!(labels(&report), ["token timeout"]);
     assert!(bearers(&script).is_empty());
 }
@@ -225,33 +226,36 @@ async fn failures_without_an_answer_have_their_labels() {
     ] {
         let (account, _script) = account(fixed(), [Err(error)]);
         let report = account.upsert(&SENT).await;
-        assert_eq!((labels(&report), report.rates), (vec![label.to_owned()], Rates::default()));
+        assert_eq!(
+            (labels(&report), report.rate_limits),
+            (vec![label.to_owned()], RateLimitHeaders::default())
+        );
     }
 }
 
 #[tokio::test]
 async fn details_tell_the_portal() {
     let (good, script) = account(fixed(), [answer(200, DETAILS)]);
-    assert_eq!(good.details().await.outcome.unwrap(), 48_213_377);
+    assert_eq!(good.fetch_portal_id().await.outcome.unwrap(), 48_213_377);
     let asked = script.asked.lock().unwrap().clone();
-    assert_eq!(asked[0].method, Method::Get);
+    assert_eq!(asked[0].method, HttpMethod::Get);
     assert_eq!(asked[0].url.as_str(), "https://hubspot.example/account-info/v3/details");
     assert!(asked[0].body.is_empty());
 
     for (status, body, kind) in [
-        (200, "{}", TroubleKind::Overloaded),
-        (400, "{}", TroubleKind::Overloaded),
-        (401, EXPIRED, TroubleKind::Unauthorized),
-        (404, "", TroubleKind::NotFound),
+        (200, "{}", AccountErrorKind::Overloaded),
+        (400, "{}", AccountErrorKind::Overloaded),
+        (401, EXPIRED, AccountErrorKind::Unauthorized),
+        (404, "", AccountErrorKind::NotFound),
     ] {
         let (bad, _script) = account(fixed(), [answer(status, body)]);
-        assert_eq!(bad.details().await.outcome.unwrap_err().kind, kind, "{status}");
+        assert_eq!(bad.fetch_portal_id().await.outcome.unwrap_err().kind, kind, "{status}");
     }
 }
 
 #[test]
 fn a_gateways_path_stays_in_front() {
-    let url = |base: &str, parts: &[&str]| joined(&base.parse().unwrap(), parts).to_string();
+    let url = |base: &str, parts: &[&str]| join_url(&base.parse().unwrap(), parts).to_string();
     assert_eq!(url("http://127.0.0.1:9/hub/", &["/a/b/", "c"]), "http://127.0.0.1:9/hub/a/b/c");
     assert_eq!(url("https://hubspot.example", &["a"]), "https://hubspot.example/a");
 }

@@ -16,13 +16,13 @@ const START: Millis = Millis::new(1_800_000_000_000);
 /// A token endpoint that answers as told, half a second after it is asked, and keeps the forms it got.
 #[derive(Default)]
 struct Endpoint {
-    answers: Lock<VecDeque<Result<Response, TransportError>>>,
+    answers: Lock<VecDeque<Result<HttpResponse, TransportError>>>,
     forms: Lock<Vec<String>>,
 }
 
 #[async_trait]
 impl Http for Endpoint {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.forms.lock().unwrap().push(String::from_utf8(request.body).unwrap());
         tokio::time::sleep(Duration::from_millis(500)).await;
         self.answers.lock().unwrap().pop_front().expect("the test has told every answer")
@@ -33,7 +33,7 @@ impl Endpoint {
     fn answers(self: &Arc<Self>, status: u16, after: Option<u64>, body: &str) {
         let headers =
             after.map(|seconds| ("retry-after".to_owned(), seconds.to_string())).into_iter();
-        self.answers.lock().unwrap().push_back(Ok(Response {
+        self.answers.lock().unwrap().push_back(Ok(HttpResponse {
             status,
             headers: headers.collect(),
             body: body.into(),
@@ -49,23 +49,23 @@ impl Endpoint {
     }
 }
 
-fn oauth(endpoint: &Arc<Endpoint>, refresh_token: Secret) -> Tokens {
-    let credentials = Credentials::OAuth {
+fn oauth(endpoint: &Arc<Endpoint>, refresh_token: Secret) -> AccountTokens {
+    let credentials = AccountCredentials::OAuth {
         client_id: "app&1".to_owned(),
         client_secret: Secret::Text("s=cret".into()),
         refresh_token,
         token_url: "https://hubspot.example/oauth/2026-03/token".parse().unwrap(),
     };
     let clock = Arc::new(VirtualClock::starting_at(START));
-    Tokens::new(credentials, Duration::from_secs(30), endpoint.clone(), clock)
+    AccountTokens::new(credentials, Duration::from_secs(30), endpoint.clone(), clock)
 }
 
 fn configured() -> Secret {
     Secret::Text("refresh-configured".into())
 }
 
-async fn bearer(tokens: &Tokens) -> Result<String, AccountTrouble> {
-    tokens.bearer(&mut Vec::new()).await.map(|token| token.expose_secret().to_owned())
+async fn bearer(tokens: &AccountTokens) -> Result<String, AccountError> {
+    tokens.bearer_token(&mut Vec::new()).await.map(|token| token.expose_secret().to_owned())
 }
 
 #[tokio::test]
@@ -73,16 +73,16 @@ async fn a_fixed_token_is_read_each_time() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"first\n").unwrap();
     let endpoint = Arc::new(Endpoint::default());
-    let credentials = Credentials::Token(Secret::file(file.path()));
+    let credentials = AccountCredentials::Token(Secret::file(file.path()));
     let clock = Arc::new(VirtualClock::starting_at(START));
-    let tokens = Tokens::new(credentials, Duration::from_secs(30), endpoint, clock);
+    let tokens = AccountTokens::new(credentials, Duration::from_secs(30), endpoint, clock);
     assert_eq!(bearer(&tokens).await.unwrap(), "first");
     std::fs::write(file.path(), "second\n").unwrap();
     assert_eq!(bearer(&tokens).await.unwrap(), "second");
     assert_eq!(tokens.expires_at(), None);
     file.close().unwrap();
     let trouble = bearer(&tokens).await.unwrap_err();
-    assert_eq!(trouble.kind, TroubleKind::Unauthorized);
+    assert_eq!(trouble.kind, AccountErrorKind::Unauthorized);
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn one_failure_serves_all_who_waited_and_the_next_tries_again() {
     let got = futures_util::future::join_all((0..20).map(|_| bearer(&tokens))).await;
     for result in got {
         let trouble = result.unwrap_err();
-        assert_eq!(trouble.kind, TroubleKind::Overloaded);
+        assert_eq!(trouble.kind, AccountErrorKind::Overloaded);
         assert!(!trouble.is_ambiguous());
     }
     assert_eq!(endpoint.asked(), 1);
@@ -158,7 +158,7 @@ async fn a_renewal_that_fails_leaves_the_good_token_in_use() {
     assert_eq!(bearer(&tokens).await.unwrap(), "one");
     tokio::time::advance(Duration::from_mins(5)).await;
     endpoint.answers(502, None, "<html>");
-    assert_eq!(bearer(&tokens).await.unwrap_err().kind, TroubleKind::Overloaded);
+    assert_eq!(bearer(&tokens).await.unwrap_err().kind, AccountErrorKind::Overloaded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,7 +167,7 @@ async fn retry_after_is_kept_to() {
     endpoint.answers(429, Some(20), r#"{"message":"You have reached your rate limit."}"#);
     let tokens = oauth(&endpoint, configured());
     let trouble = bearer(&tokens).await.unwrap_err();
-    assert!(matches!(trouble.kind, TroubleKind::RateLimited { .. }));
+    assert!(matches!(trouble.kind, AccountErrorKind::RateLimited { .. }));
     assert_eq!(trouble.retry_after, Some(Duration::from_secs(20)));
     tokio::time::advance(Duration::from_secs(15)).await;
     let trouble = bearer(&tokens).await.unwrap_err();
@@ -250,7 +250,7 @@ async fn a_refusal_needs_a_human_and_repeats_nothing_of_ours() {
         endpoint.answers(status, None, body);
         let tokens = oauth(&endpoint, configured());
         let trouble = bearer(&tokens).await.unwrap_err();
-        assert_eq!(trouble.kind, TroubleKind::Unauthorized);
+        assert_eq!(trouble.kind, AccountErrorKind::Unauthorized);
         assert_eq!(trouble.detail, format!("OAuth token: HTTP {status}: refused: {code}"));
         let shown = format!("{tokens:?} {trouble:?}");
         assert!(!shown.contains("s=cret") && !shown.contains("refresh-configured"), "{shown}");
@@ -259,11 +259,11 @@ async fn a_refusal_needs_a_human_and_repeats_nothing_of_ours() {
 
 #[tokio::test(start_paused = true)]
 async fn other_failures_pass() {
-    let table: [(Result<Response, TransportError>, TroubleKind); 4] = [
-        (Err(TransportError::Timeout), TroubleKind::Transport { ambiguous: false }),
-        (Ok(Response { status: 404, ..Response::default() }), TroubleKind::NotFound),
-        (Ok(Response { status: 302, ..Response::default() }), TroubleKind::Redirected),
-        (Ok(Response { status: 200, ..Response::default() }), TroubleKind::Overloaded),
+    let table: [(Result<HttpResponse, TransportError>, AccountErrorKind); 4] = [
+        (Err(TransportError::Timeout), AccountErrorKind::Transport { ambiguous: false }),
+        (Ok(HttpResponse { status: 404, ..HttpResponse::default() }), AccountErrorKind::NotFound),
+        (Ok(HttpResponse { status: 302, ..HttpResponse::default() }), AccountErrorKind::Redirected),
+        (Ok(HttpResponse { status: 200, ..HttpResponse::default() }), AccountErrorKind::Overloaded),
     ];
     for (answer, kind) in table {
         let endpoint = Arc::new(Endpoint::default());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::hubspot::{RatePolicy, TroubleKind};
+use crate::hubspot::{AccountErrorKind, RateLimitPolicy};
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -15,13 +15,13 @@ macro_rules! fixture {
 
 const IDS: [&str; 3] = ["83107745521-1801647000000", "83107745521", "wbn-7041"];
 
-fn sent(ids: &[&'static str]) -> Vec<Sent<'static>> {
-    ids.iter().map(|id| Sent { external_event_id: id, input: b"{}" }).collect()
+fn sent(ids: &[&'static str]) -> Vec<BatchItem<'static>> {
+    ids.iter().map(|id| BatchItem { external_event_id: id, input: b"{}" }).collect()
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> HttpResponse {
     let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    Response { status, headers, body: body.as_bytes().to_vec() }
+    HttpResponse { status, headers, body: body.as_bytes().to_vec() }
 }
 
 fn judged(ids: &[&'static str], status: u16, body: &str) -> Verdict {
@@ -40,14 +40,14 @@ fn letters(verdict: &Verdict) -> String {
         .map(|item| match item {
             ItemVerdict::Confirmed { .. } => 'c',
             ItemVerdict::Refused(_) => 'r',
-            ItemVerdict::Unclear { how: Unclear::Silent, .. } => 's',
-            ItemVerdict::Unclear { how: Unclear::Open, .. } => '?',
-            ItemVerdict::UnderWay { .. } => '~',
+            ItemVerdict::Unconfirmed { reason: Unconfirmed::NoResult, .. } => 's',
+            ItemVerdict::Unconfirmed { reason: Unconfirmed::Unfinished, .. } => '?',
+            ItemVerdict::InProgress { .. } => '~',
         })
         .collect()
 }
 
-fn trouble(verdict: Verdict) -> AccountTrouble {
+fn trouble(verdict: Verdict) -> AccountError {
     match verdict {
         Verdict::Account(trouble) => trouble,
         Verdict::Items(_) | Verdict::Split(_) => panic!("{verdict:?}"),
@@ -106,7 +106,7 @@ fn an_items_refusal_holds_hubspots_words() {
     let Verdict::Items(items) = judged(&IDS, 207, fixture!("upsert_partial_context.json")) else {
         panic!("items")
     };
-    let refusal = Refusal {
+    let refusal = EventRefusal {
         status: 207,
         category: "VALIDATION_ERROR".to_owned(),
         message: "Property values were not valid".to_owned(),
@@ -169,10 +169,10 @@ fn errors_about_a_single_event_are_its_own() {
 fn what_a_batch_is_refused_for_is_split_and_a_single_is_refused() {
     let invalid = fixture!("invalid_400.json");
     for status in [400, 413, 422] {
-        let cause = if status == 413 { Cause::Whole } else { Cause::Culprit };
+        let cause = if status == 413 { SplitReason::WholeBatch } else { SplitReason::BadEvent };
         assert_eq!(judged(&IDS, status, invalid), Verdict::Split(cause));
         assert_eq!(judged(&IDS, status, ""), Verdict::Split(cause));
-        let refusal = Refusal {
+        let refusal = EventRefusal {
             status,
             category: "VALIDATION_ERROR".to_owned(),
             message: "Invalid input JSON on line 1, column 88: \
@@ -184,7 +184,7 @@ fn what_a_batch_is_refused_for_is_split_and_a_single_is_refused() {
         assert_eq!(judged(&IDS[..1], status, invalid), single);
     }
     assert_eq!(letters(&judged(&IDS[..1], 413, "<html>too large</html>")), "r");
-    assert_eq!(judged(&IDS, 409, "{}"), Verdict::Split(Cause::Whole));
+    assert_eq!(judged(&IDS, 409, "{}"), Verdict::Split(SplitReason::WholeBatch));
     assert_eq!(letters(&judged(&IDS[..1], 409, "{}")), "?");
 }
 
@@ -193,7 +193,7 @@ fn a_refusal_without_words_says_so() {
     let Verdict::Items(items) = judged(&IDS[..1], 400, r#"{"category":"no constant"}"#) else {
         panic!("items")
     };
-    let refusal = Refusal {
+    let refusal = EventRefusal {
         status: 400,
         category: "UNKNOWN".to_owned(),
         message: "HTTP 400: no message".to_owned(),
@@ -205,13 +205,13 @@ fn a_refusal_without_words_says_so() {
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn the_accounts_troubles() {
-    use RatePolicy::{Daily, Secondly, TenSecondly, Unknown};
-    use TroubleKind::*;
+    use AccountErrorKind::*;
+    use RateLimitPolicy::{Daily, Secondly, TenSecondly, Unknown};
     let ms = |count| Some(Duration::from_millis(count));
     let html = fixture!("bad_gateway_502.html");
     let day = 24 * 3_600_000;
     // status, Retry-After, body, kind, wait
-    let table: &[(u16, &str, &str, TroubleKind, Option<Duration>)] = &[
+    let table: &[(u16, &str, &str, AccountErrorKind, Option<Duration>)] = &[
         (200, "", html, Overloaded, None),
         (200, "", r#"{"status":"COMPLETE","results":[{"id":"#, Overloaded, None),
         (200, "", r#"{"numErrors":"one"}"#, Overloaded, None),
@@ -325,12 +325,12 @@ fn only_what_may_still_land_is_ambiguous() {
     let of = |error: &TransportError| trouble(judge(&sent(&IDS), Err(error)));
     let broken = || Box::new(std::io::Error::other("broken"));
     let connect = of(&TransportError::Connect(broken()));
-    assert_eq!(connect.kind, TroubleKind::Transport { ambiguous: false });
+    assert_eq!(connect.kind, AccountErrorKind::Transport { ambiguous: false });
     assert_eq!(connect.detail, "no connection: broken");
     assert!(!connect.is_ambiguous());
     for error in [TransportError::Timeout, TransportError::Reset(broken())] {
         let trouble = of(&error);
-        assert_eq!(trouble.kind, TroubleKind::Transport { ambiguous: true });
+        assert_eq!(trouble.kind, AccountErrorKind::Transport { ambiguous: true });
         assert!(trouble.is_ambiguous());
     }
     let refused = [301, 401, 402, 403, 404, 408, 423, 429, 477, 503, 521, 523, 525, 526];
@@ -344,9 +344,9 @@ fn only_what_may_still_land_is_ambiguous() {
 #[test]
 fn an_answer_too_long_to_read_halves_the_batch() {
     let error = TransportError::TooLarge(9);
-    assert_eq!(judge(&sent(&IDS), Err(&error)), Verdict::Split(Cause::Whole));
+    assert_eq!(judge(&sent(&IDS), Err(&error)), Verdict::Split(SplitReason::WholeBatch));
     let alone = trouble(judge(&sent(&IDS[..1]), Err(&error)));
-    assert_eq!(alone.kind, TroubleKind::Transport { ambiguous: true });
+    assert_eq!(alone.kind, AccountErrorKind::Transport { ambiguous: true });
 }
 
 /// JSON of the shapes that answers have, with anything in any place.
@@ -394,7 +394,8 @@ fn check(count: usize, status: u16, verdict: &Verdict) -> Result<(), TestCaseErr
                         prop_assert!(refusal.message.chars().count() <= 500);
                         prop_assert!(!refusal.message.chars().any(char::is_control));
                     }
-                    ItemVerdict::Unclear { detail, .. } | ItemVerdict::UnderWay { detail } => {
+                    ItemVerdict::Unconfirmed { detail, .. }
+                    | ItemVerdict::InProgress { detail } => {
                         prop_assert!(detail.chars().count() <= 500);
                     }
                 }
@@ -422,7 +423,7 @@ proptest! {
         after in ".{0,30}",
         count in 0..=3_usize,
     ) {
-        let answer = Response {
+        let answer = HttpResponse {
             status, headers: vec![("retry-after".to_owned(), after)], body,
         };
         check(count, status, &judge(&sent(&IDS[..count]), Ok(&answer)))?;

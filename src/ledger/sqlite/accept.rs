@@ -1,34 +1,42 @@
 //! Storing one receipt and merging what it says.
 
-use super::job::{Desk, JobError};
+use super::job::{TxError, WriteTx};
 use super::receipts::{headers_text, kind_code, outcome_code};
 use super::{events, fetches, webinars};
-use crate::event::{Change, ExternalAccountId, MergeError, Millis, NoAccount, Policy, Webinar};
-use crate::ledger::{Acceptance, Content, NewReceipt};
+use crate::event::{
+    Change, ExternalAccountId, MergeError, Millis, MissingExternalAccount, Policy, Webinar,
+};
+use crate::ledger::{NewReceipt, ReceiptContent, ReceiptOutcome};
 
 /// Stores a receipt, once, with everything that follows from it.
-pub(super) fn accept(desk: &mut Desk<'_>, receipt: &NewReceipt) -> Result<Acceptance, JobError> {
-    let acceptance = keep(desk, receipt)?;
-    if acceptance != Acceptance::Duplicate {
-        fetches::want(desk, &receipt.source, &receipt.wanted, receipt.received_at)?;
+pub(super) fn accept(
+    desk: &mut WriteTx<'_>,
+    receipt: &NewReceipt,
+) -> Result<ReceiptOutcome, TxError> {
+    let acceptance = store_and_merge(desk, receipt)?;
+    if acceptance != ReceiptOutcome::Duplicate {
+        fetches::request(desk, &receipt.source, &receipt.fetch_requests, receipt.received_at)?;
     }
     Ok(acceptance)
 }
 
-fn keep(desk: &mut Desk<'_>, receipt: &NewReceipt) -> Result<Acceptance, JobError> {
+fn store_and_merge(
+    desk: &mut WriteTx<'_>,
+    receipt: &NewReceipt,
+) -> Result<ReceiptOutcome, TxError> {
     match &receipt.content {
-        Content::Ignored => {
-            let stored = store(desk, receipt, Acceptance::Ignored, None)?;
-            Ok(stored.map_or(Acceptance::Duplicate, |_| Acceptance::Ignored))
+        ReceiptContent::Ignored => {
+            let stored = store(desk, receipt, ReceiptOutcome::Ignored, None)?;
+            Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| ReceiptOutcome::Ignored))
         }
-        Content::Quarantined(reason) => quarantine(desk, receipt, reason),
-        Content::Changes(changes) => {
+        ReceiptContent::Quarantined(reason) => quarantine(desk, receipt, reason),
+        ReceiptContent::Changes(changes) => {
             let merged = desk.attempt(|desk| {
-                let Some(seq) = store(desk, receipt, Acceptance::Accepted, None)? else {
-                    return Ok(Ok(Acceptance::Duplicate));
+                let Some(seq) = store(desk, receipt, ReceiptOutcome::Accepted, None)? else {
+                    return Ok(Ok(ReceiptOutcome::Duplicate));
                 };
                 let merged = merge_all(desk, receipt, changes, seq)?;
-                Ok(merged.map(|()| Acceptance::Accepted))
+                Ok(merged.map(|()| ReceiptOutcome::Accepted))
             })?;
             // What it did say before it was refused has left no trace: it is kept whole, for replaying.
             merged.or_else(|refused| quarantine(desk, receipt, &refused.to_string()))
@@ -38,11 +46,11 @@ fn keep(desk: &mut Desk<'_>, receipt: &NewReceipt) -> Result<Acceptance, JobErro
 
 /// Why a readable receipt cannot be merged.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
+pub(super) enum MergeRefused {
     #[error(transparent)]
     Merge(#[from] MergeError),
     #[error(transparent)]
-    NoAccount(#[from] NoAccount),
+    NoAccount(#[from] MissingExternalAccount),
     #[error("its source is not in the configuration")]
     UnknownSource,
     #[error("the event id {0} belongs to another webinar")]
@@ -50,21 +58,21 @@ pub(super) enum Refused {
 }
 
 fn quarantine(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     receipt: &NewReceipt,
     reason: &str,
-) -> Result<Acceptance, JobError> {
-    let stored = store(desk, receipt, Acceptance::Quarantined, Some(reason))?;
-    Ok(stored.map_or(Acceptance::Duplicate, |_| Acceptance::Quarantined))
+) -> Result<ReceiptOutcome, TxError> {
+    let stored = store(desk, receipt, ReceiptOutcome::Quarantined, Some(reason))?;
+    Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| ReceiptOutcome::Quarantined))
 }
 
 /// Stores the receipt; none if it was there already.
 fn store(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     receipt: &NewReceipt,
-    outcome: Acceptance,
+    outcome: ReceiptOutcome,
     reason: Option<&str>,
-) -> Result<Option<i64>, JobError> {
+) -> Result<Option<i64>, TxError> {
     let place = (!receipt.body.is_empty()).then(|| desk.segment.push(&receipt.body));
     let mut insert = desk.connection.prepare_cached(
         "INSERT INTO receipts (id, source, dedupe_key, provider, event_type, outcome, reason,
@@ -100,16 +108,16 @@ fn store(
 }
 
 fn merge_all(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     receipt: &NewReceipt,
     changes: &[Change],
     seq: i64,
-) -> Result<Result<(), Refused>, JobError> {
+) -> Result<Result<(), MergeRefused>, TxError> {
     let Some(policy) = desk.policies.get(&receipt.source) else {
-        return Ok(Err(Refused::UnknownSource));
+        return Ok(Err(MergeRefused::UnknownSource));
     };
     for change in changes {
-        let account = match policy.account_of(change) {
+        let account = match policy.external_account(change) {
             Ok(account) => account,
             Err(none) => return Ok(Err(none.into())),
         };
@@ -121,25 +129,26 @@ fn merge_all(
 }
 
 fn merge_one(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     receipt: &NewReceipt,
     change: &Change,
     policy: &Policy,
     account: &ExternalAccountId,
     seq: i64,
-) -> Result<Result<(), Refused>, JobError> {
+) -> Result<Result<(), MergeRefused>, TxError> {
     let key = (policy.hubspot.as_str(), account.as_str(), change.webinar.as_str());
     let (id, mut webinar) = match webinars::find(desk.connection, key)? {
         Some(found) => (Some(found.id), found.webinar),
         None => (None, Webinar::default()),
     };
-    if let Err(refused) = webinar.merge(change, &receipt.says(change)) {
+    if let Err(refused) = webinar.merge(change, &receipt.provenance(change)) {
         return Ok(Err(refused.into()));
     }
-    let id = webinars::keep(desk, id, key, &webinar, receipt.received_at)?;
+    let id = webinars::store(desk, id, key, &webinar, receipt.received_at)?;
     webinars::link(desk, id, seq)?;
-    let named = events::Named { id, hubspot: &policy.hubspot, account, webinar: &change.webinar };
+    let named =
+        events::WebinarRow { id, hubspot: &policy.hubspot, account, webinar: &change.webinar };
     let at: Millis = receipt.received_at;
-    Ok(events::derive(desk, &named, &webinar, at, events::Reach::All)?
-        .map_err(Refused::ForeignEvent))
+    Ok(events::reconcile(desk, &named, &webinar, at, events::RefoldScope::All)?
+        .map_err(MergeRefused::ForeignEvent))
 }

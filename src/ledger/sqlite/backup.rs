@@ -45,7 +45,7 @@ pub enum BackupError {
 
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Copied {
+pub struct BackupSummary {
     /// Bytes.
     pub bytes: u64,
     /// The schema's version.
@@ -63,15 +63,15 @@ pub struct Copied {
 ///
 /// # Errors
 /// [`BackupError`] says why not; then nothing is left at `to` or beside it.
-pub fn backup(store: &Path, to: &Path) -> Result<Copied, BackupError> {
+pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| BackupError::File { path, source }
     };
     refuse(store, to)?;
-    let source = open::existing(store)?;
+    let source = open::open_existing(store)?;
     // In the same folder, so that it can be renamed.
-    let partial = Partial(with_suffix(to, &format!(".{}.partial", std::process::id())));
+    let partial = PartialFile(with_suffix(to, &format!(".{}.partial", std::process::id())));
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -90,9 +90,9 @@ pub fn backup(store: &Path, to: &Path) -> Result<Copied, BackupError> {
 }
 
 /// A file that is taken away unless it was renamed.
-struct Partial(PathBuf);
+struct PartialFile(PathBuf);
 
-impl Drop for Partial {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         // It is not there if all went well.
         drop(fs::remove_file(&self.0));
@@ -117,7 +117,7 @@ fn refuse(store: &Path, to: &Path) -> Result<(), BackupError> {
 }
 
 /// Reads the copy as a start would.
-fn check(copy: &Path) -> Result<Copied, BackupError> {
+fn check(copy: &Path) -> Result<BackupSummary, BackupError> {
     let unsound = |error: rusqlite::Error| BackupError::Unsound(error.to_string());
     let connection =
         Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unsound)?;
@@ -130,7 +130,7 @@ fn check(copy: &Path) -> Result<Copied, BackupError> {
         let count: i64 = connection.query_row(sql, (), |row| row.get(0)).map_err(unsound)?;
         Ok::<u64, BackupError>(u64::try_from(count).unwrap_or(0))
     };
-    Ok(Copied {
+    Ok(BackupSummary {
         bytes: fs::metadata(copy)
             .map_err(|source| BackupError::File { path: copy.to_owned(), source })?
             .len(),

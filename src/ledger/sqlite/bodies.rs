@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::job::JobError;
+use super::job::TxError;
 
 /// The bodies that the commit under way will store.
 pub(super) struct Segment {
@@ -12,7 +12,7 @@ pub(super) struct Segment {
 
 /// Where a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct BodyLocation {
     pub(super) id: i64,
     pub(super) offset: i64,
     pub(super) length: i64,
@@ -51,10 +51,13 @@ impl Segment {
         self.data.truncate(mark);
     }
 
-    pub(super) fn push(&mut self, body: &[u8]) -> Place {
+    pub(super) fn push(&mut self, body: &[u8]) -> BodyLocation {
         let as_i64 = |n: usize| i64::try_from(n).expect("a segment is some megabytes at most");
-        let place =
-            Place { id: self.id, offset: as_i64(self.data.len()), length: as_i64(body.len()) };
+        let place = BodyLocation {
+            id: self.id,
+            offset: as_i64(self.data.len()),
+            length: as_i64(body.len()),
+        };
         self.data.extend_from_slice(body);
         place
     }
@@ -81,12 +84,12 @@ impl Segment {
 
 /// The segment read last, unpacked: whoever reads bodies in their order finds the next one in it.
 #[derive(Default)]
-pub(super) struct Unpacked {
+pub(super) struct BodyReader {
     last: Option<(i64, Vec<u8>)>,
     bytes: usize,
 }
 
-impl Unpacked {
+impl BodyReader {
     /// Bytes unpacked so far.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -96,8 +99,8 @@ impl Unpacked {
     pub(super) fn read(
         &mut self,
         connection: &Connection,
-        place: Place,
-    ) -> Result<Option<&[u8]>, JobError> {
+        place: BodyLocation,
+    ) -> Result<Option<&[u8]>, TxError> {
         if self.last.as_ref().is_none_or(|(id, _)| *id != place.id) {
             self.last = None;
             let packed: Option<Vec<u8>> = connection
@@ -106,7 +109,7 @@ impl Unpacked {
                 .optional()?;
             let Some(packed) = packed else { return Ok(None) };
             let data = lz4_flex::decompress_size_prepended(&packed)
-                .map_err(|error| JobError::Corrupt(format!("bodies {}: {error}", place.id)))?;
+                .map_err(|error| TxError::Corrupt(format!("bodies {}: {error}", place.id)))?;
             self.bytes += data.len();
             self.last = Some((place.id, data));
         }
@@ -115,6 +118,6 @@ impl Unpacked {
             .ok()
             .zip(usize::try_from(place.offset.saturating_add(place.length)).ok());
         let body = range.and_then(|(from, to)| data.get(from..to));
-        body.map(Some).ok_or_else(|| JobError::Corrupt(format!("bodies {} is too short", place.id)))
+        body.map(Some).ok_or_else(|| TxError::Corrupt(format!("bodies {} is too short", place.id)))
     }
 }

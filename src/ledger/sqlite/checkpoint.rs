@@ -16,13 +16,13 @@ use rusqlite::Connection;
 use super::open::{self, OpenError};
 
 /// How often the WAL is looked at.
-const EVERY: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Frames (pages of 8 KiB) from which copying begins: 8 MiB, SQLite's own habit.
-const BEGIN: i64 = 1_000;
+const COPY_FROM_FRAMES: i64 = 1_000;
 /// Frames from which the WAL is to start over: 64 MiB. Larger ones make rarer, longer stalls.
-const RESTART: i64 = 8_000;
+const RESTART_FROM_FRAMES: i64 = 8_000;
 /// So few frames the writer copies itself, in some milliseconds.
-const REST: i64 = 400;
+const WRITER_COPIES_FRAMES: i64 = 400;
 
 /// The thread that copies back, and the turn it gives.
 pub(super) struct Checkpointer {
@@ -33,7 +33,7 @@ pub(super) struct Checkpointer {
 
 /// How far a checkpoint came, in frames.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Progress {
+pub(super) struct CheckpointProgress {
     /// Another connection stood in the way.
     pub(super) busy: bool,
     pub(super) in_wal: i64,
@@ -55,7 +55,7 @@ impl Checkpointer {
     }
 
     /// Whether the writer should copy the rest now.
-    pub(super) fn writers_turn(&self) -> bool {
+    pub(super) fn is_writers_turn(&self) -> bool {
         self.turn.load(Ordering::Acquire)
     }
 
@@ -81,25 +81,27 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
     let page = i64::from(open::PAGE_BYTES);
     let mut failing = false;
     loop {
-        match stopped.recv_timeout(EVERY) {
+        match stopped.recv_timeout(CHECK_INTERVAL) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
         let bytes = std::fs::metadata(wal).map_or(0, |file| file.len());
-        if i64::try_from(bytes).unwrap_or(i64::MAX) < BEGIN * page || turn.load(Ordering::Acquire) {
+        if i64::try_from(bytes).unwrap_or(i64::MAX) < COPY_FROM_FRAMES * page
+            || turn.load(Ordering::Acquire)
+        {
             continue;
         }
         // Each round copies what the last one left and what was written meanwhile, which is less and less.
         for _ in 0..8 {
             match run(connection, "PASSIVE") {
-                Ok(Progress { in_wal, copied, .. }) => {
+                Ok(CheckpointProgress { in_wal, copied, .. }) => {
                     if std::mem::take(&mut failing) {
                         tracing::info!("the store is checkpointed again");
                     }
-                    if in_wal < RESTART {
+                    if in_wal < RESTART_FROM_FRAMES {
                         break;
                     }
-                    if in_wal - copied < REST {
+                    if in_wal - copied < WRITER_COPIES_FRAMES {
                         turn.store(true, Ordering::Release);
                         break;
                     }
@@ -117,8 +119,8 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
 }
 
 /// Copies back what the WAL holds, as far as that mode goes.
-pub(super) fn run(connection: &Connection, mode: &str) -> rusqlite::Result<Progress> {
+pub(super) fn run(connection: &Connection, mode: &str) -> rusqlite::Result<CheckpointProgress> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| {
-        Ok(Progress { busy: row.get(0)?, in_wal: row.get(1)?, copied: row.get(2)? })
+        Ok(CheckpointProgress { busy: row.get(0)?, in_wal: row.get(1)?, copied: row.get(2)? })
     })
 }

@@ -12,9 +12,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use tokio::time::Instant;
 
 use super::checkpoint;
-use super::job::JobError;
+use super::job::TxError;
 use super::open::{self, OpenError};
-use crate::ledger::erasure::{self, Address};
+use crate::ledger::erasure::{self, EmailAddress};
 
 /// Free pages that are overwritten at a time: 4 MiB.
 const PIECE: i64 = 512;
@@ -44,18 +44,18 @@ pub enum EraseError {
     LogInUse,
 }
 
-impl From<JobError> for EraseError {
-    fn from(error: JobError) -> Self {
+impl From<TxError> for EraseError {
+    fn from(error: TxError) -> Self {
         match error {
-            JobError::Database(error) => Self::Database(error),
-            JobError::Corrupt(what) => Self::Corrupt(what),
+            TxError::Database(error) => Self::Database(error),
+            TxError::Corrupt(what) => Self::Corrupt(what),
         }
     }
 }
 
 /// What was erased, and what was not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Erased {
+pub struct ErasureSummary {
     /// Stored bodies that told of the person.
     pub bodies: u64,
     /// Reasons, headers and error messages that did.
@@ -69,15 +69,15 @@ pub struct Erased {
 ///
 /// # Errors
 /// [`EraseError`] when a part is not erased; it can be run again.
-pub fn erase(store: &Path, address: &Address) -> Result<Erased, EraseError> {
-    let mut connection = open::existing(store)?;
+pub fn erase(store: &Path, address: &EmailAddress) -> Result<ErasureSummary, EraseError> {
+    let mut connection = open::open_existing(store)?;
     // What is freed from now on is overwritten.
     connection.pragma_update(None, "secure_delete", "ON")?;
-    let mut erased = Erased::default();
+    let mut erased = ErasureSummary::default();
     let mut after = i64::MIN;
     while let Some((segment, data)) = next_segment(&connection, after)? {
         after = segment;
-        if !address.found(&bodies_unpacked(segment, &data)?).is_empty() {
+        if !address.find(&bodies_unpacked(segment, &data)?).is_empty() {
             drop(data);
             erased.bodies += piece(&mut connection, |c| rewrite(c, segment, address))?;
         }
@@ -85,7 +85,7 @@ pub fn erase(store: &Path, address: &Address) -> Result<Erased, EraseError> {
     for (table, key, column) in TEXTS {
         erased.texts += rewrite_texts(&mut connection, table, key, column, address)?;
     }
-    erased.events = mentions(&connection, address)?;
+    erased.events = count_mentions(&connection, address)?;
     match open::lock(store) {
         // Nobody else has it: writing it anew leaves nothing behind, not even within pages.
         Ok(_lock) => {
@@ -118,20 +118,20 @@ fn next_segment(connection: &Connection, after: i64) -> rusqlite::Result<Option<
         .optional()
 }
 
-fn bodies_unpacked(segment: i64, packed: &[u8]) -> Result<Vec<u8>, JobError> {
+fn bodies_unpacked(segment: i64, packed: &[u8]) -> Result<Vec<u8>, TxError> {
     // Free pages that an earlier run was stopped in overwriting.
     if segment < 0 {
         return Ok(Vec::new());
     }
     lz4_flex::decompress_size_prepended(packed)
-        .map_err(|error| JobError::Corrupt(format!("bodies {segment}: {error}")))
+        .map_err(|error| TxError::Corrupt(format!("bodies {segment}: {error}")))
 }
 
 /// Writes a segment anew without the person, and without bodies whose receipts are gone; says how many bodies changed.
 fn rewrite(
     connection: &mut Connection,
     segment: i64,
-    address: &Address,
+    address: &EmailAddress,
 ) -> Result<u64, EraseError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let packed: Option<Vec<u8>> = transaction
@@ -183,7 +183,7 @@ fn rewrite_texts(
     table: &str,
     key: &str,
     column: &str,
-    address: &Address,
+    address: &EmailAddress,
 ) -> Result<u64, EraseError> {
     let told: Vec<(rusqlite::types::Value, String)> = {
         let mut statement = connection
@@ -192,14 +192,14 @@ fn rewrite_texts(
         let mut told = Vec::new();
         while let Some(row) = rows.next()? {
             let text: String = row.get(1)?;
-            if !address.found(text.as_bytes()).is_empty() {
+            if !address.find(text.as_bytes()).is_empty() {
                 told.push((row.get(0)?, text));
             }
         }
         told
     };
     for (row, text) in &told {
-        let without = erasure::bytes_without(text.as_bytes(), address);
+        let without = erasure::erase_bytes(text.as_bytes(), address);
         // Only if it still says so: the service may have written another meanwhile.
         piece(connection, |connection| {
             connection.execute(
@@ -212,7 +212,7 @@ fn rewrite_texts(
 }
 
 /// Events whose own content tells of the person.
-fn mentions(connection: &Connection, address: &Address) -> Result<u64, EraseError> {
+fn count_mentions(connection: &Connection, address: &EmailAddress) -> Result<u64, EraseError> {
     let mut statement = connection.prepare(
         "SELECT e.input, w.state FROM events e JOIN webinars w ON w.id = e.webinar ORDER BY e.id",
     )?;
@@ -220,7 +220,7 @@ fn mentions(connection: &Connection, address: &Address) -> Result<u64, EraseErro
     let mut count = 0;
     while let Some(row) = rows.next()? {
         let (input, state): (Option<Vec<u8>>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        let tells = |bytes: &[u8]| !address.found(bytes).is_empty();
+        let tells = |bytes: &[u8]| !address.find(bytes).is_empty();
         count += u64::from(input.as_deref().is_some_and(tells) || tells(&state));
     }
     Ok(count)
@@ -246,7 +246,7 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
         piece(connection, |connection| {
             connection
                 .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, zeroblob(?2))")?
-                .execute((id, filling(pages)))
+                .execute((id, filler_bytes(pages)))
         })?;
     }
     // These hold zeros already.
@@ -267,7 +267,7 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// How long a body of zeros is that takes so many pages, the last to its end: what is beyond a body's end in its last page
 /// may be what was there before. By <https://www.sqlite.org/fileformat2.html#b_tree_pages>, "Cell Payload Overflow Pages".
-fn filling(pages: i64) -> i64 {
+fn filler_bytes(pages: i64) -> i64 {
     let page = i64::from(open::PAGE_BYTES);
     // A row that overflows keeps so much of itself with the others, if the rest fills whole pages.
     let kept = (page - 12) * 32 / 255 - 23;
@@ -318,7 +318,7 @@ mod tests {
         for pages in [1, 2, 127, 128, 129, PIECE] {
             connection.execute("DELETE FROM bodies", ()).expect("deleted");
             connection
-                .execute("INSERT INTO bodies VALUES (-1, zeroblob(?1))", [filling(pages)])
+                .execute("INSERT INTO bodies VALUES (-1, zeroblob(?1))", [filler_bytes(pages)])
                 .expect("inserted");
             let overflow: (i64, i64) = connection
                 .query_row(

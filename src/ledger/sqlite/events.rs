@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use rusqlite::OptionalExtension;
 use sha2::{Digest, Sha256};
 
-use super::effects::Turned;
-use super::job::{Desk, JobError};
-use super::shared::{Stored, code};
-use super::{settle, sources, webinars};
+use super::job::{TxError, WriteTx};
+use super::live_state::{StoredState, state_code};
+use super::side_effects::PendingChange;
+use super::{settle, source_config, webinars};
 use crate::event::{
-    AccountName, ExternalAccountId, Folded, Gap, Millis, Policy, Webinar, WebinarId, fold_each,
+    AccountName, ExternalAccountId, FoldedEvent, Gap, Millis, Policy, Webinar, WebinarId,
+    fold_lazily,
 };
-use crate::ledger::{Due, EventState, Policies};
+use crate::ledger::{EventState, Policies, TimersRun};
 
 /// A webinar's row and names.
-pub(super) struct Named<'a> {
+pub(super) struct WebinarRow<'a> {
     pub(super) id: i64,
     pub(super) hubspot: &'a AccountName,
     pub(super) account: &'a ExternalAccountId,
@@ -23,7 +24,7 @@ pub(super) struct Named<'a> {
 }
 
 /// An event's row, as far as deciding needs it.
-struct Row {
+struct EventRow {
     id: i64,
     state: EventState,
     input_hash: Option<Vec<u8>>,
@@ -33,32 +34,32 @@ struct Row {
 }
 
 /// The first 16 bytes of the SHA-256 of an input.
-pub(super) fn hash_of(input: &[u8]) -> Vec<u8> {
+pub(super) fn input_hash(input: &[u8]) -> Vec<u8> {
     Sha256::digest(input).iter().take(16).copied().collect()
 }
 
 /// The policy that gives a webinar its defaults: that of the first of its sources by name.
-pub(super) fn policy_of<'a>(policies: &'a Policies, webinar: &Webinar) -> Option<&'a Policy> {
+pub(super) fn policy_for<'a>(policies: &'a Policies, webinar: &Webinar) -> Option<&'a Policy> {
     webinar.sources.iter().find_map(|source| policies.get(source))
 }
 
 /// Folds the webinar and brings its events' rows in line. The inner error names an event id that is another webinar's.
-pub(super) fn derive(
-    desk: &mut Desk<'_>,
-    named: &Named<'_>,
+pub(super) fn reconcile(
+    desk: &mut WriteTx<'_>,
+    named: &WebinarRow<'_>,
     webinar: &Webinar,
     at: Millis,
-    reach: Reach,
-) -> Result<Result<(), String>, JobError> {
+    reach: RefoldScope,
+) -> Result<Result<(), String>, TxError> {
     // Without any source left in the configuration there are no defaults: what is there stays as it is.
-    let Some(policy) = policy_of(desk.policies, webinar) else { return Ok(Ok(())) };
+    let Some(policy) = policy_for(desk.policies, webinar) else { return Ok(Ok(())) };
     let mut rows = load(desk, named.id)?;
     let mut last_at = at;
-    for event in fold_each(webinar, named.account, named.webinar, policy, desk.now) {
+    for event in fold_lazily(webinar, named.account, named.webinar, policy, desk.now) {
         let event = &event;
         last_at = last_at.max(event.end.unwrap_or(at));
         let fits = match rows.remove(event.id.as_str()) {
-            Some(row) if reach == Reach::NotOver && is_over(&row, event, desk.now) => true,
+            Some(row) if reach == RefoldScope::NotOver && is_over(&row, event, desk.now) => true,
             Some(row) => update(desk, named, &row, event, at).map(|()| true)?,
             None => insert(desk, named, event, at)?,
         };
@@ -76,27 +77,27 @@ pub(super) fn derive(
 /// Deletes events that do not follow any more (a placeholder for what is known now, what was mapped wrong) if HubSpot
 /// cannot have heard of them. Of what it holds the last state stays.
 fn retire(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     hubspot: &AccountName,
-    rows: impl IntoIterator<Item = Row>,
-) -> Result<(), JobError> {
+    rows: impl IntoIterator<Item = EventRow>,
+) -> Result<(), TxError> {
     for row in rows {
         if row.heard_of || desk.shared.is_claimed(hubspot, row.id) {
             continue;
         }
         desk.connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([row.id])?;
-        desk.effects.tally.leave(hubspot, row.state);
+        desk.effects.counts.leave(hubspot, row.state);
     }
     Ok(())
 }
 
 /// Nothing is known of the webinar any more: neither do its events follow.
-pub(super) fn retire_all(desk: &mut Desk<'_>, named: &Named<'_>) -> Result<(), JobError> {
+pub(super) fn retire_all(desk: &mut WriteTx<'_>, named: &WebinarRow<'_>) -> Result<(), TxError> {
     let rows = load(desk, named.id)?;
     retire(desk, named.hubspot, rows.into_values())
 }
 
-fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError> {
+fn load(desk: &WriteTx<'_>, webinar: i64) -> Result<BTreeMap<String, EventRow>, TxError> {
     let mut statement = desk.connection.prepare_cached(
         "SELECT external_event_id, id, state, input_hash, gaps,
              confirmed_hash IS NOT NULL OR attempts > 0 OR sending_since IS NOT NULL
@@ -107,9 +108,9 @@ fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError
     let mut rows = statement.query([webinar])?;
     let mut found = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let row_of = Row {
+        let row_of = EventRow {
             id: row.get(1)?,
-            state: row.get::<_, Stored>(2)?.0,
+            state: row.get::<_, StoredState>(2)?.0,
             input_hash: row.get(3)?,
             gaps: row.get(4)?,
             heard_of: row.get(5)?,
@@ -120,20 +121,20 @@ fn load(desk: &Desk<'_>, webinar: i64) -> Result<BTreeMap<String, Row>, JobError
     Ok(found)
 }
 
-fn is_over(row: &Row, event: &Folded, now: Millis) -> bool {
+fn is_over(row: &EventRow, event: &FoldedEvent, now: Millis) -> bool {
     row.state == EventState::Delivered && event.end.is_some_and(|end| end < now)
 }
 
 /// What an event's row is to hold.
-struct Content {
+struct EventContent {
     state: EventState,
     input: Option<Vec<u8>>,
     hash: Option<Vec<u8>>,
     gaps: String,
 }
 
-fn content_of(event: &Folded) -> Content {
-    let gaps: &[Gap] = event.content.as_ref().err().unwrap_or(&event.remarks);
+fn event_content(event: &FoldedEvent) -> EventContent {
+    let gaps: &[Gap] = event.content.as_ref().err().unwrap_or(&event.warnings);
     let state = match event.content.as_ref().map_err(Vec::as_slice) {
         // Also where this equals what HubSpot last confirmed: what was pending in between may be on its way, or may have
         // arrived without an answer, so that HubSpot holds that. Only a confirmation tells.
@@ -142,19 +143,19 @@ fn content_of(event: &Folded) -> Content {
         Err(_) => EventState::Incomplete,
     };
     let input = event.content.as_ref().ok().map(crate::event::EventInput::to_json);
-    let hash = input.as_deref().map(hash_of);
+    let hash = input.as_deref().map(input_hash);
     let gaps = serde_json::to_string(gaps).expect("a list of names can be written as JSON");
-    Content { state, input, hash, gaps }
+    EventContent { state, input, hash, gaps }
 }
 
 /// Adds an event. False if another webinar has one of that id.
 fn insert(
-    desk: &mut Desk<'_>,
-    named: &Named<'_>,
-    event: &Folded,
+    desk: &mut WriteTx<'_>,
+    named: &WebinarRow<'_>,
+    event: &FoldedEvent,
     at: Millis,
-) -> Result<bool, JobError> {
-    let content = content_of(event);
+) -> Result<bool, TxError> {
+    let content = event_content(event);
     let state = content.state;
     let inserted = desk
         .connection
@@ -169,7 +170,7 @@ fn insert(
             named.hubspot.as_str(),
             named.account.as_str(),
             event.id.as_str(),
-            code(state),
+            state_code(state),
             content.input,
             content.hash,
             content.gaps,
@@ -181,7 +182,7 @@ fn insert(
     if inserted == 0 {
         return Ok(false);
     }
-    desk.effects.tally.enter(named.hubspot, state);
+    desk.effects.counts.enter(named.hubspot, state);
     if state == EventState::Pending {
         desk.effects.woken.insert(named.hubspot.clone());
     }
@@ -190,13 +191,13 @@ fn insert(
 
 /// Brings a row in line. Its version rises only if what HubSpot is to get changed.
 fn update(
-    desk: &mut Desk<'_>,
-    named: &Named<'_>,
-    row: &Row,
-    event: &Folded,
+    desk: &mut WriteTx<'_>,
+    named: &WebinarRow<'_>,
+    row: &EventRow,
+    event: &FoldedEvent,
     at: Millis,
-) -> Result<(), JobError> {
-    let content = content_of(event);
+) -> Result<(), TxError> {
+    let content = event_content(event);
     let (due_at, ends_at) = (event.due_at.map(Millis::get), event.end.map(Millis::get));
     // Compared where it is: hundreds of long names would be megabytes.
     desk.connection
@@ -223,15 +224,17 @@ fn update(
         .execute((
             row.id,
             row.version + 1,
-            code(state),
+            state_code(state),
             content.input,
             content.hash,
             content.gaps,
             at.get(),
         ))?;
-    desk.effects.tally.leave(named.hubspot, row.state);
-    desk.effects.tally.enter(named.hubspot, state);
-    desk.effects.turned.push(Turned { id: row.id, pending: state == EventState::Pending });
+    desk.effects.counts.leave(named.hubspot, row.state);
+    desk.effects.counts.enter(named.hubspot, state);
+    desk.effects
+        .pending_changes
+        .push(PendingChange { id: row.id, pending: state == EventState::Pending });
     if state == EventState::Pending {
         desk.effects.woken.insert(named.hubspot.clone());
     }
@@ -239,11 +242,11 @@ fn update(
 }
 
 /// Does what time alone makes due.
-pub(super) fn advance(desk: &mut Desk<'_>, most: usize) -> Result<Due, JobError> {
+pub(super) fn run_timers(desk: &mut WriteTx<'_>, most: usize) -> Result<TimersRun, TxError> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let done = complete_due(desk, most)? + settle::resend_due(desk, most)?;
-    if sources::revise(desk)? {
-        return Ok(Due { done, next: Some(desk.now) });
+    let done = run_completion_timers(desk, most)? + settle::run_resend_timers(desk, most)?;
+    if source_config::refold_piece(desk)? {
+        return Ok(TimersRun { done, next_due: Some(desk.now) });
     }
     let next: Option<i64> = desk
         .connection
@@ -252,11 +255,11 @@ pub(super) fn advance(desk: &mut Desk<'_>, most: usize) -> Result<Due, JobError>
                  UNION ALL SELECT min(resend_at) FROM events WHERE resend_at IS NOT NULL)",
         )?
         .query_row((), |row| row.get(0))?;
-    Ok(Due { done, next: next.map(Millis::new) })
+    Ok(TimersRun { done, next_due: next.map(Millis::new) })
 }
 
 /// Folds again the webinars of events whose completion timer has run out.
-fn complete_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobError> {
+fn run_completion_timers(desk: &mut WriteTx<'_>, most: i64) -> Result<usize, TxError> {
     let due: Vec<i64> = {
         let mut statement = desk.connection.prepare_cached(
             "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
@@ -264,14 +267,14 @@ fn complete_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobError> {
         statement.query_map((desk.now.get(), most), |row| row.get(0))?.collect::<Result<_, _>>()?
     };
     for id in &due {
-        refold(desk, *id, Reach::All)?;
+        refold(desk, *id, RefoldScope::All)?;
     }
     Ok(due.len())
 }
 
 /// Which events a fold may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum RefoldScope {
     /// All.
     All,
     /// Not those that are over and in HubSpot: what was true then stays.
@@ -279,7 +282,7 @@ pub(super) enum Reach {
 }
 
 /// Folds a webinar again with what is known now.
-pub(super) fn refold(desk: &mut Desk<'_>, id: i64, reach: Reach) -> Result<(), JobError> {
+pub(super) fn refold(desk: &mut WriteTx<'_>, id: i64, reach: RefoldScope) -> Result<(), TxError> {
     let found: Option<(String, String, String, Vec<u8>)> = desk
         .connection
         .prepare_cached("SELECT hubspot, account, webinar, state FROM webinars WHERE id = ?1")?
@@ -287,16 +290,16 @@ pub(super) fn refold(desk: &mut Desk<'_>, id: i64, reach: Reach) -> Result<(), J
         .optional()?;
     let Some((hubspot, account, webinar, state)) = found else { return Ok(()) };
     let corrupt =
-        |what: crate::event::id::IdError| JobError::Corrupt(format!("webinar {id}: {what}"));
+        |what: crate::event::id::IdError| TxError::Corrupt(format!("webinar {id}: {what}"));
     let hubspot = AccountName::parse(hubspot).map_err(corrupt)?;
     let account = ExternalAccountId::parse(account).map_err(corrupt)?;
     let webinar = WebinarId::parse(webinar).map_err(corrupt)?;
-    let named = Named { id, hubspot: &hubspot, account: &account, webinar: &webinar };
+    let named = WebinarRow { id, hubspot: &hubspot, account: &account, webinar: &webinar };
     let known = webinars::read_state(id, &state)?;
     let at = desk.now;
     // The events are the webinar's own already, so none can turn out to be another's.
-    derive(desk, &named, &known, at, reach)?
-        .map_err(|event| JobError::Corrupt(format!("event {event}")))?;
+    reconcile(desk, &named, &known, at, reach)?
+        .map_err(|event| TxError::Corrupt(format!("event {event}")))?;
     // Without a policy nothing was derived, and the timer would be due for ever.
     desk.connection
         .prepare_cached("UPDATE events SET due_at = NULL WHERE webinar = ?1 AND due_at <= ?2")?

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::accept;
-use super::job::{Desk, JobError};
-use super::look::conversion;
+use super::job::{TxError, WriteTx};
+use super::list_events::conversion;
 use crate::event::{ExternalAccountId, Millis, Policy, SourceName, WebinarId};
 use crate::ledger::{
-    Acceptance, FetchClaim, FetchOutcome, FetchStatus, FetchTask, LONGEST_WAIT, Wanted, WantedWhen,
+    FetchClaim, FetchCondition, FetchOutcome, FetchRequest, FetchStatus, FetchTask, LONGEST_WAIT,
+    ReceiptOutcome,
 };
 
 /// Webinars that are wanted by hand in one piece, so that webhooks get their turn between.
@@ -17,7 +18,7 @@ pub(super) const PIECE: usize = 500;
 
 /// How a source's queue stands, or what a job or a commit changes of that.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Queue {
+pub(super) struct FetchCounts {
     pending: i64,
     given_up: i64,
     /// What went wrong last with what is there; of a change it is known once that is written.
@@ -26,7 +27,7 @@ pub(super) struct Queue {
     pub(super) due: bool,
 }
 
-impl Queue {
+impl FetchCounts {
     pub(super) fn count(&mut self, given_up: bool, by: i64) {
         *if given_up { &mut self.given_up } else { &mut self.pending } += by;
     }
@@ -82,12 +83,13 @@ fn last_error(connection: &Connection, source: &SourceName) -> rusqlite::Result<
 pub(super) fn load(
     connection: &Connection,
     sources: &[SourceName],
-) -> rusqlite::Result<BTreeMap<SourceName, Queue>> {
+) -> rusqlite::Result<BTreeMap<SourceName, FetchCounts>> {
     let mut counts =
         connection.prepare("SELECT given_up, count FROM fetch_counts WHERE source = ?1")?;
     let mut queues = BTreeMap::new();
     for source in sources {
-        let mut queue = Queue { last_error: last_error(connection, source)?, ..Queue::default() };
+        let mut queue =
+            FetchCounts { last_error: last_error(connection, source)?, ..FetchCounts::default() };
         let mut rows = counts.query([source.as_str()])?;
         while let Some(row) = rows.next()? {
             queue.count(row.get(0)?, row.get(1)?);
@@ -98,19 +100,19 @@ pub(super) fn load(
 }
 
 /// Puts webinars into the queue; says of how many that is true. They count as wanted since `at`.
-pub(super) fn want(
-    desk: &mut Desk<'_>,
+pub(super) fn request(
+    desk: &mut WriteTx<'_>,
     source: &SourceName,
-    wanted: &[Wanted],
+    wanted: &[FetchRequest],
     at: Millis,
-) -> Result<usize, JobError> {
+) -> Result<usize, TxError> {
     // Nobody would ever ask for it.
     let Some(policy) = desk.policies.get(source) else { return Ok(0) };
     let mut asked = 0;
     for wanted in wanted {
-        let asks = match wanted.when {
-            WantedWhen::Always => true,
-            WantedWhen::IfIncomplete => lacks(desk.connection, policy, wanted)?,
+        let asks = match wanted.condition {
+            FetchCondition::Always => true,
+            FetchCondition::IfIncomplete => is_incomplete(desk.connection, policy, wanted)?,
         };
         if asks {
             enqueue(desk, source, wanted, at)?;
@@ -121,7 +123,11 @@ pub(super) fn want(
 }
 
 /// Whether an event of the webinar is incomplete, or there is none.
-fn lacks(connection: &Connection, policy: &Policy, wanted: &Wanted) -> rusqlite::Result<bool> {
+fn is_incomplete(
+    connection: &Connection,
+    policy: &Policy,
+    wanted: &FetchRequest,
+) -> rusqlite::Result<bool> {
     let account = policy.external_account_id.as_ref().or(wanted.account.as_ref());
     let Some(account) = account else { return Ok(true) };
     connection
@@ -136,9 +142,9 @@ fn lacks(connection: &Connection, policy: &Policy, wanted: &Wanted) -> rusqlite:
 }
 
 fn enqueue(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     source: &SourceName,
-    wanted: &Wanted,
+    wanted: &FetchRequest,
     at: Millis,
 ) -> rusqlite::Result<()> {
     let account = wanted.account.as_ref().map_or("", ExternalAccountId::as_str);
@@ -164,7 +170,7 @@ fn enqueue(
     if given_up == Some(false) {
         return Ok(());
     }
-    let queue = desk.effects.queue(source);
+    let queue = desk.effects.fetch_counts(source);
     queue.count(false, 1);
     queue.due = true;
     if given_up.is_some() {
@@ -174,13 +180,13 @@ fn enqueue(
 }
 
 /// What is due, what has been so for longest first.
-pub(super) fn due(
+pub(super) fn claim(
     connection: &Connection,
     source: &SourceName,
     most: usize,
     except: &[i64],
     now: Millis,
-) -> Result<FetchClaim, JobError> {
+) -> Result<FetchClaim, TxError> {
     // One state of the file for all of it.
     let connection = &*connection.unchecked_transaction()?;
     let never = now.plus(LONGEST_WAIT).get();
@@ -196,7 +202,7 @@ pub(super) fn due(
         let tasks = statement.query_map((source.as_str(), from, to, rows), |row| {
             let task = task(row, source)?;
             let not_before: i64 = row.get(6)?;
-            Ok((if from == 1 { not_before } else { task.wanted_at.get() }, task))
+            Ok((if from == 1 { not_before } else { task.requested_at.get() }, task))
         })?;
         for task in tasks {
             found.push(task?);
@@ -223,24 +229,24 @@ fn task(row: &Row<'_>, source: &SourceName) -> rusqlite::Result<FetchTask> {
         account: account.map_err(|error| conversion(1, error))?,
         webinar: WebinarId::parse(row.get::<_, String>(2)?).map_err(|e| conversion(2, e))?,
         version: row.get(3)?,
-        wanted_at: Millis::new(row.get(4)?),
+        requested_at: Millis::new(row.get(4)?),
         attempts: row.get(5)?,
     })
 }
 
 /// Records what became of a task, with the receipt that it brings.
 pub(super) fn settle(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     task: &FetchTask,
     mut outcome: FetchOutcome,
-) -> Result<Option<Acceptance>, JobError> {
+) -> Result<Option<ReceiptOutcome>, TxError> {
     let acceptance = match &mut outcome {
         FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { says: Some(receipt), .. } => {
             let asked = (&task.account, &task.webinar);
-            receipt.wanted.retain(|wanted| (&wanted.account, &wanted.webinar) != asked);
+            receipt.fetch_requests.retain(|wanted| (&wanted.account, &wanted.webinar) != asked);
             Some(accept::accept(desk, receipt)?)
         }
-        FetchOutcome::GivenUp { says: None, .. } | FetchOutcome::Later { .. } => None,
+        FetchOutcome::GivenUp { says: None, .. } | FetchOutcome::Retry { .. } => None,
     };
     let found: Option<(i64, bool)> = desk
         .connection
@@ -254,7 +260,7 @@ pub(super) fn settle(
     // What it is from now on.
     let (given_up, due) = match outcome {
         FetchOutcome::Answered(_) if wanted_again => {
-            again(desk, task, None)?;
+            requeue(desk, task, None)?;
             (Some(false), true)
         }
         FetchOutcome::Answered(_) => {
@@ -263,7 +269,7 @@ pub(super) fn settle(
                 .execute([task.id])?;
             (None, false)
         }
-        FetchOutcome::Later { at, why, own } => {
+        FetchOutcome::Retry { not_before: at, reason: why, counted: own } => {
             let at = at.min(now.plus(LONGEST_WAIT));
             desk.connection
                 .prepare_cached(
@@ -275,7 +281,7 @@ pub(super) fn settle(
             (Some(was_given_up), at <= now)
         }
         FetchOutcome::GivenUp { why, .. } if wanted_again => {
-            again(desk, task, Some(&why))?;
+            requeue(desk, task, Some(&why))?;
             (Some(false), true)
         }
         FetchOutcome::GivenUp { why, .. } => {
@@ -287,7 +293,7 @@ pub(super) fn settle(
             (Some(true), false)
         }
     };
-    let queue = desk.effects.queue(&task.source);
+    let queue = desk.effects.fetch_counts(&task.source);
     queue.count(was_given_up, -1);
     if let Some(given_up) = given_up {
         queue.count(given_up, 1);
@@ -297,7 +303,7 @@ pub(super) fn settle(
 }
 
 /// It was wanted again while it was asked for, and is due again.
-fn again(desk: &Desk<'_>, task: &FetchTask, why: Option<&str>) -> rusqlite::Result<()> {
+fn requeue(desk: &WriteTx<'_>, task: &FetchTask, why: Option<&str>) -> rusqlite::Result<()> {
     desk.connection
         .prepare_cached(
             "UPDATE fetches SET given_up = 0, attempts = 0, not_before = 0, wanted_at = ?2,

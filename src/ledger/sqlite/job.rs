@@ -4,13 +4,14 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::bodies::Segment;
-use super::effects::Effects;
-use super::shared::Shared;
+use super::live_state::LiveState;
+use super::side_effects::SideEffects;
 use super::{accept, events, fetches, prune, rebuild, redrive, settle};
 use crate::event::{AccountName, EventKey, Millis, SourceName};
 use crate::ledger::{
-    Acceptance, Due, FetchOutcome, FetchTask, LedgerError, NewReceipt, Policies, Rebuild, Rebuilt,
-    RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Wanted,
+    FetchOutcome, FetchRequest, FetchTask, LedgerError, NewReceipt, Policies, RebuildRequest,
+    RebuildResult, ReceiptOutcome, RedriveProgress, RedriveRequest, RedriveResult, Retention,
+    Settlement, TimersRun,
 };
 
 type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
@@ -20,18 +21,18 @@ pub(super) enum Job {
     Accept {
         receipt: Box<NewReceipt>,
         share: OwnedSemaphorePermit,
-        reply: Reply<Acceptance>,
+        reply: Reply<ReceiptOutcome>,
     },
-    Want {
+    RequestFetches {
         source: SourceName,
-        wanted: Vec<Wanted>,
+        wanted: Vec<FetchRequest>,
         reply: Reply<usize>,
     },
     SettleFetch {
         task: FetchTask,
         outcome: FetchOutcome,
         share: OwnedSemaphorePermit,
-        reply: Reply<Option<Acceptance>>,
+        reply: Reply<Option<ReceiptOutcome>>,
     },
     Settle {
         account: AccountName,
@@ -39,17 +40,17 @@ pub(super) enum Job {
         reply: Reply<()>,
     },
     /// The account's standing in memory is to be kept, whichever it is by then.
-    Standing {
+    StoreStatus {
         account: AccountName,
         reply: Reply<()>,
     },
-    Depart {
+    BeginAttempt {
         ids: Vec<i64>,
         reply: Reply<()>,
     },
-    Advance {
+    RunTimers {
         most: usize,
-        reply: Reply<Due>,
+        reply: Reply<TimersRun>,
     },
     Prune {
         keep: Retention,
@@ -57,28 +58,28 @@ pub(super) enum Job {
     },
     Redrive {
         key: EventKey,
-        reply: Reply<Redriven>,
+        reply: Reply<RedriveResult>,
     },
     RedriveAll {
-        ask: RedriveAsk,
-        reply: Reply<RedrivePiece>,
+        ask: RedriveRequest,
+        reply: Reply<RedriveProgress>,
     },
     Rebuild {
-        rebuild: Box<Rebuild>,
-        reply: Reply<Rebuilt>,
+        rebuild: Box<RebuildRequest>,
+        reply: Reply<RebuildResult>,
     },
 }
 
 impl Job {
     /// Whether it is for the sake of something new: that is refused while there is no room.
-    pub(super) fn brings_something(&self) -> bool {
+    pub(super) fn adds_data(&self) -> bool {
         match self {
-            Self::Accept { .. } | Self::Want { .. } => true,
+            Self::Accept { .. } | Self::RequestFetches { .. } => true,
             Self::SettleFetch { outcome, .. } => outcome.receipt().is_some(),
             Self::Settle { .. }
-            | Self::Standing { .. }
-            | Self::Depart { .. }
-            | Self::Advance { .. }
+            | Self::StoreStatus { .. }
+            | Self::BeginAttempt { .. }
+            | Self::RunTimers { .. }
             | Self::Prune { .. }
             | Self::Redrive { .. }
             | Self::RedriveAll { .. }
@@ -88,29 +89,29 @@ impl Job {
 }
 
 /// What a job works with.
-pub(super) struct Desk<'a> {
+pub(super) struct WriteTx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) policies: &'a Policies,
-    pub(super) shared: &'a Shared,
+    pub(super) shared: &'a LiveState,
     pub(super) now: Millis,
     pub(super) segment: &'a mut Segment,
-    pub(super) effects: Effects,
+    pub(super) effects: SideEffects,
 }
 
 /// Why a job failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum JobError {
+pub(super) enum TxError {
     #[error("sqlite")]
     Database(#[from] rusqlite::Error),
     #[error("unreadable: {0}")]
     Corrupt(String),
 }
 
-impl From<JobError> for LedgerError {
-    fn from(error: JobError) -> Self {
+impl From<TxError> for LedgerError {
+    fn from(error: TxError) -> Self {
         match error {
-            JobError::Database(error) => Self::Unavailable(error.to_string()),
-            JobError::Corrupt(what) => Self::Corrupt(what),
+            TxError::Database(error) => Self::Unavailable(error.to_string()),
+            TxError::Corrupt(what) => Self::Corrupt(what),
         }
     }
 }
@@ -119,40 +120,40 @@ impl From<JobError> for LedgerError {
 pub(super) type Answer = Box<dyn FnOnce(Result<(), LedgerError>)>;
 
 /// A job whose failure took the whole transaction with it.
-pub(super) struct Lost {
+pub(super) struct TransactionLost {
     pub(super) answer: Answer,
     pub(super) why: rusqlite::Error,
 }
 
-impl Desk<'_> {
+impl WriteTx<'_> {
     /// Does one job within a savepoint. A failed job is answered as failed when the commit is answered.
-    pub(super) fn savepoint(&mut self, job: Job) -> Result<Answer, Lost> {
+    pub(super) fn savepoint(&mut self, job: Job) -> Result<Answer, TransactionLost> {
         let mark = self.segment.mark();
         if let Err(error) = self.statement("SAVEPOINT job") {
-            return Err(Lost { answer: answer_only(job), why: error });
+            return Err(TransactionLost { answer: refuse(job), why: error });
         }
         let (result, answer) = self.perform(job);
         if result.is_ok() {
             return match self.statement("RELEASE job") {
                 Ok(()) => Ok(answer),
-                Err(error) => Err(Lost { answer, why: error }),
+                Err(error) => Err(TransactionLost { answer, why: error }),
             };
         }
         self.segment.rewind(mark);
-        self.effects = Effects::default();
+        self.effects = SideEffects::default();
         let undo = self.statement("ROLLBACK TO job").and_then(|()| self.statement("RELEASE job"));
         match undo {
             Ok(()) => Ok(answer),
             // SQLite itself rolled everything back (disk full, I/O error): the others are lost too.
-            Err(error) => Err(Lost { answer, why: error }),
+            Err(error) => Err(TransactionLost { answer, why: error }),
         }
     }
 
     /// Does something that may turn out to be refused; then nothing of it is left.
     pub(super) fn attempt<T, E>(
         &mut self,
-        work: impl FnOnce(&mut Self) -> Result<Result<T, E>, JobError>,
-    ) -> Result<Result<T, E>, JobError> {
+        work: impl FnOnce(&mut Self) -> Result<Result<T, E>, TxError>,
+    ) -> Result<Result<T, E>, TxError> {
         self.statement("SAVEPOINT attempt")?;
         let mark = self.segment.mark();
         let mut before = std::mem::take(&mut self.effects);
@@ -178,36 +179,36 @@ impl Desk<'_> {
             // Whoever waited has gone and been told to come again: doing it now would only delay the others.
             Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
             Job::Accept { receipt, reply, share } => {
-                let result = answered(reply, accept::accept(self, &receipt));
+                let result = finish(reply, accept::accept(self, &receipt));
                 drop(share);
                 result
             }
-            Job::Want { source, wanted, reply } => {
-                answered(reply, fetches::want(self, &source, &wanted, self.now))
+            Job::RequestFetches { source, wanted, reply } => {
+                finish(reply, fetches::request(self, &source, &wanted, self.now))
             }
             Job::SettleFetch { task, outcome, share, reply } => {
-                let result = answered(reply, fetches::settle(self, &task, outcome));
+                let result = finish(reply, fetches::settle(self, &task, outcome));
                 drop(share);
                 result
             }
             Job::Settle { account, settled, reply } => {
-                answered(reply, settle::settle(self, &account, &settled))
+                finish(reply, settle::settle(self, &account, &settled))
             }
-            Job::Standing { account, reply } => {
-                let standing = self.shared.standing(&account);
-                answered(reply, settle::keep_standing(self, &account, &standing))
+            Job::StoreStatus { account, reply } => {
+                let standing = self.shared.account_status(&account);
+                finish(reply, settle::store_status(self, &account, &standing))
             }
-            Job::Depart { ids, reply } => answered(reply, settle::depart(self, &ids)),
-            Job::Advance { most, reply } => answered(reply, events::advance(self, most)),
-            Job::Prune { keep, reply } => answered(reply, prune::prune(self, keep)),
-            Job::Redrive { key, reply } => answered(reply, redrive::redrive(self, &key)),
-            Job::RedriveAll { ask, reply } => answered(reply, redrive::redrive_all(self, &ask)),
-            Job::Rebuild { rebuild, reply } => answered(reply, rebuild::rebuild(self, &rebuild)),
+            Job::BeginAttempt { ids, reply } => finish(reply, settle::begin_attempt(self, &ids)),
+            Job::RunTimers { most, reply } => finish(reply, events::run_timers(self, most)),
+            Job::Prune { keep, reply } => finish(reply, prune::prune(self, keep)),
+            Job::Redrive { key, reply } => finish(reply, redrive::redrive(self, &key)),
+            Job::RedriveAll { ask, reply } => finish(reply, redrive::redrive_all(self, &ask)),
+            Job::Rebuild { rebuild, reply } => finish(reply, rebuild::rebuild(self, &rebuild)),
         }
     }
 }
 
-fn answered<T: 'static>(reply: Reply<T>, result: Result<T, JobError>) -> (Result<(), ()>, Answer) {
+fn finish<T: 'static>(reply: Reply<T>, result: Result<T, TxError>) -> (Result<(), ()>, Answer) {
     let flag = result.as_ref().map(|_| ()).map_err(|_| ());
     let answer: Answer = Box::new(move |commit| {
         let result = result.map_err(LedgerError::from).and_then(|value| commit.map(|()| value));
@@ -218,7 +219,7 @@ fn answered<T: 'static>(reply: Reply<T>, result: Result<T, JobError>) -> (Result
 }
 
 /// The answer to a job that was not begun because the transaction was lost before.
-pub(super) fn answer_only(job: Job) -> Answer {
+pub(super) fn refuse(job: Job) -> Answer {
     fn with<T: 'static>(reply: Reply<T>) -> Answer {
         Box::new(move |commit| {
             let error = commit.err();
@@ -228,12 +229,12 @@ pub(super) fn answer_only(job: Job) -> Answer {
     }
     match job {
         Job::Accept { reply, .. } => with(reply),
-        Job::Want { reply, .. } => with(reply),
+        Job::RequestFetches { reply, .. } => with(reply),
         Job::SettleFetch { reply, .. } => with(reply),
-        Job::Settle { reply, .. } | Job::Standing { reply, .. } | Job::Depart { reply, .. } => {
-            with(reply)
-        }
-        Job::Advance { reply, .. } => with(reply),
+        Job::Settle { reply, .. }
+        | Job::StoreStatus { reply, .. }
+        | Job::BeginAttempt { reply, .. } => with(reply),
+        Job::RunTimers { reply, .. } => with(reply),
         Job::Prune { reply, .. } => with(reply),
         Job::Redrive { reply, .. } => with(reply),
         Job::RedriveAll { reply, .. } => with(reply),

@@ -22,15 +22,15 @@ mod accept;
 mod backup;
 mod bodies;
 mod checkpoint;
-mod detail;
-mod dossier;
-mod effects;
+mod disk_errors;
+mod disk_space;
 mod erase;
+mod event_detail;
 mod events;
 mod fetches;
-mod hands;
 mod job;
-mod look;
+mod list_events;
+mod live_state;
 mod open;
 mod prune;
 mod read;
@@ -38,13 +38,13 @@ mod rebuild;
 mod receipts;
 mod redrive;
 mod settle;
-mod shared;
-mod sources;
-mod space;
+mod side_effects;
+mod source_config;
 #[cfg(test)]
 mod tests;
-mod trouble;
+mod webinar_state;
 mod webinars;
+mod write_queue;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -55,23 +55,24 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot};
 
 use super::{
-    Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
-    EventRecord, EventSummary, EventsAsk, FetchClaim, FetchOutcome, FetchStatus, FetchTask, Ledger,
-    LedgerError, NewReceipt, Page, Policies, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary,
-    ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Sizes, Standing,
-    Teller, Wanted, Watcher, WebinarKey,
+    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, CommitObserver, ContributingReceipt,
+    EventDetail, EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
+    FetchRequest, FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, Policies,
+    RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, StatusFunction,
+    StatusUpdate, StoreSizes, TimersRun, WebinarKey, WebinarState,
 };
 use crate::clock::Clock;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
-use hands::Writer;
 use job::Job;
-use shared::Shared;
+use live_state::LiveState;
+use write_queue::WriteQueue;
 
-pub use backup::{BackupError, Copied, backup};
-pub use erase::{EraseError, Erased, erase};
-pub use hands::Hands;
+pub use backup::{BackupError, BackupSummary, backup};
+pub use erase::{EraseError, ErasureSummary, erase};
 pub use open::{OpenError, StoreState, inspect, migrate};
-pub use sources::{Rekey, check_sources};
+pub use source_config::{Rekey, check_sources};
+pub use write_queue::Threading;
 
 /// What a store is opened with.
 pub struct Settings {
@@ -88,19 +89,19 @@ pub struct Settings {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Told of every commit.
-    pub watcher: Arc<dyn Watcher>,
+    pub observer: Arc<dyn CommitObserver>,
     /// Whose threads do the work.
-    pub hands: Hands,
+    pub threading: Threading,
 }
 
 /// An open store.
 pub struct SqliteLedger {
-    shared: Arc<Shared>,
+    live: Arc<LiveState>,
     reader: Arc<read::Reader>,
-    looker: Arc<read::Reader>,
+    api_reader: Arc<read::Reader>,
     policies: Arc<Policies>,
-    writer: Writer,
-    hands: Hands,
+    queue: WriteQueue,
+    threading: Threading,
     clock: Arc<dyn Clock>,
     path: PathBuf,
     /// Held for as long as the store is open: a second process would send everything twice.
@@ -116,16 +117,26 @@ impl SqliteLedger {
         let lock = open::lock(&settings.path)?;
         let mut connection = open::connect(&settings.path)?;
         open::ensure_schema(&mut connection, settings.migrate)?;
-        sources::compare(&mut connection, &settings.policies, settings.rekey)?;
+        source_config::compare_and_store(&mut connection, &settings.policies, settings.rekey)?;
         settle::recover(&connection, settings.clock.now())?;
         let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();
-        let shared = Arc::new(Shared::load(&connection, &settings.accounts, &sources)?);
+        let shared = Arc::new(LiveState::load(&connection, &settings.accounts, &sources)?);
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
-        let looker = Arc::new(read::Reader::new(open::connect_to_look(&settings.path)?));
+        let looker = Arc::new(read::Reader::new(open::connect_for_api(&settings.path)?));
         let policies = Arc::new(settings.policies.clone());
-        let writer = Writer::start(connection, &settings, Arc::clone(&shared))?;
-        let Settings { hands, clock, path, .. } = settings;
-        Ok(Self { shared, reader, looker, policies, writer, hands, clock, path, _lock: lock })
+        let writer = WriteQueue::start(connection, &settings, Arc::clone(&shared))?;
+        let Settings { threading: hands, clock, path, .. } = settings;
+        Ok(Self {
+            live: shared,
+            reader,
+            api_reader: looker,
+            policies,
+            queue: writer,
+            threading: hands,
+            clock,
+            path,
+            _lock: lock,
+        })
     }
 
     async fn write<T>(
@@ -133,7 +144,7 @@ impl SqliteLedger {
         job: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Job,
     ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        self.writer.enqueue(job(reply))?;
+        self.queue.enqueue(job(reply))?;
         answer.await.map_err(|_| LedgerError::Unavailable("the writer stopped".into()))?
     }
 
@@ -146,11 +157,11 @@ impl SqliteLedger {
     }
 
     /// Reads what people look at, without holding up delivering.
-    async fn look<T: Send + 'static>(
+    async fn read_for_api<T: Send + 'static>(
         &self,
         query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.read_with(&self.looker, query).await
+        self.read_with(&self.api_reader, query).await
     }
 
     async fn read_with<T: Send + 'static>(
@@ -158,7 +169,7 @@ impl SqliteLedger {
         reader: &Arc<read::Reader>,
         query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        if self.hands == Hands::Caller {
+        if self.threading == Threading::Inline {
             return reader.with(query);
         }
         let reader = Arc::clone(reader);
@@ -170,20 +181,28 @@ impl SqliteLedger {
 
 #[async_trait]
 impl Ledger for SqliteLedger {
-    async fn accept(&self, receipt: NewReceipt) -> Result<Acceptance, LedgerError> {
-        let share = self.writer.room_for(&receipt.body)?;
+    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
+        let share = self.queue.reserve(&receipt.body)?;
         self.write(|reply| Job::Accept { receipt: Box::new(receipt), share, reply }).await
     }
 
-    async fn claim(&self, account: &AccountName, ask: ClaimAsk) -> Result<Claim, LedgerError> {
+    async fn claim(
+        &self,
+        account: &AccountName,
+        ask: ClaimRequest,
+    ) -> Result<ClaimResult, LedgerError> {
         let (account, now) = (account.clone(), self.clock.now());
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.live);
         self.read(move |connection| read::claim(connection, &shared, &account, &ask, now)).await
     }
 
-    async fn depart(&self, _account: &AccountName, claimed: &[Claimed]) -> Result<(), LedgerError> {
+    async fn begin_attempt(
+        &self,
+        _account: &AccountName,
+        claimed: &[ClaimedEvent],
+    ) -> Result<(), LedgerError> {
         let ids = claimed.iter().map(|claimed| claimed.id).collect();
-        self.write(|reply| Job::Depart { ids, reply }).await
+        self.write(|reply| Job::BeginAttempt { ids, reply }).await
     }
 
     async fn settle(
@@ -194,38 +213,38 @@ impl Ledger for SqliteLedger {
         self.write(|reply| Job::Settle { account: account.clone(), settled, reply }).await
     }
 
-    fn release(&self, account: &AccountName, claimed: &[Claimed]) {
-        self.shared.release(account, claimed.iter().map(|claimed| claimed.id));
-        self.shared.wake(account);
+    fn release(&self, account: &AccountName, claimed: &[ClaimedEvent]) {
+        self.live.release(account, claimed.iter().map(|claimed| claimed.id));
+        self.live.wake(account);
     }
 
-    fn standing(&self, account: &AccountName) -> Standing {
-        self.shared.standing(account)
+    fn account_status(&self, account: &AccountName) -> AccountStatus {
+        self.live.account_status(account)
     }
 
-    async fn amend_standing(
+    async fn update_status(
         &self,
         account: &AccountName,
-        amend: Amend,
-    ) -> Result<Amended, LedgerError> {
-        let amended = self.shared.amend_standing(account, amend);
+        amend: StatusFunction,
+    ) -> Result<StatusUpdate, LedgerError> {
+        let amended = self.live.update_status(account, amend);
         if amended.before != amended.after {
             // It holds from now on, kept or not, and whoever waits for the account is to see it.
-            self.shared.wake(account);
+            self.live.wake(account);
         }
-        if !self.shared.standing_is_kept(account) {
-            self.write(|reply| Job::Standing { account: account.clone(), reply }).await?;
-            self.shared.standing_kept(account, &amended.after);
+        if !self.live.is_status_stored(account) {
+            self.write(|reply| Job::StoreStatus { account: account.clone(), reply }).await?;
+            self.live.mark_status_stored(account, &amended.after);
         }
         Ok(amended)
     }
 
     fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
-        self.shared.notify(account)
+        self.live.wake_up(account)
     }
 
-    fn census(&self) -> BTreeMap<AccountName, Counts> {
-        self.shared.census()
+    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
+        self.live.event_counts()
     }
 
     async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
@@ -233,27 +252,31 @@ impl Ledger for SqliteLedger {
         self.read(move |connection| read::oldest_pending(connection, &account)).await
     }
 
-    async fn advance(&self, most: usize) -> Result<Due, LedgerError> {
-        self.write(|reply| Job::Advance { most, reply }).await
+    async fn run_timers(&self, most: usize) -> Result<TimersRun, LedgerError> {
+        self.write(|reply| Job::RunTimers { most, reply }).await
     }
 
-    async fn want(&self, source: &SourceName, wanted: Vec<Wanted>) -> Result<usize, LedgerError> {
+    async fn request_fetches(
+        &self,
+        source: &SourceName,
+        wanted: Vec<FetchRequest>,
+    ) -> Result<usize, LedgerError> {
         let mut asked = 0;
         for piece in wanted.chunks(fetches::PIECE) {
             let (source, wanted) = (source.clone(), piece.to_vec());
-            asked += self.write(|reply| Job::Want { source, wanted, reply }).await?;
+            asked += self.write(|reply| Job::RequestFetches { source, wanted, reply }).await?;
         }
         Ok(asked)
     }
 
-    async fn due_fetches(
+    async fn claim_fetches(
         &self,
         source: &SourceName,
         most: usize,
         except: &[i64],
     ) -> Result<FetchClaim, LedgerError> {
         let (source, except, now) = (source.clone(), except.to_vec(), self.clock.now());
-        self.read(move |connection| Ok(fetches::due(connection, &source, most, &except, now)?))
+        self.read(move |connection| Ok(fetches::claim(connection, &source, most, &except, now)?))
             .await
     }
 
@@ -261,18 +284,18 @@ impl Ledger for SqliteLedger {
         &self,
         task: &FetchTask,
         outcome: FetchOutcome,
-    ) -> Result<Option<Acceptance>, LedgerError> {
+    ) -> Result<Option<ReceiptOutcome>, LedgerError> {
         let body = outcome.receipt().map_or(&[][..], |receipt| &receipt.body);
-        let (share, task) = (self.writer.room_for(body)?, task.clone());
+        let (share, task) = (self.queue.reserve(body)?, task.clone());
         self.write(|reply| Job::SettleFetch { task, outcome, share, reply }).await
     }
 
     fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify> {
-        self.shared.notify_fetch(source)
+        self.live.fetch_wake_up(source)
     }
 
-    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
-        self.shared.fetches()
+    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
+        self.live.fetch_statuses()
     }
 
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
@@ -280,8 +303,8 @@ impl Ledger for SqliteLedger {
     }
 
     async fn close(&self) {
-        let work = self.writer.close();
-        if self.hands == Hands::Caller {
+        let work = self.queue.close();
+        if self.threading == Threading::Inline {
             return work();
         }
         let (working, closed) = oneshot::channel::<()>();
@@ -297,65 +320,73 @@ impl Ledger for SqliteLedger {
         drop(closed.await);
     }
 
-    fn sizes(&self) -> Sizes {
+    fn store_sizes(&self) -> StoreSizes {
         open::sizes(&self.path)
     }
 
     fn health(&self) -> Result<(), String> {
-        self.shared.health()
+        self.live.health()
     }
 
     async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError> {
         self.read(move |connection| read::events(connection, most)).await
     }
 
-    async fn page_events(&self, ask: EventsAsk) -> Result<Page<EventSummary>, LedgerError> {
-        let shared = Arc::clone(&self.shared);
-        self.look(move |connection| look::page(connection, &shared, &ask)).await
+    async fn list_events(&self, ask: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
+        let shared = Arc::clone(&self.live);
+        self.read_for_api(move |connection| list_events::page(connection, &shared, &ask)).await
     }
 
-    async fn event(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+    async fn event_detail(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
         let now = self.clock.now();
         let (key, shared, policies) =
-            (key.clone(), Arc::clone(&self.shared), Arc::clone(&self.policies));
-        self.look(move |connection| detail::detail(connection, &shared, &policies, &key, now)).await
+            (key.clone(), Arc::clone(&self.live), Arc::clone(&self.policies));
+        self.read_for_api(move |connection| {
+            event_detail::detail(connection, &shared, &policies, &key, now)
+        })
+        .await
     }
 
-    async fn redrive(&self, key: &EventKey) -> Result<Redriven, LedgerError> {
+    async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError> {
         self.write(|reply| Job::Redrive { key: key.clone(), reply }).await
     }
 
-    async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
+    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
         self.write(|reply| Job::RedriveAll { ask, reply }).await
     }
 
-    async fn page_receipts(&self, ask: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
-        self.look(move |connection| receipts::page(connection, &ask)).await
+    async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
+        self.read_for_api(move |connection| receipts::page(connection, &ask)).await
     }
 
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        self.look(move |connection| receipts::receipt(connection, id)).await
+        self.read_for_api(move |connection| receipts::receipt(connection, id)).await
     }
 
-    async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
-        self.look(move |connection| Ok(dossier::dossiers_of(connection, receipt)?)).await
+    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
+        self.read_for_api(move |connection| Ok(webinar_state::webinars_of(connection, receipt)?))
+            .await
     }
 
-    async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError> {
+    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
         let key = key.clone();
-        self.look(move |connection| Ok(dossier::dossier(connection, &key)?)).await
+        self.read_for_api(move |connection| Ok(webinar_state::webinar_state(connection, &key)?))
+            .await
     }
 
-    async fn tellers(
+    async fn receipts_of(
         &self,
         key: &WebinarKey,
         after: Option<i64>,
-    ) -> Result<Page<Teller>, LedgerError> {
+    ) -> Result<Page<ContributingReceipt>, LedgerError> {
         let key = key.clone();
-        self.look(move |connection| Ok(dossier::tellers(connection, &key, after)?)).await
+        self.read_for_api(move |connection| {
+            Ok(webinar_state::receipts_of(connection, &key, after)?)
+        })
+        .await
     }
 
-    async fn rebuild(&self, rebuild: Rebuild) -> Result<Rebuilt, LedgerError> {
+    async fn rebuild(&self, rebuild: RebuildRequest) -> Result<RebuildResult, LedgerError> {
         self.write(|reply| Job::Rebuild { rebuild: Box::new(rebuild), reply }).await
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::event::SourceName;
-use crate::ledger::Sizes;
+use crate::ledger::StoreSizes;
 
 /// Bytes in a page. A body of 2 KB fills a page of 4 KB alone; with 8 KB the ledger takes a tenth more webhooks per
 /// second. It cannot be changed later without rewriting the file.
@@ -18,7 +18,7 @@ pub(super) const PAGE_BYTES: u32 = 8_192;
 const CACHE_KIB: i32 = 16 * 1024;
 
 /// The same for the connection that people look on.
-const LOOK_CACHE_KIB: i32 = 2 * 1024;
+const API_CACHE_KIB: i32 = 2 * 1024;
 
 /// How long a statement waits for another process's lock (a backup tool's); a request is answered within 2.5 s.
 const BUSY: Duration = Duration::from_secs(1);
@@ -88,9 +88,9 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::File { path: folder.to_owned(), source };
     let made = make_folder(folder).map_err(failed)?;
     let lock_path = lock_path(path);
-    let lock = private(&lock_path)?;
+    let lock = open_private(&lock_path)?;
     // The database itself is made here too, so that it is nobody else's to read from its first byte.
-    private(path)?;
+    open_private(path)?;
     // A file outlives a power cut only if the entry in its folder does, and so on upwards.
     for folder in std::iter::once(folder).chain(made.iter().map(|made| folder_of(made))) {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
@@ -117,7 +117,7 @@ fn make_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(absent)
 }
 
-pub(super) fn private(path: &Path) -> Result<File, OpenError> {
+pub(super) fn open_private(path: &Path) -> Result<File, OpenError> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -153,9 +153,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
 }
 
 /// A connection for looking: rarely used, so it keeps little in memory.
-pub(super) fn connect_to_look(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn connect_for_api(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path)?;
-    connection.pragma_update(None, "cache_size", -LOOK_CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", -API_CACHE_KIB)?;
     Ok(connection)
 }
 
@@ -189,7 +189,7 @@ const TOOL_BUSY: Duration = Duration::from_secs(10);
 
 /// A connection for a tool, beside the running service or to a closed store, which must be there and have the present
 /// schema.
-pub(super) fn existing(path: &Path) -> Result<Connection, OpenError> {
+pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
     let file = |source| OpenError::File { path: path.to_owned(), source };
     std::fs::metadata(path).map_err(file)?;
     let connection = Connection::open_with_flags(
@@ -272,9 +272,9 @@ pub(super) fn wal_path(path: &Path) -> PathBuf {
 }
 
 /// Bytes on disk; what cannot be asked is 0.
-pub(super) fn sizes(path: &Path) -> Sizes {
+pub(super) fn sizes(path: &Path) -> StoreSizes {
     let disk = rustix::fs::statvfs(path).ok();
     let free = disk.map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    Sizes { store: bytes(path), free, wal: bytes(&wal_path(path)) }
+    StoreSizes { store: bytes(path), free, wal: bytes(&wal_path(path)) }
 }

@@ -1,7 +1,7 @@
 //! Deleting what has been kept long enough, a bounded piece at a time so that no request waits long behind it.
 
-use super::job::{Desk, JobError};
-use super::shared::Stored;
+use super::job::{TxError, WriteTx};
+use super::live_state::StoredState;
 use crate::event::AccountName;
 use crate::ledger::Retention;
 
@@ -13,14 +13,14 @@ const WEBINARS: i64 = 200;
 const FETCHES: i64 = 1_000;
 
 /// Deletes one piece; says whether there may be more.
-pub(super) fn prune(desk: &mut Desk<'_>, keep: Retention) -> Result<bool, JobError> {
+pub(super) fn prune(desk: &mut WriteTx<'_>, keep: Retention) -> Result<bool, TxError> {
     let receipts = prune_receipts(desk, desk.now.minus(keep.receipts).get())?;
     let webinars = prune_webinars(desk, desk.now.minus(keep.events).get())?;
     let fetches = prune_given_up(desk, desk.now.minus(keep.receipts).get())?;
     Ok(receipts || webinars || fetches)
 }
 
-fn prune_receipts(desk: &Desk<'_>, before: i64) -> Result<bool, JobError> {
+fn prune_receipts(desk: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
     // Receipts come in the order of their time, so the old ones are the first: no index by time is needed.
     let old: Option<i64> = desk
         .connection
@@ -69,7 +69,7 @@ fn prune_receipts(desk: &Desk<'_>, before: i64) -> Result<bool, JobError> {
     Ok(deleted > 0)
 }
 
-fn prune_webinars(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
+fn prune_webinars(desk: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> {
     let old: Vec<i64> = desk
         .connection
         .prepare_cached(
@@ -80,15 +80,15 @@ fn prune_webinars(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
         .query_map((before, WEBINARS), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &old {
-        let gone: Vec<(String, Stored)> = desk
+        let gone: Vec<(String, StoredState)> = desk
             .connection
             .prepare_cached("DELETE FROM events WHERE webinar = ?1 RETURNING hubspot, state")?
             .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
-        for (hubspot, Stored(state)) in gone {
+        for (hubspot, StoredState(state)) in gone {
             let account = AccountName::parse(hubspot)
-                .map_err(|error| JobError::Corrupt(format!("event of webinar {id}: {error}")))?;
-            desk.effects.tally.leave(&account, state);
+                .map_err(|error| TxError::Corrupt(format!("event of webinar {id}: {error}")))?;
+            desk.effects.counts.leave(&account, state);
         }
         desk.connection
             .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1")?
@@ -102,7 +102,7 @@ fn prune_webinars(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
 }
 
 /// What was given up and has not been wanted again for as long as a receipt is kept is shown no longer.
-fn prune_given_up(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
+fn prune_given_up(desk: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> {
     let mut more = false;
     for source in desk.policies.keys() {
         let deleted = desk
@@ -116,7 +116,7 @@ fn prune_given_up(desk: &mut Desk<'_>, before: i64) -> Result<bool, JobError> {
             .execute((source.as_str(), before, FETCHES))?;
         if deleted > 0 {
             let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
-            desk.effects.queue(source).count(true, -deleted);
+            desk.effects.fetch_counts(source).count(true, -deleted);
             more = true;
         }
     }

@@ -5,9 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, Row};
 
-use super::shared::{Shared, Stored};
+use super::live_state::{LiveState, StoredState};
 use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
-use crate::ledger::{Claim, ClaimAsk, Claimed, EventRecord, LONGEST_WAIT, LedgerError};
+use crate::ledger::{
+    ClaimRequest, ClaimResult, ClaimedEvent, EventRecord, LONGEST_WAIT, LedgerError,
+};
 
 /// The reading connection; one reader at a time is plenty, since no query is longer than a page of rows.
 pub(super) struct Reader(Mutex<Connection>);
@@ -41,16 +43,16 @@ const BATCH_BYTES: i64 = 1024 * 1024;
 /// Takes the oldest pending events that nobody holds, if a batch may leave now.
 pub(super) fn claim(
     connection: &Connection,
-    shared: &Shared,
+    shared: &LiveState,
     account: &AccountName,
-    ask: &ClaimAsk,
+    ask: &ClaimRequest,
     now: Millis,
-) -> Result<Claim, LedgerError> {
+) -> Result<ClaimResult, LedgerError> {
     // Remembered before the look: what is settled during it may still look pending, and is free by then. Nobody else
     // claims meanwhile, since whoever does has the one reading connection.
     let held = shared.claims(account);
     // Held events, and those that go alone, are among the oldest, so as many more rows are read as there are of them.
-    let rows = ask.most + held.len() + ask.alone.len();
+    let rows = ask.limit + held.len() + ask.alone.len();
     let mut free = candidates(connection, account, rows, now)?;
     free.retain(|candidate| !held.contains(&candidate.id));
     let mut free = ask.choose(free, |candidate| candidate.id);
@@ -63,7 +65,7 @@ pub(super) fn claim(
         bytes += candidate.bytes;
         bytes <= BATCH_BYTES || bytes == candidate.bytes
     });
-    let full = all >= ask.most || free.len() < all;
+    let full = all >= ask.limit || free.len() < all;
     // A clock that was set back must not hold what came when it was ahead.
     let leaves_at = free.first().map(|oldest| oldest.pending_since.min(now).plus(ask.linger));
     let ahead = free.first().is_some_and(|oldest| oldest.pending_since > now);
@@ -71,11 +73,11 @@ pub(super) fn claim(
         let batch = load(connection, free)?;
         if !batch.is_empty() {
             shared.claim(account, batch.iter().map(|claimed| claimed.id));
-            return Ok(Claim::Batch(batch));
+            return Ok(ClaimResult::Batch(batch));
         }
     }
     let waiting = next_waiting(connection, account, now)?;
-    Ok(Claim::Later(leaves_at.into_iter().chain(waiting).min()))
+    Ok(ClaimResult::Wait(leaves_at.into_iter().chain(waiting).min()))
 }
 
 /// A pending event without its input, of which there may be many megabytes.
@@ -116,7 +118,7 @@ fn candidates(
 }
 
 /// Reads the inputs of those that are still pending.
-fn load(connection: &Connection, chosen: Vec<Candidate>) -> Result<Vec<Claimed>, LedgerError> {
+fn load(connection: &Connection, chosen: Vec<Candidate>) -> Result<Vec<ClaimedEvent>, LedgerError> {
     let mut statement = connection
         .prepare_cached(
             "SELECT version, input, coalesce(input_hash = held_hash, 0), attempts FROM events
@@ -127,13 +129,13 @@ fn load(connection: &Connection, chosen: Vec<Candidate>) -> Result<Vec<Claimed>,
     for Candidate { id, key, pending_since, .. } in chosen {
         let mut rows = statement.query([id]).map_err(unavailable)?;
         if let Some(row) = rows.next().map_err(unavailable)? {
-            batch.push(Claimed {
+            batch.push(ClaimedEvent {
                 id,
                 key,
                 pending_since,
                 version: row.get(0).map_err(unavailable)?,
                 input: row.get(1).map_err(unavailable)?,
-                unchanged: row.get(2).map_err(unavailable)?,
+                already_confirmed: row.get(2).map_err(unavailable)?,
                 attempts: row.get(3).map_err(unavailable)?,
             });
         }
@@ -153,7 +155,7 @@ pub(super) fn key(row: &Row<'_>, account: &AccountName, at: usize) -> rusqlite::
     Ok(EventKey {
         hubspot: account.clone(),
         external_account_id,
-        external_event_id: ExternalEventId::stored(row.get(at + 1)?),
+        external_event_id: ExternalEventId::from_stored(row.get(at + 1)?),
     })
 }
 
@@ -202,7 +204,7 @@ pub(super) fn events(
     while let Some(row) = rows.next().map_err(unavailable)? {
         let get = |at: usize| row.get::<_, String>(at).map_err(unavailable);
         let account = AccountName::parse(get(0)?).map_err(corrupt)?;
-        let Stored(state) = row.get(3).map_err(unavailable)?;
+        let StoredState(state) = row.get(3).map_err(unavailable)?;
         let refused: Option<String> = row.get(8).map_err(unavailable)?;
         found.push(EventRecord {
             key: key(row, &account, 1).map_err(unavailable)?,

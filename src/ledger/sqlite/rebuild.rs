@@ -2,33 +2,36 @@
 
 use rusqlite::OptionalExtension;
 
-use super::accept::Refused;
-use super::job::{Desk, JobError};
+use super::accept::MergeRefused;
+use super::job::{TxError, WriteTx};
 use super::receipts::outcome_code;
-use super::{dossier, events, webinars};
+use super::{events, webinar_state, webinars};
 use crate::event::Webinar;
-use crate::ledger::{Rebuild, Rebuilt, Rewritten, WebinarKey};
+use crate::ledger::{RebuildRequest, RebuildResult, RebuiltWebinar, WebinarKey};
 
 /// Why nothing is rebuilt.
-enum Stop {
+enum RebuildStop {
     Stale,
-    Refused(Refused),
+    Refused(MergeRefused),
 }
 
 /// Rebuilds all of it, or nothing.
-pub(super) fn rebuild(desk: &mut Desk<'_>, rebuild: &Rebuild) -> Result<Rebuilt, JobError> {
+pub(super) fn rebuild(
+    desk: &mut WriteTx<'_>,
+    rebuild: &RebuildRequest,
+) -> Result<RebuildResult, TxError> {
     let replayed: Option<i64> = desk
         .connection
         .prepare_cached("SELECT seq FROM receipts WHERE id = ?1")?
         .query_row([rebuild.receipt.as_bytes().as_slice()], |row| row.get(0))
         .optional()?;
-    let Some(replayed) = replayed else { return Ok(Rebuilt::Unknown) };
-    if !knows_all(desk, replayed, rebuild)? {
-        return Ok(Rebuilt::Stale);
+    let Some(replayed) = replayed else { return Ok(RebuildResult::Unknown) };
+    if !covers_all_webinars(desk, replayed, rebuild)? {
+        return Ok(RebuildResult::Stale);
     }
     let done = desk.attempt(|desk| {
         for rewritten in &rebuild.webinars {
-            if let Err(stop) = rewrite(desk, rewritten, replayed)? {
+            if let Err(stop) = replace_webinar(desk, rewritten, replayed)? {
                 return Ok(Err(stop));
             }
         }
@@ -38,17 +41,22 @@ pub(super) fn rebuild(desk: &mut Desk<'_>, rebuild: &Rebuild) -> Result<Rebuilt,
         Ok(Ok(()))
     })?;
     Ok(match done {
-        Ok(()) => Rebuilt::Done,
-        Err(Stop::Stale) => Rebuilt::Stale,
-        Err(Stop::Refused(why)) => Rebuilt::Refused(why.to_string()),
+        Ok(()) => RebuildResult::Done,
+        Err(RebuildStop::Stale) => RebuildResult::Stale,
+        Err(RebuildStop::Refused(why)) => RebuildResult::Refused(why.to_string()),
     })
 }
 
 /// Whether every webinar that the receipt built is among those to rebuild.
-fn knows_all(desk: &Desk<'_>, receipt: i64, rebuild: &Rebuild) -> Result<bool, JobError> {
+fn covers_all_webinars(
+    desk: &WriteTx<'_>,
+    receipt: i64,
+    rebuild: &RebuildRequest,
+) -> Result<bool, TxError> {
     let named = |key: &(String, String, String)| {
         rebuild.webinars.iter().any(|rewritten| {
-            webinars::key(&rewritten.before.key) == (key.0.as_str(), key.1.as_str(), key.2.as_str())
+            webinars::sql_key(&rewritten.before.key)
+                == (key.0.as_str(), key.1.as_str(), key.2.as_str())
         })
     };
     let mut statement = desk.connection.prepare_cached(
@@ -61,22 +69,22 @@ fn knows_all(desk: &Desk<'_>, receipt: i64, rebuild: &Rebuild) -> Result<bool, J
 }
 
 /// Rebuilds one webinar.
-fn rewrite(
-    desk: &mut Desk<'_>,
-    rewritten: &Rewritten,
+fn replace_webinar(
+    desk: &mut WriteTx<'_>,
+    rewritten: &RebuiltWebinar,
     replayed: i64,
-) -> Result<Result<(), Stop>, JobError> {
-    let Rewritten { before, webinar, built } = rewritten;
-    let (id, now) = dossier::read(desk.connection, before.key.clone())?;
+) -> Result<Result<(), RebuildStop>, TxError> {
+    let RebuiltWebinar { before, webinar, contributes: built } = rewritten;
+    let (id, now) = webinar_state::read(desk.connection, before.key.clone())?;
     if now != *before {
-        return Ok(Err(Stop::Stale));
+        return Ok(Err(RebuildStop::Stale));
     }
     let changed = *webinar != before.webinar;
-    let key = webinars::key(&before.key);
+    let key = webinars::sql_key(&before.key);
     let id = match id {
         Some(id) if !changed => id,
         None if !changed => return Ok(Ok(())),
-        id => webinars::keep(desk, id, key, webinar, desk.now)?,
+        id => webinars::store(desk, id, key, webinar, desk.now)?,
     };
     if *built {
         webinars::link(desk, id, replayed)?;
@@ -87,12 +95,12 @@ fn rewrite(
         return Ok(Ok(()));
     }
     let WebinarKey { hubspot, account, webinar: name } = &before.key;
-    let named = events::Named { id, hubspot, account, webinar: name };
+    let named = events::WebinarRow { id, hubspot, account, webinar: name };
     if *webinar == Webinar::default() {
         events::retire_all(desk, &named)?;
         return Ok(Ok(()));
     }
     let at = desk.now;
-    let derived = events::derive(desk, &named, webinar, at, events::Reach::All)?;
-    Ok(derived.map_err(|event| Stop::Refused(Refused::ForeignEvent(event))))
+    let derived = events::reconcile(desk, &named, webinar, at, events::RefoldScope::All)?;
+    Ok(derived.map_err(|event| RebuildStop::Refused(MergeRefused::ForeignEvent(event))))
 }

@@ -2,25 +2,25 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::bodies::{Place, Unpacked};
-use super::look::{conversion, end_of_page};
+use super::bodies::{BodyLocation, BodyReader};
+use super::list_events::{conversion, is_page_full};
 use super::read::{corrupt, unavailable};
 use crate::event::{
     AccountName, BodyHash, EventKey, ExternalAccountId, ExternalEventId, Millis, ProviderId,
     ReceiptId, SourceName,
 };
 use crate::ledger::{
-    Acceptance, LedgerError, PAGE_MAX, Page, ReceiptKind, ReceiptRecord, ReceiptSummary,
-    ReceiptsAsk,
+    LedgerError, PAGE_MAX, Page, ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
+    ReceiptSummary,
 };
 
 /// The number in `receipts.outcome`; none for a duplicate, which is not kept.
-pub(super) fn outcome_code(outcome: Acceptance) -> Option<u8> {
+pub(super) fn outcome_code(outcome: ReceiptOutcome) -> Option<u8> {
     match outcome {
-        Acceptance::Accepted => Some(0),
-        Acceptance::Ignored => Some(1),
-        Acceptance::Quarantined => Some(2),
-        Acceptance::Duplicate => None,
+        ReceiptOutcome::Accepted => Some(0),
+        ReceiptOutcome::Ignored => Some(1),
+        ReceiptOutcome::Quarantined => Some(2),
+        ReceiptOutcome::Duplicate => None,
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) use summary_columns;
 
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<ReceiptSummary> {
     let number: u8 = row.get(5)?;
-    let outcome = [Acceptance::Accepted, Acceptance::Ignored, Acceptance::Quarantined]
+    let outcome = [ReceiptOutcome::Accepted, ReceiptOutcome::Ignored, ReceiptOutcome::Quarantined]
         .get(usize::from(number))
         .copied()
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(5, i64::from(number)))?;
@@ -68,7 +68,7 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<ReceiptSummary> {
         id: ReceiptId::from_bytes(row.get(0)?),
         kind,
         source: SourceName::parse(row.get::<_, String>(1)?).map_err(|e| conversion(1, e))?,
-        provider: ProviderId::stored(row.get(2)?),
+        provider: ProviderId::from_stored(row.get(2)?),
         event_type: row.get(3)?,
         received_at: Millis::new(row.get(4)?),
         outcome,
@@ -80,29 +80,30 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<ReceiptSummary> {
 /// A page of receipts, newest first.
 pub(super) fn page(
     connection: &Connection,
-    ask: &ReceiptsAsk,
+    ask: &ReceiptQuery,
 ) -> Result<Page<ReceiptSummary>, LedgerError> {
     let wanted = ask.outcome.map(outcome_code);
     let sql = match ask.outcome {
-        Some(Acceptance::Quarantined) => concat!(
+        Some(ReceiptOutcome::Quarantined) => concat!(
             "SELECT ",
             summary_columns!(),
             ", seq FROM receipts INDEXED BY receipts_quarantined
              WHERE outcome = 2 AND seq < ?1 ORDER BY seq DESC"
         ),
-        Some(Acceptance::Accepted | Acceptance::Ignored | Acceptance::Duplicate) | None => concat!(
+        Some(ReceiptOutcome::Accepted | ReceiptOutcome::Ignored | ReceiptOutcome::Duplicate)
+        | None => concat!(
             "SELECT ",
             summary_columns!(),
             ", seq FROM receipts WHERE seq < ?1 ORDER BY seq DESC"
         ),
     };
-    let most = ask.most.clamp(1, PAGE_MAX);
+    let most = ask.limit.clamp(1, PAGE_MAX);
     let mut statement = connection.prepare_cached(sql).map_err(unavailable)?;
     let after = ask.after.unwrap_or(i64::MAX);
     let mut rows = statement.query([after]).map_err(unavailable)?;
     let (mut items, mut looked, mut last) = (Vec::new(), 0, None);
     while let Some(row) = rows.next().map_err(unavailable)? {
-        if end_of_page(items.len(), most, looked) {
+        if is_page_full(items.len(), most, looked) {
             return Ok(Page { items, next: last });
         }
         looked += 1;
@@ -131,27 +132,32 @@ pub(super) fn receipt(
         .and_then(|mut statement| {
             statement
                 .query_row([id.as_bytes().as_slice()], |row| {
-                    Ok((summary(row)?, headers(row, 13)?, place(row, 9)?, row.get::<_, i64>(12)?))
+                    Ok((
+                        summary(row)?,
+                        headers(row, 13)?,
+                        body_location(row, 9)?,
+                        row.get::<_, i64>(12)?,
+                    ))
                 })
                 .optional()
         })
         .map_err(unavailable)?;
     let Some((summary, headers, place, seq)) = found else { return Ok(None) };
-    let mut unpacked = Unpacked::default();
+    let mut unpacked = BodyReader::default();
     let body = match place {
         Some(place) => unpacked.read(connection, place)?.map(<[u8]>::to_vec),
         None => None,
     };
-    Ok(Some(ReceiptRecord { summary, headers, body, events: events_of(connection, seq)? }))
+    Ok(Some(ReceiptRecord { summary, headers, body, events: events_built_by(connection, seq)? }))
 }
 
-pub(super) fn place(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Place>> {
+pub(super) fn body_location(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<BodyLocation>> {
     let Some(id) = row.get::<_, Option<i64>>(at)? else { return Ok(None) };
-    Ok(Some(Place { id, offset: row.get(at + 1)?, length: row.get(at + 2)? }))
+    Ok(Some(BodyLocation { id, offset: row.get(at + 1)?, length: row.get(at + 2)? }))
 }
 
 /// The events of the webinars that the receipt built, by key.
-fn events_of(connection: &Connection, receipt: i64) -> Result<Vec<EventKey>, LedgerError> {
+fn events_built_by(connection: &Connection, receipt: i64) -> Result<Vec<EventKey>, LedgerError> {
     let most = i64::try_from(PAGE_MAX).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
@@ -166,7 +172,7 @@ fn events_of(connection: &Connection, receipt: i64) -> Result<Vec<EventKey>, Led
                         .map_err(|e| conversion(0, e))?,
                     external_account_id: ExternalAccountId::parse(row.get::<_, String>(1)?)
                         .map_err(|e| conversion(1, e))?,
-                    external_event_id: ExternalEventId::stored(row.get(2)?),
+                    external_event_id: ExternalEventId::from_stored(row.get(2)?),
                 })
             })?;
             keys.collect()

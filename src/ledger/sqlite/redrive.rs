@@ -1,41 +1,46 @@
 //! Sending again what somebody asks to be sent again.
 
-use super::job::{Desk, JobError};
-use super::look;
-use super::shared::{Stored, code};
+use super::job::{TxError, WriteTx};
+use super::list_events;
+use super::live_state::{StoredState, state_code};
 use crate::event::{AccountName, EventKey};
-use crate::ledger::{EventState, RedriveAsk, RedrivePiece, Redriven};
+use crate::ledger::{EventState, RedriveProgress, RedriveRequest, RedriveResult};
 
 /// Events sent again in one piece, so that webhooks get their turn between.
 const PIECE: usize = 500;
 /// Rows looked at in one piece, at most: milliseconds of the writer's time.
-const LOOKED: usize = 5_000;
+const MAX_ROWS_READ: usize = 5_000;
 
 /// Sends one event again.
-pub(super) fn redrive(desk: &mut Desk<'_>, key: &EventKey) -> Result<Redriven, JobError> {
-    let Some(id) = look::find(desk.connection, key)? else { return Ok(Redriven::Unknown) };
-    let Stored(state) = desk
+pub(super) fn redrive(desk: &mut WriteTx<'_>, key: &EventKey) -> Result<RedriveResult, TxError> {
+    let Some(id) = list_events::find(desk.connection, key)? else {
+        return Ok(RedriveResult::Unknown);
+    };
+    let StoredState(state) = desk
         .connection
         .prepare_cached("SELECT state FROM events WHERE id = ?1")?
         .query_row([id], |row| row.get(0))?;
     match state {
-        EventState::Incomplete => return Ok(Redriven::Incomplete),
-        EventState::Filtered => return Ok(Redriven::Filtered),
+        EventState::Incomplete => return Ok(RedriveResult::Incomplete),
+        EventState::Filtered => return Ok(RedriveResult::Filtered),
         EventState::Pending | EventState::Delivered | EventState::Dead => {}
     }
-    again(desk, id, &key.hubspot, state)?;
-    Ok(Redriven::Pending)
+    make_pending(desk, id, &key.hubspot, state)?;
+    Ok(RedriveResult::Pending)
 }
 
 /// Sends a piece of many again.
-pub(super) fn redrive_all(desk: &mut Desk<'_>, ask: &RedriveAsk) -> Result<RedrivePiece, JobError> {
-    let mut piece = RedrivePiece { redriven: 0, next: None };
+pub(super) fn redrive_all(
+    desk: &mut WriteTx<'_>,
+    ask: &RedriveRequest,
+) -> Result<RedriveProgress, TxError> {
+    let mut piece = RedriveProgress { redriven: 0, next: None };
     if matches!(ask.state, EventState::Incomplete | EventState::Filtered) {
         return Ok(piece);
     }
     let sql = format!(
         "SELECT id, hubspot, state, ends_at FROM {} AND id > ?1 ORDER BY id",
-        look::rows_of(Some(ask.state), desk.shared)
+        list_events::rows_in_state(Some(ask.state), desk.shared)
     );
     let (mut chosen, mut looked) = (Vec::new(), 0);
     {
@@ -43,7 +48,7 @@ pub(super) fn redrive_all(desk: &mut Desk<'_>, ask: &RedriveAsk) -> Result<Redri
         let mut rows = statement.query([ask.after.unwrap_or(0)])?;
         let mut last = None;
         while let Some(row) = rows.next()? {
-            if chosen.len() >= PIECE || looked >= LOOKED {
+            if chosen.len() >= PIECE || looked >= MAX_ROWS_READ {
                 piece.next = last;
                 break;
             }
@@ -51,19 +56,19 @@ pub(super) fn redrive_all(desk: &mut Desk<'_>, ask: &RedriveAsk) -> Result<Redri
             let id: i64 = row.get(0)?;
             last = Some(id);
             let hubspot: String = row.get(1)?;
-            let Stored(state) = row.get(2)?;
+            let StoredState(state) = row.get(2)?;
             let ends_at: Option<i64> = row.get(3)?;
             let over = ends_at.is_some_and(|end| end < desk.now.get());
             let of_account = ask.account.as_ref().is_none_or(|a| a.as_str() == hubspot);
             if of_account && state == ask.state && !(ask.not_over && over) {
                 let account = AccountName::parse(hubspot)
-                    .map_err(|error| JobError::Corrupt(format!("event {id}: {error}")))?;
+                    .map_err(|error| TxError::Corrupt(format!("event {id}: {error}")))?;
                 chosen.push((id, account));
             }
         }
     }
     for (id, account) in chosen {
-        again(desk, id, &account, ask.state)?;
+        make_pending(desk, id, &account, ask.state)?;
         piece.redriven += 1;
     }
     Ok(piece)
@@ -73,12 +78,12 @@ pub(super) fn redrive_all(desk: &mut Desk<'_>, ask: &RedriveAsk) -> Result<Redri
 ///
 /// The version rises, so that the refusal of a call begun before does not bury the event again: whoever asks may have
 /// put right what it was refused for. A confirmation of that call counts: it is of the present state.
-fn again(
-    desk: &mut Desk<'_>,
+fn make_pending(
+    desk: &mut WriteTx<'_>,
     id: i64,
     account: &AccountName,
     state: EventState,
-) -> Result<(), JobError> {
+) -> Result<(), TxError> {
     desk.connection
         .prepare_cached(
             "UPDATE events SET state = ?2, version = version + 1, held_hash = NULL, refused = NULL,
@@ -86,9 +91,9 @@ fn again(
                  pending_since = CASE WHEN state = 0 THEN pending_since ELSE ?3 END
              WHERE id = ?1",
         )?
-        .execute((id, code(EventState::Pending), desk.now.get()))?;
-    desk.effects.tally.leave(account, state);
-    desk.effects.tally.enter(account, EventState::Pending);
+        .execute((id, state_code(EventState::Pending), desk.now.get()))?;
+    desk.effects.counts.leave(account, state);
+    desk.effects.counts.enter(account, EventState::Pending);
     desk.effects.woken.insert(account.clone());
     Ok(())
 }

@@ -2,30 +2,33 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::events::hash_of;
-use super::job::{Desk, JobError};
-use super::shared::{Stored, code};
+use super::events::input_hash;
+use super::job::{TxError, WriteTx};
+use super::live_state::{StoredState, state_code};
 use crate::event::{AccountName, Millis};
-use crate::ledger::{EventState, LANDED, Outcome, PauseReason, RefusedBy, Settlement, Standing};
+use crate::ledger::{
+    AccountStatus, DeliveryOutcome, EventState, HubspotRefusal, LATE_EFFECT_WINDOW, PauseReason,
+    Settlement,
+};
 
 /// Records outcomes and frees the claims, which the commit makes visible.
 pub(super) fn settle(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     account: &AccountName,
     settled: &[Settlement],
-) -> Result<(), JobError> {
+) -> Result<(), TxError> {
     for settlement in settled {
         settle_one(desk, account, settlement)?;
     }
     // What is given back was freed when it was refused; by now another flight may hold it.
-    let held = settled.iter().filter(|s| !matches!(s.outcome, Outcome::GivenBack));
-    desk.effects.freed.push((account.clone(), held.map(|s| s.claimed.id).collect()));
+    let held = settled.iter().filter(|s| !matches!(s.outcome, DeliveryOutcome::RefusalRevoked));
+    desk.effects.released.push((account.clone(), held.map(|s| s.claimed.id).collect()));
     desk.effects.woken.insert(account.clone());
     Ok(())
 }
 
 /// An event's row, as far as an outcome needs it.
-struct Row {
+struct AttemptRow {
     state: EventState,
     version: i64,
     input_hash: Option<Vec<u8>>,
@@ -34,7 +37,7 @@ struct Row {
     resend_at: Option<i64>,
 }
 
-fn load(desk: &Desk<'_>, id: i64) -> Result<Option<Row>, JobError> {
+fn load(desk: &WriteTx<'_>, id: i64) -> Result<Option<AttemptRow>, TxError> {
     let found = desk
         .connection
         .prepare_cached(
@@ -42,8 +45,8 @@ fn load(desk: &Desk<'_>, id: i64) -> Result<Option<Row>, JobError> {
              FROM events WHERE id = ?1",
         )?
         .query_row([id], |row| {
-            Ok(Row {
-                state: row.get::<_, Stored>(0)?.0,
+            Ok(AttemptRow {
+                state: row.get::<_, StoredState>(0)?.0,
                 version: row.get(1)?,
                 input_hash: row.get(2)?,
                 held_hash: row.get(3)?,
@@ -56,33 +59,33 @@ fn load(desk: &Desk<'_>, id: i64) -> Result<Option<Row>, JobError> {
 }
 
 fn settle_one(
-    desk: &mut Desk<'_>,
+    desk: &mut WriteTx<'_>,
     account: &AccountName,
     settlement: &Settlement,
-) -> Result<(), JobError> {
+) -> Result<(), TxError> {
     let id = settlement.claimed.id;
     // Deleted while in flight: nothing is left to record.
     let Some(row) = load(desk, id)? else { return Ok(()) };
     let after = match &settlement.outcome {
-        Outcome::Confirmed { object_id } => {
+        DeliveryOutcome::Confirmed { object_id } => {
             confirmed(desk, &row, settlement, object_id.as_deref())?
         }
-        Outcome::Refused(refused) => refuse(desk, &row, settlement, refused)?,
-        Outcome::GivenBack if row.state == EventState::Dead => {
+        DeliveryOutcome::Refused(refused) => record_refusal(desk, &row, settlement, refused)?,
+        DeliveryOutcome::RefusalRevoked if row.state == EventState::Dead => {
             desk.connection
                 .prepare_cached("UPDATE events SET refused = NULL WHERE id = ?1")?
                 .execute([id])?;
             EventState::Pending
         }
         // It changed since, or was asked for, and may be on its way again.
-        Outcome::GivenBack => return Ok(()),
-        Outcome::NotTaken => row.state,
-        Outcome::Unchanged => unchanged(&row),
-        Outcome::Ambiguous => {
-            ambiguous(desk, id)?;
+        DeliveryOutcome::RefusalRevoked => return Ok(()),
+        DeliveryOutcome::NotApplied => row.state,
+        DeliveryOutcome::AlreadyConfirmed => already_confirmed(&row),
+        DeliveryOutcome::Ambiguous => {
+            mark_ambiguous(desk, id)?;
             pending_again(row.state)
         }
-        Outcome::Again { not_before, reason } => {
+        DeliveryOutcome::RetryCounted { not_before, reason } => {
             desk.connection
                 .prepare_cached(
                     "UPDATE events SET held_hash = NULL, not_before = ?2, attempts = attempts + 1,
@@ -92,8 +95,8 @@ fn settle_one(
                 .execute((id, not_before.get(), reason))?;
             row.state
         }
-        Outcome::Later { not_before, reason } => {
-            ambiguous(desk, id)?;
+        DeliveryOutcome::RetryUncounted { not_before, reason } => {
+            mark_ambiguous(desk, id)?;
             desk.connection
                 .prepare_cached("UPDATE events SET not_before = ?2, last_error = ?3 WHERE id = ?1")?
                 .execute((id, not_before.get(), reason))?;
@@ -102,17 +105,17 @@ fn settle_one(
     };
     desk.connection
         .prepare_cached("UPDATE events SET state = ?2, sending_since = NULL WHERE id = ?1")?
-        .execute((id, code(after)))?;
+        .execute((id, state_code(after)))?;
     if after != row.state {
-        desk.effects.tally.leave(account, row.state);
-        desk.effects.tally.enter(account, after);
+        desk.effects.counts.leave(account, row.state);
+        desk.effects.counts.enter(account, after);
     }
     Ok(())
 }
 
 /// Nobody knows what HubSpot holds of it, or will: it is said once more when that can no longer change.
-fn ambiguous(desk: &Desk<'_>, id: i64) -> Result<(), JobError> {
-    let at = desk.now.plus(LANDED).get();
+fn mark_ambiguous(desk: &WriteTx<'_>, id: i64) -> Result<(), TxError> {
+    let at = desk.now.plus(LATE_EFFECT_WINDOW).get();
     desk.connection
         .prepare_cached(
             "UPDATE events SET held_hash = NULL, resend_at = max(coalesce(resend_at, 0), ?2)
@@ -133,13 +136,13 @@ fn pending_again(state: EventState) -> EventState {
 }
 
 fn confirmed(
-    desk: &Desk<'_>,
-    row: &Row,
+    desk: &WriteTx<'_>,
+    row: &AttemptRow,
     settlement: &Settlement,
     object_id: Option<&str>,
-) -> Result<EventState, JobError> {
+) -> Result<EventState, TxError> {
     let input = &settlement.claimed.input;
-    let sent_hash = hash_of(input);
+    let sent_hash = input_hash(input);
     // A call begun when the older one could no longer land is the last word; an earlier one is said once more.
     let landed = row.resend_at.is_some_and(|at| row.sending_since.is_some_and(|since| since >= at));
     // The present state is younger than the one confirmed: it has been pending since it came.
@@ -158,24 +161,24 @@ fn confirmed(
 }
 
 /// The claim was read beside the writer: only what is still so counts.
-fn unchanged(row: &Row) -> EventState {
+fn already_confirmed(row: &AttemptRow) -> EventState {
     let same = row.input_hash.is_some() && row.input_hash == row.held_hash;
     if same && row.state == EventState::Pending { EventState::Delivered } else { row.state }
 }
 
-fn refuse(
-    desk: &Desk<'_>,
-    row: &Row,
+fn record_refusal(
+    desk: &WriteTx<'_>,
+    row: &AttemptRow,
     settlement: &Settlement,
-    refused: &RefusedBy,
-) -> Result<EventState, JobError> {
-    let is_current = row.input_hash.as_ref() == Some(&hash_of(&settlement.claimed.input));
+    refused: &HubspotRefusal,
+) -> Result<EventState, TxError> {
+    let is_current = row.input_hash.as_ref() == Some(&input_hash(&settlement.claimed.input));
     // A refusal speaks of what was sent, not of what has become of it since.
     if !is_current || row.version != settlement.claimed.version {
         return Ok(row.state);
     }
     let words = serde_json::to_string(refused)
-        .map_err(|error| JobError::Corrupt(format!("refusal: {error}")))?;
+        .map_err(|error| TxError::Corrupt(format!("refusal: {error}")))?;
     desk.connection
         .prepare_cached("UPDATE events SET refused = ?2, attempts = attempts + 1 WHERE id = ?1")?
         .execute((settlement.claimed.id, words))?;
@@ -184,7 +187,7 @@ fn refuse(
 
 /// Notes that calls with these events begin. What HubSpot holds is unknown from then on until it confirms something: a
 /// call that it answers with an error may have been carried out before the error.
-pub(super) fn depart(desk: &Desk<'_>, ids: &[i64]) -> Result<(), JobError> {
+pub(super) fn begin_attempt(desk: &WriteTx<'_>, ids: &[i64]) -> Result<(), TxError> {
     let mut note = desk
         .connection
         .prepare_cached("UPDATE events SET sending_since = ?2, held_hash = NULL WHERE id = ?1")?;
@@ -195,8 +198,8 @@ pub(super) fn depart(desk: &Desk<'_>, ids: &[i64]) -> Result<(), JobError> {
 }
 
 /// Makes events pending that are to be sent a second time.
-pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobError> {
-    let due: Vec<(i64, String, Stored)> = desk
+pub(super) fn run_resend_timers(desk: &mut WriteTx<'_>, most: i64) -> Result<usize, TxError> {
+    let due: Vec<(i64, String, StoredState)> = desk
         .connection
         .prepare_cached(
             "SELECT id, hubspot, state FROM events
@@ -204,7 +207,7 @@ pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobErr
         )?
         .query_map((desk.now.get(), most), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<_, _>>()?;
-    for (id, hubspot, Stored(state)) in &due {
+    for (id, hubspot, StoredState(state)) in &due {
         // What is pending is sent from now on anyway, and what is incomplete, filtered or dead is not sent at all.
         let again = *state == EventState::Delivered;
         desk.connection
@@ -217,9 +220,9 @@ pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobErr
             .execute((id, again, desk.now.get()))?;
         if again {
             let account = AccountName::parse(hubspot.as_str())
-                .map_err(|error| JobError::Corrupt(format!("event {id}: {error}")))?;
-            desk.effects.tally.leave(&account, EventState::Delivered);
-            desk.effects.tally.enter(&account, EventState::Pending);
+                .map_err(|error| TxError::Corrupt(format!("event {id}: {error}")))?;
+            desk.effects.counts.leave(&account, EventState::Delivered);
+            desk.effects.counts.enter(&account, EventState::Pending);
             desk.effects.woken.insert(account);
         }
     }
@@ -228,7 +231,7 @@ pub(super) fn resend_due(desk: &mut Desk<'_>, most: i64) -> Result<usize, JobErr
 
 /// After a crash: of calls under way when the process ended nobody knows whether they land.
 pub(super) fn recover(connection: &Connection, now: Millis) -> rusqlite::Result<()> {
-    let at = now.plus(LANDED).get();
+    let at = now.plus(LATE_EFFECT_WINDOW).get();
     connection.execute_batch("BEGIN IMMEDIATE")?;
     // The index is named since for the groups' sake SQLite would go through all events instead.
     let recovered = connection
@@ -258,19 +261,19 @@ pub(super) fn recover(connection: &Connection, now: Millis) -> rusqlite::Result<
 }
 
 /// Keeps how an account stands.
-pub(super) fn keep_standing(
-    desk: &mut Desk<'_>,
+pub(super) fn store_status(
+    desk: &mut WriteTx<'_>,
     account: &AccountName,
-    standing: &Standing,
-) -> Result<(), JobError> {
+    standing: &AccountStatus,
+) -> Result<(), TxError> {
     let known: Option<String> = desk
         .connection
         .prepare_cached("SELECT standing FROM standings WHERE hubspot = ?1")?
         .query_row([account.as_str()], |row| row.get(0))
         .optional()?;
     // What can no longer be read is as good as nothing known.
-    let known: Option<Standing> = known.and_then(|text| serde_json::from_str(&text).ok());
-    let refused = |standing: &Standing| {
+    let known: Option<AccountStatus> = known.and_then(|text| serde_json::from_str(&text).ok());
+    let refused = |standing: &AccountStatus| {
         standing.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Refused)
     };
     if known.as_ref().is_some_and(refused) && !refused(standing) {
@@ -284,7 +287,7 @@ pub(super) fn keep_standing(
         desk.effects.woken.insert(account.clone());
     }
     let text = serde_json::to_string(standing)
-        .map_err(|error| JobError::Corrupt(format!("standing: {error}")))?;
+        .map_err(|error| TxError::Corrupt(format!("standing: {error}")))?;
     desk.connection
         .prepare_cached("INSERT OR REPLACE INTO standings (hubspot, standing) VALUES (?1, ?2)")?
         .execute((account.as_str(), text))?;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::job::{Desk, JobError};
+use super::job::{TxError, WriteTx};
 use crate::event::{Millis, Webinar};
 use crate::ledger::WebinarKey;
 
@@ -10,13 +10,13 @@ use crate::ledger::WebinarKey;
 pub(super) type Key<'a> = (&'a str, &'a str, &'a str);
 
 /// The same of the ledger's name of it.
-pub(super) fn key(key: &WebinarKey) -> Key<'_> {
+pub(super) fn sql_key(key: &WebinarKey) -> Key<'_> {
     let WebinarKey { hubspot, account, webinar } = key;
     (hubspot.as_str(), account.as_str(), webinar.as_str())
 }
 
 /// A webinar that is there.
-pub(super) struct Found {
+pub(super) struct FoundWebinar {
     pub(super) id: i64,
     pub(super) webinar: Webinar,
     /// Whether receipts that built it are gone.
@@ -24,13 +24,13 @@ pub(super) struct Found {
 }
 
 /// Reads a webinar's state back.
-pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, JobError> {
+pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, TxError> {
     serde_json::from_slice(state)
-        .map_err(|error| JobError::Corrupt(format!("webinar {id}: {error}")))
+        .map_err(|error| TxError::Corrupt(format!("webinar {id}: {error}")))
 }
 
 /// The webinar of that name.
-pub(super) fn find(connection: &Connection, key: Key<'_>) -> Result<Option<Found>, JobError> {
+pub(super) fn find(connection: &Connection, key: Key<'_>) -> Result<Option<FoundWebinar>, TxError> {
     let found: Option<(i64, Vec<u8>, bool)> = connection
         .prepare_cached(
             "SELECT id, state, base FROM webinars
@@ -39,19 +39,19 @@ pub(super) fn find(connection: &Connection, key: Key<'_>) -> Result<Option<Found
         .query_row(key, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let Some((id, state, base)) = found else { return Ok(None) };
-    Ok(Some(Found { id, webinar: read_state(id, &state)?, base }))
+    Ok(Some(FoundWebinar { id, webinar: read_state(id, &state)?, base }))
 }
 
 /// Keeps a webinar's state; says which row it is.
-pub(super) fn keep(
-    desk: &Desk<'_>,
+pub(super) fn store(
+    desk: &WriteTx<'_>,
     id: Option<i64>,
     key: Key<'_>,
     webinar: &Webinar,
     at: Millis,
-) -> Result<i64, JobError> {
+) -> Result<i64, TxError> {
     let state = serde_json::to_vec(webinar)
-        .map_err(|error| JobError::Corrupt(format!("webinar: {error}")))?;
+        .map_err(|error| TxError::Corrupt(format!("webinar: {error}")))?;
     if let Some(id) = id {
         desk.connection
             .prepare_cached("UPDATE webinars SET state = ?2 WHERE id = ?1")?
@@ -68,7 +68,7 @@ pub(super) fn keep(
 }
 
 /// Notes that a receipt built a webinar.
-pub(super) fn link(desk: &Desk<'_>, webinar: i64, receipt: i64) -> Result<(), JobError> {
+pub(super) fn link(desk: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), TxError> {
     desk.connection
         .prepare_cached(
             "INSERT OR IGNORE INTO webinar_receipts (webinar, receipt) VALUES (?1, ?2)",
@@ -78,7 +78,7 @@ pub(super) fn link(desk: &Desk<'_>, webinar: i64, receipt: i64) -> Result<(), Jo
 }
 
 /// Notes that a receipt does not build a webinar any more.
-pub(super) fn unlink(desk: &Desk<'_>, webinar: i64, receipt: i64) -> Result<(), JobError> {
+pub(super) fn unlink(desk: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), TxError> {
     desk.connection
         .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1 AND receipt = ?2")?
         .execute((webinar, receipt))?;

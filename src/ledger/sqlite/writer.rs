@@ -14,50 +14,50 @@ use tokio::time::Instant;
 
 use super::bodies::Segment;
 use super::checkpoint::{self, Checkpointer};
-use super::effects::Effects;
-use super::job::{Answer, Desk, Job, answer_only};
+use super::disk_space::DiskSpace;
+use super::job::{Answer, Job, WriteTx, refuse};
+use super::live_state::LiveState;
 use super::open::OpenError;
-use super::shared::Shared;
-use super::space::Space;
-use super::{Hands, Settings, trouble};
+use super::side_effects::SideEffects;
+use super::{Settings, Threading, disk_errors};
 use crate::clock::Clock;
-use crate::ledger::{LedgerError, Policies, Watcher};
+use crate::ledger::{CommitObserver, LedgerError, Policies};
 
 /// Most jobs in one commit: bounds how long its first waiter waits for its last.
-const GROUP: usize = 512;
+const MAX_JOBS: usize = 512;
 /// Most bytes of bodies in one commit: bounds the memory, and what reading one body back has to unpack.
-const GROUP_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// How often an idle writer looks whether a store that failed works again.
-const PROBE: Duration = Duration::from_millis(500);
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// Pages of WAL after which a writer on its callers' threads copies them back within the commit: SQLite's own habit.
 const AUTOCHECKPOINT: i64 = 1_000;
 
 /// Where jobs are done: the writing connection and what belongs to it.
-pub(super) struct Room {
+pub(super) struct Writer {
     connection: Connection,
     /// None where commits copy back by themselves.
     checkpointer: Option<Checkpointer>,
     /// Looked at where a thread of the store's own copies back.
-    space: Option<Space>,
+    space: Option<DiskSpace>,
     policies: Policies,
     clock: Arc<dyn Clock>,
-    watcher: Arc<dyn Watcher>,
-    shared: Arc<Shared>,
+    watcher: Arc<dyn CommitObserver>,
+    shared: Arc<LiveState>,
     segment: Segment,
     path: PathBuf,
 }
 
-impl Room {
+impl Writer {
     pub(super) fn new(
         connection: Connection,
         settings: &Settings,
-        shared: Arc<Shared>,
+        shared: Arc<LiveState>,
     ) -> Result<Self, OpenError> {
-        let (checkpointer, space) = match settings.hands {
-            Hands::OwnThread => {
-                (Some(Checkpointer::start(&settings.path)?), Some(Space::of(&settings.path)?))
+        let (checkpointer, space) = match settings.threading {
+            Threading::Dedicated => {
+                (Some(Checkpointer::start(&settings.path)?), Some(DiskSpace::open(&settings.path)?))
             }
-            Hands::Caller => {
+            Threading::Inline => {
                 connection.pragma_update(None, "wal_autocheckpoint", AUTOCHECKPOINT)?;
                 (None, None)
             }
@@ -69,7 +69,7 @@ impl Room {
             space,
             policies: settings.policies.clone(),
             clock: Arc::clone(&settings.clock),
-            watcher: Arc::clone(&settings.watcher),
+            watcher: Arc::clone(&settings.observer),
             shared,
             path: settings.path.clone(),
         })
@@ -78,12 +78,12 @@ impl Room {
     /// Works until nobody can send jobs any more.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
-            match jobs.recv_timeout(PROBE) {
+            match jobs.recv_timeout(PROBE_INTERVAL) {
                 Ok(first) => self.commit(first, || jobs.try_recv().ok()),
                 Err(RecvTimeoutError::Timeout) => self.probe(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if let Some(checkpointer) = self.checkpointer.as_ref().filter(|c| c.writers_turn()) {
+            if let Some(checkpointer) = self.checkpointer.as_ref().filter(|c| c.is_writers_turn()) {
                 checkpointer.restart_wal(&self.connection);
             }
         }
@@ -102,25 +102,25 @@ impl Room {
 
     /// Takes what has queued, this first, and commits it as one.
     pub(super) fn commit(&mut self, first: Job, queued: impl FnMut() -> Option<Job>) {
-        let no_room = self.look_for_room();
+        let no_room = self.check_space();
         let mut jobs = std::iter::once(first).chain(std::iter::from_fn(queued));
         let mut admitted = || jobs.find_map(|job| admit(job, no_room.as_deref()));
         let Some(first) = admitted() else { return };
         let began = Instant::now();
         let mut done: Vec<Answer> = Vec::new();
-        let mut effects = Effects::default();
+        let mut effects = SideEffects::default();
         self.segment.clear();
-        self.shared.committing();
+        self.shared.commit_started();
         let mut outcome = begin(&self.connection);
         let mut next = Some(first);
         while let Some(job) = next {
-            let mut desk = Desk {
+            let mut desk = WriteTx {
                 connection: &self.connection,
                 policies: &self.policies,
                 shared: &self.shared,
                 now: self.clock.now(),
                 segment: &mut self.segment,
-                effects: Effects::default(),
+                effects: SideEffects::default(),
             };
             // Once the transaction is lost, every job of it is: none may be answered as done.
             match &outcome {
@@ -134,9 +134,9 @@ impl Room {
                         outcome = Err(lost.why);
                     }
                 },
-                Err(_) => done.push(answer_only(job)),
+                Err(_) => done.push(refuse(job)),
             }
-            let room = done.len() < GROUP && self.segment.len() < GROUP_BYTES;
+            let room = done.len() < MAX_JOBS && self.segment.len() < MAX_BODY_BYTES;
             next = if room { admitted() } else { None };
         }
         let outcome = outcome
@@ -146,13 +146,13 @@ impl Room {
         match outcome {
             Ok(()) => {
                 self.segment.advance();
-                let kept = self.kept();
+                let kept = self.check_still_writes();
                 // Whoever is answered that it failed still holds what it claimed, and comes again.
                 if kept.is_err() {
-                    effects.freed.clear();
+                    effects.released.clear();
                 }
-                self.shared.committed(&effects);
-                self.told(&kept);
+                self.shared.apply(&effects);
+                self.report_health(&kept);
                 self.watcher.committed(done.len(), began.elapsed());
                 for answer in done {
                     answer(kept.clone().map_err(LedgerError::Unavailable));
@@ -160,8 +160,8 @@ impl Room {
                 self.shared.wake_all(&effects);
             }
             Err(error) => {
-                self.abandon();
-                let why = self.failed(&error);
+                self.roll_back();
+                let why = self.report_failure(&error);
                 for answer in done {
                     answer(Err(LedgerError::Unavailable(why.clone())));
                 }
@@ -171,37 +171,39 @@ impl Room {
 
     /// Whether what was committed is on disk; if not, it may be there after the next start all the same, and whoever
     /// comes again is told `duplicate` then.
-    fn kept(&mut self) -> Result<(), String> {
-        let writes = self.space.as_mut().map_or(Ok(()), Space::still_writes);
-        writes.map_err(|error| trouble::not_kept(&error, &self.path))
+    fn check_still_writes(&mut self) -> Result<(), String> {
+        let writes = self.space.as_mut().map_or(Ok(()), DiskSpace::still_writes);
+        writes.map_err(|error| disk_errors::describe_lost_write(&error, &self.path))
     }
 
     /// Lets it be known whether the store works.
-    fn told(&self, kept: &Result<(), String>) {
+    fn report_health(&self, kept: &Result<(), String>) {
         match kept {
-            Ok(()) => self.shared.works(),
-            Err(why) => self.shared.failed(why.clone()),
+            Ok(()) => self.shared.report_writable(),
+            Err(why) => self.shared.report_failure(why.clone()),
         }
     }
 
     /// Says why there is no room for receipts, if there is none.
-    fn look_for_room(&mut self) -> Option<String> {
-        let no_room = match self.space.as_mut()?.look(&self.connection) {
-            Ok(shortage) => shortage.map(|shortage| trouble::no_room(shortage, &self.path)),
+    fn check_space(&mut self) -> Option<String> {
+        let no_room = match self.space.as_mut()?.shortage(&self.connection) {
+            Ok(shortage) => {
+                shortage.map(|shortage| disk_errors::describe_shortage(shortage, &self.path))
+            }
             // The commit meets it, too, and says so.
             Err(_) => None,
         };
-        self.shared.room(no_room.clone());
+        self.shared.report_space(no_room.clone());
         no_room
     }
 
     /// While the store fails nobody may send us anything to find out by, so the writer asks by itself.
     fn probe(&mut self) {
-        self.look_for_room();
+        self.check_space();
         if !self.shared.is_failing() {
             return;
         }
-        self.shared.committing();
+        self.shared.commit_started();
         let write = begin(&self.connection).and_then(|()| {
             let at = self.clock.now().get();
             self.connection
@@ -210,24 +212,24 @@ impl Room {
         });
         match write {
             Ok(()) => {
-                let kept = self.kept();
-                self.told(&kept);
+                let kept = self.check_still_writes();
+                self.report_health(&kept);
             }
             Err(error) => {
-                self.abandon();
-                self.failed(&error);
+                self.roll_back();
+                self.report_failure(&error);
             }
         }
     }
 
     /// Lets it be known; says in which words.
-    fn failed(&self, error: &rusqlite::Error) -> String {
-        let why = trouble::words(error, &trouble::write_beside(&self.path), &self.path);
-        self.shared.failed(why.clone());
+    fn report_failure(&self, error: &rusqlite::Error) -> String {
+        let why = disk_errors::describe(error, &disk_errors::probe_write(&self.path), &self.path);
+        self.shared.report_failure(why.clone());
         why
     }
 
-    fn abandon(&self) {
+    fn roll_back(&self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -239,8 +241,8 @@ impl Room {
 /// A job that is to be done; receipts are refused while there is no room for them.
 fn admit(job: Job, no_room: Option<&str>) -> Option<Job> {
     match no_room {
-        Some(why) if job.brings_something() => {
-            answer_only(job)(Err(LedgerError::Unavailable(why.to_owned())));
+        Some(why) if job.adds_data() => {
+            refuse(job)(Err(LedgerError::Unavailable(why.to_owned())));
             None
         }
         _ => Some(job),
@@ -259,19 +261,19 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
-    use crate::ledger::{Claimed, FetchOutcome, FetchTask, Outcome, Settlement};
+    use crate::ledger::{ClaimedEvent, DeliveryOutcome, FetchOutcome, FetchTask, Settlement};
 
     struct Unwatched;
 
-    impl Watcher for Unwatched {
+    impl CommitObserver for Unwatched {
         fn committed(&self, _jobs: usize, _took: Duration) {}
     }
 
-    fn room(path: PathBuf, account: &AccountName) -> Room {
+    fn room(path: PathBuf, account: &AccountName) -> Writer {
         let mut connection = open::connect(&path).expect("it opens");
         open::ensure_schema(&mut connection, true).expect("the schema");
         let accounts = vec![account.clone()];
-        let shared = Arc::new(Shared::load(&connection, &accounts, &[]).expect("it is read"));
+        let shared = Arc::new(LiveState::load(&connection, &accounts, &[]).expect("it is read"));
         let settings = Settings {
             path,
             accounts,
@@ -279,10 +281,10 @@ mod tests {
             migrate: true,
             rekey: Rekey::Refuse,
             clock: Arc::new(SystemClock),
-            watcher: Arc::new(Unwatched),
-            hands: Hands::OwnThread,
+            observer: Arc::new(Unwatched),
+            threading: Threading::Dedicated,
         };
-        Room::new(connection, &settings, shared).expect("a room")
+        Writer::new(connection, &settings, shared).expect("a room")
     }
 
     #[test]
@@ -290,33 +292,34 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let account = AccountName::parse("main").expect("a name");
         let mut room = room(folder.path().join("store.db"), &account);
-        let claimed = Claimed {
+        let claimed = ClaimedEvent {
             id: 7,
             key: EventKey {
                 hubspot: account.clone(),
                 external_account_id: ExternalAccountId::parse("acct-1").expect("valid"),
-                external_event_id: ExternalEventId::stored("7".into()),
+                external_event_id: ExternalEventId::from_stored("7".into()),
             },
             version: 1,
             pending_since: Millis::new(0),
             attempts: 0,
             input: Vec::new(),
-            unchanged: false,
+            already_confirmed: false,
         };
         room.shared.claim(&account, [7].into_iter());
-        let settle = |room: &mut Room| {
+        let settle = |room: &mut Writer| {
             let (reply, mut answer) = oneshot::channel();
-            let settled = vec![Settlement { claimed: claimed.clone(), outcome: Outcome::NotTaken }];
+            let settled =
+                vec![Settlement { claimed: claimed.clone(), outcome: DeliveryOutcome::NotApplied }];
             room.commit(Job::Settle { account: account.clone(), settled, reply }, || None);
             answer.try_recv().expect("it is answered")
         };
-        let sound = room.space.as_mut().expect("it looks at the disk").breaks();
+        let sound = room.space.as_mut().expect("it looks at the disk").break_writes();
         assert!(settle(&mut room).is_err());
         assert!(room.shared.is_claimed(&account, 7), "no other flight may take it");
         assert!(room.shared.health().is_err());
         room.probe();
         assert!(room.shared.health().is_err(), "it does not write yet");
-        room.space.as_mut().expect("it looks at the disk").works_again(sound);
+        room.space.as_mut().expect("it looks at the disk").mend_writes(sound);
         assert!(settle(&mut room).is_ok());
         assert!(!room.shared.is_claimed(&account, 7));
         assert_eq!(room.shared.health(), Ok(()));
@@ -331,7 +334,7 @@ mod tests {
             account: None,
             webinar: crate::event::WebinarId::parse("1").expect("valid"),
             version: 1,
-            wanted_at: Millis::new(0),
+            requested_at: Millis::new(0),
             attempts: 0,
         };
         let why = || "full".to_owned();
@@ -352,13 +355,14 @@ mod tests {
             hash: crate::event::BodyHash::from_bytes([0; 16]),
             headers: Vec::new(),
             body: Vec::new(),
-            content: crate::ledger::Content::Ignored,
-            wanted: Vec::new(),
+            content: crate::ledger::ReceiptContent::Ignored,
+            fetch_requests: Vec::new(),
         });
         let says = Some(answer.clone());
         let (reply, mut told) = oneshot::channel();
         assert!(
-            admit(Job::Want { source: source(), wanted: vec![], reply }, Some("full")).is_none()
+            admit(Job::RequestFetches { source: source(), wanted: vec![], reply }, Some("full"))
+                .is_none()
         );
         let told = told.try_recv().expect("it is told");
         assert!(matches!(told, Err(LedgerError::Unavailable(told)) if told == "full"));
@@ -366,7 +370,11 @@ mod tests {
         let gone = |says| settle(FetchOutcome::GivenUp { why: why(), says });
         assert!(admit(gone(says), Some("full")).is_none());
         assert!(admit(gone(None), Some("full")).is_some());
-        let later = settle(FetchOutcome::Later { at: Millis::new(0), why: why(), own: true });
+        let later = settle(FetchOutcome::Retry {
+            not_before: Millis::new(0),
+            reason: why(),
+            counted: true,
+        });
         assert!(admit(later, Some("full")).is_some());
     }
 }

@@ -64,14 +64,14 @@ async fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
-fn request(address: SocketAddr) -> Request {
-    Request {
-        method: Method::Post,
+fn request(address: SocketAddr) -> HttpRequest {
+    HttpRequest {
+        method: HttpMethod::Post,
         url: format!("http://{address}/upsert?key=in-the-url").parse().unwrap(),
         headers: vec![("authorization".into(), "Bearer in-a-header".into())],
         body: b"hello".to_vec(),
         timeout: Duration::from_secs(20),
-        max_answer: 1_000,
+        max_response_bytes: 1_000,
     }
 }
 
@@ -79,9 +79,9 @@ fn answers(text: &str) -> Then {
     Then::Answers(text.as_bytes().to_vec())
 }
 
-async fn sent(then: Then) -> Result<Response, TransportError> {
+async fn sent(then: Then) -> Result<HttpResponse, TransportError> {
     let (address, _task) = server(then).await;
-    Client::new().unwrap().send(request(address)).await
+    HttpClient::new().unwrap().send(request(address)).await
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn a_whole_answer_comes_back() {
         "HTTP/1.1 207 Multi-Status\r\nX-Some: Thing\r\ncontent-length: 2\r\n\r\n{}",
     ))
     .await;
-    let answer = Client::new().unwrap().send(request(address)).await.unwrap();
+    let answer = HttpClient::new().unwrap().send(request(address)).await.unwrap();
     assert_eq!((answer.status, answer.header("x-some")), (207, Some("Thing")));
     assert_eq!(answer.body, b"{}");
     let seen = task.await.unwrap();
@@ -151,16 +151,16 @@ async fn the_bound_is_of_what_is_unpacked() {
         format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n");
     let (address, _task) = server(Then::Answers([head.as_bytes(), packed].concat())).await;
     let most = 2 * packed.len();
-    let request = Request { max_answer: most, ..request(address) };
-    let result = Client::new().unwrap().send(request).await;
+    let request = HttpRequest { max_response_bytes: most, ..request(address) };
+    let result = HttpClient::new().unwrap().send(request).await;
     assert!(matches!(result, Err(TransportError::TooLarge(bound)) if bound == most), "{result:?}");
 }
 
 #[tokio::test]
 async fn a_silent_server_is_a_timeout() {
     let (address, _task) = server(Then::Waits).await;
-    let request = Request { timeout: Duration::from_millis(200), ..request(address) };
-    let result = Client::new().unwrap().send(request).await;
+    let request = HttpRequest { timeout: Duration::from_millis(200), ..request(address) };
+    let result = HttpClient::new().unwrap().send(request).await;
     assert!(matches!(result, Err(TransportError::Timeout)), "{result:?}");
 }
 
@@ -175,8 +175,8 @@ async fn a_slow_body_is_a_timeout_too() {
         let mut rest = Vec::new();
         drop(stream.read_to_end(&mut rest).await);
     });
-    let request = Request { timeout: Duration::from_millis(200), ..request(address) };
-    let result = Client::new().unwrap().send(request).await;
+    let request = HttpRequest { timeout: Duration::from_millis(200), ..request(address) };
+    let result = HttpClient::new().unwrap().send(request).await;
     assert!(matches!(result, Err(TransportError::Timeout)), "{result:?}");
 }
 
@@ -188,7 +188,7 @@ async fn a_connection_that_breaks_is_not_one_that_was_never_made() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);
-    let result = Client::new().unwrap().send(request(nobody)).await;
+    let result = HttpClient::new().unwrap().send(request(nobody)).await;
     assert!(matches!(result, Err(TransportError::Connect(_))), "{result:?}");
 }
 
@@ -197,7 +197,7 @@ async fn errors_hold_neither_url_nor_headers() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);
-    let client = Client::new().unwrap();
+    let client = HttpClient::new().unwrap();
     for error in [client.send(request(nobody)).await, sent(Then::Breaks).await] {
         let shown = format!("{:?}", error.unwrap_err());
         assert!(!shown.contains("in-the-url") && !shown.contains("in-a-header"), "{shown}");
@@ -206,16 +206,18 @@ async fn errors_hold_neither_url_nor_headers() {
 
 #[tokio::test]
 async fn plain_http_and_impossible_headers_do_not_leave() {
-    let client = Client::new().unwrap();
+    let client = HttpClient::new().unwrap();
     let loopback = SocketAddr::from(([127, 0, 0, 1], 9));
-    let plain = Request { url: "http://192.0.2.1/".parse().unwrap(), ..request(loopback) };
+    let plain = HttpRequest { url: "http://192.0.2.1/".parse().unwrap(), ..request(loopback) };
     let broken =
-        Request { headers: vec![("authorization".into(), "a\nb".into())], ..request(loopback) };
-    for (request, reason) in [(plain, Unsendable::Plain), (broken, Unsendable::Header)] {
+        HttpRequest { headers: vec![("authorization".into(), "a\nb".into())], ..request(loopback) };
+    for (request, reason) in
+        [(plain, UnsendableRequest::PlainHttp), (broken, UnsendableRequest::BadHeaderValue)]
+    {
         let Err(TransportError::Connect(source)) = client.send(request).await else {
             panic!("{reason}")
         };
-        assert_eq!(source.downcast_ref::<Unsendable>(), Some(&reason));
+        assert_eq!(source.downcast_ref::<UnsendableRequest>(), Some(&reason));
     }
 }
 

@@ -12,13 +12,13 @@ pub(super) fn values<'a>(form: &'a [u8], name: &'a str) -> impl Iterator<Item = 
 }
 
 /// The value of that name, if there is exactly one.
-pub(super) fn one<'a>(form: &'a [u8], name: &'a str) -> Option<Cow<'a, str>> {
+pub(super) fn single_value<'a>(form: &'a [u8], name: &'a str) -> Option<Cow<'a, str>> {
     let mut values = values(form, name);
     values.next().filter(|_| values.next().is_none())
 }
 
 /// The form with this value instead of all of that name.
-pub(super) fn with(form: &[u8], name: &str, value: &str) -> Vec<u8> {
+pub(super) fn with_value(form: &[u8], name: &str, value: &str) -> Vec<u8> {
     let is_other = |pair: &&[u8]| parse(pair).all(|(key, _)| key != name);
     let mut pairs: Vec<&[u8]> =
         pairs(form).filter(|pair| !pair.is_empty()).filter(is_other).collect();
@@ -45,7 +45,7 @@ fn pairs(form: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn mask_value<'a>(pair: &'a [u8], keys: &[&str]) -> Cow<'a, [u8]> {
     let value = pair.iter().position(|byte| *byte == b'=').map_or(0, |equals| equals + 1);
     let (name, value) = pair.split_at(value);
-    let text = decoded(value);
+    let text = percent_decode(value);
     let masked = scrub::mask(&text, keys);
     if masked == text {
         return Cow::Borrowed(pair);
@@ -55,7 +55,7 @@ fn mask_value<'a>(pair: &'a [u8], keys: &[&str]) -> Cow<'a, [u8]> {
 }
 
 /// The bytes that are meant, text or not.
-fn decoded(value: &[u8]) -> Vec<u8> {
+fn percent_decode(value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut at = 0;
     while let Some(byte) = value.get(at) {

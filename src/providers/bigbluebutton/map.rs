@@ -6,19 +6,19 @@ use serde_json::value::RawValue;
 
 use super::payload::{self, Event};
 use super::{EVENT_TYPE, form};
-use crate::event::{Change, ExternalAccountId, Fields, Kind, Shape, WebinarId};
-use crate::providers::Meaning;
-use crate::providers::lenient::{self, Lenient};
+use crate::event::{Change, ChangeKind, ExternalAccountId, Shape, WebinarFields, WebinarId};
+use crate::providers::PayloadContent;
+use crate::providers::lenient::{self, FieldReader};
 
 /// What happened to a meeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum MeetingAction {
     Created,
     Ended,
 }
 
-impl Step {
-    fn of(event: &Event<'_>) -> Option<Self> {
+impl MeetingAction {
+    fn from_event(event: &Event<'_>) -> Option<Self> {
         match event.name.as_deref()? {
             "meeting-created" => Some(Self::Created),
             "meeting-ended" => Some(Self::Ended),
@@ -31,66 +31,68 @@ impl Step {
 ///
 /// # Errors
 /// Why it cannot be read, for operators.
-pub(super) fn read(body: &[u8]) -> Result<(String, Meaning), String> {
-    let text = form::one(body, "event").ok_or("it is not a form with one event")?;
-    let events = payload::events(&text)?;
+pub(super) fn read(body: &[u8]) -> Result<(String, PayloadContent), String> {
+    let text = form::single_value(body, "event").ok_or("it is not a form with one event")?;
+    let events = payload::parse_events(&text)?;
     let names: Vec<&str> = events.iter().filter_map(|event| event.name.as_deref()).collect();
-    Ok((names.join(","), meaning(body, &events).unwrap_or_else(Meaning::Unmappable)))
+    Ok((names.join(","), map_events(body, &events).unwrap_or_else(PayloadContent::Unmappable)))
 }
 
-fn meaning(body: &[u8], events: &[Event<'_>]) -> Result<Meaning, String> {
-    let mut lenient = Lenient::default();
+fn map_events(body: &[u8], events: &[Event<'_>]) -> Result<PayloadContent, String> {
+    let mut lenient = FieldReader::default();
     // Of one meeting a body may tell that it came to be and that it ended.
     let mut changes: BTreeMap<WebinarId, Change> = BTreeMap::new();
-    for (step, event) in events.iter().filter_map(|event| Some((Step::of(event)?, event))) {
-        tell(step, event, &mut changes, &mut lenient)?;
+    for (step, event) in
+        events.iter().filter_map(|event| Some((MeetingAction::from_event(event)?, event)))
+    {
+        apply_event(step, event, &mut changes, &mut lenient)?;
     }
     if changes.is_empty() {
-        return Ok(Meaning::Ignored);
+        return Ok(PayloadContent::Ignored);
     }
-    let domain = form::one(body, "domain").filter(|domain| !domain.is_empty());
+    let domain = form::single_value(body, "domain").filter(|domain| !domain.is_empty());
     let account = domain.map(ExternalAccountId::parse).transpose();
     let account = account.map_err(|error| format!("domain {error}"))?;
     let told = |change| Change { account: account.clone(), ..change };
     let changes = changes.into_values().map(told).collect();
-    Ok(Meaning::Changes { changes, bad_fields: lenient.into_bad() })
+    Ok(PayloadContent::Changes { changes, bad_fields: lenient.into_bad_fields() })
 }
 
 /// What an event says; nothing of a breakout room.
-fn tell(
-    step: Step,
+fn apply_event(
+    step: MeetingAction,
     event: &Event<'_>,
     changes: &mut BTreeMap<WebinarId, Change>,
-    lenient: &mut Lenient,
+    lenient: &mut FieldReader,
 ) -> Result<(), String> {
-    let meeting = event.meeting()?;
+    let meeting = event.parse_meeting()?;
     let breakout = meeting.is_breakout();
     let id = meeting.internal_meeting_id;
     let id = lenient::identifier("internal-meeting-id", id, WebinarId::parse)?;
     if breakout {
         return Ok(());
     }
-    let at = lenient.read("ts", event.at, lenient::clock);
-    let new = || Change::new(id.clone(), Kind::Created);
+    let at = lenient.read("ts", event.at, lenient::unix_millis);
+    let new = || Change::new(id.clone(), ChangeKind::Created);
     let change = changes.entry(id.clone()).or_insert_with(new);
     change.occurred_at = change.occurred_at.max(at);
     match step {
-        Step::Created => {
+        MeetingAction::Created => {
             let unlimited = |minutes: &&RawValue| minutes.get() == "0";
             let limit = meeting.duration.filter(|minutes| !unlimited(minutes));
             change.full_picture = true;
             change.shape = Some(Shape::Single);
-            change.whole = Fields {
-                name: lenient.read("name", meeting.name, lenient::title),
+            change.whole = WebinarFields {
+                name: lenient.read("name", meeting.name, lenient::non_empty_text),
                 event_type: Some(EVENT_TYPE.to_owned()),
-                start: lenient.read("create-time", meeting.create_time, lenient::clock),
-                end: lenient.read("duration", limit, lenient::minutes),
+                start: lenient.read("create-time", meeting.create_time, lenient::unix_millis),
+                end: lenient.read("duration", limit, lenient::duration_minutes),
                 cancelled: Some(false),
                 ..change.whole.clone()
             };
         }
-        Step::Ended => {
-            change.kind = Kind::Completed;
+        MeetingAction::Ended => {
+            change.kind = ChangeKind::Completed;
             change.whole.actual_end = at;
             change.whole.completed = Some(true);
         }

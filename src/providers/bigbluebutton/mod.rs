@@ -28,10 +28,10 @@ use url::Url;
 
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
-    Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample,
-    Signed, Traits, Unsigned, Unverified, Verified, required,
+    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
+    Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, require,
 };
-use verify::{Auth, CHECKSUMS};
+use verify::{CHECKSUMS, ServerAuth};
 
 /// Keys whose values are secret or tell of a person.
 const MASKED: [&str; 13] = [
@@ -62,33 +62,33 @@ impl Platform for BigBlueButtonPlatform {
         ProviderId::new("bigbluebutton")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(BigBlueButton::default()))
     }
 
-    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        let bearer = options.word("auth", &["checksum", "bearer"]) == Some("bearer");
-        let checksum = options.word("checksum", &CHECKSUMS.map(|(name, _)| name));
+    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        let bearer = options.choice("auth", &["checksum", "bearer"]) == Some("bearer");
+        let checksum = options.choice("checksum", &CHECKSUMS.map(|(name, _)| name));
         if bearer {
             let callback = options.text("callback_url");
             if callback.is_some() || checksum.is_some() {
-                options.problem("auth", "is \"bearer\", which knows no callback_url and checksum");
+                options.report("auth", "is \"bearer\", which knows no callback_url and checksum");
                 return None;
             }
-            return Some(Arc::new(BigBlueButton { auth: Auth::Bearer }));
+            return Some(Arc::new(BigBlueButton { auth: ServerAuth::Bearer }));
         }
         let remedy = "Set the URL as it was given to BigBlueButton, to the letter: it is signed";
-        let callback = required(options, "callback_url", |o, key| o.text(key), remedy)?;
-        if !is_a_callback(&callback) {
+        let callback = require(options, "callback_url", |o, key| o.text(key), remedy)?;
+        if !is_callback_url(&callback) {
             let what =
                 "must be the URL of this source, https://HOST/webhooks/NAME, without a checksum";
-            options.problem("callback_url", what);
+            options.report("callback_url", what);
             return None;
         }
         let named = CHECKSUMS.into_iter().find(|(name, _)| Some(*name) == checksum);
         let (_, checksum) = named.unwrap_or(CHECKSUMS[0]);
         Some(Arc::new(BigBlueButton {
-            auth: Auth::Checksum { checksum, callback: Some(callback) },
+            auth: ServerAuth::Checksum { checksum, callback: Some(callback) },
         }))
     }
 
@@ -101,14 +101,14 @@ impl Platform for BigBlueButtonPlatform {
             source: "bigbluebutton",
             settings: "secret = \"sandbox-secret-of-no-server\"\n\
                        callback_url = \"https://bridge.example/webhooks/bigbluebutton\"",
-            signs_with: "sandbox-secret-of-no-server",
+            signing_key: "sandbox-secret-of-no-server",
             path_token: None,
             api: DemoApi::None,
         }]
     }
 }
 
-fn is_a_callback(text: &str) -> bool {
+fn is_callback_url(text: &str) -> bool {
     let signed = |url: &Url| url.query_pairs().any(|(name, _)| name == verify::CHECKSUM);
     Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && !signed(&url))
 }
@@ -116,7 +116,7 @@ fn is_a_callback(text: &str) -> bool {
 /// `BigBlueButton`, as a source configures it.
 #[derive(Debug, Clone, Default)]
 pub struct BigBlueButton {
-    auth: Auth,
+    auth: ServerAuth,
 }
 
 impl Provider for BigBlueButton {
@@ -124,8 +124,8 @@ impl Provider for BigBlueButton {
         &BigBlueButtonPlatform
     }
 
-    fn traits(&self) -> Traits {
-        Traits { signs_time: self.auth != Auth::Bearer, ..Traits::FULL }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { signs_time: self.auth != ServerAuth::Bearer, ..Capabilities::FULL }
     }
 
     fn verify<'a>(
@@ -133,19 +133,19 @@ impl Provider for BigBlueButton {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         self.auth.verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let body = BigBlueButtonPlatform.scrub(request.body);
         match map::read(&body) {
-            Ok((names, meaning)) => Reading::new(&names, meaning),
-            Err(why) => Reading::new("", Meaning::Unmappable(why)),
+            Ok((names, meaning)) => ParsedPayload::new(&names, meaning),
+            Err(why) => ParsedPayload::new("", PayloadContent::Unmappable(why)),
         }
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         self.auth.sign(request)
     }
 

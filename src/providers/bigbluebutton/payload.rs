@@ -69,12 +69,12 @@ pub(super) struct Meeting<'a> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn events(text: &str) -> Result<Vec<Event<'_>>, String> {
+pub(super) fn parse_events(text: &str) -> Result<Vec<Event<'_>>, String> {
     let list: Vec<&RawValue> = lenient::parse(text, "event is not a list in JSON")?;
-    list.into_iter().map(event).collect()
+    list.into_iter().map(parse_event).collect()
 }
 
-fn event(raw: &RawValue) -> Result<Event<'_>, String> {
+fn parse_event(raw: &RawValue) -> Result<Event<'_>, String> {
     let entry: Object<Entry<'_>> =
         lenient::parse(raw.get(), "an event, or its data, is not an object")?;
     let Some(Object(data)) = entry.0.data else {
@@ -91,7 +91,7 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// A sentence for operators, which repeats nothing of the body.
-    pub(super) fn meeting(&self) -> Result<Meeting<'a>, String> {
+    pub(super) fn parse_meeting(&self) -> Result<Meeting<'a>, String> {
         let attributes = self.attributes.ok_or("data.attributes is missing")?;
         let attributes: Object<Attributes<'a>> =
             lenient::parse(attributes.get(), "data.attributes.meeting is not an object")?;
@@ -103,7 +103,7 @@ impl Meeting<'_> {
     /// Whether it is a breakout room: it says so, or its ids do. Those of a room end in the same time, and before that each
     /// is a SHA-1; an id that whoever makes a meeting chooses cannot foretell the other's time.
     pub(super) fn is_breakout(&self) -> bool {
-        if let Some(said) = self.is_breakout.and_then(lenient::yes_or_no) {
+        if let Some(said) = self.is_breakout.and_then(lenient::boolean) {
             return said;
         }
         let time = |id: Option<&RawValue>| {

@@ -10,7 +10,7 @@ use crate::providers::Sample;
 
 const MINUTE: Duration = Duration::from_mins(1);
 /// Between two samples, so that each is later than the one before it and all are past.
-const STEP: Duration = Duration::from_secs(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const DOMAIN: &str = "bbb.example";
 /// One of each meeting; a name is used again by the next of its kind.
@@ -19,7 +19,7 @@ const ON: &str = "5f1c0a6be2d94873a0b1c2d3e4f5061728394a5b-1790000000002";
 
 /// Two meetings: one that was held, and one that goes on, told just before `now`.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
-    let at = |steps: u32| now.minus(STEP * steps);
+    let at = |steps: u32| now.minus(SAMPLE_INTERVAL * steps);
     let began = now.minus(MINUTE * 50);
     let created = |id: &str, name: &str, start: Millis, limit: u32| {
         json!({

@@ -11,7 +11,7 @@ const BODY: &[u8] = b"domain=bbb.example.net&event=%5B%5D&timestamp=178920720000
 
 /// A source with these keys, or all that is wrong with it.
 fn configured(keys: &str) -> Result<Arc<dyn Provider>, String> {
-    trial::configured(&format!("provider = 'bigbluebutton'\nsecret = 'y'\n{keys}"))
+    trial::provider_from_config(&format!("provider = 'bigbluebutton'\nsecret = 'y'\n{keys}"))
 }
 
 fn provider(more: &str) -> Arc<dyn Provider> {
@@ -19,27 +19,31 @@ fn provider(more: &str) -> Arc<dyn Provider> {
 }
 
 /// Whether a request with this query is believed.
-fn judged(provider: &dyn Provider, query: &str, body: &[u8]) -> Result<usize, Refusal> {
+fn judged(provider: &dyn Provider, query: &str, body: &[u8]) -> Result<usize, VerifyError> {
     let url = format!("{CALLBACK}?{query}").parse().expect("a URL");
-    let signed = Signed { url, headers: Vec::new(), body: body.to_vec() };
-    trial::verified(provider, &signed, &[SECRET], NOW)
+    let signed = SignedRequest { url, headers: Vec::new(), body: body.to_vec() };
+    trial::verify(provider, &signed, &[SECRET], NOW)
 }
 
 fn checksum_of(provider: &dyn Provider, body: &[u8]) -> String {
-    let signed = trial::signed(provider, body, SECRET, NOW);
+    let signed = trial::sign(provider, body, SECRET, NOW);
     let query = signed.url.query().expect("it signs there");
     query.strip_prefix("checksum=").expect("alone").to_owned()
 }
 
 #[test]
 fn each_fixture_reads_as_expected() {
-    trial::each_fixture_reads_as_expected("bigbluebutton", &BigBlueButton::default());
+    trial::assert_fixtures_parse_as_expected("bigbluebutton", &BigBlueButton::default());
 }
 
 #[test]
 fn what_is_stored_holds_nothing_personal_and_says_the_same() {
     let personal = ["kettle", "71347", "Ada", "example.org"];
-    trial::what_is_stored_says_the_same("bigbluebutton", &BigBlueButton::default(), &personal);
+    trial::assert_scrubbed_bodies_parse_the_same(
+        "bigbluebutton",
+        &BigBlueButton::default(),
+        &personal,
+    );
 }
 
 /// Of the scheme in the sender's source; computed apart from this code.
@@ -55,10 +59,10 @@ fn the_vectors_match() {
         let keys = format!("callback_url = '{url}'\nchecksum = '{algorithm}'");
         let provider = configured(&keys).expect("a valid configuration");
         let url = format!("{url}?checksum={checksum}").parse().expect("a URL");
-        let signed = Signed { url, headers: Vec::new(), body: body.as_bytes().to_vec() };
+        let signed = SignedRequest { url, headers: Vec::new(), body: body.as_bytes().to_vec() };
         let now = Millis::new(1_735_689_600_500);
         let secrets: [&[u8]; 2] = [b"another", b"whsec_dGVzdC1zZWNyZXQ"];
-        assert_eq!(trial::verified(provider.as_ref(), &signed, &secrets, now), Ok(1));
+        assert_eq!(trial::verify(provider.as_ref(), &signed, &secrets, now), Ok(1));
     }
 }
 
@@ -66,8 +70,8 @@ fn the_vectors_match() {
 fn only_what_the_server_signed_is_believed() {
     for (algorithm, _) in CHECKSUMS {
         let provider = provider(&format!("checksum = '{algorithm}'"));
-        trial::only_what_was_signed_is_believed(provider.as_ref(), BODY, SECRET, NOW);
-        trial::old_and_early_is_refused(provider.as_ref(), BODY, SECRET, NOW);
+        trial::assert_only_signed_bytes_verify(provider.as_ref(), BODY, SECRET, NOW);
+        trial::assert_timestamp_tolerance(provider.as_ref(), BODY, SECRET, NOW);
     }
 }
 
@@ -79,8 +83,8 @@ fn the_query_holds_one_checksum_that_can_be_one() {
     let judged = |query: String| judged(provider, &query, BODY);
     assert_eq!(judged(format!("checksum={right}")), Ok(0));
     assert_eq!(judged(format!("a=b&checksum={right}")), Ok(0));
-    assert_eq!(judged(String::new()), Err(Refusal::Missing));
-    assert_eq!(judged(format!("Checksum={right}")), Err(Refusal::Missing));
+    assert_eq!(judged(String::new()), Err(VerifyError::Missing));
+    assert_eq!(judged(format!("Checksum={right}")), Err(VerifyError::Missing));
     for query in [
         format!("checksum={right}&checksum={right}"),
         format!("checksum={right}&check%73um=x"),
@@ -91,15 +95,15 @@ fn the_query_holds_one_checksum_that_can_be_one() {
         format!("checksum={}", "g".repeat(40)),
         format!("checksum={}", "ab".repeat(32)),
     ] {
-        assert_eq!(judged(query.clone()), Err(Refusal::Malformed), "{query}");
+        assert_eq!(judged(query.clone()), Err(VerifyError::Malformed), "{query}");
     }
     for at in 0..right.len() {
         let other = |c: char| if c == '0' { '1' } else { '0' };
         let flipped: String =
             right.chars().enumerate().map(|(n, c)| if n == at { other(c) } else { c }).collect();
-        assert_eq!(judged(format!("checksum={flipped}")), Err(Refusal::Mismatch));
+        assert_eq!(judged(format!("checksum={flipped}")), Err(VerifyError::Mismatch));
         let cut: String = right.chars().take(at).collect();
-        assert_eq!(judged(format!("checksum={cut}")), Err(Refusal::Malformed));
+        assert_eq!(judged(format!("checksum={cut}")), Err(VerifyError::Malformed));
     }
 }
 
@@ -111,17 +115,17 @@ fn a_hash_of_another_url_is_none() {
         ["https://bridge.example/webhooks/source/", "http://bridge.example/webhooks/source"]
     {
         let there = configured(&format!("callback_url = '{other}'")).expect("valid");
-        let signed = trial::signed(there.as_ref(), BODY, SECRET, NOW);
-        let believed = trial::verified(here.as_ref(), &signed, &[SECRET], NOW);
-        assert_eq!(believed, Err(Refusal::Mismatch), "{other}");
+        let signed = trial::sign(there.as_ref(), BODY, SECRET, NOW);
+        let believed = trial::verify(here.as_ref(), &signed, &[SECRET], NOW);
+        assert_eq!(believed, Err(VerifyError::Mismatch), "{other}");
     }
     let query = provider_of("https://bridge.example/webhooks/source?tenant=a");
-    let signed = trial::signed(query.as_ref(), BODY, SECRET, NOW);
-    assert_eq!(trial::verified(query.as_ref(), &signed, &[SECRET], NOW), Ok(0));
+    let signed = trial::sign(query.as_ref(), BODY, SECRET, NOW);
+    assert_eq!(trial::verify(query.as_ref(), &signed, &[SECRET], NOW), Ok(0));
     let bare = BigBlueButton::default();
-    let signed = trial::signed(&bare, BODY, SECRET, NOW);
-    assert_eq!(trial::verified(here.as_ref(), &signed, &[SECRET], NOW), Ok(0), "it takes the URL");
-    assert_eq!(trial::verified(&bare, &signed, &[SECRET], NOW), Err(Refusal::Mismatch));
+    let signed = trial::sign(&bare, BODY, SECRET, NOW);
+    assert_eq!(trial::verify(here.as_ref(), &signed, &[SECRET], NOW), Ok(0), "it takes the URL");
+    assert_eq!(trial::verify(&bare, &signed, &[SECRET], NOW), Err(VerifyError::Mismatch));
 }
 
 fn provider_of(callback: &str) -> Arc<dyn Provider> {
@@ -145,27 +149,27 @@ fn a_body_without_one_signed_time_is_refused() {
         let checksum =
             hex::encode(Sha1::digest([CALLBACK.as_bytes(), body.as_bytes(), SECRET].concat()));
         let judged = judged(provider.as_ref(), &format!("checksum={checksum}"), body.as_bytes());
-        assert_eq!(judged, Err(Refusal::Malformed), "{body}");
+        assert_eq!(judged, Err(VerifyError::Malformed), "{body}");
     }
 }
 
 #[test]
 fn a_server_may_send_the_secret_itself() {
     let provider = configured("auth = 'bearer'").expect("a valid configuration");
-    assert!(!provider.traits().signs_time);
-    let right = trial::signed(provider.as_ref(), BODY, SECRET, NOW);
+    assert!(!provider.capabilities().signs_time);
+    let right = trial::sign(provider.as_ref(), BODY, SECRET, NOW);
     assert_eq!(right.url.query(), None);
     let judged = |header: Option<&str>| {
         let header = header.map(|value| ("authorization".to_owned(), value.to_owned()));
-        let signed = Signed { headers: header.into_iter().collect(), ..right.clone() };
-        trial::verified(provider.as_ref(), &signed, &[b"", b"another", SECRET], NOW)
+        let signed = SignedRequest { headers: header.into_iter().collect(), ..right.clone() };
+        trial::verify(provider.as_ref(), &signed, &[b"", b"another", SECRET], NOW)
     };
     assert_eq!(judged(Some("Bearer bitter-orange-17")), Ok(2));
     assert_eq!(judged(Some("Bearer another")), Ok(1));
-    assert_eq!(judged(None), Err(Refusal::Missing));
+    assert_eq!(judged(None), Err(VerifyError::Missing));
     for value in ["Bearer", "bitter-orange-17", "Basic bitter-orange-17", "bearer bitter-orange-17"]
     {
-        assert_eq!(judged(Some(value)), Err(Refusal::Malformed), "{value}");
+        assert_eq!(judged(Some(value)), Err(VerifyError::Malformed), "{value}");
     }
     for value in [
         "Bearer ",
@@ -173,14 +177,14 @@ fn a_server_may_send_the_secret_itself() {
         "Bearer  bitter-orange-17",
         "Bearer bitter-orange-17 ",
     ] {
-        assert_eq!(judged(Some(value)), Err(Refusal::Mismatch), "{value}");
+        assert_eq!(judged(Some(value)), Err(VerifyError::Mismatch), "{value}");
     }
     let mut twice = right.clone();
     twice.headers.extend(right.headers.iter().filter(|(name, _)| name == "authorization").cloned());
-    let twice = trial::verified(provider.as_ref(), &twice, &[SECRET], NOW);
-    assert_eq!(twice, Err(Refusal::Malformed));
+    let twice = trial::verify(provider.as_ref(), &twice, &[SECRET], NOW);
+    assert_eq!(twice, Err(VerifyError::Malformed));
     let later = NOW.plus(TOLERANCE * 9);
-    assert_eq!(trial::verified(provider.as_ref(), &right, &[SECRET], later), Ok(0));
+    assert_eq!(trial::verify(provider.as_ref(), &right, &[SECRET], later), Ok(0));
 }
 
 #[test]
@@ -203,7 +207,7 @@ fn what_is_wrong_is_told() {
 #[test]
 fn a_signed_body_has_the_present_time_and_keeps_the_rest() {
     let signed =
-        trial::signed(provider("").as_ref(), b"a=%22&timestamp=5&&b&timestamp=6", SECRET, NOW);
+        trial::sign(provider("").as_ref(), b"a=%22&timestamp=5&&b&timestamp=6", SECRET, NOW);
     assert_eq!(signed.body, b"a=%22&b&timestamp=1789207200000");
     let form =
         ("content-type".to_owned(), "application/x-www-form-urlencoded;charset=UTF-8".to_owned());
@@ -237,10 +241,10 @@ proptest! {
         let scrubbed = BigBlueButtonPlatform.scrub(&body);
         prop_assert_eq!(BigBlueButtonPlatform.scrub(&scrubbed), scrubbed.clone());
         prop_assert!(scrubbed.len() <= 5 * body.len());
-        let read = |body: &[u8]| BigBlueButton::default().read(&Inbound::trusted(body), &[]);
+        let read = |body: &[u8]| BigBlueButton::default().read(&Inbound::from_body(body), &[]);
         prop_assert_eq!(read(&scrubbed), read(&body));
         let provider = provider("");
-        let signed = trial::signed(provider.as_ref(), &body, SECRET, NOW);
-        prop_assert_eq!(trial::verified(provider.as_ref(), &signed, &[SECRET], NOW), Ok(0));
+        let signed = trial::sign(provider.as_ref(), &body, SECRET, NOW);
+        prop_assert_eq!(trial::verify(provider.as_ref(), &signed, &[SECRET], NOW), Ok(0));
     }
 }

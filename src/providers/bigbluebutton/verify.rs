@@ -11,9 +11,11 @@ use url::form_urlencoded::parse;
 
 use super::form;
 use crate::event::Millis;
-use crate::providers::signature::digest::{Algorithm, Method};
+use crate::providers::signature::digest::{HashAlgorithm, MacMethod};
 use crate::providers::signature::hmac;
-use crate::providers::{Inbound, Keys, Refusal, Signed, Unsigned, Unverified, Verified};
+use crate::providers::{
+    Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+};
 
 /// The query's parameter with the hash.
 pub(super) const CHECKSUM: &str = "checksum";
@@ -24,11 +26,11 @@ const BEARER: &[u8] = b"Bearer ";
 
 /// How the server proves itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Auth {
+pub(super) enum ServerAuth {
     /// By a hash.
     Checksum {
         /// Which.
-        checksum: Algorithm,
+        checksum: HashAlgorithm,
         /// The URL as it was registered; without it nothing can be verified.
         callback: Option<String>,
     },
@@ -36,46 +38,47 @@ pub(super) enum Auth {
     Bearer,
 }
 
-impl Default for Auth {
+impl Default for ServerAuth {
     fn default() -> Self {
-        Self::Checksum { checksum: Algorithm::Sha1, callback: None }
+        Self::Checksum { checksum: HashAlgorithm::Sha1, callback: None }
     }
 }
 
 /// The hashes that a server can be configured to make; the first is made if nothing is said.
-pub(super) const CHECKSUMS: [(&str, Algorithm); 4] = [
-    ("sha1", Algorithm::Sha1),
-    ("sha256", Algorithm::Sha256),
-    ("sha384", Algorithm::Sha384),
-    ("sha512", Algorithm::Sha512),
+pub(super) const CHECKSUMS: [(&str, HashAlgorithm); 4] = [
+    ("sha1", HashAlgorithm::Sha1),
+    ("sha256", HashAlgorithm::Sha256),
+    ("sha384", HashAlgorithm::Sha384),
+    ("sha512", HashAlgorithm::Sha512),
 ];
 
-impl Auth {
+impl ServerAuth {
     /// Decides whether the server sent the request.
     pub(super) fn verify<'a>(
         &self,
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         let secret = match self {
-            Self::Bearer => bearer(&request, keys.secrets)?,
+            Self::Bearer => verify_bearer(&request, keys.secrets)?,
             Self::Checksum { checksum, callback } => {
-                let claimed = claimed(request.query, *checksum)?;
-                let callback = callback.as_ref().ok_or(Refusal::Mismatch)?;
-                let made = |secret| hash(*checksum, callback, request.body, secret);
-                let secret = matching(keys.secrets, made, &claimed)?;
-                let at = form::one(request.body, TIMESTAMP).and_then(|text| millis(&text));
-                hmac::timely(at.ok_or(Refusal::Malformed)?, now, keys.tolerance)?;
+                let claimed = read_checksum(request.query, *checksum)?;
+                let callback = callback.as_ref().ok_or(VerifyError::Mismatch)?;
+                let made = |secret| checksum_hex(*checksum, callback, request.body, secret);
+                let secret = find_secret(keys.secrets, made, &claimed)?;
+                let at = form::single_value(request.body, TIMESTAMP)
+                    .and_then(|text| parse_millis(&text));
+                hmac::check_timestamp(at.ok_or(VerifyError::Malformed)?, now, keys.tolerance)?;
                 secret
             }
         };
-        Ok(request.proved_by(secret))
+        Ok(request.into_verified(secret))
     }
 
     /// The request that is authentic now: with the present time in its form.
-    pub(super) fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
-        let body = form::with(request.body, TIMESTAMP, &request.now.get().to_string());
+    pub(super) fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        let body = form::with_value(request.body, TIMESTAMP, &request.now.get().to_string());
         let mut url = request.url.clone();
         let mut headers = vec![("content-type".to_owned(), FORM.to_owned())];
         match self {
@@ -86,55 +89,58 @@ impl Auth {
             }
             Self::Checksum { checksum, callback } => {
                 let callback = callback.as_deref().unwrap_or(url.as_str());
-                let checksum = hash(*checksum, callback, &body, request.secret);
+                let checksum = checksum_hex(*checksum, callback, &body, request.secret);
                 url.query_pairs_mut().append_pair(CHECKSUM, &checksum);
             }
         }
-        Ok(Signed { url, headers, body })
+        Ok(SignedRequest { url, headers, body })
     }
 }
 
 /// In lower-case hexadecimal.
-fn hash(checksum: Algorithm, callback: &str, body: &[u8], secret: &[u8]) -> String {
+fn checksum_hex(checksum: HashAlgorithm, callback: &str, body: &[u8], secret: &[u8]) -> String {
     // The secret is part of the message, and last: what is hashed before it cannot be continued behind it.
-    hex::encode(checksum.code(Method::Hash, b"", &[callback.as_bytes(), body, secret]))
+    hex::encode(checksum.compute(MacMethod::Hash, b"", &[callback.as_bytes(), body, secret]))
 }
 
 /// The one hash that the query names.
-fn claimed(query: &str, checksum: Algorithm) -> Result<String, Refusal> {
+fn read_checksum(query: &str, checksum: HashAlgorithm) -> Result<String, VerifyError> {
     let mut found = parse(query.as_bytes()).filter(|(name, _)| name == CHECKSUM);
-    let (_, claimed) = found.next().ok_or(Refusal::Missing)?;
+    let (_, claimed) = found.next().ok_or(VerifyError::Missing)?;
     // One spelling only, so that a request has one.
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if found.next().is_some()
         || claimed.len() != 2 * checksum.length()
         || !claimed.bytes().all(digit)
     {
-        return Err(Refusal::Malformed);
+        return Err(VerifyError::Malformed);
     }
     Ok(claimed.into_owned())
 }
 
-fn bearer(request: &Inbound<'_, Unverified>, secrets: &[&[u8]]) -> Result<usize, Refusal> {
-    let value = request.headers.one("authorization").once()?;
-    let token = value.strip_prefix(BEARER).ok_or(Refusal::Malformed)?;
-    matching(secrets, |secret| secret, token)
+fn verify_bearer(
+    request: &Inbound<'_, Unverified>,
+    secrets: &[&[u8]],
+) -> Result<usize, VerifyError> {
+    let value = request.headers.lookup("authorization").exactly_one()?;
+    let token = value.strip_prefix(BEARER).ok_or(VerifyError::Malformed)?;
+    find_secret(secrets, |secret| secret, token)
 }
 
 /// Which of the secrets makes what is claimed; the first of several. An empty one proves nothing.
-fn matching<'a, T: AsRef<[u8]>>(
+fn find_secret<'a, T: AsRef<[u8]>>(
     secrets: &[&'a [u8]],
     made: impl Fn(&'a [u8]) -> T,
     claimed: impl AsRef<[u8]>,
-) -> Result<usize, Refusal> {
+) -> Result<usize, VerifyError> {
     let is_it = |secret: &&'a [u8]| {
         !secret.is_empty() && bool::from(made(secret).as_ref().ct_eq(claimed.as_ref()))
     };
-    secrets.iter().position(is_it).ok_or(Refusal::Mismatch)
+    secrets.iter().position(is_it).ok_or(VerifyError::Mismatch)
 }
 
 /// A time in whole milliseconds, in digits only.
-fn millis(text: &str) -> Option<Millis> {
+fn parse_millis(text: &str) -> Option<Millis> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    Millis::plausible(text.parse().ok().filter(|_| digits)?)
+    Millis::from_plausible_ms(text.parse().ok().filter(|_| digits)?)
 }

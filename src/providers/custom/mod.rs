@@ -13,7 +13,7 @@
 //! Reading may take tenths of a second if an expression is made to ([`crate::expression::STEPS_MAX`]), so it is kept off the
 //! threads that serve requests ([`Traits::slow`]).
 
-mod document;
+mod body_format;
 mod mapping;
 mod recipes;
 #[cfg(test)]
@@ -26,13 +26,13 @@ use url::Url;
 
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
-    Demo, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample, Signed,
-    Traits, Unsigned, Unverified, Verified, scrub,
+    Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform, Provider,
+    Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
-use document::Format;
+use body_format::BodyFormat;
 use mapping::Mapping;
 use recipes::Recipe;
-use verify::Scheme;
+use verify::VerifyScheme;
 
 /// Keys whose values are masked in every body, whatever it is about: they are secret or tell of a person.
 const MASKED: [&str; 24] = [
@@ -71,12 +71,12 @@ impl Platform for CustomPlatform {
     }
 
     /// Nothing can be said of a platform of which nothing is known.
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         None
     }
 
-    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Custom::read(options)?))
+    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Custom::from_options(options)?))
     }
 
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
@@ -91,26 +91,26 @@ impl Platform for CustomPlatform {
 /// A source's own platform.
 #[derive(Debug)]
 struct Custom {
-    scheme: Scheme,
+    scheme: VerifyScheme,
     mapping: Mapping,
-    format: Format,
+    format: BodyFormat,
     masked: Vec<String>,
     recipe: Option<&'static Recipe>,
     read_headers: Vec<String>,
 }
 
 impl Custom {
-    fn read(options: &mut dyn Options) -> Option<Self> {
-        let recipe = options.word("recipe", &recipes::NAMES).and_then(recipes::by_name);
+    fn from_options(options: &mut dyn Options) -> Option<Self> {
+        let recipe = options.choice("recipe", &recipes::NAMES).and_then(recipes::find);
         let mut masked: Vec<String> = MASKED.map(str::to_owned).to_vec();
         masked.extend(options.texts("mask").unwrap_or_default());
         if let Some(recipe) = recipe {
-            let recipe = recipe.read();
+            let recipe = recipe.parse();
             // A way of proving is one whole: keys of two make none.
             if !options.has("verify") {
-                options.fill("verify", &recipe.verify);
+                options.fill_defaults("verify", &recipe.verify);
             }
-            options.fill("map", &recipe.map);
+            options.fill_defaults("map", &recipe.map);
             masked.extend(recipe.mask);
         }
         for (key, remedy) in [
@@ -121,25 +121,25 @@ impl Custom {
             ),
         ] {
             if !options.has(key) {
-                options.problem(key, &format!("is missing. {remedy}"));
+                options.report(key, &format!("is missing. {remedy}"));
             }
         }
         let (mut scheme, mut mapping) = (None, None);
-        options.table("verify", &mut |table| scheme = verify::scheme(table));
-        options.table("map", &mut |table| mapping = mapping::read(table));
-        let form = options.word("format", &["json", "form"]) == Some("form");
+        options.table("verify", &mut |table| scheme = verify::scheme_from_options(table));
+        options.table("map", &mut |table| mapping = mapping::from_options(table));
+        let form = options.choice("format", &["json", "form"]) == Some("form");
         let (scheme, mapping) = (scheme?, mapping?);
-        let format = match (scheme.wraps(), form) {
+        let format = match (scheme.body_is_token(), form) {
             (true, true) => {
-                options.problem("format", "means nothing where the body is a token. Remove it");
+                options.report("format", "means nothing where the body is a token. Remove it");
                 return None;
             }
-            (true, false) => Format::Token,
-            (false, true) => Format::Form,
-            (false, false) => Format::Json,
+            (true, false) => BodyFormat::Token,
+            (false, true) => BodyFormat::Form,
+            (false, false) => BodyFormat::Json,
         };
-        let mut read_headers = scheme.id_headers();
-        read_headers.extend(mapping.headers());
+        let mut read_headers = scheme.delivery_id_headers();
+        read_headers.extend(mapping.header_names());
         Some(Self { scheme, mapping, format, masked, recipe, read_headers })
     }
 }
@@ -149,12 +149,12 @@ impl Provider for Custom {
         &CustomPlatform
     }
 
-    fn traits(&self) -> Traits {
-        Traits {
-            secret: self.scheme.secret(),
-            path_token: self.scheme.path_token(),
-            names_account: self.mapping.says("account"),
-            tells_end: self.mapping.says("completed"),
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            secret: self.scheme.secret_requirement(),
+            path_token: self.scheme.path_token_requirement(),
+            names_account: self.mapping.has("account"),
+            reports_end: self.mapping.has("completed"),
             signs_time: self.scheme.signs_time(),
             slow: true,
         }
@@ -165,27 +165,27 @@ impl Provider for Custom {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         self.scheme.verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let body = self.scrub(request.body);
-        let mut reading = match document::value(&body) {
+        let mut reading = match body_format::parse_value(&body) {
             Ok(payload) => self.mapping.read(payload, request),
-            Err(why) => Reading::new("", Meaning::Unmappable(why)),
+            Err(why) => ParsedPayload::new("", PayloadContent::Unmappable(why)),
         };
-        reading.delivery = self.scheme.delivery(request.headers);
+        reading.delivery_id = self.scheme.delivery_id(request.headers);
         reading
     }
 
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
         let keys: Vec<&str> = self.masked.iter().map(String::as_str).collect();
-        scrub::mask(&self.format.json(body), &keys)
+        scrub::mask(&self.format.to_json(body), &keys)
     }
 
-    fn unusable(&self, secret: &[u8]) -> Option<&'static str> {
-        self.scheme.unusable(secret)
+    fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
+        self.scheme.check_secret(secret)
     }
 
     fn published_keys(&self) -> Option<&Url> {
@@ -196,9 +196,9 @@ impl Provider for Custom {
         &self.read_headers
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let mut signed = self.scheme.sign(request)?;
-        if self.format == Format::Form {
+        if self.format == BodyFormat::Form {
             let form = "application/x-www-form-urlencoded".to_owned();
             signed.headers.push(("content-type".to_owned(), form));
         }

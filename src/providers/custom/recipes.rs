@@ -23,7 +23,7 @@ pub(super) struct Recipe {
 }
 
 /// What a recipe says.
-pub(super) struct Read {
+pub(super) struct RecipeTables {
     /// How webhooks prove where they come from.
     pub(super) verify: Table,
     /// What they mean.
@@ -41,7 +41,7 @@ pub(super) static ALL: [Recipe; 5] = [
         demo: Demo {
             source: "zuddl",
             settings: "recipe = \"zuddl\"\nsecret = \"sandbox-secret-of-zuddl\"",
-            signs_with: "sandbox-secret-of-zuddl",
+            signing_key: "sandbox-secret-of-zuddl",
             path_token: None,
             api: DemoApi::None,
         },
@@ -54,7 +54,7 @@ pub(super) static ALL: [Recipe; 5] = [
             source: "webinargeek",
             settings: "recipe = \"webinargeek\"\nsecret = \"sandbox-secret-of-webinargeek\"\n\
                        external_account_id = \"sandbox-webinargeek\"",
-            signs_with: "sandbox-secret-of-webinargeek",
+            signing_key: "sandbox-secret-of-webinargeek",
             path_token: None,
             api: DemoApi::None,
         },
@@ -66,7 +66,7 @@ pub(super) static ALL: [Recipe; 5] = [
         demo: Demo {
             source: "sequel",
             settings: "recipe = \"sequel\"\nsecret = \"sandbox-key-of-sequel\"",
-            signs_with: "sandbox-key-of-sequel",
+            signing_key: "sandbox-key-of-sequel",
             path_token: None,
             api: DemoApi::None,
         },
@@ -79,7 +79,7 @@ pub(super) static ALL: [Recipe; 5] = [
             source: "sessions-us",
             settings: "recipe = \"sessions_us\"\npath_token = \"sandbox-path-of-sessions-us\"\n\
                        external_account_id = \"sandbox-sessions-us\"",
-            signs_with: "",
+            signing_key: "",
             path_token: Some("sandbox-path-of-sessions-us"),
             api: DemoApi::None,
         },
@@ -91,7 +91,7 @@ pub(super) static ALL: [Recipe; 5] = [
         demo: Demo {
             source: "airmeet",
             settings: "recipe = \"airmeet\"\npath_token = \"sandbox-path-of-airmeet\"",
-            signs_with: "",
+            signing_key: "",
             path_token: Some("sandbox-path-of-airmeet"),
             api: DemoApi::None,
         },
@@ -102,18 +102,18 @@ pub(super) static ALL: [Recipe; 5] = [
 pub(super) const NAMES: [&str; 5] = ["zuddl", "webinargeek", "sequel", "sessions_us", "airmeet"];
 
 /// The recipe of that name.
-pub(super) fn by_name(name: &str) -> Option<&'static Recipe> {
+pub(super) fn find(name: &str) -> Option<&'static Recipe> {
     ALL.iter().find(|recipe| recipe.name == name)
 }
 
 impl Recipe {
     /// What it says.
-    pub(super) fn read(&self) -> Read {
+    pub(super) fn parse(&self) -> RecipeTables {
         const WHY: &str = "it is part of the program, and each is read in a test";
         let mut text: Table = toml::from_str(self.text).expect(WHY);
         let mut table = |key: &str| text.remove(key).and_then(|table| table.try_into().ok());
         let (verify, map) = (table("verify").expect(WHY), table("map").expect(WHY));
         let mask = text.remove("mask").map(|mask| mask.try_into().expect(WHY));
-        Read { verify, map, mask: mask.unwrap_or_default() }
+        RecipeTables { verify, map, mask: mask.unwrap_or_default() }
     }
 }

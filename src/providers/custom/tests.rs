@@ -9,25 +9,25 @@ pub(super) const MAP: &str = "map = { event_id = \"payload.id\" }\n";
 
 /// The provider of a custom source with these lines.
 pub(super) fn provider(lines: &str) -> Arc<dyn Provider> {
-    configured(lines).unwrap_or_else(|problems| panic!("{problems}"))
+    provider_from_config(lines).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The same, or everything that is wrong.
-pub(super) fn configured(lines: &str) -> Result<Arc<dyn Provider>, String> {
-    trial::configured(&format!("provider = \"custom\"\n{lines}"))
+pub(super) fn provider_from_config(lines: &str) -> Result<Arc<dyn Provider>, String> {
+    trial::provider_from_config(&format!("provider = \"custom\"\n{lines}"))
 }
 
 /// What is said of lines that are wrong.
-pub(super) fn told(lines: &str) -> String {
-    configured(lines).err().unwrap_or_default()
+pub(super) fn config_error(lines: &str) -> String {
+    provider_from_config(lines).err().unwrap_or_default()
 }
 
 #[test]
 fn verify_and_map_must_be_there() {
-    let told = told("secret = \"x\"\nexternal_account_id = \"a\"\n");
+    let told = config_error("secret = \"x\"\nexternal_account_id = \"a\"\n");
     assert!(told.contains("source.it.verify: is missing. Say how"), "{told}");
     assert!(told.contains("source.it.map: is missing. Say what"), "{told}");
-    let told = self::told("verify = 1\nmap = 2\n");
+    let told = self::config_error("verify = 1\nmap = 2\n");
     assert!(told.contains("source.it.verify: must be a table"), "{told}");
     assert!(told.contains("source.it.map: must be a table"), "{told}");
 }
@@ -35,15 +35,15 @@ fn verify_and_map_must_be_there() {
 #[test]
 fn what_proves_nothing_and_what_names_no_account_must_be_made_up_for() {
     let path = "verify = { scheme = \"path_token\" }\n";
-    let told = self::told(&format!("{path}{MAP}"));
+    let told = self::config_error(&format!("{path}{MAP}"));
     assert!(told.contains("source.it.path_token: is missing"), "{told}");
     assert!(told.contains("source.it.external_account_id: is missing"), "{told}");
-    let told = self::told(&format!("{path}{MAP}secret = \"x\"\npath_token = \"y\"\n"));
+    let told = self::config_error(&format!("{path}{MAP}secret = \"x\"\npath_token = \"y\"\n"));
     assert!(told.contains("source.it.secret: proves nothing here"), "{told}");
     let account = "map = { event_id = \"payload.id\", account = \"payload.account\" }\n";
     let provider = provider(&format!("{path}{account}path_token = \"a-token-of-twelve\"\n"));
-    let traits = provider.traits();
-    assert!(traits.names_account && !traits.tells_end && !traits.signs_time && traits.slow);
+    let traits = provider.capabilities();
+    assert!(traits.names_account && !traits.reports_end && !traits.signs_time && traits.slow);
 }
 
 /// What is masked can neither be kept nor be mapped.
@@ -60,8 +60,8 @@ fn personal_data_is_masked_before_anything_is_read() {
         String::from_utf8_lossy(&kept),
         r#"{"id":1,"email":"***","tutor":"***","link":"https://x.example/?tk=***"}"#
     );
-    let reading = provider.read(&crate::providers::Inbound::trusted(body), &[]);
-    let told = crate::providers::trial::told(&reading);
+    let reading = provider.read(&crate::providers::Inbound::from_body(body), &[]);
+    let told = crate::providers::trial::describe(&reading);
     assert!(!told.contains("Ada") && !told.contains("b.example"), "{told}");
 }
 
@@ -77,13 +77,17 @@ fn a_form_is_read_and_kept_as_json() {
         String::from_utf8_lossy(&provider.scrub(body)),
         r#"{"email":"***","id":"e-1","title":"Two words"}"#
     );
-    let read = |body: &[u8]| provider.read(&crate::providers::Inbound::trusted(body), &[]);
-    let told = crate::providers::trial::told(&read(body));
+    let read = |body: &[u8]| provider.read(&crate::providers::Inbound::from_body(body), &[]);
+    let told = crate::providers::trial::describe(&read(body));
     assert!(told.contains("Two words") && told.contains("e-1"), "{told}");
     assert_eq!(read(&provider.scrub(body)), read(body));
     let url = &"https://bridge.example/webhooks/it".parse().expect("a URL");
-    let unsigned =
-        crate::providers::Unsigned { url, body, secret: b"s", now: crate::event::Millis::new(0) };
+    let unsigned = crate::providers::UnsignedRequest {
+        url,
+        body,
+        secret: b"s",
+        now: crate::event::Millis::new(0),
+    };
     let signed = provider.sign(unsigned).expect("it can be signed");
     let form = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
     assert!(signed.headers.contains(&form), "{signed:?}");

@@ -11,18 +11,19 @@ use url::Url;
 
 use crate::event::Millis;
 use crate::providers::signature::digest;
-use crate::providers::signature::jwt::{self, KeyRing, Rules};
+use crate::providers::signature::jwt::{self, TokenKeys, TokenRules};
 use crate::providers::signature::mac::MacScheme;
 use crate::providers::signature::standard_webhooks;
 use crate::providers::{
-    Header, Headers, Inbound, Keys, Need, Refusal, Signed, Unsigned, Unverified, Verified,
+    Header, Headers, Inbound, Keys, Requirement, SignedRequest, UnsignedRequest, Unverified,
+    Verified, VerifyError,
 };
 
-pub(super) use settings::scheme;
+pub(super) use settings::scheme_from_options;
 
 /// A way of proving it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(super) enum VerifyScheme {
     /// By a hash of the request.
     Mac(Box<MacScheme>),
     /// By Standard Webhooks.
@@ -49,40 +50,40 @@ pub(super) enum Scheme {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JwtScheme {
     /// Where it is.
-    place: TokenPlace,
+    location: TokenLocation,
     /// What it must be like.
-    rules: Rules,
+    rules: TokenRules,
     /// Where its keys are published; none: they are the source's secrets.
-    published: Option<Url>,
+    jwks_url: Option<Url>,
     /// The claim that holds the SHA-256 of the body in hexadecimal digits, for a token that stands beside it.
     body_claim: Option<String>,
 }
 
 /// Where a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum TokenPlace {
+enum TokenLocation {
     /// In a header, after a prefix.
     Header(String, String),
     /// It is the whole body; what it claims is the payload.
     Body,
 }
 
-impl Scheme {
+impl VerifyScheme {
     /// Whether the source must have secrets.
-    pub(super) fn secret(&self) -> Need {
+    pub(super) fn secret_requirement(&self) -> Requirement {
         match self {
-            Self::PathToken | Self::Jwt(JwtScheme { published: Some(_), .. }) => Need::Unused,
+            Self::PathToken | Self::Jwt(JwtScheme { jwks_url: Some(_), .. }) => Requirement::Unused,
             Self::Mac(_)
             | Self::StandardWebhooks
             | Self::Jwt(_)
             | Self::Basic { .. }
-            | Self::Bearer { .. } => Need::Required,
+            | Self::Bearer { .. } => Requirement::Required,
         }
     }
 
     /// Whether the source must have a token in its address.
-    pub(super) fn path_token(&self) -> Need {
-        if *self == Self::PathToken { Need::Required } else { Need::Optional }
+    pub(super) fn path_token_requirement(&self) -> Requirement {
+        if *self == Self::PathToken { Requirement::Required } else { Requirement::Optional }
     }
 
     /// Whether an old webhook is refused. A token's end may be years ahead, so that one is not known to be.
@@ -95,14 +96,14 @@ impl Scheme {
     }
 
     /// Whether the body is a token.
-    pub(super) fn wraps(&self) -> bool {
-        matches!(self, Self::Jwt(JwtScheme { place: TokenPlace::Body, .. }))
+    pub(super) fn body_is_token(&self) -> bool {
+        matches!(self, Self::Jwt(JwtScheme { location: TokenLocation::Body, .. }))
     }
 
     /// Where the keys are published that it is verified with.
     pub(super) fn published_keys(&self) -> Option<&Url> {
         match self {
-            Self::Jwt(scheme) => scheme.published.as_ref(),
+            Self::Jwt(scheme) => scheme.jwks_url.as_ref(),
             Self::Mac(_)
             | Self::StandardWebhooks
             | Self::Basic { .. }
@@ -112,20 +113,20 @@ impl Scheme {
     }
 
     /// What is wrong with a secret.
-    pub(super) fn unusable(&self, secret: &[u8]) -> Option<&'static str> {
+    pub(super) fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
         match self {
             Self::StandardWebhooks => {
-                (!standard_webhooks::is_key(secret)).then_some(standard_webhooks::UNUSABLE)
+                (!standard_webhooks::is_key(secret)).then_some(standard_webhooks::NOT_A_KEY)
             }
             Self::Jwt(scheme) => {
-                scheme.rules.algorithms.iter().find_map(|one| jwt::unusable(*one, secret))
+                scheme.rules.algorithms.iter().find_map(|one| jwt::check_key(*one, secret))
             }
             Self::Mac(_) | Self::Basic { .. } | Self::Bearer { .. } | Self::PathToken => None,
         }
     }
 
     /// The headers that may hold the delivery's signed id.
-    pub(super) fn id_headers(&self) -> Vec<String> {
+    pub(super) fn delivery_id_headers(&self) -> Vec<String> {
         match self {
             Self::Mac(scheme) => Vec::from_iter(scheme.id_header.clone()),
             Self::StandardWebhooks => standard_webhooks::id_headers().map(str::to_owned).to_vec(),
@@ -134,10 +135,10 @@ impl Scheme {
     }
 
     /// The delivery's id, which is part of what was verified.
-    pub(super) fn delivery(&self, headers: &dyn Headers) -> Option<String> {
+    pub(super) fn delivery_id(&self, headers: &dyn Headers) -> Option<String> {
         let id = match self {
-            Self::StandardWebhooks => standard_webhooks::delivery(headers)?.to_owned(),
-            Self::Mac(scheme) => match headers.one(scheme.id_header.as_ref()?) {
+            Self::StandardWebhooks => standard_webhooks::delivery_id(headers)?.to_owned(),
+            Self::Mac(scheme) => match headers.lookup(scheme.id_header.as_ref()?) {
                 Header::One(id) => std::str::from_utf8(id).ok()?.to_owned(),
                 Header::Missing | Header::Repeated => return None,
             },
@@ -154,7 +155,7 @@ impl Scheme {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         let secret = match self {
             Self::Mac(scheme) => return scheme.verify(request, keys, now),
             Self::StandardWebhooks => {
@@ -163,29 +164,33 @@ impl Scheme {
             }
             Self::Jwt(scheme) => scheme.verify(&request, keys, now)?,
             Self::Basic { username } => {
-                let claimed = after("Basic ", request.headers.one("authorization").once()?)?;
-                let claimed = STANDARD.decode(claimed).map_err(|_| Refusal::Malformed)?;
+                let claimed = strip_auth_prefix(
+                    "Basic ",
+                    request.headers.lookup("authorization").exactly_one()?,
+                )?;
+                let claimed = STANDARD.decode(claimed).map_err(|_| VerifyError::Malformed)?;
                 let right = |secret: &[u8]| [username.as_bytes(), b":", secret].concat();
-                one_of(keys.secrets, |secret| claimed.ct_eq(&right(secret)).into())?
+                find_secret(keys.secrets, |secret| claimed.ct_eq(&right(secret)).into())?
             }
             Self::Bearer { header, prefix } => {
-                let claimed = after(prefix, request.headers.one(header).once()?)?;
-                one_of(keys.secrets, |secret| claimed.ct_eq(secret).into())?
+                let claimed =
+                    strip_auth_prefix(prefix, request.headers.lookup(header).exactly_one()?)?;
+                find_secret(keys.secrets, |secret| claimed.ct_eq(secret).into())?
             }
             // The path was compared before: without its token there would be no request.
             Self::PathToken => 0,
         };
-        Ok(request.proved_by(secret))
+        Ok(request.into_verified(secret))
     }
 
     /// The request that is authentic at `now`.
-    pub(super) fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    pub(super) fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let secret = || std::str::from_utf8(request.secret).map_err(|_| "the secret is no text");
         let headers = match self {
             Self::Mac(scheme) => return Ok(scheme.sign(request)),
             Self::Jwt(scheme) => return scheme.sign(request),
             Self::StandardWebhooks => {
-                let id = format!("msg_{}", digest::short(request.body));
+                let id = format!("msg_{}", digest::short_hash(request.body));
                 standard_webhooks::sign(&id, request.body, request.secret, request.now)?
             }
             Self::Basic { username } => {
@@ -197,7 +202,7 @@ impl Scheme {
             }
             Self::PathToken => Vec::new(),
         };
-        Ok(Signed::with_headers(request, headers))
+        Ok(SignedRequest::with_headers(request, headers))
     }
 }
 
@@ -207,33 +212,34 @@ impl JwtScheme {
         request: &Inbound<'_, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<usize, Refusal> {
-        let token = match &self.place {
-            TokenPlace::Header(header, prefix) => {
-                after(prefix, request.headers.one(header).once()?)?
+    ) -> Result<usize, VerifyError> {
+        let token = match &self.location {
+            TokenLocation::Header(header, prefix) => {
+                strip_auth_prefix(prefix, request.headers.lookup(header).exactly_one()?)?
             }
-            TokenPlace::Body => request.body,
+            TokenLocation::Body => request.body,
         };
-        let ring = match (&self.published, keys.secrets) {
-            (None, secrets) => KeyRing::Given(secrets),
-            (Some(_), [set, ..]) => KeyRing::Published(set),
-            (Some(_), []) => return Err(Refusal::UnknownKey),
+        let ring = match (&self.jwks_url, keys.secrets) {
+            (None, secrets) => TokenKeys::Given(secrets),
+            (Some(_), [set, ..]) => TokenKeys::Published(set),
+            (Some(_), []) => return Err(VerifyError::UnknownKey),
         };
         let token = jwt::verify(token, ring, &self.rules, now)?;
         if let Some(claim) = &self.body_claim {
             let claims: Value = serde_json::from_str(&token.claims).unwrap_or_default();
-            let claimed = claims.get(claim).and_then(Value::as_str).ok_or(Refusal::Malformed)?;
-            let claimed = hex::decode(claimed).map_err(|_| Refusal::Malformed)?;
+            let claimed =
+                claims.get(claim).and_then(Value::as_str).ok_or(VerifyError::Malformed)?;
+            let claimed = hex::decode(claimed).map_err(|_| VerifyError::Malformed)?;
             if !bool::from(Sha256::digest(request.body).as_slice().ct_eq(&claimed)) {
-                return Err(Refusal::Mismatch);
+                return Err(VerifyError::Mismatch);
             }
         }
         Ok(token.key)
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let mut claims = Map::new();
-        if self.place == TokenPlace::Body {
+        if self.location == TokenLocation::Body {
             claims = serde_json::from_slice(request.body)
                 .map_err(|_| "the body is no JSON object, so it cannot be a token's claims")?;
         }
@@ -241,30 +247,33 @@ impl JwtScheme {
             claims.insert(claim.clone(), hex::encode(Sha256::digest(request.body)).into());
         }
         let token = jwt::sign(claims, request.secret, &self.rules, request.now)?;
-        Ok(match &self.place {
-            TokenPlace::Header(header, prefix) => {
+        Ok(match &self.location {
+            TokenLocation::Header(header, prefix) => {
                 let headers = vec![(header.clone(), format!("{prefix}{token}"))];
-                Signed::with_headers(request, headers)
+                SignedRequest::with_headers(request, headers)
             }
-            TokenPlace::Body => {
+            TokenLocation::Body => {
                 let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
-                Signed { body: token.into_bytes(), ..Signed::with_headers(request, headers) }
+                SignedRequest {
+                    body: token.into_bytes(),
+                    ..SignedRequest::with_headers(request, headers)
+                }
             }
         })
     }
 }
 
 /// What follows the prefix, which is compared without case, as that of `Bearer TOKEN` is (RFC 9110, 11.1).
-fn after<'a>(prefix: &str, value: &'a [u8]) -> Result<&'a [u8], Refusal> {
-    let (start, rest) = value.split_at_checked(prefix.len()).ok_or(Refusal::Malformed)?;
+fn strip_auth_prefix<'a>(prefix: &str, value: &'a [u8]) -> Result<&'a [u8], VerifyError> {
+    let (start, rest) = value.split_at_checked(prefix.len()).ok_or(VerifyError::Malformed)?;
     let is_prefix = start.eq_ignore_ascii_case(prefix.as_bytes());
-    if is_prefix { Ok(rest) } else { Err(Refusal::Malformed) }
+    if is_prefix { Ok(rest) } else { Err(VerifyError::Malformed) }
 }
 
 /// The first secret that is right; an empty one never is.
-fn one_of(secrets: &[&[u8]], is: impl Fn(&[u8]) -> bool) -> Result<usize, Refusal> {
+fn find_secret(secrets: &[&[u8]], is: impl Fn(&[u8]) -> bool) -> Result<usize, VerifyError> {
     let right = |secret: &&[u8]| !secret.is_empty() && is(secret);
-    secrets.iter().position(right).ok_or(Refusal::Mismatch)
+    secrets.iter().position(right).ok_or(VerifyError::Mismatch)
 }
 
 #[cfg(test)]

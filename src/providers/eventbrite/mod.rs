@@ -19,10 +19,11 @@ mod samples;
 
 use std::sync::Arc;
 
-use crate::event::{Millis, ProviderId, Wanted, WantedWhen};
+use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
 use crate::providers::{
-    Demo, DemoApi, Fetched, Inbound, Keys, Meaning, Need, Options, Platform, PlatformApi, Provider,
-    Reading, Refusal, Sample, Signed, Traits, Unsigned, Unverified, Verified, required, scrub,
+    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
+    PayloadContent, Platform, PlatformApi, Provider, Requirement, Sample, SignedRequest,
+    UnsignedRequest, Unverified, Verified, VerifyError, require, scrub,
 };
 
 /// Keys whose values are secret or tell of a person. `endpoint_url` holds the source's path token.
@@ -37,20 +38,20 @@ impl Platform for EventbritePlatform {
         ProviderId::new("eventbrite")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Eventbrite { api: None }))
     }
 
-    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let read = |options: &mut dyn Options, key| {
             let mut api = None;
-            options.table(key, &mut |table| api = api::Api::configured(table));
+            options.table(key, &mut |table| api = api::EventbriteApi::from_options(table));
             api
         };
         let remedy = "Eventbrite's webhooks hold nothing but an id: set \
                       { token = { env = \"NAME\" }, organization = \"ID\" }";
         // Without it the configuration is wrong, but the rest can be judged as well.
-        let api = required(options, "api", read, remedy);
+        let api = require(options, "api", read, remedy);
         Some(Arc::new(Eventbrite { api }))
     }
 
@@ -63,7 +64,7 @@ impl Platform for EventbritePlatform {
             source: "eventbrite",
             settings: "path_token = \"sandbox-path-token\"\n\
                        api = { token = \"sandbox-token-of-no-platform\", organization = \"171000000001\", base_url = \"{api}\" }",
-            signs_with: "",
+            signing_key: "",
             path_token: Some("sandbox-path-token"),
             api: DemoApi::Header("authorization", "Bearer sandbox-token-of-no-platform"),
         }]
@@ -72,7 +73,7 @@ impl Platform for EventbritePlatform {
 
 /// Eventbrite, for one organization.
 struct Eventbrite {
-    api: Option<api::Api>,
+    api: Option<api::EventbriteApi>,
 }
 
 impl Provider for Eventbrite {
@@ -80,15 +81,15 @@ impl Provider for Eventbrite {
         &EventbritePlatform
     }
 
-    fn traits(&self) -> Traits {
-        Traits {
-            secret: Need::Unused,
-            path_token: Need::Required,
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            secret: Requirement::Unused,
+            path_token: Requirement::Required,
             // What is fetched does, and the configuration.
             names_account: true,
-            tells_end: false,
+            reports_end: false,
             signs_time: false,
-            ..Traits::FULL
+            ..Capabilities::FULL
         }
     }
 
@@ -98,37 +99,41 @@ impl Provider for Eventbrite {
         request: Inbound<'a, Unverified>,
         _keys: Keys<'_>,
         _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
-        Ok(request.proved_by(0))
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+        Ok(request.into_verified(0))
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let body = EventbritePlatform.scrub(request.body);
-        let (action, webhook) = match payload::webhook(&body) {
+        let (action, webhook) = match payload::parse_webhook(&body) {
             Ok(said) => said,
-            Err(why) => return Reading::new("", Meaning::Unmappable(why)),
+            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
         };
         // `test`, orders, attendees, organizers, venues, ticket classes, and whatever Eventbrite adds.
         let known = ["event.created", "event.published", "event.updated", "event.unpublished"];
         if !known.contains(&&*action) {
-            return Reading::new(&action, Meaning::Ignored);
+            return ParsedPayload::new(&action, PayloadContent::Ignored);
         }
-        let webinar = match payload::event_id(webhook.api_url) {
+        let webinar = match payload::parse_event_id(webhook.api_url) {
             Ok(id) => id,
-            Err(why) => return Reading::new(&action, Meaning::Unmappable(why)),
+            Err(why) => return ParsedPayload::new(&action, PayloadContent::Unmappable(why)),
         };
-        let nothing = Meaning::Changes { changes: Vec::new(), bad_fields: Vec::new() };
-        let mut reading = Reading::new(&action, nothing);
+        let nothing = PayloadContent::Changes { changes: Vec::new(), bad_fields: Vec::new() };
+        let mut reading = ParsedPayload::new(&action, nothing);
         // All updates of an event have one and the same body, and `X-Eventbrite-Delivery` is the webhook's own id in what
         // was seen of it. So a repetition cannot be told from news; taken for such, it costs a call and loses nothing.
         let arrived = request.received_at.get();
-        reading.delivery = Some(format!("{action} {webinar} {arrived}"));
-        reading.wanted.push(Wanted { account: None, webinar, when: WantedWhen::Always });
+        reading.delivery_id = Some(format!("{action} {webinar} {arrived}"));
+        reading.fetch_requests.push(FetchRequest {
+            account: None,
+            webinar,
+            condition: FetchCondition::Always,
+        });
         reading
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
-        Ok(Signed::with_headers(request, Vec::new()))
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        Ok(SignedRequest::with_headers(request, Vec::new()))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {
@@ -139,8 +144,11 @@ impl Provider for Eventbrite {
         self.api.as_ref().map(|api| api as &dyn PlatformApi)
     }
 
-    fn read_fetched(&self, fetched: &Fetched<'_>) -> Reading {
-        Reading::new("fetched", map::fetched(fetched).unwrap_or_else(Meaning::Unmappable))
+    fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
+        ParsedPayload::new(
+            "fetched",
+            map::map_fetched(fetched).unwrap_or_else(PayloadContent::Unmappable),
+        )
     }
 }
 

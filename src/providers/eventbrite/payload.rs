@@ -91,9 +91,9 @@ pub(super) struct Pagination<'a> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn webhook(body: &[u8]) -> Result<(Cow<'_, str>, Webhook<'_>), String> {
+pub(super) fn parse_webhook(body: &[u8]) -> Result<(Cow<'_, str>, Webhook<'_>), String> {
     let otherwise = "it is not an object with a text `config.action`";
-    let mut webhook: Object<Webhook<'_>> = lenient::parse(lenient::document(body)?, otherwise)?;
+    let mut webhook: Object<Webhook<'_>> = lenient::parse(lenient::body_text(body)?, otherwise)?;
     let action = std::mem::take(&mut webhook.0.config.0.action);
     Ok((action, webhook.0))
 }
@@ -103,7 +103,7 @@ pub(super) fn webhook(body: &[u8]) -> Result<(Cow<'_, str>, Webhook<'_>), String
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn event_id(api_url: Option<&RawValue>) -> Result<WebinarId, String> {
+pub(super) fn parse_event_id(api_url: Option<&RawValue>) -> Result<WebinarId, String> {
     let url = api_url.and_then(lenient::string).ok_or("api_url is not a text")?;
     let id = url.strip_prefix(EVENT_URL).map(|rest| rest.strip_suffix('/').unwrap_or(rest));
     let id = id.filter(|id| is_id(id)).ok_or("api_url is not that of an event of Eventbrite's")?;

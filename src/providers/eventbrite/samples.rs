@@ -11,7 +11,7 @@ use crate::providers::Sample;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Between two samples, so that each is later than the one before it and all are past.
-const STEP: Duration = Duration::from_secs(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const ORGANIZATION: &str = "171000000001";
 const ONLINE: &str = "910000000011";
@@ -22,7 +22,7 @@ const SERIES: &str = "910000000013";
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     // Eventbrite writes times in whole seconds.
     let now = Millis::new(now.get() / 1_000 * 1_000);
-    let step = |number: u32| now.minus(STEP * (6 - number));
+    let step = |number: u32| now.minus(SAMPLE_INTERVAL * (6 - number));
     let soon = now.plus(HOUR);
     let hour_of = |start: Millis| (start, start.plus(HOUR));
     let online = |title, status, (start, end), changed| {
@@ -71,7 +71,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
             online(
                 "Soldering, the first hour",
                 "ended",
-                (now.minus(HOUR), now.minus(STEP * 10)),
+                (now.minus(HOUR), now.minus(SAMPLE_INTERVAL * 10)),
                 step(5),
             ),
         ),

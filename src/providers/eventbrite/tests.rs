@@ -2,28 +2,28 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::WebinarId;
-use crate::providers::trial::{self, fixtures};
-use crate::providers::{Answers, Ask, Span};
+use crate::providers::trial::{self, load_fixtures};
+use crate::providers::{ApiAnswers, ApiRequest, TimeRange};
 
 mod asking;
 
 /// Eventbrite without credentials.
 const BARE: Eventbrite = Eventbrite { api: None };
 
-fn read(body: &Value, at: i64) -> Reading {
-    BARE.read(&Inbound::stored(&Vec::new(), body.to_string().as_bytes(), Millis::new(at)), &[])
+fn read(body: &Value, at: i64) -> ParsedPayload {
+    BARE.read(&Inbound::from_stored(&Vec::new(), body.to_string().as_bytes(), Millis::new(at)), &[])
 }
 
 #[test]
 fn each_fixture_reads_as_expected() {
-    assert!(fixtures("eventbrite").len() > 35, "fixtures are missing");
-    trial::each_fixture_reads_as_expected("eventbrite", &BARE);
+    assert!(load_fixtures("eventbrite").len() > 35, "fixtures are missing");
+    trial::assert_fixtures_parse_as_expected("eventbrite", &BARE);
 }
 
 /// The path token, which webhooks repeat, among others.
 #[test]
 fn what_is_stored_holds_nothing_secret_and_says_the_same() {
-    trial::what_is_stored_says_the_same("eventbrite", &BARE, &["kettle"]);
+    trial::assert_scrubbed_bodies_parse_the_same("eventbrite", &BARE, &["kettle"]);
 }
 
 #[test]
@@ -33,9 +33,9 @@ fn an_update_is_no_duplicate_of_the_one_before_though_it_has_the_same_body() {
         "api_url": "https://www.eventbriteapi.com/v3/events/42/",
     });
     let (first, second) = (read(&body, 1_790_848_800_000), read(&body, 1_790_848_800_001));
-    assert!(first.delivery.is_some());
-    assert_ne!(first.delivery, second.delivery);
-    assert_eq!(first.wanted, second.wanted);
+    assert!(first.delivery_id.is_some());
+    assert_ne!(first.delivery_id, second.delivery_id);
+    assert_eq!(first.fetch_requests, second.fetch_requests);
 }
 
 /// Only an id of digits is taken of `api_url`, and only from the one form that it has.
@@ -43,7 +43,7 @@ fn an_update_is_no_duplicate_of_the_one_before_though_it_has_the_same_body() {
 fn of_another_url_no_id_is_taken() {
     let wanted = |url: Value| {
         let body = json!({ "config": { "action": "event.published" }, "api_url": url });
-        read(&body, 0).wanted.pop().map(|wanted| String::from(wanted.webinar))
+        read(&body, 0).fetch_requests.pop().map(|wanted| String::from(wanted.webinar))
     };
     let right = "https://www.eventbriteapi.com/v3/events/42";
     assert_eq!(wanted(json!(right)).as_deref(), Some("42"));
@@ -81,8 +81,8 @@ fn of_another_url_no_id_is_taken() {
 fn the_samples_are_bodies_that_can_be_read() {
     let samples = BARE.samples(Millis::new(1_790_848_800_000));
     for sample in &samples {
-        let reading = BARE.read(&Inbound::trusted(&sample.body), &[]);
-        assert_eq!(reading.wanted.len(), 1, "{}", sample.story);
+        let reading = BARE.read(&Inbound::from_body(&sample.body), &[]);
+        assert_eq!(reading.fetch_requests.len(), 1, "{}", sample.summary);
         let stored = EventbritePlatform.scrub(&sample.body);
         assert!(!String::from_utf8_lossy(&stored).contains("path-token"));
     }
@@ -96,10 +96,12 @@ fn what_cannot_be_read_is_not_repeated() {
         r#"{"config":"secret word"}"#,
         "secret word",
     ] {
-        let reading = BARE.read(&Inbound::trusted(body.as_bytes()), &[]);
-        let Meaning::Unmappable(why) = reading.meaning else { panic!("mapped: {reading:?}") };
+        let reading = BARE.read(&Inbound::from_body(body.as_bytes()), &[]);
+        let PayloadContent::Unmappable(why) = reading.content else {
+            panic!("mapped: {reading:?}")
+        };
         assert!(!why.contains("secret") && !why.contains("word"), "{why}");
     }
-    let reading = BARE.read(&Inbound::trusted(b"{\"config\":\"\xff\"}"), &[]);
-    assert_eq!(reading.meaning, Meaning::Unmappable("the body is not UTF-8".to_owned()));
+    let reading = BARE.read(&Inbound::from_body(b"{\"config\":\"\xff\"}"), &[]);
+    assert_eq!(reading.content, PayloadContent::Unmappable("the body is not UTF-8".to_owned()));
 }

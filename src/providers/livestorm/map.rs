@@ -5,21 +5,21 @@
 
 use serde_json::value::RawValue;
 
-use super::payload::{self, Event, Person, Resource, Session, Subject};
-use crate::event::{Change, ExternalAccountId, Fields, Kind, Shape, WebinarId};
-use crate::providers::lenient::{self, Lenient};
-use crate::providers::{Fetched, Meaning};
+use super::payload::{self, Event, FetchSubject, Person, Resource, Session};
+use crate::event::{Change, ChangeKind, ExternalAccountId, Shape, WebinarFields, WebinarId};
+use crate::providers::lenient::{self, FieldReader};
+use crate::providers::{FetchedAnswers, PayloadContent};
 
 /// The answers that are asked for, in [`super::api`].
-pub(super) const SESSION: &str = "session";
-pub(super) const EVENT: &str = "event";
+pub(super) const SESSION_REQUEST: &str = "session";
+pub(super) const EVENT_REQUEST: &str = "event";
 /// The pages of an event's sessions.
-pub(super) const PAGES: [&str; 5] =
+pub(super) const SESSION_PAGE_REQUESTS: [&str; 5] =
     ["sessions", "sessions 2", "sessions 3", "sessions 4", "sessions 5"];
 
 /// How a session stands (<https://developers.livestorm.co/reference/get_events-id-sessions>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum LivestormStatus {
     /// Its event is not published.
     Draft,
     /// Still to come, or under way.
@@ -34,8 +34,8 @@ enum Standing {
     Cancelled,
 }
 
-impl Standing {
-    fn of(raw: &RawValue) -> Option<Self> {
+impl LivestormStatus {
+    fn read(raw: &RawValue) -> Option<Self> {
         Some(match &*lenient::string(raw)? {
             "draft" => Self::Draft,
             "upcoming" | "live" => Self::Planned,
@@ -53,75 +53,82 @@ impl Standing {
 ///
 /// # Errors
 /// Why it cannot be mapped, for operators.
-pub(super) fn session(
+pub(super) fn map_session_webhook(
     resource: &Resource<'_>,
     account: Option<&ExternalAccountId>,
     ended: bool,
-    lenient: &mut Lenient,
+    lenient: &mut FieldReader,
 ) -> Result<Option<Change>, String> {
-    Ok(told(resource, account, ended, lenient)?.map(|(change, _)| change))
+    Ok(map_session(resource, account, ended, lenient)?.map(|(change, _)| change))
 }
 
 /// What was fetched.
 ///
 /// # Errors
 /// Why it cannot be mapped, for operators.
-pub(super) fn fetched(fetched: &Fetched<'_>) -> Result<Meaning, String> {
-    let mut lenient = Lenient::default();
-    let subject = Subject::of(&fetched.webinar);
+pub(super) fn map_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, String> {
+    let mut lenient = FieldReader::default();
+    let subject = FetchSubject::from_id(&fetched.webinar);
     let changes = match (fetched.gone, subject) {
         // Which sessions it had is not known here.
-        (true, Subject::Event(_)) => Vec::new(),
-        (true, Subject::Session(_)) => vec![fetched.stands(&fetched.webinar, true)],
-        (false, Subject::Session(_)) => {
-            let resource = payload::resource(answer(fetched, SESSION)?.get())?;
-            if payload::id("data.id", resource.id)? != fetched.webinar {
+        (true, FetchSubject::Event(_)) => Vec::new(),
+        (true, FetchSubject::Session(_)) => vec![fetched.existence_change(&fetched.webinar, true)],
+        (false, FetchSubject::Session(_)) => {
+            let resource =
+                payload::parse_resource(required_answer(fetched, SESSION_REQUEST)?.get())?;
+            if payload::parse_id("data.id", resource.id)? != fetched.webinar {
                 return Err("the answer is about another session".to_owned());
             }
-            let said = told(&resource, fetched.account.as_ref(), false, &mut lenient)?;
-            whole(fetched, event_id(&resource)?.as_str(), said, &mut lenient)?
+            let said = map_session(&resource, fetched.account.as_ref(), false, &mut lenient)?;
+            add_event_fields(fetched, session_event_id(&resource)?.as_str(), said, &mut lenient)?
         }
-        (false, Subject::Event(event)) => {
+        (false, FetchSubject::Event(event)) => {
             let mut said = Vec::new();
-            for name in PAGES {
+            for name in SESSION_PAGE_REQUESTS {
                 let Some(answer) = fetched.answer(name) else { break };
-                for resource in payload::page(answer.get())?.0 {
-                    if event_id(&resource)?.as_str() != event {
+                for resource in payload::parse_page(answer.get())?.0 {
+                    if session_event_id(&resource)?.as_str() != event {
                         return Err("the answer is about sessions of another event".to_owned());
                     }
-                    said.extend(told(&resource, fetched.account.as_ref(), false, &mut lenient)?);
+                    said.extend(map_session(
+                        &resource,
+                        fetched.account.as_ref(),
+                        false,
+                        &mut lenient,
+                    )?);
                 }
             }
             // A list that changes while it is turned over may name a session twice.
             said.sort_by(|(a, _), (b, _)| a.webinar.cmp(&b.webinar));
             said.dedup_by(|(a, _), (b, _)| a.webinar == b.webinar);
-            whole(fetched, event, said, &mut lenient)?
+            add_event_fields(fetched, event, said, &mut lenient)?
         }
     };
     if changes.is_empty() {
-        return Ok(Meaning::Ignored);
+        return Ok(PayloadContent::Ignored);
     }
-    Ok(Meaning::Changes { changes, bad_fields: lenient.into_bad() })
+    Ok(PayloadContent::Changes { changes, bad_fields: lenient.into_bad_fields() })
 }
 
-fn answer<'a>(fetched: &Fetched<'a>, name: &str) -> Result<&'a RawValue, String> {
+fn required_answer<'a>(fetched: &FetchedAnswers<'a>, name: &str) -> Result<&'a RawValue, String> {
     fetched.answer(name).ok_or_else(|| format!("the answer {name} is missing"))
 }
 
 /// What a session says of itself, and how it stands; none of a breakout room.
-fn told(
+fn map_session(
     resource: &Resource<'_>,
     account: Option<&ExternalAccountId>,
     ended: bool,
-    lenient: &mut Lenient,
-) -> Result<Option<(Change, Option<Standing>)>, String> {
-    let id = payload::id("data.id", resource.id)?;
-    let session: Session<'_> = payload::members("attributes", resource.attributes)?;
+    lenient: &mut FieldReader,
+) -> Result<Option<(Change, Option<LivestormStatus>)>, String> {
+    let id = payload::parse_id("data.id", resource.id)?;
+    let session: Session<'_> = payload::parse_members("attributes", resource.attributes)?;
     if session.parent.is_some() {
         return Ok(None);
     }
-    let standing = lenient.read("status", session.status, Standing::of);
-    let mut time = |field, raw| lenient.read(field, payload::set(raw), payload::seconds);
+    let standing = lenient.read("status", session.status, LivestormStatus::read);
+    let mut time =
+        |field, raw| lenient.read(field, payload::skip_unset(raw), payload::read_seconds);
     let planned = time("estimated_started_at", session.estimated_started_at);
     let started_at = time("started_at", session.started_at);
     let ended_at = time("ended_at", session.ended_at);
@@ -129,12 +136,12 @@ fn told(
     let created_at = time("created_at", session.created_at);
     let updated_at = time("updated_at", session.updated_at);
 
-    let cancelled = cancelled_at.is_some() || standing == Some(Standing::Cancelled);
-    let over = ended || ended_at.is_some() || standing == Some(Standing::Past);
+    let cancelled = cancelled_at.is_some() || standing == Some(LivestormStatus::Cancelled);
+    let over = ended || ended_at.is_some() || standing == Some(LivestormStatus::Past);
     let kind = match (cancelled, over) {
-        (true, _) => Kind::Cancelled,
-        (false, true) => Kind::Completed,
-        (false, false) => Kind::Updated,
+        (true, _) => ChangeKind::Cancelled,
+        (false, true) => ChangeKind::Completed,
+        (false, false) => ChangeKind::Updated,
     };
     let mut change = Change::new(id, kind);
     change.account = account.cloned();
@@ -142,71 +149,78 @@ fn told(
     let newest = [updated_at, started_at, ended_at, created_at].into_iter().max().flatten();
     change.occurred_at = cancelled_at.or(newest);
     change.shape = match standing {
-        Some(Standing::OnDemand) => Some(Shape::Timeless),
+        Some(LivestormStatus::OnDemand) => Some(Shape::Timeless),
         Some(_) => Some(Shape::Single),
         None => None,
     };
-    change.whole = Fields {
+    change.whole = WebinarFields {
         start: planned.or(started_at),
         actual_end: ended_at,
         cancelled: if cancelled { Some(true) } else { standing.map(|_| false) },
         completed: match standing {
             _ if over => Some(true),
-            Some(Standing::Draft | Standing::Planned | Standing::OnDemand) => Some(false),
-            Some(Standing::Past | Standing::NeverStarted | Standing::Cancelled) | None => None,
+            Some(LivestormStatus::Draft | LivestormStatus::Planned | LivestormStatus::OnDemand) => {
+                Some(false)
+            }
+            Some(
+                LivestormStatus::Past | LivestormStatus::NeverStarted | LivestormStatus::Cancelled,
+            )
+            | None => None,
         },
-        ..Fields::default()
+        ..WebinarFields::default()
     };
     Ok(Some((change, standing)))
 }
 
 /// The same, what their event says of all of them, and whether they take place: each as of its own time, or what is older in
 /// one would win for what is newer in another. Whole pictures, but of drafts, which are not to be shown yet.
-fn whole(
-    fetched: &Fetched<'_>,
+fn add_event_fields(
+    fetched: &FetchedAnswers<'_>,
     of: &str,
-    said: impl IntoIterator<Item = (Change, Option<Standing>)>,
-    lenient: &mut Lenient,
+    said: impl IntoIterator<Item = (Change, Option<LivestormStatus>)>,
+    lenient: &mut FieldReader,
 ) -> Result<Vec<Change>, String> {
-    let resource = payload::resource(answer(fetched, EVENT)?.get())?;
-    if payload::id("data.id", resource.id)?.as_str() != of {
+    let resource = payload::parse_resource(required_answer(fetched, EVENT_REQUEST)?.get())?;
+    if payload::parse_id("data.id", resource.id)?.as_str() != of {
         return Err("the answer is about another event".to_owned());
     }
-    let event: Event<'_> = payload::members("attributes", resource.attributes)?;
-    let updated_at = lenient.read("updated_at", payload::set(event.updated_at), payload::seconds);
-    let length = payload::set(event.estimated_duration);
-    let of_all = Fields {
-        name: lenient.read("title", event.title, lenient::title),
-        description: lenient.read("description", event.description, lenient::prose),
+    let event: Event<'_> = payload::parse_members("attributes", resource.attributes)?;
+    let updated_at =
+        lenient.read("updated_at", payload::skip_unset(event.updated_at), payload::read_seconds);
+    let length = payload::skip_unset(event.estimated_duration);
+    let of_all = WebinarFields {
+        name: lenient.read("title", event.title, lenient::non_empty_text),
+        description: lenient.read("description", event.description, lenient::clean_text),
         registration_url: lenient.read("registration_link", event.registration_link, lenient::link),
-        end: lenient.read("estimated_duration", length, lenient::minutes),
-        organizer: lenient.read("owner", event.owner, owner),
-        ..Fields::default()
+        end: lenient.read("estimated_duration", length, lenient::duration_minutes),
+        organizer: lenient.read("owner", event.owner, read_owner_name),
+        ..WebinarFields::default()
     };
     let mut changes = Vec::new();
     for (mut session, standing) in said {
-        let dated = session.whole.start.is_some() || standing == Some(Standing::OnDemand);
-        let shown = standing.is_some_and(|standing| standing != Standing::Draft);
+        let dated = session.whole.start.is_some() || standing == Some(LivestormStatus::OnDemand);
+        let shown = standing.is_some_and(|standing| standing != LivestormStatus::Draft);
         session.full_picture = shown && dated && of_all.name.is_some();
         session.occurred_at = session.occurred_at.or(Some(fetched.at));
-        let mut event = Change::new(session.webinar.clone(), Kind::Updated);
+        let mut event = Change::new(session.webinar.clone(), ChangeKind::Updated);
         event.account.clone_from(&session.account);
         event.occurred_at = updated_at.or(Some(fetched.at));
         // Of what is over the real end is told, which the planned one must not hide.
         let end = of_all.end.filter(|_| session.whole.actual_end.is_none());
-        event.whole = Fields { end, ..of_all.clone() };
-        let stands = session.whole.cancelled.map(|off| fetched.stands(&session.webinar, off));
+        event.whole = WebinarFields { end, ..of_all.clone() };
+        let stands =
+            session.whole.cancelled.map(|off| fetched.existence_change(&session.webinar, off));
         changes.extend([session, event].into_iter().chain(stands));
     }
     Ok(changes)
 }
 
 /// The name of who made the event.
-fn owner(raw: &RawValue) -> Option<String> {
-    let owner: Resource<'_> = payload::members("owner", Some(raw)).ok()?;
-    let person: Person<'_> = payload::members("attributes", owner.attributes).ok()?;
+fn read_owner_name(raw: &RawValue) -> Option<String> {
+    let owner: Resource<'_> = payload::parse_members("owner", Some(raw)).ok()?;
+    let person: Person<'_> = payload::parse_members("attributes", owner.attributes).ok()?;
     let names = [person.first_name, person.last_name].into_iter().flatten();
-    let names: Vec<String> = names.filter_map(lenient::title).collect();
+    let names: Vec<String> = names.filter_map(lenient::non_empty_text).collect();
     Some(names.join(" ")).filter(|name| !name.is_empty())
 }
 
@@ -214,23 +228,23 @@ fn owner(raw: &RawValue) -> Option<String> {
 ///
 /// # Errors
 /// Why that cannot be read, for operators.
-pub(super) fn event_of(session: &RawValue) -> Result<WebinarId, String> {
-    event_id(&payload::resource(session.get())?)
+pub(super) fn parse_event_id(session: &RawValue) -> Result<WebinarId, String> {
+    session_event_id(&payload::parse_resource(session.get())?)
 }
 
-fn event_id(resource: &Resource<'_>) -> Result<WebinarId, String> {
-    let session: Session<'_> = payload::members("attributes", resource.attributes)?;
-    payload::id("event_id", session.event_id)
+fn session_event_id(resource: &Resource<'_>) -> Result<WebinarId, String> {
+    let session: Session<'_> = payload::parse_members("attributes", resource.attributes)?;
+    payload::parse_id("event_id", session.event_id)
 }
 
 /// Whether a session is one that events are made of.
 ///
 /// # Errors
 /// Why that cannot be read, for operators.
-pub(super) fn listed(resource: &Resource<'_>) -> Result<Option<WebinarId>, String> {
-    let session: Session<'_> = payload::members("attributes", resource.attributes)?;
+pub(super) fn listed_session_id(resource: &Resource<'_>) -> Result<Option<WebinarId>, String> {
+    let session: Session<'_> = payload::parse_members("attributes", resource.attributes)?;
     if session.parent.is_some() {
         return Ok(None);
     }
-    payload::id("data.id", resource.id).map(Some)
+    payload::parse_id("data.id", resource.id).map(Some)
 }

@@ -23,11 +23,12 @@ mod verify;
 
 use std::sync::Arc;
 
-use crate::event::{Change, Millis, ProviderId, Wanted, WantedWhen, WebinarId};
-use crate::providers::lenient::{self, Lenient};
+use crate::event::{Change, FetchCondition, FetchRequest, Millis, ProviderId, WebinarId};
+use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{
-    Demo, DemoApi, Fetched, Inbound, Keys, Meaning, Options, Platform, PlatformApi, Provider,
-    Reading, Refusal, Sample, Signed, Traits, Unsigned, Unverified, Verified, required, scrub,
+    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
+    PayloadContent, Platform, PlatformApi, Provider, Sample, SignedRequest, UnsignedRequest,
+    Unverified, Verified, VerifyError, require, scrub,
 };
 
 /// Keys whose values are secret or tell of a person. `included` has whole other resources, which are not read.
@@ -51,19 +52,19 @@ impl Platform for LivestormPlatform {
         ProviderId::new("livestorm")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Livestorm { api: None }))
     }
 
-    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let read = |options: &mut dyn Options, key| {
             let mut api = None;
-            options.table(key, &mut |table| api = api::Api::configured(table));
+            options.table(key, &mut |table| api = api::LivestormApi::from_options(table));
             api
         };
         let remedy = "Livestorm's webhooks leave out titles: set { token = { env = \"NAME\" } }";
         // Without it the configuration is wrong, but the rest can be judged as well.
-        let api = required(options, "api", read, remedy);
+        let api = require(options, "api", read, remedy);
         Some(Arc::new(Livestorm { api }))
     }
 
@@ -77,7 +78,7 @@ impl Platform for LivestormPlatform {
             settings: "secret = \"sandbox-secret-of-no-platform\"\n\
                        external_account_id = \"sandbox-workspace\"\n\
                        api = { token = \"sandbox-token-of-no-platform\", base_url = \"{api}\" }",
-            signs_with: "sandbox-secret-of-no-platform",
+            signing_key: "sandbox-secret-of-no-platform",
             path_token: None,
             api: DemoApi::Header("authorization", "sandbox-token-of-no-platform"),
         }]
@@ -86,7 +87,7 @@ impl Platform for LivestormPlatform {
 
 /// Livestorm, for one workspace.
 struct Livestorm {
-    api: Option<api::Api>,
+    api: Option<api::LivestormApi>,
 }
 
 impl Provider for Livestorm {
@@ -94,9 +95,9 @@ impl Provider for Livestorm {
         &LivestormPlatform
     }
 
-    fn traits(&self) -> Traits {
+    fn capabilities(&self) -> Capabilities {
         // That a webhook names the workspace is not documented.
-        Traits { names_account: false, ..Traits::FULL }
+        Capabilities { names_account: false, ..Capabilities::FULL }
     }
 
     fn verify<'a>(
@@ -104,17 +105,17 @@ impl Provider for Livestorm {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         verify::verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         read(&LivestormPlatform.scrub(request.body))
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let headers = verify::sign(request.body, request.secret, request.now);
-        Ok(Signed::with_headers(request, headers))
+        Ok(SignedRequest::with_headers(request, headers))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {
@@ -125,49 +126,58 @@ impl Provider for Livestorm {
         self.api.as_ref().map(|api| api as &dyn PlatformApi)
     }
 
-    fn read_fetched(&self, fetched: &Fetched<'_>) -> Reading {
-        Reading::new("fetched", map::fetched(fetched).unwrap_or_else(Meaning::Unmappable))
+    fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
+        ParsedPayload::new(
+            "fetched",
+            map::map_fetched(fetched).unwrap_or_else(PayloadContent::Unmappable),
+        )
     }
 }
 
 /// Reads a webhook, of which nothing personal is left.
-fn read(body: &[u8]) -> Reading {
-    let said = match lenient::document(body).and_then(payload::said) {
+fn read(body: &[u8]) -> ParsedPayload {
+    let said = match lenient::body_text(body).and_then(payload::parse_webhook) {
         Ok(said) => said,
-        Err(why) => return Reading::new("", Meaning::Unmappable(why)),
+        Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
     };
     let name = said.trigger.as_deref().unwrap_or(&said.kind);
-    let mut lenient = Lenient::default();
-    match occasion(&said, &mut lenient) {
-        Ok(None) => Reading::new(name, Meaning::Ignored),
-        Err(why) => Reading::new(name, Meaning::Unmappable(why)),
+    let mut lenient = FieldReader::default();
+    match map_webhook(&said, &mut lenient) {
+        Ok(None) => ParsedPayload::new(name, PayloadContent::Ignored),
+        Err(why) => ParsedPayload::new(name, PayloadContent::Unmappable(why)),
         Ok(Some((changes, webinar))) => {
-            let meaning = Meaning::Changes { changes, bad_fields: lenient.into_bad() };
+            let meaning =
+                PayloadContent::Changes { changes, bad_fields: lenient.into_bad_fields() };
             let account = said.account.clone();
-            let mut reading = Reading::new(name, meaning);
-            reading.wanted.push(Wanted { account, webinar, when: WantedWhen::Always });
+            let mut reading = ParsedPayload::new(name, meaning);
+            reading.fetch_requests.push(FetchRequest {
+                account,
+                webinar,
+                condition: FetchCondition::Always,
+            });
             reading
         }
     }
 }
 
 /// What a webhook says, and what is to be asked about because of it.
-fn occasion(
-    said: &payload::Said<'_>,
-    lenient: &mut Lenient,
+fn map_webhook(
+    said: &payload::LivestormWebhook<'_>,
+    lenient: &mut FieldReader,
 ) -> Result<Option<(Vec<Change>, WebinarId)>, String> {
     match &*said.kind {
         "sessions" => {
             let ended = said.trigger.as_deref() == Some("session.ended");
-            let change = map::session(&said.resource, said.account.as_ref(), ended, lenient)?;
+            let change =
+                map::map_session_webhook(&said.resource, said.account.as_ref(), ended, lenient)?;
             Ok(change.map(|change| {
                 let session = change.webinar.clone();
                 (vec![change], session)
             }))
         }
         "events" => {
-            let id = payload::id("data.id", said.resource.id)?;
-            Ok(Some((Vec::new(), payload::event(&id)?)))
+            let id = payload::parse_id("data.id", said.resource.id)?;
+            Ok(Some((Vec::new(), payload::event_subject_id(&id)?)))
         }
         // Registrants and attendees, jobs, and whatever Livestorm adds.
         _ => Ok(None),

@@ -10,7 +10,7 @@ use crate::event::{ExternalAccountId, Millis, WebinarId};
 use crate::providers::lenient::{self, Object};
 
 /// What marks the id of an event among those of sessions: what is asked about is one or the other.
-const EVENT: &str = "event:";
+const EVENT_PREFIX: &str = "event:";
 
 /// A document: what it is about, and, of a list, the pages.
 #[derive(Debug, Deserialize)]
@@ -88,30 +88,30 @@ pub(super) struct Person<'a> {
 
 /// What can be asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject<'a> {
+pub(super) enum FetchSubject<'a> {
     /// An event with all its sessions, by its id.
     Event(&'a str),
     /// A session, by its id.
     Session(&'a str),
 }
 
-impl<'a> Subject<'a> {
-    pub(super) fn of(wanted: &'a WebinarId) -> Self {
+impl<'a> FetchSubject<'a> {
+    pub(super) fn from_id(wanted: &'a WebinarId) -> Self {
         let id = wanted.as_str();
-        id.strip_prefix(EVENT).map_or(Self::Session(id), Self::Event)
+        id.strip_prefix(EVENT_PREFIX).map_or(Self::Session(id), Self::Event)
     }
 }
 
 /// How an event is asked about.
-pub(super) fn event(id: &WebinarId) -> Result<WebinarId, String> {
-    WebinarId::parse(format!("{EVENT}{id}")).map_err(|error| format!("data.id {error}"))
+pub(super) fn event_subject_id(id: &WebinarId) -> Result<WebinarId, String> {
+    WebinarId::parse(format!("{EVENT_PREFIX}{id}")).map_err(|error| format!("data.id {error}"))
 }
 
 /// An id of Livestorm's: a UUID as far as is known, and in any case fit for the path of a URL.
 ///
 /// # Errors
 /// A sentence for operators, which does not repeat the value.
-pub(super) fn id(field: &str, raw: Option<&RawValue>) -> Result<WebinarId, String> {
+pub(super) fn parse_id(field: &str, raw: Option<&RawValue>) -> Result<WebinarId, String> {
     let id = lenient::identifier(field, raw, WebinarId::parse)?;
     if !is_id(id.as_str()) {
         return Err(format!("{field} has a character that is not allowed"));
@@ -127,7 +127,7 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// What a webhook is about.
 #[derive(Debug)]
-pub(super) struct Said<'a> {
+pub(super) struct LivestormWebhook<'a> {
     pub(super) resource: Resource<'a>,
     /// `data.type`: `sessions`, `events`, `people`.
     pub(super) kind: Cow<'a, str>,
@@ -141,7 +141,7 @@ pub(super) struct Said<'a> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn said(text: &str) -> Result<Said<'_>, String> {
+pub(super) fn parse_webhook(text: &str) -> Result<LivestormWebhook<'_>, String> {
     /// Not documented; found in a receiver that runs. What of it is bad says nothing.
     #[derive(Default, Deserialize)]
     struct Meta<'a> {
@@ -155,13 +155,13 @@ pub(super) fn said(text: &str) -> Result<Said<'_>, String> {
         #[serde(borrow)]
         organization_id: Option<&'a RawValue>,
     }
-    let resource = resource(text)?;
+    let resource = parse_resource(text)?;
     // Bodies of the format before the REST API's have no such type.
     let kind = resource.kind.and_then(lenient::string).ok_or("data.type is not a text")?;
-    let meta: Meta<'_> = members("meta", resource.meta).unwrap_or_default();
-    let webhook: Webhook<'_> = members("webhook", meta.webhook).unwrap_or_default();
+    let meta: Meta<'_> = parse_members("meta", resource.meta).unwrap_or_default();
+    let webhook: Webhook<'_> = parse_members("webhook", meta.webhook).unwrap_or_default();
     let account = webhook.organization_id.and_then(lenient::string);
-    Ok(Said {
+    Ok(LivestormWebhook {
         kind,
         trigger: webhook.event.and_then(lenient::string),
         account: account.and_then(|account| ExternalAccountId::parse(account).ok()),
@@ -173,7 +173,7 @@ pub(super) fn said(text: &str) -> Result<Said<'_>, String> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn resource(text: &str) -> Result<Resource<'_>, String> {
+pub(super) fn parse_resource(text: &str) -> Result<Resource<'_>, String> {
     let document: Object<Document<'_, Object<Resource<'_>>>> =
         lenient::parse(text, "it is not a document with one `data`")?;
     Ok(document.0.data.0)
@@ -183,7 +183,7 @@ pub(super) fn resource(text: &str) -> Result<Resource<'_>, String> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>), String> {
+pub(super) fn parse_page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>), String> {
     /// <https://developers.livestorm.co/docs/pagination>
     #[derive(Default, Deserialize)]
     struct Pages<'a> {
@@ -193,7 +193,7 @@ pub(super) fn page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>), Strin
     let document: Object<Document<'_, Vec<Object<Resource<'_>>>>> =
         lenient::parse(text, "it is not a document with a list `data`")?;
     let Document { data, meta } = document.0;
-    let pages: Pages<'_> = members("meta", meta)?;
+    let pages: Pages<'_> = parse_members("meta", meta)?;
     let next = pages.next_page.and_then(lenient::integer);
     let next = next.and_then(|next| u64::try_from(next).ok());
     Ok((data.into_iter().map(|resource| resource.0).collect(), next))
@@ -203,7 +203,7 @@ pub(super) fn page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>), Strin
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn members<'a, T: Deserialize<'a> + Default>(
+pub(super) fn parse_members<'a, T: Deserialize<'a> + Default>(
     what: &str,
     raw: Option<&'a RawValue>,
 ) -> Result<T, String> {
@@ -213,11 +213,11 @@ pub(super) fn members<'a, T: Deserialize<'a> + Default>(
 }
 
 /// A field, unless it holds what Livestorm writes where nothing is set.
-pub(super) fn set(raw: Option<&RawValue>) -> Option<&RawValue> {
+pub(super) fn skip_unset(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| !matches!(raw.get(), "0" | r#""""#))
 }
 
 /// A time in seconds since 1970.
-pub(super) fn seconds(raw: &RawValue) -> Option<Millis> {
-    Millis::plausible(lenient::integer(raw)?.checked_mul(1_000)?)
+pub(super) fn read_seconds(raw: &RawValue) -> Option<Millis> {
+    Millis::from_plausible_ms(lenient::integer(raw)?.checked_mul(1_000)?)
 }

@@ -11,7 +11,7 @@ use crate::providers::Sample;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Between two samples, so that each is later than the one before it and all are past.
-const STEP: Duration = Duration::from_secs(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const WORKSPACE: &str = "0b7a6f52-93c1-4e0d-8f7e-61d2c3a90b15";
 const EVENT: &str = "5c0e9d1b-7a44-4c6e-9f02-2b8d6a1e3f70";
@@ -21,11 +21,11 @@ const TOMORROW: &str = "d94b2a67-1e3c-4f85-b0a7-3e6c5f81d2b9";
 /// A whole life of an event's sessions that begin soon after `now`, told just before it.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     let seconds = |at: Millis| at.get() / 1_000;
-    let step = |number: u32| seconds(now.minus(STEP * (6 - number)));
+    let step = |number: u32| seconds(now.minus(SAMPLE_INTERVAL * (6 - number)));
     let (created, published, moved) = (step(0), step(1), step(2));
     let (started, cancelled, ended) = (step(3), step(4), step(5));
 
-    let (planned, sooner) = (seconds(now.plus(HOUR)), seconds(now.minus(STEP * 10)));
+    let (planned, sooner) = (seconds(now.plus(HOUR)), seconds(now.minus(SAMPLE_INTERVAL * 10)));
     let draft = session(
         TODAY,
         json!({ "status": "draft", "estimated_started_at": planned, "updated_at": created }),
@@ -58,7 +58,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
 
     vec![
         Sample {
-            answers: vec![the_event("A draft", created), the_session(&draft)],
+            answers: vec![event_answer("A draft", created), session_answer(&draft)],
             ..webhook(
                 "an event is being prepared; its session is a draft",
                 "session.created",
@@ -67,8 +67,8 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
         },
         Sample {
             answers: vec![
-                the_event("Roadmap in the open", published),
-                the_sessions(&[&upcoming, &tomorrow]),
+                event_answer("Roadmap in the open", published),
+                sessions_answer(&[&upcoming, &tomorrow]),
             ],
             ..webhook(
                 "it is published under its final title, with a second session tomorrow",
@@ -77,7 +77,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
             )
         },
         Sample {
-            answers: vec![the_event("Roadmap in the open, live", moved), the_session(&live)],
+            answers: vec![event_answer("Roadmap in the open, live", moved), session_answer(&live)],
             ..webhook(
                 "the first session starts, an hour earlier than planned and under a title of which no webhook told",
                 "session.started",
@@ -86,8 +86,8 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
         },
         Sample {
             answers: vec![
-                the_event("Roadmap in the open, live", cancelled),
-                the_sessions(&[&live, &called_off]),
+                event_answer("Roadmap in the open, live", cancelled),
+                sessions_answer(&[&live, &called_off]),
             ],
             ..webhook(
                 "the second is called off, which is found when the event is published again",
@@ -96,7 +96,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
             )
         },
         Sample {
-            answers: vec![the_session(&past)],
+            answers: vec![session_answer(&past)],
             ..webhook("the first session ends", "session.ended", past)
         },
         webhook(
@@ -141,16 +141,16 @@ fn event(title: &str, updated_at: i64) -> Value {
     } })
 }
 
-fn the_event(title: &str, updated_at: i64) -> (String, Value) {
+fn event_answer(title: &str, updated_at: i64) -> (String, Value) {
     (format!("/v1/events/{EVENT}"), json!({ "data": event(title, updated_at) }))
 }
 
-fn the_session(session: &Value) -> (String, Value) {
+fn session_answer(session: &Value) -> (String, Value) {
     let id = session["id"].as_str().unwrap_or_default();
     (format!("/v1/sessions/{id}"), json!({ "data": session }))
 }
 
-fn the_sessions(sessions: &[&Value]) -> (String, Value) {
+fn sessions_answer(sessions: &[&Value]) -> (String, Value) {
     let path = format!("/v1/events/{EVENT}/sessions?page%5Bnumber%5D=0&page%5Bsize%5D=50");
     let meta =
         json!({ "current_page": 0, "previous_page": null, "next_page": null, "page_count": 1 });

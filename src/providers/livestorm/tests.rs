@@ -1,9 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{Kind, Millis};
-use crate::providers::trial::{self, fixtures};
-use crate::providers::{Answers, Ask, Span};
+use crate::event::{ChangeKind, Millis};
+use crate::providers::trial::{self, load_fixtures};
+use crate::providers::{ApiAnswers, ApiRequest, TimeRange};
 
 mod asking;
 mod stories;
@@ -14,14 +14,14 @@ const BARE: Livestorm = Livestorm { api: None };
 
 #[test]
 fn each_fixture_reads_as_expected() {
-    assert!(fixtures("livestorm").len() > 30, "fixtures are missing");
-    trial::each_fixture_reads_as_expected("livestorm", &BARE);
+    assert!(load_fixtures("livestorm").len() > 30, "fixtures are missing");
+    trial::assert_fixtures_parse_as_expected("livestorm", &BARE);
 }
 
 #[test]
 fn what_is_stored_holds_nothing_personal_and_says_the_same() {
     let personal = ["honey.example", "kettle"];
-    trial::what_is_stored_says_the_same("livestorm", &BARE, &personal);
+    trial::assert_scrubbed_bodies_parse_the_same("livestorm", &BARE, &personal);
 }
 
 /// The sample webhooks, and what is fetched because of them, are read without a bad field.
@@ -31,22 +31,24 @@ fn the_samples_are_bodies_that_can_be_read() {
     let samples = BARE.samples(now);
     let mut asked = 0;
     for sample in &samples {
-        let reading = BARE.read(&Inbound::trusted(&sample.body), &[]);
-        match reading.meaning {
-            Meaning::Changes { bad_fields, .. } => assert_eq!(bad_fields, Vec::<&str>::new()),
-            Meaning::Ignored => {}
-            Meaning::Unmappable(why) => panic!("{why}"),
-            Meaning::Handshake(_) => panic!("Livestorm has none"),
+        let reading = BARE.read(&Inbound::from_body(&sample.body), &[]);
+        match reading.content {
+            PayloadContent::Changes { bad_fields, .. } => {
+                assert_eq!(bad_fields, Vec::<&str>::new())
+            }
+            PayloadContent::Ignored => {}
+            PayloadContent::Unmappable(why) => panic!("{why}"),
+            PayloadContent::Handshake(_) => panic!("Livestorm has none"),
         }
-        asked += reading.wanted.len();
+        asked += reading.fetch_requests.len();
     }
     assert_eq!(asked, samples.len() - 1, "all but the registration are occasions to ask");
 }
 
 fn session(attributes: &serde_json::Value) -> Change {
     let body = json!({ "data": { "id": "s-1", "type": "sessions", "attributes": attributes } });
-    let reading = BARE.read(&Inbound::trusted(body.to_string().as_bytes()), &[]);
-    let Meaning::Changes { mut changes, bad_fields } = reading.meaning else {
+    let reading = BARE.read(&Inbound::from_body(body.to_string().as_bytes()), &[]);
+    let PayloadContent::Changes { mut changes, bad_fields } = reading.content else {
         panic!("no changes: {reading:?}");
     };
     assert_eq!(bad_fields, Vec::<&str>::new());
@@ -74,7 +76,7 @@ fn what_is_called_off_is_so_since_it_says() {
     let said =
         json!({ "status": "canceled", "canceled_at": 1_790_000_000, "updated_at": 1_790_009_000 });
     let change = session(&said);
-    assert_eq!((change.kind, change.whole.cancelled), (Kind::Cancelled, Some(true)));
+    assert_eq!((change.kind, change.whole.cancelled), (ChangeKind::Cancelled, Some(true)));
     assert_eq!(change.occurred_at, Some(Millis::new(1_790_000_000_000)));
     let change =
         session(&json!({ "status": "canceled", "canceled_at": 0, "updated_at": 1_790_009_000 }));
@@ -92,10 +94,12 @@ fn what_cannot_be_read_is_not_repeated() {
         r#"{"data":{"type":"sessions","id":"1","attributes":{"status":"secret","status":"word"}}}"#,
         "secret word",
     ] {
-        let reading = BARE.read(&Inbound::trusted(body.as_bytes()), &[]);
-        let Meaning::Unmappable(why) = reading.meaning else { panic!("mapped: {reading:?}") };
+        let reading = BARE.read(&Inbound::from_body(body.as_bytes()), &[]);
+        let PayloadContent::Unmappable(why) = reading.content else {
+            panic!("mapped: {reading:?}")
+        };
         assert!(!why.contains("secret") && !why.contains("word"), "{why}");
     }
-    let reading = BARE.read(&Inbound::trusted(b"{\"data\":{\"type\":\"\xff\"}}"), &[]);
-    assert_eq!(reading.meaning, Meaning::Unmappable("the body is not UTF-8".to_owned()));
+    let reading = BARE.read(&Inbound::from_body(b"{\"data\":{\"type\":\"\xff\"}}"), &[]);
+    assert_eq!(reading.content, PayloadContent::Unmappable("the body is not UTF-8".to_owned()));
 }

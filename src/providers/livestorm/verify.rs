@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::event::Millis;
 use crate::providers::signature::hmac;
-use crate::providers::{Inbound, Keys, Refusal, Unverified, Verified};
+use crate::providers::{Inbound, Keys, Unverified, Verified, VerifyError};
 
 /// The header with the signed time and the signature.
 pub(super) const SIGNATURE: &str = "x-livestorm-signature";
@@ -28,36 +28,36 @@ pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
     now: Millis,
-) -> Result<Inbound<'a, Verified>, Refusal> {
-    let header = request.headers.one(SIGNATURE).once()?;
-    let comma = header.iter().position(|byte| *byte == b',').ok_or(Refusal::Malformed)?;
+) -> Result<Inbound<'a, Verified>, VerifyError> {
+    let header = request.headers.lookup(SIGNATURE).exactly_one()?;
+    let comma = header.iter().position(|byte| *byte == b',').ok_or(VerifyError::Malformed)?;
     let (time, hash) = (&header[..comma], &header[comma + 1..]);
-    let claimed = hmac::from_lower_hex(hash).ok_or(Refusal::Malformed)?;
-    let signed_at = signed_time(time).ok_or(Refusal::Malformed)?;
+    let claimed = hmac::parse_lower_hex(hash).ok_or(VerifyError::Malformed)?;
+    let signed_at = parse_signed_time(time).ok_or(VerifyError::Malformed)?;
     let matches = |secret: &&[u8]| {
-        !secret.is_empty() && bool::from(hash_of(time, secret, request.body).ct_eq(&claimed))
+        !secret.is_empty() && bool::from(signed_hash(time, secret, request.body).ct_eq(&claimed))
     };
-    let secret = keys.secrets.iter().position(matches).ok_or(Refusal::Mismatch)?;
-    serde_json::from_slice::<IgnoredAny>(request.body).map_err(|_| Refusal::Mismatch)?;
-    hmac::timely(signed_at, now, keys.tolerance)?;
-    Ok(request.proved_by(secret))
+    let secret = keys.secrets.iter().position(matches).ok_or(VerifyError::Mismatch)?;
+    serde_json::from_slice::<IgnoredAny>(request.body).map_err(|_| VerifyError::Mismatch)?;
+    hmac::check_timestamp(signed_at, now, keys.tolerance)?;
+    Ok(request.into_verified(secret))
 }
 
 /// The headers that make the body authentic at `now`.
 pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
     let time = now.get().div_euclid(1_000).to_string();
-    let hash = hex::encode(hash_of(time.as_bytes(), secret, body));
+    let hash = hex::encode(signed_hash(time.as_bytes(), secret, body));
     vec![(SIGNATURE.to_owned(), format!("{time},{hash}"))]
 }
 
-fn hash_of(time: &[u8], secret: &[u8], body: &[u8]) -> [u8; 32] {
+fn signed_hash(time: &[u8], secret: &[u8], body: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(time).chain_update(secret).chain_update(body).finalize().into()
 }
 
 /// The signed time. Documented in seconds; a receiver's published test has milliseconds, which are too long for seconds.
-fn signed_time(digits: &[u8]) -> Option<Millis> {
+fn parse_signed_time(digits: &[u8]) -> Option<Millis> {
     if digits.len() < MILLISECONDS_DIGITS {
-        return hmac::unix_seconds(digits);
+        return hmac::parse_unix_seconds(digits);
     }
     if digits.len() > DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
         return None;

@@ -6,41 +6,44 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::map::{id, is_external};
+use super::map::{event_id, is_external};
 use super::payload::Page;
 use crate::event::WebinarId;
 use crate::providers::lenient::{self, Object};
 use crate::providers::{
-    Access, Answers, Ask, Credentials, Listed, Options, Pace, PlatformApi, Span, Spared, required,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, Options, PlatformAccess,
+    PlatformApi, TimeRange, WebinarPage, require,
 };
 
 /// What the answer about an event is called.
-pub(super) const EVENT: &str = "event";
-const BASE: &str = "https://public-api.luma.com";
+pub(super) const EVENT_REQUEST: &str = "event";
+const DEFAULT_BASE_URL: &str = "https://public-api.luma.com";
 /// Of a calendar's key; whoever calls more is locked out for a minute (<https://docs.luma.com/reference/rate-limits>).
-const PACE: Pace = Pace { requests: 200, window: Duration::from_mins(1) };
+const RATE_LIMIT: ApiRateLimit = ApiRateLimit { requests: 200, window: Duration::from_mins(1) };
 
 /// Luma's API, for one calendar.
 #[derive(Debug, Clone)]
 pub(super) struct LumaApi {
-    access: Access,
+    access: PlatformAccess,
     base: Url,
 }
 
 impl LumaApi {
     /// Reads the table `api`. None if it is wrong, which was told.
-    pub(super) fn configured(options: &mut dyn Options) -> Option<Self> {
+    pub(super) fn from_options(options: &mut dyn Options) -> Option<Self> {
         let remedy = "Set { env = \"NAME\" }, the calendar's API key";
-        let key = required(options, "key", |options, key| options.secret(key), remedy);
+        let key = require(options, "key", |options, key| options.secret(key), remedy);
         let base = options.url("base_url");
-        let base =
-            base.unwrap_or_else(|| BASE.parse().expect("a URL that is written above is one"));
-        let credentials = Credentials::Token { header: "x-luma-api-key", prefix: "", token: key? };
+        let base = base.unwrap_or_else(|| {
+            DEFAULT_BASE_URL.parse().expect("a URL that is written above is one")
+        });
+        let credentials =
+            ApiCredentials::Token { header: "x-luma-api-key", prefix: "", token: key? };
         let headers = vec![("accept", "application/json".to_owned())];
-        Some(Self { access: Access { credentials, headers, pace: PACE }, base })
+        Some(Self { access: PlatformAccess { credentials, headers, rate_limit: RATE_LIMIT }, base })
     }
 
-    fn at(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+    fn url_of(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         url.path_segments_mut().expect("a URL with a host has a path").pop_if_empty().extend(path);
         url.set_query(None);
@@ -50,34 +53,43 @@ impl LumaApi {
 }
 
 impl PlatformApi for LumaApi {
-    fn access(&self) -> &Access {
+    fn access(&self) -> &PlatformAccess {
         &self.access
     }
 
-    fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
-        if answers.contains_key(EVENT) {
+    fn next_request(
+        &self,
+        webinar: &WebinarId,
+        answers: &ApiAnswers<'_>,
+    ) -> Result<Option<ApiRequest>, String> {
+        if answers.contains_key(EVENT_REQUEST) {
             return Ok(None);
         }
-        let url = self.at(&["v1", "events", "get"], &[("event_id", webinar.as_str())]);
-        Ok(Some(Ask { name: EVENT, url, spared: Spared::Never }))
+        let url = self.url_of(&["v1", "events", "get"], &[("event_id", webinar.as_str())]);
+        Ok(Some(ApiRequest { name: EVENT_REQUEST, url, on_missing: OnMissing::Fail }))
     }
 
-    fn list(&self, span: Span, cursor: Option<&str>) -> Option<Url> {
+    fn list_url(&self, span: TimeRange, cursor: Option<&str>) -> Option<Url> {
         // It is not documented whether `after` includes its moment.
         let after = span.from.minus(Duration::from_millis(1)).to_string();
         let before = span.to.to_string();
         let mut query = vec![("after", after.as_str()), ("before", &before)];
         query.extend(cursor.map(|cursor| ("pagination_cursor", cursor)));
-        Some(self.at(&["v1", "calendars", "events", "list"], &query))
+        Some(self.url_of(&["v1", "calendars", "events", "list"], &query))
     }
 
-    fn listed(&self, page: &[u8], _span: Span, _cursor: Option<&str>) -> Result<Listed, String> {
+    fn parse_list(
+        &self,
+        page: &[u8],
+        _span: TimeRange,
+        _cursor: Option<&str>,
+    ) -> Result<WebinarPage, String> {
         let page: &RawValue = serde_json::from_slice(page).map_err(|_| "it is not JSON")?;
         let page: Object<Page<'_>> = lenient::parse(page.get(), "it is not a list of events")?;
         let Page { entries, has_more, next_cursor } = page.0;
         let own = entries.iter().filter(|entry| !is_external(&entry.0));
-        Ok(Listed {
-            webinars: own.map(|entry| id(&entry.0)).collect::<Result<_, _>>()?,
+        Ok(WebinarPage {
+            webinars: own.map(|entry| event_id(&entry.0)).collect::<Result<_, _>>()?,
             next: next_cursor.filter(|next| has_more != Some(false) && !next.is_empty()),
         })
     }

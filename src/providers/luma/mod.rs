@@ -27,13 +27,14 @@ mod verify;
 
 use std::sync::Arc;
 
-use crate::event::{Millis, ProviderId, Wanted, WantedWhen};
+use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
 use crate::providers::{
-    Demo, DemoApi, Fetched, Inbound, Keys, Meaning, Options, Platform, PlatformApi, Provider,
-    Reading, Refusal, Sample, Signed, Traits, Unsigned, Unverified, Verified, scrub,
+    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
+    PayloadContent, Platform, PlatformApi, Provider, Sample, SignedRequest, UnsignedRequest,
+    Unverified, Verified, VerifyError, scrub,
 };
 use api::LumaApi;
-use verify::Scheme;
+use verify::LumaScheme;
 
 /// Keys whose values are secret, admit to an event, tell where somebody lives, or tell of a person. The names of hosts are
 /// not among them: they are organizers.
@@ -70,18 +71,18 @@ impl Platform for LumaPlatform {
         ProviderId::new("luma")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Luma::new(Scheme::Luma)))
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(Luma::new(LumaScheme::Native)))
     }
 
-    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        let scheme = match options.word("signature", &["luma", "standard_webhooks"]) {
-            Some("standard_webhooks") => Scheme::StandardWebhooks,
-            Some(_) | None => Scheme::Luma,
+    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        let scheme = match options.choice("signature", &["luma", "standard_webhooks"]) {
+            Some("standard_webhooks") => LumaScheme::StandardWebhooks,
+            Some(_) | None => LumaScheme::Native,
         };
         let calendar_events = options.flag("calendar_events").unwrap_or(false);
         let mut api = None;
-        options.table("api", &mut |table| api = LumaApi::configured(table));
+        options.table("api", &mut |table| api = LumaApi::from_options(table));
         Some(Arc::new(Luma { calendar_events, api, ..Luma::new(scheme) }))
     }
 
@@ -94,7 +95,7 @@ impl Platform for LumaPlatform {
             source: "luma",
             settings: "secret = \"whsec_sandbox-of-no-calendar\"\n\
                        api = { key = \"sandbox-key\", base_url = \"{api}\" }",
-            signs_with: "whsec_sandbox-of-no-calendar",
+            signing_key: "whsec_sandbox-of-no-calendar",
             path_token: None,
             api: DemoApi::Header("x-luma-api-key", "sandbox-key"),
         }]
@@ -104,7 +105,7 @@ impl Platform for LumaPlatform {
 /// Luma, as a source configures it.
 #[derive(Debug, Clone)]
 pub struct Luma {
-    scheme: Scheme,
+    scheme: LumaScheme,
     /// Whether events that are added to the calendar are taken, which may be other people's.
     calendar_events: bool,
     api: Option<LumaApi>,
@@ -113,7 +114,7 @@ pub struct Luma {
 }
 
 impl Luma {
-    fn new(scheme: Scheme) -> Self {
+    fn new(scheme: LumaScheme) -> Self {
         let time_header = [scheme.time_header().to_owned()];
         Self { scheme, calendar_events: false, api: None, time_header }
     }
@@ -124,8 +125,8 @@ impl Provider for Luma {
         &LumaPlatform
     }
 
-    fn traits(&self) -> Traits {
-        Traits { tells_end: false, ..Traits::FULL }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { reports_end: false, ..Capabilities::FULL }
     }
 
     fn verify<'a>(
@@ -133,39 +134,40 @@ impl Provider for Luma {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         self.scheme.verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let body = LumaPlatform.scrub(request.body);
-        let (name, text) = match payload::head(&body) {
+        let (name, text) = match payload::parse_webhook_type(&body) {
             Ok(head) => head,
-            Err(why) => return Reading::new("", Meaning::Unmappable(why)),
+            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
         };
         let sent_at = self.scheme.sent_at(request.headers, request.received_at);
         let meaning = match &*name {
-            "event.created" => map::read(text, map::Step::Created, sent_at),
-            "event.updated" => map::read(text, map::Step::Updated, sent_at),
-            "event.canceled" => map::read(text, map::Step::Cancelled, sent_at),
+            "event.created" => map::read(text, map::LumaAction::Created, sent_at),
+            "event.updated" => map::read(text, map::LumaAction::Updated, sent_at),
+            "event.canceled" => map::read(text, map::LumaAction::Cancelled, sent_at),
             "calendar.event.added" if self.calendar_events => {
-                map::read(text, map::Step::Added, sent_at)
+                map::read(text, map::LumaAction::Added, sent_at)
             }
             // Guests, tickets, subscribers, others' events, and whatever Luma adds.
-            _ => Ok(Meaning::Ignored),
+            _ => Ok(PayloadContent::Ignored),
         };
-        let mut reading = Reading::new(&name, meaning.unwrap_or_else(Meaning::Unmappable));
-        reading.delivery = self.scheme.delivery(request.headers);
+        let mut reading =
+            ParsedPayload::new(&name, meaning.unwrap_or_else(PayloadContent::Unmappable));
+        reading.delivery_id = self.scheme.delivery_id(request.headers);
         // Of others' events nothing more can be asked, and of those that were called off there is nothing more.
-        if let ("event.created" | "event.updated", Meaning::Changes { changes, .. }) =
-            (&*name, &reading.meaning)
+        if let ("event.created" | "event.updated", PayloadContent::Changes { changes, .. }) =
+            (&*name, &reading.content)
         {
-            let wanted = changes.iter().map(|change| Wanted {
+            let wanted = changes.iter().map(|change| FetchRequest {
                 account: change.account.clone(),
                 webinar: change.webinar.clone(),
-                when: WantedWhen::Always,
+                condition: FetchCondition::Always,
             });
-            reading.wanted = wanted.collect();
+            reading.fetch_requests = wanted.collect();
         }
         reading
     }
@@ -174,9 +176,9 @@ impl Provider for Luma {
         &self.time_header
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let headers = self.scheme.sign(request.body, request.secret, request.now)?;
-        Ok(Signed::with_headers(request, headers))
+        Ok(SignedRequest::with_headers(request, headers))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {
@@ -187,9 +189,9 @@ impl Provider for Luma {
         self.api.as_ref().map(|api| api as &dyn PlatformApi)
     }
 
-    fn read_fetched(&self, fetched: &Fetched<'_>) -> Reading {
-        let meaning = map::read_fetched(fetched).unwrap_or_else(Meaning::Unmappable);
-        Reading::new("fetched", meaning)
+    fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
+        let meaning = map::read_fetched(fetched).unwrap_or_else(PayloadContent::Unmappable);
+        ParsedPayload::new("fetched", meaning)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::providers::lenient::{self, Object};
 
 /// What every body has; nothing else of it is looked at before this is known.
 #[derive(Debug, Deserialize)]
-struct Head<'a> {
+struct WebhookType<'a> {
     /// The event's name: `event.updated`.
     #[serde(borrow, rename = "type")]
     name: Cow<'a, str>,
@@ -63,7 +63,7 @@ pub(super) struct Event<'a> {
 
 impl<'a> Event<'a> {
     /// The calendar that it is managed by: the account to which it belongs.
-    pub(super) fn calendar(&self) -> Option<&'a RawValue> {
+    pub(super) fn managing_calendar_id(&self) -> Option<&'a RawValue> {
         #[derive(Deserialize)]
         struct Calendar<'a> {
             #[serde(borrow)]
@@ -90,15 +90,15 @@ pub(super) struct Page<'a> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn head(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
-    let text = lenient::document(body)?;
-    let head: Object<Head<'_>> =
+pub(super) fn parse_webhook_type(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
+    let text = lenient::body_text(body)?;
+    let head: Object<WebhookType<'_>> =
         lenient::parse(text, "the body is not a JSON object with one text `type`")?;
     Ok((head.0.name, text))
 }
 
 /// The first host who has a name; an empty text if nobody has.
-pub(super) fn first_host(raw: &RawValue) -> Option<String> {
+pub(super) fn first_host_name(raw: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Host<'a> {
         #[serde(borrow)]
@@ -106,6 +106,6 @@ pub(super) fn first_host(raw: &RawValue) -> Option<String> {
     }
     let hosts: Vec<Object<Host<'_>>> = serde_json::from_str(raw.get()).ok()?;
     let names = hosts.into_iter().filter_map(|host| host.0.name);
-    let first = names.map(|name| text::clean(&name)).find(|name| !name.is_empty());
+    let first = names.map(|name| text::clean_text(&name)).find(|name| !name.is_empty());
     Some(first.unwrap_or_default())
 }

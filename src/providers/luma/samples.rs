@@ -34,12 +34,12 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     let held = event("evt-6Jd3WsKe7Uo", "Morning coffee", now.minus(MINUTE * 105), "meet");
     let (first, moved) = (now.plus(DAY * 3), now.plus(DAY * 4));
     vec![
-        told("event.created", "an online talk is announced", talk("Reading old code", first)),
-        told("event.updated", "it moves by a day", talk("Reading old code", moved)),
-        told("event.updated", "no, it moves back", talk("Reading old code", first)),
-        told("event.created", "a dinner is announced", dinner.clone()),
-        told("event.canceled", "and called off", dinner),
-        told(
+        webhook("event.created", "an online talk is announced", talk("Reading old code", first)),
+        webhook("event.updated", "it moves by a day", talk("Reading old code", moved)),
+        webhook("event.updated", "no, it moves back", talk("Reading old code", first)),
+        webhook("event.created", "a dinner is announced", dinner.clone()),
+        webhook("event.canceled", "and called off", dinner),
+        webhook(
             "event.updated",
             "of a coffee that was held before all this, a detail is changed: it is over",
             held,
@@ -48,7 +48,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
 }
 
 /// A webhook about that event. The API shows its hosts besides.
-fn told(name: &str, story: &'static str, event: Value) -> Sample {
+fn webhook(name: &str, story: &'static str, event: Value) -> Sample {
     let body = json!({ "type": name, "data": event }).to_string();
     let path = format!("/v1/events/get?event_id={}", event["id"].as_str().unwrap_or_default());
     let mut answer = event;

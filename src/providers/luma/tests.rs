@@ -3,19 +3,19 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::{Change, End, Fields, Kind, Shape, WebinarId};
-use crate::providers::{Answers, Span, trial};
+use crate::event::{Change, ChangeKind, EndTime, Shape, WebinarFields, WebinarId};
+use crate::providers::{ApiAnswers, TimeRange, trial};
 
 const SECRET: &[u8] = b"whsec_dGltYmVyIGFuZCBicmFzcw";
 const NOW: Millis = Millis::new(1_790_150_400_000);
 
 fn luma() -> Luma {
-    Luma::new(Scheme::Luma)
+    Luma::new(LumaScheme::Native)
 }
 
 /// A source with these lines of its own.
 fn configured(lines: &str) -> Result<Arc<dyn Provider>, String> {
-    trial::configured(&format!("provider = 'luma'\nsecret = 'x'\n{lines}"))
+    trial::provider_from_config(&format!("provider = 'luma'\nsecret = 'x'\n{lines}"))
 }
 
 fn with_api() -> Arc<dyn Provider> {
@@ -36,12 +36,12 @@ fn body(name: &str, data: impl Into<Value>) -> Vec<u8> {
     json!({ "type": name, "data": data.into() }).to_string().into_bytes()
 }
 
-fn read(body: &[u8]) -> Reading {
-    luma().read(&Inbound::trusted(body), &[])
+fn read(body: &[u8]) -> ParsedPayload {
+    luma().read(&Inbound::from_body(body), &[])
 }
 
-fn changes(reading: Reading) -> (Change, Vec<&'static str>) {
-    let Meaning::Changes { mut changes, bad_fields } = reading.meaning else {
+fn changes(reading: ParsedPayload) -> (Change, Vec<&'static str>) {
+    let PayloadContent::Changes { mut changes, bad_fields } = reading.content else {
         panic!("no changes: {reading:?}");
     };
     assert_eq!(changes.len(), 1);
@@ -57,31 +57,31 @@ fn time(text: &str) -> Millis {
 }
 
 /// What is read of the body when it came so.
-fn delivered(provider: &Luma, body: &[u8], sent: Millis, received: Millis) -> Reading {
-    let headers = trial::signed(provider, body, SECRET, sent).headers;
-    provider.read(&Inbound::stored(&headers, body, received), &[])
+fn delivered(provider: &Luma, body: &[u8], sent: Millis, received: Millis) -> ParsedPayload {
+    let headers = trial::sign(provider, body, SECRET, sent).headers;
+    provider.read(&Inbound::from_stored(&headers, body, received), &[])
 }
 
 #[test]
 fn each_fixture_reads_as_expected() {
-    trial::each_fixture_reads_as_expected("luma", &luma());
+    trial::assert_fixtures_parse_as_expected("luma", &luma());
 }
 
 #[test]
 fn what_is_stored_holds_nothing_personal_and_says_the_same() {
     let personal = ["thimble", "Thimble", "post.example", "Nele", "Brandsma"];
-    trial::what_is_stored_says_the_same("luma", &luma(), &personal);
-    trial::what_is_stored_says_the_same("luma", with_api().as_ref(), &personal);
+    trial::assert_scrubbed_bodies_parse_the_same("luma", &luma(), &personal);
+    trial::assert_scrubbed_bodies_parse_the_same("luma", with_api().as_ref(), &personal);
 }
 
 #[test]
 fn only_what_luma_signed_is_believed() {
     let body = r#"{"type":"event.created","name":"\u00e9 and raw é"}"#.as_bytes();
-    for scheme in [Scheme::Luma, Scheme::StandardWebhooks] {
+    for scheme in [LumaScheme::Native, LumaScheme::StandardWebhooks] {
         let provider = Luma::new(scheme);
         let secret = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-        trial::only_what_was_signed_is_believed(&provider, body, secret, NOW);
-        trial::old_and_early_is_refused(&provider, body, secret, NOW);
+        trial::assert_only_signed_bytes_verify(&provider, body, secret, NOW);
+        trial::assert_timestamp_tolerance(&provider, body, secret, NOW);
     }
 }
 
@@ -91,32 +91,32 @@ fn the_observed_signature_is_believed() {
     let body = br#"{"type":"event.created","data":{"id":"evt-1"}}"#;
     let secret: &[u8] = b"whsec_dGVzdC1zZWNyZXQ";
     let now = Millis::new(1_735_689_600_000);
-    let mut signed = trial::signed(&luma(), body, secret, now);
+    let mut signed = trial::sign(&luma(), body, secret, now);
     let mac = "77ab0a70b0d3ad82b8654bb877840eabed9af53b122fdfde79d4b1ba3c99d3d5";
     let header = ("webhook-signature".to_owned(), format!("t=1735689600,v1={mac}"));
     assert_eq!(signed.headers, [header]);
     signed.headers.push(("Webhook-Id".to_owned(), "wh_evt_test_123".to_owned()));
     signed.headers.push(("Webhook-Timestamp".to_owned(), "1735689600".to_owned()));
-    assert_eq!(trial::verified(&luma(), &signed, &[secret], now), Ok(0));
-    let other = trial::verified(&Luma::new(Scheme::StandardWebhooks), &signed, &[secret], now);
+    assert_eq!(trial::verify(&luma(), &signed, &[secret], now), Ok(0));
+    let other = trial::verify(&Luma::new(LumaScheme::StandardWebhooks), &signed, &[secret], now);
     assert!(other.is_err(), "the two schemes are not one");
 }
 
 #[test]
 fn the_time_beside_the_signature_is_the_same_or_not_there() {
-    let signed = trial::signed(&luma(), b"{}", SECRET, NOW);
+    let signed = trial::sign(&luma(), b"{}", SECRET, NOW);
     let with = |values: &[&str]| {
         let mut signed = signed.clone();
         let header = |value: &&str| ("webhook-timestamp".to_owned(), (*value).to_owned());
         signed.headers.extend(values.iter().map(header));
-        trial::verified(&luma(), &signed, &[SECRET], NOW)
+        trial::verify(&luma(), &signed, &[SECRET], NOW)
     };
     assert_eq!(with(&[]), Ok(0));
     assert_eq!(with(&["1790150400"]), Ok(0));
     for values in
         [&["1790150401"][..], &["01790150400"], &[""], &["now"], &["1790150400", "1790150400"]]
     {
-        assert_eq!(with(values), Err(Refusal::Malformed), "{values:?}");
+        assert_eq!(with(values), Err(VerifyError::Malformed), "{values:?}");
     }
 }
 
@@ -125,31 +125,31 @@ fn the_time_beside_the_signature_is_the_same_or_not_there() {
 fn an_id_that_is_not_signed_is_nobodys_id() {
     let body = body("event.updated", event());
     let delivery = |id: &str, sent: Millis| {
-        let mut headers = trial::signed(&luma(), &body, SECRET, sent).headers;
+        let mut headers = trial::sign(&luma(), &body, SECRET, sent).headers;
         headers.push(("webhook-id".to_owned(), id.to_owned()));
-        luma().read(&Inbound::stored(&headers, &body, NOW), &[]).delivery
+        luma().read(&Inbound::from_stored(&headers, &body, NOW), &[]).delivery_id
     };
     let first = delivery("a", NOW);
     assert_eq!(first.as_ref().map(String::len), Some(64));
     assert_eq!(delivery("b", NOW), first, "the same request, whatever it is called");
     let later = NOW.plus(Duration::from_secs(1));
     assert_ne!(delivery("a", later), first, "what is true again is told again");
-    assert_eq!(read(&body).delivery, None);
+    assert_eq!(read(&body).delivery_id, None);
 }
 
 #[test]
 fn a_signed_id_is_that_of_the_delivery() {
-    let provider = Luma::new(Scheme::StandardWebhooks);
+    let provider = Luma::new(LumaScheme::StandardWebhooks);
     let body = body("event.updated", event());
     let reading = delivered(&provider, &body, NOW, NOW);
-    assert_eq!(reading.delivery.as_deref(), Some("msg_1790150400000"));
+    assert_eq!(reading.delivery_id.as_deref(), Some("msg_1790150400000"));
     assert_eq!(changes(reading).0.occurred_at, Some(NOW));
 }
 
 #[test]
 fn a_change_is_of_the_signed_second_and_within_it_of_its_receipt() {
     let ms = |ms: u64| Duration::from_millis(ms);
-    for scheme in [Scheme::Luma, Scheme::StandardWebhooks] {
+    for scheme in [LumaScheme::Native, LumaScheme::StandardWebhooks] {
         let provider = Luma::new(scheme);
         for (received, at) in [
             (NOW.plus(ms(350)), NOW.plus(ms(350))),
@@ -162,10 +162,10 @@ fn a_change_is_of_the_signed_second_and_within_it_of_its_receipt() {
         }
         // That is stored, and enough to say the same again.
         let body = body("event.canceled", event());
-        let mut headers = trial::signed(&provider, &body, SECRET, NOW).headers;
+        let mut headers = trial::sign(&provider, &body, SECRET, NOW).headers;
         headers.retain(|(name, _)| provider.read_headers().contains(name));
         assert_eq!(headers.len(), 1);
-        let again = provider.read(&Inbound::stored(&headers, &body, NOW.plus(ms(20))), &[]);
+        let again = provider.read(&Inbound::from_stored(&headers, &body, NOW.plus(ms(20))), &[]);
         assert_eq!(changes(again).0.occurred_at, Some(NOW.plus(ms(20))));
     }
     let created = delivered(&luma(), &body("event.created", event()), NOW, NOW);
@@ -175,23 +175,23 @@ fn a_change_is_of_the_signed_second_and_within_it_of_its_receipt() {
 
 #[test]
 fn created_updated_and_canceled_show_the_whole_event() {
-    let shown = Fields {
+    let shown = WebinarFields {
         name: Some("Compilers".into()),
         description: Some("One editor.".into()),
         event_type: Some("WEBINAR".into()),
         registration_url: Some("https://luma.example/c".into()),
         start: Some(time("2026-10-06T17:00:00Z")),
-        end: Some(End::At(time("2026-10-06T18:30:00Z"))),
-        ..Fields::default()
+        end: Some(EndTime::At(time("2026-10-06T18:30:00Z"))),
+        ..WebinarFields::default()
     };
     for (name, kind, cancelled) in [
-        ("event.created", Kind::Created, Some(false)),
-        ("event.updated", Kind::Updated, None),
-        ("event.canceled", Kind::Cancelled, Some(true)),
+        ("event.created", ChangeKind::Created, Some(false)),
+        ("event.updated", ChangeKind::Updated, None),
+        ("event.canceled", ChangeKind::Cancelled, Some(true)),
     ] {
         let (change, bad) = changed(name, event());
         assert_eq!((change.kind, bad), (kind, vec![]), "{name}");
-        assert_eq!(change.whole, Fields { cancelled, ..shown.clone() }, "{name}");
+        assert_eq!(change.whole, WebinarFields { cancelled, ..shown.clone() }, "{name}");
         assert_eq!((change.shape, change.full_picture), (Some(Shape::Single), true), "{name}");
         assert_eq!(change.account.expect("its calendar").as_str(), "cal-1", "{name}");
     }
@@ -255,14 +255,14 @@ fn others_events_are_taken_on_request_and_never_those_of_no_calendar() {
     });
     let told = |data: &Value| {
         let body = body("calendar.event.added", data.clone());
-        provider.read(&Inbound::trusted(&body), &[])
+        provider.read(&Inbound::from_body(&body), &[])
     };
     let (change, bad) = changes(told(&added));
     assert_eq!(bad, Vec::<&str>::new());
     assert_eq!(change.account.as_ref().expect("its calendar").as_str(), "cal-9");
     assert_eq!(change.whole.organizer.as_deref(), Some("Mirela"));
     assert_eq!((change.whole.cancelled, change.full_picture), (None, true));
-    assert_eq!(read(&body("calendar.event.added", added.clone())).meaning, Meaning::Ignored);
+    assert_eq!(read(&body("calendar.event.added", added.clone())).content, PayloadContent::Ignored);
     for (field, value) in [
         ("platform", json!("external")),
         ("calendar", json!(null)),
@@ -271,7 +271,7 @@ fn others_events_are_taken_on_request_and_never_those_of_no_calendar() {
     ] {
         let mut data = added.clone();
         data[field] = value.clone();
-        assert_eq!(told(&data).meaning, Meaning::Ignored, "{field}: {value}");
+        assert_eq!(told(&data).content, PayloadContent::Ignored, "{field}: {value}");
     }
 }
 
@@ -286,8 +286,8 @@ fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
         json!({ "type": 5 }),
         json!(["event.created"]),
     ] {
-        let meaning = read(sent.to_string().as_bytes()).meaning;
-        let Meaning::Unmappable(why) = meaning else { panic!("mapped: {sent}") };
+        let meaning = read(sent.to_string().as_bytes()).content;
+        let PayloadContent::Unmappable(why) = meaning else { panic!("mapped: {sent}") };
         assert!(!why.contains("secret"), "{why}");
     }
 }
@@ -295,17 +295,17 @@ fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
 #[test]
 fn other_events_are_ignored_whatever_the_rest_of_them_is() {
     for name in ["guest.registered", "ticket.registered", "event.published", "Event.Created", ""] {
-        assert_eq!(read(&body(name, json!(5))).meaning, Meaning::Ignored, "{name}");
+        assert_eq!(read(&body(name, json!(5))).content, PayloadContent::Ignored, "{name}");
     }
 }
 
 #[test]
 fn the_api_is_asked_about_each_event_that_is_there() {
-    let asked = |name: &str| read(&body(name, event())).wanted.into_iter().next();
-    let wanted = Wanted {
+    let asked = |name: &str| read(&body(name, event())).fetch_requests.into_iter().next();
+    let wanted = FetchRequest {
         account: changed("event.created", event()).0.account,
         webinar: WebinarId::parse("evt-1").expect("an id"),
-        when: WantedWhen::Always,
+        condition: FetchCondition::Always,
     };
     assert_eq!(asked("event.created"), Some(wanted.clone()));
     assert_eq!(asked("event.updated"), Some(wanted));
@@ -319,12 +319,13 @@ fn one_question_tells_all_of_an_event() {
     let provider = with_api();
     let api = provider.api().expect("it has one");
     let id = WebinarId::parse("evt-1/../x?&y=#").expect("an id");
-    let ask = api.ask(&id, &Answers::new()).expect("it can be asked").expect("a question");
+    let ask =
+        api.next_request(&id, &ApiAnswers::new()).expect("it can be asked").expect("a question");
     let url = "https://luma.example/base/v1/events/get?event_id=evt-1%2F..%2Fx%3F%26y%3D%23";
     assert_eq!((ask.name, ask.url.as_str()), ("event", url));
     let answer = serde_json::value::RawValue::from_string("{}".to_owned()).expect("JSON");
-    let answers = Answers::from([("event".to_owned(), &*answer)]);
-    assert_eq!(api.ask(&id, &answers), Ok(None));
+    let answers = ApiAnswers::from([("event".to_owned(), &*answer)]);
+    assert_eq!(api.next_request(&id, &answers), Ok(None));
     let access = format!("{:?}", api.access());
     assert!(access.contains("x-luma-api-key") && !access.contains("\"k\""), "{access}");
 }
@@ -333,14 +334,14 @@ fn one_question_tells_all_of_an_event() {
 fn a_calendars_events_are_listed_by_pages() {
     let provider = with_api();
     let api = provider.api().expect("it has one");
-    let span = Span { from: time("2026-10-01T00:00:00Z"), to: time("2026-11-01T00:00:00Z") };
-    let first = api.list(span, None).expect("it lists");
+    let span = TimeRange { from: time("2026-10-01T00:00:00Z"), to: time("2026-11-01T00:00:00Z") };
+    let first = api.list_url(span, None).expect("it lists");
     let list = "https://luma.example/base/v1/calendars/events/list?after=2026-09-30T23%3A59%3A59.999Z&before=2026-11-01T00%3A00%3A00Z";
     assert_eq!(first.as_str(), list);
-    let next = api.list(span, Some("a&b")).expect("it lists");
+    let next = api.list_url(span, Some("a&b")).expect("it lists");
     assert_eq!(next.as_str(), format!("{list}&pagination_cursor=a%26b"));
 
-    let listed = |page: Value| api.listed(page.to_string().as_bytes(), span, None);
+    let listed = |page: Value| api.parse_list(page.to_string().as_bytes(), span, None);
     let ids = |page: Value| {
         let listed = listed(page).expect("a page");
         (listed.webinars.into_iter().map(String::from).collect::<Vec<_>>(), listed.next)
@@ -361,7 +362,7 @@ fn a_calendars_events_are_listed_by_pages() {
         let why = listed(wrong.clone()).expect_err("no page");
         assert!(!why.contains("secret"), "{wrong}: {why}");
     }
-    assert!(api.listed(b"\xff", span, None).is_err());
+    assert!(api.parse_list(b"\xff", span, None).is_err());
 }
 
 #[test]
@@ -372,7 +373,10 @@ fn a_source_says_how_it_is_signed_for_and_its_key() {
     }
     let access = with_api();
     let access = access.api().expect("it has one").access();
-    assert_eq!((access.pace.requests, access.pace.window), (200, Duration::from_mins(1)));
+    assert_eq!(
+        (access.rate_limit.requests, access.rate_limit.window),
+        (200, Duration::from_mins(1))
+    );
     for (wrong, told) in [
         ("signature = 'svix'", "source.it.signature"),
         ("calendar_events = 1", "source.it.calendar_events"),

@@ -6,9 +6,9 @@
 //! others have published agree on it, but for one.
 
 use crate::event::Millis;
-use crate::providers::signature::stamped::{self, Stamped};
+use crate::providers::signature::timestamped_hmac::{self, TimestampedHmac};
 use crate::providers::signature::{hmac, standard_webhooks};
-use crate::providers::{Header, Headers, Inbound, Keys, Refusal, Unverified, Verified};
+use crate::providers::{Header, Headers, Inbound, Keys, Unverified, Verified, VerifyError};
 
 /// The header with the signature.
 pub(super) const SIGNATURE: &str = "webhook-signature";
@@ -17,66 +17,66 @@ pub(super) const TIMESTAMP: &str = "webhook-timestamp";
 
 /// How Luma signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(super) enum LumaScheme {
     /// In its own way.
-    Luma,
+    Native,
     /// As the headers' names say.
     StandardWebhooks,
 }
 
-impl Scheme {
+impl LumaScheme {
     /// Decides whether Luma sent the request.
     pub(super) fn verify<'a>(
         self,
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         let Inbound { headers, body, .. } = request;
         let secret = match self {
-            Self::Luma => {
-                let stamped = Stamped::read(headers.one(SIGNATURE))?;
-                match headers.one(TIMESTAMP) {
+            Self::Native => {
+                let stamped = TimestampedHmac::read(headers.lookup(SIGNATURE))?;
+                match headers.lookup(TIMESTAMP) {
                     // It says nothing that the signature does not, if it says the same.
                     Header::Missing => {}
                     Header::One(time) if time == stamped.time => {}
-                    Header::One(_) | Header::Repeated => return Err(Refusal::Malformed),
+                    Header::One(_) | Header::Repeated => return Err(VerifyError::Malformed),
                 }
-                stamped.prove(b".", body, keys, now)?
+                stamped.verify(b".", body, keys, now)?
             }
             Self::StandardWebhooks => {
                 standard_webhooks::verify(headers, body, keys.secrets, now, keys.tolerance)?
             }
         };
-        Ok(request.proved_by(secret))
+        Ok(request.into_verified(secret))
     }
 
     /// The header with the signed time.
     pub(super) fn time_header(self) -> &'static str {
         match self {
-            Self::Luma => SIGNATURE,
+            Self::Native => SIGNATURE,
             Self::StandardWebhooks => TIMESTAMP,
         }
     }
 
     /// When a verified request was sent: in the second that is signed.
     pub(super) fn sent_at(self, headers: &dyn Headers, received_at: Millis) -> Option<Millis> {
-        let header = headers.one(self.time_header());
+        let header = headers.lookup(self.time_header());
         let second = match self {
-            Self::Luma => Stamped::read(header).ok()?.at,
-            Self::StandardWebhooks => hmac::unix_seconds(header.once().ok()?)?,
+            Self::Native => TimestampedHmac::read(header).ok()?.at,
+            Self::StandardWebhooks => hmac::parse_unix_seconds(header.exactly_one().ok()?)?,
         };
-        Some(Millis::plausible(second.get())?.refined_by(received_at))
+        Some(Millis::from_plausible_ms(second.get())?.refine_within_second(received_at))
     }
 
     /// What of a verified request no other has: the signed id, or the signature of its time and body.
-    pub(super) fn delivery(self, headers: &dyn Headers) -> Option<String> {
+    pub(super) fn delivery_id(self, headers: &dyn Headers) -> Option<String> {
         match self {
-            Self::Luma => {
-                let stamped = Stamped::read(headers.one(SIGNATURE)).ok()?;
+            Self::Native => {
+                let stamped = TimestampedHmac::read(headers.lookup(SIGNATURE)).ok()?;
                 std::str::from_utf8(stamped.mac).ok().map(str::to_owned)
             }
-            Self::StandardWebhooks => standard_webhooks::delivery(headers).map(str::to_owned),
+            Self::StandardWebhooks => standard_webhooks::delivery_id(headers).map(str::to_owned),
         }
     }
 
@@ -88,7 +88,9 @@ impl Scheme {
         now: Millis,
     ) -> Result<Vec<(String, String)>, String> {
         match self {
-            Self::Luma => Ok(vec![(SIGNATURE.to_owned(), stamped::sign(b".", body, secret, now))]),
+            Self::Native => {
+                Ok(vec![(SIGNATURE.to_owned(), timestamped_hmac::sign(b".", body, secret, now))])
+            }
             Self::StandardWebhooks => {
                 standard_webhooks::sign(&format!("msg_{}", now.get()), body, secret, now)
             }

@@ -21,10 +21,10 @@ mod verify;
 use std::sync::Arc;
 
 use crate::event::{Millis, ProviderId};
-use crate::providers::head::Head;
+use crate::providers::envelope::Envelope;
 use crate::providers::{
-    Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample,
-    Signed, Traits, Unsigned, Unverified, Verified, scrub,
+    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
+    Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 
 /// Keys whose values are secret or tell of a person. The host's name is not among them: it is the organizer.
@@ -49,12 +49,12 @@ impl Platform for RiversidePlatform {
         ProviderId::new("riverside")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Riverside))
     }
 
-    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        self.bare()
+    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        self.unconfigured()
     }
 
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
@@ -65,7 +65,7 @@ impl Platform for RiversidePlatform {
         vec![Demo {
             source: "riverside",
             settings: "secret = \"sandbox-secret-of-no-studio\"",
-            signs_with: "sandbox-secret-of-no-studio",
+            signing_key: "sandbox-secret-of-no-studio",
             path_token: None,
             api: DemoApi::None,
         }]
@@ -81,8 +81,8 @@ impl Provider for Riverside {
         &RiversidePlatform
     }
 
-    fn traits(&self) -> Traits {
-        Traits::FULL
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn verify<'a>(
@@ -90,31 +90,32 @@ impl Provider for Riverside {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         verify::verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let body = RiversidePlatform.scrub(request.body);
-        let (head, text) = match Head::of(&body) {
+        let (head, text) = match Envelope::parse(&body) {
             Ok(head) => head,
-            Err(why) => return Reading::new("", Meaning::Unmappable(why)),
+            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
         };
         let meaning = match &*head.event {
-            "webinar.created" => map::read(text, map::Step::Created),
-            "webinar.started" => map::read(text, map::Step::Started),
-            "webinar.ended" => map::read(text, map::Step::Ended),
+            "webinar.created" => map::read(text, map::RiversideAction::Created),
+            "webinar.started" => map::read(text, map::RiversideAction::Started),
+            "webinar.ended" => map::read(text, map::RiversideAction::Ended),
             // Registrants, attendees, and whatever Riverside adds.
-            _ => Ok(Meaning::Ignored),
+            _ => Ok(PayloadContent::Ignored),
         };
-        let reading = Reading::new(&head.event, meaning.unwrap_or_else(Meaning::Unmappable));
+        let reading =
+            ParsedPayload::new(&head.event, meaning.unwrap_or_else(PayloadContent::Unmappable));
         // "Deduplicate on this value": the same in each attempt (https://docs.riverside.fm/webhooks/overview).
-        Reading { delivery: head.delivery(), ..reading }
+        ParsedPayload { delivery_id: head.delivery_id(), ..reading }
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let headers = verify::sign(request.body, request.secret, request.now);
-        Ok(Signed::with_headers(request, headers))
+        Ok(SignedRequest::with_headers(request, headers))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

@@ -10,7 +10,7 @@ use crate::providers::Sample;
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// Between two samples, so that each is later than the one before it and all are past.
-const STEP: Duration = Duration::from_secs(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A life of webinars around `now`, told just before it.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
@@ -51,7 +51,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     ];
     let mut at = now;
     for _ in &scenes {
-        at = at.minus(STEP);
+        at = at.minus(SAMPLE_INTERVAL);
     }
     let mut samples = Vec::new();
     for (number, (event, story, data)) in scenes.into_iter().enumerate() {
@@ -60,7 +60,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
             "account_id": "acc_studio41", "data": data, "delivery_attempt": 1,
         });
         samples.push(Sample::new(story, body.to_string().into_bytes()));
-        at = at.plus(STEP);
+        at = at.plus(SAMPLE_INTERVAL);
     }
     samples
 }

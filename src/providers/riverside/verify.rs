@@ -5,7 +5,7 @@
 
 use crate::event::Millis;
 use crate::providers::signature::hmac;
-use crate::providers::{Inbound, Keys, Refusal, Unverified, Verified};
+use crate::providers::{Inbound, Keys, Unverified, Verified, VerifyError};
 
 /// The header with the signature.
 const SIGNATURE: &str = "x-riverside-signature";
@@ -19,16 +19,19 @@ pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
     now: Millis,
-) -> Result<Inbound<'a, Verified>, Refusal> {
-    let signature = request.headers.one(SIGNATURE).once()?;
-    let timestamp = request.headers.one(TIMESTAMP).once()?;
-    let claimed =
-        signature.strip_prefix(b"v1=").and_then(hmac::from_lower_hex).ok_or(Refusal::Malformed)?;
-    let signed_at = hmac::unix_seconds(timestamp).ok_or(Refusal::Malformed)?;
+) -> Result<Inbound<'a, Verified>, VerifyError> {
+    let signature = request.headers.lookup(SIGNATURE).exactly_one()?;
+    let timestamp = request.headers.lookup(TIMESTAMP).exactly_one()?;
+    let claimed = signature
+        .strip_prefix(b"v1=")
+        .and_then(hmac::parse_lower_hex)
+        .ok_or(VerifyError::Malformed)?;
+    let signed_at = hmac::parse_unix_seconds(timestamp).ok_or(VerifyError::Malformed)?;
     let parts = [timestamp, b":", request.body];
-    let secret = hmac::matching(keys.secrets, &parts, &claimed).ok_or(Refusal::Mismatch)?;
-    hmac::timely(signed_at, now, keys.tolerance)?;
-    Ok(request.proved_by(secret))
+    let secret =
+        hmac::find_signing_secret(keys.secrets, &parts, &claimed).ok_or(VerifyError::Mismatch)?;
+    hmac::check_timestamp(signed_at, now, keys.tolerance)?;
+    Ok(request.into_verified(secret))
 }
 
 /// The headers that make the body authentic at `now`.

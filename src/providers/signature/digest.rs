@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 /// A hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the hashes' own names")]
-pub enum Algorithm {
+pub enum HashAlgorithm {
     Sha1,
     Sha256,
     Sha384,
@@ -16,14 +16,14 @@ pub enum Algorithm {
 
 /// What is made with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum MacMethod {
     /// An HMAC (RFC 2104), whose key is the secret.
     Hmac,
     /// The hash of a message that holds the secret.
     Hash,
 }
 
-impl Algorithm {
+impl HashAlgorithm {
     /// The length of its codes, in bytes.
     #[must_use]
     pub fn length(self) -> usize {
@@ -37,23 +37,23 @@ impl Algorithm {
 
     /// The code of the parts, one after the other. The secret is the key of an [`Method::Hmac`] and nothing else.
     #[must_use]
-    pub fn code(self, method: Method, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    pub fn compute(self, method: MacMethod, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         match (method, self) {
-            (Method::Hmac, Self::Sha1) => mac::<Hmac<Sha1>>(secret, parts),
-            (Method::Hmac, Self::Sha256) => mac::<Hmac<Sha256>>(secret, parts),
-            (Method::Hmac, Self::Sha384) => mac::<Hmac<Sha384>>(secret, parts),
-            (Method::Hmac, Self::Sha512) => mac::<Hmac<Sha512>>(secret, parts),
-            (Method::Hash, Self::Sha1) => hash::<Sha1>(parts),
-            (Method::Hash, Self::Sha256) => hash::<Sha256>(parts),
-            (Method::Hash, Self::Sha384) => hash::<Sha384>(parts),
-            (Method::Hash, Self::Sha512) => hash::<Sha512>(parts),
+            (MacMethod::Hmac, Self::Sha1) => mac::<Hmac<Sha1>>(secret, parts),
+            (MacMethod::Hmac, Self::Sha256) => mac::<Hmac<Sha256>>(secret, parts),
+            (MacMethod::Hmac, Self::Sha384) => mac::<Hmac<Sha384>>(secret, parts),
+            (MacMethod::Hmac, Self::Sha512) => mac::<Hmac<Sha512>>(secret, parts),
+            (MacMethod::Hash, Self::Sha1) => hash::<Sha1>(parts),
+            (MacMethod::Hash, Self::Sha256) => hash::<Sha256>(parts),
+            (MacMethod::Hash, Self::Sha384) => hash::<Sha384>(parts),
+            (MacMethod::Hash, Self::Sha512) => hash::<Sha512>(parts),
         }
     }
 }
 
 /// A body's hash, short: what names a delivery of it that is made here.
 #[must_use]
-pub fn short(body: &[u8]) -> String {
+pub fn short_hash(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body)).chars().take(16).collect()
 }
 
@@ -81,24 +81,24 @@ mod tests {
     /// RFC 2202 and RFC 4231, test case 2 of each; FIPS 180's `abc`.
     #[test]
     fn the_codes_are_those_of_the_standards() {
-        let mac = |algorithm: Algorithm| {
+        let mac = |algorithm: HashAlgorithm| {
             let parts: [&[u8]; 2] = [b"what do ya want ", b"for nothing?"];
-            let code = algorithm.code(Method::Hmac, b"Jefe", &parts);
+            let code = algorithm.compute(MacMethod::Hmac, b"Jefe", &parts);
             assert_eq!(code.len(), algorithm.length());
             hex::encode(code).chars().take(20).collect::<String>()
         };
-        assert_eq!(mac(Algorithm::Sha1), "effcdf6ae5eb2fa2d274");
-        assert_eq!(mac(Algorithm::Sha256), "5bdcc146bf60754e6a04");
-        assert_eq!(mac(Algorithm::Sha384), "af45d2e376484031617f");
-        assert_eq!(mac(Algorithm::Sha512), "164b7a7bfcf819e2e395");
-        let hash = |algorithm: Algorithm| {
-            let code = algorithm.code(Method::Hash, b"no part of it", &[b"a", b"", b"bc"]);
+        assert_eq!(mac(HashAlgorithm::Sha1), "effcdf6ae5eb2fa2d274");
+        assert_eq!(mac(HashAlgorithm::Sha256), "5bdcc146bf60754e6a04");
+        assert_eq!(mac(HashAlgorithm::Sha384), "af45d2e376484031617f");
+        assert_eq!(mac(HashAlgorithm::Sha512), "164b7a7bfcf819e2e395");
+        let hash = |algorithm: HashAlgorithm| {
+            let code = algorithm.compute(MacMethod::Hash, b"no part of it", &[b"a", b"", b"bc"]);
             assert_eq!(code.len(), algorithm.length());
             hex::encode(code).chars().take(20).collect::<String>()
         };
-        assert_eq!(hash(Algorithm::Sha1), "a9993e364706816aba3e");
-        assert_eq!(hash(Algorithm::Sha256), "ba7816bf8f01cfea4141");
-        assert_eq!(hash(Algorithm::Sha384), "cb00753f45a35e8bb5a0");
-        assert_eq!(hash(Algorithm::Sha512), "ddaf35a193617abacc41");
+        assert_eq!(hash(HashAlgorithm::Sha1), "a9993e364706816aba3e");
+        assert_eq!(hash(HashAlgorithm::Sha256), "ba7816bf8f01cfea4141");
+        assert_eq!(hash(HashAlgorithm::Sha384), "cb00753f45a35e8bb5a0");
+        assert_eq!(hash(HashAlgorithm::Sha512), "ddaf35a193617abacc41");
     }
 }

@@ -7,7 +7,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::event::Millis;
-use crate::providers::Refusal;
+use crate::providers::VerifyError;
 
 /// Longest time in seconds that is read: twelve digits reach the year 33658 and, in milliseconds, stay far from overflow.
 const SECONDS_DIGITS_MAX: usize = 12;
@@ -27,7 +27,11 @@ pub fn sha256(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 ///
 /// An empty secret proves nothing, since anyone has it, and never matches.
 #[must_use]
-pub fn matching(secrets: &[&[u8]], parts: &[&[u8]], claimed: &[u8; 32]) -> Option<usize> {
+pub fn find_signing_secret(
+    secrets: &[&[u8]],
+    parts: &[&[u8]],
+    claimed: &[u8; 32],
+) -> Option<usize> {
     secrets
         .iter()
         .position(|secret| !secret.is_empty() && bool::from(sha256(secret, parts).ct_eq(claimed)))
@@ -35,7 +39,7 @@ pub fn matching(secrets: &[&[u8]], parts: &[&[u8]], claimed: &[u8; 32]) -> Optio
 
 /// A MAC as 64 lower-case hexadecimal digits; none for any other text, so that a MAC has one spelling only.
 #[must_use]
-pub fn from_lower_hex(text: &[u8]) -> Option<[u8; 32]> {
+pub fn parse_lower_hex(text: &[u8]) -> Option<[u8; 32]> {
     if text.iter().any(u8::is_ascii_uppercase) {
         return None;
     }
@@ -46,7 +50,7 @@ pub fn from_lower_hex(text: &[u8]) -> Option<[u8; 32]> {
 
 /// A time in whole seconds since 1970, in digits only.
 #[must_use]
-pub fn unix_seconds(text: &[u8]) -> Option<Millis> {
+pub fn parse_unix_seconds(text: &[u8]) -> Option<Millis> {
     if text.is_empty() || text.len() > SECONDS_DIGITS_MAX || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -58,12 +62,16 @@ pub fn unix_seconds(text: &[u8]) -> Option<Millis> {
 ///
 /// # Errors
 /// [`Refusal::Stale`] and [`Refusal::Future`] when it is further off than `tolerance`.
-pub fn timely(signed: Millis, now: Millis, tolerance: Duration) -> Result<(), Refusal> {
+pub fn check_timestamp(
+    signed: Millis,
+    now: Millis,
+    tolerance: Duration,
+) -> Result<(), VerifyError> {
     if now.since(signed) > tolerance {
-        return Err(Refusal::Stale);
+        return Err(VerifyError::Stale);
     }
     if signed.since(now) > tolerance {
-        return Err(Refusal::Future);
+        return Err(VerifyError::Future);
     }
     Ok(())
 }
@@ -78,39 +86,39 @@ mod tests {
         let mac = sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
         let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(hex::encode(mac), known);
-        assert_eq!(from_lower_hex(known.as_bytes()), Some(mac));
+        assert_eq!(parse_lower_hex(known.as_bytes()), Some(mac));
     }
 
     #[test]
     fn of_several_secrets_the_one_that_matches_is_named() {
         let claimed = sha256(b"new", &[b"m"]);
-        assert_eq!(matching(&[b"old", b"new"], &[b"m"], &claimed), Some(1));
-        assert_eq!(matching(&[b"new", b"new"], &[b"m"], &claimed), Some(0));
-        assert_eq!(matching(&[b"old"], &[b"m"], &claimed), None);
-        assert_eq!(matching(&[], &[b"m"], &claimed), None);
+        assert_eq!(find_signing_secret(&[b"old", b"new"], &[b"m"], &claimed), Some(1));
+        assert_eq!(find_signing_secret(&[b"new", b"new"], &[b"m"], &claimed), Some(0));
+        assert_eq!(find_signing_secret(&[b"old"], &[b"m"], &claimed), None);
+        assert_eq!(find_signing_secret(&[], &[b"m"], &claimed), None);
     }
 
     #[test]
     fn an_empty_secret_proves_nothing() {
         let claimed = sha256(b"", &[b"m"]);
-        assert_eq!(matching(&[b"", b"x"], &[b"m"], &claimed), None);
+        assert_eq!(find_signing_secret(&[b"", b"x"], &[b"m"], &claimed), None);
     }
 
     #[test]
     fn a_mac_has_one_spelling() {
         let good = "0f".repeat(32);
-        assert!(from_lower_hex(good.as_bytes()).is_some());
+        assert!(parse_lower_hex(good.as_bytes()).is_some());
         for text in [good.to_uppercase(), "0f".repeat(31), "0f".repeat(33), "0g".repeat(32)] {
-            assert_eq!(from_lower_hex(text.as_bytes()), None, "{text}");
+            assert_eq!(parse_lower_hex(text.as_bytes()), None, "{text}");
         }
     }
 
     #[test]
     fn seconds_are_digits_and_few() {
-        assert_eq!(unix_seconds(b"1750000000"), Some(Millis::new(1_750_000_000_000)));
-        assert_eq!(unix_seconds(b"999999999999"), Some(Millis::new(999_999_999_999_000)));
+        assert_eq!(parse_unix_seconds(b"1750000000"), Some(Millis::new(1_750_000_000_000)));
+        assert_eq!(parse_unix_seconds(b"999999999999"), Some(Millis::new(999_999_999_999_000)));
         for text in ["", "-1", "+1", " 1", "1 ", "1.5", "1e9", "1000000000000", "१"] {
-            assert_eq!(unix_seconds(text.as_bytes()), None, "{text}");
+            assert_eq!(parse_unix_seconds(text.as_bytes()), None, "{text}");
         }
     }
 
@@ -118,10 +126,10 @@ mod tests {
     fn the_tolerance_holds_for_past_and_future_and_includes_its_edge() {
         let (now, hour) = (Millis::new(10_000_000_000), Duration::from_hours(1));
         let edge = Duration::from_millis(3_600_001);
-        assert_eq!(timely(now.minus(hour), now, hour), Ok(()));
-        assert_eq!(timely(now.plus(hour), now, hour), Ok(()));
-        assert_eq!(timely(now.minus(edge), now, hour), Err(Refusal::Stale));
-        assert_eq!(timely(now.plus(edge), now, hour), Err(Refusal::Future));
-        assert_eq!(timely(Millis::new(0), now, Duration::MAX), Ok(()));
+        assert_eq!(check_timestamp(now.minus(hour), now, hour), Ok(()));
+        assert_eq!(check_timestamp(now.plus(hour), now, hour), Ok(()));
+        assert_eq!(check_timestamp(now.minus(edge), now, hour), Err(VerifyError::Stale));
+        assert_eq!(check_timestamp(now.plus(edge), now, hour), Err(VerifyError::Future));
+        assert_eq!(check_timestamp(Millis::new(0), now, Duration::MAX), Ok(()));
     }
 }

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::event::Millis;
-use crate::providers::Refusal;
+use crate::providers::VerifyError;
 
 /// How far two clocks may be apart.
 const LEEWAY: Duration = Duration::from_mins(1);
@@ -26,7 +26,7 @@ const LEEWAY: Duration = Duration::from_mins(1);
 const LIFE: Duration = Duration::from_mins(5);
 /// What a token must be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
+pub struct TokenRules {
     /// By which algorithms it may be signed; of one family.
     pub algorithms: Vec<Algorithm>,
     /// Who must have made it (`iss`).
@@ -37,7 +37,7 @@ pub struct Rules {
 
 /// What a token may be signed with.
 #[derive(Clone, Copy)]
-pub enum KeyRing<'a> {
+pub enum TokenKeys<'a> {
     /// Shared secrets, or public keys as PEM.
     Given(&'a [&'a [u8]]),
     /// A JSON Web Key Set, as it is published.
@@ -46,7 +46,7 @@ pub enum KeyRing<'a> {
 
 /// A token that is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
+pub struct VerifiedToken {
     /// Its claims, a JSON object.
     pub claims: String,
     /// Which of the keys given signed it; 0 of those that are published.
@@ -54,7 +54,7 @@ pub struct Token {
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct TokenHeader {
     alg: String,
     kid: Option<String>,
     crit: Option<Value>,
@@ -87,46 +87,47 @@ struct KeySet<'a> {
 /// [`Refusal`] says why not; [`Refusal::UnknownKey`] that its key may be published by now.
 pub fn verify(
     token: &[u8],
-    keys: KeyRing<'_>,
-    rules: &Rules,
+    keys: TokenKeys<'_>,
+    rules: &TokenRules,
     now: Millis,
-) -> Result<Token, Refusal> {
-    let text = std::str::from_utf8(token).map_err(|_| Refusal::Malformed)?;
-    let (signed, signature) = text.rsplit_once('.').ok_or(Refusal::Malformed)?;
-    let (head, claims) = signed.split_once('.').ok_or(Refusal::Malformed)?;
-    let head: Head = serde_json::from_slice(&decoded(head)?).map_err(|_| Refusal::Malformed)?;
-    let claims = String::from_utf8(decoded(claims)?).map_err(|_| Refusal::Malformed)?;
+) -> Result<VerifiedToken, VerifyError> {
+    let text = std::str::from_utf8(token).map_err(|_| VerifyError::Malformed)?;
+    let (signed, signature) = text.rsplit_once('.').ok_or(VerifyError::Malformed)?;
+    let (head, claims) = signed.split_once('.').ok_or(VerifyError::Malformed)?;
+    let head: TokenHeader =
+        serde_json::from_slice(&decode_part(head)?).map_err(|_| VerifyError::Malformed)?;
+    let claims = String::from_utf8(decode_part(claims)?).map_err(|_| VerifyError::Malformed)?;
     // What must be understood, and is not (RFC 7515, 4.1.11).
     if head.crit.is_some() {
-        return Err(Refusal::Malformed);
+        return Err(VerifyError::Malformed);
     }
     let algorithm = rules.algorithms.iter().copied().find(|known| is_named(*known, &head.alg));
-    let algorithm = algorithm.ok_or(Refusal::Mismatch)?;
+    let algorithm = algorithm.ok_or(VerifyError::Mismatch)?;
     let signs = |key: &DecodingKey| {
         crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or(false)
     };
     let key = match keys {
-        KeyRing::Given(secrets) => secrets
+        TokenKeys::Given(secrets) => secrets
             .iter()
-            .position(|secret| given(algorithm, secret).is_some_and(|key| signs(&key)))
-            .ok_or(Refusal::Mismatch)?,
-        KeyRing::Published(set) => {
-            let keys = published(set, algorithm, head.kid.as_deref());
+            .position(|secret| decoding_key(algorithm, secret).is_some_and(|key| signs(&key)))
+            .ok_or(VerifyError::Mismatch)?,
+        TokenKeys::Published(set) => {
+            let keys = published_keys(set, algorithm, head.kid.as_deref());
             if !keys.iter().any(signs) {
                 // Without an id it may be by a key that is not there yet, too.
                 let is_known = head.kid.is_some() && !keys.is_empty();
-                return Err(if is_known { Refusal::Mismatch } else { Refusal::UnknownKey });
+                return Err(if is_known { VerifyError::Mismatch } else { VerifyError::UnknownKey });
             }
             0
         }
     };
-    judged(&claims, rules, now)?;
-    Ok(Token { claims, key })
+    check_claims(&claims, rules, now)?;
+    Ok(VerifiedToken { claims, key })
 }
 
 /// The claims of a token that was verified before, as JSON; none if it is no token.
 #[must_use]
-pub fn claims(token: &[u8]) -> Option<Vec<u8>> {
+pub fn decode_claims(token: &[u8]) -> Option<Vec<u8>> {
     let mut parts = token.split(|byte| *byte == b'.');
     let (Some(head), Some(claims), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -145,7 +146,7 @@ pub fn claims(token: &[u8]) -> Option<Vec<u8>> {
 pub fn sign(
     mut claims: Map<String, Value>,
     key: &[u8],
-    rules: &Rules,
+    rules: &TokenRules,
     now: Millis,
 ) -> Result<String, String> {
     let algorithm = *rules.algorithms.first().ok_or("no algorithm is named")?;
@@ -168,8 +169,8 @@ pub fn sign(
 
 /// What is wrong with a key that is given, as the rest of a sentence that begins with its name.
 #[must_use]
-pub fn unusable(algorithm: Algorithm, key: &[u8]) -> Option<&'static str> {
-    if given(algorithm, key).is_some() {
+pub fn check_key(algorithm: Algorithm, key: &[u8]) -> Option<&'static str> {
+    if decoding_key(algorithm, key).is_some() {
         return None;
     }
     Some(match algorithm.family() {
@@ -183,7 +184,7 @@ pub fn unusable(algorithm: Algorithm, key: &[u8]) -> Option<&'static str> {
 
 /// The algorithm of that name.
 #[must_use]
-pub fn algorithm(name: &str) -> Option<Algorithm> {
+pub fn parse_algorithm(name: &str) -> Option<Algorithm> {
     name.parse().ok()
 }
 
@@ -195,7 +196,7 @@ pub fn is_shared(algorithm: Algorithm) -> bool {
 
 /// Whether the algorithms have keys of one kind.
 #[must_use]
-pub fn are_kin(algorithms: &[Algorithm]) -> bool {
+pub fn same_family(algorithms: &[Algorithm]) -> bool {
     algorithms.windows(2).all(|two| matches!(two, [a, b] if a.family() == b.family()))
 }
 
@@ -203,11 +204,11 @@ fn is_named(algorithm: Algorithm, name: &str) -> bool {
     name.parse() == Ok(algorithm)
 }
 
-fn decoded(part: &str) -> Result<Vec<u8>, Refusal> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed)
+fn decode_part(part: &str) -> Result<Vec<u8>, VerifyError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| VerifyError::Malformed)
 }
 
-fn given(algorithm: Algorithm, key: &[u8]) -> Option<DecodingKey> {
+fn decoding_key(algorithm: Algorithm, key: &[u8]) -> Option<DecodingKey> {
     match algorithm.family() {
         // Anyone has an empty one, and a public key.
         AlgorithmFamily::Hmac => {
@@ -224,7 +225,7 @@ fn given(algorithm: Algorithm, key: &[u8]) -> Option<DecodingKey> {
 
 /// The keys of that id which are meant for the algorithm, more than one of them if they are of several curves; without an id,
 /// all that are meant for it.
-fn published(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Vec<DecodingKey> {
+fn published_keys(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Vec<DecodingKey> {
     let Ok(set) = serde_json::from_slice::<KeySet<'_>>(set) else { return Vec::new() };
     // Keys of kinds that are unknown here stand in real sets and fail nobody.
     let known = set.keys.iter().filter_map(|key| serde_json::from_str::<Jwk>(key.get()).ok());
@@ -240,19 +241,19 @@ fn published(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Vec<Decodin
     fitting.take(PUBLISHED_MAX).collect()
 }
 
-fn judged(claims: &str, rules: &Rules, now: Millis) -> Result<(), Refusal> {
-    let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| Refusal::Malformed)?;
+fn check_claims(claims: &str, rules: &TokenRules, now: Millis) -> Result<(), VerifyError> {
+    let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| VerifyError::Malformed)?;
     let time = |claim: Option<&RawValue>| match claim {
-        Some(raw) => seconds(raw).map(Some).ok_or(Refusal::Malformed),
+        Some(raw) => numeric_date(raw).map(Some).ok_or(VerifyError::Malformed),
         None => Ok(None),
     };
-    let ends = time(claims.exp)?.ok_or(Refusal::Malformed)?;
+    let ends = time(claims.exp)?.ok_or(VerifyError::Malformed)?;
     if now.since(ends) > LEEWAY {
-        return Err(Refusal::Stale);
+        return Err(VerifyError::Stale);
     }
     for begins in [time(claims.nbf)?, time(claims.iat)?].into_iter().flatten() {
         if begins.since(now) > LEEWAY {
-            return Err(Refusal::Future);
+            return Err(VerifyError::Future);
         }
     }
     let is = |claim: &Option<Value>, wanted: &str| claim.as_ref().is_some_and(|c| c == wanted);
@@ -262,12 +263,12 @@ fn judged(claims: &str, rules: &Rules, now: Millis) -> Result<(), Refusal> {
     };
     let by = rules.issuer.as_ref().is_none_or(|issuer| is(&claims.iss, issuer));
     let to = rules.audience.as_ref().is_none_or(|audience| holds(&claims.aud, audience));
-    if by && to { Ok(()) } else { Err(Refusal::Mismatch) }
+    if by && to { Ok(()) } else { Err(VerifyError::Mismatch) }
 }
 
 /// Seconds since 1970, perhaps with a fraction, which is left out (RFC 7519, 2: `NumericDate`). None of what has an exponent,
 /// which nobody writes and which would make another number of it.
-fn seconds(raw: &RawValue) -> Option<Millis> {
+fn numeric_date(raw: &RawValue) -> Option<Millis> {
     let (whole, fraction) = raw.get().split_once('.').unwrap_or((raw.get(), ""));
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

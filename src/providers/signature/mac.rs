@@ -11,11 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
-use super::digest::{self, Algorithm, Method};
+use super::digest::{self, HashAlgorithm, MacMethod};
 use super::hmac;
-use super::message::{Hole, Template, Values};
+use super::message::{MessageTemplate, MessageValues, Placeholder};
 use crate::event::Millis;
-use crate::providers::{Inbound, Keys, Refusal, Signed, Unsigned, Unverified, Verified};
+use crate::providers::{
+    Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+};
 
 /// Most signatures of one header that are looked at: a sender has a few keys while it rotates them.
 const SIGNATURES_MAX: usize = 16;
@@ -28,19 +30,19 @@ const MILLISECONDS_DIGITS_MAX: usize = 15;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MacScheme {
     /// A keyed MAC, or a plain hash of a message that holds the secret.
-    pub method: Method,
+    pub method: MacMethod,
     /// The hash.
-    pub algorithm: Algorithm,
+    pub algorithm: HashAlgorithm,
     /// How the signature is written.
-    pub encoding: Encoding,
+    pub encoding: SignatureEncoding,
     /// Where it stands.
-    pub place: Place,
+    pub location: SignatureLocation,
     /// What is signed.
-    pub signed: Template,
+    pub message: MessageTemplate,
     /// The header with the signed time, if that does not stand beside the signature.
     pub timestamp_header: Option<String>,
     /// What the signed time counts.
-    pub timestamp_unit: Unit,
+    pub timestamp_unit: TimestampUnit,
     /// The header with the delivery's signed id.
     pub id_header: Option<String>,
     /// The endpoint as it is registered at the platform, where that is signed.
@@ -49,7 +51,7 @@ pub struct MacScheme {
 
 /// How a signature is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
+pub enum SignatureEncoding {
     /// In hexadecimal digits, of either case.
     Hex,
     /// In base64 with its padding (RFC 4648, 4).
@@ -58,18 +60,18 @@ pub enum Encoding {
 
 /// Where a signature stands. Names of headers are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SignatureLocation {
     /// In a header.
-    Header(String, Layout),
+    Header(String, HeaderLayout),
     /// In the query's parameter of that name.
     Query(String),
 }
 
 /// How a signature stands in its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layout {
+pub enum HeaderLayout {
     /// Alone; after that prefix, or without.
-    Alone(String),
+    Prefixed(String),
     /// In a list of `key=value`, in any order and among others; the signature perhaps several times.
     Keyed {
         /// What the signed time's entry begins with; none where the time is not here.
@@ -82,7 +84,7 @@ pub enum Layout {
 }
 
 /// What a request claims.
-struct Claimed<'a> {
+struct ClaimedSignatures<'a> {
     /// The signatures' texts.
     signatures: Vec<Cow<'a, [u8]>>,
     /// The time that stands beside them.
@@ -91,7 +93,7 @@ struct Claimed<'a> {
 
 /// What a time counts since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub enum TimestampUnit {
     /// Seconds.
     Seconds,
     /// Milliseconds.
@@ -102,7 +104,7 @@ impl MacScheme {
     /// Whether what is signed holds a time.
     #[must_use]
     pub fn signs_time(&self) -> bool {
-        self.signed.has(Hole::Timestamp)
+        self.message.contains(Placeholder::Timestamp)
     }
 
     /// Decides whether one of the secrets signed the request; the signature goes before its age.
@@ -114,92 +116,102 @@ impl MacScheme {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
-        let Claimed { signatures, timestamp } = self.claimed(&request)?;
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+        let ClaimedSignatures { signatures, timestamp } = self.claimed_signatures(&request)?;
         // A plain hash can be continued by whoever saw it, but not by text: first comes a byte that begins no character.
-        if self.method == Method::Hash && std::str::from_utf8(request.body).is_err() {
-            return Err(Refusal::Malformed);
+        if self.method == MacMethod::Hash && std::str::from_utf8(request.body).is_err() {
+            return Err(VerifyError::Malformed);
         }
         let decoded = signatures.iter().filter_map(|text| self.encoding.read(text, self.algorithm));
         let claimed: Vec<Vec<u8>> = decoded.collect();
         if claimed.is_empty() {
-            return Err(Refusal::Malformed);
+            return Err(VerifyError::Malformed);
         }
         let timestamp = match &self.timestamp_header {
-            Some(header) => Some(request.headers.one(header).once()?),
+            Some(header) => Some(request.headers.lookup(header).exactly_one()?),
             None => timestamp,
         };
         let signed_at = match timestamp {
-            Some(text) => Some(self.timestamp_unit.read(text).ok_or(Refusal::Malformed)?),
+            Some(text) => Some(self.timestamp_unit.read(text).ok_or(VerifyError::Malformed)?),
             None => None,
         };
         let id = match &self.id_header {
-            Some(header) => request.headers.one(header).once()?,
+            Some(header) => request.headers.lookup(header).exactly_one()?,
             None => b"",
         };
         if id.len() > ID_MAX || (self.id_header.is_some() && id.is_empty()) {
-            return Err(Refusal::Malformed);
+            return Err(VerifyError::Malformed);
         }
         let values = self.values(timestamp.unwrap_or_default(), id, request.body);
         let signs = |secret: &&[u8]| {
-            let right = self.code(secret, &values);
+            let right = self.compute(secret, &values);
             // All of them are compared, so that the time tells nothing of which.
             let equal = |claimed: &Vec<u8>| bool::from(right.as_slice().ct_eq(claimed));
             !secret.is_empty() && claimed.iter().fold(false, |found, one| found | equal(one))
         };
-        let secret = keys.secrets.iter().position(signs).ok_or(Refusal::Mismatch)?;
+        let secret = keys.secrets.iter().position(signs).ok_or(VerifyError::Mismatch)?;
         if let Some(signed_at) = signed_at {
-            hmac::timely(signed_at, now, keys.tolerance)?;
+            hmac::check_timestamp(signed_at, now, keys.tolerance)?;
         }
-        Ok(request.proved_by(secret))
+        Ok(request.into_verified(secret))
     }
 
     /// The request that is authentic at `now`.
     #[must_use]
-    pub fn sign(&self, request: Unsigned<'_>) -> Signed {
+    pub fn sign(&self, request: UnsignedRequest<'_>) -> SignedRequest {
         let timestamp = self.timestamp_unit.write(request.now);
-        let id = format!("delivery-{}", digest::short(request.body));
+        let id = format!("delivery-{}", digest::short_hash(request.body));
         let values = self.values(timestamp.as_bytes(), id.as_bytes(), request.body);
-        let code = self.encoding.write(&self.code(request.secret, &values));
+        let code = self.encoding.write(&self.compute(request.secret, &values));
         let mut headers = Vec::new();
         let mut url = request.url.clone();
-        match &self.place {
-            Place::Header(name, layout) => {
+        match &self.location {
+            SignatureLocation::Header(name, layout) => {
                 headers.push((name.clone(), layout.write(&code, &timestamp)));
             }
-            Place::Query(name) => drop(url.query_pairs_mut().append_pair(name, &code)),
+            SignatureLocation::Query(name) => drop(url.query_pairs_mut().append_pair(name, &code)),
         }
         headers.extend(self.timestamp_header.clone().map(|name| (name, timestamp)));
         headers.extend(self.id_header.clone().map(|name| (name, id)));
-        Signed { url, ..Signed::with_headers(request, headers) }
+        SignedRequest { url, ..SignedRequest::with_headers(request, headers) }
     }
 
-    fn values<'v>(&'v self, timestamp: &'v [u8], id: &'v [u8], body: &'v [u8]) -> Values<'v> {
-        Values { body, timestamp, id, url: self.url.as_bytes() }
+    fn values<'v>(
+        &'v self,
+        timestamp: &'v [u8],
+        id: &'v [u8],
+        body: &'v [u8],
+    ) -> MessageValues<'v> {
+        MessageValues { body, timestamp, id, url: self.url.as_bytes() }
     }
 
-    fn code(&self, secret: &[u8], values: &Values<'_>) -> Vec<u8> {
-        self.algorithm.code(self.method, secret, &self.signed.parts(values, secret))
+    fn compute(&self, secret: &[u8], values: &MessageValues<'_>) -> Vec<u8> {
+        self.algorithm.compute(self.method, secret, &self.message.parts(values, secret))
     }
 
-    fn claimed<'a>(&self, request: &Inbound<'a, Unverified>) -> Result<Claimed<'a>, Refusal> {
-        match &self.place {
-            Place::Header(name, layout) => layout.read(request.headers.one(name).once()?),
-            Place::Query(name) => {
+    fn claimed_signatures<'a>(
+        &self,
+        request: &Inbound<'a, Unverified>,
+    ) -> Result<ClaimedSignatures<'a>, VerifyError> {
+        match &self.location {
+            SignatureLocation::Header(name, layout) => {
+                layout.read(request.headers.lookup(name).exactly_one()?)
+            }
+            SignatureLocation::Query(name) => {
                 let parameters = form_urlencoded::parse(request.query.as_bytes());
                 let mut found = parameters.filter(|(key, _)| key == name.as_str());
-                let (_, value) = found.next().ok_or(Refusal::Missing)?;
+                let (_, value) = found.next().ok_or(VerifyError::Missing)?;
                 if found.next().is_some() {
-                    return Err(Refusal::Malformed);
+                    return Err(VerifyError::Malformed);
                 }
                 let value = value.into_owned().into_bytes();
-                Ok(Claimed { signatures: vec![value.into()], timestamp: None })
+                Ok(ClaimedSignatures { signatures: vec![value.into()], timestamp: None })
             }
         }
     }
 }
 
-impl Layout {
+impl HeaderLayout {
     /// Reads `t={timestamp},v1={signature}`, `v1={signature}` or `{timestamp},{signature}`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -216,7 +228,7 @@ impl Layout {
             *found = Some(key.to_owned());
         }
         match (timestamp, signature?) {
-            (None, key) if key.is_empty() => Some(Self::Alone(key)),
+            (None, key) if key.is_empty() => Some(Self::Prefixed(key)),
             (Some(time), key) if time.is_empty() && key.is_empty() => {
                 (entries.first() == Some(&"{timestamp}")).then_some(Self::AfterTimestamp)
             }
@@ -226,18 +238,18 @@ impl Layout {
         }
     }
 
-    fn read<'a>(&self, value: &'a [u8]) -> Result<Claimed<'a>, Refusal> {
+    fn read<'a>(&self, value: &'a [u8]) -> Result<ClaimedSignatures<'a>, VerifyError> {
         let claimed = |signatures: Vec<&'a [u8]>, timestamp| {
             let signatures = signatures.into_iter().map(Cow::Borrowed).collect();
-            Claimed { signatures, timestamp }
+            ClaimedSignatures { signatures, timestamp }
         };
         match self {
-            Self::Alone(prefix) => {
+            Self::Prefixed(prefix) => {
                 Ok(claimed(vec![value.strip_prefix(prefix.as_bytes()).unwrap_or(value)], None))
             }
             Self::AfterTimestamp => {
                 let comma =
-                    value.iter().position(|byte| *byte == b',').ok_or(Refusal::Malformed)?;
+                    value.iter().position(|byte| *byte == b',').ok_or(VerifyError::Malformed)?;
                 Ok(claimed(vec![&value[comma + 1..]], Some(&value[..comma])))
             }
             Self::Keyed { timestamp, signature } => {
@@ -246,7 +258,7 @@ impl Layout {
                 let mut times = entries(value, key);
                 match (times.next(), times.next()) {
                     (Some(time), None) => Ok(claimed(signatures, Some(time))),
-                    (None, _) | (Some(_), Some(_)) => Err(Refusal::Malformed),
+                    (None, _) | (Some(_), Some(_)) => Err(VerifyError::Malformed),
                 }
             }
         }
@@ -254,7 +266,7 @@ impl Layout {
 
     fn write(&self, code: &str, timestamp: &str) -> String {
         match self {
-            Self::Alone(prefix) => format!("{prefix}{code}"),
+            Self::Prefixed(prefix) => format!("{prefix}{code}"),
             Self::AfterTimestamp => format!("{timestamp},{code}"),
             Self::Keyed { timestamp: Some(time), signature } => {
                 format!("{time}{timestamp},{signature}{code}")
@@ -270,8 +282,8 @@ fn entries<'a>(list: &'a [u8], key: &str) -> impl Iterator<Item = &'a [u8]> {
     entries.filter_map(|entry| entry.strip_prefix(key.as_bytes()))
 }
 
-impl Encoding {
-    fn read(self, text: &[u8], algorithm: Algorithm) -> Option<Vec<u8>> {
+impl SignatureEncoding {
+    fn read(self, text: &[u8], algorithm: HashAlgorithm) -> Option<Vec<u8>> {
         let code = match self {
             Self::Hex => hex::decode(text).ok()?,
             Self::Base64 => STANDARD.decode(text).ok()?,
@@ -287,10 +299,10 @@ impl Encoding {
     }
 }
 
-impl Unit {
+impl TimestampUnit {
     fn read(self, text: &[u8]) -> Option<Millis> {
         match self {
-            Self::Seconds => hmac::unix_seconds(text),
+            Self::Seconds => hmac::parse_unix_seconds(text),
             Self::Milliseconds => {
                 let digits = (1..=MILLISECONDS_DIGITS_MAX).contains(&text.len())
                     && text.iter().all(u8::is_ascii_digit);

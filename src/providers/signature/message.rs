@@ -2,17 +2,17 @@
 
 /// A message with places for what differs from request to request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub struct MessageTemplate(Vec<Part>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Hole(Hole),
+    Placeholder(Placeholder),
 }
 
 /// What stands in a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hole {
+pub enum Placeholder {
     /// The raw body.
     Body,
     /// The time, as it is written in the request.
@@ -27,7 +27,7 @@ pub enum Hole {
 
 /// What stands in the places but the secret.
 #[derive(Clone, Copy)]
-pub struct Values<'a> {
+pub struct MessageValues<'a> {
     /// The raw body.
     pub body: &'a [u8],
     /// The time, as it is written in the request.
@@ -38,7 +38,7 @@ pub struct Values<'a> {
     pub url: &'a [u8],
 }
 
-impl Hole {
+impl Placeholder {
     const ALL: [(&'static str, Self); 5] = [
         ("body", Self::Body),
         ("timestamp", Self::Timestamp),
@@ -48,7 +48,7 @@ impl Hole {
     ];
 }
 
-impl Template {
+impl MessageTemplate {
     /// Reads a template. In braces stand `body`, which must be there once, `timestamp`, `secret`, `id` and `url`.
     ///
     /// # Errors
@@ -63,19 +63,19 @@ impl Template {
             let Some((name, behind)) = after.split_once('}') else {
                 return Err("has a { without a }".to_owned());
             };
-            let Some((_, hole)) = Hole::ALL.iter().find(|(known, _)| *known == name) else {
+            let Some((_, hole)) = Placeholder::ALL.iter().find(|(known, _)| *known == name) else {
                 return Err(format!(
                     "has {{{name}}}, which is nothing. There are {{body}}, {{timestamp}}, {{id}}, {{url}} and {{secret}}"
                 ));
             };
-            parts.push(Part::Hole(*hole));
+            parts.push(Part::Placeholder(*hole));
             rest = behind;
         }
         if !rest.is_empty() {
             parts.push(Part::Text(rest.to_owned()));
         }
         let template = Self(parts);
-        match template.count(Hole::Body) {
+        match template.count(Placeholder::Body) {
             1 => Ok(template),
             _ => Err("must hold {body} once: what is not signed could be anybody's".to_owned()),
         }
@@ -83,24 +83,24 @@ impl Template {
 
     /// Whether it has such a place.
     #[must_use]
-    pub fn has(&self, hole: Hole) -> bool {
+    pub fn contains(&self, hole: Placeholder) -> bool {
         self.count(hole) > 0
     }
 
-    fn count(&self, hole: Hole) -> usize {
-        self.0.iter().filter(|part| **part == Part::Hole(hole)).count()
+    fn count(&self, hole: Placeholder) -> usize {
+        self.0.iter().filter(|part| **part == Part::Placeholder(hole)).count()
     }
 
     /// The message, in parts.
     #[must_use]
-    pub fn parts<'a>(&'a self, values: &Values<'a>, secret: &'a [u8]) -> Vec<&'a [u8]> {
+    pub fn parts<'a>(&'a self, values: &MessageValues<'a>, secret: &'a [u8]) -> Vec<&'a [u8]> {
         let part = |part: &'a Part| match part {
             Part::Text(text) => text.as_bytes(),
-            Part::Hole(Hole::Body) => values.body,
-            Part::Hole(Hole::Timestamp) => values.timestamp,
-            Part::Hole(Hole::Secret) => secret,
-            Part::Hole(Hole::Id) => values.id,
-            Part::Hole(Hole::Url) => values.url,
+            Part::Placeholder(Placeholder::Body) => values.body,
+            Part::Placeholder(Placeholder::Timestamp) => values.timestamp,
+            Part::Placeholder(Placeholder::Secret) => secret,
+            Part::Placeholder(Placeholder::Id) => values.id,
+            Part::Placeholder(Placeholder::Url) => values.url,
         };
         self.0.iter().map(part).collect()
     }
@@ -112,13 +112,14 @@ mod tests {
 
     #[test]
     fn what_stands_in_braces_is_filled_in() {
-        let template = Template::parse("v0:{timestamp}{secret}.{id}!{body}{url}").expect("valid");
-        let values = Values { body: b"BODY", timestamp: b"1", id: b"ID", url: b"URL" };
+        let template =
+            MessageTemplate::parse("v0:{timestamp}{secret}.{id}!{body}{url}").expect("valid");
+        let values = MessageValues { body: b"BODY", timestamp: b"1", id: b"ID", url: b"URL" };
         assert_eq!(template.parts(&values, b"S").concat(), b"v0:1S.ID!BODYURL");
-        assert!(template.has(Hole::Secret));
-        let body = Template::parse("{body}").expect("valid");
+        assert!(template.contains(Placeholder::Secret));
+        let body = MessageTemplate::parse("{body}").expect("valid");
         assert_eq!(body.parts(&values, b"S"), [b"BODY"]);
-        assert!(!body.has(Hole::Secret));
+        assert!(!body.contains(Placeholder::Secret));
     }
 
     #[test]
@@ -130,7 +131,7 @@ mod tests {
             ("{body", "has a { without a }"),
             ("{body}.{time}", "has {time}, which is nothing"),
         ] {
-            let told = Template::parse(text).expect_err("not a template");
+            let told = MessageTemplate::parse(text).expect_err("not a template");
             assert!(told.starts_with(what), "{text}: {told}");
         }
     }

@@ -9,5 +9,5 @@ pub mod hmac;
 pub mod jwt;
 pub mod mac;
 pub mod message;
-pub mod stamped;
 pub mod standard_webhooks;
+pub mod timestamped_hmac;

@@ -16,12 +16,16 @@ use subtle::ConstantTimeEq as _;
 
 use super::hmac;
 use crate::event::Millis;
-use crate::providers::{Header, Headers, Refusal};
+use crate::providers::{Header, Headers, VerifyError};
 
 /// The headers' names under which it is sent: its own, and Svix's.
-const FAMILIES: [Family; 2] = [
-    Family { id: "webhook-id", timestamp: "webhook-timestamp", signature: "webhook-signature" },
-    Family { id: "svix-id", timestamp: "svix-timestamp", signature: "svix-signature" },
+const HEADER_NAMES: [HeaderNames; 2] = [
+    HeaderNames {
+        id: "webhook-id",
+        timestamp: "webhook-timestamp",
+        signature: "webhook-signature",
+    },
+    HeaderNames { id: "svix-id", timestamp: "svix-timestamp", signature: "svix-signature" },
 ];
 /// What a key begins with where it is shown.
 const KEY_PREFIX: &str = "whsec_";
@@ -33,12 +37,12 @@ const ID_MAX: usize = 256;
 const SIGNATURES_MAX: usize = 16;
 
 /// Keys may come without their padding, as some dashboards show them; signatures may not, so that each has one spelling.
-const KEYS: GeneralPurpose = GeneralPurpose::new(
+const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-struct Family {
+struct HeaderNames {
     id: &'static str,
     timestamp: &'static str,
     signature: &'static str,
@@ -47,14 +51,14 @@ struct Family {
 /// The names of the headers that may hold the id of the delivery.
 #[must_use]
 pub fn id_headers() -> [&'static str; 2] {
-    FAMILIES.map(|family| family.id)
+    HEADER_NAMES.map(|family| family.id)
 }
 
 /// The id of the delivery, which is unique and part of what is signed.
 #[must_use]
-pub fn delivery(headers: &dyn Headers) -> Option<&str> {
-    let family = family(headers)?;
-    match headers.one(family.id) {
+pub fn delivery_id(headers: &dyn Headers) -> Option<&str> {
+    let family = header_names(headers)?;
+    match headers.lookup(family.id) {
         Header::One(id) => std::str::from_utf8(id).ok(),
         Header::Missing | Header::Repeated => None,
     }
@@ -70,23 +74,23 @@ pub fn verify(
     secrets: &[&[u8]],
     now: Millis,
     tolerance: Duration,
-) -> Result<usize, Refusal> {
-    let family = family(headers).ok_or(Refusal::Missing)?;
-    let id = headers.one(family.id).once()?;
-    let timestamp = headers.one(family.timestamp).once()?;
-    let claimed = signatures(headers.one(family.signature).once()?);
-    let signed_at = hmac::unix_seconds(timestamp).ok_or(Refusal::Malformed)?;
+) -> Result<usize, VerifyError> {
+    let family = header_names(headers).ok_or(VerifyError::Missing)?;
+    let id = headers.lookup(family.id).exactly_one()?;
+    let timestamp = headers.lookup(family.timestamp).exactly_one()?;
+    let claimed = parse_signatures(headers.lookup(family.signature).exactly_one()?);
+    let signed_at = hmac::parse_unix_seconds(timestamp).ok_or(VerifyError::Malformed)?;
     if id.is_empty() || id.len() > ID_MAX || claimed.is_empty() {
-        return Err(Refusal::Malformed);
+        return Err(VerifyError::Malformed);
     }
     let signs = |secret: &&[u8]| {
-        let Some(key) = key(secret) else { return false };
+        let Some(key) = decode_key(secret) else { return false };
         let mac = hmac::sha256(&key, &[id, b".", timestamp, b".", body]);
         // All of them are compared, so that the time tells nothing of which.
         claimed.iter().fold(false, |found, claimed| found | bool::from(mac.ct_eq(claimed)))
     };
-    let secret = secrets.iter().position(signs).ok_or(Refusal::Mismatch)?;
-    hmac::timely(signed_at, now, tolerance)?;
+    let secret = secrets.iter().position(signs).ok_or(VerifyError::Mismatch)?;
+    hmac::check_timestamp(signed_at, now, tolerance)?;
     Ok(secret)
 }
 
@@ -100,10 +104,10 @@ pub fn sign(
     secret: &[u8],
     now: Millis,
 ) -> Result<Vec<(String, String)>, String> {
-    let key = key(secret).ok_or_else(|| UNUSABLE.to_owned())?;
+    let key = decode_key(secret).ok_or_else(|| NOT_A_KEY.to_owned())?;
     let timestamp = now.get().div_euclid(1_000).to_string();
     let mac = hmac::sha256(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
-    let [Family { id: id_name, timestamp: timestamp_name, signature }, _] = FAMILIES;
+    let [HeaderNames { id: id_name, timestamp: timestamp_name, signature }, _] = HEADER_NAMES;
     Ok(vec![
         (id_name.to_owned(), id.to_owned()),
         (timestamp_name.to_owned(), timestamp),
@@ -112,27 +116,27 @@ pub fn sign(
 }
 
 /// What is wrong with a secret that is none of this scheme's, as the rest of a sentence that begins with its name.
-pub const UNUSABLE: &str = "is no key of Standard Webhooks: whsec_ and base64";
+pub const NOT_A_KEY: &str = "is no key of Standard Webhooks: whsec_ and base64";
 
 /// Whether something can be signed with the secret.
 #[must_use]
 pub fn is_key(secret: &[u8]) -> bool {
-    key(secret).is_some()
+    decode_key(secret).is_some()
 }
 
 /// The key that the secret holds; an empty one proves nothing and is none.
-fn key(secret: &[u8]) -> Option<Vec<u8>> {
+fn decode_key(secret: &[u8]) -> Option<Vec<u8>> {
     let encoded = secret.strip_prefix(KEY_PREFIX.as_bytes()).unwrap_or(secret);
-    KEYS.decode(encoded).ok().filter(|key| !key.is_empty())
+    KEY_ENCODING.decode(encoded).ok().filter(|key| !key.is_empty())
 }
 
 /// The family whose signature is there. Svix may send both; then either proves the same.
-fn family(headers: &dyn Headers) -> Option<&'static Family> {
-    FAMILIES.iter().find(|family| headers.one(family.signature) != Header::Missing)
+fn header_names(headers: &dyn Headers) -> Option<&'static HeaderNames> {
+    HEADER_NAMES.iter().find(|family| headers.lookup(family.signature) != Header::Missing)
 }
 
 /// The signatures of this version; those that are none are passed over, as those of other versions are.
-fn signatures(list: &[u8]) -> Vec<[u8; 32]> {
+fn parse_signatures(list: &[u8]) -> Vec<[u8; 32]> {
     let signature = |entry: &[u8]| {
         let mac = STANDARD.decode(entry.strip_prefix(VERSION)?).ok()?;
         mac.try_into().ok()
@@ -153,7 +157,7 @@ mod tests {
         sign("msg_1", body, SECRET, NOW).expect("it is a key")
     }
 
-    fn verified(headers: &dyn Headers, body: &[u8], secret: &[u8]) -> Result<usize, Refusal> {
+    fn verified(headers: &dyn Headers, body: &[u8], secret: &[u8]) -> Result<usize, VerifyError> {
         verify(headers, body, &[b"whsec_bm9uZQ==", secret], NOW, TOLERANCE)
     }
 
@@ -187,34 +191,34 @@ mod tests {
             assert_eq!(verified(&with(headers.clone(), 2, &list), b"{}", SECRET), Ok(1), "{list}");
         }
         let other = with(headers.clone(), 2, &zeros);
-        assert_eq!(verified(&other, b"{}", SECRET), Err(Refusal::Mismatch));
+        assert_eq!(verified(&other, b"{}", SECRET), Err(VerifyError::Mismatch));
         for list in
             ["", "v1", "v1,", "v2,AAAA", own.trim_end_matches('='), own.trim_start_matches("v1")]
         {
             let list = with(headers.clone(), 2, list);
-            assert_eq!(verified(&list, b"{}", SECRET), Err(Refusal::Malformed), "{list:?}");
+            assert_eq!(verified(&list, b"{}", SECRET), Err(VerifyError::Malformed), "{list:?}");
         }
     }
 
     #[test]
     fn id_time_and_body_are_signed() {
         let headers = signed(b"{}");
-        assert_eq!(verified(&headers, b"{ }", SECRET), Err(Refusal::Mismatch));
+        assert_eq!(verified(&headers, b"{ }", SECRET), Err(VerifyError::Mismatch));
         let other_id = with(headers.clone(), 0, "msg_2");
-        assert_eq!(verified(&other_id, b"{}", SECRET), Err(Refusal::Mismatch));
+        assert_eq!(verified(&other_id, b"{}", SECRET), Err(VerifyError::Mismatch));
         let other_time = with(headers.clone(), 1, "1674087232");
-        assert_eq!(verified(&other_time, b"{}", SECRET), Err(Refusal::Mismatch));
+        assert_eq!(verified(&other_time, b"{}", SECRET), Err(VerifyError::Mismatch));
         for (at, value) in [(0, ""), (0, &*"i".repeat(257)), (1, "now"), (1, "")] {
             let headers = with(headers.clone(), at, value);
-            assert_eq!(verified(&headers, b"{}", SECRET), Err(Refusal::Malformed), "{value}");
+            assert_eq!(verified(&headers, b"{}", SECRET), Err(VerifyError::Malformed), "{value}");
         }
         for at in 0..3 {
             let mut without = headers.clone();
             let header = without.remove(at);
-            assert_eq!(verified(&without, b"{}", SECRET), Err(Refusal::Missing));
+            assert_eq!(verified(&without, b"{}", SECRET), Err(VerifyError::Missing));
             let mut twice = headers.clone();
             twice.push(header);
-            assert_eq!(verified(&twice, b"{}", SECRET), Err(Refusal::Malformed));
+            assert_eq!(verified(&twice, b"{}", SECRET), Err(VerifyError::Malformed));
         }
     }
 
@@ -224,8 +228,8 @@ mod tests {
         let at = |now| verify(&headers, b"{}", &[SECRET], now, TOLERANCE);
         let beyond = TOLERANCE + Duration::from_secs(1);
         assert_eq!(at(NOW.plus(TOLERANCE)), Ok(0));
-        assert_eq!(at(NOW.plus(beyond)), Err(Refusal::Stale));
-        assert_eq!(at(NOW.minus(beyond)), Err(Refusal::Future));
+        assert_eq!(at(NOW.plus(beyond)), Err(VerifyError::Stale));
+        assert_eq!(at(NOW.minus(beyond)), Err(VerifyError::Future));
     }
 
     #[test]
@@ -233,12 +237,12 @@ mod tests {
         let rename = |(name, value): (String, String)| (name.replace("webhook-", "svix-"), value);
         let svix: Vec<_> = signed(b"{}").into_iter().map(rename).collect();
         assert_eq!(verified(&svix, b"{}", SECRET), Ok(1));
-        assert_eq!(delivery(&svix), Some("msg_1"));
-        assert_eq!(delivery(&signed(b"{}")), Some("msg_1"));
+        assert_eq!(delivery_id(&svix), Some("msg_1"));
+        assert_eq!(delivery_id(&signed(b"{}")), Some("msg_1"));
         // The names of both are of one family each: they are not mixed.
         let mixed = [&svix[..2], &signed(b"{}")[2..]].concat();
-        assert_eq!(verified(&mixed, b"{}", SECRET), Err(Refusal::Missing));
-        assert_eq!(delivery(&mixed), None);
+        assert_eq!(verified(&mixed, b"{}", SECRET), Err(VerifyError::Missing));
+        assert_eq!(delivery_id(&mixed), None);
     }
 
     #[test]
@@ -250,9 +254,12 @@ mod tests {
         }
         for none in [&b""[..], b"whsec_", b"not base64!", b"whpk_MDEy"] {
             assert!(!is_key(none));
-            assert_eq!(sign("a", b"{}", none, NOW), Err(UNUSABLE.to_owned()));
+            assert_eq!(sign("a", b"{}", none, NOW), Err(NOT_A_KEY.to_owned()));
             let headers = signed(b"{}");
-            assert_eq!(verify(&headers, b"{}", &[none], NOW, TOLERANCE), Err(Refusal::Mismatch));
+            assert_eq!(
+                verify(&headers, b"{}", &[none], NOW, TOLERANCE),
+                Err(VerifyError::Mismatch)
+            );
         }
     }
 }

@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Fetched, Headers, Inbound, Keys, Meaning, PLATFORMS, Provider, Reading, Refusal, Signed,
-    Unsigned, read_answers,
+    FetchedAnswers, Headers, Inbound, Keys, PLATFORMS, ParsedPayload, PayloadContent, Provider,
+    SignedRequest, UnsignedRequest, VerifyError, read_answers,
 };
 use crate::config;
-use crate::event::webinar::Said;
+use crate::event::webinar::Provenance;
 use crate::event::{BodyHash, Millis, Origin, ReceiptId, SourceName, Webinar, WebinarId};
 
 /// The tolerance of signed times in these tests.
 pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
 
 /// A source with these keys, `provider` among them, or all that is wrong with it.
-pub(super) fn configured(keys: &str) -> Result<Arc<dyn Provider>, String> {
+pub(super) fn provider_from_config(keys: &str) -> Result<Arc<dyn Provider>, String> {
     let text = format!("[hubspot.main]\naccess_token = 'x'\n[source.it]\n{keys}\n");
     let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
     let mut config = config.map_err(|problems| problems.to_string())?;
@@ -40,40 +40,40 @@ impl Fixture {
         name.is_some_and(|name| name.starts_with("fetched"))
     }
 
-    pub(super) fn read(&self, provider: &dyn Provider) -> Reading {
+    pub(super) fn read(&self, provider: &dyn Provider) -> ParsedPayload {
         self.read_as(provider, &self.body)
     }
 
-    fn read_as(&self, provider: &dyn Provider, body: &[u8]) -> Reading {
+    fn read_as(&self, provider: &dyn Provider, body: &[u8]) -> ParsedPayload {
         if self.is_fetched() {
             return read_answers(provider, body);
         }
-        provider.read(&Inbound::trusted(body), &[b"fixture secret"])
+        provider.read(&Inbound::from_body(body), &[b"fixture secret"])
     }
 }
 
 /// What these bodies say, webhooks and what is stored of answers, merged in this order. All came at `now`, and none has a bad
 /// field.
-pub(super) fn merged(
+pub(super) fn merge_bodies(
     provider: &dyn Provider,
     bodies: &[Vec<u8>],
     now: Millis,
 ) -> BTreeMap<WebinarId, Webinar> {
     let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
     for body in bodies {
-        let reading = match Fetched::parse(body) {
+        let reading = match FetchedAnswers::parse(body) {
             Ok(fetched) => provider.read_fetched(&fetched),
-            Err(_) => provider.read(&Inbound::trusted(body), &[]),
+            Err(_) => provider.read(&Inbound::from_body(body), &[]),
         };
-        let Meaning::Changes { changes, bad_fields } = reading.meaning else { continue };
+        let PayloadContent::Changes { changes, bad_fields } = reading.content else { continue };
         assert_eq!(bad_fields, Vec::<&str>::new());
         let digest: [u8; 32] = Sha256::digest(body).into();
         let mut receipt = [0; 16];
         receipt.copy_from_slice(&digest[..16]);
         for change in changes {
-            let said = Said {
+            let said = Provenance {
                 receipt: ReceiptId::from_bytes(receipt),
-                hash: BodyHash::of_digest(&digest),
+                hash: BodyHash::from_digest(&digest),
                 origin: Origin {
                     source: SourceName::parse("acme").expect("valid"),
                     provider: provider.id(),
@@ -90,7 +90,7 @@ pub(super) fn merged(
 }
 
 /// The fixtures in `tests/fixtures/FOLDER`: files that end in neither `.expected` nor `.md`.
-pub(super) fn fixtures(folder: &str) -> Vec<Fixture> {
+pub(super) fn load_fixtures(folder: &str) -> Vec<Fixture> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
     let mut fixtures: Vec<Fixture> = std::fs::read_dir(folder)
         .expect("the folder of fixtures")
@@ -105,10 +105,10 @@ pub(super) fn fixtures(folder: &str) -> Vec<Fixture> {
 
 /// Each fixture reads as the file of its name that ends in `.expected` says. `UPDATE_FIXTURES=1` writes those anew, to be
 /// read before they are committed.
-pub(super) fn each_fixture_reads_as_expected(folder: &str, provider: &dyn Provider) {
+pub(super) fn assert_fixtures_parse_as_expected(folder: &str, provider: &dyn Provider) {
     let update = std::env::var_os("UPDATE_FIXTURES").is_some();
-    for fixture in fixtures(folder) {
-        let told = told(&fixture.read(provider));
+    for fixture in load_fixtures(folder) {
+        let told = describe(&fixture.read(provider));
         let expected = fixture.path.with_extension("expected");
         if update {
             std::fs::write(&expected, &told).expect("an expectation can be written");
@@ -119,14 +119,14 @@ pub(super) fn each_fixture_reads_as_expected(folder: &str, provider: &dyn Provid
 }
 
 /// What is stored of each fixture holds none of these texts, says the same, and is not masked further.
-pub(super) fn what_is_stored_says_the_same(
+pub(super) fn assert_scrubbed_bodies_parse_the_same(
     folder: &str,
     provider: &dyn Provider,
     personal: &[&str],
 ) {
     let scrub = |body: &[u8]| provider.scrub(body);
     let mut found = 0;
-    for fixture in fixtures(folder) {
+    for fixture in load_fixtures(folder) {
         let stored = scrub(&fixture.body);
         let text = String::from_utf8(stored.clone()).expect("text stays text");
         let sent = String::from_utf8_lossy(&fixture.body).into_owned();
@@ -142,10 +142,10 @@ pub(super) fn what_is_stored_says_the_same(
 }
 
 /// A reading for people: times as dates.
-pub(super) fn told(reading: &Reading) -> String {
+pub(super) fn describe(reading: &ParsedPayload) -> String {
     fn dated(value: Value) -> Value {
         match value {
-            Value::Number(number) => match number.as_i64().and_then(Millis::plausible) {
+            Value::Number(number) => match number.as_i64().and_then(Millis::from_plausible_ms) {
                 Some(time) => time.to_string().into(),
                 None => Value::Number(number),
             },
@@ -157,43 +157,48 @@ pub(super) fn told(reading: &Reading) -> String {
             Value::Null | Value::Bool(_) | Value::String(_) => value,
         }
     }
-    let meaning = match &reading.meaning {
-        Meaning::Changes { changes, bad_fields } => {
+    let meaning = match &reading.content {
+        PayloadContent::Changes { changes, bad_fields } => {
             let changes = dated(serde_json::to_value(changes).expect("changes can be written"));
             json!({ "changes": changes, "bad_fields": bad_fields })
         }
-        Meaning::Ignored => json!("ignored"),
-        Meaning::Unmappable(why) => json!({ "unmappable": why }),
-        Meaning::Handshake(reply) => {
+        PayloadContent::Ignored => json!("ignored"),
+        PayloadContent::Unmappable(why) => json!({ "unmappable": why }),
+        PayloadContent::Handshake(reply) => {
             let body: Value = serde_json::from_slice(&reply.body).expect("an answer is JSON");
             json!({ "handshake": { "status": reply.status, "body": body } })
         }
     };
     let mut told = json!({ "event_type": reading.event_type, "meaning": meaning });
-    if !reading.wanted.is_empty() {
-        let wanted = reading.wanted.iter();
+    if !reading.fetch_requests.is_empty() {
+        let wanted = reading.fetch_requests.iter();
         told["asked"] =
-            wanted.map(|wanted| format!("{} {:?}", wanted.webinar, wanted.when)).collect();
+            wanted.map(|wanted| format!("{} {:?}", wanted.webinar, wanted.condition)).collect();
     }
-    if let Some(delivery) = &reading.delivery {
+    if let Some(delivery) = &reading.delivery_id {
         told["delivery"] = delivery.as_str().into();
     }
     format!("{told:#}\n")
 }
 
 /// The request as a source of this provider would get it.
-pub(super) fn signed(provider: &dyn Provider, body: &[u8], secret: &[u8], now: Millis) -> Signed {
+pub(super) fn sign(
+    provider: &dyn Provider,
+    body: &[u8],
+    secret: &[u8],
+    now: Millis,
+) -> SignedRequest {
     let url = &"https://bridge.example/webhooks/source".parse().expect("a URL");
-    provider.sign(Unsigned { url, body, secret, now }).expect("it can be signed")
+    provider.sign(UnsignedRequest { url, body, secret, now }).expect("it can be signed")
 }
 
 /// Whether the provider believes it: which secret proved it.
-pub(super) fn verified(
+pub(super) fn verify(
     provider: &dyn Provider,
-    signed: &Signed,
+    signed: &SignedRequest,
     secrets: &[&[u8]],
     now: Millis,
-) -> Result<usize, Refusal> {
+) -> Result<usize, VerifyError> {
     let keys = Keys { secrets, tolerance: TOLERANCE };
     let headers: &dyn Headers = &signed.headers;
     let query = signed.url.query().unwrap_or_default();
@@ -204,18 +209,18 @@ pub(super) fn verified(
 
 /// For a platform that signs the raw body with a secret: what it signed is believed, and nothing that differs from it in
 /// one byte, one header or the secret.
-pub(super) fn only_what_was_signed_is_believed(
+pub(super) fn assert_only_signed_bytes_verify(
     provider: &dyn Provider,
     body: &[u8],
     secret: &[u8],
     now: Millis,
 ) {
-    let right = signed(provider, body, secret, now);
-    let believed = |signed: &Signed| verified(provider, signed, &[b"another", secret], now);
+    let right = sign(provider, body, secret, now);
+    let believed = |signed: &SignedRequest| verify(provider, signed, &[b"another", secret], now);
     assert_eq!(believed(&right), Ok(1));
-    assert_eq!(verified(provider, &right, &[secret], now), Ok(0));
+    assert_eq!(verify(provider, &right, &[secret], now), Ok(0));
     for secrets in [&[][..], &[b"".as_slice()], &[b"another"]] {
-        assert!(verified(provider, &right, secrets, now).is_err(), "believed by {secrets:?}");
+        assert!(verify(provider, &right, secrets, now).is_err(), "believed by {secrets:?}");
     }
     for at in 0..right.body.len() {
         for bit in [1, 0x20, 0x80] {
@@ -239,10 +244,10 @@ pub(super) fn only_what_was_signed_is_believed(
         }
         let mut without = right.clone();
         without.headers.remove(place);
-        assert_eq!(believed(&without), Err(Refusal::Missing), "{name}");
+        assert_eq!(believed(&without), Err(VerifyError::Missing), "{name}");
         let mut twice = right.clone();
         twice.headers.push((name.clone(), value.clone()));
-        assert_eq!(believed(&twice), Err(Refusal::Malformed), "{name} twice");
+        assert_eq!(believed(&twice), Err(VerifyError::Malformed), "{name} twice");
         let wrong = |value: String| {
             let mut wrong = right.clone();
             wrong.headers[place].1 = value;
@@ -262,17 +267,17 @@ pub(super) fn only_what_was_signed_is_believed(
 }
 
 /// For a platform that signs the time: what is older or younger than the tolerance is refused.
-pub(super) fn old_and_early_is_refused(
+pub(super) fn assert_timestamp_tolerance(
     provider: &dyn Provider,
     body: &[u8],
     secret: &[u8],
     now: Millis,
 ) {
-    let right = signed(provider, body, secret, now);
-    let at = |then: Millis| verified(provider, &right, &[secret], then);
+    let right = sign(provider, body, secret, now);
+    let at = |then: Millis| verify(provider, &right, &[secret], then);
     let second = Duration::from_secs(1);
     assert_eq!(at(now.plus(TOLERANCE).minus(second)), Ok(0));
     assert_eq!(at(now.minus(TOLERANCE).plus(second)), Ok(0));
-    assert_eq!(at(now.plus(TOLERANCE).plus(second)), Err(Refusal::Stale));
-    assert_eq!(at(now.minus(TOLERANCE).minus(second)), Err(Refusal::Future));
+    assert_eq!(at(now.plus(TOLERANCE).plus(second)), Err(VerifyError::Stale));
+    assert_eq!(at(now.minus(TOLERANCE).minus(second)), Err(VerifyError::Future));
 }

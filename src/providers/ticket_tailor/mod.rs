@@ -25,10 +25,10 @@ mod verify;
 use std::sync::Arc;
 
 use crate::event::{Millis, ProviderId};
-use crate::providers::head::Head;
+use crate::providers::envelope::Envelope;
 use crate::providers::{
-    Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample,
-    Signed, Traits, Unsigned, Unverified, Verified, scrub,
+    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
+    Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 
 /// Keys whose values are secret, admit to an event, or tell of a person.
@@ -60,17 +60,17 @@ impl Platform for TicketTailorPlatform {
         ProviderId::new("ticket_tailor")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(TicketTailor::default()))
     }
 
-    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let TicketTailor { zone, drafts } = TicketTailor::default();
         let zone = options.text("time_zone").unwrap_or(zone);
         let drafts = options.flag("drafts").unwrap_or(drafts);
         if Millis::parse("2026-01-01 12:00:00", Some(&zone)).is_none() {
             let remedy = "Set an IANA name, such as \"Europe/London\"";
-            options.problem("time_zone", &format!("is no time zone. {remedy}"));
+            options.report("time_zone", &format!("is no time zone. {remedy}"));
             return None;
         }
         Some(Arc::new(TicketTailor { zone, drafts }))
@@ -85,7 +85,7 @@ impl Platform for TicketTailorPlatform {
             source: "ticket-tailor",
             settings: "secret = \"sandbox-secret-of-no-box-office\"\n\
                        external_account_id = \"box-office\"",
-            signs_with: "sandbox-secret-of-no-box-office",
+            signing_key: "sandbox-secret-of-no-box-office",
             path_token: None,
             api: DemoApi::None,
         }]
@@ -112,8 +112,8 @@ impl Provider for TicketTailor {
         &TicketTailorPlatform
     }
 
-    fn traits(&self) -> Traits {
-        Traits { names_account: false, tells_end: false, ..Traits::FULL }
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { names_account: false, reports_end: false, ..Capabilities::FULL }
     }
 
     fn verify<'a>(
@@ -121,32 +121,33 @@ impl Provider for TicketTailor {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         verify::verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let body = TicketTailorPlatform.scrub(request.body);
-        let (head, text) = match Head::of(&body) {
+        let (head, text) = match Envelope::parse(&body) {
             Ok(head) => head,
-            Err(why) => return Reading::new("", Meaning::Unmappable(why)),
+            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
         };
-        let told = map::Told { source: self, received_at: request.received_at };
+        let told = map::WebhookContext { source: self, received_at: request.received_at };
         let meaning = match &*head.event {
-            "EVENT.CREATED" => map::read(text, map::Step::Created, told),
-            "EVENT.UPDATED" => map::read(text, map::Step::Updated, told),
-            "EVENT.DELETED" => map::read(text, map::Step::Deleted, told),
+            "EVENT.CREATED" => map::read(text, map::TicketTailorAction::Created, told),
+            "EVENT.UPDATED" => map::read(text, map::TicketTailorAction::Updated, told),
+            "EVENT.DELETED" => map::read(text, map::TicketTailorAction::Deleted, told),
             // Orders, tickets, waiting lists, and whatever Ticket Tailor adds.
-            _ => Ok(Meaning::Ignored),
+            _ => Ok(PayloadContent::Ignored),
         };
-        let reading = Reading::new(&head.event, meaning.unwrap_or_else(Meaning::Unmappable));
+        let reading =
+            ParsedPayload::new(&head.event, meaning.unwrap_or_else(PayloadContent::Unmappable));
         // `wh_15`, "to not execute tasks more than once" (https://developers.tickettailor.com/docs/webhook/security).
-        Reading { delivery: head.delivery(), ..reading }
+        ParsedPayload { delivery_id: head.delivery_id(), ..reading }
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let headers = verify::sign(request.body, request.secret, request.now);
-        Ok(Signed::with_headers(request, headers))
+        Ok(SignedRequest::with_headers(request, headers))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

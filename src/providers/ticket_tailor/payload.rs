@@ -44,7 +44,7 @@ pub(super) struct Event<'a> {
 }
 
 /// A start or an end, in several spellings of which one will do: with its offset, or in seconds.
-pub(super) fn moment(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
+pub(super) fn read_moment(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
     #[derive(Deserialize)]
     struct Moment<'a> {
         #[serde(borrow)]
@@ -54,6 +54,6 @@ pub(super) fn moment(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
     }
     let said: Object<Moment<'_>> = serde_json::from_str(raw.get()).ok()?;
     let Moment { iso, unix } = said.0;
-    iso.and_then(|iso| lenient::time(iso, zone))
-        .or_else(|| Millis::plausible_seconds(lenient::integer(unix?)?))
+    iso.and_then(|iso| lenient::date_time(iso, zone))
+        .or_else(|| Millis::from_plausible_seconds(lenient::integer(unix?)?))
 }

@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Between two samples, so that each is later than the one before it and all are past.
-const STEP: Duration = Duration::from_secs(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A life of events around `now`, told just before it.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
@@ -46,7 +46,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     ];
     let mut at = now;
     for _ in &scenes {
-        at = at.minus(STEP);
+        at = at.minus(SAMPLE_INTERVAL);
     }
     let mut samples = Vec::new();
     for (number, (name, story, payload)) in scenes.into_iter().enumerate() {
@@ -55,7 +55,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
             "resource_url": "https://api.tickettailor.example/v1/events", "payload": payload,
         });
         samples.push(Sample::new(story, body.to_string().into_bytes()));
-        at = at.plus(STEP);
+        at = at.plus(SAMPLE_INTERVAL);
     }
     samples
 }

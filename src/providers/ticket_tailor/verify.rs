@@ -6,8 +6,8 @@
 //! JSON object, and a time with digits more or less is decades off.
 
 use crate::event::Millis;
-use crate::providers::signature::stamped::{self, Stamped};
-use crate::providers::{Inbound, Keys, Refusal, Unverified, Verified};
+use crate::providers::signature::timestamped_hmac::{self, TimestampedHmac};
+use crate::providers::{Inbound, Keys, Unverified, Verified, VerifyError};
 
 /// The header with the time and the signature.
 const SIGNATURE: &str = "tickettailor-webhook-signature";
@@ -17,13 +17,13 @@ pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
     now: Millis,
-) -> Result<Inbound<'a, Verified>, Refusal> {
-    let stamped = Stamped::read(request.headers.one(SIGNATURE))?;
-    let secret = stamped.prove(b"", request.body, keys, now)?;
-    Ok(request.proved_by(secret))
+) -> Result<Inbound<'a, Verified>, VerifyError> {
+    let stamped = TimestampedHmac::read(request.headers.lookup(SIGNATURE))?;
+    let secret = stamped.verify(b"", request.body, keys, now)?;
+    Ok(request.into_verified(secret))
 }
 
 /// The headers that make the body authentic at `now`.
 pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
-    vec![(SIGNATURE.to_owned(), stamped::sign(b"", body, secret, now))]
+    vec![(SIGNATURE.to_owned(), timestamped_hmac::sign(b"", body, secret, now))]
 }

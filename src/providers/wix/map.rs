@@ -3,14 +3,16 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::payload::{self, Dates, Event, Happening, Location, Message, Page, Registration};
-use crate::event::{Change, End, ExternalAccountId, Fields, Kind, Millis, Shape, WebinarId, text};
-use crate::providers::lenient::{self, Lenient, Object};
-use crate::providers::{Meaning, Reading};
+use super::payload::{self, Dates, DomainEvent, Event, Location, Message, Page, Registration};
+use crate::event::{
+    Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId, text,
+};
+use crate::providers::lenient::{self, FieldReader, Object};
+use crate::providers::{ParsedPayload, PayloadContent};
 
 /// What happened to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum WixAction {
     Created,
     Cloned,
     Published,
@@ -20,8 +22,8 @@ enum Step {
     Ended,
 }
 
-impl Step {
-    fn of(event_type: &str) -> Option<Self> {
+impl WixAction {
+    fn from_event_type(event_type: &str) -> Option<Self> {
         match event_type.strip_prefix("wix.events.v3.event_")? {
             "created" => Some(Self::Created),
             "cloned" => Some(Self::Cloned),
@@ -34,19 +36,19 @@ impl Step {
         }
     }
 
-    fn kind(self) -> Kind {
+    fn kind(self) -> ChangeKind {
         match self {
-            Self::Created | Self::Cloned | Self::Published => Kind::Created,
-            Self::Updated => Kind::Updated,
-            Self::Canceled | Self::Deleted => Kind::Cancelled,
-            Self::Ended => Kind::Completed,
+            Self::Created | Self::Cloned | Self::Published => ChangeKind::Created,
+            Self::Updated => ChangeKind::Updated,
+            Self::Canceled | Self::Deleted => ChangeKind::Cancelled,
+            Self::Ended => ChangeKind::Completed,
         }
     }
 }
 
 /// How an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
+enum WixStatus {
     Draft,
     Upcoming,
     Started,
@@ -54,7 +56,7 @@ enum Status {
     Canceled,
 }
 
-impl Status {
+impl WixStatus {
     fn read(raw: &RawValue) -> Option<Self> {
         match &*lenient::string(raw)? {
             "DRAFT" => Some(Self::Draft),
@@ -80,71 +82,85 @@ impl Status {
 ///
 /// # Errors
 /// Why it cannot be read, for operators.
-pub(super) fn read(body: &[u8]) -> Result<Reading, String> {
-    let message = payload::message(lenient::document(body)?)?;
+pub(super) fn read(body: &[u8]) -> Result<ParsedPayload, String> {
+    let message = payload::parse_message(lenient::body_text(body)?)?;
     let name = &message.event_type;
-    let Some(step) = Step::of(name) else { return Ok(Reading::new(name, Meaning::Ignored)) };
-    Ok(match happened(step, &message) {
-        Ok((meaning, delivery)) => Reading { delivery, ..Reading::new(name, meaning) },
-        Err(why) => Reading::new(name, Meaning::Unmappable(why)),
+    let Some(step) = WixAction::from_event_type(name) else {
+        return Ok(ParsedPayload::new(name, PayloadContent::Ignored));
+    };
+    Ok(match map_message(step, &message) {
+        Ok((meaning, delivery)) => {
+            ParsedPayload { delivery_id: delivery, ..ParsedPayload::new(name, meaning) }
+        }
+        Err(why) => ParsedPayload::new(name, PayloadContent::Unmappable(why)),
     })
 }
 
 /// What it means, and the id of what happened.
-fn happened(step: Step, message: &Message<'_>) -> Result<(Meaning, Option<String>), String> {
-    let happening = message.happening()?;
-    let mut lenient = Lenient::default();
-    let mut change = change(step, &happening, &mut lenient)?;
+fn map_message(
+    step: WixAction,
+    message: &Message<'_>,
+) -> Result<(PayloadContent, Option<String>), String> {
+    let happening = message.parse_domain_event()?;
+    let mut lenient = FieldReader::default();
+    let mut change = map_event(step, &happening, &mut lenient)?;
     let account = message.instance_id;
     let account = account
         .map(|id| lenient::identifier("instanceId", Some(id), ExternalAccountId::parse))
         .transpose()?;
     change.account = account;
-    let delivery = lenient.read("id", happening.id, lenient::title);
-    Ok((Meaning::Changes { changes: vec![change], bad_fields: lenient.into_bad() }, delivery))
+    let delivery = lenient.read("id", happening.id, lenient::non_empty_text);
+    Ok((
+        PayloadContent::Changes { changes: vec![change], bad_fields: lenient.into_bad_fields() },
+        delivery,
+    ))
 }
 
-fn change(step: Step, happening: &Happening<'_>, lenient: &mut Lenient) -> Result<Change, String> {
-    let event = happening.event()?;
+fn map_event(
+    step: WixAction,
+    happening: &DomainEvent<'_>,
+    lenient: &mut FieldReader,
+) -> Result<Change, String> {
+    let event = happening.parse_event()?;
     // An action's body names the event that it made, where that is another.
     let id = event.id.or(happening.entity_id);
     let id = lenient::identifier("entityId", id, WebinarId::parse)?;
-    let status = lenient.read("status", event.status, Status::read);
-    let fields = fields(&event, lenient);
+    let status = lenient.read("status", event.status, WixStatus::read);
+    let fields = read_fields(&event, lenient);
     let cancelled = match step {
-        Step::Published => Some(false),
-        Step::Canceled | Step::Deleted => Some(true),
-        Step::Ended => None,
-        Step::Created | Step::Cloned => status.and_then(Status::cancelled),
+        WixAction::Published => Some(false),
+        WixAction::Canceled | WixAction::Deleted => Some(true),
+        WixAction::Ended => None,
+        WixAction::Created | WixAction::Cloned => status.and_then(WixStatus::cancelled),
         // What is called off is never taken back, so that an older state cannot do it either.
-        Step::Updated => status.and_then(Status::cancelled).filter(|off| *off),
+        WixAction::Updated => status.and_then(WixStatus::cancelled).filter(|off| *off),
     };
-    let over = step == Step::Ended || status == Some(Status::Ended);
+    let over = step == WixAction::Ended || status == Some(WixStatus::Ended);
     let mut change = Change::new(id, step.kind());
     change.occurred_at =
-        lenient.read("eventTime", happening.event_time, |raw| lenient::time(raw, None));
+        lenient.read("eventTime", happening.event_time, |raw| lenient::date_time(raw, None));
     // Each date of a recurring event is an event of its own. A draft is not shown to anybody yet.
     change.shape = Some(Shape::Single);
     change.full_picture = match step {
-        Step::Created | Step::Cloned | Step::Updated => {
-            fields.name.is_some() && status.is_some_and(|status| status != Status::Draft)
+        WixAction::Created | WixAction::Cloned | WixAction::Updated => {
+            fields.name.is_some() && status.is_some_and(|status| status != WixStatus::Draft)
         }
-        Step::Published => fields.name.is_some(),
-        Step::Canceled | Step::Deleted | Step::Ended => false,
+        WixAction::Published => fields.name.is_some(),
+        WixAction::Canceled | WixAction::Deleted | WixAction::Ended => false,
     };
-    change.whole = Fields { cancelled, completed: over.then_some(true), ..fields };
+    change.whole = WebinarFields { cancelled, completed: over.then_some(true), ..fields };
     Ok(change)
 }
 
 /// The fields that an event carries.
-fn fields(event: &Event<'_>, lenient: &mut Lenient) -> Fields {
+fn read_fields(event: &Event<'_>, lenient: &mut FieldReader) -> WebinarFields {
     fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
         serde_json::from_str::<Object<T>>(raw.get()).ok().map(|object| object.0)
     }
     let dates =
         lenient.read("dateAndTimeSettings", event.date_and_time_settings, object::<Dates<'_>>);
-    let (start, end) = dates.map_or((None, None), |dates| times(&dates, lenient));
-    let page = lenient.read("eventPageUrl", event.page, page_link);
+    let (start, end) = dates.map_or((None, None), |dates| read_times(&dates, lenient));
+    let page = lenient.read("eventPageUrl", event.page, read_page_link);
     let registration = lenient.read("registration", event.registration, object::<Registration<'_>>);
     let external = registration.and_then(|registration| registration.external?.0.url);
     let external = lenient.read("external", external, lenient::link);
@@ -156,34 +172,34 @@ fn fields(event: &Event<'_>, lenient: &mut Lenient) -> Fields {
             _ => None,
         }
     });
-    Fields {
-        name: lenient.read("title", event.title, lenient::title),
-        description: lenient.read("shortDescription", event.short_description, lenient::prose),
+    WebinarFields {
+        name: lenient.read("title", event.title, lenient::non_empty_text),
+        description: lenient.read("shortDescription", event.short_description, lenient::clean_text),
         event_type: event_type.map(str::to_owned),
         registration_url: page.or(external.filter(|url| !url.is_empty())),
         start,
         end,
-        ..Fields::default()
+        ..WebinarFields::default()
     }
 }
 
 /// Start and end; an end before the start is none. With a date that is to be announced there are none.
-fn times(dates: &Dates<'_>, lenient: &mut Lenient) -> (Option<Millis>, Option<End>) {
+fn read_times(dates: &Dates<'_>, lenient: &mut FieldReader) -> (Option<Millis>, Option<EndTime>) {
     let zone = lenient.read("timeZoneId", dates.time_zone_id, lenient::string);
     let zone = zone.as_deref();
-    let start = lenient.read("startDate", dates.start_date, |raw| lenient::time(raw, zone));
+    let start = lenient.read("startDate", dates.start_date, |raw| lenient::date_time(raw, zone));
     let end = lenient.read("endDate", dates.end_date, |raw| {
-        lenient::time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
+        lenient::date_time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
     });
-    (start, end.map(End::At))
+    (start, end.map(EndTime::At))
 }
 
 /// The link to a page: a text, or a base and a path.
-fn page_link(raw: &RawValue) -> Option<String> {
+fn read_page_link(raw: &RawValue) -> Option<String> {
     if let Some(whole) = lenient::string(raw) {
-        return text::link(&whole);
+        return text::clean_link(&whole);
     }
     let page: Object<Page<'_>> = serde_json::from_str(raw.get()).ok()?;
     let Page { base, path } = page.0;
-    text::link(&format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/')))
+    text::clean_link(&format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/')))
 }

@@ -18,8 +18,8 @@
 //! * of an event that was cloned, `event_cloned` names the new one in `eventId`;
 //! * whether an entity stands in `entity` as JSON, or in `entityAsJson` as text: either is read.
 
+mod decode;
 mod map;
-mod opened;
 mod payload;
 mod samples;
 mod verify;
@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
-    Demo, DemoApi, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample,
-    Signed, Traits, Unsigned, Unverified, Verified,
+    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
+    Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 
 /// Wix Events, before anything is configured.
@@ -40,23 +40,23 @@ impl Platform for WixPlatform {
         ProviderId::new("wix")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Wix))
     }
 
-    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        self.bare()
+    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        self.unconfigured()
     }
 
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        opened::opened(body)
+        decode::decode(body)
     }
 
     fn demos(&self) -> Vec<Demo> {
         vec![Demo {
             source: "wix",
             settings: samples::SETTINGS,
-            signs_with: samples::PRIVATE_KEY,
+            signing_key: samples::PRIVATE_KEY,
             path_token: None,
             api: DemoApi::None,
         }]
@@ -72,8 +72,8 @@ impl Provider for Wix {
         &WixPlatform
     }
 
-    fn traits(&self) -> Traits {
-        Traits::FULL
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn verify<'a>(
@@ -81,20 +81,21 @@ impl Provider for Wix {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         verify::verify(request, keys, now)
     }
 
-    fn unusable(&self, secret: &[u8]) -> Option<&'static str> {
-        verify::unusable(secret)
+    fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
+        verify::check_secret(secret)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let body = WixPlatform.scrub(request.body);
-        map::read(&body).unwrap_or_else(|why| Reading::new("", Meaning::Unmappable(why)))
+        map::read(&body)
+            .unwrap_or_else(|why| ParsedPayload::new("", PayloadContent::Unmappable(why)))
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         verify::sign(request)
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Message<'a> {
 /// What happened to an entity: `data.data`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Happening<'a> {
+pub(super) struct DomainEvent<'a> {
     /// Of the happening; the same when it is sent again.
     #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
@@ -48,7 +48,7 @@ pub(super) struct Happening<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wrapped<'a> {
+struct EntityWrapper<'a> {
     #[serde(borrow)]
     entity: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -130,7 +130,7 @@ pub(super) struct Location<'a> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn message(text: &str) -> Result<Message<'_>, String> {
+pub(super) fn parse_message(text: &str) -> Result<Message<'_>, String> {
     let claims: Object<Claims<'_>> =
         lenient::parse(text, "the claims hold no data with one text `eventType`")?;
     Ok(claims.0.data.0)
@@ -141,24 +141,25 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// A sentence for operators, which repeats nothing of the body.
-    pub(super) fn happening(&self) -> Result<Happening<'a>, String> {
+    pub(super) fn parse_domain_event(&self) -> Result<DomainEvent<'a>, String> {
         let data = self.data.ok_or("data.data is missing")?;
-        let data: Object<Happening<'a>> = lenient::parse(data.get(), "data.data is not an object")?;
+        let data: Object<DomainEvent<'a>> =
+            lenient::parse(data.get(), "data.data is not an object")?;
         Ok(data.0)
     }
 }
 
-impl<'a> Happening<'a> {
+impl<'a> DomainEvent<'a> {
     /// What is shown of the event; of a deletion, nothing.
     ///
     /// # Errors
     /// A sentence for operators, which repeats nothing of the body.
-    pub(super) fn event(&self) -> Result<Event<'a>, String> {
+    pub(super) fn parse_event(&self) -> Result<Event<'a>, String> {
         let wrapped = self.created_event.or(self.updated_event).or(self.action_event);
         let Some(wrapped) = wrapped else { return Ok(Event::default()) };
-        let wrapped: Object<Wrapped<'a>> =
+        let wrapped: Object<EntityWrapper<'a>> =
             lenient::parse(wrapped.get(), "what happened is not an object")?;
-        let Wrapped {
+        let EntityWrapper {
             entity,
             entity_as_json,
             current_entity,

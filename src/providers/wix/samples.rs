@@ -10,7 +10,7 @@ use crate::providers::Sample;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Between two samples, so that each is later than the one before it and all are past.
-const STEP: Duration = Duration::from_secs(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const INSTANCE: &str = "5c0f2f4e-8f0b-4f7d-9a35-0d1d6f0e4b11";
 const CONCERT: &str = "7a1e9d52-3b64-4c0f-8d2a-6e5b4c3d2f10";
@@ -66,7 +66,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     let last = u32::try_from(scenes.len()).unwrap_or(u32::MAX);
     let sample =
         |(place, (story, slug, id, happened)): (u32, (&'static str, &str, &str, Value))| {
-            let at = now.minus(STEP * (last - place));
+            let at = now.minus(SAMPLE_INTERVAL * (last - place));
             Sample::new(story, body(slug, id, &happened, at))
         };
     (0..).zip(scenes).map(sample).collect()

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::*;
-use crate::event::End;
+use crate::event::EndTime;
 use crate::providers::trial;
 
 const NOW: Millis = Millis::new(1_790_000_000_000);
@@ -21,11 +21,11 @@ fn key() -> &'static str {
     samples::SETTINGS.split("'''\n").nth(1).expect("the settings hold it")
 }
 
-fn believed(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, Refusal> {
+fn believed(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, VerifyError> {
     let url = "https://bridge.example/webhooks/wix".parse().expect("a URL");
-    let signed = Signed { url, headers: Vec::new(), body: token.to_vec() };
+    let signed = SignedRequest { url, headers: Vec::new(), body: token.to_vec() };
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-    trial::verified(&Wix, &signed, &keys, now)
+    trial::verify(&Wix, &signed, &keys, now)
 }
 
 /// A token that says this of itself, with any third part.
@@ -37,13 +37,13 @@ fn token(head: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u
 
 #[test]
 fn each_fixture_reads_as_expected() {
-    trial::each_fixture_reads_as_expected("wix", &Wix);
+    trial::assert_fixtures_parse_as_expected("wix", &Wix);
 }
 
 #[test]
 fn what_is_stored_is_json_holds_nothing_personal_and_says_the_same() {
     let personal = ["kettle", "Kettle Lane", "example.org", "Ada"];
-    trial::what_is_stored_says_the_same("wix", &Wix, &personal);
+    trial::assert_scrubbed_bodies_parse_the_same("wix", &Wix, &personal);
     let stored: Value = serde_json::from_slice(&WixPlatform.scrub(TOKEN)).expect("JSON");
     let event = &stored["data"]["data"]["createdEvent"]["entity"];
     assert_eq!(event["title"], "Harvest supper", "what is packed is opened");
@@ -55,23 +55,23 @@ fn what_is_stored_is_json_holds_nothing_personal_and_says_the_same() {
 fn a_token_by_the_apps_key_is_believed_in_its_time() {
     assert_eq!(believed(TOKEN, &[key()], NOW), Ok(0));
     assert_eq!(believed(TOKEN, &[OTHER, key()], NOW), Ok(1));
-    assert_eq!(believed(TOKEN, &[OTHER], NOW), Err(Refusal::Mismatch));
-    assert_eq!(believed(TOKEN, &[], NOW), Err(Refusal::Mismatch));
+    assert_eq!(believed(TOKEN, &[OTHER], NOW), Err(VerifyError::Mismatch));
+    assert_eq!(believed(TOKEN, &[], NOW), Err(VerifyError::Mismatch));
     for none in ["", "not a key", samples::PRIVATE_KEY] {
-        assert_eq!(believed(TOKEN, &[none], NOW), Err(Refusal::Mismatch));
+        assert_eq!(believed(TOKEN, &[none], NOW), Err(VerifyError::Mismatch));
     }
     let packed = STANDARD.encode(key());
     assert_eq!(believed(TOKEN, &[&format!("{packed}\n")], NOW), Ok(0), "as PEM in base64");
     let minute = std::time::Duration::from_mins(1);
     let end = Millis::new(4_102_444_800_000);
     assert_eq!(believed(TOKEN, &[key()], end.plus(minute)), Ok(0));
-    assert_eq!(believed(TOKEN, &[key()], end.plus(minute * 2)), Err(Refusal::Stale));
-    assert_eq!(believed(TOKEN, &[key()], NOW.minus(minute * 2)), Err(Refusal::Future));
+    assert_eq!(believed(TOKEN, &[key()], end.plus(minute * 2)), Err(VerifyError::Stale));
+    assert_eq!(believed(TOKEN, &[key()], NOW.minus(minute * 2)), Err(VerifyError::Future));
 }
 
 #[test]
 fn nothing_that_differs_from_a_token_is_believed() {
-    let right = trial::signed(&Wix, CLAIMS, samples::PRIVATE_KEY.as_bytes(), NOW).body;
+    let right = trial::sign(&Wix, CLAIMS, samples::PRIVATE_KEY.as_bytes(), NOW).body;
     assert_eq!(believed(&right, &[key()], NOW), Ok(0));
     for at in 0..right.len() {
         for bit in [1, 0x20, 0x80] {
@@ -88,7 +88,7 @@ fn nothing_that_differs_from_a_token_is_believed() {
     let parts: Vec<&[u8]> = right.split(|byte| *byte == b'.').collect();
     let of_another: Vec<&[u8]> = TOKEN.split(|byte| *byte == b'.').collect();
     let mixed = [parts[0], of_another[1], parts[2]].join(&b'.');
-    assert_eq!(believed(&mixed, &[key()], NOW), Err(Refusal::Mismatch));
+    assert_eq!(believed(&mixed, &[key()], NOW), Err(VerifyError::Mismatch));
 }
 
 /// What a token says of how it is signed is compared, and never followed.
@@ -108,15 +108,15 @@ fn only_the_one_algorithm_is_believed() {
         }
     }
     let forged = token(&json!({ "alg": "RS256", "jwk": { "kty": "oct" } }), &claims, by_public_key);
-    assert_eq!(believed(&forged, &[key()], NOW), Err(Refusal::Mismatch));
+    assert_eq!(believed(&forged, &[key()], NOW), Err(VerifyError::Mismatch));
 }
 
 #[test]
 fn a_key_that_is_none_is_found_out() {
-    assert_eq!(Wix.unusable(key().as_bytes()), None);
-    assert_eq!(Wix.unusable(STANDARD.encode(key()).as_bytes()), None);
+    assert_eq!(Wix.check_secret(key().as_bytes()), None);
+    assert_eq!(Wix.check_secret(STANDARD.encode(key()).as_bytes()), None);
     for wrong in ["a secret", "", "-----BEGIN PUBLIC KEY-----"] {
-        assert!(Wix.unusable(wrong.as_bytes()).is_some(), "{wrong}");
+        assert!(Wix.check_secret(wrong.as_bytes()).is_some(), "{wrong}");
     }
 }
 
@@ -124,15 +124,15 @@ fn a_key_that_is_none_is_found_out() {
 fn what_cannot_be_signed_is_told_without_the_key() {
     let url = &"https://bridge.example/webhooks/wix".parse().expect("a URL");
     let sign = |body: &[u8], secret: &[u8]| {
-        Wix.sign(Unsigned { url, body, secret, now: NOW }).expect_err("it cannot be signed")
+        Wix.sign(UnsignedRequest { url, body, secret, now: NOW }).expect_err("it cannot be signed")
     };
     assert!(sign(b"[]", samples::PRIVATE_KEY.as_bytes()).contains("no JSON object"));
     assert!(sign(CLAIMS, b"hush").contains("RS256"));
     assert!(!sign(CLAIMS, b"hush").contains("hush"));
 }
 
-fn read(body: &Value) -> Reading {
-    Wix.read(&Inbound::trusted(body.to_string().as_bytes()), &[])
+fn read(body: &Value) -> ParsedPayload {
+    Wix.read(&Inbound::from_body(body.to_string().as_bytes()), &[])
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_happening_that_is_sent_again_is_known_by_its_id() {
         let message = json!({ "eventType": "wix.events.v3.event_deleted", "data": happening });
         json!({ "data": message.to_string(), "iat": iat })
     };
-    assert_eq!(read(&body(1)).delivery.as_deref(), Some("happened-1"));
+    assert_eq!(read(&body(1)).delivery_id.as_deref(), Some("happened-1"));
     assert_eq!(read(&body(1)), read(&body(2)));
 }
 
@@ -152,7 +152,8 @@ fn a_link_is_a_text_or_a_base_and_a_path() {
         let entity = json!({ "title": "x", "status": "UPCOMING", "eventPageUrl": page });
         let happening = json!({ "entityId": "e", "updatedEvent": { "currentEntity": entity } });
         let data = json!({ "eventType": "wix.events.v3.event_updated", "data": happening });
-        let Meaning::Changes { mut changes, .. } = read(&json!({ "data": data })).meaning else {
+        let PayloadContent::Changes { mut changes, .. } = read(&json!({ "data": data })).content
+        else {
             panic!("it is mapped");
         };
         changes.remove(0).whole.registration_url
@@ -170,9 +171,9 @@ fn a_link_is_a_text_or_a_base_and_a_path() {
 #[test]
 fn the_samples_tell_of_one_event_that_is_held_and_one_that_is_not() {
     let read = |sample: Sample| {
-        let reading = Wix.read(&Inbound::trusted(&sample.body), &[]);
-        let Meaning::Changes { changes, bad_fields } = reading.meaning else {
-            panic!("{}: {reading:?}", sample.story);
+        let reading = Wix.read(&Inbound::from_body(&sample.body), &[]);
+        let PayloadContent::Changes { changes, bad_fields } = reading.content else {
+            panic!("{}: {reading:?}", sample.summary);
         };
         assert_eq!(bad_fields, Vec::<&str>::new());
         changes
@@ -184,7 +185,7 @@ fn the_samples_tell_of_one_event_that_is_held_and_one_that_is_not() {
     assert_eq!(told(|change| change.whole.cancelled == Some(true)), 1);
     assert_eq!(told(|change| change.whole.completed == Some(true)), 1);
     assert!(changes.iter().all(|change| change.occurred_at.is_some_and(|at| at < NOW)));
-    assert!(changes.iter().all(|change| !matches!(change.whole.end, Some(End::After(_)))));
+    assert!(changes.iter().all(|change| !matches!(change.whole.end, Some(EndTime::After(_)))));
 }
 
 proptest! {
@@ -203,7 +204,7 @@ proptest! {
         let stored = WixPlatform.scrub(&body);
         prop_assert_eq!(WixPlatform.scrub(&stored), stored.clone());
         prop_assert!(stored.len() <= 5 * body.len());
-        let read = |body: &[u8]| Wix.read(&Inbound::trusted(body), &[]);
+        let read = |body: &[u8]| Wix.read(&Inbound::from_body(body), &[]);
         prop_assert_eq!(read(&stored), read(&body));
     }
 }

@@ -8,14 +8,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::event::Millis;
-use crate::providers::signature::jwt::{self, Algorithm, KeyRing, Rules};
-use crate::providers::{Inbound, Keys, Refusal, Signed, Unsigned, Unverified, Verified};
+use crate::providers::signature::jwt::{self, Algorithm, TokenKeys, TokenRules};
+use crate::providers::{
+    Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+};
 
 /// What Wix signs with. A token that names another is refused: under `HS256` the public key would be the secret.
 const ALGORITHM: Algorithm = Algorithm::RS256;
 
-fn rules() -> Rules {
-    Rules { algorithms: vec![ALGORITHM], issuer: None, audience: None }
+fn token_rules() -> TokenRules {
+    TokenRules { algorithms: vec![ALGORITHM], issuer: None, audience: None }
 }
 
 /// Decides whether Wix sent the request.
@@ -23,29 +25,29 @@ pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
     now: Millis,
-) -> Result<Inbound<'a, Verified>, Refusal> {
-    let pems: Vec<Cow<'_, [u8]>> = keys.secrets.iter().map(|secret| pem(secret)).collect();
+) -> Result<Inbound<'a, Verified>, VerifyError> {
+    let pems: Vec<Cow<'_, [u8]>> = keys.secrets.iter().map(|secret| to_pem(secret)).collect();
     let pems: Vec<&[u8]> = pems.iter().map(AsRef::as_ref).collect();
-    let token = jwt::verify(request.body, KeyRing::Given(&pems), &rules(), now)?;
-    Ok(request.proved_by(token.key))
+    let token = jwt::verify(request.body, TokenKeys::Given(&pems), &token_rules(), now)?;
+    Ok(request.into_verified(token.key))
 }
 
 /// What is wrong with a key, as the rest of a sentence.
-pub(super) fn unusable(secret: &[u8]) -> Option<&'static str> {
-    jwt::unusable(ALGORITHM, &pem(secret))
+pub(super) fn check_secret(secret: &[u8]) -> Option<&'static str> {
+    jwt::check_key(ALGORITHM, &to_pem(secret))
 }
 
 /// The request that is authentic at `now`: the body's claims in a token, by the private key.
-pub(super) fn sign(request: Unsigned<'_>) -> Result<Signed, String> {
+pub(super) fn sign(request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
     let claims = serde_json::from_slice(request.body)
         .map_err(|_| "the body is no JSON object, so it cannot be a token's claims")?;
-    let token = jwt::sign(claims, &pem(request.secret), &rules(), request.now)?;
+    let token = jwt::sign(claims, &to_pem(request.secret), &token_rules(), request.now)?;
     let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
-    Ok(Signed { body: token.into_bytes(), ..Signed::with_headers(request, headers) })
+    Ok(SignedRequest { body: token.into_bytes(), ..SignedRequest::with_headers(request, headers) })
 }
 
 /// The key as PEM.
-fn pem(secret: &[u8]) -> Cow<'_, [u8]> {
+fn to_pem(secret: &[u8]) -> Cow<'_, [u8]> {
     if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
         return Cow::Borrowed(secret);
     }

@@ -12,24 +12,28 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::map::Lifecycle;
-use crate::event::{Change, ExternalAccountId, Listing, Millis, Wanted, WantedWhen, WebinarId};
+use super::map::ZoomWebinarAction;
+use crate::event::{
+    Change, ExternalAccountId, FetchCondition, FetchRequest, Millis, OccurrenceListing, WebinarId,
+};
 use crate::providers::lenient::{self, Object};
 use crate::providers::{
-    Access, Answers, Ask, Credentials, Listed, Options, Pace, PlatformApi, Span, Spared, required,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, Options, PlatformAccess,
+    PlatformApi, TimeRange, WebinarPage, require,
 };
 
 /// What the answer about the webinar is called.
-pub(super) const WEBINAR: &str = "webinar";
+pub(super) const WEBINAR_REQUEST: &str = "webinar";
 /// What the answer about its host is called.
-pub(super) const HOST: &str = "host";
+pub(super) const HOST_REQUEST: &str = "host";
 /// With it an answer lists past occurrences too, so that none is missing because it is over.
 const ALL_OCCURRENCES: &str = "show_previous_occurrences=true";
 /// Most entries of a page of a list.
 const PAGE_SIZE: &str = "300";
 /// Calls in a second: a third of what the smallest plan with webinars may make of the kinds that are made here, since all
 /// apps of an account share the limit (<https://developers.zoom.us/docs/api/rate-limits/>).
-const PACE: Pace = Pace { requests: 10, window: Duration::from_secs(1) };
+const DEFAULT_RATE_LIMIT: ApiRateLimit =
+    ApiRateLimit { requests: 10, window: Duration::from_secs(1) };
 
 /// Zoom's API, for the account of a Server-to-Server app.
 #[derive(Debug, Clone)]
@@ -38,28 +42,29 @@ pub(super) struct ZoomApi {
     account: ExternalAccountId,
     /// Whose webinars `backfill` lists, by id or e-mail address.
     users: Vec<String>,
-    access: Access,
+    access: PlatformAccess,
 }
 
 impl ZoomApi {
     /// Reads the table `api`. None if it is wrong, which was told.
-    pub(super) fn configured(options: &mut dyn Options) -> Option<Self> {
+    pub(super) fn from_options(options: &mut dyn Options) -> Option<Self> {
         const CREDENTIALS: &str = "Set it as the Server-to-Server OAuth app shows it";
-        let account = required(options, "account_id", |o, key| o.text(key), CREDENTIALS);
-        let client_id = required(options, "client_id", |o, key| o.text(key), CREDENTIALS);
-        let client_secret = required(options, "client_secret", |o, key| o.secret(key), CREDENTIALS);
+        let account = require(options, "account_id", |o, key| o.text(key), CREDENTIALS);
+        let client_id = require(options, "client_id", |o, key| o.text(key), CREDENTIALS);
+        let client_secret = require(options, "client_secret", |o, key| o.secret(key), CREDENTIALS);
         let base_url = url_or(options, "base_url", "https://api.zoom.us");
         let token_url = url_or(options, "token_url", "https://zoom.us/oauth/token");
         let users = options.texts("users").unwrap_or_default();
-        let mut pace = PACE;
+        let mut pace = DEFAULT_RATE_LIMIT;
         options.table("rate_limit", &mut |limit| {
-            pace.requests = limit.count("requests").unwrap_or(PACE.requests);
-            pace.window = limit.duration("window").unwrap_or(PACE.window);
+            pace.requests =
+                limit.positive_integer("requests").unwrap_or(DEFAULT_RATE_LIMIT.requests);
+            pace.window = limit.duration("window").unwrap_or(DEFAULT_RATE_LIMIT.window);
         });
         let account = match ExternalAccountId::parse(account?) {
             Ok(account) => account,
             Err(error) => {
-                options.problem("account_id", &error.to_string());
+                options.report("account_id", &error.to_string());
                 return None;
             }
         };
@@ -67,40 +72,55 @@ impl ZoomApi {
             ("grant_type", "account_credentials".to_owned()),
             ("account_id", account.as_str().to_owned()),
         ];
-        let credentials = Credentials::Client {
+        let credentials = ApiCredentials::ClientCredentials {
             token_url,
             client_id: client_id?,
             client_secret: client_secret?,
             form,
         };
         let headers = vec![("accept", "application/json".to_owned())];
-        let access = Access { credentials, headers, pace };
+        let access = PlatformAccess { credentials, headers, rate_limit: pace };
         Some(Self { base_url, account, users, access })
     }
 
     /// What of the API is worth asking because of this change.
-    pub(super) fn wanted(&self, what: Lifecycle, change: &Change) -> Option<Wanted> {
+    pub(super) fn fetch_request_for(
+        &self,
+        what: ZoomWebinarAction,
+        change: &Change,
+    ) -> Option<FetchRequest> {
         // The credentials are for one account, while the secret token serves every account that installed the app.
         if change.account.as_ref().is_some_and(|account| *account != self.account) {
             return None;
         }
         let when = match what {
             // They name neither the host nor the agenda.
-            Lifecycle::Created | Lifecycle::ConvertedToWebinar => WantedWhen::Always,
-            Lifecycle::Updated if change.listing == Listing::Unknown => WantedWhen::Always,
-            Lifecycle::Updated | Lifecycle::Recovered | Lifecycle::Started | Lifecycle::Ended => {
-                WantedWhen::IfIncomplete
+            ZoomWebinarAction::Created | ZoomWebinarAction::ConvertedToWebinar => {
+                FetchCondition::Always
             }
+            ZoomWebinarAction::Updated if change.listing == OccurrenceListing::Unknown => {
+                FetchCondition::Always
+            }
+            ZoomWebinarAction::Updated
+            | ZoomWebinarAction::Recovered
+            | ZoomWebinarAction::Started
+            | ZoomWebinarAction::Ended => FetchCondition::IfIncomplete,
             // What is in the trash is answered 404. Of a series that goes on, the rest may not be known.
-            Lifecycle::Deleted if change.whole.cancelled.is_none() => WantedWhen::IfIncomplete,
-            Lifecycle::Deleted | Lifecycle::ConvertedToMeeting => return None,
+            ZoomWebinarAction::Deleted if change.whole.cancelled.is_none() => {
+                FetchCondition::IfIncomplete
+            }
+            ZoomWebinarAction::Deleted | ZoomWebinarAction::ConvertedToMeeting => return None,
         };
         let webinar = change.webinar.clone();
-        is_an_id(&webinar).then(|| Wanted { account: change.account.clone(), webinar, when })
+        is_webinar_id(&webinar).then(|| FetchRequest {
+            account: change.account.clone(),
+            webinar,
+            condition: when,
+        })
     }
 
     /// The URL of that path. None if a part of it is no name of anything.
-    fn at(&self, path: &[&str]) -> Option<Url> {
+    fn url_of(&self, path: &[&str]) -> Option<Url> {
         // A part made of dots would be another path.
         if path.iter().any(|part| matches!(*part, "" | "." | "..")) {
             return None;
@@ -119,35 +139,43 @@ fn url_or(options: &mut dyn Options, key: &'static str, otherwise: &str) -> Url 
 }
 
 /// Whether it is a webinar's id: Zoom's are numbers.
-fn is_an_id(webinar: &WebinarId) -> bool {
+fn is_webinar_id(webinar: &WebinarId) -> bool {
     webinar.as_str().bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl PlatformApi for ZoomApi {
-    fn access(&self) -> &Access {
+    fn access(&self) -> &PlatformAccess {
         &self.access
     }
 
-    fn ask(&self, webinar: &WebinarId, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
-        let Some(answer) = answers.get(WEBINAR) else {
-            let url = self.at(&["v2", "webinars", webinar.as_str()]);
-            let url = url.filter(|_| is_an_id(webinar)).ok_or("it is no webinar's id")?;
+    fn next_request(
+        &self,
+        webinar: &WebinarId,
+        answers: &ApiAnswers<'_>,
+    ) -> Result<Option<ApiRequest>, String> {
+        let Some(answer) = answers.get(WEBINAR_REQUEST) else {
+            let url = self.url_of(&["v2", "webinars", webinar.as_str()]);
+            let url = url.filter(|_| is_webinar_id(webinar)).ok_or("it is no webinar's id")?;
             let url = with_query(url, ALL_OCCURRENCES);
-            return Ok(Some(Ask { name: WEBINAR, url, spared: Spared::Never }));
+            return Ok(Some(ApiRequest {
+                name: WEBINAR_REQUEST,
+                url,
+                on_missing: OnMissing::Fail,
+            }));
         };
-        if answers.contains_key(HOST) {
+        if answers.contains_key(HOST_REQUEST) {
             return Ok(None);
         }
-        let answer: Object<Hosted<'_>> = lenient::parse(answer.get(), "it is not a webinar")?;
+        let answer: Object<WebinarHost<'_>> = lenient::parse(answer.get(), "it is not a webinar")?;
         let host = answer.0.host_id.and_then(lenient::string);
-        let url = host.and_then(|host| self.at(&["v2", "users", &host]));
-        Ok(url.map(|url| Ask { name: HOST, url, spared: Spared::IfRefused }))
+        let url = host.and_then(|host| self.url_of(&["v2", "users", &host]));
+        Ok(url.map(|url| ApiRequest { name: HOST_REQUEST, url, on_missing: OnMissing::Skip }))
     }
 
-    fn list(&self, _span: Span, cursor: Option<&str>) -> Option<Url> {
-        let place = Place::of(cursor)?;
+    fn list_url(&self, _span: TimeRange, cursor: Option<&str>) -> Option<Url> {
+        let place = ListPosition::parse(cursor)?;
         let user = self.users.get(place.user)?;
-        let url = self.at(&["v2", "users", user, "webinars"])?;
+        let url = self.url_of(&["v2", "users", user, "webinars"])?;
         // The sessions of Zoom Events are webinars too; they are those of another family of webhooks.
         let mut url = with_query(url, "include_events_webinar=false");
         url.query_pairs_mut().append_pair("page_size", PAGE_SIZE);
@@ -157,8 +185,13 @@ impl PlatformApi for ZoomApi {
         Some(url)
     }
 
-    fn listed(&self, page: &[u8], span: Span, cursor: Option<&str>) -> Result<Listed, String> {
-        let place = Place::of(cursor).ok_or("there is no such place in the list")?;
+    fn parse_list(
+        &self,
+        page: &[u8],
+        span: TimeRange,
+        cursor: Option<&str>,
+    ) -> Result<WebinarPage, String> {
+        let place = ListPosition::parse(cursor).ok_or("there is no such place in the list")?;
         let text = std::str::from_utf8(page).map_err(|_| "it is not UTF-8")?;
         let page: Object<Page<'_>> = lenient::parse(text, "it is not a list of webinars")?;
         let Page { webinars, next_page_token } = page.0;
@@ -169,11 +202,11 @@ impl PlatformApi for ZoomApi {
             .collect();
         let next = next_page_token.and_then(lenient::string).filter(|token| !token.is_empty());
         let next = match &next {
-            Some(token) => Place { user: place.user, page: token },
-            None => Place { user: place.user + 1, page: "" },
+            Some(token) => ListPosition { user: place.user, page: token },
+            None => ListPosition { user: place.user + 1, page: "" },
         };
-        let next = (next.user < self.users.len()).then(|| next.cursor());
-        Ok(Listed { webinars: webinars?.into_iter().collect(), next })
+        let next = (next.user < self.users.len()).then(|| next.to_cursor());
+        Ok(WebinarPage { webinars: webinars?.into_iter().collect(), next })
     }
 
     fn account(&self) -> Option<&ExternalAccountId> {
@@ -183,7 +216,7 @@ impl PlatformApi for ZoomApi {
 
 /// Of the answer about a webinar, what leads to its host.
 #[derive(Deserialize)]
-struct Hosted<'a> {
+struct WebinarHost<'a> {
     #[serde(borrow)]
     host_id: Option<&'a RawValue>,
 }
@@ -194,20 +227,20 @@ fn with_query(mut url: Url, query: &str) -> Url {
 }
 
 /// A place in the lists of all users' webinars. As a cursor: `{user}:{page}`.
-struct Place<'a> {
+struct ListPosition<'a> {
     /// Which of the users.
     user: usize,
     /// Zoom's token of the page; empty for the first.
     page: &'a str,
 }
 
-impl<'a> Place<'a> {
-    fn of(cursor: Option<&'a str>) -> Option<Self> {
+impl<'a> ListPosition<'a> {
+    fn parse(cursor: Option<&'a str>) -> Option<Self> {
         let (user, page) = cursor.unwrap_or("0:").split_once(':')?;
         Some(Self { user: user.parse().ok()?, page })
     }
 
-    fn cursor(&self) -> String {
+    fn to_cursor(&self) -> String {
         format!("{}:{}", self.user, self.page)
     }
 }
@@ -232,9 +265,9 @@ struct Entry<'a> {
 
 impl Entry<'_> {
     /// A webinar that is one event is within the span or not. Of others the list does not tell when they are held.
-    fn may_be_within(&self, span: Span) -> bool {
+    fn may_be_within(&self, span: TimeRange) -> bool {
         let single = self.kind.and_then(lenient::integer) == Some(5);
-        let start = self.start_time.and_then(|start| lenient::time(start, None));
+        let start = self.start_time.and_then(|start| lenient::date_time(start, None));
         let within = |start: Millis| span.from <= start && start < span.to;
         !single || start.is_none_or(within)
     }

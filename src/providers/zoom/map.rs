@@ -4,13 +4,14 @@
 
 use serde_json::value::RawValue;
 
-use super::facts::{Facts, Listed, fields};
-use super::payload::{self, Said, Webinar};
+use super::object::{ListedOccurrence, WebinarObject, read_fields};
+use super::payload::{self, Webinar, ZoomWebhook};
 use crate::event::{
-    Change, Fields, Kind, Listing, OccurrenceSaid, Phase, Session, Shape, WebinarId,
+    Change, ChangeKind, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,
+    WebinarFields, WebinarId,
 };
-use crate::providers::Meaning;
-use crate::providers::lenient::{self, Lenient};
+use crate::providers::PayloadContent;
+use crate::providers::lenient::{self, FieldReader};
 
 /// Most text, in bytes, that one body may repeat for the single occurrences it lists: a thousand times what Zoom sends,
 /// whose lists name one. Without it, a body of a hundred kilobytes would become a state of fifty megabytes.
@@ -18,7 +19,7 @@ const REPEATED_MAX: usize = 1024 * 1024;
 
 /// What happened to a webinar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lifecycle {
+pub(super) enum ZoomWebinarAction {
     Created,
     ConvertedToWebinar,
     Updated,
@@ -30,15 +31,15 @@ pub(super) enum Lifecycle {
     Ended,
 }
 
-impl Lifecycle {
-    fn kind(self) -> Kind {
+impl ZoomWebinarAction {
+    fn kind(self) -> ChangeKind {
         match self {
-            Self::Created | Self::ConvertedToWebinar => Kind::Created,
-            Self::Updated => Kind::Updated,
-            Self::Deleted | Self::ConvertedToMeeting => Kind::Cancelled,
-            Self::Recovered => Kind::Recovered,
-            Self::Started => Kind::Started,
-            Self::Ended => Kind::Completed,
+            Self::Created | Self::ConvertedToWebinar => ChangeKind::Created,
+            Self::Updated => ChangeKind::Updated,
+            Self::Deleted | Self::ConvertedToMeeting => ChangeKind::Cancelled,
+            Self::Recovered => ChangeKind::Recovered,
+            Self::Started => ChangeKind::Started,
+            Self::Ended => ChangeKind::Completed,
         }
     }
 }
@@ -47,52 +48,52 @@ impl Lifecycle {
 ///
 /// # Errors
 /// Why it cannot be mapped, for operators.
-pub(super) fn read(text: &str, what: Lifecycle) -> Result<Meaning, String> {
-    let mut lenient = Lenient::default();
-    let said: Said<'_, Webinar<'_>> = payload::said(text, &mut lenient)?;
+pub(super) fn read(text: &str, what: ZoomWebinarAction) -> Result<PayloadContent, String> {
+    let mut lenient = FieldReader::default();
+    let said: ZoomWebhook<'_, Webinar<'_>> = payload::parse_webhook(text, &mut lenient)?;
     let id = lenient::identifier("object.id", said.object.id, WebinarId::parse)?;
     let mut change = Change::new(id, what.kind());
     change.account.clone_from(&said.account);
     change.occurred_at = said.occurred_at;
     match what {
-        Lifecycle::Started => {
-            change.session = Some(run(&said.object, Phase::Started, &mut lenient));
+        ZoomWebinarAction::Started => {
+            change.session = Some(read_session(&said.object, RunPhase::Started, &mut lenient));
         }
-        Lifecycle::Ended => {
+        ZoomWebinarAction::Ended => {
             let practice = said.object.practice_session;
             let practised =
-                lenient.read("practice_session", practice, lenient::yes_or_no) == Some(true);
-            let phase = if practised { Phase::Practised } else { Phase::Ended };
-            change.session = Some(run(&said.object, phase, &mut lenient));
+                lenient.read("practice_session", practice, lenient::boolean) == Some(true);
+            let phase = if practised { RunPhase::Practised } else { RunPhase::Ended };
+            change.session = Some(read_session(&said.object, phase, &mut lenient));
         }
-        Lifecycle::ConvertedToMeeting => {
-            converted_to_meeting(&mut change, &said.object, &mut lenient);
+        ZoomWebinarAction::ConvertedToMeeting => {
+            apply_conversion_to_meeting(&mut change, &said.object, &mut lenient);
         }
-        Lifecycle::Created | Lifecycle::ConvertedToWebinar => {
-            created(&mut change, Facts::of(&said.object, &mut lenient)?);
+        ZoomWebinarAction::Created | ZoomWebinarAction::ConvertedToWebinar => {
+            apply_created(&mut change, WebinarObject::read(&said.object, &mut lenient)?);
         }
-        Lifecycle::Updated => {
-            let facts = Facts::of(&said.object, &mut lenient)?;
-            updated(&mut change, facts, &said, &mut lenient)?;
+        ZoomWebinarAction::Updated => {
+            let facts = WebinarObject::read(&said.object, &mut lenient)?;
+            apply_updated(&mut change, facts, &said, &mut lenient)?;
         }
-        Lifecycle::Deleted | Lifecycle::Recovered => {
-            let facts = Facts::of(&said.object, &mut lenient)?;
-            let reach = lenient.read("operation", said.operation, Reach::of);
-            called_off(&mut change, facts, reach, what == Lifecycle::Deleted)?;
+        ZoomWebinarAction::Deleted | ZoomWebinarAction::Recovered => {
+            let facts = WebinarObject::read(&said.object, &mut lenient)?;
+            let reach = lenient.read("operation", said.operation, ChangeScope::read);
+            apply_cancellation(&mut change, facts, reach, what == ZoomWebinarAction::Deleted)?;
         }
     }
-    Ok(Meaning::Changes { changes: vec![change], bad_fields: lenient.into_bad() })
+    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: lenient.into_bad_fields() })
 }
 
 /// How far a change of a series goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+enum ChangeScope {
     All,
     Single,
 }
 
-impl Reach {
-    fn of(raw: &RawValue) -> Option<Self> {
+impl ChangeScope {
+    fn read(raw: &RawValue) -> Option<Self> {
         match &*lenient::string(raw)? {
             "all" => Some(Self::All),
             "single" => Some(Self::Single),
@@ -102,43 +103,45 @@ impl Reach {
 }
 
 /// It is to take place, as it is told here; a list names every occurrence there is.
-fn created(change: &mut Change, facts: Facts) {
+fn apply_created(change: &mut Change, facts: WebinarObject) {
     change.full_picture = true;
     change.shape = facts.shape;
-    if facts.shape == Some(Shape::Series) || !facts.listed.is_empty() {
+    if facts.shape == Some(Shape::Series) || !facts.occurrences.is_empty() {
         change.listing = facts.full_listing();
     }
-    change.whole = Fields { cancelled: Some(false), ..facts.fields };
+    change.whole = WebinarFields { cancelled: Some(false), ..facts.fields };
     change.occurrences = facts
-        .listed
+        .occurrences
         .into_iter()
         .map(|listed| {
             let cancelled = listed.deleted.unwrap_or(false);
-            listed.said(Some(cancelled))
+            listed.into_change(Some(cancelled))
         })
         .collect();
 }
 
 /// Some fields are other than before, of the whole or, with scope `single`, of the occurrences that are listed.
-fn updated(
+fn apply_updated(
     change: &mut Change,
-    facts: Facts,
-    said: &Said<'_, Webinar<'_>>,
-    lenient: &mut Lenient,
+    facts: WebinarObject,
+    said: &ZoomWebhook<'_, Webinar<'_>>,
+    lenient: &mut FieldReader,
 ) -> Result<(), String> {
-    let scope = lenient.read("scope", said.scope, Reach::of);
-    change.full_picture = facts.whole_picture;
+    let scope = lenient.read("scope", said.scope, ChangeScope::read);
+    change.full_picture = facts.is_complete;
     change.shape = facts.shape;
-    change.listing = listing_of_update(&facts, scope, said);
-    let Facts { fields, listed, unreadable, .. } = facts;
-    if scope == Some(Reach::Single) && !listed.is_empty() {
+    change.listing = update_listing(&facts, scope, said);
+    let WebinarObject {
+        fields, occurrences: listed, has_unreadable_occurrences: unreadable, ..
+    } = facts;
+    if scope == Some(ChangeScope::Single) && !listed.is_empty() {
         if text_length(&fields) * listed.len() > REPEATED_MAX {
             return Err("says too much of too many single occurrences".to_owned());
         }
         let only_one = listed.len() == 1 && !unreadable;
-        let own = |listed: Listed| OccurrenceSaid {
+        let own = |listed: ListedOccurrence| OccurrenceChange {
             id: listed.id,
-            fields: Fields {
+            fields: WebinarFields {
                 // Of several, the object's start can be that of only one, and it is not said of which.
                 start: listed.start.or(fields.start.filter(|_| only_one)),
                 end: listed.end.or(fields.end),
@@ -154,91 +157,100 @@ fn updated(
         .into_iter()
         .map(|listed| {
             let cancelled = listed.deleted;
-            listed.said(cancelled)
+            listed.into_change(cancelled)
         })
         .collect();
     Ok(())
 }
 
 /// The bytes of the texts that an object carries.
-fn text_length(fields: &Fields) -> usize {
-    let Fields { name, description, registration_url, join_url, .. } = fields;
+fn text_length(fields: &WebinarFields) -> usize {
+    let WebinarFields { name, description, registration_url, join_url, .. } = fields;
     [name, description, registration_url, join_url].into_iter().flatten().map(String::len).sum()
 }
 
 /// What an update's list of occurrences, or the lack of one, says of those that it does not name.
-fn listing_of_update(facts: &Facts, scope: Option<Reach>, said: &Said<'_, Webinar<'_>>) -> Listing {
+fn update_listing(
+    facts: &WebinarObject,
+    scope: Option<ChangeScope>,
+    said: &ZoomWebhook<'_, Webinar<'_>>,
+) -> OccurrenceListing {
     let recurrence = said.object.recurrence.is_some() || said.old.occurrences.is_some();
-    if facts.one_event {
-        return Listing::Partial;
+    if facts.is_one_event {
+        return OccurrenceListing::Partial;
     }
     match scope {
-        Some(Reach::All) if recurrence => return facts.full_listing(),
-        Some(Reach::Single) => return Listing::Partial,
-        Some(Reach::All) | None => {}
+        Some(ChangeScope::All) if recurrence => return facts.full_listing(),
+        Some(ChangeScope::Single) => return OccurrenceListing::Partial,
+        Some(ChangeScope::All) | None => {}
     }
     let zone = said.old.timezone.or(said.object.timezone).and_then(lenient::string);
     let moved = facts.fields.start.is_some()
         && said
             .old
             .start_time
-            .is_some_and(|old| lenient::time(old, zone.as_deref()) != facts.fields.start);
-    if facts.listed.is_empty() && (moved || recurrence) {
-        Listing::Unknown
+            .is_some_and(|old| lenient::date_time(old, zone.as_deref()) != facts.fields.start);
+    if facts.occurrences.is_empty() && (moved || recurrence) {
+        OccurrenceListing::Unknown
     } else {
-        Listing::Partial
+        OccurrenceListing::Partial
     }
 }
 
 /// The whole is called off (or that is taken back), or the occurrences that are listed: never more than was said.
-fn called_off(
+fn apply_cancellation(
     change: &mut Change,
-    facts: Facts,
-    reach: Option<Reach>,
+    facts: WebinarObject,
+    reach: Option<ChangeScope>,
     cancelled: bool,
 ) -> Result<(), String> {
     let all = match reach {
-        Some(Reach::All) => true,
-        Some(Reach::Single) | None if facts.one_event => true,
-        None if facts.listed.is_empty() && facts.unreadable => {
+        Some(ChangeScope::All) => true,
+        Some(ChangeScope::Single) | None if facts.is_one_event => true,
+        None if facts.occurrences.is_empty() && facts.has_unreadable_occurrences => {
             return Err("lists occurrences, and none of them can be read".to_owned());
         }
-        None => facts.listed.is_empty(),
-        Some(Reach::Single) if facts.listed.is_empty() => {
+        None => facts.occurrences.is_empty(),
+        Some(ChangeScope::Single) if facts.occurrences.is_empty() => {
             return Err("names a single occurrence and lists none".to_owned());
         }
-        Some(Reach::Single) => false,
+        Some(ChangeScope::Single) => false,
     };
-    change.full_picture = facts.whole_picture;
+    change.full_picture = facts.is_complete;
     change.shape = facts.shape;
-    change.whole = Fields { cancelled: all.then_some(cancelled), ..facts.fields };
+    change.whole = WebinarFields { cancelled: all.then_some(cancelled), ..facts.fields };
     change.occurrences = facts
-        .listed
+        .occurrences
         .into_iter()
         .map(|listed| {
             // Beside what is said of all, one that the list calls deleted stays so.
             let own = if all { listed.deleted.filter(|gone| *gone) } else { Some(cancelled) };
-            listed.said(own)
+            listed.into_change(own)
         })
         .collect();
     Ok(())
 }
 
 /// There is no webinar any more. The type is a meeting's and says nothing of the webinar's; nor do its occurrences.
-fn converted_to_meeting(change: &mut Change, object: &Webinar<'_>, lenient: &mut Lenient) {
+fn apply_conversion_to_meeting(
+    change: &mut Change,
+    object: &Webinar<'_>,
+    lenient: &mut FieldReader,
+) {
     let typed = lenient.read("type", object.kind, lenient::integer).is_some();
-    let fields = fields(object, lenient);
+    let fields = read_fields(object, lenient);
     change.full_picture = typed && fields.name.is_some() && fields.start.is_some();
-    change.whole = Fields { cancelled: Some(true), ..fields };
+    change.whole = WebinarFields { cancelled: Some(true), ..fields };
 }
 
 /// A run began or ended. Its title, start and duration are the run's own, and a duration may be 0.
-fn run(object: &Webinar<'_>, phase: Phase, lenient: &mut Lenient) -> Session {
+fn read_session(object: &Webinar<'_>, phase: RunPhase, lenient: &mut FieldReader) -> RunChange {
     let zone = lenient.read("timezone", object.timezone, lenient::string);
     let zone = zone.as_deref();
-    Session {
+    RunChange {
         phase,
-        started_at: lenient.read("start_time", object.start_time, |raw| lenient::time(raw, zone)),
-        ended_at: lenient.read("end_time", object.end_time, |raw| lenient::time(raw, zone)),
+        started_at: lenient
+            .read("start_time", object.start_time, |raw| lenient::date_time(raw, zone)),
+        ended_at: lenient.read("end_time", object.end_time, |raw| lenient::date_time(raw, zone)),
     }
 }

@@ -15,9 +15,9 @@
 
 mod api;
 mod events;
-mod facts;
 mod fetched;
 mod map;
+mod object;
 mod payload;
 mod samples;
 mod verify;
@@ -29,8 +29,9 @@ use serde::Serialize;
 use crate::event::{Millis, ProviderId};
 use crate::providers::signature::hmac;
 use crate::providers::{
-    Demo, DemoApi, Fetched, Inbound, Keys, Meaning, Options, Platform, PlatformApi, Provider,
-    Reading, Refusal, Reply, Sample, Signed, Traits, Unsigned, Unverified, Verified, scrub,
+    Capabilities, Demo, DemoApi, FetchedAnswers, HandshakeReply, Inbound, Keys, Options,
+    ParsedPayload, PayloadContent, Platform, PlatformApi, Provider, Sample, SignedRequest,
+    UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 use api::ZoomApi;
 
@@ -74,13 +75,13 @@ impl Platform for ZoomPlatform {
         ProviderId::new("zoom")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Zoom::default()))
     }
 
-    fn configured(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let mut api = None;
-        options.table("api", &mut |table| api = ZoomApi::configured(table));
+        options.table("api", &mut |table| api = ZoomApi::from_options(table));
         Some(Arc::new(Zoom { api }))
     }
 
@@ -92,7 +93,7 @@ impl Platform for ZoomPlatform {
         vec![Demo {
             source: "zoom",
             settings: "secret = \"sandbox-secret-of-no-platform\"",
-            signs_with: "sandbox-secret-of-no-platform",
+            signing_key: "sandbox-secret-of-no-platform",
             path_token: None,
             api: DemoApi::None,
         }]
@@ -110,8 +111,8 @@ impl Provider for Zoom {
         &ZoomPlatform
     }
 
-    fn traits(&self) -> Traits {
-        Traits::FULL
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn verify<'a>(
@@ -119,36 +120,40 @@ impl Provider for Zoom {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         verify::verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> ParsedPayload {
         let body = ZoomPlatform.scrub(request.body);
-        let (event, text) = match payload::head(&body) {
+        let (event, text) = match payload::parse_event_name(&body) {
             Ok(head) => head,
-            Err(why) => return Reading::new("", Meaning::Unmappable(why)),
+            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
         };
-        let topic = Topic::of(&event);
+        let topic = Topic::from_event_name(&event);
         let meaning = match topic {
-            Topic::UrlValidation => validate(text, secrets.get(request.verified_by()).copied()),
+            Topic::UrlValidation => {
+                answer_url_validation(text, secrets.get(request.verified_by()).copied())
+            }
             Topic::Webinar(what) => map::read(text, what),
             Topic::Event(what) => events::read_event(text, what),
             Topic::Session(what) => events::read_session(text, what),
-            Topic::Other => Ok(Meaning::Ignored),
+            Topic::Other => Ok(PayloadContent::Ignored),
         };
-        let mut reading = Reading::new(&event, meaning.unwrap_or_else(Meaning::Unmappable));
-        if let (Some(api), Topic::Webinar(what), Meaning::Changes { changes, .. }) =
-            (&self.api, topic, &reading.meaning)
+        let mut reading =
+            ParsedPayload::new(&event, meaning.unwrap_or_else(PayloadContent::Unmappable));
+        if let (Some(api), Topic::Webinar(what), PayloadContent::Changes { changes, .. }) =
+            (&self.api, topic, &reading.content)
         {
-            reading.wanted = changes.iter().filter_map(|change| api.wanted(what, change)).collect();
+            reading.fetch_requests =
+                changes.iter().filter_map(|change| api.fetch_request_for(what, change)).collect();
         }
         reading
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let headers = verify::sign(request.body, request.secret, request.now);
-        Ok(Signed::with_headers(request, headers))
+        Ok(SignedRequest::with_headers(request, headers))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {
@@ -159,9 +164,9 @@ impl Provider for Zoom {
         self.api.as_ref().map(|api| api as &dyn PlatformApi)
     }
 
-    fn read_fetched(&self, fetched: &Fetched<'_>) -> Reading {
-        let meaning = fetched::read(fetched).unwrap_or_else(Meaning::Unmappable);
-        Reading::new("fetched", meaning)
+    fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
+        let meaning = fetched::read(fetched).unwrap_or_else(PayloadContent::Unmappable);
+        ParsedPayload::new("fetched", meaning)
     }
 }
 
@@ -169,34 +174,36 @@ impl Provider for Zoom {
 #[derive(Clone, Copy)]
 enum Topic {
     UrlValidation,
-    Webinar(map::Lifecycle),
-    Event(events::Step),
-    Session(events::SessionStep),
+    Webinar(map::ZoomWebinarAction),
+    Event(events::ZoomEventAction),
+    Session(events::ZoomSessionAction),
     /// Registrations, participants, alerts, and whatever Zoom adds.
     Other,
 }
 
 impl Topic {
-    fn of(event: &str) -> Self {
-        use events::{SessionStep, Step};
-        use map::Lifecycle;
+    fn from_event_name(event: &str) -> Self {
+        use events::{ZoomEventAction, ZoomSessionAction};
+        use map::ZoomWebinarAction;
         match event {
             "endpoint.url_validation" => Self::UrlValidation,
-            "webinar.created" => Self::Webinar(Lifecycle::Created),
-            "meeting.converted_to_webinar" => Self::Webinar(Lifecycle::ConvertedToWebinar),
-            "webinar.updated" => Self::Webinar(Lifecycle::Updated),
-            "webinar.deleted" | "webinar.permanently_deleted" => Self::Webinar(Lifecycle::Deleted),
-            "webinar.recovered" => Self::Webinar(Lifecycle::Recovered),
-            "webinar.converted_to_meeting" => Self::Webinar(Lifecycle::ConvertedToMeeting),
-            "webinar.started" => Self::Webinar(Lifecycle::Started),
-            "webinar.ended" => Self::Webinar(Lifecycle::Ended),
-            "zoom_events.event_published" => Self::Event(Step::Published),
-            "zoom_events.event_updated" => Self::Event(Step::Updated),
-            "zoom_events.event_cancelled" => Self::Event(Step::Cancelled),
-            "zoom_events.session_created" => Self::Session(SessionStep::Created),
-            "zoom_events.session_updated" => Self::Session(SessionStep::Updated),
-            "zoom_events.session_deleted" => Self::Session(SessionStep::Deleted),
-            "zoom_events.session_ended" => Self::Session(SessionStep::Ended),
+            "webinar.created" => Self::Webinar(ZoomWebinarAction::Created),
+            "meeting.converted_to_webinar" => Self::Webinar(ZoomWebinarAction::ConvertedToWebinar),
+            "webinar.updated" => Self::Webinar(ZoomWebinarAction::Updated),
+            "webinar.deleted" | "webinar.permanently_deleted" => {
+                Self::Webinar(ZoomWebinarAction::Deleted)
+            }
+            "webinar.recovered" => Self::Webinar(ZoomWebinarAction::Recovered),
+            "webinar.converted_to_meeting" => Self::Webinar(ZoomWebinarAction::ConvertedToMeeting),
+            "webinar.started" => Self::Webinar(ZoomWebinarAction::Started),
+            "webinar.ended" => Self::Webinar(ZoomWebinarAction::Ended),
+            "zoom_events.event_published" => Self::Event(ZoomEventAction::Published),
+            "zoom_events.event_updated" => Self::Event(ZoomEventAction::Updated),
+            "zoom_events.event_cancelled" => Self::Event(ZoomEventAction::Cancelled),
+            "zoom_events.session_created" => Self::Session(ZoomSessionAction::Created),
+            "zoom_events.session_updated" => Self::Session(ZoomSessionAction::Updated),
+            "zoom_events.session_deleted" => Self::Session(ZoomSessionAction::Deleted),
+            "zoom_events.session_ended" => Self::Session(ZoomSessionAction::Ended),
             _ => Self::Other,
         }
     }
@@ -207,14 +214,14 @@ impl Topic {
 ///
 /// Only for a verified request and a token that looks like one: the answer is a MAC under the very secret that signs
 /// webhooks, so whoever could have `v0:{time}:{body}` answered could forge that body.
-fn validate(text: &str, secret: Option<&[u8]>) -> Result<Meaning, String> {
+fn answer_url_validation(text: &str, secret: Option<&[u8]>) -> Result<PayloadContent, String> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Answer<'a> {
         plain_token: &'a str,
         encrypted_token: String,
     }
-    let token = payload::plain_token(text)?;
+    let token = payload::parse_plain_token(text)?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if token.is_empty() || token.len() > TOKEN_MAX || !token.bytes().all(allowed) {
         return Err("payload.plainToken is not a token".to_owned());
@@ -223,7 +230,11 @@ fn validate(text: &str, secret: Option<&[u8]>) -> Result<Meaning, String> {
     let encrypted_token = hex::encode(hmac::sha256(secret, &[token.as_bytes()]));
     let body = serde_json::to_vec(&Answer { plain_token: &token, encrypted_token })
         .expect("an answer holds only text, so it can be written");
-    Ok(Meaning::Handshake(Reply { status: 200, content_type: "application/json", body }))
+    Ok(PayloadContent::Handshake(HandshakeReply {
+        status: 200,
+        content_type: "application/json",
+        body,
+    }))
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::event::{ExternalAccountId, Millis};
-use crate::providers::lenient::{self, Lenient, Object};
+use crate::providers::lenient::{self, FieldReader, Object};
 
 /// What every body has; nothing else of it is looked at before this is known.
 #[derive(Debug, Deserialize)]
-pub(super) struct Head<'a> {
+pub(super) struct EventName<'a> {
     /// The event's name: `webinar.updated`.
     #[serde(borrow)]
     pub(super) event: Cow<'a, str>,
@@ -98,7 +98,7 @@ pub(super) struct Occurrence<'a> {
 
 /// What matters of the values before the change: that they were there.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Old<'a> {
+pub(super) struct OldObject<'a> {
     #[serde(borrow)]
     pub(super) start_time: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -132,7 +132,7 @@ pub(super) struct ZoomEvent<'a> {
 
 /// What a body says, but for the object's own fields.
 #[derive(Debug)]
-pub(super) struct Said<'a, O> {
+pub(super) struct ZoomWebhook<'a, O> {
     /// The customer's account on the platform.
     pub(super) account: Option<ExternalAccountId>,
     /// When it was changed, by Zoom's clock.
@@ -142,7 +142,7 @@ pub(super) struct Said<'a, O> {
     /// `payload.operation`.
     pub(super) operation: Option<&'a RawValue>,
     /// `payload.old_object`.
-    pub(super) old: Old<'a>,
+    pub(super) old: OldObject<'a>,
     /// `payload.object`.
     pub(super) object: O,
 }
@@ -151,9 +151,9 @@ pub(super) struct Said<'a, O> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn head(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
-    let text = lenient::document(body)?;
-    let head: Object<Head<'_>> =
+pub(super) fn parse_event_name(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
+    let text = lenient::body_text(body)?;
+    let head: Object<EventName<'_>> =
         lenient::parse(text, "the body is not a JSON object with one text `event`")?;
     Ok((head.0.event, text))
 }
@@ -162,10 +162,10 @@ pub(super) fn head(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn said<'a, O: Deserialize<'a>>(
+pub(super) fn parse_webhook<'a, O: Deserialize<'a>>(
     text: &'a str,
-    lenient: &mut Lenient,
-) -> Result<Said<'a, O>, String> {
+    lenient: &mut FieldReader,
+) -> Result<ZoomWebhook<'a, O>, String> {
     let body: Object<Body<'a, O>> = lenient::parse(text, "`payload` or `object` is not an object")?;
     let Body { event_ts, time_stamp, payload } = body.0;
     let payload = payload.ok_or("payload is missing")?.0;
@@ -176,17 +176,17 @@ pub(super) fn said<'a, O: Deserialize<'a>>(
         .transpose()?;
     let old = lenient
         .read("old_object", payload.old_object, |old| {
-            serde_json::from_str::<Object<Old<'a>>>(old.get()).ok()
+            serde_json::from_str::<Object<OldObject<'a>>>(old.get()).ok()
         })
         .map(|old| old.0)
         .unwrap_or_default();
     // The time of the change goes before that of the sending; where it is, varied over the years.
     let occurred_at = lenient
-        .read("time_stamp", payload.time_stamp, lenient::clock)
-        .or_else(|| lenient.read("time_stamp", time_stamp, lenient::clock))
-        .or_else(|| lenient.read("time_stamp", old.time_stamp, lenient::clock))
-        .or_else(|| lenient.read("event_ts", event_ts, lenient::clock));
-    Ok(Said {
+        .read("time_stamp", payload.time_stamp, lenient::unix_millis)
+        .or_else(|| lenient.read("time_stamp", time_stamp, lenient::unix_millis))
+        .or_else(|| lenient.read("time_stamp", old.time_stamp, lenient::unix_millis))
+        .or_else(|| lenient.read("event_ts", event_ts, lenient::unix_millis));
+    Ok(ZoomWebhook {
         account,
         occurred_at,
         scope: payload.scope,
@@ -200,7 +200,7 @@ pub(super) fn said<'a, O: Deserialize<'a>>(
 ///
 /// # Errors
 /// A sentence for operators, which repeats nothing of the body.
-pub(super) fn plain_token(text: &str) -> Result<Cow<'_, str>, String> {
+pub(super) fn parse_plain_token(text: &str) -> Result<Cow<'_, str>, String> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow)]

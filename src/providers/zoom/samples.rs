@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Between two samples, so that each is later than the one before it and all are past.
-const STEP: Duration = Duration::from_secs(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const ACCOUNT: &str = "hK3vTq0sRb6nUeXw1yZpLA";
 const SINGLE: u64 = 93_110_024_817;
@@ -34,21 +34,21 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
         .collect();
     let mut at = now;
     for _ in &scenes {
-        at = at.minus(STEP);
+        at = at.minus(SAMPLE_INTERVAL);
     }
     let mut samples = Vec::with_capacity(scenes.len());
     for (event, story, mut payload) in scenes {
         payload["account_id"] = ACCOUNT.into();
         let body = json!({ "event": event, "event_ts": at.get(), "payload": payload });
         samples.push(Sample::new(story, body.to_string().into_bytes()));
-        at = at.plus(STEP);
+        at = at.plus(SAMPLE_INTERVAL);
     }
     samples
 }
 
 fn single(now: Millis) -> [Scene; 6] {
     let planned = now.plus(HOUR);
-    let (moved, over) = (now.minus(MINUTE), now.minus(STEP * 9));
+    let (moved, over) = (now.minus(MINUTE), now.minus(SAMPLE_INTERVAL * 9));
     let run = |object: Value| {
         let mut run = json!({
             "id": SINGLE.to_string(), "uuid": "Zt1Yk+Qw/3uLx0aB5cD7eg==", "type": 5,

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::webinar::OCCURRENCES_MAX;
-use crate::event::{Change, End, Listing, Phase, Shape};
+use crate::event::{Change, EndTime, OccurrenceListing, RunPhase, Shape};
 
 mod api;
 mod fixtures;
@@ -14,11 +14,11 @@ const ACCOUNT: &str = "acc-1";
 const ZOOM: Zoom = Zoom { api: None };
 
 /// Reads a body that is taken for verified.
-fn read(body: &[u8]) -> Reading {
-    ZOOM.read(&Inbound::trusted(body), &[b"fixture secret"])
+fn read(body: &[u8]) -> ParsedPayload {
+    ZOOM.read(&Inbound::from_body(body), &[b"fixture secret"])
 }
 
-fn webhook(event: &str, mut payload: Value) -> Reading {
+fn webhook(event: &str, mut payload: Value) -> ParsedPayload {
     if payload.get("account_id").is_none() {
         payload["account_id"] = ACCOUNT.into();
     }
@@ -28,7 +28,7 @@ fn webhook(event: &str, mut payload: Value) -> Reading {
 
 fn changed(event: &str, payload: Value) -> (Change, Vec<&'static str>) {
     let reading = webhook(event, payload);
-    let Meaning::Changes { mut changes, bad_fields } = reading.meaning else {
+    let PayloadContent::Changes { mut changes, bad_fields } = reading.content else {
         panic!("no changes: {reading:?}");
     };
     assert_eq!(changes.len(), 1);
@@ -41,8 +41,8 @@ fn change(event: &str, payload: Value) -> Change {
     change
 }
 
-fn unmappable(reading: Reading) -> String {
-    let Meaning::Unmappable(why) = reading.meaning else { panic!("mapped: {reading:?}") };
+fn unmappable(reading: ParsedPayload) -> String {
+    let PayloadContent::Unmappable(why) = reading.content else { panic!("mapped: {reading:?}") };
     why
 }
 
@@ -123,7 +123,7 @@ fn other_events_are_ignored_whatever_the_rest_of_them_is() {
     ] {
         for rest in ["", r#","payload":5"#, r#","payload":[1],"payload":"\ud83d""#] {
             let body = format!(r#"{{"event":"{event}"{rest}}}"#);
-            assert_eq!(read(body.as_bytes()).meaning, Meaning::Ignored, "{body}");
+            assert_eq!(read(body.as_bytes()).content, PayloadContent::Ignored, "{body}");
         }
     }
 }
@@ -141,7 +141,7 @@ fn the_name_of_an_event_is_cleaned_and_bounded() {
 fn an_account_may_be_missing_but_not_bad() {
     let object = json!({ "id": 1, "topic": "x" });
     let body = json!({ "event": "webinar.updated", "payload": { "object": object } });
-    let Meaning::Changes { changes, .. } = read(body.to_string().as_bytes()).meaning else {
+    let PayloadContent::Changes { changes, .. } = read(body.to_string().as_bytes()).content else {
         panic!("an account may be missing");
     };
     assert_eq!(changes[0].account, None);
@@ -160,8 +160,8 @@ fn a_null_says_nothing_and_is_not_bad() {
         "id": 1, "topic": null, "agenda": null, "type": null, "start_time": null, "duration": null,
         "timezone": null, "join_url": null, "registration_url": null, "occurrences": null,
     }));
-    assert_eq!(change.whole, crate::event::Fields::default());
-    assert_eq!((change.shape, change.listing), (None, Listing::Partial));
+    assert_eq!(change.whole, crate::event::WebinarFields::default());
+    assert_eq!((change.shape, change.listing), (None, OccurrenceListing::Partial));
 }
 
 #[test]
@@ -210,7 +210,8 @@ fn the_time_of_the_change_goes_before_that_of_the_sending() {
     let at = |ms: i64| Some(Millis::new(ms));
     let (sent, said) = (1_789_207_200_000_i64, 1_789_207_100_000_i64);
     let time = |body: Value| {
-        let Meaning::Changes { changes, bad_fields } = read(body.to_string().as_bytes()).meaning
+        let PayloadContent::Changes { changes, bad_fields } =
+            read(body.to_string().as_bytes()).content
         else {
             panic!("mapped: {body}");
         };
@@ -296,13 +297,25 @@ fn a_list_whole_or_not_says_what_it_says_of_the_others() {
     let torn = json!([{ "occurrence_id": "1" }, { "occurrence_id": "" }]);
     let listing = |event: &str, payload: Value| changed(event, payload).0.listing;
     let created = |object: Value| listing("webinar.created", json!({ "object": object }));
-    assert_eq!(created(json!({ "id": 1, "type": 9, "occurrences": list })), Listing::Full);
-    assert_eq!(created(json!({ "id": 1, "occurrences": list })), Listing::Full);
-    assert_eq!(created(json!({ "id": 1, "type": 9, "occurrences": torn })), Listing::Partial);
-    assert_eq!(created(json!({ "id": 1, "type": 9, "occurrences": 5 })), Listing::Unknown);
-    assert_eq!(created(json!({ "id": 1, "type": 9, "occurrences": [] })), Listing::Unknown);
-    assert_eq!(created(json!({ "id": 1, "type": 9 })), Listing::Unknown);
-    assert_eq!(created(json!({ "id": 1, "type": 5 })), Listing::Partial);
+    assert_eq!(
+        created(json!({ "id": 1, "type": 9, "occurrences": list })),
+        OccurrenceListing::Full
+    );
+    assert_eq!(created(json!({ "id": 1, "occurrences": list })), OccurrenceListing::Full);
+    assert_eq!(
+        created(json!({ "id": 1, "type": 9, "occurrences": torn })),
+        OccurrenceListing::Partial
+    );
+    assert_eq!(
+        created(json!({ "id": 1, "type": 9, "occurrences": 5 })),
+        OccurrenceListing::Unknown
+    );
+    assert_eq!(
+        created(json!({ "id": 1, "type": 9, "occurrences": [] })),
+        OccurrenceListing::Unknown
+    );
+    assert_eq!(created(json!({ "id": 1, "type": 9 })), OccurrenceListing::Unknown);
+    assert_eq!(created(json!({ "id": 1, "type": 5 })), OccurrenceListing::Partial);
 
     let updated = |payload: Value| listing("webinar.updated", payload);
     let (recurrence, old_list) = (json!({ "type": 1 }), json!({ "occurrences": [] }));
@@ -312,67 +325,73 @@ fn a_list_whole_or_not_says_what_it_says_of_the_others() {
         // The recurrence changed, for all.
         (
             json!({ "scope": "all", "object": { "id": 1, "recurrence": recurrence, "occurrences": list } }),
-            Listing::Full,
+            OccurrenceListing::Full,
         ),
         (
             json!({ "scope": "all", "object": { "id": 1, "occurrences": list }, "old_object": old_list }),
-            Listing::Full,
+            OccurrenceListing::Full,
         ),
         (
             json!({ "scope": "all", "object": { "id": 1, "recurrence": recurrence, "occurrences": torn } }),
-            Listing::Partial,
+            OccurrenceListing::Partial,
         ),
         (
             json!({ "scope": "all", "object": { "id": 1, "recurrence": recurrence } }),
-            Listing::Unknown,
+            OccurrenceListing::Unknown,
         ),
         (
             json!({ "scope": "all", "object": { "id": 1, "type": 9 }, "old_object": old_list }),
-            Listing::Unknown,
+            OccurrenceListing::Unknown,
         ),
         (
             json!({ "scope": "all", "object": { "id": 1, "type": 5, "recurrence": recurrence } }),
-            Listing::Partial,
+            OccurrenceListing::Partial,
         ),
         // Scope absent.
-        (json!({ "object": { "id": 1, "recurrence": recurrence } }), Listing::Unknown),
+        (json!({ "object": { "id": 1, "recurrence": recurrence } }), OccurrenceListing::Unknown),
         (
             json!({ "object": { "id": 1, "recurrence": recurrence, "occurrences": list } }),
-            Listing::Partial,
+            OccurrenceListing::Partial,
         ),
-        (json!({ "object": { "id": 1, "type": 6, "recurrence": recurrence } }), Listing::Partial),
+        (
+            json!({ "object": { "id": 1, "type": 6, "recurrence": recurrence } }),
+            OccurrenceListing::Partial,
+        ),
         // Not the recurrence.
-        (json!({ "scope": "all", "object": { "id": 1, "occurrences": list } }), Listing::Partial),
+        (
+            json!({ "scope": "all", "object": { "id": 1, "occurrences": list } }),
+            OccurrenceListing::Partial,
+        ),
         (
             json!({ "scope": "single", "object": { "id": 1, "recurrence": recurrence, "occurrences": list } }),
-            Listing::Partial,
+            OccurrenceListing::Partial,
         ),
         // The start moved.
         (
             json!({ "object": { "id": 1, "start_time": start }, "old_object": old_start }),
-            Listing::Unknown,
+            OccurrenceListing::Unknown,
         ),
         (
             json!({ "scope": "all", "object": { "id": 1, "start_time": start }, "old_object": old_start }),
-            Listing::Unknown,
+            OccurrenceListing::Unknown,
         ),
         (
             json!({ "scope": "single", "object": { "id": 1, "start_time": start }, "old_object": old_start }),
-            Listing::Partial,
+            OccurrenceListing::Partial,
         ),
         (
             json!({ "object": { "id": 1, "type": 5, "start_time": start }, "old_object": old_start }),
-            Listing::Partial,
+            OccurrenceListing::Partial,
         ),
         (
             json!({ "object": { "id": 1, "start_time": start, "occurrences": list }, "old_object": old_start }),
-            Listing::Partial,
+            OccurrenceListing::Partial,
         ),
         (
             json!({ "object": { "id": 1, "start_time": start }, "old_object": { "start_time": "2026-10-01T17:00:00+02:00" } }),
-            Listing::Partial,
+            OccurrenceListing::Partial,
         ),
-        (json!({ "object": { "id": 1, "start_time": start } }), Listing::Partial),
+        (json!({ "object": { "id": 1, "start_time": start } }), OccurrenceListing::Partial),
     ] {
         assert_eq!(updated(payload.clone()), expected, "{payload}");
     }
@@ -405,17 +424,17 @@ fn an_update_of_one_occurrence_is_aimed_at_it() {
         } })
     };
     let one = change("webinar.updated", payload(json!([{ "occurrence_id": "1" }])));
-    assert_eq!(one.whole, crate::event::Fields::default());
+    assert_eq!(one.whole, crate::event::WebinarFields::default());
     let own = &one.occurrences[0].fields;
     assert_eq!(own.name.as_deref(), Some("x"));
-    assert_eq!((own.start, own.end), (Millis::parse(start, None), End::after_minutes(30)));
+    assert_eq!((own.start, own.end), (Millis::parse(start, None), EndTime::after_minutes(30)));
 
     let own_times =
         json!([{ "occurrence_id": "1", "start_time": "2026-10-02T15:00:00Z", "duration": 45 }]);
     let one = change("webinar.updated", payload(own_times));
     let own = &one.occurrences[0].fields;
     let second = Millis::parse("2026-10-02T15:00:00Z", None);
-    assert_eq!((own.start, own.end), (second, End::after_minutes(45)));
+    assert_eq!((own.start, own.end), (second, EndTime::after_minutes(45)));
 
     let two = change(
         "webinar.updated",
@@ -469,7 +488,7 @@ fn never_more_is_called_off_than_was_said() {
                 assert_eq!(one.fields.cancelled, own.then_some(said), "{event} {payload}");
                 assert!(one.fields.start.is_some());
             }
-            assert_eq!(change.listing, Listing::Partial);
+            assert_eq!(change.listing, OccurrenceListing::Partial);
         }
         for object in [
             json!({ "id": 1, "type": 9 }),
@@ -493,7 +512,7 @@ fn a_run_writes_only_its_session() {
     });
     for event in ["webinar.started", "webinar.ended"] {
         let change = change(event, json!({ "object": object }));
-        assert_eq!(change.whole, crate::event::Fields::default());
+        assert_eq!(change.whole, crate::event::WebinarFields::default());
         assert_eq!((change.shape, change.full_picture), (None, false));
         let session = change.session.expect("a run");
         assert_eq!(session.started_at, Millis::parse("2026-10-01T15:00:00Z", None));
@@ -502,7 +521,7 @@ fn a_run_writes_only_its_session() {
     for practice in [json!(true), json!("true")] {
         let payload = json!({ "object": { "id": "1", "practice_session": practice } });
         let session = change("webinar.ended", payload).session.expect("a run");
-        assert_eq!(session.phase, Phase::Practised);
+        assert_eq!(session.phase, RunPhase::Practised);
     }
 }
 

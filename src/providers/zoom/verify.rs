@@ -6,7 +6,7 @@
 
 use crate::event::Millis;
 use crate::providers::signature::hmac;
-use crate::providers::{Inbound, Keys, Refusal, Unverified, Verified};
+use crate::providers::{Inbound, Keys, Unverified, Verified, VerifyError};
 
 /// The header with the signature.
 pub(super) const SIGNATURE: &str = "x-zm-signature";
@@ -22,19 +22,20 @@ pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
     now: Millis,
-) -> Result<Inbound<'a, Verified>, Refusal> {
-    let signature = request.headers.one(SIGNATURE).once()?;
-    let timestamp = request.headers.one(TIMESTAMP).once()?;
+) -> Result<Inbound<'a, Verified>, VerifyError> {
+    let signature = request.headers.lookup(SIGNATURE).exactly_one()?;
+    let timestamp = request.headers.lookup(TIMESTAMP).exactly_one()?;
     let claimed = signature
         .strip_prefix(VERSION)
         .and_then(|rest| rest.strip_prefix(b"="))
-        .and_then(hmac::from_lower_hex)
-        .ok_or(Refusal::Malformed)?;
-    let signed_at = hmac::unix_seconds(timestamp).ok_or(Refusal::Malformed)?;
-    let secret = hmac::matching(keys.secrets, &message(timestamp, request.body), &claimed)
-        .ok_or(Refusal::Mismatch)?;
-    hmac::timely(signed_at, now, keys.tolerance)?;
-    Ok(request.proved_by(secret))
+        .and_then(hmac::parse_lower_hex)
+        .ok_or(VerifyError::Malformed)?;
+    let signed_at = hmac::parse_unix_seconds(timestamp).ok_or(VerifyError::Malformed)?;
+    let secret =
+        hmac::find_signing_secret(keys.secrets, &message(timestamp, request.body), &claimed)
+            .ok_or(VerifyError::Mismatch)?;
+    hmac::check_timestamp(signed_at, now, keys.tolerance)?;
+    Ok(request.into_verified(secret))
 }
 
 /// The headers that make the body authentic at `now`.

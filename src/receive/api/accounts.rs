@@ -2,52 +2,61 @@
 
 use serde_json::{Value, json};
 
-use super::problem::Problem;
-use super::query::Query;
-use super::{show, told};
+use super::error::ApiError;
+use super::query::QueryParameters;
+use super::{await_store, models};
 use crate::event::AccountName;
-use crate::ledger::{Amend, Standing};
-use crate::receive::ops::Ops;
+use crate::ledger::{AccountStatus, StatusFunction};
+use crate::receive::ops::OpsState;
 
 /// Nothing is sent to the account until it is resumed, also after a restart.
 pub(super) async fn pause(
-    ops: &Ops,
+    ops: &OpsState,
     account: &AccountName,
-    query: Query,
-) -> Result<Value, Problem> {
+    query: QueryParameters,
+) -> Result<Value, ApiError> {
     query.finish()?;
     let now = ops.clock.now();
-    let shown = amend(ops, account, Box::new(move |before: &Standing| before.held(now))).await?;
+    let shown = update(
+        ops,
+        account,
+        Box::new(move |before: &AccountStatus| before.paused_by_operator(now)),
+    )
+    .await?;
     tracing::info!(hubspot.account = %account, "an operator paused the account");
     Ok(shown)
 }
 
 /// Whatever the account was paused for, or waiting for, is tried again now.
 pub(super) async fn resume(
-    ops: &Ops,
+    ops: &OpsState,
     account: &AccountName,
-    query: Query,
-) -> Result<Value, Problem> {
+    query: QueryParameters,
+) -> Result<Value, ApiError> {
     query.finish()?;
-    let shown = amend(ops, account, Box::new(Standing::resumed)).await?;
+    let shown = update(ops, account, Box::new(AccountStatus::resumed)).await?;
     tracing::info!(hubspot.account = %account, "an operator resumed the account");
     Ok(shown)
 }
 
-async fn amend(ops: &Ops, account: &AccountName, amend: Amend) -> Result<Value, Problem> {
+async fn update(
+    ops: &OpsState,
+    account: &AccountName,
+    amend: StatusFunction,
+) -> Result<Value, ApiError> {
     if !ops.accounts.contains(account) {
-        return Err(Problem::UnknownAccount);
+        return Err(ApiError::UnknownAccount);
     }
-    let amended = told(ops.ledger.amend_standing(account, amend)).await;
+    let amended = await_store(ops.ledger.update_status(account, amend)).await;
     let amended = match amended {
         // It holds in memory, and whoever asked should know.
-        Err(Problem::Unavailable(why)) => {
+        Err(ApiError::Unavailable(why)) => {
             let why = format!("{why}; it may hold, but only until a restart");
-            return Err(Problem::Unavailable(why));
+            return Err(ApiError::Unavailable(why));
         }
         amended => amended?,
     };
     let mut shown = json!({ "hubspot": account });
-    show::add(&mut shown, show::standing(&amended.after));
+    models::add(&mut shown, models::standing(&amended.after));
     Ok(shown)
 }

@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 const VERSION: u8 = 1;
 /// Bytes that tell one list and filter from others. It guards against mistakes, not against malice: a position of
 /// another list shows nothing that the caller may not see.
-const MARK: usize = 8;
+const DIGEST_BYTES: usize = 8;
 
 /// A list with its filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Listing([u8; MARK]);
+pub(super) struct CursorScope([u8; DIGEST_BYTES]);
 
 /// Why a cursor is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,12 +20,12 @@ pub(super) enum CursorError {
     #[error("is not one that was given out")]
     Malformed,
     #[error("belongs to another list or filter")]
-    Elsewhere,
+    OtherList,
 }
 
-impl Listing {
+impl CursorScope {
     /// The list of that name with these filters, in a fixed order.
-    pub(super) fn of(name: &str, filters: &[Option<&str>]) -> Self {
+    pub(super) fn new(name: &str, filters: &[Option<&str>]) -> Self {
         let mut digest = Sha256::new();
         for part in std::iter::once(&Some(name)).chain(filters) {
             // With its length, so that no text of one filter can pass for two.
@@ -33,13 +33,13 @@ impl Listing {
             digest.update(length.to_be_bytes());
             digest.update(part.unwrap_or_default());
         }
-        let mut mark = [0; MARK];
-        mark.copy_from_slice(&digest.finalize()[..MARK]);
+        let mut mark = [0; DIGEST_BYTES];
+        mark.copy_from_slice(&digest.finalize()[..DIGEST_BYTES]);
         Self(mark)
     }
 
     /// A cursor for that position in the list.
-    pub(super) fn cursor(self, position: i64) -> String {
+    pub(super) fn encode(self, position: i64) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(&self.0);
         bytes.extend_from_slice(&position.to_be_bytes());
@@ -50,13 +50,14 @@ impl Listing {
     ///
     /// # Errors
     /// [`CursorError`].
-    pub(super) fn position(self, cursor: &str) -> Result<i64, CursorError> {
+    pub(super) fn decode(self, cursor: &str) -> Result<i64, CursorError> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| CursorError::Malformed)?;
         let rest = bytes.strip_prefix(&[VERSION]).ok_or(CursorError::Malformed)?;
-        let (mark, position) = rest.split_first_chunk::<MARK>().ok_or(CursorError::Malformed)?;
+        let (mark, position) =
+            rest.split_first_chunk::<DIGEST_BYTES>().ok_or(CursorError::Malformed)?;
         let position = position.try_into().map_err(|_| CursorError::Malformed)?;
         if *mark != self.0 {
-            return Err(CursorError::Elsewhere);
+            return Err(CursorError::OtherList);
         }
         Ok(i64::from_be_bytes(position))
     }
@@ -68,28 +69,28 @@ mod tests {
 
     #[test]
     fn a_cursor_is_of_one_list_and_filter() {
-        let dead = Listing::of("events", &[None, Some("dead")]);
+        let dead = CursorScope::new("events", &[None, Some("dead")]);
         for position in [0, 1, -1, i64::MAX, i64::MIN] {
-            let cursor = dead.cursor(position);
-            assert_eq!(dead.position(&cursor), Ok(position));
+            let cursor = dead.encode(position);
+            assert_eq!(dead.decode(&cursor), Ok(position));
             assert!(cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
         }
-        let cursor = dead.cursor(7);
+        let cursor = dead.encode(7);
         for other in [
-            Listing::of("receipts", &[None, Some("dead")]),
-            Listing::of("events", &[Some("dead"), None]),
-            Listing::of("events", &[None, Some("pending")]),
-            Listing::of("events", &[None, None]),
-            Listing::of("events", &[Some(""), Some("dead")]),
+            CursorScope::new("receipts", &[None, Some("dead")]),
+            CursorScope::new("events", &[Some("dead"), None]),
+            CursorScope::new("events", &[None, Some("pending")]),
+            CursorScope::new("events", &[None, None]),
+            CursorScope::new("events", &[Some(""), Some("dead")]),
         ] {
-            assert_eq!(other.position(&cursor), Err(CursorError::Elsewhere));
+            assert_eq!(other.decode(&cursor), Err(CursorError::OtherList));
         }
     }
 
     #[test]
     fn what_was_never_given_out_is_not_taken() {
-        let listing = Listing::of("events", &[]);
-        let cursor = listing.cursor(7);
+        let listing = CursorScope::new("events", &[]);
+        let cursor = listing.encode(7);
         let mut broken = vec![
             String::new(),
             "!".to_owned(),
@@ -101,7 +102,7 @@ mod tests {
         ];
         broken.push(cursor.replacen('A', "B", 1));
         for text in broken {
-            assert!(listing.position(&text).is_err(), "{text}");
+            assert!(listing.decode(&text).is_err(), "{text}");
         }
     }
 }

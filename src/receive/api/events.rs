@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::cursor::Listing;
-use super::problem::Problem;
-use super::query::Query;
-use super::{LONG, show, told};
+use super::cursor::CursorScope;
+use super::error::ApiError;
+use super::query::QueryParameters;
+use super::{BULK_TIME, await_store, models};
 use crate::event::{AccountName, EventKey};
-use crate::ledger::{EventState, EventsAsk, RedriveAsk, Redriven};
-use crate::receive::ops::Ops;
+use crate::ledger::{EventQuery, EventState, RedriveRequest, RedriveResult};
+use crate::receive::ops::OpsState;
 
 const STATES: [(&str, EventState); 5] = [
     ("pending", EventState::Pending),
@@ -20,62 +20,79 @@ const STATES: [(&str, EventState); 5] = [
 ];
 
 /// What can be sent again, all of it at once: what is pending is sent anyway, and what is incomplete or filtered cannot be.
-const REDRIVEN: [(&str, EventState); 2] =
+const REDRIVABLE_STATES: [(&str, EventState); 2] =
     [("dead", EventState::Dead), ("delivered", EventState::Delivered)];
 
 /// A page of events.
-pub(super) async fn list(ops: &Ops, mut query: Query) -> Result<Value, Problem> {
+pub(super) async fn list(ops: &OpsState, mut query: QueryParameters) -> Result<Value, ApiError> {
     let account = query.account(&ops.accounts)?;
-    let state = query.word("state", &STATES)?;
+    let state = query.choice("state", &STATES)?;
     let text = query.text()?;
     let filters =
-        [account.as_ref().map(AccountName::as_str), state.map(show::state), text.as_deref()];
-    let listing = Listing::of("events", &filters);
+        [account.as_ref().map(AccountName::as_str), state.map(models::state), text.as_deref()];
+    let listing = CursorScope::new("events", &filters);
     let (most, after) = (query.limit()?, query.cursor(listing)?);
     query.finish()?;
-    let page =
-        told(ops.ledger.page_events(EventsAsk { account, state, text, after, most })).await?;
-    let items = page.items.iter().map(show::event).collect();
-    Ok(show::page("events", items, page.next.map(|next| listing.cursor(next))))
+    let page = await_store(ops.ledger.list_events(EventQuery {
+        account,
+        state,
+        text,
+        after,
+        limit: most,
+    }))
+    .await?;
+    let items = page.items.iter().map(models::event).collect();
+    Ok(models::page("events", items, page.next.map(|next| listing.encode(next))))
 }
 
 /// One event with everything.
-pub(super) async fn one(ops: &Ops, key: &EventKey, query: Query) -> Result<Value, Problem> {
+pub(super) async fn get(
+    ops: &OpsState,
+    key: &EventKey,
+    query: QueryParameters,
+) -> Result<Value, ApiError> {
     query.finish()?;
-    let detail = told(ops.ledger.event(key)).await?.ok_or(Problem::UnknownEvent)?;
-    Ok(show::event_detail(&detail))
+    let detail = await_store(ops.ledger.event_detail(key)).await?.ok_or(ApiError::UnknownEvent)?;
+    Ok(models::event_detail(&detail))
 }
 
 /// Sends one event again.
-pub(super) async fn redrive(ops: &Ops, key: &EventKey, query: Query) -> Result<Value, Problem> {
+pub(super) async fn redrive(
+    ops: &OpsState,
+    key: &EventKey,
+    query: QueryParameters,
+) -> Result<Value, ApiError> {
     query.finish()?;
-    match told(ops.ledger.redrive(key)).await? {
-        Redriven::Pending => {}
-        Redriven::Incomplete => return Err(Problem::Incomplete),
-        Redriven::Filtered => return Err(Problem::Filtered),
-        Redriven::Unknown => return Err(Problem::UnknownEvent),
+    match await_store(ops.ledger.redrive(key)).await? {
+        RedriveResult::Pending => {}
+        RedriveResult::Incomplete => return Err(ApiError::Incomplete),
+        RedriveResult::Filtered => return Err(ApiError::Filtered),
+        RedriveResult::Unknown => return Err(ApiError::UnknownEvent),
     }
     tracing::info!(
         hubspot.account = %key.hubspot,
         event.external_id = %key.external_event_id,
         "an operator had an event sent again"
     );
-    Ok(json!({ "state": show::state(EventState::Pending) }))
+    Ok(json!({ "state": models::state(EventState::Pending) }))
 }
 
 /// Sends many events again, as many as there is time for.
-pub(super) async fn redrive_all(ops: &Ops, mut query: Query) -> Result<Value, Problem> {
+pub(super) async fn redrive_all(
+    ops: &OpsState,
+    mut query: QueryParameters,
+) -> Result<Value, ApiError> {
     let account = query.account(&ops.accounts)?;
-    let state = query.word("state", &REDRIVEN)?.unwrap_or(EventState::Dead);
-    let filters = [account.as_ref().map(AccountName::as_str), Some(show::state(state))];
-    let listing = Listing::of("redrive", &filters);
+    let state = query.choice("state", &REDRIVABLE_STATES)?.unwrap_or(EventState::Dead);
+    let filters = [account.as_ref().map(AccountName::as_str), Some(models::state(state))];
+    let listing = CursorScope::new("redrive", &filters);
     let start = query.cursor(listing)?;
     query.finish()?;
     let began = Instant::now();
     let (mut redriven, mut after) = (0, start);
     let next = loop {
-        let ask = RedriveAsk { account: account.clone(), state, not_over: false, after };
-        match told(ops.ledger.redrive_all(ask)).await {
+        let ask = RedriveRequest { account: account.clone(), state, not_over: false, after };
+        match await_store(ops.ledger.redrive_all(ask)).await {
             Ok(piece) => {
                 redriven += piece.redriven;
                 after = piece.next;
@@ -87,10 +104,10 @@ pub(super) async fn redrive_all(ops: &Ops, mut query: Query) -> Result<Value, Pr
                 break after;
             }
         }
-        if after.is_none() || began.elapsed() >= LONG {
+        if after.is_none() || began.elapsed() >= BULK_TIME {
             break after;
         }
     };
     tracing::info!(events = redriven, "an operator had events sent again");
-    Ok(json!({ "redriven": redriven, "next": next.map(|next| listing.cursor(next)) }))
+    Ok(json!({ "redriven": redriven, "next": next.map(|next| listing.encode(next)) }))
 }

@@ -9,7 +9,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 
 /// Who may use the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub enum ApiAccess {
     /// Whoever is on this machine.
     Loopback,
     /// Nobody: tokens are configured, which this version cannot check.
@@ -18,20 +18,20 @@ pub enum Access {
 
 /// What is to become of a request to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum AccessDecision {
     /// It is answered.
     Allowed,
     /// For this caller there is no API.
     Hidden,
     /// It may come from a web page: why it is refused.
-    Foreign(&'static str),
+    Forbidden(&'static str),
     /// It could be answered if tokens could be checked.
     Closed,
 }
 
 /// With any of these somebody else is speaking through a proxy. What they say is never believed, but that they are
 /// there tells enough.
-const FORWARDED: [&str; 17] = [
+const PROXY_HEADERS: [&str; 17] = [
     "forwarded",
     "via",
     "cf-connecting-ip",
@@ -53,45 +53,46 @@ const FORWARDED: [&str; 17] = [
 
 /// Decides. `authority` is the host of a request line that names one (`GET http://host/ HTTP/1.1`), which wins over the
 /// header by RFC 9112.
-pub(super) fn entry(
-    access: Access,
+pub(super) fn decide_access(
+    access: ApiAccess,
     peer: Option<IpAddr>,
     authority: Option<&str>,
     headers: &HeaderMap,
-) -> Entry {
+) -> AccessDecision {
     let near = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-    if !near || FORWARDED.iter().any(|name| headers.contains_key(*name)) {
-        return Entry::Hidden;
+    if !near || PROXY_HEADERS.iter().any(|name| headers.contains_key(*name)) {
+        return AccessDecision::Hidden;
     }
-    let Some(host) = only(headers, &header::HOST) else {
-        return Entry::Foreign("exactly one Host header is needed");
+    let Some(host) = single_value(headers, &header::HOST) else {
+        return AccessDecision::Forbidden("exactly one Host header is needed");
     };
     if !is_loopback(host) || authority.is_some_and(|authority| !is_loopback(authority)) {
-        return Entry::Foreign("the Host must be localhost or a loopback address");
+        return AccessDecision::Forbidden("the Host must be localhost or a loopback address");
     }
     if headers.contains_key(header::ORIGIN) {
-        let origin = only(headers, &header::ORIGIN).and_then(|origin| origin.split_once("://"));
+        let origin =
+            single_value(headers, &header::ORIGIN).and_then(|origin| origin.split_once("://"));
         let same = origin.is_some_and(|(scheme, origin)| {
             ["http", "https"].contains(&scheme) && origin.eq_ignore_ascii_case(host)
         });
         if !same {
-            return Entry::Foreign("the Origin is another one's");
+            return AccessDecision::Forbidden("the Origin is another one's");
         }
     }
     let site = HeaderName::from_static("sec-fetch-site");
     if headers.contains_key(&site)
-        && !only(headers, &site).is_some_and(|site| ["same-origin", "none"].contains(&site))
+        && !single_value(headers, &site).is_some_and(|site| ["same-origin", "none"].contains(&site))
     {
-        return Entry::Foreign("the request comes from another site (Sec-Fetch-Site)");
+        return AccessDecision::Forbidden("the request comes from another site (Sec-Fetch-Site)");
     }
     match access {
-        Access::Loopback => Entry::Allowed,
-        Access::Closed => Entry::Closed,
+        ApiAccess::Loopback => AccessDecision::Allowed,
+        ApiAccess::Closed => AccessDecision::Closed,
     }
 }
 
 /// The header's value, if there is exactly one and it is text.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+fn single_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name);
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok(),
@@ -125,17 +126,17 @@ mod tests {
 
     const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
-    fn asked(peer: Option<IpAddr>, headers: &[(&'static str, &str)]) -> Entry {
+    fn asked(peer: Option<IpAddr>, headers: &[(&'static str, &str)]) -> AccessDecision {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).expect("a header's value");
             map.append(HeaderName::from_static(name), value);
         }
-        entry(Access::Loopback, peer, None, &map)
+        decide_access(ApiAccess::Loopback, peer, None, &map)
     }
 
     fn is_foreign(headers: &[(&'static str, &str)]) -> bool {
-        matches!(asked(HERE, headers), Entry::Foreign(_))
+        matches!(asked(HERE, headers), AccessDecision::Forbidden(_))
     }
 
     #[test]
@@ -143,20 +144,20 @@ mod tests {
         let host = [("host", "localhost")];
         for peer in ["10.0.0.5", "192.168.1.1", "::2", "::ffff:10.0.0.5", "8.8.8.8"] {
             let peer = peer.parse().expect("an address");
-            assert_eq!(asked(Some(peer), &host), Entry::Hidden, "{peer}");
+            assert_eq!(asked(Some(peer), &host), AccessDecision::Hidden, "{peer}");
         }
-        assert_eq!(asked(None, &host), Entry::Hidden);
+        assert_eq!(asked(None, &host), AccessDecision::Hidden);
         for peer in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
             let peer = peer.parse().expect("an address");
-            assert_eq!(asked(Some(peer), &host), Entry::Allowed, "{peer}");
+            assert_eq!(asked(Some(peer), &host), AccessDecision::Allowed, "{peer}");
         }
     }
 
     #[test]
     fn what_came_through_a_proxy_finds_nothing_whatever_it_says() {
-        for name in FORWARDED {
+        for name in PROXY_HEADERS {
             let headers = [("host", "localhost"), (name, "127.0.0.1")];
-            assert_eq!(asked(HERE, &headers), Entry::Hidden, "{name}");
+            assert_eq!(asked(HERE, &headers), AccessDecision::Hidden, "{name}");
         }
     }
 
@@ -165,7 +166,7 @@ mod tests {
         for host in
             ["localhost", "LocalHost:9090", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:9090"]
         {
-            assert_eq!(asked(HERE, &[("host", host)]), Entry::Allowed, "{host}");
+            assert_eq!(asked(HERE, &[("host", host)]), AccessDecision::Allowed, "{host}");
         }
         for host in [
             "",
@@ -200,16 +201,20 @@ mod tests {
     fn the_request_lines_host_counts_too() {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("localhost"));
-        let asked = |authority| entry(Access::Loopback, HERE, Some(authority), &headers);
-        assert_eq!(asked("localhost:9090"), Entry::Allowed);
-        assert!(matches!(asked("evil.example"), Entry::Foreign(_)));
+        let asked = |authority| decide_access(ApiAccess::Loopback, HERE, Some(authority), &headers);
+        assert_eq!(asked("localhost:9090"), AccessDecision::Allowed);
+        assert!(matches!(asked("evil.example"), AccessDecision::Forbidden(_)));
     }
 
     #[test]
     fn pages_of_other_origins_are_refused() {
         let host = ("host", "localhost:9090");
         for origin in ["http://localhost:9090", "https://LOCALHOST:9090"] {
-            assert_eq!(asked(HERE, &[host, ("origin", origin)]), Entry::Allowed, "{origin}");
+            assert_eq!(
+                asked(HERE, &[host, ("origin", origin)]),
+                AccessDecision::Allowed,
+                "{origin}"
+            );
         }
         for origin in [
             "null",
@@ -233,7 +238,7 @@ mod tests {
             ("", false),
         ] {
             let entry = asked(HERE, &[host, ("sec-fetch-site", site)]);
-            assert_eq!(entry == Entry::Allowed, allowed, "{site:?}");
+            assert_eq!(entry == AccessDecision::Allowed, allowed, "{site:?}");
         }
     }
 
@@ -242,9 +247,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_static("localhost"));
         let asked = |peer: &str| {
-            entry(Access::Closed, Some(peer.parse().expect("an address")), None, &headers)
+            decide_access(
+                ApiAccess::Closed,
+                Some(peer.parse().expect("an address")),
+                None,
+                &headers,
+            )
         };
-        assert_eq!(asked("127.0.0.1"), Entry::Closed);
-        assert_eq!(asked("10.0.0.5"), Entry::Hidden);
+        assert_eq!(asked("127.0.0.1"), AccessDecision::Closed);
+        assert_eq!(asked("10.0.0.5"), AccessDecision::Hidden);
     }
 }

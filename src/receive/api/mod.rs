@@ -13,14 +13,14 @@
 
 mod accounts;
 mod cursor;
+mod error;
 mod events;
 pub(super) mod guard;
+mod models;
 mod percent;
-mod problem;
 mod query;
 mod receipts;
 mod route;
-mod show;
 mod sources;
 mod status;
 
@@ -33,101 +33,108 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::body::{self, BodyBounds, Budget};
-use super::ops::Ops;
+use super::body::{self, BodyLimits, BodyMemory};
+use super::ops::OpsState;
 use super::reply;
 use crate::ledger::LedgerError;
-use guard::Entry;
-use problem::Problem;
-use query::Query;
-use route::Route;
-pub(super) use route::is_api;
+use error::ApiError;
+use guard::AccessDecision;
+use query::QueryParameters;
+use route::ApiRoute;
+pub(super) use route::is_api_path;
 
 /// How long the store may take for one thing.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call that is about many goes on; what is left then is told by a cursor.
-const LONG: Duration = Duration::from_secs(10);
+const BULK_TIME: Duration = Duration::from_secs(10);
 /// Bodies are not needed, but clients send some: `{}`, an empty form.
-const BODY: BodyBounds = BodyBounds {
-    size: 64 * 1024,
-    time: Duration::from_secs(5),
-    excess_size: 16 * 1024 * 1024,
-    excess_time: Duration::from_secs(2),
+const BODY_LIMITS: BodyLimits = BodyLimits {
+    max_size: 64 * 1024,
+    timeout: Duration::from_secs(5),
+    max_excess_size: 16 * 1024 * 1024,
+    excess_timeout: Duration::from_secs(2),
 };
 /// What the bodies of all calls may take together.
-const BODIES: usize = 4 * 1024 * 1024;
+const BODY_MEMORY: usize = 4 * 1024 * 1024;
 
 /// What is shared between calls.
 #[derive(Clone)]
-pub(super) struct Bodies(Budget);
+pub(super) struct ApiBodyMemory(BodyMemory);
 
-impl Default for Bodies {
+impl Default for ApiBodyMemory {
     fn default() -> Self {
-        Self(Budget::new(BODIES))
+        Self(BodyMemory::new(BODY_MEMORY))
     }
 }
 
 /// Answers a request to the API; none where, for this caller, there is no API.
-pub(super) async fn answer(
-    ops: &Ops,
-    bodies: &Bodies,
+pub(super) async fn handle_request(
+    ops: &OpsState,
+    bodies: &ApiBodyMemory,
     request: &HttpRequest,
     mut payload: Payload,
 ) -> Option<HttpResponse> {
     let peer = request.peer_addr().map(|address| address.ip());
     let authority = request.uri().authority().map(Authority::as_str);
-    let refusal = match guard::entry(ops.access, peer, authority, request.headers()) {
-        Entry::Hidden => return None,
-        Entry::Foreign(why) => Some(Problem::Foreign(why)),
-        Entry::Closed => Some(Problem::Closed),
-        Entry::Allowed => None,
+    let refusal = match guard::decide_access(ops.access, peer, authority, request.headers()) {
+        AccessDecision::Hidden => return None,
+        AccessDecision::Forbidden(why) => Some(ApiError::Forbidden(why)),
+        AccessDecision::Closed => Some(ApiError::Closed),
+        AccessDecision::Allowed => None,
     };
     if let Some(refusal) = refusal {
-        return Some(refusal.answer(Some(payload)));
+        return Some(refusal.response(Some(payload)));
     }
     let declared = request.headers().get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
-    if let Err(error) = body::read(&mut payload, declared, BODY, &bodies.0).await {
-        return Some(Problem::from(error).answer(Some(payload)));
+    if let Err(error) = body::read_body(&mut payload, declared, BODY_LIMITS, &bodies.0).await {
+        return Some(ApiError::from(error).response(Some(payload)));
     }
-    let done = done(ops, request.method(), request.path(), request.query_string()).await;
+    let done = dispatch(ops, request.method(), request.path(), request.query_string()).await;
     Some(match done {
-        Ok(shown) => reply::json(StatusCode::OK, &shown),
-        Err(problem) => problem.answer(None),
+        Ok(shown) => reply::json_response(StatusCode::OK, &shown),
+        Err(problem) => problem.response(None),
     })
 }
 
-async fn done(ops: &Ops, method: &Method, path: &str, query: &str) -> Result<Value, Problem> {
-    let route = route::route(path)?;
+async fn dispatch(
+    ops: &OpsState,
+    method: &Method,
+    path: &str,
+    query: &str,
+) -> Result<Value, ApiError> {
+    let route = route::parse_route(path)?;
     let fits = match *method {
         Method::GET | Method::HEAD => !route.is_write(),
         Method::POST => route.is_write(),
         _ => false,
     };
     if !fits {
-        return Err(Problem::Method(route.methods()));
+        return Err(ApiError::Method(route.allowed_methods()));
     }
-    let query = Query::parse(query)?;
+    let query = QueryParameters::parse(query)?;
     match route {
-        Route::Status => status::status(ops, query).await,
-        Route::Events => events::list(ops, query).await,
-        Route::Event(key) => events::one(ops, &key, query).await,
-        Route::RedriveEvent(key) => events::redrive(ops, &key, query).await,
-        Route::RedriveEvents => events::redrive_all(ops, query).await,
-        Route::Receipts => receipts::list(ops, query).await,
-        Route::Receipt(id) => receipts::one(ops, id, query).await,
-        Route::ReplayReceipt(id) => receipts::replay(ops, id, query).await,
-        Route::ReplayReceipts => receipts::replay_all(ops, query).await,
-        Route::Fetch(source, webinar) => sources::fetch(ops, &source, webinar, query).await,
-        Route::Pause(account) => accounts::pause(ops, &account, query).await,
-        Route::Resume(account) => accounts::resume(ops, &account, query).await,
+        ApiRoute::Status => status::get(ops, query).await,
+        ApiRoute::Events => events::list(ops, query).await,
+        ApiRoute::Event(key) => events::get(ops, &key, query).await,
+        ApiRoute::RedriveEvent(key) => events::redrive(ops, &key, query).await,
+        ApiRoute::RedriveEvents => events::redrive_all(ops, query).await,
+        ApiRoute::Receipts => receipts::list(ops, query).await,
+        ApiRoute::Receipt(id) => receipts::get(ops, id, query).await,
+        ApiRoute::ReplayReceipt(id) => receipts::replay(ops, id, query).await,
+        ApiRoute::ReplayReceipts => receipts::replay_all(ops, query).await,
+        ApiRoute::Fetch(source, webinar) => sources::fetch(ops, &source, webinar, query).await,
+        ApiRoute::Pause(account) => accounts::pause(ops, &account, query).await,
+        ApiRoute::Resume(account) => accounts::resume(ops, &account, query).await,
     }
 }
 
 /// What the store says, if it says so in time.
-async fn told<T>(asked: impl Future<Output = Result<T, LedgerError>>) -> Result<T, Problem> {
-    match timeout(PATIENCE, asked).await {
+async fn await_store<T>(
+    asked: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, ApiError> {
+    match timeout(STORE_TIMEOUT, asked).await {
         Ok(answered) => Ok(answered?),
-        Err(_) => Err(Problem::too_slow()),
+        Err(_) => Err(ApiError::store_timeout()),
     }
 }

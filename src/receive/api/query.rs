@@ -2,40 +2,40 @@
 
 use std::collections::BTreeMap;
 
-use super::cursor::Listing;
+use super::cursor::CursorScope;
+use super::error::ApiError;
 use super::percent::{Plus, decoded};
-use super::problem::Problem;
 use crate::event::{AccountName, SourceName};
 use crate::ledger::PAGE_MAX;
 
 /// Longest query, in bytes: all parameters at their longest fit.
-const LONGEST: usize = 4_096;
+const MAX_LENGTH: usize = 4_096;
 /// Longest text to look for, in characters.
-const TEXT_MAX: usize = 200;
+const MAX_TEXT_CHARS: usize = 200;
 /// Items of a page, if none are asked for.
-const PAGE: usize = 50;
+const DEFAULT_LIMIT: usize = 50;
 
 /// Parameters that are not read yet, by name.
 #[derive(Debug)]
-pub(super) struct Query(BTreeMap<String, String>);
+pub(super) struct QueryParameters(BTreeMap<String, String>);
 
-impl Query {
+impl QueryParameters {
     /// Reads what follows the `?`. An empty value is as good as none.
     ///
     /// # Errors
     /// [`Problem::Parameter`].
-    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        if text.len() > LONGEST {
-            return Err(Problem::parameter("query", "is longer than 4,096 bytes"));
+    pub(super) fn parse(text: &str) -> Result<Self, ApiError> {
+        if text.len() > MAX_LENGTH {
+            return Err(ApiError::parameter("query", "is longer than 4,096 bytes"));
         }
         let mut parameters = BTreeMap::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let broken = || Problem::parameter(name, "is not percent-encoded UTF-8");
+            let broken = || ApiError::parameter(name, "is not percent-encoded UTF-8");
             let name = decoded(name, Plus::Space).ok_or_else(broken)?;
             let value = decoded(value, Plus::Space).ok_or_else(broken)?;
             if parameters.insert(name.clone(), value).is_some() {
-                return Err(Problem::parameter(name, "is there twice"));
+                return Err(ApiError::parameter(name, "is there twice"));
             }
         }
         Ok(Self(parameters))
@@ -49,10 +49,10 @@ impl Query {
     ///
     /// # Errors
     /// [`Problem::Parameter`] of one that was not read.
-    pub(super) fn finish(self) -> Result<(), Problem> {
+    pub(super) fn finish(self) -> Result<(), ApiError> {
         match self.0.into_keys().next() {
             None => Ok(()),
-            Some(name) => Err(Problem::parameter(name, "is not a parameter of this path")),
+            Some(name) => Err(ApiError::parameter(name, "is not a parameter of this path")),
         }
     }
 
@@ -63,10 +63,10 @@ impl Query {
     pub(super) fn account(
         &mut self,
         known: &[AccountName],
-    ) -> Result<Option<AccountName>, Problem> {
+    ) -> Result<Option<AccountName>, ApiError> {
         let Some(name) = self.take("hubspot") else { return Ok(None) };
         let account = known.iter().find(|account| account.as_str() == name);
-        account.cloned().map(Some).ok_or(Problem::UnknownAccount)
+        account.cloned().map(Some).ok_or(ApiError::UnknownAccount)
     }
 
     /// `source`: one of these.
@@ -76,38 +76,38 @@ impl Query {
     pub(super) fn source<'a>(
         &mut self,
         mut known: impl Iterator<Item = &'a SourceName>,
-    ) -> Result<Option<SourceName>, Problem> {
+    ) -> Result<Option<SourceName>, ApiError> {
         let Some(name) = self.take("source") else { return Ok(None) };
         let source = known.find(|source| source.as_str() == name);
-        source.cloned().map(Some).ok_or(Problem::UnknownSource)
+        source.cloned().map(Some).ok_or(ApiError::UnknownSource)
     }
 
     /// A parameter that is one of these words.
     ///
     /// # Errors
     /// [`Problem::Parameter`].
-    pub(super) fn word<T: Copy>(
+    pub(super) fn choice<T: Copy>(
         &mut self,
         name: &'static str,
         words: &[(&'static str, T)],
-    ) -> Result<Option<T>, Problem> {
+    ) -> Result<Option<T>, ApiError> {
         let Some(said) = self.take(name) else { return Ok(None) };
         let found = words.iter().find(|(word, _)| *word == said);
         let known = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
         found
             .map(|(_, value)| Some(*value))
-            .ok_or_else(|| Problem::parameter(name, format!("must be one of: {}", known())))
+            .ok_or_else(|| ApiError::parameter(name, format!("must be one of: {}", known())))
     }
 
     /// `q`: a text to look for.
     ///
     /// # Errors
     /// [`Problem::Parameter`].
-    pub(super) fn text(&mut self) -> Result<Option<String>, Problem> {
+    pub(super) fn text(&mut self) -> Result<Option<String>, ApiError> {
         let text = self.take("q");
         match &text {
-            Some(text) if text.chars().count() > TEXT_MAX => {
-                Err(Problem::parameter("q", "is longer than 200 characters"))
+            Some(text) if text.chars().count() > MAX_TEXT_CHARS => {
+                Err(ApiError::parameter("q", "is longer than 200 characters"))
             }
             Some(_) | None => Ok(text),
         }
@@ -117,23 +117,23 @@ impl Query {
     ///
     /// # Errors
     /// [`Problem::Parameter`].
-    pub(super) fn limit(&mut self) -> Result<usize, Problem> {
-        let Some(said) = self.take("limit") else { return Ok(PAGE) };
+    pub(super) fn limit(&mut self) -> Result<usize, ApiError> {
+        let Some(said) = self.take("limit") else { return Ok(DEFAULT_LIMIT) };
         let number =
             said.parse::<usize>().ok().filter(|_| said.bytes().all(|b| b.is_ascii_digit()));
         number
             .filter(|number| (1..=PAGE_MAX).contains(number))
-            .ok_or_else(|| Problem::parameter("limit", "must be a number from 1 to 200"))
+            .ok_or_else(|| ApiError::parameter("limit", "must be a number from 1 to 200"))
     }
 
     /// `cursor`: the position in that listing.
     ///
     /// # Errors
     /// [`Problem::Parameter`].
-    pub(super) fn cursor(&mut self, listing: Listing) -> Result<Option<i64>, Problem> {
+    pub(super) fn cursor(&mut self, listing: CursorScope) -> Result<Option<i64>, ApiError> {
         let Some(cursor) = self.take("cursor") else { return Ok(None) };
-        let position = listing.position(&cursor);
-        position.map(Some).map_err(|error| Problem::parameter("cursor", error.to_string()))
+        let position = listing.decode(&cursor);
+        position.map(Some).map_err(|error| ApiError::parameter("cursor", error.to_string()))
     }
 }
 
@@ -141,12 +141,12 @@ impl Query {
 mod tests {
     use super::*;
 
-    fn query(text: &str) -> Query {
-        Query::parse(text).expect("a query")
+    fn query(text: &str) -> QueryParameters {
+        QueryParameters::parse(text).expect("a query")
     }
 
-    fn named(problem: &Problem) -> &str {
-        let Problem::Parameter { name, .. } = problem else { panic!("{problem:?}") };
+    fn named(problem: &ApiError) -> &str {
+        let ApiError::Parameter { name, .. } = problem else { panic!("{problem:?}") };
         name
     }
 
@@ -162,7 +162,7 @@ mod tests {
             ("a=%f", "a"),
             (&format!("q={}", "x".repeat(5_000)), "query"),
         ] {
-            assert_eq!(named(&Query::parse(text).expect_err(text)), name);
+            assert_eq!(named(&QueryParameters::parse(text).expect_err(text)), name);
         }
         assert_eq!(named(&self::query("stat=dead").finish().expect_err("unknown")), "stat");
     }
@@ -174,8 +174,8 @@ mod tests {
         assert_eq!(query.source([].iter()), Ok(None));
         assert_eq!(query.text(), Ok(None));
         assert_eq!(query.limit(), Ok(50));
-        assert_eq!(query.cursor(Listing::of("events", &[])), Ok(None));
-        assert_eq!(query.word("state", &[("dead", 1)]), Ok(None));
+        assert_eq!(query.cursor(CursorScope::new("events", &[])), Ok(None));
+        assert_eq!(query.choice("state", &[("dead", 1)]), Ok(None));
         assert_eq!(query.finish(), Ok(()));
     }
 
@@ -196,13 +196,13 @@ mod tests {
         let zoom = SourceName::parse("zoom").expect("a name");
         let known = [main.clone()];
         assert_eq!(query("hubspot=main").account(&known), Ok(Some(main)));
-        assert_eq!(query("hubspot=other").account(&known), Err(Problem::UnknownAccount));
+        assert_eq!(query("hubspot=other").account(&known), Err(ApiError::UnknownAccount));
         let sources = [zoom.clone()];
         assert_eq!(query("source=zoom").source(sources.iter()), Ok(Some(zoom)));
-        assert_eq!(query("source=..").source(sources.iter()), Err(Problem::UnknownSource));
+        assert_eq!(query("source=..").source(sources.iter()), Err(ApiError::UnknownSource));
         let words = [("dead", 1), ("pending", 2)];
-        assert_eq!(query("state=pending").word("state", &words), Ok(Some(2)));
-        let problem = query("state=Dead").word("state", &words).expect_err("no such word");
+        assert_eq!(query("state=pending").choice("state", &words), Ok(Some(2)));
+        let problem = query("state=Dead").choice("state", &words).expect_err("no such word");
         assert_eq!(problem.to_string(), "state: must be one of: dead, pending");
         let long = format!("q={}", "%C3%A9".repeat(201));
         assert_eq!(named(&query(&long).text().expect_err("too long")), "q");

@@ -1,7 +1,7 @@
 //! From a path to what is asked for.
 
+use super::error::ApiError;
 use super::percent::{Plus, decoded};
-use super::problem::Problem;
 use crate::event::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, ReceiptId, SourceName, WebinarId,
 };
@@ -11,7 +11,7 @@ const ROOT: &str = "/api";
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum ApiRoute {
     Status,
     Events,
     Event(EventKey),
@@ -26,7 +26,7 @@ pub(super) enum Route {
     Resume(AccountName),
 }
 
-impl Route {
+impl ApiRoute {
     /// Whether it changes something.
     pub(super) fn is_write(&self) -> bool {
         match self {
@@ -44,13 +44,13 @@ impl Route {
     }
 
     /// The value of `Allow`.
-    pub(super) fn methods(&self) -> &'static str {
+    pub(super) fn allowed_methods(&self) -> &'static str {
         if self.is_write() { "POST" } else { "GET, HEAD" }
     }
 }
 
 /// Whether the path is the API's, one that exists or not.
-pub(in crate::receive) fn is_api(path: &str) -> bool {
+pub(in crate::receive) fn is_api_path(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -58,55 +58,59 @@ pub(in crate::receive) fn is_api(path: &str) -> bool {
 ///
 /// # Errors
 /// [`Problem`]: there is nothing at this path, or what it names cannot be.
-pub(super) fn route(path: &str) -> Result<Route, Problem> {
+pub(super) fn parse_route(path: &str) -> Result<ApiRoute, ApiError> {
     let rest = path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix("/v1/"));
-    let parts: Vec<&str> = rest.ok_or(Problem::NotFound)?.split('/').collect();
+    let parts: Vec<&str> = rest.ok_or(ApiError::NotFound)?.split('/').collect();
     match parts.as_slice() {
-        ["status"] => Ok(Route::Status),
-        ["events"] => Ok(Route::Events),
-        ["events", "redrive"] => Ok(Route::RedriveEvents),
-        ["events", hubspot, account, event] => Ok(Route::Event(key(hubspot, account, event)?)),
+        ["status"] => Ok(ApiRoute::Status),
+        ["events"] => Ok(ApiRoute::Events),
+        ["events", "redrive"] => Ok(ApiRoute::RedriveEvents),
+        ["events", hubspot, account, event] => {
+            Ok(ApiRoute::Event(parse_event_key(hubspot, account, event)?))
+        }
         ["events", hubspot, account, event, "redrive"] => {
-            Ok(Route::RedriveEvent(key(hubspot, account, event)?))
+            Ok(ApiRoute::RedriveEvent(parse_event_key(hubspot, account, event)?))
         }
-        ["receipts"] => Ok(Route::Receipts),
-        ["receipts", "replay"] => Ok(Route::ReplayReceipts),
-        ["receipts", id] => Ok(Route::Receipt(receipt(id)?)),
-        ["receipts", id, "replay"] => Ok(Route::ReplayReceipt(receipt(id)?)),
+        ["receipts"] => Ok(ApiRoute::Receipts),
+        ["receipts", "replay"] => Ok(ApiRoute::ReplayReceipts),
+        ["receipts", id] => Ok(ApiRoute::Receipt(parse_receipt(id)?)),
+        ["receipts", id, "replay"] => Ok(ApiRoute::ReplayReceipt(parse_receipt(id)?)),
         ["sources", name, "webinars", id, "fetch"] => {
-            let source = SourceName::parse(text(name)?).map_err(|_| Problem::UnknownSource)?;
-            let webinar = WebinarId::parse(text(id)?).map_err(|_| Problem::NotFound)?;
-            Ok(Route::Fetch(source, webinar))
+            let source =
+                SourceName::parse(decode_part(name)?).map_err(|_| ApiError::UnknownSource)?;
+            let webinar = WebinarId::parse(decode_part(id)?).map_err(|_| ApiError::NotFound)?;
+            Ok(ApiRoute::Fetch(source, webinar))
         }
-        ["accounts", name, "pause"] => Ok(Route::Pause(account(name)?)),
-        ["accounts", name, "resume"] => Ok(Route::Resume(account(name)?)),
-        _ => Err(Problem::NotFound),
+        ["accounts", name, "pause"] => Ok(ApiRoute::Pause(parse_account(name)?)),
+        ["accounts", name, "resume"] => Ok(ApiRoute::Resume(parse_account(name)?)),
+        _ => Err(ApiError::NotFound),
     }
 }
 
-fn text(part: &str) -> Result<String, Problem> {
-    decoded(part, Plus::Plus).ok_or(Problem::Path)
+fn decode_part(part: &str) -> Result<String, ApiError> {
+    decoded(part, Plus::Plus).ok_or(ApiError::Path)
 }
 
-fn account(part: &str) -> Result<AccountName, Problem> {
-    AccountName::parse(text(part)?).map_err(|_| Problem::UnknownAccount)
+fn parse_account(part: &str) -> Result<AccountName, ApiError> {
+    AccountName::parse(decode_part(part)?).map_err(|_| ApiError::UnknownAccount)
 }
 
-fn receipt(part: &str) -> Result<ReceiptId, Problem> {
-    ReceiptId::parse(&text(part)?).ok_or(Problem::UnknownReceipt)
+fn parse_receipt(part: &str) -> Result<ReceiptId, ApiError> {
+    ReceiptId::parse(&decode_part(part)?).ok_or(ApiError::UnknownReceipt)
 }
 
 /// An id that cannot be one is that of no event.
-fn key(hubspot: &str, account: &str, event: &str) -> Result<EventKey, Problem> {
-    let (hubspot, account, event) = (text(hubspot)?, text(account)?, text(event)?);
+fn parse_event_key(hubspot: &str, account: &str, event: &str) -> Result<EventKey, ApiError> {
+    let (hubspot, account, event) =
+        (decode_part(hubspot)?, decode_part(account)?, decode_part(event)?);
     if account.is_empty() || event.is_empty() {
-        return Err(Problem::NotFound);
+        return Err(ApiError::NotFound);
     }
     Ok(EventKey {
-        hubspot: AccountName::parse(hubspot).map_err(|_| Problem::UnknownEvent)?,
+        hubspot: AccountName::parse(hubspot).map_err(|_| ApiError::UnknownEvent)?,
         external_account_id: ExternalAccountId::parse(account)
-            .map_err(|_| Problem::UnknownEvent)?,
-        external_event_id: ExternalEventId::stored(event),
+            .map_err(|_| ApiError::UnknownEvent)?,
+        external_event_id: ExternalEventId::from_stored(event),
     })
 }
 
@@ -115,7 +119,7 @@ mod tests {
     use super::*;
 
     fn event(account: &str, event: &str) -> EventKey {
-        key("main", account, event).expect("a key")
+        parse_event_key("main", account, event).expect("a key")
     }
 
     #[test]
@@ -123,34 +127,37 @@ mod tests {
         let id = ReceiptId::from_bytes([7; 16]);
         let main = AccountName::parse("main").expect("a name");
         for (path, expected) in [
-            ("status".to_owned(), Route::Status),
-            ("events".to_owned(), Route::Events),
-            ("events/redrive".to_owned(), Route::RedriveEvents),
-            ("events/main/acct/1-2".to_owned(), Route::Event(event("acct", "1-2"))),
-            ("events/main/a/1/redrive".to_owned(), Route::RedriveEvent(event("a", "1"))),
-            ("events/main/redrive/redrive".to_owned(), Route::Event(event("redrive", "redrive"))),
-            ("receipts".to_owned(), Route::Receipts),
-            ("receipts/replay".to_owned(), Route::ReplayReceipts),
-            (format!("receipts/{id}"), Route::Receipt(id)),
-            (format!("receipts/{id}/replay"), Route::ReplayReceipt(id)),
+            ("status".to_owned(), ApiRoute::Status),
+            ("events".to_owned(), ApiRoute::Events),
+            ("events/redrive".to_owned(), ApiRoute::RedriveEvents),
+            ("events/main/acct/1-2".to_owned(), ApiRoute::Event(event("acct", "1-2"))),
+            ("events/main/a/1/redrive".to_owned(), ApiRoute::RedriveEvent(event("a", "1"))),
+            (
+                "events/main/redrive/redrive".to_owned(),
+                ApiRoute::Event(event("redrive", "redrive")),
+            ),
+            ("receipts".to_owned(), ApiRoute::Receipts),
+            ("receipts/replay".to_owned(), ApiRoute::ReplayReceipts),
+            (format!("receipts/{id}"), ApiRoute::Receipt(id)),
+            (format!("receipts/{id}/replay"), ApiRoute::ReplayReceipt(id)),
             (
                 "sources/acme/webinars/a%2Fb/fetch".to_owned(),
-                Route::Fetch(
+                ApiRoute::Fetch(
                     SourceName::parse("acme").expect("a name"),
                     WebinarId::parse("a/b").expect("an id"),
                 ),
             ),
-            ("accounts/main/pause".to_owned(), Route::Pause(main.clone())),
-            ("accounts/main/resume".to_owned(), Route::Resume(main)),
+            ("accounts/main/pause".to_owned(), ApiRoute::Pause(main.clone())),
+            ("accounts/main/resume".to_owned(), ApiRoute::Resume(main)),
         ] {
-            assert_eq!(route(&format!("/api/v1/{path}")), Ok(expected), "{path}");
+            assert_eq!(parse_route(&format!("/api/v1/{path}")), Ok(expected), "{path}");
         }
     }
 
     #[test]
     fn ids_are_decoded_after_the_path_is_split() {
-        let key = |path| match route(path) {
-            Ok(Route::Event(key)) => {
+        let key = |path| match parse_route(path) {
+            Ok(ApiRoute::Event(key)) => {
                 (key.external_account_id.to_string(), key.external_event_id.to_string())
             }
             other => panic!("{path}: {other:?}"),
@@ -188,15 +195,17 @@ mod tests {
             "/api/v1/sources/acme/webinars/1",
             "/api/v1/sources/acme/webinars//fetch",
         ] {
-            assert_eq!(route(path), Err(Problem::NotFound), "{path}");
+            assert_eq!(parse_route(path), Err(ApiError::NotFound), "{path}");
         }
-        assert_eq!(route("/api/v1/events/main/%ff/1"), Err(Problem::Path));
-        assert_eq!(route("/api/v1/events/main/%/1"), Err(Problem::Path));
-        assert_eq!(route("/api/v1/events/Main/a/1"), Err(Problem::UnknownEvent));
-        assert_eq!(route("/api/v1/events/main/a%00/1"), Err(Problem::UnknownEvent));
-        assert_eq!(route("/api/v1/accounts/Main%2F/pause"), Err(Problem::UnknownAccount));
-        assert_eq!(route("/api/v1/receipts/1"), Err(Problem::UnknownReceipt));
-        assert!(is_api("/api") && is_api("/api/") && is_api("/api/v1/status"));
-        assert!(!is_api("/apis") && !is_api("//api/v1/status") && !is_api("/metrics"));
+        assert_eq!(parse_route("/api/v1/events/main/%ff/1"), Err(ApiError::Path));
+        assert_eq!(parse_route("/api/v1/events/main/%/1"), Err(ApiError::Path));
+        assert_eq!(parse_route("/api/v1/events/Main/a/1"), Err(ApiError::UnknownEvent));
+        assert_eq!(parse_route("/api/v1/events/main/a%00/1"), Err(ApiError::UnknownEvent));
+        assert_eq!(parse_route("/api/v1/accounts/Main%2F/pause"), Err(ApiError::UnknownAccount));
+        assert_eq!(parse_route("/api/v1/receipts/1"), Err(ApiError::UnknownReceipt));
+        assert!(is_api_path("/api") && is_api_path("/api/") && is_api_path("/api/v1/status"));
+        assert!(
+            !is_api_path("/apis") && !is_api_path("//api/v1/status") && !is_api_path("/metrics")
+        );
     }
 }

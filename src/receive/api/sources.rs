@@ -2,32 +2,32 @@
 
 use serde_json::{Value, json};
 
-use super::problem::Problem;
-use super::query::Query;
-use super::told;
-use crate::event::{SourceName, Wanted, WantedWhen, WebinarId};
-use crate::providers::Answers;
-use crate::receive::ops::Ops;
+use super::await_store;
+use super::error::ApiError;
+use super::query::QueryParameters;
+use crate::event::{FetchCondition, FetchRequest, SourceName, WebinarId};
+use crate::providers::ApiAnswers;
+use crate::receive::ops::OpsState;
 
 /// The platform is asked about a webinar; what it answers is merged like a webhook.
 pub(super) async fn fetch(
-    ops: &Ops,
+    ops: &OpsState,
     source: &SourceName,
     webinar: WebinarId,
-    query: Query,
-) -> Result<Value, Problem> {
+    query: QueryParameters,
+) -> Result<Value, ApiError> {
     query.finish()?;
     if !ops.sources.iter().any(|(name, _)| name == source) {
-        return Err(Problem::UnknownSource);
+        return Err(ApiError::UnknownSource);
     }
-    let api = ops.askable.get(source).and_then(|provider| provider.api());
-    let api = api.ok_or(Problem::NotAskable)?;
+    let api = ops.fetchable_sources.get(source).and_then(|provider| provider.api());
+    let api = api.ok_or(ApiError::NotFetchable)?;
     // Taken now, what is no id of the platform's would be given up later, where nobody looks.
-    if let Err(why) = api.ask(&webinar, &Answers::new()) {
-        return Err(Problem::parameter("webinar", why));
+    if let Err(why) = api.next_request(&webinar, &ApiAnswers::new()) {
+        return Err(ApiError::parameter("webinar", why));
     }
-    let wanted = Wanted { account: None, webinar, when: WantedWhen::Always };
-    told(ops.ledger.want(source, vec![wanted])).await?;
-    let pending = ops.ledger.fetches().get(source).map_or(0, |status| status.pending);
+    let wanted = FetchRequest { account: None, webinar, condition: FetchCondition::Always };
+    await_store(ops.ledger.request_fetches(source, vec![wanted])).await?;
+    let pending = ops.ledger.fetch_statuses().get(source).map_or(0, |status| status.pending);
     Ok(json!({ "source": source, "fetch": { "pending": pending } }))
 }

@@ -6,31 +6,31 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::problem::Problem;
-use super::query::Query;
-use super::{PATIENCE, show};
+use super::error::ApiError;
+use super::query::QueryParameters;
+use super::{STORE_TIMEOUT, models};
 use crate::event::{AccountName, ProviderId, SourceName};
-use crate::ledger::{Counts, FetchStatus, Sizes};
-use crate::receive::ops::Ops;
+use crate::ledger::{EventStateCounts, FetchStatus, StoreSizes};
+use crate::receive::ops::OpsState;
 use crate::telemetry::{REVISION, VERSION};
 
 /// Everything; what cannot be told in time is null.
-pub(super) async fn status(ops: &Ops, query: Query) -> Result<Value, Problem> {
+pub(super) async fn get(ops: &OpsState, query: QueryParameters) -> Result<Value, ApiError> {
     query.finish()?;
-    let census = ops.ledger.census();
+    let census = ops.ledger.event_counts();
     let accounts = ops.accounts.iter().map(|name| {
         let counts = census.get(name).copied().unwrap_or_default();
         account(ops, name, counts)
     });
     let (store, accounts) = tokio::join!(store(ops), join_all(accounts));
-    let fetches = ops.ledger.fetches();
+    let fetches = ops.ledger.fetch_statuses();
     let sources: Vec<Value> =
         ops.sources.iter().map(|(name, provider)| source(ops, &fetches, name, provider)).collect();
     let now = ops.clock.now();
     Ok(json!({
         "version": VERSION,
         "revision": REVISION,
-        "now": show::time(now),
+        "now": models::time(now),
         "uptime_seconds": now.since(ops.started_at).as_secs(),
         "store": store,
         "accounts": accounts,
@@ -38,13 +38,14 @@ pub(super) async fn status(ops: &Ops, query: Query) -> Result<Value, Problem> {
     }))
 }
 
-async fn store(ops: &Ops) -> Value {
+async fn store(ops: &OpsState) -> Value {
     let problem = ops.ledger.health().err();
     let ledger = std::sync::Arc::clone(&ops.ledger);
     // It asks the file system, which may hang.
-    let sizes = timeout(PATIENCE, tokio::task::spawn_blocking(move || ledger.sizes())).await;
+    let sizes =
+        timeout(STORE_TIMEOUT, tokio::task::spawn_blocking(move || ledger.store_sizes())).await;
     let sizes = sizes.ok().and_then(Result::ok);
-    let size = |which: fn(&Sizes) -> u64| sizes.as_ref().map(which);
+    let size = |which: fn(&StoreSizes) -> u64| sizes.as_ref().map(which);
     json!({
         "ok": problem.is_none(),
         "problem": problem,
@@ -54,8 +55,8 @@ async fn store(ops: &Ops) -> Value {
     })
 }
 
-async fn account(ops: &Ops, name: &AccountName, counts: Counts) -> Value {
-    let oldest = match timeout(PATIENCE, ops.ledger.oldest_pending(name)).await {
+async fn account(ops: &OpsState, name: &AccountName, counts: EventStateCounts) -> Value {
+    let oldest = match timeout(STORE_TIMEOUT, ops.ledger.oldest_pending(name)).await {
         Ok(Ok(since)) => since,
         Ok(Err(error)) => {
             tracing::debug!(%error, "the oldest pending event is unknown");
@@ -66,7 +67,7 @@ async fn account(ops: &Ops, name: &AccountName, counts: Counts) -> Value {
             None
         }
     };
-    let Counts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
+    let EventStateCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
     let mut shown = json!({
         "hubspot": name,
         "events": {
@@ -77,22 +78,22 @@ async fn account(ops: &Ops, name: &AccountName, counts: Counts) -> Value {
             "filtered": filtered,
             "dead": dead,
         },
-        "oldest_pending_since": show::maybe_time(oldest),
+        "oldest_pending_since": models::maybe_time(oldest),
         "oldest_pending_age_seconds": oldest.map(|since| ops.clock.now().since(since).as_secs()),
     });
-    show::add(&mut shown, show::standing(&ops.ledger.standing(name)));
+    models::add(&mut shown, models::standing(&ops.ledger.account_status(name)));
     shown
 }
 
 fn source(
-    ops: &Ops,
+    ops: &OpsState,
     fetches: &BTreeMap<SourceName, FetchStatus>,
     name: &SourceName,
     provider: &ProviderId,
 ) -> Value {
-    let fetch = fetches.get(name).filter(|_| ops.askable.contains_key(name)).cloned();
+    let fetch = fetches.get(name).filter(|_| ops.fetchable_sources.contains_key(name)).cloned();
     let FetchStatus { pending, given_up, last_error } = fetch.unwrap_or_default();
-    let counts = ops.metrics.webhooks_of(name, provider);
+    let counts = ops.metrics.webhook_counts(name, provider);
     let counts: serde_json::Map<String, Value> = counts
         .into_iter()
         .map(|(outcome, count)| (outcome.as_str().to_owned(), json!(count)))
@@ -100,7 +101,7 @@ fn source(
     json!({
         "source": name,
         "provider": provider,
-        "last_webhook_at": show::maybe_time(ops.metrics.last_heard_from(name)),
+        "last_webhook_at": models::maybe_time(ops.metrics.last_webhook_at(name)),
         "webhooks_since_start": counts,
         "fetch": { "pending": pending, "given_up": given_up, "last_error": last_error },
     })

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::harness::{FakeLedger, Mood, Response, send};
+use super::harness::{FakeLedger, LedgerMode, Response, send};
 use super::ops::{Desk, desk};
-use crate::replay::{ReplayAsk, Replayer};
+use crate::replay::{ReplayRequest, Replayer};
 
 impl Desk {
     async fn ask(&self, line: &str) -> (Response, Value) {
@@ -27,7 +27,7 @@ const RECEIPT: &str = "GET receipts/00000000-0000-7000-8000-000000000000";
 #[tokio::test]
 async fn a_store_that_fails_is_503_and_says_when_to_come_again() {
     let desk = desk();
-    desk.ledger.set(Mood::Failing);
+    desk.ledger.set(LedgerMode::Failing);
     for line in ["GET events", RECEIPT, "POST events/redrive"] {
         let (answer, problem) = desk.ask(line).await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{line}");
@@ -40,7 +40,7 @@ async fn a_store_that_fails_is_503_and_says_when_to_come_again() {
 #[tokio::test]
 async fn a_store_that_hangs_holds_up_nobody_for_ever() {
     let desk = desk();
-    desk.ledger.set(Mood::Waiting);
+    desk.ledger.set(LedgerMode::Waiting);
     let (list, receipt, status) =
         tokio::join!(desk.ask("GET events"), desk.ask(RECEIPT), desk.ask("GET status"));
     assert_eq!((list.0.status, receipt.0.status), (503, 503));
@@ -89,7 +89,7 @@ async fn replaying_many_ends_in_time_and_gets_on() {
     let (mut pieces, mut after) = (Vec::new(), None);
     loop {
         let until = Instant::now() + Duration::from_secs(10);
-        let ask = ReplayAsk { after, ..ReplayAsk::default() };
+        let ask = ReplayRequest { after, ..ReplayRequest::default() };
         let piece = replayer.replay_all(ask, until).await.expect("a piece");
         assert!(Instant::now() <= until + Duration::from_millis(1), "as its timer ticks");
         // Their source is not in the configuration.

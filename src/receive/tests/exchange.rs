@@ -10,7 +10,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::harness::{PATIENCE, bind, connect, request, send};
-use crate::receive::exchange::{Answer, Exchange, ExchangeReply, Fault, serve};
+use crate::receive::simple_server::{
+    ResponseFault, SimpleHandler, SimpleRequest, SimpleResponse, serve,
+};
 
 /// Fails as its path says; else tells what it was asked.
 struct Echo;
@@ -18,20 +20,20 @@ struct Echo;
 const HANG: Duration = Duration::from_millis(80);
 
 #[async_trait]
-impl Answer for Echo {
-    async fn answer(&self, exchange: Exchange) -> ExchangeReply {
+impl SimpleHandler for Echo {
+    async fn handle(&self, exchange: SimpleRequest) -> SimpleResponse {
         let fault = match exchange.path.as_str() {
-            "/hang" => Some(Fault::Hang(HANG)),
-            "/reset" => Some(Fault::Reset),
-            "/truncate" => Some(Fault::Truncate),
+            "/hang" => Some(ResponseFault::Hang(HANG)),
+            "/reset" => Some(ResponseFault::Reset),
+            "/truncate" => Some(ResponseFault::Truncate),
             _ => None,
         };
-        let Exchange { method, path, query, headers, body } = exchange;
+        let SimpleRequest { method, path, query, headers, body } = exchange;
         let named = headers.iter().find(|(name, _)| name == "x-named");
         let named = named.map_or("", |(_, value)| value.as_str());
         let body = format!("{method} {path} {query} {named} {}", String::from_utf8_lossy(&body));
         let headers = [("X-Told", "yes"), ("Retry-After", "3")];
-        ExchangeReply {
+        SimpleResponse {
             status: 207,
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             body: body.into_bytes(),

@@ -15,21 +15,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::event::{
-    AccountName, BodyHash, Change, EventKey, ExternalAccountId, Kind, Millis, ProviderId,
+    AccountName, BodyHash, Change, ChangeKind, EventKey, ExternalAccountId, Millis, ProviderId,
     ReceiptId, SourceName, WebinarId,
 };
 use crate::ledger::{
-    Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Content, Counts, Dossier, Due,
-    EventDetail, EventRecord, EventSummary, EventsAsk, FetchClaim, FetchOutcome, FetchStatus,
-    FetchTask, Ledger, LedgerError, NewReceipt, Page, Rebuild, Rebuilt, ReceiptKind, ReceiptRecord,
-    ReceiptSummary, ReceiptsAsk, RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Sizes,
-    Standing, Teller, Wanted, WebinarKey,
+    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail,
+    EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
+    FetchRequest, FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest,
+    RebuildResult, ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
+    ReceiptSummary, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
+    StatusFunction, StatusUpdate, StoreSizes, TimersRun, WebinarKey, WebinarState,
 };
 use crate::providers::{
-    Demo, Header, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Reply,
-    Sample, Signed, Traits, Unsigned, Unverified, Verified,
+    Capabilities, Demo, HandshakeReply, Header, Inbound, Keys, Options, ParsedPayload,
+    PayloadContent, Platform, Provider, Sample, SignedRequest, UnsignedRequest, Unverified,
+    Verified, VerifyError,
 };
-use crate::receive::{Endpoint, Limits, Webhooks, run_webhooks};
+use crate::receive::{Endpoint, WebhookLimits, WebhookSettings, run_webhooks};
 use crate::secret::Secret;
 use crate::telemetry::Metrics;
 
@@ -48,22 +50,22 @@ pub(super) fn source(name: &str) -> SourceName {
 
 /// How the ledger answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
-    Willing,
+pub(super) enum LedgerMode {
+    Accepting,
     Failing,
     /// Accepts once it is let.
     Waiting,
 }
 
 pub(super) struct FakeLedger {
-    pub(super) mood: Mutex<Mood>,
+    pub(super) mood: Mutex<LedgerMode>,
     pub(super) kept: Mutex<Vec<NewReceipt>>,
     /// Told when an acceptance has begun.
     pub(super) begun: Notify,
     /// Each permit lets one waiting acceptance go on.
     pub(super) gate: Semaphore,
-    pub(super) counts: Mutex<Counts>,
-    pub(super) standing: Mutex<Standing>,
+    pub(super) counts: Mutex<EventStateCounts>,
+    pub(super) standing: Mutex<AccountStatus>,
     pub(super) oldest: Mutex<Result<Option<Millis>, ()>>,
     pub(super) health: Mutex<Result<(), String>>,
     /// From that piece on nothing can be sent again.
@@ -75,7 +77,7 @@ pub(super) struct FakeLedger {
 impl Default for FakeLedger {
     fn default() -> Self {
         Self {
-            mood: Mutex::new(Mood::Willing),
+            mood: Mutex::new(LedgerMode::Accepting),
             kept: Mutex::default(),
             begun: Notify::new(),
             gate: Semaphore::new(0),
@@ -90,17 +92,17 @@ impl Default for FakeLedger {
 }
 
 impl FakeLedger {
-    pub(super) fn set(&self, mood: Mood) {
+    pub(super) fn set(&self, mood: LedgerMode) {
         *self.mood.lock().unwrap() = mood;
     }
 
     /// What is looked for, if it is told at all.
-    async fn looked<T>(&self, found: T) -> Result<T, LedgerError> {
+    async fn respond<T>(&self, found: T) -> Result<T, LedgerError> {
         let mood = *self.mood.lock().unwrap();
         match mood {
-            Mood::Willing => Ok(found),
-            Mood::Failing => Err(LedgerError::Unavailable("disk full".to_owned())),
-            Mood::Waiting => std::future::pending().await,
+            LedgerMode::Accepting => Ok(found),
+            LedgerMode::Failing => Err(LedgerError::Unavailable("disk full".to_owned())),
+            LedgerMode::Waiting => std::future::pending().await,
         }
     }
 
@@ -111,40 +113,40 @@ impl FakeLedger {
 
 #[async_trait]
 impl Ledger for FakeLedger {
-    async fn accept(&self, receipt: NewReceipt) -> Result<Acceptance, LedgerError> {
+    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
         self.begun.notify_one();
         let mood = *self.mood.lock().unwrap();
         match mood {
-            Mood::Willing => {}
-            Mood::Failing => return Err(LedgerError::Unavailable("disk full".to_owned())),
-            Mood::Waiting => self.gate.acquire().await.expect("never closed").forget(),
+            LedgerMode::Accepting => {}
+            LedgerMode::Failing => return Err(LedgerError::Unavailable("disk full".to_owned())),
+            LedgerMode::Waiting => self.gate.acquire().await.expect("never closed").forget(),
         }
         let mut kept = self.kept.lock().unwrap();
         let seen = |old: &NewReceipt| {
             (&old.source, old.dedupe_key) == (&receipt.source, receipt.dedupe_key)
         };
         if kept.iter().any(seen) {
-            return Ok(Acceptance::Duplicate);
+            return Ok(ReceiptOutcome::Duplicate);
         }
         let acceptance = match receipt.content {
-            Content::Changes(_) => Acceptance::Accepted,
-            Content::Ignored => Acceptance::Ignored,
-            Content::Quarantined(_) => Acceptance::Quarantined,
+            ReceiptContent::Changes(_) => ReceiptOutcome::Accepted,
+            ReceiptContent::Ignored => ReceiptOutcome::Ignored,
+            ReceiptContent::Quarantined(_) => ReceiptOutcome::Quarantined,
         };
         kept.push(receipt);
         Ok(acceptance)
     }
 
-    fn standing(&self, _account: &AccountName) -> Standing {
+    fn account_status(&self, _account: &AccountName) -> AccountStatus {
         self.standing.lock().unwrap().clone()
     }
 
-    fn census(&self) -> BTreeMap<AccountName, Counts> {
+    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
         [(account(), *self.counts.lock().unwrap())].into()
     }
 
     async fn oldest_pending(&self, _account: &AccountName) -> Result<Option<Millis>, LedgerError> {
-        self.looked(()).await?;
+        self.respond(()).await?;
         self.oldest.lock().unwrap().map_err(|()| LedgerError::Unavailable("locked".to_owned()))
     }
 
@@ -152,15 +154,15 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners close nothing")
     }
 
-    fn sizes(&self) -> Sizes {
-        Sizes { store: 4_096, free: 1_024, wal: 512 }
+    fn store_sizes(&self) -> StoreSizes {
+        StoreSizes { store: 4_096, free: 1_024, wal: 512 }
     }
 
     fn health(&self) -> Result<(), String> {
         self.health.lock().unwrap().clone()
     }
 
-    async fn claim(&self, _: &AccountName, _: ClaimAsk) -> Result<Claim, LedgerError> {
+    async fn claim(&self, _: &AccountName, _: ClaimRequest) -> Result<ClaimResult, LedgerError> {
         unreachable!("the listeners do not deliver")
     }
 
@@ -168,11 +170,15 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners do not deliver")
     }
 
-    fn release(&self, _: &AccountName, _: &[Claimed]) {
+    fn release(&self, _: &AccountName, _: &[ClaimedEvent]) {
         unreachable!("the listeners do not deliver")
     }
 
-    async fn amend_standing(&self, _: &AccountName, _: Amend) -> Result<Amended, LedgerError> {
+    async fn update_status(
+        &self,
+        _: &AccountName,
+        _: StatusFunction,
+    ) -> Result<StatusUpdate, LedgerError> {
         unreachable!("the listeners do not deliver")
     }
 
@@ -180,19 +186,23 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners do not deliver")
     }
 
-    async fn depart(&self, _: &AccountName, _: &[Claimed]) -> Result<(), LedgerError> {
+    async fn begin_attempt(&self, _: &AccountName, _: &[ClaimedEvent]) -> Result<(), LedgerError> {
         unreachable!("the listeners send nothing")
     }
 
-    async fn advance(&self, _: usize) -> Result<Due, LedgerError> {
+    async fn run_timers(&self, _: usize) -> Result<TimersRun, LedgerError> {
         unreachable!("the listeners keep no house")
     }
 
-    async fn want(&self, _: &SourceName, _: Vec<Wanted>) -> Result<usize, LedgerError> {
+    async fn request_fetches(
+        &self,
+        _: &SourceName,
+        _: Vec<FetchRequest>,
+    ) -> Result<usize, LedgerError> {
         unreachable!("the listeners fetch nothing")
     }
 
-    async fn due_fetches(
+    async fn claim_fetches(
         &self,
         _: &SourceName,
         _: usize,
@@ -205,7 +215,7 @@ impl Ledger for FakeLedger {
         &self,
         _: &FetchTask,
         _: FetchOutcome,
-    ) -> Result<Option<Acceptance>, LedgerError> {
+    ) -> Result<Option<ReceiptOutcome>, LedgerError> {
         unreachable!("the listeners fetch nothing")
     }
 
@@ -213,7 +223,7 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners fetch nothing")
     }
 
-    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
+    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
         BTreeMap::new()
     }
 
@@ -224,7 +234,7 @@ impl Ledger for FakeLedger {
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
         let number = usize::from(id.as_bytes()[15]);
         let takes = self.receipts.lock().unwrap().get(number.wrapping_sub(1)).copied();
-        let Some(takes) = takes else { return self.looked(None).await };
+        let Some(takes) = takes else { return self.respond(None).await };
         tokio::time::sleep(takes).await;
         let summary = summary_of(number);
         Ok(Some(ReceiptRecord { summary, headers: Vec::new(), body: None, events: Vec::new() }))
@@ -234,48 +244,52 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners do not read events")
     }
 
-    async fn page_events(&self, _: EventsAsk) -> Result<Page<EventSummary>, LedgerError> {
-        self.looked(Page { items: Vec::new(), next: None }).await
+    async fn list_events(&self, _: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
+        self.respond(Page { items: Vec::new(), next: None }).await
     }
 
-    async fn event(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+    async fn event_detail(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
         unreachable!("the webhooks do not look at it")
     }
 
-    async fn redrive(&self, _: &EventKey) -> Result<Redriven, LedgerError> {
+    async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
         unreachable!("the webhooks do not look at it")
     }
 
-    async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
+    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
         let after = ask.after.unwrap_or_default();
         if after >= self.breaks_after.load(Ordering::Relaxed) {
             return Err(LedgerError::Unavailable("disk full".to_owned()));
         }
-        self.looked(RedrivePiece { redriven: 10, next: Some(after + 1) }).await
+        self.respond(RedriveProgress { redriven: 10, next: Some(after + 1) }).await
     }
 
-    async fn page_receipts(&self, ask: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
+    async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
         let all = self.receipts.lock().unwrap().len();
         let before = ask.after.map_or(all + 1, |after| usize::try_from(after).unwrap());
-        let items = (1..before).rev().take(ask.most).map(summary_of).collect();
-        let last = before.saturating_sub(ask.most);
+        let items = (1..before).rev().take(ask.limit).map(summary_of).collect();
+        let last = before.saturating_sub(ask.limit);
         let next = (last > 1).then(|| i64::try_from(last).unwrap());
         Ok(Page { items, next })
     }
 
-    async fn tellers(&self, _: &WebinarKey, _: Option<i64>) -> Result<Page<Teller>, LedgerError> {
+    async fn receipts_of(
+        &self,
+        _: &WebinarKey,
+        _: Option<i64>,
+    ) -> Result<Page<ContributingReceipt>, LedgerError> {
         unreachable!("the webhooks do not look at it")
     }
 
-    async fn dossiers_of(&self, _: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
+    async fn webinars_of(&self, _: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
         unreachable!("the webhooks do not look at it")
     }
 
-    async fn dossier(&self, _: &WebinarKey) -> Result<Dossier, LedgerError> {
+    async fn webinar_state(&self, _: &WebinarKey) -> Result<WebinarState, LedgerError> {
         unreachable!("the webhooks do not look at it")
     }
 
-    async fn rebuild(&self, _: Rebuild) -> Result<Rebuilt, LedgerError> {
+    async fn rebuild(&self, _: RebuildRequest) -> Result<RebuildResult, LedgerError> {
         unreachable!("the webhooks do not look at it")
     }
 }
@@ -291,7 +305,7 @@ fn summary_of(number: usize) -> ReceiptSummary {
         provider: ProviderId::new("fake"),
         event_type: "fake.event".to_owned(),
         received_at: Millis::new(0),
-        outcome: Acceptance::Quarantined,
+        outcome: ReceiptOutcome::Quarantined,
         reason: None,
         hash: BodyHash::from_bytes([0; 16]),
     }
@@ -305,11 +319,11 @@ impl Platform for FakePlatform {
         ProviderId::new("fake")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Self))
     }
 
-    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         unreachable!("the listeners configure nothing")
     }
 
@@ -327,8 +341,8 @@ impl Provider for FakePlatform {
         &Self
     }
 
-    fn traits(&self) -> Traits {
-        Traits::FULL
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn verify<'a>(
@@ -336,38 +350,38 @@ impl Provider for FakePlatform {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
-        match request.headers.one("x-key") {
-            Header::Missing => Err(Refusal::Missing),
-            Header::Repeated => Err(Refusal::Malformed),
-            Header::One(b"stale") => Err(Refusal::Stale),
-            Header::One(b"future") => Err(Refusal::Future),
-            Header::One(key) if keys.secrets.contains(&key) => Ok(Inbound::trusted(request.body)),
-            Header::One(_) => Err(Refusal::Mismatch),
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+        match request.headers.lookup("x-key") {
+            Header::Missing => Err(VerifyError::Missing),
+            Header::Repeated => Err(VerifyError::Malformed),
+            Header::One(b"stale") => Err(VerifyError::Stale),
+            Header::One(b"future") => Err(VerifyError::Future),
+            Header::One(key) if keys.secrets.contains(&key) => Ok(Inbound::from_body(request.body)),
+            Header::One(_) => Err(VerifyError::Mismatch),
         }
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let text = std::str::from_utf8(request.body).unwrap_or_default();
         let mut words = text.split_whitespace();
         let meaning = match words.next() {
-            Some("changes") => Meaning::Changes {
+            Some("changes") => PayloadContent::Changes {
                 changes: words.take_while(|word| *word != "|").map(change).collect(),
                 bad_fields: vec!["duration"],
             },
-            Some("ignored") => Meaning::Ignored,
-            Some("handshake") => Meaning::Handshake(Reply {
+            Some("ignored") => PayloadContent::Ignored,
+            Some("handshake") => PayloadContent::Handshake(HandshakeReply {
                 status: 200,
                 content_type: "text/plain",
                 body: b"the answer".to_vec(),
             }),
             Some("panic") => panic!("told to"),
-            Some(_) | None => Meaning::Unmappable("no id".to_owned()),
+            Some(_) | None => PayloadContent::Unmappable("no id".to_owned()),
         };
-        Reading::new("fake.event", meaning)
+        ParsedPayload::new("fake.event", meaning)
     }
 
-    fn sign(&self, _request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, _request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         unreachable!("the listeners do not sign")
     }
 
@@ -379,13 +393,13 @@ impl Provider for FakePlatform {
 /// A change of a webinar of the platform account of that name; `?` is none.
 fn change(account: &str) -> Change {
     let webinar = WebinarId::parse("w1").expect("an id");
-    let mut change = Change::new(webinar, Kind::Updated);
+    let mut change = Change::new(webinar, ChangeKind::Updated);
     change.account = (account != "?").then(|| ExternalAccountId::parse(account).expect("an id"));
     change
 }
 
 /// A running public listener.
-pub(super) struct Stage {
+pub(super) struct RunningListener {
     pub(super) address: SocketAddr,
     pub(super) ledger: Arc<FakeLedger>,
     pub(super) metrics: Metrics,
@@ -406,7 +420,7 @@ pub(super) fn endpoint(name: &str) -> Endpoint {
 
 /// Sources: `open`; `closed`, with a path token; `picky`, for the platform accounts `a` and `b`; `keyless`, whose secret
 /// cannot be read.
-pub(super) fn stage(adjust: impl FnOnce(&mut Webhooks)) -> Stage {
+pub(super) fn start_listener(adjust: impl FnOnce(&mut WebhookSettings)) -> RunningListener {
     let mut closed = endpoint("closed");
     closed.path_token = Some(Secret::Text(TOKEN.to_owned().into()));
     let mut picky = endpoint("picky");
@@ -419,23 +433,23 @@ pub(super) fn stage(adjust: impl FnOnce(&mut Webhooks)) -> Stage {
 
     let ledger = Arc::new(FakeLedger::default());
     let metrics = Metrics::new(&[account()], &names);
-    let mut webhooks = Webhooks {
+    let mut webhooks = WebhookSettings {
         endpoints,
         keys: BTreeMap::new(),
         ledger: Arc::<FakeLedger>::clone(&ledger),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         metrics: metrics.clone(),
         max_body: 1024 * 1024,
-        limits: Limits::default(),
+        limits: WebhookLimits::default(),
     };
     adjust(&mut webhooks);
     let (listener, address) = bind();
     let stop = CancellationToken::new();
     let running = tokio::spawn(run_webhooks(listener, webhooks, stop.clone(), PATIENCE));
-    Stage { address, ledger, metrics, stop, running }
+    RunningListener { address, ledger, metrics, stop, running }
 }
 
-impl Stage {
+impl RunningListener {
     /// Sends an authentic webhook on a connection of its own.
     pub(super) async fn post(&self, source: &str, body: &[u8]) -> Response {
         self.send(&request("POST", &format!("/webhooks/{source}"), &[("x-key", SECRET)], body))

@@ -7,12 +7,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::harness::{
-    PATIENCE, SECRET, Stage, answer, connect, endpoint, is_closed, request, stage,
+    PATIENCE, RunningListener, SECRET, answer, connect, endpoint, is_closed, request,
+    start_listener,
 };
 
 const KB: usize = 1024;
 
-async fn still_serves(stage: &Stage) {
+async fn still_serves(stage: &RunningListener) {
     let answer = stage.post("open", b"ignored").await;
     assert_eq!(answer.status, 200, "{answer:?}");
 }
@@ -30,7 +31,7 @@ async fn pour(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn the_sender_of_too_much_sees_the_answer() {
-    let stage = stage(|webhooks| webhooks.max_body = KB);
+    let stage = start_listener(|webhooks| webhooks.max_body = KB);
     let body = vec![b'x'; 4 * KB * KB];
     let declared = request("POST", "/webhooks/open", &[("x-key", SECRET)], &body);
     let chunked = [
@@ -53,7 +54,7 @@ async fn the_sender_of_too_much_sees_the_answer() {
 
 #[tokio::test]
 async fn a_body_of_the_bound_is_not_too_much() {
-    let stage = stage(|webhooks| webhooks.max_body = KB);
+    let stage = start_listener(|webhooks| webhooks.max_body = KB);
     let body = vec![b'x'; KB];
     assert_eq!(stage.post("open", &body).await.body, r#"{"status":"quarantined"}"#);
     assert_eq!(stage.post("open", &[&body[..], b"x"].concat()).await.status, 413);
@@ -61,9 +62,9 @@ async fn a_body_of_the_bound_is_not_too_much() {
 
 #[tokio::test]
 async fn who_never_ends_is_cut_off() {
-    let stage = stage(|webhooks| {
+    let stage = start_listener(|webhooks| {
         webhooks.max_body = KB;
-        webhooks.limits.excess_bytes = 64 * KB;
+        webhooks.limits.max_excess_bytes = 64 * KB;
     });
     // To a source, to none, and without the key: what answers early must not read on for ever.
     for path in ["/webhooks/open", "/webhooks/nobody"] {
@@ -77,7 +78,8 @@ async fn who_never_ends_is_cut_off() {
 
 #[tokio::test]
 async fn who_announces_and_does_not_send_is_cut_off() {
-    let stage = stage(|webhooks| webhooks.limits.body = Duration::from_millis(100));
+    let stage =
+        start_listener(|webhooks| webhooks.limits.body_timeout = Duration::from_millis(100));
     for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         let mut stream = connect(stage.address).await;
         stream.write_all(&head("/webhooks/open", framing)).await.expect("open");
@@ -90,7 +92,8 @@ async fn who_announces_and_does_not_send_is_cut_off() {
 
 #[tokio::test]
 async fn who_announces_too_much_and_does_not_send_is_cut_off() {
-    let stage = stage(|webhooks| webhooks.limits.excess = Duration::from_millis(100));
+    let stage =
+        start_listener(|webhooks| webhooks.limits.excess_timeout = Duration::from_millis(100));
     let mut stream = connect(stage.address).await;
     stream.write_all(&head("/webhooks/open", "Content-Length: 99999999")).await.expect("open");
     assert_eq!(answer(&mut stream).await.expect("an answer").status, 413);
@@ -99,7 +102,8 @@ async fn who_announces_too_much_and_does_not_send_is_cut_off() {
 
 #[tokio::test]
 async fn who_does_not_finish_a_head_is_cut_off() {
-    let stage = stage(|webhooks| webhooks.limits.head = Duration::from_millis(200));
+    let stage =
+        start_listener(|webhooks| webhooks.limits.head_timeout = Duration::from_millis(200));
     let mut stream = connect(stage.address).await;
     stream.write_all(b"POST /webhooks/open HTTP/1.1\r\nHost: he").await.expect("open");
     assert_eq!(answer(&mut stream).await.expect("an answer").status, 408);
@@ -108,7 +112,7 @@ async fn who_does_not_finish_a_head_is_cut_off() {
 
 #[tokio::test]
 async fn memory_is_shared_and_bounded() {
-    let stage = stage(|webhooks| webhooks.limits.memory = 1_000);
+    let stage = start_listener(|webhooks| webhooks.limits.body_memory = 1_000);
     let bytes = request("POST", "/webhooks/open", &[("x-key", SECRET)], &[b'x'; 990]);
     let open = async || {
         let mut greedy = connect(stage.address).await;
@@ -143,7 +147,7 @@ async fn memory_is_shared_and_bounded() {
 
 #[tokio::test]
 async fn half_a_body_is_no_body() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let bytes = request("POST", "/webhooks/open", &[("x-key", SECRET)], b"changes a");
     let mut stream = connect(stage.address).await;
     stream.write_all(&bytes[..bytes.len() - 1]).await.expect("open");
@@ -156,7 +160,7 @@ async fn half_a_body_is_no_body() {
 
 #[tokio::test]
 async fn garbage_is_no_request() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let garbage: [&[u8]; 7] = [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"\x00\xff\x00\xff\r\n\r\n",
@@ -185,7 +189,7 @@ async fn garbage_is_no_request() {
 
 #[tokio::test]
 async fn a_panic_ends_one_request_and_nothing_else() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let large = [b"panic ".as_slice(), &vec![b'x'; 100 * KB]].concat();
     // More often than there are threads.
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -204,7 +208,7 @@ async fn a_panic_ends_one_request_and_nothing_else() {
 
 #[tokio::test]
 async fn sources_do_not_share_keys() {
-    let stage = stage(|webhooks| {
+    let stage = start_listener(|webhooks| {
         let mut other = endpoint("other");
         other.secrets = vec![
             crate::secret::Secret::Text("next".to_owned().into()),

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use url::Url;
 
-use super::harness::{FakePlatform, Stage, endpoint, stage};
+use super::harness::{FakePlatform, RunningListener, endpoint, start_listener};
 use crate::event::Millis;
 use crate::providers::{
-    Header, Inbound, Keys, Platform, Provider, Reading, Refusal, Sample, Signed, Traits, Unsigned,
-    Unverified, Verified,
+    Capabilities, Header, Inbound, Keys, ParsedPayload, Platform, Provider, Sample, SignedRequest,
+    UnsignedRequest, Unverified, Verified, VerifyError,
 };
 use crate::receive::PublishedKeys;
 
@@ -21,8 +21,8 @@ impl Provider for Publishing {
         FakePlatform.platform()
     }
 
-    fn traits(&self) -> Traits {
-        Traits::FULL
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn verify<'a>(
@@ -30,16 +30,16 @@ impl Provider for Publishing {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
-        match request.headers.one("x-key") {
-            Header::One(b"another") => Err(Refusal::UnknownKey),
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+        match request.headers.lookup("x-key") {
+            Header::One(b"another") => Err(VerifyError::UnknownKey),
             Header::One(_) | Header::Missing | Header::Repeated => {
                 FakePlatform.verify(request, keys, now)
             }
         }
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> ParsedPayload {
         FakePlatform.read(request, secrets)
     }
 
@@ -47,7 +47,7 @@ impl Provider for Publishing {
         Some(&self.0)
     }
 
-    fn sign(&self, request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         FakePlatform.sign(request)
     }
 
@@ -68,16 +68,16 @@ impl PublishedKeys for Publisher {
         self.published.load(Ordering::SeqCst).then(|| Arc::from(&b"published"[..]))
     }
 
-    fn missed(&self) -> bool {
+    fn request_refresh(&self) -> bool {
         self.missed.fetch_add(1, Ordering::SeqCst);
         self.may_be_soon.load(Ordering::SeqCst)
     }
 }
 
 /// A source `published` beside the others.
-fn opened(publisher: &Arc<Publisher>) -> Stage {
+fn opened(publisher: &Arc<Publisher>) -> RunningListener {
     let url: Url = "https://id.example/keys".parse().expect("a URL");
-    stage(|webhooks| {
+    start_listener(|webhooks| {
         let mut source = endpoint("open");
         source.provider = Arc::new(Publishing(url.clone()));
         source.secrets = Vec::new();
@@ -86,7 +86,7 @@ fn opened(publisher: &Arc<Publisher>) -> Stage {
     })
 }
 
-async fn post(stage: &Stage, key: &str) -> (u16, String) {
+async fn post(stage: &RunningListener, key: &str) -> (u16, String) {
     let bytes = super::harness::request("POST", "/webhooks/open", &[("x-key", key)], b"changes a");
     let answer = stage.send(&bytes).await;
     (answer.status, answer.body)

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::harness::{FakeLedger, Response, account, bind, metric, request, send, source};
 use crate::clock::VirtualClock;
 use crate::event::{Millis, ProviderId};
-use crate::ledger::{Counts, Ledger, Pause, PauseReason, Standing};
-use crate::receive::{Access, Ops, Readiness, run_ops};
+use crate::ledger::{AccountStatus, EventStateCounts, Ledger, Pause, PauseReason};
+use crate::receive::{ApiAccess, OpsState, Readiness, run_ops};
 use crate::replay::Replayer;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::PAUSE_REASONS;
@@ -27,7 +27,7 @@ const NOW: Millis = Millis::new(1_700_000_000_000);
 pub(super) fn desk() -> Desk {
     let ledger = Arc::new(FakeLedger::default());
     let readiness = Readiness::default();
-    let ops = Ops {
+    let ops = OpsState {
         ledger: Arc::<FakeLedger>::clone(&ledger) as Arc<dyn Ledger>,
         replayer: Replayer::new(
             Arc::<FakeLedger>::clone(&ledger) as Arc<dyn Ledger>,
@@ -37,10 +37,10 @@ pub(super) fn desk() -> Desk {
         metrics: Metrics::new(&[account()], &[(source("open"), ProviderId::new("fake"))]),
         accounts: vec![account()],
         sources: vec![(source("open"), ProviderId::new("fake"))],
-        askable: BTreeMap::new(),
+        fetchable_sources: BTreeMap::new(),
         readiness: readiness.clone(),
         started_at: NOW,
-        access: Access::Loopback,
+        access: ApiAccess::Loopback,
     };
     let (listener, address) = bind();
     tokio::spawn(run_ops(listener, ops, CancellationToken::new(), Duration::from_secs(1)));
@@ -85,13 +85,19 @@ async fn ready_is_started_writing_and_not_draining() {
 #[tokio::test]
 async fn a_scrape_shows_the_ledger_as_it_is() {
     let desk = desk();
-    *desk.ledger.counts.lock().unwrap() =
-        Counts { pending: 5, in_flight: 4, delivered: 3, incomplete: 2, filtered: 6, dead: 1 };
+    *desk.ledger.counts.lock().unwrap() = EventStateCounts {
+        pending: 5,
+        in_flight: 4,
+        delivered: 3,
+        incomplete: 2,
+        filtered: 6,
+        dead: 1,
+    };
     *desk.ledger.oldest.lock().unwrap() = Ok(Some(NOW.minus(Duration::from_hours(1))));
-    *desk.ledger.standing.lock().unwrap() = Standing {
+    *desk.ledger.standing.lock().unwrap() = AccountStatus {
         paused: Some(Pause { reason: PauseReason::DailyLimit, since: NOW, detail: String::new() }),
         daily_remaining: Some(0),
-        ..Standing::default()
+        ..AccountStatus::default()
     };
     let answer = desk.get("/metrics").await;
     assert_eq!(answer.status, 200);

@@ -4,15 +4,16 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::harness::{
-    Mood, SECRET, TOKEN, answer, connect, endpoint, is_closed, request, source, stage,
+    LedgerMode, SECRET, TOKEN, answer, connect, endpoint, is_closed, request, source,
+    start_listener,
 };
 use crate::event::BodyHash;
-use crate::ledger::Content;
+use crate::ledger::ReceiptContent;
 use crate::secret::Secret;
 
 #[tokio::test]
 async fn what_is_accepted_is_kept_first() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let body = b"changes a | with a token";
     let answer = stage.post("open", body).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"accepted"}"#));
@@ -20,12 +21,12 @@ async fn what_is_accepted_is_kept_first() {
     let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
     let digest: [u8; 32] = Sha256::digest(body).into();
     assert_eq!(receipt.dedupe_key, digest);
-    assert_eq!(receipt.hash, BodyHash::of_digest(&digest));
+    assert_eq!(receipt.hash, BodyHash::from_digest(&digest));
     assert_eq!(receipt.source, source("open"));
     assert_eq!(receipt.provider.as_str(), "fake");
     assert_eq!(receipt.event_type, "fake.event");
     assert_eq!(receipt.body, b"scrubbed changes a | with a token");
-    assert!(matches!(&receipt.content, Content::Changes(changes) if changes.len() == 1));
+    assert!(matches!(&receipt.content, ReceiptContent::Changes(changes) if changes.len() == 1));
 
     assert_eq!(stage.outcomes("open", "accepted").as_deref(), Some("1"));
     let bad = "bridge_webhook_bad_fields_total{field=\"duration\",provider=\"fake\"}";
@@ -36,7 +37,7 @@ async fn what_is_accepted_is_kept_first() {
 
 #[tokio::test]
 async fn the_same_again_is_a_duplicate() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     assert_eq!(stage.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
     let again = stage.post("open", b"changes a").await;
     assert_eq!((again.status, again.body.as_str()), (200, r#"{"status":"duplicate"}"#));
@@ -46,26 +47,26 @@ async fn the_same_again_is_a_duplicate() {
 
 #[tokio::test]
 async fn what_is_not_for_us_leaves_no_body() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let answer = stage.post("open", b"ignored").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"ignored"}"#));
     let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
-    assert!(receipt.body.is_empty() && matches!(receipt.content, Content::Ignored));
+    assert!(receipt.body.is_empty() && matches!(receipt.content, ReceiptContent::Ignored));
 }
 
 #[tokio::test]
 async fn what_is_not_understood_is_kept_whole() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let answer = stage.post("open", b"\xff\xfe").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"quarantined"}"#));
     let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
     assert_eq!(receipt.body, b"scrubbed \xff\xfe");
-    assert!(matches!(&receipt.content, Content::Quarantined(why) if why == "no id"));
+    assert!(matches!(&receipt.content, ReceiptContent::Quarantined(why) if why == "no id"));
 }
 
 #[tokio::test]
 async fn a_handshake_is_answered_in_the_platforms_form() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let answer = stage.post("open", b"handshake").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "the answer"));
     assert_eq!(answer.header("content-type"), Some("text/plain"));
@@ -75,7 +76,7 @@ async fn a_handshake_is_answered_in_the_platforms_form() {
 
 #[tokio::test]
 async fn every_refusal_looks_the_same() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let keys: [(&[(&str, &str)], &str); 5] = [
         (&[], "missing"),
         (&[("x-key", SECRET), ("x-key", SECRET)], "malformed"),
@@ -96,7 +97,7 @@ async fn every_refusal_looks_the_same() {
 
 #[tokio::test]
 async fn unknown_sources_and_wrong_tokens_are_one() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let ask = async |path: &str| {
         stage.send(&request("POST", path, &[("x-key", SECRET)], b"changes a")).await
     };
@@ -126,7 +127,7 @@ async fn unknown_sources_and_wrong_tokens_are_one() {
 
 #[tokio::test]
 async fn only_post_is_allowed() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH"] {
         let answer = stage.send(&request(method, "/webhooks/open", &[], b"")).await;
         assert_eq!(
@@ -142,7 +143,7 @@ async fn only_post_is_allowed() {
 
 #[tokio::test]
 async fn a_large_body_is_received_like_a_small_one() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let body = [b"changes a | ".as_slice(), &vec![b'x'; 1024 * 1024 - 12]].concat();
     assert_eq!(stage.post("open", &body).await.status, 200);
     assert_eq!(stage.ledger.kept()[0].body.len(), body.len() + 9);
@@ -150,29 +151,29 @@ async fn a_large_body_is_received_like_a_small_one() {
 
 #[tokio::test]
 async fn a_store_that_fails_is_no_reason_to_give_up() {
-    let stage = stage(|_| {});
-    stage.ledger.set(Mood::Failing);
+    let stage = start_listener(|_| {});
+    stage.ledger.set(LedgerMode::Failing);
     let answer = stage.post("open", b"changes a").await;
     assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"unavailable"}"#));
     assert_eq!(answer.header("retry-after"), Some("5"));
     assert_eq!(stage.outcomes("open", "unavailable").as_deref(), Some("1"));
-    stage.ledger.set(Mood::Willing);
+    stage.ledger.set(LedgerMode::Accepting);
     assert_eq!(stage.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
 }
 
 #[tokio::test]
 async fn a_store_that_hangs_is_not_waited_for() {
-    let stage = stage(|webhooks| {
-        webhooks.limits.accept = std::time::Duration::from_millis(50);
+    let stage = start_listener(|webhooks| {
+        webhooks.limits.accept_timeout = std::time::Duration::from_millis(50);
     });
-    stage.ledger.set(Mood::Waiting);
+    stage.ledger.set(LedgerMode::Waiting);
     let answer = stage.post("open", b"changes a").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
 }
 
 #[tokio::test]
 async fn a_secret_that_cannot_be_read_is_our_fault() {
-    let stage = stage(|webhooks| {
+    let stage = start_listener(|webhooks| {
         let mut tokenless = endpoint("tokenless");
         tokenless.path_token = Some(Secret::file("/nowhere/at/all"));
         webhooks.endpoints.push(tokenless);
@@ -187,7 +188,7 @@ async fn a_secret_that_cannot_be_read_is_our_fault() {
 
 #[tokio::test]
 async fn a_source_speaks_for_its_platform_accounts_only() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let foreign = "bridge_webhooks_foreign_account_total{source=\"picky\"}";
 
     assert_eq!(stage.post("picky", b"changes a b").await.body, r#"{"status":"accepted"}"#);
@@ -204,8 +205,8 @@ async fn a_source_speaks_for_its_platform_accounts_only() {
         .kept()
         .iter()
         .map(|receipt| match &receipt.content {
-            Content::Changes(changes) => changes.len(),
-            Content::Ignored | Content::Quarantined(_) => 0,
+            ReceiptContent::Changes(changes) => changes.len(),
+            ReceiptContent::Ignored | ReceiptContent::Quarantined(_) => 0,
         })
         .collect();
     assert_eq!(kept, [2, 0, 0, 1]);
@@ -213,7 +214,7 @@ async fn a_source_speaks_for_its_platform_accounts_only() {
 
 #[tokio::test]
 async fn answers_say_what_they_are_and_not_what_we_are() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let key = [("x-key", SECRET)];
     let answers = [
         stage.send(&request("POST", "/webhooks/open", &key, b"changes a")).await,
@@ -234,7 +235,7 @@ async fn answers_say_what_they_are_and_not_what_we_are() {
 
 #[tokio::test]
 async fn only_the_platform_keeps_its_connection() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let key = [("x-key", SECRET)];
     let mut stream = connect(stage.address).await;
     for body in ["changes a", "ignored", "handshake", "unmappable"] {
@@ -242,7 +243,7 @@ async fn only_the_platform_keeps_its_connection() {
         stream.write_all(&bytes).await.expect("still open");
         assert_eq!(answer(&mut stream).await.expect("an answer").status, 200);
     }
-    stage.ledger.set(Mood::Failing);
+    stage.ledger.set(LedgerMode::Failing);
     stream.write_all(&request("POST", "/webhooks/open", &key, b"changes b")).await.expect("open");
     assert_eq!(answer(&mut stream).await.expect("an answer").status, 503);
     stream.write_all(&request("POST", "/webhooks/open", &[], b"changes c")).await.expect("open");
@@ -252,7 +253,7 @@ async fn only_the_platform_keeps_its_connection() {
 
 #[tokio::test]
 async fn pipelined_webhooks_are_answered_in_order() {
-    let stage = stage(|_| {});
+    let stage = start_listener(|_| {});
     let key = [("x-key", SECRET)];
     let bodies = ["changes a", "ignored", "changes a"];
     let bytes =
@@ -267,8 +268,8 @@ async fn pipelined_webhooks_are_answered_in_order() {
 
 #[tokio::test]
 async fn what_has_begun_is_finished_when_stopping() {
-    let stage = stage(|_| {});
-    stage.ledger.set(Mood::Waiting);
+    let stage = start_listener(|_| {});
+    stage.ledger.set(LedgerMode::Waiting);
     let mut begun = connect(stage.address).await;
     begun
         .write_all(&request("POST", "/webhooks/open", &[("x-key", SECRET)], b"changes a"))

@@ -29,7 +29,7 @@ pub struct OAuthApp {
 
 /// Why a call is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum AccessRefusal {
     NoCredentials,
     UnknownToken,
     Expired { at: Millis, ago: Duration },
@@ -37,38 +37,38 @@ pub(super) enum Refused {
     Daily,
 }
 
-pub(super) struct Access {
+pub(super) struct AccessControl {
     token: String,
     limit: u32,
     window: Duration,
     /// When the calls within the window were let in, oldest first.
-    log: VecDeque<Millis>,
-    daily: Option<Daily>,
+    admitted: VecDeque<Millis>,
+    daily: Option<DailyLimit>,
     oauth: Option<OAuthApp>,
     /// Until when each access token of the OAuth app lasts.
     issued: BTreeMap<String, Millis>,
 }
 
-struct Daily {
+struct DailyLimit {
     limit: u32,
     left: u32,
 }
 
-impl Access {
+impl AccessControl {
     pub(super) fn new(token: String, rate: (u32, Duration), oauth: Option<OAuthApp>) -> Self {
         Self {
             token,
             limit: rate.0,
             window: rate.1,
-            log: VecDeque::new(),
+            admitted: VecDeque::new(),
             daily: None,
             oauth,
             issued: BTreeMap::new(),
         }
     }
 
-    pub(super) fn limit_daily(&mut self, calls: Option<u32>) {
-        self.daily = calls.map(|limit| Daily { limit, left: limit });
+    pub(super) fn set_daily_limit(&mut self, calls: Option<u32>) {
+        self.daily = calls.map(|limit| DailyLimit { limit, left: limit });
     }
 
     /// Lets a call in and counts it; one that is refused is not counted.
@@ -76,35 +76,35 @@ impl Access {
         &mut self,
         now: Millis,
         authorization: Option<&str>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), AccessRefusal> {
         self.authenticate(now, authorization)?;
         if self.used(now) >= self.limit {
-            return Err(Refused::Window);
+            return Err(AccessRefusal::Window);
         }
         if let Some(daily) = &mut self.daily {
-            daily.left = daily.left.checked_sub(1).ok_or(Refused::Daily)?;
+            daily.left = daily.left.checked_sub(1).ok_or(AccessRefusal::Daily)?;
         }
-        self.log.push_back(now);
+        self.admitted.push_back(now);
         Ok(())
     }
 
     /// The calls of the window that ends now: a call leaves it one window after it came.
     fn used(&mut self, now: Millis) -> u32 {
-        while self.log.front().is_some_and(|at| now.since(*at) >= self.window) {
-            self.log.pop_front();
+        while self.admitted.front().is_some_and(|at| now.since(*at) >= self.window) {
+            self.admitted.pop_front();
         }
-        u32::try_from(self.log.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.admitted.len()).unwrap_or(u32::MAX)
     }
 
-    fn authenticate(&self, now: Millis, authorization: Option<&str>) -> Result<(), Refused> {
+    fn authenticate(&self, now: Millis, authorization: Option<&str>) -> Result<(), AccessRefusal> {
         let token = authorization
             .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or(Refused::NoCredentials)?;
+            .ok_or(AccessRefusal::NoCredentials)?;
         if token == self.token {
             return Ok(());
         }
-        let at = *self.issued.get(token).ok_or(Refused::UnknownToken)?;
-        if now >= at { Err(Refused::Expired { at, ago: now.since(at) }) } else { Ok(()) }
+        let at = *self.issued.get(token).ok_or(AccessRefusal::UnknownToken)?;
+        if now >= at { Err(AccessRefusal::Expired { at, ago: now.since(at) }) } else { Ok(()) }
     }
 
     /// What HubSpot says of its limits with every answer; nothing of the day to OAuth apps

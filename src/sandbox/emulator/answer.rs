@@ -6,21 +6,21 @@
 use serde_json::{Value, json};
 
 use super::EmulatorReply;
-use super::access::Refused;
-use super::batch::Input;
+use super::access::AccessRefusal;
+use super::batch::UpsertInput;
 use crate::event::Millis;
 
 /// What an answer is called in a support ticket: a UUID that counts the calls.
 #[derive(Clone, Copy)]
-pub(super) struct Correlation(usize);
+pub(super) struct CorrelationId(usize);
 
-impl Correlation {
-    pub(super) fn of_call(number: usize) -> Self {
+impl CorrelationId {
+    pub(super) fn for_call(number: usize) -> Self {
         Self(number)
     }
 }
 
-impl std::fmt::Display for Correlation {
+impl std::fmt::Display for CorrelationId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "e3a1c0de-0000-4000-8000-{:012x}", self.0)
     }
@@ -35,7 +35,7 @@ fn reply(status: u16, content_type: &str, body: Vec<u8>) -> EmulatorReply {
     EmulatorReply { status, headers, body, fault: None }
 }
 
-fn error(status: u16, category: &str, message: &str, correlation: Correlation) -> EmulatorReply {
+fn error(status: u16, category: &str, message: &str, correlation: CorrelationId) -> EmulatorReply {
     json(
         status,
         &json!({
@@ -47,40 +47,40 @@ fn error(status: u16, category: &str, message: &str, correlation: Correlation) -
     )
 }
 
-pub(super) fn invalid(message: &str, correlation: Correlation) -> EmulatorReply {
+pub(super) fn invalid(message: &str, correlation: CorrelationId) -> EmulatorReply {
     error(400, "VALIDATION_ERROR", message, correlation)
 }
 
-pub(super) fn no_such_event(correlation: Correlation) -> EmulatorReply {
+pub(super) fn no_such_event(correlation: CorrelationId) -> EmulatorReply {
     error(404, "OBJECT_NOT_FOUND", "No marketing event with these ids", correlation)
 }
 
 /// The category is a guess; clients judge by the status.
-pub(super) fn no_such_path(correlation: Correlation) -> EmulatorReply {
+pub(super) fn no_such_path(correlation: CorrelationId) -> EmulatorReply {
     error(404, "OBJECT_NOT_FOUND", "resource not found", correlation)
 }
 
 /// The status was seen; the body is a guess.
-pub(super) fn wrong_method(correlation: Correlation) -> EmulatorReply {
+pub(super) fn wrong_method(correlation: CorrelationId) -> EmulatorReply {
     error(405, "METHOD_NOT_ALLOWED", "HTTP 405 Method Not Allowed", correlation)
 }
 
-pub(super) fn refused(refused: Refused, correlation: Correlation) -> EmulatorReply {
+pub(super) fn refused(refused: AccessRefusal, correlation: CorrelationId) -> EmulatorReply {
     match refused {
-        Refused::NoCredentials => error(
+        AccessRefusal::NoCredentials => error(
             401,
             "INVALID_AUTHENTICATION",
             "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more \
              details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
             correlation,
         ),
-        Refused::UnknownToken => error(
+        AccessRefusal::UnknownToken => error(
             401,
             "INVALID_AUTHENTICATION",
             "The access token used to make this call is not known",
             correlation,
         ),
-        Refused::Expired { at, ago } => json(
+        AccessRefusal::Expired { at, ago } => json(
             401,
             &json!({
                 "status": "error",
@@ -90,8 +90,8 @@ pub(super) fn refused(refused: Refused, correlation: Correlation) -> EmulatorRep
                 "context": { "expire time": [at.to_string()] },
             }),
         ),
-        Refused::Window => limited(Some("TEN_SECONDLY_ROLLING"), None, correlation),
-        Refused::Daily => limited(Some("DAILY"), None, correlation),
+        AccessRefusal::Window => limited(Some("TEN_SECONDLY_ROLLING"), None, correlation),
+        AccessRefusal::Daily => limited(Some("DAILY"), None, correlation),
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn refused(refused: Refused, correlation: Correlation) -> EmulatorRep
 pub(super) fn limited(
     policy: Option<&str>,
     retry_after: Option<u64>,
-    correlation: Correlation,
+    correlation: CorrelationId,
 ) -> EmulatorReply {
     let message = match policy {
         Some("DAILY") => "You have reached your daily limit.".to_owned(),
@@ -117,7 +117,7 @@ pub(super) fn limited(
         fields.insert("policyName".to_owned(), json!(policy));
     }
     let mut reply = json(429, &body);
-    wait(&mut reply, retry_after);
+    add_retry_after(&mut reply, retry_after);
     reply
 }
 
@@ -125,30 +125,30 @@ pub(super) fn limited(
 pub(super) fn status(
     status: u16,
     retry_after: Option<u64>,
-    correlation: Correlation,
+    correlation: CorrelationId,
 ) -> EmulatorReply {
     let mut reply = match status {
         400 => invalid("Invalid input", correlation),
-        401 => refused(Refused::UnknownToken, correlation),
+        401 => refused(AccessRefusal::UnknownToken, correlation),
         403 => missing_scopes(correlation),
         404 => no_such_path(correlation),
-        429 => refused(Refused::Window, correlation),
+        429 => refused(AccessRefusal::Window, correlation),
         423 => error(423, "LOCKED", "The resource is locked; try again in 2 seconds", correlation),
         477 => error(477, "MIGRATION_IN_PROGRESS", "The account is being migrated", correlation),
-        502.. => page(status),
+        502.. => html_page(status),
         _ => error(status, "INTERNAL_ERROR", "internal error", correlation),
     };
-    wait(&mut reply, retry_after);
+    add_retry_after(&mut reply, retry_after);
     reply
 }
 
-fn wait(reply: &mut EmulatorReply, retry_after: Option<u64>) {
+fn add_retry_after(reply: &mut EmulatorReply, retry_after: Option<u64>) {
     let told = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
     reply.headers.extend(told);
 }
 
 /// The edge's web page.
-pub(super) fn page(status: u16) -> EmulatorReply {
+pub(super) fn html_page(status: u16) -> EmulatorReply {
     let page = format!(
         "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n\
          <hr><center>edge</center>\r\n</body>\r\n</html>\r\n"
@@ -156,7 +156,7 @@ pub(super) fn page(status: u16) -> EmulatorReply {
     reply(status, "text/html", page.into_bytes())
 }
 
-pub(super) fn missing_scopes(correlation: Correlation) -> EmulatorReply {
+pub(super) fn missing_scopes(correlation: CorrelationId) -> EmulatorReply {
     json(
         403,
         &json!({
@@ -206,7 +206,7 @@ pub(super) fn batch(
 }
 
 /// `StandardError`. What its context holds for marketing events is documented nowhere.
-pub(super) fn item_error(input: &Input, told: bool) -> Value {
+pub(super) fn item_error(input: &UpsertInput, told: bool) -> Value {
     let context =
         if told { json!({ "externalEventId": [input.external_event_id] }) } else { json!({}) };
     json!({

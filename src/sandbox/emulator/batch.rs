@@ -15,7 +15,7 @@ const MAX_INPUTS: usize = 100;
 /// One element of `inputs`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Input {
+pub(super) struct UpsertInput {
     pub(super) external_account_id: String,
     pub(super) external_event_id: String,
     pub(super) event_name: String,
@@ -35,13 +35,13 @@ pub(super) struct Input {
     #[serde(default)]
     pub(super) event_completed: bool,
     #[serde(default)]
-    pub(super) custom_properties: Vec<Property>,
+    pub(super) custom_properties: Vec<InputProperty>,
 }
 
 /// A custom property: of the schema's twenty fields the two that matter.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Property {
+pub(super) struct InputProperty {
     name: String,
     value: String,
 }
@@ -53,7 +53,7 @@ pub(super) struct DateTime(pub(super) Millis);
 
 /// Why a body is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Problem {
+pub(super) enum BatchError {
     #[error("Invalid input JSON: {path}: {message}")]
     Schema { path: String, message: String },
     #[error("inputs has {0} elements, not 1 to {MAX_INPUTS}")]
@@ -62,7 +62,7 @@ pub(super) enum Problem {
     Duplicate { account: String, event: String },
 }
 
-impl Problem {
+impl BatchError {
     /// How many inputs there were, where that could be read.
     pub(super) fn inputs(&self) -> usize {
         match self {
@@ -74,26 +74,27 @@ impl Problem {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body {
-    inputs: Vec<Input>,
+struct BatchBody {
+    inputs: Vec<UpsertInput>,
 }
 
 /// The events of a body.
-pub(super) fn parse(body: &[u8]) -> Result<Vec<Input>, Problem> {
+pub(super) fn parse(body: &[u8]) -> Result<Vec<UpsertInput>, BatchError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let schema = |error: serde_path_to_error::Error<serde_json::Error>| Problem::Schema {
+    let schema = |error: serde_path_to_error::Error<serde_json::Error>| BatchError::Schema {
         path: error.path().to_string(),
         message: error.inner().to_string(),
     };
-    let Body { inputs } = serde_path_to_error::deserialize(&mut json).map_err(schema)?;
-    json.end().map_err(|error| Problem::Schema { path: ".".into(), message: error.to_string() })?;
+    let BatchBody { inputs } = serde_path_to_error::deserialize(&mut json).map_err(schema)?;
+    json.end()
+        .map_err(|error| BatchError::Schema { path: ".".into(), message: error.to_string() })?;
     if inputs.is_empty() || inputs.len() > MAX_INPUTS {
-        return Err(Problem::Count(inputs.len()));
+        return Err(BatchError::Count(inputs.len()));
     }
     let mut seen = BTreeSet::new();
     for input in &inputs {
         if !seen.insert((&input.external_account_id, &input.external_event_id)) {
-            return Err(Problem::Duplicate {
+            return Err(BatchError::Duplicate {
                 account: input.external_account_id.clone(),
                 event: input.external_event_id.clone(),
             });
@@ -104,15 +105,15 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Input>, Problem> {
 
 /// Whether two events of the batch could not be told apart in the answer, whose results carry the event's id only.
 /// HubSpot takes such a batch; a client must not send it.
-pub(super) fn shared_event_id(batch: &[Input]) -> Option<String> {
+pub(super) fn shared_event_id(batch: &[UpsertInput]) -> Option<String> {
     let mut seen = BTreeSet::new();
     let shared = batch.iter().find(|input| !seen.insert(&input.external_event_id))?;
     Some(format!("event id {} of two accounts in one batch", shared.external_event_id))
 }
 
-impl Input {
+impl UpsertInput {
     /// The custom properties by name; the last of a name wins.
-    pub(super) fn properties(properties: Vec<Property>) -> BTreeMap<String, String> {
+    pub(super) fn properties(properties: Vec<InputProperty>) -> BTreeMap<String, String> {
         properties.into_iter().map(|property| (property.name, property.value)).collect()
     }
 }

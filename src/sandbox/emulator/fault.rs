@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::batch::Input;
+use super::batch::UpsertInput;
 
 /// What befalls an upsert that was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum EmulatorFault {
     /// This status, and nothing is stored: an HTML page from 502 on, as the edge sends it, else JSON.
     Status {
         /// The status.
@@ -30,7 +30,7 @@ pub enum Fault {
     /// 200 with a batch's status that is not `COMPLETE` (`PENDING`, `PROCESSING`, `CANCELED`), and nothing is stored.
     Unfinished(&'static str),
     /// This status with a web page, as what stands before the API sends it, and nothing is stored.
-    Page(u16),
+    HtmlPage(u16),
     /// 429 for the limit of this name, or for one that is not named.
     Limited {
         /// `policyName`.
@@ -41,11 +41,11 @@ pub enum Fault {
     /// 403: the app may not write marketing events.
     MissingScopes,
     /// It is answered as by this other fault, and what was sent is stored all the same, so long afterwards.
-    Landed {
+    StoredLater {
         /// How long: nothing for at once. Requests that come meanwhile are stored before.
         after: Duration,
         /// The answer.
-        told: Box<Fault>,
+        told: Box<EmulatorFault>,
     },
     /// The answer gets lost.
     Transport {
@@ -67,8 +67,8 @@ pub enum TransportFault {
     Truncate,
 }
 
-impl Fault {
-    pub(super) fn concerns(&self, batch: &[Input]) -> bool {
+impl EmulatorFault {
+    pub(super) fn applies_to(&self, batch: &[UpsertInput]) -> bool {
         match self {
             Self::PartialErrors { name, .. } | Self::RejectNames(name) => {
                 batch.iter().any(|input| input.event_name.contains(name))
@@ -77,19 +77,19 @@ impl Fault {
             | Self::EmptyResults
             | Self::FewerResults
             | Self::Unfinished(_)
-            | Self::Page(_)
+            | Self::HtmlPage(_)
             | Self::Limited { .. }
             | Self::MissingScopes
-            | Self::Landed { .. }
+            | Self::StoredLater { .. }
             | Self::Transport { .. } => true,
         }
     }
 
     /// Whether it befalls a request before anybody reads its body.
-    pub(super) fn is_blind(&self) -> bool {
+    pub(super) fn precedes_body(&self) -> bool {
         match self {
             Self::Status { .. }
-            | Self::Page(_)
+            | Self::HtmlPage(_)
             | Self::Limited { .. }
             | Self::MissingScopes
             | Self::Transport { stored: false, .. } => true,
@@ -98,7 +98,7 @@ impl Fault {
             | Self::FewerResults
             | Self::Unfinished(_)
             | Self::RejectNames(_)
-            | Self::Landed { .. }
+            | Self::StoredLater { .. }
             | Self::Transport { stored: true, .. } => false,
         }
     }

@@ -30,15 +30,15 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::event::Millis;
-use access::Access;
+use access::AccessControl;
 pub use access::OAuthApp;
-use answer::Correlation;
-use batch::Input;
-pub use fault::{Fault, TransportFault};
-use store::Store;
+use answer::CorrelationId;
+use batch::UpsertInput;
+pub use fault::{EmulatorFault, TransportFault};
+use store::EventStore;
 pub use store::StoredEvent;
-use wire::Route;
-pub use wire::{Call, EmulatorReply, EmulatorRequest, Operation};
+use wire::EmulatorRoute;
+pub use wire::{EmulatorCall, EmulatorOperation, EmulatorReply, EmulatorRequest};
 
 /// What the emulated HubSpot account is like.
 #[derive(Clone)]
@@ -70,13 +70,13 @@ impl EmulatorSettings {
 /// One emulated HubSpot account.
 pub struct Emulator {
     portal_id: u64,
-    access: Access,
-    store: Store,
-    queued: VecDeque<Fault>,
-    standing: Vec<Fault>,
+    access: AccessControl,
+    store: EventStore,
+    queued: VecDeque<EmulatorFault>,
+    standing: Vec<EmulatorFault>,
     /// Batches that are stored later, and when.
-    under_way: Vec<(Millis, Vec<Input>)>,
-    calls: Vec<Call>,
+    delayed: Vec<(Millis, Vec<UpsertInput>)>,
+    calls: Vec<EmulatorCall>,
     violations: Vec<String>,
 }
 
@@ -86,11 +86,11 @@ impl Emulator {
     pub fn new(settings: EmulatorSettings) -> Self {
         Self {
             portal_id: settings.portal_id,
-            access: Access::new(settings.token, settings.rate, settings.oauth),
-            store: Store::default(),
+            access: AccessControl::new(settings.token, settings.rate, settings.oauth),
+            store: EventStore::default(),
             queued: VecDeque::new(),
             standing: Vec::new(),
-            under_way: Vec::new(),
+            delayed: Vec::new(),
             calls: Vec::new(),
             violations: Vec::new(),
         }
@@ -98,74 +98,78 @@ impl Emulator {
 
     /// Answers a request that arrives `now`.
     pub fn handle(&mut self, now: Millis, request: &EmulatorRequest) -> EmulatorReply {
-        self.land(now);
+        self.store_landed(now);
         let (operation, inputs, mut reply) = match wire::route(request) {
-            Route::Upsert => {
+            EmulatorRoute::Upsert => {
                 let (inputs, reply) = self.upsert(now, request);
-                (Operation::Upsert, inputs, reply)
+                (EmulatorOperation::Upsert, inputs, reply)
             }
-            Route::Read(event) => {
+            EmulatorRoute::Read(event) => {
                 let refusal = self.refusal(now, request);
                 let reply = refusal.unwrap_or_else(|| self.read(&request.query, &event));
-                (Operation::Read, 0, reply)
+                (EmulatorOperation::Read, 0, reply)
             }
-            Route::Details => {
+            EmulatorRoute::Details => {
                 let refusal = self.refusal(now, request);
-                (Operation::Details, 0, refusal.unwrap_or_else(|| self.details()))
+                (EmulatorOperation::Details, 0, refusal.unwrap_or_else(|| self.details()))
             }
-            Route::Token => {
-                if !request.has_type("application/x-www-form-urlencoded") {
+            EmulatorRoute::Token => {
+                if !request.has_content_type("application/x-www-form-urlencoded") {
                     self.violations.push("the token endpoint takes a form".to_owned());
                 }
-                (Operation::Token, 0, self.access.refresh(now, &request.body, self.portal_id))
+                (
+                    EmulatorOperation::Token,
+                    0,
+                    self.access.refresh(now, &request.body, self.portal_id),
+                )
             }
-            Route::WrongMethod => {
+            EmulatorRoute::WrongMethod => {
                 self.violations.push(format!("{} {}: wrong method", request.method, request.path));
-                (Operation::Unknown, 0, answer::wrong_method(self.correlation()))
+                (EmulatorOperation::Unknown, 0, answer::wrong_method(self.correlation_id()))
             }
-            Route::Nowhere => {
+            EmulatorRoute::NotFound => {
                 self.violations.push(format!("{} {}: no such path", request.method, request.path));
-                (Operation::Unknown, 0, answer::no_such_path(self.correlation()))
+                (EmulatorOperation::Unknown, 0, answer::no_such_path(self.correlation_id()))
             }
         };
         // What HubSpot says of limits at its token endpoint is not known.
-        if operation != Operation::Token {
+        if operation != EmulatorOperation::Token {
             reply.headers.extend(self.access.headers(now, request.header("authorization")));
         }
-        self.calls.push(Call { at: now, operation, status: reply.status, inputs });
+        self.calls.push(EmulatorCall { at: now, operation, status: reply.status, inputs });
         reply
     }
 
     /// Stores what was to land by now ([`Fault::Landed`]), in the order of its landing; says when the next will.
-    pub fn land(&mut self, now: Millis) -> Option<Millis> {
-        self.under_way.sort_by_key(|(at, _)| *at);
-        let landed = self.under_way.partition_point(|(at, _)| *at <= now);
-        let landed: Vec<_> = self.under_way.drain(..landed).collect();
+    pub fn store_landed(&mut self, now: Millis) -> Option<Millis> {
+        self.delayed.sort_by_key(|(at, _)| *at);
+        let landed = self.delayed.partition_point(|(at, _)| *at <= now);
+        let landed: Vec<_> = self.delayed.drain(..landed).collect();
         for (at, batch) in landed {
-            self.write(at, batch);
+            self.store_batch(at, batch);
         }
-        self.under_way.first().map(|(at, _)| *at)
+        self.delayed.first().map(|(at, _)| *at)
     }
 
     /// Lets the next upsert that is let in meet this fault, after those already waiting.
-    pub fn inject(&mut self, fault: Fault) {
+    pub fn inject(&mut self, fault: EmulatorFault) {
         self.queued.push_back(fault);
     }
 
     /// Lets every upsert that the fault concerns meet it, until [`Self::heal`]. Of several the first that concerns it.
-    pub fn keep_failing(&mut self, fault: Fault) {
+    pub fn inject_standing(&mut self, fault: EmulatorFault) {
         self.standing.push(fault);
     }
 
     /// Ends all faults; what was sent before may still land.
-    pub fn heal(&mut self) {
+    pub fn clear_faults(&mut self) {
         self.queued.clear();
         self.standing.clear();
     }
 
     /// Leaves so many calls of the day to the account; none lifts the limit. No day ever ends here.
-    pub fn limit_daily(&mut self, calls: Option<u32>) {
-        self.access.limit_daily(calls);
+    pub fn set_daily_limit(&mut self, calls: Option<u32>) {
+        self.access.set_daily_limit(calls);
     }
 
     /// The events, by external account and external event.
@@ -186,7 +190,7 @@ impl Emulator {
 
     /// All calls so far, in the order of their arrival.
     #[must_use]
-    pub fn calls(&self) -> &[Call] {
+    pub fn calls(&self) -> &[EmulatorCall] {
         &self.calls
     }
 
@@ -197,25 +201,25 @@ impl Emulator {
     }
 
     /// What the call under way is called.
-    fn correlation(&self) -> Correlation {
-        Correlation::of_call(self.calls.len())
+    fn correlation_id(&self) -> CorrelationId {
+        CorrelationId::for_call(self.calls.len())
     }
 
     /// Lets the call in, or says why not.
     fn refusal(&mut self, now: Millis, request: &EmulatorRequest) -> Option<EmulatorReply> {
         let refused = self.access.admit(now, request.header("authorization")).err()?;
-        Some(answer::refused(refused, self.correlation()))
+        Some(answer::refused(refused, self.correlation_id()))
     }
 
     fn upsert(&mut self, now: Millis, request: &EmulatorRequest) -> (usize, EmulatorReply) {
-        let correlation = self.correlation();
+        let correlation = self.correlation_id();
         // Read before anything may refuse it, so that no violation hides behind a 429.
         let batch = batch::parse(&request.body);
         match &batch {
             Ok(inputs) => self.violations.extend(batch::shared_event_id(inputs)),
             Err(problem) => self.violations.push(problem.to_string()),
         }
-        if !request.has_type("application/json") {
+        if !request.has_content_type("application/json") {
             self.violations.push("an upsert takes application/json".to_owned());
         }
         let count = match &batch {
@@ -225,89 +229,91 @@ impl Emulator {
         if let Some(refusal) = self.refusal(now, request) {
             return (count, refusal);
         }
-        let fault = self.fault_for(batch.as_deref().unwrap_or_default());
+        let fault = self.take_fault(batch.as_deref().unwrap_or_default());
         let reply = match (fault, batch) {
-            (None, Ok(batch)) => self.write_all(now, batch),
-            (Some(fault), Ok(batch)) => self.meet(now, fault, batch, correlation),
-            (Some(fault), Err(_)) if fault.is_blind() => {
-                self.meet(now, fault, Vec::new(), correlation)
+            (None, Ok(batch)) => self.store_and_confirm(now, batch),
+            (Some(fault), Ok(batch)) => self.apply_fault(now, fault, batch, correlation),
+            (Some(fault), Err(_)) if fault.precedes_body() => {
+                self.apply_fault(now, fault, Vec::new(), correlation)
             }
             (_, Err(problem)) => answer::invalid(&problem.to_string(), correlation),
         };
         (count, reply)
     }
 
-    fn meet(
+    fn apply_fault(
         &mut self,
         now: Millis,
-        fault: Fault,
-        batch: Vec<Input>,
-        correlation: Correlation,
+        fault: EmulatorFault,
+        batch: Vec<UpsertInput>,
+        correlation: CorrelationId,
     ) -> EmulatorReply {
         match fault {
-            Fault::Status { status, retry_after } => {
+            EmulatorFault::Status { status, retry_after } => {
                 answer::status(status, retry_after, correlation)
             }
-            Fault::PartialErrors { name, told } => self.write_in_part(now, batch, &name, told),
-            Fault::EmptyResults => answer::complete(200, now, &[], &[]),
-            Fault::FewerResults => {
-                let half = batch.len() / 2;
-                self.write_all(now, batch.into_iter().take(half).collect())
+            EmulatorFault::PartialErrors { name, told } => {
+                self.store_partially(now, batch, &name, told)
             }
-            Fault::Unfinished(state) => answer::batch(200, state, now, &[], &[]),
-            Fault::Page(status) => answer::page(status),
-            Fault::Limited { policy, retry_after } => {
+            EmulatorFault::EmptyResults => answer::complete(200, now, &[], &[]),
+            EmulatorFault::FewerResults => {
+                let half = batch.len() / 2;
+                self.store_and_confirm(now, batch.into_iter().take(half).collect())
+            }
+            EmulatorFault::Unfinished(state) => answer::batch(200, state, now, &[], &[]),
+            EmulatorFault::HtmlPage(status) => answer::html_page(status),
+            EmulatorFault::Limited { policy, retry_after } => {
                 answer::limited(policy, retry_after, correlation)
             }
-            Fault::RejectNames(_) => answer::invalid("Invalid input", correlation),
-            Fault::MissingScopes => answer::missing_scopes(correlation),
-            Fault::Transport { fault, stored: false } => {
+            EmulatorFault::RejectNames(_) => answer::invalid("Invalid input", correlation),
+            EmulatorFault::MissingScopes => answer::missing_scopes(correlation),
+            EmulatorFault::Transport { fault, stored: false } => {
                 EmulatorReply { fault: Some(fault), ..answer::status(502, None, correlation) }
             }
-            Fault::Transport { fault, stored: true } => {
-                EmulatorReply { fault: Some(fault), ..self.write_all(now, batch) }
+            EmulatorFault::Transport { fault, stored: true } => {
+                EmulatorReply { fault: Some(fault), ..self.store_and_confirm(now, batch) }
             }
-            Fault::Landed { after, told } => {
-                let reply = self.meet(now, *told, Vec::new(), correlation);
-                self.under_way.push((now.plus(after), batch));
-                self.land(now);
+            EmulatorFault::StoredLater { after, told } => {
+                let reply = self.apply_fault(now, *told, Vec::new(), correlation);
+                self.delayed.push((now.plus(after), batch));
+                self.store_landed(now);
                 reply
             }
         }
     }
 
-    fn fault_for(&mut self, batch: &[Input]) -> Option<Fault> {
-        let standing = || self.standing.iter().find(|fault| fault.concerns(batch)).cloned();
+    fn take_fault(&mut self, batch: &[UpsertInput]) -> Option<EmulatorFault> {
+        let standing = || self.standing.iter().find(|fault| fault.applies_to(batch)).cloned();
         match self.queued.pop_front() {
-            Some(fault) => fault.concerns(batch).then_some(fault).or_else(standing),
+            Some(fault) => fault.applies_to(batch).then_some(fault).or_else(standing),
             None => standing(),
         }
     }
 
     /// Stores the events and shows them; the order of results is documented nowhere, so it is not that of the inputs.
-    fn write(&mut self, now: Millis, batch: Vec<Input>) -> Vec<Value> {
+    fn store_batch(&mut self, now: Millis, batch: Vec<UpsertInput>) -> Vec<Value> {
         let shown = batch.into_iter().map(|input| self.store.replace(now, input));
         let mut results: Vec<_> = shown.collect();
         results.reverse();
         results
     }
 
-    fn write_all(&mut self, now: Millis, batch: Vec<Input>) -> EmulatorReply {
-        answer::complete(200, now, &self.write(now, batch), &[])
+    fn store_and_confirm(&mut self, now: Millis, batch: Vec<UpsertInput>) -> EmulatorReply {
+        answer::complete(200, now, &self.store_batch(now, batch), &[])
     }
 
     /// 207 is what HubSpot's other batch calls say to mixed results; `COMPLETE` all the same
     /// (<https://developers.hubspot.com/docs/api-reference/error-handling>).
-    fn write_in_part(
+    fn store_partially(
         &mut self,
         now: Millis,
-        batch: Vec<Input>,
+        batch: Vec<UpsertInput>,
         name: &str,
         told: bool,
     ) -> EmulatorReply {
         let (refused, accepted): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|input| input.event_name.contains(name));
-        let results = self.write(now, accepted);
+        let results = self.store_batch(now, accepted);
         let errors: Vec<_> = refused.iter().map(|input| answer::item_error(input, told)).collect();
         answer::complete(207, now, &results, &errors)
     }
@@ -318,11 +324,11 @@ impl Emulator {
             .map(|(_, value)| value);
         let Some(account) = account else {
             self.violations.push("an event is read without externalAccountId".to_owned());
-            return answer::invalid("externalAccountId is required", self.correlation());
+            return answer::invalid("externalAccountId is required", self.correlation_id());
         };
         match self.store.show(&account, event) {
             Some(shown) => answer::json(200, &shown),
-            None => answer::no_such_event(self.correlation()),
+            None => answer::no_such_event(self.correlation_id()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::batch::Input;
+use super::batch::UpsertInput;
 use crate::event::Millis;
 
 /// Where the numbers of CRM objects begin; any number would do.
@@ -44,18 +44,18 @@ pub struct StoredEvent {
 }
 
 #[derive(Default)]
-pub(super) struct Store {
+pub(super) struct EventStore {
     events: BTreeMap<(String, String), StoredEvent>,
 }
 
-impl Store {
+impl EventStore {
     pub(super) fn events(&self) -> &BTreeMap<(String, String), StoredEvent> {
         &self.events
     }
 
     /// Makes the event exactly what the input says, and shows it: what the input leaves out is cleared, as was measured
     /// on the single upsert, which takes the same schema (AMCF-2026/jidhr, `tests/test_event_merge_update.py`).
-    pub(super) fn replace(&mut self, now: Millis, input: Input) -> Value {
+    pub(super) fn replace(&mut self, now: Millis, input: UpsertInput) -> Value {
         let number = FIRST_OBJECT.saturating_add(u64::try_from(self.events.len()).unwrap_or(0));
         let key = (input.external_account_id, input.external_event_id);
         let before = self.events.get(&key);
@@ -70,7 +70,7 @@ impl Store {
             end: input.end_date_time.map(|time| time.0),
             cancelled: input.event_cancelled,
             completed: input.event_completed,
-            custom_properties: Input::properties(input.custom_properties),
+            custom_properties: UpsertInput::properties(input.custom_properties),
             created_at: before.map_or(now, |event| event.created_at),
             updated_at: now,
             writes: before.map_or(1, |event| event.writes.saturating_add(1)),

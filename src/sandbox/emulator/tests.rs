@@ -107,7 +107,7 @@ fn results_name_the_event_and_keep_no_order() {
     assert_eq!(answer.get("errors"), None);
     assert_eq!(
         emulator.calls(),
-        [Call { at: START, operation: Operation::Upsert, status: 200, inputs: 2 }]
+        [EmulatorCall { at: START, operation: EmulatorOperation::Upsert, status: 200, inputs: 2 }]
     );
 }
 
@@ -250,12 +250,12 @@ fn the_window_rolls() {
 #[test]
 fn the_daily_limit_is_another_one() {
     let mut emulator = emulator();
-    emulator.limit_daily(Some(1));
+    emulator.set_daily_limit(Some(1));
     let reply = emulator.handle(START, &upsert(&[event("w-1", "Roots")]));
     assert_eq!(header(&reply, "X-HubSpot-RateLimit-Daily-Remaining"), Some("0"));
     let reply = emulator.handle(START, &upsert(&[event("w-1", "Roots")]));
     assert_eq!((reply.status, &body(&reply)["policyName"]), (429, &json!("DAILY")));
-    emulator.limit_daily(None);
+    emulator.set_daily_limit(None);
     assert_eq!(emulator.handle(START, &upsert(&[event("w-1", "Roots")])).status, 200);
 }
 
@@ -348,8 +348,8 @@ fn what_does_not_exist_is_said_so_and_noted() {
 #[test]
 fn injected_faults_meet_one_call_each() {
     let mut emulator = emulator();
-    emulator.inject(Fault::Status { status: 502, retry_after: None });
-    emulator.inject(Fault::Status { status: 477, retry_after: Some(3_600) });
+    emulator.inject(EmulatorFault::Status { status: 502, retry_after: None });
+    emulator.inject(EmulatorFault::Status { status: 477, retry_after: Some(3_600) });
     let batch = upsert(&[event("w-1", "Roots")]);
     let page = emulator.handle(START, &batch);
     assert_eq!((page.status, header(&page, "Content-Type")), (502, Some("text/html")));
@@ -364,7 +364,7 @@ fn a_standing_fault_refuses_whom_it_concerns_until_healed() {
     let mut settings = EmulatorSettings::new("pat-made-up");
     settings.rate.0 = 1_000;
     let mut emulator = Emulator::new(settings);
-    emulator.keep_failing(Fault::RejectNames("thorn".into()));
+    emulator.inject_standing(EmulatorFault::RejectNames("thorn".into()));
     let mixed = upsert(&[event("a", "rose"), event("b", "a thorn")]);
     for _ in 0..2 {
         let reply = emulator.handle(START, &mixed);
@@ -374,7 +374,7 @@ fn a_standing_fault_refuses_whom_it_concerns_until_healed() {
         assert!(emulator.events().is_empty());
     }
     assert_eq!(emulator.handle(START, &upsert(&[event("a", "rose")])).status, 200);
-    emulator.heal();
+    emulator.clear_faults();
     assert_eq!(emulator.handle(START, &mixed).status, 200);
     assert!(emulator.violations().is_empty());
 }
@@ -383,7 +383,7 @@ fn a_standing_fault_refuses_whom_it_concerns_until_healed() {
 fn partial_errors_store_the_rest() {
     for told in [true, false] {
         let mut emulator = emulator();
-        emulator.inject(Fault::PartialErrors { name: "thorn".into(), told });
+        emulator.inject(EmulatorFault::PartialErrors { name: "thorn".into(), told });
         let reply = emulator.handle(START, &upsert(&[event("a", "rose"), event("b", "thorn")]));
         let answer = body(&reply);
         assert_eq!((reply.status, &answer["status"]), (207, &json!("COMPLETE")));
@@ -398,7 +398,7 @@ fn partial_errors_store_the_rest() {
 #[test]
 fn empty_results_store_nothing() {
     let mut emulator = emulator();
-    emulator.inject(Fault::EmptyResults);
+    emulator.inject(EmulatorFault::EmptyResults);
     let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
     assert_eq!((reply.status, &body(&reply)["results"]), (200, &json!([])));
     assert!(emulator.events().is_empty());
@@ -407,7 +407,7 @@ fn empty_results_store_nothing() {
 #[test]
 fn missing_scopes_are_named() {
     let mut emulator = emulator();
-    emulator.inject(Fault::MissingScopes);
+    emulator.inject(EmulatorFault::MissingScopes);
     let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
     assert_eq!((reply.status, &body(&reply)["category"]), (403, &json!("MISSING_SCOPES")));
 }
@@ -416,7 +416,7 @@ fn missing_scopes_are_named() {
 fn a_lost_answer_may_have_been_carried_out() {
     for stored in [true, false] {
         let mut emulator = emulator();
-        emulator.inject(Fault::Transport { fault: TransportFault::Reset, stored });
+        emulator.inject(EmulatorFault::Transport { fault: TransportFault::Reset, stored });
         let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
         assert_eq!(reply.fault, Some(TransportFault::Reset));
         assert_eq!(emulator.events().len(), usize::from(stored));
@@ -427,14 +427,14 @@ fn a_lost_answer_may_have_been_carried_out() {
 #[test]
 fn what_is_told_to_have_failed_may_land_later() {
     let mut emulator = emulator();
-    let told = Box::new(Fault::Status { status: 504, retry_after: None });
-    emulator.inject(Fault::Landed { after: Duration::from_mins(1), told });
+    let told = Box::new(EmulatorFault::Status { status: 504, retry_after: None });
+    emulator.inject(EmulatorFault::StoredLater { after: Duration::from_mins(1), told });
     assert_eq!(emulator.handle(START, &upsert(&[event("a", "rose")])).status, 504);
     let (later, landed) = (START.plus(Duration::from_secs(59)), START.plus(Duration::from_mins(1)));
     assert_eq!(emulator.handle(later, &upsert(&[event("a", "thorn")])).status, 200);
-    assert_eq!(emulator.land(later), Some(landed));
+    assert_eq!(emulator.store_landed(later), Some(landed));
     assert_eq!(stored(&emulator, "a").map(|event| event.name.as_str()), Some("thorn"));
-    assert_eq!(emulator.land(landed), None);
+    assert_eq!(emulator.store_landed(landed), None);
     let held = stored(&emulator, "a").expect("stored");
     assert_eq!((held.name.as_str(), held.updated_at), ("rose", landed));
 }
@@ -442,7 +442,7 @@ fn what_is_told_to_have_failed_may_land_later() {
 #[test]
 fn fewer_results_store_fewer_events() {
     let mut emulator = emulator();
-    emulator.inject(Fault::FewerResults);
+    emulator.inject(EmulatorFault::FewerResults);
     let reply = emulator.handle(START, &upsert(&[event("a", "rose"), event("b", "thorn")]));
     assert_eq!(body(&reply)["results"].as_array().map(Vec::len), Some(1));
     assert_eq!(body(&reply)["status"], json!("COMPLETE"));
@@ -452,9 +452,9 @@ fn fewer_results_store_fewer_events() {
 #[test]
 fn a_batch_may_be_unfinished_a_web_page_or_beyond_any_limit() {
     let mut emulator = emulator();
-    emulator.inject(Fault::Unfinished("PROCESSING"));
-    emulator.inject(Fault::Page(400));
-    emulator.inject(Fault::Limited { policy: Some("SECONDLY"), retry_after: Some(7) });
+    emulator.inject(EmulatorFault::Unfinished("PROCESSING"));
+    emulator.inject(EmulatorFault::HtmlPage(400));
+    emulator.inject(EmulatorFault::Limited { policy: Some("SECONDLY"), retry_after: Some(7) });
     let one = upsert(&[event("a", "rose")]);
     assert_eq!(body(&emulator.handle(START, &one))["status"], json!("PROCESSING"));
     let page = emulator.handle(START, &one);

@@ -32,7 +32,7 @@ impl EmulatorRequest {
         found.map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn has_type(&self, wanted: &str) -> bool {
+    pub(super) fn has_content_type(&self, wanted: &str) -> bool {
         let essence = self.header("content-type").and_then(|value| value.split(';').next());
         essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(wanted))
     }
@@ -53,7 +53,7 @@ pub struct EmulatorReply {
 
 /// What a call asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Operation {
+pub enum EmulatorOperation {
     /// The batch upsert.
     Upsert,
     /// Reading one event.
@@ -68,11 +68,11 @@ pub enum Operation {
 
 /// A call that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct EmulatorCall {
     /// When.
     pub at: Millis,
     /// What for.
-    pub operation: Operation,
+    pub operation: EmulatorOperation,
     /// The answer's status, even if the answer got lost.
     pub status: u16,
     /// How many events an upsert carried, as far as it could be read.
@@ -80,36 +80,36 @@ pub struct Call {
 }
 
 /// What a request turns out to be.
-pub(super) enum Route<'a> {
+pub(super) enum EmulatorRoute<'a> {
     Upsert,
     Read(Cow<'a, str>),
     Details,
     Token,
     WrongMethod,
-    Nowhere,
+    NotFound,
 }
 
-pub(super) fn route(request: &EmulatorRequest) -> Route<'_> {
+pub(super) fn route(request: &EmulatorRequest) -> EmulatorRoute<'_> {
     let path = request.path.as_str();
     let (wanted, route) = match path {
-        "/account-info/v3/details" => ("GET", Route::Details),
-        "/oauth/2026-03/token" => ("POST", Route::Token),
+        "/account-info/v3/details" => ("GET", EmulatorRoute::Details),
+        "/oauth/2026-03/token" => ("POST", EmulatorRoute::Token),
         _ => {
             let within = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
             match within.and_then(|rest| rest.strip_prefix("events/")) {
-                Some("upsert") => ("POST", Route::Upsert),
+                Some("upsert") => ("POST", EmulatorRoute::Upsert),
                 Some(event) if !event.is_empty() && !event.contains('/') => {
-                    ("GET", Route::Read(decoded(event)))
+                    ("GET", EmulatorRoute::Read(percent_decode(event)))
                 }
-                Some(_) | None => return Route::Nowhere,
+                Some(_) | None => return EmulatorRoute::NotFound,
             }
         }
     };
-    if request.method == wanted { route } else { Route::WrongMethod }
+    if request.method == wanted { route } else { EmulatorRoute::WrongMethod }
 }
 
 /// A path's segment without its percent-encoding. A form's value is encoded likewise but for these two characters.
-fn decoded(segment: &str) -> Cow<'_, str> {
+fn percent_decode(segment: &str) -> Cow<'_, str> {
     let form = format!("={}", segment.replace('+', "%2B").replace('&', "%26"));
     let value = form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned());
     value.map_or(Cow::Borrowed(segment), Cow::Owned)

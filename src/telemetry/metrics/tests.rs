@@ -51,8 +51,8 @@ bridge_webhooks_total counter";
 fn names_and_types_are_these() {
     let metrics = metrics();
     // What has no label set before it happens.
-    metrics.bad_field(&ZOOM, "duration");
-    metrics.request(&account(), "upsert", "200", Duration::from_millis(80));
+    metrics.webhook_bad_field(&ZOOM, "duration");
+    metrics.hubspot_request(&account(), "upsert", "200", Duration::from_millis(80));
     metrics.set_daily_remaining(&account(), Some(1));
     metrics.set_token_expires(&account(), Some(Millis::new(1)));
 
@@ -99,13 +99,13 @@ fn label_sets_exist_from_the_start() {
 fn facts_are_counted_where_they_belong() {
     let metrics = metrics();
     let clone = metrics.clone();
-    clone.webhook(&source(), &ZOOM, WebhookOutcome::Accepted, Duration::from_millis(2));
-    clone.rejected(&source(), "stale");
-    clone.foreign_account(&source());
-    clone.heard_from(&source(), Millis::new(1_700_000_000_500));
+    clone.webhook_answered(&source(), &ZOOM, WebhookOutcome::Accepted, Duration::from_millis(2));
+    clone.webhook_rejected(&source(), "stale");
+    clone.webhook_foreign_account(&source());
+    clone.authentic_webhook_received(&source(), Millis::new(1_700_000_000_500));
     clone.batch_sent(&account(), 100);
-    clone.delivered(&account(), Duration::from_secs(4));
-    clone.rate_limit_wait(&account(), Duration::from_millis(1_500));
+    clone.event_delivered(&account(), Duration::from_secs(4));
+    clone.rate_limit_waited(&account(), Duration::from_millis(1_500));
     clone.committed(7, Duration::from_millis(3));
     clone.set_events(&account(), EventCounts { pending: 3, dead: 1, ..EventCounts::default() });
     clone.set_oldest_pending(&account(), Some(Duration::from_secs(9)));
@@ -148,11 +148,11 @@ fn facts_are_counted_where_they_belong() {
 #[test]
 fn labels_from_hubspot_are_bounded() {
     let metrics = metrics();
-    metrics.dead(&account(), "VALIDATION_ERROR");
-    metrics.dead(&account(), "name of a person");
-    metrics.dead(&account(), &"A".repeat(41));
-    metrics.request(&account(), "upsert", "429", Duration::ZERO);
-    metrics.request(&account(), "upsert", "whatever", Duration::ZERO);
+    metrics.event_dead(&account(), "VALIDATION_ERROR");
+    metrics.event_dead(&account(), "name of a person");
+    metrics.event_dead(&account(), &"A".repeat(41));
+    metrics.hubspot_request(&account(), "upsert", "429", Duration::ZERO);
+    metrics.hubspot_request(&account(), "upsert", "whatever", Duration::ZERO);
     let text = metrics.render();
     for line in [
         "bridge_events_dead_total{category=\"VALIDATION_ERROR\",hubspot=\"main\"} 1",

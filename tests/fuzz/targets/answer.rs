@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 use webinar_bridge::hubspot::{
-    AccountTrouble, ItemVerdict, Pace, RateLimit, Rates, Sent, Verdict, judge,
+    AccountError, BatchItem, ItemVerdict, RateLimit, RateLimitHeaders, RateLimiter, Verdict, judge,
 };
-use webinar_bridge::net::Response;
+use webinar_bridge::net::HttpResponse;
 
 use super::{Message, fixtures, is_fit_for_logs};
 
@@ -42,8 +42,8 @@ pub(super) fn check(data: &[u8]) {
     let size = usize::from(message.number("batch").unwrap_or(3)) % 101;
     let more = (IDS.len()..size).map(|number| format!("{}-{number}", IDS[1]));
     let ids: Vec<String> = IDS.iter().map(ToString::to_string).chain(more).take(size).collect();
-    let sent: Vec<Sent<'_>> =
-        ids.iter().map(|id| Sent { external_event_id: id, input: b"{}" }).collect();
+    let sent: Vec<BatchItem<'_>> =
+        ids.iter().map(|id| BatchItem { external_event_id: id, input: b"{}" }).collect();
 
     let verdict = judge(&sent, Ok(&answer));
     assert_eq!(judge(&sent, Ok(&answer)), verdict, "the same answer means the same");
@@ -55,10 +55,10 @@ pub(super) fn check(data: &[u8]) {
         }
         Verdict::Account(trouble) => troubled(trouble, &answer),
     }
-    the_pace_holds(&Rates::read(&answer));
+    the_pace_holds(&RateLimitHeaders::from_response(&answer));
 }
 
-fn judged_one_by_one(sent: &[Sent<'_>], answer: &Response, items: &[ItemVerdict]) {
+fn judged_one_by_one(sent: &[BatchItem<'_>], answer: &HttpResponse, items: &[ItemVerdict]) {
     assert_eq!(items.len(), sent.len(), "a verdict for each event");
     let success = matches!(answer.status, 200..=299);
     assert!(success || sent.len() <= 1, "no answer but a 2xx speaks of several events");
@@ -76,7 +76,7 @@ fn judged_one_by_one(sent: &[Sent<'_>], answer: &Response, items: &[ItemVerdict]
                 let allowed = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
                 assert!((1..=64).contains(&category.len()) && category.iter().all(allowed));
             }
-            ItemVerdict::Unclear { detail, .. } | ItemVerdict::UnderWay { detail } => {
+            ItemVerdict::Unconfirmed { detail, .. } | ItemVerdict::InProgress { detail } => {
                 assert!(is_fit_for_logs(detail), "{detail}");
             }
         }
@@ -87,7 +87,7 @@ fn judged_one_by_one(sent: &[Sent<'_>], answer: &Response, items: &[ItemVerdict]
 }
 
 /// What an answer of success says of an event, read once more and by another reader.
-fn agrees_with_the_body(sent: &[Sent<'_>], id: &str, body: &[u8], item: &ItemVerdict) {
+fn agrees_with_the_body(sent: &[BatchItem<'_>], id: &str, body: &[u8], item: &ItemVerdict) {
     // What only this reader refuses, for its depth, is not looked at.
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
     let list = |key: &str| body[key].as_array().map_or(&[][..], Vec::as_slice);
@@ -117,12 +117,12 @@ fn agrees_with_the_body(sent: &[Sent<'_>], id: &str, body: &[u8], item: &ItemVer
             );
         }
         ItemVerdict::Refused(_) => assert!(errors > 0, "{id} is refused, and not by {body}"),
-        ItemVerdict::Unclear { .. } => assert!(!(done && whole), "{id} is confirmed by {body}"),
-        ItemVerdict::UnderWay { .. } => assert!(!done, "{id} is done, says {body}"),
+        ItemVerdict::Unconfirmed { .. } => assert!(!(done && whole), "{id} is confirmed by {body}"),
+        ItemVerdict::InProgress { .. } => assert!(!done, "{id} is done, says {body}"),
     }
 }
 
-fn troubled(trouble: &AccountTrouble, answer: &Response) {
+fn troubled(trouble: &AccountError, answer: &HttpResponse) {
     assert_eq!(trouble.status, Some(answer.status));
     assert!(!trouble.detail.is_empty() && is_fit_for_logs(&trouble.detail), "{trouble:?}");
     assert!(trouble.correlation_id.as_deref().is_none_or(is_fit_for_logs));
@@ -130,19 +130,19 @@ fn troubled(trouble: &AccountTrouble, answer: &Response) {
 }
 
 /// Whatever HubSpot tells of its limits, ours holds, and a wait ends.
-fn the_pace_holds(rates: &Rates) {
+fn the_pace_holds(rates: &RateLimitHeaders) {
     let start = Instant::now();
-    let mut pace = Pace::new(LIMIT);
-    let first = pace.reserve(start).expect("the first call goes at once");
-    pace.observe(&first, rates, start);
-    pace.finish(first, start);
+    let mut pace = RateLimiter::new(LIMIT);
+    let first = pace.try_acquire(start).expect("the first call goes at once");
+    pace.observe_headers(&first, rates, start);
+    pace.complete(first, start);
     let mut calls = 1;
-    while let Ok(slot) = pace.reserve(start) {
-        pace.finish(slot, start);
+    while let Ok(slot) = pace.try_acquire(start) {
+        pace.complete(slot, start);
         calls += 1;
         assert!(calls <= LIMIT.requests, "more calls than are configured");
     }
     let later = start + Duration::from_hours(48);
-    let slot = pace.reserve(later);
+    let slot = pace.try_acquire(later);
     assert!(slot.is_ok(), "stopped for ever by {rates:?}: {slot:?}");
 }

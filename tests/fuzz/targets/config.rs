@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use webinar_bridge::config;
-use webinar_bridge::providers::Need;
+use webinar_bridge::providers::Requirement;
 
 /// What stands for the secrets of the seeds.
 const SECRET: &str = "kettle-whistles";
@@ -110,7 +110,7 @@ pub(super) fn check(data: &[u8]) {
             assert!(!config.accounts.is_empty() && !config.sources.is_empty());
             for source in config.sources.values() {
                 assert!(config.accounts.contains_key(&source.policy.hubspot), "no such account");
-                let needs = source.endpoint.provider.traits().secret == Need::Required;
+                let needs = source.endpoint.provider.capabilities().secret == Requirement::Required;
                 assert!(!needs || !source.endpoint.secrets.is_empty(), "nothing to verify with");
             }
             format!("{config:?}")

@@ -142,7 +142,7 @@ pub(super) fn check(data: &[u8]) {
 
 /// The first way of signing, written anew: entries `t={seconds}` (one) and `v1={hex of HMAC-SHA256 of t.body}` (some).
 fn is_keyed(headers: &Sent<'_>, body: &[u8]) -> bool {
-    let Header::One(value) = headers.one("x-sign") else { return false };
+    let Header::One(value) = headers.lookup("x-sign") else { return false };
     let entries: Vec<&[u8]> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
     let under = |key: &str| -> Vec<&[u8]> {
         entries.iter().filter_map(|entry| entry.strip_prefix(key.as_bytes())).collect()

@@ -1,6 +1,6 @@
 //! Expressions of the configuration, and the payloads they are evaluated on.
 
-use webinar_bridge::expression::{Expression, Said, Scope, Value};
+use webinar_bridge::expression::{Evaluated, Expression, Scope, Value};
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     const PAYLOAD: &str = r#"{ "name": "Caf\u00e9 [internal]", "id": 12345678901234567890, "at": "2026-03-05T18:30:15Z",
@@ -40,7 +40,7 @@ pub(super) fn check(data: &[u8]) {
     let again = again.expect("it was one before").evaluate(&scope);
     assert_eq!(format!("{said:?}"), format!("{again:?}"), "it says something else each time");
     match said {
-        Ok(Said::Time(ms)) => assert_ne!(Value::time(ms).kind(), "null", "{ms}"),
+        Ok(Evaluated::Time(ms)) => assert_ne!(Value::time(ms).kind(), "null", "{ms}"),
         Ok(_) => {}
         Err(error) => assert!(super::is_fit_for_logs(&error.to_string()), "{error}"),
     }

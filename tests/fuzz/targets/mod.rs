@@ -102,11 +102,11 @@ impl<'a> Message<'a> {
     }
 
     /// The answer that it is, as [`webinar_bridge::net::Client`] would give it.
-    fn answer(&self) -> webinar_bridge::net::Response {
+    fn answer(&self) -> webinar_bridge::net::HttpResponse {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers =
             self.lines.iter().map(|(name, value)| (text(name).to_ascii_lowercase(), text(value)));
-        webinar_bridge::net::Response {
+        webinar_bridge::net::HttpResponse {
             status: self.number("status").unwrap_or(200),
             headers: headers.collect(),
             body: self.body.to_vec(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 use webinar_bridge::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, WebinarId};
-use webinar_bridge::hubspot::{Shown, differences};
+use webinar_bridge::hubspot::{RemoteEvent, differences};
 
 use super::token::{Canned, account, troubled};
 use super::{Message, fixtures};
@@ -58,7 +58,7 @@ pub(super) fn check(data: &[u8]) {
     let key = EventKey {
         hubspot: AccountName::parse("main").expect("a name"),
         external_account_id: ExternalAccountId::parse("acct").expect("an id"),
-        external_event_id: ExternalEventId::of_webinar(&webinar),
+        external_event_id: ExternalEventId::for_webinar(&webinar),
     };
     let asked = account(Arc::new(Canned(answer.clone()))).read_event(&key).now_or_never();
     match asked.expect("nothing to wait for").outcome {
@@ -72,7 +72,7 @@ pub(super) fn check(data: &[u8]) {
     }
 }
 
-fn differ(shown: &Shown, fields: Map<String, Value>) {
+fn differ(shown: &RemoteEvent, fields: Map<String, Value>) {
     let sent = sent();
     let found = differences(&sent, shown);
     let differs = |name: &str| found.iter().any(|one| one == name);

@@ -7,7 +7,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use webinar_bridge::event::Millis;
 use webinar_bridge::providers::{
-    Header, Headers, Inbound, Keys, Need, PLATFORMS, Provider, Refusal, Signed, Unsigned, by_id,
+    Header, Headers, Inbound, Keys, PLATFORMS, Provider, Requirement, SignedRequest,
+    UnsignedRequest, VerifyError, by_id,
 };
 
 use super::{Message, fixtures};
@@ -22,7 +23,7 @@ pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
 pub(super) struct Sent<'a>(pub(super) &'a [(&'a [u8], &'a [u8])]);
 
 impl Headers for Sent<'_> {
-    fn one(&self, name: &str) -> Header<'_> {
+    fn lookup(&self, name: &str) -> Header<'_> {
         let name = name.as_bytes();
         let mut found = self.0.iter().filter(|(sent, _)| sent.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
@@ -51,7 +52,7 @@ pub(super) fn check(data: &[u8]) {
     let headers = Sent(&message.lines);
     let believed = verified(zoom().as_ref(), &headers, message.body, &[OTHER, SECRET], NOW);
     assert_eq!(believed.is_ok(), is_zooms(&headers, message.body), "another judge disagrees");
-    for provider in PLATFORMS.iter().filter_map(|platform| platform.bare()) {
+    for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
         nobody_is_believed_without(provider.as_ref(), &headers, message.body);
     }
     a_signature_is_of_one_body_one_secret_and_one_time(zoom().as_ref(), message.body);
@@ -63,7 +64,7 @@ pub(super) fn nobody_is_believed_without(
     headers: &dyn Headers,
     body: &[u8],
 ) {
-    if provider.traits().secret != Need::Required {
+    if provider.capabilities().secret != Requirement::Required {
         return;
     }
     let under = |secrets: &[&[u8]]| verified(provider, headers, body, secrets, NOW);
@@ -74,12 +75,14 @@ pub(super) fn nobody_is_believed_without(
 
 fn zoom() -> Arc<dyn Provider> {
     let zoom = by_id("zoom").expect("built in");
-    zoom.bare().expect("Zoom needs no keys of its own")
+    zoom.unconfigured().expect("Zoom needs no keys of its own")
 }
 
-pub(super) fn signed(provider: &dyn Provider, body: &[u8]) -> Signed {
+pub(super) fn signed(provider: &dyn Provider, body: &[u8]) -> SignedRequest {
     let url = &"https://bridge.example/webhooks/zoom".parse().expect("a URL");
-    provider.sign(Unsigned { url, body, secret: SECRET, now: NOW }).expect("any body can be signed")
+    provider
+        .sign(UnsignedRequest { url, body, secret: SECRET, now: NOW })
+        .expect("any body can be signed")
 }
 
 pub(super) fn verified(
@@ -88,7 +91,7 @@ pub(super) fn verified(
     body: &[u8],
     secrets: &[&[u8]],
     now: Millis,
-) -> Result<usize, Refusal> {
+) -> Result<usize, VerifyError> {
     let keys = Keys { secrets, tolerance: TOLERANCE };
     let verified = provider.verify(Inbound::new(headers, "", body, now), keys, now)?;
     assert_eq!(verified.body, body, "what is believed is not what came");
@@ -98,7 +101,7 @@ pub(super) fn verified(
 /// Zoom's scheme by its documentation, written anew: `v0={hex of HMAC-SHA256 of v0:{timestamp}:{raw body}}`.
 fn is_zooms(headers: &Sent<'_>, body: &[u8]) -> bool {
     let (Header::One(signature), Header::One(time)) =
-        (headers.one("x-zm-signature"), headers.one("x-zm-request-timestamp"))
+        (headers.lookup("x-zm-signature"), headers.lookup("x-zm-request-timestamp"))
     else {
         return false;
     };
@@ -123,29 +126,29 @@ pub(super) fn a_signature_is_of_one_body_one_secret_and_one_time(
     let under = |secrets: &[&[u8]]| verified(provider, &signed, body, secrets, NOW);
     assert_eq!(under(&[SECRET]), Ok(0));
     assert_eq!(under(&[OTHER, SECRET]), Ok(1));
-    assert_eq!(under(&[OTHER]), Err(Refusal::Mismatch));
+    assert_eq!(under(&[OTHER]), Err(VerifyError::Mismatch));
 
     let longer = [body, b" "].concat();
     let of = |body: &[u8], now: Millis| verified(provider, &signed, body, &[SECRET], now);
-    assert_eq!(of(&longer, NOW), Err(Refusal::Mismatch));
+    assert_eq!(of(&longer, NOW), Err(VerifyError::Mismatch));
     if let Some((last, rest)) = body.split_last() {
-        assert_eq!(of(rest, NOW), Err(Refusal::Mismatch));
-        assert_eq!(of(&[rest, &[last ^ 1]].concat(), NOW), Err(Refusal::Mismatch));
+        assert_eq!(of(rest, NOW), Err(VerifyError::Mismatch));
+        assert_eq!(of(&[rest, &[last ^ 1]].concat(), NOW), Err(VerifyError::Mismatch));
     }
     let (edge, beyond) = (TOLERANCE, TOLERANCE + Duration::from_millis(1));
     assert_eq!(of(body, NOW.plus(edge)), Ok(0));
     assert_eq!(of(body, NOW.minus(edge)), Ok(0));
-    assert_eq!(of(body, NOW.plus(beyond)), Err(Refusal::Stale));
-    assert_eq!(of(body, NOW.minus(beyond)), Err(Refusal::Future));
+    assert_eq!(of(body, NOW.plus(beyond)), Err(VerifyError::Stale));
+    assert_eq!(of(body, NOW.minus(beyond)), Err(VerifyError::Future));
 
     for place in 0..signed.len() {
         let mut without = signed.clone();
         let header = without.remove(place);
         let answer = verified(provider, &without, body, &[SECRET], NOW);
-        assert_eq!(answer, Err(Refusal::Missing));
+        assert_eq!(answer, Err(VerifyError::Missing));
         let mut twice = signed.clone();
         twice.push(header);
         let answer = verified(provider, &twice, body, &[SECRET], NOW);
-        assert_eq!(answer, Err(Refusal::Malformed));
+        assert_eq!(answer, Err(VerifyError::Malformed));
     }
 }

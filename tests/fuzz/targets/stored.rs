@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use webinar_bridge::event::webinar::Said;
+use webinar_bridge::event::webinar::Provenance;
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, ExternalAccountId, Kind, Listing, Millis, Origin, Phase, Policy,
-    ProviderId, ReceiptId, Recurring, Session, Shape, SourceName, Webinar, WebinarId, fold,
+    AccountName, BodyHash, Change, ChangeKind, ExternalAccountId, Millis, OccurrenceListing,
+    Origin, Policy, ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName,
+    Webinar, WebinarId, fold,
 };
-use webinar_bridge::providers::{Inbound, Meaning, PLATFORMS};
+use webinar_bridge::providers::{Inbound, PLATFORMS, PayloadContent};
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
     let mut seeds = Vec::new();
-    for provider in PLATFORMS.iter().filter_map(|platform| platform.bare()) {
+    for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
         for (number, sample) in (0..).zip(provider.samples(Millis::new(1_800_000_000_000))) {
-            let reading = provider.read(&Inbound::trusted(&sample.body), &[b"a secret"]);
-            let Meaning::Changes { changes, .. } = reading.meaning else { continue };
+            let reading = provider.read(&Inbound::from_body(&sample.body), &[b"a secret"]);
+            let PayloadContent::Changes { changes, .. } = reading.content else { continue };
             for change in changes {
                 let webinar = webinars.entry(change.webinar.clone()).or_default();
                 webinar.merge(&change, &said(number)).expect("one provider, few occurrences");
@@ -32,13 +33,13 @@ pub(super) fn check(data: &[u8]) {
     let back: Webinar = serde_json::from_slice(&stored).expect("a state can be read");
     assert_eq!(back, webinar);
     events(&webinar);
-    let mut change = Change::new(WebinarId::parse("1").expect("an id"), Kind::Updated);
+    let mut change = Change::new(WebinarId::parse("1").expect("an id"), ChangeKind::Updated);
     change.occurred_at = Some(Millis::new(1_800_000_000_000));
     change.shape = Some(Shape::Series);
-    change.listing = Listing::Full;
+    change.listing = OccurrenceListing::Full;
     change.whole.cancelled = Some(true);
     change.session =
-        Some(Session { phase: Phase::Ended, started_at: change.occurred_at, ended_at: None });
+        Some(RunChange { phase: RunPhase::Ended, started_at: change.occurred_at, ended_at: None });
     if webinar.merge(&change, &said(250)).is_ok() {
         events(&webinar);
     }
@@ -47,7 +48,7 @@ pub(super) fn check(data: &[u8]) {
 fn events(webinar: &Webinar) {
     let account = ExternalAccountId::parse("account").expect("an id");
     let id = WebinarId::parse("1").expect("an id");
-    for recurring in [Recurring::Occurrence, Recurring::Series] {
+    for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
         let policy = Policy {
             hubspot: AccountName::parse("main").expect("a name"),
             provider: ProviderId::new("zoom"),
@@ -67,10 +68,10 @@ fn events(webinar: &Webinar) {
     }
 }
 
-fn said(number: u8) -> Said {
-    Said {
+fn said(number: u8) -> Provenance {
+    Provenance {
         receipt: ReceiptId::from_bytes([number; 16]),
-        hash: BodyHash::of_digest(&[number; 32]),
+        hash: BodyHash::from_digest(&[number; 32]),
         origin: Origin {
             source: SourceName::parse("source").expect("a name"),
             provider: ProviderId::new("zoom"),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use webinar_bridge::event::text::{TEXT_MAX, clean, link};
-use webinar_bridge::event::{AccountName, End, ExternalEventId, Millis, OccurrenceId, WebinarId};
+use webinar_bridge::event::text::{TEXT_MAX, clean_link, clean_text};
+use webinar_bridge::event::{
+    AccountName, EndTime, ExternalEventId, Millis, OccurrenceId, WebinarId,
+};
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let texts = [
@@ -32,15 +34,15 @@ pub(super) fn check(data: &[u8]) {
 }
 
 fn texts(text: &str) {
-    let cleaned = clean(text);
-    assert_eq!(clean(&cleaned), cleaned);
+    let cleaned = clean_text(text);
+    assert_eq!(clean_text(&cleaned), cleaned);
     assert!(cleaned.chars().count() <= TEXT_MAX && cleaned.len() <= text.len());
     assert!(!cleaned.chars().any(|c| c < ' ' && c != '\t' && c != '\n'), "{cleaned:?}");
 }
 
 fn links(text: &str) {
-    let Some(kept) = link(text) else { return };
-    assert_eq!(link(&kept).as_ref(), Some(&kept), "a link that is none when read again");
+    let Some(kept) = clean_link(text) else { return };
+    assert_eq!(clean_link(&kept).as_ref(), Some(&kept), "a link that is none when read again");
     assert!(kept.len() <= 2_048, "{} bytes", kept.len());
     assert!(kept.starts_with(|c: char| c.eq_ignore_ascii_case(&'h')), "{kept}");
     assert!(!kept.chars().any(|c| c.is_control() || c.is_whitespace()), "{kept:?}");
@@ -57,9 +59,9 @@ fn identifiers(text: &str) {
         assert!(!text.chars().any(|c| c.is_control() || c.is_whitespace()), "{text:?}");
         let written = serde_json::to_string(&webinar).expect("an id is a text");
         assert_eq!(serde_json::from_str::<WebinarId>(&written).ok(), Some(webinar.clone()));
-        let event = ExternalEventId::of_occurrence(&webinar, &occurrence);
+        let event = ExternalEventId::for_occurrence(&webinar, &occurrence);
         assert_eq!(event.as_str(), format!("{text}-{text}"));
-        assert_eq!(ExternalEventId::stored(event.to_string()), event);
+        assert_eq!(ExternalEventId::from_stored(event.to_string()), event);
     }
     if AccountName::parse(text).is_ok() {
         let of_names =
@@ -67,10 +69,13 @@ fn identifiers(text: &str) {
         assert!((1..=64).contains(&text.len()) && text.bytes().all(of_names), "{text:?}");
     }
     if let Ok(number) = text.trim().parse::<i64>() {
-        if let Some(end) = End::after_minutes(number) {
-            assert_eq!(end, End::After(u64::try_from(number).expect("after the start") * 60_000));
+        if let Some(end) = EndTime::after_minutes(number) {
+            assert_eq!(
+                end,
+                EndTime::After(u64::try_from(number).expect("after the start") * 60_000)
+            );
         }
-        let time = Millis::plausible(number);
+        let time = Millis::from_plausible_ms(number);
         assert!(time.is_none_or(|time| time.get() == number));
         let far = Millis::new(number).plus(Duration::MAX).minus(Duration::MAX);
         assert!(far.since(Millis::new(number)).is_zero() || number < 0);
@@ -83,7 +88,7 @@ fn times(text: &str, zone: &str) {
         assert_eq!(Millis::parse(text, None), None, "a zone spoils {text:?}");
         return;
     };
-    assert_eq!(Millis::plausible(time.get()), Some(time));
+    assert_eq!(Millis::from_plausible_ms(time.get()), Some(time));
     assert_eq!(Millis::parse(&time.to_string(), None), Some(time), "{time} is read otherwise");
     if let Some(fixed) = Millis::parse(text, None) {
         assert_eq!(fixed, time, "a zone moves a time that has an offset");

@@ -10,8 +10,10 @@ use serde_json::Value;
 use url::Url;
 use webinar_bridge::clock::VirtualClock;
 use webinar_bridge::event::Millis;
-use webinar_bridge::hubspot::{Account, AccountTrouble, Api, Credentials, Tokens};
-use webinar_bridge::net::{Http, Request, Response, TransportError};
+use webinar_bridge::hubspot::{
+    AccountApiSettings, AccountClient, AccountCredentials, AccountError, AccountTokens,
+};
+use webinar_bridge::net::{Http, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::secret::Secret;
 
 use super::{Message, fixtures, is_fit_for_logs};
@@ -21,11 +23,11 @@ const SECRETS: [&str; 2] = ["the client's own", "the installation's own"];
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
 /// Answers every call alike.
-pub(super) struct Canned(pub(super) Response);
+pub(super) struct Canned(pub(super) HttpResponse);
 
 #[async_trait]
 impl Http for Canned {
-    async fn send(&self, _request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, _request: HttpRequest) -> Result<HttpResponse, TransportError> {
         Ok(self.0.clone())
     }
 }
@@ -51,18 +53,18 @@ pub(super) fn check(data: &[u8]) {
     a_portal(&answer, http);
 }
 
-fn a_token(answer: &Response, http: Arc<dyn Http>) {
+fn a_token(answer: &HttpResponse, http: Arc<dyn Http>) {
     let secret = |text: &str| Secret::Text(text.to_owned().into());
-    let credentials = Credentials::OAuth {
+    let credentials = AccountCredentials::OAuth {
         client_id: "client".into(),
         client_secret: secret(SECRETS[0]),
         refresh_token: secret(SECRETS[1]),
         token_url: url("https://api.hubapi.com/oauth/2026-03/token"),
     };
     let clock = Arc::new(VirtualClock::starting_at(NOW));
-    let tokens = Tokens::new(credentials, Duration::from_secs(1), http, clock);
+    let tokens = AccountTokens::new(credentials, Duration::from_secs(1), http, clock);
     let mut calls = Vec::new();
-    let token = tokens.bearer(&mut calls).now_or_never().expect("nothing to wait for");
+    let token = tokens.bearer_token(&mut calls).now_or_never().expect("nothing to wait for");
     assert_eq!(calls.len(), 1);
     let said: Option<Value> = serde_json::from_slice(&answer.body).ok();
     match token {
@@ -82,9 +84,9 @@ fn a_token(answer: &Response, http: Arc<dyn Http>) {
     }
 }
 
-fn a_portal(answer: &Response, http: Arc<dyn Http>) {
+fn a_portal(answer: &HttpResponse, http: Arc<dyn Http>) {
     let account = account(http);
-    match account.details().now_or_never().expect("nothing to wait for").outcome {
+    match account.fetch_portal_id().now_or_never().expect("nothing to wait for").outcome {
         Ok(portal) => {
             assert!(matches!(answer.status, 200..=299), "a portal by a {}", answer.status);
             if let Ok(said) = serde_json::from_slice::<Value>(&answer.body) {
@@ -96,17 +98,17 @@ fn a_portal(answer: &Response, http: Arc<dyn Http>) {
 }
 
 /// The account that is asked.
-pub(super) fn account(http: Arc<dyn Http>) -> Account {
-    let api = Api {
+pub(super) fn account(http: Arc<dyn Http>) -> AccountClient {
+    let api = AccountApiSettings {
         base_url: url("https://api.hubapi.com"),
         path_prefix: "/marketing/v3/marketing-events".into(),
         request_timeout: Duration::from_secs(1),
-        credentials: Credentials::Token(Secret::Text("a token".to_owned().into())),
+        credentials: AccountCredentials::Token(Secret::Text("a token".to_owned().into())),
     };
-    Account::new(api, http, Arc::new(VirtualClock::starting_at(NOW)))
+    AccountClient::new(api, http, Arc::new(VirtualClock::starting_at(NOW)))
 }
 
-pub(super) fn troubled(trouble: &AccountTrouble, answer: &Response) {
+pub(super) fn troubled(trouble: &AccountError, answer: &HttpResponse) {
     assert!(!trouble.detail.is_empty() && is_fit_for_logs(&trouble.detail), "{trouble:?}");
     let said = format!("{} {:?}", String::from_utf8_lossy(&answer.body), answer.headers);
     for secret in SECRETS.iter().filter(|secret| !said.contains(**secret)) {

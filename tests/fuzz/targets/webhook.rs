@@ -6,12 +6,13 @@ use std::sync::LazyLock;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webinar_bridge::event::text::{self, TEXT_MAX};
-use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Said};
+use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Provenance};
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Millis, OccurrenceId, Origin,
-    Policy, Property, ReceiptId, Recurring, SourceName, Webinar, WebinarId, event_expression, fold,
+    AccountName, BodyHash, Change, CustomProperty, EndTime, ExternalAccountId, Millis,
+    OccurrenceId, Origin, Policy, ReceiptId, RecurringMode, SourceName, Webinar, WebinarFields,
+    WebinarId, compile_event_expression, fold,
 };
-use webinar_bridge::providers::{Inbound, Meaning, PLATFORMS, Provider, Reading};
+use webinar_bridge::providers::{Inbound, PLATFORMS, ParsedPayload, PayloadContent, Provider};
 
 use super::fixtures;
 
@@ -24,7 +25,7 @@ const FIXED: usize = 2 * 1024 * 1024;
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = fixtures("zoom").into_iter().map(|(_, body)| body).collect();
-    for provider in PLATFORMS.iter().filter_map(|platform| platform.bare()) {
+    for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
         let samples = provider.samples(Millis::new(1_800_000_000_000));
         seeds.extend(samples.into_iter().map(|sample| sample.body));
     }
@@ -38,7 +39,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn check(data: &[u8]) {
-    for provider in PLATFORMS.iter().filter_map(|platform| platform.bare()) {
+    for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
         what_is_read(provider.as_ref(), data);
     }
 }
@@ -49,9 +50,12 @@ pub(super) fn what_is_read(provider: &dyn Provider, data: &[u8]) {
     let reading = read(provider, data);
     assert_eq!(read(provider, &provider.scrub(data)), reading, "what is kept says else");
     let name = &reading.event_type;
-    assert!((1..=100).contains(&name.chars().count()) && text::clean(name) == *name, "{name:?}");
-    match &reading.meaning {
-        Meaning::Changes { changes, bad_fields } => {
+    assert!(
+        (1..=100).contains(&name.chars().count()) && text::clean_text(name) == *name,
+        "{name:?}"
+    );
+    match &reading.content {
+        PayloadContent::Changes { changes, bad_fields } => {
             assert!(bad_fields.len() <= data.len());
             let webinars: BTreeSet<_> = changes.iter().map(|change| &change.webinar).collect();
             assert_eq!(webinars.len(), changes.len(), "two changes of one webinar");
@@ -60,9 +64,9 @@ pub(super) fn what_is_read(provider: &dyn Provider, data: &[u8]) {
                 what_follows(change, provider, data.len());
             }
         }
-        Meaning::Ignored => {}
-        Meaning::Unmappable(why) => assert!(!why.is_empty() && why.len() <= 300, "{why}"),
-        Meaning::Handshake(reply) => {
+        PayloadContent::Ignored => {}
+        PayloadContent::Unmappable(why) => assert!(!why.is_empty() && why.len() <= 300, "{why}"),
+        PayloadContent::Handshake(reply) => {
             assert_eq!(reply.status, 200);
             let answer: Value = serde_json::from_slice(&reply.body).expect("a JSON answer");
             // It is answered with a MAC, so it must not be anything that a signature is made of.
@@ -72,8 +76,8 @@ pub(super) fn what_is_read(provider: &dyn Provider, data: &[u8]) {
     }
 }
 
-fn read(provider: &dyn Provider, body: &[u8]) -> Reading {
-    provider.read(&Inbound::trusted(body), &[b"a secret"])
+fn read(provider: &dyn Provider, body: &[u8]) -> ParsedPayload {
+    provider.read(&Inbound::from_body(body), &[b"a secret"])
 }
 
 fn what_is_kept(provider: &dyn Provider, body: &[u8]) {
@@ -121,35 +125,42 @@ fn what_is_said(change: &Change) {
     }
 }
 
-fn fields(fields: &Fields) {
+fn fields(fields: &WebinarFields) {
     for prose in [&fields.name, &fields.organizer, &fields.description, &fields.event_type] {
         let Some(prose) = prose else { continue };
-        assert_eq!(text::clean(prose), *prose);
+        assert_eq!(text::clean_text(prose), *prose);
         assert!(prose.chars().count() <= TEXT_MAX);
     }
     assert!(fields.name.as_ref().is_none_or(|name| !name.is_empty()), "an empty title");
     for link in [&fields.registration_url, &fields.join_url] {
         let Some(link) = link.as_ref().filter(|link| !link.is_empty()) else { continue };
-        assert_eq!(text::link(link).as_ref(), Some(link), "a link that is none when read again");
+        assert_eq!(
+            text::clean_link(link).as_ref(),
+            Some(link),
+            "a link that is none when read again"
+        );
     }
     plausible(fields.start);
     plausible(fields.actual_end);
     match fields.end {
-        Some(End::At(at)) => plausible(Some(at)),
-        Some(End::After(ms)) => assert!(ms > 0 && ms <= 366 * 86_400_000, "{ms} ms"),
+        Some(EndTime::At(at)) => plausible(Some(at)),
+        Some(EndTime::After(ms)) => assert!(ms > 0 && ms <= 366 * 86_400_000, "{ms} ms"),
         None => {}
     }
 }
 
 fn plausible(time: Option<Millis>) {
-    assert!(time.is_none_or(|time| Millis::plausible(time.get()) == Some(time)), "{time:?}");
+    assert!(
+        time.is_none_or(|time| Millis::from_plausible_ms(time.get()) == Some(time)),
+        "{time:?}"
+    );
 }
 
 /// The change joins a webinar; the state can be stored, and is no other when it is said again; events follow.
 fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
-    let said = Said {
+    let said = Provenance {
         receipt: ReceiptId::from_bytes([7; 16]),
-        hash: BodyHash::of_digest(&[7; 32]),
+        hash: BodyHash::from_digest(&[7; 32]),
         origin: Origin {
             source: SourceName::parse("source").expect("a name"),
             provider: provider.id(),
@@ -172,13 +183,13 @@ fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
 
     let account = change.account.clone();
     let account = account.unwrap_or_else(|| ExternalAccountId::parse("account").expect("an id"));
-    for recurring in [Recurring::Occurrence, Recurring::Series] {
+    for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
         let policy = policy(provider, recurring);
         let events = fold(&webinar, &account, &change.webinar, &policy, said.origin.received_at);
         let ids: BTreeSet<_> = events.iter().map(|event| &event.id).collect();
         assert_eq!(ids.len(), events.len(), "two events of one id");
         for event in &events {
-            assert!(event.remarks.is_empty(), "a property that cannot fail does");
+            assert!(event.warnings.is_empty(), "a property that cannot fail does");
             let Ok(input) = &event.content else { continue };
             assert!(!input.event_name.is_empty());
             if let (Some(start), Some(end)) = (input.start_date_time, input.end_date_time) {
@@ -191,10 +202,10 @@ fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
     }
 }
 
-fn policy(provider: &dyn Provider, recurring: Recurring) -> Policy {
-    static COMPUTED: LazyLock<Property> = LazyLock::new(|| {
+fn policy(provider: &dyn Provider, recurring: RecurringMode) -> Policy {
+    static COMPUTED: LazyLock<CustomProperty> = LazyLock::new(|| {
         let text = "event.name + ' ' + string(event.start) + event.description.substring(0, 9)";
-        Property::Computed(event_expression(text).expect("an expression"))
+        CustomProperty::Computed(compile_event_expression(text).expect("an expression"))
     });
     Policy {
         hubspot: AccountName::parse("main").expect("a name"),

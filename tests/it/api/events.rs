@@ -1,7 +1,7 @@
 //! Looking at events, and sending them again.
 
 use serde_json::json;
-use webinar_bridge::sandbox::emulator::Fault;
+use webinar_bridge::sandbox::emulator::EmulatorFault;
 
 use super::{asked, refused, shown, texts};
 use crate::harness::eventually;
@@ -11,7 +11,7 @@ use crate::harness::zoom::{ACCOUNT, Zoom, at, created, renamed};
 
 /// Two delivered, one dead, one incomplete.
 async fn mixed(setting: &Setting) -> Bridge {
-    setting.hubspot.emulator().keep_failing(Fault::RejectNames("Bad".into()));
+    setting.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("Bad".into()));
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     zoom.story([
@@ -122,7 +122,7 @@ async fn what_was_refused_is_sent_again() {
     assert_eq!(setting.held().keys().collect::<Vec<_>>(), ["1", "2"]);
     let incomplete = format!("POST events/main/{ACCOUNT}/4/redrive");
     assert_eq!(refused(&bridge, &incomplete).await, (409, "incomplete".into()));
-    setting.hubspot.emulator().heal();
+    setting.hubspot.emulator().clear_faults();
     let answer = shown(&bridge, &format!("POST events/main/{ACCOUNT}/3/redrive")).await;
     assert_eq!(answer, json!({ "state": "pending" }));
     bridge.settled().await;
@@ -139,7 +139,7 @@ async fn many_are_sent_again_at_once() {
     let bridge = mixed(&setting).await;
     Zoom::to(&bridge).story([created(5, "Bad as well", at(0))]).await;
     bridge.settled().await;
-    setting.hubspot.emulator().heal();
+    setting.hubspot.emulator().clear_faults();
     for line in ["POST events/redrive?state=incomplete", "POST events/redrive?state=pending"] {
         assert_eq!(refused(&bridge, line).await, (400, "bad_parameter".into()), "{line}");
     }

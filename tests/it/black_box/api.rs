@@ -188,7 +188,7 @@ async fn changing(scenario: &mut Scenario) {
     scenario.settled().await;
     scenario.ask(&mut snapshot, &event("3", "/redrive")).await;
     scenario.ask(&mut snapshot, &event("4", "/redrive")).await;
-    scenario.setting.hubspot.emulator().heal();
+    scenario.setting.hubspot.emulator().clear_faults();
     scenario.ask(&mut snapshot, "POST /api/v1/events/redrive").await;
     scenario.settled().await;
     let redrive = "POST /api/v1/events/redrive?hubspot=main&state=delivered";

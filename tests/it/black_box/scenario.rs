@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use webinar_bridge::clock::SystemClock;
 use webinar_bridge::providers::DemoApi;
-use webinar_bridge::sandbox::emulator::Fault;
-use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::sandbox::emulator::EmulatorFault;
+use webinar_bridge::sandbox::platform_server::PlatformServer;
 
 use super::Snapshot;
 use super::exchange::{Answer, Request, exchange};
@@ -31,7 +31,7 @@ pub(super) const KEEP: [(&str, &str); 2] =
 pub(super) struct Scenario {
     pub(super) bridge: Bridge,
     pub(super) setting: Setting,
-    pub(super) platform: PlatformStage,
+    pub(super) platform: PlatformServer,
     pub(super) redactor: Redactor,
 }
 
@@ -48,9 +48,9 @@ impl Scenario {
         Self::start(platform(), api)
     }
 
-    fn start(platform: PlatformStage, api: &str) -> Self {
+    fn start(platform: PlatformServer, api: &str) -> Self {
         let setting = setting(api);
-        setting.hubspot.emulator().keep_failing(Fault::RejectNames("Bad".into()));
+        setting.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("Bad".into()));
         let bridge = setting.start_with(&[MAX_BODY, KEEP[0], KEEP[1]]);
         let redactor = Redactor::new(vec![
             (bridge.ops.clone(), "[ops]"),
@@ -172,9 +172,9 @@ pub(super) fn owned(headers: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// An emulated API of Zoom that knows nothing yet.
-pub(super) fn platform() -> PlatformStage {
+pub(super) fn platform() -> PlatformServer {
     let api = DemoApi::Client("client-1", "hush-1");
-    PlatformStage::open(api, Arc::new(SystemClock)).expect("it listens")
+    PlatformServer::open(api, Arc::new(SystemClock)).expect("it listens")
 }
 
 /// A folder, a configuration and a HubSpot for the story.

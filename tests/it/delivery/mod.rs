@@ -1,30 +1,32 @@
 //! Delivery against an emulated HubSpot, on virtual time: how many calls it makes, and when.
 
-mod home;
-mod silence;
-mod suspicion;
+mod account_check;
+mod missing_results;
+mod poison_events;
 
 use std::time::Duration;
 
 use webinar_bridge::hubspot::RateLimit;
-use webinar_bridge::ledger::{EventState, PauseReason, Standing};
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, Operation, TransportFault};
+use webinar_bridge::ledger::{AccountStatus, EventState, PauseReason};
+use webinar_bridge::sandbox::emulator::{
+    EmulatorFault, EmulatorOperation, EmulatorSettings, TransportFault,
+};
 
 use crate::harness::build::NOON;
-use crate::harness::lane::Rig;
+use crate::harness::delivery::DeliveryHarness;
 use crate::harness::process::TOKEN;
 use crate::harness::tell;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// A HubSpot whose window is in nobody's way.
-fn generous() -> Rig {
+fn generous() -> DeliveryHarness {
     let rate = (100_000, Duration::from_secs(10));
-    Rig::new(EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) })
+    DeliveryHarness::new(EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) })
 }
 
-fn upserts(rig: &Rig) -> usize {
-    rig.hubspot.calls(Operation::Upsert)
+fn upserts(rig: &DeliveryHarness) -> usize {
+    rig.hubspot.calls(EmulatorOperation::Upsert)
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,7 +34,7 @@ async fn one_culprit_among_a_hundred_costs_at_most_fourteen_calls_wherever_it_is
     let mut worst = 0;
     for culprit in 0..100 {
         let mut rig = generous();
-        rig.hubspot.emulator().keep_failing(Fault::RejectNames("poison".into()));
+        rig.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("poison".into()));
         for at in 0..100 {
             rig.ledger.add(if at == culprit { "poison" } else { "Webinar" });
         }
@@ -55,7 +57,7 @@ async fn seven_bad_among_a_thousand_are_found_and_the_others_delivered() {
     // The dearest placement: seven different batches, each first in its own.
     for places in [[0, 100, 200, 300, 400, 500, 600], [3, 4, 5, 250, 251, 700, 999]] {
         let mut rig = generous();
-        rig.hubspot.emulator().keep_failing(Fault::RejectNames("poison".into()));
+        rig.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("poison".into()));
         for at in 0..1_000 {
             rig.ledger.add(if places.contains(&at) { "poison" } else { "Webinar" });
         }
@@ -73,19 +75,19 @@ async fn seven_bad_among_a_thousand_are_found_and_the_others_delivered() {
 async fn of_a_batch_in_halves_nothing_leaves_once_an_operator_pauses_the_account() {
     let settings =
         EmulatorSettings { rate: (2, Duration::from_secs(10)), ..EmulatorSettings::new(TOKEN) };
-    let mut rig = Rig::new(settings);
-    rig.hubspot.emulator().keep_failing(Fault::RejectNames("poison".into()));
+    let mut rig = DeliveryHarness::new(settings);
+    rig.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("poison".into()));
     (0..7).for_each(|_| rig.ledger.add("Webinar"));
     rig.ledger.add("poison");
     rig.start();
     rig.until(MINUTE, "it is sent whole", || upserts(&rig) == 1).await;
     // Its halves wait for the window.
-    rig.ledger.operate(|before| before.held(NOON));
+    rig.ledger.operate(|before| before.paused_by_operator(NOON));
     tokio::time::sleep(2 * MINUTE).await;
     assert_eq!(upserts(&rig), 1);
     let counts = rig.ledger.counts();
     assert_eq!((counts.pending, counts.in_flight), (8, 0));
-    rig.ledger.operate(Standing::resumed);
+    rig.ledger.operate(AccountStatus::resumed);
     rig.drained(2 * MINUTE).await;
     let counts = rig.ledger.counts();
     assert_eq!((counts.delivered, counts.dead), (7, 1));
@@ -98,10 +100,10 @@ async fn an_account_that_refuses_everything_blames_no_event() {
         let mut rig = generous();
         rig.settings.max_batch = 1;
         *rig.ledger.slowness.lock().expect("not poisoned") = slowness;
-        rig.hubspot.emulator().keep_failing(Fault::RejectNames(String::new()));
+        rig.hubspot.emulator().inject_standing(EmulatorFault::RejectNames(String::new()));
         (0..60).for_each(|_| rig.ledger.add("Innocent"));
         rig.start();
-        rig.until(MINUTE, "it is paused", || rig.ledger.now().paused.is_some()).await;
+        rig.until(MINUTE, "it is paused", || rig.ledger.status().paused.is_some()).await;
         rig.stop().await;
         let counts = rig.ledger.counts();
         assert_eq!((counts.pending, counts.dead), (60, 0), "{slowness:?}");
@@ -117,7 +119,7 @@ fn windows_own_time(calls: u32, per_window: u32, window: Duration) -> Duration {
 async fn a_backlog_drains_at_the_windows_speed_without_a_429() {
     let (per_window, window) = (20, Duration::from_secs(2));
     let settings = EmulatorSettings { rate: (per_window, window), ..EmulatorSettings::new(TOKEN) };
-    let mut rig = Rig::new(settings);
+    let mut rig = DeliveryHarness::new(settings);
     rig.start();
     // Whose account it is has been asked, and the window is empty again.
     rig.ledger.add("The first");
@@ -138,7 +140,7 @@ async fn a_backlog_drains_at_the_windows_speed_without_a_429() {
 async fn a_backlog_at_the_start_costs_one_call_more() {
     let (per_window, window) = (20, Duration::from_secs(2));
     let settings = EmulatorSettings { rate: (per_window, window), ..EmulatorSettings::new(TOKEN) };
-    let mut rig = Rig::new(settings);
+    let mut rig = DeliveryHarness::new(settings);
     (0..6_000).for_each(|_| rig.ledger.add("Webinar"));
     rig.start();
     let took = rig.drained(MINUTE).await;
@@ -154,7 +156,7 @@ async fn a_backlog_at_the_start_costs_one_call_more() {
 async fn an_account_that_failed_gets_back_to_full_speed() {
     let mut rig = generous();
     rig.settings.max_batch = 1;
-    let reset = || Fault::Transport { fault: TransportFault::Reset, stored: true };
+    let reset = || EmulatorFault::Transport { fault: TransportFault::Reset, stored: true };
     (0..40).for_each(|_| rig.hubspot.emulator().inject(reset()));
     (0..2_000).for_each(|_| rig.ledger.add("Webinar"));
     rig.start();
@@ -187,36 +189,36 @@ async fn slow_answers_make_calls_fewer_until_slow_is_usual() {
 async fn the_days_calls_are_shown_and_waited_for() {
     let mut rig = generous();
     rig.settings.max_batch = 1;
-    rig.hubspot.emulator().limit_daily(Some(1_000));
+    rig.hubspot.emulator().set_daily_limit(Some(1_000));
     (0..4).for_each(|_| rig.ledger.add("Webinar"));
     rig.start();
     rig.drained(MINUTE).await;
     // One of the five asked whose account it is.
-    assert_eq!(rig.ledger.now().daily_remaining, Some(995));
+    assert_eq!(rig.ledger.status().daily_remaining, Some(995));
     // Other apps use the day up.
-    rig.hubspot.emulator().limit_daily(Some(0));
+    rig.hubspot.emulator().set_daily_limit(Some(0));
     (0..4).for_each(|_| rig.ledger.add("Webinar"));
     let paused = || {
-        let pause = rig.ledger.now().paused;
+        let pause = rig.ledger.status().paused;
         pause.is_some_and(|pause| pause.reason == PauseReason::DailyLimit)
     };
     rig.until(MINUTE, "the day is used up", paused).await;
     assert_eq!(rig.ledger.counts().delivered, 4);
-    assert_eq!(rig.ledger.now().daily_remaining, Some(0));
-    rig.hubspot.emulator().limit_daily(Some(1_000));
+    assert_eq!(rig.ledger.status().daily_remaining, Some(0));
+    rig.hubspot.emulator().set_daily_limit(Some(1_000));
     let asked = upserts(&rig);
     let took = rig.drained(Duration::from_mins(11)).await;
     assert!(took > Duration::from_mins(9), "it is asked again every ten minutes: {took:?}");
     assert_eq!(upserts(&rig), asked + 4);
-    assert_eq!(rig.ledger.now().paused, None);
-    assert_eq!(rig.ledger.now().daily_remaining, Some(996));
+    assert_eq!(rig.ledger.status().paused, None);
+    assert_eq!(rig.ledger.status().daily_remaining, Some(996));
 }
 
 /// A full window keeps nobody who wants to stop: what is pending is in the ledger.
 #[tokio::test(start_paused = true)]
 async fn a_full_window_does_not_keep_a_stop_waiting() {
     let rate = (2, Duration::from_hours(1));
-    let mut rig = Rig::new(EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) });
+    let mut rig = DeliveryHarness::new(EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) });
     rig.settings.rate_limit = RateLimit { requests: 2, window: rate.1 };
     rig.settings.max_batch = 1;
     (0..3).for_each(|_| rig.ledger.add("Webinar"));

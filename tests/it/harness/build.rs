@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Kind, Millis, Policy,
-    ProviderId, ReceiptId, Recurring, Shape, SourceName, WebinarId,
+    AccountName, BodyHash, Change, ChangeKind, EndTime, ExternalAccountId, Millis, Policy,
+    ProviderId, ReceiptId, RecurringMode, Shape, SourceName, WebinarFields, WebinarId,
 };
-use webinar_bridge::ledger::{Content, NewReceipt, Policies, ReceiptKind};
+use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
 /// A time in 2027 from which tests count.
 pub(crate) const NOON: Millis = Millis::new(1_800_000_000_000);
@@ -36,7 +36,7 @@ pub(crate) fn policy(hubspot: &str) -> Policy {
         organizer: Some("Acme GmbH".into()),
         event_type: None,
         external_account_id: None,
-        recurring: Recurring::Occurrence,
+        recurring: RecurringMode::Occurrence,
         complete_after_end: None,
         only: None,
         custom_properties: BTreeMap::new(),
@@ -45,12 +45,12 @@ pub(crate) fn policy(hubspot: &str) -> Policy {
 
 /// A webinar is created: an hour long, a day from noon.
 pub(crate) fn created(id: &str, name: &str, at: Millis) -> Change {
-    let whole = Fields {
+    let whole = WebinarFields {
         name: Some(name.into()),
         start: Some(minutes(24 * 60)),
-        end: End::after_minutes(60),
+        end: EndTime::after_minutes(60),
         cancelled: Some(false),
-        ..Fields::default()
+        ..WebinarFields::default()
     };
     Change {
         account: Some(ExternalAccountId::parse("acct-1").expect("valid")),
@@ -58,7 +58,7 @@ pub(crate) fn created(id: &str, name: &str, at: Millis) -> Change {
         full_picture: true,
         shape: Some(Shape::Single),
         whole,
-        ..Change::new(WebinarId::parse(id).expect("valid"), Kind::Created)
+        ..Change::new(WebinarId::parse(id).expect("valid"), ChangeKind::Created)
     }
 }
 
@@ -67,8 +67,8 @@ pub(crate) fn renamed(id: &str, name: &str, at: Millis) -> Change {
     Change {
         full_picture: false,
         shape: None,
-        whole: Fields { name: Some(name.into()), ..Fields::default() },
-        kind: Kind::Updated,
+        whole: WebinarFields { name: Some(name.into()), ..WebinarFields::default() },
+        kind: ChangeKind::Updated,
         ..created(id, name, at)
     }
 }
@@ -86,10 +86,10 @@ pub(crate) fn receipt(seed: &str, changes: Vec<Change>) -> NewReceipt {
         event_type: "webinar.test".into(),
         dedupe_key: digest,
         lasting_key: false,
-        hash: BodyHash::of_digest(&digest),
+        hash: BodyHash::from_digest(&digest),
         headers: Vec::new(),
         body,
-        content: Content::Changes(changes),
-        wanted: Vec::new(),
+        content: ReceiptContent::Changes(changes),
+        fetch_requests: Vec::new(),
     }
 }

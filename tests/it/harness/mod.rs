@@ -1,10 +1,10 @@
 //! What the tests share: builders of changes and receipts, stores in temporary folders, waiting for conditions.
 
 pub(crate) mod build;
+pub(crate) mod delivery;
 pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod http;
-pub(crate) mod lane;
 pub(crate) mod process;
 pub(crate) mod senders;
 pub(crate) mod store;

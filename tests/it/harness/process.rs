@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use webinar_bridge::clock::SystemClock;
 use webinar_bridge::sandbox::emulator::{EmulatorSettings, StoredEvent};
-use webinar_bridge::sandbox::stage::HubSpotStage;
+use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use super::eventually_within;
 use super::http::scrape;
@@ -28,7 +28,7 @@ pub(crate) const SECRET: &str = "zoom-secret-of-the-tests";
 /// Dropped at the end of a test, it fails the test if HubSpot was ever sent what must not be sent.
 pub(crate) struct Setting {
     pub(crate) folder: TempDir,
-    pub(crate) hubspot: HubSpotStage,
+    pub(crate) hubspot: HubSpotServer,
 }
 
 /// A running bridge. Dropped, it is killed.
@@ -48,7 +48,7 @@ impl Setting {
     /// With lines of its own in `[hubspot.main]`. In all of them `{hubspot}` is HubSpot's address and `{folder}` the
     /// folder.
     pub(crate) fn with(hubspot: EmulatorSettings, account: &str, more: &str) -> Self {
-        let hubspot = HubSpotStage::open(hubspot, Arc::new(SystemClock)).expect("it listens");
+        let hubspot = HubSpotServer::open(hubspot, Arc::new(SystemClock)).expect("it listens");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut text = String::new();
         write!(

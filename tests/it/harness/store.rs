@@ -7,8 +7,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use webinar_bridge::clock::Clock;
 use webinar_bridge::event::Millis;
-use webinar_bridge::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
-use webinar_bridge::ledger::{Policies, Watcher};
+use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
+use webinar_bridge::ledger::{CommitObserver, Policies};
 
 use super::build::{NOON, account};
 
@@ -34,7 +34,7 @@ impl Clock for HandClock {
 
 pub(crate) struct Unwatched;
 
-impl Watcher for Unwatched {
+impl CommitObserver for Unwatched {
     fn committed(&self, _jobs: usize, _took: Duration) {}
 }
 
@@ -66,8 +66,8 @@ impl Place {
             migrate: true,
             rekey: Rekey::Refuse,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            watcher: Arc::new(Unwatched),
-            hands: Hands::OwnThread,
+            observer: Arc::new(Unwatched),
+            threading: Threading::Dedicated,
         }
     }
 

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use webinar_bridge::ledger::{Claim, ClaimAsk, Claimed, Counts, Ledger, Outcome, RefusedBy};
+use webinar_bridge::ledger::{
+    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts, HubspotRefusal,
+    Ledger,
+};
 
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
 use crate::harness::store::Place;
-use webinar_bridge::event::{Fields, Listing, OccurrenceId, OccurrenceSaid, Shape};
+use webinar_bridge::event::{
+    OccurrenceChange, OccurrenceId, OccurrenceListing, Shape, WebinarFields,
+};
 
 use super::{NOW, claim, confirmed, counts, input, settle};
 
@@ -18,12 +23,12 @@ async fn a_claimed_event_is_nobody_elses_until_it_is_settled() {
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch.len(), 1);
     assert!(claim(&ledger, NOW).await.is_empty());
-    assert_eq!(counts(&ledger), Counts { in_flight: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { in_flight: 1, ..EventStateCounts::default() });
     ledger.release(&account("main"), &batch);
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let batch = claim(&ledger, NOW).await;
     settle(&ledger, &batch, confirmed).await;
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
     assert!(claim(&ledger, NOW).await.is_empty());
 }
 
@@ -35,7 +40,7 @@ async fn confirming_an_old_version_leaves_the_new_one_pending() {
     let old = claim(&ledger, NOW).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
     settle(&ledger, &old, confirmed).await;
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let new = claim(&ledger, NOW).await;
     assert_eq!(input(&new[0])["eventName"], "Two");
     assert_eq!(input(&new[0])["startDateTime"], minutes(24 * 60).to_string());
@@ -62,14 +67,21 @@ async fn a_change_back_to_what_was_confirmed_is_sent_again() {
         if answered {
             settle(&ledger, &two, confirmed).await;
         } else {
-            settle(&ledger, &two, || Outcome::Ambiguous).await;
+            settle(&ledger, &two, || DeliveryOutcome::Ambiguous).await;
         }
-        assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() }, "{answered}");
+        assert_eq!(
+            counts(&ledger),
+            EventStateCounts { pending: 1, ..EventStateCounts::default() },
+            "{answered}"
+        );
         let one = claim(&ledger, NOW).await;
         assert_eq!(input(&one[0])["eventName"], "One");
-        assert!(!one[0].unchanged);
+        assert!(!one[0].already_confirmed);
         settle(&ledger, &one, confirmed).await;
-        assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+        assert_eq!(
+            counts(&ledger),
+            EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+        );
     }
 }
 
@@ -77,11 +89,11 @@ async fn a_change_back_to_what_was_confirmed_is_sent_again() {
 async fn a_batch_waits_for_company_or_for_its_time() {
     let place = Place::new();
     let ledger = place.open(policies());
-    let ask = ClaimAsk { most: 2, linger: Duration::from_mins(1), ..NOW };
+    let ask = ClaimRequest { limit: 2, linger: Duration::from_mins(1), ..NOW };
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     match ledger.claim(&account("main"), ask.clone()).await.expect("a claim") {
-        Claim::Later(at) => assert_eq!(at, Some(minutes(1))),
-        Claim::Batch(batch) => panic!("too early: {batch:?}"),
+        ClaimResult::Wait(at) => assert_eq!(at, Some(minutes(1))),
+        ClaimResult::Batch(batch) => panic!("too early: {batch:?}"),
     }
     ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
     assert_eq!(claim(&ledger, ask.clone()).await.len(), 2, "full");
@@ -112,9 +124,13 @@ async fn others_go_before_those_that_go_alone_however_long_these_are() {
         let ids = ids.query_map((), |row| row.get(0)).expect("rows");
         ids.collect::<Result<_, _>>().expect("numbers")
     };
-    let ids = |batch: Vec<Claimed>| batch.iter().map(|claimed| claimed.id).collect::<Vec<_>>();
-    let ask =
-        |due| ClaimAsk { most: 2, alone: all[..20].iter().rev().copied().collect(), due, ..NOW };
+    let ids = |batch: Vec<ClaimedEvent>| batch.iter().map(|claimed| claimed.id).collect::<Vec<_>>();
+    let ask = |due| ClaimRequest {
+        limit: 2,
+        alone: all[..20].iter().rev().copied().collect(),
+        due,
+        ..NOW
+    };
     assert_eq!(ids(claim(&ledger, ask(1)).await), [all[19]], "its turn");
     assert_eq!(ids(claim(&ledger, ask(0)).await), [all[20], all[21]]);
     assert_eq!(ids(claim(&ledger, ask(0)).await), [all[18]], "there is nothing else");
@@ -134,7 +150,7 @@ async fn the_oldest_go_first_and_no_two_alike_in_one_batch() {
     twin.account = Some(webinar_bridge::event::ExternalAccountId::parse("acct-2").expect("valid"));
     ledger.accept(receipt("d", vec![twin])).await.expect("kept");
     place.clock.set(minutes(5));
-    let ids = |batch: &[Claimed]| -> Vec<String> {
+    let ids = |batch: &[ClaimedEvent]| -> Vec<String> {
         batch.iter().map(|c| c.key.external_event_id.to_string()).collect()
     };
     let first = claim(&ledger, NOW).await;
@@ -149,18 +165,19 @@ async fn a_refused_event_is_dead_until_it_changes() {
     let place = Place::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    let refused = RefusedBy {
+    let refused = HubspotRefusal {
         status: 400,
         category: "VALIDATION_ERROR".into(),
         message: "no".into(),
         correlation_id: Some("c-1".into()),
     };
     let words = refused.clone();
-    settle(&ledger, &claim(&ledger, NOW).await, move || Outcome::Refused(words.clone())).await;
-    assert_eq!(counts(&ledger), Counts { dead: 1, ..Counts::default() });
+    settle(&ledger, &claim(&ledger, NOW).await, move || DeliveryOutcome::Refused(words.clone()))
+        .await;
+    assert_eq!(counts(&ledger), EventStateCounts { dead: 1, ..EventStateCounts::default() });
     assert_eq!(ledger.events(10).await.expect("events")[0].refused, Some(refused));
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
 }
 
 #[tokio::test]
@@ -170,14 +187,14 @@ async fn a_refusal_of_an_old_state_says_nothing_of_the_new_one() {
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let old = claim(&ledger, NOW).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
-    let words = RefusedBy {
+    let words = HubspotRefusal {
         status: 400,
         category: "X".into(),
         message: String::new(),
         correlation_id: None,
     };
-    settle(&ledger, &old, move || Outcome::Refused(words.clone())).await;
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    settle(&ledger, &old, move || DeliveryOutcome::Refused(words.clone())).await;
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
@@ -186,11 +203,12 @@ async fn trying_again_waits_for_its_time() {
     let place = Place::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    let again = || Outcome::Again { not_before: minutes(5), reason: "timeout".into() };
+    let again =
+        || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
     settle(&ledger, &claim(&ledger, NOW).await, again).await;
     match ledger.claim(&account("main"), NOW).await.expect("a claim") {
-        Claim::Later(at) => assert_eq!(at, Some(minutes(5))),
-        Claim::Batch(batch) => panic!("too early: {batch:?}"),
+        ClaimResult::Wait(at) => assert_eq!(at, Some(minutes(5))),
+        ClaimResult::Batch(batch) => panic!("too early: {batch:?}"),
     }
     place.clock.set(minutes(5));
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
@@ -202,29 +220,29 @@ async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
-    ledger.depart(&account("main"), &batch).await.expect("noted");
-    settle(&ledger, &batch, || Outcome::Ambiguous).await;
+    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, || DeliveryOutcome::Ambiguous).await;
     // At once,
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch.len(), 1);
-    ledger.depart(&account("main"), &batch).await.expect("noted");
+    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
     settle(&ledger, &batch, confirmed).await;
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
-    let due = ledger.advance(100).await.expect("looked");
-    assert_eq!((due.done, due.next), (0, Some(minutes(2))));
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    let due = ledger.run_timers(100).await.expect("looked");
+    assert_eq!((due.done, due.next_due), (0, Some(minutes(2))));
     // and when the first can no longer land; also if the process was another meanwhile.
     drop(ledger);
     place.clock.set(minutes(2));
     let ledger = place.open(policies());
-    assert_eq!(ledger.advance(100).await.expect("looked").done, 1);
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(ledger.run_timers(100).await.expect("looked").done, 1);
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let again = claim(&ledger, NOW).await;
     assert_eq!(again[0].input, batch[0].input);
-    ledger.depart(&account("main"), &again).await.expect("noted");
+    ledger.begin_attempt(&account("main"), &again).await.expect("noted");
     settle(&ledger, &again, confirmed).await;
-    let due = ledger.advance(100).await.expect("looked");
-    assert_eq!((due.done, due.next), (0, None));
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    let due = ledger.run_timers(100).await.expect("looked");
+    assert_eq!((due.done, due.next_due), (0, None));
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
 }
 
 #[tokio::test]
@@ -233,20 +251,23 @@ async fn what_an_answer_left_open_waits_and_is_sent_twice_and_charged_to_nobody(
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
-    ledger.depart(&account("main"), &batch).await.expect("noted");
-    settle(&ledger, &batch, || Outcome::Later { not_before: minutes(1), reason: "open".into() })
-        .await;
+    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, || DeliveryOutcome::RetryUncounted {
+        not_before: minutes(1),
+        reason: "open".into(),
+    })
+    .await;
     assert!(matches!(
         ledger.claim(&account("main"), NOW).await.expect("looked"),
-        Claim::Later(Some(at)) if at == minutes(1)
+        ClaimResult::Wait(Some(at)) if at == minutes(1)
     ));
     place.clock.set(minutes(1));
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch[0].attempts, 0);
-    ledger.depart(&account("main"), &batch).await.expect("noted");
+    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
     settle(&ledger, &batch, confirmed).await;
-    let due = ledger.advance(100).await.expect("looked");
-    assert_eq!((due.done, due.next), (0, Some(minutes(2))), "it may land until then");
+    let due = ledger.run_timers(100).await.expect("looked");
+    assert_eq!((due.done, due.next_due), (0, Some(minutes(2))), "it may land until then");
 }
 
 #[tokio::test]
@@ -257,7 +278,11 @@ async fn what_is_counted_against_an_event_is_claimed_with_it_and_survives_a_rest
     for attempts in 0..3 {
         let batch = claim(&ledger, NOW).await;
         assert_eq!(batch[0].attempts, attempts);
-        settle(&ledger, &batch, || Outcome::Again { not_before: NOON, reason: "no".into() }).await;
+        settle(&ledger, &batch, || DeliveryOutcome::RetryCounted {
+            not_before: NOON,
+            reason: "no".into(),
+        })
+        .await;
     }
     drop(ledger);
     let ledger = place.open(policies());
@@ -283,21 +308,22 @@ async fn what_changed_back_before_it_was_sent_needs_no_call() {
     ledger.accept(back).await.expect("kept");
     place.clock.set(minutes(1));
     let batch = claim(&ledger, NOW).await;
-    assert!(batch[0].unchanged);
-    settle(&ledger, &batch, || Outcome::Unchanged).await;
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    assert!(batch[0].already_confirmed);
+    settle(&ledger, &batch, || DeliveryOutcome::AlreadyConfirmed).await;
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
     // What HubSpot neither confirmed nor refused may have arrived all the same.
     let mut away = receipt("d", vec![renamed("1", "Three", minutes(2))]);
     away.received_at = minutes(2);
     ledger.accept(away).await.expect("kept");
     place.clock.set(minutes(2));
-    let unclear = || Outcome::Again { not_before: minutes(2), reason: "unclear".into() };
+    let unclear =
+        || DeliveryOutcome::RetryCounted { not_before: minutes(2), reason: "unclear".into() };
     settle(&ledger, &claim(&ledger, NOW).await, unclear).await;
     let mut back = receipt("e", vec![renamed("1", "One", minutes(3))]);
     back.received_at = minutes(3);
     ledger.accept(back).await.expect("kept");
     place.clock.set(minutes(3));
-    assert!(!claim(&ledger, NOW).await[0].unchanged);
+    assert!(!claim(&ledger, NOW).await[0].already_confirmed);
 }
 
 #[tokio::test]
@@ -308,15 +334,15 @@ async fn what_changed_back_while_a_call_was_ambiguous_is_sent_all_the_same() {
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
     let two = claim(&ledger, NOW).await;
-    ledger.depart(&account("main"), &two).await.expect("noted");
+    ledger.begin_attempt(&account("main"), &two).await.expect("noted");
     let mut back = renamed("1", "One", minutes(1));
     back.occurred_at = Some(minutes(1));
     let mut back = receipt("c", vec![back]);
     back.received_at = minutes(1);
     ledger.accept(back).await.expect("kept");
     // What HubSpot confirmed last is what it should hold, but "Two" may land yet.
-    settle(&ledger, &two, || Outcome::Ambiguous).await;
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    settle(&ledger, &two, || DeliveryOutcome::Ambiguous).await;
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     place.clock.set(minutes(1));
     assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
 }
@@ -329,14 +355,14 @@ async fn what_changed_back_after_a_call_that_failed_is_sent_all_the_same() {
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
     let two = claim(&ledger, NOW).await;
-    ledger.depart(&account("main"), &two).await.expect("noted");
+    ledger.begin_attempt(&account("main"), &two).await.expect("noted");
     // A 500 may come after "Two" was stored.
-    settle(&ledger, &two, || Outcome::NotTaken).await;
+    settle(&ledger, &two, || DeliveryOutcome::NotApplied).await;
     let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
     back.received_at = minutes(1);
     ledger.accept(back).await.expect("kept");
     place.clock.set(minutes(1));
-    assert!(!claim(&ledger, NOW).await[0].unchanged);
+    assert!(!claim(&ledger, NOW).await[0].already_confirmed);
 }
 
 #[tokio::test]
@@ -344,14 +370,15 @@ async fn what_hubspot_is_still_at_waits_and_is_sent_twice() {
     let place = Place::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    let at_it = || Outcome::Later { not_before: minutes(1), reason: "PENDING".into() };
+    let at_it =
+        || DeliveryOutcome::RetryUncounted { not_before: minutes(1), reason: "PENDING".into() };
     settle(&ledger, &claim(&ledger, NOW).await, at_it).await;
     assert!(claim(&ledger, NOW).await.is_empty(), "it waits");
     place.clock.set(minutes(1));
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
     place.clock.set(minutes(2));
-    assert_eq!(ledger.advance(10).await.expect("looked at").done, 1);
+    assert_eq!(ledger.run_timers(10).await.expect("looked at").done, 1);
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
@@ -361,14 +388,14 @@ async fn a_crash_amid_a_call_is_an_ambiguous_call() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
-    ledger.depart(&account("main"), &batch).await.expect("noted");
+    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
     drop(ledger);
     let ledger = place.open(policies());
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let batch = claim(&ledger, NOW).await;
-    ledger.depart(&account("main"), &batch).await.expect("noted");
+    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
     settle(&ledger, &batch, confirmed).await;
-    assert_eq!(ledger.advance(100).await.expect("looked").next, Some(minutes(2)));
+    assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, Some(minutes(2)));
 }
 
 #[tokio::test]
@@ -377,13 +404,13 @@ async fn a_call_that_was_surely_not_taken_is_not_ambiguous() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
-    ledger.depart(&account("main"), &batch).await.expect("noted");
-    settle(&ledger, &batch, || Outcome::NotTaken).await;
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    settle(&ledger, &batch, || DeliveryOutcome::NotApplied).await;
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     drop(ledger);
     let ledger = place.open(policies());
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    assert_eq!(ledger.advance(100).await.expect("looked").next, None);
+    assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, None);
 }
 
 #[tokio::test]
@@ -392,18 +419,27 @@ async fn what_became_incomplete_on_its_way_is_counted_once() {
     let ledger = place.open(policies());
     let mut series = created("1", "One", NOON);
     series.shape = Some(Shape::Series);
-    series.listing = Listing::Full;
-    let start = Fields { start: Some(minutes(60)), ..Fields::default() };
+    series.listing = OccurrenceListing::Full;
+    let start = WebinarFields { start: Some(minutes(60)), ..WebinarFields::default() };
     let id = OccurrenceId::parse("a").expect("valid");
-    series.occurrences = vec![OccurrenceSaid { id, fields: start }];
+    series.occurrences = vec![OccurrenceChange { id, fields: start }];
     ledger.accept(receipt("a", vec![series])).await.expect("kept");
     ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
-    let one = claim(&ledger, ClaimAsk { most: 1, ..NOW }).await;
-    assert_eq!(counts(&ledger), Counts { pending: 1, in_flight: 1, ..Counts::default() });
+    let one = claim(&ledger, ClaimRequest { limit: 1, ..NOW }).await;
+    assert_eq!(
+        counts(&ledger),
+        EventStateCounts { pending: 1, in_flight: 1, ..EventStateCounts::default() }
+    );
     let mut moved = renamed("1", "One", NOON);
-    moved.listing = Listing::Unknown;
+    moved.listing = OccurrenceListing::Unknown;
     ledger.accept(receipt("c", vec![moved])).await.expect("kept");
-    assert_eq!(counts(&ledger), Counts { pending: 1, incomplete: 1, ..Counts::default() });
+    assert_eq!(
+        counts(&ledger),
+        EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
+    );
     settle(&ledger, &one, confirmed).await;
-    assert_eq!(counts(&ledger), Counts { pending: 1, incomplete: 1, ..Counts::default() });
+    assert_eq!(
+        counts(&ledger),
+        EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
+    );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use webinar_bridge::event::Millis;
-use webinar_bridge::ledger::sqlite::{Hands, Settings, SqliteLedger};
+use webinar_bridge::ledger::sqlite::{Settings, SqliteLedger, Threading};
 use webinar_bridge::ledger::{FetchOutcome, FetchTask, Ledger, ReceiptKind};
 
 use super::fetching::{always, counted};
@@ -87,7 +87,7 @@ impl World {
 
     fn start(&mut self) {
         self.ledger = None;
-        let settings = Settings { hands: Hands::Caller, ..self.place.settings(policies()) };
+        let settings = Settings { threading: Threading::Inline, ..self.place.settings(policies()) };
         self.ledger = Some(SqliteLedger::open(settings).expect("it opens"));
     }
 
@@ -100,7 +100,7 @@ impl World {
             Step::Want { which, with_receipt } => self.want(NAMES[which], with_receipt).await,
             Step::Take => {
                 let under_way: Vec<i64> = self.under_way.iter().map(|task| task.id).collect();
-                let due = self.ledger().due_fetches(&source("zoom"), 1, &under_way).await;
+                let due = self.ledger().claim_fetches(&source("zoom"), 1, &under_way).await;
                 let due = due.expect("read").tasks;
                 for task in &due {
                     self.rows.get_mut(task.webinar.as_str()).expect("it is wanted").again = false;
@@ -128,10 +128,11 @@ impl World {
         if with_receipt {
             self.receipts += 1;
             let mut new = receipt(&format!("webhook {}", self.receipts), Vec::new());
-            (new.wanted, new.received_at) = (wanted, self.now);
+            (new.fetch_requests, new.received_at) = (wanted, self.now);
             self.ledger().accept(new).await.expect("kept");
         } else {
-            let noted = self.ledger().want(&source("zoom"), wanted).await.expect("noted");
+            let noted =
+                self.ledger().request_fetches(&source("zoom"), wanted).await.expect("noted");
             assert_eq!(noted, 1);
         }
         let fresh = Row {
@@ -154,10 +155,10 @@ impl World {
         answer.kind = ReceiptKind::Fetched;
         let outcome = match end {
             End::Answered => FetchOutcome::Answered(Box::new(answer)),
-            End::Later(count) => FetchOutcome::Later {
-                at: self.now.plus(Duration::from_mins(count.unsigned_abs())),
-                why: "later".into(),
-                own: is_own(count),
+            End::Later(count) => FetchOutcome::Retry {
+                not_before: self.now.plus(Duration::from_mins(count.unsigned_abs())),
+                reason: "later".into(),
+                counted: is_own(count),
             },
             End::GivenUp => FetchOutcome::GivenUp { why: "never".into(), says: None },
         };
@@ -180,11 +181,11 @@ impl World {
         let pending: Vec<_> = self.rows.iter().filter(|(_, row)| !row.given_up).collect();
         let given_up = self.rows.len() - pending.len();
         prop_assert_eq!(counted(self.ledger()), (pending.len() as u64, given_up as u64));
-        let claim = self.ledger().due_fetches(&source("zoom"), 9, &[]).await.expect("read");
+        let claim = self.ledger().claim_fetches(&source("zoom"), 9, &[]).await.expect("read");
         let mut due: Vec<_> = claim
             .tasks
             .iter()
-            .map(|task| (task.webinar.as_str(), task.wanted_at, task.attempts))
+            .map(|task| (task.webinar.as_str(), task.requested_at, task.attempts))
             .collect();
         let since = |name: &str| self.rows[name].not_before.unwrap_or(self.rows[name].wanted_at);
         prop_assert!(due.is_sorted_by_key(|(name, ..)| since(name)), "{:?}", due);

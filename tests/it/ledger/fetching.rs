@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use webinar_bridge::event::{
-    Change, ExternalAccountId, Fields, Kind, Millis, ProviderId, WebinarId,
+    Change, ChangeKind, ExternalAccountId, Millis, ProviderId, WebinarFields, WebinarId,
 };
-use webinar_bridge::ledger::erasure::Address;
-use webinar_bridge::ledger::sqlite::{Hands, Settings, SqliteLedger, backup, erase};
+use webinar_bridge::ledger::erasure::EmailAddress;
+use webinar_bridge::ledger::sqlite::{Settings, SqliteLedger, Threading, backup, erase};
 use webinar_bridge::ledger::{
-    Acceptance, Content, Counts, FetchClaim, FetchOutcome, FetchStatus, FetchTask, LONGEST_WAIT,
-    Ledger, LedgerError, NewReceipt, Policies, ReceiptKind, ReceiptsAsk, Retention, Wanted,
-    WantedWhen, WebinarKey,
+    EventStateCounts, FetchClaim, FetchCondition, FetchOutcome, FetchRequest, FetchStatus,
+    FetchTask, LONGEST_WAIT, Ledger, LedgerError, NewReceipt, Policies, ReceiptContent,
+    ReceiptKind, ReceiptOutcome, ReceiptQuery, Retention, WebinarKey,
 };
 
 use super::counts;
@@ -27,17 +27,17 @@ fn acct() -> ExternalAccountId {
     ExternalAccountId::parse("acct-1").expect("valid")
 }
 
-pub(super) fn always(id: &str) -> Wanted {
+pub(super) fn always(id: &str) -> FetchRequest {
     let webinar = WebinarId::parse(id).expect("valid");
-    Wanted { account: Some(acct()), webinar, when: WantedWhen::Always }
+    FetchRequest { account: Some(acct()), webinar, condition: FetchCondition::Always }
 }
 
-fn if_incomplete(id: &str) -> Wanted {
-    Wanted { when: WantedWhen::IfIncomplete, ..always(id) }
+fn if_incomplete(id: &str) -> FetchRequest {
+    FetchRequest { condition: FetchCondition::IfIncomplete, ..always(id) }
 }
 
-fn wanting(seed: &str, changes: Vec<Change>, wanted: Vec<Wanted>) -> NewReceipt {
-    NewReceipt { wanted, ..receipt(seed, changes) }
+fn wanting(seed: &str, changes: Vec<Change>, wanted: Vec<FetchRequest>) -> NewReceipt {
+    NewReceipt { fetch_requests: wanted, ..receipt(seed, changes) }
 }
 
 /// What the platform's API said of a webinar.
@@ -50,7 +50,7 @@ fn answered(seed: &str, changes: Vec<Change>) -> FetchOutcome {
 }
 
 fn later(at: Millis) -> FetchOutcome {
-    FetchOutcome::Later { at, why: "it asks too much".into(), own: true }
+    FetchOutcome::Retry { not_before: at, reason: "it asks too much".into(), counted: true }
 }
 
 fn given_up(says: Option<NewReceipt>) -> FetchOutcome {
@@ -58,7 +58,7 @@ fn given_up(says: Option<NewReceipt>) -> FetchOutcome {
 }
 
 async fn look(ledger: &SqliteLedger) -> FetchClaim {
-    ledger.due_fetches(&source("zoom"), 100, &[]).await.expect("read")
+    ledger.claim_fetches(&source("zoom"), 100, &[]).await.expect("read")
 }
 
 pub(super) async fn due(ledger: &SqliteLedger) -> Vec<FetchTask> {
@@ -75,20 +75,20 @@ async fn task(ledger: &SqliteLedger) -> FetchTask {
     task
 }
 
-async fn want(ledger: &SqliteLedger, wanted: Vec<Wanted>) -> usize {
-    ledger.want(&source("zoom"), wanted).await.expect("noted")
+async fn want(ledger: &SqliteLedger, wanted: Vec<FetchRequest>) -> usize {
+    ledger.request_fetches(&source("zoom"), wanted).await.expect("noted")
 }
 
 async fn settle(
     ledger: &SqliteLedger,
     task: &FetchTask,
     outcome: FetchOutcome,
-) -> Option<Acceptance> {
+) -> Option<ReceiptOutcome> {
     ledger.settle_fetch(task, outcome).await.expect("settled")
 }
 
 fn status(ledger: &SqliteLedger) -> FetchStatus {
-    ledger.fetches()[&source("zoom")].clone()
+    ledger.fetch_statuses()[&source("zoom")].clone()
 }
 
 /// How many are pending and given up.
@@ -103,18 +103,19 @@ async fn what_a_receipt_wants_is_due_with_it_and_wanted_twice_it_is_asked_for_on
     let ledger = place.open(policies());
     // A platform's webhook that names a webinar and says nothing of it.
     let thin = wanting("a", Vec::new(), vec![always("1")]);
-    assert_eq!(ledger.accept(thin.clone()).await.expect("kept"), Acceptance::Accepted);
+    assert_eq!(ledger.accept(thin.clone()).await.expect("kept"), ReceiptOutcome::Accepted);
     let kept = ledger.receipt(thin.id).await.expect("read").expect("there");
     assert_eq!(kept.body, Some(thin.body.clone()), "to be mapped again one day");
     let first = task(&ledger).await;
-    assert_eq!((first.version, first.attempts, first.wanted_at), (1, 0, NOON));
+    assert_eq!((first.version, first.attempts, first.requested_at), (1, 0, NOON));
     assert_eq!((&first.source, &first.account), (&source("zoom"), &Some(acct())));
 
     place.clock.set(minutes(5));
-    let second = NewReceipt { received_at: minutes(5), ..wanting("b", vec![], thin.wanted) };
+    let second =
+        NewReceipt { received_at: minutes(5), ..wanting("b", vec![], thin.fetch_requests) };
     ledger.accept(second).await.expect("kept");
     assert_eq!(task(&ledger).await, FetchTask { version: 2, ..first.clone() }, "wanted since then");
-    let nameless = Wanted { account: None, ..always("1") };
+    let nameless = FetchRequest { account: None, ..always("1") };
     assert_eq!(want(&ledger, vec![nameless, always("1"), always("2")]).await, 3);
     let tasks = due(&ledger).await;
     let told: Vec<_> = tasks.iter().map(|t| (t.webinar.as_str(), &t.account, t.version)).collect();
@@ -128,24 +129,24 @@ async fn a_duplicate_wants_nothing_and_what_is_ignored_or_not_understood_may() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", Vec::new())).await.expect("kept");
     let again = wanting("a", Vec::new(), vec![always("1")]);
-    assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Duplicate);
+    assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Duplicate);
     assert_eq!(due(&ledger).await, []);
     let ignored = NewReceipt {
-        content: Content::Ignored,
+        content: ReceiptContent::Ignored,
         body: Vec::new(),
         ..wanting("b", Vec::new(), vec![always("2")])
     };
-    assert_eq!(ledger.accept(ignored).await.expect("kept"), Acceptance::Ignored);
+    assert_eq!(ledger.accept(ignored).await.expect("kept"), ReceiptOutcome::Ignored);
     let odd = NewReceipt {
-        content: Content::Quarantined("odd".into()),
+        content: ReceiptContent::Quarantined("odd".into()),
         ..wanting("c", Vec::new(), vec![always("3")])
     };
-    assert_eq!(ledger.accept(odd).await.expect("kept"), Acceptance::Quarantined);
+    assert_eq!(ledger.accept(odd).await.expect("kept"), ReceiptOutcome::Quarantined);
     // Nothing of what it says is merged, and what it wants is wanted once.
     let mut foreign = wanting("d", vec![created("9", "Nine", NOON)], vec![always("4")]);
     foreign.content =
-        Content::Changes(vec![Change { account: None, ..created("9", "Nine", NOON) }]);
-    assert_eq!(ledger.accept(foreign).await.expect("kept"), Acceptance::Quarantined);
+        ReceiptContent::Changes(vec![Change { account: None, ..created("9", "Nine", NOON) }]);
+    assert_eq!(ledger.accept(foreign).await.expect("kept"), ReceiptOutcome::Quarantined);
     assert_eq!(due_ids(&ledger).await, ["2", "3", "4"]);
     assert_eq!(counted(&ledger), (3, 0));
 }
@@ -159,26 +160,30 @@ async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked(
     assert_eq!(due(&ledger).await, [], "the receipt itself made it complete");
     let part = wanting("b", vec![renamed("2", "Two", NOON)], vec![if_incomplete("2")]);
     ledger.accept(part).await.expect("kept");
-    assert_eq!(counts(&ledger), Counts { pending: 1, incomplete: 1, ..Counts::default() });
+    assert_eq!(
+        counts(&ledger),
+        EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
+    );
     assert_eq!(due_ids(&ledger).await, ["2"]);
     // What a filter refuses lacks nothing.
     let mut refusing = policies();
-    let only = webinar_bridge::event::event_expression("event.name != 'Four'").expect("valid");
+    let only =
+        webinar_bridge::event::compile_event_expression("event.name != 'Four'").expect("valid");
     let policy_of = webinar_bridge::event::Policy { only: Some(only), ..policy("main") };
     refusing.insert(source("refusing"), policy_of);
     let filtering = Place::new();
     let filtering = filtering.open(refusing);
     let four = wanting("c", vec![created("4", "Four", NOON)], vec![if_incomplete("4")]);
     filtering.accept(NewReceipt { source: source("refusing"), ..four }).await.expect("kept");
-    assert_eq!(counts(&filtering), Counts { filtered: 1, ..Counts::default() });
-    let due = filtering.due_fetches(&source("refusing"), 10, &[]).await.expect("read");
+    assert_eq!(counts(&filtering), EventStateCounts { filtered: 1, ..EventStateCounts::default() });
+    let due = filtering.claim_fetches(&source("refusing"), 10, &[]).await.expect("read");
     assert_eq!(due.tasks, []);
     // One is complete, one is not known at all, and one is not the account's of which it is known.
     let other = ExternalAccountId::parse("acct-2").expect("valid");
-    let foreign = Wanted { account: Some(other), ..if_incomplete("1") };
+    let foreign = FetchRequest { account: Some(other), ..if_incomplete("1") };
     assert_eq!(want(&ledger, vec![if_incomplete("1"), if_incomplete("3"), foreign]).await, 2);
     assert_eq!(due_ids(&ledger).await, ["2", "3", "1"]);
-    assert_eq!(want(&ledger, vec![Wanted { account: None, ..if_incomplete("1") }]).await, 1);
+    assert_eq!(want(&ledger, vec![FetchRequest { account: None, ..if_incomplete("1") }]).await, 1);
 
     // The source's own account goes before the platform's, as in merging.
     let mut named = policies();
@@ -188,8 +193,8 @@ async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked(
     );
     drop(ledger);
     let ledger = place.open(named);
-    let nameless = Wanted { account: None, ..if_incomplete("1") };
-    let noted = ledger.want(&source("named"), vec![nameless]).await.expect("noted");
+    let nameless = FetchRequest { account: None, ..if_incomplete("1") };
+    let noted = ledger.request_fetches(&source("named"), vec![nameless]).await.expect("noted");
     assert_eq!(noted, 0, "it is known, and complete");
 }
 
@@ -205,13 +210,13 @@ async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
     want(&ledger, vec![always("1")]).await;
     place.clock.set(minutes(1));
     let outcome = answered("a", vec![created("1", "One", NOON)]);
-    assert_eq!(settle(&ledger, &first, outcome.clone()).await, Some(Acceptance::Accepted));
+    assert_eq!(settle(&ledger, &first, outcome.clone()).await, Some(ReceiptOutcome::Accepted));
     let second = task(&ledger).await;
     assert_eq!((second.id, second.version, second.attempts), (first.id, 2, 0));
-    assert_eq!(second.wanted_at, minutes(1), "until then it may have been wanted");
+    assert_eq!(second.requested_at, minutes(1), "until then it may have been wanted");
     assert_eq!(status(&ledger), FetchStatus { pending: 1, ..FetchStatus::default() });
     // Whoever was not told settles again.
-    assert_eq!(settle(&ledger, &first, outcome).await, Some(Acceptance::Duplicate));
+    assert_eq!(settle(&ledger, &first, outcome).await, Some(ReceiptOutcome::Duplicate));
     assert_eq!(counted(&ledger), (1, 0));
 
     want(&ledger, vec![always("1")]).await;
@@ -230,7 +235,7 @@ async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
     let last = task(&ledger).await;
     assert_eq!((last.version, last.attempts), (5, 1));
     let same = answered("b", vec![created("1", "One", NOON)]);
-    assert_eq!(settle(&ledger, &last, same).await, Some(Acceptance::Accepted));
+    assert_eq!(settle(&ledger, &last, same).await, Some(ReceiptOutcome::Accepted));
     assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: None });
     assert_eq!(status(&ledger), FetchStatus::default());
 }
@@ -246,7 +251,7 @@ async fn a_row_that_is_gone_is_not_taken_for_the_next() {
     want(&ledger, vec![always("2")]).await;
     let next = task(&ledger).await;
     // Whoever was not told settles again, by which time there is another row.
-    assert_eq!(settle(&ledger, &first, outcome).await, Some(Acceptance::Duplicate));
+    assert_eq!(settle(&ledger, &first, outcome).await, Some(ReceiptOutcome::Duplicate));
     assert_eq!(task(&ledger).await, next);
     drop(ledger);
     let ledger = place.open(policies());
@@ -266,14 +271,14 @@ async fn an_answer_is_accepted_and_settled_in_one_step() {
     let mut foreign = fetched("b", vec![renamed("2", "Two", NOON), renamed("1", "Evil", NOON)]);
     foreign.provider = ProviderId::new("goto");
     let outcome = FetchOutcome::Answered(Box::new(foreign.clone()));
-    assert_eq!(settle(&ledger, &tasks[0], outcome).await, Some(Acceptance::Quarantined));
+    assert_eq!(settle(&ledger, &tasks[0], outcome).await, Some(ReceiptOutcome::Quarantined));
     assert_eq!(due_ids(&ledger).await, ["2", "3"]);
     assert_eq!((counted(&ledger), ledger.events(9).await.expect("read").len()), ((2, 0), 1));
     let kept = ledger.receipt(foreign.id).await.expect("read").expect("kept");
     assert_eq!(kept.summary.kind, ReceiptKind::Fetched);
     // The same again says nothing new.
     let outcome = FetchOutcome::Answered(Box::new(foreign));
-    assert_eq!(settle(&ledger, &tasks[1], outcome).await, Some(Acceptance::Duplicate));
+    assert_eq!(settle(&ledger, &tasks[1], outcome).await, Some(ReceiptOutcome::Duplicate));
     assert_eq!(due_ids(&ledger).await, ["3"]);
 
     // All of it, or nothing.
@@ -287,7 +292,7 @@ async fn an_answer_is_accepted_and_settled_in_one_step() {
     other.execute_batch("ROLLBACK").expect("free");
     assert_eq!(due_ids(&ledger).await, ["3"]);
     assert_eq!((counted(&ledger), ledger.receipt(id).await.expect("read")), ((1, 0), None));
-    assert_eq!(settle(&ledger, &tasks[2], outcome).await, Some(Acceptance::Accepted));
+    assert_eq!(settle(&ledger, &tasks[2], outcome).await, Some(ReceiptOutcome::Accepted));
     assert_eq!((counted(&ledger), counts(&ledger).pending), ((0, 0), 2));
 }
 
@@ -297,13 +302,13 @@ async fn an_answer_may_want_more_but_not_itself() {
     let ledger = place.open(policies());
     want(&ledger, vec![always("1")]).await;
     let mut answer = fetched("a", vec![renamed("1", "One", NOON)]);
-    answer.wanted = vec![if_incomplete("1"), always("1"), always("2")];
+    answer.fetch_requests = vec![if_incomplete("1"), always("1"), always("2")];
     let outcome = FetchOutcome::Answered(Box::new(answer));
     settle(&ledger, &task(&ledger).await, outcome).await;
     assert_eq!(counts(&ledger).incomplete, 1, "it says too little, and would again");
     assert_eq!(due_ids(&ledger).await, ["2"]);
     let mut gone = fetched("b", Vec::new());
-    gone.wanted = vec![always("2")];
+    gone.fetch_requests = vec![always("2")];
     settle(&ledger, &task(&ledger).await, given_up(Some(gone))).await;
     assert_eq!(counted(&ledger), (0, 1));
 }
@@ -315,20 +320,23 @@ async fn what_is_given_up_is_shown_until_it_is_wanted_again() {
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     want(&ledger, vec![always("1")]).await;
     let cancelled = Change {
-        kind: Kind::Cancelled,
-        whole: Fields { cancelled: Some(true), ..Fields::default() },
+        kind: ChangeKind::Cancelled,
+        whole: WebinarFields { cancelled: Some(true), ..WebinarFields::default() },
         ..renamed("1", "", minutes(1))
     };
     settle(&ledger, &task(&ledger).await, later(NOON)).await;
     let first = task(&ledger).await;
     let says = Some(fetched("b", vec![cancelled]));
-    assert_eq!(settle(&ledger, &first, given_up(says.clone())).await, Some(Acceptance::Accepted));
+    assert_eq!(
+        settle(&ledger, &first, given_up(says.clone())).await,
+        Some(ReceiptOutcome::Accepted)
+    );
     let batch = super::claim(&ledger, super::NOW).await;
     assert_eq!(super::input(&batch[0])["eventCancelled"], true, "it follows from the answer");
     let shown = FetchStatus { given_up: 1, pending: 0, last_error: Some("it is not there".into()) };
     assert_eq!((status(&ledger), due(&ledger).await), (shown.clone(), Vec::new()));
     // Whoever was not told settles again.
-    assert_eq!(settle(&ledger, &first, given_up(says)).await, Some(Acceptance::Duplicate));
+    assert_eq!(settle(&ledger, &first, given_up(says)).await, Some(ReceiptOutcome::Duplicate));
     drop(ledger);
     let ledger = place.open(policies());
     assert_eq!(status(&ledger), shown);
@@ -337,7 +345,7 @@ async fn what_is_given_up_is_shown_until_it_is_wanted_again() {
     want(&ledger, vec![always("1")]).await;
     let again = task(&ledger).await;
     assert_eq!((again.id, again.version, again.attempts), (first.id, 2, 0));
-    assert_eq!((again.wanted_at, counted(&ledger)), (minutes(3), (1, 0)));
+    assert_eq!((again.requested_at, counted(&ledger)), (minutes(3), (1, 0)));
     assert_eq!(settle(&ledger, &again, given_up(None)).await, None);
     assert_eq!(counted(&ledger), (0, 1));
     place.clock.set(minutes(3 + 60));
@@ -368,10 +376,10 @@ async fn what_has_been_due_for_longest_comes_first_and_what_is_under_way_is_left
     assert_eq!(due_ids(&ledger).await, ["3", "1", "4", "2"]);
     assert_eq!(look(&ledger).await.next_due, None);
     let under_way = [tasks[2].id, tasks[0].id];
-    let next = ledger.due_fetches(&source("zoom"), 1, &under_way).await.expect("read");
+    let next = ledger.claim_fetches(&source("zoom"), 1, &under_way).await.expect("read");
     assert_eq!(next.tasks[0].webinar.as_str(), "4");
     assert_eq!(next.tasks.len(), 1);
-    let none = ledger.due_fetches(&source("zoom"), 0, &[]).await.expect("read");
+    let none = ledger.claim_fetches(&source("zoom"), 0, &[]).await.expect("read");
     assert_eq!(none.tasks, []);
 }
 
@@ -421,7 +429,8 @@ async fn the_last_error_is_one_of_what_is_still_there() {
     let ledger = place.open(policies());
     want(&ledger, ["1", "2"].map(always).into()).await;
     let tasks = due(&ledger).await;
-    let failed = |why: &str| FetchOutcome::Later { at: NOON, why: why.into(), own: true };
+    let failed =
+        |why: &str| FetchOutcome::Retry { not_before: NOON, reason: why.into(), counted: true };
     settle(&ledger, &tasks[0], failed("first")).await;
     place.clock.set(minutes(1));
     settle(&ledger, &tasks[1], failed("second")).await;
@@ -442,24 +451,27 @@ async fn what_nobody_would_ask_for_is_not_noted_and_what_somebody_will_again_is_
         both
     };
     let ledger = place.open(both());
-    let sources: Vec<_> = ledger.fetches().into_keys().collect();
+    let sources: Vec<_> = ledger.fetch_statuses().into_keys().collect();
     assert_eq!(sources, [source("second"), source("zoom")], "also those that want nothing");
-    ledger.want(&source("second"), vec![always("1")]).await.expect("noted");
+    ledger.request_fetches(&source("second"), vec![always("1")]).await.expect("noted");
     let nobody = source("nobody");
-    assert_eq!(ledger.want(&nobody, vec![always("1")]).await.expect("no harm"), 0);
+    assert_eq!(ledger.request_fetches(&nobody, vec![always("1")]).await.expect("no harm"), 0);
     let mut strange = wanting("a", vec![created("1", "One", NOON)], vec![always("1")]);
     strange.source = nobody.clone();
-    assert_eq!(ledger.accept(strange).await.expect("kept"), Acceptance::Quarantined);
-    assert_eq!(ledger.due_fetches(&nobody, 9, &[]).await.expect("read").tasks, []);
+    assert_eq!(ledger.accept(strange).await.expect("kept"), ReceiptOutcome::Quarantined);
+    assert_eq!(ledger.claim_fetches(&nobody, 9, &[]).await.expect("read").tasks, []);
     drop(ledger);
 
     let ledger = place.open(policies());
-    assert_eq!(ledger.fetches(), BTreeMap::from([(source("zoom"), FetchStatus::default())]));
-    assert_eq!(ledger.want(&source("second"), vec![always("2")]).await.expect("no harm"), 0);
+    assert_eq!(ledger.fetch_statuses(), BTreeMap::from([(source("zoom"), FetchStatus::default())]));
+    assert_eq!(
+        ledger.request_fetches(&source("second"), vec![always("2")]).await.expect("no harm"),
+        0
+    );
     drop(ledger);
     let ledger = place.open(both());
-    assert_eq!(ledger.fetches()[&source("second")].pending, 1);
-    assert_eq!(ledger.due_fetches(&source("second"), 9, &[]).await.expect("read").tasks.len(), 1);
+    assert_eq!(ledger.fetch_statuses()[&source("second")].pending, 1);
+    assert_eq!(ledger.claim_fetches(&source("second"), 9, &[]).await.expect("read").tasks.len(), 1);
 }
 
 #[tokio::test]
@@ -468,7 +480,7 @@ async fn whoever_asks_is_told_of_what_is_due_and_of_nothing_else() {
     let mut both = policies();
     both.insert(source("second"), policy("main"));
     // On this thread, so that whoever is to be told is told before the answer is here.
-    let settings = Settings { hands: Hands::Caller, ..place.settings(both) };
+    let settings = Settings { threading: Threading::Inline, ..place.settings(both) };
     let ledger = SqliteLedger::open(settings).expect("opens");
     let accept = async |new| ledger.accept(new).await.expect("kept");
     let (notify, others) =
@@ -512,8 +524,8 @@ async fn what_mapping_needs_again_comes_back_with_the_body() {
     let outcome = FetchOutcome::Answered(Box::new(second.clone()));
     settle(&ledger, &task(&ledger).await, outcome).await;
 
-    let ask = ReceiptsAsk { most: 9, ..ReceiptsAsk::default() };
-    let page = ledger.page_receipts(ask).await.expect("read");
+    let ask = ReceiptQuery { limit: 9, ..ReceiptQuery::default() };
+    let page = ledger.list_receipts(ask).await.expect("read");
     let kinds: Vec<_> = page.items.iter().map(|receipt| (receipt.id, receipt.kind)).collect();
     let expected = [(second.id, ReceiptKind::Fetched), (first.id, ReceiptKind::Webhook)];
     assert_eq!(kinds, expected, "newest first");
@@ -525,7 +537,7 @@ async fn what_mapping_needs_again_comes_back_with_the_body() {
         account: acct(),
         webinar: WebinarId::parse("1").expect("valid"),
     };
-    let tellers = ledger.tellers(&key, None).await.expect("read").items;
+    let tellers = ledger.receipts_of(&key, None).await.expect("read").items;
     let told: Vec<_> =
         tellers.into_iter().map(|t| (t.receipt.id, t.receipt.kind, t.headers, t.body)).collect();
     let expected = [
@@ -545,7 +557,11 @@ async fn a_person_is_erased_from_it_and_a_copy_goes_on_with_it() {
     ledger.accept(told.clone()).await.expect("kept");
     want(&ledger, ["1", "2", "3"].map(always).into()).await;
     let tasks = due(&ledger).await;
-    let failed = FetchOutcome::Later { at: NOON, why: format!("403: {person} may not"), own: true };
+    let failed = FetchOutcome::Retry {
+        not_before: NOON,
+        reason: format!("403: {person} may not"),
+        counted: true,
+    };
     settle(&ledger, &tasks[0], failed).await;
     let mut answer = fetched("b", vec![created("2", "Two", NOON)]);
     answer.body = format!("{{\"host\":{{\"email\":\"{person}\",\"id\":\"h-1\"}}}}").into_bytes();
@@ -557,7 +573,7 @@ async fn a_person_is_erased_from_it_and_a_copy_goes_on_with_it() {
     ledger.close().await;
     drop(ledger);
 
-    let address = Address::parse(person).expect("valid");
+    let address = EmailAddress::parse(person).expect("valid");
     let erased = erase(&place.file(), &address).expect("erased");
     assert_eq!((erased.bodies, erased.texts), (1, 2));
     let file = std::fs::read(place.file()).expect("there");

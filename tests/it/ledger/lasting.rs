@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use webinar_bridge::event::{Change, Millis};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
-use webinar_bridge::ledger::{Acceptance, Content, Ledger, NewReceipt, Retention};
+use webinar_bridge::ledger::{Ledger, NewReceipt, ReceiptContent, ReceiptOutcome, Retention};
 
 use super::fetching::{always, due};
 use super::{NOW, claim, confirmed, settle};
@@ -20,7 +20,7 @@ fn lasting(seed: &str, changes: Vec<Change>) -> NewReceipt {
 }
 
 /// It comes so many days after noon.
-async fn comes(place: &Place, ledger: &SqliteLedger, day: u32, new: &NewReceipt) -> Acceptance {
+async fn comes(place: &Place, ledger: &SqliteLedger, day: u32, new: &NewReceipt) -> ReceiptOutcome {
     let received_at = at(place, day);
     ledger.accept(NewReceipt { received_at, ..new.clone() }).await.expect("kept")
 }
@@ -50,7 +50,7 @@ async fn a_body_that_was_captured_is_known_for_as_long_as_what_it_built() {
     let captured = lasting("a", vec![created("1", "One", NOON)]);
     let signed = receipt("b", vec![renamed("1", "One more", NOON.plus(DAY))]);
     for new in [&captured, &signed] {
-        assert_eq!(comes(&place, &ledger, 0, new).await, Acceptance::Accepted);
+        assert_eq!(comes(&place, &ledger, 0, new).await, ReceiptOutcome::Accepted);
     }
     at(&place, 31);
     prune(&ledger).await;
@@ -62,27 +62,31 @@ async fn a_body_that_was_captured_is_known_for_as_long_as_what_it_built() {
     both.insert(source("second"), policy("main"));
     let ledger = place.open(both);
     let mut again = captured.clone();
-    again.wanted = vec![always("1")];
-    assert_eq!(comes(&place, &ledger, 32, &again).await, Acceptance::Duplicate);
+    again.fetch_requests = vec![always("1")];
+    assert_eq!(comes(&place, &ledger, 32, &again).await, ReceiptOutcome::Duplicate);
     // Whatever today's code makes of it.
-    for content in [Content::Ignored, Content::Quarantined("odd".into())] {
+    for content in [ReceiptContent::Ignored, ReceiptContent::Quarantined("odd".into())] {
         let again = NewReceipt { content, ..again.clone() };
-        assert_eq!(comes(&place, &ledger, 32, &again).await, Acceptance::Duplicate);
+        assert_eq!(comes(&place, &ledger, 32, &again).await, ReceiptOutcome::Duplicate);
     }
     let plain = NewReceipt { lasting_key: false, ..again };
-    assert_eq!(comes(&place, &ledger, 32, &plain).await, Acceptance::Duplicate);
+    assert_eq!(comes(&place, &ledger, 32, &plain).await, ReceiptOutcome::Duplicate);
     assert_eq!((due(&ledger).await, rows(&place, "receipts")), (Vec::new(), 0));
-    assert_eq!(comes(&place, &ledger, 32, &signed).await, Acceptance::Accepted);
+    assert_eq!(comes(&place, &ledger, 32, &signed).await, ReceiptOutcome::Accepted);
     // Keys are a source's own.
     let mut other = captured.clone();
     other.source = source("second");
-    assert_eq!(comes(&place, &ledger, 32, &other).await, Acceptance::Accepted);
+    assert_eq!(comes(&place, &ledger, 32, &other).await, ReceiptOutcome::Accepted);
     prune(&ledger).await;
 
     at(&place, 31 + 402);
     prune(&ledger).await;
     assert_eq!((rows(&place, "webinars"), rows(&place, "lasting_keys")), (0, 0));
-    assert_eq!(comes(&place, &ledger, 433, &captured).await, Acceptance::Accepted, "it is gone");
+    assert_eq!(
+        comes(&place, &ledger, 433, &captured).await,
+        ReceiptOutcome::Accepted,
+        "it is gone"
+    );
 }
 
 #[tokio::test]
@@ -99,7 +103,7 @@ async fn a_key_goes_with_the_last_that_it_built() {
     at(&place, 402);
     prune(&ledger).await;
     assert_eq!((rows(&place, "webinars"), rows(&place, "lasting_keys")), (1, 1));
-    assert_eq!(comes(&place, &ledger, 402, &captured).await, Acceptance::Duplicate);
+    assert_eq!(comes(&place, &ledger, 402, &captured).await, ReceiptOutcome::Duplicate);
     at(&place, 701);
     prune(&ledger).await;
     assert_eq!((rows(&place, "webinars"), rows(&place, "lasting_keys")), (0, 0));
@@ -109,9 +113,11 @@ async fn a_key_goes_with_the_last_that_it_built() {
 async fn what_built_nothing_is_kept_as_long_as_any_other() {
     let place = Place::new();
     let ledger = place.open(policies());
-    let ignored = NewReceipt { content: Content::Ignored, ..lasting("a", Vec::new()) };
-    let odd =
-        NewReceipt { content: Content::Quarantined("odd".into()), ..lasting("b", Vec::new()) };
+    let ignored = NewReceipt { content: ReceiptContent::Ignored, ..lasting("a", Vec::new()) };
+    let odd = NewReceipt {
+        content: ReceiptContent::Quarantined("odd".into()),
+        ..lasting("b", Vec::new())
+    };
     let thin = lasting("c", Vec::new());
     let all = [&ignored, &odd, &thin];
     for new in all {
@@ -120,13 +126,13 @@ async fn what_built_nothing_is_kept_as_long_as_any_other() {
     at(&place, 29);
     prune(&ledger).await;
     for new in all {
-        assert_eq!(comes(&place, &ledger, 29, new).await, Acceptance::Duplicate);
+        assert_eq!(comes(&place, &ledger, 29, new).await, ReceiptOutcome::Duplicate);
     }
     at(&place, 31);
     prune(&ledger).await;
     assert_eq!(rows(&place, "receipts") + rows(&place, "lasting_keys"), 0);
     for new in all {
-        assert_ne!(comes(&place, &ledger, 31, new).await, Acceptance::Duplicate);
+        assert_ne!(comes(&place, &ledger, 31, new).await, ReceiptOutcome::Duplicate);
     }
 }
 

@@ -5,23 +5,24 @@ use std::collections::BTreeSet;
 use webinar_bridge::event::{EventKey, Gap, ReceiptId};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    Acceptance, Content, EventState, EventsAsk, Ledger, NewReceipt, Outcome, PAGE_MAX, ReceiptsAsk,
+    DeliveryOutcome, EventQuery, EventState, Ledger, NewReceipt, PAGE_MAX, ReceiptContent,
+    ReceiptOutcome, ReceiptQuery,
 };
 
 use super::{NOW, claim, confirmed, refused_by, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed, source};
 use crate::harness::store::Place;
 
-fn all() -> EventsAsk {
-    EventsAsk { most: PAGE_MAX, ..EventsAsk::default() }
+fn all() -> EventQuery {
+    EventQuery { limit: PAGE_MAX, ..EventQuery::default() }
 }
 
 /// The external event ids of all pages, in their order.
-async fn ids(ledger: &SqliteLedger, mut ask: EventsAsk) -> Vec<String> {
+async fn ids(ledger: &SqliteLedger, mut ask: EventQuery) -> Vec<String> {
     let mut ids = Vec::new();
     loop {
-        let page = ledger.page_events(ask.clone()).await.expect("a page");
-        assert!(page.items.len() <= ask.most);
+        let page = ledger.list_events(ask.clone()).await.expect("a page");
+        assert!(page.items.len() <= ask.limit);
         ids.extend(page.items.iter().map(|event| event.key.external_event_id.to_string()));
         match page.next {
             None => return ids,
@@ -39,7 +40,7 @@ async fn five(place: &Place) -> SqliteLedger {
         ledger.accept(receipt(id, vec![created(id, name, NOON)])).await.expect("kept");
         let batch = claim(&ledger, NOW).await;
         match id {
-            "1" => settle(&ledger, &batch, || Outcome::Refused(refused_by("no"))).await,
+            "1" => settle(&ledger, &batch, || DeliveryOutcome::Refused(refused_by("no"))).await,
             "2" => settle(&ledger, &batch, confirmed).await,
             _ => ledger.release(&account("main"), &batch),
         }
@@ -56,7 +57,7 @@ async fn pages_come_newest_first_and_hold_each_event_once() {
     let place = Place::new();
     let ledger = five(&place).await;
     for most in [1, 2, 3, PAGE_MAX] {
-        let ask = EventsAsk { most, ..all() };
+        let ask = EventQuery { limit: most, ..all() };
         assert_eq!(ids(&ledger, ask).await, ["5", "4", "3", "2", "1"], "{most} to a page");
     }
 }
@@ -73,19 +74,19 @@ async fn events_are_found_by_state_account_and_text() {
     ];
     for (state, expected) in by_state {
         for most in [1, PAGE_MAX] {
-            let ask = EventsAsk { state: Some(state), most, ..all() };
+            let ask = EventQuery { state: Some(state), limit: most, ..all() };
             assert_eq!(ids(&ledger, ask).await, expected, "{state:?}");
         }
     }
-    let ask = EventsAsk { account: Some(account("other")), ..all() };
+    let ask = EventQuery { account: Some(account("other")), ..all() };
     assert_eq!(ids(&ledger, ask).await, ["5"]);
     let by_text =
         [("été À", vec!["1"]), ("FOUR", vec!["4"]), ("acct", vec!["5", "4", "3", "2", "1"])];
     for (text, expected) in by_text {
-        let ask = EventsAsk { text: Some(text.into()), ..all() };
+        let ask = EventQuery { text: Some(text.into()), ..all() };
         assert_eq!(ids(&ledger, ask).await, expected, "{text}");
     }
-    let ask = EventsAsk { text: Some("5".into()), state: Some(EventState::Dead), ..all() };
+    let ask = EventQuery { text: Some("5".into()), state: Some(EventState::Dead), ..all() };
     assert!(ids(&ledger, ask).await.is_empty());
 }
 
@@ -94,7 +95,7 @@ async fn an_event_is_shown_as_it_stands() {
     let place = Place::new();
     let ledger = five(&place).await;
     let shown = async |id: &str| {
-        let page = ledger.page_events(all()).await.expect("a page");
+        let page = ledger.list_events(all()).await.expect("a page");
         let found = page.items.into_iter().find(|e| e.key.external_event_id.as_str() == id);
         found.expect("it is there")
     };
@@ -113,7 +114,8 @@ async fn an_event_is_shown_as_it_stands() {
     assert_eq!(pending.name.as_deref(), Some("Three"));
     let held = claim(&ledger, NOW).await;
     assert!(shown("3").await.in_flight);
-    let again = || Outcome::Again { not_before: minutes(5), reason: "timeout".into() };
+    let again =
+        || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
     settle(&ledger, &held, again).await;
     let waiting = shown("3").await;
     assert_eq!((waiting.in_flight, waiting.not_before), (false, Some(minutes(5))));
@@ -129,23 +131,23 @@ async fn an_event_tells_what_hubspot_holds_and_which_receipts_built_it() {
     let sent = claim(&ledger, NOW).await;
     settle(&ledger, &sent, confirmed).await;
     let key = sent[0].key.clone();
-    let detail = ledger.event(&key).await.expect("read").expect("there");
+    let detail = ledger.event_detail(&key).await.expect("read").expect("there");
     assert_eq!(detail.confirmed_input.as_ref(), Some(&sent[0].input));
     let second = receipt("b", vec![renamed("1", "Two", minutes(-1))]);
     ledger.accept(second.clone()).await.expect("kept");
     let third = receipt("c", vec![renamed("1", "Three", NOON)]);
     ledger.accept(third.clone()).await.expect("kept");
-    let detail = ledger.event(&key).await.expect("read").expect("there");
+    let detail = ledger.event_detail(&key).await.expect("read").expect("there");
     assert_eq!(detail.confirmed_input.as_ref(), Some(&sent[0].input), "not the new one");
     assert_eq!(detail.summary.name.as_deref(), Some("Three"));
     assert_eq!(detail.receipts, [third.id, second.id, first.id]);
     let unknown = EventKey { hubspot: account("other"), ..key };
-    assert_eq!(ledger.event(&unknown).await.expect("read"), None);
+    assert_eq!(ledger.event_detail(&unknown).await.expect("read"), None);
 }
 
 fn quarantined(seed: &str) -> NewReceipt {
     let mut odd = receipt(seed, Vec::new());
-    odd.content = Content::Quarantined(format!("no id in {seed}"));
+    odd.content = ReceiptContent::Quarantined(format!("no id in {seed}"));
     odd
 }
 
@@ -157,17 +159,17 @@ async fn receipts_are_found_by_source_and_outcome_and_name_their_events() {
     let ledger = place.open(both);
     let first = receipt("a", vec![created("1", "One", NOON), created("2", "Two", NOON)]);
     let mut ignored = receipt("b", Vec::new());
-    ignored.content = Content::Ignored;
+    ignored.content = ReceiptContent::Ignored;
     let odd = quarantined("c");
     let mut other = quarantined("d");
     other.source = source("other");
     for receipt in [&first, &ignored, &odd, &other] {
         ledger.accept(receipt.clone()).await.expect("kept");
     }
-    let found = async |mut ask: ReceiptsAsk| {
+    let found = async |mut ask: ReceiptQuery| {
         let mut ids: Vec<ReceiptId> = Vec::new();
         loop {
-            let page = ledger.page_receipts(ask.clone()).await.expect("a page");
+            let page = ledger.list_receipts(ask.clone()).await.expect("a page");
             ids.extend(page.items.iter().map(|receipt| receipt.id));
             match page.next {
                 None => return ids,
@@ -176,18 +178,18 @@ async fn receipts_are_found_by_source_and_outcome_and_name_their_events() {
         }
     };
     for most in [1, PAGE_MAX] {
-        let ask = |source_name: Option<&str>, outcome| ReceiptsAsk {
+        let ask = |source_name: Option<&str>, outcome| ReceiptQuery {
             source: source_name.map(source),
             outcome,
             after: None,
-            most,
+            limit: most,
         };
         assert_eq!(found(ask(None, None)).await, [other.id, odd.id, ignored.id, first.id]);
         assert_eq!(found(ask(Some("zoom"), None)).await, [odd.id, ignored.id, first.id]);
-        assert_eq!(found(ask(None, Some(Acceptance::Quarantined))).await, [other.id, odd.id]);
-        assert_eq!(found(ask(Some("other"), Some(Acceptance::Quarantined))).await, [other.id]);
-        assert_eq!(found(ask(None, Some(Acceptance::Ignored))).await, [ignored.id]);
-        assert_eq!(found(ask(None, Some(Acceptance::Accepted))).await, [first.id]);
+        assert_eq!(found(ask(None, Some(ReceiptOutcome::Quarantined))).await, [other.id, odd.id]);
+        assert_eq!(found(ask(Some("other"), Some(ReceiptOutcome::Quarantined))).await, [other.id]);
+        assert_eq!(found(ask(None, Some(ReceiptOutcome::Ignored))).await, [ignored.id]);
+        assert_eq!(found(ask(None, Some(ReceiptOutcome::Accepted))).await, [first.id]);
     }
     let shown = ledger.receipt(first.id).await.expect("read").expect("kept");
     let events: BTreeSet<&str> =
@@ -204,19 +206,19 @@ async fn what_is_rare_is_found_among_many_in_pages_that_end() {
     drop(ledger);
     place.fill(50_000);
     let ledger = place.open(policies());
-    let ask = EventsAsk { text: Some("paris".into()), most: 10, ..all() };
-    let first = ledger.page_events(ask.clone()).await.expect("a page");
+    let ask = EventQuery { text: Some("paris".into()), limit: 10, ..all() };
+    let first = ledger.list_events(ask.clone()).await.expect("a page");
     assert!(first.items.is_empty(), "it looked at a part only");
     assert!(first.next.is_some(), "and says where to go on");
     assert_eq!(ids(&ledger, ask).await, ["1"]);
     // By state the first page finds it, since an index knows.
     for (state, id) in [(EventState::Dead, "1"), (EventState::Incomplete, "4")] {
-        let ask = EventsAsk { state: Some(state), most: 10, ..all() };
-        let page = ledger.page_events(ask).await.expect("a page");
+        let ask = EventQuery { state: Some(state), limit: 10, ..all() };
+        let page = ledger.list_events(ask).await.expect("a page");
         assert_eq!(page.items[0].key.external_event_id.as_str(), id);
         assert_eq!(page.next, None);
     }
-    let ask = EventsAsk { state: Some(EventState::Pending), most: 10, ..all() };
-    let page = ledger.page_events(ask).await.expect("a page");
+    let ask = EventQuery { state: Some(EventState::Pending), limit: 10, ..all() };
+    let page = ledger.list_events(ask).await.expect("a page");
     assert_eq!((page.items.len(), page.next), (2, None));
 }

@@ -11,11 +11,12 @@ mod schema;
 
 use std::time::Duration;
 
-use webinar_bridge::event::{Millis, ProviderId, Recurring, SourceName};
+use webinar_bridge::event::{Millis, ProviderId, RecurringMode, SourceName};
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    Acceptance, Claim, ClaimAsk, Claimed, Content, Counts, EventState, Ledger, LedgerError,
-    NewReceipt, Outcome, Pause, PauseReason, RefusedBy, Retention, Settlement, Standing,
+    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventState,
+    EventStateCounts, HubspotRefusal, Ledger, LedgerError, NewReceipt, Pause, PauseReason,
+    ReceiptContent, ReceiptOutcome, Retention, Settlement,
 };
 
 use crate::harness::build::{
@@ -23,24 +24,24 @@ use crate::harness::build::{
 };
 use crate::harness::store::Place;
 
-pub(super) const NOW: ClaimAsk =
-    ClaimAsk { most: 100, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
+pub(super) const NOW: ClaimRequest =
+    ClaimRequest { limit: 100, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
 
-pub(super) fn counts(ledger: &SqliteLedger) -> Counts {
-    ledger.census()[&account("main")]
+pub(super) fn counts(ledger: &SqliteLedger) -> EventStateCounts {
+    ledger.event_counts()[&account("main")]
 }
 
-pub(super) async fn claim(ledger: &SqliteLedger, ask: ClaimAsk) -> Vec<Claimed> {
+pub(super) async fn claim(ledger: &SqliteLedger, ask: ClaimRequest) -> Vec<ClaimedEvent> {
     match ledger.claim(&account("main"), ask).await.expect("a claim") {
-        Claim::Batch(batch) => batch,
-        Claim::Later(_) => Vec::new(),
+        ClaimResult::Batch(batch) => batch,
+        ClaimResult::Wait(_) => Vec::new(),
     }
 }
 
 pub(super) async fn settle(
     ledger: &SqliteLedger,
-    batch: &[Claimed],
-    outcome: impl Fn() -> Outcome,
+    batch: &[ClaimedEvent],
+    outcome: impl Fn() -> DeliveryOutcome,
 ) {
     let settled = batch
         .iter()
@@ -49,12 +50,12 @@ pub(super) async fn settle(
     ledger.settle(&account("main"), settled).await.expect("settled");
 }
 
-pub(super) fn confirmed() -> Outcome {
-    Outcome::Confirmed { object_id: Some("42".into()) }
+pub(super) fn confirmed() -> DeliveryOutcome {
+    DeliveryOutcome::Confirmed { object_id: Some("42".into()) }
 }
 
-pub(super) fn refused_by(message: &str) -> RefusedBy {
-    RefusedBy {
+pub(super) fn refused_by(message: &str) -> HubspotRefusal {
+    HubspotRefusal {
         status: 400,
         category: "VALIDATION_ERROR".into(),
         message: message.into(),
@@ -62,7 +63,7 @@ pub(super) fn refused_by(message: &str) -> RefusedBy {
     }
 }
 
-pub(super) fn input(claimed: &Claimed) -> serde_json::Value {
+pub(super) fn input(claimed: &ClaimedEvent) -> serde_json::Value {
     serde_json::from_slice(&claimed.input).expect("an input is JSON")
 }
 
@@ -71,11 +72,11 @@ async fn a_receipt_is_merged_once_and_counted_before_it_is_answered() {
     let place = Place::new();
     let ledger = place.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(first.clone()).await.expect("kept"), Acceptance::Accepted);
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(ledger.accept(first.clone()).await.expect("kept"), ReceiptOutcome::Accepted);
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let again = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Duplicate);
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Duplicate);
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
 }
 
 #[tokio::test]
@@ -83,10 +84,10 @@ async fn bodies_come_back_byte_for_byte() {
     let place = Place::new();
     let ledger = place.open(policies());
     let mut odd = receipt("a", Vec::new());
-    odd.content = Content::Quarantined("no id".into());
+    odd.content = ReceiptContent::Quarantined("no id".into());
     odd.body = (0..=255).cycle().take(70_000).collect();
     let mut ignored = receipt("b", Vec::new());
-    ignored.content = Content::Ignored;
+    ignored.content = ReceiptContent::Ignored;
     ignored.body = Vec::new();
     let merged = receipt("c", vec![created("1", "One", NOON)]);
     let (first, second, third) = tokio::join!(
@@ -99,7 +100,7 @@ async fn bodies_come_back_byte_for_byte() {
     let quarantined = kept(odd.id).await;
     assert_eq!(quarantined.body, Some(odd.body));
     assert_eq!(quarantined.summary.reason.as_deref(), Some("no id"));
-    assert_eq!(quarantined.summary.outcome, Acceptance::Quarantined);
+    assert_eq!(quarantined.summary.outcome, ReceiptOutcome::Quarantined);
     assert_eq!(kept(ignored.id).await.body, None);
     assert_eq!(kept(merged.id).await.body, Some(merged.body));
 }
@@ -109,13 +110,13 @@ async fn what_is_incomplete_is_held_and_seen_and_leaves_when_it_is_complete() {
     let place = Place::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
-    assert_eq!(counts(&ledger), Counts { incomplete: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { incomplete: 1, ..EventStateCounts::default() });
     let event = ledger.events(10).await.expect("events")[0].clone();
     assert_eq!(event.state, EventState::Incomplete);
     assert_eq!(event.gaps.len(), 2, "no full picture, and no shape");
     assert!(claim(&ledger, NOW).await.is_empty());
     ledger.accept(receipt("b", vec![created("1", "Old", minutes(-1))])).await.expect("kept");
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
 }
 
@@ -125,28 +126,31 @@ async fn a_crash_frees_claims_and_keeps_everything_else() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
-    let one = ClaimAsk { most: 1, ..NOW };
+    let one = ClaimRequest { limit: 1, ..NOW };
     settle(&ledger, &claim(&ledger, one).await, confirmed).await;
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
-    let standing = Standing {
+    let standing = AccountStatus {
         paused: Some(Pause {
             reason: PauseReason::Forbidden,
             since: NOON,
             detail: "a scope is missing".into(),
         }),
         failures: 3,
-        ..Standing::default()
+        ..AccountStatus::default()
     };
     let amended = standing.clone();
-    let amend = Box::new(move |_: &Standing| amended);
-    ledger.amend_standing(&account("main"), amend).await.expect("kept");
+    let amend = Box::new(move |_: &AccountStatus| amended);
+    ledger.update_status(&account("main"), amend).await.expect("kept");
     drop(ledger);
     let ledger = place.open(policies());
-    assert_eq!(counts(&ledger), Counts { pending: 1, delivered: 1, ..Counts::default() });
+    assert_eq!(
+        counts(&ledger),
+        EventStateCounts { pending: 1, delivered: 1, ..EventStateCounts::default() }
+    );
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
-    assert_eq!(ledger.standing(&account("main")), standing);
+    assert_eq!(ledger.account_status(&account("main")), standing);
     let known = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(known).await.expect("kept"), Acceptance::Duplicate);
+    assert_eq!(ledger.accept(known).await.expect("kept"), ReceiptOutcome::Duplicate);
 }
 
 #[tokio::test]
@@ -154,18 +158,20 @@ async fn a_changed_standing_wakes_its_account_and_no_other() {
     let place = Place::new();
     let ledger = place.open(policies());
     let (main, other) = (account("main"), account("other"));
-    for amend in [|before: &Standing| before.held(NOON), Standing::resumed] {
+    for amend in [|before: &AccountStatus| before.paused_by_operator(NOON), AccountStatus::resumed]
+    {
         let (wake_up, others) = (ledger.wake_up(&main), ledger.wake_up(&other));
         let woken = wake_up.notified();
         tokio::pin!(woken);
         assert!(!woken.as_mut().enable(), "nothing has happened yet");
-        ledger.amend_standing(&main, Box::new(amend)).await.expect("kept");
+        ledger.update_status(&main, Box::new(amend)).await.expect("kept");
         assert!(woken.as_mut().enable(), "whoever waits is told");
         let untold = others.notified();
         tokio::pin!(untold);
         assert!(!untold.as_mut().enable());
     }
-    let unchanged = ledger.amend_standing(&main, Box::new(Standing::resumed)).await.expect("kept");
+    let unchanged =
+        ledger.update_status(&main, Box::new(AccountStatus::resumed)).await.expect("kept");
     assert_eq!(unchanged.before, unchanged.after);
 }
 
@@ -177,19 +183,19 @@ async fn nothing_of_a_refused_receipt_is_merged_and_all_of_it_is_kept() {
     // Another provider may not speak of it, and what the same body says of another webinar goes with it.
     let mut foreign = receipt("b", vec![created("2", "Two", NOON), renamed("1", "Evil", NOON)]);
     foreign.provider = ProviderId::new("goto");
-    assert_eq!(ledger.accept(foreign).await.expect("kept"), Acceptance::Quarantined);
+    assert_eq!(ledger.accept(foreign).await.expect("kept"), ReceiptOutcome::Quarantined);
     let events = ledger.events(10).await.expect("events");
     assert_eq!(events.len(), 1);
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let mut nameless = created("3", "Three", NOON);
     nameless.account = None;
     let nameless = receipt("c", vec![nameless]);
-    assert_eq!(ledger.accept(nameless).await.expect("kept"), Acceptance::Quarantined);
+    assert_eq!(ledger.accept(nameless).await.expect("kept"), ReceiptOutcome::Quarantined);
     let mut odd = receipt("d", Vec::new());
-    odd.content = Content::Quarantined("no id".into());
-    assert_eq!(ledger.accept(odd.clone()).await.expect("kept"), Acceptance::Quarantined);
-    odd.content = Content::Ignored;
-    assert_eq!(ledger.accept(odd).await.expect("kept"), Acceptance::Duplicate);
+    odd.content = ReceiptContent::Quarantined("no id".into());
+    assert_eq!(ledger.accept(odd.clone()).await.expect("kept"), ReceiptOutcome::Quarantined);
+    odd.content = ReceiptContent::Ignored;
+    assert_eq!(ledger.accept(odd).await.expect("kept"), ReceiptOutcome::Duplicate);
 }
 
 #[tokio::test]
@@ -207,12 +213,12 @@ async fn many_at_once_are_all_kept() {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.expect("no panic").expect("kept"), Acceptance::Accepted);
+        assert_eq!(task.await.expect("no panic").expect("kept"), ReceiptOutcome::Accepted);
     }
     assert_eq!(counts(&ledger).pending, 50);
     let mut seen = Vec::new();
     loop {
-        let batch = claim(&ledger, ClaimAsk { most: 20, ..NOW }).await;
+        let batch = claim(&ledger, ClaimRequest { limit: 20, ..NOW }).await;
         if batch.is_empty() {
             break;
         }
@@ -234,7 +240,7 @@ async fn two_accounts_do_not_see_each_other() {
     second.source = source("zoom-2");
     ledger.accept(second).await.expect("kept");
     assert!(claim(&ledger, NOW).await.is_empty());
-    assert_eq!(ledger.census()[&account("other")].pending, 1);
+    assert_eq!(ledger.event_counts()[&account("other")].pending, 1);
     assert_eq!(ledger.oldest_pending(&account("other")).await.expect("read"), Some(NOON));
     assert_eq!(ledger.oldest_pending(&account("main")).await.expect("read"), None);
 }
@@ -247,16 +253,16 @@ async fn what_was_kept_long_enough_goes_and_what_is_pending_stays() {
         let change = created(&n.to_string(), "Name", NOON);
         ledger.accept(receipt(&n.to_string(), vec![change])).await.expect("kept");
     }
-    settle(&ledger, &claim(&ledger, ClaimAsk { most: 2, ..NOW }).await, confirmed).await;
+    settle(&ledger, &claim(&ledger, ClaimRequest { limit: 2, ..NOW }).await, confirmed).await;
     let day = Duration::from_hours(24);
     let keep = Retention { receipts: 30 * day, events: 400 * day };
     assert!(!ledger.prune(keep).await.expect("pruned"));
     assert_eq!(counts(&ledger).delivered, 2);
     place.clock.set(Millis::new(NOON.get()).plus(402 * day));
     while ledger.prune(keep).await.expect("pruned") {}
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let again = receipt("0", vec![created("0", "Name", NOON)]);
-    assert_eq!(ledger.accept(again).await.expect("kept"), Acceptance::Accepted, "forgotten");
+    assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Accepted, "forgotten");
 }
 
 /// Erasing a person fills free pages with zeros, as bodies that nobody has, and the next are to take other pages.
@@ -288,14 +294,14 @@ async fn a_timer_completes_an_event_once_and_moves_with_its_end() {
     let ledger = place.open(timed);
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    let due = ledger.advance(100).await.expect("looked");
-    assert_eq!((due.done, due.next), (0, Some(minutes(24 * 60 + 90))));
+    let due = ledger.run_timers(100).await.expect("looked");
+    assert_eq!((due.done, due.next_due), (0, Some(minutes(24 * 60 + 90))));
     place.clock.set(minutes(24 * 60 + 90));
-    assert_eq!(ledger.advance(100).await.expect("looked").done, 1);
+    assert_eq!(ledger.run_timers(100).await.expect("looked").done, 1);
     let batch = claim(&ledger, NOW).await;
     assert_eq!(input(&batch[0])["eventCompleted"], true);
-    let due = ledger.advance(100).await.expect("looked");
-    assert_eq!((due.done, due.next), (0, None));
+    let due = ledger.run_timers(100).await.expect("looked");
+    assert_eq!((due.done, due.next_due), (0, None));
 }
 
 #[tokio::test]
@@ -317,12 +323,12 @@ async fn a_store_that_another_holds_locked_refuses_and_recovers() {
     let refused = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
     assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
     assert!(ledger.health().is_err());
-    assert_eq!(counts(&ledger), Counts::default());
+    assert_eq!(counts(&ledger), EventStateCounts::default());
     other.execute_batch("ROLLBACK").expect("free");
     crate::harness::eventually("the writer finds out by itself", async || ledger.health().is_ok())
         .await;
     let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
-    assert_eq!(kept.expect("kept"), Acceptance::Accepted);
+    assert_eq!(kept.expect("kept"), ReceiptOutcome::Accepted);
     assert_eq!(counts(&ledger).pending, 1);
 }
 
@@ -333,26 +339,30 @@ async fn changed_defaults_reach_what_is_there_but_not_what_is_over() {
     before.get_mut("zoom").expect("there").organizer = None;
     let ledger = place.open(before);
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    assert_eq!(counts(&ledger), Counts { incomplete: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { incomplete: 1, ..EventStateCounts::default() });
     drop(ledger);
     let ledger = place.open(policies());
-    assert_eq!(ledger.advance(100).await.expect("looked").next, Some(NOON), "there may be more");
-    assert_eq!(ledger.advance(100).await.expect("looked").next, None);
+    assert_eq!(
+        ledger.run_timers(100).await.expect("looked").next_due,
+        Some(NOON),
+        "there may be more"
+    );
+    assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, None);
     let batch = claim(&ledger, NOW).await;
     assert_eq!(input(&batch[0])["eventOrganizer"], "Acme GmbH");
     settle(&ledger, &batch, confirmed).await;
     drop(ledger);
     // Opened once more with the same, nothing is done.
     let ledger = place.open(policies());
-    assert_eq!(ledger.advance(100).await.expect("looked").next, None);
+    assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, None);
     drop(ledger);
     // After its end the event keeps the organizer it had.
     place.clock.set(minutes(48 * 60));
     let mut after = policies();
     after.get_mut("zoom").expect("there").organizer = Some("Successor".into());
     let ledger = place.open(after);
-    while ledger.advance(100).await.expect("looked").next.is_some() {}
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
 }
 
 #[tokio::test]
@@ -360,7 +370,7 @@ async fn what_would_make_new_events_in_hubspot_is_refused_unless_it_is_meant() {
     let place = Place::new();
     drop(place.open(policies()));
     let mut one = policies();
-    one.get_mut("zoom").expect("there").recurring = Recurring::Series;
+    one.get_mut("zoom").expect("there").recurring = RecurringMode::Series;
     // Nothing is there yet that could be doubled.
     let ledger = place.open(one.clone());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");

@@ -5,13 +5,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use webinar_bridge::event::{
-    Change, ExternalAccountId, Fields, Kind, Listing, Millis, OccurrenceId, OccurrenceSaid, Phase,
-    ReceiptId, Session, Shape, WebinarId,
+    Change, ChangeKind, ExternalAccountId, Millis, OccurrenceChange, OccurrenceId,
+    OccurrenceListing, ReceiptId, RunChange, RunPhase, Shape, WebinarFields, WebinarId,
 };
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    Acceptance, Content, Counts, Dossier, EventRecord, Ledger, NewReceipt, Rebuild, Rebuilt,
-    Retention, Rewritten, Teller, WebinarKey,
+    ContributingReceipt, EventRecord, EventStateCounts, Ledger, NewReceipt, RebuildRequest,
+    RebuildResult, RebuiltWebinar, ReceiptContent, ReceiptOutcome, Retention, WebinarKey,
+    WebinarState,
 };
 
 use super::{NOW, claim, confirmed, counts, input, settle};
@@ -32,30 +33,30 @@ fn key(id: &str) -> WebinarKey {
 /// A webinar, and what its retained receipts say of it today.
 #[derive(Clone)]
 struct Told {
-    before: Dossier,
+    before: WebinarState,
     said: Vec<(NewReceipt, Vec<Change>)>,
 }
 
 impl Told {
     /// As whoever replays that receipt hands it over.
-    fn rewritten(&self, replayed: ReceiptId) -> Rewritten {
+    fn rewritten(&self, replayed: ReceiptId) -> RebuiltWebinar {
         let Self { before, said } = self;
         let receipts = said.iter().map(|(receipt, _)| receipt.id).collect();
-        let mut retelling = before.webinar.retelling(&receipts, before.based);
+        let mut retelling = before.webinar.begin_rebuild(&receipts, before.has_expired_receipts);
         for (receipt, changes) in said {
             for change in changes {
-                retelling.join(change, &receipt.says(change)).expect("it belongs together");
+                retelling.merge(change, &receipt.provenance(change)).expect("it belongs together");
             }
         }
         let built =
             said.iter().any(|(receipt, changes)| receipt.id == replayed && !changes.is_empty());
-        Rewritten { before: before.clone(), webinar: retelling.finish(), built }
+        RebuiltWebinar { before: before.clone(), webinar: retelling.finish(), contributes: built }
     }
 }
 
 /// What a mapping that has not changed says of the webinar: what each receipt said when it came.
 async fn as_before(ledger: &SqliteLedger, key: WebinarKey, told: &[NewReceipt]) -> Told {
-    let before = ledger.dossier(&key).await.expect("read");
+    let before = ledger.webinar_state(&key).await.expect("read");
     let mut said = Vec::new();
     for teller in tellers(ledger, &key).await.into_iter().flatten() {
         let id = teller.receipt.id;
@@ -66,10 +67,10 @@ async fn as_before(ledger: &SqliteLedger, key: WebinarKey, told: &[NewReceipt]) 
 }
 
 /// The retained receipts of a webinar, page by page.
-async fn tellers(ledger: &SqliteLedger, key: &WebinarKey) -> Vec<Vec<Teller>> {
+async fn tellers(ledger: &SqliteLedger, key: &WebinarKey) -> Vec<Vec<ContributingReceipt>> {
     let (mut pages, mut after) = (Vec::new(), None);
     loop {
-        let page = ledger.tellers(key, after).await.expect("read");
+        let page = ledger.receipts_of(key, after).await.expect("read");
         pages.push(page.items);
         after = page.next;
         if after.is_none() {
@@ -80,13 +81,14 @@ async fn tellers(ledger: &SqliteLedger, key: &WebinarKey) -> Vec<Vec<Teller>> {
 
 fn changes(told: &[NewReceipt], id: ReceiptId) -> Vec<Change> {
     let receipt = told.iter().find(|receipt| receipt.id == id).expect("it was told");
-    let Content::Changes(changes) = &receipt.content else { panic!("{receipt:?}") };
+    let ReceiptContent::Changes(changes) = &receipt.content else { panic!("{receipt:?}") };
     changes.clone()
 }
 
-async fn rebuild(ledger: &SqliteLedger, receipt: ReceiptId, told: Vec<Told>) -> Rebuilt {
+async fn rebuild(ledger: &SqliteLedger, receipt: ReceiptId, told: Vec<Told>) -> RebuildResult {
     let webinars = told.iter().map(|told| told.rewritten(receipt)).collect();
-    let rebuild = Rebuild { receipt, outcome: Acceptance::Accepted, reason: None, webinars };
+    let rebuild =
+        RebuildRequest { receipt, outcome: ReceiptOutcome::Accepted, reason: None, webinars };
     ledger.rebuild(rebuild).await.expect("asked")
 }
 
@@ -108,24 +110,24 @@ async fn what_is_said_otherwise_today_is_sent_and_the_rest_stays() {
     let version = events(&ledger).await[0].version;
     let told = [first.clone(), second.clone()];
     let same = as_before(&ledger, key("1"), &told).await;
-    assert_eq!(rebuild(&ledger, first.id, vec![same]).await, Rebuilt::Done);
+    assert_eq!(rebuild(&ledger, first.id, vec![same]).await, RebuildResult::Done);
     assert_eq!(events(&ledger).await[0].version, version, "mapped as before nothing changed");
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
     // Today's code finds another name in the second, which is older than the first: it loses as it did.
     let mut otherwise = as_before(&ledger, key("1"), &told).await;
     otherwise.said[1].1 = vec![renamed("1", "Three", minutes(-1))];
-    assert_eq!(rebuild(&ledger, second.id, vec![otherwise]).await, Rebuilt::Done);
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(rebuild(&ledger, second.id, vec![otherwise]).await, RebuildResult::Done);
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
     // In the first it finds none, so that the second's holds.
     let mut otherwise = as_before(&ledger, key("1"), &told).await;
-    let nameless = Fields { name: None, ..created("1", "One", NOON).whole };
+    let nameless = WebinarFields { name: None, ..created("1", "One", NOON).whole };
     otherwise.said[0].1 = vec![Change { whole: nameless, ..created("1", "One", NOON) }];
-    assert_eq!(rebuild(&ledger, first.id, vec![otherwise]).await, Rebuilt::Done);
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(rebuild(&ledger, first.id, vec![otherwise]).await, RebuildResult::Done);
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let sent = claim(&ledger, NOW).await;
     assert_eq!(input(&sent[0])["eventName"], "Two");
     assert!(sent[0].version > version);
-    let detail = ledger.event(&sent[0].key).await.expect("read").expect("there");
+    let detail = ledger.event_detail(&sent[0].key).await.expect("read").expect("there");
     let name = detail.fields.iter().find(|field| field.field == "name").expect("it rests on");
     assert_eq!((name.receipt, name.at), (second.id, minutes(-1)));
     assert_eq!(name.received_at, NOON, "as it came");
@@ -148,7 +150,7 @@ async fn what_expired_receipts_said_stays_and_cannot_be_lost() {
     // The second says nothing any more: its name is gone, and all that the first said is there.
     let mut silent = as_before(&ledger, key("1"), std::slice::from_ref(&second)).await;
     silent.said[0].1 = Vec::new();
-    assert_eq!(rebuild(&ledger, second.id, vec![silent]).await, Rebuilt::Done);
+    assert_eq!(rebuild(&ledger, second.id, vec![silent]).await, RebuildResult::Done);
     let event = &events(&ledger).await[0];
     assert_eq!(event.gaps, [webinar_bridge::event::Gap::Name], "the rest is known");
     assert!(tellers(&ledger, &key("1")).await.concat().is_empty(), "it builds nothing any more");
@@ -165,22 +167,22 @@ async fn a_receipt_that_came_meanwhile_makes_it_stale_and_nothing_is_changed() {
     let second = receipt("b", vec![renamed("1", "Two", minutes(-1))]);
     ledger.accept(second.clone()).await.expect("kept");
     let before = events(&ledger).await;
-    assert_eq!(rebuild(&ledger, first.id, vec![stale.clone()]).await, Rebuilt::Stale);
+    assert_eq!(rebuild(&ledger, first.id, vec![stale.clone()]).await, RebuildResult::Stale);
     // One of its webinars left out is stale too, and one that has lost a receipt, or is otherwise by another replay.
-    assert_eq!(rebuild(&ledger, first.id, Vec::new()).await, Rebuilt::Stale);
+    assert_eq!(rebuild(&ledger, first.id, Vec::new()).await, RebuildResult::Stale);
     let present = as_before(&ledger, key("1"), &[first.clone(), second.clone()]).await;
     for spoil in [
-        |before: &mut Dossier| before.builders.0 += 1,
-        |before: &mut Dossier| before.builders.1 += 1,
-        |before: &mut Dossier| before.based = true,
-        |before: &mut Dossier| before.webinar.full_picture = false,
+        |before: &mut WebinarState| before.receipt_checksum.0 += 1,
+        |before: &mut WebinarState| before.receipt_checksum.1 += 1,
+        |before: &mut WebinarState| before.has_expired_receipts = true,
+        |before: &mut WebinarState| before.webinar.full_picture = false,
     ] {
         stale = present.clone();
         spoil(&mut stale.before);
-        assert_eq!(rebuild(&ledger, first.id, vec![stale]).await, Rebuilt::Stale);
+        assert_eq!(rebuild(&ledger, first.id, vec![stale]).await, RebuildResult::Stale);
     }
     assert_eq!(events(&ledger).await, before);
-    assert_eq!(rebuild(&ledger, ReceiptId::generate(), Vec::new()).await, Rebuilt::Unknown);
+    assert_eq!(rebuild(&ledger, ReceiptId::generate(), Vec::new()).await, RebuildResult::Unknown);
 }
 
 #[tokio::test]
@@ -189,9 +191,9 @@ async fn what_cannot_be_kept_is_refused_without_a_trace() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1-x", "One", NOON)])).await.expect("kept");
     // An occurrence `x` of webinar 1 would be the same event as the webinar 1-x.
-    let occurrence = OccurrenceSaid {
+    let occurrence = OccurrenceChange {
         id: OccurrenceId::parse("x").expect("valid"),
-        fields: Fields { start: Some(NOON), ..Fields::default() },
+        fields: WebinarFields { start: Some(NOON), ..WebinarFields::default() },
     };
     let series = Change {
         shape: Some(Shape::Series),
@@ -199,19 +201,19 @@ async fn what_cannot_be_kept_is_refused_without_a_trace() {
         ..created("1", "Evil", NOON)
     };
     let foreign = receipt("b", vec![created("2", "Two", NOON), series]);
-    assert_eq!(ledger.accept(foreign.clone()).await.expect("kept"), Acceptance::Quarantined);
+    assert_eq!(ledger.accept(foreign.clone()).await.expect("kept"), ReceiptOutcome::Quarantined);
     let before = events(&ledger).await;
     let mut told = Vec::new();
     for change in changes(std::slice::from_ref(&foreign), foreign.id) {
-        let before = ledger.dossier(&key(change.webinar.as_str())).await.expect("read");
+        let before = ledger.webinar_state(&key(change.webinar.as_str())).await.expect("read");
         told.push(Told { before, said: vec![(foreign.clone(), vec![change])] });
     }
     let refused = rebuild(&ledger, foreign.id, told).await;
-    assert!(matches!(&refused, Rebuilt::Refused(why) if why.contains("1-x")), "{refused:?}");
+    assert!(matches!(&refused, RebuildResult::Refused(why) if why.contains("1-x")), "{refused:?}");
     assert_eq!(events(&ledger).await, before);
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let kept = ledger.receipt(foreign.id).await.expect("read").expect("kept");
-    assert_eq!(kept.summary.outcome, Acceptance::Quarantined);
+    assert_eq!(kept.summary.outcome, ReceiptOutcome::Quarantined);
     assert!(kept.events.is_empty());
 }
 
@@ -223,14 +225,14 @@ async fn events_that_do_not_follow_any_more_go_unless_hubspot_has_them() {
     ledger.accept(first.clone()).await.expect("kept");
     let second = receipt("b", vec![created("2", "Two", NOON)]);
     ledger.accept(second.clone()).await.expect("kept");
-    let one = claim(&ledger, webinar_bridge::ledger::ClaimAsk { most: 1, ..NOW }).await;
+    let one = claim(&ledger, webinar_bridge::ledger::ClaimRequest { limit: 1, ..NOW }).await;
     settle(&ledger, &one, confirmed).await;
     for (receipt, id) in [(&first, "1"), (&second, "2")] {
         let mut silent = as_before(&ledger, key(id), &[first.clone(), second.clone()]).await;
         silent.said[0].1 = Vec::new();
-        assert_eq!(rebuild(&ledger, receipt.id, vec![silent]).await, Rebuilt::Done);
+        assert_eq!(rebuild(&ledger, receipt.id, vec![silent]).await, RebuildResult::Done);
     }
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
     let left = events(&ledger).await;
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].key, one[0].key);
@@ -263,24 +265,28 @@ fn told() -> impl Strategy<Value = (bool, Change, i64)> {
     let text = proptest::option::of("[ab]".prop_map(String::from));
     let time = || proptest::option::of((0_i64..30).prop_map(minutes));
     let fields = (text, time(), time(), flag(), flag()).prop_map(
-        |(name, start, actual_end, cancelled, completed)| Fields {
+        |(name, start, actual_end, cancelled, completed)| WebinarFields {
             name,
             start,
             actual_end,
             cancelled,
             completed,
-            ..Fields::default()
+            ..WebinarFields::default()
         },
     );
     let shape = proptest::option::of(prop_oneof![Just(Shape::Series), Just(Shape::Single)]);
-    let listing = prop_oneof![Just(Listing::Partial), Just(Listing::Full), Just(Listing::Unknown)];
+    let listing = prop_oneof![
+        Just(OccurrenceListing::Partial),
+        Just(OccurrenceListing::Full),
+        Just(OccurrenceListing::Unknown)
+    ];
     let occurrences = proptest::collection::btree_map("[xyz]", fields.clone(), 0..3);
     let run = proptest::option::of((any::<bool>(), 0_i64..60));
     let what = (any::<bool>(), fields, shape, listing, occurrences, run, any::<bool>());
     (what, proptest::option::of(0_i64..60), any::<bool>(), 0_i64..120).prop_map(
         |((full_picture, whole, shape, listing, occurrences, run, second), at, off, received)| {
             let id = if second { "2" } else { "1" };
-            let kind = if off { Kind::Cancelled } else { Kind::Updated };
+            let kind = if off { ChangeKind::Cancelled } else { ChangeKind::Updated };
             let change = Change {
                 account: Some(ExternalAccountId::parse("acct-1").expect("valid")),
                 kind,
@@ -291,13 +297,13 @@ fn told() -> impl Strategy<Value = (bool, Change, i64)> {
                 listing,
                 occurrences: occurrences
                     .into_iter()
-                    .map(|(id, fields)| OccurrenceSaid {
+                    .map(|(id, fields)| OccurrenceChange {
                         id: OccurrenceId::parse(id).expect("valid"),
                         fields,
                     })
                     .collect(),
-                session: run.map(|(ended, start)| Session {
-                    phase: if ended { Phase::Ended } else { Phase::Started },
+                session: run.map(|(ended, start)| RunChange {
+                    phase: if ended { RunPhase::Ended } else { RunPhase::Started },
                     started_at: Some(minutes(start)),
                     ended_at: None,
                 }),
@@ -328,7 +334,7 @@ fn rebuilding_as_before_changes_nothing_at_any_time() {
                     new.received_at = minutes(*received);
                     place.clock.set(minutes(*received));
                     let kept = ledger.accept(new.clone()).await.expect("kept");
-                    prop_assert_eq!(kept, Acceptance::Accepted);
+                    prop_assert_eq!(kept, ReceiptOutcome::Accepted);
                     told.push(new);
                     if *expire {
                         while ledger.prune(KEEP).await.expect("pruned") {}
@@ -354,7 +360,7 @@ async fn unchanged(
         let rewritten = as_before(ledger, key(id), told).await;
         let Some((first, _)) = rewritten.said.first() else { continue };
         let first = first.id;
-        prop_assert_eq!(rebuild(ledger, first, vec![rewritten]).await, Rebuilt::Done);
+        prop_assert_eq!(rebuild(ledger, first, vec![rewritten]).await, RebuildResult::Done);
     }
     prop_assert_eq!((events(ledger).await, counts(ledger), states(place)), before);
     Ok(())

@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use webinar_bridge::event::{EventKey, Fields};
+use webinar_bridge::event::{EventKey, WebinarFields};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
-use webinar_bridge::ledger::{Claimed, Counts, EventState, Ledger, Outcome, RedriveAsk, Redriven};
+use webinar_bridge::ledger::{
+    ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts, Ledger, RedriveRequest,
+    RedriveResult,
+};
 
 use super::{NOW, claim, confirmed, counts, refused_by, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
 use crate::harness::store::Place;
 
-async fn with_one(place: &Place) -> (SqliteLedger, Vec<Claimed>) {
+async fn with_one(place: &Place) -> (SqliteLedger, Vec<ClaimedEvent>) {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
     (ledger, batch)
 }
 
-async fn redrive(ledger: &SqliteLedger, key: &EventKey) -> Redriven {
+async fn redrive(ledger: &SqliteLedger, key: &EventKey) -> RedriveResult {
     ledger.redrive(key).await.expect("asked")
 }
 
@@ -25,19 +28,19 @@ async fn redrive(ledger: &SqliteLedger, key: &EventKey) -> Redriven {
 async fn a_dead_event_is_sent_again_at_once() {
     let place = Place::new();
     let (ledger, batch) = with_one(&place).await;
-    settle(&ledger, &batch, || Outcome::Refused(refused_by("no"))).await;
+    settle(&ledger, &batch, || DeliveryOutcome::Refused(refused_by("no"))).await;
     place.clock.set(minutes(5));
     let woken = ledger.wake_up(&account("main"));
     let woken = woken.notified();
-    assert_eq!(redrive(&ledger, &batch[0].key).await, Redriven::Pending);
+    assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
     tokio::time::timeout(Duration::from_secs(30), woken).await.expect("deliveries are woken");
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
-    let event = ledger.event(&batch[0].key).await.expect("read").expect("there").summary;
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    let event = ledger.event_detail(&batch[0].key).await.expect("read").expect("there").summary;
     assert_eq!((event.refused, event.attempts), (None, 0));
     assert_eq!(event.pending_since, Some(minutes(5)));
     let again = claim(&ledger, NOW).await;
     assert_eq!(again[0].input, batch[0].input);
-    assert!(!again[0].unchanged);
+    assert!(!again[0].already_confirmed);
 }
 
 #[tokio::test]
@@ -45,22 +48,23 @@ async fn a_delivered_event_is_really_sent_again() {
     let place = Place::new();
     let (ledger, batch) = with_one(&place).await;
     settle(&ledger, &batch, confirmed).await;
-    assert_eq!(redrive(&ledger, &batch[0].key).await, Redriven::Pending);
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let again = claim(&ledger, NOW).await;
-    assert!(!again[0].unchanged, "HubSpot may hold something else by now");
+    assert!(!again[0].already_confirmed, "HubSpot may hold something else by now");
     settle(&ledger, &again, confirmed).await;
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
 }
 
 #[tokio::test]
 async fn one_that_waits_for_a_retry_goes_now() {
     let place = Place::new();
     let (ledger, batch) = with_one(&place).await;
-    let again = || Outcome::Again { not_before: minutes(5), reason: "timeout".into() };
+    let again =
+        || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
     settle(&ledger, &batch, again).await;
     assert!(claim(&ledger, NOW).await.is_empty());
-    assert_eq!(redrive(&ledger, &batch[0].key).await, Redriven::Pending);
+    assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
@@ -70,11 +74,11 @@ async fn what_is_incomplete_or_unknown_is_not_sent() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
     let key = ledger.events(1).await.expect("events")[0].key.clone();
-    assert_eq!(redrive(&ledger, &key).await, Redriven::Incomplete);
+    assert_eq!(redrive(&ledger, &key).await, RedriveResult::Incomplete);
     let unknown = EventKey { hubspot: account("other"), ..key };
-    assert_eq!(redrive(&ledger, &unknown).await, Redriven::Unknown);
-    assert_eq!(counts(&ledger), Counts { incomplete: 1, ..Counts::default() });
-    let ask = RedriveAsk { state: EventState::Incomplete, ..dead() };
+    assert_eq!(redrive(&ledger, &unknown).await, RedriveResult::Unknown);
+    assert_eq!(counts(&ledger), EventStateCounts { incomplete: 1, ..EventStateCounts::default() });
+    let ask = RedriveRequest { state: EventState::Incomplete, ..dead() };
     assert_eq!(redrive_all(&ledger, ask).await, 0);
 }
 
@@ -82,42 +86,42 @@ async fn what_is_incomplete_or_unknown_is_not_sent() {
 async fn an_answer_to_a_call_begun_before_does_not_bury_it_again() {
     let place = Place::new();
     let (ledger, batch) = with_one(&place).await;
-    assert_eq!(redrive(&ledger, &batch[0].key).await, Redriven::Pending);
-    assert_eq!(counts(&ledger), Counts { in_flight: 1, ..Counts::default() });
+    assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
+    assert_eq!(counts(&ledger), EventStateCounts { in_flight: 1, ..EventStateCounts::default() });
     assert!(claim(&ledger, NOW).await.is_empty(), "one flight at a time");
-    settle(&ledger, &batch, || Outcome::Refused(refused_by("no"))).await;
-    assert_eq!(counts(&ledger), Counts { pending: 1, ..Counts::default() });
+    settle(&ledger, &batch, || DeliveryOutcome::Refused(refused_by("no"))).await;
+    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
     let again = claim(&ledger, NOW).await;
     // But a confirmation is one of the present state.
-    assert_eq!(redrive(&ledger, &batch[0].key).await, Redriven::Pending);
+    assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
     settle(&ledger, &again, confirmed).await;
-    assert_eq!(counts(&ledger), Counts { delivered: 1, ..Counts::default() });
+    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
 }
 
 #[tokio::test]
 async fn what_is_given_back_late_stays_with_the_flight_that_holds_it() {
     let place = Place::new();
     let (ledger, first) = with_one(&place).await;
-    settle(&ledger, &first, || Outcome::Refused(refused_by("no"))).await;
-    assert_eq!(redrive(&ledger, &first[0].key).await, Redriven::Pending);
+    settle(&ledger, &first, || DeliveryOutcome::Refused(refused_by("no"))).await;
+    assert_eq!(redrive(&ledger, &first[0].key).await, RedriveResult::Pending);
     let second = claim(&ledger, NOW).await;
-    ledger.depart(&account("main"), &second).await.expect("noted");
+    ledger.begin_attempt(&account("main"), &second).await.expect("noted");
     // The account turns out to refuse everything, so the first refusal is taken back.
-    settle(&ledger, &first, || Outcome::GivenBack).await;
-    assert_eq!(counts(&ledger), Counts { in_flight: 1, ..Counts::default() });
+    settle(&ledger, &first, || DeliveryOutcome::RefusalRevoked).await;
+    assert_eq!(counts(&ledger), EventStateCounts { in_flight: 1, ..EventStateCounts::default() });
     assert!(claim(&ledger, NOW).await.is_empty(), "one flight at a time");
     // That a call is under way is remembered too: a crash amid it leaves it ambiguous.
     drop(ledger);
     let ledger = place.open(policies());
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    assert_eq!(ledger.advance(100).await.expect("looked").next, Some(minutes(2)));
+    assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, Some(minutes(2)));
 }
 
-fn dead() -> RedriveAsk {
-    RedriveAsk { account: None, state: EventState::Dead, not_over: false, after: None }
+fn dead() -> RedriveRequest {
+    RedriveRequest { account: None, state: EventState::Dead, not_over: false, after: None }
 }
 
-async fn redrive_all(ledger: &SqliteLedger, mut ask: RedriveAsk) -> u64 {
+async fn redrive_all(ledger: &SqliteLedger, mut ask: RedriveRequest) -> u64 {
     let mut redriven = 0;
     loop {
         let piece = ledger.redrive_all(ask.clone()).await.expect("asked");
@@ -137,16 +141,20 @@ async fn all_dead_ones_are_sent_again_and_nothing_else() {
     for id in ["2", "3", "4"] {
         ledger.accept(receipt(id, vec![created(id, "Name", NOON)])).await.expect("kept");
     }
-    settle(&ledger, &claim(&ledger, NOW).await, || Outcome::Refused(refused_by("no"))).await;
-    let of_other = RedriveAsk { account: Some(account("other")), ..dead() };
+    settle(&ledger, &claim(&ledger, NOW).await, || DeliveryOutcome::Refused(refused_by("no")))
+        .await;
+    let of_other = RedriveRequest { account: Some(account("other")), ..dead() };
     assert_eq!(redrive_all(&ledger, of_other).await, 0);
-    let of_main = RedriveAsk { account: Some(account("main")), ..dead() };
+    let of_main = RedriveRequest { account: Some(account("main")), ..dead() };
     assert_eq!(redrive_all(&ledger, of_main).await, 3);
-    assert_eq!(counts(&ledger), Counts { pending: 3, delivered: 1, ..Counts::default() });
+    assert_eq!(
+        counts(&ledger),
+        EventStateCounts { pending: 3, delivered: 1, ..EventStateCounts::default() }
+    );
     assert_eq!(redrive_all(&ledger, dead()).await, 0);
     drop(ledger);
     let ledger = place.open(policies());
-    let kept = Counts { pending: 3, delivered: 1, ..Counts::default() };
+    let kept = EventStateCounts { pending: 3, delivered: 1, ..EventStateCounts::default() };
     assert_eq!(counts(&ledger), kept, "in the file too");
 }
 
@@ -155,11 +163,11 @@ async fn what_is_over_can_be_left_out() {
     let place = Place::new();
     let ledger = place.open(policies());
     let mut later = created("2", "Later", NOON);
-    later.whole = Fields { start: Some(minutes(48 * 60)), ..later.whole };
+    later.whole = WebinarFields { start: Some(minutes(48 * 60)), ..later.whole };
     ledger.accept(receipt("a", vec![created("1", "Soon", NOON), later])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     place.clock.set(minutes(26 * 60));
-    let delivered = RedriveAsk { state: EventState::Delivered, not_over: true, ..dead() };
+    let delivered = RedriveRequest { state: EventState::Delivered, not_over: true, ..dead() };
     assert_eq!(redrive_all(&ledger, delivered).await, 1);
     assert_eq!(claim(&ledger, NOW).await[0].key.external_event_id.as_str(), "2");
 }
@@ -170,15 +178,18 @@ async fn many_are_sent_again_in_pieces() {
     drop(place.open(policies()));
     place.fill(12_000);
     let ledger = place.open(policies());
-    let delivered = RedriveAsk { state: EventState::Delivered, ..dead() };
+    let delivered = RedriveRequest { state: EventState::Delivered, ..dead() };
     let piece = ledger.redrive_all(delivered.clone()).await.expect("asked");
     assert_eq!(piece.redriven, 500);
     assert!(piece.next.is_some());
     assert_eq!(redrive_all(&ledger, delivered).await, 11_500);
-    assert_eq!(counts(&ledger), Counts { pending: 12_000, ..Counts::default() });
+    assert_eq!(
+        counts(&ledger),
+        EventStateCounts { pending: 12_000, ..EventStateCounts::default() }
+    );
     // Looking is bounded too: one that is late among many is found in a later piece.
-    let none = RedriveAsk { account: Some(account("other")), ..dead() };
-    let none = RedriveAsk { state: EventState::Delivered, ..none };
+    let none = RedriveRequest { account: Some(account("other")), ..dead() };
+    let none = RedriveRequest { state: EventState::Delivered, ..none };
     let piece = ledger.redrive_all(none).await.expect("asked");
     assert_eq!(piece.redriven, 0);
     assert!(piece.next.is_some());

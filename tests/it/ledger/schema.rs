@@ -5,8 +5,8 @@ use webinar_bridge::ledger::sqlite::{
     OpenError, Settings, SqliteLedger, StoreState, inspect, migrate,
 };
 use webinar_bridge::ledger::{
-    Acceptance, EventsAsk, FetchStatus, Ledger, PAGE_MAX, ReceiptKind, ReceiptsAsk, Wanted,
-    WantedWhen,
+    EventQuery, FetchCondition, FetchRequest, FetchStatus, Ledger, PAGE_MAX, ReceiptKind,
+    ReceiptOutcome, ReceiptQuery,
 };
 
 use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed, source};
@@ -17,7 +17,9 @@ use crate::harness::store::Place;
 fn first_schema(place: &Place) {
     let webinar = |change| {
         let mut webinar = Webinar::default();
-        webinar.merge(&change, &receipt("a", Vec::new()).says(&change)).expect("nothing was known");
+        webinar
+            .merge(&change, &receipt("a", Vec::new()).provenance(&change))
+            .expect("nothing was known");
         serde_json::to_vec(&webinar).expect("it can be written")
     };
     std::fs::create_dir_all(place.file().parent().expect("a folder")).expect("made");
@@ -85,9 +87,9 @@ async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
     assert!(!base(2));
     drop(store);
     let ledger = place.open(policies());
-    while ledger.advance(100).await.expect("looked").next.is_some() {}
-    let ask = EventsAsk { most: PAGE_MAX, ..EventsAsk::default() };
-    let page = ledger.page_events(ask).await.expect("a page");
+    while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
+    let ask = EventQuery { limit: PAGE_MAX, ..EventQuery::default() };
+    let page = ledger.list_events(ask).await.expect("a page");
     let names: Vec<_> = page.items.iter().filter_map(|event| event.name.as_deref()).collect();
     assert_eq!(names, ["Two", "One"], "what is incomplete has its name too");
 }
@@ -112,24 +114,24 @@ async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
     assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 2, known: 3 });
     assert_eq!(migrate(&place.file()).expect("migrated"), (2, 3));
     let ledger = place.open(policies());
-    while ledger.advance(100).await.expect("looked").next.is_some() {}
-    let ask = ReceiptsAsk { most: 9, ..ReceiptsAsk::default() };
-    let page = ledger.page_receipts(ask).await.expect("a page");
+    while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
+    let ask = ReceiptQuery { limit: 9, ..ReceiptQuery::default() };
+    let page = ledger.list_receipts(ask).await.expect("a page");
     assert_eq!(page.items.len(), 1);
     assert_eq!(page.items[0].kind, ReceiptKind::Webhook);
     let record = ledger.receipt(page.items[0].id).await.expect("read").expect("there");
     assert_eq!(record.body.as_deref(), Some(&br#"{"seed":"a"}"#[..]));
     assert_eq!((record.headers, record.events.len()), (Vec::new(), 2));
     let known = receipt("a", Vec::new());
-    assert_eq!(ledger.accept(known).await.expect("kept"), Acceptance::Duplicate);
-    assert_eq!(ledger.fetches()[&source("zoom")], FetchStatus::default());
-    let wanted = Wanted {
+    assert_eq!(ledger.accept(known).await.expect("kept"), ReceiptOutcome::Duplicate);
+    assert_eq!(ledger.fetch_statuses()[&source("zoom")], FetchStatus::default());
+    let wanted = FetchRequest {
         account: Some(ExternalAccountId::parse("acct-1").expect("valid")),
         webinar: WebinarId::parse("2").expect("valid"),
-        when: WantedWhen::IfIncomplete,
+        condition: FetchCondition::IfIncomplete,
     };
-    assert_eq!(ledger.want(&source("zoom"), vec![wanted]).await.expect("noted"), 1);
-    assert_eq!(ledger.fetches()[&source("zoom")].pending, 1);
+    assert_eq!(ledger.request_fetches(&source("zoom"), vec![wanted]).await.expect("noted"), 1);
+    assert_eq!(ledger.fetch_statuses()[&source("zoom")].pending, 1);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use webinar_bridge::clock::SystemClock;
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, OAuthApp, Operation};
-use webinar_bridge::sandbox::stage::HubSpotStage;
+use webinar_bridge::sandbox::emulator::{EmulatorOperation, EmulatorSettings, OAuthApp};
+use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use super::{FAST, generous};
 use crate::harness::eventually;
@@ -65,7 +65,7 @@ async fn the_configured_path_is_the_one_that_is_called() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sources_and_accounts_keep_apart_what_is_theirs() {
-    let other = HubSpotStage::open(EmulatorSettings::new("pat-other"), Arc::new(SystemClock))
+    let other = HubSpotServer::open(EmulatorSettings::new("pat-other"), Arc::new(SystemClock))
         .expect("it listens");
     let more = format!(
         "hubspot = \"main\"\n\
@@ -117,7 +117,7 @@ async fn oauth_tokens_that_expire_are_renewed_and_nothing_is_lost() {
     zoom.story([created(1, "Version 0", at(0))]).await;
     let tokens = || {
         let emulator = setting.hubspot.emulator();
-        emulator.calls().iter().filter(|call| call.operation == Operation::Token).count()
+        emulator.calls().iter().filter(|call| call.operation == EmulatorOperation::Token).count()
     };
     let versions = std::sync::atomic::AtomicI64::new(0);
     eventually("the token was renewed three times", async || {

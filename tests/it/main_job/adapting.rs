@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use webinar_bridge::clock::{Clock, SystemClock};
-use webinar_bridge::event::{End, Fields, Millis};
-use webinar_bridge::ledger::sqlite::{Hands, Rekey, Settings, SqliteLedger};
-use webinar_bridge::ledger::{Ledger as _, Watcher};
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, Operation, TransportFault};
-use webinar_bridge::sandbox::stage::HubSpotStage;
+use webinar_bridge::event::{EndTime, Millis, WebinarFields};
+use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
+use webinar_bridge::ledger::{CommitObserver, Ledger as _};
+use webinar_bridge::sandbox::emulator::{
+    EmulatorFault, EmulatorOperation, EmulatorSettings, TransportFault,
+};
+use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use super::{FAST, generous};
 use crate::harness::http::{request, scrape};
@@ -59,7 +61,7 @@ async fn a_token_that_changes_on_disk_is_tried_at_once() {
 async fn another_portal_is_sent_nothing_and_the_old_one_goes_on() {
     let setting = Setting::with(generous(), FAST, "");
     let elsewhere = EmulatorSettings { portal_id: 7, ..generous() };
-    let elsewhere = HubSpotStage::open(elsewhere, Arc::new(SystemClock)).expect("it listens");
+    let elsewhere = HubSpotServer::open(elsewhere, Arc::new(SystemClock)).expect("it listens");
     let bridge = setting.start();
     Zoom::to(&bridge).story([created(1, "One", at(0))]).await;
     bridge.settled().await;
@@ -74,7 +76,10 @@ async fn another_portal_is_sent_nothing_and_the_old_one_goes_on() {
         let emulator = elsewhere.emulator();
         emulator.calls().iter().filter(|call| call.operation == operation).count()
     };
-    assert_eq!((operations(Operation::Details), operations(Operation::Upsert)), (1, 0));
+    assert_eq!(
+        (operations(EmulatorOperation::Details), operations(EmulatorOperation::Upsert)),
+        (1, 0)
+    );
     assert!(bridge.logged().contains("portal 7 by an access token"), "it says what it found");
     bridge.kill();
 
@@ -86,7 +91,7 @@ async fn another_portal_is_sent_nothing_and_the_old_one_goes_on() {
 
 struct Unwatched;
 
-impl Watcher for Unwatched {
+impl CommitObserver for Unwatched {
     fn committed(&self, _jobs: usize, _took: Duration) {}
 }
 
@@ -100,8 +105,8 @@ async fn seed(setting: &Setting, webinars: usize) {
         migrate: true,
         rekey: Rekey::Refuse,
         clock: Arc::clone(&clock),
-        watcher: Arc::new(Unwatched),
-        hands: Hands::OwnThread,
+        observer: Arc::new(Unwatched),
+        threading: Threading::Dedicated,
     })
     .expect("the store opens");
     let now = clock.now();
@@ -110,8 +115,11 @@ async fn seed(setting: &Setting, webinars: usize) {
         let changes = (0..100).map(|number| {
             let id = (receipt * 100 + number + 1).to_string();
             let mut change = build::created(&id, &format!("Webinar {id}"), now);
-            change.whole =
-                Fields { start: Some(start), end: End::after_minutes(60), ..change.whole };
+            change.whole = WebinarFields {
+                start: Some(start),
+                end: EndTime::after_minutes(60),
+                ..change.whole
+            };
             change
         });
         let mut receipt = build::receipt(&format!("seed {receipt}"), changes.collect());
@@ -149,9 +157,9 @@ async fn a_backlog_drains_in_as_few_calls_as_there_are_batches_and_without_a_429
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_slow_account_never_slows_another() {
-    let slow = HubSpotStage::open(generous(), Arc::new(SystemClock)).expect("it listens");
-    let hang = Fault::Transport { fault: TransportFault::Hang, stored: false };
-    slow.emulator().keep_failing(hang);
+    let slow = HubSpotServer::open(generous(), Arc::new(SystemClock)).expect("it listens");
+    let hang = EmulatorFault::Transport { fault: TransportFault::Hang, stored: false };
+    slow.emulator().inject_standing(hang);
     // A call that hangs is given up after longer than this test waits for anything.
     let more = format!(
         "hubspot = \"main\"\n\

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use webinar_bridge::sandbox::emulator::{EmulatorSettings, Fault, TransportFault};
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, TransportFault};
 
 use super::{FAST, generous};
 use crate::harness::eventually;
@@ -16,7 +16,7 @@ const A_PAUSE: Duration = Duration::from_secs(90);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_poison_among_twenty_does_not_keep_the_others() {
     let setting = Setting::with(generous(), FAST, "");
-    setting.hubspot.emulator().keep_failing(Fault::RejectNames("poison".into()));
+    setting.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("poison".into()));
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     for id in 1..=20 {
@@ -45,8 +45,8 @@ async fn one_poison_among_twenty_does_not_keep_the_others() {
 async fn errors_that_name_an_event_and_errors_that_do_not_refuse_only_that_event() {
     for told in [true, false] {
         let setting = Setting::with(generous(), FAST, "");
-        let fault = Fault::PartialErrors { name: "poison".into(), told };
-        setting.hubspot.emulator().keep_failing(fault);
+        let fault = EmulatorFault::PartialErrors { name: "poison".into(), told };
+        setting.hubspot.emulator().inject_standing(fault);
         let bridge = setting.start();
         let zoom = Zoom::to(&bridge);
         for id in 1..=10 {
@@ -64,12 +64,12 @@ async fn errors_that_name_an_event_and_errors_that_do_not_refuse_only_that_event
 async fn what_breaks_on_the_way_is_sent_again_and_charged_to_no_event() {
     let account = format!("{FAST}\nrequest_timeout = \"1s\"");
     let setting = Setting::with(generous(), &account, "");
-    let lost = |fault, stored| Fault::Transport { fault, stored };
+    let lost = |fault, stored| EmulatorFault::Transport { fault, stored };
     let faults = [
-        Fault::Status { status: 503, retry_after: None },
-        Fault::Status { status: 502, retry_after: None },
+        EmulatorFault::Status { status: 503, retry_after: None },
+        EmulatorFault::Status { status: 502, retry_after: None },
         lost(TransportFault::Reset, false),
-        Fault::Status { status: 500, retry_after: Some(1) },
+        EmulatorFault::Status { status: 500, retry_after: Some(1) },
         lost(TransportFault::Truncate, true),
         lost(TransportFault::Hang, false),
         lost(TransportFault::Reset, true),
@@ -108,11 +108,14 @@ async fn a_lost_answer_and_a_change_back_end_equal() {
         let zoom = Zoom::to(&bridge);
         zoom.story([created(1, "One", at(0))]).await;
         bridge.settled().await;
-        setting.hubspot.emulator().keep_failing(Fault::Transport { fault, stored: true });
+        setting
+            .hubspot
+            .emulator()
+            .inject_standing(EmulatorFault::Transport { fault, stored: true });
         zoom.story([renamed(1, "Two", at(10))]).await;
         eventually("HubSpot stored it", async || setting.event("1").name == "Two").await;
         zoom.story([renamed(1, "One", at(20))]).await;
-        setting.hubspot.emulator().heal();
+        setting.hubspot.emulator().clear_faults();
         bridge.settled().await;
         assert_eq!(setting.event("1").name, "One", "{fault:?}");
     }
@@ -126,7 +129,7 @@ async fn what_takes_its_time_to_heal_heals() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_that_refuses_everything_blames_no_event() {
     let setting = Setting::with(generous(), FAST, "");
-    setting.hubspot.emulator().keep_failing(Fault::RejectNames(String::new()));
+    setting.hubspot.emulator().inject_standing(EmulatorFault::RejectNames(String::new()));
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     for id in 1..=30 {
@@ -140,7 +143,7 @@ async fn an_account_that_refuses_everything_blames_no_event() {
         (seen.events("main", "pending"), seen.events("main", "dead")) == (30, 0)
     })
     .await;
-    setting.hubspot.emulator().heal();
+    setting.hubspot.emulator().clear_faults();
     bridge.settled_within(A_PAUSE).await;
     assert_eq!(setting.held().len(), 30);
     let seen = scrape(&bridge.ops).await;
@@ -158,7 +161,7 @@ async fn paused(bridge: &Bridge, labels: &[(&str, &str)]) {
 /// 200 without results says nothing of any event: all are sent again.
 async fn answers_without_results() {
     let setting = Setting::with(generous(), FAST, "");
-    setting.hubspot.emulator().keep_failing(Fault::EmptyResults);
+    setting.hubspot.emulator().inject_standing(EmulatorFault::EmptyResults);
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     for id in 1..=5 {
@@ -171,7 +174,7 @@ async fn answers_without_results() {
     .await;
     assert!(setting.held().is_empty());
     assert_eq!(scrape(&bridge.ops).await.events("main", "dead"), 0);
-    setting.hubspot.emulator().heal();
+    setting.hubspot.emulator().clear_faults();
     bridge.settled_within(A_PAUSE).await;
     assert_eq!(setting.held().len(), 5);
     assert_eq!(scrape(&bridge.ops).await.events("main", "delivered"), 5);

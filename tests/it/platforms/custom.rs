@@ -12,7 +12,7 @@ use sha2::Sha256;
 use webinar_bridge::clock::SystemClock;
 use webinar_bridge::event::Millis;
 use webinar_bridge::providers::DemoApi;
-use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::sandbox::platform_server::PlatformServer;
 
 use super::{refused, tell};
 use crate::harness::process::{Bridge, Setting};
@@ -258,7 +258,7 @@ fn sign_es256(pkcs8: &[u8], message: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn published_keys_are_waited_for_and_then_decide() {
     let publisher =
-        PlatformStage::open(DemoApi::Header("accept", "application/json"), Arc::new(SystemClock));
+        PlatformServer::open(DemoApi::Header("accept", "application/json"), Arc::new(SystemClock));
     let publisher = publisher.expect("it listens");
     let setting = Setting::new(&format!(
         "[source.tokens]\nprovider = \"custom\"\nexternal_account_id = \"t\"\norganizer = \"Acme\"\n\

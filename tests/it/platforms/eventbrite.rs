@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use webinar_bridge::event::Millis;
-use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::sandbox::platform_server::PlatformServer;
 
 use super::{api, asked_and_settled, refused, seconds, tell};
 use crate::harness::eventually;
@@ -13,7 +13,7 @@ const PATH: &str = "eventbrite/path-token-of-the-tests";
 const ORGANIZATION: &str = "171000000009";
 const HOUR: i64 = 3_600;
 
-fn setting() -> (PlatformStage, Setting) {
+fn setting() -> (PlatformServer, Setting) {
     let api = api("authorization", "Bearer eventbrite-token-of-the-tests");
     api.limit(20, std::time::Duration::from_secs(1));
     let setting = Setting::new(&format!(
@@ -62,7 +62,7 @@ fn event(id: &str, status: &str, start: i64, changed: i64, more: Value) -> Value
     event
 }
 
-fn knows(api: &PlatformStage, event: Value) {
+fn knows(api: &PlatformServer, event: Value) {
     let id = event["id"].as_str().expect("it has an id").to_owned();
     api.answer(&format!("/v3/events/{id}/?expand=organizer"), event);
 }

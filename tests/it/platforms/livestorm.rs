@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use webinar_bridge::event::Millis;
-use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::sandbox::platform_server::PlatformServer;
 
 use super::{api, asked_and_settled, refused, seconds, tell};
 use crate::harness::http::{request, scrape};
@@ -15,7 +15,7 @@ const ACCOUNT: &str = "acme-on-livestorm";
 const HOUR: i64 = 3_600;
 
 /// Livestorm's part: a source, and the API behind it.
-fn setting(api: &PlatformStage) -> Setting {
+fn setting(api: &PlatformServer) -> Setting {
     api.limit(5, std::time::Duration::from_secs(1));
     Setting::new(&format!(
         "[source.livestorm]\nprovider = \"livestorm\"\nsecret = \"{SECRET}\"\n\
@@ -58,16 +58,16 @@ fn session(id: &str, status: &str, start: i64, updated_at: i64, more: Value) -> 
     json!({ "id": id, "type": "sessions", "attributes": attributes })
 }
 
-fn knows_event(api: &PlatformStage, event: &Value) {
+fn knows_event(api: &PlatformServer, event: &Value) {
     api.answer("/v1/events/e-1", json!({ "data": event }));
 }
 
-fn knows(api: &PlatformStage, session: &Value) {
+fn knows(api: &PlatformServer, session: &Value) {
     let id = session["id"].as_str().expect("it has an id");
     api.answer(&format!("/v1/sessions/{id}"), json!({ "data": session }));
 }
 
-fn knows_all(api: &PlatformStage, pages: &[&[&Value]]) {
+fn knows_all(api: &PlatformServer, pages: &[&[&Value]]) {
     for (number, sessions) in pages.iter().enumerate() {
         let next = if number + 1 < pages.len() { json!(number + 1) } else { json!(null) };
         api.answer(

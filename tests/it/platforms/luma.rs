@@ -11,7 +11,7 @@ use sha2::Sha256;
 use webinar_bridge::clock::SystemClock;
 use webinar_bridge::event::Millis;
 use webinar_bridge::providers::DemoApi;
-use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::sandbox::platform_server::PlatformServer;
 
 use super::{refused, tell};
 use crate::harness::eventually;
@@ -201,9 +201,9 @@ async fn a_source_may_say_that_it_is_signed_as_standard_webhooks_are() {
 }
 
 /// Luma's API, and a source that may ask it.
-fn with_api() -> (PlatformStage, Setting) {
+fn with_api() -> (PlatformServer, Setting) {
     let api = DemoApi::Header("x-luma-api-key", "key-of-the-tests");
-    let luma = PlatformStage::open(api, Arc::new(SystemClock)).expect("it listens");
+    let luma = PlatformServer::open(api, Arc::new(SystemClock)).expect("it listens");
     let address = luma.base_url();
     let api = format!("api = {{ key = \"key-of-the-tests\", base_url = \"{address}\" }}");
     let setting = Setting::new(&source(&api));
@@ -211,7 +211,7 @@ fn with_api() -> (PlatformStage, Setting) {
 }
 
 /// What the API answers about an event: what webhooks show, and its hosts.
-fn answer(luma: &PlatformStage, mut event: Value) {
+fn answer(luma: &PlatformServer, mut event: Value) {
     let path = format!("/v1/events/get?event_id={}", event["id"].as_str().expect("an id"));
     event["hosts"] =
         json!([{ "name": null }, { "name": "Tamsin Okoro", "email": "t@mail.example" }]);

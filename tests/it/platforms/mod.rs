@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use webinar_bridge::clock::{Clock as _, SystemClock};
 use webinar_bridge::providers::DemoApi;
-use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::sandbox::platform_server::PlatformServer;
 
 use crate::harness::process::Bridge;
 use crate::harness::{eventually, http};
@@ -48,9 +48,9 @@ pub(super) async fn refused(
 }
 
 /// The API of a platform that wants this request header.
-pub(super) fn api(header: &'static str, value: &'static str) -> PlatformStage {
+pub(super) fn api(header: &'static str, value: &'static str) -> PlatformServer {
     let api = DemoApi::Header(header, value);
-    PlatformStage::open(api, Arc::new(SystemClock)).expect("it listens")
+    PlatformServer::open(api, Arc::new(SystemClock)).expect("it listens")
 }
 
 /// Waits until the source's platform has been asked for all that is wanted, and HubSpot has what follows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use webinar_bridge::clock::SystemClock;
 use webinar_bridge::providers::DemoApi;
-use webinar_bridge::sandbox::platform::PlatformStage;
+use webinar_bridge::sandbox::platform_server::PlatformServer;
 
 use crate::harness::eventually;
 use crate::harness::http::scrape;
@@ -22,7 +22,7 @@ const HOST: &str = "/v2/users/uLoRgfbbTayCX6r2Q_qQsQ";
 
 /// A bridge that may ask an emulated Zoom.
 struct Cast {
-    api: PlatformStage,
+    api: PlatformServer,
     setting: Setting,
     bridge: Bridge,
     zoom: Zoom,
@@ -36,8 +36,8 @@ fn cast() -> Cast {
 }
 
 /// The same before the bridge starts, with more in the table `api`.
-fn set(more: &str) -> (PlatformStage, Setting) {
-    let api = PlatformStage::open(DemoApi::Client("client-1", "hush-1"), Arc::new(SystemClock));
+fn set(more: &str) -> (PlatformServer, Setting) {
+    let api = PlatformServer::open(DemoApi::Client("client-1", "hush-1"), Arc::new(SystemClock));
     let api = api.expect("it listens");
     let setting = Setting::new(&format!(
         "api = {{ account_id = '{ACCOUNT}', client_id = 'client-1', client_secret = 'hush-1', \

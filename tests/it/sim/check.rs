@@ -18,7 +18,7 @@ pub(super) fn isolation(ledger: &dyn Ledger, peril: &Peril) {
     if !world.weather.lopsided || since_last.as_secs() < 60 || world.weather.daily.is_some() {
         return;
     }
-    let census = ledger.census();
+    let census = ledger.event_counts();
     let main = census.iter().find(|(account, _)| account.as_str() == "main").map(|(_, c)| *c);
     if main.is_some_and(|counts| counts.pending + counts.in_flight > 0) {
         world.wrong(now, format!("the account that works has {main:?} while the other fails"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use webinar_bridge::sandbox::emulator::{Fault, TransportFault};
+use webinar_bridge::sandbox::emulator::{EmulatorFault, TransportFault};
 
 use crate::harness::dice::Dice;
 
@@ -13,7 +13,7 @@ const LANDS_WITHIN: u64 = 100_000;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fate {
     /// At HubSpot; none: it does as it should.
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<EmulatorFault>,
     /// To its answer, on the way back.
     pub(super) way_back: WayBack,
 }
@@ -56,15 +56,15 @@ impl Fate {
     /// Whether HubSpot says that it is still at it, so that it is to be left alone for a while.
     pub(super) fn is_at_it(&self) -> bool {
         let told = match &self.fault {
-            Some(Fault::Landed { told, .. }) => Some(told.as_ref()),
+            Some(EmulatorFault::StoredLater { told, .. }) => Some(told.as_ref()),
             fault => fault.as_ref(),
         };
-        matches!(told, Some(Fault::Unfinished(state)) if *state != "CANCELED")
+        matches!(told, Some(EmulatorFault::Unfinished(state)) if *state != "CANCELED")
     }
 
     /// What befalls a call that nobody waits for any more: it is carried out late, or never.
-    pub(super) fn stray(dice: &mut Dice) -> Fault {
-        landed(dice, Fault::Transport { fault: TransportFault::Reset, stored: false })
+    pub(super) fn stray(dice: &mut Dice) -> EmulatorFault {
+        landed(dice, EmulatorFault::Transport { fault: TransportFault::Reset, stored: false })
     }
 
     /// A failure of the token endpoint.
@@ -74,7 +74,7 @@ impl Fate {
 }
 
 /// HubSpot says that it did not do it.
-fn told(dice: &mut Dice, events: usize) -> Fault {
+fn told(dice: &mut Dice, events: usize) -> EmulatorFault {
     const POLICIES: [Option<&str>; 4] =
         [Some("TEN_SECONDLY_ROLLING"), Some("SECONDLY"), Some("DAILY"), None];
     // Whole minutes and more are told rarely: a run of the simulation is not a day.
@@ -85,28 +85,31 @@ fn told(dice: &mut Dice, events: usize) -> Fault {
         _ => Some(*dice.pick(&[86_400, u64::MAX, 999_999_999_999])),
     };
     match dice.below(16) {
-        0 | 1 => Fault::Limited { policy: *dice.pick(&POLICIES), retry_after },
-        2 => Fault::MissingScopes,
-        3 => Fault::Page(*dice.pick(&[400, 403, 200])),
+        0 | 1 => EmulatorFault::Limited { policy: *dice.pick(&POLICIES), retry_after },
+        2 => EmulatorFault::MissingScopes,
+        3 => EmulatorFault::HtmlPage(*dice.pick(&[400, 403, 200])),
         // A single event's 400 is the event's own end, so that only poison may have it.
         4..=6 if events > 1 => {
-            Fault::Status { status: *dice.pick(&[400, 413, 409]), retry_after: None }
+            EmulatorFault::Status { status: *dice.pick(&[400, 413, 409]), retry_after: None }
         }
-        7 => Fault::Status { status: *dice.pick(&[301, 302, 307, 308]), retry_after: None },
-        8 => Fault::Landed {
+        7 => EmulatorFault::Status { status: *dice.pick(&[301, 302, 307, 308]), retry_after: None },
+        8 => EmulatorFault::StoredLater {
             after: Duration::ZERO,
-            told: Box::new(Fault::Status { status: *dice.pick(&[408, 500, 503]), retry_after }),
+            told: Box::new(EmulatorFault::Status {
+                status: *dice.pick(&[408, 500, 503]),
+                retry_after,
+            }),
         },
         _ => {
             let statuses = [401, 403, 404, 408, 409, 423, 477, 500, 500, 503, 503, 429];
-            Fault::Status { status: *dice.pick(&statuses), retry_after }
+            EmulatorFault::Status { status: *dice.pick(&statuses), retry_after }
         }
     }
 }
 
 /// The edge gave up on HubSpot, or never reached it.
-fn gateway(dice: &mut Dice) -> Fault {
-    let told = |status| Fault::Status { status, retry_after: None };
+fn gateway(dice: &mut Dice) -> EmulatorFault {
+    let told = |status| EmulatorFault::Status { status, retry_after: None };
     if dice.percent(30) {
         return told(*dice.pick(&[521, 523, 525, 526]));
     }
@@ -115,31 +118,31 @@ fn gateway(dice: &mut Dice) -> Fault {
 }
 
 /// No answer.
-fn lost(dice: &mut Dice) -> Fault {
+fn lost(dice: &mut Dice) -> EmulatorFault {
     let ways = [TransportFault::Hang, TransportFault::Reset, TransportFault::Truncate];
-    let told = Fault::Transport { fault: *dice.pick(&ways), stored: false };
+    let told = EmulatorFault::Transport { fault: *dice.pick(&ways), stored: false };
     landed(dice, told)
 }
 
 /// Never carried out, at once, or later.
-fn landed(dice: &mut Dice, told: Fault) -> Fault {
+fn landed(dice: &mut Dice, told: EmulatorFault) -> EmulatorFault {
     let after = match dice.below(3) {
         0 => return told,
         1 => Duration::ZERO,
         _ => Duration::from_millis(dice.between(0, LANDS_WITHIN)),
     };
-    Fault::Landed { after, told: Box::new(told) }
+    EmulatorFault::StoredLater { after, told: Box::new(told) }
 }
 
 /// Success, so it says.
-fn in_part(dice: &mut Dice) -> Fault {
+fn in_part(dice: &mut Dice) -> EmulatorFault {
     const AT_IT: [&str; 3] = ["PENDING", "PROCESSING", "WHATEVER"];
     match dice.below(5) {
-        0 => Fault::EmptyResults,
-        1 => Fault::FewerResults,
-        2 => Fault::Unfinished("CANCELED"),
+        0 => EmulatorFault::EmptyResults,
+        1 => EmulatorFault::FewerResults,
+        2 => EmulatorFault::Unfinished("CANCELED"),
         _ => {
-            let told = Fault::Unfinished(AT_IT[dice.below(AT_IT.len())]);
+            let told = EmulatorFault::Unfinished(AT_IT[dice.below(AT_IT.len())]);
             landed(dice, told)
         }
     }

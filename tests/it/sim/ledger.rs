@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use webinar_bridge::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
 use webinar_bridge::ledger::{
-    Acceptance, Amend, Amended, Claim, ClaimAsk, Claimed, Counts, Dossier, Due, EventDetail,
-    EventRecord, EventSummary, EventsAsk, FetchClaim, FetchOutcome, FetchStatus, FetchTask, Ledger,
-    LedgerError, NewReceipt, Page, Rebuild, Rebuilt, ReceiptRecord, ReceiptSummary, ReceiptsAsk,
-    RedriveAsk, RedrivePiece, Redriven, Retention, Settlement, Sizes, Standing, Teller, Wanted,
-    WebinarKey,
+    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail,
+    EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
+    FetchRequest, FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest,
+    RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RedriveProgress,
+    RedriveRequest, RedriveResult, Retention, Settlement, StatusFunction, StatusUpdate, StoreSizes,
+    TimersRun, WebinarKey, WebinarState,
 };
 
 use super::peril::Peril;
@@ -53,9 +54,9 @@ impl<L: Ledger> Perilous<L> {
     }
 
     /// What is kept is in the counts from now on.
-    fn accepted(&self, receipt: &NewReceipt, acceptance: Acceptance) {
+    fn accepted(&self, receipt: &NewReceipt, acceptance: ReceiptOutcome) {
         match acceptance {
-            Acceptance::Accepted | Acceptance::Quarantined => {
+            ReceiptOutcome::Accepted | ReceiptOutcome::Quarantined => {
                 let now = self.peril.now();
                 {
                     let mut world = self.peril.world();
@@ -63,7 +64,7 @@ impl<L: Ledger> Perilous<L> {
                 }
                 self.check_census();
             }
-            Acceptance::Duplicate | Acceptance::Ignored => {}
+            ReceiptOutcome::Duplicate | ReceiptOutcome::Ignored => {}
         }
     }
 
@@ -89,7 +90,7 @@ impl<L: Ledger> Perilous<L> {
 
     /// The counts are exact at any time: they count every acceptance that has returned.
     pub(super) fn check_census(&self) {
-        let census = self.inner.census();
+        let census = self.inner.event_counts();
         let now = self.peril.now();
         let mut world = self.peril.world();
         for (account, counts) in census {
@@ -104,7 +105,7 @@ impl<L: Ledger> Perilous<L> {
 
 #[async_trait]
 impl<L: Ledger> Ledger for Perilous<L> {
-    async fn accept(&self, receipt: NewReceipt) -> Result<Acceptance, LedgerError> {
+    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
         self.before("accept").await?;
         let done = self.inner.accept(receipt.clone()).await;
         if let Ok(acceptance) = done {
@@ -113,16 +114,24 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.or_unknown("accepted", done).await
     }
 
-    async fn claim(&self, account: &AccountName, ask: ClaimAsk) -> Result<Claim, LedgerError> {
+    async fn claim(
+        &self,
+        account: &AccountName,
+        ask: ClaimRequest,
+    ) -> Result<ClaimResult, LedgerError> {
         self.before("claim").await?;
         let done = self.inner.claim(account, ask).await;
         self.peril.point("claimed").await;
         done
     }
 
-    async fn depart(&self, account: &AccountName, claimed: &[Claimed]) -> Result<(), LedgerError> {
+    async fn begin_attempt(
+        &self,
+        account: &AccountName,
+        claimed: &[ClaimedEvent],
+    ) -> Result<(), LedgerError> {
         self.before("depart").await?;
-        let done = self.inner.depart(account, claimed).await;
+        let done = self.inner.begin_attempt(account, claimed).await;
         if done.is_ok() {
             let departed = claimed.iter().map(|claimed| (claimed.id, claimed.key.clone()));
             self.peril.world().departed.extend(departed);
@@ -147,21 +156,21 @@ impl<L: Ledger> Ledger for Perilous<L> {
         done
     }
 
-    fn release(&self, account: &AccountName, claimed: &[Claimed]) {
+    fn release(&self, account: &AccountName, claimed: &[ClaimedEvent]) {
         self.inner.release(account, claimed);
     }
 
-    fn standing(&self, account: &AccountName) -> Standing {
-        self.inner.standing(account)
+    fn account_status(&self, account: &AccountName) -> AccountStatus {
+        self.inner.account_status(account)
     }
 
-    async fn amend_standing(
+    async fn update_status(
         &self,
         account: &AccountName,
-        amend: Amend,
-    ) -> Result<Amended, LedgerError> {
+        amend: StatusFunction,
+    ) -> Result<StatusUpdate, LedgerError> {
         self.peril.point("amend").await;
-        let done = self.inner.amend_standing(account, amend).await;
+        let done = self.inner.update_status(account, amend).await;
         self.or_unknown("amended", done).await
     }
 
@@ -169,41 +178,45 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.wake_up(account)
     }
 
-    fn census(&self) -> BTreeMap<AccountName, Counts> {
-        self.inner.census()
+    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
+        self.inner.event_counts()
     }
 
     async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
         self.inner.oldest_pending(account).await
     }
 
-    async fn advance(&self, most: usize) -> Result<Due, LedgerError> {
+    async fn run_timers(&self, most: usize) -> Result<TimersRun, LedgerError> {
         self.before("advance").await?;
-        let done = self.inner.advance(most).await;
+        let done = self.inner.run_timers(most).await;
         self.or_unknown("advanced", done).await
     }
 
-    async fn want(&self, source: &SourceName, wanted: Vec<Wanted>) -> Result<usize, LedgerError> {
+    async fn request_fetches(
+        &self,
+        source: &SourceName,
+        wanted: Vec<FetchRequest>,
+    ) -> Result<usize, LedgerError> {
         self.before("want").await?;
-        let done = self.inner.want(source, wanted).await;
+        let done = self.inner.request_fetches(source, wanted).await;
         self.or_unknown("wanted", done).await
     }
 
-    async fn due_fetches(
+    async fn claim_fetches(
         &self,
         source: &SourceName,
         most: usize,
         except: &[i64],
     ) -> Result<FetchClaim, LedgerError> {
         self.before("look for fetches").await?;
-        self.inner.due_fetches(source, most, except).await
+        self.inner.claim_fetches(source, most, except).await
     }
 
     async fn settle_fetch(
         &self,
         task: &FetchTask,
         outcome: FetchOutcome,
-    ) -> Result<Option<Acceptance>, LedgerError> {
+    ) -> Result<Option<ReceiptOutcome>, LedgerError> {
         self.before("settle a fetch").await?;
         let receipt = outcome.receipt().cloned();
         let done = self.inner.settle_fetch(task, outcome).await;
@@ -217,8 +230,8 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.fetch_wake_up(source)
     }
 
-    fn fetches(&self) -> BTreeMap<SourceName, FetchStatus> {
-        self.inner.fetches()
+    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
+        self.inner.fetch_statuses()
     }
 
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
@@ -231,8 +244,8 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.close().await;
     }
 
-    fn sizes(&self) -> Sizes {
-        self.inner.sizes()
+    fn store_sizes(&self) -> StoreSizes {
+        self.inner.store_sizes()
     }
 
     fn health(&self) -> Result<(), String> {
@@ -243,25 +256,25 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.events(most).await
     }
 
-    async fn page_events(&self, ask: EventsAsk) -> Result<Page<EventSummary>, LedgerError> {
-        self.inner.page_events(ask).await
+    async fn list_events(&self, ask: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
+        self.inner.list_events(ask).await
     }
 
-    async fn event(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
-        self.inner.event(key).await
+    async fn event_detail(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+        self.inner.event_detail(key).await
     }
 
-    async fn redrive(&self, key: &EventKey) -> Result<Redriven, LedgerError> {
+    async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError> {
         self.before("redrive").await?;
         let done = self.inner.redrive(key).await;
-        if let Ok(Redriven::Pending) = done {
+        if let Ok(RedriveResult::Pending) = done {
             self.peril.world().redriven(key);
             self.check_census();
         }
         self.or_unknown("redriven", done).await
     }
 
-    async fn redrive_all(&self, ask: RedriveAsk) -> Result<RedrivePiece, LedgerError> {
+    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
         self.before("redrive all").await?;
         let events = self.inner.events(usize::MAX).await?;
         let wanted: Vec<EventKey> = events
@@ -286,9 +299,9 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.or_unknown("redriven all", done).await
     }
 
-    async fn page_receipts(&self, ask: ReceiptsAsk) -> Result<Page<ReceiptSummary>, LedgerError> {
+    async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
         self.before("look for receipts").await?;
-        self.inner.page_receipts(ask).await
+        self.inner.list_receipts(ask).await
     }
 
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
@@ -296,31 +309,31 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.receipt(id).await
     }
 
-    async fn tellers(
+    async fn receipts_of(
         &self,
         key: &WebinarKey,
         after: Option<i64>,
-    ) -> Result<Page<Teller>, LedgerError> {
+    ) -> Result<Page<ContributingReceipt>, LedgerError> {
         self.before("look at tellers").await?;
-        self.inner.tellers(key, after).await
+        self.inner.receipts_of(key, after).await
     }
 
-    async fn dossiers_of(&self, receipt: ReceiptId) -> Result<Vec<Dossier>, LedgerError> {
+    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
         self.before("look at dossiers").await?;
-        self.inner.dossiers_of(receipt).await
+        self.inner.webinars_of(receipt).await
     }
 
-    async fn dossier(&self, key: &WebinarKey) -> Result<Dossier, LedgerError> {
+    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
         self.before("look at a dossier").await?;
-        self.inner.dossier(key).await
+        self.inner.webinar_state(key).await
     }
 
-    async fn rebuild(&self, rebuild: Rebuild) -> Result<Rebuilt, LedgerError> {
+    async fn rebuild(&self, rebuild: RebuildRequest) -> Result<RebuildResult, LedgerError> {
         self.before("rebuild").await?;
         let receipt = rebuild.receipt;
         let before = self.inner.events(usize::MAX).await?;
         let done = self.inner.rebuild(rebuild).await;
-        if let Ok(Rebuilt::Done) = done {
+        if let Ok(RebuildResult::Done) = done {
             let after = self.inner.events(usize::MAX).await?;
             self.replayed(receipt, &before, &after);
             self.check_census();

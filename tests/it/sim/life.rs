@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use webinar_bridge::clock::{Clock, VirtualClock};
-use webinar_bridge::deliver::{Lane, LaneSettings, schedule};
+use webinar_bridge::deliver::{AccountWorker, DeliverySettings, schedule};
 use webinar_bridge::event::{AccountName, Millis};
-use webinar_bridge::hubspot::{Account, Api, Credentials};
-use webinar_bridge::ledger::sqlite::{Hands, OpenError, Rekey, Settings, SqliteLedger};
-use webinar_bridge::ledger::{LANDED, Ledger, Retention, Standing};
+use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials};
+use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
+use webinar_bridge::ledger::{AccountStatus, LATE_EFFECT_WINDOW, Ledger, Retention};
 use webinar_bridge::net::Http;
 use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
@@ -35,7 +35,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// As the service's own default.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 /// What healing takes beyond [`LANDED`]: three minutes are promised in all.
-const HEALED: Duration = LANDED.saturating_add(Duration::from_mins(1));
+const HEALED: Duration = LATE_EFFECT_WINDOW.saturating_add(Duration::from_mins(1));
 /// All is at rest by then: the longest pauses that are not told are of ten minutes.
 const REST_WITHIN: Duration = Duration::from_mins(25);
 
@@ -159,8 +159,8 @@ impl Bridge {
             migrate: true,
             rekey: Rekey::Refuse,
             clock: Arc::new(clock),
-            watcher: Arc::new(Unwatched),
-            hands: Hands::Caller,
+            observer: Arc::new(Unwatched),
+            threading: Threading::Inline,
         };
         // Other tests start programs: between its fork and its exec one of them holds the lock that was just let go.
         let inner = loop {
@@ -181,15 +181,16 @@ impl Bridge {
         let refresh_token = peril.world().refresh_token.clone();
         for name in accounts().into_iter().filter(|name| !shadowed.contains(name)) {
             let api = api(&name, &refresh_token);
-            let account = Account::new(api, Arc::clone(&http), Arc::clone(&clock));
+            let account = AccountClient::new(api, Arc::clone(&http), Arc::clone(&clock));
             let (ledger, clock) = (Arc::clone(&shared), Arc::clone(&clock));
-            let lane = Lane::new(name, account, lane_settings, ledger, clock, metrics.clone());
+            let lane =
+                AccountWorker::new(name, account, lane_settings, ledger, clock, metrics.clone());
             work.spawn(lane.run(stop.clone()));
         }
-        work.spawn(schedule::advance(Arc::clone(&shared), clock, stop.clone()));
+        work.spawn(schedule::run_timers(Arc::clone(&shared), clock, stop.clone()));
         let day = Duration::from_hours(24);
         let keep = Retention { receipts: day, events: day };
-        work.spawn(schedule::housekeep(shared, keep, stop.clone()));
+        work.spawn(schedule::run_housekeeping(shared, keep, stop.clone()));
         Self { ledger, peril: Arc::clone(peril), work, stop }
     }
 
@@ -213,9 +214,9 @@ impl Bridge {
     }
 }
 
-fn lane_settings(world: &World) -> LaneSettings {
+fn lane_settings(world: &World) -> DeliverySettings {
     let weather = &world.weather;
-    LaneSettings {
+    DeliverySettings {
         rate_limit: weather.rate,
         max_batch: weather.max_batch,
         max_linger: weather.max_linger,
@@ -224,20 +225,20 @@ fn lane_settings(world: &World) -> LaneSettings {
     }
 }
 
-fn api(name: &AccountName, refresh_token: &str) -> Api {
+fn api(name: &AccountName, refresh_token: &str) -> AccountApiSettings {
     let base_url = Url::parse(&format!("https://{name}.example")).expect("valid");
     let secret = |text: &str| Secret::Text(text.to_owned().into());
     let credentials = if name.as_str() == "main" {
-        Credentials::Token(secret(TOKEN))
+        AccountCredentials::Token(secret(TOKEN))
     } else {
-        Credentials::OAuth {
+        AccountCredentials::OAuth {
             client_id: "app".into(),
             client_secret: secret("app-secret"),
             refresh_token: secret(refresh_token),
             token_url: base_url.join("/oauth/2026-03/token").expect("valid"),
         }
     };
-    Api {
+    AccountApiSettings {
         base_url,
         path_prefix: "/marketing/v3/marketing-events".into(),
         request_timeout: REQUEST_TIMEOUT,
@@ -307,9 +308,10 @@ async fn rest(bridge: &Bridge) {
     for account in accounts() {
         // What was told to wait for a day is resumed by an operator; whatever else is paused must go on by itself.
         let far = peril.now().plus(Duration::from_mins(11));
-        if bridge.ledger.standing(&account).retry_at.is_some_and(|at| at > far) {
+        if bridge.ledger.account_status(&account).retry_at.is_some_and(|at| at > far) {
             peril.world().note(peril.now(), format!("an operator resumes {account}"));
-            let amended = bridge.ledger.inner.amend_standing(&account, Box::new(Standing::resumed));
+            let amended =
+                bridge.ledger.inner.update_status(&account, Box::new(AccountStatus::resumed));
             amended.await.expect("the store works");
             bridge.ledger.wake_up(&account).notify_one();
         }
@@ -322,7 +324,7 @@ async fn rest(bridge: &Bridge) {
         }
         let now = peril.now();
         if now.since(began) > REST_WITHIN {
-            let census = bridge.ledger.census();
+            let census = bridge.ledger.event_counts();
             peril.world().wrong(now, format!("it does not come to rest: {census:?}"));
             return;
         }
@@ -346,7 +348,8 @@ async fn operated(peril: &Peril) -> bool {
 
 fn is_at_rest(bridge: &Bridge) -> bool {
     let now = bridge.peril.now();
-    let busy = bridge.ledger.census().values().any(|counts| counts.pending + counts.in_flight > 0);
+    let busy =
+        bridge.ledger.event_counts().values().any(|counts| counts.pending + counts.in_flight > 0);
     let mut world = bridge.peril.world();
     let told = world.webhooks.iter().all(|webhook| webhook.answered && webhook.again == 0);
     let healed = world.unclear_at.is_none_or(|at| now.since(at) > HEALED);

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use webinar_bridge::event::{AccountName, EventKey, Millis};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    Acceptance, EventState, EventSummary, EventsAsk, Ledger, LedgerError, PAGE_MAX, ReceiptsAsk,
-    RedriveAsk, Standing,
+    AccountStatus, EventQuery, EventState, EventSummary, Ledger, LedgerError, PAGE_MAX,
+    ReceiptOutcome, ReceiptQuery, RedriveRequest,
 };
-use webinar_bridge::replay::{ReplayAsk, ReplayError, Replayer};
+use webinar_bridge::replay::{ReplayError, ReplayRequest, Replayer};
 
 use super::ledger::Perilous;
 use super::life::Doom;
@@ -52,7 +52,7 @@ enum Deed {
     /// Some receipt is mapped again.
     Replay,
     /// All of them are, or those with that outcome.
-    ReplayAll(Option<Acceptance>),
+    ReplayAll(Option<ReceiptOutcome>),
     /// Some event is sent again.
     Redrive,
     /// One with which a call is under way is, if there is one soon.
@@ -89,7 +89,7 @@ impl From<ReplayError> for Trouble {
             | ReplayError::NoBody
             | ReplayError::NoSource(_)
             | ReplayError::OtherProvider { .. }
-            | ReplayError::NotToday(_) => Self::Wrong(error.to_string()),
+            | ReplayError::NoLongerAccepted(_) => Self::Wrong(error.to_string()),
         }
     }
 }
@@ -173,7 +173,7 @@ fn deed(dice: &mut Dice) -> Deed {
     let account = if dice.percent(60) { main } else { other };
     match dice.below(10) {
         0..=2 => Deed::Replay,
-        3 => Deed::ReplayAll(*dice.pick(&[None, Some(Acceptance::Quarantined)])),
+        3 => Deed::ReplayAll(*dice.pick(&[None, Some(ReceiptOutcome::Quarantined)])),
         4 => Deed::Redrive,
         5 => Deed::RedriveFlying,
         6 => {
@@ -221,14 +221,14 @@ async fn perform(
 ) -> Result<String, Trouble> {
     match deed {
         Deed::Replay => {
-            let ask = ReceiptsAsk { most: PAGE_MAX, ..ReceiptsAsk::default() };
-            let receipts = ledger.page_receipts(ask).await?.items;
+            let ask = ReceiptQuery { limit: PAGE_MAX, ..ReceiptQuery::default() };
+            let receipts = ledger.list_receipts(ask).await?.items;
             if receipts.is_empty() {
                 return Ok("there is none".into());
             }
             let id = peril.world().operator.dice.pick(&receipts).id;
             let done = replayer.replay(id).await?;
-            if done.outcome == Acceptance::Accepted {
+            if done.outcome == ReceiptOutcome::Accepted {
                 Ok(id.to_string())
             } else {
                 Err(Trouble::Wrong(format!("{done:?}")))
@@ -238,14 +238,14 @@ async fn perform(
         Deed::Redrive => redrive(ledger, peril, |_| true).await,
         Deed::RedriveFlying => {
             let began = peril.now();
-            let flies = || ledger.census().values().any(|counts| counts.in_flight > 0);
+            let flies = || ledger.event_counts().values().any(|counts| counts.in_flight > 0);
             while !flies() && peril.now().since(began) < SOON {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             redrive(ledger, peril, |event| event.in_flight).await
         }
         Deed::RedriveAll(state) => {
-            let ask = RedriveAsk { account: None, state: *state, not_over: false, after: None };
+            let ask = RedriveRequest { account: None, state: *state, not_over: false, after: None };
             let piece = ledger.redrive_all(ask).await?;
             // There are fewer than one piece takes.
             match piece.next {
@@ -255,8 +255,8 @@ async fn perform(
         }
         Deed::Pause(account) => {
             let now = peril.now();
-            let held = Box::new(move |before: &Standing| before.held(now));
-            ledger.amend_standing(account, held).await?;
+            let held = Box::new(move |before: &AccountStatus| before.paused_by_operator(now));
+            ledger.update_status(account, held).await?;
             let now = peril.now();
             peril.world().operator.held.entry(account.clone()).or_insert(now);
             Ok("paused".into())
@@ -264,7 +264,7 @@ async fn perform(
         Deed::Resume(account) => {
             // Until it is answered nobody knows.
             peril.world().operator.held.remove(account);
-            ledger.amend_standing(account, Box::new(Standing::resumed)).await?;
+            ledger.update_status(account, Box::new(AccountStatus::resumed)).await?;
             Ok("resumed".into())
         }
     }
@@ -276,8 +276,8 @@ async fn redrive(
     peril: &Peril,
     wanted: impl Fn(&EventSummary) -> bool,
 ) -> Result<String, Trouble> {
-    let ask = EventsAsk { most: PAGE_MAX, ..EventsAsk::default() };
-    let mut events = ledger.page_events(ask).await?.items;
+    let ask = EventQuery { limit: PAGE_MAX, ..EventQuery::default() };
+    let mut events = ledger.list_events(ask).await?.items;
     events.retain(wanted);
     if events.is_empty() {
         return Ok("there is none".into());
@@ -290,8 +290,11 @@ async fn redrive(
 /// How long a call that replays many may take.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-async fn replay_all(replayer: &Replayer, outcome: Option<Acceptance>) -> Result<String, Trouble> {
-    let mut ask = ReplayAsk { outcome, ..ReplayAsk::default() };
+async fn replay_all(
+    replayer: &Replayer,
+    outcome: Option<ReceiptOutcome>,
+) -> Result<String, Trouble> {
+    let mut ask = ReplayRequest { outcome, ..ReplayRequest::default() };
     let mut accepted = 0;
     loop {
         let piece = replayer.replay_all(ask.clone(), Instant::now() + PATIENCE).await?;

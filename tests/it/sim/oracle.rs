@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use webinar_bridge::event::{
-    AccountName, Change, EventKey, ExternalAccountId, Folded, Millis, ReceiptId, Webinar,
+    AccountName, Change, EventKey, ExternalAccountId, FoldedEvent, Millis, ReceiptId, Webinar,
     WebinarId, fold,
 };
-use webinar_bridge::ledger::{Content, NewReceipt, Policies};
+use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent};
 
 use super::webhooks::Webhook;
 
@@ -18,7 +18,7 @@ pub(super) struct Oracle {
     /// What each webhook says, whatever was made of it, by its dedupe key.
     said: BTreeMap<[u8; 32], Vec<Change>>,
     receipts: BTreeMap<ReceiptId, NewReceipt>,
-    webinars: BTreeMap<Name, (Webinar, Vec<Folded>)>,
+    webinars: BTreeMap<Name, (Webinar, Vec<FoldedEvent>)>,
     /// The receipts that build each webinar.
     tellers: BTreeMap<Name, BTreeSet<ReceiptId>>,
     /// Every state that each event ever was to have in HubSpot, oldest first, and the newest that was sent.
@@ -46,7 +46,7 @@ impl Oracle {
     pub(super) fn accept(&mut self, receipt: &NewReceipt, now: Millis) -> u64 {
         *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
         self.receipts.insert(receipt.id, receipt.clone());
-        let Content::Changes(changes) = &receipt.content else { return 0 };
+        let ReceiptContent::Changes(changes) = &receipt.content else { return 0 };
         let changes = changes.clone();
         changes.iter().map(|change| self.merge(receipt, change, now)).sum()
     }
@@ -66,7 +66,7 @@ impl Oracle {
                 let receipt = &self.receipts[teller];
                 let said = self.said[&receipt.dedupe_key].iter();
                 for change in said.filter(|change| self.name_of(receipt, change) == name) {
-                    let merged = webinar.merge(change, &receipt.says(change));
+                    let merged = webinar.merge(change, &receipt.provenance(change));
                     merged.expect("one provider, and few occurrences");
                 }
             }
@@ -88,7 +88,7 @@ impl Oracle {
     fn merge(&mut self, receipt: &NewReceipt, change: &Change, now: Millis) -> u64 {
         let name = self.name_of(receipt, change);
         let (webinar, _) = self.webinars.entry(name.clone()).or_default();
-        let merged = webinar.merge(change, &receipt.says(change));
+        let merged = webinar.merge(change, &receipt.provenance(change));
         merged.expect("one provider, and few occurrences");
         self.tellers.entry(name.clone()).or_default().insert(receipt.id);
         self.refold(&name, now)
@@ -147,7 +147,7 @@ impl Oracle {
     }
 
     /// The events of an account, as they are now by all that was accepted.
-    pub(super) fn events(&self, account: &AccountName) -> BTreeMap<EventKey, &Folded> {
+    pub(super) fn events(&self, account: &AccountName) -> BTreeMap<EventKey, &FoldedEvent> {
         let of_account = self.webinars.iter().filter(|((hubspot, ..), _)| hubspot == account);
         of_account
             .flat_map(|((hubspot, external, _), (_, events))| {
@@ -184,7 +184,7 @@ impl Oracle {
     }
 }
 
-fn key_of(hubspot: &AccountName, external: &ExternalAccountId, event: &Folded) -> EventKey {
+fn key_of(hubspot: &AccountName, external: &ExternalAccountId, event: &FoldedEvent) -> EventKey {
     EventKey {
         hubspot: hubspot.clone(),
         external_account_id: external.clone(),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use webinar_bridge::event::{Change, Millis, ProviderId, SourceName};
 use webinar_bridge::providers::{
-    Demo, Inbound, Keys, Meaning, Options, Platform, Provider, Reading, Refusal, Sample, Signed,
-    Traits, Unsigned, Unverified, Verified,
+    Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform, Provider,
+    Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 use webinar_bridge::replay::Source;
 
@@ -39,11 +39,11 @@ impl Platform for Simulated {
         ProviderId::new("zoom")
     }
 
-    fn bare(&self) -> Option<Arc<dyn Provider>> {
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Self))
     }
 
-    fn configured(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         unreachable!("nothing is configured")
     }
 
@@ -61,8 +61,8 @@ impl Provider for Simulated {
         &Self
     }
 
-    fn traits(&self) -> Traits {
-        Traits::FULL
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
     }
 
     fn verify<'a>(
@@ -70,20 +70,20 @@ impl Provider for Simulated {
         _request: Inbound<'a, Unverified>,
         _keys: Keys<'_>,
         _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, Refusal> {
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
         unreachable!("what comes in goes to the ledger")
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> Reading {
+    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let changes = SAID.with(|bodies| bodies.borrow().get(request.body).cloned());
         let meaning = match changes {
-            Some(changes) => Meaning::Changes { changes, bad_fields: Vec::new() },
-            None => Meaning::Unmappable("nobody sent this".into()),
+            Some(changes) => PayloadContent::Changes { changes, bad_fields: Vec::new() },
+            None => PayloadContent::Unmappable("nobody sent this".into()),
         };
-        Reading::new("webinar.simulated", meaning)
+        ParsedPayload::new("webinar.simulated", meaning)
     }
 
-    fn sign(&self, _request: Unsigned<'_>) -> Result<Signed, String> {
+    fn sign(&self, _request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         unreachable!("what comes in goes to the ledger")
     }
 

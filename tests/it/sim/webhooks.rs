@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, End, ExternalAccountId, Fields, Kind, Listing, Millis,
-    OccurrenceId, OccurrenceSaid, Phase, Policy, Property, ProviderId, ReceiptId, Recurring,
-    Session, Shape, SourceName, WebinarId, event_expression,
+    AccountName, BodyHash, Change, ChangeKind, CustomProperty, EndTime, ExternalAccountId, Millis,
+    OccurrenceChange, OccurrenceId, OccurrenceListing, Policy, ProviderId, ReceiptId,
+    RecurringMode, RunChange, RunPhase, Shape, SourceName, WebinarFields, WebinarId,
+    compile_event_expression,
 };
-use webinar_bridge::ledger::{Content, NewReceipt, Policies, ReceiptKind};
+use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
 use crate::harness::build::{account, policy, source};
 use crate::harness::dice::Dice;
@@ -60,15 +61,15 @@ impl Webhook {
             event_type: "webinar.simulated".into(),
             dedupe_key: self.digest,
             lasting_key: false,
-            hash: BodyHash::of_digest(&self.digest),
+            hash: BodyHash::from_digest(&self.digest),
             headers: Vec::new(),
             body: self.digest.to_vec(),
             content: match &self.reading {
-                Reading::Right => Content::Changes(self.changes.clone()),
-                Reading::Wrong(changes) => Content::Changes(changes.clone()),
-                Reading::None => Content::Quarantined("not understood yet".into()),
+                Reading::Right => ReceiptContent::Changes(self.changes.clone()),
+                Reading::Wrong(changes) => ReceiptContent::Changes(changes.clone()),
+                Reading::None => ReceiptContent::Quarantined("not understood yet".into()),
             },
-            wanted: Vec::new(),
+            fetch_requests: Vec::new(),
         }
     }
 }
@@ -84,13 +85,13 @@ pub(super) fn policies() -> Policies {
     let grace = Some(Duration::from_mins(5));
     let first = Policy { complete_after_end: grace, ..policy("main") };
     let second = Policy { organizer: Some("Beta Ltd".into()), ..first.clone() };
-    let series = Policy { recurring: Recurring::Series, ..policy("main") };
-    let length = event_expression("size(event.name)").expect("an expression");
+    let series = Policy { recurring: RecurringMode::Series, ..policy("main") };
+    let length = compile_event_expression("size(event.name)").expect("an expression");
     let other = Policy {
         complete_after_end: grace,
         custom_properties: BTreeMap::from([
-            ("platform".to_owned(), Property::Text("zoom".into())),
-            ("length".to_owned(), Property::Computed(length)),
+            ("platform".to_owned(), CustomProperty::Text("zoom".into())),
+            ("length".to_owned(), CustomProperty::Computed(length)),
         ]),
         ..policy("other")
     };
@@ -171,22 +172,22 @@ impl Teller {
     fn change(&self, dice: &mut Dice, nth: u64, at: Millis) -> Change {
         // Mostly it begins with a body that shows all; without one it stays incomplete.
         let created = nth == 0 && dice.percent(92);
-        let mut change = Change::new(self.id.clone(), Kind::Updated);
+        let mut change = Change::new(self.id.clone(), ChangeKind::Updated);
         change.account = Some(self.account.clone());
         change.occurred_at = (!dice.percent(4)).then_some(at);
         if created {
-            change.kind = Kind::Created;
+            change.kind = ChangeKind::Created;
             change.full_picture = true;
             change.shape = Some(self.shape);
-            change.whole = Fields {
+            change.whole = WebinarFields {
                 name: Some(if self.flips { "Roots".to_owned() } else { self.name(dice) }),
                 start: Some(self.start),
-                end: End::after_minutes(60),
+                end: EndTime::after_minutes(60),
                 cancelled: Some(false),
-                ..Fields::default()
+                ..WebinarFields::default()
             };
             if self.shape == Shape::Series {
-                change.listing = Listing::Full;
+                change.listing = OccurrenceListing::Full;
                 change.occurrences = (0..dice.between(1, 4)).map(|n| self.occurrence(n)).collect();
             }
             return change;
@@ -213,14 +214,14 @@ impl Teller {
             }
             5 => {
                 let off = dice.percent(60);
-                change.kind = if off { Kind::Cancelled } else { Kind::Recovered };
+                change.kind = if off { ChangeKind::Cancelled } else { ChangeKind::Recovered };
                 change.whole.cancelled = Some(off);
             }
             6 => {
-                change.kind = Kind::Completed;
+                change.kind = ChangeKind::Completed;
                 let ended_at = Some(self.start.plus(Duration::from_mins(55)));
-                let phase = Phase::Ended;
-                change.session = Some(Session { phase, started_at: Some(self.start), ended_at });
+                let phase = RunPhase::Ended;
+                change.session = Some(RunChange { phase, started_at: Some(self.start), ended_at });
             }
             7 => change.whole.organizer = Some((*dice.pick(&["Ada", "Grace", ""])).to_owned()),
             8 if self.poison > 0 => {
@@ -230,10 +231,10 @@ impl Teller {
             }
             9 if self.shape == Shape::Series => {
                 change.listing = *dice.pick(&[
-                    Listing::Full,
-                    Listing::Partial,
-                    Listing::Partial,
-                    Listing::Unknown,
+                    OccurrenceListing::Full,
+                    OccurrenceListing::Partial,
+                    OccurrenceListing::Partial,
+                    OccurrenceListing::Unknown,
                 ]);
                 let n = dice.between(0, 4);
                 let mut said = self.occurrence(n);
@@ -263,9 +264,9 @@ impl Teller {
         (*dice.pick(&["Roots", "Leaves", "Bark"])).to_owned()
     }
 
-    fn occurrence(&self, number: u64) -> OccurrenceSaid {
+    fn occurrence(&self, number: u64) -> OccurrenceChange {
         let id = OccurrenceId::parse(format!("o{number}")).expect("valid");
         let start = Some(self.start.plus(Duration::from_hours(24 * number)));
-        OccurrenceSaid { id, fields: Fields { start, ..Fields::default() } }
+        OccurrenceChange { id, fields: WebinarFields { start, ..WebinarFields::default() } }
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 use webinar_bridge::event::{EventKey, Millis};
-use webinar_bridge::net::{Http, Method, Request, Response, TransportError};
+use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::sandbox::emulator::{EmulatorReply, EmulatorRequest, TransportFault};
 
 use super::fates::WayBack;
@@ -39,7 +39,7 @@ impl Drop for UnderWay<'_> {
 
 #[async_trait]
 impl Http for Wire {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let host = request.url.host_str().unwrap_or_default().to_owned();
         self.peril.world().calls_out(self.peril.now(), &host);
         let answer = self.carry(&host, request).await;
@@ -50,7 +50,11 @@ impl Http for Wire {
 
 impl Wire {
     /// Carries a request there and its answer back.
-    async fn carry(&self, host: &str, request: Request) -> Result<Response, TransportError> {
+    async fn carry(
+        &self,
+        host: &str,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, TransportError> {
         self.peril.point("a call").await;
         let deadline = Instant::now() + request.timeout;
         let is_upsert = request.url.path().ends_with("/upsert");
@@ -102,10 +106,10 @@ impl Wire {
     }
 }
 
-fn arriving(request: &Request) -> EmulatorRequest {
+fn arriving(request: &HttpRequest) -> EmulatorRequest {
     let method = match request.method {
-        Method::Get => "GET",
-        Method::Post => "POST",
+        HttpMethod::Get => "GET",
+        HttpMethod::Post => "POST",
     };
     let headers = request.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.expose_secret().to_owned()));
@@ -123,7 +127,7 @@ async fn carry_back(
     way_back: WayBack,
     deadline: Instant,
     back: Instant,
-) -> Result<Response, TransportError> {
+) -> Result<HttpResponse, TransportError> {
     let lost = reply.fault == Some(TransportFault::Hang) || way_back == WayBack::Slow;
     if lost || back > deadline {
         tokio::time::sleep_until(deadline).await;
@@ -141,5 +145,5 @@ async fn carry_back(
     }
     let headers = reply.headers.into_iter();
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    Ok(Response { status: reply.status, headers, body })
+    Ok(HttpResponse { status: reply.status, headers, body })
 }

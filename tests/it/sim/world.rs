@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use webinar_bridge::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
 use webinar_bridge::sandbox::emulator::{
-    Emulator, EmulatorReply, EmulatorRequest, EmulatorSettings, Fault, OAuthApp,
+    Emulator, EmulatorFault, EmulatorReply, EmulatorRequest, EmulatorSettings, OAuthApp,
 };
 
 use super::fates::{Fate, WayBack};
@@ -34,7 +34,7 @@ pub(super) struct Portal {
     /// When it last refused a token.
     refused_at: Option<Millis>,
     /// What it always refuses.
-    poison: [Fault; 2],
+    poison: [EmulatorFault; 2],
     /// The events in requests that have not been answered or given up.
     flying: BTreeSet<EventKey>,
     /// When a call to it last ended.
@@ -109,11 +109,11 @@ impl World {
             let mut emulator = Emulator::new(settings);
             let told = dice.percent(50);
             let poison = [
-                Fault::RejectNames(POISON_UNTOLD.into()),
-                Fault::PartialErrors { name: POISON_TOLD.into(), told },
+                EmulatorFault::RejectNames(POISON_UNTOLD.into()),
+                EmulatorFault::PartialErrors { name: POISON_TOLD.into(), told },
             ];
             if name.as_str() == "main" {
-                emulator.limit_daily(weather.daily);
+                emulator.set_daily_limit(weather.daily);
             }
             let host = format!("{name}.example");
             portals.insert(
@@ -270,14 +270,14 @@ impl World {
         };
         let body = String::from_utf8_lossy(&request.body);
         let poisoned = [POISON_TOLD, POISON_UNTOLD].iter().any(|poison| body.contains(poison));
-        if poisoned && fate.fault == Some(Fault::FewerResults) {
+        if poisoned && fate.fault == Some(EmulatorFault::FewerResults) {
             // Those that are shown would be confirmed, poison among them.
-            fate.fault = Some(Fault::EmptyResults);
+            fate.fault = Some(EmulatorFault::EmptyResults);
         }
         // A single event's refusal is its end, so what dooms single events is told from what they are.
         if request.body.len() > LONGEST_BODY {
             fate = Fate {
-                fault: Some(Fault::Status { status: 413, retry_after: None }),
+                fault: Some(EmulatorFault::Status { status: 413, retry_after: None }),
                 ..Fate::kind()
             };
         }
@@ -285,12 +285,12 @@ impl World {
         let at_it = fate.is_at_it() && fate.way_back == WayBack::Whole;
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
         // A fault that the last call did not come to meet, being turned away before, is not the next one's.
-        portal.emulator.heal();
-        portal.poison.iter().for_each(|fault| portal.emulator.keep_failing(fault.clone()));
+        portal.emulator.clear_faults();
+        portal.poison.iter().for_each(|fault| portal.emulator.inject_standing(fault.clone()));
         let injected = fate.fault.is_some();
         let limited = match &fate.fault {
-            Some(Fault::Limited { .. }) => true,
-            Some(Fault::Status { status, .. }) => *status == 429,
+            Some(EmulatorFault::Limited { .. }) => true,
+            Some(EmulatorFault::Status { status, .. }) => *status == 429,
             _ => false,
         };
         fate.fault.into_iter().for_each(|fault| portal.emulator.inject(fault));
@@ -331,7 +331,7 @@ impl World {
         let fault = Fate::stray(&mut self.dice);
         self.note(at, format!("{host}: nobody waits for it any more: {fault:?}"));
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
-        portal.emulator.heal();
+        portal.emulator.clear_faults();
         portal.emulator.inject(fault);
         portal.emulator.handle(at, request);
     }
@@ -379,12 +379,12 @@ impl World {
 
     /// The calls of the day are there again.
     pub(super) fn lift_limits(&mut self) {
-        self.portals.values_mut().for_each(|portal| portal.emulator.limit_daily(None));
+        self.portals.values_mut().for_each(|portal| portal.emulator.set_daily_limit(None));
     }
 
     /// Whether something that was sent is still to land.
     pub(super) fn lands_later(&mut self, now: Millis) -> bool {
-        self.portals.values_mut().any(|portal| portal.emulator.land(now).is_some())
+        self.portals.values_mut().any(|portal| portal.emulator.store_landed(now).is_some())
     }
 }
 
@@ -402,7 +402,7 @@ fn parse<'a>(
             hubspot: hubspot.clone(),
             external_account_id: ExternalAccountId::parse(named.external_account_id)
                 .expect("the bridge made it"),
-            external_event_id: ExternalEventId::stored(named.external_event_id),
+            external_event_id: ExternalEventId::from_stored(named.external_event_id),
         };
         (key, raw)
     })

@@ -1,18 +1,18 @@
 //! Filters, and properties that are computed.
 
 use super::*;
-use crate::event::{EventExpressionError, Property, event_expression};
+use crate::event::{CustomProperty, EventExpressionError, compile_event_expression};
 
 fn only(text: &str) -> Policy {
-    Policy { only: Some(event_expression(text).expect(text)), ..policy() }
+    Policy { only: Some(compile_event_expression(text).expect(text)), ..policy() }
 }
 
 fn computed(text: &str) -> Policy {
-    let property = Property::Computed(event_expression(text).expect(text));
+    let property = CustomProperty::Computed(compile_event_expression(text).expect(text));
     Policy { custom_properties: BTreeMap::from([("computed".to_owned(), property)]), ..policy() }
 }
 
-fn folded(told: &Told, policy: &Policy) -> Folded {
+fn folded(told: &Told, policy: &Policy) -> FoldedEvent {
     told.fold_with(policy, 0).remove("7").expect("there is one event")
 }
 
@@ -24,13 +24,13 @@ fn gaps(told: &Told, policy: &Policy) -> Vec<Gap> {
 fn property(told: &Told, policy: &Policy) -> (Option<String>, Vec<Gap>) {
     let mut event = folded(told, policy);
     let input = event.content.as_mut().expect("it is sent");
-    (input.custom_properties.remove("computed"), event.remarks)
+    (input.custom_properties.remove("computed"), event.warnings)
 }
 
 fn described() -> Told {
     let mut told = Told::single();
     told.say(-DAY, |change| {
-        change.whole = Fields {
+        change.whole = WebinarFields {
             description: Some("About roots\nand branches".into()),
             registration_url: Some("https://x.example/r".into()),
             custom: BTreeMap::from([
@@ -38,7 +38,7 @@ fn described() -> Told {
                 ("computed".to_owned(), "said".to_owned()),
                 ("gone".to_owned(), String::new()),
             ]),
-            ..Fields::default()
+            ..WebinarFields::default()
         };
     });
     told
@@ -148,7 +148,7 @@ fn a_computed_property_goes_before_what_it_sees_and_a_text_after() {
     assert_eq!(said(&policy()).as_deref(), Some("said"));
     assert_eq!(said(&computed("event.custom.computed + '!'")).as_deref(), Some("said!"));
     assert_eq!(said(&computed("event.custom.other")).as_deref(), Some("said"), "it says nothing");
-    let text = BTreeMap::from([("computed".to_owned(), Property::Text("fixed".into()))]);
+    let text = BTreeMap::from([("computed".to_owned(), CustomProperty::Text("fixed".into()))]);
     let text = Policy { custom_properties: text, ..policy() };
     assert_eq!(said(&text).as_deref(), Some("said"));
     assert_eq!(property(&Told::single(), &text).0.as_deref(), Some("fixed"));
@@ -170,10 +170,10 @@ fn what_no_event_has_is_refused_at_the_start() {
         ("event['custom_']", "custom_"),
     ] {
         let refused = EventExpressionError::Field(field.into());
-        assert_eq!(event_expression(text), Err(refused), "{text}");
+        assert_eq!(compile_event_expression(text), Err(refused), "{text}");
     }
     for text in ["name", "event.name.upper()", "event.name ="] {
-        let refused = event_expression(text);
+        let refused = compile_event_expression(text);
         assert!(matches!(refused, Err(EventExpressionError::Expression(_))), "{text}");
     }
 }

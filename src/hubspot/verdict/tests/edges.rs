@@ -39,7 +39,7 @@ fn an_id_of_six_characters_with_a_digit_is_looked_for() {
 #[test]
 fn a_list_is_no_answer_no_result_and_no_status() {
     let list = r#"["COMPLETE",[{"id":"wbn-7041"}],0,[]]"#;
-    assert_eq!(trouble(judged(&["wbn-7041"], 200, list)).kind, TroubleKind::Overloaded);
+    assert_eq!(trouble(judged(&["wbn-7041"], 200, list)).kind, AccountErrorKind::Overloaded);
     let result = r#"{"results":[["83107745521"]]}"#;
     assert_eq!(letters(&judged(&["83107745521", "wbn-7041"], 200, result)), "ss");
     for status in [r#"["PENDING"]"#, r#"{"is":"PENDING"}"#, "true", "0"] {
@@ -63,14 +63,18 @@ fn a_result_with_a_name_twice_is_one_and_the_last_of_them_counts() {
 #[test]
 fn an_event_may_be_what_an_unexplained_failure_is_about() {
     let of = |error: &TransportError| trouble(judge(&sent(&IDS), Err(error)));
-    assert!(of(&TransportError::Timeout).may_be_an_events());
+    assert!(of(&TransportError::Timeout).may_be_caused_by_event());
     let connect = TransportError::Connect(Box::new(std::io::Error::other("broken")));
-    assert!(!of(&connect).may_be_an_events());
+    assert!(!of(&connect).may_be_caused_by_event());
     let accounts = [301, 401, 403, 404, 423, 429, 477].map(|status| (status, false));
     let unexplained = [200, 408, 500, 502, 503, 599].map(|status| (status, true));
     for (status, expected) in accounts.into_iter().chain(unexplained) {
-        assert_eq!(trouble(judged(&IDS, status, "")).may_be_an_events(), expected, "{status}");
+        assert_eq!(
+            trouble(judged(&IDS, status, "")).may_be_caused_by_event(),
+            expected,
+            "{status}"
+        );
     }
-    let tokens = AccountTrouble { status: None, ..trouble(judged(&IDS, 503, "")) };
-    assert!(!tokens.may_be_an_events());
+    let tokens = AccountError { status: None, ..trouble(judged(&IDS, 503, "")) };
+    assert!(!tokens.may_be_caused_by_event());
 }

@@ -1,8 +1,8 @@
 use serde_json::{Value as Json, json};
 
-use crate::event::{Change, End, ExternalAccountId, Fields, Kind, Millis};
-use crate::providers::custom::tests::{provider, told};
-use crate::providers::{Inbound, Meaning, Reading};
+use crate::event::{Change, ChangeKind, EndTime, ExternalAccountId, Millis, WebinarFields};
+use crate::providers::custom::tests::{config_error, provider};
+use crate::providers::{Inbound, ParsedPayload, PayloadContent};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -14,35 +14,37 @@ fn source(map: &str) -> String {
     )
 }
 
-fn read(map: &str, payload: &Json) -> Reading {
+fn read(map: &str, payload: &Json) -> ParsedPayload {
     let headers = vec![("x-event".to_owned(), "made".to_owned())];
     let body = payload.to_string().into_bytes();
-    provider(&source(map)).read(&Inbound::stored(&headers, &body, NOW), &[])
+    provider(&source(map)).read(&Inbound::from_stored(&headers, &body, NOW), &[])
 }
 
 /// What is said; the test fails if nothing is.
-fn said(meaning: Meaning) -> (Change, Vec<&'static str>) {
-    let Meaning::Changes { mut changes, bad_fields } = meaning else { panic!("{meaning:?}") };
+fn said(meaning: PayloadContent) -> (Change, Vec<&'static str>) {
+    let PayloadContent::Changes { mut changes, bad_fields } = meaning else {
+        panic!("{meaning:?}")
+    };
     assert_eq!(changes.len(), 1, "{changes:?}");
     (changes.remove(0), bad_fields)
 }
 
 /// Why it cannot be mapped; the test fails if it can.
-fn why(meaning: Meaning) -> String {
-    let Meaning::Unmappable(why) = meaning else { panic!("{meaning:?}") };
+fn why(meaning: PayloadContent) -> String {
+    let PayloadContent::Unmappable(why) = meaning else { panic!("{meaning:?}") };
     why
 }
 
 /// What one expression makes of a payload: the fields, and the bad ones among them.
-fn fields(map: &str, payload: &Json) -> (Fields, Vec<&'static str>) {
+fn fields(map: &str, payload: &Json) -> (WebinarFields, Vec<&'static str>) {
     let mut payload = payload.clone();
     payload["id"] = "e-1".into();
-    let (change, bad_fields) = said(read(map, &payload).meaning);
+    let (change, bad_fields) = said(read(map, &payload).content);
     (change.whole, bad_fields)
 }
 
 fn unmappable(map: &str, payload: &Json) -> String {
-    why(read(map, payload).meaning)
+    why(read(map, payload).content)
 }
 
 #[test]
@@ -69,16 +71,16 @@ fn each_expression_speaks_of_its_field() {
     });
     let reading = read(map, &payload);
     assert_eq!(reading.event_type, "made");
-    let (change, bad_fields) = said(reading.meaning);
+    let (change, bad_fields) = said(reading.content);
     assert!(bad_fields.is_empty(), "{bad_fields:?}");
     assert_eq!(change.webinar.as_str(), "7");
     assert_eq!(change.account.as_ref().map(ExternalAccountId::as_str), Some("acct"));
     assert_eq!(change.occurred_at, Millis::parse("2027-01-01T00:00:00Z", None));
-    assert_eq!((change.kind, change.full_picture), (Kind::Completed, true));
+    assert_eq!((change.kind, change.full_picture), (ChangeKind::Completed, true));
     let start = Millis::parse("2027-02-03T09:00:00Z", None).expect("a time");
     assert_eq!(
         change.whole,
-        Fields {
+        WebinarFields {
             name: Some("Tea live".into()),
             description: Some("ab".into()),
             organizer: Some("Acme".into()),
@@ -86,11 +88,11 @@ fn each_expression_speaks_of_its_field() {
             registration_url: Some("https://x.example/a%20b".into()),
             join_url: Some("https://x.example/room".into()),
             start: Some(start),
-            end: Millis::parse("2027-02-03T10:30:00Z", None).map(End::At),
+            end: Millis::parse("2027-02-03T10:30:00Z", None).map(EndTime::At),
             actual_end: Some(NOW),
             cancelled: Some(false),
             completed: Some(true),
-            ..Fields::default()
+            ..WebinarFields::default()
         }
     );
 }
@@ -113,10 +115,10 @@ fn what_yields_nothing_says_nothing() {
     let payload = json!({ "id": "e", "text": null, "start": null, "links": [] });
     let reading = read(map, &payload);
     assert_eq!(reading.event_type, "unknown");
-    let (change, bad_fields) = said(reading.meaning);
+    let (change, bad_fields) = said(reading.content);
     assert!(bad_fields.is_empty(), "{bad_fields:?}");
-    assert_eq!(change.whole, Fields::default());
-    assert_eq!((change.kind, change.full_picture), (Kind::Updated, false));
+    assert_eq!(change.whole, WebinarFields::default());
+    assert_eq!((change.kind, change.full_picture), (ChangeKind::Updated, false));
     assert_eq!((&change.account, change.occurred_at), (&None, None));
 }
 
@@ -143,7 +145,7 @@ fn a_bad_field_says_nothing_and_is_counted() {
         ("completed = 'payload.x'", json!({ "x": 1 })),
     ] {
         let (said, bad) = fields(map, &payload);
-        assert_eq!(said, Fields::default(), "{map} {payload}");
+        assert_eq!(said, WebinarFields::default(), "{map} {payload}");
         assert_eq!(bad, [map.split(' ').next().expect("a key")], "{map} {payload}");
     }
     // An end before the start is none.
@@ -151,7 +153,7 @@ fn a_bad_field_says_nothing_and_is_counted() {
         "start = '\"2027-01-01T10:00:00Z\"'\nend = '\"2027-01-01T09:00:00Z\"'\nduration_minutes = '30'",
         &json!({}),
     );
-    assert_eq!((said.end, bad), (End::after_minutes(30), vec!["end"]));
+    assert_eq!((said.end, bad), (EndTime::after_minutes(30), vec!["end"]));
 }
 
 #[test]
@@ -178,16 +180,19 @@ fn a_time_without_an_offset_is_read_in_its_zone() {
     let berlin = Millis::parse("2027-07-05T11:00:00Z", None);
     assert_eq!(start("payload.zone").0.start, berlin);
     assert_eq!(start("\"Europe/Berlin\"").0.start, berlin);
-    assert_eq!(start("\"Nowhere/Land\""), (Fields::default(), vec!["start"]));
+    assert_eq!(start("\"Nowhere/Land\""), (WebinarFields::default(), vec!["start"]));
 }
 
 #[test]
 fn when_decides_what_is_for_us() {
-    let meaning = |when: &str, payload: Json| read(&format!("when = '{when}'"), &payload).meaning;
+    let meaning = |when: &str, payload: Json| read(&format!("when = '{when}'"), &payload).content;
     let is_for_us = |when: &str, payload: Json| {
         let meaning = meaning(when, payload);
-        assert!(matches!(meaning, Meaning::Changes { .. } | Meaning::Ignored), "{meaning:?}");
-        meaning != Meaning::Ignored
+        assert!(
+            matches!(meaning, PayloadContent::Changes { .. } | PayloadContent::Ignored),
+            "{meaning:?}"
+        );
+        meaning != PayloadContent::Ignored
     };
     assert!(is_for_us("payload.type == \"webinar\"", json!({ "id": 1, "type": "webinar" })));
     assert!(!is_for_us("payload.type == \"webinar\"", json!({ "id": 1, "type": "person" })));
@@ -220,13 +225,13 @@ fn what_has_no_usable_id_is_quarantined() {
     assert_eq!(why, "map.account says neither a text nor a whole number");
     // All digits of a number that no computer counts with.
     let body = br#"{"id":24576065432313123456789}"#;
-    let reading = provider(&source("")).read(&Inbound::trusted(body), &[]);
-    assert_eq!(said(reading.meaning).0.webinar.as_str(), "24576065432313123456789");
+    let reading = provider(&source("")).read(&Inbound::from_body(body), &[]);
+    assert_eq!(said(reading.content).0.webinar.as_str(), "24576065432313123456789");
 }
 
 #[test]
 fn what_is_no_body_is_quarantined() {
-    let why = |body: &[u8]| why(provider(&source("")).read(&Inbound::trusted(body), &[]).meaning);
+    let why = |body: &[u8]| why(provider(&source("")).read(&Inbound::from_body(body), &[]).content);
     assert_eq!(why(b"{\"id\":"), "the body cannot be read: it is not JSON");
     assert!(why(b"[1]").starts_with("map.event_id fails: "));
     let long = format!(r#"{{"id":1,"text":"{}"}}"#, "a".repeat(256 * 1024));
@@ -235,19 +240,19 @@ fn what_is_no_body_is_quarantined() {
 
 #[test]
 fn a_cancellation_and_an_end_are_of_their_kind() {
-    let kind = |map: &str| said(read(map, &json!({ "id": 1 })).meaning).0.kind;
-    assert_eq!(kind("cancelled = 'true'"), Kind::Cancelled);
-    assert_eq!(kind("cancelled = 'false'"), Kind::Updated);
-    assert_eq!(kind("completed = 'true'\ncancelled = 'true'"), Kind::Completed);
-    assert_eq!(kind("completed = 'false'"), Kind::Updated);
+    let kind = |map: &str| said(read(map, &json!({ "id": 1 })).content).0.kind;
+    assert_eq!(kind("cancelled = 'true'"), ChangeKind::Cancelled);
+    assert_eq!(kind("cancelled = 'false'"), ChangeKind::Updated);
+    assert_eq!(kind("completed = 'true'\ncancelled = 'true'"), ChangeKind::Completed);
+    assert_eq!(kind("completed = 'false'"), ChangeKind::Updated);
     // That something is not over is no news.
-    assert_eq!(fields("completed = 'false'", &json!({})), (Fields::default(), vec![]));
+    assert_eq!(fields("completed = 'false'", &json!({})), (WebinarFields::default(), vec![]));
 }
 
 #[test]
 fn whether_all_is_shown_can_be_said() {
     let full = |map: &str| {
-        said(read(map, &json!({ "id": 1, "x": "2027-01-01T10:00:00Z" })).meaning).0.full_picture
+        said(read(map, &json!({ "id": 1, "x": "2027-01-01T10:00:00Z" })).content).0.full_picture
     };
     let named_and_timed = "name = '\"a\"'\nstart = 'payload.x'\n";
     assert!(!full(named_and_timed));
@@ -259,7 +264,7 @@ fn whether_all_is_shown_can_be_said() {
 #[test]
 fn what_is_wrong_with_an_expression_is_told_with_its_key() {
     let without_id = source("").replace("event_id", "name");
-    let told_of = told(&without_id);
+    let told_of = config_error(&without_id);
     assert!(told_of.contains("source.it.map.event_id: is missing"), "{told_of}");
     for (map, what) in [
         ("name = 'payload.'", "source.it.map.name: is no expression: "),
@@ -273,7 +278,7 @@ fn what_is_wrong_with_an_expression_is_told_with_its_key() {
         ("title = 'payload.x'", "source.it.map.title: is not a key of [source.it.map]"),
         ("time_unit = 'm'", "source.it.map.time_unit: must be \"s\" or \"ms\""),
     ] {
-        let told = told(&source(map));
+        let told = config_error(&source(map));
         assert!(told.contains(what), "{map}: {told}");
     }
 }
@@ -283,7 +288,7 @@ fn what_is_wrong_with_an_expression_is_told_with_its_key() {
 fn all_expressions_share_their_steps() {
     let costly = "payload.list.exists(x, x == payload.id || x == payload.type)";
     let payload = json!({ "id": "e-1", "list": vec![0; 60_000] });
-    let (_, bad) = said(read(&format!("cancelled = '{costly}'"), &payload).meaning);
+    let (_, bad) = said(read(&format!("cancelled = '{costly}'"), &payload).content);
     assert_eq!(bad, Vec::<&str>::new());
     let keys = ["cancelled", "completed", "full_picture", "name", "description", "organizer"];
     let more = ["event_type", "registration_url", "join_url", "timezone", "start", "end"];

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{provider, told};
+use super::{config_error, provider};
 use crate::event::Millis;
 use crate::providers::custom::recipes::{ALL, NAMES};
 use crate::providers::trial::{
-    each_fixture_reads_as_expected, only_what_was_signed_is_believed, verified,
-    what_is_stored_says_the_same,
+    assert_fixtures_parse_as_expected, assert_only_signed_bytes_verify,
+    assert_scrubbed_bodies_parse_the_same, verify,
 };
-use crate::providers::{Inbound, Meaning, Provider, Refusal, Signed};
+use crate::providers::{Inbound, PayloadContent, Provider, SignedRequest, VerifyError};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -22,7 +22,7 @@ fn demo(name: &str) -> Arc<dyn Provider> {
 #[test]
 fn each_reads_what_its_platform_sends() {
     for name in NAMES {
-        each_fixture_reads_as_expected(&format!("custom/{name}"), demo(name).as_ref());
+        assert_fixtures_parse_as_expected(&format!("custom/{name}"), demo(name).as_ref());
     }
 }
 
@@ -36,7 +36,7 @@ fn nothing_personal_is_kept() {
         ("airmeet", ["ines@mail.example", "orga@mail.example"]),
     ] {
         let folder = format!("custom/{name}");
-        what_is_stored_says_the_same(&folder, demo(name).as_ref(), &personal);
+        assert_scrubbed_bodies_parse_the_same(&folder, demo(name).as_ref(), &personal);
     }
 }
 
@@ -47,11 +47,11 @@ fn each_has_a_name_and_samples_that_tell_of_events() {
         let (provider, samples) = (demo(recipe.name), (recipe.samples)(NOW));
         assert!(samples.len() >= 2, "{}", recipe.name);
         for sample in samples {
-            let reading = provider.read(&Inbound::trusted(&sample.body), &[]);
-            let Meaning::Changes { changes, bad_fields } = reading.meaning else {
-                panic!("{}, {}: {:?}", recipe.name, sample.story, reading.meaning);
+            let reading = provider.read(&Inbound::from_body(&sample.body), &[]);
+            let PayloadContent::Changes { changes, bad_fields } = reading.content else {
+                panic!("{}, {}: {:?}", recipe.name, sample.summary, reading.content);
             };
-            assert!(bad_fields.is_empty(), "{}, {}: {bad_fields:?}", recipe.name, sample.story);
+            assert!(bad_fields.is_empty(), "{}, {}: {bad_fields:?}", recipe.name, sample.summary);
             assert_eq!(changes.len(), 1);
         }
     }
@@ -61,10 +61,10 @@ fn each_has_a_name_and_samples_that_tell_of_events() {
 fn signed_ones_are_believed_as_they_are_signed() {
     let body = br#"{"action":"EVENT_CREATED","event":{"id":"e"}}"#;
     for name in ["zuddl", "webinargeek"] {
-        only_what_was_signed_is_believed(demo(name).as_ref(), body, b"a secret", NOW);
+        assert_only_signed_bytes_verify(demo(name).as_ref(), body, b"a secret", NOW);
     }
     let sequel = demo("sequel");
-    let with = |headers: &[(&str, &str)]| Signed {
+    let with = |headers: &[(&str, &str)]| SignedRequest {
         url: "https://bridge.example/webhooks/sequel".parse().expect("a URL"),
         headers: headers
             .iter()
@@ -73,10 +73,10 @@ fn signed_ones_are_believed_as_they_are_signed() {
         body: body.to_vec(),
     };
     let believed =
-        |headers: &[(&str, &str)]| verified(sequel.as_ref(), &with(headers), &[b"a key"], NOW);
+        |headers: &[(&str, &str)]| verify(sequel.as_ref(), &with(headers), &[b"a key"], NOW);
     assert_eq!(believed(&[("x-introvoke-web-hook-auth", "a key")]), Ok(0));
-    assert_eq!(believed(&[("x-introvoke-web-hook-auth", "a kez")]), Err(Refusal::Mismatch));
-    assert_eq!(believed(&[("authorization", "Bearer a key")]), Err(Refusal::Missing));
+    assert_eq!(believed(&[("x-introvoke-web-hook-auth", "a kez")]), Err(VerifyError::Mismatch));
+    assert_eq!(believed(&[("authorization", "Bearer a key")]), Err(VerifyError::Missing));
 }
 
 #[test]
@@ -88,14 +88,14 @@ fn what_the_source_says_goes_before() {
          map = {{ organizer = \"payload.event.teamName\", webhook = \"'own'\" }}\n"
     ));
     let body = br#"{"action":"EVENT_CREATED","event":{"id":"e","teamName":"Team","name":"Ines"}}"#;
-    let reading = own.read(&Inbound::trusted(body), &[]);
+    let reading = own.read(&Inbound::from_body(body), &[]);
     assert_eq!(reading.event_type, "own");
-    let told = crate::providers::trial::told(&reading);
+    let told = crate::providers::trial::describe(&reading);
     assert!(told.contains(r#""organizer": "Team""#) && told.contains(r#""name": "***""#), "{told}");
     let headers = vec![("x-own".to_owned(), "s".to_owned())];
     let url = "https://bridge.example/webhooks/it".parse().expect("a URL");
-    let signed = Signed { url, headers, body: body.to_vec() };
-    assert_eq!(verified(own.as_ref(), &signed, &[b"s"], NOW), Ok(0));
-    let told = self::told("recipe = \"zoom\"\n");
+    let signed = SignedRequest { url, headers, body: body.to_vec() };
+    assert_eq!(verify(own.as_ref(), &signed, &[b"s"], NOW), Ok(0));
+    let told = self::config_error("recipe = \"zoom\"\n");
     assert!(told.contains("source.it.recipe: must be \"zuddl\" or"), "{told}");
 }

@@ -1,15 +1,15 @@
 use crate::event::Millis;
-use crate::providers::custom::tests::{MAP, configured, provider, told};
+use crate::providers::custom::tests::{MAP, config_error, provider, provider_from_config};
 use crate::providers::trial::{
-    old_and_early_is_refused, only_what_was_signed_is_believed, signed, verified,
+    assert_only_signed_bytes_verify, assert_timestamp_tolerance, sign, verify,
 };
-use crate::providers::{Inbound, Need, Refusal, Signed};
+use crate::providers::{Inbound, Requirement, SignedRequest, VerifyError};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 const BODY: &[u8] = br#"{"id":"e-1"}"#;
 
 /// `verify` with everything else a source needs.
-fn verify(keys: &str) -> String {
+fn verify_config(keys: &str) -> String {
     format!("secret = \"s\"\nexternal_account_id = \"a\"\n{MAP}verify = {{ {keys} }}\n")
 }
 
@@ -122,27 +122,27 @@ const VECTORS: [Vector; 9] = [
 fn the_documented_forms_are_believed() {
     let signed_at = Millis::new(1_735_689_600_000);
     for (form, (secret, body, headers, query)) in FORMS.into_iter().zip(VECTORS) {
-        let provider = provider(&verify(form));
+        let provider = provider(&verify_config(form));
         let mut url: url::Url = "https://bridge.example.com/hooks/bbb".parse().expect("a URL");
         url.set_query(Some(query).filter(|query| !query.is_empty()));
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let sent = Signed { url, headers: headers.collect(), body: body.into() };
+        let sent = SignedRequest { url, headers: headers.collect(), body: body.into() };
         let now = if form.contains("\"ms\"") { Millis::new(1_752_652_800_000) } else { signed_at };
-        assert_eq!(verified(provider.as_ref(), &sent, &[secret.as_bytes()], now), Ok(0), "{form}");
+        assert_eq!(verify(provider.as_ref(), &sent, &[secret.as_bytes()], now), Ok(0), "{form}");
         let mut other = sent.clone();
         other.body.push(b' ');
-        let refused = verified(provider.as_ref(), &other, &[secret.as_bytes()], now);
-        assert_eq!(refused, Err(Refusal::Mismatch), "{form}");
+        let refused = verify(provider.as_ref(), &other, &[secret.as_bytes()], now);
+        assert_eq!(refused, Err(VerifyError::Mismatch), "{form}");
     }
     // Without its prefix, too, as WebinarGeek's documentation has it.
     let bare = "dfbb470c65954553bbbb40b614faf9b6b578fa4087b4ec8efa2035ec8cb0c546";
-    let sent = Signed {
+    let sent = SignedRequest {
         url: "https://bridge.example/webhooks/it".parse().expect("a URL"),
         headers: vec![("Signature".into(), bare.into())],
         body: EVENT.into(),
     };
-    let geek = provider(&verify(FORMS[5]));
-    assert_eq!(verified(geek.as_ref(), &sent, &[SECRET.as_bytes()], signed_at), Ok(0));
+    let geek = provider(&verify_config(FORMS[5]));
+    assert_eq!(verify(geek.as_ref(), &sent, &[SECRET.as_bytes()], signed_at), Ok(0));
 }
 
 #[test]
@@ -153,52 +153,52 @@ fn only_what_was_signed_in_its_form_is_believed() {
         r#"scheme = "hmac", header = "x-sign", algorithm = "sha1""#,
     ];
     for form in FORMS.into_iter().chain(more) {
-        let provider = provider(&verify(form));
-        only_what_was_signed_is_believed(provider.as_ref(), BODY, b"a secret", NOW);
+        let provider = provider(&verify_config(form));
+        assert_only_signed_bytes_verify(provider.as_ref(), BODY, b"a secret", NOW);
         let timed = form.contains("{timestamp}");
-        assert_eq!(provider.traits().signs_time, timed, "{form}");
+        assert_eq!(provider.capabilities().signs_time, timed, "{form}");
         if timed {
-            old_and_early_is_refused(provider.as_ref(), BODY, b"a secret", NOW);
+            assert_timestamp_tolerance(provider.as_ref(), BODY, b"a secret", NOW);
         }
     }
-    let standard = provider(&verify(r#"scheme = "standard_webhooks""#));
+    let standard = provider(&verify_config(r#"scheme = "standard_webhooks""#));
     let secret = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    only_what_was_signed_is_believed(standard.as_ref(), BODY, secret, NOW);
-    old_and_early_is_refused(standard.as_ref(), BODY, secret, NOW);
-    assert!(standard.traits().signs_time);
-    assert!(standard.unusable(b"whsec_?").is_some() && standard.unusable(secret).is_none());
+    assert_only_signed_bytes_verify(standard.as_ref(), BODY, secret, NOW);
+    assert_timestamp_tolerance(standard.as_ref(), BODY, secret, NOW);
+    assert!(standard.capabilities().signs_time);
+    assert!(standard.check_secret(b"whsec_?").is_some() && standard.check_secret(secret).is_none());
 }
 
 /// Whoever saw one request can append to what was hashed behind a secret, and knows the new hash (length extension): first
 /// the hash's own padding, which no text holds, then what he likes.
 #[test]
 fn a_plain_hash_is_not_continued() {
-    let form = provider(&format!("format = \"form\"\n{}", verify(FORMS[1])));
+    let form = provider(&format!("format = \"form\"\n{}", verify_config(FORMS[1])));
     let padded = b"id=e-1\x80\0\0\0\0\0\0\x02\x28&id=e-2";
-    for (body, believed) in [(&b"id=e-1"[..], Ok(0)), (padded, Err(Refusal::Malformed))] {
-        let sent = signed(form.as_ref(), body, b"a secret", NOW);
-        assert_eq!(verified(form.as_ref(), &sent, &[b"a secret"], NOW), believed);
+    for (body, believed) in [(&b"id=e-1"[..], Ok(0)), (padded, Err(VerifyError::Malformed))] {
+        let sent = sign(form.as_ref(), body, b"a secret", NOW);
+        assert_eq!(verify(form.as_ref(), &sent, &[b"a secret"], NOW), believed);
     }
 }
 
 /// While a sender rotates its keys, it signs with each.
 #[test]
 fn any_of_several_signatures_will_do() {
-    let provider = provider(&verify(FORMS[0]));
-    let right = signed(provider.as_ref(), BODY, b"s", NOW);
+    let provider = provider(&verify_config(FORMS[0]));
+    let right = sign(provider.as_ref(), BODY, b"s", NOW);
     let believed = |value: &str| {
         let mut sent = right.clone();
         sent.headers[0].1 = value.to_owned();
-        verified(provider.as_ref(), &sent, &[b"s"], NOW)
+        verify(provider.as_ref(), &sent, &[b"s"], NOW)
     };
     let value = right.headers[0].1.as_str();
     let (time, own) = value.split_once(',').expect("two entries");
     let zeros = format!("v1={}", "0".repeat(64));
     assert_eq!(believed(&format!("{own}, v0=older ,{zeros},{time}")), Ok(0));
-    assert_eq!(believed(&format!("{time},{zeros}")), Err(Refusal::Mismatch));
-    assert_eq!(believed(&format!("{time},{own},{time}")), Err(Refusal::Malformed));
+    assert_eq!(believed(&format!("{time},{zeros}")), Err(VerifyError::Mismatch));
+    assert_eq!(believed(&format!("{time},{own},{time}")), Err(VerifyError::Malformed));
     for none in [time, own, "", "v1=", &format!("{time},v1=abc")] {
-        assert_eq!(believed(none), Err(Refusal::Malformed), "{none}");
+        assert_eq!(believed(none), Err(VerifyError::Malformed), "{none}");
     }
     // Hexadecimal digits mean the same in either case.
     assert_eq!(believed(&format!("{time},v1={}", own.replace("v1=", "").to_uppercase())), Ok(0));
@@ -207,29 +207,29 @@ fn any_of_several_signatures_will_do() {
 #[test]
 fn a_signed_id_is_the_deliverys() {
     let keys = r#"scheme = "hmac", header = "x-sign", signed = "{id}.{body}", id_header = "X-Id""#;
-    let provider = provider(&verify(keys));
+    let provider = provider(&verify_config(keys));
     assert_eq!(provider.read_headers(), ["x-id"]);
-    let right = signed(provider.as_ref(), BODY, b"s", NOW);
+    let right = sign(provider.as_ref(), BODY, b"s", NOW);
     let read = |headers: &Vec<(String, String)>| {
-        provider.read(&Inbound::stored(headers, BODY, NOW), &[]).delivery
+        provider.read(&Inbound::from_stored(headers, BODY, NOW), &[]).delivery_id
     };
     assert_eq!(read(&right.headers), Some("delivery-91efc6eb5ac3f6e0".to_owned()));
     let mut empty = right.clone();
     empty.headers[1].1.clear();
-    assert_eq!(verified(provider.as_ref(), &empty, &[b"s"], NOW), Err(Refusal::Malformed));
+    assert_eq!(verify(provider.as_ref(), &empty, &[b"s"], NOW), Err(VerifyError::Malformed));
     assert_eq!(read(&Vec::new()), None);
 
-    let standard = super::super::tests::provider(&verify(r#"scheme = "standard_webhooks""#));
+    let standard = super::super::tests::provider(&verify_config(r#"scheme = "standard_webhooks""#));
     assert_eq!(standard.read_headers(), ["webhook-id", "svix-id"]);
-    let right = signed(standard.as_ref(), BODY, b"MDEyMw==", NOW);
-    let reading = standard.read(&Inbound::stored(&right.headers, BODY, NOW), &[]);
-    assert_eq!(reading.delivery, Some("msg_91efc6eb5ac3f6e0".to_owned()));
+    let right = sign(standard.as_ref(), BODY, b"MDEyMw==", NOW);
+    let reading = standard.read(&Inbound::from_stored(&right.headers, BODY, NOW), &[]);
+    assert_eq!(reading.delivery_id, Some("msg_91efc6eb5ac3f6e0".to_owned()));
 }
 
 #[test]
 fn a_name_and_a_password_are_compared() {
-    let provider = provider(&verify(r#"scheme = "basic", username = "hooks""#));
-    let right = signed(provider.as_ref(), BODY, b"pass:word", NOW);
+    let provider = provider(&verify_config(r#"scheme = "basic", username = "hooks""#));
+    let right = sign(provider.as_ref(), BODY, b"pass:word", NOW);
     assert_eq!(
         right.headers,
         [("authorization".to_owned(), "Basic aG9va3M6cGFzczp3b3Jk".to_owned())]
@@ -237,35 +237,39 @@ fn a_name_and_a_password_are_compared() {
     let believed = |value: &str| {
         let mut sent = right.clone();
         sent.headers[0].1 = value.to_owned();
-        verified(provider.as_ref(), &sent, &[b"other", b"pass:word"], NOW)
+        verify(provider.as_ref(), &sent, &[b"other", b"pass:word"], NOW)
     };
     assert_eq!(believed(&right.headers[0].1), Ok(1));
     assert_eq!(believed("basic aG9va3M6cGFzczp3b3Jk"), Ok(1));
     for wrong in ["Basic aG9va3M6", "Basic aG9va3M6cGFzcw==", "Basic "] {
-        assert_eq!(believed(wrong), Err(Refusal::Mismatch), "{wrong}");
+        assert_eq!(believed(wrong), Err(VerifyError::Mismatch), "{wrong}");
     }
     for none in ["", "Basic", "Basic aG9va3M6cGFzczp3b3J", "Bearer aG9va3M6cGFzczp3b3Jk"] {
-        assert_eq!(believed(none), Err(Refusal::Malformed), "{none}");
+        assert_eq!(believed(none), Err(VerifyError::Malformed), "{none}");
     }
     let mut twice = right.clone();
     twice.headers.extend(right.headers.clone());
-    assert_eq!(verified(provider.as_ref(), &twice, &[b"pass:word"], NOW), Err(Refusal::Malformed));
-    assert_eq!(verified(provider.as_ref(), &right, &[b""], NOW), Err(Refusal::Mismatch));
+    assert_eq!(
+        verify(provider.as_ref(), &twice, &[b"pass:word"], NOW),
+        Err(VerifyError::Malformed)
+    );
+    assert_eq!(verify(provider.as_ref(), &right, &[b""], NOW), Err(VerifyError::Mismatch));
 }
 
 #[test]
 fn a_token_in_a_header_is_compared() {
-    let usual = provider(&verify(r#"scheme = "bearer""#));
-    let right = signed(usual.as_ref(), BODY, b"s", NOW);
+    let usual = provider(&verify_config(r#"scheme = "bearer""#));
+    let right = sign(usual.as_ref(), BODY, b"s", NOW);
     assert_eq!(right.headers, [("authorization".to_owned(), "Bearer s".to_owned())]);
-    assert_eq!(verified(usual.as_ref(), &right, &[b"r", b"s"], NOW), Ok(1));
-    let own = provider(&verify(r#"scheme = "bearer", header = "X-Key""#));
-    let right = signed(own.as_ref(), BODY, b"s", NOW);
+    assert_eq!(verify(usual.as_ref(), &right, &[b"r", b"s"], NOW), Ok(1));
+    let own = provider(&verify_config(r#"scheme = "bearer", header = "X-Key""#));
+    let right = sign(own.as_ref(), BODY, b"s", NOW);
     assert_eq!(right.headers, [("x-key".to_owned(), "s".to_owned())]);
-    assert_eq!(verified(own.as_ref(), &right, &[b"s"], NOW), Ok(0));
-    assert_eq!(verified(own.as_ref(), &right, &[b"", b"t", b"ss"], NOW), Err(Refusal::Mismatch));
-    let prefixed = provider(&verify(r#"scheme = "bearer", header = "x-key", prefix = "Key ""#));
-    assert_eq!(verified(prefixed.as_ref(), &right, &[b"s"], NOW), Err(Refusal::Malformed));
+    assert_eq!(verify(own.as_ref(), &right, &[b"s"], NOW), Ok(0));
+    assert_eq!(verify(own.as_ref(), &right, &[b"", b"t", b"ss"], NOW), Err(VerifyError::Mismatch));
+    let prefixed =
+        provider(&verify_config(r#"scheme = "bearer", header = "x-key", prefix = "Key ""#));
+    assert_eq!(verify(prefixed.as_ref(), &right, &[b"s"], NOW), Err(VerifyError::Malformed));
 }
 
 #[test]
@@ -273,34 +277,37 @@ fn an_address_proves_itself() {
     let provider = provider(&format!(
         "path_token = \"a-token-of-twelve\"\nexternal_account_id = \"a\"\n{MAP}verify = {{ scheme = \"path_token\" }}\n"
     ));
-    let sent = signed(provider.as_ref(), BODY, b"", NOW);
+    let sent = sign(provider.as_ref(), BODY, b"", NOW);
     assert_eq!(sent.headers, []);
-    assert_eq!(verified(provider.as_ref(), &sent, &[], NOW), Ok(0));
-    let traits = provider.traits();
-    assert_eq!((traits.secret, traits.path_token), (Need::Unused, Need::Required));
+    assert_eq!(verify(provider.as_ref(), &sent, &[], NOW), Ok(0));
+    let traits = provider.capabilities();
+    assert_eq!((traits.secret, traits.path_token), (Requirement::Unused, Requirement::Required));
 }
 
 #[test]
 fn a_token_can_stand_beside_the_body_or_be_it() {
-    let beside = provider(&verify(
+    let beside = provider(&verify_config(
         r#"scheme = "jwt", algorithms = ["HS256", "HS512"], issuer = "me", body_claim = "body_sha256""#,
     ));
     let secret = b"thirty-two characters of a secret";
-    only_what_was_signed_is_believed(beside.as_ref(), BODY, secret, NOW);
-    assert!(!beside.traits().signs_time);
+    assert_only_signed_bytes_verify(beside.as_ref(), BODY, secret, NOW);
+    assert!(!beside.capabilities().signs_time);
 
     // Without a claim of the body the token proves who speaks, and not what is said.
-    let bare = provider(&verify(r#"scheme = "jwt", algorithms = ["HS256"], header = "x-jwt""#));
-    let mut sent = signed(bare.as_ref(), BODY, secret, NOW);
+    let bare =
+        provider(&verify_config(r#"scheme = "jwt", algorithms = ["HS256"], header = "x-jwt""#));
+    let mut sent = sign(bare.as_ref(), BODY, secret, NOW);
     sent.body.push(b' ');
-    assert_eq!(verified(bare.as_ref(), &sent, &[secret], NOW), Ok(0));
-    assert_eq!(verified(beside.as_ref(), &sent, &[secret], NOW), Err(Refusal::Missing));
+    assert_eq!(verify(bare.as_ref(), &sent, &[secret], NOW), Ok(0));
+    assert_eq!(verify(beside.as_ref(), &sent, &[secret], NOW), Err(VerifyError::Missing));
 
-    let whole = provider(&verify(r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#));
-    let sent = signed(whole.as_ref(), BODY, secret, NOW);
-    only_what_was_signed_is_believed(whole.as_ref(), BODY, secret, NOW);
-    let read =
-        |body: &[u8]| crate::providers::trial::told(&whole.read(&Inbound::trusted(body), &[]));
+    let whole =
+        provider(&verify_config(r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#));
+    let sent = sign(whole.as_ref(), BODY, secret, NOW);
+    assert_only_signed_bytes_verify(whole.as_ref(), BODY, secret, NOW);
+    let read = |body: &[u8]| {
+        crate::providers::trial::describe(&whole.read(&Inbound::from_body(body), &[]))
+    };
     assert!(read(&sent.body).contains("e-1"));
     assert_eq!(read(&whole.scrub(&sent.body)), read(&sent.body));
     let kept = String::from_utf8(whole.scrub(&sent.body)).expect("text");
@@ -315,15 +322,15 @@ fn keys_can_be_published() {
          verify = {{ scheme = \"jwt\", algorithms = [\"ES256\"], jwks_url = \"https://id.example/keys\" }}\n"
     );
     let provider = provider(&lines);
-    assert_eq!(provider.traits().secret, Need::Unused);
+    assert_eq!(provider.capabilities().secret, Requirement::Unused);
     let url = provider.published_keys().expect("it says where");
     assert_eq!(url.as_str(), "https://id.example/keys");
     let private = include_bytes!("../../../../tests/fixtures/jwt/ec.private.pem");
-    let sent = signed(provider.as_ref(), BODY, private, NOW);
+    let sent = sign(provider.as_ref(), BODY, private, NOW);
     let keys = include_bytes!("../../../../tests/fixtures/jwt/ec.jwks.json");
-    assert_eq!(verified(provider.as_ref(), &sent, &[keys], NOW), Ok(0));
+    assert_eq!(verify(provider.as_ref(), &sent, &[keys], NOW), Ok(0));
     for none in [&[][..], &[&b"{}"[..]], &[&br#"{"keys":[]}"#[..]]] {
-        assert_eq!(verified(provider.as_ref(), &sent, none, NOW), Err(Refusal::UnknownKey));
+        assert_eq!(verify(provider.as_ref(), &sent, none, NOW), Err(VerifyError::UnknownKey));
     }
 }
 
@@ -402,11 +409,11 @@ fn what_is_wrong_is_told_with_its_key() {
             "means nothing",
         ),
     ] {
-        let told = told(&verify(keys));
+        let told = config_error(&verify_config(keys));
         assert!(told.contains(what), "{keys}: {told}");
-        assert!(configured(&verify(keys)).is_err());
+        assert!(provider_from_config(&verify_config(keys)).is_err());
     }
-    let form = verify(r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#);
-    let told = told(&format!("format = \"form\"\n{form}"));
+    let form = verify_config(r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#);
+    let told = config_error(&format!("format = \"form\"\n{form}"));
     assert!(told.contains("source.it.format: means nothing"), "{told}");
 }

@@ -2,40 +2,45 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::event::ExternalAccountId;
-use crate::providers::Credentials;
+use crate::providers::ApiCredentials;
 use crate::secret::Secret;
 
-fn api() -> api::Api {
+fn api() -> api::EventbriteApi {
     let token: Secret = serde_json::from_value(json!("token")).expect("a secret");
     let organization = ExternalAccountId::parse("171").expect("an id");
-    api::Api::new("https://eventbrite.example".parse().expect("a URL"), token, organization)
+    api::EventbriteApi::new(
+        "https://eventbrite.example".parse().expect("a URL"),
+        token,
+        organization,
+    )
 }
 
-fn asked(webinar: &str, answers: &Answers<'_>) -> Result<Option<Ask>, String> {
-    api().ask(&WebinarId::parse(webinar).expect("an id"), answers)
+fn asked(webinar: &str, answers: &ApiAnswers<'_>) -> Result<Option<ApiRequest>, String> {
+    api().next_request(&WebinarId::parse(webinar).expect("an id"), answers)
 }
 
 #[test]
 fn an_event_is_asked_for_once_at_the_configured_address() {
-    let ask = asked("42", &Answers::new()).expect("it makes sense").expect("there is a question");
+    let ask =
+        asked("42", &ApiAnswers::new()).expect("it makes sense").expect("there is a question");
     let url = "https://eventbrite.example/v3/events/42/?expand=organizer";
     assert_eq!((ask.name, ask.url.as_str()), ("event", url));
     let answer = RawValue::from_string("{}".to_owned()).expect("JSON");
-    let answers = Answers::from([("event".to_owned(), &*answer)]);
+    let answers = ApiAnswers::from([("event".to_owned(), &*answer)]);
     assert_eq!(asked("42", &answers), Ok(None));
     for other in ["..", "42/orders", "42?", "me", "-42"] {
-        asked(other, &Answers::new()).expect_err("that is no id");
+        asked(other, &ApiAnswers::new()).expect_err("that is no id");
     }
 }
 
 #[test]
 fn the_api_is_called_as_documented() {
     let api = api();
-    let Credentials::Token { header, prefix, .. } = &api.access().credentials else {
+    let ApiCredentials::Token { header, prefix, .. } = &api.access().credentials else {
         panic!("a token is given");
     };
     assert_eq!((*header, *prefix), ("authorization", "Bearer "));
-    let pace = api.access().pace;
+    let pace = api.access().rate_limit;
     assert_eq!((pace.requests, pace.window.as_secs()), (1_000, 3_600));
     assert_eq!(api.account().map(ExternalAccountId::as_str), Some("171"));
 }
@@ -44,8 +49,8 @@ fn the_api_is_called_as_documented() {
 fn the_events_of_a_time_are_picked_from_all_pages_of_the_organizations() {
     let api = api();
     let at = |text: &str| Millis::parse(text, None).expect("a time");
-    let span = Span { from: at("2026-10-01T00:00:00Z"), to: at("2026-11-01T00:00:00Z") };
-    let url = |cursor| String::from(api.list(span, cursor).expect("it can list"));
+    let span = TimeRange { from: at("2026-10-01T00:00:00Z"), to: at("2026-11-01T00:00:00Z") };
+    let url = |cursor| String::from(api.list_url(span, cursor).expect("it can list"));
     let first = "https://eventbrite.example/v3/organizations/171/events/\
                  ?order_by=start_asc&status=live%2Cstarted%2Cended%2Ccanceled";
     assert_eq!(url(None), first);
@@ -71,7 +76,7 @@ fn the_events_of_a_time_are_picked_from_all_pages_of_the_organizations() {
     ]);
     let read = |pagination: Value| {
         let page = json!({ "events": events, "pagination": pagination }).to_string();
-        api.listed(page.as_bytes(), span, None).expect("a page")
+        api.parse_list(page.as_bytes(), span, None).expect("a page")
     };
     let page = read(json!({ "page_size": 50, "has_more_items": true, "continuation": "next" }));
     let ids: Vec<&str> = page.webinars.iter().map(WebinarId::as_str).collect();
@@ -85,7 +90,7 @@ fn the_events_of_a_time_are_picked_from_all_pages_of_the_organizations() {
         assert_eq!(read(last).next, None);
     }
     for wrong in [r#"{"error":"NOT_FOUND"}"#, "[]", "{", r#"{"events":[],"pagination":[]}"#] {
-        api.listed(wrong.as_bytes(), span, None).expect_err("no page");
+        api.parse_list(wrong.as_bytes(), span, None).expect_err("no page");
     }
 }
 
@@ -95,7 +100,7 @@ fn what_is_gone_is_believed_unless_told_otherwise() {
         let keys = format!(
             "provider = 'eventbrite'\npath_token = 'long-enough-token'\napi = {{ token = 'x', organization = '7'{more} }}"
         );
-        let provider = trial::configured(&keys).expect("valid");
-        assert_eq!(provider.api().map(PlatformApi::believes_gone), Some(believed), "{more}");
+        let provider = trial::provider_from_config(&keys).expect("valid");
+        assert_eq!(provider.api().map(PlatformApi::gone_means_cancelled), Some(believed), "{more}");
     }
 }

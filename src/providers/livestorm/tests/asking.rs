@@ -4,20 +4,20 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::secret::Secret;
 
-fn api() -> api::Api {
+fn api() -> api::LivestormApi {
     let token: Secret = serde_json::from_value(json!("token")).expect("a secret");
-    api::Api::new("https://livestorm.example".parse().expect("a URL"), token)
+    api::LivestormApi::new("https://livestorm.example".parse().expect("a URL"), token)
 }
 
-fn asked(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<Ask>, String> {
+fn asked(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRequest>, String> {
     let text = |answer: &Value| RawValue::from_string(answer.to_string()).expect("JSON");
     let texts: Vec<_> = answers.iter().map(|(name, answer)| (*name, text(answer))).collect();
-    let answers: Answers<'_> =
+    let answers: ApiAnswers<'_> =
         texts.iter().map(|(name, answer)| ((*name).to_owned(), &**answer)).collect();
-    api().ask(&WebinarId::parse(webinar).expect("an id"), &answers)
+    api().next_request(&WebinarId::parse(webinar).expect("an id"), &answers)
 }
 
-fn url(asked: Result<Option<Ask>, String>) -> (&'static str, String) {
+fn url(asked: Result<Option<ApiRequest>, String>) -> (&'static str, String) {
     let ask = asked.expect("it makes sense").expect("there is more to ask");
     (ask.name, ask.url.into())
 }
@@ -47,7 +47,7 @@ fn of_an_event_that_and_all_pages_of_its_sessions_are_asked_for() {
     let event = ("event", "https://livestorm.example/v1/events/e-1".to_owned());
     assert_eq!(url(asked("event:e-1", &answers)), event);
     answers.push(("event", one("e-1", &json!({}))));
-    for (number, name) in (0..).zip(map::PAGES) {
+    for (number, name) in (0..).zip(map::SESSION_PAGE_REQUESTS) {
         let asked = url(asked("event:e-1", &answers));
         let path = "https://livestorm.example/v1/events/e-1/sessions";
         let query = format!("page%5Bnumber%5D={number}&page%5Bsize%5D=50");
@@ -81,19 +81,20 @@ fn no_answer_leads_elsewhere() {
 fn the_api_is_called_as_documented() {
     let api = api();
     let access = api.access();
-    let crate::providers::Credentials::Token { header, prefix, .. } = &access.credentials else {
+    let crate::providers::ApiCredentials::Token { header, prefix, .. } = &access.credentials else {
         panic!("a token is given");
     };
     assert_eq!((*header, *prefix), ("authorization", ""));
     assert_eq!(access.headers, [("accept", "application/vnd.api+json".to_owned())]);
-    assert_eq!((access.pace.requests, access.pace.window.as_secs()), (5, 1));
+    assert_eq!((access.rate_limit.requests, access.rate_limit.window.as_secs()), (5, 1));
 }
 
 #[test]
 fn sessions_of_a_time_are_listed_page_by_page() {
     let api = api();
-    let span = Span { from: Millis::new(1_790_000_000_000), to: Millis::new(1_800_000_000_999) };
-    let listed = |cursor| api.list(span, cursor).map(String::from);
+    let span =
+        TimeRange { from: Millis::new(1_790_000_000_000), to: Millis::new(1_800_000_000_999) };
+    let listed = |cursor| api.list_url(span, cursor).map(String::from);
     let url = |number: u8| {
         format!(
             "https://livestorm.example/v1/sessions?page%5Bnumber%5D={number}&page%5Bsize%5D=50\
@@ -111,7 +112,7 @@ fn sessions_of_a_time_are_listed_page_by_page() {
         ],
         "meta": { "current_page": 0, "next_page": 1, "page_count": 2 },
     });
-    let read = |page: &Value| api.listed(page.to_string().as_bytes(), span, None);
+    let read = |page: &Value| api.parse_list(page.to_string().as_bytes(), span, None);
     let found = read(&page).expect("a page");
     let ids: Vec<&str> = found.webinars.iter().map(WebinarId::as_str).collect();
     assert_eq!((ids, found.next.as_deref()), (vec!["s-1", "s-2"], Some("1")));
@@ -120,7 +121,7 @@ fn sessions_of_a_time_are_listed_page_by_page() {
     for wrong in [json!({ "errors": [] }), json!({ "data": [{ "id": "a/b" }] }), json!([])] {
         read(&wrong).expect_err("no page");
     }
-    api.listed(b"\xff", span, None).expect_err("no text");
+    api.parse_list(b"\xff", span, None).expect_err("no text");
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn what_is_gone_is_believed_unless_told_otherwise() {
         let keys = format!(
             "provider = 'livestorm'\nsecret = 'y'\nexternal_account_id = 'a'\napi = {{ token = 'x'{more} }}"
         );
-        let provider = trial::configured(&keys).expect("valid");
-        assert_eq!(provider.api().map(PlatformApi::believes_gone), Some(believed), "{more}");
+        let provider = trial::provider_from_config(&keys).expect("valid");
+        assert_eq!(provider.api().map(PlatformApi::gone_means_cancelled), Some(believed), "{more}");
     }
 }

@@ -5,16 +5,17 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::event::{Wanted, WantedWhen, WebinarId};
+use crate::event::{FetchCondition, FetchRequest, WebinarId};
 use crate::providers::{
-    Answers, Ask, Credentials, Listed, Pace, PlatformApi, Provider, Span, Spared, trial,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, PlatformApi, Provider,
+    TimeRange, WebinarPage, trial,
 };
 
 const LEAST: &str = "account_id = 'acc-1', client_id = 'cid', client_secret = 'hush'";
 
 /// The source `zoom` with this table `api`, or all that is wrong with it.
 fn configured(api: &str) -> Result<Arc<dyn Provider>, String> {
-    trial::configured(&format!("provider = 'zoom'\nsecret = 'y'\napi = {{ {api} }}"))
+    trial::provider_from_config(&format!("provider = 'zoom'\nsecret = 'y'\napi = {{ {api} }}"))
 }
 
 fn provider(more: &str) -> Arc<dyn Provider> {
@@ -34,14 +35,14 @@ fn asked(
     provider: &dyn Provider,
     webinar: &str,
     answers: &[(&str, &str)],
-) -> Result<Option<Ask>, String> {
+) -> Result<Option<ApiRequest>, String> {
     let raw = |json| serde_json::from_str::<&RawValue>(json).expect("JSON");
-    let answers: Answers<'_> =
+    let answers: ApiAnswers<'_> =
         answers.iter().map(|(name, json)| ((*name).to_owned(), raw(json))).collect();
-    api_of(provider).ask(&id(webinar), &answers)
+    api_of(provider).next_request(&id(webinar), &answers)
 }
 
-fn url(ask: Result<Option<Ask>, String>) -> String {
+fn url(ask: Result<Option<ApiRequest>, String>) -> String {
     ask.expect("it makes sense").expect("there is more to ask").url.to_string()
 }
 
@@ -49,14 +50,15 @@ fn url(ask: Result<Option<Ask>, String>) -> String {
 fn without_credentials_nothing_is_asked() {
     assert!(ZOOM.api().is_none());
     let reading = webhook("webinar.created", json!({ "object": { "id": 1, "topic": "x" } }));
-    assert_eq!(reading.wanted, []);
+    assert_eq!(reading.fetch_requests, []);
 }
 
 #[test]
 fn a_server_to_server_app_buys_tokens_for_its_account() {
     let provider = provider("");
     let access = api_of(provider.as_ref()).access();
-    let Credentials::Client { token_url, client_id, form, .. } = &access.credentials else {
+    let ApiCredentials::ClientCredentials { token_url, client_id, form, .. } = &access.credentials
+    else {
         panic!("not a client's");
     };
     assert_eq!(token_url.as_str(), "https://zoom.us/oauth/token");
@@ -64,7 +66,7 @@ fn a_server_to_server_app_buys_tokens_for_its_account() {
     let form: Vec<(&str, &str)> =
         form.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(form, [("grant_type", "account_credentials"), ("account_id", "acc-1")]);
-    assert_eq!(access.pace, Pace { requests: 10, window: Duration::from_secs(1) });
+    assert_eq!(access.rate_limit, ApiRateLimit { requests: 10, window: Duration::from_secs(1) });
     assert_eq!(api_of(provider.as_ref()).account().expect("told").as_str(), "acc-1");
     assert!(!format!("{access:?}").contains("hush"));
 }
@@ -76,8 +78,10 @@ fn all_of_it_can_be_configured() {
          users = ['me'], rate_limit = { requests = 3, window = '2s' }",
     );
     let access = api_of(provider.as_ref()).access();
-    assert_eq!(access.pace, Pace { requests: 3, window: Duration::from_secs(2) });
-    let Credentials::Client { token_url, .. } = &access.credentials else { panic!("a client's") };
+    assert_eq!(access.rate_limit, ApiRateLimit { requests: 3, window: Duration::from_secs(2) });
+    let ApiCredentials::ClientCredentials { token_url, .. } = &access.credentials else {
+        panic!("a client's")
+    };
     assert_eq!(token_url.as_str(), "http://127.0.0.1:9/t");
     assert_eq!(
         url(asked(provider.as_ref(), "7", &[])),
@@ -105,14 +109,14 @@ fn the_webinar_is_asked_for_and_then_its_host() {
     let provider = provider("");
     let provider = provider.as_ref();
     let first = asked(provider, "86420024680", &[]).expect("asked").expect("a question");
-    assert_eq!((first.name, first.spared), ("webinar", Spared::Never));
+    assert_eq!((first.name, first.on_missing), ("webinar", OnMissing::Fail));
     assert_eq!(
         first.url.as_str(),
         "https://api.zoom.us/v2/webinars/86420024680?show_previous_occurrences=true"
     );
     let webinar = ("webinar", r#"{"id":86420024680,"host_id":"a/b c+="}"#);
     let second = asked(provider, "86420024680", &[webinar]).expect("asked").expect("a question");
-    assert_eq!((second.name, second.spared), ("host", Spared::IfRefused));
+    assert_eq!((second.name, second.on_missing), ("host", OnMissing::Skip));
     assert_eq!(second.url.as_str(), "https://api.zoom.us/v2/users/a%2Fb%20c+=");
     for host in ["{}", "null"] {
         assert_eq!(asked(provider, "86420024680", &[webinar, ("host", host)]), Ok(None));
@@ -143,10 +147,15 @@ fn what_a_webhook_leaves_out_is_wanted() {
         if body["payload"].get("account_id").is_none() {
             body["payload"]["account_id"] = ACCOUNT.into();
         }
-        let reading = provider.read(&Inbound::trusted(body.to_string().as_bytes()), &[]);
-        reading.wanted.iter().map(|Wanted { when, .. }| *when).collect::<Vec<_>>()
+        let reading = provider.read(&Inbound::from_body(body.to_string().as_bytes()), &[]);
+        reading
+            .fetch_requests
+            .iter()
+            .map(|FetchRequest { condition: when, .. }| *when)
+            .collect::<Vec<_>>()
     };
-    let (always, if_incomplete) = (vec![WantedWhen::Always], vec![WantedWhen::IfIncomplete]);
+    let (always, if_incomplete) =
+        (vec![FetchCondition::Always], vec![FetchCondition::IfIncomplete]);
     let object = json!({ "object": { "id": 1, "topic": "x", "type": 9 } });
     for event in ["webinar.created", "meeting.converted_to_webinar"] {
         assert_eq!(wanted(event, object.clone()), always, "{event}");
@@ -176,12 +185,12 @@ fn what_a_webhook_leaves_out_is_wanted() {
     assert_eq!(wanted("webinar.created", no_account), always);
 }
 
-const SPAN: Span =
-    Span { from: Millis::new(1_789_000_000_000), to: Millis::new(1_790_000_000_000) };
+const SPAN: TimeRange =
+    TimeRange { from: Millis::new(1_789_000_000_000), to: Millis::new(1_790_000_000_000) };
 
-fn listed(provider: &dyn Provider, cursor: Option<&str>, page: &Value) -> Listed {
+fn listed(provider: &dyn Provider, cursor: Option<&str>, page: &Value) -> WebinarPage {
     let page = page.to_string().into_bytes();
-    api_of(provider).listed(&page, SPAN, cursor).expect("a page")
+    api_of(provider).parse_list(&page, SPAN, cursor).expect("a page")
 }
 
 #[test]
@@ -195,9 +204,9 @@ fn the_webinars_of_each_user_are_listed_page_by_page() {
     let pages = [page(&[3, 1, 1], "a:b&c"), page(&[2], ""), page(&[], ""), page(&[9], "")];
     let (mut cursor, mut urls, mut ids) = (None::<String>, Vec::new(), Vec::new());
     for page in pages {
-        let url = api_of(provider).list(SPAN, cursor.as_deref()).expect("it can list");
+        let url = api_of(provider).list_url(SPAN, cursor.as_deref()).expect("it can list");
         urls.push(url.to_string());
-        let Listed { webinars, next } = listed(provider, cursor.as_deref(), &page);
+        let WebinarPage { webinars, next } = listed(provider, cursor.as_deref(), &page);
         ids.extend(webinars.into_iter().map(String::from));
         cursor = next;
         if cursor.is_none() {
@@ -229,7 +238,7 @@ fn of_the_list_is_taken_what_may_be_held_in_the_time_asked_for() {
         { "id": 6, "type": 6 },
         { "id": 7, "type": 5 },
     ]);
-    let Listed { webinars, next } =
+    let WebinarPage { webinars, next } =
         listed(provider.as_ref(), None, &json!({ "webinars": webinars }));
     let ids: Vec<&str> = webinars.iter().map(WebinarId::as_str).collect();
     assert_eq!(ids, ["2", "3", "5", "6", "7"]);
@@ -243,13 +252,13 @@ fn a_list_that_cannot_be_read_is_an_error() {
     for page in
         ["", "[]", "{}", r#"{"webinars":{}}"#, r#"{"webinars":[{"id":""}]}"#, "{\"webinars\":[{}]}"]
     {
-        assert!(api.listed(page.as_bytes(), SPAN, None).is_err(), "{page}");
+        assert!(api.parse_list(page.as_bytes(), SPAN, None).is_err(), "{page}");
     }
     for cursor in ["", "me", "-1:", "x:y"] {
-        assert_eq!(api.list(SPAN, Some(cursor)), None, "{cursor}");
-        assert!(api.listed(br#"{"webinars":[]}"#, SPAN, Some(cursor)).is_err(), "{cursor}");
+        assert_eq!(api.list_url(SPAN, Some(cursor)), None, "{cursor}");
+        assert!(api.parse_list(br#"{"webinars":[]}"#, SPAN, Some(cursor)).is_err(), "{cursor}");
     }
-    assert_eq!(api.list(SPAN, Some("1:")), None, "there is no second user");
+    assert_eq!(api.list_url(SPAN, Some("1:")), None, "there is no second user");
     let without = provider("");
-    assert_eq!(api_of(without.as_ref()).list(SPAN, None), None, "there is no user");
+    assert_eq!(api_of(without.as_ref()).list_url(SPAN, None), None, "there is no user");
 }

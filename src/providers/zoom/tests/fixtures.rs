@@ -1,19 +1,19 @@
 //! The fixtures: bodies as Zoom sends them, each with what is read of it beside it.
 
 use super::*;
-use crate::providers::trial::{self, Fixture, fixtures};
+use crate::providers::trial::{self, Fixture, load_fixtures};
 
 #[test]
 fn each_fixture_reads_as_expected() {
-    assert!(fixtures("zoom").len() > 40, "fixtures are missing");
-    trial::each_fixture_reads_as_expected("zoom", &ZOOM);
+    assert!(load_fixtures("zoom").len() > 40, "fixtures are missing");
+    trial::assert_fixtures_parse_as_expected("zoom", &ZOOM);
 }
 
 #[test]
 fn what_is_stored_is_valid_holds_nothing_personal_and_says_the_same() {
     let personal = ["example.org", "kettle", "Qm9vaw", "tk=a", "tk=p", "Ada"];
-    trial::what_is_stored_says_the_same("zoom", &ZOOM, &personal);
-    for fixture in fixtures("zoom") {
+    trial::assert_scrubbed_bodies_parse_the_same("zoom", &ZOOM, &personal);
+    for fixture in load_fixtures("zoom") {
         let stored = ZoomPlatform.scrub(&fixture.body);
         serde_json::from_slice::<Value>(&stored).expect("JSON stays JSON");
     }
@@ -21,12 +21,12 @@ fn what_is_stored_is_valid_holds_nothing_personal_and_says_the_same() {
 
 #[test]
 fn cut_off_anywhere_a_body_is_unmappable_and_holds_nothing_personal() {
-    for Fixture { path, body } in fixtures("zoom") {
+    for Fixture { path, body } in load_fixtures("zoom") {
         let whole = body.trim_ascii_end();
         for end in 0..whole.len() {
             let cut = &whole[..end];
             assert!(
-                matches!(read(cut).meaning, Meaning::Unmappable(_)),
+                matches!(read(cut).content, PayloadContent::Unmappable(_)),
                 "{} cut at {end}",
                 path.display()
             );

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{
-    AccountName, EventInput, ExternalAccountId, Folded, Gap, Policy, Recurring, WebinarId, fold,
+    AccountName, EventInput, ExternalAccountId, FoldedEvent, Gap, Policy, RecurringMode, WebinarId,
+    fold,
 };
 use crate::providers::trial;
 
@@ -19,7 +20,7 @@ fn policy() -> Policy {
         organizer: Some("Acme".to_owned()),
         event_type: None,
         external_account_id: None,
-        recurring: Recurring::Occurrence,
+        recurring: RecurringMode::Occurrence,
         complete_after_end: None,
         only: None,
         custom_properties: BTreeMap::new(),
@@ -27,8 +28,8 @@ fn policy() -> Policy {
 }
 
 /// All events of these bodies, merged in this order.
-fn events(bodies: &[Vec<u8>]) -> Vec<Folded> {
-    let webinars = trial::merged(&ZOOM, bodies, NOW);
+fn events(bodies: &[Vec<u8>]) -> Vec<FoldedEvent> {
+    let webinars = trial::merge_bodies(&ZOOM, bodies, NOW);
     let account = ExternalAccountId::parse(ACCOUNT).expect("valid");
     webinars.iter().flat_map(|(id, webinar)| fold(webinar, &account, id, &policy(), NOW)).collect()
 }
@@ -108,7 +109,7 @@ proptest! {
 fn fetched(at: i64, webinar: &Value, host: &Value) -> Vec<u8> {
     let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("JSON");
     let (webinar, host) = (raw(webinar), raw(host));
-    let fetched = Fetched {
+    let fetched = FetchedAnswers {
         webinar: WebinarId::parse("1").expect("an id"),
         account: Some(ExternalAccountId::parse(ACCOUNT).expect("an id")),
         at: Millis::new(NOW.get() - 100_000 + at),

@@ -1,0 +1,130 @@
+//! On what kind of file system a path lies.
+//!
+//! `SQLite`'s write-ahead log needs memory that all its users share, which network file systems do not give
+//! (<https://www.sqlite.org/wal.html>, "Disadvantages"; <https://www.sqlite.org/howtocorrupt.html>, 2.1).
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+/// File systems that are another machine's disk, as `/proc/self/mountinfo` calls them.
+const NETWORK_FILESYSTEMS: &[&str] = &[
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "fuse.ceph",
+    "fuse.ceph-fuse",
+    "fuse.gcsfuse",
+    "fuse.glusterfs",
+    "fuse.rclone",
+    "fuse.s3fs",
+    "fuse.sshfs",
+    "gfs2",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "smb2",
+    "smb3",
+    "smbfs",
+];
+
+/// The network file system the path lies on, if it does. Where the kernel does not tell (not Linux), none.
+pub(super) fn network_filesystem(path: &Path) -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let kind = filesystem_type(&mounts, &resolve_links(path))?;
+    NETWORK_FILESYSTEMS.contains(&kind).then(|| kind.to_owned())
+}
+
+/// The path without links, as far as it exists; what does not will be made there.
+fn resolve_links(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match found {
+        None => absolute,
+        Some((above, real)) => match absolute.strip_prefix(above) {
+            Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+            Ok(_) | Err(_) => real,
+        },
+    }
+}
+
+/// The type of the file system that holds the path: of the mount points above it the nearest, of equals the last
+/// mounted (`proc_pid_mountinfo(5)`).
+fn filesystem_type<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
+    let mount = |line: &'a str| {
+        let (before, after) = line.split_once(" - ")?;
+        let point = unescape_octal(before.split(' ').nth(4)?);
+        Some((point, after.split(' ').next()?))
+    };
+    let above = mounts.lines().filter_map(mount).filter(|(point, _)| path.starts_with(point));
+    above.max_by_key(|(point, _)| point.components().count()).map(|(_, kind)| kind)
+}
+
+/// Space, tab, newline and backslash are written in octal: `\040`.
+fn unescape_octal(text: &str) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        bytes.push(octal.unwrap_or(*first));
+        rest = if octal.is_some() { after.get(3..).unwrap_or_default() } else { after };
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+21 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
+22 21 0:20 / /proc rw - proc proc rw
+30 21 0:40 / /srv/share rw,relatime shared:9 master:2 - nfs4 filer:/export rw,vers=4.2
+31 30 254:2 / /srv/share/local rw - xfs /dev/vdb rw
+32 21 0:41 / /mnt/team\\040disk rw - cifs //filer/team rw
+33 21 0:42 / /data rw - ext4 /dev/vdc rw
+34 21 0:43 / /data rw - fuse.sshfs me@host:/ rw
+a line that is none
+";
+
+    #[test]
+    fn the_nearest_mount_above_decides() {
+        for (path, kind) in [
+            ("/var/lib/bridge.db", "ext4"),
+            ("/srv/share/bridge.db", "nfs4"),
+            ("/srv/share/local/bridge.db", "xfs"),
+            ("/srv/shared/bridge.db", "ext4"),
+            ("/mnt/team disk/a/bridge.db", "cifs"),
+            ("/data/bridge.db", "fuse.sshfs"),
+        ] {
+            assert_eq!(filesystem_type(MOUNTS, Path::new(path)), Some(kind), "{path}");
+        }
+        assert_eq!(filesystem_type("", Path::new("/x")), None);
+    }
+
+    #[test]
+    fn octal_is_read_and_everything_else_kept() {
+        assert_eq!(unescape_octal("/a\\040b\\134c"), Path::new("/a b\\c"));
+        assert_eq!(unescape_octal("/a\\04"), Path::new("/a\\04"));
+        assert_eq!(unescape_octal("/ü\\"), Path::new("/ü\\"));
+    }
+
+    #[test]
+    fn links_are_followed_and_what_is_to_be_made_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().canonicalize().expect("it exists");
+        std::fs::create_dir(folder.join("there")).expect("made");
+        std::os::unix::fs::symlink(folder.join("there"), folder.join("link")).expect("linked");
+        assert_eq!(resolve_links(&folder.join("link/new/x.db")), folder.join("there/new/x.db"));
+        assert_eq!(resolve_links(&folder.join("link")), folder.join("there"));
+    }
+}

@@ -1,0 +1,204 @@
+//! Whether HubSpot holds what it was sent.
+
+use serde_json::{Map, Value};
+
+use super::account_error::{AccountError, is_web_page};
+use crate::event::Millis;
+use crate::net::HttpResponse;
+
+/// Fields that are text.
+const TEXTS: [&str; 5] =
+    ["eventName", "eventOrganizer", "eventType", "eventDescription", "eventUrl"];
+/// Fields that are points in time.
+const TIMES: [&str; 2] = ["startDateTime", "endDateTime"];
+/// Fields that are flags; "Defaults to `false`" by the published schema.
+const FLAGS: [&str; 2] = ["eventCancelled", "eventCompleted"];
+
+/// An event as HubSpot shows it: `MarketingEventPublicReadResponse` of the published schema, of which nothing is relied
+/// on to be there, or to be of the documented type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteEvent(Map<String, Value>);
+
+impl RemoteEvent {
+    /// Reads the answer to the question for one event; none if there is no such event.
+    ///
+    /// A 404 of the API's own says so; one that is a web page is another server's, and says nothing of the event.
+    pub(super) fn from_response(answer: &HttpResponse) -> Result<Option<Self>, AccountError> {
+        match answer.status {
+            200..=299 => match serde_json::from_slice(&answer.body) {
+                Ok(Value::Object(fields)) => Ok(Some(Self(fields))),
+                Ok(_) | Err(_) => Err(AccountError::from_unreadable(answer, "no event in JSON")),
+            },
+            404 if !is_web_page(answer) => Ok(None),
+            _ => Err(AccountError::from_response(answer)),
+        }
+    }
+
+    /// An event with these fields.
+    #[must_use]
+    pub fn from_fields(fields: Map<String, Value>) -> Self {
+        Self(fields)
+    }
+}
+
+/// The fields in which HubSpot differs from an input (JSON of [`crate::event::EventInput`]), by HubSpot's names.
+///
+/// Ours of `customProperties` are called `customProperties.NAME`. Absent is as good as empty, times are compared as instants, and what HubSpot adds
+/// of its own is not looked at.
+#[must_use]
+pub fn differences(input: &Value, shown: &RemoteEvent) -> Vec<String> {
+    let (ours, theirs) = (|name: &str| input.get(name), |name: &str| shown.0.get(name));
+    let texts = TEXTS.into_iter().filter(|name| text(ours(name)) != text(theirs(name)));
+    let times = TIMES.into_iter().filter(|name| !is_same_time(ours(name), theirs(name)));
+    let flags = FLAGS.into_iter().filter(|name| is_true(ours(name)) != is_true(theirs(name)));
+    let mut differing: Vec<String> = texts.chain(times).chain(flags).map(str::to_owned).collect();
+    let held = theirs("customProperties");
+    for (name, value) in properties(ours("customProperties")) {
+        let same = properties(held).any(|(other, held)| other == name && text(held) == text(value));
+        // One that is empty need not be there.
+        if !same && !text(value).is_empty() {
+            differing.push(format!("customProperties.{name}"));
+        }
+    }
+    differing
+}
+
+/// A text; a number or a flag as it is written.
+fn text(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => String::new(),
+    }
+}
+
+fn is_true(value: Option<&Value>) -> bool {
+    text(value) == "true"
+}
+
+fn is_same_time(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
+    let (ours, theirs) = (text(ours), text(theirs));
+    ours == theirs || parse_time(&ours).is_some_and(|ours| parse_time(&theirs) == Some(ours))
+}
+
+/// RFC 3339, or milliseconds, as HubSpot's properties of times are shown elsewhere.
+fn parse_time(text: &str) -> Option<Millis> {
+    text.parse().map_or_else(|_| Millis::parse(text, None), Millis::from_plausible_ms)
+}
+
+/// Names and values of a list of properties.
+fn properties(list: Option<&Value>) -> impl Iterator<Item = (&str, Option<&Value>)> {
+    let list = list.and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|each| Some((each.get("name")?.as_str()?, each.get("value"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn input() -> Value {
+        json!({
+            "externalAccountId": "acct", "externalEventId": "1",
+            "eventName": "Calm releases", "eventOrganizer": "Acme GmbH", "eventType": "WEBINAR",
+            "eventDescription": "How", "eventUrl": "https://example.com/1",
+            "startDateTime": "2026-03-05T18:00:00Z", "endDateTime": "2026-03-05T19:00:00Z",
+            "eventCancelled": false, "eventCompleted": true,
+            "customProperties": [{ "name": "platform", "value": "zoom" }, { "name": "seats", "value": "7" }],
+        })
+    }
+
+    /// What HubSpot would show of [`input`], with these fields instead.
+    fn shown(changes: &Value) -> RemoteEvent {
+        let mut fields = input();
+        for (name, value) in json!({
+            "id": "1", "objectId": "9", "createdAt": "2026-01-01T00:00:00Z", "attendees": 3,
+            "customProperties": [
+                { "name": "hs_event_status", "value": "PAST", "source": "CALCULATED" },
+                { "name": "seats", "value": 7 },
+                { "name": "platform", "value": "zoom" },
+            ],
+        })
+        .as_object()
+        .expect("an object")
+        .iter()
+        .chain(changes.as_object().expect("an object"))
+        {
+            fields[name] = value.clone();
+        }
+        let Value::Object(fields) = fields else { panic!("an object") };
+        RemoteEvent::from_fields(fields)
+    }
+
+    #[test]
+    fn what_hubspot_adds_or_writes_otherwise_is_no_difference() {
+        for same in [
+            json!({}),
+            json!({ "startDateTime": "2026-03-05T13:00:00-05:00" }),
+            json!({ "startDateTime": "2026-03-05T18:00:00.000Z" }),
+            json!({ "startDateTime": 1_772_733_600_000_i64, "endDateTime": "1772737200000" }),
+            json!({ "eventCancelled": null, "eventCompleted": "true" }),
+        ] {
+            assert_eq!(differences(&input(), &shown(&same)), [""; 0], "{same}");
+        }
+        let bare = json!({ "eventName": "Bare", "eventOrganizer": "", "customProperties": [{ "name": "a", "value": "" }] });
+        let held = json!({ "eventName": "Bare", "eventUrl": "", "startDateTime": null });
+        let Value::Object(held) = held else { panic!("an object") };
+        assert_eq!(differences(&bare, &RemoteEvent::from_fields(held)), [""; 0]);
+    }
+
+    #[test]
+    fn each_field_of_ours_is_compared() {
+        for (change, expected) in [
+            (json!({ "eventName": "Other" }), "eventName"),
+            (json!({ "eventName": "Calm releases " }), "eventName"),
+            (json!({ "eventOrganizer": null }), "eventOrganizer"),
+            (json!({ "eventType": "CONFERENCE" }), "eventType"),
+            (json!({ "eventDescription": "" }), "eventDescription"),
+            (json!({ "eventUrl": {} }), "eventUrl"),
+            (json!({ "startDateTime": "2026-03-05T18:00:01Z" }), "startDateTime"),
+            (json!({ "startDateTime": "soon" }), "startDateTime"),
+            (json!({ "endDateTime": null }), "endDateTime"),
+            (json!({ "eventCancelled": true }), "eventCancelled"),
+            (json!({ "eventCompleted": null }), "eventCompleted"),
+            (
+                json!({ "customProperties": [{ "name": "seats", "value": "7" }] }),
+                "customProperties.platform",
+            ),
+            (
+                json!({ "customProperties": [{ "name": "platform", "value": "zoom" }, { "name": "seats", "value": "8" }] }),
+                "customProperties.seats",
+            ),
+        ] {
+            assert_eq!(differences(&input(), &shown(&change)), [expected], "{change}");
+        }
+        let nothing = json!({ "customProperties": null });
+        let both = ["customProperties.platform", "customProperties.seats"];
+        assert_eq!(differences(&input(), &shown(&nothing)), both);
+    }
+
+    #[test]
+    fn a_time_that_hubspot_has_and_we_do_not_is_a_difference() {
+        let mut input = input();
+        input.as_object_mut().expect("an object").remove("endDateTime");
+        assert_eq!(differences(&input, &shown(&json!({}))), ["endDateTime"]);
+    }
+
+    #[test]
+    fn answers_are_events_absences_or_troubles() {
+        let read = |status, kind: &str, body: &str| {
+            let headers = vec![("content-type".to_owned(), kind.to_owned())];
+            RemoteEvent::from_response(&HttpResponse { status, headers, body: body.into() })
+        };
+        let json = "application/json";
+        assert_eq!(read(200, json, "{}"), Ok(Some(RemoteEvent::from_fields(Map::new()))));
+        assert_eq!(read(404, json, r#"{"category":"OBJECT_NOT_FOUND"}"#), Ok(None));
+        assert!(read(404, "text/html", "<html>").is_err());
+        for (status, body) in
+            [(200, "[]"), (200, ""), (401, "{}"), (429, "{}"), (500, "{}"), (302, "")]
+        {
+            assert!(read(status, json, body).is_err(), "{status} {body}");
+        }
+    }
+}

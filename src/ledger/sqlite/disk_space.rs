@@ -1,0 +1,299 @@
+//! Room on the disk: webhooks are accepted only while what is accepted can also be copied out of the WAL.
+//!
+//! The WAL can fill a disk by itself. Then nothing helps: the database cannot grow by what the WAL holds, so the WAL
+//! cannot start over, and not even deleting is possible, since that is written to the WAL first. So before the last room
+//! is taken new receipts are refused, while settling, pruning and the like go on: they end the shortage by themselves
+//! where retention allows it.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rustix::fs::statvfs;
+use tokio::time::Instant;
+
+use super::checkpoint::{self, CheckpointProgress};
+use super::open::{self, OpenError};
+
+/// What one commit may take of the WAL, and of the database once more; a small disk's eighth if that is less.
+const COMMIT_BYTES: u64 = 16 * 1024 * 1024;
+/// How often a shortage is looked at anew.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// The disk, as the writer looks at it around each commit.
+pub(super) struct DiskSpace {
+    path: PathBuf,
+    wal: PathBuf,
+    /// When the WAL could last not be copied back.
+    stuck: Option<Instant>,
+    /// The file that is locked, which holds nothing; and its length: the commits of this run.
+    lock: File,
+    length: u64,
+}
+
+/// Why there is no room for a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shortage {
+    /// Bytes.
+    pub(super) free: u64,
+    /// Bytes.
+    pub(super) needed: u64,
+}
+
+/// Bytes, as the file system tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct DiskFigures {
+    /// Free on the disk.
+    free: u64,
+    /// The disk's size.
+    total: u64,
+    /// The WAL's file, used or not.
+    wal: u64,
+    /// The database's file.
+    database: u64,
+}
+
+/// Bytes, as SQLite tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PageFigures {
+    /// The database once the WAL is copied back.
+    all: u64,
+    /// Those of them that hold nothing.
+    reusable: u64,
+    /// Whether all is copied back, so that the next commit writes over the WAL from its beginning.
+    copied: bool,
+}
+
+impl DiskFigures {
+    fn commit(self) -> u64 {
+        COMMIT_BYTES.min(self.total / 8)
+    }
+
+    /// Whether there is room whatever the WAL holds: it can be copied back, and another commit after it.
+    fn is_plenty(self) -> bool {
+        self.free >= self.wal.saturating_add(2 * self.commit())
+    }
+
+    /// Whether there is room to copy back, and for one more commit: in the WAL's file and in the database's, or beside.
+    fn shortage(self, pages: PageFigures) -> Option<Shortage> {
+        let rest = pages.all.saturating_sub(self.database);
+        let spare = if pages.copied { self.wal } else { 0 };
+        let commit = self.commit();
+        let needed = rest + commit.saturating_sub(spare) + commit.saturating_sub(pages.reusable);
+        (self.free < needed).then_some(Shortage { free: self.free, needed })
+    }
+}
+
+impl PageFigures {
+    fn read(connection: &Connection, copied: bool) -> rusqlite::Result<Self> {
+        let bytes = |pragma: &str| {
+            let pages: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+            let pages = u64::try_from(pages).unwrap_or(0);
+            Ok::<_, rusqlite::Error>(pages.saturating_mul(u64::from(open::PAGE_BYTES)))
+        };
+        Ok(Self { all: bytes("page_count")?, reusable: bytes("freelist_count")?, copied })
+    }
+}
+
+impl DiskSpace {
+    /// # Errors
+    /// The file system's, if the file beside the store cannot be opened.
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let lock = open::open_private(&open::lock_path(path))?;
+        let (path, wal) = (path.to_owned(), open::wal_path(path));
+        Ok(Self { path, wal, stuck: None, lock, length: 0 })
+    }
+
+    /// Looks whether there is room for a receipt, and makes some of what the WAL has done with.
+    ///
+    /// # Errors
+    /// SQLite's, if it cannot even be read.
+    pub(super) fn shortage(
+        &mut self,
+        connection: &Connection,
+    ) -> rusqlite::Result<Option<Shortage>> {
+        // A file system that cannot tell is not held to be full.
+        if self.figures().is_none_or(DiskFigures::is_plenty) {
+            self.stuck = None;
+            return Ok(None);
+        }
+        let copied = self.copies_back(connection);
+        let pages = PageFigures::read(connection, copied)?;
+        // The database may have grown meanwhile.
+        Ok(self.figures().and_then(|figures| figures.shortage(pages)))
+    }
+
+    /// Copies everything back; whether that succeeded. After a failure it is not tried again at once.
+    fn copies_back(&mut self, connection: &Connection) -> bool {
+        if self.stuck.is_some_and(|since| since.elapsed() < RETRY_AFTER) {
+            return false;
+        }
+        let copied = copy_back(connection);
+        self.stuck = (!copied).then(Instant::now);
+        copied
+    }
+
+    /// Whether the file system still writes what it is given, asked after a sync that said yes. Without it that yes is
+    /// worth nothing: once ext4 has given up its journal after an error, `fsync` may succeed without doing anything
+    /// (`ext4_sync_file` and `jbd2_complete_transaction` in Linux), and the file system is read-only only some moments
+    /// later. A change of a file's length goes through the journal at once, and fails from the first moment on.
+    ///
+    /// # Errors
+    /// What the file system says: it is read-only, or broken.
+    pub(super) fn still_writes(&mut self) -> io::Result<()> {
+        // Longer each time, and never filled: ext4 takes ten times as long to shorten a file.
+        self.length += 1;
+        match self.lock.set_len(self.length) {
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// From now on the file system does not write; what it takes to mend it.
+    #[cfg(test)]
+    pub(super) fn break_writes(&mut self) -> File {
+        let read_only = File::open(open::lock_path(&self.path)).expect("it is there");
+        std::mem::replace(&mut self.lock, read_only)
+    }
+
+    /// It writes again.
+    #[cfg(test)]
+    pub(super) fn mend_writes(&mut self, sound: File) {
+        self.lock = sound;
+    }
+
+    fn figures(&self) -> Option<DiskFigures> {
+        let disk = statvfs(&self.path).ok()?;
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        Some(DiskFigures {
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+            wal: bytes(&self.wal),
+            database: bytes(&self.path),
+        })
+    }
+}
+
+/// Copies everything back, so that the WAL starts over; whether that succeeded, and to the end.
+fn copy_back(connection: &Connection) -> bool {
+    checkpoint::run(connection, "RESTART")
+        .is_ok_and(|CheckpointProgress { busy, in_wal, copied }| !busy && in_wal == copied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn figures(free: u64, wal: u64) -> DiskFigures {
+        DiskFigures { free: free * MIB, total: 1_000 * MIB, wal: wal * MIB, database: 200 * MIB }
+    }
+
+    /// The shortage in MiB: free, needed.
+    fn shortage(figures: DiskFigures, all: u64, reusable: u64, copied: bool) -> Option<(u64, u64)> {
+        let pages = PageFigures { all: all * MIB, reusable: reusable * MIB, copied };
+        figures.shortage(pages).map(|shortage| (shortage.free / MIB, shortage.needed / MIB))
+    }
+
+    #[test]
+    fn there_is_plenty_while_the_wal_and_two_commits_find_room() {
+        assert!(figures(64 + 32, 64).is_plenty());
+        assert!(!figures(64 + 31, 64).is_plenty());
+        let small = DiskFigures { free: MIB, total: 4 * MIB, wal: 0, database: 0 };
+        assert!(small.is_plenty(), "a small disk is not full from the beginning");
+    }
+
+    #[test]
+    fn a_wal_that_starts_over_and_pages_that_hold_nothing_are_room() {
+        // A commit needs 16 MiB of the WAL, and 16 MiB of the database.
+        assert_eq!(shortage(figures(32, 0), 200, 0, true), None);
+        assert_eq!(shortage(figures(31, 0), 200, 0, true), Some((31, 32)));
+        assert_eq!(shortage(figures(16, 64), 200, 0, true), None);
+        assert_eq!(shortage(figures(15, 64), 200, 0, true), Some((15, 16)));
+        assert_eq!(shortage(figures(0, 64), 200, 16, true), None);
+        assert_eq!(shortage(figures(0, 15), 200, 16, true), Some((0, 1)));
+    }
+
+    #[test]
+    fn what_is_not_copied_back_yet_needs_room_still() {
+        assert_eq!(shortage(figures(62, 64), 230, 0, false), None);
+        assert_eq!(shortage(figures(61, 64), 230, 0, false), Some((61, 62)));
+        assert_eq!(shortage(figures(46, 64), 230, 16, false), None);
+        assert_eq!(shortage(figures(45, 64), 230, 16, false), Some((45, 46)));
+    }
+
+    /// A store in a folder, with some pages that hold nothing.
+    fn store() -> (tempfile::TempDir, PathBuf, Connection) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.db");
+        let connection = open::connect(&path).expect("it opens");
+        connection.busy_timeout(Duration::ZERO).expect("it is set");
+        let filled = "CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(1000000)); DELETE FROM t;";
+        connection.execute_batch(filled).expect("it is written");
+        (folder, path, connection)
+    }
+
+    #[test]
+    fn the_wal_starts_over_unless_somebody_still_reads_it() {
+        let (_folder, path, connection) = store();
+        let reader = open::connect(&path).expect("it opens");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t;").expect("it is read");
+        assert!(!copy_back(&connection), "the next commit would still be put at the end");
+        connection.execute_batch("CREATE TABLE u (x);").expect("it is written");
+        assert!(!copy_back(&connection), "not everything is copied");
+        reader.execute_batch("COMMIT;").expect("it is over");
+        assert!(copy_back(&connection), "nobody reads");
+    }
+
+    #[test]
+    fn the_disk_and_the_files_are_measured() {
+        let (_folder, path, connection) = store();
+        let space = || DiskSpace::open(&path).expect("a file can be made");
+        let figures = space().figures().expect("the file system tells");
+        assert!(figures.free <= figures.total && figures.total > 0, "{figures:?}");
+        assert!((1_000_000..4_000_000).contains(&figures.wal), "{figures:?}");
+        let pages = PageFigures::read(&connection, true).expect("it is read");
+        // A million bytes, less the row's own page.
+        assert!((990_000..1_100_000).contains(&pages.reusable), "{pages:?}");
+        assert!((1_000_000..2_000_000).contains(&pages.all), "{pages:?}");
+        assert!(copy_back(&connection), "nobody reads");
+        assert_eq!(space().figures().expect("the file system tells").database, pages.all);
+        drop(connection);
+        let mut gone = space();
+        gone.path = path.join("absent");
+        assert_eq!(gone.figures(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_copied_back_is_tried_again_after_a_while() {
+        let (_folder, path, connection) = store();
+        let mut space = DiskSpace::open(&path).expect("a file can be made");
+        let reader = open::connect(&path).expect("it opens");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t;").expect("it is read");
+        assert!(!space.copies_back(&connection), "somebody reads");
+        reader.execute_batch("COMMIT;").expect("it is over");
+        assert!(!space.copies_back(&connection), "it was tried just now");
+        tokio::time::advance(RETRY_AFTER).await;
+        assert!(space.copies_back(&connection));
+        assert!(space.copies_back(&connection), "what works need not wait");
+    }
+
+    #[test]
+    fn a_file_system_that_writes_is_told_from_one_that_does_not() {
+        let (_folder, path, _connection) = store();
+        let mut space = DiskSpace::open(&path).expect("a file can be made");
+        space.still_writes().expect("it writes");
+        space.still_writes().expect("it still writes");
+        let sound = space.break_writes();
+        assert!(space.still_writes().is_err(), "its length cannot be changed");
+        space.mend_writes(sound);
+        space.still_writes().expect("it writes again");
+    }
+}

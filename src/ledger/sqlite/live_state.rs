@@ -1,0 +1,331 @@
+//! What is known in memory beside the file: counts, claims, standings, and who waits to be woken.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::fetches::{self, FetchCounts};
+use super::open::OpenError;
+use super::side_effects::{PendingChange, SideEffects};
+use crate::event::{AccountName, SourceName};
+use crate::ledger::{
+    AccountStatus, EventState, EventStateCounts, FetchStatus, StatusFunction, StatusUpdate,
+};
+
+/// Counts and claims change together, under one lock, so that a scrape never sees half of a step.
+pub(super) struct LiveState {
+    inner: Mutex<Inner>,
+    notify: BTreeMap<AccountName, Arc<Notify>>,
+    notify_fetch: BTreeMap<SourceName, Arc<Notify>>,
+}
+
+/// A commit that takes longer is a disk that does not answer. Webhooks wait for half of it.
+const COMMIT_HANGS: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+struct Inner {
+    counts: BTreeMap<AccountName, StateCounts>,
+    claims: HashMap<AccountName, Claims>,
+    /// Of the sources of the configuration.
+    fetches: BTreeMap<SourceName, FetchCounts>,
+    standings: BTreeMap<AccountName, AccountStatus>,
+    /// Those whose standing changed since it was last written.
+    unstored: BTreeSet<AccountName>,
+    failure: Option<String>,
+    /// Why there is no room for receipts.
+    no_room: Option<String>,
+    /// Since when a commit has been under way.
+    committing: Option<Instant>,
+}
+
+/// The events that flights hold, and whether each is pending still: one may become incomplete or filtered meanwhile.
+type Claims = HashMap<i64, bool>;
+
+/// Events of one account by state; one in flight is pending here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct StateCounts([i64; 5]);
+
+impl StateCounts {
+    pub(super) fn add(&mut self, state: EventState, by: i64) {
+        self.0[usize::from(state_code(state))] += by;
+    }
+
+    pub(super) fn each(self) -> impl Iterator<Item = (u8, i64)> {
+        (0u8..).zip(self.0)
+    }
+
+    pub(super) fn absorb(&mut self, other: Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// The number that stands for a state in the file.
+pub(super) fn state_code(state: EventState) -> u8 {
+    match state {
+        EventState::Pending => 0,
+        EventState::Delivered => 1,
+        EventState::Incomplete => 2,
+        EventState::Dead => 3,
+        EventState::Filtered => 4,
+    }
+}
+
+/// A state as the file holds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredState(pub(super) EventState);
+
+impl FromSql for StoredState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        [
+            EventState::Pending,
+            EventState::Delivered,
+            EventState::Incomplete,
+            EventState::Dead,
+            EventState::Filtered,
+        ]
+        .into_iter()
+        .find(|state| i64::from(state_code(*state)) == number)
+        .map(Self)
+        .ok_or(FromSqlError::OutOfRange(number))
+    }
+}
+
+impl LiveState {
+    /// Reads what the file knows.
+    pub(super) fn load(
+        connection: &Connection,
+        accounts: &[AccountName],
+        sources: &[SourceName],
+    ) -> Result<Self, OpenError> {
+        let fetches = fetches::load(connection, sources)?;
+        let mut inner = Inner { fetches, ..Inner::default() };
+        for account in accounts {
+            inner.counts.insert(account.clone(), StateCounts::default());
+        }
+        let mut statement = connection.prepare("SELECT hubspot, state, count FROM event_counts")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let account: String = row.get(0)?;
+            let Ok(account) = AccountName::parse(account) else { continue };
+            let StoredState(state) = row.get(1)?;
+            inner.counts.entry(account).or_default().add(state, row.get(2)?);
+        }
+        let mut statement = connection.prepare("SELECT hubspot, standing FROM standings")?;
+        let mut rows = statement.query(())?;
+        while let Some(row) = rows.next()? {
+            let (account, standing): (String, String) = (row.get(0)?, row.get(1)?);
+            if let (Ok(account), Ok(standing)) =
+                (AccountName::parse(account), serde_json::from_str(&standing))
+            {
+                inner.standings.insert(account, standing);
+            }
+        }
+        let notify = accounts.iter().map(|a| (a.clone(), Arc::new(Notify::new()))).collect();
+        let notify_fetch = sources.iter().map(|s| (s.clone(), Arc::new(Notify::new()))).collect();
+        Ok(Self { inner: Mutex::new(inner), notify, notify_fetch })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // What the lock guards is whole between any two statements, so a panic elsewhere leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After a commit: its counts, and the claims that it ended, in one step.
+    pub(super) fn apply(&self, effects: &SideEffects) {
+        let mut inner = self.lock();
+        for PendingChange { id, pending } in &effects.pending_changes {
+            for held in inner.claims.values_mut().filter_map(|claims| claims.get_mut(id)) {
+                *held = *pending;
+            }
+        }
+        for (account, counts) in &effects.counts.0 {
+            inner.counts.entry(account.clone()).or_default().absorb(*counts);
+        }
+        for (account, ids) in &effects.released {
+            if let Some(claims) = inner.claims.get_mut(account) {
+                for id in ids {
+                    claims.remove(id);
+                }
+            }
+        }
+        for (source, queue) in &effects.fetches {
+            if let Some(known) = inner.fetches.get_mut(source) {
+                known.absorb(queue);
+            }
+        }
+    }
+
+    /// The last attempt to write succeeded.
+    pub(super) fn report_writable(&self) {
+        let mut inner = self.lock();
+        inner.committing = None;
+        if inner.failure.take().is_some() {
+            tracing::info!("the store works again");
+        }
+    }
+
+    /// An attempt to write begins.
+    pub(super) fn commit_started(&self) {
+        self.lock().committing = Some(Instant::now());
+    }
+
+    /// The last attempt to write failed.
+    pub(super) fn report_failure(&self, why: String) {
+        let mut inner = self.lock();
+        inner.committing = None;
+        if inner.failure.as_ref() != Some(&why) {
+            tracing::error!(why, "the store cannot be written; senders are asked to come again");
+        }
+        inner.failure = Some(why);
+    }
+
+    /// Whether there is room for receipts, or why not.
+    pub(super) fn report_space(&self, no_room: Option<String>) {
+        let mut inner = self.lock();
+        match (&inner.no_room, &no_room) {
+            (None, Some(why)) => tracing::error!(why, "senders are asked to come again"),
+            (Some(_), None) => tracing::info!("the store has room again"),
+            _ => {}
+        }
+        inner.no_room = no_room;
+    }
+
+    /// Whether the last attempt to write failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.lock().failure.is_some()
+    }
+
+    pub(super) fn health(&self) -> Result<(), String> {
+        let inner = self.lock();
+        if inner.committing.is_some_and(|since| since.elapsed() > COMMIT_HANGS) {
+            let seconds = COMMIT_HANGS.as_secs();
+            return Err(format!(
+                "the disk does not answer: a commit has been under way for more than {seconds} s"
+            ));
+        }
+        inner.failure.as_ref().or(inner.no_room.as_ref()).map_or(Ok(()), |why| Err(why.clone()))
+    }
+
+    pub(super) fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
+        let inner = self.lock();
+        let positive = |n: i64| u64::try_from(n).unwrap_or(0);
+        inner
+            .counts
+            .iter()
+            .map(|(account, StateCounts([pending, delivered, incomplete, dead, filtered]))| {
+                let held = inner.claims.get(account).into_iter().flat_map(HashMap::values);
+                let in_flight = held.filter(|pending| **pending).count() as u64;
+                let counts = EventStateCounts {
+                    pending: positive(*pending).saturating_sub(in_flight),
+                    in_flight,
+                    delivered: positive(*delivered),
+                    incomplete: positive(*incomplete),
+                    filtered: positive(*filtered),
+                    dead: positive(*dead),
+                };
+                (account.clone(), counts)
+            })
+            .collect()
+    }
+
+    pub(super) fn claim(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
+        let held = ids.map(|id| (id, true));
+        self.lock().claims.entry(account.clone()).or_default().extend(held);
+    }
+
+    pub(super) fn release(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
+        if let Some(claims) = self.lock().claims.get_mut(account) {
+            for id in ids {
+                claims.remove(&id);
+            }
+        }
+    }
+
+    /// What is claimed now.
+    pub(super) fn claims(&self, account: &AccountName) -> HashSet<i64> {
+        let inner = self.lock();
+        inner.claims.get(account).into_iter().flat_map(|claims| claims.keys().copied()).collect()
+    }
+
+    /// Whether a flight holds this event.
+    pub(super) fn is_claimed(&self, account: &AccountName, id: i64) -> bool {
+        self.lock().claims.get(account).is_some_and(|claims| claims.contains_key(&id))
+    }
+
+    /// How many events are pending, in flight or not.
+    pub(super) fn pending_count(&self) -> usize {
+        let inner = self.lock();
+        let pending: i64 = inner.counts.values().map(|StateCounts([pending, ..])| pending).sum();
+        usize::try_from(pending).unwrap_or(0)
+    }
+
+    pub(super) fn account_status(&self, account: &AccountName) -> AccountStatus {
+        self.lock().standings.get(account).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn update_status(
+        &self,
+        account: &AccountName,
+        amend: StatusFunction,
+    ) -> StatusUpdate {
+        let mut inner = self.lock();
+        let before = inner.standings.get(account).cloned().unwrap_or_default();
+        let after = amend(&before);
+        if before != after {
+            inner.standings.insert(account.clone(), after.clone());
+            inner.unstored.insert(account.clone());
+        }
+        StatusUpdate { before, after }
+    }
+
+    /// Whether the file holds the standing, too.
+    pub(super) fn is_status_stored(&self, account: &AccountName) -> bool {
+        !self.lock().unstored.contains(account)
+    }
+
+    /// The file holds at least this standing; another may have come since.
+    pub(super) fn mark_status_stored(&self, account: &AccountName, standing: &AccountStatus) {
+        let mut inner = self.lock();
+        if inner.standings.get(account) == Some(standing) {
+            inner.unstored.remove(account);
+        }
+    }
+
+    pub(super) fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
+        self.notify.get(account).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn wake(&self, account: &AccountName) {
+        if let Some(notify) = self.notify.get(account) {
+            notify.notify_one();
+        }
+    }
+
+    /// After a commit: whoever it made something to do for.
+    pub(super) fn wake_all(&self, effects: &SideEffects) {
+        for account in &effects.woken {
+            self.wake(account);
+        }
+        let hungry = effects.fetches.iter().filter(|(_, queue)| queue.due);
+        for notify in hungry.filter_map(|(source, _)| self.notify_fetch.get(source)) {
+            notify.notify_one();
+        }
+    }
+
+    pub(super) fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify> {
+        self.notify_fetch.get(source).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
+        let inner = self.lock();
+        inner.fetches.iter().map(|(source, queue)| (source.clone(), queue.status())).collect()
+    }
+}

@@ -1,0 +1,150 @@
+//! Webinars as replaying reads them.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::bodies::BodyReader;
+use super::job::TxError;
+use super::list_events::conversion;
+use super::receipts::{body_location, headers, summary, summary_columns};
+use super::webinars;
+use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
+use crate::ledger::{ContributingReceipt, Page, WebinarKey, WebinarState};
+
+/// Bytes of bodies in one page of tellers, unless the first has more.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that one page unpacks, after which it ends: a body lies among others of the same commit, so that small ones
+/// may cost much. Some tens of milliseconds, for which nobody else looks at the store.
+const MAX_UNPACKED_BYTES: usize = 64 * 1024 * 1024;
+
+/// The webinars that a receipt built.
+pub(super) fn webinars_of(
+    connection: &Connection,
+    receipt: ReceiptId,
+) -> Result<Vec<WebinarState>, TxError> {
+    let connection = &*connection.unchecked_transaction()?;
+    let keys: Vec<WebinarKey> = connection
+        .prepare_cached(
+            "SELECT hubspot, account, webinars.webinar
+             FROM receipts JOIN webinar_receipts AS link ON link.receipt = receipts.seq
+                 JOIN webinars ON webinars.id = link.webinar
+             WHERE receipts.id = ?1",
+        )?
+        .query_map([receipt.as_bytes().as_slice()], |row| {
+            Ok(WebinarKey {
+                hubspot: AccountName::parse(row.get::<_, String>(0)?)
+                    .map_err(|e| conversion(0, e))?,
+                account: ExternalAccountId::parse(row.get::<_, String>(1)?)
+                    .map_err(|e| conversion(1, e))?,
+                webinar: WebinarId::parse(row.get::<_, String>(2)?)
+                    .map_err(|e| conversion(2, e))?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    keys.into_iter().map(|key| Ok(read(connection, key)?.1)).collect()
+}
+
+/// A webinar.
+pub(super) fn webinar_state(
+    connection: &Connection,
+    key: &WebinarKey,
+) -> Result<WebinarState, TxError> {
+    let connection = &*connection.unchecked_transaction()?;
+    Ok(read(connection, key.clone())?.1)
+}
+
+/// A webinar, and which row it is; none if it is not there. Within the caller's transaction.
+pub(super) fn read(
+    connection: &Connection,
+    key: WebinarKey,
+) -> Result<(Option<i64>, WebinarState), TxError> {
+    let found = webinars::find(connection, webinars::sql_key(&key))?;
+    let Some(webinars::FoundWebinar { id, webinar, base: based }) = found else {
+        let webinar = Webinar::default();
+        let retained = std::iter::empty().collect();
+        return Ok((
+            None,
+            WebinarState {
+                key,
+                webinar,
+                has_expired_receipts: false,
+                retained,
+                receipt_checksum: (0, 0),
+            },
+        ));
+    };
+    let builders = connection
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(receipt), 0) FROM webinar_receipts WHERE webinar = ?1",
+        )?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut is_builder = connection.prepare_cached(
+        "SELECT 1 FROM receipts JOIN webinar_receipts AS link
+             ON link.webinar = ?1 AND link.receipt = receipts.seq
+         WHERE receipts.id = ?2",
+    )?;
+    let retained = webinar
+        .origins
+        .keys()
+        .filter_map(|receipt| {
+            let found = is_builder.exists((id, receipt.as_bytes().as_slice()));
+            found.map(|found| found.then_some(*receipt)).transpose()
+        })
+        .collect::<Result<_, _>>()?;
+    Ok((
+        Some(id),
+        WebinarState {
+            key,
+            webinar,
+            has_expired_receipts: based,
+            retained,
+            receipt_checksum: builders,
+        },
+    ))
+}
+
+/// A page of the retained receipts that built a webinar, oldest first.
+pub(super) fn receipts_of(
+    connection: &Connection,
+    key: &WebinarKey,
+    after: Option<i64>,
+) -> Result<Page<ContributingReceipt>, TxError> {
+    let id: Option<i64> = connection
+        .prepare_cached(
+            "SELECT id FROM webinars WHERE hubspot = ?1 AND account = ?2 AND webinar = ?3",
+        )?
+        .query_row(webinars::sql_key(key), |row| row.get(0))
+        .optional()?;
+    let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
+    let Some(id) = id else { return Ok(Page { items, next: None }) };
+    // As long as it is read from, everything is as it was when it began.
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        summary_columns!(),
+        ", body_id, body_offset, body_length, link.receipt, headers
+         FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt
+         WHERE link.webinar = ?1 AND link.receipt > ?2 ORDER BY link.receipt"
+    ))?;
+    let mut rows = statement.query((id, after.unwrap_or(0)))?;
+    let mut unpacked = BodyReader::default();
+    while let Some(row) = rows.next()? {
+        let place = body_location(row, 9)?;
+        let length = place.map_or(0, |place| usize::try_from(place.length).unwrap_or(0));
+        if last.is_some()
+            && (bytes + length > MAX_BODY_BYTES || unpacked.bytes() > MAX_UNPACKED_BYTES)
+        {
+            return Ok(Page { items, next: last });
+        }
+        bytes += length;
+        let body = match place {
+            Some(place) => unpacked.read(connection, place)?.map(<[u8]>::to_vec),
+            None => None,
+        };
+        last = Some(row.get(12)?);
+        items.push(ContributingReceipt {
+            receipt: summary(row)?,
+            headers: headers(row, 13)?,
+            body,
+        });
+    }
+    Ok(Page { items, next: None })
+}

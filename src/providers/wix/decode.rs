@@ -1,0 +1,98 @@
+//! What a body says, opened and masked: the form in which it is stored, and read.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::providers::signature::jwt;
+use crate::providers::{lenient, scrub};
+
+/// Keys whose values are secret or tell of a person, or where somebody lives.
+const MASKED: [&str; 8] = [
+    "identity",
+    // The links of the room, the host's own too.
+    "onlineConferencing",
+    "address",
+    "password",
+    "registrant",
+    "participant",
+    "operator",
+    "email",
+];
+/// Keys under which an object may stand as a text.
+const PACKED: [&str; 13] = [
+    "data",
+    "createdEvent",
+    "updatedEvent",
+    "deletedEvent",
+    "actionEvent",
+    "entity",
+    "entityAsJson",
+    "currentEntity",
+    "currentEntityAsJson",
+    "deletedEntity",
+    "deletedEntityAsJson",
+    "body",
+    "bodyAsJson",
+];
+/// How deep is looked for such texts; Wix packs four deep.
+const DEPTH_MAX: u8 = 6;
+
+/// The token's claims with all that is packed into texts as the JSON that it is, masked. What is opened stays as it is; what is
+/// no token and no object is masked alone.
+pub(super) fn decode(body: &[u8]) -> Vec<u8> {
+    let claims = jwt::decode_claims(body).map_or(Cow::Borrowed(body), Cow::Owned);
+    decode_object(&claims, DEPTH_MAX).unwrap_or_else(|| scrub::mask(&claims, &MASKED))
+}
+
+/// None if it is no object.
+fn decode_object(json: &[u8], levels: u8) -> Option<Vec<u8>> {
+    // Before anything else, so that what is masked already opens as it did.
+    let json = scrub::mask(json, &MASKED);
+    let Members(members) = serde_json::from_slice(&json).ok()?;
+    let mut out = vec![b'{'];
+    for (place, (key, value)) in members.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        out.extend(serde_json::to_vec(&key).expect("a text can be written as JSON"));
+        out.push(b':');
+        let packed = levels > 0 && PACKED.contains(&key.as_ref());
+        let inside = Some(value).filter(|_| packed).and_then(|value| {
+            let text = lenient::string(value).unwrap_or(Cow::Borrowed(value.get()));
+            decode_object(text.as_bytes(), levels - 1)
+        });
+        out.extend(inside.as_deref().unwrap_or(value.get().as_bytes()));
+    }
+    out.push(b'}');
+    Some(out)
+}
+
+/// An object's members in their order, each as it stands there.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &RawValue>()? {
+                    members.push((key, value));
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(InOrder).map(Members)
+    }
+}

@@ -1,0 +1,169 @@
+//! The one table of what goes wrong with a call of the API, and how each is answered: RFC 9457.
+
+use std::borrow::Cow;
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::Payload;
+use serde_json::json;
+
+use crate::ledger::LedgerError;
+use crate::receive::body::BodyError;
+use crate::receive::reply;
+use crate::replay::ReplayError;
+
+/// Why a call is not done. Displays as the answer's `detail`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("there is nothing at this path")]
+    NotFound,
+    #[error("{0}")]
+    Forbidden(&'static str),
+    #[error(
+        "ops.auth is configured, and this version cannot check tokens yet; without it the API is open on loopback"
+    )]
+    Closed,
+    #[error("this path takes {0}")]
+    Method(&'static str),
+    #[error("{name}: {why}")]
+    Parameter { name: String, why: Cow<'static, str> },
+    #[error("a part of the path is not percent-encoded UTF-8")]
+    Path,
+    #[error("no HubSpot account of that name is configured")]
+    UnknownAccount,
+    #[error("no source of that name is configured")]
+    UnknownSource,
+    #[error("the source has no api, so its platform cannot be asked")]
+    NotFetchable,
+    #[error("the ledger holds no such event")]
+    UnknownEvent,
+    #[error("the ledger holds no such receipt (any more)")]
+    UnknownReceipt,
+    #[error("the event is incomplete: there is nothing to send before what is missing is known")]
+    Incomplete,
+    #[error("the source's filter (`only`) refuses the event")]
+    Filtered,
+    #[error("{0}")]
+    NotReplayed(String),
+    #[error("the body is larger than is taken; none is needed")]
+    TooLarge,
+    #[error("the body did not come in time")]
+    BodyTimeout,
+    #[error("the body did not come whole")]
+    BodyIncomplete,
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("{0}")]
+    Corrupt(String),
+}
+
+/// How a [`Problem`] is answered, beside its detail.
+struct ApiErrorRow {
+    status: u16,
+    /// The end of `type`: stable, for programs.
+    code: &'static str,
+    title: &'static str,
+}
+
+/// The store may be back soon; whoever asks by hand asks again anyway.
+const RETRY_AFTER: &str = "5";
+
+impl ApiError {
+    /// A parameter that cannot be what it says.
+    pub(super) fn parameter(name: impl Into<String>, why: impl Into<Cow<'static, str>>) -> Self {
+        Self::Parameter { name: name.into(), why: why.into() }
+    }
+
+    /// The store did not answer in time.
+    pub(super) fn store_timeout() -> Self {
+        Self::Unavailable("the store did not answer in time".to_owned())
+    }
+
+    /// The table.
+    #[rustfmt::skip]
+    fn row(&self) -> ApiErrorRow {
+        let (status, code, title) = match self {
+            Self::NotFound         => (404, "not_found",          "Not found"),
+            Self::Forbidden(_)       => (403, "foreign_request",    "Only for this machine"),
+            Self::Closed           => (403, "closed",             "The API is closed"),
+            Self::Method(_)        => (405, "method_not_allowed", "Method not allowed"),
+            Self::Parameter { .. } => (400, "bad_parameter",      "A parameter is wrong"),
+            Self::Path             => (400, "bad_path",           "The path cannot be read"),
+            Self::UnknownAccount   => (404, "unknown_account",    "Unknown account"),
+            Self::UnknownSource    => (404, "unknown_source",     "Unknown source"),
+            Self::NotFetchable       => (409, "not_askable",        "The platform cannot be asked"),
+            Self::UnknownEvent     => (404, "unknown_event",      "Unknown event"),
+            Self::UnknownReceipt   => (404, "unknown_receipt",    "Unknown receipt"),
+            Self::Incomplete       => (409, "incomplete",         "The event is incomplete"),
+            Self::Filtered         => (409, "filtered",           "The event is filtered"),
+            Self::NotReplayed(_)   => (409, "not_replayed",       "The receipt was not replayed"),
+            Self::TooLarge         => (413, "too_large",          "The body is too large"),
+            Self::BodyTimeout             => (408, "timeout",            "The body is too slow"),
+            Self::BodyIncomplete           => (400, "bad_body",           "The body is broken"),
+            Self::Unavailable(_)   => (503, "unavailable",        "The store is unavailable"),
+            Self::Corrupt(_)       => (500, "corrupt",            "The store cannot be read"),
+        };
+        ApiErrorRow { status, code, title }
+    }
+
+    /// The answer. `unread` is the request's body if some of it may not have been read: then the connection ends with
+    /// the answer.
+    pub(super) fn response(&self, unread: Option<Payload>) -> HttpResponse {
+        let ApiErrorRow { status, code, title } = self.row();
+        let mut body = json!({
+            "type": format!("urn:webinar-bridge:problem:{code}"),
+            "title": title,
+            "status": status,
+            "detail": self.to_string(),
+        });
+        if let (Self::Parameter { name, .. }, Some(fields)) = (self, body.as_object_mut()) {
+            fields.insert("parameter".to_owned(), json!(name));
+        }
+        let status = StatusCode::from_u16(status).expect("the table holds HTTP statuses");
+        let mut answer = reply::response_builder(status, "application/problem+json");
+        if let Self::Method(allowed) = self {
+            answer.insert_header((header::ALLOW, *allowed));
+        }
+        if let Self::Unavailable(_) = self {
+            answer.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+        }
+        if unread.is_some() {
+            answer.force_close();
+        }
+        reply::finish(answer, body.to_string(), unread)
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            LedgerError::Corrupt(_) => Self::Corrupt(error.to_string()),
+        }
+    }
+}
+
+impl From<ReplayError> for ApiError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Unknown => Self::UnknownReceipt,
+            ReplayError::NoBody
+            | ReplayError::NoSource(_)
+            | ReplayError::OtherProvider { .. }
+            | ReplayError::NoLongerAccepted(_) => Self::NotReplayed(error.to_string()),
+            ReplayError::Busy => Self::Unavailable(error.to_string()),
+            ReplayError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::TimedOut => Self::BodyTimeout,
+            BodyError::Incomplete => Self::BodyIncomplete,
+            BodyError::NoMemory => Self::Unavailable("too many bodies are being read".to_owned()),
+        }
+    }
+}

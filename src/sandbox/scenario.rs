@@ -1,0 +1,378 @@
+//! The story: what comes in, what the bridge makes of it, what HubSpot then holds.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::emulator::{EmulatorOperation, EmulatorSettings};
+use super::hubspot_server::HubSpotServer;
+use super::sources::{SandboxSource, build_config, open_sources};
+use crate::app::App;
+use crate::clock::{Clock, SystemClock};
+use crate::ledger::sqlite::Rekey;
+use crate::ledger::{EventRecord, EventState, Ledger};
+use crate::net::{Http, HttpClient, HttpMethod, HttpRequest};
+use crate::providers::{Provider, Sample, SignedRequest, UnsignedRequest};
+
+/// How long everything may take to arrive; it takes two or three seconds.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Between looks whether it has.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Most events that are shown.
+const EVENTS_MAX: usize = 1_000;
+const TOKEN: &str = "sandbox-token";
+
+/// Tells the story on `out`. With `once` it ends when everything has arrived; else it goes on until told to stop, so
+/// that a reader can send webhooks of their own.
+///
+/// # Errors
+/// What did not work, or that not everything arrived.
+pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> anyhow::Result<()> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let hubspot = HubSpotServer::open(EmulatorSettings::new(TOKEN), Arc::clone(&clock))
+        .context("the emulated HubSpot cannot listen")?;
+    let folder = TempFolder::make()?;
+    let http: Arc<dyn Http> = Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
+    let cast = open_sources(&clock)?;
+    let config = build_config(&hubspot.base_url(), TOKEN, &folder.0, &cast)?;
+    let provider = |actor: &SandboxSource| {
+        let source = config.sources.get(actor.demo.source);
+        source.map(|source| Arc::clone(&source.endpoint.provider))
+    };
+    let providers: Option<Vec<_>> = cast.iter().map(provider).collect();
+    let providers = providers.context("two sources of the sandbox have the same name")?;
+    let cast: Vec<_> = cast.into_iter().zip(providers).collect();
+    let app = App::build(config, &http, Arc::clone(&clock), Rekey::Refuse)?;
+    let scene = Scenario {
+        webhooks: format!("http://{}/webhooks", app.webhooks_address),
+        ops: format!("http://{}", app.ops_address),
+        ledger: Arc::clone(&app.ledger),
+        http,
+        clock,
+        hubspot,
+        sources: cast,
+    };
+    let (ended, over) = (stop.clone(), CancellationToken::new());
+    let running = tokio::spawn(app.run_until(over.clone()));
+    let told = scene.run(out).await;
+    if told.is_ok() && !once {
+        writeln!(out, "\nIt goes on until Ctrl-C. Try it:\n{}", scene.suggest_commands(&folder)?)?;
+        out.flush()?;
+        ended.cancelled().await;
+    }
+    over.cancel();
+    running.await.context("the bridge broke off")??;
+    scene.hubspot.close();
+    for api in scene.sources.iter().filter_map(|(actor, _)| actor.api.as_ref()) {
+        api.close();
+    }
+    told
+}
+
+/// A folder for the store, deleted at the end.
+struct TempFolder(std::path::PathBuf);
+
+impl TempFolder {
+    fn make() -> anyhow::Result<Self> {
+        let name = format!("webinar-bridge-sandbox-{}", uuid::Uuid::now_v7());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, folder = %self.0.display(), "the sandbox's folder stays behind");
+        }
+    }
+}
+
+struct Scenario {
+    webhooks: String,
+    ops: String,
+    ledger: Arc<dyn Ledger>,
+    http: Arc<dyn Http>,
+    clock: Arc<dyn Clock>,
+    hubspot: HubSpotServer,
+    sources: Vec<(SandboxSource, Arc<dyn Provider>)>,
+}
+
+/// What the bridge answered to a webhook.
+struct WebhookAnswer {
+    status: u16,
+    outcome: String,
+}
+
+impl Scenario {
+    async fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        writeln!(out, "Everything here runs on this machine; times are UTC.")?;
+        writeln!(
+            out,
+            "An emulated HubSpot account, with the token {TOKEN}: {}",
+            self.hubspot.base_url()
+        )?;
+        writeln!(out, "The bridge takes webhooks: {}/SOURCE", self.webhooks)?;
+        let mut sent = 0;
+        writeln!(out, "\n1. What the platforms send, and what the bridge makes of it")?;
+        for (actor, provider) in &self.sources {
+            writeln!(out, "\n  {} (source {})\n", actor.platform, actor.demo.source)?;
+            for sample in provider.samples(self.clock.now()) {
+                self.send_sample(out, actor, provider.as_ref(), &sample).await?;
+                sent += 1;
+            }
+        }
+        writeln!(out, "\n2. What the bridge sends, and what HubSpot then holds\n")?;
+        let arrived = self.wait_for_delivery().await?;
+        self.show_hubspot(out)?;
+        let violations = self.hubspot.emulator().violations().to_vec();
+        writeln!(out, "\n3. The sum of it\n")?;
+        writeln!(
+            out,
+            "  {sent} webhooks sent, signed as the platform signs them, each answered after it was on disk"
+        )?;
+        let held = self.ledger.events(EVENTS_MAX).await?;
+        let delivered = held.iter().filter(|event| event.state == EventState::Delivered).count();
+        writeln!(
+            out,
+            "  they told of {} events; {delivered} are confirmed by HubSpot",
+            held.len()
+        )?;
+        out.flush()?;
+        anyhow::ensure!(violations.is_empty(), "HubSpot was sent what it forbids: {violations:?}");
+        anyhow::ensure!(arrived, "not everything arrived within {TIMEOUT:?}");
+        Ok(())
+    }
+
+    /// One webhook: sent, answered, and what it changed.
+    async fn send_sample(
+        &self,
+        out: &mut dyn Write,
+        actor: &SandboxSource,
+        provider: &dyn Provider,
+        sample: &Sample,
+    ) -> anyhow::Result<()> {
+        let before = self.inputs().await?;
+        if let Some(api) = &actor.api {
+            for (path, answer) in &sample.answers {
+                api.answer(path, answer.clone());
+            }
+        }
+        let calls = actor.calls();
+        let answered = self.post_webhook(actor, provider, sample).await?;
+        writeln!(out, "  {}", sample.summary)?;
+        writeln!(out, "    -> {} {}", answered.status, answered.outcome)?;
+        self.wait_for_fetches(actor).await;
+        for path in actor.calls().iter().skip(calls.len()) {
+            writeln!(out, "       the bridge asks the platform: {path}")?;
+        }
+        let changes = diff_events(&before, &self.inputs().await?);
+        if changes.is_empty() {
+            writeln!(out, "       nothing changes in HubSpot")?;
+        }
+        for (id, change) in changes {
+            writeln!(out, "       {id}: {change}")?;
+        }
+        anyhow::ensure!(
+            answered.status == 200 && answered.outcome != "quarantined",
+            "the bridge did not take a sample of {}: {} {}",
+            provider.id(),
+            answered.status,
+            answered.outcome
+        );
+        Ok(())
+    }
+
+    async fn post_webhook(
+        &self,
+        actor: &SandboxSource,
+        provider: &dyn Provider,
+        sample: &Sample,
+    ) -> anyhow::Result<WebhookAnswer> {
+        let url = actor.url(&self.webhooks)?;
+        let unsigned = UnsignedRequest {
+            url: &url,
+            body: &sample.body,
+            secret: actor.demo.signing_key.as_bytes(),
+            now: self.clock.now(),
+        };
+        let SignedRequest { url, headers, body } =
+            provider.sign(unsigned).map_err(|why| anyhow!(why))?;
+        let unsigned = sample.headers.iter().map(|(name, value)| ((*name).into(), value.clone()));
+        let signed = headers.into_iter().map(|(name, value)| (name.into(), value));
+        let headers = signed.chain(unsigned).map(|(name, value)| (name, value.into())).collect();
+        let request = HttpRequest {
+            method: HttpMethod::Post,
+            url,
+            headers,
+            body,
+            timeout: Duration::from_secs(5),
+            max_response_bytes: 64 * 1024,
+        };
+        let answer = self.http.send(request).await?;
+        let word = serde_json::from_slice::<Value>(&answer.body).ok();
+        let word = word.and_then(|answer| answer.get("status")?.as_str().map(str::to_owned));
+        Ok(WebhookAnswer { status: answer.status, outcome: word.unwrap_or_default() })
+    }
+
+    /// What HubSpot is to get of each event.
+    async fn inputs(&self) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
+        let events = self.ledger.events(EVENTS_MAX).await?;
+        Ok(events
+            .iter()
+            .map(|event| (event.key.external_event_id.to_string(), event_fields(event)))
+            .collect())
+    }
+
+    /// What a webhook leaves out is asked of the platform after it was answered.
+    async fn wait_for_fetches(&self, actor: &SandboxSource) {
+        let deadline = Instant::now() + TIMEOUT;
+        let pending = || {
+            let fetches = self.ledger.fetch_statuses();
+            fetches.get(actor.demo.source).is_some_and(|status| status.pending > 0)
+        };
+        while pending() && Instant::now() < deadline {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    async fn wait_for_delivery(&self) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let events = self.ledger.events(EVENTS_MAX).await?;
+            let equal = events.iter().all(|event| self.is_in_hubspot(event));
+            if equal || Instant::now() >= deadline {
+                return Ok(equal && !events.is_empty());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Whether HubSpot's record of it is what the ledger says it should be.
+    fn is_in_hubspot(&self, event: &EventRecord) -> bool {
+        let key =
+            (event.key.external_account_id.to_string(), event.key.external_event_id.to_string());
+        let Some(input) = event.input.as_deref().and_then(|i| serde_json::from_slice(i).ok())
+        else {
+            return false;
+        };
+        let input: Value = input;
+        let emulator = self.hubspot.emulator();
+        let Some(record) = emulator.events().get(&key) else { return false };
+        let text = |field: &str| input.get(field).and_then(Value::as_str).map(str::to_owned);
+        event.state == EventState::Delivered
+            && text("eventName").as_deref() == Some(record.name.as_str())
+            && text("startDateTime") == record.start.map(|at| at.to_string())
+            && text("endDateTime") == record.end.map(|at| at.to_string())
+            && input.get("eventCancelled") == Some(&Value::Bool(record.cancelled))
+            && input.get("eventCompleted") == Some(&Value::Bool(record.completed))
+    }
+
+    fn show_hubspot(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let emulator = self.hubspot.emulator();
+        for call in
+            emulator.calls().iter().filter(|call| call.operation == EmulatorOperation::Upsert)
+        {
+            writeln!(
+                out,
+                "  one call to HubSpot with {} events (POST .../events/upsert) -> {}",
+                call.inputs, call.status
+            )?;
+        }
+        writeln!(out)?;
+        for ((_, id), record) in emulator.events() {
+            let when = |at: Option<crate::event::Millis>| {
+                at.map_or_else(|| "-".to_owned(), |at| at.to_string())
+            };
+            let state = match (record.cancelled, record.completed) {
+                (true, _) => "cancelled",
+                (false, true) => "completed",
+                (false, false) => "planned",
+            };
+            writeln!(out, "  {id}  {state}  {} to {}", when(record.start), when(record.end))?;
+            writeln!(out, "    {} ({}), by {}", record.name, record.object_id, record.organizer)?;
+        }
+        Ok(())
+    }
+
+    /// Commands to try, with bodies of the same webinars that the first platform could send now.
+    fn suggest_commands(&self, folder: &TempFolder) -> anyhow::Result<String> {
+        let Some((actor, provider)) = self.sources.first() else { return Ok(String::new()) };
+        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let url = actor.url(&self.webhooks)?;
+        let mut webhooks = Vec::new();
+        // Not the very bodies that were sent already: those are known as duplicates.
+        let later = self.clock.now().plus(Duration::from_mins(1));
+        for (sample, name) in provider.samples(later).iter().zip(["one", "two"]) {
+            let file = folder.0.join(format!("{name}.json"));
+            std::fs::write(&file, &sample.body)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            webhooks.push(format!(
+                "{} sign --provider {} --secret-env SECRET --url {url} {} | sh",
+                program.display(),
+                actor.platform,
+                file.display(),
+            ));
+        }
+        let hubspot = self.hubspot.base_url();
+        Ok(format!(
+            "  export SECRET={secret}\n  {one}\n  curl {ops}/metrics\n\
+             Let HubSpot fail, and see that nothing is lost:\n  \
+             curl -X POST {hubspot}/sandbox/fail/503\n  {two}\n  \
+             curl {ops}/metrics | grep bridge_events    # it is pending\n  \
+             curl -X POST {hubspot}/sandbox/heal\n  \
+             curl {hubspot}/sandbox/events              # and soon it is here",
+            secret = actor.demo.signing_key,
+            ops = self.ops,
+            one = webhooks.first().map_or("", String::as_str),
+            two = webhooks.last().map_or("", String::as_str),
+        ))
+    }
+}
+
+/// An event as a reader sees it: HubSpot's fields, or what is missing.
+fn event_fields(event: &EventRecord) -> BTreeMap<String, String> {
+    let shown = |value: &Value| {
+        value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"))
+    };
+    let input =
+        event.input.as_deref().and_then(|input| serde_json::from_slice::<Value>(input).ok());
+    match input.as_ref().and_then(Value::as_object) {
+        Some(input) => input.iter().map(|(name, value)| (name.clone(), shown(value))).collect(),
+        None => BTreeMap::from([("incomplete".to_owned(), format!("{:?}", event.gaps))]),
+    }
+}
+
+fn diff_events(
+    before: &BTreeMap<String, BTreeMap<String, String>>,
+    after: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (id, fields) in after {
+        let Some(known) = before.get(id) else {
+            let name = fields.get("eventName").map_or("", String::as_str);
+            let [start, end] = ["startDateTime", "endDateTime"]
+                .map(|field| fields.get(field).map_or("unknown", String::as_str));
+            let name = if name.is_empty() { "without a name" } else { name };
+            found.push((id.clone(), format!("a new event {name}, {start} to {end}")));
+            continue;
+        };
+        for (field, value) in fields {
+            if known.get(field) != Some(value) {
+                let was = known.get(field).map_or("nothing", String::as_str);
+                found.push((id.clone(), format!("{field}: {was} -> {value}")));
+            }
+        }
+        for gone in known.keys().filter(|field| !fields.contains_key(*field)) {
+            found.push((id.clone(), format!("{gone} is gone")));
+        }
+    }
+    found
+}

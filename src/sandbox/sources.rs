@@ -1,0 +1,82 @@
+//! Who plays in the sandbox: sources for every platform, and the platforms' emulated APIs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use url::Url;
+
+use super::platform_server::PlatformServer;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::providers::{Demo, DemoApi, PLATFORMS};
+
+/// A source of the sandbox, and its platform.
+pub(super) struct SandboxSource {
+    pub(super) demo: Demo,
+    /// Its platform's name.
+    pub(super) platform: String,
+    /// Its platform's API, where it has one.
+    pub(super) api: Option<PlatformServer>,
+}
+
+impl SandboxSource {
+    /// The calls that its platform's API got so far: method and path.
+    pub(super) fn calls(&self) -> Vec<String> {
+        let calls = self.api.iter().flat_map(PlatformServer::calls);
+        calls.map(|call| format!("{} {}", call.method, call.path)).collect()
+    }
+
+    /// Where its platform sends webhooks to.
+    pub(super) fn url(&self, webhooks: &str) -> anyhow::Result<Url> {
+        let token = self.demo.path_token.map(|token| format!("/{token}")).unwrap_or_default();
+        Ok(format!("{webhooks}/{}{token}", self.demo.source).parse()?)
+    }
+}
+
+/// Sources for every platform there is.
+pub(super) fn open_sources(clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<SandboxSource>> {
+    let mut cast = Vec::new();
+    for platform in PLATFORMS {
+        for demo in platform.demos() {
+            let api = match demo.api {
+                DemoApi::None => None,
+                api @ (DemoApi::Header(..) | DemoApi::Client(..)) => Some(
+                    PlatformServer::open(api, Arc::clone(clock))
+                        .context("an emulated platform cannot listen")?,
+                ),
+            };
+            cast.push(SandboxSource { demo, platform: platform.id().to_string(), api });
+        }
+    }
+    Ok(cast)
+}
+
+/// One account, and the sources as users would write them.
+pub(super) fn build_config(
+    hubspot: &str,
+    token: &str,
+    folder: &Path,
+    cast: &[SandboxSource],
+) -> anyhow::Result<Config> {
+    let store = folder.join("bridge.db");
+    let mut text = format!(
+        "listen.webhooks = \"127.0.0.1:0\"\nlisten.ops = \"127.0.0.1:0\"\n\
+         store.url = {store:?}\n\
+         [hubspot.main]\naccess_token = \"{token}\"\nbase_url = \"{hubspot}\"\n\
+         max_linger = \"300ms\"\n",
+        store = format!("sqlite:{}", store.display()),
+    );
+    for SandboxSource { demo, platform, api } in cast {
+        let api = api.as_ref().map(PlatformServer::base_url).unwrap_or_default();
+        let settings = demo.settings.replace("{api}", &api);
+        write!(
+            text,
+            "[source.{source}]\nprovider = \"{platform}\"\norganizer = \"Sandbox Ltd\"\n{settings}\n",
+            source = demo.source,
+        )?;
+    }
+    Ok(config::parse("sandbox", &text, &BTreeMap::new(), PLATFORMS)?)
+}

@@ -1,0 +1,571 @@
+//! A lane on virtual time: no sockets, no disk, no other threads. What is sent reaches an emulated HubSpot, and what
+//! becomes of it a ledger in memory.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use webinar_bridge::clock::{Clock, VirtualClock};
+use webinar_bridge::deliver::{AccountWorker, DeliverySettings};
+use webinar_bridge::event::{
+    AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId, SourceName,
+};
+use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials, RateLimit};
+use webinar_bridge::ledger::{
+    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, DeliveryOutcome,
+    EventDetail, EventQuery, EventRecord, EventState, EventStateCounts, EventSummary, FetchClaim,
+    FetchOutcome, FetchRequest, FetchStatus, FetchTask, HubspotRefusal, Ledger, LedgerError,
+    NewReceipt, Page, RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
+    ReceiptSummary, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
+    StatusFunction, StatusUpdate, StoreSizes, TimersRun, WebinarKey, WebinarState,
+};
+use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
+use webinar_bridge::sandbox::emulator::{
+    Emulator, EmulatorOperation, EmulatorReply, EmulatorRequest, EmulatorSettings, TransportFault,
+};
+use webinar_bridge::telemetry::Metrics;
+
+use super::build::{NOON, account};
+use super::process::TOKEN;
+
+/// An emulated HubSpot that takes its time, and may do less than it says.
+pub(crate) struct Hubspot {
+    emulator: Mutex<Emulator>,
+    clock: VirtualClock,
+    pub(crate) latency: Mutex<Duration>,
+    /// Events whose name holds this are passed over: no result, no error.
+    pub(crate) passes_over: Mutex<Option<String>>,
+    /// A batch with an event whose name holds this fails so, and nothing of it is stored; 0: it is never answered.
+    pub(crate) fails_over: Mutex<Option<(&'static str, u16)>>,
+    /// What every batch that is answered says of itself instead of `COMPLETE`.
+    pub(crate) says: Mutex<Option<&'static str>>,
+    /// The path of the account's details answers so.
+    pub(crate) details: Mutex<Option<u16>>,
+}
+
+impl Hubspot {
+    pub(crate) fn emulator(&self) -> MutexGuard<'_, Emulator> {
+        lock(&self.emulator)
+    }
+
+    /// How many calls of that kind there were.
+    pub(crate) fn calls(&self, operation: EmulatorOperation) -> usize {
+        self.emulator().calls().iter().filter(|call| call.operation == operation).count()
+    }
+
+    fn answer(&self, mut request: EmulatorRequest) -> EmulatorReply {
+        let is_details = request.path.ends_with("/details");
+        if let Some(status) = lock(&self.details).filter(|_| is_details) {
+            return EmulatorReply { status, headers: Vec::new(), body: Vec::new(), fault: None };
+        }
+        let is_upsert = request.path.ends_with("/upsert");
+        let holds = |name: &str| String::from_utf8_lossy(&request.body).contains(name);
+        let failing = lock(&self.fails_over).filter(|(name, _)| is_upsert && holds(name));
+        if let Some((_, status)) = failing {
+            let fault = (status == 0).then_some(TransportFault::Hang);
+            let body = br#"{"status":"PENDING","results":[]}"#.to_vec();
+            return EmulatorReply { status, headers: Vec::new(), body, fault };
+        }
+        if let Some(name) = lock(&self.passes_over).clone().filter(|_| is_upsert) {
+            let mut body: Value = serde_json::from_slice(&request.body).expect("JSON");
+            let inputs = body["inputs"].as_array_mut().expect("inputs");
+            inputs.retain(|input| !input["eventName"].as_str().expect("a name").contains(&name));
+            if inputs.is_empty() {
+                let body = json!({ "status": "COMPLETE", "results": [] }).to_string().into();
+                return EmulatorReply { status: 200, headers: Vec::new(), body, fault: None };
+            }
+            request.body = body.to_string().into();
+        }
+        let mut reply = self.emulator().handle(self.clock.now(), &request);
+        if let Some(word) = lock(&self.says).filter(|_| is_upsert && reply.status == 200) {
+            let mut body: Value = serde_json::from_slice(&reply.body).expect("JSON");
+            body["status"] = word.into();
+            reply.body = body.to_string().into();
+        }
+        reply
+    }
+}
+
+#[async_trait]
+impl Http for Hubspot {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let half = *lock(&self.latency) / 2;
+        tokio::time::sleep(half).await;
+        let header = |(name, value): &(std::borrow::Cow<'static, str>, secrecy::SecretString)| {
+            (name.to_string(), value.expose_secret().to_owned())
+        };
+        let reply = self.answer(EmulatorRequest {
+            method: match request.method {
+                HttpMethod::Get => "GET".to_owned(),
+                HttpMethod::Post => "POST".to_owned(),
+            },
+            path: request.url.path().to_owned(),
+            query: request.url.query().unwrap_or_default().to_owned(),
+            headers: request.headers.iter().map(header).collect(),
+            body: request.body,
+        });
+        tokio::time::sleep(half).await;
+        match reply.fault {
+            Some(TransportFault::Hang) => {
+                tokio::time::sleep(request.timeout).await;
+                Err(TransportError::Timeout)
+            }
+            Some(TransportFault::Reset | TransportFault::Truncate) => {
+                Err(TransportError::Reset("as told".into()))
+            }
+            None => Ok(HttpResponse {
+                status: reply.status,
+                headers: reply
+                    .headers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                    .collect(),
+                body: reply.body,
+            }),
+        }
+    }
+}
+
+/// A lane, with all that is around it.
+pub(crate) struct DeliveryHarness {
+    pub(crate) hubspot: Arc<Hubspot>,
+    pub(crate) ledger: Arc<DeliveryLedger>,
+    pub(crate) settings: DeliverySettings,
+    clock: VirtualClock,
+    running: Option<(JoinHandle<()>, CancellationToken)>,
+}
+
+impl DeliveryHarness {
+    /// Nothing runs yet, and nothing is pending.
+    pub(crate) fn new(hubspot: EmulatorSettings) -> Self {
+        let clock = VirtualClock::starting_at(NOON);
+        let (requests, window) = hubspot.rate;
+        Self {
+            hubspot: Arc::new(Hubspot {
+                emulator: Mutex::new(Emulator::new(hubspot)),
+                clock,
+                latency: Mutex::new(Duration::from_millis(50)),
+                passes_over: Mutex::default(),
+                fails_over: Mutex::default(),
+                says: Mutex::default(),
+                details: Mutex::default(),
+            }),
+            ledger: Arc::new(DeliveryLedger::at(clock)),
+            settings: DeliverySettings {
+                rate_limit: RateLimit { requests, window },
+                max_batch: 100,
+                max_linger: Duration::from_millis(100),
+                max_in_flight: 16,
+                random: rand::random,
+            },
+            clock,
+            running: None,
+        }
+    }
+
+    /// Runs a lane with the token that the emulator knows.
+    pub(crate) fn start(&mut self) {
+        self.start_with(AccountCredentials::Token(webinar_bridge::secret::Secret::Text(
+            TOKEN.into(),
+        )));
+    }
+
+    pub(crate) fn start_with(&mut self, credentials: AccountCredentials) {
+        let api = AccountApiSettings {
+            base_url: "https://hubspot.example".parse().expect("a URL"),
+            path_prefix: "/marketing/v3/marketing-events".to_owned(),
+            request_timeout: Duration::from_secs(30),
+            credentials,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(self.clock);
+        let hubspot = AccountClient::new(api, Arc::clone(&self.hubspot) as _, Arc::clone(&clock));
+        let main = account("main");
+        let metrics = Metrics::new(std::slice::from_ref(&main), &[]);
+        let ledger = Arc::clone(&self.ledger) as _;
+        let lane = AccountWorker::new(main, hubspot, self.settings, ledger, clock, metrics);
+        let stop = CancellationToken::new();
+        self.running = Some((tokio::spawn(lane.run(stop.clone())), stop));
+    }
+
+    /// Tells the lane to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self) {
+        let (lane, stop) = self.running.take().expect("it runs");
+        stop.cancel();
+        lane.await.expect("it ends well");
+    }
+
+    /// Waits, on virtual time, until it holds; how long that took.
+    pub(crate) async fn until(
+        &self,
+        limit: Duration,
+        what: &str,
+        mut holds: impl FnMut() -> bool,
+    ) -> Duration {
+        let began = Instant::now();
+        while !holds() {
+            let counts = self.ledger.counts();
+            assert!(began.elapsed() < limit, "never came true: {what}; {counts:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        began.elapsed()
+    }
+
+    /// Waits until nothing is pending or in flight.
+    pub(crate) async fn drained(&self, limit: Duration) -> Duration {
+        self.until(limit, "all is settled", || {
+            let counts = self.ledger.counts();
+            counts.pending + counts.in_flight == 0
+        })
+        .await
+    }
+}
+
+impl Drop for DeliveryHarness {
+    fn drop(&mut self) {
+        if let Some((lane, _)) = self.running.take() {
+            lane.abort();
+        }
+        if !std::thread::panicking() {
+            let violations = self.hubspot.emulator().violations().to_vec();
+            assert!(violations.is_empty(), "HubSpot was sent what it forbids: {violations:#?}");
+        }
+    }
+}
+
+/// An event in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct LedgerRow {
+    pub(crate) key: EventKey,
+    pub(crate) input: Vec<u8>,
+    pub(crate) state: EventState,
+    pub(crate) pending_since: Millis,
+    pub(crate) not_before: Millis,
+    pub(crate) attempts: u32,
+    pub(crate) refused: Option<HubspotRefusal>,
+    pub(crate) last_error: Option<String>,
+    claimed: bool,
+}
+
+/// What delivery needs of a ledger, with the same promises, but in memory and for one account.
+pub(crate) struct DeliveryLedger {
+    clock: VirtualClock,
+    rows: Mutex<BTreeMap<i64, LedgerRow>>,
+    standing: Mutex<AccountStatus>,
+    wake_up: Arc<Notify>,
+    /// What is written takes up to so long, one thing longer than the next.
+    pub(crate) slowness: Mutex<Duration>,
+    writes: AtomicU32,
+}
+
+impl DeliveryLedger {
+    fn at(clock: VirtualClock) -> Self {
+        Self {
+            clock,
+            rows: Mutex::default(),
+            standing: Mutex::default(),
+            wake_up: Arc::default(),
+            slowness: Mutex::default(),
+            writes: AtomicU32::default(),
+        }
+    }
+
+    /// As long as a write takes.
+    async fn write(&self) {
+        let slowness = *lock(&self.slowness);
+        if !slowness.is_zero() {
+            let write = self.writes.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(slowness * (write * 37 % 100) / 100).await;
+        }
+    }
+
+    /// An event becomes pending.
+    pub(crate) fn add(&self, name: &str) {
+        let mut rows = lock(&self.rows);
+        let id = i64::try_from(rows.len()).expect("a few") + 1;
+        let external = ExternalEventId::from_stored(format!("event-{id}"));
+        let input = json!({
+            "externalAccountId": "acct-1",
+            "externalEventId": external.as_str(),
+            "eventName": name,
+            "eventOrganizer": "Acme GmbH",
+        });
+        let key = EventKey {
+            hubspot: account("main"),
+            external_account_id: ExternalAccountId::parse("acct-1").expect("valid"),
+            external_event_id: external,
+        };
+        rows.insert(
+            id,
+            LedgerRow {
+                key,
+                input: input.to_string().into_bytes(),
+                state: EventState::Pending,
+                pending_since: self.clock.now(),
+                not_before: Millis::new(0),
+                attempts: 0,
+                refused: None,
+                last_error: None,
+                claimed: false,
+            },
+        );
+        drop(rows);
+        self.wake_up.notify_one();
+    }
+
+    pub(crate) fn rows(&self) -> Vec<LedgerRow> {
+        lock(&self.rows).values().cloned().collect()
+    }
+
+    pub(crate) fn counts(&self) -> EventStateCounts {
+        let mut counts = EventStateCounts::default();
+        for row in lock(&self.rows).values() {
+            let place = match row.state {
+                EventState::Pending if row.claimed => &mut counts.in_flight,
+                EventState::Pending => &mut counts.pending,
+                EventState::Delivered => &mut counts.delivered,
+                EventState::Incomplete => &mut counts.incomplete,
+                EventState::Filtered => &mut counts.filtered,
+                EventState::Dead => &mut counts.dead,
+            };
+            *place += 1;
+        }
+        counts
+    }
+
+    /// How the account stands.
+    pub(crate) fn status(&self) -> AccountStatus {
+        lock(&self.standing).clone()
+    }
+
+    /// An operator changes how the account stands.
+    pub(crate) fn operate(&self, change: impl FnOnce(&AccountStatus) -> AccountStatus) {
+        let mut standing = lock(&self.standing);
+        *standing = change(&standing);
+        self.wake_up.notify_one();
+    }
+}
+
+impl LedgerRow {
+    fn settle(&mut self, outcome: DeliveryOutcome) {
+        match outcome {
+            DeliveryOutcome::Confirmed { .. } | DeliveryOutcome::AlreadyConfirmed => {
+                self.state = EventState::Delivered;
+                (self.attempts, self.not_before) = (0, Millis::new(0));
+            }
+            DeliveryOutcome::Refused(refused) => {
+                self.state = EventState::Dead;
+                self.refused = Some(refused);
+            }
+            DeliveryOutcome::RefusalRevoked if self.state == EventState::Dead => {
+                (self.state, self.refused) = (EventState::Pending, None);
+            }
+            DeliveryOutcome::RefusalRevoked
+            | DeliveryOutcome::NotApplied
+            | DeliveryOutcome::Ambiguous => {}
+            DeliveryOutcome::RetryCounted { not_before, reason } => {
+                self.attempts += 1;
+                (self.not_before, self.last_error) = (not_before, Some(reason));
+            }
+            DeliveryOutcome::RetryUncounted { not_before, reason } => {
+                (self.not_before, self.last_error) = (not_before, Some(reason));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for DeliveryLedger {
+    async fn claim(&self, _: &AccountName, ask: ClaimRequest) -> Result<ClaimResult, LedgerError> {
+        let now = self.clock.now();
+        let mut rows = lock(&self.rows);
+        let is_free = |row: &LedgerRow| row.state == EventState::Pending && !row.claimed;
+        let ready: Vec<i64> = rows
+            .iter()
+            .filter(|(_, row)| is_free(row) && row.not_before <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        let ready = ask.choose(ready, |id| *id);
+        let leaves_at = ready.first().map(|id| rows[id].pending_since.plus(ask.linger));
+        if ready.len() < ask.limit && leaves_at.is_none_or(|at| at > now) {
+            let waiting = rows.values().filter(|row| is_free(row) && row.not_before > now);
+            let next = waiting.map(|row| row.not_before).min();
+            return Ok(ClaimResult::Wait(leaves_at.into_iter().chain(next).min()));
+        }
+        let mut batch = Vec::new();
+        for id in ready {
+            let Some(row) = rows.get_mut(&id) else { continue };
+            row.claimed = true;
+            batch.push(ClaimedEvent {
+                id,
+                key: row.key.clone(),
+                version: 1,
+                pending_since: row.pending_since,
+                attempts: row.attempts,
+                input: row.input.clone(),
+                already_confirmed: false,
+            });
+        }
+        Ok(ClaimResult::Batch(batch))
+    }
+
+    async fn begin_attempt(&self, _: &AccountName, _: &[ClaimedEvent]) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn settle(&self, _: &AccountName, settled: Vec<Settlement>) -> Result<(), LedgerError> {
+        self.write().await;
+        let mut rows = lock(&self.rows);
+        for Settlement { claimed, outcome } in settled {
+            let row = rows.get_mut(&claimed.id).expect("it was claimed");
+            // What is given back is no longer the flight's.
+            row.claimed &= matches!(outcome, DeliveryOutcome::RefusalRevoked);
+            row.settle(outcome);
+        }
+        self.wake_up.notify_one();
+        Ok(())
+    }
+
+    fn release(&self, _: &AccountName, claimed: &[ClaimedEvent]) {
+        let mut rows = lock(&self.rows);
+        for claimed in claimed {
+            rows.get_mut(&claimed.id).expect("it was claimed").claimed = false;
+        }
+        self.wake_up.notify_one();
+    }
+
+    fn account_status(&self, _: &AccountName) -> AccountStatus {
+        self.status()
+    }
+
+    async fn update_status(
+        &self,
+        _: &AccountName,
+        amend: StatusFunction,
+    ) -> Result<StatusUpdate, LedgerError> {
+        self.write().await;
+        let mut standing = lock(&self.standing);
+        let before = standing.clone();
+        *standing = amend(&before);
+        Ok(StatusUpdate { before, after: standing.clone() })
+    }
+
+    fn wake_up(&self, _: &AccountName) -> Arc<Notify> {
+        Arc::clone(&self.wake_up)
+    }
+
+    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
+        BTreeMap::from([(account("main"), self.counts())])
+    }
+
+    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
+        let mut redriven = 0;
+        for row in lock(&self.rows).values_mut().filter(|row| row.state == ask.state) {
+            redriven += u64::from(row.state != EventState::Pending);
+            row.state = EventState::Pending;
+        }
+        self.wake_up.notify_one();
+        Ok(RedriveProgress { redriven, next: None })
+    }
+
+    // What follows is nothing of delivery's.
+
+    async fn accept(&self, _: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
+        unsupported()
+    }
+    async fn oldest_pending(&self, _: &AccountName) -> Result<Option<Millis>, LedgerError> {
+        unsupported()
+    }
+    async fn run_timers(&self, _: usize) -> Result<TimersRun, LedgerError> {
+        unsupported()
+    }
+    async fn request_fetches(
+        &self,
+        _: &SourceName,
+        _: Vec<FetchRequest>,
+    ) -> Result<usize, LedgerError> {
+        unsupported()
+    }
+    async fn claim_fetches(
+        &self,
+        _: &SourceName,
+        _: usize,
+        _: &[i64],
+    ) -> Result<FetchClaim, LedgerError> {
+        unsupported()
+    }
+    async fn settle_fetch(
+        &self,
+        _: &FetchTask,
+        _: FetchOutcome,
+    ) -> Result<Option<ReceiptOutcome>, LedgerError> {
+        unsupported()
+    }
+    fn fetch_wake_up(&self, _: &SourceName) -> Arc<Notify> {
+        Arc::default()
+    }
+    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
+        BTreeMap::new()
+    }
+    async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
+        unsupported()
+    }
+    async fn close(&self) {}
+
+    fn store_sizes(&self) -> StoreSizes {
+        StoreSizes::default()
+    }
+    fn health(&self) -> Result<(), String> {
+        Ok(())
+    }
+    async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        unsupported()
+    }
+    async fn list_events(&self, _: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
+        unsupported()
+    }
+    async fn event_detail(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+        unsupported()
+    }
+    async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
+        unsupported()
+    }
+    async fn list_receipts(&self, _: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
+        unsupported()
+    }
+    async fn receipt(&self, _: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        unsupported()
+    }
+    async fn webinars_of(&self, _: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
+        unsupported()
+    }
+    async fn webinar_state(&self, _: &WebinarKey) -> Result<WebinarState, LedgerError> {
+        unsupported()
+    }
+
+    async fn receipts_of(
+        &self,
+        _: &WebinarKey,
+        _: Option<i64>,
+    ) -> Result<Page<ContributingReceipt>, LedgerError> {
+        unsupported()
+    }
+    async fn rebuild(&self, _: RebuildRequest) -> Result<RebuildResult, LedgerError> {
+        unsupported()
+    }
+}
+
+fn unsupported<T>() -> Result<T, LedgerError> {
+    Err(LedgerError::Unavailable("only what delivery needs is here".into()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
