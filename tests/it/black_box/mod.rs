@@ -14,6 +14,7 @@ mod configuration;
 mod configuration_cases;
 mod exchange;
 mod metrics;
+mod operating;
 mod redact;
 mod scenario;
 mod store;

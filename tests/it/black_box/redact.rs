@@ -32,6 +32,7 @@ impl Redactor {
                     r#""(bytes|free_bytes|wal_bytes|uptime_seconds|oldest_pending_age_seconds)":\d+"#,
                     r#""$1":[number]"#,
                 ),
+                rule(r"\d+ bytes, schema", "[number] bytes, schema"),
                 // It is made of the answer and of its time.
                 rule(
                     r#"("event_type":"fetched",(?:"events":\[[^\]]*\],)?"hash":")[0-9a-f]{32}""#,
@@ -47,7 +48,7 @@ impl Redactor {
             ),
             sentences: Vec::new(),
             id: regex(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
-            time: regex(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"),
+            time: regex(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3,9})?Z"),
         }
     }
 

@@ -40,18 +40,25 @@ impl Scenario {
     pub(super) fn new() -> Self {
         let platform = platform();
         let api = platform.base_url();
-        Self::start(platform, &api)
+        Self::start(platform, &api, &[])
     }
 
     /// The same with an API of the platform's at that address.
     pub(super) fn with_api(api: &str) -> Self {
-        Self::start(platform(), api)
+        Self::start(platform(), api, &[])
     }
 
-    fn start(platform: PlatformServer, api: &str) -> Self {
+    /// The same with these environment variables.
+    pub(super) fn with_variables(variables: &[(&str, &str)]) -> Self {
+        let platform = platform();
+        let api = platform.base_url();
+        Self::start(platform, &api, variables)
+    }
+
+    fn start(platform: PlatformServer, api: &str, variables: &[(&str, &str)]) -> Self {
         let setting = setting(api);
         setting.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("Bad".into()));
-        let bridge = setting.start_with(&[MAX_BODY, KEEP[0], KEEP[1]]);
+        let bridge = setting.start_with(&[&[MAX_BODY, KEEP[0], KEEP[1]], variables].concat());
         let redactor = Redactor::new(vec![
             (bridge.ops.clone(), "[ops]"),
             (bridge.webhooks.clone(), "[webhooks]"),
