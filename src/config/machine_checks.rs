@@ -35,7 +35,7 @@ impl Config {
         for (name, account) in &self.accounts {
             match &account.api.credentials {
                 AccountCredentials::Token(token) => {
-                    read(format!("hubspot.{name}.access_token"), token, 1)
+                    read(format!("hubspot.{name}.access_token"), token, 1);
                 }
                 AccountCredentials::OAuth { client_secret, refresh_token, .. } => {
                     read(format!("hubspot.{name}.oauth.client_secret"), client_secret, 1);

@@ -255,7 +255,7 @@ impl Sorted {
                 ItemVerdict::Confirmed { object_id } => sorted.confirmed.push((claimed, object_id)),
                 ItemVerdict::Refused(refusal) => sorted.refused.push((claimed, refusal)),
                 ItemVerdict::Unconfirmed { reason: how, detail } => {
-                    sorted.unclear.push((claimed, how, detail))
+                    sorted.unclear.push((claimed, how, detail));
                 }
                 ItemVerdict::InProgress { detail } => sorted.under_way.push((claimed, detail)),
             }

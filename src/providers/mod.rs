@@ -75,6 +75,7 @@ pub trait Platform: Sync {
     fn unconfigured(&self) -> Option<Arc<dyn Provider>>;
 
     /// Reads the source's keys that are this platform's own. None if they are wrong, which was told to `options`.
+    #[allow(clippy::wrong_self_convention, reason = "a platform makes its provider")]
     fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>>;
 
     /// A body as it may be stored and shown: personal links and passwords masked. Masking what is masked changes nothing.

@@ -34,7 +34,7 @@ fn the_samples_are_bodies_that_can_be_read() {
         let reading = BARE.read(&Inbound::from_body(&sample.body), &[]);
         match reading.content {
             PayloadContent::Changes { bad_fields, .. } => {
-                assert_eq!(bad_fields, Vec::<&str>::new())
+                assert_eq!(bad_fields, Vec::<&str>::new());
             }
             PayloadContent::Ignored => {}
             PayloadContent::Unmappable(why) => panic!("{why}"),
