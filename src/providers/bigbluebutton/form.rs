@@ -1,4 +1,4 @@
-//! The body's outer form, `application/x-www-form-urlencoded`: `domain`, `event` (JSON), `timestamp`.
+//! The outer format of a body, `application/x-www-form-urlencoded`: `domain`, `event` (JSON) and `timestamp`.
 
 use std::borrow::Cow;
 
@@ -6,18 +6,18 @@ use url::form_urlencoded::{byte_serialize, parse};
 
 use crate::providers::scrub;
 
-/// The values of that name.
+/// All values of a field.
 pub(super) fn values<'a>(form: &'a [u8], name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
     parse(form).filter(move |(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// The value of that name, if there is exactly one.
+/// The value of a field that is present exactly once.
 pub(super) fn single_value<'a>(form: &'a [u8], name: &'a str) -> Option<Cow<'a, str>> {
     let mut values = values(form, name);
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The form with this value instead of all of that name.
+/// Returns the form with one value in place of all values of the field.
 pub(super) fn with_value(form: &[u8], name: &str, value: &str) -> Vec<u8> {
     let is_other = |pair: &&[u8]| parse(pair).all(|(key, _)| key != name);
     let mut pairs: Vec<&[u8]> =
@@ -27,9 +27,9 @@ pub(super) fn with_value(form: &[u8], name: &str, value: &str) -> Vec<u8> {
     pairs.join(&b'&')
 }
 
-/// The form with the values of these keys masked in the JSON that its values hold; what holds none stays byte for byte.
+/// Masks the values of these keys in the JSON of the form's values. A value without JSON stays unchanged byte for byte.
 ///
-/// The sender writes no quotation mark as it is; what has one is no form, and is masked as JSON.
+/// The sender percent-encodes quotation marks. A body with a literal one is no form and is masked as JSON.
 pub(super) fn mask(form: &[u8], keys: &[&str]) -> Vec<u8> {
     if form.contains(&b'"') {
         return scrub::mask(form, keys);
@@ -54,7 +54,7 @@ fn mask_value<'a>(pair: &'a [u8], keys: &[&str]) -> Cow<'a, [u8]> {
     Cow::Owned([name, masked.as_bytes()].concat())
 }
 
-/// The bytes that are meant, text or not.
+/// Decodes a value to bytes, which need not be UTF-8.
 fn percent_decode(value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut at = 0;

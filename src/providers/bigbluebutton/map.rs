@@ -1,4 +1,4 @@
-//! From the events in a body to changes.
+//! Mapping of the events in a body to changes.
 
 use std::collections::BTreeMap;
 
@@ -30,22 +30,23 @@ impl MeetingAction {
 /// Reads a body: the names of its events, and what they mean.
 ///
 /// # Errors
-/// Why it cannot be read, for operators.
+/// Returns why the body cannot be read, as a sentence for operators.
 pub(super) fn read(body: &[u8]) -> Result<(String, PayloadContent), String> {
-    let text = form::single_value(body, "event").ok_or("it is not a form with one event")?;
+    let text =
+        form::single_value(body, "event").ok_or("the body is not a form with one `event`")?;
     let events = payload::parse_events(&text)?;
     let names: Vec<&str> = events.iter().filter_map(|event| event.name.as_deref()).collect();
     Ok((names.join(","), map_events(body, &events).unwrap_or_else(PayloadContent::Unmappable)))
 }
 
 fn map_events(body: &[u8], events: &[Event<'_>]) -> Result<PayloadContent, String> {
-    let mut lenient = FieldReader::default();
-    // Of one meeting a body may tell that it came to be and that it ended.
+    let mut reader = FieldReader::default();
+    // One body may hold both the creation and the end of a meeting.
     let mut changes: BTreeMap<WebinarId, Change> = BTreeMap::new();
-    for (step, event) in
+    for (action, event) in
         events.iter().filter_map(|event| Some((MeetingAction::from_event(event)?, event)))
     {
-        apply_event(step, event, &mut changes, &mut lenient)?;
+        apply_event(action, event, &mut changes, &mut reader)?;
     }
     if changes.is_empty() {
         return Ok(PayloadContent::Ignored);
@@ -53,17 +54,17 @@ fn map_events(body: &[u8], events: &[Event<'_>]) -> Result<PayloadContent, Strin
     let domain = form::single_value(body, "domain").filter(|domain| !domain.is_empty());
     let account = domain.map(ExternalAccountId::parse).transpose();
     let account = account.map_err(|error| format!("domain {error}"))?;
-    let told = |change| Change { account: account.clone(), ..change };
-    let changes = changes.into_values().map(told).collect();
-    Ok(PayloadContent::Changes { changes, bad_fields: lenient.into_bad_fields() })
+    let with_account = |change| Change { account: account.clone(), ..change };
+    let changes = changes.into_values().map(with_account).collect();
+    Ok(PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() })
 }
 
-/// What an event says; nothing of a breakout room.
+/// Applies an event to its meeting's change. Events of breakout rooms change nothing.
 fn apply_event(
-    step: MeetingAction,
+    action: MeetingAction,
     event: &Event<'_>,
     changes: &mut BTreeMap<WebinarId, Change>,
-    lenient: &mut FieldReader,
+    reader: &mut FieldReader,
 ) -> Result<(), String> {
     let meeting = event.parse_meeting()?;
     let breakout = meeting.is_breakout();
@@ -72,21 +73,21 @@ fn apply_event(
     if breakout {
         return Ok(());
     }
-    let at = lenient.read("ts", event.at, lenient::unix_millis);
+    let at = reader.read("ts", event.at, lenient::unix_millis);
     let new = || Change::new(id.clone(), ChangeKind::Created);
     let change = changes.entry(id.clone()).or_insert_with(new);
     change.occurred_at = change.occurred_at.max(at);
-    match step {
+    match action {
         MeetingAction::Created => {
             let unlimited = |minutes: &&RawValue| minutes.get() == "0";
             let limit = meeting.duration.filter(|minutes| !unlimited(minutes));
             change.full_picture = true;
             change.shape = Some(Shape::Single);
             change.whole = WebinarFields {
-                name: lenient.read("name", meeting.name, lenient::non_empty_text),
+                name: reader.read("name", meeting.name, lenient::non_empty_text),
                 event_type: Some(EVENT_TYPE.to_owned()),
-                start: lenient.read("create-time", meeting.create_time, lenient::unix_millis),
-                end: lenient.read("duration", limit, lenient::duration_minutes),
+                start: reader.read("create-time", meeting.create_time, lenient::unix_millis),
+                end: reader.read("duration", limit, lenient::duration_minutes),
                 cancelled: Some(false),
                 ..change.whole.clone()
             };

@@ -1,19 +1,19 @@
-//! `BigBlueButton` meetings, by the webhooks of a server of one's own (bbb-webhooks).
+//! `BigBlueButton` meetings, reported by the webhooks of a self-hosted server (bbb-webhooks).
 //!
-//! Promises: only what the server's secret signed is read, of the URL that is configured and no other; a meeting that is
-//! made becomes an event, and one that ended is over. Passwords, people and what a meeting's maker attached to it are masked
-//! before a body is read, so that the stored body says the same when it is read again. Relies on the raw bytes of the
-//! request. Holds nothing, so a crash loses nothing.
+//! Promises: reads only requests signed with the server's secret for the configured URL. A created meeting becomes an
+//! event, and an ended one completes it. Passwords, people and the metadata of a meeting's creator are masked before a
+//! body is read, so the stored body yields the same when it is read again. Relies on the raw bytes of the request. On a
+//! crash: nothing is lost, because nothing is held.
 //!
 //! Known from the sender's source, without a live server
 //! (<https://github.com/bigbluebutton/bbb-webhooks>: `src/out/webhooks/callback-emitter.js` signs and sends,
 //! `src/process/event.js` writes the events):
-//! * a meeting is made when it begins, so there is nothing to tell of it before; its end is known when it ended. A limit of
-//!   its length (`duration`, minutes) is taken for its planned end;
-//! * `internal-meeting-id` is of one meeting, `external-meeting-id` is used again by the next;
-//! * a body is sent again with the same `timestamp`, and 401 counts as delivered;
-//! * breakout rooms are meetings that belong to another, and no events of their own. `meeting-created` says which they are;
-//!   later their ids do (`createMeetingIds` in <https://github.com/bigbluebutton/bigbluebutton>,
+//! * a meeting is created when it begins, so no webhook announces it. Its end is known only when it ended. A limit of
+//!   its length (`duration`, minutes) is read as its planned end;
+//! * `internal-meeting-id` identifies one meeting; the next meeting reuses `external-meeting-id`;
+//! * a retried body has the same `timestamp`, and the sender counts 401 as delivered;
+//! * breakout rooms are meetings inside another meeting and become no events. `meeting-created` marks them; later
+//!   webhooks identify them by their ids (`createMeetingIds` in <https://github.com/bigbluebutton/bigbluebutton>,
 //!   `akka-bbb-apps/src/main/scala/org/bigbluebutton/core/apps/breakout/BreakoutApp2x.scala`).
 
 mod form;
@@ -33,13 +33,13 @@ use crate::providers::{
 };
 use verify::{CHECKSUMS, ServerAuth};
 
-/// Keys whose values are secret or tell of a person.
+/// Keys of secrets and personal data; their values are masked.
 const MASKED: [&str; 13] = [
     "moderator-pass",
     "viewer-pass",
-    // The number with which people join by telephone.
+    // Number for joining by telephone.
     "voice-conf",
-    // Whatever the meeting's maker attached: links back with tokens, names.
+    // Arbitrary data of the meeting's creator: return links with tokens, names.
     "metadata",
     "user",
     "userdata",
@@ -51,10 +51,10 @@ const MASKED: [&str; 13] = [
     "operator",
     "email",
 ];
-/// The type that it has in HubSpot unless the source says another.
+/// Event type in HubSpot unless the source sets another.
 const EVENT_TYPE: &str = "MEETING";
 
-/// `BigBlueButton`, before anything is configured.
+/// The `BigBlueButton` platform, independent of any source.
 pub struct BigBlueButtonPlatform;
 
 impl Platform for BigBlueButtonPlatform {
@@ -72,12 +72,12 @@ impl Platform for BigBlueButtonPlatform {
         if bearer {
             let callback = options.text("callback_url");
             if callback.is_some() || checksum.is_some() {
-                options.report("auth", "is \"bearer\", which knows no callback_url and checksum");
+                options.report("auth", "is \"bearer\", which excludes callback_url and checksum");
                 return None;
             }
             return Some(Arc::new(BigBlueButton { auth: ServerAuth::Bearer }));
         }
-        let remedy = "Set the URL as it was given to BigBlueButton, to the letter: it is signed";
+        let remedy = "Set the URL exactly as it was registered in BigBlueButton: it is part of the signature";
         let callback = require(options, "callback_url", |o, key| o.text(key), remedy)?;
         if !is_callback_url(&callback) {
             let what =
@@ -113,7 +113,7 @@ fn is_callback_url(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && !signed(&url))
 }
 
-/// `BigBlueButton`, as a source configures it.
+/// `BigBlueButton` as configured for one source.
 #[derive(Debug, Clone, Default)]
 pub struct BigBlueButton {
     auth: ServerAuth,
@@ -141,7 +141,7 @@ impl Provider for BigBlueButton {
         let body = BigBlueButtonPlatform.scrub(request.body);
         match map::read(&body) {
             Ok((names, meaning)) => ParsedPayload::new(&names, meaning),
-            Err(why) => ParsedPayload::new("", PayloadContent::Unmappable(why)),
+            Err(reason) => ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         }
     }
 

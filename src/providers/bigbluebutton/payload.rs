@@ -1,4 +1,4 @@
-//! The events in a body, borrowed from the text they are read from. Optional fields stay raw.
+//! The events in a body, borrowed from the text they are parsed from. Optional fields stay raw.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use serde_json::value::RawValue;
 
 use crate::providers::lenient::{self, Object};
 
-/// What happened, in which meeting, and when.
+/// An event: its name, its meeting and its time.
 pub(super) struct Event<'a> {
-    /// Its name, `meeting-created`; none of what is sent as it is inside of the server (`getRaw`).
+    /// The name, `meeting-created`. `None` for messages that are forwarded in the server's internal format (`getRaw`).
     pub(super) name: Option<Cow<'a, str>>,
     /// `attributes`.
     attributes: Option<&'a RawValue>,
-    /// Milliseconds.
+    /// Time in milliseconds.
     pub(super) at: Option<&'a RawValue>,
 }
 
@@ -57,18 +57,18 @@ pub(super) struct Meeting<'a> {
     pub(super) name: Option<&'a RawValue>,
     #[serde(borrow)]
     is_breakout: Option<&'a RawValue>,
-    /// Minutes; 0 is no limit.
+    /// Limit in minutes; 0 means no limit.
     #[serde(borrow)]
     pub(super) duration: Option<&'a RawValue>,
-    /// Milliseconds.
+    /// Time in milliseconds.
     #[serde(borrow)]
     pub(super) create_time: Option<&'a RawValue>,
 }
 
-/// The events in the text of the field `event`.
+/// Parses the events in the text of the field `event`.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_events(text: &str) -> Result<Vec<Event<'_>>, String> {
     let list: Vec<&RawValue> = lenient::parse(text, "event is not a list in JSON")?;
     list.into_iter().map(parse_event).collect()
@@ -87,10 +87,10 @@ fn parse_event(raw: &RawValue) -> Result<Event<'_>, String> {
 }
 
 impl<'a> Event<'a> {
-    /// The meeting that it is about.
+    /// Parses the meeting that the event is about.
     ///
     /// # Errors
-    /// A sentence for operators, which repeats nothing of the body.
+    /// A sentence for operators that repeats nothing from the body.
     pub(super) fn parse_meeting(&self) -> Result<Meeting<'a>, String> {
         let attributes = self.attributes.ok_or("data.attributes is missing")?;
         let attributes: Object<Attributes<'a>> =
@@ -100,11 +100,12 @@ impl<'a> Event<'a> {
 }
 
 impl Meeting<'_> {
-    /// Whether it is a breakout room: it says so, or its ids do. Those of a room end in the same time, and before that each
-    /// is a SHA-1; an id that whoever makes a meeting chooses cannot foretell the other's time.
+    /// Whether the meeting is a breakout room, by its flag or else by its ids. Both ids of a breakout room are a SHA-1
+    /// followed by the same time. A meeting's creator who chooses the external id cannot predict the internal one's
+    /// time.
     pub(super) fn is_breakout(&self) -> bool {
-        if let Some(said) = self.is_breakout.and_then(lenient::boolean) {
-            return said;
+        if let Some(flag) = self.is_breakout.and_then(lenient::boolean) {
+            return flag;
         }
         let time = |id: Option<&RawValue>| {
             let id = id.and_then(lenient::string)?;

@@ -1,4 +1,4 @@
-//! Sample bodies: what a server would send while two meetings are held.
+//! Sample webhooks: what a server sends while two meetings are held.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::event::Millis;
 use crate::providers::Sample;
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// Between two samples, so that each is later than the one before it and all are past.
+/// Interval between two samples: each is later than the one before it, and all are in the past.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const DOMAIN: &str = "bbb.example";
-/// One of each meeting; a name is used again by the next of its kind.
+/// Internal ids, one per meeting. Both meetings share an external id.
 const OVER: &str = "5f1c0a6be2d94873a0b1c2d3e4f5061728394a5b-1790000000001";
 const ON: &str = "5f1c0a6be2d94873a0b1c2d3e4f5061728394a5b-1790000000002";
 
-/// Two meetings: one that was held, and one that goes on, told just before `now`.
+/// Samples of two meetings, one ended and one running, sent just before `now`.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     let at = |steps: u32| now.minus(SAMPLE_INTERVAL * steps);
     let began = now.minus(MINUTE * 50);
@@ -38,14 +38,14 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     let meeting = |meeting: Value| json!({ "meeting": meeting });
     let scenes = [
         (
-            "a meeting is made, and begins",
+            "a meeting is created, and begins",
             "meeting-created",
             meeting(created(OVER, "Weekly demo", began, 0)),
         ),
         ("somebody joins", "user-joined", joined),
         ("it ends", "meeting-ended", meeting(short(OVER))),
         (
-            "the next one begins, of 90 minutes at most",
+            "the next one begins, with a limit of 90 minutes",
             "meeting-created",
             meeting(created(ON, "Weekly demo, continued", at(1), 90)),
         ),
@@ -58,7 +58,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     (0..).zip(scenes).map(sample).collect()
 }
 
-/// The form of one event that happened at that time.
+/// The form of one event at this time.
 fn body(name: &str, attributes: &Value, at: Millis) -> Vec<u8> {
     let data = json!({ "type": "event", "id": name, "attributes": attributes, "event": { "ts": at.get() } });
     let event = json!([{ "data": data }]).to_string();

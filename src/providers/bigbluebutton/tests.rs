@@ -9,7 +9,7 @@ const CALLBACK: &str = "https://bridge.example/webhooks/source";
 const NOW: Millis = Millis::new(1_789_207_200_000);
 const BODY: &[u8] = b"domain=bbb.example.net&event=%5B%5D&timestamp=1789207200000";
 
-/// A source with these keys, or all that is wrong with it.
+/// A source with these keys, or its configuration errors.
 fn configured(keys: &str) -> Result<Arc<dyn Provider>, String> {
     trial::provider_from_config(&format!("provider = 'bigbluebutton'\nsecret = 'y'\n{keys}"))
 }
@@ -18,7 +18,7 @@ fn provider(more: &str) -> Arc<dyn Provider> {
     configured(&format!("callback_url = '{CALLBACK}'\n{more}")).expect("a valid configuration")
 }
 
-/// Whether a request with this query is believed.
+/// Verifies a request with this query.
 fn judged(provider: &dyn Provider, query: &str, body: &[u8]) -> Result<usize, VerifyError> {
     let url = format!("{CALLBACK}?{query}").parse().expect("a URL");
     let signed = SignedRequest { url, headers: Vec::new(), body: body.to_vec() };
@@ -27,8 +27,8 @@ fn judged(provider: &dyn Provider, query: &str, body: &[u8]) -> Result<usize, Ve
 
 fn checksum_of(provider: &dyn Provider, body: &[u8]) -> String {
     let signed = trial::sign(provider, body, SECRET, NOW);
-    let query = signed.url.query().expect("it signs there");
-    query.strip_prefix("checksum=").expect("alone").to_owned()
+    let query = signed.url.query().expect("the checksum is in the query");
+    query.strip_prefix("checksum=").expect("the checksum alone").to_owned()
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn each_fixture_reads_as_expected() {
 }
 
 #[test]
-fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
     let personal = ["kettle", "71347", "Ada", "example.org"];
     trial::assert_scrubbed_bodies_parse_the_same(
         "bigbluebutton",
@@ -46,9 +46,9 @@ fn what_is_stored_holds_nothing_personal_and_says_the_same() {
     );
 }
 
-/// Of the scheme in the sender's source; computed apart from this code.
+/// Checksums of the scheme in the sender's source, computed without this code.
 #[test]
-fn the_vectors_match() {
+fn independently_computed_checksums_verify() {
     let body = "domain=bbb.example.com&event=%5B%7B%22data%22%3A%7B%22type%22%3A%22event%22%2C%22id%22%3A%22\
                 meeting-ended%22%7D%7D%5D&timestamp=1735689600000";
     for (algorithm, checksum) in [
@@ -67,7 +67,7 @@ fn the_vectors_match() {
 }
 
 #[test]
-fn only_what_the_server_signed_is_believed() {
+fn only_requests_signed_in_time_verify() {
     for (algorithm, _) in CHECKSUMS {
         let provider = provider(&format!("checksum = '{algorithm}'"));
         trial::assert_only_signed_bytes_verify(provider.as_ref(), BODY, SECRET, NOW);
@@ -76,7 +76,7 @@ fn only_what_the_server_signed_is_believed() {
 }
 
 #[test]
-fn the_query_holds_one_checksum_that_can_be_one() {
+fn missing_repeated_or_malformed_checksum_is_refused() {
     let provider = provider("");
     let provider = provider.as_ref();
     let right = checksum_of(provider, BODY);
@@ -107,9 +107,9 @@ fn the_query_holds_one_checksum_that_can_be_one() {
     }
 }
 
-/// The hash is of the URL that is configured, not of the one that is called.
+/// The hash covers the configured URL, not the requested one.
 #[test]
-fn a_hash_of_another_url_is_none() {
+fn checksum_of_another_url_is_refused() {
     let here = provider("");
     for other in
         ["https://bridge.example/webhooks/source/", "http://bridge.example/webhooks/source"]
@@ -124,7 +124,11 @@ fn a_hash_of_another_url_is_none() {
     assert_eq!(trial::verify(query.as_ref(), &signed, &[SECRET], NOW), Ok(0));
     let bare = BigBlueButton::default();
     let signed = trial::sign(&bare, BODY, SECRET, NOW);
-    assert_eq!(trial::verify(here.as_ref(), &signed, &[SECRET], NOW), Ok(0), "it takes the URL");
+    assert_eq!(
+        trial::verify(here.as_ref(), &signed, &[SECRET], NOW),
+        Ok(0),
+        "without a callback, sign uses the request's URL"
+    );
     assert_eq!(trial::verify(&bare, &signed, &[SECRET], NOW), Err(VerifyError::Mismatch));
 }
 
@@ -133,7 +137,7 @@ fn provider_of(callback: &str) -> Arc<dyn Provider> {
 }
 
 #[test]
-fn a_body_without_one_signed_time_is_refused() {
+fn body_without_one_valid_timestamp_is_refused() {
     use sha1::{Digest, Sha1};
     let provider = provider("");
     for body in [
@@ -154,7 +158,7 @@ fn a_body_without_one_signed_time_is_refused() {
 }
 
 #[test]
-fn a_server_may_send_the_secret_itself() {
+fn bearer_secret_is_compared_with_all_secrets() {
     let provider = configured("auth = 'bearer'").expect("a valid configuration");
     assert!(!provider.capabilities().signs_time);
     let right = trial::sign(provider.as_ref(), BODY, SECRET, NOW);
@@ -188,8 +192,8 @@ fn a_server_may_send_the_secret_itself() {
 }
 
 #[test]
-fn what_is_wrong_is_told() {
-    let wrong = |keys: &str| configured(keys).err().expect("it is wrong");
+fn invalid_source_keys_are_reported() {
+    let wrong = |keys: &str| configured(keys).err().expect("the configuration is invalid");
     assert!(wrong("").contains("source.it.callback_url: is missing"));
     for url in ["bridge.example/x", "ftp://bridge.example/x", "https://bridge.example/x?checksum=1"]
     {
@@ -205,7 +209,7 @@ fn what_is_wrong_is_told() {
 }
 
 #[test]
-fn a_signed_body_has_the_present_time_and_keeps_the_rest() {
+fn sign_sets_the_timestamp_and_keeps_other_fields() {
     let signed =
         trial::sign(provider("").as_ref(), b"a=%22&timestamp=5&&b&timestamp=6", SECRET, NOW);
     assert_eq!(signed.body, b"a=%22&b&timestamp=1789207200000");
@@ -215,7 +219,7 @@ fn a_signed_body_has_the_present_time_and_keeps_the_rest() {
 }
 
 #[test]
-fn what_holds_nothing_to_mask_stays_byte_for_byte() {
+fn scrubbing_without_masked_keys_keeps_every_byte() {
     for body in
         [&b"event=%7b%22a%22:1%7D&x=%zz&%FF=\xff&=&&timestamp=1+2"[..], b"", b"&", b"=%", b"%2"]
     {
@@ -228,7 +232,7 @@ fn what_holds_nothing_to_mask_stays_byte_for_byte() {
 
 proptest! {
     #[test]
-    fn no_body_panics_and_masking_what_is_masked_changes_nothing(
+    fn any_body_is_read_and_scrubbed_idempotently(
         body in prop::collection::vec(
             prop::sample::select(vec![
                 "event=", "&", "=", "%22", "%5B", "%7B", "user", "metadata", "%3A", ":", "%", "%2", "+",

@@ -1,10 +1,11 @@
-//! From raw bytes to a verified request, and back.
+//! Verification, and signing, of `BigBlueButton` webhooks.
 //!
-//! The server appends `checksum=` to the query of the URL that was registered: a plain hash, in hexadecimal, of that URL,
-//! the raw body and the server's secret, one after the other. Or it sends the secret itself (`auth2_0`). Both are in
+//! The server appends `checksum=` to the query of the registered URL: a plain hash, in hexadecimal, of that URL, the
+//! raw body and the server's secret, concatenated. Alternatively it sends the secret itself (`auth2_0`). Both are in
 //! <https://github.com/bigbluebutton/bbb-webhooks>, `src/out/webhooks/callback-emitter.js`.
 //!
-//! The URL is configured: behind a proxy it cannot be told from the request, and an attacker could choose another.
+//! The URL comes from the configuration: behind a proxy the request does not show it, and an attacker could choose
+//! another.
 
 use subtle::ConstantTimeEq as _;
 use url::form_urlencoded::parse;
@@ -17,24 +18,24 @@ use crate::providers::{
     Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 
-/// The query's parameter with the hash.
+/// The query parameter with the hash.
 pub(super) const CHECKSUM: &str = "checksum";
-/// The body's field with the signed time, in milliseconds.
+/// The form field with the signed time, in milliseconds.
 const TIMESTAMP: &str = "timestamp";
 const FORM: &str = "application/x-www-form-urlencoded;charset=UTF-8";
 const BEARER: &[u8] = b"Bearer ";
 
-/// How the server proves itself.
+/// Authentication method of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ServerAuth {
-    /// By a hash.
+    /// A hash in the query.
     Checksum {
-        /// Which.
+        /// Hash algorithm.
         checksum: HashAlgorithm,
-        /// The URL as it was registered; without it nothing can be verified.
+        /// The URL as registered; without it nothing verifies.
         callback: Option<String>,
     },
-    /// By the secret itself.
+    /// The secret in a header.
     Bearer,
 }
 
@@ -44,7 +45,7 @@ impl Default for ServerAuth {
     }
 }
 
-/// The hashes that a server can be configured to make; the first is made if nothing is said.
+/// Hash algorithms that a server can be configured to use; the first is the default.
 pub(super) const CHECKSUMS: [(&str, HashAlgorithm); 4] = [
     ("sha1", HashAlgorithm::Sha1),
     ("sha256", HashAlgorithm::Sha256),
@@ -53,7 +54,7 @@ pub(super) const CHECKSUMS: [(&str, HashAlgorithm); 4] = [
 ];
 
 impl ServerAuth {
-    /// Decides whether the server sent the request.
+    /// Verifies that the server sent the request.
     pub(super) fn verify<'a>(
         &self,
         request: Inbound<'a, Unverified>,
@@ -76,7 +77,7 @@ impl ServerAuth {
         Ok(request.into_verified(secret))
     }
 
-    /// The request that is authentic now: with the present time in its form.
+    /// Signs the request with the present time in its form.
     pub(super) fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let body = form::with_value(request.body, TIMESTAMP, &request.now.get().to_string());
         let mut url = request.url.clone();
@@ -97,17 +98,17 @@ impl ServerAuth {
     }
 }
 
-/// In lower-case hexadecimal.
+/// Computes the checksum in lower-case hexadecimal.
 fn checksum_hex(checksum: HashAlgorithm, callback: &str, body: &[u8], secret: &[u8]) -> String {
-    // The secret is part of the message, and last: what is hashed before it cannot be continued behind it.
+    // The secret comes last in the message, so a known hash cannot be extended.
     hex::encode(checksum.compute(MacMethod::Hash, b"", &[callback.as_bytes(), body, secret]))
 }
 
-/// The one hash that the query names.
+/// Reads the one checksum in the query.
 fn read_checksum(query: &str, checksum: HashAlgorithm) -> Result<String, VerifyError> {
     let mut found = parse(query.as_bytes()).filter(|(name, _)| name == CHECKSUM);
     let (_, claimed) = found.next().ok_or(VerifyError::Missing)?;
-    // One spelling only, so that a request has one.
+    // Lower case only, so that each request has a single valid form.
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if found.next().is_some()
         || claimed.len() != 2 * checksum.length()
@@ -127,7 +128,7 @@ fn verify_bearer(
     find_secret(secrets, |secret| secret, token)
 }
 
-/// Which of the secrets makes what is claimed; the first of several. An empty one proves nothing.
+/// Finds the first secret that yields the claimed value. An empty secret never matches.
 fn find_secret<'a, T: AsRef<[u8]>>(
     secrets: &[&'a [u8]],
     made: impl Fn(&'a [u8]) -> T,
@@ -139,7 +140,7 @@ fn find_secret<'a, T: AsRef<[u8]>>(
     secrets.iter().position(is_it).ok_or(VerifyError::Mismatch)
 }
 
-/// A time in whole milliseconds, in digits only.
+/// Parses a time in whole milliseconds, written in digits only.
 fn parse_millis(text: &str) -> Option<Millis> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     Millis::from_plausible_ms(text.parse().ok().filter(|_| digits)?)

@@ -1,4 +1,4 @@
-//! What a body is read as: JSON, whatever it was sent as.
+//! The format of a body, and its conversion to JSON.
 
 use std::borrow::Cow;
 
@@ -8,22 +8,23 @@ use url::form_urlencoded;
 use crate::expression::Value;
 use crate::providers::signature::jwt;
 
-/// Longest body that is read, in bytes: platforms' own have some thousand, and what an expression costs grows with it.
+/// Longest body that is read, in bytes. Platforms send some thousand bytes, and the cost of an expression grows with
+/// the body.
 const SIZE_MAX: usize = 256 * 1024;
 
-/// What bodies are.
+/// The format of a source's bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyFormat {
     /// JSON.
     Json,
-    /// A form (`application/x-www-form-urlencoded`): an object of texts.
+    /// A form (`application/x-www-form-urlencoded`), read as an object of texts.
     Form,
-    /// A JSON Web Token: its claims.
+    /// A JSON Web Token, read as its claims.
     Token,
 }
 
 impl BodyFormat {
-    /// The body as JSON. What is JSON already is as it was stored, and stays; what cannot be read stays, too.
+    /// Converts a body to JSON. A JSON body (as stored) and an unreadable body stay unchanged.
     pub(super) fn to_json(self, body: &[u8]) -> Cow<'_, [u8]> {
         if matches!(body.trim_ascii_start().first(), None | Some(b'{')) {
             return body.into();
@@ -42,16 +43,16 @@ impl BodyFormat {
     }
 }
 
-/// The body's JSON as expressions see it.
+/// Parses the JSON of a body into the value that expressions see.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_value(json: &[u8]) -> Result<Value, String> {
     if json.len() > SIZE_MAX {
         return Err(format!("the body is longer than {} KiB", SIZE_MAX / 1024));
     }
     let text = std::str::from_utf8(json).map_err(|_| "the body is not UTF-8".to_owned())?;
-    // The parser's own words may repeat a value.
+    // The parser's own message may repeat a value.
     Value::read_json(text).map_err(|error| format!("the body cannot be read: {error}"))
 }
 
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_an_object_of_texts() {
+    fn form_becomes_an_object_of_texts() {
         let json = |body: &str| {
             let json = BodyFormat::Form.to_json(body.as_bytes()).into_owned();
             String::from_utf8(json).expect("text")
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_its_claims() {
+    fn token_becomes_its_claims() {
         assert_eq!(*BodyFormat::Token.to_json(b"e30.eyJhIjoxfQ.x"), *br#"{"a":1}"#);
         assert_eq!(*BodyFormat::Token.to_json(br#"{"a":1}"#), *br#"{"a":1}"#);
         assert_eq!(*BodyFormat::Token.to_json(b"no.token"), *b"no.token");
@@ -79,16 +80,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_told() {
+    fn oversized_deep_or_invalid_body_is_an_error() {
         let long = format!("[\"{}\"]", "a".repeat(SIZE_MAX));
-        assert!(parse_value(long.as_bytes()).is_err_and(|why| why.contains("256 KiB")));
+        assert!(parse_value(long.as_bytes()).is_err_and(|reason| reason.contains("256 KiB")));
         let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
-        assert!(parse_value(deep.as_bytes()).is_err_and(|why| why.contains("levels deep")));
+        assert!(parse_value(deep.as_bytes()).is_err_and(|reason| reason.contains("levels deep")));
         assert!(
             parse_value(b"{\"a\":tru")
-                .is_err_and(|why| why == "the body cannot be read: it is not JSON")
+                .is_err_and(|reason| reason == "the body cannot be read: it is not JSON")
         );
-        assert!(parse_value(b"\"\xff\"").is_err_and(|why| why.contains("UTF-8")));
+        assert!(parse_value(b"\"\xff\"").is_err_and(|reason| reason.contains("UTF-8")));
         assert!(parse_value(b"{}").is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! What a body means, as the source's `map` says: an expression for each field.
+//! Mapping of a body by the source's `map`: an expression for each field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,14 @@ use crate::providers::{
     Header, Inbound, Options, ParsedPayload, PayloadContent, Verified, require,
 };
 
-/// What an expression may ask.
+/// Variables available to expressions.
 const VARIABLES: [&str; 3] = ["payload", "headers", "received_at"];
 
-/// Most steps of all expressions on one body: they are only as many as the fields, and each has fewer.
+/// Limit of steps of all expressions on one body. There are only as many expressions as fields, and each has a lower
+/// limit.
 const STEPS_MAX: usize = 5_000_000;
 
-/// What there may be an expression for.
+/// The keys of `map` that hold expressions.
 const KEYS: [&str; 19] = [
     "event_id",
     "when",
@@ -40,29 +41,29 @@ const KEYS: [&str; 19] = [
     "full_picture",
 ];
 
-/// The expressions of a source.
+/// The expressions of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mapping {
     expressions: BTreeMap<&'static str, Expression>,
-    /// What a number means where a time is asked for; none: nothing.
+    /// Unit of numbers where a time is expected. `None`: a number is no time.
     time_unit: Option<TimeUnit>,
 }
 
-/// What a number of a time counts since 1970.
+/// The unit of a number that counts since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TimeUnit {
     Seconds,
     Milliseconds,
 }
 
-/// Reads the table. None if something is wrong with it, which was told.
+/// Reads the table. Returns `None` after reporting what is wrong with it.
 pub(super) fn from_options(options: &mut dyn Options) -> Option<Mapping> {
     let time_unit = options.choice("time_unit", &["s", "ms"]).map(|word| match word {
         "s" => TimeUnit::Seconds,
         _ => TimeUnit::Milliseconds,
     });
     let mut expressions = BTreeMap::new();
-    let mut whole = true;
+    let mut valid = true;
     for key in KEYS {
         let text = if key == "event_id" {
             let remedy = "Set an expression of the event's id: \"payload.event.id\"";
@@ -73,64 +74,63 @@ pub(super) fn from_options(options: &mut dyn Options) -> Option<Mapping> {
         let Some(text) = text else { continue };
         match Expression::compile(&text, &VARIABLES) {
             Ok(expression) if expression.uses_whole("headers") => {
-                let what =
-                    "asks for headers that it does not name. Name each: headers[\"x-event\"]";
-                options.report(key, what);
-                whole = false;
+                let problem = "uses headers without naming them. Name each: headers[\"x-event\"]";
+                options.report(key, problem);
+                valid = false;
             }
             Ok(expression) => drop(expressions.insert(key, expression)),
             Err(error) => {
-                options.report(key, &format!("is no expression: {error}. Correct it"));
-                whole = false;
+                options.report(key, &format!("is not an expression: {error}. Correct it"));
+                valid = false;
             }
         }
     }
-    (whole && expressions.contains_key("event_id")).then_some(Mapping { expressions, time_unit })
+    (valid && expressions.contains_key("event_id")).then_some(Mapping { expressions, time_unit })
 }
 
 impl Mapping {
-    /// Whether there is an expression of that field.
+    /// Whether a field has an expression.
     pub(super) fn has(&self, key: &str) -> bool {
         self.expressions.contains_key(key)
     }
 
-    /// The headers that are asked for, in lower case.
+    /// The names of the headers that expressions use, in lower case.
     pub(super) fn header_names(&self) -> BTreeSet<String> {
         let names = self.expressions.values().flat_map(|one| one.literal_keys("headers"));
         names.map(|name| name.to_ascii_lowercase()).collect()
     }
 
-    /// What the payload means.
+    /// Evaluates the expressions on a payload.
     pub(super) fn read(&self, payload: Value, request: &Inbound<'_, Verified>) -> ParsedPayload {
         let scope = Scope::default()
             .with("payload", payload)
             .with("headers", self.header_values(request))
             .with("received_at", Value::time(request.received_at.get()));
         let steps = StepBudget(STEPS_MAX);
-        let mut telling = Evaluation { mapping: self, scope, steps, bad_fields: Vec::new() };
-        let webhook = telling.read("webhook", as_text).unwrap_or_default();
-        let meaning = telling.map_payload().unwrap_or_else(PayloadContent::Unmappable);
+        let mut evaluation = Evaluation { mapping: self, scope, steps, bad_fields: Vec::new() };
+        let webhook = evaluation.read("webhook", as_text).unwrap_or_default();
+        let meaning = evaluation.map_payload().unwrap_or_else(PayloadContent::Unmappable);
         ParsedPayload::new(&webhook, meaning)
     }
 
-    /// The headers, by their names as the expressions write them.
+    /// The headers that expressions use, by the names written there.
     fn header_values(&self, request: &Inbound<'_, Verified>) -> Value {
         let names: BTreeSet<String> =
             self.expressions.values().flat_map(|one| one.literal_keys("headers")).collect();
-        let given = |name: &'_ String| match request.headers.lookup(&name.to_ascii_lowercase()) {
+        let value = |name: &'_ String| match request.headers.lookup(&name.to_ascii_lowercase()) {
             Header::One(value) => Some(Value::from(std::str::from_utf8(value).ok()?)),
             Header::Missing | Header::Repeated => None,
         };
-        Value::map(names.iter().filter_map(|name| Some((name.as_str(), given(name)?))))
+        Value::map(names.iter().filter_map(|name| Some((name.as_str(), value(name)?))))
     }
 }
 
-/// The reading of one payload.
+/// The evaluation of all expressions on one payload.
 struct Evaluation<'a> {
     mapping: &'a Mapping,
     scope: Scope,
     steps: StepBudget,
-    /// Fields whose value was none.
+    /// Fields with a value that could not be used.
     bad_fields: Vec<&'static str>,
 }
 
@@ -140,10 +140,10 @@ impl Evaluation<'_> {
             Some(Evaluated::Flag(true)) => {}
             None if !self.mapping.has("when") => {}
             Some(Evaluated::Flag(false)) | None => return Ok(PayloadContent::Ignored),
-            Some(_) => return Err("map.when says neither true nor false".to_owned()),
+            Some(_) => return Err("map.when yields neither true nor false".to_owned()),
         }
         let id = self.read_id("event_id", WebinarId::parse)?;
-        let id = id.ok_or("map.event_id says nothing")?;
+        let id = id.ok_or("map.event_id yields no value")?;
         let account = self.read_id("account", ExternalAccountId::parse)?;
         let fields = self.read_fields();
         let kind = match (fields.completed, fields.cancelled) {
@@ -159,7 +159,7 @@ impl Evaluation<'_> {
         });
         change.shape = Some(Shape::Single);
         change.whole = fields;
-        // Whatever was read last may have been cut short.
+        // Checked last: whatever was read before may have been cut short.
         if self.steps.is_exhausted() {
             return Err(format!("map takes more than {STEPS_MAX} steps"));
         }
@@ -173,14 +173,14 @@ impl Evaluation<'_> {
         let zone = self.read("timezone", as_text);
         let zone = zone.as_deref();
         let start = self.read_time("start", zone);
-        let ends = self.read_time("end", zone);
-        // An end before the start is none.
-        let end = ends.filter(|end| start.is_none_or(|start| *end >= start));
-        if end.is_none() && ends.is_some() {
+        let given_end = self.read_time("end", zone);
+        // An end before the start is rejected.
+        let end = given_end.filter(|end| start.is_none_or(|start| *end >= start));
+        if end.is_none() && given_end.is_some() {
             self.bad_fields.push("end");
         }
-        let lasts = self.read("duration_minutes", |said| {
-            let Evaluated::Integer(minutes) = said else { return None };
+        let duration = self.read("duration_minutes", |value| {
+            let Evaluated::Integer(minutes) = value else { return None };
             EndTime::after_minutes(minutes)
         });
         WebinarFields {
@@ -191,30 +191,29 @@ impl Evaluation<'_> {
             registration_url: self.read("registration_url", as_link),
             join_url: self.read("join_url", as_link),
             start,
-            end: end.map(EndTime::At).or(lasts),
+            end: end.map(EndTime::At).or(duration),
             actual_end: self.read_time("actual_end", zone),
             cancelled: self.read("cancelled", as_flag),
-            // That it is not over is true of every webhook before the last, and no news: were it said, one that comes late
-            // would begin the event again.
+            // `false` is dropped: it holds in every webhook before the last, and a late one would undo the completion.
             completed: self.read("completed", as_flag).filter(|over| *over),
             ..WebinarFields::default()
         }
     }
 
-    /// What the expression of that key says, if there is one.
+    /// Evaluates the expression of a key. Returns `None` without an expression or without a value.
     ///
     /// # Errors
-    /// Why it fails, for operators.
+    /// Returns why the expression fails, as a sentence for operators.
     fn evaluate(&mut self, key: &'static str) -> Result<Option<Evaluated>, String> {
         let Some(expression) = self.mapping.expressions.get(key) else { return Ok(None) };
         match expression.evaluate_within(&self.scope, &mut self.steps) {
             Ok(Evaluated::Nothing) => Ok(None),
-            Ok(said) => Ok(Some(said)),
+            Ok(value) => Ok(Some(value)),
             Err(error) => Err(format!("map.{key} fails: {error}")),
         }
     }
 
-    /// The value of an optional field; a bad one is counted and says nothing.
+    /// Reads an optional field. A bad value is counted and not used.
     fn read<T>(
         &mut self,
         key: &'static str,
@@ -222,7 +221,7 @@ impl Evaluation<'_> {
     ) -> Option<T> {
         let value = match self.evaluate(key) {
             Ok(None) => return None,
-            Ok(Some(said)) => read(said),
+            Ok(Some(value)) => read(value),
             Err(_) => None,
         };
         if value.is_none() {
@@ -233,7 +232,7 @@ impl Evaluation<'_> {
 
     fn read_time(&mut self, key: &'static str, zone: Option<&str>) -> Option<Millis> {
         let unit = self.mapping.time_unit;
-        self.read(key, |said| match (said, unit) {
+        self.read(key, |value| match (value, unit) {
             (Evaluated::Time(ms), _) | (Evaluated::Integer(ms), Some(TimeUnit::Milliseconds)) => {
                 Millis::from_plausible_ms(ms)
             }
@@ -245,7 +244,7 @@ impl Evaluation<'_> {
         })
     }
 
-    /// An id. What cannot be one makes the whole unreadable: it would be said of something else.
+    /// Reads an id. A bad one makes the whole body unmappable: otherwise the change would apply to another event.
     fn read_id<T>(
         &mut self,
         key: &'static str,
@@ -255,36 +254,36 @@ impl Evaluation<'_> {
             None => return Ok(None),
             Some(Evaluated::Text(text)) => text,
             Some(Evaluated::Integer(number)) => number.to_string(),
-            Some(_) => return Err(format!("map.{key} says neither a text nor a whole number")),
+            Some(_) => return Err(format!("map.{key} yields neither a text nor a whole number")),
         };
         parse(text).map(Some).map_err(|error| format!("map.{key} {error}"))
     }
 }
 
-fn as_text(said: Evaluated) -> Option<String> {
-    let Evaluated::Text(text) = said else { return None };
+fn as_text(value: Evaluated) -> Option<String> {
+    let Evaluated::Text(text) = value else { return None };
     Some(text)
 }
 
-/// A text as it is kept; it may be empty.
-fn as_prose(said: Evaluated) -> Option<String> {
-    as_text(said).map(|said| text::clean_text(&said))
+/// Reads a cleaned text, which may be empty.
+fn as_prose(value: Evaluated) -> Option<String> {
+    as_text(value).map(|value| text::clean_text(&value))
 }
 
-/// A title as it is kept; an empty one is none.
-fn as_title(said: Evaluated) -> Option<String> {
-    as_prose(said).filter(|said| !said.is_empty())
+/// Reads a cleaned text that is not empty.
+fn as_title(value: Evaluated) -> Option<String> {
+    as_prose(value).filter(|value| !value.is_empty())
 }
 
-/// A link as it is kept; empty where it was taken away.
-fn as_link(said: Evaluated) -> Option<String> {
-    let said = as_text(said)?;
-    if said.trim().is_empty() { Some(String::new()) } else { text::clean_link(&said) }
+/// Reads a link; an empty one removes the link.
+fn as_link(value: Evaluated) -> Option<String> {
+    let value = as_text(value)?;
+    if value.trim().is_empty() { Some(String::new()) } else { text::clean_link(&value) }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "as the other readers take it")]
-fn as_flag(said: Evaluated) -> Option<bool> {
-    let Evaluated::Flag(flag) = said else { return None };
+#[allow(clippy::needless_pass_by_value, reason = "the other readers take the value, too")]
+fn as_flag(value: Evaluated) -> Option<bool> {
+    let Evaluated::Flag(flag) = value else { return None };
     Some(flag)
 }
 

@@ -1,17 +1,17 @@
-//! Any platform, by configuration alone: how its webhooks prove where they come from, and an expression for each field.
+//! Any platform, by configuration alone: a verification scheme and an expression for each field.
 //!
-//! * [`verify`]: `verify = { ... }`, over the schemes of [`mod@super::signature`];
+//! * [`verify`]: `verify = { ... }`, with the schemes of [`mod@super::signature`];
 //! * [`mapping`]: `map = { ... }`, expressions of [`crate::expression`];
-//! * [`document`]: what a body is read as;
-//! * [`recipes`]: both, for platforms of which enough is known.
+//! * [`body_format`]: the format of a body;
+//! * [`recipes`]: both tables for platforms that are documented well enough.
 //!
-//! Promises: a webhook is read only after it proved where it comes from; each is about one event; an expression that
-//! yields nothing says nothing about its field, and nothing is called off that was not said to be. What is masked is masked
-//! before anything is read. Relies on the configuration for what the platform means. Holds nothing, so a crash loses
-//! nothing.
+//! Promises: reads a webhook only after it verified. Each webhook is about one event. An expression without a value
+//! leaves its field unchanged, and nothing is cancelled unless an expression reports it. Values are masked before
+//! anything is read. Relies on the configuration for the meaning of the platform's fields. On a crash: nothing is lost,
+//! because nothing is held.
 //!
-//! Reading may take tenths of a second if an expression is made to ([`crate::expression::STEPS_MAX`]), so it is kept off the
-//! threads that serve requests ([`Traits::slow`]).
+//! Expressions can make reading take tenths of a second ([`crate::expression::STEPS_MAX`]), so reading is kept off the
+//! threads that serve requests ([`Capabilities::slow`]).
 
 mod body_format;
 mod mapping;
@@ -34,7 +34,7 @@ use mapping::Mapping;
 use recipes::Recipe;
 use verify::VerifyScheme;
 
-/// Keys whose values are masked in every body, whatever it is about: they are secret or tell of a person.
+/// Keys of secrets and personal data; their values are masked in every body.
 const MASKED: [&str; 24] = [
     "password",
     "passcode",
@@ -62,7 +62,7 @@ const MASKED: [&str; 24] = [
     "user_email",
 ];
 
-/// Any platform.
+/// The custom platform, independent of any source.
 pub struct CustomPlatform;
 
 impl Platform for CustomPlatform {
@@ -70,7 +70,7 @@ impl Platform for CustomPlatform {
         ProviderId::new("custom")
     }
 
-    /// Nothing can be said of a platform of which nothing is known.
+    /// Returns `None`: without configuration nothing is known about the platform.
     fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
         None
     }
@@ -88,7 +88,7 @@ impl Platform for CustomPlatform {
     }
 }
 
-/// A source's own platform.
+/// A custom platform as configured for one source.
 #[derive(Debug)]
 struct Custom {
     scheme: VerifyScheme,
@@ -106,7 +106,7 @@ impl Custom {
         masked.extend(options.texts("mask").unwrap_or_default());
         if let Some(recipe) = recipe {
             let recipe = recipe.parse();
-            // A way of proving is one whole: keys of two make none.
+            // The recipe's `verify` is used whole or not at all: keys of two schemes make no scheme.
             if !options.has("verify") {
                 options.fill_defaults("verify", &recipe.verify);
             }
@@ -114,10 +114,10 @@ impl Custom {
             masked.extend(recipe.mask);
         }
         for (key, remedy) in [
-            ("verify", "Say how webhooks prove where they come from: { scheme = \"hmac\", ... }"),
+            ("verify", "Set how webhooks are verified: { scheme = \"hmac\", ... }"),
             (
                 "map",
-                "Say what they mean: { event_id = \"payload.id\", name = \"payload.title\", ... }",
+                "Set how fields are mapped: { event_id = \"payload.id\", name = \"payload.title\", ... }",
             ),
         ] {
             if !options.has(key) {
@@ -131,7 +131,7 @@ impl Custom {
         let (scheme, mapping) = (scheme?, mapping?);
         let format = match (scheme.body_is_token(), form) {
             (true, true) => {
-                options.report("format", "means nothing where the body is a token. Remove it");
+                options.report("format", "has no meaning where the body is a token. Remove it");
                 return None;
             }
             (true, false) => BodyFormat::Token,
@@ -173,7 +173,7 @@ impl Provider for Custom {
         let body = self.scrub(request.body);
         let mut reading = match body_format::parse_value(&body) {
             Ok(payload) => self.mapping.read(payload, request),
-            Err(why) => ParsedPayload::new("", PayloadContent::Unmappable(why)),
+            Err(reason) => ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         reading.delivery_id = self.scheme.delivery_id(request.headers);
         reading

@@ -1,7 +1,7 @@
-//! Recipes: `verify` and `map` of platforms of which enough is known, as a user would write them. What a source says
-//! itself goes before.
+//! Recipes: the `verify` and `map` that a user would write for well-documented platforms. A source's own keys have
+//! precedence.
 //!
-//! Each is a TOML file beside this one, which says what it rests on, and samples of what the platform sends.
+//! Each recipe is a TOML file in `recipes/` that names its sources, and samples of the platform's webhooks.
 
 mod samples;
 
@@ -13,22 +13,22 @@ use crate::providers::{Demo, DemoApi, Sample};
 /// A platform's recipe.
 #[derive(Debug)]
 pub(super) struct Recipe {
-    /// Its name.
+    /// The recipe's name.
     pub(super) name: &'static str,
     text: &'static str,
-    /// What the platform would send.
+    /// Sample webhooks.
     pub(super) samples: fn(Millis) -> Vec<Sample>,
     /// How the sandbox shows it.
     pub(super) demo: Demo,
 }
 
-/// What a recipe says.
+/// The parsed tables of a recipe.
 pub(super) struct RecipeTables {
-    /// How webhooks prove where they come from.
+    /// The verification scheme.
     pub(super) verify: Table,
-    /// What they mean.
+    /// The mapping of fields.
     pub(super) map: Table,
-    /// Keys of what is personal.
+    /// Keys of personal data.
     pub(super) mask: Vec<String>,
 }
 
@@ -98,18 +98,18 @@ pub(super) static ALL: [Recipe; 5] = [
     },
 ];
 
-/// Their names, as `recipe = "..."` says them.
+/// The names that `recipe = "..."` accepts.
 pub(super) const NAMES: [&str; 5] = ["zuddl", "webinargeek", "sequel", "sessions_us", "airmeet"];
 
-/// The recipe of that name.
+/// Finds a recipe by name.
 pub(super) fn find(name: &str) -> Option<&'static Recipe> {
     ALL.iter().find(|recipe| recipe.name == name)
 }
 
 impl Recipe {
-    /// What it says.
+    /// Parses the recipe's TOML.
     pub(super) fn parse(&self) -> RecipeTables {
-        const WHY: &str = "it is part of the program, and each is read in a test";
+        const WHY: &str = "recipes are part of the program, and a test parses each";
         let mut text: Table = toml::from_str(self.text).expect(WHY);
         let mut table = |key: &str| text.remove(key).and_then(|table| table.try_into().ok());
         let (verify, map) = (table("verify").expect(WHY), table("map").expect(WHY));

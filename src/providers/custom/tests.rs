@@ -4,36 +4,36 @@ use std::sync::Arc;
 
 use crate::providers::{Provider, trial};
 
-/// A map that says nothing but an id.
+/// A `map` with an id only.
 pub(super) const MAP: &str = "map = { event_id = \"payload.id\" }\n";
 
-/// The provider of a custom source with these lines.
+/// Builds the provider of a custom source with these lines.
 pub(super) fn provider(lines: &str) -> Arc<dyn Provider> {
     provider_from_config(lines).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The same, or everything that is wrong.
+/// Builds the provider, or returns the configuration errors.
 pub(super) fn provider_from_config(lines: &str) -> Result<Arc<dyn Provider>, String> {
     trial::provider_from_config(&format!("provider = \"custom\"\n{lines}"))
 }
 
-/// What is said of lines that are wrong.
+/// The configuration errors of these lines.
 pub(super) fn config_error(lines: &str) -> String {
     provider_from_config(lines).err().unwrap_or_default()
 }
 
 #[test]
-fn verify_and_map_must_be_there() {
+fn source_without_verify_or_map_is_invalid() {
     let told = config_error("secret = \"x\"\nexternal_account_id = \"a\"\n");
-    assert!(told.contains("source.it.verify: is missing. Say how"), "{told}");
-    assert!(told.contains("source.it.map: is missing. Say what"), "{told}");
+    assert!(told.contains("source.it.verify: is missing. Set how"), "{told}");
+    assert!(told.contains("source.it.map: is missing. Set how"), "{told}");
     let told = self::config_error("verify = 1\nmap = 2\n");
     assert!(told.contains("source.it.verify: must be a table"), "{told}");
     assert!(told.contains("source.it.map: must be a table"), "{told}");
 }
 
 #[test]
-fn what_proves_nothing_and_what_names_no_account_must_be_made_up_for() {
+fn source_without_secret_or_account_requires_path_token_and_account_id() {
     let path = "verify = { scheme = \"path_token\" }\n";
     let told = self::config_error(&format!("{path}{MAP}"));
     assert!(told.contains("source.it.path_token: is missing"), "{told}");
@@ -46,9 +46,9 @@ fn what_proves_nothing_and_what_names_no_account_must_be_made_up_for() {
     assert!(traits.names_account && !traits.reports_end && !traits.signs_time && traits.slow);
 }
 
-/// What is masked can neither be kept nor be mapped.
+/// Masked values can be neither stored nor mapped.
 #[test]
-fn personal_data_is_masked_before_anything_is_read() {
+fn personal_data_is_masked_before_mapping() {
     let provider = provider(
         "path_token = \"a-token-of-twelve\"\nexternal_account_id = \"a\"\nmask = [\"tutor\"]\n\
          verify = { scheme = \"path_token\" }\n\
@@ -66,7 +66,7 @@ fn personal_data_is_masked_before_anything_is_read() {
 }
 
 #[test]
-fn a_form_is_read_and_kept_as_json() {
+fn form_body_is_read_and_stored_as_json() {
     let provider = provider(
         "secret = \"s\"\nexternal_account_id = \"a\"\nformat = \"form\"\n\
          verify = { scheme = \"hmac\", header = \"x-sign\" }\n\

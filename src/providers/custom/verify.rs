@@ -1,4 +1,4 @@
-//! How a source's webhooks prove where they come from, as its `verify` says.
+//! Verification of a source's webhooks by its `verify` table.
 
 mod settings;
 
@@ -21,55 +21,55 @@ use crate::providers::{
 
 pub(super) use settings::scheme_from_options;
 
-/// A way of proving it.
+/// A verification scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum VerifyScheme {
-    /// By a hash of the request.
+    /// A MAC, or a hash, of the request.
     Mac(Box<MacScheme>),
-    /// By Standard Webhooks.
+    /// Standard Webhooks.
     StandardWebhooks,
-    /// By a JSON Web Token.
+    /// A JSON Web Token.
     Jwt(JwtScheme),
-    /// By that user's name and the secret as password (RFC 7617).
+    /// A user name, with the secret as password (RFC 7617).
     Basic {
-        /// The user's name.
+        /// The user name.
         username: String,
     },
-    /// By the secret in a header.
+    /// The secret in a header.
     Bearer {
-        /// The header's name, in lower case.
+        /// Header name in lower case.
         header: String,
-        /// What stands before it.
+        /// Text before the secret in the header.
         prefix: String,
     },
-    /// By nothing but the endpoint's address.
+    /// The token in the endpoint's path, and nothing else.
     PathToken,
 }
 
-/// How a token proves a webhook.
+/// A scheme that verifies JSON Web Tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JwtScheme {
-    /// Where it is.
+    /// Location of the token.
     location: TokenLocation,
-    /// What it must be like.
+    /// Accepted algorithms and claims.
     rules: TokenRules,
-    /// Where its keys are published; none: they are the source's secrets.
+    /// URL of the published keys. `None`: the keys are the source's secrets.
     jwks_url: Option<Url>,
-    /// The claim that holds the SHA-256 of the body in hexadecimal digits, for a token that stands beside it.
+    /// Claim with the body's SHA-256 in hexadecimal, for a token in a header.
     body_claim: Option<String>,
 }
 
-/// Where a token is.
+/// The location of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TokenLocation {
     /// In a header, after a prefix.
     Header(String, String),
-    /// It is the whole body; what it claims is the payload.
+    /// The whole body is the token, and its claims are the payload.
     Body,
 }
 
 impl VerifyScheme {
-    /// Whether the source must have secrets.
+    /// Whether the source must configure secrets.
     pub(super) fn secret_requirement(&self) -> Requirement {
         match self {
             Self::PathToken | Self::Jwt(JwtScheme { jwks_url: Some(_), .. }) => Requirement::Unused,
@@ -81,12 +81,12 @@ impl VerifyScheme {
         }
     }
 
-    /// Whether the source must have a token in its address.
+    /// Whether the source must configure a token in its path.
     pub(super) fn path_token_requirement(&self) -> Requirement {
         if *self == Self::PathToken { Requirement::Required } else { Requirement::Optional }
     }
 
-    /// Whether an old webhook is refused. A token's end may be years ahead, so that one is not known to be.
+    /// Whether old webhooks are refused. Tokens may expire years ahead, so they do not count as timed.
     pub(super) fn signs_time(&self) -> bool {
         match self {
             Self::Mac(scheme) => scheme.signs_time(),
@@ -100,7 +100,7 @@ impl VerifyScheme {
         matches!(self, Self::Jwt(JwtScheme { location: TokenLocation::Body, .. }))
     }
 
-    /// Where the keys are published that it is verified with.
+    /// URL of the published keys.
     pub(super) fn published_keys(&self) -> Option<&Url> {
         match self {
             Self::Jwt(scheme) => scheme.jwks_url.as_ref(),
@@ -112,7 +112,7 @@ impl VerifyScheme {
         }
     }
 
-    /// What is wrong with a secret.
+    /// Checks a secret. Returns what is wrong with it.
     pub(super) fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
         match self {
             Self::StandardWebhooks => {
@@ -125,7 +125,7 @@ impl VerifyScheme {
         }
     }
 
-    /// The headers that may hold the delivery's signed id.
+    /// Headers that may hold the signed id of a delivery.
     pub(super) fn delivery_id_headers(&self) -> Vec<String> {
         match self {
             Self::Mac(scheme) => Vec::from_iter(scheme.id_header.clone()),
@@ -134,7 +134,7 @@ impl VerifyScheme {
         }
     }
 
-    /// The delivery's id, which is part of what was verified.
+    /// The signed id of a verified delivery.
     pub(super) fn delivery_id(&self, headers: &dyn Headers) -> Option<String> {
         let id = match self {
             Self::StandardWebhooks => standard_webhooks::delivery_id(headers)?.to_owned(),
@@ -149,7 +149,7 @@ impl VerifyScheme {
         Some(id)
     }
 
-    /// Decides whether the request comes from the platform.
+    /// Verifies that the request comes from the platform.
     pub(super) fn verify<'a>(
         &self,
         request: Inbound<'a, Unverified>,
@@ -177,15 +177,15 @@ impl VerifyScheme {
                     strip_auth_prefix(prefix, request.headers.lookup(header).exactly_one()?)?;
                 find_secret(keys.secrets, |secret| claimed.ct_eq(secret).into())?
             }
-            // The path was compared before: without its token there would be no request.
+            // The path token was compared before the request got here.
             Self::PathToken => 0,
         };
         Ok(request.into_verified(secret))
     }
 
-    /// The request that is authentic at `now`.
+    /// Signs a request at `now`.
     pub(super) fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        let secret = || std::str::from_utf8(request.secret).map_err(|_| "the secret is no text");
+        let secret = || std::str::from_utf8(request.secret).map_err(|_| "the secret is not UTF-8");
         let headers = match self {
             Self::Mac(scheme) => return Ok(scheme.sign(request)),
             Self::Jwt(scheme) => return scheme.sign(request),
@@ -219,12 +219,12 @@ impl JwtScheme {
             }
             TokenLocation::Body => request.body,
         };
-        let ring = match (&self.jwks_url, keys.secrets) {
+        let verification_keys = match (&self.jwks_url, keys.secrets) {
             (None, secrets) => TokenKeys::Given(secrets),
             (Some(_), [set, ..]) => TokenKeys::Published(set),
             (Some(_), []) => return Err(VerifyError::UnknownKey),
         };
-        let token = jwt::verify(token, ring, &self.rules, now)?;
+        let token = jwt::verify(token, verification_keys, &self.rules, now)?;
         if let Some(claim) = &self.body_claim {
             let claims: Value = serde_json::from_str(&token.claims).unwrap_or_default();
             let claimed =
@@ -240,8 +240,9 @@ impl JwtScheme {
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let mut claims = Map::new();
         if self.location == TokenLocation::Body {
-            claims = serde_json::from_slice(request.body)
-                .map_err(|_| "the body is no JSON object, so it cannot be a token's claims")?;
+            claims = serde_json::from_slice(request.body).map_err(
+                |_| "the body is not a JSON object, so it cannot be the claims of a token",
+            )?;
         }
         if let Some(claim) = &self.body_claim {
             claims.insert(claim.clone(), hex::encode(Sha256::digest(request.body)).into());
@@ -263,14 +264,14 @@ impl JwtScheme {
     }
 }
 
-/// What follows the prefix, which is compared without case, as that of `Bearer TOKEN` is (RFC 9110, 11.1).
+/// Strips a prefix, which is compared without case, like the `Bearer` of `Bearer TOKEN` (RFC 9110, 11.1).
 fn strip_auth_prefix<'a>(prefix: &str, value: &'a [u8]) -> Result<&'a [u8], VerifyError> {
     let (start, rest) = value.split_at_checked(prefix.len()).ok_or(VerifyError::Malformed)?;
     let is_prefix = start.eq_ignore_ascii_case(prefix.as_bytes());
     if is_prefix { Ok(rest) } else { Err(VerifyError::Malformed) }
 }
 
-/// The first secret that is right; an empty one never is.
+/// Finds the first secret that matches. An empty secret never does.
 fn find_secret(secrets: &[&[u8]], is: impl Fn(&[u8]) -> bool) -> Result<usize, VerifyError> {
     let right = |secret: &&[u8]| !secret.is_empty() && is(secret);
     secrets.iter().position(right).ok_or(VerifyError::Mismatch)

@@ -1,4 +1,4 @@
-//! What is asked of Eventbrite's API (<https://www.eventbrite.com/platform/api>): an event with its organizer.
+//! Requests to Eventbrite's API (<https://www.eventbrite.com/platform/api>): an event with its organizer.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::providers::{
 use crate::secret::Secret;
 
 const DEFAULT_BASE_URL: &str = "https://www.eventbriteapi.com";
-/// What third parties write of its limit (which also ends at 48,000 a day); Eventbrite's own word was not found.
+/// Rate limit as third parties report it, along with 48,000 calls a day. Eventbrite documents none that was found.
 const DEFAULT_RATE_LIMIT: ApiRateLimit =
     ApiRateLimit { requests: 1_000, window: Duration::from_hours(1) };
 
-/// Eventbrite's API, for one organization.
+/// Eventbrite's API for one organization.
 pub(super) struct EventbriteApi {
     access: PlatformAccess,
     base: Url,
@@ -33,27 +33,28 @@ impl EventbriteApi {
     pub(super) fn from_options(options: &mut dyn Options) -> Option<Self> {
         let remedy = "Set { env = \"NAME\" }, the private token of the API key";
         let token = require(options, "token", |options, key| options.secret(key), remedy);
-        let remedy = "Set the id of the organization whose events these are";
-        let given = require(options, "organization", |options, key| options.text(key), remedy);
-        let organization = given.and_then(|id| {
+        let remedy = "Set the id of the organization that the events belong to";
+        let organization_id =
+            require(options, "organization", |options, key| options.text(key), remedy);
+        let organization = organization_id.and_then(|id| {
             if !is_id(&id) {
-                options.report("organization", "must be an id: digits and nothing else");
+                options.report("organization", "must be an id of digits only");
             }
             ExternalAccountId::parse(id).ok()
         });
         let base = options
             .url("base_url")
-            .unwrap_or_else(|| DEFAULT_BASE_URL.parse().expect("it is a URL"));
-        let gone_is_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
-        let mut pace = DEFAULT_RATE_LIMIT;
+            .unwrap_or_else(|| DEFAULT_BASE_URL.parse().expect("the default URL is valid"));
+        let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
+        let mut rate_limit = DEFAULT_RATE_LIMIT;
         options.table("rate_limit", &mut |limit| {
-            pace.requests =
+            rate_limit.requests =
                 limit.positive_integer("requests").unwrap_or(DEFAULT_RATE_LIMIT.requests);
-            pace.window = limit.duration("window").unwrap_or(DEFAULT_RATE_LIMIT.window);
+            rate_limit.window = limit.duration("window").unwrap_or(DEFAULT_RATE_LIMIT.window);
         });
         let mut api = Self::new(base, token?, organization?);
-        api.access.rate_limit = pace;
-        api.gone_means_cancelled = gone_is_cancelled;
+        api.access.rate_limit = rate_limit;
+        api.gone_means_cancelled = gone_means_cancelled;
         Some(api)
     }
 
@@ -85,15 +86,15 @@ impl PlatformApi for EventbriteApi {
             return Ok(None);
         }
         if !is_id(webinar.as_str()) {
-            return Err("that is no id of an event of Eventbrite's".to_owned());
+            return Err("the id is not one of an Eventbrite event".to_owned());
         }
-        // With a slash at the end, as all of its paths have.
+        // The trailing slash that all of Eventbrite's paths have.
         let mut url = api_url(&self.base, &["v3", "events", webinar.as_str(), ""]);
         url.set_query(Some("expand=organizer"));
         Ok(Some(ApiRequest::required(EVENT_REQUEST, url)))
     }
 
-    fn list_url(&self, _span: TimeRange, cursor: Option<&str>) -> Option<Url> {
+    fn list_url(&self, _range: TimeRange, cursor: Option<&str>) -> Option<Url> {
         let organization = self.organization.as_str();
         let mut url = api_url(&self.base, &["v3", "organizations", organization, "events", ""]);
         url.query_pairs_mut()
@@ -109,20 +110,23 @@ impl PlatformApi for EventbriteApi {
         self.gone_means_cancelled
     }
 
-    /// The list of an organization cannot be asked for a time, so all of it is gone through.
+    /// Filters by time here: the list of an organization cannot be restricted to a time range.
     fn parse_list(
         &self,
         page: &[u8],
-        span: TimeRange,
+        range: TimeRange,
         _cursor: Option<&str>,
     ) -> Result<WebinarPage, String> {
-        let otherwise = "it is not a page with `events` and `pagination`";
+        let otherwise = "the answer is not a page with `events` and `pagination`";
         let page: Object<Page<'_>> = lenient::parse(lenient::body_text(page)?, otherwise)?;
         let Page { events, pagination } = page.0;
         let mut webinars = Vec::new();
         for Object(event) in events {
             if should_list(&event)
-                && event.start.and_then(read_utc).is_some_and(|at| span.from <= at && at < span.to)
+                && event
+                    .start
+                    .and_then(read_utc)
+                    .is_some_and(|at| range.from <= at && at < range.to)
             {
                 webinars.push(lenient::identifier("id", event.id, WebinarId::parse)?);
             }
@@ -138,7 +142,7 @@ impl PlatformApi for EventbriteApi {
     }
 }
 
-/// A series is shown by its dates, a draft not at all.
+/// Whether `backfill` lists the event: not a draft, and not a series, since its dates are listed themselves.
 fn should_list(event: &Event<'_>) -> bool {
     !event.is_series_parent()
         && event.status.and_then(EventbriteStatus::read) != Some(EventbriteStatus::Draft)

@@ -1,4 +1,4 @@
-//! From an event, as the API shows it, to a change.
+//! Mapping of an event in the API's format to changes.
 
 use serde_json::value::RawValue;
 
@@ -9,19 +9,19 @@ use crate::event::{
 use crate::providers::lenient::{self, FieldReader, Object};
 use crate::providers::{FetchedAnswers, PayloadContent};
 
-/// The answer that is asked for, in [`super::api`].
+/// Name of the request that [`super::api`] builds.
 pub(super) const EVENT_REQUEST: &str = "event";
 
-/// How an event stands: `draft` by the documentation of the list of events, the others by that of an event.
+/// The status of an event. `draft` is documented for the list of events, the others for a single event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EventbriteStatus {
-    /// Not published, or not any more.
+    /// Not published, or unpublished again.
     Draft,
-    /// Published: to come, or under way.
+    /// Published: upcoming or under way.
     Live,
-    /// Its time is over.
+    /// Over.
     Ended,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
 }
 
@@ -37,16 +37,16 @@ impl EventbriteStatus {
     }
 }
 
-/// What was fetched.
+/// Maps the answers of the API.
 ///
 /// # Errors
-/// Why it cannot be mapped, for operators.
+/// Returns why the body cannot be mapped, as a sentence for operators.
 pub(super) fn map_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, String> {
     if fetched.gone {
         let changes = vec![fetched.existence_change(&fetched.webinar, true)];
         return Ok(PayloadContent::Changes { changes, bad_fields: Vec::new() });
     }
-    let answer = fetched.answer(EVENT_REQUEST).ok_or("the answer event is missing")?;
+    let answer = fetched.answer(EVENT_REQUEST).ok_or("the answer `event` is missing")?;
     let event: Object<Event<'_>> = lenient::parse(answer.get(), "the event is not an object")?;
     let event = event.0;
     let id = lenient::identifier("id", event.id, WebinarId::parse)?;
@@ -55,54 +55,54 @@ pub(super) fn map_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent
     }
     let organization = event.organization_id;
     let account = lenient::identifier("organization_id", organization, ExternalAccountId::parse)?;
-    // Who knows our URL could name any public event of the world.
+    // A caller who knows the endpoint's URL could name any public event on Eventbrite.
     let foreign = fetched.account.as_ref().is_some_and(|ours| *ours != account);
     if foreign || event.is_series_parent() {
         return Ok(PayloadContent::Ignored);
     }
-    let mut lenient = FieldReader::default();
-    let mut change = map_event(&event, id, &mut lenient);
+    let mut reader = FieldReader::default();
+    let mut change = map_event(&event, id, &mut reader);
     change.account = Some(account.clone());
     change.occurred_at = change.occurred_at.or(Some(fetched.at));
-    let stands = change.whole.cancelled.map(|off| fetched.existence_change(&change.webinar, off));
-    let stands = stands.map(|stands| Change { account: Some(account), ..stands });
-    let changes = [change].into_iter().chain(stands).collect();
-    Ok(PayloadContent::Changes { changes, bad_fields: lenient.into_bad_fields() })
+    let existence =
+        change.whole.cancelled.map(|off| fetched.existence_change(&change.webinar, off));
+    let existence = existence.map(|existence| Change { account: Some(account), ..existence });
+    let changes = [change].into_iter().chain(existence).collect();
+    Ok(PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() })
 }
 
-/// The event as it is shown. Whole pictures, but of drafts, which are not to be shown yet.
-fn map_event(event: &Event<'_>, id: WebinarId, lenient: &mut FieldReader) -> Change {
-    let standing = lenient.read("status", event.status, EventbriteStatus::read);
-    let start = lenient.read("start", event.start, read_utc);
-    let name = lenient.read("name", event.name, |raw| {
+/// Maps an event's fields. All but drafts are full pictures; drafts are not shown yet.
+fn map_event(event: &Event<'_>, id: WebinarId, reader: &mut FieldReader) -> Change {
+    let status = reader.read("status", event.status, EventbriteStatus::read);
+    let start = reader.read("start", event.start, read_utc);
+    let name = reader.read("name", event.name, |raw| {
         read_text_member(raw, "text").filter(|name| !name.is_empty())
     });
-    let description = lenient
+    let description = reader
         .read("description", event.description, |raw| read_text_member(raw, "text"))
         .filter(|description| !description.is_empty())
-        .or_else(|| lenient.read("summary", event.summary, lenient::clean_text));
-    let kind = match standing {
+        .or_else(|| reader.read("summary", event.summary, lenient::clean_text));
+    let kind = match status {
         Some(EventbriteStatus::Draft | EventbriteStatus::Live) | None => ChangeKind::Updated,
         Some(EventbriteStatus::Ended) => ChangeKind::Completed,
         Some(EventbriteStatus::Cancelled) => ChangeKind::Cancelled,
     };
     let mut change = Change::new(id, kind);
-    change.occurred_at =
-        lenient.read("changed", event.changed, |raw| lenient::date_time(raw, None));
+    change.occurred_at = reader.read("changed", event.changed, |raw| lenient::date_time(raw, None));
     change.shape = Some(Shape::Single);
-    change.full_picture = standing.is_some_and(|standing| standing != EventbriteStatus::Draft)
+    change.full_picture = status.is_some_and(|status| status != EventbriteStatus::Draft)
         && name.is_some()
         && start.is_some();
     change.whole = WebinarFields {
         name,
         description,
-        organizer: lenient.read("organizer", event.organizer, |raw| read_text_member(raw, "name")),
-        event_type: lenient.read("online_event", event.online, read_event_type),
-        registration_url: lenient.read("url", event.url, lenient::link),
+        organizer: reader.read("organizer", event.organizer, |raw| read_text_member(raw, "name")),
+        event_type: reader.read("online_event", event.online, read_event_type),
+        registration_url: reader.read("url", event.url, lenient::link),
         start,
-        end: lenient.read("end", event.end, read_utc).map(EndTime::At),
-        cancelled: standing.map(|standing| standing == EventbriteStatus::Cancelled),
-        completed: match standing {
+        end: reader.read("end", event.end, read_utc).map(EndTime::At),
+        cancelled: status.map(|status| status == EventbriteStatus::Cancelled),
+        completed: match status {
             Some(EventbriteStatus::Ended) => Some(true),
             Some(EventbriteStatus::Draft | EventbriteStatus::Live) => Some(false),
             Some(EventbriteStatus::Cancelled) | None => None,
@@ -112,7 +112,7 @@ fn map_event(event: &Event<'_>, id: WebinarId, lenient: &mut FieldReader) -> Cha
     change
 }
 
-/// The text in a member of an object; empty if there is none.
+/// Reads the text in a member of an object; empty if the member is missing.
 fn read_text_member(object: &RawValue, name: &str) -> Option<String> {
     match payload::member(object, name)? {
         Some(text) => lenient::clean_text(text),
@@ -120,7 +120,7 @@ fn read_text_member(object: &RawValue, name: &str) -> Option<String> {
     }
 }
 
-/// The time in UTC of one that is told in several ways.
+/// Reads the UTC time of an object that holds several notations of one time.
 pub(super) fn read_utc(object: &RawValue) -> Option<Millis> {
     lenient::date_time(payload::member(object, "utc")??, None)
 }

@@ -1,16 +1,18 @@
-//! Eventbrite: webhooks that are not signed and say nothing but that something happened to an event.
+//! Eventbrite: unsigned webhooks that only report that something happened to an event.
 //!
-//! Promises: nothing that a webhook says is believed but an event's id, and that only to ask the API about it, at the
-//! configured address; `api_url` is never called. Of another organization's event nothing is taken. A draft is not shown;
-//! nothing is called off that Eventbrite does not say is. The endpoint's own URL, which a webhook repeats, is masked: it
-//! holds the path token. Relies on that token, and on the API. Holds nothing, so a crash loses nothing.
+//! Promises: a webhook contributes nothing but an event's id, which is used only to fetch the event at the configured
+//! address; `api_url` is never called. Events of another organization are ignored. A draft is not shown, and nothing is
+//! cancelled unless Eventbrite reports it. A webhook repeats the endpoint's URL, which holds the path token; it is
+//! masked. Relies on the path token and on the API. On a crash: nothing is lost, because nothing is held.
 //!
-//! Known from Eventbrite's published documentation, and where that is silent from public code, without a live account:
-//! * that an event ended is told by no webhook, but by its `status` once it is asked for, or by the timer;
-//! * that one was called off is thought to be told by `event.updated`, and shown by its `status`;
-//! * an event that was deleted is thought to be answered with 404;
-//! * each date of a series (`is_series`) is an event of its own, and thought to send webhooks of its own;
-//! * the list of an organization's events cannot be asked for a time.
+//! Known from Eventbrite's published documentation and, where that is silent, from public code, without a live account:
+//! * no webhook reports the end of an event; its fetched `status` or the timer completes it;
+//! * the list of an organization's events cannot be restricted to a time range.
+//!
+//! Assumed:
+//! * a cancellation sends `event.updated`, and the fetched `status` shows it;
+//! * a deleted event is answered with 404;
+//! * each date of a series (`is_series`) is an event with its own webhooks.
 
 mod api;
 mod map;
@@ -26,11 +28,11 @@ use crate::providers::{
     UnsignedRequest, Unverified, Verified, VerifyError, require, scrub,
 };
 
-/// Keys whose values are secret or tell of a person. `endpoint_url` holds the source's path token.
+/// Keys of secrets and personal data; their values are masked. `endpoint_url` holds the source's path token.
 const MASKED: [&str; 6] =
     ["endpoint_url", "password", "email", "registrant", "participant", "operator"];
 
-/// Eventbrite, before anything is configured.
+/// The Eventbrite platform, independent of any source.
 pub struct EventbritePlatform;
 
 impl Platform for EventbritePlatform {
@@ -50,7 +52,7 @@ impl Platform for EventbritePlatform {
         };
         let remedy = "Eventbrite's webhooks hold nothing but an id: set \
                       { token = { env = \"NAME\" }, organization = \"ID\" }";
-        // Without it the configuration is wrong, but the rest can be judged as well.
+        // A missing table is reported; the remaining keys are still checked.
         let api = require(options, "api", read, remedy);
         Some(Arc::new(Eventbrite { api }))
     }
@@ -71,7 +73,7 @@ impl Platform for EventbritePlatform {
     }
 }
 
-/// Eventbrite, for one organization.
+/// Eventbrite as configured for one organization.
 struct Eventbrite {
     api: Option<api::EventbriteApi>,
 }
@@ -85,7 +87,7 @@ impl Provider for Eventbrite {
         Capabilities {
             secret: Requirement::Unused,
             path_token: Requirement::Required,
-            // What is fetched does, and the configuration.
+            // The fetched event and the configuration name it.
             names_account: true,
             reports_end: false,
             signs_time: false,
@@ -93,7 +95,8 @@ impl Provider for Eventbrite {
         }
     }
 
-    /// Nothing is signed: who knows the path token, which was compared before, may have us ask about events of ours.
+    /// Accepts every request: webhooks are unsigned, and the caller compared the path token before. A caller who knows
+    /// the token can only cause fetches of this organization's events.
     fn verify<'a>(
         &self,
         request: Inbound<'a, Unverified>,
@@ -107,21 +110,23 @@ impl Provider for Eventbrite {
         let body = EventbritePlatform.scrub(request.body);
         let (action, webhook) = match payload::parse_webhook(&body) {
             Ok(said) => said,
-            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
+            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
-        // `test`, orders, attendees, organizers, venues, ticket classes, and whatever Eventbrite adds.
+        // Ignored: `test`, orders, attendees, organizers, venues, ticket classes, and actions that Eventbrite adds
+        // later.
         let known = ["event.created", "event.published", "event.updated", "event.unpublished"];
         if !known.contains(&&*action) {
             return ParsedPayload::new(&action, PayloadContent::Ignored);
         }
         let webinar = match payload::parse_event_id(webhook.api_url) {
             Ok(id) => id,
-            Err(why) => return ParsedPayload::new(&action, PayloadContent::Unmappable(why)),
+            Err(reason) => return ParsedPayload::new(&action, PayloadContent::Unmappable(reason)),
         };
         let nothing = PayloadContent::Changes { changes: Vec::new(), bad_fields: Vec::new() };
         let mut reading = ParsedPayload::new(&action, nothing);
-        // All updates of an event have one and the same body, and `X-Eventbrite-Delivery` is the webhook's own id in what
-        // was seen of it. So a repetition cannot be told from news; taken for such, it costs a call and loses nothing.
+        // All updates of an event have the same body, and `X-Eventbrite-Delivery` was seen to hold the webhook's own
+        // id. A repeated delivery cannot be told from a new one, so each counts as new: that costs a call and loses
+        // nothing.
         let arrived = request.received_at.get();
         reading.delivery_id = Some(format!("{action} {webinar} {arrived}"));
         reading.fetch_requests.push(FetchRequest {

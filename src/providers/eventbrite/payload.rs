@@ -1,4 +1,4 @@
-//! The bodies, borrowed from the text they are read from. Optional fields stay raw: see [`lenient`].
+//! Bodies, borrowed from the text they are parsed from. Optional fields stay raw: see [`lenient`].
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,17 +9,17 @@ use serde_json::value::RawValue;
 use crate::event::WebinarId;
 use crate::providers::lenient::{self, Object};
 
-/// What stands before an event's id in a webhook's `api_url` (<https://www.eventbrite.com/platform/docs/webhooks>).
+/// The part of a webhook's `api_url` before the event's id (<https://www.eventbrite.com/platform/docs/webhooks>).
 const EVENT_URL: &str = "https://www.eventbriteapi.com/v3/events/";
-/// Longest id that is believed; known ones have up to 13 digits.
+/// Longest accepted id. Known ids have up to 13 digits.
 const ID_DIGITS_MAX: usize = 20;
 
-/// What a webhook says: that something happened to something.
+/// A webhook: something happened to some object.
 #[derive(Debug, Deserialize)]
 pub(super) struct Webhook<'a> {
     #[serde(borrow)]
     config: Object<Config<'a>>,
-    /// Where to read more: never called, see [`event_id`].
+    /// URL of the object. Never called: see [`parse_event_id`].
     #[serde(borrow)]
     pub(super) api_url: Option<&'a RawValue>,
 }
@@ -30,7 +30,7 @@ struct Config<'a> {
     action: Cow<'a, str>,
 }
 
-/// An event, as the API shows it (<https://www.eventbrite.com/developer/v3/response_formats/event/>).
+/// An event in the API's format (<https://www.eventbrite.com/developer/v3/response_formats/event/>).
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(borrow)]
@@ -53,13 +53,13 @@ pub(super) struct Event<'a> {
     pub(super) changed: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) status: Option<&'a RawValue>,
-    /// Whether it takes place nowhere but on the network.
+    /// Whether the event takes place online only.
     #[serde(borrow, rename = "online_event")]
     pub(super) online: Option<&'a RawValue>,
-    /// It stands for a series, whose dates are events of their own.
+    /// Whether the entry represents a series, each date of which is an event of its own.
     #[serde(borrow)]
     pub(super) is_series_parent: Option<&'a RawValue>,
-    /// There because it is asked for (`expand`).
+    /// Present because the request asks for it (`expand`).
     #[serde(borrow)]
     pub(super) organizer: Option<&'a RawValue>,
 }
@@ -79,7 +79,7 @@ pub(super) struct Page<'a> {
     pub(super) pagination: Object<Pagination<'a>>,
 }
 
-/// Where the next page begins.
+/// The start of the next page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pagination<'a> {
     #[serde(borrow)]
@@ -87,36 +87,36 @@ pub(super) struct Pagination<'a> {
     pub(super) has_more_items: Option<bool>,
 }
 
-/// Reads a webhook, and its action.
+/// Parses a webhook and its action.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_webhook(body: &[u8]) -> Result<(Cow<'_, str>, Webhook<'_>), String> {
-    let otherwise = "it is not an object with a text `config.action`";
+    let otherwise = "the body is not an object with a text `config.action`";
     let mut webhook: Object<Webhook<'_>> = lenient::parse(lenient::body_text(body)?, otherwise)?;
     let action = std::mem::take(&mut webhook.0.config.0.action);
     Ok((action, webhook.0))
 }
 
-/// The event that a webhook is about: the id in the one form of `api_url` that is documented. Of the URL itself nothing is
-/// used, so that nobody can have our credentials sent to a place of theirs.
+/// Parses the id of the event that a webhook is about. Only the one documented form of `api_url` is accepted, and no
+/// other part of the URL is used: so nobody can redirect our credentials to another server.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_event_id(api_url: Option<&RawValue>) -> Result<WebinarId, String> {
     let url = api_url.and_then(lenient::string).ok_or("api_url is not a text")?;
     let id = url.strip_prefix(EVENT_URL).map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let id = id.filter(|id| is_id(id)).ok_or("api_url is not that of an event of Eventbrite's")?;
+    let id = id.filter(|id| is_id(id)).ok_or("api_url is not the URL of an Eventbrite event")?;
     WebinarId::parse(id).map_err(|error| format!("api_url {error}"))
 }
 
-/// Whether it is an id as Eventbrite's are, which is fit for the path of a URL.
+/// Whether the text is an Eventbrite id, which is safe in a URL path.
 pub(super) fn is_id(text: &str) -> bool {
     (1..=ID_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A member of an object, unless it is not there or null; none of what is no object.
-#[allow(clippy::option_option, reason = "the one is bad, the other says nothing")]
+/// Returns a member of an object, or `Some(None)` if it is missing or null, or `None` if `object` is no object.
+#[allow(clippy::option_option, reason = "a bad object and a missing member differ")]
 pub(super) fn member<'a>(object: &'a RawValue, name: &str) -> Option<Option<&'a RawValue>> {
     let members: BTreeMap<String, &'a RawValue> = serde_json::from_str(object.get()).ok()?;
     Some(members.get(name).copied().filter(|member| member.get() != "null"))

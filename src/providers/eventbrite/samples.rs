@@ -1,4 +1,4 @@
-//! Sample bodies: what Eventbrite would send while a few events come to be, change and are called off, and what its API then
+//! Sample webhooks: what Eventbrite sends while a few events are created, changed and cancelled, and what its API then
 //! answers.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::providers::Sample;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// Between two samples, so that each is later than the one before it and all are past.
+/// Interval between two samples: each is later than the one before it, and all are in the past.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const ORGANIZATION: &str = "171000000001";
@@ -18,7 +18,7 @@ const ONLINE: &str = "910000000011";
 const ON_SITE: &str = "910000000012";
 const SERIES: &str = "910000000013";
 
-/// A whole life of events that begin soon after `now`, told just before it.
+/// Samples of the whole life of a few events around `now`, sent just before it.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     // Eventbrite writes times in whole seconds.
     let now = Millis::new(now.get() / 1_000 * 1_000);
@@ -53,7 +53,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
         ),
         webhook("a conference is published", "event.published", ON_SITE, on_site("live", step(2))),
         webhook(
-            "the conference is called off",
+            "the conference is cancelled",
             "event.updated",
             ON_SITE,
             on_site("canceled", step(3)),

@@ -20,14 +20,14 @@ fn each_fixture_reads_as_expected() {
     trial::assert_fixtures_parse_as_expected("eventbrite", &BARE);
 }
 
-/// The path token, which webhooks repeat, among others.
+/// The fixtures hold the path token, because webhooks repeat it.
 #[test]
-fn what_is_stored_holds_nothing_secret_and_says_the_same() {
+fn scrubbed_fixtures_hold_no_secrets_and_read_the_same() {
     trial::assert_scrubbed_bodies_parse_the_same("eventbrite", &BARE, &["kettle"]);
 }
 
 #[test]
-fn an_update_is_no_duplicate_of_the_one_before_though_it_has_the_same_body() {
+fn repeated_update_with_equal_body_is_no_duplicate() {
     let body = json!({
         "config": { "action": "event.updated", "webhook_id": "1", "endpoint_url": "https://b.example/" },
         "api_url": "https://www.eventbriteapi.com/v3/events/42/",
@@ -38,9 +38,9 @@ fn an_update_is_no_duplicate_of_the_one_before_though_it_has_the_same_body() {
     assert_eq!(first.fetch_requests, second.fetch_requests);
 }
 
-/// Only an id of digits is taken of `api_url`, and only from the one form that it has.
+/// `api_url` yields only an id of digits, and only in its one documented form.
 #[test]
-fn of_another_url_no_id_is_taken() {
+fn api_url_of_another_form_yields_no_id() {
     let wanted = |url: Value| {
         let body = json!({ "config": { "action": "event.published" }, "api_url": url });
         read(&body, 0).fetch_requests.pop().map(|wanted| String::from(wanted.webinar))
@@ -78,7 +78,7 @@ fn of_another_url_no_id_is_taken() {
 }
 
 #[test]
-fn the_samples_are_bodies_that_can_be_read() {
+fn samples_request_a_fetch_and_scrub_the_path_token() {
     let samples = BARE.samples(Millis::new(1_790_848_800_000));
     for sample in &samples {
         let reading = BARE.read(&Inbound::from_body(&sample.body), &[]);
@@ -89,7 +89,7 @@ fn the_samples_are_bodies_that_can_be_read() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_repeated() {
+fn unmappable_reason_never_repeats_the_body() {
     for body in [
         r#"{"config":{"action":"event.updated"},"api_url":"secret word"}"#,
         r#"{"config":{"action":["secret word"]}}"#,
@@ -97,10 +97,10 @@ fn what_cannot_be_read_is_not_repeated() {
         "secret word",
     ] {
         let reading = BARE.read(&Inbound::from_body(body.as_bytes()), &[]);
-        let PayloadContent::Unmappable(why) = reading.content else {
+        let PayloadContent::Unmappable(reason) = reading.content else {
             panic!("mapped: {reading:?}")
         };
-        assert!(!why.contains("secret") && !why.contains("word"), "{why}");
+        assert!(!reason.contains("secret") && !reason.contains("word"), "{reason}");
     }
     let reading = BARE.read(&Inbound::from_body(b"{\"config\":\"\xff\"}"), &[]);
     assert_eq!(reading.content, PayloadContent::Unmappable("the body is not UTF-8".to_owned()));

@@ -1,5 +1,5 @@
-//! What is asked of Livestorm's API (<https://developers.livestorm.co/reference>): of a session that and its event, of an
-//! event that and all its sessions.
+//! Requests to Livestorm's API (<https://developers.livestorm.co/reference>): for a session, the session and its event;
+//! for an event, the event and all its sessions.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::providers::{
 use crate::secret::Secret;
 
 const DEFAULT_BASE_URL: &str = "https://api.livestorm.co";
-/// The most that a page may hold (<https://developers.livestorm.co/docs/pagination>).
+/// Largest page size (<https://developers.livestorm.co/docs/pagination>).
 const PAGE_SIZE: &str = "50";
 
-/// Livestorm's API, for one workspace.
+/// Livestorm's API for one workspace.
 pub(super) struct LivestormApi {
     access: PlatformAccess,
     base: Url,
@@ -36,17 +36,18 @@ impl LivestormApi {
         let token = require(options, "token", |options, key| options.secret(key), remedy);
         let base = options
             .url("base_url")
-            .unwrap_or_else(|| DEFAULT_BASE_URL.parse().expect("it is a URL"));
-        let gone_is_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
-        Some(Self { gone_means_cancelled: gone_is_cancelled, ..Self::new(base, token?) })
+            .unwrap_or_else(|| DEFAULT_BASE_URL.parse().expect("the default URL is valid"));
+        let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
+        Some(Self { gone_means_cancelled, ..Self::new(base, token?) })
     }
 
     pub(super) fn new(base: Url, token: Secret) -> Self {
         let access = PlatformAccess {
-            // The bare token: <https://developers.livestorm.co/docs/api-token-authentication>.
+            // The token without a prefix: <https://developers.livestorm.co/docs/api-token-authentication>.
             credentials: ApiCredentials::Token { header: "authorization", prefix: "", token },
             headers: vec![("accept", "application/vnd.api+json".to_owned())],
-            // And 10,000 in thirty days: <https://developers.livestorm.co/docs/rate-limits-and-quotas>.
+            // Livestorm also limits calls to 10,000 in thirty days:
+            // <https://developers.livestorm.co/docs/rate-limits-and-quotas>.
             rate_limit: ApiRateLimit { requests: 5, window: Duration::from_secs(1) },
         };
         Self { access, base, gone_means_cancelled: true }
@@ -56,8 +57,8 @@ impl LivestormApi {
         ApiRequest::required(EVENT_REQUEST, api_url(&self.base, &["v1", "events", id]))
     }
 
-    /// The next of an event's pages of sessions that is not there yet. Sessions beyond the last that is asked for are
-    /// left to `backfill`.
+    /// The request for the next page of an event's sessions that has no answer yet. `backfill` brings the sessions
+    /// beyond the last page requested here.
     fn next_sessions_request(
         &self,
         event: &str,
@@ -89,7 +90,7 @@ impl PlatformApi for LivestormApi {
         let subject = FetchSubject::from_id(webinar);
         let (FetchSubject::Event(id) | FetchSubject::Session(id)) = subject;
         if !payload::is_id(id) {
-            return Err("that is no id of Livestorm's".to_owned());
+            return Err("the id is not one of Livestorm's".to_owned());
         }
         match subject {
             FetchSubject::Event(id) if !answers.contains_key(EVENT_REQUEST) => {
@@ -111,19 +112,19 @@ impl PlatformApi for LivestormApi {
         self.gone_means_cancelled
     }
 
-    fn list_url(&self, span: TimeRange, cursor: Option<&str>) -> Option<Url> {
+    fn list_url(&self, range: TimeRange, cursor: Option<&str>) -> Option<Url> {
         let mut url = with_page(api_url(&self.base, &["v1", "sessions"]), cursor.unwrap_or("0"));
         let seconds = |at: Millis| at.get().div_euclid(1_000).to_string();
         url.query_pairs_mut()
-            .append_pair("filter[date_from]", &seconds(span.from))
-            .append_pair("filter[date_to]", &seconds(span.to));
+            .append_pair("filter[date_from]", &seconds(range.from))
+            .append_pair("filter[date_to]", &seconds(range.to));
         Some(url)
     }
 
     fn parse_list(
         &self,
         page: &[u8],
-        _span: TimeRange,
+        _range: TimeRange,
         _cursor: Option<&str>,
     ) -> Result<WebinarPage, String> {
         let (sessions, next) = payload::parse_page(lenient::body_text(page)?)?;
@@ -135,7 +136,7 @@ impl PlatformApi for LivestormApi {
     }
 }
 
-/// Page numbers begin at 0.
+/// Adds page number and size. Page numbers begin at 0.
 fn with_page(mut url: Url, number: &str) -> Url {
     url.query_pairs_mut().append_pair("page[number]", number).append_pair("page[size]", PAGE_SIZE);
     url

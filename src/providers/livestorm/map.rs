@@ -1,7 +1,7 @@
-//! From a session, and the event that it belongs to, to a change.
+//! Mapping of sessions, and of the events that they belong to, to changes.
 //!
-//! Every body shows a resource as it is, and none says what happened to it. So what a body means is read from the
-//! resource: that it was called off, or is over, holds from when it says so.
+//! A body shows the current state of a resource and never what happened to it. The change is derived from that state: a
+//! cancellation or an end counts from the time that the resource gives for it.
 
 use serde_json::value::RawValue;
 
@@ -10,27 +10,27 @@ use crate::event::{Change, ChangeKind, ExternalAccountId, Shape, WebinarFields, 
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{FetchedAnswers, PayloadContent};
 
-/// The answers that are asked for, in [`super::api`].
+/// Names of the requests that [`super::api`] builds.
 pub(super) const SESSION_REQUEST: &str = "session";
 pub(super) const EVENT_REQUEST: &str = "event";
-/// The pages of an event's sessions.
+/// Names of the requests for the pages of an event's sessions.
 pub(super) const SESSION_PAGE_REQUESTS: [&str; 5] =
     ["sessions", "sessions 2", "sessions 3", "sessions 4", "sessions 5"];
 
-/// How a session stands (<https://developers.livestorm.co/reference/get_events-id-sessions>).
+/// The status of a session (<https://developers.livestorm.co/reference/get_events-id-sessions>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LivestormStatus {
-    /// Its event is not published.
+    /// The event is not published.
     Draft,
-    /// Still to come, or under way.
+    /// Upcoming or live.
     Planned,
-    /// To be seen at any time.
+    /// Watchable at any time.
     OnDemand,
     /// Over.
     Past,
-    /// Its time is over, and nobody started it.
+    /// The planned time is over, and the session was never started.
     NeverStarted,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
 }
 
@@ -48,29 +48,29 @@ impl LivestormStatus {
     }
 }
 
-/// A webhook about a session; `ended` if its trigger says so. None if it is about a breakout room, which is a part of
-/// another session.
+/// Maps a webhook about a session; `ended` if its trigger is `session.ended`. Returns `None` for a breakout room, which
+/// is part of another session.
 ///
 /// # Errors
-/// Why it cannot be mapped, for operators.
+/// Returns why the body cannot be mapped, as a sentence for operators.
 pub(super) fn map_session_webhook(
     resource: &Resource<'_>,
     account: Option<&ExternalAccountId>,
     ended: bool,
-    lenient: &mut FieldReader,
+    reader: &mut FieldReader,
 ) -> Result<Option<Change>, String> {
-    Ok(map_session(resource, account, ended, lenient)?.map(|(change, _)| change))
+    Ok(map_session(resource, account, ended, reader)?.map(|(change, _)| change))
 }
 
-/// What was fetched.
+/// Maps the answers of the API.
 ///
 /// # Errors
-/// Why it cannot be mapped, for operators.
+/// Returns why the body cannot be mapped, as a sentence for operators.
 pub(super) fn map_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, String> {
-    let mut lenient = FieldReader::default();
+    let mut reader = FieldReader::default();
     let subject = FetchSubject::from_id(&fetched.webinar);
     let changes = match (fetched.gone, subject) {
-        // Which sessions it had is not known here.
+        // The answers do not name the sessions of a deleted event.
         (true, FetchSubject::Event(_)) => Vec::new(),
         (true, FetchSubject::Session(_)) => vec![fetched.existence_change(&fetched.webinar, true)],
         (false, FetchSubject::Session(_)) => {
@@ -79,56 +79,55 @@ pub(super) fn map_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent
             if payload::parse_id("data.id", resource.id)? != fetched.webinar {
                 return Err("the answer is about another session".to_owned());
             }
-            let said = map_session(&resource, fetched.account.as_ref(), false, &mut lenient)?;
-            add_event_fields(fetched, session_event_id(&resource)?.as_str(), said, &mut lenient)?
+            let sessions = map_session(&resource, fetched.account.as_ref(), false, &mut reader)?;
+            add_event_fields(fetched, session_event_id(&resource)?.as_str(), sessions, &mut reader)?
         }
         (false, FetchSubject::Event(event)) => {
-            let mut said = Vec::new();
+            let mut sessions = Vec::new();
             for name in SESSION_PAGE_REQUESTS {
                 let Some(answer) = fetched.answer(name) else { break };
                 for resource in payload::parse_page(answer.get())?.0 {
                     if session_event_id(&resource)?.as_str() != event {
                         return Err("the answer is about sessions of another event".to_owned());
                     }
-                    said.extend(map_session(
+                    sessions.extend(map_session(
                         &resource,
                         fetched.account.as_ref(),
                         false,
-                        &mut lenient,
+                        &mut reader,
                     )?);
                 }
             }
-            // A list that changes while it is turned over may name a session twice.
-            said.sort_by(|(a, _), (b, _)| a.webinar.cmp(&b.webinar));
-            said.dedup_by(|(a, _), (b, _)| a.webinar == b.webinar);
-            add_event_fields(fetched, event, said, &mut lenient)?
+            // A list that changes between two pages may name a session twice.
+            sessions.sort_by(|(a, _), (b, _)| a.webinar.cmp(&b.webinar));
+            sessions.dedup_by(|(a, _), (b, _)| a.webinar == b.webinar);
+            add_event_fields(fetched, event, sessions, &mut reader)?
         }
     };
     if changes.is_empty() {
         return Ok(PayloadContent::Ignored);
     }
-    Ok(PayloadContent::Changes { changes, bad_fields: lenient.into_bad_fields() })
+    Ok(PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() })
 }
 
 fn required_answer<'a>(fetched: &FetchedAnswers<'a>, name: &str) -> Result<&'a RawValue, String> {
-    fetched.answer(name).ok_or_else(|| format!("the answer {name} is missing"))
+    fetched.answer(name).ok_or_else(|| format!("the answer `{name}` is missing"))
 }
 
-/// What a session says of itself, and how it stands; none of a breakout room.
+/// Maps a session's own fields and returns its status. Returns `None` for a breakout room.
 fn map_session(
     resource: &Resource<'_>,
     account: Option<&ExternalAccountId>,
     ended: bool,
-    lenient: &mut FieldReader,
+    reader: &mut FieldReader,
 ) -> Result<Option<(Change, Option<LivestormStatus>)>, String> {
     let id = payload::parse_id("data.id", resource.id)?;
     let session: Session<'_> = payload::parse_members("attributes", resource.attributes)?;
     if session.parent.is_some() {
         return Ok(None);
     }
-    let standing = lenient.read("status", session.status, LivestormStatus::read);
-    let mut time =
-        |field, raw| lenient.read(field, payload::skip_unset(raw), payload::read_seconds);
+    let status = reader.read("status", session.status, LivestormStatus::read);
+    let mut time = |field, raw| reader.read(field, payload::skip_unset(raw), payload::read_seconds);
     let planned = time("estimated_started_at", session.estimated_started_at);
     let started_at = time("started_at", session.started_at);
     let ended_at = time("ended_at", session.ended_at);
@@ -136,8 +135,8 @@ fn map_session(
     let created_at = time("created_at", session.created_at);
     let updated_at = time("updated_at", session.updated_at);
 
-    let cancelled = cancelled_at.is_some() || standing == Some(LivestormStatus::Cancelled);
-    let over = ended || ended_at.is_some() || standing == Some(LivestormStatus::Past);
+    let cancelled = cancelled_at.is_some() || status == Some(LivestormStatus::Cancelled);
+    let over = ended || ended_at.is_some() || status == Some(LivestormStatus::Past);
     let kind = match (cancelled, over) {
         (true, _) => ChangeKind::Cancelled,
         (false, true) => ChangeKind::Completed,
@@ -145,10 +144,10 @@ fn map_session(
     };
     let mut change = Change::new(id, kind);
     change.account = account.cloned();
-    // As new as the newest that it tells of itself. What was called off was so from then on, however late it is seen.
+    // The newest time in the body dates the change. A cancellation counts from `canceled_at`, however late it is seen.
     let newest = [updated_at, started_at, ended_at, created_at].into_iter().max().flatten();
     change.occurred_at = cancelled_at.or(newest);
-    change.shape = match standing {
+    change.shape = match status {
         Some(LivestormStatus::OnDemand) => Some(Shape::Timeless),
         Some(_) => Some(Shape::Single),
         None => None,
@@ -156,8 +155,8 @@ fn map_session(
     change.whole = WebinarFields {
         start: planned.or(started_at),
         actual_end: ended_at,
-        cancelled: if cancelled { Some(true) } else { standing.map(|_| false) },
-        completed: match standing {
+        cancelled: if cancelled { Some(true) } else { status.map(|_| false) },
+        completed: match status {
             _ if over => Some(true),
             Some(LivestormStatus::Draft | LivestormStatus::Planned | LivestormStatus::OnDemand) => {
                 Some(false)
@@ -169,53 +168,54 @@ fn map_session(
         },
         ..WebinarFields::default()
     };
-    Ok(Some((change, standing)))
+    Ok(Some((change, status)))
 }
 
-/// The same, what their event says of all of them, and whether they take place: each as of its own time, or what is older in
-/// one would win for what is newer in another. Whole pictures, but of drafts, which are not to be shown yet.
+/// Adds to each session a change with its event's fields and a change that states whether it takes place. Each change
+/// has its own time: with a shared time, an older value in one source would win over a newer one in another. All but
+/// drafts are full pictures; drafts are not shown yet.
 fn add_event_fields(
     fetched: &FetchedAnswers<'_>,
-    of: &str,
-    said: impl IntoIterator<Item = (Change, Option<LivestormStatus>)>,
-    lenient: &mut FieldReader,
+    event_id: &str,
+    sessions: impl IntoIterator<Item = (Change, Option<LivestormStatus>)>,
+    reader: &mut FieldReader,
 ) -> Result<Vec<Change>, String> {
     let resource = payload::parse_resource(required_answer(fetched, EVENT_REQUEST)?.get())?;
-    if payload::parse_id("data.id", resource.id)?.as_str() != of {
+    if payload::parse_id("data.id", resource.id)?.as_str() != event_id {
         return Err("the answer is about another event".to_owned());
     }
     let event: Event<'_> = payload::parse_members("attributes", resource.attributes)?;
     let updated_at =
-        lenient.read("updated_at", payload::skip_unset(event.updated_at), payload::read_seconds);
+        reader.read("updated_at", payload::skip_unset(event.updated_at), payload::read_seconds);
     let length = payload::skip_unset(event.estimated_duration);
-    let of_all = WebinarFields {
-        name: lenient.read("title", event.title, lenient::non_empty_text),
-        description: lenient.read("description", event.description, lenient::clean_text),
-        registration_url: lenient.read("registration_link", event.registration_link, lenient::link),
-        end: lenient.read("estimated_duration", length, lenient::duration_minutes),
-        organizer: lenient.read("owner", event.owner, read_owner_name),
+    let shared = WebinarFields {
+        name: reader.read("title", event.title, lenient::non_empty_text),
+        description: reader.read("description", event.description, lenient::clean_text),
+        registration_url: reader.read("registration_link", event.registration_link, lenient::link),
+        end: reader.read("estimated_duration", length, lenient::duration_minutes),
+        organizer: reader.read("owner", event.owner, read_owner_name),
         ..WebinarFields::default()
     };
     let mut changes = Vec::new();
-    for (mut session, standing) in said {
-        let dated = session.whole.start.is_some() || standing == Some(LivestormStatus::OnDemand);
-        let shown = standing.is_some_and(|standing| standing != LivestormStatus::Draft);
-        session.full_picture = shown && dated && of_all.name.is_some();
+    for (mut session, status) in sessions {
+        let dated = session.whole.start.is_some() || status == Some(LivestormStatus::OnDemand);
+        let shown = status.is_some_and(|status| status != LivestormStatus::Draft);
+        session.full_picture = shown && dated && shared.name.is_some();
         session.occurred_at = session.occurred_at.or(Some(fetched.at));
         let mut event = Change::new(session.webinar.clone(), ChangeKind::Updated);
         event.account.clone_from(&session.account);
         event.occurred_at = updated_at.or(Some(fetched.at));
-        // Of what is over the real end is told, which the planned one must not hide.
-        let end = of_all.end.filter(|_| session.whole.actual_end.is_none());
-        event.whole = WebinarFields { end, ..of_all.clone() };
-        let stands =
+        // The planned end must not hide the actual end of a session that is over.
+        let end = shared.end.filter(|_| session.whole.actual_end.is_none());
+        event.whole = WebinarFields { end, ..shared.clone() };
+        let existence =
             session.whole.cancelled.map(|off| fetched.existence_change(&session.webinar, off));
-        changes.extend([session, event].into_iter().chain(stands));
+        changes.extend([session, event].into_iter().chain(existence));
     }
     Ok(changes)
 }
 
-/// The name of who made the event.
+/// Reads the name of the team member who created the event.
 fn read_owner_name(raw: &RawValue) -> Option<String> {
     let owner: Resource<'_> = payload::parse_members("owner", Some(raw)).ok()?;
     let person: Person<'_> = payload::parse_members("attributes", owner.attributes).ok()?;
@@ -224,10 +224,10 @@ fn read_owner_name(raw: &RawValue) -> Option<String> {
     Some(names.join(" ")).filter(|name| !name.is_empty())
 }
 
-/// Which event a session belongs to.
+/// Parses the id of the event that a session belongs to.
 ///
 /// # Errors
-/// Why that cannot be read, for operators.
+/// Returns why the id cannot be read, as a sentence for operators.
 pub(super) fn parse_event_id(session: &RawValue) -> Result<WebinarId, String> {
     session_event_id(&payload::parse_resource(session.get())?)
 }
@@ -237,10 +237,10 @@ fn session_event_id(resource: &Resource<'_>) -> Result<WebinarId, String> {
     payload::parse_id("event_id", session.event_id)
 }
 
-/// Whether a session is one that events are made of.
+/// Reads the id of a listed session. Returns `None` for a breakout room.
 ///
 /// # Errors
-/// Why that cannot be read, for operators.
+/// Returns why the session cannot be read, as a sentence for operators.
 pub(super) fn listed_session_id(resource: &Resource<'_>) -> Result<Option<WebinarId>, String> {
     let session: Session<'_> = payload::parse_members("attributes", resource.attributes)?;
     if session.parent.is_some() {

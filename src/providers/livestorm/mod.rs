@@ -1,19 +1,22 @@
-//! Livestorm: webhooks that its REST API manages, which are the ones it signs.
+//! Livestorm: the webhooks that its REST API manages, because only those are signed.
 //!
-//! An event of Livestorm's has dated sessions; each session is one event in HubSpot. A webhook shows a session or an event
-//! as it is and leaves out half of what HubSpot needs, so each is an occasion to ask: of a session for that and its event,
-//! of an event for that and all its sessions.
+//! A Livestorm event has dated sessions, and each session is one event in HubSpot. A webhook shows the current state of
+//! a session or an event, without half of the fields that HubSpot needs. So each webhook causes requests to the API:
+//! for a session, the session and its event; for an event, the event and all its sessions.
 //!
-//! Promises: only what the secret signed is read; a draft is not shown; nothing is called off that Livestorm does not say
-//! is. E-mail addresses and personal links are masked before a body is read. Relies on the raw bytes of the request, and on
-//! the API. Holds nothing, so a crash loses nothing.
+//! Promises: reads only requests signed with the secret. A draft is not shown, and nothing is cancelled unless
+//! Livestorm reports it. E-mail addresses and personal links are masked before a body is read. Relies on the raw bytes
+//! of the request and on the API. On a crash: nothing is lost, because nothing is held.
 //!
-//! Known from Livestorm's published documentation, and where that is silent from public code, without a live account:
-//! * the bodies of webhooks about sessions and events are taken for those of the API (the documentation shows no whole one);
-//! * `data.meta.webhook` with the trigger's name and the workspace is used where it is, and nothing rests on it;
-//! * the signed time is in seconds; one of 12 digits or more is taken for milliseconds;
-//! * edits and cancellations are told by no webhook: the next one about the session or its event brings them, or `backfill`;
-//! * a session that is `on_demand` has no date.
+//! Known from Livestorm's published documentation and, where that is silent, from public code, without a live account:
+//! * the signed time is in seconds; a number of 12 digits or more is read as milliseconds;
+//! * no webhook reports edits and cancellations. The next webhook about the session or its event, or `backfill`, brings
+//!   them;
+//! * an `on_demand` session has no date.
+//!
+//! Assumed:
+//! * webhooks about sessions and events have the same bodies as the API (the documentation shows no complete webhook);
+//! * `data.meta.webhook` holds the trigger and the workspace. It is used where present; nothing depends on it.
 
 mod api;
 mod map;
@@ -31,7 +34,7 @@ use crate::providers::{
     Unverified, Verified, VerifyError, require, scrub,
 };
 
-/// Keys whose values are secret or tell of a person. `included` has whole other resources, which are not read.
+/// Keys of secrets and personal data; their values are masked. `included` holds other resources, which are never read.
 const MASKED: [&str; 9] = [
     "email",
     "avatar_link",
@@ -44,7 +47,7 @@ const MASKED: [&str; 9] = [
     "included",
 ];
 
-/// Livestorm, before anything is configured.
+/// The Livestorm platform, independent of any source.
 pub struct LivestormPlatform;
 
 impl Platform for LivestormPlatform {
@@ -63,7 +66,7 @@ impl Platform for LivestormPlatform {
             api
         };
         let remedy = "Livestorm's webhooks leave out titles: set { token = { env = \"NAME\" } }";
-        // Without it the configuration is wrong, but the rest can be judged as well.
+        // A missing table is reported; the remaining keys are still checked.
         let api = require(options, "api", read, remedy);
         Some(Arc::new(Livestorm { api }))
     }
@@ -85,7 +88,7 @@ impl Platform for LivestormPlatform {
     }
 }
 
-/// Livestorm, for one workspace.
+/// Livestorm as configured for one workspace.
 struct Livestorm {
     api: Option<api::LivestormApi>,
 }
@@ -96,7 +99,7 @@ impl Provider for Livestorm {
     }
 
     fn capabilities(&self) -> Capabilities {
-        // That a webhook names the workspace is not documented.
+        // The documentation does not show that webhooks name the workspace.
         Capabilities { names_account: false, ..Capabilities::FULL }
     }
 
@@ -134,21 +137,20 @@ impl Provider for Livestorm {
     }
 }
 
-/// Reads a webhook, of which nothing personal is left.
+/// Reads a scrubbed webhook.
 fn read(body: &[u8]) -> ParsedPayload {
-    let said = match lenient::body_text(body).and_then(payload::parse_webhook) {
-        Ok(said) => said,
-        Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
+    let webhook = match lenient::body_text(body).and_then(payload::parse_webhook) {
+        Ok(webhook) => webhook,
+        Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
     };
-    let name = said.trigger.as_deref().unwrap_or(&said.kind);
-    let mut lenient = FieldReader::default();
-    match map_webhook(&said, &mut lenient) {
+    let name = webhook.trigger.as_deref().unwrap_or(&webhook.kind);
+    let mut reader = FieldReader::default();
+    match map_webhook(&webhook, &mut reader) {
         Ok(None) => ParsedPayload::new(name, PayloadContent::Ignored),
-        Err(why) => ParsedPayload::new(name, PayloadContent::Unmappable(why)),
+        Err(reason) => ParsedPayload::new(name, PayloadContent::Unmappable(reason)),
         Ok(Some((changes, webinar))) => {
-            let meaning =
-                PayloadContent::Changes { changes, bad_fields: lenient.into_bad_fields() };
-            let account = said.account.clone();
+            let meaning = PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() };
+            let account = webhook.account.clone();
             let mut reading = ParsedPayload::new(name, meaning);
             reading.fetch_requests.push(FetchRequest {
                 account,
@@ -160,26 +162,30 @@ fn read(body: &[u8]) -> ParsedPayload {
     }
 }
 
-/// What a webhook says, and what is to be asked about because of it.
+/// Maps a webhook to its changes and to the webinar to fetch because of it.
 fn map_webhook(
-    said: &payload::LivestormWebhook<'_>,
-    lenient: &mut FieldReader,
+    webhook: &payload::LivestormWebhook<'_>,
+    reader: &mut FieldReader,
 ) -> Result<Option<(Vec<Change>, WebinarId)>, String> {
-    match &*said.kind {
+    match &*webhook.kind {
         "sessions" => {
-            let ended = said.trigger.as_deref() == Some("session.ended");
-            let change =
-                map::map_session_webhook(&said.resource, said.account.as_ref(), ended, lenient)?;
+            let ended = webhook.trigger.as_deref() == Some("session.ended");
+            let change = map::map_session_webhook(
+                &webhook.resource,
+                webhook.account.as_ref(),
+                ended,
+                reader,
+            )?;
             Ok(change.map(|change| {
                 let session = change.webinar.clone();
                 (vec![change], session)
             }))
         }
         "events" => {
-            let id = payload::parse_id("data.id", said.resource.id)?;
+            let id = payload::parse_id("data.id", webhook.resource.id)?;
             Ok(Some((Vec::new(), payload::event_subject_id(&id)?)))
         }
-        // Registrants and attendees, jobs, and whatever Livestorm adds.
+        // Registrants, attendees, jobs, and types that Livestorm adds later.
         _ => Ok(None),
     }
 }

@@ -1,5 +1,6 @@
-//! The bodies, borrowed from the text they are read from. They are JSON:API documents (<https://jsonapi.org/format/>):
-//! `{"data": {"id", "type", "attributes", "meta"}}`, or a list of such. Optional fields stay raw: see [`lenient`].
+//! Bodies, borrowed from the text they are parsed from. They are JSON:API documents (<https://jsonapi.org/format/>):
+//! `{"data": {"id", "type", "attributes", "meta"}}`, or a list of resources in `data`. Optional fields stay raw: see
+//! [`lenient`].
 
 use std::borrow::Cow;
 
@@ -9,10 +10,10 @@ use serde_json::value::RawValue;
 use crate::event::{ExternalAccountId, Millis, WebinarId};
 use crate::providers::lenient::{self, Object};
 
-/// What marks the id of an event among those of sessions: what is asked about is one or the other.
+/// Prefix of an event's id where sessions' ids are expected too: a fetch concerns one or the other.
 const EVENT_PREFIX: &str = "event:";
 
-/// A document: what it is about, and, of a list, the pages.
+/// A document: its data and, for a list, the paging.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "D: Deserialize<'de>"))]
 pub(super) struct Document<'a, D> {
@@ -34,7 +35,7 @@ pub(super) struct Resource<'a> {
     pub(super) meta: Option<&'a RawValue>,
 }
 
-/// A session: one dated instance of an event. All times are in seconds since 1970, 0 where they are not set.
+/// A session: one dated instance of an event. Times are in seconds since 1970, and 0 where not set.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Session<'a> {
     #[serde(borrow)]
@@ -53,12 +54,12 @@ pub(super) struct Session<'a> {
     pub(super) created_at: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) updated_at: Option<&'a RawValue>,
-    /// Of a breakout room: the session that it is part of.
+    /// In a breakout room: the session that it is part of.
     #[serde(borrow, rename = "breakout_room_parent_session_id")]
     pub(super) parent: Option<&'a RawValue>,
 }
 
-/// What its sessions have in common.
+/// An event: the fields that its sessions share.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Event<'a> {
     #[serde(borrow)]
@@ -72,12 +73,12 @@ pub(super) struct Event<'a> {
     pub(super) estimated_duration: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) updated_at: Option<&'a RawValue>,
-    /// The team member who made it: a resource.
+    /// The team member who created the event: a resource.
     #[serde(borrow)]
     pub(super) owner: Option<&'a RawValue>,
 }
 
-/// A member of the team.
+/// A team member.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Person<'a> {
     #[serde(borrow)]
@@ -86,7 +87,7 @@ pub(super) struct Person<'a> {
     pub(super) last_name: Option<&'a RawValue>,
 }
 
-/// What can be asked about.
+/// The subject of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FetchSubject<'a> {
     /// An event with all its sessions, by its id.
@@ -96,21 +97,21 @@ pub(super) enum FetchSubject<'a> {
 }
 
 impl<'a> FetchSubject<'a> {
-    pub(super) fn from_id(wanted: &'a WebinarId) -> Self {
-        let id = wanted.as_str();
+    pub(super) fn from_id(webinar: &'a WebinarId) -> Self {
+        let id = webinar.as_str();
         id.strip_prefix(EVENT_PREFIX).map_or(Self::Session(id), Self::Event)
     }
 }
 
-/// How an event is asked about.
+/// Builds the id under which an event is fetched.
 pub(super) fn event_subject_id(id: &WebinarId) -> Result<WebinarId, String> {
     WebinarId::parse(format!("{EVENT_PREFIX}{id}")).map_err(|error| format!("data.id {error}"))
 }
 
-/// An id of Livestorm's: a UUID as far as is known, and in any case fit for the path of a URL.
+/// Parses an id of Livestorm's. Ids are UUIDs as far as known; any id that is safe in a URL path is accepted.
 ///
 /// # Errors
-/// A sentence for operators, which does not repeat the value.
+/// A sentence for operators that does not repeat the value.
 pub(super) fn parse_id(field: &str, raw: Option<&RawValue>) -> Result<WebinarId, String> {
     let id = lenient::identifier(field, raw, WebinarId::parse)?;
     if !is_id(id.as_str()) {
@@ -119,30 +120,30 @@ pub(super) fn parse_id(field: &str, raw: Option<&RawValue>) -> Result<WebinarId,
     Ok(id)
 }
 
-/// Whether it is fit for the path of a URL.
+/// Whether the text is safe as a segment of a URL path.
 pub(super) fn is_id(text: &str) -> bool {
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     !text.is_empty() && text.bytes().all(fit)
 }
 
-/// What a webhook is about.
+/// A parsed webhook.
 #[derive(Debug)]
 pub(super) struct LivestormWebhook<'a> {
     pub(super) resource: Resource<'a>,
     /// `data.type`: `sessions`, `events`, `people`.
     pub(super) kind: Cow<'a, str>,
-    /// The trigger's name, where it is told: `session.ended`.
+    /// The trigger, where present: `session.ended`.
     pub(super) trigger: Option<Cow<'a, str>>,
-    /// The workspace, where it is told.
+    /// The workspace, where present.
     pub(super) account: Option<ExternalAccountId>,
 }
 
-/// Reads the part of a webhook that all have in common.
+/// Parses the part of a webhook that all types share.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_webhook(text: &str) -> Result<LivestormWebhook<'_>, String> {
-    /// Not documented; found in a receiver that runs. What of it is bad says nothing.
+    /// Not documented; found in a receiver in production. Bad values are ignored.
     #[derive(Default, Deserialize)]
     struct Meta<'a> {
         #[serde(borrow)]
@@ -156,7 +157,7 @@ pub(super) fn parse_webhook(text: &str) -> Result<LivestormWebhook<'_>, String> 
         organization_id: Option<&'a RawValue>,
     }
     let resource = parse_resource(text)?;
-    // Bodies of the format before the REST API's have no such type.
+    // Bodies of the format that preceded the REST API have no such type.
     let kind = resource.kind.and_then(lenient::string).ok_or("data.type is not a text")?;
     let meta: Meta<'_> = parse_members("meta", resource.meta).unwrap_or_default();
     let webhook: Webhook<'_> = parse_members("webhook", meta.webhook).unwrap_or_default();
@@ -169,20 +170,20 @@ pub(super) fn parse_webhook(text: &str) -> Result<LivestormWebhook<'_>, String> 
     })
 }
 
-/// A document about one resource.
+/// Parses a document with one resource.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_resource(text: &str) -> Result<Resource<'_>, String> {
     let document: Object<Document<'_, Object<Resource<'_>>>> =
-        lenient::parse(text, "it is not a document with one `data`")?;
+        lenient::parse(text, "the body is not a document with one `data`")?;
     Ok(document.0.data.0)
 }
 
-/// A page of a list of resources, and the number of the next.
+/// Parses a page of a list of resources, and the number of the next page.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>), String> {
     /// <https://developers.livestorm.co/docs/pagination>
     #[derive(Default, Deserialize)]
@@ -191,7 +192,7 @@ pub(super) fn parse_page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>),
         next_page: Option<&'a RawValue>,
     }
     let document: Object<Document<'_, Vec<Object<Resource<'_>>>>> =
-        lenient::parse(text, "it is not a document with a list `data`")?;
+        lenient::parse(text, "the answer is not a document with a list in `data`")?;
     let Document { data, meta } = document.0;
     let pages: Pages<'_> = parse_members("meta", meta)?;
     let next = pages.next_page.and_then(lenient::integer);
@@ -199,25 +200,25 @@ pub(super) fn parse_page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>),
     Ok((data.into_iter().map(|resource| resource.0).collect(), next))
 }
 
-/// The members of an object, none of them if it is not there.
+/// Parses the members of an object. A missing object has none.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_members<'a, T: Deserialize<'a> + Default>(
-    what: &str,
+    name: &str,
     raw: Option<&'a RawValue>,
 ) -> Result<T, String> {
     let Some(raw) = raw else { return Ok(T::default()) };
-    lenient::parse::<Object<T>>(raw.get(), &format!("`{what}` is not an object"))
+    lenient::parse::<Object<T>>(raw.get(), &format!("`{name}` is not an object"))
         .map(|object| object.0)
 }
 
-/// A field, unless it holds what Livestorm writes where nothing is set.
+/// Returns a field unless it holds 0 or an empty text, which Livestorm writes for unset fields.
 pub(super) fn skip_unset(raw: Option<&RawValue>) -> Option<&RawValue> {
     raw.filter(|raw| !matches!(raw.get(), "0" | r#""""#))
 }
 
-/// A time in seconds since 1970.
+/// Reads a time in seconds since 1970.
 pub(super) fn read_seconds(raw: &RawValue) -> Option<Millis> {
     Millis::from_plausible_ms(lenient::integer(raw)?.checked_mul(1_000)?)
 }

@@ -1,4 +1,4 @@
-//! Sample bodies: what Livestorm would send while an event with two sessions comes to be, changes and ends, and what its
+//! Sample webhooks: what Livestorm sends while an event with two sessions is created, changed and ended, and what its
 //! API then answers.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::providers::Sample;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// Between two samples, so that each is later than the one before it and all are past.
+/// Interval between two samples: each is later than the one before it, and all are in the past.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const WORKSPACE: &str = "0b7a6f52-93c1-4e0d-8f7e-61d2c3a90b15";
@@ -18,7 +18,7 @@ const EVENT: &str = "5c0e9d1b-7a44-4c6e-9f02-2b8d6a1e3f70";
 const TODAY: &str = "a3f1c8e2-5d90-47b6-8e1a-9c4b7d20f6e5";
 const TOMORROW: &str = "d94b2a67-1e3c-4f85-b0a7-3e6c5f81d2b9";
 
-/// A whole life of an event's sessions that begin soon after `now`, told just before it.
+/// Samples of the whole life of an event's sessions that begin soon after `now`, sent just before it.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     let seconds = |at: Millis| at.get() / 1_000;
     let step = |number: u32| seconds(now.minus(SAMPLE_INTERVAL * (6 - number)));
@@ -79,7 +79,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
         Sample {
             answers: vec![event_answer("Roadmap in the open, live", moved), session_answer(&live)],
             ..webhook(
-                "the first session starts, an hour earlier than planned and under a title of which no webhook told",
+                "the first session starts, an hour earlier than planned and under a title that no webhook reported",
                 "session.started",
                 live.clone(),
             )
@@ -90,7 +90,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
                 sessions_answer(&[&live, &called_off]),
             ],
             ..webhook(
-                "the second is called off, which is found when the event is published again",
+                "the second is cancelled, which is found when the event is published again",
                 "event.published",
                 event("Roadmap in the open, live", cancelled),
             )
@@ -100,7 +100,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
             ..webhook("the first session ends", "session.ended", past)
         },
         webhook(
-            "somebody registers, which is not for us",
+            "somebody registers, which is ignored",
             "people.registered",
             json!({
                 "id": "7e2d90a4-6c1f-4b3e-a58d-0f9b8c7a6d51", "type": "people",

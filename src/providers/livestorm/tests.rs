@@ -19,14 +19,14 @@ fn each_fixture_reads_as_expected() {
 }
 
 #[test]
-fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
     let personal = ["honey.example", "kettle"];
     trial::assert_scrubbed_bodies_parse_the_same("livestorm", &BARE, &personal);
 }
 
-/// The sample webhooks, and what is fetched because of them, are read without a bad field.
+/// Neither the sample webhooks nor their API answers have a bad field.
 #[test]
-fn the_samples_are_bodies_that_can_be_read() {
+fn samples_read_without_bad_fields() {
     let now = Millis::new(1_790_848_800_000);
     let samples = BARE.samples(now);
     let mut asked = 0;
@@ -37,12 +37,12 @@ fn the_samples_are_bodies_that_can_be_read() {
                 assert_eq!(bad_fields, Vec::<&str>::new());
             }
             PayloadContent::Ignored => {}
-            PayloadContent::Unmappable(why) => panic!("{why}"),
-            PayloadContent::Handshake(_) => panic!("Livestorm has none"),
+            PayloadContent::Unmappable(reason) => panic!("{reason}"),
+            PayloadContent::Handshake(_) => panic!("Livestorm has no handshake"),
         }
         asked += reading.fetch_requests.len();
     }
-    assert_eq!(asked, samples.len() - 1, "all but the registration are occasions to ask");
+    assert_eq!(asked, samples.len() - 1, "every sample but the registration requests a fetch");
 }
 
 fn session(attributes: &serde_json::Value) -> Change {
@@ -56,23 +56,23 @@ fn session(attributes: &serde_json::Value) -> Change {
 }
 
 #[test]
-fn a_body_is_as_new_as_the_newest_time_that_it_tells() {
+fn change_time_is_the_newest_time_in_the_body() {
     let at = |seconds: i64| Some(Millis::new(seconds * 1_000));
     let (day, later) = (1_790_000_000_i64, 1_790_000_100_i64);
     for newest in ["created_at", "updated_at", "started_at", "ended_at"] {
         let mut said =
             json!({ "created_at": day, "updated_at": day, "started_at": day, "ended_at": day });
         said[newest] = later.into();
-        // When it is to begin says nothing of that.
+        // The planned start does not date the change.
         said["estimated_started_at"] = (later + 1).into();
         assert_eq!(session(&said).occurred_at, at(later), "{newest}");
     }
     assert_eq!(session(&json!({ "estimated_started_at": later })).occurred_at, None);
 }
 
-/// It may be edited or seen long after it was called off, even after it was to end: called off it was before.
+/// A session may be edited or seen long after its cancellation, even after its planned end.
 #[test]
-fn what_is_called_off_is_so_since_it_says() {
+fn cancellation_counts_from_canceled_at() {
     let said =
         json!({ "status": "canceled", "canceled_at": 1_790_000_000, "updated_at": 1_790_009_000 });
     let change = session(&said);
@@ -85,7 +85,7 @@ fn what_is_called_off_is_so_since_it_says() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_repeated() {
+fn unmappable_reason_never_repeats_the_body() {
     for body in [
         r#"{"data":{"type":"sessions","id":"secret word"}}"#,
         r#"{"data":{"type":"sessions","id":"1","attributes":"secret word"}}"#,
@@ -95,10 +95,10 @@ fn what_cannot_be_read_is_not_repeated() {
         "secret word",
     ] {
         let reading = BARE.read(&Inbound::from_body(body.as_bytes()), &[]);
-        let PayloadContent::Unmappable(why) = reading.content else {
+        let PayloadContent::Unmappable(reason) = reading.content else {
             panic!("mapped: {reading:?}")
         };
-        assert!(!why.contains("secret") && !why.contains("word"), "{why}");
+        assert!(!reason.contains("secret") && !reason.contains("word"), "{reason}");
     }
     let reading = BARE.read(&Inbound::from_body(b"{\"data\":{\"type\":\"\xff\"}}"), &[]);
     assert_eq!(reading.content, PayloadContent::Unmappable("the body is not UTF-8".to_owned()));

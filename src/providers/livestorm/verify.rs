@@ -1,10 +1,10 @@
-//! From raw bytes to a verified request.
+//! Verification of Livestorm's signature.
 //!
-//! Livestorm signs with `x-livestorm-signature: {seconds},{hex}`, where `hex` is the plain SHA-256 of
-//! `{seconds}{secret}{raw body}`, without separators (<https://developers.livestorm.co/docs/webhook-signatures>). It is no
-//! HMAC: who has seen one request can append to its body and knows the new hash (length extension). What is appended then
-//! begins with the hash's padding, the byte 0x80, which no JSON has behind its end. So only whole JSON is believed.
-//! Nor can digits pass from the time to the secret or the body and back: the body would begin with a digit.
+//! Livestorm sends `x-livestorm-signature: {seconds},{hex}`. `hex` is the plain SHA-256 of `{seconds}{secret}{raw
+//! body}` without separators (<https://developers.livestorm.co/docs/webhook-signatures>). This is no HMAC: a person who
+//! has seen one request can append to its body and compute the new hash (length extension). The appended part begins
+//! with the hash's padding, the byte 0x80, which JSON does not allow after its end. So only a complete JSON body
+//! verifies. Digits cannot move between the time and the secret or the body either: the body would begin with a digit.
 
 use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
@@ -16,14 +16,14 @@ use crate::providers::{Inbound, Keys, Unverified, Verified, VerifyError};
 
 /// The header with the signed time and the signature.
 pub(super) const SIGNATURE: &str = "x-livestorm-signature";
-/// A number with as many digits, or more, is a time in milliseconds: in seconds it would be after the year 5138.
+/// Numbers of this many digits or more are milliseconds: as seconds they would lie after the year 5138.
 const MILLISECONDS_DIGITS: usize = 12;
-/// Longest time that is read: of sixteen digits none overflows.
+/// Longest time that is read. A number of sixteen digits cannot overflow.
 const DIGITS_MAX: usize = 16;
 
-/// Decides whether Livestorm sent the request.
+/// Verifies that Livestorm signed the request.
 ///
-/// The signature goes first: the age of what was never signed says nothing.
+/// The signature is checked before the time, because an unsigned time proves nothing.
 pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
@@ -43,7 +43,7 @@ pub(super) fn verify<'a>(
     Ok(request.into_verified(secret))
 }
 
-/// The headers that make the body authentic at `now`.
+/// Signs a body at `now`, and returns the headers.
 pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
     let time = now.get().div_euclid(1_000).to_string();
     let hash = hex::encode(signed_hash(time.as_bytes(), secret, body));
@@ -54,7 +54,7 @@ fn signed_hash(time: &[u8], secret: &[u8], body: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(time).chain_update(secret).chain_update(body).finalize().into()
 }
 
-/// The signed time. Documented in seconds; a receiver's published test has milliseconds, which are too long for seconds.
+/// Parses the signed time. The documentation has seconds; a public receiver's test has milliseconds.
 fn parse_signed_time(digits: &[u8]) -> Option<Millis> {
     if digits.len() < MILLISECONDS_DIGITS {
         return hmac::parse_unix_seconds(digits);

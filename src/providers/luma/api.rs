@@ -1,5 +1,5 @@
-//! What is asked of Luma's API (<https://docs.luma.com/reference/getting-started-with-your-api>): an
-//! event, for its hosts, and which events there are.
+//! Requests to Luma's API (<https://docs.luma.com/reference/getting-started-with-your-api>): an event, for its hosts,
+//! and the list of a calendar's events.
 
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ use crate::providers::{
     PlatformApi, TimeRange, WebinarPage, require,
 };
 
-/// What the answer about an event is called.
+/// Name of the request for an event.
 pub(super) const EVENT_REQUEST: &str = "event";
 const DEFAULT_BASE_URL: &str = "https://public-api.luma.com";
-/// Of a calendar's key; whoever calls more is locked out for a minute (<https://docs.luma.com/reference/rate-limits>).
+/// Rate limit of a calendar's key. Exceeding it blocks the key for a minute
+/// (<https://docs.luma.com/reference/rate-limits>).
 const RATE_LIMIT: ApiRateLimit = ApiRateLimit { requests: 200, window: Duration::from_mins(1) };
 
-/// Luma's API, for one calendar.
+/// Luma's API for one calendar.
 #[derive(Debug, Clone)]
 pub(super) struct LumaApi {
     access: PlatformAccess,
@@ -29,14 +30,13 @@ pub(super) struct LumaApi {
 }
 
 impl LumaApi {
-    /// Reads the table `api`. None if it is wrong, which was told.
+    /// Reads the table `api`. Returns `None` after reporting what is wrong with it.
     pub(super) fn from_options(options: &mut dyn Options) -> Option<Self> {
         let remedy = "Set { env = \"NAME\" }, the calendar's API key";
         let key = require(options, "key", |options, key| options.secret(key), remedy);
         let base = options.url("base_url");
-        let base = base.unwrap_or_else(|| {
-            DEFAULT_BASE_URL.parse().expect("a URL that is written above is one")
-        });
+        let base =
+            base.unwrap_or_else(|| DEFAULT_BASE_URL.parse().expect("the default URL is valid"));
         let credentials =
             ApiCredentials::Token { header: "x-luma-api-key", prefix: "", token: key? };
         let headers = vec![("accept", "application/json".to_owned())];
@@ -69,10 +69,10 @@ impl PlatformApi for LumaApi {
         Ok(Some(ApiRequest { name: EVENT_REQUEST, url, on_missing: OnMissing::Fail }))
     }
 
-    fn list_url(&self, span: TimeRange, cursor: Option<&str>) -> Option<Url> {
-        // It is not documented whether `after` includes its moment.
-        let after = span.from.minus(Duration::from_millis(1)).to_string();
-        let before = span.to.to_string();
+    fn list_url(&self, range: TimeRange, cursor: Option<&str>) -> Option<Url> {
+        // The documentation does not say whether `after` is inclusive.
+        let after = range.from.minus(Duration::from_millis(1)).to_string();
+        let before = range.to.to_string();
         let mut query = vec![("after", after.as_str()), ("before", &before)];
         query.extend(cursor.map(|cursor| ("pagination_cursor", cursor)));
         Some(self.url_of(&["v1", "calendars", "events", "list"], &query))
@@ -81,11 +81,12 @@ impl PlatformApi for LumaApi {
     fn parse_list(
         &self,
         page: &[u8],
-        _span: TimeRange,
+        _range: TimeRange,
         _cursor: Option<&str>,
     ) -> Result<WebinarPage, String> {
-        let page: &RawValue = serde_json::from_slice(page).map_err(|_| "it is not JSON")?;
-        let page: Object<Page<'_>> = lenient::parse(page.get(), "it is not a list of events")?;
+        let page: &RawValue = serde_json::from_slice(page).map_err(|_| "the answer is not JSON")?;
+        let page: Object<Page<'_>> =
+            lenient::parse(page.get(), "the answer is not a list of events")?;
         let Page { entries, has_more, next_cursor } = page.0;
         let own = entries.iter().filter(|entry| !is_external(&entry.0));
         Ok(WebinarPage {

@@ -1,23 +1,24 @@
 //! Luma's events.
 //!
-//! Promises: only what the webhook's secret signed is read. Links to join, addresses and personal data are masked before a
-//! body is read, so that the stored body says the same when it is read again. Relies on the raw bytes of the request.
-//! Holds nothing, so a crash loses nothing.
+//! Promises: reads only requests signed with the webhook's secret. Join links, addresses and personal data are masked
+//! before a body is read, so the stored body yields the same when it is read again. Relies on the raw bytes of the
+//! request. On a crash: nothing is lost, because nothing is held.
 //!
-//! `event.created`, `event.updated` and `event.canceled` show the whole event but its hosts
-//! (<https://docs.luma.com/reference/webhook_event_updated>), who are asked for where an API key is given. Luma tells of no
-//! end. Calling off is for good: it deletes the event (<https://docs.luma.com/reference/post_v1-events-cancel-request>), so
-//! that its API has none any more.
+//! `event.created`, `event.updated` and `event.canceled` show the whole event except its hosts
+//! (<https://docs.luma.com/reference/webhook_event_updated>). With an API key, the hosts are fetched. No webhook
+//! reports the end of an event. A cancellation is permanent: it deletes the event
+//! (<https://docs.luma.com/reference/post_v1-events-cancel-request>), so the API no longer has it.
 //!
-//! A body holds no time of the change and no id of the delivery. So the change's time is the signed one of the delivery
-//! ([`Scheme::sent_at`]; of `event.created` the event's own `created_at`), and a delivery is known again by its signature, not by its body: an event
-//! that is changed and changed back has the same body twice. `webhook-id` is not signed, so that it proves nothing: whoever
-//! repeats a webhook under the id of one to come would have that one taken for a repetition.
+//! A body holds neither the time of the change nor a delivery id. So the time of the change is the delivery's signed
+//! time ([`LumaScheme::sent_at`]), or the event's own `created_at` for `event.created`. A delivery is identified by its
+//! signature and not by its body: an event that is changed and changed back has the same body twice. `webhook-id` is
+//! not signed and proves nothing: an attacker could resend a webhook under the id of a future one, which would then
+//! count as a duplicate.
 //!
-//! Known from Luma's OpenAPI document and, as to signatures, from receivers that others run, without a live account. Assumed:
-//! * the scheme is that of [`mod@verify`]; one project has the Standard Webhooks scheme, so there is `signature =
+//! Known from Luma's OpenAPI document and, for signatures, from public receivers, without a live account. Assumed:
+//! * the scheme is that of [`mod@verify`]. One project uses the Standard Webhooks scheme, hence `signature =
 //!   "standard_webhooks"`;
-//! * the signed time is that of the change, or of a first attempt soon after.
+//! * the signed time is that of the change, or of a first attempt soon after it.
 
 mod api;
 mod map;
@@ -36,8 +37,8 @@ use crate::providers::{
 use api::LumaApi;
 use verify::LumaScheme;
 
-/// Keys whose values are secret, admit to an event, tell where somebody lives, or tell of a person. The names of hosts are
-/// not among them: they are organizers.
+/// Keys of secrets, of links that admit to an event, of home addresses and of personal data; their values are masked.
+/// Hosts' names are not among them: they become the organizer.
 const MASKED: [&str; 22] = [
     "password",
     "registrant",
@@ -63,7 +64,7 @@ const MASKED: [&str; 22] = [
     "avatar_url",
 ];
 
-/// Luma, before anything is configured.
+/// The Luma platform, independent of any source.
 pub struct LumaPlatform;
 
 impl Platform for LumaPlatform {
@@ -102,14 +103,14 @@ impl Platform for LumaPlatform {
     }
 }
 
-/// Luma, as a source configures it.
+/// Luma as configured for one source.
 #[derive(Debug, Clone)]
 pub struct Luma {
     scheme: LumaScheme,
-    /// Whether events that are added to the calendar are taken, which may be other people's.
+    /// Whether events of other calendars that were added to this one are accepted.
     calendar_events: bool,
     api: Option<LumaApi>,
-    /// The header with the signed time.
+    /// Name of the header with the signed time.
     time_header: [String; 1],
 }
 
@@ -142,7 +143,7 @@ impl Provider for Luma {
         let body = LumaPlatform.scrub(request.body);
         let (name, text) = match payload::parse_webhook_type(&body) {
             Ok(head) => head,
-            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
+            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         let sent_at = self.scheme.sent_at(request.headers, request.received_at);
         let meaning = match &*name {
@@ -152,13 +153,13 @@ impl Provider for Luma {
             "calendar.event.added" if self.calendar_events => {
                 map::read(text, map::LumaAction::Added, sent_at)
             }
-            // Guests, tickets, subscribers, others' events, and whatever Luma adds.
+            // Guests, tickets, subscribers, other calendars' events, and types that Luma adds later.
             _ => Ok(PayloadContent::Ignored),
         };
         let mut reading =
             ParsedPayload::new(&name, meaning.unwrap_or_else(PayloadContent::Unmappable));
         reading.delivery_id = self.scheme.delivery_id(request.headers);
-        // Of others' events nothing more can be asked, and of those that were called off there is nothing more.
+        // Other calendars' events and cancelled ones are not in the API.
         if let ("event.created" | "event.updated", PayloadContent::Changes { changes, .. }) =
             (&*name, &reading.content)
         {

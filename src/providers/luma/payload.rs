@@ -1,4 +1,4 @@
-//! The bodies and the API's answers, borrowed from the text they are read from. Optional fields stay raw: see [`lenient`].
+//! Bodies and API answers, borrowed from the text they are parsed from. Optional fields stay raw: see [`lenient`].
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use crate::event::text;
 use crate::providers::lenient::{self, Object};
 
-/// What every body has; nothing else of it is looked at before this is known.
+/// The part that every body has. Nothing else is parsed before the type is known.
 #[derive(Debug, Deserialize)]
 struct WebhookType<'a> {
-    /// The event's name: `event.updated`.
+    /// The webhook's type: `event.updated`.
     #[serde(borrow, rename = "type")]
     name: Cow<'a, str>,
 }
@@ -23,10 +23,10 @@ pub(super) struct Body<'a> {
     pub(super) data: Option<Object<Event<'a>>>,
 }
 
-/// An event, in webhooks and in the API's answers. Older bodies call its id `api_id`.
+/// An event in webhooks and API answers. Older bodies name the id `api_id`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Event<'a> {
-    /// `luma`, or `external` for what is held elsewhere and only listed.
+    /// `luma`, or `external` for events held elsewhere and only listed.
     #[serde(borrow)]
     pub(super) platform: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -35,7 +35,7 @@ pub(super) struct Event<'a> {
     pub(super) api_id: Option<&'a RawValue>,
     #[serde(borrow)]
     calendar_id: Option<&'a RawValue>,
-    /// Of an event that was added to a calendar.
+    /// In events that were added to a calendar.
     #[serde(borrow)]
     calendar: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -50,19 +50,19 @@ pub(super) struct Event<'a> {
     pub(super) name: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) description: Option<&'a RawValue>,
-    /// `offline`, `missing`, or the place online: `zoom`, `unknown`.
+    /// `offline`, `missing`, or the meeting platform: `zoom`, `unknown`.
     #[serde(borrow)]
     pub(super) location_type: Option<&'a RawValue>,
-    /// The event's public page. `meeting_url` is where guests join.
+    /// The event's public page. Guests join at `meeting_url` instead.
     #[serde(borrow)]
     pub(super) url: Option<&'a RawValue>,
-    /// Not in `event.*`.
+    /// Absent from `event.*` webhooks.
     #[serde(borrow)]
     pub(super) hosts: Option<&'a RawValue>,
 }
 
 impl<'a> Event<'a> {
-    /// The calendar that it is managed by: the account to which it belongs.
+    /// The id of the calendar that manages the event: the account that the event belongs to.
     pub(super) fn managing_calendar_id(&self) -> Option<&'a RawValue> {
         #[derive(Deserialize)]
         struct Calendar<'a> {
@@ -86,10 +86,10 @@ pub(super) struct Page<'a> {
     pub(super) next_cursor: Option<String>,
 }
 
-/// The name of the event that a body is about.
+/// Parses the type of a body, and returns it with the body's text.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_webhook_type(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
     let text = lenient::body_text(body)?;
     let head: Object<WebhookType<'_>> =
@@ -97,7 +97,7 @@ pub(super) fn parse_webhook_type(body: &[u8]) -> Result<(Cow<'_, str>, &str), St
     Ok((head.0.name, text))
 }
 
-/// The first host who has a name; an empty text if nobody has.
+/// The first host with a name; empty if no host has one.
 pub(super) fn first_host_name(raw: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Host<'a> {

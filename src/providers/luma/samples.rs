@@ -1,4 +1,4 @@
-//! Sample bodies: what Luma would send, and its API answer, while a few events come to be, change and are called off.
+//! Sample webhooks: what Luma sends, and its API answers, while a few events are created, changed and cancelled.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const CALENDAR: &str = "cal-7tQ2mVx9LbKd";
 
-/// A life of events around `now`.
+/// Samples of a few events around `now`.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
-    // Told just before it, so that it is past.
+    // Shortly before `now`, so that it is in the past.
     let created_at = now.minus(Duration::from_secs(30));
     let event = |id: &str, name: &str, start: Millis, place: &str| {
         json!({
@@ -38,16 +38,16 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
         webhook("event.updated", "it moves by a day", talk("Reading old code", moved)),
         webhook("event.updated", "no, it moves back", talk("Reading old code", first)),
         webhook("event.created", "a dinner is announced", dinner.clone()),
-        webhook("event.canceled", "and called off", dinner),
+        webhook("event.canceled", "and cancelled", dinner),
         webhook(
             "event.updated",
-            "of a coffee that was held before all this, a detail is changed: it is over",
+            "a detail is changed in a coffee that was held earlier: it is over",
             held,
         ),
     ]
 }
 
-/// A webhook about that event. The API shows its hosts besides.
+/// A webhook about this event. The API's answer shows the hosts as well.
 fn webhook(name: &str, story: &'static str, event: Value) -> Sample {
     let body = json!({ "type": name, "data": event }).to_string();
     let path = format!("/v1/events/get?event_id={}", event["id"].as_str().unwrap_or_default());

@@ -13,7 +13,7 @@ fn luma() -> Luma {
     Luma::new(LumaScheme::Native)
 }
 
-/// A source with these lines of its own.
+/// A source with these lines.
 fn configured(lines: &str) -> Result<Arc<dyn Provider>, String> {
     trial::provider_from_config(&format!("provider = 'luma'\nsecret = 'x'\n{lines}"))
 }
@@ -56,7 +56,7 @@ fn time(text: &str) -> Millis {
     Millis::parse(text, None).expect("a time")
 }
 
-/// What is read of the body when it came so.
+/// Reads a body sent and received at these times.
 fn delivered(provider: &Luma, body: &[u8], sent: Millis, received: Millis) -> ParsedPayload {
     let headers = trial::sign(provider, body, SECRET, sent).headers;
     provider.read(&Inbound::from_stored(&headers, body, received), &[])
@@ -68,14 +68,14 @@ fn each_fixture_reads_as_expected() {
 }
 
 #[test]
-fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
     let personal = ["thimble", "Thimble", "post.example", "Nele", "Brandsma"];
     trial::assert_scrubbed_bodies_parse_the_same("luma", &luma(), &personal);
     trial::assert_scrubbed_bodies_parse_the_same("luma", with_api().as_ref(), &personal);
 }
 
 #[test]
-fn only_what_luma_signed_is_believed() {
+fn only_requests_signed_in_time_verify() {
     let body = r#"{"type":"event.created","name":"\u00e9 and raw é"}"#.as_bytes();
     for scheme in [LumaScheme::Native, LumaScheme::StandardWebhooks] {
         let provider = Luma::new(scheme);
@@ -85,9 +85,9 @@ fn only_what_luma_signed_is_believed() {
     }
 }
 
-/// Computed from the observed algorithm with another implementation: the key is the whole text of the secret.
+/// Computed with another implementation of the observed algorithm: the key is the whole text of the secret.
 #[test]
-fn the_observed_signature_is_believed() {
+fn observed_signature_verifies() {
     let body = br#"{"type":"event.created","data":{"id":"evt-1"}}"#;
     let secret: &[u8] = b"whsec_dGVzdC1zZWNyZXQ";
     let now = Millis::new(1_735_689_600_000);
@@ -99,11 +99,11 @@ fn the_observed_signature_is_believed() {
     signed.headers.push(("Webhook-Timestamp".to_owned(), "1735689600".to_owned()));
     assert_eq!(trial::verify(&luma(), &signed, &[secret], now), Ok(0));
     let other = trial::verify(&Luma::new(LumaScheme::StandardWebhooks), &signed, &[secret], now);
-    assert!(other.is_err(), "the two schemes are not one");
+    assert!(other.is_err(), "the schemes accept each other's signature");
 }
 
 #[test]
-fn the_time_beside_the_signature_is_the_same_or_not_there() {
+fn timestamp_header_must_equal_the_signed_time() {
     let signed = trial::sign(&luma(), b"{}", SECRET, NOW);
     let with = |values: &[&str]| {
         let mut signed = signed.clone();
@@ -120,9 +120,9 @@ fn the_time_beside_the_signature_is_the_same_or_not_there() {
     }
 }
 
-/// Whoever repeats a webhook could call it by the id of one to come, which would then be taken for a repetition.
+/// An attacker could resend a webhook under the id of a future one, which would then count as a duplicate.
 #[test]
-fn an_id_that_is_not_signed_is_nobodys_id() {
+fn unsigned_webhook_id_is_not_the_delivery_id() {
     let body = body("event.updated", event());
     let delivery = |id: &str, sent: Millis| {
         let mut headers = trial::sign(&luma(), &body, SECRET, sent).headers;
@@ -131,14 +131,14 @@ fn an_id_that_is_not_signed_is_nobodys_id() {
     };
     let first = delivery("a", NOW);
     assert_eq!(first.as_ref().map(String::len), Some(64));
-    assert_eq!(delivery("b", NOW), first, "the same request, whatever it is called");
+    assert_eq!(delivery("b", NOW), first, "the same request under another id");
     let later = NOW.plus(Duration::from_secs(1));
-    assert_ne!(delivery("a", later), first, "what is true again is told again");
+    assert_ne!(delivery("a", later), first, "a later delivery with the same body");
     assert_eq!(read(&body).delivery_id, None);
 }
 
 #[test]
-fn a_signed_id_is_that_of_the_delivery() {
+fn signed_webhook_id_is_the_delivery_id() {
     let provider = Luma::new(LumaScheme::StandardWebhooks);
     let body = body("event.updated", event());
     let reading = delivered(&provider, &body, NOW, NOW);
@@ -147,7 +147,7 @@ fn a_signed_id_is_that_of_the_delivery() {
 }
 
 #[test]
-fn a_change_is_of_the_signed_second_and_within_it_of_its_receipt() {
+fn change_time_is_the_signed_second_refined_by_the_receipt() {
     let ms = |ms: u64| Duration::from_millis(ms);
     for scheme in [LumaScheme::Native, LumaScheme::StandardWebhooks] {
         let provider = Luma::new(scheme);
@@ -160,7 +160,7 @@ fn a_change_is_of_the_signed_second_and_within_it_of_its_receipt() {
             let change = changes(delivered(&provider, &body, NOW, received)).0;
             assert_eq!(change.occurred_at, Some(at));
         }
-        // That is stored, and enough to say the same again.
+        // The stored headers and body yield the same again.
         let body = body("event.canceled", event());
         let mut headers = trial::sign(&provider, &body, SECRET, NOW).headers;
         headers.retain(|(name, _)| provider.read_headers().contains(name));
@@ -170,11 +170,11 @@ fn a_change_is_of_the_signed_second_and_within_it_of_its_receipt() {
     }
     let created = delivered(&luma(), &body("event.created", event()), NOW, NOW);
     assert_eq!(changes(created).0.occurred_at, Some(time("2026-09-20T09:15:30.250Z")));
-    assert_eq!(changed("event.updated", event()).0.occurred_at, None, "nothing was signed");
+    assert_eq!(changed("event.updated", event()).0.occurred_at, None, "there is no signed time");
 }
 
 #[test]
-fn created_updated_and_canceled_show_the_whole_event() {
+fn created_updated_and_canceled_map_the_whole_event() {
     let shown = WebinarFields {
         name: Some("Compilers".into()),
         description: Some("One editor.".into()),
@@ -198,7 +198,7 @@ fn created_updated_and_canceled_show_the_whole_event() {
 }
 
 #[test]
-fn where_it_is_held_decides_what_it_is() {
+fn event_type_follows_from_location_type() {
     for (place, kind) in [
         (json!("zoom"), Some("WEBINAR")),
         (json!("unknown"), Some("WEBINAR")),
@@ -215,7 +215,7 @@ fn where_it_is_held_decides_what_it_is() {
 }
 
 #[test]
-fn a_bad_field_says_nothing_and_hinders_no_other() {
+fn bad_field_is_counted_and_leaves_other_fields() {
     let all = changed("event.updated", event()).0;
     for (field, value) in [
         ("name", json!("")),
@@ -246,7 +246,7 @@ fn a_bad_field_says_nothing_and_hinders_no_other() {
 }
 
 #[test]
-fn others_events_are_taken_on_request_and_never_those_of_no_calendar() {
+fn added_calendar_events_are_mapped_only_if_configured() {
     let provider = configured("calendar_events = true").expect("right");
     let added = json!({
         "platform": "luma", "id": "evt-9", "name": "Meetup", "start_at": "2026-11-01T18:00:00Z",
@@ -276,7 +276,7 @@ fn others_events_are_taken_on_request_and_never_those_of_no_calendar() {
 }
 
 #[test]
-fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
+fn unmappable_reason_never_repeats_the_body() {
     for sent in [
         json!({ "type": "event.created" }),
         json!({ "type": "event.created", "data": "secret word" }),
@@ -287,20 +287,20 @@ fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
         json!(["event.created"]),
     ] {
         let meaning = read(sent.to_string().as_bytes()).content;
-        let PayloadContent::Unmappable(why) = meaning else { panic!("mapped: {sent}") };
-        assert!(!why.contains("secret"), "{why}");
+        let PayloadContent::Unmappable(reason) = meaning else { panic!("mapped: {sent}") };
+        assert!(!reason.contains("secret"), "{reason}");
     }
 }
 
 #[test]
-fn other_events_are_ignored_whatever_the_rest_of_them_is() {
+fn other_webhook_with_any_data_is_ignored() {
     for name in ["guest.registered", "ticket.registered", "event.published", "Event.Created", ""] {
         assert_eq!(read(&body(name, json!(5))).content, PayloadContent::Ignored, "{name}");
     }
 }
 
 #[test]
-fn the_api_is_asked_about_each_event_that_is_there() {
+fn created_and_updated_webhooks_request_a_fetch() {
     let asked = |name: &str| read(&body(name, event())).fetch_requests.into_iter().next();
     let wanted = FetchRequest {
         account: changed("event.created", event()).0.account,
@@ -311,16 +311,16 @@ fn the_api_is_asked_about_each_event_that_is_there() {
     assert_eq!(asked("event.updated"), Some(wanted));
     assert_eq!(asked("event.canceled"), None);
     assert_eq!(asked("guest.registered"), None);
-    assert!(luma().api().is_none(), "and nobody asks without a key");
+    assert!(luma().api().is_none(), "no API key is configured");
 }
 
 #[test]
-fn one_question_tells_all_of_an_event() {
+fn event_fetch_makes_one_request() {
     let provider = with_api();
-    let api = provider.api().expect("it has one");
+    let api = provider.api().expect("a key is configured");
     let id = WebinarId::parse("evt-1/../x?&y=#").expect("an id");
     let ask =
-        api.next_request(&id, &ApiAnswers::new()).expect("it can be asked").expect("a question");
+        api.next_request(&id, &ApiAnswers::new()).expect("the id is valid").expect("a request");
     let url = "https://luma.example/base/v1/events/get?event_id=evt-1%2F..%2Fx%3F%26y%3D%23";
     assert_eq!((ask.name, ask.url.as_str()), ("event", url));
     let answer = serde_json::value::RawValue::from_string("{}".to_owned()).expect("JSON");
@@ -331,14 +331,14 @@ fn one_question_tells_all_of_an_event() {
 }
 
 #[test]
-fn a_calendars_events_are_listed_by_pages() {
+fn backfill_lists_calendar_events_page_by_page() {
     let provider = with_api();
-    let api = provider.api().expect("it has one");
+    let api = provider.api().expect("a key is configured");
     let span = TimeRange { from: time("2026-10-01T00:00:00Z"), to: time("2026-11-01T00:00:00Z") };
-    let first = api.list_url(span, None).expect("it lists");
+    let first = api.list_url(span, None).expect("the API lists events");
     let list = "https://luma.example/base/v1/calendars/events/list?after=2026-09-30T23%3A59%3A59.999Z&before=2026-11-01T00%3A00%3A00Z";
     assert_eq!(first.as_str(), list);
-    let next = api.list_url(span, Some("a&b")).expect("it lists");
+    let next = api.list_url(span, Some("a&b")).expect("the API lists events");
     assert_eq!(next.as_str(), format!("{list}&pagination_cursor=a%26b"));
 
     let listed = |page: Value| api.parse_list(page.to_string().as_bytes(), span, None);
@@ -359,20 +359,20 @@ fn a_calendars_events_are_listed_by_pages() {
     assert_eq!(ids(json!({ "entries": [] })), (vec![], None));
     for wrong in [json!([]), json!({}), json!({ "entries": [{}] }), json!({ "entries": "secret" })]
     {
-        let why = listed(wrong.clone()).expect_err("no page");
-        assert!(!why.contains("secret"), "{wrong}: {why}");
+        let reason = listed(wrong.clone()).expect_err("no page");
+        assert!(!reason.contains("secret"), "{wrong}: {reason}");
     }
     assert!(api.parse_list(b"\xff", span, None).is_err());
 }
 
 #[test]
-fn a_source_says_how_it_is_signed_for_and_its_key() {
+fn source_keys_are_read_and_invalid_ones_reported() {
     for right in ["", "signature = 'luma'", "signature = 'standard_webhooks'"] {
         let provider = configured(right).expect("right");
         assert!(provider.api().is_none());
     }
     let access = with_api();
-    let access = access.api().expect("it has one").access();
+    let access = access.api().expect("a key is configured").access();
     assert_eq!(
         (access.rate_limit.requests, access.rate_limit.window),
         (200, Duration::from_mins(1))

@@ -1,9 +1,9 @@
-//! From raw bytes to a verified request.
+//! Verification of Luma's signature.
 //!
-//! Luma sends the headers and the `whsec_` secret of Standard Webhooks, but signs in a way of its own: `webhook-signature` is
-//! `t={seconds},v1={hex}`, the HMAC-SHA256 of `{seconds}.{raw body}`, and the key is the whole text of the secret, `whsec_`
-//! included. Luma's documents are silent about it (<https://docs.luma.com/reference/webhook_event_created>); the receivers that
-//! others have published agree on it, but for one.
+//! Luma sends the headers and the `whsec_` secret of Standard Webhooks, but signs differently: `webhook-signature` is
+//! `t={seconds},v1={hex}`, the HMAC-SHA256 of `{seconds}.{raw body}`, and the key is the whole text of the secret
+//! including `whsec_`. Luma's documentation does not describe it
+//! (<https://docs.luma.com/reference/webhook_event_created>); all public receivers but one agree on it.
 
 use crate::event::Millis;
 use crate::providers::signature::timestamped_hmac::{self, TimestampedHmac};
@@ -12,20 +12,20 @@ use crate::providers::{Header, Headers, Inbound, Keys, Unverified, Verified, Ver
 
 /// The header with the signature.
 pub(super) const SIGNATURE: &str = "webhook-signature";
-/// The header with the time, once more; signed by itself in Standard Webhooks only.
+/// The header that repeats the time. Only Standard Webhooks signs it.
 pub(super) const TIMESTAMP: &str = "webhook-timestamp";
 
-/// How Luma signs.
+/// A signature scheme of Luma's webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LumaScheme {
-    /// In its own way.
+    /// The scheme observed in Luma's webhooks.
     Native,
-    /// As the headers' names say.
+    /// Standard Webhooks, as the header names suggest.
     StandardWebhooks,
 }
 
 impl LumaScheme {
-    /// Decides whether Luma sent the request.
+    /// Verifies that Luma signed the request.
     pub(super) fn verify<'a>(
         self,
         request: Inbound<'a, Unverified>,
@@ -37,7 +37,7 @@ impl LumaScheme {
             Self::Native => {
                 let stamped = TimestampedHmac::read(headers.lookup(SIGNATURE))?;
                 match headers.lookup(TIMESTAMP) {
-                    // It says nothing that the signature does not, if it says the same.
+                    // Adds nothing to the signature as long as it repeats the signed time.
                     Header::Missing => {}
                     Header::One(time) if time == stamped.time => {}
                     Header::One(_) | Header::Repeated => return Err(VerifyError::Malformed),
@@ -59,7 +59,7 @@ impl LumaScheme {
         }
     }
 
-    /// When a verified request was sent: in the second that is signed.
+    /// The time at which a verified request was sent, within the signed second.
     pub(super) fn sent_at(self, headers: &dyn Headers, received_at: Millis) -> Option<Millis> {
         let header = headers.lookup(self.time_header());
         let second = match self {
@@ -69,7 +69,7 @@ impl LumaScheme {
         Some(Millis::from_plausible_ms(second.get())?.refine_within_second(received_at))
     }
 
-    /// What of a verified request no other has: the signed id, or the signature of its time and body.
+    /// An identifier unique to a verified delivery: the signed id, or the signature of time and body.
     pub(super) fn delivery_id(self, headers: &dyn Headers) -> Option<String> {
         match self {
             Self::Native => {
@@ -80,7 +80,7 @@ impl LumaScheme {
         }
     }
 
-    /// The headers that make the body authentic at `now`.
+    /// Signs a body at `now`, and returns the headers.
     pub(super) fn sign(
         self,
         body: &[u8],

@@ -1,4 +1,4 @@
-//! From the body of a webinar's event to a change.
+//! Mapping of webinar webhooks to changes.
 
 use serde_json::value::RawValue;
 
@@ -18,12 +18,12 @@ pub(super) enum RiversideAction {
     Ended,
 }
 
-/// Reads the body of a webinar's event.
+/// Reads a webhook about a webinar.
 ///
 /// # Errors
-/// Why it cannot be mapped, for operators.
-pub(super) fn read(text: &str, step: RiversideAction) -> Result<PayloadContent, String> {
-    let mut lenient = FieldReader::default();
+/// Returns why the body cannot be mapped, as a sentence for operators.
+pub(super) fn read(text: &str, action: RiversideAction) -> Result<PayloadContent, String> {
+    let mut reader = FieldReader::default();
     let body: Object<Body<'_>> = lenient::parse(text, "`data` is not an object")?;
     let Body { event_ts, account_id, test, data } = body.0;
     let webinar = data.ok_or("data is missing")?.0;
@@ -31,7 +31,7 @@ pub(super) fn read(text: &str, step: RiversideAction) -> Result<PayloadContent, 
         return Ok(PayloadContent::Ignored);
     }
     let id = webinar.id.or(webinar.event_id);
-    let kind = match step {
+    let kind = match action {
         RiversideAction::Created => ChangeKind::Created,
         RiversideAction::Started => ChangeKind::Started,
         RiversideAction::Ended => ChangeKind::Completed,
@@ -40,15 +40,15 @@ pub(super) fn read(text: &str, step: RiversideAction) -> Result<PayloadContent, 
     change.account = account_id
         .map(|id| lenient::identifier("account_id", Some(id), ExternalAccountId::parse))
         .transpose()?;
-    change.occurred_at = lenient
+    change.occurred_at = reader
         .read("event_ts", event_ts, |raw| Millis::from_plausible_seconds(lenient::integer(raw)?));
-    let zone = lenient.read("timezone", webinar.timezone, lenient::string);
+    let zone = reader.read("timezone", webinar.timezone, lenient::string);
     let zone = zone.as_deref();
-    let mut plan = read_plan(&webinar, zone, &mut lenient);
+    let mut plan = read_plan(&webinar, zone, &mut reader);
     let mut actual = |field, raw: Option<&RawValue>| {
-        lenient.read(field, raw, |raw| lenient::date_time(raw, zone))
+        reader.read(field, raw, |raw| lenient::date_time(raw, zone))
     };
-    change.session = match step {
+    change.session = match action {
         RiversideAction::Created => {
             plan.cancelled = Some(false);
             None
@@ -61,7 +61,7 @@ pub(super) fn read(text: &str, step: RiversideAction) -> Result<PayloadContent, 
         RiversideAction::Ended => {
             let started_at = actual("actual_start_time", webinar.actual_start_time);
             let ended_at = actual("actual_end_time", webinar.actual_end_time);
-            // The planned end, said at the same time, would go before the real one.
+            // Otherwise the planned end, which has the same time, would win over the actual one.
             plan.end = plan.end.filter(|_| ended_at.is_none());
             Some(RunChange { phase: RunPhase::Ended, started_at, ended_at })
         }
@@ -69,25 +69,21 @@ pub(super) fn read(text: &str, step: RiversideAction) -> Result<PayloadContent, 
     change.shape = Some(Shape::Single);
     change.full_picture = plan.name.is_some() && plan.start.is_some();
     change.whole = plan;
-    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: lenient.into_bad_fields() })
+    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
-/// What is planned. Every field may be null, which says nothing; an end before the start is none.
-fn read_plan(
-    webinar: &Webinar<'_>,
-    zone: Option<&str>,
-    lenient: &mut FieldReader,
-) -> WebinarFields {
-    let start = lenient.read("scheduled_start_time", webinar.scheduled_start_time, |raw| {
+/// Reads the plan. A null field sets nothing, and an end before the start is rejected.
+fn read_plan(webinar: &Webinar<'_>, zone: Option<&str>, reader: &mut FieldReader) -> WebinarFields {
+    let start = reader.read("scheduled_start_time", webinar.scheduled_start_time, |raw| {
         lenient::date_time(raw, zone)
     });
-    let end = lenient.read("scheduled_end_time", webinar.scheduled_end_time, |raw| {
+    let end = reader.read("scheduled_end_time", webinar.scheduled_end_time, |raw| {
         lenient::date_time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
     });
     WebinarFields {
-        name: lenient.read("title", webinar.title, lenient::non_empty_text),
-        organizer: lenient.read("hosted_by", webinar.hosted_by, lenient::non_empty_text),
-        description: lenient.read("description", webinar.description, lenient::clean_text),
+        name: reader.read("title", webinar.title, lenient::non_empty_text),
+        organizer: reader.read("hosted_by", webinar.hosted_by, lenient::non_empty_text),
+        description: reader.read("description", webinar.description, lenient::clean_text),
         start,
         end: end.map(EndTime::At),
         ..WebinarFields::default()

@@ -1,17 +1,20 @@
 //! Riverside's webinars.
 //!
-//! Promises: only what the subscription's signing secret signed is read; test events say nothing. Personal data is masked
-//! before a body is read, so that the stored body says the same when it is read again. Relies on the raw bytes of the
-//! request. Holds nothing, so a crash loses nothing.
+//! Promises: reads only requests signed with the subscription's signing secret; test events are ignored. Personal data
+//! is masked before a body is read, so the stored body yields the same when it is read again. Relies on the raw bytes
+//! of the request. On a crash: nothing is lost, because nothing is held.
 //!
-//! Every body shows the whole webinar as it is planned at `event_ts`, and the times at which it really began and ended
-//! stand beside the plan in fields of their own (<https://docs.riverside.fm/webhooks/event-types>). So `webinar.started`
-//! and `webinar.ended` write what they show of the plan too, unlike Zoom's, whose start and length are the run's:
-//! Riverside has no webhook for a change of title or date, and these are the only ones that tell of it.
+//! Every body shows the whole webinar as planned at `event_ts`; the actual start and end are in separate fields
+//! (<https://docs.riverside.fm/webhooks/event-types>). So `webinar.started` and `webinar.ended` write the plan too,
+//! unlike Zoom's, which carry the session's start and length. Riverside has no webhook for a changed title or date;
+//! these two are the only ones that report it.
 //!
-//! Known from Riverside's documentation, without a live account. Assumed: `webinar.started` and `webinar.ended` show the
-//! plan as it is then, not as it was when the webinar was created. If they do not, they write what was known before.
-//! Riverside tells neither of a calling off nor of a webinar's public page.
+//! Known from Riverside's documentation, without a live account:
+//! * no webhook reports a cancellation, and none holds the URL of a webinar's public page.
+//!
+//! Assumed:
+//! * `webinar.started` and `webinar.ended` show the plan at that time, not the plan at the webinar's creation. If they
+//!   show the latter, they repeat what was known before.
 
 mod map;
 mod payload;
@@ -27,7 +30,7 @@ use crate::providers::{
     Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 
-/// Keys whose values are secret or tell of a person. The host's name is not among them: it is the organizer.
+/// Keys of secrets and personal data; their values are masked. The host's name stays: it becomes the organizer.
 const MASKED: [&str; 10] = [
     "password",
     "registrant",
@@ -41,7 +44,7 @@ const MASKED: [&str; 10] = [
     "join_url",
 ];
 
-/// Riverside, before anything is configured.
+/// The Riverside platform, independent of any source.
 pub struct RiversidePlatform;
 
 impl Platform for RiversidePlatform {
@@ -72,7 +75,7 @@ impl Platform for RiversidePlatform {
     }
 }
 
-/// Riverside.
+/// Riverside as configured for a source; it has no options.
 #[derive(Debug, Clone, Copy)]
 pub struct Riverside;
 
@@ -98,18 +101,18 @@ impl Provider for Riverside {
         let body = RiversidePlatform.scrub(request.body);
         let (head, text) = match Envelope::parse(&body) {
             Ok(head) => head,
-            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
+            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         let meaning = match &*head.event {
             "webinar.created" => map::read(text, map::RiversideAction::Created),
             "webinar.started" => map::read(text, map::RiversideAction::Started),
             "webinar.ended" => map::read(text, map::RiversideAction::Ended),
-            // Registrants, attendees, and whatever Riverside adds.
+            // Registrants, attendees, and events that Riverside adds later.
             _ => Ok(PayloadContent::Ignored),
         };
         let reading =
             ParsedPayload::new(&head.event, meaning.unwrap_or_else(PayloadContent::Unmappable));
-        // "Deduplicate on this value": the same in each attempt (https://docs.riverside.fm/webhooks/overview).
+        // "Deduplicate on this value": equal in all attempts (https://docs.riverside.fm/webhooks/overview).
         ParsedPayload { delivery_id: head.delivery_id(), ..reading }
     }
 

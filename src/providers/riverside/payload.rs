@@ -1,14 +1,15 @@
-//! The bodies, borrowed from the text they are read from. Optional fields stay raw: see [`crate::providers::lenient`].
+//! Webhook bodies, borrowed from the text they are parsed from. Optional fields stay raw: see
+//! [`crate::providers::lenient`].
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::providers::lenient::Object;
 
-/// The body of an event about a webinar.
+/// The body of a webhook about a webinar.
 #[derive(Debug, Deserialize)]
 pub(super) struct Body<'a> {
-    /// When it happened, in seconds.
+    /// Time of the event, in seconds.
     #[serde(borrow)]
     pub(super) event_ts: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -19,15 +20,15 @@ pub(super) struct Body<'a> {
     pub(super) data: Option<Object<Webinar<'a>>>,
 }
 
-/// A webinar: its plan, and beside it what really happened.
+/// A webinar: its plan and its actual times.
 #[derive(Debug, Deserialize)]
 pub(super) struct Webinar<'a> {
     #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    /// The same in events about webinars.
+    /// Equal to `id` in webhooks about webinars.
     #[serde(borrow)]
     pub(super) event_id: Option<&'a RawValue>,
-    /// Whether it was made up, to try an endpoint.
+    /// Whether the webinar is made up to test an endpoint.
     #[serde(borrow)]
     pub(super) test: Option<&'a RawValue>,
     #[serde(borrow)]

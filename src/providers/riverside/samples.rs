@@ -1,4 +1,4 @@
-//! Sample bodies: what Riverside would send while two webinars come to be, and one of them is held.
+//! Sample webhooks: what Riverside sends while two webinars are created and one of them is held.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::providers::Sample;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
-/// Between two samples, so that each is later than the one before it and all are past.
+/// Interval between two samples: each is later than the one before it, and all are in the past.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A life of webinars around `now`, told just before it.
+/// Samples of two webinars around `now`, sent just before it.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     // Riverside writes the time of an event in seconds.
     let now = Millis::new(now.get() / 1_000 * 1_000);
@@ -32,12 +32,12 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
         ),
         (
             "webinar.created",
-            "someone tries the endpoint, which says nothing of a webinar",
+            "someone tests the endpoint, which reports no webinar",
             webinar("test-event", "Test", now, json!({ "test": true })),
         ),
         (
             "webinar.started",
-            "the first one starts, under a title that was changed since",
+            "the first one starts, under a changed title",
             held(json!({ "title": "Sound that carries, live", "actual_start_time": began })),
         ),
         (
@@ -65,7 +65,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     samples
 }
 
-/// A webinar of an hour that is to begin three quarters of an hour before `around`.
+/// A webinar of one hour with a planned start 45 minutes before `around`.
 fn webinar(id: &str, title: &str, around: Millis, more: Value) -> Value {
     let start = around.minus(MINUTE * 45);
     let mut webinar = json!({

@@ -11,7 +11,7 @@ fn read(body: &[u8]) -> ParsedPayload {
     Riverside.read(&Inbound::from_body(body), &[])
 }
 
-/// A webinar as every body shows it.
+/// A webinar as shown in every body.
 fn webinar() -> Value {
     json!({
         "event_id": "w1", "id": "w1", "title": "Editing by ear", "description": "How.",
@@ -36,8 +36,8 @@ fn changed(event: &str, data: Value) -> (Change, Vec<&'static str>) {
 }
 
 fn unmappable(reading: ParsedPayload) -> String {
-    let PayloadContent::Unmappable(why) = reading.content else { panic!("mapped: {reading:?}") };
-    why
+    let PayloadContent::Unmappable(reason) = reading.content else { panic!("mapped: {reading:?}") };
+    reason
 }
 
 fn time(text: &str) -> Millis {
@@ -50,21 +50,21 @@ fn each_fixture_reads_as_expected() {
 }
 
 #[test]
-fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
     let personal = ["post.example", "Nele", "Brandsma", "Kiezelhof", "quartz-17"];
     trial::assert_scrubbed_bodies_parse_the_same("riverside", &Riverside, &personal);
 }
 
 #[test]
-fn only_what_riverside_signed_is_believed() {
+fn only_requests_signed_in_time_verify() {
     let body = r#"{"event":"webinar.created","title":"\u00e9 and raw é"}"#.as_bytes();
     trial::assert_only_signed_bytes_verify(&Riverside, body, SECRET, NOW);
     trial::assert_timestamp_tolerance(&Riverside, body, SECRET, NOW);
 }
 
-/// Computed from the documented algorithm with another implementation.
+/// Computed with another implementation of the documented algorithm.
 #[test]
-fn the_documented_signature_is_believed() {
+fn documented_signature_verifies() {
     let body = br#"{"type":"event.created","data":{"id":"evt-1"}}"#;
     let mac = "5e847d28826fd3f80db25d9961be8b06b8e8e23e5efc83b97e2d7dd0bc56338b";
     let signed =
@@ -80,7 +80,7 @@ fn the_documented_signature_is_believed() {
 }
 
 #[test]
-fn the_signature_has_its_version_and_one_spelling() {
+fn signature_without_version_or_lower_case_is_malformed() {
     let body = b"{}";
     let signed = trial::sign(&Riverside, body, SECRET, NOW);
     let mac = signed.headers[0].1.replace("v1=", "");
@@ -100,7 +100,7 @@ fn the_signature_has_its_version_and_one_spelling() {
 }
 
 #[test]
-fn created_shows_the_plan() {
+fn created_webhook_maps_the_plan() {
     let (change, bad) = changed("webinar.created", webinar());
     let expected = WebinarFields {
         name: Some("Editing by ear".into()),
@@ -117,18 +117,18 @@ fn created_shows_the_plan() {
         (ChangeKind::Created, None, true)
     );
     assert_eq!((change.shape, change.occurred_at), (Some(Shape::Single), Some(NOW)));
-    assert_eq!(change.account.expect("it is named").as_str(), "a");
+    assert_eq!(change.account.expect("the body names it").as_str(), "a");
 }
 
 #[test]
-fn started_and_ended_show_the_plan_and_beside_it_what_happened() {
+fn started_and_ended_webhooks_map_plan_and_session() {
     let plan = WebinarFields { cancelled: None, ..changed("webinar.created", webinar()).0.whole };
     let (started, _) = changed("webinar.started", webinar());
     let began = Some(time("2026-09-24T15:01:00Z"));
     let run = RunChange { phase: RunPhase::Started, started_at: began, ended_at: None };
     assert_eq!((started.kind, started.session), (ChangeKind::Started, Some(run)));
     assert_eq!(started.whole, plan);
-    assert!(started.full_picture, "the bridge may have been installed since");
+    assert!(started.full_picture, "the bridge may have been installed after the creation");
 
     let (ended, _) = changed("webinar.ended", webinar());
     let over = Some(time("2026-09-24T15:58:00Z"));
@@ -137,7 +137,7 @@ fn started_and_ended_show_the_plan_and_beside_it_what_happened() {
     assert_eq!(
         ended.whole,
         WebinarFields { end: None, ..plan.clone() },
-        "the real end, not the planned"
+        "only the actual end is set"
     );
 
     let mut unknown = webinar();
@@ -146,7 +146,7 @@ fn started_and_ended_show_the_plan_and_beside_it_what_happened() {
 }
 
 #[test]
-fn without_title_or_start_it_is_no_full_picture() {
+fn full_picture_requires_title_and_start() {
     for (field, full) in [
         ("title", false),
         ("scheduled_start_time", false),
@@ -162,7 +162,7 @@ fn without_title_or_start_it_is_no_full_picture() {
 }
 
 #[test]
-fn a_bad_field_says_nothing_and_hinders_no_other() {
+fn bad_field_is_counted_and_leaves_other_fields() {
     let all = changed("webinar.ended", webinar()).0;
     for (field, values) in [
         ("title", vec![json!(5), json!(""), json!({})]),
@@ -196,7 +196,7 @@ fn a_bad_field_says_nothing_and_hinders_no_other() {
 }
 
 #[test]
-fn the_time_of_the_change_is_in_seconds() {
+fn change_time_is_read_in_seconds() {
     for (said, read) in [
         (json!(1_790_150_400), Some(NOW)),
         (json!(null), None),
@@ -217,7 +217,7 @@ fn the_time_of_the_change_is_in_seconds() {
 }
 
 #[test]
-fn the_id_of_an_event_is_that_of_its_delivery_whatever_it_means() {
+fn event_id_is_the_delivery_id_for_every_event() {
     let delivery = |body: &Value| read(body.to_string().as_bytes()).delivery_id;
     let mut sent = body("webinar.created", webinar());
     assert_eq!(delivery(&sent).as_deref(), Some("evt_1"));
@@ -232,7 +232,7 @@ fn the_id_of_an_event_is_that_of_its_delivery_whatever_it_means() {
 }
 
 #[test]
-fn a_test_event_says_nothing() {
+fn test_event_is_ignored() {
     let mut data = webinar();
     data["test"] = true.into();
     let marked = body("webinar.ended", data.clone());
@@ -247,7 +247,7 @@ fn a_test_event_says_nothing() {
 }
 
 #[test]
-fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
+fn unmappable_reason_never_repeats_the_body() {
     for sent in [
         json!({ "event": "webinar.created" }),
         body("webinar.created", json!("secret word")),
@@ -258,15 +258,15 @@ fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
         json!(["webinar.created"]),
         json!({ "event": 5 }),
     ] {
-        let why = unmappable(read(sent.to_string().as_bytes()));
-        assert!(!why.contains("secret"), "{why}");
+        let reason = unmappable(read(sent.to_string().as_bytes()));
+        assert!(!reason.contains("secret"), "{reason}");
     }
     unmappable(read(b"{\"event\":\"webinar.created\",\"data\":{\"id\":\"w\",\"id\":\"v\"}}"));
     unmappable(read(b"{\"event\":\"recording.ready\",\"a\":\"\xff\"}"));
 }
 
 #[test]
-fn other_events_are_ignored_whatever_the_rest_of_them_is() {
+fn other_event_with_any_data_is_ignored() {
     for event in ["registrant.created", "attendee.joined", "webinar.moved", "Webinar.Created", ""] {
         let sent = format!(r#"{{"event":"{event}","data":"\ud83d"}}"#);
         assert_eq!(read(sent.as_bytes()).content, PayloadContent::Ignored, "{event}");

@@ -1,7 +1,8 @@
-//! From raw bytes to a verified request.
+//! Verification of Riverside's signature.
 //!
-//! Riverside signs `{timestamp header}:{raw body}` with HMAC-SHA256 and the subscription's secret, anew for each attempt,
-//! whose number is part of the body (<https://docs.riverside.fm/webhooks/verifying-signatures>).
+//! Riverside signs `{timestamp header}:{raw body}` with HMAC-SHA256 and the subscription's secret. It signs each
+//! attempt separately, and the body holds the attempt's number
+//! (<https://docs.riverside.fm/webhooks/verifying-signatures>).
 
 use crate::event::Millis;
 use crate::providers::signature::hmac;
@@ -12,9 +13,9 @@ const SIGNATURE: &str = "x-riverside-signature";
 /// The header with the signed time, in seconds.
 const TIMESTAMP: &str = "x-riverside-timestamp";
 
-/// Decides whether Riverside sent the request.
+/// Verifies that Riverside signed the request.
 ///
-/// The signature goes first: the age of what was never signed says nothing.
+/// The signature is checked before the time, because an unsigned time proves nothing.
 pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
@@ -34,7 +35,7 @@ pub(super) fn verify<'a>(
     Ok(request.into_verified(secret))
 }
 
-/// The headers that make the body authentic at `now`.
+/// Signs a body at `now`, and returns the headers.
 pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
     let timestamp = now.get().div_euclid(1_000).to_string();
     let mac = hmac::sha256(secret, &[timestamp.as_bytes(), b":", body]);

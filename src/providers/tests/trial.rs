@@ -1,4 +1,4 @@
-//! What the tests of every platform share: fixtures that a reader can judge, and forgers.
+//! Checks that the tests of every platform share: fixtures with reviewed expectations, and forged requests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::config;
 use crate::event::webinar::Provenance;
 use crate::event::{BodyHash, Millis, Origin, ReceiptId, SourceName, Webinar, WebinarId};
 
-/// The tolerance of signed times in these tests.
+/// Tolerance of signed times in these tests.
 pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
 
-/// A source with these keys, `provider` among them, or all that is wrong with it.
+/// Builds the provider of a source with these keys, `provider` among them, or returns the configuration errors.
 pub(super) fn provider_from_config(keys: &str) -> Result<Arc<dyn Provider>, String> {
     let text = format!("[hubspot.main]\naccess_token = 'x'\n[source.it]\n{keys}\n");
     let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
@@ -28,7 +28,7 @@ pub(super) fn provider_from_config(keys: &str) -> Result<Arc<dyn Provider>, Stri
     Ok(source.endpoint.provider)
 }
 
-/// A body as the platform sends it, or, if its name begins with `fetched`, what is stored of its API's answers.
+/// A webhook body or, if its name begins with `fetched`, the stored answers of the platform's API.
 pub(super) struct Fixture {
     pub(super) path: PathBuf,
     pub(super) body: Vec<u8>,
@@ -52,8 +52,8 @@ impl Fixture {
     }
 }
 
-/// What these bodies say, webhooks and what is stored of answers, merged in this order. All came at `now`, and none has a bad
-/// field.
+/// Reads stored webhooks and answers, and merges their changes in this order. All are received at `now`. Asserts that
+/// no field is bad.
 pub(super) fn merge_bodies(
     provider: &dyn Provider,
     bodies: &[Vec<u8>],
@@ -89,7 +89,7 @@ pub(super) fn merge_bodies(
     webinars
 }
 
-/// The fixtures in `tests/fixtures/FOLDER`: files that end in neither `.expected` nor `.md`.
+/// Loads the fixtures in `tests/fixtures/FOLDER`: files that end in neither `.expected` nor `.md`.
 pub(super) fn load_fixtures(folder: &str) -> Vec<Fixture> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
     let mut fixtures: Vec<Fixture> = std::fs::read_dir(folder)
@@ -103,8 +103,8 @@ pub(super) fn load_fixtures(folder: &str) -> Vec<Fixture> {
     fixtures
 }
 
-/// Each fixture reads as the file of its name that ends in `.expected` says. `UPDATE_FIXTURES=1` writes those anew, to be
-/// read before they are committed.
+/// Asserts that each fixture reads as its `.expected` file says. `UPDATE_FIXTURES=1` rewrites those files, for review
+/// before a commit.
 pub(super) fn assert_fixtures_parse_as_expected(folder: &str, provider: &dyn Provider) {
     let update = std::env::var_os("UPDATE_FIXTURES").is_some();
     for fixture in load_fixtures(folder) {
@@ -118,7 +118,7 @@ pub(super) fn assert_fixtures_parse_as_expected(folder: &str, provider: &dyn Pro
     }
 }
 
-/// What is stored of each fixture holds none of these texts, says the same, and is not masked further.
+/// Asserts that each scrubbed fixture holds none of these texts, reads the same, and is not changed by scrubbing again.
 pub(super) fn assert_scrubbed_bodies_parse_the_same(
     folder: &str,
     provider: &dyn Provider,
@@ -141,7 +141,7 @@ pub(super) fn assert_scrubbed_bodies_parse_the_same(
     assert!(found >= personal.len(), "the fixtures hold nothing personal to mask");
 }
 
-/// A reading for people: times as dates.
+/// Describes a reading for people: times as dates.
 pub(super) fn describe(reading: &ParsedPayload) -> String {
     fn dated(value: Value) -> Value {
         match value {
@@ -163,7 +163,7 @@ pub(super) fn describe(reading: &ParsedPayload) -> String {
             json!({ "changes": changes, "bad_fields": bad_fields })
         }
         PayloadContent::Ignored => json!("ignored"),
-        PayloadContent::Unmappable(why) => json!({ "unmappable": why }),
+        PayloadContent::Unmappable(reason) => json!({ "unmappable": reason }),
         PayloadContent::Handshake(reply) => {
             let body: Value = serde_json::from_slice(&reply.body).expect("an answer is JSON");
             json!({ "handshake": { "status": reply.status, "body": body } })
@@ -181,7 +181,7 @@ pub(super) fn describe(reading: &ParsedPayload) -> String {
     format!("{told:#}\n")
 }
 
-/// The request as a source of this provider would get it.
+/// Signs a body as a request to a source of this provider.
 pub(super) fn sign(
     provider: &dyn Provider,
     body: &[u8],
@@ -192,7 +192,7 @@ pub(super) fn sign(
     provider.sign(UnsignedRequest { url, body, secret, now }).expect("it can be signed")
 }
 
-/// Whether the provider believes it: which secret proved it.
+/// Verifies a request. Returns the index of the secret that verified it.
 pub(super) fn verify(
     provider: &dyn Provider,
     signed: &SignedRequest,
@@ -203,12 +203,12 @@ pub(super) fn verify(
     let headers: &dyn Headers = &signed.headers;
     let query = signed.url.query().unwrap_or_default();
     let verified = provider.verify(Inbound::new(headers, query, &signed.body, now), keys, now)?;
-    assert_eq!(verified.body, signed.body, "what is believed is not what came");
+    assert_eq!(verified.body, signed.body, "the verified body differs from the sent one");
     Ok(verified.verified_by())
 }
 
-/// For a platform that signs the raw body with a secret: what it signed is believed, and nothing that differs from it in
-/// one byte, one header or the secret.
+/// Asserts, for a platform that signs the raw body with a secret, that a signed request verifies and that a request
+/// differing in one byte, one header or the secret does not.
 pub(super) fn assert_only_signed_bytes_verify(
     provider: &dyn Provider,
     body: &[u8],
@@ -266,7 +266,7 @@ pub(super) fn assert_only_signed_bytes_verify(
     }
 }
 
-/// For a platform that signs the time: what is older or younger than the tolerance is refused.
+/// Asserts, for a platform that signs the time, that requests outside the tolerance are refused.
 pub(super) fn assert_timestamp_tolerance(
     provider: &dyn Provider,
     body: &[u8],

@@ -1,4 +1,4 @@
-//! From the body of a webhook about an event to a change.
+//! Mapping of event webhooks to changes.
 
 use serde_json::value::RawValue;
 
@@ -16,37 +16,37 @@ pub(super) enum TicketTailorAction {
     Deleted,
 }
 
-/// Whom it was told, and when.
+/// The source that received a webhook, and the time of receipt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WebhookContext<'a> {
     pub(super) source: &'a TicketTailor,
     pub(super) received_at: Millis,
 }
 
-/// Reads the body of a webhook about an event.
+/// Reads a webhook about an event.
 ///
 /// # Errors
-/// Why it cannot be mapped, for operators.
+/// Returns why the body cannot be mapped, as a sentence for operators.
 pub(super) fn read(
     text: &str,
-    step: TicketTailorAction,
-    told: WebhookContext<'_>,
+    action: TicketTailorAction,
+    context: WebhookContext<'_>,
 ) -> Result<PayloadContent, String> {
-    let WebhookContext { source, received_at } = told;
-    let mut lenient = FieldReader::default();
+    let WebhookContext { source, received_at } = context;
+    let mut reader = FieldReader::default();
     let body: Object<Body<'_>> = lenient::parse(text, "`payload` is not an object")?;
     let Body { created_at, payload } = body.0;
     let event = payload.ok_or("payload is missing")?.0;
     let id = lenient::identifier("payload.id", event.id, WebinarId::parse)?;
-    // A series is no event of ours: each of its dates is one, and is told of by itself.
+    // A series is not an event: each of its dates is one and has its own webhooks.
     if id.as_str().starts_with("es_")
         || event.object.is_some_and(|object| !is_text(object, "event"))
     {
         return Ok(PayloadContent::Ignored);
     }
-    let left_out = !source.drafts && event.status.is_some_and(|status| is_text(status, "draft"));
-    let (kind, cancelled) = match step {
-        TicketTailorAction::Created | TicketTailorAction::Updated if left_out => {
+    let excluded = !source.drafts && event.status.is_some_and(|status| is_text(status, "draft"));
+    let (kind, cancelled) = match action {
+        TicketTailorAction::Created | TicketTailorAction::Updated if excluded => {
             return Ok(PayloadContent::Ignored);
         }
         TicketTailorAction::Created => (ChangeKind::Created, Some(false)),
@@ -54,32 +54,32 @@ pub(super) fn read(
         TicketTailorAction::Deleted => (ChangeKind::Cancelled, Some(true)),
     };
     let mut change = Change::new(id, kind);
-    let made_at = lenient
+    let created_at = reader
         .read("created_at", created_at, |raw| lenient::date_time(raw, Some(source.zone.as_str())));
-    change.occurred_at = made_at.map(|at| at.refine_within_second(received_at));
-    let fields = read_fields(&event, &mut lenient);
+    change.occurred_at = created_at.map(|at| at.refine_within_second(received_at));
+    let fields = read_fields(&event, &mut reader);
     change.shape = Some(Shape::Single);
-    // A draft that is deleted may never have been told of: then there is nothing to call off.
-    change.full_picture = fields.name.is_some() && fields.start.is_some() && !left_out;
+    // A deleted draft may never have been sent to HubSpot. Then nothing has to be cancelled.
+    change.full_picture = fields.name.is_some() && fields.start.is_some() && !excluded;
     change.whole = WebinarFields { cancelled, ..fields };
-    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: lenient.into_bad_fields() })
+    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
-/// What the event carries; an end before the start is none.
-fn read_fields(event: &Event<'_>, lenient: &mut FieldReader) -> WebinarFields {
-    let zone = lenient.read("timezone", event.timezone, lenient::string);
+/// Reads the fields of the event. An end before the start is rejected.
+fn read_fields(event: &Event<'_>, reader: &mut FieldReader) -> WebinarFields {
+    let zone = reader.read("timezone", event.timezone, lenient::string);
     let zone = zone.as_deref();
-    let start = lenient.read("start", event.start, |raw| read_moment(raw, zone));
-    let end = lenient.read("end", event.end, |raw| {
+    let start = reader.read("start", event.start, |raw| read_moment(raw, zone));
+    let end = reader.read("end", event.end, |raw| {
         read_moment(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
     });
-    let online = lenient.read("online_event", event.online, lenient::boolean);
+    let online = reader.read("online_event", event.online, lenient::boolean);
     let event_type = online.map(|online| if online { "WEBINAR" } else { "IN_PERSON" });
     WebinarFields {
-        name: lenient.read("name", event.name, lenient::non_empty_text),
-        description: lenient.read("description", event.description, lenient::clean_text),
+        name: reader.read("name", event.name, lenient::non_empty_text),
+        description: reader.read("description", event.description, lenient::clean_text),
         event_type: event_type.map(str::to_owned),
-        registration_url: lenient.read("url", event.url, lenient::link),
+        registration_url: reader.read("url", event.url, lenient::link),
         start,
         end: end.map(EndTime::At),
         ..WebinarFields::default()
@@ -87,5 +87,5 @@ fn read_fields(event: &Event<'_>, lenient: &mut FieldReader) -> WebinarFields {
 }
 
 fn is_text(raw: &RawValue, word: &str) -> bool {
-    lenient::string(raw).is_some_and(|said| said == word)
+    lenient::string(raw).is_some_and(|text| text == word)
 }

@@ -1,21 +1,22 @@
 //! Ticket Tailor's events.
 //!
-//! Promises: only what the webhook's shared secret signed is read. Access codes, links to join and personal data are
-//! masked before a body is read, so that the stored body says the same when it is read again. Relies on the raw bytes of
-//! the request. Holds nothing, so a crash loses nothing.
+//! Promises: reads only requests signed with the webhook's shared secret. Access codes, join links and personal data
+//! are masked before a body is read, so the stored body yields the same when it is read again. Relies on the raw bytes
+//! of the request. On a crash: nothing is lost, because nothing is held.
 //!
-//! Every webhook shows the whole event. An event (`ev_`) is one date; the series (`es_`) that it belongs to is no event of
-//! ours.
+//! Every webhook shows the whole event. An event (`ev_`) is one date. The series (`es_`) that it belongs to is ignored.
 //!
-//! Known from Ticket Tailor's documentation (<https://developers.tickettailor.com/docs/webhook/configuration>), without a
-//! live account. Assumed:
-//! * the payload of `EVENT.*` is the event as the API shows it (<https://developers.tickettailor.com/docs/api/get-all-events>):
-//!   that of the other webhooks is documented as theirs;
-//! * `created_at` of a webhook, which has no zone, is UTC, or in `time_zone` if the source says so: it only orders webhooks,
-//!   and a time ahead of the receipt counts as the receipt's;
-//! * publishing an event is not known to be told, so drafts are events too, unless the source says `drafts = false`.
+//! Known from Ticket Tailor's documentation (<https://developers.tickettailor.com/docs/webhook/configuration>), without
+//! a live account:
+//! * webhooks name no box office, and none reports the end of an event;
+//! * an event cannot be cancelled, only deleted.
 //!
-//! Ticket Tailor names no box office, tells of no end, and has no calling off but deleting.
+//! Assumed:
+//! * the payload of `EVENT.*` is the event in the API's format
+//!   (<https://developers.tickettailor.com/docs/api/get-all-events>), as is documented for the other webhooks;
+//! * `created_at` of a webhook, which has no zone, is UTC, or in the source's `time_zone`. It only orders webhooks, and
+//!   a time ahead of the receipt counts as the time of receipt;
+//! * publishing may send no webhook, so drafts are events too, unless the source sets `drafts = false`.
 
 mod map;
 mod payload;
@@ -31,7 +32,7 @@ use crate::providers::{
     Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 
-/// Keys whose values are secret, admit to an event, or tell of a person.
+/// Keys of secrets, of codes that admit to an event and of personal data; their values are masked.
 const MASKED: [&str; 17] = [
     "password",
     "registrant",
@@ -52,7 +53,7 @@ const MASKED: [&str; 17] = [
     "membership_code",
 ];
 
-/// Ticket Tailor, before anything is configured.
+/// The Ticket Tailor platform, independent of any source.
 pub struct TicketTailorPlatform;
 
 impl Platform for TicketTailorPlatform {
@@ -70,7 +71,7 @@ impl Platform for TicketTailorPlatform {
         let drafts = options.flag("drafts").unwrap_or(drafts);
         if Millis::parse("2026-01-01 12:00:00", Some(&zone)).is_none() {
             let remedy = "Set an IANA name, such as \"Europe/London\"";
-            options.report("time_zone", &format!("is no time zone. {remedy}"));
+            options.report("time_zone", &format!("is not a time zone. {remedy}"));
             return None;
         }
         Some(Arc::new(TicketTailor { zone, drafts }))
@@ -92,10 +93,10 @@ impl Platform for TicketTailorPlatform {
     }
 }
 
-/// Ticket Tailor, as a source configures it.
+/// Ticket Tailor as configured for one source.
 #[derive(Debug, Clone)]
 pub struct TicketTailor {
-    /// The zone of a webhook's time.
+    /// Time zone of a webhook's time.
     zone: String,
     /// Whether drafts are events.
     drafts: bool,
@@ -129,14 +130,14 @@ impl Provider for TicketTailor {
         let body = TicketTailorPlatform.scrub(request.body);
         let (head, text) = match Envelope::parse(&body) {
             Ok(head) => head,
-            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
+            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
-        let told = map::WebhookContext { source: self, received_at: request.received_at };
+        let context = map::WebhookContext { source: self, received_at: request.received_at };
         let meaning = match &*head.event {
-            "EVENT.CREATED" => map::read(text, map::TicketTailorAction::Created, told),
-            "EVENT.UPDATED" => map::read(text, map::TicketTailorAction::Updated, told),
-            "EVENT.DELETED" => map::read(text, map::TicketTailorAction::Deleted, told),
-            // Orders, tickets, waiting lists, and whatever Ticket Tailor adds.
+            "EVENT.CREATED" => map::read(text, map::TicketTailorAction::Created, context),
+            "EVENT.UPDATED" => map::read(text, map::TicketTailorAction::Updated, context),
+            "EVENT.DELETED" => map::read(text, map::TicketTailorAction::Deleted, context),
+            // Orders, tickets, waiting lists, and events that Ticket Tailor adds later.
             _ => Ok(PayloadContent::Ignored),
         };
         let reading =

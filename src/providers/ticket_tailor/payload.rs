@@ -1,4 +1,4 @@
-//! The bodies, borrowed from the text they are read from. Optional fields stay raw: see [`lenient`].
+//! Webhook bodies, borrowed from the text they are parsed from. Optional fields stay raw: see [`lenient`].
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,17 +9,17 @@ use crate::providers::lenient::{self, Object};
 /// The body of a webhook about an event.
 #[derive(Debug, Deserialize)]
 pub(super) struct Body<'a> {
-    /// When the webhook was made: `2025-01-01 10:00:00`.
+    /// Time at which the webhook was created: `2025-01-01 10:00:00`.
     #[serde(borrow)]
     pub(super) created_at: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) payload: Option<Object<Event<'a>>>,
 }
 
-/// An event. What is yes or no, is written as text.
+/// An event. Booleans are written as text.
 #[derive(Debug, Deserialize)]
 pub(super) struct Event<'a> {
-    /// What it is: `event`.
+    /// Type of the object: `event`.
     #[serde(borrow)]
     pub(super) object: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -43,7 +43,7 @@ pub(super) struct Event<'a> {
     pub(super) url: Option<&'a RawValue>,
 }
 
-/// A start or an end, in several spellings of which one will do: with its offset, or in seconds.
+/// Reads a start or an end. Of its several notations one suffices: with an offset, or in seconds.
 pub(super) fn read_moment(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
     #[derive(Deserialize)]
     struct Moment<'a> {
@@ -52,8 +52,8 @@ pub(super) fn read_moment(raw: &RawValue, zone: Option<&str>) -> Option<Millis> 
         #[serde(borrow)]
         unix: Option<&'a RawValue>,
     }
-    let said: Object<Moment<'_>> = serde_json::from_str(raw.get()).ok()?;
-    let Moment { iso, unix } = said.0;
+    let moment: Object<Moment<'_>> = serde_json::from_str(raw.get()).ok()?;
+    let Moment { iso, unix } = moment.0;
     iso.and_then(|iso| lenient::date_time(iso, zone))
         .or_else(|| Millis::from_plausible_seconds(lenient::integer(unix?)?))
 }

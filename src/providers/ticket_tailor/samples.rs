@@ -1,4 +1,4 @@
-//! Sample bodies: what Ticket Tailor would send while a few events come to be, change and are deleted.
+//! Sample webhooks: what Ticket Tailor sends while a few events are created, changed and deleted.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::providers::Sample;
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// Between two samples, so that each is later than the one before it and all are past.
+/// Interval between two samples: each is later than the one before it, and all are in the past.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A life of events around `now`, told just before it.
+/// Samples of a few events around `now`, sent just before it.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     // Ticket Tailor writes times in whole seconds.
     let now = Millis::new(now.get() / 1_000 * 1_000);
@@ -60,7 +60,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
     samples
 }
 
-/// An event of an hour.
+/// An event of one hour.
 fn event(id: &str, name: &str, start: Millis, more: Value) -> Value {
     let moment = |at: Millis| json!({ "iso": at.to_string(), "timezone": "+00:00", "unix": at.get() / 1_000 });
     let mut event = json!({
@@ -78,7 +78,7 @@ fn event(id: &str, name: &str, start: Millis, more: Value) -> Value {
     event
 }
 
-/// `2026-01-01 12:00:00`, in UTC.
+/// Formats a time in UTC without its zone: `2026-01-01 12:00:00`.
 fn without_zone(at: Millis) -> String {
     at.to_string().replace('T', " ").replace('Z', "")
 }

@@ -54,7 +54,7 @@ fn each_fixture_reads_as_expected() {
 }
 
 #[test]
-fn what_is_stored_holds_nothing_personal_and_says_the_same() {
+fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
     let personal = ["thimble", "velvet", "post.example", "Nele"];
     trial::assert_scrubbed_bodies_parse_the_same(
         "ticket_tailor",
@@ -64,16 +64,16 @@ fn what_is_stored_holds_nothing_personal_and_says_the_same() {
 }
 
 #[test]
-fn only_what_ticket_tailor_signed_is_believed() {
+fn only_requests_signed_in_time_verify() {
     let provider = TicketTailor::default();
     let body = r#"{"event":"EVENT.CREATED","name":"\u00e9 and raw é"}"#.as_bytes();
     trial::assert_only_signed_bytes_verify(&provider, body, SECRET, NOW);
     trial::assert_timestamp_tolerance(&provider, body, SECRET, NOW);
 }
 
-/// Computed from the documented algorithm with another implementation.
+/// Computed with another implementation of the documented algorithm.
 #[test]
-fn the_documented_signature_is_believed() {
+fn documented_signature_verifies() {
     let provider = TicketTailor::default();
     let body = br#"{"type":"event.created","data":{"id":"evt-1"}}"#;
     let secret: &[u8] = b"whsec_dGVzdC1zZWNyZXQ";
@@ -85,34 +85,34 @@ fn the_documented_signature_is_believed() {
     assert_eq!(trial::verify(&provider, &signed, &[secret], now), Ok(0));
 }
 
-/// Nothing stands between the time and the body in what is signed.
+/// No separator stands between the time and the body in the signed message.
 #[test]
-fn digits_that_are_moved_between_time_and_body_make_no_other_request() {
+fn digits_moved_between_time_and_body_are_refused() {
     let provider = TicketTailor::default();
     let right = trial::sign(&provider, b"{}", SECRET, NOW);
     let mut moved = right.clone();
     moved.headers[0].1 = moved.headers[0].1.replace("t=1790150400", "t=179015040");
     moved.body = b"0{}".to_vec();
     let refusal = trial::verify(&provider, &moved, &[SECRET], NOW);
-    assert_eq!(refusal, Err(VerifyError::Stale), "the signature fits, the time does not");
-    // Were any age allowed, it would not be a body.
+    assert_eq!(refusal, Err(VerifyError::Stale), "the signature matches, the time is too old");
+    // With any tolerance, the body would still be unmappable.
     let meaning = provider.read(&Inbound::from_body(&moved.body), &[]).content;
     assert!(matches!(meaning, PayloadContent::Unmappable(_)), "{meaning:?}");
 }
 
 #[test]
-fn several_signatures_are_refused() {
+fn header_with_several_signatures_is_malformed() {
     let provider = TicketTailor::default();
     let mut signed = trial::sign(&provider, b"{}", SECRET, NOW);
     let value = signed.headers[0].1.clone();
-    let (_, mac) = value.split_once(",v1=").expect("as it is written");
+    let (_, mac) = value.split_once(",v1=").expect("the header has a signature");
     signed.headers[0].1 = format!("{value},v1={mac}");
     let refusal = trial::verify(&provider, &signed, &[SECRET], NOW);
     assert_eq!(refusal, Err(VerifyError::Malformed));
 }
 
 #[test]
-fn created_updated_and_deleted_show_the_whole_event() {
+fn created_updated_and_deleted_map_the_whole_event() {
     let (created, bad) = changed("EVENT.CREATED", event());
     let shown = WebinarFields {
         name: Some("Ink and paper".into()),
@@ -136,7 +136,7 @@ fn created_updated_and_deleted_show_the_whole_event() {
 }
 
 #[test]
-fn online_events_are_webinars_and_others_are_not() {
+fn event_type_follows_from_online_event() {
     for (said, read) in [
         (json!("true"), Some("WEBINAR")),
         (json!(true), Some("WEBINAR")),
@@ -151,7 +151,7 @@ fn online_events_are_webinars_and_others_are_not() {
 }
 
 #[test]
-fn a_time_is_read_in_either_of_its_spellings() {
+fn start_is_read_from_iso_or_unix_time() {
     let start = Some(time("2026-10-02T18:00:00Z"));
     for said in [
         json!({ "iso": "2026-10-02T19:00:00+01:00" }),
@@ -175,7 +175,7 @@ fn a_time_is_read_in_either_of_its_spellings() {
 }
 
 #[test]
-fn a_webhooks_time_is_read_in_the_zone_of_the_source() {
+fn webhook_time_is_read_in_the_source_time_zone() {
     let at = |zone: &str, said: Value| {
         let provider = TicketTailor { zone: zone.to_owned(), drafts: true };
         let mut body = webhook("EVENT.UPDATED", event());
@@ -193,7 +193,7 @@ fn a_webhooks_time_is_read_in_the_zone_of_the_source() {
     }
     assert_eq!(at("UTC", json!(null)), (None, vec![]));
 
-    // It is told in whole seconds: of two in one, that which came first.
+    // The time has whole seconds; within the second, the time of receipt decides.
     let body = webhook("EVENT.UPDATED", event()).to_string().into_bytes();
     let received = NOW.plus(std::time::Duration::from_millis(350));
     let headers = Vec::new();
@@ -203,7 +203,7 @@ fn a_webhooks_time_is_read_in_the_zone_of_the_source() {
 }
 
 #[test]
-fn drafts_are_events_unless_the_source_says_otherwise() {
+fn drafts_are_mapped_unless_configured_otherwise() {
     let mut draft = event();
     draft["status"] = "draft".into();
     let (change, _) = changed("EVENT.CREATED", draft.clone());
@@ -223,14 +223,14 @@ fn drafts_are_events_unless_the_source_says_otherwise() {
             "{status}"
         );
     }
-    // It may have been published before: then it is called off. Else it is not made in HubSpot for that.
+    // A published event may have become a draft. It is cancelled, but an unknown one is not created for that.
     let deleted = read_by(&published_only, &webhook("EVENT.DELETED", draft));
     let (change, _) = changes(deleted);
     assert_eq!((change.whole.cancelled, change.full_picture), (Some(true), false));
 }
 
 #[test]
-fn a_series_is_no_event() {
+fn series_is_ignored() {
     for (field, value) in [("id", "es_1"), ("object", "event_series"), ("object", "order")] {
         let mut payload = event();
         payload[field] = value.into();
@@ -240,7 +240,7 @@ fn a_series_is_no_event() {
 }
 
 #[test]
-fn the_id_of_a_webhook_is_that_of_its_delivery() {
+fn webhook_id_is_the_delivery_id() {
     let mut body = webhook("EVENT.UPDATED", event());
     assert_eq!(read(&body).delivery_id.as_deref(), Some("wh_1"));
     assert_eq!(read(&webhook("ORDER.CREATED", json!(5))).delivery_id.as_deref(), Some("wh_1"));
@@ -251,7 +251,7 @@ fn the_id_of_a_webhook_is_that_of_its_delivery() {
 }
 
 #[test]
-fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
+fn unmappable_reason_never_repeats_the_body() {
     for body in [
         json!({ "event": "EVENT.CREATED" }),
         webhook("EVENT.CREATED", json!("secret word")),
@@ -261,19 +261,21 @@ fn what_cannot_be_read_is_unmappable_and_does_not_repeat_the_body() {
         json!({ "event": ["EVENT.CREATED"] }),
         json!("EVENT.CREATED"),
     ] {
-        let PayloadContent::Unmappable(why) = read(&body).content else { panic!("mapped: {body}") };
-        assert!(!why.contains("secret"), "{why}");
+        let PayloadContent::Unmappable(reason) = read(&body).content else {
+            panic!("mapped: {body}")
+        };
+        assert!(!reason.contains("secret"), "{reason}");
     }
 }
 
 #[test]
-fn other_events_are_ignored_whatever_the_rest_of_them_is() {
+fn other_event_with_any_payload_is_ignored() {
     for name in ["ORDER.CREATED", "ISSUED_TICKET.UPDATED", "EVENT.MOVED", "event.created", ""] {
         assert_eq!(read(&webhook(name, json!(5))).content, PayloadContent::Ignored, "{name}");
     }
 }
 
-/// What is wrong with a source that has these lines.
+/// The configuration errors of a source with these lines.
 fn problems(lines: &str) -> String {
     let text = format!(
         "[hubspot.main]\naccess_token = 'x'\n[source.s]\nprovider = 'ticket_tailor'\nsecret = 'x'\n{lines}"
@@ -285,12 +287,12 @@ fn problems(lines: &str) -> String {
 }
 
 #[test]
-fn a_source_says_its_zone_its_drafts_and_its_account() {
+fn source_keys_are_read_and_invalid_ones_reported() {
     let account = "external_account_id = 'office'\n";
     assert_eq!(problems(account), "");
     assert_eq!(problems(&format!("{account}time_zone = 'Europe/London'\ndrafts = false\n")), "");
     let wrong = problems(&format!("{account}time_zone = 'Nowhere/Land'\n"));
-    assert!(wrong.contains("source.s.time_zone: is no time zone"), "{wrong}");
+    assert!(wrong.contains("source.s.time_zone: is not a time zone"), "{wrong}");
     assert!(problems(&format!("{account}drafts = 'no'\n")).contains("source.s.drafts"));
     assert!(problems("").contains("external_account_id"));
 }

@@ -1,9 +1,9 @@
-//! From raw bytes to a verified request.
+//! Verification of Ticket Tailor's signature.
 //!
-//! Ticket Tailor signs `{seconds}{raw body}`, with nothing between the two, with HMAC-SHA256 and the webhook's shared secret
-//! (<https://developers.tickettailor.com/docs/webhook/security>). So the same signature fits a request whose first digits
-//! of the body were moved from the end of the time, or back. Nobody gains by that: a body that begins with digits is no
-//! JSON object, and a time with digits more or less is decades off.
+//! Ticket Tailor signs `{seconds}{raw body}`, without a separator, with HMAC-SHA256 and the webhook's shared secret
+//! (<https://developers.tickettailor.com/docs/webhook/security>). So the same signature fits a request with digits
+//! moved from the end of the time to the start of the body, or back. That gains an attacker nothing: a body that begins
+//! with digits is no JSON object, and a time with more or fewer digits is decades off.
 
 use crate::event::Millis;
 use crate::providers::signature::timestamped_hmac::{self, TimestampedHmac};
@@ -12,7 +12,7 @@ use crate::providers::{Inbound, Keys, Unverified, Verified, VerifyError};
 /// The header with the time and the signature.
 const SIGNATURE: &str = "tickettailor-webhook-signature";
 
-/// Decides whether Ticket Tailor sent the request.
+/// Verifies that Ticket Tailor signed the request.
 pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
@@ -23,7 +23,7 @@ pub(super) fn verify<'a>(
     Ok(request.into_verified(secret))
 }
 
-/// The headers that make the body authentic at `now`.
+/// Signs a body at `now`, and returns the headers.
 pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
     vec![(SIGNATURE.to_owned(), timestamped_hmac::sign(b"", body, secret, now))]
 }

@@ -1,4 +1,4 @@
-//! What a body says, opened and masked: the form in which it is stored, and read.
+//! Decoding and masking of a body into the JSON that is stored and read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 use crate::providers::signature::jwt;
 use crate::providers::{lenient, scrub};
 
-/// Keys whose values are secret or tell of a person, or where somebody lives.
+/// Keys of secrets, home addresses and personal data; their values are masked.
 const MASKED: [&str; 8] = [
     "identity",
-    // The links of the room, the host's own too.
+    // Links to the online room, including the host's.
     "onlineConferencing",
     "address",
     "password",
@@ -22,7 +22,7 @@ const MASKED: [&str; 8] = [
     "operator",
     "email",
 ];
-/// Keys under which an object may stand as a text.
+/// Keys whose value may be an object written as text.
 const PACKED: [&str; 13] = [
     "data",
     "createdEvent",
@@ -38,19 +38,19 @@ const PACKED: [&str; 13] = [
     "body",
     "bodyAsJson",
 ];
-/// How deep is looked for such texts; Wix packs four deep.
+/// Nesting depth at which decoding stops. Wix nests four levels.
 const DEPTH_MAX: u8 = 6;
 
-/// The token's claims with all that is packed into texts as the JSON that it is, masked. What is opened stays as it is; what is
-/// no token and no object is masked alone.
+/// Decodes the token's claims, replaces JSON written as text by that JSON, and masks. A decoded body stays unchanged. A
+/// body that is neither a token nor an object is only masked.
 pub(super) fn decode(body: &[u8]) -> Vec<u8> {
     let claims = jwt::decode_claims(body).map_or(Cow::Borrowed(body), Cow::Owned);
     decode_object(&claims, DEPTH_MAX).unwrap_or_else(|| scrub::mask(&claims, &MASKED))
 }
 
-/// None if it is no object.
+/// Decodes and masks an object. Returns `None` for any other JSON.
 fn decode_object(json: &[u8], levels: u8) -> Option<Vec<u8>> {
-    // Before anything else, so that what is masked already opens as it did.
+    // Masked first, so that decoding a masked body again changes nothing.
     let json = scrub::mask(json, &MASKED);
     let Members(members) = serde_json::from_slice(&json).ok()?;
     let mut out = vec![b'{'];
@@ -71,7 +71,7 @@ fn decode_object(json: &[u8], levels: u8) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// An object's members in their order, each as it stands there.
+/// The members of an object in order, with unchanged values.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! From an opened body to a change.
+//! Mapping of decoded bodies to changes.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -46,7 +46,7 @@ impl WixAction {
     }
 }
 
-/// How an event stands.
+/// The status of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WixStatus {
     Draft,
@@ -68,7 +68,7 @@ impl WixStatus {
         }
     }
 
-    /// Whether it is called off; a draft is neither to take place nor not to.
+    /// Whether the event is cancelled. A draft is neither cancelled nor confirmed.
     fn cancelled(self) -> Option<bool> {
         match self {
             Self::Draft => None,
@@ -78,70 +78,70 @@ impl WixStatus {
     }
 }
 
-/// Reads a body.
+/// Reads a decoded body.
 ///
 /// # Errors
-/// Why it cannot be read, for operators.
+/// Returns why the body cannot be read, as a sentence for operators.
 pub(super) fn read(body: &[u8]) -> Result<ParsedPayload, String> {
     let message = payload::parse_message(lenient::body_text(body)?)?;
     let name = &message.event_type;
-    let Some(step) = WixAction::from_event_type(name) else {
+    let Some(action) = WixAction::from_event_type(name) else {
         return Ok(ParsedPayload::new(name, PayloadContent::Ignored));
     };
-    Ok(match map_message(step, &message) {
+    Ok(match map_message(action, &message) {
         Ok((meaning, delivery)) => {
             ParsedPayload { delivery_id: delivery, ..ParsedPayload::new(name, meaning) }
         }
-        Err(why) => ParsedPayload::new(name, PayloadContent::Unmappable(why)),
+        Err(reason) => ParsedPayload::new(name, PayloadContent::Unmappable(reason)),
     })
 }
 
-/// What it means, and the id of what happened.
+/// Maps a message, and returns it with the id of its domain event.
 fn map_message(
-    step: WixAction,
+    action: WixAction,
     message: &Message<'_>,
 ) -> Result<(PayloadContent, Option<String>), String> {
-    let happening = message.parse_domain_event()?;
-    let mut lenient = FieldReader::default();
-    let mut change = map_event(step, &happening, &mut lenient)?;
+    let event_data = message.parse_domain_event()?;
+    let mut reader = FieldReader::default();
+    let mut change = map_event(action, &event_data, &mut reader)?;
     let account = message.instance_id;
     let account = account
         .map(|id| lenient::identifier("instanceId", Some(id), ExternalAccountId::parse))
         .transpose()?;
     change.account = account;
-    let delivery = lenient.read("id", happening.id, lenient::non_empty_text);
+    let delivery = reader.read("id", event_data.id, lenient::non_empty_text);
     Ok((
-        PayloadContent::Changes { changes: vec![change], bad_fields: lenient.into_bad_fields() },
+        PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() },
         delivery,
     ))
 }
 
 fn map_event(
-    step: WixAction,
-    happening: &DomainEvent<'_>,
-    lenient: &mut FieldReader,
+    action: WixAction,
+    event_data: &DomainEvent<'_>,
+    reader: &mut FieldReader,
 ) -> Result<Change, String> {
-    let event = happening.parse_event()?;
-    // An action's body names the event that it made, where that is another.
-    let id = event.id.or(happening.entity_id);
+    let event = event_data.parse_event()?;
+    // The body of an action names the event that the action created, if it is another one.
+    let id = event.id.or(event_data.entity_id);
     let id = lenient::identifier("entityId", id, WebinarId::parse)?;
-    let status = lenient.read("status", event.status, WixStatus::read);
-    let fields = read_fields(&event, lenient);
-    let cancelled = match step {
+    let status = reader.read("status", event.status, WixStatus::read);
+    let fields = read_fields(&event, reader);
+    let cancelled = match action {
         WixAction::Published => Some(false),
         WixAction::Canceled | WixAction::Deleted => Some(true),
         WixAction::Ended => None,
         WixAction::Created | WixAction::Cloned => status.and_then(WixStatus::cancelled),
-        // What is called off is never taken back, so that an older state cannot do it either.
+        // A cancelled event is never restored, so an older status must not do it.
         WixAction::Updated => status.and_then(WixStatus::cancelled).filter(|off| *off),
     };
-    let over = step == WixAction::Ended || status == Some(WixStatus::Ended);
-    let mut change = Change::new(id, step.kind());
+    let over = action == WixAction::Ended || status == Some(WixStatus::Ended);
+    let mut change = Change::new(id, action.kind());
     change.occurred_at =
-        lenient.read("eventTime", happening.event_time, |raw| lenient::date_time(raw, None));
-    // Each date of a recurring event is an event of its own. A draft is not shown to anybody yet.
+        reader.read("eventTime", event_data.event_time, |raw| lenient::date_time(raw, None));
+    // Each date of a recurring event is an event of its own. Drafts are not shown.
     change.shape = Some(Shape::Single);
-    change.full_picture = match step {
+    change.full_picture = match action {
         WixAction::Created | WixAction::Cloned | WixAction::Updated => {
             fields.name.is_some() && status.is_some_and(|status| status != WixStatus::Draft)
         }
@@ -152,20 +152,20 @@ fn map_event(
     Ok(change)
 }
 
-/// The fields that an event carries.
-fn read_fields(event: &Event<'_>, lenient: &mut FieldReader) -> WebinarFields {
+/// Reads the fields of an event.
+fn read_fields(event: &Event<'_>, reader: &mut FieldReader) -> WebinarFields {
     fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
         serde_json::from_str::<Object<T>>(raw.get()).ok().map(|object| object.0)
     }
     let dates =
-        lenient.read("dateAndTimeSettings", event.date_and_time_settings, object::<Dates<'_>>);
-    let (start, end) = dates.map_or((None, None), |dates| read_times(&dates, lenient));
-    let page = lenient.read("eventPageUrl", event.page, read_page_link);
-    let registration = lenient.read("registration", event.registration, object::<Registration<'_>>);
+        reader.read("dateAndTimeSettings", event.date_and_time_settings, object::<Dates<'_>>);
+    let (start, end) = dates.map_or((None, None), |dates| read_times(&dates, reader));
+    let page = reader.read("eventPageUrl", event.page, read_page_link);
+    let registration = reader.read("registration", event.registration, object::<Registration<'_>>);
     let external = registration.and_then(|registration| registration.external?.0.url);
-    let external = lenient.read("external", external, lenient::link);
-    let location = lenient.read("location", event.location, object::<Location<'_>>);
-    let event_type = lenient.read("type", location.and_then(|location| location.kind), |raw| {
+    let external = reader.read("external", external, lenient::link);
+    let location = reader.read("location", event.location, object::<Location<'_>>);
+    let event_type = reader.read("type", location.and_then(|location| location.kind), |raw| {
         match &*lenient::string(raw)? {
             "ONLINE" => Some("WEBINAR"),
             "VENUE" => Some("IN_PERSON"),
@@ -173,8 +173,8 @@ fn read_fields(event: &Event<'_>, lenient: &mut FieldReader) -> WebinarFields {
         }
     });
     WebinarFields {
-        name: lenient.read("title", event.title, lenient::non_empty_text),
-        description: lenient.read("shortDescription", event.short_description, lenient::clean_text),
+        name: reader.read("title", event.title, lenient::non_empty_text),
+        description: reader.read("shortDescription", event.short_description, lenient::clean_text),
         event_type: event_type.map(str::to_owned),
         registration_url: page.or(external.filter(|url| !url.is_empty())),
         start,
@@ -183,18 +183,18 @@ fn read_fields(event: &Event<'_>, lenient: &mut FieldReader) -> WebinarFields {
     }
 }
 
-/// Start and end; an end before the start is none. With a date that is to be announced there are none.
-fn read_times(dates: &Dates<'_>, lenient: &mut FieldReader) -> (Option<Millis>, Option<EndTime>) {
-    let zone = lenient.read("timeZoneId", dates.time_zone_id, lenient::string);
+/// Reads start and end. An end before the start is rejected. An event to be announced has no dates.
+fn read_times(dates: &Dates<'_>, reader: &mut FieldReader) -> (Option<Millis>, Option<EndTime>) {
+    let zone = reader.read("timeZoneId", dates.time_zone_id, lenient::string);
     let zone = zone.as_deref();
-    let start = lenient.read("startDate", dates.start_date, |raw| lenient::date_time(raw, zone));
-    let end = lenient.read("endDate", dates.end_date, |raw| {
+    let start = reader.read("startDate", dates.start_date, |raw| lenient::date_time(raw, zone));
+    let end = reader.read("endDate", dates.end_date, |raw| {
         lenient::date_time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
     });
     (start, end.map(EndTime::At))
 }
 
-/// The link to a page: a text, or a base and a path.
+/// Reads the link to a page: a text, or a base and a path.
 fn read_page_link(raw: &RawValue) -> Option<String> {
     if let Some(whole) = lenient::string(raw) {
         return text::clean_link(&whole);

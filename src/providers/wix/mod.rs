@@ -1,22 +1,23 @@
 //! Wix Events: a webhook's whole body is a JSON Web Token.
 //!
-//! Promises: only what the app's key signed is read, by the one algorithm that Wix signs with. What is stored is what the
-//! token says, opened: Wix packs JSON into texts of JSON, several deep. Links of online rooms, addresses and identities are
-//! masked before a body is read, so that the stored body says the same when it is read again. Relies on the raw bytes of
-//! the request. Holds nothing, so a crash loses nothing.
+//! Promises: reads only tokens signed with the app's key, by the one algorithm that Wix uses. The claims are stored
+//! decoded: Wix nests JSON as text inside JSON, several levels deep. Links to online rooms, addresses and identities
+//! are masked before a body is read, so the stored body yields the same when it is read again. Relies on the raw bytes
+//! of the request. On a crash: nothing is lost, because nothing is held.
 //!
 //! Known from Wix's documentation (<https://dev.wix.com/docs/rest/articles/getting-started/webhooks>,
-//! <https://dev.wix.com/docs/rest/business-solutions/events/events-v3/event-object>) and from the published code and types of its own SDK
-//! (`@wix/sdk`, `@wix/auto_sdk_events_wix-events-v-2`), without a live account:
+//! <https://dev.wix.com/docs/rest/business-solutions/events/events-v3/event-object>) and from the published code and
+//! types of its own SDK (`@wix/sdk`, `@wix/auto_sdk_events_wix-events-v-2`), without a live account:
 //! * `event_created` and `event_updated` show the whole event, `event_published` and `event_cloned` most of it,
-//!   `event_canceled`, `event_deleted`, `event_started` and `event_ended` next to nothing;
+//!   `event_canceled`, `event_deleted`, `event_started` and `event_ended` almost nothing;
 //! * each date of a recurring event is an event of its own;
-//! * a published event never becomes a draft again, and a cancelled one is never taken back.
+//! * a published event never becomes a draft again, and a cancelled one is never restored.
 //!
 //! Assumed:
-//! * a token that is sent again, up to 48 hours later, is made anew or still good: Wix's own SDK refuses one that ended;
-//! * of an event that was cloned, `event_cloned` names the new one in `eventId`;
-//! * whether an entity stands in `entity` as JSON, or in `entityAsJson` as text: either is read.
+//! * a token that is sent again, up to 48 hours later, is newly signed or not yet expired: Wix's own SDK refuses
+//!   expired ones;
+//! * `event_cloned` names the new event in `eventId`;
+//! * an entity is either JSON in `entity` or text in `entityAsJson`: both are read.
 
 mod decode;
 mod map;
@@ -32,7 +33,7 @@ use crate::providers::{
     Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 
-/// Wix Events, before anything is configured.
+/// The Wix Events platform, independent of any source.
 pub struct WixPlatform;
 
 impl Platform for WixPlatform {
@@ -63,7 +64,7 @@ impl Platform for WixPlatform {
     }
 }
 
-/// Wix Events.
+/// Wix Events as configured for a source; it has no options.
 #[derive(Debug, Clone, Copy)]
 pub struct Wix;
 
@@ -92,7 +93,7 @@ impl Provider for Wix {
     fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
         let body = WixPlatform.scrub(request.body);
         map::read(&body)
-            .unwrap_or_else(|why| ParsedPayload::new("", PayloadContent::Unmappable(why)))
+            .unwrap_or_else(|reason| ParsedPayload::new("", PayloadContent::Unmappable(reason)))
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {

@@ -1,4 +1,4 @@
-//! The opened bodies, borrowed from the text they are read from. Optional fields stay raw.
+//! Decoded bodies, borrowed from the text they are parsed from. Optional fields stay raw.
 
 use std::borrow::Cow;
 
@@ -13,25 +13,25 @@ struct Claims<'a> {
     data: Object<Message<'a>>,
 }
 
-/// What the token says: which webhook, of which site, and what happened.
+/// The message in a token: the webhook's type, its site and its data.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Message<'a> {
     /// `wix.events.v3.event_updated`.
     #[serde(borrow)]
     pub(super) event_type: Cow<'a, str>,
-    /// The app's instance, which is of one site.
+    /// The app's instance, which belongs to one site.
     #[serde(borrow)]
     pub(super) instance_id: Option<&'a RawValue>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
 
-/// What happened to an entity: `data.data`.
+/// A domain event, Wix's name for what happened to an entity: `data.data`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DomainEvent<'a> {
-    /// Of the happening; the same when it is sent again.
+    /// Id of the domain event; equal in each delivery.
     #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -63,11 +63,11 @@ struct EntityWrapper<'a> {
     body_as_json: Option<&'a RawValue>,
 }
 
-/// An event, or what an action's body shows of it.
+/// An event, or the part of it that an action's body shows.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Event<'a> {
-    /// In an action's body.
+    /// Present in the body of an action.
     #[serde(borrow, rename = "eventId")]
     pub(super) id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -86,7 +86,7 @@ pub(super) struct Event<'a> {
     pub(super) location: Option<&'a RawValue>,
 }
 
-/// When it is held.
+/// The dates of an event.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dates<'a> {
@@ -98,7 +98,7 @@ pub(super) struct Dates<'a> {
     pub(super) time_zone_id: Option<&'a RawValue>,
 }
 
-/// Its page.
+/// The event's page.
 #[derive(Deserialize)]
 pub(super) struct Page<'a> {
     #[serde(borrow)]
@@ -107,7 +107,7 @@ pub(super) struct Page<'a> {
     pub(super) path: Cow<'a, str>,
 }
 
-/// Where it is registered for, if not on its page.
+/// External registration, if it is not on the event's page.
 #[derive(Deserialize)]
 pub(super) struct Registration<'a> {
     #[serde(borrow)]
@@ -126,10 +126,10 @@ pub(super) struct Location<'a> {
     pub(super) kind: Option<&'a RawValue>,
 }
 
-/// What a body says, and of what.
+/// Parses the message of a decoded body.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_message(text: &str) -> Result<Message<'_>, String> {
     let claims: Object<Claims<'_>> =
         lenient::parse(text, "the claims hold no data with one text `eventType`")?;
@@ -137,10 +137,10 @@ pub(super) fn parse_message(text: &str) -> Result<Message<'_>, String> {
 }
 
 impl<'a> Message<'a> {
-    /// What happened.
+    /// Parses the domain event of the message.
     ///
     /// # Errors
-    /// A sentence for operators, which repeats nothing of the body.
+    /// A sentence for operators that repeats nothing from the body.
     pub(super) fn parse_domain_event(&self) -> Result<DomainEvent<'a>, String> {
         let data = self.data.ok_or("data.data is missing")?;
         let data: Object<DomainEvent<'a>> =
@@ -150,15 +150,15 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> DomainEvent<'a> {
-    /// What is shown of the event; of a deletion, nothing.
+    /// Parses the event shown in the domain event. A deletion shows none.
     ///
     /// # Errors
-    /// A sentence for operators, which repeats nothing of the body.
+    /// A sentence for operators that repeats nothing from the body.
     pub(super) fn parse_event(&self) -> Result<Event<'a>, String> {
         let wrapped = self.created_event.or(self.updated_event).or(self.action_event);
         let Some(wrapped) = wrapped else { return Ok(Event::default()) };
         let wrapped: Object<EntityWrapper<'a>> =
-            lenient::parse(wrapped.get(), "what happened is not an object")?;
+            lenient::parse(wrapped.get(), "the event's wrapper is not an object")?;
         let EntityWrapper {
             entity,
             entity_as_json,

@@ -1,4 +1,5 @@
-//! Sample bodies, and a pair of keys made up for the sandbox: what Wix would send while two events come to be and go.
+//! Sample webhooks and a key pair made up for the sandbox: what Wix sends while two events are created, changed and
+//! end.
 
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use crate::providers::Sample;
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// Between two samples, so that each is later than the one before it and all are past.
+/// Interval between two samples: each is later than the one before it, and all are in the past.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const INSTANCE: &str = "5c0f2f4e-8f0b-4f7d-9a35-0d1d6f0e4b11";
 const CONCERT: &str = "7a1e9d52-3b64-4c0f-8d2a-6e5b4c3d2f10";
 const WORKSHOP: &str = "b2d4f6a8-1c3e-4a5b-9d7f-0e1f2a3b4c5d";
 
-/// The keys of the sandbox's source: the public key of [`PRIVATE_KEY`].
+/// Settings of the sandbox's source: the public key of [`PRIVATE_KEY`].
 pub(super) const SETTINGS: &str = "secret = '''
 -----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAtiPKh89rVabi8uCHQQik
@@ -28,7 +29,7 @@ mSo8191Yun36ebYk/fZ0YRJotlKx27Ygv/VQX7JrG93QdTkt58vh/FuJWbRXS9Hb
 wQIDAQAB
 -----END PUBLIC KEY-----
 '''";
-/// Made up for the sandbox (`openssl genpkey -algorithm RSA`); opens nothing.
+/// Made up for the sandbox (`openssl genpkey -algorithm RSA`); grants access to nothing.
 pub(super) const PRIVATE_KEY: &str = "\
 -----BEGIN PRIVATE KEY-----
 MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC2I8qHz2tVpuLy
@@ -60,7 +61,7 @@ cvM7wZgFQweStkfjtiJBQP0X
 -----END PRIVATE KEY-----
 ";
 
-/// Two events: one that is published, moved and held, and one that is called off; told just before `now`.
+/// Samples of two events, one published, moved and held, the other cancelled; sent just before `now`.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     let scenes = scenes(now);
     let last = u32::try_from(scenes.len()).unwrap_or(u32::MAX);
@@ -113,7 +114,7 @@ fn scenes(now: Millis) -> Vec<(&'static str, &'static str, &'static str, Value)>
             created(event(WORKSHOP, "Bread for beginners", "UPCOMING", later)),
         ),
         (
-            "the workshop is called off",
+            "the workshop is cancelled",
             "canceled",
             WORKSHOP,
             action(json!({ "eventId": WORKSHOP, "title": "Bread for beginners" })),
@@ -121,7 +122,7 @@ fn scenes(now: Millis) -> Vec<(&'static str, &'static str, &'static str, Value)>
     ]
 }
 
-/// The claims of a webhook, packed as Wix packs them: texts of JSON in texts of JSON.
+/// The claims of a webhook, nested as Wix nests them: JSON as text inside JSON as text.
 fn body(slug: &str, id: &str, happened: &Value, at: Millis) -> Vec<u8> {
     let mut happening = json!({
         "id": format!("sample-{}", at.get()), "entityFqdn": "wix.events.v3.event", "slug": slug,

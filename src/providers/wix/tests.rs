@@ -11,14 +11,14 @@ use crate::providers::trial;
 
 const NOW: Millis = Millis::new(1_790_000_000_000);
 const CLAIMS: &[u8] = br#"{"data":"{\"eventType\":\"wix.events.v3.event_started\"}"}"#;
-/// Of a key that signed nothing here.
+/// The public key of a pair that signed nothing here.
 const OTHER: &str = include_str!("../../../tests/fixtures/jwt/rsa.public.pem");
 /// Signed with `openssl dgst -sha256 -sign`.
 const TOKEN: &[u8] = include_bytes!("../../../tests/fixtures/wix/created_token.jwt");
 
 /// The public key of the sandbox.
 fn key() -> &'static str {
-    samples::SETTINGS.split("'''\n").nth(1).expect("the settings hold it")
+    samples::SETTINGS.split("'''\n").nth(1).expect("the settings hold the key")
 }
 
 fn believed(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, VerifyError> {
@@ -28,7 +28,7 @@ fn believed(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, VerifyErr
     trial::verify(&Wix, &signed, &keys, now)
 }
 
-/// A token that says this of itself, with any third part.
+/// A token with this header and these claims, and a signature by `sign`.
 fn token(head: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let signed = format!("{}.{}", part(head), part(claims));
@@ -41,18 +41,18 @@ fn each_fixture_reads_as_expected() {
 }
 
 #[test]
-fn what_is_stored_is_json_holds_nothing_personal_and_says_the_same() {
+fn scrubbed_fixtures_are_json_without_personal_data_and_read_the_same() {
     let personal = ["kettle", "Kettle Lane", "example.org", "Ada"];
     trial::assert_scrubbed_bodies_parse_the_same("wix", &Wix, &personal);
     let stored: Value = serde_json::from_slice(&WixPlatform.scrub(TOKEN)).expect("JSON");
     let event = &stored["data"]["data"]["createdEvent"]["entity"];
-    assert_eq!(event["title"], "Harvest supper", "what is packed is opened");
+    assert_eq!(event["title"], "Harvest supper", "nested JSON is decoded");
     assert_eq!(event["onlineConferencing"], "***");
 }
 
-/// A token made by another program.
+/// The token was made by another program.
 #[test]
-fn a_token_by_the_apps_key_is_believed_in_its_time() {
+fn token_signed_with_the_app_key_verifies_until_it_expires() {
     assert_eq!(believed(TOKEN, &[key()], NOW), Ok(0));
     assert_eq!(believed(TOKEN, &[OTHER, key()], NOW), Ok(1));
     assert_eq!(believed(TOKEN, &[OTHER], NOW), Err(VerifyError::Mismatch));
@@ -61,7 +61,7 @@ fn a_token_by_the_apps_key_is_believed_in_its_time() {
         assert_eq!(believed(TOKEN, &[none], NOW), Err(VerifyError::Mismatch));
     }
     let packed = STANDARD.encode(key());
-    assert_eq!(believed(TOKEN, &[&format!("{packed}\n")], NOW), Ok(0), "as PEM in base64");
+    assert_eq!(believed(TOKEN, &[&format!("{packed}\n")], NOW), Ok(0), "PEM in base64");
     let minute = std::time::Duration::from_mins(1);
     let end = Millis::new(4_102_444_800_000);
     assert_eq!(believed(TOKEN, &[key()], end.plus(minute)), Ok(0));
@@ -70,7 +70,7 @@ fn a_token_by_the_apps_key_is_believed_in_its_time() {
 }
 
 #[test]
-fn nothing_that_differs_from_a_token_is_believed() {
+fn altered_token_is_refused() {
     let right = trial::sign(&Wix, CLAIMS, samples::PRIVATE_KEY.as_bytes(), NOW).body;
     assert_eq!(believed(&right, &[key()], NOW), Ok(0));
     for at in 0..right.len() {
@@ -91,9 +91,9 @@ fn nothing_that_differs_from_a_token_is_believed() {
     assert_eq!(believed(&mixed, &[key()], NOW), Err(VerifyError::Mismatch));
 }
 
-/// What a token says of how it is signed is compared, and never followed.
+/// The algorithm that a token names is compared with the one expected, and never followed.
 #[test]
-fn only_the_one_algorithm_is_believed() {
+fn token_of_another_algorithm_is_refused() {
     let claims = json!({ "data": "{}", "exp": 4_102_444_800_u64 });
     let by_public_key = |message: &[u8]| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key().as_bytes()).expect("any key");
@@ -112,7 +112,7 @@ fn only_the_one_algorithm_is_believed() {
 }
 
 #[test]
-fn a_key_that_is_none_is_found_out() {
+fn check_secret_reports_invalid_keys() {
     assert_eq!(Wix.check_secret(key().as_bytes()), None);
     assert_eq!(Wix.check_secret(STANDARD.encode(key()).as_bytes()), None);
     for wrong in ["a secret", "", "-----BEGIN PUBLIC KEY-----"] {
@@ -121,12 +121,12 @@ fn a_key_that_is_none_is_found_out() {
 }
 
 #[test]
-fn what_cannot_be_signed_is_told_without_the_key() {
+fn sign_error_never_repeats_the_key() {
     let url = &"https://bridge.example/webhooks/wix".parse().expect("a URL");
     let sign = |body: &[u8], secret: &[u8]| {
-        Wix.sign(UnsignedRequest { url, body, secret, now: NOW }).expect_err("it cannot be signed")
+        Wix.sign(UnsignedRequest { url, body, secret, now: NOW }).expect_err("signing fails")
     };
-    assert!(sign(b"[]", samples::PRIVATE_KEY.as_bytes()).contains("no JSON object"));
+    assert!(sign(b"[]", samples::PRIVATE_KEY.as_bytes()).contains("not a JSON object"));
     assert!(sign(CLAIMS, b"hush").contains("RS256"));
     assert!(!sign(CLAIMS, b"hush").contains("hush"));
 }
@@ -136,7 +136,7 @@ fn read(body: &Value) -> ParsedPayload {
 }
 
 #[test]
-fn a_happening_that_is_sent_again_is_known_by_its_id() {
+fn domain_event_id_is_the_delivery_id() {
     let body = |iat: u32| {
         let happening = json!({ "id": "happened-1", "entityId": "e" }).to_string();
         let message = json!({ "eventType": "wix.events.v3.event_deleted", "data": happening });
@@ -147,14 +147,14 @@ fn a_happening_that_is_sent_again_is_known_by_its_id() {
 }
 
 #[test]
-fn a_link_is_a_text_or_a_base_and_a_path() {
+fn page_link_is_read_from_text_or_base_and_path() {
     let url = |page: Value| {
         let entity = json!({ "title": "x", "status": "UPCOMING", "eventPageUrl": page });
         let happening = json!({ "entityId": "e", "updatedEvent": { "currentEntity": entity } });
         let data = json!({ "eventType": "wix.events.v3.event_updated", "data": happening });
         let PayloadContent::Changes { mut changes, .. } = read(&json!({ "data": data })).content
         else {
-            panic!("it is mapped");
+            panic!("the body is mapped");
         };
         changes.remove(0).whole.registration_url
     };
@@ -169,7 +169,7 @@ fn a_link_is_a_text_or_a_base_and_a_path() {
 }
 
 #[test]
-fn the_samples_tell_of_one_event_that_is_held_and_one_that_is_not() {
+fn samples_complete_one_event_and_cancel_the_other() {
     let read = |sample: Sample| {
         let reading = Wix.read(&Inbound::from_body(&sample.body), &[]);
         let PayloadContent::Changes { changes, bad_fields } = reading.content else {
@@ -190,7 +190,7 @@ fn the_samples_tell_of_one_event_that_is_held_and_one_that_is_not() {
 
 proptest! {
     #[test]
-    fn opening_what_is_open_changes_nothing(
+    fn any_body_is_decoded_idempotently(
         body in prop::collection::vec(
             prop::sample::select(vec![
                 r#"{"data":"#, r#"{"data":"{\"data\":\""#, r#""entityAsJson":"{\"a\":1}""#, "\"", "\\\"", "{", "}",

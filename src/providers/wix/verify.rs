@@ -1,6 +1,6 @@
-//! From raw bytes to a verified request, and back: the body is a JSON Web Token, signed by RS256 with the app's key.
+//! Verification, and signing, of Wix webhooks: the body is a JSON Web Token, signed by RS256 with the app's key.
 //!
-//! The key is the app's own: Wix publishes no set of keys. Wix shows it as PEM, or that in base64 once more.
+//! Each app has its own key; Wix publishes no key set. Wix shows the key as PEM, or as base64 of the PEM.
 
 use std::borrow::Cow;
 
@@ -13,14 +13,15 @@ use crate::providers::{
     Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 
-/// What Wix signs with. A token that names another is refused: under `HS256` the public key would be the secret.
+/// The algorithm of Wix's tokens. A token that names another is refused: under `HS256` the public key would be the
+/// secret.
 const ALGORITHM: Algorithm = Algorithm::RS256;
 
 fn token_rules() -> TokenRules {
     TokenRules { algorithms: vec![ALGORITHM], issuer: None, audience: None }
 }
 
-/// Decides whether Wix sent the request.
+/// Verifies that Wix signed the request.
 pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
@@ -32,21 +33,21 @@ pub(super) fn verify<'a>(
     Ok(request.into_verified(token.key))
 }
 
-/// What is wrong with a key, as the rest of a sentence.
+/// Checks a key. Returns what is wrong with it, as the rest of a sentence.
 pub(super) fn check_secret(secret: &[u8]) -> Option<&'static str> {
     jwt::check_key(ALGORITHM, &to_pem(secret))
 }
 
-/// The request that is authentic at `now`: the body's claims in a token, by the private key.
+/// Signs the request at `now`: the body's claims become a token signed with the private key.
 pub(super) fn sign(request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
     let claims = serde_json::from_slice(request.body)
-        .map_err(|_| "the body is no JSON object, so it cannot be a token's claims")?;
+        .map_err(|_| "the body is not a JSON object, so it cannot be the claims of a token")?;
     let token = jwt::sign(claims, &to_pem(request.secret), &token_rules(), request.now)?;
     let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
     Ok(SignedRequest { body: token.into_bytes(), ..SignedRequest::with_headers(request, headers) })
 }
 
-/// The key as PEM.
+/// Returns the key as PEM.
 fn to_pem(secret: &[u8]) -> Cow<'_, [u8]> {
     if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
         return Cow::Borrowed(secret);

@@ -1,8 +1,8 @@
-//! Asking Zoom's API for what its webhooks leave out: the agenda, the registration link, the host's name, and webinars
-//! from before.
+//! Requests to Zoom's API for what its webhooks leave out: the agenda, the registration link, the host's name, and
+//! webinars created before the bridge was installed.
 //!
-//! Zoom's reference (<https://developers.zoom.us/docs/api/meetings/>, "Get a webinar", "List webinars"; "Get a user" in
-//! <https://developers.zoom.us/docs/api/users/>) and its guide to Server-to-Server `OAuth`
+//! Sources: Zoom's reference (<https://developers.zoom.us/docs/api/meetings/>, "Get a webinar", "List webinars"; "Get a
+//! user" in <https://developers.zoom.us/docs/api/users/>) and its guide to Server-to-Server `OAuth`
 //! (<https://developers.zoom.us/docs/internal-apps/s2s-oauth/>).
 
 use std::collections::BTreeSet;
@@ -22,31 +22,31 @@ use crate::providers::{
     PlatformApi, TimeRange, WebinarPage, require,
 };
 
-/// What the answer about the webinar is called.
+/// Name of the request for the webinar.
 pub(super) const WEBINAR_REQUEST: &str = "webinar";
-/// What the answer about its host is called.
+/// Name of the request for the webinar's host.
 pub(super) const HOST_REQUEST: &str = "host";
-/// With it an answer lists past occurrences too, so that none is missing because it is over.
+/// Makes the answer list past occurrences too, so that an occurrence is not missing because it is over.
 const ALL_OCCURRENCES: &str = "show_previous_occurrences=true";
-/// Most entries of a page of a list.
+/// Largest page size that Zoom allows.
 const PAGE_SIZE: &str = "300";
-/// Calls in a second: a third of what the smallest plan with webinars may make of the kinds that are made here, since all
-/// apps of an account share the limit (<https://developers.zoom.us/docs/api/rate-limits/>).
+/// Default rate limit: a third of what the smallest plan with webinars allows for the calls made here, since all apps
+/// of an account share the limit (<https://developers.zoom.us/docs/api/rate-limits/>).
 const DEFAULT_RATE_LIMIT: ApiRateLimit =
     ApiRateLimit { requests: 10, window: Duration::from_secs(1) };
 
-/// Zoom's API, for the account of a Server-to-Server app.
+/// Zoom's API with the credentials of a Server-to-Server app.
 #[derive(Debug, Clone)]
 pub(super) struct ZoomApi {
     base_url: Url,
     account: ExternalAccountId,
-    /// Whose webinars `backfill` lists, by id or e-mail address.
+    /// Users, by id or e-mail address, for `backfill` to list the webinars of.
     users: Vec<String>,
     access: PlatformAccess,
 }
 
 impl ZoomApi {
-    /// Reads the table `api`. None if it is wrong, which was told.
+    /// Reads the table `api`. Returns `None` after reporting what is wrong with it.
     pub(super) fn from_options(options: &mut dyn Options) -> Option<Self> {
         const CREDENTIALS: &str = "Set it as the Server-to-Server OAuth app shows it";
         let account = require(options, "account_id", |o, key| o.text(key), CREDENTIALS);
@@ -55,11 +55,11 @@ impl ZoomApi {
         let base_url = url_or(options, "base_url", "https://api.zoom.us");
         let token_url = url_or(options, "token_url", "https://zoom.us/oauth/token");
         let users = options.texts("users").unwrap_or_default();
-        let mut pace = DEFAULT_RATE_LIMIT;
+        let mut rate_limit = DEFAULT_RATE_LIMIT;
         options.table("rate_limit", &mut |limit| {
-            pace.requests =
+            rate_limit.requests =
                 limit.positive_integer("requests").unwrap_or(DEFAULT_RATE_LIMIT.requests);
-            pace.window = limit.duration("window").unwrap_or(DEFAULT_RATE_LIMIT.window);
+            rate_limit.window = limit.duration("window").unwrap_or(DEFAULT_RATE_LIMIT.window);
         });
         let account = match ExternalAccountId::parse(account?) {
             Ok(account) => account,
@@ -79,22 +79,22 @@ impl ZoomApi {
             form,
         };
         let headers = vec![("accept", "application/json".to_owned())];
-        let access = PlatformAccess { credentials, headers, rate_limit: pace };
+        let access = PlatformAccess { credentials, headers, rate_limit };
         Some(Self { base_url, account, users, access })
     }
 
-    /// What of the API is worth asking because of this change.
+    /// The fetch that completes this change, if it needs one.
     pub(super) fn fetch_request_for(
         &self,
-        what: ZoomWebinarAction,
+        action: ZoomWebinarAction,
         change: &Change,
     ) -> Option<FetchRequest> {
-        // The credentials are for one account, while the secret token serves every account that installed the app.
+        // The credentials are for one account, but the secret token signs for every account that installed the app.
         if change.account.as_ref().is_some_and(|account| *account != self.account) {
             return None;
         }
-        let when = match what {
-            // They name neither the host nor the agenda.
+        let condition = match action {
+            // Neither the host's name nor the agenda is in the webhook.
             ZoomWebinarAction::Created | ZoomWebinarAction::ConvertedToWebinar => {
                 FetchCondition::Always
             }
@@ -105,7 +105,8 @@ impl ZoomApi {
             | ZoomWebinarAction::Recovered
             | ZoomWebinarAction::Started
             | ZoomWebinarAction::Ended => FetchCondition::IfIncomplete,
-            // What is in the trash is answered 404. Of a series that goes on, the rest may not be known.
+            // The API answers 404 for a webinar in the trash. After a single occurrence was deleted, the rest may be
+            // unknown.
             ZoomWebinarAction::Deleted if change.whole.cancelled.is_none() => {
                 FetchCondition::IfIncomplete
             }
@@ -115,19 +116,19 @@ impl ZoomApi {
         is_webinar_id(&webinar).then(|| FetchRequest {
             account: change.account.clone(),
             webinar,
-            condition: when,
+            condition,
         })
     }
 
-    /// The URL of that path. None if a part of it is no name of anything.
+    /// Builds the URL of a path. Returns `None` if a segment is empty or consists of dots.
     fn url_of(&self, path: &[&str]) -> Option<Url> {
-        // A part made of dots would be another path.
+        // A segment of dots would change the path.
         if path.iter().any(|part| matches!(*part, "" | "." | "..")) {
             return None;
         }
         let mut url = self.base_url.clone();
         url.set_query(None);
-        // Written percent-encoded, a slash in a part too.
+        // Percent-encodes each segment, including slashes.
         url.path_segments_mut().ok()?.pop_if_empty().extend(path);
         Some(url)
     }
@@ -135,10 +136,10 @@ impl ZoomApi {
 
 fn url_or(options: &mut dyn Options, key: &'static str, otherwise: &str) -> Url {
     let url = options.url(key);
-    url.unwrap_or_else(|| otherwise.parse().expect("a URL that is written above is one"))
+    url.unwrap_or_else(|| otherwise.parse().expect("the default URL is valid"))
 }
 
-/// Whether it is a webinar's id: Zoom's are numbers.
+/// Whether the id is a webinar id: Zoom's are numbers.
 fn is_webinar_id(webinar: &WebinarId) -> bool {
     webinar.as_str().bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -155,7 +156,8 @@ impl PlatformApi for ZoomApi {
     ) -> Result<Option<ApiRequest>, String> {
         let Some(answer) = answers.get(WEBINAR_REQUEST) else {
             let url = self.url_of(&["v2", "webinars", webinar.as_str()]);
-            let url = url.filter(|_| is_webinar_id(webinar)).ok_or("it is no webinar's id")?;
+            let url =
+                url.filter(|_| is_webinar_id(webinar)).ok_or("the id is not a Zoom webinar id")?;
             let url = with_query(url, ALL_OCCURRENCES);
             return Ok(Some(ApiRequest {
                 name: WEBINAR_REQUEST,
@@ -166,21 +168,22 @@ impl PlatformApi for ZoomApi {
         if answers.contains_key(HOST_REQUEST) {
             return Ok(None);
         }
-        let answer: Object<WebinarHost<'_>> = lenient::parse(answer.get(), "it is not a webinar")?;
+        let answer: Object<WebinarHost<'_>> =
+            lenient::parse(answer.get(), "the answer is not a webinar")?;
         let host = answer.0.host_id.and_then(lenient::string);
         let url = host.and_then(|host| self.url_of(&["v2", "users", &host]));
         Ok(url.map(|url| ApiRequest { name: HOST_REQUEST, url, on_missing: OnMissing::Skip }))
     }
 
-    fn list_url(&self, _span: TimeRange, cursor: Option<&str>) -> Option<Url> {
-        let place = ListPosition::parse(cursor)?;
-        let user = self.users.get(place.user)?;
+    fn list_url(&self, _range: TimeRange, cursor: Option<&str>) -> Option<Url> {
+        let position = ListPosition::parse(cursor)?;
+        let user = self.users.get(position.user)?;
         let url = self.url_of(&["v2", "users", user, "webinars"])?;
-        // The sessions of Zoom Events are webinars too; they are those of another family of webhooks.
+        // Sessions of Zoom Events are webinars too, but other webhooks report them.
         let mut url = with_query(url, "include_events_webinar=false");
         url.query_pairs_mut().append_pair("page_size", PAGE_SIZE);
-        if !place.page.is_empty() {
-            url.query_pairs_mut().append_pair("next_page_token", place.page);
+        if !position.page.is_empty() {
+            url.query_pairs_mut().append_pair("next_page_token", position.page);
         }
         Some(url)
     }
@@ -188,22 +191,22 @@ impl PlatformApi for ZoomApi {
     fn parse_list(
         &self,
         page: &[u8],
-        span: TimeRange,
+        range: TimeRange,
         cursor: Option<&str>,
     ) -> Result<WebinarPage, String> {
-        let place = ListPosition::parse(cursor).ok_or("there is no such place in the list")?;
-        let text = std::str::from_utf8(page).map_err(|_| "it is not UTF-8")?;
-        let page: Object<Page<'_>> = lenient::parse(text, "it is not a list of webinars")?;
+        let position = ListPosition::parse(cursor).ok_or("the cursor is invalid")?;
+        let text = std::str::from_utf8(page).map_err(|_| "the answer is not UTF-8")?;
+        let page: Object<Page<'_>> = lenient::parse(text, "the answer is not a list of webinars")?;
         let Page { webinars, next_page_token } = page.0;
         let webinars: Result<BTreeSet<WebinarId>, String> = webinars
             .iter()
-            .filter(|entry| entry.0.may_be_within(span))
+            .filter(|entry| entry.0.may_be_within(range))
             .map(|entry| lenient::identifier("id", entry.0.id, WebinarId::parse))
             .collect();
         let next = next_page_token.and_then(lenient::string).filter(|token| !token.is_empty());
         let next = match &next {
-            Some(token) => ListPosition { user: place.user, page: token },
-            None => ListPosition { user: place.user + 1, page: "" },
+            Some(token) => ListPosition { user: position.user, page: token },
+            None => ListPosition { user: position.user + 1, page: "" },
         };
         let next = (next.user < self.users.len()).then(|| next.to_cursor());
         Ok(WebinarPage { webinars: webinars?.into_iter().collect(), next })
@@ -214,7 +217,7 @@ impl PlatformApi for ZoomApi {
     }
 }
 
-/// Of the answer about a webinar, what leads to its host.
+/// The field of a webinar that identifies its host.
 #[derive(Deserialize)]
 struct WebinarHost<'a> {
     #[serde(borrow)]
@@ -226,11 +229,11 @@ fn with_query(mut url: Url, query: &str) -> Url {
     url
 }
 
-/// A place in the lists of all users' webinars. As a cursor: `{user}:{page}`.
+/// A position in the lists of all users' webinars. As a cursor: `{user}:{page}`.
 struct ListPosition<'a> {
-    /// Which of the users.
+    /// Index of the user.
     user: usize,
-    /// Zoom's token of the page; empty for the first.
+    /// Zoom's page token; empty for the first page.
     page: &'a str,
 }
 
@@ -264,11 +267,11 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// A webinar that is one event is within the span or not. Of others the list does not tell when they are held.
-    fn may_be_within(&self, span: TimeRange) -> bool {
+    /// Whether the webinar may be held within the range. Only for single webinars does the list report when.
+    fn may_be_within(&self, range: TimeRange) -> bool {
         let single = self.kind.and_then(lenient::integer) == Some(5);
         let start = self.start_time.and_then(|start| lenient::date_time(start, None));
-        let within = |start: Millis| span.from <= start && start < span.to;
+        let within = |start: Millis| range.from <= start && start < range.to;
         !single || start.is_none_or(within)
     }
 }

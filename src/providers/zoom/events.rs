@@ -1,4 +1,4 @@
-//! Zoom Events: an event made of sessions. Drafts are silent; that an event is over is told by its sessions only.
+//! Zoom Events: an event consists of sessions. Drafts send no webhook, and only sessions report their end.
 
 use super::payload::{self, ZoomEvent, ZoomWebhook};
 use crate::event::{
@@ -8,7 +8,7 @@ use crate::event::{
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader};
 
-/// What happened to an event.
+/// What happened to an event of Zoom Events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ZoomEventAction {
     Published,
@@ -16,7 +16,7 @@ pub(super) enum ZoomEventAction {
     Cancelled,
 }
 
-/// What happened to a session of an event.
+/// What happened to a session of Zoom Events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ZoomSessionAction {
     Created,
@@ -25,92 +25,99 @@ pub(super) enum ZoomSessionAction {
     Ended,
 }
 
-/// Reads the body of an event's event. Its `status` is `DRAFT` even where it was published: the name is trusted.
+/// Reads a webhook about an event. `status` is ignored: it is `DRAFT` even in published events, so the event name
+/// decides.
 ///
 /// # Errors
-/// Why it cannot be mapped, for operators.
-pub(super) fn read_event(text: &str, what: ZoomEventAction) -> Result<PayloadContent, String> {
-    let mut lenient = FieldReader::default();
-    let said = payload::parse_webhook(text, &mut lenient)?;
-    let (kind, cancelled) = match what {
+/// Returns why the body cannot be mapped, as a sentence for operators.
+pub(super) fn read_event(text: &str, action: ZoomEventAction) -> Result<PayloadContent, String> {
+    let mut reader = FieldReader::default();
+    let webhook = payload::parse_webhook(text, &mut reader)?;
+    let (kind, cancelled) = match action {
         ZoomEventAction::Published => (ChangeKind::Created, Some(false)),
         ZoomEventAction::Updated => (ChangeKind::Updated, None),
         ZoomEventAction::Cancelled => (ChangeKind::Cancelled, Some(true)),
     };
-    let mut change = new_change(&said, kind)?;
-    let object = &said.object;
-    let (start, end) = read_times(object, &mut lenient);
-    let name = lenient.read("name", object.name, lenient::non_empty_text);
-    let event_type = lenient.read("event_type", object.event_type, lenient::non_empty_text);
+    let mut change = new_change(&webhook, kind)?;
+    let object = &webhook.object;
+    let (start, end) = read_times(object, &mut reader);
+    let name = reader.read("name", object.name, lenient::non_empty_text);
+    let event_type = reader.read("event_type", object.event_type, lenient::non_empty_text);
     change.full_picture = name.is_some() && start.is_some() && end.is_some();
     change.shape = event_type
         .as_deref()
         .map(|event_type| Shape::Program { one_session: event_type == "SIMPLE_EVENT" });
     change.whole = WebinarFields {
         name,
-        description: lenient.read("description", object.description, lenient::clean_text),
+        description: reader.read("description", object.description, lenient::clean_text),
         event_type: event_type.filter(|event_type| event_type == "CONFERENCE"),
         start,
         end,
         cancelled,
         ..WebinarFields::default()
     };
-    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: lenient.into_bad_fields() })
+    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
-/// Reads the body of a session's event. It does not tell how many sessions the event has, so it says no shape.
+/// Reads a webhook about a session. It does not report the number of sessions, so it sets no shape.
 ///
 /// # Errors
-/// Why it cannot be mapped, for operators.
-pub(super) fn read_session(text: &str, what: ZoomSessionAction) -> Result<PayloadContent, String> {
-    let mut lenient = FieldReader::default();
-    let said = payload::parse_webhook(text, &mut lenient)?;
-    let kind = match what {
+/// Returns why the body cannot be mapped, as a sentence for operators.
+pub(super) fn read_session(
+    text: &str,
+    action: ZoomSessionAction,
+) -> Result<PayloadContent, String> {
+    let mut reader = FieldReader::default();
+    let webhook = payload::parse_webhook(text, &mut reader)?;
+    let kind = match action {
         ZoomSessionAction::Created => ChangeKind::Created,
         ZoomSessionAction::Updated => ChangeKind::Updated,
         ZoomSessionAction::Deleted => ChangeKind::Cancelled,
         ZoomSessionAction::Ended => ChangeKind::Completed,
     };
-    let mut change = new_change(&said, kind)?;
-    let object = &said.object;
+    let mut change = new_change(&webhook, kind)?;
+    let object = &webhook.object;
     let id = object.session_id;
     let id = lenient::identifier("object.session_id", id, OccurrenceId::parse)?;
-    let fields = match what {
+    let fields = match action {
         ZoomSessionAction::Created | ZoomSessionAction::Updated => {
-            let (start, end) = read_times(object, &mut lenient);
-            let name = lenient.read("name", object.name, lenient::non_empty_text);
+            let (start, end) = read_times(object, &mut reader);
+            let name = reader.read("name", object.name, lenient::non_empty_text);
             WebinarFields { name, start, end, cancelled: Some(false), ..WebinarFields::default() }
         }
         ZoomSessionAction::Deleted => {
             WebinarFields { cancelled: Some(true), ..WebinarFields::default() }
         }
-        // Its times are the run's, not the plan's.
+        // The times of `session_ended` are the actual ones, not the planned ones.
         ZoomSessionAction::Ended => {
             WebinarFields { completed: Some(true), ..WebinarFields::default() }
         }
     };
     change.occurrences = vec![OccurrenceChange { id, fields }];
-    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: lenient.into_bad_fields() })
+    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
-fn new_change(said: &ZoomWebhook<'_, ZoomEvent<'_>>, kind: ChangeKind) -> Result<Change, String> {
-    let id = said.object.event_id;
+fn new_change(
+    webhook: &ZoomWebhook<'_, ZoomEvent<'_>>,
+    kind: ChangeKind,
+) -> Result<Change, String> {
+    let id = webhook.object.event_id;
     let id = lenient::identifier("object.event_id", id, WebinarId::parse)?;
     let mut change = Change::new(id, kind);
-    change.account.clone_from(&said.account);
-    change.occurred_at = said.occurred_at;
+    change.account.clone_from(&webhook.account);
+    change.occurred_at = webhook.occurred_at;
     Ok(change)
 }
 
-/// Start and end; an end before the start is none.
+/// Reads start and end. An end before the start is rejected.
 fn read_times(
     object: &ZoomEvent<'_>,
-    lenient: &mut FieldReader,
+    reader: &mut FieldReader,
 ) -> (Option<Millis>, Option<EndTime>) {
-    let zone = lenient.read("timezone", object.timezone, lenient::string);
+    let zone = reader.read("timezone", object.timezone, lenient::string);
     let zone = zone.as_deref();
-    let start = lenient.read("start_time", object.start_time, |raw| lenient::date_time(raw, zone));
-    let end = lenient.read("end_time", object.end_time, |raw| {
+    let start = reader.read("start_time", object.start_time, |raw| lenient::date_time(raw, zone));
+    let end = reader.read("end_time", object.end_time, |raw| {
         lenient::date_time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
     });
     (start, end.map(EndTime::At))

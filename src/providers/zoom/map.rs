@@ -1,6 +1,6 @@
-//! From the body of a webinar's event to a change. What each event says is told where it is mapped.
+//! Mapping of webinar webhooks to changes. Each function documents the event that it maps.
 //!
-//! What an object carries is read by [`super::facts`]; here is decided what it means.
+//! [`super::object`] reads the fields; this module decides what they mean.
 
 use serde_json::value::RawValue;
 
@@ -13,8 +13,8 @@ use crate::event::{
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader};
 
-/// Most text, in bytes, that one body may repeat for the single occurrences it lists: a thousand times what Zoom sends,
-/// whose lists name one. Without it, a body of a hundred kilobytes would become a state of fifty megabytes.
+/// Limit, in bytes, of text copied to single occurrences: a thousand times the size of Zoom's own updates, which list
+/// one occurrence. Without it, a body of 100 kB would become a state of 50 MB.
 const REPEATED_MAX: usize = 1024 * 1024;
 
 /// What happened to a webinar.
@@ -23,7 +23,7 @@ pub(super) enum ZoomWebinarAction {
     Created,
     ConvertedToWebinar,
     Updated,
-    /// To the trash, or for good.
+    /// Moved to the trash, or deleted permanently.
     Deleted,
     Recovered,
     ConvertedToMeeting,
@@ -44,48 +44,48 @@ impl ZoomWebinarAction {
     }
 }
 
-/// Reads the body of a webinar's event.
+/// Reads a webhook about a webinar.
 ///
 /// # Errors
-/// Why it cannot be mapped, for operators.
-pub(super) fn read(text: &str, what: ZoomWebinarAction) -> Result<PayloadContent, String> {
-    let mut lenient = FieldReader::default();
-    let said: ZoomWebhook<'_, Webinar<'_>> = payload::parse_webhook(text, &mut lenient)?;
-    let id = lenient::identifier("object.id", said.object.id, WebinarId::parse)?;
-    let mut change = Change::new(id, what.kind());
-    change.account.clone_from(&said.account);
-    change.occurred_at = said.occurred_at;
-    match what {
+/// Returns why the body cannot be mapped, as a sentence for operators.
+pub(super) fn read(text: &str, action: ZoomWebinarAction) -> Result<PayloadContent, String> {
+    let mut reader = FieldReader::default();
+    let webhook: ZoomWebhook<'_, Webinar<'_>> = payload::parse_webhook(text, &mut reader)?;
+    let id = lenient::identifier("object.id", webhook.object.id, WebinarId::parse)?;
+    let mut change = Change::new(id, action.kind());
+    change.account.clone_from(&webhook.account);
+    change.occurred_at = webhook.occurred_at;
+    match action {
         ZoomWebinarAction::Started => {
-            change.session = Some(read_session(&said.object, RunPhase::Started, &mut lenient));
+            change.session = Some(read_session(&webhook.object, RunPhase::Started, &mut reader));
         }
         ZoomWebinarAction::Ended => {
-            let practice = said.object.practice_session;
+            let practice = webhook.object.practice_session;
             let practised =
-                lenient.read("practice_session", practice, lenient::boolean) == Some(true);
+                reader.read("practice_session", practice, lenient::boolean) == Some(true);
             let phase = if practised { RunPhase::Practised } else { RunPhase::Ended };
-            change.session = Some(read_session(&said.object, phase, &mut lenient));
+            change.session = Some(read_session(&webhook.object, phase, &mut reader));
         }
         ZoomWebinarAction::ConvertedToMeeting => {
-            apply_conversion_to_meeting(&mut change, &said.object, &mut lenient);
+            apply_conversion_to_meeting(&mut change, &webhook.object, &mut reader);
         }
         ZoomWebinarAction::Created | ZoomWebinarAction::ConvertedToWebinar => {
-            apply_created(&mut change, WebinarObject::read(&said.object, &mut lenient)?);
+            apply_created(&mut change, WebinarObject::read(&webhook.object, &mut reader)?);
         }
         ZoomWebinarAction::Updated => {
-            let facts = WebinarObject::read(&said.object, &mut lenient)?;
-            apply_updated(&mut change, facts, &said, &mut lenient)?;
+            let webinar = WebinarObject::read(&webhook.object, &mut reader)?;
+            apply_updated(&mut change, webinar, &webhook, &mut reader)?;
         }
         ZoomWebinarAction::Deleted | ZoomWebinarAction::Recovered => {
-            let facts = WebinarObject::read(&said.object, &mut lenient)?;
-            let reach = lenient.read("operation", said.operation, ChangeScope::read);
-            apply_cancellation(&mut change, facts, reach, what == ZoomWebinarAction::Deleted)?;
+            let webinar = WebinarObject::read(&webhook.object, &mut reader)?;
+            let scope = reader.read("operation", webhook.operation, ChangeScope::read);
+            apply_cancellation(&mut change, webinar, scope, action == ZoomWebinarAction::Deleted)?;
         }
     }
-    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: lenient.into_bad_fields() })
+    Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
-/// How far a change of a series goes.
+/// Whether a change applies to the whole series or to single occurrences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ChangeScope {
     All,
@@ -102,15 +102,15 @@ impl ChangeScope {
     }
 }
 
-/// It is to take place, as it is told here; a list names every occurrence there is.
-fn apply_created(change: &mut Change, facts: WebinarObject) {
+/// Applies the creation: the webinar takes place as shown, and a list names every occurrence.
+fn apply_created(change: &mut Change, webinar: WebinarObject) {
     change.full_picture = true;
-    change.shape = facts.shape;
-    if facts.shape == Some(Shape::Series) || !facts.occurrences.is_empty() {
-        change.listing = facts.full_listing();
+    change.shape = webinar.shape;
+    if webinar.shape == Some(Shape::Series) || !webinar.occurrences.is_empty() {
+        change.listing = webinar.full_listing();
     }
-    change.whole = WebinarFields { cancelled: Some(false), ..facts.fields };
-    change.occurrences = facts
+    change.whole = WebinarFields { cancelled: Some(false), ..webinar.fields };
+    change.occurrences = webinar
         .occurrences
         .into_iter()
         .map(|listed| {
@@ -120,29 +120,29 @@ fn apply_created(change: &mut Change, facts: WebinarObject) {
         .collect();
 }
 
-/// Some fields are other than before, of the whole or, with scope `single`, of the occurrences that are listed.
+/// Applies changed fields to the whole or, with scope `single`, to the listed occurrences.
 fn apply_updated(
     change: &mut Change,
-    facts: WebinarObject,
-    said: &ZoomWebhook<'_, Webinar<'_>>,
-    lenient: &mut FieldReader,
+    webinar: WebinarObject,
+    webhook: &ZoomWebhook<'_, Webinar<'_>>,
+    reader: &mut FieldReader,
 ) -> Result<(), String> {
-    let scope = lenient.read("scope", said.scope, ChangeScope::read);
-    change.full_picture = facts.is_complete;
-    change.shape = facts.shape;
-    change.listing = update_listing(&facts, scope, said);
+    let scope = reader.read("scope", webhook.scope, ChangeScope::read);
+    change.full_picture = webinar.is_complete;
+    change.shape = webinar.shape;
+    change.listing = update_listing(&webinar, scope, webhook);
     let WebinarObject {
         fields, occurrences: listed, has_unreadable_occurrences: unreadable, ..
-    } = facts;
+    } = webinar;
     if scope == Some(ChangeScope::Single) && !listed.is_empty() {
         if text_length(&fields) * listed.len() > REPEATED_MAX {
-            return Err("says too much of too many single occurrences".to_owned());
+            return Err("the update copies too much text to too many single occurrences".to_owned());
         }
         let only_one = listed.len() == 1 && !unreadable;
         let own = |listed: ListedOccurrence| OccurrenceChange {
             id: listed.id,
             fields: WebinarFields {
-                // Of several, the object's start can be that of only one, and it is not said of which.
+                // With several occurrences, the object's start belongs to one of them, and Zoom does not say to which.
                 start: listed.start.or(fields.start.filter(|_| only_one)),
                 end: listed.end.or(fields.end),
                 cancelled: listed.deleted,
@@ -163,67 +163,67 @@ fn apply_updated(
     Ok(())
 }
 
-/// The bytes of the texts that an object carries.
+/// Sums the bytes of the texts that are copied to each occurrence.
 fn text_length(fields: &WebinarFields) -> usize {
     let WebinarFields { name, description, registration_url, join_url, .. } = fields;
     [name, description, registration_url, join_url].into_iter().flatten().map(String::len).sum()
 }
 
-/// What an update's list of occurrences, or the lack of one, says of those that it does not name.
+/// What the list of an update, or a missing list, says about occurrences that it does not name.
 fn update_listing(
-    facts: &WebinarObject,
+    webinar: &WebinarObject,
     scope: Option<ChangeScope>,
-    said: &ZoomWebhook<'_, Webinar<'_>>,
+    webhook: &ZoomWebhook<'_, Webinar<'_>>,
 ) -> OccurrenceListing {
-    let recurrence = said.object.recurrence.is_some() || said.old.occurrences.is_some();
-    if facts.is_one_event {
+    let recurrence = webhook.object.recurrence.is_some() || webhook.old.occurrences.is_some();
+    if webinar.is_one_event {
         return OccurrenceListing::Partial;
     }
     match scope {
-        Some(ChangeScope::All) if recurrence => return facts.full_listing(),
+        Some(ChangeScope::All) if recurrence => return webinar.full_listing(),
         Some(ChangeScope::Single) => return OccurrenceListing::Partial,
         Some(ChangeScope::All) | None => {}
     }
-    let zone = said.old.timezone.or(said.object.timezone).and_then(lenient::string);
-    let moved = facts.fields.start.is_some()
-        && said
+    let zone = webhook.old.timezone.or(webhook.object.timezone).and_then(lenient::string);
+    let moved = webinar.fields.start.is_some()
+        && webhook
             .old
             .start_time
-            .is_some_and(|old| lenient::date_time(old, zone.as_deref()) != facts.fields.start);
-    if facts.occurrences.is_empty() && (moved || recurrence) {
+            .is_some_and(|old| lenient::date_time(old, zone.as_deref()) != webinar.fields.start);
+    if webinar.occurrences.is_empty() && (moved || recurrence) {
         OccurrenceListing::Unknown
     } else {
         OccurrenceListing::Partial
     }
 }
 
-/// The whole is called off (or that is taken back), or the occurrences that are listed: never more than was said.
+/// Cancels, or restores, the whole webinar or only the listed occurrences.
 fn apply_cancellation(
     change: &mut Change,
-    facts: WebinarObject,
-    reach: Option<ChangeScope>,
+    webinar: WebinarObject,
+    scope: Option<ChangeScope>,
     cancelled: bool,
 ) -> Result<(), String> {
-    let all = match reach {
+    let all = match scope {
         Some(ChangeScope::All) => true,
-        Some(ChangeScope::Single) | None if facts.is_one_event => true,
-        None if facts.occurrences.is_empty() && facts.has_unreadable_occurrences => {
-            return Err("lists occurrences, and none of them can be read".to_owned());
+        Some(ChangeScope::Single) | None if webinar.is_one_event => true,
+        None if webinar.occurrences.is_empty() && webinar.has_unreadable_occurrences => {
+            return Err("object.occurrences has no readable entry".to_owned());
         }
-        None => facts.occurrences.is_empty(),
-        Some(ChangeScope::Single) if facts.occurrences.is_empty() => {
-            return Err("names a single occurrence and lists none".to_owned());
+        None => webinar.occurrences.is_empty(),
+        Some(ChangeScope::Single) if webinar.occurrences.is_empty() => {
+            return Err("operation is `single`, but no occurrence is listed".to_owned());
         }
         Some(ChangeScope::Single) => false,
     };
-    change.full_picture = facts.is_complete;
-    change.shape = facts.shape;
-    change.whole = WebinarFields { cancelled: all.then_some(cancelled), ..facts.fields };
-    change.occurrences = facts
+    change.full_picture = webinar.is_complete;
+    change.shape = webinar.shape;
+    change.whole = WebinarFields { cancelled: all.then_some(cancelled), ..webinar.fields };
+    change.occurrences = webinar
         .occurrences
         .into_iter()
         .map(|listed| {
-            // Beside what is said of all, one that the list calls deleted stays so.
+            // An occurrence listed as deleted stays cancelled when the whole is restored.
             let own = if all { listed.deleted.filter(|gone| *gone) } else { Some(cancelled) };
             listed.into_change(own)
         })
@@ -231,26 +231,27 @@ fn apply_cancellation(
     Ok(())
 }
 
-/// There is no webinar any more. The type is a meeting's and says nothing of the webinar's; nor do its occurrences.
+/// Applies the conversion to a meeting, which cancels the webinar. Type and occurrences are the meeting's and are
+/// ignored.
 fn apply_conversion_to_meeting(
     change: &mut Change,
     object: &Webinar<'_>,
-    lenient: &mut FieldReader,
+    reader: &mut FieldReader,
 ) {
-    let typed = lenient.read("type", object.kind, lenient::integer).is_some();
-    let fields = read_fields(object, lenient);
+    let typed = reader.read("type", object.kind, lenient::integer).is_some();
+    let fields = read_fields(object, reader);
     change.full_picture = typed && fields.name.is_some() && fields.start.is_some();
     change.whole = WebinarFields { cancelled: Some(true), ..fields };
 }
 
-/// A run began or ended. Its title, start and duration are the run's own, and a duration may be 0.
-fn read_session(object: &Webinar<'_>, phase: RunPhase, lenient: &mut FieldReader) -> RunChange {
-    let zone = lenient.read("timezone", object.timezone, lenient::string);
+/// Reads the session that began or ended. Title, start and duration belong to the session; the duration may be 0.
+fn read_session(object: &Webinar<'_>, phase: RunPhase, reader: &mut FieldReader) -> RunChange {
+    let zone = reader.read("timezone", object.timezone, lenient::string);
     let zone = zone.as_deref();
     RunChange {
         phase,
-        started_at: lenient
+        started_at: reader
             .read("start_time", object.start_time, |raw| lenient::date_time(raw, zone)),
-        ended_at: lenient.read("end_time", object.end_time, |raw| lenient::date_time(raw, zone)),
+        ended_at: reader.read("end_time", object.end_time, |raw| lenient::date_time(raw, zone)),
     }
 }

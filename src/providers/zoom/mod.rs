@@ -1,17 +1,19 @@
-//! Zoom webinars and Zoom Events, which share an app, its secret token and its endpoint.
+//! Zoom webinars and Zoom Events. Both belong to one Zoom app, with one secret token and one endpoint.
 //!
-//! Promises: only what Zoom's secret token signed is read; a body says what it carries and nothing else, so that an
-//! update of one field writes one field; nothing is called off that was not said to be. Personal links, passwords and
-//! e-mail addresses are masked before a body is read, so that the stored body says the same when it is read again.
-//! Relies on the raw bytes of the request. Holds nothing, so a crash loses nothing.
+//! Promises: reads only requests signed with the app's secret token. A body changes only the fields that it carries, so
+//! an update of one field writes one field. Nothing is cancelled unless Zoom reports it. Personal links, passwords and
+//! e-mail addresses are masked before a body is read, so the stored body yields the same when it is read again. Relies
+//! on the raw bytes of the request. On a crash: nothing is lost, because nothing is held.
 //!
 //! Known from Zoom's published documentation and types, without a live account:
-//! * the time in `x-zm-request-timestamp` is not known to be renewed when a delivery is tried again, up to 85 minutes
-//!   later (<https://developers.zoom.us/docs/api/webhooks>): hence a tolerance of hours;
-//! * `start_time` of `webinar.started` and `webinar.ended` is taken for the actual start;
-//! * the ids of occurrences are opaque, and `webinar.ended` names none;
-//! * an answer of its API to `show_previous_occurrences=true` lists all occurrences, those to come too: hence one without
-//!   any to come calls nothing off.
+//! * Zoom retries a delivery for up to 85 minutes, and is not documented to renew `x-zm-request-timestamp`
+//!   (<https://developers.zoom.us/docs/api/webhooks>): hence a tolerance of hours;
+//! * occurrence ids are opaque, and `webinar.ended` names none.
+//!
+//! Assumed:
+//! * `start_time` of `webinar.started` and `webinar.ended` is the actual start;
+//! * an API answer to `show_previous_occurrences=true` lists past and future occurrences. An answer without a future
+//!   occurrence therefore cancels nothing.
 
 mod api;
 mod events;
@@ -35,7 +37,7 @@ use crate::providers::{
 };
 use api::ZoomApi;
 
-/// Keys whose values are secret or tell of a person.
+/// Keys of secrets and personal data; their values are masked.
 const MASKED: [&str; 24] = [
     "password",
     "passcode",
@@ -53,7 +55,7 @@ const MASKED: [&str; 24] = [
     "operator",
     "contact_name",
     "contact_email",
-    // Of the API's answers. The host's name is what is asked for.
+    // In API answers. The host's name stays: it becomes the organizer.
     "start_url",
     "host_key",
     "personal_meeting_url",
@@ -64,10 +66,10 @@ const MASKED: [&str; 24] = [
     "phone_numbers",
 ];
 
-/// Longest `plainToken` that is answered. Zoom's have 22 characters.
+/// Longest `plainToken` that is answered. Zoom's tokens have 22 characters.
 const TOKEN_MAX: usize = 64;
 
-/// Zoom, before anything is configured.
+/// The Zoom platform, independent of any source.
 pub struct ZoomPlatform;
 
 impl Platform for ZoomPlatform {
@@ -100,7 +102,7 @@ impl Platform for ZoomPlatform {
     }
 }
 
-/// Zoom, as a source configures it.
+/// Zoom as configured for one source.
 #[derive(Debug, Clone, Default)]
 pub struct Zoom {
     api: Option<ZoomApi>,
@@ -128,25 +130,25 @@ impl Provider for Zoom {
         let body = ZoomPlatform.scrub(request.body);
         let (event, text) = match payload::parse_event_name(&body) {
             Ok(head) => head,
-            Err(why) => return ParsedPayload::new("", PayloadContent::Unmappable(why)),
+            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         let topic = Topic::from_event_name(&event);
         let meaning = match topic {
             Topic::UrlValidation => {
                 answer_url_validation(text, secrets.get(request.verified_by()).copied())
             }
-            Topic::Webinar(what) => map::read(text, what),
-            Topic::Event(what) => events::read_event(text, what),
-            Topic::Session(what) => events::read_session(text, what),
+            Topic::Webinar(action) => map::read(text, action),
+            Topic::Event(action) => events::read_event(text, action),
+            Topic::Session(action) => events::read_session(text, action),
             Topic::Other => Ok(PayloadContent::Ignored),
         };
         let mut reading =
             ParsedPayload::new(&event, meaning.unwrap_or_else(PayloadContent::Unmappable));
-        if let (Some(api), Topic::Webinar(what), PayloadContent::Changes { changes, .. }) =
+        if let (Some(api), Topic::Webinar(action), PayloadContent::Changes { changes, .. }) =
             (&self.api, topic, &reading.content)
         {
             reading.fetch_requests =
-                changes.iter().filter_map(|change| api.fetch_request_for(what, change)).collect();
+                changes.iter().filter_map(|change| api.fetch_request_for(action, change)).collect();
         }
         reading
     }
@@ -170,14 +172,14 @@ impl Provider for Zoom {
     }
 }
 
-/// What a webhook is about, by its name.
+/// The subject of a webhook, derived from its event name.
 #[derive(Clone, Copy)]
 enum Topic {
     UrlValidation,
     Webinar(map::ZoomWebinarAction),
     Event(events::ZoomEventAction),
     Session(events::ZoomSessionAction),
-    /// Registrations, participants, alerts, and whatever Zoom adds.
+    /// Registrations, participants, alerts, and event names that Zoom adds later.
     Other,
 }
 
@@ -209,11 +211,10 @@ impl Topic {
     }
 }
 
-/// Answers Zoom's demand to prove the secret token, which it repeats every 72 hours
-/// (<https://developers.zoom.us/docs/api/webhooks>).
+/// Answers Zoom's URL validation, which Zoom repeats every 72 hours (<https://developers.zoom.us/docs/api/webhooks>).
 ///
-/// Only for a verified request and a token that looks like one: the answer is a MAC under the very secret that signs
-/// webhooks, so whoever could have `v0:{time}:{body}` answered could forge that body.
+/// Answers only verified requests and well-formed tokens: the answer is a MAC under the secret that also signs
+/// webhooks, so a caller who could have `v0:{time}:{body}` answered could forge that body.
 fn answer_url_validation(text: &str, secret: Option<&[u8]>) -> Result<PayloadContent, String> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -224,12 +225,14 @@ fn answer_url_validation(text: &str, secret: Option<&[u8]>) -> Result<PayloadCon
     let token = payload::parse_plain_token(text)?;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if token.is_empty() || token.len() > TOKEN_MAX || !token.bytes().all(allowed) {
-        return Err("payload.plainToken is not a token".to_owned());
+        return Err(
+            "payload.plainToken has characters that are not allowed, or a wrong length".to_owned()
+        );
     }
-    let secret = secret.ok_or("no secret to answer with")?;
+    let secret = secret.ok_or("no secret is configured to answer the URL validation")?;
     let encrypted_token = hex::encode(hmac::sha256(secret, &[token.as_bytes()]));
     let body = serde_json::to_vec(&Answer { plain_token: &token, encrypted_token })
-        .expect("an answer holds only text, so it can be written");
+        .expect("an answer of two texts can be written as JSON");
     Ok(PayloadContent::Handshake(HandshakeReply {
         status: 200,
         content_type: "application/json",

@@ -1,4 +1,4 @@
-//! What the object of a webinar's body carries, read leniently and not yet judged.
+//! The `object` of a webinar's body, read field by field. [`super::map`] decides what it means.
 
 use serde_json::value::RawValue;
 
@@ -9,21 +9,21 @@ use crate::event::{
 };
 use crate::providers::lenient::{self, FieldReader, Object};
 
-/// What the object of a body carries.
+/// The fields of a webinar's `object`.
 pub(super) struct WebinarObject {
-    /// What it is, by its type, or by having occurrences.
+    /// The shape given by the type, or [`Shape::Series`] where occurrences are listed without a type.
     pub(super) shape: Option<Shape>,
-    /// It is known to be one event, so that it has no occurrences.
+    /// Whether the type rules out occurrences.
     pub(super) is_one_event: bool,
-    /// Title, type and times are all there.
+    /// Whether title, type and times are all present.
     pub(super) is_complete: bool,
     pub(super) fields: WebinarFields,
     pub(super) occurrences: Vec<ListedOccurrence>,
-    /// Entries of the list that could not be read, or a list that is none.
+    /// Whether `occurrences` is not a list, or an entry could not be read.
     pub(super) has_unreadable_occurrences: bool,
 }
 
-/// What an entry of `occurrences` carries.
+/// An entry of `occurrences`.
 pub(super) struct ListedOccurrence {
     pub(super) id: OccurrenceId,
     pub(super) start: Option<Millis>,
@@ -42,21 +42,21 @@ impl ListedOccurrence {
 }
 
 impl WebinarObject {
-    pub(super) fn read(object: &Webinar<'_>, lenient: &mut FieldReader) -> Result<Self, String> {
-        // A webinar, recurring ones without fixed times, recurring ones with them (Zoom's own generated types:
+    pub(super) fn read(object: &Webinar<'_>, reader: &mut FieldReader) -> Result<Self, String> {
+        // Single webinars, recurring ones without fixed times, recurring ones with fixed times (Zoom's generated types:
         // https://github.com/zoom/rivet-javascript, meetings/meetings.d.ts).
-        let typed = lenient.read("type", object.kind, |raw| match lenient::integer(raw)? {
+        let typed = reader.read("type", object.kind, |raw| match lenient::integer(raw)? {
             5 => Some(Shape::Single),
             6 => Some(Shape::Timeless),
             9 => Some(Shape::Series),
             _ => None,
         });
         let one_event = matches!(typed, Some(Shape::Single | Shape::Timeless));
-        let fields = read_fields(object, lenient);
-        let (mut listed, mut unreadable) = read_occurrences(object, lenient)?;
+        let fields = read_fields(object, reader);
+        let (mut listed, mut unreadable) = read_occurrences(object, reader)?;
         if one_event && !listed.is_empty() {
-            // One event has no occurrences; taken, they would become events beside it.
-            lenient.reject("occurrences");
+            // Occurrences of a single event would become further events.
+            reader.reject("occurrences");
             (listed, unreadable) = (Vec::new(), false);
         }
         let guessed = (object.kind.is_none() && !listed.is_empty()).then_some(Shape::Series);
@@ -72,8 +72,8 @@ impl WebinarObject {
         })
     }
 
-    /// What a list that names every occurrence says of the others. One that could not be read to its end says nothing:
-    /// an entry that was skipped must not be called off.
+    /// What a complete list says about occurrences that it does not name. A list with unreadable entries is partial:
+    /// a skipped entry must not count as cancelled.
     pub(super) fn full_listing(&self) -> OccurrenceListing {
         match (self.occurrences.is_empty(), self.has_unreadable_occurrences) {
             (true, _) if self.is_one_event => OccurrenceListing::Partial,
@@ -84,28 +84,28 @@ impl WebinarObject {
     }
 }
 
-/// The fields of the whole.
-pub(super) fn read_fields(object: &Webinar<'_>, lenient: &mut FieldReader) -> WebinarFields {
-    let zone = lenient.read("timezone", object.timezone, lenient::string);
+/// Reads the fields of the webinar as a whole.
+pub(super) fn read_fields(object: &Webinar<'_>, reader: &mut FieldReader) -> WebinarFields {
+    let zone = reader.read("timezone", object.timezone, lenient::string);
     WebinarFields {
-        name: lenient.read("topic", object.topic, lenient::non_empty_text),
-        description: lenient.read("agenda", object.agenda, lenient::clean_text),
-        registration_url: lenient.read("registration_url", object.registration_url, lenient::link),
-        join_url: lenient.read("join_url", object.join_url, lenient::link),
-        start: lenient
+        name: reader.read("topic", object.topic, lenient::non_empty_text),
+        description: reader.read("agenda", object.agenda, lenient::clean_text),
+        registration_url: reader.read("registration_url", object.registration_url, lenient::link),
+        join_url: reader.read("join_url", object.join_url, lenient::link),
+        start: reader
             .read("start_time", object.start_time, |raw| lenient::date_time(raw, zone.as_deref())),
-        end: lenient.read("duration", object.duration, lenient::duration_minutes),
+        end: reader.read("duration", object.duration, lenient::duration_minutes),
         ..WebinarFields::default()
     }
 }
 
-/// The entries of the list that can be read, and whether some could not.
+/// Reads the list of occurrences. The flag reports whether an entry, or the list itself, could not be read.
 fn read_occurrences(
     object: &Webinar<'_>,
-    lenient: &mut FieldReader,
+    reader: &mut FieldReader,
 ) -> Result<(Vec<ListedOccurrence>, bool), String> {
     let Some(list) = object.occurrences else { return Ok((Vec::new(), false)) };
-    let entries = lenient.read("occurrences", Some(list), |raw| {
+    let entries = reader.read("occurrences", Some(list), |raw| {
         serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()
     });
     let Some(entries) = entries else { return Ok((Vec::new(), true)) };
@@ -116,7 +116,7 @@ fn read_occurrences(
     let count = entries.len();
     let listed: Vec<ListedOccurrence> = entries
         .into_iter()
-        .filter_map(|entry| read_occurrence(entry, zone.as_deref(), lenient))
+        .filter_map(|entry| read_occurrence(entry, zone.as_deref(), reader))
         .collect();
     let unreadable = listed.len() < count;
     Ok((listed, unreadable))
@@ -125,7 +125,7 @@ fn read_occurrences(
 fn read_occurrence(
     entry: &RawValue,
     zone: Option<&str>,
-    lenient: &mut FieldReader,
+    reader: &mut FieldReader,
 ) -> Option<ListedOccurrence> {
     let read = || {
         let entry: Object<Occurrence<'_>> = serde_json::from_str(entry.get()).ok()?;
@@ -134,14 +134,14 @@ fn read_occurrence(
         Some((id, entry.0))
     };
     let Some((id, entry)) = read() else {
-        lenient.reject("occurrence_id");
+        reader.reject("occurrence_id");
         return None;
     };
     Some(ListedOccurrence {
         id,
-        start: lenient.read("start_time", entry.start_time, |raw| lenient::date_time(raw, zone)),
-        end: lenient.read("duration", entry.duration, lenient::duration_minutes),
-        deleted: lenient.read("status", entry.status, |raw| match &*lenient::string(raw)? {
+        start: reader.read("start_time", entry.start_time, |raw| lenient::date_time(raw, zone)),
+        end: reader.read("duration", entry.duration, lenient::duration_minutes),
+        deleted: reader.read("status", entry.status, |raw| match &*lenient::string(raw)? {
             "deleted" => Some(true),
             "available" => Some(false),
             _ => None,

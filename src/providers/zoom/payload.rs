@@ -1,4 +1,4 @@
-//! The bodies, borrowed from the text they are read from. Optional fields stay raw: see [`lenient`].
+//! Webhook bodies, borrowed from the text they are parsed from. Optional fields stay raw: see [`lenient`].
 
 use std::borrow::Cow;
 
@@ -8,28 +8,28 @@ use serde_json::value::RawValue;
 use crate::event::{ExternalAccountId, Millis};
 use crate::providers::lenient::{self, FieldReader, Object};
 
-/// What every body has; nothing else of it is looked at before this is known.
+/// The part that every body has. Nothing else is parsed before the event name is known.
 #[derive(Debug, Deserialize)]
 pub(super) struct EventName<'a> {
-    /// The event's name: `webinar.updated`.
+    /// The event name: `webinar.updated`.
     #[serde(borrow)]
     pub(super) event: Cow<'a, str>,
 }
 
-/// The body of an event about an object of kind `O`.
+/// A webhook body with an object of type `O`.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "O: Deserialize<'de>"))]
 pub(super) struct Body<'a, O> {
     #[serde(borrow)]
     event_ts: Option<&'a RawValue>,
-    /// Here in samples older than 2021.
+    /// Present in samples older than 2021.
     #[serde(borrow)]
     time_stamp: Option<&'a RawValue>,
     #[serde(borrow)]
     payload: Option<Object<Payload<'a, O>>>,
 }
 
-/// What is said of the object.
+/// The `payload` of a body.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "O: Deserialize<'de>"))]
 pub(super) struct Payload<'a, O> {
@@ -37,22 +37,22 @@ pub(super) struct Payload<'a, O> {
     account_id: Option<&'a RawValue>,
     #[serde(borrow)]
     time_stamp: Option<&'a RawValue>,
-    /// Of `webinar.updated`: `single` or `all` occurrences.
+    /// In `webinar.updated`: `single` or `all` occurrences.
     #[serde(borrow)]
     pub(super) scope: Option<&'a RawValue>,
-    /// Of `webinar.deleted` and the like: `single` or `all` occurrences.
+    /// In `webinar.deleted` and similar: `single` or `all` occurrences.
     #[serde(borrow)]
     pub(super) operation: Option<&'a RawValue>,
-    /// The values before the change; never merged.
+    /// The values before the change. Never merged.
     #[serde(borrow)]
     old_object: Option<&'a RawValue>,
     object: Option<Object<O>>,
 }
 
-/// A webinar, or a run of it.
+/// A webinar, or a session of it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Webinar<'a> {
-    /// Of the API's answers.
+    /// In API answers.
     #[serde(borrow)]
     pub(super) host_id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -96,7 +96,7 @@ pub(super) struct Occurrence<'a> {
     pub(super) status: Option<&'a RawValue>,
 }
 
-/// What matters of the values before the change: that they were there.
+/// The previous values. Only their presence, and the previous start, matter.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct OldObject<'a> {
     #[serde(borrow)]
@@ -130,12 +130,12 @@ pub(super) struct ZoomEvent<'a> {
     pub(super) timezone: Option<&'a RawValue>,
 }
 
-/// What a body says, but for the object's own fields.
+/// A parsed webhook with its object.
 #[derive(Debug)]
 pub(super) struct ZoomWebhook<'a, O> {
-    /// The customer's account on the platform.
+    /// The Zoom account that owns the webinar.
     pub(super) account: Option<ExternalAccountId>,
-    /// When it was changed, by Zoom's clock.
+    /// Time of the change by Zoom's clock.
     pub(super) occurred_at: Option<Millis>,
     /// `payload.scope`.
     pub(super) scope: Option<&'a RawValue>,
@@ -147,10 +147,10 @@ pub(super) struct ZoomWebhook<'a, O> {
     pub(super) object: O,
 }
 
-/// The name of the event that a body is about.
+/// Parses the event name of a body, and returns it with the body's text.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_event_name(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
     let text = lenient::body_text(body)?;
     let head: Object<EventName<'_>> =
@@ -158,13 +158,13 @@ pub(super) fn parse_event_name(body: &[u8]) -> Result<(Cow<'_, str>, &str), Stri
     Ok((head.0.event, text))
 }
 
-/// Reads a body whose event is known.
+/// Parses a body as a webhook about an object of type `O`.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_webhook<'a, O: Deserialize<'a>>(
     text: &'a str,
-    lenient: &mut FieldReader,
+    reader: &mut FieldReader,
 ) -> Result<ZoomWebhook<'a, O>, String> {
     let body: Object<Body<'a, O>> = lenient::parse(text, "`payload` or `object` is not an object")?;
     let Body { event_ts, time_stamp, payload } = body.0;
@@ -174,18 +174,18 @@ pub(super) fn parse_webhook<'a, O: Deserialize<'a>>(
         .account_id
         .map(|id| lenient::identifier("account_id", Some(id), ExternalAccountId::parse))
         .transpose()?;
-    let old = lenient
+    let old = reader
         .read("old_object", payload.old_object, |old| {
             serde_json::from_str::<Object<OldObject<'a>>>(old.get()).ok()
         })
         .map(|old| old.0)
         .unwrap_or_default();
-    // The time of the change goes before that of the sending; where it is, varied over the years.
-    let occurred_at = lenient
+    // The time of the change has precedence over the time of the delivery. Its place has varied over the years.
+    let occurred_at = reader
         .read("time_stamp", payload.time_stamp, lenient::unix_millis)
-        .or_else(|| lenient.read("time_stamp", time_stamp, lenient::unix_millis))
-        .or_else(|| lenient.read("time_stamp", old.time_stamp, lenient::unix_millis))
-        .or_else(|| lenient.read("event_ts", event_ts, lenient::unix_millis));
+        .or_else(|| reader.read("time_stamp", time_stamp, lenient::unix_millis))
+        .or_else(|| reader.read("time_stamp", old.time_stamp, lenient::unix_millis))
+        .or_else(|| reader.read("event_ts", event_ts, lenient::unix_millis));
     Ok(ZoomWebhook {
         account,
         occurred_at,
@@ -196,10 +196,10 @@ pub(super) fn parse_webhook<'a, O: Deserialize<'a>>(
     })
 }
 
-/// The token that Zoom wants signed.
+/// Parses the token that Zoom asks to have signed.
 ///
 /// # Errors
-/// A sentence for operators, which repeats nothing of the body.
+/// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_plain_token(text: &str) -> Result<Cow<'_, str>, String> {
     #[derive(Deserialize)]
     struct Body<'a> {

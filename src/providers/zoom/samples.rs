@@ -1,4 +1,4 @@
-//! Sample bodies: what Zoom would send while a few webinars come to be, change and end.
+//! Sample webhooks: what Zoom sends while a few webinars are created, changed and ended.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::providers::Sample;
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
-/// Between two samples, so that each is later than the one before it and all are past.
+/// Interval between two samples: each is later than the one before it, and all are in the past.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(2);
 
 const ACCOUNT: &str = "hK3vTq0sRb6nUeXw1yZpLA";
@@ -19,10 +19,10 @@ const SERIES: u64 = 93_110_024_818;
 const WITHDRAWN: u64 = 93_110_024_819;
 const CONFERENCE: &str = "q7Wc2nRtS9yHdKfVbXzLmA";
 
-/// An event's name, what happens, and its payload but for the account.
+/// Event name, summary, and payload without the account.
 type Scene = (&'static str, &'static str, Value);
 
-/// A whole life of webinars that begin soon after `now`, told just before it.
+/// Samples of the whole life of webinars that begin soon after `now`, sent just before it.
 pub(super) fn samples(now: Millis) -> Vec<Sample> {
     // Zoom writes times in whole seconds.
     let now = Millis::new(now.get() / 1_000 * 1_000);
@@ -73,7 +73,7 @@ fn single(now: Millis) -> [Scene; 6] {
         ),
         (
             "webinar.updated",
-            "its title changes, and nothing else is told",
+            "its title changes, and no other field is sent",
             json!({
                 "object": { "id": SINGLE, "topic": "Shipping software calmly, live" },
                 "old_object": { "id": SINGLE, "topic": "Shipping software" },
@@ -128,7 +128,7 @@ fn series(now: Millis) -> [Scene; 3] {
         ),
         (
             "webinar.deleted",
-            "the second morning is called off",
+            "the second morning is cancelled",
             json!({ "operation": "single", "object": deleted }),
         ),
         (
@@ -163,7 +163,7 @@ fn conference(now: Millis) -> [Scene; 3] {
         ),
         (
             "zoom_events.event_cancelled",
-            "the conference is called off",
+            "the conference is cancelled",
             told("Makers' day online", later),
         ),
     ]

@@ -13,7 +13,7 @@ mod verification;
 const ACCOUNT: &str = "acc-1";
 const ZOOM: Zoom = Zoom { api: None };
 
-/// Reads a body that is taken for verified.
+/// Reads a body as verified.
 fn read(body: &[u8]) -> ParsedPayload {
     ZOOM.read(&Inbound::from_body(body), &[b"fixture secret"])
 }
@@ -42,8 +42,8 @@ fn change(event: &str, payload: Value) -> Change {
 }
 
 fn unmappable(reading: ParsedPayload) -> String {
-    let PayloadContent::Unmappable(why) = reading.content else { panic!("mapped: {reading:?}") };
-    why
+    let PayloadContent::Unmappable(reason) = reading.content else { panic!("mapped: {reading:?}") };
+    reason
 }
 
 fn updated(object: &Value) -> Change {
@@ -51,7 +51,7 @@ fn updated(object: &Value) -> Change {
 }
 
 #[test]
-fn a_body_that_is_no_object_with_one_text_event_is_unmappable() {
+fn body_without_one_text_event_is_unmappable() {
     let deep =
         format!(r#"{{"event":"webinar.alert","a":{}1{}}}"#, "[".repeat(127), "]".repeat(127));
     for body in [
@@ -75,7 +75,7 @@ fn a_body_that_is_no_object_with_one_text_event_is_unmappable() {
 }
 
 #[test]
-fn a_lifecycle_body_of_another_shape_is_unmappable() {
+fn webinar_body_of_wrong_shape_is_unmappable() {
     for payload in [
         json!(5),
         json!(["acc", null]),
@@ -97,20 +97,20 @@ fn a_lifecycle_body_of_another_shape_is_unmappable() {
 }
 
 #[test]
-fn what_is_unmappable_does_not_repeat_the_body() {
+fn unmappable_reason_never_repeats_the_body() {
     for body in [
         r#"{"event":"webinar.updated","payload":"secret word"}"#,
         r#"{"event":"webinar.updated","payload":{"object":{"id":"secret word"}}}"#,
         r#"{"event":"webinar.updated","payload":{"account_id":"secret word","object":{"id":1}}}"#,
         r#"{"event":"webinar.updated","payload":{"object":"secret word"}}"#,
     ] {
-        let why = unmappable(read(body.as_bytes()));
-        assert!(!why.contains("secret"), "{why}");
+        let reason = unmappable(read(body.as_bytes()));
+        assert!(!reason.contains("secret"), "{reason}");
     }
 }
 
 #[test]
-fn other_events_are_ignored_whatever_the_rest_of_them_is() {
+fn other_event_with_any_payload_is_ignored() {
     for event in [
         "webinar.registration_created",
         "webinar.participant_joined",
@@ -129,7 +129,7 @@ fn other_events_are_ignored_whatever_the_rest_of_them_is() {
 }
 
 #[test]
-fn the_name_of_an_event_is_cleaned_and_bounded() {
+fn event_name_is_cleaned_and_cut() {
     let named = |event: &str| read(json!({ "event": event }).to_string().as_bytes()).event_type;
     assert_eq!(named("webinar.alert"), "webinar.alert");
     assert_eq!(named("a\u{0}b\u{1b}"), "ab");
@@ -138,11 +138,11 @@ fn the_name_of_an_event_is_cleaned_and_bounded() {
 }
 
 #[test]
-fn an_account_may_be_missing_but_not_bad() {
+fn account_missing_is_accepted_and_bad_is_unmappable() {
     let object = json!({ "id": 1, "topic": "x" });
     let body = json!({ "event": "webinar.updated", "payload": { "object": object } });
     let PayloadContent::Changes { changes, .. } = read(body.to_string().as_bytes()).content else {
-        panic!("an account may be missing");
+        panic!("a body without an account is mapped");
     };
     assert_eq!(changes[0].account, None);
     for account in [json!(""), json!("a b"), json!({}), json!(true)] {
@@ -155,7 +155,7 @@ fn an_account_may_be_missing_but_not_bad() {
 }
 
 #[test]
-fn a_null_says_nothing_and_is_not_bad() {
+fn null_field_changes_nothing_and_is_not_counted_bad() {
     let change = updated(&json!({
         "id": 1, "topic": null, "agenda": null, "type": null, "start_time": null, "duration": null,
         "timezone": null, "join_url": null, "registration_url": null, "occurrences": null,
@@ -165,7 +165,7 @@ fn a_null_says_nothing_and_is_not_bad() {
 }
 
 #[test]
-fn a_bad_field_says_nothing_and_hinders_no_other() {
+fn bad_field_is_counted_and_leaves_other_fields() {
     let good = json!({
         "id": 1, "topic": "x", "agenda": "y", "type": 5, "start_time": "2026-10-01T15:00:00Z",
         "duration": 30, "timezone": "UTC", "join_url": "https://e.test/j",
@@ -206,7 +206,7 @@ fn a_bad_field_says_nothing_and_hinders_no_other() {
 }
 
 #[test]
-fn the_time_of_the_change_goes_before_that_of_the_sending() {
+fn change_time_takes_precedence_over_delivery_time() {
     let at = |ms: i64| Some(Millis::new(ms));
     let (sent, said) = (1_789_207_200_000_i64, 1_789_207_100_000_i64);
     let time = |body: Value| {
@@ -241,7 +241,7 @@ fn the_time_of_the_change_goes_before_that_of_the_sending() {
 }
 
 #[test]
-fn a_bare_time_is_read_in_the_zone_of_the_body() {
+fn time_without_offset_is_read_in_the_body_time_zone() {
     let change = updated(&json!({
         "id": 1, "start_time": "2026-07-01T12:00:00", "timezone": "America/New_York",
         "occurrences": [{ "occurrence_id": "1", "start_time": "2026-07-02T12:00:00" }],
@@ -252,7 +252,7 @@ fn a_bare_time_is_read_in_the_zone_of_the_body() {
 }
 
 #[test]
-fn a_full_picture_needs_title_type_and_times() {
+fn full_picture_requires_title_type_and_times() {
     let start = "2026-10-01T15:00:00Z";
     for (object, full) in [
         (json!({ "id": 1, "topic": "x", "type": 5, "start_time": start }), true),
@@ -275,7 +275,7 @@ fn a_full_picture_needs_title_type_and_times() {
 }
 
 #[test]
-fn the_shape_is_the_type_or_follows_from_a_list() {
+fn shape_follows_from_type_or_occurrence_list() {
     let list = json!([{ "occurrence_id": "1" }]);
     for (object, shape) in [
         (json!({ "id": 1, "type": 5 }), Some(Shape::Single)),
@@ -292,7 +292,7 @@ fn the_shape_is_the_type_or_follows_from_a_list() {
 }
 
 #[test]
-fn a_list_whole_or_not_says_what_it_says_of_the_others() {
+fn listing_of_each_body_is_full_partial_or_unknown() {
     let list = json!([{ "occurrence_id": "1" }]);
     let torn = json!([{ "occurrence_id": "1" }, { "occurrence_id": "" }]);
     let listing = |event: &str, payload: Value| changed(event, payload).0.listing;
@@ -322,7 +322,7 @@ fn a_list_whole_or_not_says_what_it_says_of_the_others() {
     let (start, old_start) =
         ("2026-10-01T15:00:00Z", json!({ "start_time": "2026-10-01T14:00:00Z" }));
     for (payload, expected) in [
-        // The recurrence changed, for all.
+        // The recurrence changed, with scope `all`.
         (
             json!({ "scope": "all", "object": { "id": 1, "recurrence": recurrence, "occurrences": list } }),
             OccurrenceListing::Full,
@@ -347,7 +347,7 @@ fn a_list_whole_or_not_says_what_it_says_of_the_others() {
             json!({ "scope": "all", "object": { "id": 1, "type": 5, "recurrence": recurrence } }),
             OccurrenceListing::Partial,
         ),
-        // Scope absent.
+        // The scope is absent.
         (json!({ "object": { "id": 1, "recurrence": recurrence } }), OccurrenceListing::Unknown),
         (
             json!({ "object": { "id": 1, "recurrence": recurrence, "occurrences": list } }),
@@ -357,7 +357,7 @@ fn a_list_whole_or_not_says_what_it_says_of_the_others() {
             json!({ "object": { "id": 1, "type": 6, "recurrence": recurrence } }),
             OccurrenceListing::Partial,
         ),
-        // Not the recurrence.
+        // The recurrence did not change.
         (
             json!({ "scope": "all", "object": { "id": 1, "occurrences": list } }),
             OccurrenceListing::Partial,
@@ -398,7 +398,7 @@ fn a_list_whole_or_not_says_what_it_says_of_the_others() {
 }
 
 #[test]
-fn occurrences_are_called_off_by_their_status() {
+fn occurrence_with_deleted_status_is_cancelled() {
     let list = json!([
         { "occurrence_id": "1", "status": "available" },
         { "occurrence_id": "2", "status": "deleted" },
@@ -416,7 +416,7 @@ fn occurrences_are_called_off_by_their_status() {
 }
 
 #[test]
-fn an_update_of_one_occurrence_is_aimed_at_it() {
+fn update_with_single_scope_changes_listed_occurrences_only() {
     let start = "2026-10-01T15:00:00Z";
     let payload = |list: Value| {
         json!({ "scope": "single", "object": {
@@ -451,7 +451,7 @@ fn an_update_of_one_occurrence_is_aimed_at_it() {
 }
 
 #[test]
-fn never_more_is_called_off_than_was_said() {
+fn deletion_cancels_only_the_named_scope() {
     let list = json!([{ "occurrence_id": "1", "start_time": "2026-10-01T15:00:00Z" }]);
     let events = [
         ("webinar.deleted", true),
@@ -496,8 +496,8 @@ fn never_more_is_called_off_than_was_said() {
             json!({ "id": 1, "type": 9, "occurrences": [] }),
         ] {
             let payload = json!({ "operation": "single", "object": object });
-            let why = unmappable(webhook(event, payload));
-            assert_eq!(why, "names a single occurrence and lists none");
+            let reason = unmappable(webhook(event, payload));
+            assert_eq!(reason, "operation is `single`, but no occurrence is listed");
         }
         let unreadable = json!({ "object": { "id": 1, "type": 9, "occurrences": [{}] } });
         unmappable(webhook(event, unreadable));
@@ -505,7 +505,7 @@ fn never_more_is_called_off_than_was_said() {
 }
 
 #[test]
-fn a_run_writes_only_its_session() {
+fn started_and_ended_webhooks_write_only_the_session() {
     let object = json!({
         "id": "1", "topic": "x", "type": 5, "start_time": "2026-10-01T15:00:00Z", "duration": 0,
         "end_time": "2026-10-01T16:00:00Z", "practice_session": false,
@@ -526,7 +526,7 @@ fn a_run_writes_only_its_session() {
 }
 
 #[test]
-fn a_fabricated_list_is_refused_whole() {
+fn occurrence_list_above_limit_is_unmappable() {
     let list = |n: usize| -> Value {
         let entries: Value = (0..n).map(|i| json!({ "occurrence_id": i })).collect();
         json!({ "object": { "id": 1, "type": 9, "occurrences": entries } })
@@ -537,7 +537,7 @@ fn a_fabricated_list_is_refused_whole() {
 }
 
 #[test]
-fn an_event_of_zoom_events_needs_its_type_to_have_a_shape() {
+fn zoom_events_shape_follows_from_event_type() {
     let event = |object: Value| change("zoom_events.event_updated", json!({ "object": object }));
     let shape =
         |event_type: &str| event(json!({ "event_id": "e", "event_type": event_type })).shape;
@@ -552,7 +552,7 @@ fn an_event_of_zoom_events_needs_its_type_to_have_a_shape() {
 }
 
 #[test]
-fn an_end_before_the_start_is_none() {
+fn end_before_start_is_rejected() {
     let object = json!({
         "event_id": "e", "session_id": "s", "name": "x",
         "start_time": "2026-10-01T15:00:00Z", "end_time": "2026-10-01T14:00:00Z",
@@ -564,7 +564,7 @@ fn an_end_before_the_start_is_none() {
 }
 
 #[test]
-fn a_session_needs_both_ids() {
+fn session_without_both_ids_is_unmappable() {
     for object in [json!({ "event_id": "e" }), json!({ "session_id": "s" }), json!({})] {
         unmappable(webhook("zoom_events.session_ended", json!({ "object": object })));
     }

@@ -1,8 +1,8 @@
-//! From raw bytes to a verified request.
+//! Verification of Zoom's signature.
 //!
 //! Zoom signs `v0:{timestamp header}:{raw body}` with HMAC-SHA256 and the app's secret token
-//! (<https://developers.zoom.us/docs/api/webhooks>). Its own samples write the parsed body
-//! again, which fails on real deliveries: they mix `\u` escapes and raw UTF-8, so only the raw bytes will do.
+//! (<https://developers.zoom.us/docs/api/webhooks>). Zoom's own samples re-serialize the parsed body, which fails on
+//! real deliveries: they mix `\u` escapes and raw UTF-8. Only the raw bytes verify.
 
 use crate::event::Millis;
 use crate::providers::signature::hmac;
@@ -15,9 +15,9 @@ pub(super) const TIMESTAMP: &str = "x-zm-request-timestamp";
 /// The scheme's version; there is no other.
 const VERSION: &[u8] = b"v0";
 
-/// Decides whether Zoom sent the request.
+/// Verifies that Zoom signed the request.
 ///
-/// The signature goes first: the age of what was never signed says nothing.
+/// The signature is checked before the time, because an unsigned time proves nothing.
 pub(super) fn verify<'a>(
     request: Inbound<'a, Unverified>,
     keys: Keys<'_>,
@@ -38,7 +38,7 @@ pub(super) fn verify<'a>(
     Ok(request.into_verified(secret))
 }
 
-/// The headers that make the body authentic at `now`.
+/// Signs a body at `now`, and returns the headers.
 pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
     let timestamp = now.get().div_euclid(1_000).to_string();
     let mac = hmac::sha256(secret, &message(timestamp.as_bytes(), body));

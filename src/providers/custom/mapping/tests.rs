@@ -6,7 +6,7 @@ use crate::providers::{Inbound, ParsedPayload, PayloadContent};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
-/// A source with these expressions; of them, `event_id` is always there.
+/// A source with these expressions and one for `event_id`.
 fn source(map: &str) -> String {
     format!(
         "secret = \"s\"\nexternal_account_id = \"a\"\nverify = {{ scheme = \"bearer\" }}\n\
@@ -20,7 +20,7 @@ fn read(map: &str, payload: &Json) -> ParsedPayload {
     provider(&source(map)).read(&Inbound::from_stored(&headers, &body, NOW), &[])
 }
 
-/// What is said; the test fails if nothing is.
+/// The one change, with the bad fields. Panics for other content.
 fn said(meaning: PayloadContent) -> (Change, Vec<&'static str>) {
     let PayloadContent::Changes { mut changes, bad_fields } = meaning else {
         panic!("{meaning:?}")
@@ -29,13 +29,13 @@ fn said(meaning: PayloadContent) -> (Change, Vec<&'static str>) {
     (changes.remove(0), bad_fields)
 }
 
-/// Why it cannot be mapped; the test fails if it can.
-fn why(meaning: PayloadContent) -> String {
-    let PayloadContent::Unmappable(why) = meaning else { panic!("{meaning:?}") };
-    why
+/// The reason why the body is unmappable. Panics for other content.
+fn reason(meaning: PayloadContent) -> String {
+    let PayloadContent::Unmappable(reason) = meaning else { panic!("{meaning:?}") };
+    reason
 }
 
-/// What one expression makes of a payload: the fields, and the bad ones among them.
+/// Maps a payload, and returns the fields and the bad ones.
 fn fields(map: &str, payload: &Json) -> (WebinarFields, Vec<&'static str>) {
     let mut payload = payload.clone();
     payload["id"] = "e-1".into();
@@ -44,11 +44,11 @@ fn fields(map: &str, payload: &Json) -> (WebinarFields, Vec<&'static str>) {
 }
 
 fn unmappable(map: &str, payload: &Json) -> String {
-    why(read(map, payload).content)
+    reason(read(map, payload).content)
 }
 
 #[test]
-fn each_expression_speaks_of_its_field() {
+fn each_expression_sets_its_field() {
     let map = r#"
         webhook = 'headers["X-Event"]'
         account = 'payload.account'
@@ -97,9 +97,9 @@ fn each_expression_speaks_of_its_field() {
     );
 }
 
-/// Neither a key that is not there, nor null, nor what is made of it.
+/// A missing key, null, and expressions of either have no value.
 #[test]
-fn what_yields_nothing_says_nothing() {
+fn expression_without_value_sets_nothing() {
     let map = r#"
         name = 'payload.title + "!"'
         description = 'payload.text'
@@ -123,7 +123,7 @@ fn what_yields_nothing_says_nothing() {
 }
 
 #[test]
-fn a_bad_field_says_nothing_and_is_counted() {
+fn bad_field_is_counted_and_sets_nothing() {
     for (map, payload) in [
         ("name = 'payload.x'", json!({ "x": 5 })),
         ("name = 'payload.x'", json!({ "x": "" })),
@@ -148,7 +148,7 @@ fn a_bad_field_says_nothing_and_is_counted() {
         assert_eq!(said, WebinarFields::default(), "{map} {payload}");
         assert_eq!(bad, [map.split(' ').next().expect("a key")], "{map} {payload}");
     }
-    // An end before the start is none.
+    // An end before the start is rejected.
     let (said, bad) = fields(
         "start = '\"2027-01-01T10:00:00Z\"'\nend = '\"2027-01-01T09:00:00Z\"'\nduration_minutes = '30'",
         &json!({}),
@@ -157,7 +157,7 @@ fn a_bad_field_says_nothing_and_is_counted() {
 }
 
 #[test]
-fn numbers_are_times_where_their_unit_is_said() {
+fn number_is_a_time_only_with_a_time_unit() {
     let at = |map: &str, x: Json| fields(map, &json!({ "x": x })).0.start;
     assert_eq!(at("start = 'payload.x'\ntime_unit = 's'", json!(1_800_000_000)), Some(NOW));
     assert_eq!(
@@ -172,7 +172,7 @@ fn numbers_are_times_where_their_unit_is_said() {
 }
 
 #[test]
-fn a_time_without_an_offset_is_read_in_its_zone() {
+fn time_without_offset_is_read_in_the_mapped_time_zone() {
     let start = |zone: &str| {
         let map = format!("start = 'payload.x'\ntimezone = '{zone}'");
         fields(&map, &json!({ "x": "2027-07-05T13:00:00", "zone": "Europe/Berlin" }))
@@ -184,7 +184,7 @@ fn a_time_without_an_offset_is_read_in_its_zone() {
 }
 
 #[test]
-fn when_decides_what_is_for_us() {
+fn when_expression_decides_what_is_ignored() {
     let meaning = |when: &str, payload: Json| read(&format!("when = '{when}'"), &payload).content;
     let is_for_us = |when: &str, payload: Json| {
         let meaning = meaning(when, payload);
@@ -203,54 +203,55 @@ fn when_decides_what_is_for_us() {
         ("1 / payload.n == 1", json!({ "n": 0 })),
         ("payload.n < \"a\"", json!({ "n": 0 })),
     ] {
-        let why = why(meaning(when, payload));
-        assert!(why.starts_with("map.when "), "{why}");
+        let reason = reason(meaning(when, payload));
+        assert!(reason.starts_with("map.when "), "{reason}");
     }
 }
 
-/// The reason names the expression, and repeats nothing of the payload.
+/// The reason names the expression and repeats nothing from the payload.
 #[test]
-fn what_has_no_usable_id_is_quarantined() {
+fn payload_without_usable_id_is_unmappable() {
     for (payload, what) in [
-        (json!({}), "map.event_id says nothing"),
-        (json!({ "id": null }), "map.event_id says nothing"),
+        (json!({}), "map.event_id yields no value"),
+        (json!({ "id": null }), "map.event_id yields no value"),
         (json!({ "id": "" }), "map.event_id is empty"),
         (json!({ "id": "of Paul" }), "map.event_id has a character that is not allowed"),
-        (json!({ "id": 1.5 }), "map.event_id says neither a text nor a whole number"),
-        (json!({ "id": ["Paul"] }), "map.event_id says neither a text nor a whole number"),
+        (json!({ "id": 1.5 }), "map.event_id yields neither a text nor a whole number"),
+        (json!({ "id": ["Paul"] }), "map.event_id yields neither a text nor a whole number"),
     ] {
         assert_eq!(unmappable("", &payload), what);
     }
-    let why = unmappable("account = 'payload.a'", &json!({ "id": 1, "a": true }));
-    assert_eq!(why, "map.account says neither a text nor a whole number");
-    // All digits of a number that no computer counts with.
+    let reason = unmappable("account = 'payload.a'", &json!({ "id": 1, "a": true }));
+    assert_eq!(reason, "map.account yields neither a text nor a whole number");
+    // A number beyond 64 bits keeps all its digits.
     let body = br#"{"id":24576065432313123456789}"#;
     let reading = provider(&source("")).read(&Inbound::from_body(body), &[]);
     assert_eq!(said(reading.content).0.webinar.as_str(), "24576065432313123456789");
 }
 
 #[test]
-fn what_is_no_body_is_quarantined() {
-    let why = |body: &[u8]| why(provider(&source("")).read(&Inbound::from_body(body), &[]).content);
-    assert_eq!(why(b"{\"id\":"), "the body cannot be read: it is not JSON");
-    assert!(why(b"[1]").starts_with("map.event_id fails: "));
+fn unreadable_body_is_unmappable() {
+    let reason =
+        |body: &[u8]| reason(provider(&source("")).read(&Inbound::from_body(body), &[]).content);
+    assert_eq!(reason(b"{\"id\":"), "the body cannot be read: it is not JSON");
+    assert!(reason(b"[1]").starts_with("map.event_id fails: "));
     let long = format!(r#"{{"id":1,"text":"{}"}}"#, "a".repeat(256 * 1024));
-    assert_eq!(why(long.as_bytes()), "the body is longer than 256 KiB");
+    assert_eq!(reason(long.as_bytes()), "the body is longer than 256 KiB");
 }
 
 #[test]
-fn a_cancellation_and_an_end_are_of_their_kind() {
+fn change_kind_follows_from_cancelled_and_completed() {
     let kind = |map: &str| said(read(map, &json!({ "id": 1 })).content).0.kind;
     assert_eq!(kind("cancelled = 'true'"), ChangeKind::Cancelled);
     assert_eq!(kind("cancelled = 'false'"), ChangeKind::Updated);
     assert_eq!(kind("completed = 'true'\ncancelled = 'true'"), ChangeKind::Completed);
     assert_eq!(kind("completed = 'false'"), ChangeKind::Updated);
-    // That something is not over is no news.
+    // That an event is not over changes nothing.
     assert_eq!(fields("completed = 'false'", &json!({})), (WebinarFields::default(), vec![]));
 }
 
 #[test]
-fn whether_all_is_shown_can_be_said() {
+fn full_picture_follows_from_fields_or_expression() {
     let full = |map: &str| {
         said(read(map, &json!({ "id": 1, "x": "2027-01-01T10:00:00Z" })).content).0.full_picture
     };
@@ -262,19 +263,16 @@ fn whether_all_is_shown_can_be_said() {
 }
 
 #[test]
-fn what_is_wrong_with_an_expression_is_told_with_its_key() {
+fn invalid_expression_is_reported_with_its_key() {
     let without_id = source("").replace("event_id", "name");
     let told_of = config_error(&without_id);
     assert!(told_of.contains("source.it.map.event_id: is missing"), "{told_of}");
     for (map, what) in [
-        ("name = 'payload.'", "source.it.map.name: is no expression: "),
+        ("name = 'payload.'", "source.it.map.name: is not an expression: "),
         ("name = 'body.title'", "there is no variable body. There: "),
         ("name = 'shout(payload.x)'", "there is no function shout()"),
         ("name = 5", "source.it.map.name: must be a text"),
-        (
-            "name = 'headers[payload.x]'",
-            "source.it.map.name: asks for headers that it does not name",
-        ),
+        ("name = 'headers[payload.x]'", "source.it.map.name: uses headers without naming them"),
         ("title = 'payload.x'", "source.it.map.title: is not a key of [source.it.map]"),
         ("time_unit = 'm'", "source.it.map.time_unit: must be \"s\" or \"ms\""),
     ] {
@@ -283,9 +281,9 @@ fn what_is_wrong_with_an_expression_is_told_with_its_key() {
     }
 }
 
-/// One that takes long is a mistake; many would be a burden.
+/// One slow expression is allowed; many together exceed the limit.
 #[test]
-fn all_expressions_share_their_steps() {
+fn expressions_of_one_payload_share_a_step_limit() {
     let costly = "payload.list.exists(x, x == payload.id || x == payload.type)";
     let payload = json!({ "id": "e-1", "list": vec![0; 60_000] });
     let (_, bad) = said(read(&format!("cancelled = '{costly}'"), &payload).content);

@@ -1,4 +1,4 @@
-//! What the recipes' platforms would send. Ids, names and words are made up.
+//! Sample webhooks of the recipes' platforms. Ids, names and texts are made up.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub(super) fn webinargeek(now: Millis) -> Vec<Sample> {
     };
     vec![
         sample("the first person subscribes to a broadcast", &body("webinar_subscribed", 1, false)),
-        sample("after it, a person's attendance is told", &body("webinar_viewed", 2, true)),
+        sample("after it, a person's attendance is reported", &body("webinar_viewed", 2, true)),
     ]
 }
 
@@ -75,7 +75,7 @@ pub(super) fn sequel(now: Millis) -> Vec<Sample> {
     vec![
         sample("a stage is set up", &body("virtual-stage-created", now.minus(DAY), None)),
         sample("the event on it ends", &body(ended, now, Some(1))),
-        sample("further pages of its attendees say the same of it", &body(ended, now, Some(2))),
+        sample("further pages of its attendees report the same", &body(ended, now, Some(2))),
     ]
 }
 
@@ -108,7 +108,7 @@ pub(super) fn airmeet(now: Millis) -> Vec<Sample> {
     vec![
         sample("an Airmeet is set up", &body("Roofs full of bees", now.plus(DAY))),
         sample(
-            "reminded of, it has another name",
+            "the reminder shows a new name",
             &body("Roofs full of bees, and how", now.plus(DAY)),
         ),
     ]

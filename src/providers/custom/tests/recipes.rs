@@ -1,4 +1,4 @@
-//! The recipes, on bodies like those that are documented.
+//! The recipes, on bodies in the documented format.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use crate::providers::{Inbound, PayloadContent, Provider, SignedRequest, VerifyE
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
-/// The provider of the recipe's demo.
+/// The provider of a recipe's demo.
 fn demo(name: &str) -> Arc<dyn Provider> {
-    let recipe = ALL.iter().find(|recipe| recipe.name == name).expect("there is one");
+    let recipe = ALL.iter().find(|recipe| recipe.name == name).expect("the recipe exists");
     provider(recipe.demo.settings)
 }
 
 #[test]
-fn each_reads_what_its_platform_sends() {
+fn each_recipe_reads_its_fixtures_as_expected() {
     for name in NAMES {
         assert_fixtures_parse_as_expected(&format!("custom/{name}"), demo(name).as_ref());
     }
 }
 
 #[test]
-fn nothing_personal_is_kept() {
+fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
     for (name, personal) in [
         ("zuddl", ["ines.example", "+49 30 5550"]),
         ("webinargeek", ["ines@mail.example", "/watch/9f2"]),
@@ -41,7 +41,7 @@ fn nothing_personal_is_kept() {
 }
 
 #[test]
-fn each_has_a_name_and_samples_that_tell_of_events() {
+fn each_recipe_has_a_name_and_readable_samples() {
     assert_eq!(ALL.each_ref().map(|recipe| recipe.name), NAMES);
     for recipe in &ALL {
         let (provider, samples) = (demo(recipe.name), (recipe.samples)(NOW));
@@ -58,7 +58,7 @@ fn each_has_a_name_and_samples_that_tell_of_events() {
 }
 
 #[test]
-fn signed_ones_are_believed_as_they_are_signed() {
+fn recipes_with_signatures_verify_only_signed_requests() {
     let body = br#"{"action":"EVENT_CREATED","event":{"id":"e"}}"#;
     for name in ["zuddl", "webinargeek"] {
         assert_only_signed_bytes_verify(demo(name).as_ref(), body, b"a secret", NOW);
@@ -80,7 +80,7 @@ fn signed_ones_are_believed_as_they_are_signed() {
 }
 
 #[test]
-fn what_the_source_says_goes_before() {
+fn source_keys_override_recipe_keys() {
     let lines =
         "recipe = \"zuddl\"\nsecret = \"s\"\nexternal_account_id = \"a\"\nmask = [\"name\"]\n";
     let own = provider(&format!(

@@ -1,4 +1,4 @@
-//! `verify = { scheme = "...", ... }`, read.
+//! Reading of `verify = { scheme = "...", ... }`.
 
 use super::{JwtScheme, TokenLocation, VerifyScheme};
 use crate::providers::signature::digest::{HashAlgorithm, MacMethod};
@@ -13,11 +13,11 @@ const SCHEMES: [&str; 7] =
     ["hmac", "hash", "standard_webhooks", "jwt", "basic", "bearer", "path_token"];
 const AUTHORIZATION: &str = "authorization";
 
-/// Reads the table. None if something is wrong with it, which was told.
+/// Reads the table. Returns `None` after reporting what is wrong with it.
 pub(in crate::providers::custom) fn scheme_from_options(
     options: &mut dyn Options,
 ) -> Option<VerifyScheme> {
-    let remedy = "Say how webhooks prove where they come from: \"hmac\", \"hash\", \"standard_webhooks\", \"jwt\", \
+    let remedy = "Set how webhooks are verified: \"hmac\", \"hash\", \"standard_webhooks\", \"jwt\", \
                   \"basic\", \"bearer\" or \"path_token\"";
     let word = |options: &mut dyn Options, key| options.choice(key, &SCHEMES);
     Some(match require(options, "scheme", word, remedy)? {
@@ -26,10 +26,10 @@ pub(in crate::providers::custom) fn scheme_from_options(
         "standard_webhooks" => VerifyScheme::StandardWebhooks,
         "jwt" => VerifyScheme::Jwt(jwt_scheme(options)?),
         "basic" => {
-            let remedy = "Set the user's name; the password is the source's secret";
+            let remedy = "Set the user name; the password is the source's secret";
             let username = require(options, "username", |o, key| o.text(key), remedy)?;
             if username.contains(':') {
-                options.report("username", "must not hold a colon (RFC 7617). Take it out");
+                options.report("username", "must not hold a colon (RFC 7617). Remove it");
             }
             VerifyScheme::Basic { username }
         }
@@ -41,16 +41,16 @@ pub(in crate::providers::custom) fn scheme_from_options(
     })
 }
 
-/// The header that holds a token, and what stands before it there.
+/// Reads the header that holds a secret or token, and the prefix before it.
 fn header_and_prefix(options: &mut dyn Options) -> (String, String) {
     let header = header_name(options, "header").unwrap_or_else(|| AUTHORIZATION.to_owned());
-    let usual = if header == AUTHORIZATION { "Bearer " } else { "" };
-    let prefix = options.text("prefix").unwrap_or_else(|| usual.to_owned());
+    let default_prefix = if header == AUTHORIZATION { "Bearer " } else { "" };
+    let prefix = options.text("prefix").unwrap_or_else(|| default_prefix.to_owned());
     (header, prefix)
 }
 
 fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme> {
-    let place = signature_location(options);
+    let location = signature_location(options);
     let encoding = match options.choice("encoding", &["hex", "base64"]) {
         Some("base64") => SignatureEncoding::Base64,
         _ => SignatureEncoding::Hex,
@@ -70,27 +70,27 @@ fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme>
     let url = options.text("url");
     let signed = match options.text("signed").map(|text| MessageTemplate::parse(&text)) {
         Some(Ok(template)) => template,
-        Some(Err(what)) => {
-            options.report("signed", &format!("{what}. Correct it"));
+        Some(Err(problem)) => {
+            options.report("signed", &format!("{problem}. Correct it"));
             return None;
         }
         None => MessageTemplate::parse("{body}").ok()?,
     };
-    let place = place?;
-    let beside = matches!(
-        place,
+    let location = location?;
+    let has_time_in_signature = matches!(
+        location,
         SignatureLocation::Header(
             _,
             HeaderLayout::AfterTimestamp | HeaderLayout::Keyed { timestamp: Some(_), .. }
         )
     );
-    if beside && timestamp_header.is_some() {
-        options
-            .report("timestamp_header", "stands beside the {timestamp} of header_format. Keep one");
+    if has_time_in_signature && timestamp_header.is_some() {
+        options.report("timestamp_header", "excludes the {timestamp} in header_format. Keep one");
     }
-    let timed = beside || timestamp_header.is_some();
-    // Each part of the request must be known and signed: what is not could be anybody's.
-    for (hole, there, key, source) in [
+    let timed = has_time_in_signature || timestamp_header.is_some();
+    // Every part of the message must be configured, and every configured part must be signed: an attacker could choose
+    // an unsigned one.
+    for (placeholder, configured, key, source) in [
         (
             Placeholder::Timestamp,
             timed,
@@ -101,7 +101,7 @@ fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme>
         (Placeholder::Url, url.is_some(), "{url}", "url"),
         (Placeholder::Secret, method == MacMethod::Hash, "{secret}", "scheme = \"hash\""),
     ] {
-        match (signed.contains(hole), there) {
+        match (signed.contains(placeholder), configured) {
             (true, false) => options.report("signed", &format!("holds {key}. Set {source}, too")),
             (false, true) => {
                 options.report("signed", &format!("must hold {key} where there is {source}"));
@@ -113,7 +113,7 @@ fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme>
         method,
         algorithm,
         encoding,
-        location: place,
+        location,
         message: signed,
         timestamp_header,
         timestamp_unit,
@@ -122,13 +122,13 @@ fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme>
     })
 }
 
-/// Where the signature stands.
+/// Reads the location of the signature.
 fn signature_location(options: &mut dyn Options) -> Option<SignatureLocation> {
     if let Some(query) = options.text("query") {
         for key in ["header", "prefix", "header_format"] {
             if options.has(key) {
                 drop(options.text(key));
-                options.report(key, "stands beside query. Keep one of the two");
+                options.report(key, "excludes query. Keep one of the two");
             }
         }
         return Some(SignatureLocation::Query(query));
@@ -139,7 +139,7 @@ fn signature_location(options: &mut dyn Options) -> Option<SignatureLocation> {
     let header = require(options, "header", header_name, remedy);
     let layout = match (format, prefix) {
         (Some(_), Some(_)) => {
-            options.report("prefix", "stands beside header_format. Keep one of the two");
+            options.report("prefix", "excludes header_format. Keep one of the two");
             return None;
         }
         (Some(format), None) => {
@@ -159,19 +159,19 @@ fn signature_location(options: &mut dyn Options) -> Option<SignatureLocation> {
 fn jwt_scheme(options: &mut dyn Options) -> Option<JwtScheme> {
     let issuer = options.text("issuer");
     let audience = options.text("audience");
-    let published = options.url("jwks_url");
+    let jwks_url = options.url("jwks_url");
     let body_claim = options.text("body_claim");
     let is_body = options.choice("token", &["header", "body"]) == Some("body");
-    let place = if is_body {
+    let location = if is_body {
         TokenLocation::Body
     } else {
         let (header, prefix) = header_and_prefix(options);
         TokenLocation::Header(header, prefix)
     };
     if is_body && body_claim.is_some() {
-        options.report("body_claim", "means nothing where the token is the body. Remove it");
+        options.report("body_claim", "has no meaning where the token is the body. Remove it");
     }
-    let remedy = "Name those that the platform signs by: [\"RS256\"]";
+    let remedy = "List the algorithms that the platform uses: [\"RS256\"]";
     let names = require(options, "algorithms", |o, key| o.texts(key), remedy)?;
     let mut algorithms = Vec::new();
     for name in &names {
@@ -179,26 +179,26 @@ fn jwt_scheme(options: &mut dyn Options) -> Option<JwtScheme> {
             Some(algorithm) => algorithms.push(algorithm),
             None => options.report(
                 "algorithms",
-                "must be of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA",
+                "must be among HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA",
             ),
         }
     }
     if !jwt::same_family(&algorithms) {
-        options.report("algorithms", "must have keys of one kind: name those of one family");
+        options.report("algorithms", "must be of one family, because their keys are of one kind");
     }
-    if published.is_some() && algorithms.iter().any(|one| jwt::is_shared(*one)) {
-        options.report("algorithms", "must be of public keys where there is jwks_url");
+    if jwks_url.is_some() && algorithms.iter().any(|one| jwt::is_shared(*one)) {
+        options.report("algorithms", "must use public keys where jwks_url is set");
     }
     let rules = TokenRules { algorithms, issuer, audience };
-    Some(JwtScheme { location: place, rules, jwks_url: published, body_claim })
+    Some(JwtScheme { location, rules, jwks_url, body_claim })
 }
 
-/// A header's name, in lower case (RFC 9110, 5.6.2).
+/// Reads a header name in lower case (RFC 9110, 5.6.2).
 fn header_name(options: &mut dyn Options, key: &'static str) -> Option<String> {
     let name = options.text(key)?.to_ascii_lowercase();
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if !name.bytes().all(allowed) {
-        options.report(key, "is no name of a header. Correct it");
+        options.report(key, "is not a header name. Correct it");
         return None;
     }
     Some(name)

@@ -8,18 +8,18 @@ use crate::providers::{Inbound, Requirement, SignedRequest, VerifyError};
 const NOW: Millis = Millis::new(1_800_000_000_000);
 const BODY: &[u8] = br#"{"id":"e-1"}"#;
 
-/// `verify` with everything else a source needs.
+/// A source with this `verify` and its other required keys.
 fn verify_config(keys: &str) -> String {
     format!("secret = \"s\"\nexternal_account_id = \"a\"\n{MAP}verify = {{ {keys} }}\n")
 }
 
-/// The documented forms of signing, each as `verify` says it.
+/// The documented signature formats as `verify` tables.
 const FORMS: [&str; 9] = [
     // Luma
     r#"scheme = "hmac", header = "Webhook-Signature", header_format = "t={timestamp},v1={signature}", signed = "{timestamp}.{body}""#,
     // Livestorm
     r#"scheme = "hash", header = "x-livestorm-signature", header_format = "{timestamp},{signature}", signed = "{timestamp}{secret}{body}""#,
-    // Livestorm, with the time that one of its vectors has
+    // Livestorm, with the time in milliseconds, as in one of its vectors
     r#"scheme = "hash", header = "x-livestorm-signature", header_format = "{timestamp},{signature}", signed = "{timestamp}{secret}{body}", timestamp_unit = "ms""#,
     // Ticket Tailor
     r#"scheme = "hmac", header = "Tickettailor-Webhook-Signature", header_format = "t={timestamp},v1={signature}", signed = "{timestamp}{body}""#,
@@ -39,10 +39,10 @@ const EVENT: &str = r#"{"type":"event.created","data":{"id":"evt-1"}}"#;
 const FORM: &str = "domain=bbb.example.com&event=%5B%7B%22data%22%3A%7B%22type%22%3A%22event%22%2C%22id%22%3A\
                     %22meeting-ended%22%7D%7D%5D&timestamp=1735689600000";
 
-/// A secret, a body, headers and a query.
+/// Secret, body, headers and query.
 type Vector = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str);
 
-/// A request in each of the forms, computed by others from what the platforms document.
+/// A request in each format, computed by others from the platforms' documentation.
 const VECTORS: [Vector; 9] = [
     (
         SECRET,
@@ -119,7 +119,7 @@ const VECTORS: [Vector; 9] = [
 ];
 
 #[test]
-fn the_documented_forms_are_believed() {
+fn documented_signatures_verify() {
     let signed_at = Millis::new(1_735_689_600_000);
     for (form, (secret, body, headers, query)) in FORMS.into_iter().zip(VECTORS) {
         let provider = provider(&verify_config(form));
@@ -134,7 +134,7 @@ fn the_documented_forms_are_believed() {
         let refused = verify(provider.as_ref(), &other, &[secret.as_bytes()], now);
         assert_eq!(refused, Err(VerifyError::Mismatch), "{form}");
     }
-    // Without its prefix, too, as WebinarGeek's documentation has it.
+    // Also without the prefix, as in WebinarGeek's documentation.
     let bare = "dfbb470c65954553bbbb40b614faf9b6b578fa4087b4ec8efa2035ec8cb0c546";
     let sent = SignedRequest {
         url: "https://bridge.example/webhooks/it".parse().expect("a URL"),
@@ -146,7 +146,7 @@ fn the_documented_forms_are_believed() {
 }
 
 #[test]
-fn only_what_was_signed_in_its_form_is_believed() {
+fn only_requests_signed_by_the_scheme_verify() {
     let more = [
         r#"scheme = "hmac", header = "x-sign", signed = "{id}.{timestamp}.{body}", id_header = "x-id", timestamp_header = "x-time", algorithm = "sha512", encoding = "base64""#,
         r#"scheme = "hmac", header = "x-sign", signed = "v0:{timestamp}:{body}", timestamp_header = "x-time", prefix = "v0=", algorithm = "sha384""#,
@@ -169,10 +169,10 @@ fn only_what_was_signed_in_its_form_is_believed() {
     assert!(standard.check_secret(b"whsec_?").is_some() && standard.check_secret(secret).is_none());
 }
 
-/// Whoever saw one request can append to what was hashed behind a secret, and knows the new hash (length extension): first
-/// the hash's own padding, which no text holds, then what he likes.
+/// A sender that saw one request can append to the data hashed after a secret, and compute the new hash (length
+/// extension). The appended part begins with the hash's padding, which no text holds.
 #[test]
-fn a_plain_hash_is_not_continued() {
+fn body_after_length_extension_is_refused() {
     let form = provider(&format!("format = \"form\"\n{}", verify_config(FORMS[1])));
     let padded = b"id=e-1\x80\0\0\0\0\0\0\x02\x28&id=e-2";
     for (body, believed) in [(&b"id=e-1"[..], Ok(0)), (padded, Err(VerifyError::Malformed))] {
@@ -181,9 +181,9 @@ fn a_plain_hash_is_not_continued() {
     }
 }
 
-/// While a sender rotates its keys, it signs with each.
+/// A sender that rotates its keys signs with each of them.
 #[test]
-fn any_of_several_signatures_will_do() {
+fn header_with_several_signatures_verifies_by_any() {
     let provider = provider(&verify_config(FORMS[0]));
     let right = sign(provider.as_ref(), BODY, b"s", NOW);
     let believed = |value: &str| {
@@ -200,12 +200,12 @@ fn any_of_several_signatures_will_do() {
     for none in [time, own, "", "v1=", &format!("{time},v1=abc")] {
         assert_eq!(believed(none), Err(VerifyError::Malformed), "{none}");
     }
-    // Hexadecimal digits mean the same in either case.
+    // Hexadecimal digits may have either case.
     assert_eq!(believed(&format!("{time},v1={}", own.replace("v1=", "").to_uppercase())), Ok(0));
 }
 
 #[test]
-fn a_signed_id_is_the_deliverys() {
+fn signed_id_is_the_delivery_id() {
     let keys = r#"scheme = "hmac", header = "x-sign", signed = "{id}.{body}", id_header = "X-Id""#;
     let provider = provider(&verify_config(keys));
     assert_eq!(provider.read_headers(), ["x-id"]);
@@ -227,7 +227,7 @@ fn a_signed_id_is_the_deliverys() {
 }
 
 #[test]
-fn a_name_and_a_password_are_compared() {
+fn basic_scheme_compares_user_name_and_password() {
     let provider = provider(&verify_config(r#"scheme = "basic", username = "hooks""#));
     let right = sign(provider.as_ref(), BODY, b"pass:word", NOW);
     assert_eq!(
@@ -257,7 +257,7 @@ fn a_name_and_a_password_are_compared() {
 }
 
 #[test]
-fn a_token_in_a_header_is_compared() {
+fn bearer_scheme_compares_the_header() {
     let usual = provider(&verify_config(r#"scheme = "bearer""#));
     let right = sign(usual.as_ref(), BODY, b"s", NOW);
     assert_eq!(right.headers, [("authorization".to_owned(), "Bearer s".to_owned())]);
@@ -273,7 +273,7 @@ fn a_token_in_a_header_is_compared() {
 }
 
 #[test]
-fn an_address_proves_itself() {
+fn path_token_scheme_verifies_any_request() {
     let provider = provider(&format!(
         "path_token = \"a-token-of-twelve\"\nexternal_account_id = \"a\"\n{MAP}verify = {{ scheme = \"path_token\" }}\n"
     ));
@@ -285,7 +285,7 @@ fn an_address_proves_itself() {
 }
 
 #[test]
-fn a_token_can_stand_beside_the_body_or_be_it() {
+fn jwt_scheme_verifies_token_in_header_or_body() {
     let beside = provider(&verify_config(
         r#"scheme = "jwt", algorithms = ["HS256", "HS512"], issuer = "me", body_claim = "body_sha256""#,
     ));
@@ -293,7 +293,7 @@ fn a_token_can_stand_beside_the_body_or_be_it() {
     assert_only_signed_bytes_verify(beside.as_ref(), BODY, secret, NOW);
     assert!(!beside.capabilities().signs_time);
 
-    // Without a claim of the body the token proves who speaks, and not what is said.
+    // Without a claim for the body, the token proves the sender and not the content.
     let bare =
         provider(&verify_config(r#"scheme = "jwt", algorithms = ["HS256"], header = "x-jwt""#));
     let mut sent = sign(bare.as_ref(), BODY, secret, NOW);
@@ -314,16 +314,16 @@ fn a_token_can_stand_beside_the_body_or_be_it() {
     assert!(kept.contains(r#""id":"e-1""#), "{kept}");
 }
 
-/// What is published is the one secret; without it nobody is believed, but may be soon.
+/// The published key set takes the place of the secret. Without it, requests are refused for an unknown key.
 #[test]
-fn keys_can_be_published() {
+fn jwt_scheme_verifies_with_published_keys() {
     let lines = format!(
         "external_account_id = \"a\"\n{MAP}\
          verify = {{ scheme = \"jwt\", algorithms = [\"ES256\"], jwks_url = \"https://id.example/keys\" }}\n"
     );
     let provider = provider(&lines);
     assert_eq!(provider.capabilities().secret, Requirement::Unused);
-    let url = provider.published_keys().expect("it says where");
+    let url = provider.published_keys().expect("the URL is configured");
     assert_eq!(url.as_str(), "https://id.example/keys");
     let private = include_bytes!("../../../../tests/fixtures/jwt/ec.private.pem");
     let sent = sign(provider.as_ref(), BODY, private, NOW);
@@ -335,12 +335,12 @@ fn keys_can_be_published() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_key() {
+fn invalid_verify_table_is_reported_with_its_key() {
     for (keys, what) in [
         ("", "source.it.verify.scheme: is missing"),
         (r#"scheme = "magic""#, "source.it.verify.scheme: must be \"hmac\" or"),
         (r#"scheme = "hmac""#, "source.it.verify.header: is missing"),
-        (r#"scheme = "hmac", header = "a b""#, "source.it.verify.header: is no name of a header"),
+        (r#"scheme = "hmac", header = "a b""#, "source.it.verify.header: is not a header name"),
         (
             r#"scheme = "hmac", header = "a", encoding = "hax""#,
             "source.it.verify.encoding: must be",
@@ -377,15 +377,15 @@ fn what_is_wrong_is_told_with_its_key() {
         ),
         (
             r#"scheme = "hmac", header = "a", prefix = "p", header_format = "v={signature}""#,
-            "stands beside",
+            "excludes header_format",
         ),
         (
             r#"scheme = "hmac", header = "a", query = "b""#,
-            "source.it.verify.header: stands beside query",
+            "source.it.verify.header: excludes query",
         ),
         (
             r#"scheme = "hmac", header = "a", timestamp_header = "t", header_format = "t={timestamp},v={signature}", signed = "{timestamp}{body}""#,
-            "timestamp_header: stands beside",
+            "timestamp_header: excludes",
         ),
         (r#"scheme = "basic""#, "source.it.verify.username: is missing"),
         (r#"scheme = "basic", username = "a:b""#, "must not hold a colon"),
@@ -394,11 +394,11 @@ fn what_is_wrong_is_told_with_its_key() {
             "source.it.verify.header: is not a key",
         ),
         (r#"scheme = "jwt""#, "source.it.verify.algorithms: is missing"),
-        (r#"scheme = "jwt", algorithms = ["none"]"#, "algorithms: must be of HS256"),
-        (r#"scheme = "jwt", algorithms = ["HS256", "RS256"]"#, "must have keys of one kind"),
+        (r#"scheme = "jwt", algorithms = ["none"]"#, "algorithms: must be among HS256"),
+        (r#"scheme = "jwt", algorithms = ["HS256", "RS256"]"#, "must be of one family"),
         (
             r#"scheme = "jwt", algorithms = ["HS256"], jwks_url = "https://x.example""#,
-            "of public keys",
+            "public keys",
         ),
         (
             r#"scheme = "jwt", algorithms = ["RS256"], jwks_url = "http://x.example""#,
@@ -406,7 +406,7 @@ fn what_is_wrong_is_told_with_its_key() {
         ),
         (
             r#"scheme = "jwt", algorithms = ["RS256"], token = "body", body_claim = "b""#,
-            "means nothing",
+            "has no meaning",
         ),
     ] {
         let told = config_error(&verify_config(keys));
@@ -415,5 +415,5 @@ fn what_is_wrong_is_told_with_its_key() {
     }
     let form = verify_config(r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#);
     let told = config_error(&format!("format = \"form\"\n{form}"));
-    assert!(told.contains("source.it.format: means nothing"), "{told}");
+    assert!(told.contains("source.it.format: has no meaning"), "{told}");
 }

@@ -20,24 +20,23 @@ fn asked(webinar: &str, answers: &ApiAnswers<'_>) -> Result<Option<ApiRequest>, 
 }
 
 #[test]
-fn an_event_is_asked_for_once_at_the_configured_address() {
-    let ask =
-        asked("42", &ApiAnswers::new()).expect("it makes sense").expect("there is a question");
+fn event_fetch_makes_one_request_to_the_configured_server() {
+    let ask = asked("42", &ApiAnswers::new()).expect("the id is valid").expect("a request");
     let url = "https://eventbrite.example/v3/events/42/?expand=organizer";
     assert_eq!((ask.name, ask.url.as_str()), ("event", url));
     let answer = RawValue::from_string("{}".to_owned()).expect("JSON");
     let answers = ApiAnswers::from([("event".to_owned(), &*answer)]);
     assert_eq!(asked("42", &answers), Ok(None));
     for other in ["..", "42/orders", "42?", "me", "-42"] {
-        asked(other, &ApiAnswers::new()).expect_err("that is no id");
+        asked(other, &ApiAnswers::new()).expect_err("the id is invalid");
     }
 }
 
 #[test]
-fn the_api_is_called_as_documented() {
+fn api_uses_documented_header_and_rate_limit() {
     let api = api();
     let ApiCredentials::Token { header, prefix, .. } = &api.access().credentials else {
-        panic!("a token is given");
+        panic!("the credentials are a token");
     };
     assert_eq!((*header, *prefix), ("authorization", "Bearer "));
     let pace = api.access().rate_limit;
@@ -46,11 +45,11 @@ fn the_api_is_called_as_documented() {
 }
 
 #[test]
-fn the_events_of_a_time_are_picked_from_all_pages_of_the_organizations() {
+fn backfill_picks_events_in_range_from_all_pages() {
     let api = api();
     let at = |text: &str| Millis::parse(text, None).expect("a time");
     let span = TimeRange { from: at("2026-10-01T00:00:00Z"), to: at("2026-11-01T00:00:00Z") };
-    let url = |cursor| String::from(api.list_url(span, cursor).expect("it can list"));
+    let url = |cursor| String::from(api.list_url(span, cursor).expect("the API lists events"));
     let first = "https://eventbrite.example/v3/organizations/171/events/\
                  ?order_by=start_asc&status=live%2Cstarted%2Cended%2Ccanceled";
     assert_eq!(url(None), first);
@@ -95,7 +94,7 @@ fn the_events_of_a_time_are_picked_from_all_pages_of_the_organizations() {
 }
 
 #[test]
-fn what_is_gone_is_believed_unless_told_otherwise() {
+fn gone_event_means_cancelled_unless_configured_otherwise() {
     for (more, believed) in [("", true), (", gone_is_cancelled = false", false)] {
         let keys = format!(
             "provider = 'eventbrite'\npath_token = 'long-enough-token'\napi = {{ token = 'x', organization = '7'{more} }}"

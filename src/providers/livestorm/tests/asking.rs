@@ -18,7 +18,7 @@ fn asked(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRequest>,
 }
 
 fn url(asked: Result<Option<ApiRequest>, String>) -> (&'static str, String) {
-    let ask = asked.expect("it makes sense").expect("there is more to ask");
+    let ask = asked.expect("the answers are valid").expect("there is a next request");
     (ask.name, ask.url.into())
 }
 
@@ -31,7 +31,7 @@ fn page(next: &Value) -> Value {
 }
 
 #[test]
-fn of_a_session_that_and_its_event_are_asked_for() {
+fn session_fetch_requests_session_then_event() {
     let session = ("session", one("s-1", &json!({ "event_id": "e-1" })));
     let event = ("event", one("e-1", &json!({})));
     let first = ("session", "https://livestorm.example/v1/sessions/s-1".to_owned());
@@ -42,7 +42,7 @@ fn of_a_session_that_and_its_event_are_asked_for() {
 }
 
 #[test]
-fn of_an_event_that_and_all_pages_of_its_sessions_are_asked_for() {
+fn event_fetch_requests_event_then_pages_of_sessions() {
     let mut answers = vec![];
     let event = ("event", "https://livestorm.example/v1/events/e-1".to_owned());
     assert_eq!(url(asked("event:e-1", &answers)), event);
@@ -54,23 +54,23 @@ fn of_an_event_that_and_all_pages_of_its_sessions_are_asked_for() {
         assert_eq!(asked, (name, format!("{path}?{query}")));
         answers.push((name, page(&json!(number + 1))));
     }
-    assert_eq!(asked("event:e-1", &answers), Ok(None), "an end is made");
+    assert_eq!(asked("event:e-1", &answers), Ok(None), "the number of pages is limited");
     for last in [json!(null), json!(true), json!(-1), json!("2")] {
         let answers = [answers[0].clone(), ("sessions", page(&last))];
         assert_eq!(asked("event:e-1", &answers), Ok(None));
     }
 }
 
-/// URLs are made of ids that are known to be such, whoever tells them.
+/// URLs are built only from validated ids, regardless of their origin.
 #[test]
-fn no_answer_leads_elsewhere() {
+fn ids_outside_the_api_path_are_never_requested() {
     for event in [json!("../organization"), json!("a/b"), json!("a?b"), json!(".."), json!(null)] {
         let session = ("session", one("s-1", &json!({ "event_id": event })));
-        asked("s-1", &[session]).expect_err("that is no id");
+        asked("s-1", &[session]).expect_err("the event id is invalid");
     }
-    // What an operator has asked about may be anything.
+    // An operator may request any text as a webinar id.
     for wanted in ["..", ".", "event:..", "event:", "a/b", "event:a/b"] {
-        asked(wanted, &[]).expect_err("that is no id");
+        asked(wanted, &[]).expect_err("the id is invalid");
     }
     for sessions in [json!([]), json!({ "data": {} }), json!({ "data": [1] })] {
         asked("event:e-1", &[("event", json!({})), ("sessions", sessions)]).expect_err("no page");
@@ -78,11 +78,11 @@ fn no_answer_leads_elsewhere() {
 }
 
 #[test]
-fn the_api_is_called_as_documented() {
+fn api_uses_documented_headers_and_rate_limit() {
     let api = api();
     let access = api.access();
     let crate::providers::ApiCredentials::Token { header, prefix, .. } = &access.credentials else {
-        panic!("a token is given");
+        panic!("the credentials are a token");
     };
     assert_eq!((*header, *prefix), ("authorization", ""));
     assert_eq!(access.headers, [("accept", "application/vnd.api+json".to_owned())]);
@@ -90,7 +90,7 @@ fn the_api_is_called_as_documented() {
 }
 
 #[test]
-fn sessions_of_a_time_are_listed_page_by_page() {
+fn backfill_lists_sessions_page_by_page() {
     let api = api();
     let span =
         TimeRange { from: Millis::new(1_790_000_000_000), to: Millis::new(1_800_000_000_999) };
@@ -121,11 +121,11 @@ fn sessions_of_a_time_are_listed_page_by_page() {
     for wrong in [json!({ "errors": [] }), json!({ "data": [{ "id": "a/b" }] }), json!([])] {
         read(&wrong).expect_err("no page");
     }
-    api.parse_list(b"\xff", span, None).expect_err("no text");
+    api.parse_list(b"\xff", span, None).expect_err("not UTF-8");
 }
 
 #[test]
-fn what_is_gone_is_believed_unless_told_otherwise() {
+fn gone_session_means_cancelled_unless_configured_otherwise() {
     for (more, believed) in [("", true), (", gone_is_cancelled = false", false)] {
         let keys = format!(
             "provider = 'livestorm'\nsecret = 'y'\nexternal_account_id = 'a'\napi = {{ token = 'x'{more} }}"

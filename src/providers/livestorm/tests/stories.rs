@@ -1,4 +1,4 @@
-//! What the API says at several times, in whatever order it is merged.
+//! API answers of different times, merged in any order.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -41,16 +41,16 @@ fn called_off(at: i64) -> Value {
 
 fn merged(bodies: &[Vec<u8>]) -> Webinar {
     let mut webinars = trial::merge_bodies(&BARE, bodies, Millis::new(NOW * 1_000));
-    webinars.remove(&WebinarId::parse("s-1").expect("valid")).expect("it is known")
+    webinars.remove(&WebinarId::parse("s-1").expect("valid")).expect("it was merged")
 }
 
 fn is_off(webinar: &Webinar) -> Option<bool> {
     webinar.whole.cancelled.as_ref().map(|said| said.value)
 }
 
-/// Asked with a token of another workspace, the API does not know the session. With the right one it does.
+/// With a token of another workspace the API answers 404 for the session, and with the right token it does not.
 #[test]
-fn what_was_not_there_and_is_takes_place() {
+fn session_found_again_after_404_is_restored() {
     let (seen, lost, found) = (
         answers(NOW - 500, &upcoming(), NOW - 900),
         gone(NOW - 400),
@@ -60,9 +60,9 @@ fn what_was_not_there_and_is_takes_place() {
     assert_eq!(is_off(&merged(&[seen, lost, found])), Some(false));
 }
 
-/// The session was asked about just before it was called off, and its event, which that changed, just after.
+/// The session was fetched just before its cancellation, and its event, which the cancellation updated, just after.
 #[test]
-fn an_event_that_is_newer_does_not_make_its_session_newer() {
+fn newer_event_does_not_make_an_older_session_win() {
     let between = answers(NOW - 400, &upcoming(), NOW - 399);
     let after = answers(NOW - 300, &called_off(NOW - 400), NOW - 399);
     assert_eq!(is_off(&merged(&[between, after])), Some(true));
@@ -70,7 +70,7 @@ fn an_event_that_is_newer_does_not_make_its_session_newer() {
 
 proptest! {
     #[test]
-    fn whatever_was_answered_last_about_whether_it_takes_place_holds(
+    fn latest_answer_decides_whether_the_session_takes_place(
         kinds in prop::collection::vec(0_u8..3, 1..8),
         order in any::<prop::sample::Index>(),
     ) {

@@ -18,10 +18,10 @@ fn refusal(header: &str) -> Option<VerifyError> {
     trial::verify(&BARE, &with(header, BODY), &[SECRET], NOW).err()
 }
 
-/// The first was computed from the documented algorithm; the second is from a public receiver's tests
-/// (betagouv/mon-aide-cyber), whose clock is in milliseconds.
+/// The first vector was computed from the documented algorithm. The second is from a public receiver's tests
+/// (betagouv/mon-aide-cyber), which use milliseconds.
 #[test]
-fn the_published_vectors_match() {
+fn published_vectors_verify() {
     for (secret, body, header, now) in [
         (
             "whsec_dGVzdC1zZWNyZXQ",
@@ -47,7 +47,7 @@ fn the_published_vectors_match() {
 }
 
 #[test]
-fn our_own_signature_is_the_documented_one() {
+fn sign_produces_the_documented_header() {
     let hash = Sha256::digest([b"1790848800".as_slice(), SECRET, BODY].concat());
     let signed = trial::sign(&BARE, BODY, SECRET, NOW);
     let expected = format!("1790848800,{}", hex::encode(hash));
@@ -55,13 +55,13 @@ fn our_own_signature_is_the_documented_one() {
 }
 
 #[test]
-fn only_what_livestorm_signed_is_believed() {
+fn only_requests_signed_in_time_verify() {
     trial::assert_only_signed_bytes_verify(&BARE, BODY, SECRET, NOW);
     trial::assert_timestamp_tolerance(&BARE, BODY, SECRET, NOW);
 }
 
 #[test]
-fn a_header_of_another_form_is_refused() {
+fn malformed_signature_header_is_refused() {
     let hash = hex::encode(Sha256::digest([b"1790848800".as_slice(), SECRET, BODY].concat()));
     assert_eq!(refusal(&format!("1790848800,{hash}")), None);
     for header in [
@@ -83,14 +83,18 @@ fn a_header_of_another_form_is_refused() {
     ] {
         assert_eq!(refusal(&header), Some(VerifyError::Malformed), "{header}");
     }
-    // The time is signed as it is written.
+    // The time is signed as written.
     assert_eq!(refusal(&format!("01790848800,{hash}")), Some(VerifyError::Mismatch));
     let mac = hex::encode(hmac::sha256(SECRET, &[b"1790848800", SECRET, BODY]));
-    assert_eq!(refusal(&format!("1790848800,{mac}")), Some(VerifyError::Mismatch), "it is no HMAC");
+    assert_eq!(
+        refusal(&format!("1790848800,{mac}")),
+        Some(VerifyError::Mismatch),
+        "an HMAC is refused"
+    );
 }
 
 #[test]
-fn times_are_read_in_seconds_until_they_are_too_long_for_that() {
+fn signed_time_of_12_digits_or_more_is_milliseconds() {
     for (written, read) in [
         ("1790848800", 1_790_848_800_000),
         ("1790848800000", 1_790_848_800_000),
@@ -105,10 +109,10 @@ fn times_are_read_in_seconds_until_they_are_too_long_for_that() {
     }
 }
 
-/// Who knows a hash of `time, secret, body` can go on with it (here with the secret, the outcome is the same): the padding
-/// that SHA-256 put behind the message becomes a part of it.
+/// A sender that knows a hash of `time, secret, body` can extend the message: the padding that SHA-256 appended to it
+/// becomes part of the longer message. The test computes the hash with the secret; the result is the same.
 #[test]
-fn a_body_that_was_extended_is_refused() {
+fn body_after_length_extension_is_refused() {
     let message = [b"1790848800".as_slice(), SECRET, BODY].concat();
     let mut padding = vec![0x80];
     while (message.len() + padding.len()) % 64 != 56 {

@@ -1,4 +1,4 @@
-//! What is asked of Zoom's API, and when.
+//! Requests to Zoom's API and the webhooks that cause them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::providers::{
 
 const LEAST: &str = "account_id = 'acc-1', client_id = 'cid', client_secret = 'hush'";
 
-/// The source `zoom` with this table `api`, or all that is wrong with it.
+/// The source `zoom` with this table `api`, or its configuration errors.
 fn configured(api: &str) -> Result<Arc<dyn Provider>, String> {
     trial::provider_from_config(&format!("provider = 'zoom'\nsecret = 'y'\napi = {{ {api} }}"))
 }
@@ -23,14 +23,14 @@ fn provider(more: &str) -> Arc<dyn Provider> {
 }
 
 fn api_of(provider: &dyn Provider) -> &dyn PlatformApi {
-    provider.api().expect("it has credentials")
+    provider.api().expect("credentials are configured")
 }
 
 fn id(text: &str) -> WebinarId {
     WebinarId::parse(text).expect("an id")
 }
 
-/// The next question, with these answers.
+/// The next request after these answers.
 fn asked(
     provider: &dyn Provider,
     webinar: &str,
@@ -43,23 +43,23 @@ fn asked(
 }
 
 fn url(ask: Result<Option<ApiRequest>, String>) -> String {
-    ask.expect("it makes sense").expect("there is more to ask").url.to_string()
+    ask.expect("the answers are valid").expect("there is a next request").url.to_string()
 }
 
 #[test]
-fn without_credentials_nothing_is_asked() {
+fn webhook_without_api_credentials_requests_no_fetch() {
     assert!(ZOOM.api().is_none());
     let reading = webhook("webinar.created", json!({ "object": { "id": 1, "topic": "x" } }));
     assert_eq!(reading.fetch_requests, []);
 }
 
 #[test]
-fn a_server_to_server_app_buys_tokens_for_its_account() {
+fn default_api_table_uses_account_credentials_grant() {
     let provider = provider("");
     let access = api_of(provider.as_ref()).access();
     let ApiCredentials::ClientCredentials { token_url, client_id, form, .. } = &access.credentials
     else {
-        panic!("not a client's");
+        panic!("these are no client credentials");
     };
     assert_eq!(token_url.as_str(), "https://zoom.us/oauth/token");
     assert_eq!(client_id, "cid");
@@ -67,12 +67,12 @@ fn a_server_to_server_app_buys_tokens_for_its_account() {
         form.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(form, [("grant_type", "account_credentials"), ("account_id", "acc-1")]);
     assert_eq!(access.rate_limit, ApiRateLimit { requests: 10, window: Duration::from_secs(1) });
-    assert_eq!(api_of(provider.as_ref()).account().expect("told").as_str(), "acc-1");
+    assert_eq!(api_of(provider.as_ref()).account().expect("configured").as_str(), "acc-1");
     assert!(!format!("{access:?}").contains("hush"));
 }
 
 #[test]
-fn all_of_it_can_be_configured() {
+fn api_table_overrides_urls_users_and_rate_limit() {
     let provider = provider(
         ", base_url = 'http://127.0.0.1:9/below/', token_url = 'http://127.0.0.1:9/t', \
          users = ['me'], rate_limit = { requests = 3, window = '2s' }",
@@ -80,7 +80,7 @@ fn all_of_it_can_be_configured() {
     let access = api_of(provider.as_ref()).access();
     assert_eq!(access.rate_limit, ApiRateLimit { requests: 3, window: Duration::from_secs(2) });
     let ApiCredentials::ClientCredentials { token_url, .. } = &access.credentials else {
-        panic!("a client's")
+        panic!("no client")
     };
     assert_eq!(token_url.as_str(), "http://127.0.0.1:9/t");
     assert_eq!(
@@ -90,8 +90,8 @@ fn all_of_it_can_be_configured() {
 }
 
 #[test]
-fn what_is_wrong_is_told() {
-    let wrong = |api: &str| configured(api).err().expect("it is wrong");
+fn invalid_api_table_reports_each_key() {
+    let wrong = |api: &str| configured(api).err().expect("the configuration is invalid");
     let told = wrong("");
     for key in ["account_id", "client_id", "client_secret"] {
         assert!(told.contains(&format!("source.it.api.{key}: is missing")), "{told}");
@@ -105,17 +105,17 @@ fn what_is_wrong_is_told() {
 }
 
 #[test]
-fn the_webinar_is_asked_for_and_then_its_host() {
+fn webinar_fetch_requests_webinar_then_host() {
     let provider = provider("");
     let provider = provider.as_ref();
-    let first = asked(provider, "86420024680", &[]).expect("asked").expect("a question");
+    let first = asked(provider, "86420024680", &[]).expect("valid").expect("a request");
     assert_eq!((first.name, first.on_missing), ("webinar", OnMissing::Fail));
     assert_eq!(
         first.url.as_str(),
         "https://api.zoom.us/v2/webinars/86420024680?show_previous_occurrences=true"
     );
     let webinar = ("webinar", r#"{"id":86420024680,"host_id":"a/b c+="}"#);
-    let second = asked(provider, "86420024680", &[webinar]).expect("asked").expect("a question");
+    let second = asked(provider, "86420024680", &[webinar]).expect("valid").expect("a request");
     assert_eq!((second.name, second.on_missing), ("host", OnMissing::Skip));
     assert_eq!(second.url.as_str(), "https://api.zoom.us/v2/users/a%2Fb%20c+=");
     for host in ["{}", "null"] {
@@ -124,7 +124,7 @@ fn the_webinar_is_asked_for_and_then_its_host() {
 }
 
 #[test]
-fn an_id_leads_nowhere_else() {
+fn ids_outside_the_api_path_are_never_requested() {
     let provider = provider("");
     let provider = provider.as_ref();
     for webinar in ["..", ".", "1/../users", "q7Wc2nRtS9y", "1?x=1", "%2e%2e", "1#"] {
@@ -139,7 +139,7 @@ fn an_id_leads_nowhere_else() {
 }
 
 #[test]
-fn what_a_webhook_leaves_out_is_wanted() {
+fn webhooks_request_fetches_by_what_they_leave_out() {
     let provider = provider("");
     let wanted = |event: &str, payload: Value| {
         let mut body =
@@ -194,7 +194,7 @@ fn listed(provider: &dyn Provider, cursor: Option<&str>, page: &Value) -> Webina
 }
 
 #[test]
-fn the_webinars_of_each_user_are_listed_page_by_page() {
+fn backfill_lists_each_user_page_by_page() {
     let provider = provider(", users = ['me', 'host+1@example.org']");
     let provider = provider.as_ref();
     let page = |ids: &[u64], next: &str| {
@@ -204,7 +204,8 @@ fn the_webinars_of_each_user_are_listed_page_by_page() {
     let pages = [page(&[3, 1, 1], "a:b&c"), page(&[2], ""), page(&[], ""), page(&[9], "")];
     let (mut cursor, mut urls, mut ids) = (None::<String>, Vec::new(), Vec::new());
     for page in pages {
-        let url = api_of(provider).list_url(SPAN, cursor.as_deref()).expect("it can list");
+        let url =
+            api_of(provider).list_url(SPAN, cursor.as_deref()).expect("the API lists webinars");
         urls.push(url.to_string());
         let WebinarPage { webinars, next } = listed(provider, cursor.as_deref(), &page);
         ids.extend(webinars.into_iter().map(String::from));
@@ -226,7 +227,7 @@ fn the_webinars_of_each_user_are_listed_page_by_page() {
 }
 
 #[test]
-fn of_the_list_is_taken_what_may_be_held_in_the_time_asked_for() {
+fn backfill_keeps_webinars_that_may_be_in_range() {
     let provider = provider(", users = ['me']");
     let at = |ms: i64| Millis::new(ms).to_string();
     let webinars = json!([
@@ -246,7 +247,7 @@ fn of_the_list_is_taken_what_may_be_held_in_the_time_asked_for() {
 }
 
 #[test]
-fn a_list_that_cannot_be_read_is_an_error() {
+fn unreadable_list_or_cursor_is_an_error() {
     let with_users = provider(", users = ['me']");
     let api = api_of(with_users.as_ref());
     for page in
@@ -258,7 +259,7 @@ fn a_list_that_cannot_be_read_is_an_error() {
         assert_eq!(api.list_url(SPAN, Some(cursor)), None, "{cursor}");
         assert!(api.parse_list(br#"{"webinars":[]}"#, SPAN, Some(cursor)).is_err(), "{cursor}");
     }
-    assert_eq!(api.list_url(SPAN, Some("1:")), None, "there is no second user");
+    assert_eq!(api.list_url(SPAN, Some("1:")), None, "no second user is configured");
     let without = provider("");
-    assert_eq!(api_of(without.as_ref()).list_url(SPAN, None), None, "there is no user");
+    assert_eq!(api_of(without.as_ref()).list_url(SPAN, None), None, "no user is configured");
 }

@@ -1,4 +1,4 @@
-//! The fixtures: bodies as Zoom sends them, each with what is read of it beside it.
+//! The fixtures: webhook bodies of Zoom, each with its expected reading in a file beside it.
 
 use super::*;
 use crate::providers::trial::{self, Fixture, load_fixtures};
@@ -10,7 +10,7 @@ fn each_fixture_reads_as_expected() {
 }
 
 #[test]
-fn what_is_stored_is_valid_holds_nothing_personal_and_says_the_same() {
+fn scrubbed_fixtures_are_json_without_personal_data_and_read_the_same() {
     let personal = ["example.org", "kettle", "Qm9vaw", "tk=a", "tk=p", "Ada"];
     trial::assert_scrubbed_bodies_parse_the_same("zoom", &ZOOM, &personal);
     for fixture in load_fixtures("zoom") {
@@ -20,7 +20,7 @@ fn what_is_stored_is_valid_holds_nothing_personal_and_says_the_same() {
 }
 
 #[test]
-fn cut_off_anywhere_a_body_is_unmappable_and_holds_nothing_personal() {
+fn truncated_fixtures_are_unmappable_and_hold_no_personal_data() {
     for Fixture { path, body } in load_fixtures("zoom") {
         let whole = body.trim_ascii_end();
         for end in 0..whole.len() {

@@ -1,8 +1,8 @@
-//! Bodies that nobody sends by mistake, as the fuzz targets found them.
+//! Malicious bodies, found by the fuzz targets.
 
 use super::*;
 
-/// A description, and that many occurrences that it is said of one by one.
+/// Reads an update that copies one description to this many occurrences.
 fn repeated(description: usize, occurrences: usize) -> ParsedPayload {
     let listed: Vec<Value> =
         (0..occurrences).map(|n| json!({ "occurrence_id": n.to_string() })).collect();
@@ -11,9 +11,9 @@ fn repeated(description: usize, occurrences: usize) -> ParsedPayload {
 }
 
 #[test]
-fn a_small_body_does_not_become_a_large_state() {
-    let why = unmappable(repeated(60_000, 500));
-    assert_eq!(why, "says too much of too many single occurrences");
+fn small_body_with_repeated_text_is_unmappable() {
+    let reason = unmappable(repeated(60_000, 500));
+    assert_eq!(reason, "the update copies too much text to too many single occurrences");
     for (description, occurrences) in [(60_000, 1), (2_000, 500)] {
         let reading = repeated(description, occurrences);
         assert!(matches!(reading.content, PayloadContent::Changes { .. }), "{reading:?}");

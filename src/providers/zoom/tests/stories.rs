@@ -1,4 +1,4 @@
-//! Bodies read, merged in any order and folded give the events that HubSpot is to have.
+//! Bodies that are read, merged in any order and folded to the events sent to HubSpot.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ fn policy() -> Policy {
     }
 }
 
-/// All events of these bodies, merged in this order.
+/// Folds these bodies, merged in this order, to events.
 fn events(bodies: &[Vec<u8>]) -> Vec<FoldedEvent> {
     let webinars = trial::merge_bodies(&ZOOM, bodies, NOW);
     let account = ExternalAccountId::parse(ACCOUNT).expect("valid");
@@ -48,7 +48,7 @@ fn body(event: &str, at: i64, payload: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn the_samples_are_told_in_order_and_just_before_now() {
+fn samples_are_dated_in_order_just_before_now() {
     let mut last = NOW.minus(std::time::Duration::from_mins(1)).get();
     for body in samples() {
         let body: Value = serde_json::from_slice(&body).expect("JSON");
@@ -59,7 +59,7 @@ fn the_samples_are_told_in_order_and_just_before_now() {
 }
 
 #[test]
-fn the_samples_end_as_they_tell() {
+fn samples_fold_to_the_documented_events() {
     let told: Vec<String> = inputs(&samples())
         .into_iter()
         .map(|event| {
@@ -98,14 +98,14 @@ fn the_samples_end_as_they_tell() {
 
 proptest! {
     #[test]
-    fn the_order_and_repetition_of_webhooks_are_no_matter(
+    fn webhooks_in_any_order_with_repetitions_fold_to_the_same_events(
         shuffled in Just(samples().into_iter().cycle().take(28).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         prop_assert_eq!(events(&shuffled), events(&samples()));
     }
 }
 
-/// What is stored of an answer about webinar 1, given at that time.
+/// Stored answers about webinar 1, fetched at this time.
 fn fetched(at: i64, webinar: &Value, host: &Value) -> Vec<u8> {
     let raw = |value: &Value| serde_json::value::to_raw_value(value).expect("JSON");
     let (webinar, host) = (raw(webinar), raw(host));
@@ -120,14 +120,14 @@ fn fetched(at: i64, webinar: &Value, host: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn an_update_alone_is_not_sent() {
+fn update_of_unknown_webinar_is_incomplete() {
     let topic = json!({ "object": { "id": 1, "topic": "x" } });
     let events = events(&[body("webinar.updated", 1, &topic)]);
     assert_eq!(events[0].content, Err(vec![Gap::FullPicture, Gap::Shape]));
 }
 
 #[test]
-fn an_update_of_one_field_leaves_the_others() {
+fn update_of_one_field_leaves_other_fields() {
     let created = json!({ "object": {
         "id": 1, "type": 5, "topic": "a", "start_time": "2026-10-01T15:00:00Z", "duration": 60,
         "join_url": "https://e.test/j?pwd=x",
@@ -143,7 +143,7 @@ fn an_update_of_one_field_leaves_the_others() {
 }
 
 #[test]
-fn a_recurrence_that_changed_without_a_list_is_held() {
+fn recurrence_change_without_list_leaves_times_unknown() {
     let created = json!({ "object": {
         "id": 1, "type": 9, "topic": "a",
         "occurrences": [{ "occurrence_id": "1", "start_time": "2026-10-01T15:00:00Z" }],
@@ -155,7 +155,7 @@ fn a_recurrence_that_changed_without_a_list_is_held() {
 }
 
 #[test]
-fn a_series_that_becomes_one_webinar_calls_its_occurrences_off() {
+fn series_changed_to_single_webinar_cancels_its_occurrences() {
     let created = json!({ "object": {
         "id": 1, "type": 9, "topic": "a",
         "occurrences": [{ "occurrence_id": "7", "start_time": "2026-10-01T15:00:00Z" }],
@@ -174,7 +174,7 @@ fn a_series_that_becomes_one_webinar_calls_its_occurrences_off() {
 }
 
 #[test]
-fn a_conversion_to_a_meeting_calls_off_and_back_takes_it_back() {
+fn conversion_to_meeting_cancels_and_conversion_back_restores() {
     let webinar = |kind: u8| json!({ "object": { "id": 1, "type": kind, "topic": "a", "start_time": "2026-10-01T15:00:00Z" } });
     let mut bodies = vec![
         body("webinar.created", 1, &webinar(5)),
@@ -186,7 +186,7 @@ fn a_conversion_to_a_meeting_calls_off_and_back_takes_it_back() {
 }
 
 #[test]
-fn an_ended_run_of_a_series_completes_the_nearest_occurrence() {
+fn ended_session_of_a_series_completes_the_nearest_occurrence() {
     let created = json!({ "object": {
         "id": 1, "type": 9, "topic": "a", "duration": 60,
         "occurrences": [
@@ -203,7 +203,7 @@ fn an_ended_run_of_a_series_completes_the_nearest_occurrence() {
 }
 
 #[test]
-fn a_zoom_event_is_over_when_its_last_session_is() {
+fn zoom_event_is_completed_with_its_last_session() {
     let event = json!({ "object": {
         "event_id": "e", "name": "a", "event_type": "MULTI_SESSION",
         "start_time": "2026-09-12T08:00:00Z", "end_time": "2026-09-12T12:00:00Z",
@@ -227,7 +227,7 @@ fn a_zoom_event_is_over_when_its_last_session_is() {
 }
 
 #[test]
-fn an_update_of_what_was_never_seen_is_completed_by_the_api() {
+fn update_of_unknown_webinar_is_completed_by_the_api() {
     let topic = json!({ "object": { "id": 1, "topic": "new" } });
     let answer = json!({
         "id": 1, "type": 5, "topic": "new", "start_time": "2026-10-01T15:00:00Z", "duration": 60,
@@ -244,7 +244,7 @@ fn an_update_of_what_was_never_seen_is_completed_by_the_api() {
 }
 
 #[test]
-fn the_hosts_name_is_the_one_that_zoom_shows_and_never_an_address() {
+fn organizer_is_the_host_name_and_never_the_email_address() {
     let answer = json!({ "id": 1, "type": 5, "topic": "a", "start_time": "2026-10-01T15:00:00Z" });
     let organizer = |host: Value| inputs(&[fetched(1, &answer, &host)]).remove(0).event_organizer;
     let full = json!({ "display_name": "", "first_name": "Lena", "last_name": " Brandt " });
@@ -255,7 +255,7 @@ fn the_hosts_name_is_the_one_that_zoom_shows_and_never_an_address() {
     }
 }
 
-/// Which of the occurrences 1 (past), 2, 3 and 4 are called off, once this list was answered.
+/// Whether the occurrences 1 (past), 2, 3 and 4 are cancelled after the API answered this list.
 fn off_after(list: &[(&str, &str)]) -> Vec<(String, bool)> {
     let starts = [
         ("1", "2026-09-11T15:00:00Z"),
@@ -283,7 +283,7 @@ fn off_after(list: &[(&str, &str)]) -> Vec<(String, bool)> {
 }
 
 #[test]
-fn an_answer_calls_off_what_its_list_lacks_if_that_can_be_the_whole_list() {
+fn answer_cancels_missing_occurrences_only_if_its_list_is_complete() {
     let off = |ids: &[&str]| -> Vec<(String, bool)> {
         ["1", "2", "3", "4"].map(|id| (format!("1-{id}"), ids.contains(&id))).to_vec()
     };
@@ -293,9 +293,9 @@ fn an_answer_calls_off_what_its_list_lacks_if_that_can_be_the_whole_list() {
         off_after(&[("1", there), ("2", "deleted"), ("3", there), ("4", there)]),
         off(&["2"])
     );
-    // Past ones that an answer leaves out were held.
+    // Past occurrences that an answer omits were held.
     assert_eq!(off_after(&[("2", there), ("3", there), ("4", there)]), off(&[]));
-    // Only past ones, and none at all: no list of what is to come.
+    // A list of past occurrences only, and an empty one, are no list of future occurrences.
     assert_eq!(off_after(&[("1", there)]), off(&[]));
     assert_eq!(off_after(&[]), off(&[]));
 }

@@ -44,7 +44,7 @@ fn with(name: &str, value: &str) -> Pairs {
 }
 
 #[test]
-fn the_published_vectors_match() {
+fn published_vectors_verify_and_answer_the_handshake() {
     let headers = vec![
         ("X-Zm-Request-Timestamp".to_owned(), "1720705455".to_owned()),
         (
@@ -71,7 +71,7 @@ fn the_published_vectors_match() {
 }
 
 #[test]
-fn our_own_signature_is_the_documented_one() {
+fn sign_produces_the_documented_headers() {
     let mut message = b"v0:1789207200:".to_vec();
     message.extend_from_slice(BODY);
     let expected = format!("v0={}", hex::encode(sha256(SECRET, &[&message])));
@@ -86,7 +86,7 @@ fn our_own_signature_is_the_documented_one() {
 }
 
 #[test]
-fn each_flipped_bit_is_refused() {
+fn request_with_a_flipped_bit_is_refused() {
     let headers = signed(BODY, SECRET, NOW);
     for at in 0..BODY.len() {
         for bit in 0..8 {
@@ -115,7 +115,7 @@ fn each_flipped_bit_is_refused() {
 }
 
 #[test]
-fn headers_must_be_there_once_and_readable() {
+fn missing_repeated_or_malformed_headers_are_refused() {
     for missing in [verify::SIGNATURE, verify::TIMESTAMP] {
         let mut headers = signed(BODY, SECRET, NOW);
         headers.retain(|(name, _)| name != missing);
@@ -148,7 +148,7 @@ fn headers_must_be_there_once_and_readable() {
 }
 
 #[test]
-fn the_signature_is_judged_before_the_time() {
+fn bad_signature_is_reported_before_bad_time() {
     let old = NOW.minus(TOLERANCE * 2);
     let mut headers = signed(BODY, SECRET, old);
     assert_eq!(refused(&headers), Some(VerifyError::Stale));
@@ -161,7 +161,7 @@ fn the_signature_is_judged_before_the_time() {
 }
 
 #[test]
-fn a_handshake_is_answered_for_tokens_only() {
+fn handshake_is_answered_only_for_well_formed_tokens() {
     let answer = |token: serde_json::Value, secrets: &[&[u8]]| {
         let body =
             json!({ "event": "endpoint.url_validation", "payload": { "plainToken": token } });
@@ -216,7 +216,7 @@ fn json_like() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn no_request_panics(
+    fn any_request_is_handled_without_panic(
         body in prop_oneof![prop::collection::vec(any::<u8>(), 0..128), json_like()],
         signature in ".{0,80}",
         timestamp in "[0-9]{0,14}",
@@ -232,7 +232,7 @@ proptest! {
 }
 
 #[test]
-fn only_what_zoom_signed_is_believed() {
+fn only_requests_signed_in_time_verify() {
     trial::assert_only_signed_bytes_verify(&ZOOM, BODY, SECRET, NOW);
     trial::assert_timestamp_tolerance(&ZOOM, BODY, SECRET, Millis::new(1_789_207_200_000));
 }

@@ -96,7 +96,7 @@ fn every_key_of_the_code_is_in_the_tables() {
     for file in ["mod.rs", "mapping.rs", "verify/settings.rs"] {
         let code = code(file);
         for reader in
-            ["options.text(", "options.texts(", "options.word(", "options.url(", "(options, "]
+            ["options.text(", "options.texts(", "options.choice(", "options.url(", "(options, "]
         {
             keys.extend(code.split(reader).skip(1).filter_map(first_text));
         }
