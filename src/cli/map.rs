@@ -128,7 +128,10 @@ pub(super) fn map_body(
 ) -> anyhow::Result<MapReport> {
     let DryRunSource { provider, source, policy, account } = speaker;
     // Some handshakes are answered with the secret; any will do to see that it is one.
-    let reading = provider.read(&Inbound::from_stored(&Vec::new(), body, now), &[b"any secret"]);
+    let reading = provider.read(
+        &Inbound::from_stored(&Vec::new(), body, now).scrub(provider.as_ref()),
+        &[b"any secret"],
+    );
     let (mut meaning, changes, bad_fields, mut unmappable) = match reading.content {
         PayloadContent::Changes { changes, bad_fields } => ("changes", changes, bad_fields, None),
         PayloadContent::Ignored => ("ignored", vec![], vec![], None),

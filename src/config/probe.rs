@@ -9,7 +9,8 @@ use crate::event::{
 };
 use crate::providers::{
     Capabilities, Demo, HandshakeReply, Inbound, Keys, Options, ParsedPayload, PayloadContent,
-    Platform, Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    Platform, Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified,
+    VerifyError,
 };
 
 /// Speaks `{"event": "...", "id": "...", "account": "...", "name": "..."}`.
@@ -63,8 +64,8 @@ impl Provider for Probe {
         Err(VerifyError::Mismatch)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let Ok(body) = serde_json::from_slice::<Body>(request.body) else {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        let Ok(body) = serde_json::from_slice::<Body>(&request.body) else {
             let meaning =
                 PayloadContent::Unmappable("it is not an object with an event".to_owned());
             return ParsedPayload::new("", meaning);

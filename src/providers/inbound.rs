@@ -1,16 +1,40 @@
-//! A webhook request as the providers see it. Only a verified one can be read: the type says which it is.
+//! A webhook request, from raw bytes to what may be read: `Unverified`, `Verified`, `Scrubbed`.
+//!
+//! Only verification makes a verified request, and only [`Inbound::scrub`] a scrubbed one. A provider reads scrubbed
+//! requests only, so the body it reads is the body that is stored.
 
 use std::marker::PhantomData;
 
-use super::VerifyError;
+use super::{Provider, VerifyError};
 use crate::event::Millis;
 
-/// The request came in and nothing of it may be believed.
+/// The request came in; nothing in it is trusted yet.
 #[derive(Debug, Clone, Copy)]
 pub enum Unverified {}
-/// The request's raw bytes are known to come from the platform.
+/// The request's raw bytes come from the platform.
 #[derive(Debug, Clone, Copy)]
 pub enum Verified {}
+/// The body is masked: it may be stored, shown and read.
+#[derive(Debug, Clone, Copy)]
+pub enum Scrubbed {}
+
+/// How far a request has come.
+pub trait InboundState {
+    /// The body: borrowed as it came in, owned once it is masked.
+    type Body<'a>;
+}
+
+impl InboundState for Unverified {
+    type Body<'a> = &'a [u8];
+}
+
+impl InboundState for Verified {
+    type Body<'a> = &'a [u8];
+}
+
+impl InboundState for Scrubbed {
+    type Body<'a> = Vec<u8>;
+}
 
 /// How a request's headers are looked up; names are in lower case and compared without case.
 pub trait Headers {
@@ -44,16 +68,16 @@ impl<'a> Header<'a> {
 }
 
 /// A request to `/webhooks/{source}`.
-pub struct Inbound<'a, S> {
+pub struct Inbound<'a, S: InboundState> {
     /// The headers.
     pub headers: &'a dyn Headers,
     /// The query, without `?`; empty if there is none.
     pub query: &'a str,
-    /// The raw body.
-    pub body: &'a [u8],
-    /// When it arrived.
+    /// The body.
+    pub body: S::Body<'a>,
+    /// When the request arrived.
     pub received_at: Millis,
-    /// Which of the secrets proved it; 0 where none is needed.
+    /// Index of the secret that verified it; 0 where none is needed.
     verified_by: usize,
     state: PhantomData<S>,
 }
@@ -70,34 +94,38 @@ impl<'a> Inbound<'a, Unverified> {
         Self { headers, query, body, received_at, verified_by: 0, state: PhantomData }
     }
 
-    /// The same request, proved by that secret. Only verification may say so.
+    /// Marks the request as verified by that secret. For the providers' `verify` alone.
     pub(super) fn into_verified(self, secret: usize) -> Inbound<'a, Verified> {
-        Inbound {
-            headers: self.headers,
-            query: self.query,
-            body: self.body,
-            received_at: self.received_at,
-            verified_by: secret,
-            state: PhantomData,
-        }
+        let Self { headers, query, body, received_at, .. } = self;
+        Inbound { headers, query, body, received_at, verified_by: secret, state: PhantomData }
     }
 }
 
 impl<'a> Inbound<'a, Verified> {
-    /// What is stored of a request that was verified when it came, or what an operator tries out. Of its headers only
-    /// those are left that reading looks at.
+    /// A stored request, verified when it came in, or a body that an operator tries out. Storing keeps only the headers
+    /// that reading looks at.
     #[must_use]
     pub fn from_stored(headers: &'a dyn Headers, body: &'a [u8], received_at: Millis) -> Self {
         Self { headers, query: "", body, received_at, verified_by: 0, state: PhantomData }
     }
 
-    /// A body alone, of which it does not matter when it came.
+    /// A body without headers and arrival time.
     #[must_use]
     pub fn from_body(body: &'a [u8]) -> Self {
         Self::from_stored(&NoHeaders, body, Millis::new(0))
     }
 
-    /// Which of the secrets proved it.
+    /// Masks the body. Masking a stored body again changes nothing, unless the source masks more keys by now.
+    #[must_use]
+    pub fn scrub(self, provider: &dyn Provider) -> Inbound<'a, Scrubbed> {
+        let Self { headers, query, body, received_at, verified_by, .. } = self;
+        let body = provider.scrub(body);
+        Inbound { headers, query, body, received_at, verified_by, state: PhantomData }
+    }
+}
+
+impl<S: InboundState> Inbound<'_, S> {
+    /// Index of the secret that verified it.
     #[must_use]
     pub fn verified_by(&self) -> usize {
         self.verified_by

@@ -12,6 +12,9 @@
 
 mod api;
 pub mod bigbluebutton;
+#[cfg(test)]
+#[path = "tests/conformance.rs"]
+mod conformance;
 pub mod custom;
 mod demo;
 mod envelope;
@@ -26,9 +29,6 @@ pub mod riverside;
 mod scrub;
 pub mod signature;
 pub mod ticket_tailor;
-#[cfg(test)]
-#[path = "tests/trial.rs"]
-mod trial;
 pub mod wix;
 pub mod zoom;
 
@@ -43,7 +43,7 @@ pub use api::{
     PlatformAccess, PlatformApi, TimeRange, WebinarPage, read_answers,
 };
 pub use demo::{Demo, DemoApi, Sample, SignedRequest, UnsignedRequest};
-pub use inbound::{Header, Headers, Inbound, Unverified, Verified};
+pub use inbound::{Header, Headers, Inbound, Scrubbed, Unverified, Verified};
 pub use options::{Options, require};
 pub use parsed_payload::{HandshakeReply, ParsedPayload, PayloadContent, VerifyError};
 
@@ -104,13 +104,12 @@ pub trait Provider: Send + Sync {
         now: Millis,
     ) -> Result<Inbound<'a, Verified>, VerifyError>;
 
-    /// Reads a request that is known to come from the platform, or what was stored of one ([`Inbound::stored`]): both
-    /// say the same.
+    /// Reads a scrubbed request. A stored one ([`Inbound::from_stored`]) reads the same as the one that came in.
     ///
     /// `secrets` are those of [`Keys`]: some handshakes are answered with one ([`Inbound::verified_by`]).
-    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> ParsedPayload;
+    fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload;
 
-    /// A body as it may be stored and shown. What is read of it, of an unmasked one too, is read of it as it is stored.
+    /// The body as it may be stored and shown; [`Inbound::scrub`] calls it before the body is read.
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
         self.platform().scrub(body)
     }

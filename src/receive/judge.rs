@@ -10,7 +10,7 @@ use super::settings::Endpoint;
 use crate::event::{BodyHash, Millis, ReceiptId};
 use crate::ledger::{NewReceipt, ReceiptContent, ReceiptKind};
 use crate::providers::{
-    HandshakeReply, Header, Headers, Inbound, Keys, PayloadContent, Verified, VerifyError,
+    HandshakeReply, Header, Headers, Inbound, Keys, PayloadContent, Scrubbed, VerifyError,
 };
 
 /// A request with its whole body, not yet believed.
@@ -64,7 +64,8 @@ pub(super) fn receive_webhook(
         Ok(verified) => verified,
         Err(refusal) => return IntakeResult::Refused(refusal),
     };
-    let reading = endpoint.provider.read(&verified, &secrets);
+    let scrubbed = verified.scrub(endpoint.provider.as_ref());
+    let reading = endpoint.provider.read(&scrubbed, &secrets);
     let (reading, foreign) = reading.restrict_to_accounts(endpoint.platform_accounts.as_ref());
     let mut bad_fields = Vec::new();
     let content = match reading.content {
@@ -89,11 +90,9 @@ pub(super) fn receive_webhook(
         // Nothing says of these when they were sent, so that an old one can be sent again.
         lasting_key: !provider.capabilities().signs_time,
         hash: BodyHash::from_digest(&digest),
-        headers: kept_headers(endpoint, &verified),
+        headers: kept_headers(endpoint, &scrubbed),
         body: match content {
-            ReceiptContent::Changes(_) | ReceiptContent::Quarantined(_) => {
-                provider.scrub(request.body)
-            }
+            ReceiptContent::Changes(_) | ReceiptContent::Quarantined(_) => scrubbed.body,
             ReceiptContent::Ignored => Vec::new(),
         },
         content,
@@ -113,7 +112,7 @@ fn delivery_key(id: &str) -> [u8; 32] {
 }
 
 /// The headers that are needed to read the request again.
-fn kept_headers(endpoint: &Endpoint, request: &Inbound<'_, Verified>) -> Vec<(String, String)> {
+fn kept_headers(endpoint: &Endpoint, request: &Inbound<'_, Scrubbed>) -> Vec<(String, String)> {
     let names = endpoint.provider.read_headers().iter();
     names
         .filter_map(|name| match request.headers.lookup(name) {

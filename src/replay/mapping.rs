@@ -54,9 +54,11 @@ impl Source {
         let StoredReceipt { receipt, headers, body } = stored;
         let reading = match receipt.kind {
             // Without secrets a handshake cannot be answered, and none is kept.
-            ReceiptKind::Webhook => {
-                self.provider.read(&Inbound::from_stored(*headers, body, receipt.received_at), &[])
-            }
+            ReceiptKind::Webhook => self.provider.read(
+                &Inbound::from_stored(*headers, body, receipt.received_at)
+                    .scrub(self.provider.as_ref()),
+                &[],
+            ),
             ReceiptKind::Fetched => read_answers(self.provider.as_ref(), body),
         };
         let (reading, _) = reading.restrict_to_accounts(self.platform_accounts.as_ref());

@@ -19,8 +19,8 @@ use webinar_bridge::net::HttpClient;
 use webinar_bridge::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Capabilities, Demo, DemoApi,
     FetchedAnswers, Inbound, Keys, OnMissing, Options, ParsedPayload, PayloadContent, Platform,
-    PlatformAccess, PlatformApi, Provider, Sample, SignedRequest, TimeRange, UnsignedRequest,
-    Unverified, Verified, VerifyError, WebinarPage,
+    PlatformAccess, PlatformApi, Provider, Sample, Scrubbed, SignedRequest, TimeRange,
+    UnsignedRequest, Unverified, Verified, VerifyError, WebinarPage,
 };
 use webinar_bridge::sandbox::platform_server::PlatformServer;
 use webinar_bridge::secret::Secret;
@@ -105,7 +105,7 @@ impl Provider for Thin {
         unreachable!("what comes in goes to the ledger")
     }
 
-    fn read(&self, _request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
+    fn read(&self, _request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         unreachable!("what comes in goes to the ledger")
     }
 

@@ -49,7 +49,7 @@ fn renamed_body(id: u64, topic: &str, account: Option<&str>, at: Millis) -> Vec<
 
 /// A receipt as it comes in: read by Zoom's code, scrubbed, with its hash.
 fn coming(bytes: &[u8], received_at: Millis) -> NewReceipt {
-    let reading = zoom().read(&Inbound::from_body(bytes), &[]);
+    let reading = zoom().read(&Inbound::from_body(bytes).scrub(zoom().as_ref()), &[]);
     let digest: [u8; 32] = Sha256::digest(bytes).into();
     NewReceipt {
         id: ReceiptId::generate(),

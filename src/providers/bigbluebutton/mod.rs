@@ -29,7 +29,8 @@ use url::Url;
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
     Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, require,
+    Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    require,
 };
 use verify::{CHECKSUMS, ServerAuth};
 
@@ -137,9 +138,8 @@ impl Provider for BigBlueButton {
         self.auth.verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let body = BigBlueButtonPlatform.scrub(request.body);
-        match map::read(&body) {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        match map::read(&request.body) {
             Ok((names, meaning)) => ParsedPayload::new(&names, meaning),
             Err(reason) => ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         }

@@ -8,7 +8,7 @@ use crate::event::{
 };
 use crate::expression::{Evaluated, Expression, Scope, StepBudget, Value};
 use crate::providers::{
-    Header, Inbound, Options, ParsedPayload, PayloadContent, Verified, require,
+    Header, Inbound, Options, ParsedPayload, PayloadContent, Scrubbed, require,
 };
 
 /// Variables available to expressions.
@@ -101,7 +101,7 @@ impl Mapping {
     }
 
     /// Evaluates the expressions on a payload.
-    pub(super) fn read(&self, payload: Value, request: &Inbound<'_, Verified>) -> ParsedPayload {
+    pub(super) fn read(&self, payload: Value, request: &Inbound<'_, Scrubbed>) -> ParsedPayload {
         let scope = Scope::default()
             .with("payload", payload)
             .with("headers", self.header_values(request))
@@ -114,7 +114,7 @@ impl Mapping {
     }
 
     /// The headers that expressions use, by the names written there.
-    fn header_values(&self, request: &Inbound<'_, Verified>) -> Value {
+    fn header_values(&self, request: &Inbound<'_, Scrubbed>) -> Value {
         let names: BTreeSet<String> =
             self.expressions.values().flat_map(|one| one.literal_keys("headers")).collect();
         let value = |name: &'_ String| match request.headers.lookup(&name.to_ascii_lowercase()) {

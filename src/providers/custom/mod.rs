@@ -27,7 +27,7 @@ use url::Url;
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
     Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform, Provider,
-    Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
+    Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 use body_format::BodyFormat;
 use mapping::Mapping;
@@ -169,9 +169,8 @@ impl Provider for Custom {
         self.scheme.verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let body = self.scrub(request.body);
-        let mut reading = match body_format::parse_value(&body) {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        let mut reading = match body_format::parse_value(&request.body) {
             Ok(payload) => self.mapping.read(payload, request),
             Err(reason) => ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };

@@ -2,7 +2,7 @@ mod recipes;
 
 use std::sync::Arc;
 
-use crate::providers::{Provider, trial};
+use crate::providers::{Provider, conformance};
 
 /// A `map` with an id only.
 pub(super) const MAP: &str = "map = { event_id = \"payload.id\" }\n";
@@ -14,7 +14,7 @@ pub(super) fn provider(lines: &str) -> Arc<dyn Provider> {
 
 /// Builds the provider, or returns the configuration errors.
 pub(super) fn provider_from_config(lines: &str) -> Result<Arc<dyn Provider>, String> {
-    trial::provider_from_config(&format!("provider = \"custom\"\n{lines}"))
+    conformance::provider_from_config(&format!("provider = \"custom\"\n{lines}"))
 }
 
 /// The configuration errors of these lines.
@@ -60,8 +60,9 @@ fn personal_data_is_masked_before_mapping() {
         String::from_utf8_lossy(&kept),
         r#"{"id":1,"email":"***","tutor":"***","link":"https://x.example/?tk=***"}"#
     );
-    let reading = provider.read(&crate::providers::Inbound::from_body(body), &[]);
-    let told = crate::providers::trial::describe(&reading);
+    let reading =
+        provider.read(&crate::providers::Inbound::from_body(body).scrub(provider.as_ref()), &[]);
+    let told = crate::providers::conformance::describe(&reading);
     assert!(!told.contains("Ada") && !told.contains("b.example"), "{told}");
 }
 
@@ -77,8 +78,10 @@ fn form_body_is_read_and_stored_as_json() {
         String::from_utf8_lossy(&provider.scrub(body)),
         r#"{"email":"***","id":"e-1","title":"Two words"}"#
     );
-    let read = |body: &[u8]| provider.read(&crate::providers::Inbound::from_body(body), &[]);
-    let told = crate::providers::trial::describe(&read(body));
+    let read = |body: &[u8]| {
+        provider.read(&crate::providers::Inbound::from_body(body).scrub(provider.as_ref()), &[])
+    };
+    let told = crate::providers::conformance::describe(&read(body));
     assert!(told.contains("Two words") && told.contains("e-1"), "{told}");
     assert_eq!(read(&provider.scrub(body)), read(body));
     let url = &"https://bridge.example/webhooks/it".parse().expect("a URL");

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
 use crate::providers::{
     Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
-    PayloadContent, Platform, PlatformApi, Provider, Requirement, Sample, SignedRequest,
+    PayloadContent, Platform, PlatformApi, Provider, Requirement, Sample, Scrubbed, SignedRequest,
     UnsignedRequest, Unverified, Verified, VerifyError, require, scrub,
 };
 
@@ -106,9 +106,8 @@ impl Provider for Eventbrite {
         Ok(request.into_verified(0))
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let body = EventbritePlatform.scrub(request.body);
-        let (action, webhook) = match payload::parse_webhook(&body) {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        let (action, webhook) = match payload::parse_webhook(&request.body) {
             Ok(said) => said,
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };

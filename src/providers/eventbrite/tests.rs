@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::WebinarId;
-use crate::providers::trial::{self, load_fixtures};
+use crate::providers::conformance::{self, load_fixtures};
 use crate::providers::{ApiAnswers, ApiRequest, TimeRange};
 
 mod asking;
@@ -11,19 +11,23 @@ mod asking;
 const BARE: Eventbrite = Eventbrite { api: None };
 
 fn read(body: &Value, at: i64) -> ParsedPayload {
-    BARE.read(&Inbound::from_stored(&Vec::new(), body.to_string().as_bytes(), Millis::new(at)), &[])
+    BARE.read(
+        &Inbound::from_stored(&Vec::new(), body.to_string().as_bytes(), Millis::new(at))
+            .scrub(&BARE),
+        &[],
+    )
 }
 
 #[test]
 fn each_fixture_reads_as_expected() {
     assert!(load_fixtures("eventbrite").len() > 35, "fixtures are missing");
-    trial::assert_fixtures_parse_as_expected("eventbrite", &BARE);
+    conformance::assert_fixtures_parse_as_expected("eventbrite", &BARE);
 }
 
 /// The fixtures hold the path token, because webhooks repeat it.
 #[test]
 fn scrubbed_fixtures_hold_no_secrets_and_read_the_same() {
-    trial::assert_scrubbed_bodies_parse_the_same("eventbrite", &BARE, &["kettle"]);
+    conformance::assert_scrubbed_bodies_parse_the_same("eventbrite", &BARE, &["kettle"]);
 }
 
 #[test]
@@ -81,7 +85,7 @@ fn api_url_of_another_form_yields_no_id() {
 fn samples_request_a_fetch_and_scrub_the_path_token() {
     let samples = BARE.samples(Millis::new(1_790_848_800_000));
     for sample in &samples {
-        let reading = BARE.read(&Inbound::from_body(&sample.body), &[]);
+        let reading = BARE.read(&Inbound::from_body(&sample.body).scrub(&BARE), &[]);
         assert_eq!(reading.fetch_requests.len(), 1, "{}", sample.summary);
         let stored = EventbritePlatform.scrub(&sample.body);
         assert!(!String::from_utf8_lossy(&stored).contains("path-token"));
@@ -96,12 +100,12 @@ fn unmappable_reason_never_repeats_the_body() {
         r#"{"config":"secret word"}"#,
         "secret word",
     ] {
-        let reading = BARE.read(&Inbound::from_body(body.as_bytes()), &[]);
+        let reading = BARE.read(&Inbound::from_body(body.as_bytes()).scrub(&BARE), &[]);
         let PayloadContent::Unmappable(reason) = reading.content else {
             panic!("mapped: {reading:?}")
         };
         assert!(!reason.contains("secret") && !reason.contains("word"), "{reason}");
     }
-    let reading = BARE.read(&Inbound::from_body(b"{\"config\":\"\xff\"}"), &[]);
+    let reading = BARE.read(&Inbound::from_body(b"{\"config\":\"\xff\"}").scrub(&BARE), &[]);
     assert_eq!(reading.content, PayloadContent::Unmappable("the body is not UTF-8".to_owned()));
 }

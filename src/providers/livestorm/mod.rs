@@ -30,8 +30,8 @@ use crate::event::{Change, FetchCondition, FetchRequest, Millis, ProviderId, Web
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{
     Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
-    PayloadContent, Platform, PlatformApi, Provider, Sample, SignedRequest, UnsignedRequest,
-    Unverified, Verified, VerifyError, require, scrub,
+    PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed, SignedRequest,
+    UnsignedRequest, Unverified, Verified, VerifyError, require, scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. `included` holds other resources, which are never read.
@@ -112,8 +112,8 @@ impl Provider for Livestorm {
         verify::verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        read(&LivestormPlatform.scrub(request.body))
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        read(&request.body)
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::{ChangeKind, Millis};
-use crate::providers::trial::{self, load_fixtures};
+use crate::providers::conformance::{self, load_fixtures};
 use crate::providers::{ApiAnswers, ApiRequest, TimeRange};
 
 mod asking;
@@ -15,13 +15,13 @@ const BARE: Livestorm = Livestorm { api: None };
 #[test]
 fn each_fixture_reads_as_expected() {
     assert!(load_fixtures("livestorm").len() > 30, "fixtures are missing");
-    trial::assert_fixtures_parse_as_expected("livestorm", &BARE);
+    conformance::assert_fixtures_parse_as_expected("livestorm", &BARE);
 }
 
 #[test]
 fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
     let personal = ["honey.example", "kettle"];
-    trial::assert_scrubbed_bodies_parse_the_same("livestorm", &BARE, &personal);
+    conformance::assert_scrubbed_bodies_parse_the_same("livestorm", &BARE, &personal);
 }
 
 /// Neither the sample webhooks nor their API answers have a bad field.
@@ -31,7 +31,7 @@ fn samples_read_without_bad_fields() {
     let samples = BARE.samples(now);
     let mut asked = 0;
     for sample in &samples {
-        let reading = BARE.read(&Inbound::from_body(&sample.body), &[]);
+        let reading = BARE.read(&Inbound::from_body(&sample.body).scrub(&BARE), &[]);
         match reading.content {
             PayloadContent::Changes { bad_fields, .. } => {
                 assert_eq!(bad_fields, Vec::<&str>::new());
@@ -47,7 +47,7 @@ fn samples_read_without_bad_fields() {
 
 fn session(attributes: &serde_json::Value) -> Change {
     let body = json!({ "data": { "id": "s-1", "type": "sessions", "attributes": attributes } });
-    let reading = BARE.read(&Inbound::from_body(body.to_string().as_bytes()), &[]);
+    let reading = BARE.read(&Inbound::from_body(body.to_string().as_bytes()).scrub(&BARE), &[]);
     let PayloadContent::Changes { mut changes, bad_fields } = reading.content else {
         panic!("no changes: {reading:?}");
     };
@@ -94,12 +94,13 @@ fn unmappable_reason_never_repeats_the_body() {
         r#"{"data":{"type":"sessions","id":"1","attributes":{"status":"secret","status":"word"}}}"#,
         "secret word",
     ] {
-        let reading = BARE.read(&Inbound::from_body(body.as_bytes()), &[]);
+        let reading = BARE.read(&Inbound::from_body(body.as_bytes()).scrub(&BARE), &[]);
         let PayloadContent::Unmappable(reason) = reading.content else {
             panic!("mapped: {reading:?}")
         };
         assert!(!reason.contains("secret") && !reason.contains("word"), "{reason}");
     }
-    let reading = BARE.read(&Inbound::from_body(b"{\"data\":{\"type\":\"\xff\"}}"), &[]);
+    let reading =
+        BARE.read(&Inbound::from_body(b"{\"data\":{\"type\":\"\xff\"}}").scrub(&BARE), &[]);
     assert_eq!(reading.content, PayloadContent::Unmappable("the body is not UTF-8".to_owned()));
 }

@@ -31,8 +31,8 @@ use std::sync::Arc;
 use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
 use crate::providers::{
     Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
-    PayloadContent, Platform, PlatformApi, Provider, Sample, SignedRequest, UnsignedRequest,
-    Unverified, Verified, VerifyError, scrub,
+    PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed, SignedRequest,
+    UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 use api::LumaApi;
 use verify::LumaScheme;
@@ -139,9 +139,8 @@ impl Provider for Luma {
         self.scheme.verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let body = LumaPlatform.scrub(request.body);
-        let (name, text) = match payload::parse_webhook_type(&body) {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        let (name, text) = match payload::parse_webhook_type(&request.body) {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::{Change, ChangeKind, EndTime, Shape, WebinarFields, WebinarId};
-use crate::providers::{ApiAnswers, TimeRange, trial};
+use crate::providers::{ApiAnswers, TimeRange, conformance};
 
 const SECRET: &[u8] = b"whsec_dGltYmVyIGFuZCBicmFzcw";
 const NOW: Millis = Millis::new(1_790_150_400_000);
@@ -15,7 +15,7 @@ fn luma() -> Luma {
 
 /// A source with these lines.
 fn configured(lines: &str) -> Result<Arc<dyn Provider>, String> {
-    trial::provider_from_config(&format!("provider = 'luma'\nsecret = 'x'\n{lines}"))
+    conformance::provider_from_config(&format!("provider = 'luma'\nsecret = 'x'\n{lines}"))
 }
 
 fn with_api() -> Arc<dyn Provider> {
@@ -37,7 +37,7 @@ fn body(name: &str, data: impl Into<Value>) -> Vec<u8> {
 }
 
 fn read(body: &[u8]) -> ParsedPayload {
-    luma().read(&Inbound::from_body(body), &[])
+    luma().read(&Inbound::from_body(body).scrub(&luma()), &[])
 }
 
 fn changes(reading: ParsedPayload) -> (Change, Vec<&'static str>) {
@@ -58,20 +58,20 @@ fn time(text: &str) -> Millis {
 
 /// Reads a body sent and received at these times.
 fn delivered(provider: &Luma, body: &[u8], sent: Millis, received: Millis) -> ParsedPayload {
-    let headers = trial::sign(provider, body, SECRET, sent).headers;
-    provider.read(&Inbound::from_stored(&headers, body, received), &[])
+    let headers = conformance::sign(provider, body, SECRET, sent).headers;
+    provider.read(&Inbound::from_stored(&headers, body, received).scrub(provider), &[])
 }
 
 #[test]
 fn each_fixture_reads_as_expected() {
-    trial::assert_fixtures_parse_as_expected("luma", &luma());
+    conformance::assert_fixtures_parse_as_expected("luma", &luma());
 }
 
 #[test]
 fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
     let personal = ["thimble", "Thimble", "post.example", "Nele", "Brandsma"];
-    trial::assert_scrubbed_bodies_parse_the_same("luma", &luma(), &personal);
-    trial::assert_scrubbed_bodies_parse_the_same("luma", with_api().as_ref(), &personal);
+    conformance::assert_scrubbed_bodies_parse_the_same("luma", &luma(), &personal);
+    conformance::assert_scrubbed_bodies_parse_the_same("luma", with_api().as_ref(), &personal);
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn only_requests_signed_in_time_verify() {
     for scheme in [LumaScheme::Native, LumaScheme::StandardWebhooks] {
         let provider = Luma::new(scheme);
         let secret = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-        trial::assert_only_signed_bytes_verify(&provider, body, secret, NOW);
-        trial::assert_timestamp_tolerance(&provider, body, secret, NOW);
+        conformance::assert_only_signed_bytes_verify(&provider, body, secret, NOW);
+        conformance::assert_timestamp_tolerance(&provider, body, secret, NOW);
     }
 }
 
@@ -91,25 +91,26 @@ fn observed_signature_verifies() {
     let body = br#"{"type":"event.created","data":{"id":"evt-1"}}"#;
     let secret: &[u8] = b"whsec_dGVzdC1zZWNyZXQ";
     let now = Millis::new(1_735_689_600_000);
-    let mut signed = trial::sign(&luma(), body, secret, now);
+    let mut signed = conformance::sign(&luma(), body, secret, now);
     let mac = "77ab0a70b0d3ad82b8654bb877840eabed9af53b122fdfde79d4b1ba3c99d3d5";
     let header = ("webhook-signature".to_owned(), format!("t=1735689600,v1={mac}"));
     assert_eq!(signed.headers, [header]);
     signed.headers.push(("Webhook-Id".to_owned(), "wh_evt_test_123".to_owned()));
     signed.headers.push(("Webhook-Timestamp".to_owned(), "1735689600".to_owned()));
-    assert_eq!(trial::verify(&luma(), &signed, &[secret], now), Ok(0));
-    let other = trial::verify(&Luma::new(LumaScheme::StandardWebhooks), &signed, &[secret], now);
+    assert_eq!(conformance::verify(&luma(), &signed, &[secret], now), Ok(0));
+    let other =
+        conformance::verify(&Luma::new(LumaScheme::StandardWebhooks), &signed, &[secret], now);
     assert!(other.is_err(), "the schemes accept each other's signature");
 }
 
 #[test]
 fn timestamp_header_must_equal_the_signed_time() {
-    let signed = trial::sign(&luma(), b"{}", SECRET, NOW);
+    let signed = conformance::sign(&luma(), b"{}", SECRET, NOW);
     let with = |values: &[&str]| {
         let mut signed = signed.clone();
         let header = |value: &&str| ("webhook-timestamp".to_owned(), (*value).to_owned());
         signed.headers.extend(values.iter().map(header));
-        trial::verify(&luma(), &signed, &[SECRET], NOW)
+        conformance::verify(&luma(), &signed, &[SECRET], NOW)
     };
     assert_eq!(with(&[]), Ok(0));
     assert_eq!(with(&["1790150400"]), Ok(0));
@@ -125,9 +126,9 @@ fn timestamp_header_must_equal_the_signed_time() {
 fn unsigned_webhook_id_is_not_the_delivery_id() {
     let body = body("event.updated", event());
     let delivery = |id: &str, sent: Millis| {
-        let mut headers = trial::sign(&luma(), &body, SECRET, sent).headers;
+        let mut headers = conformance::sign(&luma(), &body, SECRET, sent).headers;
         headers.push(("webhook-id".to_owned(), id.to_owned()));
-        luma().read(&Inbound::from_stored(&headers, &body, NOW), &[]).delivery_id
+        luma().read(&Inbound::from_stored(&headers, &body, NOW).scrub(&luma()), &[]).delivery_id
     };
     let first = delivery("a", NOW);
     assert_eq!(first.as_ref().map(String::len), Some(64));
@@ -162,10 +163,11 @@ fn change_time_is_the_signed_second_refined_by_the_receipt() {
         }
         // The stored headers and body yield the same again.
         let body = body("event.canceled", event());
-        let mut headers = trial::sign(&provider, &body, SECRET, NOW).headers;
+        let mut headers = conformance::sign(&provider, &body, SECRET, NOW).headers;
         headers.retain(|(name, _)| provider.read_headers().contains(name));
         assert_eq!(headers.len(), 1);
-        let again = provider.read(&Inbound::from_stored(&headers, &body, NOW.plus(ms(20))), &[]);
+        let again = provider
+            .read(&Inbound::from_stored(&headers, &body, NOW.plus(ms(20))).scrub(&provider), &[]);
         assert_eq!(changes(again).0.occurred_at, Some(NOW.plus(ms(20))));
     }
     let created = delivered(&luma(), &body("event.created", event()), NOW, NOW);
@@ -255,7 +257,7 @@ fn added_calendar_events_are_mapped_only_if_configured() {
     });
     let told = |data: &Value| {
         let body = body("calendar.event.added", data.clone());
-        provider.read(&Inbound::from_body(&body), &[])
+        provider.read(&Inbound::from_body(&body).scrub(provider.as_ref()), &[])
     };
     let (change, bad) = changes(told(&added));
     assert_eq!(bad, Vec::<&str>::new());

@@ -27,7 +27,8 @@ use crate::event::{Millis, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
     Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
+    Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. The host's name stays: it becomes the organizer.
@@ -97,9 +98,8 @@ impl Provider for Riverside {
         verify::verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let body = RiversidePlatform.scrub(request.body);
-        let (head, text) = match Envelope::parse(&body) {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        let (head, text) = match Envelope::parse(&request.body) {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };

@@ -29,7 +29,8 @@ use crate::event::{Millis, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
     Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
+    Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    scrub,
 };
 
 /// Keys of secrets, of codes that admit to an event and of personal data; their values are masked.
@@ -126,9 +127,8 @@ impl Provider for TicketTailor {
         verify::verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let body = TicketTailorPlatform.scrub(request.body);
-        let (head, text) = match Envelope::parse(&body) {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        let (head, text) = match Envelope::parse(&request.body) {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
     Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 
 /// The Wix Events platform, independent of any source.
@@ -90,9 +90,8 @@ impl Provider for Wix {
         verify::check_secret(secret)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let body = WixPlatform.scrub(request.body);
-        map::read(&body)
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        map::read(&request.body)
             .unwrap_or_else(|reason| ParsedPayload::new("", PayloadContent::Unmappable(reason)))
     }
 

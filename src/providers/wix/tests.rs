@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use super::*;
 use crate::event::EndTime;
-use crate::providers::trial;
+use crate::providers::conformance;
 
 const NOW: Millis = Millis::new(1_790_000_000_000);
 const CLAIMS: &[u8] = br#"{"data":"{\"eventType\":\"wix.events.v3.event_started\"}"}"#;
@@ -25,7 +25,7 @@ fn believed(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, VerifyErr
     let url = "https://bridge.example/webhooks/wix".parse().expect("a URL");
     let signed = SignedRequest { url, headers: Vec::new(), body: token.to_vec() };
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
-    trial::verify(&Wix, &signed, &keys, now)
+    conformance::verify(&Wix, &signed, &keys, now)
 }
 
 /// A token with this header and these claims, and a signature by `sign`.
@@ -37,13 +37,13 @@ fn token(head: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u
 
 #[test]
 fn each_fixture_reads_as_expected() {
-    trial::assert_fixtures_parse_as_expected("wix", &Wix);
+    conformance::assert_fixtures_parse_as_expected("wix", &Wix);
 }
 
 #[test]
 fn scrubbed_fixtures_are_json_without_personal_data_and_read_the_same() {
     let personal = ["kettle", "Kettle Lane", "example.org", "Ada"];
-    trial::assert_scrubbed_bodies_parse_the_same("wix", &Wix, &personal);
+    conformance::assert_scrubbed_bodies_parse_the_same("wix", &Wix, &personal);
     let stored: Value = serde_json::from_slice(&WixPlatform.scrub(TOKEN)).expect("JSON");
     let event = &stored["data"]["data"]["createdEvent"]["entity"];
     assert_eq!(event["title"], "Harvest supper", "nested JSON is decoded");
@@ -71,7 +71,7 @@ fn token_signed_with_the_app_key_verifies_until_it_expires() {
 
 #[test]
 fn altered_token_is_refused() {
-    let right = trial::sign(&Wix, CLAIMS, samples::PRIVATE_KEY.as_bytes(), NOW).body;
+    let right = conformance::sign(&Wix, CLAIMS, samples::PRIVATE_KEY.as_bytes(), NOW).body;
     assert_eq!(believed(&right, &[key()], NOW), Ok(0));
     for at in 0..right.len() {
         for bit in [1, 0x20, 0x80] {
@@ -132,7 +132,7 @@ fn sign_error_never_repeats_the_key() {
 }
 
 fn read(body: &Value) -> ParsedPayload {
-    Wix.read(&Inbound::from_body(body.to_string().as_bytes()), &[])
+    Wix.read(&Inbound::from_body(body.to_string().as_bytes()).scrub(&Wix), &[])
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn page_link_is_read_from_text_or_base_and_path() {
 #[test]
 fn samples_complete_one_event_and_cancel_the_other() {
     let read = |sample: Sample| {
-        let reading = Wix.read(&Inbound::from_body(&sample.body), &[]);
+        let reading = Wix.read(&Inbound::from_body(&sample.body).scrub(&Wix), &[]);
         let PayloadContent::Changes { changes, bad_fields } = reading.content else {
             panic!("{}: {reading:?}", sample.summary);
         };
@@ -204,7 +204,7 @@ proptest! {
         let stored = WixPlatform.scrub(&body);
         prop_assert_eq!(WixPlatform.scrub(&stored), stored.clone());
         prop_assert!(stored.len() <= 5 * body.len());
-        let read = |body: &[u8]| Wix.read(&Inbound::from_body(body), &[]);
+        let read = |body: &[u8]| Wix.read(&Inbound::from_body(body).scrub(&Wix), &[]);
         prop_assert_eq!(read(&stored), read(&body));
     }
 }

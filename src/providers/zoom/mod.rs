@@ -32,8 +32,8 @@ use crate::event::{Millis, ProviderId};
 use crate::providers::signature::hmac;
 use crate::providers::{
     Capabilities, Demo, DemoApi, FetchedAnswers, HandshakeReply, Inbound, Keys, Options,
-    ParsedPayload, PayloadContent, Platform, PlatformApi, Provider, Sample, SignedRequest,
-    UnsignedRequest, Unverified, Verified, VerifyError, scrub,
+    ParsedPayload, PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed,
+    SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 use api::ZoomApi;
 
@@ -126,9 +126,8 @@ impl Provider for Zoom {
         verify::verify(request, keys, now)
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> ParsedPayload {
-        let body = ZoomPlatform.scrub(request.body);
-        let (event, text) = match payload::parse_event_name(&body) {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload {
+        let (event, text) = match payload::parse_event_name(&request.body) {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };

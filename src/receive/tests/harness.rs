@@ -28,8 +28,8 @@ use crate::ledger::{
 };
 use crate::providers::{
     Capabilities, Demo, HandshakeReply, Header, Inbound, Keys, Options, ParsedPayload,
-    PayloadContent, Platform, Provider, Sample, SignedRequest, UnsignedRequest, Unverified,
-    Verified, VerifyError,
+    PayloadContent, Platform, Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest,
+    Unverified, Verified, VerifyError,
 };
 use crate::receive::{Endpoint, WebhookLimits, WebhookSettings, run_webhooks};
 use crate::secret::Secret;
@@ -361,8 +361,8 @@ impl Provider for FakePlatform {
         }
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let text = std::str::from_utf8(request.body).unwrap_or_default();
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        let text = std::str::from_utf8(&request.body).unwrap_or_default();
         let mut words = text.split_whitespace();
         let meaning = match words.next() {
             Some("changes") => PayloadContent::Changes {

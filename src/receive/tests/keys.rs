@@ -8,8 +8,8 @@ use url::Url;
 use super::harness::{FakePlatform, RunningListener, endpoint, start_listener};
 use crate::event::Millis;
 use crate::providers::{
-    Capabilities, Header, Inbound, Keys, ParsedPayload, Platform, Provider, Sample, SignedRequest,
-    UnsignedRequest, Unverified, Verified, VerifyError,
+    Capabilities, Header, Inbound, Keys, ParsedPayload, Platform, Provider, Sample, Scrubbed,
+    SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 use crate::receive::PublishedKeys;
 
@@ -39,7 +39,7 @@ impl Provider for Publishing {
         }
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, secrets: &[&[u8]]) -> ParsedPayload {
+    fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload {
         FakePlatform.read(request, secrets)
     }
 

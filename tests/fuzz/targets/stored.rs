@@ -15,7 +15,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
         for (number, sample) in (0..).zip(provider.samples(Millis::new(1_800_000_000_000))) {
-            let reading = provider.read(&Inbound::from_body(&sample.body), &[b"a secret"]);
+            let reading = provider
+                .read(&Inbound::from_body(&sample.body).scrub(provider.as_ref()), &[b"a secret"]);
             let PayloadContent::Changes { changes, .. } = reading.content else { continue };
             for change in changes {
                 let webinar = webinars.entry(change.webinar.clone()).or_default();

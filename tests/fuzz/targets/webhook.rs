@@ -77,7 +77,7 @@ pub(super) fn what_is_read(provider: &dyn Provider, data: &[u8]) {
 }
 
 fn read(provider: &dyn Provider, body: &[u8]) -> ParsedPayload {
-    provider.read(&Inbound::from_body(body), &[b"a secret"])
+    provider.read(&Inbound::from_body(body).scrub(provider), &[b"a secret"])
 }
 
 fn what_is_kept(provider: &dyn Provider, body: &[u8]) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use webinar_bridge::event::{Change, Millis, ProviderId, SourceName};
 use webinar_bridge::providers::{
     Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform, Provider,
-    Sample, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 use webinar_bridge::replay::Source;
 
@@ -74,8 +74,8 @@ impl Provider for Simulated {
         unreachable!("what comes in goes to the ledger")
     }
 
-    fn read(&self, request: &Inbound<'_, Verified>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let changes = SAID.with(|bodies| bodies.borrow().get(request.body).cloned());
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        let changes = SAID.with(|bodies| bodies.borrow().get(&request.body).cloned());
         let meaning = match changes {
             Some(changes) => PayloadContent::Changes { changes, bad_fields: Vec::new() },
             None => PayloadContent::Unmappable("nobody sent this".into()),

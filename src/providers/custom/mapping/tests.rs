@@ -2,7 +2,7 @@ use serde_json::{Value as Json, json};
 
 use crate::event::{Change, ChangeKind, EndTime, ExternalAccountId, Millis, WebinarFields};
 use crate::providers::custom::tests::{config_error, provider};
-use crate::providers::{Inbound, ParsedPayload, PayloadContent};
+use crate::providers::{Inbound, ParsedPayload, PayloadContent, Verified};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -17,7 +17,12 @@ fn source(map: &str) -> String {
 fn read(map: &str, payload: &Json) -> ParsedPayload {
     let headers = vec![("x-event".to_owned(), "made".to_owned())];
     let body = payload.to_string().into_bytes();
-    provider(&source(map)).read(&Inbound::from_stored(&headers, &body, NOW), &[])
+    read_by(&source(map), Inbound::from_stored(&headers, &body, NOW))
+}
+
+fn read_by(source: &str, request: Inbound<'_, Verified>) -> ParsedPayload {
+    let provider = provider(source);
+    provider.read(&request.scrub(provider.as_ref()), &[])
 }
 
 /// The one change, with the bad fields. Panics for other content.
@@ -225,14 +230,13 @@ fn payload_without_usable_id_is_unmappable() {
     assert_eq!(reason, "map.account yields neither a text nor a whole number");
     // A number beyond 64 bits keeps all its digits.
     let body = br#"{"id":24576065432313123456789}"#;
-    let reading = provider(&source("")).read(&Inbound::from_body(body), &[]);
+    let reading = read_by(&source(""), Inbound::from_body(body));
     assert_eq!(said(reading.content).0.webinar.as_str(), "24576065432313123456789");
 }
 
 #[test]
 fn unreadable_body_is_unmappable() {
-    let reason =
-        |body: &[u8]| reason(provider(&source("")).read(&Inbound::from_body(body), &[]).content);
+    let reason = |body: &[u8]| reason(read_by(&source(""), Inbound::from_body(body)).content);
     assert_eq!(reason(b"{\"id\":"), "the body cannot be read: it is not JSON");
     assert!(reason(b"[1]").starts_with("map.event_id fails: "));
     let long = format!(r#"{{"id":1,"text":"{}"}}"#, "a".repeat(256 * 1024));

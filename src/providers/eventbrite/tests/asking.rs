@@ -99,7 +99,7 @@ fn gone_event_means_cancelled_unless_configured_otherwise() {
         let keys = format!(
             "provider = 'eventbrite'\npath_token = 'long-enough-token'\napi = {{ token = 'x', organization = '7'{more} }}"
         );
-        let provider = trial::provider_from_config(&keys).expect("valid");
+        let provider = conformance::provider_from_config(&keys).expect("valid");
         assert_eq!(provider.api().map(PlatformApi::gone_means_cancelled), Some(believed), "{more}");
     }
 }

@@ -130,7 +130,7 @@ fn gone_session_means_cancelled_unless_configured_otherwise() {
         let keys = format!(
             "provider = 'livestorm'\nsecret = 'y'\nexternal_account_id = 'a'\napi = {{ token = 'x'{more} }}"
         );
-        let provider = trial::provider_from_config(&keys).expect("valid");
+        let provider = conformance::provider_from_config(&keys).expect("valid");
         assert_eq!(provider.api().map(PlatformApi::gone_means_cancelled), Some(believed), "{more}");
     }
 }

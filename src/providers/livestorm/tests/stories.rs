@@ -40,7 +40,7 @@ fn called_off(at: i64) -> Value {
 }
 
 fn merged(bodies: &[Vec<u8>]) -> Webinar {
-    let mut webinars = trial::merge_bodies(&BARE, bodies, Millis::new(NOW * 1_000));
+    let mut webinars = conformance::merge_bodies(&BARE, bodies, Millis::new(NOW * 1_000));
     webinars.remove(&WebinarId::parse("s-1").expect("valid")).expect("it was merged")
 }
 

@@ -9,13 +9,13 @@ const BODY: &[u8] =
 const NOW: Millis = Millis::new(1_790_848_800_000);
 
 fn with(header: &str, body: &[u8]) -> SignedRequest {
-    let mut signed = trial::sign(&BARE, body, SECRET, NOW);
+    let mut signed = conformance::sign(&BARE, body, SECRET, NOW);
     signed.headers = vec![("X-Livestorm-Signature".to_owned(), header.to_owned())];
     signed
 }
 
 fn refusal(header: &str) -> Option<VerifyError> {
-    trial::verify(&BARE, &with(header, BODY), &[SECRET], NOW).err()
+    conformance::verify(&BARE, &with(header, BODY), &[SECRET], NOW).err()
 }
 
 /// The first vector was computed from the documented algorithm. The second is from a public receiver's tests
@@ -38,7 +38,7 @@ fn published_vectors_verify() {
     ] {
         let signed = with(header, body.as_bytes());
         let at = |now: i64| {
-            trial::verify(&BARE, &signed, &[b"another", secret.as_bytes()], Millis::new(now))
+            conformance::verify(&BARE, &signed, &[b"another", secret.as_bytes()], Millis::new(now))
         };
         assert_eq!(at(now), Ok(1), "{header}");
         assert_eq!(at(now + 8_000_000), Err(VerifyError::Stale), "{header}");
@@ -49,15 +49,15 @@ fn published_vectors_verify() {
 #[test]
 fn sign_produces_the_documented_header() {
     let hash = Sha256::digest([b"1790848800".as_slice(), SECRET, BODY].concat());
-    let signed = trial::sign(&BARE, BODY, SECRET, NOW);
+    let signed = conformance::sign(&BARE, BODY, SECRET, NOW);
     let expected = format!("1790848800,{}", hex::encode(hash));
     assert_eq!(signed.headers, [("x-livestorm-signature".to_owned(), expected)]);
 }
 
 #[test]
 fn only_requests_signed_in_time_verify() {
-    trial::assert_only_signed_bytes_verify(&BARE, BODY, SECRET, NOW);
-    trial::assert_timestamp_tolerance(&BARE, BODY, SECRET, NOW);
+    conformance::assert_only_signed_bytes_verify(&BARE, BODY, SECRET, NOW);
+    conformance::assert_timestamp_tolerance(&BARE, BODY, SECRET, NOW);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn signed_time_of_12_digits_or_more_is_milliseconds() {
     ] {
         let hash = Sha256::digest([written.as_bytes(), SECRET, BODY].concat());
         let signed = with(&format!("{written},{}", hex::encode(hash)), BODY);
-        let verified = trial::verify(&BARE, &signed, &[SECRET], Millis::new(read));
+        let verified = conformance::verify(&BARE, &signed, &[SECRET], Millis::new(read));
         assert_eq!(verified, Ok(0), "{written}");
     }
 }
@@ -122,5 +122,5 @@ fn body_after_length_extension_is_refused() {
     let extended = [BODY, &padding, br#"{"data":{"type":"sessions","id":"forged"}}"#].concat();
     let hash = Sha256::digest([b"1790848800".as_slice(), SECRET, &extended].concat());
     let signed = with(&format!("1790848800,{}", hex::encode(hash)), &extended);
-    assert_eq!(trial::verify(&BARE, &signed, &[SECRET], NOW), Err(VerifyError::Mismatch));
+    assert_eq!(conformance::verify(&BARE, &signed, &[SECRET], NOW), Err(VerifyError::Mismatch));
 }

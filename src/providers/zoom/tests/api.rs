@@ -8,14 +8,16 @@ use super::*;
 use crate::event::{FetchCondition, FetchRequest, WebinarId};
 use crate::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, PlatformApi, Provider,
-    TimeRange, WebinarPage, trial,
+    TimeRange, WebinarPage, conformance,
 };
 
 const LEAST: &str = "account_id = 'acc-1', client_id = 'cid', client_secret = 'hush'";
 
 /// The source `zoom` with this table `api`, or its configuration errors.
 fn configured(api: &str) -> Result<Arc<dyn Provider>, String> {
-    trial::provider_from_config(&format!("provider = 'zoom'\nsecret = 'y'\napi = {{ {api} }}"))
+    conformance::provider_from_config(&format!(
+        "provider = 'zoom'\nsecret = 'y'\napi = {{ {api} }}"
+    ))
 }
 
 fn provider(more: &str) -> Arc<dyn Provider> {
@@ -147,7 +149,8 @@ fn webhooks_request_fetches_by_what_they_leave_out() {
         if body["payload"].get("account_id").is_none() {
             body["payload"]["account_id"] = ACCOUNT.into();
         }
-        let reading = provider.read(&Inbound::from_body(body.to_string().as_bytes()), &[]);
+        let reading = provider
+            .read(&Inbound::from_body(body.to_string().as_bytes()).scrub(provider.as_ref()), &[]);
         reading
             .fetch_requests
             .iter()

@@ -1,18 +1,18 @@
 //! The fixtures: webhook bodies of Zoom, each with its expected reading in a file beside it.
 
 use super::*;
-use crate::providers::trial::{self, Fixture, load_fixtures};
+use crate::providers::conformance::{self, Fixture, load_fixtures};
 
 #[test]
 fn each_fixture_reads_as_expected() {
     assert!(load_fixtures("zoom").len() > 40, "fixtures are missing");
-    trial::assert_fixtures_parse_as_expected("zoom", &ZOOM);
+    conformance::assert_fixtures_parse_as_expected("zoom", &ZOOM);
 }
 
 #[test]
 fn scrubbed_fixtures_are_json_without_personal_data_and_read_the_same() {
     let personal = ["example.org", "kettle", "Qm9vaw", "tk=a", "tk=p", "Ada"];
-    trial::assert_scrubbed_bodies_parse_the_same("zoom", &ZOOM, &personal);
+    conformance::assert_scrubbed_bodies_parse_the_same("zoom", &ZOOM, &personal);
     for fixture in load_fixtures("zoom") {
         let stored = ZoomPlatform.scrub(&fixture.body);
         serde_json::from_slice::<Value>(&stored).expect("JSON stays JSON");

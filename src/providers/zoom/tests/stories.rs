@@ -9,7 +9,7 @@ use crate::event::{
     AccountName, EventInput, ExternalAccountId, FoldedEvent, Gap, Policy, RecurringMode, WebinarId,
     fold,
 };
-use crate::providers::trial;
+use crate::providers::conformance;
 
 const NOW: Millis = Millis::new(1_789_207_200_000);
 
@@ -29,7 +29,7 @@ fn policy() -> Policy {
 
 /// Folds these bodies, merged in this order, to events.
 fn events(bodies: &[Vec<u8>]) -> Vec<FoldedEvent> {
-    let webinars = trial::merge_bodies(&ZOOM, bodies, NOW);
+    let webinars = conformance::merge_bodies(&ZOOM, bodies, NOW);
     let account = ExternalAccountId::parse(ACCOUNT).expect("valid");
     webinars.iter().flat_map(|(id, webinar)| fold(webinar, &account, id, &policy(), NOW)).collect()
 }

@@ -48,7 +48,7 @@ impl Fixture {
         if self.is_fetched() {
             return read_answers(provider, body);
         }
-        provider.read(&Inbound::from_body(body), &[b"fixture secret"])
+        provider.read(&Inbound::from_body(body).scrub(provider), &[b"fixture secret"])
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn merge_bodies(
     for body in bodies {
         let reading = match FetchedAnswers::parse(body) {
             Ok(fetched) => provider.read_fetched(&fetched),
-            Err(_) => provider.read(&Inbound::from_body(body), &[]),
+            Err(_) => provider.read(&Inbound::from_body(body).scrub(provider), &[]),
         };
         let PayloadContent::Changes { changes, bad_fields } = reading.content else { continue };
         assert_eq!(bad_fields, Vec::<&str>::new());
