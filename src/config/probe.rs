@@ -33,7 +33,7 @@ impl Platform for Probe {
         Some(Arc::new(Self))
     }
 
-    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         self.unconfigured()
     }
 

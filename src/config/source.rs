@@ -53,7 +53,7 @@ fn source(
     known: &SourceReferences<'_>,
 ) -> Option<SourceSettings> {
     let platform = platform(&mut section, known.platforms);
-    let provider = platform.and_then(|platform| platform.from_options(&mut section));
+    let provider = platform.and_then(|platform| platform.configure(&mut section));
     // Where the platform is not known, nothing is said of what it would need.
     let traits = provider.as_ref().map(|provider| provider.capabilities());
     let secrets =

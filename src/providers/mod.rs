@@ -74,9 +74,9 @@ pub trait Platform: Sync {
     /// A provider without any key of its own, for trying a body or an endpoint; none where nothing can be said without.
     fn unconfigured(&self) -> Option<Arc<dyn Provider>>;
 
-    /// Reads the source's keys that are this platform's own. None if they are wrong, which was told to `options`.
-    #[allow(clippy::wrong_self_convention, reason = "a platform makes its provider")]
-    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>>;
+    /// The provider of a source, from the source's keys that are this platform's own. None if they are wrong, which
+    /// [`Options::report`] then knows.
+    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>>;
 
     /// A body as it may be stored and shown: personal links and passwords masked. Masking what is masked changes nothing.
     fn scrub(&self, body: &[u8]) -> Vec<u8>;

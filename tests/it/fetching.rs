@@ -74,7 +74,7 @@ impl Platform for Plain {
         None
     }
 
-    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         None
     }
 

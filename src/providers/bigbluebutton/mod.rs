@@ -67,7 +67,7 @@ impl Platform for BigBlueButtonPlatform {
         Some(Arc::new(BigBlueButton::default()))
     }
 
-    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let bearer = options.choice("auth", &["checksum", "bearer"]) == Some("bearer");
         let checksum = options.choice("checksum", &CHECKSUMS.map(|(name, _)| name));
         if bearer {

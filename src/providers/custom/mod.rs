@@ -75,7 +75,7 @@ impl Platform for CustomPlatform {
         None
     }
 
-    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         Some(Arc::new(Custom::from_options(options)?))
     }
 

@@ -44,7 +44,7 @@ impl Platform for EventbritePlatform {
         Some(Arc::new(Eventbrite { api: None }))
     }
 
-    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let read = |options: &mut dyn Options, key| {
             let mut api = None;
             options.table(key, &mut |table| api = api::EventbriteApi::from_options(table));

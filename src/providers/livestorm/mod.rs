@@ -59,7 +59,7 @@ impl Platform for LivestormPlatform {
         Some(Arc::new(Livestorm { api: None }))
     }
 
-    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let read = |options: &mut dyn Options, key| {
             let mut api = None;
             options.table(key, &mut |table| api = api::LivestormApi::from_options(table));

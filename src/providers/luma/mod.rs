@@ -76,7 +76,7 @@ impl Platform for LumaPlatform {
         Some(Arc::new(Luma::new(LumaScheme::Native)))
     }
 
-    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let scheme = match options.choice("signature", &["luma", "standard_webhooks"]) {
             Some("standard_webhooks") => LumaScheme::StandardWebhooks,
             Some(_) | None => LumaScheme::Native,

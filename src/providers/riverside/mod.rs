@@ -57,7 +57,7 @@ impl Platform for RiversidePlatform {
         Some(Arc::new(Riverside))
     }
 
-    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         self.unconfigured()
     }
 

@@ -66,7 +66,7 @@ impl Platform for TicketTailorPlatform {
         Some(Arc::new(TicketTailor::default()))
     }
 
-    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let TicketTailor { zone, drafts } = TicketTailor::default();
         let zone = options.text("time_zone").unwrap_or(zone);
         let drafts = options.flag("drafts").unwrap_or(drafts);

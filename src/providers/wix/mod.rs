@@ -45,7 +45,7 @@ impl Platform for WixPlatform {
         Some(Arc::new(Wix))
     }
 
-    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         self.unconfigured()
     }
 

@@ -81,7 +81,7 @@ impl Platform for ZoomPlatform {
         Some(Arc::new(Zoom::default()))
     }
 
-    fn from_options(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let mut api = None;
         options.table("api", &mut |table| api = ZoomApi::from_options(table));
         Some(Arc::new(Zoom { api }))

@@ -323,7 +323,7 @@ impl Platform for FakePlatform {
         Some(Arc::new(Self))
     }
 
-    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         unreachable!("the listeners configure nothing")
     }
 

@@ -43,7 +43,7 @@ impl Platform for Simulated {
         Some(Arc::new(Self))
     }
 
-    fn from_options(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         unreachable!("nothing is configured")
     }
 
