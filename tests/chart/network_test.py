@@ -68,6 +68,6 @@ class Network(unittest.TestCase):
         self.assertEqual(endpoint["port"], services["-ops"]["spec"]["ports"][0]["name"])
         self.assertEqual(endpoint["path"], "/metrics")
         self.assertEqual(monitor["spec"]["namespaceSelector"], {"matchNames": ["hooks"]})
-        # As the alerts of the README call the job.
+        # The alerts in the docs select this job.
         label = services["-ops"]["metadata"]["labels"][monitor["spec"]["jobLabel"]]
-        self.assertIn(f'job="{label}"', (ROOT / "README.md").read_text())
+        self.assertIn(f'job="{label}"', (ROOT / "docs/metrics.md").read_text())

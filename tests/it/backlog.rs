@@ -17,7 +17,7 @@ use crate::harness::{eventually, eventually_within, tell};
 const RATE: (u32, Duration) = (1_000, Duration::from_secs(10));
 /// In one call.
 const BATCH: u32 = 100;
-/// MiB that the process may ever take (README: memory).
+/// MiB that the process may ever take (README: limits).
 const MEMORY: f64 = 150.0;
 
 /// Makes the one pending event of a closed store into so many, each with a webinar and a receipt, by SQL: receiving them

@@ -143,7 +143,7 @@ async fn a_stopped_service_leaves_everything_in_one_file() {
     assert_eq!(receipts, Ok(5));
 }
 
-/// The steps of README's "Restore".
+/// The steps of "Restore" in `docs/operations.md`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_put_in_place_is_told_what_it_missed_before_anything_is_sent() {
     let setting = Setting::new("");

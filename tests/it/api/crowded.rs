@@ -14,7 +14,7 @@ use crate::harness::zoom::{ACCOUNT, Zoom, at, created, renamed};
 /// Webhooks about the one webinar.
 const RECEIPTS: i64 = 5_000;
 const SENDERS: i64 = 16;
-/// MiB that the process may ever take (README: memory).
+/// MiB that the process may ever take (README: limits).
 const MEMORY: f64 = 150.0;
 
 /// Tells of webinar 1 again and again.

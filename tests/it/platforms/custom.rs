@@ -1,4 +1,4 @@
-//! Platforms by configuration alone: the README's example, the recipes, and keys that are published.
+//! Platforms by configuration alone: the documented example, the recipes, and published keys.
 
 mod reference;
 
@@ -19,24 +19,21 @@ use crate::harness::process::{Bridge, Setting};
 use crate::harness::zoom::{at, planned, seconds};
 use crate::harness::{eventually, http};
 
-/// The part of the README that the first tests are about.
-const SECTION: &str = "\n## Connect any other platform\n";
-/// The variable that the README's example reads its secret from.
-const SECRET: (&str, &str) = ("LECTERN_SECRET", "a secret of the README's example");
+/// The page that documents custom platforms.
+const PAGE: &str = "docs/platforms/custom.md";
+/// The variable that the page's example reads its secret from.
+const SECRET: (&str, &str) = ("LECTERN_SECRET", "a secret of the documented example");
 
-/// The part of the README.
-fn section() -> String {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(path).expect("there is a README");
-    let (_, section) = readme.split_once(SECTION).expect("the README has the section");
-    section.split("\n## ").next().unwrap_or_default().to_owned()
+fn page() -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    std::fs::read_to_string(path).expect("the page is there")
 }
 
-/// The first example of that language in it.
+/// The first example of a language in the page.
 fn example(language: &str) -> String {
-    let section = section();
+    let page = page();
     let fence = format!("```{language}\n");
-    let (_, example) = section.split_once(&fence).expect("the section has the example");
+    let (_, example) = page.split_once(&fence).expect("the page has the example");
     example.split("```").next().unwrap_or_default().to_owned()
 }
 
@@ -50,7 +47,7 @@ fn header(name: &str, value: impl Into<String>) -> Vec<(String, String)> {
     vec![(name.to_owned(), value.into())]
 }
 
-/// As the README says that the platform signs: `t=SECONDS,v1=HEX`, over the seconds, a dot and the body.
+/// Signs as the documented platform does: `t=SECONDS,v1=HEX`, over the seconds, a dot and the body.
 fn lectern(body: &[u8], secret: &str) -> Vec<(String, String)> {
     let time = seconds();
     let message = [format!("{time}.").as_bytes(), body].concat();
@@ -63,7 +60,7 @@ async fn lectern_says(bridge: &Bridge, body: &Value) -> String {
 }
 
 #[tokio::test]
-async fn the_readmes_example_brings_a_platform_in() {
+async fn documented_example_brings_a_platform_in() {
     let setting = Setting::new(&example("toml"));
     let bridge = setting.start_with(&[SECRET]);
     let mut body: Value = serde_json::from_str(&example("json")).expect("the example is JSON");
@@ -108,9 +105,9 @@ async fn the_readmes_example_brings_a_platform_in() {
     assert_eq!((held.cancelled, held.completed), (false, true));
 }
 
-/// The commands that the README names for trying it out.
+/// The commands that the page shows for trying a configuration.
 #[tokio::test]
-async fn the_readmes_example_can_be_tried_out() {
+async fn documented_example_can_be_tried_out() {
     let setting = Setting::new(&example("toml"));
     let body = setting.folder.path().join("body.json");
     std::fs::write(&body, example("json")).expect("a file can be written");

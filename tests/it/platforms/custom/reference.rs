@@ -1,4 +1,4 @@
-//! The README's tables of `verify` and `map` name the keys that there are, and no others.
+//! The documented tables of `verify` and `map` name the keys of the program, and no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,28 +6,29 @@ use std::path::Path;
 
 use webinar_bridge::config;
 
-use super::section;
+use super::page;
+
+const VERIFICATION: &str = "Verification";
+const MAPPING: &str = "Mapping";
 
 const SCHEMES: [&str; 7] =
     ["hmac", "hash", "standard_webhooks", "jwt", "basic", "bearer", "path_token"];
 
-/// The rows of the table under a heading: the key, and what stands in the next column.
+/// The rows of the tables under a heading: the key, and the next column.
 fn rows(heading: &str) -> Vec<(String, String)> {
-    let section = section();
-    let (_, under) =
-        section.split_once(&format!("\n### {heading}\n")).expect("the heading is there");
-    let table = under.split("\n### ").next().unwrap_or_default();
+    let page = page();
+    let (_, under) = page.split_once(&format!("\n## {heading}\n")).expect("the heading is there");
+    let table = under.split("\n## ").next().unwrap_or_default();
     let lines = table.lines().filter_map(|line| line.strip_prefix("| `"));
     let rows = lines.filter_map(|line| {
         let (key, rest) = line.split_once("` |")?;
         Some((key.to_owned(), rest.split('|').next().unwrap_or_default().trim().to_owned()))
     });
-    // The first table of the part; others may follow it.
     rows.collect()
 }
 
-/// What is said of a custom source with these tables.
-fn told(tables: &str) -> String {
+/// The problems of a custom source with these tables.
+fn problems(tables: &str) -> String {
     let text = format!(
         "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{tables}\n"
     );
@@ -36,28 +37,29 @@ fn told(tables: &str) -> String {
 }
 
 #[test]
-fn every_key_of_verify_is_one_of_its_schemes_alone() {
-    let rows = rows("How its webhooks prove where they come from");
+fn keys_of_verify_belong_to_the_named_schemes_alone() {
+    let rows = rows(VERIFICATION);
     assert!(rows.len() > 15, "{rows:?}");
     for (key, schemes) in rows.iter().filter(|(key, _)| key != "scheme") {
         let named: BTreeSet<&str> = schemes.split(", ").collect();
         assert!(named.iter().all(|named| SCHEMES.contains(named)), "{key}: {schemes}");
         for scheme in SCHEMES {
-            let told = told(&format!("[source.it.verify]\nscheme = \"{scheme}\"\n{key} = [[]]"));
-            let known = told.contains(&format!("source.it.verify.{key}: must be"));
-            let unknown = told.contains(&format!("source.it.verify.{key}: is not a key"));
+            let problems =
+                problems(&format!("[source.it.verify]\nscheme = \"{scheme}\"\n{key} = [[]]"));
+            let known = problems.contains(&format!("source.it.verify.{key}: must be"));
+            let unknown = problems.contains(&format!("source.it.verify.{key}: is not a key"));
             assert_eq!(
                 (known, unknown),
                 (named.contains(scheme), !known),
-                "{scheme} {key}: {told}"
+                "{scheme} {key}: {problems}"
             );
         }
     }
 }
 
 #[test]
-fn every_key_of_map_is_one() {
-    let rows = rows("What they mean");
+fn keys_of_map_are_known() {
+    let rows = rows(MAPPING);
     let (map, own): (Vec<_>, Vec<_>) = rows
         .into_iter()
         .partition(|(key, _)| !["recipe", "mask", "format"].contains(&key.as_str()));
@@ -70,20 +72,20 @@ fn every_key_of_map_is_one() {
     for (key, _) in &map {
         writeln!(tables, "{key} = [[]]").expect("text can be written");
     }
-    let told = told(&tables);
+    let problems = problems(&tables);
     for (table, key) in
         own.iter().map(|(key, _)| ("", key)).chain(map.iter().map(|(key, _)| ("map.", key)))
     {
-        let is_known = told.contains(&format!("source.it.{table}{key}: must be"));
-        assert!(is_known, "{table}{key}: {told}");
+        let is_known = problems.contains(&format!("source.it.{table}{key}: must be"));
+        assert!(is_known, "{table}{key}: {problems}");
     }
 }
 
-/// The keys that the code asks for: the first text behind the name of a reader.
+/// The code names a key as the first argument of a reader.
 #[test]
-fn every_key_of_the_code_is_in_the_tables() {
+fn keys_of_the_code_are_documented() {
     let mut documented: BTreeSet<String> = BTreeSet::from(["verify".to_owned(), "map".to_owned()]);
-    for heading in ["How its webhooks prove where they come from", "What they mean"] {
+    for heading in [VERIFICATION, MAPPING] {
         documented.extend(rows(heading).into_iter().map(|(key, _)| key));
     }
     let code = |file: &str| {
@@ -110,5 +112,5 @@ fn every_key_of_the_code_is_in_the_tables() {
         "{keys:?}"
     );
     let missing: Vec<_> = keys.difference(&documented).collect();
-    assert!(missing.is_empty(), "not in the README: {missing:?}");
+    assert!(missing.is_empty(), "not documented: {missing:?}");
 }
