@@ -1,10 +1,9 @@
-//! The bytes that are sent and those that come back.
+//! Bodies of requests and responses.
 //!
-//! Nothing in an answer is relied on to be there, or to be of the documented type: "all should be treated as optional
-//! in any error parsing" (<https://developers.hubspot.com/docs/api-reference/error-handling>), and the published schema
-//! has changed its required fields four times in three years. The one exception is what decides whether there were errors:
-//! an answer whose `errors` or `numErrors` cannot be read is not understood at all, since to read it as "none" would
-//! call lost events confirmed.
+//! Any field of a response may be missing, or of another type than documented: "all should be treated as optional in any
+//! error parsing" (<https://developers.hubspot.com/docs/api-reference/error-handling>), and the published schema has
+//! changed its required fields four times in three years. The one exception decides whether there were errors: a response
+//! with an unreadable `errors` or `numErrors` is unreadable as a whole, since reading it as "none" would confirm lost events.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +12,24 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Longest text of HubSpot's that is passed on: enough for every message seen, and short in a log line.
+/// Longest text of HubSpot's that is kept, in characters: enough for every message seen, and short in a log line.
 const MAX_TEXT_CHARS: usize = 500;
 
-/// The body of a batch upsert: `{"inputs":[...]}` of inputs that are JSON already.
+/// Builds the body of a batch upsert: `{"inputs":[...]}` of inputs in JSON.
 pub(super) fn upsert_body<'a>(inputs: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let inputs: Vec<&[u8]> = inputs.collect();
     [br#"{"inputs":["#.as_slice(), &inputs.join(&b','), b"]}"].concat()
 }
 
-/// The answer to a batch upsert: the published schema's `BatchResponseMarketingEventPublicDefaultResponse`.
+/// The response to a batch upsert: the published schema's `BatchResponseMarketingEventPublicDefaultResponse`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpsertResponse {
-    /// `COMPLETE`, `PENDING`, `PROCESSING`, `CANCELED`. `COMPLETE` does not mean that all items were taken
+    /// `COMPLETE`, `PENDING`, `PROCESSING`, `CANCELED`. `COMPLETE` does not mean that all items were written
     /// (error-handling guide, the sample of a partial failure).
     #[serde(default, deserialize_with = "word")]
     pub(super) status: Option<String>,
-    /// Objects only: what is none, `null` above all, is no result.
+    /// Results; an element that is no object, such as `null`, is none.
     #[serde(default, deserialize_with = "objects")]
     pub(super) results: Vec<UpsertResult>,
     #[serde(default)]
@@ -43,21 +42,21 @@ pub(super) struct UpsertResponse {
 #[derive(Debug, Deserialize)]
 #[serde(from = "BTreeMap<String, Box<RawValue>>")]
 pub(super) struct UpsertResult {
-    /// The external event id where it was seen live (reading by external id); the CRM's by the schema's words.
+    /// The external event id in the responses seen live (reading by external id); the CRM's id by the schema.
     pub(super) id: Option<String>,
     /// The CRM's id.
     pub(super) object_id: Option<String>,
 }
 
-/// Every object is a result, since results are counted: also one with a name twice, which derived structs refuse. The last
-/// counts, as with most readers.
+/// Every object is a result, since results are counted: also one that repeats a key, which a derived parser refuses. The
+/// last value counts, as with most parsers.
 impl From<BTreeMap<String, Box<RawValue>>> for UpsertResult {
     fn from(fields: BTreeMap<String, Box<RawValue>>) -> Self {
-        let said = |name| {
+        let field = |name| {
             let value: &RawValue = fields.get(name)?;
             text(&mut serde_json::Deserializer::from_str(value.get())).ok().flatten()
         };
-        Self { id: said("id"), object_id: said("objectId") }
+        Self { id: field("id"), object_id: field("objectId") }
     }
 }
 
@@ -72,17 +71,17 @@ pub(super) struct ErrorBody {
     pub(super) message: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) correlation_id: Option<String>,
-    /// Of a 429: which limit.
+    /// The limit that a 429 is about.
     #[serde(default, deserialize_with = "text")]
     pub(super) policy_name: Option<String>,
-    /// Documented as lists of texts by name; what is in them is not.
+    /// Documented as lists of texts by name; their content is not documented.
     #[serde(default)]
     pub(super) context: Value,
     #[serde(default, deserialize_with = "list")]
     pub(super) errors: Vec<ErrorDetail>,
 }
 
-/// HubSpot's `ErrorDetail`. A type of its own, so that an answer's depth cannot become our stack's.
+/// HubSpot's `ErrorDetail`. It is a type of its own, so that the depth of a response does not bound our stack.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ErrorDetail {
     #[serde(default, deserialize_with = "text")]
@@ -91,15 +90,15 @@ pub(super) struct ErrorDetail {
     pub(super) context: Value,
 }
 
-/// What an answer's body says, if it is a JSON object of that kind. Derived structs would also take an array, each
-/// element for the field in its place, and so call `["COMPLETE", [{}]]` confirmed.
+/// Parses a JSON object. A derived parser would also accept an array, each element for the field in its place, and so
+/// confirm by `["COMPLETE", [{}]]`.
 pub(super) fn parse_object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    let begins = json.trim_ascii_start().starts_with(b"{");
-    begins.then(|| serde_json::from_slice(json).ok()).flatten()
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
 impl ErrorBody {
-    /// The problem that a body states, if it states one.
+    /// Parses an error body.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         parse_object(body)
     }
@@ -127,7 +126,7 @@ impl ErrorBody {
     }
 }
 
-/// A text or a number, as text; anything else says nothing.
+/// A text or a number, as text; any other value is absent.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => Some(text),
@@ -136,7 +135,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     })
 }
 
-/// As [`text`], but what is neither is taken as it is written, so that it is not mistaken for nothing.
+/// As [`text`], but any other value is taken as written, so that it does not count as absent.
 fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::Null => None,
@@ -147,7 +146,7 @@ fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     })
 }
 
-/// A list, or null for an empty one. An element of another shape counts as one that says nothing.
+/// A list, or null for an empty one. An element of another shape counts as an empty one.
 fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -170,7 +169,7 @@ where
     Ok(elements.iter().filter_map(|element| parse_object(element.get().as_bytes())).collect())
 }
 
-/// A text of HubSpot's made fit for logs and pages: bounded, without control characters.
+/// Makes a text of HubSpot's fit for logs and pages: bounded, without control characters.
 pub(super) fn sanitize(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT_CHARS).collect()
 }
@@ -184,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn inputs_are_joined_as_they_are() {
+    fn upsert_body_any_inputs_joins_them_unchanged() {
         assert_eq!(joined(&[]), r#"{"inputs":[]}"#);
         assert_eq!(joined(&[br#"{"a":1}"#]), r#"{"inputs":[{"a":1}]}"#);
         assert_eq!(joined(&[br#"{"a":1}"#, b"{}"]), r#"{"inputs":[{"a":1},{}]}"#);
     }
 
     #[test]
-    fn odd_types_say_nothing_but_spoil_nothing() {
+    fn parse_unexpected_types_keeps_the_other_fields() {
         let body = br#"{"category":["x"],"message":7,"context":{"a":["b",{"c":"d"}],"e":1},
                         "errors":[3,{"message":"m"}],"new":{"field":true}}"#;
         let problem = ErrorBody::parse(body).unwrap();
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_any_shape_counts_and_a_list_that_is_none_is_not_understood() {
+    fn parse_errors_of_any_shape_counts_them_and_rejects_no_list() {
         let read =
             |body: &str| serde_json::from_str::<UpsertResponse>(body).map(|read| read.errors.len());
         assert_eq!(read(r#"{"errors":["what"]}"#).unwrap(), 1);
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_no_danger() {
+    fn parse_deep_nesting_is_no_overflow() {
         let depth = 200_000;
         let nest = |open: &str, close: &str| {
             format!("{}{}", open.repeat(depth), close.repeat(depth)).into_bytes()
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_bounded_by_characters() {
+    fn sanitize_any_text_bounds_it_by_characters() {
         assert_eq!(sanitize("a\u{1b}[31m\nb"), "a[31mb");
         assert_eq!(sanitize(&"é".repeat(900)).chars().count(), 500);
     }

@@ -1,4 +1,4 @@
-//! Whether HubSpot holds what it was sent.
+//! An event as HubSpot shows it, and its differences from an input.
 
 use serde_json::{Map, Value};
 
@@ -14,23 +14,23 @@ const TIMES: [&str; 2] = ["startDateTime", "endDateTime"];
 /// Fields that are flags; "Defaults to `false`" by the published schema.
 const FLAGS: [&str; 2] = ["eventCancelled", "eventCompleted"];
 
-/// An event as HubSpot shows it: `MarketingEventPublicReadResponse` of the published schema, of which nothing is relied
-/// on to be there, or to be of the documented type.
+/// An event as HubSpot shows it: `MarketingEventPublicReadResponse` of the published schema. Any field may be missing, or of
+/// another type than documented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteEvent(Map<String, Value>);
 
 impl RemoteEvent {
-    /// Reads the answer to the question for one event; none if there is no such event.
+    /// Reads the response to the request for one event; none if there is no such event.
     ///
-    /// A 404 of the API's own says so; one that is a web page is another server's, and says nothing of the event.
-    pub(super) fn from_response(answer: &HttpResponse) -> Result<Option<Self>, AccountError> {
-        match answer.status {
-            200..=299 => match serde_json::from_slice(&answer.body) {
+    /// A 404 of the API means that there is none; a web page is another server's, and says nothing about the event.
+    pub(super) fn from_response(response: &HttpResponse) -> Result<Option<Self>, AccountError> {
+        match response.status {
+            200..=299 => match serde_json::from_slice(&response.body) {
                 Ok(Value::Object(fields)) => Ok(Some(Self(fields))),
-                Ok(_) | Err(_) => Err(AccountError::from_unreadable(answer, "no event in JSON")),
+                Ok(_) | Err(_) => Err(AccountError::from_unreadable(response, "no event in JSON")),
             },
-            404 if !is_web_page(answer) => Ok(None),
-            _ => Err(AccountError::from_response(answer)),
+            404 if !is_web_page(response) => Ok(None),
+            _ => Err(AccountError::from_response(response)),
         }
     }
 
@@ -43,19 +43,20 @@ impl RemoteEvent {
 
 /// The fields in which HubSpot differs from an input (JSON of [`crate::event::EventInput`]), by HubSpot's names.
 ///
-/// Ours of `customProperties` are called `customProperties.NAME`. Absent is as good as empty, times are compared as instants, and what HubSpot adds
-/// of its own is not looked at.
+/// Those of the input's `customProperties` are named `customProperties.NAME`. An absent field equals an empty one, times are
+/// compared as instants, and fields that HubSpot adds are ignored.
 #[must_use]
-pub fn differences(input: &Value, shown: &RemoteEvent) -> Vec<String> {
-    let (ours, theirs) = (|name: &str| input.get(name), |name: &str| shown.0.get(name));
+pub fn differences(input: &Value, remote: &RemoteEvent) -> Vec<String> {
+    let (ours, theirs) = (|name: &str| input.get(name), |name: &str| remote.0.get(name));
     let texts = TEXTS.into_iter().filter(|name| text(ours(name)) != text(theirs(name)));
     let times = TIMES.into_iter().filter(|name| !is_same_time(ours(name), theirs(name)));
     let flags = FLAGS.into_iter().filter(|name| is_true(ours(name)) != is_true(theirs(name)));
     let mut differing: Vec<String> = texts.chain(times).chain(flags).map(str::to_owned).collect();
-    let held = theirs("customProperties");
+    let remote_properties = theirs("customProperties");
     for (name, value) in properties(ours("customProperties")) {
-        let same = properties(held).any(|(other, held)| other == name && text(held) == text(value));
-        // One that is empty need not be there.
+        let same = properties(remote_properties)
+            .any(|(other, remote)| other == name && text(remote) == text(value));
+        // An empty property may be absent.
         if !same && !text(value).is_empty() {
             differing.push(format!("customProperties.{name}"));
         }
@@ -63,7 +64,7 @@ pub fn differences(input: &Value, shown: &RemoteEvent) -> Vec<String> {
     differing
 }
 
-/// A text; a number or a flag as it is written.
+/// A text; a number or a flag as written.
 fn text(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
@@ -81,7 +82,7 @@ fn is_same_time(ours: Option<&Value>, theirs: Option<&Value>) -> bool {
     ours == theirs || parse_time(&ours).is_some_and(|ours| parse_time(&theirs) == Some(ours))
 }
 
-/// RFC 3339, or milliseconds, as HubSpot's properties of times are shown elsewhere.
+/// Parses RFC 3339, or milliseconds, as HubSpot shows properties of times elsewhere.
 fn parse_time(text: &str) -> Option<Millis> {
     text.parse().map_or_else(|_| Millis::parse(text, None), Millis::from_plausible_ms)
 }
@@ -109,7 +110,7 @@ mod tests {
         })
     }
 
-    /// What HubSpot would show of [`input`], with these fields instead.
+    /// The event of [`input`] as HubSpot would show it, with these fields instead.
     fn shown(changes: &Value) -> RemoteEvent {
         let mut fields = input();
         for (name, value) in json!({
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hubspot_adds_or_writes_otherwise_is_no_difference() {
+    fn differences_other_notation_or_added_fields_are_none() {
         for same in [
             json!({}),
             json!({ "startDateTime": "2026-03-05T13:00:00-05:00" }),
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_of_ours_is_compared() {
+    fn differences_changed_field_is_named() {
         for (change, expected) in [
             (json!({ "eventName": "Other" }), "eventName"),
             (json!({ "eventName": "Calm releases " }), "eventName"),
@@ -179,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_hubspot_has_and_we_do_not_is_a_difference() {
+    fn differences_time_that_only_hubspot_has_is_named() {
         let mut input = input();
         input.as_object_mut().expect("an object").remove("endDateTime");
         assert_eq!(differences(&input, &shown(&json!({}))), ["endDateTime"]);
     }
 
     #[test]
-    fn answers_are_events_absences_or_troubles() {
+    fn from_response_any_status_is_event_absence_or_error() {
         let read = |status, kind: &str, body: &str| {
             let headers = vec![("content-type".to_owned(), kind.to_owned())];
             RemoteEvent::from_response(&HttpResponse { status, headers, body: body.into() })

@@ -9,19 +9,19 @@ use url::{Host, Url};
 
 use super::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 
-/// A host that has not taken the connection by then will not take the request either, and what waits behind it should
-/// learn so before the request's own time (30 s by default) is used up.
+/// Time for making a connection. A host that has not accepted it by then will not answer the request either, and calls
+/// that wait behind should learn so before the request's own time (30 s by default) is used up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What we say we are.
+/// The `User-Agent` of every request.
 const USER_AGENT: &str = concat!("webinar-bridge/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests over pooled connections: HTTP/1.1, TLS by rustls.
 ///
-/// It follows no redirect, since a redirect would carry credentials to where nobody configured them to go; and it
-/// repeats nothing, since the ledger keeps count of attempts. Cheap to clone; the clones share the connections.
+/// It follows no redirect, since a redirect would carry credentials to an address that nobody configured; and it repeats
+/// no request, since the ledger counts attempts. Cheap to clone; the clones share the connections.
 ///
-/// The outside is reached through the proxy of `HTTPS_PROXY`, if set; this machine never is.
+/// Requests to other machines use the proxy of `HTTPS_PROXY`, if set; those to loopback never do.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     outside: reqwest::Client,
@@ -33,7 +33,7 @@ pub struct HttpClient {
 #[error("the HTTP client cannot be set up")]
 pub struct HttpClientError(#[source] reqwest::Error);
 
-/// Why a request was not even tried.
+/// Why a request was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum UnsendableRequest {
     #[error("only https leaves this machine")]
@@ -43,7 +43,7 @@ enum UnsendableRequest {
 }
 
 impl HttpClient {
-    /// A client with its own connections.
+    /// Creates a client with its own connections.
     ///
     /// # Errors
     /// [`ClientError`] when the machine's TLS set-up is unusable.
@@ -62,7 +62,7 @@ impl HttpClient {
         })
     }
 
-    /// The configuration refuses plain HTTP to other machines already; this holds even if that check has a hole.
+    /// The configuration refuses plain HTTP to other machines already; this check holds even if that one has a hole.
     fn client_for(&self, url: &Url) -> Result<&reqwest::Client, UnsendableRequest> {
         match (is_loopback(url), url.scheme()) {
             (true, _) => Ok(&self.loopback),
@@ -95,12 +95,12 @@ impl Http for HttpClient {
     /// # Cancel safety
     /// A cancelled call may have been acted on by the service.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let most = request.max_response_bytes;
+        let max_bytes = request.max_response_bytes;
         let prepared =
             self.prepare(request).map_err(|error| TransportError::Connect(Box::new(error)))?;
-        let mut answer = prepared.send().await.map_err(transport_error)?;
-        let status = answer.status().as_u16();
-        let headers = answer
+        let mut response = prepared.send().await.map_err(transport_error)?;
+        let status = response.status().as_u16();
+        let headers = response
             .headers()
             .iter()
             .map(|(name, value)| {
@@ -108,18 +108,18 @@ impl Http for HttpClient {
             })
             .collect();
         let mut body = Vec::new();
-        // Pieces arrive unpacked, so that a small packed answer that unpacks into a huge one is cut off as well.
-        while let Some(piece) = answer.chunk().await.map_err(transport_error)? {
-            if piece.len() > most.saturating_sub(body.len()) {
-                return Err(TransportError::TooLarge(most));
+        // Chunks arrive decompressed, so that a small compressed body that expands into a huge one is cut off too.
+        while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
+            if chunk.len() > max_bytes.saturating_sub(body.len()) {
+                return Err(TransportError::TooLarge(max_bytes));
             }
-            body.extend_from_slice(&piece);
+            body.extend_from_slice(&chunk);
         }
         Ok(HttpResponse { status, headers, body })
     }
 }
 
-/// "Not connected" is asked first: running out of time while connecting is both, and then nothing was sent.
+/// A time-out while connecting is both kinds of error; it counts as "no connection", since nothing was sent.
 fn transport_error(error: reqwest::Error) -> TransportError {
     if error.is_connect() {
         TransportError::Connect(Box::new(error.without_url()))

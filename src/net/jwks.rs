@@ -1,8 +1,8 @@
-//! Public keys that somebody else publishes and changes: a JSON Web Key Set (RFC 7517), kept fresh.
+//! A JSON Web Key Set (RFC 7517) that another party publishes and changes, kept fresh.
 //!
-//! Promises: the last set that was good stays until a better one comes, however long that fails; whoever meets a key that is
-//! not in it may ask for a new one, but causes no more than one call a minute. Relies on TLS for whose keys they are; a
-//! redirect is not followed. A crash loses the set, which is asked for again at the start.
+//! Promises: the last good set stays until another good one comes, however long refreshing fails; callers that meet an
+//! unknown key may request a refresh, and cause at most one call a minute. Relies on TLS for the origin of the keys; a
+//! redirect is not followed. A crash loses the set, which is fetched again at the start.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,18 +17,18 @@ use url::Url;
 
 use super::{Http, HttpMethod, HttpRequest};
 
-/// Longest set, in bytes: identity providers' have some thousand.
+/// Longest set, in bytes: those of identity providers have some thousand.
 const MAX_SET_BYTES: usize = 64 * 1024;
-/// For one call. Webhooks wait for the first.
+/// Time for one call. Webhooks wait for the first.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between calls while all is well: a key that was withdrawn is believed for no longer.
+/// Time between calls that succeed: a withdrawn key is accepted for no longer.
 const REFRESH_INTERVAL: Duration = Duration::from_mins(10);
-/// Least time between two calls that unknown keys caused.
+/// Least time between calls that unknown keys cause, and between calls that fail.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_mins(1);
-/// Between calls while there is no set at all, so that nobody can be believed.
+/// Time between calls while there is no set, so that no token can be verified.
 const RETRY_WITHOUT_SET: Duration = Duration::from_secs(5);
 
-/// A published key set, to be kept fresh by [`KeySet::run`].
+/// A published key set, which [`JwksCache::run`] keeps fresh.
 pub struct JwksCache {
     url: Url,
     http: Arc<dyn Http>,
@@ -39,46 +39,46 @@ pub struct JwksCache {
 #[derive(Default)]
 struct RefreshState {
     set: Option<Arc<[u8]>>,
-    /// A call is under way, or was asked for.
+    /// Whether a call is under way or requested.
     is_fetching: bool,
-    /// When the last call ended.
+    /// End of the last call.
     fetched_at: Option<Instant>,
     is_failing: bool,
 }
 
-/// Why a call brought no set.
+/// Why a call gave no set.
 #[derive(Debug, thiserror::Error)]
 enum JwksError {
     #[error("it cannot be reached: {}", .0.with_causes())]
     Transport(#[from] super::TransportError),
     #[error("it is answered with status {0}")]
     Status(u16),
-    #[error("what is there is no key set")]
+    #[error("the answer is no key set")]
     Shape,
 }
 
 impl JwksCache {
-    /// A set that was not asked for yet.
+    /// Creates a cache without a set.
     #[must_use]
     pub fn new(url: Url, http: Arc<dyn Http>) -> Arc<Self> {
-        // From the beginning on it is as if it were asked for: the first call is not far.
+        // The first call is about to begin.
         let state = RefreshState { is_fetching: true, ..RefreshState::default() };
         Arc::new(Self { url, http, state: Mutex::new(state), refresh_requested: Notify::new() })
     }
 
-    /// The last good set, as it is published; none if there never was one.
+    /// The last good set, as it was published; none if there never was one.
     #[must_use]
     pub fn current(&self) -> Option<Arc<[u8]>> {
         self.state().set.clone()
     }
 
-    /// Tells that a key is wanted which the set does not have. Whether it may be there soon: the set is being asked for, or
-    /// will be because of this.
+    /// Requests a refresh because the set lacks a key. Whether the key may be there soon: a call is under way, or follows from
+    /// this request.
     pub fn request_refresh(&self) -> bool {
         let mut state = self.state();
         if !state.is_fetching {
             state.is_fetching =
-                state.fetched_at.is_none_or(|asked| asked.elapsed() >= MIN_REFRESH_INTERVAL);
+                state.fetched_at.is_none_or(|ended| ended.elapsed() >= MIN_REFRESH_INTERVAL);
             if state.is_fetching {
                 self.refresh_requested.notify_one();
             }
@@ -86,38 +86,39 @@ impl JwksCache {
         state.is_fetching
     }
 
-    /// Keeps the set fresh until told to stop.
+    /// Keeps the set fresh until `stop` is cancelled.
     ///
     /// # Cancel safety
-    /// Dropped, it leaves the set as it is.
+    /// A dropped run leaves the set as it is.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         while let Some(()) = stop.run_until_cancelled(self.refresh_once()).await {}
     }
 
-    /// One call, and the wait for the next.
+    /// Makes one call and waits until the next is due.
     async fn refresh_once(&self) {
         self.state().is_fetching = true;
-        let told = self.fetch().await;
-        let pause = self.record(told);
-        // Whether it is wanted or the time is up, it is asked for.
+        let result = self.fetch().await;
+        let pause = self.record(result);
+        // A requested refresh and the end of the pause both lead to the next call.
         drop(timeout(pause, self.refresh_requested.notified()).await);
     }
 
-    fn record(&self, told: Result<Arc<[u8]>, JwksError>) -> Duration {
+    /// Records what a call gave; the time until the next.
+    fn record(&self, result: Result<Arc<[u8]>, JwksError>) -> Duration {
         let host = self.url.host_str().unwrap_or_default();
         let mut state = self.state();
         (state.is_fetching, state.fetched_at) = (false, Some(Instant::now()));
-        match told {
+        match result {
             Ok(set) => {
                 if std::mem::take(&mut state.is_failing) {
-                    info!(jwks.host = host, "the published keys are there again");
+                    info!(jwks.host = host, "the published key set is available again");
                 }
                 state.set = Some(set);
                 REFRESH_INTERVAL
             }
             Err(error) => {
                 if !std::mem::replace(&mut state.is_failing, true) {
-                    warn!(jwks.host = host, %error, "the published keys cannot be had; it is tried again");
+                    warn!(jwks.host = host, %error, "the published key set cannot be fetched; it is tried again");
                 }
                 if state.set.is_some() { MIN_REFRESH_INTERVAL } else { RETRY_WITHOUT_SET }
             }
@@ -133,23 +134,23 @@ impl JwksCache {
             timeout: CALL_TIMEOUT,
             max_response_bytes: MAX_SET_BYTES,
         };
-        let answer = self.http.send(request).await?;
-        if answer.status != 200 {
-            return Err(JwksError::Status(answer.status));
+        let response = self.http.send(request).await?;
+        if response.status != 200 {
+            return Err(JwksError::Status(response.status));
         }
-        if !is_key_set(&answer.body) {
+        if !is_key_set(&response.body) {
             return Err(JwksError::Shape);
         }
-        Ok(answer.body.into())
+        Ok(response.body.into())
     }
 
     fn state(&self) -> MutexGuard<'_, RefreshState> {
-        // Nothing that holds it can leave it half done.
+        // No holder can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether it is a set with at least one key: a page of a proxy's must not take the place of a good one.
+/// Whether the body is a set with at least one key: a proxy's page must not replace a good set.
 fn is_key_set(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Set<'a> {
@@ -172,7 +173,7 @@ mod tests {
     const SET: &str = r#"{"keys":[{"kid":"1"}]}"#;
     const NEXT: &str = r#"{"keys":[{"kid":"1"},{"kid":"2"}]}"#;
 
-    /// Answers as it is told, and then no more.
+    /// Answers with the published responses in turn, and then with none.
     #[derive(Default)]
     struct Publisher(Mutex<(VecDeque<(u16, &'static str)>, usize)>);
 
@@ -201,12 +202,12 @@ mod tests {
         }
     }
 
-    struct Stage {
+    struct KeyServer {
         publisher: Arc<Publisher>,
         set: Arc<JwksCache>,
     }
 
-    impl Stage {
+    impl KeyServer {
         fn open(first: &[(u16, &'static str)]) -> Self {
             let publisher = Arc::new(Publisher::default());
             for (status, body) in first {
@@ -218,7 +219,7 @@ mod tests {
             Self { publisher, set }
         }
 
-        /// Lets time pass; what is due in it is done.
+        /// Lets time pass, so that due calls are made.
         async fn pass(&self, time: Duration) {
             tokio::time::sleep(time).await;
         }
@@ -229,56 +230,56 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_asked_for_at_the_start_and_again_and_again() {
-        let stage = Stage::open(&[(200, SET), (200, NEXT)]);
-        assert_eq!(stage.current(), None);
-        assert!(stage.set.request_refresh(), "it is on its way");
-        stage.pass(Duration::from_millis(1)).await;
-        assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(SET), 1));
-        stage.pass(REFRESH_INTERVAL).await;
-        assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(NEXT), 2));
+    async fn run_working_publisher_fetches_at_the_start_and_at_intervals() {
+        let server = KeyServer::open(&[(200, SET), (200, NEXT)]);
+        assert_eq!(server.current(), None);
+        assert!(server.set.request_refresh(), "a call is under way");
+        server.pass(Duration::from_millis(1)).await;
+        assert_eq!((server.current().as_deref(), server.publisher.calls()), (Some(SET), 1));
+        server.pass(REFRESH_INTERVAL).await;
+        assert_eq!((server.current().as_deref(), server.publisher.calls()), (Some(NEXT), 2));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_key_has_it_asked_for_once_a_minute() {
-        let stage = Stage::open(&[(200, SET), (200, NEXT), (200, NEXT)]);
-        stage.pass(Duration::from_secs(59)).await;
-        assert!(!stage.set.request_refresh(), "it was asked for less than a minute ago");
-        stage.pass(Duration::from_secs(2)).await;
-        assert!(stage.set.request_refresh());
-        assert!(stage.set.request_refresh(), "it is on its way");
-        stage.pass(Duration::from_millis(1)).await;
-        assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(NEXT), 2));
+    async fn request_refresh_unknown_keys_cause_one_call_a_minute() {
+        let server = KeyServer::open(&[(200, SET), (200, NEXT), (200, NEXT)]);
+        server.pass(Duration::from_secs(59)).await;
+        assert!(!server.set.request_refresh(), "the last call ended less than a minute ago");
+        server.pass(Duration::from_secs(2)).await;
+        assert!(server.set.request_refresh());
+        assert!(server.set.request_refresh(), "a call is under way");
+        server.pass(Duration::from_millis(1)).await;
+        assert_eq!((server.current().as_deref(), server.publisher.calls()), (Some(NEXT), 2));
         for _ in 0..100 {
-            assert!(!stage.set.request_refresh());
+            assert!(!server.set.request_refresh());
         }
-        stage.pass(MIN_REFRESH_INTERVAL).await;
-        assert_eq!(stage.publisher.calls(), 2, "what was not granted is not kept");
-        assert!(stage.set.request_refresh());
+        server.pass(MIN_REFRESH_INTERVAL).await;
+        assert_eq!(server.publisher.calls(), 2, "a request that was not granted is not kept");
+        assert!(server.set.request_refresh());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_good_set_stays() {
+    async fn run_failing_publisher_keeps_the_last_good_set() {
         let none = [r#"{"keys":[]}"#, r#"{"keys":[1]}"#];
         let none = none.map(|set| (200, set));
-        let stage = Stage::open(&[(200, SET), (500, NEXT), (200, "<html>"), none[0], none[1]]);
-        stage.pass(Duration::from_secs(1)).await;
-        stage.pass(REFRESH_INTERVAL).await;
-        assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(SET), 2));
-        stage.pass(4 * MIN_REFRESH_INTERVAL).await;
-        assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(SET), 6));
-        stage.publisher.publish(200, NEXT);
-        stage.pass(MIN_REFRESH_INTERVAL).await;
-        assert_eq!(stage.current().as_deref(), Some(NEXT));
+        let server = KeyServer::open(&[(200, SET), (500, NEXT), (200, "<html>"), none[0], none[1]]);
+        server.pass(Duration::from_secs(1)).await;
+        server.pass(REFRESH_INTERVAL).await;
+        assert_eq!((server.current().as_deref(), server.publisher.calls()), (Some(SET), 2));
+        server.pass(4 * MIN_REFRESH_INTERVAL).await;
+        assert_eq!((server.current().as_deref(), server.publisher.calls()), (Some(SET), 6));
+        server.publisher.publish(200, NEXT);
+        server.pass(MIN_REFRESH_INTERVAL).await;
+        assert_eq!(server.current().as_deref(), Some(NEXT));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_any_it_is_asked_for_sooner() {
-        let stage = Stage::open(&[(302, SET), (404, "")]);
-        stage.pass(Duration::from_secs(1)).await;
-        assert_eq!((stage.current(), stage.publisher.calls()), (None, 1));
-        stage.publisher.publish(200, SET);
-        stage.pass(2 * RETRY_WITHOUT_SET).await;
-        assert_eq!((stage.current().as_deref(), stage.publisher.calls()), (Some(SET), 3));
+    async fn run_without_a_set_retries_sooner() {
+        let server = KeyServer::open(&[(302, SET), (404, "")]);
+        server.pass(Duration::from_secs(1)).await;
+        assert_eq!((server.current(), server.publisher.calls()), (None, 1));
+        server.publisher.publish(200, SET);
+        server.pass(2 * RETRY_WITHOUT_SET).await;
+        assert_eq!((server.current().as_deref(), server.publisher.calls()), (Some(SET), 3));
     }
 }

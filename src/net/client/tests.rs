@@ -6,37 +6,37 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-/// What the packed fixture is when unpacked: 1 MiB of zeros.
-const UNPACKED: usize = 1024 * 1024;
+/// Length of the compressed fixture when decompressed: 1 MiB of zeros.
+const DECOMPRESSED: usize = 1024 * 1024;
 
-/// What the server does once it has read a request.
-enum Then {
+/// Action of the server once it has read a request.
+enum Action {
     /// Writes these bytes and closes.
-    Answers(Vec<u8>),
+    Respond(Vec<u8>),
     /// Keeps the connection open and silent.
-    Waits,
+    Wait,
     /// Drops the connection with unread data, so that it is reset.
-    Breaks,
+    Break,
 }
 
-/// A server for one request; gives back what it was sent.
-async fn server(then: Then) -> (SocketAddr, JoinHandle<String>) {
+/// A server for one request; its task returns the request.
+async fn server(action: Action) -> (SocketAddr, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let task = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let request = read_request(&mut stream).await;
-        match then {
-            Then::Answers(bytes) => {
-                // The client may hang up before it has read everything; that is its right.
+        match action {
+            Action::Respond(bytes) => {
+                // The client may hang up before it has read everything.
                 drop(stream.write_all(&bytes).await);
                 drop(stream.shutdown().await);
             }
-            Then::Waits => {
+            Action::Wait => {
                 let mut rest = Vec::new();
                 drop(stream.read_to_end(&mut rest).await);
             }
-            Then::Breaks => {}
+            Action::Break => {}
         }
         request
     });
@@ -75,17 +75,17 @@ fn request(address: SocketAddr) -> HttpRequest {
     }
 }
 
-fn answers(text: &str) -> Then {
-    Then::Answers(text.as_bytes().to_vec())
+fn answers(text: &str) -> Action {
+    Action::Respond(text.as_bytes().to_vec())
 }
 
-async fn sent(then: Then) -> Result<HttpResponse, TransportError> {
-    let (address, _task) = server(then).await;
+async fn sent(action: Action) -> Result<HttpResponse, TransportError> {
+    let (address, _task) = server(action).await;
     HttpClient::new().unwrap().send(request(address)).await
 }
 
 #[tokio::test]
-async fn a_whole_answer_comes_back() {
+async fn send_whole_response_is_returned() {
     let (address, task) = server(answers(
         "HTTP/1.1 207 Multi-Status\r\nX-Some: Thing\r\ncontent-length: 2\r\n\r\n{}",
     ))
@@ -101,8 +101,8 @@ async fn a_whole_answer_comes_back() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_not_followed() {
-    // The standard library's, since its `accept` asks the system itself, at once.
+async fn send_redirect_is_a_response_and_not_followed() {
+    // The standard library's listener, since its `accept` asks the system at once.
     let target = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     target.set_nonblocking(true).unwrap();
     let location = target.local_addr().unwrap();
@@ -111,12 +111,12 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
         let answer = sent(answers(&format!("{head}content-length: 0\r\n\r\n"))).await.unwrap();
         assert_eq!(answer.status, status);
     }
-    let knocked = target.accept().map_err(|error| error.kind());
-    assert_eq!(knocked.unwrap_err(), std::io::ErrorKind::WouldBlock, "somebody followed");
+    let connected = target.accept().map_err(|error| error.kind());
+    assert_eq!(connected.unwrap_err(), std::io::ErrorKind::WouldBlock, "the redirect was followed");
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_none() {
+async fn send_truncated_response_is_a_reset() {
     let short = "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"status\"";
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"sta\r\n";
     for text in [short, chunked, "HTTP/1.1 200", "HTTP/1.1 2", ""] {
@@ -126,46 +126,46 @@ async fn a_truncated_answer_is_none() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_no_answer() {
+async fn send_response_other_than_http_is_a_reset() {
     let result = sent(answers("SSH-2.0-OpenSSH_9.6\r\n")).await;
     assert!(matches!(result, Err(TransportError::Reset(_))), "{result:?}");
 }
 
 #[tokio::test]
-async fn an_answer_is_read_to_its_bound_and_no_further() {
-    let of = |length: usize| {
+async fn send_response_over_the_bound_is_too_large() {
+    let response = |length: usize| {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
-        Then::Answers([head.into_bytes(), vec![b'x'; length]].concat())
+        Action::Respond([head.into_bytes(), vec![b'x'; length]].concat())
     };
-    assert_eq!(sent(of(1_000)).await.unwrap().body.len(), 1_000);
-    let result = sent(of(1_001)).await;
+    assert_eq!(sent(response(1_000)).await.unwrap().body.len(), 1_000);
+    let result = sent(response(1_001)).await;
     assert!(matches!(result, Err(TransportError::TooLarge(1_000))), "{result:?}");
 }
 
 #[tokio::test]
-async fn the_bound_is_of_what_is_unpacked() {
-    let packed = include_bytes!("../../../tests/fixtures/net/zeros.gz");
-    assert!(packed.len() < UNPACKED / 100);
-    let length = packed.len();
+async fn send_compressed_response_is_bounded_decompressed() {
+    let compressed = include_bytes!("../../../tests/fixtures/net/zeros.gz");
+    assert!(compressed.len() < DECOMPRESSED / 100);
+    let length = compressed.len();
     let head =
         format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n");
-    let (address, _task) = server(Then::Answers([head.as_bytes(), packed].concat())).await;
-    let most = 2 * packed.len();
-    let request = HttpRequest { max_response_bytes: most, ..request(address) };
+    let (address, _task) = server(Action::Respond([head.as_bytes(), compressed].concat())).await;
+    let max = 2 * compressed.len();
+    let request = HttpRequest { max_response_bytes: max, ..request(address) };
     let result = HttpClient::new().unwrap().send(request).await;
-    assert!(matches!(result, Err(TransportError::TooLarge(bound)) if bound == most), "{result:?}");
+    assert!(matches!(result, Err(TransportError::TooLarge(bound)) if bound == max), "{result:?}");
 }
 
 #[tokio::test]
-async fn a_silent_server_is_a_timeout() {
-    let (address, _task) = server(Then::Waits).await;
+async fn send_silent_server_is_a_timeout() {
+    let (address, _task) = server(Action::Wait).await;
     let request = HttpRequest { timeout: Duration::from_millis(200), ..request(address) };
     let result = HttpClient::new().unwrap().send(request).await;
     assert!(matches!(result, Err(TransportError::Timeout)), "{result:?}");
 }
 
 #[tokio::test]
-async fn a_slow_body_is_a_timeout_too() {
+async fn send_slow_body_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let _task = tokio::spawn(async move {
@@ -181,31 +181,31 @@ async fn a_slow_body_is_a_timeout_too() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_not_one_that_was_never_made() {
-    let result = sent(Then::Breaks).await;
+async fn send_broken_connection_differs_from_none() {
+    let result = sent(Action::Break).await;
     assert!(matches!(result, Err(TransportError::Reset(_))), "{result:?}");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = listener.local_addr().unwrap();
+    let unused = listener.local_addr().unwrap();
     drop(listener);
-    let result = HttpClient::new().unwrap().send(request(nobody)).await;
+    let result = HttpClient::new().unwrap().send(request(unused)).await;
     assert!(matches!(result, Err(TransportError::Connect(_))), "{result:?}");
 }
 
 #[tokio::test]
-async fn errors_hold_neither_url_nor_headers() {
+async fn send_any_error_hides_url_and_headers() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = listener.local_addr().unwrap();
+    let unused = listener.local_addr().unwrap();
     drop(listener);
     let client = HttpClient::new().unwrap();
-    for error in [client.send(request(nobody)).await, sent(Then::Breaks).await] {
+    for error in [client.send(request(unused)).await, sent(Action::Break).await] {
         let shown = format!("{:?}", error.unwrap_err());
         assert!(!shown.contains("in-the-url") && !shown.contains("in-a-header"), "{shown}");
     }
 }
 
 #[tokio::test]
-async fn plain_http_and_impossible_headers_do_not_leave() {
+async fn send_plain_http_or_invalid_header_sends_nothing() {
     let client = HttpClient::new().unwrap();
     let loopback = SocketAddr::from(([127, 0, 0, 1], 9));
     let plain = HttpRequest { url: "http://192.0.2.1/".parse().unwrap(), ..request(loopback) };
@@ -222,9 +222,13 @@ async fn plain_http_and_impossible_headers_do_not_leave() {
 }
 
 #[test]
-fn loopback_is_told_by_the_host_alone() {
-    let told = |url: &str| is_loopback(&url.parse().unwrap());
-    assert!(told("http://127.9.9.9/") && told("http://[::1]:8/") && told("http://localhost/"));
-    assert!(!told("http://127.0.0.1.example/") && !told("http://localhost@example.com/"));
-    assert!(!told("http://0.0.0.0/") && !told("http://localhost.example/"));
+fn is_loopback_any_url_depends_on_the_host_alone() {
+    let loopback = |url: &str| is_loopback(&url.parse().unwrap());
+    assert!(
+        loopback("http://127.9.9.9/")
+            && loopback("http://[::1]:8/")
+            && loopback("http://localhost/")
+    );
+    assert!(!loopback("http://127.0.0.1.example/") && !loopback("http://localhost@example.com/"));
+    assert!(!loopback("http://0.0.0.0/") && !loopback("http://localhost.example/"));
 }
