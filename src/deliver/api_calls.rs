@@ -38,7 +38,7 @@ impl ApiCalls {
         settings: &DeliverySettings,
         metrics: Metrics,
     ) -> Self {
-        let pace = Mutex::new(RateLimiter::new(settings.rate_limit));
+        let pace = Mutex::new(RateLimiter::for_shared_limit(settings.rate_limit));
         let width = Mutex::new(Concurrency::new(settings.max_in_flight));
         Self { account, hubspot, metrics, rate_limiter: pace, concurrency: width }
     }
@@ -139,7 +139,7 @@ impl ApiCalls {
             pace.cancel(slot);
         } else {
             (1..made.len()).for_each(|_| pace.record_call(now));
-            pace.observe_headers(&slot, &report.rate_limits, now);
+            report.rate_limits.report_to(&mut pace, &slot, now);
             pace.complete(slot, now);
         }
         made.last().map(|call| call.elapsed)

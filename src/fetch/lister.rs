@@ -99,7 +99,7 @@ impl WebinarLister {
             if tries >= MAX_TRIES {
                 return Err(ListError::Unanswered(why));
             }
-            let wait = wait.unwrap_or_else(|| verdict::short_backoff(tries, (self.random)()));
+            let wait = wait.unwrap_or_else(|| verdict::short_backoff(tries + 1, (self.random)()));
             tokio::time::sleep(wait.min(MAX_PAGE_WAIT)).await;
         }
     }

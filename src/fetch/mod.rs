@@ -14,9 +14,9 @@
 //! same answer twice neither.
 
 mod lister;
-mod pace;
+mod metered_http;
 mod platform_client;
-mod token;
+mod platform_tokens;
 mod verdict;
 mod webinar_fetch;
 

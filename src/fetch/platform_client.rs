@@ -1,4 +1,4 @@
-//! One call of a platform's API: credentials, pace, bounds.
+//! One request of a platform's API: credentials, rate limit, bounds.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,77 +11,61 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 use url::Url;
 
-use super::pace::Turns;
-use super::token::{AuthHeader, PlatformTokens, TokenError};
+use super::metered_http::MeteredHttp;
+use super::platform_tokens::{AuthHeader, PlatformTokens, TokenError};
 use super::verdict::{self, FetchVerdict, TemporaryFailure, judge};
 use crate::event::{Millis, SourceName};
-use crate::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
-use crate::providers::PlatformAccess;
+use crate::net::{Http, HttpMethod, HttpRequest, HttpResponse, RateLimit, WaitingRateLimiter};
+use crate::providers::{ApiRateLimit, PlatformAccess};
 use crate::telemetry::Metrics;
 
-/// For everything of one call.
+/// Time for everything of one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Longest answer, in bytes: a webinar with hundreds of occurrences has tens of kilobytes.
+/// Longest response, in bytes: a webinar with hundreds of occurrences has tens of kilobytes.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// Calls one source's platform.
 pub(super) struct PlatformClient {
+    source: SourceName,
     http: MeteredHttp,
     tokens: PlatformTokens,
     headers: Vec<(&'static str, String)>,
-    rate_limiter: Turns,
+    rate_limiter: WaitingRateLimiter,
     hold: Mutex<Option<Hold>>,
-    /// What is in the way of all, as it was told to operators; none while nothing is.
-    trouble: Mutex<Option<String>>,
-    /// Calls in a row that something in the way of all has failed.
+    /// The failure of all calls that operators were warned of; none while calls succeed.
+    reported_failure: Mutex<Option<String>>,
+    /// Calls in a row that failed as any other would.
     failures: AtomicU32,
-    /// A webinar was found.
     has_seen_webinar: AtomicBool,
     random: fn() -> u32,
 }
 
-/// The way to a source's platform, on which every call is counted.
-#[derive(Clone)]
-pub(super) struct MeteredHttp {
-    source: SourceName,
-    http: Arc<dyn Http>,
-    metrics: Metrics,
-}
-
-impl MeteredHttp {
-    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let answer = self.http.send(request).await;
-        self.metrics.platform_request(&self.source, &status_label(&answer));
-        answer
-    }
-}
-
-/// Something that is in the way of all calls.
+/// A time in which no call is made, since any would fail.
 #[derive(Clone)]
 struct Hold {
     until: Instant,
     reason: String,
 }
 
-/// What came of a call.
+/// What came of a request.
 pub(super) enum PlatformReply {
-    /// An answer in JSON, and when it was given by the platform's clock.
+    /// A response in JSON, and its time by the platform's clock.
     Answered { body: Box<RawValue>, date: Option<Millis> },
-    /// The platform does not have it, or not yet.
+    /// The platform does not have it, or does not have it yet.
     NotFound,
-    /// We may not see it.
+    /// The credentials may not read it.
     Forbidden,
-    /// It passes.
+    /// The failure passes by itself.
     RetryLater(TemporaryFailure),
-    /// The question is wrong.
+    /// The request is wrong.
     Rejected(String),
 }
 
-/// What came of a call, before credentials that end are thought of.
+/// What came of one call, which may be repeated with other credentials.
 enum Attempt {
     Reply(PlatformReply),
-    /// This value of the credentials' header was refused.
-    Unauthorized(SecretString),
+    /// The platform refused this header.
+    Unauthorized(AuthHeader),
 }
 
 impl PlatformClient {
@@ -92,33 +76,35 @@ impl PlatformClient {
         metrics: Metrics,
         random: fn() -> u32,
     ) -> Self {
-        let PlatformAccess { credentials, headers, rate_limit: pace } = access;
-        let line = MeteredHttp { source, http, metrics };
+        let PlatformAccess { credentials, headers, rate_limit } = access;
+        let ApiRateLimit { requests, window } = rate_limit;
+        let http = MeteredHttp::new(source.clone(), http, metrics);
         Self {
-            tokens: PlatformTokens::new(credentials, line.clone()),
-            http: line,
+            source,
+            tokens: PlatformTokens::new(credentials, http.clone()),
+            http,
             headers,
-            rate_limiter: Turns::new(pace),
+            rate_limiter: WaitingRateLimiter::new(RateLimit { requests, window }),
             hold: Mutex::default(),
-            trouble: Mutex::default(),
+            reported_failure: Mutex::default(),
             failures: AtomicU32::default(),
             has_seen_webinar: AtomicBool::default(),
             random,
         }
     }
 
-    /// The platform told of a webinar that was asked about.
+    /// Records that the platform answered with a webinar.
     pub(super) fn record_webinar_seen(&self) {
         self.has_seen_webinar.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the platform, asked as we ask, has told of any webinar since the start. Credentials of another account of the
-    /// platform find nothing, and that it knows nothing of ours must not call off whatever is asked about.
+    /// Whether the platform has answered with any webinar since the start. Credentials of another account of the platform
+    /// find nothing, and must not cancel every webinar that is fetched.
     pub(super) fn has_seen_webinar(&self) -> bool {
         self.has_seen_webinar.load(Ordering::Relaxed)
     }
 
-    /// For how long no call is of use, because something is in the way of all.
+    /// Time until calls are made again; nothing if they are made now.
     pub(super) fn hold_time(&self) -> Duration {
         self.hold()
             .map_or(Duration::ZERO, |hold| hold.until.saturating_duration_since(Instant::now()))
@@ -129,18 +115,18 @@ impl PlatformClient {
         hold.clone().filter(|hold| Instant::now() < hold.until)
     }
 
-    /// Asks one question.
+    /// Requests one resource. A refused token is replaced once.
     ///
     /// # Cancel safety
     /// A cancelled call may have been answered; it may be made again.
     pub(super) async fn get(&self, url: Url) -> PlatformReply {
-        let mut once = self.call(&url).await;
-        if let Attempt::Unauthorized(refused) = &once
+        let mut attempt = self.call(&url).await;
+        if let Attempt::Unauthorized(refused) = &attempt
             && self.tokens.may_replace(refused).await
         {
-            once = self.call(&url).await;
+            attempt = self.call(&url).await;
         }
-        match once {
+        match attempt {
             Attempt::Reply(reply) => reply,
             Attempt::Unauthorized(_) => {
                 self.hold_all("it refuses the credentials".to_owned(), verdict::refusal_wait())
@@ -149,22 +135,19 @@ impl PlatformClient {
     }
 
     async fn call(&self, url: &Url) -> Attempt {
-        if let Some(Hold { until, reason: why }) = self.hold() {
+        if let Some(Hold { until, reason }) = self.hold() {
             let wait = Some(until.saturating_duration_since(Instant::now()));
-            return Attempt::Reply(PlatformReply::RetryLater(TemporaryFailure {
-                reason: why,
-                wait,
-                affects_all: true,
-            }));
+            let failure = TemporaryFailure { reason, wait, affects_all: true };
+            return Attempt::Reply(PlatformReply::RetryLater(failure));
         }
-        let AuthHeader { header, value } = match self.tokens.auth_header().await {
-            Ok(proof) => proof,
-            Err(TokenError { reason: why, wait }) => {
-                return Attempt::Reply(self.record_failure(why, wait));
+        let auth = match self.tokens.auth_header().await {
+            Ok(auth) => auth,
+            Err(TokenError { reason, wait }) => {
+                return Attempt::Reply(self.record_failure(reason, wait));
             }
         };
         let mut headers: Vec<(Cow<'static, str>, SecretString)> =
-            vec![(header.into(), value.clone())];
+            vec![(auth.name.into(), auth.value())];
         let more = self.headers.iter();
         headers.extend(more.map(|(name, value)| ((*name).into(), value.clone().into())));
         let request = HttpRequest {
@@ -175,36 +158,34 @@ impl PlatformClient {
             timeout: CALL_TIMEOUT,
             max_response_bytes: MAX_RESPONSE_BYTES,
         };
-        let turn = self.rate_limiter.turn().await;
-        let answer = self.http.send(request).await;
-        drop(turn);
-        let reply = match (judge(&answer), answer) {
-            (FetchVerdict::Unauthorized, _) => return Attempt::Unauthorized(value),
+        let permit = self.rate_limiter.acquire().await;
+        let result = self.http.send(request).await;
+        drop(permit);
+        let reply = match (judge(&result), result) {
+            (FetchVerdict::Unauthorized, _) => return Attempt::Unauthorized(auth),
             (FetchVerdict::Answered, Ok(response)) => Self::parse_answer(response),
             (FetchVerdict::Answered, Err(error)) => PlatformReply::Rejected(error.to_string()),
             (FetchVerdict::NotFound, _) => PlatformReply::NotFound,
             (FetchVerdict::Forbidden, _) => PlatformReply::Forbidden,
-            (
-                FetchVerdict::RetryLater(TemporaryFailure { reason: why, wait, affects_all: true }),
-                _,
-            ) => {
-                return Attempt::Reply(self.record_failure(why, wait));
+            (FetchVerdict::RetryLater(failure), _) if failure.affects_all => {
+                return Attempt::Reply(self.record_failure(failure.reason, failure.wait));
             }
-            (FetchVerdict::RetryLater(trouble), _) => PlatformReply::RetryLater(trouble),
-            (FetchVerdict::Rejected(why), _) => PlatformReply::Rejected(why),
+            (FetchVerdict::RetryLater(failure), _) => PlatformReply::RetryLater(failure),
+            (FetchVerdict::Rejected(reason), _) => PlatformReply::Rejected(reason),
         };
         self.failures.store(0, Ordering::Relaxed);
-        if self.trouble().take().is_some() {
-            info!(source.name = %self.http.source, "the platform answers again");
+        if self.reported_failure().take().is_some() {
+            info!(source.name = %self.source, "the platform answers again");
         }
         Attempt::Reply(reply)
     }
 
-    /// It fails in a way that passes: after that wait, or after one that doubles with each failure.
-    fn record_failure(&self, why: String, wait: Option<Duration>) -> PlatformReply {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+    /// Records a failure that any other call would share. Calls are held for that wait, or for one that doubles with each
+    /// failure.
+    fn record_failure(&self, reason: String, wait: Option<Duration>) -> PlatformReply {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let wait = wait.unwrap_or_else(|| verdict::short_backoff(failures, (self.random)()));
-        self.hold_all(why, wait)
+        self.hold_all(reason, wait)
     }
 
     fn parse_answer(response: HttpResponse) -> PlatformReply {
@@ -212,44 +193,31 @@ impl PlatformClient {
         let text = String::from_utf8(response.body).ok();
         match text.and_then(|text| RawValue::from_string(text).ok()) {
             Some(body) => PlatformReply::Answered { body, date },
-            // It was found to be JSON, which is UTF-8.
+            // The verdict found JSON, which is UTF-8.
             None => PlatformReply::Rejected("the answer is not JSON".to_owned()),
         }
     }
 
-    fn hold_all(&self, why: String, wait: Duration) -> PlatformReply {
-        self.hold_calls(wait, &why);
-        if self.trouble().replace(why.clone()).as_ref() != Some(&why) {
-            warn!(source.name = %self.http.source, why, "the platform cannot be asked; it is tried again, and nothing is lost");
+    /// Holds all calls, and warns operators once for each reason.
+    fn hold_all(&self, reason: String, wait: Duration) -> PlatformReply {
+        self.hold_calls(wait, &reason);
+        if self.reported_failure().replace(reason.clone()).as_ref() != Some(&reason) {
+            warn!(source.name = %self.source, reason, "the platform cannot be asked; requests are repeated, and nothing is lost");
         }
-        PlatformReply::RetryLater(TemporaryFailure {
-            reason: why,
-            wait: Some(wait),
-            affects_all: true,
-        })
+        PlatformReply::RetryLater(TemporaryFailure { reason, wait: Some(wait), affects_all: true })
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reported_failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.reported_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No call is made for so long.
-    pub(super) fn hold_calls(&self, wait: Duration, why: &str) {
-        let hold = Hold { until: Instant::now() + wait, reason: why.to_owned() };
+    /// Makes no call for that time. A longer hold stays.
+    pub(super) fn hold_calls(&self, wait: Duration, reason: &str) {
+        let hold = Hold { until: Instant::now() + wait, reason: reason.to_owned() };
         let mut present = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
         if present.as_ref().is_none_or(|present| present.until < hold.until) {
             *present = Some(hold);
         }
-    }
-}
-
-/// As a metric's label: the status, or how no answer came.
-fn status_label(answer: &Result<HttpResponse, TransportError>) -> String {
-    match answer {
-        Ok(response) => response.status.to_string(),
-        Err(TransportError::Connect(_)) => "connect".to_owned(),
-        Err(TransportError::Timeout) => "timeout".to_owned(),
-        Err(TransportError::Reset(_) | TransportError::TooLarge(_)) => "reset".to_owned(),
     }
 }
 
@@ -265,7 +233,8 @@ mod tests {
 
     use super::*;
     use crate::event::ProviderId;
-    use crate::providers::{ApiCredentials, ApiRateLimit};
+    use crate::net::TransportError;
+    use crate::providers::ApiCredentials;
     use crate::secret::Secret;
 
     /// An overloaded platform.
@@ -279,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_platform_that_sells_no_token_is_left_alone_for_longer_and_longer() {
+    async fn get_failing_token_endpoint_is_held_for_doubling_times() {
         let url: Url = "https://platform.example/token".parse().expect("a URL");
         let secret = Secret::Text("hush".into());
         let credentials = ApiCredentials::ClientCredentials {
@@ -288,8 +257,8 @@ mod tests {
             client_secret: secret,
             form: vec![("grant_type", "client_credentials".to_owned())],
         };
-        let pace = ApiRateLimit { requests: 100, window: Duration::from_secs(1) };
-        let access = PlatformAccess { credentials, headers: Vec::new(), rate_limit: pace };
+        let rate_limit = ApiRateLimit { requests: 100, window: Duration::from_secs(1) };
+        let access = PlatformAccess { credentials, headers: Vec::new(), rate_limit };
         let source = SourceName::parse("acme").expect("valid");
         let metrics = Metrics::new(&[], &[(source.clone(), ProviderId::new("zoom"))]);
         let http = Arc::new(Overloaded);
@@ -305,12 +274,12 @@ mod tests {
             tokio::time::sleep(client.hold_time()).await;
         }
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300]);
-        let counted = r#"bridge_platform_requests_total{source="acme",status="503"} 7"#;
-        assert!(metrics.render().contains(counted), "every call is counted");
+        let counter = r#"bridge_platform_requests_total{source="acme",status="503"} 7"#;
+        assert!(metrics.render().contains(counter), "every call is counted");
     }
 
     #[test]
-    fn the_date_of_an_answer_is_the_platforms() {
+    fn parse_http_date_reads_plausible_times_only() {
         assert_eq!(
             parse_http_date("Thu, 01 Oct 2026 10:00:00 GMT"),
             Some(Millis::new(1_790_848_800_000))

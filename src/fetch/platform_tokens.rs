@@ -1,101 +1,98 @@
-//! What proves us to a platform: a token that is given, or tokens that end and are bought anew.
+//! The credentials header of a platform's API: a fixed token, or tokens that expire and are renewed.
 
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
-use super::platform_client::MeteredHttp;
+use super::metered_http::MeteredHttp;
 use super::verdict::{self, FetchVerdict, TemporaryFailure, judge};
-use crate::net::HttpRequest;
 use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
+use crate::net::{
+    CredentialsFingerprint, HttpRequest, IssuedToken, TokenCache, TokenIssuer, TokenIssuerError,
+};
 use crate::providers::ApiCredentials;
 use crate::secret::{Secret, secrets_equal};
 
-/// For everything of buying a token.
+/// Time for everything of one token request.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// A token is bought anew this long before it ends.
+/// A token is renewed this long before it expires.
 const MARGIN: Duration = Duration::from_mins(2);
-/// What is taken for a token's life where the platform does not say: RFC 6749, 4.2.2, has the server document it. An
-/// hour is what the platforms known here give.
+/// Assumed lifetime where the platform does not say: RFC 6749, 4.2.2, has the server document it. An hour is what the
+/// platforms known here give.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(1);
 
-/// The credentials of one source. A token that ends is bought when it is needed, once for all who wait for it.
+/// The credentials of one source. A token that expires is requested when it is needed, once for every caller that waits.
 pub(super) struct PlatformTokens {
+    issuer: PlatformTokenIssuer,
+    cache: TokenCache<TokenError>,
+}
+
+/// A request header that authenticates us.
+pub(super) struct AuthHeader {
+    pub(super) name: &'static str,
+    prefix: &'static str,
+    token: SecretString,
+}
+
+/// Requests tokens at the platform's token endpoint.
+struct PlatformTokenIssuer {
     credentials: ApiCredentials,
     http: MeteredHttp,
-    present: Mutex<Present>,
 }
 
-/// A request header that proves us.
-pub(super) struct AuthHeader {
-    pub(super) header: &'static str,
-    pub(super) value: SecretString,
-}
-
-#[derive(Default)]
-struct Present {
-    /// The header's value, and when to buy another.
-    bought: Option<(SecretString, Instant)>,
-    refresh: RefreshTokenRotation,
-}
-
-/// No token is to be had.
-#[derive(Debug)]
+/// There is no token.
+#[derive(Debug, Clone)]
 pub(super) struct TokenError {
-    /// For operators.
+    /// Reason, for operators.
     pub(super) reason: String,
-    /// How long to wait before it is tried again, where that is known.
+    /// Time to wait before the next request, where that is known.
     pub(super) wait: Option<Duration>,
 }
 
 impl PlatformTokens {
-    /// Nothing is bought yet.
-    pub(super) fn new(credentials: ApiCredentials, line: MeteredHttp) -> Self {
-        Self { credentials, http: line, present: Mutex::default() }
+    /// Requests nothing yet.
+    pub(super) fn new(credentials: ApiCredentials, http: MeteredHttp) -> Self {
+        let issuer = PlatformTokenIssuer { credentials, http };
+        Self { issuer, cache: TokenCache::new(MARGIN) }
     }
 
-    /// What is good as far as is known.
+    /// The header that is valid as far as is known.
     ///
     /// # Cancel safety
-    /// A cancelled purchase may have been carried out; the next call buys again.
+    /// A cancelled request may have been answered; the next caller makes another.
     pub(super) async fn auth_header(&self) -> Result<AuthHeader, TokenError> {
-        if let ApiCredentials::Token { header, prefix, token } = &self.credentials {
+        if let ApiCredentials::Token { header, prefix, token } = &self.issuer.credentials {
             let token = read_secret(token, "token")?;
-            let value = format!("{prefix}{}", token.expose_secret()).into();
-            return Ok(AuthHeader { header, value });
+            return Ok(AuthHeader { name: header, prefix, token });
         }
-        let mut present = self.present.lock().await;
-        if let Some((value, renew_at)) = &present.bought
-            && Instant::now() < *renew_at
-        {
-            return Ok(AuthHeader { header: "authorization", value: value.clone() });
-        }
-        let (token, life) = self.request_token(&mut present).await?;
-        let value = SecretString::from(format!("Bearer {}", token.expose_secret()));
-        let renew_at = Instant::now() + oauth::usable_for(life, MARGIN);
-        present.bought = Some((value.clone(), renew_at));
-        Ok(AuthHeader { header: "authorization", value })
+        let token = self.cache.token(&mut &self.issuer).await?;
+        Ok(AuthHeader { name: "authorization", prefix: "Bearer ", token })
     }
 
-    /// Whether asking for credentials again may bring others than these, which were refused.
-    pub(super) async fn may_replace(&self, refused: &SecretString) -> bool {
-        if matches!(self.credentials, ApiCredentials::Token { .. }) {
-            return self
-                .auth_header()
-                .await
-                .is_ok_and(|proof| !secrets_equal(&proof.value, refused));
+    /// Drops this header, which was refused. Whether the next one may be another.
+    pub(super) async fn may_replace(&self, refused: &AuthHeader) -> bool {
+        if matches!(self.issuer.credentials, ApiCredentials::Token { .. }) {
+            let present = self.auth_header().await;
+            return present.is_ok_and(|present| !secrets_equal(&present.token, &refused.token));
         }
-        // Another call may have bought a new one meanwhile.
-        self.present.lock().await.bought.take_if(|(value, _)| secrets_equal(value, refused));
+        // Another call may have renewed the token meanwhile.
+        self.cache.invalidate(&refused.token).await;
         true
     }
+}
 
-    /// The purchase, and the configured refresh token that it rests on, if it does on one.
+impl AuthHeader {
+    /// The header's value.
+    pub(super) fn value(&self) -> SecretString {
+        format!("{}{}", self.prefix, self.token.expose_secret()).into()
+    }
+}
+
+impl PlatformTokenIssuer {
+    /// The request, and the configured refresh token on which it rests, if it does on one.
     fn token_request(
         &self,
-        present: &mut Present,
+        rotation: &mut RefreshTokenRotation,
     ) -> Result<(HttpRequest, Option<SecretString>), TokenError> {
         let request = |token_url, client_id: &str, client_secret, form: &[(&str, &str)]| {
             let client_secret = read_secret(client_secret, "client_secret")?;
@@ -103,7 +100,7 @@ impl PlatformTokens {
             Ok(oauth::token_request(token_url, ClientAuth::Basic, client, form, TIMEOUT))
         };
         match &self.credentials {
-            ApiCredentials::Token { .. } => Err(TokenError::new("there is none to be bought")),
+            ApiCredentials::Token { .. } => Err(TokenError::new("the token is fixed")),
             ApiCredentials::ClientCredentials { token_url, client_id, client_secret, form } => {
                 let form: Vec<(&str, &str)> =
                     form.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -111,26 +108,40 @@ impl PlatformTokens {
             }
             ApiCredentials::RefreshToken { token_url, client_id, client_secret, refresh_token } => {
                 let configured = read_secret(refresh_token, "refresh_token")?;
-                let refresh = present.refresh.current(&configured);
+                let refresh = rotation.current(&configured);
                 let form =
                     [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
                 Ok((request(token_url, client_id, client_secret, &form)?, Some(configured)))
             }
         }
     }
+}
+
+impl TokenIssuer for &PlatformTokenIssuer {
+    type Error = TokenError;
+
+    fn fingerprint(&self) -> CredentialsFingerprint {
+        CredentialsFingerprint::from_secrets(&match &self.credentials {
+            ApiCredentials::Token { token, .. } => vec![token],
+            ApiCredentials::ClientCredentials { client_secret, .. } => vec![client_secret],
+            ApiCredentials::RefreshToken { client_secret, refresh_token, .. } => {
+                vec![client_secret, refresh_token]
+            }
+        })
+    }
 
     async fn request_token(
-        &self,
-        present: &mut Present,
-    ) -> Result<(SecretString, Duration), TokenError> {
-        let (request, configured) = self.token_request(present)?;
-        let answer = self.http.send(request).await;
-        let response = match (judge(&answer), answer) {
+        &mut self,
+        rotation: &mut RefreshTokenRotation,
+    ) -> Result<IssuedToken, TokenError> {
+        let (request, configured) = self.token_request(rotation)?;
+        let result = self.http.send(request).await;
+        let response = match (judge(&result), result) {
             (FetchVerdict::Answered, Ok(response)) => response,
-            (FetchVerdict::RetryLater(TemporaryFailure { reason: why, wait, .. }), _) => {
-                return Err(TokenError { wait, ..TokenError::new(&why) });
+            (FetchVerdict::RetryLater(TemporaryFailure { reason, wait, .. }), _) => {
+                return Err(TokenError { wait, ..TokenError::new(&reason) });
             }
-            (FetchVerdict::Rejected(why), _) => return Err(TokenError::new(&why)),
+            (FetchVerdict::Rejected(reason), _) => return Err(TokenError::new(&reason)),
             (
                 FetchVerdict::Unauthorized
                 | FetchVerdict::Forbidden
@@ -139,24 +150,38 @@ impl PlatformTokens {
                 _,
             ) => return Err(TokenError::new("the credentials are refused")),
         };
-        let granted = TokenGrant::parse(&response.body);
-        let granted = granted.ok_or_else(|| TokenError::new("the answer holds no access_token"))?;
+        let grant = TokenGrant::parse(&response.body)
+            .ok_or_else(|| TokenError::new("the answer holds no access_token"))?;
         if let Some(configured) = configured {
-            present.refresh.replace(configured, granted.refresh_token);
+            rotation.replace(configured, grant.refresh_token);
         }
-        Ok((granted.access_token, granted.lifetime.unwrap_or(DEFAULT_LIFETIME)))
+        let lifetime = grant.lifetime.unwrap_or(DEFAULT_LIFETIME);
+        Ok(IssuedToken { token: grant.access_token, lifetime })
+    }
+}
+
+impl TokenIssuerError for TokenError {
+    fn retry_after(&self) -> Option<Duration> {
+        self.wait
+    }
+
+    fn with_retry_after(self, left: Duration) -> Self {
+        Self { wait: Some(left), ..self }
+    }
+
+    /// A refusal may pass: it may be a proxy's, or the endpoint's for the moment. So the token granted last is kept.
+    fn refuses_refresh_token(&self) -> bool {
+        false
     }
 }
 
 impl TokenError {
-    fn new(why: &str) -> Self {
-        Self {
-            reason: format!("no token is to be had: {why}"),
-            wait: Some(verdict::refusal_wait()),
-        }
+    fn new(reason: &str) -> Self {
+        let wait = Some(verdict::refusal_wait());
+        Self { reason: format!("no token is to be had: {reason}"), wait }
     }
 }
 
-fn read_secret(secret: &Secret, which: &str) -> Result<SecretString, TokenError> {
-    secret.read().map_err(|error| TokenError::new(&format!("api.{which} cannot be read: {error}")))
+fn read_secret(secret: &Secret, key: &str) -> Result<SecretString, TokenError> {
+    secret.read().map_err(|error| TokenError::new(&format!("api.{key} cannot be read: {error}")))
 }

@@ -1,58 +1,58 @@
-//! What an answer of a platform's API means. Pure.
+//! Judges the responses of a platform's API, without I/O.
 
 use std::time::Duration;
 
-use crate::net::{HttpResponse, TransportError};
+use crate::net::{Backoff, HttpResponse, Jitter, TransportError};
 
-/// The longest that a platform's word for waiting is believed.
+/// Longest wait that a platform may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
-/// What is waited where a platform says "too many" and not for how long: most count by the minute.
+/// Wait after a 429 without `Retry-After`: most platforms count by the minute.
 const RATE_LIMITED_WAIT: Duration = Duration::from_mins(1);
-/// What is waited while credentials are refused, or something that the platform's owner must put right.
+/// Wait while credentials are refused, or while only the platform's owner can help.
 const REFUSAL_WAIT: Duration = Duration::from_mins(5);
-/// The longest of it for one question.
+/// Longest wait of that kind for one webinar.
 const MAX_LONG_BACKOFF: Duration = Duration::from_hours(6);
-/// The first wait after a failure that passes by itself; it doubles.
-const FIRST_BACKOFF: Duration = Duration::from_secs(5);
-/// The longest of these.
-const MAX_SHORT_BACKOFF: Duration = Duration::from_mins(5);
-/// A platform may not know yet what its own webhook told (Webex: within ten minutes in 99.5 % of cases, its webhook guide,
-/// <https://developer.webex.com/admin/docs/api/guides/webhooks>): so often it is asked again, which takes some twenty minutes.
+/// Waits after failures that pass by themselves.
+const SHORT_BACKOFF: Backoff =
+    Backoff { first: Duration::from_secs(5), max: Duration::from_mins(5), jitter: Jitter::Half };
+/// Requests after which a webinar that is not found counts as missing: some twenty minutes. A platform may not know yet
+/// a webinar that its own webhook announced (Webex: within ten minutes in 99.5 % of cases, by its webhook guide,
+/// <https://developer.webex.com/admin/docs/api/guides/webhooks>).
 const NOT_FOUND_TRIES: u32 = 11;
-/// So often a question is asked that the platform says is wrong.
+/// Requests after which a fetch that the platform rejects is given up.
 const REJECTED_TRIES: u32 = 5;
 
-/// What an answer means.
+/// What a response means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FetchVerdict {
-    /// Here it is.
+    /// The body holds what was requested.
     Answered,
-    /// The platform does not have it, or not yet.
+    /// The platform does not have it, or does not have it yet.
     NotFound,
-    /// We may not see it.
+    /// The credentials may not read it.
     Forbidden,
-    /// The token is good no more.
+    /// The credentials were refused.
     Unauthorized,
-    /// It passes.
+    /// The failure passes by itself.
     RetryLater(TemporaryFailure),
-    /// The question is wrong; asked again it will be, too.
+    /// The request is wrong; repeated it would be, too.
     Rejected(String),
 }
 
-/// Something that passes.
+/// A failure that passes by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TemporaryFailure {
-    /// For operators; holds nothing of the answer's body.
+    /// Reason, for operators; it holds nothing of the response's body.
     pub(super) reason: String,
-    /// How long to wait, where the platform says or is known to mean.
+    /// Time to wait, where the platform says so or its documentation implies it.
     pub(super) wait: Option<Duration>,
-    /// Whether every other question would fail alike.
+    /// Whether every other request would fail too.
     pub(super) affects_all: bool,
 }
 
-/// What came back.
-pub(super) fn judge(answer: &Result<HttpResponse, TransportError>) -> FetchVerdict {
-    let response = match answer {
+/// Judges the result of a call.
+pub(super) fn judge(result: &Result<HttpResponse, TransportError>) -> FetchVerdict {
+    let response = match result {
         Ok(response) => response,
         Err(error @ TransportError::TooLarge(_)) => {
             return FetchVerdict::Rejected(error.to_string());
@@ -66,11 +66,11 @@ pub(super) fn judge(answer: &Result<HttpResponse, TransportError>) -> FetchVerdi
         }
     };
     let status = response.status;
-    let later = |wait, of_all| {
+    let later = |wait, affects_all| {
         FetchVerdict::RetryLater(TemporaryFailure {
             reason: format!("it answered {status}"),
             wait,
-            affects_all: of_all,
+            affects_all,
         })
     };
     match status {
@@ -91,39 +91,36 @@ pub(super) fn judge(answer: &Result<HttpResponse, TransportError>) -> FetchVerdi
     }
 }
 
-/// How long after the latest of `failures` in a row something that passes is tried again, where the platform does not say.
+/// The wait after the latest of `failures` in a row that pass by themselves, where the platform asks for none. `random` is
+/// any number.
 pub(super) fn short_backoff(failures: u32, random: u32) -> Duration {
-    let longest = FIRST_BACKOFF.saturating_mul(1 << failures.min(16)).min(MAX_SHORT_BACKOFF);
-    // From half of it on, so that what failed together does not come back together, and nothing at once.
-    let half = longest / 2;
-    half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
+    SHORT_BACKOFF.delay(failures, random)
 }
 
-/// How long refused credentials are left alone.
+/// The wait after refused credentials.
 pub(super) fn refusal_wait() -> Duration {
     REFUSAL_WAIT
 }
 
-/// How long a question is left alone that somebody must put right, and that has been open so long already. It doubles, up to
-/// hours: there may be thousands of them, and a platform's quota counts them all.
-pub(super) fn long_backoff(open: Duration) -> Duration {
-    open.clamp(REFUSAL_WAIT, MAX_LONG_BACKOFF)
+/// The wait for a fetch that has been open for that time and that somebody must put right. It doubles, up to hours: there
+/// may be thousands of such fetches, and a platform's quota counts them all.
+pub(super) fn long_backoff(open_for: Duration) -> Duration {
+    open_for.clamp(REFUSAL_WAIT, MAX_LONG_BACKOFF)
 }
 
-/// Whether what is not there after so many tries is not there for good.
+/// Whether a webinar that was not found in this many requests is missing for good.
 pub(super) fn is_missing_for_good(tries: u32) -> bool {
     tries >= NOT_FOUND_TRIES
 }
 
-/// Whether a question that was wrong so often is given up.
+/// Whether a fetch that was rejected in this many requests is given up.
 pub(super) fn is_rejected_for_good(tries: u32) -> bool {
     tries >= REJECTED_TRIES
 }
 
-/// RFC 9110, 10.2.3, in its form of seconds.
+/// The wait that a response asks for, within bounds.
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
-    let seconds: u64 = response.header("retry-after")?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    response.retry_after().map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 fn is_json(body: &[u8]) -> bool {
@@ -134,7 +131,7 @@ fn is_json(body: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn answered(status: u16, headers: &[(&str, &str)], body: &str) -> FetchVerdict {
+    fn judge_response(status: u16, headers: &[(&str, &str)], body: &str) -> FetchVerdict {
         let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let body = body.as_bytes().to_vec();
         judge(&Ok(HttpResponse { status, headers: headers.collect(), body }))
@@ -146,18 +143,21 @@ mod tests {
     }
 
     #[test]
-    fn each_status_means_one_thing() {
-        assert_eq!(answered(200, &[], "{}"), FetchVerdict::Answered);
-        assert_eq!(answered(401, &[], ""), FetchVerdict::Unauthorized);
-        assert_eq!(answered(403, &[], ""), FetchVerdict::Forbidden);
+    fn judge_any_status_means_one_thing() {
+        assert_eq!(judge_response(200, &[], "{}"), FetchVerdict::Answered);
+        assert_eq!(judge_response(401, &[], ""), FetchVerdict::Unauthorized);
+        assert_eq!(judge_response(403, &[], ""), FetchVerdict::Forbidden);
         for status in [404, 410] {
-            assert_eq!(answered(status, &[], "{}"), FetchVerdict::NotFound, "{status}");
+            assert_eq!(judge_response(status, &[], "{}"), FetchVerdict::NotFound, "{status}");
         }
         for status in [400, 405, 422] {
-            assert!(matches!(answered(status, &[], "{}"), FetchVerdict::Rejected(_)), "{status}");
+            assert!(
+                matches!(judge_response(status, &[], "{}"), FetchVerdict::Rejected(_)),
+                "{status}"
+            );
         }
         for status in [302, 408, 429, 500, 503, 524] {
-            let verdict = answered(status, &[], "<html>");
+            let verdict = judge_response(status, &[], "<html>");
             assert!(
                 matches!(
                     verdict,
@@ -166,37 +166,40 @@ mod tests {
                 "{status}"
             );
         }
-        let page = answered(200, &[], "<html>");
+        let page = judge_response(200, &[], "<html>");
         assert!(
             matches!(page, FetchVerdict::RetryLater(TemporaryFailure { affects_all: false, .. })),
             "{page:?}"
         );
         for body in ["", "{", "{} {}"] {
-            assert!(matches!(answered(200, &[], body), FetchVerdict::RetryLater(_)), "{body}");
+            assert!(
+                matches!(judge_response(200, &[], body), FetchVerdict::RetryLater(_)),
+                "{body}"
+            );
         }
     }
 
     #[test]
-    fn a_platforms_word_for_waiting_is_believed_within_bounds() {
-        let told = |after: &str| wait(&answered(429, &[("retry-after", after)], ""));
-        assert_eq!(told("7"), Some(Duration::from_secs(7)));
-        assert_eq!(told("999999999"), Some(MAX_RETRY_AFTER));
-        assert_eq!(told("soon"), Some(RATE_LIMITED_WAIT));
-        assert_eq!(wait(&answered(503, &[], "")), None);
+    fn judge_retry_after_is_bounded() {
+        let wait_after = |after: &str| wait(&judge_response(429, &[("retry-after", after)], ""));
+        assert_eq!(wait_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait_after("999999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(wait_after("soon"), Some(RATE_LIMITED_WAIT));
+        assert_eq!(wait(&judge_response(503, &[], "")), None);
         assert_eq!(wait(&judge(&Err(TransportError::Timeout))), None);
         assert!(matches!(judge(&Err(TransportError::TooLarge(5))), FetchVerdict::Rejected(_)));
     }
 
     #[test]
-    fn waits_double_up_to_five_minutes() {
-        let longest: Vec<u64> = (0..8).map(|n| short_backoff(n, u32::MAX).as_secs()).collect();
+    fn short_backoff_more_failures_doubles_up_to_five_minutes() {
+        let longest: Vec<u64> = (1..=8).map(|n| short_backoff(n, u32::MAX).as_secs()).collect();
         assert_eq!(longest, [5, 10, 20, 40, 80, 160, 300, 300]);
-        assert_eq!(short_backoff(0, 0), Duration::from_millis(2_500));
-        // What is not there is asked about for longer than a platform may take to know it, however the waits fall.
+        assert_eq!(short_backoff(1, 0), Duration::from_millis(2_500));
+        // A missing webinar is requested for longer than a platform may take to know it, whatever the jitter.
         let waits =
-            |random| (0..NOT_FOUND_TRIES - 1).map(|n| short_backoff(n, random)).sum::<Duration>();
+            |random| (1..NOT_FOUND_TRIES).map(|n| short_backoff(n, random)).sum::<Duration>();
         assert!(waits(0) > Duration::from_mins(12), "{:?}", waits(0));
         assert!(waits(u32::MAX) < Duration::from_mins(26), "{:?}", waits(u32::MAX));
-        assert_eq!(short_backoff(u32::MAX, 0), MAX_SHORT_BACKOFF / 2);
+        assert_eq!(short_backoff(u32::MAX, 0), SHORT_BACKOFF.max / 2);
     }
 }

@@ -272,7 +272,7 @@ impl<'a> WebinarFetch<'a> {
     }
 
     fn short_backoff(&self) -> Duration {
-        verdict::short_backoff(self.task.attempts, (self.settings.random)())
+        verdict::short_backoff(self.task.attempts.saturating_add(1), (self.settings.random)())
     }
 
     /// How long what somebody must put right is left alone: as long again as it has been wanted.

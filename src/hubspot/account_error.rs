@@ -1,4 +1,4 @@
-//! What is wrong between us and an account, as opposed to with an event.
+//! Failures of an account, as opposed to those of an event.
 
 use std::time::Duration;
 
@@ -6,66 +6,65 @@ use crate::net::{HttpResponse, TransportError};
 
 use super::body::{ErrorBody, sanitize};
 
-/// The longest that HubSpot documents to keep anyone waiting: 477, "up to 24 hours".
+/// Longest wait that HubSpot documents: 477, "up to 24 hours".
 const MAX_WAIT: Duration = Duration::from_hours(24);
 
-/// The longest wait that is not shown as a pause: what a gateway asks for in an outage must not keep an account silent
-/// for a day.
+/// Longest wait that does not show as a pause: a gateway's wish in an outage must not keep an account silent for a day.
 const MAX_WAIT_WITHOUT_PAUSE: Duration = Duration::from_mins(10);
 
-/// The longest believable wait for a limit whose window has ten seconds or one.
+/// Longest believable wait for a limit whose window has ten seconds or one.
 const MAX_WAIT_FOR_WINDOW: Duration = Duration::from_mins(1);
 
-/// A 423's lock "lasts 2 seconds" (error-handling guide).
+/// Duration of a 423's lock: "lasts 2 seconds" (error-handling guide).
 const LOCK_DURATION: Duration = Duration::from_secs(2);
 
-/// A trouble of the account: nothing is said against any event.
+/// A failure of the account. It says nothing about any event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct AccountError {
-    /// What kind, which decides what to do.
+    /// Kind of failure; it decides what follows.
     pub kind: AccountErrorKind,
-    /// The answer's HTTP status, if there was one.
+    /// HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// How long to leave the account alone, where HubSpot says or documents it.
+    /// Time before the next call, where HubSpot says or documents it.
     pub retry_after: Option<Duration>,
-    /// For operators; bounded.
+    /// Description for operators; bounded.
     pub detail: String,
     /// HubSpot's `correlationId`.
     pub correlation_id: Option<String>,
 }
 
-/// The kinds of an account's troubles.
+/// Kinds of account failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountErrorKind {
-    /// The credentials are refused, fresh as they are, or cannot be had. Needs a human.
+    /// The credentials are refused although they are fresh, or cannot be read. Needs a human.
     Unauthorized,
-    /// The credentials are good but may not do this. Needs a human.
+    /// The credentials are valid but lack a permission. Needs a human.
     Forbidden,
-    /// There is no such path: base URL or prefix is wrong, or the version has ended. Needs a human.
+    /// There is no such path: the base URL or the prefix is wrong, or the version has ended. Needs a human.
     NotFound,
     /// A limit is used up.
     RateLimited {
-        /// Which.
+        /// Limit that is used up.
         policy: RateLimitPolicy,
     },
-    /// Too much is written to the same place at once.
+    /// Too many writes reach the same record at once.
     Locked,
     /// The account is being moved between data centres.
     Migrating,
-    /// HubSpot, or what stands before it, cannot answer sensibly now.
+    /// HubSpot, or a gateway before it, cannot give a meaningful response now.
     Overloaded,
-    /// HubSpot points elsewhere; nothing is followed there. Needs a human.
+    /// HubSpot redirects; no redirect is followed. Needs a human.
     Redirected,
-    /// No whole answer came.
+    /// No whole response came.
     Transport {
-        /// HubSpot may have acted on the call, or may yet.
+        /// Whether HubSpot may have acted on the call, or may do so later.
         ambiguous: bool,
     },
 }
 
 impl AccountErrorKind {
-    /// For logs.
+    /// The kind's name in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,7 +82,7 @@ impl AccountErrorKind {
     }
 }
 
-/// Which limit is used up.
+/// The limit that is used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateLimitPolicy {
     /// The app's, for ten seconds.
@@ -92,7 +91,7 @@ pub enum RateLimitPolicy {
     Secondly,
     /// The account's, for the day; shared by all its private apps.
     Daily,
-    /// HubSpot does not say.
+    /// HubSpot does not say which.
     Unknown,
 }
 
@@ -102,10 +101,10 @@ impl AccountError {
         Self { kind, status: None, retry_after: None, detail, correlation_id: None }
     }
 
-    /// Whether the call may have been carried out, or may be yet: it was sent, and nobody says that it was refused. A
-    /// gateway that had waited in vain does not (502, 504, 524 by the error-handling guide; 520 and 522 are the same
-    /// gateway's further words for it), nor does an internal error, nor a success that cannot be read. That HubSpot is
-    /// overloaded (503) or cannot be reached (521, 523, 525, 526) does.
+    /// Whether HubSpot may have carried out the call, or may do so later: the call was sent, and no response says that it
+    /// was refused. A gateway's time-out does not say so (502, 504, 524 by the error-handling guide; 520 and 522 are that
+    /// gateway's other statuses for it), nor does an internal error or an unreadable success. An overloaded (503) or
+    /// unreachable (521, 523, 525, 526) HubSpot does.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         match self.kind {
@@ -123,12 +122,12 @@ impl AccountError {
         }
     }
 
-    /// Whether an event may be what it failed over: HubSpot had the call, and does not say what was wrong.
+    /// Whether an event of the call may have caused it: HubSpot had the call, and does not say what was wrong.
     #[must_use]
     pub fn may_be_caused_by_event(&self) -> bool {
         match self.kind {
             AccountErrorKind::Transport { ambiguous } => ambiguous,
-            // Without a status it is the token's endpoint that cannot answer.
+            // Without a status the token endpoint failed.
             AccountErrorKind::Overloaded => self.status.is_some(),
             AccountErrorKind::Unauthorized
             | AccountErrorKind::Forbidden
@@ -140,14 +139,14 @@ impl AccountError {
         }
     }
 
-    /// Reads an answer as a trouble, whatever its status; [`super::judge`] keeps those that speak of events from it.
+    /// Reads a response of any status as an account failure; [`super::judge`] handles those about events before.
     ///
     /// Statuses by <https://developers.hubspot.com/docs/api-reference/error-handling>, limits by
     /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>.
-    pub(super) fn from_response(answer: &HttpResponse) -> Self {
-        let problem = ErrorBody::parse(&answer.body).unwrap_or_default();
-        let told = |longest| retry_after(answer, longest);
-        let (kind, retry_after) = match answer.status {
+    pub(super) fn from_response(response: &HttpResponse) -> Self {
+        let error_body = ErrorBody::parse(&response.body).unwrap_or_default();
+        let wait = |longest| retry_after(response, longest);
+        let (kind, retry_after) = match response.status {
             300..=399 => (AccountErrorKind::Redirected, None),
             401 => (AccountErrorKind::Unauthorized, None),
             403 => (AccountErrorKind::Forbidden, None),
@@ -155,30 +154,30 @@ impl AccountError {
             404 | 405 | 410 => (AccountErrorKind::NotFound, None),
             423 => (
                 AccountErrorKind::Locked,
-                Some(told(MAX_WAIT_FOR_WINDOW).unwrap_or(LOCK_DURATION).max(LOCK_DURATION)),
+                Some(wait(MAX_WAIT_FOR_WINDOW).unwrap_or(LOCK_DURATION).max(LOCK_DURATION)),
             ),
             429 => {
-                let policy = RateLimitPolicy::from_error_body(&problem);
-                (AccountErrorKind::RateLimited { policy }, policy.retry_delay(answer))
+                let policy = RateLimitPolicy::from_error_body(&error_body);
+                (AccountErrorKind::RateLimited { policy }, policy.retry_delay(response))
             }
             // Not a status of HTTP's: HubSpot's own, with Retry-After in seconds, up to 24 hours.
-            477 => (AccountErrorKind::Migrating, told(MAX_WAIT)),
-            // 408, 5xx, and what is not documented: worth another try, later.
+            477 => (AccountErrorKind::Migrating, wait(MAX_WAIT)),
+            // 408, 5xx, and undocumented statuses: worth another try, later.
             _ => (
                 AccountErrorKind::Overloaded,
-                told(MAX_WAIT).map(|t| t.min(MAX_WAIT_WITHOUT_PAUSE)),
+                wait(MAX_WAIT).map(|wait| wait.min(MAX_WAIT_WITHOUT_PAUSE)),
             ),
         };
         Self {
             kind,
-            status: Some(answer.status),
+            status: Some(response.status),
             retry_after,
-            detail: describe_response(answer, &problem),
-            correlation_id: problem.correlation_id.as_deref().map(sanitize),
+            detail: describe_response(response, &error_body),
+            correlation_id: error_body.correlation_id.as_deref().map(sanitize),
         }
     }
 
-    /// Reads a failure to get an answer.
+    /// Reads a failure to get a response.
     pub(super) fn from_transport(error: &TransportError) -> Self {
         let ambiguous = match error {
             TransportError::Connect(_) => false,
@@ -189,13 +188,13 @@ impl AccountError {
         Self::new(AccountErrorKind::Transport { ambiguous }, error.with_causes())
     }
 
-    /// An answer of success whose body is not what it should be.
-    pub(super) fn from_unreadable(answer: &HttpResponse, what: &str) -> Self {
-        let detail = format!("HTTP {}: {what}", answer.status);
-        Self { status: Some(answer.status), ..Self::new(AccountErrorKind::Overloaded, detail) }
+    /// A response of success whose body is not as documented.
+    pub(super) fn from_unreadable(response: &HttpResponse, problem: &str) -> Self {
+        let detail = format!("HTTP {}: {problem}", response.status);
+        Self { status: Some(response.status), ..Self::new(AccountErrorKind::Overloaded, detail) }
     }
 
-    /// The same trouble, at another place.
+    /// The same failure at that place.
     pub(super) fn prefixed(mut self, place: &str) -> Self {
         self.detail = sanitize(&format!("{place}: {}", self.detail));
         self
@@ -206,73 +205,75 @@ impl RateLimitPolicy {
     /// `policyName` if there is one, else the message: `TEN_SECONDLY_ROLLING` was seen with "You have reached your
     /// `ten_secondly_rolling` limit." (HubSpot/hubspot-api-python#117), `DAILY` with "... your daily limit." (usage
     /// guidelines); "... your secondly limit." comes without a name (HubSpot/hubspot-api-nodejs).
-    fn from_error_body(problem: &ErrorBody) -> Self {
-        let said = problem.policy_name.as_ref().or(problem.message.as_ref());
-        let said = said.map(|text| text.to_ascii_lowercase()).unwrap_or_default();
-        if said.contains("daily") {
+    fn from_error_body(error_body: &ErrorBody) -> Self {
+        let text = error_body.policy_name.as_ref().or(error_body.message.as_ref());
+        let text = text.map(|text| text.to_ascii_lowercase()).unwrap_or_default();
+        if text.contains("daily") {
             Self::Daily
-        } else if said.contains("ten_secondly") {
+        } else if text.contains("ten_secondly") {
             Self::TenSecondly
-        } else if said.contains("secondly") {
+        } else if text.contains("secondly") {
             Self::Secondly
         } else {
             Self::Unknown
         }
     }
 
-    /// How long until the limit has room. Whether Retry-After comes with these is not documented; when it does, it
-    /// wins. None for the day's: HubSpot does not say when the account's day ends.
-    fn retry_delay(self, answer: &HttpResponse) -> Option<Duration> {
+    /// Time until the limit has room. Whether `Retry-After` comes with a 429 is not documented; if it does, it wins. None
+    /// for the day's limit: HubSpot does not say when the account's day ends.
+    fn retry_delay(self, response: &HttpResponse) -> Option<Duration> {
         let (longest, window) = match self {
             Self::TenSecondly => (MAX_WAIT_FOR_WINDOW, Some(Duration::from_secs(10))),
             Self::Secondly => (MAX_WAIT_FOR_WINDOW, Some(Duration::from_secs(1))),
             Self::Daily => (MAX_WAIT, None),
             Self::Unknown => (MAX_WAIT, Some(Duration::from_secs(10))),
         };
-        let told = retry_after(answer, longest);
-        let told =
-            if self == Self::Unknown { told.map(|t| t.min(MAX_WAIT_WITHOUT_PAUSE)) } else { told };
-        told.or(window)
+        let wait = retry_after(response, longest);
+        let wait = match self {
+            Self::Unknown => wait.map(|wait| wait.min(MAX_WAIT_WITHOUT_PAUSE)),
+            Self::TenSecondly | Self::Secondly | Self::Daily => wait,
+        };
+        wait.or(window)
     }
 }
 
-/// `Retry-After`: seconds, where HubSpot documents it (477); its guide also speaks of milliseconds (429, for calls to
-/// workflows' targets). So a number that makes no sense as seconds is read as milliseconds. Zero, a negative number, a fraction or a date says
-/// nothing: to come back at once is what was just refused.
-fn retry_after(answer: &HttpResponse, longest: Duration) -> Option<Duration> {
-    let number = answer.header("retry-after")?.trim().parse::<u64>().ok().filter(|n| *n > 0)?;
+/// `Retry-After` in seconds, as HubSpot documents it (477); its guide also mentions milliseconds (429, for calls to
+/// workflows' targets), so a number that is too large as seconds is read as milliseconds. Zero counts as absent, since a
+/// call at once was just refused; so does a negative number, a fraction or a date.
+fn retry_after(response: &HttpResponse, longest: Duration) -> Option<Duration> {
+    let number = response.retry_after().filter(|number| *number > 0)?;
     let seconds = Duration::from_secs(number);
     Some(if seconds <= longest { seconds } else { Duration::from_millis(number).min(longest) })
 }
 
-/// Whether the body is a web page, so not HubSpot's API's but of something before it.
-pub(super) fn is_web_page(answer: &HttpResponse) -> bool {
-    let labelled = answer.header("content-type").is_some_and(|kind| kind.contains("text/html"));
-    labelled || answer.body.trim_ascii_start().starts_with(b"<")
+/// Whether the body is a web page: it comes from a gateway, not from HubSpot's API.
+pub(super) fn is_web_page(response: &HttpResponse) -> bool {
+    let labelled = response.header("content-type").is_some_and(|kind| kind.contains("text/html"));
+    labelled || response.body.trim_ascii_start().starts_with(b"<")
 }
 
-/// The status and what the body tells: the scopes that are missing, else its message.
-fn describe_response(answer: &HttpResponse, problem: &ErrorBody) -> String {
-    let scopes: Vec<&str> = problem
+/// The status, and from the body the missing scopes, else its message.
+fn describe_response(response: &HttpResponse, error_body: &ErrorBody) -> String {
+    let scopes: Vec<&str> = error_body
         .errors
         .iter()
         .filter_map(|error| error.context.get("requiredGranularScopes")?.as_array())
         .flatten()
         .filter_map(|scope| scope.as_str())
         .collect();
-    let told = if !scopes.is_empty() {
+    let description = if !scopes.is_empty() {
         format!("missing scopes: {}", scopes.join(", "))
-    } else if let Some(message) = &problem.message {
+    } else if let Some(message) = &error_body.message {
         message.clone()
-    } else if let Some(target) = answer.header("location") {
-        // Its query may hold anything; where it points is enough.
+    } else if let Some(target) = response.header("location") {
+        // Its query may hold anything; the path is enough.
         format!("points to {}", target.split(['?', '#']).next().unwrap_or_default())
-    } else if is_web_page(answer) {
+    } else if is_web_page(response) {
         "a web page".to_owned()
     } else {
         "no message".to_owned()
     };
-    sanitize(&format!("HTTP {}: {told}", answer.status))
+    sanitize(&format!("HTTP {}: {description}", response.status))
 }
 
 #[cfg(test)]
@@ -280,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_has_a_name_of_its_own() {
+    fn as_str_any_two_kinds_differ() {
         let policy = RateLimitPolicy::Unknown;
         let kinds = [
             AccountErrorKind::Unauthorized,
@@ -301,10 +302,10 @@ mod tests {
     }
 
     #[test]
-    fn a_trouble_elsewhere_says_where() {
-        let trouble =
+    fn prefixed_any_error_names_the_place() {
+        let error =
             AccountError::new(AccountErrorKind::Overloaded, "HTTP 503").prefixed("OAuth token");
-        assert_eq!(trouble.detail, "OAuth token: HTTP 503");
-        assert_eq!(trouble.kind, AccountErrorKind::Overloaded);
+        assert_eq!(error.detail, "OAuth token: HTTP 503");
+        assert_eq!(error.kind, AccountErrorKind::Overloaded);
     }
 }

@@ -1,31 +1,29 @@
-//! How long an account that fails is left alone, where HubSpot does not say.
+//! How long a failing account is left alone where HubSpot does not say.
 
 use std::time::Duration;
 
-/// The first failure's longest wait; doubles with each further one.
-const FIRST: Duration = Duration::from_millis(500);
+use crate::net::{Backoff, Jitter};
 
-/// The longest wait of the first [`PATIENCE`]: short, so that little is late after a brief outage.
-const BRIEF: Duration = Duration::from_secs(5);
+/// The waits of the first [`BRIEF_FOR`]: short, so that little is late after a brief outage.
+const BRIEF: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    max: Duration::from_secs(5),
+    jitter: Jitter::Full,
+};
 
-/// The longest wait after that: an outage of hours needs no more probes than these, and an account that fails more
-/// than 5 % of its calls loses HubSpot's certification
+/// The waits after that: an outage of hours needs no more probes than these, and an account that fails more than 5 % of
+/// its calls loses HubSpot's certification
 /// (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Backoff = Backoff { max: Duration::from_mins(1), ..BRIEF };
 
 /// How long a failure counts as brief.
-const PATIENCE: Duration = Duration::from_mins(10);
+const BRIEF_FOR: Duration = Duration::from_mins(10);
 
-/// The wait after the latest of `failures` in a row, the first of which was `failing_for` ago.
-///
-/// Evenly spread from nothing to the longest wait ("full jitter"), by `random`, which is any number: accounts that
-/// failed together do not come back together.
+/// The wait after the latest of `failures` in a row, the first of which was `failing_for` ago. `random` is any number.
 #[must_use]
 pub fn delay(failures: u32, failing_for: Duration, random: u32) -> Duration {
-    let longest = if failing_for < PATIENCE { BRIEF } else { LONG };
-    let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    let nanos = doubled.min(longest).as_nanos() * u128::from(random) / u128::from(u32::MAX);
-    Duration::from_nanos(u64::try_from(nanos).expect("a minute in nanoseconds fits 64 bits"))
+    let backoff = if failing_for < BRIEF_FOR { BRIEF } else { LONG };
+    backoff.delay(failures, random)
 }
 
 #[cfg(test)]
@@ -35,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_up_to_five_seconds_and_after_ten_minutes_up_to_a_minute() {
+    fn delay_doubles_up_to_five_seconds_and_after_ten_minutes_up_to_a_minute() {
         let longest =
             |failures, seconds| delay(failures, Duration::from_secs(seconds), u32::MAX).as_millis();
         let early: Vec<u128> = (1..=6).map(|failures| longest(failures, 0)).collect();
@@ -48,18 +46,18 @@ mod tests {
     }
 
     #[test]
-    fn spreads_over_the_whole_range() {
+    fn delay_any_random_number_spreads_over_the_whole_range() {
         let at = |random| delay(5, Duration::ZERO, random).as_millis();
         assert_eq!((at(0), at(u32::MAX / 2), at(u32::MAX)), (0, 2_499, 5_000));
     }
 
     proptest! {
         #[test]
-        fn never_waits_longer_than_its_bound(
+        fn delay_any_failures_stays_within_its_bound(
             failures: u32, seconds: u64, one: u32, other: u32,
         ) {
             let failing_for = Duration::from_secs(seconds);
-            let bound = if seconds < 600 { BRIEF } else { LONG };
+            let bound = if seconds < 600 { BRIEF.max } else { LONG.max };
             let (low, high) = (one.min(other), one.max(other));
             prop_assert!(delay(failures, failing_for, high) <= bound);
             prop_assert!(delay(failures, failing_for, low) <= delay(failures, failing_for, high));

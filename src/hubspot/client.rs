@@ -11,23 +11,25 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::event::{EventKey, Millis};
-use crate::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
+use crate::net::{
+    CallStatus, CredentialsFingerprint, Http, HttpMethod, HttpRequest, HttpResponse, TransportError,
+};
 use crate::secret::secrets_equal;
 
 use super::account_error::{AccountError, AccountErrorKind};
 use super::body;
+use super::call::{ApiCall, ApiOperation};
 use super::credentials::AccountTokens;
-use super::fingerprint::CredentialsFingerprint;
 use super::rate_limit_headers::RateLimitHeaders;
 use super::remote_event::RemoteEvent;
 use super::settings::AccountApiSettings;
 use super::verdict::{BatchItem, Verdict, judge};
 
-/// A batch's answer repeats what was sent: a hundred events with the longest texts have about half of this. A longer
-/// one is answered by halving the batch.
+/// Longest response, in bytes. A batch's response repeats its events: a hundred with the longest texts have about half of
+/// this. After a longer response the batch is halved.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
-/// One account's API.
+/// Calls one account's API.
 #[derive(Clone)]
 pub struct AccountClient {
     upsert_url: Url,
@@ -38,57 +40,20 @@ pub struct AccountClient {
     http: Arc<dyn Http>,
 }
 
-/// What came of asking the account's API for one thing.
+/// The result of one request to the account's API.
 #[derive(Debug)]
 pub struct ApiReport<T> {
-    /// What the answer means.
+    /// Meaning of the response.
     pub outcome: T,
-    /// The limits as the last answer's headers tell them; empty without an answer.
+    /// Limits in the headers of the last response; empty without a response.
     pub rate_limits: RateLimitHeaders,
-    /// The calls that were made, tokens' included, in their order. Every one of the account's API beyond the first was
-    /// made without a slot of the pace: [`super::Pace::count`]. With none among them the slot was not used:
-    /// [`super::Pace::cancel`].
+    /// Calls that were made, those for tokens included, in their order. The first call of the account's API used the
+    /// caller's permit; each further one had none ([`RateLimiter::record_call`](crate::net::RateLimiter::record_call)).
+    /// Without any, the permit is unused ([`RateLimiter::cancel`](crate::net::RateLimiter::cancel)).
     pub calls: Vec<ApiCall>,
 }
 
-/// A call that was made, for the metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ApiCall {
-    /// Which.
-    pub operation: ApiOperation,
-    /// How it ended.
-    pub status: CallStatus,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-/// What is called: label values of `bridge_hubspot_requests_total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApiOperation {
-    /// The batch upsert.
-    Upsert,
-    /// Reading one event.
-    Read,
-    /// The account's details.
-    Details,
-    /// The OAuth token endpoint.
-    Token,
-}
-
-/// How a call ended; displays as a label value of `bridge_hubspot_requests_total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallStatus {
-    /// With an answer of that status.
-    Http(u16),
-    /// Without one in time.
-    Timeout,
-    /// Without a connection.
-    Connect,
-    /// With a broken connection, or an answer that is not read to its end.
-    Reset,
-}
-
-/// `GET /account-info/v3/details`, as far as it is of use.
+/// The field of `GET /account-info/v3/details` that is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AccountDetails {
@@ -96,7 +61,7 @@ struct AccountDetails {
 }
 
 impl AccountClient {
-    /// Nothing is called yet.
+    /// Creates a client; it calls nothing yet.
     #[must_use]
     pub fn new(api: AccountApiSettings, http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> Self {
         let timeout = api.request_timeout;
@@ -115,34 +80,33 @@ impl AccountClient {
         }
     }
 
-    /// Sends the full state of these events, and says what the answer means for each.
+    /// Sends the full state of these events, and judges the response for each.
     ///
-    /// A 401 is answered by trying once more with another token, if there is one by then: a 401 does not prove a token
-    /// bad (usage guidelines), and another call may have renewed it meanwhile. A second one is the account's trouble.
+    /// After a 401 the call is made once more with another token, if there is one by then: a 401 does not prove a token
+    /// invalid (usage guidelines), and another call may have renewed it meanwhile. A second 401 is the account's error.
     ///
     /// # Cancel safety
-    /// A cancelled call may have been carried out, or may yet.
-    pub async fn upsert(&self, sent: &[BatchItem<'_>]) -> ApiReport<Verdict> {
+    /// HubSpot may have carried out a cancelled call, or may do so later.
+    pub async fn upsert(&self, batch: &[BatchItem<'_>]) -> ApiReport<Verdict> {
         let mut calls = Vec::new();
         let request = |token: &SecretString| {
-            let body = body::upsert_body(sent.iter().map(|event| event.input));
+            let body = body::upsert_body(batch.iter().map(|event| event.input));
             self.request(HttpMethod::Post, &self.upsert_url, token, body)
         };
-        let answer = self.call_authorized(ApiOperation::Upsert, request, &mut calls).await;
-        let (outcome, rates) = match answer {
-            Ok(answer) => {
-                let rates =
-                    answer.as_ref().map(RateLimitHeaders::from_response).unwrap_or_default();
-                (judge(sent, answer.as_ref()), rates)
+        let response = self.call_authorized(ApiOperation::Upsert, request, &mut calls).await;
+        let (outcome, rate_limits) = match response {
+            Ok(response) => {
+                let rate_limits =
+                    response.as_ref().map(RateLimitHeaders::from_response).unwrap_or_default();
+                (judge(batch, response.as_ref()), rate_limits)
             }
-            Err(trouble) => (Verdict::Account(trouble), RateLimitHeaders::default()),
+            Err(error) => (Verdict::Account(error), RateLimitHeaders::default()),
         };
-        ApiReport { outcome, rate_limits: rates, calls }
+        ApiReport { outcome, rate_limits, calls }
     }
 
-    /// Reads an event: `GET /events/{externalEventId}?externalAccountId=`; the outcome is the event as HubSpot shows it, none
-    /// if there is no such event of this app's. Another app's events are not found (published
-    /// guide).
+    /// Reads an event: `GET /events/{externalEventId}?externalAccountId=`. The outcome is none if this app has no such
+    /// event; those of other apps are not found (published guide).
     pub async fn read_event(
         &self,
         key: &EventKey,
@@ -154,58 +118,58 @@ impl AccountClient {
         url.query_pairs_mut().append_pair("externalAccountId", key.external_account_id.as_str());
         let mut calls = Vec::new();
         let request = |token: &SecretString| self.request(HttpMethod::Get, &url, token, Vec::new());
-        let answer = self.call_authorized(ApiOperation::Read, request, &mut calls).await;
-        let (outcome, rates) = match answer {
-            Ok(Ok(answer)) => {
-                (RemoteEvent::from_response(&answer), RateLimitHeaders::from_response(&answer))
+        let response = self.call_authorized(ApiOperation::Read, request, &mut calls).await;
+        let (outcome, rate_limits) = match response {
+            Ok(Ok(response)) => {
+                (RemoteEvent::from_response(&response), RateLimitHeaders::from_response(&response))
             }
             Ok(Err(error)) => {
                 (Err(AccountError::from_transport(&error)), RateLimitHeaders::default())
             }
-            Err(trouble) => (Err(trouble), RateLimitHeaders::default()),
+            Err(error) => (Err(error), RateLimitHeaders::default()),
         };
-        ApiReport { outcome, rate_limits: rates, calls }
+        ApiReport { outcome, rate_limits, calls }
     }
 
-    /// Asks which portal the credentials belong to; the outcome is its number, or why HubSpot does not tell.
+    /// Reads the number of the portal to which the credentials belong.
     pub async fn fetch_portal_id(&self) -> ApiReport<Result<u64, AccountError>> {
         let mut calls = Vec::new();
         let request = |token: &SecretString| {
             self.request(HttpMethod::Get, &self.details_url, token, Vec::new())
         };
-        let (outcome, rates) = match self
-            .call_authorized(ApiOperation::Details, request, &mut calls)
-            .await
-        {
-            Ok(Ok(answer)) => (parse_portal_id(&answer), RateLimitHeaders::from_response(&answer)),
-            Ok(Err(error)) => {
-                (Err(AccountError::from_transport(&error)), RateLimitHeaders::default())
-            }
-            Err(trouble) => (Err(trouble), RateLimitHeaders::default()),
-        };
-        ApiReport { outcome, rate_limits: rates, calls }
+        let (outcome, rate_limits) =
+            match self.call_authorized(ApiOperation::Details, request, &mut calls).await {
+                Ok(Ok(response)) => {
+                    (parse_portal_id(&response), RateLimitHeaders::from_response(&response))
+                }
+                Ok(Err(error)) => {
+                    (Err(AccountError::from_transport(&error)), RateLimitHeaders::default())
+                }
+                Err(error) => (Err(error), RateLimitHeaders::default()),
+            };
+        ApiReport { outcome, rate_limits, calls }
     }
 
-    /// The credentials as they are now: whether they changed.
+    /// The credentials as they are now, for noticing a change.
     #[must_use]
     pub fn fingerprint(&self) -> CredentialsFingerprint {
         self.tokens.fingerprint()
     }
 
-    /// The OAuth app's id; of a token it is not known which app's it is.
+    /// The OAuth app's id. A fixed token does not show its app.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.tokens.client_id()
     }
 
-    /// When the present token ends, if it does.
+    /// When the present token expires, if it does.
     #[must_use]
     pub fn token_expires_at(&self) -> Option<Millis> {
         self.tokens.expires_at()
     }
 
-    /// Makes a call with a token, and once more if that is refused and there is another of the same credentials: of
-    /// others it is not known yet whose they are. The outer error is that there is no token, and so no call.
+    /// Makes a call with a token, and once more if that is refused and there is another token of the same credentials:
+    /// other credentials may be another account's. The outer error means that there was no token, and so no call.
     async fn call_authorized(
         &self,
         operation: ApiOperation,
@@ -219,7 +183,7 @@ impl AccountClient {
             return Err(AccountError::new(kind, "the credentials changed before the call"));
         }
         let first = self.call(operation, request(&token), calls).await;
-        if !first.as_ref().is_ok_and(|answer| answer.status == 401) {
+        if !first.as_ref().is_ok_and(|response| response.status == 401) {
             return Ok(first);
         }
         self.tokens.invalidate(&token).await;
@@ -239,14 +203,14 @@ impl AccountClient {
         request: HttpRequest,
         calls: &mut Vec<ApiCall>,
     ) -> Result<HttpResponse, TransportError> {
-        let began = Instant::now();
-        let answer = self.http.send(request).await;
+        let started_at = Instant::now();
+        let response = self.http.send(request).await;
         calls.push(ApiCall {
             operation,
-            status: CallStatus::from_result(&answer),
-            elapsed: began.elapsed(),
+            status: CallStatus::from_result(&response),
+            elapsed: started_at.elapsed(),
         });
-        answer
+        response
     }
 
     fn request(
@@ -272,57 +236,24 @@ impl AccountClient {
     }
 }
 
-impl ApiOperation {
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Upsert => "upsert",
-            Self::Read => "read",
-            Self::Details => "details",
-            Self::Token => "token",
-        }
-    }
-}
-
-impl CallStatus {
-    pub(super) fn from_result(answer: &Result<HttpResponse, TransportError>) -> Self {
-        match answer {
-            Ok(answer) => Self::Http(answer.status),
-            Err(TransportError::Timeout) => Self::Timeout,
-            Err(TransportError::Connect(_)) => Self::Connect,
-            Err(TransportError::Reset(_) | TransportError::TooLarge(_)) => Self::Reset,
-        }
-    }
-}
-
-impl fmt::Display for CallStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http(status) => write!(f, "{status}"),
-            Self::Timeout => f.write_str("timeout"),
-            Self::Connect => f.write_str("connect"),
-            Self::Reset => f.write_str("reset"),
-        }
-    }
-}
-
 impl fmt::Debug for AccountClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("url", &self.upsert_url.as_str()).finish_non_exhaustive()
+        f.debug_struct("AccountClient")
+            .field("url", &self.upsert_url.as_str())
+            .finish_non_exhaustive()
     }
 }
 
-fn parse_portal_id(answer: &HttpResponse) -> Result<u64, AccountError> {
-    match answer.status {
-        200..=299 => body::parse_object(&answer.body)
+fn parse_portal_id(response: &HttpResponse) -> Result<u64, AccountError> {
+    match response.status {
+        200..=299 => body::parse_object(&response.body)
             .map(|details: AccountDetails| details.portal_id)
-            .ok_or_else(|| AccountError::from_unreadable(answer, "no portalId")),
-        _ => Err(AccountError::from_response(answer)),
+            .ok_or_else(|| AccountError::from_unreadable(response, "no portalId")),
+        _ => Err(AccountError::from_response(response)),
     }
 }
 
-/// The base URL's path, which a gateway may have put there, and then these, with one slash between.
+/// Appends these parts to the base URL's path, which a gateway may have set, with one slash between.
 fn join_url(base: &Url, parts: &[&str]) -> Url {
     let mut path = base.path().trim_end_matches('/').to_owned();
     for part in parts {

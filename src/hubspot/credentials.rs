@@ -1,44 +1,46 @@
-//! The token that a call carries.
+//! The token that an account's calls carry.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
 use crate::event::Millis;
 use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
-use crate::net::{Http, HttpRequest, HttpResponse};
-use crate::secret::{Secret, secrets_equal};
+use crate::net::{
+    CallStatus, CredentialsFingerprint, Http, HttpRequest, HttpResponse, IssuedToken, TokenCache,
+    TokenIssuer, TokenIssuerError,
+};
+use crate::secret::Secret;
 
 use super::account_error::{AccountError, AccountErrorKind, is_web_page};
 use super::body::parse_object;
-use super::client::{ApiCall, ApiOperation, CallStatus};
-use super::fingerprint::CredentialsFingerprint;
+use super::call::{ApiCall, ApiOperation};
 use super::settings::AccountCredentials;
 
-/// A token is renewed this long before it ends. HubSpot's live 30 minutes
+/// A token is renewed this long before it expires. HubSpot's live 30 minutes
 /// (<https://developers.hubspot.com/changelog/upcoming-expiration-of-oauth-access-tokens-is-changing>): the time
 /// between is for renewals that fail.
 const MARGIN: Duration = Duration::from_mins(5);
 
-/// How long a renewal that failed is not tried again while the present token is still good. The endpoint has a rate
-/// limit of its own, so not with every call.
+/// How long a renewal that failed is not repeated while the present token is valid. The endpoint has a rate limit of its
+/// own, so it is not called with every call.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
 #[derive(Debug)]
 pub struct AccountTokens {
-    source: Source,
+    source: TokenSource,
 }
 
 #[derive(Debug)]
-enum Source {
-    /// Read each time, so that a changed file counts at once.
+enum TokenSource {
+    /// A token that is read each time, so that a changed file counts at once.
     Fixed(Secret),
     OAuth(Box<OAuth>),
 }
@@ -51,37 +53,14 @@ struct OAuth {
     timeout: Duration,
     http: Arc<dyn Http>,
     clock: Arc<dyn Clock>,
-    /// Held while a token is fetched, so that one flight serves all who wait.
-    held: Mutex<Held>,
+    cache: TokenCache<AccountError>,
     expires_at: watch::Sender<Option<Millis>>,
 }
 
-#[derive(Default)]
-struct Held {
-    access: Option<Access>,
-    refresh: RefreshTokenRotation,
-    /// How the last flight failed, for those who waited for it, and for as long as the endpoint asked to be left alone.
-    failed: Option<FailedRefresh>,
-}
-
-struct Access {
-    token: SecretString,
-    granted_for: CredentialsFingerprint,
-    renew_at: Instant,
-    ends_at: Instant,
-}
-
-/// What HubSpot grants has an end.
-struct Grant {
-    token: SecretString,
-    life: Duration,
-    refresh: Option<SecretString>,
-}
-
-struct FailedRefresh {
-    at: Instant,
-    until: Instant,
-    trouble: AccountError,
+/// Requests a token, and adds the call to the calls of the caller.
+struct OAuthIssuer<'a> {
+    oauth: &'a OAuth,
+    calls: &'a mut Vec<ApiCall>,
 }
 
 /// `{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN",...}`
@@ -94,7 +73,7 @@ struct TokenErrorBody {
 }
 
 impl AccountTokens {
-    /// Nothing is fetched yet. A fetch has `timeout` for all of itself.
+    /// Requests nothing yet. Each request has `timeout` for all of itself.
     #[must_use]
     pub fn new(
         credentials: AccountCredentials,
@@ -103,9 +82,9 @@ impl AccountTokens {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let source = match credentials {
-            AccountCredentials::Token(secret) => Source::Fixed(secret),
+            AccountCredentials::Token(secret) => TokenSource::Fixed(secret),
             AccountCredentials::OAuth { client_id, client_secret, refresh_token, token_url } => {
-                Source::OAuth(Box::new(OAuth {
+                TokenSource::OAuth(Box::new(OAuth {
                     client_id,
                     client_secret,
                     refresh_token,
@@ -113,7 +92,7 @@ impl AccountTokens {
                     timeout,
                     http,
                     clock,
-                    held: Mutex::default(),
+                    cache: TokenCache::new(MARGIN).with_renewal_pause(RETRY),
                     expires_at: watch::Sender::new(None),
                 }))
             }
@@ -121,62 +100,56 @@ impl AccountTokens {
         Self { source }
     }
 
-    /// The credentials as they are now. Cheap while nothing changed: files are looked at, not read.
+    /// The credentials as they are now. Cheap while nothing changed: of a file only the metadata is read then.
     #[must_use]
     pub fn fingerprint(&self) -> CredentialsFingerprint {
         match &self.source {
-            Source::Fixed(secret) => CredentialsFingerprint::from_secrets(&[secret]),
-            Source::OAuth(oauth) => oauth.fingerprint(),
+            TokenSource::Fixed(secret) => CredentialsFingerprint::from_secrets(&[secret]),
+            TokenSource::OAuth(oauth) => oauth.fingerprint(),
         }
     }
 
-    /// The OAuth app; of a token it is not known which app's it is.
+    /// The OAuth app's id. A fixed token does not show its app.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         match &self.source {
-            Source::Fixed(_) => None,
-            Source::OAuth(oauth) => Some(&oauth.client_id),
+            TokenSource::Fixed(_) => None,
+            TokenSource::OAuth(oauth) => Some(&oauth.client_id),
         }
     }
 
-    /// A token that is good as far as is known. The calls that were made for it are added to `calls`.
+    /// A token that is valid as far as is known. The calls that were made for it are added to `calls`.
     ///
     /// # Errors
-    /// [`AccountTrouble`]: [`TroubleKind::Unauthorized`] when the credentials are refused or cannot be read; else it
+    /// [`AccountError`]: [`AccountErrorKind::Unauthorized`] when the credentials are refused or cannot be read; any other
     /// passes. The account's API has not been called.
     ///
     /// # Cancel safety
-    /// A cancelled fetch may have been answered; the next call fetches again.
+    /// A cancelled request may have been answered; the next call makes another.
     pub async fn bearer_token(
         &self,
         calls: &mut Vec<ApiCall>,
     ) -> Result<SecretString, AccountError> {
         match &self.source {
-            Source::Fixed(secret) => read_secret(secret, "access token"),
-            Source::OAuth(oauth) => oauth.bearer(calls).await,
+            TokenSource::Fixed(secret) => read_secret(secret, "access token"),
+            TokenSource::OAuth(oauth) => oauth.cache.token(&mut OAuthIssuer { oauth, calls }).await,
         }
     }
 
-    /// The token was refused: it is not given out again, unless it is fixed. Does nothing if another has taken its
-    /// place already.
+    /// Drops a token that was refused, unless it is fixed. It does nothing if another has replaced that one.
     pub async fn invalidate(&self, token: &SecretString) {
         match &self.source {
-            Source::Fixed(_) => {}
-            Source::OAuth(oauth) => {
-                let mut held = oauth.held.lock().await;
-                if held.access.as_ref().is_some_and(|access| secrets_equal(&access.token, token)) {
-                    held.access = None;
-                }
-            }
+            TokenSource::Fixed(_) => {}
+            TokenSource::OAuth(oauth) => oauth.cache.invalidate(token).await,
         }
     }
 
-    /// When the present token ends; none if it does not, or there is none yet.
+    /// When the present token expires; none if it does not, or there is none yet.
     #[must_use]
     pub fn expires_at(&self) -> Option<Millis> {
         match &self.source {
-            Source::Fixed(_) => None,
-            Source::OAuth(oauth) => *oauth.expires_at.borrow(),
+            TokenSource::Fixed(_) => None,
+            TokenSource::OAuth(oauth) => *oauth.expires_at.borrow(),
         }
     }
 }
@@ -184,87 +157,6 @@ impl AccountTokens {
 impl OAuth {
     fn fingerprint(&self) -> CredentialsFingerprint {
         CredentialsFingerprint::from_secrets(&[&self.client_secret, &self.refresh_token])
-    }
-
-    async fn bearer(&self, calls: &mut Vec<ApiCall>) -> Result<SecretString, AccountError> {
-        let asked = Instant::now();
-        let mut held = self.held.lock().await;
-        let present = self.fingerprint();
-        // A token that was granted for other credentials may be another account's.
-        if held.access.as_ref().is_some_and(|access| present.replaces(&access.granted_for)) {
-            held.access = None;
-            held.failed = held.failed.take().filter(|failed| failed.trouble.retry_after.is_some());
-        }
-        let now = Instant::now();
-        if let Some(access) = held.access.as_ref().filter(|access| now < access.renew_at) {
-            return Ok(access.token.clone());
-        }
-        let good = held.access.as_ref().filter(|access| now < access.ends_at);
-        if let Some(failed) = held.failed.as_ref().filter(|failed| failed.applies_to(asked, now)) {
-            return good.map_or_else(
-                || Err(failed.remaining_error(now)),
-                |access| Ok(access.token.clone()),
-            );
-        }
-        let fetched = self.fetch(&mut held, calls).await;
-        let now = Instant::now();
-        match fetched {
-            Ok(token) => {
-                held.failed = None;
-                Ok(token)
-            }
-            Err(trouble) => {
-                let good = held.access.as_ref().filter(|access| now < access.ends_at);
-                let token = good.map(|access| access.token.clone());
-                let pause = trouble.retry_after.or(token.is_some().then_some(RETRY));
-                let until = now + pause.unwrap_or_default();
-                held.failed = Some(FailedRefresh { at: now, until, trouble: trouble.clone() });
-                if trouble.kind == AccountErrorKind::Unauthorized {
-                    held.refresh.reset();
-                }
-                token.ok_or(trouble)
-            }
-        }
-    }
-
-    /// Asks for a token and keeps it.
-    async fn fetch(
-        &self,
-        held: &mut Held,
-        calls: &mut Vec<ApiCall>,
-    ) -> Result<SecretString, AccountError> {
-        let granted_for = self.fingerprint();
-        let configured = read_secret(&self.refresh_token, "refresh token")?;
-        let request = self.request(&held.refresh.current(&configured))?;
-
-        let began = Instant::now();
-        let answer = self.http.send(request).await;
-        let now = Instant::now();
-        calls.push(ApiCall {
-            operation: ApiOperation::Token,
-            status: CallStatus::from_result(&answer),
-            elapsed: now - began,
-        });
-        let granted = match answer {
-            Ok(answer) => parse_token_response(&answer),
-            // That the endpoint may have acted makes no difference to the account's API, which was not called.
-            Err(error) => Err(AccountError {
-                kind: AccountErrorKind::Transport { ambiguous: false },
-                ..AccountError::from_transport(&error)
-            }),
-        };
-        let granted = granted.map_err(|trouble| trouble.prefixed("OAuth token"))?;
-
-        let Grant { token, life, refresh } = granted;
-        held.access = Some(Access {
-            token: token.clone(),
-            granted_for,
-            renew_at: now + oauth::usable_for(life, MARGIN),
-            ends_at: now + life,
-        });
-        self.expires_at.send_replace(Some(self.clock.now().plus(life)));
-        held.refresh.replace(configured, refresh);
-        Ok(token)
     }
 
     /// <https://api.hubapi.com/oauth/2026-03/token>: a form, by HubSpot's published OpenAPI of its OAuth API.
@@ -276,51 +168,93 @@ impl OAuth {
     }
 }
 
-impl FailedRefresh {
-    /// Whether one who asked then need not try again: the flight failed while it waited, or is not to be repeated yet.
-    fn applies_to(&self, asked: Instant, now: Instant) -> bool {
-        self.at > asked || now < self.until
+impl TokenIssuer for OAuthIssuer<'_> {
+    type Error = AccountError;
+
+    fn fingerprint(&self) -> CredentialsFingerprint {
+        self.oauth.fingerprint()
     }
 
-    /// The trouble with what is left of its time.
-    fn remaining_error(&self, now: Instant) -> AccountError {
-        let retry_after = self.trouble.retry_after.map(|_| self.until.duration_since(now));
-        AccountError { retry_after, ..self.trouble.clone() }
+    async fn request_token(
+        &mut self,
+        rotation: &mut RefreshTokenRotation,
+    ) -> Result<IssuedToken, AccountError> {
+        let Self { oauth, calls } = self;
+        let configured = read_secret(&oauth.refresh_token, "refresh token")?;
+        let request = oauth.request(&rotation.current(&configured))?;
+
+        let started_at = Instant::now();
+        let result = oauth.http.send(request).await;
+        calls.push(ApiCall {
+            operation: ApiOperation::Token,
+            status: CallStatus::from_result(&result),
+            elapsed: started_at.elapsed(),
+        });
+        let granted = match result {
+            Ok(response) => parse_token_response(&response),
+            // That the endpoint may have acted makes no difference to the account's API, which was not called.
+            Err(error) => Err(AccountError {
+                kind: AccountErrorKind::Transport { ambiguous: false },
+                ..AccountError::from_transport(&error)
+            }),
+        };
+        let (issued, replacement) = granted.map_err(|error| error.prefixed("OAuth token"))?;
+        oauth.expires_at.send_replace(Some(oauth.clock.now().plus(issued.lifetime)));
+        rotation.replace(configured, replacement);
+        Ok(issued)
     }
 }
 
-/// What the token endpoint says. Only the codes of a refusal are passed on: what else it holds may repeat what we sent.
-fn parse_token_response(answer: &HttpResponse) -> Result<Grant, AccountError> {
-    match answer.status {
-        200..=299 => grant(&answer.body).ok_or_else(|| AccountError {
+impl TokenIssuerError for AccountError {
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    fn with_retry_after(self, left: Duration) -> Self {
+        Self { retry_after: Some(left), ..self }
+    }
+
+    fn refuses_refresh_token(&self) -> bool {
+        self.kind == AccountErrorKind::Unauthorized
+    }
+}
+
+/// The token that the endpoint granted, and the refresh token that replaces the present one. Of a refusal only the codes
+/// are kept: the rest of its body may repeat what we sent.
+fn parse_token_response(
+    response: &HttpResponse,
+) -> Result<(IssuedToken, Option<SecretString>), AccountError> {
+    match response.status {
+        200..=299 => parse_grant(&response.body).ok_or_else(|| AccountError {
             status: None,
-            ..AccountError::from_unreadable(answer, "not both access_token and expires_in")
+            ..AccountError::from_unreadable(response, "not both access_token and expires_in")
         }),
-        400 | 401 | 403 if !is_web_page(answer) => {
-            let denied: TokenErrorBody = parse_object(&answer.body).unwrap_or_default();
-            let codes: Vec<String> = [denied.error, denied.status].into_iter().flatten().collect();
-            let detail = format!("HTTP {}: refused: {}", answer.status, codes.join(", "));
+        400 | 401 | 403 if !is_web_page(response) => {
+            let refusal: TokenErrorBody = parse_object(&response.body).unwrap_or_default();
+            let codes: Vec<String> =
+                [refusal.error, refusal.status].into_iter().flatten().collect();
+            let detail = format!("HTTP {}: refused: {}", response.status, codes.join(", "));
             Err(AccountError {
-                status: Some(answer.status),
+                status: Some(response.status),
                 ..AccountError::new(AccountErrorKind::Unauthorized, detail)
             })
         }
         // The account's API was not called, so nothing of it is in doubt.
-        _ => Err(AccountError { status: None, ..AccountError::from_response(answer) }),
+        _ => Err(AccountError { status: None, ..AccountError::from_response(response) }),
     }
 }
 
-fn grant(body: &[u8]) -> Option<Grant> {
-    let TokenGrant { access_token: token, lifetime: life, refresh_token: refresh } =
-        TokenGrant::parse(body)?;
-    Some(Grant { token, life: life?, refresh })
+/// HubSpot's tokens have an end; a grant without one is none.
+fn parse_grant(body: &[u8]) -> Option<(IssuedToken, Option<SecretString>)> {
+    let TokenGrant { access_token: token, lifetime, refresh_token } = TokenGrant::parse(body)?;
+    Some((IssuedToken { token, lifetime: lifetime? }, refresh_token))
 }
 
-fn read_secret(secret: &Secret, which: &str) -> Result<SecretString, AccountError> {
+fn read_secret(secret: &Secret, name: &str) -> Result<SecretString, AccountError> {
     secret.read().map_err(|error| {
         AccountError::new(
             AccountErrorKind::Unauthorized,
-            format!("the {which} cannot be read: {error}"),
+            format!("the {name} cannot be read: {error}"),
         )
     })
 }

@@ -1,16 +1,16 @@
-//! What an answer's headers tell of the limits.
+//! The limits that the headers of HubSpot's responses report.
 
 use std::time::Duration;
 
-use crate::net::HttpResponse;
+use tokio::time::Instant;
 
-use super::settings::RateLimit;
+use crate::net::{HttpResponse, Permit, RateLimit, RateLimiter};
 
-/// Told intervals beyond a minute are mistakes, or mean something else: HubSpot's windows have ten seconds or one, and
-/// the day's calls are told apart. Taken at its word, one such header could keep an account silent for a day.
+/// Longest believable interval: HubSpot's windows have ten seconds or one, and it reports the day's calls apart. A longer
+/// one is a mistake, or means something else; taken at its word, one such header could keep an account silent for a day.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The limits as HubSpot tells them; each number only where it does.
+/// The limits as HubSpot reports them; each number only where it does.
 ///
 /// `X-HubSpot-RateLimit-Max`, `-Remaining`, `-Interval-Milliseconds`; `-Daily` and `-Daily-Remaining`, which OAuth
 /// calls lack (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
@@ -20,7 +20,7 @@ pub struct RateLimitHeaders {
     pub max: Option<u32>,
     /// Calls that are left in the window.
     pub remaining: Option<u32>,
-    /// The window.
+    /// Length of the window.
     pub interval: Option<Duration>,
     /// Calls that the day allows.
     pub daily: Option<u64>,
@@ -29,10 +29,10 @@ pub struct RateLimitHeaders {
 }
 
 impl RateLimitHeaders {
-    /// Reads an answer's headers; what is no number is not told.
+    /// Reads a response's headers; a header that is no number is absent.
     #[must_use]
-    pub fn from_response(answer: &HttpResponse) -> Self {
-        let number = |name| answer.header(name).and_then(|text| text.trim().parse::<u64>().ok());
+    pub fn from_response(response: &HttpResponse) -> Self {
+        let number = |name| response.header(name).and_then(|text| text.trim().parse::<u64>().ok());
         let small = |name| number(name).and_then(|value| u32::try_from(value).ok());
         Self {
             max: small("x-hubspot-ratelimit-max"),
@@ -44,8 +44,13 @@ impl RateLimitHeaders {
         }
     }
 
-    /// The window's limit, if it is told whole and can be one: a limit of nothing would stop us for ever.
-    pub(super) fn limit(&self) -> Option<RateLimit> {
+    /// Tells the limiter what the response to that call reports of the window.
+    pub fn report_to(&self, limiter: &mut RateLimiter, permit: &Permit, now: Instant) {
+        limiter.observe(permit, self.limit(), self.remaining, now);
+    }
+
+    /// The window's limit, if it is reported whole and can be one: a limit of nothing would stop us for ever.
+    fn limit(&self) -> Option<RateLimit> {
         let (requests, window) = (self.max?, self.interval?);
         (requests > 0 && !window.is_zero() && window <= MAX_INTERVAL)
             .then_some(RateLimit { requests, window })
@@ -56,7 +61,7 @@ impl RateLimitHeaders {
 mod tests {
     use super::*;
 
-    fn told(headers: &[(&str, &str)]) -> RateLimitHeaders {
+    fn parse(headers: &[(&str, &str)]) -> RateLimitHeaders {
         let named = |(name, value): &(&str, &str)| {
             (format!("x-hubspot-ratelimit-{name}"), (*value).to_owned())
         };
@@ -67,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn each_number_is_told_where_hubspot_tells_it() {
-        let rates = told(&[
+    fn from_response_any_headers_reads_the_numbers_alone() {
+        let rates = parse(&[
             ("max", "190"),
             ("remaining", " 7 "),
             ("interval-milliseconds", "10000"),
@@ -78,21 +83,49 @@ mod tests {
         assert_eq!((rates.max, rates.remaining), (Some(190), Some(7)));
         assert_eq!(rates.interval, Some(Duration::from_secs(10)));
         assert_eq!((rates.daily, rates.daily_remaining), (Some(5_000_000_000), Some(12)));
-        let odd = told(&[("max", "4294967296"), ("remaining", "-1"), ("daily", "many")]);
+        let odd = parse(&[("max", "4294967296"), ("remaining", "-1"), ("daily", "many")]);
         assert_eq!(odd, RateLimitHeaders::default());
     }
 
     #[test]
-    fn a_limit_is_whole_and_lets_something_through_within_a_minute() {
+    fn limit_reported_in_part_or_out_of_bounds_is_none() {
         let minute = "60000";
         let limit =
-            |max, interval| told(&[("max", max), ("interval-milliseconds", interval)]).limit();
+            |max, interval| parse(&[("max", max), ("interval-milliseconds", interval)]).limit();
         let whole = RateLimit { requests: 1, window: Duration::from_mins(1) };
         assert_eq!(limit("1", minute), Some(whole));
         for (max, interval) in
             [("0", minute), ("1", "0"), ("1", "60001"), ("1", "86400000"), ("", minute), ("1", "")]
         {
             assert_eq!(limit(max, interval), None, "{max} in {interval}");
+        }
+    }
+
+    #[test]
+    fn report_to_impossible_limits_changes_nothing() {
+        const WINDOW: Duration = Duration::from_secs(10);
+        let mut now = Instant::now();
+        let mut limiter = RateLimiter::for_shared_limit(RateLimit { requests: 4, window: WINDOW });
+        let first = limiter.try_acquire(now).expect("nothing is used");
+        limiter.complete(first, now);
+        now += 2 * WINDOW;
+        let permit = limiter.try_acquire(now).expect("the window has passed");
+        for (max, interval) in
+            [(0, WINDOW), (9, Duration::ZERO), (1, Duration::from_millis(u64::MAX))]
+        {
+            let headers = RateLimitHeaders {
+                max: Some(max),
+                remaining: Some(0),
+                interval: Some(interval),
+                ..RateLimitHeaders::default()
+            };
+            headers.report_to(&mut limiter, &permit, now);
+        }
+        limiter.complete(permit, now);
+        let permits: Vec<Permit> = std::iter::from_fn(|| limiter.try_acquire(now).ok()).collect();
+        assert_eq!(permits.len(), 3);
+        for permit in permits {
+            limiter.cancel(permit);
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Telling whether credentials changed, without keeping them.
+//! Notices changed credentials without keeping them.
 
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::secret::Secret;
 
-/// What tells one set of credentials from the next, as they are read now. Two that are alike are of the same app.
+/// Distinguishes one set of credentials, as they are read now, from the next. Two equal ones are of the same client.
 ///
-/// Holds a digest of secrets, so it is neither shown nor kept.
+/// It holds a digest of secrets, so it is neither shown nor stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CredentialsFingerprint {
     digest: [u8; 32],
@@ -15,19 +15,21 @@ pub struct CredentialsFingerprint {
 }
 
 impl CredentialsFingerprint {
-    pub(super) fn from_secrets(secrets: &[&Secret]) -> Self {
+    /// Reads the secrets. Cheap while nothing changed: of a file only the metadata is read then.
+    #[must_use]
+    pub fn from_secrets(secrets: &[&Secret]) -> Self {
         let mut digest = Sha256::new();
-        let mut readable = true;
+        let mut is_readable = true;
         for secret in secrets {
             match secret.read() {
                 Ok(value) => digest.update(Sha256::digest(value.expose_secret())),
                 Err(error) => {
-                    readable = false;
+                    is_readable = false;
                     digest.update(Sha256::digest(error.to_string()));
                 }
             }
         }
-        Self { digest: digest.finalize().into(), is_readable: readable }
+        Self { digest: digest.finalize().into(), is_readable }
     }
 
     #[cfg(test)]
@@ -35,14 +37,15 @@ impl CredentialsFingerprint {
         Self::from_secrets(&[&Secret::Text(text.into())])
     }
 
-    /// Whether these are other credentials; one that cannot be read for a moment is none.
-    pub(super) fn replaces(&self, before: &Self) -> bool {
+    /// Whether these are other credentials. Those that cannot be read for a moment replace none.
+    #[must_use]
+    pub fn replaces(&self, before: &Self) -> bool {
         self.is_readable && self.digest != before.digest
     }
 }
 
 impl std::fmt::Debug for CredentialsFingerprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Fingerprint(..)")
+        f.write_str("CredentialsFingerprint(..)")
     }
 }

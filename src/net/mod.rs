@@ -1,12 +1,24 @@
-//! The only door to the outside's HTTP: bounded in size and time, redirects never followed.
+//! HTTP calls to outside services: bounded in size and time, paced, authenticated. Only this room uses `reqwest`.
 //!
-//! [`Http`] is a trait so that what decides can be tested, and simulated, without sockets.
-//! [`Client`] is the one over real sockets. [`KeySet`] keeps what others publish of their keys; [`oauth`] is
-//! the wire of buying tokens.
+//! * [`Http`] sends one request; [`HttpClient`] does so over real sockets. It is a trait so that callers can be tested, and
+//!   simulated, without sockets.
+//! * [`RateLimiter`] keeps calls within a limit; [`WaitingRateLimiter`] lets tasks wait for it; [`Backoff`] spaces retries.
+//! * [`oauth`] holds the messages of a token endpoint; [`TokenCache`] keeps the token; [`CredentialsFingerprint`] notices
+//!   changed credentials.
+//! * [`JwksCache`] keeps a published key set fresh.
+//!
+//! Promises: no redirect is followed, so that credentials reach only the configured address; no request is repeated here;
+//! no window holds more calls than its limit. Relies on the caller to bound every request. A crash loses tokens, key sets
+//! and the log of calls, all of which are gained again by calling.
 
+mod backoff;
+mod call_status;
 mod client;
+mod fingerprint;
 mod jwks;
 pub mod oauth;
+mod rate_limiter;
+mod token_cache;
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -14,40 +26,45 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use backoff::{Backoff, Jitter};
+pub use call_status::CallStatus;
 pub use client::{HttpClient, HttpClientError};
+pub use fingerprint::CredentialsFingerprint;
 pub use jwks::JwksCache;
+pub use rate_limiter::{Permit, PermitWait, RateLimit, RateLimiter, WaitingRateLimiter};
+pub use token_cache::{IssuedToken, TokenCache, TokenIssuer, TokenIssuerError};
 
-/// Sends one request and reads its whole answer, within the request's bounds.
+/// Sends one request and reads its whole response, within the request's bounds.
 #[async_trait]
 pub trait Http: Send + Sync + 'static {
     /// Sends the request.
     ///
     /// # Errors
-    /// [`TransportError`] when no whole answer came; a status of any kind is an answer.
+    /// [`TransportError`] when no whole response came; a response of any status is none.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
 }
 
 /// A request to an outside service.
 #[derive(Clone)]
 pub struct HttpRequest {
-    /// `GET`, `POST`.
+    /// Method.
     pub method: HttpMethod,
     /// The whole URL.
     pub url: url::Url,
     /// Headers; their values may be secret.
     pub headers: Vec<(Cow<'static, str>, secrecy::SecretString)>,
-    /// The body.
+    /// Body.
     pub body: Vec<u8>,
-    /// For everything, from connecting to the last byte of the answer.
+    /// Time for everything, from connecting to the last byte of the response.
     pub timeout: Duration,
-    /// Longest answer that is read, in bytes.
+    /// Longest body of a response that is read, in bytes.
     pub max_response_bytes: usize,
 }
 
 /// Without the body, which may hold a client's secret, and without the URL's query.
 impl std::fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("HttpRequest")
             .field("method", &self.method)
             .field("host", &self.url.host_str())
             .field("path", &self.url.path())
@@ -64,14 +81,14 @@ pub enum HttpMethod {
     Post,
 }
 
-/// An answer of any status.
+/// A response of any status.
 #[derive(Debug, Clone, Default)]
 pub struct HttpResponse {
     /// HTTP status.
     pub status: u16,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// Body.
     pub body: Vec<u8>,
 }
 
@@ -81,10 +98,16 @@ impl HttpResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
     }
+
+    /// The number in `Retry-After`, which counts seconds (RFC 9110, 10.2.3). The header's other form, a date, is not read.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.header("retry-after")?.trim().parse().ok()
+    }
 }
 
 impl TransportError {
-    /// Its text with its causes, which it leaves out by itself.
+    /// Its text with its causes, which `Display` leaves out.
     #[must_use]
     pub fn with_causes(&self) -> String {
         let (mut text, mut next) = (self.to_string(), self.source());
@@ -96,7 +119,7 @@ impl TransportError {
     }
 }
 
-/// Why no whole answer came. Whether the service acted on the request is unknown unless [`TransportError::Connect`].
+/// Why no whole response came. Unless it is [`TransportError::Connect`], the service may have acted on the request.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// No connection was made: the request was not sent.
@@ -105,10 +128,10 @@ pub enum TransportError {
     /// The time ran out.
     #[error("no answer in time")]
     Timeout,
-    /// The connection broke, or the answer was not HTTP.
+    /// The connection broke, or the response was not HTTP.
     #[error("the connection broke")]
     Reset(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The answer is longer than the request's bound.
+    /// The response is longer than the request's bound.
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
 }

@@ -1,6 +1,6 @@
-//! The wire of buying access tokens (RFC 6749): the request, the answer, and refresh tokens that are replaced.
+//! Requests for access tokens (RFC 6749), their responses, and refresh tokens that a response replaces.
 //!
-//! When a token is bought, and what it means that none is to be had, is for those who need it.
+//! The callers decide when to request a token, and what a refusal means.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use url::form_urlencoded::Serializer;
 use super::{HttpMethod, HttpRequest};
 use crate::secret::secrets_equal;
 
-/// An answer with a token has some kilobytes at most.
+/// Longest response, in bytes: one with a token has some kilobytes at most.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// No believable token lives longer; keeps sums of times from overflowing.
+/// Longest believable lifetime; it keeps sums of times from overflowing.
 const MAX_LIFETIME: Duration = Duration::from_hours(24 * 366);
 
-/// How a client proves itself to a token endpoint (RFC 6749, 2.3.1).
+/// How a client authenticates at a token endpoint (RFC 6749, 2.3.1).
 #[derive(Debug, Clone, Copy)]
 pub enum ClientAuth {
     /// HTTP Basic.
@@ -30,7 +30,7 @@ pub enum ClientAuth {
     Form,
 }
 
-/// Asks for a token: this form, and the client's proof.
+/// Builds the request for a token: this form, and the client's authentication.
 #[must_use]
 pub fn token_request(
     token_url: &Url,
@@ -48,8 +48,8 @@ pub fn token_request(
     body.extend_pairs(form);
     match auth {
         ClientAuth::Basic => {
-            let proof = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
-            headers.push(("authorization".into(), proof.into()));
+            let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+            headers.push(("authorization".into(), basic.into()));
         }
         ClientAuth::Form => {
             body.append_pair("client_id", id).append_pair("client_secret", secret);
@@ -65,18 +65,18 @@ pub fn token_request(
     }
 }
 
-/// What a token endpoint granted (RFC 6749, 5.1).
+/// Response of a token endpoint that granted a token (RFC 6749, 5.1).
 pub struct TokenGrant {
     /// The token.
     pub access_token: SecretString,
-    /// How long it is good; none if the endpoint does not say. At most a year.
+    /// Time until the token expires, at most a year; none if the endpoint does not say.
     pub lifetime: Option<Duration>,
-    /// What takes the place of the refresh token that it was bought with.
+    /// Refresh token that replaces the one in the request.
     pub refresh_token: Option<SecretString>,
 }
 
 impl TokenGrant {
-    /// Reads an answer of 2xx; none if it is no grant. The parser's own words are not passed on: they could repeat the token.
+    /// Parses the body of a 2xx response; none if it is no grant. The parser's message is dropped: it could repeat the token.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
@@ -86,7 +86,7 @@ impl TokenGrant {
             expires_in: Option<Duration>,
             refresh_token: Option<String>,
         }
-        // What is derived would take an array, too.
+        // The derived parser would take an array, too.
         let begins = body.trim_ascii_start().starts_with(b"{");
         let wire: Wire = begins.then(|| serde_json::from_slice(body).ok()).flatten()?;
         let Wire { access_token, expires_in, refresh_token } = wire;
@@ -95,14 +95,14 @@ impl TokenGrant {
     }
 }
 
-/// For how long a token of that life is used before another is bought: to `margin` before its end, or a fifth of its life if
-/// that is less.
+/// How long a token of that lifetime is used before it is renewed: until `margin` before its end, or a fifth of its lifetime
+/// if that is less.
 #[must_use]
-pub fn usable_for(life: Duration, margin: Duration) -> Duration {
-    life.saturating_sub(margin.min(life / 5))
+pub fn usable_for(lifetime: Duration, margin: Duration) -> Duration {
+    lifetime.saturating_sub(margin.min(lifetime / 5))
 }
 
-/// Seconds: a number by the RFC; some write it as text.
+/// Seconds: a number by the RFC; some endpoints write text.
 fn parse_lifetime<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
@@ -120,28 +120,29 @@ fn parse_lifetime<'de, D: Deserializer<'de>>(
     Ok(seconds.map(|seconds| Duration::from_secs(seconds).min(MAX_LIFETIME)))
 }
 
-/// A refresh token that may have been replaced. In memory only: after a start it is the configured one again.
+/// A refresh token that responses may replace. The replacement is in memory only: after a start the configured one counts
+/// again.
 #[derive(Default)]
 pub struct RefreshTokenRotation {
-    /// The configured one, and what has come in its place.
+    /// The configured refresh token, and the one that replaces it.
     replacement: Option<(SecretString, SecretString)>,
 }
 
 impl RefreshTokenRotation {
-    /// The one to use, given the configured one. A new configured one wins over what grew out of the old one.
+    /// The refresh token to use. A newly configured one wins over the replacement of the old one.
     pub fn current(&mut self, configured: &SecretString) -> SecretString {
         self.replacement.take_if(|(old, _)| !secrets_equal(old, configured));
         self.replacement.as_ref().map_or(configured, |(_, by)| by).clone()
     }
 
-    /// Another was granted in the place of the present one, if one was.
+    /// Records the replacement that a response granted, if it did.
     pub fn replace(&mut self, configured: SecretString, by: Option<SecretString>) {
         if let Some(by) = by {
             self.replacement = Some((configured, by));
         }
     }
 
-    /// The present one was refused: the configured one may still be good, as a restart would find out.
+    /// Drops a replacement that was refused: the configured one may still be valid, as a restart would find out.
     pub fn reset(&mut self) {
         self.replacement = None;
     }
@@ -151,72 +152,72 @@ impl RefreshTokenRotation {
 mod tests {
     use super::*;
 
-    /// The life that is read, or none if it is no grant.
-    fn life_of(expires_in: &str) -> Result<Option<Duration>, ()> {
+    /// The lifetime that is parsed; an error if the body is no grant.
+    fn lifetime_of(expires_in: &str) -> Result<Option<Duration>, ()> {
         let body = format!(r#"{{"access_token":"a","token_type":"bearer"{expires_in}}}"#);
         TokenGrant::parse(body.as_bytes()).map(|granted| granted.lifetime).ok_or(())
     }
 
     #[test]
-    fn a_grant_is_read_whatever_way_its_life_is_written() {
+    fn parse_any_form_of_lifetime_reads_seconds() {
         let hour = Some(Duration::from_hours(1));
-        assert_eq!(life_of(r#","expires_in":3600"#), Ok(hour));
-        assert_eq!(life_of(r#","expires_in":"3600""#), Ok(hour));
-        assert_eq!(life_of(""), Ok(None));
-        assert_eq!(life_of(r#","expires_in":null"#), Ok(None));
-        assert_eq!(life_of(r#","expires_in":18446744073709551615"#), Ok(Some(MAX_LIFETIME)));
+        assert_eq!(lifetime_of(r#","expires_in":3600"#), Ok(hour));
+        assert_eq!(lifetime_of(r#","expires_in":"3600""#), Ok(hour));
+        assert_eq!(lifetime_of(""), Ok(None));
+        assert_eq!(lifetime_of(r#","expires_in":null"#), Ok(None));
+        assert_eq!(lifetime_of(r#","expires_in":18446744073709551615"#), Ok(Some(MAX_LIFETIME)));
         for wrong in [r#","expires_in":-1"#, r#","expires_in":"soon""#, r#","expires_in":[3600]"#] {
-            assert_eq!(life_of(wrong), Err(()), "{wrong}");
+            assert_eq!(lifetime_of(wrong), Err(()), "{wrong}");
         }
     }
 
     #[test]
-    fn what_is_no_grant_is_none() {
+    fn parse_no_grant_is_none() {
         for body in ["", "{}", r#"["a",3600,null]"#, r#"{"access_token":7}"#, "<html>"] {
             assert!(TokenGrant::parse(body.as_bytes()).is_none(), "{body}");
         }
     }
 
     #[test]
-    fn the_client_proves_itself_in_one_of_two_ways() {
+    fn token_request_either_authentication_carries_the_client() {
         let url: Url = "https://platform.example/token".parse().expect("a URL");
         let secret = SecretString::from("s=&é");
         let form = [("grant_type", "client_credentials")];
-        let of =
+        let build =
             |auth| token_request(&url, auth, ("app:1", &secret), &form, Duration::from_secs(1));
         let header = |request: &HttpRequest| {
             let mut headers = request.headers.iter();
             let found = headers.find(|(name, _)| name == "authorization");
             found.map(|(_, value)| value.expose_secret().to_owned())
         };
-        let basic = of(ClientAuth::Basic);
+        let basic = build(ClientAuth::Basic);
         assert_eq!(basic.body, b"grant_type=client_credentials");
         assert_eq!(header(&basic).as_deref(), Some("Basic YXBwOjE6cz0mw6k="));
-        let in_form = of(ClientAuth::Form);
+        let in_form = build(ClientAuth::Form);
         let expected =
             b"grant_type=client_credentials&client_id=app%3A1&client_secret=s%3D%26%C3%A9";
         assert_eq!((in_form.body.as_slice(), header(&in_form)), (expected.as_slice(), None));
     }
 
     #[test]
-    fn a_refresh_token_is_replaced_until_another_is_configured() {
+    fn rotation_replacement_holds_until_another_is_configured() {
         let text = |token: &SecretString| token.expose_secret().to_owned();
         let (one, two) = (SecretString::from("one"), SecretString::from("two"));
         let mut rotation = RefreshTokenRotation::default();
         assert_eq!(text(&rotation.current(&one)), "one");
         rotation.replace(one.clone(), None);
         assert_eq!(text(&rotation.current(&one)), "one");
-        rotation.replace(one.clone(), Some("grown".into()));
-        assert_eq!(text(&rotation.current(&one)), "grown");
+        rotation.replace(one.clone(), Some("replacement".into()));
+        assert_eq!(text(&rotation.current(&one)), "replacement");
         assert_eq!(text(&rotation.current(&two)), "two");
-        assert_eq!(text(&rotation.current(&one)), "one", "the other was configured meanwhile");
-        rotation.replace(one.clone(), Some("grown".into()));
+        assert_eq!(text(&rotation.current(&one)), "one", "another was configured meanwhile");
+        rotation.replace(one.clone(), Some("replacement".into()));
         rotation.reset();
         assert_eq!(text(&rotation.current(&one)), "one");
     }
 
     #[test]
-    fn a_token_is_not_used_to_its_end() {
+    fn usable_for_any_lifetime_ends_before_it() {
         let minutes = Duration::from_mins;
         assert_eq!(usable_for(minutes(30), minutes(5)), minutes(25));
         assert_eq!(usable_for(minutes(10), minutes(5)), minutes(8));

@@ -1,94 +1,115 @@
-//! The pace of an account's calls: a sliding log, pure in time.
+//! A sliding log of calls that keeps them within a rate limit. It decides only: the caller gives the time.
 //!
-//! HubSpot counts a call at some moment between our sending it and our seeing its answer; which, we cannot know. So a
-//! call counts as used from its start, and until one window after its answer or failure was *seen*. Then no window holds
-//! more calls than its limit, wherever HubSpot counts them. (A token bucket would let nearly two bursts into one
+//! A service counts a call at some moment between our sending it and our seeing its response; which, we cannot know. So
+//! a call counts as used from its start until one window after its response or failure was *seen*. Then no window holds
+//! more calls than its limit, wherever the service counts them. (A token bucket would let nearly two bursts into one
 //! window.) The whole window is used all the same; only the calls' latency is lost.
 //!
-//! Two limits hold at once: the configured one, and the one HubSpot tells in its headers, which may be lower, and may
-//! be used by others of the same app: what they use is known by what HubSpot says is left, and counted as phantoms.
+//! A shared limit holds beside the one that the service reports in its responses. That one may be lower, and other
+//! clients may use it too: their calls are known only by how many the service says are left, and count as foreign.
+
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rate_limit_headers::RateLimitHeaders;
-use super::settings::RateLimit;
+pub use waiting::WaitingRateLimiter;
 
-/// A use is over this long after its window: HubSpot's windows are counted in milliseconds, and a call that comes at
-/// the very millisecond at which another leaves the window may still be counted with it.
+/// A call of a shared limit counts this long beyond its window: windows are counted in milliseconds, and a call that
+/// comes at the very millisecond at which another leaves the window may still be counted with it.
 const GRAIN: Duration = Duration::from_millis(1);
 
-/// What an account has used of its limits.
+/// How many calls any window of that length may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Calls.
+    pub requests: u32,
+    /// Length of the window.
+    pub window: Duration,
+}
+
+/// Counts the calls of one client against its limits.
 #[derive(Debug)]
 pub struct RateLimiter {
     configured: RateLimit,
-    /// As HubSpot tells it; none until it does.
+    /// Limit that the service reports; none until it does.
     reported: Option<RateLimit>,
-    /// Calls that have started and not ended, with their start.
+    /// Time for which a finished call counts beyond its window.
+    grain: Duration,
+    /// Starts of the calls that have not finished.
     in_flight: BTreeMap<u64, Instant>,
-    /// Uses that have ended, oldest first. Kept a little longer than they count: see [`Pace::observe`].
+    /// Finished calls, oldest first. They are kept a little longer than they count: see [`RateLimiter::observe`].
     finished: VecDeque<FinishedCalls>,
-    /// After a start or a take-over nobody here knows what was used just before: one call goes first and brings
-    /// HubSpot's word on it.
-    has_seen_headers: bool,
-    next: u64,
+    /// Whether calls may run beside each other. After a start nobody here knows how much of a shared limit was used
+    /// just before, so one call goes first and brings the service's numbers.
+    knows_usage: bool,
+    next_id: u64,
 }
 
-/// Uses that no longer go on but still count.
+/// Calls that have finished but still count.
 #[derive(Debug, Clone, Copy)]
 struct FinishedCalls {
     finished_at: Instant,
-    /// A number, not an entry each: what others use is told in one number, of any size.
+    /// Number of calls: the service reports foreign calls as one number, of any size.
     calls: usize,
-    /// Others' calls, which only the told limit is shared with.
+    /// Whether other clients made them. Such calls count against the reported limit alone.
     is_foreign: bool,
 }
 
-/// The right to make one call now; goes back by [`Pace::finish`] or [`Pace::cancel`].
+/// The right to make one call now; [`RateLimiter::complete`] or [`RateLimiter::cancel`] takes it back.
 ///
-/// One that is dropped instead counts for ever.
+/// A dropped permit counts as used for ever.
 #[derive(Debug)]
-#[must_use = "a slot that is not given back counts as used for ever"]
+#[must_use = "a permit that is not given back counts as used for ever"]
 pub struct Permit(u64);
 
-/// There is no slot now.
+/// Why there is no permit now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PermitWait {
-    /// Not before then; others may be first.
+    /// There is none before this time; another caller may take the next one.
     Until(Instant),
-    /// Not before a call in flight has ended.
+    /// There is none before a call in flight has finished.
     ForResponse,
 }
 
 impl RateLimiter {
-    /// Nothing is used, and one call goes first.
+    /// Creates a limiter for a limit that this client alone uses: the whole window is free.
     #[must_use]
-    pub fn new(configured: RateLimit) -> Self {
+    pub fn new(limit: RateLimit) -> Self {
         Self {
-            configured,
+            configured: limit,
             reported: None,
+            grain: Duration::ZERO,
             in_flight: BTreeMap::new(),
             finished: VecDeque::new(),
-            has_seen_headers: false,
-            next: 0,
+            knows_usage: true,
+            next_id: 0,
         }
     }
 
-    /// Takes a slot.
+    /// Creates a limiter for a limit that other clients may use too, the process before this one among them: one call
+    /// goes first.
+    #[must_use]
+    pub fn for_shared_limit(limit: RateLimit) -> Self {
+        Self { grain: GRAIN, knows_usage: false, ..Self::new(limit) }
+    }
+
+    /// Takes a permit.
     ///
     /// # Errors
-    /// [`Wait`] says when to ask again.
+    /// [`PermitWait`] says when to try again.
     pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, PermitWait> {
         self.drop_expired(now);
-        if !self.has_seen_headers && !self.in_flight.is_empty() {
+        if !self.knows_usage && !self.in_flight.is_empty() {
             return Err(PermitWait::ForResponse);
         }
-        // Of two that say no, the one that says no for longer: "for an answer" has no known end, so it goes first.
+        // Of two limits without room, the one that is full for longer counts. The end of a call has no known time, so
+        // it comes before any time.
         let mut until = None;
-        for (limit, shared) in self.limits() {
-            match self.free_at(limit, shared, now) {
+        for (limit, is_shared) in self.limits() {
+            match self.free_at(limit, is_shared, now) {
                 Ok(None) => {}
                 Ok(Some(instant)) => until = until.max(Some(instant)),
                 Err(wait) => return Err(wait),
@@ -97,115 +118,120 @@ impl RateLimiter {
         if let Some(instant) = until {
             return Err(PermitWait::Until(instant));
         }
-        let id = self.next;
-        self.next += 1;
+        let id = self.next_id;
+        self.next_id += 1;
         self.in_flight.insert(id, now);
         Ok(Permit(id))
     }
 
-    /// The call's answer or failure was seen.
+    /// Records that the call's response or failure was seen.
     pub fn complete(&mut self, Permit(id): Permit, now: Instant) {
         self.in_flight.remove(&id);
-        self.has_seen_headers = true;
+        self.knows_usage = true;
         self.record_call(now);
     }
 
-    /// The call was never made.
+    /// Takes back the permit of a call that was never made.
     pub fn cancel(&mut self, Permit(id): Permit) {
         self.in_flight.remove(&id);
     }
 
-    /// A call was made, and its answer seen, without a slot: a repetition that could not wait for one.
+    /// Records a finished call that had no permit: a repetition that could not wait for one.
     pub fn record_call(&mut self, now: Instant) {
         self.insert_finished(FinishedCalls { finished_at: now, calls: 1, is_foreign: false });
     }
 
-    /// Learns from the headers of that call's answer; to be said before [`Pace::finish`].
-    pub fn observe_headers(&mut self, slot: &Permit, rates: &RateLimitHeaders, now: Instant) {
+    /// Takes over what the response to that call reports: the limit, and how many calls are left of it. It must come
+    /// before [`RateLimiter::complete`].
+    pub fn observe(
+        &mut self,
+        permit: &Permit,
+        limit: Option<RateLimit>,
+        remaining: Option<u32>,
+        now: Instant,
+    ) {
         self.drop_expired(now);
-        self.has_seen_headers = true;
-        let Some(limit) = rates.limit() else { return };
+        self.knows_usage = true;
+        let Some(limit) = limit else { return };
         self.reported = Some(limit);
-        let (Some(remaining), Some(&since)) = (rates.remaining, self.in_flight.get(&slot.0)) else {
+        let (Some(remaining), Some(&since)) = (remaining, self.in_flight.get(&permit.0)) else {
             return;
         };
-        // HubSpot wrote the headers at some time since the call began. What it may have counted of ours by then is
-        // whatever counted at any moment since: only what it misses beyond that is another's. Counting what counts
-        // *now* would take our own calls, just expired, for another's, and waste the window.
-        let counting = self.counted_at(limit.window, true, since).map(|ended| ended.calls);
-        let known = self.in_flight.len() + counting.sum::<usize>();
+        // The service wrote the numbers at some time since the call began. It may have counted each of our calls that
+        // counted at any moment since: only what it reports beyond those is foreign. Comparing with the calls that count
+        // *now* would take our own calls, just expired, for foreign ones, and waste the window.
+        let counted = self.counted_at(limit.window, true, since).map(|finished| finished.calls);
+        let known = self.in_flight.len() + counted.sum::<usize>();
         let used = usize::try_from(limit.requests.saturating_sub(remaining)).unwrap_or(usize::MAX);
-        if let Some(others) = used.checked_sub(known).filter(|others| *others > 0) {
-            self.insert_finished(FinishedCalls {
-                finished_at: now,
-                calls: others,
-                is_foreign: true,
-            });
+        if let Some(calls) = used.checked_sub(known).filter(|calls| *calls > 0) {
+            self.insert_finished(FinishedCalls { finished_at: now, calls, is_foreign: true });
         }
     }
 
-    /// The limits that hold, and whether others use them too.
+    /// The limits that hold, each with whether foreign calls count against it.
     fn limits(&self) -> impl Iterator<Item = (RateLimit, bool)> + use<> {
         [(self.configured, false)].into_iter().chain(self.reported.map(|limit| (limit, true)))
     }
 
-    /// When the limit has room: now, if none is said.
+    /// When the limit has room; none if it has room now.
     fn free_at(
         &self,
         limit: RateLimit,
-        shared: bool,
+        is_shared: bool,
         now: Instant,
     ) -> Result<Option<Instant>, PermitWait> {
-        let most = usize::try_from(limit.requests).unwrap_or(usize::MAX);
-        let Some(room) = most.checked_sub(self.in_flight.len()).filter(|room| *room > 0) else {
+        let max = usize::try_from(limit.requests).unwrap_or(usize::MAX);
+        let Some(mut room) = max.checked_sub(self.in_flight.len()).filter(|room| *room > 0) else {
             return Err(PermitWait::ForResponse);
         };
-        // Beside those in flight there is room for so many; the latest uses that fill it are in the way until the
-        // oldest of them is over.
-        let mut room = room;
-        for ended in self.counted_at(limit.window, shared, now).rev() {
-            match room.checked_sub(ended.calls).filter(|room| *room > 0) {
+        // The latest finished calls that fill the room beside those in flight are in the way until the oldest of them
+        // has expired.
+        for finished in self.counted_at(limit.window, is_shared, now).rev() {
+            match room.checked_sub(finished.calls).filter(|room| *room > 0) {
                 Some(left) => room = left,
-                None => return Ok(Some(expires_at(ended.finished_at, limit.window))),
+                None => return Ok(Some(self.expires_at(finished.finished_at, limit.window))),
             }
         }
         Ok(None)
     }
 
-    /// The ended uses that count in the window at that time, oldest first.
+    /// The finished calls that the window counts at that time, oldest first.
     fn counted_at(
         &self,
         window: Duration,
-        shared: bool,
+        is_shared: bool,
         at: Instant,
     ) -> impl DoubleEndedIterator<Item = &FinishedCalls> {
-        self.finished.iter().filter(move |ended| {
-            (shared || !ended.is_foreign) && expires_at(ended.finished_at, window) > at
+        self.finished.iter().filter(move |finished| {
+            (is_shared || !finished.is_foreign)
+                && self.expires_at(finished.finished_at, window) > at
         })
     }
 
-    /// Keeps the log in order even if two tasks tell of their ends the wrong way round.
-    fn insert_finished(&mut self, ended: FinishedCalls) {
-        let place = self.finished.partition_point(|other| other.finished_at <= ended.finished_at);
-        self.finished.insert(place, ended);
+    /// Keeps the log in order even if two tasks report their ends in the wrong order.
+    fn insert_finished(&mut self, finished: FinishedCalls) {
+        let place =
+            self.finished.partition_point(|other| other.finished_at <= finished.finished_at);
+        self.finished.insert(place, finished);
     }
 
-    /// Drops what counts neither now nor at any moment since the oldest call in flight began.
+    /// Drops the calls that count neither now nor at any moment since the oldest call in flight began.
     fn drop_expired(&mut self, now: Instant) {
         let since = self.in_flight.values().copied().fold(now, Instant::min);
         let longest =
             self.limits().map(|(limit, _)| limit.window).fold(Duration::ZERO, Duration::max);
-        let gone =
-            self.finished.partition_point(|ended| expires_at(ended.finished_at, longest) <= since);
-        self.finished.drain(..gone);
+        let expired = self
+            .finished
+            .partition_point(|finished| self.expires_at(finished.finished_at, longest) <= since);
+        self.finished.drain(..expired);
     }
-}
 
-/// When a use that ended then leaves the window. There is no bound on a configured window: beyond what the clock can
-/// say, far away is as good as never.
-fn expires_at(ended: Instant, window: Duration) -> Instant {
-    const NEVER: Duration = Duration::from_hours(24 * 365);
-    ended + window.saturating_add(GRAIN).min(NEVER)
+    /// When a call that finished then leaves the window. A configured window has no bound: beyond what the clock can
+    /// represent, far away is as good as never.
+    fn expires_at(&self, finished_at: Instant, window: Duration) -> Instant {
+        const NEVER: Duration = Duration::from_hours(24 * 365);
+        finished_at + window.saturating_add(self.grain).min(NEVER)
+    }
 }
 
 #[cfg(test)]

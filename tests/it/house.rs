@@ -38,7 +38,7 @@ const MAY_IMPORT: &[(&str, Imports)] = &[
     ("lib", Imports::Only(&[])),
     ("ledger", Imports::Only(&["clock", "event", "expression", "secret", "telemetry"])),
     ("main", Imports::All),
-    ("net", Imports::Only(&["clock", "secret", "telemetry"])),
+    ("net", Imports::Only(&["clock", "event", "secret", "telemetry"])),
     ("providers", Imports::Only(&["event", "expression", "secret"])),
     (
         "receive",

@@ -36,7 +36,7 @@ impl EventReader {
         let half = RateLimit { requests: (requests / 2).max(1), window };
         Self {
             hubspot: AccountClient::new(account.api.clone(), http, Arc::new(SystemClock)),
-            pace: Mutex::new(RateLimiter::new(half)),
+            pace: Mutex::new(RateLimiter::for_shared_limit(half)),
         }
     }
 
@@ -69,7 +69,7 @@ impl EventReader {
             pace.cancel(slot);
         } else {
             (1..reads).for_each(|_| pace.record_call(now));
-            pace.observe_headers(&slot, &rates, now);
+            rates.report_to(&mut pace, &slot, now);
             pace.complete(slot, now);
         }
         outcome

@@ -13,7 +13,7 @@ const EXPIRED: &str = include_str!("../../../tests/fixtures/hubspot/expired_401.
 const GRANTED: &str = include_str!("../../../tests/fixtures/hubspot/token_granted.json");
 const DETAILS: &str = include_str!("../../../tests/fixtures/hubspot/account_details.json");
 
-/// A HubSpot that answers as told and keeps what it was asked.
+/// A HubSpot that gives the scripted responses and keeps the requests.
 #[derive(Default)]
 struct Script {
     answers: Mutex<VecDeque<Result<HttpResponse, TransportError>>>,
@@ -24,7 +24,7 @@ struct Script {
 impl Http for Script {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.asked.lock().unwrap().push(request);
-        self.answers.lock().unwrap().pop_front().expect("the test has told every answer")
+        self.answers.lock().unwrap().pop_front().expect("the test scripts every response")
     }
 }
 
@@ -86,13 +86,13 @@ fn bearers(script: &Script) -> Vec<String> {
 
 fn kind(report: &ApiReport<Verdict>) -> AccountErrorKind {
     match &report.outcome {
-        Verdict::Account(trouble) => trouble.kind,
+        Verdict::Account(error) => error.kind,
         Verdict::Items(_) | Verdict::Split(_) => panic!("{report:?}"),
     }
 }
 
 #[tokio::test]
-async fn an_upsert_is_one_post_of_all_inputs() {
+async fn upsert_any_batch_is_one_post_of_all_inputs() {
     let headers = [
         ("x-hubspot-ratelimit-max", "190"),
         ("x-hubspot-ratelimit-remaining", "188"),
@@ -128,7 +128,7 @@ async fn an_upsert_is_one_post_of_all_inputs() {
 }
 
 #[tokio::test]
-async fn after_a_401_another_token_is_tried_once() {
+async fn upsert_after_a_401_tries_another_token_once() {
     let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(200, COMPLETE)];
     let (account, script) = account(oauth(), answers);
     let report = account.upsert(&SENT).await;
@@ -152,7 +152,7 @@ impl Http for Changing {
 }
 
 #[tokio::test]
-async fn credentials_that_change_amid_a_call_are_not_used_for_it() {
+async fn upsert_credentials_changed_meanwhile_are_not_used() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let secret = || Secret::file(file.path());
     let fixed = AccountCredentials::Token(secret());
@@ -185,7 +185,7 @@ async fn credentials_that_change_amid_a_call_are_not_used_for_it() {
 }
 
 #[tokio::test]
-async fn a_second_401_is_the_accounts() {
+async fn upsert_second_401_is_the_accounts() {
     let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(401, EXPIRED)];
     let (account, _script) = account(oauth(), answers);
     let report = account.upsert(&SENT).await;
@@ -194,7 +194,7 @@ async fn a_second_401_is_the_accounts() {
 }
 
 #[tokio::test]
-async fn a_token_that_stays_the_same_is_not_tried_again() {
+async fn upsert_same_token_after_a_401_is_not_tried_again() {
     let (fixed, _script) = account(fixed(), [answer(401, EXPIRED)]);
     let report = fixed.upsert(&SENT).await;
     assert_eq!(kind(&report), AccountErrorKind::Unauthorized);
@@ -207,7 +207,7 @@ async fn a_token_that_stays_the_same_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn without_a_token_nothing_is_sent() {
+async fn upsert_without_a_token_sends_nothing() {
     let (account, script) = account(oauth(), [Err(TransportError::Timeout)]);
     let report = account.upsert(&SENT).await;
     assert_eq!(kind(&report), AccountErrorKind::Transport { ambiguous: false });
@@ -216,7 +216,7 @@ async fn without_a_token_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn failures_without_an_answer_have_their_labels() {
+async fn upsert_without_a_response_labels_the_failure() {
     let broken = || Box::new(std::io::Error::other("broken"));
     for (error, label) in [
         (TransportError::Timeout, "upsert timeout"),
@@ -234,7 +234,7 @@ async fn failures_without_an_answer_have_their_labels() {
 }
 
 #[tokio::test]
-async fn details_tell_the_portal() {
+async fn fetch_portal_id_reads_the_details() {
     let (good, script) = account(fixed(), [answer(200, DETAILS)]);
     assert_eq!(good.fetch_portal_id().await.outcome.unwrap(), 48_213_377);
     let asked = script.asked.lock().unwrap().clone();
@@ -254,14 +254,14 @@ async fn details_tell_the_portal() {
 }
 
 #[test]
-fn a_gateways_path_stays_in_front() {
+fn join_url_base_with_a_path_keeps_it_in_front() {
     let url = |base: &str, parts: &[&str]| join_url(&base.parse().unwrap(), parts).to_string();
     assert_eq!(url("http://127.0.0.1:9/hub/", &["/a/b/", "c"]), "http://127.0.0.1:9/hub/a/b/c");
     assert_eq!(url("https://hubspot.example", &["a"]), "https://hubspot.example/a");
 }
 
 #[test]
-fn secrets_are_not_shown() {
+fn debug_any_client_hides_secrets() {
     let (account, _script) = account(fixed(), []);
     let shown = format!("{account:?} {:?}", fixed());
     assert!(shown.contains("hubspot.example") && !shown.contains("fixed-token"), "{shown}");

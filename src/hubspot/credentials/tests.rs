@@ -13,7 +13,7 @@ const BAD_REFRESH: &str = include_str!("../../../tests/fixtures/hubspot/token_ba
 const BAD_HUB: &str = include_str!("../../../tests/fixtures/hubspot/token_bad_hub.json");
 const START: Millis = Millis::new(1_800_000_000_000);
 
-/// A token endpoint that answers as told, half a second after it is asked, and keeps the forms it got.
+/// A token endpoint that gives the scripted responses, each after half a second, and keeps the forms of the requests.
 #[derive(Default)]
 struct Endpoint {
     answers: Lock<VecDeque<Result<HttpResponse, TransportError>>>,
@@ -25,7 +25,7 @@ impl Http for Endpoint {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.forms.lock().unwrap().push(String::from_utf8(request.body).unwrap());
         tokio::time::sleep(Duration::from_millis(500)).await;
-        self.answers.lock().unwrap().pop_front().expect("the test has told every answer")
+        self.answers.lock().unwrap().pop_front().expect("the test scripts every response")
     }
 }
 
@@ -69,7 +69,7 @@ async fn bearer(tokens: &AccountTokens) -> Result<String, AccountError> {
 }
 
 #[tokio::test]
-async fn a_fixed_token_is_read_each_time() {
+async fn bearer_token_fixed_is_read_each_time() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"first\n").unwrap();
     let endpoint = Arc::new(Endpoint::default());
@@ -81,12 +81,12 @@ async fn a_fixed_token_is_read_each_time() {
     assert_eq!(bearer(&tokens).await.unwrap(), "second");
     assert_eq!(tokens.expires_at(), None);
     file.close().unwrap();
-    let trouble = bearer(&tokens).await.unwrap_err();
-    assert_eq!(trouble.kind, AccountErrorKind::Unauthorized);
+    let error = bearer(&tokens).await.unwrap_err();
+    assert_eq!(error.kind, AccountErrorKind::Unauthorized);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_flight_serves_all_who_wait_and_asks_as_documented() {
+async fn bearer_token_many_callers_share_one_documented_request() {
     let endpoint = Arc::new(Endpoint::default());
     endpoint.grants("one");
     let tokens = oauth(&endpoint, configured());
@@ -103,15 +103,15 @@ async fn one_flight_serves_all_who_wait_and_asks_as_documented() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failure_serves_all_who_waited_and_the_next_tries_again() {
+async fn bearer_token_many_callers_share_one_failure_and_the_next_tries_again() {
     let endpoint = Arc::new(Endpoint::default());
     endpoint.answers(503, None, "");
     let tokens = oauth(&endpoint, configured());
     let got = futures_util::future::join_all((0..20).map(|_| bearer(&tokens))).await;
     for result in got {
-        let trouble = result.unwrap_err();
-        assert_eq!(trouble.kind, AccountErrorKind::Overloaded);
-        assert!(!trouble.is_ambiguous());
+        let error = result.unwrap_err();
+        assert_eq!(error.kind, AccountErrorKind::Overloaded);
+        assert!(!error.is_ambiguous());
     }
     assert_eq!(endpoint.asked(), 1);
     endpoint.grants("two");
@@ -119,7 +119,7 @@ async fn one_failure_serves_all_who_waited_and_the_next_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_renewed_ahead_of_its_end() {
+async fn bearer_token_near_its_end_is_renewed() {
     let endpoint = Arc::new(Endpoint::default());
     endpoint.grants("one");
     let tokens = oauth(&endpoint, configured());
@@ -143,7 +143,7 @@ async fn a_token_is_renewed_ahead_of_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_that_fails_leaves_the_good_token_in_use() {
+async fn bearer_token_failed_renewal_keeps_the_valid_token() {
     let endpoint = Arc::new(Endpoint::default());
     endpoint.grants("one");
     let tokens = oauth(&endpoint, configured());
@@ -162,16 +162,16 @@ async fn a_renewal_that_fails_leaves_the_good_token_in_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_kept_to() {
+async fn bearer_token_retry_after_is_obeyed() {
     let endpoint = Arc::new(Endpoint::default());
     endpoint.answers(429, Some(20), r#"{"message":"You have reached your rate limit."}"#);
     let tokens = oauth(&endpoint, configured());
-    let trouble = bearer(&tokens).await.unwrap_err();
-    assert!(matches!(trouble.kind, AccountErrorKind::RateLimited { .. }));
-    assert_eq!(trouble.retry_after, Some(Duration::from_secs(20)));
+    let error = bearer(&tokens).await.unwrap_err();
+    assert!(matches!(error.kind, AccountErrorKind::RateLimited { .. }));
+    assert_eq!(error.retry_after, Some(Duration::from_secs(20)));
     tokio::time::advance(Duration::from_secs(15)).await;
-    let trouble = bearer(&tokens).await.unwrap_err();
-    assert_eq!(trouble.retry_after, Some(Duration::from_secs(5)));
+    let error = bearer(&tokens).await.unwrap_err();
+    assert_eq!(error.retry_after, Some(Duration::from_secs(5)));
     assert_eq!(endpoint.asked(), 1);
     tokio::time::advance(Duration::from_secs(5)).await;
     endpoint.grants("one");
@@ -179,7 +179,7 @@ async fn retry_after_is_kept_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_current_token_is_invalidated() {
+async fn invalidate_replaced_token_changes_nothing() {
     let endpoint = Arc::new(Endpoint::default());
     endpoint.grants("one");
     endpoint.grants("two");
@@ -193,7 +193,7 @@ async fn only_the_current_token_is_invalidated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_token_that_is_handed_out_is_used_until_another_is_configured() {
+async fn bearer_token_replaced_refresh_token_is_used_until_another_is_configured() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "configured").unwrap();
     let endpoint = Arc::new(Endpoint::default());
@@ -215,10 +215,10 @@ async fn a_refresh_token_that_is_handed_out_is_used_until_another_is_configured(
     }
 }
 
-/// Another refresh token may be another account's, so what was granted for the old one is not used any more. While the
-/// file cannot be read it is.
+/// Another refresh token may be another account's, so the old access token is dropped. While the
+/// file cannot be read it stays.
 #[tokio::test(start_paused = true)]
-async fn a_new_refresh_token_ends_the_access_token_of_the_old_one() {
+async fn bearer_token_new_refresh_token_drops_the_old_access_token() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("refresh");
     std::fs::write(&path, "old").unwrap();
@@ -230,7 +230,7 @@ async fn a_new_refresh_token_ends_the_access_token_of_the_old_one() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(bearer(&tokens).await.unwrap(), "one");
     std::fs::write(&path, "old").unwrap();
-    assert!(tokens.fingerprint() == before, "what tells them apart is what they hold");
+    assert!(tokens.fingerprint() == before, "only the content counts");
     assert_eq!(bearer(&tokens).await.unwrap(), "one");
     std::fs::write(&path, "new").unwrap();
     assert!(tokens.fingerprint() != before);
@@ -240,7 +240,7 @@ async fn a_new_refresh_token_ends_the_access_token_of_the_old_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_needs_a_human_and_repeats_nothing_of_ours() {
+async fn bearer_token_refusal_is_unauthorized_and_hides_secrets() {
     for (status, body, code) in [
         (400, BAD_REFRESH, "invalid_grant, BAD_REFRESH_TOKEN"),
         (403, BAD_HUB, "access_denied, BAD_HUB"),
@@ -249,16 +249,16 @@ async fn a_refusal_needs_a_human_and_repeats_nothing_of_ours() {
         let endpoint = Arc::new(Endpoint::default());
         endpoint.answers(status, None, body);
         let tokens = oauth(&endpoint, configured());
-        let trouble = bearer(&tokens).await.unwrap_err();
-        assert_eq!(trouble.kind, AccountErrorKind::Unauthorized);
-        assert_eq!(trouble.detail, format!("OAuth token: HTTP {status}: refused: {code}"));
-        let shown = format!("{tokens:?} {trouble:?}");
+        let error = bearer(&tokens).await.unwrap_err();
+        assert_eq!(error.kind, AccountErrorKind::Unauthorized);
+        assert_eq!(error.detail, format!("OAuth token: HTTP {status}: refused: {code}"));
+        let shown = format!("{tokens:?} {error:?}");
         assert!(!shown.contains("s=cret") && !shown.contains("refresh-configured"), "{shown}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_failures_pass() {
+async fn bearer_token_other_failures_pass() {
     let table: [(Result<HttpResponse, TransportError>, AccountErrorKind); 4] = [
         (Err(TransportError::Timeout), AccountErrorKind::Transport { ambiguous: false }),
         (Ok(HttpResponse { status: 404, ..HttpResponse::default() }), AccountErrorKind::NotFound),
@@ -269,8 +269,8 @@ async fn other_failures_pass() {
         let endpoint = Arc::new(Endpoint::default());
         endpoint.answers.lock().unwrap().push_back(answer);
         let tokens = oauth(&endpoint, configured());
-        let trouble = bearer(&tokens).await.unwrap_err();
-        assert_eq!(trouble.kind, kind);
-        assert!(!trouble.is_ambiguous());
+        let error = bearer(&tokens).await.unwrap_err();
+        assert_eq!(error.kind, kind);
+        assert!(!error.is_ambiguous());
     }
 }

@@ -132,9 +132,9 @@ fn troubled(trouble: &AccountError, answer: &HttpResponse) {
 /// Whatever HubSpot tells of its limits, ours holds, and a wait ends.
 fn the_pace_holds(rates: &RateLimitHeaders) {
     let start = Instant::now();
-    let mut pace = RateLimiter::new(LIMIT);
+    let mut pace = RateLimiter::for_shared_limit(LIMIT);
     let first = pace.try_acquire(start).expect("the first call goes at once");
-    pace.observe_headers(&first, rates, start);
+    rates.report_to(&mut pace, &first, start);
     pace.complete(first, start);
     let mut calls = 1;
     while let Ok(slot) = pace.try_acquire(start) {

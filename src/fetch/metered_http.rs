@@ -1,0 +1,28 @@
+//! The way to a source's platform, on which every call is counted.
+
+use std::sync::Arc;
+
+use crate::event::SourceName;
+use crate::net::{CallStatus, Http, HttpRequest, HttpResponse, TransportError};
+use crate::telemetry::Metrics;
+
+/// Sends one source's requests and counts them.
+#[derive(Clone)]
+pub(super) struct MeteredHttp {
+    source: SourceName,
+    http: Arc<dyn Http>,
+    metrics: Metrics,
+}
+
+impl MeteredHttp {
+    pub(super) fn new(source: SourceName, http: Arc<dyn Http>, metrics: Metrics) -> Self {
+        Self { source, http, metrics }
+    }
+
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let result = self.http.send(request).await;
+        let status = CallStatus::from_result(&result).to_string();
+        self.metrics.platform_request(&self.source, &status);
+        result
+    }
+}
