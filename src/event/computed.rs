@@ -6,9 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
-
-use super::fold::Gap;
+use super::gap::Gap;
 use super::input::EventInput;
 use super::policy::Policy;
 use super::text::clean_text;
@@ -40,25 +38,6 @@ const STEPS_MAX: usize = 20_000_000;
 /// The steps for the events of one webinar.
 pub(super) fn step_budget() -> StepBudget {
     StepBudget(STEPS_MAX)
-}
-
-/// A property that every event of a source carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CustomProperty {
-    /// Always the same; what the platform says under that name goes before it.
-    Text(String),
-    /// What an expression says, which sees what the platform says and goes before it. Left out if it says nothing.
-    Computed(Expression),
-}
-
-/// For comparing: a text as it is, an expression as the configuration has it.
-impl Serialize for CustomProperty {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Computed(expression) => serializer.collect_map([("cel", expression.text())]),
-        }
-    }
 }
 
 /// Why a text is no expression over an event.

@@ -19,10 +19,12 @@ pub mod change;
 pub mod computed;
 pub mod fetch_request;
 pub mod fold;
+pub mod gap;
 pub mod history;
 pub mod id;
 pub mod input;
 pub mod policy;
+pub mod property;
 pub mod register;
 pub mod registers;
 pub mod text;
@@ -33,15 +35,17 @@ pub use change::{
     Change, ChangeKind, EndTime, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,
     WebinarFields,
 };
-pub use computed::{CustomProperty, EventExpressionError, compile_event_expression};
+pub use computed::{EventExpressionError, compile_event_expression};
 pub use fetch_request::{FetchCondition, FetchRequest};
-pub use fold::{FoldedEvent, Gap, ValueOrigin, fold, fold_lazily, value_origins};
+pub use fold::{FoldedEvent, ValueOrigin, fold, fold_lazily, value_origins};
+pub use gap::Gap;
 pub use id::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, OccurrenceId, ProviderId, ReceiptId,
     SourceName, WebinarId,
 };
 pub use input::EventInput;
 pub use policy::{MissingExternalAccount, Policy, RecurringMode};
+pub use property::CustomProperty;
 pub use register::{BodyHash, Origin, Rank, Register, Stamp};
 pub use time::Millis;
 pub use webinar::{MergeError, Webinar};

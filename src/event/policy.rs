@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::change::Change;
-use super::computed::CustomProperty;
 use super::id::{AccountName, ExternalAccountId, ProviderId};
+use super::property::CustomProperty;
 use crate::expression::Expression;
 
 /// The part of a source's configuration that shapes events.

@@ -1,5 +1,6 @@
 //! The events that follow from a webinar: what needs other state to be understood is resolved here, afresh each time.
 
+mod folded;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -7,16 +8,14 @@ mod view;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::change::{EndTime, Shape};
 use super::computed;
 use super::history::History;
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
-use super::input::EventInput;
 use super::policy::{Policy, RecurringMode};
 use super::time::Millis;
 use super::webinar::{Registers, Webinar, WebinarRun};
+pub use folded::FoldedEvent;
 use resolve::{
     Candidate, Resolved, are_times_known, effective_cancellation, ended_long_before, last_run_end,
     last_run_ended, latest, nearest_occurrence, newest_valid_end, public_runs, replace_if_later,
@@ -25,47 +24,6 @@ use resolve::{
 };
 use view::EventView;
 pub use view::ValueOrigin;
-
-/// One event as it follows from the webinar now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoldedEvent {
-    /// Its id in HubSpot.
-    pub id: ExternalEventId,
-    /// What HubSpot is to get, or why it gets nothing.
-    pub content: Result<EventInput, Vec<Gap>>,
-    /// What is wrong with what HubSpot gets: [`Gap::PropertyFailed`].
-    pub warnings: Vec<Gap>,
-    /// The title, if known; for showing what is incomplete.
-    pub name: Option<String>,
-    /// Its start, if known.
-    pub start: Option<Millis>,
-    /// Its end, if known.
-    pub end: Option<Millis>,
-    /// When the passing of time alone will complete it.
-    pub due_at: Option<Millis>,
-}
-
-/// Why an event is not sent, or not whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gap {
-    /// No body that shows the whole webinar was ever seen: a first upsert would clear what HubSpot may already hold.
-    FullPicture,
-    /// Not known whether the id is one webinar or a series.
-    Shape,
-    /// No title.
-    Name,
-    /// No host's name, and the source has no `organizer`.
-    Organizer,
-    /// The occurrences, or their times, are not known.
-    Times,
-    /// Nothing is missing, but the source's `only` says that it is not to be sent.
-    Filtered,
-    /// The source's `only` cannot say of this event whether it is to be sent.
-    FilterFailed,
-    /// A computed property cannot be computed of this event, which is sent without it.
-    PropertyFailed,
-}
 
 /// Resolves a webinar into its events, sorted by id.
 ///

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::*;
 use crate::event::webinar::Provenance;
 use crate::event::{
-    AccountName, BodyHash, Change, ChangeKind, OccurrenceChange, OccurrenceListing, Origin,
-    ProviderId, ReceiptId, RunChange, RunPhase, SourceName, WebinarFields,
+    AccountName, BodyHash, Change, ChangeKind, EventInput, Gap, OccurrenceChange,
+    OccurrenceListing, Origin, ProviderId, ReceiptId, RunChange, RunPhase, SourceName,
+    WebinarFields,
 };
 
 /// Monday 2026-03-02, 10:00 UTC.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::folded::FoldedEvent;
 use super::resolve::{Resolved, latest};
-use super::{FoldedEvent, Gap};
 use crate::event::computed::apply_expressions;
+use crate::event::gap::Gap;
 use crate::event::id::{ExternalAccountId, ExternalEventId, ReceiptId};
 use crate::event::input::EventInput;
 use crate::event::policy::Policy;
