@@ -9,10 +9,10 @@ use cel::{Env, ParseError};
 use regex::RegexBuilder;
 
 use super::functions::{Function, FunctionLookupError};
+use super::limits::{LENGTH_MAX, MACROS_MAX, NESTING_MAX, PATTERN_MAX};
 use super::node::{AstNode, Comprehension, Macro, Pattern};
 use super::operators::Operator;
 use super::value::{Key, Value};
-use super::{LENGTH_MAX, MACROS_MAX, NESTING_MAX, PATTERN_MAX};
 
 /// For the parser, whose frames are large: 32 brackets and 2,000 operators took 6 MiB of it without optimization.
 const STACK: usize = 32 * 1024 * 1024;

@@ -3,80 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::error::{EvaluationError, NoValue, ValueResult};
+use super::limits::{STEPS_MAX, StepBudget};
+use super::meter::StepMeter;
 use super::node::{AstNode, Comprehension, Macro, Pattern};
 use super::operators::Operator;
+use super::scope::Scope;
 use super::value::{Key, Value};
-use super::{STEPS_MAX, Scope, StepBudget};
-
-/// Why an evaluation failed. None repeats a value: they are payloads.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EvaluationError {
-    /// The values are too many or too long for what is done with them.
-    #[error("takes more than {STEPS_MAX} steps")]
-    TooMuch,
-    /// An operator or function does not take what it is given.
-    #[error("{operation} does not take {kinds}")]
-    Kinds {
-        /// Which.
-        operation: &'static str,
-        /// What it is given: `string and int`.
-        kinds: String,
-    },
-    /// A number, time or duration that is too large for its kind.
-    #[error("{0} overflows")]
-    Overflow(&'static str),
-    /// By zero.
-    #[error("divides by zero")]
-    DivisionByZero,
-    /// A conversion from a text that does not say that.
-    #[error("{0} cannot read its text")]
-    Unreadable(&'static str),
-    /// The same key twice.
-    #[error("makes a map with the same key twice")]
-    RepeatedKey,
-}
-
-/// Why there is no value.
-pub(super) enum NoValue {
-    /// What is asked for is not there.
-    Missing,
-    Failed(EvaluationError),
-}
-
-impl From<EvaluationError> for NoValue {
-    fn from(error: EvaluationError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// A value, or why there is none.
-pub(super) type ValueResult = Result<Value, NoValue>;
-
-/// What an operator or function makes of its arguments; none if it does not take such.
-pub(super) type ApplyResult = Result<Option<Value>, NoValue>;
-
-/// The steps that are left; none once there were too few.
-pub(super) struct StepMeter(Option<usize>);
-
-impl StepMeter {
-    pub(super) fn spend(&mut self, steps: usize) -> Result<(), NoValue> {
-        self.0 = self.0.and_then(|left| left.checked_sub(steps));
-        self.0.map(drop).ok_or_else(|| EvaluationError::TooMuch.into())
-    }
-
-    /// For text that is looked at or made.
-    pub(super) fn spend_text(&mut self, bytes: usize) -> Result<(), NoValue> {
-        self.spend(bytes / 16)
-    }
-
-    /// For a key that is looked for.
-    pub(super) fn spend_key(&mut self, key: &Key) -> Result<(), NoValue> {
-        match key {
-            Key::Text(text) => self.spend_text(text.len()),
-            Key::Flag(_) | Key::Int(_) => Ok(()),
-        }
-    }
-}
 
 /// One evaluation.
 pub(super) struct Evaluator<'a> {
@@ -88,18 +21,18 @@ pub(super) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(super) fn new(scope: &'a Scope, steps: &StepBudget) -> Self {
-        Self { scope, locals: Vec::new(), meter: StepMeter(Some(steps.0.min(STEPS_MAX))) }
+        Self { scope, locals: Vec::new(), meter: StepMeter::new(steps.0.min(STEPS_MAX)) }
     }
 
     /// Takes from the steps what it took.
     pub(super) fn charge(&self, steps: &mut StepBudget) {
         let granted = steps.0.min(STEPS_MAX);
-        steps.0 -= granted - self.meter.0.unwrap_or_default();
+        steps.0 -= granted - self.meter.left().unwrap_or_default();
     }
 
     /// Whether it took too many steps. Then no value of it counts, as one that is wrong may have been outweighed.
     pub(super) fn has_exceeded_steps(&self) -> bool {
-        self.meter.0.is_none()
+        self.meter.left().is_none()
     }
 
     pub(super) fn evaluate(&mut self, node: &AstNode) -> ValueResult {

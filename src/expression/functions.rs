@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::evaluate::{ApplyResult, EvaluationError, NoValue, StepMeter};
+use super::error::{ApplyResult, EvaluationError, NoValue, or_unreadable};
+use super::meter::StepMeter;
 use super::times::{self, date_part};
 use super::value::Value::{self, Double, Flag, Int, List, Map, Span, Text, Time};
 use super::value::truncate_to_int;
@@ -96,11 +97,6 @@ static FUNCTIONS: &[Function] = &[
         date_part(meter, args, |time| time.millisecond().into())
     }),
 ];
-
-/// What was read of a text, if it could be.
-pub(super) fn or_unreadable(function: &'static str, value: Option<Value>) -> ApplyResult {
-    value.map(Some).ok_or_else(|| EvaluationError::Unreadable(function).into())
-}
 
 #[allow(clippy::unnecessary_wraps, reason = "what functions give back")]
 fn some(value: Value) -> ApplyResult {

@@ -25,47 +25,36 @@
 //! what is done with `null`; `has` is false for each of them at any depth. Patterns of `matches` are literals.
 
 mod compile;
+mod error;
 mod evaluate;
+mod evaluated;
 mod functions;
+mod limits;
+mod meter;
 mod node;
 mod operators;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod times;
 mod value;
 
 pub use compile::{ExpressionError, ExpressionFlaw};
-pub use evaluate::EvaluationError;
+pub use error::EvaluationError;
+pub use evaluated::Evaluated;
+pub use limits::{
+    JSON_DEPTH_MAX, LENGTH_MAX, MACROS_MAX, NESTING_MAX, PATTERN_MAX, STEPS_MAX, StepBudget,
+};
+pub use scope::Scope;
 pub use value::{JsonError, Value};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use evaluate::{Evaluator, NoValue};
+use error::NoValue;
+use evaluate::Evaluator;
 use node::AstNode;
-
-/// Longest expression, in characters.
-pub const LENGTH_MAX: usize = 4_096;
-
-/// Deepest nesting of brackets, and twice that of operators: `a + b + c` is two deep.
-pub const NESTING_MAX: u16 = 32;
-
-/// Deepest nesting of macros that go through a list.
-pub const MACROS_MAX: usize = 2;
-
-/// Longest pattern of `matches`, in characters.
-pub const PATTERN_MAX: usize = 256;
-
-/// Most steps of one evaluation.
-///
-/// A step is a node of the expression, an element of a list that is looked at or made, or 16
-/// bytes of text; `matches` takes 2 to 32 for each byte, by its pattern. One macro over 60,000 elements fits, or two
-/// nested ones over 300; more is a mistake, or meant to be a burden.
-pub const STEPS_MAX: usize = 1_000_000;
-
-/// Deepest nesting of a JSON value.
-pub const JSON_DEPTH_MAX: usize = 64;
 
 /// An expression that can be evaluated. Cheap to clone; two are equal if their texts are.
 #[derive(Clone)]
@@ -156,67 +145,3 @@ impl PartialEq for Expression {
 }
 
 impl Eq for Expression {}
-
-/// The steps that are left of those of many evaluations.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepBudget(pub usize);
-
-impl StepBudget {
-    /// Whether none is left.
-    #[must_use]
-    pub fn is_exhausted(&self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// The values of an evaluation, by variable. One that is not given is as good as missing.
-#[derive(Clone, Default)]
-pub struct Scope {
-    variables: BTreeMap<&'static str, Value>,
-}
-
-impl Scope {
-    /// With one more variable.
-    #[must_use]
-    pub fn with(mut self, name: &'static str, value: Value) -> Self {
-        self.variables.insert(name, value);
-        self
-    }
-
-    fn get(&self, name: &str) -> Option<&Value> {
-        self.variables.get(name)
-    }
-}
-
-/// What an expression says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Evaluated {
-    /// Nothing: `null`, or what is asked for is not there.
-    Nothing,
-    /// A text.
-    Text(String),
-    /// A whole number.
-    Integer(i64),
-    /// Another number.
-    Float(f64),
-    /// True or false.
-    Flag(bool),
-    /// A point in time, in milliseconds since 1970.
-    Time(i64),
-    /// Something else, by CEL's word for it: a list, a map or a duration.
-    Other(&'static str),
-}
-
-impl Evaluated {
-    fn from_value(value: Value) -> Self {
-        match value {
-            Value::Null => Self::Nothing,
-            Value::Flag(flag) => Self::Flag(flag),
-            Value::Int(number) => Self::Integer(number),
-            Value::Double(number) => Self::Float(number),
-            Value::Text(text) => Self::Text(text.as_ref().to_owned()),
-            Value::Time(time) => Self::Time(time.as_millisecond()),
-            Value::List(_) | Value::Map(_) | Value::Span(_) => Self::Other(value.kind()),
-        }
-    }
-}

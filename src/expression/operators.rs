@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::evaluate::{ApplyResult, EvaluationError, NoValue, StepMeter};
+use super::error::{ApplyResult, EvaluationError, NoValue};
+use super::meter::StepMeter;
 use super::value::{Value, truncate_to_int};
 
 /// Which operator.

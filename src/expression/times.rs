@@ -5,8 +5,8 @@ use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::evaluate::{ApplyResult, EvaluationError, StepMeter};
-use super::functions::or_unreadable;
+use super::error::{ApplyResult, EvaluationError, or_unreadable};
+use super::meter::StepMeter;
 use super::value::Value::{self, Int, Span, Text, Time};
 
 /// Of RFC 3339 text, or of seconds since 1970.

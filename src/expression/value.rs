@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 
-use super::JSON_DEPTH_MAX;
+use super::limits::JSON_DEPTH_MAX;
 
 /// A value. To clone one copies nothing that grows. It has no `Debug`, as it may hold what must not be logged.
 #[derive(Clone)]

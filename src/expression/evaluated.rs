@@ -1,0 +1,36 @@
+//! The result of an expression.
+
+use super::value::Value;
+
+/// What an expression says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Evaluated {
+    /// Nothing: `null`, or what is asked for is not there.
+    Nothing,
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// Another number.
+    Float(f64),
+    /// True or false.
+    Flag(bool),
+    /// A point in time, in milliseconds since 1970.
+    Time(i64),
+    /// Something else, by CEL's word for it: a list, a map or a duration.
+    Other(&'static str),
+}
+
+impl Evaluated {
+    pub(super) fn from_value(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Nothing,
+            Value::Flag(flag) => Self::Flag(flag),
+            Value::Int(number) => Self::Integer(number),
+            Value::Double(number) => Self::Float(number),
+            Value::Text(text) => Self::Text(text.as_ref().to_owned()),
+            Value::Time(time) => Self::Time(time.as_millisecond()),
+            Value::List(_) | Value::Map(_) | Value::Span(_) => Self::Other(value.kind()),
+        }
+    }
+}
