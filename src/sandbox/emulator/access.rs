@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{EmulatorReply, answer};
+use super::answer;
+use super::refusal::AccessRefusal;
+use super::wire::EmulatorReply;
 use crate::event::Millis;
 
 /// An OAuth app that is installed in the account.
@@ -25,16 +27,6 @@ pub struct OAuthApp {
     pub token_lifetime: Duration,
     /// Whether each refresh replaces the refresh token too.
     pub rotate: bool,
-}
-
-/// Why a call is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AccessRefusal {
-    NoCredentials,
-    UnknownToken,
-    Expired { at: Millis, ago: Duration },
-    Window,
-    Daily,
 }
 
 pub(super) struct AccessControl {

@@ -5,9 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::EmulatorReply;
-use super::access::AccessRefusal;
 use super::batch::UpsertInput;
+use super::refusal::AccessRefusal;
+use super::wire::EmulatorReply;
 use crate::event::Millis;
 
 /// What an answer is called in a support ticket: a UUID that counts the calls.

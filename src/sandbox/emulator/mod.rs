@@ -18,6 +18,7 @@ mod access;
 mod answer;
 mod batch;
 mod fault;
+mod refusal;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,15 @@
+//! Reasons for refusing a call.
+
+use std::time::Duration;
+
+use crate::event::Millis;
+
+/// Why a call is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AccessRefusal {
+    NoCredentials,
+    UnknownToken,
+    Expired { at: Millis, ago: Duration },
+    Window,
+    Daily,
+}
