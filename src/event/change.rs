@@ -1,4 +1,4 @@
-//! What one webhook says about one webinar. Made by the platforms' code, merged by [`super::Webinar`].
+//! The change that one webhook reports. Platform code makes changes; [`super::Webinar`] merges them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,33 +9,33 @@ use super::id::{ExternalAccountId, OccurrenceId, WebinarId};
 use super::register::Rank;
 use super::time::Millis;
 
-/// What one webhook says of one webinar or series. It speaks only of what it holds.
+/// A change of one webinar or series, as one webhook reports it. It affects only the fields that it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// The platform's account the webinar belongs to; none where the body does not tell.
+    /// Account on the platform that owns the webinar; `None` if the body does not name it.
     pub account: Option<ExternalAccountId>,
-    /// The platform's id of the webinar, or of the series.
+    /// Platform id of the webinar or series.
     pub webinar: WebinarId,
-    /// What kind of change; decides between writes of equal time.
+    /// Kind of change. It orders writes with equal times.
     pub kind: ChangeKind,
-    /// The platform's own time of the change; none where the body has none.
+    /// Time of the change by the platform's clock; `None` if the body has none.
     pub occurred_at: Option<Millis>,
     /// Whether the body shows the whole webinar (created, fetched, or name, type and times together).
     pub full_picture: bool,
-    /// What the platform object is, if the body tells.
+    /// Shape of the platform object, if the body shows it.
     pub shape: Option<Shape>,
-    /// What is said of the webinar, or of every occurrence of the series.
+    /// Fields of the webinar, or of every occurrence of the series.
     pub whole: WebinarFields,
-    /// What is said of single occurrences (or of the sessions of a [`Shape::Program`]).
+    /// Fields of single occurrences (or of the sessions of a [`Shape::Program`]).
     pub occurrences: Vec<OccurrenceChange>,
-    /// What the list of occurrences says of those that it does not name.
+    /// Meaning of `occurrences` for the occurrences that it does not name.
     pub listing: OccurrenceListing,
-    /// A start or an end of a run that does not name its occurrence.
+    /// Start or end of a run, if the body does not name the run's occurrence.
     pub session: Option<RunChange>,
 }
 
 impl Change {
-    /// A change that says nothing yet.
+    /// A change without any field.
     #[must_use]
     pub fn new(webinar: WebinarId, kind: ChangeKind) -> Self {
         Self {
@@ -53,26 +53,26 @@ impl Change {
     }
 }
 
-/// What kind of change it is.
+/// Kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// The webinar came to be.
+    /// The webinar was created.
     Created,
-    /// Something of it changed.
+    /// A field changed.
     Updated,
-    /// It, or occurrences of it, were called off.
+    /// The webinar, or occurrences of it, were cancelled.
     Cancelled,
-    /// The calling off was taken back.
+    /// A cancellation was reversed.
     Recovered,
-    /// A run of it began.
+    /// A run began.
     Started,
-    /// A run of it ended.
+    /// A run ended.
     Completed,
 }
 
 impl ChangeKind {
-    /// The kind's place between writes of equal time.
+    /// Rank of the kind among writes with equal times.
     #[must_use]
     pub fn rank(self) -> Rank {
         match self {
@@ -84,97 +84,98 @@ impl ChangeKind {
     }
 }
 
-/// What a platform object is.
+/// Shape of a platform object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// One dated webinar: one event.
     Single,
-    /// Dated occurrences: an event each, or one for all ([`super::Recurring`]).
+    /// Dated occurrences: one event each, or one for all ([`super::RecurringMode`]).
     Series,
-    /// Held again and again at no fixed time: one event without times.
+    /// Repeated at no fixed time: one event without times.
     Timeless,
-    /// One event made of sessions (here called occurrences); over when its last session is.
+    /// One event made of sessions, which are stored as occurrences. It is completed after its last session.
     Program {
-        /// The event has but one session, whose end ends it.
+        /// The event has exactly one session, which completes the event when it ends.
         one_session: bool,
     },
 }
 
-/// What a list of occurrences says of those that it does not name.
+/// Meaning of a list of occurrences for the occurrences that it does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OccurrenceListing {
-    /// Nothing.
+    /// No meaning: the list is partial.
     Partial,
-    /// That they are not to take place: the list is whole.
+    /// They are cancelled: the list is complete.
     Full,
-    /// The recurrence changed and no list came along: the times of all are unknown.
+    /// The recurrence changed and the body has no list: the times of all occurrences are unknown.
     Unknown,
 }
 
-/// What is said of one occurrence.
+/// Fields of one occurrence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OccurrenceChange {
-    /// Which.
+    /// Platform id of the occurrence.
     pub id: OccurrenceId,
-    /// What.
+    /// Fields that the body holds.
     pub fields: WebinarFields,
 }
 
-/// The fields a change may speak of; none says nothing of its field.
+/// Fields of a change. `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct WebinarFields {
-    /// The title.
+    /// Title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The host's name, if the platform tells it.
+    /// Name of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organizer: Option<String>,
-    /// The description; empty when it was taken away.
+    /// Description; empty if it was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The platform's own word for what it is, in HubSpot's manner: `WEBINAR`, `CONFERENCE`.
+    /// Type in HubSpot's spelling: `WEBINAR`, `CONFERENCE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_type: Option<String>,
-    /// Where people register; empty when it was taken away. Made by [`super::text::link`].
+    /// Registration link, made by [`super::text::clean_link`]; empty if it was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration_url: Option<String>,
-    /// Where people join; empty when it was taken away. Made by [`super::text::link`].
+    /// Join link, made by [`super::text::clean_link`]; empty if it was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub join_url: Option<String>,
-    /// When it is to begin.
+    /// Planned start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Millis>,
-    /// When it is to end.
+    /// Planned end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<EndTime>,
-    /// When it really ended.
+    /// Actual end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actual_end: Option<Millis>,
-    /// Whether it was called off.
+    /// Whether the webinar is cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<bool>,
-    /// Whether it is over.
+    /// Whether the webinar is completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed: Option<bool>,
-    /// Further properties by HubSpot's name; an empty value takes one away.
+    /// Custom properties by HubSpot's name; an empty value removes one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub custom: BTreeMap<String, String>,
 }
 
-/// How the end is known.
+/// End of a webinar, relative or absolute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndTime {
-    /// So long after the start, in milliseconds: it moves with the start.
+    /// Distance from the start in milliseconds; the end moves with the start.
     After(u64),
-    /// At this time.
+    /// Fixed time.
     At(Millis),
 }
 
 impl EndTime {
-    /// An end so many minutes after the start. None for zero and for more than a year: those are unset fields or mistakes.
+    /// An end that many minutes after the start. `None` for zero and for more than a year: those are unset fields or
+    /// mistakes.
     #[must_use]
     pub fn after_minutes(minutes: i64) -> Option<Self> {
         const YEAR: i64 = 366 * 24 * 60;
@@ -184,7 +185,7 @@ impl EndTime {
         Some(Self::After(u64::try_from(minutes).ok()? * 60_000))
     }
 
-    /// The time it means for a webinar that begins at `start`.
+    /// The time of the end, if the webinar begins at `start`.
     #[must_use]
     pub fn for_start(self, start: Option<Millis>) -> Option<Millis> {
         match self {
@@ -194,26 +195,26 @@ impl EndTime {
     }
 }
 
-/// One run of a webinar, known by its times only.
+/// Start or end of a run that names no occurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RunChange {
-    /// Whether the run began or ended.
+    /// Phase of the run that the body reports.
     pub phase: RunPhase,
-    /// When the run really began.
+    /// Actual start of the run.
     pub started_at: Option<Millis>,
-    /// When the run really ended.
+    /// Actual end of the run.
     pub ended_at: Option<Millis>,
 }
 
-/// What became of a run.
+/// Phase of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunPhase {
-    /// It began.
+    /// The run began.
     Started,
-    /// It ended.
+    /// The run ended.
     Ended,
-    /// It ended, and was only practice.
+    /// The run ended, and it was a practice session.
     Practised,
 }
 
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_is_a_minute_to_a_year() {
+    fn end_after_minutes_outside_a_minute_to_a_year_is_none() {
         let year = 366 * 24 * 60;
         for none in [i64::MIN, -1, 0, year + 1, i64::MAX] {
             assert_eq!(EndTime::after_minutes(none), None, "{none}");

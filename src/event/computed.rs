@@ -1,8 +1,7 @@
-//! Expressions over an event: a filter, and properties that are computed.
+//! Expressions over an event: the filter and computed properties.
 //!
-//! They see the event as HubSpot would get it, complete and resolved, so what they say changes with it and with nothing
-//! else. A text that is not known is empty, so that nothing need be asked for before it is used; a time that is not
-//! known is not there.
+//! Expressions read the event as HubSpot gets it, complete and resolved, so their results depend on that event alone.
+//! An unknown text is empty, so that an expression need not test for it; an unknown time is missing.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +12,7 @@ use super::text::clean_text;
 use super::time::Millis;
 use crate::expression::{Evaluated, Expression, ExpressionError, Scope, StepBudget, Value};
 
-/// What expressions may ask of the variable `event`.
+/// Fields of the variable `event`.
 const FIELDS: [&str; 12] = [
     "name",
     "organizer",
@@ -29,36 +28,37 @@ const FIELDS: [&str; 12] = [
     "custom",
 ];
 
-/// Most steps of all expressions over the events of one webinar.
+/// Step budget of all expressions over the events of one webinar.
 ///
-/// They are evaluated where receipts are committed, so all senders wait: a second or two for this, by most expressions. One of 500
-/// occurrences has 40,000, some ten times what a filter takes on a name and a short description.
+/// Expressions run while receipts are committed, so all senders wait for them: a second or two for this many steps of
+/// most expressions. Each event of a webinar with 500 occurrences has 40,000 steps, some ten times as many as a filter
+/// takes on a name and a short description.
 const STEPS_MAX: usize = 20_000_000;
 
-/// The steps for the events of one webinar.
+/// The step budget for the events of one webinar.
 pub(super) fn step_budget() -> StepBudget {
     StepBudget(STEPS_MAX)
 }
 
-/// Why a text is no expression over an event.
+/// Reason why a text is not an expression over an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventExpressionError {
-    /// It is none at all.
+    /// The text is not a valid expression.
     #[error(transparent)]
     Expression(#[from] ExpressionError),
-    /// It asks for what no event has, which would never say anything.
+    /// The expression reads a field that no event has, so it would never yield anything.
     #[error("an event has no field {0}. There: {known}", known = FIELDS.join(", "))]
     Field(String),
 }
 
-/// Reads an expression over the variable `event`.
+/// Compiles an expression over the variable `event`.
 ///
 /// # Errors
-/// It is none, or asks for what no event has.
+/// The text is not a valid expression, or reads a field that no event has.
 pub fn compile_event_expression(text: &str) -> Result<Expression, EventExpressionError> {
     let expression = Expression::compile(text, &["event"])?;
-    let asked = expression.literal_keys("event").into_iter();
-    match asked.into_iter().find(|field| !FIELDS.contains(&field.as_str())) {
+    let keys = expression.literal_keys("event");
+    match keys.into_iter().find(|field| !FIELDS.contains(&field.as_str())) {
         None => Ok(expression),
         Some(field) => {
             Err(EventExpressionError::Field(clean_text(&field).chars().take(200).collect()))
@@ -66,7 +66,10 @@ pub fn compile_event_expression(text: &str) -> Result<Expression, EventExpressio
     }
 }
 
-/// Adds to the event what is computed, and gives the remarks on that; or says why it is not sent.
+/// Applies the filter and adds computed properties.
+///
+/// # Errors
+/// The gaps for which the event is not sent.
 pub(super) fn apply_expressions<'a>(
     policy: &Policy,
     mut input: EventInput,
@@ -115,9 +118,9 @@ fn event_scope<'a>(input: &EventInput, custom: impl Iterator<Item = (&'a str, &'
     Scope::default().with("event", Value::map(event))
 }
 
-/// The text of a property, empty if nothing is said; none if it can be none.
-fn property_text(said: Evaluated) -> Option<String> {
-    match said {
+/// The text of a computed property: empty for no value, `None` for a value that has no text.
+fn property_text(result: Evaluated) -> Option<String> {
+    match result {
         Evaluated::Nothing => Some(String::new()),
         Evaluated::Text(text) => Some(clean_text(&text)),
         Evaluated::Integer(number) => Some(number.to_string()),

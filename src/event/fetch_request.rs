@@ -1,23 +1,23 @@
-//! What a webhook leaves out and the platform's API may tell.
+//! A webinar to ask the platform's API about, since its webhook leaves fields out.
 
 use super::id::{ExternalAccountId, WebinarId};
 
-/// A webinar that the platform is to be asked about.
+/// A request to ask the platform's API about one webinar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchRequest {
-    /// The platform's account, if the webhook told.
+    /// Account on the platform, if the webhook names it.
     pub account: Option<ExternalAccountId>,
-    /// Which.
+    /// Platform id of the webinar.
     pub webinar: WebinarId,
-    /// On what condition.
+    /// Condition for asking.
     pub condition: FetchCondition,
 }
 
-/// When a webinar is asked about.
+/// Condition for asking about a webinar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchCondition {
-    /// In any case: the webhook says less than there is.
+    /// Always: the webhook holds less than the platform knows.
     Always,
-    /// If it has no event, or one that is incomplete, once the webhook is merged.
+    /// If the merged webinar has no event, or an incomplete one.
     IfIncomplete,
 }

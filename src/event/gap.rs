@@ -2,24 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why an event is not sent, or not whole.
+/// Reason for which an event is not sent, or not whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gap {
-    /// No body that shows the whole webinar was ever seen: a first upsert would clear what HubSpot may already hold.
+    /// No body showed the whole webinar: the first upsert would clear fields that HubSpot may hold.
     FullPicture,
-    /// Not known whether the id is one webinar or a series.
+    /// It is unknown whether the id is one webinar or a series.
     Shape,
-    /// No title.
+    /// The title is missing.
     Name,
-    /// No host's name, and the source has no `organizer`.
+    /// The host's name is missing, and the source has no `organizer`.
     Organizer,
-    /// The occurrences, or their times, are not known.
+    /// The occurrences, or their times, are unknown.
     Times,
-    /// Nothing is missing, but the source's `only` says that it is not to be sent.
+    /// The event is complete, and the source's filter `only` refuses it.
     Filtered,
-    /// The source's `only` cannot say of this event whether it is to be sent.
+    /// The source's filter `only` fails on this event.
     FilterFailed,
-    /// A computed property cannot be computed of this event, which is sent without it.
+    /// A computed property fails on this event, which is sent without it.
     PropertyFailed,
 }

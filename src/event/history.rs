@@ -1,4 +1,4 @@
-//! Earlier sayings on one field, for what must know since when the last one holds.
+//! Earlier writes of one field. They show since when the present value holds.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -12,10 +12,10 @@ use super::change::Shape;
 use super::id::{OccurrenceId, ReceiptId};
 use super::register::Register;
 
-/// Earlier sayings kept beside the last one, the latest by the platform's clock.
+/// Upper bound of earlier writes per field; the oldest by the platform's clock are dropped.
 pub(super) const HISTORY_MAX: usize = 16;
 
-/// What lost against the field's last saying: oldest first, one for each stamp.
+/// Writes that lost to the field's present one: oldest first, one per stamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct History<T>(VecDeque<Register<T>>);
@@ -27,64 +27,64 @@ impl<T> Default for History<T> {
 }
 
 impl<T> History<T> {
-    /// No earlier saying.
+    /// A history without writes.
     #[must_use]
     pub const fn empty() -> Self {
         Self(VecDeque::new())
     }
 
-    /// Whether there is none.
+    /// Whether the history has no writes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The earlier sayings, oldest first.
+    /// The earlier writes, oldest first.
     #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Register<T>> {
         self.0.iter()
     }
 
-    /// Merges one write into the field that this is the history of.
+    /// Merges one write into the field of this history.
     pub(super) fn write(&mut self, field: &mut Option<Register<T>>, new: Register<T>) {
         let (last, loser) = match field.take() {
             None => (new, None),
             Some(present) if new.wins_over(&present) => (new, Some(present)),
             Some(present) => (present, Some(new)),
         };
-        // Of equal stamps one saying arrived twice.
+        // Equal stamps are one write that arrived twice.
         if let Some(loser) = loser.filter(|loser| loser.stamp != last.stamp) {
             self.insert(loser);
         }
         *field = Some(last);
     }
 
-    fn insert(&mut self, saying: Register<T>) {
-        match self.0.binary_search_by_key(&saying.stamp, |register| register.stamp) {
-            // One body that says both of one occurrence is taken at its first word, as the field takes it.
-            Ok(at) if self.0[at].receipt <= saying.receipt => {}
-            Ok(at) => self.0[at] = saying,
-            Err(at) => self.0.insert(at, saying),
+    fn insert(&mut self, write: Register<T>) {
+        match self.0.binary_search_by_key(&write.stamp, |register| register.stamp) {
+            // If one body names an occurrence twice, its first values count, as in the field itself.
+            Ok(at) if self.0[at].receipt <= write.receipt => {}
+            Ok(at) => self.0[at] = write,
+            Err(at) => self.0.insert(at, write),
         }
         while self.0.len() > HISTORY_MAX {
             self.0.pop_front();
         }
     }
 
-    /// Forgets what these receipts said; the last saying that is left becomes the field's.
+    /// Removes the writes of these receipts. The newest write that is left becomes the field's value.
     pub(super) fn forget(
         &mut self,
         field: &mut Option<Register<T>>,
         receipts: &BTreeSet<ReceiptId>,
     ) {
-        self.0.retain(|saying| !receipts.contains(&saying.receipt));
+        self.0.retain(|write| !receipts.contains(&write.receipt));
         if field.as_ref().is_some_and(|last| receipts.contains(&last.receipt)) {
             *field = self.0.pop_back();
         }
     }
 }
 
-/// What the first version kept of an earlier saying: no receipt, and of a shape only whether it was a series.
+/// The form in which the first version stored an earlier write: without a receipt, and a shape as "was it a series".
 trait LegacyForm: Sized {
     type Value: DeserializeOwned;
     fn read(value: Self::Value) -> Self;
@@ -119,8 +119,8 @@ impl<'de, T: Deserialize<'de> + LegacyForm> Deserialize<'de> for History<T> {
     }
 }
 
-/// A saying as it is written now, a map, or as the first version did, a list. By hand, since what serde derives for
-/// either of two forms reads numbers of 128 bits, as in a stamp, wrong.
+/// An earlier write in its present form, a map, or in that of the first version, a list. Read by hand: serde's derive
+/// for untagged forms misreads numbers of 128 bits, which stamps hold.
 struct StoredRegister<T>(Register<T>);
 
 impl<'de, T: Deserialize<'de> + LegacyForm> Deserialize<'de> for StoredRegister<T> {
@@ -140,7 +140,7 @@ impl<'de, T: Deserialize<'de> + LegacyForm> Deserialize<'de> for StoredRegister<
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<StoredRegister<T>, A::Error> {
                 let (stamp, value) = Deserialize::deserialize(SeqAccessDeserializer::new(list))?;
-                // No receipt has this id, so it is never forgotten; said again it is the same.
+                // No receipt has this id, so the write is never removed; arriving again it is the same.
                 let receipt = ReceiptId::from_bytes([0; 16]);
                 Ok(StoredRegister(Register { value: T::read(value), stamp, receipt }))
             }
@@ -156,8 +156,8 @@ mod tests {
     use crate::event::registers::Registers;
     use crate::event::{BodyHash, Millis, Rank, Stamp};
 
-    /// Said at that time, by that receipt.
-    fn said<T>(value: T, at: u8, receipt: u8) -> Register<T> {
+    /// A write at that time, of that receipt.
+    fn write<T>(value: T, at: u8, receipt: u8) -> Register<T> {
         Register {
             value,
             stamp: Stamp {
@@ -170,61 +170,61 @@ mod tests {
     }
 
     #[test]
-    fn forgotten_the_last_saying_gives_way_to_the_one_before() {
+    fn forgetting_the_last_write_restores_the_one_before() {
         let (mut earlier, mut field) = (History::empty(), None);
         for (n, value) in [(2, true), (3, false), (1, false)] {
-            earlier.write(&mut field, said(value, n, n));
+            earlier.write(&mut field, write(value, n, n));
         }
         earlier.forget(&mut field, &[ReceiptId::from_bytes([3; 16])].into());
-        assert_eq!(field, Some(said(true, 2, 2)));
-        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&said(false, 1, 1)]);
+        assert_eq!(field, Some(write(true, 2, 2)));
+        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&write(false, 1, 1)]);
     }
 
     #[test]
-    fn of_an_earlier_saying_that_came_twice_the_first_receipt_is_named() {
+    fn earlier_write_that_arrives_twice_names_the_first_receipt() {
         for order in [[4, 5], [5, 4]] {
-            let (mut earlier, mut field) = (History::empty(), Some(said(true, 9, 9)));
+            let (mut earlier, mut field) = (History::empty(), Some(write(true, 9, 9)));
             for receipt in order {
-                earlier.write(&mut field, said(false, 1, receipt));
+                earlier.write(&mut field, write(false, 1, receipt));
             }
-            assert_eq!(earlier.iter().collect::<Vec<_>>(), [&said(false, 1, 4)], "{order:?}");
+            assert_eq!(earlier.iter().collect::<Vec<_>>(), [&write(false, 1, 4)], "{order:?}");
         }
-        // One body that says both is taken at its first word.
-        let (mut earlier, mut field) = (History::empty(), Some(said(true, 9, 9)));
+        // If one body holds both values, the first counts.
+        let (mut earlier, mut field) = (History::empty(), Some(write(true, 9, 9)));
         for value in [true, false] {
-            earlier.write(&mut field, said(value, 1, 4));
+            earlier.write(&mut field, write(value, 1, 4));
         }
-        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&said(true, 1, 4)]);
+        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&write(true, 1, 4)]);
     }
 
     #[test]
-    fn earlier_sayings_are_kept_with_the_state() {
+    fn earlier_writes_survive_serialization() {
         let mut registers = Registers::default();
         for (n, value) in [(1, false), (2, true)] {
-            registers.earlier_cancelled.write(&mut registers.cancelled, said(value, n, n));
+            registers.earlier_cancelled.write(&mut registers.cancelled, write(value, n, n));
         }
         let kept = serde_json::to_string(&registers).expect("it is written");
         assert_eq!(serde_json::from_str::<Registers>(&kept).expect("it is read"), registers);
     }
 
     #[test]
-    fn what_the_first_version_kept_is_read() {
+    fn form_of_the_first_version_is_read() {
         let stamp = format!(r#"{{"t":5,"k":"u","h":{}}}"#, u128::MAX - 1);
         let read =
             |text: String| serde_json::from_str::<History<Shape>>(&text).expect("it is read");
         let first = read(format!("[[{stamp},true],[{stamp},false]]"));
-        let shapes: Vec<Shape> = first.iter().map(|saying| saying.value).collect();
+        let shapes: Vec<Shape> = first.iter().map(|write| write.value).collect();
         assert_eq!(shapes, [Shape::Series, Shape::Single]);
         let again = serde_json::to_string(&first).expect("it is written");
         assert_eq!(read(again), first);
         let list = format!(r#"[[{stamp},["a"]]]"#);
         let lists: History<BTreeSet<OccurrenceId>> = serde_json::from_str(&list).expect("read");
         let occurrence = OccurrenceId::parse("a").expect("valid");
-        let lists: Vec<_> = lists.iter().map(|saying| saying.value.clone()).collect();
+        let lists: Vec<_> = lists.iter().map(|write| write.value.clone()).collect();
         assert_eq!(lists, [BTreeSet::from([occurrence])]);
         let off = format!("[[{stamp},true],[{stamp},false]]");
         let off: History<bool> = serde_json::from_str(&off).expect("read");
-        assert_eq!(off.iter().map(|saying| saying.value).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(off.iter().map(|write| write.value).collect::<Vec<_>>(), [true, false]);
         let neither = serde_json::from_str::<History<bool>>("[1]").expect_err("it is neither");
         assert!(neither.to_string().contains("expected a register, or a stamp and a value"));
     }

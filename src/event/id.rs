@@ -1,20 +1,20 @@
-//! Names and identifiers. One that exists has been checked.
+//! Names and identifiers. Every value has been validated.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a text is not an identifier.
+/// Reason why a text is not an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// Longer than the bound of its kind.
+    /// The text is longer than its kind allows.
     #[error("is longer than {0} bytes")]
     TooLong(usize),
-    /// A character that its kind does not allow.
+    /// The text holds a character that its kind does not allow.
     #[error("has a character that is not allowed")]
     Character,
 }
@@ -59,10 +59,10 @@ macro_rules! identifier {
         pub struct $name(String);
 
         impl $name {
-            /// Takes a text that satisfies this kind's rules.
+            /// Validates a text.
             ///
             /// # Errors
-            /// [`IdError`] says which rule it breaks.
+            /// [`IdError`] names the broken rule.
             pub fn parse(text: impl Into<String>) -> Result<Self, IdError> {
                 let text = text.into();
                 $check(&text)?;
@@ -141,7 +141,7 @@ impl ExternalEventId {
         Self(format!("{series}-{occurrence}"))
     }
 
-    /// An id that the ledger kept.
+    /// An id from the ledger.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
@@ -160,18 +160,18 @@ impl fmt::Display for ExternalEventId {
     }
 }
 
-/// What an event is called everywhere: the account it is sent to and the two ids HubSpot knows it by.
+/// Key of an event: its HubSpot account and the two ids by which HubSpot knows the event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct EventKey {
-    /// The HubSpot account's name.
+    /// Name of the HubSpot account.
     pub hubspot: AccountName,
-    /// The customer's account on the platform.
+    /// Customer's account on the platform.
     pub external_account_id: ExternalAccountId,
-    /// The event on the platform.
+    /// Id of the event on the platform.
     pub external_event_id: ExternalEventId,
 }
 
-/// A platform's short name, as the configuration's `provider` says it: `zoom`.
+/// A platform's short name, the value of `provider` in the configuration: `zoom`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProviderId(Cow<'static, str>);
@@ -183,7 +183,7 @@ impl ProviderId {
         Self(Cow::Borrowed(name))
     }
 
-    /// A name that the ledger kept.
+    /// A name from the ledger.
     #[must_use]
     pub fn from_stored(name: String) -> Self {
         Self(Cow::Owned(name))
@@ -214,10 +214,10 @@ impl ReceiptId {
         Self(uuid::Uuid::now_v7())
     }
 
-    /// The id that is written like this, with hyphens.
+    /// Parses the id's form with hyphens.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // The same id can be written without hyphens, in braces and as a URN: one form is enough.
+        // UUIDs can also be written without hyphens, in braces and as a URN; one form is enough.
         uuid::Uuid::try_parse(text).ok().filter(|_| text.len() == 36).map(Self)
     }
 
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_safe_in_urls_and_labels() {
+    fn names_accept_only_characters_safe_in_urls_and_labels() {
         assert!(AccountName::parse("main").is_ok());
         assert!(SourceName::parse("acme-zoom_2").is_ok());
         assert_eq!(SourceName::parse(""), Err(IdError::Empty));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_ids_hold_no_space_and_no_control() {
+    fn platform_ids_accept_no_space_and_no_control_character() {
         assert!(WebinarId::parse("guid@tenant").is_ok());
         assert_eq!(WebinarId::parse("a b"), Err(IdError::Character));
         assert_eq!(WebinarId::parse("a\u{0}"), Err(IdError::Character));
@@ -265,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn an_occurrence_is_named_after_its_series() {
+    fn occurrence_event_id_begins_with_the_series_id() {
         let series = WebinarId::parse("111").expect("valid");
         let occurrence = OccurrenceId::parse("1700").expect("valid");
         assert_eq!(ExternalEventId::for_occurrence(&series, &occurrence).as_str(), "111-1700");
     }
 
     #[test]
-    fn what_is_kept_and_shown_is_the_id_itself() {
+    fn stored_and_displayed_ids_are_unchanged() {
         let event = ExternalEventId::from_stored("111-1700".into());
         assert_eq!((event.as_str(), event.to_string()), ("111-1700", event.as_str().to_owned()));
         let platform = ProviderId::new("zoom");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receipts_id_is_read_in_the_one_form_in_which_it_is_shown() {
+    fn receipt_id_parses_only_its_displayed_form() {
         let id = ReceiptId::from_bytes([7; 16]);
         let shown = id.to_string();
         assert_eq!(ReceiptId::parse(&shown), Some(id));

@@ -7,27 +7,28 @@ use serde::{Serialize, Serializer};
 
 use super::time::Millis;
 
-/// One element of `inputs`: HubSpot's `MarketingEventCreateRequestParams`
-/// (published OpenAPI, `POST /marketing/v3/marketing-events/events/upsert`; the dated versions have the same schema).
+/// One element of `inputs`: HubSpot's `MarketingEventCreateRequestParams` (published OpenAPI, `POST
+/// /marketing/v3/marketing-events/events/upsert`; the dated versions have the same schema).
 ///
-/// HubSpot clears what a body leaves out, so this always holds everything that is known.
+/// HubSpot clears every field that a body leaves out, so an input always holds all known fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventInput {
-    /// The customer's account on the platform; with the next, the event's key within one HubSpot app.
+    /// Customer's account on the platform. Together with `external_event_id` it is the event's key within one HubSpot
+    /// app.
     pub external_account_id: String,
-    /// The event on the platform.
+    /// Id of the event on the platform.
     pub external_event_id: String,
-    /// The title.
+    /// Title.
     pub event_name: String,
-    /// Who holds it; free text.
+    /// Organizer; free text.
     pub event_organizer: String,
     /// `WEBINAR`, `CONFERENCE`, ...; free text.
     pub event_type: String,
-    /// The description.
+    /// Description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_description: Option<String>,
-    /// Where people register, else join.
+    /// Registration link, else join link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_url: Option<String>,
     /// RFC 3339, UTC, `Z`.
@@ -36,17 +37,18 @@ pub struct EventInput {
     /// RFC 3339, UTC, `Z`.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "utc")]
     pub end_date_time: Option<Millis>,
-    /// Called off. Always said: HubSpot's default for what is left out is `false`.
+    /// Whether the event is cancelled. Always sent: HubSpot reads a missing flag as `false`.
     pub event_cancelled: bool,
-    /// Over. Always said, as above.
+    /// Whether the event is completed. Always sent, as above.
     pub event_completed: bool,
-    /// Further properties. HubSpot's published schema asks for twenty fields of each; its guide and its API for two.
+    /// Custom properties, sent as name and value. HubSpot's published schema requires twenty fields of each; HubSpot's
+    /// guide and its API take these two.
     #[serde(serialize_with = "properties")]
     pub custom_properties: BTreeMap<String, String>,
 }
 
 impl EventInput {
-    /// The JSON that is sent; the same input always gives the same bytes.
+    /// The JSON for HubSpot. Equal inputs give equal bytes.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self)

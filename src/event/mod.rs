@@ -1,19 +1,22 @@
-//! The vocabulary: what a webinar is, what can be said of one, and how sayings merge.
+//! The vocabulary: webinars, the changes that platforms report, and the merging of changes.
 //!
-//! * [`id`]: names and identifiers; one that exists is valid.
+//! * [`id`]: names and identifiers; every value is valid.
 //! * [`time`]: [`Millis`] and the parsing of platforms' times.
-//! * [`text`]: what text and links may be kept.
-//! * [`change`]: what one webhook says.
-//! * [`register`]: one field's value with its time and provenance; last writer wins.
-//! * [`history`]: what lost, where that matters; [`registers`]: the fields of one webinar or occurrence.
-//! * [`webinar`]: everything known of one platform object; [`Webinar::merge`] is commutative, associative and
-//!   idempotent, so any order and any repetition of the same changes ends in the same state.
-//! * [`mod@fold`]: the events that follow from a webinar, resolved afresh each time, never on arrival.
-//! * [`computed`]: expressions over an event: a filter, and properties that follow from it.
-//! * [`input`]: the body HubSpot gets for one event.
-//! * [`wanted`]: what a webhook leaves out.
+//! * [`text`]: cleaning of texts and links.
+//! * [`change`]: the change that one webhook reports.
+//! * [`register`]: one field's value with its time and provenance; the last writer wins.
+//! * [`history`]: earlier writes of a field; [`registers`]: the fields of one webinar or occurrence.
+//! * [`webinar`]: the state of one platform object. [`Webinar::merge`] is commutative, associative and idempotent: the
+//!   same changes give the same state in any order and with any repetition.
+//! * [`mod@fold`]: derives the events of a webinar. Folding happens when events are needed, never on arrival.
+//! * [`gap`]: the reasons for which an event is not sent, or not whole.
+//! * [`policy`]: the source's settings that shape events; [`property`]: its custom properties.
+//! * [`computed`]: expressions over an event: the filter and computed properties.
+//! * [`input`]: the JSON body of one event for HubSpot.
+//! * [`fetch_request`]: a webinar to ask the platform's API about.
 //!
-//! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression).
+//! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression). Holds
+//! nothing that a crash could lose.
 
 pub mod change;
 pub mod computed;

@@ -1,4 +1,4 @@
-//! What a source's configuration adds to what its platform says.
+//! The settings of a source that shape its events.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,36 +11,36 @@ use super::id::{AccountName, ExternalAccountId, ProviderId};
 use super::property::CustomProperty;
 use crate::expression::Expression;
 
-/// The part of a source's configuration that shapes events.
+/// The settings of a source that shape its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// The HubSpot account its events go to.
+    /// HubSpot account that gets the source's events.
     pub hubspot: AccountName,
-    /// Its platform.
+    /// Platform of the source.
     pub provider: ProviderId,
-    /// The organizer where the host's name is not known.
+    /// Organizer of events without a known host's name.
     pub organizer: Option<String>,
-    /// The event type; goes before the platform's own word. `WEBINAR` when neither is there.
+    /// Event type; overrides the platform's. `WEBINAR` if neither exists.
     pub event_type: Option<String>,
-    /// Goes before the platform's own account id.
+    /// Account id for HubSpot; overrides the platform's.
     pub external_account_id: Option<ExternalAccountId>,
-    /// Whether a series is an event per occurrence or one event.
+    /// Whether a series becomes one event per occurrence or one event.
     pub recurring: RecurringMode,
-    /// How long after its end an event counts as over where the platform never says so.
+    /// Delay after the end at which an event is completed; for platforms that send no "ended".
     pub complete_after_end: Option<Duration>,
-    /// Whether an event is sent: an expression over `event`, true or false. All are if there is none.
+    /// Filter over `event`; `None` sends every event.
     pub only: Option<Expression>,
-    /// Properties that every event of the source carries.
+    /// Custom properties of every event of the source.
     pub custom_properties: BTreeMap<String, CustomProperty>,
 }
 
-/// A change names no account of the platform, and neither does its source.
+/// Neither the change nor the source names an external account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it names no account, and the source has no external_account_id")]
 pub struct MissingExternalAccount;
 
 impl Policy {
-    /// The account that HubSpot is told for what this change says: the source's own, else the platform's.
+    /// The external account of this change: the source's own, else the platform's.
     ///
     /// # Errors
     /// Neither is known.
@@ -51,7 +51,7 @@ impl Policy {
         self.external_account_id.as_ref().or(change.account.as_ref()).ok_or(MissingExternalAccount)
     }
 
-    /// What decides the ids that events have in HubSpot, as text to compare: a change of it makes new events there.
+    /// The settings that decide the events' ids in HubSpot, as comparable text. If it changes, HubSpot gets new events.
     #[must_use]
     pub fn identity_fingerprint(&self) -> String {
         let Self { hubspot, external_account_id, recurring, .. } = self;
@@ -59,19 +59,19 @@ impl Policy {
         json!([hubspot.as_str(), account, recurring]).to_string()
     }
 
-    /// What else shapes events, as text to compare: a change of it changes events that are there.
+    /// All other settings that shape events, as comparable text. If it changes, existing events change.
     #[must_use]
     pub fn defaults_fingerprint(&self) -> String {
         let Self { organizer, event_type, complete_after_end, only, custom_properties, .. } = self;
         let grace = complete_after_end.map(|grace| grace.as_millis().to_string());
         let mut all =
             vec![json!(organizer), json!(event_type), json!(grace), json!(custom_properties)];
-        // Beside the others only where there is one: stores of before this existed know of none.
+        // Added only if present: stores of earlier versions hold texts without it.
         all.extend(only.as_ref().map(|only| json!(only.text())));
         Value::from(all).to_string()
     }
 
-    /// The properties that are always the same.
+    /// The properties with a fixed text.
     pub(super) fn fixed_properties(&self) -> BTreeMap<String, String> {
         let text = |(name, property): (&String, &CustomProperty)| match property {
             CustomProperty::Text(text) => Some((name.clone(), text.clone())),
@@ -80,7 +80,7 @@ impl Policy {
         self.custom_properties.iter().filter_map(text).collect()
     }
 
-    /// The properties that expressions say.
+    /// The computed properties.
     pub(super) fn computed_properties(&self) -> impl Iterator<Item = (&String, &Expression)> {
         self.custom_properties.iter().filter_map(|(name, property)| match property {
             CustomProperty::Text(_) => None,
@@ -89,7 +89,7 @@ impl Policy {
     }
 }
 
-/// What becomes of a series.
+/// Events of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecurringMode {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_ids_and_what_decides_fields_are_told_apart() {
+    fn fingerprints_separate_settings_of_ids_from_settings_of_fields() {
         let before = policy();
         let account = ExternalAccountId::parse("acct").expect("valid");
         for rekeyed in [
@@ -157,7 +157,7 @@ mod tests {
             of(CustomProperty::Text("event.name".into())),
             of(CustomProperty::Computed(expression("event.name")))
         );
-        // Written by those before: the same configuration changes no events.
+        // Stored by earlier versions: the same configuration must change no events.
         assert_eq!(before.defaults_fingerprint(), r#"["Acme",null,null,{}]"#);
         assert_eq!(of(CustomProperty::Text("b".into())), r#"["Acme",null,null,{"a":"b"}]"#);
     }

@@ -4,16 +4,17 @@ use serde::{Serialize, Serializer};
 
 use crate::expression::Expression;
 
-/// A property that every event of a source carries.
+/// A custom property of every event of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CustomProperty {
-    /// Always the same; what the platform says under that name goes before it.
+    /// A fixed text; overridden by the platform's property of the same name.
     Text(String),
-    /// What an expression says, which sees what the platform says and goes before it. Left out if it says nothing.
+    /// An expression; it can read the platform's property of the same name, and overrides it. Left out if it has no
+    /// value.
     Computed(Expression),
 }
 
-/// For comparing: a text as it is, an expression as the configuration has it.
+/// For comparison: a text as it is, an expression in its configured form.
 impl Serialize for CustomProperty {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

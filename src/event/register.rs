@@ -1,4 +1,5 @@
-//! One field: its value, when the platform set it, and who said so. The last writer by the platform's clock wins.
+//! One field: its value, the time at which the platform set it, and its receipt. The last writer by the platform's
+//! clock wins.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::id::{ProviderId, ReceiptId, SourceName};
 use super::time::Millis;
 
-/// The first 16 bytes of the SHA-256 of a webhook's raw body. Orders writes that nothing else orders.
+/// First 16 bytes of the SHA-256 of a webhook's raw body. Orders writes with equal time and rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BodyHash(u128);
 
 impl BodyHash {
-    /// Takes the start of a SHA-256 digest.
+    /// The start of a SHA-256 digest.
     #[must_use]
     pub fn from_digest(digest: &[u8; 32]) -> Self {
         let mut first = [0; 16];
@@ -21,83 +22,85 @@ impl BodyHash {
         Self(u128::from_be_bytes(first))
     }
 
-    /// Of what [`Self::to_bytes`] gave.
+    /// The hash with these bytes; the inverse of [`Self::to_bytes`].
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
 
-    /// Its 16 bytes.
+    /// The hash's 16 bytes.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
 }
 
-/// What kind of thing was said; breaks ties between writes of the same time.
+/// Kind of a write; breaks ties between writes of the same time.
 ///
-/// Platforms stamp several webhooks of one action alike; what ends a webinar must then win over what shaped it.
+/// Platforms stamp several webhooks of one action alike. A write that ends a webinar must then win over one that shaped
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Rank {
-    /// The webinar came to be.
+    /// The webinar was created.
     #[serde(rename = "c")]
     Created,
-    /// Something of it changed; it started.
+    /// A field changed, or a run began.
     #[serde(rename = "u")]
     Updated,
-    /// It was called off, or the calling off was taken back.
+    /// The webinar was cancelled, or a cancellation was reversed.
     #[serde(rename = "x")]
     Cancelled,
-    /// It is over.
+    /// The webinar is completed.
     #[serde(rename = "z")]
     Completed,
 }
 
-/// The place of a write in the one order that all writes have. Never the order of arrival.
+/// Place of a write in the total order of writes. The order of arrival has no influence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The platform's time of the change, at most the time of its receipt.
+    /// Time of the change by the platform's clock, at most the time of its receipt.
     #[serde(rename = "t")]
     pub at: Millis,
-    /// Ties: what kind of change.
+    /// Kind of change; breaks ties of time.
     #[serde(rename = "k")]
     pub rank: Rank,
-    /// Ties of ties: any fixed order does.
+    /// Hash of the body; breaks the remaining ties, for which any fixed order will do.
     #[serde(rename = "h")]
     pub hash: BodyHash,
 }
 
-/// Where a value came from. Outlives the receipt it names.
+/// Origin of a value. It outlives the receipt that it describes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// The source whose webhook said it.
+    /// Source that received the webhook.
     pub source: SourceName,
-    /// The provider of that source.
+    /// Platform of the source.
     pub provider: ProviderId,
-    /// The platform's name of the webhook: `webinar.updated`.
+    /// Type of the webhook in the platform's words: `webinar.updated`.
     pub event_type: String,
-    /// The time the platform gave, if it gave one.
+    /// Time in the body, if it has one.
     pub reported_at: Option<Millis>,
-    /// When the webhook arrived.
+    /// Time of arrival.
     pub received_at: Millis,
 }
 
-/// A value with its place in the order and its provenance.
+/// A value with its stamp and its receipt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register<T> {
-    /// What was said last.
+    /// Value of the newest write.
     #[serde(rename = "v")]
     pub value: T,
-    /// When.
+    /// Stamp of that write.
     #[serde(rename = "s")]
     pub stamp: Stamp,
-    /// By which receipt; its [`Origin`] is kept beside.
+    /// Receipt of that write; the webinar holds the receipt's [`Origin`].
     #[serde(rename = "r")]
     pub receipt: ReceiptId,
 }
 
 impl<T> Register<T> {
-    /// Whether this write goes before the other. Equal stamps are the same saying arrived twice: the first receipt is named.
+    /// Whether this write replaces the other. Equal stamps are the same write arrived twice: the first receipt is
+    /// named.
     pub(super) fn wins_over(&self, other: &Self) -> bool {
         (self.stamp, std::cmp::Reverse(self.receipt))
             > (other.stamp, std::cmp::Reverse(other.receipt))
@@ -111,7 +114,7 @@ pub fn write<T>(field: &mut Option<Register<T>>, new: Register<T>) {
     }
 }
 
-/// Takes a field back if one of these receipts said it.
+/// Removes the field's value if one of these receipts wrote it.
 pub(super) fn forget<T>(field: &mut Option<Register<T>>, receipts: &BTreeSet<ReceiptId>) {
     field.take_if(|register| receipts.contains(&register.receipt));
 }
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_the_start_of_its_digest_and_comes_back_from_its_bytes() {
+    fn body_hash_is_the_start_of_the_digest_and_round_trips() {
         let mut digest = [0; 32];
         for (byte, value) in digest.iter_mut().zip(1..) {
             *byte = value;

@@ -10,7 +10,7 @@ use super::id::ReceiptId;
 use super::register::{Register, Stamp, forget, write};
 use super::time::Millis;
 
-/// What was said last of each field. The fields are those of [`Fields`].
+/// The newest write of each field. The fields are those of [`WebinarFields`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "each is the field of the same name in `Fields`")]
@@ -35,7 +35,7 @@ pub struct Registers {
     pub actual_end: Option<Register<Millis>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<Register<bool>>,
-    /// Earlier sayings on the same: a calling off that is said again is as old as the first of those in a row.
+    /// Earlier writes of `cancelled`: a repeated cancellation is as old as the first of an unbroken row.
     #[serde(skip_serializing_if = "History::is_empty")]
     pub earlier_cancelled: History<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,40 +45,40 @@ pub struct Registers {
 }
 
 impl Registers {
-    /// Writes what is said.
-    pub(super) fn write(&mut self, said: &WebinarFields, stamp: Stamp, receipt: ReceiptId) {
+    /// Writes every field that is present.
+    pub(super) fn write(&mut self, fields: &WebinarFields, stamp: Stamp, receipt: ReceiptId) {
         fn put<T: Clone>(
             field: &mut Option<Register<T>>,
-            said: Option<&T>,
+            value: Option<&T>,
             stamp: Stamp,
             receipt: ReceiptId,
         ) {
-            if let Some(value) = said {
+            if let Some(value) = value {
                 write(field, Register { value: value.clone(), stamp, receipt });
             }
         }
-        put(&mut self.name, said.name.as_ref(), stamp, receipt);
-        put(&mut self.organizer, said.organizer.as_ref(), stamp, receipt);
-        put(&mut self.description, said.description.as_ref(), stamp, receipt);
-        put(&mut self.event_type, said.event_type.as_ref(), stamp, receipt);
-        put(&mut self.registration_url, said.registration_url.as_ref(), stamp, receipt);
-        put(&mut self.join_url, said.join_url.as_ref(), stamp, receipt);
-        put(&mut self.start, said.start.as_ref(), stamp, receipt);
-        put(&mut self.end, said.end.as_ref(), stamp, receipt);
-        put(&mut self.actual_end, said.actual_end.as_ref(), stamp, receipt);
-        if let Some(value) = said.cancelled {
+        put(&mut self.name, fields.name.as_ref(), stamp, receipt);
+        put(&mut self.organizer, fields.organizer.as_ref(), stamp, receipt);
+        put(&mut self.description, fields.description.as_ref(), stamp, receipt);
+        put(&mut self.event_type, fields.event_type.as_ref(), stamp, receipt);
+        put(&mut self.registration_url, fields.registration_url.as_ref(), stamp, receipt);
+        put(&mut self.join_url, fields.join_url.as_ref(), stamp, receipt);
+        put(&mut self.start, fields.start.as_ref(), stamp, receipt);
+        put(&mut self.end, fields.end.as_ref(), stamp, receipt);
+        put(&mut self.actual_end, fields.actual_end.as_ref(), stamp, receipt);
+        if let Some(value) = fields.cancelled {
             let new = Register { value, stamp, receipt };
             self.earlier_cancelled.write(&mut self.cancelled, new);
         }
-        put(&mut self.completed, said.completed.as_ref(), stamp, receipt);
-        for (name, value) in &said.custom {
+        put(&mut self.completed, fields.completed.as_ref(), stamp, receipt);
+        for (name, value) in &fields.custom {
             let mut field = self.custom.remove(name);
             put(&mut field, Some(value), stamp, receipt);
             self.custom.extend(field.map(|field| (name.clone(), field)));
         }
     }
 
-    /// The receipts that are named.
+    /// Adds the receipts of all writes to `used`.
     pub(super) fn collect_receipts(&self, used: &mut BTreeSet<ReceiptId>) {
         let texts = [
             &self.name,
@@ -96,7 +96,7 @@ impl Registers {
         used.extend(self.custom.values().map(|r| r.receipt));
     }
 
-    /// Forgets what these receipts said.
+    /// Removes the writes of these receipts.
     pub(super) fn forget(&mut self, receipts: &BTreeSet<ReceiptId>) {
         let Self {
             name,
@@ -124,7 +124,7 @@ impl Registers {
         custom.retain(|_, register| !receipts.contains(&register.receipt));
     }
 
-    /// Whether nothing was said.
+    /// Whether no field was ever written.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

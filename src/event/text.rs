@@ -1,18 +1,18 @@
-//! What text and links of a platform may be kept and sent on.
+//! Cleaning of texts and links from platforms.
 
 use url::Url;
 
-/// Longest text that is kept, in characters. HubSpot's property values end at 65,536
-/// (facts: no length in the published schema), so a longer one could refuse the whole event.
+/// Longest stored text, in characters. HubSpot's property values end at 65,536 (facts: no length in the published
+/// schema), so a longer text could make HubSpot refuse the whole event.
 pub const TEXT_MAX: usize = 65_000;
 
-/// Longest link that is kept, in bytes: what browsers and HubSpot's own fields are known to bear.
+/// Longest stored link, in bytes; browsers and HubSpot's fields are known to accept this length.
 const LINK_MAX: usize = 2_048;
 
-/// Query parameters that admit a person or open the room; a link is kept without them.
+/// Query parameters that admit a person or open the room; links are stored without them.
 const PERSONAL_PARAMETERS: [&str; 3] = ["pwd", "tk", "zak"];
 
-/// The text without C0 controls other than tab and newline, trimmed, cut at [`TEXT_MAX`] characters.
+/// Removes C0 controls except tab and newline, trims, and cuts at [`TEXT_MAX`] characters.
 #[must_use]
 pub fn clean_text(text: &str) -> String {
     let kept = |c: &char| *c >= ' ' || *c == '\t' || *c == '\n';
@@ -21,8 +21,8 @@ pub fn clean_text(text: &str) -> String {
     if trimmed.len() == cleaned.len() { cleaned } else { trimmed.to_owned() }
 }
 
-/// The link without personal parameters, in the one spelling that every reader takes: what browsers forgive (line breaks,
-/// blanks, no `//`) is put right. None if it is no link that a browser would open.
+/// Removes personal parameters and normalizes the link's spelling: it corrects the errors that browsers forgive (line
+/// breaks, blanks, no `//`). `None` if a browser would not open it.
 #[must_use]
 pub fn clean_link(text: &str) -> Option<String> {
     if text.len() > LINK_MAX {
@@ -47,7 +47,7 @@ pub fn clean_link(text: &str) -> Option<String> {
             url.query_pairs_mut().extend_pairs(rest);
         }
     }
-    // Writing what is not ASCII as `%XX` makes it longer.
+    // Percent-encoding of non-ASCII characters makes the link longer.
     Some(String::from(url)).filter(|link| link.len() <= LINK_MAX)
 }
 
@@ -56,18 +56,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn controls_go_and_lines_stay() {
+    fn clean_text_removes_controls_and_keeps_lines() {
         assert_eq!(clean_text(" a\u{0}b\u{1b}\tc\nd\r "), "ab\tc\nd");
     }
 
     #[test]
-    fn long_text_is_cut_at_a_character() {
+    fn clean_text_cuts_long_text_at_a_character() {
         let long = "é".repeat(TEXT_MAX + 10);
         assert_eq!(clean_text(&long).chars().count(), TEXT_MAX);
     }
 
     #[test]
-    fn passwords_leave_links_and_the_rest_stays() {
+    fn clean_link_removes_passwords_and_keeps_the_rest() {
         assert_eq!(
             clean_link("https://zoom.us/j/1?pwd=abc.1&x=a%20b"),
             Some("https://zoom.us/j/1?x=a+b".into())
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_has_one_spelling_without_breaks_and_blanks() {
+    fn clean_link_gives_one_spelling_without_breaks_and_blanks() {
         for text in ["https://x.example/a b", " https://x.exa\nmple/a\tb\n", "https:x.example/é"] {
             let link = clean_link(text).expect("browsers open it");
             assert!(link.bytes().all(|byte| byte.is_ascii_graphic()), "{link:?}");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_opens_is_no_link() {
+    fn clean_link_that_no_browser_opens_is_none() {
         for text in [
             "",
             "javascript:alert(1)",

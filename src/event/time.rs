@@ -10,49 +10,49 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Millis(i64);
 
-/// Times outside of these years are unset fields or mistakes, not webinars: 2000-01-01 and 2200-01-01.
+/// Plausible range of times, 2000-01-01 to 2200-01-01. Times outside are unset fields or mistakes, not webinars.
 const EARLIEST: i64 = 946_684_800_000;
 const LATEST: i64 = 7_258_118_400_000;
 
 impl Millis {
-    /// The time that many milliseconds after 1970 began.
+    /// The time this many milliseconds after 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn new(ms: i64) -> Self {
         Self(ms)
     }
 
-    /// Milliseconds since 1970 began.
+    /// Milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn get(self) -> i64 {
         self.0
     }
 
-    /// This time moved later; stays at the last representable time.
+    /// This time plus `span`, saturating.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This time moved earlier; stays at the first representable time.
+    /// This time minus `span`, saturating.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// Time elapsed since `earlier`; zero if this time is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// How far the two are apart, either way.
+    /// Absolute distance between the two times.
     #[must_use]
     pub fn distance(self, other: Self) -> Duration {
         Duration::from_millis(self.0.abs_diff(other.0))
     }
 
-    /// This time as near to `other` as its second allows, if it was told in whole seconds: of two things in one second,
-    /// the order in which they were heard of is better than none.
+    /// Moves a time in whole seconds as near to `other` as its second allows: for two changes within one second, the
+    /// order of arrival is better than none.
     #[must_use]
     pub fn refine_within_second(self, other: Self) -> Self {
         if self.0.rem_euclid(1_000) != 0 {
@@ -61,20 +61,20 @@ impl Millis {
         Self(other.0.clamp(self.0, self.0.saturating_add(999)))
     }
 
-    /// A platform's clock reading in milliseconds, if it can be one: zero and other unset values are none.
+    /// A platform's time in milliseconds. `None` if it is implausible: zero and other unset values.
     #[must_use]
     pub fn from_plausible_ms(ms: i64) -> Option<Self> {
         (EARLIEST..LATEST).contains(&ms).then_some(Self(ms))
     }
 
-    /// The same of one in seconds.
+    /// As [`from_plausible_ms`](Self::from_plausible_ms), from seconds.
     #[must_use]
     pub fn from_plausible_seconds(seconds: i64) -> Option<Self> {
         Self::from_plausible_ms(seconds.checked_mul(1_000)?)
     }
 
-    /// Reads RFC 3339 with `Z` or an offset. A time of day without either is read in `zone` (an IANA name),
-    /// and is none when no such zone is given: guessing UTC would move a webinar by hours.
+    /// Parses RFC 3339 with `Z` or an offset. A time without either is read in `zone` (an IANA name); without a valid
+    /// zone it is `None`: guessing UTC would move a webinar by hours.
     #[must_use]
     pub fn parse(text: &str, zone: Option<&str>) -> Option<Self> {
         let text = text.trim();
@@ -105,13 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_become_utc() {
+    fn parse_of_a_time_with_an_offset_gives_utc() {
         let time = Millis::parse("2026-03-05T13:00:00-05:00", None).expect("a time");
         assert_eq!(time.to_string(), "2026-03-05T18:00:00Z");
     }
 
     #[test]
-    fn a_bare_time_needs_its_zone() {
+    fn parse_of_a_time_without_an_offset_needs_a_zone() {
         assert_eq!(Millis::parse("2026-07-05T13:00:00", None), None);
         let time = Millis::parse("2026-07-05T13:00:00", Some("Europe/Berlin")).expect("a time");
         assert_eq!(time.to_string(), "2026-07-05T11:00:00Z");
@@ -119,18 +119,18 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_second_is_refined_within_itself() {
+    fn refine_within_second_stays_within_the_second() {
         let refined =
             |at: i64, other: i64| Millis::new(at).refine_within_second(Millis::new(other)).get();
         assert_eq!(refined(5_000, 5_250), 5_250);
         assert_eq!(refined(5_000, 9_000), 5_999);
         assert_eq!(refined(5_000, 0), 5_000);
-        assert_eq!(refined(5_001, 5_250), 5_001, "it was told more exactly");
+        assert_eq!(refined(5_001, 5_250), 5_001, "it is more exact already");
         assert_eq!(refined(-1_000, 0), -1);
     }
 
     #[test]
-    fn what_is_no_time_is_none() {
+    fn implausible_times_are_none() {
         for text in [
             "",
             "soon",

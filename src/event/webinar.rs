@@ -1,64 +1,65 @@
-//! Everything known of one platform object, and how one more saying joins it.
+//! The state of one platform object, and the merging of changes into it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{Change, OccurrenceListing, RunChange, RunPhase, Shape};
+use super::change::{Change, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape};
 use super::history::History;
 use super::id::{OccurrenceId, ProviderId, ReceiptId, SourceName};
 use super::register::{BodyHash, Origin, Register, Stamp, forget, write};
 pub use super::registers::Registers;
 use super::time::Millis;
 
-/// Most occurrences kept of one series, those that were called off included. Zoom allows 60 at a time; a fabricated list
-/// must fill neither the ledger nor the memory.
+/// Upper bound of occurrences per series, cancelled ones included. Zoom allows 60 at a time; a fabricated list must
+/// fill neither the ledger nor the memory.
 pub const OCCURRENCES_MAX: usize = 500;
-/// Most runs remembered of one webinar, the latest by the platform's clock: a daily webinar for more than a year.
+/// Upper bound of runs per webinar; the oldest by the platform's clock are dropped. A daily webinar reaches it after
+/// more than a year.
 const RUNS_MAX: usize = 512;
 
-/// The state of one webinar or series: registers, and facts that are resolved when folding ([`super::fold()`]).
+/// The state of one webinar or series: registers, and facts that [`super::fold()`] resolves.
 ///
-/// Merging any changes in any order, any number of times, ends in the same state.
+/// Merging the same changes gives the same state, in any order and with any repetition.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Webinar {
-    /// Its platform; the first change decides.
+    /// Platform; the first change sets it.
     pub provider: Option<ProviderId>,
-    /// The sources that spoke of it; the first by name gives the defaults.
+    /// Sources that reported the webinar; the first by name gives the defaults.
     pub sources: BTreeSet<SourceName>,
-    /// What it is.
+    /// Shape of the platform object.
     pub shape: Option<Register<Shape>>,
-    /// Earlier sayings on its shape. Since when it is a series, or none, decides whether what that called off was still to
-    /// come.
+    /// Earlier writes of the shape. A change of shape cancels the events of the old shape; the time of that
+    /// cancellation decides whether it came before their end.
     #[serde(default, skip_serializing_if = "History::is_empty")]
     pub earlier_shapes: History<Shape>,
-    /// It was one event at some time (so its event may be in HubSpot).
+    /// Whether the webinar was ever one event, so that HubSpot may hold that event.
     #[serde(default)]
     pub was_whole: bool,
-    /// All of it was seen at some time.
+    /// Whether any change showed the whole webinar.
     #[serde(default)]
     pub full_picture: bool,
-    /// What was said of the webinar, or of the whole series.
+    /// Fields of the webinar, or of the whole series.
     pub whole: Registers,
-    /// The newest full list of occurrences: those that are to take place.
+    /// Newest full list of occurrences: those that take place.
     pub full_list: Option<Register<BTreeSet<OccurrenceId>>>,
-    /// Earlier full lists: an occurrence is called off since the first of those in a row that lack it.
+    /// Earlier full lists. An occurrence is cancelled as of the first list of an unbroken row of lists without it.
     #[serde(default, skip_serializing_if = "History::is_empty")]
     pub earlier_lists: History<BTreeSet<OccurrenceId>>,
-    /// The newest change of the recurrence that came without a list.
+    /// Newest change of the recurrence that came without a list.
     pub times_unknown: Option<Register<()>>,
-    /// What was said of single occurrences.
+    /// Fields of single occurrences.
     #[serde(default)]
     pub occurrences: BTreeMap<OccurrenceId, Registers>,
-    /// Runs that named no occurrence.
+    /// Runs whose webhooks name no occurrence.
     #[serde(default)]
     pub sessions: BTreeSet<WebinarRun>,
-    /// The provenance of every register above.
+    /// Origin of every register above, by receipt.
     #[serde(default)]
     pub origins: BTreeMap<ReceiptId, Origin>,
 }
 
-/// A remembered [`Session`], ordered by its stamp.
+/// A stored [`RunChange`], ordered by its stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a stamp, a receipt, and the fields of `Session`")]
 pub struct WebinarRun {
@@ -69,53 +70,57 @@ pub struct WebinarRun {
     pub receipt: ReceiptId,
 }
 
-/// Who said a change, and when it came.
+/// Where a change comes from, and when it arrived.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    /// The receipt it came with.
+    /// Receipt that holds the change.
     pub receipt: ReceiptId,
-    /// The start of the SHA-256 of the raw body.
+    /// Start of the SHA-256 of the raw body.
     pub hash: BodyHash,
-    /// Where it came from.
+    /// Source and times of the receipt.
     pub origin: Origin,
 }
 
-/// Why a change cannot join a webinar.
+/// Reason why a change cannot be merged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// Another platform spoke of this webinar first; two platforms cannot share one HubSpot event.
+    /// Another platform reported this webinar first; two platforms cannot share one HubSpot event.
     #[error("the webinar belongs to provider {0}")]
     OtherProvider(ProviderId),
-    /// More occurrences than a series can have.
+    /// The series would have too many occurrences.
     #[error("more than {OCCURRENCES_MAX} occurrences")]
     TooManyOccurrences,
 }
 
 impl Webinar {
-    /// Joins one change to what is known.
+    /// Merges one change.
     ///
     /// # Errors
-    /// The change is refused whole, and the webinar is as it was, if it cannot belong to it.
-    pub fn merge(&mut self, change: &Change, said: &Provenance) -> Result<(), MergeError> {
-        self.apply_change(change, said)?;
+    /// The change does not belong to this webinar. The webinar is unchanged.
+    pub fn merge(&mut self, change: &Change, provenance: &Provenance) -> Result<(), MergeError> {
+        self.apply_change(change, provenance)?;
         self.prune_origins();
         Ok(())
     }
 
-    /// Begins to tell it anew: forgets what these receipts said. What others said stays, if it is `based` on any; else
-    /// nothing does.
+    /// Starts a rebuild without the writes of `receipts`. The writes of other receipts stay if `keep_others`; otherwise
+    /// the rebuild starts empty.
     ///
-    /// If they then say what they said before, everything is as it was: what they had won they win again, and what they
-    /// had lost against stays. So it does not matter which receipts can still be asked.
+    /// Merging the unchanged changes of `receipts` again restores the same state: they win and lose as before. So it
+    /// does not matter which receipts are still readable.
     #[must_use]
-    pub fn begin_rebuild(&self, receipts: &BTreeSet<ReceiptId>, based: bool) -> WebinarRebuild {
-        let mut webinar = if based { self.clone() } else { Self::default() };
+    pub fn begin_rebuild(
+        &self,
+        receipts: &BTreeSet<ReceiptId>,
+        keep_others: bool,
+    ) -> WebinarRebuild {
+        let mut webinar = if keep_others { self.clone() } else { Self::default() };
         webinar.forget(receipts);
         WebinarRebuild { origins_after_prune: webinar.origins.len(), webinar }
     }
 
-    /// Forgets what these receipts said. That something was once seen (its platform, its sources, all of it) stays: who
-    /// saw it is not known.
+    /// Removes the writes of these receipts. `provider`, `sources`, `was_whole` and `full_picture` stay: the state does
+    /// not record which receipt set them.
     fn forget(&mut self, receipts: &BTreeSet<ReceiptId>) {
         self.earlier_shapes.forget(&mut self.shape, receipts);
         self.whole.forget(receipts);
@@ -129,31 +134,31 @@ impl Webinar {
         self.sessions.retain(|run| !receipts.contains(&run.receipt));
     }
 
-    fn apply_change(&mut self, change: &Change, said: &Provenance) -> Result<(), MergeError> {
+    fn apply_change(&mut self, change: &Change, provenance: &Provenance) -> Result<(), MergeError> {
         if let Some(provider) = &self.provider
-            && *provider != said.origin.provider
+            && *provider != provenance.origin.provider
         {
             return Err(MergeError::OtherProvider(provider.clone()));
         }
         let unknown = change
             .occurrences
             .iter()
-            .filter(|said| !self.occurrences.contains_key(&said.id))
+            .filter(|occurrence| !self.occurrences.contains_key(&occurrence.id))
             .count();
         if self.occurrences.len() + unknown > OCCURRENCES_MAX {
             return Err(MergeError::TooManyOccurrences);
         }
-        self.provider.get_or_insert_with(|| said.origin.provider.clone());
-        self.sources.insert(said.origin.source.clone());
+        self.provider.get_or_insert_with(|| provenance.origin.provider.clone());
+        self.sources.insert(provenance.origin.source.clone());
         // A platform's clock that runs ahead must not own a field for ever, hence the earlier of the two times.
-        let reported = said.origin.reported_at.unwrap_or(said.origin.received_at);
+        let reported = provenance.origin.reported_at.unwrap_or(provenance.origin.received_at);
         let stamp = Stamp {
-            at: reported.min(said.origin.received_at),
+            at: reported.min(provenance.origin.received_at),
             rank: change.kind.rank(),
-            hash: said.hash,
+            hash: provenance.hash,
         };
-        self.write_change(change, stamp, said.receipt);
-        self.origins.insert(said.receipt, said.origin.clone());
+        self.write_change(change, stamp, provenance.receipt);
+        self.origins.insert(provenance.receipt, provenance.origin.clone());
         Ok(())
     }
 
@@ -165,17 +170,14 @@ impl Webinar {
         }
         self.full_picture |= change.full_picture;
         self.whole.write(&change.whole, stamp, receipt);
-        for said in &change.occurrences {
-            self.occurrences.entry(said.id.clone()).or_default().write(
-                &said.fields,
-                stamp,
-                receipt,
-            );
+        for OccurrenceChange { id, fields } in &change.occurrences {
+            self.occurrences.entry(id.clone()).or_default().write(fields, stamp, receipt);
         }
         match change.listing {
             OccurrenceListing::Partial => {}
             OccurrenceListing::Full => {
-                let value = change.occurrences.iter().map(|said| said.id.clone()).collect();
+                let value =
+                    change.occurrences.iter().map(|occurrence| occurrence.id.clone()).collect();
                 let new = Register { value, stamp, receipt };
                 self.earlier_lists.write(&mut self.full_list, new);
             }
@@ -219,25 +221,25 @@ impl Webinar {
     }
 }
 
-/// A webinar that is being told anew ([`Webinar::retelling`]). It takes no more memory than a webinar, however many tell
-/// of it.
+/// A rebuild of a webinar's state ([`Webinar::begin_rebuild`]). It takes no more memory than a webinar, however many
+/// changes are merged.
 #[derive(Debug)]
 pub struct WebinarRebuild {
     webinar: Webinar,
-    /// Origins when the unused ones were last forgotten.
+    /// Number of origins after unused ones were last removed.
     origins_after_prune: usize,
 }
 
-/// Unused origins that a retelling keeps at most: going through all registers for each saying would take longer.
+/// Upper bound of unused origins during a rebuild: to prune them after each change would read all registers each time.
 const UNUSED_ORIGINS_MAX: usize = 1_024;
 
 impl WebinarRebuild {
-    /// Joins what is said now.
+    /// Merges one change.
     ///
     /// # Errors
-    /// It cannot belong to the webinar; what was told so far is of no use.
-    pub fn merge(&mut self, change: &Change, said: &Provenance) -> Result<(), MergeError> {
-        self.webinar.apply_change(change, said)?;
+    /// The change does not belong to the webinar; the rebuild is of no use any more.
+    pub fn merge(&mut self, change: &Change, provenance: &Provenance) -> Result<(), MergeError> {
+        self.webinar.apply_change(change, provenance)?;
         if self.webinar.origins.len() > self.origins_after_prune + UNUSED_ORIGINS_MAX {
             self.webinar.prune_origins();
             self.origins_after_prune = self.webinar.origins.len();
@@ -245,7 +247,7 @@ impl WebinarRebuild {
         Ok(())
     }
 
-    /// The webinar as it was told.
+    /// Returns the rebuilt webinar.
     #[must_use]
     pub fn finish(mut self) -> Webinar {
         self.webinar.prune_origins();

@@ -5,21 +5,21 @@ use crate::event::id::ExternalEventId;
 use crate::event::input::EventInput;
 use crate::event::time::Millis;
 
-/// One event as it follows from the webinar now.
+/// One event derived from the webinar's present state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldedEvent {
-    /// Its id in HubSpot.
+    /// Id in HubSpot.
     pub id: ExternalEventId,
-    /// What HubSpot is to get, or why it gets nothing.
+    /// Input for HubSpot, or the reasons for sending none.
     pub content: Result<EventInput, Vec<Gap>>,
-    /// What is wrong with what HubSpot gets: [`Gap::PropertyFailed`].
+    /// Faults of an input that is sent all the same: [`Gap::PropertyFailed`].
     pub warnings: Vec<Gap>,
-    /// The title, if known; for showing what is incomplete.
+    /// Title, if known; incomplete events are shown with it.
     pub name: Option<String>,
-    /// Its start, if known.
+    /// Start, if known.
     pub start: Option<Millis>,
-    /// Its end, if known.
+    /// End, if known.
     pub end: Option<Millis>,
-    /// When the passing of time alone will complete it.
+    /// Time at which the completion timer runs out, if it is still to come.
     pub due_at: Option<Millis>,
 }

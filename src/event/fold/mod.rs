@@ -1,4 +1,4 @@
-//! The events that follow from a webinar: what needs other state to be understood is resolved here, afresh each time.
+//! Derives the events of a webinar. Facts that depend on other state are resolved here, each time afresh.
 
 mod folded;
 mod resolve;
@@ -25,7 +25,7 @@ use resolve::{
 use view::EventView;
 pub use view::ValueOrigin;
 
-/// Resolves a webinar into its events, sorted by id.
+/// Derives the webinar's events, sorted by id.
 ///
 /// `now` decides only whether a completion timer has run out.
 #[must_use]
@@ -39,8 +39,7 @@ pub fn fold(
     fold_lazily(webinar, account, id, policy, now).collect()
 }
 
-/// As [`fold()`], one after the other: each of hundreds of events has the series' texts, and together they may be many
-/// megabytes.
+/// As [`fold()`], one event at a time: each of hundreds of events holds the series' texts, together many megabytes.
 pub fn fold_lazily(
     webinar: &Webinar,
     account: &ExternalAccountId,
@@ -54,8 +53,8 @@ pub fn fold_lazily(
     views.into_iter().map(move |view| view.finish(webinar, account, policy, now, &mut steps))
 }
 
-/// What each field of one event rests on: those that HubSpot gets, as [`fold`] resolves them. What only the
-/// configuration says rests on nothing that was said, and is left out.
+/// The origin of each field of one event, as [`fold()`] resolves it. Values from the configuration have none and are
+/// left out.
 #[must_use]
 pub fn value_origins(
     webinar: &Webinar,
@@ -69,7 +68,7 @@ pub fn value_origins(
     view.map(|view| view.value_origins(policy, now)).unwrap_or_default()
 }
 
-/// The events that follow, not yet finished.
+/// The resolved values of all events, before policy and expressions.
 fn build_views<'a>(
     webinar: &'a Webinar,
     id: &WebinarId,
@@ -99,7 +98,8 @@ fn build_views<'a>(
     views
 }
 
-/// The event of the whole webinar; `superseded` by its occurrences, it is called off since the webinar is a series.
+/// The event of the whole webinar. If its occurrences have `superseded` it, it is cancelled since the webinar is a
+/// series.
 fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> EventView<'a> {
     let whole = &webinar.whole;
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
@@ -109,7 +109,7 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
             let runs = webinar.sessions.iter();
             public_runs(runs.filter(|run| !ended_long_before(whole.start.as_ref(), run)))
         }
-        // A run of what is held again and again, or of one session of many, ends only itself.
+        // A run of a timeless webinar, or of one session of many, completes only itself.
         Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => Vec::new(),
     };
     let mut completed = whole.completed.as_ref().map(resolve_whole).map(copied);
@@ -168,7 +168,7 @@ fn occurrence_views<'a>(webinar: &'a Webinar, series: &WebinarId) -> Vec<EventVi
         .collect()
 }
 
-/// The event of one occurrence: its own registers, and under them what was said of all.
+/// The event of one occurrence: its own registers over those of the whole series.
 fn occurrence_view<'a>(
     webinar: &'a Webinar,
     series: &WebinarId,
@@ -180,7 +180,7 @@ fn occurrence_view<'a>(
     let runs = public_runs(runs.into_iter());
     let mut completed = latest(own.completed.as_ref(), whole.completed.as_ref()).map(copied);
     replace_if_later(&mut completed, last_run_ended(&runs));
-    // The series' own start is its first occurrence's; an end at a fixed time is not every occurrence's.
+    // The series' own start is that of its first occurrence; an end at a fixed time does not apply to every occurrence.
     let start = own.start.as_ref().map(resolve_occurrence).map(copied);
     let length = whole.end.as_ref().filter(|r| matches!(r.value, EndTime::After(_)));
     let planned = latest(own.end.as_ref(), length).map(copied);
@@ -197,7 +197,7 @@ fn occurrence_view<'a>(
     }
 }
 
-/// One event for a whole series: from its first occurrence to its last, over when the last is.
+/// One event for a whole series: it spans the first to the last occurrence and is completed with the last.
 fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
     let all = occurrence_views(webinar, id);
     let mut live: Vec<&EventView<'_>> = all.iter().filter(|view| !view.is_cancelled()).collect();
@@ -208,7 +208,7 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
     let at = |time: Option<Resolved<Millis>>| time.map(|time| time.value);
     let last = live.iter().max_by(|a, b| (at(a.start), &a.id).cmp(&(at(b.start), &b.id)));
     let whole_off = webinar.whole.cancelled.as_ref().map(resolve_whole).map(copied);
-    // Called off with the last of them.
+    // Cancelled with the last occurrence.
     let last_off = live.iter().filter_map(|view| view.cancelled).max_by_key(|off| off.stamp);
     EventView {
         cancelled: if all.is_empty() { whole_off } else { last_off },
@@ -224,7 +224,7 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
     }
 }
 
-/// Nothing said.
+/// Registers without any value.
 static EMPTY_REGISTERS: Registers = Registers {
     name: None,
     organizer: None,

@@ -1,4 +1,4 @@
-//! What needs the rest of the webinar to be understood.
+//! Resolves facts that depend on the rest of the webinar's state.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,40 +9,40 @@ use crate::event::register::{Register, Stamp};
 use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar, WebinarRun};
 
-/// A run that names no occurrence belongs to the one whose start is nearest, within this span. Half a day: the
+/// A run that names no occurrence belongs to the occurrence with the nearest start within this span. Half a day: the
 /// occurrences of a daily series are a day apart.
 const MATCHING_SPAN: Duration = Duration::from_hours(12);
 
-/// A value with the saying that it rests on.
+/// A value with the stamp and receipt of the write that set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resolved<T> {
     pub(super) value: T,
     pub(super) stamp: Stamp,
     pub(super) receipt: ReceiptId,
-    /// Whether it was said of an occurrence, not of the whole.
+    /// Whether the write was for an occurrence, not for the whole webinar.
     pub(super) from_occurrence: bool,
 }
 
 impl<T> Resolved<T> {
-    /// The same saying taken for this.
+    /// The same write with another value.
     pub(super) fn with<U>(self, value: U) -> Resolved<U> {
         let Self { stamp, receipt, from_occurrence: of_occurrence, .. } = self;
         Resolved { value, stamp, receipt, from_occurrence: of_occurrence }
     }
 }
 
-/// What was said of the whole.
+/// A register of the whole webinar.
 pub(super) fn resolve_whole<T>(register: &Register<T>) -> Resolved<&T> {
     let Register { value, stamp, receipt } = register;
     Resolved { value, stamp: *stamp, receipt: *receipt, from_occurrence: false }
 }
 
-/// What was said of one occurrence.
+/// A register of one occurrence.
 pub(super) fn resolve_occurrence<T>(register: &Register<T>) -> Resolved<&T> {
     Resolved { from_occurrence: true, ..resolve_whole(register) }
 }
 
-/// The later of what was said of an occurrence and of the whole; of equals the first, the more specific.
+/// The later write of an occurrence and of the whole; of equals the occurrence's, which is more specific.
 pub(super) fn latest<'a, T>(
     own: Option<&'a Register<T>>,
     whole: Option<&'a Register<T>>,
@@ -54,62 +54,64 @@ pub(super) fn latest<'a, T>(
     }
 }
 
-/// What was said on being called off, or on another thing that calls off, each at its time.
+/// Cancelled or not, by the stamp of the write.
 type FlagsByStamp = BTreeMap<Stamp, Resolved<bool>>;
 
-/// Whether this occurrence is called off and since when, by all sayings on its taking place.
+/// Whether this occurrence is cancelled and since when, by all writes that concern it.
 pub(super) fn resolve_occurrence_cancelled(
     webinar: &Webinar,
     id: &OccurrenceId,
     own: &Registers,
 ) -> Option<Resolved<bool>> {
-    let mut said: FlagsByStamp = cancellations(own)
+    let mut flags: FlagsByStamp = cancellations(own)
         .map(resolve_occurrence)
         .map(|off| (off.stamp, off.with(*off.value)))
         .collect();
-    // A list says nothing of what was first told of after it.
-    let told = own.start.as_ref().map(|start| start.stamp);
+    // A list does not cancel an occurrence that was first reported after it.
+    let reported = own.start.as_ref().map(|start| start.stamp);
     for list in webinar.earlier_lists.iter().chain(&webinar.full_list) {
         let absent = !list.value.contains(id);
-        if !absent || told.is_none_or(|told| told <= list.stamp) {
-            said.entry(list.stamp).or_insert(resolve_whole(list).with(absent));
+        if !absent || reported.is_none_or(|reported| reported <= list.stamp) {
+            flags.entry(list.stamp).or_insert(resolve_whole(list).with(absent));
         }
     }
-    // That the series is to take place (again) says nothing of an occurrence that was called off by itself.
+    // A recovered series does not recover an occurrence that was cancelled on its own.
     for off in trailing_streak(whole_cancellations(webinar))
         .chain(trailing_streak(series_history(webinar, false)))
     {
-        said.entry(off.stamp).or_insert(off);
+        flags.entry(off.stamp).or_insert(off);
     }
-    start_of_streak(&said)
+    start_of_streak(&flags)
 }
 
-/// The same of the event of the whole webinar; `superseded` by its occurrences, the webinar's being a series says so too.
+/// Whether the event of the whole webinar is cancelled and since when. If its occurrences have `superseded` it, it is
+/// cancelled since the webinar is a series.
 pub(super) fn resolve_whole_cancelled(
     webinar: &Webinar,
     superseded: bool,
 ) -> Option<Resolved<bool>> {
-    let mut said: FlagsByStamp = whole_cancellations(webinar).map(|off| (off.stamp, off)).collect();
+    let mut flags: FlagsByStamp =
+        whole_cancellations(webinar).map(|off| (off.stamp, off)).collect();
     for off in trailing_streak(series_history(webinar, true)).filter(|_| superseded) {
-        said.entry(off.stamp).or_insert(off);
+        flags.entry(off.stamp).or_insert(off);
     }
-    start_of_streak(&said)
+    start_of_streak(&flags)
 }
 
-/// The last saying; of a calling off, the first of those in a row, since saying it again does not make it newer.
-fn start_of_streak(said: &FlagsByStamp) -> Option<Resolved<bool>> {
-    let last = said.values().next_back()?;
-    Some(trailing_streak(said.values().copied()).last().unwrap_or(*last))
+/// The newest write. For a cancellation it is the first of an unbroken row: repeating it does not make it newer.
+fn start_of_streak(flags: &FlagsByStamp) -> Option<Resolved<bool>> {
+    let last = flags.values().next_back()?;
+    Some(trailing_streak(flags.values().copied()).last().unwrap_or(*last))
 }
 
-/// The sayings that still hold, newest first: those after the last that said otherwise.
+/// The unbroken row of newest writes that are true, newest first.
 fn trailing_streak(
-    said: impl DoubleEndedIterator<Item = Resolved<bool>>,
+    flags: impl DoubleEndedIterator<Item = Resolved<bool>>,
 ) -> impl Iterator<Item = Resolved<bool>> {
-    said.rev().take_while(|off| off.value)
+    flags.rev().take_while(|off| off.value)
 }
 
-/// What was said on being called off, oldest first.
+/// All writes of `cancelled`, oldest first.
 fn cancellations(registers: &Registers) -> impl DoubleEndedIterator<Item = &Register<bool>> {
     registers.earlier_cancelled.iter().chain(&registers.cancelled)
 }
@@ -118,7 +120,7 @@ fn whole_cancellations(webinar: &Webinar) -> impl DoubleEndedIterator<Item = Res
     cancellations(&webinar.whole).map(resolve_whole).map(|off| off.with(*off.value))
 }
 
-/// Whether the webinar was said to be a series, or not to be one, oldest first.
+/// Whether each write of the shape made the webinar a series (or, for `series` false, anything else), oldest first.
 fn series_history(
     webinar: &Webinar,
     series: bool,
@@ -127,7 +129,7 @@ fn series_history(
     all.map(resolve_whole).map(move |shape| shape.with((*shape.value == Shape::Series) == series))
 }
 
-/// An occurrence, and whether it is called off.
+/// An occurrence, and whether it is cancelled.
 #[derive(Clone, Copy)]
 pub(super) struct Candidate<'a> {
     pub(super) id: &'a OccurrenceId,
@@ -135,7 +137,7 @@ pub(super) struct Candidate<'a> {
     pub(super) cancelled: Option<Resolved<bool>>,
 }
 
-/// The occurrence that a run belongs to: the nearest in time of those that were to take place.
+/// The occurrence that a run belongs to: the one with the nearest start that was not cancelled before the run.
 pub(super) fn nearest_occurrence<'a>(
     candidates: &[Candidate<'a>],
     run: &WebinarRun,
@@ -156,16 +158,14 @@ pub(super) fn nearest_occurrence<'a>(
         .map(|(_, id)| id)
 }
 
-/// Whether a run of a single webinar was over long before its date: a test, or what was held before the webinar was
-/// moved. Neither is the webinar; a run that is late is.
+/// Whether a run of a single webinar began long before the present start: a rehearsal, or a run before the webinar was
+/// moved. Such a run does not complete the webinar; a late run does.
 pub(super) fn ended_long_before(start: Option<&Register<Millis>>, run: &WebinarRun) -> bool {
     start.zip(run.started_at).is_some_and(|(start, began)| began.plus(MATCHING_SPAN) < start.value)
 }
 
-/// When the last session of a program ended, if it did.
-///
-/// All known sessions that were not called off have ended, and the last of them reaches the event's last half day:
-/// a session of a later day may not be known.
+/// Whether a program is completed: all known sessions that are not cancelled have ended, and the last of them reaches
+/// the last half day of the event. A session of a later day may not be known yet.
 pub(super) fn resolve_program_completed(
     webinar: &Webinar,
     one_session: bool,
@@ -191,15 +191,15 @@ pub(super) fn resolve_program_completed(
     }
 }
 
-/// An occurrence's times are known unless the recurrence changed, without a list, after they were told.
+/// Whether an occurrence's times are known: not if the recurrence changed, without a list, after they were reported.
 pub(super) fn are_times_known(webinar: &Webinar, own: &Registers) -> bool {
     let Some(unknown) = &webinar.times_unknown else { return true };
-    let told = own.start.as_ref().map(|start| start.stamp);
+    let reported = own.start.as_ref().map(|start| start.stamp);
     let listed = webinar.full_list.as_ref().map(|list| list.stamp);
-    told.max(listed).is_some_and(|told| told > unknown.stamp)
+    reported.max(listed).is_some_and(|reported| reported > unknown.stamp)
 }
 
-/// A platform is tidied up after the fact: a calling off after the end, or after completion, is not one.
+/// Ignores a cancellation after the end or after completion: people tidy up their platform after the fact.
 pub(super) fn effective_cancellation(
     cancelled: Option<Resolved<bool>>,
     completed: Option<Resolved<bool>>,
@@ -211,17 +211,20 @@ pub(super) fn effective_cancellation(
     Some(off.with(off.value && !after_completion && !after_end))
 }
 
-/// Takes the later saying; of equal stamps the one that is there, which is the more specific.
-pub(super) fn replace_if_later(said: &mut Option<Resolved<bool>>, other: Option<Resolved<bool>>) {
+/// Keeps the later write; of equal stamps the present one, which is more specific.
+pub(super) fn replace_if_later(
+    present: &mut Option<Resolved<bool>>,
+    other: Option<Resolved<bool>>,
+) {
     if let Some(other) = other
-        && said.is_none_or(|said| other.stamp > said.stamp)
+        && present.is_none_or(|present| other.stamp > present.stamp)
     {
-        *said = Some(other);
+        *present = Some(other);
     }
 }
 
-/// The runs that were for an audience: a practice session takes the start before it along, which did not say that it was
-/// to be practice.
+/// The runs for an audience. A practice session removes the start before it, which does not show that it begins a
+/// practice.
 pub(super) fn public_runs<'a>(runs: impl Iterator<Item = &'a WebinarRun>) -> Vec<&'a WebinarRun> {
     let mut public: Vec<&WebinarRun> = Vec::new();
     for run in runs {
@@ -235,7 +238,7 @@ pub(super) fn public_runs<'a>(runs: impl Iterator<Item = &'a WebinarRun>) -> Vec
     public
 }
 
-/// Whether the last run is over, if there was one. Runs name no occurrence, so they are said of the whole.
+/// Whether the last run has ended, if there is one. Runs name no occurrence, so their writes are for the whole webinar.
 pub(super) fn last_run_ended(runs: &[&WebinarRun]) -> Option<Resolved<bool>> {
     let run = runs.last()?;
     let WebinarRun { stamp, receipt, .. } = **run;
@@ -249,7 +252,8 @@ pub(super) fn last_run_end(runs: &[&WebinarRun]) -> Option<Resolved<EndTime>> {
     runs.last()?.ended_at.map(|end| over.with(EndTime::At(end)))
 }
 
-/// The newest end that fits the start: a fixed end told before the present start, and not after it, ended another date.
+/// The newest end that fits the start. A fixed end is outdated if it was reported before the present start and is not
+/// after it: it belongs to another date.
 pub(super) fn newest_valid_end(
     start: Option<Resolved<Millis>>,
     mut ends: [Option<Resolved<EndTime>>; 3],

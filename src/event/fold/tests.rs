@@ -1,4 +1,4 @@
-//! The rules of resolving, one by one. That order does not matter is proved elsewhere, over random changes.
+//! The rules of folding, one by one. `merge_laws` tests with random changes that their order has no influence.
 
 mod computed;
 mod edges;
@@ -36,16 +36,16 @@ fn policy() -> Policy {
     }
 }
 
-/// A webinar to which things are said, each some hours before or after its start.
-struct Told {
-    webinar: Webinar,
+/// A webinar that receives changes, each some hours before or after its start.
+struct TestWebinar {
+    state: Webinar,
     count: u8,
 }
 
-impl Told {
+impl TestWebinar {
     fn single() -> Self {
-        let mut told = Self { webinar: Webinar::default(), count: 0 };
-        told.say(-10 * DAY, |change| {
+        let mut webinar = Self { state: Webinar::default(), count: 0 };
+        webinar.report(-10 * DAY, |change| {
             change.kind = ChangeKind::Created;
             change.full_picture = true;
             change.shape = Some(Shape::Single);
@@ -57,13 +57,13 @@ impl Told {
                 ..WebinarFields::default()
             };
         });
-        told
+        webinar
     }
 
-    /// Occurrences `a`, `b`, `c` on three days.
+    /// A series with the occurrences `a`, `b` and `c` on three days.
     fn series() -> Self {
-        let mut told = Self::single();
-        told.say(-10 * DAY, |change| {
+        let mut webinar = Self::single();
+        webinar.report(-10 * DAY, |change| {
             change.shape = Some(Shape::Series);
             change.listing = OccurrenceListing::Full;
             change.occurrences = vec![
@@ -72,15 +72,15 @@ impl Told {
                 occurrence("c", at(2 * DAY)),
             ];
         });
-        told.webinar.was_whole = false;
-        told
+        webinar.state.was_whole = false;
+        webinar
     }
 
-    fn say(&mut self, when: i64, what: impl FnOnce(&mut Change)) {
+    fn report(&mut self, when: i64, edit: impl FnOnce(&mut Change)) {
         let mut change = Change::new(WebinarId::parse("7").expect("valid"), ChangeKind::Updated);
-        what(&mut change);
+        edit(&mut change);
         self.count += 1;
-        let said = Provenance {
+        let provenance = Provenance {
             receipt: ReceiptId::from_bytes([self.count; 16]),
             hash: BodyHash::from_digest(&[self.count; 32]),
             origin: Origin {
@@ -91,22 +91,24 @@ impl Told {
                 received_at: at(100 * DAY),
             },
         };
-        self.webinar.merge(&change, &said).expect("one provider");
+        self.state.merge(&change, &provenance).expect("one provider");
     }
 
     fn cancel(&mut self, when: i64, occurrence_id: Option<&str>, cancelled: bool) {
-        self.say(when, |change| {
+        self.report(when, |change| {
             change.kind = if cancelled { ChangeKind::Cancelled } else { ChangeKind::Recovered };
             let fields = WebinarFields { cancelled: Some(cancelled), ..WebinarFields::default() };
             match occurrence_id {
-                Some(id) => change.occurrences = vec![OccurrenceChange { id: id_of(id), fields }],
+                Some(id) => {
+                    change.occurrences = vec![OccurrenceChange { id: parse_id(id), fields }];
+                }
                 None => change.whole = fields,
             }
         });
     }
 
     fn run(&mut self, when: i64, phase: RunPhase, started: i64, ended: Option<i64>) {
-        self.say(when, |change| {
+        self.report(when, |change| {
             change.kind =
                 if phase == RunPhase::Ended { ChangeKind::Completed } else { ChangeKind::Started };
             change.session =
@@ -117,7 +119,7 @@ impl Told {
     fn fold_with(&self, policy: &Policy, now: i64) -> BTreeMap<String, FoldedEvent> {
         let account = ExternalAccountId::parse("acct").expect("valid");
         let id = WebinarId::parse("7").expect("valid");
-        fold(&self.webinar, &account, &id, policy, at(now))
+        fold(&self.state, &account, &id, policy, at(now))
             .into_iter()
             .map(|event| (event.id.as_str().to_owned(), event))
             .collect()
@@ -143,369 +145,392 @@ impl Told {
     }
 }
 
-fn id_of(text: &str) -> OccurrenceId {
+fn parse_id(text: &str) -> OccurrenceId {
     OccurrenceId::parse(text).expect("valid")
 }
 
 fn occurrence(id: &str, start: Millis) -> OccurrenceChange {
     let fields = WebinarFields { start: Some(start), ..WebinarFields::default() };
-    OccurrenceChange { id: id_of(id), fields }
+    OccurrenceChange { id: parse_id(id), fields }
 }
 
 #[test]
-fn the_end_follows_a_moved_start() {
-    let mut told = Told::single();
-    told.say(-DAY, |change| change.whole.start = Some(at(DAY)));
-    assert_eq!(told.input().end_date_time, Some(at(DAY + HOUR)));
+fn relative_end_follows_a_moved_start() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-DAY, |change| change.whole.start = Some(at(DAY)));
+    assert_eq!(webinar.input().end_date_time, Some(at(DAY + HOUR)));
 }
 
 #[test]
-fn a_fixed_end_that_the_start_has_passed_is_left_out() {
-    let mut told = Told::single();
-    told.say(-2 * DAY, |change| change.whole.end = Some(EndTime::At(at(2 * HOUR))));
-    assert_eq!(told.input().end_date_time, Some(at(2 * HOUR)));
-    told.say(-DAY, |change| change.whole.start = Some(at(DAY)));
-    assert_eq!(told.input().end_date_time, None);
-    assert_eq!(told.input().start_date_time, Some(at(DAY)));
+fn fixed_end_before_a_moved_start_is_left_out() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-2 * DAY, |change| change.whole.end = Some(EndTime::At(at(2 * HOUR))));
+    assert_eq!(webinar.input().end_date_time, Some(at(2 * HOUR)));
+    webinar.report(-DAY, |change| change.whole.start = Some(at(DAY)));
+    assert_eq!(webinar.input().end_date_time, None);
+    assert_eq!(webinar.input().start_date_time, Some(at(DAY)));
 }
 
 #[test]
-fn the_actual_end_goes_before_the_planned_one_until_the_webinar_is_moved() {
-    let mut told = Told::single();
-    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR / 2));
-    assert_eq!(told.input().end_date_time, Some(at(HOUR / 2)));
-    told.say(2 * HOUR, |change| change.whole.start = Some(at(7 * DAY)));
-    assert_eq!(told.input().end_date_time, Some(at(7 * DAY + HOUR)), "the length is still known");
-}
-
-#[test]
-fn a_run_that_begins_again_is_not_over() {
-    let mut told = Told::single();
-    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
-    told.run(2 * HOUR, RunPhase::Started, 2 * HOUR, None);
-    assert_eq!((told.completed(), told.input().end_date_time), (vec![], Some(at(HOUR))));
-    told.run(3 * HOUR, RunPhase::Ended, 2 * HOUR, Some(3 * HOUR));
-    assert_eq!(told.completed(), ["7"]);
-    assert_eq!(told.input().end_date_time, Some(at(3 * HOUR)));
-}
-
-#[test]
-fn practice_is_no_run_and_nor_is_its_start() {
-    let mut told = Told::single();
-    told.run(-HOUR, RunPhase::Started, -HOUR, None);
-    told.run(-HOUR / 2, RunPhase::Practised, -HOUR, Some(-HOUR / 2));
-    assert_eq!((told.completed(), told.input().end_date_time), (vec![], Some(at(HOUR))));
-    told.run(0, RunPhase::Started, 0, None);
-    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
-    // Practising for the next one, in the same room.
-    told.run(2 * HOUR, RunPhase::Started, 2 * HOUR, None);
-    told.run(3 * HOUR, RunPhase::Practised, 2 * HOUR, Some(3 * HOUR));
+fn actual_end_overrides_the_planned_end_until_the_webinar_is_moved() {
+    let mut webinar = TestWebinar::single();
+    webinar.run(HOUR, RunPhase::Ended, 0, Some(HOUR / 2));
+    assert_eq!(webinar.input().end_date_time, Some(at(HOUR / 2)));
+    webinar.report(2 * HOUR, |change| change.whole.start = Some(at(7 * DAY)));
     assert_eq!(
-        (told.completed(), told.input().end_date_time),
+        webinar.input().end_date_time,
+        Some(at(7 * DAY + HOUR)),
+        "the length is still known"
+    );
+}
+
+#[test]
+fn run_that_begins_again_is_not_completed() {
+    let mut webinar = TestWebinar::single();
+    webinar.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
+    webinar.run(2 * HOUR, RunPhase::Started, 2 * HOUR, None);
+    assert_eq!((webinar.completed(), webinar.input().end_date_time), (vec![], Some(at(HOUR))));
+    webinar.run(3 * HOUR, RunPhase::Ended, 2 * HOUR, Some(3 * HOUR));
+    assert_eq!(webinar.completed(), ["7"]);
+    assert_eq!(webinar.input().end_date_time, Some(at(3 * HOUR)));
+}
+
+#[test]
+fn practice_run_and_its_start_are_ignored() {
+    let mut webinar = TestWebinar::single();
+    webinar.run(-HOUR, RunPhase::Started, -HOUR, None);
+    webinar.run(-HOUR / 2, RunPhase::Practised, -HOUR, Some(-HOUR / 2));
+    assert_eq!((webinar.completed(), webinar.input().end_date_time), (vec![], Some(at(HOUR))));
+    webinar.run(0, RunPhase::Started, 0, None);
+    webinar.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
+    // Practice for the next webinar, in the same room.
+    webinar.run(2 * HOUR, RunPhase::Started, 2 * HOUR, None);
+    webinar.run(3 * HOUR, RunPhase::Practised, 2 * HOUR, Some(3 * HOUR));
+    assert_eq!(
+        (webinar.completed(), webinar.input().end_date_time),
         (vec!["7".to_owned()], Some(at(HOUR)))
     );
 }
 
 #[test]
-fn a_run_long_before_its_date_is_not_the_webinar() {
-    let mut told = Told::single();
-    told.run(-2 * DAY, RunPhase::Ended, -2 * DAY - HOUR, Some(-2 * DAY));
-    assert_eq!(told.completed(), Vec::<String>::new(), "a test run");
-    told.cancel(-DAY, None, true);
-    assert_eq!(told.cancelled(), ["7"], "it was still to come");
+fn run_long_before_the_start_does_not_complete_the_webinar() {
+    let mut webinar = TestWebinar::single();
+    webinar.run(-2 * DAY, RunPhase::Ended, -2 * DAY - HOUR, Some(-2 * DAY));
+    assert_eq!(webinar.completed(), Vec::<String>::new(), "a rehearsal");
+    webinar.cancel(-DAY, None, true);
+    assert_eq!(webinar.cancelled(), ["7"], "the webinar was still to come");
 
-    let mut told = Told::single();
-    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
-    assert_eq!(told.completed(), ["7"]);
-    told.say(2 * HOUR, |change| change.whole.start = Some(at(7 * DAY)));
-    assert_eq!(told.completed(), Vec::<String>::new(), "to be held once more");
-    told.run(9 * DAY, RunPhase::Ended, 8 * DAY, Some(9 * DAY));
-    assert_eq!(told.completed(), ["7"], "a day late");
+    let mut webinar = TestWebinar::single();
+    webinar.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
+    assert_eq!(webinar.completed(), ["7"]);
+    webinar.report(2 * HOUR, |change| change.whole.start = Some(at(7 * DAY)));
+    assert_eq!(webinar.completed(), Vec::<String>::new(), "it will be held once more");
+    webinar.run(9 * DAY, RunPhase::Ended, 8 * DAY, Some(9 * DAY));
+    assert_eq!(webinar.completed(), ["7"], "a day late");
 }
 
 #[test]
-fn tidying_up_is_no_calling_off() {
-    let mut told = Told::single();
-    told.cancel(2 * HOUR, None, true);
-    assert_eq!(told.cancelled(), Vec::<String>::new(), "after its end");
-    let mut told = Told::single();
-    told.run(HOUR / 2, RunPhase::Ended, 0, None);
-    told.cancel(HOUR / 2 + 1, None, true);
-    assert_eq!(told.cancelled(), Vec::<String>::new(), "after it was over");
-    let mut told = Told::single();
-    told.cancel(HOUR / 2, None, true);
-    assert_eq!(told.cancelled(), ["7"], "in the midst of it");
+fn cancellation_after_the_end_or_completion_is_ignored() {
+    let mut webinar = TestWebinar::single();
+    webinar.cancel(2 * HOUR, None, true);
+    assert_eq!(webinar.cancelled(), Vec::<String>::new(), "after its end");
+    let mut webinar = TestWebinar::single();
+    webinar.run(HOUR / 2, RunPhase::Ended, 0, None);
+    webinar.cancel(HOUR / 2 + 1, None, true);
+    assert_eq!(webinar.cancelled(), Vec::<String>::new(), "after completion");
+    let mut webinar = TestWebinar::single();
+    webinar.cancel(HOUR / 2, None, true);
+    assert_eq!(webinar.cancelled(), ["7"], "during the run");
 }
 
 #[test]
-fn a_calling_off_is_taken_back_only_by_what_is_newer() {
-    let mut told = Told::single();
-    told.cancel(-2 * DAY, None, true);
-    told.cancel(-3 * DAY, None, false);
-    told.say(-DAY, |change| change.whole.name = Some("New".into()));
-    assert_eq!(told.cancelled(), ["7"]);
-    told.cancel(-DAY, None, false);
-    assert_eq!(told.cancelled(), Vec::<String>::new());
+fn cancellation_is_reversed_only_by_a_newer_change() {
+    let mut webinar = TestWebinar::single();
+    webinar.cancel(-2 * DAY, None, true);
+    webinar.cancel(-3 * DAY, None, false);
+    webinar.report(-DAY, |change| change.whole.name = Some("New".into()));
+    assert_eq!(webinar.cancelled(), ["7"]);
+    webinar.cancel(-DAY, None, false);
+    assert_eq!(webinar.cancelled(), Vec::<String>::new());
 }
 
 #[test]
-fn what_was_called_off_in_time_stays_so_however_late_it_is_said_again() {
-    let mut told = Told::single();
-    told.cancel(-DAY, None, true);
-    // Out of the trash after thirty days.
-    told.cancel(29 * DAY, None, true);
-    assert_eq!(told.cancelled(), ["7"]);
+fn cancellation_in_time_stays_when_it_is_repeated_after_the_end() {
+    let mut webinar = TestWebinar::single();
+    webinar.cancel(-DAY, None, true);
+    // Deleted from the trash after thirty days.
+    webinar.cancel(29 * DAY, None, true);
+    assert_eq!(webinar.cancelled(), ["7"]);
 
-    // Recovered between, it is the second time that counts.
-    told.cancel(-DAY + 1, None, false);
-    assert_eq!(told.cancelled(), Vec::<String>::new());
+    // Recovered in between: the second cancellation counts.
+    webinar.cancel(-DAY + 1, None, false);
+    assert_eq!(webinar.cancelled(), Vec::<String>::new());
 
-    let mut told = Told::series();
-    told.cancel(-DAY, Some("a"), true);
-    told.cancel(29 * DAY, None, true);
-    assert_eq!(told.cancelled(), ["7-a"], "the others were over, and only tidied up");
+    let mut webinar = TestWebinar::series();
+    webinar.cancel(-DAY, Some("a"), true);
+    webinar.cancel(29 * DAY, None, true);
+    assert_eq!(webinar.cancelled(), ["7-a"], "the others had ended and were only deleted");
 
     let list = |id: &str| {
-        let said = vec![occurrence(id, at(40 * DAY))];
-        |change: &mut Change| (change.listing, change.occurrences) = (OccurrenceListing::Full, said)
+        let occurrences = vec![occurrence(id, at(40 * DAY))];
+        |change: &mut Change| {
+            (change.listing, change.occurrences) = (OccurrenceListing::Full, occurrences);
+        }
     };
-    let mut told = Told::series();
-    told.say(-DAY, list("d"));
-    told.say(29 * DAY, list("e"));
-    assert_eq!(told.cancelled(), ["7-a", "7-b", "7-c", "7-d"], "by both lists, or by the second");
+    let mut webinar = TestWebinar::series();
+    webinar.report(-DAY, list("d"));
+    webinar.report(29 * DAY, list("e"));
+    assert_eq!(
+        webinar.cancelled(),
+        ["7-a", "7-b", "7-c", "7-d"],
+        "by both lists, or by the second"
+    );
 
-    let mut told = Told::single();
-    told.say(-DAY, |change| change.shape = Some(Shape::Series));
-    told.say(29 * DAY, |change| change.shape = Some(Shape::Series));
-    assert_eq!(told.cancelled(), ["7"], "it became a series in time");
+    let mut webinar = TestWebinar::single();
+    webinar.report(-DAY, |change| change.shape = Some(Shape::Series));
+    webinar.report(29 * DAY, |change| change.shape = Some(Shape::Series));
+    assert_eq!(webinar.cancelled(), ["7"], "it became a series in time");
 }
 
 #[test]
-fn one_occurrence_is_called_off_and_no_other() {
-    let mut told = Told::series();
-    told.cancel(-DAY, Some("b"), true);
-    assert_eq!(told.cancelled(), ["7-b"]);
-    // All are called off, and that is taken back: what was called off by itself stays so.
-    told.cancel(-DAY + 1, None, true);
-    assert_eq!(told.cancelled(), ["7-a", "7-b", "7-c"]);
-    told.cancel(-DAY + 2, None, false);
-    assert_eq!(told.cancelled(), ["7-b"]);
-    told.cancel(-DAY + 3, Some("b"), false);
-    assert_eq!(told.cancelled(), Vec::<String>::new());
+fn cancellation_of_one_occurrence_leaves_the_others() {
+    let mut webinar = TestWebinar::series();
+    webinar.cancel(-DAY, Some("b"), true);
+    assert_eq!(webinar.cancelled(), ["7-b"]);
+    // The series is cancelled and recovered: the occurrence that was cancelled on its own stays cancelled.
+    webinar.cancel(-DAY + 1, None, true);
+    assert_eq!(webinar.cancelled(), ["7-a", "7-b", "7-c"]);
+    webinar.cancel(-DAY + 2, None, false);
+    assert_eq!(webinar.cancelled(), ["7-b"]);
+    webinar.cancel(-DAY + 3, Some("b"), false);
+    assert_eq!(webinar.cancelled(), Vec::<String>::new());
 }
 
 #[test]
-fn a_full_list_calls_off_those_it_does_not_name_and_a_partial_one_nothing() {
-    let mut told = Told::series();
-    told.say(-2 * DAY, |change| change.occurrences = vec![occurrence("a", at(HOUR))]);
-    assert_eq!(told.cancelled(), Vec::<String>::new());
-    told.say(-DAY, |change| {
+fn full_list_cancels_absent_occurrences_and_partial_list_none() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-2 * DAY, |change| change.occurrences = vec![occurrence("a", at(HOUR))]);
+    assert_eq!(webinar.cancelled(), Vec::<String>::new());
+    webinar.report(-DAY, |change| {
         change.listing = OccurrenceListing::Full;
         change.occurrences = vec![occurrence("a", at(HOUR)), occurrence("d", at(3 * DAY))];
     });
-    assert_eq!(told.cancelled(), ["7-b", "7-c"]);
-    assert_eq!(told.inputs()["7-d"].event_name, "Name", "what was said of all holds for new ones");
+    assert_eq!(webinar.cancelled(), ["7-b", "7-c"]);
+    assert_eq!(
+        webinar.inputs()["7-d"].event_name,
+        "Name",
+        "series fields apply to new occurrences"
+    );
 }
 
 #[test]
-fn what_is_said_of_all_holds_unless_one_was_told_later() {
-    let mut told = Told::series();
-    told.say(-3 * DAY, |change| change.whole.name = Some("All".into()));
-    told.say(-2 * DAY, |change| {
+fn series_field_applies_unless_the_occurrence_has_a_later_one() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-3 * DAY, |change| change.whole.name = Some("All".into()));
+    webinar.report(-2 * DAY, |change| {
         let fields = WebinarFields { name: Some("One".into()), ..WebinarFields::default() };
-        change.occurrences = vec![OccurrenceChange { id: id_of("b"), fields }];
+        change.occurrences = vec![OccurrenceChange { id: parse_id("b"), fields }];
     });
-    let names = |told: &Told| -> Vec<String> {
-        told.inputs().into_values().map(|input| input.event_name).collect()
+    let names = |webinar: &TestWebinar| -> Vec<String> {
+        webinar.inputs().into_values().map(|input| input.event_name).collect()
     };
-    assert_eq!(names(&told), ["All", "One", "All"]);
-    told.say(-DAY, |change| change.whole.name = Some("New".into()));
-    assert_eq!(names(&told), ["New", "New", "New"]);
+    assert_eq!(names(&webinar), ["All", "One", "All"]);
+    webinar.report(-DAY, |change| change.whole.name = Some("New".into()));
+    assert_eq!(names(&webinar), ["New", "New", "New"]);
 }
 
 #[test]
-fn the_start_of_a_series_moves_no_occurrence() {
-    let mut told = Told::series();
-    told.say(-DAY, |change| change.whole.start = Some(at(9 * DAY)));
-    assert_eq!(told.inputs()["7-b"].start_date_time, Some(at(DAY)));
+fn series_start_moves_no_occurrence() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-DAY, |change| change.whole.start = Some(at(9 * DAY)));
+    assert_eq!(webinar.inputs()["7-b"].start_date_time, Some(at(DAY)));
 }
 
 #[test]
-fn a_run_belongs_to_the_nearest_occurrence_within_half_a_day() {
-    let mut told = Told::series();
-    told.run(DAY + 2 * HOUR, RunPhase::Ended, DAY + HOUR, Some(DAY + 2 * HOUR));
-    assert_eq!(told.completed(), ["7-b"]);
-    assert_eq!(told.inputs()["7-b"].end_date_time, Some(at(DAY + 2 * HOUR)));
-    told.run(20 * DAY, RunPhase::Ended, 20 * DAY, None);
-    assert_eq!(told.completed(), ["7-b"], "too far from any");
-    // Found at folding, so an occurrence that is told of later is found too.
-    told.say(-DAY, |change| change.occurrences = vec![occurrence("z", at(20 * DAY + HOUR))]);
-    assert_eq!(told.completed(), ["7-b", "7-z"]);
+fn run_belongs_to_the_nearest_occurrence_within_half_a_day() {
+    let mut webinar = TestWebinar::series();
+    webinar.run(DAY + 2 * HOUR, RunPhase::Ended, DAY + HOUR, Some(DAY + 2 * HOUR));
+    assert_eq!(webinar.completed(), ["7-b"]);
+    assert_eq!(webinar.inputs()["7-b"].end_date_time, Some(at(DAY + 2 * HOUR)));
+    webinar.run(20 * DAY, RunPhase::Ended, 20 * DAY, None);
+    assert_eq!(webinar.completed(), ["7-b"], "too far from any");
+    // Runs are matched when folding, so they match occurrences that are reported later, too.
+    webinar.report(-DAY, |change| change.occurrences = vec![occurrence("z", at(20 * DAY + HOUR))]);
+    assert_eq!(webinar.completed(), ["7-b", "7-z"]);
 }
 
 #[test]
-fn a_run_does_not_belong_to_what_was_called_off_before_it() {
-    let mut told = Told::series();
-    told.say(-2 * DAY, |change| change.occurrences = vec![occurrence("e", at(2 * HOUR))]);
-    told.cancel(-DAY, Some("a"), true);
-    told.run(HOUR, RunPhase::Ended, 0, None);
-    assert_eq!(told.completed(), ["7-e"]);
+fn run_does_not_belong_to_an_occurrence_cancelled_before_it() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-2 * DAY, |change| change.occurrences = vec![occurrence("e", at(2 * HOUR))]);
+    webinar.cancel(-DAY, Some("a"), true);
+    webinar.run(HOUR, RunPhase::Ended, 0, None);
+    assert_eq!(webinar.completed(), ["7-e"]);
 }
 
 #[test]
-fn a_new_recurrence_without_a_list_makes_times_unknown_until_they_are_told() {
-    let mut told = Told::series();
-    told.say(-2 * DAY, |change| change.listing = OccurrenceListing::Unknown);
-    assert_eq!(told.inputs().len(), 0);
-    let gaps = told.fold_with(&policy(), 0).remove("7-a").expect("known").content;
+fn recurrence_without_a_list_makes_times_unknown_until_reported() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-2 * DAY, |change| change.listing = OccurrenceListing::Unknown);
+    assert_eq!(webinar.inputs().len(), 0);
+    let gaps = webinar.fold_with(&policy(), 0).remove("7-a").expect("known").content;
     assert_eq!(gaps, Err(vec![Gap::Times]));
-    told.say(-DAY, |change| change.occurrences = vec![occurrence("b", at(DAY + HOUR))]);
-    assert_eq!(told.inputs().into_keys().collect::<Vec<_>>(), ["7-b"]);
+    webinar.report(-DAY, |change| change.occurrences = vec![occurrence("b", at(DAY + HOUR))]);
+    assert_eq!(webinar.inputs().into_keys().collect::<Vec<_>>(), ["7-b"]);
 }
 
 #[test]
-fn becoming_single_calls_off_the_occurrences_and_becoming_a_series_the_single() {
-    let mut told = Told::series();
-    told.say(-2 * DAY, |change| change.shape = Some(Shape::Single));
-    assert_eq!(told.cancelled(), ["7-a", "7-b", "7-c"]);
-    assert!(!told.input().event_cancelled);
-    told.say(-DAY, |change| {
+fn change_of_shape_cancels_the_events_of_the_old_shape() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-2 * DAY, |change| change.shape = Some(Shape::Single));
+    assert_eq!(webinar.cancelled(), ["7-a", "7-b", "7-c"]);
+    assert!(!webinar.input().event_cancelled);
+    webinar.report(-DAY, |change| {
         change.shape = Some(Shape::Series);
         change.listing = OccurrenceListing::Full;
         change.occurrences = vec![occurrence("a", at(0))];
     });
-    assert_eq!(told.cancelled(), ["7", "7-b", "7-c"]);
+    assert_eq!(webinar.cancelled(), ["7", "7-b", "7-c"]);
 }
 
 #[test]
-fn a_series_as_one_event_spans_its_occurrences_and_ends_with_the_last() {
+fn series_as_one_event_spans_its_occurrences_and_ends_with_the_last() {
     let one = Policy { recurring: RecurringMode::Series, ..policy() };
-    let mut told = Told::series();
-    let input = |told: &Told| -> EventInput {
-        let mut folded = told.fold_with(&one, 50 * DAY);
+    let mut webinar = TestWebinar::series();
+    let input = |webinar: &TestWebinar| -> EventInput {
+        let mut folded = webinar.fold_with(&one, 50 * DAY);
         assert_eq!(folded.len(), 1);
         folded.remove("7").expect("one event").content.expect("complete")
     };
     let span = |input: EventInput| (input.start_date_time, input.end_date_time);
-    assert_eq!(span(input(&told)), (Some(at(0)), Some(at(2 * DAY + HOUR))));
-    told.run(HOUR, RunPhase::Ended, 0, None);
-    assert!(!input(&told).event_completed);
-    told.cancel(DAY, Some("c"), true);
-    assert_eq!(span(input(&told)), (Some(at(0)), Some(at(DAY + HOUR))));
-    told.run(DAY + HOUR, RunPhase::Ended, DAY, None);
-    assert!(input(&told).event_completed);
-    let mut told = Told::series();
-    told.cancel(-DAY, None, true);
-    assert!(input(&told).event_cancelled);
+    assert_eq!(span(input(&webinar)), (Some(at(0)), Some(at(2 * DAY + HOUR))));
+    webinar.run(HOUR, RunPhase::Ended, 0, None);
+    assert!(!input(&webinar).event_completed);
+    webinar.cancel(DAY, Some("c"), true);
+    assert_eq!(span(input(&webinar)), (Some(at(0)), Some(at(DAY + HOUR))));
+    webinar.run(DAY + HOUR, RunPhase::Ended, DAY, None);
+    assert!(input(&webinar).event_completed);
+    let mut webinar = TestWebinar::series();
+    webinar.cancel(-DAY, None, true);
+    assert!(input(&webinar).event_cancelled);
 }
 
 #[test]
-fn what_has_no_fixed_time_has_no_times_and_no_run_ends_it() {
-    let mut told = Told::single();
-    told.say(-DAY, |change| change.shape = Some(Shape::Timeless));
-    told.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
-    let input = told.input();
+fn timeless_webinar_has_no_times_and_is_completed_by_no_run() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-DAY, |change| change.shape = Some(Shape::Timeless));
+    webinar.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
+    let input = webinar.input();
     assert_eq!((input.start_date_time, input.end_date_time), (None, None));
     assert!(!input.event_completed);
 }
 
 #[test]
-fn a_program_is_over_with_its_last_session() {
-    let mut told = Told::single();
-    told.say(-5 * DAY, |change| {
+fn program_is_completed_with_its_last_session() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-5 * DAY, |change| {
         change.shape = Some(Shape::Program { one_session: false });
         change.whole.end = Some(EndTime::At(at(2 * DAY)));
     });
     let session = |id: &str, end: i64, completed: Option<bool>| OccurrenceChange {
-        id: id_of(id),
+        id: parse_id(id),
         fields: WebinarFields {
             end: Some(EndTime::At(at(end))),
             completed,
             ..WebinarFields::default()
         },
     };
-    told.say(-4 * DAY, |change| change.occurrences = vec![session("a", HOUR, None)]);
-    told.say(HOUR, |change| change.occurrences = vec![session("a", HOUR, Some(true))]);
-    assert_eq!(told.completed(), Vec::<String>::new(), "a later day's session may not be known");
-    told.say(-4 * DAY, |change| change.occurrences = vec![session("b", 2 * DAY, None)]);
-    assert_eq!(told.completed(), Vec::<String>::new());
-    told.say(2 * DAY, |change| change.occurrences = vec![session("b", 2 * DAY, Some(true))]);
-    assert_eq!(told.completed(), ["7"]);
-    assert_eq!(told.inputs().len(), 1, "sessions are not events");
+    webinar.report(-4 * DAY, |change| change.occurrences = vec![session("a", HOUR, None)]);
+    webinar.report(HOUR, |change| change.occurrences = vec![session("a", HOUR, Some(true))]);
+    assert_eq!(webinar.completed(), Vec::<String>::new(), "a later day's session may not be known");
+    webinar.report(-4 * DAY, |change| change.occurrences = vec![session("b", 2 * DAY, None)]);
+    assert_eq!(webinar.completed(), Vec::<String>::new());
+    webinar.report(2 * DAY, |change| change.occurrences = vec![session("b", 2 * DAY, Some(true))]);
+    assert_eq!(webinar.completed(), ["7"]);
+    assert_eq!(webinar.inputs().len(), 1, "sessions are not events");
 }
 
 #[test]
-fn a_timer_completes_what_nobody_ends_but_not_what_was_called_off() {
+fn timer_completes_an_open_event_but_not_a_cancelled_one() {
     let timed = Policy { complete_after_end: Some(std::time::Duration::from_mins(30)), ..policy() };
-    let mut told = Told::single();
-    let event = |told: &Told, now: i64| told.fold_with(&timed, now).remove("7").expect("one");
-    let early = event(&told, HOUR);
+    let mut webinar = TestWebinar::single();
+    let event =
+        |webinar: &TestWebinar, now: i64| webinar.fold_with(&timed, now).remove("7").expect("one");
+    let early = event(&webinar, HOUR);
     assert_eq!(early.due_at, Some(at(HOUR + HOUR / 2)));
     assert!(!early.content.expect("complete").event_completed);
-    let due = event(&told, HOUR + HOUR / 2);
+    let due = event(&webinar, HOUR + HOUR / 2);
     assert_eq!(due.due_at, None);
     assert!(due.content.expect("complete").event_completed);
-    told.cancel(0, None, true);
-    let cancelled = event(&told, 9 * DAY);
+    webinar.cancel(0, None, true);
+    let cancelled = event(&webinar, 9 * DAY);
     assert_eq!(cancelled.due_at, None);
     assert!(!cancelled.content.expect("complete").event_completed);
 }
 
 #[test]
-fn a_clock_ahead_owns_a_field_no_longer_than_until_the_next_webhook() {
-    let mut told = Told::single();
-    told.say(1_000 * DAY, |change| change.whole.name = Some("From the future".into()));
-    told.say(99 * DAY, |change| change.whole.name = Some("Older".into()));
-    assert_eq!(told.input().event_name, "From the future", "it came at its receipt's time");
-    assert_eq!(told.webinar.whole.name.as_ref().expect("a name").stamp.at, at(100 * DAY));
+fn change_from_a_clock_ahead_is_stamped_with_its_receipt_time() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(1_000 * DAY, |change| change.whole.name = Some("From the future".into()));
+    webinar.report(99 * DAY, |change| change.whole.name = Some("Older".into()));
+    assert_eq!(webinar.input().event_name, "From the future", "it came at its receipt's time");
+    assert_eq!(webinar.state.whole.name.as_ref().expect("a name").stamp.at, at(100 * DAY));
 }
 
-/// What a field rests on: the number of the saying, and whether it was of the occurrence.
-fn rests(told: &Told, event: &str, policy: &Policy, now: i64) -> BTreeMap<String, (u8, bool)> {
+/// The origin of each field: the number of the change, and whether the write was for the occurrence.
+fn field_origins(
+    webinar: &TestWebinar,
+    event: &str,
+    policy: &Policy,
+    now: i64,
+) -> BTreeMap<String, (u8, bool)> {
     let id = WebinarId::parse("7").expect("valid");
-    value_origins(&told.webinar, &id, &ExternalEventId::from_stored(event.into()), policy, at(now))
+    value_origins(&webinar.state, &id, &ExternalEventId::from_stored(event.into()), policy, at(now))
         .into_iter()
-        .map(|basis| (basis.field, (basis.receipt.as_bytes()[0], basis.from_occurrence)))
+        .map(|origin| (origin.field, (origin.receipt.as_bytes()[0], origin.from_occurrence)))
         .collect()
 }
 
 #[test]
-fn a_field_rests_on_the_saying_that_won() {
-    let mut told = Told::single();
-    told.say(-DAY, |change| change.whole.name = Some("Second".into()));
-    told.say(-2 * DAY, |change| change.whole.name = Some("Older".into()));
-    let rest = rests(&told, "7", &policy(), 0);
-    assert_eq!(rest["name"], (2, false));
-    assert_eq!(rest["end"], (1, false), "start and duration: what told the duration");
-    assert_eq!(rest.get("organizer"), None, "a default of the configuration");
-    told.run(2 * HOUR, RunPhase::Ended, 0, Some(HOUR / 2));
-    let rest = rests(&told, "7", &policy(), 0);
-    assert_eq!((rest["end"], rest["completed"]), ((4, false), (4, false)));
-    assert_eq!(rests(&told, "other", &policy(), 0), BTreeMap::new());
+fn origin_of_a_field_is_the_winning_write() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-DAY, |change| change.whole.name = Some("Second".into()));
+    webinar.report(-2 * DAY, |change| change.whole.name = Some("Older".into()));
+    let origins = field_origins(&webinar, "7", &policy(), 0);
+    assert_eq!(origins["name"], (2, false));
+    assert_eq!(origins["end"], (1, false), "the write of the duration");
+    assert_eq!(origins.get("organizer"), None, "it comes from the configuration");
+    webinar.run(2 * HOUR, RunPhase::Ended, 0, Some(HOUR / 2));
+    let origins = field_origins(&webinar, "7", &policy(), 0);
+    assert_eq!((origins["end"], origins["completed"]), ((4, false), (4, false)));
+    assert_eq!(field_origins(&webinar, "other", &policy(), 0), BTreeMap::new());
 }
 
 #[test]
-fn what_was_said_of_one_occurrence_is_told_from_what_was_said_of_all() {
-    let mut told = Told::series();
-    told.say(-DAY, |change| {
+fn origin_shows_whether_the_write_was_for_the_occurrence() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-DAY, |change| {
         let fields = WebinarFields { name: Some("Own".into()), ..WebinarFields::default() };
-        change.occurrences = vec![OccurrenceChange { id: id_of("b"), fields }];
+        change.occurrences = vec![OccurrenceChange { id: parse_id("b"), fields }];
     });
-    told.cancel(-HOUR, None, true);
-    let (first, second) = (rests(&told, "7-a", &policy(), 0), rests(&told, "7-b", &policy(), 0));
+    webinar.cancel(-HOUR, None, true);
+    let (first, second) = (
+        field_origins(&webinar, "7-a", &policy(), 0),
+        field_origins(&webinar, "7-b", &policy(), 0),
+    );
     assert_eq!((first["name"], second["name"]), ((1, false), (3, true)));
     assert_eq!((first["start"], first["end"]), ((2, true), (1, false)));
     assert_eq!((first["cancelled"], second["cancelled"]), ((4, false), (4, false)));
     let all = Policy { recurring: RecurringMode::Series, ..policy() };
-    let rest = rests(&told, "7", &all, 0);
-    assert_eq!((rest["start"], rest["cancelled"]), ((2, true), (4, false)));
+    let origins = field_origins(&webinar, "7", &all, 0);
+    assert_eq!((origins["start"], origins["cancelled"]), ((2, true), (4, false)));
 }
 
 #[test]
-fn what_time_completed_rests_on_the_end() {
-    let mut told = Told::single();
-    told.say(-DAY, |change| change.whole.end = EndTime::after_minutes(30));
+fn origin_of_a_completion_by_timer_is_the_end() {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-DAY, |change| change.whole.end = EndTime::after_minutes(30));
     let timed = Policy { complete_after_end: Some(Duration::from_mins(30)), ..policy() };
-    assert_eq!(rests(&told, "7", &timed, HOUR - 1).get("completed"), None);
-    assert_eq!(rests(&told, "7", &timed, HOUR)["completed"], (2, false));
+    assert_eq!(field_origins(&webinar, "7", &timed, HOUR - 1).get("completed"), None);
+    assert_eq!(field_origins(&webinar, "7", &timed, HOUR)["completed"], (2, false));
 }

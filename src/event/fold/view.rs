@@ -1,4 +1,4 @@
-//! One event's values, and what HubSpot gets of them.
+//! The resolved values of one event, and the input for HubSpot made of them.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar};
 use crate::expression::StepBudget;
 
-/// The values of one event, each with what it rests on.
+/// The resolved values of one event, each with its origin.
 pub(super) struct EventView<'a> {
     pub(super) id: ExternalEventId,
     pub(super) name: ResolvedText<'a>,
@@ -33,21 +33,21 @@ pub(super) struct EventView<'a> {
     pub(super) times_known: bool,
 }
 
-/// A text that was said; an empty one takes away.
+/// A resolved text; an empty one removes the field.
 type ResolvedText<'a> = Option<Resolved<&'a String>>;
 
-/// What a field's present value rests on.
+/// Origin of a field's present value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ValueOrigin {
-    /// Which field, by our name of it: `name`, `start`, `custom.webinar_platform`.
+    /// Name of the field: `name`, `start`, `custom.webinar_platform`.
     pub field: String,
-    /// What it holds.
+    /// Present value.
     pub value: serde_json::Value,
-    /// Whether it was said of this occurrence, or of the whole webinar or series.
+    /// Whether the value was written for this occurrence; otherwise for the whole webinar or series.
     pub from_occurrence: bool,
-    /// The place of the saying between others.
+    /// Stamp of the write.
     pub stamp: Stamp,
-    /// The receipt that said it.
+    /// Receipt of the write.
     pub receipt: ReceiptId,
 }
 
@@ -60,19 +60,19 @@ impl<'a> EventView<'a> {
         let mut custom = BTreeMap::new();
         for name in whole.custom.keys().chain(own.custom.keys()) {
             let last = latest(own.custom.get(name), whole.custom.get(name));
-            custom.extend(last.map(|said| (name.as_str(), said)));
+            custom.extend(last.map(|resolved| (name.as_str(), resolved)));
         }
         let latest = |of: fn(&Registers) -> &Option<Register<String>>| {
             latest(of(own).as_ref(), of(whole).as_ref())
         };
         Self {
             id,
-            name: latest(|said| &said.name),
-            organizer: latest(|said| &said.organizer),
-            description: latest(|said| &said.description),
-            event_type: latest(|said| &said.event_type),
-            registration_url: latest(|said| &said.registration_url),
-            join_url: latest(|said| &said.join_url),
+            name: latest(|registers| &registers.name),
+            organizer: latest(|registers| &registers.organizer),
+            description: latest(|registers| &registers.description),
+            event_type: latest(|registers| &registers.event_type),
+            registration_url: latest(|registers| &registers.registration_url),
+            join_url: latest(|registers| &registers.join_url),
             custom,
             start: None,
             end: None,
@@ -90,7 +90,7 @@ impl<'a> EventView<'a> {
         self.completed.is_some_and(|over| over.value)
     }
 
-    /// Where people register, else join; and which of the two it is.
+    /// The registration link, else the join link, with the name of its field.
     fn url(&self) -> (&'static str, ResolvedText<'a>) {
         match non_empty(self.registration_url) {
             None => ("join_url", non_empty(self.join_url)),
@@ -98,30 +98,30 @@ impl<'a> EventView<'a> {
         }
     }
 
-    /// When the passing of time completes it, past or to come.
+    /// Time at which the completion timer runs out, past or to come.
     fn completion_time(&self, policy: &Policy) -> Option<Millis> {
         let end = self.end.filter(|_| !self.is_cancelled() && !self.is_completed())?;
         policy.complete_after_end.map(|grace| end.value.plus(grace))
     }
 
-    /// What each field rests on.
+    /// The origin of each field.
     pub(super) fn value_origins(&self, policy: &Policy, now: Millis) -> Vec<ValueOrigin> {
-        fn basis<T: Into<Value>>(field: &str, said: Resolved<T>) -> ValueOrigin {
-            let Resolved { value, stamp, receipt, from_occurrence: of_occurrence } = said;
+        fn origin<T: Into<Value>>(field: &str, resolved: Resolved<T>) -> ValueOrigin {
+            let Resolved { value, stamp, receipt, from_occurrence } = resolved;
             ValueOrigin {
                 field: field.to_owned(),
                 value: value.into(),
-                from_occurrence: of_occurrence,
+                from_occurrence,
                 stamp,
                 receipt,
             }
         }
         let (url, link) = self.url();
-        let text = |field, said: ResolvedText<'_>| {
-            said.map(|said| basis(field, said.with(said.value.clone())))
+        let text = |field, resolved: ResolvedText<'_>| {
+            resolved.map(|resolved| origin(field, resolved.with(resolved.value.clone())))
         };
-        let time = |field, said: Option<Resolved<Millis>>| {
-            said.map(|said| basis(field, said.with(said.value.to_string())))
+        let time = |field, resolved: Option<Resolved<Millis>>| {
+            resolved.map(|resolved| origin(field, resolved.with(resolved.value.to_string())))
         };
         let timed_out = self.completion_time(policy).is_some_and(|due| due <= now);
         let timed_out = self.end.filter(|_| timed_out).map(|end| end.with(true));
@@ -134,12 +134,13 @@ impl<'a> EventView<'a> {
             text(url, link),
             time("start", self.start),
             time("end", self.end),
-            self.cancelled.map(|off| basis("cancelled", off)),
-            timed_out.or(self.completed).map(|over| basis("completed", over)),
+            self.cancelled.map(|off| origin("cancelled", off)),
+            timed_out.or(self.completed).map(|over| origin("completed", over)),
         ];
-        let custom = self.custom.iter().filter_map(|(name, said)| {
-            non_empty(Some(*said))
-                .map(|said| basis(&format!("custom.{name}"), said.with(said.value.clone())))
+        let custom = self.custom.iter().filter_map(|(name, resolved)| {
+            non_empty(Some(*resolved)).map(|resolved| {
+                origin(&format!("custom.{name}"), resolved.with(resolved.value.clone()))
+            })
         });
         fields.into_iter().flatten().chain(custom).collect()
     }
@@ -152,7 +153,8 @@ impl<'a> EventView<'a> {
         now: Millis,
         steps: &mut StepBudget,
     ) -> FoldedEvent {
-        let text = |said: ResolvedText<'_>| non_empty(said).map(|said| said.value.clone());
+        let text =
+            |resolved: ResolvedText<'_>| non_empty(resolved).map(|resolved| resolved.value.clone());
         let timer = self.completion_time(policy);
         let timed_out = timer.is_some_and(|due| due <= now);
         let (start, end) = (self.start.map(|r| r.value), self.end.map(|r| r.value));
@@ -160,11 +162,11 @@ impl<'a> EventView<'a> {
         let organizer = text(self.organizer).or_else(|| policy.organizer.clone());
         let event_type = policy.event_type.clone().or_else(|| text(self.event_type));
         let mut custom = policy.fixed_properties();
-        for (key, said) in &self.custom {
-            if said.value.is_empty() {
+        for (key, resolved) in &self.custom {
+            if resolved.value.is_empty() {
                 custom.remove(*key);
             } else {
-                custom.insert((*key).to_owned(), said.value.clone());
+                custom.insert((*key).to_owned(), resolved.value.clone());
             }
         }
         let gaps: Vec<Gap> = [
@@ -193,8 +195,9 @@ impl<'a> EventView<'a> {
                     event_completed: self.is_completed() || timed_out,
                     custom_properties: custom,
                 };
-                let said = self.custom.iter().map(|(name, said)| (*name, said.value.as_str()));
-                apply_expressions(policy, input, said.filter(|(_, text)| !text.is_empty()), steps)
+                let custom =
+                    self.custom.iter().map(|(name, resolved)| (*name, resolved.value.as_str()));
+                apply_expressions(policy, input, custom.filter(|(_, text)| !text.is_empty()), steps)
             }
             _ => Err(gaps),
         };

@@ -1,10 +1,10 @@
-//! The bounds of what is kept, and that nothing is kept without its origin. The laws of merging are proved elsewhere.
+//! Bounds of the state, and its origins. `merge_laws` tests the laws of merging.
 
 use super::*;
 use crate::event::history::HISTORY_MAX;
 use crate::event::{ChangeKind, EndTime, OccurrenceChange, WebinarFields, WebinarId};
 
-fn said(number: u16, at: i64) -> Provenance {
+fn provenance(number: u16, at: i64) -> Provenance {
     let mut bytes = [0; 32];
     bytes[..2].copy_from_slice(&number.to_be_bytes());
     let mut id = [0; 16];
@@ -37,27 +37,27 @@ fn listing(numbers: std::ops::Range<usize>) -> Change {
 }
 
 #[test]
-fn occurrences_are_taken_up_to_their_bound_and_refused_whole_beyond_it() {
+fn merge_with_too_many_occurrences_is_refused_whole() {
     let mut webinar = Webinar::default();
-    let beyond = webinar.merge(&listing(0..OCCURRENCES_MAX + 1), &said(1, 1));
+    let beyond = webinar.merge(&listing(0..OCCURRENCES_MAX + 1), &provenance(1, 1));
     assert_eq!(beyond, Err(MergeError::TooManyOccurrences));
     assert_eq!(webinar, Webinar::default(), "a refused change leaves nothing");
 
-    webinar.merge(&listing(0..OCCURRENCES_MAX - 1), &said(2, 2)).expect("few enough");
-    webinar.merge(&listing(1..OCCURRENCES_MAX), &said(3, 3)).expect("all but one are known");
+    webinar.merge(&listing(0..OCCURRENCES_MAX - 1), &provenance(2, 2)).expect("few enough");
+    webinar.merge(&listing(1..OCCURRENCES_MAX), &provenance(3, 3)).expect("all but one are known");
     assert_eq!(webinar.occurrences.len(), OCCURRENCES_MAX);
     let full = webinar.clone();
     let one_more = listing(OCCURRENCES_MAX..OCCURRENCES_MAX + 1);
-    assert_eq!(webinar.merge(&one_more, &said(4, 4)), Err(MergeError::TooManyOccurrences));
+    assert_eq!(webinar.merge(&one_more, &provenance(4, 4)), Err(MergeError::TooManyOccurrences));
     assert_eq!(webinar, full);
 }
 
 #[test]
-fn another_platform_is_refused_and_leaves_nothing() {
+fn merge_from_another_platform_is_refused_and_changes_nothing() {
     let mut webinar = Webinar::default();
-    webinar.merge(&listing(0..1), &said(1, 1)).expect("the first");
+    webinar.merge(&listing(0..1), &provenance(1, 1)).expect("the first");
     let before = webinar.clone();
-    let mut other = said(2, 2);
+    let mut other = provenance(2, 2);
     other.origin.provider = ProviderId::new("goto");
     let refused = webinar.merge(&listing(1..2), &other);
     assert_eq!(refused, Err(MergeError::OtherProvider(ProviderId::new("zoom"))));
@@ -65,7 +65,7 @@ fn another_platform_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn the_latest_runs_are_remembered() {
+fn runs_beyond_the_bound_drop_the_oldest() {
     let run = |at: i64| RunChange {
         phase: RunPhase::Ended,
         started_at: Some(Millis::new(at)),
@@ -76,52 +76,52 @@ fn the_latest_runs_are_remembered() {
     for number in 0..most {
         let at = i64::from(number) + 10;
         let change = Change { session: Some(run(at)), ..change() };
-        webinar.merge(&change, &said(number, at)).expect("one provider");
+        webinar.merge(&change, &provenance(number, at)).expect("one provider");
     }
     assert_eq!(webinar.sessions.len(), RUNS_MAX);
     for (number, at) in [(most, 1), (most + 1, 9_999)] {
         let change = Change { session: Some(run(at)), ..change() };
-        webinar.merge(&change, &said(number, at)).expect("one provider");
+        webinar.merge(&change, &provenance(number, at)).expect("one provider");
         assert_eq!(webinar.sessions.len(), RUNS_MAX);
     }
     let first = webinar.sessions.first().map(|run| run.stamp.at);
     let last = webinar.sessions.last().map(|run| run.stamp.at);
-    // The oldest by the platform's clock go, whenever they came: the one at 1, then the one at 10.
+    // The oldest by the platform's clock are dropped, in any order of arrival: the run at 1, then the run at 10.
     assert_eq!((first, last), (Some(Millis::new(11)), Some(Millis::new(9_999))));
 }
 
 #[test]
-fn a_saying_that_came_twice_is_the_first_receipts() {
+fn write_that_arrives_twice_names_the_first_receipt() {
     let run = RunChange { phase: RunPhase::Ended, started_at: None, ended_at: None };
-    let mut told = change();
-    told.session = Some(run);
-    told.whole.name = Some("Name".into());
-    told.shape = Some(Shape::Single);
-    let (first, mut second) = (said(1, 5), said(2, 5));
+    let mut update = change();
+    update.session = Some(run);
+    update.whole.name = Some("Name".into());
+    update.shape = Some(Shape::Single);
+    let (first, mut second) = (provenance(1, 5), provenance(2, 5));
     second.hash = first.hash;
     for order in [[&first, &second], [&second, &first]] {
         let mut webinar = Webinar::default();
-        for said in order {
-            webinar.merge(&told, said).expect("one provider");
+        for provenance in order {
+            webinar.merge(&update, provenance).expect("one provider");
         }
-        let run = webinar.sessions.first().expect("the run is remembered").receipt;
+        let run = webinar.sessions.first().expect("the run is stored").receipt;
         let name = webinar.whole.name.as_ref().expect("the name is known").receipt;
         assert_eq!((run, name, webinar.sessions.len()), (first.receipt, first.receipt, 1));
         assert_eq!(webinar.origins.keys().collect::<Vec<_>>(), [&first.receipt]);
-        assert!(webinar.earlier_shapes.is_empty(), "the same saying is no earlier one");
+        assert!(webinar.earlier_shapes.is_empty(), "the same write is not an earlier one");
     }
 }
 
 #[test]
-fn of_two_words_of_one_body_on_one_occurrence_the_first_counts() {
-    let mut told = listing(0..1);
-    told.occurrences[0].fields.cancelled = Some(true);
+fn occurrence_named_twice_in_one_body_keeps_the_first_values() {
+    let mut update = listing(0..1);
+    update.occurrences[0].fields.cancelled = Some(true);
     let mut again = occurrence(0);
     again.fields.name = Some("Other".into());
     again.fields.cancelled = Some(false);
-    told.occurrences.push(again);
+    update.occurrences.push(again);
     let mut webinar = Webinar::default();
-    webinar.merge(&told, &said(1, 1)).expect("one provider");
+    webinar.merge(&update, &provenance(1, 1)).expect("one provider");
     let own = webinar.occurrences.values().next().expect("one occurrence");
     assert_eq!(own.name.as_ref().map(|name| name.value.as_str()), Some("Name"));
     assert_eq!(own.cancelled.as_ref().map(|cancelled| cancelled.value), Some(true));
@@ -129,21 +129,21 @@ fn of_two_words_of_one_body_on_one_occurrence_the_first_counts() {
 }
 
 #[test]
-fn earlier_sayings_are_kept_up_to_their_bound_the_latest_of_them() {
+fn earlier_writes_beyond_the_bound_drop_the_oldest() {
     let mut webinar = Webinar::default();
     let most = u16::try_from(HISTORY_MAX).expect("a small number");
-    let mut say = |number: u16| {
-        let mut told = change();
-        told.whole.cancelled = Some(number.is_multiple_of(2));
-        webinar.merge(&told, &said(number, i64::from(number))).expect("one provider");
+    let mut merge = |number: u16| {
+        let mut update = change();
+        update.whole.cancelled = Some(number.is_multiple_of(2));
+        webinar.merge(&update, &provenance(number, i64::from(number))).expect("one provider");
         let earlier = &webinar.whole.earlier_cancelled;
-        (earlier.iter().count(), earlier.iter().next().map(|saying| saying.stamp.at.get()))
+        (earlier.iter().count(), earlier.iter().next().map(|write| write.stamp.at.get()))
     };
     for number in 1..=most {
-        say(number);
+        merge(number);
     }
-    assert_eq!(say(most + 1), (HISTORY_MAX, Some(1)));
-    assert_eq!(say(most + 2), (HISTORY_MAX, Some(2)));
+    assert_eq!(merge(most + 1), (HISTORY_MAX, Some(1)));
+    assert_eq!(merge(most + 2), (HISTORY_MAX, Some(2)));
 }
 
 /// A change for each field of all registers, and for each fact beside them.
@@ -177,63 +177,67 @@ fn every_change() -> Vec<Change> {
 }
 
 #[test]
-fn every_value_keeps_its_origin_and_nothing_else_does() {
+fn origins_are_exactly_those_of_present_values() {
     let mut webinar = Webinar::default();
     let changes = every_change();
     for (number, change) in (1..).zip(&changes) {
-        webinar.merge(change, &said(number, i64::from(number))).expect("one provider");
+        webinar.merge(change, &provenance(number, i64::from(number))).expect("one provider");
         assert_eq!(webinar.origins.len(), usize::from(number), "{change:?}");
     }
     let name = WebinarFields { name: Some("new".into()), ..WebinarFields::default() };
     let newer = Change { whole: name, ..change() };
-    webinar.merge(&newer, &said(99, 99)).expect("one provider");
-    assert_eq!(webinar.origins.len(), changes.len(), "one came, and the one it replaces is gone");
-    assert!(!webinar.origins.contains_key(&said(1, 1).receipt));
+    webinar.merge(&newer, &provenance(99, 99)).expect("one provider");
+    assert_eq!(
+        webinar.origins.len(),
+        changes.len(),
+        "one origin is new, and the replaced one is gone"
+    );
+    assert!(!webinar.origins.contains_key(&provenance(1, 1).receipt));
 }
 
 #[test]
-fn what_was_one_event_at_some_time_was_so_for_ever() {
+fn was_whole_stays_once_set() {
     let shaped = |shape| Change { shape: Some(shape), ..change() };
     let mut webinar = Webinar::default();
-    webinar.merge(&shaped(Shape::Series), &said(1, 1)).expect("one provider");
+    webinar.merge(&shaped(Shape::Series), &provenance(1, 1)).expect("one provider");
     assert!(!webinar.was_whole);
-    webinar.merge(&shaped(Shape::Single), &said(2, 2)).expect("one provider");
+    webinar.merge(&shaped(Shape::Single), &provenance(2, 2)).expect("one provider");
     assert!(webinar.was_whole);
-    webinar.merge(&shaped(Shape::Series), &said(3, 3)).expect("one provider");
+    webinar.merge(&shaped(Shape::Series), &provenance(3, 3)).expect("one provider");
     assert!(webinar.was_whole);
 }
 
 #[test]
-fn what_a_receipt_said_is_forgotten_and_nothing_that_another_said() {
+fn rebuild_removes_the_writes_of_its_receipts_and_no_others() {
     let mut other = listing(5..6);
     let named = OccurrenceChange { fields: WebinarFields::default(), ..occurrence(7) };
     other.occurrences.push(named);
     other.whole.custom = BTreeMap::from([("other".to_owned(), "b".to_owned())]);
     other.session = Some(RunChange { phase: RunPhase::Ended, started_at: None, ended_at: None });
     let mut alone = Webinar::default();
-    alone.merge(&other, &said(1, 1)).expect("the first");
+    alone.merge(&other, &provenance(1, 1)).expect("the first");
     for change in every_change() {
         let mut both = alone.clone();
-        both.merge(&change, &said(2, 2)).expect("one provider");
+        both.merge(&change, &provenance(2, 2)).expect("one provider");
         assert_ne!(both, alone, "{change:?}");
-        let second = BTreeSet::from([said(2, 2).receipt]);
+        let second = BTreeSet::from([provenance(2, 2).receipt]);
         assert_eq!(both.begin_rebuild(&second, true).finish(), alone, "{change:?}");
-        let mut retelling = both.begin_rebuild(&second, true);
-        retelling.merge(&change, &said(2, 2)).expect("one provider");
-        assert_eq!(retelling.finish(), both, "{change:?}");
+        let mut rebuild = both.begin_rebuild(&second, true);
+        rebuild.merge(&change, &provenance(2, 2)).expect("one provider");
+        assert_eq!(rebuild.finish(), both, "{change:?}");
     }
 }
 
 #[test]
-fn a_retelling_forgets_unused_origins_now_and_then_however_many_tell() {
-    let mut retelling = Webinar::default().begin_rebuild(&BTreeSet::new(), false);
+fn rebuild_bounds_unused_origins_for_any_number_of_changes() {
+    let mut rebuild = Webinar::default().begin_rebuild(&BTreeSet::new(), false);
     let mut most = 0;
     for number in 1..3 * 1_024 {
-        // Each newer than all before it, so that the webinar rests on it alone.
+        // Each change is newer than all before it, so the webinar uses its origin alone.
         let change = Change { whole: occurrence(0).fields, ..change() };
-        retelling.merge(&change, &said(number, number.into())).expect("one provider");
-        most = most.max(retelling.webinar.origins.len());
+        rebuild.merge(&change, &provenance(number, number.into())).expect("one provider");
+        most = most.max(rebuild.webinar.origins.len());
     }
     assert_eq!(most, 1 + UNUSED_ORIGINS_MAX, "the used one, and unused ones");
-    assert_eq!(retelling.finish().origins.len(), 1);
+    assert_eq!(rebuild.finish().origins.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Filters, and properties that are computed.
+//! Filters and computed properties.
 
 use super::*;
 use crate::event::{CustomProperty, EventExpressionError, compile_event_expression};
@@ -12,55 +12,55 @@ fn computed(text: &str) -> Policy {
     Policy { custom_properties: BTreeMap::from([("computed".to_owned(), property)]), ..policy() }
 }
 
-fn folded(told: &Told, policy: &Policy) -> FoldedEvent {
-    told.fold_with(policy, 0).remove("7").expect("there is one event")
+fn folded(webinar: &TestWebinar, policy: &Policy) -> FoldedEvent {
+    webinar.fold_with(policy, 0).remove("7").expect("there is one event")
 }
 
-fn gaps(told: &Told, policy: &Policy) -> Vec<Gap> {
-    folded(told, policy).content.err().unwrap_or_default()
+fn gaps(webinar: &TestWebinar, policy: &Policy) -> Vec<Gap> {
+    folded(webinar, policy).content.err().unwrap_or_default()
 }
 
-/// The property `computed`, and the remarks.
-fn property(told: &Told, policy: &Policy) -> (Option<String>, Vec<Gap>) {
-    let mut event = folded(told, policy);
+/// The property `computed`, and the warnings.
+fn property(webinar: &TestWebinar, policy: &Policy) -> (Option<String>, Vec<Gap>) {
+    let mut event = folded(webinar, policy);
     let input = event.content.as_mut().expect("it is sent");
     (input.custom_properties.remove("computed"), event.warnings)
 }
 
-fn described() -> Told {
-    let mut told = Told::single();
-    told.say(-DAY, |change| {
+fn described() -> TestWebinar {
+    let mut webinar = TestWebinar::single();
+    webinar.report(-DAY, |change| {
         change.whole = WebinarFields {
             description: Some("About roots\nand branches".into()),
             registration_url: Some("https://x.example/r".into()),
             custom: BTreeMap::from([
                 ("level".to_owned(), "3".to_owned()),
-                ("computed".to_owned(), "said".to_owned()),
+                ("computed".to_owned(), "reported".to_owned()),
                 ("gone".to_owned(), String::new()),
             ]),
             ..WebinarFields::default()
         };
     });
-    told
+    webinar
 }
 
 #[test]
-fn what_the_filter_refuses_is_held_and_shown() {
-    let mut told = Told::single();
+fn event_refused_by_the_filter_is_held_and_shown() {
+    let mut webinar = TestWebinar::single();
     let policy = only("!event.name.startsWith('Internal')");
-    assert_eq!(gaps(&told, &policy), []);
-    told.say(-DAY, |change| change.whole.name = Some("Internal: dry run".into()));
-    let event = folded(&told, &policy);
+    assert_eq!(gaps(&webinar, &policy), []);
+    webinar.report(-DAY, |change| change.whole.name = Some("Internal: dry run".into()));
+    let event = folded(&webinar, &policy);
     assert_eq!(event.content, Err(vec![Gap::Filtered]));
     assert_eq!((event.name.as_deref(), event.start), (Some("Internal: dry run"), Some(at(0))));
-    told.say(-HOUR, |change| change.whole.name = Some("Roots".into()));
-    assert_eq!(gaps(&told, &policy), []);
+    webinar.report(-HOUR, |change| change.whole.name = Some("Roots".into()));
+    assert_eq!(gaps(&webinar, &policy), []);
 }
 
 #[test]
-fn a_filter_that_does_not_answer_holds_too() {
-    let told = described();
-    for unanswered in [
+fn filter_that_fails_holds_the_event() {
+    let webinar = described();
+    for failing in [
         "event.custom.language == 'de'",
         "event.name + 1 == 'a'",
         "event.custom.level > 2",
@@ -68,26 +68,26 @@ fn a_filter_that_does_not_answer_holds_too() {
         "null",
         "1 / 0 == 1",
     ] {
-        assert_eq!(gaps(&told, &only(unanswered)), [Gap::FilterFailed], "{unanswered}");
+        assert_eq!(gaps(&webinar, &only(failing)), [Gap::FilterFailed], "{failing}");
     }
     assert_eq!(
-        gaps(&told, &only("has(event.custom.language) && event.custom.language == 'de'")),
+        gaps(&webinar, &only("has(event.custom.language) && event.custom.language == 'de'")),
         [Gap::Filtered]
     );
-    assert_eq!(gaps(&told, &only("int(event.custom.level) > 2")), []);
+    assert_eq!(gaps(&webinar, &only("int(event.custom.level) > 2")), []);
 }
 
 #[test]
-fn the_filter_is_asked_of_what_is_complete() {
-    let told = Told::single();
+fn filter_is_not_evaluated_for_an_incomplete_event() {
+    let webinar = TestWebinar::single();
     let nobody = Policy { organizer: None, ..only("1 / 0 == 1") };
-    assert_eq!(gaps(&told, &nobody), [Gap::Organizer]);
+    assert_eq!(gaps(&webinar, &nobody), [Gap::Organizer]);
 }
 
 #[test]
-fn expressions_see_the_event_as_hubspot_would_get_it() {
-    let told = described();
-    for (asked, answer) in [
+fn expressions_read_the_event_as_hubspot_gets_it() {
+    let webinar = described();
+    for (expression, expected) in [
         ("event.name", "Name"),
         ("event.organizer", "Acme"),
         ("event.description", "About roots\nand branches"),
@@ -105,65 +105,77 @@ fn expressions_see_the_event_as_hubspot_would_get_it() {
         ("string(event.start.getFullYear())", "2026"),
         ("' a\u{0}b '", "ab"),
     ] {
-        assert_eq!(property(&told, &computed(asked)), (Some(answer.into()), vec![]), "{asked}");
+        assert_eq!(
+            property(&webinar, &computed(expression)),
+            (Some(expected.into()), vec![]),
+            "{expression}"
+        );
     }
-    let bare = Told::single();
-    for (asked, answer) in [
+    let bare = TestWebinar::single();
+    for (expression, expected) in [
         ("event.description == '' && event.url == '' && size(event.custom) == 0", "true"),
         ("has(event.custom.level)", "false"),
     ] {
-        assert_eq!(property(&bare, &computed(asked)).0.as_deref(), Some(answer), "{asked}");
+        assert_eq!(
+            property(&bare, &computed(expression)).0.as_deref(),
+            Some(expected),
+            "{expression}"
+        );
     }
-    let mut timeless = Told::single();
-    timeless.say(-HOUR, |change| change.shape = Some(Shape::Timeless));
-    let asked = computed("has(event.start) || has(event.end)");
-    assert_eq!(property(&timeless, &asked).0.as_deref(), Some("false"));
+    let mut timeless = TestWebinar::single();
+    timeless.report(-HOUR, |change| change.shape = Some(Shape::Timeless));
+    let expression = computed("has(event.start) || has(event.end)");
+    assert_eq!(property(&timeless, &expression).0.as_deref(), Some("false"));
     let timed = Policy {
         complete_after_end: Some(Duration::ZERO),
         organizer: Some("Beta".into()),
         ..computed("event.organizer + ' ' + string(event.completed)")
     };
     let over = bare.fold_with(&timed, HOUR).remove("7").expect("one").content.expect("it is sent");
-    assert_eq!(over.custom_properties["computed"], "Beta true", "as time completes it");
+    assert_eq!(over.custom_properties["computed"], "Beta true", "the timer completes it");
 }
 
 #[test]
-fn a_property_that_says_nothing_is_left_out_and_one_that_fails_is_remarked_on() {
-    let told = Told::single();
+fn computed_property_without_a_value_is_left_out_and_a_failing_one_warns() {
+    let webinar = TestWebinar::single();
     for nothing in ["event.custom.level", "''", "' '", "null", "event.description"] {
-        assert_eq!(property(&told, &computed(nothing)), (None, vec![]), "{nothing}");
+        assert_eq!(property(&webinar, &computed(nothing)), (None, vec![]), "{nothing}");
     }
     for failing in
         ["event.name + 1", "int(event.name)", "[1]", "event.custom", "1.0 / 0.0", "1 / 0"]
     {
-        let remarks = vec![Gap::PropertyFailed];
-        assert_eq!(property(&told, &computed(failing)), (None, remarks), "{failing}");
+        let warnings = vec![Gap::PropertyFailed];
+        assert_eq!(property(&webinar, &computed(failing)), (None, warnings), "{failing}");
     }
 }
 
 #[test]
-fn a_computed_property_goes_before_what_it_sees_and_a_text_after() {
-    let told = described();
-    let said = |policy: &Policy| property(&told, policy).0;
-    assert_eq!(said(&policy()).as_deref(), Some("said"));
-    assert_eq!(said(&computed("event.custom.computed + '!'")).as_deref(), Some("said!"));
-    assert_eq!(said(&computed("event.custom.other")).as_deref(), Some("said"), "it says nothing");
+fn computed_property_overrides_the_platform_and_a_fixed_text_does_not() {
+    let webinar = described();
+    let value = |policy: &Policy| property(&webinar, policy).0;
+    assert_eq!(value(&policy()).as_deref(), Some("reported"));
+    assert_eq!(value(&computed("event.custom.computed + '!'")).as_deref(), Some("reported!"));
+    assert_eq!(
+        value(&computed("event.custom.other")).as_deref(),
+        Some("reported"),
+        "it has no value"
+    );
     let text = BTreeMap::from([("computed".to_owned(), CustomProperty::Text("fixed".into()))]);
     let text = Policy { custom_properties: text, ..policy() };
-    assert_eq!(said(&text).as_deref(), Some("said"));
-    assert_eq!(property(&Told::single(), &text).0.as_deref(), Some("fixed"));
+    assert_eq!(value(&text).as_deref(), Some("reported"));
+    assert_eq!(property(&TestWebinar::single(), &text).0.as_deref(), Some("fixed"));
 }
 
 #[test]
-fn each_event_of_a_series_is_asked_for_itself() {
-    let told = Told::series();
-    let events = told.fold_with(&only("event.start.getDate() != 3"), 0);
+fn filter_applies_to_each_event_of_a_series() {
+    let webinar = TestWebinar::series();
+    let events = webinar.fold_with(&only("event.start.getDate() != 3"), 0);
     let sent = events.values().map(|event| event.content.is_ok());
     assert_eq!(sent.collect::<Vec<_>>(), [true, false, true]);
 }
 
 #[test]
-fn what_no_event_has_is_refused_at_the_start() {
+fn expression_over_an_unknown_field_is_refused() {
     for (text, field) in [
         ("event.nmae == ''", "nmae"),
         ("'topic' in event", "topic"),
@@ -178,24 +190,24 @@ fn what_no_event_has_is_refused_at_the_start() {
     }
 }
 
-/// Of the steps of an evaluation, hundreds would stop all receipts for minutes.
+/// With a budget of its own, each of hundreds of events could delay all receipts, together by minutes.
 #[test]
-fn the_events_of_a_webinar_share_their_steps() {
-    let mut told = Told::series();
-    told.say(-DAY, |change| {
+fn events_of_one_webinar_share_the_step_budget() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-DAY, |change| {
         change.whole.description = Some("a".repeat(60_000));
         change.occurrences =
             (0..80).map(|day| occurrence(&format!("n{day:02}"), at(day * DAY))).collect();
     });
-    // 960,000 steps, which take no time.
+    // 960,000 steps, which take little time.
     let policy = only(r"!event.description.matches('^x\\w+@\\w+')");
-    let events = told.fold_with(&policy, 0);
+    let events = webinar.fold_with(&policy, 0);
     let sent = events.values().take_while(|event| event.content.is_ok()).count();
     assert!((20..30).contains(&sent), "{sent}");
     for event in events.values().skip(sent) {
         assert_eq!(event.content, Err(vec![Gap::FilterFailed]));
     }
-    assert_eq!(told.fold_with(&policy, 0), events);
-    let usual = told.fold_with(&only("!event.name.matches('(?i)internal')"), 0);
+    assert_eq!(webinar.fold_with(&policy, 0), events);
+    let usual = webinar.fold_with(&only("!event.name.matches('(?i)internal')"), 0);
     assert!(usual.len() > 80 && usual.values().all(|event| event.content.is_ok()));
 }
