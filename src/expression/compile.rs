@@ -1,4 +1,4 @@
-//! From text to a tree. What can be known of an expression without values is checked here.
+//! Compiles text to a syntax tree, and checks everything that can be checked without values.
 
 use std::thread;
 
@@ -14,56 +14,57 @@ use super::node::{AstNode, Comprehension, Macro, Pattern};
 use super::operators::Operator;
 use super::value::{Key, Value};
 
-/// For the parser, whose frames are large: 32 brackets and 2,000 operators took 6 MiB of it without optimization.
+/// Stack of the parser, whose frames are large: 32 brackets and 2,000 operators took 6 MiB without optimization.
 const STACK: usize = 32 * 1024 * 1024;
 
-/// What a pattern may become, in KiB: what trying a text costs grows with it, so a byte of text takes a step for each 8.
-/// `\d+` takes 16, `\w+@\w+` 128. The slowest that was found for 256 took 1.3 s for as much text as steps allow.
+/// Size limits of compiled patterns, in KiB. The cost of matching grows with the size, so a byte of text takes a step
+/// per 8 KiB. `\d+` takes 16, `\w+@\w+` 128. The slowest pattern found at 256 took 1.3 s for as much text as the steps
+/// allow.
 const PATTERN_SIZES: [usize; 5] = [16, 32, 64, 128, 256];
 
-/// What is wrong with an expression, and where.
+/// An error in an expression, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{flaw}", place.map(|(line, column)| format!("line {line}, column {column}: ")).unwrap_or_default())]
 pub struct ExpressionError {
-    /// The line and the column, in characters, both from 1; none if it is about the whole.
+    /// Line and column in characters, both from 1; `None` for an error of the whole expression.
     pub place: Option<(usize, usize)>,
-    /// What is wrong.
+    /// Kind of error.
     pub flaw: ExpressionFlaw,
 }
 
-/// What is wrong with an expression.
+/// Kind of error in an expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionFlaw {
-    /// Too many characters.
+    /// The expression has too many characters.
     #[error("is longer than {LENGTH_MAX} characters")]
     TooLong,
-    /// Too many brackets, or operators, within each other.
+    /// Brackets or operators are nested too deep.
     #[error("is nested more than {NESTING_MAX} levels deep")]
     TooDeep,
-    /// Too many macros within each other.
+    /// Macros are nested too deep.
     #[error("goes through lists within lists within lists; {MACROS_MAX} levels are allowed")]
     MacrosTooDeep,
-    /// Not CEL; in the parser's words.
+    /// The expression is not CEL; holds the parser's message.
     #[error("{0}")]
     Syntax(String),
-    /// The first word of a name.
+    /// The expression names an unknown variable.
     #[error("there is no variable {name}. There: {known}")]
     Variable {
-        /// The name.
+        /// Name in the expression.
         name: String,
-        /// Those that there are.
+        /// Known variables.
         known: String,
     },
-    /// A function's or method's name.
+    /// The expression names an unknown function or method.
     #[error("there is no function {0}()")]
     Function(String),
-    /// A function that is there, but not for so many arguments, or a macro that is written otherwise.
+    /// The function does not take this number of arguments, or the macro has another form.
     #[error("{0}() is not called like this")]
     Call(String),
-    /// Part of CEL, but not of this program.
+    /// The expression uses a part of CEL that is not supported.
     #[error("{0} not supported")]
     Unsupported(&'static str),
-    /// Of `matches`.
+    /// The pattern of `matches` is not acceptable.
     #[error(
         "the pattern of matches() must be a literal, a regular expression of at most {PATTERN_MAX} \
          characters, and not too complex"
@@ -77,12 +78,13 @@ impl From<ExpressionFlaw> for ExpressionError {
     }
 }
 
-/// The tree of an expression.
+/// Compiles an expression to its syntax tree.
 pub(super) fn compile(text: &str, variables: &[&str]) -> Result<AstNode, ExpressionError> {
     if text.chars().count() > LENGTH_MAX {
         return Err(ExpressionFlaw::TooLong.into());
     }
-    // On a stack of its own, as it is not known who calls. A panic of the parser, of which none is known, ends there.
+    // The parser runs on a stack of its own, since the caller's is unknown. The thread also contains a panic of the
+    // parser; none is known.
     let read = thread::scope(|threads| {
         let builder = thread::Builder::new().stack_size(STACK);
         let thread = builder.spawn_scoped(threads, || parse(text, variables)).ok()?;
@@ -92,14 +94,14 @@ pub(super) fn compile(text: &str, variables: &[&str]) -> Result<AstNode, Express
 }
 
 fn parse(text: &str, variables: &[&str]) -> Result<AstNode, ExpressionError> {
-    // Without the standard's macros, which are calls then, and read as what they are.
+    // Without the standard's macros: they stay calls, which are compiled here.
     let parser = Env::default().with_optional_support(false).parser();
     let parsed = parser.max_recursion_depth(NESTING_MAX).parse_with_source_info(text);
     let (ast, source) = parsed.map_err(|errors| syntax_error(errors.errors.first()))?;
     Compiler { variables, locals: Vec::new(), source: &source, depth: 0 }.node(&ast)
 }
 
-/// The first that is wrong, without the parser's list of all that could stand there.
+/// The first error, without the parser's list of expected tokens.
 fn syntax_error(error: Option<&ParseError>) -> ExpressionError {
     let Some(error) = error else { return ExpressionFlaw::Syntax("is not CEL".into()).into() };
     if error.msg.contains("Recursion limit") {
@@ -114,7 +116,7 @@ fn syntax_error(error: Option<&ParseError>) -> ExpressionError {
     }
 }
 
-/// A pattern that is short, right and small enough.
+/// Compiles a pattern, if it is valid, short and small enough.
 fn compile_pattern(pattern: &str) -> Option<Pattern> {
     if pattern.chars().count() > PATTERN_MAX {
         return None;
@@ -126,14 +128,14 @@ fn compile_pattern(pattern: &str) -> Option<Pattern> {
     })
 }
 
-/// Fit for one line of a log.
+/// Shortens text to one line of a log.
 fn shorten(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
 struct Compiler<'a> {
     variables: &'a [&'a str],
-    /// Of the macros around, outermost first.
+    /// Variables of the enclosing macros, outermost first.
     locals: Vec<&'a str>,
     source: &'a SourceInfo,
     depth: u16,
@@ -143,7 +145,7 @@ type CompileResult<T> = Result<T, ExpressionError>;
 
 impl<'a> Compiler<'a> {
     fn node(&mut self, ast: &'a IdedExpr) -> CompileResult<AstNode> {
-        // Operators nest without brackets too.
+        // Operators nest without brackets, too.
         if self.depth >= 2 * NESTING_MAX {
             return Err(self.flaw(ast, ExpressionFlaw::TooDeep));
         }
@@ -197,7 +199,7 @@ impl<'a> Compiler<'a> {
             }
             Expr::Call(call) => self.call(ast, call),
             Expr::Struct(_) => unsupported("messages are"),
-            // Neither is written by anybody: the parser was told to expand no macros.
+            // The parser yields neither: macro expansion is off.
             Expr::Comprehension(_) | Expr::Unspecified => unsupported("this is"),
         }
     }
@@ -232,8 +234,8 @@ impl<'a> Compiler<'a> {
                 let condition = self.node(condition)?;
                 Ok(AstNode::If(Box::new((condition, self.node(then)?, self.node(otherwise)?))))
             }
-            (operators::HAS, None, [asked]) => {
-                let Expr::Select(SelectExpr { operand, field, .. }) = &asked.expr else {
+            (operators::HAS, None, [selection]) => {
+                let Expr::Select(SelectExpr { operand, field, .. }) = &selection.expr else {
                     return Err(self.flaw(ast, ExpressionFlaw::Call(shorten(name))));
                 };
                 Ok(AstNode::Has(Box::new(self.node(operand)?), Key::Text(field.as_str().into())))

@@ -3,37 +3,37 @@
 use super::limits::STEPS_MAX;
 use super::value::Value;
 
-/// Why an evaluation failed. None repeats a value: they are payloads.
+/// Reason why an evaluation failed. No error repeats a value, since values are payloads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvaluationError {
-    /// The values are too many or too long for what is done with them.
+    /// The evaluation takes too many steps.
     #[error("takes more than {STEPS_MAX} steps")]
     TooMuch,
-    /// An operator or function does not take what it is given.
+    /// An operator or function does not accept values of these kinds.
     #[error("{operation} does not take {kinds}")]
     Kinds {
-        /// Which.
+        /// Name of the operator or function.
         operation: &'static str,
-        /// What it is given: `string and int`.
+        /// Kinds of the values: `string and int`.
         kinds: String,
     },
-    /// A number, time or duration that is too large for its kind.
+    /// A number, time or duration is too large for its kind.
     #[error("{0} overflows")]
     Overflow(&'static str),
-    /// By zero.
+    /// A number is divided by zero.
     #[error("divides by zero")]
     DivisionByZero,
-    /// A conversion from a text that does not say that.
+    /// A text cannot be converted.
     #[error("{0} cannot read its text")]
     Unreadable(&'static str),
-    /// The same key twice.
+    /// A map has the same key twice.
     #[error("makes a map with the same key twice")]
     RepeatedKey,
 }
 
-/// Why there is no value.
+/// Reason why there is no value.
 pub(super) enum NoValue {
-    /// What is asked for is not there.
+    /// The value is missing.
     Missing,
     Failed(EvaluationError),
 }
@@ -44,13 +44,13 @@ impl From<EvaluationError> for NoValue {
     }
 }
 
-/// A value, or why there is none.
+/// A value, or the reason why there is none.
 pub(super) type ValueResult = Result<Value, NoValue>;
 
-/// What an operator or function makes of its arguments; none if it does not take such.
+/// The result of an operator or function; `None` if it does not accept the arguments' kinds.
 pub(super) type ApplyResult = Result<Option<Value>, NoValue>;
 
-/// What was read of a text, if it could be.
+/// The parsed value, or an error if the text could not be parsed.
 pub(super) fn or_unreadable(function: &'static str, value: Option<Value>) -> ApplyResult {
     value.map(Some).ok_or_else(|| EvaluationError::Unreadable(function).into())
 }

@@ -1,4 +1,4 @@
-//! From a tree and values to what they say.
+//! Evaluates a syntax tree.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::value::{Key, Value};
 /// One evaluation.
 pub(super) struct Evaluator<'a> {
     scope: &'a Scope,
-    /// Of the macros that are under way, outermost first.
+    /// Values of the enclosing macros' variables, outermost first.
     locals: Vec<Value>,
     meter: StepMeter,
 }
@@ -24,13 +24,14 @@ impl<'a> Evaluator<'a> {
         Self { scope, locals: Vec::new(), meter: StepMeter::new(steps.0.min(STEPS_MAX)) }
     }
 
-    /// Takes from the steps what it took.
+    /// Subtracts the spent steps from the budget.
     pub(super) fn charge(&self, steps: &mut StepBudget) {
         let granted = steps.0.min(STEPS_MAX);
         steps.0 -= granted - self.meter.left().unwrap_or_default();
     }
 
-    /// Whether it took too many steps. Then no value of it counts, as one that is wrong may have been outweighed.
+    /// Whether the evaluation took too many steps. Then its value is void: `&&`, `||` or a macro may have ignored the
+    /// error.
     pub(super) fn has_exceeded_steps(&self) -> bool {
         self.meter.left().is_none()
     }
@@ -109,7 +110,7 @@ impl<'a> Evaluator<'a> {
         Ok(flag)
     }
 
-    /// `&&` and `||`: one side that `decides` outweighs whatever is wrong with the other, on either side.
+    /// `&&` and `||`: a side that `decides` overrides an error of the other side, in either order.
     fn evaluate_logical(
         &mut self,
         operation: &'static str,
@@ -177,7 +178,7 @@ impl<'a> Evaluator<'a> {
                     }
                 }
                 Macro::ExistsOne => found += usize::from(self.evaluate_flag(name, &each.body)?),
-                // As of `&&` and `||`: one that decides outweighs what is wrong with others.
+                // As with `&&` and `||`, an element that decides overrides errors of other elements.
                 Macro::All | Macro::Exists => match self.evaluate_flag(name, &each.body) {
                     Ok(flag) if flag == (each.kind == Macro::Exists) => {
                         return Ok(Value::Flag(flag));
@@ -197,7 +198,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// What stands under a key, if there is such.
+/// The value of a key.
 fn member(operation: &'static str, of: &Value, key: &Key) -> ValueResult {
     let found = match (of, key) {
         (Value::Map(map), key) => map.get(key),
@@ -207,7 +208,7 @@ fn member(operation: &'static str, of: &Value, key: &Key) -> ValueResult {
     found.cloned().ok_or(NoValue::Missing)
 }
 
-/// Null is as good as missing; anything else is a mistake.
+/// Null counts as missing; any other kind is an error.
 fn kind_error<'v>(operation: &'static str, values: impl IntoIterator<Item = &'v Value>) -> NoValue {
     let kinds: Vec<&str> = values.into_iter().map(Value::kind).collect();
     if kinds.contains(&Value::Null.kind()) {

@@ -2,10 +2,10 @@
 
 use super::value::Value;
 
-/// What an expression says.
+/// Result of an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Evaluated {
-    /// Nothing: `null`, or what is asked for is not there.
+    /// No value: `null`, or a missing value.
     Nothing,
     /// A text.
     Text(String),
@@ -17,7 +17,7 @@ pub enum Evaluated {
     Flag(bool),
     /// A point in time, in milliseconds since 1970.
     Time(i64),
-    /// Something else, by CEL's word for it: a list, a map or a duration.
+    /// Any other value, by CEL's name of its kind: a list, a map or a duration.
     Other(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! The functions that there are, by name and number of arguments.
+//! The functions, by name and number of arguments.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use super::times::{self, date_part};
 use super::value::Value::{self, Double, Flag, Int, List, Map, Span, Text, Time};
 use super::value::truncate_to_int;
 
-/// A function; of a method, what it is called on is the first of its values.
+/// A function; a method's receiver is its first value.
 pub(super) struct Function {
     pub(super) name: &'static str,
     is_method: bool,
-    /// How many it takes, that first one not counted.
+    /// Accepted numbers of arguments, without the receiver.
     arguments: &'static [usize],
     pub(super) apply: Apply,
 }
 
-/// None if it does not take such values.
+/// Implementation of a function; `None` if it does not accept values of these kinds.
 type Apply = fn(&mut StepMeter, &[Value]) -> ApplyResult;
 
-/// Why there is no such function.
+/// Reason why a function is not found.
 pub(super) enum FunctionLookupError {
-    /// No such name.
+    /// No function has this name.
     Name,
-    /// Of that name, but not for so many arguments.
+    /// The function does not take this number of arguments.
     Arguments,
 }
 
@@ -50,7 +50,8 @@ const fn method(name: &'static str, arguments: &'static [usize], apply: Apply) -
     Function { name, is_method: true, arguments, apply }
 }
 
-/// As the standard and its string extensions have them. `matches` and the macros are none: they are compiled.
+/// The functions of the standard and its string extensions. `matches` and the macros are compiled to nodes of their
+/// own.
 static FUNCTIONS: &[Function] = &[
     global("size", size),
     method("size", &[0], size),
@@ -153,7 +154,7 @@ fn int(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
 fn double(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Double(number)] => some(Double(*number)),
-        #[allow(clippy::cast_precision_loss, reason = "that is what is asked for")]
+        #[allow(clippy::cast_precision_loss, reason = "the conversion to double is the purpose")]
         [Int(number)] => some(Double(*number as f64)),
         [Text(text)] => {
             meter.spend_text(text.len())?;
@@ -164,19 +165,19 @@ fn double(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
 }
 
 fn string(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
-    // Some hundred digits at most: those of a number that is very large or very small.
-    let mut said = |value: &dyn Display| {
+    // Some hundred digits at most, for a number that is very large or very small.
+    let mut format = |value: &dyn Display| {
         let text = value.to_string();
         meter.spend_text(text.len())?;
         some(Text(text.into()))
     };
     match args {
         [Text(text)] => some(Text(Arc::clone(text))),
-        [Flag(flag)] => said(flag),
-        [Int(number)] => said(number),
-        [Double(number)] => said(number),
-        [Time(time)] => said(time),
-        [Span(span)] => said(&times::format_seconds(*span)),
+        [Flag(flag)] => format(flag),
+        [Int(number)] => format(number),
+        [Double(number)] => format(number),
+        [Time(time)] => format(time),
+        [Span(span)] => format(&times::format_seconds(*span)),
         _ => Ok(None),
     }
 }
@@ -200,7 +201,7 @@ fn convert_text(meter: &mut StepMeter, args: &[Value], change: fn(&str) -> Strin
 fn replace(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     let [Text(text), Text(old), Text(new)] = args else { return Ok(None) };
     meter.spend_text(text.len() + old.len())?;
-    // Paid before it is made: it may be far longer.
+    // Spent before the text is made, since it may be far longer.
     let places = text.matches(&**old).count();
     meter.spend_text(places.saturating_mul(new.len()))?;
     meter.spend(places / 16)?;
@@ -211,7 +212,7 @@ fn split(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     let [Text(text), Text(separator)] = args else { return Ok(None) };
     meter.spend_text(text.len() + separator.len())?;
     let parts: Vec<&str> = if separator.is_empty() {
-        // Rust has an empty part at either end.
+        // Rust's `split` yields an empty part at either end.
         text.split("").skip(1).take(text.chars().count()).collect()
     } else {
         text.split(&**separator).collect()
@@ -220,7 +221,7 @@ fn split(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     some(List(parts.into_iter().map(Value::from).collect()))
 }
 
-/// From one place to before another, or to the end; counted in characters. Not there if the text ends before.
+/// The text from one position to before another, or to the end, in characters. Missing if the text is shorter.
 fn substring(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     let (text, from, to) = match args {
         [Text(text), Int(from)] => (text, from, None),

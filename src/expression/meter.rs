@@ -3,7 +3,7 @@
 use super::error::{EvaluationError, NoValue};
 use super::value::Key;
 
-/// The steps that are left; none once there were too few.
+/// Steps left; `None` once they were too few.
 pub(super) struct StepMeter(Option<usize>);
 
 impl StepMeter {
@@ -22,12 +22,12 @@ impl StepMeter {
         self.0.map(drop).ok_or_else(|| EvaluationError::TooMuch.into())
     }
 
-    /// For text that is looked at or made.
+    /// Spends the steps of text that is read or made.
     pub(super) fn spend_text(&mut self, bytes: usize) -> Result<(), NoValue> {
         self.spend(bytes / 16)
     }
 
-    /// For a key that is looked for.
+    /// Spends the steps of a key that is looked up.
     pub(super) fn spend_key(&mut self, key: &Key) -> Result<(), NoValue> {
         match key {
             Key::Text(text) => self.spend_text(text.len()),

@@ -3,26 +3,26 @@
 //! They are written in the Common Expression Language, CEL, in which every program ends:
 //! <https://github.com/google/cel-spec/blob/master/doc/langdef.md>.
 //!
-//! * `compile`: from text to a tree, when the configuration is read: what is wrong with an expression is told then. The
-//!   only door to the crate `cel`, of which the parser is used.
-//! * `evaluate`: from a tree and values to what they say, step by counted step.
-//! * `operators`, `functions`, `times`: what can be done with values; `value`: what there is, and how JSON is read.
+//! * `compile`: text to syntax tree, while the configuration is read, so that a faulty expression is reported at the
+//!   start. The only user of the crate `cel`, of which it takes the parser.
+//! * `evaluate`: syntax tree and values to a result; `meter` counts the steps.
+//! * `operators`, `functions`, `times`: operations on values; `value`: values, and parsing of JSON.
 //!
-//! Promises: pure; the same values always say the same. Nothing in an expression or in a value makes it panic, and
-//! however they are chosen an evaluation ends within [`STEPS_MAX`] steps: in a few tenths of a second (with the slowest
-//! of patterns in one) and some tens of megabytes. No error repeats a value. Relies on nothing of ours.
+//! Promises: pure; equal values give equal results. No expression and no value makes it panic, and every evaluation
+//! ends within [`STEPS_MAX`] steps: in a few tenths of a second (with a single use of the slowest pattern) and some
+//! tens of megabytes. No error repeats a value. Relies on nothing of ours. Holds nothing that a crash could lose.
 //!
 //! Why not the crate's interpreter (0.15): it bounds neither time nor memory (`list.map(x, text + x)` on a payload of
-//! 256 KiB builds up to 8 GB), takes up to 64 KiB of stack for each level of an expression, goes through maps in an
-//! order that changes from run to run, so that an event could differ each time it is folded, has values in its errors,
-//! and has times only with a bulk of time zones. Where the two can be compared, a test does.
+//! 256 KiB builds up to 8 GB), takes up to 64 KiB of stack per level of an expression, iterates maps in an order that
+//! changes from run to run, so that an event could differ each time it is folded, repeats values in its errors, and has
+//! times only with a large dependency for time zones. A test compares the two where they can be compared.
 //!
-//! What is CEL here: all operators and macros (`has`, `all`, `exists`, `exists_one`, `map`, `filter`), `size`, `int`,
+//! Supported: all operators and macros (`has`, `all`, `exists`, `exists_one`, `map`, `filter`), `size`, `int`,
 //! `double`, `string`, `bool`, `timestamp`, `duration`, `contains`, `startsWith`, `endsWith`, `matches`, the getters of
-//! times, and of the string extensions `lowerAscii`, `upperAscii`, `trim`, `replace`, `split`, `substring`, `join`.
-//! What is not: bytes, unsigned numbers, types as values, messages, the optional syntax. Other than in the standard,
-//! what is not there is never an error but yields nothing: a missing key, a place beyond the end of a list or text, and
-//! what is done with `null`; `has` is false for each of them at any depth. Patterns of `matches` are literals.
+//! times, and of the string extensions `lowerAscii`, `upperAscii`, `trim`, `replace`, `split`, `substring`, `join`. Not
+//! supported: bytes, unsigned numbers, types as values, messages, the optional syntax. In contrast to the standard, a
+//! missing value is no error but yields nothing: a missing key, a position beyond the end of a list or text, and any
+//! operation on `null`; `has` is false for each of them at any depth. Patterns of `matches` are literals.
 
 mod compile;
 mod error;
@@ -56,7 +56,7 @@ use error::NoValue;
 use evaluate::Evaluator;
 use node::AstNode;
 
-/// An expression that can be evaluated. Cheap to clone; two are equal if their texts are.
+/// A compiled expression. Cheap to clone; two are equal if their texts are.
 #[derive(Clone)]
 pub struct Expression(Arc<Compiled>);
 
@@ -66,29 +66,31 @@ struct Compiled {
 }
 
 impl Expression {
-    /// Reads an expression over these variables.
+    /// Compiles an expression over these variables.
     ///
     /// # Errors
-    /// It is too long or too deep, is not CEL, or names a variable or function that there is not; says where.
+    /// The expression is too long or too deep, is not CEL, or names an unknown variable or function. The error holds
+    /// the place.
     pub fn compile(text: &str, variables: &[&str]) -> Result<Self, ExpressionError> {
         let root = compile::compile(text, variables)?;
         Ok(Self(Arc::new(Compiled { text: text.to_owned(), root })))
     }
 
-    /// The text it was read from.
+    /// The expression's text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0.text
     }
 
-    /// The keys that are asked of a variable by a literal: `headers["x-event"]`, `headers.etag`, `"etag" in headers`.
+    /// The keys that the expression reads from a variable by a literal: `headers["x-event"]`, `headers.etag`, `"etag"
+    /// in headers`.
     #[must_use]
     pub fn literal_keys(&self, variable: &str) -> BTreeSet<String> {
         self.variable_uses(variable).0
     }
 
-    /// Whether a variable is used in yet another way, so that its [`literal_keys`](Self::literal_keys) are not all that
-    /// matters of it: `headers[payload.name]`, `size(headers)`.
+    /// Whether the expression uses a variable in another way, so that its [`literal_keys`](Self::literal_keys) are not
+    /// all that it reads: `headers[payload.name]`, `size(headers)`.
     #[must_use]
     pub fn uses_whole(&self, variable: &str) -> bool {
         self.variable_uses(variable).1
@@ -103,18 +105,18 @@ impl Expression {
         (keys, whole)
     }
 
-    /// What it says of these values.
+    /// Evaluates the expression.
     ///
     /// # Errors
-    /// It asks for what cannot be done with them, or for too much.
+    /// The operation does not accept the values, or takes too many steps.
     pub fn evaluate(&self, scope: &Scope) -> Result<Evaluated, EvaluationError> {
         self.evaluate_within(scope, &mut StepBudget(STEPS_MAX))
     }
 
-    /// As [`evaluate`](Self::evaluate), with no more steps than are left of those of many evaluations.
+    /// As [`evaluate`](Self::evaluate), within a budget that many evaluations share.
     ///
     /// # Errors
-    /// It asks for what cannot be done with the values, or for too much.
+    /// The operation does not accept the values, or takes too many steps.
     pub fn evaluate_within(
         &self,
         scope: &Scope,

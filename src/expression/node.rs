@@ -1,4 +1,4 @@
-//! The tree of an expression: all names are resolved, all patterns compiled.
+//! The syntax tree of an expression: all names are resolved, all patterns compiled.
 
 use regex::Regex;
 
@@ -11,7 +11,7 @@ pub(super) enum AstNode {
     Literal(Value),
     /// A variable of the scope.
     Variable(String),
-    /// A macro's variable, by how many stand outside of it.
+    /// A macro's variable, by the number of enclosing variables.
     Local(usize),
     /// `a.b`
     Field(Box<AstNode>, Key),
@@ -28,28 +28,28 @@ pub(super) enum AstNode {
     Apply(Operator, Box<(AstNode, AstNode)>),
     List(Vec<AstNode>),
     Map(Vec<(AstNode, AstNode)>),
-    /// A function; what a method is called on stands first.
+    /// A call of a function; a method's receiver is the first argument.
     Call(&'static Function, Vec<AstNode>),
     Matches(Box<(AstNode, Pattern)>),
     Each(Box<Comprehension>),
 }
 
-/// What a text is to match.
+/// A compiled pattern of `matches`.
 pub(super) struct Pattern {
     pub(super) regex: Regex,
     pub(super) steps_per_byte: usize,
 }
 
-/// A macro that goes through a list, or through a map's keys.
+/// A macro over the elements of a list or the keys of a map.
 pub(super) struct Comprehension {
     pub(super) kind: Macro,
     pub(super) range: AstNode,
-    /// Which elements `map` takes, if not all.
+    /// Filter of `map` with three arguments.
     pub(super) filter: Option<AstNode>,
     pub(super) body: AstNode,
 }
 
-/// Which macro.
+/// Kind of macro.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Macro {
     All,
@@ -79,61 +79,61 @@ impl Macro {
 }
 
 impl AstNode {
-    /// Tells of each use of a variable: the key that a literal asks of it, or none if it is used otherwise.
-    pub(super) fn visit_uses(&self, variable: &str, tell: &mut dyn FnMut(Option<&str>)) {
+    /// Calls `report` for each use of a variable: with the key that a literal reads from it, or `None` for another use.
+    pub(super) fn visit_uses(&self, variable: &str, report: &mut dyn FnMut(Option<&str>)) {
         let is_it = |node: &Self| matches!(node, Self::Variable(name) if name == variable);
         match self {
-            Self::Variable(name) if name == variable => tell(None),
+            Self::Variable(name) if name == variable => report(None),
             Self::Literal(_) | Self::Variable(_) | Self::Local(_) => {}
             Self::Field(of, Key::Text(key)) | Self::Has(of, Key::Text(key)) if is_it(of) => {
-                tell(Some(key));
+                report(Some(key));
             }
             Self::Field(of, _) | Self::Has(of, _) | Self::Not(of) | Self::Negate(of) => {
-                of.visit_uses(variable, tell);
+                of.visit_uses(variable, report);
             }
             Self::Index(both) => match &**both {
-                (of, Self::Literal(Value::Text(key))) if is_it(of) => tell(Some(key)),
+                (of, Self::Literal(Value::Text(key))) if is_it(of) => report(Some(key)),
                 (of, at) => {
-                    of.visit_uses(variable, tell);
-                    at.visit_uses(variable, tell);
+                    of.visit_uses(variable, report);
+                    at.visit_uses(variable, report);
                 }
             },
             Self::Apply(operator, both) => match &**both {
                 (Self::Literal(Value::Text(key)), of) if *operator == Operator::In && is_it(of) => {
-                    tell(Some(key));
+                    report(Some(key));
                 }
                 (left, right) => {
-                    left.visit_uses(variable, tell);
-                    right.visit_uses(variable, tell);
+                    left.visit_uses(variable, report);
+                    right.visit_uses(variable, report);
                 }
             },
             Self::And(both) | Self::Or(both) => {
-                both.0.visit_uses(variable, tell);
-                both.1.visit_uses(variable, tell);
+                both.0.visit_uses(variable, report);
+                both.1.visit_uses(variable, report);
             }
             Self::If(three) => {
-                three.0.visit_uses(variable, tell);
-                three.1.visit_uses(variable, tell);
-                three.2.visit_uses(variable, tell);
+                three.0.visit_uses(variable, report);
+                three.1.visit_uses(variable, report);
+                three.2.visit_uses(variable, report);
             }
             Self::List(nodes) | Self::Call(_, nodes) => {
                 for node in nodes {
-                    node.visit_uses(variable, tell);
+                    node.visit_uses(variable, report);
                 }
             }
             Self::Map(entries) => {
                 for (key, value) in entries {
-                    key.visit_uses(variable, tell);
-                    value.visit_uses(variable, tell);
+                    key.visit_uses(variable, report);
+                    value.visit_uses(variable, report);
                 }
             }
-            Self::Matches(matches) => matches.0.visit_uses(variable, tell),
+            Self::Matches(matches) => matches.0.visit_uses(variable, report),
             Self::Each(each) => {
-                each.range.visit_uses(variable, tell);
+                each.range.visit_uses(variable, report);
                 if let Some(filter) = &each.filter {
-                    filter.visit_uses(variable, tell);
+                    filter.visit_uses(variable, report);
                 }
-                each.body.visit_uses(variable, tell);
+                each.body.visit_uses(variable, report);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What stands between two values.
+//! Binary operators, and negation.
 
 use std::cmp::Ordering;
 
@@ -6,7 +6,7 @@ use super::error::{ApplyResult, EvaluationError, NoValue};
 use super::meter::StepMeter;
 use super::value::{Value, truncate_to_int};
 
-/// Which operator.
+/// A binary operator.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
     Add,
@@ -24,7 +24,7 @@ pub(super) enum Operator {
 }
 
 impl Operator {
-    /// By the names that parsers of CEL give to them, and how they are written.
+    /// The names that CEL's parsers use, and the symbols.
     const NAMED: [(&'static str, &'static str, Self); 12] = [
         ("_+_", "+", Self::Add),
         ("_-_", "-", Self::Subtract),
@@ -118,7 +118,7 @@ impl Operator {
     }
 }
 
-/// Whether two values are equal; those of different kinds are not, but for numbers.
+/// Whether two values are equal; values of different kinds are not, except numbers.
 fn is_equal(meter: &mut StepMeter, left: &Value, right: &Value) -> Result<bool, NoValue> {
     use Value::{Double, Flag, Int, List, Map, Null, Span, Text, Time};
     meter.spend(1)?;
@@ -154,7 +154,7 @@ fn is_equal(meter: &mut StepMeter, left: &Value, right: &Value) -> Result<bool, 
     })
 }
 
-/// How two values stand to each other, if their kinds have an order and neither is a number that is none.
+/// Compares two values. `None` if their kinds have no order, or a number is NaN.
 fn compare(
     meter: &mut StepMeter,
     left: &Value,
@@ -177,7 +177,7 @@ fn compare(
     })
 }
 
-/// Without rounding: a double holds 53 of 64 bits.
+/// Compares without rounding: a double holds 53 of 64 bits.
 fn compare_int_to_double(whole: i64, double: f64) -> Option<Ordering> {
     match truncate_to_int(double) {
         Some(near) => {
@@ -203,9 +203,9 @@ fn contains(meter: &mut StepMeter, value: &Value, container: &Value) -> ApplyRes
             if let Some(key) = &key {
                 meter.spend_key(key)?;
             }
-            let asked = key.map(|key| map.contains_key(&key));
+            let found = key.map(|key| map.contains_key(&key));
             let no_key = matches!(value, Value::Double(_)).then_some(false);
-            Ok(asked.or(no_key).map(Value::Flag))
+            Ok(found.or(no_key).map(Value::Flag))
         }
         Value::Null
         | Value::Flag(_)

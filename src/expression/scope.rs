@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::value::Value;
 
-/// The values of an evaluation, by variable. One that is not given is as good as missing.
+/// The values of an evaluation, by variable. A variable without a value counts as missing.
 #[derive(Clone, Default)]
 pub struct Scope {
     variables: BTreeMap<&'static str, Value>,
 }
 
 impl Scope {
-    /// With one more variable.
+    /// Adds a variable.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.variables.insert(name, value);

@@ -1,13 +1,13 @@
 use super::*;
 
+mod compared;
 mod hostile;
-mod same_as_the_crate;
 
 fn compile(text: &str) -> Expression {
     Expression::compile(text, &["p", "at"]).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-fn flaw(text: &str) -> String {
+fn compile_error(text: &str) -> String {
     let error = Expression::compile(text, &["p", "at"]).map(|_| ()).expect_err(text);
     error.to_string()
 }
@@ -19,7 +19,7 @@ fn evaluate(text: &str, json: &str) -> Result<Evaluated, EvaluationError> {
     compile(text).evaluate(&scope)
 }
 
-fn say(text: &str, json: &str) -> Evaluated {
+fn value(text: &str, json: &str) -> Evaluated {
     evaluate(text, json).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
@@ -33,23 +33,23 @@ fn text(text: &str) -> Evaluated {
 }
 
 #[test]
-fn values_of_json_are_said_as_they_are() {
+fn json_values_evaluate_to_themselves() {
     let json =
         r#"{ "name": "Caf\u00e9", "n": 3, "half": 0.5, "on": true, "list": [1, [2]], "map": {} }"#;
-    assert_eq!(say("p.name", json), text("Café"));
-    assert_eq!(say("p['name']", json), text("Café"));
-    assert_eq!(say("p.n", json), Evaluated::Integer(3));
-    assert_eq!(say("p.half", json), Evaluated::Float(0.5));
-    assert_eq!(say("p.on", json), Evaluated::Flag(true));
-    assert_eq!(say("p.list[1][0]", json), Evaluated::Integer(2));
-    assert_eq!(say("p.list", json), Evaluated::Other("list"));
-    assert_eq!(say("p.map", json), Evaluated::Other("map"));
-    assert_eq!(say("duration('1h')", json), Evaluated::Other("duration"));
-    assert_eq!(say("at", json), Evaluated::Time(1_772_735_415_250));
+    assert_eq!(value("p.name", json), text("Café"));
+    assert_eq!(value("p['name']", json), text("Café"));
+    assert_eq!(value("p.n", json), Evaluated::Integer(3));
+    assert_eq!(value("p.half", json), Evaluated::Float(0.5));
+    assert_eq!(value("p.on", json), Evaluated::Flag(true));
+    assert_eq!(value("p.list[1][0]", json), Evaluated::Integer(2));
+    assert_eq!(value("p.list", json), Evaluated::Other("list"));
+    assert_eq!(value("p.map", json), Evaluated::Other("map"));
+    assert_eq!(value("duration('1h')", json), Evaluated::Other("duration"));
+    assert_eq!(value("at", json), Evaluated::Time(1_772_735_415_250));
 }
 
 #[test]
-fn what_is_not_there_says_nothing() {
+fn missing_values_evaluate_to_nothing() {
     let json = r#"{ "none": null, "list": [1], "map": { "a": null } }"#;
     for nothing in [
         "null",
@@ -75,7 +75,7 @@ fn what_is_not_there_says_nothing() {
     ] {
         assert_eq!(evaluate(nothing, json), Ok(Evaluated::Nothing), "{nothing}");
     }
-    for (asked, answer) in [
+    for (text, expected) in [
         ("has(p.list)", true),
         ("has(p.none)", true),
         ("has(p.other)", false),
@@ -88,15 +88,15 @@ fn what_is_not_there_says_nothing() {
         ("true || p.other == 1", true),
         ("p.other == 1 && false", false),
     ] {
-        assert_eq!(evaluate(asked, json), Ok(Evaluated::Flag(answer)), "{asked}");
+        assert_eq!(evaluate(text, json), Ok(Evaluated::Flag(expected)), "{text}");
     }
     let empty = compile("p.name").evaluate(&Scope::default());
     assert_eq!(empty, Ok(Evaluated::Nothing), "a variable that is not given");
 }
 
 #[test]
-fn numbers_keep_their_digits() {
-    for (number, said) in [
+fn json_numbers_keep_their_digits() {
+    for (number, expected) in [
         ("930110024817", Evaluated::Integer(930_110_024_817)),
         ("9223372036854775807", Evaluated::Integer(i64::MAX)),
         ("-9223372036854775808", Evaluated::Integer(i64::MIN)),
@@ -107,15 +107,15 @@ fn numbers_keep_their_digits() {
         ("1e999", text("1e999")),
         ("-0", Evaluated::Integer(0)),
     ] {
-        assert_eq!(say("p", number), said, "{number}");
-        assert_eq!(say("p.id", &format!(r#"{{ "id": {number} }}"#)), said, "{number}");
+        assert_eq!(value("p", number), expected, "{number}");
+        assert_eq!(value("p.id", &format!(r#"{{ "id": {number} }}"#)), expected, "{number}");
     }
-    assert_eq!(say("string(p)", "1234567890123456789"), text("1234567890123456789"));
+    assert_eq!(value("string(p)", "1234567890123456789"), text("1234567890123456789"));
 }
 
 #[test]
-fn operators_do_what_cel_says() {
-    for true_one in [
+fn operators_follow_the_cel_specification() {
+    for true_text in [
         "1 + 2 * 3 == 7 && 7 / 2 == 3 && 7 % 4 == 3 && -7 / 2 == -3 && 2 - 3 == -1",
         "1.5 * 2.0 == 3.0 && 1.0 / 4.0 == 0.25 && -(1.5) == -1.5 && 1.5 - 1.0 == 0.5",
         "1 == 1.0 && 1.0 == 1 && 1 < 1.5 && 2.5 > 2 && [1, 2] == [1.0, 2]",
@@ -132,7 +132,7 @@ fn operators_do_what_cel_says() {
         "!(false && 1 / 0 == 1) && !(1 / 0 == 1 && false)",
         "r'\\d' == '\\\\d' && \"\\u00e9\" == 'é' && '''a'b''' == \"a'b\"",
     ] {
-        holds(true_one);
+        holds(true_text);
     }
     for (mistake, error) in [
         ("1 + 1.0", "+ does not take int and double"),
@@ -170,15 +170,15 @@ fn operators_do_what_cel_says() {
         ("1 % 0", "divides by zero"),
         ("{'a': 1, 'a': 2}", "makes a map with the same key twice"),
     ] {
-        let said = evaluate(mistake, "{}").map_err(|error| error.to_string());
-        assert_eq!(said, Err(error.to_owned()), "{mistake}");
+        let result = evaluate(mistake, "{}").map_err(|error| error.to_string());
+        assert_eq!(result, Err(error.to_owned()), "{mistake}");
     }
-    assert_eq!(say("1.0 / 0.0", "0"), Evaluated::Float(f64::INFINITY));
+    assert_eq!(value("1.0 / 0.0", "0"), Evaluated::Float(f64::INFINITY));
 }
 
 #[test]
-fn macros_do_what_cel_says() {
-    for true_one in [
+fn macros_follow_the_cel_specification() {
+    for true_text in [
         "[1, 2].all(x, x > 0) && ![1, 2].all(x, x > 1) && [].all(x, false)",
         "[1, 2].exists(x, x == 2) && ![].exists(x, true)",
         "[1, 2].exists_one(x, x > 1) && ![1, 2].exists_one(x, x > 0) && [1].existsOne(x, true)",
@@ -188,10 +188,10 @@ fn macros_do_what_cel_says() {
         "[1, 2].map(x, [10, 20].map(y, x + y)) == [[11, 21], [12, 22]]",
         "[[1], [2, 3]].map(x, x.map(x, x + 1)) == [[2], [3, 4]]",
         "[1].map(p, p + 1) == [2] && [1, 2].map(x, x).map(y, y).map(z, z) == [1, 2]",
-        // One that decides outweighs what is wrong with others, whichever comes first.
+        // An element that decides overrides errors of other elements, in any order.
         "[0, 1].exists(x, 1 / x == 1) && ![0, 2].all(x, 1 / x == 1)",
     ] {
-        holds(true_one);
+        holds(true_text);
     }
     let failed = |text| evaluate(text, "{}").expect_err(text);
     assert_eq!(failed("[0, 2].exists(x, 1 / x == 1)"), EvaluationError::DivisionByZero);
@@ -199,13 +199,13 @@ fn macros_do_what_cel_says() {
     assert_eq!(failed("[0, 1].exists_one(x, 1 / x == 1)"), EvaluationError::DivisionByZero);
     assert_eq!(failed("[0, 1].map(x, 1 / x)"), EvaluationError::DivisionByZero);
     let json = r#"{ "people": [{ "role": "guest" }, { "role": "host", "name": "Ada" }] }"#;
-    assert_eq!(say("p.people.filter(x, x.role == 'host')[0].name", json), text("Ada"));
-    assert_eq!(say("p.people.filter(x, x.role == 'owner')[0].name", json), Evaluated::Nothing);
+    assert_eq!(value("p.people.filter(x, x.role == 'host')[0].name", json), text("Ada"));
+    assert_eq!(value("p.people.filter(x, x.role == 'owner')[0].name", json), Evaluated::Nothing);
 }
 
 #[test]
-fn functions_do_what_cel_says() {
-    for true_one in [
+fn functions_follow_the_cel_specification() {
+    for true_text in [
         "size('äö') == 2 && 'äö'.size() == 2 && size([1]) == 1 && [1].size() == 1",
         "int('12') == 12 && int(2.9) == 2 && int(-2.9) == -2 && int(7) == 7",
         "double('1.5') == 1.5 && double(2) == 2.0 && bool('true') && !bool('false') && bool(true)",
@@ -219,7 +219,7 @@ fn functions_do_what_cel_says() {
         "'Room 12'.matches('[0-9]+') && !'Room'.matches('^[0-9]+$') && matches('ÄB', '(?i)äb')",
         "'x'.matches(r'\\w')",
     ] {
-        holds(true_one);
+        holds(true_text);
     }
     for (mistake, error) in [
         ("int('twelve')", "int cannot read its text"),
@@ -237,14 +237,14 @@ fn functions_do_what_cel_says() {
         ("duration('9223372036854775807s') + duration('1s')", "+ overflows"),
         ("string([1])", "string does not take list"),
     ] {
-        let said = evaluate(mistake, "{}").map_err(|error| error.to_string());
-        assert_eq!(said, Err(error.to_owned()), "{mistake}");
+        let result = evaluate(mistake, "{}").map_err(|error| error.to_string());
+        assert_eq!(result, Err(error.to_owned()), "{mistake}");
     }
 }
 
 #[test]
-fn times_do_what_cel_says() {
-    for true_one in [
+fn times_follow_the_cel_specification() {
+    for true_text in [
         "at == timestamp('2026-03-05T18:30:15.250Z') && at == timestamp('2026-03-05T19:30:15.250+01:00')",
         "at > timestamp('2026-03-05T18:30:15Z') && timestamp(at) == at && at != 1",
         "string(at) == '2026-03-05T18:30:15.25Z' && string(timestamp(0)) == '1970-01-01T00:00:00Z'",
@@ -262,13 +262,13 @@ fn times_do_what_cel_says() {
         "at.getMilliseconds() == 250 && at.getHours('+05:30') == 0 && at.getDate('+05:30') == 6",
         "at.getHours('Europe/Berlin') == 19 && at.getHours('UTC') == 18",
     ] {
-        holds(true_one);
+        holds(true_text);
     }
 }
 
 #[test]
-fn mistakes_are_told_at_the_start_with_their_place() {
-    for (text, told) in [
+fn compile_errors_name_their_place() {
+    for (text, expected) in [
         ("evnt.name == 'x'", "line 1, column 1: there is no variable evnt. There: p, at"),
         ("p.name ==\n  nam", "line 2, column 3: there is no variable nam. There: p, at"),
         ("[1].map(x, y)", "line 1, column 12: there is no variable y. There: p, at"),
@@ -291,19 +291,19 @@ fn mistakes_are_told_at_the_start_with_their_place() {
         ("", "line 1, column 1: mismatched input '<EOF>'"),
         ("9223372036854775808", "line 1, column 1: invalid int literal"),
     ] {
-        assert_eq!(flaw(text), told, "{text}");
+        assert_eq!(compile_error(text), expected, "{text}");
     }
     let nested = "p.a.map(x, p.b.map(y, p.c.map(z, z)))";
-    let told = "goes through lists within lists within lists; 2 levels are allowed";
-    assert_eq!(flaw(nested), format!("line 1, column 30: {told}"));
+    let expected = "goes through lists within lists within lists; 2 levels are allowed";
+    assert_eq!(compile_error(nested), format!("line 1, column 30: {expected}"));
     let pattern = "the pattern of matches() must be a literal";
     for text in ["p.matches(p)", "p.matches('(')", "p.matches('a' + 'b')"] {
-        assert!(flaw(text).contains(pattern), "{text}");
+        assert!(compile_error(text).contains(pattern), "{text}");
     }
 }
 
 #[test]
-fn the_keys_that_are_asked_for_are_known() {
+fn literal_keys_lists_the_keys_read_from_a_variable() {
     let keys = |text: &str| {
         let expression = Expression::compile(text, &["headers", "p"]).expect(text);
         let keys: Vec<String> = expression.literal_keys("headers").into_iter().collect();
@@ -323,7 +323,7 @@ fn the_keys_that_are_asked_for_are_known() {
 }
 
 #[test]
-fn an_expression_is_its_text() {
+fn expressions_with_equal_texts_are_equal() {
     let (one, same, other) = (compile("p.a"), compile("p.a"), compile("p.b"));
     assert_eq!(one, same);
     assert_ne!(one, other);

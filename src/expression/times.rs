@@ -1,4 +1,4 @@
-//! Points in time and lengths of time.
+//! Timestamps and durations.
 
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::DateTimeParser;
@@ -9,7 +9,7 @@ use super::error::{ApplyResult, EvaluationError, or_unreadable};
 use super::meter::StepMeter;
 use super::value::Value::{self, Int, Span, Text, Time};
 
-/// Of RFC 3339 text, or of seconds since 1970.
+/// Converts RFC 3339 text, or seconds since 1970.
 pub(super) fn timestamp(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Time(time)] => Ok(Some(Time(*time))),
@@ -25,7 +25,7 @@ pub(super) fn timestamp(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     }
 }
 
-/// Of text: `1h30m`, `90s`.
+/// Converts text: `1h30m`, `90s`.
 pub(super) fn duration(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Span(span)] => Ok(Some(Span(*span))),
@@ -37,7 +37,7 @@ pub(super) fn duration(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     }
 }
 
-/// As CEL writes it: `5400s`, `-0.25s`.
+/// Formats a duration as CEL does: `5400s`, `-0.25s`.
 pub(super) fn format_seconds(span: SignedDuration) -> String {
     let sign = if span.is_negative() { "-" } else { "" };
     let span = span.unsigned_abs();
@@ -48,7 +48,7 @@ pub(super) fn format_seconds(span: SignedDuration) -> String {
     }
 }
 
-/// A part of a time, in UTC or in the zone that is named: `Europe/Berlin`, `+02:00`.
+/// A component of a time, in UTC or in the named zone: `Europe/Berlin`, `+02:00`.
 pub(super) fn date_part(
     meter: &mut StepMeter,
     args: &[Value],
@@ -66,7 +66,7 @@ pub(super) fn date_part(
     Ok(Some(Int(of(zone.to_datetime(*time)))))
 }
 
-/// Of a time, or all of a length.
+/// The component of a timestamp, or the total of a duration.
 pub(super) fn hours(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_hours()))),
@@ -74,7 +74,7 @@ pub(super) fn hours(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     }
 }
 
-/// Of a time, or all of a length.
+/// The component of a timestamp, or the total of a duration.
 pub(super) fn minutes(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_mins()))),
@@ -82,7 +82,7 @@ pub(super) fn minutes(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     }
 }
 
-/// Of a time, or all of a length.
+/// The component of a timestamp, or the total of a duration.
 pub(super) fn seconds(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Span(span)] => Ok(Some(Int(span.as_secs()))),

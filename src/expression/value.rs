@@ -1,4 +1,4 @@
-//! What there is while an expression is evaluated, and how JSON becomes it.
+//! The values of expressions, and parsing of JSON.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 
 use super::limits::JSON_DEPTH_MAX;
 
-/// A value. To clone one copies nothing that grows. It has no `Debug`, as it may hold what must not be logged.
+/// A value. Cloning copies no content. It has no `Debug`, since it may hold secrets or personal data.
 #[derive(Clone)]
 pub enum Value {
-    /// Nothing.
+    /// No value.
     Null,
     /// True or false.
     Flag(bool),
@@ -23,7 +23,7 @@ pub enum Value {
     Text(Arc<str>),
     /// A list.
     List(Arc<[Value]>),
-    /// A map, in the order of its keys.
+    /// A map, ordered by key.
     Map(Arc<BTreeMap<Key, Value>>),
     /// A point in time.
     Time(Timestamp),
@@ -31,14 +31,14 @@ pub enum Value {
     Span(SignedDuration),
 }
 
-/// What a map is asked by.
+/// Key of a map.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// True or false.
     Flag(bool),
     /// A whole number.
     Int(i64),
-    /// A text, as all keys of JSON are.
+    /// A text; all keys of JSON are texts.
     Text(Arc<str>),
 }
 
@@ -55,27 +55,27 @@ impl From<bool> for Value {
 }
 
 impl Value {
-    /// A point in time, by its milliseconds since 1970; null if no calendar reaches that far.
+    /// A timestamp from milliseconds since 1970; null if it is out of the calendar's range.
     #[must_use]
     pub fn time(ms: i64) -> Self {
         Timestamp::from_millisecond(ms).map_or(Self::Null, Self::Time)
     }
 
-    /// A map by texts.
+    /// A map with text keys.
     pub fn map<'k>(entries: impl IntoIterator<Item = (&'k str, Self)>) -> Self {
         let entries = entries.into_iter().map(|(key, value)| (Key::Text(key.into()), value));
         Self::Map(Arc::new(entries.collect()))
     }
 
-    /// Reads JSON text. Numbers keep their digits: one that is whole and no `i64` becomes a text.
+    /// Parses JSON. Numbers keep their digits: a whole number outside `i64` becomes a text.
     ///
     /// # Errors
-    /// It is not JSON, or too deep.
+    /// The text is not JSON, or nests too deep.
     pub fn read_json(text: &str) -> Result<Self, JsonError> {
         read_raw(serde_json::from_str(text)?, 0)
     }
 
-    /// CEL's word for the kind of value.
+    /// CEL's name of the value's kind.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl Value {
         }
     }
 
-    /// The key that is asked for by it.
+    /// The value as a key, if its kind can be one.
     pub(super) fn key(&self) -> Option<Key> {
         match self {
             Self::Flag(flag) => Some(Key::Flag(*flag)),
@@ -118,18 +118,18 @@ impl Key {
     }
 }
 
-/// Why a text is no value.
+/// Reason why a text is not a value.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// It is not JSON.
+    /// The text is not JSON.
     #[error("it is not JSON")]
     Syntax(#[from] serde_json::Error),
-    /// Its nesting takes too much stack.
+    /// The text nests too deep for the stack.
     #[error("it is nested more than {JSON_DEPTH_MAX} levels deep")]
     TooDeep,
 }
 
-/// Each level is skimmed, then read, so that numbers are seen as they are written.
+/// Parses each level as raw JSON first, so that numbers keep their digits.
 fn read_raw(json: &RawValue, depth: usize) -> Result<Value, JsonError> {
     if depth > JSON_DEPTH_MAX {
         return Err(JsonError::TooDeep);
@@ -167,7 +167,7 @@ fn number(text: &str) -> Value {
     }
 }
 
-/// The whole part of a number, if it is an `i64`.
+/// The integer part of a number, if it fits an `i64`.
 pub(super) fn truncate_to_int(double: f64) -> Option<i64> {
     const END: f64 = 9_223_372_036_854_775_808.0;
     #[allow(clippy::cast_possible_truncation, reason = "it is within the range")]

@@ -1,4 +1,4 @@
-//! What the interpreter of the crate says of an expression without variables, where it can be compared.
+//! Compares with the crate's interpreter, for expressions without variables.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Expressions of literals, mostly ones that fit.
+/// Expressions of literals, mostly of fitting kinds.
 fn expressions() -> impl Strategy<Value = String> {
     let of = |all: &[&'static str]| prop::sample::select(all.to_vec()).prop_map(str::to_owned);
     let leaf = prop_oneof![
@@ -40,8 +40,8 @@ fn expressions() -> impl Strategy<Value = String> {
     })
 }
 
-/// Wrapped so that lists and maps are told apart too.
-fn theirs(text: &str) -> Result<Evaluated, ExecutionError> {
+/// The result of the crate's interpreter.
+fn crate_result(text: &str) -> Result<Evaluated, ExecutionError> {
     let mut env = Env::stdlib();
     env.add_extension(extensions::strings).expect("nothing is declared twice");
     let program = env.compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -69,16 +69,16 @@ proptest! {
     })]
 
     #[test]
-    fn both_say_the_same(text in expressions()) {
+    fn result_equals_that_of_the_crate(text in expressions()) {
         let Ok(expression) = Expression::compile(&text, &[]) else { return Ok(()) };
         let ours = expression.evaluate(&Scope::default());
         // The crate adds the keys of a map to a list, which CEL does not.
         if ours.as_ref().is_err_and(|error| error.to_string() == "+ does not take list and map") {
             return Ok(());
         }
-        match theirs(&text) {
-            Ok(said) => prop_assert_eq!(format!("{ours:?}"), format!("{:?}", Ok::<_, ()>(said)), "{}", text),
-            // Ours are fewer errors: what is not there, or null, yields nothing.
+        match crate_result(&text) {
+            Ok(theirs) => prop_assert_eq!(format!("{ours:?}"), format!("{:?}", Ok::<_, ()>(theirs)), "{}", text),
+            // Ours has fewer errors: a missing value or null yields nothing.
             Err(_) => prop_assert!(matches!(ours, Err(_) | Ok(Evaluated::Nothing)), "{text}: {ours:?}"),
         }
     }

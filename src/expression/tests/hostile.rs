@@ -1,60 +1,64 @@
-//! Expressions and values that are chosen to be a burden.
+//! Expressions and values chosen as an attack.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// As much as a payload may be.
+/// Size of the largest payload.
 const LARGE: usize = 256 * 1024;
 
 #[test]
-fn what_is_too_long_or_too_deep_is_refused() {
+fn expression_too_long_or_too_deep_is_refused() {
     let brackets =
         |open: &str, close: &str, times| format!("{}1{}", open.repeat(times), close.repeat(times));
     for (open, close) in [("(", ")"), ("[", "]"), ("{1:", "}"), ("size(", ")"), ("p[", "]")] {
         compile(&brackets(open, close, 30));
-        assert_eq!(flaw(&brackets(open, close, 40)), ExpressionFlaw::TooDeep.to_string(), "{open}");
         assert_eq!(
-            flaw(&brackets(open, close, 400)),
+            compile_error(&brackets(open, close, 40)),
             ExpressionFlaw::TooDeep.to_string(),
             "{open}"
         );
-        assert!(!flaw(&open.repeat(400)).is_empty());
+        assert_eq!(
+            compile_error(&brackets(open, close, 400)),
+            ExpressionFlaw::TooDeep.to_string(),
+            "{open}"
+        );
+        assert!(!compile_error(&open.repeat(400)).is_empty());
     }
     for chain in ["p +", "p.a ==", "true ? p :", "p -", "p *"] {
         compile(&format!("{} p", chain.repeat(30)));
         assert!(
-            flaw(&format!("{} p", chain.repeat(300)))
+            compile_error(&format!("{} p", chain.repeat(300)))
                 .ends_with(&ExpressionFlaw::TooDeep.to_string())
         );
     }
     for chain in [".a", "[0]", ".size()"] {
         compile(&format!("p{}", chain.repeat(60)));
         assert!(
-            flaw(&format!("p{}", chain.repeat(300)))
+            compile_error(&format!("p{}", chain.repeat(300)))
                 .ends_with(&ExpressionFlaw::TooDeep.to_string())
         );
     }
-    // The parser balances these and takes away pairs of those.
+    // The parser balances the first kind and removes pairs of the second.
     compile(&format!("{} true", "p.a == 'abc' || ".repeat(200)));
     compile(&format!("{}true", "!".repeat(4_000)));
-    assert_eq!(flaw(&"p".repeat(LENGTH_MAX + 1)), ExpressionFlaw::TooLong.to_string());
+    assert_eq!(compile_error(&"p".repeat(LENGTH_MAX + 1)), ExpressionFlaw::TooLong.to_string());
     // Characters, not bytes.
     compile(&format!("'{}'", "é".repeat(LENGTH_MAX - 2)));
 }
 
 #[test]
-fn what_is_as_deep_as_may_be_is_evaluated_on_any_stack() {
+fn deepest_expression_evaluates_on_a_small_stack() {
     let deepest = format!("{}p{}", "[".repeat(30), "]".repeat(30));
     let deepest = format!("{deepest}{} == p", "[0]".repeat(30));
     let json = format!("{}1{}", "[".repeat(60), "]".repeat(60));
     let small = std::thread::Builder::new().stack_size(512 * 1024);
-    let said = small.spawn(move || say(&deepest, &json)).expect("a thread").join();
-    assert_eq!(said.expect("no panic"), Evaluated::Flag(true));
+    let result = small.spawn(move || value(&deepest, &json)).expect("a thread").join();
+    assert_eq!(result.expect("no panic"), Evaluated::Flag(true));
 }
 
 #[test]
-fn json_that_is_too_deep_is_refused() {
+fn json_too_deep_is_refused() {
     let nested = |times| format!("{}1{}", "[".repeat(times), "]".repeat(times));
     assert!(Value::read_json(&nested(JSON_DEPTH_MAX)).is_ok());
     for times in [JSON_DEPTH_MAX + 1, 1_000, LARGE / 2] {
@@ -68,10 +72,10 @@ fn json_that_is_too_deep_is_refused() {
 }
 
 #[test]
-fn long_lists_are_gone_through_once_but_not_squared() {
+fn nested_iteration_over_long_lists_exceeds_the_steps() {
     let many = format!("[{}0]", "0,".repeat(60_000));
-    assert_eq!(say("p.exists(x, x == 1)", &many), Evaluated::Flag(false));
-    assert_eq!(say("size(p.map(x, x + 1))", &many), Evaluated::Integer(60_001));
+    assert_eq!(value("p.exists(x, x == 1)", &many), Evaluated::Flag(false));
+    assert_eq!(value("size(p.map(x, x + 1))", &many), Evaluated::Integer(60_001));
     for squared in [
         "p.all(x, p.all(y, x == y))",
         "p.filter(x, 7 in p)",
@@ -83,15 +87,15 @@ fn long_lists_are_gone_through_once_but_not_squared() {
         assert_eq!(evaluate(squared, &many), Err(EvaluationError::TooMuch), "{squared}");
     }
     let some = format!("[{}0]", "0,".repeat(250));
-    assert_eq!(say("p.all(x, p.all(y, x == y))", &some), Evaluated::Flag(true));
+    assert_eq!(value("p.all(x, p.all(y, x == y))", &some), Evaluated::Flag(true));
 }
 
 #[test]
-fn long_texts_are_not_multiplied() {
+fn multiplied_long_texts_exceed_the_steps() {
     let text = "a".repeat(LARGE / 2);
     let json = format!(r#"{{ "t": "{text}", "l": [{}0] }}"#, "0,".repeat(60_000));
-    assert_eq!(say("size(p.t + p.t)", &json), Evaluated::Integer(262_144));
-    assert_eq!(say("p.t == p.t && p.t < p.t + 'b'", &json), Evaluated::Flag(true));
+    assert_eq!(value("size(p.t + p.t)", &json), Evaluated::Integer(262_144));
+    assert_eq!(value("p.t == p.t && p.t < p.t + 'b'", &json), Evaluated::Flag(true));
     for multiplied in [
         "p.l.map(x, p.t + 'b')",
         "p.l.map(x, p.t).join()",
@@ -110,9 +114,9 @@ fn long_texts_are_not_multiplied() {
     }
 }
 
-/// A text that is only looked at takes steps too: as a key, a number, a time, a zone, or as what is sought.
+/// Reading a text takes steps, too: as a key, a number, a time, a zone or a search term.
 #[test]
-fn long_texts_are_not_looked_at_for_nothing() {
+fn repeated_reads_of_long_texts_exceed_the_steps() {
     let (keys, digits) = ("k".repeat(LARGE / 8), "0".repeat(LARGE / 4));
     let list = format!("[{}0]", "0,".repeat(60_000));
     let json =
@@ -139,7 +143,7 @@ fn long_texts_are_not_looked_at_for_nothing() {
 }
 
 #[test]
-fn patterns_are_small_and_tried_in_time() {
+fn patterns_are_bounded_in_size_and_time() {
     for small in [r"\w+@\w+", "(?i)^(internal|test)\\b", r"^\d{1,18}$", "[[:^ascii:]]"] {
         compile(&format!("p.matches(r'{small}')"));
     }
@@ -149,15 +153,15 @@ fn patterns_are_small_and_tried_in_time() {
         assert_eq!(error.expect_err(bad).flaw, ExpressionFlaw::Pattern, "{bad}");
     }
     let text = format!("\"{}\"", "a".repeat(LARGE - 2));
-    assert_eq!(say("p.matches('(a*)*b')", &text), Evaluated::Flag(false));
-    assert_eq!(say("p.matches('(a|aa|aaa)*c$')", &text), Evaluated::Flag(false));
+    assert_eq!(value("p.matches('(a*)*b')", &text), Evaluated::Flag(false));
+    assert_eq!(value("p.matches('(a|aa|aaa)*c$')", &text), Evaluated::Flag(false));
     for slow in ["[1, 2, 3].exists(x, p.matches('b'))", r"p.matches('\\w{3}')"] {
         assert_eq!(evaluate(slow, &text), Err(EvaluationError::TooMuch), "{slow}");
     }
 }
 
 #[test]
-fn errors_repeat_no_value() {
+fn evaluation_errors_repeat_no_value() {
     let json = r#"{ "t": "a secret", "n": 4711 }"#;
     for text in [
         "p.t + p.n",
@@ -174,21 +178,21 @@ fn errors_repeat_no_value() {
         "p.t.getHours(p.t)",
     ] {
         let error = evaluate(text, json).expect_err(text);
-        let told = format!("{error} {error:?}");
-        assert!(!told.contains("secret") && !told.contains("4711"), "{text}: {told}");
+        let message = format!("{error} {error:?}");
+        assert!(!message.contains("secret") && !message.contains("4711"), "{text}: {message}");
     }
 }
 
 #[test]
-fn maps_are_gone_through_in_one_order() {
+fn maps_iterate_in_key_order() {
     let members: Vec<String> = (0..50).rev().map(|n| format!("\"k{n:02}\": 0")).collect();
     let json = format!("{{ {} }}", members.join(", "));
-    let first = say("p.map(k, k).join()", &json);
+    let first = value("p.map(k, k).join()", &json);
     let sorted: Vec<String> = (0..50).map(|n| format!("k{n:02}")).collect();
     assert_eq!(first, text(&sorted.concat()));
 }
 
-/// Pieces that make CEL now and then.
+/// Pieces that form CEL now and then.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "p",
@@ -283,9 +287,9 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// No text makes it panic, and what it says is the same each time.
+    /// No text makes it panic, and the result is the same each time.
     #[test]
-    fn nothing_makes_it_panic(text in prop_oneof![any::<String>(), pieces()], json in json()) {
+    fn no_text_and_no_value_make_it_panic(text in prop_oneof![any::<String>(), pieces()], json in json()) {
         let Ok(expression) = Expression::compile(&text, &["p", "at"]) else { return Ok(()) };
         let payload = Value::read_json(&json).expect("JSON");
         let scope = Scope::default().with("p", payload).with("at", Value::time(0));
@@ -294,7 +298,7 @@ proptest! {
         prop_assert!(expression.literal_keys("p").iter().all(|key| key.len() < text.len()));
     }
 
-    /// Any text is JSON, or is refused.
+    /// Any text is parsed as JSON or refused.
     #[test]
     fn no_json_makes_it_panic(text in any::<String>()) {
         let valid = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
