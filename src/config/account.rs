@@ -16,7 +16,7 @@ use crate::hubspot::settings::{AccountApiSettings, AccountCredentials, RateLimit
 /// HubSpot's own limit (`POST .../events/upsert` takes 1 to 100 inputs).
 const BATCH_MAX: u32 = 100;
 
-/// The accounts, and the names of all that are there, right or wrong: sources may refer to either.
+/// The valid accounts, and the names of all, valid or not: sources may refer to either.
 pub(super) fn accounts(
     root: &mut Section<'_>,
 ) -> (BTreeMap<AccountName, AccountSettings>, BTreeSet<AccountName>) {
@@ -124,7 +124,7 @@ fn rate_limit(section: &mut Section<'_>) -> RateLimit {
     limit
 }
 
-/// A path that stays what it is when something is put after it.
+/// Validates a path that stays the same when something is appended.
 fn path_prefix(text: String) -> Result<String, &'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let Some(path) = text.strip_prefix('/') else { return Err("must begin with /") };

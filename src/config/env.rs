@@ -1,4 +1,4 @@
-//! The environment: its variables, and how `BRIDGE__STORE__URL` comes to stand for `store.url`.
+//! The environment: its variables, and the mapping of `BRIDGE__STORE__URL` to `store.url`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -6,13 +6,13 @@ use std::ffi::OsString;
 use super::node::{ConfigNode, ConfigTree};
 use super::problem::ConfigProblem;
 
-/// Names the configuration file where `--config` does not.
+/// Variable with the path of the configuration file, if `--config` is not given.
 pub const CONFIG_FILE: &str = "BRIDGE_CONFIG";
 
-/// Begins every variable that stands for a key.
+/// Prefix of every variable that sets a key.
 const PREFIX: &str = "BRIDGE__";
 
-/// All variables of the process. What is not UTF-8 is not ours and is left out.
+/// All variables of the process whose name and value are UTF-8; no other is ours.
 #[must_use]
 pub fn variables() -> BTreeMap<String, String> {
     let text = |(name, value): (OsString, OsString)| {
@@ -21,7 +21,7 @@ pub fn variables() -> BTreeMap<String, String> {
     std::env::vars_os().filter_map(text).collect()
 }
 
-/// Puts the variables that stand for keys over what the file says.
+/// Overrides the file's values with the variables that set keys.
 pub(super) fn overlay(
     tree: &mut ConfigTree,
     variables: &BTreeMap<String, String>,
@@ -57,7 +57,7 @@ fn insert(tree: &mut ConfigTree, keys: &[&str], name: &str, text: &str) -> Resul
     put
 }
 
-/// The key that is meant: names may hold `-`, which a variable's name cannot, so that `_` stands for both.
+/// The key that a variable means: names may hold `-`, which a variable's name cannot, so `_` matches both.
 fn resolve_key(tree: &ConfigTree, key: &str) -> Result<String, String> {
     let meant: Vec<&String> = tree.keys().filter(|known| known.replace('-', "_") == key).collect();
     match meant.as_slice() {

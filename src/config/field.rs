@@ -1,17 +1,17 @@
-//! The outcome of reading a key.
+//! The result of reading a key.
 
-/// What reading a key gave. A bad value was told of already, so that whoever asks need not.
+/// The result of reading a key. An invalid value has already been reported.
 pub(super) enum Field<T> {
-    /// The key is not there.
+    /// The key is missing.
     Absent,
-    /// It is there and wrong.
+    /// The value is invalid.
     Invalid,
-    /// It is there and right.
+    /// The value is valid.
     Valid(T),
 }
 
 impl<T> Field<T> {
-    /// The value, if there is a good one.
+    /// The value, if it is valid.
     pub(super) fn valid(self) -> Option<T> {
         match self {
             Self::Absent | Self::Invalid => None,
@@ -19,12 +19,12 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value, else what is meant where none is given. A bad one ends in refusal, whatever stands in for it.
+    /// The value, else `default`. An invalid value ends in refusal, so its replacement has no effect.
     pub(super) fn unwrap_or(self, default: T) -> T {
         self.valid().unwrap_or(default)
     }
 
-    /// The value, if the check makes one of it.
+    /// Maps a valid value; `None` makes it invalid.
     pub(super) fn checked<U>(self, check: impl FnOnce(T) -> Option<U>) -> Field<U> {
         match self {
             Self::Absent => Field::Absent,

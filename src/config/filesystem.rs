@@ -1,13 +1,13 @@
-//! On what kind of file system a path lies.
+//! Finds the type of the file system that holds a path.
 //!
-//! `SQLite`'s write-ahead log needs memory that all its users share, which network file systems do not give
+//! `SQLite`'s write-ahead log needs memory shared by all its users, which network file systems do not provide
 //! (<https://www.sqlite.org/wal.html>, "Disadvantages"; <https://www.sqlite.org/howtocorrupt.html>, 2.1).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// File systems that are another machine's disk, as `/proc/self/mountinfo` calls them.
+/// File systems on another machine's disk, as `/proc/self/mountinfo` names them.
 const NETWORK_FILESYSTEMS: &[&str] = &[
     "9p",
     "afs",
@@ -34,14 +34,14 @@ const NETWORK_FILESYSTEMS: &[&str] = &[
     "smbfs",
 ];
 
-/// The network file system the path lies on, if it does. Where the kernel does not tell (not Linux), none.
+/// The network file system that holds the path, if any. `None` if the kernel does not show mounts (not Linux).
 pub(super) fn network_filesystem(path: &Path) -> Option<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     let kind = filesystem_type(&mounts, &resolve_links(path))?;
     NETWORK_FILESYSTEMS.contains(&kind).then(|| kind.to_owned())
 }
 
-/// The path without links, as far as it exists; what does not will be made there.
+/// Resolves links of the part of the path that exists; the rest will be created there.
 fn resolve_links(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let found = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
@@ -54,8 +54,8 @@ fn resolve_links(path: &Path) -> PathBuf {
     }
 }
 
-/// The type of the file system that holds the path: of the mount points above it the nearest, of equals the last
-/// mounted (`proc_pid_mountinfo(5)`).
+/// The type of the file system that holds the path: of the nearest mount point above it; of equal ones the last mounted
+/// (`proc_pid_mountinfo(5)`).
 fn filesystem_type<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
     let mount = |line: &'a str| {
         let (before, after) = line.split_once(" - ")?;
@@ -66,7 +66,7 @@ fn filesystem_type<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
     above.max_by_key(|(point, _)| point.components().count()).map(|(_, kind)| kind)
 }
 
-/// Space, tab, newline and backslash are written in octal: `\040`.
+/// Decodes octal escapes of space, tab, newline and backslash: `\040`.
 fn unescape_octal(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -93,11 +93,11 @@ mod tests {
 32 21 0:41 / /mnt/team\\040disk rw - cifs //filer/team rw
 33 21 0:42 / /data rw - ext4 /dev/vdc rw
 34 21 0:43 / /data rw - fuse.sshfs me@host:/ rw
-a line that is none
+not a mount line
 ";
 
     #[test]
-    fn the_nearest_mount_above_decides() {
+    fn filesystem_type_is_that_of_the_nearest_mount_point() {
         for (path, kind) in [
             ("/var/lib/bridge.db", "ext4"),
             ("/srv/share/bridge.db", "nfs4"),
@@ -112,14 +112,14 @@ a line that is none
     }
 
     #[test]
-    fn octal_is_read_and_everything_else_kept() {
+    fn unescape_octal_decodes_octal_and_keeps_the_rest() {
         assert_eq!(unescape_octal("/a\\040b\\134c"), Path::new("/a b\\c"));
         assert_eq!(unescape_octal("/a\\04"), Path::new("/a\\04"));
         assert_eq!(unescape_octal("/ü\\"), Path::new("/ü\\"));
     }
 
     #[test]
-    fn links_are_followed_and_what_is_to_be_made_is_kept() {
+    fn resolve_links_follows_links_and_keeps_missing_parts() {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path().canonicalize().expect("it exists");
         std::fs::create_dir(folder.join("there")).expect("made");

@@ -1,4 +1,4 @@
-//! What only the machine can tell of a configuration: whether its secrets can be read and its store can be trusted.
+//! Checks of a configuration that depend on the machine: readable secrets, and a store that can be trusted.
 
 use std::error::Error;
 
@@ -11,13 +11,13 @@ use crate::event::SourceName;
 use crate::hubspot::settings::AccountCredentials;
 use crate::secret::{Secret, SecretError};
 
-/// Shortest token of a path that cannot be guessed by trying.
+/// Shortest path token that cannot be guessed by trying.
 const PATH_TOKEN_MIN: usize = 12;
 /// Shortest key of HS256: as long as its digest (RFC 7518, 3.2).
 const HS256_MIN: usize = 32;
 
 impl Config {
-    /// Reads every secret; tells of each that cannot be read or is too short for its use.
+    /// Reads every secret. Returns a problem for each that is unreadable, too short or not accepted by its platform.
     #[must_use]
     pub fn check_secrets(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
@@ -58,12 +58,12 @@ impl Config {
         problems
     }
 
-    /// Tells of each secret that is there and is none of its platform's.
+    /// Returns a problem for each readable secret that its platform does not accept.
     fn check_platform_secrets(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         for (name, source) in &self.sources {
             for (key, secret) in source_secrets(name, source) {
-                // What cannot be read was told of.
+                // Unreadable secrets have been reported.
                 let Ok(secret) = secret.read() else { continue };
                 let provider = &source.endpoint.provider;
                 if let Some(what) = provider.check_secret(secret.expose_secret().as_bytes()) {
@@ -75,7 +75,7 @@ impl Config {
         problems
     }
 
-    /// Tells if the store would lie where `SQLite` cannot keep its promises.
+    /// Returns a problem if the store's file system cannot keep `SQLite`'s promises.
     #[must_use]
     pub fn check_store_filesystem(&self) -> Option<ConfigProblem> {
         let kind = filesystem::network_filesystem(&self.store.path)?;
@@ -90,7 +90,7 @@ impl Config {
     }
 }
 
-/// What a source's webhooks are verified with, by key.
+/// The secrets that verify a source's webhooks, by key.
 fn source_secrets<'a>(name: &SourceName, source: &'a SourceSettings) -> Vec<(String, &'a Secret)> {
     let secrets = source.endpoint.secrets.iter();
     match source.endpoint.secrets.len() {

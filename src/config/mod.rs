@@ -1,12 +1,11 @@
-//! The configuration: from a file and the environment to settings that are known to be right.
+//! The configuration: reads and validates the file and the environment.
 //!
-//! Promises: [`load`] is refused with everything that is wrong at once, each with its key, what is wrong and the
-//! remedy; a key nobody knows is wrong, from the environment too; no message and no `Debug` output holds a secret.
-//! Validation itself is pure; what must be asked of the machine is in [`load_to_serve`]. Relies on nothing that lasts:
-//! a crash has nothing to lose here.
+//! Promises: [`load`] reports all problems at once, each with its key, the fault and the remedy; an unknown key is a
+//! problem, in the environment, too; no message and no `Debug` output holds a secret. Validation itself is pure; checks
+//! that need the machine are in [`load_and_check`]. Relies on nothing that lasts: a crash has nothing to lose here.
 //!
-//! A file and its variables become a tree (`node`, [`mod@env`]), which is read section by section (`section`; `process`,
-//! `account`, `source`) into [`Config`].
+//! The file and the environment's variables become a tree (`node`, [`mod@env`]), which is read section by section
+//! (`section`; `process`, `account`, `source`) into [`Config`].
 
 mod account;
 pub mod env;
@@ -42,13 +41,14 @@ pub use settings::{
 
 use crate::providers::{PLATFORMS, Platform};
 
-/// The configuration file if nothing names another.
+/// Default path of the configuration file.
 const DEFAULT_FILE: &str = "bridge.toml";
 
-/// Reads and validates the configuration: `path`, else `$BRIDGE_CONFIG`, else `./bridge.toml`, with `variables` over it.
+/// Reads and validates the configuration: `path`, else `$BRIDGE_CONFIG`, else `./bridge.toml`, overridden by
+/// `variables`.
 ///
 /// # Errors
-/// [`Problems`]: everything that is wrong.
+/// [`ConfigProblems`]: all problems.
 pub fn load(
     path: Option<&Path>,
     variables: &BTreeMap<String, String>,
@@ -57,10 +57,10 @@ pub fn load(
     read(&file, &text, variables)
 }
 
-/// Validates a configuration's text, with `variables` over it; pure. `file` is what messages call it.
+/// Validates a configuration's text, overridden by `variables`; pure. Messages call it `file`.
 ///
 /// # Errors
-/// [`Problems`]: everything that is wrong.
+/// [`ConfigProblems`]: all problems.
 pub fn read(
     file: &str,
     text: &str,
@@ -69,10 +69,11 @@ pub fn read(
     parse(file, text, variables, PLATFORMS)
 }
 
-/// As [`load`], and everything the machine can tell is right too: secrets can be read, the store's place will do.
+/// As [`load`], and checks what depends on the machine: that secrets are readable and that the store's file system will
+/// do.
 ///
 /// # Errors
-/// [`Problems`]: everything that is wrong.
+/// [`ConfigProblems`]: all problems.
 pub fn load_and_check(
     path: Option<&Path>,
     variables: &BTreeMap<String, String>,
@@ -84,11 +85,11 @@ pub fn load_and_check(
     Ok(config)
 }
 
-/// Where the ops listener is. Looks at nothing else: a configuration that was broken since it was loaded does not make
-/// the process that runs on it unhealthy.
+/// The address of the ops listener. Reads nothing else of the configuration: a fault in the file since the process was
+/// started does not make the running process unhealthy.
 ///
 /// # Errors
-/// [`Problems`] of `[listen]`, or that the file cannot be read.
+/// [`ConfigProblems`] of `[listen]`, or an unreadable file.
 pub fn load_ops_address(
     path: Option<&Path>,
     variables: &BTreeMap<String, String>,
@@ -121,7 +122,7 @@ fn read_file(
     }
 }
 
-/// Validates; pure.
+/// Validates a configuration's text for these platforms; pure.
 pub(crate) fn parse(
     file: &str,
     text: &str,
@@ -162,7 +163,7 @@ fn build_tree(
     variables: &BTreeMap<String, String>,
     problems: &mut Vec<ConfigProblem>,
 ) -> Result<ConfigTree, ConfigProblems> {
-    // The error's own Display shows the line, in which a secret may stand.
+    // The error's `Display` repeats the line, which may hold a secret.
     let table: toml::Table = toml::from_str(text).map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = before.map_or(1, |before| before.matches('\n').count() + 1);

@@ -1,38 +1,38 @@
-//! The configuration as a tree: what the file says, with what the environment puts over it.
+//! The configuration as a tree: the file's values, overridden by the environment's variables.
 //!
-//! A value of the file has its type. A variable of the environment is a text until it is known what is wanted of it,
-//! so that `BRIDGE__SOURCE__X__ORGANIZER=2026` is a name and `BRIDGE__HUBSPOT__MAIN__MAX_BATCH=50` a number.
+//! Values of the file have types. A variable's text gets a type when its key is read, so that
+//! `BRIDGE__SOURCE__X__ORGANIZER=2026` is a text and `BRIDGE__HUBSPOT__MAIN__MAX_BATCH=50` a number.
 
 use std::collections::BTreeMap;
 
 use toml::Value;
 
-/// A table's entries.
+/// Entries of a table.
 pub(super) type ConfigTree = BTreeMap<String, ConfigNode>;
 
-/// One place in the tree.
+/// One node of the tree.
 #[derive(Clone)]
 pub(super) enum ConfigNode {
-    /// A value that is no table.
+    /// A value that is not a table.
     Value {
-        /// It.
+        /// Value.
         value: Value,
-        /// The variable whose inline table it stood in; none for the file.
+        /// Environment variable whose inline table holds the value; `None` for the file.
         variable: Option<String>,
     },
-    /// A variable's text.
+    /// Text of an environment variable.
     Variable {
-        /// The variable's name.
+        /// Name of the variable.
         name: String,
-        /// Its value.
+        /// Value of the variable.
         text: String,
     },
-    /// A table of any of these.
+    /// A table.
     Table(ConfigTree),
 }
 
 impl ConfigNode {
-    /// A table as a tree. `variable` is the one that said it, if not the file.
+    /// Converts a table; `variable` is the environment variable that holds it, if it is not the file's.
     pub(super) fn entries(table: toml::Table, variable: Option<&str>) -> ConfigTree {
         let node = |value| match value {
             Value::Table(table) => Self::Table(Self::entries(table, variable)),
@@ -46,7 +46,7 @@ impl ConfigNode {
         table.into_iter().map(|(key, value)| (key, node(value))).collect()
     }
 
-    /// The variable that said it, if one did. Of a table, the first.
+    /// The environment variable that set this node; of a table, the first one.
     pub(super) fn variable(&self) -> Option<&str> {
         match self {
             Self::Value { variable, .. } => variable.as_deref(),
@@ -55,19 +55,19 @@ impl ConfigNode {
         }
     }
 
-    /// What `wanted` makes of it. A variable's text is tried as TOML first, then as the text it is.
-    pub(super) fn read<T>(self, wanted: impl Fn(Value) -> Option<T>) -> Option<T> {
+    /// Converts the node. A variable's text is tried as TOML first, then as a plain text.
+    pub(super) fn read<T>(self, convert: impl Fn(Value) -> Option<T>) -> Option<T> {
         match self {
-            Self::Value { value, .. } => wanted(value),
+            Self::Value { value, .. } => convert(value),
             Self::Variable { text, .. } => {
-                let parsed = text.parse::<Value>().ok().and_then(&wanted);
-                parsed.or_else(|| wanted(Value::String(text)))
+                let parsed = text.parse::<Value>().ok().and_then(&convert);
+                parsed.or_else(|| convert(Value::String(text)))
             }
-            Self::Table(table) => wanted(Value::Table(to_toml(table))),
+            Self::Table(table) => convert(Value::Table(to_toml(table))),
         }
     }
 
-    /// Its entries, if it is a table.
+    /// The entries, if the node is a table.
     pub(super) fn into_table(self) -> Option<ConfigTree> {
         match self {
             Self::Value { .. } => None,
@@ -80,7 +80,7 @@ impl ConfigNode {
     }
 }
 
-/// A tree as TOML, for what is read whole: secrets, whose entries are texts.
+/// Converts a tree to TOML, for values that are read whole: secrets, whose entries are texts.
 fn to_toml(table: ConfigTree) -> toml::Table {
     let value = |node| match node {
         ConfigNode::Value { value, .. } => value,

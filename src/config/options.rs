@@ -1,4 +1,4 @@
-//! A table of the configuration as platforms read their own keys of it.
+//! Lets platforms read their own keys of a section.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::section::Section;
 use crate::providers::Options;
 use crate::secret::Secret;
 
-/// What [`Options`] gives is asked for by the platforms' code, whose every "none" is either told or meant.
+/// `None` means that the key is missing or that its problem has been reported.
 impl Options for Section<'_> {
     fn has(&self, key: &str) -> bool {
         Self::has(self, key)

@@ -1,4 +1,4 @@
-//! A platform for the tests of the configuration and the command line.
+//! A platform for tests of the configuration and the command line.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::providers::{
     VerifyError,
 };
 
-/// Speaks `{"event": "...", "id": "...", "account": "...", "name": "..."}`.
+/// A platform whose webhooks are `{"event": "...", "id": "...", "account": "...", "name": "..."}`.
 pub(crate) struct Probe;
 
 #[derive(Deserialize)]

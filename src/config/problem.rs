@@ -1,15 +1,15 @@
-//! What is wrong with a configuration, told all at once.
+//! Problems of a configuration, reported all at once.
 
 use std::fmt;
 
-/// One thing that is wrong, and what to do about it. Holds no value that could be secret.
+/// One problem with its remedy. Holds no value that could be secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigProblem {
     /// The file, or `$NAME` for an environment variable.
     pub origin: String,
-    /// The key's path, `source.acme-zoom.secret`; empty if it is about the whole.
+    /// Path of the key, `source.acme-zoom.secret`; empty for the whole configuration.
     pub key: String,
-    /// What is wrong, and the remedy.
+    /// The problem and its remedy.
     pub message: String,
 }
 
@@ -23,12 +23,12 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// Everything that is wrong, never nothing: a line for each.
+/// All problems, at least one; displayed one per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigProblems(Vec<ConfigProblem>);
 
 impl ConfigProblems {
-    /// The problem, alone.
+    /// A single problem of the whole configuration.
     pub(super) fn single(origin: impl Into<String>, what: impl Into<String>) -> Self {
         Self(vec![ConfigProblem {
             origin: origin.into(),
@@ -37,7 +37,7 @@ impl ConfigProblems {
         }])
     }
 
-    /// Nothing, if there are none.
+    /// Succeeds if there are no problems.
     ///
     /// # Errors
     /// The problems, if there are any.
@@ -64,7 +64,7 @@ impl fmt::Display for ConfigProblems {
 
 impl std::error::Error for ConfigProblems {}
 
-/// The known name that takes the fewest changes to become what was written.
+/// The known name with the smallest edit distance.
 pub(super) fn closest_name<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().copied().min_by_key(|name| distance(written, name))
 }

@@ -1,4 +1,4 @@
-//! What is the process's own: `[listen]`, `[store]`, `[ops]`; keys, defaults and rules.
+//! Settings of the process: `[listen]`, `[store]`, `[ops]`; keys, defaults and rules.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ pub(super) fn store(root: &mut Section<'_>) -> StoreSettings {
     store
 }
 
-/// Does not repeat the URL, which may hold a password.
+/// Parses the store's URL. Errors do not repeat it, since it may hold a password.
 fn sqlite_path(url: &str) -> Result<PathBuf, &'static str> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Err("names PostgreSQL, which is not in this version. Write sqlite:PATH");
@@ -72,13 +72,13 @@ fn sqlite_path(url: &str) -> Result<PathBuf, &'static str> {
     let Some(path) = url.strip_prefix("sqlite:") else {
         return Err("must be sqlite:PATH, such as \"sqlite:data/bridge.db\"");
     };
-    // As URLs have it, `sqlite:///x` is the file /x, and what `sqlite://x` is nobody agrees on.
+    // In URL syntax `sqlite:///x` is the file /x; the meaning of `sqlite://x` differs between programs.
     let path = match path.strip_prefix("//") {
         Some(absolute) if absolute.starts_with('/') => absolute,
         Some(_) => return Err("has a host. Write sqlite:PATH without //"),
         None => path,
     };
-    // SQLite takes both words for something other than a path.
+    // SQLite gives both prefixes a special meaning.
     if path.is_empty() || path.starts_with(':') || path.starts_with("file:") {
         return Err("names no file. Write sqlite:PATH, such as \"sqlite:data/bridge.db\"");
     }
@@ -115,7 +115,7 @@ enum Algorithm {
 }
 
 fn jwt(mut section: Section<'_>) -> Option<JwtSettings> {
-    // Pinned, never taken from a token: a public key must not be taken for a shared secret.
+    // Pinned, never taken from a token: a public key must not be used as a shared secret.
     let algorithm =
         section.word("algorithm", &[("HS256", Algorithm::Hs256), ("RS256", Algorithm::Rs256)]);
     let algorithm = section.required("algorithm", algorithm, "Set \"HS256\" or \"RS256\"")?;

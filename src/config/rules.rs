@@ -1,21 +1,21 @@
-//! Rules that values must satisfy. Pure.
+//! Rules for values. Pure.
 
 use toml::Value;
 use url::{Host, Url};
 
-/// Longest free text that HubSpot gets from the configuration, in characters: far below what its properties hold.
+/// Longest free text from the configuration, in characters: far below the limit of HubSpot's properties.
 pub(super) const DISPLAY_TEXT_MAX: usize = 1_000;
 
 /// Whether a duration may be zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ZeroDuration {
-    /// It means "at once" or "none".
+    /// Zero means "at once" or "none".
     Allowed,
-    /// It would mean "never" or "always".
+    /// Zero would mean "never" or "always".
     Refused,
 }
 
-/// The text, if it is one.
+/// The value, if it is a text.
 pub(super) fn string_value(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
@@ -28,14 +28,14 @@ pub(super) fn string_value(value: Value) -> Option<String> {
     }
 }
 
-/// Whether HubSpot could show it: something on one line.
+/// Whether HubSpot can display the text: not blank, on one line, not too long.
 pub(super) fn is_displayable(text: &str) -> bool {
     !text.trim().is_empty()
         && text.chars().count() <= DISPLAY_TEXT_MAX
         && !text.chars().any(char::is_control)
 }
 
-/// Why no credentials may be sent there. Does not repeat the URL, which may hold some.
+/// The reason why no credentials may be sent to this URL. It does not repeat the URL, which may hold some.
 pub(super) fn url_problem(url: &Url) -> Option<&'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Some("must not hold credentials. Take out what stands before the @");

@@ -1,6 +1,6 @@
-//! Reading a table key by key, collecting what is wrong with each instead of stopping at the first.
+//! Reads a table key by key and collects all problems instead of stopping at the first.
 //!
-//! The keys that are asked for are the keys that are known: what is left over at the end is a mistake.
+//! The keys that are read are the known keys: keys left over at the end are reported.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,40 +20,40 @@ use super::units;
 use crate::event::id::IdError;
 use crate::secret::Secret;
 
-/// Where problems are told.
+/// Collects problems.
 #[derive(Default)]
 pub(super) struct ProblemReport {
-    /// What the configuration file is called.
+    /// Name of the configuration file.
     pub file: String,
-    /// What is wrong.
+    /// Problems found so far.
     pub problems: RefCell<Vec<ConfigProblem>>,
-    /// The secrets that only a platform knows the use of, by key.
+    /// Secrets that only a platform uses, by key.
     pub secrets: RefCell<Vec<(String, Secret)>>,
 }
 
-/// A table that is being read.
+/// A table while it is read.
 pub(super) struct Section<'a> {
     report: &'a ProblemReport,
     path: String,
     nodes: ConfigTree,
     known: Vec<&'static str>,
-    /// The variables that gave what was read.
+    /// Environment variables that set the keys read so far.
     variables: BTreeMap<String, String>,
 }
 
-/// What stands under a key that may be either.
+/// A value that is a text or a table.
 pub(super) enum SectionEntry<'a> {
     Text(String),
     Table(Section<'a>),
 }
 
 impl<'a> Section<'a> {
-    /// The whole configuration.
+    /// The root of the configuration.
     pub(super) fn root(report: &'a ProblemReport, nodes: ConfigTree) -> Self {
         Self { report, path: String::new(), nodes, known: Vec::new(), variables: BTreeMap::new() }
     }
 
-    /// Tells what is wrong with a key; with none, of the section itself.
+    /// Reports a problem of a key; with an empty key, of the section itself.
     pub(super) fn report(&self, key: &str, what: impl Display) {
         let origin = self.variables.get(key).map(|name| format!("${name}"));
         self.report.problems.borrow_mut().push(ConfigProblem {
@@ -87,20 +87,20 @@ impl<'a> Section<'a> {
         Some(node)
     }
 
-    /// Whether the key is there and still to be read.
+    /// Whether the key exists and was not read yet.
     pub(super) fn has(&self, key: &str) -> bool {
         self.nodes.contains_key(key)
     }
 
-    /// The section's own name, if it can be one.
+    /// The section's own name, if it is valid.
     pub(super) fn name<T>(&self, parsed: Result<T, IdError>) -> Option<T> {
-        let told = |error| {
+        let report = |error| {
             self.report("", format!("{error}. Name it with a-z, 0-9, - and _, at most 64 of them"));
         };
-        parsed.map_err(told).ok()
+        parsed.map_err(report).ok()
     }
 
-    /// The value, or that it is missing and the remedy.
+    /// The value; reports a missing key with the remedy.
     pub(super) fn required<T>(&self, key: &str, given: Field<T>, remedy: &str) -> Option<T> {
         if matches!(given, Field::Absent) {
             self.report(key, format!("is missing. {remedy}"));
@@ -108,15 +108,15 @@ impl<'a> Section<'a> {
         given.valid()
     }
 
-    /// Reads a key with `wanted`, or says what it must be.
+    /// Reads a key with `convert`, or reports the expected form.
     fn read<T>(
         &mut self,
         key: &'static str,
         must: &str,
-        wanted: impl Fn(Value) -> Option<T>,
+        convert: impl Fn(Value) -> Option<T>,
     ) -> Field<T> {
         let Some(node) = self.take(key) else { return Field::Absent };
-        let Some(value) = node.read(wanted) else {
+        let Some(value) = node.read(convert) else {
             self.report(key, format!("must be {must}"));
             return Field::Invalid;
         };
@@ -130,13 +130,13 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A text that HubSpot is to show.
+    /// A text that HubSpot displays.
     pub(super) fn display_text(&mut self, key: &'static str) -> Field<String> {
         let must = format!("a text of 1 to {DISPLAY_TEXT_MAX} characters on one line");
         self.read(key, &must, |value| string_value(value).filter(|text| is_displayable(text)))
     }
 
-    /// A text that a type of ours makes a value of.
+    /// A text that `parse` converts.
     pub(super) fn parsed<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -148,7 +148,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// One of a few words.
+    /// One of the given words.
     pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Field<T> {
         let all: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
         self.read(key, &all.join(" or "), |value| {
@@ -174,7 +174,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A duration; `"0s"` too where that means something.
+    /// A duration; zero only where it has a meaning.
     pub(super) fn duration(&mut self, key: &'static str, zero: ZeroDuration) -> Field<Duration> {
         let must = match zero {
             ZeroDuration::Allowed => "a duration: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"",
@@ -199,13 +199,13 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A secret's place.
+    /// The place of a secret.
     pub(super) fn secret(&mut self, key: &'static str) -> Field<Secret> {
         let must = "a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }";
         self.read(key, must, |value| Secret::deserialize(value).ok())
     }
 
-    /// A secret's place, of which only a platform knows the use.
+    /// The place of a secret that only a platform uses.
     pub(super) fn platform_secret(&mut self, key: &'static str) -> Field<Secret> {
         let given = self.secret(key);
         if let Field::Valid(secret) = &given {
@@ -214,7 +214,7 @@ impl<'a> Section<'a> {
         given
     }
 
-    /// A list of secrets' places, at least one.
+    /// A list of places of secrets, at least one.
     pub(super) fn secrets(&mut self, key: &'static str) -> Field<Vec<Secret>> {
         let must = "a list of secrets that is not empty: [{ env = \"NEW\" }, { env = \"OLD\" }]";
         self.read(key, must, |value| {
@@ -230,7 +230,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// An address credentials may be sent to: https, or http to this machine alone.
+    /// A URL to which credentials may be sent: https, or http to this machine.
     pub(super) fn url(&mut self, key: &'static str) -> Field<Url> {
         let url = self.read(key, "a URL: \"https://api.hubapi.com\"", |value| {
             Url::parse(&string_value(value)?).ok().filter(Url::has_host)
@@ -252,12 +252,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Fills the table under the key with what it does not have.
+    /// Adds `defaults` for keys that the table does not have.
     pub(super) fn fill(&mut self, key: &str, defaults: &toml::Table) {
         let mut filled = ConfigNode::entries(defaults.clone(), None);
         if let Some(given) = self.nodes.remove(key) {
             let Some(given) = given.clone().into_table() else {
-                // No table: that is told when it is read.
+                // Not a table; reading it reports that.
                 self.nodes.insert(key.to_owned(), given);
                 return;
             };
@@ -266,7 +266,7 @@ impl<'a> Section<'a> {
         self.nodes.insert(key.to_owned(), ConfigNode::Table(filled));
     }
 
-    /// The tables under this one, by name: `[hubspot.NAME]`.
+    /// The tables below this one, by name: `[hubspot.NAME]`.
     pub(super) fn named_sections(mut self) -> Vec<(String, Section<'a>)> {
         let must = format!("a table: [{}.NAME]", self.path);
         let names: Vec<String> = self.nodes.keys().cloned().collect();
@@ -277,7 +277,7 @@ impl<'a> Section<'a> {
         below.collect()
     }
 
-    /// Every key that is left of this table with its text or its table; one that has neither must be `must`.
+    /// All remaining keys of this table, each with its text or table; reports any other value as not `must`.
     pub(super) fn entries(&mut self, must: &str) -> Vec<(String, SectionEntry<'a>)> {
         let names: Vec<String> = self.nodes.keys().cloned().collect();
         let mut all = Vec::new();
@@ -303,7 +303,7 @@ impl<'a> Section<'a> {
         Field::Valid(Self { path: self.key_path(key), ..Self::root(self.report, nodes) })
     }
 
-    /// Tells of every key that nobody asked for.
+    /// Reports every key that was not read.
     pub(super) fn finish(mut self) {
         let left: Vec<String> = self.nodes.keys().cloned().collect();
         let place =

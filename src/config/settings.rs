@@ -1,4 +1,4 @@
-//! The configuration that is known to be right: what the rooms are built from.
+//! The validated configuration: the settings from which everything is built.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,27 +14,27 @@ use crate::ledger::{Policies, Retention};
 use crate::receive::Endpoint;
 use crate::secret::Secret;
 
-/// All of it.
+/// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What the file is called, for messages.
+    /// Name of the file in messages.
     pub file: String,
-    /// Where to listen.
+    /// Addresses and bounds of the listeners.
     pub listen: ListenSettings,
-    /// Where to keep what is received.
+    /// Place and retention of the store.
     pub store: StoreSettings,
-    /// Who may ask about it.
+    /// Access to the ops listener.
     pub ops: OpsSettings,
-    /// The HubSpot accounts, at least one.
+    /// HubSpot accounts, at least one.
     pub accounts: BTreeMap<AccountName, AccountSettings>,
-    /// The webhook endpoints, at least one.
+    /// Webhook sources, at least one.
     pub sources: BTreeMap<SourceName, SourceSettings>,
-    /// Further secrets of the sources, by key: of a platform's API, of an own way of verifying.
+    /// Further secrets of the sources, by key: for a platform's API, or for custom verification.
     pub platform_secrets: Vec<(String, Secret)>,
 }
 
 impl Config {
-    /// What merging needs to know of the sources.
+    /// The policies of all sources.
     #[must_use]
     pub fn policies(&self) -> Policies {
         self.sources.iter().map(|(name, source)| (name.clone(), source.policy.clone())).collect()
@@ -44,53 +44,53 @@ impl Config {
 /// `[listen]`
 #[derive(Debug, Clone)]
 pub struct ListenSettings {
-    /// Public: webhooks and nothing else.
+    /// Public address: webhooks and nothing else.
     pub webhooks: SocketAddr,
-    /// Private: health, metrics, API.
+    /// Private address: health, metrics, API.
     pub ops: SocketAddr,
     /// Longest webhook body, in bytes.
     pub max_body: usize,
-    /// How long webhooks are accepted after being told to stop.
+    /// Time for which webhooks are still accepted after the stop signal.
     pub shutdown_delay: Duration,
-    /// How long requests begun may take after that.
+    /// Time for which begun requests may run after that.
     pub shutdown_timeout: Duration,
 }
 
 /// `[store]`
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// The `SQLite` file.
+    /// Path of the `SQLite` file.
     pub path: PathBuf,
-    /// How long things are kept.
+    /// Retention of receipts and events.
     pub retention: Retention,
-    /// Whether serving brings the schema up to date.
+    /// Whether `serve` migrates the schema.
     pub migrate: bool,
 }
 
 /// `[ops]`
 #[derive(Debug, Clone)]
 pub struct OpsSettings {
-    /// Whose tokens the API takes; none: it is open on loopback and closed elsewhere.
+    /// Verification of the API's tokens; without it the API is open on loopback and closed elsewhere.
     pub auth: Option<JwtSettings>,
 }
 
-/// `[ops.auth]`: how the API's bearer tokens are verified.
+/// `[ops.auth]`: verification of the API's bearer tokens.
 #[derive(Debug, Clone)]
 pub enum JwtSettings {
-    /// With a secret that both sides know.
+    /// Verification with a shared secret.
     Hs256 {
-        /// It; 32 bytes or more.
+        /// Shared secret, 32 bytes or more.
         secret: Secret,
-        /// The `aud` a token must have.
+        /// Required `aud` of tokens.
         audience: String,
     },
-    /// With the public keys of an identity provider.
+    /// Verification with the public keys of an identity provider.
     Rs256 {
-        /// Where they are.
+        /// Address of the public keys.
         jwks_url: Url,
-        /// The `iss` a token must have.
+        /// Required `iss` of tokens.
         issuer: String,
-        /// The `aud` a token must have.
+        /// Required `aud` of tokens.
         audience: String,
     },
 }
@@ -98,19 +98,19 @@ pub enum JwtSettings {
 /// `[hubspot.NAME]`
 #[derive(Debug, Clone)]
 pub struct AccountSettings {
-    /// How its API is reached.
+    /// Address and credentials of HubSpot's API.
     pub api: AccountApiSettings,
-    /// How its events are sent.
+    /// Pace and size of deliveries.
     pub delivery: DeliverySettings,
-    /// Whether anything is sent at all.
+    /// Whether anything is sent.
     pub deliver: bool,
 }
 
 /// `[source.NAME]`
 #[derive(Debug, Clone)]
 pub struct SourceSettings {
-    /// Where and how its webhooks come in.
+    /// Path and verification of webhooks.
     pub endpoint: Endpoint,
-    /// What shapes its events.
+    /// Settings that shape events.
     pub policy: Policy,
 }

@@ -15,18 +15,18 @@ use crate::providers::{Capabilities, Platform, Requirement};
 use crate::receive::Endpoint;
 use crate::secret::Secret;
 
-/// How long after its end an event counts as over where the platform never says so.
+/// Delay after the end at which an event is completed, if the platform sends no "ended".
 const GRACE: Duration = Duration::from_mins(30);
 
-/// What a source may refer to.
+/// Things that a source may refer to.
 pub(super) struct SourceReferences<'a> {
-    /// The platforms.
+    /// Known platforms.
     pub platforms: &'a [&'static dyn Platform],
-    /// The HubSpot accounts that are configured, right or wrong.
+    /// Names of all configured HubSpot accounts, valid or not.
     pub accounts: &'a BTreeSet<AccountName>,
 }
 
-/// All sources that are right.
+/// All valid sources.
 pub(super) fn sources(
     root: &mut Section<'_>,
     known: &SourceReferences<'_>,
@@ -54,7 +54,7 @@ fn source(
 ) -> Option<SourceSettings> {
     let platform = platform(&mut section, known.platforms);
     let provider = platform.and_then(|platform| platform.configure(&mut section));
-    // Where the platform is not known, nothing is said of what it would need.
+    // For an unknown platform no missing secret is reported.
     let traits = provider.as_ref().map(|provider| provider.capabilities());
     let secrets =
         secrets(&mut section, traits.map_or(Requirement::Optional, |traits| traits.secret));
@@ -81,7 +81,7 @@ fn source(
     let only = section.parsed("only", |text| compile_event_expression(&text)).valid();
     match platform {
         Some(_) => section.finish(),
-        // Which keys it has beside is not known; this one is a table on every platform.
+        // An unknown platform has unknown keys; `api` is a table on every platform.
         None => drop(section.section("api")),
     }
 
@@ -125,7 +125,7 @@ fn platform(
     platform
 }
 
-/// The secrets that webhooks are verified with.
+/// The secrets that verify webhooks.
 fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> {
     let both = section.has("secret") && section.has("secrets");
     let one = section.secret("secret");
@@ -155,7 +155,7 @@ fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> 
     }
 }
 
-/// What must follow the source's name in the URL.
+/// The secret path segment after the source's name in the URL.
 fn path_token(section: &mut Section<'_>, traits: Option<Capabilities>) -> Option<Secret> {
     let given = section.secret("path_token");
     if traits.is_some_and(|traits| traits.path_token == Requirement::Required) {
@@ -185,7 +185,7 @@ fn hubspot(section: &mut Section<'_>, accounts: &BTreeSet<AccountName>) -> Optio
         Field::Invalid => None,
         Field::Valid(name) => {
             let account = accounts.get(name.as_str()).cloned();
-            // Where there is no account at all that is the problem, and was told.
+            // A configuration without accounts has been reported.
             if account.is_none() && !accounts.is_empty() {
                 section
                     .report("hubspot", format!("names no account that is there. There: {names}"));

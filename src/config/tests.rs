@@ -1,4 +1,4 @@
-//! Configurations that are right and what they mean; configurations that are wrong and every line told of them.
+//! Valid configurations and their settings; invalid configurations and every line that reports them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +14,8 @@ use crate::expression::Expression;
 use crate::hubspot::settings::AccountCredentials;
 use crate::secret::Secret;
 
-/// The least that is right.
-const LEAST: &str = "\
+/// The minimal valid configuration.
+const MINIMAL: &str = "\
 [hubspot.main]
 access_token = 'at'
 [source.acme-probe]
@@ -23,7 +23,7 @@ provider = 'probe'
 secret = 'sec'
 ";
 
-const WHOLE: &str = r#"
+const FULL: &str = r#"
 [listen]
 webhooks = "127.0.0.1:8081"
 ops = "[::1]:9091"
@@ -78,22 +78,22 @@ fn parsed(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
     parse("bridge.toml", text, &vars(variables), &[&Probe]).map_err(|all| all.to_string())
 }
 
-fn good(text: &str, variables: &[(&str, &str)]) -> Config {
+fn valid(text: &str, variables: &[(&str, &str)]) -> Config {
     parsed(text, variables).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn lines(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
-    parsed(text, variables).expect_err("it is wrong").lines().map(str::to_owned).collect()
+    parsed(text, variables).expect_err("it is invalid").lines().map(str::to_owned).collect()
 }
 
-/// [`LEAST`] with more in its account and its source.
+/// [`MINIMAL`] with further keys in its account and its source.
 fn with(account: &str, source: &str) -> String {
-    LEAST.replace("[source", &format!("{account}\n[source")) + source
+    MINIMAL.replace("[source", &format!("{account}\n[source")) + source
 }
 
 #[test]
-fn the_least_has_the_documented_defaults() {
-    let config = good(LEAST, &[]);
+fn minimal_configuration_has_the_documented_defaults() {
+    let config = valid(MINIMAL, &[]);
     assert_eq!(config.listen.webhooks.to_string(), "0.0.0.0:8080");
     assert_eq!(config.listen.ops.to_string(), "127.0.0.1:9090");
     assert_eq!(config.listen.max_body, 1_048_576);
@@ -128,8 +128,8 @@ fn the_least_has_the_documented_defaults() {
 }
 
 #[test]
-fn every_key_is_read() {
-    let config = good(WHOLE, &[]);
+fn full_configuration_reads_every_key() {
+    let config = valid(FULL, &[]);
     assert_eq!(config.listen.ops.to_string(), "[::1]:9091");
     assert_eq!(config.listen.max_body, 65_536);
     assert_eq!(config.listen.shutdown_timeout, Duration::ZERO);
@@ -179,8 +179,8 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn no_secret_shows_in_debug() {
-    let shown = format!("{:#?}", good(WHOLE, &[]));
+fn debug_output_shows_no_secret() {
+    let shown = format!("{:#?}", valid(FULL, &[]));
     assert!(shown.contains("Secret(file /run/secrets/old)"), "{shown}");
     for secret in ["hush", "0123456789abcdef"] {
         assert!(!shown.contains(secret), "{shown}");
@@ -188,7 +188,7 @@ fn no_secret_shows_in_debug() {
 }
 
 #[test]
-fn each_mistake_is_one_line_with_its_remedy() {
+fn invalid_value_gives_one_line_with_its_remedy() {
     let secret_form = "a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }";
     let cases: &[(&str, &str, String)] = &[
         ("max_batch = 0", "", "hubspot.main.max_batch: must be a whole number from 1 to 100".into()),
@@ -250,7 +250,7 @@ fn each_mistake_is_one_line_with_its_remedy() {
 }
 
 #[test]
-fn everything_is_told_at_once() {
+fn all_problems_are_reported_at_once() {
     let text = "\
 [listen]
 webhooks = 8080
@@ -280,7 +280,7 @@ colour = 'red'
 }
 
 #[test]
-fn nothing_at_all_says_what_to_add() {
+fn empty_configuration_names_the_missing_sections() {
     let expected = [
         "bridge.toml: hubspot: is missing. Add [hubspot.main] with access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }",
         "bridge.toml: source: is missing. Add [source.NAME] with provider and secret",
@@ -290,20 +290,20 @@ fn nothing_at_all_says_what_to_add() {
 }
 
 #[test]
-fn of_several_accounts_a_source_names_one() {
-    let text = format!("{LEAST}[hubspot.other]\naccess_token = 'x'");
+fn source_must_name_one_of_several_accounts() {
+    let text = format!("{MINIMAL}[hubspot.other]\naccess_token = 'x'");
     let expected = "bridge.toml: source.acme-probe.hubspot: is missing. Set one of: main, other";
     assert_eq!(lines(&text, &[]), [expected]);
 }
 
 #[test]
-fn a_source_may_refer_to_an_account_that_is_wrong() {
+fn source_may_refer_to_an_invalid_account() {
     let text = with("max_batch = 0", "hubspot = 'main'");
     assert_eq!(lines(&text, &[]).len(), 1);
 }
 
 #[test]
-fn text_that_is_not_toml_is_not_repeated() {
+fn invalid_toml_is_reported_without_its_text() {
     let found = lines("[hubspot.main]\naccess_token = pat-hush-1\n", &[]);
     let [line] = found.as_slice() else { panic!("{found:?}") };
     assert!(line.starts_with("bridge.toml: line 2 is not TOML: "), "{line}");
@@ -311,9 +311,9 @@ fn text_that_is_not_toml_is_not_repeated() {
 }
 
 #[test]
-fn variables_go_over_the_file() {
-    let config = good(
-        LEAST,
+fn variables_override_the_file() {
+    let config = valid(
+        MINIMAL,
         &[
             ("BRIDGE__STORE__URL", "sqlite:elsewhere.db"),
             ("BRIDGE__STORE__MIGRATE", "false"),
@@ -357,8 +357,8 @@ fn variables_go_over_the_file() {
 }
 
 #[test]
-fn variables_alone_can_say_everything() {
-    let config = good(
+fn variables_alone_make_a_configuration() {
+    let config = valid(
         "",
         &[
             ("BRIDGE__HUBSPOT__MAIN__ACCESS_TOKEN__ENV", "12"),
@@ -376,9 +376,9 @@ fn variables_alone_can_say_everything() {
 }
 
 #[test]
-fn a_wrong_variable_is_named_and_its_value_is_not() {
+fn invalid_variable_is_reported_by_name_without_its_value() {
     let found = lines(
-        LEAST,
+        MINIMAL,
         &[
             ("BRIDGE__HUBSPOT__MAIN__MAX_BATCH", "hush"),
             ("BRIDGE__HUBSPOT__MAIN__ACCESS_TOKEN__TEXT", "hush"),
@@ -396,8 +396,8 @@ fn a_wrong_variable_is_named_and_its_value_is_not() {
 }
 
 #[test]
-fn a_variable_that_could_mean_two_sources_means_none() {
-    let text = format!("{LEAST}[source.acme_probe]\nprovider = 'probe'\nsecret = 'x'");
+fn variable_that_matches_two_sources_is_refused() {
+    let text = format!("{MINIMAL}[source.acme_probe]\nprovider = 'probe'\nsecret = 'x'");
     let found = lines(&text, &[("BRIDGE__SOURCE__ACME_PROBE__ORGANIZER", "x")]);
     assert_eq!(
         found,
@@ -408,7 +408,7 @@ fn a_variable_that_could_mean_two_sources_means_none() {
 }
 
 #[test]
-fn secrets_that_cannot_be_used_are_told_of() {
+fn unusable_secrets_are_reported() {
     let text = "\
 [ops.auth]
 jwt = { algorithm = 'HS256', secret = 'short', audience = 'x' }
@@ -420,7 +420,7 @@ secrets = ['fine', { file = '/nowhere/at/all' }]
 path_token = 'hush-hush'
 ";
     let problems: Vec<String> =
-        good(text, &[]).check_secrets().iter().map(ToString::to_string).collect();
+        valid(text, &[]).check_secrets().iter().map(ToString::to_string).collect();
     assert_eq!(
         problems,
         [
@@ -431,17 +431,17 @@ path_token = 'hush-hush'
             "bridge.toml: source.a.path_token: is shorter than 12 characters. Make a longer one",
         ]
     );
-    assert!(good(LEAST, &[]).check_secrets().is_empty());
+    assert!(valid(MINIMAL, &[]).check_secrets().is_empty());
 }
 
 #[test]
-fn the_file_is_named_by_argument_else_by_variable() {
+fn file_path_comes_from_the_argument_else_from_the_variable() {
     let folder = tempfile::tempdir().expect("a folder");
     let (first, second) = (folder.path().join("a.toml"), folder.path().join("b.toml"));
     fs::write(&first, "[listen]\nops = '127.0.0.1:1'").expect("written");
     fs::write(&second, "[listen]\nops = '127.0.0.1:2'\n[broken]").expect("written");
     let variables = vars(&[("BRIDGE_CONFIG", second.to_str().expect("text"))]);
-    let port = |path| load_ops_address(path, &variables).expect("right").port();
+    let port = |path| load_ops_address(path, &variables).expect("valid").port();
     assert_eq!(port(Some(first.as_path())), 1);
     assert_eq!(port(None), 2);
 

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations() {
+    fn durations_parse_with_one_unit_only() {
         for (text, ms) in [
             ("250ms", 250),
             ("10s", 10_000),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn sizes_parse_with_binary_units_only() {
         for (text, bytes) in
             [("1MiB", 1 << 20), ("64KiB", 65_536), ("2GiB", 2 << 30), ("512", 512), ("0", 0)]
         {
