@@ -1,10 +1,11 @@
-//! Time as the program sees it, given by the caller so that tests can own it.
+//! The source of time. Callers pass it in, so that tests control it.
+//!
+//! Promises: [`Clock::now`] neither fails nor blocks. Relies on the machine's clock, which may be wrong. Holds nothing
+//! that a crash could lose.
 
 use crate::event::Millis;
 
-/// Tells the wall-clock time.
-///
-/// Sleeping is tokio's: under its paused time [`VirtualClock`] and timers advance together.
+/// A wall clock.
 pub trait Clock: Send + Sync + 'static {
     /// The present time, UTC.
     fn now(&self) -> Millis;
@@ -21,7 +22,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that starts where it is told and follows tokio's time, paused or not.
+/// A clock that starts at a given time and follows tokio's time, paused or not.
 #[derive(Debug, Clone, Copy)]
 pub struct VirtualClock {
     start: Millis,

@@ -1,8 +1,4 @@
-//! Secrets as the configuration names them: a text, an environment variable or a file.
-//!
-//! Promises: no value appears in `Debug`, `Display` or an error; a file that was replaced is read again at the next
-//! use. Relies on a replaced file having another time, length or inode, as an atomic replacement (Kubernetes, Vault) has.
-//! Holds nothing that a crash could lose.
+//! Secrets of the configuration: a text, an environment variable or a file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,29 +12,29 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
-/// Longest secret in a file, in bytes: no token or key is near it, and a wrong path must not fill the memory.
+/// Longest secret in a file, in bytes: far above any token or key, and a wrong path must not fill the memory.
 const FILE_MAX: u64 = 64 * 1024;
 
-/// Where a secret is.
+/// The place of a secret.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "RawSecret")]
 pub enum Secret {
-    /// In the configuration itself.
+    /// The configuration itself.
     Text(SecretString),
-    /// In the environment variable of that name.
+    /// The environment variable of this name.
     Env(String),
-    /// In a file.
+    /// A file.
     File(SecretFile),
 }
 
-/// A file that holds a secret, and what was last read from it. Clones share it.
+/// A file that holds a secret, and the content last read. Clones share it.
 #[derive(Clone)]
 pub struct SecretFile {
     path: PathBuf,
     last: Arc<Mutex<Option<(FileStamp, SecretString)>>>,
 }
 
-/// What tells one content of a file from the next without reading it.
+/// Attributes that differ between contents of a file, without reading it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     modified: (i64, i64),
@@ -47,10 +43,10 @@ struct FileStamp {
     inode: u64,
 }
 
-/// Why there is no secret. Names the place, never the value.
+/// Reason why a secret is missing. Names the place, never the value.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// Nothing but nothing there.
+    /// The secret is empty.
     #[error("is empty")]
     Empty,
     /// The variable is not set.
@@ -62,13 +58,13 @@ pub enum SecretError {
     /// The file cannot be read.
     #[error("{path} cannot be read")]
     Unreadable {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         #[source]
         source: io::Error,
     },
-    /// A directory, a pipe or a device, which reading could wait for.
+    /// The path is a directory, a pipe or a device, which reading could block on.
     #[error("{0} is not a file")]
     NotAFile(PathBuf),
     /// The file is longer than any secret.
@@ -80,16 +76,16 @@ pub enum SecretError {
 }
 
 impl Secret {
-    /// A secret in that file.
+    /// A secret in this file.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::File(SecretFile { path: path.into(), last: Arc::default() })
     }
 
-    /// The secret as it is now. Cheap while nothing changed: a file is looked at, not read.
+    /// Reads the present secret. Cheap while nothing changes: an unchanged file is not read again.
     ///
     /// # Errors
-    /// [`SecretError`] says what is wrong with its place; an empty secret is none.
+    /// [`SecretError`] names the fault of the place; an empty secret is an error.
     pub fn read(&self) -> Result<SecretString, SecretError> {
         let secret = match self {
             Self::Text(text) => text.clone(),
@@ -103,7 +99,7 @@ impl Secret {
     }
 }
 
-/// Whether two are the same, in constant time for texts of one length.
+/// Whether two secrets are equal, in constant time for texts of one length.
 #[must_use]
 pub fn secrets_equal(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
@@ -128,7 +124,7 @@ impl fmt::Debug for SecretFile {
 impl SecretFile {
     fn read(&self) -> Result<SecretString, SecretError> {
         let unreadable = |source| SecretError::Unreadable { path: self.path.clone(), source };
-        // Looked at before it is opened: opening a pipe would wait for its writer.
+        // Checked before opening: opening a pipe would wait for its writer.
         let present = fs::metadata(&self.path).map_err(unreadable)?;
         if !present.is_file() {
             return Err(SecretError::NotAFile(self.path.clone()));
@@ -139,7 +135,7 @@ impl SecretFile {
         {
             return Ok(secret.clone());
         }
-        // The stamp is of the file that was opened: the name may lead to another by now.
+        // The stamp of the opened file: by now the name may lead to another.
         let file = File::open(&self.path).map_err(unreadable)?;
         let stamp = FileStamp::from_metadata(&file.metadata().map_err(unreadable)?);
         let secret = read_text(file, &self.path)?;
@@ -179,7 +175,7 @@ fn read_text(file: File, path: &Path) -> Result<SecretString, SecretError> {
     Ok(text.into())
 }
 
-/// The one place that reads a single environment variable.
+/// The only function that reads a single environment variable.
 #[allow(clippy::disallowed_methods, reason = "this is that place")]
 fn read_variable(name: &str) -> Result<SecretString, SecretError> {
     match std::env::var(name) {
@@ -191,7 +187,7 @@ fn read_variable(name: &str) -> Result<SecretString, SecretError> {
     }
 }
 
-/// What the configuration may say it with: a text or a table of texts.
+/// The configuration's form of a secret: a text or a table of texts.
 #[derive(Deserialize)]
 #[serde(
     untagged,
@@ -202,7 +198,7 @@ enum RawSecret {
     Table(BTreeMap<String, String>),
 }
 
-/// The table is another. Tells nothing of what was said, as the message for what is no table.
+/// The table has another form. Repeats none of its content, as the message for other types.
 #[derive(Debug, thiserror::Error)]
 #[error("must be a text, {{ env = \"NAME\" }} or {{ file = \"/run/secrets/x\" }}")]
 struct InvalidSecretPlace;
@@ -241,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_forms() {
+    fn secret_parses_text_env_and_file() {
         assert_eq!(value(&parse("secret = 'abc'").expect("text")), "abc");
         let manifest = parse("secret = { env = 'CARGO_MANIFEST_DIR' }").expect("env");
         assert_eq!(value(&manifest), env!("CARGO_MANIFEST_DIR"));
@@ -249,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_without_repeating_it() {
+    fn secret_of_any_other_form_is_refused_without_repeating_it() {
         for toml in [
             "secret = 918273",
             "secret = { env = 'A', file = 'B' }",
@@ -264,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unset_variable_is_named() {
+    fn unset_variable_is_named_in_the_error() {
         let error = Secret::Env("BRIDGE_TEST_NEVER_SET".into()).read().expect_err("unset");
         assert_eq!(error.to_string(), "environment variable BRIDGE_TEST_NEVER_SET is not set");
     }
 
     #[test]
-    fn a_file_is_read_again_when_it_changes() {
+    fn changed_file_is_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
         fs::write(&path, "first\n").expect("written");
@@ -278,7 +274,7 @@ mod tests {
         let clone = secret.clone();
         assert_eq!(value(&secret), "first");
 
-        // Of the same length: an atomic replacement is seen by its inode.
+        // Same length: the inode shows an atomic replacement.
         let next = folder.path().join("next");
         fs::write(&next, "other\n").expect("written");
         fs::rename(&next, &path).expect("replaced");
@@ -293,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_file_is_not_read() {
+    fn unchanged_file_is_not_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
         fs::write(&path, "first").expect("written");
@@ -307,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_newline_goes() {
+    fn only_one_trailing_newline_is_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
         fs::write(&path, " a \n\n").expect("written");
@@ -315,23 +311,23 @@ mod tests {
     }
 
     #[test]
-    fn files_that_hold_no_secret() {
+    fn file_without_a_secret_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
-        let of = |content: &[u8]| {
+        let error_for = |content: &[u8]| {
             fs::write(&path, content).expect("written");
             Secret::file(&path).read().expect_err("no secret")
         };
-        assert!(matches!(of(b"\n"), SecretError::Empty));
-        assert!(matches!(of(&[0xff, 0xfe]), SecretError::FileNotText(_)));
-        assert!(matches!(of(&vec![b'a'; 64 * 1024 + 1]), SecretError::TooLong(_)));
+        assert!(matches!(error_for(b"\n"), SecretError::Empty));
+        assert!(matches!(error_for(&[0xff, 0xfe]), SecretError::FileNotText(_)));
+        assert!(matches!(error_for(&vec![b'a'; 64 * 1024 + 1]), SecretError::TooLong(_)));
         fs::write(&path, vec![b'a'; 64 * 1024]).expect("written");
         assert_eq!(value(&Secret::file(&path)).len(), 64 * 1024);
         assert!(matches!(Secret::file(folder.path()).read(), Err(SecretError::NotAFile(_))));
     }
 
     #[test]
-    fn debug_tells_the_kind_only() {
+    fn debug_shows_the_kind_only() {
         let text = Secret::Text("hush".into());
         assert_eq!(format!("{text:?}"), "Secret(text)");
         assert_eq!(format!("{:?}", Secret::Env("NAME".into())), "Secret(env NAME)");

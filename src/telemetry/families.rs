@@ -29,7 +29,7 @@ const COMMIT_SECONDS: &[f64] =
 const COMMIT_JOBS: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0];
 
-/// Every family of the program; a field is the name without `bridge_` and unit.
+/// All metric families; a field's name is the family's without `bridge_` and unit.
 pub(super) struct Families {
     pub(super) webhooks: IntCounterVec,
     pub(super) webhook_duration: HistogramVec,
@@ -60,7 +60,7 @@ pub(super) struct Families {
 }
 
 impl Families {
-    /// Makes all of them, in that registry.
+    /// Creates all families in the registry.
     #[allow(clippy::too_many_lines, reason = "a flat list, one entry per family")]
     pub(super) fn register(registry: &Registry) -> Self {
         let r = registry;

@@ -1,4 +1,4 @@
-//! Log lines: where they go, how they look, which of them are written.
+//! Target, form and filter of log lines.
 
 use std::io::IsTerminal as _;
 
@@ -9,37 +9,37 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// The environment variable that says which log lines are written: `info`, `webinar_bridge=debug`.
+/// Environment variable with the log filter: `info`, `webinar_bridge=debug`.
 pub const LOG_ENV: &str = "BRIDGE_LOG";
 
-/// The web server tells of each of its threads at `info`. What the checker of certificates says, with the place of its source
-/// where this was built, is in our own errors, too.
+/// Filters for dependencies. The web server logs each of its threads at `info`. The certificate verifier's lines hold
+/// paths of the build machine, and our own errors include their content.
 const DEPENDENCY_FILTERS: [&str; 2] = ["actix_server=warn", "rustls_platform_verifier=off"];
 
-/// Where log lines go.
+/// Target of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogSink {
-    /// Standard output: the service, whose only output they are.
+    /// Standard output: for the service, which writes nothing else there.
     Stdout,
-    /// Standard error: tools, whose output goes to standard output.
+    /// Standard error: for commands, whose output goes to standard output.
     Stderr,
 }
 
-/// Why logging could not be set up.
+/// Reason why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     /// The variable's value is not a filter.
     #[error("{LOG_ENV} is not a log filter such as `info` or `webinar_bridge=debug`")]
     Filter(#[source] tracing_subscriber::filter::FromEnvError),
-    /// Somebody else has set it up already.
+    /// Logging has already started.
     #[error("logging is already set up")]
     AlreadySet(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging: JSON lines, or plain text where a person looks on.
+/// Starts logging: plain text on a terminal, JSON lines elsewhere.
 ///
 /// # Errors
-/// [`LogsError`] when [`LOG_ENV`] cannot be read as a filter, or logging was started before.
+/// [`LogsError`]: [`LOG_ENV`] is not a filter, or logging has already started.
 pub fn init(sink: LogSink) -> Result<(), LogsError> {
     let (terminal, writer) = match sink {
         LogSink::Stdout => (std::io::stdout().is_terminal(), BoxMakeWriter::new(std::io::stdout)),
@@ -60,8 +60,8 @@ fn subscriber<W>(filter: EnvFilter, terminal: bool, writer: W) -> impl tracing::
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // Dependencies log header values and whole frames below `info` (actix-http: "illegal Content-Length: ..."), and
-    // we promise that none ever is; so no filter can ask for that. actix-http also logs every malformed request as an
+    // Dependencies log header values and whole frames below `info` (actix-http: "illegal Content-Length: ..."). We
+    // promise never to log these, so no filter can enable them. actix-http also logs every malformed request as an
     // error, which would let anybody fill the disk.
     let discreet = filter_fn(|line| {
         let target = line.target();
@@ -85,9 +85,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    struct Output(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Page {
+    impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().expect("no writer panics").write(bytes)
         }
@@ -97,18 +97,18 @@ mod tests {
         }
     }
 
-    fn written(filter: &str, terminal: bool, say: impl FnOnce()) -> String {
-        let page = Page::default();
-        let writer = page.clone();
+    fn written(filter: &str, terminal: bool, log: impl FnOnce()) -> String {
+        let output = Output::default();
+        let writer = output.clone();
         let filter = EnvFilter::try_new(filter).expect("a filter");
         let subscriber = subscriber(filter, terminal, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, say);
-        let bytes = page.0.lock().expect("no writer panics").clone();
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = output.0.lock().expect("no writer panics").clone();
         String::from_utf8(bytes).expect("text")
     }
 
     #[test]
-    fn lines_are_json_with_dotted_fields_and_their_span() {
+    fn log_lines_are_json_with_dotted_fields_and_their_span() {
         let text = written("info", false, || {
             let span = tracing::info_span!("webhook", source.name = "acme");
             let _in_span = span.enter();
@@ -122,13 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn a_person_gets_text() {
+    fn log_lines_on_a_terminal_are_text() {
         let text = written("info", true, || tracing::info!("stored"));
         assert!(text.contains("stored") && !text.contains('{'), "{text}");
     }
 
     #[test]
-    fn dependencies_never_tell_details() {
+    fn details_of_dependencies_are_never_logged() {
         let text = written("trace", false, || {
             tracing::debug!(target: "hyper::proto", "a header's value");
             tracing::error!(target: "actix_http::h1", "a header's value");

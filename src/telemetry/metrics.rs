@@ -24,33 +24,33 @@ pub const PAUSE_REASONS: [&str; 7] = [
 
 /// Reasons of `bridge_webhooks_rejected_total`.
 const REJECTIONS: [&str; 5] = ["missing", "malformed", "mismatch", "stale", "future"];
-/// Categories of `bridge_events_dead_total` that exist from the start; HubSpot may say others.
+/// Categories of `bridge_events_dead_total` that exist from the start; HubSpot may send others.
 const CATEGORIES: [&str; 3] = ["VALIDATION_ERROR", "UNKNOWN", OTHER];
-/// In place of what cannot be a category.
+/// Label value for anything that cannot be a category.
 const OTHER: &str = "OTHER";
-/// In place of what is neither a status nor a transport's failure.
+/// Label value for anything that is neither a status nor a transport failure.
 const OTHER_STATUS: &str = "other";
 
-/// How a webhook was answered.
+/// Outcome of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WebhookOutcome {
-    /// Merged.
+    /// The webhook was accepted and merged.
     Accepted,
-    /// Seen before.
+    /// The webhook was received before.
     Duplicate,
-    /// Authentic; nothing for us.
+    /// The webhook is authentic and of no interest.
     Ignored,
-    /// Authentic; not understood.
+    /// The webhook is authentic and cannot be mapped.
     Quarantined,
-    /// The platform's question was answered.
+    /// The platform's handshake was answered.
     Handshake,
-    /// The sender was not believed.
+    /// The webhook's signature was refused.
     Unauthenticated,
-    /// Larger than a body may be.
+    /// The body is too large.
     Oversized,
-    /// Its body did not come whole, or not in time.
+    /// The body did not arrive whole, or not in time.
     Incomplete,
-    /// We could not; the sender should come again.
+    /// The bridge could not store the webhook; the sender should retry.
     Unavailable,
 }
 
@@ -85,7 +85,7 @@ impl WebhookOutcome {
     }
 }
 
-/// Events of an account by state; disjoint.
+/// Number of events of an account in each state; the states are disjoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the states of `bridge_events`")]
 pub struct EventCounts {
@@ -105,7 +105,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics in which every label set of these accounts and sources exists already.
+    /// Metrics with every label set of these accounts and sources.
     #[must_use]
     pub fn new(accounts: &[AccountName], sources: &[(SourceName, ProviderId)]) -> Self {
         let registry = Registry::new();
@@ -150,7 +150,7 @@ impl Metrics {
         self.set_fetch_pending(source, 0);
     }
 
-    /// A webhook was answered.
+    /// Counts an answered webhook.
     pub fn webhook_answered(
         &self,
         source: &SourceName,
@@ -164,12 +164,12 @@ impl Metrics {
         duration.observe(took.as_secs_f64());
     }
 
-    /// A webhook that is known to come from the platform came in.
+    /// Records the arrival of an authentic webhook.
     pub fn authentic_webhook_received(&self, source: &SourceName, at: Millis) {
         self.families.last_webhook.with_label_values(&[source.as_str()]).set(to_unix_seconds(at));
     }
 
-    /// How many webhooks of the source had each outcome since the start.
+    /// Number of the source's webhooks since the start, by outcome.
     #[must_use]
     pub fn webhook_counts(
         &self,
@@ -183,7 +183,7 @@ impl Metrics {
         WebhookOutcome::ALL.into_iter().map(count).collect()
     }
 
-    /// When the platform was last heard from by that source since the start, if it was.
+    /// Time of the source's last authentic webhook since the start.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "it was made of milliseconds")]
     pub fn last_webhook_at(&self, source: &SourceName) -> Option<Millis> {
@@ -191,41 +191,41 @@ impl Metrics {
         (seconds > 0.0).then(|| Millis::new((seconds * 1_000.0).round() as i64))
     }
 
-    /// A webhook's sender was not believed.
+    /// Counts a webhook whose signature was refused.
     pub fn webhook_rejected(&self, source: &SourceName, reason: &'static str) {
         self.families.webhooks_rejected.with_label_values(&[source.as_str(), reason]).inc();
     }
 
-    /// An optional field of a webhook could not be read.
+    /// Counts an unreadable optional field of a webhook.
     pub fn webhook_bad_field(&self, provider: &ProviderId, field: &'static str) {
         self.families.webhook_bad_fields.with_label_values(&[provider.as_str(), field]).inc();
     }
 
-    /// An authentic webhook came from a platform account that the source may not speak for.
+    /// Counts an authentic webhook of a platform account that the source does not accept.
     pub fn webhook_foreign_account(&self, source: &SourceName) {
         self.families.webhooks_foreign_account.with_label_values(&[source.as_str()]).inc();
     }
 
-    /// A batch of so many events was sent.
+    /// Records the size of a batch sent to HubSpot.
     pub fn batch_sent(&self, account: &AccountName, size: usize) {
         let batch = self.families.batch_size.with_label_values(&[account.as_str()]);
         batch.observe(to_f64(size));
     }
 
-    /// HubSpot confirmed an event so long after it became pending.
+    /// Counts an event that HubSpot confirmed, with the time since it became pending.
     pub fn event_delivered(&self, account: &AccountName, latency: Duration) {
         self.families.events_delivered.with_label_values(&[account.as_str()]).inc();
         let latencies = self.families.delivery_latency.with_label_values(&[account.as_str()]);
         latencies.observe(latency.as_secs_f64());
     }
 
-    /// HubSpot refused an event for good.
+    /// Counts an event that HubSpot refused for good.
     pub fn event_dead(&self, account: &AccountName, category: &str) {
         let labels = [account.as_str(), category_label(category)];
         self.families.events_dead.with_label_values(&labels).inc();
     }
 
-    /// A call to HubSpot ended: with an HTTP status, or as `timeout`, `connect`, `reset`.
+    /// Counts a call to HubSpot by its HTTP status, or `timeout`, `connect`, `reset`.
     pub fn hubspot_request(
         &self,
         account: &AccountName,
@@ -240,25 +240,25 @@ impl Metrics {
         duration.observe(took.as_secs_f64());
     }
 
-    /// A call to a source's platform ended: with an HTTP status, or as `timeout`, `connect`, `reset`.
+    /// Counts a call to a platform's API by its HTTP status, or `timeout`, `connect`, `reset`.
     pub fn platform_request(&self, source: &SourceName, status: &str) {
         let labels = [source.as_str(), status_label(status)];
         self.families.platform_requests.with_label_values(&labels).inc();
     }
 
-    /// A call waited so long for the account's rate limit.
+    /// Adds the time for which a call waited for the account's rate limit.
     pub fn rate_limit_waited(&self, account: &AccountName, waited: Duration) {
         let wait = self.families.rate_limit_wait.with_label_values(&[account.as_str()]);
         wait.inc_by(waited.as_secs_f64());
     }
 
-    /// A commit of so many jobs took so long.
+    /// Records the number of jobs in a commit and its duration.
     pub fn committed(&self, jobs: usize, took: Duration) {
         self.families.commit_size.observe(to_f64(jobs));
         self.families.commit_duration.observe(took.as_secs_f64());
     }
 
-    /// The account's events by state.
+    /// Sets the account's number of events by state.
     pub fn set_events(&self, account: &AccountName, counts: EventCounts) {
         let EventCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
         let states = [
@@ -275,13 +275,13 @@ impl Metrics {
         }
     }
 
-    /// For how long the account's oldest pending event has been pending.
+    /// Sets the age of the account's oldest pending event.
     pub fn set_oldest_pending(&self, account: &AccountName, age: Option<Duration>) {
         let gauge = self.families.oldest_pending_age.with_label_values(&[account.as_str()]);
         gauge.set(age.unwrap_or_default().as_secs_f64());
     }
 
-    /// Why nothing is sent to the account: one of [`PAUSE_REASONS`], or none.
+    /// Sets the reason for which nothing is sent to the account: one of [`PAUSE_REASONS`], or `None`.
     pub fn set_paused(&self, account: &AccountName, reason: Option<&str>) {
         for each in PAUSE_REASONS {
             let gauge = self.families.account_paused.with_label_values(&[account.as_str(), each]);
@@ -289,45 +289,45 @@ impl Metrics {
         }
     }
 
-    /// How many of the day's calls are left, where HubSpot tells.
+    /// Sets the calls left of the day, if HubSpot reports them.
     pub fn set_daily_remaining(&self, account: &AccountName, remaining: Option<u64>) {
         let family = &self.families.daily_remaining;
         match remaining {
             Some(remaining) => family.with_label_values(&[account.as_str()]).set(to_i64(remaining)),
-            // Zero would say that the budget is used up. It fails only if there is none already.
+            // Zero would mean that the budget is used up. Removal fails only if the gauge does not exist.
             None => drop(family.remove_label_values(&[account.as_str()])),
         }
     }
 
-    /// When the account's access token expires, if it does.
+    /// Sets the time at which the account's access token expires, if it does.
     pub fn set_token_expires(&self, account: &AccountName, at: Option<Millis>) {
         let family = &self.families.token_expires;
         match at {
             Some(at) => family.with_label_values(&[account.as_str()]).set(to_unix_seconds(at)),
-            // As above: zero would say that it has expired.
+            // As above: zero would mean that it has expired.
             None => drop(family.remove_label_values(&[account.as_str()])),
         }
     }
 
-    /// Whether this process delivers to the account.
+    /// Sets whether this process delivers to the account.
     pub fn set_lease_held(&self, account: &AccountName, held: bool) {
         let gauge = self.families.lease_held.with_label_values(&[account.as_str()]);
         gauge.set(i64::from(held));
     }
 
-    /// How many webinars of the source are yet to be asked for.
+    /// Sets the number of the source's webinars to fetch.
     pub fn set_fetch_pending(&self, source: &SourceName, count: u64) {
         self.families.fetch_pending.with_label_values(&[source.as_str()]).set(to_i64(count));
     }
 
-    /// Bytes on disk.
+    /// Sets the sizes of the store, its free space and its write-ahead log, in bytes.
     pub fn set_store_sizes(&self, store: u64, free: u64, wal: u64) {
         self.families.store.set(to_i64(store));
         self.families.store_free.set(to_i64(free));
         self.families.wal.set(to_i64(wal));
     }
 
-    /// Everything, in the form of [`TEXT_FORMAT`].
+    /// Renders all metrics as [`TEXT_FORMAT`].
     #[must_use]
     pub fn render(&self) -> String {
         TextEncoder::new()
@@ -352,7 +352,7 @@ fn to_unix_seconds(at: Millis) -> f64 {
     at.get() as f64 / 1_000.0
 }
 
-/// HubSpot's words become a label only in the form all its categories have.
+/// HubSpot's category as a label, if it has the form of all categories.
 fn category_label(category: &str) -> &str {
     let plausible = (1..=40).contains(&category.len())
         && category.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');

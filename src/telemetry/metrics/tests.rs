@@ -18,7 +18,7 @@ fn has(text: &str, line: &str) -> bool {
     text.lines().any(|present| present == line)
 }
 
-/// Every family by name and type. A name that goes missing breaks somebody's dashboard.
+/// Every family by name and type. A missing name breaks dashboards.
 const GOLDEN: &str = "\
 bridge_account_paused gauge
 bridge_batch_size histogram
@@ -48,9 +48,9 @@ bridge_webhooks_rejected_total counter
 bridge_webhooks_total counter";
 
 #[test]
-fn names_and_types_are_these() {
+fn families_have_their_names_and_types() {
     let metrics = metrics();
-    // What has no label set before it happens.
+    // These families have no label set until their first fact.
     metrics.webhook_bad_field(&ZOOM, "duration");
     metrics.hubspot_request(&account(), "upsert", "200", Duration::from_millis(80));
     metrics.set_daily_remaining(&account(), Some(1));
@@ -96,7 +96,7 @@ fn label_sets_exist_from_the_start() {
 }
 
 #[test]
-fn facts_are_counted_where_they_belong() {
+fn facts_appear_in_their_families() {
     let metrics = metrics();
     let clone = metrics.clone();
     clone.webhook_answered(&source(), &ZOOM, WebhookOutcome::Accepted, Duration::from_millis(2));
@@ -165,7 +165,7 @@ fn labels_from_hubspot_are_bounded() {
 }
 
 #[test]
-fn what_is_no_longer_known_disappears() {
+fn unknown_gauges_are_removed() {
     let metrics = metrics();
     metrics.set_daily_remaining(&account(), Some(41));
     metrics.set_token_expires(&account(), Some(Millis::new(1_800_000_000_000)));
