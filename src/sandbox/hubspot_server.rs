@@ -1,7 +1,7 @@
 //! An emulated HubSpot behind a real listener.
 //!
-//! Beside HubSpot's own paths it has a switch for a person who tries things out: `POST /sandbox/fail/STATUS` makes every
-//! upsert fail with that status until `POST /sandbox/heal`, and `GET /sandbox/events` shows what the account holds.
+//! Beside HubSpot's own paths it has controls for a person who tries things out: `POST /sandbox/fail/STATUS` makes
+//! every upsert fail with that status until `POST /sandbox/heal`, and `GET /sandbox/events` shows the account's events.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,10 +17,10 @@ use crate::receive::simple_server::{
     self, ResponseFault, SimpleHandler, SimpleRequest, SimpleResponse,
 };
 
-/// How long an answer that never comes is held: longer than any client waits.
+/// How long the server holds an answer that never comes: longer than any client waits.
 const HANG_TIME: Duration = Duration::from_mins(10);
 
-/// An emulated HubSpot account that can be called at an address.
+/// An emulated HubSpot account with an address.
 #[derive(Clone)]
 pub struct HubSpotServer {
     emulator: Arc<Mutex<Emulator>>,
@@ -30,10 +30,10 @@ pub struct HubSpotServer {
 }
 
 impl HubSpotServer {
-    /// Listens on a free port of loopback until it is stopped.
+    /// Listens on a free port of loopback until it is closed.
     ///
     /// # Errors
-    /// When it cannot listen.
+    /// The listener cannot be opened.
     pub fn open(settings: EmulatorSettings, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let stage = Self {
@@ -51,15 +51,15 @@ impl HubSpotServer {
         Ok(stage)
     }
 
-    /// Scheme, host and port.
+    /// The base URL: scheme, host and port.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The account itself, to look at and to make fail.
+    /// The account itself, for inspection and for faults.
     pub fn emulator(&self) -> MutexGuard<'_, Emulator> {
-        // A test that panics while it looks leaves the account as it is.
+        // A panic of a test leaves the account consistent.
         self.emulator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,13 +1,13 @@
-//! The whole product on loopback with nothing else installed.
+//! The whole product on loopback, without any other installation.
 //!
 //! * [`emulator`]: HubSpot's marketing events, strictly, as a pure state machine.
-//! * [`stage`]: the emulator behind a listener.
-//! * [`platform`]: a platform's API behind another.
-//! * [`story`]: sample webhooks of every platform, sent one by one, and what became of them.
+//! * [`hubspot_server`]: the emulator behind a listener.
+//! * [`platform_server`]: a platform's API behind a listener.
+//! * `sources`: a source for every platform; `scenario`: sends sample webhooks one by one and shows their results.
 //!
-//! Promises: nothing here leaves the machine, and every token in here is made up. Relies on nothing outside of this
-//! program. The emulator keeps its state in memory and the bridge's store is in a temporary folder: a crash loses it,
-//! and nobody misses it.
+//! Promises: nothing leaves the machine, and every token is made up. Relies on nothing outside of this program. The
+//! emulator keeps its state in memory and the bridge's store is in a temporary folder: a crash loses both, which is
+//! harmless.
 
 pub mod emulator;
 pub mod hubspot_server;

@@ -1,5 +1,5 @@
-//! An emulated platform's API behind a real listener: it asks for the right credentials, keeps its limit of calls, and
-//! answers what it was told to.
+//! An emulated platform's API behind a real listener: it checks credentials, enforces a limit of calls, and gives the
+//! answers that were set.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -17,10 +17,10 @@ use crate::clock::Clock;
 use crate::providers::DemoApi;
 use crate::receive::simple_server::{self, SimpleHandler, SimpleRequest, SimpleResponse};
 
-/// How long a token that the emulated platform gives is good, in seconds.
+/// Lifetime of the emulated platform's tokens, in seconds.
 const TOKEN_LIFE: u64 = 3_600;
 
-/// An emulated API that can be called at an address.
+/// An emulated API with an address.
 #[derive(Clone)]
 pub struct PlatformServer {
     state: Arc<Mutex<PlatformState>>,
@@ -33,29 +33,29 @@ struct PlatformState {
     api: DemoApi,
     answers: BTreeMap<String, Value>,
     statuses: BTreeMap<String, u16>,
-    /// Tokens given, of which the last is good.
+    /// Number of tokens issued; only the last is valid.
     tokens: u32,
     limit: Option<(usize, Duration)>,
     taken: Vec<Instant>,
     calls: Vec<PlatformCall>,
 }
 
-/// A call that the emulated API got.
+/// A call to the emulated API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformCall {
-    /// `GET`.
+    /// HTTP method.
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// What it was answered with.
+    /// Status of the answer.
     pub status: u16,
 }
 
 impl PlatformServer {
-    /// Listens on a free port of loopback until it is closed. It knows nothing yet, so it answers 404.
+    /// Listens on a free port of loopback until it is closed. Without answers set it replies 404.
     ///
     /// # Errors
-    /// When it cannot listen.
+    /// The listener cannot be opened.
     pub fn open(api: DemoApi, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let knowing_nothing = PlatformState {
@@ -82,30 +82,30 @@ impl PlatformServer {
         Ok(stage)
     }
 
-    /// Scheme, host and port: `{api}` in a demo's settings.
+    /// The base URL: scheme, host and port; `{api}` in a demo's settings.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// From now on `GET` of this path and query is answered so.
+    /// Sets the answer to `GET` of this path and query.
     pub fn answer(&self, path: &str, body: Value) {
         let mut state = self.state();
         state.statuses.remove(path);
         state.answers.insert(path.to_owned(), body);
     }
 
-    /// From now on it is answered with this status and an error.
+    /// Sets an error status for this path and query.
     pub fn fail(&self, path: &str, status: u16) {
         self.state().statuses.insert(path.to_owned(), status);
     }
 
-    /// It takes so many calls in any stretch of that length, and answers others 429.
+    /// Limits the calls within any window of this length; further calls get 429.
     pub fn limit(&self, calls: usize, window: Duration) {
         self.state().limit = Some((calls, window));
     }
 
-    /// The token that was given last is good no more.
+    /// Revokes the last token.
     pub fn revoke(&self) {
         self.state().tokens += 1;
     }
@@ -122,7 +122,7 @@ impl PlatformServer {
     }
 
     fn state(&self) -> MutexGuard<'_, PlatformState> {
-        // A test that panics while it looks leaves everything as it is.
+        // A panic of a test leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -168,11 +168,11 @@ impl PlatformState {
             }
             self.taken.push(now);
         }
-        let asked = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
-        if let Some(status) = self.statuses.get(&asked) {
-            return (*status, json!({ "message": "It was told to" }));
+        let target = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+        if let Some(status) = self.statuses.get(&target) {
+            return (*status, json!({ "message": "This path was set to fail" }));
         }
-        match (method.as_str(), self.answers.get(&asked)) {
+        match (method.as_str(), self.answers.get(&target)) {
             ("GET", Some(answer)) => (200, answer.clone()),
             _ => (404, json!({ "message": "Not found" })),
         }

@@ -1,4 +1,4 @@
-//! The story: what comes in, what the bridge makes of it, what HubSpot then holds.
+//! The scenario: sends sample webhooks, and shows the bridge's changes and HubSpot's events.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,19 +20,19 @@ use crate::ledger::{EventRecord, EventState, Ledger};
 use crate::net::{Http, HttpClient, HttpMethod, HttpRequest};
 use crate::providers::{Provider, Sample, SignedRequest, UnsignedRequest};
 
-/// How long everything may take to arrive; it takes two or three seconds.
+/// Time limit for delivery, which takes two or three seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Between looks whether it has.
+/// Interval between checks.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Most events that are shown.
+/// Upper bound of events read.
 const EVENTS_MAX: usize = 1_000;
 const TOKEN: &str = "sandbox-token";
 
-/// Tells the story on `out`. With `once` it ends when everything has arrived; else it goes on until told to stop, so
-/// that a reader can send webhooks of their own.
+/// Runs the scenario and reports on `out`. With `once` it ends after everything was delivered; otherwise it goes on
+/// until `stop`, so that a reader can send webhooks of their own.
 ///
 /// # Errors
-/// What did not work, or that not everything arrived.
+/// A step failed, or not everything was delivered.
 pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let hubspot = HubSpotServer::open(EmulatorSettings::new(TOKEN), Arc::clone(&clock))
@@ -49,7 +49,7 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
     let providers = providers.context("two sources of the sandbox have the same name")?;
     let cast: Vec<_> = cast.into_iter().zip(providers).collect();
     let app = App::build(config, &http, Arc::clone(&clock), Rekey::Refuse)?;
-    let scene = Scenario {
+    let scenario = Scenario {
         webhooks: format!("http://{}/webhooks", app.webhooks_address),
         ops: format!("http://{}", app.ops_address),
         ledger: Arc::clone(&app.ledger),
@@ -60,22 +60,26 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
     };
     let (ended, over) = (stop.clone(), CancellationToken::new());
     let running = tokio::spawn(app.run_until(over.clone()));
-    let told = scene.run(out).await;
-    if told.is_ok() && !once {
-        writeln!(out, "\nIt goes on until Ctrl-C. Try it:\n{}", scene.suggest_commands(&folder)?)?;
+    let outcome = scenario.run(out).await;
+    if outcome.is_ok() && !once {
+        writeln!(
+            out,
+            "\nIt goes on until Ctrl-C. Try it:\n{}",
+            scenario.suggest_commands(&folder)?
+        )?;
         out.flush()?;
         ended.cancelled().await;
     }
     over.cancel();
     running.await.context("the bridge broke off")??;
-    scene.hubspot.close();
-    for api in scene.sources.iter().filter_map(|(actor, _)| actor.api.as_ref()) {
+    scenario.hubspot.close();
+    for api in scenario.sources.iter().filter_map(|(actor, _)| actor.api.as_ref()) {
         api.close();
     }
-    told
+    outcome
 }
 
-/// A folder for the store, deleted at the end.
+/// A temporary folder for the store.
 struct TempFolder(std::path::PathBuf);
 
 impl TempFolder {
@@ -105,7 +109,7 @@ struct Scenario {
     sources: Vec<(SandboxSource, Arc<dyn Provider>)>,
 }
 
-/// What the bridge answered to a webhook.
+/// The bridge's answer to a webhook.
 struct WebhookAnswer {
     status: u16,
     outcome: String,
@@ -151,7 +155,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// One webhook: sent, answered, and what it changed.
+    /// Sends one webhook and shows its answer and its changes.
     async fn send_sample(
         &self,
         out: &mut dyn Write,
@@ -222,7 +226,7 @@ impl Scenario {
         Ok(WebhookAnswer { status: answer.status, outcome: word.unwrap_or_default() })
     }
 
-    /// What HubSpot is to get of each event.
+    /// The input for HubSpot of each event.
     async fn inputs(&self) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
         let events = self.ledger.events(EVENTS_MAX).await?;
         Ok(events
@@ -231,7 +235,7 @@ impl Scenario {
             .collect())
     }
 
-    /// What a webhook leaves out is asked of the platform after it was answered.
+    /// Waits for the bridge to ask the platform for fields that a webhook leaves out.
     async fn wait_for_fetches(&self, actor: &SandboxSource) {
         let deadline = Instant::now() + TIMEOUT;
         let pending = || {
@@ -255,7 +259,7 @@ impl Scenario {
         }
     }
 
-    /// Whether HubSpot's record of it is what the ledger says it should be.
+    /// Whether HubSpot's event equals the ledger's.
     fn is_in_hubspot(&self, event: &EventRecord) -> bool {
         let key =
             (event.key.external_account_id.to_string(), event.key.external_event_id.to_string());
@@ -302,13 +306,13 @@ impl Scenario {
         Ok(())
     }
 
-    /// Commands to try, with bodies of the same webinars that the first platform could send now.
+    /// Commands to try, with bodies that the first platform could send now.
     fn suggest_commands(&self, folder: &TempFolder) -> anyhow::Result<String> {
         let Some((actor, provider)) = self.sources.first() else { return Ok(String::new()) };
         let program = std::env::current_exe().context("cannot tell where this program is")?;
         let url = actor.url(&self.webhooks)?;
         let mut webhooks = Vec::new();
-        // Not the very bodies that were sent already: those are known as duplicates.
+        // Later bodies: those already sent are known as duplicates.
         let later = self.clock.now().plus(Duration::from_mins(1));
         for (sample, name) in provider.samples(later).iter().zip(["one", "two"]) {
             let file = folder.0.join(format!("{name}.json"));
@@ -337,7 +341,7 @@ impl Scenario {
     }
 }
 
-/// An event as a reader sees it: HubSpot's fields, or what is missing.
+/// An event for a reader: HubSpot's fields, or its gaps.
 fn event_fields(event: &EventRecord) -> BTreeMap<String, String> {
     let shown = |value: &Value| {
         value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"))

@@ -1,4 +1,4 @@
-//! Who plays in the sandbox: sources for every platform, and the platforms' emulated APIs.
+//! The sandbox's sources, one or more per platform, and the platforms' emulated APIs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,30 +13,30 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::providers::{Demo, DemoApi, PLATFORMS};
 
-/// A source of the sandbox, and its platform.
+/// A source of the sandbox.
 pub(super) struct SandboxSource {
     pub(super) demo: Demo,
-    /// Its platform's name.
+    /// Name of the platform.
     pub(super) platform: String,
-    /// Its platform's API, where it has one.
+    /// Emulated API of the platform, if it has one.
     pub(super) api: Option<PlatformServer>,
 }
 
 impl SandboxSource {
-    /// The calls that its platform's API got so far: method and path.
+    /// The calls to the platform's API so far: method and path.
     pub(super) fn calls(&self) -> Vec<String> {
         let calls = self.api.iter().flat_map(PlatformServer::calls);
         calls.map(|call| format!("{} {}", call.method, call.path)).collect()
     }
 
-    /// Where its platform sends webhooks to.
+    /// The URL to which the platform sends webhooks.
     pub(super) fn url(&self, webhooks: &str) -> anyhow::Result<Url> {
         let token = self.demo.path_token.map(|token| format!("/{token}")).unwrap_or_default();
         Ok(format!("{webhooks}/{}{token}", self.demo.source).parse()?)
     }
 }
 
-/// Sources for every platform there is.
+/// Opens the sources of every platform.
 pub(super) fn open_sources(clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<SandboxSource>> {
     let mut cast = Vec::new();
     for platform in PLATFORMS {
@@ -54,7 +54,7 @@ pub(super) fn open_sources(clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Sandbox
     Ok(cast)
 }
 
-/// One account, and the sources as users would write them.
+/// The configuration: one account, and the sources as users would write them.
 pub(super) fn build_config(
     hubspot: &str,
     token: &str,

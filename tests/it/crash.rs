@@ -68,7 +68,7 @@ fn fault(dice: &mut Dice, pausing: bool) -> EmulatorFault {
         3 => EmulatorFault::Transport { fault: TransportFault::Reset, stored },
         4 => EmulatorFault::Transport { fault: TransportFault::Truncate, stored },
         5 => EmulatorFault::EmptyResults,
-        6 => EmulatorFault::PartialErrors { name, told: stored },
+        6 => EmulatorFault::PartialErrors { name, identified: stored },
         7 => EmulatorFault::RejectNames(name),
         _ => EmulatorFault::MissingScopes,
     }

@@ -1,6 +1,6 @@
-//! Who may call, and how often.
+//! Credentials and limits of calls.
 //!
-//! Tokens are compared plainly: they are made up, and guard nothing.
+//! Tokens are compared without constant time: they are made up and protect nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,19 +13,19 @@ use super::refusal::AccessRefusal;
 use super::wire::EmulatorReply;
 use crate::event::Millis;
 
-/// An OAuth app that is installed in the account.
+/// An OAuth app installed in the account.
 #[derive(Clone)]
 pub struct OAuthApp {
-    /// The app's id.
+    /// Client id of the app.
     pub client_id: String,
-    /// The app's secret.
+    /// Client secret of the app.
     pub client_secret: String,
-    /// The refresh token of the installation.
+    /// Refresh token of the installation.
     pub refresh_token: String,
-    /// How long an access token lasts. HubSpot's last 30 minutes
-    /// (changelog `upcoming-expiration-of-oauth-access-tokens-is-changing`).
+    /// Lifetime of access tokens. HubSpot's last 30 minutes (changelog
+    /// `upcoming-expiration-of-oauth-access-tokens-is-changing`).
     pub token_lifetime: Duration,
-    /// Whether each refresh replaces the refresh token too.
+    /// Whether each refresh also replaces the refresh token.
     pub rotate: bool,
 }
 
@@ -33,11 +33,11 @@ pub(super) struct AccessControl {
     token: String,
     limit: u32,
     window: Duration,
-    /// When the calls within the window were let in, oldest first.
+    /// Times of the admitted calls within the window, oldest first.
     admitted: VecDeque<Millis>,
     daily: Option<DailyLimit>,
     oauth: Option<OAuthApp>,
-    /// Until when each access token of the OAuth app lasts.
+    /// Expiry of each access token of the OAuth app.
     issued: BTreeMap<String, Millis>,
 }
 
@@ -63,7 +63,7 @@ impl AccessControl {
         self.daily = calls.map(|limit| DailyLimit { limit, left: limit });
     }
 
-    /// Lets a call in and counts it; one that is refused is not counted.
+    /// Admits and counts a call; a refused call is not counted.
     pub(super) fn admit(
         &mut self,
         now: Millis,
@@ -80,7 +80,7 @@ impl AccessControl {
         Ok(())
     }
 
-    /// The calls of the window that ends now: a call leaves it one window after it came.
+    /// Number of calls in the window that ends now; a call leaves it one window after it arrived.
     fn used(&mut self, now: Millis) -> u32 {
         while self.admitted.front().is_some_and(|at| now.since(*at) >= self.window) {
             self.admitted.pop_front();
@@ -99,7 +99,7 @@ impl AccessControl {
         if now >= at { Err(AccessRefusal::Expired { at, ago: now.since(at) }) } else { Ok(()) }
     }
 
-    /// What HubSpot says of its limits with every answer; nothing of the day to OAuth apps
+    /// HubSpot's headers of limits; OAuth apps get none of the day
     /// (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
     pub(super) fn headers(
         &mut self,
@@ -124,8 +124,8 @@ impl AccessControl {
         headers
     }
 
-    /// The token endpoint: RFC 6749 section 6, answers as in HubSpot's OpenAPI of `/oauth/2026-03/token` and, where
-    /// it refuses, in its changelog `new-oauth-v3-api-endpoints-and-standardized-error-responses`.
+    /// The token endpoint: RFC 6749 section 6. Replies follow HubSpot's OpenAPI of `/oauth/2026-03/token`, and refusals
+    /// its changelog `new-oauth-v3-api-endpoints-and-standardized-error-responses`.
     pub(super) fn refresh(&mut self, now: Millis, form: &[u8], portal_id: u64) -> EmulatorReply {
         let fields: BTreeMap<String, String> = form_urlencoded::parse(form).into_owned().collect();
         let field = |name: &str| fields.get(name).map_or("", String::as_str);

@@ -1,7 +1,7 @@
-//! The bodies of HubSpot's answers.
+//! The bodies of HubSpot's replies.
 //!
-//! Shapes and categories are those of <https://developers.hubspot.com/docs/api-reference/error-handling>, and of real
-//! answers that others have published; each says where it differs.
+//! Shapes and categories follow <https://developers.hubspot.com/docs/api-reference/error-handling> and real replies
+//! that others have published; differences are noted.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::refusal::AccessRefusal;
 use super::wire::EmulatorReply;
 use crate::event::Millis;
 
-/// What an answer is called in a support ticket: a UUID that counts the calls.
+/// Id of a reply for support tickets: a UUID that counts the calls.
 #[derive(Clone, Copy)]
 pub(super) struct CorrelationId(usize);
 
@@ -121,7 +121,7 @@ pub(super) fn limited(
     reply
 }
 
-/// The answer of a status that is asked for.
+/// The reply with this status.
 pub(super) fn status(
     status: u16,
     retry_after: Option<u64>,
@@ -143,11 +143,11 @@ pub(super) fn status(
 }
 
 fn add_retry_after(reply: &mut EmulatorReply, retry_after: Option<u64>) {
-    let told = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
-    reply.headers.extend(told);
+    let header = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
+    reply.headers.extend(header);
 }
 
-/// The edge's web page.
+/// A web page of the edge.
 pub(super) fn html_page(status: u16) -> EmulatorReply {
     let page = format!(
         "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n\
@@ -174,7 +174,7 @@ pub(super) fn missing_scopes(correlation: CorrelationId) -> EmulatorReply {
     )
 }
 
-/// `BatchResponseMarketingEventPublicDefaultResponse`; `COMPLETE` does not mean that all went well.
+/// `BatchResponseMarketingEventPublicDefaultResponse`; `COMPLETE` does not imply that every event succeeded.
 pub(super) fn complete(
     status: u16,
     now: Millis,
@@ -184,7 +184,7 @@ pub(super) fn complete(
     batch(status, "COMPLETE", now, results, errors)
 }
 
-/// The same with any status of the batch.
+/// As [`complete`], with any status of the batch.
 pub(super) fn batch(
     status: u16,
     state: &str,
@@ -205,10 +205,13 @@ pub(super) fn batch(
     json(status, &body)
 }
 
-/// `StandardError`. What its context holds for marketing events is documented nowhere.
-pub(super) fn item_error(input: &UpsertInput, told: bool) -> Value {
-    let context =
-        if told { json!({ "externalEventId": [input.external_event_id] }) } else { json!({}) };
+/// `StandardError`. Its context for marketing events is not documented.
+pub(super) fn item_error(input: &UpsertInput, identified: bool) -> Value {
+    let context = if identified {
+        json!({ "externalEventId": [input.external_event_id] })
+    } else {
+        json!({})
+    };
     json!({
         "status": "error",
         "category": "VALIDATION_ERROR",

@@ -1,7 +1,6 @@
-//! Reading the body of an upsert, as strictly as the published schema lets us.
-//!
-//! `BatchInputMarketingEventCreateRequestParams` of HubSpot's OpenAPI (v3 and 2026-03 are the same), but for
-//! `customProperties`: the schema requires it with twenty fields each, HubSpot's guide and its API take none, or two.
+//! Parses the body of an upsert as strictly as the published schema allows:
+//! `BatchInputMarketingEventCreateRequestParams` of HubSpot's OpenAPI (v3 and 2026-03 are equal), except
+//! `customProperties`: the schema requires it with twenty fields each, HubSpot's guide and its API accept none, or two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,15 +19,15 @@ pub(super) struct UpsertInput {
     pub(super) external_event_id: String,
     pub(super) event_name: String,
     pub(super) event_organizer: String,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "non_null")]
     pub(super) event_type: Option<String>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "non_null")]
     pub(super) event_description: Option<String>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "non_null")]
     pub(super) event_url: Option<String>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "non_null")]
     pub(super) start_date_time: Option<DateTime>,
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "non_null")]
     pub(super) end_date_time: Option<DateTime>,
     #[serde(default)]
     pub(super) event_cancelled: bool,
@@ -38,7 +37,7 @@ pub(super) struct UpsertInput {
     pub(super) custom_properties: Vec<InputProperty>,
 }
 
-/// A custom property: of the schema's twenty fields the two that matter.
+/// A custom property: two of the schema's twenty fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InputProperty {
@@ -46,12 +45,12 @@ pub(super) struct InputProperty {
     value: String,
 }
 
-/// A time of the schema's format `date-time`, which is RFC 3339's.
+/// A time in the schema's format `date-time`, which is RFC 3339.
 #[derive(Deserialize, Clone, Copy)]
 #[serde(try_from = "String")]
 pub(super) struct DateTime(pub(super) Millis);
 
-/// Why a body is refused.
+/// Reason for refusing a body.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BatchError {
     #[error("Invalid input JSON: {path}: {message}")]
@@ -63,7 +62,7 @@ pub(super) enum BatchError {
 }
 
 impl BatchError {
-    /// How many inputs there were, where that could be read.
+    /// Number of inputs, if it could be read.
     pub(super) fn inputs(&self) -> usize {
         match self {
             Self::Count(count) => *count,
@@ -78,7 +77,7 @@ struct BatchBody {
     inputs: Vec<UpsertInput>,
 }
 
-/// The events of a body.
+/// Parses the events of a body.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<UpsertInput>, BatchError> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let schema = |error: serde_path_to_error::Error<serde_json::Error>| BatchError::Schema {
@@ -103,8 +102,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<UpsertInput>, BatchError> {
     Ok(inputs)
 }
 
-/// Whether two events of the batch could not be told apart in the answer, whose results carry the event's id only.
-/// HubSpot takes such a batch; a client must not send it.
+/// Returns a violation if two events of the batch have the same event id: results hold only that id, so a client could
+/// not match them. HubSpot accepts such a batch; a client must not send it.
 pub(super) fn shared_event_id(batch: &[UpsertInput]) -> Option<String> {
     let mut seen = BTreeSet::new();
     let shared = batch.iter().find(|input| !seen.insert(&input.external_event_id))?;
@@ -112,14 +111,14 @@ pub(super) fn shared_event_id(batch: &[UpsertInput]) -> Option<String> {
 }
 
 impl UpsertInput {
-    /// The custom properties by name; the last of a name wins.
+    /// The custom properties by name; the last of equal names wins.
     pub(super) fn properties(properties: Vec<InputProperty>) -> BTreeMap<String, String> {
         properties.into_iter().map(|property| (property.name, property.value)).collect()
     }
 }
 
-/// A field that may be left out but not be null: the schema makes none nullable.
-fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+/// Deserializes a field that may be missing but not null: the schema makes none nullable.
+fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -138,11 +137,11 @@ impl TryFrom<String> for DateTime {
     }
 }
 
-/// Whether the text is of RFC 3339's form (section 5.6, upper case); `jiff` reads more than that.
+/// Whether the text has RFC 3339's form (section 5.6, upper case); `jiff` accepts more.
 fn has_rfc_3339_shape(text: &str) -> bool {
     let digits_as = |text: &[u8], shape: &[u8]| {
         text.len() == shape.len()
-            && text.iter().zip(shape).all(|(byte, wanted)| match wanted {
+            && text.iter().zip(shape).all(|(byte, expected)| match expected {
                 b'0' => byte.is_ascii_digit(),
                 mark => byte == mark,
             })

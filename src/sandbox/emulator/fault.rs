@@ -1,69 +1,69 @@
-//! What goes wrong on demand.
+//! Faults that are injected on demand.
 
 use std::time::Duration;
 
 use super::batch::UpsertInput;
 
-/// What befalls an upsert that was let in.
+/// A fault of an admitted upsert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EmulatorFault {
-    /// This status, and nothing is stored: an HTML page from 502 on, as the edge sends it, else JSON.
+    /// The reply has this status and nothing is stored: from 502 on an HTML page, as the edge sends it, else JSON.
     Status {
-        /// The status.
+        /// HTTP status.
         status: u16,
         /// `Retry-After`, in seconds.
         retry_after: Option<u64>,
     },
-    /// 207: the events whose name holds the text are refused, the others stored.
+    /// 207: events whose name contains a text are refused, the others stored.
     PartialErrors {
-        /// What the names hold.
+        /// Text in the names.
         name: String,
-        /// Whether the errors say which event they mean; HubSpot promises nothing of that.
-        told: bool,
+        /// Whether the errors name their event, which HubSpot does not promise.
+        identified: bool,
     },
     /// 200 and `COMPLETE` without results, and nothing is stored.
     EmptyResults,
-    /// 400 for every batch with an event whose name holds the text; the answer does not say which it is.
+    /// 400 for every batch with an event whose name contains the text, without naming the event.
     RejectNames(String),
-    /// 200 and `COMPLETE`; of the events only the first half, rounded down, is stored and shown.
+    /// 200 and `COMPLETE`, but only the first half of the events, rounded down, is stored and returned.
     FewerResults,
-    /// 200 with a batch's status that is not `COMPLETE` (`PENDING`, `PROCESSING`, `CANCELED`), and nothing is stored.
+    /// 200 with a batch status other than `COMPLETE` (`PENDING`, `PROCESSING`, `CANCELED`), and nothing is stored.
     Unfinished(&'static str),
-    /// This status with a web page, as what stands before the API sends it, and nothing is stored.
+    /// This status with a web page, as sent by a proxy before the API, and nothing is stored.
     HtmlPage(u16),
-    /// 429 for the limit of this name, or for one that is not named.
+    /// 429 for a named or an unnamed limit.
     Limited {
-        /// `policyName`.
+        /// `policyName` of the limit.
         policy: Option<&'static str>,
         /// `Retry-After`, in seconds.
         retry_after: Option<u64>,
     },
-    /// 403: the app may not write marketing events.
+    /// 403: the app lacks the scope to write marketing events.
     MissingScopes,
-    /// It is answered as by this other fault, and what was sent is stored all the same, so long afterwards.
+    /// The reply is that of another fault, and the batch is stored after a delay all the same.
     StoredLater {
-        /// How long: nothing for at once. Requests that come meanwhile are stored before.
+        /// Delay; zero stores it at once. Requests that arrive meanwhile are stored first.
         after: Duration,
-        /// The answer.
-        told: Box<EmulatorFault>,
+        /// Fault that makes the reply.
+        reply: Box<EmulatorFault>,
     },
-    /// The answer gets lost.
+    /// The reply is lost.
     Transport {
-        /// How.
+        /// Kind of loss.
         fault: TransportFault,
-        /// Whether what was sent is stored all the same.
+        /// Whether the batch is stored all the same.
         stored: bool,
     },
 }
 
-/// How an answer gets lost. Whoever carries the emulator's answers carries this out.
+/// A way in which a reply is lost. The caller of the emulator carries it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransportFault {
-    /// Nothing ever comes, and the connection stays open.
+    /// No reply comes, and the connection stays open.
     Hang,
-    /// The connection is reset before the answer.
+    /// The connection is reset before the reply.
     Reset,
-    /// The connection ends in the midst of the body.
+    /// The connection ends within the body.
     Truncate,
 }
 
@@ -85,7 +85,7 @@ impl EmulatorFault {
         }
     }
 
-    /// Whether it befalls a request before anybody reads its body.
+    /// Whether the fault occurs before the body is read.
     pub(super) fn precedes_body(&self) -> bool {
         match self {
             Self::Status { .. }

@@ -1,18 +1,18 @@
-//! HubSpot's marketing events as far as we use them: a state machine over requests, without sockets or a clock.
+//! HubSpot's marketing events, as far as we use them: a state machine over requests, without sockets or a clock.
 //!
 //! Promises: the same requests at the same times get the same answers. It is stricter than HubSpot is known to be, so
-//! that what passes here does not rest on HubSpot's leniency; what it holds against a client is in
-//! [`Emulator::violations`]. It enforces what is known of HubSpot: the published schema (with `customProperties`
-//! optional and of name and value only, as HubSpot's guide sends them), the full replacement of an event by each upsert,
-//! the rolling window, expiring tokens. Relies on its caller for the time and for carrying out [`TransportFault`]s.
-//! It holds everything in memory: a crash is an empty account.
+//! that clients that pass do not depend on HubSpot's leniency; [`Emulator::violations`] lists a client's errors. It
+//! enforces known rules of HubSpot: the published schema (with `customProperties` optional and of name and value only,
+//! as in HubSpot's guide), the full replacement of an event by each upsert, the rolling window, expiring tokens. Relies
+//! on its caller for the time and for carrying out [`TransportFault`]s. It holds everything in memory: a crash empties
+//! the account.
 //!
-//! * `wire`: requests and answers, and what a request is for;
-//! * `access`: who may call, and how often;
-//! * `batch`: reading the body of an upsert;
-//! * `store`: the events, and how they are shown;
-//! * `answer`: the bodies of answers;
-//! * `fault`: what goes wrong on demand.
+//! * `wire`: requests, replies and routes;
+//! * `access`: credentials and limits;
+//! * `batch`: the body of an upsert;
+//! * `store`: the events and their JSON;
+//! * `answer`: the bodies of replies;
+//! * `fault`: injected faults.
 
 mod access;
 mod answer;
@@ -41,16 +41,16 @@ pub use store::StoredEvent;
 use wire::EmulatorRoute;
 pub use wire::{EmulatorCall, EmulatorOperation, EmulatorReply, EmulatorRequest};
 
-/// What the emulated HubSpot account is like.
+/// Settings of the emulated HubSpot account.
 #[derive(Clone)]
 pub struct EmulatorSettings {
-    /// The access token of a private app, which does not expire.
+    /// Access token of a private app, which does not expire.
     pub token: String,
-    /// So many calls in any window of that length.
+    /// Calls allowed within any window of this length.
     pub rate: (u32, Duration),
-    /// The account's number, as the details show it.
+    /// Number of the account in its details.
     pub portal_id: u64,
-    /// An OAuth app of the same account, if there is one. Its calls share the window.
+    /// OAuth app of the same account, if any. Its calls share the window.
     pub oauth: Option<OAuthApp>,
 }
 
@@ -75,7 +75,7 @@ pub struct Emulator {
     store: EventStore,
     queued: VecDeque<EmulatorFault>,
     standing: Vec<EmulatorFault>,
-    /// Batches that are stored later, and when.
+    /// Batches that will be stored later, with the time.
     delayed: Vec<(Millis, Vec<UpsertInput>)>,
     calls: Vec<EmulatorCall>,
     violations: Vec<String>,
@@ -97,7 +97,7 @@ impl Emulator {
         }
     }
 
-    /// Answers a request that arrives `now`.
+    /// Answers a request that arrives at `now`.
     pub fn handle(&mut self, now: Millis, request: &EmulatorRequest) -> EmulatorReply {
         self.store_landed(now);
         let (operation, inputs, mut reply) = match wire::route(request) {
@@ -133,7 +133,7 @@ impl Emulator {
                 (EmulatorOperation::Unknown, 0, answer::no_such_path(self.correlation_id()))
             }
         };
-        // What HubSpot says of limits at its token endpoint is not known.
+        // HubSpot's headers of limits at the token endpoint are unknown.
         if operation != EmulatorOperation::Token {
             reply.headers.extend(self.access.headers(now, request.header("authorization")));
         }
@@ -141,7 +141,8 @@ impl Emulator {
         reply
     }
 
-    /// Stores what was to land by now ([`Fault::Landed`]), in the order of its landing; says when the next will.
+    /// Stores the delayed batches that are due ([`EmulatorFault::StoredLater`]), in the order of their times. Returns
+    /// the time of the next.
     pub fn store_landed(&mut self, now: Millis) -> Option<Millis> {
         self.delayed.sort_by_key(|(at, _)| *at);
         let landed = self.delayed.partition_point(|(at, _)| *at <= now);
@@ -152,34 +153,35 @@ impl Emulator {
         self.delayed.first().map(|(at, _)| *at)
     }
 
-    /// Lets the next upsert that is let in meet this fault, after those already waiting.
+    /// Injects a fault into the next admitted upsert, after faults that already wait.
     pub fn inject(&mut self, fault: EmulatorFault) {
         self.queued.push_back(fault);
     }
 
-    /// Lets every upsert that the fault concerns meet it, until [`Self::heal`]. Of several the first that concerns it.
+    /// Injects a fault into every upsert that it applies to, until [`Self::clear_faults`]. Of several faults the first
+    /// that applies counts.
     pub fn inject_standing(&mut self, fault: EmulatorFault) {
         self.standing.push(fault);
     }
 
-    /// Ends all faults; what was sent before may still land.
+    /// Ends all faults; delayed batches are still stored.
     pub fn clear_faults(&mut self) {
         self.queued.clear();
         self.standing.clear();
     }
 
-    /// Leaves so many calls of the day to the account; none lifts the limit. No day ever ends here.
+    /// Sets the account's remaining calls of the day; `None` removes the limit. A day never ends here.
     pub fn set_daily_limit(&mut self, calls: Option<u32>) {
         self.access.set_daily_limit(calls);
     }
 
-    /// The events, by external account and external event.
+    /// The events, by external account and event id.
     #[must_use]
     pub fn events(&self) -> &BTreeMap<(String, String), StoredEvent> {
         self.store.events()
     }
 
-    /// Lets somebody else write to an event, or delete it (none), behind the bridge's back.
+    /// Changes an event, or deletes it (`None`), as another client would.
     pub fn tamper(
         &mut self,
         account: &str,
@@ -189,24 +191,24 @@ impl Emulator {
         self.store.tamper(account, event, with);
     }
 
-    /// All calls so far, in the order of their arrival.
+    /// All calls so far, in the order of arrival.
     #[must_use]
     pub fn calls(&self) -> &[EmulatorCall] {
         &self.calls
     }
 
-    /// What a client did that it must never do.
+    /// The client's violations of HubSpot's rules.
     #[must_use]
     pub fn violations(&self) -> &[String] {
         &self.violations
     }
 
-    /// What the call under way is called.
+    /// The correlation id of the current call.
     fn correlation_id(&self) -> CorrelationId {
         CorrelationId::for_call(self.calls.len())
     }
 
-    /// Lets the call in, or says why not.
+    /// Admits the call, or returns the refusal.
     fn refusal(&mut self, now: Millis, request: &EmulatorRequest) -> Option<EmulatorReply> {
         let refused = self.access.admit(now, request.header("authorization")).err()?;
         Some(answer::refused(refused, self.correlation_id()))
@@ -214,7 +216,7 @@ impl Emulator {
 
     fn upsert(&mut self, now: Millis, request: &EmulatorRequest) -> (usize, EmulatorReply) {
         let correlation = self.correlation_id();
-        // Read before anything may refuse it, so that no violation hides behind a 429.
+        // Parsed before any refusal, so that no violation hides behind a 429.
         let batch = batch::parse(&request.body);
         match &batch {
             Ok(inputs) => self.violations.extend(batch::shared_event_id(inputs)),
@@ -253,8 +255,8 @@ impl Emulator {
             EmulatorFault::Status { status, retry_after } => {
                 answer::status(status, retry_after, correlation)
             }
-            EmulatorFault::PartialErrors { name, told } => {
-                self.store_partially(now, batch, &name, told)
+            EmulatorFault::PartialErrors { name, identified } => {
+                self.store_partially(now, batch, &name, identified)
             }
             EmulatorFault::EmptyResults => answer::complete(200, now, &[], &[]),
             EmulatorFault::FewerResults => {
@@ -274,8 +276,8 @@ impl Emulator {
             EmulatorFault::Transport { fault, stored: true } => {
                 EmulatorReply { fault: Some(fault), ..self.store_and_confirm(now, batch) }
             }
-            EmulatorFault::StoredLater { after, told } => {
-                let reply = self.apply_fault(now, *told, Vec::new(), correlation);
+            EmulatorFault::StoredLater { after, reply } => {
+                let reply = self.apply_fault(now, *reply, Vec::new(), correlation);
                 self.delayed.push((now.plus(after), batch));
                 self.store_landed(now);
                 reply
@@ -291,7 +293,8 @@ impl Emulator {
         }
     }
 
-    /// Stores the events and shows them; the order of results is documented nowhere, so it is not that of the inputs.
+    /// Stores the events and returns their JSON. No documentation states the order of results, so it differs from the
+    /// inputs'.
     fn store_batch(&mut self, now: Millis, batch: Vec<UpsertInput>) -> Vec<Value> {
         let shown = batch.into_iter().map(|input| self.store.replace(now, input));
         let mut results: Vec<_> = shown.collect();
@@ -303,19 +306,20 @@ impl Emulator {
         answer::complete(200, now, &self.store_batch(now, batch), &[])
     }
 
-    /// 207 is what HubSpot's other batch calls say to mixed results; `COMPLETE` all the same
+    /// 207 is the status of mixed results in HubSpot's other batch calls, with `COMPLETE` all the same
     /// (<https://developers.hubspot.com/docs/api-reference/error-handling>).
     fn store_partially(
         &mut self,
         now: Millis,
         batch: Vec<UpsertInput>,
         name: &str,
-        told: bool,
+        identified: bool,
     ) -> EmulatorReply {
         let (refused, accepted): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|input| input.event_name.contains(name));
         let results = self.store_batch(now, accepted);
-        let errors: Vec<_> = refused.iter().map(|input| answer::item_error(input, told)).collect();
+        let errors: Vec<_> =
+            refused.iter().map(|input| answer::item_error(input, identified)).collect();
         answer::complete(207, now, &results, &errors)
     }
 

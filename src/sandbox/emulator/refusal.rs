@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::event::Millis;
 
-/// Why a call is not let in.
+/// Reason for refusing a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AccessRefusal {
     NoCredentials,

@@ -1,4 +1,4 @@
-//! The events of the account, and how HubSpot shows them.
+//! The account's events and their JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::batch::UpsertInput;
 use crate::event::Millis;
 
-/// Where the numbers of CRM objects begin; any number would do.
+/// First number of CRM objects; any number would do.
 const FIRST_OBJECT: u64 = 730_000_000_001;
 
-/// An event as HubSpot holds it.
+/// An event as HubSpot stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// The CRM object's number: stays with the event's key.
+    /// Number of the CRM object, fixed for the event's key.
     pub object_id: String,
     /// `eventName`.
     pub name: String,
@@ -35,11 +35,11 @@ pub struct StoredEvent {
     pub completed: bool,
     /// `customProperties`.
     pub custom_properties: BTreeMap<String, String>,
-    /// When the event was first written.
+    /// Time of the first write.
     pub created_at: Millis,
-    /// When it was last written.
+    /// Time of the last write.
     pub updated_at: Millis,
-    /// How often it was written.
+    /// Number of writes.
     pub writes: u32,
 }
 
@@ -53,8 +53,8 @@ impl EventStore {
         &self.events
     }
 
-    /// Makes the event exactly what the input says, and shows it: what the input leaves out is cleared, as was measured
-    /// on the single upsert, which takes the same schema (AMCF-2026/jidhr, `tests/test_event_merge_update.py`).
+    /// Replaces the event with the input and returns its JSON. A missing field is cleared, as measured on the single
+    /// upsert, which takes the same schema (AMCF-2026/jidhr, `tests/test_event_merge_update.py`).
     pub(super) fn replace(&mut self, now: Millis, input: UpsertInput) -> Value {
         let number = FIRST_OBJECT.saturating_add(u64::try_from(self.events.len()).unwrap_or(0));
         let key = (input.external_account_id, input.external_event_id);
@@ -80,7 +80,7 @@ impl EventStore {
         shown
     }
 
-    /// Makes of an event what somebody else wants it to be; without one nothing happens.
+    /// Changes or deletes an existing event as another client would.
     pub(super) fn tamper(
         &mut self,
         account: &str,
@@ -108,8 +108,8 @@ impl EventStore {
 }
 
 impl StoredEvent {
-    /// `MarketingEventPublicDefaultResponse` of the published schema. The schema calls both ids the CRM object's; in the
-    /// one portal that was watched, `id` was the external event's (AMCF-2026/jidhr, same test).
+    /// `MarketingEventPublicDefaultResponse` of the published schema. The schema describes both ids as the CRM
+    /// object's; in the one portal observed, `id` was the external event's (AMCF-2026/jidhr, same test).
     fn show(&self, event_id: &str) -> Value {
         let text = |time: Option<Millis>| time.map(|time| time.to_string());
         let properties: Vec<_> = self

@@ -49,7 +49,7 @@ fn stored<'a>(emulator: &'a Emulator, id: &str) -> Option<&'a StoredEvent> {
 }
 
 #[test]
-fn an_upsert_replaces_the_whole_event() {
+fn upsert_replaces_the_whole_event() {
     let mut emulator = emulator();
     let mut full = event("w-1", "Roots");
     full["eventType"] = json!("WEBINAR");
@@ -94,7 +94,7 @@ fn an_upsert_replaces_the_whole_event() {
 }
 
 #[test]
-fn results_name_the_event_and_keep_no_order() {
+fn results_hold_the_event_id_in_another_order() {
     let mut emulator = emulator();
     let reply = emulator.handle(START, &upsert(&[event("a", "A"), event("b", "B")]));
     let answer = body(&reply);
@@ -112,7 +112,7 @@ fn results_name_the_event_and_keep_no_order() {
 }
 
 #[test]
-fn the_dated_path_reaches_the_same_events() {
+fn dated_path_reaches_the_same_events() {
     let mut emulator = emulator();
     let mut dated = upsert(&[event("w-1", "Roots")]);
     dated.path = "/marketing/marketing-events/2026-03/events/upsert".into();
@@ -125,7 +125,7 @@ fn the_dated_path_reaches_the_same_events() {
 }
 
 #[test]
-fn reading_needs_both_ids_and_the_right_ones() {
+fn read_needs_both_ids() {
     let mut emulator = emulator();
     emulator.handle(START, &upsert(&[event("w-1", "Roots")]));
     let mut read = request("GET", "/marketing/v3/marketing-events/events/w-1", "");
@@ -137,7 +137,7 @@ fn reading_needs_both_ids_and_the_right_ones() {
 }
 
 #[test]
-fn a_percent_encoded_id_is_read_back_exactly() {
+fn percent_encoded_id_is_read_back_exactly() {
     let mut emulator = emulator();
     emulator.handle(START, &upsert(&[event("a+b&c=d/e", "Odd")]));
     let mut read = request("GET", "/marketing/v3/marketing-events/events/a+b&c%3Dd%2Fe", "");
@@ -146,7 +146,7 @@ fn a_percent_encoded_id_is_read_back_exactly() {
 }
 
 #[test]
-fn what_the_schema_forbids_is_refused_and_noted() {
+fn input_against_the_schema_is_refused_and_recorded() {
     let broken = |field: &str, value: Value| {
         let mut input = event("w-1", "Roots");
         input[field] = value;
@@ -201,7 +201,7 @@ fn what_the_schema_forbids_is_refused_and_noted() {
 }
 
 #[test]
-fn a_problem_names_its_place() {
+fn schema_violation_names_its_place() {
     let mut emulator = emulator();
     let mut input = event("b", "B");
     input["eventUrl"] = json!(5);
@@ -211,7 +211,7 @@ fn a_problem_names_its_place() {
 }
 
 #[test]
-fn one_event_id_of_two_accounts_is_taken_but_noted() {
+fn shared_event_id_of_two_accounts_is_stored_and_recorded() {
     let mut emulator = emulator();
     let mut other = event("w-1", "Roots");
     other["externalAccountId"] = json!("acct-8");
@@ -221,7 +221,7 @@ fn one_event_id_of_two_accounts_is_taken_but_noted() {
 }
 
 #[test]
-fn the_window_rolls() {
+fn rate_limit_window_rolls() {
     let mut emulator = emulator();
     let at = |ms: u64| START.plus(Duration::from_millis(ms));
     let mut call = |ms: u64| {
@@ -248,7 +248,7 @@ fn the_window_rolls() {
 }
 
 #[test]
-fn the_daily_limit_is_another_one() {
+fn daily_limit_is_enforced_apart_from_the_window() {
     let mut emulator = emulator();
     emulator.set_daily_limit(Some(1));
     let reply = emulator.handle(START, &upsert(&[event("w-1", "Roots")]));
@@ -260,7 +260,7 @@ fn the_daily_limit_is_another_one() {
 }
 
 #[test]
-fn only_known_tokens_get_in() {
+fn unknown_token_is_refused() {
     let mut emulator = emulator();
     for value in [None, Some("Basic pat-made-up"), Some("Bearer pat-other"), Some("pat-made-up")] {
         let mut unknown = upsert(&[event("w-1", "Roots")]);
@@ -299,7 +299,7 @@ fn refresh(emulator: &mut Emulator, now: Millis, token: &str) -> EmulatorReply {
 }
 
 #[test]
-fn an_access_token_lasts_its_lifetime() {
+fn access_token_expires_after_its_lifetime() {
     let mut emulator = with_oauth(false);
     let granted = body(&refresh(&mut emulator, START, "first"));
     assert_eq!(granted["expires_in"], json!(1_800));
@@ -315,7 +315,7 @@ fn an_access_token_lasts_its_lifetime() {
 }
 
 #[test]
-fn a_rotated_refresh_token_replaces_the_old_one() {
+fn rotated_refresh_token_replaces_the_old_one() {
     let mut emulator = with_oauth(true);
     let granted = body(&refresh(&mut emulator, START, "first"));
     let next = granted["refresh_token"].as_str().expect("text").to_owned();
@@ -330,7 +330,7 @@ fn a_rotated_refresh_token_replaces_the_old_one() {
 }
 
 #[test]
-fn what_does_not_exist_is_said_so_and_noted() {
+fn unknown_path_or_method_is_refused_and_recorded() {
     for (method, path, status) in [
         ("GET", UPSERT, 405),
         ("PUT", "/marketing/v3/marketing-events/events/w-1", 405),
@@ -346,7 +346,7 @@ fn what_does_not_exist_is_said_so_and_noted() {
 }
 
 #[test]
-fn injected_faults_meet_one_call_each() {
+fn injected_fault_affects_one_call() {
     let mut emulator = emulator();
     emulator.inject(EmulatorFault::Status { status: 502, retry_after: None });
     emulator.inject(EmulatorFault::Status { status: 477, retry_after: Some(3_600) });
@@ -360,7 +360,7 @@ fn injected_faults_meet_one_call_each() {
 }
 
 #[test]
-fn a_standing_fault_refuses_whom_it_concerns_until_healed() {
+fn standing_fault_affects_matching_calls_until_cleared() {
     let mut settings = EmulatorSettings::new("pat-made-up");
     settings.rate.0 = 1_000;
     let mut emulator = Emulator::new(settings);
@@ -381,16 +381,16 @@ fn a_standing_fault_refuses_whom_it_concerns_until_healed() {
 
 #[test]
 fn partial_errors_store_the_rest() {
-    for told in [true, false] {
+    for identified in [true, false] {
         let mut emulator = emulator();
-        emulator.inject(EmulatorFault::PartialErrors { name: "thorn".into(), told });
+        emulator.inject(EmulatorFault::PartialErrors { name: "thorn".into(), identified });
         let reply = emulator.handle(START, &upsert(&[event("a", "rose"), event("b", "thorn")]));
         let answer = body(&reply);
         assert_eq!((reply.status, &answer["status"]), (207, &json!("COMPLETE")));
         assert_eq!(answer["numErrors"], json!(1));
         assert_eq!(answer["results"].as_array().map(Vec::len), Some(1));
         let named = answer["errors"].to_string().contains("\"b\"");
-        assert_eq!(named, told);
+        assert_eq!(named, identified);
         assert!(stored(&emulator, "a").is_some() && stored(&emulator, "b").is_none());
     }
 }
@@ -413,7 +413,7 @@ fn missing_scopes_are_named() {
 }
 
 #[test]
-fn a_lost_answer_may_have_been_carried_out() {
+fn lost_reply_may_have_been_stored() {
     for stored in [true, false] {
         let mut emulator = emulator();
         emulator.inject(EmulatorFault::Transport { fault: TransportFault::Reset, stored });
@@ -425,10 +425,10 @@ fn a_lost_answer_may_have_been_carried_out() {
 }
 
 #[test]
-fn what_is_told_to_have_failed_may_land_later() {
+fn failed_upsert_may_be_stored_later() {
     let mut emulator = emulator();
-    let told = Box::new(EmulatorFault::Status { status: 504, retry_after: None });
-    emulator.inject(EmulatorFault::StoredLater { after: Duration::from_mins(1), told });
+    let reply = Box::new(EmulatorFault::Status { status: 504, retry_after: None });
+    emulator.inject(EmulatorFault::StoredLater { after: Duration::from_mins(1), reply });
     assert_eq!(emulator.handle(START, &upsert(&[event("a", "rose")])).status, 504);
     let (later, landed) = (START.plus(Duration::from_secs(59)), START.plus(Duration::from_mins(1)));
     assert_eq!(emulator.handle(later, &upsert(&[event("a", "thorn")])).status, 200);
@@ -450,7 +450,7 @@ fn fewer_results_store_fewer_events() {
 }
 
 #[test]
-fn a_batch_may_be_unfinished_a_web_page_or_beyond_any_limit() {
+fn injected_batch_status_web_page_and_limit_are_returned() {
     let mut emulator = emulator();
     emulator.inject(EmulatorFault::Unfinished("PROCESSING"));
     emulator.inject(EmulatorFault::HtmlPage(400));

@@ -1,4 +1,4 @@
-//! Requests and answers, and what a request is for.
+//! Requests, replies and routes.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use url::form_urlencoded;
 use super::fault::TransportFault;
 use crate::event::Millis;
 
-/// Where marketing events live. The dated version has v3's operations and schemas (published OpenAPI of both).
+/// Path prefixes of marketing events. The dated version has v3's operations and schemas (published OpenAPI of both).
 const PREFIXES: [&str; 2] =
     ["/marketing/v3/marketing-events/", "/marketing/marketing-events/2026-03/"];
 
-/// A request as it came.
+/// A request.
 #[derive(Clone, Default)]
 pub struct EmulatorRequest {
-    /// `GET`, `POST`, ...
+    /// HTTP method.
     pub method: String,
-    /// The path, still percent-encoded.
+    /// Path, percent-encoded.
     pub path: String,
-    /// What follows the `?`, or nothing.
+    /// Query without `?`; may be empty.
     pub query: String,
-    /// Headers; the case of names does not matter.
+    /// Headers, with names in any case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// Body.
     pub body: Vec<u8>,
 }
 
@@ -32,54 +32,54 @@ impl EmulatorRequest {
         found.map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn has_content_type(&self, wanted: &str) -> bool {
+    pub(super) fn has_content_type(&self, expected: &str) -> bool {
         let essence = self.header("content-type").and_then(|value| value.split(';').next());
-        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(wanted))
+        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
     }
 }
 
-/// The answer to a request.
+/// The reply to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmulatorReply {
     /// HTTP status.
     pub status: u16,
     /// Headers.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// Body.
     pub body: Vec<u8>,
-    /// How the answer gets lost on its way, if it does.
+    /// Way in which the reply is lost, if it is.
     pub fault: Option<TransportFault>,
 }
 
-/// What a call asked for.
+/// Operation of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EmulatorOperation {
-    /// The batch upsert.
+    /// Batch upsert.
     Upsert,
-    /// Reading one event.
+    /// Read of one event.
     Read,
-    /// The account's details.
+    /// Details of the account.
     Details,
-    /// Refreshing an access token.
+    /// Refresh of an access token.
     Token,
-    /// Nothing that exists.
+    /// No existing operation.
     Unknown,
 }
 
-/// A call that was answered.
+/// An answered call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmulatorCall {
-    /// When.
+    /// Time of the call.
     pub at: Millis,
-    /// What for.
+    /// Operation.
     pub operation: EmulatorOperation,
-    /// The answer's status, even if the answer got lost.
+    /// Status of the reply, even if it was lost.
     pub status: u16,
-    /// How many events an upsert carried, as far as it could be read.
+    /// Number of events in an upsert, if it could be read.
     pub inputs: usize,
 }
 
-/// What a request turns out to be.
+/// Route of a request.
 pub(super) enum EmulatorRoute<'a> {
     Upsert,
     Read(Cow<'a, str>),
@@ -91,7 +91,7 @@ pub(super) enum EmulatorRoute<'a> {
 
 pub(super) fn route(request: &EmulatorRequest) -> EmulatorRoute<'_> {
     let path = request.path.as_str();
-    let (wanted, route) = match path {
+    let (method, route) = match path {
         "/account-info/v3/details" => ("GET", EmulatorRoute::Details),
         "/oauth/2026-03/token" => ("POST", EmulatorRoute::Token),
         _ => {
@@ -105,10 +105,10 @@ pub(super) fn route(request: &EmulatorRequest) -> EmulatorRoute<'_> {
             }
         }
     };
-    if request.method == wanted { route } else { EmulatorRoute::WrongMethod }
+    if request.method == method { route } else { EmulatorRoute::WrongMethod }
 }
 
-/// A path's segment without its percent-encoding. A form's value is encoded likewise but for these two characters.
+/// Decodes a path segment. A form's value has the same encoding except for these two characters.
 fn percent_decode(segment: &str) -> Cow<'_, str> {
     let form = format!("={}", segment.replace('+', "%2B").replace('&', "%26"));
     let value = form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned());

@@ -45,7 +45,7 @@ async fn one_poison_among_twenty_does_not_keep_the_others() {
 async fn errors_that_name_an_event_and_errors_that_do_not_refuse_only_that_event() {
     for told in [true, false] {
         let setting = Setting::with(generous(), FAST, "");
-        let fault = EmulatorFault::PartialErrors { name: "poison".into(), told };
+        let fault = EmulatorFault::PartialErrors { name: "poison".into(), identified: told };
         setting.hubspot.emulator().inject_standing(fault);
         let bridge = setting.start();
         let zoom = Zoom::to(&bridge);

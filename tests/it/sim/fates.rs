@@ -56,7 +56,7 @@ impl Fate {
     /// Whether HubSpot says that it is still at it, so that it is to be left alone for a while.
     pub(super) fn is_at_it(&self) -> bool {
         let told = match &self.fault {
-            Some(EmulatorFault::StoredLater { told, .. }) => Some(told.as_ref()),
+            Some(EmulatorFault::StoredLater { reply, .. }) => Some(reply.as_ref()),
             fault => fault.as_ref(),
         };
         matches!(told, Some(EmulatorFault::Unfinished(state)) if *state != "CANCELED")
@@ -95,7 +95,7 @@ fn told(dice: &mut Dice, events: usize) -> EmulatorFault {
         7 => EmulatorFault::Status { status: *dice.pick(&[301, 302, 307, 308]), retry_after: None },
         8 => EmulatorFault::StoredLater {
             after: Duration::ZERO,
-            told: Box::new(EmulatorFault::Status {
+            reply: Box::new(EmulatorFault::Status {
                 status: *dice.pick(&[408, 500, 503]),
                 retry_after,
             }),
@@ -131,7 +131,7 @@ fn landed(dice: &mut Dice, told: EmulatorFault) -> EmulatorFault {
         1 => Duration::ZERO,
         _ => Duration::from_millis(dice.between(0, LANDS_WITHIN)),
     };
-    EmulatorFault::StoredLater { after, told: Box::new(told) }
+    EmulatorFault::StoredLater { after, reply: Box::new(told) }
 }
 
 /// Success, so it says.

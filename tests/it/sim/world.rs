@@ -110,7 +110,7 @@ impl World {
             let told = dice.percent(50);
             let poison = [
                 EmulatorFault::RejectNames(POISON_UNTOLD.into()),
-                EmulatorFault::PartialErrors { name: POISON_TOLD.into(), told },
+                EmulatorFault::PartialErrors { name: POISON_TOLD.into(), identified: told },
             ];
             if name.as_str() == "main" {
                 emulator.set_daily_limit(weather.daily);
