@@ -20,10 +20,8 @@ use crate::hubspot::AccountClient;
 use crate::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
 use crate::ledger::{CommitObserver, Ledger};
 use crate::net::{Http, JwksCache};
-use crate::receive::{
-    ApiAccess, Endpoint, OpsState, PublishedKeys, Readiness, WebhookLimits, WebhookSettings,
-    run_ops, run_webhooks,
-};
+use crate::ops::{ApiAccess, OpsState, Readiness, run_ops};
+use crate::receive::{Endpoint, PublishedKeys, WebhookLimits, WebhookSettings, run_webhooks};
 use crate::replay::{Replayer, Source};
 use crate::telemetry::Metrics;
 

@@ -1,8 +1,6 @@
 //! The one table of what goes wrong with a webhook, and how each is answered.
 
-use actix_web::http::StatusCode;
-
-use super::body::BodyError;
+use crate::http::{BodyError, ServerResponse};
 use crate::telemetry::WebhookOutcome;
 
 /// Why a webhook is not answered 2xx. The sender is told the row's code and nothing more.
@@ -35,7 +33,7 @@ pub(super) enum WebhookError {
 /// How a [`Problem`] is answered and counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WebhookErrorRow {
-    pub(super) status: StatusCode,
+    pub(super) status: u16,
     /// The value of `error` in the answer.
     pub(super) code: &'static str,
     /// Seconds in `Retry-After`.
@@ -66,8 +64,20 @@ impl WebhookError {
             Self::StoreUnavailable => (503, "unavailable",         Some("5"), false, Some(O::Unavailable)),
             Self::Panicked         => (500, "internal",            None,      true,  Some(O::Unavailable)),
         };
-        let status = StatusCode::from_u16(status).expect("the table holds HTTP statuses");
         WebhookErrorRow { status, code, retry_after, closes, outcome }
+    }
+
+    /// The response.
+    pub(super) fn response(self) -> ServerResponse {
+        let WebhookErrorRow { status, code, retry_after, closes, outcome: _ } = self.row();
+        let mut response = ServerResponse::error(status, code);
+        if let Some(seconds) = retry_after {
+            response = response.with_header("retry-after", seconds);
+        }
+        if self == Self::Method {
+            response = response.with_header("allow", "POST");
+        }
+        if closes { response.closing() } else { response }
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::settings::Endpoint;
 use crate::event::{BodyHash, Millis, ReceiptId};
+use crate::http::RequestHeaders;
 use crate::ledger::{NewReceipt, ReceiptContent, ReceiptKind};
 use crate::providers::{
-    HandshakeReply, Header, Headers, Inbound, Keys, PayloadContent, Scrubbed, VerifyError,
+    HandshakeReply, Header, Inbound, Keys, PayloadContent, Scrubbed, VerifyError,
 };
 
 /// A request with its whole body, not yet believed.
 pub(super) struct WebhookRequest<'a> {
-    pub(super) headers: &'a HeaderMap,
+    pub(super) headers: &'a RequestHeaders<'a>,
     pub(super) query: &'a str,
     pub(super) body: &'a [u8],
     pub(super) received_at: Millis,
@@ -58,8 +58,7 @@ pub(super) fn receive_webhook(
     let secrets = given.secrets.iter().map(|secret| secret.expose_secret().as_bytes());
     let secrets: Vec<&[u8]> = secrets.chain(given.published.as_deref()).collect();
     let keys = Keys { secrets: &secrets, tolerance: endpoint.tolerance };
-    let presented = ActixHeaders(request.headers);
-    let inbound = Inbound::new(&presented, request.query, request.body, request.received_at);
+    let inbound = Inbound::new(request.headers, request.query, request.body, request.received_at);
     let verified = match endpoint.provider.verify(inbound, keys, request.received_at) {
         Ok(verified) => verified,
         Err(refusal) => return IntakeResult::Refused(refusal),
@@ -120,18 +119,4 @@ fn kept_headers(endpoint: &Endpoint, request: &Inbound<'_, Scrubbed>) -> Vec<(St
             Header::Missing | Header::Repeated => None,
         })
         .collect()
-}
-
-/// The headers as the web framework holds them.
-struct ActixHeaders<'a>(&'a HeaderMap);
-
-impl Headers for ActixHeaders<'_> {
-    fn lookup(&self, name: &str) -> Header<'_> {
-        let mut found = self.0.get_all(name);
-        match (found.next(), found.next()) {
-            (None, _) => Header::Missing,
-            (Some(value), None) => Header::One(value.as_bytes()),
-            (Some(_), Some(_)) => Header::Repeated,
-        }
-    }
 }

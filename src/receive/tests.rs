@@ -1,9 +1,7 @@
-//! The listeners as clients see them: real sockets, and a ledger and a platform made up for it.
+//! The public listener as clients see it, through real sockets.
 
-mod api;
-mod exchange;
-mod harness;
+pub(crate) mod fake_ledger;
+pub(crate) mod harness;
 mod hostile;
 mod keys;
-mod ops;
 mod webhook;

@@ -6,9 +6,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
@@ -16,18 +13,18 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, debug, warn};
 
-use super::body::{self, BodyLimits, BodyMemory, RequestBody};
 use super::error::WebhookError;
 use super::judge::{
     AcceptedWebhook, IntakeResult, VerificationKeys, WebhookRequest, receive_webhook,
 };
 use super::path::WebhookPath;
-use super::reply;
-use super::server::{self, ListenerLimits};
 use super::settings::{Endpoint, PublishedKeys, WebhookSettings};
-use super::throttle::LogThrottle;
 use crate::clock::Clock;
 use crate::event::{ReceiptId, SourceName};
+use crate::http::{
+    self, BodyLimits, BodyMemory, ListenerLimits, LogThrottle, RequestBody, ServerRequest,
+    ServerResponse, catch_panic,
+};
 use crate::ledger::{Ledger, ReceiptOutcome};
 use crate::providers::{HandshakeReply, VerifyError};
 use crate::secret::{Secret, SecretError};
@@ -62,11 +59,11 @@ pub async fn run_webhooks(
         stop_timeout: stopping,
     };
     let reception = Arc::new(WebhookService::new(webhooks));
-    let handler = move |request, payload| {
+    let handler = move |request| {
         let reception = Arc::clone(&reception);
-        async move { reception.respond(request, payload).await }
+        async move { reception.respond(request).await }
     };
-    server::serve(listener, bounds, handler, stop).await
+    http::serve(listener, bounds, handler, stop).await
 }
 
 /// The public listener at work.
@@ -123,11 +120,11 @@ impl WebhookService {
         }
     }
 
-    async fn respond(&self, request: HttpRequest, mut payload: Payload) -> HttpResponse {
+    async fn respond(&self, mut request: ServerRequest) -> ServerResponse {
         let began = Instant::now();
         let desk = match self.find_endpoint(request.path()) {
             Ok(desk) => desk,
-            Err(problem) => return reject(problem, payload),
+            Err(problem) => return reject(problem, request),
         };
         let Endpoint { name, provider, .. } = &desk.endpoint;
         let span = tracing::info_span!(
@@ -135,8 +132,7 @@ impl WebhookService {
             source.name = name.as_str(),
             receipt.id = tracing::field::Empty
         );
-        let taking =
-            server::catch_panic(self.process(desk, &request, &mut payload)).instrument(span);
+        let taking = catch_panic(self.process(desk, &mut request)).instrument(span);
         let (answer, outcome) = match taking.await.unwrap_or(Err(WebhookError::Panicked)) {
             Ok(Handled::Stored(acceptance)) => {
                 (acceptance_response(acceptance), Some(webhook_outcome(acceptance)))
@@ -144,7 +140,7 @@ impl WebhookService {
             Ok(Handled::Handshake(reply)) => {
                 (handshake_response(reply), Some(WebhookOutcome::Handshake))
             }
-            Err(problem) => (reject(problem, payload), problem.row().outcome),
+            Err(problem) => (reject(problem, request), problem.row().outcome),
         };
         if let Some(outcome) = outcome {
             self.metrics.webhook_answered(name, &provider.id(), outcome, began.elapsed());
@@ -152,7 +148,7 @@ impl WebhookService {
         debug!(
             http.route = ROUTE,
             source.name = name.as_str(),
-            http.status = answer.status().as_u16(),
+            http.status = answer.status(),
             "answered"
         );
         answer
@@ -176,16 +172,13 @@ impl WebhookService {
     async fn process(
         &self,
         desk: &Arc<LiveEndpoint>,
-        request: &HttpRequest,
-        payload: &mut Payload,
+        request: &mut ServerRequest,
     ) -> Result<Handled, WebhookError> {
-        if request.method() != Method::POST {
+        if request.method() != "POST" {
             return Err(WebhookError::Method);
         }
-        let declared = request.headers().get(header::CONTENT_LENGTH);
-        let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
-        let RequestBody { bytes, permit: share } =
-            body::read_body(payload, declared, self.body_limits, &self.budget).await?;
+        let RequestBody { bytes, permit } =
+            request.read_body(self.body_limits, &self.budget).await?;
         let judgement = self.verify_and_read(desk, request, bytes).await?;
         let Endpoint { name, .. } = &desk.endpoint;
         let taken = match judgement {
@@ -208,14 +201,14 @@ impl WebhookService {
             IntakeResult::Receipt(kept) => Handled::Stored(self.store_receipt(desk, *kept).await?),
         };
         // Only now: the receipt holds a copy of the body while it waits for its commit.
-        drop(share);
+        drop(permit);
         Ok(taken)
     }
 
     async fn verify_and_read(
         &self,
         desk: &Arc<LiveEndpoint>,
-        request: &HttpRequest,
+        request: &ServerRequest,
         body: Vec<u8>,
     ) -> Result<IntakeResult, WebhookError> {
         let secrets = desk.endpoint.secrets.iter().map(Secret::read);
@@ -230,15 +223,15 @@ impl WebhookService {
         let id = ReceiptId::generate();
         if body.len() <= INLINE_MAX && !desk.endpoint.provider.capabilities().slow {
             let request = WebhookRequest {
-                headers: request.headers(),
-                query: request.query_string(),
+                headers: &request.headers(),
+                query: request.query(),
                 body: &body,
                 received_at,
             };
             return Ok(receive_webhook(&desk.endpoint, &keys, &request, id));
         }
         let desk = Arc::clone(desk);
-        let (headers, query) = (request.headers().clone(), request.query_string().to_owned());
+        let (headers, query) = (request.headers().into_owned(), request.query().to_owned());
         let judging = tokio::task::spawn_blocking(move || {
             let request =
                 WebhookRequest { headers: &headers, query: &query, body: &body, received_at };
@@ -306,19 +299,17 @@ impl LiveEndpoint {
     }
 }
 
-fn reject(problem: WebhookError, unread: Payload) -> HttpResponse {
+fn reject(problem: WebhookError, request: ServerRequest) -> ServerResponse {
     debug!(http.route = ROUTE, error = %problem, "refused");
-    reply::error_response(problem, Some(unread))
+    problem.response().holding(request.into_unread_body())
 }
 
-fn acceptance_response(acceptance: ReceiptOutcome) -> HttpResponse {
-    reply::json_response(StatusCode::OK, &json!({ "status": webhook_outcome(acceptance).as_str() }))
+fn acceptance_response(acceptance: ReceiptOutcome) -> ServerResponse {
+    ServerResponse::json(200, &json!({ "status": webhook_outcome(acceptance).as_str() }))
 }
 
-fn handshake_response(reply: HandshakeReply) -> HttpResponse {
-    // A provider's constant; if it is no status, it is our mistake and shows as one.
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    reply::response_builder(status, reply.content_type).body(reply.body)
+fn handshake_response(reply: HandshakeReply) -> ServerResponse {
+    ServerResponse::new(reply.status, reply.content_type, reply.body)
 }
 
 fn webhook_outcome(acceptance: ReceiptOutcome) -> WebhookOutcome {

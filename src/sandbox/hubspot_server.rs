@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::emulator::{Emulator, EmulatorFault, EmulatorRequest, EmulatorSettings, TransportFault};
 use crate::clock::Clock;
-use crate::receive::simple_server::{
+use crate::http::simple_server::{
     self, ResponseFault, SimpleHandler, SimpleRequest, SimpleResponse,
 };
 

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::http::simple_server::{self, SimpleHandler, SimpleRequest, SimpleResponse};
 use crate::providers::DemoApi;
-use crate::receive::simple_server::{self, SimpleHandler, SimpleRequest, SimpleResponse};
 
 /// Lifetime of the emulated platform's tokens, in seconds.
 const TOKEN_LIFE: u64 = 3_600;

@@ -33,16 +33,30 @@ const MAY_IMPORT: &[(&str, Imports)] = &[
         "fetch",
         Imports::Only(&["clock", "event", "ledger", "net", "providers", "secret", "telemetry"]),
     ),
+    ("http", Imports::Only(&["clock", "telemetry"])),
     ("hubspot", Imports::Only(&["clock", "event", "net", "secret", "telemetry"])),
     // Of the rooms it only says which there are.
     ("lib", Imports::Only(&[])),
     ("ledger", Imports::Only(&["clock", "event", "expression", "secret", "telemetry"])),
     ("main", Imports::All),
     ("net", Imports::Only(&["clock", "event", "secret", "telemetry"])),
+    (
+        "ops",
+        Imports::Only(&[
+            "clock",
+            "event",
+            "http",
+            "ledger",
+            "providers",
+            "replay",
+            "secret",
+            "telemetry",
+        ]),
+    ),
     ("providers", Imports::Only(&["event", "expression", "secret"])),
     (
         "receive",
-        Imports::Only(&["clock", "event", "ledger", "providers", "replay", "secret", "telemetry"]),
+        Imports::Only(&["clock", "event", "http", "ledger", "providers", "secret", "telemetry"]),
     ),
     ("replay", Imports::Only(&["clock", "event", "ledger", "providers", "secret", "telemetry"])),
     ("sandbox", Imports::All),
@@ -58,7 +72,7 @@ enum Imports {
 
 /// Each heavy dependency has one door, so that it can be changed in one place.
 const DOORS: &[(&str, &[&str])] = &[
-    ("actix_web", &["src/receive/"]),
+    ("actix_web", &["src/http/"]),
     ("cel", &["src/expression/"]),
     ("jsonwebtoken", &["src/providers/signature/"]),
     ("prometheus", &["src/telemetry/", "src/telemetry.rs"]),

@@ -6,10 +6,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::harness::{
-    PATIENCE, RunningListener, SECRET, answer, connect, endpoint, is_closed, request,
-    start_listener,
-};
+use super::harness::{RunningListener, SECRET, endpoint, start_listener};
+use crate::http::tests::client::{TIMEOUT, connect, is_closed, read_response, request};
 
 const KB: usize = 1024;
 
@@ -26,7 +24,7 @@ fn head(path: &str, framing: &str) -> Vec<u8> {
 async fn pour(stream: &mut TcpStream) -> bool {
     let chunk = [b"1000\r\n".as_slice(), &[b'x'; 4 * KB], b"\r\n"].concat();
     let pouring = async { while stream.write_all(&chunk).await.is_ok() {} };
-    timeout(PATIENCE, pouring).await.is_ok()
+    timeout(TIMEOUT, pouring).await.is_ok()
 }
 
 #[tokio::test]
@@ -44,7 +42,7 @@ async fn the_sender_of_too_much_sees_the_answer() {
     for bytes in [declared, chunked] {
         let mut stream = connect(stage.address).await;
         stream.write_all(&bytes).await.expect("all of it is read");
-        let answer = answer(&mut stream).await.expect("an answer");
+        let answer = read_response(&mut stream).await.expect("an answer");
         assert_eq!((answer.status, answer.body.as_str()), (413, r#"{"error":"too_large"}"#));
         assert!(is_closed(&mut stream).await);
     }
@@ -83,7 +81,7 @@ async fn who_announces_and_does_not_send_is_cut_off() {
     for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         let mut stream = connect(stage.address).await;
         stream.write_all(&head("/webhooks/open", framing)).await.expect("open");
-        let answer = answer(&mut stream).await.expect("an answer");
+        let answer = read_response(&mut stream).await.expect("an answer");
         assert_eq!((answer.status, answer.body.as_str()), (408, r#"{"error":"timeout"}"#));
         assert!(is_closed(&mut stream).await);
     }
@@ -96,7 +94,7 @@ async fn who_announces_too_much_and_does_not_send_is_cut_off() {
         start_listener(|webhooks| webhooks.limits.excess_timeout = Duration::from_millis(100));
     let mut stream = connect(stage.address).await;
     stream.write_all(&head("/webhooks/open", "Content-Length: 99999999")).await.expect("open");
-    assert_eq!(answer(&mut stream).await.expect("an answer").status, 413);
+    assert_eq!(read_response(&mut stream).await.expect("an answer").status, 413);
     assert!(is_closed(&mut stream).await);
 }
 
@@ -106,7 +104,7 @@ async fn who_does_not_finish_a_head_is_cut_off() {
         start_listener(|webhooks| webhooks.limits.head_timeout = Duration::from_millis(200));
     let mut stream = connect(stage.address).await;
     stream.write_all(b"POST /webhooks/open HTTP/1.1\r\nHost: he").await.expect("open");
-    assert_eq!(answer(&mut stream).await.expect("an answer").status, 408);
+    assert_eq!(read_response(&mut stream).await.expect("an answer").status, 408);
     assert!(is_closed(&mut stream).await);
 }
 
@@ -136,12 +134,12 @@ async fn memory_is_shared_and_bounded() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let full = timeout(PATIENCE, full).await.expect("the memory is taken");
+    let full = timeout(TIMEOUT, full).await.expect("the memory is taken");
     assert_eq!((full.status, full.body.as_str()), (503, r#"{"error":"unavailable"}"#));
     assert_eq!(full.header("retry-after"), Some("1"));
 
     greedy.write_all(b"x").await.expect("open");
-    assert_eq!(answer(&mut greedy).await.expect("an answer").status, 200);
+    assert_eq!(read_response(&mut greedy).await.expect("an answer").status, 200);
     still_serves(&stage).await;
 }
 
@@ -152,7 +150,7 @@ async fn half_a_body_is_no_body() {
     let mut stream = connect(stage.address).await;
     stream.write_all(&bytes[..bytes.len() - 1]).await.expect("open");
     stream.shutdown().await.expect("open");
-    let answer = answer(&mut stream).await.expect("the other half is still open");
+    let answer = read_response(&mut stream).await.expect("the other half is still open");
     assert_eq!((answer.status, answer.body.as_str()), (400, r#"{"error":"bad_request"}"#));
     assert!(stage.ledger.kept().is_empty());
     assert_eq!(stage.outcomes("open", "incomplete").as_deref(), Some("1"));
@@ -173,14 +171,14 @@ async fn garbage_is_no_request() {
     for bytes in garbage {
         let mut stream = connect(stage.address).await;
         stream.write_all(bytes).await.expect("open");
-        let status = answer(&mut stream).await.expect("an answer").status;
+        let status = read_response(&mut stream).await.expect("an answer").status;
         assert_eq!(status, 400, "{}", bytes.escape_ascii());
         assert!(is_closed(&mut stream).await, "{}", bytes.escape_ascii());
     }
     let long = format!("POST /webhooks/open HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(1024 * KB));
     let mut stream = connect(stage.address).await;
     if stream.write_all(long.as_bytes()).await.is_ok() {
-        let refused = answer(&mut stream).await.is_none_or(|answer| answer.status == 431);
+        let refused = read_response(&mut stream).await.is_none_or(|answer| answer.status == 431);
         assert!(refused);
     }
     assert!(stage.ledger.kept().is_empty());

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::harness::{FakePlatform, RunningListener, endpoint, start_listener};
 use crate::event::Millis;
+use crate::http::tests::client::request;
 use crate::providers::{
     Capabilities, Header, Inbound, Keys, ParsedPayload, Platform, Provider, Sample, Scrubbed,
     SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
@@ -87,7 +88,7 @@ fn opened(publisher: &Arc<Publisher>) -> RunningListener {
 }
 
 async fn post(stage: &RunningListener, key: &str) -> (u16, String) {
-    let bytes = super::harness::request("POST", "/webhooks/open", &[("x-key", key)], b"changes a");
+    let bytes = request("POST", "/webhooks/open", &[("x-key", key)], b"changes a");
     let answer = stage.send(&bytes).await;
     (answer.status, answer.body)
 }

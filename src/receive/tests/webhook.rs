@@ -3,11 +3,10 @@
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use super::harness::{
-    LedgerMode, SECRET, TOKEN, answer, connect, endpoint, is_closed, request, source,
-    start_listener,
-};
+use super::fake_ledger::{LedgerMode, source};
+use super::harness::{SECRET, TOKEN, endpoint, start_listener};
 use crate::event::BodyHash;
+use crate::http::tests::client::{connect, is_closed, read_response, request};
 use crate::ledger::ReceiptContent;
 use crate::secret::Secret;
 
@@ -241,13 +240,13 @@ async fn only_the_platform_keeps_its_connection() {
     for body in ["changes a", "ignored", "handshake", "unmappable"] {
         let bytes = request("POST", "/webhooks/open", &key, body.as_bytes());
         stream.write_all(&bytes).await.expect("still open");
-        assert_eq!(answer(&mut stream).await.expect("an answer").status, 200);
+        assert_eq!(read_response(&mut stream).await.expect("an answer").status, 200);
     }
     stage.ledger.set(LedgerMode::Failing);
     stream.write_all(&request("POST", "/webhooks/open", &key, b"changes b")).await.expect("open");
-    assert_eq!(answer(&mut stream).await.expect("an answer").status, 503);
+    assert_eq!(read_response(&mut stream).await.expect("an answer").status, 503);
     stream.write_all(&request("POST", "/webhooks/open", &[], b"changes c")).await.expect("open");
-    assert_eq!(answer(&mut stream).await.expect("an answer").status, 401);
+    assert_eq!(read_response(&mut stream).await.expect("an answer").status, 401);
     assert!(is_closed(&mut stream).await);
 }
 
@@ -261,7 +260,7 @@ async fn pipelined_webhooks_are_answered_in_order() {
     let mut stream = connect(stage.address).await;
     stream.write_all(&bytes).await.expect("open");
     for status in ["accepted", "ignored", "duplicate"] {
-        let answer = answer(&mut stream).await.expect("an answer");
+        let answer = read_response(&mut stream).await.expect("an answer");
         assert_eq!(answer.body, format!("{{\"status\":\"{status}\"}}"));
     }
 }
@@ -282,7 +281,7 @@ async fn what_has_begun_is_finished_when_stopping() {
         tokio::task::yield_now().await;
     }
     stage.ledger.gate.add_permits(1);
-    let answer = answer(&mut begun).await.expect("an answer");
+    let answer = read_response(&mut begun).await.expect("an answer");
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"accepted"}"#));
     assert!(is_closed(&mut begun).await);
     stage.running.await.expect("no panic").expect("an orderly end");

@@ -50,7 +50,7 @@ impl ApiRoute {
 }
 
 /// Whether the path is the API's, one that exists or not.
-pub(in crate::receive) fn is_api_path(path: &str) -> bool {
+pub(in crate::ops) fn is_api_path(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -1,7 +1,6 @@
-//! A plain HTTP/1 server for what plays HubSpot in the sandbox and in tests. It can fail on purpose.
+//! A small HTTP/1 server for the emulators of the sandbox and of the tests. It can fail on purpose.
 //!
-//! Here because this folder is the only door to the web framework. It promises nothing of what the listeners for the
-//! outside promise, and should be bound to loopback.
+//! It gives none of the promises of the service's own listeners; bind it to loopback.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,24 +19,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::server::{self, ListenerLimits};
 
-/// Longest body that is taken, in bytes.
+/// Longest accepted body, in bytes.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 const MAX_CONNECTIONS: usize = 1_024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// There is nothing to be lost by not waiting for more.
+/// Nothing is lost with a request that takes longer.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Answers requests.
+/// Answers the requests of a [`serve`] call.
 #[async_trait]
 pub trait SimpleHandler: Send + Sync + 'static {
     /// Answers one request.
-    async fn handle(&self, exchange: SimpleRequest) -> SimpleResponse;
+    async fn handle(&self, request: SimpleRequest) -> SimpleResponse;
 }
 
-/// A request.
+/// A request with its whole body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimpleRequest {
-    /// `POST`.
+    /// The method, such as `POST`.
     pub method: String,
     /// The path, as sent.
     pub path: String,
@@ -49,25 +48,25 @@ pub struct SimpleRequest {
     pub body: Vec<u8>,
 }
 
-/// What to do with a request.
+/// A response, and how it fails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SimpleResponse {
-    /// HTTP status.
+    /// The HTTP status.
     pub status: u16,
-    /// Headers.
+    /// The headers.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// What goes wrong, if something does.
+    /// The failure, if the response is to fail.
     pub fault: Option<ResponseFault>,
 }
 
-/// What goes wrong on purpose.
+/// A failure on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseFault {
-    /// The answer comes so much later.
+    /// The response is delayed by this time.
     Hang(Duration),
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Reset,
     /// The connection is closed in the middle of the body.
     Truncate,
@@ -82,67 +81,67 @@ pub enum ResponseFault {
 /// Dropped, it ends at once.
 pub async fn serve(
     listener: TcpListener,
-    answer: Arc<dyn SimpleHandler>,
+    handler: Arc<dyn SimpleHandler>,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let bounds = ListenerLimits {
+    let limits = ListenerLimits {
         max_connections: MAX_CONNECTIONS,
         head_timeout: HEAD_TIMEOUT,
         stop_timeout: STOP_TIMEOUT,
     };
-    let handler = move |request, payload| {
-        let answer = Arc::clone(&answer);
-        async move { handle_request(answer.as_ref(), &request, payload).await }
+    let handler = move |head, body| {
+        let handler = Arc::clone(&handler);
+        async move { handle_request(handler.as_ref(), &head, body).await }
     };
-    server::serve(listener, bounds, handler, stop).await
+    server::serve_framework(listener, limits, handler, stop).await
 }
 
 async fn handle_request(
-    answer: &dyn SimpleHandler,
-    request: &HttpRequest,
-    payload: Payload,
+    handler: &dyn SimpleHandler,
+    head: &HttpRequest,
+    body: Payload,
 ) -> HttpResponse {
-    let body = match payload.to_bytes_limited(MAX_BODY).await {
+    let body = match body.to_bytes_limited(MAX_BODY).await {
         Ok(Ok(body)) => body.to_vec(),
         Ok(Err(_)) => return HttpResponse::BadRequest().force_close().finish(),
         Err(_) => return HttpResponse::PayloadTooLarge().force_close().finish(),
     };
-    let headers = request.headers().iter().map(|(name, value)| {
+    let headers = head.headers().iter().map(|(name, value)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
-    let reply = answer
+    let response = handler
         .handle(SimpleRequest {
-            method: request.method().as_str().to_owned(),
-            path: request.path().to_owned(),
-            query: request.query_string().to_owned(),
+            method: head.method().as_str().to_owned(),
+            path: head.path().to_owned(),
+            query: head.query_string().to_owned(),
             headers: headers.collect(),
             body,
         })
         .await;
-    if let Some(ResponseFault::Hang(time)) = reply.fault {
+    if let Some(ResponseFault::Hang(time)) = response.fault {
         tokio::time::sleep(time).await;
     }
-    respond(reply)
+    respond(response)
 }
 
-fn respond(reply: SimpleResponse) -> HttpResponse {
-    let SimpleResponse { status, headers, body, fault } = reply;
+fn respond(response: SimpleResponse) -> HttpResponse {
+    let SimpleResponse { status, headers, body, fault } = response;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = HttpResponse::build(status);
+    let mut response = HttpResponse::build(status);
     for header in headers {
-        answer.append_header(header);
+        response.append_header(header);
     }
     match fault {
-        None | Some(ResponseFault::Hang(_)) => answer.body(body),
-        Some(ResponseFault::Reset) => answer.body(FailingBody::new(Vec::new(), body.len())),
+        None | Some(ResponseFault::Hang(_)) => response.body(body),
+        Some(ResponseFault::Reset) => response.body(FailingBody::new(Vec::new(), body.len())),
         Some(ResponseFault::Truncate) => {
             let half = body.iter().copied().take(body.len() / 2).collect();
-            answer.body(FailingBody::new(half, body.len()))
+            response.body(FailingBody::new(half, body.len()))
         }
     }
 }
 
-/// A body that announces some length, gives less, and fails: upon which the framework drops the connection.
+/// A body that announces a length, sends less, and fails; the framework then drops the connection.
 struct FailingBody {
     length: u64,
     steps: VecDeque<BodyStep>,
@@ -150,7 +149,7 @@ struct FailingBody {
 
 enum BodyStep {
     Send(Bytes),
-    /// Let what was given be sent; what the framework still holds when a body fails is never sent.
+    /// Lets the framework send what it holds: when a body fails, it sends nothing more.
     Flush,
 }
 
@@ -161,7 +160,7 @@ impl FailingBody {
         } else {
             [BodyStep::Send(bytes.into()), BodyStep::Flush].into()
         };
-        // A body of no length would not be asked for.
+        // The framework does not poll a body of length 0.
         Self { length: length.max(1) as u64, steps }
     }
 }

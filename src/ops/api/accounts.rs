@@ -7,7 +7,7 @@ use super::query::QueryParameters;
 use super::{await_store, models};
 use crate::event::AccountName;
 use crate::ledger::{AccountStatus, StatusFunction};
-use crate::receive::ops::OpsState;
+use crate::ops::state::OpsState;
 
 /// Nothing is sent to the account until it is resumed, also after a restart.
 pub(super) async fn pause(

@@ -9,7 +9,7 @@ use super::query::QueryParameters;
 use super::{BULK_TIME, await_store, models};
 use crate::event::{ReceiptId, SourceName};
 use crate::ledger::{ReceiptOutcome, ReceiptQuery};
-use crate::receive::ops::OpsState;
+use crate::ops::state::OpsState;
 use crate::replay::{ReplayProgress, ReplayRequest};
 
 const OUTCOMES: [(&str, ReceiptOutcome); 3] = [

@@ -9,7 +9,7 @@ use super::query::QueryParameters;
 use super::{BULK_TIME, await_store, models};
 use crate::event::{AccountName, EventKey};
 use crate::ledger::{EventQuery, EventState, RedriveRequest, RedriveResult};
-use crate::receive::ops::OpsState;
+use crate::ops::state::OpsState;
 
 const STATES: [(&str, EventState); 5] = [
     ("pending", EventState::Pending),

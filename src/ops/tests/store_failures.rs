@@ -8,12 +8,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::harness::{FakeLedger, LedgerMode, Response, send};
-use super::ops::{Desk, desk};
+use super::probes::{Desk, desk};
+use crate::http::tests::client::{TestResponse, send};
+use crate::receive::tests::fake_ledger::{FakeLedger, LedgerMode};
 use crate::replay::{ReplayRequest, Replayer};
 
 impl Desk {
-    async fn ask(&self, line: &str) -> (Response, Value) {
+    async fn ask(&self, line: &str) -> (TestResponse, Value) {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         let head = format!("{method} /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let answer = send(self.address, head.as_bytes()).await;

@@ -6,8 +6,8 @@ use super::await_store;
 use super::error::ApiError;
 use super::query::QueryParameters;
 use crate::event::{FetchCondition, FetchRequest, SourceName, WebinarId};
+use crate::ops::state::OpsState;
 use crate::providers::ApiAnswers;
-use crate::receive::ops::OpsState;
 
 /// The platform is asked about a webinar; what it answers is merged like a webhook.
 pub(super) async fn fetch(

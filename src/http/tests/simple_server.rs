@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::harness::{PATIENCE, bind, connect, request, send};
-use crate::receive::simple_server::{
+use super::client::{TIMEOUT, bind, connect, read_response, request, send};
+use crate::http::simple_server::{
     ResponseFault, SimpleHandler, SimpleRequest, SimpleResponse, serve,
 };
 
@@ -70,7 +70,7 @@ async fn everything(address: SocketAddr, path: &str) -> String {
     let mut stream = connect(address).await;
     stream.write_all(&request("POST", path, &[], b"body")).await.expect("open");
     let mut all = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut all)).await.expect("closed in time");
+    let read = timeout(TIMEOUT, stream.read_to_end(&mut all)).await.expect("closed in time");
     assert!(read.is_ok() || all.is_empty(), "a reset comes before anything else");
     String::from_utf8(all).expect("text")
 }
@@ -97,7 +97,7 @@ async fn a_body_beyond_the_bound_is_refused() {
     stream.write_all(head.as_bytes()).await.expect("open");
     let sent = stream.write_all(&vec![b'x'; 8_388_609]).await;
     if sent.is_ok() {
-        let answer = super::harness::answer(&mut stream).await.expect("an answer");
+        let answer = read_response(&mut stream).await.expect("an answer");
         assert_eq!(answer.status, 413);
     }
     let bytes = request("POST", "/", &[], &vec![b'x'; 8_388_608]);
@@ -110,6 +110,6 @@ async fn it_stops_when_told() {
     let stop = CancellationToken::new();
     let running = tokio::spawn(serve(listener, Arc::new(Echo), stop.clone()));
     stop.cancel();
-    let ended = timeout(PATIENCE, running).await.expect("in time").expect("no panic");
+    let ended = timeout(TIMEOUT, running).await.expect("in time").expect("no panic");
     ended.expect("an orderly end");
 }

@@ -11,7 +11,7 @@ use super::query::QueryParameters;
 use super::{STORE_TIMEOUT, models};
 use crate::event::{AccountName, ProviderId, SourceName};
 use crate::ledger::{EventStateCounts, FetchStatus, StoreSizes};
-use crate::receive::ops::OpsState;
+use crate::ops::state::OpsState;
 use crate::telemetry::{REVISION, VERSION};
 
 /// Everything; what cannot be told in time is null.

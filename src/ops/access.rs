@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use crate::http::RequestHeaders;
 
 /// Who may use the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,21 +57,20 @@ pub(super) fn decide_access(
     access: ApiAccess,
     peer: Option<IpAddr>,
     authority: Option<&str>,
-    headers: &HeaderMap,
+    headers: &RequestHeaders<'_>,
 ) -> AccessDecision {
     let near = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
-    if !near || PROXY_HEADERS.iter().any(|name| headers.contains_key(*name)) {
+    if !near || PROXY_HEADERS.iter().any(|name| headers.contains(name)) {
         return AccessDecision::Hidden;
     }
-    let Some(host) = single_value(headers, &header::HOST) else {
+    let Some(host) = headers.single_text("host") else {
         return AccessDecision::Forbidden("exactly one Host header is needed");
     };
     if !is_loopback(host) || authority.is_some_and(|authority| !is_loopback(authority)) {
         return AccessDecision::Forbidden("the Host must be localhost or a loopback address");
     }
-    if headers.contains_key(header::ORIGIN) {
-        let origin =
-            single_value(headers, &header::ORIGIN).and_then(|origin| origin.split_once("://"));
+    if headers.contains("origin") {
+        let origin = headers.single_text("origin").and_then(|origin| origin.split_once("://"));
         let same = origin.is_some_and(|(scheme, origin)| {
             ["http", "https"].contains(&scheme) && origin.eq_ignore_ascii_case(host)
         });
@@ -79,24 +78,15 @@ pub(super) fn decide_access(
             return AccessDecision::Forbidden("the Origin is another one's");
         }
     }
-    let site = HeaderName::from_static("sec-fetch-site");
-    if headers.contains_key(&site)
-        && !single_value(headers, &site).is_some_and(|site| ["same-origin", "none"].contains(&site))
+    let site = "sec-fetch-site";
+    if headers.contains(site)
+        && !headers.single_text(site).is_some_and(|site| ["same-origin", "none"].contains(&site))
     {
         return AccessDecision::Forbidden("the request comes from another site (Sec-Fetch-Site)");
     }
     match access {
         ApiAccess::Loopback => AccessDecision::Allowed,
         ApiAccess::Closed => AccessDecision::Closed,
-    }
-}
-
-/// The header's value, if there is exactly one and it is text.
-fn single_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name);
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok(),
-        (None | Some(_), _) => None,
     }
 }
 
@@ -120,19 +110,13 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
-
     use super::*;
 
     const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     fn asked(peer: Option<IpAddr>, headers: &[(&'static str, &str)]) -> AccessDecision {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            let value = HeaderValue::from_str(value).expect("a header's value");
-            map.append(HeaderName::from_static(name), value);
-        }
-        decide_access(ApiAccess::Loopback, peer, None, &map)
+        let headers = RequestHeaders::from_pairs(headers);
+        decide_access(ApiAccess::Loopback, peer, None, &headers)
     }
 
     fn is_foreign(headers: &[(&'static str, &str)]) -> bool {
@@ -199,8 +183,7 @@ mod tests {
 
     #[test]
     fn the_request_lines_host_counts_too() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        let headers = RequestHeaders::from_pairs(&[("host", "localhost")]);
         let asked = |authority| decide_access(ApiAccess::Loopback, HERE, Some(authority), &headers);
         assert_eq!(asked("localhost:9090"), AccessDecision::Allowed);
         assert!(matches!(asked("evil.example"), AccessDecision::Forbidden(_)));
@@ -244,8 +227,7 @@ mod tests {
 
     #[test]
     fn with_tokens_configured_it_is_closed_but_to_strangers_still_hidden() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        let headers = RequestHeaders::from_pairs(&[("host", "localhost")]);
         let asked = |peer: &str| {
             decide_access(
                 ApiAccess::Closed,

@@ -2,14 +2,10 @@
 
 use std::borrow::Cow;
 
-use actix_web::HttpResponse;
-use actix_web::http::{StatusCode, header};
-use actix_web::web::Payload;
 use serde_json::json;
 
+use crate::http::{BodyError, ServerRequest, ServerResponse};
 use crate::ledger::LedgerError;
-use crate::receive::body::BodyError;
-use crate::receive::reply;
 use crate::replay::ReplayError;
 
 /// Why a call is not done. Displays as the answer's `detail`.
@@ -106,9 +102,8 @@ impl ApiError {
         ApiErrorRow { status, code, title }
     }
 
-    /// The answer. `unread` is the request's body if some of it may not have been read: then the connection ends with
-    /// the answer.
-    pub(super) fn response(&self, unread: Option<Payload>) -> HttpResponse {
+    /// The response to a request whose body was read.
+    pub(super) fn response(&self) -> ServerResponse {
         let ApiErrorRow { status, code, title } = self.row();
         let mut body = json!({
             "type": format!("urn:webinar-bridge:problem:{code}"),
@@ -119,18 +114,20 @@ impl ApiError {
         if let (Self::Parameter { name, .. }, Some(fields)) = (self, body.as_object_mut()) {
             fields.insert("parameter".to_owned(), json!(name));
         }
-        let status = StatusCode::from_u16(status).expect("the table holds HTTP statuses");
-        let mut answer = reply::response_builder(status, "application/problem+json");
+        let mut response =
+            ServerResponse::new(status, "application/problem+json", body.to_string());
         if let Self::Method(allowed) = self {
-            answer.insert_header((header::ALLOW, *allowed));
+            response = response.with_header("allow", *allowed);
         }
         if let Self::Unavailable(_) = self {
-            answer.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+            response = response.with_header("retry-after", RETRY_AFTER);
         }
-        if unread.is_some() {
-            answer.force_close();
-        }
-        reply::finish(answer, body.to_string(), unread)
+        response
+    }
+
+    /// The response to a request whose body may not have been read to its end: the connection closes.
+    pub(super) fn early_response(&self, request: ServerRequest) -> ServerResponse {
+        self.response().closing().holding(request.into_unread_body())
     }
 }
 

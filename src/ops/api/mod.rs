@@ -1,8 +1,8 @@
 //! The operators' API under `/api/v1`: looking at the ledger, and asking for things to be done again.
 //!
-//! * [`guard`]: who may ask; [`route`]: what a path asks for; [`query`], [`percent`]: its parameters; [`cursor`]: where a
-//!   list goes on; [`problem`]: the one table of refusals. All of these only decide.
-//! * [`show`]: records as JSON.
+//! * [`route`]: what a path asks for; [`query`], [`percent`]: its parameters; [`cursor`]: where a
+//!   list goes on; [`error`]: the one table of refusals. All of these only decide.
+//! * [`models`]: records as JSON.
 //! * [`status`], [`events`], [`receipts`], [`accounts`]: what is done.
 //!
 //! Promises: nothing is answered to other machines, to web pages of other origins, or through a proxy. Every answer
@@ -15,7 +15,6 @@ mod accounts;
 mod cursor;
 mod error;
 mod events;
-pub(super) mod guard;
 mod models;
 mod percent;
 mod query;
@@ -26,19 +25,14 @@ mod status;
 
 use std::time::Duration;
 
-use actix_web::http::uri::Authority;
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::body::{self, BodyLimits, BodyMemory};
-use super::ops::OpsState;
-use super::reply;
+use super::access::{AccessDecision, decide_access};
+use super::state::OpsState;
+use crate::http::{BodyLimits, BodyMemory, ServerRequest, ServerResponse};
 use crate::ledger::LedgerError;
 use error::ApiError;
-use guard::AccessDecision;
 use query::QueryParameters;
 use route::ApiRoute;
 pub(super) use route::is_api_path;
@@ -67,46 +61,41 @@ impl Default for ApiBodyMemory {
     }
 }
 
-/// Answers a request to the API; none where, for this caller, there is no API.
-pub(super) async fn handle_request(
+/// Answers a request to the API. To a caller for whom there is no API it answers like any unknown path.
+pub(super) async fn respond(
     ops: &OpsState,
-    bodies: &ApiBodyMemory,
-    request: &HttpRequest,
-    mut payload: Payload,
-) -> Option<HttpResponse> {
-    let peer = request.peer_addr().map(|address| address.ip());
-    let authority = request.uri().authority().map(Authority::as_str);
-    let refusal = match guard::decide_access(ops.access, peer, authority, request.headers()) {
-        AccessDecision::Hidden => return None,
-        AccessDecision::Forbidden(why) => Some(ApiError::Forbidden(why)),
-        AccessDecision::Closed => Some(ApiError::Closed),
-        AccessDecision::Allowed => None,
-    };
-    if let Some(refusal) = refusal {
-        return Some(refusal.response(Some(payload)));
+    memory: &ApiBodyMemory,
+    mut request: ServerRequest,
+) -> ServerResponse {
+    let decision =
+        decide_access(ops.access, request.peer(), request.authority(), &request.headers());
+    match decision {
+        AccessDecision::Hidden => return ServerResponse::error(404, "not_found"),
+        AccessDecision::Forbidden(why) => {
+            return ApiError::Forbidden(why).early_response(request);
+        }
+        AccessDecision::Closed => return ApiError::Closed.early_response(request),
+        AccessDecision::Allowed => {}
     }
-    let declared = request.headers().get(header::CONTENT_LENGTH);
-    let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
-    if let Err(error) = body::read_body(&mut payload, declared, BODY_LIMITS, &bodies.0).await {
-        return Some(ApiError::from(error).response(Some(payload)));
+    if let Err(error) = request.read_body(BODY_LIMITS, &memory.0).await {
+        return ApiError::from(error).early_response(request);
     }
-    let done = dispatch(ops, request.method(), request.path(), request.query_string()).await;
-    Some(match done {
-        Ok(shown) => reply::json_response(StatusCode::OK, &shown),
-        Err(problem) => problem.response(None),
-    })
+    match dispatch(ops, request.method(), request.path(), request.query()).await {
+        Ok(shown) => ServerResponse::json(200, &shown),
+        Err(error) => error.response(),
+    }
 }
 
 async fn dispatch(
     ops: &OpsState,
-    method: &Method,
+    method: &str,
     path: &str,
     query: &str,
 ) -> Result<Value, ApiError> {
     let route = route::parse_route(path)?;
-    let fits = match *method {
-        Method::GET | Method::HEAD => !route.is_write(),
-        Method::POST => route.is_write(),
+    let fits = match method {
+        "GET" | "HEAD" => !route.is_write(),
+        "POST" => route.is_write(),
         _ => false,
     };
     if !fits {

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::harness::{FakeLedger, Response, account, bind, metric, request, send, source};
 use crate::clock::VirtualClock;
 use crate::event::{Millis, ProviderId};
+use crate::http::tests::client::{TestResponse, bind, request, send};
 use crate::ledger::{AccountStatus, EventStateCounts, Ledger, Pause, PauseReason};
-use crate::receive::{ApiAccess, OpsState, Readiness, run_ops};
+use crate::ops::{ApiAccess, OpsState, Readiness, run_ops};
+use crate::receive::tests::fake_ledger::{FakeLedger, account, source};
+use crate::receive::tests::harness::metric;
 use crate::replay::Replayer;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::PAUSE_REASONS;
@@ -48,7 +50,7 @@ pub(super) fn desk() -> Desk {
 }
 
 impl Desk {
-    async fn get(&self, path: &str) -> Response {
+    async fn get(&self, path: &str) -> TestResponse {
         send(self.address, &request("GET", path, &[], b"")).await
     }
 
@@ -94,7 +96,7 @@ async fn a_scrape_shows_the_ledger_as_it_is() {
         dead: 1,
     };
     *desk.ledger.oldest.lock().unwrap() = Ok(Some(NOW.minus(Duration::from_hours(1))));
-    *desk.ledger.standing.lock().unwrap() = AccountStatus {
+    *desk.ledger.status.lock().unwrap() = AccountStatus {
         paused: Some(Pause { reason: PauseReason::DailyLimit, since: NOW, detail: String::new() }),
         daily_remaining: Some(0),
         ..AccountStatus::default()

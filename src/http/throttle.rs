@@ -1,4 +1,4 @@
-//! Saying a thing that happens with every request once a minute.
+//! Logs once a minute what happens with every request.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Remembers when something was last said.
+/// Remembers when an event was last logged.
 #[derive(Debug, Default)]
-pub(super) struct LogThrottle(Mutex<Option<Instant>>);
+pub struct LogThrottle(Mutex<Option<Instant>>);
 
 impl LogThrottle {
-    /// Whether to say it now.
-    pub(super) fn is_due(&self) -> bool {
+    /// Whether to log it now; if so, the next minute begins.
+    pub fn is_due(&self) -> bool {
         self.is_due_at(Instant::now())
     }
 
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn once_a_minute() {
+    fn throttle_asked_repeatedly_is_due_once_a_minute() {
         let throttle = LogThrottle::default();
         let began = Instant::now();
         assert!(throttle.is_due_at(began));

@@ -1,0 +1,38 @@
+//! The state that every request to the private listener shares.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::access::ApiAccess;
+use super::readiness::Readiness;
+use crate::clock::Clock;
+use crate::event::{AccountName, Millis, ProviderId, SourceName};
+use crate::ledger::Ledger;
+use crate::providers::Provider;
+use crate::replay::Replayer;
+use crate::telemetry::Metrics;
+
+/// What the private listener serves from.
+#[derive(Clone)]
+pub struct OpsState {
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// Maps receipts again.
+    pub replayer: Replayer,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The configured HubSpot accounts.
+    pub accounts: Vec<AccountName>,
+    /// The configured sources with their providers.
+    pub sources: Vec<(SourceName, ProviderId)>,
+    /// The providers of the sources that have an `api`.
+    pub fetchable_sources: BTreeMap<SourceName, Arc<dyn Provider>>,
+    /// The life of the process, as `/readyz` reports it.
+    pub readiness: Readiness,
+    /// The start of the process.
+    pub started_at: Millis,
+    /// Who may use the API.
+    pub access: ApiAccess,
+}

@@ -1,0 +1,290 @@
+//! A ledger that answers as a test sets it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::event::{AccountName, BodyHash, EventKey, Millis, ProviderId, ReceiptId, SourceName};
+use crate::ledger::{
+    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail,
+    EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
+    FetchRequest, FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest,
+    RebuildResult, ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
+    ReceiptSummary, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
+    StatusFunction, StatusUpdate, StoreSizes, TimersRun, WebinarKey, WebinarState,
+};
+
+pub(crate) fn account() -> AccountName {
+    AccountName::parse("main").expect("a name")
+}
+
+pub(crate) fn source(name: &str) -> SourceName {
+    SourceName::parse(name).expect("a name")
+}
+
+/// How the ledger answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LedgerMode {
+    Accepting,
+    Failing,
+    /// Accepts once it is let.
+    Waiting,
+}
+
+pub(crate) struct FakeLedger {
+    pub(crate) mode: Mutex<LedgerMode>,
+    pub(crate) kept: Mutex<Vec<NewReceipt>>,
+    /// Told when an acceptance has begun.
+    pub(crate) begun: Notify,
+    /// Each permit lets one waiting acceptance go on.
+    pub(crate) gate: Semaphore,
+    pub(crate) counts: Mutex<EventStateCounts>,
+    pub(crate) status: Mutex<AccountStatus>,
+    pub(crate) oldest: Mutex<Result<Option<Millis>, ()>>,
+    pub(crate) health: Mutex<Result<(), String>>,
+    /// From that piece on nothing can be sent again.
+    pub(crate) breaks_after: AtomicI64,
+    /// How long reading each of its receipts takes, oldest first; their numbers count from 1.
+    pub(crate) receipts: Mutex<Vec<Duration>>,
+}
+
+impl Default for FakeLedger {
+    fn default() -> Self {
+        Self {
+            mode: Mutex::new(LedgerMode::Accepting),
+            kept: Mutex::default(),
+            begun: Notify::new(),
+            gate: Semaphore::new(0),
+            counts: Mutex::default(),
+            status: Mutex::default(),
+            oldest: Mutex::new(Ok(None)),
+            health: Mutex::new(Ok(())),
+            breaks_after: AtomicI64::new(i64::MAX),
+            receipts: Mutex::default(),
+        }
+    }
+}
+
+impl FakeLedger {
+    pub(crate) fn set(&self, mode: LedgerMode) {
+        *self.mode.lock().unwrap() = mode;
+    }
+
+    /// What is looked for, if it is told at all.
+    async fn respond<T>(&self, found: T) -> Result<T, LedgerError> {
+        let mode = *self.mode.lock().unwrap();
+        match mode {
+            LedgerMode::Accepting => Ok(found),
+            LedgerMode::Failing => Err(LedgerError::Unavailable("disk full".to_owned())),
+            LedgerMode::Waiting => std::future::pending().await,
+        }
+    }
+
+    pub(crate) fn kept(&self) -> Vec<NewReceipt> {
+        self.kept.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Ledger for FakeLedger {
+    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
+        self.begun.notify_one();
+        let mode = *self.mode.lock().unwrap();
+        match mode {
+            LedgerMode::Accepting => {}
+            LedgerMode::Failing => return Err(LedgerError::Unavailable("disk full".to_owned())),
+            LedgerMode::Waiting => self.gate.acquire().await.expect("never closed").forget(),
+        }
+        let mut kept = self.kept.lock().unwrap();
+        let seen = |old: &NewReceipt| {
+            (&old.source, old.dedupe_key) == (&receipt.source, receipt.dedupe_key)
+        };
+        if kept.iter().any(seen) {
+            return Ok(ReceiptOutcome::Duplicate);
+        }
+        let acceptance = match receipt.content {
+            ReceiptContent::Changes(_) => ReceiptOutcome::Accepted,
+            ReceiptContent::Ignored => ReceiptOutcome::Ignored,
+            ReceiptContent::Quarantined(_) => ReceiptOutcome::Quarantined,
+        };
+        kept.push(receipt);
+        Ok(acceptance)
+    }
+
+    fn account_status(&self, _account: &AccountName) -> AccountStatus {
+        self.status.lock().unwrap().clone()
+    }
+
+    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
+        [(account(), *self.counts.lock().unwrap())].into()
+    }
+
+    async fn oldest_pending(&self, _account: &AccountName) -> Result<Option<Millis>, LedgerError> {
+        self.respond(()).await?;
+        self.oldest.lock().unwrap().map_err(|()| LedgerError::Unavailable("locked".to_owned()))
+    }
+
+    async fn close(&self) {
+        unreachable!("the listeners close nothing")
+    }
+
+    fn store_sizes(&self) -> StoreSizes {
+        StoreSizes { store: 4_096, free: 1_024, wal: 512 }
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.health.lock().unwrap().clone()
+    }
+
+    async fn claim(&self, _: &AccountName, _: ClaimRequest) -> Result<ClaimResult, LedgerError> {
+        unreachable!("the listeners do not deliver")
+    }
+
+    async fn settle(&self, _: &AccountName, _: Vec<Settlement>) -> Result<(), LedgerError> {
+        unreachable!("the listeners do not deliver")
+    }
+
+    fn release(&self, _: &AccountName, _: &[ClaimedEvent]) {
+        unreachable!("the listeners do not deliver")
+    }
+
+    async fn update_status(
+        &self,
+        _: &AccountName,
+        _: StatusFunction,
+    ) -> Result<StatusUpdate, LedgerError> {
+        unreachable!("the listeners do not deliver")
+    }
+
+    fn wake_up(&self, _: &AccountName) -> Arc<Notify> {
+        unreachable!("the listeners do not deliver")
+    }
+
+    async fn begin_attempt(&self, _: &AccountName, _: &[ClaimedEvent]) -> Result<(), LedgerError> {
+        unreachable!("the listeners send nothing")
+    }
+
+    async fn run_timers(&self, _: usize) -> Result<TimersRun, LedgerError> {
+        unreachable!("the listeners keep no house")
+    }
+
+    async fn request_fetches(
+        &self,
+        _: &SourceName,
+        _: Vec<FetchRequest>,
+    ) -> Result<usize, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    async fn claim_fetches(
+        &self,
+        _: &SourceName,
+        _: usize,
+        _: &[i64],
+    ) -> Result<FetchClaim, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    async fn settle_fetch(
+        &self,
+        _: &FetchTask,
+        _: FetchOutcome,
+    ) -> Result<Option<ReceiptOutcome>, LedgerError> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    fn fetch_wake_up(&self, _: &SourceName) -> Arc<Notify> {
+        unreachable!("the listeners fetch nothing")
+    }
+
+    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
+        BTreeMap::new()
+    }
+
+    async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
+        unreachable!("the listeners keep no house")
+    }
+
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        let number = usize::from(id.as_bytes()[15]);
+        let takes = self.receipts.lock().unwrap().get(number.wrapping_sub(1)).copied();
+        let Some(takes) = takes else { return self.respond(None).await };
+        tokio::time::sleep(takes).await;
+        let summary = summary_of(number);
+        Ok(Some(ReceiptRecord { summary, headers: Vec::new(), body: None, events: Vec::new() }))
+    }
+
+    async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        unreachable!("the listeners do not read events")
+    }
+
+    async fn list_events(&self, _: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
+        self.respond(Page { items: Vec::new(), next: None }).await
+    }
+
+    async fn event_detail(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
+        let after = ask.after.unwrap_or_default();
+        if after >= self.breaks_after.load(Ordering::Relaxed) {
+            return Err(LedgerError::Unavailable("disk full".to_owned()));
+        }
+        self.respond(RedriveProgress { redriven: 10, next: Some(after + 1) }).await
+    }
+
+    async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
+        let all = self.receipts.lock().unwrap().len();
+        let before = ask.after.map_or(all + 1, |after| usize::try_from(after).unwrap());
+        let items = (1..before).rev().take(ask.limit).map(summary_of).collect();
+        let last = before.saturating_sub(ask.limit);
+        let next = (last > 1).then(|| i64::try_from(last).unwrap());
+        Ok(Page { items, next })
+    }
+
+    async fn receipts_of(
+        &self,
+        _: &WebinarKey,
+        _: Option<i64>,
+    ) -> Result<Page<ContributingReceipt>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn webinars_of(&self, _: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn webinar_state(&self, _: &WebinarKey) -> Result<WebinarState, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn rebuild(&self, _: RebuildRequest) -> Result<RebuildResult, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+}
+
+/// The receipt of that number.
+fn summary_of(number: usize) -> ReceiptSummary {
+    let mut id = [0; 16];
+    id[15] = u8::try_from(number).expect("few");
+    ReceiptSummary {
+        id: ReceiptId::from_bytes(id),
+        kind: ReceiptKind::Webhook,
+        source: source("open"),
+        provider: ProviderId::new("fake"),
+        event_type: "fake.event".to_owned(),
+        received_at: Millis::new(0),
+        outcome: ReceiptOutcome::Quarantined,
+        reason: None,
+        hash: BodyHash::from_bytes([0; 16]),
+    }
+}
