@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::ownership::{CheckResult, IdentityAnswer, compare};
 use super::status;
 use super::worker::AccountWorker;
+use crate::event::{Identity, StatusChange};
 use crate::hubspot::Permit;
-use crate::ledger::{AccountStatus, EventState, LedgerError, RedriveRequest};
+use crate::ledger::{EventState, LedgerError, RedriveRequest};
 
 /// Asks HubSpot, before the first batch and whenever the credentials have changed.
 ///
@@ -28,27 +29,19 @@ pub async fn check(lane: Arc<AccountWorker>, slot: Permit) {
             None
         }
         IdentityAnswer::Failed(trouble) => {
-            // What is wrong now is this; whose the credentials are is not known any more.
-            let (now, random) = (lane.clock.now(), (lane.settings.random)());
-            let told = trouble.clone();
-            let amend = move |before: &AccountStatus| {
-                let unknown = AccountStatus {
-                    stranger: None,
-                    daily_remaining: daily_remaining.or(before.daily_remaining),
-                    ..before.clone()
-                };
-                status::failed_call(&unknown, &told, now, random)
-            };
-            lane.update_status(Box::new(amend)).await;
+            let failure = status::failed_call(&trouble, (lane.settings.random)());
+            let change = StatusChange::IdentityCheckFailed { failure, daily_remaining };
+            lane.update_status(change).await;
             lane.log_account_error(&trouble);
             return;
         }
     };
-    let status = lane.ledger.account_status(&lane.account);
+    let status = lane.status();
     let finding = compare(status.identity.as_ref(), seen);
-    let now = lane.clock.now();
     let is_new = match &finding {
-        CheckResult::Confirmed(seen) => status.stranger.is_some() || *seen != status.identity,
+        CheckResult::Confirmed(seen) => {
+            status.unconfirmed_identity.is_some() || *seen != status.identity
+        }
         CheckResult::Changed { remembered, seen } => {
             tracing::error!(
                 hubspot.account = %lane.account,
@@ -59,23 +52,29 @@ pub async fn check(lane: Arc<AccountWorker>, slot: Permit) {
             true
         }
     };
-    let amend = {
-        let finding = finding.clone();
-        move |before: &AccountStatus| {
-            let after = match finding {
-                CheckResult::Confirmed(seen) => status::identity_confirmed(before, seen),
-                CheckResult::Changed { remembered, seen } => {
-                    status::identity_changed(before, &remembered, seen, now)
-                }
-            };
-            AccountStatus { daily_remaining: daily_remaining.or(after.daily_remaining), ..after }
+    let change = match finding.clone() {
+        CheckResult::Confirmed(identity) => {
+            StatusChange::IdentityConfirmed { identity, daily_remaining }
+        }
+        CheckResult::Changed { remembered, seen } => {
+            let detail = describe_change(&remembered, &seen);
+            StatusChange::IdentityChanged { seen, detail, daily_remaining }
         }
     };
-    lane.update_status(Box::new(amend)).await;
+    lane.update_status(change).await;
     if is_new && let CheckResult::Confirmed(Some(identity)) = &finding {
         tracing::info!(hubspot.account = %lane.account, %identity, "events go to this HubSpot account");
     }
     asking.result = Some(finding);
+}
+
+/// The detail of the pause, for operators.
+pub(super) fn describe_change(remembered: &Identity, seen: &Identity) -> String {
+    format!(
+        "the account was {remembered} and is {seen}: nothing is sent, since every event would be there a second time. \
+         Put the old credentials back, or resume the account (POST /api/v1/accounts/NAME/resume) to go on with the new \
+         one, which is then sent all that is not over"
+    )
 }
 
 /// A question under way. In whatever way it ends, the lane knows that it has.
@@ -109,8 +108,7 @@ pub async fn resync(lane: &AccountWorker) -> Result<(), LedgerError> {
             ask.after = piece.next;
         }
     }
-    let settled = |before: &AccountStatus| AccountStatus { moved: false, ..before.clone() };
-    lane.update_status(Box::new(settled)).await;
+    lane.update_status(StatusChange::Resynced).await;
     tracing::info!(hubspot.account = %lane.account, "the new HubSpot account is sent all that is not over");
     Ok(())
 }

@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::bisect::{BatchPart, Bisection};
 use super::missing_results::MAX_MISSING;
 use super::refusal_streak::Blame;
-use super::status::{self, Heard};
+use super::status;
 use super::worker::AccountWorker;
+use crate::event::StatusChange;
 use crate::hubspot::{AccountError, EventRefusal, ItemVerdict, Permit, Unconfirmed, Verdict};
-use crate::ledger::{AccountStatus, ClaimedEvent, DeliveryOutcome, HubspotRefusal, Settlement};
+use crate::ledger::{ClaimedEvent, DeliveryOutcome, HubspotRefusal, Settlement};
 
 /// When an event that HubSpot neither confirmed nor refused is sent again.
 const UNCONFIRMED_RETRY: Duration = Duration::from_secs(30);
@@ -83,7 +84,7 @@ pub async fn deliver(
             Verdict::Items(items) => held.read(items, daily_remaining).await,
             // Some event of it is refused and the answer does not say which: the halves tell, without waiting.
             Verdict::Split(cause) => {
-                lane.recovered(Heard::Refused, daily_remaining).await;
+                lane.recovered(false, daily_remaining).await;
                 let part = held.parts.take_part();
                 held.parts.split_refused(part, cause);
                 Next::Part
@@ -116,20 +117,17 @@ impl Unsettled<'_> {
             }
         }
         let sorted = Sorted::of(part.events.into_iter().zip(items));
-        let heard = match (sorted.confirmed.is_empty(), sorted.refused.is_empty()) {
-            (false, _) => Some(Heard::Accepted),
-            (true, false) => Some(Heard::Refused),
-            // HubSpot has said nothing of any event: that is not what a well account does.
-            (true, true) => None,
-        };
-        if let Some(heard) = heard {
-            lane.recovered(heard, daily_remaining).await;
+        let accepted = !sorted.confirmed.is_empty();
+        // An answer that neither confirms nor refuses any event is not that of an account that works.
+        let works = accepted || !sorted.refused.is_empty();
+        if works {
+            lane.recovered(accepted, daily_remaining).await;
         }
-        if heard == Some(Heard::Accepted) {
+        if accepted {
             self.taken = true;
             lane.accepted(sorted.confirmed.iter().map(|(claimed, _)| claimed.id));
         }
-        if heard != Some(Heard::Accepted) || sorted.count() > sorted.confirmed.len() {
+        if !accepted || sorted.count() > sorted.confirmed.len() {
             self.parts.drop_inference();
         }
         sorted.log();
@@ -138,7 +136,7 @@ impl Unsettled<'_> {
         let mut unclear = sorted.unclear;
         record(lane, settlements(lane, sorted.confirmed, sorted.refused, sorted.under_way)).await;
         match unclear.pop() {
-            None => match at_it.filter(|_| heard.is_none() && !self.taken) {
+            None => match at_it.filter(|_| !works && !self.taken) {
                 Some(detail) => {
                     let next = self.says_nothing(&detail).await;
                     lane.failed_over(&under_way);
@@ -187,10 +185,8 @@ impl Unsettled<'_> {
     /// HubSpot answers, and neither confirms nor refuses anything: it is left alone for a while.
     async fn says_nothing(&mut self, detail: &str) -> Next {
         let lane = self.lane;
-        let (now, random) = (lane.clock.now(), (lane.settings.random)());
-        let told = detail.to_owned();
-        let amend = move |before: &AccountStatus| status::unconfirmed(before, &told, now, random);
-        lane.update_status(Box::new(amend)).await;
+        let failure = status::unconfirmed(detail, (lane.settings.random)());
+        lane.update_status(StatusChange::Failed { failure, daily_remaining: None }).await;
         tracing::warn!(
             hubspot.account = %lane.account,
             detail,
@@ -202,13 +198,8 @@ impl Unsettled<'_> {
     /// The account is in trouble: none of it is any event's fault.
     async fn troubled(&mut self, trouble: &AccountError, daily_remaining: Option<u64>) {
         let lane = self.lane;
-        let (now, random) = (lane.clock.now(), (lane.settings.random)());
-        let told = trouble.clone();
-        let amend = move |before: &AccountStatus| AccountStatus {
-            daily_remaining: daily_remaining.or(before.daily_remaining),
-            ..status::failed_call(before, &told, now, random)
-        };
-        lane.update_status(Box::new(amend)).await;
+        let failure = status::failed_call(trouble, (lane.settings.random)());
+        lane.update_status(StatusChange::Failed { failure, daily_remaining }).await;
         lane.log_account_error(trouble);
         if let Some(part) = self.parts.next_part().filter(|_| trouble.may_be_caused_by_event()) {
             let events: Vec<i64> = part.events.iter().map(|claimed| claimed.id).collect();
@@ -356,9 +347,8 @@ async fn refuses_all(
         hubspot.message = refusal.message,
         "the HubSpot account refuses everything for this reason; no event is blamed, they stay pending"
     );
-    let reason = refusal.message.clone();
-    lane.update_status(Box::new(move |before| status::refuses_everything(before, &reason, now)))
-        .await;
+    let failure = status::refuses_everything(&refusal.message);
+    lane.update_status(StatusChange::Failed { failure, daily_remaining: None }).await;
     // Should it be bad all the same, another is to ask next.
     let later = DeliveryOutcome::RetryUncounted {
         not_before: now.plus(REFUSED_PROBE_RETRY),

@@ -3,8 +3,8 @@
 //! HubSpot keys events by app within a portal: sent to another, each would be there a second time. So HubSpot is asked
 //! before the first batch, and again whenever the credentials have changed.
 
+use crate::event::{AccountStatus, Identity};
 use crate::hubspot::{AccountError, AccountErrorKind, CredentialsFingerprint};
-use crate::ledger::{AccountStatus, Identity};
 
 /// What HubSpot was last asked with, and what came of it. Not kept: after a start it is asked again.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl CheckState {
                 Ownership::Unchecked { new_credentials: true }
             }
             LastCheck::Confirmed => Ownership::Confirmed,
-            LastCheck::Changed if status.stranger.is_some() => Ownership::Changed,
+            LastCheck::Changed if status.unconfirmed_identity.is_some() => Ownership::Changed,
             // An operator has said that it is the right one; asked again, should it have changed since.
             LastCheck::Changed => Ownership::Unchecked { new_credentials: true },
             LastCheck::Failed => Ownership::Unchecked { new_credentials: false },

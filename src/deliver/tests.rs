@@ -7,10 +7,13 @@ use proptest::prelude::*;
 
 use super::bisect::Bisection;
 use super::ownership::{CheckResult, CheckState, IdentityAnswer, Ownership, compare};
-use super::status::{self, Heard};
-use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
+use super::{account_check, status};
+use crate::event::{
+    AccountName, AccountStatus, EventKey, ExternalAccountId, ExternalEventId, Identity, Millis,
+    Pause, PauseReason, RetryWait, StatusChange,
+};
 use crate::hubspot::{AccountError, AccountErrorKind, RateLimitPolicy, SplitReason};
-use crate::ledger::{AccountStatus, ClaimedEvent, Identity, Pause, PauseReason};
+use crate::ledger::ClaimedEvent;
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -138,6 +141,12 @@ fn paused(reason: PauseReason) -> AccountStatus {
     }
 }
 
+/// The status after a failed call.
+fn fail(before: &AccountStatus, error: &AccountError, now: Millis, random: u32) -> AccountStatus {
+    let failure = status::failed_call(error, random);
+    before.apply(&StatusChange::Failed { failure, daily_remaining: None }, now)
+}
+
 fn reason(status: &AccountStatus) -> Option<PauseReason> {
     status.paused.as_ref().map(|pause| pause.reason)
 }
@@ -196,115 +205,12 @@ fn not_to_tell_is_not_to_fail() {
 }
 
 #[test]
-fn another_account_is_paused_until_the_old_one_is_back() {
-    let before = AccountStatus { identity: Some(identity(1, None)), ..AccountStatus::default() };
-    let paused =
-        status::identity_changed(&before, &identity(1, None), identity(2, Some("app")), NOW);
-    assert_eq!(reason(&paused), Some(PauseReason::Misconfigured));
-    assert_eq!((paused.retry_at, paused.failures), (None, 0), "nothing is asked by itself");
-    let detail = &paused.paused.as_ref().expect("it is paused").detail;
-    for words in ["portal 1 by an access token", "portal 2 by OAuth app app", "/resume"] {
-        assert!(detail.contains(words), "{detail}");
-    }
-    // Flights that were under way when it was found out change nothing about it.
-    let late = status::recovered(&paused, Heard::Accepted, Some(9));
-    assert_eq!(
-        (late.paused.clone(), late.stranger.clone()),
-        (paused.paused.clone(), paused.stranger.clone())
-    );
-    let late =
-        status::failed_call(&paused, &trouble(AccountErrorKind::Unauthorized, Some(401)), NOW, 0);
-    assert_eq!(late.paused, paused.paused);
-    assert_eq!(late.stranger, paused.stranger);
-    // The old credentials are back.
-    let back = status::identity_confirmed(&late, Some(identity(1, None)));
-    assert_eq!(
-        back,
-        AccountStatus { identity: Some(identity(1, None)), ..AccountStatus::default() }
-    );
-}
-
-#[test]
-fn an_operator_who_resumes_confirms_the_account_that_was_shown() {
-    let before = AccountStatus { identity: Some(identity(1, None)), ..AccountStatus::default() };
-    let paused = status::identity_changed(&before, &identity(1, None), identity(2, None), NOW);
-    let resumed = paused.resumed();
-    let expected = AccountStatus {
-        identity: Some(identity(2, None)),
-        moved: true,
-        ..AccountStatus::default()
-    };
-    assert_eq!(resumed, expected);
-    // Behind an operator's own pause nobody saw it: it is asked again, and shown.
-    let hidden = paused.paused_by_operator(NOW);
-    assert_eq!(reason(&hidden), Some(PauseReason::Operator));
-    assert_eq!(hidden.resumed(), before);
-    // What was begun is not forgotten by another resumption.
-    assert!(resumed.resumed().moved);
-}
-
-#[test]
-fn an_operators_pause_outlasts_everything() {
-    let held = paused(PauseReason::Operator);
-    let seen = || identity(2, None);
-    for after in [
-        status::recovered(&held, Heard::Accepted, None),
-        status::failed_call(&held, &trouble(AccountErrorKind::Forbidden, Some(403)), NOW, 0),
-        status::refuses_everything(&held, "no", NOW),
-        status::unconfirmed(&held, "no results", NOW, 0),
-        status::identity_changed(&held, &identity(1, None), seen(), NOW),
-        status::identity_confirmed(&held, Some(identity(1, None))),
-    ] {
-        assert_eq!(reason(&after), Some(PauseReason::Operator));
-        assert!(after.identity.is_some(), "whose account it is is not forgotten");
-    }
-}
-
-#[test]
-fn new_credentials_are_tried_at_once_and_only_where_they_may_help() {
-    use PauseReason::{DailyLimit, Forbidden, Migrating, Misconfigured, Unauthorized};
-    for (reason, at_once) in [
-        (Unauthorized, true),
-        (Forbidden, true),
-        (Misconfigured, true),
-        (DailyLimit, false),
-        (Migrating, false),
-    ] {
-        let before = paused(reason);
-        let after = status::identity_confirmed(&before, None);
-        assert_eq!(after.retry_at.is_none(), at_once, "{reason:?}");
-        assert_eq!(after.paused, before.paused, "it is over when a batch goes through");
-        assert_eq!(after.identity, before.identity);
-    }
-}
-
-#[test]
-fn a_silent_account_is_asked_ever_less() {
-    let wait = |before: &AccountStatus| {
-        let after = status::unconfirmed(before, "0 results for 1 inputs", NOW, u32::MAX);
-        assert_eq!((&after.paused, after.last_error.is_some()), (&before.paused, true));
-        (after.retry_at.expect("it waits").since(NOW), after)
-    };
-    let (first, after) = wait(&AccountStatus::default());
-    assert_eq!((after.failures, after.failing_since), (1, Some(NOW)));
-    let (second, _) = wait(&after);
-    assert_eq!((first.as_millis(), second.as_millis()), (500, 1_000));
-}
-
-#[test]
-fn a_standing_of_an_older_version_can_be_read() {
-    let old = r#"{"paused":null,"retry_at":null,"failures":2,"failing_since":null,
-                  "last_error":"x","daily_remaining":null}"#;
-    let read: AccountStatus = serde_json::from_str(old).expect("it is read");
-    assert_eq!((read.failures, read.identity, read.stranger, read.moved), (2, None, None, false));
-}
-
-#[test]
 fn credentials_are_asked_about_once_until_they_change() {
     let print = |text: &str| crate::hubspot::CredentialsFingerprint::for_tests(text);
     let (old, new) = (print("old"), print("new"));
     let known = AccountStatus::default();
-    let foreign = AccountStatus { stranger: Some(identity(2, None)), ..AccountStatus::default() };
+    let foreign =
+        AccountStatus { unconfirmed_identity: Some(identity(2, None)), ..AccountStatus::default() };
     let another =
         || CheckResult::Changed { remembered: identity(1, None), seen: identity(2, None) };
     let mut asked = CheckState::default();
@@ -327,24 +233,6 @@ fn credentials_are_asked_about_once_until_they_change() {
 }
 
 #[test]
-fn an_account_that_took_something_is_well_and_what_the_day_has_left_is_kept() {
-    let well =
-        |before: &AccountStatus, left| AccountStatus { daily_remaining: left, ..before.cleared() };
-    for reason in [PauseReason::Refused, PauseReason::Forbidden, PauseReason::Misconfigured] {
-        let before = paused(reason);
-        assert_eq!(status::recovered(&before, Heard::Accepted, Some(5)), well(&before, Some(5)));
-        assert_eq!(status::recovered(&before, Heard::Accepted, None), well(&before, Some(7)));
-    }
-    // To refuse as it should is enough, unless it refuses everything.
-    let before = paused(PauseReason::Forbidden);
-    assert_eq!(status::recovered(&before, Heard::Refused, Some(5)), well(&before, Some(5)));
-    let before = paused(PauseReason::Refused);
-    let after = status::recovered(&before, Heard::Refused, Some(5));
-    assert_eq!(after, AccountStatus { daily_remaining: Some(5), ..before.clone() });
-    assert_eq!(status::recovered(&before, Heard::Refused, None), before);
-}
-
-#[test]
 fn every_trouble_has_its_wait_and_its_reason() {
     use PauseReason::{DailyLimit, Forbidden, Migrating, Misconfigured, Unauthorized};
     let limited = |policy| AccountErrorKind::RateLimited { policy };
@@ -363,7 +251,7 @@ fn every_trouble_has_its_wait_and_its_reason() {
     ];
     for (kind, wait, heeded, expected) in table {
         let before = AccountStatus::default();
-        let after = status::failed_call(&before, &trouble(kind, None), NOW, 0);
+        let after = fail(&before, &trouble(kind, None), NOW, 0);
         let retry_at = Some(NOW.plus(Duration::from_secs(wait)));
         assert_eq!((reason(&after), after.retry_at), (expected, retry_at), "{kind:?}");
         let told = AccountError {
@@ -371,7 +259,7 @@ fn every_trouble_has_its_wait_and_its_reason() {
             correlation_id: Some("c-1".into()),
             ..trouble(kind, None)
         };
-        let after = status::failed_call(&before, &told, NOW, 0);
+        let after = fail(&before, &told, NOW, 0);
         let wait = Duration::from_secs(if heeded { 77 } else { wait });
         assert_eq!(after.retry_at, Some(NOW.plus(wait)), "{kind:?}");
         let error = after.last_error.expect("it is shown");
@@ -384,7 +272,7 @@ fn what_may_be_over_soon_is_asked_ever_less_unless_hubspot_says_when() {
     let later = NOW.plus(Duration::from_mins(20));
     for kind in [AccountErrorKind::Overloaded, AccountErrorKind::Transport { ambiguous: true }] {
         let wait = |before: &AccountStatus, now| {
-            let after = status::failed_call(before, &trouble(kind, None), now, u32::MAX);
+            let after = fail(before, &trouble(kind, None), now, u32::MAX);
             (after.retry_at.expect("it waits").since(now).as_millis(), after)
         };
         let (first, after) = wait(&AccountStatus::default(), NOW);
@@ -394,41 +282,9 @@ fn what_may_be_over_soon_is_asked_ever_less_unless_hubspot_says_when() {
         assert_eq!((wait(&failing, NOW).0, wait(&failing, later).0), (5_000, 60_000));
         let told = Some(Duration::from_secs(3));
         let told = AccountError { retry_after: told, ..trouble(kind, None) };
-        let after = status::failed_call(&failing, &told, NOW, u32::MAX);
+        let after = fail(&failing, &told, NOW, u32::MAX);
         assert_eq!(after.retry_at, Some(NOW.plus(Duration::from_secs(3))));
     }
-}
-
-#[test]
-fn failures_are_counted_from_the_first_and_a_pause_lasts_from_its_first_reason_on() {
-    let later = NOW.plus(Duration::from_secs(90));
-    let forbidden = trouble(AccountErrorKind::Forbidden, Some(403));
-    let first = status::failed_call(&AccountStatus::default(), &forbidden, NOW, 0);
-    let again = status::failed_call(&first, &forbidden, later, 0);
-    let expected = AccountStatus {
-        paused: Some(Pause {
-            reason: PauseReason::Forbidden,
-            since: NOW,
-            detail: "as HubSpot says".into(),
-        }),
-        retry_at: Some(later.plus(Duration::from_mins(1))),
-        failures: 2,
-        failing_since: Some(NOW),
-        last_error: Some("as HubSpot says".into()),
-        ..AccountStatus::default()
-    };
-    assert_eq!(again, expected);
-    // Another reason is another pause; it fails since the first all the same.
-    let since = |status: &AccountStatus| status.paused.as_ref().map(|pause| pause.since);
-    let refusing = status::refuses_everything(&again, "no", later);
-    assert_eq!((reason(&refusing), since(&refusing)), (Some(PauseReason::Refused), Some(later)));
-    assert_eq!((refusing.failures, refusing.failing_since), (3, Some(NOW)));
-    assert_eq!(refusing.retry_at, Some(later.plus(Duration::from_mins(1))));
-    assert_eq!(refusing.last_error.as_deref(), Some("no"));
-    // Silence counts alike.
-    let silent = status::unconfirmed(&refusing, "no results", later, 0);
-    assert_eq!((silent.failures, silent.failing_since), (4, Some(NOW)));
-    assert_eq!(silent.last_error.as_deref(), Some("no results"));
 }
 
 #[test]
@@ -442,44 +298,34 @@ fn a_trouble_that_is_no_pause_ends_none() {
     ] {
         for waits_for in PauseReason::ALL {
             let before = paused(waits_for);
-            let after = status::failed_call(&before, &trouble(kind, Some(503)), NOW, 0);
+            let after = fail(&before, &trouble(kind, Some(503)), NOW, 0);
             assert_eq!(after.paused, before.paused, "{kind:?} while {waits_for:?}");
         }
         let well = AccountStatus::default();
-        let after = status::failed_call(&well, &trouble(kind, Some(503)), NOW, 0);
+        let after = fail(&well, &trouble(kind, Some(503)), NOW, 0);
         assert_eq!(after.paused, None, "{kind:?}");
     }
 }
 
 #[test]
-fn whose_account_it_is_is_remembered_once_hubspot_tells() {
-    let ours = identity(1, None);
-    let found_out = AccountStatus { stranger: Some(identity(2, None)), ..AccountStatus::default() };
-    for before in [AccountStatus::default(), found_out] {
-        let after = status::identity_confirmed(&before, Some(ours.clone()));
-        assert_eq!(
-            after,
-            AccountStatus { identity: Some(ours.clone()), ..AccountStatus::default() }
-        );
+fn changed_identity_names_both_accounts_and_the_remedy() {
+    let detail = account_check::describe_change(&identity(1, None), &identity(2, Some("app")));
+    for words in ["portal 1 by an access token", "portal 2 by OAuth app app", "/resume"] {
+        assert!(detail.contains(words), "{detail}");
     }
 }
 
 #[test]
-fn another_account_is_so_since_it_was_first_seen() {
-    let later = NOW.plus(Duration::from_secs(90));
-    let (ours, theirs) = (identity(1, None), identity(2, None));
-    let elsewhere =
-        |before: &AccountStatus, now| status::identity_changed(before, &ours, theirs.clone(), now);
-    let first = elsewhere(&paused(PauseReason::Forbidden), NOW);
-    assert_eq!(first.stranger, Some(theirs.clone()));
-    assert_eq!(first.last_error, first.paused.as_ref().map(|pause| pause.detail.clone()));
-    assert_eq!(elsewhere(&first, later), first);
-    let since = |status: AccountStatus| status.paused.map(|pause| pause.since);
-    assert_eq!(since(elsewhere(&paused(PauseReason::Forbidden), later)), Some(later));
-    // An operator's pause from before goes on, as it was.
-    let held = AccountStatus::default().paused_by_operator(NOW);
-    assert_eq!(elsewhere(&held, later).paused, held.paused);
-    assert_eq!(held.paused_by_operator(later), held, "held twice it is held since the first time");
-    let back = status::identity_confirmed(&elsewhere(&held, later), None);
-    assert_eq!((back.paused, back.stranger, back.last_error), (held.paused, None, None));
+fn account_that_refuses_everything_is_paused_and_probed() {
+    let failure = status::refuses_everything("no");
+    assert_eq!(failure.pause, Some((PauseReason::Refused, "no".into())));
+    assert_eq!(failure.wait, RetryWait::Fixed(Duration::from_mins(1)));
+    assert_eq!(failure.error, "no");
+}
+
+#[test]
+fn answer_that_confirms_nothing_backs_off_without_a_pause() {
+    let failure = status::unconfirmed("no results", 7);
+    assert_eq!((failure.pause, failure.wait), (None, RetryWait::Backoff { random: 7 }));
+    assert_eq!(failure.error, "no results");
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,18 +14,14 @@ use super::missing_results::MissingResults;
 use super::ownership::{CheckState, Ownership};
 use super::poison_events::PoisonEvents;
 use super::refusal_streak::{Blame, RefusalStreak};
-use super::status::{self, Heard};
 use super::{account_check, batch};
 use crate::clock::Clock;
-use crate::event::{AccountName, Millis};
+use crate::event::{AccountName, AccountStatus, Millis, PauseReason, StatusChange, StatusUpdate};
 use crate::hubspot::{
     AccountClient, AccountError, CredentialsFingerprint, EventRefusal, Permit, PermitWait,
     RateLimit,
 };
-use crate::ledger::{
-    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, Ledger, PauseReason,
-    StatusFunction, StatusUpdate,
-};
+use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, Ledger};
 use crate::telemetry::Metrics;
 
 /// After a ledger that could not be read.
@@ -61,6 +58,7 @@ pub struct AccountWorker {
     pub metrics: Metrics,
     pub(super) api_calls: ApiCalls,
     pub(super) settings: DeliverySettings,
+    status: watch::Receiver<AccountStatus>,
     check_state: Mutex<CheckState>,
     refusal_streak: Mutex<RefusalStreak>,
     /// Held from the look at a refusal until it is recorded: what another flight gives back meanwhile would not be dead yet,
@@ -97,6 +95,7 @@ impl AccountWorker {
     ) -> Arc<Self> {
         Arc::new(Self {
             api_calls: ApiCalls::new(account.clone(), hubspot, &settings, metrics.clone()),
+            status: ledger.watch_status(&account),
             account,
             ledger,
             clock,
@@ -177,14 +176,14 @@ impl AccountWorker {
     }
 
     async fn next_action(&self, in_flight: usize, draining: bool) -> NextAction {
-        let status = self.ledger.account_status(&self.account);
-        if status.is_paused_by_operator() {
+        let status = self.status();
+        if status.is_paused_for(PauseReason::Operator) {
             return NextAction::Wait(None);
         }
         let credentials = self.api_calls.fingerprint();
         let whose = self.check_state().ownership(credentials, &status);
         // Somebody is to change the credentials: that is looked for, so that it shows at once.
-        let look = status::awaits_credentials(&status).then(|| Instant::now() + CREDENTIALS_POLL);
+        let look = status.awaits_credentials().then(|| Instant::now() + CREDENTIALS_POLL);
         let changed = look.is_some() && whose == (Ownership::Unchecked { new_credentials: true });
         let now = self.clock.now();
         let believable = |at: &Millis| *at > now && at.since(now) <= LONGEST_WAIT;
@@ -194,7 +193,7 @@ impl AccountWorker {
             return NextAction::Wait(Some(look.map_or(at, |look| look.min(at))));
         }
         match whose {
-            Ownership::Confirmed if status.moved => account_check::resync(self).await.map_or_else(
+            Ownership::Confirmed if status.resync_pending => account_check::resync(self).await.map_or_else(
                 |error| {
                     tracing::warn!(%error, hubspot.account = %self.account, "what the new account lacks could not be looked up");
                     NextAction::Wait(Some(Instant::now() + LEDGER_RETRY))
@@ -203,7 +202,7 @@ impl AccountWorker {
             ),
             Ownership::Confirmed => self.claim_batch(&status, in_flight, draining).await,
             Ownership::Changed => NextAction::Wait(look),
-            Ownership::Unchecked { .. } if self.has_pending() || status.stranger.is_some() => {
+            Ownership::Unchecked { .. } if self.has_pending() || status.unconfirmed_identity.is_some() => {
                 match self.reserve_slot() {
                     Ok(slot) => NextAction::CheckAccount(credentials, slot),
                     Err(step) => step,
@@ -276,8 +275,8 @@ impl AccountWorker {
 
     /// Whether a call may be made now: no operator has paused the account, and the credentials still open it.
     pub(super) fn may_send(&self) -> bool {
-        let status = self.ledger.account_status(&self.account);
-        !status.is_paused_by_operator()
+        let status = self.status();
+        !status.is_paused_for(PauseReason::Operator)
             && self.check_state().ownership(self.api_calls.fingerprint(), &status)
                 == Ownership::Confirmed
     }
@@ -287,11 +286,9 @@ impl AccountWorker {
     }
 
     /// The account answered as it should.
-    pub(super) async fn recovered(&self, heard: Heard, daily_remaining: Option<u64>) {
-        let amend = move |before: &AccountStatus| status::recovered(before, heard, daily_remaining);
-        let Some(StatusUpdate { before, after }) = self.update_status(Box::new(amend)).await else {
-            return;
-        };
+    pub(super) async fn recovered(&self, accepted: bool, daily_remaining: Option<u64>) {
+        let change = StatusChange::Recovered { accepted, daily_remaining };
+        let Some(StatusUpdate { before, after }) = self.update_status(change).await else { return };
         if before.failures > after.failures || before.paused != after.paused {
             tracing::info!(hubspot.account = %self.account, "the HubSpot account takes events again");
         }
@@ -309,7 +306,7 @@ impl AccountWorker {
 
     /// A call with these failed, in a way that may be an event's doing.
     pub(super) fn failed_over(&self, events: &[i64]) {
-        let failures = self.ledger.account_status(&self.account).failures;
+        let failures = self.status().failures;
         self.poison_events().record_failure(events, failures, Instant::now());
     }
 
@@ -327,15 +324,14 @@ impl AccountWorker {
 
     /// Whose fault the refusal of a single event is.
     pub(super) fn blame(&self, claimed: &ClaimedEvent, refusal: &EventRefusal) -> Blame {
-        let paused = self.ledger.account_status(&self.account).paused;
-        let paused = paused.is_some_and(|pause| pause.reason == PauseReason::Refused);
+        let paused = self.status().is_paused_for(PauseReason::Refused);
         let mut streak = self.refusal_streak.lock().unwrap_or_else(PoisonError::into_inner);
         streak.record_refusal(claimed, refusal, paused)
     }
 
     /// Says what is wrong with the account, and when it is asked again.
     pub(super) fn log_account_error(&self, trouble: &AccountError) {
-        let retry_at = self.ledger.account_status(&self.account).retry_at;
+        let retry_at = self.status().retry_at;
         tracing::warn!(
             hubspot.account = %self.account,
             hubspot.trouble = trouble.kind.as_str(),
@@ -346,13 +342,18 @@ impl AccountWorker {
         );
     }
 
-    /// Changes how the account stands; should the ledger not keep it, it is known in memory all the same.
-    pub(super) async fn update_status(&self, amend: StatusFunction) -> Option<StatusUpdate> {
-        let amended = self.ledger.update_status(&self.account, amend).await;
-        if let Err(error) = &amended {
-            tracing::warn!(%error, hubspot.account = %self.account, "the account's status could not be kept");
+    /// The account's status now.
+    pub(super) fn status(&self) -> AccountStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Changes the account's status. A change that the ledger could not store holds in memory.
+    pub(super) async fn update_status(&self, change: StatusChange) -> Option<StatusUpdate> {
+        let update = self.ledger.update_status(&self.account, change).await;
+        if let Err(error) = &update {
+            tracing::warn!(%error, hubspot.account = %self.account, "the account's status could not be stored");
         }
-        amended.ok()
+        update.ok()
     }
 
     /// The timer's time for a wall-clock time.

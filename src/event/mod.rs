@@ -14,10 +14,14 @@
 //! * [`computed`]: expressions over an event: the filter and computed properties.
 //! * [`input`]: the JSON body of one event for HubSpot.
 //! * [`fetch_request`]: a webinar to ask the platform's API about.
+//! * [`account_status`]: pauses and failures of a HubSpot account, and their changes as data; [`backoff`]: waits that
+//!   double with each failure.
 //!
 //! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression). Holds
 //! nothing that a crash could lose.
 
+pub mod account_status;
+pub mod backoff;
 pub mod change;
 pub mod computed;
 pub mod fetch_request;
@@ -34,6 +38,10 @@ pub mod text;
 pub mod time;
 pub mod webinar;
 
+pub use account_status::{
+    AccountFailure, AccountStatus, Identity, Pause, PauseReason, RetryWait, StatusChange,
+    StatusUpdate,
+};
 pub use change::{
     Change, ChangeKind, EndTime, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,
     WebinarFields,

@@ -16,7 +16,6 @@
 //! response shows how many of the window's calls the process before has used.
 
 mod account_error;
-pub mod backoff;
 mod body;
 mod call;
 mod client;

@@ -20,16 +20,17 @@ mod query;
 mod rebuild;
 mod receipt;
 pub mod sqlite;
-mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
+use crate::event::{
+    AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange, StatusUpdate,
+};
 pub use crate::event::{FetchCondition, FetchRequest};
 pub use delivery::{
     ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventRecord, EventState,
@@ -46,7 +47,6 @@ pub use rebuild::{
 pub use receipt::{
     NewReceipt, Policies, ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptRecord,
 };
-pub use standing::{AccountStatus, Identity, Pause, PauseReason, StatusFunction, StatusUpdate};
 
 /// A store of receipts and events. Every implementation passes the same suite.
 #[async_trait]
@@ -94,21 +94,27 @@ pub trait Ledger: Send + Sync + 'static {
     /// Gives claimed events back with which no call was begun.
     fn release(&self, account: &AccountName, claimed: &[ClaimedEvent]);
 
-    /// What is known of an account's standing: pauses, failures, budget.
-    fn account_status(&self, account: &AccountName) -> AccountStatus;
+    /// The account's status, now and after every change, for the one that delivers to the account.
+    fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus>;
 
-    /// Changes an account's standing, in one step with regard to others who do; durable when it returns. Says what it
-    /// was and what it is. A changed one wakes the account.
+    /// The account's status now.
     ///
     /// # Errors
-    /// [`LedgerError`] when it was not kept. It holds all the same, for as long as the process lives.
+    /// [`LedgerError`] when the store cannot be read.
+    async fn account_status(&self, account: &AccountName) -> Result<AccountStatus, LedgerError>;
+
+    /// Applies a change to the account's status, one change after the other; durable when it returns. Returns the status
+    /// before and after. If they differ, the account is woken.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the change was not stored. It holds all the same, for as long as the process lives.
     async fn update_status(
         &self,
         account: &AccountName,
-        amend: StatusFunction,
+        change: StatusChange,
     ) -> Result<StatusUpdate, LedgerError>;
 
-    /// Told after each commit, and each change of its standing, that may have made something to do for the account.
+    /// Told after each commit, and each change of its status, that may have made something to do for the account.
     /// Carries no data; arm it before looking.
     fn wake_up(&self, account: &AccountName) -> Arc<Notify>;
 

@@ -11,7 +11,6 @@
 //! no window holds more calls than its limit. Relies on the caller to bound every request. A crash loses tokens, key sets
 //! and the log of calls, all of which are gained again by calling.
 
-mod backoff;
 mod call_status;
 mod client;
 mod fingerprint;
@@ -26,7 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use backoff::{Backoff, Jitter};
+pub use crate::event::backoff::{Backoff, Jitter};
 pub use call_status::CallStatus;
 pub use client::{HttpClient, HttpClientError};
 pub use fingerprint::CredentialsFingerprint;

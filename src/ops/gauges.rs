@@ -8,8 +8,8 @@ use super::state::OpsState;
 use crate::ledger::{EventStateCounts, StoreSizes};
 use crate::telemetry::EventCounts;
 
-/// How long reading an account's oldest pending event may take; after that its gauge stays as it was.
-const OLDEST_PENDING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long reading what a gauge shows may take; after that the gauge stays as it was.
+const STORE_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sets the gauges from the ledger. A gauge stays as it was if the ledger does not answer.
 pub(super) async fn update_gauges(ops: &OpsState) {
@@ -19,11 +19,15 @@ pub(super) async fn update_gauges(ops: &OpsState) {
         ops.metrics.set_events(&account, counts);
     }
     for account in &ops.accounts {
-        let standing = ops.ledger.account_status(account);
-        let reason = standing.paused.map(|pause| pause.reason.as_str());
-        ops.metrics.set_paused(account, reason);
-        ops.metrics.set_daily_remaining(account, standing.daily_remaining);
-        match timeout(OLDEST_PENDING_TIMEOUT, ops.ledger.oldest_pending(account)).await {
+        match timeout(STORE_READ_TIMEOUT, ops.ledger.account_status(account)).await {
+            Ok(Ok(status)) => {
+                ops.metrics.set_paused(account, status.paused.map(|pause| pause.reason));
+                ops.metrics.set_daily_remaining(account, status.daily_remaining);
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "the account's status is unknown"),
+            Err(_) => tracing::debug!("the account's status is unknown: it took too long"),
+        }
+        match timeout(STORE_READ_TIMEOUT, ops.ledger.oldest_pending(account)).await {
             Ok(Ok(since)) => {
                 let age = since.map(|since| ops.clock.now().since(since));
                 ops.metrics.set_oldest_pending(account, age);

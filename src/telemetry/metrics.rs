@@ -6,21 +6,10 @@ use std::time::Duration;
 use prometheus::{Registry, TextEncoder};
 
 use super::families::Families;
-use crate::event::{AccountName, Millis, ProviderId, SourceName};
+use crate::event::{AccountName, Millis, PauseReason, ProviderId, SourceName};
 
 /// The media type of [`Metrics::render`]: Prometheus' text format.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Reasons of `bridge_account_paused`.
-pub const PAUSE_REASONS: [&str; 7] = [
-    "unauthorized",
-    "forbidden",
-    "misconfigured",
-    "daily_limit",
-    "migrating",
-    "refused",
-    "operator",
-];
 
 /// Reasons of `bridge_webhooks_rejected_total`.
 const REJECTIONS: [&str; 5] = ["missing", "malformed", "mismatch", "stale", "future"];
@@ -281,10 +270,11 @@ impl Metrics {
         gauge.set(age.unwrap_or_default().as_secs_f64());
     }
 
-    /// Sets the reason for which nothing is sent to the account: one of [`PAUSE_REASONS`], or `None`.
-    pub fn set_paused(&self, account: &AccountName, reason: Option<&str>) {
-        for each in PAUSE_REASONS {
-            let gauge = self.families.account_paused.with_label_values(&[account.as_str(), each]);
+    /// Sets the reason for which nothing is sent to the account, if any.
+    pub fn set_paused(&self, account: &AccountName, reason: Option<PauseReason>) {
+        for each in PauseReason::ALL {
+            let labels = [account.as_str(), each.as_str()];
+            let gauge = self.families.account_paused.with_label_values(&labels);
             gauge.set(i64::from(reason == Some(each)));
         }
     }

@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::clock::SystemClock;
 use crate::config::AccountSettings as Settings;
 use crate::event::EventKey;
+use crate::event::account_status::backoff;
 use crate::hubspot::{
     AccountClient, AccountError, AccountErrorKind, ApiOperation, ApiReport, Permit, PermitWait,
-    RateLimit, RateLimitPolicy, RateLimiter, RemoteEvent, backoff,
+    RateLimit, RateLimitPolicy, RateLimiter, RemoteEvent,
 };
 use crate::net::Http;
 

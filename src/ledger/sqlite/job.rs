@@ -39,7 +39,7 @@ pub(super) enum Job {
         settled: Vec<Settlement>,
         reply: Reply<()>,
     },
-    /// The account's standing in memory is to be kept, whichever it is by then.
+    /// Stores the status that the account has in memory when the job is carried out.
     StoreStatus {
         account: AccountName,
         reply: Reply<()>,
@@ -195,8 +195,8 @@ impl WriteTx<'_> {
                 finish(reply, settle::settle(self, &account, &settled))
             }
             Job::StoreStatus { account, reply } => {
-                let standing = self.shared.account_status(&account);
-                finish(reply, settle::store_status(self, &account, &standing))
+                let status = self.shared.account_status(&account);
+                finish(reply, settle::store_status(self, &account, &status))
             }
             Job::BeginAttempt { ids, reply } => finish(reply, settle::begin_attempt(self, &ids)),
             Job::RunTimers { most, reply } => finish(reply, events::run_timers(self, most)),

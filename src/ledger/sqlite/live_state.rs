@@ -1,4 +1,4 @@
-//! What is known in memory beside the file: counts, claims, standings, and who waits to be woken.
+//! What is known in memory beside the file: counts, claims, statuses of accounts, and who waits to be woken.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::fetches::{self, FetchCounts};
 use super::open::OpenError;
 use super::side_effects::{PendingChange, SideEffects};
-use crate::event::{AccountName, SourceName};
-use crate::ledger::{
-    AccountStatus, EventState, EventStateCounts, FetchStatus, StatusFunction, StatusUpdate,
-};
+use crate::event::{AccountName, AccountStatus, Millis, SourceName, StatusChange, StatusUpdate};
+use crate::ledger::{EventState, EventStateCounts, FetchStatus};
 
 /// Counts and claims change together, under one lock, so that a scrape never sees half of a step.
 pub(super) struct LiveState {
@@ -33,8 +31,8 @@ struct Inner {
     claims: HashMap<AccountName, Claims>,
     /// Of the sources of the configuration.
     fetches: BTreeMap<SourceName, FetchCounts>,
-    standings: BTreeMap<AccountName, AccountStatus>,
-    /// Those whose standing changed since it was last written.
+    statuses: BTreeMap<AccountName, watch::Sender<AccountStatus>>,
+    /// Accounts with a status that the file does not hold yet.
     unstored: BTreeSet<AccountName>,
     failure: Option<String>,
     /// Why there is no room for receipts.
@@ -121,11 +119,11 @@ impl LiveState {
         let mut statement = connection.prepare("SELECT hubspot, standing FROM standings")?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
-            let (account, standing): (String, String) = (row.get(0)?, row.get(1)?);
-            if let (Ok(account), Ok(standing)) =
-                (AccountName::parse(account), serde_json::from_str(&standing))
+            let (account, status): (String, String) = (row.get(0)?, row.get(1)?);
+            if let (Ok(account), Ok(status)) =
+                (AccountName::parse(account), serde_json::from_str(&status))
             {
-                inner.standings.insert(account, standing);
+                inner.statuses.insert(account, watch::Sender::new(status));
             }
         }
         let notify = accounts.iter().map(|a| (a.clone(), Arc::new(Notify::new()))).collect();
@@ -268,33 +266,39 @@ impl LiveState {
     }
 
     pub(super) fn account_status(&self, account: &AccountName) -> AccountStatus {
-        self.lock().standings.get(account).cloned().unwrap_or_default()
+        self.lock().statuses.get(account).map(|status| status.borrow().clone()).unwrap_or_default()
+    }
+
+    pub(super) fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
+        self.lock().statuses.entry(account.clone()).or_default().subscribe()
     }
 
     pub(super) fn update_status(
         &self,
         account: &AccountName,
-        amend: StatusFunction,
+        change: &StatusChange,
+        now: Millis,
     ) -> StatusUpdate {
         let mut inner = self.lock();
-        let before = inner.standings.get(account).cloned().unwrap_or_default();
-        let after = amend(&before);
+        let status = inner.statuses.entry(account.clone()).or_default();
+        let before = status.borrow().clone();
+        let after = before.apply(change, now);
         if before != after {
-            inner.standings.insert(account.clone(), after.clone());
+            status.send_replace(after.clone());
             inner.unstored.insert(account.clone());
         }
         StatusUpdate { before, after }
     }
 
-    /// Whether the file holds the standing, too.
+    /// Whether the file holds the status, too.
     pub(super) fn is_status_stored(&self, account: &AccountName) -> bool {
         !self.lock().unstored.contains(account)
     }
 
-    /// The file holds at least this standing; another may have come since.
-    pub(super) fn mark_status_stored(&self, account: &AccountName, standing: &AccountStatus) {
+    /// Notes that the file holds this status, unless it has changed since.
+    pub(super) fn mark_status_stored(&self, account: &AccountName, stored: &AccountStatus) {
         let mut inner = self.lock();
-        if inner.standings.get(account) == Some(standing) {
+        if inner.statuses.get(account).is_some_and(|status| *status.borrow() == *stored) {
             inner.unstored.remove(account);
         }
     }

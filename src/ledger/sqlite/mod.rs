@@ -52,18 +52,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::{
-    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, CommitObserver, ContributingReceipt,
-    EventDetail, EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
+    ClaimRequest, ClaimResult, ClaimedEvent, CommitObserver, ContributingReceipt, EventDetail,
+    EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
     FetchRequest, FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, Policies,
     RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
-    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, StatusFunction,
-    StatusUpdate, StoreSizes, TimersRun, WebinarKey, WebinarState,
+    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, StoreSizes, TimersRun,
+    WebinarKey, WebinarState,
 };
 use crate::clock::Clock;
-use crate::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
+use crate::event::{
+    AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange, StatusUpdate,
+};
 use job::Job;
 use live_state::LiveState;
 use write_queue::WriteQueue;
@@ -218,25 +220,29 @@ impl Ledger for SqliteLedger {
         self.live.wake(account);
     }
 
-    fn account_status(&self, account: &AccountName) -> AccountStatus {
-        self.live.account_status(account)
+    fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
+        self.live.watch_status(account)
+    }
+
+    async fn account_status(&self, account: &AccountName) -> Result<AccountStatus, LedgerError> {
+        Ok(self.live.account_status(account))
     }
 
     async fn update_status(
         &self,
         account: &AccountName,
-        amend: StatusFunction,
+        change: StatusChange,
     ) -> Result<StatusUpdate, LedgerError> {
-        let amended = self.live.update_status(account, amend);
-        if amended.before != amended.after {
-            // It holds from now on, kept or not, and whoever waits for the account is to see it.
+        let update = self.live.update_status(account, &change, self.clock.now());
+        if update.before != update.after {
+            // The change holds from now on, stored or not, so the account is woken now.
             self.live.wake(account);
         }
         if !self.live.is_status_stored(account) {
             self.write(|reply| Job::StoreStatus { account: account.clone(), reply }).await?;
-            self.live.mark_status_stored(account, &amended.after);
+            self.live.mark_status_stored(account, &update.after);
         }
-        Ok(amended)
+        Ok(update)
     }
 
     fn wake_up(&self, account: &AccountName) -> Arc<Notify> {

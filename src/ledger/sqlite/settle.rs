@@ -5,11 +5,8 @@ use rusqlite::{Connection, OptionalExtension};
 use super::events::input_hash;
 use super::job::{TxError, WriteTx};
 use super::live_state::{StoredState, state_code};
-use crate::event::{AccountName, Millis};
-use crate::ledger::{
-    AccountStatus, DeliveryOutcome, EventState, HubspotRefusal, LATE_EFFECT_WINDOW, PauseReason,
-    Settlement,
-};
+use crate::event::{AccountName, AccountStatus, Millis, PauseReason};
+use crate::ledger::{DeliveryOutcome, EventState, HubspotRefusal, LATE_EFFECT_WINDOW, Settlement};
 
 /// Records outcomes and frees the claims, which the commit makes visible.
 pub(super) fn settle(
@@ -260,24 +257,22 @@ pub(super) fn recover(connection: &Connection, now: Millis) -> rusqlite::Result<
     recovered
 }
 
-/// Keeps how an account stands.
+/// Stores an account's status.
 pub(super) fn store_status(
     desk: &mut WriteTx<'_>,
     account: &AccountName,
-    standing: &AccountStatus,
+    status: &AccountStatus,
 ) -> Result<(), TxError> {
     let known: Option<String> = desk
         .connection
         .prepare_cached("SELECT standing FROM standings WHERE hubspot = ?1")?
         .query_row([account.as_str()], |row| row.get(0))
         .optional()?;
-    // What can no longer be read is as good as nothing known.
+    // A status that can no longer be read counts as none.
     let known: Option<AccountStatus> = known.and_then(|text| serde_json::from_str(&text).ok());
-    let refused = |standing: &AccountStatus| {
-        standing.paused.as_ref().is_some_and(|pause| pause.reason == PauseReason::Refused)
-    };
-    if known.as_ref().is_some_and(refused) && !refused(standing) {
-        // It takes events again: those that asked meanwhile, and were told to wait, may go now.
+    let refuses = |status: &AccountStatus| status.is_paused_for(PauseReason::Refused);
+    if known.as_ref().is_some_and(refuses) && !refuses(status) {
+        // The account accepts events again: those that were sent as probes and have to wait may go now.
         desk.connection
             .prepare_cached(
                 "UPDATE events SET not_before = 0
@@ -286,8 +281,8 @@ pub(super) fn store_status(
             .execute([account.as_str()])?;
         desk.effects.woken.insert(account.clone());
     }
-    let text = serde_json::to_string(standing)
-        .map_err(|error| TxError::Corrupt(format!("standing: {error}")))?;
+    let text = serde_json::to_string(status)
+        .map_err(|error| TxError::Corrupt(format!("account status: {error}")))?;
     desk.connection
         .prepare_cached("INSERT OR REPLACE INTO standings (hubspot, standing) VALUES (?1, ?2)")?
         .execute((account.as_str(), text))?;

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::query::QueryParameters;
 use super::{await_store, models};
-use crate::event::AccountName;
-use crate::ledger::{AccountStatus, StatusFunction};
+use crate::event::{AccountName, StatusChange};
 use crate::ops::state::OpsState;
 
 /// Nothing is sent to the account until it is resumed, also after a restart.
@@ -16,13 +15,7 @@ pub(super) async fn pause(
     query: QueryParameters,
 ) -> Result<Value, ApiError> {
     query.finish()?;
-    let now = ops.clock.now();
-    let shown = update(
-        ops,
-        account,
-        Box::new(move |before: &AccountStatus| before.paused_by_operator(now)),
-    )
-    .await?;
+    let shown = update(ops, account, StatusChange::Paused).await?;
     tracing::info!(hubspot.account = %account, "an operator paused the account");
     Ok(shown)
 }
@@ -34,7 +27,7 @@ pub(super) async fn resume(
     query: QueryParameters,
 ) -> Result<Value, ApiError> {
     query.finish()?;
-    let shown = update(ops, account, Box::new(AccountStatus::resumed)).await?;
+    let shown = update(ops, account, StatusChange::Resumed).await?;
     tracing::info!(hubspot.account = %account, "an operator resumed the account");
     Ok(shown)
 }
@@ -42,21 +35,21 @@ pub(super) async fn resume(
 async fn update(
     ops: &OpsState,
     account: &AccountName,
-    amend: StatusFunction,
+    change: StatusChange,
 ) -> Result<Value, ApiError> {
     if !ops.accounts.contains(account) {
         return Err(ApiError::UnknownAccount);
     }
-    let amended = await_store(ops.ledger.update_status(account, amend)).await;
-    let amended = match amended {
-        // It holds in memory, and whoever asked should know.
+    let update = await_store(ops.ledger.update_status(account, change)).await;
+    let update = match update {
+        // The change holds in memory, which the operator should know.
         Err(ApiError::Unavailable(why)) => {
             let why = format!("{why}; it may hold, but only until a restart");
             return Err(ApiError::Unavailable(why));
         }
-        amended => amended?,
+        update => update?,
     };
     let mut shown = json!({ "hubspot": account });
-    models::add(&mut shown, models::standing(&amended.after));
+    models::add(&mut shown, models::account_status(Some(&update.after)));
     Ok(shown)
 }

@@ -5,9 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::event::Millis;
+use crate::event::{AccountStatus, Pause};
 use crate::ledger::{
-    AccountStatus, EventDetail, EventState, EventSummary, FieldOrigin, HubspotRefusal, Pause,
-    ReceiptOutcome, ReceiptRecord, ReceiptSummary,
+    EventDetail, EventState, EventSummary, FieldOrigin, HubspotRefusal, ReceiptOutcome,
+    ReceiptRecord, ReceiptSummary,
 };
 use crate::providers::by_id;
 
@@ -152,15 +153,15 @@ pub(super) fn receipt_detail(record: &ReceiptRecord) -> Value {
     shown
 }
 
-/// How an account stands.
-pub(super) fn standing(standing: &AccountStatus) -> Value {
+/// An account's status; null members if it is unknown.
+pub(super) fn account_status(status: Option<&AccountStatus>) -> Value {
     json!({
-        "paused": standing.paused.as_ref().map(paused),
-        "retry_at": maybe_time(standing.retry_at),
-        "failures": standing.failures,
-        "failing_since": maybe_time(standing.failing_since),
-        "last_error": standing.last_error,
-        "daily_remaining": standing.daily_remaining,
+        "paused": status.and_then(|status| status.paused.as_ref()).map(paused),
+        "retry_at": maybe_time(status.and_then(|status| status.retry_at)),
+        "failures": status.map(|status| status.failures),
+        "failing_since": maybe_time(status.and_then(|status| status.failing_since)),
+        "last_error": status.and_then(|status| status.last_error.as_ref()),
+        "daily_remaining": status.and_then(|status| status.daily_remaining),
     })
 }
 

@@ -81,7 +81,18 @@ async fn account(ops: &OpsState, name: &AccountName, counts: EventStateCounts) -
         "oldest_pending_since": models::maybe_time(oldest),
         "oldest_pending_age_seconds": oldest.map(|since| ops.clock.now().since(since).as_secs()),
     });
-    models::add(&mut shown, models::standing(&ops.ledger.account_status(name)));
+    let status = match timeout(STORE_TIMEOUT, ops.ledger.account_status(name)).await {
+        Ok(Ok(status)) => Some(status),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the account's status is unknown");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("the account's status is unknown: reading it took too long");
+            None
+        }
+    };
+    models::add(&mut shown, models::account_status(status.as_ref()));
     shown
 }
 

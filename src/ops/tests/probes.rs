@@ -8,15 +8,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::VirtualClock;
-use crate::event::{Millis, ProviderId};
+use crate::event::{AccountStatus, Millis, Pause, PauseReason, ProviderId};
 use crate::http::tests::client::{TestResponse, bind, request, send};
-use crate::ledger::{AccountStatus, EventStateCounts, Ledger, Pause, PauseReason};
+use crate::ledger::{EventStateCounts, Ledger};
 use crate::ops::{ApiAccess, OpsState, Readiness, run_ops};
 use crate::receive::tests::fake_ledger::{FakeLedger, account, source};
 use crate::receive::tests::harness::metric;
 use crate::replay::Replayer;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::PAUSE_REASONS;
 
 pub(super) struct Desk {
     pub(super) address: SocketAddr,
@@ -141,9 +140,4 @@ async fn other_paths_and_methods_are_refused() {
     assert_eq!((answer.status, answer.body.as_str()), (404, r#"{"error":"not_found"}"#));
     let answer = send(desk.address, &request("POST", "/metrics", &[], b"")).await;
     assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
-}
-
-#[test]
-fn the_metrics_know_every_reason_for_a_pause() {
-    assert_eq!(PauseReason::ALL.map(PauseReason::as_str), PAUSE_REASONS);
 }

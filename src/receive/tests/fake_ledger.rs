@@ -6,16 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
-use crate::event::{AccountName, BodyHash, EventKey, Millis, ProviderId, ReceiptId, SourceName};
+use crate::event::{
+    AccountName, AccountStatus, BodyHash, EventKey, Millis, ProviderId, ReceiptId, SourceName,
+    StatusChange, StatusUpdate,
+};
 use crate::ledger::{
-    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail,
-    EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
-    FetchRequest, FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest,
-    RebuildResult, ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
-    ReceiptSummary, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
-    StatusFunction, StatusUpdate, StoreSizes, TimersRun, WebinarKey, WebinarState,
+    ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail, EventQuery,
+    EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome, FetchRequest,
+    FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest, RebuildResult,
+    ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, StoreSizes, TimersRun,
+    WebinarKey, WebinarState,
 };
 
 pub(crate) fn account() -> AccountName {
@@ -115,8 +118,12 @@ impl Ledger for FakeLedger {
         Ok(acceptance)
     }
 
-    fn account_status(&self, _account: &AccountName) -> AccountStatus {
-        self.status.lock().unwrap().clone()
+    fn watch_status(&self, _: &AccountName) -> watch::Receiver<AccountStatus> {
+        unreachable!("the listeners do not deliver")
+    }
+
+    async fn account_status(&self, _account: &AccountName) -> Result<AccountStatus, LedgerError> {
+        Ok(self.status.lock().unwrap().clone())
     }
 
     fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
@@ -155,7 +162,7 @@ impl Ledger for FakeLedger {
     async fn update_status(
         &self,
         _: &AccountName,
-        _: StatusFunction,
+        _: StatusChange,
     ) -> Result<StatusUpdate, LedgerError> {
         unreachable!("the listeners do not deliver")
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::PauseReason;
 
 fn account() -> AccountName {
     AccountName::parse("main").expect("a name")
@@ -81,7 +82,7 @@ fn label_sets_exist_from_the_start() {
         let line = format!("bridge_events{{hubspot=\"main\",state=\"{state}\"}} 0");
         assert!(has(&text, &line), "{line}");
     }
-    for reason in PAUSE_REASONS {
+    for reason in PauseReason::ALL.map(PauseReason::as_str) {
         let line = format!("bridge_account_paused{{hubspot=\"main\",reason=\"{reason}\"}} 0");
         assert!(has(&text, &line), "{line}");
     }
@@ -109,7 +110,7 @@ fn facts_appear_in_their_families() {
     clone.committed(7, Duration::from_millis(3));
     clone.set_events(&account(), EventCounts { pending: 3, dead: 1, ..EventCounts::default() });
     clone.set_oldest_pending(&account(), Some(Duration::from_secs(9)));
-    clone.set_paused(&account(), Some("forbidden"));
+    clone.set_paused(&account(), Some(PauseReason::Forbidden));
     clone.set_lease_held(&account(), true);
     clone.set_fetch_pending(&source(), 2);
     clone.set_store_sizes(10, 20, 30);

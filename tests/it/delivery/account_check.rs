@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use webinar_bridge::event::{Identity, PauseReason, StatusChange};
 use webinar_bridge::hubspot::AccountCredentials;
-use webinar_bridge::ledger::{Identity, PauseReason};
 use webinar_bridge::sandbox::emulator::{EmulatorOperation, EmulatorSettings};
 use webinar_bridge::secret::Secret;
 
@@ -34,10 +34,8 @@ fn reason(rig: &DeliveryHarness) -> Option<PauseReason> {
 
 fn remember(rig: &DeliveryHarness, portal_id: u64, client_id: Option<&str>) {
     let client_id = client_id.map(str::to_owned);
-    rig.ledger.operate(|before| {
-        let identity = Some(Identity { portal_id, client_id });
-        webinar_bridge::ledger::AccountStatus { identity, ..before.clone() }
-    });
+    let identity = Some(Identity { portal_id, client_id });
+    rig.ledger.change_status(&StatusChange::IdentityConfirmed { identity, daily_remaining: None });
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +75,7 @@ async fn another_portal_or_app_is_sent_nothing_until_an_operator_confirms_it() {
         assert_eq!((upserts(&rig), details(&rig)), (sent, asked), "nothing, not even a probe");
         assert_eq!(rig.ledger.counts().pending, 1);
 
-        rig.ledger.operate(webinar_bridge::ledger::AccountStatus::resumed);
+        rig.ledger.change_status(&StatusChange::Resumed);
         rig.drained(MINUTE).await;
         assert_eq!(rig.ledger.counts().delivered, 2);
         // What the account before was sent goes to this one too.
@@ -86,7 +84,7 @@ async fn another_portal_or_app_is_sent_nothing_until_an_operator_confirms_it() {
         assert_eq!(inputs, 2);
         let now = rig.ledger.status();
         assert_eq!(now.identity, Some(Identity { portal_id: PORTAL, client_id: None }));
-        assert_eq!((now.paused, now.stranger, now.moved), (None, None, false));
+        assert_eq!((now.paused, now.unconfirmed_identity, now.resync_pending), (None, None, false));
     }
 }
 

@@ -6,13 +6,13 @@ mod poison_events;
 
 use std::time::Duration;
 
+use webinar_bridge::event::{PauseReason, StatusChange};
 use webinar_bridge::hubspot::RateLimit;
-use webinar_bridge::ledger::{AccountStatus, EventState, PauseReason};
+use webinar_bridge::ledger::EventState;
 use webinar_bridge::sandbox::emulator::{
     EmulatorFault, EmulatorOperation, EmulatorSettings, TransportFault,
 };
 
-use crate::harness::build::NOON;
 use crate::harness::delivery::DeliveryHarness;
 use crate::harness::process::TOKEN;
 use crate::harness::tell;
@@ -82,12 +82,12 @@ async fn of_a_batch_in_halves_nothing_leaves_once_an_operator_pauses_the_account
     rig.start();
     rig.until(MINUTE, "it is sent whole", || upserts(&rig) == 1).await;
     // Its halves wait for the window.
-    rig.ledger.operate(|before| before.paused_by_operator(NOON));
+    rig.ledger.change_status(&StatusChange::Paused);
     tokio::time::sleep(2 * MINUTE).await;
     assert_eq!(upserts(&rig), 1);
     let counts = rig.ledger.counts();
     assert_eq!((counts.pending, counts.in_flight), (8, 0));
-    rig.ledger.operate(AccountStatus::resumed);
+    rig.ledger.change_status(&StatusChange::Resumed);
     rig.drained(2 * MINUTE).await;
     let counts = rig.ledger.counts();
     assert_eq!((counts.delivered, counts.dead), (7, 1));

@@ -9,23 +9,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use webinar_bridge::clock::{Clock, VirtualClock};
 use webinar_bridge::deliver::{AccountWorker, DeliverySettings};
 use webinar_bridge::event::{
-    AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId, SourceName,
+    AccountName, AccountStatus, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId,
+    SourceName, StatusChange, StatusUpdate,
 };
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials, RateLimit};
 use webinar_bridge::ledger::{
-    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, DeliveryOutcome,
-    EventDetail, EventQuery, EventRecord, EventState, EventStateCounts, EventSummary, FetchClaim,
-    FetchOutcome, FetchRequest, FetchStatus, FetchTask, HubspotRefusal, Ledger, LedgerError,
-    NewReceipt, Page, RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
-    ReceiptSummary, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
-    StatusFunction, StatusUpdate, StoreSizes, TimersRun, WebinarKey, WebinarState,
+    ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, DeliveryOutcome, EventDetail,
+    EventQuery, EventRecord, EventState, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
+    FetchRequest, FetchStatus, FetchTask, HubspotRefusal, Ledger, LedgerError, NewReceipt, Page,
+    RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, StoreSizes, TimersRun,
+    WebinarKey, WebinarState,
 };
 use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::sandbox::emulator::{
@@ -258,7 +259,7 @@ pub(crate) struct LedgerRow {
 pub(crate) struct DeliveryLedger {
     clock: VirtualClock,
     rows: Mutex<BTreeMap<i64, LedgerRow>>,
-    standing: Mutex<AccountStatus>,
+    status: watch::Sender<AccountStatus>,
     wake_up: Arc<Notify>,
     /// What is written takes up to so long, one thing longer than the next.
     pub(crate) slowness: Mutex<Duration>,
@@ -270,7 +271,7 @@ impl DeliveryLedger {
         Self {
             clock,
             rows: Mutex::default(),
-            standing: Mutex::default(),
+            status: watch::Sender::default(),
             wake_up: Arc::default(),
             slowness: Mutex::default(),
             writes: AtomicU32::default(),
@@ -342,14 +343,24 @@ impl DeliveryLedger {
 
     /// How the account stands.
     pub(crate) fn status(&self) -> AccountStatus {
-        lock(&self.standing).clone()
+        self.status.borrow().clone()
     }
 
     /// An operator changes how the account stands.
-    pub(crate) fn operate(&self, change: impl FnOnce(&AccountStatus) -> AccountStatus) {
-        let mut standing = lock(&self.standing);
-        *standing = change(&standing);
+    pub(crate) fn change_status(&self, change: &StatusChange) {
+        self.apply(change);
         self.wake_up.notify_one();
+    }
+
+    fn apply(&self, change: &StatusChange) -> StatusUpdate {
+        let now = self.clock.now();
+        let (mut before, mut after) = (AccountStatus::default(), AccountStatus::default());
+        self.status.send_modify(|status| {
+            before = status.clone();
+            *status = before.apply(change, now);
+            after = status.clone();
+        });
+        StatusUpdate { before, after }
     }
 }
 
@@ -441,20 +452,21 @@ impl Ledger for DeliveryLedger {
         self.wake_up.notify_one();
     }
 
-    fn account_status(&self, _: &AccountName) -> AccountStatus {
-        self.status()
+    fn watch_status(&self, _: &AccountName) -> watch::Receiver<AccountStatus> {
+        self.status.subscribe()
+    }
+
+    async fn account_status(&self, _: &AccountName) -> Result<AccountStatus, LedgerError> {
+        Ok(self.status())
     }
 
     async fn update_status(
         &self,
         _: &AccountName,
-        amend: StatusFunction,
+        change: StatusChange,
     ) -> Result<StatusUpdate, LedgerError> {
         self.write().await;
-        let mut standing = lock(&self.standing);
-        let before = standing.clone();
-        *standing = amend(&before);
-        Ok(StatusUpdate { before, after: standing.clone() })
+        Ok(self.apply(&change))
     }
 
     fn wake_up(&self, _: &AccountName) -> Arc<Notify> {

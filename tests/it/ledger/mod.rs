@@ -11,12 +11,15 @@ mod schema;
 
 use std::time::Duration;
 
-use webinar_bridge::event::{Millis, ProviderId, RecurringMode, SourceName};
+use webinar_bridge::event::{
+    AccountFailure, AccountStatus, Millis, Pause, PauseReason, ProviderId, RecurringMode,
+    RetryWait, SourceName, StatusChange,
+};
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventState,
-    EventStateCounts, HubspotRefusal, Ledger, LedgerError, NewReceipt, Pause, PauseReason,
-    ReceiptContent, ReceiptOutcome, Retention, Settlement,
+    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts,
+    HubspotRefusal, Ledger, LedgerError, NewReceipt, ReceiptContent, ReceiptOutcome, Retention,
+    Settlement,
 };
 
 use crate::harness::build::{
@@ -129,18 +132,29 @@ async fn a_crash_frees_claims_and_keeps_everything_else() {
     let one = ClaimRequest { limit: 1, ..NOW };
     settle(&ledger, &claim(&ledger, one).await, confirmed).await;
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
-    let standing = AccountStatus {
+    let failure = AccountFailure {
+        pause: Some((PauseReason::Forbidden, "a scope is missing".into())),
+        wait: RetryWait::Fixed(Duration::from_mins(1)),
+        error: "403".into(),
+    };
+    let change = StatusChange::Failed { failure, daily_remaining: Some(7) };
+    for _ in 0..3 {
+        ledger.update_status(&account("main"), change.clone()).await.expect("kept");
+    }
+    let status = AccountStatus {
         paused: Some(Pause {
             reason: PauseReason::Forbidden,
             since: NOON,
             detail: "a scope is missing".into(),
         }),
+        retry_at: Some(minutes(1)),
         failures: 3,
+        failing_since: Some(NOON),
+        last_error: Some("403".into()),
+        daily_remaining: Some(7),
         ..AccountStatus::default()
     };
-    let amended = standing.clone();
-    let amend = Box::new(move |_: &AccountStatus| amended);
-    ledger.update_status(&account("main"), amend).await.expect("kept");
+    assert_eq!(ledger.account_status(&account("main")).await.expect("status"), status);
     drop(ledger);
     let ledger = place.open(policies());
     assert_eq!(
@@ -148,31 +162,34 @@ async fn a_crash_frees_claims_and_keeps_everything_else() {
         EventStateCounts { pending: 1, delivered: 1, ..EventStateCounts::default() }
     );
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
-    assert_eq!(ledger.account_status(&account("main")), standing);
+    assert_eq!(ledger.account_status(&account("main")).await.expect("status"), status);
+    assert_eq!(*ledger.watch_status(&account("main")).borrow(), status);
     let known = receipt("a", vec![created("1", "One", NOON)]);
     assert_eq!(ledger.accept(known).await.expect("kept"), ReceiptOutcome::Duplicate);
 }
 
 #[tokio::test]
-async fn a_changed_standing_wakes_its_account_and_no_other() {
+async fn changed_status_wakes_its_account_and_no_other() {
     let place = Place::new();
     let ledger = place.open(policies());
     let (main, other) = (account("main"), account("other"));
-    for amend in [|before: &AccountStatus| before.paused_by_operator(NOON), AccountStatus::resumed]
-    {
+    let mut status = ledger.watch_status(&main);
+    for change in [StatusChange::Paused, StatusChange::Resumed] {
         let (wake_up, others) = (ledger.wake_up(&main), ledger.wake_up(&other));
         let woken = wake_up.notified();
         tokio::pin!(woken);
         assert!(!woken.as_mut().enable(), "nothing has happened yet");
-        ledger.update_status(&main, Box::new(amend)).await.expect("kept");
-        assert!(woken.as_mut().enable(), "whoever waits is told");
+        let update = ledger.update_status(&main, change).await.expect("kept");
+        assert!(woken.as_mut().enable(), "the account is woken");
+        assert!(status.has_changed().expect("the store is open"));
+        assert_eq!(*status.borrow_and_update(), update.after);
         let untold = others.notified();
         tokio::pin!(untold);
         assert!(!untold.as_mut().enable());
     }
-    let unchanged =
-        ledger.update_status(&main, Box::new(AccountStatus::resumed)).await.expect("kept");
+    let unchanged = ledger.update_status(&main, StatusChange::Resumed).await.expect("kept");
     assert_eq!(unchanged.before, unchanged.after);
+    assert!(!status.has_changed().expect("the store is open"));
 }
 
 #[tokio::test]

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
-use webinar_bridge::event::{AccountName, EventKey, Millis, ReceiptId, SourceName};
+use tokio::sync::{Notify, watch};
+use webinar_bridge::event::{
+    AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange, StatusUpdate,
+};
 use webinar_bridge::ledger::{
-    AccountStatus, ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail,
-    EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
-    FetchRequest, FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest,
-    RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RedriveProgress,
-    RedriveRequest, RedriveResult, Retention, Settlement, StatusFunction, StatusUpdate, StoreSizes,
-    TimersRun, WebinarKey, WebinarState,
+    ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail, EventQuery,
+    EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome, FetchRequest,
+    FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest, RebuildResult,
+    ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RedriveProgress, RedriveRequest,
+    RedriveResult, Retention, Settlement, StoreSizes, TimersRun, WebinarKey, WebinarState,
 };
 
 use super::peril::Peril;
@@ -160,17 +161,21 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.release(account, claimed);
     }
 
-    fn account_status(&self, account: &AccountName) -> AccountStatus {
-        self.inner.account_status(account)
+    fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
+        self.inner.watch_status(account)
+    }
+
+    async fn account_status(&self, account: &AccountName) -> Result<AccountStatus, LedgerError> {
+        self.inner.account_status(account).await
     }
 
     async fn update_status(
         &self,
         account: &AccountName,
-        amend: StatusFunction,
+        change: StatusChange,
     ) -> Result<StatusUpdate, LedgerError> {
         self.peril.point("amend").await;
-        let done = self.inner.update_status(account, amend).await;
+        let done = self.inner.update_status(account, change).await;
         self.or_unknown("amended", done).await
     }
 

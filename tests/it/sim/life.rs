@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use webinar_bridge::clock::{Clock, VirtualClock};
 use webinar_bridge::deliver::{AccountWorker, DeliverySettings, schedule};
-use webinar_bridge::event::{AccountName, Millis};
+use webinar_bridge::event::{AccountName, Millis, StatusChange};
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials};
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
-use webinar_bridge::ledger::{AccountStatus, LATE_EFFECT_WINDOW, Ledger, Retention};
+use webinar_bridge::ledger::{LATE_EFFECT_WINDOW, Ledger, Retention};
 use webinar_bridge::net::Http;
 use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
@@ -308,10 +308,9 @@ async fn rest(bridge: &Bridge) {
     for account in accounts() {
         // What was told to wait for a day is resumed by an operator; whatever else is paused must go on by itself.
         let far = peril.now().plus(Duration::from_mins(11));
-        if bridge.ledger.account_status(&account).retry_at.is_some_and(|at| at > far) {
+        if bridge.ledger.watch_status(&account).borrow().retry_at.is_some_and(|at| at > far) {
             peril.world().note(peril.now(), format!("an operator resumes {account}"));
-            let amended =
-                bridge.ledger.inner.update_status(&account, Box::new(AccountStatus::resumed));
+            let amended = bridge.ledger.inner.update_status(&account, StatusChange::Resumed);
             amended.await.expect("the store works");
             bridge.ledger.wake_up(&account).notify_one();
         }

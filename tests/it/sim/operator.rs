@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use webinar_bridge::event::{AccountName, EventKey, Millis};
+use webinar_bridge::event::{AccountName, EventKey, Millis, StatusChange};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    AccountStatus, EventQuery, EventState, EventSummary, Ledger, LedgerError, PAGE_MAX,
-    ReceiptOutcome, ReceiptQuery, RedriveRequest,
+    EventQuery, EventState, EventSummary, Ledger, LedgerError, PAGE_MAX, ReceiptOutcome,
+    ReceiptQuery, RedriveRequest,
 };
 use webinar_bridge::replay::{ReplayError, ReplayRequest, Replayer};
 
@@ -254,9 +254,7 @@ async fn perform(
             }
         }
         Deed::Pause(account) => {
-            let now = peril.now();
-            let held = Box::new(move |before: &AccountStatus| before.paused_by_operator(now));
-            ledger.update_status(account, held).await?;
+            ledger.update_status(account, StatusChange::Paused).await?;
             let now = peril.now();
             peril.world().operator.held.entry(account.clone()).or_insert(now);
             Ok("paused".into())
@@ -264,7 +262,7 @@ async fn perform(
         Deed::Resume(account) => {
             // Until it is answered nobody knows.
             peril.world().operator.held.remove(account);
-            ledger.update_status(account, Box::new(AccountStatus::resumed)).await?;
+            ledger.update_status(account, StatusChange::Resumed).await?;
             Ok("resumed".into())
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::net::{Backoff, Jitter};
+use crate::event::backoff::{Backoff, Jitter};
 
 /// The waits of the first [`BRIEF_FOR`]: short, so that little is late after a brief outage.
 const BRIEF: Backoff = Backoff {

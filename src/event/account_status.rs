@@ -1,0 +1,348 @@
+//! The status of a HubSpot account: its pause, its failures in a row, and the account that its credentials open.
+
+pub mod backoff;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Millis;
+
+/// The status of a HubSpot account, kept across restarts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountStatus {
+    /// Why nothing is sent, if so.
+    pub paused: Option<Pause>,
+    /// Nothing is sent before then.
+    pub retry_at: Option<Millis>,
+    /// Failures of the account in a row.
+    pub failures: u32,
+    /// Time of the first of these failures.
+    pub failing_since: Option<Millis>,
+    /// The last failure, for showing.
+    pub last_error: Option<String>,
+    /// Calls left of the day's, as HubSpot reported them last.
+    pub daily_remaining: Option<u64>,
+    /// The account that events are sent to, from the first time that HubSpot reported it.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+    /// The account that the credentials open now, if it is another. Nothing is sent until the old credentials are back
+    /// or an operator resumes the account.
+    #[serde(default, rename = "stranger")]
+    pub unconfirmed_identity: Option<Identity>,
+    /// An operator confirmed another account, which has not yet been sent what the one before held.
+    #[serde(default, rename = "moved")]
+    pub resync_pending: bool,
+}
+
+/// An app within a portal, which is what HubSpot keys events by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The portal's number.
+    pub portal_id: u64,
+    /// The OAuth app; none for a token, since HubSpot does not report a token's app.
+    pub client_id: Option<String>,
+}
+
+/// A pause of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The reason.
+    pub reason: PauseReason,
+    /// The beginning.
+    pub since: Millis,
+    /// The remedy, for operators.
+    pub detail: String,
+}
+
+/// Why an account is paused: label values of `bridge_account_paused`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// 401 with fresh credentials.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// The path does not exist, or the credentials open another account.
+    Misconfigured,
+    /// The day's calls are used up.
+    DailyLimit,
+    /// HubSpot moves the account between data centres (477).
+    Migrating,
+    /// HubSpot refuses everything for the same reason.
+    Refused,
+    /// An operator paused it.
+    Operator,
+}
+
+/// A change of an account's status. It carries every decision, chance included, so that it can be applied again when
+/// another change came first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatusChange {
+    /// An operator paused the account.
+    Paused,
+    /// An operator resumed the account. If it was shown as paused because the credentials open another account, the
+    /// operator confirmed that account.
+    Resumed,
+    /// HubSpot answered a batch as it should.
+    Recovered {
+        /// It confirmed an event.
+        accepted: bool,
+        /// Calls left of the day's, if the answer had them.
+        daily_remaining: Option<u64>,
+    },
+    /// A call with events failed, or confirmed nothing.
+    Failed {
+        /// The failure.
+        failure: AccountFailure,
+        /// Calls left of the day's, if the answer had them.
+        daily_remaining: Option<u64>,
+    },
+    /// The question whose account the credentials open failed.
+    IdentityCheckFailed {
+        /// The failure.
+        failure: AccountFailure,
+        /// Calls left of the day's, if the answer had them.
+        daily_remaining: Option<u64>,
+    },
+    /// The credentials open the account that events are sent to, or HubSpot does not disclose it.
+    IdentityConfirmed {
+        /// The account, if HubSpot disclosed it.
+        identity: Option<Identity>,
+        /// Calls left of the day's, if the answer had them.
+        daily_remaining: Option<u64>,
+    },
+    /// The credentials open another account than the one that events are sent to.
+    IdentityChanged {
+        /// The account that they open.
+        seen: Identity,
+        /// The remedy, for operators.
+        detail: String,
+        /// Calls left of the day's, if the answer had them.
+        daily_remaining: Option<u64>,
+    },
+    /// The newly confirmed account was sent what the one before held.
+    Resynced,
+}
+
+/// A failure of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountFailure {
+    /// The pause that it means, if any, with the remedy for operators.
+    pub pause: Option<(PauseReason, String)>,
+    /// The wait before the next call.
+    pub wait: RetryWait,
+    /// The failure, for showing.
+    pub error: String,
+}
+
+/// How long an account is left alone after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryWait {
+    /// This long.
+    Fixed(Duration),
+    /// Longer with each failure in a row: see [`backoff::delay`].
+    Backoff {
+        /// The jitter: any number.
+        random: u32,
+    },
+}
+
+/// An account's status before and after a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct StatusUpdate {
+    pub before: AccountStatus,
+    pub after: AccountStatus,
+}
+
+impl AccountStatus {
+    /// The status after a change at that time.
+    #[must_use]
+    pub fn apply(&self, change: &StatusChange, now: Millis) -> Self {
+        let (after, daily_remaining) = match change {
+            StatusChange::Paused => (self.paused_by_operator(now), &None),
+            StatusChange::Resumed => (self.resumed(), &None),
+            StatusChange::Resynced => (Self { resync_pending: false, ..self.clone() }, &None),
+            StatusChange::Recovered { accepted, daily_remaining } => {
+                (self.recovered(*accepted), daily_remaining)
+            }
+            StatusChange::Failed { failure, daily_remaining } => {
+                (self.failed(failure, now), daily_remaining)
+            }
+            StatusChange::IdentityCheckFailed { failure, daily_remaining } => {
+                let unchecked = Self { unconfirmed_identity: None, ..self.clone() };
+                (unchecked.failed(failure, now), daily_remaining)
+            }
+            StatusChange::IdentityConfirmed { identity, daily_remaining } => {
+                (self.identity_confirmed(identity.as_ref()), daily_remaining)
+            }
+            StatusChange::IdentityChanged { seen, detail, daily_remaining } => {
+                (self.identity_changed(seen, detail, now), daily_remaining)
+            }
+        };
+        Self { daily_remaining: daily_remaining.or(after.daily_remaining), ..after }
+    }
+
+    /// Whether the account is paused for that reason.
+    #[must_use]
+    pub fn is_paused_for(&self, reason: PauseReason) -> bool {
+        self.paused.as_ref().is_some_and(|pause| pause.reason == reason)
+    }
+
+    /// Whether somebody has to change the credentials, or what they may do, before anything can be sent.
+    #[must_use]
+    pub fn awaits_credentials(&self) -> bool {
+        self.paused.as_ref().is_some_and(|pause| match pause.reason {
+            PauseReason::Unauthorized | PauseReason::Forbidden | PauseReason::Misconfigured => true,
+            PauseReason::DailyLimit
+            | PauseReason::Migrating
+            | PauseReason::Refused
+            | PauseReason::Operator => false,
+        })
+    }
+
+    /// The status without pause, wait and failures.
+    #[must_use]
+    pub fn cleared(&self) -> Self {
+        Self {
+            paused: None,
+            retry_at: None,
+            failures: 0,
+            failing_since: None,
+            last_error: None,
+            ..self.clone()
+        }
+    }
+
+    /// An operator's second pause goes on from the first.
+    fn paused_by_operator(&self, now: Millis) -> Self {
+        let pause = self.operator_pause().unwrap_or_else(|| Pause {
+            reason: PauseReason::Operator,
+            since: now,
+            detail: "an operator paused it".to_owned(),
+        });
+        Self { paused: Some(pause), ..self.clone() }
+    }
+
+    fn resumed(&self) -> Self {
+        // Behind an operator's own pause nobody saw that the account is another.
+        let was_shown = self.is_paused_for(PauseReason::Misconfigured);
+        let confirmed = self.unconfirmed_identity.clone().filter(|_| was_shown);
+        Self {
+            resync_pending: self.resync_pending || confirmed.is_some(),
+            identity: confirmed.or_else(|| self.identity.clone()),
+            unconfirmed_identity: None,
+            ..self.cleared()
+        }
+    }
+
+    /// An account that refuses everything recovers only when it accepts something.
+    fn recovered(&self, accepted: bool) -> Self {
+        if self.is_paused_for(PauseReason::Refused) && !accepted {
+            return self.clone();
+        }
+        Self { paused: self.lasting_pause(), ..self.cleared() }
+    }
+
+    /// Counts a failure. An operator's pause outlasts others, and a pause for the same reason goes on. A failure that is
+    /// no pause by itself ends none: that HubSpot is busy does not end what the account was paused for.
+    fn failed(&self, failure: &AccountFailure, now: Millis) -> Self {
+        let paused = failure.pause.clone().map(|(reason, detail)| {
+            let same = self.paused.as_ref().filter(|pause| pause.reason == reason);
+            Pause { reason, since: same.map_or(now, |pause| pause.since), detail }
+        });
+        let failures = self.failures.saturating_add(1);
+        let failing_since = self.failing_since.unwrap_or(now);
+        let wait = match failure.wait {
+            RetryWait::Fixed(wait) => wait,
+            RetryWait::Backoff { random } => {
+                backoff::delay(failures, now.since(failing_since), random)
+            }
+        };
+        Self {
+            paused: self.lasting_pause().or(paused).or_else(|| self.paused.clone()),
+            retry_at: Some(now.plus(wait)),
+            failures,
+            failing_since: Some(failing_since),
+            last_error: Some(failure.error.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// What the account was paused for because of its credentials is tried again.
+    fn identity_confirmed(&self, identity: Option<&Identity>) -> Self {
+        let identity = identity.or(self.identity.as_ref()).cloned();
+        if self.unconfirmed_identity.is_some() {
+            let paused = self.operator_pause();
+            return Self { paused, identity, unconfirmed_identity: None, ..self.cleared() };
+        }
+        // The check was made because the credentials are new: what the old ones were refused is tried again now.
+        let retry_at = self.retry_at.filter(|_| !self.awaits_credentials());
+        Self { retry_at, identity, ..self.clone() }
+    }
+
+    fn identity_changed(&self, seen: &Identity, detail: &str, now: Millis) -> Self {
+        let reason = PauseReason::Misconfigured;
+        let same = self.paused.as_ref().filter(|pause| pause.reason == reason);
+        let since = same.map_or(now, |pause| pause.since);
+        let pause = Pause { reason, since, detail: detail.to_owned() };
+        Self {
+            paused: self.operator_pause().or(Some(pause)),
+            unconfirmed_identity: Some(seen.clone()),
+            last_error: Some(detail.to_owned()),
+            ..self.cleared()
+        }
+    }
+
+    fn operator_pause(&self) -> Option<Pause> {
+        self.paused.clone().filter(|pause| pause.reason == PauseReason::Operator)
+    }
+
+    /// The pause that no answer of a batch ends or replaces: calls that were under way when it began still come back.
+    fn lasting_pause(&self) -> Option<Pause> {
+        self.paused.clone().filter(|pause| {
+            pause.reason == PauseReason::Operator
+                || (pause.reason == PauseReason::Misconfigured
+                    && self.unconfirmed_identity.is_some())
+        })
+    }
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.client_id {
+            Some(client_id) => write!(f, "portal {} by OAuth app {client_id}", self.portal_id),
+            None => write!(f, "portal {} by an access token", self.portal_id),
+        }
+    }
+}
+
+impl PauseReason {
+    /// All reasons, so that their gauges exist from the start.
+    pub const ALL: [Self; 7] = [
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Misconfigured,
+        Self::DailyLimit,
+        Self::Migrating,
+        Self::Refused,
+        Self::Operator,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Misconfigured => "misconfigured",
+            Self::DailyLimit => "daily_limit",
+            Self::Migrating => "migrating",
+            Self::Refused => "refused",
+            Self::Operator => "operator",
+        }
+    }
+}
