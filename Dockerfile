@@ -1,11 +1,11 @@
-# The image holds one binary, what it is linked to, and the CA certificates. It runs as nobody in particular, with a
-# read-only root file system if told so; it writes to /data only.
+# The image contains one binary, its shared libraries and the CA certificates. It runs as an unprivileged user, works with
+# a read-only root file system, and writes to /data only.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# The caches keep what was downloaded and compiled from one build to the next; they are not part of the image.
+# The caches keep downloads and compiled crates between builds; they are not part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --profile dist --locked --bin webinar-bridge \
@@ -14,19 +14,19 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/webinar-bridge /usr/local/bin/webinar-bridge
-# Owned before it becomes a volume, so that a new volume is owned likewise.
+# The owner is set before /data becomes a volume, so that a new volume has the same owner.
 COPY --from=build --chown=65532:65532 /out/data /data
 WORKDIR /
 VOLUME /data
 
-# Nothing here wins over the configuration file: the store's default, sqlite:data/bridge.db, is /data/bridge.db from /.
-# The ops listener is on the container's own loopback until listen.ops says otherwise; the health check reaches it there.
-# SQLITE_TMPDIR is where SQLite sorts what does not fit into memory; elsewhere it may not write.
+# Nothing here overrides the configuration file. The store's default, sqlite:data/bridge.db, is /data/bridge.db from /.
+# The ops listener's default is the container's own loopback, where the health check reaches it.
+# SQLITE_TMPDIR is the folder for SQLite's temporary files; it cannot write elsewhere.
 ENV BRIDGE_CONFIG=/etc/webinar-bridge/bridge.toml \
     SQLITE_TMPDIR=/data
 
 EXPOSE 8080 9090
-# By number, so that Kubernetes can tell that it is not root.
+# A number, so that Kubernetes can check that the user is not root.
 USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/usr/local/bin/webinar-bridge", "health"]
 ENTRYPOINT ["/usr/local/bin/webinar-bridge"]

@@ -1,4 +1,4 @@
-# Everything that is done with this repository. `make` lists it.
+# All tasks of this repository. `make` lists them.
 
 IMAGE ?= webinar-bridge:dev
 DOCKER ?= docker
@@ -12,50 +12,50 @@ SECONDS ?= 60
 .DEFAULT_GOAL := help
 .PHONY: help test chart sandbox simulate soak fuzz image audit tools
 
-help: ## this list
+help: ## prints this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
-# One profile for all of it: the C code that is linked in is compiled once.
-test: tools ## format, lints, all tests, other people's signers, the Helm chart; installs a C compiler and Python if there are none
+# All steps use one profile, so that the C code is compiled once.
+test: tools ## checks format and lints, runs all tests, the independent signers and the chart's tests; installs a C compiler and Python if missing
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked
 	.ci/signers "$(RELEASE)"
 	.ci/chart "$(RELEASE)"
 
-chart: tools ## the tests of the Helm chart alone
+chart: tools ## tests the Helm chart alone
 	cargo build --release --locked
 	.ci/chart "$(RELEASE)"
 
-sandbox: tools ## the whole product on this machine's loopback; ARGS=--once ends when all has arrived
+sandbox: tools ## runs the whole product on loopback; ARGS=--once ends when everything has arrived
 	cargo build --release --locked
 	"$(RELEASE)" sandbox $(ARGS)
 
-simulate: tools ## one seed of the simulation, and its story: SEED=123
+simulate: tools ## runs one seed of the simulation and prints its story; SEED=123
 	BRIDGE_SIM_SEED=$(SEED) cargo test --release --locked --test it \
 	  sim::hubspot_ends_up_with_what_was_said_whatever_happens -- --exact --nocapture
 
-soak: tools ## the long tests
+soak: tools ## runs the long tests
 	cargo test --release --locked --tests -- --ignored --nocapture
 
-# RUSTC_BOOTSTRAP: cargo-fuzz asks for a nightly compiler's flags, and the stable one takes them so. No sanitizer: the
-# code that is searched is safe. The lock file's copy makes it search what is built otherwise.
-fuzz: tools ## a search for inputs that break a promise, with cargo-fuzz; TARGET=webhook SECONDS=60
-	@cargo fuzz --version >/dev/null || { echo 'To have it: cargo install --locked cargo-fuzz'; exit 1; }
+# RUSTC_BOOTSTRAP makes the stable compiler accept the nightly flags of cargo-fuzz. There is no sanitizer, since the code
+# under test is safe Rust. The copied lock file gives it the same dependencies as the program.
+fuzz: tools ## searches for inputs that break a promise, with cargo-fuzz; TARGET=webhook SECONDS=60
+	@cargo fuzz --version >/dev/null || { echo 'cargo-fuzz is not installed. To install it: cargo install --locked cargo-fuzz'; exit 1; }
 	cp Cargo.lock tests/fuzz/Cargo.lock
 	mkdir -p target/fuzz/corpus/$(TARGET)
 	RUSTC_BOOTSTRAP=1 BRIDGE_FUZZ_CORPUS="$(CURDIR)/target/fuzz/corpus/$(TARGET)" \
 		cargo fuzz run --sanitizer none --fuzz-dir tests/fuzz --target-dir target/fuzz $(TARGET) target/fuzz/corpus/$(TARGET) -- \
 		-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=65536
 
-image: ## the container image, as $(IMAGE)
+image: ## builds the container image $(IMAGE)
 	$(DOCKER) build --tag $(IMAGE) .
 
-audit: ## known vulnerabilities, licences, banned crates, with whichever of the two tools there is
+audit: ## checks for known vulnerabilities, licences and banned crates, with cargo-audit and cargo-deny if installed
 	@if cargo audit --version >/dev/null 2>&1; then cargo audit $(AUDIT_ARGS); \
-	else echo 'cargo-audit is not installed; skipped. To have it: cargo install --locked cargo-audit'; fi
+	else echo 'cargo-audit is not installed; skipped. To install it: cargo install --locked cargo-audit'; fi
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check bans licenses sources; \
-	else echo 'cargo-deny is not installed; skipped. To have it: cargo install --locked cargo-deny'; fi
+	else echo 'cargo-deny is not installed; skipped. To install it: cargo install --locked cargo-deny'; fi
 
 tools:
 	@.ci/tools

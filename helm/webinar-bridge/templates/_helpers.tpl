@@ -41,7 +41,7 @@ labels:
 
 {{/* The configuration, if it may be in a ConfigMap, which is no place for secrets. */}}
 {{- define "bridge.config" -}}
-{{- /* Texts are passed over, as they may hold a "#", and in a list so are tables and comments. */ -}}
+{{- /* Skips texts, since they may contain a "#", and in a list also tables and comments. */ -}}
 {{- $key := `(?m)^([^#"'\n]|"([^"\\\n]|\\.)*"|'[^'\n]*')*["']?\b(access_token|client_secret|refresh_token|path_token|secrets?)["']?\s*=\s*(\[([^\]#"'{]|#[^\n]*\n|\{[^}]*\})*)?["']` -}}
 {{- with regexFind $key .Values.config -}}
 {{- $name := regexFind "(access_token|client_secret|refresh_token|path_token|secrets?)[\"']?\\s*=" . | regexFind "[a-z_]+" -}}
