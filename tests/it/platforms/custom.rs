@@ -2,22 +2,15 @@
 
 mod reference;
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha2::Sha256;
-use webinar_bridge::clock::SystemClock;
 use webinar_bridge::event::Millis;
-use webinar_bridge::providers::DemoApi;
-use webinar_bridge::sandbox::platform_server::PlatformServer;
 
-use super::{refused, tell};
+use super::{hmac_sha256, open_api, send, status_of};
+use crate::harness::eventually;
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::zoom::{at, planned, seconds};
-use crate::harness::{eventually, http};
 
 /// The page that documents custom platforms.
 const PAGE: &str = "docs/platforms/custom.md";
@@ -37,85 +30,80 @@ fn example(language: &str) -> String {
     example.split("```").next().unwrap_or_default().to_owned()
 }
 
-fn hmac(secret: &str, message: &[u8]) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().to_vec()
-}
-
 fn header(name: &str, value: impl Into<String>) -> Vec<(String, String)> {
     vec![(name.to_owned(), value.into())]
 }
 
 /// Signs as the documented platform does: `t=SECONDS,v1=HEX`, over the seconds, a dot and the body.
-fn lectern(body: &[u8], secret: &str) -> Vec<(String, String)> {
+fn lectern_signature(body: &[u8], secret: &str) -> Vec<(String, String)> {
     let time = seconds();
-    let message = [format!("{time}.").as_bytes(), body].concat();
-    header("x-lectern-signature", format!("t={time},v1={}", hex::encode(hmac(secret, &message))))
+    let mac = hmac_sha256(secret.as_bytes(), &[format!("{time}.").as_bytes(), body]);
+    header("x-lectern-signature", format!("t={time},v1={}", hex::encode(mac)))
 }
 
-async fn lectern_says(bridge: &Bridge, body: &Value) -> String {
+async fn send_from_lectern(bridge: &Bridge, body: &Value) -> String {
     let body = body.to_string().into_bytes();
-    tell(bridge, "lectern", &lectern(&body, SECRET.1), &body).await
+    send(bridge, "lectern", &lectern_signature(&body, SECRET.1), &body).await
 }
 
 #[tokio::test]
-async fn documented_example_brings_a_platform_in() {
+async fn documented_example_delivers_its_platform_to_hubspot() {
     let setting = Setting::new(&example("toml"));
     let bridge = setting.start_with(&[SECRET]);
     let mut body: Value = serde_json::from_str(&example("json")).expect("the example is JSON");
-    let account = body["organization"].as_str().expect("it has one").to_owned();
+    let account = body["organization"].as_str().expect("an organization").to_owned();
     let id = body["session"]["id"].to_string();
     body["session"]["starts_at"] = planned(0).to_string().into();
     body["sent_at"] = Millis::new(at(0)).to_string().into();
-    assert_eq!(lectern_says(&bridge, &body).await, "accepted");
-    assert_eq!(lectern_says(&bridge, &body).await, "duplicate");
+    assert_eq!(send_from_lectern(&bridge, &body).await, "accepted");
+    assert_eq!(send_from_lectern(&bridge, &body).await, "duplicate");
     bridge.settled().await;
-    let held = setting.held_of(&account).remove(&id).expect("it is in HubSpot");
-    let title = body["session"]["title"].as_str().expect("it has one");
+    let held = setting.held_of(&account).remove(&id).expect("the event is in HubSpot");
+    let title = body["session"]["title"].as_str().expect("a title");
     assert_eq!((held.name.as_str(), held.start), (title, Some(planned(0))));
-    assert_eq!(held.end, Some(planned(body["session"]["minutes"].as_i64().expect("it has some"))));
+    assert_eq!(held.end, Some(planned(body["session"]["minutes"].as_i64().expect("a duration"))));
     assert_eq!((held.cancelled, held.completed), (false, false));
 
-    // It is moved and called off; a forgery in between changes nothing.
+    // The session is moved and cancelled. Forged webhooks change nothing.
     body["type"] = "session.changed".into();
     body["session"]["starts_at"] = planned(60).to_string().into();
     body["session"]["state"] = "called_off".into();
     body["sent_at"] = Millis::new(at(1)).to_string().into();
-    let forged = lectern(body.to_string().as_bytes(), "another secret");
-    assert_eq!(refused(&bridge, "lectern", &forged, &body).await, 401);
-    assert_eq!(refused(&bridge, "lectern", &[], &body).await, 401);
-    assert_eq!(lectern_says(&bridge, &body).await, "accepted");
+    let bytes = body.to_string().into_bytes();
+    for headers in [lectern_signature(&bytes, "another secret"), Vec::new()] {
+        assert_eq!(status_of(&bridge, "lectern", &headers, &bytes).await, 401, "{headers:?}");
+    }
+    assert_eq!(send_from_lectern(&bridge, &body).await, "accepted");
     bridge.settled().await;
-    let held = setting.held_of(&account).remove(&id).expect("it is in HubSpot");
+    let held = setting.held_of(&account).remove(&id).expect("the event is in HubSpot");
     assert_eq!((held.start, held.cancelled), (Some(planned(60)), true));
 
-    // It takes place after all, and is over.
+    // The session is restored, and ends.
     for (second, state) in [(2, "scheduled"), (3, "over")] {
         body["session"]["state"] = state.into();
         body["sent_at"] = Millis::new(at(second)).to_string().into();
-        assert_eq!(lectern_says(&bridge, &body).await, "accepted");
+        assert_eq!(send_from_lectern(&bridge, &body).await, "accepted");
     }
     let person = json!({ "type": "person.registered", "person": { "email": "a@b.example" } });
-    assert_eq!(lectern_says(&bridge, &person).await, "ignored");
-    let nameless = json!({ "type": "session.changed", "session": {} });
-    assert_eq!(lectern_says(&bridge, &nameless).await, "quarantined");
+    assert_eq!(send_from_lectern(&bridge, &person).await, "ignored");
+    let without_id = json!({ "type": "session.changed", "session": {} });
+    assert_eq!(send_from_lectern(&bridge, &without_id).await, "quarantined");
     bridge.settled().await;
-    let held = setting.held_of(&account).remove(&id).expect("it is in HubSpot");
+    let held = setting.held_of(&account).remove(&id).expect("the event is in HubSpot");
     assert_eq!((held.cancelled, held.completed), (false, true));
 }
 
 /// The commands that the page shows for trying a configuration.
 #[tokio::test]
-async fn documented_example_can_be_tried_out() {
+async fn documented_example_works_with_the_map_and_sign_commands() {
     let setting = Setting::new(&example("toml"));
     let body = setting.folder.path().join("body.json");
     std::fs::write(&body, example("json")).expect("a file can be written");
-    let body = body.to_str().expect("its name is text");
+    let body = body.to_str().expect("the path is UTF-8");
     let map = ["map", "--provider", "custom", "--source", "lectern", body];
-    let (code, told) = setting.run(&map).await;
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("\"inputs\"") && told.contains("\"eventOrganizer\""), "{told}");
+    let (code, output) = setting.run(&map).await;
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("\"inputs\"") && output.contains("\"eventOrganizer\""), "{output}");
 
     let bridge = setting.start_with(&[("LECTERN_SECRET", crate::harness::process::SECRET)]);
     let url = format!("http://{}/webhooks/lectern", bridge.webhooks);
@@ -131,20 +119,20 @@ async fn documented_example_can_be_tried_out() {
         &url,
         body,
     ];
-    let (code, told) = setting.run(&sign).await;
-    assert_eq!(code, Some(0), "{told}");
-    let signature = told.lines().find_map(|line| {
+    let (code, output) = setting.run(&sign).await;
+    assert_eq!(code, Some(0), "{output}");
+    let signature = output.lines().find_map(|line| {
         let (_, value) = line.split_once("--header 'x-lectern-signature: ")?;
         Some(value.split('\'').next().unwrap_or_default().to_owned())
     });
-    let signature = header("x-lectern-signature", signature.expect("it is signed"));
-    let sent = tell(&bridge, "lectern", &signature, example("json").as_bytes()).await;
-    assert_eq!(sent, "accepted");
+    let signature =
+        header("x-lectern-signature", signature.expect("the command prints a signature"));
+    let outcome = send(&bridge, "lectern", &signature, example("json").as_bytes()).await;
+    assert_eq!(outcome, "accepted");
 }
 
-/// One webhook after the other of each recipe's platform, through to HubSpot.
 #[tokio::test]
-async fn the_recipes_bring_their_platforms_in() {
+async fn each_recipe_delivers_its_platform_to_hubspot() {
     let setting = Setting::new(
         "[source.zuddl]\nprovider = \"custom\"\nrecipe = \"zuddl\"\nsecret = \"z\"\norganizer = \"Acme\"\n\
          [source.geek]\nprovider = \"custom\"\nrecipe = \"webinargeek\"\nsecret = \"g\"\norganizer = \"Acme\"\n\
@@ -169,12 +157,12 @@ async fn the_recipes_bring_their_platforms_in() {
         let created = Millis::new(at(second)).to_string();
         let body =
             json!({ "action": action, "actionCreatedAt": created, "event": event }).to_string();
-        let signature = hex::encode(hmac("z", body.as_bytes()));
+        let signature = hex::encode(hmac_sha256(b"z", &[body.as_bytes()]));
         let signed = header("x-webhook-signature", format!("sha256={signature}"));
-        assert_eq!(tell(&bridge, "zuddl", &signed, body.as_bytes()).await, "accepted");
+        assert_eq!(send(&bridge, "zuddl", &signed, body.as_bytes()).await, "accepted");
     }
     let forged = header("x-webhook-signature", format!("sha256={}", "0".repeat(64)));
-    assert_eq!(refused(&bridge, "zuddl", &forged, &json!({})).await, 401);
+    assert_eq!(status_of(&bridge, "zuddl", &forged, b"{}").await, 401);
 
     for (second, ended) in [(0, false), (1, true)] {
         let body = json!({
@@ -185,16 +173,16 @@ async fn the_recipes_bring_their_platforms_in() {
             },
         });
         let body = body.to_string();
-        let signed = header("signature", hex::encode(hmac("g", body.as_bytes())));
-        assert_eq!(tell(&bridge, "geek", &signed, body.as_bytes()).await, "accepted");
+        let signed = header("signature", hex::encode(hmac_sha256(b"g", &[body.as_bytes()])));
+        assert_eq!(send(&bridge, "geek", &signed, body.as_bytes()).await, "accepted");
     }
 
-    for (second, what) in [(0, "created"), (1, "event-ended")] {
+    for (second, event) in [(0, "created"), (1, "event-ended")] {
         let details = json!({ "companyId": "s-co", "companyName": "Sequel Co", "eventId": "s-1", "eventName": "Stage" });
         let time = Millis::new(at(second)).to_string();
-        let body = json!({ "eventType": format!("virtual-stage-{what}"), "timestamp": time, "details": details });
+        let body = json!({ "eventType": format!("virtual-stage-{event}"), "timestamp": time, "details": details });
         let key = header("x-introvoke-web-hook-auth", "s");
-        assert_eq!(tell(&bridge, "sequel", &key, body.to_string().as_bytes()).await, "accepted");
+        assert_eq!(send(&bridge, "sequel", &key, body.to_string().as_bytes()).await, "accepted");
     }
 
     for (trigger, ended) in
@@ -203,16 +191,16 @@ async fn the_recipes_bring_their_platforms_in() {
         let session = json!({ "id": "ses-1", "name": "Session", "startAt": planned(0).to_string(), "endedAt": ended });
         let body = json!({ "trigger": trigger, "data": { "session": session } }).to_string();
         let path = "sessions/a-path-of-sessions";
-        assert_eq!(tell(&bridge, path, &[], body.as_bytes()).await, "accepted");
+        assert_eq!(send(&bridge, path, &[], body.as_bytes()).await, "accepted");
     }
-    assert_eq!(refused(&bridge, "sessions/a-path-of-another", &[], &json!({})).await, 404);
+    assert_eq!(status_of(&bridge, "sessions/a-path-of-another", &[], b"{}").await, 404);
 
     let airmeet = json!({
         "airmeet_id": "air-1", "community_id": "air-co", "airmeetName": "Airs", "organiser_name": "Air Co",
         "start_time": planned(0).get().to_string(), "end_time": planned(60).get().to_string(),
     });
     let path = "airmeet/a-path-of-airmeet";
-    assert_eq!(tell(&bridge, path, &[], airmeet.to_string().as_bytes()).await, "accepted");
+    assert_eq!(send(&bridge, path, &[], airmeet.to_string().as_bytes()).await, "accepted");
 
     bridge.settled().await;
     let held = |account: &str, id: &str| {
@@ -236,7 +224,7 @@ async fn the_recipes_bring_their_platforms_in() {
     assert_eq!((airmeet.organizer.as_str(), airmeet.end), ("Air Co", Some(planned(60))));
 }
 
-/// A token of HS256's shape with the key's id, signed by nobody who is known.
+/// A token that names this key id and is signed with this key.
 fn token(kid: &str, key: &[u8]) -> String {
     let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let head = part(json!({ "alg": "ES256", "kid": kid }));
@@ -244,19 +232,17 @@ fn token(kid: &str, key: &[u8]) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(sign_es256(key, signed.as_bytes())))
 }
 
-/// ECDSA over P-256, by the library that TLS brings.
+/// Signs with ECDSA over P-256, by the TLS library's implementation.
 fn sign_es256(pkcs8: &[u8], message: &[u8]) -> Vec<u8> {
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).expect("a key");
-    pair.sign(&SystemRandom::new(), message).expect("it can sign").as_ref().to_vec()
+    pair.sign(&SystemRandom::new(), message).expect("the key can sign").as_ref().to_vec()
 }
 
 #[tokio::test]
-async fn published_keys_are_waited_for_and_then_decide() {
-    let publisher =
-        PlatformServer::open(DemoApi::Header("accept", "application/json"), Arc::new(SystemClock));
-    let publisher = publisher.expect("it listens");
+async fn webhook_with_published_keys_is_answered_503_until_they_are_fetched() {
+    let publisher = open_api("accept", "application/json");
     let setting = Setting::new(&format!(
         "[source.tokens]\nprovider = \"custom\"\nexternal_account_id = \"t\"\norganizer = \"Acme\"\n\
          verify = {{ scheme = \"jwt\", algorithms = [\"ES256\"], jwks_url = \"{}/keys\" }}\n\
@@ -267,23 +253,20 @@ async fn published_keys_are_waited_for_and_then_decide() {
     let key: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
     let key = STANDARD.decode(key).expect("PEM is base64");
     let bearer = |kid: &str| header("authorization", format!("Bearer {}", token(kid, &key)));
-    let body = json!({ "id": "t-1", "name": "With a token" });
+    let body = json!({ "id": "t-1", "name": "With a token" }).to_string().into_bytes();
+    let status = async |bridge: &Bridge, headers: &[(String, String)]| {
+        status_of(bridge, "tokens", headers, &body).await
+    };
     let bridge = setting.start();
-    assert_eq!(refused(&bridge, "tokens", &bearer("one"), &body).await, 503);
+    assert_eq!(status(&bridge, &bearer("one")).await, 503);
 
     let set = serde_json::from_str(include_str!("../../fixtures/jwt/ec.jwks.json"));
     publisher.answer("/keys", set.expect("JSON"));
-    let line = "POST /webhooks/tokens";
-    eventually("the keys are there", async || {
-        let body = body.to_string();
-        let answer = http::request(&bridge.webhooks, line, &bearer("one"), body.as_bytes()).await;
-        answer.expect("it is answered").status == 200
-    })
-    .await;
+    eventually("the keys are fetched", async || status(&bridge, &bearer("one")).await == 200).await;
     bridge.settled().await;
     assert_eq!(setting.held_of("t")["t-1"].name, "With a token");
-    // Of an unknown key it was asked less than a minute ago.
-    assert_eq!(refused(&bridge, "tokens", &bearer("two"), &body).await, 401);
-    assert_eq!(refused(&bridge, "tokens", &header("authorization", "Bearer x"), &body).await, 401);
+    // The keys were fetched less than a minute ago, so an unknown key is refused at once.
+    assert_eq!(status(&bridge, &bearer("two")).await, 401);
+    assert_eq!(status(&bridge, &header("authorization", "Bearer x")).await, 401);
     publisher.close();
 }

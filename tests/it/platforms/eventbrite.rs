@@ -1,20 +1,21 @@
-//! Eventbrite: webhooks that prove and say nothing, and an API that is asked because of each.
+//! Eventbrite: unsigned webhooks without content, each of which causes a fetch from the API.
 
 use serde_json::{Value, json};
 use webinar_bridge::event::Millis;
 use webinar_bridge::sandbox::platform_server::PlatformServer;
 
-use super::{api, asked_and_settled, refused, seconds, tell};
+use super::{assert_not_stored, check_errors, fetched_and_settled, open_api, send, status_of};
 use crate::harness::eventually;
 use crate::harness::http::{self, scrape};
 use crate::harness::process::{Bridge, Setting};
+use crate::harness::zoom::{seconds, with};
 
 const PATH: &str = "eventbrite/path-token-of-the-tests";
 const ORGANIZATION: &str = "171000000009";
 const HOUR: i64 = 3_600;
 
 fn setting() -> (PlatformServer, Setting) {
-    let api = api("authorization", "Bearer eventbrite-token-of-the-tests");
+    let api = open_api("authorization", "Bearer eventbrite-token-of-the-tests");
     api.limit(20, std::time::Duration::from_secs(1));
     let setting = Setting::new(&format!(
         "[source.eventbrite]\nprovider = \"eventbrite\"\npath_token = \"path-token-of-the-tests\"\n\
@@ -35,54 +36,50 @@ fn webhook(action: &str, api_url: &str) -> Value {
     })
 }
 
-async fn sent(bridge: &Bridge, action: &str, api_url: &str) -> String {
-    // Their delivery header is the webhook's id, so it is the same each time.
+async fn send_webhook(bridge: &Bridge, action: &str, api_url: &str) -> String {
+    // The delivery header holds the webhook's id, so it is the same in every delivery.
     let headers = [("X-Eventbrite-Delivery".to_owned(), "12000008".to_owned())];
-    tell(bridge, PATH, &headers, webhook(action, api_url).to_string().as_bytes()).await
+    send(bridge, PATH, &headers, webhook(action, api_url).to_string().as_bytes()).await
 }
 
-fn url(id: &str) -> String {
+fn event_url(id: &str) -> String {
     format!("https://www.eventbriteapi.com/v3/events/{id}/")
 }
 
-/// An event of an hour.
+/// An event of one hour.
 fn event(id: &str, status: &str, start: i64, changed: i64, more: Value) -> Value {
     let at = |seconds: i64| Millis::new(seconds * 1_000).to_string();
-    let mut event = json!({
+    let event = json!({
         "id": id, "organization_id": ORGANIZATION, "status": status, "online_event": false,
         "name": { "text": "Open day" }, "description": { "text": "Come in." },
         "url": format!("https://www.eventbrite.example/e/{id}"), "changed": at(changed),
         "start": { "utc": at(start) }, "end": { "utc": at(start + HOUR) },
         "is_series": false, "is_series_parent": false, "organizer": { "name": "The Museum" },
     });
-    let Value::Object(more) = more else { panic!("{more} is no object") };
-    for (name, value) in more {
-        event[name] = value;
-    }
-    event
+    with(event, more)
 }
 
-fn knows(api: &PlatformServer, event: Value) {
-    let id = event["id"].as_str().expect("it has an id").to_owned();
+fn answer_event(api: &PlatformServer, event: Value) {
+    let id = event["id"].as_str().expect("an id").to_owned();
     api.answer(&format!("/v3/events/{id}/?expand=organizer"), event);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_come_to_be_change_and_are_called_off_or_end() {
+async fn event_lifecycle_is_fetched_and_delivered() {
     let (api, setting) = setting();
     let bridge = setting.start();
     let (now, none) = (seconds(), json!({}));
     let start = now + 24 * HOUR;
 
-    knows(&api, event("41", "draft", start, now - 600, none.clone()));
-    assert_eq!(sent(&bridge, "event.created", &url("41")).await, "accepted");
-    asked_and_settled(&bridge, "eventbrite").await;
+    answer_event(&api, event("41", "draft", start, now - 600, none.clone()));
+    assert_eq!(send_webhook(&bridge, "event.created", &event_url("41")).await, "accepted");
+    fetched_and_settled(&bridge, "eventbrite").await;
     assert_eq!(scrape(&bridge.ops).await.events("main", "incomplete"), 1);
     assert!(setting.held_of(ORGANIZATION).is_empty(), "a draft is not shown");
 
-    knows(&api, event("41", "live", start, now - 500, none.clone()));
-    assert_eq!(sent(&bridge, "event.published", &url("41")).await, "accepted");
-    asked_and_settled(&bridge, "eventbrite").await;
+    answer_event(&api, event("41", "live", start, now - 500, none.clone()));
+    assert_eq!(send_webhook(&bridge, "event.published", &event_url("41")).await, "accepted");
+    fetched_and_settled(&bridge, "eventbrite").await;
     let held = &setting.held_of(ORGANIZATION)["41"];
     assert_eq!((held.name.as_str(), held.organizer.as_str()), ("Open day", "The Museum"));
     assert_eq!(held.description.as_deref(), Some("Come in."));
@@ -92,97 +89,95 @@ async fn events_come_to_be_change_and_are_called_off_or_end() {
     assert_eq!((held.start, held.end), (at(start), at(start + HOUR)));
     assert_eq!((held.cancelled, held.completed), (false, false));
 
-    // The bodies of two updates are the same, and both count.
+    // Both updates count, although their bodies are equal.
     for (number, title) in [(4, "Open days"), (3, "Open weekend")] {
         let renamed = json!({ "name": { "text": title }, "online_event": true });
-        knows(&api, event("41", "live", start, now - number * 100, renamed));
-        assert_eq!(sent(&bridge, "event.updated", &url("41")).await, "accepted");
-        asked_and_settled(&bridge, "eventbrite").await;
+        answer_event(&api, event("41", "live", start, now - number * 100, renamed));
+        assert_eq!(send_webhook(&bridge, "event.updated", &event_url("41")).await, "accepted");
+        fetched_and_settled(&bridge, "eventbrite").await;
         let held = &setting.held_of(ORGANIZATION)["41"];
         assert_eq!((held.name.as_str(), held.event_type.as_deref()), (title, Some("WEBINAR")));
     }
 
-    // Taken back to a draft it is not called off.
-    knows(&api, event("41", "draft", start, now - 200, none.clone()));
-    sent(&bridge, "event.unpublished", &url("41")).await;
-    asked_and_settled(&bridge, "eventbrite").await;
+    // An unpublished event is not cancelled.
+    answer_event(&api, event("41", "draft", start, now - 200, none.clone()));
+    send_webhook(&bridge, "event.unpublished", &event_url("41")).await;
+    fetched_and_settled(&bridge, "eventbrite").await;
     assert!(!setting.held_of(ORGANIZATION)["41"].cancelled);
-    knows(&api, event("41", "canceled", start, now - 100, none.clone()));
-    sent(&bridge, "event.updated", &url("41")).await;
-    asked_and_settled(&bridge, "eventbrite").await;
+    answer_event(&api, event("41", "canceled", start, now - 100, none.clone()));
+    send_webhook(&bridge, "event.updated", &event_url("41")).await;
+    fetched_and_settled(&bridge, "eventbrite").await;
     assert!(setting.held_of(ORGANIZATION)["41"].cancelled);
 
-    // Over: by its status, and by the time since its end. A series is shown by its dates.
+    // Events are completed by their status or by the time since their end. A series itself is not delivered.
     let series = json!({ "is_series": true, "is_series_parent": true });
-    knows(&api, event("42", "ended", now - 2 * HOUR, now - 9_000, none.clone()));
-    knows(&api, event("43", "live", now - 3 * HOUR, now - 20_000, none));
-    knows(&api, event("44", "live", start, now - 20_000, series));
+    answer_event(&api, event("42", "ended", now - 2 * HOUR, now - 9_000, none.clone()));
+    answer_event(&api, event("43", "live", now - 3 * HOUR, now - 20_000, none));
+    answer_event(&api, event("44", "live", start, now - 20_000, series));
     for id in ["42", "43", "44"] {
-        assert_eq!(sent(&bridge, "event.updated", &url(id)).await, "accepted");
+        assert_eq!(send_webhook(&bridge, "event.updated", &event_url(id)).await, "accepted");
     }
-    asked_and_settled(&bridge, "eventbrite").await;
+    fetched_and_settled(&bridge, "eventbrite").await;
     let held = setting.held_of(ORGANIZATION);
     assert_eq!(held.keys().collect::<Vec<_>>(), ["41", "42", "43"]);
     assert!(held["42"].completed && held["43"].completed && !held["41"].completed);
 
     let calls = api.calls();
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
-    // What is no id of theirs is not taken, so that nobody need wait for it.
+    // A fetch of an invalid id is refused.
     let fetch = "POST /api/v1/sources/eventbrite/webinars/abc/fetch";
-    let answer = http::request(&bridge.ops, fetch, &[], &[]).await.expect("it is answered");
+    let answer =
+        http::request(&bridge.ops, fetch, &[], &[]).await.expect("the request is answered");
     assert_eq!((answer.status, answer.json()["parameter"].clone()), (400, json!("webinar")));
 
-    // The path token, which every webhook repeats, is kept nowhere.
-    let receipts = http::request(&bridge.ops, "GET /api/v1/receipts?limit=100", &[], &[]).await;
-    let receipts = receipts.expect("it is answered").json();
-    let items = receipts["receipts"].as_array().expect("receipts").clone();
-    assert!(items.len() > 15, "{receipts}");
-    for item in items {
-        let line = format!("GET /api/v1/receipts/{}", item["id"].as_str().expect("an id"));
-        let answer = http::request(&bridge.ops, &line, &[], &[]).await.expect("it is answered");
-        assert_eq!(answer.status, 200);
-        assert!(!String::from_utf8_lossy(&answer.body).contains("path-token-of-the-tests"));
-    }
+    // Every webhook repeats the path token, and it is neither stored nor logged.
+    let count = assert_not_stored(&bridge, "eventbrite", &["path-token-of-the-tests"]).await;
+    assert!(count > 15, "{count}");
     assert!(!bridge.logged().contains("path-token-of-the-tests"));
     api.close();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_webhook_leads_to_another_address_or_to_anothers_event() {
+async fn foreign_urls_and_events_are_neither_fetched_nor_delivered() {
     let (api, setting) = setting();
-    let elsewhere = super::api("authorization", "Bearer eventbrite-token-of-the-tests");
+    let other_server = open_api("authorization", "Bearer eventbrite-token-of-the-tests");
     let bridge = setting.start();
-    let right = webhook("event.published", &url("51"));
-    assert_eq!(refused(&bridge, "eventbrite", &[], &right).await, 404);
-    assert_eq!(refused(&bridge, "eventbrite/another-path-token", &[], &right).await, 404);
+    let right = webhook("event.published", &event_url("51")).to_string().into_bytes();
+    for path in ["eventbrite", "eventbrite/another-path-token"] {
+        assert_eq!(status_of(&bridge, path, &[], &right).await, 404, "{path}");
+    }
 
     for wrong in [
-        format!("{}/v3/events/51/", elsewhere.base_url()),
-        format!("https://www.eventbriteapi.com@{}/v3/events/51/", elsewhere.base_url()),
+        format!("{}/v3/events/51/", other_server.base_url()),
+        format!("https://www.eventbriteapi.com@{}/v3/events/51/", other_server.base_url()),
         "https://www.eventbriteapi.com/v3/users/me/".to_owned(),
         "https://www.eventbriteapi.com/v3/events/51/../52/".to_owned(),
     ] {
-        assert_eq!(sent(&bridge, "event.published", &wrong).await, "quarantined", "{wrong}");
+        assert_eq!(
+            send_webhook(&bridge, "event.published", &wrong).await,
+            "quarantined",
+            "{wrong}"
+        );
     }
     let placeholder = "{api-endpoint-to-fetch-object-details}";
-    assert_eq!(sent(&bridge, "test", placeholder).await, "ignored");
-    assert_eq!(sent(&bridge, "order.placed", &url("51")).await, "ignored");
-    asked_and_settled(&bridge, "eventbrite").await;
-    assert_eq!((api.calls(), elsewhere.calls()), (vec![], vec![]));
+    assert_eq!(send_webhook(&bridge, "test", placeholder).await, "ignored");
+    assert_eq!(send_webhook(&bridge, "order.placed", &event_url("51")).await, "ignored");
+    fetched_and_settled(&bridge, "eventbrite").await;
+    assert_eq!((api.calls(), other_server.calls()), (vec![], vec![]));
 
-    // Any public event can be read with our credentials.
-    let others = json!({ "organization_id": "171999999999" });
-    knows(&api, event("52", "live", seconds() + HOUR, seconds() - 60, others));
-    assert_eq!(sent(&bridge, "event.published", &url("52")).await, "accepted");
-    asked_and_settled(&bridge, "eventbrite").await;
+    // Our credentials can read any public event, also of another organization.
+    let foreign = json!({ "organization_id": "171999999999" });
+    answer_event(&api, event("52", "live", seconds() + HOUR, seconds() - 60, foreign));
+    assert_eq!(send_webhook(&bridge, "event.published", &event_url("52")).await, "accepted");
+    fetched_and_settled(&bridge, "eventbrite").await;
     assert_eq!(api.calls().len(), 1);
     assert!(setting.hubspot.emulator().events().is_empty());
-    elsewhere.close();
+    other_server.close();
     api.close();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn backfill_brings_the_organizations_events_of_a_time() {
+async fn backfill_delivers_events_in_range() {
     let (api, setting) = setting();
     let at = |text: &str| Millis::parse(text, None).expect("a time").get() / 1_000;
     let event = |id: &str, status: &str, day: &str| {
@@ -192,7 +187,7 @@ async fn backfill_brings_the_organizations_events_of_a_time() {
     let (third, draft) =
         (event("63", "canceled", "2026-04-29"), event("64", "draft", "2026-04-29"));
     for event in [&first, &second, &third, &draft] {
-        knows(&api, event.clone());
+        answer_event(&api, event.clone());
     }
     let list = format!(
         "/v3/organizations/{ORGANIZATION}/events/?order_by=start_asc&status=live%2Cstarted%2Cended%2Ccanceled"
@@ -204,12 +199,12 @@ async fn backfill_brings_the_organizations_events_of_a_time() {
     api.answer(&next, json!({ "events": [third, draft], "pagination": no_more }));
 
     let span = ["--from", "2026-04-01", "--to", "2026-05-01"];
-    let (code, said) =
+    let (code, output) =
         setting.run(&[&["backfill", "--source", "eventbrite"][..], &span].concat()).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("2 webinars found, 2 asked about"), "{said}");
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("2 webinars found, 2 asked about"), "{output}");
     let bridge = setting.start();
-    asked_and_settled(&bridge, "eventbrite").await;
+    fetched_and_settled(&bridge, "eventbrite").await;
     let held = setting.held_of(ORGANIZATION);
     assert_eq!(held.keys().collect::<Vec<_>>(), ["62", "63"]);
     assert!(held["62"].completed);
@@ -218,28 +213,26 @@ async fn backfill_brings_the_organizations_events_of_a_time() {
 }
 
 #[tokio::test]
-async fn a_source_without_the_api_or_a_path_token_is_told_what_it_lacks() {
-    let told = async |lines: &str| {
-        let source = format!("[source.eventbrite]\nprovider = \"eventbrite\"\n{lines}\n");
-        let (code, said) = Setting::new(&source).run(&["check"]).await;
-        assert_eq!(code, Some(2), "{said}");
-        said
+async fn source_without_api_or_path_token_fails_check() {
+    let errors_of = async |lines: &str| {
+        check_errors(&format!("[source.eventbrite]\nprovider = \"eventbrite\"\n{lines}\n")).await
     };
-    let said = told("secret = \"x\"").await;
+    let errors = errors_of("secret = \"x\"").await;
     for key in ["path_token: is missing", "api: is missing", "secret: proves nothing here"] {
-        assert!(said.contains(&format!("source.eventbrite.{key}")), "{said}");
+        assert!(errors.contains(&format!("source.eventbrite.{key}")), "{errors}");
     }
-    let said = told("path_token = \"long-enough-for-it\"\napi = { organization = \"me\" }").await;
+    let errors =
+        errors_of("path_token = \"long-enough-for-it\"\napi = { organization = \"me\" }").await;
     for key in ["api.token: is missing", "api.organization: must be an id"] {
-        assert!(said.contains(&format!("source.eventbrite.{key}")), "{said}");
+        assert!(errors.contains(&format!("source.eventbrite.{key}")), "{errors}");
     }
 }
 
-/// An answered webhook says no more than which event to ask about: that outlives the process, whatever it is at.
+/// An answered webhook causes a fetch. The pending fetch survives a kill of the process at any point.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_to_be_asked_outlives_kill_after_kill() {
+async fn pending_fetches_survive_repeated_kills() {
     let (api, setting) = setting();
-    // What a killed process has called counts for the platform, and the next one does not know of it.
+    // The platform counts the calls of a killed process, which the next process does not know.
     api.limit(1_000, std::time::Duration::from_secs(1));
     let now = seconds();
     let mut bridge = setting.start();
@@ -247,17 +240,17 @@ async fn what_is_to_be_asked_outlives_kill_after_kill() {
         let before = api.calls().len();
         for number in 0..8 {
             let id = (100 + round * 8 + number).to_string();
-            knows(&api, event(&id, "live", now + 24 * HOUR, now - 500, json!({})));
-            assert_eq!(sent(&bridge, "event.published", &url(&id)).await, "accepted");
+            answer_event(&api, event(&id, "live", now + 24 * HOUR, now - 500, json!({})));
+            assert_eq!(send_webhook(&bridge, "event.published", &event_url(&id)).await, "accepted");
         }
-        eventually("it asks", async || api.calls().len() > before + round).await;
+        eventually("a fetch is made", async || api.calls().len() > before + round).await;
         bridge.kill();
         bridge = setting.start();
     }
-    asked_and_settled(&bridge, "eventbrite").await;
+    fetched_and_settled(&bridge, "eventbrite").await;
     assert_eq!(setting.held_of(ORGANIZATION).len(), 48);
     let calls = api.calls().len();
-    // Four are under way at a time, so a kill costs at most so many calls more.
+    // Four fetches run at a time, so each kill repeats at most four calls.
     assert!((48..=48 + 6 * 4).contains(&calls), "{calls} calls");
     api.close();
 }

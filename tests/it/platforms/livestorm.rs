@@ -1,20 +1,21 @@
-//! Livestorm: thin webhooks, and an API that is asked because of each.
+//! Livestorm: webhooks with few fields, each of which causes a fetch from the API.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use webinar_bridge::event::Millis;
 use webinar_bridge::sandbox::platform_server::PlatformServer;
 
-use super::{api, asked_and_settled, refused, seconds, tell};
+use super::{check_errors, fetched_and_settled, open_api, send, status_of};
 use crate::harness::http::{request, scrape};
 use crate::harness::process::{Bridge, Setting};
+use crate::harness::zoom::{seconds, with};
 
 const SECRET: &str = "livestorm-secret-of-the-tests";
 const TOKEN: &str = "livestorm-token-of-the-tests";
 const ACCOUNT: &str = "acme-on-livestorm";
 const HOUR: i64 = 3_600;
 
-/// Livestorm's part: a source, and the API behind it.
+/// A Livestorm source that fetches from this API.
 fn setting(api: &PlatformServer) -> Setting {
     api.limit(5, std::time::Duration::from_secs(1));
     Setting::new(&format!(
@@ -25,15 +26,15 @@ fn setting(api: &PlatformServer) -> Setting {
     ))
 }
 
-/// `x-livestorm-signature: {seconds},{hex of the SHA-256 of seconds, secret and body}`.
+/// The documented header: the seconds and the hexadecimal SHA-256 of seconds, secret and body.
 fn signed(body: &[u8], secret: &str, at: i64) -> Vec<(String, String)> {
     let hash = Sha256::digest([at.to_string().as_bytes(), secret.as_bytes(), body].concat());
     vec![("X-Livestorm-Signature".to_owned(), format!("{at},{}", hex::encode(hash)))]
 }
 
-async fn sent(bridge: &Bridge, resource: Value) -> String {
+async fn send_signed(bridge: &Bridge, resource: Value) -> String {
     let body = json!({ "data": resource }).to_string().into_bytes();
-    tell(bridge, "livestorm", &signed(&body, SECRET, seconds()), &body).await
+    send(bridge, "livestorm", &signed(&body, SECRET, seconds()), &body).await
 }
 
 fn event(title: &str, updated_at: i64) -> Value {
@@ -47,27 +48,23 @@ fn event(title: &str, updated_at: i64) -> Value {
 }
 
 fn session(id: &str, status: &str, start: i64, updated_at: i64, more: Value) -> Value {
-    let mut attributes = json!({
+    let attributes = json!({
         "event_id": "e-1", "status": status, "estimated_started_at": start, "started_at": 0, "ended_at": 0,
         "canceled_at": 0, "updated_at": updated_at, "breakout_room_parent_session_id": null,
     });
-    let Value::Object(more) = more else { panic!("{more} is no object") };
-    for (name, value) in more {
-        attributes[name] = value;
-    }
-    json!({ "id": id, "type": "sessions", "attributes": attributes })
+    json!({ "id": id, "type": "sessions", "attributes": with(attributes, more) })
 }
 
-fn knows_event(api: &PlatformServer, event: &Value) {
+fn answer_event(api: &PlatformServer, event: &Value) {
     api.answer("/v1/events/e-1", json!({ "data": event }));
 }
 
-fn knows(api: &PlatformServer, session: &Value) {
-    let id = session["id"].as_str().expect("it has an id");
+fn answer_session(api: &PlatformServer, session: &Value) {
+    let id = session["id"].as_str().expect("an id");
     api.answer(&format!("/v1/sessions/{id}"), json!({ "data": session }));
 }
 
-fn knows_all(api: &PlatformServer, pages: &[&[&Value]]) {
+fn answer_session_pages(api: &PlatformServer, pages: &[&[&Value]]) {
     for (number, sessions) in pages.iter().enumerate() {
         let next = if number + 1 < pages.len() { json!(number + 1) } else { json!(null) };
         api.answer(
@@ -82,30 +79,30 @@ fn at(seconds: i64) -> Millis {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_come_to_be_change_and_end() {
-    let api = api("authorization", TOKEN);
+async fn session_lifecycle_is_fetched_and_delivered() {
+    let api = open_api("authorization", TOKEN);
     let setting = setting(&api);
     let bridge = setting.start();
     let (now, none) = (seconds(), json!({}));
     let (start, later) = (now + HOUR, now + 48 * HOUR);
 
-    // A draft is known and not shown.
+    // A draft is stored and not delivered.
     let draft = session("s-1", "draft", start, now - 500, none.clone());
-    knows_event(&api, &event("Working title", now - 500));
-    knows(&api, &draft);
-    assert_eq!(sent(&bridge, draft).await, "accepted");
-    asked_and_settled(&bridge, "livestorm").await;
+    answer_event(&api, &event("Working title", now - 500));
+    answer_session(&api, &draft);
+    assert_eq!(send_signed(&bridge, draft).await, "accepted");
+    fetched_and_settled(&bridge, "livestorm").await;
     assert_eq!(scrape(&bridge.ops).await.events("main", "incomplete"), 1);
     assert!(setting.held_of(ACCOUNT).is_empty());
 
-    // Published, it and a second session, on a page of its own, are what the API says.
+    // After publication, both sessions are delivered as the API shows them, each on a page of the list.
     let published = event("Compost for all", now - 400);
     let first = session("s-1", "upcoming", start, now - 400, none.clone());
     let second = session("s-2", "upcoming", later, now - 400, none.clone());
-    knows_event(&api, &published);
-    knows_all(&api, &[&[&first], &[&second]]);
-    assert_eq!(sent(&bridge, published).await, "accepted");
-    asked_and_settled(&bridge, "livestorm").await;
+    answer_event(&api, &published);
+    answer_session_pages(&api, &[&[&first], &[&second]]);
+    assert_eq!(send_signed(&bridge, published).await, "accepted");
+    fetched_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
     assert_eq!(held.keys().collect::<Vec<_>>(), ["s-1", "s-2"]);
     let first = &held["s-1"];
@@ -120,24 +117,24 @@ async fn sessions_come_to_be_change_and_end() {
     assert_eq!((first.cancelled, first.completed), (false, false));
     assert_eq!(held["s-2"].start, Some(at(later)));
 
-    // Of what was edited no webhook tells; the next one brings it.
+    // No webhook reports an edit. The next webhook brings it.
     let started = session("s-1", "live", now - 20, now - 10, json!({ "started_at": now - 10 }));
-    knows_event(&api, &event("Compost for everyone", now - 300));
-    knows(&api, &started);
-    sent(&bridge, started).await;
-    asked_and_settled(&bridge, "livestorm").await;
+    answer_event(&api, &event("Compost for everyone", now - 300));
+    answer_session(&api, &started);
+    send_signed(&bridge, started).await;
+    fetched_and_settled(&bridge, "livestorm").await;
     let first = &setting.held_of(ACCOUNT)["s-1"];
     assert_eq!((first.name.as_str(), first.start), ("Compost for everyone", Some(at(now - 20))));
     assert!(!first.completed);
 
-    // Nor of what was called off.
+    // No webhook reports a cancellation either.
     let cancelled = session("s-2", "canceled", later, now - 5, json!({ "canceled_at": now - 5 }));
     let published = event("Compost for everyone", now - 4);
     let live = session("s-1", "live", now - 20, now - 10, json!({ "started_at": now - 10 }));
-    knows_event(&api, &published);
-    knows_all(&api, &[&[&live, &cancelled]]);
-    sent(&bridge, published).await;
-    asked_and_settled(&bridge, "livestorm").await;
+    answer_event(&api, &published);
+    answer_session_pages(&api, &[&[&live, &cancelled]]);
+    send_signed(&bridge, published).await;
+    fetched_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
     assert_eq!((held["s-1"].cancelled, held["s-2"].cancelled), (false, true));
 
@@ -148,24 +145,24 @@ async fn sessions_come_to_be_change_and_end() {
         now - 1,
         json!({ "started_at": now - 10, "ended_at": now - 1 }),
     );
-    knows(&api, &ended);
-    assert_eq!(sent(&bridge, ended.clone()).await, "accepted");
-    assert_eq!(sent(&bridge, ended.clone()).await, "duplicate");
-    asked_and_settled(&bridge, "livestorm").await;
+    answer_session(&api, &ended);
+    assert_eq!(send_signed(&bridge, ended.clone()).await, "accepted");
+    assert_eq!(send_signed(&bridge, ended.clone()).await, "duplicate");
+    fetched_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
     assert_eq!((held["s-1"].completed, held["s-1"].end), (true, Some(at(now - 1))));
     assert_eq!((held["s-1"].cancelled, held["s-2"].completed), (false, false));
 
-    // An operator may ask at any time, here about the event with all its sessions.
-    knows_event(&api, &event("Compost, a look back", now));
-    knows_all(&api, &[&[&ended, &cancelled]]);
+    // An operator requests a fetch of the event with all its sessions.
+    answer_event(&api, &event("Compost, a look back", now));
+    answer_session_pages(&api, &[&[&ended, &cancelled]]);
     let fetch = "POST /api/v1/sources/livestorm/webinars/event:e-1/fetch";
-    let answer = request(&bridge.ops, fetch, &[], &[]).await.expect("it is answered");
+    let answer = request(&bridge.ops, fetch, &[], &[]).await.expect("the request is answered");
     assert_eq!(answer.status, 200);
-    asked_and_settled(&bridge, "livestorm").await;
+    fetched_and_settled(&bridge, "livestorm").await;
     assert_eq!(setting.held_of(ACCOUNT)["s-1"].name, "Compost, a look back");
 
-    // The API let every call through: the credentials were right, and the pace.
+    // The API accepted every call: credentials and rate were right.
     let calls = api.calls();
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
     assert_eq!(calls.len(), 2 + 3 + 2 + 2 + 2 + 2, "{calls:?}");
@@ -173,8 +170,8 @@ async fn sessions_come_to_be_change_and_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_livestorm_did_not_sign_is_refused_and_asks_for_nothing() {
-    let api = api("authorization", TOKEN);
+async fn unsigned_webhook_is_refused_and_causes_no_fetch() {
+    let api = open_api("authorization", TOKEN);
     let setting = setting(&api);
     let bridge = setting.start();
     let body =
@@ -191,24 +188,24 @@ async fn what_livestorm_did_not_sign_is_refused_and_asks_for_nothing() {
         signed(&text, SECRET, now - 3 * HOUR),
         signed(&text, SECRET, now + 3 * HOUR),
     ] {
-        assert_eq!(refused(&bridge, "livestorm", &headers, &body).await, 401, "{headers:?}");
+        assert_eq!(status_of(&bridge, "livestorm", &headers, &text).await, 401, "{headers:?}");
     }
     let people =
         json!({ "id": "p-1", "type": "people", "attributes": { "email": "guest@mail.example" } });
-    assert_eq!(sent(&bridge, people).await, "ignored");
-    let of_old = json!({ "event_name": "webinar.started", "webinar": { "identify": "w-1" } });
-    let text = of_old.to_string().into_bytes();
-    let word = tell(&bridge, "livestorm", &signed(&text, SECRET, now), &text).await;
-    assert_eq!(word, "quarantined");
-    asked_and_settled(&bridge, "livestorm").await;
+    assert_eq!(send_signed(&bridge, people).await, "ignored");
+    let old_format = json!({ "event_name": "webinar.started", "webinar": { "identify": "w-1" } });
+    let text = old_format.to_string().into_bytes();
+    let outcome = send(&bridge, "livestorm", &signed(&text, SECRET, now), &text).await;
+    assert_eq!(outcome, "quarantined");
+    fetched_and_settled(&bridge, "livestorm").await;
     assert_eq!(api.calls(), []);
     assert!(setting.held_of(ACCOUNT).is_empty());
     api.close();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn backfill_brings_the_workspaces_sessions_of_a_time() {
-    let api = api("authorization", TOKEN);
+async fn backfill_delivers_sessions_in_range() {
+    let api = open_api("authorization", TOKEN);
     let setting = setting(&api);
     let day = |text: &str| Millis::parse(text, None).expect("a time").get() / 1_000;
     let (from, to) = (day("2026-04-01T00:00:00Z"), day("2026-05-01T00:00:00Z"));
@@ -222,9 +219,9 @@ async fn backfill_brings_the_workspaces_sessions_of_a_time() {
         json!({ "breakout_room_parent_session_id": "s-5" }),
     );
     let never = session("s-7", "past_not_started", from + 30 * HOUR, from, json!({}));
-    knows_event(&api, &event("Spring cleaning", from - HOUR));
-    knows(&api, &past);
-    knows(&api, &never);
+    answer_event(&api, &event("Spring cleaning", from - HOUR));
+    answer_session(&api, &past);
+    answer_session(&api, &never);
     let list = |number: u8| {
         format!(
             "/v1/sessions?page%5Bnumber%5D={number}&page%5Bsize%5D=50\
@@ -235,11 +232,11 @@ async fn backfill_brings_the_workspaces_sessions_of_a_time() {
     api.answer(&list(1), json!({ "data": [never], "meta": { "next_page": null } }));
 
     let span = ["--from", "2026-04-01", "--to", "2026-05-01"];
-    let (code, said) =
+    let (code, output) =
         setting.run(&[&["backfill", "--source", "livestorm"][..], &span].concat()).await;
-    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(code, Some(0), "{output}");
     let bridge = setting.start();
-    asked_and_settled(&bridge, "livestorm").await;
+    fetched_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
     assert_eq!(held.keys().collect::<Vec<_>>(), ["s-5", "s-7"]);
     assert_eq!((held["s-5"].completed, held["s-7"].completed), (true, false));
@@ -250,8 +247,8 @@ async fn backfill_brings_the_workspaces_sessions_of_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_whose_pages_lead_back_is_not_gone_through_for_ever() {
-    let api = api("authorization", TOKEN);
+async fn backfill_with_looping_pages_fails() {
+    let api = open_api("authorization", TOKEN);
     let setting = setting(&api);
     let (from, to) = (1_775_001_600, 1_777_593_600);
     for (number, next) in [(0, 1), (1, 2), (2, 1)] {
@@ -263,32 +260,30 @@ async fn a_list_whose_pages_lead_back_is_not_gone_through_for_ever() {
     }
     let span = ["--from", "2026-04-01", "--to", "2026-05-01"];
     let args = [&["backfill", "--source", "livestorm"][..], &span].concat();
-    let patience = std::time::Duration::from_secs(30);
-    let ended = tokio::time::timeout(patience, setting.run(&args)).await;
-    let (code, said) = ended.expect("it makes an end");
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("the platform's list has no end"), "{said}");
+    let limit = std::time::Duration::from_secs(30);
+    let ended = tokio::time::timeout(limit, setting.run(&args)).await;
+    let (code, output) = ended.expect("the backfill ends");
+    assert_eq!(code, Some(1), "{output}");
+    assert!(output.contains("the platform's list has no end"), "{output}");
     assert_eq!(api.calls().len(), 3, "{:?}", api.calls());
     api.close();
 }
 
 #[tokio::test]
-async fn a_source_without_the_api_is_told_what_it_lacks() {
-    let told = async |lines: &str| {
+async fn source_without_api_fails_check() {
+    let errors_of = async |lines: &str| {
         let source =
             format!("[source.livestorm]\nprovider = \"livestorm\"\nsecret = \"x\"\n{lines}\n");
-        let (code, said) = Setting::new(&source).run(&["check"]).await;
-        assert_eq!(code, Some(2), "{said}");
-        said
+        check_errors(&source).await
     };
-    let said = told("").await;
-    assert!(said.contains("source.livestorm.external_account_id: is missing"), "{said}");
-    assert!(said.contains("source.livestorm.api: is missing"), "{said}");
-    let said = told("external_account_id = \"a\"\napi = { tokn = \"x\" }").await;
-    assert!(said.contains("source.livestorm.api.token: is missing"), "{said}");
-    assert!(said.contains("source.livestorm.api.tokn: "), "{said}");
-    let elsewhere =
+    let errors = errors_of("").await;
+    assert!(errors.contains("source.livestorm.external_account_id: is missing"), "{errors}");
+    assert!(errors.contains("source.livestorm.api: is missing"), "{errors}");
+    let errors = errors_of("external_account_id = \"a\"\napi = { tokn = \"x\" }").await;
+    assert!(errors.contains("source.livestorm.api.token: is missing"), "{errors}");
+    assert!(errors.contains("source.livestorm.api.tokn: "), "{errors}");
+    let plain_http =
         "external_account_id = \"a\"\napi = { token = \"x\", base_url = \"http://api.example\" }";
-    let said = told(elsewhere).await;
-    assert!(said.contains("source.livestorm.api.base_url: "), "{said}");
+    let errors = errors_of(plain_http).await;
+    assert!(errors.contains("source.livestorm.api.base_url: "), "{errors}");
 }

@@ -1,24 +1,20 @@
-//! Riverside: created, started, ended; nothing else is told.
+//! Riverside: webinars are reported as created, started and ended, and not otherwise.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
-use super::{refused, tell};
+use super::{hmac_sha256, send, status_of};
 use crate::harness::process::{Bridge, Setting};
-use crate::harness::zoom::{ago, at, planned, seconds};
+use crate::harness::zoom::{ago, at, planned, seconds, with};
 
 const SECRET: &str = "riverside-secret-of-the-tests";
 const ACCOUNT: &str = "acc_of_the_tests";
 const SOURCE: &str = "[source.studio]\nprovider = \"riverside\"\n\
                       secret = \"riverside-secret-of-the-tests\"\n";
 
-/// The documented headers: `v1=` and the hex HMAC-SHA256 of `{seconds}:{body}`. Not the product's code.
+/// The documented headers: `v1=` and the hexadecimal HMAC-SHA256 of `{seconds}:{body}`.
 fn signature(secret: &str, body: &[u8], seconds: i64) -> Vec<(String, String)> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key will do");
-    mac.update(format!("{seconds}:").as_bytes());
-    mac.update(body);
-    let signature = format!("v1={}", hex::encode(mac.finalize().into_bytes()));
+    let mac = hmac_sha256(secret.as_bytes(), &[format!("{seconds}:").as_bytes(), body]);
+    let signature = format!("v1={}", hex::encode(mac));
     vec![
         ("X-Riverside-Signature".to_owned(), signature),
         ("X-Riverside-Timestamp".to_owned(), seconds.to_string()),
@@ -32,35 +28,30 @@ fn event(id: &str, name: &str, at: i64, data: impl Into<Value>) -> Value {
     })
 }
 
-/// A webinar of an hour, as every event shows it.
+/// A webinar of one hour as shown in every event.
 fn webinar(id: &str, title: &str, start: i64, more: Value) -> Value {
-    let mut webinar = json!({
+    let webinar = json!({
         "event_id": id, "id": id, "title": title, "description": "With examples.",
         "scheduled_start_time": ago(-start).to_string(), "scheduled_end_time": ago(-start - 60).to_string(),
         "timezone": "Europe/Lisbon", "type": "live", "hosted_by": "Tamsin Okoro",
     });
-    if let Value::Object(more) = more {
-        for (key, value) in more {
-            webinar[key] = value;
-        }
-    }
-    webinar
+    with(webinar, more)
 }
 
-async fn post(bridge: &Bridge, body: &Value) -> String {
+async fn send_signed(bridge: &Bridge, body: &Value) -> String {
     let bytes = body.to_string().into_bytes();
-    tell(bridge, "studio", &signature(SECRET, &bytes, seconds()), &bytes).await
+    send(bridge, "studio", &signature(SECRET, &bytes, seconds()), &bytes).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webinar_is_created_started_and_ended() {
+async fn webinar_lifecycle_is_delivered() {
     let setting = Setting::new(SOURCE);
     let bridge = setting.start();
-    let held = || setting.held_of(ACCOUNT).remove("w1").expect("HubSpot has it");
+    let held = || setting.held_of(ACCOUNT).remove("w1").expect("the event is in HubSpot");
 
     let plan = |title: &str, more: Value| webinar("w1", title, -50, more);
     let created = event("evt_1", "webinar.created", at(0), plan("Editing", json!({})));
-    assert_eq!(post(&bridge, &created).await, "accepted");
+    assert_eq!(send_signed(&bridge, &created).await, "accepted");
     bridge.settled().await;
     let planned = held();
     assert_eq!((planned.name.as_str(), planned.organizer.as_str()), ("Editing", "Tamsin Okoro"));
@@ -71,12 +62,16 @@ async fn a_webinar_is_created_started_and_ended() {
 
     let mut again = created.clone();
     again["delivery_attempt"] = 2.into();
-    assert_eq!(post(&bridge, &again).await, "duplicate", "known by its id, not by its body");
+    assert_eq!(
+        send_signed(&bridge, &again).await,
+        "duplicate",
+        "the id identifies the delivery, not the body"
+    );
 
-    // A change of title is told by no event of its own.
+    // No event reports a new title by itself.
     let began = json!({ "actual_start_time": ago(48).to_string() });
     let started = event("evt_2", "webinar.started", at(10), plan("Editing by ear", began));
-    assert_eq!(post(&bridge, &started).await, "accepted");
+    assert_eq!(send_signed(&bridge, &started).await, "accepted");
     bridge.settled().await;
     let running = held();
     assert_eq!((running.name.as_str(), running.completed), ("Editing by ear", false));
@@ -87,15 +82,15 @@ async fn a_webinar_is_created_started_and_ended() {
         "attendee_count": 88,
     });
     let ended = event("evt_3", "webinar.ended", at(20), plan("Editing by ear", over));
-    assert_eq!(post(&bridge, &ended).await, "accepted");
+    assert_eq!(send_signed(&bridge, &ended).await, "accepted");
     bridge.settled().await;
     let ended = held();
-    assert_eq!((ended.start, ended.end), (Some(ago(50)), Some(ago(3))), "the real end");
+    assert_eq!((ended.start, ended.end), (Some(ago(50)), Some(ago(3))), "the actual end");
     assert_eq!((ended.cancelled, ended.completed), (false, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_order_of_arrival_decides_nothing() {
+async fn webhooks_out_of_order_give_the_same_event() {
     let setting = Setting::new(SOURCE);
     let bridge = setting.start();
     let over = json!({
@@ -103,28 +98,28 @@ async fn the_order_of_arrival_decides_nothing() {
     });
     let ended = webinar("w1", "Editing by ear", -50, over);
     let created = webinar("w1", "Editing", -50, json!({ "hosted_by": null }));
-    let story = [
+    let webhooks = [
         event("evt_3", "webinar.ended", at(20), ended),
         event("evt_1", "webinar.created", at(0), created),
     ];
-    for webhook in story {
-        assert_eq!(post(&bridge, &webhook).await, "accepted");
+    for webhook in webhooks {
+        assert_eq!(send_signed(&bridge, &webhook).await, "accepted");
         bridge.settled().await;
     }
-    let event = setting.held_of(ACCOUNT).remove("w1").expect("HubSpot has it");
+    let event = setting.held_of(ACCOUNT).remove("w1").expect("the event is in HubSpot");
     assert_eq!((event.name.as_str(), event.organizer.as_str()), ("Editing by ear", "Tamsin Okoro"));
     assert_eq!((event.end, event.completed), (Some(ago(3)), true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_forged_old_or_a_test_makes_no_event() {
+async fn forged_old_or_test_webhook_creates_no_event() {
     let setting = Setting::new(SOURCE);
     let bridge = setting.start();
     let body = event("evt_1", "webinar.created", at(0), webinar("w1", "Forged", 60, json!({})));
     let bytes = body.to_string().into_bytes();
     let right = signature(SECRET, &bytes, seconds());
-    let mut of_another = right.clone();
-    of_another[1].1 = (seconds() + 1).to_string();
+    let mut of_another_time = right.clone();
+    of_another_time[1].1 = (seconds() + 1).to_string();
     for headers in [
         vec![],
         right[..1].to_vec(),
@@ -132,9 +127,9 @@ async fn what_is_forged_old_or_a_test_makes_no_event() {
         signature("another secret", &bytes, seconds()),
         signature(SECRET, &[&bytes[..], b" "].concat(), seconds()),
         signature(SECRET, &bytes, seconds() - 3 * 3_600),
-        of_another,
+        of_another_time,
     ] {
-        assert_eq!(refused(&bridge, "studio", &headers, &body).await, 401, "{headers:?}");
+        assert_eq!(status_of(&bridge, "studio", &headers, &bytes).await, 401, "{headers:?}");
     }
     let test = webinar("w2", "Test", 60, json!({ "test": true }));
     let ignored = [
@@ -142,13 +137,16 @@ async fn what_is_forged_old_or_a_test_makes_no_event() {
         event("evt_3", "registrant.created", at(0), json!({ "email": "someone@mail.example" })),
     ];
     for webhook in ignored {
-        assert_eq!(post(&bridge, &webhook).await, "ignored");
+        assert_eq!(send_signed(&bridge, &webhook).await, "ignored");
     }
     bridge.settled().await;
     assert!(setting.held_of(ACCOUNT).is_empty());
     let planned = planned(0).to_string();
     let real = webinar("w3", "Real", 60, json!({ "scheduled_start_time": planned }));
-    assert_eq!(post(&bridge, &event("evt_4", "webinar.created", at(0), real)).await, "accepted");
+    assert_eq!(
+        send_signed(&bridge, &event("evt_4", "webinar.created", at(0), real)).await,
+        "accepted"
+    );
     bridge.settled().await;
     assert_eq!(setting.held_of(ACCOUNT).into_keys().collect::<Vec<_>>(), ["w3"]);
 }

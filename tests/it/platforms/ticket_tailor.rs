@@ -1,11 +1,9 @@
-//! Ticket Tailor: created, updated, deleted; over by the clock.
+//! Ticket Tailor: events are created, updated and deleted by webhooks, and completed by the timer.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use webinar_bridge::event::Millis;
 
-use super::{refused, tell};
+use super::{hmac_sha256, send, status_of};
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::zoom::{ago, at, planned, seconds};
 
@@ -15,18 +13,15 @@ const SOURCE: &str = "[source.tickets]\nprovider = \"ticket_tailor\"\n\
                       secret = \"tickets-secret-of-the-tests\"\norganizer = \"Acme GmbH\"\n\
                       external_account_id = \"the-box-office\"\n";
 
-/// The documented header: the hex HMAC-SHA256 of the seconds and the body, with nothing between them. Not the product's
-/// code.
+/// The documented header: the hexadecimal HMAC-SHA256 of the seconds and the body, without a separator.
 fn signature(secret: &str, separator: &str, body: &[u8], seconds: i64) -> Vec<(String, String)> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key will do");
-    mac.update(format!("{seconds}{separator}").as_bytes());
-    mac.update(body);
-    let code = hex::encode(mac.finalize().into_bytes());
+    let prefix = format!("{seconds}{separator}");
+    let code = hex::encode(hmac_sha256(secret.as_bytes(), &[prefix.as_bytes(), body]));
     vec![("Tickettailor-Webhook-Signature".to_owned(), format!("t={seconds},v1={code}"))]
 }
 
 fn webhook(id: &str, event: &str, at: i64, payload: impl Into<Value>) -> Value {
-    // In UTC, as is assumed, and without saying so.
+    // In UTC, as assumed, and without a zone.
     let created_at = Millis::new(at / 1_000 * 1_000).to_string().replace('T', " ").replace('Z', "");
     json!({
         "id": id, "created_at": created_at, "event": event, "payload": payload.into(),
@@ -34,7 +29,7 @@ fn webhook(id: &str, event: &str, at: i64, payload: impl Into<Value>) -> Value {
     })
 }
 
-/// An event of an hour.
+/// An event of one hour.
 fn event(id: &str, name: &str, start: Millis) -> Value {
     let moment = |at: Millis| json!({ "iso": at.to_string(), "unix": at.get() / 1_000 });
     json!({
@@ -45,20 +40,20 @@ fn event(id: &str, name: &str, start: Millis) -> Value {
     })
 }
 
-async fn post(bridge: &Bridge, body: &Value) -> String {
+async fn send_signed(bridge: &Bridge, body: &Value) -> String {
     let bytes = body.to_string().into_bytes();
-    tell(bridge, "tickets", &signature(SECRET, "", &bytes, seconds()), &bytes).await
+    send(bridge, "tickets", &signature(SECRET, "", &bytes, seconds()), &bytes).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_is_created_moved_and_deleted() {
+async fn event_lifecycle_is_delivered() {
     let setting = Setting::new(SOURCE);
     let bridge = setting.start();
-    let held = || setting.held_of(ACCOUNT).remove("ev_1").expect("HubSpot has it");
+    let held = || setting.held_of(ACCOUNT).remove("ev_1").expect("the event is in HubSpot");
 
     let created = webhook("wh_1", "EVENT.CREATED", at(0), event("ev_1", "Ink", planned(0)));
-    assert_eq!(post(&bridge, &created).await, "accepted");
-    assert_eq!(post(&bridge, &created).await, "duplicate");
+    assert_eq!(send_signed(&bridge, &created).await, "accepted");
+    assert_eq!(send_signed(&bridge, &created).await, "duplicate");
     bridge.settled().await;
     let event_ = held();
     assert_eq!((event_.name.as_str(), event_.organizer.as_str()), ("Ink", "Acme GmbH"));
@@ -66,11 +61,11 @@ async fn an_event_is_created_moved_and_deleted() {
     assert_eq!(event_.url.as_deref(), Some("https://tickets.example/events/press"));
     assert_eq!((event_.start, event_.end), (Some(planned(0)), Some(planned(60))));
 
-    // The later one arrives first.
+    // The later update arrives first.
     let moved = webhook("wh_3", "EVENT.UPDATED", at(20), event("ev_1", "Ink again", planned(30)));
     let renamed = webhook("wh_2", "EVENT.UPDATED", at(10), event("ev_1", "Ink, too", planned(0)));
     for update in [moved, renamed] {
-        assert_eq!(post(&bridge, &update).await, "accepted");
+        assert_eq!(send_signed(&bridge, &update).await, "accepted");
     }
     bridge.settled().await;
     let event_ = held();
@@ -78,19 +73,19 @@ async fn an_event_is_created_moved_and_deleted() {
     assert!(!event_.cancelled);
 
     let deleted = webhook("wh_4", "EVENT.DELETED", at(30), event("ev_1", "Ink again", planned(30)));
-    assert_eq!(post(&bridge, &deleted).await, "accepted");
+    assert_eq!(send_signed(&bridge, &deleted).await, "accepted");
     bridge.settled().await;
     let event_ = held();
     assert_eq!((event_.cancelled, event_.completed), (true, false));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_is_over_half_an_hour_after_its_end() {
+async fn event_is_completed_half_an_hour_after_its_end() {
     let setting = Setting::new(SOURCE);
     let bridge = setting.start();
     for (id, minutes) in [("ev_over", 100), ("ev_ending", 70)] {
         let body = webhook(id, "EVENT.CREATED", at(0), event(id, "Ink", ago(minutes)));
-        assert_eq!(post(&bridge, &body).await, "accepted");
+        assert_eq!(send_signed(&bridge, &body).await, "accepted");
     }
     bridge.settled().await;
     let held = setting.held_of(ACCOUNT);
@@ -99,7 +94,7 @@ async fn an_event_is_over_half_an_hour_after_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_forged_or_no_event_makes_none() {
+async fn forged_or_other_webhook_creates_no_event() {
     let setting = Setting::new(SOURCE);
     let bridge = setting.start();
     let body = webhook("wh_1", "EVENT.CREATED", at(0), event("ev_1", "Forged", planned(0)));
@@ -115,7 +110,7 @@ async fn what_is_forged_or_no_event_makes_none() {
         signature(SECRET, "", b"{}", seconds()),
         signature(SECRET, "", &bytes, seconds() - 3 * 3_600),
     ] {
-        assert_eq!(refused(&bridge, "tickets", &headers, &body).await, 401, "{headers:?}");
+        assert_eq!(status_of(&bridge, "tickets", &headers, &bytes).await, 401, "{headers:?}");
     }
     let order = json!({ "object": "order", "id": "or_1", "buyer_details": { "name": "Someone" } });
     let series = json!({ "object": "event_series", "id": "es_1", "name": "Ink" });
@@ -123,7 +118,7 @@ async fn what_is_forged_or_no_event_makes_none() {
         webhook("wh_2", "ORDER.CREATED", at(0), order),
         webhook("wh_3", "EVENT.UPDATED", at(0), series),
     ] {
-        assert_eq!(post(&bridge, &webhook).await, "ignored");
+        assert_eq!(send_signed(&bridge, &webhook).await, "ignored");
     }
     bridge.settled().await;
     assert!(setting.held_of(ACCOUNT).is_empty());

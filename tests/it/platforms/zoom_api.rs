@@ -1,4 +1,4 @@
-//! Zoom's API: what its webhooks leave out.
+//! Zoom's API: fetches of the fields that webhooks leave out.
 
 use std::sync::Arc;
 
@@ -16,29 +16,29 @@ use crate::harness::zoom::{
 };
 
 const DAY: i64 = 24 * 60;
-/// The path at which a webinar is asked for.
+/// The path of the request for webinar 1.
 const WEBINAR: &str = "/v2/webinars/1?show_previous_occurrences=true";
 const HOST: &str = "/v2/users/uLoRgfbbTayCX6r2Q_qQsQ";
 
-/// A bridge that may ask an emulated Zoom.
-struct Cast {
+/// A bridge with an emulated Zoom API.
+struct Scene {
     api: PlatformServer,
     setting: Setting,
     bridge: Bridge,
     zoom: Zoom,
 }
 
-fn cast() -> Cast {
-    let (api, setting) = set("");
+fn scene() -> Scene {
+    let (api, setting) = open_scene("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
-    Cast { api, setting, bridge, zoom }
+    Scene { api, setting, bridge, zoom }
 }
 
-/// The same before the bridge starts, with more in the table `api`.
-fn set(more: &str) -> (PlatformServer, Setting) {
+/// Opens the API and a setting before the bridge starts, with these further keys in the table `api`.
+fn open_scene(more: &str) -> (PlatformServer, Setting) {
     let api = PlatformServer::open(DemoApi::Client("client-1", "hush-1"), Arc::new(SystemClock));
-    let api = api.expect("it listens");
+    let api = api.expect("the server listens");
     let setting = Setting::new(&format!(
         "api = {{ account_id = '{ACCOUNT}', client_id = 'client-1', client_secret = 'hush-1', \
          base_url = '{base}', token_url = '{base}/oauth/token'{more} }}",
@@ -69,8 +69,8 @@ fn host() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_update_of_a_webinar_never_seen_is_completed_by_the_api() {
-    let Cast { api, setting, bridge, zoom } = cast();
+async fn update_of_unknown_webinar_is_completed_by_the_api() {
+    let Scene { api, setting, bridge, zoom } = scene();
     api.answer(WEBINAR, answer(json!({})));
     api.answer(HOST, host());
     zoom.story([renamed(1, "Calm releases", at(0))]).await;
@@ -82,13 +82,13 @@ async fn an_update_of_a_webinar_never_seen_is_completed_by_the_api() {
     assert_eq!(event.description.as_deref(), Some("How we release."));
     assert_eq!(event.url.as_deref(), Some("https://example.zoom.us/webinar/register/WN_1"));
     assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(60))));
-    assert_eq!(event.writes, 1, "nothing was sent before all was known");
+    assert_eq!(event.writes, 1, "the event is sent only once complete");
     let calls: Vec<(String, String, u16)> =
         api.calls().into_iter().map(|call| (call.method, call.path, call.status)).collect();
     let call = |method: &str, path: &str| (method.to_owned(), path.to_owned(), 200);
     assert_eq!(calls, [call("POST", "/oauth/token"), call("GET", WEBINAR), call("GET", HOST)]);
 
-    // Known now, so it is not asked for again. The answer was of the present, so what is newer is later than two hours ago.
+    // A complete event is not fetched again. The answer is of the present, so the update needs a later time.
     zoom.story([renamed(1, "Calmer releases", at(3 * 60 * 60))]).await;
     eventually("the update is in HubSpot", async || setting.event("1").name == "Calmer releases")
         .await;
@@ -100,8 +100,8 @@ async fn an_update_of_a_webinar_never_seen_is_completed_by_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_hosts_name_becomes_the_organizer_and_without_it_the_sources_stays() {
-    let Cast { api, setting, bridge, zoom } = cast();
+async fn organizer_is_the_host_name_else_the_source_default() {
+    let Scene { api, setting, bridge, zoom } = scene();
     api.answer(WEBINAR, answer(json!({})));
     api.fail(HOST, 403);
     zoom.story([created(1, "Calm releases", at(0))]).await;
@@ -121,15 +121,15 @@ async fn the_hosts_name_becomes_the_organizer_and_without_it_the_sources_stays()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_recurrence_that_changed_without_a_list_is_asked_for() {
-    let Cast { api, setting, bridge, zoom } = cast();
+async fn recurrence_change_without_list_is_fetched() {
+    let Scene { api, setting, bridge, zoom } = scene();
     let list = |days: [i64; 2]| days.map(|day| occurrence(day + 1, day * DAY)).to_vec();
     let series_now =
         |days| answer(with(series(1, "Onboarding"), json!({ "occurrences": list(days) })));
     api.answer(WEBINAR, answer(series(1, "Onboarding")));
     api.answer(HOST, host());
     zoom.story([webhook("webinar.created", at(0), series(1, "Onboarding"))]).await;
-    let off = |id: &str| setting.held().get(id).is_some_and(|event| event.cancelled);
+    let is_cancelled = |id: &str| setting.held().get(id).is_some_and(|event| event.cancelled);
     eventually("all three are in HubSpot", async || {
         let held = setting.held();
         held.len() == 3 && held.values().all(|event| event.organizer == "Lena Brandt")
@@ -138,14 +138,14 @@ async fn a_recurrence_that_changed_without_a_list_is_asked_for() {
     api.answer(WEBINAR, series_now([0, 2]));
     let changed = updated(1, json!({ "recurrence": { "type": 1, "end_times": 2 } }), at(20));
     zoom.story([payload(changed, json!({ "scope": "all" }))]).await;
-    eventually("the second is called off", async || off("1-o2")).await;
+    eventually("the second occurrence is cancelled", async || is_cancelled("1-o2")).await;
     bridge.settled().await;
-    assert!(!off("1-o1") && !off("1-o3"));
+    assert!(!is_cancelled("1-o1") && !is_cancelled("1-o3"));
     assert_eq!(scrape(&bridge.ops).await.events("main", "incomplete"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_credentials_it_stays_incomplete_and_visible() {
+async fn update_without_api_credentials_stays_incomplete() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -156,8 +156,8 @@ async fn without_credentials_it_stays_incomplete_and_visible() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn webinars_from_before_are_brought_in_from_the_users_lists() {
-    let (api, setting) = set(", users = ['me', 'host-2']");
+async fn backfill_delivers_webinars_of_the_configured_users() {
+    let (api, setting) = open_scene(", users = ['me', 'host-2']");
     let list = |user: &str, more: &str| {
         format!("/v2/users/{user}/webinars?include_events_webinar=false&page_size=300{more}")
     };
@@ -173,8 +173,8 @@ async fn webinars_from_before_are_brought_in_from_the_users_lists() {
         let path = format!("/v2/webinars/{id}?show_previous_occurrences=true");
         api.answer(&path, with(webinar(id, "Calm releases"), json!({ "agenda": "From before." })));
     }
-    let (code, said) = setting.run(&["backfill", "--source", "zoom"]).await;
-    assert_eq!(code, Some(0), "{said}");
+    let (code, output) = setting.run(&["backfill", "--source", "zoom"]).await;
+    assert_eq!(code, Some(0), "{output}");
     let bridge = setting.start();
     bridge.settled().await;
     let held = setting.held();

@@ -33,7 +33,7 @@ fn problems(tables: &str) -> String {
         "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{tables}\n"
     );
     let read = config::read("bridge.toml", &text, &BTreeMap::new());
-    read.expect_err("a value that no key may have").to_string()
+    read.expect_err("no key accepts this value").to_string()
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn keys_of_the_code_are_documented() {
     }
     let code = |file: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/providers/custom").join(file);
-        std::fs::read_to_string(path).expect("the code is there")
+        std::fs::read_to_string(path).expect("the file can be read")
     };
     let first_text =
         |after: &str| after.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned);
@@ -104,7 +104,7 @@ fn keys_of_the_code_are_documented() {
         }
     }
     let mapping = code("mapping.rs");
-    let (_, list) = mapping.split_once("const KEYS: ").expect("the list is there");
+    let (_, list) = mapping.split_once("const KEYS: ").expect("the file has the list");
     let list = list.split("];").next().unwrap_or_default();
     keys.extend(list.split('"').skip(1).step_by(2).map(str::to_owned));
     assert!(
