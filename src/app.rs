@@ -12,17 +12,18 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::deliver::{AccountWorker, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
 use crate::fetch::{self, FetchWorker};
 use crate::hubspot::AccountClient;
+use crate::intake::Source;
 use crate::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
 use crate::ledger::{CommitObserver, Ledger};
 use crate::net::{Http, JwksCache};
 use crate::ops::{ApiAccess, OpsState, Readiness, run_ops};
-use crate::receive::{Endpoint, PublishedKeys, WebhookLimits, WebhookSettings, run_webhooks};
-use crate::replay::{Replayer, Source};
+use crate::receive::{PublishedKeys, WebhookLimits, WebhookSettings, run_webhooks};
+use crate::replay::Replayer;
 use crate::telemetry::Metrics;
 
 /// How long the store may take to close: it copies a log of at most some hundred megabytes.
@@ -109,7 +110,7 @@ impl App {
         let mut webhooks = tokio::spawn(run_webhooks(
             self.webhooks,
             WebhookSettings {
-                endpoints: endpoints(&self.config),
+                sources: self.config.sources.values().cloned().collect(),
                 keys: keys.iter().map(|(url, set)| (url.clone(), Arc::clone(set) as _)).collect(),
                 ledger: Arc::clone(&self.ledger),
                 clock: Arc::clone(&self.clock),
@@ -126,7 +127,7 @@ impl App {
             self.ops,
             OpsState {
                 ledger: Arc::clone(&self.ledger),
-                replayer: replayer(&self.config, &self.ledger),
+                replayer: Replayer::new(Arc::clone(&self.ledger), self.config.sources.clone()),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
@@ -196,14 +197,9 @@ fn join_result(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> an
     Ok(ended??)
 }
 
-fn endpoints(config: &Config) -> Vec<Endpoint> {
-    config.sources.values().map(|source| source.endpoint.clone()).collect()
-}
-
 /// The key sets that sources verify with; each but once, however many do.
 fn published_keys(config: &Config, http: &Arc<dyn Http>) -> BTreeMap<Url, Arc<JwksCache>> {
-    let urls =
-        config.sources.values().filter_map(|source| source.endpoint.provider.published_keys());
+    let urls = config.sources.values().filter_map(|source| source.provider.published_keys());
     urls.map(|url| (url.clone(), JwksCache::new(url.clone(), Arc::clone(http)))).collect()
 }
 
@@ -218,16 +214,8 @@ impl PublishedKeys for JwksCache {
 }
 
 fn source_providers(config: &Config) -> Vec<(SourceName, ProviderId)> {
-    let endpoints = config.sources.values().map(|source| &source.endpoint);
-    endpoints.map(|endpoint| (endpoint.name.clone(), endpoint.provider.id())).collect()
-}
-
-fn replayer(config: &Config, ledger: &Arc<dyn Ledger>) -> Replayer {
-    let sources = config.sources.iter().map(|(name, source)| {
-        let Endpoint { provider, platform_accounts, .. } = source.endpoint.clone();
-        (name.clone(), Source { provider, policy: source.policy.clone(), platform_accounts })
-    });
-    Replayer::new(Arc::clone(ledger), sources.collect())
+    let sources = config.sources.values();
+    sources.map(|source| (source.name.clone(), source.provider.id())).collect()
 }
 
 /// Tokens cannot be checked yet: where they are asked for, nobody is let in without.
@@ -270,13 +258,9 @@ pub(crate) fn fetch_workers(
     clock: &Arc<dyn Clock>,
     metrics: &Metrics,
 ) -> Vec<Arc<FetchWorker>> {
-    let asker = |(name, source): (&SourceName, &config::SourceSettings)| {
-        let Endpoint { provider, platform_accounts, .. } = source.endpoint.clone();
+    let worker = |source: &Arc<Source>| {
         FetchWorker::new(fetch::Settings {
-            source: name.clone(),
-            provider,
-            policy: source.policy.clone(),
-            platform_accounts,
+            source: Arc::clone(source),
             ledger: Arc::clone(ledger),
             http: Arc::clone(http),
             clock: Arc::clone(clock),
@@ -284,7 +268,7 @@ pub(crate) fn fetch_workers(
             random: rand::random,
         })
     };
-    config.sources.iter().filter_map(asker).collect()
+    config.sources.values().filter_map(worker).collect()
 }
 
 struct CommitMetrics(Metrics);

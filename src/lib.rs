@@ -3,7 +3,7 @@
 //! The data goes one way:
 //!
 //! ```text
-//! platform ─► receive ─► providers: verify, map ─► ledger (commit, then 200) ─► deliver ─► hubspot
+//! platform ─► receive ─► intake: verify, scrub, read ─► ledger (commit, then 200) ─► deliver ─► hubspot
 //! ```
 //!
 //! Start reading at [`event`], the vocabulary and the merge; then [`ledger`], the buffer.
@@ -19,6 +19,7 @@ pub mod expression;
 pub mod fetch;
 pub mod http;
 pub mod hubspot;
+pub mod intake;
 pub mod ledger;
 pub mod net;
 pub mod ops;

@@ -60,7 +60,7 @@ impl Backfill {
             let message = format!("--source {:?} is not in {}", self.source, config.file);
             return Err(CommandError::Usage(message));
         };
-        if source.endpoint.provider.api().is_none() {
+        if source.provider.api().is_none() {
             let message = format!("source.{name}.api is missing, or its platform has none");
             return Err(CommandError::Usage(message));
         }
@@ -72,7 +72,7 @@ impl Backfill {
             let lister = match &queue {
                 BackfillQueue::Local(_, asker) => Some(asker.lister()),
                 BackfillQueue::Remote(_) => {
-                    let provider = Arc::clone(&source.endpoint.provider);
+                    let provider = Arc::clone(&source.provider);
                     WebinarLister::new(name.clone(), provider, http, metrics, rand::random)
                 }
             };

@@ -10,13 +10,14 @@ use sha2::{Digest, Sha256};
 use super::body_arg::BodyArg;
 use super::{CommandError, ConfigArg, Io};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{SourceSettings, load};
+use crate::config::load;
 use crate::event::webinar::Provenance;
 use crate::event::{
     AccountName, BodyHash, Change, EventInput, ExternalAccountId, Gap, Millis, Origin, Policy,
     ReceiptId, RecurringMode, SourceName, Webinar, fold,
 };
-use crate::providers::{Inbound, PayloadContent, Provider};
+use crate::intake::Source;
+use crate::providers::{PayloadContent, Provider};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Map {
@@ -60,19 +61,16 @@ impl Map {
     }
 }
 
-/// Who would have sent the body, and what its source adds.
+/// The source that would have received the body.
 pub(super) struct DryRunSource {
-    provider: Arc<dyn Provider>,
-    source: SourceName,
-    policy: Policy,
-    /// Whose webinars they are if neither the body nor the policy tells.
+    source: Arc<Source>,
+    /// The external account of its webinars where neither the body nor the policy names one.
     account: Option<ExternalAccountId>,
 }
 
 impl DryRunSource {
-    pub(super) fn from_config(source: &SourceSettings) -> Self {
-        let SourceSettings { endpoint, policy } = source.clone();
-        Self { provider: endpoint.provider, source: endpoint.name, policy, account: None }
+    pub(super) fn from_config(source: &Arc<Source>) -> Self {
+        Self { source: Arc::clone(source), account: None }
     }
 
     /// A source that adds nothing of its own.
@@ -88,9 +86,9 @@ impl DryRunSource {
             only: None,
             custom_properties: BTreeMap::new(),
         };
-        let source = SourceName::parse("none").expect("it is a name");
-        let account = ExternalAccountId::parse("unknown").ok();
-        Self { provider, source, policy, account }
+        let name = SourceName::parse("none").expect("it is a name");
+        let source = Source::new(name, provider, policy);
+        Self { source: Arc::new(source), account: ExternalAccountId::parse("unknown").ok() }
     }
 }
 
@@ -122,16 +120,13 @@ struct EventGaps {
 
 /// Maps the body, and folds each of its changes as if nothing had been known of the webinar.
 pub(super) fn map_body(
-    speaker: &DryRunSource,
+    source: &DryRunSource,
     body: &[u8],
     now: Millis,
 ) -> anyhow::Result<MapReport> {
-    let DryRunSource { provider, source, policy, account } = speaker;
-    // Some handshakes are answered with the secret; any will do to see that it is one.
-    let reading = provider.read(
-        &Inbound::from_stored(&Vec::new(), body, now).scrub(provider.as_ref()),
-        &[b"any secret"],
-    );
+    let DryRunSource { source, account } = source;
+    let policy = &source.policy;
+    let reading = source.dry_run(body, now);
     let (mut meaning, changes, bad_fields, mut unmappable) = match reading.content {
         PayloadContent::Changes { changes, bad_fields } => ("changes", changes, bad_fields, None),
         PayloadContent::Ignored => ("ignored", vec![], vec![], None),
@@ -145,8 +140,8 @@ pub(super) fn map_body(
             receipt: ReceiptId::generate(),
             hash: BodyHash::from_digest(&Sha256::digest(body).into()),
             origin: Origin {
-                source: source.clone(),
-                provider: provider.id(),
+                source: source.name.clone(),
+                provider: source.provider.id(),
                 event_type: reading.event_type.clone(),
                 reported_at: change.occurred_at,
                 received_at: now,

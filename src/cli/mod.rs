@@ -30,8 +30,9 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigProblems, SourceSettings};
+use crate::config::{Config, ConfigProblems};
 use crate::event::SourceName;
+use crate::intake::Source;
 use crate::ledger::sqlite::OpenError;
 use crate::providers::{PLATFORMS, Platform, Provider, by_id};
 
@@ -184,7 +185,7 @@ fn find_source<'a>(
     config: &'a Config,
     name: &str,
     platform: &dyn Platform,
-) -> Result<&'a SourceSettings, CommandError> {
+) -> Result<&'a Arc<Source>, CommandError> {
     let Some(source) = config.sources.get(name) else {
         let names: Vec<&str> = config.sources.keys().map(SourceName::as_str).collect();
         let names = names.join(", ");

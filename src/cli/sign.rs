@@ -40,7 +40,7 @@ impl Sign {
         let provider = match &self.source {
             Some(source) => {
                 let config = load(self.file.config.as_deref(), world.variables)?;
-                super::find_source(&config, source, platform)?.endpoint.provider.clone()
+                super::find_source(&config, source, platform)?.provider.clone()
             }
             None => super::unconfigured_provider(platform)?,
         };

@@ -148,10 +148,11 @@ fn without_a_source_the_gaps_show() {
 #[test]
 fn what_is_nobodys_is_not_mapped_for_a_source() {
     let config = config();
-    let mut source = super::find_source(&config, "acme", &Probe).expect("it is there").clone();
+    let source = super::find_source(&config, "acme", &Probe).expect("it is there");
+    let mut source = Source::clone(source);
     source.policy.external_account_id = None;
     let body = json!({"event": "created", "id": "77", "name": "Bees"});
-    let (told, why) = mapped_by(&body, &map::DryRunSource::from_config(&source));
+    let (told, why) = mapped_by(&body, &map::DryRunSource::from_config(&Arc::new(source)));
     assert_eq!((&told["meaning"], &told["inputs"]), (&json!("unmappable"), &json!([])));
     assert!(why.is_some_and(|why| why.contains("external_account_id")));
 }
@@ -159,13 +160,14 @@ fn what_is_nobodys_is_not_mapped_for_a_source() {
 #[test]
 fn what_is_filtered_and_what_fails_shows() {
     let config = config();
-    let mut source = super::find_source(&config, "acme", &Probe).expect("it is there").clone();
+    let source = super::find_source(&config, "acme", &Probe).expect("it is there");
+    let mut source = Source::clone(source);
     let only = compile_event_expression("event.name != 'Bees'").expect("an expression");
     let failing = compile_event_expression("int(event.name)").expect("an expression");
     let custom_properties = BTreeMap::from([("n".to_owned(), CustomProperty::Computed(failing))]);
     source.policy.only = Some(only);
     source.policy.custom_properties = custom_properties;
-    let speaker = map::DryRunSource::from_config(&source);
+    let speaker = map::DryRunSource::from_config(&Arc::new(source));
     let body = |name| json!({"event": "created", "id": "77", "account": "a1", "name": name});
     let (told, _) = mapped_by(&body("Bees"), &speaker);
     assert_eq!((&told["inputs"], &told["remarks"]), (&json!([]), &Value::Null));
@@ -202,7 +204,7 @@ fn a_source_must_be_there_and_of_the_provider() {
     };
     assert_eq!(message(&config, "x"), "--source \"x\" is not in bridge.toml. There: acme");
     for source in config.sources.values_mut() {
-        source.policy.provider = ProviderId::new("other");
+        Arc::make_mut(source).policy.provider = ProviderId::new("other");
     }
     assert_eq!(message(&config, "acme"), "--source acme is of other, not of probe");
 }

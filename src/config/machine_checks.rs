@@ -6,9 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::filesystem;
 use super::problem::ConfigProblem;
-use super::settings::{Config, JwtSettings, SourceSettings};
+use super::settings::{Config, JwtSettings};
 use crate::event::SourceName;
 use crate::hubspot::settings::AccountCredentials;
+use crate::intake::Source;
 use crate::secret::{Secret, SecretError};
 
 /// Shortest path token that cannot be guessed by trying.
@@ -47,7 +48,7 @@ impl Config {
             for (key, secret) in source_secrets(name, source) {
                 read(key, secret, 1);
             }
-            if let Some(token) = &source.endpoint.path_token {
+            if let Some(token) = &source.path_token {
                 read(format!("source.{name}.path_token"), token, PATH_TOKEN_MIN);
             }
         }
@@ -65,7 +66,7 @@ impl Config {
             for (key, secret) in source_secrets(name, source) {
                 // Unreadable secrets have been reported.
                 let Ok(secret) = secret.read() else { continue };
-                let provider = &source.endpoint.provider;
+                let provider = &source.provider;
                 if let Some(what) = provider.check_secret(secret.expose_secret().as_bytes()) {
                     let origin = self.file.clone();
                     problems.push(ConfigProblem { origin, key, message: what.to_owned() });
@@ -91,9 +92,9 @@ impl Config {
 }
 
 /// The secrets that verify a source's webhooks, by key.
-fn source_secrets<'a>(name: &SourceName, source: &'a SourceSettings) -> Vec<(String, &'a Secret)> {
-    let secrets = source.endpoint.secrets.iter();
-    match source.endpoint.secrets.len() {
+fn source_secrets<'a>(name: &SourceName, source: &'a Source) -> Vec<(String, &'a Secret)> {
+    let secrets = source.secrets.iter();
+    match source.secrets.len() {
         1 => secrets.map(|secret| (format!("source.{name}.secret"), secret)).collect(),
         _ => secrets
             .enumerate()

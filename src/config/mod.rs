@@ -35,8 +35,7 @@ use node::{ConfigNode, ConfigTree};
 pub use problem::{ConfigProblem, ConfigProblems};
 use section::{ProblemReport, Section};
 pub use settings::{
-    AccountSettings, Config, JwtSettings, ListenSettings, OpsSettings, SourceSettings,
-    StoreSettings,
+    AccountSettings, Config, JwtSettings, ListenSettings, OpsSettings, StoreSettings,
 };
 
 use crate::providers::{PLATFORMS, Platform};

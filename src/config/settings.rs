@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::deliver::DeliverySettings;
-use crate::event::{AccountName, Policy, SourceName};
+use crate::event::{AccountName, SourceName};
 use crate::hubspot::settings::AccountApiSettings;
+use crate::intake::Source;
 use crate::ledger::{Policies, Retention};
-use crate::receive::Endpoint;
 use crate::secret::Secret;
 
 /// The whole configuration.
@@ -28,7 +29,7 @@ pub struct Config {
     /// HubSpot accounts, at least one.
     pub accounts: BTreeMap<AccountName, AccountSettings>,
     /// Webhook sources, at least one.
-    pub sources: BTreeMap<SourceName, SourceSettings>,
+    pub sources: BTreeMap<SourceName, Arc<Source>>,
     /// Further secrets of the sources, by key: for a platform's API, or for custom verification.
     pub platform_secrets: Vec<(String, Secret)>,
 }
@@ -104,13 +105,4 @@ pub struct AccountSettings {
     pub delivery: DeliverySettings,
     /// Whether anything is sent.
     pub deliver: bool,
-}
-
-/// `[source.NAME]`
-#[derive(Debug, Clone)]
-pub struct SourceSettings {
-    /// Path and verification of webhooks.
-    pub endpoint: Endpoint,
-    /// Settings that shape events.
-    pub policy: Policy,
 }

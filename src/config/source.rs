@@ -1,18 +1,18 @@
 //! `[source.NAME]`: keys, defaults and rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::field::Field;
 use super::rules::ZeroDuration;
 use super::section::{Section, SectionEntry};
-use super::settings::SourceSettings;
 use crate::event::{
     AccountName, CustomProperty, ExternalAccountId, Policy, RecurringMode, SourceName,
     compile_event_expression,
 };
+use crate::intake::{DEFAULT_TOLERANCE, Source};
 use crate::providers::{Capabilities, Platform, Requirement};
-use crate::receive::Endpoint;
 use crate::secret::Secret;
 
 /// Delay after the end at which an event is completed, if the platform sends no "ended".
@@ -30,7 +30,7 @@ pub(super) struct SourceReferences<'a> {
 pub(super) fn sources(
     root: &mut Section<'_>,
     known: &SourceReferences<'_>,
-) -> BTreeMap<SourceName, SourceSettings> {
+) -> BTreeMap<SourceName, Arc<Source>> {
     let sections = match root.section("source") {
         Field::Invalid => return BTreeMap::new(),
         Field::Absent => Vec::new(),
@@ -42,7 +42,7 @@ pub(super) fn sources(
     let source = |(name, section): (String, Section<'_>)| {
         let name = section.name(SourceName::parse(name));
         let source = source(name, section, known)?;
-        Some((source.endpoint.name.clone(), source))
+        Some((source.name.clone(), Arc::new(source)))
     };
     sections.into_iter().filter_map(source).collect()
 }
@@ -51,7 +51,7 @@ fn source(
     name: Option<SourceName>,
     mut section: Section<'_>,
     known: &SourceReferences<'_>,
-) -> Option<SourceSettings> {
+) -> Option<Source> {
     let platform = platform(&mut section, known.platforms);
     let provider = platform.and_then(|platform| platform.configure(&mut section));
     // For an unknown platform no missing secret is reported.
@@ -60,9 +60,8 @@ fn source(
         secrets(&mut section, traits.map_or(Requirement::Optional, |traits| traits.secret));
     let hubspot = hubspot(&mut section, known.accounts);
     let path_token = path_token(&mut section, traits);
-    let tolerance = section
-        .duration("timestamp_tolerance", ZeroDuration::Refused)
-        .unwrap_or(Duration::from_hours(2));
+    let tolerance =
+        section.duration("timestamp_tolerance", ZeroDuration::Refused).unwrap_or(DEFAULT_TOLERANCE);
     let platform_accounts = section.texts("platform_accounts").valid();
     let organizer = section.display_text("organizer").valid();
     let event_type = section.display_text("event_type").valid();
@@ -87,15 +86,13 @@ fn source(
 
     let provider = provider?;
     let id = provider.id();
-    Some(SourceSettings {
-        endpoint: Endpoint {
-            name: name?,
-            provider,
-            secrets: secrets?,
-            path_token,
-            tolerance,
-            platform_accounts: platform_accounts.map(BTreeSet::from_iter),
-        },
+    Some(Source {
+        name: name?,
+        provider,
+        secrets: secrets?,
+        path_token,
+        tolerance,
+        platform_accounts: platform_accounts.map(BTreeSet::from_iter),
         policy: Policy {
             hubspot: hubspot?,
             provider: id,

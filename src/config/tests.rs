@@ -119,8 +119,8 @@ fn minimal_configuration_has_the_documented_defaults() {
     assert_eq!(account.api.request_timeout, Duration::from_secs(30));
 
     let source = &config.sources["acme-probe"];
-    assert_eq!(source.endpoint.tolerance, Duration::from_hours(2));
-    assert!(source.endpoint.path_token.is_none() && source.endpoint.platform_accounts.is_none());
+    assert_eq!(source.tolerance, Duration::from_hours(2));
+    assert!(source.path_token.is_none() && source.platform_accounts.is_none());
     assert_eq!(source.policy.hubspot.as_str(), "main");
     assert_eq!(source.policy.recurring, RecurringMode::Occurrence);
     assert_eq!(source.policy.event_type, None);
@@ -155,12 +155,9 @@ fn full_configuration_reads_every_key() {
     assert!(!account.deliver);
 
     let source = &config.sources["acme-probe"];
-    assert_eq!(source.endpoint.secrets.len(), 2);
-    assert_eq!(source.endpoint.tolerance, Duration::from_hours(9000 * 24));
-    assert_eq!(
-        source.endpoint.platform_accounts.as_ref().map(std::collections::BTreeSet::len),
-        Some(2)
-    );
+    assert_eq!(source.secrets.len(), 2);
+    assert_eq!(source.tolerance, Duration::from_hours(9000 * 24));
+    assert_eq!(source.platform_accounts.as_ref().map(std::collections::BTreeSet::len), Some(2));
     let policy = &source.policy;
     assert_eq!(policy.hubspot.as_str(), "second");
     assert_eq!(policy.provider.as_str(), "probe");
@@ -348,11 +345,9 @@ fn variables_override_the_file() {
     let computed = CustomProperty::Computed(compile_event_expression("event.type").expect("valid"));
     assert_eq!(source.policy.custom_properties["kind"], computed);
     assert_eq!(source.policy.only, compile_event_expression("!event.cancelled").ok());
+    assert!(source.platform_accounts.as_ref().is_some_and(|accounts| accounts.contains("y")));
     assert!(
-        source.endpoint.platform_accounts.as_ref().is_some_and(|accounts| accounts.contains("y"))
-    );
-    assert!(
-        matches!(source.endpoint.secrets.as_slice(), [Secret::Env(name)] if name == "CARGO_MANIFEST_DIR")
+        matches!(source.secrets.as_slice(), [Secret::Env(name)] if name == "CARGO_MANIFEST_DIR")
     );
 }
 
@@ -371,7 +366,7 @@ fn variables_alone_make_a_configuration() {
         panic!("it is a variable")
     };
     assert_eq!(name, "12");
-    let secret = config.sources["zoom_one"].endpoint.secrets[0].read().expect("a text");
+    let secret = config.sources["zoom_one"].secrets[0].read().expect("a text");
     assert_eq!(secret.expose_secret(), "0123");
 }
 

@@ -20,7 +20,6 @@ mod platform_tokens;
 mod verdict;
 mod webinar_fetch;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +29,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::event::{Policy, SourceName};
+use crate::event::SourceName;
+use crate::intake::Source;
 use crate::ledger::{FetchOutcome, FetchTask, Ledger, LedgerError};
 use crate::net::Http;
 use crate::providers::Provider;
@@ -51,13 +51,7 @@ const SETTLE_TRIES: u32 = 20;
 /// What an asker works for and with.
 pub struct Settings {
     /// The source.
-    pub source: SourceName,
-    /// Its platform's code.
-    pub provider: Arc<dyn Provider>,
-    /// What shapes its events.
-    pub policy: Policy,
-    /// The platform's accounts it may speak for; all if none.
-    pub platform_accounts: Option<BTreeSet<String>>,
+    pub source: Arc<Source>,
     /// Where what is wanted is kept, and what is learnt goes.
     pub ledger: Arc<dyn Ledger>,
     /// The way out.
@@ -80,23 +74,28 @@ impl FetchWorker {
     /// An asker; none if the source's platform cannot be asked.
     #[must_use]
     pub fn new(settings: Settings) -> Option<Arc<Self>> {
-        let access = settings.provider.api()?.access().clone();
+        let access = settings.source.provider.api()?.access().clone();
         let Settings { source, http, metrics, random, .. } = &settings;
-        let client =
-            PlatformClient::new(source.clone(), access, Arc::clone(http), metrics.clone(), *random);
+        let client = PlatformClient::new(
+            source.name.clone(),
+            access,
+            Arc::clone(http),
+            metrics.clone(),
+            *random,
+        );
         Some(Arc::new(Self { settings, client: Arc::new(client) }))
     }
 
     /// A lister that keeps to the same pace: to the platform the calls of both are one caller's.
     #[must_use]
     pub fn lister(&self) -> WebinarLister {
-        let Settings { provider, random, .. } = &self.settings;
-        WebinarLister::with_client(Arc::clone(provider), Arc::clone(&self.client), *random)
+        let Settings { source, random, .. } = &self.settings;
+        WebinarLister::with_client(Arc::clone(&source.provider), Arc::clone(&self.client), *random)
     }
 
     /// Asks for what is wanted, and will be, until told to stop. What is under way then is given up: it is asked again.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let wake_up = self.settings.ledger.fetch_wake_up(&self.settings.source);
+        let wake_up = self.settings.ledger.fetch_wake_up(self.source());
         let mut under_way: JoinSet<i64> = JoinSet::new();
         let mut ids: Vec<i64> = Vec::new();
         loop {
@@ -128,13 +127,13 @@ impl FetchWorker {
     /// The code of the platform that it asks.
     #[must_use]
     pub fn provider(&self) -> &Arc<dyn Provider> {
-        &self.settings.provider
+        &self.settings.source.provider
     }
 
     /// Whose platform it asks.
     #[must_use]
     pub fn source(&self) -> &SourceName {
-        &self.settings.source
+        &self.settings.source.name
     }
 
     /// Asks until nothing is due now; for a tool that has the store to itself. Calls `asked` after each webinar, and says how
@@ -145,11 +144,8 @@ impl FetchWorker {
     pub async fn drain(self: Arc<Self>, mut asked: impl FnMut()) -> Result<u64, LedgerError> {
         let mut count = 0;
         loop {
-            let due = self
-                .settings
-                .ledger
-                .claim_fetches(&self.settings.source, MAX_CONCURRENT, &[])
-                .await?;
+            let due =
+                self.settings.ledger.claim_fetches(self.source(), MAX_CONCURRENT, &[]).await?;
             if due.tasks.is_empty() {
                 return Ok(count);
             }
@@ -173,7 +169,7 @@ impl FetchWorker {
         if free == 0 || !held.is_zero() {
             return held.clamp(MIN_POLL_INTERVAL, POLL_INTERVAL);
         }
-        match self.settings.ledger.claim_fetches(&self.settings.source, free, ids).await {
+        match self.settings.ledger.claim_fetches(self.source(), free, ids).await {
             Ok(due) => {
                 for task in due.tasks {
                     ids.push(task.id);
@@ -184,7 +180,7 @@ impl FetchWorker {
                 next.clamp(MIN_POLL_INTERVAL, POLL_INTERVAL)
             }
             Err(error) => {
-                tracing::warn!(source.name = %self.settings.source, %error, "what is to be asked for cannot be read");
+                tracing::warn!(source.name = %self.source(), %error, "what is to be asked for cannot be read");
                 POLL_INTERVAL
             }
         }
@@ -192,7 +188,7 @@ impl FetchWorker {
 
     /// Asks about one webinar and records what became of it; says which row it was.
     async fn fetch(self: Arc<Self>, task: FetchTask) -> i64 {
-        let source = &self.settings.source;
+        let source = self.source();
         let outcome = WebinarFetch::new(&self.settings, &self.client, &task).run().await;
         match &outcome {
             FetchOutcome::Answered(_) => {}
@@ -209,7 +205,7 @@ impl FetchWorker {
 
     /// Records what became of a task, and again while the store fails: asking the platform instead would cost calls.
     async fn settle(&self, task: &FetchTask, mut outcome: FetchOutcome) {
-        let Settings { source, ledger, .. } = &self.settings;
+        let (source, ledger) = (self.source(), &self.settings.ledger);
         let mut wait = MIN_POLL_INTERVAL;
         for _ in 0..SETTLE_TRIES {
             match ledger.settle_fetch(task, outcome.clone()).await {

@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
 use super::Settings;
 use super::platform_client::{PlatformClient, PlatformReply};
 use super::verdict::{self, TemporaryFailure};
-use crate::event::{BodyHash, ExternalAccountId, Millis, ReceiptId, Webinar};
-use crate::ledger::{
-    FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptContent, ReceiptKind, WebinarKey,
-};
-use crate::providers::{
-    ApiAnswers, FetchedAnswers, OnMissing, PayloadContent, PlatformApi, TimeRange, read_answers,
-};
+use crate::event::{ExternalAccountId, Millis, ReceiptId, Webinar};
+use crate::intake::IntakeReceipt;
+use crate::ledger::{FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptContent};
+use crate::providers::{ApiAnswers, FetchedAnswers, OnMissing, PlatformApi, TimeRange};
 
 /// Most questions about one webinar; platforms have up to three.
 const MAX_REQUESTS: usize = 8;
@@ -76,7 +72,7 @@ impl<'a> WebinarFetch<'a> {
 
     /// Asks, and decides what is to be recorded.
     pub(super) async fn run(self) -> FetchOutcome {
-        let Some(api) = self.settings.provider.api() else {
+        let Some(api) = self.settings.source.provider.api() else {
             // Without credentials no asker is made.
             let why = "the platform cannot be asked".to_owned();
             return FetchOutcome::GivenUp { why, says: None };
@@ -210,11 +206,8 @@ impl<'a> WebinarFetch<'a> {
     /// Whether all webinars that the receipt speaks of are known, and it speaks of any.
     async fn is_known(&self, receipt: &NewReceipt) -> Result<bool, LedgerError> {
         let ReceiptContent::Changes(changes) = &receipt.content else { return Ok(false) };
-        let policy = &self.settings.policy;
         for change in changes {
-            let Ok(account) = policy.external_account(change) else { return Ok(false) };
-            let (hubspot, webinar) = (policy.hubspot.clone(), change.webinar.clone());
-            let key = WebinarKey { hubspot, account: account.clone(), webinar };
+            let Ok(key) = self.settings.source.webinar_key(change) else { return Ok(false) };
             if self.settings.ledger.webinar_state(&key).await?.webinar == Webinar::default() {
                 return Ok(false);
             }
@@ -222,52 +215,23 @@ impl<'a> WebinarFetch<'a> {
         Ok(!changes.is_empty())
     }
 
-    /// What was learnt, as it comes in.
+    /// The answers as a receipt.
     fn build_receipt(&self, fetched: &FetchedAnswers<'_>) -> NewReceipt {
-        let Settings { source, provider, clock, platform_accounts, .. } = self.settings;
-        let body = provider.scrub(&fetched.to_json());
-        // Read from what is kept, so that it says the same when it is read again.
-        let reading = read_answers(provider.as_ref(), &body);
-        let (reading, foreign) = reading.restrict_to_accounts(platform_accounts.as_ref());
-        if foreign {
-            self.settings.metrics.webhook_foreign_account(source);
+        let Settings { source, clock, metrics, .. } = self.settings;
+        let IntakeReceipt { receipt, bad_fields, has_foreign_accounts } =
+            source.receive_answers(fetched, clock.now(), ReceiptId::generate());
+        if has_foreign_accounts {
+            metrics.webhook_foreign_account(&source.name);
         }
-        let content = match reading.content {
-            PayloadContent::Changes { changes, bad_fields } => {
-                for field in bad_fields {
-                    self.settings.metrics.webhook_bad_field(&provider.id(), field);
-                }
-                ReceiptContent::Changes(changes)
-            }
-            PayloadContent::Ignored | PayloadContent::Handshake(_) => ReceiptContent::Ignored,
-            PayloadContent::Unmappable(why) => ReceiptContent::Quarantined(why),
-        };
-        let digest: [u8; 32] =
-            Sha256::new().chain_update(b"fetched ").chain_update(&body).finalize().into();
-        NewReceipt {
-            id: ReceiptId::generate(),
-            source: source.clone(),
-            provider: provider.id(),
-            kind: ReceiptKind::Fetched,
-            received_at: clock.now(),
-            event_type: reading.event_type,
-            dedupe_key: digest,
-            lasting_key: false,
-            hash: BodyHash::from_digest(&digest),
-            headers: Vec::new(),
-            body: match content {
-                ReceiptContent::Changes(_) | ReceiptContent::Quarantined(_) => body,
-                ReceiptContent::Ignored => Vec::new(),
-            },
-            content,
-            // What is asked for once is not asked for by its own answer.
-            fetch_requests: Vec::new(),
+        for field in bad_fields {
+            metrics.webhook_bad_field(&receipt.provider, field);
         }
+        receipt
     }
 
     /// The platform's account, as whoever wanted it named it, or as the credentials are for.
     fn account(&self) -> Option<ExternalAccountId> {
-        let configured = || self.settings.provider.api()?.account().cloned();
+        let configured = || self.settings.source.provider.api()?.account().cloned();
         self.task.account.clone().or_else(configured)
     }
 

@@ -4,9 +4,8 @@
 //!   say, keep it, answer.
 //! * [`settings`]: what it is told to serve.
 //! * [`path`]: what a webhook's path names.
-//! * [`judge`]: what a request turns out to be, decided without I/O.
 //! * [`error`]: the one table of the errors' answers.
-//! * [`headers`]: the headers of a request, as providers read them.
+//! * [`headers`]: the headers of a request, as providers read them; [`crate::intake`] decides what a request is.
 //!
 //! Promises: 200 leaves only after [`crate::ledger::Ledger::accept`] has returned, so what was answered is durable.
 //! Load is answered 503, never with another refusal. Nothing of a body, a header, a query or a path is logged. No
@@ -16,13 +15,12 @@
 
 mod error;
 mod headers;
-mod judge;
 mod path;
 mod settings;
 mod webhook;
 
 pub use path::WebhookPath;
-pub use settings::{Endpoint, PublishedKeys, WebhookLimits, WebhookSettings};
+pub use settings::{PublishedKeys, WebhookLimits, WebhookSettings};
 pub use webhook::run_webhooks;
 
 #[cfg(test)]

@@ -1,49 +1,15 @@
 //! What the public listener is told to serve.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::clock::Clock;
-use crate::event::SourceName;
+use crate::intake::Source;
 use crate::ledger::Ledger;
-use crate::providers::Provider;
-use crate::secret::Secret;
 use crate::telemetry::Metrics;
-
-/// A source as the public listener needs it.
-#[derive(Clone)]
-pub struct Endpoint {
-    /// Its name, which is in its URL.
-    pub name: SourceName,
-    /// Its platform's code.
-    pub provider: Arc<dyn Provider>,
-    /// What its webhooks are verified with; more than one while rotating, none where the platform needs none.
-    pub secrets: Vec<Secret>,
-    /// What must follow the name in the URL.
-    pub path_token: Option<Secret>,
-    /// How far a signed timestamp may be from now.
-    pub tolerance: Duration,
-    /// The platform's accounts it may speak for; all if none.
-    pub platform_accounts: Option<BTreeSet<String>>,
-}
-
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, provider, secrets, path_token, tolerance, platform_accounts } = self;
-        f.debug_struct("Endpoint")
-            .field("name", name)
-            .field("provider", &provider.id())
-            .field("secrets", secrets)
-            .field("path_token", path_token)
-            .field("tolerance", tolerance)
-            .field("platform_accounts", platform_accounts)
-            .finish()
-    }
-}
 
 /// Public keys that somebody else publishes and changes. Whoever injects them keeps them fresh.
 pub trait PublishedKeys: Send + Sync {
@@ -88,8 +54,8 @@ impl Default for WebhookLimits {
 /// What the public listener is to serve.
 pub struct WebhookSettings {
     /// The sources.
-    pub endpoints: Vec<Endpoint>,
-    /// What the sources' providers verify with, by where it is published ([`Provider::published_keys`]).
+    pub sources: Vec<Arc<Source>>,
+    /// What the sources' providers verify with, by where it is published ([`crate::providers::Provider::published_keys`]).
     pub keys: BTreeMap<Url, Arc<dyn PublishedKeys>>,
     /// Where receipts go.
     pub ledger: Arc<dyn Ledger>,

@@ -14,19 +14,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, debug, warn};
 
 use super::error::WebhookError;
-use super::judge::{
-    AcceptedWebhook, IntakeResult, VerificationKeys, WebhookRequest, receive_webhook,
-};
 use super::path::WebhookPath;
-use super::settings::{Endpoint, PublishedKeys, WebhookSettings};
+use super::settings::{PublishedKeys, WebhookSettings};
 use crate::clock::Clock;
 use crate::event::{ReceiptId, SourceName};
 use crate::http::{
     self, BodyLimits, BodyMemory, ListenerLimits, LogThrottle, RequestBody, ServerRequest,
     ServerResponse, catch_panic,
 };
+use crate::intake::{IntakeReceipt, IntakeResult, Source, VerificationKeys};
 use crate::ledger::{Ledger, ReceiptOutcome};
-use crate::providers::{HandshakeReply, VerifyError};
+use crate::providers::{HandshakeReply, Inbound, VerifyError};
 use crate::secret::{Secret, SecretError};
 use crate::telemetry::{Metrics, WebhookOutcome};
 
@@ -80,7 +78,7 @@ struct WebhookService {
 
 /// An endpoint at work.
 struct LiveEndpoint {
-    endpoint: Endpoint,
+    source: Arc<Source>,
     /// What its provider verifies with, where somebody else publishes that.
     keys: Option<Arc<dyn PublishedKeys>>,
     secret_warning: LogThrottle,
@@ -95,16 +93,15 @@ enum Handled {
 
 impl WebhookService {
     fn new(webhooks: WebhookSettings) -> Self {
-        let WebhookSettings { endpoints, keys, ledger, clock, metrics, max_body, limits } =
-            webhooks;
-        let desk = |endpoint: Endpoint| {
-            let name = endpoint.name.clone();
-            let keys = endpoint.provider.published_keys().and_then(|url| keys.get(url).cloned());
+        let WebhookSettings { sources, keys, ledger, clock, metrics, max_body, limits } = webhooks;
+        let desk = |source: Arc<Source>| {
+            let name = source.name.clone();
+            let keys = source.provider.published_keys().and_then(|url| keys.get(url).cloned());
             let (secret_warning, foreign_warning) = Default::default();
-            (name, Arc::new(LiveEndpoint { endpoint, keys, secret_warning, foreign_warning }))
+            (name, Arc::new(LiveEndpoint { source, keys, secret_warning, foreign_warning }))
         };
         Self {
-            endpoints: endpoints.into_iter().map(desk).collect(),
+            endpoints: sources.into_iter().map(desk).collect(),
             ledger,
             clock,
             metrics,
@@ -126,7 +123,7 @@ impl WebhookService {
             Ok(desk) => desk,
             Err(problem) => return reject(problem, request),
         };
-        let Endpoint { name, provider, .. } = &desk.endpoint;
+        let Source { name, provider, .. } = &*desk.source;
         let span = tracing::info_span!(
             "webhook",
             source.name = name.as_str(),
@@ -158,7 +155,7 @@ impl WebhookService {
     fn find_endpoint(&self, path: &str) -> Result<&Arc<LiveEndpoint>, WebhookError> {
         let path = WebhookPath::parse(path).ok_or(WebhookError::NotFound)?;
         let desk = self.endpoints.get(path.source).ok_or(WebhookError::NotFound)?;
-        match (&desk.endpoint.path_token, path.token) {
+        match (&desk.source.path_token, path.token) {
             (None, None) => Ok(desk),
             (Some(expected), Some(token)) => {
                 let expected = expected.read().map_err(|error| desk.secret_unreadable(&error))?;
@@ -180,7 +177,7 @@ impl WebhookService {
         let RequestBody { bytes, permit } =
             request.read_body(self.body_limits, &self.budget).await?;
         let judgement = self.verify_and_read(desk, request, bytes).await?;
-        let Endpoint { name, .. } = &desk.endpoint;
+        let name = &desk.source.name;
         let taken = match judgement {
             IntakeResult::Refused(VerifyError::UnknownKey)
                 if desk.keys.as_ref().is_some_and(|k| k.request_refresh()) =>
@@ -211,7 +208,7 @@ impl WebhookService {
         request: &ServerRequest,
         body: Vec<u8>,
     ) -> Result<IntakeResult, WebhookError> {
-        let secrets = desk.endpoint.secrets.iter().map(Secret::read);
+        let secrets = desk.source.secrets.iter().map(Secret::read);
         let secrets: Vec<SecretString> =
             secrets.collect::<Result<_, _>>().map_err(|error| desk.secret_unreadable(&error))?;
         let published = match &desk.keys {
@@ -221,21 +218,16 @@ impl WebhookService {
         let keys = VerificationKeys { secrets, published };
         let received_at = self.clock.now();
         let id = ReceiptId::generate();
-        if body.len() <= INLINE_MAX && !desk.endpoint.provider.capabilities().slow {
-            let request = WebhookRequest {
-                headers: &request.headers(),
-                query: request.query(),
-                body: &body,
-                received_at,
-            };
-            return Ok(receive_webhook(&desk.endpoint, &keys, &request, id));
+        if body.len() <= INLINE_MAX && !desk.source.provider.capabilities().slow {
+            let headers = request.headers();
+            let request = Inbound::new(&headers, request.query(), &body, received_at);
+            return Ok(desk.source.receive_webhook(&keys, request, id));
         }
         let desk = Arc::clone(desk);
         let (headers, query) = (request.headers().into_owned(), request.query().to_owned());
         let judging = tokio::task::spawn_blocking(move || {
-            let request =
-                WebhookRequest { headers: &headers, query: &query, body: &body, received_at };
-            receive_webhook(&desk.endpoint, &keys, &request, id)
+            let request = Inbound::new(&headers, &query, &body, received_at);
+            desk.source.receive_webhook(&keys, request, id)
         });
         judging.await.map_err(|_| WebhookError::Panicked)
     }
@@ -244,10 +236,10 @@ impl WebhookService {
     async fn store_receipt(
         &self,
         desk: &LiveEndpoint,
-        kept: AcceptedWebhook,
+        kept: IntakeReceipt,
     ) -> Result<ReceiptOutcome, WebhookError> {
-        let AcceptedWebhook { receipt, bad_fields, has_foreign_accounts: foreign } = kept;
-        let Endpoint { name, provider, .. } = &desk.endpoint;
+        let IntakeReceipt { receipt, bad_fields, has_foreign_accounts: foreign } = kept;
+        let Source { name, provider, .. } = &*desk.source;
         Span::current().record("receipt.id", tracing::field::display(receipt.id));
         self.metrics.authentic_webhook_received(name, receipt.received_at);
         for field in bad_fields {
@@ -289,7 +281,7 @@ impl LiveEndpoint {
         if self.secret_warning.is_due() {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             warn!(
-                source.name = self.endpoint.name.as_str(),
+                source.name = self.source.name.as_str(),
                 %error,
                 cause,
                 "a secret cannot be read; senders are asked to come again"

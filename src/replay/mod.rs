@@ -19,12 +19,12 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
+use crate::intake::{Source, StoredReceipt};
 use crate::ledger::{
     Ledger, LedgerError, RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery,
     ReceiptRecord, ReceiptSummary,
 };
-pub use mapping::Source;
-use mapping::{ChangesByWebinar, Mapped, StoredReceipt};
+use mapping::{ChangesByWebinar, Mapped};
 use rebuild::RebuildAttempt;
 
 /// How often a replay is done over because something came for its webinars meanwhile. Each takes milliseconds (some
@@ -35,7 +35,7 @@ const MAX_ATTEMPTS: usize = 5;
 #[derive(Clone)]
 pub struct Replayer {
     ledger: Arc<dyn Ledger>,
-    sources: Arc<BTreeMap<SourceName, Source>>,
+    sources: Arc<BTreeMap<SourceName, Arc<Source>>>,
 }
 
 /// What came of a replay.
@@ -111,7 +111,7 @@ pub struct ReplayProgress {
 impl Replayer {
     /// Replays into that ledger with the sources of the present configuration.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, sources: BTreeMap<SourceName, Source>) -> Self {
+    pub fn new(ledger: Arc<dyn Ledger>, sources: BTreeMap<SourceName, Arc<Source>>) -> Self {
         Self { ledger, sources: Arc::new(sources) }
     }
 
@@ -216,7 +216,7 @@ impl Replayer {
         }
         let body = receipt.body.as_deref().ok_or(ReplayError::NoBody)?;
         let (receipt, headers) = (&receipt.summary, &receipt.headers);
-        Ok(ours.map(&StoredReceipt { receipt, headers, body }))
+        Ok(Mapped::from_stored(ours, &StoredReceipt { receipt, headers, body }))
     }
 
     /// Has the ledger rebuild what is concerned; none if that has to be done over.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::mapping::{ChangesByWebinar, Mapped, StoredReceipt};
+use super::mapping::{ChangesByWebinar, Mapped};
 use super::{MAX_ATTEMPTS, ReplayError, Replayer};
 use crate::event::webinar::WebinarRebuild;
 use crate::event::{Change, MergeError, ReceiptId, Webinar};
+use crate::intake::StoredReceipt;
 use crate::ledger::{
     ContributingReceipt, RebuiltWebinar, ReceiptSummary, WebinarKey, WebinarState,
 };
@@ -141,7 +142,7 @@ impl Replayer {
         if source.provider.id() != receipt.provider {
             return None;
         }
-        match source.map(&StoredReceipt { receipt, headers, body: body? }) {
+        match Mapped::from_stored(source, &StoredReceipt { receipt, headers, body: body? }) {
             Mapped::Changes(mut sayings, _) => sayings.remove(key),
             Mapped::Ignored | Mapped::Unmappable(_) => None,
         }

@@ -43,7 +43,7 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
     let config = build_config(&hubspot.base_url(), TOKEN, &folder.0, &cast)?;
     let provider = |actor: &SandboxSource| {
         let source = config.sources.get(actor.demo.source);
-        source.map(|source| Arc::clone(&source.endpoint.provider))
+        source.map(|source| Arc::clone(&source.provider))
     };
     let providers: Option<Vec<_>> = cast.iter().map(provider).collect();
     let providers = providers.context("two sources of the sandbox have the same name")?;

@@ -13,6 +13,7 @@ use webinar_bridge::event::{
     ProviderId, Shape, WebinarFields, WebinarId,
 };
 use webinar_bridge::fetch::{FetchWorker, Settings};
+use webinar_bridge::intake::Source;
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{EventState, FetchStatus, Ledger, ReceiptKind, ReceiptQuery};
 use webinar_bridge::net::HttpClient;
@@ -232,10 +233,10 @@ impl Scene {
         let mut provider = Thin::of(&self.stage, self.api, self.pace, self.host_is);
         provider.believes_gone = self.believes_gone;
         let settings = Settings {
-            source: source("zoom"),
-            provider: Arc::new(provider),
-            policy: policy("main"),
-            platform_accounts: self.accounts.clone(),
+            source: Arc::new(Source {
+                platform_accounts: self.accounts.clone(),
+                ..Source::new(source("zoom"), Arc::new(provider), policy("main"))
+            }),
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
             http: Arc::new(HttpClient::new().expect("a client")),
             clock: Arc::clone(&self.place.clock) as Arc<dyn Clock>,

@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use webinar_bridge::event::{
     BodyHash, ExternalAccountId, Millis, Policy, ProviderId, ReceiptId, SourceName, WebinarFields,
 };
+use webinar_bridge::intake::Source;
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
     EventState, EventStateCounts, Ledger, NewReceipt, Policies, ReceiptContent, ReceiptKind,
     ReceiptOutcome,
 };
 use webinar_bridge::providers::{Inbound, PayloadContent, Provider, by_id};
-use webinar_bridge::replay::{ReplayError, ReplayProgress, ReplayRequest, Replayer, Source};
+use webinar_bridge::replay::{ReplayError, ReplayProgress, ReplayRequest, Replayer};
 
 use crate::harness::build::{NOON, account, created, minutes, policies, policy, renamed, source};
 use crate::harness::store::Place;
@@ -83,10 +84,9 @@ fn open(place: &Place, policies: &Policies) -> Arc<SqliteLedger> {
 
 fn replayer(ledger: &Arc<SqliteLedger>, policies: &Policies) -> Replayer {
     let source = |(name, policy): (&SourceName, &Policy)| {
-        let policy = policy.clone();
-        (name.clone(), Source { provider: zoom(), policy, platform_accounts: None })
+        (name.clone(), Arc::new(Source::new(name.clone(), zoom(), policy.clone())))
     };
-    let sources: BTreeMap<SourceName, Source> = policies.iter().map(source).collect();
+    let sources: BTreeMap<SourceName, Arc<Source>> = policies.iter().map(source).collect();
     Replayer::new(Arc::clone(ledger) as Arc<dyn Ledger>, sources)
 }
 
@@ -223,11 +223,10 @@ async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
     let receipt = coming(&created_body(1, "One", Some("acct-1"), NOON), NOON);
     accept(&ledger, &receipt).await;
     let only = Source {
-        provider: zoom(),
-        policy: policy("main"),
         platform_accounts: Some(["acct-2".to_owned()].into()),
+        ..Source::new(source("zoom"), zoom(), policy("main"))
     };
-    let sources = BTreeMap::from([(source("zoom"), only)]);
+    let sources = BTreeMap::from([(source("zoom"), Arc::new(only))]);
     let narrowed = Replayer::new(Arc::clone(&ledger) as Arc<dyn Ledger>, sources);
     let replayed = narrowed.replay(receipt.id).await.expect("replayed");
     assert_eq!(replayed.outcome, ReceiptOutcome::Ignored);

@@ -25,7 +25,7 @@ pub(super) fn provider_from_config(keys: &str) -> Result<Arc<dyn Provider>, Stri
     let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
     let mut config = config.map_err(|problems| problems.to_string())?;
     let (_, source) = config.sources.pop_first().expect("it has a source");
-    Ok(source.endpoint.provider)
+    Ok(Arc::clone(&source.provider))
 }
 
 /// A webhook body or, if its name begins with `fetched`, the stored answers of the platform's API.

@@ -10,14 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake_ledger::{FakeLedger, account, source};
 use crate::clock::{Clock, SystemClock};
-use crate::event::{Change, ChangeKind, ExternalAccountId, Millis, ProviderId, WebinarId};
+use crate::event::{
+    Change, ChangeKind, ExternalAccountId, Millis, Policy, ProviderId, RecurringMode, WebinarId,
+};
 use crate::http::tests::client::{TIMEOUT, TestResponse, bind, request, send};
+use crate::intake::Source;
 use crate::providers::{
     Capabilities, Demo, HandshakeReply, Header, Inbound, Keys, Options, ParsedPayload,
     PayloadContent, Platform, Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest,
     Unverified, Verified, VerifyError,
 };
-use crate::receive::{Endpoint, WebhookLimits, WebhookSettings, run_webhooks};
+use crate::receive::{WebhookLimits, WebhookSettings, run_webhooks};
 use crate::secret::Secret;
 use crate::telemetry::Metrics;
 
@@ -120,14 +123,22 @@ pub(super) struct RunningListener {
     pub(super) running: JoinHandle<std::io::Result<()>>,
 }
 
-pub(super) fn endpoint(name: &str) -> Endpoint {
-    Endpoint {
-        name: source(name),
-        provider: Arc::new(FakePlatform),
+pub(super) fn endpoint(name: &str) -> Source {
+    let policy = Policy {
+        hubspot: account(),
+        provider: Platform::id(&FakePlatform),
+        organizer: None,
+        event_type: None,
+        external_account_id: None,
+        recurring: RecurringMode::default(),
+        complete_after_end: None,
+        only: None,
+        custom_properties: BTreeMap::new(),
+    };
+    Source {
         secrets: vec![Secret::Text(SECRET.to_owned().into())],
-        path_token: None,
         tolerance: Duration::from_mins(5),
-        platform_accounts: None,
+        ..Source::new(source(name), Arc::new(FakePlatform), policy)
     }
 }
 
@@ -140,14 +151,14 @@ pub(super) fn start_listener(adjust: impl FnOnce(&mut WebhookSettings)) -> Runni
     picky.platform_accounts = Some(BTreeSet::from(["a".to_owned(), "b".to_owned()]));
     let mut keyless = endpoint("keyless");
     keyless.secrets = vec![Secret::file("/nowhere/at/all")];
-    let endpoints = vec![endpoint("open"), closed, picky, keyless];
+    let sources = [endpoint("open"), closed, picky, keyless].map(Arc::new).to_vec();
     let names: Vec<_> =
-        endpoints.iter().map(|each| (each.name.clone(), each.provider.id())).collect();
+        sources.iter().map(|each| (each.name.clone(), each.provider.id())).collect();
 
     let ledger = Arc::new(FakeLedger::default());
     let metrics = Metrics::new(&[account()], &names);
     let mut webhooks = WebhookSettings {
-        endpoints,
+        sources,
         keys: BTreeMap::new(),
         ledger: Arc::<FakeLedger>::clone(&ledger),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,

@@ -1,5 +1,6 @@
 //! Senders that mean no good, or cannot do better: none of them takes the service from the others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -212,7 +213,7 @@ async fn sources_do_not_share_keys() {
             crate::secret::Secret::Text("next".to_owned().into()),
             crate::secret::Secret::Text("present".to_owned().into()),
         ];
-        webhooks.endpoints.push(other);
+        webhooks.sources.push(Arc::new(other));
     });
     assert_eq!(stage.post("other", b"ignored").await.status, 401);
     for key in ["next", "present"] {

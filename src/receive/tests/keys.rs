@@ -82,7 +82,7 @@ fn opened(publisher: &Arc<Publisher>) -> RunningListener {
         let mut source = endpoint("open");
         source.provider = Arc::new(Publishing(url.clone()));
         source.secrets = Vec::new();
-        webhooks.endpoints = vec![source];
+        webhooks.sources = vec![Arc::new(source)];
         webhooks.keys.insert(url, Arc::<Publisher>::clone(publisher));
     })
 }

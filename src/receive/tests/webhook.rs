@@ -1,5 +1,7 @@
 //! Every row of the table of answers, and what is kept.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
@@ -175,7 +177,7 @@ async fn a_secret_that_cannot_be_read_is_our_fault() {
     let stage = start_listener(|webhooks| {
         let mut tokenless = endpoint("tokenless");
         tokenless.path_token = Some(Secret::file("/nowhere/at/all"));
-        webhooks.endpoints.push(tokenless);
+        webhooks.sources.push(Arc::new(tokenless));
     });
     for path in ["keyless", "tokenless/whatever"] {
         let answer = stage.post(path, b"changes a").await;

@@ -110,8 +110,8 @@ pub(super) fn check(data: &[u8]) {
             assert!(!config.accounts.is_empty() && !config.sources.is_empty());
             for source in config.sources.values() {
                 assert!(config.accounts.contains_key(&source.policy.hubspot), "no such account");
-                let needs = source.endpoint.provider.capabilities().secret == Requirement::Required;
-                assert!(!needs || !source.endpoint.secrets.is_empty(), "nothing to verify with");
+                let needs = source.provider.capabilities().secret == Requirement::Required;
+                assert!(!needs || !source.secrets.is_empty(), "nothing to verify with");
             }
             format!("{config:?}")
         }

@@ -65,7 +65,7 @@ fn source(verify: &str, beside: &str) -> Arc<dyn Provider> {
     );
     let mut config = config::read("fuzz", &text, &BTreeMap::new()).expect("it is valid");
     let (_, source) = config.sources.pop_first().expect("it has a source");
-    source.endpoint.provider
+    Arc::clone(&source.provider)
 }
 
 static TIMED_SOURCES: LazyLock<Vec<Arc<dyn Provider>>> =
@@ -84,7 +84,7 @@ static RECIPES: LazyLock<Vec<Arc<dyn Provider>>> = LazyLock::new(|| {
             demo.settings
         );
         let mut config = config::read("fuzz", &text, &BTreeMap::new()).expect("it is valid");
-        config.sources.pop_first().expect("it has a source").1.endpoint.provider
+        config.sources.pop_first().expect("it has a source").1.provider.clone()
     });
     demos.collect()
 });

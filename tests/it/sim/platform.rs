@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use webinar_bridge::event::{Change, Millis, ProviderId, SourceName};
+use webinar_bridge::event::{Change, Millis, Policy, ProviderId, SourceName};
+use webinar_bridge::intake::Source;
 use webinar_bridge::providers::{
     Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform, Provider,
     Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
-use webinar_bridge::replay::Source;
 
 use super::webhooks::{Webhook, policies};
 
@@ -24,12 +24,13 @@ pub(super) fn sends(webhooks: &[Webhook]) {
     SAID.with(|bodies| *bodies.borrow_mut() = said.collect());
 }
 
-/// The sources as replaying needs them.
-pub(super) fn sources() -> BTreeMap<SourceName, Source> {
+/// The sources that replaying maps by.
+pub(super) fn sources() -> BTreeMap<SourceName, Arc<Source>> {
     let provider: Arc<dyn Provider> = Arc::new(Simulated);
-    let of_policy =
-        |policy| Source { provider: Arc::clone(&provider), policy, platform_accounts: None };
-    policies().into_iter().map(|(name, policy)| (name, of_policy(policy))).collect()
+    let source = |(name, policy): (SourceName, Policy)| {
+        (name.clone(), Arc::new(Source::new(name, Arc::clone(&provider), policy)))
+    };
+    policies().into_iter().map(source).collect()
 }
 
 struct Simulated;

@@ -1,0 +1,88 @@
+//! A configured source.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::{Change, MissingExternalAccount, Policy, SourceName};
+use crate::ledger::WebinarKey;
+use crate::providers::{ParsedPayload, Provider};
+use crate::secret::Secret;
+
+/// How far a signed timestamp may be from now where the source does not say. Zoom repeats a delivery for up to 85
+/// minutes, perhaps with the first one's timestamp.
+pub const DEFAULT_TOLERANCE: Duration = Duration::from_hours(2);
+
+/// A source, as every room needs it.
+#[derive(Clone)]
+pub struct Source {
+    /// The source's name, which is in its URL.
+    pub name: SourceName,
+    /// The platform's code, as the source configures it.
+    pub provider: Arc<dyn Provider>,
+    /// Defaults and rules for the source's events, and the HubSpot account they go to.
+    pub policy: Policy,
+    /// The platform's accounts that the source may speak for; all if none.
+    pub platform_accounts: Option<BTreeSet<String>>,
+    /// Secrets that verify its webhooks; more than one while rotating, none where the platform needs none.
+    pub secrets: Vec<Secret>,
+    /// The token that must follow the name in the URL.
+    pub path_token: Option<Secret>,
+    /// How far a signed timestamp may be from now.
+    pub tolerance: Duration,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, provider, policy, platform_accounts, secrets, path_token, tolerance } =
+            self;
+        f.debug_struct("Source")
+            .field("name", name)
+            .field("provider", &provider.id())
+            .field("policy", policy)
+            .field("platform_accounts", platform_accounts)
+            .field("secrets", secrets)
+            .field("path_token", path_token)
+            .field("tolerance", tolerance)
+            .finish()
+    }
+}
+
+impl Source {
+    /// A source without secrets, for any account of the platform.
+    #[must_use]
+    pub fn new(name: SourceName, provider: Arc<dyn Provider>, policy: Policy) -> Self {
+        Self {
+            name,
+            provider,
+            policy,
+            platform_accounts: None,
+            secrets: Vec::new(),
+            path_token: None,
+            tolerance: DEFAULT_TOLERANCE,
+        }
+    }
+
+    /// The key of the webinar that a change of this source is about.
+    ///
+    /// # Errors
+    /// [`MissingExternalAccount`] where neither the source nor the change names the platform's account.
+    pub fn webinar_key(&self, change: &Change) -> Result<WebinarKey, MissingExternalAccount> {
+        let account = self.policy.external_account(change)?.clone();
+        let hubspot = self.policy.hubspot.clone();
+        Ok(WebinarKey { hubspot, account, webinar: change.webinar.clone() })
+    }
+
+    /// The payload without what the source may not say or cannot ask for, and whether it held anything of a platform
+    /// account that the source may not speak for.
+    pub(super) fn restrict(&self, payload: ParsedPayload) -> (ParsedPayload, bool) {
+        let (mut payload, has_foreign) =
+            payload.restrict_to_accounts(self.platform_accounts.as_ref());
+        if self.provider.api().is_none() {
+            // Without credentials nobody would ask.
+            payload.fetch_requests.clear();
+        }
+        (payload, has_foreign)
+    }
+}

@@ -1,0 +1,88 @@
+//! A webhook request: refused, answered as a handshake, or a receipt.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use super::Source;
+use super::receipt::{IntakeReceipt, ReceiptParts, build};
+use crate::event::ReceiptId;
+use crate::ledger::ReceiptKind;
+use crate::providers::{
+    HandshakeReply, Header, Inbound, Keys, PayloadContent, Scrubbed, Unverified, VerifyError,
+};
+
+/// What webhooks of a source are verified with at the moment.
+pub struct VerificationKeys {
+    /// The source's secrets.
+    pub secrets: Vec<SecretString>,
+    /// The key set that the platform publishes.
+    pub published: Option<Arc<[u8]>>,
+}
+
+/// What a webhook request turns out to be.
+#[derive(Debug)]
+pub enum IntakeResult {
+    /// The request is not authentic.
+    Refused(VerifyError),
+    /// The platform asks for this reply; nothing is stored.
+    Handshake(HandshakeReply),
+    /// The request is authentic; its receipt is to be stored.
+    Receipt(Box<IntakeReceipt>),
+}
+
+impl Source {
+    /// Verifies and reads a webhook request. Its receipt, if there is one, gets the id.
+    #[must_use]
+    pub fn receive_webhook(
+        &self,
+        keys: &VerificationKeys,
+        request: Inbound<'_, Unverified>,
+        id: ReceiptId,
+    ) -> IntakeResult {
+        let provider = self.provider.as_ref();
+        let secrets = keys.secrets.iter().map(|secret| secret.expose_secret().as_bytes());
+        let secrets: Vec<&[u8]> = secrets.chain(keys.published.as_deref()).collect();
+        let keys = Keys { secrets: &secrets, tolerance: self.tolerance };
+        let received_at = request.received_at;
+        let verified = match provider.verify(request, keys, received_at) {
+            Ok(verified) => verified,
+            Err(error) => return IntakeResult::Refused(error),
+        };
+        let digest: [u8; 32] = Sha256::digest(verified.body).into();
+        let request = verified.scrub(provider);
+        let (payload, has_foreign_accounts) = self.restrict(provider.read(&request, &secrets));
+        if let PayloadContent::Handshake(reply) = payload.content {
+            return IntakeResult::Handshake(reply);
+        }
+        let parts = ReceiptParts {
+            id,
+            kind: ReceiptKind::Webhook,
+            received_at,
+            digest,
+            dedupe_key: payload.delivery_id.as_deref().map_or(digest, delivery_key),
+            // Without a signed time, an old webhook can be sent again.
+            lasting_key: !provider.capabilities().signs_time,
+            headers: headers_for_reading(provider.read_headers(), &request),
+            body: request.body,
+        };
+        IntakeResult::Receipt(Box::new(build(self, parts, (payload, has_foreign_accounts))))
+    }
+}
+
+/// The dedupe key of a delivery that has an id. The prefix keeps it apart from every body's.
+fn delivery_key(id: &str) -> [u8; 32] {
+    Sha256::new().chain_update(b"delivery ").chain_update(id).finalize().into()
+}
+
+/// The headers that reading the stored request needs again.
+fn headers_for_reading(names: &[String], request: &Inbound<'_, Scrubbed>) -> Vec<(String, String)> {
+    let names = names.iter();
+    names
+        .filter_map(|name| match request.headers.lookup(name) {
+            Header::One(value) => Some((name.clone(), String::from_utf8(value.to_vec()).ok()?)),
+            Header::Missing | Header::Repeated => None,
+        })
+        .collect()
+}
