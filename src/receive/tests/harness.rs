@@ -79,7 +79,7 @@ impl Provider for FakePlatform {
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         let text = std::str::from_utf8(&request.body).unwrap_or_default();
-        let mut words = text.split_whitespace();
+        let mut words = text.trim_start_matches("scrubbed ").split_whitespace();
         let meaning = match words.next() {
             Some("changes") => PayloadContent::Changes {
                 changes: words.take_while(|word| *word != "|").map(change).collect(),
