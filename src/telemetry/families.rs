@@ -75,52 +75,52 @@ impl Families {
             webhook_duration: histograms(
                 r,
                 "bridge_webhook_duration_seconds",
-                "From a webhook's last header to its answer.",
+                "Time from a webhook's last header to its answer.",
                 &["provider"],
                 WEBHOOK_SECONDS,
             ),
             webhooks_rejected: counters(
                 r,
                 "bridge_webhooks_rejected_total",
-                "Webhooks whose sender was not believed, by reason.",
+                "Webhooks whose signature was refused, by reason.",
                 &["source", "reason"],
             ),
             webhook_bad_fields: counters(
                 r,
                 "bridge_webhook_bad_fields_total",
-                "Optional fields of webhooks whose value was none, and that were taken as not said.",
+                "Optional fields of webhooks that could not be read and were ignored.",
                 &["provider", "field"],
             ),
             webhooks_foreign_account: counters(
                 r,
                 "bridge_webhooks_foreign_account_total",
-                "Authentic webhooks of a platform account that the source may not speak for.",
+                "Authentic webhooks of a platform account that the source does not accept.",
                 &["source"],
             ),
             last_webhook: gauges(
                 r,
                 "bridge_last_webhook_timestamp_seconds",
-                "When the last authentic webhook came; 0 if none has since the start.",
+                "Time of the last authentic webhook; 0 if there was none since the start.",
                 &["source"],
             ),
             events: int_gauges(r, "bridge_events", "Events by state.", &["hubspot", "state"]),
             oldest_pending_age: gauges(
                 r,
                 "bridge_oldest_pending_age_seconds",
-                "For how long the oldest pending event has been pending; 0 if none is.",
+                "Age of the oldest pending event; 0 if none is pending.",
                 &["hubspot"],
             ),
             delivery_latency: histograms(
                 r,
                 "bridge_delivery_latency_seconds",
-                "From a webhook's acceptance to HubSpot's confirmation.",
+                "Time from a webhook's acceptance to HubSpot's confirmation.",
                 &["hubspot"],
                 LATENCY_SECONDS,
             ),
             batch_size: histograms(
                 r,
                 "bridge_batch_size",
-                "Events in one call.",
+                "Events per call.",
                 &["hubspot"],
                 BATCH_EVENTS,
             ),
@@ -145,7 +145,7 @@ impl Families {
             request_duration: histograms(
                 r,
                 "bridge_hubspot_request_duration_seconds",
-                "How long calls to HubSpot took.",
+                "Duration of calls to HubSpot.",
                 &["hubspot", "operation"],
                 REQUEST_SECONDS,
             ),
@@ -162,19 +162,19 @@ impl Families {
             account_paused: int_gauges(
                 r,
                 "bridge_account_paused",
-                "1 if nothing is sent to the account for that reason.",
+                "1 if deliveries to the account are paused for this reason.",
                 &["hubspot", "reason"],
             ),
             daily_remaining: int_gauges(
                 r,
                 "bridge_daily_remaining",
-                "Calls left of the day, as HubSpot last told; absent until it has.",
+                "Calls left of the day, as HubSpot last reported; absent until it has.",
                 &["hubspot"],
             ),
             token_expires: gauges(
                 r,
                 "bridge_token_expires_timestamp_seconds",
-                "When the access token expires; absent if it does not.",
+                "Expiry of the access token; absent if it does not expire.",
                 &["hubspot"],
             ),
             lease_held: int_gauges(
@@ -186,7 +186,7 @@ impl Families {
             fetch_pending: int_gauges(
                 r,
                 "bridge_fetch_pending",
-                "Webinars yet to be asked for at the platform.",
+                "Webinars waiting to be fetched from the platform.",
                 &["source"],
             ),
             platform_requests: counters(
@@ -199,27 +199,22 @@ impl Families {
             store_free: int_gauge(
                 r,
                 "bridge_store_free_bytes",
-                "Space left on the store's file system.",
+                "Free space on the store's file system.",
             ),
             wal: int_gauge(r, "bridge_wal_bytes", "Size of the write-ahead log."),
             commit_duration: histogram(
                 r,
                 "bridge_store_commit_duration_seconds",
-                "How long commits took.",
+                "Duration of commits.",
                 COMMIT_SECONDS,
             ),
-            commit_size: histogram(
-                r,
-                "bridge_store_commit_size",
-                "Jobs that shared a commit.",
-                COMMIT_JOBS,
-            ),
+            commit_size: histogram(r, "bridge_store_commit_size", "Jobs per commit.", COMMIT_JOBS),
         }
     }
 }
 
 fn build_info(registry: &Registry) {
-    let opts = Opts::new("bridge_build_info", "What is running; always 1.")
+    let opts = Opts::new("bridge_build_info", "Version and revision of the program; always 1.")
         .const_label("version", VERSION)
         .const_label("revision", REVISION);
     register_family(registry, Gauge::with_opts(opts)).set(1.0);
