@@ -38,16 +38,16 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
     let hubspot = HubSpotServer::open(EmulatorSettings::new(TOKEN), Arc::clone(&clock))
         .context("the emulated HubSpot cannot listen")?;
     let folder = TempFolder::make()?;
-    let http: Arc<dyn Http> = Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
-    let cast = open_sources(&clock)?;
-    let config = build_config(&hubspot.base_url(), TOKEN, &folder.0, &cast)?;
-    let provider = |actor: &SandboxSource| {
-        let source = config.sources.get(actor.demo.source);
-        source.map(|source| Arc::clone(&source.provider))
+    let http: Arc<dyn Http> = Arc::new(HttpClient::new().context("cannot create an HTTP client")?);
+    let sources = open_sources(&clock)?;
+    let config = build_config(&hubspot.base_url(), TOKEN, &folder.0, &sources)?;
+    let provider = |source: &SandboxSource| {
+        let settings = config.sources.get(source.demo.source);
+        settings.map(|settings| Arc::clone(&settings.provider))
     };
-    let providers: Option<Vec<_>> = cast.iter().map(provider).collect();
+    let providers: Option<Vec<_>> = sources.iter().map(provider).collect();
     let providers = providers.context("two sources of the sandbox have the same name")?;
-    let cast: Vec<_> = cast.into_iter().zip(providers).collect();
+    let sources: Vec<_> = sources.into_iter().zip(providers).collect();
     let app = App::build(config, &http, Arc::clone(&clock), Rekey::Refuse)?;
     let scenario = Scenario {
         webhooks: format!("http://{}/webhooks", app.webhooks_address),
@@ -56,24 +56,24 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
         http,
         clock,
         hubspot,
-        sources: cast,
+        sources,
     };
-    let (ended, over) = (stop.clone(), CancellationToken::new());
-    let running = tokio::spawn(app.run_until(over.clone()));
+    let app_stop = CancellationToken::new();
+    let running = tokio::spawn(app.run_until(app_stop.clone()));
     let outcome = scenario.run(out).await;
     if outcome.is_ok() && !once {
         writeln!(
             out,
-            "\nIt goes on until Ctrl-C. Try it:\n{}",
+            "\nThe sandbox runs until Ctrl-C. Commands to try:\n{}",
             scenario.suggest_commands(&folder)?
         )?;
         out.flush()?;
-        ended.cancelled().await;
+        stop.cancelled().await;
     }
-    over.cancel();
-    running.await.context("the bridge broke off")??;
+    app_stop.cancel();
+    running.await.context("the bridge ended unexpectedly")??;
     scenario.hubspot.close();
-    for api in scenario.sources.iter().filter_map(|(actor, _)| actor.api.as_ref()) {
+    for api in scenario.sources.iter().filter_map(|(source, _)| source.api.as_ref()) {
         api.close();
     }
     outcome
@@ -86,7 +86,7 @@ impl TempFolder {
     fn make() -> anyhow::Result<Self> {
         let name = format!("webinar-bridge-sandbox-{}", uuid::Uuid::now_v7());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }
 }
@@ -94,7 +94,7 @@ impl TempFolder {
 impl Drop for TempFolder {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "the sandbox's folder stays behind");
+            tracing::warn!(%error, folder = %self.0.display(), "cannot delete the sandbox's folder");
         }
     }
 }
@@ -117,41 +117,40 @@ struct WebhookAnswer {
 
 impl Scenario {
     async fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
-        writeln!(out, "Everything here runs on this machine; times are UTC.")?;
+        writeln!(out, "Everything runs on this machine. Times are in UTC.")?;
         writeln!(
             out,
-            "An emulated HubSpot account, with the token {TOKEN}: {}",
+            "Emulated HubSpot account, with the access token {TOKEN}: {}",
             self.hubspot.base_url()
         )?;
-        writeln!(out, "The bridge takes webhooks: {}/SOURCE", self.webhooks)?;
+        writeln!(out, "Webhook addresses of the bridge: {}/SOURCE", self.webhooks)?;
         let mut sent = 0;
-        writeln!(out, "\n1. What the platforms send, and what the bridge makes of it")?;
-        for (actor, provider) in &self.sources {
-            writeln!(out, "\n  {} (source {})\n", actor.platform, actor.demo.source)?;
+        writeln!(out, "\n1. Webhooks from the platforms, and the changes that follow")?;
+        for (source, provider) in &self.sources {
+            writeln!(out, "\n  {} (source {})\n", source.platform, source.demo.source)?;
             for sample in provider.samples(self.clock.now()) {
-                self.send_sample(out, actor, provider.as_ref(), &sample).await?;
+                self.send_sample(out, source, provider.as_ref(), &sample).await?;
                 sent += 1;
             }
         }
-        writeln!(out, "\n2. What the bridge sends, and what HubSpot then holds\n")?;
-        let arrived = self.wait_for_delivery().await?;
+        writeln!(out, "\n2. Calls to HubSpot, and the events that HubSpot then holds\n")?;
+        let delivered_all = self.wait_for_delivery().await?;
         self.show_hubspot(out)?;
         let violations = self.hubspot.emulator().violations().to_vec();
-        writeln!(out, "\n3. The sum of it\n")?;
+        writeln!(out, "\n3. Summary\n")?;
         writeln!(
             out,
-            "  {sent} webhooks sent, signed as the platform signs them, each answered after it was on disk"
+            "  {sent} webhooks were sent, each signed as its platform signs it and answered after it was on disk"
         )?;
         let held = self.ledger.events(EVENTS_MAX).await?;
         let delivered = held.iter().filter(|event| event.state == EventState::Delivered).count();
-        writeln!(
-            out,
-            "  they told of {} events; {delivered} are confirmed by HubSpot",
-            held.len()
-        )?;
+        writeln!(out, "  {} events followed; HubSpot confirmed {delivered} of them", held.len())?;
         out.flush()?;
-        anyhow::ensure!(violations.is_empty(), "HubSpot was sent what it forbids: {violations:?}");
-        anyhow::ensure!(arrived, "not everything arrived within {TIMEOUT:?}");
+        anyhow::ensure!(
+            violations.is_empty(),
+            "the bridge violated HubSpot's rules: {violations:?}"
+        );
+        anyhow::ensure!(delivered_all, "not every event was delivered within {TIMEOUT:?}");
         Ok(())
     }
 
@@ -159,34 +158,34 @@ impl Scenario {
     async fn send_sample(
         &self,
         out: &mut dyn Write,
-        actor: &SandboxSource,
+        source: &SandboxSource,
         provider: &dyn Provider,
         sample: &Sample,
     ) -> anyhow::Result<()> {
         let before = self.inputs().await?;
-        if let Some(api) = &actor.api {
+        if let Some(api) = &source.api {
             for (path, answer) in &sample.answers {
                 api.answer(path, answer.clone());
             }
         }
-        let calls = actor.calls();
-        let answered = self.post_webhook(actor, provider, sample).await?;
+        let calls = source.calls();
+        let answered = self.post_webhook(source, provider, sample).await?;
         writeln!(out, "  {}", sample.summary)?;
         writeln!(out, "    -> {} {}", answered.status, answered.outcome)?;
-        self.wait_for_fetches(actor).await;
-        for path in actor.calls().iter().skip(calls.len()) {
-            writeln!(out, "       the bridge asks the platform: {path}")?;
+        self.wait_for_fetches(source).await;
+        for path in source.calls().iter().skip(calls.len()) {
+            writeln!(out, "       the bridge asks the platform's API: {path}")?;
         }
         let changes = diff_events(&before, &self.inputs().await?);
         if changes.is_empty() {
-            writeln!(out, "       nothing changes in HubSpot")?;
+            writeln!(out, "       no change for HubSpot")?;
         }
         for (id, change) in changes {
             writeln!(out, "       {id}: {change}")?;
         }
         anyhow::ensure!(
             answered.status == 200 && answered.outcome != "quarantined",
-            "the bridge did not take a sample of {}: {} {}",
+            "the bridge refused a sample of {}: {} {}",
             provider.id(),
             answered.status,
             answered.outcome
@@ -196,15 +195,15 @@ impl Scenario {
 
     async fn post_webhook(
         &self,
-        actor: &SandboxSource,
+        source: &SandboxSource,
         provider: &dyn Provider,
         sample: &Sample,
     ) -> anyhow::Result<WebhookAnswer> {
-        let url = actor.url(&self.webhooks)?;
+        let url = source.url(&self.webhooks)?;
         let unsigned = UnsignedRequest {
             url: &url,
             body: &sample.body,
-            secret: actor.demo.signing_key.as_bytes(),
+            secret: source.demo.signing_key.as_bytes(),
             now: self.clock.now(),
         };
         let SignedRequest { url, headers, body } =
@@ -236,11 +235,11 @@ impl Scenario {
     }
 
     /// Waits for the bridge to ask the platform for fields that a webhook leaves out.
-    async fn wait_for_fetches(&self, actor: &SandboxSource) {
+    async fn wait_for_fetches(&self, source: &SandboxSource) {
         let deadline = Instant::now() + TIMEOUT;
         let pending = || {
             let fetches = self.ledger.fetch_statuses();
-            fetches.get(actor.demo.source).is_some_and(|status| status.pending > 0)
+            fetches.get(source.demo.source).is_some_and(|status| status.pending > 0)
         };
         while pending() && Instant::now() < deadline {
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -308,9 +307,9 @@ impl Scenario {
 
     /// Commands to try, with bodies that the first platform could send now.
     fn suggest_commands(&self, folder: &TempFolder) -> anyhow::Result<String> {
-        let Some((actor, provider)) = self.sources.first() else { return Ok(String::new()) };
-        let program = std::env::current_exe().context("cannot tell where this program is")?;
-        let url = actor.url(&self.webhooks)?;
+        let Some((source, provider)) = self.sources.first() else { return Ok(String::new()) };
+        let program = std::env::current_exe().context("cannot find the path of this program")?;
+        let url = source.url(&self.webhooks)?;
         let mut webhooks = Vec::new();
         // Later bodies: those already sent are known as duplicates.
         let later = self.clock.now().plus(Duration::from_mins(1));
@@ -321,19 +320,19 @@ impl Scenario {
             webhooks.push(format!(
                 "{} sign --provider {} --secret-env SECRET --url {url} {} | sh",
                 program.display(),
-                actor.platform,
+                source.platform,
                 file.display(),
             ));
         }
         let hubspot = self.hubspot.base_url();
         Ok(format!(
             "  export SECRET={secret}\n  {one}\n  curl {ops}/metrics\n\
-             Let HubSpot fail, and see that nothing is lost:\n  \
+             Make HubSpot fail, and see that nothing is lost:\n  \
              curl -X POST {hubspot}/sandbox/fail/503\n  {two}\n  \
-             curl {ops}/metrics | grep bridge_events    # it is pending\n  \
+             curl {ops}/metrics | grep bridge_events    # the event is pending\n  \
              curl -X POST {hubspot}/sandbox/heal\n  \
-             curl {hubspot}/sandbox/events              # and soon it is here",
-            secret = actor.demo.signing_key,
+             curl {hubspot}/sandbox/events              # soon the event is here",
+            secret = source.demo.signing_key,
             ops = self.ops,
             one = webhooks.first().map_or("", String::as_str),
             two = webhooks.last().map_or("", String::as_str),
@@ -365,7 +364,7 @@ fn diff_events(
             let [start, end] = ["startDateTime", "endDateTime"]
                 .map(|field| fields.get(field).map_or("unknown", String::as_str));
             let name = if name.is_empty() { "without a name" } else { name };
-            found.push((id.clone(), format!("a new event {name}, {start} to {end}")));
+            found.push((id.clone(), format!("new event {name}, {start} to {end}")));
             continue;
         };
         for (field, value) in fields {
@@ -375,7 +374,7 @@ fn diff_events(
             }
         }
         for gone in known.keys().filter(|field| !fields.contains_key(*field)) {
-            found.push((id.clone(), format!("{gone} is gone")));
+            found.push((id.clone(), format!("{gone}: removed")));
         }
     }
     found

@@ -38,7 +38,7 @@ impl SandboxSource {
 
 /// Opens the sources of every platform.
 pub(super) fn open_sources(clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<SandboxSource>> {
-    let mut cast = Vec::new();
+    let mut sources = Vec::new();
     for platform in PLATFORMS {
         for demo in platform.demos() {
             let api = match demo.api {
@@ -48,10 +48,10 @@ pub(super) fn open_sources(clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Sandbox
                         .context("an emulated platform cannot listen")?,
                 ),
             };
-            cast.push(SandboxSource { demo, platform: platform.id().to_string(), api });
+            sources.push(SandboxSource { demo, platform: platform.id().to_string(), api });
         }
     }
-    Ok(cast)
+    Ok(sources)
 }
 
 /// The configuration: one account, and the sources as users would write them.
@@ -59,7 +59,7 @@ pub(super) fn build_config(
     hubspot: &str,
     token: &str,
     folder: &Path,
-    cast: &[SandboxSource],
+    sources: &[SandboxSource],
 ) -> anyhow::Result<Config> {
     let store = folder.join("bridge.db");
     let mut text = format!(
@@ -69,7 +69,7 @@ pub(super) fn build_config(
          max_linger = \"300ms\"\n",
         store = format!("sqlite:{}", store.display()),
     );
-    for SandboxSource { demo, platform, api } in cast {
+    for SandboxSource { demo, platform, api } in sources {
         let api = api.as_ref().map(PlatformServer::base_url).unwrap_or_default();
         let settings = demo.settings.replace("{api}", &api);
         write!(
