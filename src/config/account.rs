@@ -44,7 +44,7 @@ fn account(mut section: Section<'_>) -> Option<AccountSettings> {
     let credentials = credentials(&mut section);
     let base_url = section.url("base_url").unwrap_or(known_url("https://api.hubapi.com"));
     if base_url.path() != "/" || base_url.query().is_some() || base_url.fragment().is_some() {
-        section.report("base_url", "must be scheme and host only. The path is path_prefix");
+        section.report("base_url", "must be scheme and host only. Set the path in path_prefix");
     }
     let path_prefix = section
         .parsed("path_prefix", path_prefix)
@@ -86,7 +86,7 @@ fn credentials(section: &mut Section<'_>) -> Option<AccountCredentials> {
         Field::Valid(oauth) => self::oauth(oauth).map_or(Field::Invalid, Field::Valid),
     };
     if both {
-        section.report("access_token", "stands beside oauth. Keep one of the two");
+        section.report("access_token", "is set as well as oauth. Keep one of the two");
         return None;
     }
     if let Field::Absent = oauth {

@@ -44,7 +44,8 @@ pub(super) fn overlay(
 fn insert(tree: &mut ConfigTree, keys: &[&str], name: &str, text: &str) -> Result<(), String> {
     let Some((key, rest)) = keys.split_first() else { return Ok(()) };
     if key.is_empty() {
-        return Err("has an empty part. Write SECTION__KEY with two underscores between".to_owned());
+        return Err("has an empty part. Write SECTION__KEY with two underscores between the parts"
+            .to_owned());
     }
     let key = resolve_key(tree, key)?;
     if rest.is_empty() {
@@ -63,8 +64,8 @@ fn resolve_key(tree: &ConfigTree, key: &str) -> Result<String, String> {
     match meant.as_slice() {
         [] => Ok(key.to_owned()),
         [one] => Ok((*one).clone()),
-        [one, other, ..] => {
-            Err(format!("could be {one} as well as {other}. Set it in the file, or rename one"))
-        }
+        [one, other, ..] => Err(format!(
+            "matches {one} and {other}. Set the key in the file, or rename one of them"
+        )),
     }
 }

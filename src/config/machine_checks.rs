@@ -81,7 +81,7 @@ impl Config {
     pub fn check_store_filesystem(&self) -> Option<ConfigProblem> {
         let kind = filesystem::network_filesystem(&self.store.path)?;
         let what = format!(
-            "lies on a network file system ({kind}), where SQLite loses data. Choose a local disk"
+            "is on a network file system ({kind}), where SQLite can lose data. Choose a local disk"
         );
         Some(ConfigProblem {
             origin: self.file.clone(),
@@ -116,10 +116,10 @@ fn check_secret(secret: Result<SecretString, SecretError>, least: usize) -> Resu
 
 fn remedy(error: &SecretError) -> &'static str {
     match error {
-        SecretError::Empty => "Put the secret there",
+        SecretError::Empty => "Write the secret there",
         SecretError::Unset(_) => "Set it",
         SecretError::VariableNotText(_) | SecretError::FileNotText(_) => "Write it as text",
-        SecretError::Unreadable { .. } => "Correct the path, or who may read it",
+        SecretError::Unreadable { .. } => "Correct the path or the file's permissions",
         SecretError::NotAFile(_) | SecretError::TooLong(_) => "Correct the path",
     }
 }

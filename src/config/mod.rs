@@ -113,7 +113,7 @@ fn read_file(
         Ok(text) => Ok((file, text)),
         Err(error) => {
             let what = format!(
-                "cannot be read ({error}). Name the configuration with --config or ${}",
+                "cannot be read ({error}). Set the path with --config or ${}",
                 env::CONFIG_FILE
             );
             Err(ConfigProblems::single(file, what))

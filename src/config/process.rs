@@ -36,7 +36,7 @@ pub(super) fn listen(root: &mut Section<'_>) -> ListenSettings {
         .duration("shutdown_timeout", ZeroDuration::Allowed)
         .unwrap_or(listen.shutdown_timeout);
     if listen.webhooks == listen.ops && listen.ops.port() != 0 {
-        section.report("ops", "is also the public address. Give it another port");
+        section.report("ops", "is also the address for webhooks. Choose another port");
     }
     section.finish();
     listen
@@ -67,7 +67,7 @@ pub(super) fn store(root: &mut Section<'_>) -> StoreSettings {
 /// Parses the store's URL. Errors do not repeat it, since it may hold a password.
 fn sqlite_path(url: &str) -> Result<PathBuf, &'static str> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Err("names PostgreSQL, which is not in this version. Write sqlite:PATH");
+        return Err("names PostgreSQL, which this version does not support. Write sqlite:PATH");
     }
     let Some(path) = url.strip_prefix("sqlite:") else {
         return Err("must be sqlite:PATH, such as \"sqlite:data/bridge.db\"");
@@ -130,7 +130,7 @@ fn jwt(mut section: Section<'_>) -> Option<JwtSettings> {
         }
         Algorithm::Rs256 => {
             let url = section.url("jwks_url");
-            let url = section.required("jwks_url", url, "Set where the public keys are");
+            let url = section.required("jwks_url", url, "Set the URL of the public keys");
             let issuer = section.text("issuer");
             let issuer = section.required("issuer", issuer, "Set the iss that tokens must have");
             url.zip(issuer).zip(audience).map(|((jwks_url, issuer), audience)| JwtSettings::Rs256 {

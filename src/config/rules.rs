@@ -38,7 +38,7 @@ pub(super) fn is_displayable(text: &str) -> bool {
 /// The reason why no credentials may be sent to this URL. It does not repeat the URL, which may hold some.
 pub(super) fn url_problem(url: &Url) -> Option<&'static str> {
     if !url.username().is_empty() || url.password().is_some() {
-        return Some("must not hold credentials. Take out what stands before the @");
+        return Some("must not contain credentials. Remove the part before the @");
     }
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -49,7 +49,7 @@ pub(super) fn url_problem(url: &Url) -> Option<&'static str> {
     match url.scheme() {
         "https" => None,
         "http" if loopback => None,
-        "http" => Some("must begin with https://. http:// is for this machine only"),
+        "http" => Some("must begin with https://. http:// is allowed for this machine only"),
         _ => Some("must begin with https://"),
     }
 }

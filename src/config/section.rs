@@ -95,7 +95,7 @@ impl<'a> Section<'a> {
     /// The section's own name, if it is valid.
     pub(super) fn name<T>(&self, parsed: Result<T, IdError>) -> Option<T> {
         let report = |error| {
-            self.report("", format!("{error}. Name it with a-z, 0-9, - and _, at most 64 of them"));
+            self.report("", format!("{error}. Use at most 64 of the characters a-z, 0-9, - and _"));
         };
         parsed.map_err(report).ok()
     }
@@ -136,16 +136,14 @@ impl<'a> Section<'a> {
         self.read(key, &must, |value| string_value(value).filter(|text| is_displayable(text)))
     }
 
-    /// A text that `parse` converts.
+    /// A text that `parse` converts, or reports with the remedy.
     pub(super) fn parsed<T, E: Display>(
         &mut self,
         key: &'static str,
         parse: impl Fn(String) -> Result<T, E>,
     ) -> Field<T> {
         let text = self.text(key);
-        text.checked(|text| {
-            parse(text).map_err(|error| self.report(key, format!("{error}. Correct it"))).ok()
-        })
+        text.checked(|text| parse(text).map_err(|error| self.report(key, error)).ok())
     }
 
     /// One of the given words.
@@ -232,7 +230,7 @@ impl<'a> Section<'a> {
 
     /// A URL to which credentials may be sent: https, or http to this machine.
     pub(super) fn url(&mut self, key: &'static str) -> Field<Url> {
-        let url = self.read(key, "a URL: \"https://api.hubapi.com\"", |value| {
+        let url = self.read(key, "a URL such as \"https://api.example.com\"", |value| {
             Url::parse(&string_value(value)?).ok().filter(Url::has_host)
         });
         url.checked(|url| match url_problem(&url) {

@@ -11,6 +11,7 @@ use crate::event::{
     AccountName, CustomProperty, ExternalAccountId, Policy, RecurringMode, SourceName,
     compile_event_expression,
 };
+use crate::expression::Expression;
 use crate::intake::{DEFAULT_TOLERANCE, Source};
 use crate::providers::{Capabilities, Platform, Requirement};
 use crate::secret::Secret;
@@ -65,7 +66,11 @@ fn source(
     let platform_accounts = section.texts("platform_accounts").valid();
     let organizer = section.display_text("organizer").valid();
     let event_type = section.display_text("event_type").valid();
-    let given = section.parsed("external_account_id", ExternalAccountId::parse);
+    let given = section.parsed("external_account_id", |text| {
+        ExternalAccountId::parse(text).map_err(|error| {
+            format!("{error}. Use at most 200 characters, without blanks and control characters")
+        })
+    });
     let external_account_id = external_account_id(&section, given, traits);
     let recurring = section
         .word(
@@ -77,7 +82,7 @@ fn source(
     let tells_end = traits.is_none_or(|traits| traits.reports_end);
     let complete_after_end = complete_after_end.or((!tells_end).then_some(GRACE));
     let custom_properties = custom_properties(&mut section);
-    let only = section.parsed("only", |text| compile_event_expression(&text)).valid();
+    let only = section.parsed("only", |text| event_expression(&text)).valid();
     match platform {
         Some(_) => section.finish(),
         // An unknown platform has unknown keys; `api` is a table on every platform.
@@ -117,7 +122,7 @@ fn platform(
     let name = section.required("provider", given, &format!("Set one of: {names}"))?;
     let platform = platforms.iter().find(|known| known.id().as_str() == name).copied();
     if platform.is_none() {
-        section.report("provider", format!("is not a known platform. Known: {names}"));
+        section.report("provider", format!("is not a known platform. Known platforms: {names}"));
     }
     platform
 }
@@ -128,7 +133,7 @@ fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> 
     let one = section.secret("secret");
     let many = section.secrets("secrets");
     if both {
-        section.report("secret", "stands beside secrets. Keep one of the two");
+        section.report("secret", "is set as well as secrets. Keep one of the two");
         return None;
     }
     let given = match (one, many) {
@@ -139,13 +144,16 @@ fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> 
     };
     match (need, given.is_empty()) {
         (Requirement::Required, true) => {
-            let remedy = "Set { env = \"NAME\" }, the secret the platform signs its webhooks with";
+            let remedy =
+                "Set { env = \"NAME\" }, the secret with which the platform signs its webhooks";
             section.report("secret", format!("is missing. {remedy}"));
             None
         }
         (Requirement::Unused, false) => {
-            section
-                .report("secret", "proves nothing here: the platform signs with none. Remove it");
+            section.report(
+                "secret",
+                "is not used: the platform signs its webhooks without a secret. Remove it",
+            );
             None
         }
         (Requirement::Required | Requirement::Optional | Requirement::Unused, _) => Some(given),
@@ -156,7 +164,7 @@ fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> 
 fn path_token(section: &mut Section<'_>, traits: Option<Capabilities>) -> Option<Secret> {
     let given = section.secret("path_token");
     if traits.is_some_and(|traits| traits.path_token == Requirement::Required) {
-        let remedy = "The platform does not sign: set { env = \"NAME\" }, 12 characters or more that nobody can guess";
+        let remedy = "The platform does not sign its webhooks: set { env = \"NAME\" }, a text of 12 or more characters that nobody can guess";
         return section.required("path_token", given, remedy);
     }
     given.valid()
@@ -168,8 +176,7 @@ fn external_account_id(
     traits: Option<Capabilities>,
 ) -> Option<ExternalAccountId> {
     if traits.is_some_and(|traits| !traits.names_account) {
-        let remedy =
-            "The platform's webhooks name no account: set a name of your own for it, and keep it";
+        let remedy = "The platform's webhooks do not name the account: choose a name for it and never change it";
         return section.required("external_account_id", given, remedy);
     }
     given.valid()
@@ -184,8 +191,10 @@ fn hubspot(section: &mut Section<'_>, accounts: &BTreeSet<AccountName>) -> Optio
             let account = accounts.get(name.as_str()).cloned();
             // A configuration without accounts has been reported.
             if account.is_none() && !accounts.is_empty() {
-                section
-                    .report("hubspot", format!("names no account that is there. There: {names}"));
+                section.report(
+                    "hubspot",
+                    format!("names an unknown account. Known accounts: {names}"),
+                );
             }
             account
         }
@@ -207,7 +216,7 @@ fn custom_properties(section: &mut Section<'_>) -> BTreeMap<String, CustomProper
         let property = match entry {
             SectionEntry::Text(text) => CustomProperty::Text(text),
             SectionEntry::Table(mut table) => {
-                let given = table.parsed("cel", |text| compile_event_expression(&text));
+                let given = table.parsed("cel", |text| event_expression(&text));
                 let expression = table.required("cel", given, "Set an expression over event");
                 table.finish();
                 CustomProperty::Computed(expression?)
@@ -216,4 +225,8 @@ fn custom_properties(section: &mut Section<'_>) -> BTreeMap<String, CustomProper
         Some((name, property))
     };
     entries.into_iter().filter_map(property).collect()
+}
+
+fn event_expression(text: &str) -> Result<Expression, String> {
+    compile_event_expression(text).map_err(|error| format!("{error}. Correct the expression"))
 }

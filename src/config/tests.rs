@@ -197,44 +197,44 @@ fn invalid_value_gives_one_line_with_its_remedy() {
         ("max_linger = 1", "", "hubspot.main.max_linger: must be a duration: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"".into()),
         ("rate_limit = { requests = 0 }", "", "hubspot.main.rate_limit.requests: must be a whole number, 1 or more".into()),
         ("rate_limit = 7", "", "hubspot.main.rate_limit: must be a table: [hubspot.main.rate_limit]".into()),
-        ("base_url = 'http://api.hubapi.com'", "", "hubspot.main.base_url: must begin with https://. http:// is for this machine only".into()),
-        ("base_url = 'http://localhost.evil.example'", "", "hubspot.main.base_url: must begin with https://. http:// is for this machine only".into()),
-        ("base_url = 'https://me:hush@api.hubapi.com'", "", "hubspot.main.base_url: must not hold credentials. Take out what stands before the @".into()),
+        ("base_url = 'http://api.hubapi.com'", "", "hubspot.main.base_url: must begin with https://. http:// is allowed for this machine only".into()),
+        ("base_url = 'http://localhost.evil.example'", "", "hubspot.main.base_url: must begin with https://. http:// is allowed for this machine only".into()),
+        ("base_url = 'https://me:hush@api.hubapi.com'", "", "hubspot.main.base_url: must not contain credentials. Remove the part before the @".into()),
         ("base_url = 'ftp://x.example'", "", "hubspot.main.base_url: must begin with https://".into()),
-        ("base_url = 'api.hubapi.com'", "", "hubspot.main.base_url: must be a URL: \"https://api.hubapi.com\"".into()),
-        ("base_url = 'https://api.hubapi.com/x'", "", "hubspot.main.base_url: must be scheme and host only. The path is path_prefix".into()),
-        ("path_prefix = 'a/b'", "", "hubspot.main.path_prefix: must begin with /. Correct it".into()),
-        ("path_prefix = '/a/'", "", "hubspot.main.path_prefix: must not end with /. Correct it".into()),
-        ("path_prefix = '/a/../b'", "", "hubspot.main.path_prefix: must not have parts that are empty, \".\" or \"..\". Correct it".into()),
-        ("path_prefix = '/a?b'", "", "hubspot.main.path_prefix: must be made of letters, digits and -._~ between slashes. Correct it".into()),
-        ("oauth = { client_id = 'a', client_secret = 'b', refresh_token = 'c' }", "", "hubspot.main.access_token: stands beside oauth. Keep one of the two".into()),
-        ("", "secrets = ['a']", "source.acme-probe.secret: stands beside secrets. Keep one of the two".into()),
+        ("base_url = 'api.hubapi.com'", "", "hubspot.main.base_url: must be a URL such as \"https://api.example.com\"".into()),
+        ("base_url = 'https://api.hubapi.com/x'", "", "hubspot.main.base_url: must be scheme and host only. Set the path in path_prefix".into()),
+        ("path_prefix = 'a/b'", "", "hubspot.main.path_prefix: must begin with /".into()),
+        ("path_prefix = '/a/'", "", "hubspot.main.path_prefix: must not end with /".into()),
+        ("path_prefix = '/a/../b'", "", "hubspot.main.path_prefix: must not have parts that are empty, \".\" or \"..\"".into()),
+        ("path_prefix = '/a?b'", "", "hubspot.main.path_prefix: must be made of letters, digits and -._~ between slashes".into()),
+        ("oauth = { client_id = 'a', client_secret = 'b', refresh_token = 'c' }", "", "hubspot.main.access_token: is set as well as oauth. Keep one of the two".into()),
+        ("", "secrets = ['a']", "source.acme-probe.secret: is set as well as secrets. Keep one of the two".into()),
         ("", "path_token = 5", format!("source.acme-probe.path_token: must be {secret_form}")),
         ("", "path_token = { env = 'A', x = 1 }", format!("source.acme-probe.path_token: must be {secret_form}")),
-        ("", "hubspot = 'other'", "source.acme-probe.hubspot: names no account that is there. There: main".into()),
+        ("", "hubspot = 'other'", "source.acme-probe.hubspot: names an unknown account. Known accounts: main".into()),
         ("", "organizer = ' '", "source.acme-probe.organizer: must be a text of 1 to 1000 characters on one line".into()),
         ("", "event_type = ''", "source.acme-probe.event_type: must be a text of 1 to 1000 characters on one line".into()),
-        ("", "external_account_id = 'a b'", "source.acme-probe.external_account_id: has a character that is not allowed. Correct it".into()),
+        ("", "external_account_id = 'a b'", "source.acme-probe.external_account_id: has a character that is not allowed. Use at most 200 characters, without blanks and control characters".into()),
         ("", "timestamp_tolerance = '0s'", "source.acme-probe.timestamp_tolerance: must be a duration longer than zero: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"".into()),
         ("", "platform_accounts = []", "source.acme-probe.platform_accounts: must be a list of texts that is not empty: [\"a\", \"b\"]".into()),
         ("", "recurring = 'weekly'", "source.acme-probe.recurring: must be \"occurrence\" or \"series\"".into()),
         ("", "only = ''", "source.acme-probe.only: must be a text that is not empty".into()),
-        ("", "only = 'evnt.name'", "source.acme-probe.only: line 1, column 1: there is no variable evnt. There: event. Correct it".into()),
-        ("", "only = 'event.name =='", "source.acme-probe.only: line 1, column 14: mismatched input '<EOF>'. Correct it".into()),
-        ("", "only = 'event.nmae == \"a\"'", "source.acme-probe.only: an event has no field nmae. There: name, organizer, description, type, url, start, end, cancelled, completed, external_event_id, external_account_id, custom. Correct it".into()),
+        ("", "only = 'evnt.name'", "source.acme-probe.only: line 1, column 1: unknown variable evnt. Known variables: event. Correct the expression".into()),
+        ("", "only = 'event.name =='", "source.acme-probe.only: line 1, column 14: mismatched input '<EOF>'. Correct the expression".into()),
+        ("", "only = 'event.nmae == \"a\"'", "source.acme-probe.only: unknown field nmae of event. Known fields: name, organizer, description, type, url, start, end, cancelled, completed, external_event_id, external_account_id, custom. Correct the expression".into()),
         ("", "custom_properties = { a = 1 }", "source.acme-probe.custom_properties.a: must be a text that is not empty, or { cel = \"...\" }".into()),
         ("", "custom_properties = { a = {} }", "source.acme-probe.custom_properties.a.cel: is missing. Set an expression over event".into()),
         ("", "custom_properties = { a = { cel = 1 } }", "source.acme-probe.custom_properties.a.cel: must be a text that is not empty".into()),
-        ("", "custom_properties = { a = { cel = 'upper(event.name)' } }", "source.acme-probe.custom_properties.a.cel: line 1, column 6: there is no function upper(). Correct it".into()),
+        ("", "custom_properties = { a = { cel = 'upper(event.name)' } }", "source.acme-probe.custom_properties.a.cel: line 1, column 6: unknown function upper(). Correct the expression".into()),
         ("", "custom_properties = { a = { cel = 'event.name', text = 'b' } }", "source.acme-probe.custom_properties.a.text: is not a key of [source.acme-probe.custom_properties.a]. Did you mean cel?".into()),
         ("", "\"a\\nb\" = 1", "source.acme-probe.\"a\\nb\": is not a key of [source.acme-probe]. Did you mean only?".into()),
-        ("", "[listen]\nops = 'localhost:9090'", "listen.ops: must be an address and a port such as \"127.0.0.1:9090\". Correct it".into()),
-        ("", "[listen]\nops = '0.0.0.0:8080'", "listen.ops: is also the public address. Give it another port".into()),
+        ("", "[listen]\nops = 'localhost:9090'", "listen.ops: must be an address and a port such as \"127.0.0.1:9090\"".into()),
+        ("", "[listen]\nops = '0.0.0.0:8080'", "listen.ops: is also the address for webhooks. Choose another port".into()),
         ("", "[listen]\nmax_body = '1MB'", "listen.max_body: must be a size larger than zero: \"1MiB\", \"64KiB\" or bytes".into()),
-        ("", "[store]\nurl = 'postgres://u:hush@h/d'", "store.url: names PostgreSQL, which is not in this version. Write sqlite:PATH. Correct it".into()),
-        ("", "[store]\nurl = 'data/x.db'", "store.url: must be sqlite:PATH, such as \"sqlite:data/bridge.db\". Correct it".into()),
-        ("", "[store]\nurl = 'sqlite::memory:'", "store.url: names no file. Write sqlite:PATH, such as \"sqlite:data/bridge.db\". Correct it".into()),
-        ("", "[store]\nurl = 'sqlite://data/x.db'", "store.url: has a host. Write sqlite:PATH without //. Correct it".into()),
+        ("", "[store]\nurl = 'postgres://u:hush@h/d'", "store.url: names PostgreSQL, which this version does not support. Write sqlite:PATH".into()),
+        ("", "[store]\nurl = 'data/x.db'", "store.url: must be sqlite:PATH, such as \"sqlite:data/bridge.db\"".into()),
+        ("", "[store]\nurl = 'sqlite::memory:'", "store.url: names no file. Write sqlite:PATH, such as \"sqlite:data/bridge.db\"".into()),
+        ("", "[store]\nurl = 'sqlite://data/x.db'", "store.url: has a host. Write sqlite:PATH without //".into()),
         ("", "[stor]\nurl = 'x'", "stor: is not a key of the file. Did you mean store?".into()),
         ("", "[[listen]]", "listen: must be a table: [listen]".into()),
         ("", "[ops.auth]", "ops.auth.jwt: is missing. Set jwt = { algorithm = \"HS256\", secret = { env = \"NAME\" }, audience = \"webinar-bridge\" }, or remove [ops.auth]".into()),
@@ -263,13 +263,13 @@ colour = 'red'
     assert_eq!(
         lines(text, &[("BRIDGE__STORE__ULR", "x"), ("BRIDGE____X", "y")]),
         [
-            "$BRIDGE____X: .x: has an empty part. Write SECTION__KEY with two underscores between",
+            "$BRIDGE____X: .x: has an empty part. Write SECTION__KEY with two underscores between the parts",
             "bridge.toml: listen.webhooks: must be a text that is not empty",
             "$BRIDGE__STORE__ULR: store.ulr: is not a key of [store]. Did you mean url?",
-            "bridge.toml: hubspot.Main: has a character that is not allowed. Name it with a-z, 0-9, - and _, at most 64 of them",
+            "bridge.toml: hubspot.Main: has a character that is not allowed. Use at most 64 of the characters a-z, 0-9, - and _",
             "bridge.toml: hubspot.Main.access_token: is missing. Set access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }, or oauth = { ... }",
             "bridge.toml: hubspot.Main.max_batch: must be a whole number from 1 to 100",
-            "bridge.toml: source.a.provider: is not a known platform. Known: probe",
+            "bridge.toml: source.a.provider: is not a known platform. Known platforms: probe",
             "bridge.toml: source.b.secret: must be a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }",
             "bridge.toml: source.b.colour: is not a key of [source.b]. Did you mean only?",
         ]
@@ -397,7 +397,7 @@ fn variable_that_matches_two_sources_is_refused() {
     assert_eq!(
         found,
         [
-            "$BRIDGE__SOURCE__ACME_PROBE__ORGANIZER: source.acme_probe.organizer: could be acme-probe as well as acme_probe. Set it in the file, or rename one"
+            "$BRIDGE__SOURCE__ACME_PROBE__ORGANIZER: source.acme_probe.organizer: matches acme-probe and acme_probe. Set the key in the file, or rename one of them"
         ]
     );
 }
@@ -421,8 +421,8 @@ path_token = 'hush-hush'
         [
             "bridge.toml: ops.auth.jwt.secret: is shorter than 32 characters. Make a longer one",
             "bridge.toml: hubspot.main.oauth.client_secret: environment variable BRIDGE_TEST_NEVER_SET is not set. Set it",
-            "bridge.toml: hubspot.main.oauth.refresh_token: is empty. Put the secret there",
-            "bridge.toml: source.a.secrets[1]: /nowhere/at/all cannot be read: No such file or directory (os error 2). Correct the path, or who may read it",
+            "bridge.toml: hubspot.main.oauth.refresh_token: is empty. Write the secret there",
+            "bridge.toml: source.a.secrets[1]: /nowhere/at/all cannot be read: No such file or directory (os error 2). Correct the path or the file's permissions",
             "bridge.toml: source.a.path_token: is shorter than 12 characters. Make a longer one",
         ]
     );
@@ -445,7 +445,7 @@ fn file_path_comes_from_the_argument_else_from_the_variable() {
     assert_eq!(
         problems,
         format!(
-            "{}: cannot be read (No such file or directory (os error 2)). Name the configuration with --config or $BRIDGE_CONFIG",
+            "{}: cannot be read (No such file or directory (os error 2)). Set the path with --config or $BRIDGE_CONFIG",
             missing.display()
         )
     );

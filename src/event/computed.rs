@@ -47,7 +47,7 @@ pub enum EventExpressionError {
     #[error(transparent)]
     Expression(#[from] ExpressionError),
     /// The expression reads a field that no event has, so it would never yield anything.
-    #[error("an event has no field {0}. There: {known}", known = FIELDS.join(", "))]
+    #[error("unknown field {0} of event. Known fields: {known}", known = FIELDS.join(", "))]
     Field(String),
 }
 

@@ -36,7 +36,7 @@ pub struct Policy {
 
 /// Neither the change nor the source names an external account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it names no account, and the source has no external_account_id")]
+#[error("the webhook names no account, and the source has no external_account_id")]
 pub struct MissingExternalAccount;
 
 impl Policy {

@@ -42,13 +42,13 @@ pub enum ExpressionFlaw {
     #[error("is nested more than {NESTING_MAX} levels deep")]
     TooDeep,
     /// Macros are nested too deep.
-    #[error("goes through lists within lists within lists; {MACROS_MAX} levels are allowed")]
+    #[error("nests macros more than {MACROS_MAX} levels deep")]
     MacrosTooDeep,
     /// The expression is not CEL; holds the parser's message.
     #[error("{0}")]
     Syntax(String),
     /// The expression names an unknown variable.
-    #[error("there is no variable {name}. There: {known}")]
+    #[error("unknown variable {name}. Known variables: {known}")]
     Variable {
         /// Name in the expression.
         name: String,
@@ -56,10 +56,10 @@ pub enum ExpressionFlaw {
         known: String,
     },
     /// The expression names an unknown function or method.
-    #[error("there is no function {0}()")]
+    #[error("unknown function {0}()")]
     Function(String),
     /// The function does not take this number of arguments, or the macro has another form.
-    #[error("{0}() is not called like this")]
+    #[error("{0}() does not take these arguments")]
     Call(String),
     /// The expression uses a part of CEL that is not supported.
     #[error("{0} not supported")]

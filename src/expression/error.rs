@@ -24,7 +24,7 @@ pub enum EvaluationError {
     #[error("divides by zero")]
     DivisionByZero,
     /// A text cannot be converted.
-    #[error("{0} cannot read its text")]
+    #[error("{0} cannot parse its text")]
     Unreadable(&'static str),
     /// A map has the same key twice.
     #[error("makes a map with the same key twice")]

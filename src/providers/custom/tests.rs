@@ -39,7 +39,7 @@ fn source_without_secret_or_account_requires_path_token_and_account_id() {
     assert!(told.contains("source.it.path_token: is missing"), "{told}");
     assert!(told.contains("source.it.external_account_id: is missing"), "{told}");
     let told = self::config_error(&format!("{path}{MAP}secret = \"x\"\npath_token = \"y\"\n"));
-    assert!(told.contains("source.it.secret: proves nothing here"), "{told}");
+    assert!(told.contains("source.it.secret: is not used"), "{told}");
     let account = "map = { event_id = \"payload.id\", account = \"payload.account\" }\n";
     let provider = provider(&format!("{path}{account}path_token = \"a-token-of-twelve\"\n"));
     let traits = provider.capabilities();

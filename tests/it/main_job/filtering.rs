@@ -108,7 +108,7 @@ async fn a_wrong_expression_is_told_of_before_anything_starts() {
         let (code, told) = setting.run(&[command]).await;
         assert_eq!(code, Some(2), "{told}");
         for key in [
-            "source.zoom.only: an event has no field nmae",
+            "source.zoom.only: unknown field nmae of event",
             "source.zoom.custom_properties.a.cel: line 1",
         ] {
             assert!(told.contains(key), "{key}: {told}");

@@ -273,8 +273,8 @@ fn invalid_expression_is_reported_with_its_key() {
     assert!(told_of.contains("source.it.map.event_id: is missing"), "{told_of}");
     for (map, what) in [
         ("name = 'payload.'", "source.it.map.name: is not an expression: "),
-        ("name = 'body.title'", "there is no variable body. There: "),
-        ("name = 'shout(payload.x)'", "there is no function shout()"),
+        ("name = 'body.title'", "unknown variable body. Known variables: "),
+        ("name = 'shout(payload.x)'", "unknown function shout()"),
         ("name = 5", "source.it.map.name: must be a text"),
         ("name = 'headers[payload.x]'", "source.it.map.name: uses headers without naming them"),
         ("title = 'payload.x'", "source.it.map.title: is not a key of [source.it.map]"),
