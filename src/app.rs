@@ -112,7 +112,7 @@ impl App {
             WebhookSettings {
                 sources: self.config.sources.values().cloned().collect(),
                 keys: keys.iter().map(|(url, set)| (url.clone(), Arc::clone(set) as _)).collect(),
-                ledger: Arc::clone(&self.ledger),
+                ledger: Arc::<dyn Ledger>::clone(&self.ledger),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 max_body: listen.max_body,
@@ -126,8 +126,11 @@ impl App {
         let mut ops = tokio::spawn(run_ops(
             self.ops,
             OpsState {
-                ledger: Arc::clone(&self.ledger),
-                replayer: Replayer::new(Arc::clone(&self.ledger), self.config.sources.clone()),
+                ledger: Arc::<dyn Ledger>::clone(&self.ledger),
+                replayer: Replayer::new(
+                    Arc::<dyn Ledger>::clone(&self.ledger),
+                    self.config.sources.clone(),
+                ),
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
@@ -150,10 +153,14 @@ impl App {
         for asker in self.fetch_workers {
             work.spawn(asker.run(stop_work.clone()));
         }
-        let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.clock));
+        let (ledger, clock) = (Arc::<dyn Ledger>::clone(&self.ledger), Arc::clone(&self.clock));
         work.spawn(schedule::run_timers(ledger, clock, stop_work.clone()));
         let keep = self.config.store.retention;
-        work.spawn(schedule::run_housekeeping(Arc::clone(&self.ledger), keep, stop_work.clone()));
+        work.spawn(schedule::run_housekeeping(
+            Arc::<dyn Ledger>::clone(&self.ledger),
+            keep,
+            stop_work.clone(),
+        ));
         readiness.set_started();
 
         // A listener ends by itself only if it fails.
@@ -178,7 +185,8 @@ impl App {
             anyhow::Ok(())
         };
         let drained = timeout(listen.shutdown_timeout, drain).await;
-        let left: u64 = self.ledger.event_counts().values().map(|c| c.pending + c.in_flight).sum();
+        let counts = self.ledger.event_counts().await.unwrap_or_default();
+        let left: u64 = counts.values().map(|c| c.pending + c.in_flight).sum();
         tracing::info!(
             in_time = drained.is_ok(),
             events.pending = left,
@@ -242,7 +250,7 @@ fn account_workers(
                 name.clone(),
                 hubspot,
                 account.delivery,
-                Arc::clone(ledger),
+                Arc::<dyn Ledger>::clone(ledger),
                 Arc::clone(clock),
                 metrics.clone(),
             )
@@ -261,7 +269,7 @@ pub(crate) fn fetch_workers(
     let worker = |source: &Arc<Source>| {
         FetchWorker::new(fetch::Settings {
             source: Arc::clone(source),
-            ledger: Arc::clone(ledger),
+            ledger: Arc::<dyn Ledger>::clone(ledger),
             http: Arc::clone(http),
             clock: Arc::clone(clock),
             metrics: metrics.clone(),

@@ -187,7 +187,7 @@ impl BackfillQueue {
     async fn standing(&self, source: &SourceName) -> anyhow::Result<FetchStatus> {
         match self {
             Self::Local(ledger, _) => {
-                Ok(ledger.fetch_statuses().remove(source).unwrap_or_default())
+                Ok(ledger.fetch_statuses().await?.remove(source).unwrap_or_default())
             }
             Self::Remote(service) => standing(service, source).await,
         }
@@ -208,7 +208,12 @@ impl BackfillQueue {
             Self::Local(ledger, asker) => {
                 let drained = Arc::clone(asker).drain(|| bar.inc(1)).await;
                 drained.context("not all were asked about")?;
-                ledger.fetch_statuses().remove(source).unwrap_or_default()
+                ledger
+                    .fetch_statuses()
+                    .await
+                    .map_err(anyhow::Error::from)?
+                    .remove(source)
+                    .unwrap_or_default()
             }
             Self::Remote(service) => {
                 let (mut least, mut since) = (u64::MAX, Instant::now());

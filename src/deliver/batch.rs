@@ -12,7 +12,10 @@ use super::status;
 use super::worker::AccountWorker;
 use crate::event::StatusChange;
 use crate::hubspot::{AccountError, EventRefusal, ItemVerdict, Permit, Unconfirmed, Verdict};
-use crate::ledger::{ClaimedEvent, DeliveryOutcome, HubspotRefusal, Settlement};
+use crate::ledger::{
+    AttemptStart, ClaimedEvent, DeliveryOutcome, EventVersion, HubspotRefusal, Lease, SettleResult,
+    Settlement,
+};
 
 /// When an event that HubSpot neither confirmed nor refused is sent again.
 const UNCONFIRMED_RETRY: Duration = Duration::from_secs(30);
@@ -27,6 +30,7 @@ const NO_RESULT: &str = "NO_RESULT";
 /// nothing claimed.
 struct Unsettled<'a> {
     lane: &'a AccountWorker,
+    lease: Lease,
     parts: Bisection,
     /// HubSpot confirmed an event of this batch.
     taken: bool,
@@ -41,7 +45,7 @@ enum Next {
 impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
         for part in self.parts.iter() {
-            self.lane.ledger.release(&self.lane.account, &part.events);
+            self.lane.ledger.release(&self.lease, &versions(&part.events));
         }
     }
 }
@@ -52,12 +56,13 @@ impl Drop for Unsettled<'_> {
 /// Dropping it gives its events back; a call under way may still be acted on, and the same state is sent again.
 pub async fn deliver(
     lane: Arc<AccountWorker>,
+    lease: Lease,
     batch: Vec<ClaimedEvent>,
     slot: Permit,
     stop: CancellationToken,
 ) {
     let mut slot = Some(slot);
-    let mut held = Unsettled { lane: &lane, parts: Bisection::new(batch), taken: false };
+    let mut held = Unsettled { lane: &lane, lease, parts: Bisection::new(batch), taken: false };
     while let Some(part) = held.parts.next_part() {
         let slot = match slot.take() {
             Some(slot) => slot,
@@ -67,11 +72,19 @@ pub async fn deliver(
             },
         };
         // Noted first, durably: should the process end now, nobody would know whether the call lands.
-        if let Err(error) = lane.ledger.begin_attempt(&lane.account, &part.events).await {
-            tracing::warn!(%error, hubspot.account = %lane.account, "a call could not be noted, so it is not made");
-            lane.api_calls.cancel_slot(slot);
-            tokio::time::sleep(RECORD_RETRY).await;
-            return;
+        match lane.ledger.begin_attempt(&held.lease, &versions(&part.events)).await {
+            Ok(AttemptStart::Started) => {}
+            Ok(AttemptStart::LeaseLost) => {
+                lane.api_calls.cancel_slot(slot);
+                lane.lose_lease(&held.lease);
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, hubspot.account = %lane.account, "a call could not be noted, so it is not made");
+                lane.api_calls.cancel_slot(slot);
+                tokio::time::sleep(RECORD_RETRY).await;
+                return;
+            }
         }
         // Between this look and the call nothing is waited for: no event goes where it does not belong, and of a batch
         // that is sent in halves none leaves once an operator has paused the account.
@@ -112,7 +125,7 @@ impl Unsettled<'_> {
         if let ([claimed], [ItemVerdict::Refused(refusal)]) = (&*part.events, &*items) {
             _judging = Some(lane.judging.lock().await);
             if let Blame::Account(blamed) = lane.blame(claimed, refusal) {
-                refuses_all(lane, part.events, blamed, refusal).await;
+                refuses_all(lane, &self.lease, part.events, blamed, refusal).await;
                 return Next::End;
             }
         }
@@ -134,7 +147,8 @@ impl Unsettled<'_> {
         let at_it = sorted.under_way.first().map(|(_, detail)| detail.clone());
         let under_way: Vec<i64> = sorted.under_way.iter().map(|(claimed, _)| claimed.id).collect();
         let mut unclear = sorted.unclear;
-        record(lane, settlements(lane, sorted.confirmed, sorted.refused, sorted.under_way)).await;
+        let settled = settlements(lane, sorted.confirmed, sorted.refused, sorted.under_way);
+        record(lane, &self.lease, settled).await;
         match unclear.pop() {
             None => match at_it.filter(|_| !works && !self.taken) {
                 Some(detail) => {
@@ -175,7 +189,8 @@ impl Unsettled<'_> {
                 DeliveryOutcome::RetryUncounted { not_before, reason: detail.clone() }
             }
         };
-        record(lane, vec![Settlement { claimed, outcome }]).await;
+        let event = claimed.event_version();
+        record(lane, &self.lease, vec![Settlement { event, outcome }]).await;
         if passed_over {
             return Next::Part;
         }
@@ -207,7 +222,7 @@ impl Unsettled<'_> {
         }
         if trouble.is_ambiguous() {
             let part = self.parts.take_part();
-            record(lane, alike(part.events, &DeliveryOutcome::Ambiguous)).await;
+            record(lane, &self.lease, alike(part.events, &DeliveryOutcome::Ambiguous)).await;
         }
     }
 
@@ -223,7 +238,7 @@ impl Unsettled<'_> {
             alike(events, if open { &later } else { &DeliveryOutcome::NotApplied })
         };
         let settled = self.parts.take_rest().into_iter().flat_map(settle).collect();
-        record(lane, settled).await;
+        record(lane, &self.lease, settled).await;
     }
 }
 
@@ -277,15 +292,16 @@ fn settlements(
     let now = lane.clock.now();
     let confirmed = confirmed.into_iter().map(|(claimed, object_id)| {
         lane.metrics.event_delivered(&lane.account, now.since(claimed.pending_since));
-        Settlement { claimed, outcome: DeliveryOutcome::Confirmed { object_id } }
+        let event = claimed.event_version();
+        Settlement { event, outcome: DeliveryOutcome::Confirmed { object_id } }
     });
     let refusals = refusals.into_iter().map(|(claimed, refusal)| {
         let outcome = refused(lane, &claimed, refusal);
-        Settlement { claimed, outcome }
+        Settlement { event: claimed.event_version(), outcome }
     });
     // Not halved: the parts would be told the same, and what is under way may land at any time.
     let under_way = under_way.into_iter().map(|(claimed, reason)| Settlement {
-        claimed,
+        event: claimed.event_version(),
         outcome: DeliveryOutcome::RetryUncounted {
             not_before: now.plus(UNCONFIRMED_RETRY),
             reason,
@@ -295,13 +311,20 @@ fn settlements(
 }
 
 fn alike(events: Vec<ClaimedEvent>, outcome: &DeliveryOutcome) -> Vec<Settlement> {
-    let settle = |claimed| Settlement { claimed, outcome: outcome.clone() };
+    let settle = |claimed: ClaimedEvent| Settlement {
+        event: claimed.event_version(),
+        outcome: outcome.clone(),
+    };
     events.into_iter().map(settle).collect()
 }
 
+fn versions(events: &[ClaimedEvent]) -> Vec<EventVersion> {
+    events.iter().map(ClaimedEvent::event_version).collect()
+}
+
 /// What changed and changed back before it was sent needs no call.
-pub async fn settle_unchanged(lane: &AccountWorker, unchanged: Vec<ClaimedEvent>) {
-    record(lane, alike(unchanged, &DeliveryOutcome::AlreadyConfirmed)).await;
+pub async fn settle_unchanged(lane: &AccountWorker, lease: &Lease, unchanged: Vec<ClaimedEvent>) {
+    record(lane, lease, alike(unchanged, &DeliveryOutcome::AlreadyConfirmed)).await;
 }
 
 /// HubSpot has no words for it, so these are ours.
@@ -335,6 +358,7 @@ fn refused(lane: &AccountWorker, claimed: &ClaimedEvent, refusal: EventRefusal) 
 /// The account refuses every event for the same reason, so none of them is bad: they are given back.
 async fn refuses_all(
     lane: &AccountWorker,
+    lease: &Lease,
     part: Vec<ClaimedEvent>,
     blamed: Vec<ClaimedEvent>,
     refusal: &EventRefusal,
@@ -356,18 +380,26 @@ async fn refuses_all(
     };
     let mut settled = alike(part, &later);
     settled.extend(alike(blamed, &DeliveryOutcome::RefusalRevoked));
-    record(lane, settled).await;
+    record(lane, lease, settled).await;
 }
 
 /// What HubSpot said is not forgotten because the ledger is busy: it is recorded when the ledger can. A ledger that
 /// never can keeps a stop waiting, for as long as the process has for it; what is not recorded by then was noted when it
 /// departed, so that the next start takes it for ambiguous and sends it again.
-async fn record(lane: &AccountWorker, settled: Vec<Settlement>) {
+///
+/// Once the lease is lost nothing is recorded any more: the process that has it takes the events for ambiguous.
+async fn record(lane: &AccountWorker, lease: &Lease, settled: Vec<Settlement>) {
     if settled.is_empty() {
         return;
     }
-    while let Err(error) = lane.ledger.settle(&lane.account, settled.clone()).await {
-        tracing::warn!(%error, hubspot.account = %lane.account, "outcomes could not be recorded yet");
-        tokio::time::sleep(RECORD_RETRY).await;
+    loop {
+        match lane.ledger.settle(lease, settled.clone()).await {
+            Ok(SettleResult::Settled) => return,
+            Ok(SettleResult::LeaseLost) => return lane.lose_lease(lease),
+            Err(error) => {
+                tracing::warn!(%error, hubspot.account = %lane.account, "outcomes could not be recorded yet");
+                tokio::time::sleep(RECORD_RETRY).await;
+            }
+        }
     }
 }

@@ -60,16 +60,18 @@ impl PoisonEvents {
         self.batch_size
     }
 
-    /// The suspects, the next to be sent first, and how many of them are due: when their time has come, the account is
-    /// well, and the last call was another's. So others get every second call, however many suspects an outage left.
+    /// The suspects that go before all other events, and those that go only when no other can; each list begins with the next
+    /// one. A suspect goes first once its time has come, if the account is well and the last call was another's. So others
+    /// get every second call, however many suspects an outage left.
     #[must_use]
-    pub fn alone(&self, is_well: bool, now: Instant) -> (Vec<i64>, usize) {
+    pub fn alone(&self, is_well: bool, now: Instant) -> (Vec<i64>, Vec<i64>) {
         let mut suspects: Vec<_> =
             self.suspects.iter().map(|(id, suspect)| (*suspect, *id)).collect();
         suspects.sort_unstable();
         let due = suspects.partition_point(|(suspect, _)| suspect.due <= now);
-        let ids = suspects.into_iter().map(|(_, id)| id).collect();
-        (ids, if is_well && !self.last_was_suspect { due } else { 0 })
+        let mut first: Vec<i64> = suspects.into_iter().map(|(_, id)| id).collect();
+        let last = first.split_off(if is_well && !self.last_was_suspect { due } else { 0 });
+        (first, last)
     }
 
     /// These are sent now.
@@ -137,10 +139,10 @@ mod tests {
         is_well: bool,
         now: Instant,
     ) -> Vec<i64> {
-        let (alone, due) = suspicion.alone(is_well, now);
-        let ask =
-            ClaimRequest { limit: suspicion.batch_size(), linger: Duration::ZERO, alone, due };
-        let sent = ask.choose(events(free), |claimed| claimed.id);
+        let (first, last) = suspicion.alone(is_well, now);
+        let request =
+            ClaimRequest { limit: suspicion.batch_size(), linger: Duration::ZERO, first, last };
+        let sent = request.select(events(free), |claimed| claimed.id);
         suspicion.record_sent(&sent);
         ids(&sent)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::ledger::{Ledger, Retention};
+use crate::ledger::{Retention, Timers};
 
 /// Timers looked at in one piece, so that webhooks get their turn between.
 const TIMERS_PER_RUN: usize = 200;
@@ -18,7 +18,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Completes events whose timer runs out and sends others a second time, until told to stop.
-pub async fn run_timers(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+pub async fn run_timers(ledger: Arc<dyn Timers>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut wait = Duration::ZERO;
     while sleep(wait, &stop).await {
         wait = match ledger.run_timers(TIMERS_PER_RUN).await {
@@ -38,7 +38,7 @@ pub async fn run_timers(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, stop: Ca
 }
 
 /// Deletes what was kept long enough, until told to stop.
-pub async fn run_housekeeping(ledger: Arc<dyn Ledger>, keep: Retention, stop: CancellationToken) {
+pub async fn run_housekeeping(ledger: Arc<dyn Timers>, keep: Retention, stop: CancellationToken) {
     let mut wait = SHORTEST_PAUSE;
     while sleep(wait, &stop).await {
         wait = match ledger.prune(keep).await {

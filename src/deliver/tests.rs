@@ -13,7 +13,7 @@ use crate::event::{
     Pause, PauseReason, RetryWait, StatusChange,
 };
 use crate::hubspot::{AccountError, AccountErrorKind, RateLimitPolicy, SplitReason};
-use crate::ledger::ClaimedEvent;
+use crate::ledger::{ClaimedEvent, InputHash};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -28,7 +28,8 @@ pub(super) fn claimed(id: i64) -> ClaimedEvent {
         version: 1,
         pending_since: Millis::new(0),
         attempts: 0,
-        input: Vec::new(),
+        input: [].into(),
+        input_hash: InputHash::from_input(b""),
         already_confirmed: false,
     }
 }

@@ -21,11 +21,15 @@ use crate::hubspot::{
     AccountClient, AccountError, CredentialsFingerprint, EventRefusal, Permit, PermitWait,
     RateLimit,
 };
-use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, Ledger};
+use crate::ledger::{
+    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryLedger, LONGEST_WAIT, Lease, LedgerError,
+};
 use crate::telemetry::Metrics;
 
 /// After a ledger that could not be read.
 const LEDGER_RETRY: Duration = Duration::from_millis(500);
+/// While another process has the account's lease.
+const LEASE_RETRY: Duration = Duration::from_secs(5);
 /// Between two looks whether credentials that are refused have changed.
 const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
 /// The longest sleep: should a clock be set back, nothing waits longer than this for a time that moved away.
@@ -51,7 +55,7 @@ pub struct AccountWorker {
     /// The account.
     pub account: AccountName,
     /// Where events come from and outcomes go.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn DeliveryLedger>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
@@ -59,6 +63,7 @@ pub struct AccountWorker {
     pub(super) api_calls: ApiCalls,
     pub(super) settings: DeliverySettings,
     status: watch::Receiver<AccountStatus>,
+    lease: Mutex<Option<Lease>>,
     check_state: Mutex<CheckState>,
     refusal_streak: Mutex<RefusalStreak>,
     /// Held from the look at a refusal until it is recorded: what another flight gives back meanwhile would not be dead yet,
@@ -70,8 +75,8 @@ pub struct AccountWorker {
 
 /// What the loop does next.
 enum NextAction {
-    /// Send this, in that slot.
-    SendBatch(Vec<ClaimedEvent>, Permit),
+    /// Send this, under that lease, in that slot.
+    SendBatch(Lease, Vec<ClaimedEvent>, Permit),
     /// Ask whose account these credentials open, in that slot.
     CheckAccount(CredentialsFingerprint, Permit),
     /// Look again now.
@@ -89,7 +94,7 @@ impl AccountWorker {
         account: AccountName,
         hubspot: AccountClient,
         settings: DeliverySettings,
-        ledger: Arc<dyn Ledger>,
+        ledger: Arc<dyn DeliveryLedger>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Arc<Self> {
@@ -101,6 +106,7 @@ impl AccountWorker {
             clock,
             metrics,
             settings,
+            lease: Mutex::default(),
             check_state: Mutex::default(),
             refusal_streak: Mutex::default(),
             judging: tokio::sync::Mutex::default(),
@@ -114,8 +120,6 @@ impl AccountWorker {
     /// # Cancel safety
     /// Dropping it gives up calls under way; their events are sent again after the next start.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        // One process has the store, and with it every account.
-        self.metrics.set_lease_held(&self.account, true);
         let mut flights = JoinSet::new();
         let wake_up = self.ledger.wake_up(&self.account);
         loop {
@@ -127,7 +131,7 @@ impl AccountWorker {
             let next = self.next_action(flights.len(), draining).await;
             let pacing = matches!(next, NextAction::WaitForRateLimit(_));
             match next {
-                NextAction::SendBatch(batch, slot) => {
+                NextAction::SendBatch(lease, batch, slot) => {
                     let id = uuid::Uuid::now_v7();
                     let span = tracing::info_span!(
                         "batch",
@@ -136,7 +140,8 @@ impl AccountWorker {
                         batch.events = batch.len()
                     );
                     tracing::debug!(parent: &span, "a batch leaves");
-                    let flight = batch::deliver(Arc::clone(&self), batch, slot, stop.clone());
+                    let flight =
+                        batch::deliver(Arc::clone(&self), lease, batch, slot, stop.clone());
                     flights.spawn(flight.instrument(span));
                 }
                 NextAction::CheckAccount(credentials, slot) => {
@@ -166,7 +171,7 @@ impl AccountWorker {
                             }
                         }
                     }
-                    if pacing && self.has_pending() {
+                    if pacing && self.has_pending().await.unwrap_or(false) {
                         self.metrics.rate_limit_waited(&self.account, began.elapsed());
                     }
                 }
@@ -176,6 +181,14 @@ impl AccountWorker {
     }
 
     async fn next_action(&self, in_flight: usize, draining: bool) -> NextAction {
+        let lease = match self.hold_lease().await {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return NextAction::Wait(Some(Instant::now() + LEASE_RETRY)),
+            Err(error) => {
+                tracing::warn!(%error, hubspot.account = %self.account, "the account's lease could not be taken");
+                return NextAction::Wait(Some(Instant::now() + LEDGER_RETRY));
+            }
+        };
         let status = self.status();
         if status.is_paused_for(PauseReason::Operator) {
             return NextAction::Wait(None);
@@ -200,21 +213,57 @@ impl AccountWorker {
                 },
                 |()| NextAction::Repeat,
             ),
-            Ownership::Confirmed => self.claim_batch(&status, in_flight, draining).await,
+            Ownership::Confirmed => self.claim_batch(lease, &status, in_flight, draining).await,
             Ownership::Changed => NextAction::Wait(look),
-            Ownership::Unchecked { .. } if self.has_pending() || status.unconfirmed_identity.is_some() => {
+            Ownership::Unchecked { .. } => {
+                let is_needed = match self.has_pending().await {
+                    Ok(has_pending) => has_pending || status.unconfirmed_identity.is_some(),
+                    Err(error) => {
+                        tracing::warn!(%error, hubspot.account = %self.account, "the ledger could not be read");
+                        return NextAction::Wait(Some(Instant::now() + LEDGER_RETRY));
+                    }
+                };
+                // Without anything to send nobody need be asked.
+                if !is_needed {
+                    return NextAction::Wait(None);
+                }
                 match self.reserve_slot() {
                     Ok(slot) => NextAction::CheckAccount(credentials, slot),
                     Err(step) => step,
                 }
             }
-            // It is being asked, or nothing is to be sent, so that nobody need be asked.
-            Ownership::Checking | Ownership::Unchecked { .. } => NextAction::Wait(None),
+            Ownership::Checking => NextAction::Wait(None),
         }
+    }
+
+    /// The account's lease, taken if this process does not have it; none while another has it.
+    async fn hold_lease(&self) -> Result<Option<Lease>, LedgerError> {
+        if let Some(lease) = self.lease().clone() {
+            return Ok(Some(lease));
+        }
+        let lease = self.ledger.acquire_lease(&self.account).await?;
+        self.metrics.set_lease_held(&self.account, lease.is_some());
+        self.lease().clone_from(&lease);
+        Ok(lease)
+    }
+
+    /// Another process has the account's lease: it is to be taken again before anything is sent.
+    pub(super) fn lose_lease(&self, lost: &Lease) {
+        let mut lease = self.lease();
+        if lease.as_ref() == Some(lost) {
+            *lease = None;
+            self.metrics.set_lease_held(&self.account, false);
+            tracing::warn!(hubspot.account = %self.account, "the account's lease was lost; its batches are dropped");
+        }
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn claim_batch(
         &self,
+        lease: Lease,
         status: &AccountStatus,
         in_flight: usize,
         draining: bool,
@@ -224,7 +273,7 @@ impl AccountWorker {
         if in_flight >= if probing { 1 } else { self.api_calls.concurrency() } {
             return NextAction::Wait(None);
         }
-        let (size, (alone, due)) = {
+        let (size, (first, last)) = {
             let suspicion = self.poison_events();
             (suspicion.batch_size(), suspicion.alone(!probing, Instant::now()))
         };
@@ -234,25 +283,27 @@ impl AccountWorker {
             Ok(slot) => slot,
             Err(step) => return step,
         };
-        match self
-            .ledger
-            .claim(&self.account, ClaimRequest { limit: most, linger, alone, due })
-            .await
-        {
+        let request = ClaimRequest { limit: most, linger, first, last };
+        match self.ledger.claim(&lease, request).await {
             Ok(ClaimResult::Batch(batch)) => {
                 let (unchanged, batch): (Vec<_>, Vec<_>) =
                     batch.into_iter().partition(|claimed| claimed.already_confirmed);
-                batch::settle_unchanged(self, unchanged).await;
+                batch::settle_unchanged(self, &lease, unchanged).await;
                 if batch.is_empty() {
                     self.api_calls.cancel_slot(slot);
                     return NextAction::Repeat;
                 }
                 self.poison_events().record_sent(&batch);
-                NextAction::SendBatch(batch, slot)
+                NextAction::SendBatch(lease, batch, slot)
             }
             Ok(ClaimResult::Wait(at)) => {
                 self.api_calls.cancel_slot(slot);
                 NextAction::Wait(at.map(|at| self.timer_instant(at)))
+            }
+            Ok(ClaimResult::LeaseLost) => {
+                self.api_calls.cancel_slot(slot);
+                self.lose_lease(&lease);
+                NextAction::Repeat
             }
             Err(error) => {
                 self.api_calls.cancel_slot(slot);
@@ -269,8 +320,8 @@ impl AccountWorker {
         })
     }
 
-    fn has_pending(&self) -> bool {
-        self.ledger.event_counts().get(&self.account).is_some_and(|counts| counts.pending > 0)
+    async fn has_pending(&self) -> Result<bool, LedgerError> {
+        self.ledger.has_pending(&self.account).await
     }
 
     /// Whether a call may be made now: no operator has paused the account, and the credentials still open it.

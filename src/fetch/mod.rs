@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::event::SourceName;
 use crate::intake::Source;
-use crate::ledger::{FetchOutcome, FetchTask, Ledger, LedgerError};
+use crate::ledger::{FetchLedger, FetchOutcome, FetchTask, LedgerError};
 use crate::net::Http;
 use crate::providers::Provider;
 use crate::telemetry::Metrics;
@@ -53,7 +53,7 @@ pub struct Settings {
     /// The source.
     pub source: Arc<Source>,
     /// Where what is wanted is kept, and what is learnt goes.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn FetchLedger>,
     /// The way out.
     pub http: Arc<dyn Http>,
     /// The time.
@@ -96,27 +96,20 @@ impl FetchWorker {
     /// Asks for what is wanted, and will be, until told to stop. What is under way then is given up: it is asked again.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let wake_up = self.settings.ledger.fetch_wake_up(self.source());
-        let mut under_way: JoinSet<i64> = JoinSet::new();
-        let mut ids: Vec<i64> = Vec::new();
+        let mut under_way: JoinSet<()> = JoinSet::new();
         loop {
             // Armed before looking, so that nothing that comes between is missed.
             let woken = wake_up.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
-            let wait = self.start_due(&mut under_way, &mut ids).await;
+            let wait = self.start_due(&mut under_way).await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(ended) = under_way.join_next() => match ended {
-                    Ok(id) => ids.retain(|other| *other != id),
-                    // Which it was is not known: all that are not under way any more are free again.
-                    Err(error) => {
-                        tracing::error!(%error, "asking a platform broke off");
-                        under_way.shutdown().await;
-                        ids.clear();
-                        // Its row is due as before: without a wait it would break off again and again.
-                        self.client.hold_calls(POLL_INTERVAL, "asking broke off");
-                    }
+                Some(ended) = under_way.join_next() => if let Err(error) = ended {
+                    tracing::error!(%error, "asking a platform broke off");
+                    // Its row is due as before: without a wait it would break off again and again.
+                    self.client.hold_calls(POLL_INTERVAL, "asking broke off");
                 },
                 () = woken => {}
                 () = tokio::time::sleep(wait) => {}
@@ -144,8 +137,7 @@ impl FetchWorker {
     pub async fn drain(self: Arc<Self>, mut asked: impl FnMut()) -> Result<u64, LedgerError> {
         let mut count = 0;
         loop {
-            let due =
-                self.settings.ledger.claim_fetches(self.source(), MAX_CONCURRENT, &[]).await?;
+            let due = self.settings.ledger.claim_fetches(self.source(), MAX_CONCURRENT).await?;
             if due.tasks.is_empty() {
                 return Ok(count);
             }
@@ -158,21 +150,16 @@ impl FetchWorker {
         }
     }
 
-    /// Begins what is due and not under way, and says for how long there is nothing more to begin.
-    async fn start_due(
-        self: &Arc<Self>,
-        under_way: &mut JoinSet<i64>,
-        ids: &mut Vec<i64>,
-    ) -> Duration {
-        let free = MAX_CONCURRENT.saturating_sub(ids.len());
+    /// Begins what is due and not claimed, and says for how long there is nothing more to begin.
+    async fn start_due(self: &Arc<Self>, under_way: &mut JoinSet<()>) -> Duration {
+        let free = MAX_CONCURRENT.saturating_sub(under_way.len());
         let held = self.client.hold_time();
         if free == 0 || !held.is_zero() {
             return held.clamp(MIN_POLL_INTERVAL, POLL_INTERVAL);
         }
-        match self.settings.ledger.claim_fetches(self.source(), free, ids).await {
+        match self.settings.ledger.claim_fetches(self.source(), free).await {
             Ok(due) => {
                 for task in due.tasks {
-                    ids.push(task.id);
                     under_way.spawn(Arc::clone(self).fetch(task));
                 }
                 let next =
@@ -186,42 +173,60 @@ impl FetchWorker {
         }
     }
 
-    /// Asks about one webinar and records what became of it; says which row it was.
-    async fn fetch(self: Arc<Self>, task: FetchTask) -> i64 {
+    /// Asks about one webinar and records what became of it.
+    async fn fetch(self: Arc<Self>, task: FetchTask) {
         let source = self.source();
+        let mut claim = ClaimGuard { ledger: &*self.settings.ledger, task: &task, settled: false };
         let outcome = WebinarFetch::new(&self.settings, &self.client, &task).run().await;
         match &outcome {
             FetchOutcome::Answered(_) => {}
             FetchOutcome::Retry { reason: why, .. } => {
                 tracing::info!(source.name = %source, webinar = %task.webinar, why, "the platform is asked again later");
             }
-            FetchOutcome::GivenUp { why, .. } => {
+            FetchOutcome::GivenUp { reason: why, .. } => {
                 tracing::warn!(source.name = %source, webinar = %task.webinar, why, "the platform is not asked again");
             }
         }
-        self.settle(&task, outcome).await;
-        task.id
+        claim.settled = self.settle(&task, outcome).await;
     }
 
-    /// Records what became of a task, and again while the store fails: asking the platform instead would cost calls.
-    async fn settle(&self, task: &FetchTask, mut outcome: FetchOutcome) {
+    /// Records what became of a task, and again while the store fails: asking the platform instead would cost calls. Answers
+    /// whether it is recorded.
+    async fn settle(&self, task: &FetchTask, mut outcome: FetchOutcome) -> bool {
         let (source, ledger) = (self.source(), &self.settings.ledger);
         let mut wait = MIN_POLL_INTERVAL;
         for _ in 0..SETTLE_TRIES {
             match ledger.settle_fetch(task, outcome.clone()).await {
-                Ok(_) => return,
-                Err(error @ LedgerError::Unavailable(_)) => {
+                Ok(_) => return true,
+                Err(error @ LedgerError::Unavailable { .. }) => {
                     tracing::warn!(source.name = %source, %error, "what a platform said is not kept yet");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(POLL_INTERVAL);
                 }
-                Err(error @ LedgerError::Corrupt(_)) => {
+                Err(error @ LedgerError::Corrupt { .. }) => {
                     tracing::error!(source.name = %source, webinar = %task.webinar, %error, "what a platform said cannot be merged");
-                    outcome = FetchOutcome::GivenUp { why: error.to_string(), says: None };
+                    let reason = error.to_string();
+                    outcome = FetchOutcome::GivenUp { reason, receipt: None };
                 }
             }
         }
         // The row is as it was: it is asked about again.
         self.client.hold_calls(POLL_INTERVAL, "the store fails");
+        false
+    }
+}
+
+/// A claimed task. Dropped unsettled, also by a panic or a stop, it ends the claim.
+struct ClaimGuard<'a> {
+    ledger: &'a dyn FetchLedger,
+    task: &'a FetchTask,
+    settled: bool,
+}
+
+impl Drop for ClaimGuard<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.ledger.release_fetch(self.task);
+        }
     }
 }

@@ -75,7 +75,7 @@ impl<'a> WebinarFetch<'a> {
         let Some(api) = self.settings.source.provider.api() else {
             // Without credentials no asker is made.
             let why = "the platform cannot be asked".to_owned();
-            return FetchOutcome::GivenUp { why, says: None };
+            return FetchOutcome::GivenUp { reason: why, receipt: None };
         };
         let asked_at = self.settings.clock.now();
         let mut told = CollectedAnswers { answers: BTreeMap::new(), asked_at, platform_date: None };
@@ -89,7 +89,7 @@ impl<'a> WebinarFetch<'a> {
             Err(FetchFailure::Rejected(why))
                 if verdict::is_rejected_for_good(self.task.attempts + 1) =>
             {
-                FetchOutcome::GivenUp { why, says: None }
+                FetchOutcome::GivenUp { reason: why, receipt: None }
             }
             Err(FetchFailure::Rejected(why)) => self.retry_later(self.short_backoff(), why, true),
         }
@@ -168,7 +168,7 @@ impl<'a> WebinarFetch<'a> {
             answers: ApiAnswers::new(),
         });
         if !api.gone_means_cancelled() {
-            return FetchOutcome::GivenUp { why, says: None };
+            return FetchOutcome::GivenUp { reason: why, receipt: None };
         }
         match self.is_known(&receipt).await {
             Ok(true) if !self.client.has_seen_webinar() => {
@@ -181,7 +181,9 @@ impl<'a> WebinarFetch<'a> {
                 false,
             ),
             // Of what was never heard of there is nothing to take back.
-            Ok(known) => FetchOutcome::GivenUp { why, says: known.then(|| Box::new(receipt)) },
+            Ok(known) => {
+                FetchOutcome::GivenUp { reason: why, receipt: known.then(|| Box::new(receipt)) }
+            }
             Err(error) => self.retry_later(self.short_backoff(), error.to_string(), false),
         }
     }

@@ -1,19 +1,57 @@
 //! Replaying: a receipt is mapped again with today's code and configuration, and the webinars that it built, or builds
 //! now, are rebuilt from their retained receipts at their original times.
 //!
-//! Mapping is not the ledger's: whoever replays reads a [`Dossier`] and its [`Teller`]s, maps and merges, and hands a
-//! [`Rebuild`] back. If the webinar is another by then the ledger says [`Rebuilt::Stale`], and it is to be done over. So
-//! however many receipts a webinar has, writing it takes no longer than a webhook does, and nobody holds all of them.
+//! Mapping is not the ledger's: the replayer reads a [`WebinarState`] and its [`ContributingReceipt`]s, maps and merges
+//! them, and hands back a [`RebuildRequest`]. If the webinar changed meanwhile the ledger answers [`RebuildResult::Stale`],
+//! and the replayer starts over. So a rebuild takes the writer no longer than a webhook does, however many receipts a
+//! webinar has, and nobody holds all of them in memory.
 
 use std::collections::BTreeSet;
 
-use super::{ReceiptOutcome, ReceiptSummary};
+use async_trait::async_trait;
+
+use super::rules::rebuild::ReceiptChecksum;
+use super::{LedgerError, Page, ReceiptOutcome, ReceiptSummary};
 use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
 
-/// Names one webinar (or series) of the ledger.
+/// Webinars as the replayer reads and replaces them.
+#[async_trait]
+pub trait Rebuilds: Send + Sync + 'static {
+    /// The present states of the webinars that a receipt built.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError>;
+
+    /// A webinar's present state.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError>;
+
+    /// A page of the retained receipts that built a webinar, with their bodies, oldest first. A page holds some megabytes of
+    /// bodies, and at least one receipt if there is any. `after` is the `next` of the page before.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn receipts_of(
+        &self,
+        key: &WebinarKey,
+        after: Option<i64>,
+    ) -> Result<Page<ContributingReceipt>, LedgerError>;
+
+    /// Replaces webinars with their rebuilt states after a receipt was mapped again. A webinar that is rebuilt as it was does
+    /// not change. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when nothing was changed.
+    async fn rebuild(&self, request: RebuildRequest) -> Result<RebuildResult, LedgerError>;
+}
+
+/// The name of a webinar (or series) in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WebinarKey {
-    /// The HubSpot account its events go to.
+    /// The HubSpot account that gets its events.
     pub hubspot: AccountName,
     /// The platform's account, as HubSpot gets it.
     pub account: ExternalAccountId,
@@ -24,16 +62,16 @@ pub struct WebinarKey {
 /// A webinar as it is before it is rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebinarState {
-    /// Which webinar.
+    /// The webinar's name.
     pub key: WebinarKey,
-    /// What is known of it; nothing if it is not there.
+    /// Its state; empty if it is not there.
     pub webinar: Webinar,
-    /// Whether receipts that built it are gone, so that what they said stays.
+    /// Receipts that built it are deleted, so that what they reported stays.
     pub has_expired_receipts: bool,
-    /// Those of the receipts that it rests on that are retained.
+    /// The retained receipts among those that its values come from.
     pub retained: BTreeSet<ReceiptId>,
-    /// How many retained receipts built it, and the sum of their numbers: if both are the same, so are the receipts.
-    pub receipt_checksum: (i64, i64),
+    /// The checksum of the retained receipts that built it.
+    pub receipt_checksum: ReceiptChecksum,
 }
 
 /// A retained receipt that built a webinar.
@@ -47,12 +85,12 @@ pub struct ContributingReceipt {
     pub body: Option<Vec<u8>>,
 }
 
-/// What the replayed receipt is from now on, and the webinars as today's code builds them.
+/// The replayed receipt's new outcome, and the webinars as today's code builds them.
 #[derive(Debug, Clone)]
 pub struct RebuildRequest {
     /// The replayed receipt.
     pub receipt: ReceiptId,
-    /// What became of it this time.
+    /// Its outcome this time.
     pub outcome: ReceiptOutcome,
     /// Why it is quarantined, if it still is.
     pub reason: Option<String>,
@@ -60,26 +98,26 @@ pub struct RebuildRequest {
     pub webinars: Vec<RebuiltWebinar>,
 }
 
-/// A webinar as its retained receipts tell it today.
+/// A webinar as its retained receipts build it today.
 #[derive(Debug, Clone)]
 pub struct RebuiltWebinar {
-    /// What it was told from.
+    /// The state that it was rebuilt from.
     pub before: WebinarState,
-    /// What is known of it from now on.
+    /// Its state from now on.
     pub webinar: Webinar,
-    /// Whether the replayed receipt says anything of it today.
+    /// The replayed receipt contributes to it today.
     pub contributes: bool,
 }
 
-/// What came of a rebuild.
+/// The answer to a rebuild.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RebuildResult {
     /// Done, and durable.
     Done,
-    /// One of the webinars is another since it was read: nothing was changed, do it over.
+    /// One of the webinars changed since it was read: nothing was stored, and the replayer should start over.
     Stale,
-    /// What follows cannot be kept: nothing was changed. Why, for operators.
+    /// The rebuilt webinars cannot be stored: nothing was changed. The reason, for operators.
     Refused(String),
     /// The receipt is not there (any more).
     Unknown,

@@ -175,7 +175,7 @@ impl Replayer {
         until: Instant,
         first: bool,
     ) -> Result<(), ReplayError> {
-        let late = |_| LedgerError::Unavailable("it did not answer in time".to_owned());
+        let late = |_| LedgerError::unavailable("it did not answer in time");
         let page = timeout_at(until, self.ledger.list_receipts(ask)).await.map_err(late)??;
         for receipt in page.items {
             match timeout_at(until, self.replay(receipt.id)).await {
@@ -184,7 +184,7 @@ impl Replayer {
                     ReceiptOutcome::Ignored => piece.ignored += 1,
                     ReceiptOutcome::Quarantined => piece.quarantined += 1,
                 },
-                Ok(Err(error @ ReplayError::Ledger(LedgerError::Unavailable(_)))) => {
+                Ok(Err(error @ ReplayError::Ledger(LedgerError::Unavailable { .. }))) => {
                     return Err(error);
                 }
                 Ok(Err(error)) => {

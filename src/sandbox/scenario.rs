@@ -237,11 +237,11 @@ impl Scenario {
     /// Waits for the bridge to ask the platform for fields that a webhook leaves out.
     async fn wait_for_fetches(&self, source: &SandboxSource) {
         let deadline = Instant::now() + TIMEOUT;
-        let pending = || {
-            let fetches = self.ledger.fetch_statuses();
+        let pending = async || {
+            let fetches = self.ledger.fetch_statuses().await.unwrap_or_default();
             fetches.get(source.demo.source).is_some_and(|status| status.pending > 0)
         };
-        while pending() && Instant::now() < deadline {
+        while pending().await && Instant::now() < deadline {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }

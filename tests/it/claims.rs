@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use webinar_bridge::ledger::{
-    ClaimRequest, ClaimResult, DeliveryOutcome, EventStateCounts, Ledger as _, Settlement,
+    Browse as _, ClaimRequest, ClaimResult, DeliveryOutcome, EventStateCounts, Intake as _,
+    Outbox as _, SettleResult, Settlement,
 };
 
 use crate::harness::build::{NOON, account, created, policies, receipt};
@@ -29,38 +30,42 @@ async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
     while let Some(accepted) = accepting.join_next().await {
         accepted.expect("no panic").expect("kept");
     }
-    let ask = ClaimRequest { limit: 1, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
+    let lease = ledger.acquire_lease(&account("main")).await.expect("known").expect("free");
+    let ask =
+        ClaimRequest { limit: 1, linger: Duration::ZERO, first: Vec::new(), last: Vec::new() };
     let mut claims: BTreeMap<String, u32> = BTreeMap::new();
     let mut settling = JoinSet::new();
     loop {
-        match ledger.claim(&account("main"), ask.clone()).await.expect("a claim") {
+        match ledger.claim(&lease, ask.clone()).await.expect("a claim") {
             ClaimResult::Batch(batch) => {
                 for claimed in &batch {
                     *claims.entry(claimed.key.external_event_id.to_string()).or_default() += 1;
                 }
-                let ledger = Arc::clone(&ledger);
+                let (ledger, lease) = (Arc::clone(&ledger), lease.clone());
                 settling.spawn(async move {
                     let settled = batch.into_iter().map(|claimed| Settlement {
-                        claimed,
+                        event: claimed.event_version(),
                         outcome: DeliveryOutcome::Confirmed { object_id: None },
                     });
-                    ledger.settle(&account("main"), settled.collect()).await
+                    ledger.settle(&lease, settled.collect()).await
                 });
             }
             ClaimResult::Wait(_) if settling.is_empty() => break,
             ClaimResult::Wait(_) => {}
+            ClaimResult::LeaseLost => panic!("nobody else has the lease"),
         }
         // Some go on while the next is claimed.
         while settling.len() >= 8 {
-            settling.join_next().await.expect("one").expect("no panic").expect("settled");
+            let settled = settling.join_next().await.expect("one").expect("no panic");
+            assert_eq!(settled.expect("settled"), SettleResult::Settled);
         }
         while let Some(settled) = settling.try_join_next() {
-            settled.expect("no panic").expect("settled");
+            assert_eq!(settled.expect("no panic").expect("settled"), SettleResult::Settled);
         }
     }
     let twice: Vec<_> = claims.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "claimed again though nothing had changed: {twice:?}");
     assert_eq!(claims.len(), EVENTS);
     let delivered = EventStateCounts { delivered: EVENTS as u64, ..EventStateCounts::default() };
-    assert_eq!(ledger.event_counts()[&account("main")], delivered);
+    assert_eq!(ledger.event_counts().await.expect("read")[&account("main")], delivered);
 }

@@ -15,7 +15,10 @@ use webinar_bridge::event::{
 use webinar_bridge::fetch::{FetchWorker, Settings};
 use webinar_bridge::intake::Source;
 use webinar_bridge::ledger::sqlite::SqliteLedger;
-use webinar_bridge::ledger::{EventState, FetchStatus, Ledger, ReceiptKind, ReceiptQuery};
+use webinar_bridge::ledger::{
+    Browse as _, EventState, FetchQueue as _, FetchStatus, Intake as _, Ledger, ReceiptKind,
+    ReceiptQuery, Store as _,
+};
 use webinar_bridge::net::HttpClient;
 use webinar_bridge::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Capabilities, Demo, DemoApi,
@@ -265,12 +268,12 @@ impl Scene {
         self.stage.answer("/hosts/h1", json!({ "name": "Host One" }));
     }
 
-    fn status(&self) -> FetchStatus {
-        self.ledger.fetch_statuses()[&source("zoom")].clone()
+    async fn status(&self) -> FetchStatus {
+        self.ledger.fetch_statuses().await.expect("read")[&source("zoom")].clone()
     }
 
-    fn pending(&self) -> u64 {
-        self.status().pending
+    async fn pending(&self) -> u64 {
+        self.status().await.pending
     }
 
     /// What HubSpot is to get of each event, by id.
@@ -314,10 +317,10 @@ async fn what_a_webhook_leaves_out_is_asked_for_and_merged_like_a_webhook() {
     let scene = Scene::new(HEADER);
     scene.has("1", "Told by the API");
     scene.hint("a", "1").await;
-    assert_eq!(scene.pending(), 1);
+    assert_eq!(scene.pending().await, 1);
     assert_eq!(scene.inputs().await, [], "a hint says nothing");
     assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 1);
-    assert_eq!(scene.pending(), 0);
+    assert_eq!(scene.pending().await, 0);
     let inputs = scene.inputs().await;
     assert_eq!(inputs.len(), 1);
     assert_eq!(inputs[0].1, EventState::Pending);
@@ -336,14 +339,14 @@ async fn what_the_platform_does_not_know_yet_is_asked_for_again() {
     scene.hint("a", "1").await;
     let asker = scene.asker();
     assert_eq!(Arc::clone(&asker).drain(|| ()).await.expect("asked"), 1);
-    assert_eq!(scene.pending(), 1);
-    let error = scene.status().last_error;
+    assert_eq!(scene.pending().await, 1);
+    let error = scene.status().await.last_error;
     assert_eq!(error.as_deref(), Some("it has no such webinar yet"));
     assert_eq!(Arc::clone(&asker).drain(|| ()).await.expect("asked"), 0, "not at once");
     scene.has("1", "There now");
     scene.later(5);
     assert_eq!(asker.drain(|| ()).await.expect("asked"), 1);
-    assert_eq!((scene.pending(), scene.inputs().await.len()), (0, 1));
+    assert_eq!((scene.pending().await, scene.inputs().await.len()), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -361,7 +364,7 @@ async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
         scene.later(300);
     }
     assert_eq!(count, 23, "what is not there eleven times each");
-    let status = scene.status();
+    let status = scene.status().await;
     assert_eq!((status.pending, status.given_up), (0, 2));
     let off: Vec<_> = scene
         .inputs()
@@ -388,7 +391,7 @@ async fn what_is_gone_is_not_called_off_where_that_is_not_believed() {
         Arc::clone(&asker).drain(|| ()).await.expect("asked");
         scene.later(300);
     }
-    assert_eq!((scene.pending(), scene.status().given_up), (0, 1));
+    assert_eq!((scene.pending().await, scene.status().await.given_up), (0, 1));
     assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
 }
 
@@ -403,10 +406,10 @@ async fn an_outage_counts_for_no_absence() {
         scene.asker().drain(|| ()).await.expect("asked");
         scene.later(300);
     }
-    assert_eq!(scene.status().last_error.as_deref(), Some("it answered 503"));
+    assert_eq!(scene.status().await.last_error.as_deref(), Some("it answered 503"));
     scene.stage.fail("/webinars/1", 404);
     scene.asker().drain(|| ()).await.expect("asked");
-    let status = scene.status();
+    let status = scene.status().await;
     assert_eq!((status.pending, status.given_up), (1, 0));
     assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
 }
@@ -430,7 +433,7 @@ async fn a_platform_that_knows_nothing_of_ours_calls_nothing_off() {
     let is_held_for = async |why: &str| {
         ask_often().await;
         assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
-        let FetchStatus { pending, given_up, last_error } = scene.status();
+        let FetchStatus { pending, given_up, last_error } = scene.status().await;
         assert_eq!((pending, given_up), (1, 0), "nothing is lost");
         assert_eq!(last_error.as_deref(), Some(why));
     };
@@ -443,7 +446,7 @@ async fn a_platform_that_knows_nothing_of_ours_calls_nothing_off() {
     is_held_for(NO_LIST).await;
     scene.stage.answer("/webinars", json!({ "webinars": [] }));
     ask_often().await;
-    assert_eq!((scene.pending(), scene.status().given_up), (0, 1));
+    assert_eq!((scene.pending().await, scene.status().await.given_up), (0, 1));
     assert_eq!(scene.inputs().await[0].2["eventCancelled"], true);
 }
 
@@ -465,8 +468,8 @@ async fn what_is_no_answer_counts_for_no_absence() {
     scene.stage.fail("/webinars/1", 404);
     scene.later(6 * 3_600);
     Arc::clone(&asker).drain(|| ()).await.expect("asked");
-    assert_eq!(scene.status().last_error.as_deref(), Some("it has no such webinar yet"));
-    assert_eq!((scene.pending(), scene.status().given_up), (1, 0));
+    assert_eq!(scene.status().await.last_error.as_deref(), Some("it has no such webinar yet"));
+    assert_eq!((scene.pending().await, scene.status().await.given_up), (1, 0));
 }
 
 /// There may be thousands, and a platform's quota counts every call.
@@ -485,7 +488,7 @@ async fn what_we_may_not_see_is_asked_for_less_and_less_and_never_given_up() {
     scene.has("1", "Ours to see");
     scene.later(6 * 3_600);
     assert_eq!(asker.drain(|| ()).await.expect("asked"), 1);
-    assert_eq!((scene.pending(), scene.inputs().await.len()), (0, 1));
+    assert_eq!((scene.pending().await, scene.inputs().await.len()), (0, 1));
 }
 
 /// It is there: the platform has just told of it.
@@ -502,7 +505,7 @@ async fn what_is_there_is_not_gone_for_want_of_another_answer() {
         Arc::clone(&asker).drain(|| ()).await.expect("asked");
         scene.later(300);
     }
-    let status = scene.status();
+    let status = scene.status().await;
     assert_eq!((status.pending, status.given_up), (0, 1));
     assert_eq!(status.last_error.as_deref(), Some("it has no host"));
     assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
@@ -519,7 +522,7 @@ async fn a_token_that_is_refused_is_bought_anew_once() {
     scene.stage.revoke();
     scene.hint("b", "2").await;
     assert_eq!(asker.drain(|| ()).await.expect("asked"), 1);
-    assert_eq!((scene.pending(), scene.inputs().await.len()), (0, 2));
+    assert_eq!((scene.pending().await, scene.inputs().await.len()), (0, 2));
     let calls = scene.paths();
     let of = |path: &str, status: u16| {
         calls.iter().filter(|(called, answer)| called == path && *answer == status).count()
@@ -537,8 +540,8 @@ async fn refused_credentials_hold_everything_and_lose_nothing() {
     }
     let asker = scene.asker();
     Arc::clone(&asker).drain(|| ()).await.expect("asked");
-    assert_eq!(scene.pending(), 6);
-    let error = scene.status().last_error.expect("it is told");
+    assert_eq!(scene.pending().await, 6);
+    let error = scene.status().await.last_error.expect("it is told");
     assert!(error.contains("the credentials are refused"), "{error}");
     assert!(!error.contains("another"), "{error}");
     let tokens = scene.paths();
@@ -569,7 +572,7 @@ async fn no_more_calls_are_made_than_the_platform_lets_through() {
         scene.hint(&id, &id).await;
     }
     assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 10);
-    assert_eq!((scene.pending(), scene.inputs().await.len()), (0, 10));
+    assert_eq!((scene.pending().await, scene.inputs().await.len()), (0, 10));
     assert!(scene.paths().iter().all(|(_, status)| *status == 200), "{:?}", scene.paths());
 }
 
@@ -583,7 +586,7 @@ async fn what_is_wanted_outlives_a_crash() {
     let elsewhere = Arc::new(empty.open(policies()));
     drop(std::mem::replace(&mut scene.ledger, elsewhere));
     scene.ledger = Arc::new(scene.place.open(policies()));
-    assert_eq!(scene.pending(), 1);
+    assert_eq!(scene.pending().await, 1);
     assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 1);
     assert_eq!(scene.inputs().await.len(), 1);
 }
@@ -595,7 +598,7 @@ async fn an_account_that_the_source_may_not_speak_for_is_not_believed_when_fetch
     scene.has("1", "One");
     scene.hint("a", "1").await;
     scene.asker().drain(|| ()).await.expect("asked");
-    assert_eq!((scene.pending(), scene.inputs().await), (0, Vec::new()));
+    assert_eq!((scene.pending().await, scene.inputs().await), (0, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -605,7 +608,7 @@ async fn the_worker_wakes_for_what_is_wanted_and_stops_when_told() {
     let stop = tokio_util::sync::CancellationToken::new();
     let running = tokio::spawn(scene.asker().run(stop.clone()));
     scene.hint("a", "1").await;
-    crate::harness::eventually("it was asked for", async || scene.pending() == 0).await;
+    crate::harness::eventually("it was asked for", async || scene.pending().await == 0).await;
     assert_eq!(scene.inputs().await.len(), 1);
     stop.cancel();
     running.await.expect("it ends");

@@ -13,8 +13,8 @@ use webinar_bridge::event::{
 use webinar_bridge::intake::Source;
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    EventState, EventStateCounts, Ledger, NewReceipt, Policies, ReceiptContent, ReceiptKind,
-    ReceiptOutcome,
+    Browse as _, EventState, EventStateCounts, Intake as _, Ledger, NewReceipt, Policies,
+    ReceiptContent, ReceiptKind, ReceiptOutcome,
 };
 use webinar_bridge::providers::{Inbound, PayloadContent, Provider, by_id};
 use webinar_bridge::replay::{ReplayError, ReplayProgress, ReplayRequest, Replayer};
@@ -188,7 +188,10 @@ async fn what_is_still_not_understood_says_so_with_todays_reason() {
     accept(&ledger, &nothing).await;
     let replayed = replayer(&ledger, &policies()).replay(nothing.id).await.expect("replayed");
     assert_eq!((replayed.outcome, replayed.reason), (ReceiptOutcome::Ignored, None));
-    assert_eq!(ledger.event_counts()[&account("main")], EventStateCounts::default());
+    assert_eq!(
+        ledger.event_counts().await.expect("read")[&account("main")],
+        EventStateCounts::default()
+    );
 }
 
 #[tokio::test]
@@ -231,7 +234,7 @@ async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
     let replayed = narrowed.replay(receipt.id).await.expect("replayed");
     assert_eq!(replayed.outcome, ReceiptOutcome::Ignored);
     assert_eq!(
-        ledger.event_counts()[&account("main")],
+        ledger.event_counts().await.expect("read")[&account("main")],
         EventStateCounts::default(),
         "it was never sent"
     );
@@ -261,7 +264,7 @@ async fn many_are_replayed_one_after_the_other() {
         piece,
         ReplayProgress { accepted: all, quarantined: 1, ..ReplayProgress::default() }
     );
-    assert_eq!(ledger.event_counts()[&account("main")].pending, all);
+    assert_eq!(ledger.event_counts().await.expect("read")[&account("main")].pending, all);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::accept;
 use super::job::{TxError, WriteTx};
 use super::list_events::conversion;
+use super::live_state::LiveState;
 use crate::event::{ExternalAccountId, Millis, Policy, SourceName, WebinarId};
 use crate::ledger::{
     FetchClaim, FetchCondition, FetchOutcome, FetchRequest, FetchStatus, FetchTask, LONGEST_WAIT,
@@ -179,18 +180,21 @@ fn enqueue(
     Ok(())
 }
 
-/// What is due, what has been so for longest first.
+/// Claims what is due; what has been due for longest comes first.
 pub(super) fn claim(
     connection: &Connection,
+    live: &LiveState,
     source: &SourceName,
-    most: usize,
-    except: &[i64],
+    limit: usize,
     now: Millis,
 ) -> Result<FetchClaim, TxError> {
+    // Remembered before the look: a task that is settled during it may still look due. Nobody else claims meanwhile, since
+    // that takes the one reading connection.
+    let claimed = live.fetch_claims(now);
     // One state of the file for all of it.
     let connection = &*connection.unchecked_transaction()?;
     let never = now.plus(LONGEST_WAIT).get();
-    let rows = i64::try_from(most.saturating_add(except.len())).unwrap_or(i64::MAX);
+    let rows = i64::try_from(limit.saturating_add(claimed.len())).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(
         "SELECT id, account, webinar, version, wanted_at, attempts, not_before FROM fetches
          WHERE source = ?1 AND given_up = 0 AND not_before BETWEEN ?2 AND ?3
@@ -208,15 +212,16 @@ pub(super) fn claim(
             found.push(task?);
         }
     }
-    found.retain(|(_, task)| !except.contains(&task.id));
+    found.retain(|(_, task)| !claimed.contains(&task.id));
     found.sort_by_key(|(since, task)| (*since, task.id));
-    let tasks = found.into_iter().take(most).map(|(_, task)| task).collect();
+    let tasks: Vec<FetchTask> = found.into_iter().take(limit).map(|(_, task)| task).collect();
     let next_due: Option<i64> = connection
         .prepare_cached(
             "SELECT min(not_before) FROM fetches
              WHERE source = ?1 AND given_up = 0 AND not_before > ?2 AND not_before <= ?3",
         )?
         .query_row((source.as_str(), now.get(), never), |row| row.get(0))?;
+    live.claim_fetches(&tasks, now);
     Ok(FetchClaim { tasks, next_due: next_due.map(Millis::new) })
 }
 
@@ -240,13 +245,14 @@ pub(super) fn settle(
     task: &FetchTask,
     mut outcome: FetchOutcome,
 ) -> Result<Option<ReceiptOutcome>, TxError> {
+    desk.effects.settled_fetches.push(task.id);
     let acceptance = match &mut outcome {
-        FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { says: Some(receipt), .. } => {
+        FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { receipt: Some(receipt), .. } => {
             let asked = (&task.account, &task.webinar);
             receipt.fetch_requests.retain(|wanted| (&wanted.account, &wanted.webinar) != asked);
             Some(accept::accept(desk, receipt)?)
         }
-        FetchOutcome::GivenUp { says: None, .. } | FetchOutcome::Retry { .. } => None,
+        FetchOutcome::GivenUp { receipt: None, .. } | FetchOutcome::Retry { .. } => None,
     };
     let found: Option<(i64, bool)> = desk
         .connection
@@ -280,16 +286,16 @@ pub(super) fn settle(
                 .execute((task.id, at.get(), now.get(), why, own))?;
             (Some(was_given_up), at <= now)
         }
-        FetchOutcome::GivenUp { why, .. } if wanted_again => {
-            requeue(desk, task, Some(&why))?;
+        FetchOutcome::GivenUp { reason, .. } if wanted_again => {
+            requeue(desk, task, Some(&reason))?;
             (Some(false), true)
         }
-        FetchOutcome::GivenUp { why, .. } => {
+        FetchOutcome::GivenUp { reason, .. } => {
             desk.connection
                 .prepare_cached(
                     "UPDATE fetches SET given_up = 1, failed_at = ?2, last_error = ?3 WHERE id = ?1",
                 )?
-                .execute((task.id, now.get(), why))?;
+                .execute((task.id, now.get(), reason))?;
             (Some(true), false)
         }
     };

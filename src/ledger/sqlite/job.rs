@@ -25,7 +25,7 @@ pub(super) enum Job {
     },
     RequestFetches {
         source: SourceName,
-        wanted: Vec<FetchRequest>,
+        requests: Vec<FetchRequest>,
         reply: Reply<usize>,
     },
     SettleFetch {
@@ -36,7 +36,7 @@ pub(super) enum Job {
     },
     Settle {
         account: AccountName,
-        settled: Vec<Settlement>,
+        settlements: Vec<Settlement>,
         reply: Reply<()>,
     },
     /// Stores the status that the account has in memory when the job is carried out.
@@ -49,7 +49,7 @@ pub(super) enum Job {
         reply: Reply<()>,
     },
     RunTimers {
-        most: usize,
+        limit: usize,
         reply: Reply<TimersRun>,
     },
     Prune {
@@ -61,11 +61,11 @@ pub(super) enum Job {
         reply: Reply<RedriveResult>,
     },
     RedriveAll {
-        ask: RedriveRequest,
+        request: RedriveRequest,
         reply: Reply<RedriveProgress>,
     },
     Rebuild {
-        rebuild: Box<RebuildRequest>,
+        request: Box<RebuildRequest>,
         reply: Reply<RebuildResult>,
     },
 }
@@ -110,8 +110,8 @@ pub(super) enum TxError {
 impl From<TxError> for LedgerError {
     fn from(error: TxError) -> Self {
         match error {
-            TxError::Database(error) => Self::Unavailable(error.to_string()),
-            TxError::Corrupt(what) => Self::Corrupt(what),
+            TxError::Database(error) => Self::unavailable_from(error),
+            TxError::Corrupt(what) => Self::corrupt(what),
         }
     }
 }
@@ -183,27 +183,29 @@ impl WriteTx<'_> {
                 drop(share);
                 result
             }
-            Job::RequestFetches { source, wanted, reply } => {
-                finish(reply, fetches::request(self, &source, &wanted, self.now))
+            Job::RequestFetches { source, requests, reply } => {
+                finish(reply, fetches::request(self, &source, &requests, self.now))
             }
             Job::SettleFetch { task, outcome, share, reply } => {
                 let result = finish(reply, fetches::settle(self, &task, outcome));
                 drop(share);
                 result
             }
-            Job::Settle { account, settled, reply } => {
-                finish(reply, settle::settle(self, &account, &settled))
+            Job::Settle { account, settlements, reply } => {
+                finish(reply, settle::settle(self, &account, &settlements))
             }
             Job::StoreStatus { account, reply } => {
                 let status = self.shared.account_status(&account);
                 finish(reply, settle::store_status(self, &account, &status))
             }
             Job::BeginAttempt { ids, reply } => finish(reply, settle::begin_attempt(self, &ids)),
-            Job::RunTimers { most, reply } => finish(reply, events::run_timers(self, most)),
+            Job::RunTimers { limit, reply } => finish(reply, events::run_timers(self, limit)),
             Job::Prune { keep, reply } => finish(reply, prune::prune(self, keep)),
             Job::Redrive { key, reply } => finish(reply, redrive::redrive(self, &key)),
-            Job::RedriveAll { ask, reply } => finish(reply, redrive::redrive_all(self, &ask)),
-            Job::Rebuild { rebuild, reply } => finish(reply, rebuild::rebuild(self, &rebuild)),
+            Job::RedriveAll { request, reply } => {
+                finish(reply, redrive::redrive_all(self, &request))
+            }
+            Job::Rebuild { request, reply } => finish(reply, rebuild::rebuild(self, &request)),
         }
     }
 }
@@ -223,7 +225,7 @@ pub(super) fn refuse(job: Job) -> Answer {
     fn with<T: 'static>(reply: Reply<T>) -> Answer {
         Box::new(move |commit| {
             let error = commit.err();
-            let error = error.unwrap_or(LedgerError::Unavailable("it was not begun".into()));
+            let error = error.unwrap_or(LedgerError::unavailable("it was not begun"));
             drop(reply.send(Err(error)));
         })
     }

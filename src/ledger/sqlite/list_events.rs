@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::claims::key;
 use super::live_state::{LiveState, StoredState, state_code};
-use super::read::{corrupt, key, unavailable};
+use super::read::{corrupt, unavailable};
 use crate::event::{AccountName, EventKey, Millis};
 use crate::ledger::{
-    EventQuery, EventState, EventSummary, HubspotRefusal, LedgerError, PAGE_MAX, Page,
+    EventQuery, EventRecord, EventState, EventSummary, HubspotRefusal, LedgerError, PAGE_MAX, Page,
 };
 
 /// Rows that one page looks at, at most: some tens of milliseconds, however rare what it looks for is.
@@ -154,4 +155,39 @@ pub(super) fn summary(
         })
     };
     read().map(Some).map_err(corrupt)
+}
+
+/// Every event, by key.
+pub(super) fn events(
+    connection: &Connection,
+    limit: usize,
+) -> Result<Vec<EventRecord>, LedgerError> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT hubspot, external_account_id, external_event_id, state, version, input, gaps,
+                 object_id, refused
+             FROM events ORDER BY hubspot, external_account_id, external_event_id LIMIT ?1",
+        )
+        .map_err(unavailable)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = statement.query([limit]).map_err(unavailable)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(unavailable)? {
+        let get = |at: usize| row.get::<_, String>(at).map_err(unavailable);
+        let account = AccountName::parse(get(0)?).map_err(corrupt)?;
+        let StoredState(state) = row.get(3).map_err(unavailable)?;
+        let refused: Option<String> = row.get(8).map_err(unavailable)?;
+        found.push(EventRecord {
+            key: key(row, &account, 1).map_err(unavailable)?,
+            state,
+            version: row.get(4).map_err(unavailable)?,
+            input: row.get(5).map_err(unavailable)?,
+            gaps: serde_json::from_str(&get(6)?).map_err(corrupt)?,
+            object_id: row.get(7).map_err(unavailable)?,
+            refused: refused
+                .map(|words| serde_json::from_str(&words).map_err(corrupt))
+                .transpose()?,
+        });
+    }
+    Ok(found)
 }

@@ -13,7 +13,10 @@ use super::fetches::{self, FetchCounts};
 use super::open::OpenError;
 use super::side_effects::{PendingChange, SideEffects};
 use crate::event::{AccountName, AccountStatus, Millis, SourceName, StatusChange, StatusUpdate};
-use crate::ledger::{EventState, EventStateCounts, FetchStatus};
+use crate::ledger::rules::fetch::is_claim_valid;
+use crate::ledger::{
+    ClaimedEvent, EventState, EventStateCounts, FETCH_CLAIM, FetchStatus, FetchTask,
+};
 
 /// Counts and claims change together, under one lock, so that a scrape never sees half of a step.
 pub(super) struct LiveState {
@@ -31,6 +34,8 @@ struct Inner {
     claims: HashMap<AccountName, Claims>,
     /// Of the sources of the configuration.
     fetches: BTreeMap<SourceName, FetchCounts>,
+    /// The claimed fetches, by row, and when their claims end.
+    fetch_claims: HashMap<i64, Millis>,
     statuses: BTreeMap<AccountName, watch::Sender<AccountStatus>>,
     /// Accounts with a status that the file does not hold yet.
     unstored: BTreeSet<AccountName>,
@@ -41,8 +46,16 @@ struct Inner {
     committing: Option<Instant>,
 }
 
-/// The events that flights hold, and whether each is pending still: one may become incomplete or filtered meanwhile.
-type Claims = HashMap<i64, bool>;
+/// The events that batches hold.
+type Claims = HashMap<i64, EventClaim>;
+
+/// An event that a batch holds.
+struct EventClaim {
+    /// It is still pending: one may become incomplete or filtered meanwhile.
+    is_pending: bool,
+    /// The input that is being sent.
+    input: Arc<[u8]>,
+}
 
 /// Events of one account by state; one in flight is pending here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -141,7 +154,7 @@ impl LiveState {
         let mut inner = self.lock();
         for PendingChange { id, pending } in &effects.pending_changes {
             for held in inner.claims.values_mut().filter_map(|claims| claims.get_mut(id)) {
-                *held = *pending;
+                held.is_pending = *pending;
             }
         }
         for (account, counts) in &effects.counts.0 {
@@ -153,6 +166,9 @@ impl LiveState {
                     claims.remove(id);
                 }
             }
+        }
+        for id in &effects.settled_fetches {
+            inner.fetch_claims.remove(id);
         }
         for (source, queue) in &effects.fetches {
             if let Some(known) = inner.fetches.get_mut(source) {
@@ -220,7 +236,7 @@ impl LiveState {
             .iter()
             .map(|(account, StateCounts([pending, delivered, incomplete, dead, filtered]))| {
                 let held = inner.claims.get(account).into_iter().flat_map(HashMap::values);
-                let in_flight = held.filter(|pending| **pending).count() as u64;
+                let in_flight = held.filter(|claim| claim.is_pending).count() as u64;
                 let counts = EventStateCounts {
                     pending: positive(*pending).saturating_sub(in_flight),
                     in_flight,
@@ -234,9 +250,18 @@ impl LiveState {
             .collect()
     }
 
-    pub(super) fn claim(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
-        let held = ids.map(|id| (id, true));
-        self.lock().claims.entry(account.clone()).or_default().extend(held);
+    pub(super) fn claim(&self, account: &AccountName, batch: &[ClaimedEvent]) {
+        let claim = |event: &ClaimedEvent| {
+            (event.id, EventClaim { is_pending: true, input: Arc::clone(&event.input) })
+        };
+        let claims = batch.iter().map(claim);
+        self.lock().claims.entry(account.clone()).or_default().extend(claims);
+    }
+
+    /// The input that is being sent of a claimed event.
+    pub(super) fn claimed_input(&self, account: &AccountName, id: i64) -> Option<Arc<[u8]>> {
+        let inner = self.lock();
+        inner.claims.get(account)?.get(&id).map(|claim| Arc::clone(&claim.input))
     }
 
     pub(super) fn release(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
@@ -320,6 +345,25 @@ impl LiveState {
         }
         let hungry = effects.fetches.iter().filter(|(_, queue)| queue.due);
         for notify in hungry.filter_map(|(source, _)| self.notify_fetch.get(source)) {
+            notify.notify_one();
+        }
+    }
+
+    /// The fetches that are claimed now.
+    pub(super) fn fetch_claims(&self, now: Millis) -> HashSet<i64> {
+        let mut inner = self.lock();
+        inner.fetch_claims.retain(|_, ends_at| is_claim_valid(*ends_at, now));
+        inner.fetch_claims.keys().copied().collect()
+    }
+
+    pub(super) fn claim_fetches(&self, tasks: &[FetchTask], now: Millis) {
+        let ends_at = now.plus(FETCH_CLAIM);
+        self.lock().fetch_claims.extend(tasks.iter().map(|task| (task.id, ends_at)));
+    }
+
+    pub(super) fn release_fetch(&self, task: &FetchTask) {
+        self.lock().fetch_claims.remove(&task.id);
+        if let Some(notify) = self.notify_fetch.get(&task.source) {
             notify.notify_one();
         }
     }

@@ -22,6 +22,8 @@ mod accept;
 mod backup;
 mod bodies;
 mod checkpoint;
+mod claims;
+mod contract;
 mod disk_errors;
 mod disk_space;
 mod erase;
@@ -47,25 +49,14 @@ mod webinars;
 mod write_queue;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::oneshot;
 
-use super::{
-    ClaimRequest, ClaimResult, ClaimedEvent, CommitObserver, ContributingReceipt, EventDetail,
-    EventQuery, EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
-    FetchRequest, FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, Policies,
-    RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
-    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, StoreSizes, TimersRun,
-    WebinarKey, WebinarState,
-};
+use super::{CommitObserver, LedgerError, Policies};
 use crate::clock::Clock;
-use crate::event::{
-    AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange, StatusUpdate,
-};
+use crate::event::{AccountName, SourceName};
 use job::Job;
 use live_state::LiveState;
 use write_queue::WriteQueue;
@@ -147,7 +138,7 @@ impl SqliteLedger {
     ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
         self.queue.enqueue(job(reply))?;
-        answer.await.map_err(|_| LedgerError::Unavailable("the writer stopped".into()))?
+        answer.await.map_err(|_| LedgerError::unavailable("the writer stopped"))?
     }
 
     /// Reads what delivering needs.
@@ -177,222 +168,6 @@ impl SqliteLedger {
         let reader = Arc::clone(reader);
         tokio::task::spawn_blocking(move || reader.with(query))
             .await
-            .map_err(|_| LedgerError::Unavailable("reading was interrupted".into()))?
-    }
-}
-
-#[async_trait]
-impl Ledger for SqliteLedger {
-    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
-        let share = self.queue.reserve(&receipt.body)?;
-        self.write(|reply| Job::Accept { receipt: Box::new(receipt), share, reply }).await
-    }
-
-    async fn claim(
-        &self,
-        account: &AccountName,
-        ask: ClaimRequest,
-    ) -> Result<ClaimResult, LedgerError> {
-        let (account, now) = (account.clone(), self.clock.now());
-        let shared = Arc::clone(&self.live);
-        self.read(move |connection| read::claim(connection, &shared, &account, &ask, now)).await
-    }
-
-    async fn begin_attempt(
-        &self,
-        _account: &AccountName,
-        claimed: &[ClaimedEvent],
-    ) -> Result<(), LedgerError> {
-        let ids = claimed.iter().map(|claimed| claimed.id).collect();
-        self.write(|reply| Job::BeginAttempt { ids, reply }).await
-    }
-
-    async fn settle(
-        &self,
-        account: &AccountName,
-        settled: Vec<Settlement>,
-    ) -> Result<(), LedgerError> {
-        self.write(|reply| Job::Settle { account: account.clone(), settled, reply }).await
-    }
-
-    fn release(&self, account: &AccountName, claimed: &[ClaimedEvent]) {
-        self.live.release(account, claimed.iter().map(|claimed| claimed.id));
-        self.live.wake(account);
-    }
-
-    fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
-        self.live.watch_status(account)
-    }
-
-    async fn account_status(&self, account: &AccountName) -> Result<AccountStatus, LedgerError> {
-        Ok(self.live.account_status(account))
-    }
-
-    async fn update_status(
-        &self,
-        account: &AccountName,
-        change: StatusChange,
-    ) -> Result<StatusUpdate, LedgerError> {
-        let update = self.live.update_status(account, &change, self.clock.now());
-        if update.before != update.after {
-            // The change holds from now on, stored or not, so the account is woken now.
-            self.live.wake(account);
-        }
-        if !self.live.is_status_stored(account) {
-            self.write(|reply| Job::StoreStatus { account: account.clone(), reply }).await?;
-            self.live.mark_status_stored(account, &update.after);
-        }
-        Ok(update)
-    }
-
-    fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
-        self.live.wake_up(account)
-    }
-
-    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
-        self.live.event_counts()
-    }
-
-    async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
-        let account = account.clone();
-        self.read(move |connection| read::oldest_pending(connection, &account)).await
-    }
-
-    async fn run_timers(&self, most: usize) -> Result<TimersRun, LedgerError> {
-        self.write(|reply| Job::RunTimers { most, reply }).await
-    }
-
-    async fn request_fetches(
-        &self,
-        source: &SourceName,
-        wanted: Vec<FetchRequest>,
-    ) -> Result<usize, LedgerError> {
-        let mut asked = 0;
-        for piece in wanted.chunks(fetches::PIECE) {
-            let (source, wanted) = (source.clone(), piece.to_vec());
-            asked += self.write(|reply| Job::RequestFetches { source, wanted, reply }).await?;
-        }
-        Ok(asked)
-    }
-
-    async fn claim_fetches(
-        &self,
-        source: &SourceName,
-        most: usize,
-        except: &[i64],
-    ) -> Result<FetchClaim, LedgerError> {
-        let (source, except, now) = (source.clone(), except.to_vec(), self.clock.now());
-        self.read(move |connection| Ok(fetches::claim(connection, &source, most, &except, now)?))
-            .await
-    }
-
-    async fn settle_fetch(
-        &self,
-        task: &FetchTask,
-        outcome: FetchOutcome,
-    ) -> Result<Option<ReceiptOutcome>, LedgerError> {
-        let body = outcome.receipt().map_or(&[][..], |receipt| &receipt.body);
-        let (share, task) = (self.queue.reserve(body)?, task.clone());
-        self.write(|reply| Job::SettleFetch { task, outcome, share, reply }).await
-    }
-
-    fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify> {
-        self.live.fetch_wake_up(source)
-    }
-
-    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
-        self.live.fetch_statuses()
-    }
-
-    async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
-        self.write(|reply| Job::Prune { keep, reply }).await
-    }
-
-    async fn close(&self) {
-        let work = self.queue.close();
-        if self.threading == Threading::Inline {
-            return work();
-        }
-        let (working, closed) = oneshot::channel::<()>();
-        // Not among tokio's threads, for whose end a runtime waits: a disk that hangs must not keep the process.
-        let thread = std::thread::Builder::new().name("ledger-close".into()).spawn(move || {
-            work();
-            drop(working);
-        });
-        if let Err(error) = thread {
-            tracing::warn!(%error, "the store could not be closed; the next start reads its log");
-        }
-        // Nothing is ever sent; it ends with the work.
-        drop(closed.await);
-    }
-
-    fn store_sizes(&self) -> StoreSizes {
-        open::sizes(&self.path)
-    }
-
-    fn health(&self) -> Result<(), String> {
-        self.live.health()
-    }
-
-    async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.read(move |connection| read::events(connection, most)).await
-    }
-
-    async fn list_events(&self, ask: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
-        let shared = Arc::clone(&self.live);
-        self.read_for_api(move |connection| list_events::page(connection, &shared, &ask)).await
-    }
-
-    async fn event_detail(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
-        let now = self.clock.now();
-        let (key, shared, policies) =
-            (key.clone(), Arc::clone(&self.live), Arc::clone(&self.policies));
-        self.read_for_api(move |connection| {
-            event_detail::detail(connection, &shared, &policies, &key, now)
-        })
-        .await
-    }
-
-    async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError> {
-        self.write(|reply| Job::Redrive { key: key.clone(), reply }).await
-    }
-
-    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
-        self.write(|reply| Job::RedriveAll { ask, reply }).await
-    }
-
-    async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
-        self.read_for_api(move |connection| receipts::page(connection, &ask)).await
-    }
-
-    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        self.read_for_api(move |connection| receipts::receipt(connection, id)).await
-    }
-
-    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
-        self.read_for_api(move |connection| Ok(webinar_state::webinars_of(connection, receipt)?))
-            .await
-    }
-
-    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
-        let key = key.clone();
-        self.read_for_api(move |connection| Ok(webinar_state::webinar_state(connection, &key)?))
-            .await
-    }
-
-    async fn receipts_of(
-        &self,
-        key: &WebinarKey,
-        after: Option<i64>,
-    ) -> Result<Page<ContributingReceipt>, LedgerError> {
-        let key = key.clone();
-        self.read_for_api(move |connection| {
-            Ok(webinar_state::receipts_of(connection, &key, after)?)
-        })
-        .await
-    }
-
-    async fn rebuild(&self, rebuild: RebuildRequest) -> Result<RebuildResult, LedgerError> {
-        self.write(|reply| Job::Rebuild { rebuild: Box::new(rebuild), reply }).await
+            .map_err(LedgerError::unavailable_from)?
     }
 }

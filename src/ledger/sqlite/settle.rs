@@ -2,7 +2,6 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::events::input_hash;
 use super::job::{TxError, WriteTx};
 use super::live_state::{StoredState, state_code};
 use crate::event::{AccountName, AccountStatus, Millis, PauseReason};
@@ -19,7 +18,7 @@ pub(super) fn settle(
     }
     // What is given back was freed when it was refused; by now another flight may hold it.
     let held = settled.iter().filter(|s| !matches!(s.outcome, DeliveryOutcome::RefusalRevoked));
-    desk.effects.released.push((account.clone(), held.map(|s| s.claimed.id).collect()));
+    desk.effects.released.push((account.clone(), held.map(|s| s.event.id).collect()));
     desk.effects.woken.insert(account.clone());
     Ok(())
 }
@@ -60,12 +59,12 @@ fn settle_one(
     account: &AccountName,
     settlement: &Settlement,
 ) -> Result<(), TxError> {
-    let id = settlement.claimed.id;
+    let id = settlement.event.id;
     // Deleted while in flight: nothing is left to record.
     let Some(row) = load(desk, id)? else { return Ok(()) };
     let after = match &settlement.outcome {
         DeliveryOutcome::Confirmed { object_id } => {
-            confirmed(desk, &row, settlement, object_id.as_deref())?
+            confirmed(desk, account, &row, settlement, object_id.as_deref())?
         }
         DeliveryOutcome::Refused(refused) => record_refusal(desk, &row, settlement, refused)?,
         DeliveryOutcome::RefusalRevoked if row.state == EventState::Dead => {
@@ -134,12 +133,14 @@ fn pending_again(state: EventState) -> EventState {
 
 fn confirmed(
     desk: &WriteTx<'_>,
+    account: &AccountName,
     row: &AttemptRow,
     settlement: &Settlement,
     object_id: Option<&str>,
 ) -> Result<EventState, TxError> {
-    let input = &settlement.claimed.input;
-    let sent_hash = input_hash(input);
+    let id = settlement.event.id;
+    let input = desk.shared.claimed_input(account, id);
+    let sent_hash = settlement.event.input_hash.as_bytes().to_vec();
     // A call begun when the older one could no longer land is the last word; an earlier one is said once more.
     let landed = row.resend_at.is_some_and(|at| row.sending_since.is_some_and(|since| since >= at));
     // The present state is younger than the one confirmed: it has been pending since it came.
@@ -152,7 +153,7 @@ fn confirmed(
                  pending_since = changed_at, attempts = 0, not_before = 0, last_error = NULL
              WHERE id = ?1",
         )?
-        .execute((settlement.claimed.id, &sent_hash, input, desk.now.get(), object_id, landed))?;
+        .execute((id, &sent_hash, input.as_deref(), desk.now.get(), object_id, landed))?;
     let is_current = row.input_hash.as_ref() == Some(&sent_hash);
     Ok(if is_current { EventState::Delivered } else { row.state })
 }
@@ -169,16 +170,17 @@ fn record_refusal(
     settlement: &Settlement,
     refused: &HubspotRefusal,
 ) -> Result<EventState, TxError> {
-    let is_current = row.input_hash.as_ref() == Some(&input_hash(&settlement.claimed.input));
+    let is_current =
+        row.input_hash.as_deref() == Some(settlement.event.input_hash.as_bytes().as_slice());
     // A refusal speaks of what was sent, not of what has become of it since.
-    if !is_current || row.version != settlement.claimed.version {
+    if !is_current || row.version != settlement.event.version {
         return Ok(row.state);
     }
     let words = serde_json::to_string(refused)
         .map_err(|error| TxError::Corrupt(format!("refusal: {error}")))?;
     desk.connection
         .prepare_cached("UPDATE events SET refused = ?2, attempts = attempts + 1 WHERE id = ?1")?
-        .execute((settlement.claimed.id, words))?;
+        .execute((settlement.event.id, words))?;
     Ok(EventState::Dead)
 }
 

@@ -16,6 +16,8 @@ pub(super) struct SideEffects {
     pub(super) pending_changes: Vec<PendingChange>,
     /// Events whose claims end.
     pub(super) released: Vec<(AccountName, Vec<i64>)>,
+    /// Rows of fetches whose claims end.
+    pub(super) settled_fetches: Vec<i64>,
     /// Accounts that have something to do.
     pub(super) woken: BTreeSet<AccountName>,
     pub(super) fetches: BTreeMap<SourceName, FetchCounts>,
@@ -68,6 +70,7 @@ impl SideEffects {
         }
         self.pending_changes.append(&mut other.pending_changes);
         self.released.append(&mut other.released);
+        self.settled_fetches.append(&mut other.settled_fetches);
         self.woken.append(&mut other.woken);
         for (source, queue) in other.fetches {
             self.fetches.entry(source).or_default().absorb(&queue);

@@ -8,6 +8,7 @@ use super::list_events::conversion;
 use super::receipts::{body_location, headers, summary, summary_columns};
 use super::webinars;
 use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
+use crate::ledger::rules::rebuild::ReceiptChecksum;
 use crate::ledger::{ContributingReceipt, Page, WebinarKey, WebinarState};
 
 /// Bytes of bodies in one page of tellers, unless the first has more.
@@ -58,7 +59,7 @@ pub(super) fn read(
     key: WebinarKey,
 ) -> Result<(Option<i64>, WebinarState), TxError> {
     let found = webinars::find(connection, webinars::sql_key(&key))?;
-    let Some(webinars::FoundWebinar { id, webinar, base: based }) = found else {
+    let Some(webinars::FoundWebinar { id, webinar, base: has_expired_receipts }) = found else {
         let webinar = Webinar::default();
         let retained = std::iter::empty().collect();
         return Ok((
@@ -68,38 +69,22 @@ pub(super) fn read(
                 webinar,
                 has_expired_receipts: false,
                 retained,
-                receipt_checksum: (0, 0),
+                receipt_checksum: ReceiptChecksum::default(),
             },
         ));
     };
-    let builders = connection
+    let builders: Vec<ReceiptId> = connection
         .prepare_cached(
-            "SELECT count(*), coalesce(sum(receipt), 0) FROM webinar_receipts WHERE webinar = ?1",
+            "SELECT receipts.id FROM webinar_receipts AS link
+                 JOIN receipts ON receipts.seq = link.receipt
+             WHERE link.webinar = ?1 ORDER BY link.receipt",
         )?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut is_builder = connection.prepare_cached(
-        "SELECT 1 FROM receipts JOIN webinar_receipts AS link
-             ON link.webinar = ?1 AND link.receipt = receipts.seq
-         WHERE receipts.id = ?2",
-    )?;
-    let retained = webinar
-        .origins
-        .keys()
-        .filter_map(|receipt| {
-            let found = is_builder.exists((id, receipt.as_bytes().as_slice()));
-            found.map(|found| found.then_some(*receipt)).transpose()
-        })
+        .query_map([id], |row| Ok(ReceiptId::from_bytes(row.get(0)?)))?
         .collect::<Result<_, _>>()?;
-    Ok((
-        Some(id),
-        WebinarState {
-            key,
-            webinar,
-            has_expired_receipts: based,
-            retained,
-            receipt_checksum: builders,
-        },
-    ))
+    let retained = builders.iter().filter(|id| webinar.origins.contains_key(id)).copied().collect();
+    let receipt_checksum = ReceiptChecksum::from_receipts(builders);
+    let state = WebinarState { key, webinar, has_expired_receipts, retained, receipt_checksum };
+    Ok((Some(id), state))
 }
 
 /// A page of the retained receipts that built a webinar, oldest first.

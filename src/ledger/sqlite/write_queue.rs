@@ -66,7 +66,7 @@ impl WriteQueue {
 
     /// Takes room for a body that is to wait; it is free again when its job is done or dropped.
     pub(super) fn reserve(&self, body: &[u8]) -> Result<OwnedSemaphorePermit, LedgerError> {
-        let full = || LedgerError::Unavailable("its queue holds too many bytes".into());
+        let full = || LedgerError::unavailable("its queue holds too many bytes");
         let bytes = u32::try_from(body.len()).map_err(|_| full())?;
         Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| full())
     }
@@ -75,16 +75,16 @@ impl WriteQueue {
     pub(super) fn enqueue(&self, job: Job) -> Result<(), LedgerError> {
         match &mut *self.worker() {
             Worker::Dedicated { queue, .. } => queue.try_send(job).map_err(|error| {
-                LedgerError::Unavailable(match error {
-                    TrySendError::Full(_) => "its queue is full".into(),
-                    TrySendError::Disconnected(_) => "its writer stopped".into(),
+                LedgerError::unavailable(match error {
+                    TrySendError::Full(_) => "its queue is full",
+                    TrySendError::Disconnected(_) => "its writer stopped",
                 })
             }),
             Worker::Inline(desk) => {
                 desk.commit(job, || None);
                 Ok(())
             }
-            Worker::Closed => Err(LedgerError::Unavailable("it is closed".into())),
+            Worker::Closed => Err(LedgerError::unavailable("it is closed")),
         }
     }
 

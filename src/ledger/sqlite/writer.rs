@@ -150,20 +150,22 @@ impl Writer {
                 // Whoever is answered that it failed still holds what it claimed, and comes again.
                 if kept.is_err() {
                     effects.released.clear();
+                    effects.settled_fetches.clear();
                 }
                 self.shared.apply(&effects);
                 self.report_health(&kept);
                 self.watcher.committed(done.len(), began.elapsed());
                 for answer in done {
-                    answer(kept.clone().map_err(LedgerError::Unavailable));
+                    answer(kept.clone());
                 }
                 self.shared.wake_all(&effects);
             }
             Err(error) => {
                 self.roll_back();
-                let why = self.report_failure(&error);
+                let reason = self.report_failure(&error);
+                let failed = LedgerError::Unavailable { reason, source: Some(Arc::new(error)) };
                 for answer in done {
-                    answer(Err(LedgerError::Unavailable(why.clone())));
+                    answer(Err(failed.clone()));
                 }
             }
         }
@@ -171,16 +173,19 @@ impl Writer {
 
     /// Whether what was committed is on disk; if not, it may be there after the next start all the same, and whoever
     /// comes again is told `duplicate` then.
-    fn check_still_writes(&mut self) -> Result<(), String> {
+    fn check_still_writes(&mut self) -> Result<(), LedgerError> {
         let writes = self.space.as_mut().map_or(Ok(()), DiskSpace::still_writes);
-        writes.map_err(|error| disk_errors::describe_lost_write(&error, &self.path))
+        writes.map_err(|error| LedgerError::Unavailable {
+            reason: disk_errors::describe_lost_write(&error, &self.path),
+            source: Some(Arc::new(error)),
+        })
     }
 
     /// Lets it be known whether the store works.
-    fn report_health(&self, kept: &Result<(), String>) {
+    fn report_health(&self, kept: &Result<(), LedgerError>) {
         match kept {
             Ok(()) => self.shared.report_writable(),
-            Err(why) => self.shared.report_failure(why.clone()),
+            Err(error) => self.shared.report_failure(error.reason().to_owned()),
         }
     }
 
@@ -242,7 +247,7 @@ impl Writer {
 fn admit(job: Job, no_room: Option<&str>) -> Option<Job> {
     match no_room {
         Some(why) if job.adds_data() => {
-            refuse(job)(Err(LedgerError::Unavailable(why.to_owned())));
+            refuse(job)(Err(LedgerError::unavailable(why)));
             None
         }
         _ => Some(job),
@@ -261,7 +266,9 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
-    use crate::ledger::{ClaimedEvent, DeliveryOutcome, FetchOutcome, FetchTask, Settlement};
+    use crate::ledger::{
+        ClaimedEvent, DeliveryOutcome, FetchOutcome, FetchTask, InputHash, Settlement,
+    };
 
     struct Unwatched;
 
@@ -302,15 +309,16 @@ mod tests {
             version: 1,
             pending_since: Millis::new(0),
             attempts: 0,
-            input: Vec::new(),
+            input: [].into(),
+            input_hash: InputHash::from_input(b""),
             already_confirmed: false,
         };
-        room.shared.claim(&account, [7].into_iter());
+        room.shared.claim(&account, std::slice::from_ref(&claimed));
         let settle = |room: &mut Writer| {
             let (reply, mut answer) = oneshot::channel();
-            let settled =
-                vec![Settlement { claimed: claimed.clone(), outcome: DeliveryOutcome::NotApplied }];
-            room.commit(Job::Settle { account: account.clone(), settled, reply }, || None);
+            let event = claimed.event_version();
+            let settlements = vec![Settlement { event, outcome: DeliveryOutcome::NotApplied }];
+            room.commit(Job::Settle { account: account.clone(), settlements, reply }, || None);
             answer.try_recv().expect("it is answered")
         };
         let sound = room.space.as_mut().expect("it looks at the disk").break_writes();
@@ -361,13 +369,13 @@ mod tests {
         let says = Some(answer.clone());
         let (reply, mut told) = oneshot::channel();
         assert!(
-            admit(Job::RequestFetches { source: source(), wanted: vec![], reply }, Some("full"))
+            admit(Job::RequestFetches { source: source(), requests: vec![], reply }, Some("full"))
                 .is_none()
         );
         let told = told.try_recv().expect("it is told");
-        assert!(matches!(told, Err(LedgerError::Unavailable(told)) if told == "full"));
+        assert!(matches!(told, Err(error) if error.reason() == "full"));
         assert!(admit(settle(FetchOutcome::Answered(answer)), Some("full")).is_none());
-        let gone = |says| settle(FetchOutcome::GivenUp { why: why(), says });
+        let gone = |says| settle(FetchOutcome::GivenUp { reason: why(), receipt: says });
         assert!(admit(gone(says), Some("full")).is_none());
         assert!(admit(gone(None), Some("full")).is_some());
         let later = settle(FetchOutcome::Retry {

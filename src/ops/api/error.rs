@@ -134,8 +134,8 @@ impl ApiError {
 impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
         match error {
-            LedgerError::Unavailable(_) => Self::Unavailable(error.to_string()),
-            LedgerError::Corrupt(_) => Self::Corrupt(error.to_string()),
+            LedgerError::Unavailable { .. } => Self::Unavailable(error.to_string()),
+            LedgerError::Corrupt { .. } => Self::Corrupt(error.to_string()),
         }
     }
 }

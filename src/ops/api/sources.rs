@@ -28,6 +28,7 @@ pub(super) async fn fetch(
     }
     let wanted = FetchRequest { account: None, webinar, condition: FetchCondition::Always };
     await_store(ops.ledger.request_fetches(source, vec![wanted])).await?;
-    let pending = ops.ledger.fetch_statuses().get(source).map_or(0, |status| status.pending);
+    let statuses = await_store(ops.ledger.fetch_statuses()).await?;
+    let pending = statuses.get(source).map_or(0, |status| status.pending);
     Ok(json!({ "source": source, "fetch": { "pending": pending } }))
 }

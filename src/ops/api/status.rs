@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::query::QueryParameters;
-use super::{STORE_TIMEOUT, models};
+use super::{STORE_TIMEOUT, await_store, models};
 use crate::event::{AccountName, ProviderId, SourceName};
 use crate::ledger::{EventStateCounts, FetchStatus, StoreSizes};
 use crate::ops::state::OpsState;
@@ -17,13 +17,13 @@ use crate::telemetry::{REVISION, VERSION};
 /// Everything; what cannot be told in time is null.
 pub(super) async fn get(ops: &OpsState, query: QueryParameters) -> Result<Value, ApiError> {
     query.finish()?;
-    let census = ops.ledger.event_counts();
+    let census = await_store(ops.ledger.event_counts()).await?;
     let accounts = ops.accounts.iter().map(|name| {
         let counts = census.get(name).copied().unwrap_or_default();
         account(ops, name, counts)
     });
     let (store, accounts) = tokio::join!(store(ops), join_all(accounts));
-    let fetches = ops.ledger.fetch_statuses();
+    let fetches = await_store(ops.ledger.fetch_statuses()).await?;
     let sources: Vec<Value> =
         ops.sources.iter().map(|(name, provider)| source(ops, &fetches, name, provider)).collect();
     let now = ops.clock.now();
@@ -40,10 +40,8 @@ pub(super) async fn get(ops: &OpsState, query: QueryParameters) -> Result<Value,
 
 async fn store(ops: &OpsState) -> Value {
     let problem = ops.ledger.health().err();
-    let ledger = std::sync::Arc::clone(&ops.ledger);
-    // It asks the file system, which may hang.
-    let sizes =
-        timeout(STORE_TIMEOUT, tokio::task::spawn_blocking(move || ledger.store_sizes())).await;
+    // The file system may hang.
+    let sizes = timeout(STORE_TIMEOUT, ops.ledger.store_sizes()).await;
     let sizes = sizes.ok().and_then(Result::ok);
     let size = |which: fn(&StoreSizes) -> u64| sizes.as_ref().map(which);
     json!({

@@ -13,12 +13,13 @@ use crate::event::{
     StatusChange, StatusUpdate,
 };
 use crate::ledger::{
-    ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail, EventQuery,
-    EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome, FetchRequest,
-    FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest, RebuildResult,
-    ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
-    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, StoreSizes, TimersRun,
-    WebinarKey, WebinarState,
+    AccountStatuses, AttemptStart, Browse, ClaimRequest, ClaimResult, ContributingReceipt,
+    EventDetail, EventQuery, EventRecord, EventStateCounts, EventSummary, EventVersion, FetchClaim,
+    FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask, Intake, Lease, LedgerError,
+    NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptContent, ReceiptKind,
+    ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress,
+    RedriveRequest, RedriveResult, Retention, SettleResult, Settlement, Store, StoreSizes, Timers,
+    TimersRun, WebinarKey, WebinarState,
 };
 
 pub(crate) fn account() -> AccountName {
@@ -82,7 +83,7 @@ impl FakeLedger {
         let mode = *self.mode.lock().unwrap();
         match mode {
             LedgerMode::Accepting => Ok(found),
-            LedgerMode::Failing => Err(LedgerError::Unavailable("disk full".to_owned())),
+            LedgerMode::Failing => Err(LedgerError::unavailable("disk full")),
             LedgerMode::Waiting => std::future::pending().await,
         }
     }
@@ -93,13 +94,13 @@ impl FakeLedger {
 }
 
 #[async_trait]
-impl Ledger for FakeLedger {
+impl Intake for FakeLedger {
     async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
         self.begun.notify_one();
         let mode = *self.mode.lock().unwrap();
         match mode {
             LedgerMode::Accepting => {}
-            LedgerMode::Failing => return Err(LedgerError::Unavailable("disk full".to_owned())),
+            LedgerMode::Failing => return Err(LedgerError::unavailable("disk full")),
             LedgerMode::Waiting => self.gate.acquire().await.expect("never closed").forget(),
         }
         let mut kept = self.kept.lock().unwrap();
@@ -117,46 +118,47 @@ impl Ledger for FakeLedger {
         kept.push(receipt);
         Ok(acceptance)
     }
+}
 
-    fn watch_status(&self, _: &AccountName) -> watch::Receiver<AccountStatus> {
+#[async_trait]
+impl Outbox for FakeLedger {
+    async fn claim(&self, _: &Lease, _: ClaimRequest) -> Result<ClaimResult, LedgerError> {
         unreachable!("the listeners do not deliver")
     }
 
+    async fn begin_attempt(
+        &self,
+        _: &Lease,
+        _: &[EventVersion],
+    ) -> Result<AttemptStart, LedgerError> {
+        unreachable!("the listeners send nothing")
+    }
+
+    async fn settle(&self, _: &Lease, _: Vec<Settlement>) -> Result<SettleResult, LedgerError> {
+        unreachable!("the listeners do not deliver")
+    }
+
+    fn release(&self, _: &Lease, _: &[EventVersion]) {
+        unreachable!("the listeners do not deliver")
+    }
+
+    fn wake_up(&self, _: &AccountName) -> Arc<Notify> {
+        unreachable!("the listeners do not deliver")
+    }
+
+    async fn acquire_lease(&self, _: &AccountName) -> Result<Option<Lease>, LedgerError> {
+        unreachable!("the listeners do not deliver")
+    }
+
+    async fn has_pending(&self, _: &AccountName) -> Result<bool, LedgerError> {
+        unreachable!("the listeners do not deliver")
+    }
+}
+
+#[async_trait]
+impl AccountStatuses for FakeLedger {
     async fn account_status(&self, _account: &AccountName) -> Result<AccountStatus, LedgerError> {
         Ok(self.status.lock().unwrap().clone())
-    }
-
-    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
-        [(account(), *self.counts.lock().unwrap())].into()
-    }
-
-    async fn oldest_pending(&self, _account: &AccountName) -> Result<Option<Millis>, LedgerError> {
-        self.respond(()).await?;
-        self.oldest.lock().unwrap().map_err(|()| LedgerError::Unavailable("locked".to_owned()))
-    }
-
-    async fn close(&self) {
-        unreachable!("the listeners close nothing")
-    }
-
-    fn store_sizes(&self) -> StoreSizes {
-        StoreSizes { store: 4_096, free: 1_024, wal: 512 }
-    }
-
-    fn health(&self) -> Result<(), String> {
-        self.health.lock().unwrap().clone()
-    }
-
-    async fn claim(&self, _: &AccountName, _: ClaimRequest) -> Result<ClaimResult, LedgerError> {
-        unreachable!("the listeners do not deliver")
-    }
-
-    async fn settle(&self, _: &AccountName, _: Vec<Settlement>) -> Result<(), LedgerError> {
-        unreachable!("the listeners do not deliver")
-    }
-
-    fn release(&self, _: &AccountName, _: &[ClaimedEvent]) {
-        unreachable!("the listeners do not deliver")
     }
 
     async fn update_status(
@@ -167,18 +169,13 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners do not deliver")
     }
 
-    fn wake_up(&self, _: &AccountName) -> Arc<Notify> {
+    fn watch_status(&self, _: &AccountName) -> watch::Receiver<AccountStatus> {
         unreachable!("the listeners do not deliver")
     }
+}
 
-    async fn begin_attempt(&self, _: &AccountName, _: &[ClaimedEvent]) -> Result<(), LedgerError> {
-        unreachable!("the listeners send nothing")
-    }
-
-    async fn run_timers(&self, _: usize) -> Result<TimersRun, LedgerError> {
-        unreachable!("the listeners keep no house")
-    }
-
+#[async_trait]
+impl FetchQueue for FakeLedger {
     async fn request_fetches(
         &self,
         _: &SourceName,
@@ -187,12 +184,7 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners fetch nothing")
     }
 
-    async fn claim_fetches(
-        &self,
-        _: &SourceName,
-        _: usize,
-        _: &[i64],
-    ) -> Result<FetchClaim, LedgerError> {
+    async fn claim_fetches(&self, _: &SourceName, _: usize) -> Result<FetchClaim, LedgerError> {
         unreachable!("the listeners fetch nothing")
     }
 
@@ -208,21 +200,35 @@ impl Ledger for FakeLedger {
         unreachable!("the listeners fetch nothing")
     }
 
-    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
-        BTreeMap::new()
+    async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError> {
+        Ok(BTreeMap::new())
+    }
+
+    fn release_fetch(&self, _: &FetchTask) {
+        unreachable!("the listeners fetch nothing")
+    }
+}
+
+#[async_trait]
+impl Timers for FakeLedger {
+    async fn run_timers(&self, _: usize) -> Result<TimersRun, LedgerError> {
+        unreachable!("the listeners keep no house")
     }
 
     async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
         unreachable!("the listeners keep no house")
     }
+}
 
-    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        let number = usize::from(id.as_bytes()[15]);
-        let takes = self.receipts.lock().unwrap().get(number.wrapping_sub(1)).copied();
-        let Some(takes) = takes else { return self.respond(None).await };
-        tokio::time::sleep(takes).await;
-        let summary = summary_of(number);
-        Ok(Some(ReceiptRecord { summary, headers: Vec::new(), body: None, events: Vec::new() }))
+#[async_trait]
+impl Browse for FakeLedger {
+    async fn event_counts(&self) -> Result<BTreeMap<AccountName, EventStateCounts>, LedgerError> {
+        Ok([(account(), *self.counts.lock().unwrap())].into())
+    }
+
+    async fn oldest_pending(&self, _account: &AccountName) -> Result<Option<Millis>, LedgerError> {
+        self.respond(()).await?;
+        self.oldest.lock().unwrap().map_err(|()| LedgerError::unavailable("locked"))
     }
 
     async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
@@ -237,18 +243,6 @@ impl Ledger for FakeLedger {
         unreachable!("the webhooks do not look at it")
     }
 
-    async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
-        unreachable!("the webhooks do not look at it")
-    }
-
-    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
-        let after = ask.after.unwrap_or_default();
-        if after >= self.breaks_after.load(Ordering::Relaxed) {
-            return Err(LedgerError::Unavailable("disk full".to_owned()));
-        }
-        self.respond(RedriveProgress { redriven: 10, next: Some(after + 1) }).await
-    }
-
     async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
         let all = self.receipts.lock().unwrap().len();
         let before = ask.after.map_or(all + 1, |after| usize::try_from(after).unwrap());
@@ -256,6 +250,41 @@ impl Ledger for FakeLedger {
         let last = before.saturating_sub(ask.limit);
         let next = (last > 1).then(|| i64::try_from(last).unwrap());
         Ok(Page { items, next })
+    }
+
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        let number = usize::from(id.as_bytes()[15]);
+        let takes = self.receipts.lock().unwrap().get(number.wrapping_sub(1)).copied();
+        let Some(takes) = takes else { return self.respond(None).await };
+        tokio::time::sleep(takes).await;
+        let summary = summary_of(number);
+        Ok(Some(ReceiptRecord { summary, headers: Vec::new(), body: None, events: Vec::new() }))
+    }
+}
+
+#[async_trait]
+impl Redrive for FakeLedger {
+    async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
+        let after = ask.after.unwrap_or_default();
+        if after >= self.breaks_after.load(Ordering::Relaxed) {
+            return Err(LedgerError::unavailable("disk full"));
+        }
+        self.respond(RedriveProgress { redriven: 10, next: Some(after + 1) }).await
+    }
+}
+
+#[async_trait]
+impl Rebuilds for FakeLedger {
+    async fn webinars_of(&self, _: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
+        unreachable!("the webhooks do not look at it")
+    }
+
+    async fn webinar_state(&self, _: &WebinarKey) -> Result<WebinarState, LedgerError> {
+        unreachable!("the webhooks do not look at it")
     }
 
     async fn receipts_of(
@@ -266,16 +295,23 @@ impl Ledger for FakeLedger {
         unreachable!("the webhooks do not look at it")
     }
 
-    async fn webinars_of(&self, _: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
-        unreachable!("the webhooks do not look at it")
-    }
-
-    async fn webinar_state(&self, _: &WebinarKey) -> Result<WebinarState, LedgerError> {
-        unreachable!("the webhooks do not look at it")
-    }
-
     async fn rebuild(&self, _: RebuildRequest) -> Result<RebuildResult, LedgerError> {
         unreachable!("the webhooks do not look at it")
+    }
+}
+
+#[async_trait]
+impl Store for FakeLedger {
+    fn health(&self) -> Result<(), String> {
+        self.health.lock().unwrap().clone()
+    }
+
+    async fn store_sizes(&self) -> Result<StoreSizes, LedgerError> {
+        Ok(StoreSizes { store: 4_096, free: 1_024, wal: 512 })
+    }
+
+    async fn close(&self) {
+        unreachable!("the listeners close nothing")
     }
 }
 

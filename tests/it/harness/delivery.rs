@@ -16,17 +16,14 @@ use tokio_util::sync::CancellationToken;
 use webinar_bridge::clock::{Clock, VirtualClock};
 use webinar_bridge::deliver::{AccountWorker, DeliverySettings};
 use webinar_bridge::event::{
-    AccountName, AccountStatus, EventKey, ExternalAccountId, ExternalEventId, Millis, ReceiptId,
-    SourceName, StatusChange, StatusUpdate,
+    AccountName, AccountStatus, EventKey, ExternalAccountId, ExternalEventId, Millis, StatusChange,
+    StatusUpdate,
 };
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials, RateLimit};
 use webinar_bridge::ledger::{
-    ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, DeliveryOutcome, EventDetail,
-    EventQuery, EventRecord, EventState, EventStateCounts, EventSummary, FetchClaim, FetchOutcome,
-    FetchRequest, FetchStatus, FetchTask, HubspotRefusal, Ledger, LedgerError, NewReceipt, Page,
-    RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
-    RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, StoreSizes, TimersRun,
-    WebinarKey, WebinarState,
+    AccountStatuses, AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome,
+    EventState, EventStateCounts, EventVersion, HubspotRefusal, InputHash, Lease, LedgerError,
+    Outbox, Redrive, RedriveProgress, RedriveRequest, RedriveResult, SettleResult, Settlement,
 };
 use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::sandbox::emulator::{
@@ -393,8 +390,8 @@ impl LedgerRow {
 }
 
 #[async_trait]
-impl Ledger for DeliveryLedger {
-    async fn claim(&self, _: &AccountName, ask: ClaimRequest) -> Result<ClaimResult, LedgerError> {
+impl Outbox for DeliveryLedger {
+    async fn claim(&self, _: &Lease, ask: ClaimRequest) -> Result<ClaimResult, LedgerError> {
         let now = self.clock.now();
         let mut rows = lock(&self.rows);
         let is_free = |row: &LedgerRow| row.state == EventState::Pending && !row.claimed;
@@ -403,7 +400,7 @@ impl Ledger for DeliveryLedger {
             .filter(|(_, row)| is_free(row) && row.not_before <= now)
             .map(|(id, _)| *id)
             .collect();
-        let ready = ask.choose(ready, |id| *id);
+        let ready = ask.select(ready, |id| *id);
         let leaves_at = ready.first().map(|id| rows[id].pending_since.plus(ask.linger));
         if ready.len() < ask.limit && leaves_at.is_none_or(|at| at > now) {
             let waiting = rows.values().filter(|row| is_free(row) && row.not_before > now);
@@ -420,31 +417,40 @@ impl Ledger for DeliveryLedger {
                 version: 1,
                 pending_since: row.pending_since,
                 attempts: row.attempts,
-                input: row.input.clone(),
+                input: row.input.as_slice().into(),
+                input_hash: InputHash::from_input(&row.input),
                 already_confirmed: false,
             });
         }
         Ok(ClaimResult::Batch(batch))
     }
 
-    async fn begin_attempt(&self, _: &AccountName, _: &[ClaimedEvent]) -> Result<(), LedgerError> {
-        Ok(())
+    async fn begin_attempt(
+        &self,
+        _: &Lease,
+        _: &[EventVersion],
+    ) -> Result<AttemptStart, LedgerError> {
+        Ok(AttemptStart::Started)
     }
 
-    async fn settle(&self, _: &AccountName, settled: Vec<Settlement>) -> Result<(), LedgerError> {
+    async fn settle(
+        &self,
+        _: &Lease,
+        settled: Vec<Settlement>,
+    ) -> Result<SettleResult, LedgerError> {
         self.write().await;
         let mut rows = lock(&self.rows);
-        for Settlement { claimed, outcome } in settled {
-            let row = rows.get_mut(&claimed.id).expect("it was claimed");
+        for Settlement { event, outcome } in settled {
+            let row = rows.get_mut(&event.id).expect("it was claimed");
             // What is given back is no longer the flight's.
             row.claimed &= matches!(outcome, DeliveryOutcome::RefusalRevoked);
             row.settle(outcome);
         }
         self.wake_up.notify_one();
-        Ok(())
+        Ok(SettleResult::Settled)
     }
 
-    fn release(&self, _: &AccountName, claimed: &[ClaimedEvent]) {
+    fn release(&self, _: &Lease, claimed: &[EventVersion]) {
         let mut rows = lock(&self.rows);
         for claimed in claimed {
             rows.get_mut(&claimed.id).expect("it was claimed").claimed = false;
@@ -452,6 +458,21 @@ impl Ledger for DeliveryLedger {
         self.wake_up.notify_one();
     }
 
+    fn wake_up(&self, _: &AccountName) -> Arc<Notify> {
+        Arc::clone(&self.wake_up)
+    }
+
+    async fn acquire_lease(&self, account: &AccountName) -> Result<Option<Lease>, LedgerError> {
+        Ok(Some(Lease::new(account.clone(), 1)))
+    }
+
+    async fn has_pending(&self, _: &AccountName) -> Result<bool, LedgerError> {
+        Ok(self.counts().pending > 0)
+    }
+}
+
+#[async_trait]
+impl AccountStatuses for DeliveryLedger {
     fn watch_status(&self, _: &AccountName) -> watch::Receiver<AccountStatus> {
         self.status.subscribe()
     }
@@ -468,13 +489,12 @@ impl Ledger for DeliveryLedger {
         self.write().await;
         Ok(self.apply(&change))
     }
+}
 
-    fn wake_up(&self, _: &AccountName) -> Arc<Notify> {
-        Arc::clone(&self.wake_up)
-    }
-
-    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
-        BTreeMap::from([(account("main"), self.counts())])
+#[async_trait]
+impl Redrive for DeliveryLedger {
+    async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
+        unsupported()
     }
 
     async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
@@ -486,96 +506,10 @@ impl Ledger for DeliveryLedger {
         self.wake_up.notify_one();
         Ok(RedriveProgress { redriven, next: None })
     }
-
-    // What follows is nothing of delivery's.
-
-    async fn accept(&self, _: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
-        unsupported()
-    }
-    async fn oldest_pending(&self, _: &AccountName) -> Result<Option<Millis>, LedgerError> {
-        unsupported()
-    }
-    async fn run_timers(&self, _: usize) -> Result<TimersRun, LedgerError> {
-        unsupported()
-    }
-    async fn request_fetches(
-        &self,
-        _: &SourceName,
-        _: Vec<FetchRequest>,
-    ) -> Result<usize, LedgerError> {
-        unsupported()
-    }
-    async fn claim_fetches(
-        &self,
-        _: &SourceName,
-        _: usize,
-        _: &[i64],
-    ) -> Result<FetchClaim, LedgerError> {
-        unsupported()
-    }
-    async fn settle_fetch(
-        &self,
-        _: &FetchTask,
-        _: FetchOutcome,
-    ) -> Result<Option<ReceiptOutcome>, LedgerError> {
-        unsupported()
-    }
-    fn fetch_wake_up(&self, _: &SourceName) -> Arc<Notify> {
-        Arc::default()
-    }
-    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
-        BTreeMap::new()
-    }
-    async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
-        unsupported()
-    }
-    async fn close(&self) {}
-
-    fn store_sizes(&self) -> StoreSizes {
-        StoreSizes::default()
-    }
-    fn health(&self) -> Result<(), String> {
-        Ok(())
-    }
-    async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        unsupported()
-    }
-    async fn list_events(&self, _: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
-        unsupported()
-    }
-    async fn event_detail(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
-        unsupported()
-    }
-    async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
-        unsupported()
-    }
-    async fn list_receipts(&self, _: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
-        unsupported()
-    }
-    async fn receipt(&self, _: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        unsupported()
-    }
-    async fn webinars_of(&self, _: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
-        unsupported()
-    }
-    async fn webinar_state(&self, _: &WebinarKey) -> Result<WebinarState, LedgerError> {
-        unsupported()
-    }
-
-    async fn receipts_of(
-        &self,
-        _: &WebinarKey,
-        _: Option<i64>,
-    ) -> Result<Page<ContributingReceipt>, LedgerError> {
-        unsupported()
-    }
-    async fn rebuild(&self, _: RebuildRequest) -> Result<RebuildResult, LedgerError> {
-        unsupported()
-    }
 }
 
 fn unsupported<T>() -> Result<T, LedgerError> {
-    Err(LedgerError::Unavailable("only what delivery needs is here".into()))
+    Err(LedgerError::unavailable("only what delivery needs is here"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use webinar_bridge::ledger::{
-    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts, HubspotRefusal,
-    Ledger,
+    Browse as _, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts,
+    HubspotRefusal, Intake as _, Outbox as _, Timers as _,
 };
 
-use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
+use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed};
 use crate::harness::store::Place;
 use webinar_bridge::event::{
     OccurrenceChange, OccurrenceId, OccurrenceListing, Shape, WebinarFields,
 };
 
-use super::{NOW, claim, confirmed, counts, input, settle};
+use super::{NOW, begin_attempt, claim, confirmed, counts, input, lease, release, settle};
 
 #[tokio::test]
 async fn a_claimed_event_is_nobody_elses_until_it_is_settled() {
@@ -23,12 +23,21 @@ async fn a_claimed_event_is_nobody_elses_until_it_is_settled() {
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch.len(), 1);
     assert!(claim(&ledger, NOW).await.is_empty());
-    assert_eq!(counts(&ledger), EventStateCounts { in_flight: 1, ..EventStateCounts::default() });
-    ledger.release(&account("main"), &batch);
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { in_flight: 1, ..EventStateCounts::default() }
+    );
+    release(&ledger, &batch).await;
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let batch = claim(&ledger, NOW).await;
     settle(&ledger, &batch, confirmed).await;
-    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+    );
     assert!(claim(&ledger, NOW).await.is_empty());
 }
 
@@ -40,7 +49,10 @@ async fn confirming_an_old_version_leaves_the_new_one_pending() {
     let old = claim(&ledger, NOW).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
     settle(&ledger, &old, confirmed).await;
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let new = claim(&ledger, NOW).await;
     assert_eq!(input(&new[0])["eventName"], "Two");
     assert_eq!(input(&new[0])["startDateTime"], minutes(24 * 60).to_string());
@@ -70,7 +82,7 @@ async fn a_change_back_to_what_was_confirmed_is_sent_again() {
             settle(&ledger, &two, || DeliveryOutcome::Ambiguous).await;
         }
         assert_eq!(
-            counts(&ledger),
+            counts(&ledger).await,
             EventStateCounts { pending: 1, ..EventStateCounts::default() },
             "{answered}"
         );
@@ -79,7 +91,7 @@ async fn a_change_back_to_what_was_confirmed_is_sent_again() {
         assert!(!one[0].already_confirmed);
         settle(&ledger, &one, confirmed).await;
         assert_eq!(
-            counts(&ledger),
+            counts(&ledger).await,
             EventStateCounts { delivered: 1, ..EventStateCounts::default() }
         );
     }
@@ -91,9 +103,10 @@ async fn a_batch_waits_for_company_or_for_its_time() {
     let ledger = place.open(policies());
     let ask = ClaimRequest { limit: 2, linger: Duration::from_mins(1), ..NOW };
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    match ledger.claim(&account("main"), ask.clone()).await.expect("a claim") {
+    match ledger.claim(&lease(&ledger).await, ask.clone()).await.expect("a claim") {
         ClaimResult::Wait(at) => assert_eq!(at, Some(minutes(1))),
         ClaimResult::Batch(batch) => panic!("too early: {batch:?}"),
+        ClaimResult::LeaseLost => panic!("nobody else has the lease"),
     }
     ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
     assert_eq!(claim(&ledger, ask.clone()).await.len(), 2, "full");
@@ -125,11 +138,10 @@ async fn others_go_before_those_that_go_alone_however_long_these_are() {
         ids.collect::<Result<_, _>>().expect("numbers")
     };
     let ids = |batch: Vec<ClaimedEvent>| batch.iter().map(|claimed| claimed.id).collect::<Vec<_>>();
-    let ask = |due| ClaimRequest {
-        limit: 2,
-        alone: all[..20].iter().rev().copied().collect(),
-        due,
-        ..NOW
+    let ask = |due| {
+        let mut first: Vec<i64> = all[..20].iter().rev().copied().collect();
+        let last = first.split_off(due);
+        ClaimRequest { limit: 2, first, last, ..NOW }
     };
     assert_eq!(ids(claim(&ledger, ask(1)).await), [all[19]], "its turn");
     assert_eq!(ids(claim(&ledger, ask(0)).await), [all[20], all[21]]);
@@ -174,10 +186,13 @@ async fn a_refused_event_is_dead_until_it_changes() {
     let words = refused.clone();
     settle(&ledger, &claim(&ledger, NOW).await, move || DeliveryOutcome::Refused(words.clone()))
         .await;
-    assert_eq!(counts(&ledger), EventStateCounts { dead: 1, ..EventStateCounts::default() });
+    assert_eq!(counts(&ledger).await, EventStateCounts { dead: 1, ..EventStateCounts::default() });
     assert_eq!(ledger.events(10).await.expect("events")[0].refused, Some(refused));
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
 }
 
 #[tokio::test]
@@ -194,7 +209,10 @@ async fn a_refusal_of_an_old_state_says_nothing_of_the_new_one() {
         correlation_id: None,
     };
     settle(&ledger, &old, move || DeliveryOutcome::Refused(words.clone())).await;
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
@@ -206,9 +224,10 @@ async fn trying_again_waits_for_its_time() {
     let again =
         || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
     settle(&ledger, &claim(&ledger, NOW).await, again).await;
-    match ledger.claim(&account("main"), NOW).await.expect("a claim") {
+    match ledger.claim(&lease(&ledger).await, NOW).await.expect("a claim") {
         ClaimResult::Wait(at) => assert_eq!(at, Some(minutes(5))),
         ClaimResult::Batch(batch) => panic!("too early: {batch:?}"),
+        ClaimResult::LeaseLost => panic!("nobody else has the lease"),
     }
     place.clock.set(minutes(5));
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
@@ -220,14 +239,17 @@ async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
-    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, || DeliveryOutcome::Ambiguous).await;
     // At once,
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch.len(), 1);
-    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, confirmed).await;
-    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+    );
     let due = ledger.run_timers(100).await.expect("looked");
     assert_eq!((due.done, due.next_due), (0, Some(minutes(2))));
     // and when the first can no longer land; also if the process was another meanwhile.
@@ -235,14 +257,20 @@ async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
     place.clock.set(minutes(2));
     let ledger = place.open(policies());
     assert_eq!(ledger.run_timers(100).await.expect("looked").done, 1);
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let again = claim(&ledger, NOW).await;
     assert_eq!(again[0].input, batch[0].input);
-    ledger.begin_attempt(&account("main"), &again).await.expect("noted");
+    begin_attempt(&ledger, &again).await;
     settle(&ledger, &again, confirmed).await;
     let due = ledger.run_timers(100).await.expect("looked");
     assert_eq!((due.done, due.next_due), (0, None));
-    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+    );
 }
 
 #[tokio::test]
@@ -251,20 +279,20 @@ async fn what_an_answer_left_open_waits_and_is_sent_twice_and_charged_to_nobody(
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
-    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, || DeliveryOutcome::RetryUncounted {
         not_before: minutes(1),
         reason: "open".into(),
     })
     .await;
     assert!(matches!(
-        ledger.claim(&account("main"), NOW).await.expect("looked"),
+        ledger.claim(&lease(&ledger).await, NOW).await.expect("looked"),
         ClaimResult::Wait(Some(at)) if at == minutes(1)
     ));
     place.clock.set(minutes(1));
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch[0].attempts, 0);
-    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, confirmed).await;
     let due = ledger.run_timers(100).await.expect("looked");
     assert_eq!((due.done, due.next_due), (0, Some(minutes(2))), "it may land until then");
@@ -310,7 +338,10 @@ async fn what_changed_back_before_it_was_sent_needs_no_call() {
     let batch = claim(&ledger, NOW).await;
     assert!(batch[0].already_confirmed);
     settle(&ledger, &batch, || DeliveryOutcome::AlreadyConfirmed).await;
-    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+    );
     // What HubSpot neither confirmed nor refused may have arrived all the same.
     let mut away = receipt("d", vec![renamed("1", "Three", minutes(2))]);
     away.received_at = minutes(2);
@@ -334,7 +365,7 @@ async fn what_changed_back_while_a_call_was_ambiguous_is_sent_all_the_same() {
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
     let two = claim(&ledger, NOW).await;
-    ledger.begin_attempt(&account("main"), &two).await.expect("noted");
+    begin_attempt(&ledger, &two).await;
     let mut back = renamed("1", "One", minutes(1));
     back.occurred_at = Some(minutes(1));
     let mut back = receipt("c", vec![back]);
@@ -342,7 +373,10 @@ async fn what_changed_back_while_a_call_was_ambiguous_is_sent_all_the_same() {
     ledger.accept(back).await.expect("kept");
     // What HubSpot confirmed last is what it should hold, but "Two" may land yet.
     settle(&ledger, &two, || DeliveryOutcome::Ambiguous).await;
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     place.clock.set(minutes(1));
     assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
 }
@@ -355,7 +389,7 @@ async fn what_changed_back_after_a_call_that_failed_is_sent_all_the_same() {
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
     let two = claim(&ledger, NOW).await;
-    ledger.begin_attempt(&account("main"), &two).await.expect("noted");
+    begin_attempt(&ledger, &two).await;
     // A 500 may come after "Two" was stored.
     settle(&ledger, &two, || DeliveryOutcome::NotApplied).await;
     let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
@@ -376,7 +410,10 @@ async fn what_hubspot_is_still_at_waits_and_is_sent_twice() {
     assert!(claim(&ledger, NOW).await.is_empty(), "it waits");
     place.clock.set(minutes(1));
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+    );
     place.clock.set(minutes(2));
     assert_eq!(ledger.run_timers(10).await.expect("looked at").done, 1);
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
@@ -388,12 +425,15 @@ async fn a_crash_amid_a_call_is_an_ambiguous_call() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
-    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    begin_attempt(&ledger, &batch).await;
     drop(ledger);
     let ledger = place.open(policies());
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let batch = claim(&ledger, NOW).await;
-    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, confirmed).await;
     assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, Some(minutes(2)));
 }
@@ -404,9 +444,12 @@ async fn a_call_that_was_surely_not_taken_is_not_ambiguous() {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
-    ledger.begin_attempt(&account("main"), &batch).await.expect("noted");
+    begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, || DeliveryOutcome::NotApplied).await;
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     drop(ledger);
     let ledger = place.open(policies());
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
@@ -427,19 +470,19 @@ async fn what_became_incomplete_on_its_way_is_counted_once() {
     ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
     let one = claim(&ledger, ClaimRequest { limit: 1, ..NOW }).await;
     assert_eq!(
-        counts(&ledger),
+        counts(&ledger).await,
         EventStateCounts { pending: 1, in_flight: 1, ..EventStateCounts::default() }
     );
     let mut moved = renamed("1", "One", NOON);
     moved.listing = OccurrenceListing::Unknown;
     ledger.accept(receipt("c", vec![moved])).await.expect("kept");
     assert_eq!(
-        counts(&ledger),
+        counts(&ledger).await,
         EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
     );
     settle(&ledger, &one, confirmed).await;
     assert_eq!(
-        counts(&ledger),
+        counts(&ledger).await,
         EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
     );
 }

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use webinar_bridge::event::Millis;
 use webinar_bridge::ledger::sqlite::{Settings, SqliteLedger, Threading};
-use webinar_bridge::ledger::{FetchOutcome, FetchTask, Ledger, ReceiptKind};
+use webinar_bridge::ledger::{
+    FETCH_CLAIM, FetchOutcome, FetchQueue as _, FetchTask, Intake as _, ReceiptKind,
+};
 
 use super::fetching::{always, counted};
 use crate::harness::build::{NOON, policies, receipt, source};
@@ -66,7 +68,8 @@ struct World {
     ledger: Option<SqliteLedger>,
     now: Millis,
     rows: BTreeMap<&'static str, Row>,
-    under_way: Vec<FetchTask>,
+    /// With the time of their claims.
+    under_way: Vec<(FetchTask, Millis)>,
     receipts: u32,
 }
 
@@ -99,22 +102,24 @@ impl World {
         match step {
             Step::Want { which, with_receipt } => self.want(NAMES[which], with_receipt).await,
             Step::Take => {
-                let under_way: Vec<i64> = self.under_way.iter().map(|task| task.id).collect();
-                let due = self.ledger().claim_fetches(&source("zoom"), 1, &under_way).await;
+                let due = self.ledger().claim_fetches(&source("zoom"), 1).await;
                 let due = due.expect("read").tasks;
                 for task in &due {
                     self.rows.get_mut(task.webinar.as_str()).expect("it is wanted").again = false;
                 }
-                self.under_way.extend(due);
+                let now = self.now;
+                self.under_way.extend(due.into_iter().map(|task| (task, now)));
             }
             Step::Settle { which, end } if which < self.under_way.len() => {
-                let task = self.under_way.remove(which);
+                let (task, _) = self.under_way.remove(which);
                 self.settle(&task, end).await;
             }
             Step::Settle { .. } => {}
             Step::Pass(count) => {
                 self.now = self.now.plus(Duration::from_mins(count.unsigned_abs()));
                 self.place.clock.set(self.now);
+                let now = self.now;
+                self.under_way.retain(|(_, claimed_at)| claimed_at.plus(FETCH_CLAIM) > now);
             }
             Step::Restart => {
                 self.under_way.clear();
@@ -160,7 +165,7 @@ impl World {
                 reason: "later".into(),
                 counted: is_own(count),
             },
-            End::GivenUp => FetchOutcome::GivenUp { why: "never".into(), says: None },
+            End::GivenUp => FetchOutcome::GivenUp { reason: "never".into(), receipt: None },
         };
         self.ledger().settle_fetch(task, outcome).await.expect("settled");
         let row = self.rows.get_mut(task.webinar.as_str()).expect("it was wanted");
@@ -180,8 +185,9 @@ impl World {
     async fn check(&self) -> Result<(), TestCaseError> {
         let pending: Vec<_> = self.rows.iter().filter(|(_, row)| !row.given_up).collect();
         let given_up = self.rows.len() - pending.len();
-        prop_assert_eq!(counted(self.ledger()), (pending.len() as u64, given_up as u64));
-        let claim = self.ledger().claim_fetches(&source("zoom"), 9, &[]).await.expect("read");
+        prop_assert_eq!(counted(self.ledger()).await, (pending.len() as u64, given_up as u64));
+        let claim = self.ledger().claim_fetches(&source("zoom"), 9).await.expect("read");
+        claim.tasks.iter().for_each(|task| self.ledger().release_fetch(task));
         let mut due: Vec<_> = claim
             .tasks
             .iter()
@@ -193,7 +199,10 @@ impl World {
         let is_due = |row: &Row| row.not_before.is_none_or(|at| at <= self.now);
         let expected: Vec<_> = pending
             .iter()
-            .filter(|(_, row)| is_due(row))
+            .filter(|(name, row)| {
+                let claims = |(task, _): &(FetchTask, Millis)| task.webinar.as_str() == **name;
+                is_due(row) && !self.under_way.iter().any(claims)
+            })
             .map(|(name, row)| (**name, row.wanted_at, row.attempts))
             .collect();
         prop_assert_eq!(due, expected);

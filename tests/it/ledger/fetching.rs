@@ -9,9 +9,10 @@ use webinar_bridge::event::{
 use webinar_bridge::ledger::erasure::EmailAddress;
 use webinar_bridge::ledger::sqlite::{Settings, SqliteLedger, Threading, backup, erase};
 use webinar_bridge::ledger::{
-    EventStateCounts, FetchClaim, FetchCondition, FetchOutcome, FetchRequest, FetchStatus,
-    FetchTask, LONGEST_WAIT, Ledger, LedgerError, NewReceipt, Policies, ReceiptContent,
-    ReceiptKind, ReceiptOutcome, ReceiptQuery, Retention, WebinarKey,
+    Browse as _, EventStateCounts, FetchClaim, FetchCondition, FetchOutcome, FetchQueue as _,
+    FetchRequest, FetchStatus, FetchTask, Intake as _, LONGEST_WAIT, LedgerError, NewReceipt,
+    Policies, Rebuilds as _, ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptQuery, Retention,
+    Store as _, Timers as _, WebinarKey,
 };
 
 use super::counts;
@@ -54,11 +55,18 @@ fn later(at: Millis) -> FetchOutcome {
 }
 
 fn given_up(says: Option<NewReceipt>) -> FetchOutcome {
-    FetchOutcome::GivenUp { why: "it is not there".into(), says: says.map(Box::new) }
+    FetchOutcome::GivenUp { reason: "it is not there".into(), receipt: says.map(Box::new) }
 }
 
 async fn look(ledger: &SqliteLedger) -> FetchClaim {
-    ledger.claim_fetches(&source("zoom"), 100, &[]).await.expect("read")
+    due_of(ledger, "zoom").await
+}
+
+/// What is due of a source; it is claimed for the look only.
+async fn due_of(ledger: &SqliteLedger, name: &str) -> FetchClaim {
+    let claim = ledger.claim_fetches(&source(name), 100).await.expect("read");
+    claim.tasks.iter().for_each(|task| ledger.release_fetch(task));
+    claim
 }
 
 pub(super) async fn due(ledger: &SqliteLedger) -> Vec<FetchTask> {
@@ -87,13 +95,13 @@ async fn settle(
     ledger.settle_fetch(task, outcome).await.expect("settled")
 }
 
-fn status(ledger: &SqliteLedger) -> FetchStatus {
-    ledger.fetch_statuses()[&source("zoom")].clone()
+async fn status(ledger: &SqliteLedger) -> FetchStatus {
+    ledger.fetch_statuses().await.expect("read")[&source("zoom")].clone()
 }
 
 /// How many are pending and given up.
-pub(super) fn counted(ledger: &SqliteLedger) -> (u64, u64) {
-    let FetchStatus { pending, given_up, .. } = status(ledger);
+pub(super) async fn counted(ledger: &SqliteLedger) -> (u64, u64) {
+    let FetchStatus { pending, given_up, .. } = status(ledger).await;
     (pending, given_up)
 }
 
@@ -120,7 +128,7 @@ async fn what_a_receipt_wants_is_due_with_it_and_wanted_twice_it_is_asked_for_on
     let tasks = due(&ledger).await;
     let told: Vec<_> = tasks.iter().map(|t| (t.webinar.as_str(), &t.account, t.version)).collect();
     assert_eq!(told, [("1", &first.account, 3), ("1", &None, 1), ("2", &first.account, 1)]);
-    assert_eq!(counted(&ledger), (3, 0));
+    assert_eq!(counted(&ledger).await, (3, 0));
 }
 
 #[tokio::test]
@@ -148,7 +156,7 @@ async fn a_duplicate_wants_nothing_and_what_is_ignored_or_not_understood_may() {
         ReceiptContent::Changes(vec![Change { account: None, ..created("9", "Nine", NOON) }]);
     assert_eq!(ledger.accept(foreign).await.expect("kept"), ReceiptOutcome::Quarantined);
     assert_eq!(due_ids(&ledger).await, ["2", "3", "4"]);
-    assert_eq!(counted(&ledger), (3, 0));
+    assert_eq!(counted(&ledger).await, (3, 0));
 }
 
 #[tokio::test]
@@ -161,7 +169,7 @@ async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked(
     let part = wanting("b", vec![renamed("2", "Two", NOON)], vec![if_incomplete("2")]);
     ledger.accept(part).await.expect("kept");
     assert_eq!(
-        counts(&ledger),
+        counts(&ledger).await,
         EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
     );
     assert_eq!(due_ids(&ledger).await, ["2"]);
@@ -175,8 +183,11 @@ async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked(
     let filtering = filtering.open(refusing);
     let four = wanting("c", vec![created("4", "Four", NOON)], vec![if_incomplete("4")]);
     filtering.accept(NewReceipt { source: source("refusing"), ..four }).await.expect("kept");
-    assert_eq!(counts(&filtering), EventStateCounts { filtered: 1, ..EventStateCounts::default() });
-    let due = filtering.claim_fetches(&source("refusing"), 10, &[]).await.expect("read");
+    assert_eq!(
+        counts(&filtering).await,
+        EventStateCounts { filtered: 1, ..EventStateCounts::default() }
+    );
+    let due = due_of(&filtering, "refusing").await;
     assert_eq!(due.tasks, []);
     // One is complete, one is not known at all, and one is not the account's of which it is known.
     let other = ExternalAccountId::parse("acct-2").expect("valid");
@@ -214,16 +225,16 @@ async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
     let second = task(&ledger).await;
     assert_eq!((second.id, second.version, second.attempts), (first.id, 2, 0));
     assert_eq!(second.requested_at, minutes(1), "until then it may have been wanted");
-    assert_eq!(status(&ledger), FetchStatus { pending: 1, ..FetchStatus::default() });
+    assert_eq!(status(&ledger).await, FetchStatus { pending: 1, ..FetchStatus::default() });
     // Whoever was not told settles again.
     assert_eq!(settle(&ledger, &first, outcome).await, Some(ReceiptOutcome::Duplicate));
-    assert_eq!(counted(&ledger), (1, 0));
+    assert_eq!(counted(&ledger).await, (1, 0));
 
     want(&ledger, vec![always("1")]).await;
     settle(&ledger, &second, given_up(None)).await;
     let third = task(&ledger).await;
     assert_eq!((third.version, third.attempts), (3, 0));
-    assert_eq!(counted(&ledger), (1, 0), "it is not given up");
+    assert_eq!(counted(&ledger).await, (1, 0), "it is not given up");
 
     // The platform said to wait, and that is true of whoever wants it.
     want(&ledger, vec![always("1")]).await;
@@ -237,7 +248,7 @@ async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
     let same = answered("b", vec![created("1", "One", NOON)]);
     assert_eq!(settle(&ledger, &last, same).await, Some(ReceiptOutcome::Accepted));
     assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: None });
-    assert_eq!(status(&ledger), FetchStatus::default());
+    assert_eq!(status(&ledger).await, FetchStatus::default());
 }
 
 #[tokio::test]
@@ -273,7 +284,7 @@ async fn an_answer_is_accepted_and_settled_in_one_step() {
     let outcome = FetchOutcome::Answered(Box::new(foreign.clone()));
     assert_eq!(settle(&ledger, &tasks[0], outcome).await, Some(ReceiptOutcome::Quarantined));
     assert_eq!(due_ids(&ledger).await, ["2", "3"]);
-    assert_eq!((counted(&ledger), ledger.events(9).await.expect("read").len()), ((2, 0), 1));
+    assert_eq!((counted(&ledger).await, ledger.events(9).await.expect("read").len()), ((2, 0), 1));
     let kept = ledger.receipt(foreign.id).await.expect("read").expect("kept");
     assert_eq!(kept.summary.kind, ReceiptKind::Fetched);
     // The same again says nothing new.
@@ -288,12 +299,12 @@ async fn an_answer_is_accepted_and_settled_in_one_step() {
     let other = rusqlite::Connection::open(place.file()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let refused = ledger.settle_fetch(&tasks[2], outcome.clone()).await;
-    assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(LedgerError::Unavailable { .. })), "{refused:?}");
     other.execute_batch("ROLLBACK").expect("free");
     assert_eq!(due_ids(&ledger).await, ["3"]);
-    assert_eq!((counted(&ledger), ledger.receipt(id).await.expect("read")), ((1, 0), None));
+    assert_eq!((counted(&ledger).await, ledger.receipt(id).await.expect("read")), ((1, 0), None));
     assert_eq!(settle(&ledger, &tasks[2], outcome).await, Some(ReceiptOutcome::Accepted));
-    assert_eq!((counted(&ledger), counts(&ledger).pending), ((0, 0), 2));
+    assert_eq!((counted(&ledger).await, counts(&ledger).await.pending), ((0, 0), 2));
 }
 
 #[tokio::test]
@@ -305,12 +316,12 @@ async fn an_answer_may_want_more_but_not_itself() {
     answer.fetch_requests = vec![if_incomplete("1"), always("1"), always("2")];
     let outcome = FetchOutcome::Answered(Box::new(answer));
     settle(&ledger, &task(&ledger).await, outcome).await;
-    assert_eq!(counts(&ledger).incomplete, 1, "it says too little, and would again");
+    assert_eq!(counts(&ledger).await.incomplete, 1, "it says too little, and would again");
     assert_eq!(due_ids(&ledger).await, ["2"]);
     let mut gone = fetched("b", Vec::new());
     gone.fetch_requests = vec![always("2")];
     settle(&ledger, &task(&ledger).await, given_up(Some(gone))).await;
-    assert_eq!(counted(&ledger), (0, 1));
+    assert_eq!(counted(&ledger).await, (0, 1));
 }
 
 #[tokio::test]
@@ -334,28 +345,28 @@ async fn what_is_given_up_is_shown_until_it_is_wanted_again() {
     let batch = super::claim(&ledger, super::NOW).await;
     assert_eq!(super::input(&batch[0])["eventCancelled"], true, "it follows from the answer");
     let shown = FetchStatus { given_up: 1, pending: 0, last_error: Some("it is not there".into()) };
-    assert_eq!((status(&ledger), due(&ledger).await), (shown.clone(), Vec::new()));
+    assert_eq!((status(&ledger).await, due(&ledger).await), (shown.clone(), Vec::new()));
     // Whoever was not told settles again.
     assert_eq!(settle(&ledger, &first, given_up(says)).await, Some(ReceiptOutcome::Duplicate));
     drop(ledger);
     let ledger = place.open(policies());
-    assert_eq!(status(&ledger), shown);
+    assert_eq!(status(&ledger).await, shown);
 
     place.clock.set(minutes(3));
     want(&ledger, vec![always("1")]).await;
     let again = task(&ledger).await;
     assert_eq!((again.id, again.version, again.attempts), (first.id, 2, 0));
-    assert_eq!((again.requested_at, counted(&ledger)), (minutes(3), (1, 0)));
+    assert_eq!((again.requested_at, counted(&ledger).await), (minutes(3), (1, 0)));
     assert_eq!(settle(&ledger, &again, given_up(None)).await, None);
-    assert_eq!(counted(&ledger), (0, 1));
+    assert_eq!(counted(&ledger).await, (0, 1));
     place.clock.set(minutes(3 + 60));
     while ledger.prune(KEEP).await.expect("pruned") {}
-    assert_eq!(counted(&ledger), (0, 1), "it is shown as long as a receipt is kept");
+    assert_eq!(counted(&ledger).await, (0, 1), "it is shown as long as a receipt is kept");
     place.clock.set(minutes(4 + 60));
     while ledger.prune(KEEP).await.expect("pruned") {}
-    assert_eq!(status(&ledger), FetchStatus::default());
+    assert_eq!(status(&ledger).await, FetchStatus::default());
     assert_eq!(want(&ledger, vec![always("1")]).await, 1);
-    assert_eq!((task(&ledger).await.version, counted(&ledger)), (1, (1, 0)));
+    assert_eq!((task(&ledger).await.version, counted(&ledger).await), (1, (1, 0)));
 }
 
 #[tokio::test]
@@ -375,11 +386,12 @@ async fn what_has_been_due_for_longest_comes_first_and_what_is_under_way_is_left
     place.clock.set(minutes(7));
     assert_eq!(due_ids(&ledger).await, ["3", "1", "4", "2"]);
     assert_eq!(look(&ledger).await.next_due, None);
-    let under_way = [tasks[2].id, tasks[0].id];
-    let next = ledger.claim_fetches(&source("zoom"), 1, &under_way).await.expect("read");
+    let under_way = ledger.claim_fetches(&source("zoom"), 2).await.expect("read").tasks;
+    assert_eq!([under_way[0].id, under_way[1].id], [tasks[2].id, tasks[0].id]);
+    let next = ledger.claim_fetches(&source("zoom"), 1).await.expect("read");
     assert_eq!(next.tasks[0].webinar.as_str(), "4");
     assert_eq!(next.tasks.len(), 1);
-    let none = ledger.claim_fetches(&source("zoom"), 0, &[]).await.expect("read");
+    let none = ledger.claim_fetches(&source("zoom"), 0).await.expect("read");
     assert_eq!(none.tasks, []);
 }
 
@@ -413,14 +425,14 @@ async fn a_crash_keeps_the_queue_and_its_counts() {
     let tasks = due(&ledger).await;
     settle(&ledger, &tasks[1], later(minutes(5))).await;
     settle(&ledger, &tasks[2], given_up(None)).await;
-    let (before, shown) = (look(&ledger).await, status(&ledger));
+    let (before, shown) = (look(&ledger).await, status(&ledger).await);
     assert_eq!((shown.pending, shown.given_up), (3, 1));
     drop(ledger);
     let ledger = place.open(policies());
-    assert_eq!((look(&ledger).await, status(&ledger)), (before, shown));
+    assert_eq!((look(&ledger).await, status(&ledger).await), (before, shown));
     settle(&ledger, &tasks[0], answered("b", vec![created("1", "One", NOON)])).await;
-    assert_eq!(counted(&ledger), (2, 1));
-    assert_eq!(counts(&ledger).pending, 1);
+    assert_eq!(counted(&ledger).await, (2, 1));
+    assert_eq!(counts(&ledger).await.pending, 1);
 }
 
 #[tokio::test]
@@ -434,12 +446,16 @@ async fn the_last_error_is_one_of_what_is_still_there() {
     settle(&ledger, &tasks[0], failed("first")).await;
     place.clock.set(minutes(1));
     settle(&ledger, &tasks[1], failed("second")).await;
-    let shown = |ledger| status(ledger).last_error;
-    assert_eq!(shown(&ledger).as_deref(), Some("second"));
+    let shown = async |ledger| status(ledger).await.last_error;
+    assert_eq!(shown(&ledger).await.as_deref(), Some("second"));
     settle(&ledger, &tasks[1], answered("a", Vec::new())).await;
-    assert_eq!(shown(&ledger).as_deref(), Some("first"), "that one has not been answered yet");
+    assert_eq!(
+        shown(&ledger).await.as_deref(),
+        Some("first"),
+        "that one has not been answered yet"
+    );
     settle(&ledger, &tasks[0], answered("b", Vec::new())).await;
-    assert_eq!(shown(&ledger), None);
+    assert_eq!(shown(&ledger).await, None);
 }
 
 #[tokio::test]
@@ -451,7 +467,7 @@ async fn what_nobody_would_ask_for_is_not_noted_and_what_somebody_will_again_is_
         both
     };
     let ledger = place.open(both());
-    let sources: Vec<_> = ledger.fetch_statuses().into_keys().collect();
+    let sources: Vec<_> = ledger.fetch_statuses().await.expect("read").into_keys().collect();
     assert_eq!(sources, [source("second"), source("zoom")], "also those that want nothing");
     ledger.request_fetches(&source("second"), vec![always("1")]).await.expect("noted");
     let nobody = source("nobody");
@@ -459,19 +475,22 @@ async fn what_nobody_would_ask_for_is_not_noted_and_what_somebody_will_again_is_
     let mut strange = wanting("a", vec![created("1", "One", NOON)], vec![always("1")]);
     strange.source = nobody.clone();
     assert_eq!(ledger.accept(strange).await.expect("kept"), ReceiptOutcome::Quarantined);
-    assert_eq!(ledger.claim_fetches(&nobody, 9, &[]).await.expect("read").tasks, []);
+    assert_eq!(ledger.claim_fetches(&nobody, 9).await.expect("read").tasks, []);
     drop(ledger);
 
     let ledger = place.open(policies());
-    assert_eq!(ledger.fetch_statuses(), BTreeMap::from([(source("zoom"), FetchStatus::default())]));
+    assert_eq!(
+        ledger.fetch_statuses().await.expect("read"),
+        BTreeMap::from([(source("zoom"), FetchStatus::default())])
+    );
     assert_eq!(
         ledger.request_fetches(&source("second"), vec![always("2")]).await.expect("no harm"),
         0
     );
     drop(ledger);
     let ledger = place.open(both());
-    assert_eq!(ledger.fetch_statuses()[&source("second")].pending, 1);
-    assert_eq!(ledger.claim_fetches(&source("second"), 9, &[]).await.expect("read").tasks.len(), 1);
+    assert_eq!(ledger.fetch_statuses().await.expect("read")[&source("second")].pending, 1);
+    assert_eq!(ledger.claim_fetches(&source("second"), 9).await.expect("read").tasks.len(), 1);
 }
 
 #[tokio::test]
@@ -584,11 +603,11 @@ async fn a_person_is_erased_from_it_and_a_copy_goes_on_with_it() {
     let body = ledger.receipt(id).await.expect("read").expect("there").body.expect("kept");
     let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(body["host"]["email"], "[erased]");
-    let FetchStatus { pending, given_up, .. } = status(&ledger);
+    let FetchStatus { pending, given_up, .. } = status(&ledger).await;
     assert_eq!((pending, given_up), (1, 1));
     drop(ledger);
 
     std::fs::rename(&copy, place.file()).expect("put in place");
     let ledger = place.open(policies());
-    assert_eq!((due_ids(&ledger).await, counted(&ledger)), (vec!["1".to_owned()], (1, 1)));
+    assert_eq!((due_ids(&ledger).await, counted(&ledger).await), (vec!["1".to_owned()], (1, 1)));
 }

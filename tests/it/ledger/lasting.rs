@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use webinar_bridge::event::{Change, Millis};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
-use webinar_bridge::ledger::{Ledger, NewReceipt, ReceiptContent, ReceiptOutcome, Retention};
+use webinar_bridge::ledger::{
+    Intake as _, NewReceipt, ReceiptContent, ReceiptOutcome, Retention, Timers as _,
+};
 
 use super::fetching::{always, due};
 use super::{NOW, claim, confirmed, settle};

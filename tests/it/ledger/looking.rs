@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use webinar_bridge::event::{EventKey, Gap, ReceiptId};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    DeliveryOutcome, EventQuery, EventState, Ledger, NewReceipt, PAGE_MAX, ReceiptContent,
-    ReceiptOutcome, ReceiptQuery,
+    Browse as _, DeliveryOutcome, EventQuery, EventState, Intake as _, NewReceipt, PAGE_MAX,
+    ReceiptContent, ReceiptOutcome, ReceiptQuery,
 };
 
-use super::{NOW, claim, confirmed, refused_by, settle};
+use super::{NOW, claim, confirmed, refused_by, release, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed, source};
 use crate::harness::store::Place;
 
@@ -42,7 +42,7 @@ async fn five(place: &Place) -> SqliteLedger {
         match id {
             "1" => settle(&ledger, &batch, || DeliveryOutcome::Refused(refused_by("no"))).await,
             "2" => settle(&ledger, &batch, confirmed).await,
-            _ => ledger.release(&account("main"), &batch),
+            _ => release(&ledger, &batch).await,
         }
     }
     ledger.accept(receipt("4", vec![renamed("4", "Four", NOON)])).await.expect("kept");
@@ -132,13 +132,13 @@ async fn an_event_tells_what_hubspot_holds_and_which_receipts_built_it() {
     settle(&ledger, &sent, confirmed).await;
     let key = sent[0].key.clone();
     let detail = ledger.event_detail(&key).await.expect("read").expect("there");
-    assert_eq!(detail.confirmed_input.as_ref(), Some(&sent[0].input));
+    assert_eq!(detail.confirmed_input.as_deref(), Some(&*sent[0].input));
     let second = receipt("b", vec![renamed("1", "Two", minutes(-1))]);
     ledger.accept(second.clone()).await.expect("kept");
     let third = receipt("c", vec![renamed("1", "Three", NOON)]);
     ledger.accept(third.clone()).await.expect("kept");
     let detail = ledger.event_detail(&key).await.expect("read").expect("there");
-    assert_eq!(detail.confirmed_input.as_ref(), Some(&sent[0].input), "not the new one");
+    assert_eq!(detail.confirmed_input.as_deref(), Some(&*sent[0].input), "not the new one");
     assert_eq!(detail.summary.name.as_deref(), Some("Three"));
     assert_eq!(detail.receipts, [third.id, second.id, first.id]);
     let unknown = EventKey { hubspot: account("other"), ..key };

@@ -17,9 +17,10 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts,
-    HubspotRefusal, Ledger, LedgerError, NewReceipt, ReceiptContent, ReceiptOutcome, Retention,
-    Settlement,
+    AccountStatuses as _, AttemptStart, Browse as _, ClaimRequest, ClaimResult, ClaimedEvent,
+    DeliveryOutcome, EventState, EventStateCounts, HubspotRefusal, Intake as _, Lease, LedgerError,
+    NewReceipt, Outbox as _, ReceiptContent, ReceiptOutcome, Retention, SettleResult, Settlement,
+    Store as _, Timers as _,
 };
 
 use crate::harness::build::{
@@ -28,16 +29,33 @@ use crate::harness::build::{
 use crate::harness::store::Place;
 
 pub(super) const NOW: ClaimRequest =
-    ClaimRequest { limit: 100, linger: Duration::ZERO, alone: Vec::new(), due: 0 };
+    ClaimRequest { limit: 100, linger: Duration::ZERO, first: Vec::new(), last: Vec::new() };
 
-pub(super) fn counts(ledger: &SqliteLedger) -> EventStateCounts {
-    ledger.event_counts()[&account("main")]
+pub(super) async fn counts(ledger: &SqliteLedger) -> EventStateCounts {
+    ledger.event_counts().await.expect("read")[&account("main")]
+}
+
+/// The lease of the account `main`.
+pub(super) async fn lease(ledger: &SqliteLedger) -> Lease {
+    ledger.acquire_lease(&account("main")).await.expect("known").expect("nobody else has it")
+}
+
+pub(super) async fn begin_attempt(ledger: &SqliteLedger, batch: &[ClaimedEvent]) {
+    let events: Vec<_> = batch.iter().map(ClaimedEvent::event_version).collect();
+    let started = ledger.begin_attempt(&lease(ledger).await, &events).await.expect("noted");
+    assert_eq!(started, AttemptStart::Started);
+}
+
+pub(super) async fn release(ledger: &SqliteLedger, batch: &[ClaimedEvent]) {
+    let events: Vec<_> = batch.iter().map(ClaimedEvent::event_version).collect();
+    ledger.release(&lease(ledger).await, &events);
 }
 
 pub(super) async fn claim(ledger: &SqliteLedger, ask: ClaimRequest) -> Vec<ClaimedEvent> {
-    match ledger.claim(&account("main"), ask).await.expect("a claim") {
+    match ledger.claim(&lease(ledger).await, ask).await.expect("a claim") {
         ClaimResult::Batch(batch) => batch,
         ClaimResult::Wait(_) => Vec::new(),
+        ClaimResult::LeaseLost => panic!("nobody else has the lease"),
     }
 }
 
@@ -48,9 +66,10 @@ pub(super) async fn settle(
 ) {
     let settled = batch
         .iter()
-        .map(|claimed| Settlement { claimed: claimed.clone(), outcome: outcome() })
+        .map(|claimed| Settlement { event: claimed.event_version(), outcome: outcome() })
         .collect();
-    ledger.settle(&account("main"), settled).await.expect("settled");
+    let result = ledger.settle(&lease(ledger).await, settled).await.expect("settled");
+    assert_eq!(result, SettleResult::Settled);
 }
 
 pub(super) fn confirmed() -> DeliveryOutcome {
@@ -76,10 +95,16 @@ async fn a_receipt_is_merged_once_and_counted_before_it_is_answered() {
     let ledger = place.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     assert_eq!(ledger.accept(first.clone()).await.expect("kept"), ReceiptOutcome::Accepted);
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let again = receipt("a", vec![created("1", "One", NOON)]);
     assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Duplicate);
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
 }
 
 #[tokio::test]
@@ -113,13 +138,19 @@ async fn what_is_incomplete_is_held_and_seen_and_leaves_when_it_is_complete() {
     let place = Place::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
-    assert_eq!(counts(&ledger), EventStateCounts { incomplete: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { incomplete: 1, ..EventStateCounts::default() }
+    );
     let event = ledger.events(10).await.expect("events")[0].clone();
     assert_eq!(event.state, EventState::Incomplete);
     assert_eq!(event.gaps.len(), 2, "no full picture, and no shape");
     assert!(claim(&ledger, NOW).await.is_empty());
     ledger.accept(receipt("b", vec![created("1", "Old", minutes(-1))])).await.expect("kept");
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
 }
 
@@ -158,7 +189,7 @@ async fn a_crash_frees_claims_and_keeps_everything_else() {
     drop(ledger);
     let ledger = place.open(policies());
     assert_eq!(
-        counts(&ledger),
+        counts(&ledger).await,
         EventStateCounts { pending: 1, delivered: 1, ..EventStateCounts::default() }
     );
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
@@ -203,7 +234,10 @@ async fn nothing_of_a_refused_receipt_is_merged_and_all_of_it_is_kept() {
     assert_eq!(ledger.accept(foreign).await.expect("kept"), ReceiptOutcome::Quarantined);
     let events = ledger.events(10).await.expect("events");
     assert_eq!(events.len(), 1);
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let mut nameless = created("3", "Three", NOON);
     nameless.account = None;
     let nameless = receipt("c", vec![nameless]);
@@ -232,7 +266,7 @@ async fn many_at_once_are_all_kept() {
     for task in tasks {
         assert_eq!(task.await.expect("no panic").expect("kept"), ReceiptOutcome::Accepted);
     }
-    assert_eq!(counts(&ledger).pending, 50);
+    assert_eq!(counts(&ledger).await.pending, 50);
     let mut seen = Vec::new();
     loop {
         let batch = claim(&ledger, ClaimRequest { limit: 20, ..NOW }).await;
@@ -257,7 +291,7 @@ async fn two_accounts_do_not_see_each_other() {
     second.source = source("zoom-2");
     ledger.accept(second).await.expect("kept");
     assert!(claim(&ledger, NOW).await.is_empty());
-    assert_eq!(ledger.event_counts()[&account("other")].pending, 1);
+    assert_eq!(ledger.event_counts().await.expect("read")[&account("other")].pending, 1);
     assert_eq!(ledger.oldest_pending(&account("other")).await.expect("read"), Some(NOON));
     assert_eq!(ledger.oldest_pending(&account("main")).await.expect("read"), None);
 }
@@ -274,10 +308,13 @@ async fn what_was_kept_long_enough_goes_and_what_is_pending_stays() {
     let day = Duration::from_hours(24);
     let keep = Retention { receipts: 30 * day, events: 400 * day };
     assert!(!ledger.prune(keep).await.expect("pruned"));
-    assert_eq!(counts(&ledger).delivered, 2);
+    assert_eq!(counts(&ledger).await.delivered, 2);
     place.clock.set(Millis::new(NOON.get()).plus(402 * day));
     while ledger.prune(keep).await.expect("pruned") {}
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let again = receipt("0", vec![created("0", "Name", NOON)]);
     assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Accepted, "forgotten");
 }
@@ -338,15 +375,15 @@ async fn a_store_that_another_holds_locked_refuses_and_recovers() {
     let other = rusqlite::Connection::open(place.file()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let refused = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
-    assert!(matches!(refused, Err(LedgerError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(refused, Err(LedgerError::Unavailable { .. })), "{refused:?}");
     assert!(ledger.health().is_err());
-    assert_eq!(counts(&ledger), EventStateCounts::default());
+    assert_eq!(counts(&ledger).await, EventStateCounts::default());
     other.execute_batch("ROLLBACK").expect("free");
     crate::harness::eventually("the writer finds out by itself", async || ledger.health().is_ok())
         .await;
     let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
     assert_eq!(kept.expect("kept"), ReceiptOutcome::Accepted);
-    assert_eq!(counts(&ledger).pending, 1);
+    assert_eq!(counts(&ledger).await.pending, 1);
 }
 
 #[tokio::test]
@@ -356,7 +393,10 @@ async fn changed_defaults_reach_what_is_there_but_not_what_is_over() {
     before.get_mut("zoom").expect("there").organizer = None;
     let ledger = place.open(before);
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    assert_eq!(counts(&ledger), EventStateCounts { incomplete: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { incomplete: 1, ..EventStateCounts::default() }
+    );
     drop(ledger);
     let ledger = place.open(policies());
     assert_eq!(
@@ -379,7 +419,10 @@ async fn changed_defaults_reach_what_is_there_but_not_what_is_over() {
     after.get_mut("zoom").expect("there").organizer = Some("Successor".into());
     let ledger = place.open(after);
     while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
-    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+    );
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 use webinar_bridge::event::{EventKey, WebinarFields};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts, Ledger, RedriveRequest,
-    RedriveResult,
+    Browse as _, ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts, Intake as _,
+    Outbox as _, Redrive as _, RedriveRequest, RedriveResult, Timers as _,
 };
 
-use super::{NOW, claim, confirmed, counts, refused_by, settle};
+use super::{NOW, begin_attempt, claim, confirmed, counts, refused_by, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
 use crate::harness::store::Place;
 
@@ -34,7 +34,10 @@ async fn a_dead_event_is_sent_again_at_once() {
     let woken = woken.notified();
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
     tokio::time::timeout(Duration::from_secs(30), woken).await.expect("deliveries are woken");
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let event = ledger.event_detail(&batch[0].key).await.expect("read").expect("there").summary;
     assert_eq!((event.refused, event.attempts), (None, 0));
     assert_eq!(event.pending_since, Some(minutes(5)));
@@ -49,11 +52,17 @@ async fn a_delivered_event_is_really_sent_again() {
     let (ledger, batch) = with_one(&place).await;
     settle(&ledger, &batch, confirmed).await;
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let again = claim(&ledger, NOW).await;
     assert!(!again[0].already_confirmed, "HubSpot may hold something else by now");
     settle(&ledger, &again, confirmed).await;
-    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+    );
 }
 
 #[tokio::test]
@@ -77,7 +86,10 @@ async fn what_is_incomplete_or_unknown_is_not_sent() {
     assert_eq!(redrive(&ledger, &key).await, RedriveResult::Incomplete);
     let unknown = EventKey { hubspot: account("other"), ..key };
     assert_eq!(redrive(&ledger, &unknown).await, RedriveResult::Unknown);
-    assert_eq!(counts(&ledger), EventStateCounts { incomplete: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { incomplete: 1, ..EventStateCounts::default() }
+    );
     let ask = RedriveRequest { state: EventState::Incomplete, ..dead() };
     assert_eq!(redrive_all(&ledger, ask).await, 0);
 }
@@ -87,15 +99,24 @@ async fn an_answer_to_a_call_begun_before_does_not_bury_it_again() {
     let place = Place::new();
     let (ledger, batch) = with_one(&place).await;
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
-    assert_eq!(counts(&ledger), EventStateCounts { in_flight: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { in_flight: 1, ..EventStateCounts::default() }
+    );
     assert!(claim(&ledger, NOW).await.is_empty(), "one flight at a time");
     settle(&ledger, &batch, || DeliveryOutcome::Refused(refused_by("no"))).await;
-    assert_eq!(counts(&ledger), EventStateCounts { pending: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 1, ..EventStateCounts::default() }
+    );
     let again = claim(&ledger, NOW).await;
     // But a confirmation is one of the present state.
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
     settle(&ledger, &again, confirmed).await;
-    assert_eq!(counts(&ledger), EventStateCounts { delivered: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
+    );
 }
 
 #[tokio::test]
@@ -105,10 +126,13 @@ async fn what_is_given_back_late_stays_with_the_flight_that_holds_it() {
     settle(&ledger, &first, || DeliveryOutcome::Refused(refused_by("no"))).await;
     assert_eq!(redrive(&ledger, &first[0].key).await, RedriveResult::Pending);
     let second = claim(&ledger, NOW).await;
-    ledger.begin_attempt(&account("main"), &second).await.expect("noted");
+    begin_attempt(&ledger, &second).await;
     // The account turns out to refuse everything, so the first refusal is taken back.
     settle(&ledger, &first, || DeliveryOutcome::RefusalRevoked).await;
-    assert_eq!(counts(&ledger), EventStateCounts { in_flight: 1, ..EventStateCounts::default() });
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { in_flight: 1, ..EventStateCounts::default() }
+    );
     assert!(claim(&ledger, NOW).await.is_empty(), "one flight at a time");
     // That a call is under way is remembered too: a crash amid it leaves it ambiguous.
     drop(ledger);
@@ -148,14 +172,14 @@ async fn all_dead_ones_are_sent_again_and_nothing_else() {
     let of_main = RedriveRequest { account: Some(account("main")), ..dead() };
     assert_eq!(redrive_all(&ledger, of_main).await, 3);
     assert_eq!(
-        counts(&ledger),
+        counts(&ledger).await,
         EventStateCounts { pending: 3, delivered: 1, ..EventStateCounts::default() }
     );
     assert_eq!(redrive_all(&ledger, dead()).await, 0);
     drop(ledger);
     let ledger = place.open(policies());
     let kept = EventStateCounts { pending: 3, delivered: 1, ..EventStateCounts::default() };
-    assert_eq!(counts(&ledger), kept, "in the file too");
+    assert_eq!(counts(&ledger).await, kept, "in the file too");
 }
 
 #[tokio::test]
@@ -184,7 +208,7 @@ async fn many_are_sent_again_in_pieces() {
     assert!(piece.next.is_some());
     assert_eq!(redrive_all(&ledger, delivered).await, 11_500);
     assert_eq!(
-        counts(&ledger),
+        counts(&ledger).await,
         EventStateCounts { pending: 12_000, ..EventStateCounts::default() }
     );
     // Looking is bounded too: one that is late among many is found in a later piece.

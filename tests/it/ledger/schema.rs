@@ -5,8 +5,8 @@ use webinar_bridge::ledger::sqlite::{
     OpenError, Settings, SqliteLedger, StoreState, inspect, migrate,
 };
 use webinar_bridge::ledger::{
-    EventQuery, FetchCondition, FetchRequest, FetchStatus, Ledger, PAGE_MAX, ReceiptKind,
-    ReceiptOutcome, ReceiptQuery,
+    Browse as _, EventQuery, FetchCondition, FetchQueue as _, FetchRequest, FetchStatus,
+    Intake as _, PAGE_MAX, ReceiptKind, ReceiptOutcome, ReceiptQuery, Timers as _,
 };
 
 use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed, source};
@@ -124,14 +124,17 @@ async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
     assert_eq!((record.headers, record.events.len()), (Vec::new(), 2));
     let known = receipt("a", Vec::new());
     assert_eq!(ledger.accept(known).await.expect("kept"), ReceiptOutcome::Duplicate);
-    assert_eq!(ledger.fetch_statuses()[&source("zoom")], FetchStatus::default());
+    assert_eq!(
+        ledger.fetch_statuses().await.expect("read")[&source("zoom")],
+        FetchStatus::default()
+    );
     let wanted = FetchRequest {
         account: Some(ExternalAccountId::parse("acct-1").expect("valid")),
         webinar: WebinarId::parse("2").expect("valid"),
         condition: FetchCondition::IfIncomplete,
     };
     assert_eq!(ledger.request_fetches(&source("zoom"), vec![wanted]).await.expect("noted"), 1);
-    assert_eq!(ledger.fetch_statuses()[&source("zoom")].pending, 1);
+    assert_eq!(ledger.fetch_statuses().await.expect("read")[&source("zoom")].pending, 1);
 }
 
 #[test]

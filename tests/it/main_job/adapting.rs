@@ -7,7 +7,7 @@ use std::time::Duration;
 use webinar_bridge::clock::{Clock, SystemClock};
 use webinar_bridge::event::{EndTime, Millis, WebinarFields};
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
-use webinar_bridge::ledger::{CommitObserver, Ledger as _};
+use webinar_bridge::ledger::{CommitObserver, Intake as _};
 use webinar_bridge::sandbox::emulator::{
     EmulatorFault, EmulatorOperation, EmulatorSettings, TransportFault,
 };

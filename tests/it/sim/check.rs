@@ -11,14 +11,14 @@ use super::webhooks::{LONGEST_BODY, POISON_TOLD, POISON_UNTOLD, accounts};
 use super::world::World;
 
 /// One account that fails all the time does not hold up the other.
-pub(super) fn isolation(ledger: &dyn Ledger, peril: &Peril) {
+pub(super) async fn isolation(ledger: &dyn Ledger, peril: &Peril) {
     let now = peril.now();
+    let census = ledger.event_counts().await.expect("it is read");
     let mut world = peril.world();
     let since_last = now.since(world.webhooks.iter().map(|w| w.due).max().unwrap_or(now));
     if !world.weather.lopsided || since_last.as_secs() < 60 || world.weather.daily.is_some() {
         return;
     }
-    let census = ledger.event_counts();
     let main = census.iter().find(|(account, _)| account.as_str() == "main").map(|(_, c)| *c);
     if main.is_some_and(|counts| counts.pending + counts.in_flight > 0) {
         world.wrong(now, format!("the account that works has {main:?} while the other fails"));

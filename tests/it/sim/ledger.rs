@@ -9,11 +9,13 @@ use webinar_bridge::event::{
     AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange, StatusUpdate,
 };
 use webinar_bridge::ledger::{
-    ClaimRequest, ClaimResult, ClaimedEvent, ContributingReceipt, EventDetail, EventQuery,
-    EventRecord, EventStateCounts, EventSummary, FetchClaim, FetchOutcome, FetchRequest,
-    FetchStatus, FetchTask, Ledger, LedgerError, NewReceipt, Page, RebuildRequest, RebuildResult,
-    ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RedriveProgress, RedriveRequest,
-    RedriveResult, Retention, Settlement, StoreSizes, TimersRun, WebinarKey, WebinarState,
+    AccountStatuses, AttemptStart, Browse, ClaimRequest, ClaimResult, ContributingReceipt,
+    EventDetail, EventQuery, EventRecord, EventStateCounts, EventSummary, EventVersion, FetchClaim,
+    FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask, Intake, Lease, Ledger,
+    LedgerError, NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptOutcome,
+    ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest,
+    RedriveResult, Retention, SettleResult, Settlement, Store, StoreSizes, Timers, TimersRun,
+    WebinarKey, WebinarState,
 };
 
 use super::peril::Peril;
@@ -36,7 +38,7 @@ impl<L: Ledger> Perilous<L> {
     /// Before it is done: time passes, and the store may fail.
     async fn before(&self, what: &'static str) -> Result<(), LedgerError> {
         self.peril.point(what).await;
-        if self.fails() { Err(LedgerError::Unavailable("simulated".into())) } else { Ok(()) }
+        if self.fails() { Err(LedgerError::unavailable("simulated")) } else { Ok(()) }
     }
 
     /// After it is done: the answer may get lost. Only of what may then be unknown: the rest fails whole, or not.
@@ -47,15 +49,11 @@ impl<L: Ledger> Perilous<L> {
     ) -> Result<T, LedgerError> {
         self.peril.point(what).await;
         let done = done?;
-        if self.fails() {
-            Err(LedgerError::Unavailable("simulated, but done".into()))
-        } else {
-            Ok(done)
-        }
+        if self.fails() { Err(LedgerError::unavailable("simulated, but done")) } else { Ok(done) }
     }
 
     /// What is kept is in the counts from now on.
-    fn accepted(&self, receipt: &NewReceipt, acceptance: ReceiptOutcome) {
+    async fn accepted(&self, receipt: &NewReceipt, acceptance: ReceiptOutcome) {
         match acceptance {
             ReceiptOutcome::Accepted | ReceiptOutcome::Quarantined => {
                 let now = self.peril.now();
@@ -63,7 +61,7 @@ impl<L: Ledger> Perilous<L> {
                     let mut world = self.peril.world();
                     world.allowed += world.oracle.accept(receipt, now);
                 }
-                self.check_census();
+                self.check_census().await;
             }
             ReceiptOutcome::Duplicate | ReceiptOutcome::Ignored => {}
         }
@@ -90,8 +88,8 @@ impl<L: Ledger> Perilous<L> {
     }
 
     /// The counts are exact at any time: they count every acceptance that has returned.
-    pub(super) fn check_census(&self) {
-        let census = self.inner.event_counts();
+    pub(super) async fn check_census(&self) {
+        let census = self.inner.event_counts().await.expect("it is read");
         let now = self.peril.now();
         let mut world = self.peril.world();
         for (account, counts) in census {
@@ -105,37 +103,43 @@ impl<L: Ledger> Perilous<L> {
 }
 
 #[async_trait]
-impl<L: Ledger> Ledger for Perilous<L> {
+impl<L: Ledger> Intake for Perilous<L> {
     async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
         self.before("accept").await?;
         let done = self.inner.accept(receipt.clone()).await;
         if let Ok(acceptance) = done {
-            self.accepted(&receipt, acceptance);
+            self.accepted(&receipt, acceptance).await;
         }
         self.or_unknown("accepted", done).await
     }
+}
 
-    async fn claim(
-        &self,
-        account: &AccountName,
-        ask: ClaimRequest,
-    ) -> Result<ClaimResult, LedgerError> {
+#[async_trait]
+impl<L: Ledger> Outbox for Perilous<L> {
+    async fn claim(&self, lease: &Lease, ask: ClaimRequest) -> Result<ClaimResult, LedgerError> {
         self.before("claim").await?;
-        let done = self.inner.claim(account, ask).await;
+        let done = self.inner.claim(lease, ask).await;
+        if let Ok(ClaimResult::Batch(batch)) = &done {
+            let keys = batch.iter().map(|claimed| (claimed.id, claimed.key.clone()));
+            self.peril.world().claimed.extend(keys);
+        }
         self.peril.point("claimed").await;
         done
     }
 
     async fn begin_attempt(
         &self,
-        account: &AccountName,
-        claimed: &[ClaimedEvent],
-    ) -> Result<(), LedgerError> {
+        lease: &Lease,
+        events: &[EventVersion],
+    ) -> Result<AttemptStart, LedgerError> {
         self.before("depart").await?;
-        let done = self.inner.begin_attempt(account, claimed).await;
+        let done = self.inner.begin_attempt(lease, events).await;
         if done.is_ok() {
-            let departed = claimed.iter().map(|claimed| (claimed.id, claimed.key.clone()));
-            self.peril.world().departed.extend(departed);
+            let mut world = self.peril.world();
+            for event in events {
+                let key = world.claimed[&event.id].clone();
+                world.departed.insert(event.id, key);
+            }
         }
         self.peril.point("departed").await;
         done
@@ -143,12 +147,12 @@ impl<L: Ledger> Ledger for Perilous<L> {
 
     async fn settle(
         &self,
-        account: &AccountName,
+        lease: &Lease,
         settled: Vec<Settlement>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<SettleResult, LedgerError> {
         self.before("settle").await?;
-        let ids: Vec<i64> = settled.iter().map(|settlement| settlement.claimed.id).collect();
-        let done = self.inner.settle(account, settled).await;
+        let ids: Vec<i64> = settled.iter().map(|settlement| settlement.event.id).collect();
+        let done = self.inner.settle(lease, settled).await;
         if done.is_ok() {
             let mut world = self.peril.world();
             world.departed.retain(|id, _| !ids.contains(id));
@@ -157,10 +161,25 @@ impl<L: Ledger> Ledger for Perilous<L> {
         done
     }
 
-    fn release(&self, account: &AccountName, claimed: &[ClaimedEvent]) {
-        self.inner.release(account, claimed);
+    fn release(&self, lease: &Lease, events: &[EventVersion]) {
+        self.inner.release(lease, events);
     }
 
+    fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
+        self.inner.wake_up(account)
+    }
+
+    async fn acquire_lease(&self, account: &AccountName) -> Result<Option<Lease>, LedgerError> {
+        self.inner.acquire_lease(account).await
+    }
+
+    async fn has_pending(&self, account: &AccountName) -> Result<bool, LedgerError> {
+        self.inner.has_pending(account).await
+    }
+}
+
+#[async_trait]
+impl<L: Ledger> AccountStatuses for Perilous<L> {
     fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
         self.inner.watch_status(account)
     }
@@ -178,25 +197,10 @@ impl<L: Ledger> Ledger for Perilous<L> {
         let done = self.inner.update_status(account, change).await;
         self.or_unknown("amended", done).await
     }
+}
 
-    fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
-        self.inner.wake_up(account)
-    }
-
-    fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
-        self.inner.event_counts()
-    }
-
-    async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
-        self.inner.oldest_pending(account).await
-    }
-
-    async fn run_timers(&self, most: usize) -> Result<TimersRun, LedgerError> {
-        self.before("advance").await?;
-        let done = self.inner.run_timers(most).await;
-        self.or_unknown("advanced", done).await
-    }
-
+#[async_trait]
+impl<L: Ledger> FetchQueue for Perilous<L> {
     async fn request_fetches(
         &self,
         source: &SourceName,
@@ -210,11 +214,10 @@ impl<L: Ledger> Ledger for Perilous<L> {
     async fn claim_fetches(
         &self,
         source: &SourceName,
-        most: usize,
-        except: &[i64],
+        limit: usize,
     ) -> Result<FetchClaim, LedgerError> {
         self.before("look for fetches").await?;
-        self.inner.claim_fetches(source, most, except).await
+        self.inner.claim_fetches(source, limit).await
     }
 
     async fn settle_fetch(
@@ -226,7 +229,7 @@ impl<L: Ledger> Ledger for Perilous<L> {
         let receipt = outcome.receipt().cloned();
         let done = self.inner.settle_fetch(task, outcome).await;
         if let (Some(receipt), Ok(Some(acceptance))) = (receipt, &done) {
-            self.accepted(&receipt, *acceptance);
+            self.accepted(&receipt, *acceptance).await;
         }
         self.or_unknown("settled a fetch", done).await
     }
@@ -235,8 +238,21 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.fetch_wake_up(source)
     }
 
-    fn fetch_statuses(&self) -> BTreeMap<SourceName, FetchStatus> {
-        self.inner.fetch_statuses()
+    async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError> {
+        self.inner.fetch_statuses().await
+    }
+
+    fn release_fetch(&self, task: &FetchTask) {
+        self.inner.release_fetch(task);
+    }
+}
+
+#[async_trait]
+impl<L: Ledger> Timers for Perilous<L> {
+    async fn run_timers(&self, most: usize) -> Result<TimersRun, LedgerError> {
+        self.before("advance").await?;
+        let done = self.inner.run_timers(most).await;
+        self.or_unknown("advanced", done).await
     }
 
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
@@ -244,17 +260,16 @@ impl<L: Ledger> Ledger for Perilous<L> {
         let done = self.inner.prune(keep).await;
         self.or_unknown("pruned", done).await
     }
+}
 
-    async fn close(&self) {
-        self.inner.close().await;
+#[async_trait]
+impl<L: Ledger> Browse for Perilous<L> {
+    async fn event_counts(&self) -> Result<BTreeMap<AccountName, EventStateCounts>, LedgerError> {
+        self.inner.event_counts().await
     }
 
-    fn store_sizes(&self) -> StoreSizes {
-        self.inner.store_sizes()
-    }
-
-    fn health(&self) -> Result<(), String> {
-        self.inner.health()
+    async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
+        self.inner.oldest_pending(account).await
     }
 
     async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError> {
@@ -269,12 +284,25 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.event_detail(key).await
     }
 
+    async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
+        self.before("look for receipts").await?;
+        self.inner.list_receipts(ask).await
+    }
+
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        self.before("look at a receipt").await?;
+        self.inner.receipt(id).await
+    }
+}
+
+#[async_trait]
+impl<L: Ledger> Redrive for Perilous<L> {
     async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError> {
         self.before("redrive").await?;
         let done = self.inner.redrive(key).await;
         if let Ok(RedriveResult::Pending) = done {
             self.peril.world().redriven(key);
-            self.check_census();
+            self.check_census().await;
         }
         self.or_unknown("redriven", done).await
     }
@@ -299,19 +327,22 @@ impl<L: Ledger> Ledger for Perilous<L> {
                     world.redriven(key);
                 }
             }
-            self.check_census();
+            self.check_census().await;
         }
         self.or_unknown("redriven all", done).await
     }
+}
 
-    async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
-        self.before("look for receipts").await?;
-        self.inner.list_receipts(ask).await
+#[async_trait]
+impl<L: Ledger> Rebuilds for Perilous<L> {
+    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
+        self.before("look at dossiers").await?;
+        self.inner.webinars_of(receipt).await
     }
 
-    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        self.before("look at a receipt").await?;
-        self.inner.receipt(id).await
+    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
+        self.before("look at a dossier").await?;
+        self.inner.webinar_state(key).await
     }
 
     async fn receipts_of(
@@ -323,16 +354,6 @@ impl<L: Ledger> Ledger for Perilous<L> {
         self.inner.receipts_of(key, after).await
     }
 
-    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
-        self.before("look at dossiers").await?;
-        self.inner.webinars_of(receipt).await
-    }
-
-    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
-        self.before("look at a dossier").await?;
-        self.inner.webinar_state(key).await
-    }
-
     async fn rebuild(&self, rebuild: RebuildRequest) -> Result<RebuildResult, LedgerError> {
         self.before("rebuild").await?;
         let receipt = rebuild.receipt;
@@ -341,8 +362,23 @@ impl<L: Ledger> Ledger for Perilous<L> {
         if let Ok(RebuildResult::Done) = done {
             let after = self.inner.events(usize::MAX).await?;
             self.replayed(receipt, &before, &after);
-            self.check_census();
+            self.check_census().await;
         }
         self.or_unknown("rebuilt", done).await
+    }
+}
+
+#[async_trait]
+impl<L: Ledger> Store for Perilous<L> {
+    fn health(&self) -> Result<(), String> {
+        self.inner.health()
+    }
+
+    async fn store_sizes(&self) -> Result<StoreSizes, LedgerError> {
+        self.inner.store_sizes().await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
     }
 }

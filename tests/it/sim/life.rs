@@ -13,7 +13,10 @@ use webinar_bridge::deliver::{AccountWorker, DeliverySettings, schedule};
 use webinar_bridge::event::{AccountName, Millis, StatusChange};
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials};
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
-use webinar_bridge::ledger::{LATE_EFFECT_WINDOW, Ledger, Retention};
+use webinar_bridge::ledger::{
+    AccountStatuses as _, Browse as _, Intake as _, LATE_EFFECT_WINDOW, Ledger, Outbox as _,
+    Retention,
+};
 use webinar_bridge::net::Http;
 use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
@@ -109,7 +112,7 @@ pub(super) async fn live(world: Arc<Mutex<World>>, file: &Path, doom: Doom) -> E
     let peril = Peril::new(Arc::clone(&world), clock, points);
     peril.world().note(start, format!("a life begins; its doom is {doom:?}"));
     let mut bridge = Bridge::start(file, &peril, clock);
-    bridge.ledger.check_census();
+    bridge.ledger.check_census().await;
     let mut platforms = platforms(&bridge);
     platforms.spawn(operate(Arc::clone(&bridge.ledger), Arc::clone(&bridge.peril)));
     let dead = peril.dead.clone();
@@ -182,12 +185,12 @@ impl Bridge {
         for name in accounts().into_iter().filter(|name| !shadowed.contains(name)) {
             let api = api(&name, &refresh_token);
             let account = AccountClient::new(api, Arc::clone(&http), Arc::clone(&clock));
-            let (ledger, clock) = (Arc::clone(&shared), Arc::clone(&clock));
+            let (ledger, clock) = (Arc::<dyn Ledger>::clone(&shared), Arc::clone(&clock));
             let lane =
                 AccountWorker::new(name, account, lane_settings, ledger, clock, metrics.clone());
             work.spawn(lane.run(stop.clone()));
         }
-        work.spawn(schedule::run_timers(Arc::clone(&shared), clock, stop.clone()));
+        work.spawn(schedule::run_timers(Arc::<dyn Ledger>::clone(&shared), clock, stop.clone()));
         let day = Duration::from_hours(24);
         let keep = Retention { receipts: day, events: day };
         work.spawn(schedule::run_housekeeping(shared, keep, stop.clone()));
@@ -300,7 +303,7 @@ async fn rest(bridge: &Bridge) {
     let heals_at = peril.world().weather.heals_at;
     tokio::time::sleep(heals_at.since(peril.now())).await;
     peril.disarm();
-    check::isolation(bridge.ledger.as_ref(), peril);
+    check::isolation(bridge.ledger.as_ref(), peril).await;
     peril.world().lift_limits();
     if !operated(peril).await {
         return;
@@ -317,13 +320,13 @@ async fn rest(bridge: &Bridge) {
     }
     let began = peril.now();
     loop {
-        if is_at_rest(bridge) {
+        if is_at_rest(bridge).await {
             check::verify(bridge.ledger.as_ref(), peril).await;
             return;
         }
         let now = peril.now();
         if now.since(began) > REST_WITHIN {
-            let census = bridge.ledger.event_counts();
+            let census = bridge.ledger.event_counts().await.expect("it is read");
             peril.world().wrong(now, format!("it does not come to rest: {census:?}"));
             return;
         }
@@ -345,10 +348,10 @@ async fn operated(peril: &Peril) -> bool {
     true
 }
 
-fn is_at_rest(bridge: &Bridge) -> bool {
+async fn is_at_rest(bridge: &Bridge) -> bool {
     let now = bridge.peril.now();
-    let busy =
-        bridge.ledger.event_counts().values().any(|counts| counts.pending + counts.in_flight > 0);
+    let counts = bridge.ledger.event_counts().await.expect("it is read");
+    let busy = counts.values().any(|counts| counts.pending + counts.in_flight > 0);
     let mut world = bridge.peril.world();
     let told = world.webhooks.iter().all(|webhook| webhook.answered && webhook.again == 0);
     let healed = world.unclear_at.is_none_or(|at| now.since(at) > HEALED);

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use webinar_bridge::event::{AccountName, EventKey, Millis, StatusChange};
 use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    EventQuery, EventState, EventSummary, Ledger, LedgerError, PAGE_MAX, ReceiptOutcome,
-    ReceiptQuery, RedriveRequest,
+    AccountStatuses as _, Browse as _, EventQuery, EventState, EventSummary, Ledger, LedgerError,
+    PAGE_MAX, ReceiptOutcome, ReceiptQuery, Redrive as _, RedriveRequest,
 };
 use webinar_bridge::replay::{ReplayError, ReplayRequest, Replayer};
 
@@ -74,8 +74,8 @@ enum Trouble {
 impl From<LedgerError> for Trouble {
     fn from(error: LedgerError) -> Self {
         match error {
-            LedgerError::Unavailable(why) => Self::Passing(why),
-            LedgerError::Corrupt(what) => Self::Wrong(what),
+            LedgerError::Unavailable { reason, .. } => Self::Passing(reason),
+            LedgerError::Corrupt { reason, .. } => Self::Wrong(reason),
         }
     }
 }
@@ -238,8 +238,11 @@ async fn perform(
         Deed::Redrive => redrive(ledger, peril, |_| true).await,
         Deed::RedriveFlying => {
             let began = peril.now();
-            let flies = || ledger.event_counts().values().any(|counts| counts.in_flight > 0);
-            while !flies() && peril.now().since(began) < SOON {
+            let flies = async || {
+                let counts = ledger.event_counts().await.expect("it is read");
+                counts.values().any(|counts| counts.in_flight > 0)
+            };
+            while !flies().await && peril.now().since(began) < SOON {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             redrive(ledger, peril, |event| event.in_flight).await

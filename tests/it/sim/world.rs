@@ -59,6 +59,8 @@ pub(super) struct World {
     pub(super) unclear_at: Option<Millis>,
     /// Events of which a call was noted and no outcome: a crash may repeat them.
     pub(super) departed: BTreeMap<i64, EventKey>,
+    /// Every event that was ever claimed, by its row.
+    pub(super) claimed: BTreeMap<i64, EventKey>,
     /// Events that HubSpot said to be still at, in the how-manieth of their states, and when it said so.
     at_it: BTreeMap<EventKey, (usize, Millis)>,
     /// Upserts so far, and how many there may be by what has happened.
@@ -143,6 +145,7 @@ impl World {
             born: NOON,
             unclear_at: None,
             departed: BTreeMap::new(),
+            claimed: BTreeMap::new(),
             at_it: BTreeMap::new(),
             calls: 0,
             allowed: 0,

@@ -1,49 +1,64 @@
-//! What comes in.
+//! Accepting receipts.
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::ReceiptSummary;
+use super::LedgerError;
 use crate::event::webinar::Provenance;
 use crate::event::{
-    BodyHash, Change, EventKey, FetchRequest, Millis, Origin, Policy, ProviderId, ReceiptId,
-    SourceName,
+    BodyHash, Change, FetchRequest, Millis, Origin, Policy, ProviderId, ReceiptId, SourceName,
 };
 
-/// The events' configuration by source, which merging needs.
+/// The way into the ledger, for webhooks and for answers of the platforms' APIs.
+#[async_trait]
+pub trait Intake: Send + Sync + 'static {
+    /// Stores a receipt and merges its changes; durable when it returns.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when nothing was stored: the sender should send it again. Also when it is unknown
+    /// whether it was stored, which a repetition heals.
+    ///
+    /// # Cancel safety
+    /// A cancelled call may still be carried out.
+    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError>;
+}
+
+/// The configuration of events by source, which merging needs.
 pub type Policies = BTreeMap<SourceName, Policy>;
 
 /// A verified webhook or an answer of a platform's API, on its way in.
 #[derive(Debug, Clone)]
 pub struct NewReceipt {
-    /// Its id.
+    /// The receipt's id.
     pub id: ReceiptId,
-    /// How it came, and so how its body is to be read.
+    /// How it came, and so how its body is read.
     pub kind: ReceiptKind,
-    /// Its source.
+    /// The source.
     pub source: SourceName,
     /// The source's provider.
     pub provider: ProviderId,
     /// When it arrived.
     pub received_at: Millis,
-    /// The platform's name of it.
+    /// The platform's name of the event.
     pub event_type: String,
-    /// SHA-256 of what makes it the same as another: the platform's documented delivery id, else the raw body. Of what
-    /// was fetched its time is a part: the same answer may be true again after another was.
+    /// SHA-256 of what identifies the delivery: the platform's documented delivery id, else the raw body. For a fetched
+    /// answer it includes the time of the answer, since the same answer may be true again after another was.
     pub dedupe_key: [u8; 32],
-    /// The key is known for as long as any webinar that it built, and not only as long as receipts are kept: nothing
-    /// that is signed says when it was sent, so that an old one can be sent again by whoever has seen it.
+    /// The key is kept for as long as any webinar that the receipt built, and not only as long as receipts are kept. Set
+    /// where no signed time tells when a delivery was sent: whoever has seen an old one could send it again.
     pub lasting_key: bool,
     /// The start of the SHA-256 of the raw body.
     pub hash: BodyHash,
-    /// The few headers, by lower-case name, that mapping needs again when it is replayed; mostly none.
+    /// The few headers, by lower-case name, that mapping needs again in a replay; mostly none.
     pub headers: Vec<(String, String)>,
-    /// What came in, scrubbed. Not kept for what is ignored.
+    /// The scrubbed body. Not stored for ignored receipts.
     pub body: Vec<u8>,
-    /// What to do with it.
+    /// The receipt's content for the ledger.
     pub content: ReceiptContent,
-    /// What is to be asked of the platform's API because of it, whatever its content is; a duplicate wants nothing.
+    /// Webinars to fetch from the platform's API because of the receipt, whatever its content is. None are requested for a
+    /// duplicate.
     pub fetch_requests: Vec<FetchRequest>,
 }
 
@@ -58,7 +73,7 @@ pub enum ReceiptKind {
 }
 
 impl NewReceipt {
-    /// Who says a change that it brings.
+    /// The provenance of a change that the receipt brings.
     #[must_use]
     pub fn provenance(&self, change: &Change) -> Provenance {
         let origin = Origin {
@@ -75,11 +90,11 @@ impl NewReceipt {
 /// What a receipt holds for the ledger.
 #[derive(Debug, Clone)]
 pub enum ReceiptContent {
-    /// Merge these.
+    /// Changes to merge.
     Changes(Vec<Change>),
-    /// Nothing for us; only its key is kept.
+    /// Nothing for us; only its key is stored.
     Ignored,
-    /// Authentic but not understood; kept for replaying. The text is for operators.
+    /// Authentic but not understood; stored for replaying. The text is for operators.
     Quarantined(String),
 }
 
@@ -102,21 +117,8 @@ pub enum ReceiptOutcome {
     Accepted,
     /// Seen before.
     Duplicate,
-    /// Kept as seen; nothing for us.
+    /// Stored as seen; nothing for us.
     Ignored,
-    /// Kept; not understood.
+    /// Stored; not understood.
     Quarantined,
-}
-
-/// A receipt as the ledger holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceiptRecord {
-    /// Everything but the body.
-    pub summary: ReceiptSummary,
-    /// The headers that mapping needs again, by lower-case name.
-    pub headers: Vec<(String, String)>,
-    /// The scrubbed body; none for what was ignored or erased.
-    pub body: Option<Vec<u8>>,
-    /// The events of the webinars that it built, by key; at most [`super::PAGE_MAX`].
-    pub events: Vec<EventKey>,
 }

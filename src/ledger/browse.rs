@@ -1,0 +1,271 @@
+//! Looking at the ledger.
+//!
+//! Lists come newest first, a page at a time. A page looks at a bounded number of rows: one with a rare filter may be
+//! short, or empty, and still name the place to go on from.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::{HubspotRefusal, LedgerError, ReceiptKind, ReceiptOutcome};
+use crate::event::webinar::Provenance;
+use crate::event::{
+    AccountName, BodyHash, Change, EventKey, Gap, Millis, Origin, ProviderId, ReceiptId, SourceName,
+};
+
+/// What people and metrics read.
+#[async_trait]
+pub trait Browse: Send + Sync + 'static {
+    /// The number of events in each state, by account, now.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn event_counts(&self) -> Result<BTreeMap<AccountName, EventStateCounts>, LedgerError>;
+
+    /// Since when the account's oldest pending event has been pending.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError>;
+
+    /// Every event by key, at most `limit`, for tests and tools.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn events(&self, limit: usize) -> Result<Vec<EventRecord>, LedgerError>;
+
+    /// A page of events, newest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn list_events(&self, query: EventQuery) -> Result<Page<EventSummary>, LedgerError>;
+
+    /// All that is known of one event.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn event_detail(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError>;
+
+    /// A page of receipts, newest first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn list_receipts(&self, query: ReceiptQuery)
+    -> Result<Page<ReceiptSummary>, LedgerError>;
+
+    /// A receipt with its body, as it is stored.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the store cannot be read.
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError>;
+}
+
+/// The most that one page shows.
+pub const PAGE_MAX: usize = 200;
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items, in the list's order.
+    pub items: Vec<T>,
+    /// Where the next page begins; none at the end.
+    pub next: Option<i64>,
+}
+
+/// Events of an account by state; disjoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the states of `bridge_events`")]
+pub struct EventStateCounts {
+    pub pending: u64,
+    pub in_flight: u64,
+    pub delivered: u64,
+    pub incomplete: u64,
+    pub filtered: u64,
+    pub dead: u64,
+}
+
+/// The state of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the states of `bridge_events`; one in flight is pending here")]
+pub enum EventState {
+    Pending,
+    Delivered,
+    Incomplete,
+    Filtered,
+    Dead,
+}
+
+/// An event as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    /// The key.
+    pub key: EventKey,
+    /// The state.
+    pub state: EventState,
+    /// Rises with every change of the input, and with every redrive.
+    pub version: i64,
+    /// The input for HubSpot; none while incomplete or filtered.
+    pub input: Option<Vec<u8>>,
+    /// Why it is not sent, while incomplete or filtered; else what is wrong with the input.
+    pub gaps: Vec<Gap>,
+    /// HubSpot's id of the record.
+    pub object_id: Option<String>,
+    /// Why HubSpot refused it, if it did.
+    pub refused: Option<HubspotRefusal>,
+}
+
+/// A query for events.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// Only events of that account.
+    pub account: Option<AccountName>,
+    /// Only events in that state.
+    pub state: Option<EventState>,
+    /// Only events with this text in their external ids or name, in any case.
+    pub text: Option<String>,
+    /// Where to go on: the `next` of the page before.
+    pub after: Option<i64>,
+    /// The most items, up to [`PAGE_MAX`].
+    pub limit: usize,
+}
+
+/// An event in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventSummary {
+    /// The key.
+    pub key: EventKey,
+    /// The state.
+    pub state: EventState,
+    /// A batch holds the event.
+    pub in_flight: bool,
+    /// Rises with every change of the input, and with every redrive.
+    pub version: i64,
+    /// The input for HubSpot, JSON of [`crate::event::EventInput`]; none while incomplete or filtered.
+    pub input: Option<Vec<u8>>,
+    /// The name, if known, also while incomplete.
+    pub name: Option<String>,
+    /// Why it is not sent, while incomplete or filtered; else what is wrong with the input.
+    pub gaps: Vec<Gap>,
+    /// When the input changed last.
+    pub changed_at: Millis,
+    /// Since when it has been pending, while it is.
+    pub pending_since: Option<Millis>,
+    /// The earliest next attempt, while it waits for one.
+    pub not_before: Option<Millis>,
+    /// Counted calls in a row that did not end with a confirmation.
+    pub attempts: u32,
+    /// When HubSpot last confirmed a state of it.
+    pub confirmed_at: Option<Millis>,
+    /// HubSpot's id of the record.
+    pub object_id: Option<String>,
+    /// Why HubSpot refused it, while dead.
+    pub refused: Option<HubspotRefusal>,
+    /// What went wrong last, if it did since the last confirmation.
+    pub last_error: Option<String>,
+}
+
+/// An event with all that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventDetail {
+    /// The event as lists show it.
+    pub summary: EventSummary,
+    /// The input that HubSpot confirmed last, in full.
+    pub confirmed_input: Option<Vec<u8>>,
+    /// When its completion timer runs out.
+    pub due_at: Option<Millis>,
+    /// When it is sent a second time, after a call whose effect is unknown.
+    pub resend_at: Option<Millis>,
+    /// The origin of each field, by our names of the fields.
+    pub fields: Vec<FieldOrigin>,
+    /// The latest retained receipts that built it, newest first, at most [`PAGE_MAX`].
+    pub receipts: Vec<ReceiptId>,
+}
+
+/// The origin of a field's present value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FieldOrigin {
+    /// The field: `name`, `start`, `custom.webinar_platform`.
+    pub field: String,
+    /// The value.
+    pub value: serde_json::Value,
+    /// The value was reported for this occurrence, not for the whole webinar or series.
+    pub of_occurrence: bool,
+    /// The time that decides between writes.
+    pub at: Millis,
+    /// The receipt, which may be deleted by now.
+    pub receipt: ReceiptId,
+    /// The receipt's source.
+    pub source: SourceName,
+    /// The platform's name of the webhook.
+    pub event_type: String,
+    /// The platform's own time of the webhook.
+    pub reported_at: Option<Millis>,
+    /// When it arrived.
+    pub received_at: Millis,
+}
+
+/// A query for receipts.
+#[derive(Debug, Clone, Default)]
+pub struct ReceiptQuery {
+    /// Only receipts of that source.
+    pub source: Option<SourceName>,
+    /// Only receipts with that outcome.
+    pub outcome: Option<ReceiptOutcome>,
+    /// Where to go on: the `next` of the page before.
+    pub after: Option<i64>,
+    /// The most items, up to [`PAGE_MAX`].
+    pub limit: usize,
+}
+
+/// A receipt as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptRecord {
+    /// Everything but the body.
+    pub summary: ReceiptSummary,
+    /// The headers that mapping needs again, by lower-case name.
+    pub headers: Vec<(String, String)>,
+    /// The scrubbed body; none for an ignored or erased one.
+    pub body: Option<Vec<u8>>,
+    /// The events of the webinars that it built, by key; at most [`PAGE_MAX`].
+    pub events: Vec<EventKey>,
+}
+
+/// A receipt without its headers and its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptSummary {
+    /// Its id.
+    pub id: ReceiptId,
+    /// How it came.
+    pub kind: ReceiptKind,
+    /// Its source.
+    pub source: SourceName,
+    /// The source's provider at that time.
+    pub provider: ProviderId,
+    /// The platform's name of it.
+    pub event_type: String,
+    /// When it arrived.
+    pub received_at: Millis,
+    /// The outcome; never a duplicate, which is not stored.
+    pub outcome: ReceiptOutcome,
+    /// Why it is quarantined, if it is.
+    pub reason: Option<String>,
+    /// The start of the SHA-256 of the raw body.
+    pub hash: BodyHash,
+}
+
+impl ReceiptSummary {
+    /// The provenance of a change that the receipt brings, as when it came.
+    #[must_use]
+    pub fn provenance(&self, change: &Change) -> Provenance {
+        let origin = Origin {
+            source: self.source.clone(),
+            provider: self.provider.clone(),
+            event_type: self.event_type.clone(),
+            reported_at: change.occurred_at,
+            received_at: self.received_at,
+        };
+        Provenance { receipt: self.id, hash: self.hash, origin }
+    }
+}

@@ -1,0 +1,61 @@
+//! Whether a rebuilt webinar may be put in the place of the stored one, and what follows from that.
+
+use sha2::{Digest, Sha256};
+
+use crate::event::{ReceiptId, Webinar};
+use crate::ledger::{RebuildRequest, RebuiltWebinar, WebinarKey, WebinarState};
+
+/// A checksum of the receipts that built a webinar, in their order: if it is the same, so are the receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptChecksum([u8; 32]);
+
+impl ReceiptChecksum {
+    /// The checksum of these receipts.
+    #[must_use]
+    pub fn from_receipts(receipts: impl IntoIterator<Item = ReceiptId>) -> Self {
+        let mut hash = Sha256::new();
+        receipts.into_iter().for_each(|receipt| hash.update(receipt.as_bytes()));
+        Self(hash.finalize().into())
+    }
+}
+
+impl Default for ReceiptChecksum {
+    fn default() -> Self {
+        Self::from_receipts([])
+    }
+}
+
+/// Whether every webinar that the replayed receipt built is among those to rebuild.
+#[must_use]
+pub fn covers_all_webinars(request: &RebuildRequest, built: &[WebinarKey]) -> bool {
+    built.iter().all(|key| request.webinars.iter().any(|webinar| webinar.before.key == *key))
+}
+
+/// What is done with one webinar of a rebuild.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebinarPlan {
+    /// Another change came since it was read: nothing of the rebuild may be kept.
+    Stale,
+    /// It was not there and still is not.
+    Nothing,
+    /// It stays as it is, but for whether the receipt contributes to it.
+    Link,
+    /// The rebuilt state is stored, and its events are reconciled with it.
+    Replace,
+    /// The rebuilt, empty state is stored, and its events are deleted where they may be.
+    Empty,
+}
+
+/// Plans a webinar of a rebuild, which is stored as `now`, and at all if `exists`.
+#[must_use]
+pub fn plan_webinar(rebuilt: &RebuiltWebinar, now: &WebinarState, exists: bool) -> WebinarPlan {
+    let RebuiltWebinar { before, webinar, .. } = rebuilt;
+    let is_changed = *webinar != before.webinar;
+    match (is_changed, exists) {
+        _ if now != before => WebinarPlan::Stale,
+        (false, false) => WebinarPlan::Nothing,
+        (false, true) => WebinarPlan::Link,
+        (true, _) if *webinar == Webinar::default() => WebinarPlan::Empty,
+        (true, _) => WebinarPlan::Replace,
+    }
+}

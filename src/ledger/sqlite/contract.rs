@@ -1,0 +1,294 @@
+//! The contract's traits: each call is handed to the writer, or read on one of the reading connections.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::job::Job;
+use super::{
+    SqliteLedger, Threading, claims, event_detail, fetches, list_events, open, receipts,
+    webinar_state,
+};
+use crate::event::{
+    AccountName, AccountStatus, EventKey, FetchRequest, Millis, ReceiptId, SourceName,
+    StatusChange, StatusUpdate,
+};
+use crate::ledger::{
+    AccountStatuses, AttemptStart, Browse, ClaimRequest, ClaimResult, ContributingReceipt,
+    EventDetail, EventQuery, EventRecord, EventStateCounts, EventSummary, EventVersion, FetchClaim,
+    FetchOutcome, FetchQueue, FetchStatus, FetchTask, Intake, Lease, LedgerError, NewReceipt,
+    Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptOutcome, ReceiptQuery,
+    ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest, RedriveResult,
+    Retention, SettleResult, Settlement, Store, StoreSizes, Timers, TimersRun, WebinarKey,
+    WebinarState,
+};
+
+/// The fencing number of every lease: the file's lock sees to it that there is one process.
+const FENCE: u64 = 1;
+
+#[async_trait]
+impl Intake for SqliteLedger {
+    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
+        let share = self.queue.reserve(&receipt.body)?;
+        self.write(|reply| Job::Accept { receipt: Box::new(receipt), share, reply }).await
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteLedger {
+    async fn acquire_lease(&self, account: &AccountName) -> Result<Option<Lease>, LedgerError> {
+        Ok(Some(Lease::new(account.clone(), FENCE)))
+    }
+
+    async fn claim(
+        &self,
+        lease: &Lease,
+        request: ClaimRequest,
+    ) -> Result<ClaimResult, LedgerError> {
+        let (account, now) = (lease.account().clone(), self.clock.now());
+        let live = Arc::clone(&self.live);
+        self.read(move |connection| claims::claim(connection, &live, &account, &request, now)).await
+    }
+
+    async fn begin_attempt(
+        &self,
+        _lease: &Lease,
+        events: &[EventVersion],
+    ) -> Result<AttemptStart, LedgerError> {
+        let ids = events.iter().map(|event| event.id).collect();
+        self.write(|reply| Job::BeginAttempt { ids, reply }).await?;
+        Ok(AttemptStart::Started)
+    }
+
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlements: Vec<Settlement>,
+    ) -> Result<SettleResult, LedgerError> {
+        let account = lease.account().clone();
+        self.write(|reply| Job::Settle { account, settlements, reply }).await?;
+        Ok(SettleResult::Settled)
+    }
+
+    fn release(&self, lease: &Lease, events: &[EventVersion]) {
+        self.live.release(lease.account(), events.iter().map(|event| event.id));
+        self.live.wake(lease.account());
+    }
+
+    async fn has_pending(&self, account: &AccountName) -> Result<bool, LedgerError> {
+        Ok(self.live.event_counts().get(account).is_some_and(|counts| counts.pending > 0))
+    }
+
+    fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
+        self.live.wake_up(account)
+    }
+}
+
+#[async_trait]
+impl AccountStatuses for SqliteLedger {
+    fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
+        self.live.watch_status(account)
+    }
+
+    async fn account_status(&self, account: &AccountName) -> Result<AccountStatus, LedgerError> {
+        Ok(self.live.account_status(account))
+    }
+
+    async fn update_status(
+        &self,
+        account: &AccountName,
+        change: StatusChange,
+    ) -> Result<StatusUpdate, LedgerError> {
+        let update = self.live.update_status(account, &change, self.clock.now());
+        if update.before != update.after {
+            // The change holds from now on, stored or not, so the account is woken now.
+            self.live.wake(account);
+        }
+        if !self.live.is_status_stored(account) {
+            self.write(|reply| Job::StoreStatus { account: account.clone(), reply }).await?;
+            self.live.mark_status_stored(account, &update.after);
+        }
+        Ok(update)
+    }
+}
+
+#[async_trait]
+impl FetchQueue for SqliteLedger {
+    async fn request_fetches(
+        &self,
+        source: &SourceName,
+        requests: Vec<FetchRequest>,
+    ) -> Result<usize, LedgerError> {
+        let mut requested = 0;
+        for piece in requests.chunks(fetches::PIECE) {
+            let (source, requests) = (source.clone(), piece.to_vec());
+            requested +=
+                self.write(|reply| Job::RequestFetches { source, requests, reply }).await?;
+        }
+        Ok(requested)
+    }
+
+    async fn claim_fetches(
+        &self,
+        source: &SourceName,
+        limit: usize,
+    ) -> Result<FetchClaim, LedgerError> {
+        let (source, now) = (source.clone(), self.clock.now());
+        let live = Arc::clone(&self.live);
+        self.read(move |connection| Ok(fetches::claim(connection, &live, &source, limit, now)?))
+            .await
+    }
+
+    async fn settle_fetch(
+        &self,
+        task: &FetchTask,
+        outcome: FetchOutcome,
+    ) -> Result<Option<ReceiptOutcome>, LedgerError> {
+        let body = outcome.receipt().map_or(&[][..], |receipt| &receipt.body);
+        let (share, task) = (self.queue.reserve(body)?, task.clone());
+        self.write(|reply| Job::SettleFetch { task, outcome, share, reply }).await
+    }
+
+    fn release_fetch(&self, task: &FetchTask) {
+        self.live.release_fetch(task);
+    }
+
+    fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify> {
+        self.live.fetch_wake_up(source)
+    }
+
+    async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError> {
+        Ok(self.live.fetch_statuses())
+    }
+}
+
+#[async_trait]
+impl Timers for SqliteLedger {
+    async fn run_timers(&self, limit: usize) -> Result<TimersRun, LedgerError> {
+        self.write(|reply| Job::RunTimers { limit, reply }).await
+    }
+
+    async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
+        self.write(|reply| Job::Prune { keep, reply }).await
+    }
+}
+
+#[async_trait]
+impl Browse for SqliteLedger {
+    async fn event_counts(&self) -> Result<BTreeMap<AccountName, EventStateCounts>, LedgerError> {
+        Ok(self.live.event_counts())
+    }
+
+    async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
+        let account = account.clone();
+        self.read(move |connection| claims::oldest_pending(connection, &account)).await
+    }
+
+    async fn events(&self, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
+        self.read(move |connection| list_events::events(connection, limit)).await
+    }
+
+    async fn list_events(&self, query: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
+        let live = Arc::clone(&self.live);
+        self.read_for_api(move |connection| list_events::page(connection, &live, &query)).await
+    }
+
+    async fn event_detail(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
+        let now = self.clock.now();
+        let (key, live, policies) =
+            (key.clone(), Arc::clone(&self.live), Arc::clone(&self.policies));
+        self.read_for_api(move |connection| {
+            event_detail::detail(connection, &live, &policies, &key, now)
+        })
+        .await
+    }
+
+    async fn list_receipts(
+        &self,
+        query: ReceiptQuery,
+    ) -> Result<Page<ReceiptSummary>, LedgerError> {
+        self.read_for_api(move |connection| receipts::page(connection, &query)).await
+    }
+
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+        self.read_for_api(move |connection| receipts::receipt(connection, id)).await
+    }
+}
+
+#[async_trait]
+impl Redrive for SqliteLedger {
+    async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError> {
+        self.write(|reply| Job::Redrive { key: key.clone(), reply }).await
+    }
+
+    async fn redrive_all(&self, request: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
+        self.write(|reply| Job::RedriveAll { request, reply }).await
+    }
+}
+
+#[async_trait]
+impl Rebuilds for SqliteLedger {
+    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
+        self.read_for_api(move |connection| Ok(webinar_state::webinars_of(connection, receipt)?))
+            .await
+    }
+
+    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
+        let key = key.clone();
+        self.read_for_api(move |connection| Ok(webinar_state::webinar_state(connection, &key)?))
+            .await
+    }
+
+    async fn receipts_of(
+        &self,
+        key: &WebinarKey,
+        after: Option<i64>,
+    ) -> Result<Page<ContributingReceipt>, LedgerError> {
+        let key = key.clone();
+        self.read_for_api(move |connection| {
+            Ok(webinar_state::receipts_of(connection, &key, after)?)
+        })
+        .await
+    }
+
+    async fn rebuild(&self, request: RebuildRequest) -> Result<RebuildResult, LedgerError> {
+        self.write(|reply| Job::Rebuild { request: Box::new(request), reply }).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteLedger {
+    fn health(&self) -> Result<(), String> {
+        self.live.health()
+    }
+
+    async fn store_sizes(&self) -> Result<StoreSizes, LedgerError> {
+        let path = self.path.clone();
+        if self.threading == Threading::Inline {
+            return Ok(open::sizes(&path));
+        }
+        tokio::task::spawn_blocking(move || open::sizes(&path))
+            .await
+            .map_err(LedgerError::unavailable_from)
+    }
+
+    async fn close(&self) {
+        let work = self.queue.close();
+        if self.threading == Threading::Inline {
+            return work();
+        }
+        let (working, closed) = oneshot::channel::<()>();
+        // Not among tokio's threads, for whose end a runtime waits: a disk that hangs must not keep the process.
+        let thread = std::thread::Builder::new().name("ledger-close".into()).spawn(move || {
+            work();
+            drop(working);
+        });
+        if let Err(error) = thread {
+            tracing::warn!(%error, "the store could not be closed; the next start reads its log");
+        }
+        // Nothing is ever sent; it ends with the work.
+        drop(closed.await);
+    }
+}

@@ -1,0 +1,48 @@
+//! The store itself: its health, its sizes, its end.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::LedgerError;
+
+/// The store as those see it who run it.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Whether the last attempt to write succeeded.
+    ///
+    /// # Errors
+    /// Why it did not, for operators.
+    fn health(&self) -> Result<(), String>;
+
+    /// The sizes for the metrics.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when they cannot be read.
+    async fn store_sizes(&self) -> Result<StoreSizes, LedgerError>;
+
+    /// Finishes what was asked of the store, then stops: every later call is answered as unavailable. Afterwards the store is
+    /// whole by itself, for whoever copies it. No promise needs this: a process may end at any time.
+    ///
+    /// # Cancel safety
+    /// A cancelled call is carried out all the same, if the process lives.
+    async fn close(&self);
+}
+
+/// An observer of commits.
+pub trait CommitObserver: Send + Sync + 'static {
+    /// A commit of that many jobs took that long.
+    fn committed(&self, jobs: usize, took: Duration);
+}
+
+/// Bytes on disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "the gauges `bridge_store_bytes`, `bridge_store_free_bytes`, `bridge_wal_bytes`"
+)]
+pub struct StoreSizes {
+    pub store: u64,
+    pub free: u64,
+    pub wal: u64,
+}
