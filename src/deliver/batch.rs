@@ -8,21 +8,19 @@ use tokio_util::sync::CancellationToken;
 use super::bisect::{BatchPart, Bisection};
 use super::missing_results::MAX_MISSING;
 use super::refusal_streak::Blame;
+use super::settlements::{RECORD_RETRY, alike, record, versions};
 use super::status;
 use super::worker::AccountWorker;
 use crate::event::StatusChange;
 use crate::hubspot::{AccountError, EventRefusal, ItemVerdict, Permit, Unconfirmed, Verdict};
 use crate::ledger::{
-    AttemptStart, ClaimedEvent, DeliveryOutcome, EventVersion, HubspotRefusal, Lease, SettleResult,
-    Settlement,
+    AttemptStart, ClaimedEvent, DeliveryOutcome, HubspotRefusal, Lease, Settlement,
 };
 
 /// When an event that HubSpot neither confirmed nor refused is sent again.
 const UNCONFIRMED_RETRY: Duration = Duration::from_secs(30);
 /// When an event that was refused while everything was is sent again.
 const REFUSED_PROBE_RETRY: Duration = Duration::from_mins(10);
-/// Between attempts to record outcomes in a ledger that is unavailable.
-const RECORD_RETRY: Duration = Duration::from_millis(500);
 /// The category of an event that HubSpot passes over without a word.
 const NO_RESULT: &str = "NO_RESULT";
 
@@ -310,23 +308,6 @@ fn settlements(
     confirmed.chain(refusals).chain(under_way).collect()
 }
 
-fn alike(events: Vec<ClaimedEvent>, outcome: &DeliveryOutcome) -> Vec<Settlement> {
-    let settle = |claimed: ClaimedEvent| Settlement {
-        event: claimed.event_version(),
-        outcome: outcome.clone(),
-    };
-    events.into_iter().map(settle).collect()
-}
-
-fn versions(events: &[ClaimedEvent]) -> Vec<EventVersion> {
-    events.iter().map(ClaimedEvent::event_version).collect()
-}
-
-/// What changed and changed back before it was sent needs no call.
-pub async fn settle_unchanged(lane: &AccountWorker, lease: &Lease, unchanged: Vec<ClaimedEvent>) {
-    record(lane, lease, alike(unchanged, &DeliveryOutcome::AlreadyConfirmed)).await;
-}
-
 /// HubSpot has no words for it, so these are ours.
 fn no_result(attempts: u32, detail: &str) -> EventRefusal {
     EventRefusal {
@@ -381,25 +362,4 @@ async fn refuses_all(
     let mut settled = alike(part, &later);
     settled.extend(alike(blamed, &DeliveryOutcome::RefusalRevoked));
     record(lane, lease, settled).await;
-}
-
-/// What HubSpot said is not forgotten because the ledger is busy: it is recorded when the ledger can. A ledger that
-/// never can keeps a stop waiting, for as long as the process has for it; what is not recorded by then was noted when it
-/// departed, so that the next start takes it for ambiguous and sends it again.
-///
-/// Once the lease is lost nothing is recorded any more: the process that has it takes the events for ambiguous.
-async fn record(lane: &AccountWorker, lease: &Lease, settled: Vec<Settlement>) {
-    if settled.is_empty() {
-        return;
-    }
-    loop {
-        match lane.ledger.settle(lease, settled.clone()).await {
-            Ok(SettleResult::Settled) => return,
-            Ok(SettleResult::LeaseLost) => return lane.lose_lease(lease),
-            Err(error) => {
-                tracing::warn!(%error, hubspot.account = %lane.account, "outcomes could not be recorded yet");
-                tokio::time::sleep(RECORD_RETRY).await;
-            }
-        }
-    }
 }

@@ -29,11 +29,13 @@ pub mod api_calls;
 pub mod batch;
 pub mod bisect;
 pub mod concurrency;
+mod lease;
 pub mod missing_results;
 pub mod ownership;
 pub mod poison_events;
 pub mod refusal_streak;
 pub mod schedule;
+mod settlements;
 pub mod status;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use super::missing_results::MissingResults;
 use super::ownership::{CheckState, Ownership};
 use super::poison_events::PoisonEvents;
 use super::refusal_streak::{Blame, RefusalStreak};
-use super::{account_check, batch};
+use super::{account_check, batch, settlements};
 use crate::clock::Clock;
 use crate::event::{AccountName, AccountStatus, Millis, PauseReason, StatusChange, StatusUpdate};
 use crate::hubspot::{
@@ -63,7 +63,7 @@ pub struct AccountWorker {
     pub(super) api_calls: ApiCalls,
     pub(super) settings: DeliverySettings,
     status: watch::Receiver<AccountStatus>,
-    lease: Mutex<Option<Lease>>,
+    pub(super) lease: Mutex<Option<Lease>>,
     check_state: Mutex<CheckState>,
     refusal_streak: Mutex<RefusalStreak>,
     /// Held from the look at a refusal until it is recorded: what another flight gives back meanwhile would not be dead yet,
@@ -236,31 +236,6 @@ impl AccountWorker {
         }
     }
 
-    /// The account's lease, taken if this process does not have it; none while another has it.
-    async fn hold_lease(&self) -> Result<Option<Lease>, LedgerError> {
-        if let Some(lease) = self.lease().clone() {
-            return Ok(Some(lease));
-        }
-        let lease = self.ledger.acquire_lease(&self.account).await?;
-        self.metrics.set_lease_held(&self.account, lease.is_some());
-        self.lease().clone_from(&lease);
-        Ok(lease)
-    }
-
-    /// Another process has the account's lease: it is to be taken again before anything is sent.
-    pub(super) fn lose_lease(&self, lost: &Lease) {
-        let mut lease = self.lease();
-        if lease.as_ref() == Some(lost) {
-            *lease = None;
-            self.metrics.set_lease_held(&self.account, false);
-            tracing::warn!(hubspot.account = %self.account, "the account's lease was lost; its batches are dropped");
-        }
-    }
-
-    fn lease(&self) -> MutexGuard<'_, Option<Lease>> {
-        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn claim_batch(
         &self,
         lease: Lease,
@@ -288,7 +263,7 @@ impl AccountWorker {
             Ok(ClaimResult::Batch(batch)) => {
                 let (unchanged, batch): (Vec<_>, Vec<_>) =
                     batch.into_iter().partition(|claimed| claimed.already_confirmed);
-                batch::settle_unchanged(self, &lease, unchanged).await;
+                settlements::settle_unchanged(self, &lease, unchanged).await;
                 if batch.is_empty() {
                     self.api_calls.cancel_slot(slot);
                     return NextAction::Repeat;

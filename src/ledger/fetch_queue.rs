@@ -59,7 +59,7 @@ pub trait FetchQueue: Send + Sync + 'static {
         outcome: FetchOutcome,
     ) -> Result<Option<ReceiptOutcome>, LedgerError>;
 
-    /// Ends the claim of a task that is not settled: it is due as before.
+    /// Ends the claim of a task that is not settled: it is due as before. Wakes nobody, since whoever released it looks again.
     fn release_fetch(&self, task: &FetchTask);
 
     /// Notified after each commit that made something of the source due. Carries no data; arm it before looking.

@@ -363,9 +363,6 @@ impl LiveState {
 
     pub(super) fn release_fetch(&self, task: &FetchTask) {
         self.lock().fetch_claims.remove(&task.id);
-        if let Some(notify) = self.notify_fetch.get(&task.source) {
-            notify.notify_one();
-        }
     }
 
     pub(super) fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify> {
