@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use crate::event::Millis;
+use crate::jwt::{self, TokenKeys, TokenRules};
 use crate::providers::signature::digest;
-use crate::providers::signature::jwt::{self, TokenKeys, TokenRules};
 use crate::providers::signature::mac::MacScheme;
 use crate::providers::signature::standard_webhooks;
 use crate::providers::{
@@ -224,7 +224,7 @@ impl JwtScheme {
             (Some(_), [set, ..]) => TokenKeys::Published(set),
             (Some(_), []) => return Err(VerifyError::UnknownKey),
         };
-        let token = jwt::verify(token, verification_keys, &self.rules, now)?;
+        let token = jwt::verify(token, verification_keys, &self.rules, now.get())?;
         if let Some(claim) = &self.body_claim {
             let claims: Value = serde_json::from_str(&token.claims).unwrap_or_default();
             let claimed =
@@ -247,7 +247,7 @@ impl JwtScheme {
         if let Some(claim) = &self.body_claim {
             claims.insert(claim.clone(), hex::encode(Sha256::digest(request.body)).into());
         }
-        let token = jwt::sign(claims, request.secret, &self.rules, request.now)?;
+        let token = jwt::mint(claims, request.secret, &self.rules, request.now.get())?;
         Ok(match &self.location {
             TokenLocation::Header(header, prefix) => {
                 let headers = vec![(header.clone(), format!("{prefix}{token}"))];

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::event::Millis;
-use crate::providers::signature::jwt::{self, Algorithm, TokenKeys, TokenRules};
+use crate::jwt::{self, Algorithm, TokenKeys, TokenRules};
 use crate::providers::{
     Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
@@ -29,7 +29,7 @@ pub(super) fn verify<'a>(
 ) -> Result<Inbound<'a, Verified>, VerifyError> {
     let pems: Vec<Cow<'_, [u8]>> = keys.secrets.iter().map(|secret| to_pem(secret)).collect();
     let pems: Vec<&[u8]> = pems.iter().map(AsRef::as_ref).collect();
-    let token = jwt::verify(request.body, TokenKeys::Given(&pems), &token_rules(), now)?;
+    let token = jwt::verify(request.body, TokenKeys::Given(&pems), &token_rules(), now.get())?;
     Ok(request.into_verified(token.key))
 }
 
@@ -42,7 +42,7 @@ pub(super) fn check_secret(secret: &[u8]) -> Option<&'static str> {
 pub(super) fn sign(request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
     let claims = serde_json::from_slice(request.body)
         .map_err(|_| "the body is not a JSON object, so it cannot be the claims of a token")?;
-    let token = jwt::sign(claims, &to_pem(request.secret), &token_rules(), request.now)?;
+    let token = jwt::mint(claims, &to_pem(request.secret), &token_rules(), request.now.get())?;
     let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
     Ok(SignedRequest { body: token.into_bytes(), ..SignedRequest::with_headers(request, headers) })
 }

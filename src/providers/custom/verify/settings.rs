@@ -1,8 +1,8 @@
 //! Reading of `verify = { scheme = "...", ... }`.
 
 use super::{JwtScheme, TokenLocation, VerifyScheme};
+use crate::jwt::{self, TokenRules};
 use crate::providers::signature::digest::{HashAlgorithm, MacMethod};
-use crate::providers::signature::jwt::{self, TokenRules};
 use crate::providers::signature::mac::{
     HeaderLayout, MacScheme, SignatureEncoding, SignatureLocation, TimestampUnit,
 };

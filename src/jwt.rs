@@ -1,12 +1,8 @@
-//! JSON Web Tokens (RFC 7519), signed (RFC 7515), with keys given or published (RFC 7517).
+//! Signed JSON Web Tokens (RFC 7519, RFC 7515): verified with configured or published keys (RFC 7517), and minted.
 //!
-//! The only door to the crate `jsonwebtoken`, of which keys and their mathematics are used; what a token must say is decided
-//! here, by the time that is given.
-//!
-//! The algorithms are the receiver's choice: what a token calls its own (`alg`) is only compared with them, and what it says
-//! of keys (`jwk`, `jku`, `x5u`) is not looked at.
-
-use std::time::Duration;
+//! Promises: the receiver pins the algorithms. A token's own `alg` is only compared with them, and its keys (`jwk`, `jku`,
+//! `x5u`) are ignored. The claims are judged by the time that the caller gives. Only this module uses the crate
+//! `jsonwebtoken`, and only for keys and signatures. It holds nothing, so a crash loses nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,39 +13,57 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::event::Millis;
-use crate::providers::VerifyError;
+/// Tolerated difference between two clocks, in milliseconds.
+const LEEWAY_MS: i64 = 60 * 1_000;
+/// Lifetime of a minted token, in milliseconds.
+const LIFETIME_MS: i64 = 5 * 60 * 1_000;
 
-/// How far two clocks may be apart.
-const LEEWAY: Duration = Duration::from_mins(1);
-/// For how long a token of ours is good.
-const LIFE: Duration = Duration::from_mins(5);
-/// What a token must be like.
+/// Why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    /// It is no token, or lacks a claim that it must have.
+    #[error("the token is malformed")]
+    Malformed,
+    /// No key verifies it, or its issuer or audience is another.
+    #[error("the token does not match")]
+    Mismatch,
+    /// It is signed with a key that is not in the published set, but may be in the next.
+    #[error("the token's key is unknown")]
+    UnknownKey,
+    /// It has expired.
+    #[error("the token has expired")]
+    Stale,
+    /// It is not valid yet.
+    #[error("the token is not valid yet")]
+    Future,
+}
+
+/// Requirements for a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRules {
-    /// By which algorithms it may be signed; of one family.
+    /// Accepted algorithms, all of one family.
     pub algorithms: Vec<Algorithm>,
-    /// Who must have made it (`iss`).
+    /// Required issuer (`iss`).
     pub issuer: Option<String>,
-    /// For whom it must be made, perhaps among others (`aud`).
+    /// Required audience (`aud`), perhaps one of several.
     pub audience: Option<String>,
 }
 
-/// What a token may be signed with.
+/// Keys that verify a token.
 #[derive(Clone, Copy)]
 pub enum TokenKeys<'a> {
     /// Shared secrets, or public keys as PEM.
     Given(&'a [&'a [u8]]),
-    /// A JSON Web Key Set, as it is published.
+    /// A JSON Web Key Set, as published.
     Published(&'a [u8]),
 }
 
-/// A token that is believed.
+/// A token that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedToken {
-    /// Its claims, a JSON object.
+    /// Claims, a JSON object.
     pub claims: String,
-    /// Which of the keys given signed it; 0 of those that are published.
+    /// Index of the given key that verified it; 0 for published keys.
     pub key: usize,
 }
 
@@ -73,7 +87,7 @@ struct Claims<'a> {
 }
 
 /// Most published keys that are tried: identity providers have two or three.
-const PUBLISHED_MAX: usize = 16;
+const MAX_PUBLISHED_KEYS: usize = 16;
 
 #[derive(Deserialize)]
 struct KeySet<'a> {
@@ -81,28 +95,28 @@ struct KeySet<'a> {
     keys: Vec<&'a RawValue>,
 }
 
-/// Decides whether a token is signed with one of the keys, in its time, and as the rules say.
+/// Verifies that a token is signed with one of the keys, valid at `now_ms` (since 1970), and as the rules require.
 ///
 /// # Errors
-/// [`Refusal`] says why not; [`Refusal::UnknownKey`] that its key may be published by now.
+/// [`JwtError`]; after [`JwtError::UnknownKey`] the key may have been published meanwhile.
 pub fn verify(
     token: &[u8],
     keys: TokenKeys<'_>,
     rules: &TokenRules,
-    now: Millis,
-) -> Result<VerifiedToken, VerifyError> {
-    let text = std::str::from_utf8(token).map_err(|_| VerifyError::Malformed)?;
-    let (signed, signature) = text.rsplit_once('.').ok_or(VerifyError::Malformed)?;
-    let (head, claims) = signed.split_once('.').ok_or(VerifyError::Malformed)?;
+    now_ms: i64,
+) -> Result<VerifiedToken, JwtError> {
+    let text = std::str::from_utf8(token).map_err(|_| JwtError::Malformed)?;
+    let (signed, signature) = text.rsplit_once('.').ok_or(JwtError::Malformed)?;
+    let (head, claims) = signed.split_once('.').ok_or(JwtError::Malformed)?;
     let head: TokenHeader =
-        serde_json::from_slice(&decode_part(head)?).map_err(|_| VerifyError::Malformed)?;
-    let claims = String::from_utf8(decode_part(claims)?).map_err(|_| VerifyError::Malformed)?;
-    // What must be understood, and is not (RFC 7515, 4.1.11).
+        serde_json::from_slice(&decode_part(head)?).map_err(|_| JwtError::Malformed)?;
+    let claims = String::from_utf8(decode_part(claims)?).map_err(|_| JwtError::Malformed)?;
+    // A token with extensions that the receiver does not know is invalid (RFC 7515, 4.1.11).
     if head.crit.is_some() {
-        return Err(VerifyError::Malformed);
+        return Err(JwtError::Malformed);
     }
     let algorithm = rules.algorithms.iter().copied().find(|known| is_named(*known, &head.alg));
-    let algorithm = algorithm.ok_or(VerifyError::Mismatch)?;
+    let algorithm = algorithm.ok_or(JwtError::Mismatch)?;
     let signs = |key: &DecodingKey| {
         crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or(false)
     };
@@ -110,22 +124,22 @@ pub fn verify(
         TokenKeys::Given(secrets) => secrets
             .iter()
             .position(|secret| decoding_key(algorithm, secret).is_some_and(|key| signs(&key)))
-            .ok_or(VerifyError::Mismatch)?,
+            .ok_or(JwtError::Mismatch)?,
         TokenKeys::Published(set) => {
             let keys = published_keys(set, algorithm, head.kid.as_deref());
             if !keys.iter().any(signs) {
-                // Without an id it may be by a key that is not there yet, too.
+                // A token without a key id may be signed by a key that is not published yet, too.
                 let is_known = head.kid.is_some() && !keys.is_empty();
-                return Err(if is_known { VerifyError::Mismatch } else { VerifyError::UnknownKey });
+                return Err(if is_known { JwtError::Mismatch } else { JwtError::UnknownKey });
             }
             0
         }
     };
-    check_claims(&claims, rules, now)?;
+    check_claims(&claims, rules, now_ms)?;
     Ok(VerifiedToken { claims, key })
 }
 
-/// The claims of a token that was verified before, as JSON; none if it is no token.
+/// Decodes the claims of a token that was verified before, as JSON; none if it is no token.
 #[must_use]
 pub fn decode_claims(token: &[u8]) -> Option<Vec<u8>> {
     let mut parts = token.split(|byte| *byte == b'.');
@@ -139,20 +153,20 @@ pub fn decode_claims(token: &[u8]) -> Option<Vec<u8>> {
     (is_object(&head) && is_object(&claims)).then_some(claims)
 }
 
-/// A token with these claims, good from now on for some minutes, as the rules want it.
+/// Mints a token with these claims, valid from `now_ms` for some minutes, as the rules require.
 ///
 /// # Errors
-/// Why it cannot be signed with that key, for operators.
-pub fn sign(
+/// Why that key cannot sign, for operators.
+pub fn mint(
     mut claims: Map<String, Value>,
     key: &[u8],
     rules: &TokenRules,
-    now: Millis,
+    now_ms: i64,
 ) -> Result<String, String> {
     let algorithm = *rules.algorithms.first().ok_or("no algorithm is named")?;
-    let seconds = |time: Millis| Value::from(time.get().div_euclid(1_000));
-    claims.insert("iat".to_owned(), seconds(now));
-    claims.insert("exp".to_owned(), seconds(now.plus(LIFE)));
+    let seconds = |time_ms: i64| Value::from(time_ms.div_euclid(1_000));
+    claims.insert("iat".to_owned(), seconds(now_ms));
+    claims.insert("exp".to_owned(), seconds(now_ms.saturating_add(LIFETIME_MS)));
     let text = |text: &String| Value::from(text.as_str());
     claims.extend(rules.issuer.as_ref().map(|issuer| ("iss".to_owned(), text(issuer))));
     claims.extend(rules.audience.as_ref().map(|audience| ("aud".to_owned(), text(audience))));
@@ -167,7 +181,7 @@ pub fn sign(
         .map_err(|_| format!("the key cannot sign by {algorithm:?}"))
 }
 
-/// What is wrong with a key that is given, as the rest of a sentence that begins with its name.
+/// Checks a key for verification. Returns what is wrong with it, as the rest of a sentence that begins with its name.
 #[must_use]
 pub fn check_key(algorithm: Algorithm, key: &[u8]) -> Option<&'static str> {
     if decoding_key(algorithm, key).is_some() {
@@ -188,13 +202,13 @@ pub fn parse_algorithm(name: &str) -> Option<Algorithm> {
     name.parse().ok()
 }
 
-/// Whether its keys are shared, so that they cannot be published.
+/// Whether the algorithm's keys are shared secrets, which cannot be published.
 #[must_use]
 pub fn is_shared(algorithm: Algorithm) -> bool {
     algorithm.family() == AlgorithmFamily::Hmac
 }
 
-/// Whether the algorithms have keys of one kind.
+/// Whether the algorithms use keys of one family.
 #[must_use]
 pub fn same_family(algorithms: &[Algorithm]) -> bool {
     algorithms.windows(2).all(|two| matches!(two, [a, b] if a.family() == b.family()))
@@ -204,18 +218,18 @@ fn is_named(algorithm: Algorithm, name: &str) -> bool {
     name.parse() == Ok(algorithm)
 }
 
-fn decode_part(part: &str) -> Result<Vec<u8>, VerifyError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| VerifyError::Malformed)
+fn decode_part(part: &str) -> Result<Vec<u8>, JwtError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed)
 }
 
 fn decoding_key(algorithm: Algorithm, key: &[u8]) -> Option<DecodingKey> {
     match algorithm.family() {
-        // Anyone has an empty one, and a public key.
+        // Anyone has the empty secret, and a public key.
         AlgorithmFamily::Hmac => {
             let is_shared = !key.is_empty() && !key.trim_ascii_start().starts_with(b"-----BEGIN ");
             is_shared.then(|| DecodingKey::from_secret(key))
         }
-        // The crate takes a private one too, which then verifies nothing. Base64 has no spaces.
+        // The crate accepts a private key too, which then verifies nothing. Base64 has no spaces.
         AlgorithmFamily::Rsa if key.windows(12).any(|part| part == b" PRIVATE KEY") => None,
         AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(key).ok(),
         AlgorithmFamily::Ec => DecodingKey::from_ec_pem(key).ok(),
@@ -223,57 +237,58 @@ fn decoding_key(algorithm: Algorithm, key: &[u8]) -> Option<DecodingKey> {
     }
 }
 
-/// The keys of that id which are meant for the algorithm, more than one of them if they are of several curves; without an id,
-/// all that are meant for it.
+/// The keys of that id for the algorithm, more than one if they are of several curves; without an id, all keys for the
+/// algorithm.
 fn published_keys(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Vec<DecodingKey> {
     let Ok(set) = serde_json::from_slice::<KeySet<'_>>(set) else { return Vec::new() };
-    // Keys of kinds that are unknown here stand in real sets and fail nobody.
+    // Real sets contain keys of unknown kinds; those are skipped.
     let known = set.keys.iter().filter_map(|key| serde_json::from_str::<Jwk>(key.get()).ok());
-    let meant = |key: &Jwk| {
+    let is_meant = |key: &Jwk| {
         let key = &key.common;
         (kid.is_none() || kid == key.key_id.as_deref())
             && key.key_algorithm.is_none_or(|named| is_named(algorithm, &named.to_string()))
             && key.public_key_use.as_ref().is_none_or(|used| *used == PublicKeyUse::Signature)
     };
-    let keys = known.filter(meant).filter_map(|key| DecodingKey::from_jwk(&key).ok());
-    // A shared key in a published set is everybody's.
+    let keys = known.filter(is_meant).filter_map(|key| DecodingKey::from_jwk(&key).ok());
+    // Anyone can read a shared key in a published set.
     let fitting = keys.filter(|key| key.family() == algorithm.family() && !is_shared(algorithm));
-    fitting.take(PUBLISHED_MAX).collect()
+    fitting.take(MAX_PUBLISHED_KEYS).collect()
 }
 
-fn check_claims(claims: &str, rules: &TokenRules, now: Millis) -> Result<(), VerifyError> {
-    let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| VerifyError::Malformed)?;
+fn check_claims(claims: &str, rules: &TokenRules, now_ms: i64) -> Result<(), JwtError> {
+    let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| JwtError::Malformed)?;
     let time = |claim: Option<&RawValue>| match claim {
-        Some(raw) => numeric_date(raw).map(Some).ok_or(VerifyError::Malformed),
+        Some(raw) => numeric_date(raw).map(Some).ok_or(JwtError::Malformed),
         None => Ok(None),
     };
-    let ends = time(claims.exp)?.ok_or(VerifyError::Malformed)?;
-    if now.since(ends) > LEEWAY {
-        return Err(VerifyError::Stale);
+    let expires_ms = time(claims.exp)?.ok_or(JwtError::Malformed)?;
+    if now_ms.saturating_sub(expires_ms) > LEEWAY_MS {
+        return Err(JwtError::Stale);
     }
-    for begins in [time(claims.nbf)?, time(claims.iat)?].into_iter().flatten() {
-        if begins.since(now) > LEEWAY {
-            return Err(VerifyError::Future);
+    for begins_ms in [time(claims.nbf)?, time(claims.iat)?].into_iter().flatten() {
+        if begins_ms.saturating_sub(now_ms) > LEEWAY_MS {
+            return Err(JwtError::Future);
         }
     }
-    let is = |claim: &Option<Value>, wanted: &str| claim.as_ref().is_some_and(|c| c == wanted);
-    let holds = |claim: &Option<Value>, wanted: &str| {
+    let equals =
+        |claim: &Option<Value>, required: &str| claim.as_ref().is_some_and(|c| c == required);
+    let contains = |claim: &Option<Value>, required: &str| {
         let list = claim.as_ref().and_then(Value::as_array);
-        list.map_or_else(|| is(claim, wanted), |list| list.iter().any(|one| one == wanted))
+        list.map_or_else(|| equals(claim, required), |list| list.iter().any(|one| one == required))
     };
-    let by = rules.issuer.as_ref().is_none_or(|issuer| is(&claims.iss, issuer));
-    let to = rules.audience.as_ref().is_none_or(|audience| holds(&claims.aud, audience));
-    if by && to { Ok(()) } else { Err(VerifyError::Mismatch) }
+    let is_from_issuer = rules.issuer.as_ref().is_none_or(|issuer| equals(&claims.iss, issuer));
+    let is_for_us = rules.audience.as_ref().is_none_or(|audience| contains(&claims.aud, audience));
+    if is_from_issuer && is_for_us { Ok(()) } else { Err(JwtError::Mismatch) }
 }
 
-/// Seconds since 1970, perhaps with a fraction, which is left out (RFC 7519, 2: `NumericDate`). None of what has an exponent,
-/// which nobody writes and which would make another number of it.
-fn numeric_date(raw: &RawValue) -> Option<Millis> {
+/// Milliseconds since 1970 of a `NumericDate` (RFC 7519, 2): seconds, perhaps with a fraction, which is dropped. None for
+/// a number with an exponent, which no issuer writes and whose digits alone are another number.
+fn numeric_date(raw: &RawValue) -> Option<i64> {
     let (whole, fraction) = raw.get().split_once('.').unwrap_or((raw.get(), ""));
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    whole.parse::<i64>().ok()?.checked_mul(1_000).map(Millis::new)
+    whole.parse::<i64>().ok()?.checked_mul(1_000)
 }
 
 #[cfg(test)]
