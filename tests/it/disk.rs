@@ -54,7 +54,7 @@ async fn says(bridge: &Bridge, words: &str) -> String {
 /// A webhook now is told to come again.
 async fn turns_away(bridge: &Bridge, id: u64) {
     let answer = ask(&bridge.webhooks, &webhook(ZOOM, &created(id, "Refused", ""))).await;
-    assert_eq!(answer.told(), (503, r#"{"error":"unavailable"}"#));
+    assert_eq!(answer.status_and_body(), (503, r#"{"error":"unavailable"}"#));
     assert_eq!(answer.header("retry-after"), Some("5"));
 }
 
@@ -179,7 +179,11 @@ async fn a_power_cut_right_after_the_first_answer_loses_nothing() {
         sound(&store, setting.folder.path());
         let bridge = setting.start_with(&[("BRIDGE__STORE__URL", &url)]);
         let answer = ask(&bridge.webhooks, &webhook(ZOOM, &first)).await;
-        assert_eq!(answer.told(), (200, r#"{"status":"duplicate"}"#), "{kind}: it was kept");
+        assert_eq!(
+            answer.status_and_body(),
+            (200, r#"{"status":"duplicate"}"#),
+            "{kind}: it was kept"
+        );
         bridge.kill();
     }
 }
@@ -295,7 +299,11 @@ async fn a_database_that_cannot_be_synced_loses_nothing() {
         let bridge = setting.start();
         for body in &bodies {
             let answer = ask(&bridge.webhooks, &webhook(ZOOM, body)).await;
-            assert_eq!(answer.told(), (200, r#"{"status":"duplicate"}"#), "{kind}: it was kept");
+            assert_eq!(
+                answer.status_and_body(),
+                (200, r#"{"status":"duplicate"}"#),
+                "{kind}: it was kept"
+            );
         }
         bridge.kill();
     }
@@ -322,8 +330,8 @@ async fn a_disk_that_hangs_for_a_while_loses_nothing() {
     }
 }
 
-/// Made read-only and writable again, as by hand with `remount`: what the process sees of it is put in its way, since the
-/// kernel does it only with the whole machine's disks while files are open.
+/// Made read-only and writable again, as by hand with `remount`: what the process sees of it is put in its way, since
+/// the kernel does it only with the whole machine's disks while files are open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "mounts disks; make soak"]
 async fn a_disk_that_is_read_only_for_a_while_loses_nothing() {

@@ -143,7 +143,7 @@ async fn a_person_is_erased_beside_the_running_service() {
     // Told again, they are known, and do not bring the person back; erased again, there is nothing.
     for body in &told {
         let answer = ask(&bridge.webhooks, &webhook("/webhooks/zoom", body)).await;
-        assert_eq!(answer.told(), (200, r#"{"status":"duplicate"}"#));
+        assert_eq!(answer.status_and_body(), (200, r#"{"status":"duplicate"}"#));
     }
     let (code, said) = setting.run(&["erase", "--email", PERSON]).await;
     assert_eq!(code, Some(0), "{said}");
@@ -179,7 +179,7 @@ async fn webhooks_are_taken_while_much_free_room_is_overwritten() {
             biased;
             erased = &mut erasing => break erased,
             answer = ask(&bridge.webhooks, &body) => {
-                assert_eq!(answer.told(), (200, r#"{"status":"accepted"}"#), "after {taken}");
+                assert_eq!(answer.status_and_body(), (200, r#"{"status":"accepted"}"#), "after {taken}");
                 taken += 1;
             }
         }

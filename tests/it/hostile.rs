@@ -1,4 +1,4 @@
-//! Senders that mean no good, against the real program: none of them ends it, fills it, or takes it from the others.
+//! Malicious senders against the real program: none crashes it, fills its disk or memory, or denies service to others.
 
 mod bodies;
 mod crowd;
@@ -12,29 +12,29 @@ use crate::harness::eventually;
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::wire::{self, created};
 
-/// Where the source of the tests is.
+/// The path of the tests' source.
 const ZOOM: &str = "/webhooks/zoom";
 
-/// A number in the bridge's metrics; `series` is the name with its labels, as written there.
+/// A value of the bridge's metrics. `series` is the name with its labels, as printed.
 async fn metric(bridge: &Bridge, series: &str) -> f64 {
     let page = wire::get(&bridge.ops, "/metrics").await.body;
     let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("no {series} in {page}")).parse().expect("a number")
 }
 
-/// What HubSpot calls the event, if it knows it.
+/// The event's name in HubSpot, if HubSpot has the event.
 fn name_at_hubspot(hubspot: &HubSpotServer, id: u64) -> Option<String> {
     let emulator = hubspot.emulator();
     let event = emulator.events().get(&("acct".to_owned(), id.to_string()))?;
     Some(event.name.clone())
 }
 
-/// After whatever was done to it: it lives, has not panicked, and does its work.
-async fn still_works(setting: &Setting, bridge: &Bridge, id: u64) {
+/// Asserts that the bridge runs, has not panicked, and still delivers.
+async fn assert_still_works(setting: &Setting, bridge: &Bridge, id: u64) {
     assert_eq!(wire::get(&bridge.ops, "/livez").await.status, 200);
     let answer = wire::ask(&bridge.webhooks, &wire::webhook(ZOOM, &created(id, "After", ""))).await;
-    assert_eq!(answer.told(), (200, r#"{"status":"accepted"}"#));
-    eventually("it is delivered", async || {
+    assert_eq!(answer.status_and_body(), (200, r#"{"status":"accepted"}"#));
+    eventually("the event is delivered", async || {
         name_at_hubspot(&setting.hubspot, id).as_deref() == Some("After")
     })
     .await;

@@ -1,8 +1,8 @@
-//! Pausing and resuming, and how it all stands.
+//! Pausing and resuming accounts, and the status.
 
 use serde_json::json;
 
-use super::{refused, shown};
+use super::{api_json, refusal};
 use crate::harness::http::scrape;
 use crate::harness::process::Setting;
 use crate::harness::zoom::{Zoom, at, created};
@@ -10,50 +10,50 @@ use crate::harness::zoom::{Zoom, at, created};
 const OPERATOR: [(&str, &str); 2] = [("hubspot", "main"), ("reason", "operator")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_account_gets_nothing_until_it_is_resumed_also_after_a_restart() {
+async fn paused_account_sends_nothing_until_resumed_even_after_restart() {
     let setting = Setting::new("");
     let bridge = setting.start();
-    let answer = shown(&bridge, "POST accounts/main/pause").await;
+    let answer = api_json(&bridge, "POST accounts/main/pause").await;
     assert_eq!(
         (&answer["hubspot"], &answer["paused"]["reason"]),
         (&json!("main"), &json!("operator"))
     );
     Zoom::to(&bridge).story([created(1, "Calm releases", at(0))]).await;
     assert_eq!(scrape(&bridge.ops).await.count("bridge_account_paused", &OPERATOR), 1);
-    // Whoever stops sends what can be sent.
+    // A graceful stop delivers what it may: nothing of a paused account.
     assert_eq!(bridge.terminate(), Some(0));
     assert!(setting.held().is_empty());
 
     let bridge = setting.start();
     assert_eq!(scrape(&bridge.ops).await.count("bridge_account_paused", &OPERATOR), 1);
-    let again = shown(&bridge, "POST accounts/main/pause").await;
-    assert_eq!(again["paused"], answer["paused"], "it has been paused since then");
-    let status = shown(&bridge, "GET status").await;
+    let again = api_json(&bridge, "POST accounts/main/pause").await;
+    assert_eq!(again["paused"], answer["paused"], "the time of the pause stays");
+    let status = api_json(&bridge, "GET status").await;
     assert_eq!(status["accounts"][0]["paused"], answer["paused"]);
     assert_eq!(status["accounts"][0]["events"]["pending"], 1);
     assert!(setting.held().is_empty());
-    let resumed = shown(&bridge, "POST accounts/main/resume").await;
+    let resumed = api_json(&bridge, "POST accounts/main/resume").await;
     assert!(resumed["paused"].is_null(), "{resumed}");
     bridge.settled().await;
     assert_eq!(setting.event("1").name, "Calm releases");
     assert_eq!(scrape(&bridge.ops).await.count("bridge_account_paused", &OPERATOR), 0);
-    // Resuming what is not paused changes nothing.
-    shown(&bridge, "POST accounts/main/resume").await;
+    // Resuming a running account changes nothing.
+    api_json(&bridge, "POST accounts/main/resume").await;
     assert_eq!(
-        refused(&bridge, "POST accounts/other/pause").await,
+        refusal(&bridge, "POST accounts/other/pause").await,
         (404, "unknown_account".into())
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_status_tells_how_it_all_stands() {
+async fn status_shows_store_accounts_and_sources() {
     let setting = Setting::new("");
     let bridge = setting.start();
-    let before = shown(&bridge, "GET status").await;
+    let before = api_json(&bridge, "GET status").await;
     assert!(before["sources"][0]["last_webhook_at"].is_null());
     Zoom::to(&bridge).story([created(1, "Calm releases", at(0))]).await;
     bridge.settled().await;
-    let status = shown(&bridge, "GET status").await;
+    let status = api_json(&bridge, "GET status").await;
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert!(status["revision"].is_string() && status["uptime_seconds"].is_u64());
     let store = &status["store"];

@@ -1,4 +1,4 @@
-//! A webinar that was told of thousands of times is replayed without holding up the others, and without their memory.
+//! Replay of a webinar with thousands of receipts, without delaying other work and within the memory limit.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::shown;
+use super::api_json;
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::tell;
 use crate::harness::zoom::{ACCOUNT, Zoom, at, created, renamed};
 
-/// Webhooks about the one webinar.
+/// Number of webhooks about the one webinar.
 const RECEIPTS: i64 = 5_000;
 const SENDERS: i64 = 16;
-/// MiB that the process may ever take (README: limits).
+/// Memory limit of the process in MiB (README: limits).
 const MEMORY: f64 = 150.0;
 
-/// Tells of webinar 1 again and again.
-async fn crowd(bridge: &Bridge) {
+/// Sends many webhooks about webinar 1.
+async fn send_many(bridge: &Bridge) {
     let mut senders = JoinSet::new();
     for first in 0..SENDERS {
         let zoom = Zoom::to(bridge);
         senders.spawn(async move {
-            for n in (first..RECEIPTS).step_by(usize::try_from(SENDERS).expect("few")) {
+            for n in (first..RECEIPTS).step_by(usize::try_from(SENDERS).expect("a small number")) {
                 zoom.story([renamed(1, &format!("Name {n}"), at(1) + n)]).await;
             }
         });
@@ -32,26 +32,26 @@ async fn crowd(bridge: &Bridge) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webinar_of_thousands_of_receipts_is_replayed_beside_the_others() {
+async fn replay_of_thousands_of_receipts_delays_no_other_work() {
     let setting = Setting::new("");
     let bridge = setting.start_with(&[("BRIDGE__HUBSPOT__MAIN__DELIVER", "false")]);
     let zoom = Zoom::to(&bridge);
     zoom.story([created(1, "Crowded", at(0)), created(2, "Neighbour", at(0))]).await;
     let began = Instant::now();
-    crowd(&bridge).await;
-    let each = began.elapsed() / u32::try_from(RECEIPTS).expect("few");
+    send_many(&bridge).await;
+    let each = began.elapsed() / u32::try_from(RECEIPTS).expect("a small number");
     let loaded = bridge.memory("VmHWM");
     let path = format!("GET events/main/{ACCOUNT}/1");
-    let before = shown(&bridge, &path).await;
+    let before = api_json(&bridge, &path).await;
     assert_eq!(before["name"], format!("Name {}", RECEIPTS - 1));
-    let newest = shown(&bridge, "GET receipts?limit=1").await;
+    let newest = api_json(&bridge, "GET receipts?limit=1").await;
     let id = newest["receipts"][0]["id"].as_str().expect("an id").to_owned();
 
-    // Its neighbour is told of all the while.
+    // Webhooks about another webinar arrive all the while.
     let line = format!("POST receipts/{id}/replay");
     let replaying = async {
         let began = Instant::now();
-        let replayed = shown(&bridge, &line).await;
+        let replayed = api_json(&bridge, &line).await;
         (replayed, began.elapsed())
     };
     tokio::pin!(replaying);
@@ -67,13 +67,13 @@ async fn a_webinar_of_thousands_of_receipts_is_replayed_beside_the_others() {
         }
     };
     assert_eq!((&replayed["outcome"], &replayed["reason"]), (&json!("accepted"), &json!(null)));
-    assert_eq!(shown(&bridge, &path).await, before, "mapped as before it changes nothing");
-    // All of them, as many as there is time for.
+    assert_eq!(api_json(&bridge, &path).await, before, "mapped as before it changes nothing");
+    // All receipts, as many as there is time for.
     let began = Instant::now();
-    let many = shown(&bridge, "POST receipts/replay?outcome=accepted").await;
+    let many = api_json(&bridge, "POST receipts/replay?outcome=accepted").await;
     let many_took = began.elapsed();
     assert!(many["replayed"].as_u64().is_some_and(|n| n > 0) && many["failed"] == 0, "{many}");
-    assert_eq!(shown(&bridge, &path).await, before);
+    assert_eq!(api_json(&bridge, &path).await, before);
     let peak = bridge.memory("VmHWM");
     tell(&format!(
         "{RECEIPTS} receipts of one webinar: {:.2} ms each with {SENDERS} senders; one replayed in {:.0} ms, while {neighbours} \

@@ -1,6 +1,6 @@
-//! Who is let in, and what is made of requests that nobody in good faith sends.
+//! Access to the API, and answers to malformed and malicious requests.
 
-use super::shown;
+use super::api_json;
 use crate::harness::process::{Bridge, Setting};
 use crate::harness::wire::{Answer, ask, closes, connect, write};
 
@@ -11,7 +11,7 @@ fn request(line: &str, headers: &[&str]) -> Vec<u8> {
     format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes()
 }
 
-/// The end of a problem's type.
+/// The last part of a problem's type.
 fn kind(answer: &Answer) -> String {
     let problem: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
     if let Some(kind) = problem["type"].as_str() {
@@ -25,12 +25,12 @@ fn kind(answer: &Answer) -> String {
 
 /// Why the account is paused, if it is.
 async fn paused(bridge: &Bridge) -> Option<String> {
-    let status = shown(bridge, "GET status").await;
+    let status = api_json(bridge, "GET status").await;
     status["accounts"][0]["paused"]["reason"].as_str().map(str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_this_machine_and_no_page_of_another_is_let_in() {
+async fn foreign_hosts_and_origins_are_refused() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let port = bridge.ops.rsplit(':').next().expect("a port");
@@ -63,7 +63,7 @@ async fn only_this_machine_and_no_page_of_another_is_let_in() {
             ["GET /api/v1/status", "POST /api/v1/accounts/main/pause", "OPTIONS /api/v1/status"]
         {
             let answer = ask(&bridge.ops, &request(line, &headers)).await;
-            // Two Hosts need not even be read.
+            // Two `Host` headers may be refused unread.
             assert!([400, 403].contains(&answer.status), "{line} {headers:?}: {answer:?}");
             assert!(answer.header("access-control-allow-origin").is_none());
         }
@@ -71,16 +71,16 @@ async fn only_this_machine_and_no_page_of_another_is_let_in() {
     for header in ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "X-Real-IP: ::1"] {
         let answer =
             ask(&bridge.ops, &request("GET /api/v1/status", &["Host: localhost", header])).await;
-        assert_eq!(answer.told(), (404, r#"{"error":"not_found"}"#), "{header}");
+        assert_eq!(answer.status_and_body(), (404, r#"{"error":"not_found"}"#), "{header}");
     }
-    // The request line's host counts as well.
+    // The host in the request line counts as well.
     let answer = ask(
         &bridge.ops,
         &request("GET http://rebound.example/api/v1/status", &["Host: localhost"]),
     )
     .await;
     assert_eq!((answer.status, kind(&answer).as_str()), (403, "foreign_request"));
-    // Probes and metrics are everybody's.
+    // Probes and metrics are open to everybody.
     for path in ["/livez", "/readyz", "/metrics"] {
         let headers = ["Host: rebound.example", "X-Forwarded-For: 10.0.0.1"];
         let answer = ask(&bridge.ops, &request(&format!("GET {path}"), &headers)).await;
@@ -90,7 +90,7 @@ async fn only_this_machine_and_no_page_of_another_is_let_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_tokens_are_asked_for_nobody_is_let_in_yet_and_the_log_says_so() {
+async fn api_with_tokens_configured_is_closed_and_logs_it() {
     let setting = Setting::new(
         "[ops.auth]\njwt = { algorithm = \"HS256\", secret = \"0123456789abcdef0123456789abcdef\", audience = \"webinar-bridge\" }",
     );
@@ -103,7 +103,7 @@ async fn where_tokens_are_asked_for_nobody_is_let_in_yet_and_the_log_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn odd_requests_get_right_answers() {
+async fn malformed_requests_are_answered_with_the_right_problem() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let long = format!("GET /api/v1/events?q={}", "x".repeat(20_000));
@@ -153,7 +153,7 @@ async fn odd_requests_get_right_answers() {
             assert_eq!(answer.header("allow"), Some(allowed), "{line}");
         }
     }
-    // Bytes that are no text at all.
+    // Bytes that are not UTF-8.
     let mut bytes =
         b"GET /api/v1/events/main/\xff\xfe/1 HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
     let answer = ask(&bridge.ops, &bytes).await;
@@ -163,14 +163,14 @@ async fn odd_requests_get_right_answers() {
     assert!(!bridge.logged().contains("panicked"), "{}", bridge.logged());
 }
 
-/// The answer, of which HEAD has no body though its length is told.
+/// Reads an answer. The answer to HEAD has a length and no body.
 async fn answer_to(line: &str, stream: &mut tokio::net::TcpStream) -> Answer {
     use tokio::io::AsyncReadExt as _;
     if !line.starts_with("HEAD") {
         return crate::harness::wire::answer(stream).await.expect("an answer");
     }
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.expect("it ends");
+    stream.read_to_end(&mut bytes).await.expect("it exits");
     let head = String::from_utf8(bytes).expect("text");
     let (head, body) = head.split_once("\r\n\r\n").expect("a head");
     assert_eq!(body, "");
@@ -179,7 +179,7 @@ async fn answer_to(line: &str, stream: &mut tokio::net::TcpStream) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_are_neither_needed_nor_read_beyond_a_bound() {
+async fn request_body_is_optional_and_bounded() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let pause = "POST /api/v1/accounts/main/pause";
@@ -195,7 +195,7 @@ async fn bodies_are_neither_needed_nor_read_beyond_a_bound() {
         bytes.extend_from_slice(body.as_bytes());
         assert_eq!(ask(&bridge.ops, &bytes).await.status, 200, "{kind}");
     }
-    // Ten million bytes, announced and in chunks; on a write and on a look.
+    // Ten million bytes, with a length and in chunks, on a write and on a read.
     let large = vec![b' '; 10_000_000];
     for line in ["POST /api/v1/accounts/main/resume", "GET /api/v1/status"] {
         let announced = format!("Content-Length: {}", large.len());
@@ -213,5 +213,9 @@ async fn bodies_are_neither_needed_nor_read_beyond_a_bound() {
         assert_eq!((answer.status, kind(&answer).as_str()), (413, "too_large"), "{line}");
         assert!(closes(&mut stream).await);
     }
-    assert_eq!(paused(&bridge).await.as_deref(), Some("operator"), "nothing too large was obeyed");
+    assert_eq!(
+        paused(&bridge).await.as_deref(),
+        Some("operator"),
+        "no oversized request took effect"
+    );
 }

@@ -1,56 +1,56 @@
-//! `check`, and what is told of a configuration that is wrong.
+//! `check`, and the messages about invalid configurations.
 
 use std::fs;
 use std::path::Path;
 
 use webinar_bridge::sandbox::emulator::EmulatorSettings;
 
-use super::{config, program, ran, run, sent, store};
+use super::{config, post, program, run, run_command, store};
 use crate::harness::eventually;
 use crate::harness::process::{Setting, TOKEN};
 use crate::harness::wire::created;
 
 #[tokio::test]
-async fn check_says_what_would_serve() {
+async fn check_prints_what_serve_would_do() {
     let setting = Setting::new("");
     let (config, store) = (config(&setting), store(&setting));
-    let absent = ran(&setting, &["check", "--config", &config]).await;
-    let told = |state: &str| {
+    let absent = run_command(&setting, &["check", "--config", &config]).await;
+    let summary = |state: &str| {
         format!("{config}: valid; HubSpot accounts: 1, sources: 1; {store} {state}\n")
     };
-    assert_eq!(absent.said(), (Some(0), told("will be made").as_str(), ""));
-    assert!(!Path::new(&store).exists(), "checking makes nothing");
-    // Found by itself, and by the variable.
+    assert_eq!(absent.outputs(), (Some(0), summary("will be made").as_str(), ""));
+    assert!(!Path::new(&store).exists(), "check creates no store");
+    // The file is found by its default name and by the environment variable.
     let mut named = program(Path::new("/"), &["check"]);
     named.env("BRIDGE_CONFIG", &config);
     assert_eq!(run(named, b"").await.code, Some(0));
-    let found = ran(&setting, &["check"]).await;
+    let found = run_command(&setting, &["check"]).await;
     assert_eq!(
-        found.said(),
-        (Some(0), told("will be made").replace(&config, "bridge.toml").as_str(), "")
+        found.outputs(),
+        (Some(0), summary("will be made").replace(&config, "bridge.toml").as_str(), "")
     );
 
     let bridge = setting.start();
-    let answer = sent(&bridge, &created(1, "A", "")).await;
+    let answer = post(&bridge, &created(1, "A", "")).await;
     assert_eq!(answer.status, 200);
-    let beside = ran(&setting, &["check", "--config", &config]).await;
-    assert_eq!(beside.said(), (Some(0), told("is ready").as_str(), ""));
-    let answer = sent(&bridge, &created(2, "B", "")).await;
-    assert_eq!(answer.status, 200, "checking disturbs nothing");
-    // What `serve` would refuse.
+    let while_running = run_command(&setting, &["check", "--config", &config]).await;
+    assert_eq!(while_running.outputs(), (Some(0), summary("is ready").as_str(), ""));
+    let answer = post(&bridge, &created(2, "B", "")).await;
+    assert_eq!(answer.status, 200, "check does not disturb the running bridge");
+    // Configurations that `serve` would refuse.
     let mut rekeyed = program(setting.folder.path(), &["check", "--config", &config]);
     rekeyed.env("BRIDGE__SOURCE__ZOOM__RECURRING", "series");
     let rekeyed = run(rekeyed, b"").await;
     assert_eq!(rekeyed.code, Some(2), "{rekeyed:?}");
     assert!(rekeyed.err.contains("--accept-rekey"), "{rekeyed:?}");
-    // A second one would send everything twice.
-    let second = ran(&setting, &["serve", "--config", &config]).await;
+    // A second bridge would send everything twice.
+    let second = run_command(&setting, &["serve", "--config", &config]).await;
     assert_eq!(second.code, Some(1), "{second:?}");
     assert!(second.err.contains("in use by another process"), "{second:?}");
 }
 
 #[tokio::test]
-async fn check_tells_every_problem_at_once() {
+async fn check_reports_every_problem_at_once() {
     let setting = Setting::new("");
     let config = config(&setting);
     fs::write(
@@ -63,7 +63,7 @@ async fn check_tells_every_problem_at_once() {
          [source.b]\nprovider = \"zom\"\nsecret = \"x\"\nhubspot = \"other\"\n",
     )
     .expect("a file can be written");
-    let ran = ran(&setting, &["check", "--config", &config]).await;
+    let ran = run_command(&setting, &["check", "--config", &config]).await;
     assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{ran:?}");
     for (key, remedy) in [
         ("listen.webhooks", ""),
@@ -81,11 +81,11 @@ async fn check_tells_every_problem_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_online_asks_hubspot() {
+async fn check_online_calls_hubspot() {
     let setting = Setting::new("");
     let config = config(&setting);
     let arguments = ["check", "--online", "--config", &config];
-    let good = ran(&setting, &arguments).await;
+    let good = run_command(&setting, &arguments).await;
     assert_eq!((good.code, good.err.as_str()), (Some(0), ""), "{good:?}");
     let portal = EmulatorSettings::new("").portal_id;
     let line = format!("hubspot.main: the credentials work; portal {portal}\n");
@@ -99,8 +99,8 @@ async fn check_online_asks_hubspot() {
     assert!(!wrong.err.contains("pat-of-somebody-else"), "{wrong:?}");
 
     setting.hubspot.close();
-    eventually("nobody answers", async || {
-        let ran = ran(&setting, &arguments).await;
+    eventually("no server answers", async || {
+        let ran = run_command(&setting, &arguments).await;
         assert!(!ran.err.contains(TOKEN), "{ran:?}");
         ran.code == Some(1)
     })
@@ -108,10 +108,10 @@ async fn check_online_asks_hubspot() {
 }
 
 #[tokio::test]
-async fn no_mistake_in_a_configuration_shows_its_secrets() {
+async fn configuration_errors_never_show_secrets() {
     const HIDDEN: &str = "5ecret-which-nobody-may-see";
     let setting = Setting::new("");
-    let right = fs::read_to_string(config(&setting)).expect("it is there");
+    let right = fs::read_to_string(config(&setting)).expect("the file exists");
     let account = "access_token = { env = \"TEST_TOKEN\" }";
     let source = "secret = { env = \"TEST_SECRET\" }";
     let with = |account_now: &str, source_now: &str| {
@@ -126,7 +126,7 @@ async fn no_mistake_in_a_configuration_shows_its_secrets() {
         with(&format!("access_token = \"\\q{HIDDEN}\""), source),
         with(&format!("access_token = \"{HIDDEN}\"\naccess_token = \"{HIDDEN}\""), source),
         with(HIDDEN, source),
-        // TOML, but not ours.
+        // TOML, but not a valid configuration.
         with(&format!("access_token = [\"{HIDDEN}\"]"), source),
         with(&format!("access_token = {{ enf = \"{HIDDEN}\" }}"), source),
         with(&format!("access_token = {{ env = \"UNSET\", file = \"{HIDDEN}\" }}"), source),
@@ -145,7 +145,7 @@ async fn no_mistake_in_a_configuration_shows_its_secrets() {
     for (at, wrong) in wrongs.iter().enumerate() {
         fs::write(config(&setting), wrong).expect("a file can be written");
         for command in ["check", "serve", "migrate"] {
-            let ran = ran(&setting, &[command]).await;
+            let ran = run_command(&setting, &[command]).await;
             assert_eq!(ran.code, Some(2), "{command} {at}: {ran:?}");
             assert!(!format!("{ran:?}").contains("5ecret"), "{command} {at}: {ran:?}");
         }

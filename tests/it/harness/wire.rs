@@ -32,7 +32,7 @@ impl Answer {
     }
 
     /// What can be asserted at once.
-    pub(crate) fn told(&self) -> (u16, &str) {
+    pub(crate) fn status_and_body(&self) -> (u16, &str) {
         (self.status, &self.body)
     }
 }

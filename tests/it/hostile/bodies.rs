@@ -1,10 +1,10 @@
-//! Bodies that are too large, too deep, too many or not what they seem.
+//! Bodies that are too large, too deeply nested, too long or misleading.
 
 use std::fmt::Write as _;
 
 use webinar_bridge::event::webinar::OCCURRENCES_MAX;
 
-use super::{ZOOM, name_at_hubspot, still_works};
+use super::{ZOOM, assert_still_works, name_at_hubspot};
 use crate::harness::eventually;
 use crate::harness::process::Setting;
 use crate::harness::wire::{self, answer, ask, closes, connect, created, framed, webhook};
@@ -16,7 +16,7 @@ fn status(status: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_ten_mebibytes_sees_the_answer() {
+async fn oversized_body_is_answered_and_takes_no_memory() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let body = vec![b'x'; 10 * MIB];
@@ -31,26 +31,26 @@ async fn who_sends_ten_mebibytes_sees_the_answer() {
     let declared = [framed(ZOOM, &declared, &body[..1]), body].concat();
     for bytes in [&declared, &chunked] {
         let mut stream = connect(&bridge.webhooks).await;
-        assert!(wire::write(&mut stream, bytes).await, "all of it is read");
-        let told = answer(&mut stream).await.expect("an answer");
-        assert_eq!(told.told(), (413, r#"{"error":"too_large"}"#));
+        assert!(wire::write(&mut stream, bytes).await, "the bridge reads the whole request");
+        let answer = answer(&mut stream).await.expect("an answer");
+        assert_eq!(answer.status_and_body(), (413, r#"{"error":"too_large"}"#));
         assert!(closes(&mut stream).await);
     }
-    // Many at once cost no memory: what is too much is thrown away as it comes.
+    // Many at once cost no memory: excess bytes are discarded as they arrive.
     let before = bridge.memory("VmRSS");
     let senders = (0..16).map(|_| async {
         let mut stream = connect(&bridge.webhooks).await;
-        assert!(wire::write(&mut stream, &declared).await, "all of it is read");
+        assert!(wire::write(&mut stream, &declared).await, "the bridge reads the whole request");
         answer(&mut stream).await.expect("an answer").status
     });
     assert_eq!(futures_util::future::join_all(senders).await, [413; 16]);
     let grown = bridge.memory("VmHWM") - before;
     assert!(grown < 40.0, "it took {grown} MiB for 160 MiB of refused bodies");
-    still_works(&setting, &bridge, 1).await;
+    assert_still_works(&setting, &bridge, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_authentic_body_is_never_refused_for_what_it_says() {
+async fn authentic_body_is_answered_200_whatever_its_content() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let head = r#"{"event":"webinar.created","event_ts":1789207200123"#;
@@ -105,7 +105,7 @@ async fn an_authentic_body_is_never_refused_for_what_it_says() {
             object(&format!(r#"{{"id":12,{plain}}}"#).replace("2040-10", "99999-99")),
             "accepted",
         ),
-        // A field that cannot be read says nothing, and the rest still counts.
+        // An unreadable field sets nothing, and the others still count.
         (
             "half a surrogate",
             object(&format!(r#"{{"id":13,{plain}}}"#).replace("\"T\"", r#""\ud83d""#)),
@@ -113,19 +113,19 @@ async fn an_authentic_body_is_never_refused_for_what_it_says() {
         ),
         ("an unknown event", r#"{"event":"webinar.exploded"}"#.to_owned(), "ignored"),
     ] {
-        let told = ask(&bridge.webhooks, &webhook(ZOOM, body.as_bytes())).await;
-        assert_eq!(told.told(), (200, status(outcome).as_str()), "{what}");
+        let answer = ask(&bridge.webhooks, &webhook(ZOOM, body.as_bytes())).await;
+        assert_eq!(answer.status_and_body(), (200, status(outcome).as_str()), "{what}");
     }
     let mut latin = created(1, "Caf_", "");
-    let at = latin.iter().position(|byte| *byte == b'_').expect("it is there");
+    let at = latin.iter().position(|byte| *byte == b'_').expect("the file exists");
     latin[at] = 0xe9;
-    let told = ask(&bridge.webhooks, &webhook(ZOOM, &latin)).await;
-    assert_eq!(told.told(), (200, status("quarantined").as_str()));
-    still_works(&setting, &bridge, 99).await;
+    let answer = ask(&bridge.webhooks, &webhook(ZOOM, &latin)).await;
+    assert_eq!(answer.status_and_body(), (200, status("quarantined").as_str()));
+    assert_still_works(&setting, &bridge, 99).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_told_of_odd_bodies_is_told() {
+async fn odd_but_readable_bodies_are_delivered() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let many: String = (0..50_000).fold(String::new(), |mut members, n| {
@@ -150,15 +150,15 @@ async fn what_can_be_told_of_odd_bodies_is_told() {
     ] {
         let body = created(id, name, more);
         assert!(body.len() < MIB, "{name} is {} bytes", body.len());
-        let told = ask(&bridge.webhooks, &webhook(ZOOM, &body)).await;
-        assert_eq!(told.told(), (200, status("accepted").as_str()), "{name}");
+        let answer = ask(&bridge.webhooks, &webhook(ZOOM, &body)).await;
+        assert_eq!(answer.status_and_body(), (200, status("accepted").as_str()), "{name}");
         eventually(name, async || name_at_hubspot(&setting.hubspot, id).is_some()).await;
         assert_eq!(name_at_hubspot(&setting.hubspot, id).as_deref(), Some(expected));
     }
-    still_works(&setting, &bridge, 7).await;
+    assert_still_works(&setting, &bridge, 7).await;
 }
 
-/// A series with so many occurrences.
+/// A series with this many occurrences.
 fn series(id: u64, count: usize) -> Vec<u8> {
     let listed: Vec<String> = (0..count)
         .map(|n| {
@@ -169,23 +169,23 @@ fn series(id: u64, count: usize) -> Vec<u8> {
         })
         .collect();
     let body = created(id, "Daily", &format!("\"occurrences\":[{}]", listed.join(",")));
-    let body = String::from_utf8(body).expect("it is text");
+    let body = String::from_utf8(body).expect("the text is UTF-8");
     body.replace(r#""type":5"#, r#""type":9"#).into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_series_of_thousands_arrives_whole_or_not_at_all() {
+async fn series_at_the_limit_is_delivered_and_above_it_quarantined() {
     let setting = Setting::new("");
     let bridge = setting.start();
-    let told = ask(&bridge.webhooks, &webhook(ZOOM, &series(5, OCCURRENCES_MAX))).await;
-    assert_eq!(told.told(), (200, status("accepted").as_str()));
-    // One more than is believed: kept, but nothing is made of it.
-    let told = ask(&bridge.webhooks, &webhook(ZOOM, &series(6, OCCURRENCES_MAX + 1))).await;
-    assert_eq!(told.told(), (200, status("quarantined").as_str()));
-    eventually("every occurrence is at HubSpot", async || {
+    let answer = ask(&bridge.webhooks, &webhook(ZOOM, &series(5, OCCURRENCES_MAX))).await;
+    assert_eq!(answer.status_and_body(), (200, status("accepted").as_str()));
+    // One occurrence above the limit: the receipt is stored and quarantined.
+    let answer = ask(&bridge.webhooks, &webhook(ZOOM, &series(6, OCCURRENCES_MAX + 1))).await;
+    assert_eq!(answer.status_and_body(), (200, status("quarantined").as_str()));
+    eventually("every occurrence is in HubSpot", async || {
         setting.hubspot.emulator().events().len() == OCCURRENCES_MAX
     })
     .await;
-    still_works(&setting, &bridge, 7).await;
+    assert_still_works(&setting, &bridge, 7).await;
     assert_eq!(setting.hubspot.emulator().events().len(), OCCURRENCES_MAX + 1);
 }

@@ -1,8 +1,8 @@
-//! Requests that are none, or not for us.
+//! Requests that are malformed or not meant for the bridge.
 
 use tokio::io::AsyncWriteExt as _;
 
-use super::{ZOOM, metric, still_works};
+use super::{ZOOM, assert_still_works, metric};
 use crate::harness::process::{SECRET, Setting};
 use crate::harness::wire::{
     self, Answer, answer, ask, closes, connect, created, framed, signature, webhook,
@@ -10,7 +10,7 @@ use crate::harness::wire::{
 
 const ACCEPTED: (u16, &str) = (200, r#"{"status":"accepted"}"#);
 const NOT_FOUND: (u16, &str) = (404, r#"{"error":"not_found"}"#);
-/// The token of the source `hidden`.
+/// The path token of the source `hidden`.
 const TOKEN: &str = "path-token-of-the-tests";
 
 fn hidden() -> Setting {
@@ -20,8 +20,8 @@ fn hidden() -> Setting {
     ))
 }
 
-/// All of an answer but the time of day. The framework writes headers in any order.
-fn timeless(answer: &Answer) -> (Vec<&str>, &str) {
+/// An answer without its date, and with sorted headers: the framework writes them in any order.
+fn without_date(answer: &Answer) -> (Vec<&str>, &str) {
     let mut lines: Vec<&str> =
         answer.head.lines().filter(|line| !line.to_lowercase().starts_with("date:")).collect();
     lines.sort_unstable();
@@ -29,18 +29,18 @@ fn timeless(answer: &Answer) -> (Vec<&str>, &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_know_the_token_does_not_learn_that_there_is_a_source() {
+async fn wrong_path_token_is_answered_like_an_unknown_source() {
     let setting = hidden();
     let bridge = setting.start();
     let body = created(1, "Hidden", "");
     let right = format!("/webhooks/hidden/{TOKEN}");
     let escaped = right.replace('-', "%2D");
-    assert_eq!(ask(&bridge.webhooks, &webhook(&right, &body)).await.told(), ACCEPTED);
+    assert_eq!(ask(&bridge.webhooks, &webhook(&right, &body)).await.status_and_body(), ACCEPTED);
     let again = ask(&bridge.webhooks, &webhook(&escaped, &body)).await;
-    assert_eq!(again.told(), (200, r#"{"status":"duplicate"}"#));
+    assert_eq!(again.status_and_body(), (200, r#"{"status":"duplicate"}"#));
 
     let unknown = ask(&bridge.webhooks, &webhook("/webhooks/nobody", &body)).await;
-    assert_eq!(unknown.told(), NOT_FOUND);
+    assert_eq!(unknown.status_and_body(), NOT_FOUND);
     for target in [
         "/webhooks/hidden".to_owned(),
         "/webhooks/hidden/".to_owned(),
@@ -52,19 +52,19 @@ async fn who_does_not_know_the_token_does_not_learn_that_there_is_a_source() {
         format!("/webhooks/nobody/{TOKEN}"),
     ] {
         let answer = ask(&bridge.webhooks, &webhook(&target, &body)).await;
-        assert_eq!(timeless(&answer), timeless(&unknown), "{target}");
-        // Neither does another method.
+        assert_eq!(without_date(&answer), without_date(&unknown), "{target}");
+        // Another method does not reveal it either.
         let get = format!("GET {target} HTTP/1.1\r\nhost: bridge\r\n\r\n");
         let answer = ask(&bridge.webhooks, get.as_bytes()).await;
-        assert_eq!(timeless(&answer), timeless(&unknown), "{target}");
+        assert_eq!(without_date(&answer), without_date(&unknown), "{target}");
     }
     let logged = bridge.logged();
     assert!(!logged.contains(TOKEN) && !logged.contains(SECRET), "{logged}");
-    still_works(&setting, &bridge, 2).await;
+    assert_still_works(&setting, &bridge, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paths_are_taken_as_they_are_written() {
+async fn paths_are_matched_without_normalization() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let body = created(1, "One", "");
@@ -90,43 +90,49 @@ async fn paths_are_taken_as_they_are_written() {
         "/webhooks/../../../../etc/passwd",
     ] {
         let answer = ask(&bridge.webhooks, &webhook(target, &body)).await;
-        assert_eq!(answer.told(), NOT_FOUND, "{target}");
+        assert_eq!(answer.status_and_body(), NOT_FOUND, "{target}");
     }
-    // A query, and the absolute form that proxies use, change nothing of the path.
-    let mut told = Vec::new();
+    // A query, and the absolute form that proxies use, do not change the path.
+    let mut bodies = Vec::new();
     for target in ["/webhooks/zoom?a=%ff&a=..", "http://else.example/webhooks/zoom"] {
-        told.push(ask(&bridge.webhooks, &webhook(target, &body)).await.body);
+        bodies.push(ask(&bridge.webhooks, &webhook(target, &body)).await.body);
     }
-    assert_eq!(told, [r#"{"status":"accepted"}"#, r#"{"status":"duplicate"}"#]);
-    still_works(&setting, &bridge, 2).await;
+    assert_eq!(bodies, [r#"{"status":"accepted"}"#, r#"{"status":"duplicate"}"#]);
+    assert_still_works(&setting, &bridge, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_methods_are_told_so() {
+async fn other_methods_are_answered_405() {
     let setting = Setting::new("");
     let bridge = setting.start();
     for method in ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
         let request = format!("{method} {ZOOM} HTTP/1.1\r\nhost: bridge\r\n\r\n");
         let answer = ask(&bridge.webhooks, request.as_bytes()).await;
-        assert_eq!(answer.told(), (405, r#"{"error":"method_not_allowed"}"#), "{method}");
+        assert_eq!(
+            answer.status_and_body(),
+            (405, r#"{"error":"method_not_allowed"}"#),
+            "{method}"
+        );
         assert_eq!(answer.header("allow"), Some("POST"), "{method}");
     }
     let mut stream = connect(&bridge.webhooks).await;
     let head = format!("HEAD {ZOOM} HTTP/1.1\r\nhost: bridge\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.expect("it is open");
+    stream.write_all(head.as_bytes()).await.expect("the connection is open");
     let mut seen = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut seen).await.expect("it closes");
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut seen)
+        .await
+        .expect("the connection closes");
     assert!(seen.starts_with("HTTP/1.1 405 ") && seen.ends_with("\r\n\r\n"), "{seen}");
     for request in ["OPTIONS * HTTP/1.1", "CONNECT else.example:443 HTTP/1.1"] {
         let request = format!("{request}\r\nhost: bridge\r\n\r\n");
         let status = ask(&bridge.webhooks, request.as_bytes()).await.status;
         assert_eq!(status, 404, "{request}");
     }
-    still_works(&setting, &bridge, 1).await;
+    assert_still_works(&setting, &bridge, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_http_is_refused_and_let_go() {
+async fn malformed_http_is_refused_and_closed() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zeros = vec![0_u8; 100_000];
@@ -154,25 +160,25 @@ async fn what_is_not_http_is_refused_and_let_go() {
     ] {
         let mut stream = connect(&bridge.webhooks).await;
         wire::write(&mut stream, bytes).await;
-        // Who still writes may miss the answer, but is not kept waiting.
+        // A sender that still writes may miss the answer, but its connection is not kept open.
         if let Some(answer) = answer(&mut stream).await {
             let refused = [400, 431, 414].contains(&answer.status);
             assert!(refused, "{what}: {answer:?}");
         }
         assert!(closes(&mut stream).await, "{what}");
     }
-    still_works(&setting, &bridge, 1).await;
+    assert_still_works(&setting, &bridge, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lengths_that_lie_smuggle_nothing() {
+async fn wrong_content_lengths_smuggle_no_request() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let body = created(1, "One", "");
     let inner = webhook(ZOOM, &created(2, "Smuggled", ""));
 
-    // Shorter than it is: the rest is a request of its own at best, and has to prove itself.
-    let unsigned = String::from_utf8(inner.clone()).expect("it is text");
+    // The length is too short: the rest is at best another request, which must be signed itself.
+    let unsigned = String::from_utf8(inner.clone()).expect("the text is UTF-8");
     let unsigned = unsigned.replace("x-zm-signature: v0=", "x-zm-signature: v0=0").into_bytes();
     let outer = [body.clone(), unsigned].concat();
     let short = format!("content-length: {}", body.len());
@@ -180,12 +186,12 @@ async fn lengths_that_lie_smuggle_nothing() {
     let mut stream = connect(&bridge.webhooks).await;
     wire::write(&mut stream, &bytes).await;
     let first = answer(&mut stream).await.expect("an answer");
-    assert_eq!(first.told(), (401, r#"{"error":"unauthorized"}"#));
+    assert_eq!(first.status_and_body(), (401, r#"{"error":"unauthorized"}"#));
     let second = answer(&mut stream).await.map(|answer| answer.status);
     assert!(second.is_none_or(|status| status == 401), "{second:?}");
     assert!(closes(&mut stream).await);
 
-    // Two lengths, or a length and chunks: nobody can say which is meant.
+    // Two lengths, or a length and chunks, are ambiguous.
     let chunks = [format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
     let length = body.len();
     for (framing, sent) in [
@@ -208,15 +214,15 @@ async fn lengths_that_lie_smuggle_nothing() {
         assert!(closes(&mut stream).await, "{framing}");
     }
 
-    // Longer than it is, and the sender leaves: half a body is none.
+    // The length is too long, and the sender leaves: half a body is refused.
     let mut stream = connect(&bridge.webhooks).await;
     let long = format!("content-length: {}", length + 1);
     wire::write(&mut stream, &[framed(ZOOM, &long, &body), body.clone()].concat()).await;
-    stream.shutdown().await.expect("it is open");
+    stream.shutdown().await.expect("the connection is open");
     let last = answer(&mut stream).await.expect("an answer");
-    assert_eq!(last.told(), (400, r#"{"error":"bad_request"}"#));
+    assert_eq!(last.status_and_body(), (400, r#"{"error":"bad_request"}"#));
 
-    still_works(&setting, &bridge, 3).await;
+    assert_still_works(&setting, &bridge, 3).await;
     let accepted = "bridge_webhooks_total{outcome=\"accepted\",provider=\"zoom\",source=\"zoom\"}";
     let count = metric(&bridge, accepted).await;
     assert!((count - 1.0).abs() < 0.5, "{count} were accepted");
@@ -224,34 +230,34 @@ async fn lengths_that_lie_smuggle_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unusual_but_right_is_taken() {
+async fn unusual_valid_requests_are_accepted() {
     let setting = Setting::new("");
     let bridge = setting.start();
 
-    // Several at once on one connection: answered in their order.
+    // Several pipelined requests on one connection are answered in order.
     let [one, two] = [created(1, "One", ""), created(2, "Two", "")];
     let together = [webhook(ZOOM, &one), webhook(ZOOM, &two), webhook(ZOOM, &one)].concat();
     let mut stream = connect(&bridge.webhooks).await;
     wire::write(&mut stream, &together).await;
     for status in ["accepted", "accepted", "duplicate"] {
         let answer = answer(&mut stream).await.expect("an answer");
-        assert_eq!(answer.told(), (200, format!(r#"{{"status":"{status}"}}"#).as_str()));
+        assert_eq!(answer.status_and_body(), (200, format!(r#"{{"status":"{status}"}}"#).as_str()));
     }
-    // And one that is no request among them takes nothing from those before it.
+    // A malformed request among them does not affect the earlier ones.
     wire::write(&mut stream, &[webhook(ZOOM, &two), b"garbage\r\n\r\n".to_vec()].concat()).await;
     let statuses = [answer(&mut stream).await, answer(&mut stream).await];
     assert_eq!(statuses.map(|answer| answer.map(|answer| answer.status)), [Some(200), Some(400)]);
 
-    // A sender that asks first.
+    // The sender expects `100 Continue`.
     let body = created(3, "Three", "");
     let framing = format!("expect: 100-continue\r\ncontent-length: {}", body.len());
     let mut stream = connect(&bridge.webhooks).await;
     wire::write(&mut stream, &framed(ZOOM, &framing, &body)).await;
-    assert_eq!(answer(&mut stream).await.expect("to go on").status, 100);
+    assert_eq!(answer(&mut stream).await.expect("100 Continue").status, 100);
     wire::write(&mut stream, &body).await;
-    assert_eq!(answer(&mut stream).await.expect("an answer").told(), ACCEPTED);
+    assert_eq!(answer(&mut stream).await.expect("an answer").status_and_body(), ACCEPTED);
 
-    // A byte at a time, in chunks of a byte, with trailers.
+    // One byte at a time, in chunks of one byte, with trailers.
     let body = created(4, "Four", "");
     let mut bytes = framed(ZOOM, "transfer-encoding: chunked", &body);
     for byte in &body {
@@ -259,28 +265,28 @@ async fn unusual_but_right_is_taken() {
     }
     bytes.extend(b"0\r\n\r\n");
     let mut stream = connect(&bridge.webhooks).await;
-    stream.set_nodelay(true).expect("it is open");
+    stream.set_nodelay(true).expect("the connection is open");
     for byte in bytes {
-        stream.write_all(&[byte]).await.expect("it is open");
+        stream.write_all(&[byte]).await.expect("the connection is open");
     }
-    assert_eq!(answer(&mut stream).await.expect("an answer").told(), ACCEPTED);
+    assert_eq!(answer(&mut stream).await.expect("an answer").status_and_body(), ACCEPTED);
 
-    // The old protocol, without a host.
+    // HTTP/1.0, without a host.
     let body = created(5, "Five", "");
     let (signature, length) = (signature(&body), body.len());
     let head = format!("POST {ZOOM} HTTP/1.0\r\n{signature}content-length: {length}\r\n\r\n");
     let answer = ask(&bridge.webhooks, &[head.as_bytes(), &body].concat()).await;
-    assert_eq!(answer.told(), ACCEPTED);
+    assert_eq!(answer.status_and_body(), ACCEPTED);
 
-    // A signature that is given twice is none, though both are right.
+    // A repeated signature header is refused, even with two right values.
     let twice = format!("{}content-length: {length}", wire::signature(&body));
     let answer = ask(&bridge.webhooks, &[framed(ZOOM, &twice, &body), body].concat()).await;
     assert_eq!(answer.status, 401);
-    still_works(&setting, &bridge, 6).await;
+    assert_still_works(&setting, &bridge, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_refused_is_not_kept_for_what_it_began_next() {
+async fn refused_connection_is_closed_before_its_next_request() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let unsigned = format!("POST {ZOOM} HTTP/1.1\r\nhost: bridge\r\ncontent-length: 2\r\n\r\n{{}}");
@@ -291,5 +297,5 @@ async fn who_was_refused_is_not_kept_for_what_it_began_next() {
         assert_eq!(answer(&mut stream).await.expect("an answer").status, 401);
         assert!(closes(&mut stream).await, "{}", next.len());
     }
-    still_works(&setting, &bridge, 2).await;
+    assert_still_works(&setting, &bridge, 2).await;
 }

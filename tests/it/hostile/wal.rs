@@ -1,4 +1,4 @@
-//! The store's log stays bounded under load without a pause.
+//! The write-ahead log stays bounded under continuous load.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,16 +7,16 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 use webinar_bridge::sandbox::emulator::EmulatorSettings;
 
-use super::{ZOOM, metric, still_works};
+use super::{ZOOM, assert_still_works, metric};
 use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::tell;
 use crate::harness::wire::{self, answer, connect, created, webhook};
 
 const CONNECTIONS: u64 = 32;
-/// More than this it must never be, in bytes.
+/// Limit of the write-ahead log in bytes.
 const BOUND: f64 = 200e6;
 
-/// Webhooks whose agendas do not compress, also not together: each has another part of the same noise.
+/// Webhooks with agendas that do not compress, also not together: each takes another part of the same noise.
 struct Noise(String);
 
 impl Noise {
@@ -27,14 +27,14 @@ impl Noise {
     }
 
     fn body(&self, id: u64, bytes: usize) -> Vec<u8> {
-        // A prime, so that the parts begin everywhere.
-        let at = usize::try_from(id).expect("it is small") * 70_001 % (self.0.len() - bytes);
-        let part = self.0.get(at..at + bytes).expect("it is in there");
+        // A prime number, so that the parts begin at all offsets.
+        let at = usize::try_from(id).expect("a small number") * 70_001 % (self.0.len() - bytes);
+        let part = self.0.get(at..at + bytes).expect("the range is valid");
         created(id, "Load", &format!("\"agenda\":\"{part}\""))
     }
 }
 
-/// Sends so many webhooks of that size over kept connections; returns the largest size of the log that was seen.
+/// Sends this many webhooks of this size over persistent connections. Returns the largest size of the log.
 async fn load(bridge: &Bridge, count: u64, bytes: usize) -> f64 {
     let (noise, next, over) = (Noise::new(), AtomicU64::new(1), AtomicBool::new(false));
     let sending = (0..CONNECTIONS).map(|_| async {
@@ -46,7 +46,7 @@ async fn load(bridge: &Bridge, count: u64, bytes: usize) -> f64 {
             }
             wire::write(&mut stream, &webhook(ZOOM, &noise.body(id, bytes))).await;
             let answer = answer(&mut stream).await.expect("the connection is kept");
-            assert_eq!(answer.told(), (200, r#"{"status":"accepted"}"#));
+            assert_eq!(answer.status_and_body(), (200, r#"{"status":"accepted"}"#));
         }
     });
     let watching = async {
@@ -64,15 +64,16 @@ async fn load(bridge: &Bridge, count: u64, bytes: usize) -> f64 {
     tokio::join!(sending, watching).1
 }
 
-/// What the process has written to files, in bytes.
+/// The bytes that the process has written to files.
 fn written(bridge: &Bridge) -> f64 {
-    let io = std::fs::read_to_string(format!("/proc/{}/io", bridge.pid())).expect("it runs");
+    let io =
+        std::fs::read_to_string(format!("/proc/{}/io", bridge.pid())).expect("the process runs");
     let value = io.lines().find_map(|line| line.strip_prefix("wchar: "));
-    value.and_then(|value| value.parse().ok()).expect("the kernel tells")
+    value.and_then(|value| value.parse().ok()).expect("the kernel reports it")
 }
 
 async fn under_load(count: u64, bytes: usize) {
-    // HubSpot takes as much as comes: it is the last of all that is waited for at the end.
+    // HubSpot accepts any rate, because the test finally waits for all deliveries.
     let hubspot =
         EmulatorSettings { rate: (1_000, Duration::from_secs(10)), ..EmulatorSettings::new(TOKEN) };
     let account = "rate_limit = { requests = 1000, window = \"10s\" }";
@@ -90,19 +91,19 @@ async fn under_load(count: u64, bytes: usize) {
         written / 1e6
     ));
     assert!(most > 0.0 && most < BOUND, "the WAL was {most} bytes");
-    // At least half of it is the log, the rest is copying back: a log that never starts over would not pass.
+    // At least half is the log, and the rest is checkpoints: a log that is never reset would exceed this.
     assert!(written > 2.0 * BOUND, "{written} bytes show nothing");
     assert!(peak < 300.0, "{peak} MiB");
-    still_works(&setting, &bridge, count + 1).await;
+    assert_still_works(&setting, &bridge, count + 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_stays_bounded_under_load() {
+async fn wal_stays_bounded_under_load() {
     under_load(3_000, 16_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes of load; make soak"]
-async fn the_log_stays_bounded_under_lasting_load() {
+async fn wal_stays_bounded_under_sustained_load() {
     under_load(30_000, 16_000).await;
 }

@@ -1,4 +1,4 @@
-//! `bridge_events` is exact: an event whose webhook was answered before the scrape is counted.
+//! `bridge_events` is exact: it counts every event with a webhook that was answered before the scrape.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use crate::harness::http::scrape;
 use crate::harness::process::Setting;
 use crate::harness::zoom::{Zoom, at, created, payload, renamed, series, updated, webhook};
 
-/// Shadow mode: nothing leaves, so that what is pending stays so.
+/// Shadow mode: nothing is sent, so pending events stay pending.
 const SHADOW: &str = "deliver = false";
 
 fn shadow() -> Setting {
@@ -17,26 +17,26 @@ fn shadow() -> Setting {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_answer_is_counted_at_once() {
+async fn event_counts_are_exact_after_each_answer() {
     let setting = shadow();
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
-    // What is told, and how many events it adds: pending ones and incomplete ones.
-    let mut told: Vec<(Value, u64, u64)> = Vec::new();
+    // A webhook, and the numbers of pending and incomplete events that it adds.
+    let mut webhooks: Vec<(Value, u64, u64)> = Vec::new();
     for id in 1..=12 {
-        told.push((created(id, "A webinar", at(0)), 1, 0));
-        told.push((renamed(id, "Renamed", at(10)), 0, 0));
+        webhooks.push((created(id, "A webinar", at(0)), 1, 0));
+        webhooks.push((renamed(id, "Renamed", at(10)), 0, 0));
     }
-    told.push((webhook("webinar.created", at(0), series(90, "A series")), 3, 0));
-    told.push((
+    webhooks.push((webhook("webinar.created", at(0), series(90, "A series")), 3, 0));
+    webhooks.push((
         payload(updated(90, json!({ "duration": 50 }), at(5)), json!({ "scope": "all" })),
         0,
         0,
     ));
-    told.push((renamed(91, "Never seen whole", at(0)), 0, 1));
-    told.push((webhook("webinar.participant_joined", at(0), json!({ "id": "1" })), 0, 0));
+    webhooks.push((renamed(91, "Never seen whole", at(0)), 0, 1));
+    webhooks.push((webhook("webinar.participant_joined", at(0), json!({ "id": "1" })), 0, 0));
     let (mut pending, mut incomplete) = (0, 0);
-    for (body, more_pending, more_incomplete) in told {
+    for (body, more_pending, more_incomplete) in webhooks {
         zoom.tell(body.clone()).await;
         pending += more_pending;
         incomplete += more_incomplete;
@@ -52,14 +52,14 @@ async fn every_answer_is_counted_at_once() {
     }
     assert!(seen.sum("bridge_oldest_pending_age_seconds", &[("hubspot", "main")]) > 0.0);
     assert!(setting.hubspot.emulator().calls().is_empty(), "shadow mode sends nothing");
-    // The counts are the store's, not the process's.
+    // The counts come from the store and survive the process.
     assert_eq!(bridge.terminate(), Some(0));
     let bridge = setting.start();
     assert_eq!(scrape(&bridge.ops).await.events("main", "pending"), pending + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counts_are_exact_under_concurrent_senders() {
+async fn event_counts_are_exact_under_concurrent_senders() {
     const SENDERS: u64 = 16;
     const EACH: u64 = 12;
     let setting = shadow();
@@ -85,7 +85,7 @@ async fn counts_are_exact_under_concurrent_senders() {
         });
     }
     while let Some(sent) = senders.join_next().await {
-        sent.expect("counted");
+        sent.expect("the sender finished");
     }
     assert_eq!(scrape(&bridge.ops).await.events("main", "pending"), SENDERS * EACH);
     let accepted =

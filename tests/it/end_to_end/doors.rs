@@ -1,4 +1,4 @@
-//! Who is let in, what they are told, and what is counted.
+//! Authentication of webhooks, the answers to senders, and the counters of outcomes.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
@@ -9,14 +9,14 @@ use crate::harness::process::{SECRET, Setting};
 use crate::harness::zoom::{Zoom, at, created, seconds, signature, webhook};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_validation_is_answered_only_if_it_is_signed() {
+async fn url_validation_is_answered_only_if_signed() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     let body = json!({
         "event": "endpoint.url_validation", "event_ts": at(0), "payload": { "plainToken": "qgg8vlvZRS6UYooatFL8Aw" },
     });
-    let answer = zoom.post(&body).await.expect("it is answered");
+    let answer = zoom.post(&body).await.expect("the request is answered");
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any key");
     mac.update(b"qgg8vlvZRS6UYooatFL8Aw");
     assert_eq!(answer.status, 200);
@@ -29,17 +29,17 @@ async fn a_validation_is_answered_only_if_it_is_signed() {
     );
     let bytes = body.to_string().into_bytes();
     for headers in [Vec::new(), signature("another secret", &bytes, seconds())] {
-        let answer = zoom.raw(&headers, &bytes).await.expect("it is answered");
+        let answer = zoom.raw(&headers, &bytes).await.expect("the request is answered");
         assert_eq!(answer.status, 401);
-        let told = String::from_utf8_lossy(&answer.body).into_owned();
-        assert!(!told.contains("encryptedToken") && !told.contains("qgg8"), "{told}");
+        let answered = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!answered.contains("encryptedToken") && !answered.contains("qgg8"), "{answered}");
     }
     let scrape = scrape(&bridge.ops).await;
     assert_eq!(scrape.count("bridge_webhooks_total", &[("outcome", "handshake")]), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_does_not_sign_is_not_believed_and_the_reason_is_counted() {
+async fn unsigned_webhook_is_refused_and_its_reason_counted() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -65,11 +65,14 @@ async fn who_does_not_sign_is_not_believed_and_the_reason_is_counted() {
     ];
     let mut answers = Vec::new();
     for (reason, headers) in &cases {
-        let answer = zoom.raw(headers, &body).await.expect("it is answered");
+        let answer = zoom.raw(headers, &body).await.expect("the request is answered");
         assert_eq!(answer.status, 401, "{reason}");
         answers.push(answer.body);
     }
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "all are told the same");
+    assert!(
+        answers.iter().all(|answer| *answer == answers[0]),
+        "every refusal has the same answer"
+    );
     let scrape = scrape(&bridge.ops).await;
     let rejected = |reason| scrape.count("bridge_webhooks_rejected_total", &[("reason", reason)]);
     for (reason, _) in &cases {
@@ -84,7 +87,7 @@ async fn who_does_not_sign_is_not_believed_and_the_reason_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_authentic_webhook_is_taken_and_counted_as_what_it_is() {
+async fn authentic_webhook_is_answered_200_and_its_outcome_counted() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -98,7 +101,7 @@ async fn every_authentic_webhook_is_taken_and_counted_as_what_it_is() {
     assert_eq!(zoom.tell(nameless).await, "quarantined");
     let nonsense = b"this is no JSON";
     let answer = zoom.raw(&signature(SECRET, nonsense, seconds()), nonsense).await;
-    assert_eq!(answer.expect("it is answered").word(), "quarantined");
+    assert_eq!(answer.expect("the request is answered").word(), "quarantined");
     let get = request(&bridge.webhooks, "GET /webhooks/zoom", &[], &[]).await.expect("answered");
     let nowhere = Zoom::to_source(&bridge, "nowhere").post(&json!({})).await.expect("answered");
     let large = vec![b' '; 1_500_000];

@@ -1,4 +1,4 @@
-//! Secrets and what is personal: nowhere in the store, in the log, in HubSpot.
+//! Secrets and personal data are absent from the store, the log and HubSpot.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::harness::zoom::{
     Zoom, at, payload, seconds, signature, updated, webhook, webinar, with,
 };
 
-/// What must be nowhere. None shares four letters with anything else, so that no compression hides one.
+/// Texts that must be nowhere. None shares four letters with other text, so compression cannot hide one.
 const PASSCODE: &str = "k7Qz9vWx";
 const PWD: &str = "B3nJ8yRt5LmP";
 const TK: &str = "Xw2cG6hVd4";
 const EMAIL: &str = "uJf1oZq@private.example";
 const PERSON: &str = "Yvrgnb Tkwsje";
 const UNSIGNED: &str = "eH5iK9aNs0";
-/// What a body may hold: proof that the search would find the others.
+/// A text that bodies may hold: proof that the search would find the others.
 const HARMLESS: &str = "dU8pC2xEb6";
 
 fn bodies() -> Vec<Value> {
@@ -48,7 +48,7 @@ fn bodies() -> Vec<Value> {
     ]
 }
 
-/// What each file under the folder holds.
+/// All files under the folder with their contents.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -62,14 +62,17 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+fn contains_text(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// Looks through everything that is kept or told.
-async fn look(setting: &Setting, bridge: &Bridge) {
+/// Searches everything that is stored or shown.
+async fn assert_no_secrets(setting: &Setting, bridge: &Bridge) {
     let mut places = files(&setting.folder.path().join("data"));
-    assert!(places.iter().any(|(_, bytes)| holds(bytes, HARMLESS)), "bodies can be searched");
+    assert!(
+        places.iter().any(|(_, bytes)| contains_text(bytes, HARMLESS)),
+        "bodies can be searched"
+    );
     let hubspot = format!("{:?}", setting.hubspot.emulator().events());
     assert!(hubspot.contains("Quieter"));
     places.push(("HubSpot".into(), hubspot.into_bytes()));
@@ -78,26 +81,26 @@ async fn look(setting: &Setting, bridge: &Bridge) {
     places.push(("the metrics".into(), metrics.body));
     for (place, bytes) in &places {
         for secret in [PASSCODE, PWD, TK, EMAIL, PERSON, UNSIGNED, SECRET, TOKEN] {
-            assert!(!holds(bytes, secret), "{secret} is in {place}");
+            assert!(!contains_text(bytes, secret), "{secret} is in {place}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_and_personal_links_are_nowhere() {
+async fn secrets_and_personal_data_are_neither_stored_logged_nor_sent() {
     let setting = Setting::new("");
     let bridge = setting.start_with(&[("BRIDGE_LOG", "trace")]);
     let zoom = Zoom::to(&bridge);
-    let words = ["accepted", "accepted", "ignored", "ignored", "quarantined"];
-    for (body, word) in bodies().into_iter().zip(words) {
-        assert_eq!(zoom.tell(body.clone()).await, word, "{body}");
+    let outcomes = ["accepted", "accepted", "ignored", "ignored", "quarantined"];
+    for (body, outcome) in bodies().into_iter().zip(outcomes) {
+        assert_eq!(zoom.tell(body.clone()).await, outcome, "{body}");
     }
-    // Those who are not believed leave nothing at all.
+    // Unauthenticated requests leave no trace.
     let body = json!({ "event": "webinar.created", "note": UNSIGNED }).to_string().into_bytes();
     let mut headers = signature(UNSIGNED, &body, seconds());
     headers.push(("x-note".into(), UNSIGNED.into()));
     headers.push(("authorization".into(), format!("Bearer {UNSIGNED}")));
-    let answer = zoom.raw(&headers, &body).await.expect("it is answered");
+    let answer = zoom.raw(&headers, &body).await.expect("the request is answered");
     assert_eq!(answer.status, 401);
     let lines = [format!("POST /webhooks/zoom/{UNSIGNED}"), format!("POST /webhooks/{UNSIGNED}")];
     for line in lines {
@@ -108,10 +111,10 @@ async fn secrets_and_personal_links_are_nowhere() {
     assert_eq!(scrape(&bridge.ops).await.events("main", "delivered"), 1);
     let event = setting.event("1");
     assert_eq!(event.url.as_deref(), Some("https://example.zoom.us/w/1?x=1"));
-    assert!(bridge.logged().contains("\"DEBUG\""), "the log tells what it can");
-    look(&setting, &bridge).await;
-    // And after a clean end and another start, when the write-ahead log is in the store itself.
+    assert!(bridge.logged().contains("\"DEBUG\""), "the log holds debug entries");
+    assert_no_secrets(&setting, &bridge).await;
+    // After a clean stop and another start, the write-ahead log is part of the database file.
     assert_eq!(bridge.terminate(), Some(0));
     let bridge = setting.start();
-    look(&setting, &bridge).await;
+    assert_no_secrets(&setting, &bridge).await;
 }

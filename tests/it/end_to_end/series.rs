@@ -1,4 +1,4 @@
-//! Recurring webinars: an event for each occurrence, or one for all.
+//! Recurring webinars: one event for each occurrence, or one for the series.
 
 use serde_json::{Value, json};
 use webinar_bridge::event::Millis;
@@ -10,7 +10,7 @@ use crate::harness::zoom::{
 
 const DAY: i64 = 24 * 60;
 
-async fn told(more: &str) -> (Setting, Bridge, Zoom) {
+async fn start_with_series(more: &str) -> (Setting, Bridge, Zoom) {
     let setting = Setting::new(more);
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -28,23 +28,23 @@ fn half_hour(minutes: i64) -> (Option<Millis>, Option<Millis>) {
     (Some(planned(minutes)), Some(planned(minutes + 30)))
 }
 
-/// Which events are called off, of all that HubSpot holds.
+/// All events in HubSpot, and whether each is cancelled.
 fn cancelled(setting: &Setting) -> Vec<(String, bool)> {
     setting.held().into_iter().map(|(id, event)| (id, event.cancelled)).collect()
 }
 
-fn off(states: &[(&str, bool)]) -> Vec<(String, bool)> {
-    states.iter().map(|(id, off)| ((*id).to_owned(), *off)).collect()
+fn states(states: &[(&str, bool)]) -> Vec<(String, bool)> {
+    states.iter().map(|(id, cancelled)| ((*id).to_owned(), *cancelled)).collect()
 }
 
-fn for_all(body: Value) -> Value {
+fn with_scope_all(body: Value) -> Value {
     payload(body, json!({ "scope": "all" }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_occurrence_is_an_event_and_one_can_be_called_off() {
-    let (setting, bridge, zoom) = told("").await;
-    assert_eq!(cancelled(&setting), off(&[("9-o1", false), ("9-o2", false), ("9-o3", false)]));
+async fn deleted_occurrence_is_cancelled_and_the_others_stay() {
+    let (setting, bridge, zoom) = start_with_series("").await;
+    assert_eq!(cancelled(&setting), states(&[("9-o1", false), ("9-o2", false), ("9-o3", false)]));
     for (id, day) in [("9-o1", 0), ("9-o2", 1), ("9-o3", 2)] {
         assert_eq!(times(&setting, id), half_hour(day * DAY), "{id}");
         assert_eq!(setting.event(id).name, "Onboarding");
@@ -57,15 +57,15 @@ async fn every_occurrence_is_an_event_and_one_can_be_called_off() {
         payload(webhook("webinar.deleted", at(10), object), json!({ "operation": "single" }));
     zoom.story([body]).await;
     bridge.settled().await;
-    assert_eq!(cancelled(&setting), off(&[("9-o1", false), ("9-o2", true), ("9-o3", false)]));
-    assert_eq!(setting.event("9-o1").writes, 1, "what did not change was not sent again");
+    assert_eq!(cancelled(&setting), states(&[("9-o1", false), ("9-o2", true), ("9-o3", false)]));
+    assert_eq!(setting.event("9-o1").writes, 1, "an unchanged event is not sent again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_said_of_the_series_reaches_every_occurrence_known_now_and_later() {
-    let (setting, bridge, zoom) = told("").await;
+async fn change_of_the_series_applies_to_present_and_later_occurrences() {
+    let (setting, bridge, zoom) = start_with_series("").await;
     let changed = json!({ "topic": "Onboarding, again", "duration": 50 });
-    zoom.story([for_all(updated(9, changed, at(10)))]).await;
+    zoom.story([with_scope_all(updated(9, changed, at(10)))]).await;
     bridge.settled().await;
     for (id, day) in [("9-o1", 0), ("9-o2", 1), ("9-o3", 2)] {
         assert_eq!(setting.event(id).name, "Onboarding, again", "{id}");
@@ -73,27 +73,27 @@ async fn what_is_said_of_the_series_reaches_every_occurrence_known_now_and_later
     }
     let list: Vec<Value> = (0..4).map(|day| occurrence(day + 1, day * DAY)).collect();
     let changed = json!({ "occurrences": list, "recurrence": { "type": 1, "end_times": 4 } });
-    zoom.story([for_all(updated(9, changed, at(20)))]).await;
+    zoom.story([with_scope_all(updated(9, changed, at(20)))]).await;
     bridge.settled().await;
     assert_eq!(setting.event("9-o4").name, "Onboarding, again");
     assert_eq!(times(&setting, "9-o4"), half_hour(3 * DAY));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_whole_list_calls_off_what_it_lacks() {
-    let (setting, bridge, zoom) = told("").await;
+async fn full_list_cancels_missing_occurrences() {
+    let (setting, bridge, zoom) = start_with_series("").await;
     let changed = json!({
         "occurrences": [occurrence(1, 0), occurrence(3, 2 * DAY)],
         "recurrence": { "type": 1, "end_times": 2 },
     });
-    zoom.story([for_all(updated(9, changed, at(10)))]).await;
+    zoom.story([with_scope_all(updated(9, changed, at(10)))]).await;
     bridge.settled().await;
-    assert_eq!(cancelled(&setting), off(&[("9-o1", false), ("9-o2", true), ("9-o3", false)]));
+    assert_eq!(cancelled(&setting), states(&[("9-o1", false), ("9-o2", true), ("9-o3", false)]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_occurrence_can_be_moved_alone() {
-    let (setting, bridge, zoom) = told("").await;
+async fn moved_occurrence_leaves_the_others() {
+    let (setting, bridge, zoom) = start_with_series("").await;
     let changed = json!({ "occurrences": [occurrence(2, DAY + 90)] });
     let body = payload(updated(9, changed, at(10)), json!({ "scope": "single" }));
     zoom.story([body]).await;
@@ -104,16 +104,16 @@ async fn one_occurrence_can_be_moved_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_series_can_be_one_event() {
-    let (setting, bridge, zoom) = told("recurring = \"series\"").await;
-    assert_eq!(cancelled(&setting), off(&[("9", false)]));
+async fn series_mode_delivers_one_event() {
+    let (setting, bridge, zoom) = start_with_series("recurring = \"series\"").await;
+    assert_eq!(cancelled(&setting), states(&[("9", false)]));
     assert_eq!(times(&setting, "9"), (Some(planned(0)), Some(planned(2 * DAY + 30))));
     let object = json!({ "id": 9, "type": 9, "occurrences": [{ "occurrence_id": "o3" }] });
     let body =
         payload(webhook("webinar.deleted", at(10), object), json!({ "operation": "single" }));
     zoom.story([body]).await;
     bridge.settled().await;
-    assert_eq!(cancelled(&setting), off(&[("9", false)]));
+    assert_eq!(cancelled(&setting), states(&[("9", false)]));
     assert_eq!(times(&setting, "9"), (Some(planned(0)), Some(planned(DAY + 30))));
     let all = payload(
         webhook("webinar.deleted", at(20), json!({ "id": 9, "type": 9 })),
@@ -121,27 +121,27 @@ async fn a_series_can_be_one_event() {
     );
     zoom.story([all]).await;
     bridge.settled().await;
-    assert_eq!(cancelled(&setting), off(&[("9", true)]));
+    assert_eq!(cancelled(&setting), states(&[("9", true)]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_series_that_becomes_a_single_webinar_leaves_one_event_to_come() {
-    let (setting, bridge, zoom) = told("").await;
+async fn series_changed_to_single_webinar_keeps_one_upcoming_event() {
+    let (setting, bridge, zoom) = start_with_series("").await;
     let mut single = webinar(9, "Onboarding, once");
     single["start_time"] = planned(DAY).to_string().into();
     zoom.story([webhook("webinar.updated", at(10), single)]).await;
     bridge.settled().await;
     assert_eq!(
         cancelled(&setting),
-        off(&[("9", false), ("9-o1", true), ("9-o2", true), ("9-o3", true)])
+        states(&[("9", false), ("9-o1", true), ("9-o2", true), ("9-o3", true)])
     );
     assert_eq!(times(&setting, "9"), (Some(planned(DAY)), Some(planned(DAY + 60))));
     assert_eq!(setting.event("9").name, "Onboarding, once");
-    // And back again.
+    // The webinar becomes a series again.
     zoom.story([webhook("webinar.updated", at(20), series(9, "Onboarding"))]).await;
     bridge.settled().await;
     assert_eq!(
         cancelled(&setting),
-        off(&[("9", true), ("9-o1", false), ("9-o2", false), ("9-o3", false)])
+        states(&[("9", true), ("9-o1", false), ("9-o2", false), ("9-o3", false)])
     );
 }

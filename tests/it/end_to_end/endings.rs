@@ -1,11 +1,11 @@
-//! Starts and ends: of single webinars, of one occurrence among others, of Zoom Events.
+//! Starts and ends of single webinars, of one occurrence among others, and of Zoom Events.
 
 use serde_json::{Value, json};
 
 use crate::harness::process::Setting;
 use crate::harness::zoom::{Zoom, ago, planned, series, webhook, webinar, with};
 
-/// A run of the webinar as `webinar.started` and `webinar.ended` show it: with times and a topic of its own.
+/// A session as in `webinar.started` and `webinar.ended`, with its own times and topic.
 fn run(id: u64, started: i64, more: Value) -> Value {
     let object = json!({
         "id": id.to_string(), "uuid": "run==", "topic": "As it was when it ran", "type": 5, "timezone": "UTC",
@@ -15,7 +15,7 @@ fn run(id: u64, started: i64, more: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webinar_is_over_when_it_ended_and_not_after_its_practice() {
+async fn webinar_is_completed_by_its_end_and_not_by_its_practice_session() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -40,7 +40,7 @@ async fn a_webinar_is_over_when_it_ended_and_not_after_its_practice() {
     assert!(event.completed);
     assert_eq!(event.name, "Calm releases", "the run's title and duration are not the plan's");
     assert_eq!((event.start, event.end), (Some(ago(90)), Some(ago(40))));
-    // Platforms are tidied up after the fact.
+    // A deletion after the end does not cancel.
     zoom.story([webhook("webinar.deleted", ago(20).get(), plan)]).await;
     bridge.settled().await;
     let event = setting.event("1");
@@ -48,7 +48,7 @@ async fn a_webinar_is_over_when_it_ended_and_not_after_its_practice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_ends_only_the_nearest_occurrence() {
+async fn end_of_a_series_completes_only_the_nearest_occurrence() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -85,7 +85,7 @@ fn session(event: &str, id: &str, from: i64, to: i64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn zoom_events_are_published_updated_and_called_off() {
+async fn zoom_event_lifecycle_is_delivered() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -109,7 +109,7 @@ async fn zoom_events_are_published_updated_and_called_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_zoom_event_is_over_when_its_last_session_is() {
+async fn zoom_event_is_completed_with_its_last_session() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -131,7 +131,7 @@ async fn a_zoom_event_is_over_when_its_last_session_is() {
     ])
     .await;
     bridge.settled().await;
-    assert!(!setting.event("conf").completed, "a session is to come");
+    assert!(!setting.event("conf").completed, "another session is upcoming");
     zoom.story([
         webhook("zoom_events.session_ended", ago(20).get(), afternoon),
         webhook("zoom_events.session_ended", ago(20).get(), session("one", "a", 0, 480)),
@@ -140,5 +140,5 @@ async fn a_zoom_event_is_over_when_its_last_session_is() {
     bridge.settled().await;
     assert!(setting.event("conf").completed);
     assert!(setting.event("one").completed);
-    assert_eq!(setting.held().len(), 2, "sessions are no events");
+    assert_eq!(setting.held().len(), 2, "sessions do not become events");
 }

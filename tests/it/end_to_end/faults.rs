@@ -1,4 +1,4 @@
-//! HubSpot fails in every way; after it is well again everything has arrived, and nothing else was held against events.
+//! Failures of HubSpot: once it recovers, every event is delivered, and none was charged for the account's failures.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::harness::http::{request, scrape};
 use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::zoom::{Zoom, at, created, renamed};
 
-/// Longer than a pause lasts before the account is asked again, which is a minute.
-const A_PAUSE: Duration = Duration::from_secs(90);
+/// Longer than the minute after which a paused account is probed.
+const PROBE_WAIT: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_poison_among_twenty_does_not_keep_the_others() {
+async fn poison_event_does_not_block_others_in_its_batch() {
     let setting = Setting::with(generous(), FAST, "");
     setting.hubspot.emulator().inject_standing(EmulatorFault::RejectNames("poison".into()));
     let bridge = setting.start();
@@ -33,7 +33,7 @@ async fn one_poison_among_twenty_does_not_keep_the_others() {
     let category = [("hubspot", "main"), ("category", "VALIDATION_ERROR")];
     assert_eq!(seen.count("bridge_events_dead_total", &category), 1);
     assert!(bridge.logged().contains("e3a1c0de-0000-4000"), "HubSpot's correlationId is logged");
-    // It is sent again as soon as it changes.
+    // A refused event is sent again once it changes.
     zoom.story([renamed(13, "Wholesome", at(10))]).await;
     bridge.settled().await;
     assert_eq!(setting.event("13").name, "Wholesome");
@@ -42,10 +42,10 @@ async fn one_poison_among_twenty_does_not_keep_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn errors_that_name_an_event_and_errors_that_do_not_refuse_only_that_event() {
-    for told in [true, false] {
+async fn batch_errors_with_or_without_event_ids_refuse_only_the_bad_event() {
+    for named in [true, false] {
         let setting = Setting::with(generous(), FAST, "");
-        let fault = EmulatorFault::PartialErrors { name: "poison".into(), identified: told };
+        let fault = EmulatorFault::PartialErrors { name: "poison".into(), identified: named };
         setting.hubspot.emulator().inject_standing(fault);
         let bridge = setting.start();
         let zoom = Zoom::to(&bridge);
@@ -54,14 +54,14 @@ async fn errors_that_name_an_event_and_errors_that_do_not_refuse_only_that_event
             zoom.story([created(id, &name, at(0))]).await;
         }
         bridge.settled().await;
-        assert_eq!(setting.held().len(), 9, "told: {told}");
+        assert_eq!(setting.held().len(), 9, "named: {named}");
         let seen = scrape(&bridge.ops).await;
         assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (9, 1));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_breaks_on_the_way_is_sent_again_and_charged_to_no_event() {
+async fn transport_and_account_failures_are_retried_and_charged_to_no_event() {
     let account = format!("{FAST}\nrequest_timeout = \"1s\"");
     let setting = Setting::with(generous(), &account, "");
     let lost = |fault, stored| EmulatorFault::Transport { fault, stored };
@@ -97,10 +97,10 @@ async fn what_breaks_on_the_way_is_sent_again_and_charged_to_no_event() {
     }
 }
 
-/// HubSpot stored a state and its answer got lost; meanwhile the webinar is again what HubSpot last confirmed. Equal to
-/// what was confirmed is not equal to what HubSpot holds.
+/// HubSpot stored a state, its answer was lost, and the webinar changed back to the last confirmed state. The event
+/// must be sent although its state equals the confirmed one, because HubSpot holds another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_answer_and_a_change_back_end_equal() {
+async fn lost_answer_and_change_back_end_with_the_latest_state() {
     for fault in [TransportFault::Hang, TransportFault::Reset] {
         let account = format!("{FAST}\nrequest_timeout = \"2s\"");
         let setting = Setting::with(generous(), &account, "");
@@ -122,12 +122,12 @@ async fn a_lost_answer_and_a_change_back_end_equal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_takes_its_time_to_heal_heals() {
-    tokio::join!(answers_without_results(), a_window_that_others_use_up());
+async fn slow_recoveries_deliver_everything() {
+    tokio::join!(answers_without_results_are_retried(), rate_limit_used_by_others_is_respected());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_that_refuses_everything_blames_no_event() {
+async fn account_refusing_every_event_is_paused_and_no_event_is_dead() {
     let setting = Setting::with(generous(), FAST, "");
     setting.hubspot.emulator().inject_standing(EmulatorFault::RejectNames(String::new()));
     let bridge = setting.start();
@@ -136,30 +136,30 @@ async fn an_account_that_refuses_everything_blames_no_event() {
         zoom.story([created(id, "Innocent", at(0))]).await;
     }
     let labels = [("hubspot", "main"), ("reason", "refused")];
-    paused(&bridge, &labels).await;
-    // The pause shows a moment before its flight has given everything back.
-    eventually("all are given back", async || {
+    wait_for_pause(&bridge, &labels).await;
+    // The pause shows a moment before all events of its batch are released.
+    eventually("all events are released", async || {
         let seen = scrape(&bridge.ops).await;
         (seen.events("main", "pending"), seen.events("main", "dead")) == (30, 0)
     })
     .await;
     setting.hubspot.emulator().clear_faults();
-    bridge.settled_within(A_PAUSE).await;
+    bridge.settled_within(PROBE_WAIT).await;
     assert_eq!(setting.held().len(), 30);
     let seen = scrape(&bridge.ops).await;
     assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (30, 0));
     assert_eq!(seen.count("bridge_account_paused", &labels), 0);
 }
 
-async fn paused(bridge: &Bridge, labels: &[(&str, &str)]) {
+async fn wait_for_pause(bridge: &Bridge, labels: &[(&str, &str)]) {
     eventually("the account is paused", async || {
         scrape(&bridge.ops).await.count("bridge_account_paused", labels) == 1
     })
     .await;
 }
 
-/// 200 without results says nothing of any event: all are sent again.
-async fn answers_without_results() {
+/// A 200 without results proves nothing about any event: all are sent again.
+async fn answers_without_results_are_retried() {
     let setting = Setting::with(generous(), FAST, "");
     setting.hubspot.emulator().inject_standing(EmulatorFault::EmptyResults);
     let bridge = setting.start();
@@ -167,7 +167,7 @@ async fn answers_without_results() {
     for id in 1..=5 {
         zoom.story([created(id, "Unheard", at(0))]).await;
     }
-    eventually("one was sent alone, and again", async || {
+    eventually("a single event was sent twice", async || {
         let emulator = setting.hubspot.emulator();
         emulator.calls().iter().filter(|call| call.inputs == 1).count() >= 2
     })
@@ -175,13 +175,13 @@ async fn answers_without_results() {
     assert!(setting.held().is_empty());
     assert_eq!(scrape(&bridge.ops).await.events("main", "dead"), 0);
     setting.hubspot.emulator().clear_faults();
-    bridge.settled_within(A_PAUSE).await;
+    bridge.settled_within(PROBE_WAIT).await;
     assert_eq!(setting.held().len(), 5);
     assert_eq!(scrape(&bridge.ops).await.events("main", "delivered"), 5);
 }
 
-/// Another app uses the account's calls up: 429 is the account's matter, and no event's.
-async fn a_window_that_others_use_up() {
+/// Another app uses up the account's rate limit. A 429 concerns the account and no event.
+async fn rate_limit_used_by_others_is_respected() {
     let rate = (4, Duration::from_secs(3));
     let small = EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) };
     let setting = Setting::with(small, "max_batch = 1", "");
@@ -192,16 +192,16 @@ async fn a_window_that_others_use_up() {
     let token = [("authorization".to_owned(), format!("Bearer {TOKEN}"))];
     for _ in 0..4 {
         let answer = request(address, "GET /account-info/v3/details", &token, &[]).await;
-        assert_eq!(answer.expect("it is answered").status, 200);
+        assert_eq!(answer.expect("the request is answered").status, 200);
     }
     for id in 1..=12 {
         zoom.story([created(id, "One at a time", at(0))]).await;
     }
-    bridge.settled_within(A_PAUSE).await;
+    bridge.settled_within(PROBE_WAIT).await;
     assert_eq!(setting.held().len(), 12);
     let seen = scrape(&bridge.ops).await;
     assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (12, 0));
-    // The call that goes first and learns of it asks whose account it is; after that one 429 it keeps to the window.
+    // The first call identifies the account and gets the one 429. From then on the limit is kept.
     let calls = |labels: &[_]| seen.count("bridge_hubspot_requests_total", labels);
     assert_eq!(calls(&[("operation", "details"), ("status", "429")]), 1);
     assert_eq!(calls(&[("operation", "upsert")]), 12);

@@ -1,7 +1,7 @@
-//! The main job, with the real program over real HTTP: what platforms say ends up in HubSpot.
+//! Delivery from end to end, with the real program over real HTTP: webhooks become events in HubSpot.
 //!
-//! Each test tells a bridge something, waits until the bridge says that nothing is left to do, and looks at what the
-//! emulated HubSpot holds. Every one of them also fails if HubSpot was ever sent what must not be sent.
+//! Each test sends webhooks to a bridge, waits until nothing is pending, and checks what the emulated HubSpot holds.
+//! Each also fails if HubSpot was ever sent something invalid.
 
 mod accounts;
 mod adapting;
@@ -22,10 +22,10 @@ use webinar_bridge::sandbox::emulator::EmulatorSettings;
 
 use crate::harness::process::TOKEN;
 
-/// For tests that are not about the pace: no call waits for another.
+/// Settings for tests that are not about the rate limit: no call waits for another.
 const FAST: &str = "rate_limit = { requests = 10000, window = \"10s\" }";
 
-/// The HubSpot that goes with [`FAST`].
+/// Settings of an emulated HubSpot for [`FAST`].
 fn generous() -> EmulatorSettings {
     EmulatorSettings { rate: (10_000, Duration::from_secs(10)), ..EmulatorSettings::new(TOKEN) }
 }

@@ -1,4 +1,4 @@
-//! Delivery adapts: to credentials that change, to an account that is another, to the window, to a slow neighbour.
+//! Adaptation of delivery to changed credentials, another portal, the rate limit and a slow account.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::harness::process::{Bridge, Setting, TOKEN};
 use crate::harness::zoom::{Zoom, at, created};
 use crate::harness::{build, eventually, tell};
 
-/// Waits until the account is paused for that reason.
-async fn paused(bridge: &Bridge, labels: &[(&str, &str)]) {
+/// Waits until the account is paused for this reason.
+async fn wait_for_pause(bridge: &Bridge, labels: &[(&str, &str)]) {
     eventually("the account is paused", async || {
         scrape(&bridge.ops).await.count("bridge_account_paused", labels) == 1
     })
     .await;
 }
 
-/// 401 for a static token: paused, visible, and resumed once the file holds the right one. A pause is probed every
-/// minute, which is twice as long as is waited here.
+/// HubSpot answers 401 for a static token. The account is paused, and resumed once the file holds the right token. A
+/// paused account is probed every minute, twice as long as this test waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_changes_on_disk_is_tried_at_once() {
+async fn token_changed_on_disk_resumes_the_account_at_once() {
     let more = "hubspot = \"filed\"\n[hubspot.filed]\nbase_url = \"{hubspot}\"\nmax_linger = \"50ms\"\n\
                 access_token = { file = \"{folder}/token\" }";
     let setting = Setting::new(more);
@@ -42,14 +42,14 @@ async fn a_token_that_changes_on_disk_is_tried_at_once() {
         zoom.story([created(id, "Patient", at(0))]).await;
     }
     let labels = [("hubspot", "filed"), ("reason", "unauthorized")];
-    paused(&bridge, &labels).await;
-    // It goes on accepting, and says that it is well.
+    wait_for_pause(&bridge, &labels).await;
+    // The bridge still accepts webhooks, and is ready.
     zoom.story([created(4, "Patient", at(0))]).await;
     let ready = request(&bridge.ops, "GET /readyz", &[], &[]).await;
-    assert_eq!(ready.expect("it is answered").status, 200);
+    assert_eq!(ready.expect("the request is answered").status, 200);
     let fresh = setting.folder.path().join("token.new");
     std::fs::write(&fresh, TOKEN).expect("a file can be written");
-    std::fs::rename(&fresh, &file).expect("it can be replaced");
+    std::fs::rename(&fresh, &file).expect("the file can be replaced");
     bridge.settled().await;
     assert_eq!(setting.held().len(), 4);
     let seen = scrape(&bridge.ops).await;
@@ -58,35 +58,36 @@ async fn a_token_that_changes_on_disk_is_tried_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_portal_is_sent_nothing_and_the_old_one_goes_on() {
+async fn credentials_of_another_portal_pause_the_account_until_corrected() {
     let setting = Setting::with(generous(), FAST, "");
-    let elsewhere = EmulatorSettings { portal_id: 7, ..generous() };
-    let elsewhere = HubSpotServer::open(elsewhere, Arc::new(SystemClock)).expect("it listens");
+    let other_portal = EmulatorSettings { portal_id: 7, ..generous() };
+    let other_portal =
+        HubSpotServer::open(other_portal, Arc::new(SystemClock)).expect("the server listens");
     let bridge = setting.start();
     Zoom::to(&bridge).story([created(1, "One", at(0))]).await;
     bridge.settled().await;
     bridge.kill();
 
-    let elsewhere_url = elsewhere.base_url();
+    let elsewhere_url = other_portal.base_url();
     let bridge = setting.start_with(&[("BRIDGE__HUBSPOT__MAIN__BASE_URL", &elsewhere_url)]);
     Zoom::to(&bridge).story([created(2, "Two", at(0))]).await;
-    paused(&bridge, &[("hubspot", "main"), ("reason", "misconfigured")]).await;
+    wait_for_pause(&bridge, &[("hubspot", "main"), ("reason", "misconfigured")]).await;
     assert_eq!(scrape(&bridge.ops).await.events("main", "pending"), 1);
     let operations = |operation| {
-        let emulator = elsewhere.emulator();
+        let emulator = other_portal.emulator();
         emulator.calls().iter().filter(|call| call.operation == operation).count()
     };
     assert_eq!(
         (operations(EmulatorOperation::Details), operations(EmulatorOperation::Upsert)),
         (1, 0)
     );
-    assert!(bridge.logged().contains("portal 7 by an access token"), "it says what it found");
+    assert!(bridge.logged().contains("portal 7 by an access token"), "the found portal is logged");
     bridge.kill();
 
     let bridge = setting.start();
     bridge.settled().await;
     assert_eq!(setting.held().len(), 2);
-    elsewhere.close();
+    other_portal.close();
 }
 
 struct Unwatched;
@@ -95,7 +96,7 @@ impl CommitObserver for Unwatched {
     fn committed(&self, _jobs: usize, _took: Duration) {}
 }
 
-/// Puts so many webinars into the store before the bridge starts.
+/// Stores this many webinars before the bridge starts.
 async fn seed(setting: &Setting, webinars: usize) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ledger = SqliteLedger::open(Settings {
@@ -124,14 +125,14 @@ async fn seed(setting: &Setting, webinars: usize) {
         });
         let mut receipt = build::receipt(&format!("seed {receipt}"), changes.collect());
         receipt.received_at = now;
-        ledger.accept(receipt).await.expect("kept");
+        ledger.accept(receipt).await.expect("the receipt is stored");
     }
 }
 
-/// What the window allows is used, and no more. How long that takes is measured on virtual time, elsewhere; here it is
-/// only shown.
+/// Delivery uses the rate limit and never exceeds it. Tests on virtual time measure how long that takes; this test only
+/// shows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_drains_in_as_few_calls_as_there_are_batches_and_without_a_429() {
+async fn backlog_is_delivered_in_full_batches_without_429() {
     let rate = (20, Duration::from_secs(2));
     let limited = EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) };
     let account = "rate_limit = { requests = 20, window = \"2s\" }";
@@ -151,16 +152,20 @@ async fn a_backlog_drains_in_as_few_calls_as_there_are_batches_and_without_a_429
         calls.len(),
         last.since(first),
     ));
-    assert_eq!(calls.len(), 61, "one asks whose account it is, sixty bring a hundred each");
+    assert_eq!(
+        calls.len(),
+        61,
+        "one call identifies the account, and sixty carry a hundred events each"
+    );
     assert!(calls.iter().all(|call| call.status == 200), "no 429");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_slow_account_never_slows_another() {
-    let slow = HubSpotServer::open(generous(), Arc::new(SystemClock)).expect("it listens");
+async fn slow_account_does_not_delay_another() {
+    let slow = HubSpotServer::open(generous(), Arc::new(SystemClock)).expect("the server listens");
     let hang = EmulatorFault::Transport { fault: TransportFault::Hang, stored: false };
     slow.emulator().inject_standing(hang);
-    // A call that hangs is given up after longer than this test waits for anything.
+    // A hanging call times out after longer than this test waits for anything.
     let more = format!(
         "hubspot = \"main\"\n\
          [source.slow]\nprovider = \"zoom\"\nsecret = {{ env = \"TEST_SECRET\" }}\nhubspot = \"slow\"\n\
@@ -175,14 +180,14 @@ async fn one_slow_account_never_slows_another() {
     for id in 1..=20 {
         stuck.story([created(id, "Stuck", at(0))]).await;
     }
-    eventually("all that may be in flight hangs", async || {
+    eventually("every allowed call hangs", async || {
         scrape(&bridge.ops).await.events("slow", "in_flight") == 4
     })
     .await;
     for id in 1..=50 {
         quick.story([created(id, "Quick", at(0))]).await;
     }
-    eventually("the other account has everything", async || {
+    eventually("the other account delivered everything", async || {
         scrape(&bridge.ops).await.events("main", "delivered") == 50
     })
     .await;

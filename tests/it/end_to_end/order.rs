@@ -1,4 +1,4 @@
-//! Any order and any repetition of the same webhooks ends in the same events in HubSpot.
+//! The same webhooks in any order and with any repetition give the same events in HubSpot.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,12 +15,12 @@ use crate::harness::zoom::{
     webinar, with,
 };
 
-/// Sources, each of an external account of its own. The first hears everything in order.
+/// Number of sources, each with its own external account. The first receives all webhooks in order.
 const SOURCES: usize = 8;
 const SEED: u64 = 2_027;
 
-/// A few lives; no two are said at the same time.
-fn lives() -> Vec<Value> {
+/// The webhooks of a few webinars. No two have the same time.
+fn webhooks() -> Vec<Value> {
     let all = |body| payload(body, json!({ "scope": "all" }));
     let deleted = |body| payload(body, json!({ "operation": "all" }));
     let one_off = json!({ "id": 9, "type": 9, "occurrences": [{ "occurrence_id": "o2" }] });
@@ -52,26 +52,26 @@ fn lives() -> Vec<Value> {
     ]
 }
 
-/// All of them in some order, some of them twice or three times.
+/// All webhooks in a random order, some of them two or three times.
 fn repeated(dice: &mut Dice) -> Vec<Value> {
-    let mut told = lives();
+    let mut results = webhooks();
     for _ in 0..2 {
-        let again: Vec<Value> = lives().into_iter().filter(|_| dice.below(3) == 0).collect();
-        told.extend(again);
+        let again: Vec<Value> = webhooks().into_iter().filter(|_| dice.below(3) == 0).collect();
+        results.extend(again);
     }
-    dice.shuffle(&mut told);
-    told
+    dice.shuffle(&mut results);
+    results
 }
 
 /// Name, description, start, end, cancelled, completed.
-type Said = (String, Option<String>, Option<Millis>, Option<Millis>, bool, bool);
+type EventFields = (String, Option<String>, Option<Millis>, Option<Millis>, bool, bool);
 
-/// What events say, without what HubSpot adds.
-fn said(events: BTreeMap<String, StoredEvent>) -> BTreeMap<String, Said> {
-    let said = |event: StoredEvent| {
+/// The fields that webhooks set, without those that HubSpot adds.
+fn event_fields(events: BTreeMap<String, StoredEvent>) -> BTreeMap<String, EventFields> {
+    let fields = |event: StoredEvent| {
         (event.name, event.description, event.start, event.end, event.cancelled, event.completed)
     };
-    events.into_iter().map(|(id, event)| (id, said(event))).collect()
+    events.into_iter().map(|(id, event)| (id, fields(event))).collect()
 }
 
 fn account(source: usize) -> String {
@@ -79,7 +79,7 @@ fn account(source: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_order_and_any_repetition_ends_equal_in_hubspot() {
+async fn webhooks_in_any_order_with_repetitions_give_equal_events() {
     let mut sources = String::new();
     for source in 0..SOURCES {
         let account = account(source);
@@ -94,7 +94,7 @@ async fn any_order_and_any_repetition_ends_equal_in_hubspot() {
     let bridge = setting.start();
     let mut dice = Dice::seeded(SEED);
     let orders: Vec<Vec<Value>> =
-        (0..SOURCES).map(|s| if s == 0 { lives() } else { repeated(&mut dice) }).collect();
+        (0..SOURCES).map(|s| if s == 0 { webhooks() } else { repeated(&mut dice) }).collect();
     let mut telling = tokio::task::JoinSet::new();
     for (source, order) in orders.into_iter().enumerate() {
         let zoom = Zoom::to_source(&bridge, &format!("s{source}"));
@@ -105,11 +105,11 @@ async fn any_order_and_any_repetition_ends_equal_in_hubspot() {
             }
         });
     }
-    while let Some(told) = telling.join_next().await {
-        told.expect("everything is answered");
+    while let Some(results) = telling.join_next().await {
+        results.expect("everything is answered");
     }
     bridge.settled().await;
-    let in_order = said(setting.held_of(&account(0)));
+    let in_order = event_fields(setting.held_of(&account(0)));
     let event = |name: &str, start: Millis, end: Millis, cancelled: bool, completed: bool| {
         (name.to_owned(), None, Some(start), Some(end), cancelled, completed)
     };
@@ -119,13 +119,17 @@ async fn any_order_and_any_repetition_ends_equal_in_hubspot() {
         ("2", event("Withdrawn, renamed", planned(0), planned(60), true, false)),
         ("3", event("Long over", ago(90), ago(40), false, true)),
         ("9-o1", event("Series, renamed", planned(30), planned(60), false, false)),
-        // Called off, and later listed as available.
+        // Cancelled, and later listed as available.
         ("9-o2", event("Series, renamed", planned(day), planned(day + 30), false, false)),
         ("9-o3", event("Series, renamed", planned(2 * day), planned(2 * day + 50), true, false)),
         ("9-o4", event("Series, renamed", planned(3 * day), planned(3 * day + 30), false, false)),
     ];
     assert_eq!(in_order, expected.map(|(id, event)| (id.to_owned(), event)).into());
     for source in 1..SOURCES {
-        assert_eq!(said(setting.held_of(&account(source))), in_order, "seed {SEED}, s{source}");
+        assert_eq!(
+            event_fields(setting.held_of(&account(source))),
+            in_order,
+            "seed {SEED}, s{source}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A graceful stop in the midst of the work.
+//! Graceful stops under load.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::harness::zoom::{Zoom, at, created};
 
 const SENDERS: u64 = 8;
 
-/// Sends webinars of its own until nobody answers any more; those that were answered 200.
+/// Sends webinars until no request is answered, and returns those that were answered 200.
 async fn load(zoom: Zoom, sender: u64, answered: Arc<AtomicUsize>) -> BTreeSet<String> {
     let mut taken = BTreeSet::new();
     for id in sender * 100_000.. {
@@ -29,11 +29,11 @@ async fn load(zoom: Zoom, sender: u64, answered: Arc<AtomicUsize>) -> BTreeSet<S
 }
 
 async fn terminate(bridge: Bridge) -> Option<i32> {
-    // It waits for the process, which waits for the HubSpot of this runtime.
-    tokio::task::spawn_blocking(|| bridge.terminate()).await.expect("it ends")
+    // On its own thread: the exit waits for the HubSpot of this runtime.
+    tokio::task::spawn_blocking(|| bridge.terminate()).await.expect("it exits")
 }
 
-/// Stops a bridge under load; what was answered 200, and which of that HubSpot held when it had stopped.
+/// Stops a bridge under load. Returns the webinars answered 200 and those that HubSpot held after the stop.
 async fn stop_under_load(setting: &Setting) -> (BTreeSet<String>, BTreeSet<String>) {
     let bridge = setting.start();
     let answered = Arc::new(AtomicUsize::new(0));
@@ -45,33 +45,33 @@ async fn stop_under_load(setting: &Setting) -> (BTreeSet<String>, BTreeSet<Strin
     assert_eq!(terminate(bridge).await, Some(0));
     let mut taken = BTreeSet::new();
     while let Some(sent) = senders.join_next().await {
-        taken.extend(sent.expect("it sent"));
+        taken.extend(sent.expect("the sender finished"));
     }
     assert!(taken.len() >= 200);
     (taken, setting.held().into_keys().collect())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_under_load_delivers_everything_that_was_answered() {
+async fn graceful_stop_under_load_delivers_every_answered_webhook() {
     let setting = Setting::with(generous(), super::FAST, "");
     let (taken, held) = stop_under_load(&setting).await;
     let missing: Vec<_> = taken.difference(&held).collect();
-    assert!(missing.is_empty(), "there was time for it: {missing:?}");
+    assert!(missing.is_empty(), "the stop had time to deliver everything: {missing:?}");
     // Nothing is left for the next start.
     let bridge = setting.start();
     assert_eq!(scrape(&bridge.ops).await.events("main", "pending"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_stop_could_not_deliver_is_delivered_after_the_next_start() {
-    // Too few calls for all of it, so that a stop leaves something behind.
+async fn events_left_by_a_stop_are_delivered_after_the_next_start() {
+    // The rate limit is too low to deliver everything before the stop.
     let slow = "rate_limit = { requests = 1, window = \"2s\" }\nmax_batch = 5";
     let setting = Setting::with(generous(), slow, "");
     let (taken, held) = stop_under_load(&setting).await;
-    assert!(held.len() < taken.len(), "something is left");
+    assert!(held.len() < taken.len(), "some events are left");
     let file = setting.folder.path().join("bridge.toml");
     let text = std::fs::read_to_string(&file).expect("a configuration");
-    std::fs::write(&file, text.replace(slow, super::FAST)).expect("it can be written");
+    std::fs::write(&file, text.replace(slow, super::FAST)).expect("the file can be written");
     let bridge = setting.start();
     bridge.settled().await;
     let held: BTreeSet<String> = setting.held().into_keys().collect();

@@ -1,4 +1,4 @@
-//! One webinar, from its creation through changes to its calling off and back.
+//! A single webinar from its creation through changes to its cancellation and recovery.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn recovered(id: u64, at: i64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_update_does_not_speak_of_stays_in_hubspot() {
+async fn partial_update_keeps_other_fields() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -40,11 +40,11 @@ async fn what_an_update_does_not_speak_of_stays_in_hubspot() {
     assert_eq!(event.url.as_deref(), Some("https://example.zoom.us/j/1"));
     assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(60))));
     assert_eq!((event.cancelled, event.completed), (false, false));
-    assert_eq!(event.writes, 3, "each state was sent by itself");
+    assert_eq!(event.writes, 3, "each state was sent separately");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_follows_the_start_and_the_duration() {
+async fn end_follows_start_and_duration() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -63,7 +63,7 @@ async fn the_end_follows_the_start_and_the_duration() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_late_changes_nothing_that_is_newer() {
+async fn late_webhook_changes_no_newer_field() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -76,19 +76,23 @@ async fn what_comes_late_changes_nothing_that_is_newer() {
     bridge.settled().await;
     let event = setting.event("1");
     assert_eq!(event.name, "The newest");
-    assert_eq!(event.description.as_deref(), Some("An older agenda"), "nobody said a newer one");
+    assert_eq!(
+        event.description.as_deref(),
+        Some("An older agenda"),
+        "no newer webhook has an agenda"
+    );
     assert_eq!((event.start, event.end), (Some(planned(30)), Some(planned(90))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_a_recovery_takes_a_deletion_back() {
+async fn deletion_is_undone_only_by_recovery() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     zoom.story([created(1, "Calm releases", at(0)), deleted(1, at(200))]).await;
     bridge.settled().await;
     assert!(setting.event("1").cancelled);
-    // Late ones, a late copy of the creation, and even a newer update.
+    // Late deletions, a late copy of the creation, and a newer update do not restore it.
     zoom.story([
         renamed(1, "Late", at(150)),
         created(1, "Calm releases, again", at(1)),
@@ -109,7 +113,7 @@ async fn only_a_recovery_takes_a_deletion_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webinar_that_was_never_seen_whole_is_held_until_it_is() {
+async fn incomplete_webinar_is_sent_once_complete() {
     let setting = Setting::new("");
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);

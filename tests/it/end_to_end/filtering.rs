@@ -1,4 +1,4 @@
-//! Filters, and properties that are computed: `only` and `custom_properties`.
+//! Filters (`only`) and computed properties (`custom_properties`).
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use crate::harness::zoom::{ACCOUNT, Zoom, at, created, renamed, updated};
 
 const NOT_INTERNAL: &str = "only = '!event.name.startsWith(\"Internal\")'";
 
-/// What the API says of the event: its state and its gaps.
-async fn shown(bridge: &Bridge, id: &str) -> (Value, Value) {
+/// The state and the gaps of an event as the API shows them.
+async fn state_and_gaps(bridge: &Bridge, id: &str) -> (Value, Value) {
     let line = format!("GET /api/v1/events/main/{ACCOUNT}/{id}");
     let answer = request(&bridge.ops, &line, &[], b"").await.expect("an answer");
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
@@ -19,14 +19,14 @@ async fn shown(bridge: &Bridge, id: &str) -> (Value, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_internal_webinar_is_sent_once_it_is_none_any_more() {
+async fn filtered_webinar_is_sent_once_the_filter_accepts_it() {
     let setting = Setting::new(NOT_INTERNAL);
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     zoom.story([created(1, "Internal: dry run", at(0)), created(2, "Calm releases", at(0))]).await;
     bridge.settled().await;
     assert_eq!(setting.held().into_keys().collect::<Vec<_>>(), ["2"]);
-    assert_eq!(shown(&bridge, "1").await, (json!("filtered"), json!(["filtered"])));
+    assert_eq!(state_and_gaps(&bridge, "1").await, (json!("filtered"), json!(["filtered"])));
     let seen = scrape(&bridge.ops).await;
     assert_eq!((seen.events("main", "filtered"), seen.events("main", "incomplete")), (1, 0));
     let redrive = format!("POST /api/v1/events/main/{ACCOUNT}/1/redrive");
@@ -41,17 +41,17 @@ async fn an_internal_webinar_is_sent_once_it_is_none_any_more() {
     bridge.settled().await;
     let event = setting.event("1");
     assert_eq!((event.name.as_str(), event.writes), ("Calm rehearsals", 1));
-    assert_eq!(shown(&bridge, "1").await, (json!("delivered"), json!([])));
+    assert_eq!(state_and_gaps(&bridge, "1").await, (json!("delivered"), json!([])));
 
-    // What HubSpot holds already stays there as it is.
+    // An event in HubSpot stays unchanged when the filter refuses it later.
     zoom.story([renamed(2, "Internal: calm releases", at(20))]).await;
     bridge.settled().await;
     assert_eq!(setting.event("2").name, "Calm releases");
-    assert_eq!(shown(&bridge, "2").await, (json!("filtered"), json!(["filtered"])));
+    assert_eq!(state_and_gaps(&bridge, "2").await, (json!("filtered"), json!(["filtered"])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn properties_follow_the_event() {
+async fn computed_properties_follow_the_event() {
     let setting = Setting::new(
         "custom_properties = { webinar_platform = \"zoom\", topic_length = { cel = \"size(event.name)\" }, \
          hour = { cel = \"event.start.getHours('UTC')\" }, about = { cel = \"event.description\" }, \
@@ -68,18 +68,22 @@ async fn properties_follow_the_event() {
     assert!(held("hour").is_some_and(|hour| hour.parse::<u8>().is_ok_and(|hour| hour < 24)));
     assert_eq!((held("about"), held("number")), (None, None));
     let failed = (json!("delivered"), json!(["property_failed"]));
-    assert_eq!(shown(&bridge, "1").await, failed, "sent all the same, and it shows");
+    assert_eq!(
+        state_and_gaps(&bridge, "1").await,
+        failed,
+        "the event is sent despite the failed property, and the API shows the failure"
+    );
 
     zoom.story([updated(1, json!({ "topic": "2027", "agenda": "Next year." }), at(10))]).await;
     bridge.settled().await;
     assert_eq!(held("topic_length").as_deref(), Some("4"));
     assert_eq!(held("about").as_deref(), Some("Next year."));
     assert_eq!((held("word"), held("number").as_deref()), (None, Some("2027")));
-    assert_eq!(shown(&bridge, "1").await, (json!("delivered"), json!([])));
+    assert_eq!(state_and_gaps(&bridge, "1").await, (json!("delivered"), json!([])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_filter_reaches_the_events_that_are_there() {
+async fn changed_filter_applies_to_existing_events() {
     let setting = Setting::new(NOT_INTERNAL);
     let bridge = setting.start();
     Zoom::to(&bridge).story([created(1, "Internal: dry run", at(0))]).await;
@@ -87,31 +91,31 @@ async fn another_filter_reaches_the_events_that_are_there() {
     assert_eq!(bridge.terminate(), Some(0));
 
     let bridge = setting.start_with(&[("BRIDGE__SOURCE__ZOOM__ONLY", "event.custom.public")]);
-    eventually("the filter has been asked again", async || {
-        shown(&bridge, "1").await == (json!("incomplete"), json!(["filter_failed"]))
+    eventually("the filter is evaluated again", async || {
+        state_and_gaps(&bridge, "1").await == (json!("incomplete"), json!(["filter_failed"]))
     })
     .await;
     assert_eq!(bridge.terminate(), Some(0));
     assert!(setting.held().is_empty());
 
     let bridge = setting.start_with(&[("BRIDGE__SOURCE__ZOOM__ONLY", "!event.cancelled")]);
-    eventually("it is sent", async || setting.held().contains_key("1")).await;
+    eventually("the event is sent", async || setting.held().contains_key("1")).await;
     bridge.settled().await;
     assert_eq!(setting.event("1").name, "Internal: dry run");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_expression_is_told_of_before_anything_starts() {
+async fn invalid_expression_fails_check_and_serve() {
     let setting =
         Setting::new("only = 'event.nmae != \"\"'\ncustom_properties = { a = { cel = '1 +' } }");
     for command in ["check", "serve"] {
-        let (code, told) = setting.run(&[command]).await;
-        assert_eq!(code, Some(2), "{told}");
+        let (code, errors) = setting.run(&[command]).await;
+        assert_eq!(code, Some(2), "{errors}");
         for key in [
             "source.zoom.only: unknown field nmae of event",
             "source.zoom.custom_properties.a.cel: line 1",
         ] {
-            assert!(told.contains(key), "{key}: {told}");
+            assert!(errors.contains(key), "{key}: {errors}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where events go: both generations of HubSpot's API, several accounts and sources, OAuth.
+//! Destinations: both versions of HubSpot's API, several accounts and sources, and OAuth.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const PREFIXES: [&str; 2] =
     ["/marketing/v3/marketing-events", "/marketing/marketing-events/2026-03"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_generations_of_the_api_take_events() {
+async fn events_are_delivered_to_both_api_versions() {
     for prefix in PREFIXES {
         let line = format!("path_prefix = \"{prefix}\"");
         let setting = Setting::with(EmulatorSettings::new(TOKEN), &line, "");
@@ -31,9 +31,9 @@ async fn both_generations_of_the_api_take_events() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_configured_path_is_the_one_that_is_called() {
+async fn delivery_calls_the_configured_path() {
     for prefix in PREFIXES {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the server listens");
         let address = listener.local_addr().expect("an address");
         let more = format!(
             "hubspot = \"heard\"\n[hubspot.heard]\naccess_token = \"pat-heard\"\n\
@@ -42,19 +42,19 @@ async fn the_configured_path_is_the_one_that_is_called() {
         let setting = Setting::new(&more);
         let bridge = setting.start();
         Zoom::to(&bridge).story([created(1, "Calm releases", at(0))]).await;
-        // First it asks whose account it is, which nobody here can tell.
-        let (mut asking, _) = listener.accept().await.expect("it calls");
+        // The first request identifies the account, which this server cannot do.
+        let (mut asking, _) = listener.accept().await.expect("a call arrives");
         let answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let mut piece = [0; 1024];
-        assert!(asking.read(&mut piece).await.expect("it speaks") > 0);
-        asking.write_all(answer).await.expect("it listens");
+        assert!(asking.read(&mut piece).await.expect("the caller sends bytes") > 0);
+        asking.write_all(answer).await.expect("the server listens");
         drop(asking);
-        let (mut caller, _) = listener.accept().await.expect("it calls");
+        let (mut caller, _) = listener.accept().await.expect("a call arrives");
         let mut piece = [0; 16];
         let mut heard = Vec::new();
         while !heard.contains(&b'\n') {
-            let read = caller.read(&mut piece).await.expect("it speaks");
-            assert!(read > 0, "it says a line");
+            let read = caller.read(&mut piece).await.expect("the caller sends bytes");
+            assert!(read > 0, "the caller sends a line");
             heard.extend_from_slice(&piece[..read]);
         }
         let heard = String::from_utf8_lossy(&heard);
@@ -64,9 +64,9 @@ async fn the_configured_path_is_the_one_that_is_called() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sources_and_accounts_keep_apart_what_is_theirs() {
+async fn events_of_sources_and_accounts_stay_apart() {
     let other = HubSpotServer::open(EmulatorSettings::new("pat-other"), Arc::new(SystemClock))
-        .expect("it listens");
+        .expect("the server listens");
     let more = format!(
         "hubspot = \"main\"\n\
          [source.second]\nprovider = \"zoom\"\nsecret = {{ env = \"TEST_SECRET\" }}\nhubspot = \"main\"\n\
@@ -99,7 +99,7 @@ async fn sources_and_accounts_keep_apart_what_is_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn oauth_tokens_that_expire_are_renewed_and_nothing_is_lost() {
+async fn expiring_oauth_tokens_are_renewed_and_every_event_is_delivered() {
     let app = OAuthApp {
         client_id: "app".into(),
         client_secret: "app-secret".into(),
