@@ -1,5 +1,6 @@
 //! The README, the pages under `docs/` and the program agree: examples, keys, commands, metrics, links.
 
+mod architecture;
 mod commands;
 mod configuration;
 mod links;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Which room may import which. A room is a file or a folder right under `src`; it may always import itself.
-const MAY_IMPORT: &[(&str, Imports)] = &[
+pub(crate) const MAY_IMPORT: &[(&str, Imports)] = &[
     ("app", Imports::All),
     ("cli", Imports::All),
     ("clock", Imports::Only(&["event"])),
@@ -88,7 +88,7 @@ const MAY_IMPORT: &[(&str, Imports)] = &[
     ("telemetry", Imports::Only(&["event", "secret"])),
 ];
 
-enum Imports {
+pub(crate) enum Imports {
     All,
     Only(&'static [&'static str]),
 }
