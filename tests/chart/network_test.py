@@ -1,4 +1,4 @@
-"""What reaches the pod: webhooks from outside, probes and metrics from inside, and nothing else."""
+"""Only webhooks reach the pod from outside, and only probes and metrics from inside."""
 
 import unittest
 
@@ -7,7 +7,7 @@ from rendering import ROOT, each_case, pod_of, ports, rendered, values, within
 
 class Network(unittest.TestCase):
     @each_case
-    def test_public_and_private_are_apart(self, case, objects):
+    def test_public_and_private_services_are_separate(self, case, objects):
         labels = pod_of(objects)["metadata"]["labels"]
         services = {key[1]: thing["spec"] for key, thing in objects.items() if key[0] == "Service"}
         for name, spec in services.items():
@@ -24,7 +24,7 @@ class Network(unittest.TestCase):
                 self.assertNotIn("publishNotReadyAddresses", spec)
                 self.assertEqual(spec["type"], values(case).get("service", {}).get("type", "ClusterIP"))
 
-    def test_the_ingress_passes_on_webhooks_only(self):
+    def test_ingress_passes_on_webhooks_only(self):
         for case in ("minimal", "everything"):
             objects = rendered(values(case))
             spec = objects["Ingress", ""]["spec"]
@@ -39,7 +39,7 @@ class Network(unittest.TestCase):
             self.assertEqual(spec["tls"], [{"hosts": ["hooks.example.com"], "secretName": "hooks-tls"}])
         self.assertNotIn("tls", rendered(values("minimal", ingress__tlsSecret=None))["Ingress", ""]["spec"])
 
-    def test_the_network_policy_lets_through_what_is_needed(self):
+    def test_network_policy_allows_the_needed_traffic(self):
         plain = rendered(values("minimal", networkPolicy__enabled=True))
         policy = plain["NetworkPolicy", ""]["spec"]
         self.assertTrue(within(pod_of(plain)["metadata"]["labels"], policy["podSelector"]["matchLabels"]))
@@ -56,7 +56,7 @@ class Network(unittest.TestCase):
         self.assertEqual(expression["key"], "kubernetes.io/metadata.name")
         self.assertEqual(expression["values"], ["monitoring", "operators"])
 
-    def test_prometheus_finds_the_ops_service_alone(self):
+    def test_prometheus_finds_only_the_ops_service(self):
         objects = rendered(values("everything"))
         monitor = objects["ServiceMonitor", ""]
         self.assertEqual(monitor["metadata"]["labels"]["release"], "kube-prometheus-stack")

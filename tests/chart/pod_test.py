@@ -1,4 +1,4 @@
-"""The pod: one, with a store of its own, restricted, asked and stopped as the program needs it."""
+"""There is one restricted pod with its own store; its probes and its stop fit the program."""
 
 import json
 import unittest
@@ -21,7 +21,7 @@ from rendering import (
 
 class Pod(unittest.TestCase):
     @each_case
-    def test_there_is_one_pod_with_a_store_of_its_own(self, case, objects):
+    def test_one_pod_has_its_own_store(self, case, objects):
         spec = objects["StatefulSet", ""]["spec"]
         self.assertEqual(spec["replicas"], 1)
         self.assertEqual(spec["serviceName"], objects["Service", "-headless"]["metadata"]["name"])
@@ -44,14 +44,14 @@ class Pod(unittest.TestCase):
             self.assertTrue(environment(objects)[name].removeprefix("sqlite:").startswith("/data"), name)
 
     @each_case
-    def test_what_can_never_change_does_not_go_by_the_charts_version(self, _, objects):
+    def test_immutable_fields_do_not_depend_on_the_charts_version(self, _, objects):
         # An upgrade would be refused.
         spec = objects["StatefulSet", ""]["spec"]
         fixed = json.dumps([spec["selector"], spec.get("volumeClaimTemplates"), spec["serviceName"]])
         self.assertNotIn(ABOUT["version"], fixed)
 
     @each_case
-    def test_the_pod_is_restricted(self, _, objects):
+    def test_pod_is_restricted(self, _, objects):
         """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, and more."""
         pod = pod_of(objects)["spec"]
         of_pod = pod["securityContext"]
@@ -75,7 +75,7 @@ class Pod(unittest.TestCase):
         for volume in pod["volumes"]:
             self.assertLessEqual(set(volume) - {"name"}, {"configMap", "secret", "persistentVolumeClaim"})
 
-    def test_the_pod_fits_the_image(self):
+    def test_pod_fits_the_image(self):
         image = (ROOT / "Dockerfile").read_text().splitlines()
         objects = rendered(values("minimal"))
         self.assertIn(f"USER {USER}:{USER}", image)
@@ -84,7 +84,7 @@ class Pod(unittest.TestCase):
         self.assertIn('ENTRYPOINT ["/usr/local/bin/webinar-bridge"]', image)
         self.assertEqual(container_of(objects)["args"], ["serve"])
 
-    def test_stopping_is_given_its_time(self):
+    def test_stop_has_enough_time(self):
         for given, delay, timeout in [
             (values("minimal"), 5, 25),
             (values("everything"), 15, 40),
@@ -94,7 +94,7 @@ class Pod(unittest.TestCase):
             variables = environment(objects)
             self.assertEqual(seconds(variables["BRIDGE__LISTEN__SHUTDOWN_DELAY"]), delay)
             self.assertEqual(seconds(variables["BRIDGE__LISTEN__SHUTDOWN_TIMEOUT"]), timeout)
-            # Of what comes after both: the store is closed.
+            # After both, the store is closed.
             self.assertGreaterEqual(pod_of(objects)["spec"]["terminationGracePeriodSeconds"], delay + timeout + 5)
 
     @each_case

@@ -1,7 +1,7 @@
-"""What helm makes of the chart, for the tests beside this file. `.ci/chart` runs them, with what they need.
+"""Renders the chart with helm, for the tests beside this file. `.ci/chart` runs them.
 
-HELM is the path of helm, PROGRAM that of webinar-bridge. Nothing here needs a network or a cluster; that Kubernetes takes
-the objects is known from its published schemas only.
+HELM is the path of helm, PROGRAM that of webinar-bridge. Nothing here needs a network or a cluster: the
+objects are validated against the published schemas of Kubernetes.
 """
 
 import functools
@@ -20,7 +20,7 @@ HELM = os.environ["HELM"]
 PROGRAM = os.environ["PROGRAM"]
 
 ABOUT = yaml.safe_load((CHART / "Chart.yaml").read_text())
-# The lowest version the chart says it takes, and the highest whose schemas are known.
+# The lowest version that the chart accepts, and the highest with known schemas.
 KUBERNETES = [
     re.fullmatch(r">=(\d+\.\d+)\.0-0", ABOUT["kubeVersion"])[1],
     kubernetes_validate.latest_version().rpartition(".")[0],
@@ -55,7 +55,7 @@ def helm(*arguments, given):
 
 
 def rendered(given, kubernetes=KUBERNETES[-1], chart=CHART):
-    """The objects that helm makes of the chart, by kind and name without the release's."""
+    """The objects that helm renders, by kind and by name without the release's name."""
     done = helm("template", "acme", str(chart), "--namespace", "hooks", "--kube-version", kubernetes, given=given)
     if done.returncode != 0:
         raise AssertionError(done.stderr)
@@ -70,7 +70,7 @@ def rendered(given, kubernetes=KUBERNETES[-1], chart=CHART):
 
 
 def refusal(given):
-    """What helm says against the values; nothing if it takes them."""
+    """The reason why helm refuses the values; nothing if it accepts them."""
     done = helm("template", "acme", str(CHART), "--namespace", "hooks", given=given)
     return done.stderr if done.returncode else ""
 
@@ -102,7 +102,7 @@ def within(labels, selector):
 
 
 def each_case(test):
-    """A test of what is rendered of one case becomes one of all."""
+    """Runs a test of one rendered case for all cases."""
 
     @functools.wraps(test)
     def of_all(self):

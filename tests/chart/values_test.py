@@ -1,4 +1,4 @@
-"""What is given: the configuration arrives, secrets stay out, mistakes are refused."""
+"""The configuration arrives in the pod, secrets stay out of the values, and mistakes are refused."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from rendering import (
 
 
 class Values(unittest.TestCase):
-    def test_the_configuration_arrives_as_it_was_written(self):
+    def test_configuration_arrives_unchanged(self):
         odd = values("minimal")["config"] + '# tab\there, "quotes", ü, {{ not a template }}, $HOME  \n\n'
         for text in [values("everything")["config"], odd, "\n\n   " + odd, odd.replace("\n", "\r\n")]:
             objects = rendered(values("minimal", config=text))
@@ -33,7 +33,7 @@ class Values(unittest.TestCase):
             (mount,) = [mount for mount in container_of(objects)["volumeMounts"] if mount["name"] == "config"]
             self.assertEqual(environment(objects)["BRIDGE_CONFIG"], f"{mount['mountPath']}/bridge.toml")
 
-    def test_a_change_of_the_configuration_restarts_the_pod(self):
+    def test_changed_configuration_restarts_the_pod(self):
         def checksum(given):
             return pod_of(rendered(given))["metadata"]["annotations"]["checksum/config"]
 
@@ -43,14 +43,14 @@ class Values(unittest.TestCase):
         self.assertEqual(checksum(values("minimal", service__port=81)), before)
 
     @each_case
-    def test_secrets_come_from_the_secret_that_is_there(self, case, objects):
+    def test_secrets_come_from_the_existing_secret(self, case, objects):
         name = values(case)["existingSecret"]
         (volume,) = [volume for volume in pod_of(objects)["spec"]["volumes"] if "secret" in volume]
         self.assertEqual(volume["secret"]["secretName"], name)
-        # Read by the group, which is the pod's; by nobody else.
+        # Readable by the pod's group and by nobody else.
         self.assertEqual(volume["secret"]["defaultMode"], 0o440)
         (mount,) = [mount for mount in container_of(objects)["volumeMounts"] if mount["name"] == volume["name"]]
-        # With a subPath a file would never be read again.
+        # A file with a subPath would never change.
         self.assertEqual(mount, {"name": volume["name"], "mountPath": SECRETS, "readOnly": True})
         wanted = values(case).get("secretEnv", {})
         taken = {
@@ -60,8 +60,8 @@ class Values(unittest.TestCase):
         }
         self.assertEqual(taken, wanted)
 
-    def test_no_object_holds_a_secret(self):
-        """A secret cannot get in: there is no value for it, and the two that are free text refuse one."""
+    def test_no_object_contains_a_secret(self):
+        """No value takes a secret, and the two values of free text refuse one."""
         config = values("minimal")["config"]
         file = '{ file = "/run/secrets/webinar-bridge/zoom-secret-token" }'
         self.assertIn(f"secret = {file}", config)
@@ -95,8 +95,8 @@ class Values(unittest.TestCase):
             self.assertTrue(refusal(values("minimal", extraEnv=[{"name": name, "value": SECRET}])), name)
 
     @each_case
-    def test_the_program_takes_what_is_rendered(self, case, objects):
-        """`check` in a folder that has what the pod has: the file, the variables, the keys of the Secret, the volume."""
+    def test_program_accepts_the_rendered_configuration(self, case, objects):
+        """Runs `check` in a folder like the pod's: the file, the variables, the keys of the Secret, the volume."""
         with tempfile.TemporaryDirectory() as folder:
             here = Path(folder)
             text = objects["ConfigMap", ""]["data"]["bridge.toml"]
@@ -139,7 +139,7 @@ class Values(unittest.TestCase):
                 self.assertNotEqual(refusal(given), "")
         self.assertEqual(refusal(values("minimal")), "")
 
-    def test_what_the_chart_sets_is_refused_in_the_configuration(self):
+    def test_keys_that_the_chart_sets_are_refused_in_the_configuration(self):
         config = values("minimal")["config"]
         for lines in [
             '[listen]\nops = "127.0.0.1:9090"',
@@ -153,6 +153,6 @@ class Values(unittest.TestCase):
         first = f'store.url = "sqlite:elsewhere.db"\n{config}'
         self.assertIn("config has store.url, which the chart sets", refusal(values("minimal", config=first)))
 
-    def test_the_schema_says_why_there_is_one_pod(self):
+    def test_schema_explains_the_single_pod(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
         self.assertIn("SQLite", schema["properties"]["replicaCount"]["description"])

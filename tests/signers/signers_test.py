@@ -1,4 +1,4 @@
-"""The program believes what other people's libraries sign, and they believe what it signs.
+"""The program accepts what independent libraries sign, and they accept what it signs.
 
 PROGRAM is the path of webinar-bridge. `.ci/signers` runs this, with what it needs. Nothing leaves the machine.
 """
@@ -76,7 +76,7 @@ class Signers(unittest.TestCase):
             raise AssertionError("the program did not start")
 
     def post(self, source, body, headers):
-        """What is answered: the status, and what became of it."""
+        """The answer: its HTTP status, and the status in its body."""
         request = urllib.request.Request(f"{self.webhooks}/{source}", data=body, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
@@ -101,12 +101,12 @@ class Signers(unittest.TestCase):
         values = {"id": id, "timestamp": str(int(at.timestamp())), "signature": signature}
         return {f"{family}-{name}": value for name, value in values.items()}
 
-    def test_what_standardwebhooks_signs_is_believed(self):
+    def test_program_accepts_the_signature_of_standardwebhooks(self):
         body = b'{"id": "s-1", "name": "Na\xc3\xafve"}'
         for family in ("webhook", "svix"):
             headers = self.standard(f"msg_{family}", body, family=family)
             self.assertEqual(self.post("standard", body, headers), (200, "accepted"))
-            # The same id is the same delivery, at whatever time it is tried again.
+            # The same id is the same delivery, whatever its time.
             again = self.standard(f"msg_{family}", body, datetime.now(timezone.utc) + timedelta(seconds=2), family)
             self.assertEqual(self.post("standard", body, again), (200, "duplicate"))
             self.assertEqual(self.post("standard", body + b" ", headers), (401, "unauthorized"))
@@ -116,13 +116,13 @@ class Signers(unittest.TestCase):
         new["webhook-signature"] = f"v1a,bm9uZQ== v1,bm9uZQ== {new['webhook-signature']}"
         self.assertEqual(self.post("standard", body, new), (200, "accepted"))
 
-    def test_standardwebhooks_believes_what_is_signed(self):
+    def test_standardwebhooks_accepts_the_signature_of_the_program(self):
         body = '{"id": "s-2", "name": "Naïve"}'.encode()
         headers, sent = self.signed("standard", "STANDARD_SECRET", body)
         self.assertEqual(Webhook(STANDARD).verify(sent, headers), json.loads(body))
         self.assertEqual(self.post("standard", sent, headers), (200, "accepted"))
 
-    def test_what_pyjwt_signs_is_believed(self):
+    def test_program_accepts_the_token_of_pyjwt(self):
         body = b'{"id": "j-1", "name": "Tokens"}'
         digest = hashlib.sha256(body).hexdigest()
         right = {"iss": "tests", "aud": ["others", "bridge"], "exp": time.time() + 60, "body_sha256": digest}
@@ -149,7 +149,7 @@ class Signers(unittest.TestCase):
         self.assertEqual(self.post("whole", whole.encode(), {}), (200, "accepted"))
         self.assertEqual(self.post("whole", whole.encode() + b"A", {}), (401, "unauthorized"))
 
-    def test_pyjwt_believes_what_is_signed(self):
+    def test_pyjwt_accepts_the_token_of_the_program(self):
         body = b'{"id": "j-3", "name": "Tokens"}'
         headers, sent = self.signed("beside", "SHARED_SECRET", body)
         token = headers["authorization"].removeprefix("Bearer ")
