@@ -31,11 +31,11 @@ pub(super) fn overlay(
         let Some(path) = name.strip_prefix(PREFIX) else { continue };
         let path = path.to_lowercase();
         let keys: Vec<&str> = path.split("__").collect();
-        if let Err(what) = insert(tree, &keys, name, text) {
+        if let Err(message) = insert(tree, &keys, name, text) {
             problems.push(ConfigProblem {
                 origin: format!("${name}"),
                 key: keys.join("."),
-                message: what,
+                message,
             });
         }
     }

@@ -23,8 +23,8 @@ impl Config {
     pub fn check_secrets(&self) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
         let mut read = |key: String, secret: &Secret, least: usize| {
-            if let Err(what) = check_secret(secret.read(), least) {
-                problems.push(ConfigProblem { origin: self.file.clone(), key, message: what });
+            if let Err(message) = check_secret(secret.read(), least) {
+                problems.push(ConfigProblem { origin: self.file.clone(), key, message });
             }
         };
         match &self.ops.auth {
@@ -67,9 +67,9 @@ impl Config {
                 // Unreadable secrets have been reported.
                 let Ok(secret) = secret.read() else { continue };
                 let provider = &source.provider;
-                if let Some(what) = provider.check_secret(secret.expose_secret().as_bytes()) {
+                if let Some(message) = provider.check_secret(secret.expose_secret().as_bytes()) {
                     let origin = self.file.clone();
-                    problems.push(ConfigProblem { origin, key, message: what.to_owned() });
+                    problems.push(ConfigProblem { origin, key, message: message.to_owned() });
                 }
             }
         }
@@ -80,14 +80,10 @@ impl Config {
     #[must_use]
     pub fn check_store_filesystem(&self) -> Option<ConfigProblem> {
         let kind = filesystem::network_filesystem(&self.store.path)?;
-        let what = format!(
+        let message = format!(
             "is on a network file system ({kind}), where SQLite can lose data. Choose a local disk"
         );
-        Some(ConfigProblem {
-            origin: self.file.clone(),
-            key: "store.url".to_owned(),
-            message: what,
-        })
+        Some(ConfigProblem { origin: self.file.clone(), key: "store.url".to_owned(), message })
     }
 }
 

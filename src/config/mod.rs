@@ -68,7 +68,7 @@ pub fn read(
     parse(file, text, variables, PLATFORMS)
 }
 
-/// As [`load`], and checks what depends on the machine: that secrets are readable and that the store's file system will
+/// As [`load`], and checks the machine: that secrets are readable and that the store's file system will
 /// do.
 ///
 /// # Errors
@@ -112,11 +112,11 @@ fn read_file(
     match std::fs::read_to_string(path) {
         Ok(text) => Ok((file, text)),
         Err(error) => {
-            let what = format!(
+            let message = format!(
                 "cannot be read ({error}). Set the path with --config or ${}",
                 env::CONFIG_FILE
             );
-            Err(ConfigProblems::single(file, what))
+            Err(ConfigProblems::single(file, message))
         }
     }
 }

@@ -64,7 +64,7 @@ impl Options for Section<'_> {
         Self::fill(self, key, defaults);
     }
 
-    fn report(&mut self, key: &str, what: &str) {
-        Self::report(self, key, what);
+    fn report(&mut self, key: &str, message: &str) {
+        Self::report(self, key, message);
     }
 }

@@ -15,10 +15,10 @@ pub struct ConfigProblem {
 
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, key, message: what } = self;
+        let Self { origin, key, message } = self;
         match key.as_str() {
-            "" => write!(f, "{origin}: {what}"),
-            key => write!(f, "{origin}: {key}: {what}"),
+            "" => write!(f, "{origin}: {message}"),
+            key => write!(f, "{origin}: {key}: {message}"),
         }
     }
 }
@@ -29,11 +29,11 @@ pub struct ConfigProblems(Vec<ConfigProblem>);
 
 impl ConfigProblems {
     /// A single problem of the whole configuration.
-    pub(super) fn single(origin: impl Into<String>, what: impl Into<String>) -> Self {
+    pub(super) fn single(origin: impl Into<String>, message: impl Into<String>) -> Self {
         Self(vec![ConfigProblem {
             origin: origin.into(),
             key: String::new(),
-            message: what.into(),
+            message: message.into(),
         }])
     }
 
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
+    fn distance_counts_edits_in_either_direction() {
         for (a, b, expected) in [
             ("", "", 0),
             ("abc", "abc", 0),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name() {
+    fn closest_name_has_the_smallest_edit_distance() {
         assert_eq!(closest_name("max_bach", &["max_linger", "max_batch"]), Some("max_batch"));
         assert_eq!(closest_name("x", &[]), None);
     }

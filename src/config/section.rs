@@ -54,12 +54,12 @@ impl<'a> Section<'a> {
     }
 
     /// Reports a problem of a key; with an empty key, of the section itself.
-    pub(super) fn report(&self, key: &str, what: impl Display) {
+    pub(super) fn report(&self, key: &str, message: impl Display) {
         let origin = self.variables.get(key).map(|name| format!("${name}"));
         self.report.problems.borrow_mut().push(ConfigProblem {
             origin: origin.unwrap_or_else(|| self.report.file.clone()),
             key: self.key_path(key),
-            message: what.to_string(),
+            message: message.to_string(),
         });
     }
 
@@ -235,8 +235,8 @@ impl<'a> Section<'a> {
         });
         url.checked(|url| match url_problem(&url) {
             None => Some(url),
-            Some(what) => {
-                self.report(key, what);
+            Some(message) => {
+                self.report(key, message);
                 None
             }
         })

@@ -13,17 +13,17 @@ use super::time::Millis;
 /// The status of a HubSpot account, kept across restarts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountStatus {
-    /// Why nothing is sent, if so.
+    /// Pause, if deliveries are paused.
     pub paused: Option<Pause>,
-    /// Nothing is sent before then.
+    /// Earliest time of the next call.
     pub retry_at: Option<Millis>,
     /// Failures of the account in a row.
     pub failures: u32,
     /// Time of the first of these failures.
     pub failing_since: Option<Millis>,
-    /// The last failure, for showing.
+    /// Last failure, for people.
     pub last_error: Option<String>,
-    /// Calls left of the day's, as HubSpot reported them last.
+    /// Calls left of the day, as HubSpot reported them last.
     pub daily_remaining: Option<u64>,
     /// The account that events are sent to, from the first time that HubSpot reported it.
     #[serde(default)]
@@ -32,38 +32,38 @@ pub struct AccountStatus {
     /// or an operator resumes the account.
     #[serde(default, rename = "stranger")]
     pub unconfirmed_identity: Option<Identity>,
-    /// An operator confirmed another account, which has not yet been sent what the one before held.
+    /// Whether an operator confirmed another account that still lacks the events of the former one.
     #[serde(default, rename = "moved")]
     pub resync_pending: bool,
 }
 
-/// An app within a portal, which is what HubSpot keys events by.
+/// An app within a portal. HubSpot keys events by both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The portal's number.
+    /// Number of the portal.
     pub portal_id: u64,
-    /// The OAuth app; none for a token, since HubSpot does not report a token's app.
+    /// OAuth app; `None` for an access token, since HubSpot does not report a token's app.
     pub client_id: Option<String>,
 }
 
 /// A pause of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// The reason.
+    /// Reason of the pause.
     pub reason: PauseReason,
-    /// The beginning.
+    /// Start of the pause.
     pub since: Millis,
-    /// The remedy, for operators.
+    /// Remedy, for operators.
     pub detail: String,
 }
 
-/// Why an account is paused: label values of `bridge_account_paused`.
+/// Reason of a pause, and label value of `bridge_account_paused`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseReason {
-    /// 401 with fresh credentials.
+    /// HubSpot answers 401 to fresh credentials.
     Unauthorized,
-    /// 403.
+    /// HubSpot answers 403.
     Forbidden,
     /// The path does not exist, or the credentials open another account.
     Misconfigured,
@@ -73,7 +73,7 @@ pub enum PauseReason {
     Migrating,
     /// HubSpot refuses everything for the same reason.
     Refused,
-    /// An operator paused it.
+    /// An operator paused the account.
     Operator,
 }
 
@@ -86,73 +86,73 @@ pub enum StatusChange {
     /// An operator resumed the account. If it was shown as paused because the credentials open another account, the
     /// operator confirmed that account.
     Resumed,
-    /// HubSpot answered a batch as it should.
+    /// HubSpot answered a batch as expected.
     Recovered {
-        /// It confirmed an event.
+        /// Whether HubSpot confirmed an event.
         accepted: bool,
-        /// Calls left of the day's, if the answer had them.
+        /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,
     },
-    /// A call with events failed, or confirmed nothing.
+    /// A call with events failed, or HubSpot confirmed none of them.
     Failed {
         /// The failure.
         failure: AccountFailure,
-        /// Calls left of the day's, if the answer had them.
+        /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,
     },
-    /// The question whose account the credentials open failed.
+    /// The check of the credentials' account failed.
     IdentityCheckFailed {
         /// The failure.
         failure: AccountFailure,
-        /// Calls left of the day's, if the answer had them.
+        /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,
     },
     /// The credentials open the account that events are sent to, or HubSpot does not disclose it.
     IdentityConfirmed {
         /// The account, if HubSpot disclosed it.
         identity: Option<Identity>,
-        /// Calls left of the day's, if the answer had them.
+        /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,
     },
     /// The credentials open another account than the one that events are sent to.
     IdentityChanged {
         /// The account that they open.
         seen: Identity,
-        /// The remedy, for operators.
+        /// Remedy, for operators.
         detail: String,
-        /// Calls left of the day's, if the answer had them.
+        /// Calls left of the day, if the answer had them.
         daily_remaining: Option<u64>,
     },
-    /// The newly confirmed account was sent what the one before held.
+    /// All events of the former account were made pending for the newly confirmed one.
     Resynced,
 }
 
 /// A failure of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountFailure {
-    /// The pause that it means, if any, with the remedy for operators.
+    /// Pause that follows, if any, with the remedy for operators.
     pub pause: Option<(PauseReason, String)>,
     /// The wait before the next call.
     pub wait: RetryWait,
-    /// The failure, for showing.
+    /// The failure, for people.
     pub error: String,
 }
 
-/// How long an account is left alone after a failure.
+/// Wait after a failure of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryWait {
-    /// This long.
+    /// A fixed time.
     Fixed(Duration),
-    /// Longer with each failure in a row: see [`backoff::delay`].
+    /// A time that grows with each failure in a row: see [`backoff::delay`].
     Backoff {
-        /// The jitter: any number.
+        /// Jitter: any number.
         random: u32,
     },
 }
 
 /// An account's status before and after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are clear")]
 pub struct StatusUpdate {
     pub before: AccountStatus,
     pub after: AccountStatus,
@@ -192,7 +192,7 @@ impl AccountStatus {
         self.paused.as_ref().is_some_and(|pause| pause.reason == reason)
     }
 
-    /// Whether somebody has to change the credentials, or what they may do, before anything can be sent.
+    /// Whether a person must change the credentials or their permissions before anything can be sent.
     #[must_use]
     pub fn awaits_credentials(&self) -> bool {
         self.paused.as_ref().is_some_and(|pause| match pause.reason {
@@ -217,7 +217,7 @@ impl AccountStatus {
         }
     }
 
-    /// An operator's second pause goes on from the first.
+    /// A second pause by an operator keeps the start of the first.
     fn paused_by_operator(&self, now: Millis) -> Self {
         let pause = self.operator_pause().unwrap_or_else(|| Pause {
             reason: PauseReason::Operator,
@@ -228,7 +228,7 @@ impl AccountStatus {
     }
 
     fn resumed(&self) -> Self {
-        // Behind an operator's own pause nobody saw that the account is another.
+        // An operator's own pause hides the other account, so resuming does not confirm it.
         let was_shown = self.is_paused_for(PauseReason::Misconfigured);
         let confirmed = self.unconfirmed_identity.clone().filter(|_| was_shown);
         Self {
@@ -239,7 +239,7 @@ impl AccountStatus {
         }
     }
 
-    /// An account that refuses everything recovers only when it accepts something.
+    /// An account that refuses everything recovers only when it accepts an event.
     fn recovered(&self, accepted: bool) -> Self {
         if self.is_paused_for(PauseReason::Refused) && !accepted {
             return self.clone();
@@ -247,8 +247,8 @@ impl AccountStatus {
         Self { paused: self.lasting_pause(), ..self.cleared() }
     }
 
-    /// Counts a failure. An operator's pause outlasts others, and a pause for the same reason goes on. A failure that is
-    /// no pause by itself ends none: that HubSpot is busy does not end what the account was paused for.
+    /// Counts a failure. An operator's pause outlasts others, and a pause for the same reason keeps its start. A
+    /// failure without a pause ends no pause: a busy HubSpot does not remedy the reason of the present pause.
     fn failed(&self, failure: &AccountFailure, now: Millis) -> Self {
         let paused = failure.pause.clone().map(|(reason, detail)| {
             let same = self.paused.as_ref().filter(|pause| pause.reason == reason);
@@ -272,14 +272,14 @@ impl AccountStatus {
         }
     }
 
-    /// What the account was paused for because of its credentials is tried again.
+    /// Ends a pause and a wait that the former credentials caused.
     fn identity_confirmed(&self, identity: Option<&Identity>) -> Self {
         let identity = identity.or(self.identity.as_ref()).cloned();
         if self.unconfirmed_identity.is_some() {
             let paused = self.operator_pause();
             return Self { paused, identity, unconfirmed_identity: None, ..self.cleared() };
         }
-        // The check was made because the credentials are new: what the old ones were refused is tried again now.
+        // The check follows new credentials: calls refused to the old ones may be repeated at once.
         let retry_at = self.retry_at.filter(|_| !self.awaits_credentials());
         Self { retry_at, identity, ..self.clone() }
     }
@@ -301,7 +301,7 @@ impl AccountStatus {
         self.paused.clone().filter(|pause| pause.reason == PauseReason::Operator)
     }
 
-    /// The pause that no answer of a batch ends or replaces: calls that were under way when it began still come back.
+    /// The pause that no answer of a batch ends or replaces: answers of earlier calls still arrive.
     fn lasting_pause(&self) -> Option<Pause> {
         self.paused.clone().filter(|pause| {
             pause.reason == PauseReason::Operator

@@ -13,7 +13,7 @@ use super::time::Millis;
 /// The newest write of each field. The fields are those of [`WebinarFields`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs, reason = "each is the field of the same name in `Fields`")]
+#[allow(missing_docs, reason = "each is the field of the same name in `WebinarFields`")]
 pub struct Registers {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Register<String>>,

@@ -61,7 +61,7 @@ pub struct Webinar {
 
 /// A stored [`RunChange`], ordered by its stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "a stamp, a receipt, and the fields of `Session`")]
+#[allow(missing_docs, reason = "a stamp, a receipt and the fields of `RunChange`")]
 pub struct WebinarRun {
     pub stamp: Stamp,
     pub phase: RunPhase,

@@ -99,7 +99,7 @@ static FUNCTIONS: &[Function] = &[
     }),
 ];
 
-#[allow(clippy::unnecessary_wraps, reason = "what functions give back")]
+#[allow(clippy::unnecessary_wraps, reason = "functions return this type")]
 fn some(value: Value) -> ApplyResult {
     Ok(Some(value))
 }
