@@ -1,4 +1,4 @@
-//! The law that everything rests on: any order and any repetition of the same changes ends in the same events.
+//! The law of merging: the same changes, in any order and with any repetition, give the same events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ fn millis(steps: i64) -> Millis {
     Millis::new(BASE + steps * HOUR)
 }
 
-/// Few values, so that equal times, equal fields and contradictions are the rule.
+/// Few values, so that equal times, equal fields and contradictions are common.
 fn fields() -> impl Strategy<Value = WebinarFields> {
     let text =
         || proptest::option::of(prop_oneof![Just(String::new()), "[ab]".prop_map(String::from)]);
@@ -104,7 +104,7 @@ fn change() -> impl Strategy<Value = Change> {
         })
 }
 
-/// A webhook: a change and everything that stays the same however often it is delivered.
+/// A webhook: a change, and everything that is the same in each delivery.
 #[derive(Debug, Clone)]
 struct Webhook {
     change: Change,
@@ -119,7 +119,7 @@ fn webhooks() -> impl Strategy<Value = Vec<Webhook>> {
             .zip(0u8..)
             .map(|((change, second), n)| {
                 let mut digest = [0; 32];
-                // Not in the order of the list: the order by hash must not be the order of arrival.
+                // Not in the order of the list: the order of hashes must differ from the order of arrival.
                 digest[0] = n.wrapping_mul(89);
                 digest[1] = n;
                 Webhook {
@@ -149,27 +149,29 @@ fn policy(recurring: RecurringMode) -> Policy {
 fn deliver(webhooks: &[&Webhook]) -> Webinar {
     let mut webinar = Webinar::default();
     for (n, webhook) in (0..).zip(webhooks) {
-        webinar.merge(&webhook.change, &said(webhook, n)).expect("one provider, few occurrences");
+        webinar
+            .merge(&webhook.change, &provenance(webhook, n))
+            .expect("one provider, few occurrences");
     }
     webinar
 }
 
-/// The webinar after these receipts were forgotten and this was said instead.
-fn retold(
+/// Rebuilds the webinar: removes the writes of these receipts and merges these changes.
+fn rebuild(
     webinar: &Webinar,
     receipts: &BTreeSet<ReceiptId>,
-    based: bool,
-    sayings: &[(&Change, Provenance)],
+    keep_others: bool,
+    changes: &[(&Change, Provenance)],
 ) -> Webinar {
-    let mut retelling = webinar.begin_rebuild(receipts, based);
-    for (change, said) in sayings {
-        retelling.merge(change, said).expect("it was merged before");
+    let mut rebuild = webinar.begin_rebuild(receipts, keep_others);
+    for (change, provenance) in changes {
+        rebuild.merge(change, provenance).expect("it was merged before");
     }
-    retelling.finish()
+    rebuild.finish()
 }
 
-/// Who says it, with the receipt of that number.
-fn said(webhook: &Webhook, number: u8) -> Provenance {
+/// The provenance of a webhook, with the receipt of this number.
+fn provenance(webhook: &Webhook, number: u8) -> Provenance {
     let mut id = [1; 16];
     id[15] = number;
     Provenance {
@@ -201,7 +203,7 @@ proptest! {
         shuffle in any::<u64>(),
     ) {
         let in_order: Vec<&Webhook> = webhooks.iter().collect();
-        // Every webhook at least once, in another order, and some again.
+        // Every webhook at least once, in another order, and some repeated.
         let mut mixed: Vec<&Webhook> = order.iter().map(|pick| pick.get(&webhooks)).collect();
         mixed.extend(in_order.iter());
         let mut state = shuffle | 1;
@@ -218,7 +220,7 @@ proptest! {
     }
 
     #[test]
-    fn a_state_survives_being_stored(webhooks in webhooks()) {
+    fn webinar_survives_serialization(webhooks in webhooks()) {
         let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
         let stored = serde_json::to_vec(&webinar).expect("it can be written");
         let back: Webinar = serde_json::from_slice(&stored).expect("it can be read");
@@ -226,7 +228,7 @@ proptest! {
     }
 
     #[test]
-    fn no_end_is_before_its_start_and_nothing_is_sent_with_a_gap(webhooks in webhooks()) {
+    fn sent_event_is_complete_and_does_not_end_before_its_start(webhooks in webhooks()) {
         let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
         for event in events(&webinar, RecurringMode::Occurrence) {
             if let Ok(input) = &event.content {
@@ -240,67 +242,68 @@ proptest! {
     }
 
     #[test]
-    fn said_again_by_those_who_can_a_webinar_is_what_it_was(
+    fn rebuild_from_unchanged_receipts_restores_the_webinar(
         webhooks in proptest::collection::vec(webhooks(), 1..4),
-        able in any::<u64>(),
+        selection in any::<u64>(),
         order in any::<u64>(),
     ) {
-        // The same bodies again and again, each delivery a receipt of its own, as from several sources.
+        // The same bodies repeated, each delivery a receipt of its own, as from several sources.
         let all: Vec<(u8, &Webhook)> = (0..).zip(webhooks.iter().flatten()).collect();
         let before = deliver(&all.iter().map(|(_, webhook)| *webhook).collect::<Vec<_>>());
-        let mut telling: Vec<_> =
-            all.iter().filter(|(n, _)| able >> (n % 64) & 1 == 1).copied().collect();
-        telling.sort_by_key(|(n, _)| order.rotate_left(u32::from(*n)));
-        let sayings: Vec<(&Change, Provenance)> =
-            telling.iter().map(|(n, webhook)| (&webhook.change, said(webhook, *n))).collect();
-        let receipts = sayings.iter().map(|(_, said)| said.receipt).collect();
-        let based = telling.len() < all.len();
-        prop_assert_eq!(retold(&before, &receipts, based, &sayings), before);
+        let mut readable: Vec<_> =
+            all.iter().filter(|(n, _)| selection >> (n % 64) & 1 == 1).copied().collect();
+        readable.sort_by_key(|(n, _)| order.rotate_left(u32::from(*n)));
+        let changes: Vec<(&Change, Provenance)> =
+            readable.iter().map(|(n, webhook)| (&webhook.change, provenance(webhook, *n))).collect();
+        let receipts = changes.iter().map(|(_, provenance)| provenance.receipt).collect();
+        let keep_others = readable.len() < all.len();
+        prop_assert_eq!(rebuild(&before, &receipts, keep_others, &changes), before);
     }
 
     #[test]
-    fn what_was_forgotten_leaves_no_trace(webhooks in webhooks(), able in any::<u64>()) {
-        // Those who can tell now say nothing, and the others are there to say it again: as if they alone had spoken.
+    fn rebuild_without_receipts_leaves_no_trace_of_them(webhooks in webhooks(), selection in any::<u64>()) {
+        // The removed receipts yield nothing any more, and the kept ones yield the same again: the result must be as if
+        // only the kept ones had been merged.
         let all: Vec<(u8, &Webhook)> = (0..).zip(&webhooks).collect();
         let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
-        let (silent, told): (Vec<_>, Vec<_>) =
-            all.iter().partition(|(n, _)| able >> (n % 64) & 1 == 1);
-        let sayings: Vec<(&Change, Provenance)> =
-            told.iter().map(|(n, webhook)| (&webhook.change, said(webhook, *n))).collect();
-        let receipts = silent
+        let (removed, kept): (Vec<_>, Vec<_>) =
+            all.iter().partition(|(n, _)| selection >> (n % 64) & 1 == 1);
+        let changes: Vec<(&Change, Provenance)> =
+            kept.iter().map(|(n, webhook)| (&webhook.change, provenance(webhook, *n))).collect();
+        let receipts = removed
             .iter()
-            .map(|(n, webhook)| said(webhook, *n).receipt)
-            .chain(sayings.iter().map(|(_, said)| said.receipt))
+            .map(|(n, webhook)| provenance(webhook, *n).receipt)
+            .chain(changes.iter().map(|(_, provenance)| provenance.receipt))
             .collect();
-        let webinar = retold(&webinar, &receipts, false, &sayings);
+        let webinar = rebuild(&webinar, &receipts, false, &changes);
         let mut alone = Webinar::default();
-        for (change, said) in &sayings {
-            alone.merge(change, said).expect("it was merged before");
+        for (change, provenance) in &changes {
+            alone.merge(change, provenance).expect("it was merged before");
         }
         prop_assert_eq!(webinar, alone);
     }
 
     #[test]
-    fn what_a_field_rests_on_is_what_hubspot_gets(webhooks in webhooks()) {
+    fn value_origins_match_the_input_for_hubspot(webhooks in webhooks()) {
         let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
         let id = WebinarId::parse("100").expect("valid");
         for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
             for event in events(&webinar, recurring) {
-                let bases = value_origins(&webinar, &id, &event.id, &policy(recurring), millis(200));
+                let origins = value_origins(&webinar, &id, &event.id, &policy(recurring), millis(200));
                 let value = |field: &str| {
-                    bases.iter().find(|basis| basis.field == field).map(|basis| &basis.value)
+                    origins.iter().find(|origin| origin.field == field).map(|origin| &origin.value)
                 };
-                for basis in &bases {
-                    prop_assert!(webinar.origins.contains_key(&basis.receipt), "{}", basis.field);
+                for origin in &origins {
+                    prop_assert!(webinar.origins.contains_key(&origin.receipt), "{}", origin.field);
                 }
                 let text = |at: Option<Millis>| at.map(|at| at.to_string());
-                let told = |field: &str| value(field).and_then(|v| v.as_str()).map(str::to_owned);
-                prop_assert_eq!(told("start"), text(event.start));
-                prop_assert_eq!(told("end"), text(event.end));
-                prop_assert_eq!(told("name"), event.name);
+                let origin_text = |field: &str| value(field).and_then(|v| v.as_str()).map(str::to_owned);
+                prop_assert_eq!(origin_text("start"), text(event.start));
+                prop_assert_eq!(origin_text("end"), text(event.end));
+                prop_assert_eq!(origin_text("name"), event.name);
                 if let Ok(input) = event.content {
-                    prop_assert_eq!(told("description"), input.event_description);
-                    prop_assert_eq!(told("join_url"), input.event_url);
+                    prop_assert_eq!(origin_text("description"), input.event_description);
+                    prop_assert_eq!(origin_text("join_url"), input.event_url);
                     let flag = |field: &str| value(field).is_some_and(|v| v == true);
                     prop_assert_eq!(flag("cancelled"), input.event_cancelled);
                     prop_assert_eq!(flag("completed"), input.event_completed);

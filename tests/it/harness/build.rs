@@ -1,4 +1,4 @@
-//! Changes and receipts as a platform's code would make them.
+//! Changes and receipts as platform code makes them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
-/// A time in 2027 from which tests count.
+/// Reference time of the tests, in 2027.
 pub(crate) const NOON: Millis = Millis::new(1_800_000_000_000);
 
 pub(crate) fn account(name: &str) -> AccountName {
@@ -43,7 +43,7 @@ pub(crate) fn policy(hubspot: &str) -> Policy {
     }
 }
 
-/// A webinar is created: an hour long, a day from noon.
+/// A webinar is created: one hour long, one day after [`NOON`].
 pub(crate) fn created(id: &str, name: &str, at: Millis) -> Change {
     let whole = WebinarFields {
         name: Some(name.into()),
@@ -62,7 +62,7 @@ pub(crate) fn created(id: &str, name: &str, at: Millis) -> Change {
     }
 }
 
-/// Only its name changes.
+/// Only the name changes.
 pub(crate) fn renamed(id: &str, name: &str, at: Millis) -> Change {
     Change {
         full_picture: false,
@@ -73,7 +73,7 @@ pub(crate) fn renamed(id: &str, name: &str, at: Millis) -> Change {
     }
 }
 
-/// The receipt that brings these changes; equal `seed`s make equal bodies.
+/// A receipt with these changes; equal `seed`s give equal bodies.
 pub(crate) fn receipt(seed: &str, changes: Vec<Change>) -> NewReceipt {
     let body = format!("{{\"seed\":\"{seed}\"}}").into_bytes();
     let digest: [u8; 32] = Sha256::digest(&body).into();

@@ -1,6 +1,6 @@
-//! Chance that can be repeated: a test says its seed, and the same seed throws the same.
+//! Random numbers that can be repeated: a test prints its seed, and the same seed gives the same numbers.
 
-/// `SplitMix64` (Steele, Lea, Flood 2014): enough chance for an order of sending, in five lines.
+/// `SplitMix64` (Steele, Lea, Flood 2014): random enough for an order of sending, in five lines.
 pub(crate) struct Dice(u64);
 
 impl Dice {
@@ -22,29 +22,29 @@ impl Dice {
         usize::try_from(self.throw() % bound).expect("less than a length")
     }
 
-    /// Any order of these.
+    /// Shuffles the items.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
     }
 
-    /// A number from one bound to the other, both among them.
+    /// A number from `low` to `high`, both included.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.throw() % (high - low + 1)
     }
 
-    /// Yes, so often of a hundred times.
+    /// True with a probability of `chance` percent.
     pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.throw() % 100 < chance
     }
 
-    /// One of these.
+    /// One of the items.
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 
-    /// Another dice, so that more throws of one do not change those of the other.
+    /// A new generator, so that more numbers from one do not change those of the other.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.throw())
     }

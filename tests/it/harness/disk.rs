@@ -1,4 +1,4 @@
-//! Disks that can be cut off, filled, frozen and made to fail: file systems in a file, on a loop device.
+//! Disks that tests can cut off, fill, freeze and make fail: file systems in a file, on a loop device.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,18 +17,18 @@ pub(crate) enum Kind {
     Xfs,
 }
 
-/// A disk of its own, mounted. Dropped, it is taken away.
+/// A mounted disk; dropping it unmounts and removes it.
 pub(crate) struct Disk {
     kind: Kind,
     device: String,
     pub(crate) mount: PathBuf,
 }
 
-/// What these tests need: to be root, and programs.
+/// Programs that these tests need, besides being root.
 const TOOLS: [&str; 7] =
     ["strace", "xfs_io", "mkfs.ext4", "mkfs.xfs", "losetup", "mount", "fsfreeze"];
 
-/// Whether disks can be made here; if not it says so, so that a skipped test is seen.
+/// Whether disks can be made here; if not, prints that the test is skipped.
 pub(crate) fn possible(test: &str) -> bool {
     let finds = |tool: &&str| {
         let paths = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -44,7 +44,7 @@ pub(crate) fn possible(test: &str) -> bool {
     true
 }
 
-/// Runs a program to its end; its output, or its words on why not.
+/// Runs a program to its end; returns its output, or its error.
 fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(arguments)
@@ -62,11 +62,11 @@ fn must(program: &str, arguments: &[&str]) -> String {
 }
 
 impl Disk {
-    /// A new disk whose file system is mounted at `mount`; its image lies beside that.
+    /// A new disk whose file system is mounted at `mount`; its image file is beside that.
     pub(crate) fn make(kind: Kind, mount: &Path) -> Self {
         fs::create_dir_all(mount).expect("a folder can be made");
         let image = mount.with_extension(format!("{kind}.img"));
-        // XFS cannot be made smaller.
+        // The minimum size of XFS.
         let file = File::create(&image).expect("a file can be made");
         file.set_len(320 << 20).expect("a file may have holes");
         let image = image.display().to_string();
@@ -90,7 +90,7 @@ impl Disk {
             Kind::Xfs => "defaults",
         };
         must("mount", &["-o", options, &self.device, self.at()]);
-        // Whoever made a namespace of mounts meanwhile may have kept the dead one for a moment.
+        // A process with its own mount namespace may have kept the dead mount for a moment.
         for _ in 0..50 {
             if fs::read_dir(&self.mount).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok()))
             {
@@ -107,18 +107,18 @@ impl Disk {
         must("umount", &[self.at()]);
     }
 
-    /// From now on nothing reaches the disk, not even what the kernel has yet to write.
+    /// Cuts the power: nothing reaches the disk any more, not even pending writes of the kernel.
     pub(crate) fn lose_power(&self) {
         must("xfs_io", &["-x", "-c", "shutdown", self.at()]);
     }
 
-    /// The kernel meets an error and makes it read-only.
+    /// Makes the kernel detect an error and remount the disk read-only.
     pub(crate) fn fail(&self) {
         let name = self.device.rsplit('/').next().expect("a device has a name");
         fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "1").expect("ext4 offers it");
     }
 
-    /// Writes hang from now on.
+    /// Makes writes hang.
     pub(crate) fn freeze(&self) {
         must("fsfreeze", &["-f", self.at()]);
     }
@@ -127,7 +127,7 @@ impl Disk {
         must("fsfreeze", &["-u", self.at()]);
     }
 
-    /// Takes what is left of it; the file gives it back when it is removed.
+    /// Fills the disk; removing the file frees it.
     pub(crate) fn fill(&self) -> PathBuf {
         let path = self.mount.join("filler");
         let mut file = File::create(&path).expect("a name costs nothing");
@@ -135,7 +135,7 @@ impl Disk {
             let piece = vec![b'x'; size];
             while file.write_all(&piece).is_ok() {}
         }
-        // What the kernel has promised and not yet written counts, too.
+        // Space that the kernel has reserved and not yet written counts, too.
         drop(file.sync_all());
         path
     }
@@ -159,11 +159,11 @@ impl Drop for Disk {
     }
 }
 
-/// A small disk in memory, taken away at the end.
+/// A small disk in memory; dropping it unmounts it.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// None where the process may not mount.
+    /// `None` if the process may not mount.
     pub(crate) fn mount(at: &Path, size: &str) -> Option<Self> {
         fs::create_dir_all(at).expect("a folder can be made");
         let mut mount = Command::new("mount");
@@ -174,13 +174,13 @@ impl SmallDisk {
         mount.status().is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
     }
 
-    /// Makes it so large.
+    /// Resizes the disk.
     pub(crate) fn enlarge(&self, size: &str) {
         let at = self.0.to_str().expect("temporary paths are text");
         must("mount", &["-o", &format!("remount,size={size}"), at]);
     }
 
-    /// Takes what is left of it; the file gives it back when it is removed.
+    /// Fills the disk; removing the file frees it.
     pub(crate) fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");
         let mut file = File::create(&path).expect("a name costs nothing");
@@ -191,16 +191,16 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a bridge of a failed test may still have it open.
+        // Lazily: a bridge of a failed test may still have it open, or it may hang frozen.
         drop(Command::new("umount").arg("-l").arg(&self.0).status());
     }
 }
 
-/// System calls of a bridge that fail for as long as this is there.
+/// Makes system calls of a bridge fail until it is dropped.
 pub(crate) struct Failing(Child);
 
 impl Failing {
-    /// Every sync of that file fails with EIO, and does not happen.
+    /// Every sync of this file fails with EIO and has no effect.
     pub(crate) fn syncs(bridge: &Bridge, file: &Path) -> Self {
         Self::calls(bridge, "fsync,fdatasync", "EIO", &[file.to_owned()])
     }
@@ -221,9 +221,9 @@ impl Failing {
         Self(strace.spawn().expect("strace starts"))
     }
 
-    /// They work again.
+    /// Ends the failures.
     pub(crate) fn end(mut self) {
-        // SIGINT: it lets go of the process, which goes on.
+        // SIGINT: strace detaches, and the process goes on.
         must("kill", &["-INT", &self.0.id().to_string()]);
         self.0.wait().expect("it ends");
     }

@@ -1,4 +1,4 @@
-//! Plain HTTP/1.1 from the outside: one request per connection, nothing of the product's own client.
+//! Plain HTTP/1.1: one request per connection, without the product's own client.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -8,10 +8,10 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Longer than anything the bridge may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time limit for an answer, longer than the bridge may take.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// An answer as it came.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -19,18 +19,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// What a webhook's answer says became of it.
+    /// The outcome in a webhook's answer.
     pub(crate) fn word(&self) -> String {
         self.json()["status"].as_str().unwrap_or_default().to_owned()
     }
 }
 
-/// Sends a request and reads the whole answer; an error when there is none, or only part of one.
+/// Sends a request and reads the whole answer. An error if the answer is missing or incomplete.
 pub(crate) async fn request(
     address: &str,
     line: &str,
@@ -51,10 +51,10 @@ pub(crate) async fn request(
         stream.read_to_end(&mut answer).await?;
         parse(&answer).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
     };
-    tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| io::ErrorKind::TimedOut)?
+    tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| io::ErrorKind::TimedOut)?
 }
 
-/// None for what is not a whole answer: a process that is killed in the midst of one has not answered.
+/// `None` for an incomplete answer: a process that is killed while answering has not answered.
 fn parse(bytes: &[u8]) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
@@ -68,24 +68,24 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     (body.len() == length).then_some(Answer { status, body })
 }
 
-/// What `/metrics` tells: each series as it is written, with its value.
+/// The values of `/metrics`, by series as written.
 #[derive(Debug)]
 pub(crate) struct Scrape(BTreeMap<String, f64>);
 
 impl Scrape {
-    /// The sum of the series of that name that have all these labels. Fails the test when there is none.
+    /// The sum of the series with this name and all these labels. Fails the test if there is none.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let wanted: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
+        let expected: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
         let mut found = self.0.iter().filter(|(series, _)| {
             let (series_name, rest) = series.split_once('{').unwrap_or((series, ""));
-            series_name == name && wanted.iter().all(|label| rest.contains(label))
+            series_name == name && expected.iter().all(|label| rest.contains(label))
         });
         let first = found.next();
         assert!(first.is_some(), "no series {name} {labels:?}");
         first.into_iter().chain(found).map(|(_, value)| value).sum()
     }
 
-    /// As [`Self::sum`], of what is counted in whole numbers.
+    /// As [`Self::sum`], for whole numbers.
     pub(crate) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let sum = self.sum(name, labels);
         assert!(sum >= 0.0 && sum.fract() == 0.0, "{name} {labels:?} is {sum}");
@@ -94,7 +94,7 @@ impl Scrape {
         count
     }
 
-    /// The events of an account in that state.
+    /// The number of an account's events in this state.
     pub(crate) fn events(&self, hubspot: &str, state: &str) -> u64 {
         self.count("bridge_events", &[("hubspot", hubspot), ("state", state)])
     }

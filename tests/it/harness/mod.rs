@@ -1,4 +1,4 @@
-//! What the tests share: builders of changes and receipts, stores in temporary folders, waiting for conditions.
+//! Shared by the tests: builders of changes and receipts, stores in temporary folders, waiting for conditions.
 
 pub(crate) mod build;
 pub(crate) mod delivery;
@@ -14,7 +14,7 @@ pub(crate) mod zoom;
 use std::future::Future;
 use std::time::Duration;
 
-/// Waits until the condition holds, looking again and again; fails the test after half a minute.
+/// Waits until the condition holds; fails the test after half a minute.
 pub(crate) async fn eventually<F, Fut>(what: &str, holds: F)
 where
     F: FnMut() -> Fut,
@@ -23,7 +23,7 @@ where
     eventually_within(Duration::from_secs(30), what, holds).await;
 }
 
-/// As [`eventually`], for what is promised to take longer.
+/// As [`eventually`], with another time limit.
 pub(crate) async fn eventually_within<F, Fut>(limit: Duration, what: &str, mut holds: F)
 where
     F: FnMut() -> Fut,
@@ -36,7 +36,7 @@ where
     }
 }
 
-/// Says it past the capture of passing tests' output: what was skipped or measured is to be seen.
+/// Writes to standard error directly, so that a passing test shows it, too: skipped tests and measurements.
 pub(crate) fn tell(text: &str) {
     use std::io::Write as _;
     drop(writeln!(std::io::stderr(), "{text}"));

@@ -1,4 +1,4 @@
-//! The real program, as a process of its own, with an emulated HubSpot that outlives it.
+//! The real program as a process, with an emulated HubSpot that outlives it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,20 +18,20 @@ use super::eventually_within;
 use super::http::scrape;
 use super::zoom::ACCOUNT;
 
-/// What the bridge's configuration calls the token that the emulated HubSpot knows.
+/// Access token of the emulated HubSpot.
 pub(crate) const TOKEN: &str = "pat-test-000";
-/// The secret of the source `zoom`.
+/// Secret of the source `zoom`.
 pub(crate) const SECRET: &str = "zoom-secret-of-the-tests";
 
 /// A folder with a configuration and a store, and a HubSpot, for one bridge at a time.
 ///
-/// Dropped at the end of a test, it fails the test if HubSpot was ever sent what must not be sent.
+/// Dropping it at the end of a test fails the test if the bridge ever violated HubSpot's rules.
 pub(crate) struct Setting {
     pub(crate) folder: TempDir,
     pub(crate) hubspot: HubSpotServer,
 }
 
-/// A running bridge. Dropped, it is killed.
+/// A running bridge; dropping it kills the process.
 pub(crate) struct Bridge {
     child: Child,
     pub(crate) webhooks: String,
@@ -40,13 +40,13 @@ pub(crate) struct Bridge {
 }
 
 impl Setting {
-    /// An account `main`, a source `zoom`, and `more` TOML after it.
+    /// A configuration with an account `main`, a source `zoom`, and `more` TOML after it.
     pub(crate) fn new(more: &str) -> Self {
         Self::with(EmulatorSettings::new(TOKEN), "", more)
     }
 
-    /// With lines of its own in `[hubspot.main]`. In all of them `{hubspot}` is HubSpot's address and `{folder}` the
-    /// folder.
+    /// As [`Self::new`], with further lines in `[hubspot.main]`. In all lines `{hubspot}` is HubSpot's address and
+    /// `{folder}` the folder.
     pub(crate) fn with(hubspot: EmulatorSettings, account: &str, more: &str) -> Self {
         let hubspot = HubSpotServer::open(hubspot, Arc::new(SystemClock)).expect("it listens");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -70,24 +70,24 @@ impl Setting {
         Self { folder, hubspot }
     }
 
-    /// What HubSpot holds of Zoom's account, by external event id.
+    /// HubSpot's events of Zoom's account, by external event id.
     pub(crate) fn held(&self) -> BTreeMap<String, StoredEvent> {
         self.held_of(ACCOUNT)
     }
 
-    /// What HubSpot holds of that external account, by external event id.
+    /// HubSpot's events of this external account, by external event id.
     pub(crate) fn held_of(&self, account: &str) -> BTreeMap<String, StoredEvent> {
         let emulator = self.hubspot.emulator();
         let events = emulator.events().iter().filter(|((owner, _), _)| owner == account);
         events.map(|((_, id), event)| (id.clone(), event.clone())).collect()
     }
 
-    /// What HubSpot holds of this webinar, which it must.
+    /// HubSpot's event of this webinar; it must exist.
     pub(crate) fn event(&self, id: &str) -> StoredEvent {
         self.held().remove(id).unwrap_or_else(|| panic!("HubSpot has no event {id}"))
     }
 
-    /// Runs another command of the program with this configuration to its end; its code and all that it printed.
+    /// Runs another command of the program with this configuration to its end; returns its exit code and output.
     pub(crate) async fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_webinar-bridge"));
         command.args(arguments).arg("--config").arg(self.folder.path().join("bridge.toml"));
@@ -98,7 +98,7 @@ impl Setting {
         (output.status.code(), String::from_utf8(text).expect("its output is text"))
     }
 
-    /// Where the store is.
+    /// Path of the store.
     pub(crate) fn store(&self) -> PathBuf {
         self.folder.path().join("data/bridge.db")
     }
@@ -137,8 +137,8 @@ impl Setting {
         let (webhooks, ops) = loop {
             let mut line = String::new();
             if lines.read_line(&mut line).expect("its output is text") == 0 {
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
-                panic!("the bridge did not start: {said}");
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("the bridge did not start: {log}");
             }
             std::io::Write::write_all(&mut &file, line.as_bytes()).expect("logged");
             let entry: Value = serde_json::from_str(&line).expect("log lines are JSON");
@@ -149,7 +149,7 @@ impl Setting {
                 break (webhooks.to_owned(), ops.to_owned());
             }
         };
-        // What it says later goes to the file; an unread pipe would stop it.
+        // Later output goes to the file; an unread pipe would block the bridge.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut &file));
         Bridge { child, webhooks, ops, log }
     }
@@ -167,37 +167,37 @@ impl Bridge {
         let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(":"));
         let kib: f64 = value
             .and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok())
-            .expect("the kernel tells of memory in kB");
+            .expect("the kernel reports memory in kB");
         kib / 1024.0
     }
 
-    /// SIGKILL: no chance to tidy up.
+    /// SIGKILL: the process cannot clean up.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
     }
 
-    /// SIGSTOP: it does nothing more.
+    /// SIGSTOP: the process stands still.
     pub(crate) fn freeze(&self) {
         let pid = self.pid().to_string();
-        let told = Command::new("kill").args(["-STOP", &pid]).status().expect("kill runs");
-        assert!(told.success());
+        let status = Command::new("kill").args(["-STOP", &pid]).status().expect("kill runs");
+        assert!(status.success());
     }
 
     /// SIGTERM; returns the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = self.pid().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        assert!(told.success());
+        let status = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(status.success());
         self.child.wait().expect("it ends").code()
     }
 
-    /// Waits until nothing is pending or on its way. Exact: what was answered before is counted.
+    /// Waits until nothing is pending or in flight. Exact: webhooks answered before are counted.
     pub(crate) async fn settled(&self) {
         self.settled_within(Duration::from_secs(30)).await;
     }
 
-    /// As [`Self::settled`], for what is promised to take longer.
+    /// As [`Self::settled`], with another time limit.
     pub(crate) async fn settled_within(&self, limit: Duration) {
         eventually_within(limit, "all that is pending is delivered", async || {
             let scrape = scrape(&self.ops).await;
@@ -207,7 +207,7 @@ impl Bridge {
         .await;
     }
 
-    /// Everything it has logged.
+    /// All log lines so far.
     pub(crate) fn logged(&self) -> String {
         std::fs::read_to_string(&self.log).expect("a log")
     }
@@ -218,14 +218,14 @@ impl Drop for Setting {
         self.hubspot.close();
         if !std::thread::panicking() {
             let violations = self.hubspot.emulator().violations().to_vec();
-            assert!(violations.is_empty(), "HubSpot was sent what it forbids: {violations:#?}");
+            assert!(violations.is_empty(), "the bridge violated HubSpot's rules: {violations:#?}");
         }
     }
 }
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
+        // The process may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }

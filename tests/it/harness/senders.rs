@@ -1,8 +1,8 @@
-//! Senders that remember what was answered, and what HubSpot must hold for that.
+//! Senders that record their answered changes, and check HubSpot's events against them.
 //!
-//! The model keeps, for every webinar, the newest change that was answered and the newest that was sent. A change that
-//! was sent and not answered may or may not have been merged, so HubSpot must hold something from the one to the other;
-//! changes are numbered, so that this can be told exactly.
+//! For every webinar the model keeps the newest answered change and the newest sent change. A change that was sent and
+//! not answered may or may not have been merged, so HubSpot must hold a change from the former to the latter. Changes
+//! are numbered, so the check is exact.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use super::zoom::{Zoom, at, created, planned, updated};
 
 const SENDERS: u64 = 16;
 const WEBINARS: u64 = 3;
-/// One field of a webinar: its newest change that was answered, and the newest that was sent.
+/// One field of a webinar: its newest answered and its newest sent change.
 #[derive(Debug, Default, Clone, Copy)]
 struct Field {
     answered: i64,
@@ -25,67 +25,67 @@ struct Field {
 }
 
 impl Field {
-    /// Fails unless HubSpot's text is a change that was sent and is not older than what was answered.
-    fn check(self, what: &str, held: &str) {
+    /// Fails unless HubSpot's text is a sent change and not older than the answered one.
+    fn check(self, field: &str, held: &str) {
         let number: i64 = held
             .rsplit(' ')
             .next()
             .and_then(|number| number.parse().ok())
-            .unwrap_or_else(|| panic!("{what}: nobody said {held:?}"));
+            .unwrap_or_else(|| panic!("{field}: {held:?} was never sent"));
         assert!(
             (self.answered..=self.sent).contains(&number),
-            "{what}: HubSpot holds {held:?}, answered was {} and sent {}",
+            "{field}: HubSpot holds {held:?}, answered was {} and sent {}",
             self.answered,
             self.sent
         );
     }
 }
 
-/// A webinar as the model knows it.
+/// The model of a webinar.
 #[derive(Debug, Clone, Copy)]
 struct Track {
     id: u64,
-    /// Every change has a number and a time of its own.
+    /// Number of the last change; every change has its own number and time.
     last: i64,
     exists: bool,
     topic: Field,
     agenda: Field,
 }
 
-/// What a change speaks of.
+/// The field that a change sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speaks {
+enum ChangedField {
     Creation,
     Topic,
     Agenda,
 }
 
 impl Track {
-    fn change(&mut self) -> (Speaks, i64, Value) {
+    fn change(&mut self) -> (ChangedField, i64, Value) {
         if !self.exists {
-            return (Speaks::Creation, 0, created(self.id, "Topic 0", at(0)));
+            return (ChangedField::Creation, 0, created(self.id, "Topic 0", at(0)));
         }
         self.last += 1;
         let number = self.last;
-        let (speaks, changed) = if number % 3 == 0 {
+        let (field, changed) = if number % 3 == 0 {
             self.agenda.sent = number;
-            (Speaks::Agenda, json!({ "agenda": format!("Agenda {number}") }))
+            (ChangedField::Agenda, json!({ "agenda": format!("Agenda {number}") }))
         } else {
             self.topic.sent = number;
-            (Speaks::Topic, json!({ "topic": format!("Topic {number}") }))
+            (ChangedField::Topic, json!({ "topic": format!("Topic {number}") }))
         };
-        (speaks, number, updated(self.id, changed, at(0) + number))
+        (field, number, updated(self.id, changed, at(0) + number))
     }
 
-    fn answered(&mut self, speaks: Speaks, number: i64) {
-        match speaks {
-            Speaks::Creation => self.exists = true,
-            Speaks::Topic => self.topic.answered = number,
-            Speaks::Agenda => self.agenda.answered = number,
+    fn answered(&mut self, changed: ChangedField, number: i64) {
+        match changed {
+            ChangedField::Creation => self.exists = true,
+            ChangedField::Topic => self.topic.answered = number,
+            ChangedField::Agenda => self.agenda.answered = number,
         }
     }
 
-    /// Fails unless HubSpot holds what it must.
+    /// Fails unless HubSpot's event agrees with the model.
     fn check(&self, held: Option<&StoredEvent>) {
         let Some(event) = held else {
             assert!(!self.exists, "{self:?}: answered, and not in HubSpot");
@@ -100,12 +100,12 @@ impl Track {
     }
 }
 
-/// One of the platform's senders, with webinars of its own.
+/// One sender of the platform, with its own webinars.
 struct Sender {
     tracks: Vec<Track>,
-    /// Whether it sends again what was not answered, as Zoom does; else that is gone.
+    /// Whether the sender repeats unanswered changes, as Zoom does; otherwise they are lost.
     retries: bool,
-    unanswered: Option<(usize, Speaks, i64, Value)>,
+    unanswered: Option<(usize, ChangedField, i64, Value)>,
     turn: usize,
 }
 
@@ -126,32 +126,32 @@ impl Sender {
         }
     }
 
-    /// Sends until nobody answers, or it is told to stop.
+    /// Sends until the bridge no longer answers, or until the stop flag is set.
     async fn load(mut self, zoom: Zoom, counts: Arc<Counts>) -> Self {
         let mut failed = 0;
         while !counts.stop.load(Ordering::SeqCst) {
-            let (index, speaks, number, body) = self.unanswered.take().unwrap_or_else(|| {
+            let (index, field, number, body) = self.unanswered.take().unwrap_or_else(|| {
                 self.turn += 1;
                 let index = self.turn % self.tracks.len();
-                let (speaks, number, body) = self.tracks[index].change();
-                (index, speaks, number, body)
+                let (field, number, body) = self.tracks[index].change();
+                (index, field, number, body)
             });
             match zoom.post(&body).await {
                 Ok(answer) if answer.status == 200 => {
-                    self.tracks[index].answered(speaks, number);
+                    self.tracks[index].answered(field, number);
                     counts.answered.fetch_add(1, Ordering::SeqCst);
                 }
-                // The store is slow or cannot be written: come again, not at once.
+                // The store is slow or cannot be written: retry after a pause.
                 Ok(answer) => {
                     assert_eq!(answer.status, 503);
                     counts.refused.fetch_add(1, Ordering::SeqCst);
-                    self.unanswered = Some((index, speaks, number, body));
+                    self.unanswered = Some((index, field, number, body));
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                // A connection may end with a refusal; only who never answers is gone.
+                // A connection may be refused at times; the bridge is gone only if it never answers.
                 Err(_) => {
                     if self.retries {
-                        self.unanswered = Some((index, speaks, number, body));
+                        self.unanswered = Some((index, field, number, body));
                     }
                     failed += 1;
                     if failed == 5 {
@@ -167,7 +167,7 @@ impl Sender {
     }
 }
 
-/// All of the platform's senders, not sending now.
+/// All senders of the platform, idle.
 pub(crate) struct Senders(Vec<Sender>);
 
 #[derive(Default)]
@@ -177,7 +177,7 @@ struct Counts {
     stop: AtomicBool,
 }
 
-/// Senders at work.
+/// Running senders.
 pub(crate) struct Load {
     senders: JoinSet<Sender>,
     counts: Arc<Counts>,
@@ -188,7 +188,7 @@ impl Senders {
         Self((0..SENDERS).map(Sender::new).collect())
     }
 
-    /// They send to it until it no longer answers, or they are told to stop.
+    /// Starts the senders; they send until the bridge no longer answers or they are stopped.
     pub(crate) fn send_to(self, bridge: &Bridge) -> Load {
         let (mut senders, counts) = (JoinSet::new(), Arc::new(Counts::default()));
         for sender in self.0 {
@@ -197,7 +197,7 @@ impl Senders {
         Load { senders, counts }
     }
 
-    /// Fails unless HubSpot holds what was answered, and nothing that nobody said.
+    /// Fails unless HubSpot holds all answered changes, and no event that was never sent.
     pub(crate) fn check(&self, setting: &Setting) {
         let held = setting.held();
         let tracks = || self.0.iter().flat_map(|sender| &sender.tracks);
@@ -205,28 +205,28 @@ impl Senders {
             track.check(held.get(&track.id.to_string()));
         }
         let known = tracks().filter(|track| held.contains_key(&track.id.to_string())).count();
-        assert_eq!(held.len(), known, "HubSpot holds what nobody said");
+        assert_eq!(held.len(), known, "HubSpot holds an event that was never sent");
     }
 }
 
 impl Load {
-    /// How many webhooks were answered 200.
+    /// Number of webhooks answered 200.
     pub(crate) fn answered(&self) -> usize {
         self.counts.answered.load(Ordering::SeqCst)
     }
 
-    /// How many were answered 503.
+    /// Number of webhooks answered 503.
     pub(crate) fn refused(&self) -> usize {
         self.counts.refused.load(Ordering::SeqCst)
     }
 
-    /// Tells them to stop after their next answer, and waits for that.
+    /// Stops the senders after their next answer, and waits for them.
     pub(crate) async fn stop(self) -> Senders {
         self.counts.stop.store(true, Ordering::SeqCst);
         self.ended().await
     }
 
-    /// Waits until nobody answers them any more.
+    /// Waits until the bridge no longer answers.
     pub(crate) async fn ended(mut self) -> Senders {
         let mut senders = Vec::new();
         while let Some(sender) = self.senders.join_next().await {

@@ -12,7 +12,7 @@ use webinar_bridge::ledger::{CommitObserver, Policies};
 
 use super::build::{NOON, account};
 
-/// A clock that stands where it is put.
+/// A clock that stands still until it is set.
 #[derive(Debug)]
 pub(crate) struct HandClock(std::sync::atomic::AtomicI64);
 
@@ -38,7 +38,7 @@ impl CommitObserver for Unwatched {
     fn committed(&self, _jobs: usize, _took: Duration) {}
 }
 
-/// A folder with a store that can be closed and opened again.
+/// A folder with a store that can be closed and reopened.
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
     pub(crate) clock: Arc<HandClock>,
@@ -71,7 +71,7 @@ impl Place {
         }
     }
 
-    /// Puts that many delivered events into the closed store, faster than they could come in.
+    /// Writes that many delivered events into the closed store, faster than they could be received.
     pub(crate) fn fill(&self, events: u32) {
         let store = rusqlite::Connection::open(self.file()).expect("opens");
         store

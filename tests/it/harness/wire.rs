@@ -1,4 +1,4 @@
-//! Requests as bytes on a socket, and Zoom's signature computed without the program's own code.
+//! Requests as bytes on a socket, and Zoom's signature computed without the product's code.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use webinar_bridge::clock::{Clock as _, SystemClock};
 
 use super::process::SECRET;
 
-/// Longer than any answer takes here; reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for an answer; reaching it is a failure.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a server said to one request.
+/// A server's answer to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -31,25 +31,25 @@ impl Answer {
         })
     }
 
-    /// What can be asserted at once.
+    /// Status and body, for a single assertion.
     pub(crate) fn status_and_body(&self) -> (u16, &str) {
         (self.status, &self.body)
     }
 }
 
 pub(crate) async fn connect(address: &str) -> TcpStream {
-    let connecting = timeout(PATIENCE, TcpStream::connect(address)).await;
-    connecting.expect("somebody accepts").expect("somebody listens")
+    let connecting = timeout(TIMEOUT, TcpStream::connect(address)).await;
+    connecting.expect("a connection in time").expect("a listener")
 }
 
-/// Writes it all, if the other side lets it: who is refused early need not be read to the end.
+/// Writes all bytes, unless the server refuses them: a request that is refused early need not be read to its end.
 pub(crate) async fn write(stream: &mut TcpStream, bytes: &[u8]) -> bool {
-    timeout(PATIENCE, stream.write_all(bytes)).await.is_ok_and(|written| written.is_ok())
+    timeout(TIMEOUT, stream.write_all(bytes)).await.is_ok_and(|written| written.is_ok())
 }
 
-/// The next answer; none if the connection ends without one.
+/// The next answer; `None` if the connection ends without one.
 pub(crate) async fn answer(stream: &mut TcpStream) -> Option<Answer> {
-    timeout(PATIENCE, read(stream)).await.expect("an answer or an end in time")
+    timeout(TIMEOUT, read(stream)).await.expect("an answer or an end in time")
 }
 
 async fn read(stream: &mut TcpStream) -> Option<Answer> {
@@ -68,11 +68,11 @@ async fn read(stream: &mut TcpStream) -> Option<Answer> {
     Some(answer)
 }
 
-/// Whether the other side closes; what it still says is thrown away.
+/// Whether the server closes the connection; discards the bytes until then.
 pub(crate) async fn closes(stream: &mut TcpStream) -> bool {
     let mut rest = [0; 4096];
     let ending = async { while !matches!(stream.read(&mut rest).await, Ok(0) | Err(_)) {} };
-    timeout(PATIENCE, ending).await.is_ok()
+    timeout(TIMEOUT, ending).await.is_ok()
 }
 
 /// One request on a connection of its own.
@@ -92,25 +92,25 @@ pub(crate) fn signature(body: &[u8]) -> String {
     format!("x-zm-request-timestamp: {at}\r\nx-zm-signature: v0={code}\r\n")
 }
 
-/// A signed webhook: `target` may be any form of target, `framing` says how long the body is said to be.
+/// A signed webhook; `target` may have any form, and `framing` states the body's length.
 pub(crate) fn framed(target: &str, framing: &str, body: &[u8]) -> Vec<u8> {
     let signature = signature(body);
     let head = format!("POST {target} HTTP/1.1\r\nhost: bridge\r\n{signature}{framing}\r\n\r\n");
     head.into_bytes()
 }
 
-/// A signed webhook, whole and right.
+/// A signed, valid webhook.
 pub(crate) fn webhook(target: &str, body: &[u8]) -> Vec<u8> {
     let framing = format!("content-type: application/json\r\ncontent-length: {}", body.len());
     [framed(target, &framing, body), body.to_vec()].concat()
 }
 
-/// Asks the private listener.
+/// Sends a `GET` request.
 pub(crate) async fn get(address: &str, path: &str) -> Answer {
     ask(address, format!("GET {path} HTTP/1.1\r\nhost: bridge\r\n\r\n").as_bytes()).await
 }
 
-/// Zoom tells of a webinar of an hour; `object` is more of it, as JSON members.
+/// Zoom's webhook of a new webinar of one hour; `object` holds further JSON members.
 pub(crate) fn created(id: u64, name: &str, object: &str) -> Vec<u8> {
     let more = if object.is_empty() { String::new() } else { format!(",{object}") };
     format!(

@@ -1,4 +1,4 @@
-//! Zoom as it looks from the outside: bodies, a signer of its own, and a sender.
+//! Zoom: webhook bodies, a signer and a sender of the tests' own.
 
 use std::io;
 use std::sync::LazyLock;
@@ -17,54 +17,54 @@ pub(crate) const ACCOUNT: &str = "qxT3nB0uRzWc7eHk";
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
-/// When the tests began, in whole minutes.
+/// Start of the tests, in whole minutes.
 static NOW: LazyLock<i64> = LazyLock::new(|| now() / MINUTE * MINUTE);
 
 fn now() -> i64 {
     SystemClock.now().get()
 }
 
-/// When something is said to have happened: so many seconds after a time two hours ago.
+/// Time of a change: this many seconds after a time two hours ago.
 pub(crate) fn at(seconds: i64) -> i64 {
     *NOW - 2 * HOUR + seconds * 1_000
 }
 
-/// A planned time: so many minutes after a time tomorrow.
+/// A planned time: this many minutes after a time tomorrow.
 pub(crate) fn planned(minutes: i64) -> Millis {
     Millis::new(*NOW + 24 * HOUR + minutes * MINUTE)
 }
 
-/// A time so many minutes ago.
+/// The time this many minutes ago.
 pub(crate) fn ago(minutes: i64) -> Millis {
     Millis::new(*NOW - minutes * MINUTE)
 }
 
-/// A webhook of that name about that object, said at that time.
+/// A webhook with this event name, time and object.
 pub(crate) fn webhook(event: &str, at: i64, object: impl Into<Value>) -> Value {
     let payload = json!({ "account_id": ACCOUNT, "object": object.into() });
     json!({ "event": event, "event_ts": at, "payload": payload })
 }
 
-/// The same with more in its `payload`: scope, operation, `old_object`.
+/// Adds members to the webhook's `payload`: scope, operation, `old_object`.
 pub(crate) fn payload(mut body: Value, more: Value) -> Value {
     patch(&mut body["payload"], more);
     body
 }
 
-/// The same object with these fields instead.
+/// The object with these fields replaced.
 pub(crate) fn with(mut object: Value, more: Value) -> Value {
     patch(&mut object, more);
     object
 }
 
 fn patch(value: &mut Value, more: Value) {
-    let Value::Object(more) = more else { panic!("{more} is no object") };
+    let Value::Object(more) = more else { panic!("{more} is not an object") };
     for (key, new) in more {
         value[key] = new;
     }
 }
 
-/// A webinar of an hour as `webinar.created` shows it.
+/// A webinar of one hour, in the form of `webinar.created`.
 pub(crate) fn webinar(id: u64, topic: &str) -> Value {
     json!({
         "uuid": format!("uuid-{id}=="), "id": id, "host_id": "uLoRgfbbTayCX6r2Q_qQsQ", "topic": topic, "type": 5,
@@ -73,7 +73,7 @@ pub(crate) fn webinar(id: u64, topic: &str) -> Value {
     })
 }
 
-/// A webinar of three half hours as `webinar.created` shows it; the occurrences are `o1`, `o2`, `o3`, a day apart.
+/// A series of three half hours, in the form of `webinar.created`; the occurrences are `o1`, `o2`, `o3`, a day apart.
 pub(crate) fn series(id: u64, topic: &str) -> Value {
     let mut object = webinar(id, topic);
     let occurrences: Vec<Value> = (0..3).map(|day| occurrence(day + 1, day * 24 * 60)).collect();
@@ -87,7 +87,7 @@ pub(crate) fn series(id: u64, topic: &str) -> Value {
     object
 }
 
-/// An entry of `occurrences`: `o{number}`, half an hour that begins so many minutes from tomorrow's.
+/// An entry of `occurrences`: `o{number}`, half an hour that begins this many minutes after the first.
 pub(crate) fn occurrence(number: i64, minutes: i64) -> Value {
     json!({
         "occurrence_id": format!("o{number}"), "start_time": planned(minutes).to_string(), "duration": 30,
@@ -99,7 +99,7 @@ pub(crate) fn created(id: u64, topic: &str, at: i64) -> Value {
     webhook("webinar.created", at, webinar(id, topic))
 }
 
-/// `webinar.updated` as Zoom sends it: the id and what changed.
+/// `webinar.updated` as Zoom sends it: the id and the changed fields.
 pub(crate) fn updated(id: u64, changed: Value, at: i64) -> Value {
     webhook("webinar.updated", at, with(json!({ "id": id }), changed))
 }
@@ -108,7 +108,7 @@ pub(crate) fn renamed(id: u64, topic: &str, at: i64) -> Value {
     updated(id, json!({ "topic": topic }), at)
 }
 
-/// The headers that Zoom documents: `v0=` and the hex HMAC-SHA256 of `v0:{seconds}:{body}`. Not the product's code.
+/// Zoom's documented headers: `v0=` and the hex HMAC-SHA256 of `v0:{seconds}:{body}`. Not the product's code.
 pub(crate) fn signature(secret: &str, body: &[u8], seconds: i64) -> Vec<(String, String)> {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length will do");
@@ -126,7 +126,7 @@ pub(crate) fn seconds() -> i64 {
     now() / 1_000
 }
 
-/// Zoom, sending to one source.
+/// A sender of Zoom's webhooks to one source.
 #[derive(Clone)]
 pub(crate) struct Zoom {
     address: String,
@@ -134,7 +134,7 @@ pub(crate) struct Zoom {
 }
 
 impl Zoom {
-    /// It sends to the source `zoom`.
+    /// A sender to the source `zoom`.
     pub(crate) fn to(bridge: &Bridge) -> Self {
         Self::to_source(bridge, "zoom")
     }
@@ -153,20 +153,20 @@ impl Zoom {
         http::request(&self.address, &line, headers, body).await
     }
 
-    /// Sends a webhook, signed now; an error when it was not answered.
+    /// Sends a webhook, signed now; an error if it is not answered.
     pub(crate) async fn post(&self, body: &Value) -> io::Result<Answer> {
         let bytes = body.to_string().into_bytes();
         self.raw(&signature(SECRET, &bytes, seconds()), &bytes).await
     }
 
-    /// Sends a webhook that must be taken; what became of it.
+    /// Sends a webhook that must be answered with 200; returns its outcome.
     pub(crate) async fn tell(&self, body: Value) -> String {
         let answer = self.post(&body).await.expect("it is answered");
         assert_eq!(answer.status, 200, "{body}");
         answer.word()
     }
 
-    /// Sends webhooks, one after the other, that must all be accepted.
+    /// Sends webhooks in order; each must be accepted.
     pub(crate) async fn story(&self, bodies: impl IntoIterator<Item = Value>) {
         for body in bodies {
             assert_eq!(self.tell(body.clone()).await, "accepted", "{body}");
