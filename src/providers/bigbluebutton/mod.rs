@@ -140,7 +140,7 @@ impl Provider for BigBlueButton {
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         match map::read(&request.body) {
-            Ok((names, meaning)) => ParsedPayload::new(&names, meaning),
+            Ok((names, content)) => ParsedPayload::new(&names, content),
             Err(reason) => ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         }
     }

@@ -19,7 +19,7 @@ fn provider(more: &str) -> Arc<dyn Provider> {
 }
 
 /// Verifies a request with this query.
-fn judged(provider: &dyn Provider, query: &str, body: &[u8]) -> Result<usize, VerifyError> {
+fn verify_query(provider: &dyn Provider, query: &str, body: &[u8]) -> Result<usize, VerifyError> {
     let url = format!("{CALLBACK}?{query}").parse().expect("a URL");
     let signed = SignedRequest { url, headers: Vec::new(), body: body.to_vec() };
     conformance::verify(provider, &signed, &[SECRET], NOW)
@@ -80,11 +80,11 @@ fn missing_repeated_or_malformed_checksum_is_refused() {
     let provider = provider("");
     let provider = provider.as_ref();
     let right = checksum_of(provider, BODY);
-    let judged = |query: String| judged(provider, &query, BODY);
-    assert_eq!(judged(format!("checksum={right}")), Ok(0));
-    assert_eq!(judged(format!("a=b&checksum={right}")), Ok(0));
-    assert_eq!(judged(String::new()), Err(VerifyError::Missing));
-    assert_eq!(judged(format!("Checksum={right}")), Err(VerifyError::Missing));
+    let verify = |query: String| verify_query(provider, &query, BODY);
+    assert_eq!(verify(format!("checksum={right}")), Ok(0));
+    assert_eq!(verify(format!("a=b&checksum={right}")), Ok(0));
+    assert_eq!(verify(String::new()), Err(VerifyError::Missing));
+    assert_eq!(verify(format!("Checksum={right}")), Err(VerifyError::Missing));
     for query in [
         format!("checksum={right}&checksum={right}"),
         format!("checksum={right}&check%73um=x"),
@@ -95,15 +95,15 @@ fn missing_repeated_or_malformed_checksum_is_refused() {
         format!("checksum={}", "g".repeat(40)),
         format!("checksum={}", "ab".repeat(32)),
     ] {
-        assert_eq!(judged(query.clone()), Err(VerifyError::Malformed), "{query}");
+        assert_eq!(verify(query.clone()), Err(VerifyError::Malformed), "{query}");
     }
     for at in 0..right.len() {
         let other = |c: char| if c == '0' { '1' } else { '0' };
         let flipped: String =
             right.chars().enumerate().map(|(n, c)| if n == at { other(c) } else { c }).collect();
-        assert_eq!(judged(format!("checksum={flipped}")), Err(VerifyError::Mismatch));
+        assert_eq!(verify(format!("checksum={flipped}")), Err(VerifyError::Mismatch));
         let cut: String = right.chars().take(at).collect();
-        assert_eq!(judged(format!("checksum={cut}")), Err(VerifyError::Malformed));
+        assert_eq!(verify(format!("checksum={cut}")), Err(VerifyError::Malformed));
     }
 }
 
@@ -116,8 +116,8 @@ fn checksum_of_another_url_is_refused() {
     {
         let there = configured(&format!("callback_url = '{other}'")).expect("valid");
         let signed = conformance::sign(there.as_ref(), BODY, SECRET, NOW);
-        let believed = conformance::verify(here.as_ref(), &signed, &[SECRET], NOW);
-        assert_eq!(believed, Err(VerifyError::Mismatch), "{other}");
+        let result = conformance::verify(here.as_ref(), &signed, &[SECRET], NOW);
+        assert_eq!(result, Err(VerifyError::Mismatch), "{other}");
     }
     let query = provider_of("https://bridge.example/webhooks/source?tenant=a");
     let signed = conformance::sign(query.as_ref(), BODY, SECRET, NOW);
@@ -152,8 +152,9 @@ fn body_without_one_valid_timestamp_is_refused() {
     ] {
         let checksum =
             hex::encode(Sha1::digest([CALLBACK.as_bytes(), body.as_bytes(), SECRET].concat()));
-        let judged = judged(provider.as_ref(), &format!("checksum={checksum}"), body.as_bytes());
-        assert_eq!(judged, Err(VerifyError::Malformed), "{body}");
+        let result =
+            verify_query(provider.as_ref(), &format!("checksum={checksum}"), body.as_bytes());
+        assert_eq!(result, Err(VerifyError::Malformed), "{body}");
     }
 }
 
@@ -163,17 +164,17 @@ fn bearer_secret_is_compared_with_all_secrets() {
     assert!(!provider.capabilities().signs_time);
     let right = conformance::sign(provider.as_ref(), BODY, SECRET, NOW);
     assert_eq!(right.url.query(), None);
-    let judged = |header: Option<&str>| {
+    let verify = |header: Option<&str>| {
         let header = header.map(|value| ("authorization".to_owned(), value.to_owned()));
         let signed = SignedRequest { headers: header.into_iter().collect(), ..right.clone() };
         conformance::verify(provider.as_ref(), &signed, &[b"", b"another", SECRET], NOW)
     };
-    assert_eq!(judged(Some("Bearer bitter-orange-17")), Ok(2));
-    assert_eq!(judged(Some("Bearer another")), Ok(1));
-    assert_eq!(judged(None), Err(VerifyError::Missing));
+    assert_eq!(verify(Some("Bearer bitter-orange-17")), Ok(2));
+    assert_eq!(verify(Some("Bearer another")), Ok(1));
+    assert_eq!(verify(None), Err(VerifyError::Missing));
     for value in ["Bearer", "bitter-orange-17", "Basic bitter-orange-17", "bearer bitter-orange-17"]
     {
-        assert_eq!(judged(Some(value)), Err(VerifyError::Malformed), "{value}");
+        assert_eq!(verify(Some(value)), Err(VerifyError::Malformed), "{value}");
     }
     for value in [
         "Bearer ",
@@ -181,7 +182,7 @@ fn bearer_secret_is_compared_with_all_secrets() {
         "Bearer  bitter-orange-17",
         "Bearer bitter-orange-17 ",
     ] {
-        assert_eq!(judged(Some(value)), Err(VerifyError::Mismatch), "{value}");
+        assert_eq!(verify(Some(value)), Err(VerifyError::Mismatch), "{value}");
     }
     let mut twice = right.clone();
     twice.headers.extend(right.headers.iter().filter(|(name, _)| name == "authorization").cloned());
@@ -197,14 +198,14 @@ fn invalid_source_keys_are_reported() {
     assert!(wrong("").contains("source.it.callback_url: is missing"));
     for url in ["bridge.example/x", "ftp://bridge.example/x", "https://bridge.example/x?checksum=1"]
     {
-        let told = wrong(&format!("callback_url = '{url}'"));
-        assert!(told.contains("source.it.callback_url: must be the URL"), "{told}");
+        let errors = wrong(&format!("callback_url = '{url}'"));
+        assert!(errors.contains("source.it.callback_url: must be the URL"), "{errors}");
     }
-    let told = wrong(&format!("callback_url = '{CALLBACK}'\nchecksum = 'md5'"));
-    assert!(told.contains("source.it.checksum"), "{told}");
-    for beside in [format!("callback_url = '{CALLBACK}'"), "checksum = 'sha1'".to_owned()] {
-        let told = wrong(&format!("auth = 'bearer'\n{beside}"));
-        assert!(told.contains("source.it.auth: is \"bearer\""), "{told}");
+    let errors = wrong(&format!("callback_url = '{CALLBACK}'\nchecksum = 'md5'"));
+    assert!(errors.contains("source.it.checksum"), "{errors}");
+    for excluded in [format!("callback_url = '{CALLBACK}'"), "checksum = 'sha1'".to_owned()] {
+        let errors = wrong(&format!("auth = 'bearer'\n{excluded}"));
+        assert!(errors.contains("source.it.auth: is \"bearer\""), "{errors}");
     }
 }
 

@@ -109,8 +109,8 @@ impl Mapping {
         let steps = StepBudget(STEPS_MAX);
         let mut evaluation = Evaluation { mapping: self, scope, steps, bad_fields: Vec::new() };
         let webhook = evaluation.read("webhook", as_text).unwrap_or_default();
-        let meaning = evaluation.map_payload().unwrap_or_else(PayloadContent::Unmappable);
-        ParsedPayload::new(&webhook, meaning)
+        let content = evaluation.map_payload().unwrap_or_else(PayloadContent::Unmappable);
+        ParsedPayload::new(&webhook, content)
     }
 
     /// The headers that expressions use, by the names written there.

@@ -170,12 +170,12 @@ impl Provider for Custom {
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
-        let mut reading = match body_format::parse_value(&request.body) {
+        let mut parsed = match body_format::parse_value(&request.body) {
             Ok(payload) => self.mapping.read(payload, request),
             Err(reason) => ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
-        reading.delivery_id = self.scheme.delivery_id(request.headers);
-        reading
+        parsed.delivery_id = self.scheme.delivery_id(request.headers);
+        parsed
     }
 
     fn scrub(&self, body: &[u8]) -> Vec<u8> {

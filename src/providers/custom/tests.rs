@@ -24,22 +24,22 @@ pub(super) fn config_error(lines: &str) -> String {
 
 #[test]
 fn source_without_verify_or_map_is_invalid() {
-    let told = config_error("secret = \"x\"\nexternal_account_id = \"a\"\n");
-    assert!(told.contains("source.it.verify: is missing. Set how"), "{told}");
-    assert!(told.contains("source.it.map: is missing. Set how"), "{told}");
-    let told = self::config_error("verify = 1\nmap = 2\n");
-    assert!(told.contains("source.it.verify: must be a table"), "{told}");
-    assert!(told.contains("source.it.map: must be a table"), "{told}");
+    let errors = config_error("secret = \"x\"\nexternal_account_id = \"a\"\n");
+    assert!(errors.contains("source.it.verify: is missing. Set how"), "{errors}");
+    assert!(errors.contains("source.it.map: is missing. Set how"), "{errors}");
+    let errors = self::config_error("verify = 1\nmap = 2\n");
+    assert!(errors.contains("source.it.verify: must be a table"), "{errors}");
+    assert!(errors.contains("source.it.map: must be a table"), "{errors}");
 }
 
 #[test]
 fn source_without_secret_or_account_requires_path_token_and_account_id() {
     let path = "verify = { scheme = \"path_token\" }\n";
-    let told = self::config_error(&format!("{path}{MAP}"));
-    assert!(told.contains("source.it.path_token: is missing"), "{told}");
-    assert!(told.contains("source.it.external_account_id: is missing"), "{told}");
-    let told = self::config_error(&format!("{path}{MAP}secret = \"x\"\npath_token = \"y\"\n"));
-    assert!(told.contains("source.it.secret: is not used"), "{told}");
+    let errors = self::config_error(&format!("{path}{MAP}"));
+    assert!(errors.contains("source.it.path_token: is missing"), "{errors}");
+    assert!(errors.contains("source.it.external_account_id: is missing"), "{errors}");
+    let errors = self::config_error(&format!("{path}{MAP}secret = \"x\"\npath_token = \"y\"\n"));
+    assert!(errors.contains("source.it.secret: is not used"), "{errors}");
     let account = "map = { event_id = \"payload.id\", account = \"payload.account\" }\n";
     let provider = provider(&format!("{path}{account}path_token = \"a-token-of-twelve\"\n"));
     let traits = provider.capabilities();
@@ -60,10 +60,10 @@ fn personal_data_is_masked_before_mapping() {
         String::from_utf8_lossy(&kept),
         r#"{"id":1,"email":"***","tutor":"***","link":"https://x.example/?tk=***"}"#
     );
-    let reading =
+    let parsed =
         provider.read(&crate::providers::Inbound::from_body(body).scrub(provider.as_ref()), &[]);
-    let told = crate::providers::conformance::describe(&reading);
-    assert!(!told.contains("Ada") && !told.contains("b.example"), "{told}");
+    let described = crate::providers::conformance::describe(&parsed);
+    assert!(!described.contains("Ada") && !described.contains("b.example"), "{described}");
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn form_body_is_read_and_stored_as_json() {
     let read = |body: &[u8]| {
         provider.read(&crate::providers::Inbound::from_body(body).scrub(provider.as_ref()), &[])
     };
-    let told = crate::providers::conformance::describe(&read(body));
-    assert!(told.contains("Two words") && told.contains("e-1"), "{told}");
+    let described = crate::providers::conformance::describe(&read(body));
+    assert!(described.contains("Two words") && described.contains("e-1"), "{described}");
     assert_eq!(read(&provider.scrub(body)), read(body));
     let url = &"https://bridge.example/webhooks/it".parse().expect("a URL");
     let unsigned = crate::providers::UnsignedRequest {

@@ -108,7 +108,7 @@ impl Provider for Eventbrite {
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         let (action, webhook) = match payload::parse_webhook(&request.body) {
-            Ok(said) => said,
+            Ok(webhook) => webhook,
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         // Ignored: `test`, orders, attendees, organizers, venues, ticket classes, and actions that Eventbrite adds
@@ -122,18 +122,18 @@ impl Provider for Eventbrite {
             Err(reason) => return ParsedPayload::new(&action, PayloadContent::Unmappable(reason)),
         };
         let nothing = PayloadContent::Changes { changes: Vec::new(), bad_fields: Vec::new() };
-        let mut reading = ParsedPayload::new(&action, nothing);
+        let mut parsed = ParsedPayload::new(&action, nothing);
         // All updates of an event have the same body, and `X-Eventbrite-Delivery` was seen to hold the webhook's own
-        // id. A repeated delivery cannot be told from a new one, so each counts as new: that costs a call and loses
-        // nothing.
+        // id. A repeated delivery cannot be distinguished from a new one, so each counts as new: that costs a call and
+        // loses nothing.
         let arrived = request.received_at.get();
-        reading.delivery_id = Some(format!("{action} {webinar} {arrived}"));
-        reading.fetch_requests.push(FetchRequest {
+        parsed.delivery_id = Some(format!("{action} {webinar} {arrived}"));
+        parsed.fetch_requests.push(FetchRequest {
             account: None,
             webinar,
             condition: FetchCondition::Always,
         });
-        reading
+        parsed
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {

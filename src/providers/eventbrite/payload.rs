@@ -99,7 +99,7 @@ pub(super) fn parse_webhook(body: &[u8]) -> Result<(Cow<'_, str>, Webhook<'_>), 
 }
 
 /// Parses the id of the event that a webhook is about. Only the one documented form of `api_url` is accepted, and no
-/// other part of the URL is used: so nobody can redirect our credentials to another server.
+/// other part of the URL is used: so no sender can redirect our credentials to another server.
 ///
 /// # Errors
 /// A sentence for operators that repeats nothing from the body.

@@ -59,7 +59,7 @@ pub(super) fn samples(now: Millis) -> Vec<Sample> {
             on_site("canceled", step(3)),
         ),
         webhook(
-            "a series is published, whose dates are events of their own",
+            "a series is published; each of its dates is an event of its own",
             "event.published",
             SERIES,
             series,

@@ -5,7 +5,7 @@ use crate::event::WebinarId;
 use crate::providers::conformance::{self, load_fixtures};
 use crate::providers::{ApiAnswers, ApiRequest, TimeRange};
 
-mod asking;
+mod requests;
 
 /// Eventbrite without credentials.
 const BARE: Eventbrite = Eventbrite { api: None };
@@ -85,8 +85,8 @@ fn api_url_of_another_form_yields_no_id() {
 fn samples_request_a_fetch_and_scrub_the_path_token() {
     let samples = BARE.samples(Millis::new(1_790_848_800_000));
     for sample in &samples {
-        let reading = BARE.read(&Inbound::from_body(&sample.body).scrub(&BARE), &[]);
-        assert_eq!(reading.fetch_requests.len(), 1, "{}", sample.summary);
+        let parsed = BARE.read(&Inbound::from_body(&sample.body).scrub(&BARE), &[]);
+        assert_eq!(parsed.fetch_requests.len(), 1, "{}", sample.summary);
         let stored = EventbritePlatform.scrub(&sample.body);
         assert!(!String::from_utf8_lossy(&stored).contains("path-token"));
     }
@@ -100,12 +100,12 @@ fn unmappable_reason_never_repeats_the_body() {
         r#"{"config":"secret word"}"#,
         "secret word",
     ] {
-        let reading = BARE.read(&Inbound::from_body(body.as_bytes()).scrub(&BARE), &[]);
-        let PayloadContent::Unmappable(reason) = reading.content else {
-            panic!("mapped: {reading:?}")
+        let parsed = BARE.read(&Inbound::from_body(body.as_bytes()).scrub(&BARE), &[]);
+        let PayloadContent::Unmappable(reason) = parsed.content else {
+            panic!("mapped: {parsed:?}")
         };
         assert!(!reason.contains("secret") && !reason.contains("word"), "{reason}");
     }
-    let reading = BARE.read(&Inbound::from_body(b"{\"config\":\"\xff\"}").scrub(&BARE), &[]);
-    assert_eq!(reading.content, PayloadContent::Unmappable("the body is not UTF-8".to_owned()));
+    let parsed = BARE.read(&Inbound::from_body(b"{\"config\":\"\xff\"}").scrub(&BARE), &[]);
+    assert_eq!(parsed.content, PayloadContent::Unmappable("the body is not UTF-8".to_owned()));
 }

@@ -149,15 +149,15 @@ fn read(body: &[u8]) -> ParsedPayload {
         Ok(None) => ParsedPayload::new(name, PayloadContent::Ignored),
         Err(reason) => ParsedPayload::new(name, PayloadContent::Unmappable(reason)),
         Ok(Some((changes, webinar))) => {
-            let meaning = PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() };
+            let content = PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() };
             let account = webhook.account.clone();
-            let mut reading = ParsedPayload::new(name, meaning);
-            reading.fetch_requests.push(FetchRequest {
+            let mut parsed = ParsedPayload::new(name, content);
+            parsed.fetch_requests.push(FetchRequest {
                 account,
                 webinar,
                 condition: FetchCondition::Always,
             });
-            reading
+            parsed
         }
     }
 }

@@ -115,15 +115,15 @@ fn webhook(story: &'static str, trigger: &str, mut resource: Value) -> Sample {
     Sample::new(story, json!({ "data": resource }).to_string().into_bytes())
 }
 
-fn session(id: &str, said: Value) -> Value {
+fn session(id: &str, changed: Value) -> Value {
     let mut attributes = json!({
         "event_id": EVENT, "status": "upcoming", "timezone": "Europe/Paris", "name": null,
         "room_link": format!("https://app.livestorm.example/p/{EVENT}/live?s={id}"),
         "started_at": 0, "ended_at": 0, "canceled_at": 0, "duration": null,
         "attendees_count": 0, "registrants_count": 0, "breakout_room_parent_session_id": null,
     });
-    if let Value::Object(said) = said {
-        for (name, value) in said {
+    if let Value::Object(changed) = changed {
+        for (name, value) in changed {
             attributes[name] = value;
         }
     }

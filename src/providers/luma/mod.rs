@@ -145,7 +145,7 @@ impl Provider for Luma {
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         let sent_at = self.scheme.sent_at(request.headers, request.received_at);
-        let meaning = match &*name {
+        let content = match &*name {
             "event.created" => map::read(text, map::LumaAction::Created, sent_at),
             "event.updated" => map::read(text, map::LumaAction::Updated, sent_at),
             "event.canceled" => map::read(text, map::LumaAction::Cancelled, sent_at),
@@ -155,21 +155,21 @@ impl Provider for Luma {
             // Guests, tickets, subscribers, other calendars' events, and types that Luma adds later.
             _ => Ok(PayloadContent::Ignored),
         };
-        let mut reading =
-            ParsedPayload::new(&name, meaning.unwrap_or_else(PayloadContent::Unmappable));
-        reading.delivery_id = self.scheme.delivery_id(request.headers);
+        let mut parsed =
+            ParsedPayload::new(&name, content.unwrap_or_else(PayloadContent::Unmappable));
+        parsed.delivery_id = self.scheme.delivery_id(request.headers);
         // Other calendars' events and cancelled ones are not in the API.
         if let ("event.created" | "event.updated", PayloadContent::Changes { changes, .. }) =
-            (&*name, &reading.content)
+            (&*name, &parsed.content)
         {
             let wanted = changes.iter().map(|change| FetchRequest {
                 account: change.account.clone(),
                 webinar: change.webinar.clone(),
                 condition: FetchCondition::Always,
             });
-            reading.fetch_requests = wanted.collect();
+            parsed.fetch_requests = wanted.collect();
         }
-        reading
+        parsed
     }
 
     fn read_headers(&self) -> &[String] {
@@ -190,8 +190,8 @@ impl Provider for Luma {
     }
 
     fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
-        let meaning = map::read_fetched(fetched).unwrap_or_else(PayloadContent::Unmappable);
-        ParsedPayload::new("fetched", meaning)
+        let content = map::read_fetched(fetched).unwrap_or_else(PayloadContent::Unmappable);
+        ParsedPayload::new("fetched", content)
     }
 }
 

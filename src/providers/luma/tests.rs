@@ -40,9 +40,9 @@ fn read(body: &[u8]) -> ParsedPayload {
     luma().read(&Inbound::from_body(body).scrub(&luma()), &[])
 }
 
-fn changes(reading: ParsedPayload) -> (Change, Vec<&'static str>) {
-    let PayloadContent::Changes { mut changes, bad_fields } = reading.content else {
-        panic!("no changes: {reading:?}");
+fn changes(parsed: ParsedPayload) -> (Change, Vec<&'static str>) {
+    let PayloadContent::Changes { mut changes, bad_fields } = parsed.content else {
+        panic!("no changes: {parsed:?}");
     };
     assert_eq!(changes.len(), 1);
     (changes.remove(0), bad_fields)
@@ -142,9 +142,9 @@ fn unsigned_webhook_id_is_not_the_delivery_id() {
 fn signed_webhook_id_is_the_delivery_id() {
     let provider = Luma::new(LumaScheme::StandardWebhooks);
     let body = body("event.updated", event());
-    let reading = delivered(&provider, &body, NOW, NOW);
-    assert_eq!(reading.delivery_id.as_deref(), Some("msg_1790150400000"));
-    assert_eq!(changes(reading).0.occurred_at, Some(NOW));
+    let parsed = delivered(&provider, &body, NOW, NOW);
+    assert_eq!(parsed.delivery_id.as_deref(), Some("msg_1790150400000"));
+    assert_eq!(changes(parsed).0.occurred_at, Some(NOW));
 }
 
 #[test]
@@ -255,11 +255,11 @@ fn added_calendar_events_are_mapped_only_if_configured() {
         "end_at": "2026-11-01T20:00:00Z", "calendar": { "id": "cal-9" },
         "hosts": [{ "name": null }, { "name": "  " }, { "name": "Mirela" }],
     });
-    let told = |data: &Value| {
+    let read_added = |data: &Value| {
         let body = body("calendar.event.added", data.clone());
         provider.read(&Inbound::from_body(&body).scrub(provider.as_ref()), &[])
     };
-    let (change, bad) = changes(told(&added));
+    let (change, bad) = changes(read_added(&added));
     assert_eq!(bad, Vec::<&str>::new());
     assert_eq!(change.account.as_ref().expect("its calendar").as_str(), "cal-9");
     assert_eq!(change.whole.organizer.as_deref(), Some("Mirela"));
@@ -273,7 +273,7 @@ fn added_calendar_events_are_mapped_only_if_configured() {
     ] {
         let mut data = added.clone();
         data[field] = value.clone();
-        assert_eq!(told(&data).content, PayloadContent::Ignored, "{field}: {value}");
+        assert_eq!(read_added(&data).content, PayloadContent::Ignored, "{field}: {value}");
     }
 }
 
@@ -288,8 +288,8 @@ fn unmappable_reason_never_repeats_the_body() {
         json!({ "type": 5 }),
         json!(["event.created"]),
     ] {
-        let meaning = read(sent.to_string().as_bytes()).content;
-        let PayloadContent::Unmappable(reason) = meaning else { panic!("mapped: {sent}") };
+        let content = read(sent.to_string().as_bytes()).content;
+        let PayloadContent::Unmappable(reason) = content else { panic!("mapped: {sent}") };
         assert!(!reason.contains("secret"), "{reason}");
     }
 }
@@ -303,16 +303,16 @@ fn other_webhook_with_any_data_is_ignored() {
 
 #[test]
 fn created_and_updated_webhooks_request_a_fetch() {
-    let asked = |name: &str| read(&body(name, event())).fetch_requests.into_iter().next();
+    let fetch_request = |name: &str| read(&body(name, event())).fetch_requests.into_iter().next();
     let wanted = FetchRequest {
         account: changed("event.created", event()).0.account,
         webinar: WebinarId::parse("evt-1").expect("an id"),
         condition: FetchCondition::Always,
     };
-    assert_eq!(asked("event.created"), Some(wanted.clone()));
-    assert_eq!(asked("event.updated"), Some(wanted));
-    assert_eq!(asked("event.canceled"), None);
-    assert_eq!(asked("guest.registered"), None);
+    assert_eq!(fetch_request("event.created"), Some(wanted.clone()));
+    assert_eq!(fetch_request("event.updated"), Some(wanted));
+    assert_eq!(fetch_request("event.canceled"), None);
+    assert_eq!(fetch_request("guest.registered"), None);
     assert!(luma().api().is_none(), "no API key is configured");
 }
 
@@ -379,7 +379,7 @@ fn source_keys_are_read_and_invalid_ones_reported() {
         (access.rate_limit.requests, access.rate_limit.window),
         (200, Duration::from_mins(1))
     );
-    for (wrong, told) in [
+    for (wrong, key) in [
         ("signature = 'svix'", "source.it.signature"),
         ("calendar_events = 1", "source.it.calendar_events"),
         ("api = {}", "source.it.api.key"),
@@ -387,6 +387,6 @@ fn source_keys_are_read_and_invalid_ones_reported() {
         ("api = { key = 'k', other = 1 }", "source.it.api.other"),
     ] {
         let problems = configured(wrong).err().unwrap_or_default();
-        assert!(problems.contains(told), "{wrong}: {problems}");
+        assert!(problems.contains(key), "{wrong}: {problems}");
     }
 }

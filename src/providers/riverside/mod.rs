@@ -103,17 +103,17 @@ impl Provider for Riverside {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
-        let meaning = match &*head.event {
+        let content = match &*head.event {
             "webinar.created" => map::read(text, map::RiversideAction::Created),
             "webinar.started" => map::read(text, map::RiversideAction::Started),
             "webinar.ended" => map::read(text, map::RiversideAction::Ended),
             // Registrants, attendees, and events that Riverside adds later.
             _ => Ok(PayloadContent::Ignored),
         };
-        let reading =
-            ParsedPayload::new(&head.event, meaning.unwrap_or_else(PayloadContent::Unmappable));
+        let parsed =
+            ParsedPayload::new(&head.event, content.unwrap_or_else(PayloadContent::Unmappable));
         // "Deduplicate on this value": equal in all attempts (https://docs.riverside.fm/webhooks/overview).
-        ParsedPayload { delivery_id: head.delivery_id(), ..reading }
+        ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {

@@ -27,16 +27,16 @@ fn body(event: &str, data: impl Into<Value>) -> Value {
 }
 
 fn changed(event: &str, data: Value) -> (Change, Vec<&'static str>) {
-    let reading = read(body(event, data).to_string().as_bytes());
-    let PayloadContent::Changes { mut changes, bad_fields } = reading.content else {
-        panic!("no changes: {reading:?}");
+    let parsed = read(body(event, data).to_string().as_bytes());
+    let PayloadContent::Changes { mut changes, bad_fields } = parsed.content else {
+        panic!("no changes: {parsed:?}");
     };
     assert_eq!(changes.len(), 1);
     (changes.remove(0), bad_fields)
 }
 
-fn unmappable(reading: ParsedPayload) -> String {
-    let PayloadContent::Unmappable(reason) = reading.content else { panic!("mapped: {reading:?}") };
+fn unmappable(parsed: ParsedPayload) -> String {
+    let PayloadContent::Unmappable(reason) = parsed.content else { panic!("mapped: {parsed:?}") };
     reason
 }
 
@@ -201,7 +201,7 @@ fn bad_field_is_counted_and_leaves_other_fields() {
 
 #[test]
 fn change_time_is_read_in_seconds() {
-    for (said, read) in [
+    for (written, read) in [
         (json!(1_790_150_400), Some(NOW)),
         (json!(null), None),
         (json!(0), None),
@@ -210,13 +210,13 @@ fn change_time_is_read_in_seconds() {
         (json!("1790150400"), None),
     ] {
         let mut sent = body("webinar.created", webinar());
-        sent["event_ts"] = said.clone();
-        let reading = self::read(sent.to_string().as_bytes());
-        let PayloadContent::Changes { changes, bad_fields } = reading.content else {
-            panic!("{said}")
+        sent["event_ts"] = written.clone();
+        let parsed = self::read(sent.to_string().as_bytes());
+        let PayloadContent::Changes { changes, bad_fields } = parsed.content else {
+            panic!("{written}")
         };
-        assert_eq!(changes[0].occurred_at, read, "{said}");
-        assert_eq!(bad_fields.is_empty(), read.is_some() || said.is_null(), "{said}");
+        assert_eq!(changes[0].occurred_at, read, "{written}");
+        assert_eq!(bad_fields.is_empty(), read.is_some() || written.is_null(), "{written}");
     }
 }
 

@@ -61,29 +61,29 @@ pub(super) fn merge_bodies(
 ) -> BTreeMap<WebinarId, Webinar> {
     let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
     for body in bodies {
-        let reading = match FetchedAnswers::parse(body) {
+        let parsed = match FetchedAnswers::parse(body) {
             Ok(fetched) => provider.read_fetched(&fetched),
             Err(_) => provider.read(&Inbound::from_body(body).scrub(provider), &[]),
         };
-        let PayloadContent::Changes { changes, bad_fields } = reading.content else { continue };
+        let PayloadContent::Changes { changes, bad_fields } = parsed.content else { continue };
         assert_eq!(bad_fields, Vec::<&str>::new());
         let digest: [u8; 32] = Sha256::digest(body).into();
         let mut receipt = [0; 16];
         receipt.copy_from_slice(&digest[..16]);
         for change in changes {
-            let said = Provenance {
+            let provenance = Provenance {
                 receipt: ReceiptId::from_bytes(receipt),
                 hash: BodyHash::from_digest(&digest),
                 origin: Origin {
                     source: SourceName::parse("acme").expect("valid"),
                     provider: provider.id(),
-                    event_type: reading.event_type.clone(),
+                    event_type: parsed.event_type.clone(),
                     reported_at: change.occurred_at,
                     received_at: now,
                 },
             };
             let webinar = webinars.entry(change.webinar.clone()).or_default();
-            webinar.merge(&change, &said).expect("a change of the same platform");
+            webinar.merge(&change, &provenance).expect("a change of the same platform");
         }
     }
     webinars
@@ -108,13 +108,13 @@ pub(super) fn load_fixtures(folder: &str) -> Vec<Fixture> {
 pub(super) fn assert_fixtures_parse_as_expected(folder: &str, provider: &dyn Provider) {
     let update = std::env::var_os("UPDATE_FIXTURES").is_some();
     for fixture in load_fixtures(folder) {
-        let told = describe(&fixture.read(provider));
+        let described = describe(&fixture.read(provider));
         let expected = fixture.path.with_extension("expected");
         if update {
-            std::fs::write(&expected, &told).expect("an expectation can be written");
+            std::fs::write(&expected, &described).expect("an expectation can be written");
         }
         let expected = std::fs::read_to_string(expected).expect("each fixture has its expectation");
-        assert_eq!(told, expected, "{}", fixture.path.display());
+        assert_eq!(described, expected, "{}", fixture.path.display());
     }
 }
 
@@ -142,7 +142,7 @@ pub(super) fn assert_scrubbed_bodies_parse_the_same(
 }
 
 /// Describes a reading for people: times as dates.
-pub(super) fn describe(reading: &ParsedPayload) -> String {
+pub(super) fn describe(parsed: &ParsedPayload) -> String {
     fn dated(value: Value) -> Value {
         match value {
             Value::Number(number) => match number.as_i64().and_then(Millis::from_plausible_ms) {
@@ -157,7 +157,7 @@ pub(super) fn describe(reading: &ParsedPayload) -> String {
             Value::Null | Value::Bool(_) | Value::String(_) => value,
         }
     }
-    let meaning = match &reading.content {
+    let content = match &parsed.content {
         PayloadContent::Changes { changes, bad_fields } => {
             let changes = dated(serde_json::to_value(changes).expect("changes can be written"));
             json!({ "changes": changes, "bad_fields": bad_fields })
@@ -169,16 +169,16 @@ pub(super) fn describe(reading: &ParsedPayload) -> String {
             json!({ "handshake": { "status": reply.status, "body": body } })
         }
     };
-    let mut told = json!({ "event_type": reading.event_type, "meaning": meaning });
-    if !reading.fetch_requests.is_empty() {
-        let wanted = reading.fetch_requests.iter();
-        told["asked"] =
+    let mut described = json!({ "event_type": parsed.event_type, "meaning": content });
+    if !parsed.fetch_requests.is_empty() {
+        let wanted = parsed.fetch_requests.iter();
+        described["asked"] =
             wanted.map(|wanted| format!("{} {:?}", wanted.webinar, wanted.condition)).collect();
     }
-    if let Some(delivery) = &reading.delivery_id {
-        told["delivery"] = delivery.as_str().into();
+    if let Some(delivery) = &parsed.delivery_id {
+        described["delivery"] = delivery.as_str().into();
     }
-    format!("{told:#}\n")
+    format!("{described:#}\n")
 }
 
 /// Signs a body as a request to a source of this provider.
@@ -216,27 +216,28 @@ pub(super) fn assert_only_signed_bytes_verify(
     now: Millis,
 ) {
     let right = sign(provider, body, secret, now);
-    let believed = |signed: &SignedRequest| verify(provider, signed, &[b"another", secret], now);
-    assert_eq!(believed(&right), Ok(1));
+    let verify_signed =
+        |signed: &SignedRequest| verify(provider, signed, &[b"another", secret], now);
+    assert_eq!(verify_signed(&right), Ok(1));
     assert_eq!(verify(provider, &right, &[secret], now), Ok(0));
     for secrets in [&[][..], &[b"".as_slice()], &[b"another"]] {
-        assert!(verify(provider, &right, secrets, now).is_err(), "believed by {secrets:?}");
+        assert!(verify(provider, &right, secrets, now).is_err(), "verified by {secrets:?}");
     }
     for at in 0..right.body.len() {
         for bit in [1, 0x20, 0x80] {
             let mut flipped = right.clone();
             flipped.body[at] ^= bit;
-            assert!(believed(&flipped).is_err(), "byte {at} of the body was flipped");
+            assert!(verify_signed(&flipped).is_err(), "byte {at} of the body was flipped");
         }
     }
     for cut in 0..right.body.len() {
         let mut short = right.clone();
         short.body.truncate(cut);
-        assert!(believed(&short).is_err(), "the body was cut at {cut}");
+        assert!(verify_signed(&short).is_err(), "the body was cut at {cut}");
     }
     let mut long = right.clone();
     long.body.push(b' ');
-    assert!(believed(&long).is_err(), "a byte was added");
+    assert!(verify_signed(&long).is_err(), "a byte was added");
     for place in 0..right.headers.len() {
         let (name, value) = &right.headers[place];
         if name.eq_ignore_ascii_case("content-type") {
@@ -244,14 +245,14 @@ pub(super) fn assert_only_signed_bytes_verify(
         }
         let mut without = right.clone();
         without.headers.remove(place);
-        assert_eq!(believed(&without), Err(VerifyError::Missing), "{name}");
+        assert_eq!(verify_signed(&without), Err(VerifyError::Missing), "{name}");
         let mut twice = right.clone();
         twice.headers.push((name.clone(), value.clone()));
-        assert_eq!(believed(&twice), Err(VerifyError::Malformed), "{name} twice");
+        assert_eq!(verify_signed(&twice), Err(VerifyError::Malformed), "{name} twice");
         let wrong = |value: String| {
             let mut wrong = right.clone();
             wrong.headers[place].1 = value;
-            assert!(believed(&wrong).is_err(), "{name} was another");
+            assert!(verify_signed(&wrong).is_err(), "{name} was another");
         };
         for cut in 0..value.len() {
             wrong(value.chars().take(cut).collect());

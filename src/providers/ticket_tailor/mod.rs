@@ -133,17 +133,17 @@ impl Provider for TicketTailor {
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         let context = map::WebhookContext { source: self, received_at: request.received_at };
-        let meaning = match &*head.event {
+        let content = match &*head.event {
             "EVENT.CREATED" => map::read(text, map::TicketTailorAction::Created, context),
             "EVENT.UPDATED" => map::read(text, map::TicketTailorAction::Updated, context),
             "EVENT.DELETED" => map::read(text, map::TicketTailorAction::Deleted, context),
             // Orders, tickets, waiting lists, and events that Ticket Tailor adds later.
             _ => Ok(PayloadContent::Ignored),
         };
-        let reading =
-            ParsedPayload::new(&head.event, meaning.unwrap_or_else(PayloadContent::Unmappable));
+        let parsed =
+            ParsedPayload::new(&head.event, content.unwrap_or_else(PayloadContent::Unmappable));
         // `wh_15`, "to not execute tasks more than once" (https://developers.tickettailor.com/docs/webhook/security).
-        ParsedPayload { delivery_id: head.delivery_id(), ..reading }
+        ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {

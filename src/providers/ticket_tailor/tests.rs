@@ -32,9 +32,9 @@ fn webhook(name: &str, payload: impl Into<Value>) -> Value {
     json!({ "id": "wh_1", "created_at": "2026-09-23 08:00:00", "event": name, "payload": payload.into() })
 }
 
-fn changes(reading: ParsedPayload) -> (Change, Vec<&'static str>) {
-    let PayloadContent::Changes { mut changes, bad_fields } = reading.content else {
-        panic!("no changes: {reading:?}");
+fn changes(parsed: ParsedPayload) -> (Change, Vec<&'static str>) {
+    let PayloadContent::Changes { mut changes, bad_fields } = parsed.content else {
+        panic!("no changes: {parsed:?}");
     };
     assert_eq!(changes.len(), 1);
     (changes.remove(0), bad_fields)
@@ -96,8 +96,8 @@ fn digits_moved_between_time_and_body_are_refused() {
     let refusal = conformance::verify(&provider, &moved, &[SECRET], NOW);
     assert_eq!(refusal, Err(VerifyError::Stale), "the signature matches, the time is too old");
     // With any tolerance, the body would still be unmappable.
-    let meaning = provider.read(&Inbound::from_body(&moved.body).scrub(&provider), &[]).content;
-    assert!(matches!(meaning, PayloadContent::Unmappable(_)), "{meaning:?}");
+    let content = provider.read(&Inbound::from_body(&moved.body).scrub(&provider), &[]).content;
+    assert!(matches!(content, PayloadContent::Unmappable(_)), "{content:?}");
 }
 
 #[test]
@@ -137,23 +137,23 @@ fn created_updated_and_deleted_map_the_whole_event() {
 
 #[test]
 fn event_type_follows_from_online_event() {
-    for (said, read) in [
+    for (written, read) in [
         (json!("true"), Some("WEBINAR")),
         (json!(true), Some("WEBINAR")),
         (json!("false"), Some("IN_PERSON")),
         (json!(null), None),
     ] {
         let mut payload = event();
-        payload["online_event"] = said.clone();
+        payload["online_event"] = written.clone();
         let (change, bad) = changed("EVENT.UPDATED", payload);
-        assert_eq!((change.whole.event_type.as_deref(), bad), (read, vec![]), "{said}");
+        assert_eq!((change.whole.event_type.as_deref(), bad), (read, vec![]), "{written}");
     }
 }
 
 #[test]
 fn start_is_read_from_iso_or_unix_time() {
     let start = Some(time("2026-10-02T18:00:00Z"));
-    for said in [
+    for written in [
         json!({ "iso": "2026-10-02T19:00:00+01:00" }),
         json!({ "iso": "2026-10-02T19:00:00" }),
         json!({ "unix": 1_790_964_000 }),
@@ -161,9 +161,9 @@ fn start_is_read_from_iso_or_unix_time() {
         json!({ "iso": null, "unix": 1_790_964_000, "formatted": 5 }),
     ] {
         let mut payload = event();
-        payload["start"] = said.clone();
+        payload["start"] = written.clone();
         let (change, bad) = changed("EVENT.UPDATED", payload);
-        assert_eq!((change.whole.start, bad), (start, vec![]), "{said}");
+        assert_eq!((change.whole.start, bad), (start, vec![]), "{written}");
     }
     for none in [json!({}), json!({ "unix": 0 }), json!("2026-10-02T19:00:00Z"), json!([1])] {
         let mut payload = event();
@@ -176,10 +176,10 @@ fn start_is_read_from_iso_or_unix_time() {
 
 #[test]
 fn webhook_time_is_read_in_the_source_time_zone() {
-    let at = |zone: &str, said: Value| {
+    let at = |zone: &str, written: Value| {
         let provider = TicketTailor { zone: zone.to_owned(), drafts: true };
         let mut body = webhook("EVENT.UPDATED", event());
-        body["created_at"] = said;
+        body["created_at"] = written;
         let (change, bad) = changes(read_by(&provider, &body));
         (change.occurred_at.map(|at| at.to_string()), bad)
     };
@@ -210,16 +210,16 @@ fn drafts_are_mapped_unless_configured_otherwise() {
     assert!(change.full_picture);
 
     let published_only = TicketTailor { drafts: false, ..TicketTailor::default() };
-    let told = |name: &str, payload: &Value| {
+    let content_of = |name: &str, payload: &Value| {
         read_by(&published_only, &webhook(name, payload.clone())).content
     };
-    assert_eq!(told("EVENT.CREATED", &draft), PayloadContent::Ignored);
-    assert_eq!(told("EVENT.UPDATED", &draft), PayloadContent::Ignored);
-    for status in ["published", "sales_closed", "whatever comes"] {
+    assert_eq!(content_of("EVENT.CREATED", &draft), PayloadContent::Ignored);
+    assert_eq!(content_of("EVENT.UPDATED", &draft), PayloadContent::Ignored);
+    for status in ["published", "sales_closed", "a future status"] {
         let mut payload = event();
         payload["status"] = status.into();
         assert!(
-            matches!(told("EVENT.UPDATED", &payload), PayloadContent::Changes { .. }),
+            matches!(content_of("EVENT.UPDATED", &payload), PayloadContent::Changes { .. }),
             "{status}"
         );
     }
@@ -234,8 +234,8 @@ fn series_is_ignored() {
     for (field, value) in [("id", "es_1"), ("object", "event_series"), ("object", "order")] {
         let mut payload = event();
         payload[field] = value.into();
-        let reading = read(&webhook("EVENT.UPDATED", payload));
-        assert_eq!(reading.content, PayloadContent::Ignored, "{field}: {value}");
+        let parsed = read(&webhook("EVENT.UPDATED", payload));
+        assert_eq!(parsed.content, PayloadContent::Ignored, "{field}: {value}");
     }
 }
 

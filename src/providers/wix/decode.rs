@@ -22,7 +22,7 @@ const MASKED: [&str; 8] = [
     "operator",
     "email",
 ];
-/// Keys whose value may be an object written as text.
+/// Keys with an object that may be written as text.
 const PACKED: [&str; 13] = [
     "data",
     "createdEvent",

@@ -89,8 +89,8 @@ pub(super) fn read(body: &[u8]) -> Result<ParsedPayload, String> {
         return Ok(ParsedPayload::new(name, PayloadContent::Ignored));
     };
     Ok(match map_message(action, &message) {
-        Ok((meaning, delivery)) => {
-            ParsedPayload { delivery_id: delivery, ..ParsedPayload::new(name, meaning) }
+        Ok((content, delivery)) => {
+            ParsedPayload { delivery_id: delivery, ..ParsedPayload::new(name, content) }
         }
         Err(reason) => ParsedPayload::new(name, PayloadContent::Unmappable(reason)),
     })

@@ -21,7 +21,7 @@ fn key() -> &'static str {
     samples::SETTINGS.split("'''\n").nth(1).expect("the settings hold the key")
 }
 
-fn believed(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, VerifyError> {
+fn verify(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, VerifyError> {
     let url = "https://bridge.example/webhooks/wix".parse().expect("a URL");
     let signed = SignedRequest { url, headers: Vec::new(), body: token.to_vec() };
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
@@ -53,42 +53,42 @@ fn scrubbed_fixtures_are_json_without_personal_data_and_read_the_same() {
 /// The token was made by another program.
 #[test]
 fn token_signed_with_the_app_key_verifies_until_it_expires() {
-    assert_eq!(believed(TOKEN, &[key()], NOW), Ok(0));
-    assert_eq!(believed(TOKEN, &[OTHER, key()], NOW), Ok(1));
-    assert_eq!(believed(TOKEN, &[OTHER], NOW), Err(VerifyError::Mismatch));
-    assert_eq!(believed(TOKEN, &[], NOW), Err(VerifyError::Mismatch));
+    assert_eq!(verify(TOKEN, &[key()], NOW), Ok(0));
+    assert_eq!(verify(TOKEN, &[OTHER, key()], NOW), Ok(1));
+    assert_eq!(verify(TOKEN, &[OTHER], NOW), Err(VerifyError::Mismatch));
+    assert_eq!(verify(TOKEN, &[], NOW), Err(VerifyError::Mismatch));
     for none in ["", "not a key", samples::PRIVATE_KEY] {
-        assert_eq!(believed(TOKEN, &[none], NOW), Err(VerifyError::Mismatch));
+        assert_eq!(verify(TOKEN, &[none], NOW), Err(VerifyError::Mismatch));
     }
     let packed = STANDARD.encode(key());
-    assert_eq!(believed(TOKEN, &[&format!("{packed}\n")], NOW), Ok(0), "PEM in base64");
+    assert_eq!(verify(TOKEN, &[&format!("{packed}\n")], NOW), Ok(0), "PEM in base64");
     let minute = std::time::Duration::from_mins(1);
     let end = Millis::new(4_102_444_800_000);
-    assert_eq!(believed(TOKEN, &[key()], end.plus(minute)), Ok(0));
-    assert_eq!(believed(TOKEN, &[key()], end.plus(minute * 2)), Err(VerifyError::Stale));
-    assert_eq!(believed(TOKEN, &[key()], NOW.minus(minute * 2)), Err(VerifyError::Future));
+    assert_eq!(verify(TOKEN, &[key()], end.plus(minute)), Ok(0));
+    assert_eq!(verify(TOKEN, &[key()], end.plus(minute * 2)), Err(VerifyError::Stale));
+    assert_eq!(verify(TOKEN, &[key()], NOW.minus(minute * 2)), Err(VerifyError::Future));
 }
 
 #[test]
 fn altered_token_is_refused() {
     let right = conformance::sign(&Wix, CLAIMS, samples::PRIVATE_KEY.as_bytes(), NOW).body;
-    assert_eq!(believed(&right, &[key()], NOW), Ok(0));
+    assert_eq!(verify(&right, &[key()], NOW), Ok(0));
     for at in 0..right.len() {
         for bit in [1, 0x20, 0x80] {
             let mut flipped = right.clone();
             flipped[at] ^= bit;
-            assert!(believed(&flipped, &[key()], NOW).is_err(), "byte {at} was flipped");
+            assert!(verify(&flipped, &[key()], NOW).is_err(), "byte {at} was flipped");
         }
-        assert!(believed(&right[..at], &[key()], NOW).is_err(), "it was cut at {at}");
+        assert!(verify(&right[..at], &[key()], NOW).is_err(), "it was cut at {at}");
     }
     for more in ["=", "A", ".", " ", "\n", ".e30"] {
         let longer = [&right, more.as_bytes()].concat();
-        assert!(believed(&longer, &[key()], NOW).is_err(), "{more:?} was added");
+        assert!(verify(&longer, &[key()], NOW).is_err(), "{more:?} was added");
     }
     let parts: Vec<&[u8]> = right.split(|byte| *byte == b'.').collect();
     let of_another: Vec<&[u8]> = TOKEN.split(|byte| *byte == b'.').collect();
     let mixed = [parts[0], of_another[1], parts[2]].join(&b'.');
-    assert_eq!(believed(&mixed, &[key()], NOW), Err(VerifyError::Mismatch));
+    assert_eq!(verify(&mixed, &[key()], NOW), Err(VerifyError::Mismatch));
 }
 
 /// The algorithm that a token names is compared with the one expected, and never followed.
@@ -104,11 +104,11 @@ fn token_of_another_algorithm_is_refused() {
         let head = json!({ "alg": alg, "typ": "JWT" });
         for forged in [token(&head, &claims, by_public_key), token(&head, &claims, |_| Vec::new())]
         {
-            assert!(believed(&forged, &[key()], NOW).is_err(), "{alg}");
+            assert!(verify(&forged, &[key()], NOW).is_err(), "{alg}");
         }
     }
     let forged = token(&json!({ "alg": "RS256", "jwk": { "kty": "oct" } }), &claims, by_public_key);
-    assert_eq!(believed(&forged, &[key()], NOW), Err(VerifyError::Mismatch));
+    assert_eq!(verify(&forged, &[key()], NOW), Err(VerifyError::Mismatch));
 }
 
 #[test]
@@ -171,19 +171,19 @@ fn page_link_is_read_from_text_or_base_and_path() {
 #[test]
 fn samples_complete_one_event_and_cancel_the_other() {
     let read = |sample: Sample| {
-        let reading = Wix.read(&Inbound::from_body(&sample.body).scrub(&Wix), &[]);
-        let PayloadContent::Changes { changes, bad_fields } = reading.content else {
-            panic!("{}: {reading:?}", sample.summary);
+        let parsed = Wix.read(&Inbound::from_body(&sample.body).scrub(&Wix), &[]);
+        let PayloadContent::Changes { changes, bad_fields } = parsed.content else {
+            panic!("{}: {parsed:?}", sample.summary);
         };
         assert_eq!(bad_fields, Vec::<&str>::new());
         changes
     };
     let changes: Vec<_> = Wix.samples(NOW).into_iter().flat_map(read).collect();
-    let told =
+    let count =
         |field: fn(&crate::event::Change) -> bool| changes.iter().filter(|c| field(c)).count();
-    assert_eq!(told(|change| change.full_picture), 3);
-    assert_eq!(told(|change| change.whole.cancelled == Some(true)), 1);
-    assert_eq!(told(|change| change.whole.completed == Some(true)), 1);
+    assert_eq!(count(|change| change.full_picture), 3);
+    assert_eq!(count(|change| change.whole.cancelled == Some(true)), 1);
+    assert_eq!(count(|change| change.whole.completed == Some(true)), 1);
     assert!(changes.iter().all(|change| change.occurred_at.is_some_and(|at| at < NOW)));
     assert!(changes.iter().all(|change| !matches!(change.whole.end, Some(EndTime::After(_)))));
 }

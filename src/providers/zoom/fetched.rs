@@ -56,7 +56,7 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
-/// What the answer's list says about occurrences that it does not name.
+/// The listing that the answer's list implies for occurrences that it does not name.
 ///
 /// Past occurrences are requested too. If Zoom returns only past ones, or none, nothing may be cancelled: so the list
 /// counts as complete only if it names a future occurrence.

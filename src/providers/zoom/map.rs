@@ -142,7 +142,8 @@ fn apply_updated(
         let own = |listed: ListedOccurrence| OccurrenceChange {
             id: listed.id,
             fields: WebinarFields {
-                // With several occurrences, the object's start belongs to one of them, and Zoom does not say to which.
+                // With several occurrences, the object's start belongs to one of them, and the body does not show to
+                // which.
                 start: listed.start.or(fields.start.filter(|_| only_one)),
                 end: listed.end.or(fields.end),
                 cancelled: listed.deleted,
@@ -169,7 +170,7 @@ fn text_length(fields: &WebinarFields) -> usize {
     [name, description, registration_url, join_url].into_iter().flatten().map(String::len).sum()
 }
 
-/// What the list of an update, or a missing list, says about occurrences that it does not name.
+/// The listing that the list of an update, or its absence, implies for occurrences that it does not name.
 fn update_listing(
     webinar: &WebinarObject,
     scope: Option<ChangeScope>,

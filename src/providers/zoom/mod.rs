@@ -132,7 +132,7 @@ impl Provider for Zoom {
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         let topic = Topic::from_event_name(&event);
-        let meaning = match topic {
+        let content = match topic {
             Topic::UrlValidation => {
                 answer_url_validation(text, secrets.get(request.verified_by()).copied())
             }
@@ -141,15 +141,15 @@ impl Provider for Zoom {
             Topic::Session(action) => events::read_session(text, action),
             Topic::Other => Ok(PayloadContent::Ignored),
         };
-        let mut reading =
-            ParsedPayload::new(&event, meaning.unwrap_or_else(PayloadContent::Unmappable));
+        let mut parsed =
+            ParsedPayload::new(&event, content.unwrap_or_else(PayloadContent::Unmappable));
         if let (Some(api), Topic::Webinar(action), PayloadContent::Changes { changes, .. }) =
-            (&self.api, topic, &reading.content)
+            (&self.api, topic, &parsed.content)
         {
-            reading.fetch_requests =
+            parsed.fetch_requests =
                 changes.iter().filter_map(|change| api.fetch_request_for(action, change)).collect();
         }
-        reading
+        parsed
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
@@ -166,8 +166,8 @@ impl Provider for Zoom {
     }
 
     fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
-        let meaning = fetched::read(fetched).unwrap_or_else(PayloadContent::Unmappable);
-        ParsedPayload::new("fetched", meaning)
+        let content = fetched::read(fetched).unwrap_or_else(PayloadContent::Unmappable);
+        ParsedPayload::new("fetched", content)
     }
 }
 

@@ -72,8 +72,8 @@ impl WebinarObject {
         })
     }
 
-    /// What a complete list says about occurrences that it does not name. A list with unreadable entries is partial:
-    /// a skipped entry must not count as cancelled.
+    /// The listing that a list implies for occurrences that it does not name. A list with unreadable entries is
+    /// partial: a skipped entry must not count as cancelled.
     pub(super) fn full_listing(&self) -> OccurrenceListing {
         match (self.occurrences.is_empty(), self.has_unreadable_occurrences) {
             (true, _) if self.is_one_event => OccurrenceListing::Partial,

@@ -144,7 +144,7 @@ fn series(now: Millis) -> [Scene; 3] {
 }
 
 fn conference(now: Millis) -> [Scene; 3] {
-    let told = |name: &str, start: Millis| {
+    let webhook = |name: &str, start: Millis| {
         json!({ "object": {
             "event_id": CONFERENCE, "hub_id": "tB5xGzV0SLuJwQeYcN3kPA",
             "host_id": "mC4hTnB8R2aWqEoZyUxKvg", "name": name, "description": "Two tracks, one day.",
@@ -155,16 +155,16 @@ fn conference(now: Millis) -> [Scene; 3] {
     };
     let (first, later) = (now.plus(DAY * 7), now.plus(DAY * 8));
     [
-        ("zoom_events.event_published", "a conference is published", told("Makers' day", first)),
+        ("zoom_events.event_published", "a conference is published", webhook("Makers' day", first)),
         (
             "zoom_events.event_updated",
             "the conference moves to the next day",
-            told("Makers' day online", later),
+            webhook("Makers' day online", later),
         ),
         (
             "zoom_events.event_cancelled",
             "the conference is cancelled",
-            told("Makers' day online", later),
+            webhook("Makers' day online", later),
         ),
     ]
 }

@@ -27,9 +27,9 @@ fn webhook(event: &str, mut payload: Value) -> ParsedPayload {
 }
 
 fn changed(event: &str, payload: Value) -> (Change, Vec<&'static str>) {
-    let reading = webhook(event, payload);
-    let PayloadContent::Changes { mut changes, bad_fields } = reading.content else {
-        panic!("no changes: {reading:?}");
+    let parsed = webhook(event, payload);
+    let PayloadContent::Changes { mut changes, bad_fields } = parsed.content else {
+        panic!("no changes: {parsed:?}");
     };
     assert_eq!(changes.len(), 1);
     (changes.remove(0), bad_fields)
@@ -41,8 +41,8 @@ fn change(event: &str, payload: Value) -> Change {
     change
 }
 
-fn unmappable(reading: ParsedPayload) -> String {
-    let PayloadContent::Unmappable(reason) = reading.content else { panic!("mapped: {reading:?}") };
+fn unmappable(parsed: ParsedPayload) -> String {
+    let PayloadContent::Unmappable(reason) = parsed.content else { panic!("mapped: {parsed:?}") };
     reason
 }
 
@@ -67,9 +67,9 @@ fn body_without_one_text_event_is_unmappable() {
         "\u{feff}{\"event\":\"webinar.alert\"}",
         &deep,
     ] {
-        let reading = read(body.as_bytes());
-        assert_eq!(reading.event_type, "unknown", "{body}");
-        unmappable(reading);
+        let parsed = read(body.as_bytes());
+        assert_eq!(parsed.event_type, "unknown", "{body}");
+        unmappable(parsed);
     }
     unmappable(read(b"{\"event\":\"webinar.alert\",\"a\":\"\xff\"}"));
 }
@@ -208,7 +208,7 @@ fn bad_field_is_counted_and_leaves_other_fields() {
 #[test]
 fn change_time_takes_precedence_over_delivery_time() {
     let at = |ms: i64| Some(Millis::new(ms));
-    let (sent, said) = (1_789_207_200_000_i64, 1_789_207_100_000_i64);
+    let (sent, changed_at) = (1_789_207_200_000_i64, 1_789_207_100_000_i64);
     let time = |body: Value| {
         let PayloadContent::Changes { changes, bad_fields } =
             read(body.to_string().as_bytes()).content
@@ -222,14 +222,14 @@ fn change_time_takes_precedence_over_delivery_time() {
     let plain = json!({ "event": event, "event_ts": sent, "payload": { "object": object } });
     assert_eq!(time(plain.clone()), (at(sent), vec![]));
     let mut official = plain.clone();
-    official["payload"]["time_stamp"] = said.into();
-    assert_eq!(time(official), (at(said), vec![]));
+    official["payload"]["time_stamp"] = changed_at.into();
+    assert_eq!(time(official), (at(changed_at), vec![]));
     let mut top = plain.clone();
-    top["time_stamp"] = said.into();
-    assert_eq!(time(top), (at(said), vec![]));
+    top["time_stamp"] = changed_at.into();
+    assert_eq!(time(top), (at(changed_at), vec![]));
     let mut old = plain.clone();
-    old["payload"]["old_object"] = json!({ "time_stamp": said });
-    assert_eq!(time(old), (at(said), vec![]));
+    old["payload"]["old_object"] = json!({ "time_stamp": changed_at });
+    assert_eq!(time(old), (at(changed_at), vec![]));
     for bad in [json!(0), json!(1_789_207_100), json!("now"), json!(i64::MAX)] {
         let mut body = plain.clone();
         body["payload"]["time_stamp"] = bad.clone();
@@ -405,12 +405,12 @@ fn occurrence_with_deleted_status_is_cancelled() {
         { "occurrence_id": "3" },
     ]);
     let payload = json!({ "object": { "id": 1, "type": 9, "occurrences": list } });
-    let said = |event: &str| -> Vec<Option<bool>> {
+    let cancelled = |event: &str| -> Vec<Option<bool>> {
         let change = change(event, payload.clone());
-        change.occurrences.iter().map(|said| said.fields.cancelled).collect()
+        change.occurrences.iter().map(|occurrence| occurrence.fields.cancelled).collect()
     };
-    assert_eq!(said("webinar.created"), [Some(false), Some(true), Some(false)]);
-    assert_eq!(said("webinar.updated"), [Some(false), Some(true), None]);
+    assert_eq!(cancelled("webinar.created"), [Some(false), Some(true), Some(false)]);
+    assert_eq!(cancelled("webinar.updated"), [Some(false), Some(true), None]);
     assert_eq!(change("webinar.created", payload.clone()).whole.cancelled, Some(false));
     assert_eq!(change("webinar.updated", payload.clone()).whole.cancelled, None);
 }
@@ -440,8 +440,10 @@ fn update_with_single_scope_changes_listed_occurrences_only() {
         "webinar.updated",
         payload(json!([{ "occurrence_id": "1" }, { "occurrence_id": "2" }])),
     );
-    assert!(two.occurrences.iter().all(|said| said.fields.start.is_none()));
-    assert!(two.occurrences.iter().all(|said| said.fields.name.as_deref() == Some("x")));
+    assert!(two.occurrences.iter().all(|occurrence| occurrence.fields.start.is_none()));
+    assert!(
+        two.occurrences.iter().all(|occurrence| occurrence.fields.name.as_deref() == Some("x"))
+    );
 
     let torn = payload(json!([{ "occurrence_id": "1" }, {}]));
     assert_eq!(changed("webinar.updated", torn).0.occurrences[0].fields.start, None);
@@ -458,7 +460,7 @@ fn deletion_cancels_only_the_named_scope() {
         ("webinar.permanently_deleted", true),
         ("webinar.recovered", false),
     ];
-    for (event, said) in events {
+    for (event, cancelled) in events {
         for (payload, whole, own) in [
             (json!({ "operation": "all", "object": { "id": 1, "type": 9 } }), true, false),
             (
@@ -483,9 +485,9 @@ fn deletion_cancels_only_the_named_scope() {
             (json!({ "operation": "single", "object": { "id": 1, "type": 6 } }), true, false),
         ] {
             let change = change(event, payload.clone());
-            assert_eq!(change.whole.cancelled, whole.then_some(said), "{event} {payload}");
+            assert_eq!(change.whole.cancelled, whole.then_some(cancelled), "{event} {payload}");
             for one in &change.occurrences {
-                assert_eq!(one.fields.cancelled, own.then_some(said), "{event} {payload}");
+                assert_eq!(one.fields.cancelled, own.then_some(cancelled), "{event} {payload}");
                 assert!(one.fields.start.is_some());
             }
             assert_eq!(change.listing, OccurrenceListing::Partial);

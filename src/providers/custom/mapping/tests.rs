@@ -26,17 +26,17 @@ fn read_by(source: &str, request: Inbound<'_, Verified>) -> ParsedPayload {
 }
 
 /// The one change, with the bad fields. Panics for other content.
-fn said(meaning: PayloadContent) -> (Change, Vec<&'static str>) {
-    let PayloadContent::Changes { mut changes, bad_fields } = meaning else {
-        panic!("{meaning:?}")
+fn single_change(content: PayloadContent) -> (Change, Vec<&'static str>) {
+    let PayloadContent::Changes { mut changes, bad_fields } = content else {
+        panic!("{content:?}")
     };
     assert_eq!(changes.len(), 1, "{changes:?}");
     (changes.remove(0), bad_fields)
 }
 
 /// The reason why the body is unmappable. Panics for other content.
-fn reason(meaning: PayloadContent) -> String {
-    let PayloadContent::Unmappable(reason) = meaning else { panic!("{meaning:?}") };
+fn reason(content: PayloadContent) -> String {
+    let PayloadContent::Unmappable(reason) = content else { panic!("{content:?}") };
     reason
 }
 
@@ -44,7 +44,7 @@ fn reason(meaning: PayloadContent) -> String {
 fn fields(map: &str, payload: &Json) -> (WebinarFields, Vec<&'static str>) {
     let mut payload = payload.clone();
     payload["id"] = "e-1".into();
-    let (change, bad_fields) = said(read(map, &payload).content);
+    let (change, bad_fields) = single_change(read(map, &payload).content);
     (change.whole, bad_fields)
 }
 
@@ -74,9 +74,9 @@ fn each_expression_sets_its_field() {
         "id": 7, "account": "acct", "at": "2027-01-01T00:00:00Z", "title": " Tea", "text": "a\u{0}b", "kind": "webinar",
         "start": "2027-02-03T10:00:00+01:00", "sign_up": "https://x.example/a b", "state": "over",
     });
-    let reading = read(map, &payload);
-    assert_eq!(reading.event_type, "made");
-    let (change, bad_fields) = said(reading.content);
+    let parsed = read(map, &payload);
+    assert_eq!(parsed.event_type, "made");
+    let (change, bad_fields) = single_change(parsed.content);
     assert!(bad_fields.is_empty(), "{bad_fields:?}");
     assert_eq!(change.webinar.as_str(), "7");
     assert_eq!(change.account.as_ref().map(ExternalAccountId::as_str), Some("acct"));
@@ -118,9 +118,9 @@ fn expression_without_value_sets_nothing() {
         webhook = 'headers["x-other"]'
     "#;
     let payload = json!({ "id": "e", "text": null, "start": null, "links": [] });
-    let reading = read(map, &payload);
-    assert_eq!(reading.event_type, "unknown");
-    let (change, bad_fields) = said(reading.content);
+    let parsed = read(map, &payload);
+    assert_eq!(parsed.event_type, "unknown");
+    let (change, bad_fields) = single_change(parsed.content);
     assert!(bad_fields.is_empty(), "{bad_fields:?}");
     assert_eq!(change.whole, WebinarFields::default());
     assert_eq!((change.kind, change.full_picture), (ChangeKind::Updated, false));
@@ -149,16 +149,16 @@ fn bad_field_is_counted_and_sets_nothing() {
         ("cancelled = 'payload.x'", json!({ "x": "true" })),
         ("completed = 'payload.x'", json!({ "x": 1 })),
     ] {
-        let (said, bad) = fields(map, &payload);
-        assert_eq!(said, WebinarFields::default(), "{map} {payload}");
+        let (read, bad) = fields(map, &payload);
+        assert_eq!(read, WebinarFields::default(), "{map} {payload}");
         assert_eq!(bad, [map.split(' ').next().expect("a key")], "{map} {payload}");
     }
     // An end before the start is rejected.
-    let (said, bad) = fields(
+    let (read, bad) = fields(
         "start = '\"2027-01-01T10:00:00Z\"'\nend = '\"2027-01-01T09:00:00Z\"'\nduration_minutes = '30'",
         &json!({}),
     );
-    assert_eq!((said.end, bad), (EndTime::after_minutes(30), vec!["end"]));
+    assert_eq!((read.end, bad), (EndTime::after_minutes(30), vec!["end"]));
 }
 
 #[test]
@@ -190,14 +190,14 @@ fn time_without_offset_is_read_in_the_mapped_time_zone() {
 
 #[test]
 fn when_expression_decides_what_is_ignored() {
-    let meaning = |when: &str, payload: Json| read(&format!("when = '{when}'"), &payload).content;
+    let content = |when: &str, payload: Json| read(&format!("when = '{when}'"), &payload).content;
     let is_for_us = |when: &str, payload: Json| {
-        let meaning = meaning(when, payload);
+        let content = content(when, payload);
         assert!(
-            matches!(meaning, PayloadContent::Changes { .. } | PayloadContent::Ignored),
-            "{meaning:?}"
+            matches!(content, PayloadContent::Changes { .. } | PayloadContent::Ignored),
+            "{content:?}"
         );
-        meaning != PayloadContent::Ignored
+        content != PayloadContent::Ignored
     };
     assert!(is_for_us("payload.type == \"webinar\"", json!({ "id": 1, "type": "webinar" })));
     assert!(!is_for_us("payload.type == \"webinar\"", json!({ "id": 1, "type": "person" })));
@@ -208,7 +208,7 @@ fn when_expression_decides_what_is_ignored() {
         ("1 / payload.n == 1", json!({ "n": 0 })),
         ("payload.n < \"a\"", json!({ "n": 0 })),
     ] {
-        let reason = reason(meaning(when, payload));
+        let reason = reason(content(when, payload));
         assert!(reason.starts_with("map.when "), "{reason}");
     }
 }
@@ -230,8 +230,8 @@ fn payload_without_usable_id_is_unmappable() {
     assert_eq!(reason, "map.account yields neither a text nor a whole number");
     // A number beyond 64 bits keeps all its digits.
     let body = br#"{"id":24576065432313123456789}"#;
-    let reading = read_by(&source(""), Inbound::from_body(body));
-    assert_eq!(said(reading.content).0.webinar.as_str(), "24576065432313123456789");
+    let parsed = read_by(&source(""), Inbound::from_body(body));
+    assert_eq!(single_change(parsed.content).0.webinar.as_str(), "24576065432313123456789");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn unreadable_body_is_unmappable() {
 
 #[test]
 fn change_kind_follows_from_cancelled_and_completed() {
-    let kind = |map: &str| said(read(map, &json!({ "id": 1 })).content).0.kind;
+    let kind = |map: &str| single_change(read(map, &json!({ "id": 1 })).content).0.kind;
     assert_eq!(kind("cancelled = 'true'"), ChangeKind::Cancelled);
     assert_eq!(kind("cancelled = 'false'"), ChangeKind::Updated);
     assert_eq!(kind("completed = 'true'\ncancelled = 'true'"), ChangeKind::Completed);
@@ -257,7 +257,9 @@ fn change_kind_follows_from_cancelled_and_completed() {
 #[test]
 fn full_picture_follows_from_fields_or_expression() {
     let full = |map: &str| {
-        said(read(map, &json!({ "id": 1, "x": "2027-01-01T10:00:00Z" })).content).0.full_picture
+        single_change(read(map, &json!({ "id": 1, "x": "2027-01-01T10:00:00Z" })).content)
+            .0
+            .full_picture
     };
     let named_and_timed = "name = '\"a\"'\nstart = 'payload.x'\n";
     assert!(!full(named_and_timed));
@@ -269,8 +271,8 @@ fn full_picture_follows_from_fields_or_expression() {
 #[test]
 fn invalid_expression_is_reported_with_its_key() {
     let without_id = source("").replace("event_id", "name");
-    let told_of = config_error(&without_id);
-    assert!(told_of.contains("source.it.map.event_id: is missing"), "{told_of}");
+    let errors = config_error(&without_id);
+    assert!(errors.contains("source.it.map.event_id: is missing"), "{errors}");
     for (map, what) in [
         ("name = 'payload.'", "source.it.map.name: is not an expression: "),
         ("name = 'body.title'", "unknown variable body. Known variables: "),
@@ -280,8 +282,8 @@ fn invalid_expression_is_reported_with_its_key() {
         ("title = 'payload.x'", "source.it.map.title: is not a key of [source.it.map]"),
         ("time_unit = 'm'", "source.it.map.time_unit: must be \"s\" or \"ms\""),
     ] {
-        let told = config_error(&source(map));
-        assert!(told.contains(what), "{map}: {told}");
+        let errors = config_error(&source(map));
+        assert!(errors.contains(what), "{map}: {errors}");
     }
 }
 
@@ -290,7 +292,7 @@ fn invalid_expression_is_reported_with_its_key() {
 fn expressions_of_one_payload_share_a_step_limit() {
     let costly = "payload.list.exists(x, x == payload.id || x == payload.type)";
     let payload = json!({ "id": "e-1", "list": vec![0; 60_000] });
-    let (_, bad) = said(read(&format!("cancelled = '{costly}'"), &payload).content);
+    let (_, bad) = single_change(read(&format!("cancelled = '{costly}'"), &payload).content);
     assert_eq!(bad, Vec::<&str>::new());
     let keys = ["cancelled", "completed", "full_picture", "name", "description", "organizer"];
     let more = ["event_type", "registration_url", "join_url", "timezone", "start", "end"];

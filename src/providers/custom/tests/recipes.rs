@@ -47,10 +47,10 @@ fn each_recipe_has_a_name_and_readable_samples() {
         let (provider, samples) = (demo(recipe.name), (recipe.samples)(NOW));
         assert!(samples.len() >= 2, "{}", recipe.name);
         for sample in samples {
-            let reading =
+            let parsed =
                 provider.read(&Inbound::from_body(&sample.body).scrub(provider.as_ref()), &[]);
-            let PayloadContent::Changes { changes, bad_fields } = reading.content else {
-                panic!("{}, {}: {:?}", recipe.name, sample.summary, reading.content);
+            let PayloadContent::Changes { changes, bad_fields } = parsed.content else {
+                panic!("{}, {}: {:?}", recipe.name, sample.summary, parsed.content);
             };
             assert!(bad_fields.is_empty(), "{}, {}: {bad_fields:?}", recipe.name, sample.summary);
             assert_eq!(changes.len(), 1);
@@ -73,11 +73,11 @@ fn recipes_with_signatures_verify_only_signed_requests() {
             .collect(),
         body: body.to_vec(),
     };
-    let believed =
+    let verify_with =
         |headers: &[(&str, &str)]| verify(sequel.as_ref(), &with(headers), &[b"a key"], NOW);
-    assert_eq!(believed(&[("x-introvoke-web-hook-auth", "a key")]), Ok(0));
-    assert_eq!(believed(&[("x-introvoke-web-hook-auth", "a kez")]), Err(VerifyError::Mismatch));
-    assert_eq!(believed(&[("authorization", "Bearer a key")]), Err(VerifyError::Missing));
+    assert_eq!(verify_with(&[("x-introvoke-web-hook-auth", "a key")]), Ok(0));
+    assert_eq!(verify_with(&[("x-introvoke-web-hook-auth", "a kez")]), Err(VerifyError::Mismatch));
+    assert_eq!(verify_with(&[("authorization", "Bearer a key")]), Err(VerifyError::Missing));
 }
 
 #[test]
@@ -89,14 +89,17 @@ fn source_keys_override_recipe_keys() {
          map = {{ organizer = \"payload.event.teamName\", webhook = \"'own'\" }}\n"
     ));
     let body = br#"{"action":"EVENT_CREATED","event":{"id":"e","teamName":"Team","name":"Ines"}}"#;
-    let reading = own.read(&Inbound::from_body(body).scrub(own.as_ref()), &[]);
-    assert_eq!(reading.event_type, "own");
-    let told = crate::providers::conformance::describe(&reading);
-    assert!(told.contains(r#""organizer": "Team""#) && told.contains(r#""name": "***""#), "{told}");
+    let parsed = own.read(&Inbound::from_body(body).scrub(own.as_ref()), &[]);
+    assert_eq!(parsed.event_type, "own");
+    let described = crate::providers::conformance::describe(&parsed);
+    assert!(
+        described.contains(r#""organizer": "Team""#) && described.contains(r#""name": "***""#),
+        "{described}"
+    );
     let headers = vec![("x-own".to_owned(), "s".to_owned())];
     let url = "https://bridge.example/webhooks/it".parse().expect("a URL");
     let signed = SignedRequest { url, headers, body: body.to_vec() };
     assert_eq!(verify(own.as_ref(), &signed, &[b"s"], NOW), Ok(0));
-    let told = self::config_error("recipe = \"zoom\"\n");
-    assert!(told.contains("source.it.recipe: must be \"zuddl\" or"), "{told}");
+    let errors = self::config_error("recipe = \"zoom\"\n");
+    assert!(errors.contains("source.it.recipe: must be \"zuddl\" or"), "{errors}");
 }

@@ -175,9 +175,9 @@ fn only_requests_signed_by_the_scheme_verify() {
 fn body_after_length_extension_is_refused() {
     let form = provider(&format!("format = \"form\"\n{}", verify_config(FORMS[1])));
     let padded = b"id=e-1\x80\0\0\0\0\0\0\x02\x28&id=e-2";
-    for (body, believed) in [(&b"id=e-1"[..], Ok(0)), (padded, Err(VerifyError::Malformed))] {
+    for (body, expected) in [(&b"id=e-1"[..], Ok(0)), (padded, Err(VerifyError::Malformed))] {
         let sent = sign(form.as_ref(), body, b"a secret", NOW);
-        assert_eq!(verify(form.as_ref(), &sent, &[b"a secret"], NOW), believed);
+        assert_eq!(verify(form.as_ref(), &sent, &[b"a secret"], NOW), expected);
     }
 }
 
@@ -186,7 +186,7 @@ fn body_after_length_extension_is_refused() {
 fn header_with_several_signatures_verifies_by_any() {
     let provider = provider(&verify_config(FORMS[0]));
     let right = sign(provider.as_ref(), BODY, b"s", NOW);
-    let believed = |value: &str| {
+    let verify_value = |value: &str| {
         let mut sent = right.clone();
         sent.headers[0].1 = value.to_owned();
         verify(provider.as_ref(), &sent, &[b"s"], NOW)
@@ -194,14 +194,17 @@ fn header_with_several_signatures_verifies_by_any() {
     let value = right.headers[0].1.as_str();
     let (time, own) = value.split_once(',').expect("two entries");
     let zeros = format!("v1={}", "0".repeat(64));
-    assert_eq!(believed(&format!("{own}, v0=older ,{zeros},{time}")), Ok(0));
-    assert_eq!(believed(&format!("{time},{zeros}")), Err(VerifyError::Mismatch));
-    assert_eq!(believed(&format!("{time},{own},{time}")), Err(VerifyError::Malformed));
+    assert_eq!(verify_value(&format!("{own}, v0=older ,{zeros},{time}")), Ok(0));
+    assert_eq!(verify_value(&format!("{time},{zeros}")), Err(VerifyError::Mismatch));
+    assert_eq!(verify_value(&format!("{time},{own},{time}")), Err(VerifyError::Malformed));
     for none in [time, own, "", "v1=", &format!("{time},v1=abc")] {
-        assert_eq!(believed(none), Err(VerifyError::Malformed), "{none}");
+        assert_eq!(verify_value(none), Err(VerifyError::Malformed), "{none}");
     }
     // Hexadecimal digits may have either case.
-    assert_eq!(believed(&format!("{time},v1={}", own.replace("v1=", "").to_uppercase())), Ok(0));
+    assert_eq!(
+        verify_value(&format!("{time},v1={}", own.replace("v1=", "").to_uppercase())),
+        Ok(0)
+    );
 }
 
 #[test]
@@ -224,9 +227,9 @@ fn signed_id_is_the_delivery_id() {
     let standard = super::super::tests::provider(&verify_config(r#"scheme = "standard_webhooks""#));
     assert_eq!(standard.read_headers(), ["webhook-id", "svix-id"]);
     let right = sign(standard.as_ref(), BODY, b"MDEyMw==", NOW);
-    let reading = standard
+    let parsed = standard
         .read(&Inbound::from_stored(&right.headers, BODY, NOW).scrub(standard.as_ref()), &[]);
-    assert_eq!(reading.delivery_id, Some("msg_91efc6eb5ac3f6e0".to_owned()));
+    assert_eq!(parsed.delivery_id, Some("msg_91efc6eb5ac3f6e0".to_owned()));
 }
 
 #[test]
@@ -237,18 +240,18 @@ fn basic_scheme_compares_user_name_and_password() {
         right.headers,
         [("authorization".to_owned(), "Basic aG9va3M6cGFzczp3b3Jk".to_owned())]
     );
-    let believed = |value: &str| {
+    let verify_value = |value: &str| {
         let mut sent = right.clone();
         sent.headers[0].1 = value.to_owned();
         verify(provider.as_ref(), &sent, &[b"other", b"pass:word"], NOW)
     };
-    assert_eq!(believed(&right.headers[0].1), Ok(1));
-    assert_eq!(believed("basic aG9va3M6cGFzczp3b3Jk"), Ok(1));
+    assert_eq!(verify_value(&right.headers[0].1), Ok(1));
+    assert_eq!(verify_value("basic aG9va3M6cGFzczp3b3Jk"), Ok(1));
     for wrong in ["Basic aG9va3M6", "Basic aG9va3M6cGFzcw==", "Basic "] {
-        assert_eq!(believed(wrong), Err(VerifyError::Mismatch), "{wrong}");
+        assert_eq!(verify_value(wrong), Err(VerifyError::Mismatch), "{wrong}");
     }
     for none in ["", "Basic", "Basic aG9va3M6cGFzczp3b3J", "Bearer aG9va3M6cGFzczp3b3Jk"] {
-        assert_eq!(believed(none), Err(VerifyError::Malformed), "{none}");
+        assert_eq!(verify_value(none), Err(VerifyError::Malformed), "{none}");
     }
     let mut twice = right.clone();
     twice.headers.extend(right.headers.clone());
@@ -414,11 +417,11 @@ fn invalid_verify_table_is_reported_with_its_key() {
             "has no meaning",
         ),
     ] {
-        let told = config_error(&verify_config(keys));
-        assert!(told.contains(what), "{keys}: {told}");
+        let errors = config_error(&verify_config(keys));
+        assert!(errors.contains(what), "{keys}: {errors}");
         assert!(provider_from_config(&verify_config(keys)).is_err());
     }
     let form = verify_config(r#"scheme = "jwt", algorithms = ["HS256"], token = "body""#);
-    let told = config_error(&format!("format = \"form\"\n{form}"));
-    assert!(told.contains("source.it.format: has no meaning"), "{told}");
+    let errors = config_error(&format!("format = \"form\"\n{form}"));
+    assert!(errors.contains("source.it.format: has no meaning"), "{errors}");
 }

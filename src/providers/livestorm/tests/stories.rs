@@ -44,8 +44,8 @@ fn merged(bodies: &[Vec<u8>]) -> Webinar {
     webinars.remove(&WebinarId::parse("s-1").expect("valid")).expect("it was merged")
 }
 
-fn is_off(webinar: &Webinar) -> Option<bool> {
-    webinar.whole.cancelled.as_ref().map(|said| said.value)
+fn is_cancelled(webinar: &Webinar) -> Option<bool> {
+    webinar.whole.cancelled.as_ref().map(|register| register.value)
 }
 
 /// With a token of another workspace the API answers 404 for the session, and with the right token it does not.
@@ -56,8 +56,8 @@ fn session_found_again_after_404_is_restored() {
         gone(NOW - 400),
         answers(NOW - 300, &upcoming(), NOW - 900),
     );
-    assert_eq!(is_off(&merged(&[seen.clone(), lost.clone()])), Some(true));
-    assert_eq!(is_off(&merged(&[seen, lost, found])), Some(false));
+    assert_eq!(is_cancelled(&merged(&[seen.clone(), lost.clone()])), Some(true));
+    assert_eq!(is_cancelled(&merged(&[seen, lost, found])), Some(false));
 }
 
 /// The session was fetched just before its cancellation, and its event, which the cancellation updated, just after.
@@ -65,7 +65,7 @@ fn session_found_again_after_404_is_restored() {
 fn newer_event_does_not_make_an_older_session_win() {
     let between = answers(NOW - 400, &upcoming(), NOW - 399);
     let after = answers(NOW - 300, &called_off(NOW - 400), NOW - 399);
-    assert_eq!(is_off(&merged(&[between, after])), Some(true));
+    assert_eq!(is_cancelled(&merged(&[between, after])), Some(true));
 }
 
 proptest! {
@@ -83,6 +83,6 @@ proptest! {
         let last_is_off = kinds.last().is_some_and(|kind| *kind != 0);
         let turn = order.index(bodies.len());
         bodies.rotate_left(turn);
-        prop_assert_eq!(is_off(&merged(&bodies)), Some(last_is_off));
+        prop_assert_eq!(is_cancelled(&merged(&bodies)), Some(last_is_off));
     }
 }

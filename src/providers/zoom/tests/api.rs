@@ -33,7 +33,7 @@ fn id(text: &str) -> WebinarId {
 }
 
 /// The next request after these answers.
-fn asked(
+fn next_request(
     provider: &dyn Provider,
     webinar: &str,
     answers: &[(&str, &str)],
@@ -51,8 +51,8 @@ fn url(ask: Result<Option<ApiRequest>, String>) -> String {
 #[test]
 fn webhook_without_api_credentials_requests_no_fetch() {
     assert!(ZOOM.api().is_none());
-    let reading = webhook("webinar.created", json!({ "object": { "id": 1, "topic": "x" } }));
-    assert_eq!(reading.fetch_requests, []);
+    let parsed = webhook("webinar.created", json!({ "object": { "id": 1, "topic": "x" } }));
+    assert_eq!(parsed.fetch_requests, []);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn api_table_overrides_urls_users_and_rate_limit() {
     };
     assert_eq!(token_url.as_str(), "http://127.0.0.1:9/t");
     assert_eq!(
-        url(asked(provider.as_ref(), "7", &[])),
+        url(next_request(provider.as_ref(), "7", &[])),
         "http://127.0.0.1:9/below/v2/webinars/7?show_previous_occurrences=true"
     );
 }
@@ -94,34 +94,35 @@ fn api_table_overrides_urls_users_and_rate_limit() {
 #[test]
 fn invalid_api_table_reports_each_key() {
     let wrong = |api: &str| configured(api).err().expect("the configuration is invalid");
-    let told = wrong("");
+    let errors = wrong("");
     for key in ["account_id", "client_id", "client_secret"] {
-        assert!(told.contains(&format!("source.it.api.{key}: is missing")), "{told}");
+        assert!(errors.contains(&format!("source.it.api.{key}: is missing")), "{errors}");
     }
-    let told = wrong(&format!("{LEAST}, base_url = 'http://zoom.example', user = ['me']"));
-    assert!(told.contains("source.it.api.base_url"), "{told}");
-    assert!(told.contains("source.it.api.user: is not a key"), "{told}");
-    let told = wrong(&LEAST.replace("acc-1", "acc 1"));
-    assert!(told.contains("source.it.api.account_id: has a character"), "{told}");
-    assert!(!told.contains("hush"), "{told}");
+    let errors = wrong(&format!("{LEAST}, base_url = 'http://zoom.example', user = ['me']"));
+    assert!(errors.contains("source.it.api.base_url"), "{errors}");
+    assert!(errors.contains("source.it.api.user: is not a key"), "{errors}");
+    let errors = wrong(&LEAST.replace("acc-1", "acc 1"));
+    assert!(errors.contains("source.it.api.account_id: has a character"), "{errors}");
+    assert!(!errors.contains("hush"), "{errors}");
 }
 
 #[test]
 fn webinar_fetch_requests_webinar_then_host() {
     let provider = provider("");
     let provider = provider.as_ref();
-    let first = asked(provider, "86420024680", &[]).expect("valid").expect("a request");
+    let first = next_request(provider, "86420024680", &[]).expect("valid").expect("a request");
     assert_eq!((first.name, first.on_missing), ("webinar", OnMissing::Fail));
     assert_eq!(
         first.url.as_str(),
         "https://api.zoom.us/v2/webinars/86420024680?show_previous_occurrences=true"
     );
     let webinar = ("webinar", r#"{"id":86420024680,"host_id":"a/b c+="}"#);
-    let second = asked(provider, "86420024680", &[webinar]).expect("valid").expect("a request");
+    let second =
+        next_request(provider, "86420024680", &[webinar]).expect("valid").expect("a request");
     assert_eq!((second.name, second.on_missing), ("host", OnMissing::Skip));
     assert_eq!(second.url.as_str(), "https://api.zoom.us/v2/users/a%2Fb%20c+=");
     for host in ["{}", "null"] {
-        assert_eq!(asked(provider, "86420024680", &[webinar, ("host", host)]), Ok(None));
+        assert_eq!(next_request(provider, "86420024680", &[webinar, ("host", host)]), Ok(None));
     }
 }
 
@@ -130,14 +131,14 @@ fn ids_outside_the_api_path_are_never_requested() {
     let provider = provider("");
     let provider = provider.as_ref();
     for webinar in ["..", ".", "1/../users", "q7Wc2nRtS9y", "1?x=1", "%2e%2e", "1#"] {
-        assert!(asked(provider, webinar, &[]).is_err(), "{webinar}");
+        assert!(next_request(provider, webinar, &[]).is_err(), "{webinar}");
     }
     for host in ["\"\"", "\"..\"", "\".\"", "5", "null"] {
         let webinar = format!(r#"{{"id":1,"host_id":{host}}}"#);
-        assert_eq!(asked(provider, "1", &[("webinar", &webinar)]), Ok(None), "{host}");
+        assert_eq!(next_request(provider, "1", &[("webinar", &webinar)]), Ok(None), "{host}");
     }
-    assert_eq!(asked(provider, "1", &[("webinar", r#"{"id":1}"#)]), Ok(None));
-    assert!(asked(provider, "1", &[("webinar", "[]")]).is_err());
+    assert_eq!(next_request(provider, "1", &[("webinar", r#"{"id":1}"#)]), Ok(None));
+    assert!(next_request(provider, "1", &[("webinar", "[]")]).is_err());
 }
 
 #[test]
@@ -149,9 +150,9 @@ fn webhooks_request_fetches_by_what_they_leave_out() {
         if body["payload"].get("account_id").is_none() {
             body["payload"]["account_id"] = ACCOUNT.into();
         }
-        let reading = provider
+        let parsed = provider
             .read(&Inbound::from_body(body.to_string().as_bytes()).scrub(provider.as_ref()), &[]);
-        reading
+        parsed
             .fetch_requests
             .iter()
             .map(|FetchRequest { condition: when, .. }| *when)

@@ -15,7 +15,7 @@ fn small_body_with_repeated_text_is_unmappable() {
     let reason = unmappable(repeated(60_000, 500));
     assert_eq!(reason, "the update copies too much text to too many single occurrences");
     for (description, occurrences) in [(60_000, 1), (2_000, 500)] {
-        let reading = repeated(description, occurrences);
-        assert!(matches!(reading.content, PayloadContent::Changes { .. }), "{reading:?}");
+        let parsed = repeated(description, occurrences);
+        assert!(matches!(parsed.content, PayloadContent::Changes { .. }), "{parsed:?}");
     }
 }

@@ -60,7 +60,7 @@ fn samples_are_dated_in_order_just_before_now() {
 
 #[test]
 fn samples_fold_to_the_documented_events() {
-    let told: Vec<String> = inputs(&samples())
+    let folded: Vec<String> = inputs(&samples())
         .into_iter()
         .map(|event| {
             let time = |time: Option<Millis>| time.map_or("-".to_owned(), |time| time.to_string());
@@ -93,7 +93,7 @@ fn samples_fold_to_the_documented_events() {
         "CONFERENCE q7Wc2nRtS9yHdKfVbXzLmA: Makers' day online \
          from 2026-09-20T10:00:00Z to 2026-09-20T18:00:00Z, cancelled ",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(folded, expected);
 }
 
 proptest! {
@@ -166,11 +166,11 @@ fn series_changed_to_single_webinar_cancels_its_occurrences() {
     });
     let inputs =
         inputs(&[body("webinar.created", 1, &created), body("webinar.updated", 2, &single)]);
-    let told: Vec<(&str, bool)> = inputs
+    let folded: Vec<(&str, bool)> = inputs
         .iter()
         .map(|event| (event.external_event_id.as_str(), event.event_cancelled))
         .collect();
-    assert_eq!(told, [("1", false), ("1-7", true)]);
+    assert_eq!(folded, [("1", false), ("1-7", true)]);
 }
 
 #[test]

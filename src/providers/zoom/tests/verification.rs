@@ -59,9 +59,9 @@ fn published_vectors_verify_and_answer_the_handshake() {
 
     let keys = Keys { secrets: &[b"another", secret], tolerance: TOLERANCE };
     let request = ZOOM.verify(Inbound::new(&headers, "", body, now), keys, now).expect("verified");
-    let reading = ZOOM.read(&request.scrub(&ZOOM), keys.secrets);
-    let PayloadContent::Handshake(reply) = reading.content else {
-        panic!("no handshake: {reading:?}")
+    let parsed = ZOOM.read(&request.scrub(&ZOOM), keys.secrets);
+    let PayloadContent::Handshake(reply) = parsed.content else {
+        panic!("no handshake: {parsed:?}")
     };
     assert_eq!((reply.status, reply.content_type), (200, "application/json"));
     assert_eq!(

@@ -15,20 +15,21 @@ fn api() -> api::EventbriteApi {
     )
 }
 
-fn asked(webinar: &str, answers: &ApiAnswers<'_>) -> Result<Option<ApiRequest>, String> {
+fn next_request(webinar: &str, answers: &ApiAnswers<'_>) -> Result<Option<ApiRequest>, String> {
     api().next_request(&WebinarId::parse(webinar).expect("an id"), answers)
 }
 
 #[test]
 fn event_fetch_makes_one_request_to_the_configured_server() {
-    let ask = asked("42", &ApiAnswers::new()).expect("the id is valid").expect("a request");
+    let request =
+        next_request("42", &ApiAnswers::new()).expect("the id is valid").expect("a request");
     let url = "https://eventbrite.example/v3/events/42/?expand=organizer";
-    assert_eq!((ask.name, ask.url.as_str()), ("event", url));
+    assert_eq!((request.name, request.url.as_str()), ("event", url));
     let answer = RawValue::from_string("{}".to_owned()).expect("JSON");
     let answers = ApiAnswers::from([("event".to_owned(), &*answer)]);
-    assert_eq!(asked("42", &answers), Ok(None));
+    assert_eq!(next_request("42", &answers), Ok(None));
     for other in ["..", "42/orders", "42?", "me", "-42"] {
-        asked(other, &ApiAnswers::new()).expect_err("the id is invalid");
+        next_request(other, &ApiAnswers::new()).expect_err("the id is invalid");
     }
 }
 
@@ -95,11 +96,11 @@ fn backfill_picks_events_in_range_from_all_pages() {
 
 #[test]
 fn gone_event_means_cancelled_unless_configured_otherwise() {
-    for (more, believed) in [("", true), (", gone_is_cancelled = false", false)] {
+    for (more, expected) in [("", true), (", gone_is_cancelled = false", false)] {
         let keys = format!(
             "provider = 'eventbrite'\npath_token = 'long-enough-token'\napi = {{ token = 'x', organization = '7'{more} }}"
         );
         let provider = conformance::provider_from_config(&keys).expect("valid");
-        assert_eq!(provider.api().map(PlatformApi::gone_means_cancelled), Some(believed), "{more}");
+        assert_eq!(provider.api().map(PlatformApi::gone_means_cancelled), Some(expected), "{more}");
     }
 }

@@ -9,7 +9,7 @@ fn api() -> api::LivestormApi {
     api::LivestormApi::new("https://livestorm.example".parse().expect("a URL"), token)
 }
 
-fn asked(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRequest>, String> {
+fn next_request(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRequest>, String> {
     let text = |answer: &Value| RawValue::from_string(answer.to_string()).expect("JSON");
     let texts: Vec<_> = answers.iter().map(|(name, answer)| (*name, text(answer))).collect();
     let answers: ApiAnswers<'_> =
@@ -17,9 +17,9 @@ fn asked(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRequest>,
     api().next_request(&WebinarId::parse(webinar).expect("an id"), &answers)
 }
 
-fn url(asked: Result<Option<ApiRequest>, String>) -> (&'static str, String) {
-    let ask = asked.expect("the answers are valid").expect("there is a next request");
-    (ask.name, ask.url.into())
+fn url(request: Result<Option<ApiRequest>, String>) -> (&'static str, String) {
+    let request = request.expect("the answers are valid").expect("there is a next request");
+    (request.name, request.url.into())
 }
 
 fn one(id: &str, attributes: &Value) -> Value {
@@ -35,29 +35,29 @@ fn session_fetch_requests_session_then_event() {
     let session = ("session", one("s-1", &json!({ "event_id": "e-1" })));
     let event = ("event", one("e-1", &json!({})));
     let first = ("session", "https://livestorm.example/v1/sessions/s-1".to_owned());
-    assert_eq!(url(asked("s-1", &[])), first);
+    assert_eq!(url(next_request("s-1", &[])), first);
     let second = ("event", "https://livestorm.example/v1/events/e-1".to_owned());
-    assert_eq!(url(asked("s-1", std::slice::from_ref(&session))), second);
-    assert_eq!(asked("s-1", &[session, event]), Ok(None));
+    assert_eq!(url(next_request("s-1", std::slice::from_ref(&session))), second);
+    assert_eq!(next_request("s-1", &[session, event]), Ok(None));
 }
 
 #[test]
 fn event_fetch_requests_event_then_pages_of_sessions() {
     let mut answers = vec![];
     let event = ("event", "https://livestorm.example/v1/events/e-1".to_owned());
-    assert_eq!(url(asked("event:e-1", &answers)), event);
+    assert_eq!(url(next_request("event:e-1", &answers)), event);
     answers.push(("event", one("e-1", &json!({}))));
     for (number, name) in (0..).zip(map::SESSION_PAGE_REQUESTS) {
-        let asked = url(asked("event:e-1", &answers));
+        let request = url(next_request("event:e-1", &answers));
         let path = "https://livestorm.example/v1/events/e-1/sessions";
         let query = format!("page%5Bnumber%5D={number}&page%5Bsize%5D=50");
-        assert_eq!(asked, (name, format!("{path}?{query}")));
+        assert_eq!(request, (name, format!("{path}?{query}")));
         answers.push((name, page(&json!(number + 1))));
     }
-    assert_eq!(asked("event:e-1", &answers), Ok(None), "the number of pages is limited");
+    assert_eq!(next_request("event:e-1", &answers), Ok(None), "the number of pages is limited");
     for last in [json!(null), json!(true), json!(-1), json!("2")] {
         let answers = [answers[0].clone(), ("sessions", page(&last))];
-        assert_eq!(asked("event:e-1", &answers), Ok(None));
+        assert_eq!(next_request("event:e-1", &answers), Ok(None));
     }
 }
 
@@ -66,14 +66,15 @@ fn event_fetch_requests_event_then_pages_of_sessions() {
 fn ids_outside_the_api_path_are_never_requested() {
     for event in [json!("../organization"), json!("a/b"), json!("a?b"), json!(".."), json!(null)] {
         let session = ("session", one("s-1", &json!({ "event_id": event })));
-        asked("s-1", &[session]).expect_err("the event id is invalid");
+        next_request("s-1", &[session]).expect_err("the event id is invalid");
     }
     // An operator may request any text as a webinar id.
-    for wanted in ["..", ".", "event:..", "event:", "a/b", "event:a/b"] {
-        asked(wanted, &[]).expect_err("the id is invalid");
+    for webinar in ["..", ".", "event:..", "event:", "a/b", "event:a/b"] {
+        next_request(webinar, &[]).expect_err("the id is invalid");
     }
     for sessions in [json!([]), json!({ "data": {} }), json!({ "data": [1] })] {
-        asked("event:e-1", &[("event", json!({})), ("sessions", sessions)]).expect_err("no page");
+        next_request("event:e-1", &[("event", json!({})), ("sessions", sessions)])
+            .expect_err("no page");
     }
 }
 
@@ -126,11 +127,11 @@ fn backfill_lists_sessions_page_by_page() {
 
 #[test]
 fn gone_session_means_cancelled_unless_configured_otherwise() {
-    for (more, believed) in [("", true), (", gone_is_cancelled = false", false)] {
+    for (more, expected) in [("", true), (", gone_is_cancelled = false", false)] {
         let keys = format!(
             "provider = 'livestorm'\nsecret = 'y'\nexternal_account_id = 'a'\napi = {{ token = 'x'{more} }}"
         );
         let provider = conformance::provider_from_config(&keys).expect("valid");
-        assert_eq!(provider.api().map(PlatformApi::gone_means_cancelled), Some(believed), "{more}");
+        assert_eq!(provider.api().map(PlatformApi::gone_means_cancelled), Some(expected), "{more}");
     }
 }
