@@ -161,7 +161,7 @@ impl fmt::Display for ExternalEventId {
 }
 
 /// Key of an event: its HubSpot account and the two ids by which HubSpot knows the event.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventKey {
     /// Name of the HubSpot account.
     pub hubspot: AccountName,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{HubspotRefusal, LedgerError, ReceiptKind, ReceiptOutcome};
 use crate::event::webinar::Provenance;
@@ -86,7 +86,7 @@ pub struct EventStateCounts {
 }
 
 /// The state of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the states of `bridge_events`; one in flight is pending here")]
 pub enum EventState {

@@ -19,6 +19,7 @@ mod state;
 mod tests;
 
 pub use access::ApiAccess;
+pub use api::models;
 pub use listener::run_ops;
 pub use readiness::Readiness;
 pub use state::OpsState;

@@ -1,10 +1,9 @@
 //! Holding an account's deliveries, and letting them go on.
 
-use serde_json::{Value, json};
-
+use super::await_store;
 use super::error::ApiError;
+use super::models::PausedAccountModel;
 use super::query::QueryParameters;
-use super::{await_store, models};
 use crate::event::{AccountName, StatusChange};
 use crate::ops::state::OpsState;
 
@@ -13,7 +12,7 @@ pub(super) async fn pause(
     ops: &OpsState,
     account: &AccountName,
     query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<PausedAccountModel, ApiError> {
     query.finish()?;
     let shown = update(ops, account, StatusChange::Paused).await?;
     tracing::info!(hubspot.account = %account, "an operator paused the account");
@@ -25,7 +24,7 @@ pub(super) async fn resume(
     ops: &OpsState,
     account: &AccountName,
     query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<PausedAccountModel, ApiError> {
     query.finish()?;
     let shown = update(ops, account, StatusChange::Resumed).await?;
     tracing::info!(hubspot.account = %account, "an operator resumed the account");
@@ -36,7 +35,7 @@ async fn update(
     ops: &OpsState,
     account: &AccountName,
     change: StatusChange,
-) -> Result<Value, ApiError> {
+) -> Result<PausedAccountModel, ApiError> {
     if !ops.accounts.contains(account) {
         return Err(ApiError::UnknownAccount);
     }
@@ -49,7 +48,5 @@ async fn update(
         }
         update => update?,
     };
-    let mut shown = json!({ "hubspot": account });
-    models::add(&mut shown, models::account_status(Some(&update.after)));
-    Ok(shown)
+    Ok(PausedAccountModel { hubspot: account.clone(), status: update.after.into() })
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+use super::models::{PROBLEM_TYPE_PREFIX, ProblemModel};
 use crate::http::{BodyError, ServerRequest, ServerResponse};
 use crate::ledger::LedgerError;
 use crate::replay::ReplayError;
@@ -105,15 +106,15 @@ impl ApiError {
     /// The response to a request whose body was read.
     pub(super) fn response(&self) -> ServerResponse {
         let ApiErrorRow { status, code, title } = self.row();
-        let mut body = json!({
-            "type": format!("urn:webinar-bridge:problem:{code}"),
-            "title": title,
-            "status": status,
-            "detail": self.to_string(),
+        let parameter =
+            if let Self::Parameter { name, .. } = self { Some(name.clone()) } else { None };
+        let body = json!(ProblemModel {
+            kind: format!("{PROBLEM_TYPE_PREFIX}{code}"),
+            title: title.to_owned(),
+            status,
+            detail: self.to_string(),
+            parameter,
         });
-        if let (Self::Parameter { name, .. }, Some(fields)) = (self, body.as_object_mut()) {
-            fields.insert("parameter".to_owned(), json!(name));
-        }
         let mut response =
             ServerResponse::new(status, "application/problem+json", body.to_string());
         if let Self::Method(allowed) = self {

@@ -1,12 +1,12 @@
-//! Looking at events, and sending them again.
+//! Lists and shows events, and sends them again.
 
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::cursor::CursorScope;
 use super::error::ApiError;
+use super::models::{BulkRedriveModel, EventDetailModel, EventListModel, EventModel, RedriveModel};
 use super::query::QueryParameters;
-use super::{BULK_TIME, await_store, models};
+use super::{BULK_TIME, await_store};
 use crate::event::{AccountName, EventKey};
 use crate::ledger::{EventQuery, EventState, RedriveRequest, RedriveResult};
 use crate::ops::state::OpsState;
@@ -19,41 +19,40 @@ const STATES: [(&str, EventState); 5] = [
     ("dead", EventState::Dead),
 ];
 
-/// What can be sent again, all of it at once: what is pending is sent anyway, and what is incomplete or filtered cannot be.
+/// States whose events can all be sent again: pending ones are sent anyway, incomplete and filtered ones cannot be.
 const REDRIVABLE_STATES: [(&str, EventState); 2] =
     [("dead", EventState::Dead), ("delivered", EventState::Delivered)];
 
-/// A page of events.
-pub(super) async fn list(ops: &OpsState, mut query: QueryParameters) -> Result<Value, ApiError> {
+/// Shows a page of events.
+pub(super) async fn list(
+    ops: &OpsState,
+    mut query: QueryParameters,
+) -> Result<EventListModel, ApiError> {
     let account = query.account(&ops.accounts)?;
-    let state = query.choice("state", &STATES)?;
+    let (word, state) = query.choice("state", &STATES)?.unzip();
     let text = query.text()?;
-    let filters =
-        [account.as_ref().map(AccountName::as_str), state.map(models::state), text.as_deref()];
-    let listing = CursorScope::new("events", &filters);
-    let (most, after) = (query.limit()?, query.cursor(listing)?);
+    let filters = [account.as_ref().map(AccountName::as_str), word, text.as_deref()];
+    let scope = CursorScope::new("events", &filters);
+    let (limit, after) = (query.limit()?, query.cursor(scope)?);
     query.finish()?;
-    let page = await_store(ops.ledger.list_events(EventQuery {
-        account,
-        state,
-        text,
-        after,
-        limit: most,
-    }))
-    .await?;
-    let items = page.items.iter().map(models::event).collect();
-    Ok(models::page("events", items, page.next.map(|next| listing.encode(next))))
+    let page =
+        await_store(ops.ledger.list_events(EventQuery { account, state, text, after, limit }))
+            .await?;
+    Ok(EventListModel {
+        events: page.items.into_iter().map(EventModel::from).collect(),
+        next: page.next.map(|next| scope.encode(next)),
+    })
 }
 
-/// One event with everything.
+/// Shows an event with everything known of it.
 pub(super) async fn get(
     ops: &OpsState,
     key: &EventKey,
     query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<EventDetailModel, ApiError> {
     query.finish()?;
-    let detail = await_store(ops.ledger.event_detail(key)).await?.ok_or(ApiError::UnknownEvent)?;
-    Ok(models::event_detail(&detail))
+    let detail = await_store(ops.ledger.event_detail(key)).await?;
+    Ok(detail.ok_or(ApiError::UnknownEvent)?.into())
 }
 
 /// Sends one event again.
@@ -61,7 +60,7 @@ pub(super) async fn redrive(
     ops: &OpsState,
     key: &EventKey,
     query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<RedriveModel, ApiError> {
     query.finish()?;
     match await_store(ops.ledger.redrive(key)).await? {
         RedriveResult::Pending => {}
@@ -72,35 +71,36 @@ pub(super) async fn redrive(
     tracing::info!(
         hubspot.account = %key.hubspot,
         event.external_id = %key.external_event_id,
-        "an operator had an event sent again"
+        "an operator redrove an event"
     );
-    Ok(json!({ "state": models::state(EventState::Pending) }))
+    Ok(RedriveModel { state: EventState::Pending })
 }
 
-/// Sends many events again, as many as there is time for.
+/// Sends events again, as many as there is time for.
 pub(super) async fn redrive_all(
     ops: &OpsState,
     mut query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<BulkRedriveModel, ApiError> {
     let account = query.account(&ops.accounts)?;
-    let state = query.choice("state", &REDRIVABLE_STATES)?.unwrap_or(EventState::Dead);
-    let filters = [account.as_ref().map(AccountName::as_str), Some(models::state(state))];
-    let listing = CursorScope::new("redrive", &filters);
-    let start = query.cursor(listing)?;
+    let (word, state) =
+        query.choice("state", &REDRIVABLE_STATES)?.unwrap_or(("dead", EventState::Dead));
+    let filters = [account.as_ref().map(AccountName::as_str), Some(word)];
+    let scope = CursorScope::new("redrive", &filters);
+    let start = query.cursor(scope)?;
     query.finish()?;
     let began = Instant::now();
     let (mut redriven, mut after) = (0, start);
     let next = loop {
-        let ask = RedriveRequest { account: account.clone(), state, not_over: false, after };
-        match await_store(ops.ledger.redrive_all(ask)).await {
-            Ok(piece) => {
-                redriven += piece.redriven;
-                after = piece.next;
+        let request = RedriveRequest { account: account.clone(), state, not_over: false, after };
+        match await_store(ops.ledger.redrive_all(request)).await {
+            Ok(progress) => {
+                redriven += progress.redriven;
+                after = progress.next;
             }
-            // What was done is told, and the cursor leads to the trouble.
-            Err(problem) if after == start => return Err(problem),
-            Err(problem) => {
-                tracing::warn!(%problem, "not all events could be sent again");
+            // Once a part is done, the answer reports it, with a cursor at the failed part.
+            Err(error) if after == start => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "not all events could be sent again");
                 break after;
             }
         }
@@ -108,6 +108,6 @@ pub(super) async fn redrive_all(
             break after;
         }
     };
-    tracing::info!(events = redriven, "an operator had events sent again");
-    Ok(json!({ "redriven": redriven, "next": next.map(|next| listing.encode(next)) }))
+    tracing::info!(events = redriven, "an operator redrove events");
+    Ok(BulkRedriveModel { redriven, next: next.map(|next| scope.encode(next)) })
 }

@@ -15,7 +15,7 @@ mod accounts;
 mod cursor;
 mod error;
 mod events;
-mod models;
+pub mod models;
 mod percent;
 mod query;
 mod receipts;
@@ -25,6 +25,7 @@ mod status;
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -103,26 +104,31 @@ async fn dispatch(
     }
     let query = QueryParameters::parse(query)?;
     match route {
-        ApiRoute::Status => status::get(ops, query).await,
-        ApiRoute::Events => events::list(ops, query).await,
-        ApiRoute::Event(key) => events::get(ops, &key, query).await,
-        ApiRoute::RedriveEvent(key) => events::redrive(ops, &key, query).await,
-        ApiRoute::RedriveEvents => events::redrive_all(ops, query).await,
-        ApiRoute::Receipts => receipts::list(ops, query).await,
-        ApiRoute::Receipt(id) => receipts::get(ops, id, query).await,
-        ApiRoute::ReplayReceipt(id) => receipts::replay(ops, id, query).await,
-        ApiRoute::ReplayReceipts => receipts::replay_all(ops, query).await,
-        ApiRoute::Fetch(source, webinar) => sources::fetch(ops, &source, webinar, query).await,
-        ApiRoute::Pause(account) => accounts::pause(ops, &account, query).await,
-        ApiRoute::Resume(account) => accounts::resume(ops, &account, query).await,
+        ApiRoute::Status => to_json(status::get(ops, query).await?),
+        ApiRoute::Events => to_json(events::list(ops, query).await?),
+        ApiRoute::Event(key) => to_json(events::get(ops, &key, query).await?),
+        ApiRoute::RedriveEvent(key) => to_json(events::redrive(ops, &key, query).await?),
+        ApiRoute::RedriveEvents => to_json(events::redrive_all(ops, query).await?),
+        ApiRoute::Receipts => to_json(receipts::list(ops, query).await?),
+        ApiRoute::Receipt(id) => to_json(receipts::get(ops, id, query).await?),
+        ApiRoute::ReplayReceipt(id) => to_json(receipts::replay(ops, id, query).await?),
+        ApiRoute::ReplayReceipts => to_json(receipts::replay_all(ops, query).await?),
+        ApiRoute::Fetch(source, webinar) => {
+            to_json(sources::fetch(ops, &source, webinar, query).await?)
+        }
+        ApiRoute::Pause(account) => to_json(accounts::pause(ops, &account, query).await?),
+        ApiRoute::Resume(account) => to_json(accounts::resume(ops, &account, query).await?),
     }
 }
 
-/// What the store says, if it says so in time.
-async fn await_store<T>(
-    asked: impl Future<Output = Result<T, LedgerError>>,
-) -> Result<T, ApiError> {
-    match timeout(STORE_TIMEOUT, asked).await {
+/// The model as JSON, its members in alphabetical order.
+fn to_json(model: impl Serialize) -> Result<Value, ApiError> {
+    serde_json::to_value(model).map_err(|error| ApiError::Corrupt(error.to_string()))
+}
+
+/// The store's answer, if it comes in time.
+async fn await_store<T>(call: impl Future<Output = Result<T, LedgerError>>) -> Result<T, ApiError> {
+    match timeout(STORE_TIMEOUT, call).await {
         Ok(answered) => Ok(answered?),
         Err(_) => Err(ApiError::store_timeout()),
     }

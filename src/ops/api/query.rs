@@ -82,7 +82,7 @@ impl QueryParameters {
         source.cloned().map(Some).ok_or(ApiError::UnknownSource)
     }
 
-    /// A parameter that is one of these words.
+    /// A parameter that is one of these words: the word and its value.
     ///
     /// # Errors
     /// [`Problem::Parameter`].
@@ -90,12 +90,13 @@ impl QueryParameters {
         &mut self,
         name: &'static str,
         words: &[(&'static str, T)],
-    ) -> Result<Option<T>, ApiError> {
-        let Some(said) = self.take(name) else { return Ok(None) };
-        let found = words.iter().find(|(word, _)| *word == said);
+    ) -> Result<Option<(&'static str, T)>, ApiError> {
+        let Some(given) = self.take(name) else { return Ok(None) };
+        let found = words.iter().find(|(word, _)| *word == given);
         let known = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
         found
-            .map(|(_, value)| Some(*value))
+            .copied()
+            .map(Some)
             .ok_or_else(|| ApiError::parameter(name, format!("must be one of: {}", known())))
     }
 
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(query("source=zoom").source(sources.iter()), Ok(Some(zoom)));
         assert_eq!(query("source=..").source(sources.iter()), Err(ApiError::UnknownSource));
         let words = [("dead", 1), ("pending", 2)];
-        assert_eq!(query("state=pending").choice("state", &words), Ok(Some(2)));
+        assert_eq!(query("state=pending").choice("state", &words), Ok(Some(("pending", 2))));
         let problem = query("state=Dead").choice("state", &words).expect_err("no such word");
         assert_eq!(problem.to_string(), "state: must be one of: dead, pending");
         let long = format!("q={}", "%C3%A9".repeat(201));

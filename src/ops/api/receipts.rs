@@ -1,12 +1,14 @@
-//! Looking at receipts, and mapping them again.
+//! Lists and shows receipts, and replays them.
 
-use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::cursor::CursorScope;
 use super::error::ApiError;
+use super::models::{
+    BulkReplayModel, ReceiptDetailModel, ReceiptListModel, ReceiptModel, ReplayModel,
+};
 use super::query::QueryParameters;
-use super::{BULK_TIME, await_store, models};
+use super::{BULK_TIME, await_store};
 use crate::event::{ReceiptId, SourceName};
 use crate::ledger::{ReceiptOutcome, ReceiptQuery};
 use crate::ops::state::OpsState;
@@ -18,76 +20,77 @@ const OUTCOMES: [(&str, ReceiptOutcome); 3] = [
     ("quarantined", ReceiptOutcome::Quarantined),
 ];
 
-/// What can be replayed, all of it at once: of what is ignored no body is kept.
+/// Outcomes whose receipts can all be replayed: no body is kept of ignored ones.
 const REPLAYABLE_OUTCOMES: [(&str, ReceiptOutcome); 2] =
     [("quarantined", ReceiptOutcome::Quarantined), ("accepted", ReceiptOutcome::Accepted)];
 
-/// A page of receipts.
-pub(super) async fn list(ops: &OpsState, mut query: QueryParameters) -> Result<Value, ApiError> {
+/// Shows a page of receipts.
+pub(super) async fn list(
+    ops: &OpsState,
+    mut query: QueryParameters,
+) -> Result<ReceiptListModel, ApiError> {
     let source = query.source(ops.sources.iter().map(|(name, _)| name))?;
-    let outcome = query.choice("outcome", &OUTCOMES)?;
-    let filters = [source.as_ref().map(SourceName::as_str), outcome.map(models::outcome)];
-    let listing = CursorScope::new("receipts", &filters);
-    let (most, after) = (query.limit()?, query.cursor(listing)?);
+    let (word, outcome) = query.choice("outcome", &OUTCOMES)?.unzip();
+    let filters = [source.as_ref().map(SourceName::as_str), word];
+    let scope = CursorScope::new("receipts", &filters);
+    let (limit, after) = (query.limit()?, query.cursor(scope)?);
     query.finish()?;
     let page =
-        await_store(ops.ledger.list_receipts(ReceiptQuery { source, outcome, after, limit: most }))
+        await_store(ops.ledger.list_receipts(ReceiptQuery { source, outcome, after, limit }))
             .await?;
-    let items = page.items.iter().map(models::receipt).collect();
-    Ok(models::page("receipts", items, page.next.map(|next| listing.encode(next))))
+    Ok(ReceiptListModel {
+        receipts: page.items.into_iter().map(ReceiptModel::from).collect(),
+        next: page.next.map(|next| scope.encode(next)),
+    })
 }
 
-/// One receipt with its body.
+/// Shows a receipt with its body.
 pub(super) async fn get(
     ops: &OpsState,
     id: ReceiptId,
     query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<ReceiptDetailModel, ApiError> {
     query.finish()?;
-    let record = await_store(ops.ledger.receipt(id)).await?.ok_or(ApiError::UnknownReceipt)?;
-    Ok(models::receipt_detail(&record))
+    let record = await_store(ops.ledger.receipt(id)).await?;
+    Ok(record.ok_or(ApiError::UnknownReceipt)?.into())
 }
 
-/// Maps one receipt again with today's code and configuration.
+/// Maps a receipt again with today's code and configuration.
 pub(super) async fn replay(
     ops: &OpsState,
     id: ReceiptId,
     query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<ReplayModel, ApiError> {
     query.finish()?;
     let replaying = timeout(BULK_TIME, ops.replayer.replay(id)).await;
     let replayed = replaying.map_err(|_| ApiError::store_timeout())??;
-    tracing::info!(receipt.id = %id, "an operator had a receipt replayed");
-    Ok(json!({
-        "outcome": models::outcome(replayed.outcome),
-        "reason": replayed.reason,
-        "events": replayed.events,
-    }))
+    tracing::info!(receipt.id = %id, "an operator replayed a receipt");
+    Ok(replayed.into())
 }
 
-/// Maps many receipts again, as many as there is time for.
+/// Maps receipts again, as many as there is time for.
 pub(super) async fn replay_all(
     ops: &OpsState,
     mut query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<BulkReplayModel, ApiError> {
     let source = query.source(ops.sources.iter().map(|(name, _)| name))?;
-    let outcome =
-        query.choice("outcome", &REPLAYABLE_OUTCOMES)?.unwrap_or(ReceiptOutcome::Quarantined);
-    let filters = [source.as_ref().map(SourceName::as_str), Some(models::outcome(outcome))];
-    let listing = CursorScope::new("replay", &filters);
-    let after = query.cursor(listing)?;
+    let choice = query.choice("outcome", &REPLAYABLE_OUTCOMES)?;
+    let (word, outcome) = choice.unwrap_or(("quarantined", ReceiptOutcome::Quarantined));
+    let filters = [source.as_ref().map(SourceName::as_str), Some(word)];
+    let scope = CursorScope::new("replay", &filters);
+    let after = query.cursor(scope)?;
     query.finish()?;
-    let ask = ReplayRequest { source, outcome: Some(outcome), after };
-    let piece = ops.replayer.replay_all(ask, Instant::now() + BULK_TIME).await?;
-    let ReplayProgress { accepted, ignored, quarantined, failed, next } = piece;
+    let request = ReplayRequest { source, outcome: Some(outcome), after };
+    let progress = ops.replayer.replay_all(request, Instant::now() + BULK_TIME).await?;
+    let ReplayProgress { accepted, ignored, quarantined, failed, next } = progress;
     let replayed = accepted + ignored + quarantined;
-    tracing::info!(receipts = replayed, "an operator had receipts replayed");
-    Ok(json!({
-        "replayed": replayed,
-        "accepted": accepted,
-        "ignored": ignored,
-        "quarantined": quarantined,
-        "failed": failed,
-        "next": next.map(|next| listing.encode(next)),
-    }))
+    tracing::info!(receipts = replayed, "an operator replayed receipts");
+    Ok(BulkReplayModel {
+        replayed,
+        accepted,
+        ignored,
+        quarantined,
+        failed,
+        next: next.map(|next| scope.encode(next)),
+    })
 }

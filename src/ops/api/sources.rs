@@ -1,9 +1,8 @@
 //! Having a source's platform asked.
 
-use serde_json::{Value, json};
-
 use super::await_store;
 use super::error::ApiError;
+use super::models::{FetchRequestModel, PendingFetchesModel};
 use super::query::QueryParameters;
 use crate::event::{FetchCondition, FetchRequest, SourceName, WebinarId};
 use crate::ops::state::OpsState;
@@ -15,7 +14,7 @@ pub(super) async fn fetch(
     source: &SourceName,
     webinar: WebinarId,
     query: QueryParameters,
-) -> Result<Value, ApiError> {
+) -> Result<FetchRequestModel, ApiError> {
     query.finish()?;
     if !ops.sources.iter().any(|(name, _)| name == source) {
         return Err(ApiError::UnknownSource);
@@ -30,5 +29,5 @@ pub(super) async fn fetch(
     await_store(ops.ledger.request_fetches(source, vec![wanted])).await?;
     let statuses = await_store(ops.ledger.fetch_statuses()).await?;
     let pending = statuses.get(source).map_or(0, |status| status.pending);
-    Ok(json!({ "source": source, "fetch": { "pending": pending } }))
+    Ok(FetchRequestModel { source: source.clone(), fetch: PendingFetchesModel { pending } })
 }

@@ -1,0 +1,64 @@
+//! How an account stands with HubSpot.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::ApiTime;
+use crate::event::{AccountName, AccountStatus, Pause, PauseReason};
+
+/// `POST /accounts/{hubspot}/pause` and `.../resume`: the account after the change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedAccountModel {
+    /// HubSpot account.
+    pub hubspot: AccountName,
+    /// Status of the account.
+    #[serde(flatten)]
+    pub status: AccountStatusModel,
+}
+
+/// How an account stands with HubSpot; all members are `null` while its status is unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountStatusModel {
+    /// Pause of the account, during which nothing is sent.
+    pub paused: Option<PauseModel>,
+    /// Time before which nothing is sent.
+    pub retry_at: Option<ApiTime>,
+    /// Failures of the account in a row.
+    pub failures: Option<u32>,
+    /// Time since which the account fails.
+    pub failing_since: Option<ApiTime>,
+    /// Last failure.
+    pub last_error: Option<String>,
+    /// Calls left today, where HubSpot reports them.
+    pub daily_remaining: Option<u64>,
+}
+
+/// A pause of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseModel {
+    /// Reason, as in `bridge_account_paused`.
+    pub reason: PauseReason,
+    /// Beginning of the pause.
+    pub since: ApiTime,
+    /// Remedy, for operators.
+    pub detail: String,
+}
+
+impl From<AccountStatus> for AccountStatusModel {
+    fn from(status: AccountStatus) -> Self {
+        Self {
+            paused: status.paused.map(PauseModel::from),
+            retry_at: status.retry_at.map(ApiTime),
+            failures: Some(status.failures),
+            failing_since: status.failing_since.map(ApiTime),
+            last_error: status.last_error,
+            daily_remaining: status.daily_remaining,
+        }
+    }
+}
+
+impl From<Pause> for PauseModel {
+    fn from(pause: Pause) -> Self {
+        let Pause { reason, since, detail } = pause;
+        Self { reason, since: since.into(), detail }
+    }
+}

@@ -1,0 +1,95 @@
+//! The whole service at one look.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::account::AccountStatusModel;
+use super::fetch::FetchStatusModel;
+use super::time::ApiTime;
+use crate::event::{AccountName, ProviderId, SourceName};
+use crate::ledger::EventStateCounts;
+
+/// `GET /status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusModel {
+    /// Version of the program.
+    pub version: String,
+    /// Revision that the program was built from.
+    pub revision: String,
+    /// Present time.
+    pub now: ApiTime,
+    /// Time since the start, in seconds.
+    pub uptime_seconds: u64,
+    /// The store.
+    pub store: StoreModel,
+    /// The HubSpot accounts.
+    pub accounts: Vec<AccountModel>,
+    /// The sources.
+    pub sources: Vec<SourceModel>,
+}
+
+/// The store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreModel {
+    /// Whether the store can be written.
+    pub ok: bool,
+    /// Reason for which it cannot.
+    pub problem: Option<String>,
+    /// Size of the store, in bytes; none while the file system does not answer.
+    pub bytes: Option<u64>,
+    /// Free space beside it, in bytes.
+    pub free_bytes: Option<u64>,
+    /// Size of its log, in bytes.
+    pub wal_bytes: Option<u64>,
+}
+
+/// A HubSpot account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountModel {
+    /// Name of the account.
+    pub hubspot: AccountName,
+    /// Number of its events by state.
+    pub events: EventCountsModel,
+    /// Time since which its oldest pending event is pending.
+    pub oldest_pending_since: Option<ApiTime>,
+    /// Age of its oldest pending event, in seconds.
+    pub oldest_pending_age_seconds: Option<u64>,
+    /// Status of the account.
+    #[serde(flatten)]
+    pub status: AccountStatusModel,
+}
+
+/// Events of an account by state; the states are disjoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the states of `bridge_events`")]
+pub struct EventCountsModel {
+    pub pending: u64,
+    pub in_flight: u64,
+    pub delivered: u64,
+    pub incomplete: u64,
+    pub filtered: u64,
+    pub dead: u64,
+}
+
+/// A source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceModel {
+    /// Name of the source.
+    pub source: SourceName,
+    /// Provider of the source.
+    pub provider: ProviderId,
+    /// Time of its last authentic webhook.
+    pub last_webhook_at: Option<ApiTime>,
+    /// Number of its webhooks since the start, by outcome.
+    pub webhooks_since_start: BTreeMap<String, u64>,
+    /// Fetches from its platform.
+    pub fetch: FetchStatusModel,
+}
+
+impl From<EventStateCounts> for EventCountsModel {
+    fn from(counts: EventStateCounts) -> Self {
+        let EventStateCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
+        Self { pending, in_flight, delivered, incomplete, filtered, dead }
+    }
+}
