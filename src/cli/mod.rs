@@ -11,6 +11,7 @@ mod check;
 mod completions;
 mod erase;
 mod health;
+mod ledger_access;
 mod map;
 mod migrate;
 mod ops_client;

@@ -1,9 +1,7 @@
-//! `verify`: does HubSpot hold what it confirmed? What it does not is sent again.
+//! `verify`: compares the delivered events with HubSpot, and sends again those that differ.
 //!
-//! * [`mod@books`]: the ledger, in this process or through the running service.
-//! * [`reader`]: reading events from HubSpot.
+//! * [`reader`]: reads events from HubSpot.
 
-mod ledger_access;
 mod reader;
 
 use std::sync::Arc;
@@ -11,24 +9,22 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::health::connect_address;
-use super::ops_client::OpsClient;
-use super::{CommandError, ConfigArg, Io, store};
+use super::ledger_access::{DeliveredEvent, LedgerAccess};
+use super::{CommandError, ConfigArg, Io};
 use crate::config::{AccountSettings, Config, load_and_check};
 use crate::event::{AccountName, EventKey};
 use crate::hubspot::differences;
 use crate::ledger::sqlite::{self, StoreState};
 use crate::net::{Http, HttpClient};
-use ledger_access::{DeliveredEvent, LedgerAccess, LocalLedger};
 use reader::EventReader;
 
-/// Events that are read at a time, at most.
+/// Most events that are read at the same time.
 const MAX_CONCURRENT_READS: usize = 8;
-/// How often an event is compared that changes while it is looked at.
+/// Most comparisons of an event that changes meanwhile.
 const MAX_COMPARISONS: usize = 3;
-/// From so many events on it is no accident if HubSpot holds none of them.
+/// Number of events from which on it is no accident that HubSpot holds none of them.
 const SUSPICIOUS_COUNT: usize = 10;
-/// What is told of an event that HubSpot does not have.
+/// Printed for an event that HubSpot does not have.
 const MISSING: &str = "not there";
 
 #[derive(Debug, clap::Args)]
@@ -43,13 +39,13 @@ pub(super) struct Verify {
     dry_run: bool,
 }
 
-/// An event in which HubSpot differs.
+/// An event that differs at HubSpot.
 struct EventDifference {
     key: EventKey,
     fields: Vec<String>,
 }
 
-/// What was found in an account.
+/// The result of comparing an account.
 #[derive(Default)]
 struct Comparison {
     compared: usize,
@@ -57,8 +53,8 @@ struct Comparison {
 }
 
 impl Verify {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
-        let config = load_and_check(self.file.config.as_deref(), world.variables)?;
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
+        let config = load_and_check(self.file.config.as_deref(), io.variables)?;
         let accounts: Vec<(&AccountName, &AccountSettings)> = config
             .accounts
             .iter()
@@ -71,12 +67,11 @@ impl Verify {
         super::runtime()?.block_on(async {
             let http: Arc<dyn Http> =
                 Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
-            let books = open_ledger(&config, &http)?;
+            let ledger = open_ledger(&config, &http)?;
             let mut failed = Vec::new();
             for (name, account) in accounts {
                 let reader = EventReader::new(account, Arc::clone(&http));
-                let verified =
-                    self.verify_account(world, books.as_ref(), name, account, &reader).await?;
+                let verified = self.verify_account(io, &ledger, name, account, &reader).await?;
                 if let Err(error) = verified {
                     failed.push(format!("hubspot.{name}: {error:#}"));
                 }
@@ -85,124 +80,116 @@ impl Verify {
         })
     }
 
-    /// Verifies one account. The inner error is the account's, and the others are verified all the same.
+    /// Verifies one account. The inner error concerns this account alone: the others are still verified.
     async fn verify_account(
         &self,
-        world: &mut Io<'_>,
-        books: &dyn LedgerAccess,
+        io: &mut Io<'_>,
+        ledger: &LedgerAccess,
         name: &AccountName,
         account: &AccountSettings,
         reader: &EventReader,
     ) -> Result<anyhow::Result<()>, CommandError> {
         let at_once = account.delivery.max_in_flight.min(MAX_CONCURRENT_READS);
-        let findings = match compare(books, name, reader, at_once).await {
-            Ok(findings) => findings,
+        let comparison = match compare(ledger, name, reader, at_once).await {
+            Ok(comparison) => comparison,
             Err(error) => return Ok(Err(error.context("it could not be compared"))),
         };
-        for line in format_table(&findings.differing) {
-            world.print(&line)?;
+        for line in format_table(&comparison.differing) {
+            io.print(&line)?;
         }
-        let Comparison { compared, differing } = findings;
+        let Comparison { compared, differing } = comparison;
         if compared == 0 {
-            world
-                .print(&format!("hubspot.{name}: no events are delivered: nothing was compared"))?;
+            io.print(&format!("hubspot.{name}: no events are delivered: nothing was compared"))?;
             return Ok(Ok(()));
         }
-        let told = format!("hubspot.{name}: {compared} delivered events compared");
+        let summary = format!("hubspot.{name}: {compared} delivered events compared");
         if differing.is_empty() {
-            world.print(&format!("{told}, all equal"))?;
+            io.print(&format!("{summary}, all equal"))?;
             return Ok(Ok(()));
         }
         let count = differing.len();
         if self.dry_run {
-            world.print(&format!("{told}, {count} differ; none is sent again (--dry-run)"))?;
+            io.print(&format!("{summary}, {count} differ; none is sent again (--dry-run)"))?;
             return Ok(Err(anyhow!("{count} events differ")));
         }
         if compared >= SUSPICIOUS_COUNT && differing.iter().all(|found| found.fields == [MISSING]) {
-            world.print(&format!("{told}, none is there; none is sent again"))?;
+            io.print(&format!("{summary}, none is there; none is sent again"))?;
             return Ok(Err(anyhow!(
                 "HubSpot has none of {count} events. With a credential of another app they would all be made a \
                  second time. If that is what you want, POST /api/v1/events/redrive?hubspot={name}&state=delivered"
             )));
         }
         for found in &differing {
-            if let Err(error) = books.redrive(&found.key).await {
+            if let Err(error) = ledger.redrive(&found.key).await {
                 return Ok(Err(error.context("not all that differ are sent again")));
             }
         }
-        world.print(&format!(
-            "{told}, {count} differ; they are sent again {}",
-            books.redrive_moment()
+        io.print(&format!(
+            "{summary}, {count} differ; they are sent again {}",
+            ledger.redrive_moment()
         ))?;
         Ok(Ok(()))
     }
 }
 
-/// The store, if nobody has it, else the service that has.
-fn open_ledger(
-    config: &Config,
-    http: &Arc<dyn Http>,
-) -> Result<Box<dyn LedgerAccess>, CommandError> {
+fn open_ledger(config: &Config, http: &Arc<dyn Http>) -> Result<LedgerAccess, CommandError> {
     let path = &config.store.path;
     if sqlite::inspect(path).context("the store cannot be opened")? == StoreState::Absent {
         return Err(anyhow!("there is no store at {} yet", path.display()).into());
     }
-    Ok(match store::open_unless_in_use(config)? {
-        Some(ledger) => Box::new(LocalLedger(Arc::new(ledger))),
-        None => Box::new(OpsClient::new(connect_address(config.listen.ops), Arc::clone(http))?),
-    })
+    LedgerAccess::open(config, http)
 }
 
 /// Compares all delivered events of an account.
 async fn compare(
-    books: &dyn LedgerAccess,
+    ledger: &LedgerAccess,
     account: &AccountName,
     reader: &EventReader,
     at_once: usize,
 ) -> anyhow::Result<Comparison> {
-    let mut findings = Comparison::default();
-    let mut after = None;
+    let mut comparison = Comparison::default();
+    let mut cursor = None;
     loop {
-        let (entries, next) = books.delivered_page(account, after).await?;
-        findings.compared += entries.len();
-        let found: Vec<Option<EventDifference>> = stream::iter(entries)
-            .map(|entry| compare_event(books, reader, entry))
+        let (events, next) = ledger.list_delivered(account, cursor).await?;
+        comparison.compared += events.len();
+        let found: Vec<Option<EventDifference>> = stream::iter(events)
+            .map(|event| compare_event(ledger, reader, event))
             .buffered(at_once)
             .try_collect()
             .await?;
-        findings.differing.extend(found.into_iter().flatten());
-        after = next;
-        if after.is_none() {
-            return Ok(findings);
+        comparison.differing.extend(found.into_iter().flatten());
+        cursor = next;
+        if cursor.is_none() {
+            return Ok(comparison);
         }
     }
 }
 
-/// Compares one event; none if it is equal, or on its way to HubSpot by now.
+/// Compares one event; none if it is equal, or waits for delivery by now.
 async fn compare_event(
-    books: &dyn LedgerAccess,
+    ledger: &LedgerAccess,
     reader: &EventReader,
-    mut entry: DeliveredEvent,
+    mut event: DeliveredEvent,
 ) -> anyhow::Result<Option<EventDifference>> {
     for _ in 0..MAX_COMPARISONS {
-        let fields = match reader.read(&entry.key).await? {
+        let fields = match reader.read(&event.key).await? {
             None => vec![MISSING.to_owned()],
-            Some(shown) => differences(&entry.input, &shown),
+            Some(shown) => differences(&event.input, &shown),
         };
         if fields.is_empty() {
             return Ok(None);
         }
-        // It may have been delivered anew between the two looks.
-        match books.delivered_event(&entry.key).await? {
+        // It may have been delivered again between reading the ledger and reading HubSpot.
+        match ledger.find_delivered(&event.key).await? {
             None => return Ok(None),
-            Some(now) if now == entry => return Ok(Some(EventDifference { key: now.key, fields })),
-            Some(now) => entry = now,
+            Some(now) if now == event => return Ok(Some(EventDifference { key: now.key, fields })),
+            Some(now) => event = now,
         }
     }
-    bail!("{} changes faster than it can be compared", entry.key.external_event_id)
+    bail!("{} changes faster than it can be compared", event.key.external_event_id)
 }
 
-/// Columns as wide as what stands in them; nothing if nothing differs.
+/// A table with columns as wide as their longest cell; empty if nothing differs.
 fn format_table(differing: &[EventDifference]) -> Vec<String> {
     if differing.is_empty() {
         return Vec::new();

@@ -1,0 +1,176 @@
+//! The ledger for commands that may find the service running: opened by this process if it is free, else reached through
+//! the API of the service that has it.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use super::CommandError;
+use super::health::connect_address;
+use super::ops_client::OpsClient;
+use super::store::open_unless_in_use;
+use crate::config::Config;
+use crate::event::{AccountName, EventKey, FetchCondition, FetchRequest, SourceName, WebinarId};
+use crate::ledger::{EventQuery, EventState, EventSummary, FetchStatus, Ledger, RedriveResult};
+use crate::net::Http;
+use crate::ops::models::EventModel;
+
+/// Events of a page. A page is held in memory whole, and an event may have 65,000 characters of description.
+const PAGE: usize = 50;
+
+/// The ledger, wherever it is.
+pub(super) enum LedgerAccess {
+    /// The ledger, opened by this process.
+    Local(Arc<dyn Ledger>),
+    /// The service that has the ledger.
+    Service(OpsClient),
+}
+
+/// A delivered event.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DeliveredEvent {
+    pub(super) key: EventKey,
+    /// Body that HubSpot confirmed.
+    pub(super) input: Value,
+}
+
+impl LedgerAccess {
+    /// Opens the ledger, or reaches the service that has it.
+    pub(super) fn open(config: &Config, http: &Arc<dyn Http>) -> Result<Self, CommandError> {
+        Ok(match open_unless_in_use(config)? {
+            Some(ledger) => Self::Local(Arc::new(ledger)),
+            None => {
+                Self::Service(OpsClient::new(connect_address(config.listen.ops), Arc::clone(http))?)
+            }
+        })
+    }
+
+    /// A page of the account's delivered events, and the cursor of the next one.
+    pub(super) async fn list_delivered(
+        &self,
+        account: &AccountName,
+        cursor: Option<String>,
+    ) -> anyhow::Result<(Vec<DeliveredEvent>, Option<String>)> {
+        match self {
+            Self::Local(ledger) => {
+                let query = EventQuery {
+                    account: Some(account.clone()),
+                    state: Some(EventState::Delivered),
+                    after: cursor.map(|cursor| cursor.parse()).transpose()?,
+                    limit: PAGE,
+                    ..EventQuery::default()
+                };
+                let page = ledger.list_events(query).await?;
+                let events = page.items.into_iter().map(DeliveredEvent::try_from);
+                let events = events.collect::<anyhow::Result<_>>()?;
+                Ok((events, page.next.map(|next| next.to_string())))
+            }
+            Self::Service(service) => {
+                let page = service.list_delivered(account, PAGE, cursor.as_deref()).await?;
+                let events = page.events.into_iter().map(DeliveredEvent::try_from);
+                Ok((events.collect::<anyhow::Result<_>>()?, page.next))
+            }
+        }
+    }
+
+    /// The event as it is now, if it is delivered.
+    pub(super) async fn find_delivered(
+        &self,
+        key: &EventKey,
+    ) -> anyhow::Result<Option<DeliveredEvent>> {
+        match self {
+            Self::Local(ledger) => {
+                let event = ledger.event_detail(key).await?.map(|detail| detail.summary);
+                let event = event.filter(|event| event.state == EventState::Delivered);
+                event.map(DeliveredEvent::try_from).transpose()
+            }
+            Self::Service(service) => {
+                let event = service.event(key).await?.map(|detail| detail.event);
+                let event = event.filter(|event| event.state == EventState::Delivered);
+                event.map(DeliveredEvent::try_from).transpose()
+            }
+        }
+    }
+
+    /// Sends the event again. An event that was deleted, or became incomplete or filtered, is not sent.
+    pub(super) async fn redrive(&self, key: &EventKey) -> anyhow::Result<()> {
+        match self {
+            Self::Local(ledger) => match ledger.redrive(key).await? {
+                RedriveResult::Pending
+                | RedriveResult::Incomplete
+                | RedriveResult::Filtered
+                | RedriveResult::Unknown => Ok(()),
+            },
+            Self::Service(service) => service.redrive(key).await,
+        }
+    }
+
+    /// When redriven events are sent.
+    pub(super) fn redrive_moment(&self) -> &'static str {
+        match self {
+            Self::Local(_) => "when the service runs",
+            Self::Service(_) => "now",
+        }
+    }
+
+    /// Puts the webinar into the queue of fetches.
+    pub(super) async fn request_fetch(
+        &self,
+        source: &SourceName,
+        webinar: WebinarId,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Local(ledger) => {
+                let request =
+                    FetchRequest { account: None, webinar, condition: FetchCondition::Always };
+                ledger.request_fetches(source, vec![request]).await?;
+                Ok(())
+            }
+            Self::Service(service) => service.request_fetch(source, &webinar).await,
+        }
+    }
+
+    /// How fetching from the source's platform goes.
+    pub(super) async fn fetch_status(&self, source: &SourceName) -> anyhow::Result<FetchStatus> {
+        match self {
+            Self::Local(ledger) => {
+                Ok(ledger.fetch_statuses().await?.remove(source).unwrap_or_default())
+            }
+            Self::Service(service) => {
+                let mut sources = service.status().await?.sources.into_iter();
+                let source = sources.find(|shown| shown.source == *source);
+                let source =
+                    source.context("the running service does not know the source: restart it")?;
+                Ok(source.fetch.into())
+            }
+        }
+    }
+
+    /// Closes the ledger if this process has it.
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Local(ledger) => ledger.close().await,
+            Self::Service(_) => {}
+        }
+    }
+}
+
+impl TryFrom<EventSummary> for DeliveredEvent {
+    type Error = anyhow::Error;
+
+    fn try_from(event: EventSummary) -> anyhow::Result<Self> {
+        let input = event.input.context("a delivered event without an input")?;
+        Ok(Self { key: event.key, input: serde_json::from_slice(&input)? })
+    }
+}
+
+impl TryFrom<EventModel> for DeliveredEvent {
+    type Error = anyhow::Error;
+
+    fn try_from(event: EventModel) -> anyhow::Result<Self> {
+        let EventModel { hubspot, external_account_id, external_event_id, input, .. } = event;
+        let key = EventKey { hubspot, external_account_id, external_event_id };
+        Ok(Self { key, input: input.context("a delivered event without an input")? })
+    }
+}
