@@ -40,7 +40,7 @@ pub struct App {
     config: Config,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
-    account_workers: Vec<Arc<AccountWorker>>,
+    account_workers: Vec<AccountWorker>,
     keys: BTreeMap<Url, Arc<JwksCache>>,
     fetch_workers: Vec<Arc<FetchWorker>>,
     webhooks: TcpListener,
@@ -79,7 +79,7 @@ impl App {
         };
         let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
         let ops = bind(config.listen.ops, "listen.ops")?;
-        let lanes = account_workers(&config, &ledger, http, &clock, &metrics);
+        let account_workers = account_workers(&config, &ledger, http, &clock, &metrics);
         let keys = published_keys(&config, http);
         let askers = fetch_workers(&config, &ledger, http, &clock, &metrics);
         Ok(Self {
@@ -89,7 +89,7 @@ impl App {
             config,
             clock,
             metrics,
-            account_workers: lanes,
+            account_workers,
             keys,
             fetch_workers: askers,
             webhooks,
@@ -144,8 +144,8 @@ impl App {
             listen.shutdown_timeout,
         ));
         let mut work = JoinSet::new();
-        for lane in self.account_workers {
-            work.spawn(lane.run(stop_work.clone()));
+        for worker in self.account_workers {
+            work.spawn(worker.run(stop_work.clone()));
         }
         for set in keys.into_values() {
             work.spawn(set.run(stop_work.clone()));
@@ -237,7 +237,7 @@ fn account_workers(
     http: &Arc<dyn Http>,
     clock: &Arc<dyn Clock>,
     metrics: &Metrics,
-) -> Vec<Arc<AccountWorker>> {
+) -> Vec<AccountWorker> {
     config
         .accounts
         .iter()

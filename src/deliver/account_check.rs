@@ -1,10 +1,10 @@
-//! Asking whose account the credentials open, and acting on it.
+//! Checking whose account the credentials open, and acting on the result.
 
 use std::sync::Arc;
 
+use super::account::DeliveryAccount;
+use super::assess::failure;
 use super::ownership::{CheckResult, IdentityAnswer, compare};
-use super::status;
-use super::worker::AccountWorker;
 use crate::event::{Identity, StatusChange};
 use crate::hubspot::Permit;
 use crate::ledger::{EventState, LedgerError, RedriveRequest};
@@ -12,64 +12,58 @@ use crate::ledger::{EventState, LedgerError, RedriveRequest};
 /// Asks HubSpot, before the first batch and whenever the credentials have changed.
 ///
 /// # Cancel safety
-/// Dropped, nothing is known, and nothing is sent until the next start.
-pub async fn check(lane: Arc<AccountWorker>, slot: Permit) {
-    let mut asking = CheckGuard { lane: &lane, result: None };
-    // They may have changed since the lane looked.
-    lane.check_state().begin(lane.api_calls.fingerprint());
-    let (told, daily_remaining) = lane.api_calls.get_account(slot).await;
-    let seen = match told {
+/// Dropping it leaves the account unchecked. Nothing is sent until it is checked after the next start.
+pub async fn check(account: Arc<DeliveryAccount>, permit: Permit) {
+    let mut guard = CheckGuard { account: &account, result: None };
+    // The credentials may have changed since the worker looked.
+    account.check_state().begin(account.api_calls.fingerprint());
+    let (answer, daily_remaining) = account.api_calls.get_account(permit).await;
+    let seen = match answer {
         IdentityAnswer::Identified(identity) => Some(identity),
         IdentityAnswer::Undisclosed => {
             tracing::warn!(
-                hubspot.account = %lane.account,
-                "HubSpot does not tell whose account this is (GET /account-info/v3/details); a change of the app or the \
+                hubspot.account = %account.name,
+                "HubSpot does not say whose account this is (GET /account-info/v3/details); a change of the app or the \
                  portal will not be noticed, and would create every event a second time"
             );
             None
         }
-        IdentityAnswer::Failed(trouble) => {
-            let failure = status::failed_call(&trouble, (lane.settings.random)());
+        IdentityAnswer::Failed(error) => {
+            let failure = failure::from_error(&error, (account.settings.random)());
             let change = StatusChange::IdentityCheckFailed { failure, daily_remaining };
-            lane.update_status(change).await;
-            lane.log_account_error(&trouble);
+            account.update_status(change).await;
+            account.log_error(&error);
             return;
         }
     };
-    let status = lane.status();
-    let finding = compare(status.identity.as_ref(), seen);
-    let is_new = match &finding {
-        CheckResult::Confirmed(seen) => {
-            status.unconfirmed_identity.is_some() || *seen != status.identity
-        }
-        CheckResult::Changed { remembered, seen } => {
-            tracing::error!(
-                hubspot.account = %lane.account,
-                %remembered,
-                %seen,
-                "the credentials open another HubSpot account, or are another app's: nothing is sent"
-            );
-            true
-        }
-    };
-    let change = match finding.clone() {
+    let status = account.status();
+    let result = compare(status.identity.as_ref(), seen);
+    let change = match result.clone() {
         CheckResult::Confirmed(identity) => {
             StatusChange::IdentityConfirmed { identity, daily_remaining }
         }
         CheckResult::Changed { remembered, seen } => {
+            tracing::error!(
+                hubspot.account = %account.name,
+                %remembered,
+                %seen,
+                "the credentials open another HubSpot account, or are another app's: nothing is sent"
+            );
             let detail = describe_change(&remembered, &seen);
             StatusChange::IdentityChanged { seen, detail, daily_remaining }
         }
     };
-    lane.update_status(change).await;
-    if is_new && let CheckResult::Confirmed(Some(identity)) = &finding {
-        tracing::info!(hubspot.account = %lane.account, %identity, "events go to this HubSpot account");
+    account.update_status(change).await;
+    if let CheckResult::Confirmed(Some(identity)) = &result
+        && (status.unconfirmed_identity.is_some() || status.identity.as_ref() != Some(identity))
+    {
+        tracing::info!(hubspot.account = %account.name, %identity, "events go to this HubSpot account");
     }
-    asking.result = Some(finding);
+    guard.result = Some(result);
 }
 
 /// The detail of the pause, for operators.
-pub(super) fn describe_change(remembered: &Identity, seen: &Identity) -> String {
+fn describe_change(remembered: &Identity, seen: &Identity) -> String {
     format!(
         "the account was {remembered} and is {seen}: nothing is sent, since every event would be there a second time. \
          Put the old credentials back, or resume the account (POST /api/v1/accounts/NAME/resume) to go on with the new \
@@ -77,38 +71,53 @@ pub(super) fn describe_change(remembered: &Identity, seen: &Identity) -> String 
     )
 }
 
-/// A question under way. In whatever way it ends, the lane knows that it has.
+/// Drop guard: records the result of the check, even on cancellation.
 struct CheckGuard<'a> {
-    lane: &'a AccountWorker,
+    account: &'a DeliveryAccount,
     result: Option<CheckResult>,
 }
 
 impl Drop for CheckGuard<'_> {
     fn drop(&mut self) {
-        self.lane.check_state().finish(self.result.as_ref());
+        self.account.check_state().finish(self.result.as_ref());
     }
 }
 
-/// The account has become another, as an operator has confirmed: what is not over is sent to it. A crash on the way
-/// begins anew, which sends the same state again.
+/// Makes everything pending that is not over: an operator confirmed that the credentials open another account. After a crash
+/// on the way it begins again, which sends the same state again.
 ///
 /// # Errors
-/// [`LedgerError`] when that could not be noted; to be tried again.
-pub async fn resync(lane: &AccountWorker) -> Result<(), LedgerError> {
-    // What is pending, too: were it equal to what the account before confirmed last, it would not be sent.
+/// [`LedgerError`] when not all of it was made pending. Trying again is right.
+pub async fn resync(account: &DeliveryAccount) -> Result<(), LedgerError> {
+    // Pending events, too: one that equals what the account before confirmed last would not be sent.
     for state in [EventState::Pending, EventState::Delivered] {
         let not_over = state == EventState::Delivered;
-        let account = Some(lane.account.clone());
-        let mut ask = RedriveRequest { account, state, not_over, after: None };
+        let mut request =
+            RedriveRequest { account: Some(account.name.clone()), state, not_over, after: None };
         loop {
-            let piece = lane.ledger.redrive_all(ask.clone()).await?;
-            if piece.next.is_none() {
+            let progress = account.ledger.redrive_all(request.clone()).await?;
+            if progress.next.is_none() {
                 break;
             }
-            ask.after = piece.next;
+            request.after = progress.next;
         }
     }
-    lane.update_status(StatusChange::Resynced).await;
-    tracing::info!(hubspot.account = %lane.account, "the new HubSpot account is sent all that is not over");
+    account.update_status(StatusChange::Resynced).await;
+    tracing::info!(hubspot.account = %account.name, "the new HubSpot account is sent all that is not over");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_identity_names_both_accounts_and_the_remedy() {
+        let token = Identity { portal_id: 1, client_id: None };
+        let app = Identity { portal_id: 2, client_id: Some("app".into()) };
+        let detail = describe_change(&token, &app);
+        for words in ["portal 1 by an access token", "portal 2 by OAuth app app", "/resume"] {
+            assert!(detail.contains(words), "{detail}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! An account's calls: each in a slot of its pace, counted and measured.
+//! An account's calls: each with a permit of its rate limiter, counted and measured.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,19 +6,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::concurrency::Concurrency;
+use super::assess::{Answer, CallTiming};
 use super::ownership::IdentityAnswer;
-use super::worker::DeliverySettings;
 use crate::event::AccountName;
 use crate::hubspot::{
-    AccountClient, AccountErrorKind, ApiOperation, ApiReport, BatchItem, CredentialsFingerprint,
-    Permit, PermitWait, RateLimiter, Verdict,
+    AccountClient, ApiOperation, ApiReport, BatchItem, CredentialsFingerprint, Permit, PermitWait,
+    RateLimit, RateLimiter,
 };
 use crate::ledger::ClaimedEvent;
 use crate::telemetry::Metrics;
 
-/// A slot that waits for an answer is asked for again so often.
-pub const SLOT_POLL: Duration = Duration::from_millis(20);
+/// Between tries for a permit that waits for an answer.
+pub const PERMIT_POLL: Duration = Duration::from_millis(20);
 
 /// An account's calls.
 pub struct ApiCalls {
@@ -26,27 +25,19 @@ pub struct ApiCalls {
     hubspot: AccountClient,
     metrics: Metrics,
     rate_limiter: Mutex<RateLimiter>,
-    concurrency: Mutex<Concurrency>,
 }
 
 impl ApiCalls {
-    /// None is made yet.
+    /// No call is made yet.
     #[must_use]
     pub fn new(
         account: AccountName,
         hubspot: AccountClient,
-        settings: &DeliverySettings,
+        rate_limit: RateLimit,
         metrics: Metrics,
     ) -> Self {
-        let pace = Mutex::new(RateLimiter::for_shared_limit(settings.rate_limit));
-        let width = Mutex::new(Concurrency::new(settings.max_in_flight));
-        Self { account, hubspot, metrics, rate_limiter: pace, concurrency: width }
-    }
-
-    /// So many calls may be in flight.
-    #[must_use]
-    pub fn concurrency(&self) -> usize {
-        self.concurrency.lock().unwrap_or_else(PoisonError::into_inner).limit()
+        let rate_limiter = Mutex::new(RateLimiter::new(rate_limit));
+        Self { account, hubspot, metrics, rate_limiter }
     }
 
     /// The credentials as they are now.
@@ -55,116 +46,98 @@ impl ApiCalls {
         self.hubspot.fingerprint()
     }
 
-    /// A slot, if there is one now.
+    /// Reserves a permit, if there is one now.
     ///
     /// # Errors
-    /// [`Wait`] says when to ask again.
-    pub fn reserve_slot(&self) -> Result<Permit, PermitWait> {
+    /// [`PermitWait`] says when to try again.
+    pub fn reserve_permit(&self) -> Result<Permit, PermitWait> {
         self.rate_limiter().try_acquire(Instant::now())
     }
 
-    /// Gives back a slot in which no call was made.
-    pub fn cancel_slot(&self, slot: Permit) {
-        self.rate_limiter().cancel(slot);
+    /// Gives back a permit with which no call was made.
+    pub fn cancel(&self, permit: Permit) {
+        self.rate_limiter().cancel(permit);
     }
 
-    /// Waits for a slot; none once it is told to stop and there is none at once.
-    pub async fn wait_for_slot(&self, stop: &CancellationToken) -> Option<Permit> {
+    /// Waits for a permit. None after `stop`, if there is none at once.
+    pub async fn wait_for_permit(&self, stop: &CancellationToken) -> Option<Permit> {
         let began = Instant::now();
         loop {
-            let until = match self.reserve_slot() {
-                Ok(slot) => {
+            let until = match self.reserve_permit() {
+                Ok(permit) => {
                     self.metrics.rate_limit_waited(&self.account, began.elapsed());
-                    return Some(slot);
+                    return Some(permit);
                 }
                 Err(PermitWait::Until(at)) => at,
-                Err(PermitWait::ForResponse) => Instant::now() + SLOT_POLL,
+                Err(PermitWait::ForResponse) => Instant::now() + PERMIT_POLL,
             };
             tokio::select! {
                 () = tokio::time::sleep_until(until) => {}
-                () = stop.cancelled() => return self.reserve_slot().ok(),
+                () = stop.cancelled() => return self.reserve_permit().ok(),
             }
         }
     }
 
-    /// Sends these events in that slot; the verdict, and what is left of the day's calls.
-    pub async fn upsert(&self, part: &[ClaimedEvent], slot: Permit) -> (Verdict, Option<u64>) {
-        let sent: Vec<BatchItem<'_>> = part
+    /// Sends these events.
+    pub async fn upsert(&self, events: &[ClaimedEvent], permit: Permit) -> Answer {
+        let items: Vec<BatchItem<'_>> = events
             .iter()
-            .map(|claimed| BatchItem {
-                external_event_id: claimed.key.external_event_id.as_str(),
-                input: &claimed.input,
+            .map(|event| BatchItem {
+                external_event_id: event.key.external_event_id.as_str(),
+                input: &event.input,
             })
             .collect();
-        let mut held = SlotGuard { calls: self, slot: Some(slot) };
+        let mut guard = PermitGuard { calls: self, permit: Some(permit) };
         let began = Instant::now();
-        let report = self.hubspot.upsert(&sent).await;
-        self.metrics.batch_sent(&self.account, part.len());
-        let took = self.record_calls(&mut held, &report, ApiOperation::Upsert);
-        if let Some(took) = took {
-            self.adjust_concurrency(&report.outcome, part.len(), began, took);
+        let report = self.hubspot.upsert(&items).await;
+        self.metrics.batch_sent(&self.account, events.len());
+        let elapsed = self.record_calls(&mut guard, &report, ApiOperation::Upsert);
+        let ended = Instant::now();
+        Answer {
+            verdict: report.outcome,
+            daily_remaining: report.rate_limits.daily_remaining,
+            timing: elapsed.map(|elapsed| CallTiming { began, ended, elapsed }),
         }
-        (report.outcome, report.rate_limits.daily_remaining)
     }
 
-    /// Asks in that slot whose account it is, and what is left of the day's calls.
-    pub async fn get_account(&self, slot: Permit) -> (IdentityAnswer, Option<u64>) {
-        let mut held = SlotGuard { calls: self, slot: Some(slot) };
+    /// Asks whose account it is. Returns the answer, and the calls left of the day's if it had them.
+    pub async fn get_account(&self, permit: Permit) -> (IdentityAnswer, Option<u64>) {
+        let mut guard = PermitGuard { calls: self, permit: Some(permit) };
         let report = self.hubspot.fetch_portal_id().await;
-        self.record_calls(&mut held, &report, ApiOperation::Details);
+        self.record_calls(&mut guard, &report, ApiOperation::Details);
         (
             IdentityAnswer::from_details(report.outcome, self.hubspot.client_id()),
             report.rate_limits.daily_remaining,
         )
     }
 
-    /// Counts the calls that were made, and learns from their headers; how long the last of that kind took, if one was
-    /// made.
+    /// Counts the calls that were made, and hands their headers to the rate limiter. Returns how long the last call of
+    /// that operation took, if one was made.
     fn record_calls<T>(
         &self,
-        held: &mut SlotGuard<'_>,
+        guard: &mut PermitGuard<'_>,
         report: &ApiReport<T>,
-        wanted: ApiOperation,
+        operation: ApiOperation,
     ) -> Option<Duration> {
         for call in &report.calls {
-            let (operation, status) = (call.operation.as_str(), call.status.to_string());
+            let status = call.status.to_string();
+            let operation = call.operation.as_str();
             self.metrics.hubspot_request(&self.account, operation, &status, call.elapsed);
         }
         self.metrics.set_token_expires(&self.account, self.hubspot.token_expires_at());
         let now = Instant::now();
-        let made: Vec<_> = report.calls.iter().filter(|call| call.operation == wanted).collect();
-        let slot = held.slot.take()?;
-        let mut pace = self.rate_limiter();
-        if made.is_empty() {
-            pace.cancel(slot);
+        let calls: Vec<_> =
+            report.calls.iter().filter(|call| call.operation == operation).collect();
+        let permit = guard.permit.take()?;
+        let mut rate_limiter = self.rate_limiter();
+        if calls.is_empty() {
+            rate_limiter.cancel(permit);
         } else {
-            (1..made.len()).for_each(|_| pace.record_call(now));
-            report.rate_limits.report_to(&mut pace, &slot, now);
-            pace.complete(slot, now);
+            (1..calls.len()).for_each(|_| rate_limiter.record_call(now));
+            report.rate_limits.report_to(&mut rate_limiter, &permit, now);
+            rate_limiter.complete(permit, now);
         }
-        made.last().map(|call| call.elapsed)
-    }
-
-    /// How many calls HubSpot bears shows in how long it takes, and whether it can answer at all.
-    fn adjust_concurrency(&self, verdict: &Verdict, events: usize, began: Instant, took: Duration) {
-        let mut width = self.concurrency.lock().unwrap_or_else(PoisonError::into_inner);
-        match verdict {
-            Verdict::Items(_) | Verdict::Split(_) => width.record_answer(events, took),
-            Verdict::Account(trouble) => match trouble.kind {
-                AccountErrorKind::Locked
-                | AccountErrorKind::Overloaded
-                | AccountErrorKind::Transport { .. } => {
-                    width.record_failure(began, Instant::now());
-                }
-                // Not for their number: the pace sees to limits.
-                AccountErrorKind::Unauthorized
-                | AccountErrorKind::Forbidden
-                | AccountErrorKind::NotFound
-                | AccountErrorKind::RateLimited { .. }
-                | AccountErrorKind::Migrating
-                | AccountErrorKind::Redirected => {}
-            },
-        }
+        calls.last().map(|call| call.elapsed)
     }
 
     fn rate_limiter(&self) -> MutexGuard<'_, RateLimiter> {
@@ -172,16 +145,16 @@ impl ApiCalls {
     }
 }
 
-/// A slot with which a call is under way. Should the call be given up, it counts as made and ended now.
-struct SlotGuard<'a> {
+/// The permit of a call under way. A call that is given up counts as made and ended now.
+struct PermitGuard<'a> {
     calls: &'a ApiCalls,
-    slot: Option<Permit>,
+    permit: Option<Permit>,
 }
 
-impl Drop for SlotGuard<'_> {
+impl Drop for PermitGuard<'_> {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            self.calls.rate_limiter().complete(slot, Instant::now());
+        if let Some(permit) = self.permit.take() {
+            self.calls.rate_limiter().complete(permit, Instant::now());
         }
     }
 }

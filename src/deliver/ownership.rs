@@ -1,12 +1,15 @@
 //! Whose account the credentials open.
 //!
-//! HubSpot keys events by app within a portal: sent to another, each would be there a second time. So HubSpot is asked
-//! before the first batch, and again whenever the credentials have changed.
+//! HubSpot keys events by app within a portal: sent to another account, each event would be there a second time. So HubSpot
+//! is asked whose account it is before the first batch, and again whenever the credentials have changed.
+
+#[cfg(test)]
+mod tests;
 
 use crate::event::{AccountStatus, Identity};
 use crate::hubspot::{AccountError, AccountErrorKind, CredentialsFingerprint};
 
-/// What HubSpot was last asked with, and what came of it. Not kept: after a start it is asked again.
+/// The credentials of the last check, and its result. In memory only: after a start the credentials are checked again.
 #[derive(Debug, Default)]
 pub struct CheckState(Option<(CredentialsFingerprint, LastCheck)>);
 
@@ -18,49 +21,50 @@ enum LastCheck {
     Failed,
 }
 
-/// Whose the present credentials are.
+/// Whose account the present credentials open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ownership {
-    /// Of the account that events go to.
+    /// The account that events go to.
     Confirmed,
-    /// Of another: nothing is sent.
+    /// Another account: nothing is sent.
     Changed,
-    /// HubSpot is being asked.
+    /// A check is under way.
     Checking,
-    /// HubSpot is to be asked.
+    /// A check is needed.
     Unchecked {
-        /// The credentials are not those it was asked with before.
+        /// The credentials are not those of the last check.
         new_credentials: bool,
     },
 }
 
-/// What HubSpot says of the credentials.
+/// HubSpot's answer to the check.
 #[derive(Debug, PartialEq, Eq)]
 pub enum IdentityAnswer {
-    /// That they open this account.
+    /// The credentials open this account.
     Identified(Identity),
-    /// Nothing, and it will not: they may not ask, or nobody there can be asked. Events are delivered all the same.
+    /// HubSpot does not say, and will not: the credentials lack the scope, or there is no such path. Events are delivered
+    /// all the same.
     Undisclosed,
-    /// Nothing now: the account is in trouble.
+    /// The check failed.
     Failed(AccountError),
 }
 
-/// What that means.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckResult {
-    /// Events go there; remember it, if HubSpot told whose it is.
+    /// Events go to this account, if HubSpot said which it is.
     Confirmed(Option<Identity>),
-    /// It is another than the one remembered.
+    /// The account is another than the remembered one.
     Changed {
-        /// The account so far.
+        /// The remembered account.
         remembered: Identity,
-        /// The account now.
+        /// The account that the credentials open.
         seen: Identity,
     },
 }
 
 impl CheckState {
-    /// Whose these credentials are, as far as HubSpot was asked.
+    /// Whose account these credentials open, by the last check.
     #[must_use]
     pub fn ownership(&self, present: CredentialsFingerprint, status: &AccountStatus) -> Ownership {
         let Some((asked, answer)) = self.0 else {
@@ -73,21 +77,21 @@ impl CheckState {
             }
             LastCheck::Confirmed => Ownership::Confirmed,
             LastCheck::Changed if status.unconfirmed_identity.is_some() => Ownership::Changed,
-            // An operator has said that it is the right one; asked again, should it have changed since.
+            // An operator confirmed it. It is checked again, in case it has changed since.
             LastCheck::Changed => Ownership::Unchecked { new_credentials: true },
             LastCheck::Failed => Ownership::Unchecked { new_credentials: false },
         }
     }
 
-    /// HubSpot is asked now, with these.
+    /// Begins a check with these credentials.
     pub fn begin(&mut self, present: CredentialsFingerprint) {
         self.0 = Some((present, LastCheck::Checking));
     }
 
-    /// What came of it; none if there was no answer.
-    pub fn finish(&mut self, finding: Option<&CheckResult>) {
+    /// Ends the check; without a result it failed.
+    pub fn finish(&mut self, result: Option<&CheckResult>) {
         if let Some((_, answer)) = &mut self.0 {
-            *answer = match finding {
+            *answer = match result {
                 Some(CheckResult::Confirmed(_)) => LastCheck::Confirmed,
                 Some(CheckResult::Changed { .. }) => LastCheck::Changed,
                 None => LastCheck::Failed,
@@ -97,24 +101,24 @@ impl CheckState {
 }
 
 impl IdentityAnswer {
-    /// Reads what HubSpot said. A refusal to tell is told from a failure to: 401 and the like are the account's trouble
-    /// for a batch as well, but not to be allowed to ask (403), or to ask what is not there, says nothing about batches.
+    /// Reads HubSpot's answer. 401 and the like fail a batch as well, so they fail the check. A missing scope (403) or path
+    /// says nothing about batches, so it is no failure.
     #[must_use]
     pub fn from_details(outcome: Result<u64, AccountError>, client_id: Option<&str>) -> Self {
-        let trouble = match outcome {
+        let error = match outcome {
             Ok(portal_id) => {
                 return Self::Identified(Identity {
                     portal_id,
                     client_id: client_id.map(str::to_owned),
                 });
             }
-            Err(trouble) => trouble,
+            Err(error) => error,
         };
-        let silent = match trouble.kind {
+        let is_undisclosed = match error.kind {
             AccountErrorKind::Forbidden | AccountErrorKind::NotFound => true,
-            // An answer of success that tells no portal, and refusals of other kinds.
+            // A success without a portal, and refusals of other kinds.
             AccountErrorKind::Overloaded => {
-                matches!(trouble.status, Some(200..=299 | 400..=407 | 409..=499 | 501))
+                matches!(error.status, Some(200..=299 | 400..=407 | 409..=499 | 501))
             }
             AccountErrorKind::Unauthorized
             | AccountErrorKind::RateLimited { .. }
@@ -123,14 +127,14 @@ impl IdentityAnswer {
             | AccountErrorKind::Redirected
             | AccountErrorKind::Transport { .. } => false,
         };
-        if silent { Self::Undisclosed } else { Self::Failed(trouble) }
+        if is_undisclosed { Self::Undisclosed } else { Self::Failed(error) }
     }
 }
 
-/// Compares what HubSpot says with what is remembered.
+/// Compares the account that the credentials open with the remembered one.
 ///
-/// A token tells nothing of its app, so two tokens of one portal
-/// count as one app's, as when a token is rotated; another kind of credential is very likely another app's.
+/// A token does not show its app, so two tokens of one portal count as one app's, as when a token is rotated. Another kind
+/// of credential is very likely another app's.
 #[must_use]
 pub fn compare(remembered: Option<&Identity>, seen: Option<Identity>) -> CheckResult {
     match (remembered, seen) {

@@ -1,94 +1,56 @@
-//! One account's loop: wait for something to do, take a slot, claim a batch, send it off.
+//! One account's loop: wait for something to do, take a permit, claim a batch, send it off.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::api_calls::{ApiCalls, SLOT_POLL};
-use super::missing_results::MissingResults;
-use super::ownership::{CheckState, Ownership};
-use super::poison_events::PoisonEvents;
-use super::refusal_streak::{Blame, RefusalStreak};
-use super::{account_check, batch, settlements};
+use super::account::DeliveryAccount;
+use super::api_calls::PERMIT_POLL;
+use super::ownership::Ownership;
+use super::settings::DeliverySettings;
+use super::{account_check, batch};
 use crate::clock::Clock;
-use crate::event::{AccountName, AccountStatus, Millis, PauseReason, StatusChange, StatusUpdate};
-use crate::hubspot::{
-    AccountClient, AccountError, CredentialsFingerprint, EventRefusal, Permit, PermitWait,
-    RateLimit,
-};
+use crate::event::{AccountName, AccountStatus, Millis, PauseReason};
+use crate::hubspot::{AccountClient, CredentialsFingerprint, Permit, PermitWait};
 use crate::ledger::{
     ClaimRequest, ClaimResult, ClaimedEvent, DeliveryLedger, LONGEST_WAIT, Lease, LedgerError,
 };
 use crate::telemetry::Metrics;
 
-/// After a ledger that could not be read.
+/// After the ledger could not be read.
 const LEDGER_RETRY: Duration = Duration::from_millis(500);
-/// While another process has the account's lease.
+/// While another process holds the account's lease.
 const LEASE_RETRY: Duration = Duration::from_secs(5);
-/// Between two looks whether credentials that are refused have changed.
+/// Between checks whether refused credentials have changed.
 const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
 /// The longest sleep: should a clock be set back, nothing waits longer than this for a time that moved away.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// How an account's events are sent.
-#[derive(Debug, Clone, Copy)]
-pub struct DeliverySettings {
-    /// The calls that may be made.
-    pub rate_limit: RateLimit,
-    /// The most events in one call.
-    pub max_batch: usize,
-    /// How long a pending event waits for company.
-    pub max_linger: Duration,
-    /// The most calls at a time.
-    pub max_in_flight: usize,
-    /// Any number at all: the chance in how long an account in trouble is left alone.
-    pub random: fn() -> u32,
-}
-
-/// An account's way to HubSpot. Lanes share nothing, so one account never waits for another.
+/// Delivers the events of one account. Workers share nothing, so no account waits for another.
 pub struct AccountWorker {
-    /// The account.
-    pub account: AccountName,
-    /// Where events come from and outcomes go.
-    pub ledger: Arc<dyn DeliveryLedger>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// What is counted.
-    pub metrics: Metrics,
-    pub(super) api_calls: ApiCalls,
-    pub(super) settings: DeliverySettings,
-    status: watch::Receiver<AccountStatus>,
-    pub(super) lease: Mutex<Option<Lease>>,
-    check_state: Mutex<CheckState>,
-    refusal_streak: Mutex<RefusalStreak>,
-    /// Held from the look at a refusal until it is recorded: what another flight gives back meanwhile would not be dead yet,
-    /// and be dead after.
-    pub(super) judging: tokio::sync::Mutex<()>,
-    missing_results: Mutex<MissingResults>,
-    poison_events: Mutex<PoisonEvents>,
+    account: Arc<DeliveryAccount>,
 }
 
-/// What the loop does next.
+/// The loop's next action.
 enum NextAction {
-    /// Send this, under that lease, in that slot.
+    /// Send this batch under that lease with that permit.
     SendBatch(Lease, Vec<ClaimedEvent>, Permit),
-    /// Ask whose account these credentials open, in that slot.
+    /// Ask with that permit whose account these credentials open.
     CheckAccount(CredentialsFingerprint, Permit),
     /// Look again now.
     Repeat,
-    /// Nothing before then, unless woken.
+    /// Wait until then, or until woken.
     Wait(Option<Instant>),
-    /// The account's limit has no room before then.
+    /// The account's rate limit has no room before then.
     WaitForRateLimit(Instant),
 }
 
 impl AccountWorker {
-    /// A lane that has sent nothing yet.
+    /// A worker that has sent nothing yet.
     #[must_use]
     pub fn new(
         account: AccountName,
@@ -97,61 +59,49 @@ impl AccountWorker {
         ledger: Arc<dyn DeliveryLedger>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            api_calls: ApiCalls::new(account.clone(), hubspot, &settings, metrics.clone()),
-            status: ledger.watch_status(&account),
-            account,
-            ledger,
-            clock,
-            metrics,
-            settings,
-            lease: Mutex::default(),
-            check_state: Mutex::default(),
-            refusal_streak: Mutex::default(),
-            judging: tokio::sync::Mutex::default(),
-            missing_results: Mutex::default(),
-            poison_events: Mutex::new(PoisonEvents::new(settings.max_batch)),
-        })
+    ) -> Self {
+        let account = DeliveryAccount::new(account, hubspot, settings, ledger, clock, metrics);
+        Self { account: Arc::new(account) }
     }
 
-    /// Sends what is pending until told to stop, and then what still can be sent at once.
+    /// Sends what is pending until `stop`, and after it what can be sent at once.
     ///
     /// # Cancel safety
     /// Dropping it gives up calls under way; their events are sent again after the next start.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut flights = JoinSet::new();
-        let wake_up = self.ledger.wake_up(&self.account);
+    pub async fn run(self, stop: CancellationToken) {
+        let account = &self.account;
+        let mut tasks = JoinSet::new();
+        let wake_up = account.ledger.wake_up(&account.name);
         loop {
-            // Armed before looking: what is committed between the look and the wait still wakes.
+            // Armed before looking: a commit between the look and the wait still wakes.
             let woken = wake_up.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
             let draining = stop.is_cancelled();
-            let next = self.next_action(flights.len(), draining).await;
-            let pacing = matches!(next, NextAction::WaitForRateLimit(_));
+            let next = self.next_action(tasks.len(), draining).await;
+            let is_rate_limited = matches!(next, NextAction::WaitForRateLimit(_));
             match next {
-                NextAction::SendBatch(lease, batch, slot) => {
+                NextAction::SendBatch(lease, batch, permit) => {
                     let id = uuid::Uuid::now_v7();
                     let span = tracing::info_span!(
                         "batch",
                         batch.id = %id,
-                        hubspot.account = %self.account,
+                        hubspot.account = %account.name,
                         batch.events = batch.len()
                     );
                     tracing::debug!(parent: &span, "a batch leaves");
-                    let flight =
-                        batch::deliver(Arc::clone(&self), lease, batch, slot, stop.clone());
-                    flights.spawn(flight.instrument(span));
+                    let delivery =
+                        batch::deliver(Arc::clone(account), lease, batch, permit, stop.clone());
+                    tasks.spawn(delivery.instrument(span));
                 }
-                NextAction::CheckAccount(credentials, slot) => {
-                    self.check_state().begin(credentials);
-                    flights.spawn(account_check::check(Arc::clone(&self), slot));
+                NextAction::CheckAccount(credentials, permit) => {
+                    account.check_state().begin(credentials);
+                    tasks.spawn(account_check::check(Arc::clone(account), permit));
                 }
                 NextAction::Repeat => {}
-                // Nothing more can be sent now, and nobody is to wait for what comes later.
+                // Nothing more can be sent now, and a stop waits for nothing that comes later.
                 NextAction::Wait(_) | NextAction::WaitForRateLimit(_)
-                    if draining && flights.is_empty() =>
+                    if draining && tasks.is_empty() =>
                 {
                     return;
                 }
@@ -159,80 +109,76 @@ impl AccountWorker {
                     let began = Instant::now();
                     let until = next.until().unwrap_or_else(|| began + LONGEST_SLEEP);
                     tokio::select! {
-                        // Whichever it is, all is looked at again; with an order, the same run goes the same way.
+                        // After any of these everything is looked at again. With an order, the same run repeats exactly.
                         biased;
                         () = woken => {}
                         () = tokio::time::sleep_until(until) => {}
                         () = stop.cancelled(), if !draining => {}
-                        Some(landed) = flights.join_next() => {
-                            if let Err(error) = landed && error.is_panic() {
-                                // It gave its events back as it fell.
-                                tracing::error!(%error, hubspot.account = %self.account, "a flight panicked");
-                            }
-                        }
+                        Some(ended) = tasks.join_next() => self.log_panic(&ended),
                     }
-                    if pacing && self.has_pending().await.unwrap_or(false) {
-                        self.metrics.rate_limit_waited(&self.account, began.elapsed());
+                    if is_rate_limited && self.has_pending().await.unwrap_or(false) {
+                        account.metrics.rate_limit_waited(&account.name, began.elapsed());
                     }
                 }
             }
-            while flights.try_join_next().is_some() {}
+            while let Some(ended) = tasks.try_join_next() {
+                self.log_panic(&ended);
+            }
         }
     }
 
     async fn next_action(&self, in_flight: usize, draining: bool) -> NextAction {
-        let lease = match self.hold_lease().await {
+        let account = &self.account;
+        let lease = match account.hold_lease().await {
             Ok(Some(lease)) => lease,
             Ok(None) => return NextAction::Wait(Some(Instant::now() + LEASE_RETRY)),
             Err(error) => {
-                tracing::warn!(%error, hubspot.account = %self.account, "the account's lease could not be taken");
+                tracing::warn!(%error, hubspot.account = %account.name, "the account's lease could not be acquired");
                 return NextAction::Wait(Some(Instant::now() + LEDGER_RETRY));
             }
         };
-        let status = self.status();
+        let status = account.status();
         if status.is_paused_for(PauseReason::Operator) {
             return NextAction::Wait(None);
         }
-        let credentials = self.api_calls.fingerprint();
-        let whose = self.check_state().ownership(credentials, &status);
-        // Somebody is to change the credentials: that is looked for, so that it shows at once.
-        let look = status.awaits_credentials().then(|| Instant::now() + CREDENTIALS_POLL);
-        let changed = look.is_some() && whose == (Ownership::Unchecked { new_credentials: true });
-        let now = self.clock.now();
-        let believable = |at: &Millis| *at > now && at.since(now) <= LONGEST_WAIT;
-        if let Some(retry_at) = status.retry_at.filter(believable).filter(|_| !changed) {
-            // Whoever drains does not wait for an account in trouble: what is pending is in the ledger.
+        let credentials = account.api_calls.fingerprint();
+        let ownership = account.check_state().ownership(credentials, &status);
+        // Somebody has to change the credentials: they are polled, so that a change shows at once.
+        let poll_at = status.awaits_credentials().then(|| Instant::now() + CREDENTIALS_POLL);
+        let have_changed =
+            poll_at.is_some() && ownership == (Ownership::Unchecked { new_credentials: true });
+        let now = account.clock.now();
+        let is_credible = |at: &Millis| *at > now && at.since(now) <= LONGEST_WAIT;
+        if let Some(retry_at) = status.retry_at.filter(is_credible).filter(|_| !have_changed) {
             let at = self.timer_instant(retry_at);
-            return NextAction::Wait(Some(look.map_or(at, |look| look.min(at))));
+            return NextAction::Wait(Some(poll_at.map_or(at, |poll_at| poll_at.min(at))));
         }
-        match whose {
-            Ownership::Confirmed if status.resync_pending => account_check::resync(self).await.map_or_else(
-                |error| {
-                    tracing::warn!(%error, hubspot.account = %self.account, "what the new account lacks could not be looked up");
-                    NextAction::Wait(Some(Instant::now() + LEDGER_RETRY))
-                },
-                |()| NextAction::Repeat,
-            ),
+        match ownership {
+            Ownership::Confirmed if status.resync_pending => self.resync().await,
             Ownership::Confirmed => self.claim_batch(lease, &status, in_flight, draining).await,
-            Ownership::Changed => NextAction::Wait(look),
-            Ownership::Unchecked { .. } => {
-                let is_needed = match self.has_pending().await {
-                    Ok(has_pending) => has_pending || status.unconfirmed_identity.is_some(),
-                    Err(error) => {
-                        tracing::warn!(%error, hubspot.account = %self.account, "the ledger could not be read");
-                        return NextAction::Wait(Some(Instant::now() + LEDGER_RETRY));
-                    }
-                };
-                // Without anything to send nobody need be asked.
-                if !is_needed {
-                    return NextAction::Wait(None);
-                }
-                match self.reserve_slot() {
-                    Ok(slot) => NextAction::CheckAccount(credentials, slot),
-                    Err(step) => step,
-                }
-            }
+            Ownership::Changed => NextAction::Wait(poll_at),
             Ownership::Checking => NextAction::Wait(None),
+            Ownership::Unchecked { .. } => match self.has_pending().await {
+                Ok(has_pending) if has_pending || status.unconfirmed_identity.is_some() => {
+                    match self.reserve_permit() {
+                        Ok(permit) => NextAction::CheckAccount(credentials, permit),
+                        Err(wait) => wait,
+                    }
+                }
+                // There is nothing to send, so that no check is needed.
+                Ok(_) => NextAction::Wait(None),
+                Err(error) => self.retry_ledger(&error),
+            },
+        }
+    }
+
+    async fn resync(&self) -> NextAction {
+        match account_check::resync(&self.account).await {
+            Ok(()) => NextAction::Repeat,
+            Err(error) => {
+                tracing::warn!(%error, hubspot.account = %self.account.name, "what the new account lacks could not be looked up");
+                NextAction::Wait(Some(Instant::now() + LEDGER_RETRY))
+            }
         }
     }
 
@@ -243,148 +189,81 @@ impl AccountWorker {
         in_flight: usize,
         draining: bool,
     ) -> NextAction {
-        // In trouble one call asks whether it is over; after a pause, a small one.
-        let probing = status.failures > 0;
-        if in_flight >= if probing { 1 } else { self.api_calls.concurrency() } {
+        let account = &self.account;
+        // While the account fails, one call at a time probes it; while it is paused, a call with one event.
+        let is_failing = status.failures > 0;
+        let concurrency = if is_failing { 1 } else { account.evidence().concurrency() };
+        if in_flight >= concurrency {
             return NextAction::Wait(None);
         }
-        let (size, (first, last)) = {
-            let suspicion = self.poison_events();
-            (suspicion.batch_size(), suspicion.alone(!probing, Instant::now()))
+        let (batch_size, (first, last)) = {
+            let evidence = account.evidence();
+            let poison_events = &evidence.poison_events;
+            (poison_events.batch_size(), poison_events.alone(!is_failing, Instant::now()))
         };
-        let most = if status.paused.is_some() { 1 } else { size };
-        let linger = if draining { Duration::ZERO } else { self.settings.max_linger };
-        let slot = match self.reserve_slot() {
-            Ok(slot) => slot,
-            Err(step) => return step,
+        let limit = if status.paused.is_some() { 1 } else { batch_size };
+        let linger = if draining { Duration::ZERO } else { account.settings.max_linger };
+        let permit = match self.reserve_permit() {
+            Ok(permit) => permit,
+            Err(wait) => return wait,
         };
-        let request = ClaimRequest { limit: most, linger, first, last };
-        match self.ledger.claim(&lease, request).await {
+        let request = ClaimRequest { limit, linger, first, last };
+        match account.ledger.claim(&lease, request).await {
             Ok(ClaimResult::Batch(batch)) => {
                 let (unchanged, batch): (Vec<_>, Vec<_>) =
-                    batch.into_iter().partition(|claimed| claimed.already_confirmed);
-                settlements::settle_unchanged(self, &lease, unchanged).await;
+                    batch.into_iter().partition(|event| event.already_confirmed);
+                batch::settle_unchanged(account, &lease, unchanged).await;
                 if batch.is_empty() {
-                    self.api_calls.cancel_slot(slot);
+                    account.api_calls.cancel(permit);
                     return NextAction::Repeat;
                 }
-                self.poison_events().record_sent(&batch);
-                NextAction::SendBatch(lease, batch, slot)
+                account.evidence().poison_events.record_sent(&batch);
+                NextAction::SendBatch(lease, batch, permit)
             }
             Ok(ClaimResult::Wait(at)) => {
-                self.api_calls.cancel_slot(slot);
+                account.api_calls.cancel(permit);
                 NextAction::Wait(at.map(|at| self.timer_instant(at)))
             }
             Ok(ClaimResult::LeaseLost) => {
-                self.api_calls.cancel_slot(slot);
-                self.lose_lease(&lease);
+                account.api_calls.cancel(permit);
+                account.lose_lease(&lease);
                 NextAction::Repeat
             }
             Err(error) => {
-                self.api_calls.cancel_slot(slot);
-                tracing::warn!(%error, hubspot.account = %self.account, "the ledger could not be read");
-                NextAction::Wait(Some(Instant::now() + LEDGER_RETRY))
+                account.api_calls.cancel(permit);
+                self.retry_ledger(&error)
             }
         }
     }
 
-    fn reserve_slot(&self) -> Result<Permit, NextAction> {
-        self.api_calls.reserve_slot().map_err(|wait| match wait {
+    fn retry_ledger(&self, error: &LedgerError) -> NextAction {
+        tracing::warn!(%error, hubspot.account = %self.account.name, "the ledger could not be read");
+        NextAction::Wait(Some(Instant::now() + LEDGER_RETRY))
+    }
+
+    fn reserve_permit(&self) -> Result<Permit, NextAction> {
+        self.account.api_calls.reserve_permit().map_err(|wait| match wait {
             PermitWait::Until(at) => NextAction::WaitForRateLimit(at),
-            PermitWait::ForResponse => NextAction::Wait(Some(Instant::now() + SLOT_POLL)),
+            PermitWait::ForResponse => NextAction::Wait(Some(Instant::now() + PERMIT_POLL)),
         })
     }
 
     async fn has_pending(&self) -> Result<bool, LedgerError> {
-        self.ledger.has_pending(&self.account).await
-    }
-
-    /// Whether a call may be made now: no operator has paused the account, and the credentials still open it.
-    pub(super) fn may_send(&self) -> bool {
-        let status = self.status();
-        !status.is_paused_for(PauseReason::Operator)
-            && self.check_state().ownership(self.api_calls.fingerprint(), &status)
-                == Ownership::Confirmed
-    }
-
-    pub(super) fn check_state(&self) -> MutexGuard<'_, CheckState> {
-        self.check_state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The account answered as it should.
-    pub(super) async fn recovered(&self, accepted: bool, daily_remaining: Option<u64>) {
-        let change = StatusChange::Recovered { accepted, daily_remaining };
-        let Some(StatusUpdate { before, after }) = self.update_status(change).await else { return };
-        if before.failures > after.failures || before.paused != after.paused {
-            tracing::info!(hubspot.account = %self.account, "the HubSpot account takes events again");
-        }
-    }
-
-    /// These were accepted.
-    pub(super) fn accepted(&self, events: impl Iterator<Item = i64> + Clone) {
-        self.refusal_streak.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.missing_results
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .record_accepted(events.clone());
-        self.poison_events().record_accepted(events);
-    }
-
-    /// A call with these failed, in a way that may be an event's doing.
-    pub(super) fn failed_over(&self, events: &[i64]) {
-        let failures = self.status().failures;
-        self.poison_events().record_failure(events, failures, Instant::now());
-    }
-
-    fn poison_events(&self) -> MutexGuard<'_, PoisonEvents> {
-        self.poison_events.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether others were accepted since this event last came back, alone, without a result.
-    pub(super) fn passed_over(&self, claimed: &ClaimedEvent) -> bool {
-        self.missing_results
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .record_missing(claimed.id)
-    }
-
-    /// Whose fault the refusal of a single event is.
-    pub(super) fn blame(&self, claimed: &ClaimedEvent, refusal: &EventRefusal) -> Blame {
-        let paused = self.status().is_paused_for(PauseReason::Refused);
-        let mut streak = self.refusal_streak.lock().unwrap_or_else(PoisonError::into_inner);
-        streak.record_refusal(claimed, refusal, paused)
-    }
-
-    /// Says what is wrong with the account, and when it is asked again.
-    pub(super) fn log_account_error(&self, trouble: &AccountError) {
-        let retry_at = self.status().retry_at;
-        tracing::warn!(
-            hubspot.account = %self.account,
-            hubspot.trouble = trouble.kind.as_str(),
-            hubspot.correlation_id = trouble.correlation_id,
-            detail = trouble.detail,
-            retry_at = retry_at.map(tracing::field::display),
-            "the HubSpot account cannot take events now; they stay pending"
-        );
-    }
-
-    /// The account's status now.
-    pub(super) fn status(&self) -> AccountStatus {
-        self.status.borrow().clone()
-    }
-
-    /// Changes the account's status. A change that the ledger could not store holds in memory.
-    pub(super) async fn update_status(&self, change: StatusChange) -> Option<StatusUpdate> {
-        let update = self.ledger.update_status(&self.account, change).await;
-        if let Err(error) = &update {
-            tracing::warn!(%error, hubspot.account = %self.account, "the account's status could not be stored");
-        }
-        update.ok()
+        self.account.ledger.has_pending(&self.account.name).await
     }
 
     /// The timer's time for a wall-clock time.
     fn timer_instant(&self, at: Millis) -> Instant {
-        Instant::now() + at.since(self.clock.now()).min(LONGEST_SLEEP)
+        Instant::now() + at.since(self.account.clock.now()).min(LONGEST_SLEEP)
+    }
+
+    /// A batch that panicked released its events.
+    fn log_panic(&self, ended: &Result<(), JoinError>) {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            tracing::error!(%error, hubspot.account = %self.account.name, "a delivery panicked");
+        }
     }
 }
 

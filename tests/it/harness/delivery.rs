@@ -188,9 +188,9 @@ impl DeliveryHarness {
         let main = account("main");
         let metrics = Metrics::new(std::slice::from_ref(&main), &[]);
         let ledger = Arc::clone(&self.ledger) as _;
-        let lane = AccountWorker::new(main, hubspot, self.settings, ledger, clock, metrics);
+        let worker = AccountWorker::new(main, hubspot, self.settings, ledger, clock, metrics);
         let stop = CancellationToken::new();
-        self.running = Some((tokio::spawn(lane.run(stop.clone())), stop));
+        self.running = Some((tokio::spawn(worker.run(stop.clone())), stop));
     }
 
     /// Tells the lane to stop, and waits until it has.

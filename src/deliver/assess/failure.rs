@@ -1,5 +1,8 @@
 //! What a failed or unhelpful answer of HubSpot means for the account: how long to wait, and whether to pause.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::event::{AccountFailure, PauseReason, RetryWait};
@@ -17,9 +20,9 @@ const DAILY_LIMIT_PROBE: Duration = Duration::from_mins(10);
 /// A data-centre move lasts up to a day and names its end in `Retry-After` (error handling: 477).
 const MIGRATION: Duration = Duration::from_mins(5);
 
-/// The failure that an account's error is. `random` is the jitter of its backoff: any number.
+/// The failure of a call with that error. `random` is the jitter of its backoff: any number.
 #[must_use]
-pub fn failed_call(error: &AccountError, random: u32) -> AccountFailure {
+pub fn from_error(error: &AccountError, random: u32) -> AccountFailure {
     let fixed = |default| RetryWait::Fixed(error.retry_after.unwrap_or(default));
     let probe = RetryWait::Fixed(PAUSE_PROBE);
     let (wait, reason) = match &error.kind {
@@ -47,16 +50,17 @@ pub fn failed_call(error: &AccountError, random: u32) -> AccountFailure {
     AccountFailure { pause, wait, error: describe(error) }
 }
 
-/// HubSpot answers and confirms nothing: the account is left alone for a while, as after a failure.
+/// The failure of an account that answers and confirms nothing: it is left alone for a while.
 #[must_use]
-pub fn unconfirmed(detail: &str, random: u32) -> AccountFailure {
+pub fn from_unconfirmed(detail: &str, random: u32) -> AccountFailure {
     let wait = RetryWait::Backoff { random };
     AccountFailure { pause: None, wait, error: detail.to_owned() }
 }
 
-/// The account refuses everything for the same reason: no event is blamed, and one event at a time probes the account.
+/// The failure of an account that refuses everything for the same reason: no event is blamed, and one event at a time
+/// probes the account.
 #[must_use]
-pub fn refuses_everything(reason: &str) -> AccountFailure {
+pub fn from_refusals(reason: &str) -> AccountFailure {
     AccountFailure {
         pause: Some((PauseReason::Refused, reason.to_owned())),
         wait: RetryWait::Fixed(PAUSE_PROBE),

@@ -1,34 +1,36 @@
 //! Telling an account that refuses everything from events that are bad.
 
 use crate::hubspot::EventRefusal;
-use crate::ledger::ClaimedEvent;
+use crate::ledger::{ClaimedEvent, EventVersion};
 
-/// So many single events in a row, refused for the same reason with none accepted between, are the account's trouble.
-const MOST: usize = 20;
+/// The number of single events in a row that are refused for the same reason, with none accepted between, before the account
+/// is to blame.
+const MAX_STREAK: usize = 20;
 
-/// The latest refusals of single events, since the last that was accepted.
-#[derive(Debug, Default)]
+/// The latest refusals of single events for one reason, since the last event that was accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefusalStreak {
     reason: Option<(u16, String, String)>,
-    events: Vec<ClaimedEvent>,
+    events: Vec<EventVersion>,
 }
 
-/// What a refusal means.
+/// Who is to blame for a refusal.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The event's own fault.
+    /// The event.
     Event,
-    /// The account's: these were taken for bad before, and are to be given back.
-    Account(Vec<ClaimedEvent>),
+    /// The account. The refusals of these events before are revoked.
+    Account(Vec<EventVersion>),
 }
 
 impl RefusalStreak {
-    /// Something was accepted, so the account takes events.
+    /// Forgets the refusals: the account accepts events.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// A single event was refused; `paused` while the account is known to refuse everything.
+    /// Records the refusal of a single event and decides who is to blame. `paused` while the account is known to refuse
+    /// everything.
     pub fn record_refusal(
         &mut self,
         claimed: &ClaimedEvent,
@@ -42,8 +44,8 @@ impl RefusalStreak {
         if paused {
             return Blame::Account(Vec::new());
         }
-        if self.events.len() + 1 < MOST {
-            self.events.push(claimed.clone());
+        if self.events.len() + 1 < MAX_STREAK {
+            self.events.push(claimed.event_version());
             return Blame::Event;
         }
         Blame::Account(std::mem::take(&mut self.events))
@@ -52,32 +54,23 @@ impl RefusalStreak {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::claimed;
+    use super::super::tests::{claimed, refusal};
     use super::*;
-
-    fn refusal(message: &str) -> EventRefusal {
-        EventRefusal {
-            status: 400,
-            category: "VALIDATION_ERROR".into(),
-            message: message.into(),
-            correlation_id: None,
-        }
-    }
 
     fn refuse(streak: &mut RefusalStreak, ids: std::ops::Range<i64>, message: &str) -> Vec<Blame> {
         ids.map(|id| streak.record_refusal(&claimed(id), &refusal(message), false)).collect()
     }
 
     #[test]
-    fn twenty_in_a_row_are_the_accounts_and_are_given_back() {
+    fn twentieth_equal_refusal_in_a_row_blames_the_account() {
         let mut streak = RefusalStreak::default();
         assert!(refuse(&mut streak, 0..19, "no").iter().all(|blame| *blame == Blame::Event));
         let last = streak.record_refusal(&claimed(19), &refusal("no"), false);
-        assert_eq!(last, Blame::Account((0..19).map(claimed).collect()));
+        assert_eq!(last, Blame::Account((0..19).map(|id| claimed(id).event_version()).collect()));
     }
 
     #[test]
-    fn one_that_is_accepted_or_refused_otherwise_ends_the_row() {
+    fn accepted_event_or_other_refusal_begins_a_new_streak() {
         let mut streak = RefusalStreak::default();
         refuse(&mut streak, 0..19, "no");
         streak.clear();
@@ -88,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn while_the_account_refuses_everything_no_event_is_blamed() {
+    fn paused_account_is_blamed_for_every_refusal() {
         let mut streak = RefusalStreak::default();
         let blame = streak.record_refusal(&claimed(1), &refusal("no"), true);
         assert_eq!(blame, Blame::Account(Vec::new()));

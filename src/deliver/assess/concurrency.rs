@@ -20,7 +20,7 @@ const FORGET: f64 = 1.0 / 16.0;
 const SIZES: usize = 8;
 
 /// How many calls to have in flight.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Concurrency {
     max: f64,
     current: f64,

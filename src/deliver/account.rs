@@ -1,0 +1,164 @@
+//! What an account's worker, its batches and its checks share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::api_calls::ApiCalls;
+use super::assess::evidence::Evidence;
+use super::ownership::{CheckState, Ownership};
+use super::settings::DeliverySettings;
+use crate::clock::Clock;
+use crate::event::{AccountName, AccountStatus, PauseReason, StatusChange, StatusUpdate};
+use crate::hubspot::{AccountClient, AccountError};
+use crate::ledger::{DeliveryLedger, Lease, LedgerError, SettleResult, Settlement};
+use crate::telemetry::Metrics;
+
+/// Between attempts to record in a ledger that is unavailable.
+pub const RECORD_RETRY: Duration = Duration::from_millis(500);
+
+/// An account that events are delivered to.
+pub struct DeliveryAccount {
+    /// The account's name in the configuration.
+    pub name: AccountName,
+    /// The ledger, which claims come from and outcomes go to.
+    pub ledger: Arc<dyn DeliveryLedger>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters and gauges.
+    pub metrics: Metrics,
+    /// The account's calls.
+    pub api_calls: ApiCalls,
+    /// How its events are sent.
+    pub settings: DeliverySettings,
+    /// Held from the assessment of a single refusal until it is recorded: see
+    /// [`Answer::is_single_refusal`](super::assess::Answer::is_single_refusal).
+    pub refusals_in_order: tokio::sync::Mutex<()>,
+    status: watch::Receiver<AccountStatus>,
+    lease: Mutex<Option<Lease>>,
+    check_state: Mutex<CheckState>,
+    evidence: Mutex<Evidence>,
+}
+
+impl DeliveryAccount {
+    /// An account that nothing has been sent to yet.
+    #[must_use]
+    pub fn new(
+        name: AccountName,
+        hubspot: AccountClient,
+        settings: DeliverySettings,
+        ledger: Arc<dyn DeliveryLedger>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            api_calls: ApiCalls::new(name.clone(), hubspot, settings.rate_limit, metrics.clone()),
+            status: ledger.watch_status(&name),
+            name,
+            ledger,
+            clock,
+            metrics,
+            settings,
+            refusals_in_order: tokio::sync::Mutex::default(),
+            lease: Mutex::default(),
+            check_state: Mutex::default(),
+            evidence: Mutex::new(Evidence::new(settings.max_batch, settings.max_in_flight)),
+        }
+    }
+
+    /// The account's lease, acquired if this process does not hold it; none while another process holds it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it is unknown who holds the lease.
+    pub async fn hold_lease(&self) -> Result<Option<Lease>, LedgerError> {
+        if let Some(lease) = self.lease().clone() {
+            return Ok(Some(lease));
+        }
+        let lease = self.ledger.acquire_lease(&self.name).await?;
+        self.metrics.set_lease_held(&self.name, lease.is_some());
+        self.lease().clone_from(&lease);
+        Ok(lease)
+    }
+
+    /// Forgets a lease that another process holds now. It has to be acquired again before anything is sent.
+    pub fn lose_lease(&self, lost: &Lease) {
+        let mut lease = self.lease();
+        if lease.as_ref() == Some(lost) {
+            *lease = None;
+            self.metrics.set_lease_held(&self.name, false);
+            tracing::warn!(hubspot.account = %self.name, "the account's lease was lost; its batches are dropped");
+        }
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account's status now.
+    #[must_use]
+    pub fn status(&self) -> AccountStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Whose account the credentials were found to open.
+    pub fn check_state(&self) -> MutexGuard<'_, CheckState> {
+        self.check_state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What earlier answers showed.
+    pub fn evidence(&self) -> MutexGuard<'_, Evidence> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a call may be made now: no operator has paused the account, and the credentials still open it.
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        let status = self.status();
+        !status.is_paused_for(PauseReason::Operator)
+            && self.check_state().ownership(self.api_calls.fingerprint(), &status)
+                == Ownership::Confirmed
+    }
+
+    /// Changes the account's status. A change that the ledger could not store holds in memory.
+    pub async fn update_status(&self, change: StatusChange) -> Option<StatusUpdate> {
+        let update = self.ledger.update_status(&self.name, change).await;
+        if let Err(error) = &update {
+            tracing::warn!(%error, hubspot.account = %self.name, "the account's status could not be stored");
+        }
+        update.ok()
+    }
+
+    /// Records outcomes, as soon as the ledger can. A ledger that never can keeps a stop waiting for as long as the process
+    /// has for it. An outcome that is not recorded by then is not lost: its attempt was recorded, so the next start takes the
+    /// event for ambiguous and sends it again. After a lost lease nothing is recorded: the process that holds the lease takes
+    /// the events for ambiguous.
+    pub async fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) {
+        if settlements.is_empty() {
+            return;
+        }
+        loop {
+            match self.ledger.settle(lease, settlements.clone()).await {
+                Ok(SettleResult::Settled) => return,
+                Ok(SettleResult::LeaseLost) => return self.lose_lease(lease),
+                Err(error) => {
+                    tracing::warn!(%error, hubspot.account = %self.name, "outcomes could not be recorded yet");
+                    tokio::time::sleep(RECORD_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Logs what is wrong with the account, and when it is called again.
+    pub fn log_error(&self, error: &AccountError) {
+        let retry_at = self.status().retry_at;
+        tracing::warn!(
+            hubspot.account = %self.name,
+            hubspot.trouble = error.kind.as_str(),
+            hubspot.correlation_id = error.correlation_id,
+            detail = error.detail,
+            retry_at = retry_at.map(tracing::field::display),
+            "the HubSpot account cannot take events now; they stay pending"
+        );
+    }
+}

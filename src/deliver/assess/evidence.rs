@@ -1,0 +1,92 @@
+//! What HubSpot's earlier answers showed of the account. In memory only: after a start it is gathered again.
+
+use tokio::time::Instant;
+
+use super::CallTiming;
+use super::concurrency::Concurrency;
+use super::missing_results::MissingResults;
+use super::poison_events::PoisonEvents;
+use super::refusal_streak::{Blame, RefusalStreak};
+use crate::event::{AccountStatus, PauseReason};
+use crate::hubspot::{AccountErrorKind, EventRefusal, Verdict};
+use crate::ledger::ClaimedEvent;
+
+/// What HubSpot's earlier answers showed of the account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    refusal_streak: RefusalStreak,
+    missing_results: MissingResults,
+    /// Events that make calls fail, and the size of the next batch.
+    pub poison_events: PoisonEvents,
+    concurrency: Concurrency,
+}
+
+impl Evidence {
+    /// No evidence yet; batches of at most `max_batch` events, and at most `max_in_flight` calls at a time.
+    #[must_use]
+    pub fn new(max_batch: usize, max_in_flight: usize) -> Self {
+        Self {
+            refusal_streak: RefusalStreak::default(),
+            missing_results: MissingResults::default(),
+            poison_events: PoisonEvents::new(max_batch),
+            concurrency: Concurrency::new(max_in_flight),
+        }
+    }
+
+    /// The calls that may be in flight.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.concurrency.limit()
+    }
+
+    /// HubSpot confirmed these events.
+    pub fn record_accepted(&mut self, events: &[i64]) {
+        self.refusal_streak.clear();
+        self.missing_results.record_accepted(events);
+        self.poison_events.record_accepted(events);
+    }
+
+    /// Records that an event came back alone and unconfirmed. Returns whether others were accepted since it last did.
+    pub fn record_missing(&mut self, event: &ClaimedEvent) -> bool {
+        self.missing_results.record_missing(event.id)
+    }
+
+    /// A call with these events failed, as the last of so many failures of the account in a row.
+    pub fn record_failure(&mut self, events: &[i64], failures: u32, now: Instant) {
+        self.poison_events.record_failure(events, failures, now);
+    }
+
+    /// Records the refusal of a single event and decides who is to blame.
+    pub fn blame(
+        &mut self,
+        event: &ClaimedEvent,
+        refusal: &EventRefusal,
+        status: &AccountStatus,
+    ) -> Blame {
+        let paused = status.is_paused_for(PauseReason::Refused);
+        self.refusal_streak.record_refusal(event, refusal, paused)
+    }
+
+    /// How many calls HubSpot bears shows in the time of its answers, and in whether it can answer at all.
+    pub fn record_timing(&mut self, verdict: &Verdict, events: usize, timing: CallTiming) {
+        match verdict {
+            Verdict::Items(_) | Verdict::Split(_) => {
+                self.concurrency.record_answer(events, timing.elapsed);
+            }
+            Verdict::Account(error) => match error.kind {
+                AccountErrorKind::Locked
+                | AccountErrorKind::Overloaded
+                | AccountErrorKind::Transport { .. } => {
+                    self.concurrency.record_failure(timing.began, timing.ended);
+                }
+                // The number of calls is not the reason: the rate limiter keeps the limits.
+                AccountErrorKind::Unauthorized
+                | AccountErrorKind::Forbidden
+                | AccountErrorKind::NotFound
+                | AccountErrorKind::RateLimited { .. }
+                | AccountErrorKind::Migrating
+                | AccountErrorKind::Redirected => {}
+            },
+        }
+    }
+}

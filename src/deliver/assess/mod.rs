@@ -1,0 +1,405 @@
+//! What HubSpot's answer to a part of a batch means. Everything is decided here and nothing is done:
+//! [`batch`](super::batch) carries it out.
+//!
+//! * [`bisect`]: the parts of a batch that are still to be sent.
+//! * [`evidence`]: what earlier answers showed, which decides whose fault an answer is.
+//! * [`failure`]: what a failed or unhelpful answer means for the account.
+//!
+//! Promises: each event of the part is settled, sent again in a half, or released, exactly once; no event is sent again in
+//! more parts than a batch can be halved; the same evidence gives the same assessment.
+
+pub mod bisect;
+pub mod concurrency;
+pub mod evidence;
+pub mod failure;
+pub mod missing_results;
+pub mod poison_events;
+pub mod refusal_streak;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event::{AccountStatus, Millis, StatusChange};
+use crate::hubspot::{AccountError, EventRefusal, ItemVerdict, SplitReason, Unconfirmed, Verdict};
+use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion, HubspotRefusal, Settlement};
+use bisect::{BatchPart, Confirmed, NextPart};
+use evidence::Evidence;
+use missing_results::MAX_MISSING;
+use refusal_streak::Blame;
+
+/// When an event that HubSpot neither confirmed nor refused is sent again.
+const UNCONFIRMED_RETRY: Duration = Duration::from_secs(30);
+/// When an event that probed an account that refuses everything is sent again.
+const REFUSED_PROBE_RETRY: Duration = Duration::from_mins(10);
+/// The category of an event for which HubSpot repeatedly returns neither a result nor an error.
+const NO_RESULT: &str = "NO_RESULT";
+
+/// HubSpot's answer to a call with a part of a batch.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Calls left of the day's, if the answer had them.
+    pub daily_remaining: Option<u64>,
+    /// The call's times; none if no call was made, because there was no token for it.
+    pub timing: Option<CallTiming>,
+}
+
+/// The times of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct CallTiming {
+    /// The beginning, token requests included.
+    pub began: Instant,
+    /// The end.
+    pub ended: Instant,
+    /// How long HubSpot took to answer the last try.
+    pub elapsed: Duration,
+}
+
+/// What an answer means.
+#[derive(Debug)]
+pub struct Assessment {
+    /// The change of the account's status.
+    pub status: Option<StatusChange>,
+    /// What became of events of the part.
+    pub outcomes: Vec<EventOutcome>,
+    /// Events that were settled as refused before, and are pending again: the account refuses everything.
+    pub revoked: Vec<EventVersion>,
+    /// How much of the part HubSpot confirmed.
+    pub confirmed: Confirmed,
+    /// What the batch goes on with.
+    pub next: NextPart,
+    /// Events that may be why the call failed. They are recorded in the evidence once the status has changed.
+    pub suspects: Vec<i64>,
+    /// What is logged.
+    pub report: Report,
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub struct EventOutcome {
+    /// The event.
+    pub event: ClaimedEvent,
+    /// Its outcome.
+    pub outcome: DeliveryOutcome,
+}
+
+/// What is logged of an answer.
+#[derive(Debug)]
+pub enum Report {
+    /// HubSpot answered event by event.
+    Answered(AnswerCounts),
+    /// HubSpot answered event by event, confirmed and refused nothing, and gave this reason.
+    ConfirmedNothing(AnswerCounts, String),
+    /// HubSpot refused the part whole.
+    Split,
+    /// The account refuses every event for this reason.
+    RefusesEverything(EventRefusal),
+    /// The call failed.
+    Failed(AccountError),
+}
+
+/// The events of a part by HubSpot's answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct AnswerCounts {
+    pub confirmed: usize,
+    pub refused: usize,
+    pub unconfirmed: usize,
+}
+
+impl EventOutcome {
+    /// The outcome as the ledger records it.
+    #[must_use]
+    pub fn into_settlement(self) -> Settlement {
+        Settlement { event: self.event.event_version(), outcome: self.outcome }
+    }
+}
+
+impl Answer {
+    /// Whether it refuses a single event. Such answers are assessed one after the other, and each is recorded before the
+    /// next is assessed: a refusal that another answer revokes before it is recorded would stay.
+    #[must_use]
+    pub fn is_single_refusal(&self) -> bool {
+        matches!(&self.verdict, Verdict::Items(items) if matches!(items[..], [ItemVerdict::Refused(_)]))
+    }
+}
+
+/// Assesses the answer to a part of a batch. `random` is the jitter of a backoff: any number.
+#[must_use]
+pub fn assess(
+    evidence: &mut Evidence,
+    answer: Answer,
+    part: BatchPart,
+    status: &AccountStatus,
+    now: Millis,
+    random: u32,
+) -> Assessment {
+    let Answer { verdict, daily_remaining, timing } = answer;
+    if let Some(timing) = timing {
+        evidence.record_timing(&verdict, part.events.len(), timing);
+    }
+    match verdict {
+        Verdict::Account(error) => assess_error(error, part, daily_remaining, random),
+        // An event of the part is refused and the answer does not say which: the halves tell, without waiting.
+        Verdict::Split(reason) => Assessment {
+            status: Some(StatusChange::Recovered { accepted: false, daily_remaining }),
+            outcomes: Vec::new(),
+            revoked: Vec::new(),
+            confirmed: Confirmed::None,
+            next: NextPart::Halves(part.refused_whole(reason == SplitReason::BadEvent)),
+            suspects: Vec::new(),
+            report: Report::Split,
+        },
+        Verdict::Items(items) => {
+            if let ([event], [ItemVerdict::Refused(refusal)]) = (&*part.events, &*items)
+                && let Blame::Account(revoked) = evidence.blame(event, refusal, status)
+            {
+                return assess_refusing_account(part, revoked, refusal, now);
+            }
+            assess_items(evidence, items, part, daily_remaining, now, random)
+        }
+    }
+}
+
+/// The call failed, which is no event's fault.
+fn assess_error(
+    error: AccountError,
+    part: BatchPart,
+    daily_remaining: Option<u64>,
+    random: u32,
+) -> Assessment {
+    let failure = failure::from_error(&error, random);
+    let suspects = if error.may_be_caused_by_event() { part.ids() } else { Vec::new() };
+    let (outcomes, released) = if error.is_ambiguous() {
+        (alike(part.events, &DeliveryOutcome::Ambiguous), None)
+    } else {
+        (Vec::new(), Some(part))
+    };
+    Assessment {
+        status: Some(StatusChange::Failed { failure, daily_remaining }),
+        outcomes,
+        revoked: Vec::new(),
+        confirmed: Confirmed::None,
+        next: NextPart::Stop { released },
+        suspects,
+        report: Report::Failed(error),
+    }
+}
+
+/// The account refuses every event for the same reason, so none of them is bad.
+fn assess_refusing_account(
+    part: BatchPart,
+    revoked: Vec<EventVersion>,
+    refusal: &EventRefusal,
+    now: Millis,
+) -> Assessment {
+    let failure = failure::from_refusals(&refusal.message);
+    // Should this event be bad all the same, another one probes next.
+    let outcome = DeliveryOutcome::RetryUncounted {
+        not_before: now.plus(REFUSED_PROBE_RETRY),
+        reason: refusal.message.clone(),
+    };
+    Assessment {
+        status: Some(StatusChange::Failed { failure, daily_remaining: None }),
+        outcomes: alike(part.events, &outcome),
+        revoked,
+        confirmed: Confirmed::None,
+        next: NextPart::Stop { released: None },
+        suspects: Vec::new(),
+        report: Report::RefusesEverything(refusal.clone()),
+    }
+}
+
+/// HubSpot answered event by event.
+fn assess_items(
+    evidence: &mut Evidence,
+    items: Vec<ItemVerdict>,
+    part: BatchPart,
+    daily_remaining: Option<u64>,
+    now: Millis,
+    random: u32,
+) -> Assessment {
+    let BatchPart { events, batch_confirmed, .. } = part;
+    let sorted = SortedItems::new(events.into_iter().zip(items), now);
+    let SortedItems { counts, confirmed, in_progress, mut outcomes, mut unconfirmed } = sorted;
+    let accepted = !confirmed.is_empty();
+    if accepted {
+        evidence.record_accepted(&confirmed);
+    }
+    // An answer that neither confirms nor refuses any event is not that of an account that works.
+    let works = accepted || counts.refused > 0;
+    let mut next = NextPart::Rest;
+    let mut confirmed_nothing = None;
+    let mut suspects = Vec::new();
+    match unconfirmed.pop() {
+        None if !works && !batch_confirmed => {
+            confirmed_nothing = in_progress.reason;
+            suspects = in_progress.ids;
+        }
+        None => {}
+        // Sent alone, it was the part's only event. If HubSpot accepts others, the missing confirmation is about the event;
+        // if it does not, it may do nothing at all, so the rest of the batch is not tried.
+        Some((event, kind, detail)) if counts.total() == 1 => {
+            let is_missing = evidence.record_missing(&event) || batch_confirmed;
+            outcomes.push(assess_unconfirmed(event, kind, &detail, is_missing, now));
+            confirmed_nothing = (!is_missing).then_some(detail);
+        }
+        Some((event, ..)) => {
+            let mut events: Vec<_> = unconfirmed.into_iter().map(|(event, ..)| event).collect();
+            events.push(event);
+            next = NextPart::Halves(BatchPart::unconfirmed(events));
+        }
+    }
+    let status = match &confirmed_nothing {
+        // HubSpot answers, and neither confirms nor refuses anything.
+        Some(reason) => Some(StatusChange::Failed {
+            failure: failure::from_unconfirmed(reason, random),
+            daily_remaining: None,
+        }),
+        None => works.then_some(StatusChange::Recovered { accepted, daily_remaining }),
+    };
+    Assessment {
+        status,
+        outcomes,
+        revoked: Vec::new(),
+        confirmed: counts.confirmed_share(),
+        next: if confirmed_nothing.is_some() { NextPart::Stop { released: None } } else { next },
+        suspects,
+        report: match confirmed_nothing {
+            Some(reason) => Report::ConfirmedNothing(counts, reason),
+            None => Report::Answered(counts),
+        },
+    }
+}
+
+/// A part's events by HubSpot's answer, those settled whose outcome needs nothing but the answer.
+#[derive(Default)]
+struct SortedItems {
+    counts: AnswerCounts,
+    confirmed: Vec<i64>,
+    in_progress: InProgress,
+    outcomes: Vec<EventOutcome>,
+    unconfirmed: Vec<(ClaimedEvent, Unconfirmed, String)>,
+}
+
+/// The events that HubSpot says it is still working on, and the reason of the first.
+#[derive(Default)]
+struct InProgress {
+    ids: Vec<i64>,
+    reason: Option<String>,
+}
+
+impl SortedItems {
+    fn new(items: impl Iterator<Item = (ClaimedEvent, ItemVerdict)>, now: Millis) -> Self {
+        let mut sorted = Self::default();
+        for (event, item) in items {
+            let outcome = match item {
+                ItemVerdict::Confirmed { object_id } => {
+                    sorted.counts.confirmed += 1;
+                    sorted.confirmed.push(event.id);
+                    DeliveryOutcome::Confirmed { object_id }
+                }
+                ItemVerdict::Refused(refusal) => {
+                    sorted.counts.refused += 1;
+                    refused(refusal)
+                }
+                // Not sent in halves: they would be answered alike, and the call may take effect at any time.
+                ItemVerdict::InProgress { detail: reason } => {
+                    sorted.counts.unconfirmed += 1;
+                    sorted.in_progress.ids.push(event.id);
+                    sorted.in_progress.reason.get_or_insert_with(|| reason.clone());
+                    let not_before = now.plus(UNCONFIRMED_RETRY);
+                    DeliveryOutcome::RetryUncounted { not_before, reason }
+                }
+                ItemVerdict::Unconfirmed { reason, detail } => {
+                    sorted.counts.unconfirmed += 1;
+                    sorted.unconfirmed.push((event, reason, detail));
+                    continue;
+                }
+            };
+            sorted.outcomes.push(EventOutcome { event, outcome });
+        }
+        sorted
+    }
+}
+
+impl AnswerCounts {
+    fn total(self) -> usize {
+        self.confirmed + self.refused + self.unconfirmed
+    }
+
+    fn confirmed_share(self) -> Confirmed {
+        match self.confirmed {
+            0 => Confirmed::None,
+            confirmed if confirmed == self.total() => Confirmed::All,
+            _ => Confirmed::Some,
+        }
+    }
+}
+
+/// Assesses an event that was sent alone and not confirmed. It is counted against the event if it `is_missing` while others
+/// are accepted.
+fn assess_unconfirmed(
+    event: ClaimedEvent,
+    kind: Unconfirmed,
+    detail: &str,
+    is_missing: bool,
+    now: Millis,
+) -> EventOutcome {
+    let not_before = now.plus(UNCONFIRMED_RETRY);
+    let reason = detail.to_owned();
+    let attempts = event.attempts.saturating_add(1);
+    let outcome = match kind {
+        Unconfirmed::NoResult if is_missing && attempts >= MAX_MISSING => {
+            refused(no_result(attempts, detail))
+        }
+        Unconfirmed::NoResult if is_missing => DeliveryOutcome::RetryCounted { not_before, reason },
+        Unconfirmed::NoResult | Unconfirmed::Unfinished => {
+            DeliveryOutcome::RetryUncounted { not_before, reason }
+        }
+    };
+    EventOutcome { event, outcome }
+}
+
+/// The refusal of an event for which HubSpot returns neither a result nor an error, in the bridge's own words.
+fn no_result(attempts: u32, detail: &str) -> EventRefusal {
+    EventRefusal {
+        status: 200,
+        category: NO_RESULT.to_owned(),
+        message: format!(
+            "HubSpot answered {attempts} times without a result and without an error for this event, while it took \
+             others ({detail})"
+        ),
+        correlation_id: None,
+    }
+}
+
+fn refused(refusal: EventRefusal) -> DeliveryOutcome {
+    let EventRefusal { status, category, message, correlation_id } = refusal;
+    DeliveryOutcome::Refused(HubspotRefusal { status, category, message, correlation_id })
+}
+
+/// The same outcome for all of these events.
+#[must_use]
+pub fn alike(events: Vec<ClaimedEvent>, outcome: &DeliveryOutcome) -> Vec<EventOutcome> {
+    events.into_iter().map(|event| EventOutcome { event, outcome: outcome.clone() }).collect()
+}
+
+/// Makes the rest of a batch pending again. An event with an unknown outcome counts as possibly applied, now or later: it is
+/// sent once more later, which costs one call for a hundred.
+#[must_use]
+pub fn release(rest: Vec<BatchPart>, now: Millis) -> Vec<EventOutcome> {
+    let unknown = DeliveryOutcome::RetryUncounted {
+        not_before: now,
+        reason: "HubSpot was not asked again yet".to_owned(),
+    };
+    let settle = |part: BatchPart| {
+        let outcome = if part.outcome_unknown { &unknown } else { &DeliveryOutcome::NotApplied };
+        alike(part.events, outcome)
+    };
+    rest.into_iter().flat_map(settle).collect()
+}
