@@ -158,7 +158,7 @@ impl DeliveryAccount {
             hubspot.correlation_id = error.correlation_id,
             detail = error.detail,
             retry_at = retry_at.map(tracing::field::display),
-            "the HubSpot account cannot take events now; they stay pending"
+            "the HubSpot account cannot accept events now; they stay pending"
         );
     }
 }

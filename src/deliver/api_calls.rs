@@ -49,7 +49,7 @@ impl ApiCalls {
     /// Reserves a permit, if there is one now.
     ///
     /// # Errors
-    /// [`PermitWait`] says when to try again.
+    /// [`PermitWait`] carries the time to try again.
     pub fn reserve_permit(&self) -> Result<Permit, PermitWait> {
         self.rate_limiter().try_acquire(Instant::now())
     }

@@ -52,7 +52,7 @@ pub enum IdentityAnswer {
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckResult {
-    /// Events go to this account, if HubSpot said which it is.
+    /// Events go to this account, if HubSpot disclosed it.
     Confirmed(Option<Identity>),
     /// The account is another than the remembered one.
     Changed {
@@ -102,7 +102,7 @@ impl CheckState {
 
 impl IdentityAnswer {
     /// Reads HubSpot's answer. 401 and the like fail a batch as well, so they fail the check. A missing scope (403) or path
-    /// says nothing about batches, so it is no failure.
+    /// concerns no batch, so it is no failure.
     #[must_use]
     pub fn from_details(outcome: Result<u64, AccountError>, client_id: Option<&str>) -> Self {
         let error = match outcome {

@@ -1,4 +1,4 @@
-//! What the passing of time alone makes due.
+//! What time alone makes due: completion timers and housekeeping.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::ledger::{Retention, Timers};
 
-/// Timers looked at in one piece, so that webhooks get their turn between.
+/// The most timers in one transaction, so that webhooks are accepted in between.
 const TIMERS_PER_RUN: usize = 200;
-/// The longest time between two looks at the timers: a timer set meanwhile is late by so much at most.
+/// The longest pause between two runs: a timer that is set meanwhile is late by this at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// The shortest: a busy minute must not become a busy loop.
+/// The shortest pause: a busy minute must not become a busy loop.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// Between two rounds of housekeeping.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Completes events whose timer runs out and sends others a second time, until told to stop.
+/// Completes events whose timer has run out, and makes events pending that are sent a second time, until `stop`.
 pub async fn run_timers(ledger: Arc<dyn Timers>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut wait = Duration::ZERO;
     while sleep(wait, &stop).await {
@@ -30,14 +30,14 @@ pub async fn run_timers(ledger: Arc<dyn Timers>, clock: Arc<dyn Clock>, stop: Ca
                 next.clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
             }
             Err(error) => {
-                tracing::warn!(%error, "timers could not be looked at");
+                tracing::warn!(%error, "the timers could not be run");
                 LONGEST_PAUSE
             }
         };
     }
 }
 
-/// Deletes what was kept long enough, until told to stop.
+/// Deletes receipts and events that are older than their retention, until `stop`.
 pub async fn run_housekeeping(ledger: Arc<dyn Timers>, keep: Retention, stop: CancellationToken) {
     let mut wait = SHORTEST_PAUSE;
     while sleep(wait, &stop).await {
@@ -52,7 +52,7 @@ pub async fn run_housekeeping(ledger: Arc<dyn Timers>, keep: Retention, stop: Ca
     }
 }
 
-/// Sleeps; false when told to stop.
+/// Sleeps. Returns false at `stop`.
 async fn sleep(wait: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
         biased;

@@ -1,44 +1,45 @@
-//! How many calls to have in flight: as many as HubSpot bears.
+//! The number of calls in flight: as many as HubSpot bears.
 //!
-//! Additive increase, multiplicative decrease, as TCP's congestion control has it (Chiu and Jain, "Analysis of the
-//! Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989): each good answer adds a
-//! share, so that a whole round of them adds one call; a failure halves. An answer that took much longer than calls of
-//! its size used to takes one call away, before HubSpot has to fail.
+//! Additive increase, multiplicative decrease, as in TCP's congestion control (Chiu and Jain, "Analysis of the Increase and
+//! Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989): each good answer adds a share, so that a
+//! whole round of answers adds one call; a failure halves the number. An answer that is much slower than earlier answers
+//! to calls of its size takes one call away, before HubSpot has to fail.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An answer is slow if it took so many times as long as the fastest of late. A guess: HubSpot's own spread is not known.
+/// An answer is slow if it takes more than this many times as long as the fastest recent one. A guess: HubSpot's own
+/// spread is not known.
 const SLOW_FACTOR: f64 = 2.0;
-/// What is faster is never slow: below this, what differs is the network. A guess.
+/// A faster answer is never slow, in seconds: below this, the network makes the difference. A guess.
 const NEVER_SLOW_BELOW: f64 = 0.25;
-/// The fastest of late is forgotten by this share with each slower answer, so that a HubSpot that has become slower for
-/// good becomes the measure: a dozen answers bring it half the way. A guess.
+/// With each slower answer the fastest recent time moves this share towards it, so that a HubSpot that has become slower for
+/// good becomes the measure: a dozen answers move it half the way. A guess.
 const FORGET: f64 = 1.0 / 16.0;
-/// Sizes of calls, by powers of two: a call of a hundred events takes longer than a call of one.
+/// Size classes of calls, by powers of two: a call of a hundred events takes longer than a call of one.
 const SIZES: usize = 8;
 
-/// How many calls to have in flight.
+/// The number of calls in flight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Concurrency {
     max: f64,
     current: f64,
-    /// The fastest answers of late in seconds, by size of the call.
+    /// The fastest recent answers in seconds, by size class of the call.
     fastest: [Option<f64>; SIZES],
-    /// When it was halved last.
+    /// The last time that the number was halved.
     halved_at: Option<Instant>,
 }
 
 impl Concurrency {
-    /// Begins with `most`, and never goes beyond; none is taken for one.
+    /// Begins with `max`, at least one, and never exceeds it.
     #[must_use]
     pub fn new(most: usize) -> Self {
         let most = f64::from(u32::try_from(most.max(1)).unwrap_or(u32::MAX));
         Self { max: most, current: most, fastest: [None; SIZES], halved_at: None }
     }
 
-    /// So many calls, at least one.
+    /// The calls that may be in flight, at least one.
     #[must_use]
     pub fn limit(&self) -> usize {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 2^32")]
@@ -46,7 +47,7 @@ impl Concurrency {
         calls
     }
 
-    /// A call with so many events was answered as it should be.
+    /// A call with this many events was answered in that time.
     pub fn record_answer(&mut self, events: usize, took: Duration) {
         let took = took.as_secs_f64();
         let size = usize::try_from(events.max(1).ilog2()).unwrap_or(SIZES).min(SIZES - 1);
@@ -59,8 +60,8 @@ impl Concurrency {
         self.set(if slow { self.current - 1.0 } else { self.current + 1.0 / self.current });
     }
 
-    /// A call that began then failed as calls fail that are too many. Those that were under way when the last one
-    /// failed say nothing new.
+    /// A call failed as calls do when there are too many. Calls that were under way when the last one failed count no
+    /// further.
     pub fn record_failure(&mut self, began: Instant, now: Instant) {
         if self.halved_at.is_none_or(|cut| began >= cut) {
             self.halved_at = Some(now);
@@ -68,8 +69,8 @@ impl Concurrency {
         }
     }
 
-    fn set(&mut self, width: f64) {
-        self.current = width.clamp(1.0, self.max);
+    fn set(&mut self, calls: f64) {
+        self.current = calls.clamp(1.0, self.max);
     }
 }
 
@@ -81,118 +82,122 @@ mod tests {
 
     const QUICK: Duration = Duration::from_millis(300);
 
-    /// What befalls a call: it fails, so many milliseconds after the one before, or is answered.
+    /// The result of a call: it fails, or is answered within milliseconds.
     #[derive(Debug, Clone)]
-    enum Fate {
+    enum CallResult {
         Fails,
         Answers { events: usize, took: u64 },
     }
 
-    fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    fn call_results() -> impl Strategy<Value = Vec<CallResult>> {
         let answers = (0..200_usize, 0..100_000_u64)
-            .prop_map(|(events, took)| Fate::Answers { events, took });
-        prop::collection::vec(prop_oneof![Just(Fate::Fails), answers], 0..300)
+            .prop_map(|(events, took)| CallResult::Answers { events, took });
+        prop::collection::vec(prop_oneof![Just(CallResult::Fails), answers], 0..300)
     }
 
-    fn befall(width: &mut Concurrency, fates: &[Fate]) -> Instant {
+    fn apply(concurrency: &mut Concurrency, results: &[CallResult]) -> Instant {
         let mut now = Instant::now();
-        for fate in fates {
+        for result in results {
             now += QUICK;
-            match fate {
-                Fate::Fails => width.record_failure(now, now),
-                Fate::Answers { events, took } => {
-                    width.record_answer(*events, Duration::from_millis(*took));
+            match result {
+                CallResult::Fails => concurrency.record_failure(now, now),
+                CallResult::Answers { events, took } => {
+                    concurrency.record_answer(*events, Duration::from_millis(*took));
                 }
             }
         }
         now
     }
 
-    /// So many good answers are enough to get from one to `most`: a round for each call, and one more.
+    /// The good answers that raise one call to `max`: a round for each call, and one more.
     fn rounds(most: usize) -> usize {
-        (0..=most).map(|width| width + 1).sum()
+        (0..=most).map(|concurrency| concurrency + 1).sum()
     }
 
     proptest! {
         #[test]
-        fn is_never_nothing_and_never_beyond_its_bound(most in 0..64_usize, fates in fates()) {
-            let mut width = Concurrency::new(most);
-            for fate in fates {
-                befall(&mut width, &[fate]);
-                prop_assert!((1..=most.max(1)).contains(&width.limit()));
+        fn concurrency_is_at_least_one_and_within_its_bound(
+            most in 0..64_usize, results in call_results(),
+        ) {
+            let mut concurrency = Concurrency::new(most);
+            for result in results {
+                apply(&mut concurrency, &[result]);
+                prop_assert!((1..=most.max(1)).contains(&concurrency.limit()));
             }
         }
 
         #[test]
-        fn recovers_whatever_was(most in 1..64_usize, fates in fates(), took in 0..20_000_u64) {
-            let mut width = Concurrency::new(most);
-            befall(&mut width, &fates);
-            // First what is usual must be learned anew, then it grows.
+        fn good_answers_restore_the_bound_after_any_history(
+            most in 1..64_usize, results in call_results(), took in 0..20_000_u64,
+        ) {
+            let mut concurrency = Concurrency::new(most);
+            apply(&mut concurrency, &results);
+            // First the usual time has to be learned again, then the number grows.
             for _ in 0..200 + rounds(most) {
-                width.record_answer(100, Duration::from_millis(took));
+                concurrency.record_answer(100, Duration::from_millis(took));
             }
-            prop_assert_eq!(width.limit(), most);
+            prop_assert_eq!(concurrency.limit(), most);
         }
 
         #[test]
-        fn a_steady_hubspot_gets_all_it_may(
+        fn steady_answers_keep_the_bound(
             most in 1..64_usize, one in 1..2_000_u64, hundred in 1..20_000_u64,
         ) {
-            let mut width = Concurrency::new(most);
+            let mut concurrency = Concurrency::new(most);
             for call in 0..200 {
                 let (events, took) = if call % 3 == 0 { (1, one) } else { (100, hundred) };
-                width.record_answer(events, Duration::from_millis(took));
-                prop_assert_eq!(width.limit(), most);
+                concurrency.record_answer(events, Duration::from_millis(took));
+                prop_assert_eq!(concurrency.limit(), most);
             }
         }
     }
 
     #[test]
-    fn failures_halve_once_a_round_and_slowness_takes_one_away() {
-        let mut width = Concurrency::new(16);
+    fn failures_halve_once_a_round_and_a_slow_answer_takes_one_away() {
+        let mut concurrency = Concurrency::new(16);
         let began = Instant::now();
         let seen = began + QUICK;
         for _ in 0..16 {
-            width.record_failure(began, seen);
+            concurrency.record_failure(began, seen);
         }
-        assert_eq!(width.limit(), 8, "the sixteen of one round are one failure");
-        width.record_failure(seen, seen + QUICK);
-        assert_eq!(width.limit(), 4);
-        width.record_answer(100, QUICK);
-        assert_eq!(width.limit(), 4);
-        width.record_answer(100, 3 * QUICK);
-        assert_eq!(width.limit(), 3);
+        assert_eq!(concurrency.limit(), 8, "the sixteen of one round are one failure");
+        concurrency.record_failure(seen, seen + QUICK);
+        assert_eq!(concurrency.limit(), 4);
+        concurrency.record_answer(100, QUICK);
+        assert_eq!(concurrency.limit(), 4);
+        concurrency.record_answer(100, 3 * QUICK);
+        assert_eq!(concurrency.limit(), 3);
         for _ in 0..4 {
-            width.record_answer(100, QUICK);
+            concurrency.record_answer(100, QUICK);
         }
-        assert_eq!(width.limit(), 4);
+        assert_eq!(concurrency.limit(), 4);
     }
 
     #[test]
-    fn what_is_slow_for_good_becomes_the_measure_and_what_is_faster_is_it_at_once() {
+    fn lasting_slowness_becomes_the_measure_and_a_faster_answer_does_at_once() {
         let (one, three) = (Duration::from_secs(1), Duration::from_secs(3));
-        let mut width = Concurrency::new(16);
-        width.record_answer(100, one);
-        // A sixteenth of what is left between them is forgotten with each: the fifth is slow, the sixth is not.
+        let mut concurrency = Concurrency::new(16);
+        concurrency.record_answer(100, one);
+        // Each answer moves the measure a sixteenth of the distance: the fifth is slow, the sixth is not.
         for left in [15, 14, 13, 12, 11, 11] {
-            width.record_answer(100, three);
-            assert_eq!(width.limit(), left);
+            concurrency.record_answer(100, three);
+            assert_eq!(concurrency.limit(), left);
         }
-        width.record_answer(100, one);
-        width.record_answer(100, three);
-        assert_eq!(width.limit(), 10, "one has been seen again");
+        concurrency.record_answer(100, one);
+        concurrency.record_answer(100, three);
+        assert_eq!(concurrency.limit(), 10, "one has been seen again");
     }
 
     #[test]
-    fn calls_are_measured_by_their_size_and_what_is_fast_anyway_is_never_slow() {
+    fn answers_are_compared_within_their_size_class_and_fast_ones_are_never_slow() {
         let ms = Duration::from_millis;
-        let mut width = Concurrency::new(16);
-        // Beyond the sizes that are told apart all are alike.
+        let mut concurrency = Concurrency::new(16);
+        // The last size class holds all larger calls.
         for (events, took) in [(1, 10), (1, 500), (100, 5_000), (1_000, 9_000), (100_000, 9_000)] {
-            width.record_answer(events, ms(took));
-            assert_eq!(width.limit(), 16, "{events} in {took} ms");
+            concurrency.record_answer(events, ms(took));
+            assert_eq!(concurrency.limit(), 16, "{events} in {took} ms");
         }
-        width.record_answer(1, ms(501));
-        assert_eq!(width.limit(), 15);
+        concurrency.record_answer(1, ms(501));
+        assert_eq!(concurrency.limit(), 15);
     }
 }

@@ -93,5 +93,5 @@ fn credentials_are_checked_once_until_they_change() {
     state.finish(Some(&another()));
     assert_eq!(state.ownership(new, &foreign), Ownership::Changed);
     assert_eq!(state.ownership(old, &foreign), fresh, "the old ones are back");
-    assert_eq!(state.ownership(new, &known), fresh, "an operator said go on");
+    assert_eq!(state.ownership(new, &known), fresh, "an operator resumed the account");
 }

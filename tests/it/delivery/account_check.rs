@@ -1,4 +1,4 @@
-//! Whose account it is: nothing goes to another than the one that was sent to before.
+//! Checking the account: nothing is sent to another account than the one before.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::harness::process::TOKEN;
 
 const PORTAL: u64 = 48_201_377;
 
-fn rig() -> DeliveryHarness {
+fn harness() -> DeliveryHarness {
     DeliveryHarness::new(EmulatorSettings::new(TOKEN))
 }
 
@@ -24,94 +24,102 @@ fn write(path: &Path, token: &str) {
     std::fs::rename(next, path).expect("it can be replaced");
 }
 
-fn details(rig: &DeliveryHarness) -> usize {
-    rig.hubspot.calls(EmulatorOperation::Details)
+fn details(harness: &DeliveryHarness) -> usize {
+    harness.hubspot.calls(EmulatorOperation::Details)
 }
 
-fn reason(rig: &DeliveryHarness) -> Option<PauseReason> {
-    rig.ledger.status().paused.map(|pause| pause.reason)
+fn reason(harness: &DeliveryHarness) -> Option<PauseReason> {
+    harness.ledger.status().paused.map(|pause| pause.reason)
 }
 
-fn remember(rig: &DeliveryHarness, portal_id: u64, client_id: Option<&str>) {
+fn remember(harness: &DeliveryHarness, portal_id: u64, client_id: Option<&str>) {
     let client_id = client_id.map(str::to_owned);
     let identity = Some(Identity { portal_id, client_id });
-    rig.ledger.change_status(&StatusChange::IdentityConfirmed { identity, daily_remaining: None });
+    harness
+        .ledger
+        .change_status(&StatusChange::IdentityConfirmed { identity, daily_remaining: None });
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_asked_once_before_the_first_batch_and_remembered() {
-    let mut rig = rig();
-    rig.start();
+async fn account_is_checked_once_before_the_first_batch_and_remembered() {
+    let mut harness = harness();
+    harness.start();
     tokio::time::sleep(MINUTE).await;
-    assert_eq!(rig.hubspot.emulator().calls().len(), 0, "while nothing is to be sent");
+    assert_eq!(harness.hubspot.emulator().calls().len(), 0, "while nothing is to be sent");
     for _ in 0..3 {
-        rig.ledger.add("Webinar");
-        rig.drained(MINUTE).await;
+        harness.ledger.add("Webinar");
+        harness.drained(MINUTE).await;
     }
     let operations: Vec<_> =
-        rig.hubspot.emulator().calls().iter().map(|call| call.operation).collect();
+        harness.hubspot.emulator().calls().iter().map(|call| call.operation).collect();
     let upsert = EmulatorOperation::Upsert;
     assert_eq!(operations, [EmulatorOperation::Details, upsert, upsert, upsert]);
     let expected = Some(Identity { portal_id: PORTAL, client_id: None });
-    assert_eq!(rig.ledger.status().identity, expected);
+    assert_eq!(harness.ledger.status().identity, expected);
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_portal_or_app_is_sent_nothing_until_an_operator_confirms_it() {
     for (portal, client_id) in [(1, None), (PORTAL, Some("an-app"))] {
-        let mut rig = rig();
-        rig.ledger.add("Webinar");
-        rig.start();
-        rig.drained(MINUTE).await;
-        rig.stop().await;
-        let sent = upserts(&rig);
-        remember(&rig, portal, client_id);
-        rig.ledger.add("Another");
-        rig.start();
-        let paused = || reason(&rig) == Some(PauseReason::Misconfigured);
-        rig.until(MINUTE, "it is paused", paused).await;
-        let asked = details(&rig);
+        let mut harness = harness();
+        harness.ledger.add("Webinar");
+        harness.start();
+        harness.drained(MINUTE).await;
+        harness.stop().await;
+        let sent = upserts(&harness);
+        remember(&harness, portal, client_id);
+        harness.ledger.add("Another");
+        harness.start();
+        let paused = || reason(&harness) == Some(PauseReason::Misconfigured);
+        harness.until(MINUTE, "it is paused", paused).await;
+        let asked = details(&harness);
         tokio::time::sleep(10 * MINUTE).await;
-        assert_eq!((upserts(&rig), details(&rig)), (sent, asked), "nothing, not even a probe");
-        assert_eq!(rig.ledger.counts().pending, 1);
+        assert_eq!(
+            (upserts(&harness), details(&harness)),
+            (sent, asked),
+            "nothing, not even a probe"
+        );
+        assert_eq!(harness.ledger.counts().pending, 1);
 
-        rig.ledger.change_status(&StatusChange::Resumed);
-        rig.drained(MINUTE).await;
-        assert_eq!(rig.ledger.counts().delivered, 2);
-        // What the account before was sent goes to this one too.
+        harness.ledger.change_status(&StatusChange::Resumed);
+        harness.drained(MINUTE).await;
+        assert_eq!(harness.ledger.counts().delivered, 2);
+        // The events that the account before was sent go to this one too.
         let inputs: usize =
-            rig.hubspot.emulator().calls()[sent + asked..].iter().map(|call| call.inputs).sum();
+            harness.hubspot.emulator().calls()[sent + asked..].iter().map(|call| call.inputs).sum();
         assert_eq!(inputs, 2);
-        let now = rig.ledger.status();
+        let now = harness.ledger.status();
         assert_eq!(now.identity, Some(Identity { portal_id: PORTAL, client_id: None }));
         assert_eq!((now.paused, now.unconfirmed_identity, now.resync_pending), (None, None, false));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_credentials_that_are_put_back_go_on_by_themselves() {
+async fn old_credentials_that_are_put_back_resume_by_themselves() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("token");
     write(&path, TOKEN);
-    let mut rig = rig();
-    rig.start_with(AccountCredentials::Token(Secret::file(&path)));
-    // What is remembered is another portal than the emulator is; its tokens are unknown here.
-    remember(&rig, 1, None);
-    rig.ledger.add("Webinar");
-    rig.until(MINUTE, "it is paused", || reason(&rig) == Some(PauseReason::Misconfigured)).await;
+    let mut harness = harness();
+    harness.start_with(AccountCredentials::Token(Secret::file(&path)));
+    // The remembered portal is not the emulator's, which does not know its tokens.
+    remember(&harness, 1, None);
+    harness.ledger.add("Webinar");
+    harness
+        .until(MINUTE, "it is paused", || reason(&harness) == Some(PauseReason::Misconfigured))
+        .await;
     write(&path, &format!("{TOKEN}\n"));
     tokio::time::sleep(MINUTE).await;
-    assert_eq!(details(&rig), 1, "the same token with another newline is the same token");
+    assert_eq!(details(&harness), 1, "the same token with another newline is the same token");
     write(&path, "unknown");
-    let unauthorized = || reason(&rig) == Some(PauseReason::Unauthorized);
-    rig.until(MINUTE, "it is asked with the new one", unauthorized).await;
-    assert_eq!(upserts(&rig), 0);
-    // As if that portal's token were back.
-    remember(&rig, PORTAL, None);
+    let unauthorized = || reason(&harness) == Some(PauseReason::Unauthorized);
+    harness.until(MINUTE, "the new token is tried", unauthorized).await;
+    assert_eq!(upserts(&harness), 0);
+    // As if the token of the remembered portal were back.
+    remember(&harness, PORTAL, None);
     write(&path, TOKEN);
-    let took = rig.drained(MINUTE).await;
+    let took = harness.drained(MINUTE).await;
     assert!(took <= Duration::from_secs(2), "at once, not at the next probe: {took:?}");
-    assert_eq!((rig.ledger.counts().delivered, reason(&rig)), (1, None));
+    assert_eq!((harness.ledger.counts().delivered, reason(&harness)), (1, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,58 +127,67 @@ async fn credentials_that_change_on_disk_are_tried_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("token");
     write(&path, "revoked");
-    let mut rig = rig();
-    (0..3).for_each(|_| rig.ledger.add("Webinar"));
-    rig.start_with(AccountCredentials::Token(Secret::file(&path)));
-    rig.until(MINUTE, "it is paused", || reason(&rig) == Some(PauseReason::Unauthorized)).await;
+    let mut harness = harness();
+    (0..3).for_each(|_| harness.ledger.add("Webinar"));
+    harness.start_with(AccountCredentials::Token(Secret::file(&path)));
+    harness
+        .until(MINUTE, "it is paused", || reason(&harness) == Some(PauseReason::Unauthorized))
+        .await;
     write(&path, TOKEN);
-    let took = rig.drained(MINUTE).await;
+    let took = harness.drained(MINUTE).await;
     assert!(took <= Duration::from_secs(2), "at once, not at the next probe: {took:?}");
-    assert_eq!(reason(&rig), None);
+    assert_eq!(reason(&harness), None);
 }
 
-/// Another app's credentials while calls are under way: what is left of a batch does not go to it.
+/// Another app's credentials while calls are under way: the rest of a batch is not sent with them.
 #[tokio::test(start_paused = true)]
-async fn credentials_that_change_amid_a_batch_end_it() {
+async fn credentials_that_change_during_a_batch_end_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("token");
     write(&path, TOKEN);
-    let mut rig = rig();
+    let mut harness = harness();
     let refuse = webinar_bridge::sandbox::emulator::EmulatorFault::RejectNames("poison".into());
-    rig.hubspot.emulator().inject_standing(refuse);
-    *rig.hubspot.latency.lock().expect("not poisoned") = Duration::from_secs(1);
-    (0..99).for_each(|_| rig.ledger.add("Webinar"));
-    rig.ledger.add("poison");
-    rig.start_with(AccountCredentials::Token(Secret::file(&path)));
-    rig.until(MINUTE, "the batch was refused", || upserts(&rig) == 1).await;
+    harness.hubspot.emulator().inject_standing(refuse);
+    *harness.hubspot.latency.lock().expect("not poisoned") = Duration::from_secs(1);
+    (0..99).for_each(|_| harness.ledger.add("Webinar"));
+    harness.ledger.add("poison");
+    harness.start_with(AccountCredentials::Token(Secret::file(&path)));
+    harness.until(MINUTE, "the batch was refused", || upserts(&harness) == 1).await;
     write(&path, "another-apps");
-    rig.until(MINUTE, "it is paused", || reason(&rig) == Some(PauseReason::Unauthorized)).await;
-    assert_eq!(upserts(&rig), 1, "no half went with the new token");
-    assert_eq!(rig.ledger.counts().pending, 100);
+    harness
+        .until(MINUTE, "it is paused", || reason(&harness) == Some(PauseReason::Unauthorized))
+        .await;
+    assert_eq!(upserts(&harness), 1, "no half went with the new token");
+    assert_eq!(harness.ledger.counts().pending, 100);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_that_may_not_be_asked_is_delivered_to_all_the_same() {
+async fn account_that_does_not_disclose_itself_is_delivered_to() {
     for status in [403, 404] {
-        let mut rig = rig();
-        *rig.hubspot.details.lock().expect("not poisoned") = Some(status);
-        rig.ledger.add("Webinar");
-        rig.start();
-        rig.drained(MINUTE).await;
-        assert_eq!((rig.ledger.counts().delivered, rig.ledger.status().identity), (1, None));
+        let mut harness = harness();
+        *harness.hubspot.details.lock().expect("not poisoned") = Some(status);
+        harness.ledger.add("Webinar");
+        harness.start();
+        harness.drained(MINUTE).await;
+        assert_eq!(
+            (harness.ledger.counts().delivered, harness.ledger.status().identity),
+            (1, None)
+        );
     }
 }
 
-/// Not to get an answer is not to be refused one.
+/// A failed check differs from a refusal to disclose the account.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_while_the_question_fails() {
-    let mut rig = rig();
-    *rig.hubspot.details.lock().expect("not poisoned") = Some(503);
-    rig.ledger.add("Webinar");
-    rig.start();
-    rig.until(10 * MINUTE, "it was asked often", || rig.ledger.status().failures > 5).await;
-    assert_eq!(upserts(&rig), 0);
-    *rig.hubspot.details.lock().expect("not poisoned") = None;
-    rig.drained(MINUTE).await;
-    assert_eq!(rig.ledger.status().failures, 0);
+async fn nothing_is_sent_while_the_check_fails() {
+    let mut harness = harness();
+    *harness.hubspot.details.lock().expect("not poisoned") = Some(503);
+    harness.ledger.add("Webinar");
+    harness.start();
+    harness
+        .until(10 * MINUTE, "it was checked often", || harness.ledger.status().failures > 5)
+        .await;
+    assert_eq!(upserts(&harness), 0);
+    *harness.hubspot.details.lock().expect("not poisoned") = None;
+    harness.drained(MINUTE).await;
+    assert_eq!(harness.ledger.status().failures, 0);
 }

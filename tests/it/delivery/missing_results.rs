@@ -10,89 +10,99 @@ use super::{MINUTE, generous, upserts};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn an_account_that_does_nothing_costs_a_few_calls_a_probe_and_no_event() {
-    let mut rig = generous();
-    rig.hubspot.emulator().inject_standing(EmulatorFault::EmptyResults);
-    (0..100).for_each(|_| rig.ledger.add("Webinar"));
-    rig.start();
-    let failing = || rig.ledger.status().failures == 1;
-    rig.until(MINUTE, "it is asked again later", failing).await;
+async fn account_that_does_nothing_costs_a_few_calls_a_probe_and_no_event() {
+    let mut harness = generous();
+    harness.hubspot.emulator().inject_standing(EmulatorFault::EmptyResults);
+    (0..100).for_each(|_| harness.ledger.add("Webinar"));
+    harness.start();
+    let failing = || harness.ledger.status().failures == 1;
+    harness.until(MINUTE, "the account is left alone for a while", failing).await;
     // 100, 50, 25, 13, 7, 4, 2, 1: then it is clear that it is no event's fault.
-    assert_eq!(upserts(&rig), 8);
-    let error = rig.ledger.status().last_error.unwrap_or_default();
+    assert_eq!(upserts(&harness), 8);
+    let error = harness.ledger.status().last_error.unwrap_or_default();
     assert_eq!(error, "0 results for 1 inputs");
-    rig.until(2 * MINUTE, "probes", || rig.ledger.status().failures >= 10).await;
-    let probes = usize::try_from(rig.ledger.status().failures).expect("a few");
-    assert!(upserts(&rig) <= 8 * (probes + 1), "{} calls in {probes} probes", upserts(&rig));
-    let rows = rig.ledger.rows();
+    harness.until(2 * MINUTE, "probes", || harness.ledger.status().failures >= 10).await;
+    let probes = usize::try_from(harness.ledger.status().failures).expect("a few");
+    assert!(
+        upserts(&harness) <= 8 * (probes + 1),
+        "{} calls in {probes} probes",
+        upserts(&harness)
+    );
+    let rows = harness.ledger.rows();
     assert!(rows.iter().all(|row| row.state == EventState::Pending && row.attempts == 0));
-    rig.hubspot.emulator().clear_faults();
-    rig.drained(2 * MINUTE).await;
-    assert_eq!(rig.ledger.counts().delivered, 100);
-    assert_eq!(rig.ledger.status().last_error, None);
+    harness.hubspot.emulator().clear_faults();
+    harness.drained(2 * MINUTE).await;
+    assert_eq!(harness.ledger.counts().delivered, 100);
+    assert_eq!(harness.ledger.status().last_error, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_is_passed_over_while_others_are_taken_is_a_dead_letter_in_the_end() {
+async fn event_without_result_becomes_a_dead_letter_while_others_are_accepted() {
     for company in [true, false] {
-        let mut rig = generous();
-        *rig.hubspot.passes_over.lock().expect("not poisoned") = Some("ghost".into());
-        rig.ledger.add("ghost");
+        let mut harness = generous();
+        *harness.hubspot.leaves_out.lock().expect("not poisoned") = Some("ghost".into());
+        harness.ledger.add("ghost");
         if company {
-            (0..99).for_each(|_| rig.ledger.add("Webinar"));
+            (0..99).for_each(|_| harness.ledger.add("Webinar"));
         }
-        rig.start();
-        let ghost = || rig.ledger.rows()[0].clone();
+        harness.start();
+        let ghost = || harness.ledger.rows()[0].clone();
         let began = tokio::time::Instant::now();
         let mut others = 0;
         let dead = || {
-            // Others come now and then, each by itself.
+            // Other events come now and then, one at a time.
             if began.elapsed() >= 20 * SECOND * others {
                 others += 1;
-                rig.ledger.add("Webinar");
+                harness.ledger.add("Webinar");
             }
             ghost().state == EventState::Dead
         };
-        let took = rig.until(10 * MINUTE, "it is dead", dead).await;
+        let took = harness.until(10 * MINUTE, "it is dead", dead).await;
         assert!(took >= Duration::from_mins(2), "not at the first time: {took:?}");
         let refused = ghost().refused.expect("HubSpot's words, or ours");
         assert_eq!((refused.status, refused.category.as_str()), (200, "NO_RESULT"));
-        let said = "HubSpot answered 5 times without a result and without an error for this event";
-        assert!(refused.message.starts_with(said), "{}", refused.message);
-        rig.drained(MINUTE).await;
+        let message =
+            "HubSpot answered 5 times without a result and without an error for this event";
+        assert!(refused.message.starts_with(message), "{}", refused.message);
+        harness.drained(MINUTE).await;
         let expected = u64::from(others) + if company { 99 } else { 0 };
-        assert_eq!((rig.ledger.counts().delivered, rig.ledger.counts().dead), (expected, 1));
+        assert_eq!(
+            (harness.ledger.counts().delivered, harness.ledger.counts().dead),
+            (expected, 1)
+        );
     }
 }
 
-/// Alone, it may be the account that does nothing.
+/// While it is the only event, the account may be the one that does nothing.
 #[tokio::test(start_paused = true)]
-async fn an_event_that_nobody_else_was_taken_beside_is_not_blamed() {
-    let mut rig = generous();
-    *rig.hubspot.passes_over.lock().expect("not poisoned") = Some("ghost".into());
-    rig.ledger.add("ghost");
-    rig.start();
-    rig.until(60 * MINUTE, "it was asked often", || rig.ledger.status().failures >= 30).await;
-    let ghost = &rig.ledger.rows()[0];
+async fn only_event_without_result_is_not_blamed() {
+    let mut harness = generous();
+    *harness.hubspot.leaves_out.lock().expect("not poisoned") = Some("ghost".into());
+    harness.ledger.add("ghost");
+    harness.start();
+    harness
+        .until(60 * MINUTE, "it was probed often", || harness.ledger.status().failures >= 30)
+        .await;
+    let ghost = &harness.ledger.rows()[0];
     assert_eq!((ghost.state, ghost.attempts), (EventState::Pending, 0));
-    *rig.hubspot.passes_over.lock().expect("not poisoned") = None;
-    rig.drained(2 * MINUTE).await;
-    assert_eq!(rig.ledger.counts().delivered, 1);
+    *harness.hubspot.leaves_out.lock().expect("not poisoned") = None;
+    harness.drained(2 * MINUTE).await;
+    assert_eq!(harness.ledger.counts().delivered, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_hubspot_has_not_finished_is_asked_for_again_and_kills_no_event() {
+async fn unfinished_batch_is_sent_again_and_refuses_no_event() {
     for word in ["PENDING", "PROCESSING", "CANCELED", "SOMETHING_NEW"] {
-        let mut rig = generous();
-        *rig.hubspot.says.lock().expect("not poisoned") = Some(word);
-        (0..10).for_each(|_| rig.ledger.add("Webinar"));
-        rig.start();
-        rig.until(10 * MINUTE, "probes", || rig.ledger.status().failures >= 5).await;
-        let error = rig.ledger.status().last_error.unwrap_or_default();
+        let mut harness = generous();
+        *harness.hubspot.batch_status.lock().expect("not poisoned") = Some(word);
+        (0..10).for_each(|_| harness.ledger.add("Webinar"));
+        harness.start();
+        harness.until(10 * MINUTE, "probes", || harness.ledger.status().failures >= 5).await;
+        let error = harness.ledger.status().last_error.unwrap_or_default();
         assert!(error.contains(word), "{error}");
-        assert_eq!(rig.ledger.counts().dead, 0, "{word}");
-        *rig.hubspot.says.lock().expect("not poisoned") = None;
-        rig.drained(2 * MINUTE).await;
-        assert_eq!(rig.ledger.counts().delivered, 10, "{word}");
+        assert_eq!(harness.ledger.counts().dead, 0, "{word}");
+        *harness.hubspot.batch_status.lock().expect("not poisoned") = None;
+        harness.drained(2 * MINUTE).await;
+        assert_eq!(harness.ledger.counts().delivered, 10, "{word}");
     }
 }

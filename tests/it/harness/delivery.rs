@@ -1,5 +1,5 @@
-//! A lane on virtual time: no sockets, no disk, no other threads. What is sent reaches an emulated HubSpot, and what
-//! becomes of it a ledger in memory.
+//! An account's worker on virtual time: no sockets, no disk, no other threads. It sends to an emulated HubSpot and settles
+//! in a ledger in memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,18 +34,18 @@ use webinar_bridge::telemetry::Metrics;
 use super::build::{NOON, account};
 use super::process::TOKEN;
 
-/// An emulated HubSpot that takes its time, and may do less than it says.
+/// An emulated HubSpot with latency, which may do less than its answers say.
 pub(crate) struct Hubspot {
     emulator: Mutex<Emulator>,
     clock: VirtualClock,
     pub(crate) latency: Mutex<Duration>,
-    /// Events whose name holds this are passed over: no result, no error.
-    pub(crate) passes_over: Mutex<Option<String>>,
-    /// A batch with an event whose name holds this fails so, and nothing of it is stored; 0: it is never answered.
+    /// Events with a name that holds this are left out of the answer: no result, no error.
+    pub(crate) leaves_out: Mutex<Option<String>>,
+    /// A batch with an event of such a name fails with this status, and nothing of it is stored; 0: no answer ever comes.
     pub(crate) fails_over: Mutex<Option<(&'static str, u16)>>,
-    /// What every batch that is answered says of itself instead of `COMPLETE`.
-    pub(crate) says: Mutex<Option<&'static str>>,
-    /// The path of the account's details answers so.
+    /// The status of every answered batch, instead of `COMPLETE`.
+    pub(crate) batch_status: Mutex<Option<&'static str>>,
+    /// The status that the path of the account's details answers with.
     pub(crate) details: Mutex<Option<u16>>,
 }
 
@@ -54,7 +54,7 @@ impl Hubspot {
         lock(&self.emulator)
     }
 
-    /// How many calls of that kind there were.
+    /// The number of calls of that kind.
     pub(crate) fn calls(&self, operation: EmulatorOperation) -> usize {
         self.emulator().calls().iter().filter(|call| call.operation == operation).count()
     }
@@ -72,7 +72,7 @@ impl Hubspot {
             let body = br#"{"status":"PENDING","results":[]}"#.to_vec();
             return EmulatorReply { status, headers: Vec::new(), body, fault };
         }
-        if let Some(name) = lock(&self.passes_over).clone().filter(|_| is_upsert) {
+        if let Some(name) = lock(&self.leaves_out).clone().filter(|_| is_upsert) {
             let mut body: Value = serde_json::from_slice(&request.body).expect("JSON");
             let inputs = body["inputs"].as_array_mut().expect("inputs");
             inputs.retain(|input| !input["eventName"].as_str().expect("a name").contains(&name));
@@ -83,7 +83,7 @@ impl Hubspot {
             request.body = body.to_string().into();
         }
         let mut reply = self.emulator().handle(self.clock.now(), &request);
-        if let Some(word) = lock(&self.says).filter(|_| is_upsert && reply.status == 200) {
+        if let Some(word) = lock(&self.batch_status).filter(|_| is_upsert && reply.status == 200) {
             let mut body: Value = serde_json::from_slice(&reply.body).expect("JSON");
             body["status"] = word.into();
             reply.body = body.to_string().into();
@@ -117,7 +117,7 @@ impl Http for Hubspot {
                 Err(TransportError::Timeout)
             }
             Some(TransportFault::Reset | TransportFault::Truncate) => {
-                Err(TransportError::Reset("as told".into()))
+                Err(TransportError::Reset("simulated".into()))
             }
             None => Ok(HttpResponse {
                 status: reply.status,
@@ -132,17 +132,17 @@ impl Http for Hubspot {
     }
 }
 
-/// A lane, with all that is around it.
+/// An account's worker with a HubSpot and a ledger.
 pub(crate) struct DeliveryHarness {
     pub(crate) hubspot: Arc<Hubspot>,
-    pub(crate) ledger: Arc<DeliveryLedger>,
+    pub(crate) ledger: Arc<AccountLedger>,
     pub(crate) settings: DeliverySettings,
     clock: VirtualClock,
     running: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
 impl DeliveryHarness {
-    /// Nothing runs yet, and nothing is pending.
+    /// A harness in which nothing runs and nothing is pending.
     pub(crate) fn new(hubspot: EmulatorSettings) -> Self {
         let clock = VirtualClock::starting_at(NOON);
         let (requests, window) = hubspot.rate;
@@ -151,12 +151,12 @@ impl DeliveryHarness {
                 emulator: Mutex::new(Emulator::new(hubspot)),
                 clock,
                 latency: Mutex::new(Duration::from_millis(50)),
-                passes_over: Mutex::default(),
+                leaves_out: Mutex::default(),
                 fails_over: Mutex::default(),
-                says: Mutex::default(),
+                batch_status: Mutex::default(),
                 details: Mutex::default(),
             }),
-            ledger: Arc::new(DeliveryLedger::at(clock)),
+            ledger: Arc::new(AccountLedger::at(clock)),
             settings: DeliverySettings {
                 rate_limit: RateLimit { requests, window },
                 max_batch: 100,
@@ -169,7 +169,7 @@ impl DeliveryHarness {
         }
     }
 
-    /// Runs a lane with the token that the emulator knows.
+    /// Runs a worker with the token that the emulator knows.
     pub(crate) fn start(&mut self) {
         self.start_with(AccountCredentials::Token(webinar_bridge::secret::Secret::Text(
             TOKEN.into(),
@@ -193,14 +193,14 @@ impl DeliveryHarness {
         self.running = Some((tokio::spawn(worker.run(stop.clone())), stop));
     }
 
-    /// Tells the lane to stop, and waits until it has.
+    /// Stops the worker and waits until it has ended.
     pub(crate) async fn stop(&mut self) {
-        let (lane, stop) = self.running.take().expect("it runs");
+        let (worker, stop) = self.running.take().expect("it runs");
         stop.cancel();
-        lane.await.expect("it ends well");
+        worker.await.expect("it ends well");
     }
 
-    /// Waits, on virtual time, until it holds; how long that took.
+    /// Waits, on virtual time, until the condition holds. Returns how long that took.
     pub(crate) async fn until(
         &self,
         limit: Duration,
@@ -228,8 +228,8 @@ impl DeliveryHarness {
 
 impl Drop for DeliveryHarness {
     fn drop(&mut self) {
-        if let Some((lane, _)) = self.running.take() {
-            lane.abort();
+        if let Some((worker, _)) = self.running.take() {
+            worker.abort();
         }
         if !std::thread::panicking() {
             let violations = self.hubspot.emulator().violations().to_vec();
@@ -252,18 +252,18 @@ pub(crate) struct LedgerRow {
     claimed: bool,
 }
 
-/// What delivery needs of a ledger, with the same promises, but in memory and for one account.
-pub(crate) struct DeliveryLedger {
+/// A ledger in memory for one account, with the promises that delivery relies on.
+pub(crate) struct AccountLedger {
     clock: VirtualClock,
     rows: Mutex<BTreeMap<i64, LedgerRow>>,
     status: watch::Sender<AccountStatus>,
     wake_up: Arc<Notify>,
-    /// What is written takes up to so long, one thing longer than the next.
+    /// The longest time of a write; writes take different times.
     pub(crate) slowness: Mutex<Duration>,
     writes: AtomicU32,
 }
 
-impl DeliveryLedger {
+impl AccountLedger {
     fn at(clock: VirtualClock) -> Self {
         Self {
             clock,
@@ -275,7 +275,7 @@ impl DeliveryLedger {
         }
     }
 
-    /// As long as a write takes.
+    /// Waits as long as a write takes.
     async fn write(&self) {
         let slowness = *lock(&self.slowness);
         if !slowness.is_zero() {
@@ -284,7 +284,7 @@ impl DeliveryLedger {
         }
     }
 
-    /// An event becomes pending.
+    /// Makes a new event pending.
     pub(crate) fn add(&self, name: &str) {
         let mut rows = lock(&self.rows);
         let id = i64::try_from(rows.len()).expect("a few") + 1;
@@ -338,12 +338,12 @@ impl DeliveryLedger {
         counts
     }
 
-    /// How the account stands.
+    /// The account's status.
     pub(crate) fn status(&self) -> AccountStatus {
         self.status.borrow().clone()
     }
 
-    /// An operator changes how the account stands.
+    /// Changes the account's status from outside, and wakes the worker.
     pub(crate) fn change_status(&self, change: &StatusChange) {
         self.apply(change);
         self.wake_up.notify_one();
@@ -390,7 +390,7 @@ impl LedgerRow {
 }
 
 #[async_trait]
-impl Outbox for DeliveryLedger {
+impl Outbox for AccountLedger {
     async fn claim(&self, _: &Lease, ask: ClaimRequest) -> Result<ClaimResult, LedgerError> {
         let now = self.clock.now();
         let mut rows = lock(&self.rows);
@@ -442,7 +442,7 @@ impl Outbox for DeliveryLedger {
         let mut rows = lock(&self.rows);
         for Settlement { event, outcome } in settled {
             let row = rows.get_mut(&event.id).expect("it was claimed");
-            // What is given back is no longer the flight's.
+            // An event with a revoked refusal was freed when it was refused.
             row.claimed &= matches!(outcome, DeliveryOutcome::RefusalRevoked);
             row.settle(outcome);
         }
@@ -472,7 +472,7 @@ impl Outbox for DeliveryLedger {
 }
 
 #[async_trait]
-impl AccountStatuses for DeliveryLedger {
+impl AccountStatuses for AccountLedger {
     fn watch_status(&self, _: &AccountName) -> watch::Receiver<AccountStatus> {
         self.status.subscribe()
     }
@@ -492,7 +492,7 @@ impl AccountStatuses for DeliveryLedger {
 }
 
 #[async_trait]
-impl Redrive for DeliveryLedger {
+impl Redrive for AccountLedger {
     async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
         unsupported()
     }

@@ -88,8 +88,8 @@ fn brief_errors_back_off_unless_hubspot_says_when_to_retry() {
         assert_eq!((first, second), (500, 1_000));
         let failing = AccountStatus { failures: 20, ..after };
         assert_eq!((wait(&failing, NOW).0, wait(&failing, later).0), (5_000, 60_000));
-        let told = Some(Duration::from_secs(3));
-        let limited = AccountError { retry_after: told, ..error(kind, None) };
+        let retry_after = Some(Duration::from_secs(3));
+        let limited = AccountError { retry_after, ..error(kind, None) };
         let after = fail(&failing, &limited, NOW, u32::MAX);
         assert_eq!(after.retry_at, Some(NOW.plus(Duration::from_secs(3))));
     }
