@@ -1,4 +1,4 @@
-//! The targets for cargo-fuzz: one program for each, told by its name which it is.
+//! The targets for cargo-fuzz: one program for each, which finds its target by its own name.
 #![no_main]
 
 mod targets;
@@ -6,7 +6,7 @@ mod targets;
 use targets::Target;
 
 libfuzzer_sys::fuzz_target!(
-    init: plant(),
+    init: write_corpus(),
     |data: &[u8]| (target().check)(data)
 );
 
@@ -14,8 +14,8 @@ fn target() -> &'static Target {
     Target::named(env!("CARGO_BIN_NAME"))
 }
 
-/// Puts the inputs to begin with into the folder that the search is told to begin with.
-fn plant() {
+/// Writes the corpus into the folder with which the search begins.
+fn write_corpus() {
     let Some(folder) = std::env::var_os("BRIDGE_FUZZ_CORPUS") else { return };
     for (number, input) in target().corpus().iter().enumerate() {
         let path = std::path::Path::new(&folder).join(format!("seed-{number}"));

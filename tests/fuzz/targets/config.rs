@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use webinar_bridge::config;
 use webinar_bridge::providers::Requirement;
 
-/// What stands for the secrets of the seeds.
+/// The secret in the seeds.
 const SECRET: &str = "kettle-whistles";
 
 const LEAST: &str = "
@@ -97,21 +97,21 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn check(data: &[u8]) {
-    // It comes from the operator, so it need not be quick to read however long it is.
+    // The text comes from the operator, so a long one need not be fast to read.
     if data.len() > 16 * 1024 {
         return;
     }
-    // What is no text cannot be read from a file either.
+    // Bytes that are no text cannot be read from a file either.
     let Ok(text) = std::str::from_utf8(data) else { return };
     let none = BTreeMap::new();
     let read = config::read("bridge.toml", text, &none);
-    let told = match &read {
+    let message = match &read {
         Ok(config) => {
             assert!(!config.accounts.is_empty() && !config.sources.is_empty());
             for source in config.sources.values() {
                 assert!(config.accounts.contains_key(&source.policy.hubspot), "no such account");
                 let needs = source.provider.capabilities().secret == Requirement::Required;
-                assert!(!needs || !source.secrets.is_empty(), "nothing to verify with");
+                assert!(!needs || !source.secrets.is_empty(), "no secret to verify with");
             }
             format!("{config:?}")
         }
@@ -120,10 +120,10 @@ pub(super) fn check(data: &[u8]) {
             format!("{problems} {problems:?}")
         }
     };
-    assert!(told.len() <= 64 * text.len() + 4_096, "{} bytes of messages", told.len());
-    assert!(!all_secret(text) || !told.contains(SECRET), "a secret is told: {told}");
+    assert!(message.len() <= 64 * text.len() + 4_096, "{} bytes of messages", message.len());
+    assert!(!is_only_secret(text) || !message.contains(SECRET), "a secret is shown: {message}");
 
-    // The same values, said by variables: what is wrong is told, and no more of it.
+    // The same values in variables: messages name the problem, and show no secret.
     for line in text.lines().take(8) {
         let Some((key, value)) = line.split_once('=') else { continue };
         if key.to_ascii_lowercase().contains(SECRET) {
@@ -137,12 +137,12 @@ pub(super) fn check(data: &[u8]) {
     }
 }
 
-/// Whether the marker stands only where a secret stands: elsewhere it is a value that may be told.
-fn all_secret(text: &str) -> bool {
-    const OF_SECRETS: [&str; 5] =
+/// Whether the marker is only in the place of secrets: elsewhere it is a value that may be shown.
+fn is_only_secret(text: &str) -> bool {
+    const SECRET_KEYS: [&str; 5] =
         ["secret = ", "secrets = [", "access_token = ", "client_secret = ", "path_token = "];
     text.match_indices(SECRET).all(|(at, _)| {
         let before = text.get(..at).unwrap_or_default().trim_end_matches(['"', '\'']);
-        OF_SECRETS.iter().any(|key| before.ends_with(key))
+        SECRET_KEYS.iter().any(|key| before.ends_with(key))
     })
 }

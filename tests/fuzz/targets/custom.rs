@@ -11,8 +11,8 @@ use webinar_bridge::event::Millis;
 use webinar_bridge::providers::{Header, Headers as _, PLATFORMS, Provider};
 
 use super::signature::{
-    NOW, OTHER, SECRET, Sent, TOLERANCE, a_signature_is_of_one_body_one_secret_and_one_time,
-    nobody_is_believed_without, signed, verified,
+    NOW, OTHER, RawHeaders, SECRET, TOLERANCE, check_secret_is_needed,
+    check_signature_binds_body_secret_and_time, signed, verified,
 };
 use super::{Message, fixtures, webhook};
 
@@ -22,7 +22,7 @@ const TIMED: [&str; 2] = [
     "signed = \"{id}:{timestamp}:{body}\"\nheader = \"x-sign\"\nprefix = \"sha256=\"\nencoding = \"base64\"\n\
      timestamp_header = \"x-time\"\ntimestamp_unit = \"ms\"\nid_header = \"x-id\"\nalgorithm = \"sha512\"",
 ];
-/// Other ways.
+/// Other ways of signing.
 const OTHERS: [&str; 7] = [
     "scheme = \"hash\"\nsigned = \"{timestamp}{secret}{body}\"\nheader = \"x-sign\"\nheader_format = \"{timestamp},{signature}\"",
     "scheme = \"hash\"\nsigned = \"{url}{body}{secret}\"\nquery = \"checksum\"\nurl = \"https://bridge.example/it\"\nalgorithm = \"sha1\"",
@@ -32,7 +32,7 @@ const OTHERS: [&str; 7] = [
     "scheme = \"basic\"\nusername = \"me\"",
     "scheme = \"bearer\"\nheader = \"x-key\"",
 ];
-/// An expression of every kind of field, over whatever is there.
+/// An expression for every kind of field, over members that may be absent.
 const MAP: &str = r#"
 event_id = "payload.id"
 when = "payload.when != false"
@@ -56,11 +56,11 @@ full_picture = "has(payload.name) || payload.full"
 time_unit = "ms"
 "#;
 
-/// A custom source with this `verify`, and what its table of the source has beside.
-fn source(verify: &str, beside: &str) -> Arc<dyn Provider> {
+/// A custom source with this `verify` table, and these other settings.
+fn source(verify: &str, other_settings: &str) -> Arc<dyn Provider> {
     let scheme = if verify.starts_with("scheme") { "" } else { "scheme = \"hmac\"\n" };
     let text = format!(
-        "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\nsecret = \"x\"\n{beside}\n\
+        "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\nsecret = \"x\"\n{other_settings}\n\
          [source.it.verify]\n{scheme}{verify}\n[source.it.map]\n{MAP}"
     );
     let mut config = config::read("fuzz", &text, &BTreeMap::new()).expect("it is valid");
@@ -122,26 +122,30 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn check(data: &[u8]) {
-    let message = Message::of(data);
-    let headers = Sent(&message.lines);
-    // What is read goes by the format alone: JSON, a token, a form.
+    let message = Message::from_bytes(data);
+    let headers = RawHeaders(&message.lines);
+    // Reading depends on the format alone: JSON, a token, a form.
     let formats = [&TIMED_SOURCES[0], &OTHER_SOURCES[3], &OTHER_SOURCES[7]];
     for source in formats.into_iter().chain(RECIPES.iter()) {
-        webhook::what_is_read(source.as_ref(), message.body);
+        webhook::check_payload(source.as_ref(), message.body);
     }
     for source in TIMED_SOURCES.iter().chain(OTHER_SOURCES.iter()) {
-        nobody_is_believed_without(source.as_ref(), &headers, message.body);
+        check_secret_is_needed(source.as_ref(), &headers, message.body);
     }
     let keyed = TIMED_SOURCES[0].as_ref();
-    let believed = verified(keyed, &headers, message.body, &[OTHER, SECRET], NOW);
-    assert_eq!(believed.is_ok(), is_keyed(&headers, message.body), "another judge disagrees");
+    let accepted = verified(keyed, &headers, message.body, &[OTHER, SECRET], NOW);
+    assert_eq!(
+        accepted.is_ok(),
+        is_signed(&headers, message.body),
+        "the other implementation disagrees"
+    );
     for source in TIMED_SOURCES.iter() {
-        a_signature_is_of_one_body_one_secret_and_one_time(source.as_ref(), message.body);
+        check_signature_binds_body_secret_and_time(source.as_ref(), message.body);
     }
 }
 
-/// The first way of signing, written anew: entries `t={seconds}` (one) and `v1={hex of HMAC-SHA256 of t.body}` (some).
-fn is_keyed(headers: &Sent<'_>, body: &[u8]) -> bool {
+/// The first way of signing, in a second implementation: entries `t={seconds}` (one) and `v1={hex of HMAC-SHA256 of t.body}` (some).
+fn is_signed(headers: &RawHeaders<'_>, body: &[u8]) -> bool {
     let Header::One(value) = headers.lookup("x-sign") else { return false };
     let entries: Vec<&[u8]> = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
     let under = |key: &str| -> Vec<&[u8]> {

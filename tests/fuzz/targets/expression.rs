@@ -1,4 +1,4 @@
-//! Expressions of the configuration, and the payloads they are evaluated on.
+//! Expressions of the configuration, and the payloads on which they are evaluated.
 
 use webinar_bridge::expression::{Evaluated, Expression, Scope, Value};
 
@@ -24,8 +24,8 @@ pub(super) fn check(data: &[u8]) {
     let expression = match Expression::compile(text, &["payload", "headers", "received_at"]) {
         Ok(expression) => expression,
         Err(error) => {
-            let told = error.to_string();
-            assert!(!told.is_empty() && super::is_fit_for_logs(&told), "{told:?}");
+            let message = error.to_string();
+            assert!(!message.is_empty() && super::is_fit_for_logs(&message), "{message:?}");
             return;
         }
     };
@@ -35,17 +35,21 @@ pub(super) fn check(data: &[u8]) {
         .with("payload", payload)
         .with("headers", Value::map([("etag", "1".into()), ("x-event", "created".into())]))
         .with("received_at", Value::time(1_772_735_415_250));
-    let said = expression.evaluate(&scope);
+    let result = expression.evaluate(&scope);
     let again = Expression::compile(text, &["payload", "headers", "received_at"]);
-    let again = again.expect("it was one before").evaluate(&scope);
-    assert_eq!(format!("{said:?}"), format!("{again:?}"), "it says something else each time");
-    match said {
+    let again = again.expect("it compiled before").evaluate(&scope);
+    assert_eq!(format!("{result:?}"), format!("{again:?}"), "it yields something else each time");
+    match result {
         Ok(Evaluated::Time(ms)) => assert_ne!(Value::time(ms).kind(), "null", "{ms}"),
         Ok(_) => {}
         Err(error) => assert!(super::is_fit_for_logs(&error.to_string()), "{error}"),
     }
     if !expression.uses_whole("headers") && expression.literal_keys("headers").is_empty() {
         let without = expression.evaluate(&scope.with("headers", Value::Null));
-        assert_eq!(format!("{without:?}"), format!("{again:?}"), "it uses headers secretly");
+        assert_eq!(
+            format!("{without:?}"),
+            format!("{again:?}"),
+            "it uses headers that it does not list"
+        );
     }
 }

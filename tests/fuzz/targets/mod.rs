@@ -1,44 +1,44 @@
-//! What holds for every input of every parser of outside bytes, however hostile: a target for each parser.
+//! Promises that hold for every input of every parser of outside bytes, however hostile: one target for each parser.
 //!
-//! A target is a function of bytes that panics when a promise is broken. Two drivers call the same ones:
-//! `tests/it/fuzz.rs`, on any toolchain and with each test run, and cargo-fuzz, which looks for new paths (`main.rs`).
+//! A target is a function of bytes that panics when a promise is broken. Two drivers run them:
+//! `tests/it/fuzz.rs`, on any toolchain and with each test run, and cargo-fuzz, which searches for new paths (`main.rs`).
 
-mod answer;
+mod batch_response;
 mod config;
 mod custom;
 mod expression;
 mod path;
-mod shown;
+mod remote_event;
 mod signature;
-mod stored;
 mod text;
-mod token;
+mod token_response;
 mod webhook;
+mod webinar_state;
 
 use std::path::{Path, PathBuf};
 
-/// One parser's promises.
+/// The promises of one parser.
 pub(crate) struct Target {
-    /// Its name, and its folder's under `tests/fixtures/fuzz`.
+    /// Name, also of its folder under `tests/fixtures/fuzz`.
     pub(crate) name: &'static str,
-    /// Panics if the input breaks a promise.
+    /// Check, which panics if the input breaks a promise.
     pub(crate) check: fn(&[u8]),
-    /// Inputs to begin with: what the outside really sends.
+    /// Real inputs, with which the search begins.
     pub(crate) seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// All of them.
+/// All targets.
 pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "answer", check: answer::check, seeds: answer::seeds },
+    Target { name: "batch_response", check: batch_response::check, seeds: batch_response::seeds },
     Target { name: "config", check: config::check, seeds: config::seeds },
     Target { name: "custom", check: custom::check, seeds: custom::seeds },
     Target { name: "expression", check: expression::check, seeds: expression::seeds },
     Target { name: "path", check: path::check, seeds: path::seeds },
-    Target { name: "shown", check: shown::check, seeds: shown::seeds },
+    Target { name: "remote_event", check: remote_event::check, seeds: remote_event::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
-    Target { name: "stored", check: stored::check, seeds: stored::seeds },
+    Target { name: "webinar_state", check: webinar_state::check, seeds: webinar_state::seeds },
     Target { name: "text", check: text::check, seeds: text::seeds },
-    Target { name: "token", check: token::check, seeds: token::seeds },
+    Target { name: "token_response", check: token_response::check, seeds: token_response::seeds },
     Target { name: "webhook", check: webhook::check, seeds: webhook::seeds },
 ];
 
@@ -48,7 +48,7 @@ impl Target {
         TARGETS.iter().find(|target| target.name == name).expect("there is a target of that name")
     }
 
-    /// Inputs to begin with, those that once broke a promise among them.
+    /// Inputs with which the search begins: the seeds, and inputs that once broke a promise.
     pub(crate) fn corpus(&self) -> Vec<Vec<u8>> {
         let mut corpus = (self.seeds)();
         let found = fixtures(&format!("fuzz/{}", self.name));
@@ -76,14 +76,14 @@ fn fixtures(folder: &str) -> Vec<(String, Vec<u8>)> {
     paths.iter().map(read).collect()
 }
 
-/// Name-value lines, an empty line, a body: what an HTTP message is to a parser.
+/// An HTTP message as a parser gets it: name-value lines, an empty line, a body.
 struct Message<'a> {
     lines: Vec<(&'a [u8], &'a [u8])>,
     body: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    fn of(data: &'a [u8]) -> Self {
+    fn from_bytes(data: &'a [u8]) -> Self {
         let end = data.windows(2).position(|two| two == b"\n\n");
         let (head, body) =
             end.map_or((data, &data[data.len()..]), |end| (&data[..end], &data[end + 2..]));
@@ -97,12 +97,12 @@ impl<'a> Message<'a> {
 
     /// The first line of that name, as a number.
     fn number(&self, name: &str) -> Option<u16> {
-        let (_, value) = self.lines.iter().find(|(said, _)| *said == name.as_bytes())?;
+        let (_, value) = self.lines.iter().find(|(present, _)| *present == name.as_bytes())?;
         std::str::from_utf8(value).ok()?.parse().ok()
     }
 
-    /// The answer that it is, as [`webinar_bridge::net::Client`] would give it.
-    fn answer(&self) -> webinar_bridge::net::HttpResponse {
+    /// The response as [`webinar_bridge::net::HttpClient`] would return it.
+    fn response(&self) -> webinar_bridge::net::HttpResponse {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers =
             self.lines.iter().map(|(name, value)| (text(name).to_ascii_lowercase(), text(value)));
@@ -114,7 +114,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Whether HubSpot's words were made fit for logs: short, and without what moves a terminal's cursor.
+/// Whether a text is fit for logs: short, and without characters that move a terminal's cursor.
 fn is_fit_for_logs(text: &str) -> bool {
     text.chars().count() <= 500 && !text.chars().any(char::is_control)
 }

@@ -1,4 +1,4 @@
-//! The headers and the raw body that decide whether a platform is believed.
+//! The headers and the raw body from which a request is verified.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ pub(super) const NOW: Millis = Millis::new(1_800_000_000_000);
 pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
 
 /// Headers as they come in: bytes, in any number.
-pub(super) struct Sent<'a>(pub(super) &'a [(&'a [u8], &'a [u8])]);
+pub(super) struct RawHeaders<'a>(pub(super) &'a [(&'a [u8], &'a [u8])]);
 
-impl Headers for Sent<'_> {
+impl Headers for RawHeaders<'_> {
     fn lookup(&self, name: &str) -> Header<'_> {
         let name = name.as_bytes();
-        let mut found = self.0.iter().filter(|(sent, _)| sent.eq_ignore_ascii_case(name));
+        let mut found = self.0.iter().filter(|(present, _)| present.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
             (None, _) => Header::Missing,
             (Some((_, value)), None) => Header::One(value),
@@ -48,29 +48,29 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn check(data: &[u8]) {
-    let message = Message::of(data);
-    let headers = Sent(&message.lines);
-    let believed = verified(zoom().as_ref(), &headers, message.body, &[OTHER, SECRET], NOW);
-    assert_eq!(believed.is_ok(), is_zooms(&headers, message.body), "another judge disagrees");
+    let message = Message::from_bytes(data);
+    let headers = RawHeaders(&message.lines);
+    let accepted = verified(zoom().as_ref(), &headers, message.body, &[OTHER, SECRET], NOW);
+    assert_eq!(
+        accepted.is_ok(),
+        is_signed_as_zoom_documents(&headers, message.body),
+        "the other implementation disagrees"
+    );
     for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
-        nobody_is_believed_without(provider.as_ref(), &headers, message.body);
+        check_secret_is_needed(provider.as_ref(), &headers, message.body);
     }
-    a_signature_is_of_one_body_one_secret_and_one_time(zoom().as_ref(), message.body);
+    check_signature_binds_body_secret_and_time(zoom().as_ref(), message.body);
 }
 
-/// Whatever is sent, it takes a secret that signed it.
-pub(super) fn nobody_is_believed_without(
-    provider: &dyn Provider,
-    headers: &dyn Headers,
-    body: &[u8],
-) {
+/// No request is verified without a secret that signed it.
+pub(super) fn check_secret_is_needed(provider: &dyn Provider, headers: &dyn Headers, body: &[u8]) {
     if provider.capabilities().secret != Requirement::Required {
         return;
     }
     let under = |secrets: &[&[u8]]| verified(provider, headers, body, secrets, NOW);
-    assert!(under(&[]).is_err(), "believed without a secret");
-    assert!(under(&[b""]).is_err(), "believed by a secret that anyone has");
-    assert!(under(&[b"never used"]).is_err(), "believed by a secret that signed nothing");
+    assert!(under(&[]).is_err(), "verified without a secret");
+    assert!(under(&[b""]).is_err(), "verified by the empty secret");
+    assert!(under(&[b"never used"]).is_err(), "verified by a secret that signed nothing");
 }
 
 fn zoom() -> Arc<dyn Provider> {
@@ -94,12 +94,12 @@ pub(super) fn verified(
 ) -> Result<usize, VerifyError> {
     let keys = Keys { secrets, tolerance: TOLERANCE };
     let verified = provider.verify(Inbound::new(headers, "", body, now), keys, now)?;
-    assert_eq!(verified.body, body, "what is believed is not what came");
+    assert_eq!(verified.body, body, "the verified body is not the body of the request");
     Ok(verified.verified_by())
 }
 
-/// Zoom's scheme by its documentation, written anew: `v0={hex of HMAC-SHA256 of v0:{timestamp}:{raw body}}`.
-fn is_zooms(headers: &Sent<'_>, body: &[u8]) -> bool {
+/// Zoom's scheme by its documentation, in a second implementation: `v0={hex of HMAC-SHA256 of v0:{timestamp}:{raw body}}`.
+fn is_signed_as_zoom_documents(headers: &RawHeaders<'_>, body: &[u8]) -> bool {
     let (Header::One(signature), Header::One(time)) =
         (headers.lookup("x-zm-signature"), headers.lookup("x-zm-request-timestamp"))
     else {
@@ -117,11 +117,8 @@ fn is_zooms(headers: &Sent<'_>, body: &[u8]) -> bool {
     apart <= TOLERANCE.as_secs() && time.len() <= 12 && (made_by(SECRET) || made_by(OTHER))
 }
 
-/// For a platform that signs body and time.
-pub(super) fn a_signature_is_of_one_body_one_secret_and_one_time(
-    provider: &dyn Provider,
-    body: &[u8],
-) {
+/// Checks a platform that signs body and time.
+pub(super) fn check_signature_binds_body_secret_and_time(provider: &dyn Provider, body: &[u8]) {
     let signed = signed(provider, body).headers;
     let under = |secrets: &[&[u8]]| verified(provider, &signed, body, secrets, NOW);
     assert_eq!(under(&[SECRET]), Ok(0));
@@ -129,26 +126,26 @@ pub(super) fn a_signature_is_of_one_body_one_secret_and_one_time(
     assert_eq!(under(&[OTHER]), Err(VerifyError::Mismatch));
 
     let longer = [body, b" "].concat();
-    let of = |body: &[u8], now: Millis| verified(provider, &signed, body, &[SECRET], now);
-    assert_eq!(of(&longer, NOW), Err(VerifyError::Mismatch));
+    let verify = |body: &[u8], now: Millis| verified(provider, &signed, body, &[SECRET], now);
+    assert_eq!(verify(&longer, NOW), Err(VerifyError::Mismatch));
     if let Some((last, rest)) = body.split_last() {
-        assert_eq!(of(rest, NOW), Err(VerifyError::Mismatch));
-        assert_eq!(of(&[rest, &[last ^ 1]].concat(), NOW), Err(VerifyError::Mismatch));
+        assert_eq!(verify(rest, NOW), Err(VerifyError::Mismatch));
+        assert_eq!(verify(&[rest, &[last ^ 1]].concat(), NOW), Err(VerifyError::Mismatch));
     }
     let (edge, beyond) = (TOLERANCE, TOLERANCE + Duration::from_millis(1));
-    assert_eq!(of(body, NOW.plus(edge)), Ok(0));
-    assert_eq!(of(body, NOW.minus(edge)), Ok(0));
-    assert_eq!(of(body, NOW.plus(beyond)), Err(VerifyError::Stale));
-    assert_eq!(of(body, NOW.minus(beyond)), Err(VerifyError::Future));
+    assert_eq!(verify(body, NOW.plus(edge)), Ok(0));
+    assert_eq!(verify(body, NOW.minus(edge)), Ok(0));
+    assert_eq!(verify(body, NOW.plus(beyond)), Err(VerifyError::Stale));
+    assert_eq!(verify(body, NOW.minus(beyond)), Err(VerifyError::Future));
 
     for place in 0..signed.len() {
         let mut without = signed.clone();
         let header = without.remove(place);
-        let answer = verified(provider, &without, body, &[SECRET], NOW);
-        assert_eq!(answer, Err(VerifyError::Missing));
+        let result = verified(provider, &without, body, &[SECRET], NOW);
+        assert_eq!(result, Err(VerifyError::Missing));
         let mut twice = signed.clone();
         twice.push(header);
-        let answer = verified(provider, &twice, body, &[SECRET], NOW);
-        assert_eq!(answer, Err(VerifyError::Malformed));
+        let result = verified(provider, &twice, body, &[SECRET], NOW);
+        assert_eq!(result, Err(VerifyError::Malformed));
     }
 }

@@ -1,4 +1,4 @@
-//! Texts, links, times and identifiers: what every platform's mapping is made of.
+//! Texts, links, times and identifiers, of which every platform's mapping consists.
 
 use std::time::Duration;
 
@@ -25,35 +25,35 @@ pub(super) fn check(data: &[u8]) {
     let whole = String::from_utf8_lossy(data);
     let (first, second) = whole.split_once('\n').unwrap_or((&whole, ""));
     for text in [&*whole, first, second] {
-        texts(text);
-        links(text);
-        identifiers(text);
+        check_text(text);
+        check_link(text);
+        check_identifier(text);
     }
-    times(first, second);
-    times(first, "UTC");
+    check_time(first, second);
+    check_time(first, "UTC");
 }
 
-fn texts(text: &str) {
+fn check_text(text: &str) {
     let cleaned = clean_text(text);
     assert_eq!(clean_text(&cleaned), cleaned);
     assert!(cleaned.chars().count() <= TEXT_MAX && cleaned.len() <= text.len());
     assert!(!cleaned.chars().any(|c| c < ' ' && c != '\t' && c != '\n'), "{cleaned:?}");
 }
 
-fn links(text: &str) {
-    let Some(kept) = clean_link(text) else { return };
-    assert_eq!(clean_link(&kept).as_ref(), Some(&kept), "a link that is none when read again");
-    assert!(kept.len() <= 2_048, "{} bytes", kept.len());
-    assert!(kept.starts_with(|c: char| c.eq_ignore_ascii_case(&'h')), "{kept}");
-    assert!(!kept.chars().any(|c| c.is_control() || c.is_whitespace()), "{kept:?}");
-    let url = url::Url::parse(&kept).expect("a link is a URL");
+fn check_link(text: &str) {
+    let Some(cleaned) = clean_link(text) else { return };
+    assert_eq!(clean_link(&cleaned).as_ref(), Some(&cleaned), "a cleaned link is no link");
+    assert!(cleaned.len() <= 2_048, "{} bytes", cleaned.len());
+    assert!(cleaned.starts_with(|c: char| c.eq_ignore_ascii_case(&'h')), "{cleaned}");
+    assert!(!cleaned.chars().any(|c| c.is_control() || c.is_whitespace()), "{cleaned:?}");
+    let url = url::Url::parse(&cleaned).expect("a link is a URL");
     assert!(matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
-    assert!(url.username().is_empty() && url.password().is_none(), "{kept}");
+    assert!(url.username().is_empty() && url.password().is_none(), "{cleaned}");
     let personal = |name: &str| ["pwd", "tk", "zak"].contains(&&*name.to_ascii_lowercase());
-    assert!(!url.query_pairs().any(|(name, _)| personal(&name)), "{kept}");
+    assert!(!url.query_pairs().any(|(name, _)| personal(&name)), "{cleaned}");
 }
 
-fn identifiers(text: &str) {
+fn check_identifier(text: &str) {
     if let (Ok(webinar), Ok(occurrence)) = (WebinarId::parse(text), OccurrenceId::parse(text)) {
         assert!((1..=200).contains(&text.len()));
         assert!(!text.chars().any(|c| c.is_control() || c.is_whitespace()), "{text:?}");
@@ -64,9 +64,9 @@ fn identifiers(text: &str) {
         assert_eq!(ExternalEventId::from_stored(event.to_string()), event);
     }
     if AccountName::parse(text).is_ok() {
-        let of_names =
+        let allowed =
             |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        assert!((1..=64).contains(&text.len()) && text.bytes().all(of_names), "{text:?}");
+        assert!((1..=64).contains(&text.len()) && text.bytes().all(allowed), "{text:?}");
     }
     if let Ok(number) = text.trim().parse::<i64>() {
         if let Some(end) = EndTime::after_minutes(number) {
@@ -83,13 +83,17 @@ fn identifiers(text: &str) {
     }
 }
 
-fn times(text: &str, zone: &str) {
+fn check_time(text: &str, zone: &str) {
     let Some(time) = Millis::parse(text, Some(zone)) else {
-        assert_eq!(Millis::parse(text, None), None, "a zone spoils {text:?}");
+        assert_eq!(Millis::parse(text, None), None, "a zone makes {text:?} unreadable");
         return;
     };
     assert_eq!(Millis::from_plausible_ms(time.get()), Some(time));
-    assert_eq!(Millis::parse(&time.to_string(), None), Some(time), "{time} is read otherwise");
+    assert_eq!(
+        Millis::parse(&time.to_string(), None),
+        Some(time),
+        "{time} is parsed as another time"
+    );
     if let Some(fixed) = Millis::parse(text, None) {
         assert_eq!(fixed, time, "a zone moves a time that has an offset");
     }

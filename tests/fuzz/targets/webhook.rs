@@ -1,4 +1,4 @@
-//! The bodies of platforms: what is kept of them, what is read of them, and the events that follow.
+//! The bodies of platforms' webhooks: their scrubbed form, their payload, and the resulting events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -18,8 +18,8 @@ use super::fixtures;
 
 /// Keys whose values no platform's stored body may hold.
 const PERSONAL: [&str; 5] = ["password", "registrant", "participant", "operator", "email"];
-/// A state may have so many bytes for each of the body, since what a body says of all is kept of each occurrence it
-/// lists, and so many beside it, since texts are repeated for some.
+/// Bound of a state: bytes for each byte of the body, since fields of the whole are repeated for each listed occurrence,
+/// and further bytes, since texts are repeated for some.
 const GROWTH: usize = 64;
 const FIXED: usize = 2 * 1024 * 1024;
 
@@ -29,7 +29,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         let samples = provider.samples(Millis::new(1_800_000_000_000));
         seeds.extend(samples.into_iter().map(|sample| sample.body));
     }
-    // Once a state of thirty megabytes; too long for a fixture.
+    // This body once gave a state of thirty megabytes. It is too long for a fixture.
     let listed: Vec<Value> = (0..500).map(|n| json!({ "occurrence_id": n })).collect();
     let object = json!({ "id": 1, "agenda": "a".repeat(60_000), "occurrences": listed });
     let payload = json!({ "scope": "single", "object": object });
@@ -40,15 +40,19 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 
 pub(super) fn check(data: &[u8]) {
     for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
-        what_is_read(provider.as_ref(), data);
+        check_payload(provider.as_ref(), data);
     }
 }
 
-/// What must hold of a provider's reading of any body.
-pub(super) fn what_is_read(provider: &dyn Provider, data: &[u8]) {
-    what_is_kept(provider, data);
+/// Checks a provider's reading of any body.
+pub(super) fn check_payload(provider: &dyn Provider, data: &[u8]) {
+    check_scrubbed(provider, data);
     let reading = read(provider, data);
-    assert_eq!(read(provider, &provider.scrub(data)), reading, "what is kept says else");
+    assert_eq!(
+        read(provider, &provider.scrub(data)),
+        reading,
+        "the scrubbed body has another payload"
+    );
     let name = &reading.event_type;
     assert!(
         (1..=100).contains(&name.chars().count()) && text::clean_text(name) == *name,
@@ -60,8 +64,8 @@ pub(super) fn what_is_read(provider: &dyn Provider, data: &[u8]) {
             let webinars: BTreeSet<_> = changes.iter().map(|change| &change.webinar).collect();
             assert_eq!(webinars.len(), changes.len(), "two changes of one webinar");
             for change in changes {
-                what_is_said(change);
-                what_follows(change, provider, data.len());
+                check_change(change);
+                check_events(change, provider, data.len());
             }
         }
         PayloadContent::Ignored => {}
@@ -69,8 +73,8 @@ pub(super) fn what_is_read(provider: &dyn Provider, data: &[u8]) {
         PayloadContent::Handshake(reply) => {
             assert_eq!(reply.status, 200);
             let answer: Value = serde_json::from_slice(&reply.body).expect("a JSON answer");
-            // It is answered with a MAC, so it must not be anything that a signature is made of.
-            let token = answer["plainToken"].as_str().expect("it repeats the token");
+            // The response contains a MAC of the token, so the token must not be the text of a signature.
+            let token = answer["plainToken"].as_str().expect("the response repeats the token");
             assert!(!token.is_empty() && token.len() <= 64 && !token.contains(':'), "{token}");
         }
     }
@@ -80,52 +84,52 @@ fn read(provider: &dyn Provider, body: &[u8]) -> ParsedPayload {
     provider.read(&Inbound::from_body(body).scrub(provider), &[b"a secret"])
 }
 
-fn what_is_kept(provider: &dyn Provider, body: &[u8]) {
-    let kept = provider.scrub(body);
-    assert_eq!(provider.scrub(&kept), kept, "masking what is masked changes it");
+fn check_scrubbed(provider: &dyn Provider, body: &[u8]) {
+    let scrubbed = provider.scrub(body);
+    assert_eq!(provider.scrub(&scrubbed), scrubbed, "scrubbing twice changes the body");
     // A control character of a form is six of JSON.
-    assert!(kept.len() <= 6 * body.len() + 16, "{} bytes of {}", kept.len(), body.len());
+    assert!(scrubbed.len() <= 6 * body.len() + 16, "{} bytes of {}", scrubbed.len(), body.len());
     if serde_json::from_slice::<&RawValue>(body).is_ok() {
-        let still = serde_json::from_slice::<&RawValue>(&kept);
-        assert!(still.is_ok(), "JSON is JSON no more: {}", String::from_utf8_lossy(&kept));
-        if let Ok(value) = serde_json::from_slice(&kept) {
-            nothing_personal(&value);
+        let still = serde_json::from_slice::<&RawValue>(&scrubbed);
+        assert!(still.is_ok(), "JSON became no JSON: {}", String::from_utf8_lossy(&scrubbed));
+        if let Ok(value) = serde_json::from_slice(&scrubbed) {
+            check_nothing_personal(&value);
         }
     }
 }
 
-fn nothing_personal(value: &Value) {
+fn check_nothing_personal(value: &Value) {
     match value {
         Value::Object(members) => {
             for (key, value) in members {
                 let plain = value.is_null() || value.is_boolean() || *value == "***";
                 assert!(plain || !PERSONAL.contains(&key.as_str()), "{key}: {value}");
-                nothing_personal(value);
+                check_nothing_personal(value);
             }
         }
-        Value::Array(values) => values.iter().for_each(nothing_personal),
+        Value::Array(values) => values.iter().for_each(check_nothing_personal),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-/// Everything that is said can be: ids are ids, times are times, texts keep to their bounds.
-fn what_is_said(change: &Change) {
+/// Checks that ids, times and texts of a change are valid and bounded.
+fn check_change(change: &Change) {
     assert_eq!(WebinarId::parse(change.webinar.as_str()).as_ref(), Ok(&change.webinar));
     if let Some(account) = &change.account {
         assert_eq!(ExternalAccountId::parse(account.as_str()).as_ref(), Ok(account));
     }
     assert!(change.occurrences.len() <= OCCURRENCES_MAX);
-    plausible(change.occurred_at);
+    check_plausible(change.occurred_at);
     let session = change.session.iter().flat_map(|run| [run.started_at, run.ended_at]);
-    session.for_each(plausible);
-    fields(&change.whole);
-    for said in &change.occurrences {
-        assert_eq!(OccurrenceId::parse(said.id.as_str()).as_ref(), Ok(&said.id));
-        fields(&said.fields);
+    session.for_each(check_plausible);
+    check_fields(&change.whole);
+    for occurrence in &change.occurrences {
+        assert_eq!(OccurrenceId::parse(occurrence.id.as_str()).as_ref(), Ok(&occurrence.id));
+        check_fields(&occurrence.fields);
     }
 }
 
-fn fields(fields: &WebinarFields) {
+fn check_fields(fields: &WebinarFields) {
     for prose in [&fields.name, &fields.organizer, &fields.description, &fields.event_type] {
         let Some(prose) = prose else { continue };
         assert_eq!(text::clean_text(prose), *prose);
@@ -134,31 +138,27 @@ fn fields(fields: &WebinarFields) {
     assert!(fields.name.as_ref().is_none_or(|name| !name.is_empty()), "an empty title");
     for link in [&fields.registration_url, &fields.join_url] {
         let Some(link) = link.as_ref().filter(|link| !link.is_empty()) else { continue };
-        assert_eq!(
-            text::clean_link(link).as_ref(),
-            Some(link),
-            "a link that is none when read again"
-        );
+        assert_eq!(text::clean_link(link).as_ref(), Some(link), "a cleaned link is no link");
     }
-    plausible(fields.start);
-    plausible(fields.actual_end);
+    check_plausible(fields.start);
+    check_plausible(fields.actual_end);
     match fields.end {
-        Some(EndTime::At(at)) => plausible(Some(at)),
+        Some(EndTime::At(at)) => check_plausible(Some(at)),
         Some(EndTime::After(ms)) => assert!(ms > 0 && ms <= 366 * 86_400_000, "{ms} ms"),
         None => {}
     }
 }
 
-fn plausible(time: Option<Millis>) {
+fn check_plausible(time: Option<Millis>) {
     assert!(
         time.is_none_or(|time| Millis::from_plausible_ms(time.get()) == Some(time)),
         "{time:?}"
     );
 }
 
-/// The change joins a webinar; the state can be stored, and is no other when it is said again; events follow.
-fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
-    let said = Provenance {
+/// Checks that the change merges, that repeating it changes nothing, and that the state can be stored and gives events.
+fn check_events(change: &Change, provider: &dyn Provider, size: usize) {
+    let provenance = Provenance {
         receipt: ReceiptId::from_bytes([7; 16]),
         hash: BodyHash::from_digest(&[7; 32]),
         origin: Origin {
@@ -170,10 +170,10 @@ fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
         },
     };
     let mut webinar = Webinar::default();
-    webinar.merge(change, &said).expect("a first change of one provider");
+    webinar.merge(change, &provenance).expect("a first change of one provider");
     let once = webinar.clone();
-    webinar.merge(change, &said).expect("the same again");
-    assert_eq!(webinar, once, "a repetition changed it");
+    webinar.merge(change, &provenance).expect("a repeated change merges");
+    assert_eq!(webinar, once, "a repetition changed the state");
 
     let stored = serde_json::to_vec(&webinar).expect("a state can be written");
     let growth = GROWTH * size + FIXED;
@@ -185,11 +185,12 @@ fn what_follows(change: &Change, provider: &dyn Provider, size: usize) {
     let account = account.unwrap_or_else(|| ExternalAccountId::parse("account").expect("an id"));
     for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
         let policy = policy(provider, recurring);
-        let events = fold(&webinar, &account, &change.webinar, &policy, said.origin.received_at);
+        let events =
+            fold(&webinar, &account, &change.webinar, &policy, provenance.origin.received_at);
         let ids: BTreeSet<_> = events.iter().map(|event| &event.id).collect();
         assert_eq!(ids.len(), events.len(), "two events of one id");
         for event in &events {
-            assert!(event.warnings.is_empty(), "a property that cannot fail does");
+            assert!(event.warnings.is_empty(), "a computed property failed");
             let Ok(input) = &event.content else { continue };
             assert!(!input.event_name.is_empty());
             if let (Some(start), Some(end)) = (input.start_date_time, input.end_date_time) {

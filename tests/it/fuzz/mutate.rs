@@ -1,17 +1,17 @@
-//! From inputs that are real to inputs that are not: changed bytes, and changed structure.
+//! Mutates real inputs: their bytes, and their structure.
 //!
-//! Knows of structure only what JSON, TOML and headers share: tokens (texts in quotes, words, numbers), and what stands
-//! behind a `"key":`.
+//! The structure is what JSON, TOML and headers share: tokens (texts in quotes, words, numbers), and values after a
+//! `"key":`.
 
 use std::ops::Range;
 
 use crate::harness::dice::Dice;
 
-/// Longest input that is made; longer ones only take time.
-const LONGEST: usize = 256 * 1024;
+/// Longest mutated input; longer ones only take time.
+const MAX_LENGTH: usize = 256 * 1024;
 
-/// What is put in the place of a token, or anywhere.
-const ODD: &[&[u8]] = &[
+/// Fragments that replace a token, or go anywhere.
+const FRAGMENTS: &[&[u8]] = &[
     b"null",
     b"true",
     b"false",
@@ -90,51 +90,52 @@ const ODD: &[&[u8]] = &[
     b"\"\"\"",
 ];
 
-/// An input made of one of the corpus, by a few changes.
+/// Applies a few mutations to an input of the corpus.
 pub(crate) fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
     let mut input: Vec<u8> = pick(dice, corpus).clone();
     for _ in 0..=dice.below(4) {
         let other: &Vec<u8> = pick(dice, corpus);
-        input = changed(dice, &input, other);
-        input.truncate(LONGEST);
+        input = mutate_once(dice, &input, other);
+        input.truncate(MAX_LENGTH);
     }
     input
 }
 
-fn changed(dice: &mut Dice, input: &[u8], other: &[u8]) -> Vec<u8> {
+fn mutate_once(dice: &mut Dice, input: &[u8], other: &[u8]) -> Vec<u8> {
     match dice.below(15) {
-        0 => flipped(dice, input),
-        1 => replaced(input, range(dice, input.len(), 64), b""),
-        2 => replaced(input, range(dice, input.len(), usize::MAX), b""),
+        0 => flip_bit(dice, input),
+        1 => replace(input, random_range(dice, input.len(), 64), b""),
+        2 => replace(input, random_range(dice, input.len(), usize::MAX), b""),
         3 => {
             let at = dice.below(input.len() + 1);
-            replaced(input, at..at, &input[range(dice, input.len(), 256)])
+            replace(input, at..at, &input[random_range(dice, input.len(), 256)])
         }
         4 => {
-            let at = range(dice, input.len(), 64);
-            replaced(input, at, &other[range(dice, other.len(), 256)])
+            let at = random_range(dice, input.len(), 64);
+            replace(input, at, &other[random_range(dice, other.len(), 256)])
         }
         5 => {
             let at = dice.below(input.len() + 1);
-            replaced(input, at..at, pick::<&[u8]>(dice, ODD))
+            replace(input, at..at, pick::<&[u8]>(dice, FRAGMENTS))
         }
-        6 | 7 => replaced(input, one_of(dice, &tokens(input)), pick::<&[u8]>(dice, ODD)),
+        6 | 7 => replace(input, one_of(dice, &tokens(input)), pick::<&[u8]>(dice, FRAGMENTS)),
         8 => {
             let token = one_of(dice, &tokens(other));
-            replaced(input, one_of(dice, &tokens(input)), &other[token])
+            replace(input, one_of(dice, &tokens(input)), &other[token])
         }
-        9 => replaced(input, one_of(dice, &members(input)).member, b""),
+        9 => replace(input, one_of(dice, &members(input)).member, b""),
         10 => {
-            // Again, perhaps with another value.
+            // The member again, perhaps with another value.
             let Member { member, value } = one_of(dice, &members(input));
             let key = &input[member.start..value.start];
-            let value = if dice.below(2) == 0 { pick::<&[u8]>(dice, ODD) } else { &input[value] };
+            let value =
+                if dice.below(2) == 0 { pick::<&[u8]>(dice, FRAGMENTS) } else { &input[value] };
             let again = [key, value, b","].concat();
-            replaced(input, member.start..member.start, &again)
+            replace(input, member.start..member.start, &again)
         }
         11 => {
             let (one, two) = (one_of(dice, &members(input)), one_of(dice, &members(other)));
-            replaced(input, one.value, &other[two.value])
+            replace(input, one.value, &other[two.value])
         }
         12 => {
             let Member { value, .. } = one_of(dice, &members(input));
@@ -143,28 +144,28 @@ fn changed(dice: &mut Dice, input: &[u8], other: &[u8]) -> Vec<u8> {
             let depth = 1 + dice.below(200);
             let nested =
                 [&open.repeat(depth), &input[value.clone()], &close.repeat(depth)].concat();
-            replaced(input, value, &nested)
+            replace(input, value, &nested)
         }
         13 => {
             let first = one_of(dice, &elements(input));
             let element = [&input[first.clone()], b","].concat();
-            replaced(input, first.start..first.start, &many(dice, &element))
+            replace(input, first.start..first.start, &repeat(dice, &element))
         }
         _ => {
             let token = one_of(dice, &tokens(input));
             let quoted = usize::from(input.get(token.start) == Some(&b'"') && token.len() > 2);
             let inside = token.start + quoted..token.end - quoted;
-            replaced(input, inside.clone(), &many(dice, &input[inside]))
+            replace(input, inside.clone(), &repeat(dice, &input[inside]))
         }
     }
 }
 
-fn many(dice: &mut Dice, piece: &[u8]) -> Vec<u8> {
-    let most = [4, 600, 80_000][dice.below(3)].min(LONGEST / piece.len().max(1));
+fn repeat(dice: &mut Dice, piece: &[u8]) -> Vec<u8> {
+    let most = [4, 600, 80_000][dice.below(3)].min(MAX_LENGTH / piece.len().max(1));
     piece.repeat(1 + dice.below(most))
 }
 
-fn flipped(dice: &mut Dice, input: &[u8]) -> Vec<u8> {
+fn flip_bit(dice: &mut Dice, input: &[u8]) -> Vec<u8> {
     let mut bytes = input.to_vec();
     if !bytes.is_empty() {
         let at = dice.below(bytes.len());
@@ -177,22 +178,22 @@ fn pick<'a, T>(dice: &mut Dice, all: &'a [T]) -> &'a T {
     &all[dice.below(all.len())]
 }
 
-/// One of these; nothing, at the start, where there is none.
+/// One of these; an empty range at the start where there is none.
 fn one_of<T: Clone + Default>(dice: &mut Dice, all: &[T]) -> T {
     if all.is_empty() { T::default() } else { pick(dice, all).clone() }
 }
 
-fn range(dice: &mut Dice, len: usize, longest: usize) -> Range<usize> {
+fn random_range(dice: &mut Dice, len: usize, longest: usize) -> Range<usize> {
     let start = dice.below(len + 1);
     let most = (len - start).min(longest);
     start..start + dice.below(most + 1)
 }
 
-fn replaced(input: &[u8], at: Range<usize>, by: &[u8]) -> Vec<u8> {
+fn replace(input: &[u8], at: Range<usize>, by: &[u8]) -> Vec<u8> {
     [&input[..at.start], by, &input[at.end..]].concat()
 }
 
-/// Texts in quotes with them, words and numbers.
+/// Texts with their quotes, words and numbers.
 fn tokens(input: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -206,7 +207,7 @@ fn tokens(input: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// Behind the token that begins here; here if there is none.
+/// End of the token that begins here; its start if there is none.
 fn token_end(input: &[u8], start: usize) -> usize {
     let word = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+-._".contains(byte);
     if input.get(start) != Some(&b'"') {

@@ -1,4 +1,4 @@
-//! A webinar's state as it is read back from the store, which a failing disk or an older version may have changed.
+//! A webinar's state as the store returns it. A failing disk or an older version may have changed it.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             let PayloadContent::Changes { changes, .. } = reading.content else { continue };
             for change in changes {
                 let webinar = webinars.entry(change.webinar.clone()).or_default();
-                webinar.merge(&change, &said(number)).expect("one provider, few occurrences");
+                webinar.merge(&change, &provenance(number)).expect("one provider, few occurrences");
                 seeds.push(serde_json::to_vec(webinar).expect("a state can be written"));
             }
         }
@@ -31,9 +31,9 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 pub(super) fn check(data: &[u8]) {
     let Ok(mut webinar) = serde_json::from_slice::<Webinar>(data) else { return };
     let stored = serde_json::to_vec(&webinar).expect("a state can be written");
-    let back: Webinar = serde_json::from_slice(&stored).expect("a state can be read");
+    let back: Webinar = serde_json::from_slice(&stored).expect("a written state can be read");
     assert_eq!(back, webinar);
-    events(&webinar);
+    check_events(&webinar);
     let mut change = Change::new(WebinarId::parse("1").expect("an id"), ChangeKind::Updated);
     change.occurred_at = Some(Millis::new(1_800_000_000_000));
     change.shape = Some(Shape::Series);
@@ -41,12 +41,12 @@ pub(super) fn check(data: &[u8]) {
     change.whole.cancelled = Some(true);
     change.session =
         Some(RunChange { phase: RunPhase::Ended, started_at: change.occurred_at, ended_at: None });
-    if webinar.merge(&change, &said(250)).is_ok() {
-        events(&webinar);
+    if webinar.merge(&change, &provenance(250)).is_ok() {
+        check_events(&webinar);
     }
 }
 
-fn events(webinar: &Webinar) {
+fn check_events(webinar: &Webinar) {
     let account = ExternalAccountId::parse("account").expect("an id");
     let id = WebinarId::parse("1").expect("an id");
     for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
@@ -69,7 +69,7 @@ fn events(webinar: &Webinar) {
     }
 }
 
-fn said(number: u8) -> Provenance {
+fn provenance(number: u8) -> Provenance {
     Provenance {
         receipt: ReceiptId::from_bytes([number; 16]),
         hash: BodyHash::from_digest(&[number; 32]),

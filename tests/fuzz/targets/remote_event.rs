@@ -1,4 +1,4 @@
-//! What HubSpot shows of an event when it is asked for one, and how that differs from what it was sent.
+//! An event as HubSpot shows it, and its differences from the input.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use webinar_bridge::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, WebinarId};
 use webinar_bridge::hubspot::{RemoteEvent, differences};
 
-use super::token::{Canned, account, troubled};
+use super::token_response::{CannedResponse, account, check_error};
 use super::{Message, fixtures};
 
-/// What the bridge may have sent: all that an input can hold.
-fn sent() -> Value {
+/// An input with every field.
+fn input() -> Value {
     json!({
         "externalAccountId": "acct", "externalEventId": "83107745521",
         "eventName": "Kettles in spring", "eventOrganizer": "Acme", "eventType": "WEBINAR",
@@ -23,7 +23,7 @@ fn sent() -> Value {
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let mut shown = sent();
+    let mut shown = input();
     for (name, value) in [
         ("id", json!("512")),
         ("attendees", json!(3)),
@@ -40,7 +40,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let seed =
         |status: u16, body: &[u8]| [format!("status: {status}\n\n").as_bytes(), body].concat();
     let mut seeds = vec![
-        seed(200, sent().to_string().as_bytes()),
+        seed(200, input().to_string().as_bytes()),
         seed(200, shown.to_string().as_bytes()),
         seed(404, b"<html>"),
     ];
@@ -53,47 +53,47 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn check(data: &[u8]) {
-    let answer = Message::of(data).answer();
+    let response = Message::from_bytes(data).response();
     let webinar = WebinarId::parse("83107745521").expect("an id");
     let key = EventKey {
         hubspot: AccountName::parse("main").expect("a name"),
         external_account_id: ExternalAccountId::parse("acct").expect("an id"),
         external_event_id: ExternalEventId::for_webinar(&webinar),
     };
-    let asked = account(Arc::new(Canned(answer.clone()))).read_event(&key).now_or_never();
-    match asked.expect("nothing to wait for").outcome {
+    let read = account(Arc::new(CannedResponse(response.clone()))).read_event(&key).now_or_never();
+    match read.expect("nothing to wait for").outcome {
         Ok(Some(shown)) => {
-            assert!(matches!(answer.status, 200..=299), "an event by a {}", answer.status);
-            let fields = serde_json::from_slice::<Map<String, Value>>(&answer.body);
-            differ(&shown, fields.expect("an event is an object"));
+            assert!(matches!(response.status, 200..=299), "an event by a {}", response.status);
+            let fields = serde_json::from_slice::<Map<String, Value>>(&response.body);
+            check_differences(&shown, fields.expect("an event is an object"));
         }
-        Ok(None) => assert_eq!(answer.status, 404, "only that says that there is none"),
-        Err(trouble) => troubled(&trouble, &answer),
+        Ok(None) => assert_eq!(response.status, 404, "only a 404 means that there is none"),
+        Err(error) => check_error(&error, &response),
     }
 }
 
-fn differ(shown: &RemoteEvent, fields: Map<String, Value>) {
-    let sent = sent();
+fn check_differences(shown: &RemoteEvent, fields: Map<String, Value>) {
+    let sent = input();
     let found = differences(&sent, shown);
     let differs = |name: &str| found.iter().any(|one| one == name);
     for (name, ours) in sent.as_object().expect("an object") {
-        // What was sent is there word for word, or another text is.
+        // An equal field is no difference, another text is one.
         match fields.get(name) {
-            Some(theirs) if theirs == ours => assert!(!differs(name), "{name} is as it was sent"),
+            Some(theirs) if theirs == ours => assert!(!differs(name), "{name} is unchanged"),
             Some(Value::String(theirs)) if name == "eventName" || name == "eventUrl" => {
                 assert!(differs(name), "{name} is {theirs:?}");
             }
             None if name.starts_with("event") && *ours != false => {
-                assert!(differs(name), "{name} is not there");
+                assert!(differs(name), "{name} is absent");
             }
             Some(_) | None => {}
         }
     }
     for name in &found {
         let name = name.split('.').next().unwrap_or_default();
-        assert!(sent.get(name).is_some(), "{name} was never sent");
+        assert!(sent.get(name).is_some(), "{name} is no field of the input");
     }
-    assert!(found.len() <= 11, "each at most once: {found:?}");
-    // HubSpot holds what it holds.
+    assert!(found.len() <= 11, "a field is repeated: {found:?}");
+    // An event does not differ from itself.
     assert_eq!(differences(&Value::Object(fields), shown), [""; 0]);
 }

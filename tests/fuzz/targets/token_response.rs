@@ -1,4 +1,4 @@
-//! What HubSpot's token endpoint and its account details answer.
+//! Responses of HubSpot's token endpoint and of its account details.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use webinar_bridge::secret::Secret;
 
 use super::{Message, fixtures, is_fit_for_logs};
 
-/// What is sent to the token endpoint and told to nobody else.
+/// Secrets that only the token endpoint may get.
 const SECRETS: [&str; 2] = ["the client's own", "the installation's own"];
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
-/// Answers every call alike.
-pub(super) struct Canned(pub(super) HttpResponse);
+/// Gives every call the same response.
+pub(super) struct CannedResponse(pub(super) HttpResponse);
 
 #[async_trait]
-impl Http for Canned {
+impl Http for CannedResponse {
     async fn send(&self, _request: HttpRequest) -> Result<HttpResponse, TransportError> {
         Ok(self.0.clone())
     }
@@ -47,13 +47,13 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn check(data: &[u8]) {
-    let answer = Message::of(data).answer();
-    let http: Arc<dyn Http> = Arc::new(Canned(answer.clone()));
-    a_token(&answer, Arc::clone(&http));
-    a_portal(&answer, http);
+    let response = Message::from_bytes(data).response();
+    let http: Arc<dyn Http> = Arc::new(CannedResponse(response.clone()));
+    check_token(&response, Arc::clone(&http));
+    check_portal(&response, http);
 }
 
-fn a_token(answer: &HttpResponse, http: Arc<dyn Http>) {
+fn check_token(response: &HttpResponse, http: Arc<dyn Http>) {
     let secret = |text: &str| Secret::Text(text.to_owned().into());
     let credentials = AccountCredentials::OAuth {
         client_id: "client".into(),
@@ -66,38 +66,38 @@ fn a_token(answer: &HttpResponse, http: Arc<dyn Http>) {
     let mut calls = Vec::new();
     let token = tokens.bearer_token(&mut calls).now_or_never().expect("nothing to wait for");
     assert_eq!(calls.len(), 1);
-    let said: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    let body: Option<Value> = serde_json::from_slice(&response.body).ok();
     match token {
         Ok(token) => {
-            assert!(matches!(answer.status, 200..=299), "a token by a {}", answer.status);
-            if let Some(said) = said {
-                assert_eq!(said["access_token"], token.expose_secret());
-                assert!(said["expires_in"].is_u64(), "{said}");
+            assert!(matches!(response.status, 200..=299), "a token by a {}", response.status);
+            if let Some(body) = body {
+                assert_eq!(body["access_token"], token.expose_secret());
+                assert!(body["expires_in"].is_u64(), "{body}");
             }
-            let ends = tokens.expires_at().expect("a token that was fetched ends");
+            let ends = tokens.expires_at().expect("a granted token expires");
             assert!(ends >= NOW && ends.since(NOW) <= Duration::from_hours(24 * 367), "{ends}");
         }
-        Err(trouble) => {
+        Err(error) => {
             assert_eq!(tokens.expires_at(), None);
-            troubled(&trouble, answer);
+            check_error(&error, response);
         }
     }
 }
 
-fn a_portal(answer: &HttpResponse, http: Arc<dyn Http>) {
+fn check_portal(response: &HttpResponse, http: Arc<dyn Http>) {
     let account = account(http);
     match account.fetch_portal_id().now_or_never().expect("nothing to wait for").outcome {
         Ok(portal) => {
-            assert!(matches!(answer.status, 200..=299), "a portal by a {}", answer.status);
-            if let Ok(said) = serde_json::from_slice::<Value>(&answer.body) {
-                assert_eq!(said["portalId"], portal);
+            assert!(matches!(response.status, 200..=299), "a portal by a {}", response.status);
+            if let Ok(body) = serde_json::from_slice::<Value>(&response.body) {
+                assert_eq!(body["portalId"], portal);
             }
         }
-        Err(trouble) => troubled(&trouble, answer),
+        Err(error) => check_error(&error, response),
     }
 }
 
-/// The account that is asked.
+/// A client of the account.
 pub(super) fn account(http: Arc<dyn Http>) -> AccountClient {
     let api = AccountApiSettings {
         base_url: url("https://api.hubapi.com"),
@@ -108,11 +108,11 @@ pub(super) fn account(http: Arc<dyn Http>) -> AccountClient {
     AccountClient::new(api, http, Arc::new(VirtualClock::starting_at(NOW)))
 }
 
-pub(super) fn troubled(trouble: &AccountError, answer: &HttpResponse) {
-    assert!(!trouble.detail.is_empty() && is_fit_for_logs(&trouble.detail), "{trouble:?}");
-    let said = format!("{} {:?}", String::from_utf8_lossy(&answer.body), answer.headers);
-    for secret in SECRETS.iter().filter(|secret| !said.contains(**secret)) {
-        assert!(!trouble.detail.contains(secret), "a secret is told: {trouble:?}");
+pub(super) fn check_error(error: &AccountError, response: &HttpResponse) {
+    assert!(!error.detail.is_empty() && is_fit_for_logs(&error.detail), "{error:?}");
+    let body = format!("{} {:?}", String::from_utf8_lossy(&response.body), response.headers);
+    for secret in SECRETS.iter().filter(|secret| !body.contains(**secret)) {
+        assert!(!error.detail.contains(secret), "a secret is shown: {error:?}");
     }
 }
 

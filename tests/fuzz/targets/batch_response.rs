@@ -1,4 +1,4 @@
-//! HubSpot's answer to a batch: what is made of its status, its headers and its body.
+//! HubSpot's response to a batch: status, headers and body.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use webinar_bridge::net::HttpResponse;
 
 use super::{Message, fixtures, is_fit_for_logs};
 
-/// The ids in the fixtures; a batch holds these first.
+/// The ids in the fixtures, with which each batch begins.
 const IDS: [&str; 3] = ["83107745521-1801647000000", "83107745521", "wbn-7041"];
 const LIMIT: RateLimit = RateLimit { requests: 100, window: Duration::from_secs(10) };
 
@@ -37,39 +37,39 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn check(data: &[u8]) {
-    let message = Message::of(data);
-    let answer = message.answer();
+    let message = Message::from_bytes(data);
+    let response = message.response();
     let size = usize::from(message.number("batch").unwrap_or(3)) % 101;
     let more = (IDS.len()..size).map(|number| format!("{}-{number}", IDS[1]));
     let ids: Vec<String> = IDS.iter().map(ToString::to_string).chain(more).take(size).collect();
     let sent: Vec<BatchItem<'_>> =
         ids.iter().map(|id| BatchItem { external_event_id: id, input: b"{}" }).collect();
 
-    let verdict = judge(&sent, Ok(&answer));
-    assert_eq!(judge(&sent, Ok(&answer)), verdict, "the same answer means the same");
+    let verdict = judge(&sent, Ok(&response));
+    assert_eq!(judge(&sent, Ok(&response)), verdict, "the same response has the same verdict");
     match &verdict {
-        Verdict::Items(items) => judged_one_by_one(&sent, &answer, items),
+        Verdict::Items(items) => check_items(&sent, &response, items),
         Verdict::Split(_) => {
             assert!(sent.len() > 1, "a single event cannot be halved");
-            assert!(matches!(answer.status, 400 | 409 | 413 | 422), "{}", answer.status);
+            assert!(matches!(response.status, 400 | 409 | 413 | 422), "{}", response.status);
         }
-        Verdict::Account(trouble) => troubled(trouble, &answer),
+        Verdict::Account(error) => check_error(error, &response),
     }
-    the_pace_holds(&RateLimitHeaders::from_response(&answer));
+    check_rate_limiter(&RateLimitHeaders::from_response(&response));
 }
 
-fn judged_one_by_one(sent: &[BatchItem<'_>], answer: &HttpResponse, items: &[ItemVerdict]) {
+fn check_items(sent: &[BatchItem<'_>], response: &HttpResponse, items: &[ItemVerdict]) {
     assert_eq!(items.len(), sent.len(), "a verdict for each event");
-    let success = matches!(answer.status, 200..=299);
-    assert!(success || sent.len() <= 1, "no answer but a 2xx speaks of several events");
+    let success = matches!(response.status, 200..=299);
+    assert!(success || sent.len() <= 1, "only a 2xx is about several events");
     for (event, item) in sent.iter().zip(items) {
         match item {
             ItemVerdict::Confirmed { object_id } => {
-                assert!(success, "confirmed by a {}", answer.status);
+                assert!(success, "confirmed by a {}", response.status);
                 assert!(object_id.as_deref().is_none_or(is_fit_for_logs));
             }
             ItemVerdict::Refused(refusal) => {
-                assert_eq!(refusal.status, answer.status);
+                assert_eq!(refusal.status, response.status);
                 assert!(is_fit_for_logs(&refusal.message), "{}", refusal.message);
                 assert!(refusal.correlation_id.as_deref().is_none_or(is_fit_for_logs));
                 let category = refusal.category.as_bytes();
@@ -81,14 +81,14 @@ fn judged_one_by_one(sent: &[BatchItem<'_>], answer: &HttpResponse, items: &[Ite
             }
         }
         if success {
-            agrees_with_the_body(sent, event.external_event_id, &answer.body, item);
+            check_item_against_body(sent, event.external_event_id, &response.body, item);
         }
     }
 }
 
-/// What an answer of success says of an event, read once more and by another reader.
-fn agrees_with_the_body(sent: &[BatchItem<'_>], id: &str, body: &[u8], item: &ItemVerdict) {
-    // What only this reader refuses, for its depth, is not looked at.
+/// Compares the verdict with the body of a success, read by another parser.
+fn check_item_against_body(sent: &[BatchItem<'_>], id: &str, body: &[u8], item: &ItemVerdict) {
+    // Bodies that only this parser refuses, for their depth, are skipped.
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return };
     let list = |key: &str| body[key].as_array().map_or(&[][..], Vec::as_slice);
     let done = body["status"].is_null() || body["status"] == "COMPLETE";
@@ -99,50 +99,54 @@ fn agrees_with_the_body(sent: &[BatchItem<'_>], id: &str, body: &[u8], item: &It
         Value::Number(number) => Some(number.to_string()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    let told = |result: &Value| id_of(result).as_deref() == Some(id);
+    let is_about = |result: &Value| id_of(result).as_deref() == Some(id);
     let results: Vec<&Value> = list("results").iter().filter(|one| one.is_object()).collect();
     let ids: Vec<String> = results.iter().filter_map(|one| id_of(one)).collect();
-    let unlike: BTreeSet<&String> = ids.iter().collect();
+    let distinct: BTreeSet<&String> = ids.iter().collect();
     let ours = sent.iter().filter(|event| ids.iter().any(|id| id == event.external_event_id));
     let (ours, batch) = (ours.count(), sent.len());
-    let one_for_each = results.len() == batch && unlike.len() == ids.len();
+    let one_for_each = results.len() == batch && distinct.len() == ids.len();
     let whole = faultless && one_for_each && (ours == 0 || ours == batch);
     match item {
         ItemVerdict::Confirmed { .. } => {
-            assert!(body.is_object(), "{body} confirms nothing");
-            assert!(done, "confirmed, and HubSpot says {}", body["status"]);
+            assert!(body.is_object(), "{body} confirms no event");
+            assert!(done, "confirmed in a batch that is {}", body["status"]);
             assert!(
-                whole || results.iter().any(|one| told(one)),
-                "{id} is confirmed, and not by {body}"
+                whole || results.iter().any(|one| is_about(one)),
+                "{id} is confirmed without a result in {body}"
             );
         }
-        ItemVerdict::Refused(_) => assert!(errors > 0, "{id} is refused, and not by {body}"),
-        ItemVerdict::Unconfirmed { .. } => assert!(!(done && whole), "{id} is confirmed by {body}"),
-        ItemVerdict::InProgress { .. } => assert!(!done, "{id} is done, says {body}"),
+        ItemVerdict::Refused(_) => {
+            assert!(errors > 0, "{id} is refused without an error in {body}");
+        }
+        ItemVerdict::Unconfirmed { .. } => {
+            assert!(!(done && whole), "{id} is unconfirmed despite {body}");
+        }
+        ItemVerdict::InProgress { .. } => assert!(!done, "{id} is in progress despite {body}"),
     }
 }
 
-fn troubled(trouble: &AccountError, answer: &HttpResponse) {
-    assert_eq!(trouble.status, Some(answer.status));
-    assert!(!trouble.detail.is_empty() && is_fit_for_logs(&trouble.detail), "{trouble:?}");
-    assert!(trouble.correlation_id.as_deref().is_none_or(is_fit_for_logs));
-    assert!(trouble.retry_after.is_none_or(|wait| wait <= Duration::from_hours(24)), "{trouble:?}");
+fn check_error(error: &AccountError, response: &HttpResponse) {
+    assert_eq!(error.status, Some(response.status));
+    assert!(!error.detail.is_empty() && is_fit_for_logs(&error.detail), "{error:?}");
+    assert!(error.correlation_id.as_deref().is_none_or(is_fit_for_logs));
+    assert!(error.retry_after.is_none_or(|wait| wait <= Duration::from_hours(24)), "{error:?}");
 }
 
-/// Whatever HubSpot tells of its limits, ours holds, and a wait ends.
-fn the_pace_holds(rates: &RateLimitHeaders) {
+/// Whatever limits HubSpot reports, the configured one holds, and a wait ends.
+fn check_rate_limiter(headers: &RateLimitHeaders) {
     let start = Instant::now();
-    let mut pace = RateLimiter::for_shared_limit(LIMIT);
-    let first = pace.try_acquire(start).expect("the first call goes at once");
-    rates.report_to(&mut pace, &first, start);
-    pace.complete(first, start);
+    let mut limiter = RateLimiter::for_shared_limit(LIMIT);
+    let first = limiter.try_acquire(start).expect("the first call goes at once");
+    headers.report_to(&mut limiter, &first, start);
+    limiter.complete(first, start);
     let mut calls = 1;
-    while let Ok(slot) = pace.try_acquire(start) {
-        pace.complete(slot, start);
+    while let Ok(permit) = limiter.try_acquire(start) {
+        limiter.complete(permit, start);
         calls += 1;
-        assert!(calls <= LIMIT.requests, "more calls than are configured");
+        assert!(calls <= LIMIT.requests, "more calls than the configured limit");
     }
     let later = start + Duration::from_hours(48);
-    let slot = pace.try_acquire(later);
-    assert!(slot.is_ok(), "stopped for ever by {rates:?}: {slot:?}");
+    let permit = limiter.try_acquire(later);
+    assert!(permit.is_ok(), "stopped for ever by {headers:?}: {permit:?}");
 }
