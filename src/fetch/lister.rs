@@ -1,4 +1,4 @@
-//! Which webinars a platform has, for bringing in those from before.
+//! Lists a platform's webinars, for the backfill of earlier ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::net::Http;
 use crate::providers::{Provider, TimeRange, WebinarPage};
 use crate::telemetry::Metrics;
 
-/// The longest that somebody who waits for a list is kept waiting for its next page.
+/// Longest wait before a page is requested again: an operator waits for it.
 const MAX_PAGE_WAIT: Duration = Duration::from_mins(1);
-/// How often a page is asked for.
+/// Requests for one page before the listing fails.
 const MAX_TRIES: u32 = 5;
 
-/// Why a list is not whole.
+/// Why a list is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The platform's API has no list, or none that is known.
@@ -23,21 +23,21 @@ pub enum ListError {
         "its platform's API lists no webinars, or the source's api does not say whose to list (Zoom: users)"
     )]
     NoList,
-    /// The platform did not answer, again and again.
+    /// The platform gave no answer to several requests.
     #[error("the platform did not answer: {0}")]
     Unanswered(String),
-    /// The platform refuses it.
+    /// The platform refuses the list.
     #[error("the platform refuses to list webinars: {0}")]
     Refused(String),
-    /// The page is not what it should be.
+    /// A page is not as documented.
     #[error("the platform's list cannot be read: {0}")]
     Unreadable(String),
-    /// There is no end of it: a page leads back to one before, or there are too many.
+    /// The list has no end: a page leads back to an earlier one, or there are too many pages.
     #[error("the platform's list has no end")]
     Endless,
 }
 
-/// Lists what a source's platform has.
+/// Lists the webinars of a source's platform.
 pub struct WebinarLister {
     provider: Arc<dyn Provider>,
     client: Arc<PlatformClient>,
@@ -45,7 +45,7 @@ pub struct WebinarLister {
 }
 
 impl WebinarLister {
-    /// A lister; none if the source's platform cannot be asked.
+    /// Creates a lister; none if the source's platform has no API or no credentials for it.
     #[must_use]
     pub fn new(
         source: SourceName,
@@ -67,7 +67,7 @@ impl WebinarLister {
         Self { provider, client, random }
     }
 
-    /// A page of the webinars of a time, and where the next begins.
+    /// One page of the webinars in a time range, with the cursor of the next.
     ///
     /// # Errors
     /// [`ListError`] says why there is none.
@@ -81,23 +81,22 @@ impl WebinarLister {
         let mut tries = 0;
         loop {
             tries += 1;
-            let TemporaryFailure { reason: why, wait, .. } =
-                match self.client.get(url.clone()).await {
-                    PlatformReply::Answered { body, .. } => {
-                        let listed = api.parse_list(body.get().as_bytes(), span, cursor);
-                        return listed.map_err(ListError::Unreadable);
-                    }
-                    PlatformReply::NotFound => {
-                        return Err(ListError::Refused("there is nothing there".into()));
-                    }
-                    PlatformReply::Forbidden => {
-                        return Err(ListError::Refused("we may not see it".into()));
-                    }
-                    PlatformReply::Rejected(why) => return Err(ListError::Refused(why)),
-                    PlatformReply::RetryLater(trouble) => trouble,
-                };
+            let TemporaryFailure { reason, wait, .. } = match self.client.get(url.clone()).await {
+                PlatformReply::Answered { body, .. } => {
+                    let page = api.parse_list(body.get().as_bytes(), span, cursor);
+                    return page.map_err(ListError::Unreadable);
+                }
+                PlatformReply::NotFound => {
+                    return Err(ListError::Refused("there is nothing there".into()));
+                }
+                PlatformReply::Forbidden => {
+                    return Err(ListError::Refused("we may not see it".into()));
+                }
+                PlatformReply::Rejected(reason) => return Err(ListError::Refused(reason)),
+                PlatformReply::RetryLater(failure) => failure,
+            };
             if tries >= MAX_TRIES {
-                return Err(ListError::Unanswered(why));
+                return Err(ListError::Unanswered(reason));
             }
             let wait = wait.unwrap_or_else(|| verdict::short_backoff(tries + 1, (self.random)()));
             tokio::time::sleep(wait.min(MAX_PAGE_WAIT)).await;

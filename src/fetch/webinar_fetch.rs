@@ -1,63 +1,62 @@
-//! One webinar's questions, and what became of them.
+//! The fetch of one webinar: its requests, and the outcome.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::Settings;
 use super::platform_client::{PlatformClient, PlatformReply};
+use super::settings::Settings;
 use super::verdict::{self, TemporaryFailure};
 use crate::event::{ExternalAccountId, Millis, ReceiptId, Webinar};
 use crate::intake::IntakeReceipt;
 use crate::ledger::{FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptContent};
 use crate::providers::{ApiAnswers, FetchedAnswers, OnMissing, PlatformApi, TimeRange};
 
-/// Most questions about one webinar; platforms have up to three.
+/// Most requests for one webinar; platforms have up to three.
 const MAX_REQUESTS: usize = 8;
-/// Of which time a list is asked for, to see whether there is any.
+/// Time range of the list that is requested to see whether the platform has lists at all.
 const PROBE_LIST_SPAN: Duration = Duration::from_hours(24);
-/// Longest body that is kept of all answers, in bytes.
+/// Most bytes of all answers together.
 const MAX_ANSWERS_BYTES: usize = 2 * 1024 * 1024;
 
-/// The questions about one webinar.
+/// The fetch of one webinar.
 pub(super) struct WebinarFetch<'a> {
     settings: &'a Settings,
     client: &'a PlatformClient,
     task: &'a FetchTask,
 }
 
-/// Why there is no whole answer.
+/// Why the answers are incomplete.
 enum FetchFailure {
-    /// It passes. It counts for nothing: neither is the webinar missing for it, nor the question wrong.
+    /// The failure passes by itself. It is no sign of a missing webinar or of a wrong request.
     RetryLater {
         wait: Duration,
-        why: String,
+        reason: String,
     },
     NotFound,
     Rejected(String),
 }
 
-/// All answers; when the first was asked for by our clock, and given by the platform's.
+/// All answers, with the time of the first request by our clock, and of its response by the platform's.
 struct CollectedAnswers {
     answers: BTreeMap<String, Box<RawValue>>,
-    asked_at: Millis,
+    requested_at: Millis,
     platform_date: Option<Millis>,
 }
 
 impl CollectedAnswers {
-    /// When what was told was so.
+    /// The time at which the answers were true.
     ///
-    /// The platform's `Date` tells it to the second only (RFC 9110, 5.6.7): taken for its beginning, an answer would lose
-    /// to the very webhook for which it was asked, and two answers of a second would be as old as each other. What was
-    /// so when it was asked for is in the answer; so if that was in this second, it is the time, and so it is where no date
-    /// is told: the time at which all answers are there would be after changes of which they do not tell, and that of the
-    /// next question.
+    /// The platform's `Date` has seconds only (RFC 9110, 5.6.7). If its second counted from its beginning, an answer would
+    /// lose to the very webhook that caused the fetch, and two answers of one second would be equally old. The answer holds
+    /// the state at the time of the request; so that time counts if it is within the second, and also without a date. The
+    /// time at which all answers are complete would be later than changes that they do not hold, and than the next request.
     fn valid_at(&self, now: Millis) -> Millis {
         const SECOND: Duration = Duration::from_secs(1);
-        let Self { asked_at, platform_date: date, .. } = *self;
-        let is_of = |date: Millis| date <= asked_at && asked_at < date.plus(SECOND);
-        date.map_or(asked_at, |date| if is_of(date) { asked_at } else { date }).min(now)
+        let Self { requested_at, platform_date: date, .. } = *self;
+        let is_within = |date: Millis| date <= requested_at && requested_at < date.plus(SECOND);
+        date.map_or(requested_at, |date| if is_within(date) { requested_at } else { date }).min(now)
     }
 }
 
@@ -70,95 +69,98 @@ impl<'a> WebinarFetch<'a> {
         Self { settings, client, task }
     }
 
-    /// Asks, and decides what is to be recorded.
+    /// Makes the requests and decides on the outcome.
     pub(super) async fn run(self) -> FetchOutcome {
         let Some(api) = self.settings.source.provider.api() else {
-            // Without credentials no asker is made.
-            let why = "the platform cannot be asked".to_owned();
-            return FetchOutcome::GivenUp { reason: why, receipt: None };
+            // Without credentials there is no worker.
+            let reason = "the platform cannot be asked".to_owned();
+            return FetchOutcome::GivenUp { reason, receipt: None };
         };
-        let asked_at = self.settings.clock.now();
-        let mut told = CollectedAnswers { answers: BTreeMap::new(), asked_at, platform_date: None };
-        match self.collect_answers(api, &mut told).await {
+        let requested_at = self.settings.clock.now();
+        let mut collected =
+            CollectedAnswers { answers: BTreeMap::new(), requested_at, platform_date: None };
+        match self.collect_answers(api, &mut collected).await {
             Ok(()) => {
                 self.client.record_webinar_seen();
-                self.record_answers(&told)
+                self.record_answers(&collected)
             }
-            Err(FetchFailure::RetryLater { wait, why }) => self.retry_later(wait, why, false),
+            Err(FetchFailure::RetryLater { wait, reason }) => self.retry_later(wait, reason, false),
             Err(FetchFailure::NotFound) => self.handle_not_found(api).await,
-            Err(FetchFailure::Rejected(why))
+            Err(FetchFailure::Rejected(reason))
                 if verdict::is_rejected_for_good(self.task.attempts + 1) =>
             {
-                FetchOutcome::GivenUp { reason: why, receipt: None }
+                FetchOutcome::GivenUp { reason, receipt: None }
             }
-            Err(FetchFailure::Rejected(why)) => self.retry_later(self.short_backoff(), why, true),
+            Err(FetchFailure::Rejected(reason)) => {
+                self.retry_later(self.short_backoff(), reason, true)
+            }
         }
     }
 
     async fn collect_answers(
         &self,
         api: &dyn PlatformApi,
-        told: &mut CollectedAnswers,
+        collected: &mut CollectedAnswers,
     ) -> Result<(), FetchFailure> {
         for _ in 0..MAX_REQUESTS {
             let answers: ApiAnswers<'_> =
-                told.answers.iter().map(|(name, answer)| (name.clone(), &**answer)).collect();
-            let ask =
+                collected.answers.iter().map(|(name, answer)| (name.clone(), &**answer)).collect();
+            let request =
                 api.next_request(&self.task.webinar, &answers).map_err(FetchFailure::Rejected)?;
-            let Some(ask) = ask else { return Ok(()) };
-            let answer = match self.client.get(ask.url).await {
+            let Some(request) = request else { return Ok(()) };
+            let answer = match self.client.get(request.url).await {
                 PlatformReply::Answered { body, date } => {
-                    told.platform_date = told.platform_date.or(date);
+                    collected.platform_date = collected.platform_date.or(date);
                     body
                 }
                 PlatformReply::NotFound | PlatformReply::Forbidden
-                    if ask.on_missing == OnMissing::Skip =>
+                    if request.on_missing == OnMissing::Skip =>
                 {
                     json_null()
                 }
-                PlatformReply::NotFound if told.answers.is_empty() => {
+                PlatformReply::NotFound if collected.answers.is_empty() => {
                     return Err(FetchFailure::NotFound);
                 }
-                // The webinar itself is there, so it is not gone.
+                // The webinar itself was found, so it is not missing.
                 PlatformReply::NotFound => {
-                    return Err(FetchFailure::Rejected(format!("it has no {}", ask.name)));
+                    return Err(FetchFailure::Rejected(format!("it has no {}", request.name)));
                 }
                 PlatformReply::Forbidden => {
-                    let why = format!("we may not ask for the {}", ask.name);
-                    return Err(FetchFailure::RetryLater { wait: self.long_backoff(), why });
+                    let reason = format!("we may not ask for the {}", request.name);
+                    return Err(FetchFailure::RetryLater { wait: self.long_backoff(), reason });
                 }
-                PlatformReply::RetryLater(TemporaryFailure { reason: why, wait, .. }) => {
+                PlatformReply::RetryLater(TemporaryFailure { reason, wait, .. }) => {
                     let wait = wait.unwrap_or_else(|| self.long_backoff());
-                    return Err(FetchFailure::RetryLater { wait, why });
+                    return Err(FetchFailure::RetryLater { wait, reason });
                 }
-                PlatformReply::Rejected(why) => return Err(FetchFailure::Rejected(why)),
+                PlatformReply::Rejected(reason) => return Err(FetchFailure::Rejected(reason)),
             };
-            let size: usize = told.answers.values().map(|answer| answer.get().len()).sum();
+            let size: usize = collected.answers.values().map(|answer| answer.get().len()).sum();
             if size + answer.get().len() > MAX_ANSWERS_BYTES {
                 return Err(FetchFailure::Rejected("the answers are too long".to_owned()));
             }
-            told.answers.insert(ask.name.to_owned(), answer);
+            collected.answers.insert(request.name.to_owned(), answer);
         }
-        Err(FetchFailure::Rejected("there is no end of questions".to_owned()))
+        Err(FetchFailure::Rejected("there is no end of requests".to_owned()))
     }
 
-    fn record_answers(&self, told: &CollectedAnswers) -> FetchOutcome {
-        let answers = told.answers.iter().map(|(name, answer)| (name.clone(), &**answer));
+    fn record_answers(&self, collected: &CollectedAnswers) -> FetchOutcome {
+        let answers = collected.answers.iter().map(|(name, answer)| (name.clone(), &**answer));
         let now = self.settings.clock.now();
         FetchOutcome::Answered(Box::new(self.build_receipt(&FetchedAnswers {
             webinar: self.task.webinar.clone(),
             account: self.account(),
-            at: told.valid_at(now),
+            at: collected.valid_at(now),
             gone: false,
             answers: answers.collect(),
         })))
     }
 
-    /// There is no such webinar, or not yet.
+    /// Decides on the outcome when the platform has no such webinar, or does not have it yet.
     async fn handle_not_found(&self, api: &dyn PlatformApi) -> FetchOutcome {
-        let why = "it has no such webinar".to_owned();
+        let reason = "it has no such webinar".to_owned();
         if !verdict::is_missing_for_good(self.task.attempts + 1) {
-            return self.retry_later(self.short_backoff(), format!("{why} yet"), true);
+            return self.retry_later(self.short_backoff(), format!("{reason} yet"), true);
         }
         let receipt = self.build_receipt(&FetchedAnswers {
             webinar: self.task.webinar.clone(),
@@ -168,28 +170,28 @@ impl<'a> WebinarFetch<'a> {
             answers: ApiAnswers::new(),
         });
         if !api.gone_means_cancelled() {
-            return FetchOutcome::GivenUp { reason: why, receipt: None };
+            return FetchOutcome::GivenUp { reason, receipt: None };
         }
         match self.is_known(&receipt).await {
             Ok(true) if !self.client.has_seen_webinar() => {
-                let why = format!("{why}, and no other was found yet with these credentials");
-                self.retry_later(self.long_backoff(), why, false)
+                let reason = format!("{reason}, and no other was found yet with these credentials");
+                self.retry_later(self.long_backoff(), reason, false)
             }
             Ok(true) if !self.platform_lists_webinars(api).await => self.retry_later(
                 self.long_backoff(),
-                format!("{why}, nor a list of webinars"),
+                format!("{reason}, nor a list of webinars"),
                 false,
             ),
-            // Of what was never heard of there is nothing to take back.
+            // A webinar that the ledger does not know needs no cancellation.
             Ok(known) => {
-                FetchOutcome::GivenUp { reason: why, receipt: known.then(|| Box::new(receipt)) }
+                FetchOutcome::GivenUp { reason, receipt: known.then(|| Box::new(receipt)) }
             }
             Err(error) => self.retry_later(self.short_backoff(), error.to_string(), false),
         }
     }
 
-    /// Whether the platform answers at all at that address, where it has a list to ask for: one that knows nothing (a wrong
-    /// `base_url`, a version that was taken away) must not call off whatever is asked about.
+    /// Whether the platform answers at that address with a list, if its API has lists. A wrong `base_url`, or a version that
+    /// was removed, finds nothing, and must not cancel every webinar that is fetched.
     async fn platform_lists_webinars(&self, api: &dyn PlatformApi) -> bool {
         let now = self.settings.clock.now();
         let span = TimeRange { from: now, to: now.plus(PROBE_LIST_SPAN) };
@@ -205,7 +207,7 @@ impl<'a> WebinarFetch<'a> {
         }
     }
 
-    /// Whether all webinars that the receipt speaks of are known, and it speaks of any.
+    /// Whether the receipt changes any webinar, and the ledger knows all that it changes.
     async fn is_known(&self, receipt: &NewReceipt) -> Result<bool, LedgerError> {
         let ReceiptContent::Changes(changes) = &receipt.content else { return Ok(false) };
         for change in changes {
@@ -231,7 +233,7 @@ impl<'a> WebinarFetch<'a> {
         receipt
     }
 
-    /// The platform's account, as whoever wanted it named it, or as the credentials are for.
+    /// The platform's account: the one that the fetch names, else the one of the credentials.
     fn account(&self) -> Option<ExternalAccountId> {
         let configured = || self.settings.source.provider.api()?.account().cloned();
         self.task.account.clone().or_else(configured)
@@ -241,17 +243,13 @@ impl<'a> WebinarFetch<'a> {
         verdict::short_backoff(self.task.attempts.saturating_add(1), (self.settings.random)())
     }
 
-    /// How long what somebody must put right is left alone: as long again as it has been wanted.
+    /// The wait before a request that somebody must put right: as long as the fetch has been open.
     fn long_backoff(&self) -> Duration {
         verdict::long_backoff(self.settings.clock.now().since(self.task.requested_at))
     }
 
-    fn retry_later(&self, wait: Duration, why: String, own: bool) -> FetchOutcome {
-        FetchOutcome::Retry {
-            not_before: self.settings.clock.now().plus(wait),
-            reason: why,
-            counted: own,
-        }
+    fn retry_later(&self, wait: Duration, reason: String, counted: bool) -> FetchOutcome {
+        FetchOutcome::Retry { not_before: self.settings.clock.now().plus(wait), reason, counted }
     }
 }
 
@@ -264,18 +262,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_as_old_as_its_question_if_that_was_in_the_second_of_its_date() {
+    fn valid_at_request_within_the_dates_second_is_the_requests_time() {
         let ms = Millis::new;
         let at = |asked: i64, date: Option<i64>, now: i64| {
-            let (asked_at, date) = (ms(asked), date.map(ms));
-            CollectedAnswers { answers: BTreeMap::new(), asked_at, platform_date: date }
+            let (requested_at, date) = (ms(asked), date.map(ms));
+            CollectedAnswers { answers: BTreeMap::new(), requested_at, platform_date: date }
                 .valid_at(ms(now))
                 .get()
         };
         assert_eq!(at(5_300, Some(5_000), 5_400), 5_300);
         assert_eq!(at(5_000, Some(5_000), 5_001), 5_000);
         assert_eq!(at(5_999, Some(5_000), 6_100), 5_999);
-        // It waited for its turn, or their clock is ahead of ours or behind.
+        // The request waited for the rate limiter, or the clocks differ.
         assert_eq!(at(4_900, Some(5_000), 5_100), 5_000);
         assert_eq!(at(4_900, Some(9_000), 5_100), 5_100);
         assert_eq!(at(6_000, Some(5_000), 6_100), 5_000);
