@@ -31,3 +31,10 @@ pub mod sandbox;
 pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
+
+// The stub of the integration tests serves the unit tests too.
+#[cfg(test)]
+extern crate self as webinar_bridge;
+#[cfg(test)]
+#[path = "../tests/it/harness/stub_platform.rs"]
+mod stub_platform;

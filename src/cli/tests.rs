@@ -7,10 +7,11 @@ use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::probe::Probe;
+use crate::config::probe::{PROBE, Probe};
 use crate::config::{Config, parse};
 use crate::event::{CustomProperty, Millis, ProviderId, compile_event_expression};
 use crate::providers::{Provider, UnsignedRequest};
+use crate::stub_platform::StubProvider;
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
@@ -26,7 +27,7 @@ custom_properties = { level = '1' }
 ";
 
 fn config() -> Config {
-    parse("bridge.toml", CONFIG, &BTreeMap::new(), &[&Probe]).expect("it is right")
+    parse("bridge.toml", CONFIG, &BTreeMap::new(), &[&PROBE]).expect("it is right")
 }
 
 /// Exit code, standard output, standard error.
@@ -42,11 +43,11 @@ fn ran(arguments: &[&str], stdin: &str) -> (ExitCode, String, String) {
 
 fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
     let speaker = match source {
-        None => map::DryRunSource::unconfigured(Arc::new(Probe)),
+        None => map::DryRunSource::unconfigured(Arc::new(StubProvider(Probe))),
         Some(name) => {
             let config = config();
             map::DryRunSource::from_config(
-                super::find_source(&config, name, &Probe).expect("it is there"),
+                super::find_source(&config, name, &PROBE).expect("it is there"),
             )
         }
     };
@@ -148,7 +149,7 @@ fn without_a_source_the_gaps_show() {
 #[test]
 fn what_is_nobodys_is_not_mapped_for_a_source() {
     let config = config();
-    let source = super::find_source(&config, "acme", &Probe).expect("it is there");
+    let source = super::find_source(&config, "acme", &PROBE).expect("it is there");
     let mut source = Source::clone(source);
     source.policy.external_account_id = None;
     let body = json!({"event": "created", "id": "77", "name": "Bees"});
@@ -160,7 +161,7 @@ fn what_is_nobodys_is_not_mapped_for_a_source() {
 #[test]
 fn what_is_filtered_and_what_fails_shows() {
     let config = config();
-    let source = super::find_source(&config, "acme", &Probe).expect("it is there");
+    let source = super::find_source(&config, "acme", &PROBE).expect("it is there");
     let mut source = Source::clone(source);
     let only = compile_event_expression("event.name != 'Bees'").expect("an expression");
     let failing = compile_event_expression("int(event.name)").expect("an expression");
@@ -198,7 +199,7 @@ fn every_other_meaning_is_named() {
 #[test]
 fn a_source_must_be_there_and_of_the_provider() {
     let mut config = config();
-    let message = |config: &Config, name: &str| match super::find_source(config, name, &Probe) {
+    let message = |config: &Config, name: &str| match super::find_source(config, name, &PROBE) {
         Err(CommandError::Usage(message)) => message,
         other => panic!("{other:?}"),
     };
@@ -248,7 +249,7 @@ fn a_shell_reads_back_what_was_quoted() {
     let body = "{\"a\": \"it's $HOME `id` \\\\ \\\"\"}\n\n  @\n!";
     let url = url::Url::parse("https://bridge.example/webhooks/acme?a=1&b='2'").expect("a URL");
     let unsigned = UnsignedRequest { url: &url, body: body.as_bytes(), secret: b"12345", now: NOW };
-    let signed = Probe.sign(unsigned).expect("it signs anything");
+    let signed = StubProvider(Probe).sign(unsigned).expect("it signs anything");
     let command = sign::curl_command(
         &url,
         signed.headers,

@@ -15,6 +15,7 @@ mod machine_checks;
 mod node;
 mod options;
 #[cfg(test)]
+#[path = "tests/probe.rs"]
 pub(crate) mod probe;
 mod problem;
 mod process;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::probe::Probe;
+use super::probe::PROBE;
 use super::*;
 use crate::event::{CustomProperty, ExternalAccountId, RecurringMode, compile_event_expression};
 use crate::expression::Expression;
@@ -75,7 +75,7 @@ fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn parsed(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
-    parse("bridge.toml", text, &vars(variables), &[&Probe]).map_err(|all| all.to_string())
+    parse("bridge.toml", text, &vars(variables), &[&PROBE]).map_err(|all| all.to_string())
 }
 
 fn valid(text: &str, variables: &[(&str, &str)]) -> Config {

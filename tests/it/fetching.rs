@@ -1,4 +1,4 @@
-//! Asking platforms' APIs: a made-up platform whose API listens on loopback, the real client, the real ledger.
+//! Fetching from platforms' APIs: an emulated API on loopback, the real client, the real ledger.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use url::Url;
 use webinar_bridge::clock::{Clock, SystemClock};
 use webinar_bridge::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, FetchCondition, FetchRequest, Millis,
-    ProviderId, Shape, WebinarFields, WebinarId,
+    Change, ChangeKind, EndTime, ExternalAccountId, FetchCondition, FetchRequest, ProviderId,
+    Shape, WebinarFields, WebinarId,
 };
 use webinar_bridge::fetch::{FetchWorker, Settings};
 use webinar_bridge::intake::Source;
@@ -21,10 +21,8 @@ use webinar_bridge::ledger::{
 };
 use webinar_bridge::net::HttpClient;
 use webinar_bridge::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Capabilities, Demo, DemoApi,
-    FetchedAnswers, Inbound, Keys, OnMissing, Options, ParsedPayload, PayloadContent, Platform,
-    PlatformAccess, PlatformApi, Provider, Sample, Scrubbed, SignedRequest, TimeRange,
-    UnsignedRequest, Unverified, Verified, VerifyError, WebinarPage,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, DemoApi, FetchedAnswers, OnMissing,
+    ParsedPayload, PayloadContent, PlatformAccess, PlatformApi, TimeRange, WebinarPage,
 };
 use webinar_bridge::sandbox::platform_server::PlatformServer;
 use webinar_bridge::secret::Secret;
@@ -32,21 +30,27 @@ use webinar_bridge::telemetry::Metrics;
 
 use crate::harness::build::{NOON, created, minutes, policies, policy, receipt, source};
 use crate::harness::store::Place;
+use crate::harness::stub_platform::{StubBehavior, StubProvider};
 
 const HEADER: DemoApi = DemoApi::Header("x-api-key", "key-of-the-tests");
 const CLIENT: DemoApi = DemoApi::Client("client", "secret-of-the-tests");
 
-/// A platform whose webhooks say nothing but an id.
-struct Thin {
+/// A platform whose webhooks hold only an id.
+struct IdOnly {
     access: PlatformAccess,
     base: Url,
-    host_is: OnMissing,
-    believes_gone: bool,
+    on_missing_host: OnMissing,
+    gone_means_cancelled: bool,
 }
 
-impl Thin {
-    fn of(stage: &PlatformServer, api: DemoApi, pace: ApiRateLimit, host_is: OnMissing) -> Self {
-        let base: Url = stage.base_url().parse().expect("a URL");
+impl IdOnly {
+    fn new(
+        server: &PlatformServer,
+        api: DemoApi,
+        rate_limit: ApiRateLimit,
+        on_missing_host: OnMissing,
+    ) -> Self {
+        let base: Url = server.base_url().parse().expect("a URL");
         let secret = |text: &str| Secret::Text(SecretString::from(text.to_owned()));
         let credentials = match api {
             DemoApi::Client(id, text) => ApiCredentials::ClientCredentials {
@@ -61,65 +65,13 @@ impl Thin {
             DemoApi::None => unreachable!("it has an API"),
         };
         let headers = vec![("accept", "application/json".to_owned())];
-        let access = PlatformAccess { credentials, headers, rate_limit: pace };
-        Self { access, base, host_is, believes_gone: true }
+        let access = PlatformAccess { credentials, headers, rate_limit };
+        Self { access, base, on_missing_host, gone_means_cancelled: true }
     }
 }
 
-/// What is the same for all of them.
-struct Plain;
-
-impl Platform for Plain {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("zoom")
-    }
-
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        None
-    }
-
-    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        None
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        body.to_vec()
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        Vec::new()
-    }
-}
-
-impl Provider for Thin {
-    fn platform(&self) -> &'static dyn Platform {
-        &Plain
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
-    }
-
-    fn verify<'a>(
-        &self,
-        _request: Inbound<'a, Unverified>,
-        _keys: Keys<'_>,
-        _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        unreachable!("what comes in goes to the ledger")
-    }
-
-    fn read(&self, _request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
-        unreachable!("what comes in goes to the ledger")
-    }
-
-    fn sign(&self, _request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        unreachable!("what comes in goes to the ledger")
-    }
-
-    fn samples(&self, _now: Millis) -> Vec<Sample> {
-        Vec::new()
-    }
+impl StubBehavior for IdOnly {
+    const ID: &'static str = "zoom";
 
     fn api(&self) -> Option<&dyn PlatformApi> {
         Some(self)
@@ -129,19 +81,20 @@ impl Provider for Thin {
         let mut change = Change::new(fetched.webinar.clone(), ChangeKind::Updated);
         change.account = ExternalAccountId::parse("acct-1").ok();
         change.occurred_at = Some(fetched.at);
-        let told = |name: &str| {
+        let parse_answer = |name: &str| {
             let answer = fetched.answer(name)?;
             serde_json::from_str::<Value>(answer.get()).ok()
         };
         if fetched.gone {
             change.kind = ChangeKind::Cancelled;
             change.whole.cancelled = Some(true);
-        } else if let Some(webinar) = told("webinar") {
+        } else if let Some(webinar) = parse_answer("webinar") {
             change.full_picture = true;
             change.shape = Some(Shape::Single);
             change.whole = WebinarFields {
                 name: webinar["name"].as_str().map(str::to_owned),
-                organizer: told("host").and_then(|host| host["name"].as_str().map(str::to_owned)),
+                organizer: parse_answer("host")
+                    .and_then(|host| host["name"].as_str().map(str::to_owned)),
                 start: Some(minutes(600)),
                 end: EndTime::after_minutes(30),
                 ..WebinarFields::default()
@@ -149,7 +102,7 @@ impl Provider for Thin {
         } else {
             return ParsedPayload::new(
                 "fetched",
-                PayloadContent::Unmappable("nothing is told".into()),
+                PayloadContent::Unmappable("there is no answer".into()),
             );
         }
         let changes = PayloadContent::Changes { changes: vec![change], bad_fields: Vec::new() };
@@ -157,7 +110,7 @@ impl Provider for Thin {
     }
 }
 
-impl PlatformApi for Thin {
+impl PlatformApi for IdOnly {
     fn access(&self) -> &PlatformAccess {
         &self.access
     }
@@ -168,21 +121,22 @@ impl PlatformApi for Thin {
         answers: &ApiAnswers<'_>,
     ) -> Result<Option<ApiRequest>, String> {
         let url = |path: &str| self.base.join(path).map_err(|error| error.to_string());
-        let Some(told) = answers.get("webinar") else {
+        let Some(answer) = answers.get("webinar") else {
             let url = url(&format!("/webinars/{webinar}"))?;
             return Ok(Some(ApiRequest { name: "webinar", url, on_missing: OnMissing::Fail }));
         };
         if answers.contains_key("host") {
             return Ok(None);
         }
-        let told: Value = serde_json::from_str(told.get()).map_err(|error| error.to_string())?;
-        let Some(host) = told["host"].as_str() else { return Ok(None) };
+        let webinar: Value =
+            serde_json::from_str(answer.get()).map_err(|error| error.to_string())?;
+        let Some(host) = webinar["host"].as_str() else { return Ok(None) };
         let url = url(&format!("/hosts/{host}"))?;
-        Ok(Some(ApiRequest { name: "host", url, on_missing: self.host_is }))
+        Ok(Some(ApiRequest { name: "host", url, on_missing: self.on_missing_host }))
     }
 
     fn gone_means_cancelled(&self) -> bool {
-        self.believes_gone
+        self.gone_means_cancelled
     }
 
     fn list_url(&self, _span: TimeRange, _cursor: Option<&str>) -> Option<Url> {
@@ -200,45 +154,46 @@ impl PlatformApi for Thin {
     }
 }
 
-/// A ledger, a platform, and who asks it.
-struct Scene {
+/// A ledger, a platform, and the worker that fetches.
+struct Fixture {
     place: Place,
     ledger: Arc<SqliteLedger>,
-    stage: PlatformServer,
+    server: PlatformServer,
     api: DemoApi,
-    pace: ApiRateLimit,
-    host_is: OnMissing,
-    believes_gone: bool,
+    rate_limit: ApiRateLimit,
+    on_missing_host: OnMissing,
+    gone_means_cancelled: bool,
     accounts: Option<BTreeSet<String>>,
 }
 
-impl Scene {
+impl Fixture {
     fn new(api: DemoApi) -> Self {
         let place = Place::new();
         let ledger = Arc::new(place.open(policies()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let stage = PlatformServer::open(api, clock).expect("it listens");
+        let server = PlatformServer::open(api, clock).expect("it listens");
         let plenty = ApiRateLimit { requests: 100, window: Duration::from_secs(1) };
-        let host_is = OnMissing::Skip;
+        let on_missing_host = OnMissing::Skip;
         Self {
             place,
             ledger,
-            stage,
+            server,
             api,
-            pace: plenty,
-            host_is,
-            believes_gone: true,
+            rate_limit: plenty,
+            on_missing_host,
+            gone_means_cancelled: true,
             accounts: None,
         }
     }
 
-    fn asker(&self) -> Arc<FetchWorker> {
-        let mut provider = Thin::of(&self.stage, self.api, self.pace, self.host_is);
-        provider.believes_gone = self.believes_gone;
+    fn worker(&self) -> Arc<FetchWorker> {
+        let mut provider =
+            IdOnly::new(&self.server, self.api, self.rate_limit, self.on_missing_host);
+        provider.gone_means_cancelled = self.gone_means_cancelled;
         let settings = Settings {
             source: Arc::new(Source {
                 platform_accounts: self.accounts.clone(),
-                ..Source::new(source("zoom"), Arc::new(provider), policy("main"))
+                ..Source::new(source("zoom"), Arc::new(StubProvider(provider)), policy("main"))
             }),
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
             http: Arc::new(HttpClient::new().expect("a client")),
@@ -249,23 +204,23 @@ impl Scene {
         FetchWorker::new(settings).expect("it can be asked")
     }
 
-    /// A webhook comes that says nothing but that something is with this webinar.
-    async fn hint(&self, seed: &str, id: &str) {
-        let mut hint = receipt(seed, Vec::new());
-        hint.fetch_requests = vec![wanted(id)];
-        self.ledger.accept(hint).await.expect("kept");
+    /// Receives a webhook that holds only this webinar's id.
+    async fn request_fetch(&self, seed: &str, id: &str) {
+        let mut webhook = receipt(seed, Vec::new());
+        webhook.fetch_requests = vec![fetch_request(id)];
+        self.ledger.accept(webhook).await.expect("stored");
     }
 
-    /// Webinar 1 is known, and to be asked about.
-    async fn knows_one(&self) {
+    /// Makes webinar 1 known, and requests its fetch.
+    async fn add_known_webinar(&self) {
         let mut known = receipt("a", vec![created("1", "Known", NOON)]);
-        known.fetch_requests = vec![wanted("1")];
-        self.ledger.accept(known).await.expect("kept");
+        known.fetch_requests = vec![fetch_request("1")];
+        self.ledger.accept(known).await.expect("stored");
     }
 
-    fn has(&self, id: &str, name: &str) {
-        self.stage.answer(&format!("/webinars/{id}"), json!({ "name": name, "host": "h1" }));
-        self.stage.answer("/hosts/h1", json!({ "name": "Host One" }));
+    fn answer_webinar(&self, id: &str, name: &str) {
+        self.server.answer(&format!("/webinars/{id}"), json!({ "name": name, "host": "h1" }));
+        self.server.answer("/hosts/h1", json!({ "name": "Host One" }));
     }
 
     async fn status(&self) -> FetchStatus {
@@ -276,7 +231,7 @@ impl Scene {
         self.status().await.pending
     }
 
-    /// What HubSpot is to get of each event, by id.
+    /// Id, state and input of each event.
     async fn inputs(&self) -> Vec<(String, EventState, Value)> {
         let events = self.ledger.events(100).await.expect("events");
         let input = |bytes: Option<&[u8]>| {
@@ -291,239 +246,247 @@ impl Scene {
             .collect()
     }
 
-    fn later(&self, seconds: u64) {
+    fn advance(&self, seconds: u64) {
         let now = self.place.clock.now();
         self.place.clock.set(now.plus(Duration::from_secs(seconds)));
     }
 
     fn paths(&self) -> Vec<(String, u16)> {
-        self.stage.calls().into_iter().map(|call| (call.path, call.status)).collect()
+        self.server.calls().into_iter().map(|call| (call.path, call.status)).collect()
     }
 }
 
-impl Drop for Scene {
+impl Drop for Fixture {
     fn drop(&mut self) {
-        self.stage.close();
+        self.server.close();
     }
 }
 
-fn wanted(id: &str) -> FetchRequest {
+fn fetch_request(id: &str) -> FetchRequest {
     let webinar = WebinarId::parse(id).expect("an id");
     FetchRequest { account: None, webinar, condition: FetchCondition::Always }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_webhook_leaves_out_is_asked_for_and_merged_like_a_webhook() {
-    let scene = Scene::new(HEADER);
-    scene.has("1", "Told by the API");
-    scene.hint("a", "1").await;
-    assert_eq!(scene.pending().await, 1);
-    assert_eq!(scene.inputs().await, [], "a hint says nothing");
-    assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 1);
-    assert_eq!(scene.pending().await, 0);
-    let inputs = scene.inputs().await;
+async fn fetch_answered_is_merged_like_a_webhook() {
+    let fixture = Fixture::new(HEADER);
+    fixture.answer_webinar("1", "Named by the API");
+    fixture.request_fetch("a", "1").await;
+    assert_eq!(fixture.pending().await, 1);
+    assert_eq!(fixture.inputs().await, [], "a webhook without content makes no event");
+    assert_eq!(fixture.worker().drain(|| ()).await.expect("the fetches are made"), 1);
+    assert_eq!(fixture.pending().await, 0);
+    let inputs = fixture.inputs().await;
     assert_eq!(inputs.len(), 1);
     assert_eq!(inputs[0].1, EventState::Pending);
-    assert_eq!(inputs[0].2["eventName"], "Told by the API");
+    assert_eq!(inputs[0].2["eventName"], "Named by the API");
     assert_eq!(inputs[0].2["eventOrganizer"], "Host One");
-    assert_eq!(scene.paths(), [("/webinars/1".to_owned(), 200), ("/hosts/h1".to_owned(), 200)]);
-    let ask = ReceiptQuery { limit: 10, ..ReceiptQuery::default() };
-    let receipts = scene.ledger.list_receipts(ask).await.expect("receipts").items;
+    assert_eq!(fixture.paths(), [("/webinars/1".to_owned(), 200), ("/hosts/h1".to_owned(), 200)]);
+    let query = ReceiptQuery { limit: 10, ..ReceiptQuery::default() };
+    let receipts = fixture.ledger.list_receipts(query).await.expect("receipts").items;
     let kinds: Vec<_> = receipts.iter().map(|receipt| receipt.kind).collect();
     assert_eq!(kinds, [ReceiptKind::Fetched, ReceiptKind::Webhook]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_platform_does_not_know_yet_is_asked_for_again() {
-    let scene = Scene::new(HEADER);
-    scene.hint("a", "1").await;
-    let asker = scene.asker();
-    assert_eq!(Arc::clone(&asker).drain(|| ()).await.expect("asked"), 1);
-    assert_eq!(scene.pending().await, 1);
-    let error = scene.status().await.last_error;
+async fn fetch_not_found_yet_is_repeated() {
+    let fixture = Fixture::new(HEADER);
+    fixture.request_fetch("a", "1").await;
+    let worker = fixture.worker();
+    assert_eq!(Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made"), 1);
+    assert_eq!(fixture.pending().await, 1);
+    let error = fixture.status().await.last_error;
     assert_eq!(error.as_deref(), Some("it has no such webinar yet"));
-    assert_eq!(Arc::clone(&asker).drain(|| ()).await.expect("asked"), 0, "not at once");
-    scene.has("1", "There now");
-    scene.later(5);
-    assert_eq!(asker.drain(|| ()).await.expect("asked"), 1);
-    assert_eq!((scene.pending().await, scene.inputs().await.len()), (0, 1));
+    assert_eq!(
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made"),
+        0,
+        "it is not due at once"
+    );
+    fixture.answer_webinar("1", "There now");
+    fixture.advance(5);
+    assert_eq!(worker.drain(|| ()).await.expect("the fetches are made"), 1);
+    assert_eq!((fixture.pending().await, fixture.inputs().await.len()), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_gone_for_good_is_told_of_only_if_it_was_known() {
-    let scene = Scene::new(HEADER);
-    scene.knows_one().await;
-    scene.stage.answer("/webinars", json!({ "webinars": [] }));
-    scene.hint("b", "2").await;
-    scene.has("3", "There");
-    scene.hint("d", "3").await;
-    let asker = scene.asker();
+async fn fetch_missing_for_good_cancels_known_webinars_only() {
+    let fixture = Fixture::new(HEADER);
+    fixture.add_known_webinar().await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    fixture.request_fetch("b", "2").await;
+    fixture.answer_webinar("3", "There");
+    fixture.request_fetch("d", "3").await;
+    let worker = fixture.worker();
     let mut count = 0;
     for _ in 0..20 {
-        count += Arc::clone(&asker).drain(|| ()).await.expect("asked");
-        scene.later(300);
+        count += Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(300);
     }
-    assert_eq!(count, 23, "what is not there eleven times each");
-    let status = scene.status().await;
+    assert_eq!(count, 23, "eleven requests for each missing webinar");
+    let status = fixture.status().await;
     assert_eq!((status.pending, status.given_up), (0, 2));
-    let off: Vec<_> = scene
+    let off: Vec<_> = fixture
         .inputs()
         .await
         .into_iter()
         .map(|(id, _, input)| (id, input["eventCancelled"] == true))
         .collect();
     let expected = [("1".to_owned(), true), ("3".to_owned(), false)];
-    assert_eq!(off, expected, "of what was never heard of nothing is said");
-    scene.hint("c", "2").await;
-    scene.has("2", "Back");
-    assert_eq!(asker.drain(|| ()).await.expect("asked"), 1, "wanted again, asked again");
-    assert_eq!(scene.inputs().await.len(), 3);
+    assert_eq!(off, expected, "an unknown webinar makes no event");
+    fixture.request_fetch("c", "2").await;
+    fixture.answer_webinar("2", "Back");
+    assert_eq!(
+        worker.drain(|| ()).await.expect("the fetches are made"),
+        1,
+        "a new request is fetched"
+    );
+    assert_eq!(fixture.inputs().await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_gone_is_not_called_off_where_that_is_not_believed() {
-    let mut scene = Scene::new(HEADER);
-    scene.believes_gone = false;
-    scene.knows_one().await;
-    scene.stage.answer("/webinars", json!({ "webinars": [] }));
-    let asker = scene.asker();
+async fn fetch_missing_where_gone_does_not_mean_cancelled_cancels_nothing() {
+    let mut fixture = Fixture::new(HEADER);
+    fixture.gone_means_cancelled = false;
+    fixture.add_known_webinar().await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    let worker = fixture.worker();
     for _ in 0..12 {
-        Arc::clone(&asker).drain(|| ()).await.expect("asked");
-        scene.later(300);
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(300);
     }
-    assert_eq!((scene.pending().await, scene.status().await.given_up), (0, 1));
-    assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+    assert_eq!((fixture.pending().await, fixture.status().await.given_up), (0, 1));
+    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], false);
 }
 
-/// Else one 404 after an outage would call a webinar off.
+/// Otherwise one 404 after an outage would cancel a webinar.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_counts_for_no_absence() {
-    let scene = Scene::new(HEADER);
-    scene.knows_one().await;
-    scene.stage.fail("/webinars/1", 503);
+async fn fetch_outage_does_not_count_as_missing() {
+    let fixture = Fixture::new(HEADER);
+    fixture.add_known_webinar().await;
+    fixture.server.fail("/webinars/1", 503);
     for _ in 0..20 {
-        // Another asker, as the time for which this one leaves the platform alone is the machine's.
-        scene.asker().drain(|| ()).await.expect("asked");
-        scene.later(300);
+        // A new worker each time, since the hold of a worker follows the machine's clock.
+        fixture.worker().drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(300);
     }
-    assert_eq!(scene.status().await.last_error.as_deref(), Some("it answered 503"));
-    scene.stage.fail("/webinars/1", 404);
-    scene.asker().drain(|| ()).await.expect("asked");
-    let status = scene.status().await;
+    assert_eq!(fixture.status().await.last_error.as_deref(), Some("it answered 503"));
+    fixture.server.fail("/webinars/1", 404);
+    fixture.worker().drain(|| ()).await.expect("the fetches are made");
+    let status = fixture.status().await;
     assert_eq!((status.pending, status.given_up), (1, 0));
-    assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], false);
 }
 
-/// Else a wrong address, or one that the platform has taken away, or another account's credentials, would call off all that is
-/// asked about.
+/// Otherwise a wrong address, an address that the platform has removed, or another account's credentials would cancel every
+/// webinar that is fetched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_platform_that_knows_nothing_of_ours_calls_nothing_off() {
+async fn fetch_platform_that_finds_nothing_cancels_nothing() {
     const NONE_FOUND: &str =
         "it has no such webinar, and no other was found yet with these credentials";
     const NO_LIST: &str = "it has no such webinar, nor a list of webinars";
-    let scene = Scene::new(HEADER);
-    scene.knows_one().await;
-    let asker = scene.asker();
-    let ask_often = async || {
+    let fixture = Fixture::new(HEADER);
+    fixture.add_known_webinar().await;
+    let worker = fixture.worker();
+    let fetch_often = async || {
         for _ in 0..72 {
-            Arc::clone(&asker).drain(|| ()).await.expect("asked");
-            scene.later(300);
+            Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+            fixture.advance(300);
         }
     };
-    let is_held_for = async |why: &str| {
-        ask_often().await;
-        assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
-        let FetchStatus { pending, given_up, last_error } = scene.status().await;
+    let is_held_with = async |why: &str| {
+        fetch_often().await;
+        assert_eq!(fixture.inputs().await[0].2["eventCancelled"], false);
+        let FetchStatus { pending, given_up, last_error } = fixture.status().await;
         assert_eq!((pending, given_up), (1, 0), "nothing is lost");
         assert_eq!(last_error.as_deref(), Some(why));
     };
-    scene.stage.answer("/webinars", json!({ "webinars": [] }));
-    is_held_for(NONE_FOUND).await;
-    // Another is found, so it is the right account; but what is gone may be the address.
-    scene.has("2", "There");
-    scene.hint("b", "2").await;
-    scene.stage.answer("/webinars", json!({ "error": "moved" }));
-    is_held_for(NO_LIST).await;
-    scene.stage.answer("/webinars", json!({ "webinars": [] }));
-    ask_often().await;
-    assert_eq!((scene.pending().await, scene.status().await.given_up), (0, 1));
-    assert_eq!(scene.inputs().await[0].2["eventCancelled"], true);
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    is_held_with(NONE_FOUND).await;
+    // Another webinar is found, so the account is right; but the address may be gone.
+    fixture.answer_webinar("2", "There");
+    fixture.request_fetch("b", "2").await;
+    fixture.server.answer("/webinars", json!({ "error": "moved" }));
+    is_held_with(NO_LIST).await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    fetch_often().await;
+    assert_eq!((fixture.pending().await, fixture.status().await.given_up), (0, 1));
+    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], true);
 }
 
-/// Else twenty minutes of a page that says "back soon", and one 404, would call a webinar off.
+/// Otherwise twenty minutes of a page that says "back soon", and one 404, would cancel a webinar.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_answer_counts_for_no_absence() {
-    let scene = Scene::new(HEADER);
-    scene.knows_one().await;
-    scene.stage.answer("/webinars", json!({ "webinars": [] }));
-    scene.has("2", "There");
-    scene.hint("b", "2").await;
-    scene.stage.fail("/webinars/1", 204);
-    let asker = scene.asker();
+async fn fetch_response_without_json_does_not_count_as_missing() {
+    let fixture = Fixture::new(HEADER);
+    fixture.add_known_webinar().await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    fixture.answer_webinar("2", "There");
+    fixture.request_fetch("b", "2").await;
+    fixture.server.fail("/webinars/1", 204);
+    let worker = fixture.worker();
     for _ in 0..20 {
-        Arc::clone(&asker).drain(|| ()).await.expect("asked");
-        scene.later(1_800);
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(1_800);
     }
-    assert!(scene.paths().iter().filter(|(path, _)| path == "/webinars/1").count() > 5);
-    scene.stage.fail("/webinars/1", 404);
-    scene.later(6 * 3_600);
-    Arc::clone(&asker).drain(|| ()).await.expect("asked");
-    assert_eq!(scene.status().await.last_error.as_deref(), Some("it has no such webinar yet"));
-    assert_eq!((scene.pending().await, scene.status().await.given_up), (1, 0));
+    assert!(fixture.paths().iter().filter(|(path, _)| path == "/webinars/1").count() > 5);
+    fixture.server.fail("/webinars/1", 404);
+    fixture.advance(6 * 3_600);
+    Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+    assert_eq!(fixture.status().await.last_error.as_deref(), Some("it has no such webinar yet"));
+    assert_eq!((fixture.pending().await, fixture.status().await.given_up), (1, 0));
 }
 
-/// There may be thousands, and a platform's quota counts every call.
+/// There may be thousands of such webinars, and a platform's quota counts every call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_we_may_not_see_is_asked_for_less_and_less_and_never_given_up() {
-    let scene = Scene::new(HEADER);
-    scene.hint("a", "1").await;
-    scene.stage.fail("/webinars/1", 403);
-    let asker = scene.asker();
+async fn fetch_forbidden_is_repeated_less_and_less_and_never_given_up() {
+    let fixture = Fixture::new(HEADER);
+    fixture.request_fetch("a", "1").await;
+    fixture.server.fail("/webinars/1", 403);
+    let worker = fixture.worker();
     let mut count = 0;
     for _ in 0..24 * 12 {
-        count += Arc::clone(&asker).drain(|| ()).await.expect("asked");
-        scene.later(300);
+        count += Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(300);
     }
-    assert_eq!(count, 11, "at once, after 5, 10, 20, ... minutes, and every 6 hours");
-    scene.has("1", "Ours to see");
-    scene.later(6 * 3_600);
-    assert_eq!(asker.drain(|| ()).await.expect("asked"), 1);
-    assert_eq!((scene.pending().await, scene.inputs().await.len()), (0, 1));
+    assert_eq!(count, 11, "at once, after 5, 10, 20, ... minutes, then every 6 hours");
+    fixture.answer_webinar("1", "Ours to see");
+    fixture.advance(6 * 3_600);
+    assert_eq!(worker.drain(|| ()).await.expect("the fetches are made"), 1);
+    assert_eq!((fixture.pending().await, fixture.inputs().await.len()), (0, 1));
 }
 
-/// It is there: the platform has just told of it.
+/// The webinar exists: the platform has just answered with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_there_is_not_gone_for_want_of_another_answer() {
-    let mut scene = Scene::new(HEADER);
-    scene.host_is = OnMissing::Fail;
-    scene.knows_one().await;
-    scene.stage.answer("/webinars", json!({ "webinars": [] }));
-    scene.has("1", "Known");
-    scene.stage.fail("/hosts/h1", 404);
-    let asker = scene.asker();
+async fn fetch_missing_second_answer_cancels_nothing() {
+    let mut fixture = Fixture::new(HEADER);
+    fixture.on_missing_host = OnMissing::Fail;
+    fixture.add_known_webinar().await;
+    fixture.server.answer("/webinars", json!({ "webinars": [] }));
+    fixture.answer_webinar("1", "Known");
+    fixture.server.fail("/hosts/h1", 404);
+    let worker = fixture.worker();
     for _ in 0..12 {
-        Arc::clone(&asker).drain(|| ()).await.expect("asked");
-        scene.later(300);
+        Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+        fixture.advance(300);
     }
-    let status = scene.status().await;
+    let status = fixture.status().await;
     assert_eq!((status.pending, status.given_up), (0, 1));
     assert_eq!(status.last_error.as_deref(), Some("it has no host"));
-    assert_eq!(scene.inputs().await[0].2["eventCancelled"], false);
+    assert_eq!(fixture.inputs().await[0].2["eventCancelled"], false);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_is_refused_is_bought_anew_once() {
-    let scene = Scene::new(CLIENT);
-    scene.has("1", "One");
-    scene.has("2", "Two");
-    scene.hint("a", "1").await;
-    let asker = scene.asker();
-    assert_eq!(Arc::clone(&asker).drain(|| ()).await.expect("asked"), 1);
-    scene.stage.revoke();
-    scene.hint("b", "2").await;
-    assert_eq!(asker.drain(|| ()).await.expect("asked"), 1);
-    assert_eq!((scene.pending().await, scene.inputs().await.len()), (0, 2));
-    let calls = scene.paths();
+async fn fetch_refused_token_is_renewed_once() {
+    let fixture = Fixture::new(CLIENT);
+    fixture.answer_webinar("1", "One");
+    fixture.answer_webinar("2", "Two");
+    fixture.request_fetch("a", "1").await;
+    let worker = fixture.worker();
+    assert_eq!(Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made"), 1);
+    fixture.server.revoke();
+    fixture.request_fetch("b", "2").await;
+    assert_eq!(worker.drain(|| ()).await.expect("the fetches are made"), 1);
+    assert_eq!((fixture.pending().await, fixture.inputs().await.len()), (0, 2));
+    let calls = fixture.paths();
     let of = |path: &str, status: u16| {
         calls.iter().filter(|(called, answer)| called == path && *answer == status).count()
     };
@@ -531,85 +494,86 @@ async fn a_token_that_is_refused_is_bought_anew_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_credentials_hold_everything_and_lose_nothing() {
-    let mut scene = Scene::new(CLIENT);
-    scene.api = DemoApi::Client("client", "another");
+async fn fetch_refused_credentials_hold_all_calls_and_lose_nothing() {
+    let mut fixture = Fixture::new(CLIENT);
+    fixture.api = DemoApi::Client("client", "another");
     for id in ["1", "2", "3", "4", "5", "6"] {
-        scene.has(id, "One");
-        scene.hint(id, id).await;
+        fixture.answer_webinar(id, "One");
+        fixture.request_fetch(id, id).await;
     }
-    let asker = scene.asker();
-    Arc::clone(&asker).drain(|| ()).await.expect("asked");
-    assert_eq!(scene.pending().await, 6);
-    let error = scene.status().await.last_error.expect("it is told");
+    let worker = fixture.worker();
+    Arc::clone(&worker).drain(|| ()).await.expect("the fetches are made");
+    assert_eq!(fixture.pending().await, 6);
+    let error = fixture.status().await.last_error.expect("the failure is recorded");
     assert!(error.contains("the credentials are refused"), "{error}");
     assert!(!error.contains("another"), "{error}");
-    let tokens = scene.paths();
+    let tokens = fixture.paths();
     assert!(tokens.iter().all(|(path, _)| path == "/oauth/token"), "{tokens:?}");
-    assert!(tokens.len() <= 4, "as many as asked at the same time, at most: {tokens:?}");
+    assert!(tokens.len() <= 4, "at most as many as are fetched at the same time: {tokens:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_may_be_spared_is() {
-    let scene = Scene::new(HEADER);
-    scene.has("1", "One");
-    scene.stage.fail("/hosts/h1", 403);
-    scene.hint("a", "1").await;
-    scene.asker().drain(|| ()).await.expect("asked");
-    let inputs = scene.inputs().await;
-    assert_eq!(inputs[0].2["eventOrganizer"], "Acme GmbH", "the source's own stands in");
+async fn fetch_missing_optional_answer_is_skipped() {
+    let fixture = Fixture::new(HEADER);
+    fixture.answer_webinar("1", "One");
+    fixture.server.fail("/hosts/h1", 403);
+    fixture.request_fetch("a", "1").await;
+    fixture.worker().drain(|| ()).await.expect("the fetches are made");
+    let inputs = fixture.inputs().await;
+    assert_eq!(inputs[0].2["eventOrganizer"], "Acme GmbH", "the source's organizer is used");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_calls_are_made_than_the_platform_lets_through() {
-    let mut scene = Scene::new(HEADER);
+async fn fetch_many_webinars_keep_the_platforms_rate_limit() {
+    let mut fixture = Fixture::new(HEADER);
     let window = Duration::from_millis(300);
-    scene.stage.limit(4, window);
-    scene.pace = ApiRateLimit { requests: 4, window };
+    fixture.server.limit(4, window);
+    fixture.rate_limit = ApiRateLimit { requests: 4, window };
     for number in 0..10 {
         let id = number.to_string();
-        scene.has(&id, "One");
-        scene.hint(&id, &id).await;
+        fixture.answer_webinar(&id, "One");
+        fixture.request_fetch(&id, &id).await;
     }
-    assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 10);
-    assert_eq!((scene.pending().await, scene.inputs().await.len()), (0, 10));
-    assert!(scene.paths().iter().all(|(_, status)| *status == 200), "{:?}", scene.paths());
+    assert_eq!(fixture.worker().drain(|| ()).await.expect("the fetches are made"), 10);
+    assert_eq!((fixture.pending().await, fixture.inputs().await.len()), (0, 10));
+    assert!(fixture.paths().iter().all(|(_, status)| *status == 200), "{:?}", fixture.paths());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_wanted_outlives_a_crash() {
-    let mut scene = Scene::new(HEADER);
-    scene.has("1", "One");
-    scene.hint("a", "1").await;
-    scene.ledger.close().await;
+async fn fetch_request_survives_a_restart() {
+    let mut fixture = Fixture::new(HEADER);
+    fixture.answer_webinar("1", "One");
+    fixture.request_fetch("a", "1").await;
+    fixture.ledger.close().await;
     let empty = Place::new();
     let elsewhere = Arc::new(empty.open(policies()));
-    drop(std::mem::replace(&mut scene.ledger, elsewhere));
-    scene.ledger = Arc::new(scene.place.open(policies()));
-    assert_eq!(scene.pending().await, 1);
-    assert_eq!(scene.asker().drain(|| ()).await.expect("asked"), 1);
-    assert_eq!(scene.inputs().await.len(), 1);
+    drop(std::mem::replace(&mut fixture.ledger, elsewhere));
+    fixture.ledger = Arc::new(fixture.place.open(policies()));
+    assert_eq!(fixture.pending().await, 1);
+    assert_eq!(fixture.worker().drain(|| ()).await.expect("the fetches are made"), 1);
+    assert_eq!(fixture.inputs().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_that_the_source_may_not_speak_for_is_not_believed_when_fetched() {
-    let mut scene = Scene::new(HEADER);
-    scene.accounts = Some(BTreeSet::from(["another".to_owned()]));
-    scene.has("1", "One");
-    scene.hint("a", "1").await;
-    scene.asker().drain(|| ()).await.expect("asked");
-    assert_eq!((scene.pending().await, scene.inputs().await), (0, Vec::new()));
+async fn fetch_answer_of_a_foreign_account_is_ignored() {
+    let mut fixture = Fixture::new(HEADER);
+    fixture.accounts = Some(BTreeSet::from(["another".to_owned()]));
+    fixture.answer_webinar("1", "One");
+    fixture.request_fetch("a", "1").await;
+    fixture.worker().drain(|| ()).await.expect("the fetches are made");
+    assert_eq!((fixture.pending().await, fixture.inputs().await), (0, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_worker_wakes_for_what_is_wanted_and_stops_when_told() {
-    let scene = Scene::new(HEADER);
-    scene.has("1", "One");
+async fn worker_running_wakes_for_requests_and_stops_when_cancelled() {
+    let fixture = Fixture::new(HEADER);
+    fixture.answer_webinar("1", "One");
     let stop = tokio_util::sync::CancellationToken::new();
-    let running = tokio::spawn(scene.asker().run(stop.clone()));
-    scene.hint("a", "1").await;
-    crate::harness::eventually("it was asked for", async || scene.pending().await == 0).await;
-    assert_eq!(scene.inputs().await.len(), 1);
+    let running = tokio::spawn(fixture.worker().run(stop.clone()));
+    fixture.request_fetch("a", "1").await;
+    crate::harness::eventually("the webinar was fetched", async || fixture.pending().await == 0)
+        .await;
+    assert_eq!(fixture.inputs().await.len(), 1);
     stop.cancel();
     running.await.expect("it ends");
 }

@@ -11,17 +11,17 @@ use tokio_util::sync::CancellationToken;
 use super::fake_ledger::{FakeLedger, account, source};
 use crate::clock::{Clock, SystemClock};
 use crate::event::{
-    Change, ChangeKind, ExternalAccountId, Millis, Policy, ProviderId, RecurringMode, WebinarId,
+    Change, ChangeKind, ExternalAccountId, Policy, ProviderId, RecurringMode, WebinarId,
 };
 use crate::http::tests::client::{TIMEOUT, TestResponse, bind, request, send};
 use crate::intake::Source;
 use crate::providers::{
-    Capabilities, Demo, HandshakeReply, Header, Inbound, Keys, Options, ParsedPayload,
-    PayloadContent, Platform, Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest,
+    HandshakeReply, Header, Inbound, Keys, ParsedPayload, PayloadContent, Provider, Scrubbed,
     Unverified, Verified, VerifyError,
 };
 use crate::receive::{WebhookLimits, WebhookSettings, run_webhooks};
 use crate::secret::Secret;
+use crate::stub_platform::{StubBehavior, StubProvider};
 use crate::telemetry::Metrics;
 
 pub(super) const SECRET: &str = "a secret of the platform";
@@ -30,42 +30,21 @@ pub(super) const TOKEN: &str = "token-of-the-path=";
 /// A platform whose "signature" is the secret itself, and whose bodies say what they mean in their first word.
 pub(super) struct FakePlatform;
 
-impl Platform for FakePlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("fake")
+impl StubBehavior for FakePlatform {
+    const ID: &'static str = "fake";
+
+    fn unconfigured() -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(StubProvider(Self)))
     }
 
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Self))
-    }
-
-    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        unreachable!("the listeners configure nothing")
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+    fn scrub(body: &[u8]) -> Vec<u8> {
         [b"scrubbed ", body].concat()
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        unreachable!("the listeners need no samples")
-    }
-}
-
-impl Provider for FakePlatform {
-    fn platform(&self) -> &'static dyn Platform {
-        &Self
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
     }
 
     fn verify<'a>(
         &self,
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
-        _now: Millis,
     ) -> Result<Inbound<'a, Verified>, VerifyError> {
         match request.headers.lookup("x-key") {
             Header::Missing => Err(VerifyError::Missing),
@@ -77,7 +56,7 @@ impl Provider for FakePlatform {
         }
     }
 
-    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+    fn read(&self, request: &Inbound<'_, Scrubbed>) -> ParsedPayload {
         let text = std::str::from_utf8(&request.body).unwrap_or_default();
         let mut words = text.trim_start_matches("scrubbed ").split_whitespace();
         let meaning = match words.next() {
@@ -95,14 +74,6 @@ impl Provider for FakePlatform {
             Some(_) | None => PayloadContent::Unmappable("no id".to_owned()),
         };
         ParsedPayload::new("fake.event", meaning)
-    }
-
-    fn sign(&self, _request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        unreachable!("the listeners do not sign")
-    }
-
-    fn samples(&self, _now: Millis) -> Vec<Sample> {
-        unreachable!("the listeners need no samples")
     }
 }
 
@@ -126,7 +97,7 @@ pub(super) struct RunningListener {
 pub(super) fn endpoint(name: &str) -> Source {
     let policy = Policy {
         hubspot: account(),
-        provider: Platform::id(&FakePlatform),
+        provider: ProviderId::new(FakePlatform::ID),
         organizer: None,
         event_type: None,
         external_account_id: None,
@@ -138,7 +109,7 @@ pub(super) fn endpoint(name: &str) -> Source {
     Source {
         secrets: vec![Secret::Text(SECRET.to_owned().into())],
         tolerance: Duration::from_mins(5),
-        ..Source::new(source(name), Arc::new(FakePlatform), policy)
+        ..Source::new(source(name), Arc::new(StubProvider(FakePlatform)), policy)
     }
 }
 

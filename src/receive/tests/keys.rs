@@ -6,54 +6,42 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use url::Url;
 
 use super::harness::{FakePlatform, RunningListener, endpoint, start_listener};
-use crate::event::Millis;
 use crate::http::tests::client::request;
 use crate::providers::{
-    Capabilities, Header, Inbound, Keys, ParsedPayload, Platform, Provider, Sample, Scrubbed,
-    SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    Header, Inbound, Keys, ParsedPayload, Scrubbed, Unverified, Verified, VerifyError,
 };
 use crate::receive::PublishedKeys;
+use crate::stub_platform::{StubBehavior, StubProvider};
 
 /// Believes who shows a key that is published.
 struct Publishing(Url);
 
-impl Provider for Publishing {
-    fn platform(&self) -> &'static dyn Platform {
-        FakePlatform.platform()
-    }
+impl StubBehavior for Publishing {
+    const ID: &'static str = FakePlatform::ID;
 
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
+    fn scrub(body: &[u8]) -> Vec<u8> {
+        FakePlatform::scrub(body)
     }
 
     fn verify<'a>(
         &self,
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
-        now: Millis,
     ) -> Result<Inbound<'a, Verified>, VerifyError> {
         match request.headers.lookup("x-key") {
             Header::One(b"another") => Err(VerifyError::UnknownKey),
             Header::One(_) | Header::Missing | Header::Repeated => {
-                FakePlatform.verify(request, keys, now)
+                FakePlatform.verify(request, keys)
             }
         }
     }
 
-    fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload {
-        FakePlatform.read(request, secrets)
+    fn read(&self, request: &Inbound<'_, Scrubbed>) -> ParsedPayload {
+        FakePlatform.read(request)
     }
 
     fn published_keys(&self) -> Option<&Url> {
         Some(&self.0)
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        FakePlatform.sign(request)
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        FakePlatform.samples(now)
     }
 }
 
@@ -80,7 +68,7 @@ fn opened(publisher: &Arc<Publisher>) -> RunningListener {
     let url: Url = "https://id.example/keys".parse().expect("a URL");
     start_listener(|webhooks| {
         let mut source = endpoint("open");
-        source.provider = Arc::new(Publishing(url.clone()));
+        source.provider = Arc::new(StubProvider(Publishing(url.clone())));
         source.secrets = Vec::new();
         webhooks.sources = vec![Arc::new(source)];
         webhooks.keys.insert(url, Arc::<Publisher>::clone(publisher));

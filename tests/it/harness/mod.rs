@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod senders;
 pub(crate) mod store;
+pub(crate) mod stub_platform;
 pub(crate) mod wire;
 pub(crate) mod zoom;
 

@@ -4,12 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use webinar_bridge::event::{Change, Millis, Policy, ProviderId, SourceName};
+use webinar_bridge::event::{Change, Policy, SourceName};
 use webinar_bridge::intake::Source;
-use webinar_bridge::providers::{
-    Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform, Provider,
-    Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
-};
+use webinar_bridge::providers::{Inbound, ParsedPayload, PayloadContent, Provider, Scrubbed};
+
+use crate::harness::stub_platform::{StubBehavior, StubProvider};
 
 use super::webhooks::{Webhook, policies};
 
@@ -26,7 +25,7 @@ pub(super) fn sends(webhooks: &[Webhook]) {
 
 /// The sources that replaying maps by.
 pub(super) fn sources() -> BTreeMap<SourceName, Arc<Source>> {
-    let provider: Arc<dyn Provider> = Arc::new(Simulated);
+    let provider: Arc<dyn Provider> = Arc::new(StubProvider(Simulated));
     let source = |(name, policy): (SourceName, Policy)| {
         (name.clone(), Arc::new(Source::new(name, Arc::clone(&provider), policy)))
     };
@@ -35,60 +34,19 @@ pub(super) fn sources() -> BTreeMap<SourceName, Arc<Source>> {
 
 struct Simulated;
 
-impl Platform for Simulated {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("zoom")
+impl StubBehavior for Simulated {
+    const ID: &'static str = "zoom";
+
+    fn unconfigured() -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(StubProvider(Self)))
     }
 
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Self))
-    }
-
-    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        unreachable!("nothing is configured")
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        body.to_vec()
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        Vec::new()
-    }
-}
-
-impl Provider for Simulated {
-    fn platform(&self) -> &'static dyn Platform {
-        &Self
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
-    }
-
-    fn verify<'a>(
-        &self,
-        _request: Inbound<'a, Unverified>,
-        _keys: Keys<'_>,
-        _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        unreachable!("what comes in goes to the ledger")
-    }
-
-    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+    fn read(&self, request: &Inbound<'_, Scrubbed>) -> ParsedPayload {
         let changes = SAID.with(|bodies| bodies.borrow().get(&request.body).cloned());
         let meaning = match changes {
             Some(changes) => PayloadContent::Changes { changes, bad_fields: Vec::new() },
             None => PayloadContent::Unmappable("nobody sent this".into()),
         };
         ParsedPayload::new("webinar.simulated", meaning)
-    }
-
-    fn sign(&self, _request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        unreachable!("what comes in goes to the ledger")
-    }
-
-    fn samples(&self, _now: Millis) -> Vec<Sample> {
-        Vec::new()
     }
 }

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, Millis, ProviderId, Shape, WebinarId,
-};
+use crate::event::{Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarId};
 use crate::providers::{
-    Capabilities, Demo, HandshakeReply, Inbound, Keys, Options, ParsedPayload, PayloadContent,
-    Platform, Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified,
-    VerifyError,
+    HandshakeReply, Inbound, Keys, ParsedPayload, PayloadContent, Provider, Scrubbed,
+    SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
+use crate::stub_platform::{StubBehavior, StubPlatform, StubProvider};
 
 /// A platform whose webhooks are `{"event": "...", "id": "...", "account": "...", "name": "..."}`.
 pub(crate) struct Probe;
@@ -24,47 +22,25 @@ struct Body {
     name: Option<String>,
 }
 
-impl Platform for Probe {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("probe")
-    }
+/// The platform of that provider.
+pub(crate) static PROBE: StubPlatform<Probe> = StubPlatform::new();
 
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Self))
-    }
+impl StubBehavior for Probe {
+    const ID: &'static str = "probe";
 
-    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        self.unconfigured()
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        body.to_vec()
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        Vec::new()
-    }
-}
-
-impl Provider for Probe {
-    fn platform(&self) -> &'static dyn Platform {
-        &Self
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
+    fn unconfigured() -> Option<Arc<dyn Provider>> {
+        Some(Arc::new(StubProvider(Self)))
     }
 
     fn verify<'a>(
         &self,
         _request: Inbound<'a, Unverified>,
         _keys: Keys<'_>,
-        _now: Millis,
     ) -> Result<Inbound<'a, Verified>, VerifyError> {
         Err(VerifyError::Mismatch)
     }
 
-    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+    fn read(&self, request: &Inbound<'_, Scrubbed>) -> ParsedPayload {
         let Ok(body) = serde_json::from_slice::<Body>(&request.body) else {
             let meaning =
                 PayloadContent::Unmappable("it is not an object with an event".to_owned());
@@ -99,9 +75,5 @@ impl Provider for Probe {
             ("x-probe-time".to_owned(), request.now.get().to_string()),
         ];
         Ok(SignedRequest::with_headers(request, headers))
-    }
-
-    fn samples(&self, _now: Millis) -> Vec<Sample> {
-        Vec::new()
     }
 }

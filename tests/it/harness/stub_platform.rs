@@ -1,0 +1,132 @@
+//! A platform whose behaviour the test gives. The tests of the library use this file too.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use url::Url;
+use webinar_bridge::event::{Millis, ProviderId};
+use webinar_bridge::providers::{
+    Capabilities, Demo, FetchedAnswers, Inbound, Keys, Options, ParsedPayload, Platform,
+    PlatformApi, Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified,
+    VerifyError,
+};
+
+/// Behaviour of a stub. A test implements what it needs; any other call fails the test.
+pub(crate) trait StubBehavior: Send + Sync + 'static {
+    /// Name of the platform.
+    const ID: &'static str;
+
+    /// The provider without keys of its own; none by default.
+    fn unconfigured() -> Option<Arc<dyn Provider>> {
+        None
+    }
+
+    fn scrub(body: &[u8]) -> Vec<u8> {
+        body.to_vec()
+    }
+
+    fn verify<'a>(
+        &self,
+        _request: Inbound<'a, Unverified>,
+        _keys: Keys<'_>,
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+        unreachable!("the test verifies no request")
+    }
+
+    fn read(&self, _request: &Inbound<'_, Scrubbed>) -> ParsedPayload {
+        unreachable!("the test reads no request")
+    }
+
+    fn read_fetched(&self, _fetched: &FetchedAnswers<'_>) -> ParsedPayload {
+        unreachable!("the test fetches nothing")
+    }
+
+    fn sign(&self, _request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        unreachable!("the test signs no request")
+    }
+
+    fn published_keys(&self) -> Option<&Url> {
+        None
+    }
+
+    fn api(&self) -> Option<&dyn PlatformApi> {
+        None
+    }
+}
+
+/// The platform of a behaviour.
+pub(crate) struct StubPlatform<B>(PhantomData<fn() -> B>);
+
+/// A provider with that behaviour.
+pub(crate) struct StubProvider<B>(pub(crate) B);
+
+impl<B: StubBehavior> StubPlatform<B> {
+    pub(crate) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<B: StubBehavior> Platform for StubPlatform<B> {
+    fn id(&self) -> ProviderId {
+        ProviderId::new(B::ID)
+    }
+
+    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
+        B::unconfigured()
+    }
+
+    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+        B::unconfigured()
+    }
+
+    fn scrub(&self, body: &[u8]) -> Vec<u8> {
+        B::scrub(body)
+    }
+
+    fn demos(&self) -> Vec<Demo> {
+        Vec::new()
+    }
+}
+
+impl<B: StubBehavior> Provider for StubProvider<B> {
+    fn platform(&self) -> &'static dyn Platform {
+        const { &StubPlatform::<B>::new() }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
+    }
+
+    fn verify<'a>(
+        &self,
+        request: Inbound<'a, Unverified>,
+        keys: Keys<'_>,
+        _now: Millis,
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+        self.0.verify(request, keys)
+    }
+
+    fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
+        self.0.read(request)
+    }
+
+    fn published_keys(&self) -> Option<&Url> {
+        self.0.published_keys()
+    }
+
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        self.0.sign(request)
+    }
+
+    fn samples(&self, _now: Millis) -> Vec<Sample> {
+        Vec::new()
+    }
+
+    fn api(&self) -> Option<&dyn PlatformApi> {
+        self.0.api()
+    }
+
+    fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
+        self.0.read_fetched(fetched)
+    }
+}
