@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::net::{Backoff, HttpResponse, Jitter, TransportError};
+use crate::event::backoff::{Backoff, Jitter};
+use crate::net::{HttpResponse, TransportError};
 
 /// Longest wait that a platform may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);

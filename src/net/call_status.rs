@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{HttpResponse, TransportError};
+use super::http::{HttpResponse, TransportError};
 
 /// How a call ended; displays as the label value `status` of the metrics that count calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

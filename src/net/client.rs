@@ -7,7 +7,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use url::{Host, Url};
 
-use super::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
+use super::http::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 
 /// Time for making a connection. A host that has not accepted it by then will not answer the request either, and calls
 /// that wait behind should learn so before the request's own time (30 s by default) is used up.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use url::Url;
 
-use super::{Http, HttpMethod, HttpRequest};
+use super::http::{Http, HttpMethod, HttpRequest, TransportError};
 
 /// Longest set, in bytes: those of identity providers have some thousand.
 const MAX_SET_BYTES: usize = 64 * 1024;
@@ -50,7 +50,7 @@ struct RefreshState {
 #[derive(Debug, thiserror::Error)]
 enum JwksError {
     #[error("it cannot be reached: {}", .0.with_causes())]
-    Transport(#[from] super::TransportError),
+    Transport(#[from] TransportError),
     #[error("it is answered with status {0}")]
     Status(u16),
     #[error("the answer is no key set")]
@@ -168,7 +168,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::net::{HttpResponse, TransportError};
+    use crate::net::HttpResponse;
 
     const SET: &str = r#"{"keys":[{"kid":"1"}]}"#;
     const NEXT: &str = r#"{"keys":[{"kid":"1"},{"kid":"2"}]}"#;

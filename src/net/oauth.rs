@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::{HttpMethod, HttpRequest};
+use super::http::{HttpMethod, HttpRequest};
 use crate::secret::secrets_equal;
 
 /// Longest response, in bytes: one with a token has some kilobytes at most.

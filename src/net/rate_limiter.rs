@@ -8,14 +8,10 @@
 //! A shared limit holds beside the one that the service reports in its responses. That one may be lower, and other
 //! clients may use it too: their calls are known only by how many the service says are left, and count as foreign.
 
-mod waiting;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-pub use waiting::WaitingRateLimiter;
 
 /// A call of a shared limit counts this long beyond its window: windows are counted in milliseconds, and a call that
 /// comes at the very millisecond at which another leaves the window may still be counted with it.

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::CredentialsFingerprint;
+use super::fingerprint::CredentialsFingerprint;
 use super::oauth::{RefreshTokenRotation, usable_for};
 use crate::secret::secrets_equal;
 

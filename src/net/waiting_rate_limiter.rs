@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Permit, PermitWait, RateLimit, RateLimiter};
+use super::rate_limiter::{Permit, PermitWait, RateLimit, RateLimiter};
 
 /// Lets the calls of several tasks through as the limit allows.
 pub struct WaitingRateLimiter {
