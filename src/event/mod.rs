@@ -48,7 +48,7 @@ pub use change::{
 };
 pub use computed::{EventExpressionError, compile_event_expression};
 pub use fetch_request::{FetchCondition, FetchRequest};
-pub use fold::{FoldedEvent, ValueOrigin, fold, fold_lazily, value_origins};
+pub use fold::{FoldedEvent, LazyFold, ValueOrigin, fold, fold_lazily, value_origins};
 pub use gap::Gap;
 pub use id::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, OccurrenceId, ProviderId, ReceiptId,

@@ -15,6 +15,7 @@ use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
 use super::policy::{Policy, RecurringMode};
 use super::time::Millis;
 use super::webinar::{Registers, Webinar, WebinarRun};
+use crate::expression::StepBudget;
 pub use folded::FoldedEvent;
 use resolve::{
     Candidate, Resolved, are_times_known, effective_cancellation, ended_long_before, last_run_end,
@@ -40,17 +41,50 @@ pub fn fold(
 }
 
 /// As [`fold()`], one event at a time: each of hundreds of events holds the series' texts, together many megabytes.
-pub fn fold_lazily(
-    webinar: &Webinar,
-    account: &ExternalAccountId,
+pub fn fold_lazily<'a>(
+    webinar: &'a Webinar,
+    account: &'a ExternalAccountId,
     id: &WebinarId,
-    policy: &Policy,
+    policy: &'a Policy,
     now: Millis,
-) -> impl Iterator<Item = FoldedEvent> {
+) -> LazyFold<'a> {
     let mut views = build_views(webinar, id, policy.recurring);
     views.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut steps = computed::step_budget();
-    views.into_iter().map(move |view| view.finish(webinar, account, policy, now, &mut steps))
+    LazyFold {
+        views: views.into_iter(),
+        webinar,
+        account,
+        policy,
+        now,
+        steps: computed::step_budget(),
+    }
+}
+
+/// A webinar's events, derived one at a time.
+pub struct LazyFold<'a> {
+    views: std::vec::IntoIter<EventView<'a>>,
+    webinar: &'a Webinar,
+    account: &'a ExternalAccountId,
+    policy: &'a Policy,
+    now: Millis,
+    steps: StepBudget,
+}
+
+impl LazyFold<'_> {
+    /// The steps that expressions have used so far.
+    #[must_use]
+    pub fn steps_used(&self) -> usize {
+        computed::step_budget().0 - self.steps.0
+    }
+}
+
+impl Iterator for LazyFold<'_> {
+    type Item = FoldedEvent;
+
+    fn next(&mut self) -> Option<FoldedEvent> {
+        let view = self.views.next()?;
+        Some(view.finish(self.webinar, self.account, self.policy, self.now, &mut self.steps))
+    }
 }
 
 /// The origin of each field of one event, as [`fold()`] resolves it. Values from the configuration have none and are

@@ -1,10 +1,17 @@
 //! What follows from what: the ledger's decisions, as pure functions of plain rows.
 //!
 //! Promises: no input or output, no clock, and no type of a back end. Every back end loads rows, asks a rule, and stores
-//! the answer, in one step; so all back ends decide alike.
-//! Relies on: the rules of a single webinar in [`crate::event`].
+//! what it answers, in one step; so all back ends decide alike.
+//! Relies on: the webinars' own rules in [`crate::event`].
 //! On a crash: nothing, since nothing is held here.
 
+pub mod accept;
 pub mod choose_batch;
+pub mod event_row;
 pub mod fetch;
 pub mod rebuild;
+pub mod reconcile;
+pub mod redrive;
+pub mod settle;
+pub mod source_config;
+pub mod timers;

@@ -1,80 +1,68 @@
-//! Storing one receipt and merging what it says.
+//! Storing one receipt and merging its changes.
 
-use super::job::{TxError, WriteTx};
 use super::receipts::{headers_text, kind_code, outcome_code};
+use super::transaction::WriteTx;
+use super::tx_error::TxError;
 use super::{events, fetches, webinars};
-use crate::event::{
-    Change, ExternalAccountId, MergeError, Millis, MissingExternalAccount, Policy, Webinar,
+use crate::event::{Change, ExternalAccountId, Policy};
+use crate::ledger::rules::accept::{
+    AcceptPlan, MergeRefused, merge_change, plan_receipt, quarantined,
 };
-use crate::ledger::{NewReceipt, ReceiptContent, ReceiptOutcome};
+use crate::ledger::rules::reconcile::ReconcileScope;
+use crate::ledger::{NewReceipt, ReceiptOutcome};
 
 /// Stores a receipt, once, with everything that follows from it.
 pub(super) fn accept(
-    desk: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     receipt: &NewReceipt,
 ) -> Result<ReceiptOutcome, TxError> {
-    let acceptance = store_and_merge(desk, receipt)?;
-    if acceptance != ReceiptOutcome::Duplicate {
-        fetches::request(desk, &receipt.source, &receipt.fetch_requests, receipt.received_at)?;
+    let plan = plan_receipt(receipt, tx.policies.get(&receipt.source));
+    let outcome = carry_out(tx, receipt, plan)?;
+    if outcome != ReceiptOutcome::Duplicate {
+        fetches::request(tx, &receipt.source, &receipt.fetch_requests, receipt.received_at)?;
     }
-    Ok(acceptance)
+    Ok(outcome)
 }
 
-fn store_and_merge(
-    desk: &mut WriteTx<'_>,
+fn carry_out(
+    tx: &mut WriteTx<'_>,
     receipt: &NewReceipt,
+    plan: AcceptPlan<'_>,
 ) -> Result<ReceiptOutcome, TxError> {
-    match &receipt.content {
-        ReceiptContent::Ignored => {
-            let stored = store(desk, receipt, ReceiptOutcome::Ignored, None)?;
-            Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| ReceiptOutcome::Ignored))
+    match plan {
+        AcceptPlan::Store(outcome, reason) => {
+            let stored = store(tx, receipt, outcome, reason.as_deref())?;
+            Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| outcome))
         }
-        ReceiptContent::Quarantined(reason) => quarantine(desk, receipt, reason),
-        ReceiptContent::Changes(changes) => {
-            let merged = desk.attempt(|desk| {
-                let Some(seq) = store(desk, receipt, ReceiptOutcome::Accepted, None)? else {
+        AcceptPlan::Merge(policy, targets) => {
+            let merged = tx.attempt(|tx| {
+                let Some(seq) = store(tx, receipt, ReceiptOutcome::Accepted, None)? else {
                     return Ok(Ok(ReceiptOutcome::Duplicate));
                 };
-                let merged = merge_all(desk, receipt, changes, seq)?;
-                Ok(merged.map(|()| ReceiptOutcome::Accepted))
+                for (change, account) in targets {
+                    if let Err(refused) = merge(tx, receipt, change, policy, account, seq)? {
+                        return Ok(Err(refused));
+                    }
+                }
+                Ok(Ok(ReceiptOutcome::Accepted))
             })?;
-            // What it did say before it was refused has left no trace: it is kept whole, for replaying.
-            merged.or_else(|refused| quarantine(desk, receipt, &refused.to_string()))
+            match merged {
+                Ok(outcome) => Ok(outcome),
+                Err(refused) => carry_out(tx, receipt, quarantined(&refused)),
+            }
         }
     }
-}
-
-/// Why a readable receipt cannot be merged.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum MergeRefused {
-    #[error(transparent)]
-    Merge(#[from] MergeError),
-    #[error(transparent)]
-    NoAccount(#[from] MissingExternalAccount),
-    #[error("its source is not in the configuration")]
-    UnknownSource,
-    #[error("the event id {0} belongs to another webinar")]
-    ForeignEvent(String),
-}
-
-fn quarantine(
-    desk: &mut WriteTx<'_>,
-    receipt: &NewReceipt,
-    reason: &str,
-) -> Result<ReceiptOutcome, TxError> {
-    let stored = store(desk, receipt, ReceiptOutcome::Quarantined, Some(reason))?;
-    Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| ReceiptOutcome::Quarantined))
 }
 
 /// Stores the receipt; none if it was there already.
 fn store(
-    desk: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     receipt: &NewReceipt,
     outcome: ReceiptOutcome,
     reason: Option<&str>,
 ) -> Result<Option<i64>, TxError> {
-    let place = (!receipt.body.is_empty()).then(|| desk.segment.push(&receipt.body));
-    let mut insert = desk.connection.prepare_cached(
+    let place = (!receipt.body.is_empty()).then(|| tx.segment.push(&receipt.body));
+    let mut insert = tx.connection.prepare_cached(
         "INSERT INTO receipts (id, source, dedupe_key, provider, event_type, outcome, reason,
              received_at, hash, body_id, body_offset, body_length, kind, headers, lasting)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
@@ -100,36 +88,15 @@ fn store(
     ))?;
     if inserted == 0 {
         if let Some(place) = place {
-            desk.segment.rewind(usize::try_from(place.offset).unwrap_or(0));
+            tx.segment.rewind(usize::try_from(place.offset).unwrap_or(0));
         }
         return Ok(None);
     }
-    Ok(Some(desk.connection.last_insert_rowid()))
+    Ok(Some(tx.connection.last_insert_rowid()))
 }
 
-fn merge_all(
-    desk: &mut WriteTx<'_>,
-    receipt: &NewReceipt,
-    changes: &[Change],
-    seq: i64,
-) -> Result<Result<(), MergeRefused>, TxError> {
-    let Some(policy) = desk.policies.get(&receipt.source) else {
-        return Ok(Err(MergeRefused::UnknownSource));
-    };
-    for change in changes {
-        let account = match policy.external_account(change) {
-            Ok(account) => account,
-            Err(none) => return Ok(Err(none.into())),
-        };
-        if let Err(refused) = merge_one(desk, receipt, change, policy, account, seq)? {
-            return Ok(Err(refused));
-        }
-    }
-    Ok(Ok(()))
-}
-
-fn merge_one(
-    desk: &mut WriteTx<'_>,
+fn merge(
+    tx: &mut WriteTx<'_>,
     receipt: &NewReceipt,
     change: &Change,
     policy: &Policy,
@@ -137,18 +104,15 @@ fn merge_one(
     seq: i64,
 ) -> Result<Result<(), MergeRefused>, TxError> {
     let key = (policy.hubspot.as_str(), account.as_str(), change.webinar.as_str());
-    let (id, mut webinar) = match webinars::find(desk.connection, key)? {
-        Some(found) => (Some(found.id), found.webinar),
-        None => (None, Webinar::default()),
+    let found = webinars::find(tx.connection, key)?;
+    let (id, webinar) = found.map(|found| (found.id, found.webinar)).unzip();
+    let webinar = match merge_change(webinar, receipt, change) {
+        Ok(webinar) => webinar,
+        Err(refused) => return Ok(Err(refused)),
     };
-    if let Err(refused) = webinar.merge(change, &receipt.provenance(change)) {
-        return Ok(Err(refused.into()));
-    }
-    let id = webinars::store(desk, id, key, &webinar, receipt.received_at)?;
-    webinars::link(desk, id, seq)?;
-    let named =
+    let id = webinars::store(tx, id, key, &webinar, receipt.received_at)?;
+    webinars::link(tx, id, seq)?;
+    let row =
         events::WebinarRow { id, hubspot: &policy.hubspot, account, webinar: &change.webinar };
-    let at: Millis = receipt.received_at;
-    Ok(events::reconcile(desk, &named, &webinar, at, events::RefoldScope::All)?
-        .map_err(MergeRefused::ForeignEvent))
+    events::reconcile(tx, &row, &webinar, receipt.received_at, ReconcileScope::All)
 }

@@ -2,13 +2,18 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::job::TxError;
+use super::tx_error::TxError;
 
 /// The bodies that the commit under way will store.
 pub(super) struct Segment {
     id: i64,
     data: Vec<u8>,
 }
+
+/// A body that lies beyond the end of its segment.
+#[derive(Debug, thiserror::Error)]
+#[error("a body lies beyond its end")]
+struct BodyOutOfRange;
 
 /// Where a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +114,7 @@ impl BodyReader {
                 .optional()?;
             let Some(packed) = packed else { return Ok(None) };
             let data = lz4_flex::decompress_size_prepended(&packed)
-                .map_err(|error| TxError::Corrupt(format!("bodies {}: {error}", place.id)))?;
+                .map_err(|error| TxError::corrupt(format!("bodies {}", place.id), error))?;
             self.bytes += data.len();
             self.last = Some((place.id, data));
         }
@@ -118,6 +123,7 @@ impl BodyReader {
             .ok()
             .zip(usize::try_from(place.offset.saturating_add(place.length)).ok());
         let body = range.and_then(|(from, to)| data.get(from..to));
-        body.map(Some).ok_or_else(|| TxError::Corrupt(format!("bodies {} is too short", place.id)))
+        body.map(Some)
+            .ok_or_else(|| TxError::corrupt(format!("bodies {}", place.id), BodyOutOfRange))
     }
 }

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use tokio::time::Instant;
 
 use super::checkpoint;
-use super::job::TxError;
 use super::open::{self, OpenError};
+use super::tx_error::TxError;
 use crate::ledger::erasure::{self, EmailAddress};
 
 /// Free pages that are overwritten at a time: 4 MiB.
@@ -48,7 +48,7 @@ impl From<TxError> for EraseError {
     fn from(error: TxError) -> Self {
         match error {
             TxError::Database(error) => Self::Database(error),
-            TxError::Corrupt(what) => Self::Corrupt(what),
+            TxError::Corrupt { what, source } => Self::Corrupt(format!("{what}: {source}")),
         }
     }
 }
@@ -124,7 +124,7 @@ fn bodies_unpacked(segment: i64, packed: &[u8]) -> Result<Vec<u8>, TxError> {
         return Ok(Vec::new());
     }
     lz4_flex::decompress_size_prepended(packed)
-        .map_err(|error| TxError::Corrupt(format!("bodies {segment}: {error}")))
+        .map_err(|error| TxError::corrupt(format!("bodies {segment}"), error))
 }
 
 /// Writes a segment anew without the person, and without bodies whose receipts are gone; says how many bodies changed.

@@ -1,13 +1,13 @@
 //! One event with all that is known of it.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
-use super::events;
 use super::list_events;
 use super::live_state::LiveState;
 use super::read::{corrupt, unavailable};
 use super::webinars;
 use crate::event::{EventKey, Millis, Origin, ReceiptId, ValueOrigin, WebinarId, value_origins};
+use crate::ledger::rules::reconcile::policy_for;
 use crate::ledger::{EventDetail, FieldOrigin, LedgerError, PAGE_MAX, Policies};
 
 /// All that is known of one event.
@@ -23,26 +23,44 @@ pub(super) fn detail(
         return Ok(None);
     };
     let Some(summary) = list_events::summary(connection, shared, id)? else { return Ok(None) };
-    let (webinar, confirmed_input, due_at, resend_at): (i64, Option<Vec<u8>>, Option<i64>, Option<i64>) = connection
+    let stored = connection
         .prepare_cached(
-            "SELECT webinar, CASE WHEN confirmed_hash = input_hash THEN input ELSE confirmed_input END,
+            "SELECT webinar, confirmed_input, confirmed_hash IS NOT NULL AND confirmed_hash = input_hash,
                  due_at, resend_at
              FROM events WHERE id = ?1",
         )
-        .and_then(|mut statement| {
-            statement.query_row([id], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
-        })
+        .and_then(|mut statement| statement.query_row([id], stored))
         .map_err(unavailable)?;
+    let Stored { webinar, confirmed_input, is_confirmed, due_at, resend_at } = stored;
+    let confirmed_input = if is_confirmed { summary.input.clone() } else { confirmed_input };
     Ok(Some(EventDetail {
         summary,
         confirmed_input,
-        due_at: due_at.map(Millis::new),
-        resend_at: resend_at.map(Millis::new),
+        due_at,
+        resend_at,
         fields: fields(connection, policies, webinar, key, now)?,
         receipts: receipts(connection, webinar)?,
     }))
+}
+
+/// What lists do not show of an event.
+struct Stored {
+    webinar: i64,
+    confirmed_input: Option<Vec<u8>>,
+    /// The event's input is the confirmed one.
+    is_confirmed: bool,
+    due_at: Option<Millis>,
+    resend_at: Option<Millis>,
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        webinar: row.get(0)?,
+        confirmed_input: row.get(1)?,
+        is_confirmed: row.get(2)?,
+        due_at: row.get::<_, Option<i64>>(3)?.map(Millis::new),
+        resend_at: row.get::<_, Option<i64>>(4)?.map(Millis::new),
+    })
 }
 
 /// What each field rests on.
@@ -61,7 +79,7 @@ fn fields(
         .map_err(unavailable)?;
     let id = WebinarId::parse(id).map_err(corrupt)?;
     let known = webinars::read_state(webinar, &state)?;
-    let Some(policy) = events::policy_for(policies, &known) else { return Ok(Vec::new()) };
+    let Some(policy) = policy_for(policies, &known) else { return Ok(Vec::new()) };
     let bases = value_origins(&known, &id, &key.external_event_id, policy, now);
     let origin = |basis: ValueOrigin| {
         let Origin { source, event_type, reported_at, received_at, .. } =

@@ -1,181 +1,112 @@
 //! The queue of what is to be asked of the platforms' APIs.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::accept;
-use super::job::{TxError, WriteTx};
 use super::list_events::conversion;
-use super::live_state::LiveState;
-use crate::event::{ExternalAccountId, Millis, Policy, SourceName, WebinarId};
-use crate::ledger::{
-    FetchClaim, FetchCondition, FetchOutcome, FetchRequest, FetchStatus, FetchTask, LONGEST_WAIT,
-    ReceiptOutcome,
+use super::live_state::{LiveState, StoredState};
+use super::transaction::WriteTx;
+use super::tx_error::TxError;
+use crate::event::{
+    ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy, SourceName, WebinarId,
 };
+use crate::ledger::rules::fetch::{
+    FetchFailure, FetchRow, SettledFetch, due_since, is_fetch_needed, request_fetch, settle_fetch,
+};
+use crate::ledger::{
+    EventState, FetchClaim, FetchOutcome, FetchTask, LONGEST_WAIT, ReceiptOutcome,
+};
+
+/// Columns of a row, in the order in which [`row`] reads them.
+macro_rules! row_columns {
+    () => {
+        "version, wanted_at, not_before, attempts, given_up, failed_at, last_error"
+    };
+}
 
 /// Webinars that are wanted by hand in one piece, so that webhooks get their turn between.
 pub(super) const PIECE: usize = 500;
 
-/// How a source's queue stands, or what a job or a commit changes of that.
-#[derive(Debug, Clone, Default)]
-pub(super) struct FetchCounts {
-    pending: i64,
-    given_up: i64,
-    /// What went wrong last with what is there; of a change it is known once that is written.
-    last_error: Option<String>,
-    /// The change made something due.
-    pub(super) due: bool,
-}
-
-impl FetchCounts {
-    pub(super) fn count(&mut self, given_up: bool, by: i64) {
-        *if given_up { &mut self.given_up } else { &mut self.pending } += by;
-    }
-
-    pub(super) fn absorb(&mut self, change: &Self) {
-        self.pending += change.pending;
-        self.given_up += change.given_up;
-        self.last_error.clone_from(&change.last_error);
-        self.due |= change.due;
-    }
-
-    /// Writes the change, after the rows that it is of.
-    pub(super) fn write(
-        &mut self,
-        connection: &Connection,
-        source: &SourceName,
-    ) -> rusqlite::Result<()> {
-        for (given_up, by) in [(false, self.pending), (true, self.given_up)] {
-            if by != 0 {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO fetch_counts (source, given_up, count) VALUES (?1, ?2, ?3)
-                         ON CONFLICT (source, given_up) DO UPDATE SET count = count + excluded.count",
-                    )?
-                    .execute((source.as_str(), given_up, by))?;
-            }
-        }
-        self.last_error = last_error(connection, source)?;
-        Ok(())
-    }
-
-    pub(super) fn status(&self) -> FetchStatus {
-        let positive = |n: i64| u64::try_from(n).unwrap_or(0);
-        FetchStatus {
-            pending: positive(self.pending),
-            given_up: positive(self.given_up),
-            last_error: self.last_error.clone(),
-        }
-    }
-}
-
-fn last_error(connection: &Connection, source: &SourceName) -> rusqlite::Result<Option<String>> {
-    connection
-        .prepare_cached(
-            "SELECT last_error FROM fetches WHERE source = ?1 AND failed_at IS NOT NULL
-             ORDER BY failed_at DESC LIMIT 1",
-        )?
-        .query_row([source.as_str()], |row| row.get(0))
-        .optional()
-}
-
-/// The queues of these sources as the file knows them.
-pub(super) fn load(
-    connection: &Connection,
-    sources: &[SourceName],
-) -> rusqlite::Result<BTreeMap<SourceName, FetchCounts>> {
-    let mut counts =
-        connection.prepare("SELECT given_up, count FROM fetch_counts WHERE source = ?1")?;
-    let mut queues = BTreeMap::new();
-    for source in sources {
-        let mut queue =
-            FetchCounts { last_error: last_error(connection, source)?, ..FetchCounts::default() };
-        let mut rows = counts.query([source.as_str()])?;
-        while let Some(row) = rows.next()? {
-            queue.count(row.get(0)?, row.get(1)?);
-        }
-        queues.insert(source.clone(), queue);
-    }
-    Ok(queues)
-}
-
-/// Puts webinars into the queue; says of how many that is true. They count as wanted since `at`.
+/// Puts webinars into the queue and answers how many of them are to be fetched. They count as requested since `at`.
 pub(super) fn request(
-    desk: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     source: &SourceName,
-    wanted: &[FetchRequest],
+    requests: &[FetchRequest],
     at: Millis,
 ) -> Result<usize, TxError> {
-    // Nobody would ever ask for it.
-    let Some(policy) = desk.policies.get(source) else { return Ok(0) };
-    let mut asked = 0;
-    for wanted in wanted {
-        let asks = match wanted.condition {
-            FetchCondition::Always => true,
-            FetchCondition::IfIncomplete => is_incomplete(desk.connection, policy, wanted)?,
+    // Nobody would ever fetch them.
+    let Some(policy) = tx.policies.get(source) else { return Ok(0) };
+    let mut requested = 0;
+    for request in requests {
+        let events = match request.condition {
+            FetchCondition::Always => Vec::new(),
+            FetchCondition::IfIncomplete => event_states(tx.connection, policy, request)?,
         };
-        if asks {
-            enqueue(desk, source, wanted, at)?;
-            asked += 1;
+        if is_fetch_needed(request.condition, &events) {
+            enqueue(tx, source, request, at)?;
+            requested += 1;
         }
     }
-    Ok(asked)
+    Ok(requested)
 }
 
-/// Whether an event of the webinar is incomplete, or there is none.
-fn is_incomplete(
+/// The states in which the webinar has events.
+fn event_states(
     connection: &Connection,
     policy: &Policy,
-    wanted: &FetchRequest,
-) -> rusqlite::Result<bool> {
-    let account = policy.external_account_id.as_ref().or(wanted.account.as_ref());
-    let Some(account) = account else { return Ok(true) };
+    request: &FetchRequest,
+) -> rusqlite::Result<Vec<EventState>> {
+    let account = policy.external_account_id.as_ref().or(request.account.as_ref());
+    let Some(account) = account else { return Ok(Vec::new()) };
     connection
         .prepare_cached(
-            "SELECT coalesce(max(events.state = 2), 1)
-             FROM webinars JOIN events ON events.webinar = webinars.id
+            "SELECT events.state FROM webinars JOIN events ON events.webinar = webinars.id
              WHERE webinars.hubspot = ?1 AND webinars.account = ?2 AND webinars.webinar = ?3",
         )?
-        .query_row((policy.hubspot.as_str(), account.as_str(), wanted.webinar.as_str()), |row| {
-            row.get(0)
-        })
+        .query_map((policy.hubspot.as_str(), account.as_str(), request.webinar.as_str()), |row| {
+            row.get::<_, StoredState>(0).map(|state| state.0)
+        })?
+        .collect()
 }
 
 fn enqueue(
-    desk: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     source: &SourceName,
-    wanted: &FetchRequest,
+    request: &FetchRequest,
     at: Millis,
 ) -> rusqlite::Result<()> {
-    let account = wanted.account.as_ref().map_or("", ExternalAccountId::as_str);
-    let key = (source.as_str(), wanted.webinar.as_str(), account);
-    let given_up: Option<bool> = desk
+    let account = request.account.as_ref().map_or("", ExternalAccountId::as_str);
+    let key = (source.as_str(), request.webinar.as_str(), account);
+    let found: Option<(i64, FetchRow)> = tx
         .connection
-        .prepare_cached(
-            "SELECT given_up FROM fetches WHERE source = ?1 AND webinar = ?2 AND account = ?3",
-        )?
-        .query_row(key, |row| row.get(0))
+        .prepare_cached(concat!(
+            "SELECT ",
+            row_columns!(),
+            ", id FROM fetches WHERE source = ?1 AND webinar = ?2 AND account = ?3"
+        ))?
+        .query_row(key, |found| Ok((found.get(7)?, row(found)?)))
         .optional()?;
-    // What waits because the platform said so goes on waiting.
-    desk.connection
-        .prepare_cached(
-            "INSERT INTO fetches (source, webinar, account, wanted_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (source, webinar, account) DO UPDATE SET version = version + 1,
-                 wanted_at = CASE WHEN given_up THEN excluded.wanted_at ELSE wanted_at END,
-                 not_before = CASE WHEN given_up THEN 0 ELSE not_before END,
-                 attempts = CASE WHEN given_up THEN 0 ELSE attempts END,
-                 given_up = 0",
-        )?
-        .execute((key.0, key.1, key.2, at.get()))?;
-    if given_up == Some(false) {
+    let was_given_up = found.as_ref().map(|(_, row)| row.given_up);
+    match found {
+        Some((id, row)) => store(tx.connection, id, &request_fetch(Some(row), at))?,
+        None => {
+            let row = request_fetch(None, at);
+            tx.connection
+                .prepare_cached(
+                    "INSERT INTO fetches (source, webinar, account, version, wanted_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute((key.0, key.1, key.2, row.version, row.requested_at.get()))?;
+        }
+    }
+    if was_given_up == Some(false) {
         return Ok(());
     }
-    let queue = desk.effects.fetch_counts(source);
-    queue.count(false, 1);
-    queue.due = true;
-    if given_up.is_some() {
-        queue.count(true, -1);
+    let counts = tx.effects.fetch_counts(source);
+    counts.count(false, 1);
+    counts.due = true;
+    if was_given_up.is_some() {
+        counts.count(true, -1);
     }
     Ok(())
 }
@@ -195,26 +126,27 @@ pub(super) fn claim(
     let connection = &*connection.unchecked_transaction()?;
     let never = now.plus(LONGEST_WAIT).get();
     let rows = i64::try_from(limit.saturating_add(claimed.len())).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached(
-        "SELECT id, account, webinar, version, wanted_at, attempts, not_before FROM fetches
+    let mut statement = connection.prepare_cached(concat!(
+        "SELECT ",
+        row_columns!(),
+        ", id, account, webinar FROM fetches
          WHERE source = ?1 AND given_up = 0 AND not_before BETWEEN ?2 AND ?3
-         ORDER BY not_before, wanted_at LIMIT ?4",
-    )?;
-    let mut found: Vec<(i64, FetchTask)> = Vec::new();
-    // Those that wait for nothing; those that have waited; and those that a clock that was ahead told to wait.
+         ORDER BY not_before, wanted_at LIMIT ?4"
+    ))?;
+    let mut due: Vec<(Millis, FetchTask)> = Vec::new();
+    // The rows that wait for nothing; those whose wait is over; and those whose time a clock wrote that was ahead.
     for (from, to) in [(0, 0), (1, now.get()), (never.saturating_add(1), i64::MAX)] {
-        let tasks = statement.query_map((source.as_str(), from, to, rows), |row| {
-            let task = task(row, source)?;
-            let not_before: i64 = row.get(6)?;
-            Ok((if from == 1 { not_before } else { task.requested_at.get() }, task))
-        })?;
-        for task in tasks {
-            found.push(task?);
+        let mut rows = statement.query((source.as_str(), from, to, rows))?;
+        while let Some(found) = rows.next()? {
+            let row = row(found)?;
+            if let Some(since) = due_since(&row, now) {
+                due.push((since, task(found, source, &row)?));
+            }
         }
     }
-    found.retain(|(_, task)| !claimed.contains(&task.id));
-    found.sort_by_key(|(since, task)| (*since, task.id));
-    let tasks: Vec<FetchTask> = found.into_iter().take(limit).map(|(_, task)| task).collect();
+    due.retain(|(_, task)| !claimed.contains(&task.id));
+    due.sort_by_key(|(since, task)| (*since, task.id));
+    let tasks: Vec<FetchTask> = due.into_iter().take(limit).map(|(_, task)| task).collect();
     let next_due: Option<i64> = connection
         .prepare_cached(
             "SELECT min(not_before) FROM fetches
@@ -225,97 +157,93 @@ pub(super) fn claim(
     Ok(FetchClaim { tasks, next_due: next_due.map(Millis::new) })
 }
 
-fn task(row: &Row<'_>, source: &SourceName) -> rusqlite::Result<FetchTask> {
-    let account: String = row.get(1)?;
+fn task(found: &Row<'_>, source: &SourceName, row: &FetchRow) -> rusqlite::Result<FetchTask> {
+    let account: String = found.get(8)?;
     let account = (!account.is_empty()).then(|| ExternalAccountId::parse(account)).transpose();
     Ok(FetchTask {
-        id: row.get(0)?,
+        id: found.get(7)?,
         source: source.clone(),
-        account: account.map_err(|error| conversion(1, error))?,
-        webinar: WebinarId::parse(row.get::<_, String>(2)?).map_err(|e| conversion(2, e))?,
-        version: row.get(3)?,
-        requested_at: Millis::new(row.get(4)?),
-        attempts: row.get(5)?,
+        account: account.map_err(|error| conversion(8, error))?,
+        webinar: WebinarId::parse(found.get::<_, String>(9)?).map_err(|e| conversion(9, e))?,
+        version: row.version,
+        requested_at: row.requested_at,
+        attempts: row.attempts,
     })
 }
 
-/// Records what became of a task, with the receipt that it brings.
+/// Records the outcome of a task, with the receipt that it brings.
 pub(super) fn settle(
-    desk: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     task: &FetchTask,
     mut outcome: FetchOutcome,
 ) -> Result<Option<ReceiptOutcome>, TxError> {
-    desk.effects.settled_fetches.push(task.id);
-    let acceptance = match &mut outcome {
+    tx.effects.settled_fetches.push(task.id);
+    let accepted = match &mut outcome {
         FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { receipt: Some(receipt), .. } => {
             let asked = (&task.account, &task.webinar);
-            receipt.fetch_requests.retain(|wanted| (&wanted.account, &wanted.webinar) != asked);
-            Some(accept::accept(desk, receipt)?)
+            receipt.fetch_requests.retain(|request| (&request.account, &request.webinar) != asked);
+            Some(accept::accept(tx, receipt)?)
         }
         FetchOutcome::GivenUp { receipt: None, .. } | FetchOutcome::Retry { .. } => None,
     };
-    let found: Option<(i64, bool)> = desk
+    let found: Option<FetchRow> = tx
         .connection
-        .prepare_cached("SELECT version, given_up FROM fetches WHERE id = ?1")?
-        .query_row([task.id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare_cached(concat!("SELECT ", row_columns!(), " FROM fetches WHERE id = ?1"))?
+        .query_row([task.id], row)
         .optional()?;
-    // Settled before, without whoever settled it being told.
-    let Some((version, was_given_up)) = found else { return Ok(acceptance) };
-    let wanted_again = version != task.version;
-    let now = desk.now;
-    // What it is from now on.
-    let (given_up, due) = match outcome {
-        FetchOutcome::Answered(_) if wanted_again => {
-            requeue(desk, task, None)?;
-            (Some(false), true)
-        }
-        FetchOutcome::Answered(_) => {
-            desk.connection
+    // It was settled before, and the worker did not hear of it.
+    let Some(before) = found else { return Ok(accepted) };
+    let was_given_up = before.given_up;
+    let SettledFetch { row, is_due } = settle_fetch(before, task.version, &outcome, tx.now);
+    match &row {
+        Some(row) => store(tx.connection, task.id, row)?,
+        None => {
+            tx.connection
                 .prepare_cached("DELETE FROM fetches WHERE id = ?1")?
                 .execute([task.id])?;
-            (None, false)
         }
-        FetchOutcome::Retry { not_before: at, reason: why, counted: own } => {
-            let at = at.min(now.plus(LONGEST_WAIT));
-            desk.connection
-                .prepare_cached(
-                    "UPDATE fetches SET not_before = ?2, attempts = attempts + ?5, failed_at = ?3,
-                         last_error = ?4
-                     WHERE id = ?1",
-                )?
-                .execute((task.id, at.get(), now.get(), why, own))?;
-            (Some(was_given_up), at <= now)
-        }
-        FetchOutcome::GivenUp { reason, .. } if wanted_again => {
-            requeue(desk, task, Some(&reason))?;
-            (Some(false), true)
-        }
-        FetchOutcome::GivenUp { reason, .. } => {
-            desk.connection
-                .prepare_cached(
-                    "UPDATE fetches SET given_up = 1, failed_at = ?2, last_error = ?3 WHERE id = ?1",
-                )?
-                .execute((task.id, now.get(), reason))?;
-            (Some(true), false)
-        }
-    };
-    let queue = desk.effects.fetch_counts(&task.source);
-    queue.count(was_given_up, -1);
-    if let Some(given_up) = given_up {
-        queue.count(given_up, 1);
     }
-    queue.due |= due;
-    Ok(acceptance)
+    let counts = tx.effects.fetch_counts(&task.source);
+    counts.count(was_given_up, -1);
+    if let Some(row) = row {
+        counts.count(row.given_up, 1);
+    }
+    counts.due |= is_due;
+    Ok(accepted)
 }
 
-/// It was wanted again while it was asked for, and is due again.
-fn requeue(desk: &WriteTx<'_>, task: &FetchTask, why: Option<&str>) -> rusqlite::Result<()> {
-    desk.connection
+fn row(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
+    let not_before: i64 = row.get(2)?;
+    let failed_at: Option<i64> = row.get(5)?;
+    let reason: Option<String> = row.get(6)?;
+    let failure = failed_at
+        .map(|at| FetchFailure { at: Millis::new(at), reason: reason.unwrap_or_default() });
+    Ok(FetchRow {
+        version: row.get(0)?,
+        requested_at: Millis::new(row.get(1)?),
+        not_before: (not_before != 0).then_some(Millis::new(not_before)),
+        attempts: row.get(3)?,
+        given_up: row.get(4)?,
+        failure,
+    })
+}
+
+fn store(connection: &Connection, id: i64, row: &FetchRow) -> rusqlite::Result<()> {
+    connection
         .prepare_cached(
-            "UPDATE fetches SET given_up = 0, attempts = 0, not_before = 0, wanted_at = ?2,
-                 last_error = ?3, failed_at = CASE WHEN ?3 IS NOT NULL THEN ?2 END
+            "UPDATE fetches SET version = ?2, wanted_at = ?3, not_before = ?4, attempts = ?5,
+                 given_up = ?6, failed_at = ?7, last_error = ?8
              WHERE id = ?1",
         )?
-        .execute((task.id, desk.now.get(), why))?;
+        .execute((
+            id,
+            row.version,
+            row.requested_at.get(),
+            row.not_before.map_or(0, Millis::get),
+            row.attempts,
+            row.given_up,
+            row.failure.as_ref().map(|failure| failure.at.get()),
+            row.failure.as_ref().map(|failure| &failure.reason),
+        ))?;
     Ok(())
 }

@@ -1,17 +1,16 @@
 //! The pieces of writing: what may be asked of the writer, and how one is done within a commit of many.
 
-use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::bodies::Segment;
-use super::live_state::LiveState;
 use super::side_effects::SideEffects;
-use super::{accept, events, fetches, prune, rebuild, redrive, settle};
-use crate::event::{AccountName, EventKey, Millis, SourceName};
+use super::transaction::WriteTx;
+use super::tx_error::TxError;
+use super::{accept, fetches, prune, rebuild, redrive, settle, timers};
+use crate::event::{AccountName, EventKey, SourceName};
 use crate::ledger::{
-    FetchOutcome, FetchRequest, FetchTask, LedgerError, NewReceipt, Policies, RebuildRequest,
-    RebuildResult, ReceiptOutcome, RedriveProgress, RedriveRequest, RedriveResult, Retention,
-    Settlement, TimersRun,
+    FetchOutcome, FetchRequest, FetchTask, LedgerError, NewReceipt, RebuildRequest, RebuildResult,
+    ReceiptOutcome, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
+    TimersRun,
 };
 
 type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
@@ -88,34 +87,6 @@ impl Job {
     }
 }
 
-/// What a job works with.
-pub(super) struct WriteTx<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) policies: &'a Policies,
-    pub(super) shared: &'a LiveState,
-    pub(super) now: Millis,
-    pub(super) segment: &'a mut Segment,
-    pub(super) effects: SideEffects,
-}
-
-/// Why a job failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TxError {
-    #[error("sqlite")]
-    Database(#[from] rusqlite::Error),
-    #[error("unreadable: {0}")]
-    Corrupt(String),
-}
-
-impl From<TxError> for LedgerError {
-    fn from(error: TxError) -> Self {
-        match error {
-            TxError::Database(error) => Self::unavailable_from(error),
-            TxError::Corrupt(what) => Self::corrupt(what),
-        }
-    }
-}
-
 /// A job that is done but not yet durable: how to answer it either way.
 pub(super) type Answer = Box<dyn FnOnce(Result<(), LedgerError>)>;
 
@@ -125,88 +96,59 @@ pub(super) struct TransactionLost {
     pub(super) why: rusqlite::Error,
 }
 
-impl WriteTx<'_> {
-    /// Does one job within a savepoint. A failed job is answered as failed when the commit is answered.
-    pub(super) fn savepoint(&mut self, job: Job) -> Result<Answer, TransactionLost> {
-        let mark = self.segment.mark();
-        if let Err(error) = self.statement("SAVEPOINT job") {
-            return Err(TransactionLost { answer: refuse(job), why: error });
-        }
-        let (result, answer) = self.perform(job);
-        if result.is_ok() {
-            return match self.statement("RELEASE job") {
-                Ok(()) => Ok(answer),
-                Err(error) => Err(TransactionLost { answer, why: error }),
-            };
-        }
-        self.segment.rewind(mark);
-        self.effects = SideEffects::default();
-        let undo = self.statement("ROLLBACK TO job").and_then(|()| self.statement("RELEASE job"));
-        match undo {
+/// Does one job within a savepoint. A failed job is answered as failed when the commit is answered.
+pub(super) fn run(tx: &mut WriteTx<'_>, job: Job) -> Result<Answer, TransactionLost> {
+    let mark = tx.segment.mark();
+    if let Err(error) = tx.statement("SAVEPOINT job") {
+        return Err(TransactionLost { answer: refuse(job), why: error });
+    }
+    let (result, answer) = perform(tx, job);
+    if result.is_ok() {
+        return match tx.statement("RELEASE job") {
             Ok(()) => Ok(answer),
-            // SQLite itself rolled everything back (disk full, I/O error): the others are lost too.
             Err(error) => Err(TransactionLost { answer, why: error }),
-        }
+        };
     }
-
-    /// Does something that may turn out to be refused; then nothing of it is left.
-    pub(super) fn attempt<T, E>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<Result<T, E>, TxError>,
-    ) -> Result<Result<T, E>, TxError> {
-        self.statement("SAVEPOINT attempt")?;
-        let mark = self.segment.mark();
-        let mut before = std::mem::take(&mut self.effects);
-        let done = work(self)?;
-        let effects = std::mem::take(&mut self.effects);
-        if done.is_ok() {
-            before.absorb(effects);
-        } else {
-            self.statement("ROLLBACK TO attempt")?;
-            self.segment.rewind(mark);
-        }
-        self.effects = before;
-        self.statement("RELEASE attempt")?;
-        Ok(done)
+    tx.segment.rewind(mark);
+    tx.effects = SideEffects::default();
+    let undo = tx.statement("ROLLBACK TO job").and_then(|()| tx.statement("RELEASE job"));
+    match undo {
+        Ok(()) => Ok(answer),
+        // SQLite itself rolled everything back (disk full, I/O error): the others are lost too.
+        Err(error) => Err(TransactionLost { answer, why: error }),
     }
+}
 
-    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute(()).map(|_| ())
-    }
-
-    fn perform(&mut self, job: Job) -> (Result<(), ()>, Answer) {
-        match job {
-            // Whoever waited has gone and been told to come again: doing it now would only delay the others.
-            Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
-            Job::Accept { receipt, reply, share } => {
-                let result = finish(reply, accept::accept(self, &receipt));
-                drop(share);
-                result
-            }
-            Job::RequestFetches { source, requests, reply } => {
-                finish(reply, fetches::request(self, &source, &requests, self.now))
-            }
-            Job::SettleFetch { task, outcome, share, reply } => {
-                let result = finish(reply, fetches::settle(self, &task, outcome));
-                drop(share);
-                result
-            }
-            Job::Settle { account, settlements, reply } => {
-                finish(reply, settle::settle(self, &account, &settlements))
-            }
-            Job::StoreStatus { account, reply } => {
-                let status = self.shared.account_status(&account);
-                finish(reply, settle::store_status(self, &account, &status))
-            }
-            Job::BeginAttempt { ids, reply } => finish(reply, settle::begin_attempt(self, &ids)),
-            Job::RunTimers { limit, reply } => finish(reply, events::run_timers(self, limit)),
-            Job::Prune { keep, reply } => finish(reply, prune::prune(self, keep)),
-            Job::Redrive { key, reply } => finish(reply, redrive::redrive(self, &key)),
-            Job::RedriveAll { request, reply } => {
-                finish(reply, redrive::redrive_all(self, &request))
-            }
-            Job::Rebuild { request, reply } => finish(reply, rebuild::rebuild(self, &request)),
+fn perform(tx: &mut WriteTx<'_>, job: Job) -> (Result<(), ()>, Answer) {
+    match job {
+        // Whoever waited has gone and been told to come again: doing it now would only delay the others.
+        Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
+        Job::Accept { receipt, reply, share } => {
+            let result = finish(reply, accept::accept(tx, &receipt));
+            drop(share);
+            result
         }
+        Job::RequestFetches { source, requests, reply } => {
+            finish(reply, fetches::request(tx, &source, &requests, tx.now))
+        }
+        Job::SettleFetch { task, outcome, share, reply } => {
+            let result = finish(reply, fetches::settle(tx, &task, outcome));
+            drop(share);
+            result
+        }
+        Job::Settle { account, settlements, reply } => {
+            finish(reply, settle::settle(tx, &account, &settlements))
+        }
+        Job::StoreStatus { account, reply } => {
+            let status = tx.live.account_status(&account);
+            finish(reply, settle::store_status(tx, &account, &status))
+        }
+        Job::BeginAttempt { ids, reply } => finish(reply, settle::begin_attempt(tx, &ids)),
+        Job::RunTimers { limit, reply } => finish(reply, timers::run_timers(tx, limit)),
+        Job::Prune { keep, reply } => finish(reply, prune::prune(tx, keep)),
+        Job::Redrive { key, reply } => finish(reply, redrive::redrive(tx, &key)),
+        Job::RedriveAll { request, reply } => finish(reply, redrive::redrive_all(tx, &request)),
+        Job::Rebuild { request, reply } => finish(reply, rebuild::rebuild(tx, &request)),
     }
 }
 

@@ -9,7 +9,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::fetches::{self, FetchCounts};
+use super::fetch_counts::{self, FetchCounts};
 use super::open::OpenError;
 use super::side_effects::{PendingChange, SideEffects};
 use crate::event::{AccountName, AccountStatus, Millis, SourceName, StatusChange, StatusUpdate};
@@ -116,7 +116,7 @@ impl LiveState {
         accounts: &[AccountName],
         sources: &[SourceName],
     ) -> Result<Self, OpenError> {
-        let fetches = fetches::load(connection, sources)?;
+        let fetches = fetch_counts::load(connection, sources)?;
         let mut inner = Inner { fetches, ..Inner::default() };
         for account in accounts {
             inner.counts.insert(account.clone(), StateCounts::default());

@@ -28,7 +28,9 @@ mod disk_errors;
 mod disk_space;
 mod erase;
 mod event_detail;
+mod event_rows;
 mod events;
+mod fetch_counts;
 mod fetches;
 mod job;
 mod list_events;
@@ -44,6 +46,9 @@ mod side_effects;
 mod source_config;
 #[cfg(test)]
 mod tests;
+mod timers;
+mod transaction;
+mod tx_error;
 mod webinar_state;
 mod webinars;
 mod write_queue;
@@ -111,7 +116,7 @@ impl SqliteLedger {
         let mut connection = open::connect(&settings.path)?;
         open::ensure_schema(&mut connection, settings.migrate)?;
         source_config::compare_and_store(&mut connection, &settings.policies, settings.rekey)?;
-        settle::recover(&connection, settings.clock.now())?;
+        settle::recover(&connection, settings.clock.now()).map_err(OpenError::from)?;
         let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();
         let shared = Arc::new(LiveState::load(&connection, &settings.accounts, &sources)?);
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));

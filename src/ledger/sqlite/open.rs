@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::tx_error::TxError;
 use crate::event::SourceName;
 use crate::ledger::StoreSizes;
 
@@ -48,6 +49,9 @@ pub enum OpenError {
     /// SQLite cannot work with it.
     #[error("cannot use the database")]
     Database(#[from] rusqlite::Error),
+    /// A row holds data that cannot be read.
+    #[error("the store holds data that cannot be read")]
+    Corrupt(#[source] crate::ledger::LedgerError),
     /// A newer version of this program wrote it.
     #[error("the store has schema {found}, this version knows {known}; run the newer version")]
     TooNew {
@@ -80,6 +84,15 @@ pub enum OpenError {
     /// The writer's thread could not be started.
     #[error("cannot start the writer")]
     Thread(#[source] std::io::Error),
+}
+
+impl From<TxError> for OpenError {
+    fn from(error: TxError) -> Self {
+        match error {
+            TxError::Database(error) => Self::Database(error),
+            TxError::Corrupt { .. } => Self::Corrupt(error.into()),
+        }
+    }
 }
 
 /// Makes the store's folder and takes the lock beside the file.

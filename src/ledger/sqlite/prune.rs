@@ -1,9 +1,11 @@
 //! Deleting what has been kept long enough, a bounded piece at a time so that no request waits long behind it.
 
-use super::job::{TxError, WriteTx};
 use super::live_state::StoredState;
+use super::transaction::WriteTx;
+use super::tx_error::TxError;
 use crate::event::AccountName;
 use crate::ledger::Retention;
+use crate::ledger::rules::timers::Cutoffs;
 
 /// Receipts looked at in one piece.
 const RECEIPTS: i64 = 1_000;
@@ -13,16 +15,17 @@ const WEBINARS: i64 = 200;
 const FETCHES: i64 = 1_000;
 
 /// Deletes one piece; says whether there may be more.
-pub(super) fn prune(desk: &mut WriteTx<'_>, keep: Retention) -> Result<bool, TxError> {
-    let receipts = prune_receipts(desk, desk.now.minus(keep.receipts).get())?;
-    let webinars = prune_webinars(desk, desk.now.minus(keep.events).get())?;
-    let fetches = prune_given_up(desk, desk.now.minus(keep.receipts).get())?;
+pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> Result<bool, TxError> {
+    let cutoffs = Cutoffs::new(keep, tx.now);
+    let receipts = prune_receipts(tx, cutoffs.receipts.get())?;
+    let webinars = prune_webinars(tx, cutoffs.webinars.get())?;
+    let fetches = prune_given_up(tx, cutoffs.receipts.get())?;
     Ok(receipts || webinars || fetches)
 }
 
-fn prune_receipts(desk: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
+fn prune_receipts(tx: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
     // Receipts come in the order of their time, so the old ones are the first: no index by time is needed.
-    let old: Option<i64> = desk
+    let old: Option<i64> = tx
         .connection
         .prepare_cached(
             "SELECT max(seq) FROM (SELECT seq, received_at FROM receipts ORDER BY seq LIMIT ?1)
@@ -31,7 +34,7 @@ fn prune_receipts(desk: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
         .query_row((RECEIPTS, before), |row| row.get(0))?;
     let Some(old) = old else { return Ok(false) };
     // What they said stays with the webinars that they built, and nobody can say it again.
-    desk.connection
+    tx.connection
         .prepare_cached(
             "UPDATE webinars SET base = 1 WHERE base = 0 AND id IN (
                  SELECT link.webinar FROM receipts
@@ -40,7 +43,7 @@ fn prune_receipts(desk: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
         )?
         .execute((old, before))?;
     // Before the links go, by which it is known what they built.
-    desk.connection
+    tx.connection
         .prepare_cached(
             "INSERT OR IGNORE INTO lasting_keys (source, dedupe_key, webinar)
                  SELECT receipts.source, receipts.dedupe_key, link.webinar FROM receipts
@@ -48,18 +51,18 @@ fn prune_receipts(desk: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
                  WHERE receipts.seq <= ?1 AND receipts.received_at < ?2 AND receipts.lasting = 1",
         )?
         .execute((old, before))?;
-    desk.connection
+    tx.connection
         .prepare_cached(
             "DELETE FROM webinar_receipts WHERE receipt IN (
                  SELECT seq FROM receipts WHERE seq <= ?1 AND received_at < ?2)",
         )?
         .execute((old, before))?;
-    let deleted = desk
+    let deleted = tx
         .connection
         .prepare_cached("DELETE FROM receipts WHERE seq <= ?1 AND received_at < ?2")?
         .execute((old, before))?;
     // Those below zero are free pages that are being overwritten: freed before all are, the same would be again.
-    desk.connection
+    tx.connection
         .prepare_cached(
             "DELETE FROM bodies WHERE id > 0 AND id < coalesce(
                  (SELECT min(body_id) FROM receipts WHERE body_id IS NOT NULL),
@@ -69,8 +72,8 @@ fn prune_receipts(desk: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
     Ok(deleted > 0)
 }
 
-fn prune_webinars(desk: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> {
-    let old: Vec<i64> = desk
+fn prune_webinars(tx: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> {
+    let old: Vec<i64> = tx
         .connection
         .prepare_cached(
             "SELECT id FROM webinars WHERE last_at < ?1 AND NOT EXISTS
@@ -80,32 +83,32 @@ fn prune_webinars(desk: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> 
         .query_map((before, WEBINARS), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &old {
-        let gone: Vec<(String, StoredState)> = desk
+        let gone: Vec<(String, StoredState)> = tx
             .connection
             .prepare_cached("DELETE FROM events WHERE webinar = ?1 RETURNING hubspot, state")?
             .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         for (hubspot, StoredState(state)) in gone {
             let account = AccountName::parse(hubspot)
-                .map_err(|error| TxError::Corrupt(format!("event of webinar {id}: {error}")))?;
-            desk.effects.counts.leave(&account, state);
+                .map_err(|error| TxError::corrupt(format!("event of webinar {id}"), error))?;
+            tx.effects.counts.leave(&account, state);
         }
-        desk.connection
+        tx.connection
             .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1")?
             .execute([id])?;
-        desk.connection
+        tx.connection
             .prepare_cached("DELETE FROM lasting_keys WHERE webinar = ?1")?
             .execute([id])?;
-        desk.connection.prepare_cached("DELETE FROM webinars WHERE id = ?1")?.execute([id])?;
+        tx.connection.prepare_cached("DELETE FROM webinars WHERE id = ?1")?.execute([id])?;
     }
     Ok(!old.is_empty())
 }
 
 /// What was given up and has not been wanted again for as long as a receipt is kept is shown no longer.
-fn prune_given_up(desk: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> {
+fn prune_given_up(tx: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> {
     let mut more = false;
-    for source in desk.policies.keys() {
-        let deleted = desk
+    for source in tx.policies.keys() {
+        let deleted = tx
             .connection
             .prepare_cached(
                 "DELETE FROM fetches WHERE id IN (
@@ -116,7 +119,7 @@ fn prune_given_up(desk: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> 
             .execute((source.as_str(), before, FETCHES))?;
         if deleted > 0 {
             let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
-            desk.effects.fetch_counts(source).count(true, -deleted);
+            tx.effects.fetch_counts(source).count(true, -deleted);
             more = true;
         }
     }

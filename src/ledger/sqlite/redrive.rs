@@ -1,99 +1,88 @@
 //! Sending again what somebody asks to be sent again.
 
-use super::job::{TxError, WriteTx};
+use super::event_rows;
 use super::list_events;
-use super::live_state::{StoredState, state_code};
-use crate::event::{AccountName, EventKey};
-use crate::ledger::{EventState, RedriveProgress, RedriveRequest, RedriveResult};
+use super::live_state::StoredState;
+use super::transaction::WriteTx;
+use super::tx_error::TxError;
+use crate::event::{AccountName, EventKey, Millis};
+use crate::ledger::rules::redrive::{self, can_redrive, is_selected};
+use crate::ledger::{RedriveProgress, RedriveRequest, RedriveResult};
 
-/// Events sent again in one piece, so that webhooks get their turn between.
+/// Events made pending in one piece, so that webhooks get their turn between.
 const PIECE: usize = 500;
 /// Rows looked at in one piece, at most: milliseconds of the writer's time.
 const MAX_ROWS_READ: usize = 5_000;
 
-/// Sends one event again.
-pub(super) fn redrive(desk: &mut WriteTx<'_>, key: &EventKey) -> Result<RedriveResult, TxError> {
-    let Some(id) = list_events::find(desk.connection, key)? else {
-        return Ok(RedriveResult::Unknown);
-    };
-    let StoredState(state) = desk
-        .connection
-        .prepare_cached("SELECT state FROM events WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))?;
-    match state {
-        EventState::Incomplete => return Ok(RedriveResult::Incomplete),
-        EventState::Filtered => return Ok(RedriveResult::Filtered),
-        EventState::Pending | EventState::Delivered | EventState::Dead => {}
+/// Makes one event pending.
+pub(super) fn redrive(tx: &mut WriteTx<'_>, key: &EventKey) -> Result<RedriveResult, TxError> {
+    match list_events::find(tx.connection, key)? {
+        Some(id) => make_pending(tx, id, &key.hubspot),
+        None => Ok(RedriveResult::Unknown),
     }
-    make_pending(desk, id, &key.hubspot, state)?;
-    Ok(RedriveResult::Pending)
 }
 
-/// Sends a piece of many again.
+/// Makes a piece of many pending.
 pub(super) fn redrive_all(
-    desk: &mut WriteTx<'_>,
-    ask: &RedriveRequest,
+    tx: &mut WriteTx<'_>,
+    request: &RedriveRequest,
 ) -> Result<RedriveProgress, TxError> {
-    let mut piece = RedriveProgress { redriven: 0, next: None };
-    if matches!(ask.state, EventState::Incomplete | EventState::Filtered) {
-        return Ok(piece);
+    let mut progress = RedriveProgress { redriven: 0, next: None };
+    if !can_redrive(request.state) {
+        return Ok(progress);
     }
+    let (chosen, next) = choose(tx, request)?;
+    progress.next = next;
+    for (id, account) in chosen {
+        make_pending(tx, id, &account)?;
+        progress.redriven += 1;
+    }
+    Ok(progress)
+}
+
+/// The events of one piece, and where the next piece goes on.
+type Piece = (Vec<(i64, AccountName)>, Option<i64>);
+
+fn choose(tx: &WriteTx<'_>, request: &RedriveRequest) -> Result<Piece, TxError> {
     let sql = format!(
         "SELECT id, hubspot, state, ends_at FROM {} AND id > ?1 ORDER BY id",
-        list_events::rows_in_state(Some(ask.state), desk.shared)
+        list_events::rows_in_state(Some(request.state), tx.live)
     );
-    let (mut chosen, mut looked) = (Vec::new(), 0);
-    {
-        let mut statement = desk.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query([ask.after.unwrap_or(0)])?;
-        let mut last = None;
-        while let Some(row) = rows.next()? {
-            if chosen.len() >= PIECE || looked >= MAX_ROWS_READ {
-                piece.next = last;
-                break;
-            }
-            looked += 1;
-            let id: i64 = row.get(0)?;
-            last = Some(id);
-            let hubspot: String = row.get(1)?;
-            let StoredState(state) = row.get(2)?;
-            let ends_at: Option<i64> = row.get(3)?;
-            let over = ends_at.is_some_and(|end| end < desk.now.get());
-            let of_account = ask.account.as_ref().is_none_or(|a| a.as_str() == hubspot);
-            if of_account && state == ask.state && !(ask.not_over && over) {
-                let account = AccountName::parse(hubspot)
-                    .map_err(|error| TxError::Corrupt(format!("event {id}: {error}")))?;
-                chosen.push((id, account));
-            }
+    let (mut chosen, mut rows_read, mut last) = (Vec::new(), 0, None);
+    let mut statement = tx.connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([request.after.unwrap_or(0)])?;
+    while let Some(row) = rows.next()? {
+        if chosen.len() >= PIECE || rows_read >= MAX_ROWS_READ {
+            return Ok((chosen, last));
+        }
+        rows_read += 1;
+        let id: i64 = row.get(0)?;
+        last = Some(id);
+        let account: String = row.get(1)?;
+        let StoredState(state) = row.get(2)?;
+        let ends_at = row.get::<_, Option<i64>>(3)?.map(Millis::new);
+        if is_selected(request, &account, state, ends_at, tx.now) {
+            let account = AccountName::parse(account)
+                .map_err(|error| TxError::corrupt(format!("event {id}"), error))?;
+            chosen.push((id, account));
         }
     }
-    for (id, account) in chosen {
-        make_pending(desk, id, &account, ask.state)?;
-        piece.redriven += 1;
-    }
-    Ok(piece)
+    Ok((chosen, None))
 }
 
-/// Makes an event pending and forgets what would hold it, or would make the sending needless.
-///
-/// The version rises, so that the refusal of a call begun before does not bury the event again: whoever asks may have
-/// put right what it was refused for. A confirmation of that call counts: it is of the present state.
 fn make_pending(
-    desk: &mut WriteTx<'_>,
+    tx: &mut WriteTx<'_>,
     id: i64,
     account: &AccountName,
-    state: EventState,
-) -> Result<(), TxError> {
-    desk.connection
-        .prepare_cached(
-            "UPDATE events SET state = ?2, version = version + 1, held_hash = NULL, refused = NULL,
-                 attempts = 0, not_before = 0,
-                 pending_since = CASE WHEN state = 0 THEN pending_since ELSE ?3 END
-             WHERE id = ?1",
-        )?
-        .execute((id, state_code(EventState::Pending), desk.now.get()))?;
-    desk.effects.counts.leave(account, state);
-    desk.effects.counts.enter(account, EventState::Pending);
-    desk.effects.woken.insert(account.clone());
-    Ok(())
+) -> Result<RedriveResult, TxError> {
+    let Some(before) = event_rows::load(tx.connection, id)? else {
+        return Ok(RedriveResult::Unknown);
+    };
+    match redrive::redrive(before.clone(), tx.now) {
+        Ok(after) => {
+            event_rows::replace(tx, account, id, &before, &after)?;
+            Ok(RedriveResult::Pending)
+        }
+        Err(refused) => Ok(refused),
+    }
 }

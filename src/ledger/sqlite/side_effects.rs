@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
-use super::fetches::FetchCounts;
+use super::fetch_counts::FetchCounts;
 use super::live_state::StateCounts;
 use crate::event::{AccountName, SourceName};
 use crate::ledger::EventState;

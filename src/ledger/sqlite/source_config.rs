@@ -5,9 +5,13 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::events;
-use super::job::{TxError, WriteTx};
 use super::open::OpenError;
+use super::transaction::WriteTx;
+use super::tx_error::TxError;
+use crate::event::SourceName;
 use crate::ledger::Policies;
+use crate::ledger::rules::reconcile::ReconcileScope;
+use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
 
 /// Webinars gone through in one piece.
 const PIECE: i64 = 200;
@@ -31,23 +35,16 @@ pub(super) fn compare_and_store(
     if rekey == Rekey::Refuse {
         refuse_rekey(&transaction, policies)?;
     }
-    let mut changed = false;
+    let mut is_any_reshaped = false;
     for (name, policy) in policies {
-        let (identity, defaults) = (policy.identity_fingerprint(), policy.defaults_fingerprint());
-        let known: Option<(String, String)> = transaction
-            .query_row(
-                "SELECT identity, defaults FROM sources WHERE name = ?1",
-                [name.as_str()],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        changed |= known.is_some_and(|(was, shaped)| was != identity || shaped != defaults);
+        let now = StoredSource::from_policy(policy);
+        is_any_reshaped |= is_reshaped(stored(&transaction, name)?.as_ref(), &now);
         transaction.execute(
             "INSERT OR REPLACE INTO sources (name, identity, defaults) VALUES (?1, ?2, ?3)",
-            (name.as_str(), identity, defaults),
+            (name.as_str(), now.identity, now.defaults),
         )?;
     }
-    if changed {
+    if is_any_reshaped {
         transaction.execute("INSERT OR REPLACE INTO revision (id, after) VALUES (0, 0)", ())?;
     }
     transaction.commit()?;
@@ -64,20 +61,25 @@ pub fn check_sources(path: &Path, policies: &Policies) -> Result<(), OpenError> 
 }
 
 fn refuse_rekey(connection: &Connection, policies: &Policies) -> Result<(), OpenError> {
+    let holds_webinars = holds_webinars(connection)?;
     for (name, policy) in policies {
-        let is = policy.identity_fingerprint();
-        let was: Option<String> = connection
-            .query_row("SELECT identity FROM sources WHERE name = ?1", [name.as_str()], |row| {
-                row.get(0)
-            })
-            .optional()?;
-        if let Some(was) = was.filter(|was| *was != is)
-            && holds_webinars(connection)?
-        {
-            return Err(OpenError::Rekey { source_name: name.clone(), was, is });
+        let (stored, now) = (stored(connection, name)?, StoredSource::from_policy(policy));
+        if is_rekeyed(stored.as_ref(), &now, holds_webinars) {
+            let was = stored.map(|stored| stored.identity).unwrap_or_default();
+            return Err(OpenError::Rekey { source_name: name.clone(), was, is: now.identity });
         }
     }
     Ok(())
+}
+
+fn stored(connection: &Connection, name: &SourceName) -> rusqlite::Result<Option<StoredSource>> {
+    connection
+        .query_row(
+            "SELECT identity, defaults FROM sources WHERE name = ?1",
+            [name.as_str()],
+            |row| Ok(StoredSource { identity: row.get(0)?, defaults: row.get(1)? }),
+        )
+        .optional()
 }
 
 fn holds_webinars(connection: &Connection) -> rusqlite::Result<bool> {
@@ -85,25 +87,25 @@ fn holds_webinars(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Folds a piece of the webinars again after the defaults changed; says whether there are more.
-pub(super) fn refold_piece(desk: &mut WriteTx<'_>) -> Result<bool, TxError> {
-    let after: Option<i64> = desk
+pub(super) fn refold_piece(tx: &mut WriteTx<'_>) -> Result<bool, TxError> {
+    let after: Option<i64> = tx
         .connection
         .prepare_cached("SELECT after FROM revision")?
         .query_row((), |row| row.get(0))
         .optional()?;
     let Some(after) = after else { return Ok(false) };
-    let piece: Vec<i64> = desk
+    let piece: Vec<i64> = tx
         .connection
         .prepare_cached("SELECT id FROM webinars WHERE id > ?1 ORDER BY id LIMIT ?2")?
         .query_map((after, PIECE), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &piece {
-        events::refold(desk, *id, events::RefoldScope::NotOver)?;
+        events::refold(tx, *id, ReconcileScope::NotOver)?;
     }
     if let Some(last) = piece.last() {
-        desk.connection.prepare_cached("UPDATE revision SET after = ?1")?.execute([last])?;
+        tx.connection.prepare_cached("UPDATE revision SET after = ?1")?.execute([last])?;
     } else {
-        desk.connection.prepare_cached("DELETE FROM revision")?.execute(())?;
+        tx.connection.prepare_cached("DELETE FROM revision")?.execute(())?;
     }
     Ok(!piece.is_empty())
 }

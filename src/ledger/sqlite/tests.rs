@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::open;
 
 /// What tools and tests ask once, and what must go through everything by its nature.
-const WHOLE: [&str; 10] = [
+const WHOLE: [&str; 9] = [
     // The backup's counts.
     "SELECT count(*) FROM receipts",
     "SELECT count(*) FROM events",
@@ -25,11 +25,6 @@ const WHOLE: [&str; 10] = [
     // The events of one receipt: a few.
     "SELECT hubspot, external_account_id, external_event_id FROM webinar_receipts AS link JOIN events ON \
      events.webinar = link.webinar WHERE link.receipt = ?1 ORDER BY 1, 2, 3 LIMIT ?2",
-    // What was in flight, by account.
-    "INSERT INTO event_counts (hubspot, state, count) SELECT hubspot, 0, count(*) FROM events INDEXED BY \
-     events_sending WHERE sending_since IS NOT NULL AND state = 1 GROUP BY hubspot UNION ALL SELECT hubspot, 1, \
-     -count(*) FROM events INDEXED BY events_sending WHERE sending_since IS NOT NULL AND state = 1 GROUP BY hubspot ON \
-     CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
     // As many as one piece completes, in the order of their time.
     "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
 ];

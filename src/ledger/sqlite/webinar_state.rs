@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::bodies::BodyReader;
-use super::job::TxError;
 use super::list_events::conversion;
 use super::receipts::{body_location, headers, summary, summary_columns};
+use super::tx_error::TxError;
 use super::webinars;
 use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
 use crate::ledger::rules::rebuild::ReceiptChecksum;
@@ -23,7 +23,16 @@ pub(super) fn webinars_of(
     receipt: ReceiptId,
 ) -> Result<Vec<WebinarState>, TxError> {
     let connection = &*connection.unchecked_transaction()?;
-    let keys: Vec<WebinarKey> = connection
+    let keys = keys_of(connection, receipt)?;
+    keys.into_iter().map(|key| Ok(read(connection, key)?.1)).collect()
+}
+
+/// The names of the webinars that a receipt built.
+pub(super) fn keys_of(
+    connection: &Connection,
+    receipt: ReceiptId,
+) -> Result<Vec<WebinarKey>, TxError> {
+    let keys = connection
         .prepare_cached(
             "SELECT hubspot, account, webinars.webinar
              FROM receipts JOIN webinar_receipts AS link ON link.receipt = receipts.seq
@@ -41,7 +50,7 @@ pub(super) fn webinars_of(
             })
         })?
         .collect::<Result<_, _>>()?;
-    keys.into_iter().map(|key| Ok(read(connection, key)?.1)).collect()
+    Ok(keys)
 }
 
 /// A webinar.

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::job::{TxError, WriteTx};
+use super::transaction::WriteTx;
+use super::tx_error::TxError;
 use crate::event::{Millis, Webinar};
 use crate::ledger::WebinarKey;
 
@@ -25,8 +26,7 @@ pub(super) struct FoundWebinar {
 
 /// Reads a webinar's state back.
 pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, TxError> {
-    serde_json::from_slice(state)
-        .map_err(|error| TxError::Corrupt(format!("webinar {id}: {error}")))
+    serde_json::from_slice(state).map_err(|error| TxError::corrupt(format!("webinar {id}"), error))
 }
 
 /// The webinar of that name.
@@ -44,32 +44,31 @@ pub(super) fn find(connection: &Connection, key: Key<'_>) -> Result<Option<Found
 
 /// Keeps a webinar's state; says which row it is.
 pub(super) fn store(
-    desk: &WriteTx<'_>,
+    tx: &WriteTx<'_>,
     id: Option<i64>,
     key: Key<'_>,
     webinar: &Webinar,
     at: Millis,
 ) -> Result<i64, TxError> {
-    let state = serde_json::to_vec(webinar)
-        .map_err(|error| TxError::Corrupt(format!("webinar: {error}")))?;
+    let state = serde_json::to_vec(webinar).map_err(|error| TxError::corrupt("webinar", error))?;
     if let Some(id) = id {
-        desk.connection
+        tx.connection
             .prepare_cached("UPDATE webinars SET state = ?2 WHERE id = ?1")?
             .execute((id, state))?;
         return Ok(id);
     }
-    desk.connection
+    tx.connection
         .prepare_cached(
             "INSERT INTO webinars (hubspot, account, webinar, state, last_at)
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute((key.0, key.1, key.2, state, at.get()))?;
-    Ok(desk.connection.last_insert_rowid())
+    Ok(tx.connection.last_insert_rowid())
 }
 
 /// Notes that a receipt built a webinar.
-pub(super) fn link(desk: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), TxError> {
-    desk.connection
+pub(super) fn link(tx: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), TxError> {
+    tx.connection
         .prepare_cached(
             "INSERT OR IGNORE INTO webinar_receipts (webinar, receipt) VALUES (?1, ?2)",
         )?
@@ -78,8 +77,8 @@ pub(super) fn link(desk: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(),
 }
 
 /// Notes that a receipt does not build a webinar any more.
-pub(super) fn unlink(desk: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), TxError> {
-    desk.connection
+pub(super) fn unlink(tx: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), TxError> {
+    tx.connection
         .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1 AND receipt = ?2")?
         .execute((webinar, receipt))?;
     Ok(())

@@ -1,0 +1,111 @@
+//! An event's row, as far as rules decide on it.
+
+use crate::event::{Gap, Millis};
+use crate::ledger::{EventState, HubspotRefusal, InputHash};
+
+/// What the ledger stores of an event, without the inputs, of which hundreds may be many megabytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// The state; a claimed event is pending.
+    pub state: EventState,
+    /// Rises with every change of the input, and when somebody asks for the event to be sent again.
+    pub version: i64,
+    /// The hash of the input; none while the event is incomplete or filtered.
+    pub input_hash: Option<InputHash>,
+    /// Why the event is not sent, while incomplete or filtered; else what is wrong with its input.
+    pub gaps: Vec<Gap>,
+    /// When the input changed last.
+    pub changed_at: Millis,
+    /// Since when the event has been pending, if it is.
+    pub pending_since: Millis,
+    /// The earliest next attempt, while it waits for a retry.
+    pub not_before: Option<Millis>,
+    /// Calls in a row that did not end with a confirmation and were counted.
+    pub attempts: u32,
+    /// Since when a call with the event has been under way.
+    pub sending_since: Option<Millis>,
+    /// When the event is sent a second time: an older call may take effect until then.
+    pub resend_at: Option<Millis>,
+    /// The input that HubSpot certainly holds; none while that is unknown.
+    pub held_hash: Option<InputHash>,
+    /// The input that HubSpot confirmed last.
+    pub confirmed_hash: Option<InputHash>,
+    /// When HubSpot last confirmed an input.
+    pub confirmed_at: Option<Millis>,
+    /// HubSpot's id of the record.
+    pub object_id: Option<String>,
+    /// Why HubSpot refused the event, while it is a dead letter.
+    pub refused: Option<HubspotRefusal>,
+    /// What went wrong last since the last confirmation.
+    pub last_error: Option<String>,
+}
+
+/// What becomes of the stored text of the input that HubSpot confirmed last. It is stored only where it differs from the
+/// event's present input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfirmedInput {
+    /// It stays as it is.
+    Keep,
+    /// The present input becomes it, before that is replaced.
+    TakePresent,
+    /// It is deleted: the event's input is the confirmed one.
+    Clear,
+    /// The input that was sent becomes it.
+    TakeSent,
+}
+
+impl EventRow {
+    /// Whether HubSpot may have heard of the event.
+    #[must_use]
+    pub fn may_be_known_to_hubspot(&self) -> bool {
+        self.confirmed_hash.is_some()
+            || self.attempts > 0
+            || self.sending_since.is_some()
+            || self.resend_at.is_some()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(crate) fn hash(text: &str) -> InputHash {
+        InputHash::from_input(text.as_bytes())
+    }
+
+    /// A pending event that was never sent, changed at 10 ms.
+    pub(crate) fn pending(input: &str) -> EventRow {
+        EventRow {
+            state: EventState::Pending,
+            version: 1,
+            input_hash: Some(hash(input)),
+            gaps: Vec::new(),
+            changed_at: Millis::new(10),
+            pending_since: Millis::new(10),
+            not_before: None,
+            attempts: 0,
+            sending_since: None,
+            resend_at: None,
+            held_hash: None,
+            confirmed_hash: None,
+            confirmed_at: None,
+            object_id: None,
+            refused: None,
+            last_error: None,
+        }
+    }
+
+    #[test]
+    fn event_is_unknown_to_hubspot_until_something_was_sent() {
+        let never = pending("one");
+        assert!(!never.may_be_known_to_hubspot());
+        for sent in [
+            EventRow { confirmed_hash: Some(hash("one")), ..never.clone() },
+            EventRow { attempts: 1, ..never.clone() },
+            EventRow { sending_since: Some(Millis::new(0)), ..never.clone() },
+            EventRow { resend_at: Some(Millis::new(0)), ..never.clone() },
+        ] {
+            assert!(sent.may_be_known_to_hubspot(), "{sent:?}");
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Bringing a webinar's events in line with its state.
+
+use std::collections::BTreeMap;
+
+use super::event_row::{ConfirmedInput, EventRow};
+use crate::event::{EventInput, ExternalEventId, FoldedEvent, Gap, Millis, Policy, Webinar};
+use crate::ledger::{EventState, InputHash, Policies};
+
+/// The policy that gives a webinar its defaults: that of the first of its sources by name.
+#[must_use]
+pub fn policy_for<'a>(policies: &'a Policies, webinar: &Webinar) -> Option<&'a Policy> {
+    webinar.sources.iter().find_map(|source| policies.get(source))
+}
+
+/// An event that the ledger has of a webinar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEvent {
+    /// The ledger's number of the event.
+    pub id: i64,
+    /// The event.
+    pub row: EventRow,
+    /// A batch holds the event.
+    pub is_claimed: bool,
+}
+
+/// The events that a reconciliation may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReconcileScope {
+    /// All.
+    All,
+    /// Not those that are over and delivered: what was true then stays.
+    NotOver,
+}
+
+/// What is stored beside an event for finding and showing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventFacts {
+    /// When its completion timer runs out.
+    pub due_at: Option<Millis>,
+    /// Its end.
+    pub ends_at: Option<Millis>,
+    /// Its name, also while it is incomplete.
+    pub name: Option<String>,
+}
+
+/// A change of a webinar's events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventChange {
+    /// A new event. If another webinar has one of that id, nothing of the reconciliation may be kept.
+    Insert {
+        /// The event's id in HubSpot.
+        id: ExternalEventId,
+        /// The event.
+        row: EventRow,
+        /// What HubSpot is to get.
+        input: Option<Vec<u8>>,
+        /// What is stored beside it.
+        facts: EventFacts,
+    },
+    /// An event whose input and gaps are as before; the facts are stored where they differ.
+    Touch {
+        /// The ledger's number of the event.
+        id: i64,
+        /// What is stored beside it.
+        facts: EventFacts,
+    },
+    /// An event whose input or gaps changed.
+    Update {
+        /// The ledger's number of the event.
+        id: i64,
+        /// The event until now.
+        before: EventRow,
+        /// The event from now on.
+        row: EventRow,
+        /// What HubSpot is to get from now on.
+        input: Option<Vec<u8>>,
+        /// What becomes of the confirmed input.
+        confirmed_input: ConfirmedInput,
+        /// What is stored beside it.
+        facts: EventFacts,
+    },
+    /// The event stays as it is.
+    Keep,
+}
+
+/// What remains after the last event of a webinar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// Events to delete: they no longer follow, and HubSpot cannot have heard of them. Of what it may hold, the last state
+    /// stays.
+    pub deleted: Vec<KnownEvent>,
+    /// The webinar's last end or last change, whichever is later.
+    pub last_at: Millis,
+}
+
+/// A webinar's events, one after the other: together their inputs may be many megabytes.
+#[derive(Debug)]
+pub struct Reconciliation {
+    known: BTreeMap<String, KnownEvent>,
+    at: Millis,
+    now: Millis,
+    scope: ReconcileScope,
+    last_at: Millis,
+}
+
+impl Reconciliation {
+    /// Begins with the events that the ledger has of the webinar, by external id. What changes is dated `at`; `now` decides
+    /// what is over.
+    #[must_use]
+    pub fn new(
+        known: BTreeMap<String, KnownEvent>,
+        at: Millis,
+        now: Millis,
+        scope: ReconcileScope,
+    ) -> Self {
+        Self { known, at, now, scope, last_at: at }
+    }
+
+    /// The change that one folded event asks for.
+    #[must_use]
+    pub fn next_change(&mut self, event: FoldedEvent) -> EventChange {
+        self.last_at = self.last_at.max(event.end.unwrap_or(self.at));
+        let known = self.known.remove(event.id.as_str());
+        let is_over = event.end.is_some_and(|end| end < self.now);
+        let content = EventContent::from_folded(&event);
+        let facts = EventFacts { due_at: event.due_at, ends_at: event.end, name: event.name };
+        match known {
+            None => {
+                let row = new_row(&content, self.at);
+                EventChange::Insert { id: event.id, row, input: content.input, facts }
+            }
+            Some(KnownEvent { row, .. })
+                if self.scope == ReconcileScope::NotOver
+                    && row.state == EventState::Delivered
+                    && is_over =>
+            {
+                EventChange::Keep
+            }
+            Some(KnownEvent { id, row: before, .. }) => {
+                if content.hash == before.input_hash && content.gaps == before.gaps {
+                    return EventChange::Touch { id, facts };
+                }
+                let confirmed_input = confirmed_input(&before, content.hash);
+                let row = changed_row(before.clone(), &content, self.at);
+                EventChange::Update {
+                    id,
+                    before,
+                    row,
+                    input: content.input,
+                    confirmed_input,
+                    facts,
+                }
+            }
+        }
+    }
+
+    /// What remains once all folded events had their turn.
+    #[must_use]
+    pub fn finish(self) -> Leftover {
+        Leftover { deleted: removable(self.known), last_at: self.last_at }
+    }
+}
+
+/// Those of the events, none of which follows any more, that may be deleted.
+#[must_use]
+pub fn removable(known: BTreeMap<String, KnownEvent>) -> Vec<KnownEvent> {
+    let may_go = |event: &KnownEvent| !event.row.may_be_known_to_hubspot() && !event.is_claimed;
+    known.into_values().filter(may_go).collect()
+}
+
+/// What an event's row is to hold.
+struct EventContent {
+    state: EventState,
+    input: Option<Vec<u8>>,
+    hash: Option<InputHash>,
+    gaps: Vec<Gap>,
+}
+
+impl EventContent {
+    fn from_folded(event: &FoldedEvent) -> Self {
+        let state = match event.content.as_ref().map_err(Vec::as_slice) {
+            // Also where this equals what HubSpot last confirmed: a state that was pending in between may be on its way,
+            // or may have arrived without an answer, so that HubSpot holds that one. Only a confirmation tells.
+            Ok(_) => EventState::Pending,
+            Err([Gap::Filtered]) => EventState::Filtered,
+            Err(_) => EventState::Incomplete,
+        };
+        let input = event.content.as_ref().ok().map(EventInput::to_json);
+        let hash = input.as_deref().map(InputHash::from_input);
+        let gaps = event.content.as_ref().err().unwrap_or(&event.warnings).clone();
+        Self { state, input, hash, gaps }
+    }
+}
+
+fn new_row(content: &EventContent, at: Millis) -> EventRow {
+    EventRow {
+        state: content.state,
+        version: 1,
+        input_hash: content.hash,
+        gaps: content.gaps.clone(),
+        changed_at: at,
+        pending_since: at,
+        not_before: None,
+        attempts: 0,
+        sending_since: None,
+        resend_at: None,
+        held_hash: None,
+        confirmed_hash: None,
+        confirmed_at: None,
+        object_id: None,
+        refused: None,
+        last_error: None,
+    }
+}
+
+fn changed_row(before: EventRow, content: &EventContent, at: Millis) -> EventRow {
+    EventRow {
+        state: content.state,
+        version: before.version + 1,
+        input_hash: content.hash,
+        gaps: content.gaps.clone(),
+        changed_at: at,
+        pending_since: if before.state == EventState::Pending { before.pending_since } else { at },
+        not_before: None,
+        attempts: 0,
+        refused: None,
+        ..before
+    }
+}
+
+fn confirmed_input(before: &EventRow, hash: Option<InputHash>) -> ConfirmedInput {
+    let Some(confirmed) = before.confirmed_hash else { return ConfirmedInput::Keep };
+    if hash == Some(confirmed) {
+        ConfirmedInput::Clear
+    } else if before.input_hash == Some(confirmed) {
+        ConfirmedInput::TakePresent
+    } else {
+        ConfirmedInput::Keep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event_row::tests::pending;
+    use super::*;
+
+    const NOW: Millis = Millis::new(1_000_000);
+
+    fn folded(name: &str, gaps: Vec<Gap>, end: Option<Millis>) -> FoldedEvent {
+        let input = EventInput {
+            external_account_id: "a".into(),
+            external_event_id: "7".into(),
+            event_name: name.into(),
+            event_organizer: "Acme".into(),
+            event_type: "WEBINAR".into(),
+            event_description: None,
+            event_url: None,
+            start_date_time: None,
+            end_date_time: None,
+            event_cancelled: false,
+            event_completed: false,
+            custom_properties: BTreeMap::new(),
+        };
+        FoldedEvent {
+            id: ExternalEventId::from_stored("7".into()),
+            content: if gaps.is_empty() { Ok(input) } else { Err(gaps) },
+            warnings: Vec::new(),
+            name: Some(name.into()),
+            start: None,
+            end,
+            due_at: None,
+        }
+    }
+
+    fn change(known: Option<EventRow>, event: FoldedEvent, scope: ReconcileScope) -> EventChange {
+        let known = known.map(|row| ("7".to_owned(), KnownEvent { id: 1, row, is_claimed: false }));
+        let known = known.into_iter().collect();
+        Reconciliation::new(known, Millis::new(20), NOW, scope).next_change(event)
+    }
+
+    fn input_hash(event: &FoldedEvent) -> Option<InputHash> {
+        let input = event.content.as_ref().ok()?;
+        Some(InputHash::from_input(&input.to_json()))
+    }
+
+    #[test]
+    fn unknown_event_is_inserted_in_the_state_of_its_content() {
+        for (gaps, state) in [
+            (Vec::new(), EventState::Pending),
+            (vec![Gap::Filtered], EventState::Filtered),
+            (vec![Gap::Times], EventState::Incomplete),
+        ] {
+            let event = folded("One", gaps, None);
+            let hash = input_hash(&event);
+            let EventChange::Insert { row, input, .. } = change(None, event, ReconcileScope::All)
+            else {
+                panic!("it is new")
+            };
+            assert_eq!((row.state, row.version, row.input_hash), (state, 1, hash));
+            assert_eq!(input.is_some(), state == EventState::Pending);
+        }
+    }
+
+    #[test]
+    fn unchanged_event_keeps_its_row() {
+        let event = folded("One", Vec::new(), None);
+        let row = EventRow { input_hash: input_hash(&event), ..pending("") };
+        let change = change(Some(row), event, ReconcileScope::All);
+        assert!(matches!(change, EventChange::Touch { id: 1, .. }), "{change:?}");
+    }
+
+    #[test]
+    fn changed_event_is_pending_with_its_old_date_only_if_it_was_pending() {
+        for (state, since) in [(EventState::Pending, 10), (EventState::Delivered, 20)] {
+            let row = EventRow { state, attempts: 3, ..pending("old") };
+            let event = folded("One", Vec::new(), None);
+            let EventChange::Update { row, .. } = change(Some(row), event, ReconcileScope::All)
+            else {
+                panic!("it changed")
+            };
+            assert_eq!((row.state, row.version, row.attempts), (EventState::Pending, 2, 0));
+            assert_eq!((row.pending_since, row.changed_at), (Millis::new(since), Millis::new(20)));
+        }
+    }
+
+    #[test]
+    fn confirmed_input_is_kept_while_it_differs_from_the_present_one() {
+        let event = folded("One", Vec::new(), None);
+        let (old, new) = (pending("old").input_hash, input_hash(&event));
+        for (confirmed, expected) in [
+            (old, ConfirmedInput::TakePresent),
+            (new, ConfirmedInput::Clear),
+            (None, ConfirmedInput::Keep),
+            (pending("other").input_hash, ConfirmedInput::Keep),
+        ] {
+            let row = EventRow { confirmed_hash: confirmed, ..pending("old") };
+            let change = change(Some(row), event.clone(), ReconcileScope::All);
+            let EventChange::Update { confirmed_input, .. } = change else { panic!("it changed") };
+            assert_eq!(confirmed_input, expected);
+        }
+    }
+
+    #[test]
+    fn delivered_event_that_is_over_stays_outside_the_narrow_scope() {
+        let row = EventRow { state: EventState::Delivered, ..pending("old") };
+        let over = Some(Millis::new(5));
+        let event = folded("One", Vec::new(), over);
+        let change = change(Some(row), event, ReconcileScope::NotOver);
+        assert_eq!(change, EventChange::Keep);
+    }
+
+    #[test]
+    fn leftover_event_is_deleted_unless_hubspot_may_have_it_or_a_batch_holds_it() {
+        let event = |row, is_claimed| KnownEvent { id: 1, row, is_claimed };
+        for (known, deleted) in [
+            (event(pending("old"), false), 1),
+            (event(pending("old"), true), 0),
+            (event(EventRow { attempts: 1, ..pending("old") }, false), 0),
+        ] {
+            let known = BTreeMap::from([("8".to_owned(), known)]);
+            let rest = Reconciliation::new(known, Millis::new(20), NOW, ReconcileScope::All);
+            let Leftover { deleted: found, last_at } = rest.finish();
+            assert_eq!((found.len(), last_at), (deleted, Millis::new(20)));
+        }
+    }
+}
