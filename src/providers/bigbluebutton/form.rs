@@ -56,18 +56,6 @@ fn mask_value<'a>(pair: &'a [u8], keys: &[&str]) -> Cow<'a, [u8]> {
 
 /// Decodes a value to bytes, which need not be UTF-8.
 fn percent_decode(value: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut at = 0;
-    while let Some(byte) = value.get(at) {
-        let digits = value.get(at + 1..at + 3).filter(|_| *byte == b'%');
-        let mut meant = [0];
-        if digits.is_some_and(|digits| hex::decode_to_slice(digits, &mut meant).is_ok()) {
-            bytes.extend(meant);
-            at += 3;
-        } else {
-            bytes.push(if *byte == b'+' { b' ' } else { *byte });
-            at += 1;
-        }
-    }
-    bytes
+    let spaces = value.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
+    percent_encoding::percent_decode(&spaces.collect::<Vec<u8>>()).collect()
 }

@@ -177,8 +177,7 @@ impl Provider for Luma {
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        let headers = self.scheme.sign(request.body, request.secret, request.now)?;
-        Ok(SignedRequest::with_headers(request, headers))
+        self.scheme.sign(request)
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

@@ -6,14 +6,25 @@
 //! (<https://docs.luma.com/reference/webhook_event_created>); all public receivers but one agree on it.
 
 use crate::event::Millis;
-use crate::providers::signature::timestamped_hmac::{self, TimestampedHmac};
+use crate::providers::signature::timestamped_hmac::{TimestampLayout, TimestampedHmac};
 use crate::providers::signature::{hmac, standard_webhooks};
-use crate::providers::{Header, Headers, Inbound, Keys, Unverified, Verified, VerifyError};
+use crate::providers::{
+    Header, Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified,
+    VerifyError,
+};
 
 /// The header with the signature.
 pub(super) const SIGNATURE: &str = "webhook-signature";
 /// The header that repeats the time. Only Standard Webhooks signs it.
 pub(super) const TIMESTAMP: &str = "webhook-timestamp";
+
+/// Luma's own scheme.
+const NATIVE: TimestampedHmac = TimestampedHmac {
+    header: SIGNATURE,
+    layout: TimestampLayout::Stripe,
+    before_time: b"",
+    after_time: b".",
+};
 
 /// A signature scheme of Luma's webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,22 +44,23 @@ impl LumaScheme {
         now: Millis,
     ) -> Result<Inbound<'a, Verified>, VerifyError> {
         let Inbound { headers, body, .. } = request;
-        let secret = match self {
+        match self {
             Self::Native => {
-                let stamped = TimestampedHmac::read(headers.lookup(SIGNATURE))?;
+                let claimed = NATIVE.read(headers)?;
                 match headers.lookup(TIMESTAMP) {
                     // Adds nothing to the signature as long as it repeats the signed time.
                     Header::Missing => {}
-                    Header::One(time) if time == stamped.time => {}
+                    Header::One(time) if time == claimed.time => {}
                     Header::One(_) | Header::Repeated => return Err(VerifyError::Malformed),
                 }
-                stamped.verify(b".", body, keys, now)?
+                NATIVE.verify(request, keys, now)
             }
             Self::StandardWebhooks => {
-                standard_webhooks::verify(headers, body, keys.secrets, now, keys.tolerance)?
+                let Keys { secrets, tolerance } = keys;
+                let secret = standard_webhooks::verify(headers, body, secrets, now, tolerance)?;
+                Ok(request.into_verified(secret))
             }
-        };
-        Ok(request.into_verified(secret))
+        }
     }
 
     /// The header with the signed time.
@@ -61,10 +73,11 @@ impl LumaScheme {
 
     /// The time at which a verified request was sent, within the signed second.
     pub(super) fn sent_at(self, headers: &dyn Headers, received_at: Millis) -> Option<Millis> {
-        let header = headers.lookup(self.time_header());
         let second = match self {
-            Self::Native => TimestampedHmac::read(header).ok()?.at,
-            Self::StandardWebhooks => hmac::parse_unix_seconds(header.exactly_one().ok()?)?,
+            Self::Native => NATIVE.read(headers).ok()?.signed_at,
+            Self::StandardWebhooks => {
+                hmac::parse_unix_seconds(headers.lookup(TIMESTAMP).exactly_one().ok()?)?
+            }
         };
         Some(Millis::from_plausible_ms(second.get())?.refine_within_second(received_at))
     }
@@ -73,26 +86,22 @@ impl LumaScheme {
     pub(super) fn delivery_id(self, headers: &dyn Headers) -> Option<String> {
         match self {
             Self::Native => {
-                let stamped = TimestampedHmac::read(headers.lookup(SIGNATURE)).ok()?;
-                std::str::from_utf8(stamped.mac).ok().map(str::to_owned)
+                let claimed = NATIVE.read(headers).ok()?;
+                std::str::from_utf8(claimed.mac).ok().map(str::to_owned)
             }
             Self::StandardWebhooks => standard_webhooks::delivery_id(headers).map(str::to_owned),
         }
     }
 
-    /// Signs a body at `now`, and returns the headers.
-    pub(super) fn sign(
-        self,
-        body: &[u8],
-        secret: &[u8],
-        now: Millis,
-    ) -> Result<Vec<(String, String)>, String> {
+    /// Signs a request.
+    pub(super) fn sign(self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        let UnsignedRequest { body, secret, now, .. } = request;
         match self {
-            Self::Native => {
-                Ok(vec![(SIGNATURE.to_owned(), timestamped_hmac::sign(b".", body, secret, now))])
-            }
+            Self::Native => Ok(NATIVE.sign(request)),
             Self::StandardWebhooks => {
-                standard_webhooks::sign(&format!("msg_{}", now.get()), body, secret, now)
+                let id = format!("msg_{}", now.get());
+                let headers = standard_webhooks::sign(&id, body, secret, now)?;
+                Ok(SignedRequest::with_headers(request, headers))
             }
         }
     }

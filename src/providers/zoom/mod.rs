@@ -123,7 +123,7 @@ impl Provider for Zoom {
         keys: Keys<'_>,
         now: Millis,
     ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        verify::verify(request, keys, now)
+        verify::SCHEME.verify(request, keys, now)
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload {
@@ -153,8 +153,7 @@ impl Provider for Zoom {
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        let headers = verify::sign(request.body, request.secret, request.now);
-        Ok(SignedRequest::with_headers(request, headers))
+        Ok(verify::SCHEME.sign(request))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {
