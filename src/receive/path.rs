@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 /// What paths begin with.
 const PREFIX: &str = "/webhooks/";
 
@@ -20,33 +22,8 @@ impl<'a> WebhookPath<'a> {
     pub fn parse(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix(PREFIX)?;
         Some(match rest.split_once('/') {
-            Some((source, token)) => Self { source, token: Some(percent_decoded(token)) },
+            Some((source, token)) => Self { source, token: Some(percent_decode_str(token).into()) },
             None => Self { source: rest, token: None },
         })
     }
-}
-
-/// A path's part without its `%XX`. What is no `%XX` stays.
-fn percent_decoded(text: &str) -> Cow<'_, [u8]> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text.as_bytes());
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let mut byte = [0];
-        match after.split_at_checked(2) {
-            Some((digits, after))
-                if first == b'%' && hex::decode_to_slice(digits, &mut byte).is_ok() =>
-            {
-                decoded.extend(byte);
-                rest = after;
-            }
-            Some(_) | None => {
-                decoded.push(first);
-                rest = after;
-            }
-        }
-    }
-    Cow::Owned(decoded)
 }

@@ -1,5 +1,9 @@
 //! Percent-encoding, read strictly: what is not UTF-8 is not replaced by something that is.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 /// What a `+` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plus {
@@ -9,23 +13,20 @@ pub(super) enum Plus {
     Space,
 }
 
-/// The text without its encoding; none if a `%` is not followed by two hexadecimal digits, or it is not UTF-8.
+/// Decodes a text. `None` if a `%` does not precede two hexadecimal digits, or if the bytes are not UTF-8.
 pub(super) fn decoded(text: &str, plus: Plus) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => digit(rest.next()?)? * 16 + digit(rest.next()?)?,
-            b'+' if plus == Plus::Space => b' ',
-            _ => byte,
-        });
+    let text = match plus {
+        Plus::Plus => Cow::Borrowed(text),
+        Plus::Space => Cow::Owned(text.replace('+', " ")),
+    };
+    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    // The crate leaves an incomplete encoding as it is.
+    let is_complete =
+        text.split('%').skip(1).all(|rest| rest.as_bytes().get(..2).is_some_and(is_hex));
+    if !is_complete {
+        return None;
     }
-    String::from_utf8(bytes).ok()
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    let digit = char::from(byte).to_digit(16)?;
-    u8::try_from(digit).ok()
+    percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
 }
 
 #[cfg(test)]

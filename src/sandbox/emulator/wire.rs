@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use url::form_urlencoded;
+use percent_encoding::percent_decode_str;
 
 use super::fault::TransportFault;
 use crate::event::Millis;
@@ -99,18 +99,11 @@ pub(super) fn route(request: &EmulatorRequest) -> EmulatorRoute<'_> {
             match within.and_then(|rest| rest.strip_prefix("events/")) {
                 Some("upsert") => ("POST", EmulatorRoute::Upsert),
                 Some(event) if !event.is_empty() && !event.contains('/') => {
-                    ("GET", EmulatorRoute::Read(percent_decode(event)))
+                    ("GET", EmulatorRoute::Read(percent_decode_str(event).decode_utf8_lossy()))
                 }
                 Some(_) | None => return EmulatorRoute::NotFound,
             }
         }
     };
     if request.method == method { route } else { EmulatorRoute::WrongMethod }
-}
-
-/// Decodes a path segment. A form's value has the same encoding except for these two characters.
-fn percent_decode(segment: &str) -> Cow<'_, str> {
-    let form = format!("={}", segment.replace('+', "%2B").replace('&', "%26"));
-    let value = form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned());
-    value.map_or(Cow::Borrowed(segment), Cow::Owned)
 }
