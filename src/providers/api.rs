@@ -1,5 +1,5 @@
-//! Asking a platform's API for what its webhooks leave out: which questions, and what the answers mean. No I/O: the
-//! asking itself is `fetch`'s.
+//! A platform's API, asked for what its webhooks leave out: the requests, and the meaning of the answers. No I/O:
+//! `fetch` sends the requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,31 +14,31 @@ use crate::secret::Secret;
 
 /// The API of a platform, as a source configures it.
 pub trait PlatformApi: Send + Sync {
-    /// How it is called.
+    /// Credentials and limits of calls.
     fn access(&self) -> &PlatformAccess;
 
-    /// The next question about a webinar, given the answers so far; none when all is known.
+    /// The next request about a webinar, given the answers so far; none when they are complete.
     ///
-    /// URLs are built from the configured address and the validated id alone, percent-encoded, never from what a webhook
-    /// or an answer calls a URL.
+    /// URLs are built from the configured address and the validated id alone, percent-encoded, never from what a
+    /// webhook or an answer calls a URL.
     ///
     /// # Errors
-    /// Why the answers so far make no sense, for operators.
+    /// Why the answers so far are unusable, for operators.
     fn next_request(
         &self,
         webinar: &WebinarId,
         answers: &ApiAnswers<'_>,
     ) -> Result<Option<ApiRequest>, String>;
 
-    /// Whether it is told of as gone ([`Fetched::gone`]) that the API does not know a webinar, for good.
+    /// Whether a webinar that the API does not know, for good, is reported as gone ([`FetchedAnswers::gone`]).
     fn gone_means_cancelled(&self) -> bool {
         true
     }
 
-    /// For `backfill`: the question that lists the webinars of a time, or its next page. None if the API cannot list.
+    /// For `backfill`: URL of the list of webinars in a time range, or of its next page. None if the API cannot list.
     fn list_url(&self, span: TimeRange, cursor: Option<&str>) -> Option<Url>;
 
-    /// For `backfill`: the webinars on the page that was asked for with these.
+    /// For `backfill`: parses the page of these arguments.
     ///
     /// # Errors
     /// Why the page cannot be read, for operators.
@@ -49,89 +49,89 @@ pub trait PlatformApi: Send + Sync {
         cursor: Option<&str>,
     ) -> Result<WebinarPage, String>;
 
-    /// The platform's account that the credentials are for, where the configuration tells and answers do not.
+    /// The platform's account of the credentials, where the configuration names it and answers do not.
     fn account(&self) -> Option<&ExternalAccountId> {
         None
     }
 }
 
-/// How a platform's API is called.
+/// Credentials and limits of calls to a platform's API.
 #[derive(Debug, Clone)]
 pub struct PlatformAccess {
-    /// What proves us.
+    /// Credentials of the calls.
     pub credentials: ApiCredentials,
-    /// Headers of every call, not secret: `accept`.
+    /// Headers of every call, without secrets: `accept`.
     pub headers: Vec<(&'static str, String)>,
-    /// Calls that it lets through.
+    /// Limit of calls.
     pub rate_limit: ApiRateLimit,
 }
 
-/// What proves us to a platform's API.
+/// Credentials for a platform's API.
 #[derive(Debug, Clone)]
 pub enum ApiCredentials {
-    /// A header with a token that is given once: `authorization: Bearer TOKEN`, `x-api-key: TOKEN`.
+    /// A header with a fixed token: `authorization: Bearer TOKEN`, `x-api-key: TOKEN`.
     Token {
         /// The header's name, in lower case.
         header: &'static str,
-        /// What stands before the token: `Bearer `.
+        /// Text before the token: `Bearer `.
         prefix: &'static str,
         /// The token.
         token: Secret,
     },
-    /// `OAuth` without a user: the client's id and secret (HTTP Basic) buy tokens that end (RFC 6749, 4.4, or a grant of the
-    /// platform's own with the same answer).
+    /// `OAuth` without a user: the client's id and secret (HTTP Basic) obtain tokens that expire (RFC 6749, 4.4, or the
+    /// platform's own grant with the same answer).
     ClientCredentials {
-        /// Where tokens are asked for.
+        /// URL of the token endpoint.
         token_url: Url,
         /// The client's id.
         client_id: String,
         /// The client's secret.
         client_secret: Secret,
-        /// The form that is posted: `grant_type` and what else the platform wants.
+        /// The posted form: `grant_type` and the platform's own fields.
         form: Vec<(&'static str, String)>,
     },
-    /// `OAuth` for a user: a refresh token buys tokens that end (RFC 6749, 6), and may be replaced by each.
+    /// `OAuth` for a user: a refresh token obtains tokens that expire (RFC 6749, 6). Each answer may replace it.
     RefreshToken {
-        /// Where tokens are asked for.
+        /// URL of the token endpoint.
         token_url: Url,
         /// The client's id.
         client_id: String,
         /// The client's secret.
         client_secret: Secret,
-        /// The refresh token to begin with.
+        /// The first refresh token.
         refresh_token: Secret,
     },
 }
 
-/// So many calls in any stretch of that length.
+/// A limit of calls in any window of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiRateLimit {
-    /// Calls.
+    /// Number of calls.
     pub requests: u32,
-    /// The stretch.
+    /// Length of the window.
     pub window: Duration,
 }
 
-/// A question, by `GET`.
+/// A `GET` request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiRequest {
-    /// What its answer is called: `webinar`, `host`.
+    /// Name of the answer: `webinar`, `host`.
     pub name: &'static str,
     /// The whole URL.
     pub url: Url,
-    /// Whether the rest is of use without an answer.
+    /// What a missing answer means.
     pub on_missing: OnMissing,
 }
 
 impl ApiRequest {
-    /// A question without whose answer there is nothing to say.
+    /// A request whose answer is required.
     pub(super) fn required(name: &'static str, url: Url) -> Self {
         Self { name, url, on_missing: OnMissing::Fail }
     }
 }
 
-/// The address of these path segments, percent-encoded, below a configured one. Ids among them must be known to be
-/// neither `.` nor `..`, which are no segments.
+/// Appends path segments, percent-encoded, to a configured URL. The caller ensures that no id is `.` or `..`, which are
+/// no segments.
 pub(super) fn api_url(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     url.set_query(None);
@@ -139,29 +139,29 @@ pub(super) fn api_url(base: &Url, segments: &[&str]) -> Url {
     url
 }
 
-/// What no answer to a question means, once it is final (403, 404).
+/// What a final refusal of a request (403, 404) means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnMissing {
-    /// There is nothing to say without it: the platform does not have the webinar.
+    /// The platform does not have the webinar.
     Fail,
-    /// The rest is said without it: a host's name that we may not see.
+    /// The other answers suffice: a host's name that the credentials may not see.
     Skip,
 }
 
-/// The answers so far, by the questions' names; null where one was spared.
+/// The answers so far, by the requests' names; null for a skipped one.
 pub type ApiAnswers<'a> = BTreeMap<String, &'a RawValue>;
 
-/// What a platform's API answered about one webinar, as it is stored.
+/// A platform's answers about one webinar, as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FetchedAnswers<'a> {
-    /// Which.
+    /// The webinar.
     pub webinar: WebinarId,
-    /// Of which account of the platform, if that was known before.
+    /// The platform's account, if it was known before.
     pub account: Option<ExternalAccountId>,
-    /// When it was so, by the platform's clock (the first answer's `Date`; within its second, or where there is none, when
-    /// it was asked for), never later than by ours.
+    /// Time of the answers by the platform's clock: the first answer's `Date`; within its second, or without it, the
+    /// time of the request. Never later than our time.
     pub at: Millis,
-    /// Whether the platform said that it has no such webinar, for good.
+    /// Whether the platform has no such webinar, for good.
     pub gone: bool,
     /// The answers.
     #[serde(borrow)]
@@ -169,7 +169,7 @@ pub struct FetchedAnswers<'a> {
 }
 
 impl<'a> FetchedAnswers<'a> {
-    /// Reads what was stored.
+    /// Parses stored answers.
     ///
     /// # Errors
     /// A sentence for operators, which repeats nothing of the body.
@@ -183,17 +183,18 @@ impl<'a> FetchedAnswers<'a> {
         })
     }
 
-    /// As it is stored.
+    /// The stored form.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("ids, a time and JSON can be written as JSON")
     }
 
-    /// That a webinar was called off when this was so, or was not: for platforms that send no webhook about it.
+    /// The change that cancels a webinar, or that states that it takes place, for platforms without a webhook about
+    /// that.
     ///
-    /// What is answered is as old as the last change that it tells of, and takes nothing back of what was said after that:
-    /// that there was no such webinar, when it was asked for with credentials that may not see it. That it takes place holds
-    /// from the beginning of the second, as platforms tell times, so that a calling off in it wins.
+    /// An answer is as old as the last change in it and does not override later changes, such as a cancellation
+    /// derived from a request with credentials that could not see the webinar. "Takes place" dates from the beginning
+    /// of the second, the precision of platforms' times, so that a cancellation within that second wins.
     #[must_use]
     pub fn existence_change(&self, webinar: &WebinarId, cancelled: bool) -> Change {
         let second = Millis::new(self.at.get().div_euclid(1_000) * 1_000);
@@ -205,36 +206,36 @@ impl<'a> FetchedAnswers<'a> {
         change
     }
 
-    /// The answer of that name; none if it is not there or was spared.
+    /// An answer by name; none if it is missing or was skipped.
     #[must_use]
     pub fn answer(&self, name: &str) -> Option<&'a RawValue> {
         self.answers.get(name).copied().filter(|answer| answer.get() != "null")
     }
 }
 
-/// Reads what is stored of a platform's answers ([`Fetched::to_json`], scrubbed).
+/// Reads stored answers ([`FetchedAnswers::to_json`], scrubbed).
 #[must_use]
 pub fn read_answers(provider: &dyn Provider, body: &[u8]) -> ParsedPayload {
     match FetchedAnswers::parse(body) {
         Ok(fetched) => provider.read_fetched(&fetched),
-        Err(why) => ParsedPayload::new("fetched", PayloadContent::Unmappable(why)),
+        Err(reason) => ParsedPayload::new("fetched", PayloadContent::Unmappable(reason)),
     }
 }
 
-/// A stretch of time, from its first moment to before its last.
+/// A half-open range of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeRange {
-    /// From.
+    /// First moment.
     pub from: Millis,
-    /// To.
+    /// First moment after the range.
     pub to: Millis,
 }
 
 /// A page of a list of webinars.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebinarPage {
-    /// Those that are on it and within the time asked for.
+    /// Webinars on the page and within the range.
     pub webinars: Vec<WebinarId>,
-    /// Where the next page begins; none: it is the last.
+    /// Cursor of the next page; none on the last page.
     pub next: Option<String>,
 }

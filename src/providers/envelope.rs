@@ -1,4 +1,4 @@
-//! What the bodies of some platforms begin with: the webhook's name, and the id of its delivery.
+//! The envelope that some platforms share: the webhook's name and the delivery's id.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{self, Object};
 
-/// `{"event": "webinar.started", "id": "...", ...}`; nothing else of a body is looked at before this is known.
+/// `{"event": "webinar.started", "id": "...", ...}`, read before the rest of a body.
 #[derive(Debug, Deserialize)]
 pub(super) struct Envelope<'a> {
     /// The webhook's name.
@@ -18,7 +18,7 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// What the body is about, and its text.
+    /// Parses the envelope; returns it with the body's text.
     ///
     /// # Errors
     /// A sentence for operators, which repeats nothing of the body.
@@ -29,7 +29,7 @@ impl<'a> Envelope<'a> {
         Ok((head.0, text))
     }
 
-    /// The id by which the platform says that duplicates are known.
+    /// The delivery's id, which the platform documents for recognizing duplicates.
     pub(super) fn delivery_id(&self) -> Option<String> {
         let id = lenient::string(self.id?)?;
         Some(id.into_owned()).filter(|id| !id.is_empty())

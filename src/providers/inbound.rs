@@ -36,28 +36,28 @@ impl InboundState for Scrubbed {
     type Body<'a> = Vec<u8>;
 }
 
-/// How a request's headers are looked up; names are in lower case and compared without case.
+/// Lookup of a request's headers. Names are given in lower case and compared without case.
 pub trait Headers {
-    /// The header of that name.
+    /// Looks up a header.
     fn lookup(&self, name: &str) -> Header<'_>;
 }
 
-/// A header, which a sender may also repeat: then no one of its values may be believed.
+/// The result of looking up a header. None of a repeated header's values can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Header<'a> {
-    /// Not there.
+    /// The header is missing.
     Missing,
-    /// There once.
+    /// The header's only value.
     One(&'a [u8]),
-    /// There more than once.
+    /// The header is there more than once.
     Repeated,
 }
 
 impl<'a> Header<'a> {
-    /// Its one value.
+    /// The header's only value.
     ///
     /// # Errors
-    /// [`Refusal::Missing`] if it is not there, [`Refusal::Malformed`] if it is there twice.
+    /// [`VerifyError::Missing`] for a missing header, [`VerifyError::Malformed`] for a repeated one.
     pub fn exactly_one(self) -> Result<&'a [u8], VerifyError> {
         match self {
             Self::One(value) => Ok(value),

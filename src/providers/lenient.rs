@@ -1,7 +1,7 @@
-//! Reading of bodies whose optional fields may be anything: a bad one says nothing and is counted, and fails no other.
+//! Lenient reading of bodies: a bad optional field counts as missing, is reported, and fails no other field.
 //!
-//! Structs of bodies hold their fields raw (`Option<&RawValue>`), so that no wrong type fails the body; a `null` is
-//! then none, which is not said and not bad.
+//! Structs of bodies hold their fields raw (`Option<&RawValue>`), so that a wrong type does not fail the body. A `null`
+//! is then none: missing, not bad.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,10 +15,10 @@ use serde_json::value::RawValue;
 use crate::event::id::IdError;
 use crate::event::{EndTime, Millis, text};
 
-/// How deep a body may be nested: what `serde_json` allows where it descends. Platforms' own go to seven.
+/// Deepest nesting of a body: the limit of `serde_json`. Platforms' own bodies have up to seven levels.
 const DEPTH_MAX: usize = 127;
 
-/// The text of a body, before anything of it is read.
+/// Checks encoding and nesting of a body, and returns its text.
 ///
 /// # Errors
 /// A sentence for operators.
@@ -30,23 +30,23 @@ pub(super) fn body_text(body: &[u8]) -> Result<&str, String> {
     Ok(text)
 }
 
-/// Reads what must be of a certain shape; `otherwise` says what it is if it is not.
+/// Parses a text that must have a certain shape; `otherwise` begins the error.
 ///
 /// # Errors
-/// A sentence for operators. The parser's own words may repeat a value, so only the place is told.
+/// A sentence for operators. The parser's message may repeat a value, so only the position is given.
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, otherwise: &str) -> Result<T, String> {
     serde_json::from_str(text)
         .map_err(|e| format!("{otherwise} (line {}, column {})", e.line(), e.column()))
 }
 
-/// The optional fields of one body, and which of them were bad.
+/// Reads the optional fields of one body, and collects the bad ones.
 #[derive(Debug, Default)]
 pub(super) struct FieldReader {
     bad: Vec<&'static str>,
 }
 
 impl FieldReader {
-    /// Reads one field, if it is there.
+    /// Reads one field, if present.
     pub(super) fn read<'a, T>(
         &mut self,
         field: &'static str,
@@ -60,12 +60,12 @@ impl FieldReader {
         value
     }
 
-    /// Counts a field whose value was none.
+    /// Reports a bad field.
     pub(super) fn reject(&mut self, field: &'static str) {
         self.bad.push(field);
     }
 
-    /// The fields that were bad.
+    /// The bad fields.
     pub(super) fn into_bad_fields(self) -> Vec<&'static str> {
         self.bad
     }
@@ -78,20 +78,20 @@ pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
 }
 
-/// A text as it is kept; it may be empty.
+/// A cleaned text, possibly empty.
 pub(super) fn clean_text(raw: &RawValue) -> Option<String> {
-    string(raw).map(|said| text::clean_text(&said))
+    string(raw).map(|text| text::clean_text(&text))
 }
 
-/// A title as it is kept; an empty one is none.
+/// A cleaned, non-empty text.
 pub(super) fn non_empty_text(raw: &RawValue) -> Option<String> {
-    clean_text(raw).filter(|said| !said.is_empty())
+    clean_text(raw).filter(|text| !text.is_empty())
 }
 
-/// A link as it is kept; empty where it was taken away.
+/// A cleaned link; empty if the platform removed it.
 pub(super) fn link(raw: &RawValue) -> Option<String> {
-    let said = string(raw)?;
-    if said.trim().is_empty() { Some(String::new()) } else { text::clean_link(&said) }
+    let link = string(raw)?;
+    if link.trim().is_empty() { Some(String::new()) } else { text::clean_link(&link) }
 }
 
 /// A whole number.
@@ -99,7 +99,7 @@ pub(super) fn integer(raw: &RawValue) -> Option<i64> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// A boolean, which some platforms write as text.
+/// A boolean; some platforms write it as text.
 pub(super) fn boolean(raw: &RawValue) -> Option<bool> {
     match raw.get() {
         "true" | r#""true""# => Some(true),
@@ -108,7 +108,7 @@ pub(super) fn boolean(raw: &RawValue) -> Option<bool> {
     }
 }
 
-/// A time written as RFC 3339, or without an offset in `zone`.
+/// An RFC 3339 time, or a time without offset in `zone`.
 pub(super) fn date_time(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
     Millis::parse(&string(raw)?, zone)
 }
@@ -118,12 +118,12 @@ pub(super) fn unix_millis(raw: &RawValue) -> Option<Millis> {
     Millis::from_plausible_ms(integer(raw)?)
 }
 
-/// A length in minutes.
+/// A duration in minutes.
 pub(super) fn duration_minutes(raw: &RawValue) -> Option<EndTime> {
     EndTime::after_minutes(integer(raw)?)
 }
 
-/// An identifier that a body must have: a text, or a whole number with all its digits, however many.
+/// A required identifier: a text, or a whole number with all its digits.
 ///
 /// # Errors
 /// A sentence for operators, which does not repeat the value.
@@ -140,7 +140,7 @@ pub(super) fn identifier<T>(
     parse(text.into_owned()).map_err(|error| format!("{field} {error}"))
 }
 
-/// A JSON object. Derived structs would also take an array, each element for the field in its place.
+/// A JSON object. Derived structs would also accept an array, one element per field.
 #[derive(Debug)]
 pub(super) struct Object<T>(pub(super) T);
 
@@ -162,7 +162,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
 /// Whether objects and arrays are nested in `json` deeper than `most`.
 ///
-/// What is skipped is not counted by `serde_json`, so a body could be refused or not by where its depth lies.
+/// `serde_json` does not count skipped values, so the position of the depth would decide whether a body is refused.
 fn is_deeper_than(most: usize, json: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_exact_whatever_their_type_and_length() {
+    fn identifiers_keep_all_digits_of_any_length() {
         assert_eq!(id("24576065432313123456789"), Ok("24576065432313123456789".to_owned()));
         assert_eq!(id(r#""24576065432313123456789""#), Ok("24576065432313123456789".to_owned()));
         assert_eq!(id(r#""\u0061b==""#), Ok("ab==".to_owned()));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_field_says_nothing_and_is_counted() {
+    fn bad_field_is_missing_and_reported() {
         let mut lenient = FieldReader::default();
         assert_eq!(lenient.read("a", Some(raw("5")), non_empty_text), None);
         assert_eq!(lenient.read("b", None, non_empty_text), None);
@@ -225,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_surrogate_is_no_text() {
+    fn lone_surrogate_is_no_text() {
         assert_eq!(string(raw(r#""\ud83d""#)), None);
         assert_eq!(string(raw(r#""\ud83d\ude80""#)).as_deref(), Some("🚀"));
     }
 
     #[test]
-    fn an_array_is_no_object() {
+    fn array_is_no_object() {
         #[derive(Deserialize)]
         struct One {
             a: u8,
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_counted_outside_of_strings() {
+    fn depth_is_counted_outside_strings() {
         assert!(!is_deeper_than(2, r#"{"a":["[[[","\"[[["],"b":[]}"#));
         assert!(is_deeper_than(2, r#"{"a":[[]]}"#));
     }

@@ -1,14 +1,14 @@
-//! The webinar platforms: how each signs, and what each says.
+//! The webinar platforms: how each signs its webhooks, and what their bodies mean.
 //!
 //! Pure, synchronous functions of bytes: no I/O, no clock, no web framework's types. A platform is one folder with the
 //! same cast of files, one line in [`PLATFORMS`], its fixtures and its tests:
 //!
-//! * `mod.rs`: the [`Platform`] and its [`Provider`], what it is called, what of it rests on an assumption;
-//! * `verify.rs`: from raw bytes to [`Inbound<Verified>`], with the schemes of [`mod@signature`];
+//! * `mod.rs`: the [`Platform`] and its [`Provider`], and which facts are documented and which assumed;
+//! * `verify.rs`: from raw bytes to [`Inbound<Verified>`], by a scheme of [`mod@signature`];
 //! * `payload.rs`: typed, borrowed structs of the bodies;
 //! * `map.rs`: from a body to [`Change`](crate::event::Change)s;
-//! * `api.rs`, where there is more to ask: the platform's [`PlatformApi`];
-//! * `samples.rs`: what it would send, for the sandbox and for trying ([`Demo`]).
+//! * `api.rs`, for platforms that are asked for more: the [`PlatformApi`];
+//! * `samples.rs`: sample webhooks for the sandbox and for trying an endpoint ([`Demo`]).
 
 mod api;
 pub mod bigbluebutton;
@@ -47,7 +47,7 @@ pub use inbound::{Header, Headers, Inbound, Scrubbed, Unverified, Verified};
 pub use options::{Options, require};
 pub use parsed_payload::{HandshakeReply, ParsedPayload, PayloadContent, VerifyError};
 
-/// All built-in platforms, in the order in which the sandbox shows them.
+/// All built-in platforms, in the sandbox's order.
 pub static PLATFORMS: &[&dyn Platform] = &[
     &zoom::ZoomPlatform,
     &bigbluebutton::BigBlueButtonPlatform,
@@ -60,43 +60,44 @@ pub static PLATFORMS: &[&dyn Platform] = &[
     &custom::CustomPlatform,
 ];
 
-/// The platform of that name.
+/// Finds a platform by name.
 #[must_use]
 pub fn by_id(name: &str) -> Option<&'static dyn Platform> {
     PLATFORMS.iter().copied().find(|platform| platform.id().as_str() == name)
 }
 
-/// A platform, before anything is configured of it.
+/// A platform, independent of any source.
 pub trait Platform: Sync {
-    /// The name that `provider = "..."` says.
+    /// The name in `provider = "..."`.
     fn id(&self) -> ProviderId;
 
-    /// A provider without any key of its own, for trying a body or an endpoint; none where nothing can be said without.
+    /// A provider without configuration, for trying a body or an endpoint; none if the platform needs configuration.
     fn unconfigured(&self) -> Option<Arc<dyn Provider>>;
 
     /// The provider of a source, from the source's keys that are this platform's own. None if they are wrong, which
     /// [`Options::report`] then knows.
     fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>>;
 
-    /// A body as it may be stored and shown: personal links and passwords masked. Masking what is masked changes nothing.
+    /// Masks personal links and passwords, so that the body may be stored and shown. Masking a masked body changes
+    /// nothing.
     fn scrub(&self, body: &[u8]) -> Vec<u8>;
 
-    /// The sources with which the sandbox shows it, at least one.
+    /// The sandbox's sources of this platform, at least one.
     fn demos(&self) -> Vec<Demo>;
 }
 
-/// A platform's code for one source, as it is configured.
+/// A platform's code, configured for one source.
 pub trait Provider: Send + Sync {
-    /// Whose it is.
+    /// The platform.
     fn platform(&self) -> &'static dyn Platform;
 
-    /// What its webhooks do and do not, and what its source must configure for that.
+    /// What the platform's webhooks contain, and what the source must configure for them.
     fn capabilities(&self) -> Capabilities;
 
-    /// Decides whether the request comes from the platform, from its raw bytes alone.
+    /// Verifies that the request comes from the platform, from its raw bytes alone.
     ///
     /// # Errors
-    /// [`Refusal`] says why not; the sender is told nothing of it.
+    /// [`VerifyError`] says why not. The sender does not learn it.
     fn verify<'a>(
         &self,
         request: Inbound<'a, Unverified>,
@@ -106,7 +107,8 @@ pub trait Provider: Send + Sync {
 
     /// Reads a scrubbed request. A stored one ([`Inbound::from_stored`]) reads the same as the one that came in.
     ///
-    /// `secrets` are those of [`Keys`]: some handshakes are answered with one ([`Inbound::verified_by`]).
+    /// `secrets` are those of [`Keys`]: some handshakes need the one that verified the request
+    /// ([`Inbound::verified_by`]).
     fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload;
 
     /// The body as it may be stored and shown; [`Inbound::scrub`] calls it before the body is read.
@@ -114,94 +116,93 @@ pub trait Provider: Send + Sync {
         self.platform().scrub(body)
     }
 
-    /// What is wrong with a secret of the source, as the rest of a sentence that begins with its key.
+    /// The error in a secret of the source, as the rest of a sentence that begins with its key.
     fn check_secret(&self, _secret: &[u8]) -> Option<&'static str> {
         None
     }
 
-    /// Where the keys are published that verify its webhooks: a JSON Web Key Set, which is then the one secret in [`Keys`].
+    /// Address of the JSON Web Key Set that verifies the webhooks. The set is then the one secret in [`Keys`].
     fn published_keys(&self) -> Option<&Url> {
         None
     }
 
-    /// The request headers, in lower case, that [`Self::read`] looks at: they are stored with the body.
+    /// Names of the request headers, in lower case, that [`Self::read`] needs. They are stored with the body.
     fn read_headers(&self) -> &[String] {
         &[]
     }
 
-    /// The request that is authentic at `now`: for trying an endpoint and for the sandbox.
+    /// Signs a request, for trying an endpoint and for the sandbox.
     ///
     /// # Errors
-    /// Why it cannot be signed with that secret, for operators.
+    /// Why the secret cannot sign, for operators.
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String>;
 
-    /// Sample webhooks for the sandbox and for trying: a whole life of webinars that begin soon after `now`, in the
-    /// order in which they happen.
+    /// Sample webhooks: the whole life of webinars that begin soon after `now`, in chronological order.
     fn samples(&self, now: Millis) -> Vec<Sample>;
 
-    /// How to ask the platform for what its webhooks leave out; none if it has no such API or no credentials were given.
+    /// The platform's API, for what its webhooks leave out. None without such an API or without credentials.
     fn api(&self) -> Option<&dyn PlatformApi> {
         None
     }
 
-    /// Reads what the platform's API answered. Needs no credentials, so that what was fetched can be mapped again after
-    /// they were taken away.
+    /// Reads answers of the platform's API. Needs no credentials, so that stored answers can be mapped again after the
+    /// credentials were removed.
     fn read_fetched(&self, _fetched: &FetchedAnswers<'_>) -> ParsedPayload {
-        let why = "this platform is never asked".to_owned();
-        ParsedPayload::new("fetched", PayloadContent::Unmappable(why))
+        let reason = "this platform has no API".to_owned();
+        ParsedPayload::new("fetched", PayloadContent::Unmappable(reason))
     }
 
-    /// Whose it is, by name.
+    /// The platform's name.
     fn id(&self) -> ProviderId {
         self.platform().id()
     }
 }
 
-/// What a source's configuration gives its provider to verify with.
+/// Secrets and tolerance to verify a request with.
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
-    /// The secrets in use, more than one while rotating, or what is published of keys ([`Provider::published_keys`]).
-    /// Empty only where [`Traits::secret`] lets it be.
+    /// The secrets in use, more than one while rotating, or the published key set ([`Provider::published_keys`]).
+    /// Empty only where [`Capabilities::secret`] allows it.
     pub secrets: &'a [&'a [u8]],
-    /// How far a signed timestamp may be from now, past and future alike.
+    /// Largest difference between a signed timestamp and now, past or future.
     pub tolerance: Duration,
 }
 
-/// Whether a source must configure something.
+/// Whether a source must configure a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requirement {
-    /// It must.
+    /// The source must.
     Required,
-    /// It may.
+    /// The source may.
     Optional,
-    /// It must not, since it would mean nothing.
+    /// The source must not: the key would have no effect.
     Unused,
 }
 
-/// What a provider's webhooks do and do not.
+/// What a provider's webhooks contain and require.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(
     clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, named where it is set"
+    reason = "each is an independent fact, named where it is set"
 )]
 pub struct Capabilities {
-    /// `secret` or `secrets`: what its webhooks are verified with.
+    /// `secret` or `secrets`, which verify the webhooks.
     pub secret: Requirement,
-    /// `path_token`: required of platforms that prove nothing of themselves.
+    /// `path_token`, required for platforms that do not sign.
     pub path_token: Requirement,
-    /// Whether webhooks tell the platform's account. If not, the source must have an `external_account_id`.
+    /// Whether webhooks name the platform's account. If not, the source must have an `external_account_id`.
     pub names_account: bool,
-    /// Whether a webhook tells that a webinar is over. If not, `complete_after_end` has a default.
+    /// Whether a webhook reports the end of a webinar. If not, `complete_after_end` has a default.
     pub reports_end: bool,
-    /// Whether what is signed holds a time, so that an old webhook is refused. If not, a webhook is known as a duplicate
-    /// for as long as what it told of is kept.
+    /// Whether the signature covers a time, so that an old webhook is refused. If not, a webhook is recognized as a
+    /// duplicate for as long as the webinars it contributed to are stored.
     pub signs_time: bool,
-    /// Whether reading may take long (configured expressions): then it is kept off the threads that serve requests.
+    /// Whether reading may take long (configured expressions). Then it runs off the threads that serve requests.
     pub slow: bool,
 }
 
 impl Capabilities {
-    /// A platform that signs its webhooks and their time, and tells everything: what most others fall short of somewhere.
+    /// A platform that signs its webhooks and their time, names accounts and reports ends.
     pub const FULL: Self = Self {
         secret: Requirement::Required,
         path_token: Requirement::Optional,

@@ -1,4 +1,4 @@
-//! How a platform reads the keys of a source that are its own.
+//! The configuration keys that belong to a platform.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use url::Url;
 
 use crate::secret::Secret;
 
-/// A table of the configuration that is being read.
+/// A table of the configuration, while it is read.
 ///
-/// Whatever is wrong is told to the operator with its key, all at once, and makes the configuration invalid; so a getter
-/// gives none both for what is not there and for what is wrong.
+/// Errors are collected with their keys and make the configuration invalid. So a getter returns none both for a missing
+/// and for an invalid value.
 ///
-/// The keys that are asked for are those that are known: others are mistakes.
+/// A key that no getter reads is an error.
 pub trait Options {
-    /// Whether the key is there and still to be read.
+    /// Whether the key is there and has not been read.
     fn has(&self, key: &str) -> bool;
 
-    /// A text that is not empty.
+    /// A non-empty text.
     fn text(&mut self, key: &'static str) -> Option<String>;
 
     /// A list of texts, at least one.
     fn texts(&mut self, key: &'static str) -> Option<Vec<String>>;
 
-    /// One of a few words.
+    /// One of these words.
     fn choice(&mut self, key: &'static str, words: &[&'static str]) -> Option<&'static str>;
 
     /// `true` or `false`.
@@ -34,23 +34,24 @@ pub trait Options {
     /// A whole number, 1 or more.
     fn positive_integer(&mut self, key: &'static str) -> Option<u32>;
 
-    /// A secret. That it can be read is found out when the service starts.
+    /// A secret. The service reads it at its start.
     fn secret(&mut self, key: &'static str) -> Option<Secret>;
 
-    /// A URL that credentials may be sent to: `https`, or `http` to this machine alone.
+    /// A URL that may receive credentials: `https`, or `http` to this machine.
     fn url(&mut self, key: &'static str) -> Option<Url>;
 
-    /// The table under the key, read with `read`. False if there is none.
+    /// Reads the table under the key with `read`. False if there is none.
     fn table(&mut self, key: &'static str, read: &mut dyn FnMut(&mut dyn Options)) -> bool;
 
-    /// Fills the table under the key with what it does not have: what stands for it where nothing else is said.
+    /// Adds defaults to the table under the key, for the keys that it lacks.
     fn fill_defaults(&mut self, key: &'static str, defaults: &toml::Table);
 
-    /// Tells what is wrong with a key, as the rest of a sentence that begins with it; with an empty key, of the table.
+    /// Reports an error in a key, as the rest of a sentence that begins with the key; with an empty key, with the
+    /// table.
     fn report(&mut self, key: &str, what: &str);
 }
 
-/// What must be there: tells if it is not, with the remedy.
+/// Reads a required key; reports a missing one with the remedy.
 pub fn require<T>(
     options: &mut dyn Options,
     key: &'static str,
@@ -58,7 +59,7 @@ pub fn require<T>(
     remedy: &str,
 ) -> Option<T> {
     if !options.has(key) {
-        // Asked for all the same, so that it is known.
+        // Read all the same, so that the key counts as known.
         drop(read(options, key));
         options.report(key, &format!("is missing. {remedy}"));
         return None;

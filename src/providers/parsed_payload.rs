@@ -1,26 +1,26 @@
-//! What verifying and reading a request come to.
+//! Results of verifying and reading a request.
 
 use std::collections::BTreeSet;
 
 use crate::event::{Change, ExternalAccountId, FetchRequest, text};
 use crate::jwt::JwtError;
 
-/// Longest name of a webhook that is kept, in characters; platforms' own have up to some fifty.
+/// Longest name of a webhook, in characters. Platforms' own have up to some fifty.
 const EVENT_TYPE_MAX: usize = 100;
 
-/// Why a request is not believed. The names are label values of `bridge_webhooks_rejected_total`.
+/// Why a request is not authentic. The names are label values of `bridge_webhooks_rejected_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum VerifyError {
-    /// A header that carries the signature, or its time, is not there.
+    /// The header with the signature, or its time, is missing.
     #[error("missing")]
     Missing,
-    /// Such a header is there but cannot be read, or is there twice.
+    /// That header is unreadable or repeated.
     #[error("malformed")]
     Malformed,
-    /// No secret makes this signature of this body.
+    /// No secret produces this signature of this body.
     #[error("mismatch")]
     Mismatch,
-    /// It is signed with a key that is not in the published set; it may be, once that is asked for again.
+    /// The key is not in the published set. A newer set may hold it.
     #[error("mismatch")]
     UnknownKey,
     /// The signed time is too long ago.
@@ -43,32 +43,32 @@ impl From<JwtError> for VerifyError {
     }
 }
 
-/// What an authentic request turns out to be.
+/// An authentic body as the platform's code reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedPayload {
-    /// The platform's name of the webhook; `unknown` where it has none. Bounded and cleaned.
+    /// The platform's name of the webhook, cleaned and cut; `unknown` without one.
     pub event_type: String,
-    /// What it means.
+    /// The meaning of the body.
     pub content: PayloadContent,
-    /// What of the platform's API should be asked because of it. Only with [`Meaning::Changes`], which may be none.
+    /// Webinars to ask the platform's API about. Only with [`PayloadContent::Changes`], which may be empty.
     pub fetch_requests: Vec<FetchRequest>,
-    /// The platform's own id of the delivery, where it is documented as unique and is part of what was verified, or what
-    /// else of that no other delivery has: the same is a duplicate. None: the same body is.
+    /// The delivery's id, documented as unique and covered by the signature, or another signed value that is unique
+    /// to the delivery. It recognizes duplicates; without it, the body does.
     pub delivery_id: Option<String>,
 }
 
 impl ParsedPayload {
-    /// A reading that asks for nothing. The name is cleaned and cut.
+    /// A payload without fetch requests. The name is cleaned and cut.
     #[must_use]
-    pub fn new(event_type: &str, meaning: PayloadContent) -> Self {
+    pub fn new(event_type: &str, content: PayloadContent) -> Self {
         let name: String = text::clean_text(event_type).chars().take(EVENT_TYPE_MAX).collect();
         let event_type = if name.is_empty() { "unknown".to_owned() } else { name };
-        Self { event_type, content: meaning, fetch_requests: Vec::new(), delivery_id: None }
+        Self { event_type, content, fetch_requests: Vec::new(), delivery_id: None }
     }
 
-    /// What of it a source may say that speaks for these accounts of the platform, for all if none are named; and
-    /// whether that is less than all. A list admits what it names, so not a change of which no account is known. What is
-    /// to be asked for is judged once it is fetched, if no account is known of it before.
+    /// Keeps the changes of these accounts of the platform, all if none are named, and returns whether that removed
+    /// any. A change without a known account is removed. A fetch request without one stays: its answers are
+    /// restricted.
     #[must_use]
     pub fn restrict_to_accounts(mut self, accounts: Option<&BTreeSet<String>>) -> (Self, bool) {
         let (Some(accounts), PayloadContent::Changes { changes, .. }) =
@@ -76,41 +76,39 @@ impl ParsedPayload {
         else {
             return (self, false);
         };
-        let said = changes.len() + self.fetch_requests.len();
-        let named = |account: &ExternalAccountId| accounts.contains(account.as_str());
-        let ours = |change: &Change| change.account.as_ref().is_some_and(named);
-        changes.retain(ours);
-        self.fetch_requests.retain(|wanted| wanted.account.as_ref().is_none_or(named));
-        let left = changes.len() + self.fetch_requests.len();
-        let nothing_left = left == 0;
-        let foreign = left < said;
-        if foreign && nothing_left {
+        let before = changes.len() + self.fetch_requests.len();
+        let is_named = |account: &ExternalAccountId| accounts.contains(account.as_str());
+        changes.retain(|change| change.account.as_ref().is_some_and(is_named));
+        self.fetch_requests.retain(|request| request.account.as_ref().is_none_or(is_named));
+        let after = changes.len() + self.fetch_requests.len();
+        let has_foreign = after < before;
+        if has_foreign && after == 0 {
             self.content = PayloadContent::Ignored;
         }
-        (self, foreign)
+        (self, has_foreign)
     }
 }
 
-/// What an authentic request means.
+/// The meaning of an authentic body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PayloadContent {
-    /// It says something of webinars. At most one change for each webinar.
+    /// The body is about webinars. At most one change for each.
     Changes {
-        /// What it says.
+        /// The changes.
         changes: Vec<Change>,
-        /// Optional fields whose value was none, and that were therefore taken as not said: `start_time`.
+        /// Names of optional fields with unreadable values, which count as missing: `start_time`.
         bad_fields: Vec<&'static str>,
     },
-    /// There is nothing in it for us: an unknown type, a registration, a participant.
+    /// The body is about something else: an unknown type, a registration, a participant.
     Ignored,
-    /// It should say something of a webinar but its id or type cannot be read. The text is for operators, and holds
-    /// nothing personal.
+    /// The body is about a webinar, but its id or type is unreadable. The reason is for operators and contains nothing
+    /// personal.
     Unmappable(String),
-    /// The platform asks us to prove something; answer this and keep nothing.
+    /// The platform asks for a proof. The reply is sent, and nothing is stored.
     Handshake(HandshakeReply),
 }
 
-/// The answer to a handshake.
+/// The reply to a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandshakeReply {
     /// HTTP status.

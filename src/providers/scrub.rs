@@ -1,23 +1,23 @@
-//! Masking of what must not be stored: passwords, personal links, people. Everything else stays byte for byte.
+//! Masking of passwords, personal links and people. Everything else stays byte for byte.
 //!
-//! Works on bytes that are no JSON too, as far as they look like it: a body that cannot be read is kept for an operator
-//! and must hold no more secrets than another. No recursion and no going back, so that no body is slow or deep.
-//! Masking what is masked changes nothing.
+//! Also masks invalid JSON as far as it resembles JSON: an unreadable body is stored for an operator and must hold no
+//! more secrets than a readable one. Without recursion and backtracking, so no body is slow or overflows the stack.
+//! Masking a masked body changes nothing.
 
-/// What stands for a masked value.
+/// Replacement of a masked value.
 const MASK: &[u8] = b"***";
 /// Query parameters that admit a person or open the room, in any link in any text.
 const PARAMETERS: [&[u8]; 3] = [b"pwd", b"tk", b"zak"];
-/// What stands before a parameter: as it is, as JSON (Go's and Gson's writers) or as HTML (`&amp;`) writes it.
+/// Bytes before a parameter: literal, in JSON (as Go and Gson write it) or in HTML (`&amp;`).
 const SEPARATORS: [&[u8]; 7] = [b"?", b"&", b";", b"#", br"\u0026", br"\u003f", br"\u0023"];
-/// The same where the whole link is a parameter of another.
+/// Bytes before a parameter of a link that is itself a parameter.
 const ENCODED_SEPARATORS: [&[u8]; 3] = [b"%26", b"%3f", b"%23"];
-/// What stands between a parameter and its value, in the same spellings.
+/// Bytes between a parameter and its value, in the same spellings.
 const EQUALS: [&[u8]; 3] = [b"=", br"\u003d", b"%3d"];
 
-/// The body with the values of those keys, and of personal query parameters in any text, masked.
+/// Masks the values of these keys, and of personal query parameters in any text.
 ///
-/// A valid JSON text stays one. Keys are compared by what they mean: `"pass\u0077ord"` is `password`.
+/// Valid JSON stays valid. Keys are compared decoded: `"pass\u0077ord"` is `password`.
 pub(super) fn mask(body: &[u8], keys: &[&str]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;
@@ -38,7 +38,7 @@ pub(super) fn mask(body: &[u8], keys: &[&str]) -> Vec<u8> {
             out.extend_from_slice(&body[end..value]);
             at = value_end(body, value);
             match &body[value..at] {
-                said @ (b"" | b"null" | b"true" | b"false") => out.extend_from_slice(said),
+                plain @ (b"" | b"null" | b"true" | b"false") => out.extend_from_slice(plain),
                 _ => out.extend([b"\"", MASK, b"\""].concat()),
             }
         }
@@ -55,7 +55,7 @@ fn is_one_of(string: &[u8], keys: &[&str]) -> bool {
     serde_json::from_slice::<String>(string).is_ok_and(|text| keys.contains(&text.as_str()))
 }
 
-/// Behind the string that begins here; the end of the body if it is never closed.
+/// End of the string that begins here; the end of the body if the string is not closed.
 fn string_end(body: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while at < body.len() {
@@ -73,7 +73,7 @@ fn space_end(body: &[u8], start: usize) -> usize {
     start + rest.iter().take_while(|b| b.is_ascii_whitespace()).count()
 }
 
-/// Behind the value that begins here.
+/// End of the value that begins here.
 fn value_end(body: &[u8], start: usize) -> usize {
     match body.get(start) {
         None => start,
@@ -109,7 +109,7 @@ fn nested_end(body: &[u8], start: usize) -> usize {
 
 fn mask_parameters(text: &[u8], out: &mut Vec<u8>) {
     let (mut at, mut copied) = (0, 0);
-    // Most of a text is neither, and a body is read with the platform waiting.
+    // Most bytes are none of these, and the platform waits while a body is read.
     let first = |b: &u8| matches!(b, b'=' | b'\\' | b'%');
     while let Some(next) = text[at..].iter().position(first) {
         at += next;
@@ -129,7 +129,7 @@ fn mask_parameters(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&text[copied..]);
 }
 
-/// Whether a personal parameter's name ends here; if so, whether it is one of a link inside another link.
+/// Whether the name of a personal parameter ends here; if so, whether the parameter belongs to a link inside another.
 fn personal(before: &[u8]) -> Option<bool> {
     let rest = PARAMETERS.iter().find_map(|name| strip_end(before, name))?;
     if ENCODED_SEPARATORS.iter().any(|separator| strip_end(rest, separator).is_some()) {
@@ -138,7 +138,7 @@ fn personal(before: &[u8]) -> Option<bool> {
     SEPARATORS.iter().any(|separator| strip_end(rest, separator).is_some()).then_some(false)
 }
 
-/// Where a parameter's value ends: too late rather than too early.
+/// End of a parameter's value: too late rather than too early.
 fn parameter_end(text: &[u8], start: usize, encoded: bool) -> usize {
     let ends = |byte: u8| byte <= b' ' || b"&#<>\"".contains(&byte);
     let mut at = start;
@@ -159,7 +159,7 @@ fn parameter_end(text: &[u8], start: usize, encoded: bool) -> usize {
     at
 }
 
-/// The UTF-16 unit that a JSON escape of a link's character means, and its width; none for other escapes.
+/// Decodes a JSON escape of a character of a link to its UTF-16 unit and width; none for other escapes.
 fn escaped(text: &[u8]) -> Option<(u16, usize)> {
     match text.get(1)? {
         b'/' => Some((u16::from(b'/'), 2)),

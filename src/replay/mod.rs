@@ -1,14 +1,14 @@
-//! Replaying: what was received is mapped again with today's code and configuration.
+//! Replay: stored receipts are mapped again with today's code and configuration.
 //!
-//! * [`mapping`]: what a stored receipt says today, decided without I/O.
-//! * [`retold`]: the webinars concerned, told anew.
-//! * this file: which receipts, and handing the ledger what follows.
+//! * [`mapping`]: the changes that a stored receipt yields today, decided without I/O.
+//! * [`rebuild`]: the webinars of a receipt, built again from all their receipts.
+//! * this file: which receipts are replayed, and what the ledger is asked to store.
 //!
-//! Promises: the sayings keep their original times, so a replay loses against what was said later; a replay that maps
-//! as before changes nothing; nothing that was accepted is lost, so a receipt that was and cannot be mapped any more
-//! stays as it is, and of its neighbours one that cannot be keeps what it said. However many receipts a webinar has, they
-//! are read a page at a time, and the ledger's writer is held no longer than by a webhook. Relies on the ledger to rebuild
-//! in one step, or to say that something came meanwhile. A crash leaves the receipt as it was, or replayed.
+//! Promises: changes keep their original times, so a replay loses against later changes; a replay that maps as before
+//! changes nothing; nothing accepted is lost: an accepted receipt that no longer maps stays as it is, and a neighbour
+//! that no longer maps keeps its changes. Receipts are read a page at a time, however many a webinar has, and the
+//! ledger's writer is held no longer than by a webhook. Relies on the ledger to rebuild in one step, or to report that
+//! something changed meanwhile. A crash leaves the receipt as it was, or replayed.
 
 mod mapping;
 mod rebuild;
@@ -27,8 +27,8 @@ use crate::ledger::{
 use mapping::{ChangesByWebinar, Mapped};
 use rebuild::RebuildAttempt;
 
-/// How often a replay is done over because something came for its webinars meanwhile. Each takes milliseconds (some
-/// hundreds for thousands of receipts), so only a webinar that is told of without pause is given up.
+/// Limit of attempts when other receipts of the same webinars arrive meanwhile. An attempt takes milliseconds (hundreds
+/// of them for thousands of receipts), so only a webinar with webhooks without pause is given up.
 const MAX_ATTEMPTS: usize = 5;
 
 /// Replays receipts.
@@ -38,98 +38,100 @@ pub struct Replayer {
     sources: Arc<BTreeMap<SourceName, Arc<Source>>>,
 }
 
-/// What came of a replay.
+/// The result of a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
-    /// What the receipt is now: accepted, ignored or quarantined.
+    /// The receipt's new outcome: accepted, ignored or quarantined.
     pub outcome: ReceiptOutcome,
-    /// Why it is quarantined, if it is.
+    /// The reason, if the receipt is quarantined.
     pub reason: Option<String>,
-    /// The events of the webinars that it builds, by key; at most [`crate::ledger::PAGE_MAX`].
+    /// Keys of the events that the receipt contributes to; at most [`crate::ledger::PAGE_MAX`].
     pub events: Vec<EventKey>,
 }
 
-/// Why a receipt was not replayed; nothing was changed.
+/// Why a receipt was not replayed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// There is no such receipt.
-    #[error("there is no such receipt; it may have been kept long enough")]
+    #[error("there is no such receipt; it may have expired")]
     Unknown,
-    /// There is nothing to map.
-    #[error("its body is not kept: what is ignored when it comes is not, and a body may be erased")]
+    /// The receipt has no body.
+    #[error(
+        "the receipt has no body: bodies of ignored receipts are not stored, and bodies can be erased"
+    )]
     NoBody,
-    /// Nothing says how to map it.
-    #[error("its source {0} is not in the configuration any more")]
+    /// The receipt's source is not configured.
+    #[error("the source {0} of the receipt is no longer configured")]
     NoSource(SourceName),
-    /// The source has been given to another platform since.
-    #[error("its source {source_name} was of {was} and is of {is} now")]
+    /// The source belongs to another platform now.
+    #[error("the source {source_name} of the receipt had the provider {was} and has {is} now")]
     OtherProvider {
-        /// Which source.
+        /// The source.
         source_name: SourceName,
-        /// Of that platform when it came.
+        /// The platform when the receipt arrived.
         was: ProviderId,
-        /// And now.
+        /// The platform now.
         is: ProviderId,
     },
-    /// It was accepted before and would not be now; what it said stays.
-    #[error("it was accepted and would not be today, so it stays as it is: {0}")]
+    /// The accepted receipt would not be accepted today. Its changes stay.
+    #[error("the accepted receipt would not be accepted today and stays as it is: {0}")]
     NoLongerAccepted(String),
-    /// Something came for its webinars again and again meanwhile; trying later is right.
-    #[error("other webhooks came for the same webinars meanwhile; try again")]
+    /// Other receipts of the same webinars arrived during each attempt. Retry later.
+    #[error("other webhooks for the same webinars arrived meanwhile; try again")]
     Busy,
-    /// The ledger could not.
+    /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
 
-/// Which receipts to replay, all of them, a bounded piece at a time.
+/// A request to replay many receipts, a piece at a time.
 #[derive(Debug, Clone, Default)]
 pub struct ReplayRequest {
-    /// Of that source only.
+    /// Only receipts of this source.
     pub source: Option<SourceName>,
-    /// With that outcome only.
+    /// Only receipts with this outcome.
     pub outcome: Option<ReceiptOutcome>,
-    /// Where a piece before said to go on.
+    /// Where the previous piece ended ([`ReplayProgress::next`]).
     pub after: Option<i64>,
 }
 
-/// A piece of replaying.
+/// The result of one piece.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplayProgress {
-    /// Receipts that are accepted now.
+    /// Number of receipts that are accepted now.
     pub accepted: u64,
-    /// Receipts that are ignored now.
+    /// Number of receipts that are ignored now.
     pub ignored: u64,
-    /// Receipts that are quarantined still.
+    /// Number of receipts that are still quarantined.
     pub quarantined: u64,
-    /// Receipts that could not be replayed and are what they were.
+    /// Number of receipts that could not be replayed and are unchanged.
     pub failed: u64,
-    /// Where to go on; none when all are done.
+    /// Where the next piece begins; none when all receipts are done.
     pub next: Option<i64>,
 }
 
 impl Replayer {
-    /// Replays into that ledger with the sources of the present configuration.
+    /// A replayer for a ledger, with the configured sources.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, sources: BTreeMap<SourceName, Arc<Source>>) -> Self {
         Self { ledger, sources: Arc::new(sources) }
     }
 
-    /// Maps a receipt again and rebuilds the webinars that it built or builds now; durable when it returns.
+    /// Maps a receipt again and rebuilds its webinars, those of before and those of today. Durable when it returns.
     ///
     /// # Errors
-    /// [`ReplayError`] says why it was not replayed; nothing was changed.
+    /// [`ReplayError`] says why the receipt was not replayed. Nothing was changed.
     ///
     /// # Cancel safety
     /// A cancelled call may still be carried out.
     pub async fn replay(&self, id: ReceiptId) -> Result<Replayed, ReplayError> {
         for _ in 0..MAX_ATTEMPTS {
             let receipt = self.ledger.receipt(id).await?.ok_or(ReplayError::Unknown)?;
-            let told = self.map_receipt(&receipt)?;
-            let wanted = told.fetch_requests();
-            if let Some((outcome, reason)) = self.apply(&receipt.summary, told).await? {
-                // Asking changes nothing that asking again would not, so it need not be one step with the rest.
-                self.ledger.request_fetches(&receipt.summary.source, wanted).await?;
+            let mapped = self.map_receipt(&receipt)?;
+            let requests = mapped.fetch_requests();
+            if let Some((outcome, reason)) = self.apply(&receipt.summary, mapped).await? {
+                // A repeated request changes nothing, so it need not be in one transaction with the rebuild.
+                self.ledger.request_fetches(&receipt.summary.source, requests).await?;
                 let events = self.ledger.receipt(id).await?.map(|now| now.events);
                 return Ok(Replayed { outcome, reason, events: events.unwrap_or_default() });
             }
@@ -137,104 +139,108 @@ impl Replayer {
         Err(ReplayError::Busy)
     }
 
-    /// Replays receipts, newest first, as many as there is time for, and says where to go on. It always gets on: one that
-    /// by itself takes longer than there is time for in all counts as failed, though it may still be carried out.
+    /// Replays receipts, newest first, until a deadline, and returns where to continue. Each call makes progress: a
+    /// receipt that alone takes longer than the whole time counts as failed, though its replay may still be carried
+    /// out.
     ///
     /// # Errors
-    /// [`ReplayError::Ledger`] when the ledger could not be used for the first. For a later one the piece ends before it.
+    /// [`ReplayError::Ledger`] when the ledger failed for the first receipt. If it fails for a later one, the piece
+    /// ends before that.
     pub async fn replay_all(
         &self,
-        ask: ReplayRequest,
+        request: ReplayRequest,
         until: Instant,
     ) -> Result<ReplayProgress, ReplayError> {
-        let ReplayRequest { source, outcome, after } = ask;
-        let mut piece = ReplayProgress { next: after, ..ReplayProgress::default() };
+        let ReplayRequest { source, outcome, after } = request;
+        let mut progress = ReplayProgress { next: after, ..ReplayProgress::default() };
         loop {
-            // One at a time, so that the piece can end after each.
-            let one = ReceiptQuery { source: source.clone(), outcome, after: piece.next, limit: 1 };
-            let first = piece.next == after;
-            match self.replay_next(one, &mut piece, until, first).await {
+            // One receipt at a time, so that the piece can end after each.
+            let query =
+                ReceiptQuery { source: source.clone(), outcome, after: progress.next, limit: 1 };
+            let is_first = progress.next == after;
+            match self.replay_next(query, &mut progress, until, is_first).await {
                 Ok(()) => {}
-                Err(error) if first => return Err(error),
+                Err(error) if is_first => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "not all receipts could be replayed");
-                    return Ok(piece);
+                    return Ok(progress);
                 }
             }
-            if piece.next.is_none() || Instant::now() >= until {
-                return Ok(piece);
+            if progress.next.is_none() || Instant::now() >= until {
+                return Ok(progress);
             }
         }
     }
 
-    /// Replays the next of a list, if there is any.
+    /// Replays the next receipt of a list, if there is one.
     async fn replay_next(
         &self,
-        ask: ReceiptQuery,
-        piece: &mut ReplayProgress,
+        query: ReceiptQuery,
+        progress: &mut ReplayProgress,
         until: Instant,
-        first: bool,
+        is_first: bool,
     ) -> Result<(), ReplayError> {
-        let late = |_| LedgerError::unavailable("it did not answer in time");
-        let page = timeout_at(until, self.ledger.list_receipts(ask)).await.map_err(late)??;
+        let late = |_| LedgerError::unavailable("the ledger did not answer in time");
+        let page = timeout_at(until, self.ledger.list_receipts(query)).await.map_err(late)??;
         for receipt in page.items {
             match timeout_at(until, self.replay(receipt.id)).await {
                 Ok(Ok(replayed)) => match replayed.outcome {
-                    ReceiptOutcome::Accepted | ReceiptOutcome::Duplicate => piece.accepted += 1,
-                    ReceiptOutcome::Ignored => piece.ignored += 1,
-                    ReceiptOutcome::Quarantined => piece.quarantined += 1,
+                    ReceiptOutcome::Accepted | ReceiptOutcome::Duplicate => progress.accepted += 1,
+                    ReceiptOutcome::Ignored => progress.ignored += 1,
+                    ReceiptOutcome::Quarantined => progress.quarantined += 1,
                 },
                 Ok(Err(error @ ReplayError::Ledger(LedgerError::Unavailable { .. }))) => {
                     return Err(error);
                 }
                 Ok(Err(error)) => {
                     tracing::debug!(receipt.id = %receipt.id, %error, "not replayed");
-                    piece.failed += 1;
+                    progress.failed += 1;
                 }
-                // It had all the time there is, and would have no more if it were asked for again.
-                Err(_) if first => {
+                // The receipt had all the time there is; another call would give it no more.
+                Err(_) if is_first => {
                     tracing::warn!(receipt.id = %receipt.id, "not replayed in time");
-                    piece.failed += 1;
+                    progress.failed += 1;
                 }
                 Err(elapsed) => return Err(late(elapsed).into()),
             }
         }
-        piece.next = page.next;
+        progress.next = page.next;
         Ok(())
     }
 
-    /// What the replayed receipt says today.
+    /// Maps the replayed receipt.
     fn map_receipt(&self, receipt: &ReceiptRecord) -> Result<Mapped, ReplayError> {
         let ReceiptSummary { source, provider, .. } = &receipt.summary;
-        let ours = self.sources.get(source).ok_or_else(|| ReplayError::NoSource(source.clone()))?;
-        if ours.provider.id() != *provider {
+        let configured =
+            self.sources.get(source).ok_or_else(|| ReplayError::NoSource(source.clone()))?;
+        if configured.provider.id() != *provider {
             return Err(ReplayError::OtherProvider {
                 source_name: source.clone(),
                 was: provider.clone(),
-                is: ours.provider.id(),
+                is: configured.provider.id(),
             });
         }
         let body = receipt.body.as_deref().ok_or(ReplayError::NoBody)?;
         let (receipt, headers) = (&receipt.summary, &receipt.headers);
-        Ok(Mapped::from_stored(ours, &StoredReceipt { receipt, headers, body }))
+        Ok(Mapped::from_stored(configured, &StoredReceipt { receipt, headers, body }))
     }
 
-    /// Has the ledger rebuild what is concerned; none if that has to be done over.
+    /// Stores the new outcome and the rebuilt webinars. None if the attempt has to be repeated.
     async fn apply(
         &self,
         receipt: &ReceiptSummary,
-        told: Mapped,
+        mapped: Mapped,
     ) -> Result<Option<(ReceiptOutcome, Option<String>)>, ReplayError> {
         let was_accepted = receipt.outcome == ReceiptOutcome::Accepted;
-        let (outcome, sayings) = match told {
-            Mapped::Changes(sayings, _) => (ReceiptOutcome::Accepted, sayings),
+        let (outcome, changes) = match mapped {
+            Mapped::Changes(changes, _) => (ReceiptOutcome::Accepted, changes),
             Mapped::Ignored => (ReceiptOutcome::Ignored, ChangesByWebinar::new()),
-            Mapped::Unmappable(why) if was_accepted => {
-                return Err(ReplayError::NoLongerAccepted(why));
+            Mapped::Unmappable(reason) if was_accepted => {
+                return Err(ReplayError::NoLongerAccepted(reason));
             }
-            Mapped::Unmappable(why) => return self.quarantine(receipt.id, why).await,
+            Mapped::Unmappable(reason) => return self.quarantine(receipt.id, reason).await,
         };
-        let refused = match self.rebuild_webinars(receipt, &sayings).await? {
+        let refused = match self.rebuild_webinars(receipt, &changes).await? {
             RebuildAttempt::Done(webinars) => {
                 let rebuild =
                     RebuildRequest { receipt: receipt.id, outcome, reason: None, webinars };
@@ -242,11 +248,11 @@ impl Replayer {
                     RebuildResult::Done => return Ok(Some((outcome, None))),
                     RebuildResult::Stale => return Ok(None),
                     RebuildResult::Unknown => return Err(ReplayError::Unknown),
-                    RebuildResult::Refused(why) => why,
+                    RebuildResult::Refused(reason) => reason,
                 }
             }
             RebuildAttempt::Stale => return Ok(None),
-            RebuildAttempt::Refused(why) => why.to_string(),
+            RebuildAttempt::Refused(error) => error.to_string(),
         };
         if was_accepted {
             return Err(ReplayError::NoLongerAccepted(refused));
@@ -254,20 +260,20 @@ impl Replayer {
         self.quarantine(receipt.id, refused).await
     }
 
-    /// It is quarantined still, and today's reason is told.
+    /// Quarantines the receipt again, with today's reason.
     async fn quarantine(
         &self,
         receipt: ReceiptId,
         reason: String,
     ) -> Result<Option<(ReceiptOutcome, Option<String>)>, ReplayError> {
         let outcome = ReceiptOutcome::Quarantined;
-        let told = Some(reason.clone());
-        let rebuild = RebuildRequest { receipt, outcome, reason: told, webinars: Vec::new() };
+        let rebuild =
+            RebuildRequest { receipt, outcome, reason: Some(reason.clone()), webinars: Vec::new() };
         match self.ledger.rebuild(rebuild).await? {
             RebuildResult::Done => Ok(Some((outcome, Some(reason)))),
             RebuildResult::Stale => Ok(None),
             RebuildResult::Unknown => Err(ReplayError::Unknown),
-            RebuildResult::Refused(why) => Err(ReplayError::NoLongerAccepted(why)),
+            RebuildResult::Refused(reason) => Err(ReplayError::NoLongerAccepted(reason)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Webinars as all their retained receipts tell them today, read a page at a time.
+//! Webinars built again from all their retained receipts, which are read a page at a time.
 
 use std::collections::BTreeSet;
 
@@ -11,97 +11,96 @@ use crate::ledger::{
     ContributingReceipt, RebuiltWebinar, ReceiptSummary, WebinarKey, WebinarState,
 };
 
-/// What came of telling webinars anew.
+/// The result of building webinars again.
 pub(super) enum RebuildAttempt<T> {
     Done(T),
-    /// The receipts were others again and again meanwhile.
+    /// The receipts changed during each attempt.
     Stale,
-    /// What is said today cannot belong together.
+    /// Today's changes cannot be merged.
     Refused(MergeError),
 }
 
-/// The receipts of a webinar that say nothing of it today, and keep what they said.
+/// Receipts of a webinar that yield no changes of it today. Their old changes stay.
 #[derive(Default, PartialEq, Eq)]
 struct Unmapped {
-    /// Whether there are any.
+    /// Whether there are such receipts.
     any: bool,
-    /// Those that the webinar rests on: what the others said was lost already.
+    /// Those that the webinar still has values of; the values of the others lost long ago.
     retained: BTreeSet<ReceiptId>,
 }
 
 impl Unmapped {
-    /// Begins to tell a webinar anew, by its other receipts and the replayed one.
+    /// Starts to build a webinar again from its mapped receipts and the replayed one.
     fn start_rebuild(&self, before: &WebinarState, replayed: ReceiptId) -> WebinarRebuild {
-        let speakers = before.retained.difference(&self.retained).copied().chain([replayed]);
-        before.webinar.begin_rebuild(&speakers.collect(), before.has_expired_receipts || self.any)
+        let mapped = before.retained.difference(&self.retained).copied().chain([replayed]);
+        before.webinar.begin_rebuild(&mapped.collect(), before.has_expired_receipts || self.any)
     }
 }
 
 impl Replayer {
-    /// The webinars that the receipt built, or builds now, as all their receipts tell them today.
+    /// Builds again the webinars that the receipt contributed to, or contributes to today.
     pub(super) async fn rebuild_webinars(
         &self,
         receipt: &ReceiptSummary,
-        sayings: &ChangesByWebinar,
+        changes: &ChangesByWebinar,
     ) -> Result<RebuildAttempt<Vec<RebuiltWebinar>>, ReplayError> {
-        let mut dossiers = self.ledger.webinars_of(receipt.id).await?;
-        let known: BTreeSet<WebinarKey> = dossiers.iter().map(|d| d.key.clone()).collect();
-        for key in sayings.keys().filter(|key| !known.contains(*key)) {
-            dossiers.push(self.ledger.webinar_state(key).await?);
+        let mut states = self.ledger.webinars_of(receipt.id).await?;
+        let known: BTreeSet<WebinarKey> = states.iter().map(|state| state.key.clone()).collect();
+        for key in changes.keys().filter(|key| !known.contains(*key)) {
+            states.push(self.ledger.webinar_state(key).await?);
         }
-        let mut webinars = Vec::with_capacity(dossiers.len());
-        for before in dossiers {
-            let own = sayings.get(&before.key).map_or(&[][..], Vec::as_slice);
+        let mut webinars = Vec::with_capacity(states.len());
+        for before in states {
+            let own = changes.get(&before.key).map_or(&[][..], Vec::as_slice);
             match self.rebuild_webinar(&before, receipt, own).await? {
                 RebuildAttempt::Done(webinar) => {
                     webinars.push(RebuiltWebinar { before, webinar, contributes: !own.is_empty() });
                 }
                 RebuildAttempt::Stale => return Ok(RebuildAttempt::Stale),
-                RebuildAttempt::Refused(why) => return Ok(RebuildAttempt::Refused(why)),
+                RebuildAttempt::Refused(error) => return Ok(RebuildAttempt::Refused(error)),
             }
         }
         Ok(RebuildAttempt::Done(webinars))
     }
 
-    /// One webinar; `own` is what the replayed receipt says of it.
+    /// Builds one webinar again. `own` are the changes of the replayed receipt.
     async fn rebuild_webinar(
         &self,
         before: &WebinarState,
         replayed: &ReceiptSummary,
         own: &[Change],
     ) -> Result<RebuildAttempt<Webinar>, ReplayError> {
-        // Who is silent must be known before the first speaks. Mostly nobody is, so that once is enough.
+        // The unmapped receipts must be known before the first merge. Mostly there are none, so one pass is enough.
         let mut expected = Unmapped::default();
         for _ in 0..MAX_ATTEMPTS {
-            let mut retelling = expected.start_rebuild(before, replayed.id);
-            let silent = match self.join_other_receipts(before, replayed.id, &mut retelling).await?
-            {
-                Ok(silent) => silent,
-                Err(refused) => return Ok(RebuildAttempt::Refused(refused)),
+            let mut rebuild = expected.start_rebuild(before, replayed.id);
+            let unmapped = match self.merge_others(before, replayed.id, &mut rebuild).await? {
+                Ok(unmapped) => unmapped,
+                Err(error) => return Ok(RebuildAttempt::Refused(error)),
             };
-            if silent != expected {
-                expected = silent;
+            if unmapped != expected {
+                expected = unmapped;
                 continue;
             }
-            let said = own
+            let merged = own
                 .iter()
-                .try_for_each(|change| retelling.merge(change, &replayed.provenance(change)));
-            return Ok(match said {
-                Ok(()) => RebuildAttempt::Done(retelling.finish()),
-                Err(refused) => RebuildAttempt::Refused(refused),
+                .try_for_each(|change| rebuild.merge(change, &replayed.provenance(change)));
+            return Ok(match merged {
+                Ok(()) => RebuildAttempt::Done(rebuild.finish()),
+                Err(error) => RebuildAttempt::Refused(error),
             });
         }
         Ok(RebuildAttempt::Stale)
     }
 
-    /// Joins what all receipts of the webinar but the replayed one say today; tells which are silent.
-    async fn join_other_receipts(
+    /// Merges today's changes of all receipts of the webinar except the replayed one; returns the unmapped receipts.
+    async fn merge_others(
         &self,
         before: &WebinarState,
         replayed: ReceiptId,
-        retelling: &mut WebinarRebuild,
+        rebuild: &mut WebinarRebuild,
     ) -> Result<Result<Unmapped, MergeError>, ReplayError> {
-        let mut silent = Unmapped::default();
+        let mut unmapped = Unmapped::default();
         let mut after = None;
         loop {
             let page = self.ledger.receipts_of(&before.key, after).await?;
@@ -112,25 +111,25 @@ impl Replayer {
                 let Some(changes) =
                     self.current_changes(&before.key, &receipt, &headers, body.as_deref())
                 else {
-                    silent.any = true;
-                    silent.retained.extend(before.retained.get(&receipt.id));
+                    unmapped.any = true;
+                    unmapped.retained.extend(before.retained.get(&receipt.id));
                     continue;
                 };
                 for change in &changes {
-                    if let Err(refused) = retelling.merge(change, &receipt.provenance(change)) {
-                        return Ok(Err(refused));
+                    if let Err(error) = rebuild.merge(change, &receipt.provenance(change)) {
+                        return Ok(Err(error));
                     }
                 }
             }
             after = page.next;
             if after.is_none() {
-                return Ok(Ok(silent));
+                return Ok(Ok(unmapped));
             }
         }
     }
 
-    /// What a receipt says of that webinar today. None if its source or its body is gone, if it cannot be mapped any
-    /// more, or if it speaks of other webinars now: nothing that was accepted is lost by replaying another.
+    /// Today's changes of the webinar from one receipt. None if the source or the body is gone, if the receipt no
+    /// longer maps, or if it is about other webinars now: replaying one receipt loses nothing of another.
     fn current_changes(
         &self,
         key: &WebinarKey,
@@ -143,7 +142,7 @@ impl Replayer {
             return None;
         }
         match Mapped::from_stored(source, &StoredReceipt { receipt, headers, body: body? }) {
-            Mapped::Changes(mut sayings, _) => sayings.remove(key),
+            Mapped::Changes(mut changes, _) => changes.remove(key),
             Mapped::Ignored | Mapped::Unmappable(_) => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Replaying: what was received is mapped again with today's code and configuration.
+//! Replay: stored receipts are mapped again with today's code and configuration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn zoom() -> Arc<dyn Provider> {
     zoom.unconfigured().expect("Zoom needs no keys of its own")
 }
 
-/// A body of Zoom's; without an account where none is given.
+/// A Zoom webhook, with or without an account.
 fn body(event: &str, account: Option<&str>, at: Millis, object: &Value) -> Vec<u8> {
     let mut body = json!({ "event": event, "event_ts": at.get(), "payload": { "object": object } });
     if let Some(account) = account {
@@ -48,8 +48,8 @@ fn renamed_body(id: u64, topic: &str, account: Option<&str>, at: Millis) -> Vec<
     body("webinar.updated", account, at, &json!({ "id": id, "topic": topic }))
 }
 
-/// A receipt as it comes in: read by Zoom's code, scrubbed, with its hash.
-fn coming(bytes: &[u8], received_at: Millis) -> NewReceipt {
+/// A receipt as the intake builds it: read by Zoom's code, scrubbed, with its hash.
+fn incoming(bytes: &[u8], received_at: Millis) -> NewReceipt {
     let reading = zoom().read(&Inbound::from_body(bytes).scrub(zoom().as_ref()), &[]);
     let digest: [u8; 32] = Sha256::digest(bytes).into();
     NewReceipt {
@@ -90,7 +90,7 @@ fn replayer(ledger: &Arc<SqliteLedger>, policies: &Policies) -> Replayer {
     Replayer::new(Arc::clone(ledger) as Arc<dyn Ledger>, sources)
 }
 
-/// The name that HubSpot is to get for the only event.
+/// Name in the next HubSpot input of the only event.
 async fn only_input(ledger: &SqliteLedger) -> Value {
     let events = ledger.events(10).await.expect("events");
     assert_eq!(events.len(), 1, "{events:?}");
@@ -99,16 +99,16 @@ async fn only_input(ledger: &SqliteLedger) -> Value {
 }
 
 #[tokio::test]
-async fn what_lacked_a_setting_is_accepted_once_it_is_set_at_its_original_time() {
+async fn quarantined_receipt_is_accepted_at_its_original_time_once_its_setting_exists() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    let early = coming(&created_body(1, "Early", None, NOON), minutes(0));
+    let early = incoming(&created_body(1, "Early", None, NOON), minutes(0));
     assert_eq!(accept(&ledger, &early).await, ReceiptOutcome::Quarantined);
     place.clock.set(minutes(10));
-    let late = coming(&renamed_body(1, "Late", Some("acct"), minutes(10)), minutes(10));
+    let late = incoming(&renamed_body(1, "Late", Some("acct"), minutes(10)), minutes(10));
     assert_eq!(accept(&ledger, &late).await, ReceiptOutcome::Accepted);
     assert_eq!(ledger.events(10).await.expect("events")[0].state, EventState::Incomplete);
-    // Not yet: replayed as things are, it stays, and says why.
+    // Without the setting, a replay changes nothing and reports the reason.
     let as_before = replayer(&ledger, &policies()).replay(early.id).await.expect("replayed");
     assert_eq!(as_before.outcome, ReceiptOutcome::Quarantined);
     assert!(as_before.reason.expect("a reason").contains("external_account_id"));
@@ -131,26 +131,26 @@ async fn what_lacked_a_setting_is_accepted_once_it_is_set_at_its_original_time()
     assert_eq!((start.receipt, start.at, start.received_at), (early.id, NOON, NOON));
     let kept = ledger.receipt(early.id).await.expect("read").expect("kept").summary;
     assert_eq!((kept.outcome, kept.reason), (ReceiptOutcome::Accepted, None));
-    // Once more changes nothing.
+    // A second replay changes nothing.
     let before = ledger.events(10).await.expect("events");
     replayer(&ledger, &configured).replay(early.id).await.expect("replayed");
     assert_eq!(ledger.events(10).await.expect("events"), before);
-    // And the webinar rests on it from now on: the late one, replayed, takes it along.
+    // The webinar has its changes from now on: a replay of the late one keeps them.
     replayer(&ledger, &configured).replay(late.id).await.expect("replayed");
     assert_eq!(ledger.events(10).await.expect("events"), before);
 }
 
 #[tokio::test]
-async fn what_was_mapped_wrong_is_put_right_and_what_others_said_stays() {
+async fn wrongly_mapped_receipt_is_corrected_and_other_changes_stay() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    let mut first = coming(&created_body(1, "Right", Some("acct-1"), NOON), NOON);
+    let mut first = incoming(&created_body(1, "Right", Some("acct-1"), NOON), NOON);
     let mut wrong = created("1", "Wrong", NOON);
     wrong.whole = WebinarFields { description: Some("never said".into()), ..wrong.whole };
     first.content = ReceiptContent::Changes(vec![wrong]);
     accept(&ledger, &first).await;
-    // This one today's code cannot read, so it keeps what it said when it came.
-    let mut odd = coming(b"{\"no\": \"webhook\"}", NOON);
+    // Today's code cannot read this receipt, so its old changes stay.
+    let mut odd = incoming(b"{\"no\": \"webhook\"}", NOON);
     let mut hosted = renamed("1", "Older", minutes(-5));
     hosted.whole = WebinarFields { organizer: Some("The host".into()), ..WebinarFields::default() };
     odd.content = ReceiptContent::Changes(vec![hosted]);
@@ -162,7 +162,7 @@ async fn what_was_mapped_wrong_is_put_right_and_what_others_said_stays() {
     assert_eq!(input["eventName"], "Right");
     assert_eq!(input["eventDescription"], Value::Null);
     assert_eq!(input["eventOrganizer"], "The host");
-    // Itself it is not replayed: what was accepted is not lost.
+    // It cannot be replayed itself, because its changes would be lost.
     let before = ledger.events(10).await.expect("events");
     let refused = replayer(&ledger, &policies()).replay(odd.id).await;
     assert!(matches!(refused, Err(ReplayError::NoLongerAccepted(_))), "{refused:?}");
@@ -170,10 +170,10 @@ async fn what_was_mapped_wrong_is_put_right_and_what_others_said_stays() {
 }
 
 #[tokio::test]
-async fn what_is_still_not_understood_says_so_with_todays_reason() {
+async fn unmappable_receipt_gets_todays_reason() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    let mut odd = coming(b"{}", NOON);
+    let mut odd = incoming(b"{}", NOON);
     odd.content = ReceiptContent::Quarantined("yesterday's reason".into());
     assert_eq!(accept(&ledger, &odd).await, ReceiptOutcome::Quarantined);
     let replayed = replayer(&ledger, &policies()).replay(odd.id).await.expect("replayed");
@@ -181,8 +181,8 @@ async fn what_is_still_not_understood_says_so_with_todays_reason() {
     let kept = ledger.receipt(odd.id).await.expect("read").expect("kept").summary;
     assert_eq!(kept.reason, replayed.reason);
     assert_ne!(kept.reason.as_deref(), Some("yesterday's reason"));
-    // Today's code knows that this one is nothing for us.
-    let mut nothing = coming(&body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 })), NOON);
+    // Today's code ignores this receipt.
+    let mut nothing = incoming(&body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 })), NOON);
     nothing.content = ReceiptContent::Quarantined("unknown".into());
     nothing.body = body("webinar.alert", Some("a"), NOON, &json!({ "id": 1 }));
     accept(&ledger, &nothing).await;
@@ -195,35 +195,38 @@ async fn what_is_still_not_understood_says_so_with_todays_reason() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_replayed_says_why() {
+async fn receipt_that_cannot_be_replayed_reports_the_reason() {
     let place = Place::new();
     let mut both = policies();
     both.insert(source("gone"), policy("main"));
     let ledger = open(&place, &both);
     let replayer = replayer(&ledger, &policies());
-    let mut ignored = coming(&body("webinar.alert", None, NOON, &json!({})), NOON);
+    let mut ignored = incoming(&body("webinar.alert", None, NOON, &json!({})), NOON);
     ignored.body = Vec::new();
     accept(&ledger, &ignored).await;
     assert!(matches!(replayer.replay(ignored.id).await, Err(ReplayError::NoBody)));
-    let mut gone = coming(&created_body(1, "One", Some("acct"), NOON), NOON);
+    let mut gone = incoming(&created_body(1, "One", Some("acct"), NOON), NOON);
     gone.source = source("gone");
     accept(&ledger, &gone).await;
     let refused = replayer.replay(gone.id).await.expect_err("its source is gone");
-    assert_eq!(refused.to_string(), "its source gone is not in the configuration any more");
-    let mut other = coming(&created_body(2, "Two", Some("acct"), NOON), NOON);
+    assert_eq!(refused.to_string(), "the source gone of the receipt is no longer configured");
+    let mut other = incoming(&created_body(2, "Two", Some("acct"), NOON), NOON);
     other.provider = ProviderId::new("goto");
     accept(&ledger, &other).await;
     let refused = replayer.replay(other.id).await.expect_err("of another provider");
-    assert_eq!(refused.to_string(), "its source zoom was of goto and is of zoom now");
+    assert_eq!(
+        refused.to_string(),
+        "the source zoom of the receipt had the provider goto and has zoom now"
+    );
     let unknown = replayer.replay(ReceiptId::generate()).await;
     assert!(matches!(unknown, Err(ReplayError::Unknown)));
 }
 
 #[tokio::test]
-async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
+async fn receipt_of_a_foreign_platform_account_is_ignored() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    let receipt = coming(&created_body(1, "One", Some("acct-1"), NOON), NOON);
+    let receipt = incoming(&created_body(1, "One", Some("acct-1"), NOON), NOON);
     accept(&ledger, &receipt).await;
     let only = Source {
         platform_accounts: Some(["acct-2".to_owned()].into()),
@@ -240,22 +243,22 @@ async fn a_platform_account_that_is_not_admitted_any_more_is_ignored() {
     );
 }
 
-/// More time than any of this takes.
+/// More time than these tests take.
 fn an_hour() -> Instant {
     Instant::now() + Duration::from_hours(1)
 }
 
 #[tokio::test]
-async fn many_are_replayed_one_after_the_other() {
+async fn many_receipts_are_replayed_in_pieces() {
     let place = Place::new();
     let ledger = open(&place, &policies());
     let all = 220;
     for n in 0..all {
-        let mut lost = coming(&created_body(n, "Name", Some("acct"), NOON), NOON);
+        let mut lost = incoming(&created_body(n, "Name", Some("acct"), NOON), NOON);
         lost.content = ReceiptContent::Quarantined("mapped by code that was wrong".into());
         accept(&ledger, &lost).await;
     }
-    accept(&ledger, &coming(b"{}", NOON)).await;
+    accept(&ledger, &incoming(b"{}", NOON)).await;
     let replayer = replayer(&ledger, &policies());
     let ask =
         ReplayRequest { outcome: Some(ReceiptOutcome::Quarantined), ..ReplayRequest::default() };
@@ -268,7 +271,7 @@ async fn many_are_replayed_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn what_came_of_each_is_counted() {
+async fn outcomes_are_counted() {
     let place = Place::new();
     let mut both = policies();
     both.insert(source("gone"), policy("main"));
@@ -284,7 +287,7 @@ async fn what_came_of_each_is_counted() {
         created_body(4, "Four", Some("acct"), NOON),
     ];
     for (n, bytes) in bodies.iter().enumerate() {
-        let receipt = NewReceipt { content: lost(), body: bytes.clone(), ..coming(bytes, NOON) };
+        let receipt = NewReceipt { content: lost(), body: bytes.clone(), ..incoming(bytes, NOON) };
         let source = if n < 4 { source("zoom") } else { source("gone") };
         accept(&ledger, &NewReceipt { source, ..receipt }).await;
     }
@@ -296,13 +299,13 @@ async fn what_came_of_each_is_counted() {
 }
 
 #[tokio::test]
-async fn a_neighbour_that_was_mapped_wrong_is_put_right_too() {
+async fn wrongly_mapped_neighbour_is_corrected_too() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    let first = coming(&created_body(1, "First", Some("acct-1"), NOON), minutes(0));
+    let first = incoming(&created_body(1, "First", Some("acct-1"), NOON), minutes(0));
     accept(&ledger, &first).await;
     place.clock.set(minutes(10));
-    let mut wrong = coming(&renamed_body(1, "Right", Some("acct-1"), minutes(5)), minutes(10));
+    let mut wrong = incoming(&renamed_body(1, "Right", Some("acct-1"), minutes(5)), minutes(10));
     wrong.content = ReceiptContent::Changes(vec![renamed("1", "Wrong", minutes(5))]);
     accept(&ledger, &wrong).await;
     assert_eq!(only_input(&ledger).await["eventName"], "Wrong");
@@ -311,22 +314,22 @@ async fn a_neighbour_that_was_mapped_wrong_is_put_right_too() {
 }
 
 #[tokio::test]
-async fn what_the_webinar_cannot_take_is_not_accepted_and_what_was_stays() {
+async fn changes_that_do_not_merge_are_refused_and_accepted_ones_stay() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    let mut foreign = coming(b"{\"another\": \"platform's\"}", NOON);
+    let mut foreign = incoming(b"{\"another\": \"platform's\"}", NOON);
     foreign.provider = ProviderId::new("goto");
     foreign.content = ReceiptContent::Changes(vec![created("1", "Theirs", NOON)]);
     assert_eq!(accept(&ledger, &foreign).await, ReceiptOutcome::Accepted);
-    // Quarantined before, it is so still, for today's reason.
-    let mut lost = coming(&created_body(1, "Ours", Some("acct-1"), NOON), NOON);
+    // A quarantined receipt stays quarantined, with today's reason.
+    let mut lost = incoming(&created_body(1, "Ours", Some("acct-1"), NOON), NOON);
     lost.content = ReceiptContent::Quarantined("yesterday's reason".into());
     accept(&ledger, &lost).await;
     let replayed = replayer(&ledger, &policies()).replay(lost.id).await.expect("replayed");
     assert_eq!(replayed.outcome, ReceiptOutcome::Quarantined);
     assert!(replayed.reason.expect("a reason").contains("goto"));
-    // Accepted before, for another webinar, it is still what it was.
-    let mut wrong = coming(&renamed_body(1, "Ours", Some("acct-1"), NOON), NOON);
+    // A receipt that another webinar accepted stays accepted.
+    let mut wrong = incoming(&renamed_body(1, "Ours", Some("acct-1"), NOON), NOON);
     wrong.content = ReceiptContent::Changes(vec![created("2", "Ours", NOON)]);
     assert_eq!(accept(&ledger, &wrong).await, ReceiptOutcome::Accepted);
     let before = ledger.events(10).await.expect("events");
@@ -337,7 +340,7 @@ async fn what_the_webinar_cannot_take_is_not_accepted_and_what_was_stays() {
 }
 
 #[tokio::test]
-async fn what_would_be_too_much_for_its_webinar_stays_quarantined_and_says_why() {
+async fn receipt_beyond_the_webinars_limits_stays_quarantined_with_the_reason() {
     let place = Place::new();
     let ledger = open(&place, &policies());
     let series = |from: u64, count: u64| {
@@ -347,8 +350,8 @@ async fn what_would_be_too_much_for_its_webinar_stays_quarantined_and_says_why()
         let object = json!({ "id": 1, "topic": "All", "type": 9, "occurrences": occurrences });
         body("webinar.created", Some("acct"), NOON, &object)
     };
-    assert_eq!(accept(&ledger, &coming(&series(1, 500), NOON)).await, ReceiptOutcome::Accepted);
-    let more = coming(&series(501, 1), NOON);
+    assert_eq!(accept(&ledger, &incoming(&series(1, 500), NOON)).await, ReceiptOutcome::Accepted);
+    let more = incoming(&series(501, 1), NOON);
     assert_eq!(accept(&ledger, &more).await, ReceiptOutcome::Quarantined);
     let before = ledger.events(1_000).await.expect("events");
     let replayed = replayer(&ledger, &policies()).replay(more.id).await.expect("replayed");
@@ -358,17 +361,17 @@ async fn what_would_be_too_much_for_its_webinar_stays_quarantined_and_says_why()
 }
 
 #[tokio::test]
-async fn webhooks_that_come_meanwhile_are_not_lost() {
+async fn webhooks_during_a_replay_are_not_lost() {
     let place = Place::new();
     let ledger = open(&place, &policies());
-    let first = coming(&created_body(1, "Name 0", Some("acct"), NOON), minutes(0));
+    let first = incoming(&created_body(1, "Name 0", Some("acct"), NOON), minutes(0));
     accept(&ledger, &first).await;
     place.clock.set(minutes(100));
     let replayer = replayer(&ledger, &policies());
     let coming_in = async {
         for n in 1..60 {
             let bytes = renamed_body(1, &format!("Name {n}"), Some("acct"), minutes(n));
-            accept(&ledger, &coming(&bytes, minutes(n))).await;
+            accept(&ledger, &incoming(&bytes, minutes(n))).await;
         }
     };
     let replaying = async {

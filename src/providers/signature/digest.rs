@@ -1,10 +1,10 @@
-//! The hashes by which platforms sign.
+//! Hashes of signatures.
 
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// A hash.
+/// A hash algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the hashes' own names")]
 pub enum HashAlgorithm {
@@ -14,7 +14,7 @@ pub enum HashAlgorithm {
     Sha512,
 }
 
-/// What is made with it.
+/// A kind of code made with a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacMethod {
     /// An HMAC (RFC 2104), whose key is the secret.
@@ -24,7 +24,7 @@ pub enum MacMethod {
 }
 
 impl HashAlgorithm {
-    /// The length of its codes, in bytes.
+    /// Length of the codes, in bytes.
     #[must_use]
     pub fn length(self) -> usize {
         match self {
@@ -35,7 +35,7 @@ impl HashAlgorithm {
         }
     }
 
-    /// The code of the parts, one after the other. The secret is the key of an [`Method::Hmac`] and nothing else.
+    /// Computes the code of the concatenated parts. Only [`MacMethod::Hmac`] uses the secret, as its key.
     #[must_use]
     pub fn compute(self, method: MacMethod, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         match (method, self) {
@@ -51,7 +51,7 @@ impl HashAlgorithm {
     }
 }
 
-/// A body's hash, short: what names a delivery of it that is made here.
+/// A short hash of a body, for the id of a delivery that is signed here.
 #[must_use]
 pub fn short_hash(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body)).chars().take(16).collect()
@@ -80,7 +80,7 @@ mod tests {
 
     /// RFC 2202 and RFC 4231, test case 2 of each; FIPS 180's `abc`.
     #[test]
-    fn the_codes_are_those_of_the_standards() {
+    fn codes_match_the_standards() {
         let mac = |algorithm: HashAlgorithm| {
             let parts: [&[u8]; 2] = [b"what do ya want ", b"for nothing?"];
             let code = algorithm.compute(MacMethod::Hmac, b"Jefe", &parts);

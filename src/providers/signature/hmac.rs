@@ -1,4 +1,4 @@
-//! HMAC-SHA256 in hexadecimal, over messages that carry their own time.
+//! HMAC-SHA256 in hexadecimal, and signed times.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use subtle::ConstantTimeEq;
 use crate::event::Millis;
 use crate::providers::VerifyError;
 
-/// Longest time in seconds that is read: twelve digits reach the year 33658 and, in milliseconds, stay far from overflow.
+/// Longest time in seconds, in digits: twelve reach the year 33658 and, in milliseconds, stay far from overflow.
 const SECONDS_DIGITS_MAX: usize = 12;
 
-/// The HMAC-SHA256 of the parts, one after the other.
+/// The HMAC-SHA256 of the concatenated parts.
 #[must_use]
 pub fn sha256(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac =
@@ -23,9 +23,9 @@ pub fn sha256(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Which of the secrets makes this MAC of the parts; the first of several.
+/// Index of the first secret that produces this MAC of the parts.
 ///
-/// An empty secret proves nothing, since anyone has it, and never matches.
+/// An empty secret never matches: everybody knows it.
 #[must_use]
 pub fn find_signing_secret(
     secrets: &[&[u8]],
@@ -37,7 +37,7 @@ pub fn find_signing_secret(
         .position(|secret| !secret.is_empty() && bool::from(sha256(secret, parts).ct_eq(claimed)))
 }
 
-/// A MAC as 64 lower-case hexadecimal digits; none for any other text, so that a MAC has one spelling only.
+/// Parses a MAC of 64 lower-case hexadecimal digits. No other text is accepted, so a MAC has one spelling.
 #[must_use]
 pub fn parse_lower_hex(text: &[u8]) -> Option<[u8; 32]> {
     if text.iter().any(u8::is_ascii_uppercase) {
@@ -48,7 +48,7 @@ pub fn parse_lower_hex(text: &[u8]) -> Option<[u8; 32]> {
     Some(mac)
 }
 
-/// A time in whole seconds since 1970, in digits only.
+/// Parses a time in whole seconds since 1970, digits only.
 #[must_use]
 pub fn parse_unix_seconds(text: &[u8]) -> Option<Millis> {
     if text.is_empty() || text.len() > SECONDS_DIGITS_MAX || !text.iter().all(u8::is_ascii_digit) {
@@ -58,10 +58,10 @@ pub fn parse_unix_seconds(text: &[u8]) -> Option<Millis> {
     Some(Millis::new(seconds * 1_000))
 }
 
-/// Whether a signed time is near enough to now.
+/// Checks that a signed time is near now.
 ///
 /// # Errors
-/// [`Refusal::Stale`] and [`Refusal::Future`] when it is further off than `tolerance`.
+/// [`VerifyError::Stale`] and [`VerifyError::Future`] when it differs by more than `tolerance`.
 pub fn check_timestamp(
     signed: Millis,
     now: Millis,
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mac_is_that_of_the_standard() {
+    fn sha256_matches_rfc_4231() {
         // RFC 4231, test case 2.
         let mac = sha256(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
         let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_secrets_the_one_that_matches_is_named() {
+    fn find_signing_secret_returns_the_first_match() {
         let claimed = sha256(b"new", &[b"m"]);
         assert_eq!(find_signing_secret(&[b"old", b"new"], &[b"m"], &claimed), Some(1));
         assert_eq!(find_signing_secret(&[b"new", b"new"], &[b"m"], &claimed), Some(0));
@@ -99,13 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_secret_proves_nothing() {
+    fn empty_secret_never_matches() {
         let claimed = sha256(b"", &[b"m"]);
         assert_eq!(find_signing_secret(&[b"", b"x"], &[b"m"], &claimed), None);
     }
 
     #[test]
-    fn a_mac_has_one_spelling() {
+    fn parse_lower_hex_accepts_one_spelling() {
         let good = "0f".repeat(32);
         assert!(parse_lower_hex(good.as_bytes()).is_some());
         for text in [good.to_uppercase(), "0f".repeat(31), "0f".repeat(33), "0g".repeat(32)] {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_digits_and_few() {
+    fn parse_unix_seconds_accepts_few_digits_only() {
         assert_eq!(parse_unix_seconds(b"1750000000"), Some(Millis::new(1_750_000_000_000)));
         assert_eq!(parse_unix_seconds(b"999999999999"), Some(Millis::new(999_999_999_999_000)));
         for text in ["", "-1", "+1", " 1", "1 ", "1.5", "1e9", "1000000000000", "१"] {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tolerance_holds_for_past_and_future_and_includes_its_edge() {
+    fn check_timestamp_includes_the_tolerance_in_both_directions() {
         let (now, hour) = (Millis::new(10_000_000_000), Duration::from_hours(1));
         let edge = Duration::from_millis(3_600_001);
         assert_eq!(check_timestamp(now.minus(hour), now, hour), Ok(()));

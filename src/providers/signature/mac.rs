@@ -1,8 +1,7 @@
-//! Signatures by a hash of the request, in the forms that platforms gave them: which header they stand in and how, and
-//! what is hashed with what.
+//! Configurable signatures by a hash of the request: their header, its layout, and the hashed message.
 //!
-//! They look alike and differ in what matters (`t.body` here, `tbody` there; a MAC here, a plain hash there), so nothing is
-//! guessed from a header's look: a [`MacScheme`] says all of it.
+//! Platforms' signatures look alike and differ in essentials (`t.body` or `tbody`, a MAC or a plain hash), so nothing
+//! is guessed from a header's look: a [`MacScheme`] states all of it.
 
 use std::borrow::Cow;
 
@@ -19,79 +18,79 @@ use crate::providers::{
     Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 
-/// Most signatures of one header that are looked at: a sender has a few keys while it rotates them.
+/// Limit of signatures in one header. A sender has a few keys while it rotates them.
 const SIGNATURES_MAX: usize = 16;
 /// Longest id of a delivery, in bytes.
 const ID_MAX: usize = 256;
-/// Longest time in milliseconds that is read, in digits: as far as [`hmac::unix_seconds`] goes.
+/// Longest time in milliseconds, in digits: the range of [`hmac::parse_unix_seconds`].
 const MILLISECONDS_DIGITS_MAX: usize = 15;
 
-/// How a platform signs.
+/// A platform's signature scheme.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MacScheme {
-    /// A keyed MAC, or a plain hash of a message that holds the secret.
+    /// A keyed MAC, or a plain hash of a message with the secret.
     pub method: MacMethod,
     /// The hash.
     pub algorithm: HashAlgorithm,
-    /// How the signature is written.
+    /// Encoding of the signature.
     pub encoding: SignatureEncoding,
-    /// Where it stands.
+    /// Location of the signature.
     pub location: SignatureLocation,
-    /// What is signed.
+    /// The signed message.
     pub message: MessageTemplate,
-    /// The header with the signed time, if that does not stand beside the signature.
+    /// Name of the header with the signed time, if the signature's header does not hold it.
     pub timestamp_header: Option<String>,
-    /// What the signed time counts.
+    /// Unit of the signed time.
     pub timestamp_unit: TimestampUnit,
-    /// The header with the delivery's signed id.
+    /// Name of the header with the delivery's signed id.
     pub id_header: Option<String>,
-    /// The endpoint as it is registered at the platform, where that is signed.
+    /// The endpoint's URL as registered at the platform, if it is signed.
     pub url: String,
 }
 
-/// How a signature is written.
+/// Encoding of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureEncoding {
-    /// In hexadecimal digits, of either case.
+    /// Hexadecimal digits of either case.
     Hex,
-    /// In base64 with its padding (RFC 4648, 4).
+    /// Base64 with padding (RFC 4648, 4).
     Base64,
 }
 
-/// Where a signature stands. Names of headers are in lower case.
+/// Location of a signature. Names of headers are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignatureLocation {
-    /// In a header.
+    /// A header.
     Header(String, HeaderLayout),
-    /// In the query's parameter of that name.
+    /// A parameter of the query.
     Query(String),
 }
 
-/// How a signature stands in its header.
+/// Layout of the header with the signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderLayout {
-    /// Alone; after that prefix, or without.
+    /// The signature alone, with or without this prefix.
     Prefixed(String),
-    /// In a list of `key=value`, in any order and among others; the signature perhaps several times.
+    /// A list of `key=value` in any order and with other entries; the signature may be there several times.
     Keyed {
-        /// What the signed time's entry begins with; none where the time is not here.
+        /// Start of the signed time's entry; none if the list has no time.
         timestamp: Option<String>,
-        /// What a signature's entry begins with.
+        /// Start of a signature's entry.
         signature: String,
     },
-    /// After the signed time and a comma.
+    /// The signed time, a comma, and the signature.
     AfterTimestamp,
 }
 
-/// What a request claims.
+/// The signatures and the time that a request claims.
 struct ClaimedSignatures<'a> {
-    /// The signatures' texts.
+    /// Texts of the signatures.
     signatures: Vec<Cow<'a, [u8]>>,
-    /// The time that stands beside them.
+    /// The time beside them.
     timestamp: Option<&'a [u8]>,
 }
 
-/// What a time counts since 1970.
+/// Unit of a time since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampUnit {
     /// Seconds.
@@ -101,16 +100,16 @@ pub enum TimestampUnit {
 }
 
 impl MacScheme {
-    /// Whether what is signed holds a time.
+    /// Whether the signed message holds a time.
     #[must_use]
     pub fn signs_time(&self) -> bool {
         self.message.contains(Placeholder::Timestamp)
     }
 
-    /// Decides whether one of the secrets signed the request; the signature goes before its age.
+    /// Verifies that one of the secrets signed the request. The signature is checked before the time.
     ///
     /// # Errors
-    /// [`Refusal`] says why none did.
+    /// [`VerifyError`] says why not.
     pub fn verify<'a>(
         &self,
         request: Inbound<'a, Unverified>,
@@ -118,7 +117,8 @@ impl MacScheme {
         now: Millis,
     ) -> Result<Inbound<'a, Verified>, VerifyError> {
         let ClaimedSignatures { signatures, timestamp } = self.claimed_signatures(&request)?;
-        // A plain hash can be continued by whoever saw it, but not by text: first comes a byte that begins no character.
+        // A plain hash allows length extension, but not by text: the extension begins with a byte that starts no
+        // character.
         if self.method == MacMethod::Hash && std::str::from_utf8(request.body).is_err() {
             return Err(VerifyError::Malformed);
         }
@@ -145,7 +145,7 @@ impl MacScheme {
         let values = self.values(timestamp.unwrap_or_default(), id, request.body);
         let signs = |secret: &&[u8]| {
             let right = self.compute(secret, &values);
-            // All of them are compared, so that the time tells nothing of which.
+            // All signatures are compared, so that the duration does not depend on which one matches.
             let equal = |claimed: &Vec<u8>| bool::from(right.as_slice().ct_eq(claimed));
             !secret.is_empty() && claimed.iter().fold(false, |found, one| found | equal(one))
         };
@@ -156,7 +156,7 @@ impl MacScheme {
         Ok(request.into_verified(secret))
     }
 
-    /// The request that is authentic at `now`.
+    /// Signs a request.
     #[must_use]
     pub fn sign(&self, request: UnsignedRequest<'_>) -> SignedRequest {
         let timestamp = self.timestamp_unit.write(request.now);
@@ -212,7 +212,7 @@ impl MacScheme {
 }
 
 impl HeaderLayout {
-    /// Reads `t={timestamp},v1={signature}`, `v1={signature}` or `{timestamp},{signature}`.
+    /// Parses `t={timestamp},v1={signature}`, `v1={signature}` or `{timestamp},{signature}`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mut timestamp, mut signature) = (None, None);
@@ -232,7 +232,7 @@ impl HeaderLayout {
             (Some(time), key) if time.is_empty() && key.is_empty() => {
                 (entries.first() == Some(&"{timestamp}")).then_some(Self::AfterTimestamp)
             }
-            // Without a key every entry would be one.
+            // Without a key, every entry would match.
             (Some(time), key) if time.is_empty() || key.is_empty() => None,
             (timestamp, signature) => Some(Self::Keyed { timestamp, signature }),
         }
@@ -276,7 +276,7 @@ impl HeaderLayout {
     }
 }
 
-/// What follows the key in the entries of a list that begin with it.
+/// The values of a list's entries that begin with the key.
 fn entries<'a>(list: &'a [u8], key: &str) -> impl Iterator<Item = &'a [u8]> {
     let entries = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     entries.filter_map(|entry| entry.strip_prefix(key.as_bytes()))

@@ -1,6 +1,6 @@
-//! What is signed, as a template: `{timestamp}.{body}`.
+//! Templates of signed messages: `{timestamp}.{body}`.
 
-/// A message with places for what differs from request to request.
+/// A signed message with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageTemplate(Vec<Part>);
 
@@ -10,31 +10,31 @@ enum Part {
     Placeholder(Placeholder),
 }
 
-/// What stands in a place.
+/// A placeholder of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placeholder {
     /// The raw body.
     Body,
-    /// The time, as it is written in the request.
+    /// The time as written in the request.
     Timestamp,
     /// The secret.
     Secret,
     /// The delivery's id.
     Id,
-    /// The endpoint, as it is registered at the platform.
+    /// The endpoint's URL as registered at the platform.
     Url,
 }
 
-/// What stands in the places but the secret.
+/// Values of the placeholders, without the secret.
 #[derive(Clone, Copy)]
 pub struct MessageValues<'a> {
     /// The raw body.
     pub body: &'a [u8],
-    /// The time, as it is written in the request.
+    /// The time as written in the request.
     pub timestamp: &'a [u8],
     /// The delivery's id.
     pub id: &'a [u8],
-    /// The endpoint, as it is registered at the platform.
+    /// The endpoint's URL as registered at the platform.
     pub url: &'a [u8],
 }
 
@@ -49,10 +49,11 @@ impl Placeholder {
 }
 
 impl MessageTemplate {
-    /// Reads a template. In braces stand `body`, which must be there once, `timestamp`, `secret`, `id` and `url`.
+    /// Parses a template with the placeholders `body` (required, once), `timestamp`, `secret`, `id` and `url` in
+    /// braces.
     ///
     /// # Errors
-    /// What is wrong with it, as the rest of a sentence that begins with its name.
+    /// The error, as the rest of a sentence that begins with the key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -65,7 +66,8 @@ impl MessageTemplate {
             };
             let Some((_, hole)) = Placeholder::ALL.iter().find(|(known, _)| *known == name) else {
                 return Err(format!(
-                    "has {{{name}}}, which is nothing. There are {{body}}, {{timestamp}}, {{id}}, {{url}} and {{secret}}"
+                    "has {{{name}}}, which is no placeholder. There are {{body}}, {{timestamp}}, {{id}}, {{url}} \
+                     and {{secret}}"
                 ));
             };
             parts.push(Part::Placeholder(*hole));
@@ -77,11 +79,11 @@ impl MessageTemplate {
         let template = Self(parts);
         match template.count(Placeholder::Body) {
             1 => Ok(template),
-            _ => Err("must hold {body} once: what is not signed could be anybody's".to_owned()),
+            _ => Err("must hold {body} once: an unsigned body could come from anybody".to_owned()),
         }
     }
 
-    /// Whether it has such a place.
+    /// Whether the template has this placeholder.
     #[must_use]
     pub fn contains(&self, hole: Placeholder) -> bool {
         self.count(hole) > 0
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_in_braces_is_filled_in() {
+    fn parts_fill_in_the_placeholders() {
         let template =
             MessageTemplate::parse("v0:{timestamp}{secret}.{id}!{body}{url}").expect("valid");
         let values = MessageValues { body: b"BODY", timestamp: b"1", id: b"ID", url: b"URL" };
@@ -123,16 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_signed_is_told() {
+    fn invalid_templates_are_refused_with_a_reason() {
         for (text, what) in [
             ("", "must hold {body} once"),
             ("{timestamp}", "must hold {body} once"),
             ("{body}{body}", "must hold {body} once"),
             ("{body", "has a { without a }"),
-            ("{body}.{time}", "has {time}, which is nothing"),
+            ("{body}.{time}", "has {time}, which is no placeholder"),
         ] {
-            let told = MessageTemplate::parse(text).expect_err("not a template");
-            assert!(told.starts_with(what), "{text}: {told}");
+            let error = MessageTemplate::parse(text).expect_err("not a template");
+            assert!(error.starts_with(what), "{text}: {error}");
         }
     }
 }

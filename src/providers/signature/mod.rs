@@ -1,8 +1,8 @@
-//! The ways of signing that platforms share.
+//! Signature schemes that platforms share.
 //!
-//! Promises: pure functions of the raw bytes, the secrets and the time given; secrets are compared in constant time and
-//! appear in no error. Relies on the caller for bytes exactly as they were sent: a body parsed and written again is
-//! another message. Holds nothing, so a crash loses nothing.
+//! Promises: pure functions of the raw bytes, the secrets and the given time; secrets are compared in constant time and
+//! appear in no error. Relies on the caller for the exact bytes as sent: a parsed and re-serialized body is another
+//! message. Holds nothing, so a crash loses nothing.
 
 pub mod digest;
 pub mod hmac;

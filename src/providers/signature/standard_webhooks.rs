@@ -1,10 +1,10 @@
 //! Standard Webhooks 1.0 with symmetric keys, under its own header names and under Svix's.
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>,
-//! <https://docs.svix.com/receiving/verifying-payloads/how-manual>:
-//! `webhook-signature` is a list, `v1,{base64 of HMAC-SHA256} v1,...`, of `{webhook-id}.{webhook-timestamp}.{raw body}`:
-//! one for each key in use while the sender rotates them. Other versions (`v1a`: Ed25519) are passed over. The key is what
-//! `whsec_{base64}` holds; the same id comes with every try, at the time of that try.
+//! <https://docs.svix.com/receiving/verifying-payloads/how-manual>: `webhook-signature` is a list, `v1,{base64 of
+//! HMAC-SHA256} v1,...`, of `{webhook-id}.{webhook-timestamp}.{raw body}`: one for each key in use while the sender
+//! rotates them. Other versions (`v1a`: Ed25519) are skipped. The key is the content of `whsec_{base64}`. Each
+//! attempt has the same id and its own time.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::hmac;
 use crate::event::Millis;
 use crate::providers::{Header, Headers, VerifyError};
 
-/// The headers' names under which it is sent: its own, and Svix's.
+/// Header names: those of the standard, and Svix's.
 const HEADER_NAMES: [HeaderNames; 2] = [
     HeaderNames {
         id: "webhook-id",
@@ -27,16 +27,16 @@ const HEADER_NAMES: [HeaderNames; 2] = [
     },
     HeaderNames { id: "svix-id", timestamp: "svix-timestamp", signature: "svix-signature" },
 ];
-/// What a key begins with where it is shown.
+/// Prefix of a displayed key.
 const KEY_PREFIX: &str = "whsec_";
-/// What a signature of this version begins with.
+/// Prefix of a signature of this version.
 const VERSION: &[u8] = b"v1,";
-/// Longest id, in bytes; Svix's have 31. It is part of what is signed, so a longer one is a mistake, not an attack.
+/// Longest id, in bytes; Svix's have 31. The id is signed, so a longer one is a mistake, not an attack.
 const ID_MAX: usize = 256;
-/// Most signatures that are looked at: a sender has a few keys.
+/// Limit of signatures. A sender has a few keys.
 const SIGNATURES_MAX: usize = 16;
 
-/// Keys may come without their padding, as some dashboards show them; signatures may not, so that each has one spelling.
+/// Keys may lack their padding, as some dashboards show them. Signatures may not, so that each has one spelling.
 const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -48,13 +48,13 @@ struct HeaderNames {
     signature: &'static str,
 }
 
-/// The names of the headers that may hold the id of the delivery.
+/// Names of the headers that may hold the delivery's id.
 #[must_use]
 pub fn id_headers() -> [&'static str; 2] {
     HEADER_NAMES.map(|family| family.id)
 }
 
-/// The id of the delivery, which is unique and part of what is signed.
+/// The delivery's id, which is unique and signed.
 #[must_use]
 pub fn delivery_id(headers: &dyn Headers) -> Option<&str> {
     let family = header_names(headers)?;
@@ -64,10 +64,10 @@ pub fn delivery_id(headers: &dyn Headers) -> Option<&str> {
     }
 }
 
-/// Which of the secrets signed the body; the first of several.
+/// Returns the index of the first secret that signed the body.
 ///
 /// # Errors
-/// [`Refusal`] says why none did, or that it was too long ago.
+/// [`VerifyError`] says why none did, or that the time is outside the tolerance.
 pub fn verify(
     headers: &dyn Headers,
     body: &[u8],
@@ -86,7 +86,7 @@ pub fn verify(
     let signs = |secret: &&[u8]| {
         let Some(key) = decode_key(secret) else { return false };
         let mac = hmac::sha256(&key, &[id, b".", timestamp, b".", body]);
-        // All of them are compared, so that the time tells nothing of which.
+        // All signatures are compared, so that the duration does not depend on which one matches.
         claimed.iter().fold(false, |found, claimed| found | bool::from(mac.ct_eq(claimed)))
     };
     let secret = secrets.iter().position(signs).ok_or(VerifyError::Mismatch)?;
@@ -94,10 +94,10 @@ pub fn verify(
     Ok(secret)
 }
 
-/// The headers that make the body authentic at `now`, as the delivery `id`.
+/// Signs a body at `now` as the delivery `id`, and returns the headers.
 ///
 /// # Errors
-/// Why nothing can be signed with that secret, for operators.
+/// Why the secret cannot sign, for operators.
 pub fn sign(
     id: &str,
     body: &[u8],
@@ -115,27 +115,27 @@ pub fn sign(
     ])
 }
 
-/// What is wrong with a secret that is none of this scheme's, as the rest of a sentence that begins with its name.
+/// The error in a secret that is no key of this scheme, as the rest of a sentence that begins with its name.
 pub const NOT_A_KEY: &str = "is no key of Standard Webhooks: whsec_ and base64";
 
-/// Whether something can be signed with the secret.
+/// Whether the secret is a key of this scheme.
 #[must_use]
 pub fn is_key(secret: &[u8]) -> bool {
     decode_key(secret).is_some()
 }
 
-/// The key that the secret holds; an empty one proves nothing and is none.
+/// Decodes the key of a secret. An empty key is none: everybody knows it.
 fn decode_key(secret: &[u8]) -> Option<Vec<u8>> {
     let encoded = secret.strip_prefix(KEY_PREFIX.as_bytes()).unwrap_or(secret);
     KEY_ENCODING.decode(encoded).ok().filter(|key| !key.is_empty())
 }
 
-/// The family whose signature is there. Svix may send both; then either proves the same.
+/// The header names of the request's signature. Svix may send both; then either proves the same.
 fn header_names(headers: &dyn Headers) -> Option<&'static HeaderNames> {
     HEADER_NAMES.iter().find(|family| headers.lookup(family.signature) != Header::Missing)
 }
 
-/// The signatures of this version; those that are none are passed over, as those of other versions are.
+/// Parses the signatures of this version; skips malformed ones and other versions.
 fn parse_signatures(list: &[u8]) -> Vec<[u8; 32]> {
     let signature = |entry: &[u8]| {
         let mac = STANDARD.decode(entry.strip_prefix(VERSION)?).ok()?;
@@ -166,10 +166,10 @@ mod tests {
         headers
     }
 
-    /// The example of the standard's own libraries, which name their secret, id and time so
+    /// The example of the standard's own libraries, with this secret, id and time
     /// (<https://github.com/standard-webhooks/standard-webhooks>, libraries/rust/src/lib.rs).
     #[test]
-    fn the_signature_is_that_of_the_standard() {
+    fn sign_matches_the_standards_example() {
         let headers = sign(
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
             br#"{"test": 2432232314}"#,
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn any_signature_of_the_list_will_do() {
+    fn any_signature_of_the_list_verifies() {
         let headers = signed(b"{}");
         assert_eq!(verified(&headers, b"{}", SECRET), Ok(1));
         let (own, zeros) = (headers[2].1.clone(), format!("v1,{}", STANDARD.encode([0; 32])));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_or_early_one_is_refused() {
+    fn time_outside_the_tolerance_is_refused() {
         let headers = signed(b"{}");
         let at = |now| verify(&headers, b"{}", &[SECRET], now, TOLERANCE);
         let beyond = TOLERANCE + Duration::from_secs(1);
@@ -233,20 +233,20 @@ mod tests {
     }
 
     #[test]
-    fn svixs_names_mean_the_same() {
+    fn svix_header_names_verify() {
         let rename = |(name, value): (String, String)| (name.replace("webhook-", "svix-"), value);
         let svix: Vec<_> = signed(b"{}").into_iter().map(rename).collect();
         assert_eq!(verified(&svix, b"{}", SECRET), Ok(1));
         assert_eq!(delivery_id(&svix), Some("msg_1"));
         assert_eq!(delivery_id(&signed(b"{}")), Some("msg_1"));
-        // The names of both are of one family each: they are not mixed.
+        // Header names of both are not mixed.
         let mixed = [&svix[..2], &signed(b"{}")[2..]].concat();
         assert_eq!(verified(&mixed, b"{}", SECRET), Err(VerifyError::Missing));
         assert_eq!(delivery_id(&mixed), None);
     }
 
     #[test]
-    fn a_key_is_base64_with_or_without_what_it_is_shown_with() {
+    fn key_may_lack_prefix_and_padding() {
         let bare = SECRET.strip_prefix(b"whsec_").expect("shown so");
         let unpadded = bare.strip_suffix(b"=").expect("padded");
         for key in [SECRET, bare, unpadded] {
