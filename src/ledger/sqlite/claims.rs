@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
 
+use super::event_rows::stored_hash;
 use super::live_state::LiveState;
 use super::read::unavailable;
 use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
 use crate::ledger::rules::choose_batch::{BatchChoice, Candidate, choose_batch};
-use crate::ledger::{
-    ClaimRequest, ClaimResult, ClaimedEvent, InputHash, LONGEST_WAIT, LedgerError,
-};
+use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, LedgerError};
 
 /// Claims a batch, if one may leave now.
 pub(super) fn claim(
@@ -113,7 +112,7 @@ fn claimed(row: &Row<'_>, id: i64, key: EventKey) -> rusqlite::Result<ClaimedEve
         pending_since: Millis::new(row.get(4)?),
         attempts: row.get(3)?,
         input,
-        input_hash: InputHash::from_bytes(row.get(5)?),
+        input_hash: stored_hash(row.get(5)?),
         already_confirmed: row.get(2)?,
     })
 }

@@ -25,7 +25,7 @@ macro_rules! row_columns {
 
 fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     let time = |at: usize| row.get::<_, Option<i64>>(at).map(|time| time.map(Millis::new));
-    let hash = |at: usize| row.get::<_, Option<_>>(at).map(|hash| hash.map(InputHash::from_bytes));
+    let hash = |at: usize| row.get::<_, Option<Vec<u8>>>(at).map(|hash| hash.map(stored_hash));
     let gaps: String = row.get(3)?;
     let not_before: i64 = row.get(6)?;
     let refused: Option<String> = row.get(14)?;
@@ -49,6 +49,12 @@ fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
             .transpose()?,
         last_error: row.get(15)?,
     })
+}
+
+/// A stored hash. One of another length, which no version of this program wrote, equals no input's.
+pub(super) fn stored_hash(bytes: Vec<u8>) -> InputHash {
+    let hash = <[u8; 16]>::try_from(bytes);
+    hash.map_or_else(|bytes| InputHash::from_input(&bytes), InputHash::from_bytes)
 }
 
 /// An event's row; none if the event is deleted.
