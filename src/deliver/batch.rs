@@ -72,9 +72,10 @@ pub async fn deliver(
             break;
         }
         let answer = account.api_calls.upsert(&part.events, permit).await;
-        let _in_order = match answer.is_single_refusal() {
-            true => Some(account.refusals_in_order.lock().await),
-            false => None,
+        let _in_order = if answer.is_single_refusal() {
+            Some(account.refusals_in_order.lock().await)
+        } else {
+            None
         };
         let part = unsettled.parts.take_part();
         let (status, now) = (account.status(), account.clock.now());
@@ -127,7 +128,9 @@ impl Unsettled<'_> {
             let failures = account.status().failures;
             account.evidence().record_failure(&suspects, failures, Instant::now());
         }
-        outcomes.iter().for_each(|outcome| count_outcome(account, outcome));
+        for outcome in &outcomes {
+            count_outcome(account, outcome);
+        }
         let outcome = DeliveryOutcome::RefusalRevoked;
         let revoked =
             revoked.into_iter().map(|event| Settlement { event, outcome: outcome.clone() });

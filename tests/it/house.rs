@@ -198,7 +198,8 @@ fn has_deciding_statement(code: &str) -> bool {
     let literals = code.split('"').skip(1).step_by(2);
     literals.into_iter().any(|text| {
         let case = text.split_whitespace().position(|word| word == "CASE" || word == "(CASE");
-        let order = text.find("ORDER BY").map(|at| text[..at].split_whitespace().count());
+        let order =
+            text.split_once("ORDER BY").map(|(before, _)| before.split_whitespace().count());
         case.is_some_and(|case| order.is_none_or(|order| case < order))
     })
 }

@@ -41,6 +41,7 @@ pub fn fold(
 }
 
 /// As [`fold()`], one event at a time: each of hundreds of events holds the series' texts, together many megabytes.
+#[must_use]
 pub fn fold_lazily<'a>(
     webinar: &'a Webinar,
     account: &'a ExternalAccountId,

@@ -45,6 +45,7 @@ pub struct EventFacts {
 
 /// A change of a webinar's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one lives at a time, until it is stored")]
 pub enum EventChange {
     /// A new event. If another webinar has one of that id, nothing of the reconciliation may be kept.
     Insert {

@@ -204,7 +204,7 @@ mod tests {
         let resend_at = Some(Millis::new(500));
         for (since, kept) in [(499, true), (500, false)] {
             let sending_since = Some(Millis::new(since));
-            let row = EventRow { resend_at, sending_since, ..pending("one") };
+            let row = EventRow { sending_since, resend_at, ..pending("one") };
             let settled = settle(row, &sent("one", 1), &confirmation(), NOW);
             assert_eq!(settled.row.resend_at.is_some(), kept, "{since}");
         }

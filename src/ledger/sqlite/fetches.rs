@@ -87,17 +87,16 @@ fn enqueue(
         .query_row(key, |found| Ok((found.get(7)?, row(found)?)))
         .optional()?;
     let was_given_up = found.as_ref().map(|(_, row)| row.given_up);
-    match found {
-        Some((id, row)) => store(tx.connection, id, &request_fetch(Some(row), at))?,
-        None => {
-            let row = request_fetch(None, at);
-            tx.connection
-                .prepare_cached(
-                    "INSERT INTO fetches (source, webinar, account, version, wanted_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute((key.0, key.1, key.2, row.version, row.requested_at.get()))?;
-        }
+    if let Some((id, row)) = found {
+        store(tx.connection, id, &request_fetch(Some(row), at))?;
+    } else {
+        let row = request_fetch(None, at);
+        tx.connection
+            .prepare_cached(
+                "INSERT INTO fetches (source, webinar, account, version, wanted_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((key.0, key.1, key.2, row.version, row.requested_at.get()))?;
     }
     if was_given_up == Some(false) {
         return Ok(());

@@ -484,6 +484,7 @@ mod tests {
 
     #[test]
     #[ignore = "measures the longest commit of many receipts with expressions"]
+    #[allow(clippy::print_stderr, reason = "the figure is what the test is for")]
     fn commits_are_bounded() {
         for (count, parts, expression) in [
             (8, 350, ALL_PAIRS),
@@ -496,7 +497,7 @@ mod tests {
             let mut jobs = receipts(count, parts).into_iter();
             let mut longest = (Duration::ZERO, 0);
             while let Some(first) = jobs.next() {
-                let (before, began) = (jobs.len(), std::time::Instant::now());
+                let (before, began) = (jobs.len(), Instant::now());
                 writer.commit(first, || jobs.next());
                 longest = longest.max((began.elapsed(), before - jobs.len() + 1));
             }

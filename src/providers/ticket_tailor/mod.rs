@@ -133,7 +133,7 @@ impl Provider for TicketTailor {
             Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
         };
         let context = map::WebhookContext { source: self, received_at: request.received_at };
-        let content = match &*head.event {
+        let mapped = match &*head.event {
             "EVENT.CREATED" => map::read(text, map::TicketTailorAction::Created, context),
             "EVENT.UPDATED" => map::read(text, map::TicketTailorAction::Updated, context),
             "EVENT.DELETED" => map::read(text, map::TicketTailorAction::Deleted, context),
@@ -141,7 +141,7 @@ impl Provider for TicketTailor {
             _ => Ok(PayloadContent::Ignored),
         };
         let parsed =
-            ParsedPayload::new(&head.event, content.unwrap_or_else(PayloadContent::Unmappable));
+            ParsedPayload::new(&head.event, mapped.unwrap_or_else(PayloadContent::Unmappable));
         // `wh_15`, "to not execute tasks more than once" (https://developers.tickettailor.com/docs/webhook/security).
         ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
     }
