@@ -31,9 +31,9 @@ sandbox: tools ## runs the whole product on loopback; ARGS=--once ends when ever
 	cargo build --release --locked
 	"$(RELEASE)" sandbox $(ARGS)
 
-simulate: tools ## runs one seed of the simulation and prints its story; SEED=123
+simulate: tools ## runs one seed of the simulation and prints its log; SEED=123
 	BRIDGE_SIM_SEED=$(SEED) cargo test --release --locked --test it \
-	  sim::hubspot_ends_up_with_what_was_said_whatever_happens -- --exact --nocapture
+	  sim::hubspot_ends_up_with_the_accepted_events_under_any_faults -- --exact --nocapture
 
 soak: tools ## runs the long tests
 	cargo test --release --locked --tests -- --ignored --nocapture

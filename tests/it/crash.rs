@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, TransportFault};
 
-use crate::harness::dice::Dice;
 use crate::harness::disk::SmallDisk;
 use crate::harness::http::scrape;
 use crate::harness::process::{Setting, TOKEN};
+use crate::harness::rng::SeededRng;
 use crate::harness::senders::Senders;
 use crate::harness::{eventually, tell};
 
@@ -19,22 +19,22 @@ async fn crash(rounds: usize, seed: u64) {
     let hubspot = EmulatorSettings { rate, ..EmulatorSettings::new(TOKEN) };
     let account = "rate_limit = { requests = 100000, window = \"10s\" }";
     let setting = Setting::with(hubspot, account, "");
-    let mut dice = Dice::seeded(seed);
+    let mut rng = SeededRng::from_seed(seed);
     let mut senders = Senders::new();
     let mut answered = 0;
     for _ in 0..rounds {
         let bridge = setting.start();
         let load = senders.send_to(&bridge);
-        let enough = 1 + dice.below(ROUND);
+        let enough = 1 + rng.below(ROUND);
         eventually("there is load", async || load.answered() >= enough).await;
         bridge.kill();
         answered += load.answered();
         senders = load.ended().await;
         // Every other time it is killed again while it makes up for it.
-        if dice.below(2) == 0 {
+        if rng.below(2) == 0 {
             let bridge = setting.start();
             let calls = setting.hubspot.emulator().calls().len();
-            let more = dice.below(3);
+            let more = rng.below(3);
             eventually("it makes up for it", async || {
                 let called = setting.hubspot.emulator().calls().len();
                 called >= calls + more || scrape(&bridge.ops).await.events("main", "pending") == 0
@@ -56,13 +56,13 @@ async fn what_was_answered_survives_a_kill_at_any_point() {
 }
 
 /// What HubSpot does to a call, and how it may go wrong.
-fn fault(dice: &mut Dice, pausing: bool) -> EmulatorFault {
-    let stored = dice.below(2) == 0;
-    let retry_after = [None, Some(1)][dice.below(2)];
-    let status = [408, 423, 429, 500, 502, 503, 504][dice.below(7)];
+fn fault(rng: &mut SeededRng, pausing: bool) -> EmulatorFault {
+    let stored = rng.below(2) == 0;
+    let retry_after = [None, Some(1)][rng.below(2)];
+    let status = [408, 423, 429, 500, 502, 503, 504][rng.below(7)];
     // Whose names those are is as good as chance.
-    let name = format!(" {}", dice.below(10));
-    match dice.below(if pausing { 9 } else { 8 }) {
+    let name = format!(" {}", rng.below(10));
+    match rng.below(if pausing { 9 } else { 8 }) {
         0 | 1 => EmulatorFault::Status { status, retry_after },
         2 => EmulatorFault::Transport { fault: TransportFault::Hang, stored },
         3 => EmulatorFault::Transport { fault: TransportFault::Reset, stored },
@@ -86,25 +86,25 @@ async fn storm(rounds: usize, seed: u64, pausing: bool) {
     if disk.is_none() {
         tell("the disk is never full here: mounting a tmpfs is not permitted");
     }
-    let mut dice = Dice::seeded(seed);
+    let mut rng = SeededRng::from_seed(seed);
     let mut senders = Senders::new();
     let (mut faults, mut full) = (0, 0);
     for _ in 0..rounds {
         let bridge = setting.start();
         let load = senders.send_to(&bridge);
-        for _ in 0..=dice.below(8) {
-            let enough = load.answered() + 1 + dice.below(40);
-            setting.hubspot.emulator().inject(fault(&mut dice, pausing));
+        for _ in 0..=rng.below(8) {
+            let enough = load.answered() + 1 + rng.below(40);
+            setting.hubspot.emulator().inject(fault(&mut rng, pausing));
             faults += 1;
             eventually("there is load", async || load.answered() >= enough).await;
         }
-        let filler = (dice.below(2) == 0).then(|| disk.as_ref().map(SmallDisk::fill)).flatten();
+        let filler = (rng.below(2) == 0).then(|| disk.as_ref().map(SmallDisk::fill)).flatten();
         if let Some(filler) = filler {
             full += 1;
             let refused = load.refused();
             eventually("the disk is full", async || load.refused() > refused + 16).await;
             // Killed in it, or after it.
-            if dice.below(2) == 0 {
+            if rng.below(2) == 0 {
                 let enough = load.answered() + 20;
                 std::fs::remove_file(&filler).expect("it is there");
                 eventually("it goes on", async || load.answered() >= enough).await;

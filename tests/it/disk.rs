@@ -12,9 +12,9 @@ use rusqlite::Connection;
 use tokio::time::Instant;
 use webinar_bridge::sandbox::emulator::EmulatorSettings;
 
-use crate::harness::dice::Dice;
 use crate::harness::disk::{Disk, Failing, Kind, possible};
 use crate::harness::process::{Bridge, Setting, TOKEN};
+use crate::harness::rng::SeededRng;
 use crate::harness::senders::{Load, Senders};
 use crate::harness::wire::{self, ask, created, webhook};
 use crate::harness::{eventually, tell};
@@ -125,14 +125,14 @@ async fn power_cuts(kind: Kind) {
     let store = disk.mount.join("new/folder/bridge.db");
     let url = format!("sqlite:{}", store.display());
     let start = || setting.start_with(&[("BRIDGE__STORE__URL", &url)]);
-    let mut dice = Dice::seeded(7);
+    let mut rng = SeededRng::from_seed(7);
     let mut senders = Senders::new();
     let mut answered = 0;
     for round in 0..soak("BRIDGE_SOAK_CUTS", 12) {
         let bridge = start();
         let load = senders.send_to(&bridge);
         let most = [1, 40, 400, 2_000][round % 4];
-        progress(&load, if round == 0 { 1 } else { 1 + dice.below(most) }).await;
+        progress(&load, if round == 0 { 1 } else { 1 + rng.below(most) }).await;
         cut(&disk, bridge);
         answered += load.answered();
         senders = load.ended().await;

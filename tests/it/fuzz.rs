@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::harness::dice::Dice;
+use crate::harness::rng::SeededRng;
 use crate::harness::tell;
 use mutate::mutate;
 use targets::{TARGETS, Target};
@@ -84,7 +84,7 @@ fn targets_many_mutations_break_no_promise() {
 fn search(target: &Target, rounds: std::ops::Range<u64>) {
     let corpus = target.corpus();
     for round in rounds {
-        let input = mutate(&mut Dice::seeded(round), &corpus);
+        let input = mutate(&mut SeededRng::from_seed(round), &corpus);
         assert_holds(target, &input, &format!("of round {round}"));
     }
 }
@@ -130,7 +130,7 @@ fn search_broken_promise_is_found_and_shrunk() {
     let broken = Target { name: "broken", check, seeds: Vec::new };
     let corpus = [br#"{"a":"text","b":[1,2,3]}"#.to_vec()];
     let found = (0..ROUNDS)
-        .map(|round| mutate(&mut Dice::seeded(round), &corpus))
+        .map(|round| mutate(&mut SeededRng::from_seed(round), &corpus))
         .find(|input| !holds(&broken, input))
         .expect("a value becomes null in one of the rounds");
     assert_eq!(shrink(&broken, found), b"null");

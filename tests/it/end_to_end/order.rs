@@ -8,8 +8,8 @@ use webinar_bridge::event::Millis;
 use webinar_bridge::sandbox::emulator::StoredEvent;
 
 use super::{FAST, generous};
-use crate::harness::dice::Dice;
 use crate::harness::process::Setting;
+use crate::harness::rng::SeededRng;
 use crate::harness::zoom::{
     Zoom, ago, at, created, occurrence, payload, planned, renamed, series, updated, webhook,
     webinar, with,
@@ -53,13 +53,13 @@ fn webhooks() -> Vec<Value> {
 }
 
 /// All webhooks in a random order, some of them two or three times.
-fn repeated(dice: &mut Dice) -> Vec<Value> {
+fn repeated(rng: &mut SeededRng) -> Vec<Value> {
     let mut results = webhooks();
     for _ in 0..2 {
-        let again: Vec<Value> = webhooks().into_iter().filter(|_| dice.below(3) == 0).collect();
+        let again: Vec<Value> = webhooks().into_iter().filter(|_| rng.below(3) == 0).collect();
         results.extend(again);
     }
-    dice.shuffle(&mut results);
+    rng.shuffle(&mut results);
     results
 }
 
@@ -92,9 +92,9 @@ async fn webhooks_in_any_order_with_repetitions_give_equal_events() {
     }
     let setting = Setting::with(generous(), FAST, &sources);
     let bridge = setting.start();
-    let mut dice = Dice::seeded(SEED);
+    let mut rng = SeededRng::from_seed(SEED);
     let orders: Vec<Vec<Value>> =
-        (0..SOURCES).map(|s| if s == 0 { webhooks() } else { repeated(&mut dice) }).collect();
+        (0..SOURCES).map(|s| if s == 0 { webhooks() } else { repeated(&mut rng) }).collect();
     let mut telling = tokio::task::JoinSet::new();
     for (source, order) in orders.into_iter().enumerate() {
         let zoom = Zoom::to_source(&bridge, &format!("s{source}"));

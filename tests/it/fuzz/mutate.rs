@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::harness::dice::Dice;
+use crate::harness::rng::SeededRng;
 
 /// Longest mutated input; longer ones only take time.
 const MAX_LENGTH: usize = 256 * 1024;
@@ -91,102 +91,102 @@ const FRAGMENTS: &[&[u8]] = &[
 ];
 
 /// Applies a few mutations to an input of the corpus.
-pub(crate) fn mutate(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
-    let mut input: Vec<u8> = pick(dice, corpus).clone();
-    for _ in 0..=dice.below(4) {
-        let other: &Vec<u8> = pick(dice, corpus);
-        input = mutate_once(dice, &input, other);
+pub(crate) fn mutate(rng: &mut SeededRng, corpus: &[Vec<u8>]) -> Vec<u8> {
+    let mut input: Vec<u8> = pick(rng, corpus).clone();
+    for _ in 0..=rng.below(4) {
+        let other: &Vec<u8> = pick(rng, corpus);
+        input = mutate_once(rng, &input, other);
         input.truncate(MAX_LENGTH);
     }
     input
 }
 
-fn mutate_once(dice: &mut Dice, input: &[u8], other: &[u8]) -> Vec<u8> {
-    match dice.below(15) {
-        0 => flip_bit(dice, input),
-        1 => replace(input, random_range(dice, input.len(), 64), b""),
-        2 => replace(input, random_range(dice, input.len(), usize::MAX), b""),
+fn mutate_once(rng: &mut SeededRng, input: &[u8], other: &[u8]) -> Vec<u8> {
+    match rng.below(15) {
+        0 => flip_bit(rng, input),
+        1 => replace(input, random_range(rng, input.len(), 64), b""),
+        2 => replace(input, random_range(rng, input.len(), usize::MAX), b""),
         3 => {
-            let at = dice.below(input.len() + 1);
-            replace(input, at..at, &input[random_range(dice, input.len(), 256)])
+            let at = rng.below(input.len() + 1);
+            replace(input, at..at, &input[random_range(rng, input.len(), 256)])
         }
         4 => {
-            let at = random_range(dice, input.len(), 64);
-            replace(input, at, &other[random_range(dice, other.len(), 256)])
+            let at = random_range(rng, input.len(), 64);
+            replace(input, at, &other[random_range(rng, other.len(), 256)])
         }
         5 => {
-            let at = dice.below(input.len() + 1);
-            replace(input, at..at, pick::<&[u8]>(dice, FRAGMENTS))
+            let at = rng.below(input.len() + 1);
+            replace(input, at..at, pick::<&[u8]>(rng, FRAGMENTS))
         }
-        6 | 7 => replace(input, one_of(dice, &tokens(input)), pick::<&[u8]>(dice, FRAGMENTS)),
+        6 | 7 => replace(input, one_of(rng, &tokens(input)), pick::<&[u8]>(rng, FRAGMENTS)),
         8 => {
-            let token = one_of(dice, &tokens(other));
-            replace(input, one_of(dice, &tokens(input)), &other[token])
+            let token = one_of(rng, &tokens(other));
+            replace(input, one_of(rng, &tokens(input)), &other[token])
         }
-        9 => replace(input, one_of(dice, &members(input)).member, b""),
+        9 => replace(input, one_of(rng, &members(input)).member, b""),
         10 => {
             // The member again, perhaps with another value.
-            let Member { member, value } = one_of(dice, &members(input));
+            let Member { member, value } = one_of(rng, &members(input));
             let key = &input[member.start..value.start];
             let value =
-                if dice.below(2) == 0 { pick::<&[u8]>(dice, FRAGMENTS) } else { &input[value] };
+                if rng.below(2) == 0 { pick::<&[u8]>(rng, FRAGMENTS) } else { &input[value] };
             let again = [key, value, b","].concat();
             replace(input, member.start..member.start, &again)
         }
         11 => {
-            let (one, two) = (one_of(dice, &members(input)), one_of(dice, &members(other)));
+            let (one, two) = (one_of(rng, &members(input)), one_of(rng, &members(other)));
             replace(input, one.value, &other[two.value])
         }
         12 => {
-            let Member { value, .. } = one_of(dice, &members(input));
+            let Member { value, .. } = one_of(rng, &members(input));
             let (open, close): (&[u8], &[u8]) =
-                if dice.below(2) == 0 { (b"[", b"]") } else { (b"{\"a\":", b"}") };
-            let depth = 1 + dice.below(200);
+                if rng.below(2) == 0 { (b"[", b"]") } else { (b"{\"a\":", b"}") };
+            let depth = 1 + rng.below(200);
             let nested =
                 [&open.repeat(depth), &input[value.clone()], &close.repeat(depth)].concat();
             replace(input, value, &nested)
         }
         13 => {
-            let first = one_of(dice, &elements(input));
+            let first = one_of(rng, &elements(input));
             let element = [&input[first.clone()], b","].concat();
-            replace(input, first.start..first.start, &repeat(dice, &element))
+            replace(input, first.start..first.start, &repeat(rng, &element))
         }
         _ => {
-            let token = one_of(dice, &tokens(input));
+            let token = one_of(rng, &tokens(input));
             let quoted = usize::from(input.get(token.start) == Some(&b'"') && token.len() > 2);
             let inside = token.start + quoted..token.end - quoted;
-            replace(input, inside.clone(), &repeat(dice, &input[inside]))
+            replace(input, inside.clone(), &repeat(rng, &input[inside]))
         }
     }
 }
 
-fn repeat(dice: &mut Dice, piece: &[u8]) -> Vec<u8> {
-    let most = [4, 600, 80_000][dice.below(3)].min(MAX_LENGTH / piece.len().max(1));
-    piece.repeat(1 + dice.below(most))
+fn repeat(rng: &mut SeededRng, piece: &[u8]) -> Vec<u8> {
+    let most = [4, 600, 80_000][rng.below(3)].min(MAX_LENGTH / piece.len().max(1));
+    piece.repeat(1 + rng.below(most))
 }
 
-fn flip_bit(dice: &mut Dice, input: &[u8]) -> Vec<u8> {
+fn flip_bit(rng: &mut SeededRng, input: &[u8]) -> Vec<u8> {
     let mut bytes = input.to_vec();
     if !bytes.is_empty() {
-        let at = dice.below(bytes.len());
-        bytes[at] ^= 1 << dice.below(8);
+        let at = rng.below(bytes.len());
+        bytes[at] ^= 1 << rng.below(8);
     }
     bytes
 }
 
-fn pick<'a, T>(dice: &mut Dice, all: &'a [T]) -> &'a T {
-    &all[dice.below(all.len())]
+fn pick<'a, T>(rng: &mut SeededRng, all: &'a [T]) -> &'a T {
+    &all[rng.below(all.len())]
 }
 
 /// One of these; an empty range at the start where there is none.
-fn one_of<T: Clone + Default>(dice: &mut Dice, all: &[T]) -> T {
-    if all.is_empty() { T::default() } else { pick(dice, all).clone() }
+fn one_of<T: Clone + Default>(rng: &mut SeededRng, all: &[T]) -> T {
+    if all.is_empty() { T::default() } else { pick(rng, all).clone() }
 }
 
-fn random_range(dice: &mut Dice, len: usize, longest: usize) -> Range<usize> {
-    let start = dice.below(len + 1);
+fn random_range(rng: &mut SeededRng, len: usize, longest: usize) -> Range<usize> {
+    let start = rng.below(len + 1);
     let most = (len - start).min(longest);
-    start..start + dice.below(most + 1)
+    start..start + rng.below(most + 1)
 }
 
 fn replace(input: &[u8], at: Range<usize>, by: &[u8]) -> Vec<u8> {

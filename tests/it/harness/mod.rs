@@ -2,10 +2,10 @@
 
 pub(crate) mod build;
 pub(crate) mod delivery;
-pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod rng;
 pub(crate) mod senders;
 pub(crate) mod store;
 pub(crate) mod stub_platform;

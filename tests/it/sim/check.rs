@@ -1,4 +1,4 @@
-//! What must be true when all is at rest.
+//! Checks of the bridge at rest.
 
 use std::collections::BTreeMap;
 
@@ -6,62 +6,63 @@ use webinar_bridge::event::{AccountName, EventInput, EventKey};
 use webinar_bridge::ledger::{EventRecord, EventState, Ledger};
 use webinar_bridge::sandbox::emulator::StoredEvent;
 
-use super::peril::Peril;
-use super::webhooks::{LONGEST_BODY, POISON_TOLD, POISON_UNTOLD, accounts};
+use super::fault_injector::FaultInjector;
+use super::webhooks::{LONGEST_BODY, POISON_IDENTIFIED, POISON_UNIDENTIFIED, accounts};
 use super::world::World;
 
-/// One account that fails all the time does not hold up the other.
-pub(super) async fn isolation(ledger: &dyn Ledger, peril: &Peril) {
-    let now = peril.now();
-    let census = ledger.event_counts().await.expect("it is read");
-    let mut world = peril.world();
+/// An account that always fails does not delay the other.
+pub(super) async fn isolation(ledger: &dyn Ledger, injector: &FaultInjector) {
+    let now = injector.now();
+    let counts = ledger.event_counts().await.expect("it is read");
+    let mut world = injector.world();
     let since_last = now.since(world.webhooks.iter().map(|w| w.due).max().unwrap_or(now));
-    if !world.weather.lopsided || since_last.as_secs() < 60 || world.weather.daily.is_some() {
+    if !world.profile.lopsided || since_last.as_secs() < 60 || world.profile.daily.is_some() {
         return;
     }
-    let main = census.iter().find(|(account, _)| account.as_str() == "main").map(|(_, c)| *c);
+    let main = counts.iter().find(|(account, _)| account.as_str() == "main").map(|(_, c)| *c);
     if main.is_some_and(|counts| counts.pending + counts.in_flight > 0) {
         world.wrong(now, format!("the account that works has {main:?} while the other fails"));
     }
 }
 
-/// HubSpot and the ledger hold exactly what was said.
-pub(super) async fn verify(ledger: &dyn Ledger, peril: &Peril) {
-    let now = peril.now();
+/// HubSpot and the ledger hold exactly the expected events.
+pub(super) async fn verify(ledger: &dyn Ledger, injector: &FaultInjector) {
+    let now = injector.now();
     let records = match ledger.events(usize::MAX).await {
         Ok(records) => records,
         Err(error) => {
-            peril.world().wrong(now, format!("the ledger cannot be read: {error}"));
+            injector.world().wrong(now, format!("the ledger cannot be read: {error}"));
             return;
         }
     };
-    let mut world = peril.world();
+    let mut world = injector.world();
     world.oracle.pass(now);
-    let mut wrongs = Vec::new();
+    let mut violations_found = Vec::new();
     for webhook in &world.webhooks {
         let times = world.oracle.accepted.get(&webhook.digest).copied().unwrap_or(0);
         if times != 1 {
-            wrongs.push(format!("a webhook was accepted {times} times"));
+            violations_found.push(format!("a webhook was accepted {times} times"));
         }
     }
     for account in accounts() {
         let records = records.iter().filter(|record| record.key.hubspot == account);
         let records: BTreeMap<_, _> = records.map(|record| (&record.key, record)).collect();
-        compare(&world, &account, &records, &mut wrongs);
+        compare(&world, &account, &records, &mut violations_found);
     }
-    wrongs.extend(owed(&world, &records));
+    violations_found.extend(owed(&world, &records));
     for portal in world.portals.values() {
-        wrongs.extend(portal.emulator.violations().iter().cloned());
+        violations_found.extend(portal.emulator.violations().iter().cloned());
     }
     if world.calls > world.allowed {
-        wrongs.push(format!("{} calls, where {} would do", world.calls, world.allowed));
+        violations_found.push(format!("{} calls, where {} would do", world.calls, world.allowed));
     }
-    for what in wrongs {
+    for what in violations_found {
         world.wrong(now, what);
     }
 }
 
-/// What somebody asked to be sent again was: after that, or by a call under way that was confirmed.
+/// Requested redrives that were not carried out: neither by a later send, nor by a confirmed call in flight at the
+/// time.
 fn owed(world: &World, records: &[EventRecord]) -> Vec<String> {
     let owed = world.operator.owed.iter().filter(|(key, flying)| {
         let record = records.iter().find(|record| record.key == **key);
@@ -78,7 +79,7 @@ fn compare(
     world: &World,
     account: &AccountName,
     records: &BTreeMap<&EventKey, &EventRecord>,
-    wrongs: &mut Vec<String>,
+    violations_found: &mut Vec<String>,
 ) {
     let portal = world.portals.values().find(|portal| portal.name == *account);
     let held = portal.expect("every account has one").emulator.events();
@@ -87,7 +88,7 @@ fn compare(
         let name = (key.external_account_id.as_str(), key.external_event_id.as_str());
         let stored = held.get(&(name.0.to_owned(), name.1.to_owned()));
         let Some(record) = records.get(key) else {
-            wrongs.push(format!("the ledger lacks {name:?}"));
+            violations_found.push(format!("the ledger lacks {name:?}"));
             continue;
         };
         let state = match &event.content {
@@ -96,32 +97,32 @@ fn compare(
             Ok(_) => EventState::Delivered,
         };
         if record.state != state {
-            wrongs.push(format!("{name:?} is {:?}, not {state:?}", record.state));
+            violations_found.push(format!("{name:?} is {:?}, not {state:?}", record.state));
         }
         let Ok(input) = &event.content else { continue };
         if record.input.as_deref() != Some(&input.to_json()) {
-            wrongs.push(format!("the ledger has another state of {name:?}"));
+            violations_found.push(format!("the ledger has another state of {name:?}"));
         }
         if state == EventState::Delivered && !stored.is_some_and(|stored| is_as(stored, input)) {
-            wrongs.push(format!("HubSpot holds {stored:?} of {name:?}, not {input:?}"));
+            violations_found.push(format!("HubSpot holds {stored:?} of {name:?}, not {input:?}"));
         }
     }
     if records.len() != expected.len() {
-        wrongs.push(format!("{} events, not {}", records.len(), expected.len()));
+        violations_found.push(format!("{} events, not {}", records.len(), expected.len()));
     }
     for (external, event) in held.keys() {
         let known = expected.keys().find(|key| {
             key.external_account_id.as_str() == external && key.external_event_id.as_str() == event
         });
         if !known.is_some_and(|key| world.oracle.ever_complete(key)) {
-            wrongs.push(format!("HubSpot holds {event}, of which nobody said enough"));
+            violations_found.push(format!("HubSpot holds {event}, of which nobody said enough"));
         }
     }
 }
 
 /// Whether HubSpot refuses this state for good.
 fn is_poison(input: &EventInput) -> bool {
-    let names = [POISON_TOLD, POISON_UNTOLD];
+    let names = [POISON_IDENTIFIED, POISON_UNIDENTIFIED];
     let body = input.to_json().len() + br#"{"inputs":[]}"#.len();
     names.iter().any(|name| input.event_name.contains(name)) || body > LONGEST_BODY
 }

@@ -1,4 +1,4 @@
-//! The real ledger, with dangers around every call, and somebody who watches what it promises.
+//! The real ledger with faults around every call, and checks of its promises.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,59 +18,60 @@ use webinar_bridge::ledger::{
     WebinarKey, WebinarState,
 };
 
-use super::peril::Peril;
+use super::fault_injector::FaultInjector;
 
-/// A ledger in peril.
-pub(super) struct Perilous<L> {
+/// A ledger with injected faults.
+pub(super) struct FaultyLedger<L> {
     pub(super) inner: L,
-    pub(super) peril: Arc<Peril>,
+    pub(super) injector: Arc<FaultInjector>,
 }
 
-impl<L: Ledger> Perilous<L> {
+impl<L: Ledger> FaultyLedger<L> {
     /// Whether the store fails now.
     fn fails(&self) -> bool {
-        let now = self.peril.now();
-        let mut world = self.peril.world();
-        let chance = world.weather.store_trouble;
-        world.is_cruel(now) && world.dice.percent(chance)
+        let now = self.injector.now();
+        let mut world = self.injector.world();
+        let chance = world.profile.store_fault_percent;
+        world.has_faults(now) && world.rng.percent(chance)
     }
 
-    /// Before it is done: time passes, and the store may fail.
+    /// Before the call: time passes, and the store may fail.
     async fn before(&self, what: &'static str) -> Result<(), LedgerError> {
-        self.peril.point(what).await;
+        self.injector.point(what).await;
         if self.fails() { Err(LedgerError::unavailable("simulated")) } else { Ok(()) }
     }
 
-    /// After it is done: the answer may get lost. Only of what may then be unknown: the rest fails whole, or not.
+    /// After the call: the answer may be lost. Only for calls with a possibly unknown outcome: others fail whole or not
+    /// at all.
     async fn or_unknown<T>(
         &self,
         what: &'static str,
         done: Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        self.peril.point(what).await;
+        self.injector.point(what).await;
         let done = done?;
         if self.fails() { Err(LedgerError::unavailable("simulated, but done")) } else { Ok(done) }
     }
 
-    /// What is kept is in the counts from now on.
+    /// Checks that the counts include an accepted receipt.
     async fn accepted(&self, receipt: &NewReceipt, acceptance: ReceiptOutcome) {
         match acceptance {
             ReceiptOutcome::Accepted | ReceiptOutcome::Quarantined => {
-                let now = self.peril.now();
+                let now = self.injector.now();
                 {
-                    let mut world = self.peril.world();
+                    let mut world = self.injector.world();
                     world.allowed += world.oracle.accept(receipt, now);
                 }
-                self.check_census().await;
+                self.check_counts().await;
             }
             ReceiptOutcome::Duplicate | ReceiptOutcome::Ignored => {}
         }
     }
 
-    /// A replay changes what it says otherwise than before, and nothing else.
+    /// Checks that a replay changes exactly the events whose mapping changed.
     fn replayed(&self, receipt: ReceiptId, before: &[EventRecord], after: &[EventRecord]) {
-        let now = self.peril.now();
-        let mut world = self.peril.world();
+        let now = self.injector.now();
+        let mut world = self.injector.world();
         let (changed, same) = world.oracle.replayed(receipt, now);
         world.allowed += changed;
         let of = |event: &EventRecord| after.iter().find(|after| after.key == event.key);
@@ -87,12 +88,12 @@ impl<L: Ledger> Perilous<L> {
         }
     }
 
-    /// The counts are exact at any time: they count every acceptance that has returned.
-    pub(super) async fn check_census(&self) {
-        let census = self.inner.event_counts().await.expect("it is read");
-        let now = self.peril.now();
-        let mut world = self.peril.world();
-        for (account, counts) in census {
+    /// Checks that the counts are exact: they include every acceptance that has returned.
+    pub(super) async fn check_counts(&self) {
+        let counts = self.inner.event_counts().await.expect("it is read");
+        let now = self.injector.now();
+        let mut world = self.injector.world();
+        for (account, counts) in counts {
             let expected = world.oracle.expected(&account);
             let complete = counts.pending + counts.in_flight + counts.delivered + counts.dead;
             if (complete, counts.incomplete) != (expected.complete, expected.incomplete) {
@@ -103,7 +104,7 @@ impl<L: Ledger> Perilous<L> {
 }
 
 #[async_trait]
-impl<L: Ledger> Intake for Perilous<L> {
+impl<L: Ledger> Intake for FaultyLedger<L> {
     async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
         self.before("accept").await?;
         let done = self.inner.accept(receipt.clone()).await;
@@ -115,15 +116,15 @@ impl<L: Ledger> Intake for Perilous<L> {
 }
 
 #[async_trait]
-impl<L: Ledger> Outbox for Perilous<L> {
+impl<L: Ledger> Outbox for FaultyLedger<L> {
     async fn claim(&self, lease: &Lease, ask: ClaimRequest) -> Result<ClaimResult, LedgerError> {
         self.before("claim").await?;
         let done = self.inner.claim(lease, ask).await;
         if let Ok(ClaimResult::Batch(batch)) = &done {
             let keys = batch.iter().map(|claimed| (claimed.id, claimed.key.clone()));
-            self.peril.world().claimed.extend(keys);
+            self.injector.world().claimed.extend(keys);
         }
-        self.peril.point("claimed").await;
+        self.injector.point("claimed").await;
         done
     }
 
@@ -135,13 +136,13 @@ impl<L: Ledger> Outbox for Perilous<L> {
         self.before("depart").await?;
         let done = self.inner.begin_attempt(lease, events).await;
         if done.is_ok() {
-            let mut world = self.peril.world();
+            let mut world = self.injector.world();
             for event in events {
                 let key = world.claimed[&event.id].clone();
                 world.departed.insert(event.id, key);
             }
         }
-        self.peril.point("departed").await;
+        self.injector.point("departed").await;
         done
     }
 
@@ -154,10 +155,10 @@ impl<L: Ledger> Outbox for Perilous<L> {
         let ids: Vec<i64> = settled.iter().map(|settlement| settlement.event.id).collect();
         let done = self.inner.settle(lease, settled).await;
         if done.is_ok() {
-            let mut world = self.peril.world();
+            let mut world = self.injector.world();
             world.departed.retain(|id, _| !ids.contains(id));
         }
-        self.peril.point("settled").await;
+        self.injector.point("settled").await;
         done
     }
 
@@ -179,7 +180,7 @@ impl<L: Ledger> Outbox for Perilous<L> {
 }
 
 #[async_trait]
-impl<L: Ledger> AccountStatuses for Perilous<L> {
+impl<L: Ledger> AccountStatuses for FaultyLedger<L> {
     fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
         self.inner.watch_status(account)
     }
@@ -193,14 +194,14 @@ impl<L: Ledger> AccountStatuses for Perilous<L> {
         account: &AccountName,
         change: StatusChange,
     ) -> Result<StatusUpdate, LedgerError> {
-        self.peril.point("amend").await;
+        self.injector.point("amend").await;
         let done = self.inner.update_status(account, change).await;
         self.or_unknown("amended", done).await
     }
 }
 
 #[async_trait]
-impl<L: Ledger> FetchQueue for Perilous<L> {
+impl<L: Ledger> FetchQueue for FaultyLedger<L> {
     async fn request_fetches(
         &self,
         source: &SourceName,
@@ -248,7 +249,7 @@ impl<L: Ledger> FetchQueue for Perilous<L> {
 }
 
 #[async_trait]
-impl<L: Ledger> Timers for Perilous<L> {
+impl<L: Ledger> Timers for FaultyLedger<L> {
     async fn run_timers(&self, most: usize) -> Result<TimersRun, LedgerError> {
         self.before("advance").await?;
         let done = self.inner.run_timers(most).await;
@@ -263,7 +264,7 @@ impl<L: Ledger> Timers for Perilous<L> {
 }
 
 #[async_trait]
-impl<L: Ledger> Browse for Perilous<L> {
+impl<L: Ledger> Browse for FaultyLedger<L> {
     async fn event_counts(&self) -> Result<BTreeMap<AccountName, EventStateCounts>, LedgerError> {
         self.inner.event_counts().await
     }
@@ -296,13 +297,13 @@ impl<L: Ledger> Browse for Perilous<L> {
 }
 
 #[async_trait]
-impl<L: Ledger> Redrive for Perilous<L> {
+impl<L: Ledger> Redrive for FaultyLedger<L> {
     async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError> {
         self.before("redrive").await?;
         let done = self.inner.redrive(key).await;
         if let Ok(RedriveResult::Pending) = done {
-            self.peril.world().redriven(key);
-            self.check_census().await;
+            self.injector.world().redriven(key);
+            self.check_counts().await;
         }
         self.or_unknown("redriven", done).await
     }
@@ -318,8 +319,8 @@ impl<L: Ledger> Redrive for Perilous<L> {
         let done = self.inner.redrive_all(ask).await;
         if let Ok(piece) = &done {
             {
-                let now = self.peril.now();
-                let mut world = self.peril.world();
+                let now = self.injector.now();
+                let mut world = self.injector.world();
                 if piece.redriven != wanted.len() as u64 {
                     world.wrong(now, format!("{piece:?}, and not {}", wanted.len()));
                 }
@@ -327,14 +328,14 @@ impl<L: Ledger> Redrive for Perilous<L> {
                     world.redriven(key);
                 }
             }
-            self.check_census().await;
+            self.check_counts().await;
         }
         self.or_unknown("redriven all", done).await
     }
 }
 
 #[async_trait]
-impl<L: Ledger> Rebuilds for Perilous<L> {
+impl<L: Ledger> Rebuilds for FaultyLedger<L> {
     async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
         self.before("look at dossiers").await?;
         self.inner.webinars_of(receipt).await
@@ -350,7 +351,7 @@ impl<L: Ledger> Rebuilds for Perilous<L> {
         key: &WebinarKey,
         after: Option<i64>,
     ) -> Result<Page<ContributingReceipt>, LedgerError> {
-        self.before("look at tellers").await?;
+        self.before("look at contributors").await?;
         self.inner.receipts_of(key, after).await
     }
 
@@ -362,14 +363,14 @@ impl<L: Ledger> Rebuilds for Perilous<L> {
         if let Ok(RebuildResult::Done) = done {
             let after = self.inner.events(usize::MAX).await?;
             self.replayed(receipt, &before, &after);
-            self.check_census().await;
+            self.check_counts().await;
         }
         self.or_unknown("rebuilt", done).await
     }
 }
 
 #[async_trait]
-impl<L: Ledger> Store for Perilous<L> {
+impl<L: Ledger> Store for FaultyLedger<L> {
     fn health(&self) -> Result<(), String> {
         self.inner.health()
     }

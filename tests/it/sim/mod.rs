@@ -1,28 +1,27 @@
-//! A deterministic simulation of the whole bridge: random webhooks, random faults of every kind, random ends,
-//! and random acts of an operator.
+//! A deterministic simulation of the whole bridge: random webhooks, random faults of every kind, random crashes and
+//! stops, and random actions of an operator.
 //!
-//! The real ledger on SQLite in memory's file system, the real lanes and timers, under virtual time, on one thread. One
-//! seed makes one run, and always the same one. `make simulate SEED=123` tells its story.
+//! It runs the real ledger on SQLite in memory's file system, the real account workers and timers, under virtual time,
+//! on one thread. Equal seeds give equal simulations. `make simulate SEED=123` prints the log of one.
 //!
-//! * `webhooks`: what the platforms say;
-//! * `fates`: what befalls calls to HubSpot;
-//! * `weather`: how much of that there is in a run;
-//! * `operator`: what is asked of the bridge meanwhile, by those who run it; `platform`: what it finds when it maps
-//!   webhooks again;
-//! * `world`: what outlives the bridge, chance and the record among it;
-//! * `peril`: where a life may end; `ledger` and `wire` are the real things with those places around every call;
-//! * `life`: one life of the bridge, from opening the store to its end;
-//! * `oracle`: what must be, by the merge of all that was accepted; `check`: whether it is.
+//! * `webhooks`: the platforms' webhooks;
+//! * `hubspot_faults`: faults of calls to HubSpot;
+//! * `fault_profile`: rates of faults in a simulation;
+//! * `operator`: an operator's requests meanwhile; `platform`: the mapping that replays use;
+//! * `world`: everything that outlives the bridge, with the random numbers and the log;
+//! * `fault_injector`: crash points; `ledger` and `wire` are the real parts with those points around every call;
+//! * `process_run`: one run of the bridge, from opening the store to its end;
+//! * `oracle`: the expected events, by merging everything accepted; `check`: compares them.
 
 mod check;
-mod fates;
+mod fault_injector;
+mod fault_profile;
+mod hubspot_faults;
 mod ledger;
-mod life;
 mod operator;
 mod oracle;
-mod peril;
 mod platform;
-mod weather;
+mod process_run;
 mod webhooks;
 mod wire;
 mod world;
@@ -37,25 +36,25 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::harness::tell;
-use life::{End, live};
+use process_run::{RunEnd, run_process};
 use world::World;
 
-/// Seeds that once failed, and what each found. They are run first. A seed is another run once what is drawn changes:
-/// break the rule again to find one that fails.
+/// Seeds that once failed, and the fault that each found. They run first. A seed gives another simulation once the
+/// drawing changes: break the rule again to find one that fails.
 const REGRESSIONS: &[(u64, &str)] =
     &[(1_275, "a batch that HubSpot called PENDING landed after a newer one, for good")];
 
-/// Most threads that run seeds, and half of what there is: other tests go on beside.
+/// Most threads that run seeds, at most half of the cores: other tests run at the same time.
 const THREADS: usize = 2;
 
-/// A run that may make fewer calls says little of how tight the bound is: a change alone may have a call of its own.
-const TELLING: u64 = 40;
+/// Simulations with fewer allowed calls do not show how tight the bound is: a single change may have its own call.
+const MEANINGFUL_CALLS: u64 = 40;
 
-/// How one seed went.
+/// Result of one seed.
 struct Run {
     seed: u64,
-    wrongs: Vec<String>,
-    story: Vec<String>,
+    violations_found: Vec<String>,
+    log: Vec<String>,
     trace: u64,
     calls: u64,
     allowed: u64,
@@ -67,37 +66,37 @@ fn run(seed: u64) -> Run {
     let file = folder.path().join("bridge.db");
     let world = Arc::new(Mutex::new(World::new(seed)));
     let lock = || world.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut deaths = lock().weather.deaths;
+    let mut early_ends = lock().profile.early_ends;
     loop {
-        let doom = lock().doom(&mut deaths);
+        let planned_end = lock().planned_end(&mut early_ends);
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_time().start_paused(true).build().expect("a runtime");
-        let end = runtime.block_on(live(Arc::clone(&world), &file, doom));
+        let end = runtime.block_on(run_process(Arc::clone(&world), &file, planned_end));
         drop(runtime);
-        if end == End::Rest {
+        if end == RunEnd::AtRest {
             break;
         }
-        life::pause(&mut lock());
+        process_run::pause(&mut lock());
     }
     let world = lock();
     Run {
         seed,
-        wrongs: world.wrongs.clone(),
-        story: world.story().to_vec(),
+        violations_found: world.violations_found.clone(),
+        log: world.log().to_vec(),
         trace: world.trace(),
         calls: world.calls,
         allowed: world.allowed,
     }
 }
 
-/// A folder in memory where there is one.
+/// A temporary folder, in memory if possible.
 fn folder() -> TempDir {
     let memory = PathBuf::from("/dev/shm");
     let in_memory = tempfile::Builder::new().prefix("bridge-sim-").tempdir_in(memory);
     in_memory.or_else(|_| tempfile::tempdir()).expect("a temporary folder")
 }
 
-/// Runs seeds until there are no more, or the time is over; says how many, and panics with the first that fails.
+/// Runs seeds until there are no more, or the time is over. Returns their number, and panics with the first that fails.
 fn run_many(seeds: impl Iterator<Item = u64> + Send, within: Duration) -> u64 {
     let (began, done) = (Instant::now(), AtomicU64::new(0));
     let (calls, allowed) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -112,14 +111,14 @@ fn run_many(seeds: impl Iterator<Item = u64> + Send, within: Duration) -> u64 {
                     let Some(seed) = next else { return };
                     let run = run(seed);
                     done.fetch_add(1, Ordering::Relaxed);
-                    if !run.wrongs.is_empty() {
+                    if !run.violations_found.is_empty() {
                         failed.store(true, Ordering::Relaxed);
                         *worst.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
                         return;
                     }
                     calls.fetch_add(run.calls, Ordering::Relaxed);
                     allowed.fetch_add(run.allowed, Ordering::Relaxed);
-                    if run.allowed >= TELLING {
+                    if run.allowed >= MEANINGFUL_CALLS {
                         let mut tightest = tightest.lock().unwrap_or_else(PoisonError::into_inner);
                         *tightest = tightest.max(ratio(run.calls, run.allowed));
                     }
@@ -148,10 +147,13 @@ fn ratio(calls: u64, allowed: u64) -> f64 {
 }
 
 fn failure(run: &Run) -> String {
-    let wrongs = run.wrongs.join("\n  ");
+    let violations_found = run.violations_found.join("\n  ");
     let found = REGRESSIONS.iter().find(|(seed, _)| *seed == run.seed);
-    let found = found.map(|(_, what)| format!(" ({what}, once)")).unwrap_or_default();
-    format!("seed {}{found}:\n  {wrongs}\nIts story: make simulate SEED={}", run.seed, run.seed)
+    let found = found.map(|(_, fault)| format!(" (it once found: {fault})")).unwrap_or_default();
+    format!(
+        "seed {}{found}:\n  {violations_found}\nFor its log: make simulate SEED={}",
+        run.seed, run.seed
+    )
 }
 
 fn variable(name: &str) -> Option<u64> {
@@ -159,15 +161,15 @@ fn variable(name: &str) -> Option<u64> {
     variables.get(name).and_then(|text| text.parse().ok())
 }
 
-/// One seed if `BRIDGE_SIM_SEED` names it, with its story; else the regressions, and then as many seeds from 0 on as
-/// `BRIDGE_SIM_SECONDS` hold, or 100 seconds.
+/// Runs the seed in `BRIDGE_SIM_SEED` and prints its log; otherwise the regressions, and then as many seeds from 0 as
+/// fit into `BRIDGE_SIM_SECONDS`, or 100 seconds.
 #[test]
-fn hubspot_ends_up_with_what_was_said_whatever_happens() {
+fn hubspot_ends_up_with_the_accepted_events_under_any_faults() {
     if let Some(seed) = variable("BRIDGE_SIM_SEED") {
         let run = run(seed);
-        run.story.iter().for_each(|line| tell(line));
+        run.log.iter().for_each(|line| tell(line));
         tell(&format!("{} calls of {} allowed; trace {:x}", run.calls, run.allowed, run.trace));
-        assert!(run.wrongs.is_empty(), "{}", failure(&run));
+        assert!(run.violations_found.is_empty(), "{}", failure(&run));
         return;
     }
     let within = Duration::from_secs(variable("BRIDGE_SIM_SECONDS").unwrap_or(100));
@@ -176,18 +178,18 @@ fn hubspot_ends_up_with_what_was_said_whatever_happens() {
 }
 
 #[test]
-fn one_seed_always_makes_the_same_run() {
+fn one_seed_gives_the_same_simulation_each_time() {
     for seed in 1_000..1_010 {
         let (one, other) = (run(seed), run(seed));
-        let differs = one.story.iter().zip(&other.story).find(|(one, other)| one != other);
+        let differs = one.log.iter().zip(&other.log).find(|(one, other)| one != other);
         assert_eq!(one.trace, other.trace, "seed {seed}: {differs:?}");
     }
 }
 
-/// `BRIDGE_SOAK_SEEDS` seeds, or 20,000, from where the usual ones will hardly come to.
+/// Runs `BRIDGE_SOAK_SEEDS` seeds, or 20,000, from a range that the usual ones hardly reach.
 #[test]
 #[ignore = "long; make soak"]
-fn hubspot_ends_up_with_what_was_said_over_tens_of_thousands_of_seeds() {
+fn hubspot_ends_up_with_the_accepted_events_over_tens_of_thousands_of_seeds() {
     let count = variable("BRIDGE_SOAK_SEEDS").unwrap_or(20_000);
     let first = 1_000_000;
     assert_eq!(run_many(first..first + count, Duration::MAX), count);

@@ -1,6 +1,6 @@
-//! What an operator does meanwhile, through what the API calls: replays, redrives, pauses and resumes.
+//! An operator's actions meanwhile, through the calls of the API: replays, redrives, pauses and resumes.
 //!
-//! One thing after the other, each again until it is answered, over as many lives as it takes.
+//! One action after the other, each repeated until it succeeds, over as many process runs as it takes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,63 +15,63 @@ use webinar_bridge::ledger::{
 };
 use webinar_bridge::replay::{ReplayError, ReplayRequest, Replayer};
 
-use super::ledger::Perilous;
-use super::life::Doom;
-use super::peril::Peril;
+use super::fault_injector::FaultInjector;
+use super::fault_profile::FaultProfile;
+use super::ledger::FaultyLedger;
 use super::platform;
-use super::weather::Weather;
-use super::webhooks::{Reading, Webhook, accounts, ms};
+use super::process_run::PlannedEnd;
+use super::webhooks::{MappedAs, Webhook, accounts, ms};
 use crate::harness::build::NOON;
-use crate::harness::dice::Dice;
+use crate::harness::rng::SeededRng;
 
-/// How long somebody looks for a call that is under way.
+/// How long the operator waits for a call in flight.
 const SOON: Duration = Duration::from_secs(20);
 
-/// One who looks after the bridge, and what follows from it.
+/// An operator of the bridge, and the expected effects.
 pub(super) struct Operator {
-    /// Their own, so that a run in which they do nothing is the same as without them.
-    dice: Dice,
-    /// What is still to be done, and from when on.
-    deeds: VecDeque<(Millis, Deed)>,
-    /// So many lives are to be had with `deliver = false`.
-    shadows: u64,
-    /// The accounts with `deliver = false` in the present life.
-    pub(super) shadowed: BTreeSet<AccountName>,
-    /// The accounts that are paused, and since when that was known to be kept.
+    /// Random numbers of its own, so that an idle operator changes nothing in a simulation.
+    rng: SeededRng,
+    /// Remaining actions, each with its earliest time.
+    actions: VecDeque<(Millis, Action)>,
+    /// Process runs left with `deliver = false`.
+    runs_without_delivery: u64,
+    /// Accounts with `deliver = false` in the present process run.
+    pub(super) without_delivery: BTreeSet<AccountName>,
+    /// Paused accounts, and the time since which the pause was known to be stored.
     held: BTreeMap<AccountName, Millis>,
-    /// Events that are to be sent again, and whether a call with them was noted, and not its outcome, when that was
-    /// asked for: if that outcome is a confirmation, it is of what was asked for.
+    /// Events with a requested redrive, and whether a call with them had begun without a known outcome at that time: if
+    /// that call is confirmed, it fulfils the request.
     pub(super) owed: BTreeMap<EventKey, bool>,
-    /// Whether HubSpot gives another refresh token with each access token.
+    /// Whether HubSpot replaces the refresh token with each access token.
     pub(super) rotates: bool,
 }
 
-/// What an operator does.
+/// An action of the operator.
 #[derive(Debug, Clone)]
-enum Deed {
-    /// Some receipt is mapped again.
+enum Action {
+    /// Replay one receipt.
     Replay,
-    /// All of them are, or those with that outcome.
+    /// Replay all receipts, or those with this outcome.
     ReplayAll(Option<ReceiptOutcome>),
-    /// Some event is sent again.
+    /// Redrive one event.
     Redrive,
-    /// One with which a call is under way is, if there is one soon.
+    /// Redrive an event in flight, if there is one soon.
     RedriveFlying,
-    /// All in that state are.
+    /// Redrive all events in this state.
     RedriveAll(EventState),
     Pause(AccountName),
     Resume(AccountName),
 }
 
-/// Why a deed is to be tried again.
-enum Trouble {
-    /// For now.
+/// Failure of an action.
+enum ActionError {
+    /// A temporary failure; the action is repeated.
     Passing(String),
-    /// For good: that must not be.
+    /// A failure that must not happen.
     Wrong(String),
 }
 
-impl From<LedgerError> for Trouble {
+impl From<LedgerError> for ActionError {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Unavailable { reason, .. } => Self::Passing(reason),
@@ -80,7 +80,7 @@ impl From<LedgerError> for Trouble {
     }
 }
 
-impl From<ReplayError> for Trouble {
+impl From<ReplayError> for ActionError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::Ledger(error) => error.into(),
@@ -95,215 +95,217 @@ impl From<ReplayError> for Trouble {
 }
 
 impl Operator {
-    /// What is done in the run of that seed: in some, nothing.
-    pub(super) fn draw(seed: u64, weather: &Weather) -> Self {
-        let mut dice = Dice::seeded(!seed);
-        // Where one account is to show that it does not feel the other, nobody holds it up.
-        let idle = weather.lopsided || dice.percent(40);
-        let deeds = if idle { VecDeque::new() } else { deeds(&mut dice, weather) };
-        let shadows = if !idle && dice.percent(30) { dice.between(1, 2) } else { 0 };
-        let rotates = !idle && dice.percent(50);
-        let (shadowed, held, owed) = Default::default();
-        Self { dice, deeds, shadows, shadowed, held, owed, rotates }
+    /// Draws the actions of a seed; some have none.
+    pub(super) fn draw(seed: u64, profile: &FaultProfile) -> Self {
+        let mut rng = SeededRng::from_seed(!seed);
+        // No actions where one account shows that the other does not affect it.
+        let idle = profile.lopsided || rng.percent(40);
+        let actions = if idle { VecDeque::new() } else { actions(&mut rng, profile) };
+        let runs_without_delivery = if !idle && rng.percent(30) { rng.between(1, 2) } else { 0 };
+        let rotates = !idle && rng.percent(50);
+        let (without_delivery, held, owed) = Default::default();
+        Self { rng, actions, runs_without_delivery, without_delivery, held, owed, rotates }
     }
 
-    /// Yesterday's code reads some webhooks wrong, or not at all, until they are replayed.
-    pub(super) fn misread(&mut self, webhooks: &mut [Webhook]) {
-        let often = *self.dice.pick(&[0, 0, 10, 40]);
-        for webhook in webhooks.iter_mut().filter(|_| !self.deeds.is_empty()) {
-            if !self.dice.percent(often) {
+    /// Marks webhooks that the receiving code maps wrongly, or not at all, until they are replayed.
+    pub(super) fn mismap(&mut self, webhooks: &mut [Webhook]) {
+        let often = *self.rng.pick(&[0, 0, 10, 40]);
+        for webhook in webhooks.iter_mut().filter(|_| !self.actions.is_empty()) {
+            if !self.rng.percent(often) {
                 continue;
             }
-            webhook.reading = if self.dice.percent(50) {
-                Reading::None
+            webhook.mapped_as = if self.rng.percent(50) {
+                MappedAs::None
             } else {
                 let mut changes = webhook.changes.clone();
                 for change in &mut changes {
                     change.whole.name = Some("Mistaken".into());
                 }
-                Reading::Wrong(changes)
+                MappedAs::Wrong(changes)
             };
         }
     }
 
-    /// Whether the next life is one in which some account is not delivered to, and how it ends.
-    pub(super) fn shadow(&mut self, last: bool) -> Option<Doom> {
-        self.shadowed.clear();
-        if self.shadows == 0 || !(last || self.dice.percent(50)) {
+    /// Decides whether the next process run is without delivery for some accounts, and how it ends.
+    pub(super) fn plan_without_delivery(&mut self, last: bool) -> Option<PlannedEnd> {
+        self.without_delivery.clear();
+        if self.runs_without_delivery == 0 || !(last || self.rng.percent(50)) {
             return None;
         }
-        self.shadows -= 1;
+        self.runs_without_delivery -= 1;
         let [main, other] = accounts();
         let both = [main.clone(), other.clone()];
         let choices: [&[AccountName]; 3] = [&[main], &[other], &both];
-        self.shadowed = self.dice.pick(&choices).iter().cloned().collect();
-        let after = Duration::from_millis(self.dice.between(0, 120_000));
-        Some(if self.dice.percent(50) { Doom::Stop(after) } else { Doom::Cut(after) })
+        self.without_delivery = self.rng.pick(&choices).iter().cloned().collect();
+        let after = Duration::from_millis(self.rng.between(0, 120_000));
+        Some(if self.rng.percent(50) { PlannedEnd::Stop(after) } else { PlannedEnd::Cut(after) })
     }
 
-    /// Whether all is done.
+    /// Whether all actions are done.
     pub(super) fn is_done(&self) -> bool {
-        self.deeds.is_empty()
+        self.actions.is_empty()
     }
 
-    /// Why no call may leave for that account now, if so.
+    /// The reason why no call to the account may begin now, if any.
     pub(super) fn forbids(&self, account: &AccountName, now: Millis) -> Option<&'static str> {
-        if self.shadowed.contains(account) {
+        if self.without_delivery.contains(account) {
             return Some("it is not to be delivered to");
         }
         self.held.get(account).filter(|since| now > **since).map(|_| "an operator paused it")
     }
 }
 
-/// A list of deeds, each with its time; whoever paused an account resumes it in the end.
-fn deeds(dice: &mut Dice, weather: &Weather) -> VecDeque<(Millis, Deed)> {
-    let span = weather.heals_at.since(NOON);
-    let many = dice.between(1, 8);
-    let mut times: Vec<u64> = (0..many).map(|_| dice.between(0, ms(span))).collect();
+/// Draws a list of actions, each with its time; paused accounts are resumed in the end.
+fn actions(rng: &mut SeededRng, profile: &FaultProfile) -> VecDeque<(Millis, Action)> {
+    let span = profile.faults_end_at.since(NOON);
+    let many = rng.between(1, 8);
+    let mut times: Vec<u64> = (0..many).map(|_| rng.between(0, ms(span))).collect();
     times.sort_unstable();
-    let mut deeds: VecDeque<_> =
-        times.into_iter().map(|at| (NOON.plus(Duration::from_millis(at)), deed(dice))).collect();
-    let resume = |account| (weather.heals_at, Deed::Resume(account));
-    deeds.extend(accounts().into_iter().map(resume));
-    deeds
+    let mut actions: VecDeque<_> =
+        times.into_iter().map(|at| (NOON.plus(Duration::from_millis(at)), action(rng))).collect();
+    let resume = |account| (profile.faults_end_at, Action::Resume(account));
+    actions.extend(accounts().into_iter().map(resume));
+    actions
 }
 
-fn deed(dice: &mut Dice) -> Deed {
+fn action(rng: &mut SeededRng) -> Action {
     let [main, other] = accounts();
-    let account = if dice.percent(60) { main } else { other };
-    match dice.below(10) {
-        0..=2 => Deed::Replay,
-        3 => Deed::ReplayAll(*dice.pick(&[None, Some(ReceiptOutcome::Quarantined)])),
-        4 => Deed::Redrive,
-        5 => Deed::RedriveFlying,
+    let account = if rng.percent(60) { main } else { other };
+    match rng.below(10) {
+        0..=2 => Action::Replay,
+        3 => Action::ReplayAll(*rng.pick(&[None, Some(ReceiptOutcome::Quarantined)])),
+        4 => Action::Redrive,
+        5 => Action::RedriveFlying,
         6 => {
             let states = [EventState::Dead, EventState::Delivered, EventState::Pending];
-            Deed::RedriveAll(*dice.pick(&states))
+            Action::RedriveAll(*rng.pick(&states))
         }
-        7..=8 => Deed::Pause(account),
-        _ => Deed::Resume(account),
+        7..=8 => Action::Pause(account),
+        _ => Action::Resume(account),
     }
 }
 
-/// Does what is left to do.
-pub(super) async fn operate(ledger: Arc<Perilous<SqliteLedger>>, peril: Arc<Peril>) {
+/// Performs the remaining actions.
+pub(super) async fn operate(ledger: Arc<FaultyLedger<SqliteLedger>>, injector: Arc<FaultInjector>) {
     let shared: Arc<dyn Ledger> = Arc::clone(&ledger) as Arc<dyn Ledger>;
     let replayer = Replayer::new(shared, platform::sources());
     loop {
-        let Some((due, deed)) = peril.world().operator.deeds.front().cloned() else { return };
-        tokio::time::sleep(due.since(peril.now())).await;
-        let done = perform(&deed, ledger.as_ref(), &replayer, &peril).await;
-        let now = peril.now();
+        let Some((due, action)) = injector.world().operator.actions.front().cloned() else {
+            return;
+        };
+        tokio::time::sleep(due.since(injector.now())).await;
+        let done = perform(&action, ledger.as_ref(), &replayer, &injector).await;
+        let now = injector.now();
         let again = {
-            let mut world = peril.world();
+            let mut world = injector.world();
             match done {
                 Ok(what) => {
-                    world.note(now, format!("an operator: {deed:?}: {what}"));
-                    world.operator.deeds.pop_front();
+                    world.note(now, format!("an operator: {action:?}: {what}"));
+                    world.operator.actions.pop_front();
                     continue;
                 }
-                Err(Trouble::Wrong(what)) => world.wrong(now, format!("{deed:?}: {what}")),
-                Err(Trouble::Passing(why)) => {
-                    world.note(now, format!("an operator: {deed:?}: {why}"));
+                Err(ActionError::Wrong(what)) => world.wrong(now, format!("{action:?}: {what}")),
+                Err(ActionError::Passing(why)) => {
+                    world.note(now, format!("an operator: {action:?}: {why}"));
                 }
             }
-            Duration::from_millis(world.operator.dice.between(200, 5_000))
+            Duration::from_millis(world.operator.rng.between(200, 5_000))
         };
         tokio::time::sleep(again).await;
     }
 }
 
 async fn perform(
-    deed: &Deed,
-    ledger: &Perilous<SqliteLedger>,
+    action: &Action,
+    ledger: &FaultyLedger<SqliteLedger>,
     replayer: &Replayer,
-    peril: &Peril,
-) -> Result<String, Trouble> {
-    match deed {
-        Deed::Replay => {
+    injector: &FaultInjector,
+) -> Result<String, ActionError> {
+    match action {
+        Action::Replay => {
             let ask = ReceiptQuery { limit: PAGE_MAX, ..ReceiptQuery::default() };
             let receipts = ledger.list_receipts(ask).await?.items;
             if receipts.is_empty() {
                 return Ok("there is none".into());
             }
-            let id = peril.world().operator.dice.pick(&receipts).id;
+            let id = injector.world().operator.rng.pick(&receipts).id;
             let done = replayer.replay(id).await?;
             if done.outcome == ReceiptOutcome::Accepted {
                 Ok(id.to_string())
             } else {
-                Err(Trouble::Wrong(format!("{done:?}")))
+                Err(ActionError::Wrong(format!("{done:?}")))
             }
         }
-        Deed::ReplayAll(outcome) => replay_all(replayer, *outcome).await,
-        Deed::Redrive => redrive(ledger, peril, |_| true).await,
-        Deed::RedriveFlying => {
-            let began = peril.now();
+        Action::ReplayAll(outcome) => replay_all(replayer, *outcome).await,
+        Action::Redrive => redrive(ledger, injector, |_| true).await,
+        Action::RedriveFlying => {
+            let began = injector.now();
             let flies = async || {
                 let counts = ledger.event_counts().await.expect("it is read");
                 counts.values().any(|counts| counts.in_flight > 0)
             };
-            while !flies().await && peril.now().since(began) < SOON {
+            while !flies().await && injector.now().since(began) < SOON {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            redrive(ledger, peril, |event| event.in_flight).await
+            redrive(ledger, injector, |event| event.in_flight).await
         }
-        Deed::RedriveAll(state) => {
+        Action::RedriveAll(state) => {
             let ask = RedriveRequest { account: None, state: *state, not_over: false, after: None };
             let piece = ledger.redrive_all(ask).await?;
-            // There are fewer than one piece takes.
+            // There are fewer events than one piece holds.
             match piece.next {
                 None => Ok(format!("{} events", piece.redriven)),
-                Some(_) => Err(Trouble::Wrong("it does not end".into())),
+                Some(_) => Err(ActionError::Wrong("it does not end".into())),
             }
         }
-        Deed::Pause(account) => {
+        Action::Pause(account) => {
             ledger.update_status(account, StatusChange::Paused).await?;
-            let now = peril.now();
-            peril.world().operator.held.entry(account.clone()).or_insert(now);
+            let now = injector.now();
+            injector.world().operator.held.entry(account.clone()).or_insert(now);
             Ok("paused".into())
         }
-        Deed::Resume(account) => {
-            // Until it is answered nobody knows.
-            peril.world().operator.held.remove(account);
+        Action::Resume(account) => {
+            // Unknown until the call is answered.
+            injector.world().operator.held.remove(account);
             ledger.update_status(account, StatusChange::Resumed).await?;
             Ok("resumed".into())
         }
     }
 }
 
-/// Has some event of those sent again.
+/// Redrives one of the matching events.
 async fn redrive(
-    ledger: &Perilous<SqliteLedger>,
-    peril: &Peril,
+    ledger: &FaultyLedger<SqliteLedger>,
+    injector: &FaultInjector,
     wanted: impl Fn(&EventSummary) -> bool,
-) -> Result<String, Trouble> {
+) -> Result<String, ActionError> {
     let ask = EventQuery { limit: PAGE_MAX, ..EventQuery::default() };
     let mut events = ledger.list_events(ask).await?.items;
     events.retain(wanted);
     if events.is_empty() {
         return Ok("there is none".into());
     }
-    let key = peril.world().operator.dice.pick(&events).key.clone();
+    let key = injector.world().operator.rng.pick(&events).key.clone();
     let redriven = ledger.redrive(&key).await?;
     Ok(format!("{}: {redriven:?}", key.external_event_id))
 }
 
-/// How long a call that replays many may take.
-const PATIENCE: Duration = Duration::from_hours(1);
+/// Time limit of a call that replays many receipts.
+const TIMEOUT: Duration = Duration::from_hours(1);
 
 async fn replay_all(
     replayer: &Replayer,
     outcome: Option<ReceiptOutcome>,
-) -> Result<String, Trouble> {
+) -> Result<String, ActionError> {
     let mut ask = ReplayRequest { outcome, ..ReplayRequest::default() };
     let mut accepted = 0;
     loop {
-        let piece = replayer.replay_all(ask.clone(), Instant::now() + PATIENCE).await?;
+        let piece = replayer.replay_all(ask.clone(), Instant::now() + TIMEOUT).await?;
         if piece.ignored + piece.quarantined > 0 {
-            return Err(Trouble::Wrong(format!("{piece:?}")));
+            return Err(ActionError::Wrong(format!("{piece:?}")));
         }
         if piece.failed > 0 {
-            return Err(Trouble::Passing(format!("{} of them came too often", piece.failed)));
+            return Err(ActionError::Passing(format!("{} of them came too often", piece.failed)));
         }
         accepted += piece.accepted;
         match piece.next {

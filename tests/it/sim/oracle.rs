@@ -1,4 +1,4 @@
-//! What must be, computed in memory from what the ledger said it accepted: the merge of it all, and its events.
+//! The expected events, computed in memory from everything that the ledger reported as accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,22 +12,22 @@ use super::webhooks::Webhook;
 
 type Name = (AccountName, ExternalAccountId, WebinarId);
 
-/// Everything that was accepted.
+/// Everything accepted.
 pub(super) struct Oracle {
     policies: Policies,
-    /// What each webhook says, whatever was made of it, by its dedupe key.
+    /// Correct changes of each webhook, by its dedupe key.
     said: BTreeMap<[u8; 32], Vec<Change>>,
     receipts: BTreeMap<ReceiptId, NewReceipt>,
     webinars: BTreeMap<Name, (Webinar, Vec<FoldedEvent>)>,
-    /// The receipts that build each webinar.
-    tellers: BTreeMap<Name, BTreeSet<ReceiptId>>,
-    /// Every state that each event ever was to have in HubSpot, oldest first, and the newest that was sent.
+    /// Contributing receipts of each webinar.
+    contributors: BTreeMap<Name, BTreeSet<ReceiptId>>,
+    /// Every expected state of each event, oldest first, and the newest that was sent.
     history: BTreeMap<EventKey, (Vec<Vec<u8>>, usize)>,
-    /// How often each webhook was accepted, by its dedupe key.
+    /// Number of times each webhook was accepted, by its dedupe key.
     pub(super) accepted: BTreeMap<[u8; 32], u32>,
 }
 
-/// The events of one account by what is to become of them.
+/// Expected number of an account's events, by state.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Expected {
     pub(super) complete: u64,
@@ -38,11 +38,11 @@ impl Oracle {
     pub(super) fn new(policies: Policies, webhooks: &[Webhook]) -> Self {
         let said = webhooks.iter().map(|webhook| (webhook.digest, webhook.changes.clone()));
         let said = said.collect();
-        let (receipts, webinars, tellers, history, accepted) = Default::default();
-        Self { policies, said, receipts, webinars, tellers, history, accepted }
+        let (receipts, webinars, contributors, history, accepted) = Default::default();
+        Self { policies, said, receipts, webinars, contributors, history, accepted }
     }
 
-    /// The ledger took this; says how many events are to have another state in HubSpot for it.
+    /// Records an accepted receipt. Returns the number of events with a new state.
     pub(super) fn accept(&mut self, receipt: &NewReceipt, now: Millis) -> u64 {
         *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
         self.receipts.insert(receipt.id, receipt.clone());
@@ -51,8 +51,8 @@ impl Oracle {
         changes.iter().map(|change| self.merge(receipt, change, now)).sum()
     }
 
-    /// The ledger mapped this again, and with it all that builds the same webinars: what they know is what all of these
-    /// say. Says how many events changed, and whether that is what was known before.
+    /// Records a replay: the webinar becomes the merge of the correct changes of all contributing receipts. Returns the
+    /// number of changed events, and whether the webinars are unchanged.
     pub(super) fn replayed(&mut self, id: ReceiptId, now: Millis) -> (u64, bool) {
         let Some(receipt) = self.receipts.get(&id) else { return (0, true) };
         let names =
@@ -60,10 +60,10 @@ impl Oracle {
         let names: Vec<Name> = names.collect();
         let (mut changed, mut same) = (0, true);
         for name in names {
-            self.tellers.entry(name.clone()).or_default().insert(id);
+            self.contributors.entry(name.clone()).or_default().insert(id);
             let mut webinar = Webinar::default();
-            for teller in &self.tellers[&name] {
-                let receipt = &self.receipts[teller];
+            for script in &self.contributors[&name] {
+                let receipt = &self.receipts[script];
                 let said = self.said[&receipt.dedupe_key].iter();
                 for change in said.filter(|change| self.name_of(receipt, change) == name) {
                     let merged = webinar.merge(change, &receipt.provenance(change));
@@ -90,11 +90,11 @@ impl Oracle {
         let (webinar, _) = self.webinars.entry(name.clone()).or_default();
         let merged = webinar.merge(change, &receipt.provenance(change));
         merged.expect("one provider, and few occurrences");
-        self.tellers.entry(name.clone()).or_default().insert(receipt.id);
+        self.contributors.entry(name.clone()).or_default().insert(receipt.id);
         self.refold(&name, now)
     }
 
-    /// Folds a webinar as it is now; says how many of its events changed.
+    /// Folds a webinar. Returns the number of changed events.
     fn refold(&mut self, name: &Name, now: Millis) -> u64 {
         let Some((webinar, events)) = self.webinars.get_mut(name) else { return 0 };
         let policy = webinar.sources.iter().find_map(|source| self.policies.get(source));
@@ -113,13 +113,13 @@ impl Oracle {
         changed
     }
 
-    /// Time has passed: timers may have run out.
+    /// Folds all webinars, since timers may have run out.
     pub(super) fn pass(&mut self, now: Millis) -> u64 {
         let names: Vec<Name> = self.webinars.keys().cloned().collect();
         names.iter().map(|name| self.refold(name, now)).sum()
     }
 
-    /// The bridge sends this state of that event; an error if it never was to, or has sent a later one.
+    /// Records a sent state. An error if the event never had it, or a later one was sent before.
     pub(super) fn sent(
         &mut self,
         key: &EventKey,
@@ -146,7 +146,7 @@ impl Oracle {
         Ok(changed)
     }
 
-    /// The events of an account, as they are now by all that was accepted.
+    /// The present events of an account.
     pub(super) fn events(&self, account: &AccountName) -> BTreeMap<EventKey, &FoldedEvent> {
         let of_account = self.webinars.iter().filter(|((hubspot, ..), _)| hubspot == account);
         of_account
@@ -156,12 +156,12 @@ impl Oracle {
             .collect()
     }
 
-    /// How many states the event has been meant to have in HubSpot, one after the other.
+    /// Number of states that the event has had.
     pub(super) fn states(&self, key: &EventKey) -> usize {
         self.history.get(key).map_or(0, |(states, _)| states.len())
     }
 
-    /// Whether the event was ever to be in HubSpot.
+    /// Whether the event was ever complete.
     pub(super) fn ever_complete(&self, key: &EventKey) -> bool {
         self.history.contains_key(key)
     }
@@ -177,7 +177,7 @@ impl Oracle {
         expected
     }
 
-    /// When the next timer runs out.
+    /// The time of the next timer.
     pub(super) fn next_due(&self) -> Option<Millis> {
         let events = self.webinars.values().flat_map(|(_, events)| events);
         events.filter_map(|event| event.due_at).min()

@@ -1,4 +1,4 @@
-//! The platform whose webhooks these are, as replaying knows it: what a stored body says by today's code.
+//! The platform of the simulated webhooks, as replays map them: by the correct changes of a stored body.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,17 +13,17 @@ use crate::harness::stub_platform::{StubBehavior, StubProvider};
 use super::webhooks::{Webhook, policies};
 
 thread_local! {
-    /// What each body of the present run says. A simulation keeps to one thread.
-    static SAID: RefCell<BTreeMap<Vec<u8>, Vec<Change>>> = const { RefCell::new(BTreeMap::new()) };
+    /// Correct changes of each body of the present simulation, which runs on one thread.
+    static CHANGES: RefCell<BTreeMap<Vec<u8>, Vec<Change>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// These are the webhooks of the run that begins.
+/// Registers the webhooks of a new simulation.
 pub(super) fn sends(webhooks: &[Webhook]) {
     let said = webhooks.iter().map(|webhook| (webhook.digest.to_vec(), webhook.changes.clone()));
-    SAID.with(|bodies| *bodies.borrow_mut() = said.collect());
+    CHANGES.with(|bodies| *bodies.borrow_mut() = said.collect());
 }
 
-/// The sources that replaying maps by.
+/// The sources for replays.
 pub(super) fn sources() -> BTreeMap<SourceName, Arc<Source>> {
     let provider: Arc<dyn Provider> = Arc::new(StubProvider(Simulated));
     let source = |(name, policy): (SourceName, Policy)| {
@@ -42,7 +42,7 @@ impl StubBehavior for Simulated {
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>) -> ParsedPayload {
-        let changes = SAID.with(|bodies| bodies.borrow().get(&request.body).cloned());
+        let changes = CHANGES.with(|bodies| bodies.borrow().get(&request.body).cloned());
         let meaning = match changes {
             Some(changes) => PayloadContent::Changes { changes, bad_fields: Vec::new() },
             None => PayloadContent::Unmappable("nobody sent this".into()),

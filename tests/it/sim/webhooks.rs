@@ -1,4 +1,4 @@
-//! What the platforms send: webinars of every shape, told of in pieces, late, twice and out of order.
+//! The platforms' webhooks: webinars of every shape, reported in parts, late, repeated and out of order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use webinar_bridge::event::{
 use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptKind};
 
 use crate::harness::build::{account, policy, source};
-use crate::harness::dice::Dice;
+use crate::harness::rng::SeededRng;
 
-/// Events with this in their name are refused with a batch's 400, which does not say which of them it is.
-pub(super) const POISON_UNTOLD: &str = "HEMLOCK";
-/// Events with this in their name are refused by an answer's `errors`.
-pub(super) const POISON_TOLD: &str = "NIGHTSHADE";
-/// Bodies longer than this are refused with 413.
+/// Events with this name are refused with a batch's 400, which does not identify them.
+pub(super) const POISON_UNIDENTIFIED: &str = "HEMLOCK";
+/// Events with this name are refused in an answer's `errors`.
+pub(super) const POISON_IDENTIFIED: &str = "NIGHTSHADE";
+/// Longest body; longer ones are refused with 413.
 pub(super) const LONGEST_BODY: usize = 24 * 1024;
 
 const MINUTE: i64 = 60_000;
@@ -29,28 +29,28 @@ const HOUR: i64 = 60 * MINUTE;
 #[derive(Debug, Clone)]
 pub(super) struct Webhook {
     pub(super) source: SourceName,
-    /// When it is sent first.
+    /// Time of the first sending.
     pub(super) due: Millis,
-    /// How often it is sent again although it was answered.
+    /// Number of repetitions after it was answered.
     pub(super) again: u64,
-    /// What it says.
+    /// Correct changes.
     pub(super) changes: Vec<Change>,
-    /// What is made of it when it comes.
-    pub(super) reading: Reading,
+    /// Mapping at the time of receipt.
+    pub(super) mapped_as: MappedAs,
     pub(super) digest: [u8; 32],
     pub(super) answered: bool,
 }
 
-/// What the code that takes a webhook makes of it; replaying it is done by better code.
+/// Mapping by the receiving code; replays map correctly.
 #[derive(Debug, Clone)]
-pub(super) enum Reading {
+pub(super) enum MappedAs {
     Right,
     Wrong(Vec<Change>),
     None,
 }
 
 impl Webhook {
-    /// The webhook as it comes in now.
+    /// The receipt of the webhook now.
     pub(super) fn receipt(&self, now: Millis, id: [u8; 16]) -> NewReceipt {
         NewReceipt {
             id: ReceiptId::from_bytes(id),
@@ -64,10 +64,10 @@ impl Webhook {
             hash: BodyHash::from_digest(&self.digest),
             headers: Vec::new(),
             body: self.digest.to_vec(),
-            content: match &self.reading {
-                Reading::Right => ReceiptContent::Changes(self.changes.clone()),
-                Reading::Wrong(changes) => ReceiptContent::Changes(changes.clone()),
-                Reading::None => ReceiptContent::Quarantined("not understood yet".into()),
+            content: match &self.mapped_as {
+                MappedAs::Right => ReceiptContent::Changes(self.changes.clone()),
+                MappedAs::Wrong(changes) => ReceiptContent::Changes(changes.clone()),
+                MappedAs::None => ReceiptContent::Quarantined("not understood yet".into()),
             },
             fetch_requests: Vec::new(),
         }
@@ -79,8 +79,8 @@ pub(super) fn accounts() -> [AccountName; 2] {
     [account("main"), account("other")]
 }
 
-/// Two sources that speak of the same webinars, one that makes one event of a series, one of the other account, and one
-/// without an organizer.
+/// Two sources of the same webinars, one that makes one event of a series, one of the other account, and one without an
+/// organizer.
 pub(super) fn policies() -> Policies {
     let grace = Some(Duration::from_mins(5));
     let first = Policy { complete_after_end: grace, ..policy("main") };
@@ -100,34 +100,34 @@ pub(super) fn policies() -> Policies {
     named.into_iter().map(|(name, policy)| (source(name), policy)).collect()
 }
 
-/// The webhooks of a run that begins then, and are first sent within that time.
-pub(super) fn webhooks(dice: &mut Dice, start: Millis, within: Duration) -> Vec<Webhook> {
-    let many = if dice.percent(4) { dice.between(20, 60) } else { dice.between(1, 8) };
-    // Poison is rare: twenty refusals in a row are taken for the account's trouble, as they should be.
-    let poison = if many < 20 && dice.percent(40) { 6 } else { 0 };
+/// Draws the webhooks of a simulation that begins at `start`, first sent within `within`.
+pub(super) fn webhooks(rng: &mut SeededRng, start: Millis, within: Duration) -> Vec<Webhook> {
+    let many = if rng.percent(4) { rng.between(20, 60) } else { rng.between(1, 8) };
+    // Poison is rare: the bridge takes twenty refusals in a row for the account's failure, as it should.
+    let poison = if many < 20 && rng.percent(40) { 6 } else { 0 };
     let mut all = Vec::new();
     for number in 0..many {
-        let teller = Teller::new(dice, number, start, poison);
-        let told = if many < 20 { dice.between(1, 10) } else { dice.between(1, 3) };
-        // Some platforms tell of all at once, so that what changed changes back while it is under way.
-        let hasty = dice.percent(40).then(|| dice.between(0, ms(within)));
+        let script = WebinarScript::new(rng, number, start, poison);
+        let told = if many < 20 { rng.between(1, 10) } else { rng.between(1, 3) };
+        // Some platforms report all changes at once, so that a change is reversed while a call is in flight.
+        let hasty = rng.percent(40).then(|| rng.between(0, ms(within)));
         for nth in 0..told {
             let (from, to) = match hasty {
-                // One change after the other, so that each is sent before the next takes it back.
-                Some(at) if teller.flips => (at + nth * 1_500, at + nth * 1_500 + 1_000),
+                // One change after the other, so that each is sent before the next reverses it.
+                Some(at) if script.flips => (at + nth * 1_500, at + nth * 1_500 + 1_000),
                 Some(at) => (at, at + 4_000),
                 None => (0, ms(within)),
             };
-            let due = start.plus(Duration::from_millis(dice.between(from, to)));
-            // Told of in the order of their times, and sent in any.
+            let due = start.plus(Duration::from_millis(rng.between(from, to)));
+            // Changes have ascending times and are sent in any order.
             let at = Millis::new(start.get() + i64::try_from(nth).expect("few") * MINUTE / 2);
-            let changes = vec![teller.change(dice, nth, at)];
-            let name = dice.pick(&teller.sources).to_owned();
+            let changes = vec![script.change(rng, nth, at)];
+            let name = rng.pick(&script.sources).to_owned();
             let digest = Sha256::digest(format!("{number}.{nth}.{}", due.get())).into();
-            let again = if dice.percent(15) { dice.between(1, 3) } else { 0 };
+            let again = if rng.percent(15) { rng.between(1, 3) } else { 0 };
             let source = source(name);
-            let reading = Reading::Right;
-            all.push(Webhook { source, due, again, changes, reading, digest, answered: false });
+            let mapped_as = MappedAs::Right;
+            all.push(Webhook { source, due, again, changes, mapped_as, digest, answered: false });
         }
     }
     all
@@ -137,50 +137,50 @@ pub(super) fn ms(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).expect("it fits")
 }
 
-/// What is told of one webinar.
-struct Teller {
+/// Draws the changes of one webinar.
+struct WebinarScript {
     sources: Vec<&'static str>,
     account: ExternalAccountId,
     id: WebinarId,
     shape: Shape,
     start: Millis,
     poison: u64,
-    /// Its name changes and changes back, and nothing else does.
+    /// Whether only the name changes, back and forth.
     flips: bool,
 }
 
-impl Teller {
-    fn new(dice: &mut Dice, number: u64, now: Millis, poison: u64) -> Self {
+impl WebinarScript {
+    fn new(rng: &mut SeededRng, number: u64, now: Millis, poison: u64) -> Self {
         let sources: &[&[&str]] = &[&["a", "b"], &["a"], &["s"], &["c"], &["n"]];
-        // Two webinars may have one id in two accounts of the platform.
+        // Two webinars may have the same id in two accounts of the platform.
         let id = 10_000_000 + number / 2;
         let account = if number.is_multiple_of(2) { "acct-1" } else { "acct-2" };
-        // Some are over soon, so that their timers run out meanwhile.
-        let offset = if dice.percent(40) { -HOUR + 20 * MINUTE } else { 24 * HOUR };
-        let minute = i64::try_from(dice.below(30)).expect("few") * MINUTE;
+        // Some end soon, so that their timers run out meanwhile.
+        let offset = if rng.percent(40) { -HOUR + 20 * MINUTE } else { 24 * HOUR };
+        let minute = i64::try_from(rng.below(30)).expect("few") * MINUTE;
         Self {
-            sources: dice.pick(sources).to_vec(),
+            sources: rng.pick(sources).to_vec(),
             account: ExternalAccountId::parse(account).expect("valid"),
             id: WebinarId::parse(id.to_string()).expect("valid"),
-            shape: *dice.pick(&[Shape::Single, Shape::Single, Shape::Series, Shape::Timeless]),
+            shape: *rng.pick(&[Shape::Single, Shape::Single, Shape::Series, Shape::Timeless]),
             start: Millis::new(now.get() + offset + minute),
             poison,
-            flips: dice.percent(15),
+            flips: rng.percent(15),
         }
     }
 
-    fn change(&self, dice: &mut Dice, nth: u64, at: Millis) -> Change {
-        // Mostly it begins with a body that shows all; without one it stays incomplete.
-        let created = nth == 0 && dice.percent(92);
+    fn change(&self, rng: &mut SeededRng, nth: u64, at: Millis) -> Change {
+        // Most begin with a body of the whole webinar; the others stay incomplete.
+        let created = nth == 0 && rng.percent(92);
         let mut change = Change::new(self.id.clone(), ChangeKind::Updated);
         change.account = Some(self.account.clone());
-        change.occurred_at = (!dice.percent(4)).then_some(at);
+        change.occurred_at = (!rng.percent(4)).then_some(at);
         if created {
             change.kind = ChangeKind::Created;
             change.full_picture = true;
             change.shape = Some(self.shape);
             change.whole = WebinarFields {
-                name: Some(if self.flips { "Roots".to_owned() } else { self.name(dice) }),
+                name: Some(if self.flips { "Roots".to_owned() } else { self.name(rng) }),
                 start: Some(self.start),
                 end: EndTime::after_minutes(60),
                 cancelled: Some(false),
@@ -188,32 +188,32 @@ impl Teller {
             };
             if self.shape == Shape::Series {
                 change.listing = OccurrenceListing::Full;
-                change.occurrences = (0..dice.between(1, 4)).map(|n| self.occurrence(n)).collect();
+                change.occurrences = (0..rng.between(1, 4)).map(|n| self.occurrence(n)).collect();
             }
             return change;
         }
         if self.flips {
             change.whole.name = Some(["Roots", "Leaves"][usize::from(nth % 2 == 1)].to_owned());
         } else {
-            self.update(dice, &mut change);
+            self.update(rng, &mut change);
         }
         change
     }
 
-    fn update(&self, dice: &mut Dice, change: &mut Change) {
+    fn update(&self, rng: &mut SeededRng, change: &mut Change) {
         let moved =
-            Millis::new(self.start.get() + i64::try_from(dice.below(4)).expect("few") * HOUR);
-        match dice.below(12) {
-            0..=2 => change.whole.name = Some(self.name(dice)),
+            Millis::new(self.start.get() + i64::try_from(rng.below(4)).expect("few") * HOUR);
+        match rng.below(12) {
+            0..=2 => change.whole.name = Some(self.name(rng)),
             3 => change.whole.start = Some(moved),
             4 => {
-                let text = dice.pick(&["", "About roots", "About leaves"]);
+                let text = rng.pick(&["", "About roots", "About leaves"]);
                 change.whole.description = Some((*text).to_owned());
-                let url = format!("https://example.org/{}", dice.below(3));
+                let url = format!("https://example.org/{}", rng.below(3));
                 change.whole.registration_url = Some(url);
             }
             5 => {
-                let off = dice.percent(60);
+                let off = rng.percent(60);
                 change.kind = if off { ChangeKind::Cancelled } else { ChangeKind::Recovered };
                 change.whole.cancelled = Some(off);
             }
@@ -223,45 +223,45 @@ impl Teller {
                 let phase = RunPhase::Ended;
                 change.session = Some(RunChange { phase, started_at: Some(self.start), ended_at });
             }
-            7 => change.whole.organizer = Some((*dice.pick(&["Ada", "Grace", ""])).to_owned()),
+            7 => change.whole.organizer = Some((*rng.pick(&["Ada", "Grace", ""])).to_owned()),
             8 if self.poison > 0 => {
-                // One that is too big for any call.
-                let length = if dice.percent(30) { LONGEST_BODY } else { LONGEST_BODY / 4 };
+                // Some are too large for any call.
+                let length = if rng.percent(30) { LONGEST_BODY } else { LONGEST_BODY / 4 };
                 change.whole.description = Some("long ".repeat(length / 5));
             }
             9 if self.shape == Shape::Series => {
-                change.listing = *dice.pick(&[
+                change.listing = *rng.pick(&[
                     OccurrenceListing::Full,
                     OccurrenceListing::Partial,
                     OccurrenceListing::Partial,
                     OccurrenceListing::Unknown,
                 ]);
-                let n = dice.between(0, 4);
+                let n = rng.between(0, 4);
                 let mut said = self.occurrence(n);
                 said.fields.start = Some(moved.plus(Duration::from_hours(24 * n)));
-                said.fields.cancelled = dice.percent(40).then(|| dice.percent(50));
+                said.fields.cancelled = rng.percent(40).then(|| rng.percent(50));
                 change.occurrences = vec![said];
             }
-            10 if dice.percent(20) => {
-                // A series becomes a single webinar, or the other way round.
-                change.shape = Some(*dice.pick(&[Shape::Single, Shape::Series]));
+            10 if rng.percent(20) => {
+                // A series becomes a single webinar, or the reverse.
+                change.shape = Some(*rng.pick(&[Shape::Single, Shape::Series]));
             }
             _ => {
-                // Whole bodies that say the same, or the name of before.
+                // Whole bodies with the same fields, or with an earlier name.
                 change.full_picture = true;
                 change.shape = Some(self.shape);
-                change.whole.name = Some(self.name(dice));
+                change.whole.name = Some(self.name(rng));
                 change.whole.start = Some(self.start);
             }
         }
     }
 
-    /// Few names, so that what changed changes back.
-    fn name(&self, dice: &mut Dice) -> String {
-        if dice.percent(self.poison) {
-            return (*dice.pick(&[POISON_TOLD, POISON_UNTOLD])).to_owned();
+    /// Few names, so that changes are often reversed.
+    fn name(&self, rng: &mut SeededRng) -> String {
+        if rng.percent(self.poison) {
+            return (*rng.pick(&[POISON_IDENTIFIED, POISON_UNIDENTIFIED])).to_owned();
         }
-        (*dice.pick(&["Roots", "Leaves", "Bark"])).to_owned()
+        (*rng.pick(&["Roots", "Leaves", "Bark"])).to_owned()
     }
 
     fn occurrence(&self, number: u64) -> OccurrenceChange {

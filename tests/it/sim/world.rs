@@ -1,4 +1,4 @@
-//! What outlives the bridge: HubSpot's accounts, the platforms, chance, and the record of what happened.
+//! Everything that outlives the bridge: HubSpot's accounts, the platforms, random numbers and the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,67 +11,69 @@ use webinar_bridge::sandbox::emulator::{
     Emulator, EmulatorFault, EmulatorReply, EmulatorRequest, EmulatorSettings, OAuthApp,
 };
 
-use super::fates::{Fate, WayBack};
-use super::life::Doom;
+use super::fault_profile::FaultProfile;
+use super::hubspot_faults::{CallFault, ReplyFault};
 use super::operator::Operator;
 use super::oracle::Oracle;
 use super::platform;
-use super::weather::Weather;
-use super::webhooks::{self, LONGEST_BODY, POISON_TOLD, POISON_UNTOLD, Webhook, accounts};
+use super::process_run::PlannedEnd;
+use super::webhooks::{
+    self, LONGEST_BODY, POISON_IDENTIFIED, POISON_UNIDENTIFIED, Webhook, accounts,
+};
 use crate::harness::build::NOON;
-use crate::harness::dice::Dice;
+use crate::harness::rng::SeededRng;
 
-/// What the private app's token is.
+/// Access token of the private app.
 pub(super) const TOKEN: &str = "pat-simulated";
 
-/// What HubSpot says to be still at is not sent again before that.
+/// Time for which a batch that HubSpot still processes is not sent again.
 const LEFT_ALONE: Duration = Duration::from_secs(20);
 
-/// One HubSpot account and what is known of its calls.
+/// One HubSpot account and its calls.
 pub(super) struct Portal {
     pub(super) name: AccountName,
     pub(super) emulator: Emulator,
-    /// When it last refused a token.
+    /// Time of the last refused token.
     refused_at: Option<Millis>,
-    /// What it always refuses.
+    /// Faults of events that it always refuses.
     poison: [EmulatorFault; 2],
-    /// The events in requests that have not been answered or given up.
+    /// Events of open requests.
     flying: BTreeSet<EventKey>,
-    /// When a call to it last ended.
+    /// End of the last call.
     ended_at: Option<Millis>,
 }
 
-/// Everything but the bridge.
+/// Everything except the bridge.
 pub(super) struct World {
-    pub(super) weather: Weather,
-    pub(super) dice: Dice,
+    pub(super) profile: FaultProfile,
+    pub(super) rng: SeededRng,
     pub(super) portals: BTreeMap<String, Portal>,
     pub(super) webhooks: Vec<Webhook>,
     pub(super) operator: Operator,
-    /// The refresh token that is good now: whoever starts the bridge configures it.
+    /// Present refresh token, which each process run is configured with.
     pub(super) refresh_token: String,
     pub(super) oracle: Oracle,
-    /// The time at which the last life ended.
+    /// Present time between process runs: the end of the last one.
     pub(super) now: Millis,
-    /// When the present life began.
-    pub(super) born: Millis,
-    /// The latest call or crash after which it is unclear what HubSpot holds.
-    pub(super) unclear_at: Option<Millis>,
-    /// Events of which a call was noted and no outcome: a crash may repeat them.
+    /// Start of the present process run.
+    pub(super) run_began: Millis,
+    /// Time of the latest call or crash with an unknown effect at HubSpot.
+    pub(super) unknown_since: Option<Millis>,
+    /// Events of calls that began without a known outcome: after a crash they may be sent again.
     pub(super) departed: BTreeMap<i64, EventKey>,
-    /// Every event that was ever claimed, by its row.
+    /// Every event ever claimed, by its row.
     pub(super) claimed: BTreeMap<i64, EventKey>,
-    /// Events that HubSpot said to be still at, in the how-manieth of their states, and when it said so.
+    /// Events that HubSpot still processes: the number of their state, and the time of that answer.
     at_it: BTreeMap<EventKey, (usize, Millis)>,
-    /// Upserts so far, and how many there may be by what has happened.
+    /// Number of upserts so far, and the number allowed by the events so far.
     pub(super) calls: u64,
     pub(super) allowed: u64,
-    pub(super) wrongs: Vec<String>,
-    story: Vec<String>,
+    pub(super) violations_found: Vec<String>,
+    log: Vec<String>,
     trace: DefaultHasher,
 }
 
-/// An event of a request, as far as its name goes.
+/// An event of a request, by its name.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Named {
@@ -79,7 +81,7 @@ struct Named {
     external_event_id: String,
 }
 
-/// What the token endpoint grants, as far as it is to be remembered.
+/// A grant of the token endpoint.
 #[derive(Deserialize)]
 struct Granted {
     refresh_token: String,
@@ -93,29 +95,29 @@ struct Body<'a> {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let mut dice = Dice::seeded(seed);
-        let weather = Weather::draw(&mut dice);
-        let mut operator = Operator::draw(seed, &weather);
+        let mut rng = SeededRng::from_seed(seed);
+        let profile = FaultProfile::draw(&mut rng);
+        let mut operator = Operator::draw(seed, &profile);
         let refresh_token = "refresh".to_owned();
-        let rate = (weather.rate.requests, weather.rate.window);
+        let rate = (profile.rate.requests, profile.rate.window);
         let mut portals = BTreeMap::new();
         for name in accounts() {
             let oauth = (name.as_str() == "other").then(|| OAuthApp {
                 client_id: "app".into(),
                 client_secret: "app-secret".into(),
                 refresh_token: refresh_token.clone(),
-                token_lifetime: weather.token_life,
+                token_lifetime: profile.token_life,
                 rotate: operator.rotates,
             });
             let settings = EmulatorSettings { rate, oauth, ..EmulatorSettings::new(TOKEN) };
             let mut emulator = Emulator::new(settings);
-            let told = dice.percent(50);
+            let told = rng.percent(50);
             let poison = [
-                EmulatorFault::RejectNames(POISON_UNTOLD.into()),
-                EmulatorFault::PartialErrors { name: POISON_TOLD.into(), identified: told },
+                EmulatorFault::RejectNames(POISON_UNIDENTIFIED.into()),
+                EmulatorFault::PartialErrors { name: POISON_IDENTIFIED.into(), identified: told },
             ];
             if name.as_str() == "main" {
-                emulator.set_daily_limit(weather.daily);
+                emulator.set_daily_limit(profile.daily);
             }
             let host = format!("{name}.example");
             portals.insert(
@@ -130,70 +132,71 @@ impl World {
                 },
             );
         }
-        let mut webhooks = webhooks::webhooks(&mut dice, NOON, weather.within);
-        operator.misread(&mut webhooks);
+        let mut webhooks = webhooks::webhooks(&mut rng, NOON, profile.within);
+        operator.mismap(&mut webhooks);
         platform::sends(&webhooks);
         Self {
-            weather,
-            dice: dice.fork(),
+            profile,
+            rng: rng.fork(),
             portals,
             oracle: Oracle::new(webhooks::policies(), &webhooks),
             webhooks,
             operator,
             refresh_token,
             now: NOON,
-            born: NOON,
-            unclear_at: None,
+            run_began: NOON,
+            unknown_since: None,
             departed: BTreeMap::new(),
             claimed: BTreeMap::new(),
             at_it: BTreeMap::new(),
             calls: 0,
             allowed: 0,
-            wrongs: Vec::new(),
-            story: Vec::new(),
+            violations_found: Vec::new(),
+            log: Vec::new(),
             trace: DefaultHasher::new(),
         }
     }
 
-    /// How the next life is to end, if so many are left to end before their time.
-    pub(super) fn doom(&mut self, deaths: &mut u64) -> Doom {
-        if let Some(doom) = self.operator.shadow(*deaths == 0) {
-            return doom;
+    /// Plans the end of the next process run, while early ends are left.
+    pub(super) fn planned_end(&mut self, early_ends: &mut u64) -> PlannedEnd {
+        if let Some(planned_end) = self.operator.plan_without_delivery(*early_ends == 0) {
+            return planned_end;
         }
-        let doom = if *deaths > 0 { Doom::draw(&mut self.dice) } else { Doom::None };
-        *deaths = deaths.saturating_sub(1);
-        doom
+        let planned_end =
+            if *early_ends > 0 { PlannedEnd::draw(&mut self.rng) } else { PlannedEnd::None };
+        *early_ends = early_ends.saturating_sub(1);
+        planned_end
     }
 
-    /// Something happened.
+    /// Logs an incident.
     pub(super) fn note(&mut self, now: Millis, what: impl AsRef<str>) {
         let line = format!("{:>9} ms  {}", now.get() - NOON.get(), what.as_ref());
         line.hash(&mut self.trace);
-        self.story.push(line);
+        self.log.push(line);
     }
 
-    /// Something happened that must not.
+    /// Logs a violation.
     pub(super) fn wrong(&mut self, now: Millis, what: impl AsRef<str>) {
         self.note(now, format!("WRONG: {}", what.as_ref()));
-        self.wrongs.push(what.as_ref().to_owned());
+        self.violations_found.push(what.as_ref().to_owned());
     }
 
-    /// All that happened so far, as one number.
+    /// Hash of the log so far.
     pub(super) fn trace(&self) -> u64 {
         self.trace.finish()
     }
 
-    pub(super) fn story(&self) -> &[String] {
-        &self.story
+    pub(super) fn log(&self) -> &[String] {
+        &self.log
     }
 
-    /// Whether things still fail.
-    pub(super) fn is_cruel(&self, now: Millis) -> bool {
-        now < self.weather.heals_at
+    /// Whether faults are still injected.
+    pub(super) fn has_faults(&self, now: Millis) -> bool {
+        now < self.profile.faults_end_at
     }
 
-    /// A call begins: none may while nothing is to be sent, but one that follows at once upon another's answer.
-    pub(super) fn calls_out(&mut self, now: Millis, host: &str) {
+    /// A call begins: none may during a pause, except one that follows at once on another's answer.
+    pub(super) fn begin_call(&mut self, now: Millis, host: &str) {
         let Some(portal) = self.portals.get(host) else { return };
         let Some(why) = self.operator.forbids(&portal.name, now) else { return };
         if portal.ended_at != Some(now) {
@@ -201,24 +204,24 @@ impl World {
         }
     }
 
-    /// A call ended, well or not.
-    pub(super) fn ended(&mut self, now: Millis, host: &str) {
+    /// A call ended, successful or not.
+    pub(super) fn end_call(&mut self, now: Millis, host: &str) {
         if let Some(portal) = self.portals.get_mut(host) {
             portal.ended_at = Some(now);
         }
     }
 
-    /// This event is to be sent again: somebody asked for it.
+    /// A redrive of this event was requested.
     pub(super) fn redriven(&mut self, key: &EventKey) {
         let flying = self.departed.values().any(|departed| departed == key);
         self.allowed += 1;
-        // Whoever asks does not leave it alone.
+        // A redrive overrides the wait.
         self.at_it.remove(key);
         self.operator.owed.insert(key.clone(), flying);
     }
 
-    /// A request leaves for HubSpot: it must say what is true, and of no event that is under way already.
-    pub(super) fn departs(&mut self, now: Millis, host: &str, body: &[u8]) -> Vec<EventKey> {
+    /// A request to HubSpot begins: its states must be expected, and none of its events may be in flight already.
+    pub(super) fn begin_request(&mut self, now: Millis, host: &str, body: &[u8]) -> Vec<EventKey> {
         let Some(portal) = self.portals.get_mut(host) else { return Vec::new() };
         let hubspot = portal.name.clone();
         let mut keys = Vec::new();
@@ -246,7 +249,7 @@ impl World {
     }
 
     /// A request was answered or given up.
-    pub(super) fn returns(&mut self, host: &str, keys: &[EventKey]) {
+    pub(super) fn end_request(&mut self, host: &str, keys: &[EventKey]) {
         if let Some(portal) = self.portals.get_mut(host) {
             portal.flying.retain(|key| !keys.contains(key));
         }
@@ -259,44 +262,45 @@ impl World {
         host: &str,
         request: &EmulatorRequest,
         events: usize,
-    ) -> (EmulatorReply, WayBack) {
-        let cruel = self.is_cruel(now);
-        let trouble = if self.weather.lopsided && host.starts_with("other") {
+    ) -> (EmulatorReply, ReplyFault) {
+        let faulty = self.has_faults(now);
+        let trouble = if self.profile.lopsided && host.starts_with("other") {
             100
         } else {
-            self.weather.trouble
+            self.profile.call_fault_percent
         };
-        let mut fate = if cruel && self.dice.percent(trouble) {
-            Fate::cruel(&mut self.dice, events)
+        let mut call_fault = if faulty && self.rng.percent(trouble) {
+            CallFault::random(&mut self.rng, events)
         } else {
-            Fate::kind()
+            CallFault::none()
         };
         let body = String::from_utf8_lossy(&request.body);
-        let poisoned = [POISON_TOLD, POISON_UNTOLD].iter().any(|poison| body.contains(poison));
-        if poisoned && fate.fault == Some(EmulatorFault::FewerResults) {
-            // Those that are shown would be confirmed, poison among them.
-            fate.fault = Some(EmulatorFault::EmptyResults);
+        let poisoned =
+            [POISON_IDENTIFIED, POISON_UNIDENTIFIED].iter().any(|poison| body.contains(poison));
+        if poisoned && call_fault.fault == Some(EmulatorFault::FewerResults) {
+            // The returned events would be confirmed, poison among them.
+            call_fault.fault = Some(EmulatorFault::EmptyResults);
         }
-        // A single event's refusal is its end, so what dooms single events is told from what they are.
+        // A refused single event is dead, so refusals of single events come from poison alone.
         if request.body.len() > LONGEST_BODY {
-            fate = Fate {
+            call_fault = CallFault {
                 fault: Some(EmulatorFault::Status { status: 413, retry_after: None }),
-                ..Fate::kind()
+                ..CallFault::none()
             };
         }
-        let told = format!("{fate:?}");
-        let at_it = fate.is_at_it() && fate.way_back == WayBack::Whole;
+        let told = format!("{call_fault:?}");
+        let at_it = call_fault.is_processing() && call_fault.reply_fault == ReplyFault::Whole;
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
-        // A fault that the last call did not come to meet, being turned away before, is not the next one's.
+        // A fault left over from the last call, which was refused before, must not affect this one.
         portal.emulator.clear_faults();
         portal.poison.iter().for_each(|fault| portal.emulator.inject_standing(fault.clone()));
-        let injected = fate.fault.is_some();
-        let limited = match &fate.fault {
+        let injected = call_fault.fault.is_some();
+        let limited = match &call_fault.fault {
             Some(EmulatorFault::Limited { .. }) => true,
             Some(EmulatorFault::Status { status, .. }) => *status == 429,
             _ => false,
         };
-        fate.fault.into_iter().for_each(|fault| portal.emulator.inject(fault));
+        call_fault.fault.into_iter().for_each(|fault| portal.emulator.inject(fault));
         let reply = portal.emulator.handle(now, request);
         let status = reply.status;
         if status == 401 {
@@ -309,29 +313,30 @@ impl World {
             }
         }
         let repeated =
-            portal.refused_at.is_some_and(|at| now.since(at) <= self.weather.rate.window);
+            portal.refused_at.is_some_and(|at| now.since(at) <= self.profile.rate.window);
         let splits = (200..300).contains(&status) || matches!(status, 400 | 409 | 413);
-        let clean = reply.status == 200 && !injected && fate.way_back == WayBack::Whole;
+        let clean = reply.status == 200 && !injected && call_fault.reply_fault == ReplyFault::Whole;
         self.note(now, format!("{host}: {events} events, {told}: {status}, {:?}", reply.fault));
         if !clean {
-            // It is sent again, at worst in halves down to single events; and where it is unclear, later once more.
+            // The batch is sent again, at worst in halves down to single events; after an unknown outcome once more
+            // later.
             let parts = if splits { 2 * u64::try_from(events).expect("few") } else { 1 };
             self.allowed += 2 + parts;
-            self.unclear_at = Some(now);
+            self.unknown_since = Some(now);
         }
-        if status == 429 && !limited && self.weather.daily.is_none() {
-            // What a life before used of the window is unknown until the first answer tells; and a call that is repeated
-            // at once with another token does not wait for a slot.
-            if now.since(self.born) > self.weather.rate.window && !repeated {
+        if status == 429 && !limited && self.profile.daily.is_none() {
+            // The former process run's use of the window is unknown until the first answer; and a call repeated at once
+            // with a new token does not wait for a slot.
+            if now.since(self.run_began) > self.profile.rate.window && !repeated {
                 self.wrong(now, "the window was exceeded");
             }
         }
-        (reply, fate.way_back)
+        (reply, call_fault.reply_fault)
     }
 
-    /// An upsert that nobody waits for arrives.
-    pub(super) fn strays(&mut self, at: Millis, host: &str, request: &EmulatorRequest) {
-        let fault = Fate::stray(&mut self.dice);
+    /// An abandoned upsert arrives.
+    pub(super) fn abandon(&mut self, at: Millis, host: &str, request: &EmulatorRequest) {
+        let fault = CallFault::of_abandoned_call(&mut self.rng);
         self.note(at, format!("{host}: nobody waits for it any more: {fault:?}"));
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
         portal.emulator.clear_faults();
@@ -346,8 +351,8 @@ impl World {
         host: &str,
         request: &EmulatorRequest,
     ) -> EmulatorReply {
-        let failed = if self.is_cruel(now) && !self.weather.lopsided {
-            Fate::of_token(&mut self.dice)
+        let failed = if self.has_faults(now) && !self.profile.lopsided {
+            CallFault::token_error(&mut self.rng)
         } else {
             None
         };
@@ -355,7 +360,7 @@ impl World {
         let refused = |status| EmulatorReply { status, headers: vec![], body: vec![], fault: None };
         let is_token = request.path.ends_with("/token");
         let reply = match failed.map(refused) {
-            // A refresh token that nobody heard of would be lost to all.
+            // A refresh token that does not arrive would be lost for good.
             Some(refused) if is_token && self.operator.rotates => refused,
             failed => {
                 let reply = portal.emulator.handle(now, request);
@@ -369,29 +374,29 @@ impl World {
         reply
     }
 
-    /// The bridge died: what it had noted as leaving may be sent again, twice.
-    pub(super) fn died(&mut self, now: Millis) {
+    /// The process run ended: calls that had begun may be repeated, twice.
+    pub(super) fn end_run(&mut self, now: Millis) {
         let departed = u64::try_from(std::mem::take(&mut self.departed).len()).expect("few");
         self.allowed += 2 * departed;
-        // What was heard may not have been kept.
+        // An answer may not have been stored.
         self.at_it.clear();
         self.portals.values_mut().for_each(|portal| portal.flying.clear());
-        self.unclear_at = Some(now);
+        self.unknown_since = Some(now);
         self.now = now;
     }
 
-    /// The calls of the day are there again.
+    /// Restores the calls of the day.
     pub(super) fn lift_limits(&mut self) {
         self.portals.values_mut().for_each(|portal| portal.emulator.set_daily_limit(None));
     }
 
-    /// Whether something that was sent is still to land.
-    pub(super) fn lands_later(&mut self, now: Millis) -> bool {
+    /// Whether a delayed batch is still to be stored.
+    pub(super) fn has_delayed_batches(&mut self, now: Millis) -> bool {
         self.portals.values_mut().any(|portal| portal.emulator.store_landed(now).is_some())
     }
 }
 
-/// The events of a body and their states, as sent.
+/// The events of a body and their states.
 fn parse<'a>(
     hubspot: &AccountName,
     body: &'a [u8],

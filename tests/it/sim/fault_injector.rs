@@ -1,4 +1,4 @@
-//! Where a life may end: before and after every call of the ledger and of HubSpot.
+//! Crash points and delays: before and after every call of the ledger and of HubSpot.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,17 +9,17 @@ use webinar_bridge::event::Millis;
 
 use super::world::World;
 
-/// One life's dangers.
-pub(super) struct Peril {
+/// Crash points and delays of one process run.
+pub(super) struct FaultInjector {
     world: Arc<Mutex<World>>,
     clock: VirtualClock,
-    /// So many points are passed before the end; none: they are not counted.
+    /// Points left before the crash; `None`: no crash by count.
     left: Mutex<Option<u64>>,
-    /// Cancelled when the life is over: nothing that is done after counts.
+    /// Cancelled when the run is over: later effects do not count.
     pub(super) dead: CancellationToken,
 }
 
-impl Peril {
+impl FaultInjector {
     pub(super) fn new(
         world: Arc<Mutex<World>>,
         clock: VirtualClock,
@@ -36,12 +36,12 @@ impl Peril {
         self.clock.now()
     }
 
-    /// The life does not end by itself any more.
-    pub(super) fn disarm(&self) {
+    /// Ends crashes by count.
+    pub(super) fn stop_crashes(&self) {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// A point that may take time, or be the last.
+    /// A point that may delay, or be the last.
     pub(super) async fn point(&self, what: &'static str) {
         if self.is_last() {
             if !self.dead.is_cancelled() {
@@ -54,10 +54,10 @@ impl Peril {
         let wait = {
             let now = self.now();
             let mut world = self.world();
-            let cruel = world.is_cruel(now);
-            match world.dice.below(400) {
-                0 if cruel => world.dice.between(100, 3_000),
-                1..60 => world.dice.between(0, 20),
+            let faulty = world.has_faults(now);
+            match world.rng.below(400) {
+                0 if faulty => world.rng.between(100, 3_000),
+                1..60 => world.rng.between(0, 20),
                 _ => 0,
             }
         };

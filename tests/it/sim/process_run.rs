@@ -1,4 +1,4 @@
-//! One life of the bridge: opened on what the last one left, run until it dies, is stopped, or all is at rest.
+//! One process run of the bridge: opened on the store of the last one, until it crashes, is stopped, or all is at rest.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -22,65 +22,66 @@ use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
 
 use super::check;
-use super::ledger::Perilous;
+use super::fault_injector::FaultInjector;
+use super::ledger::FaultyLedger;
 use super::operator::operate;
-use super::peril::Peril;
 use super::webhooks::{accounts, policies};
 use super::wire::Wire;
 use super::world::{TOKEN, World};
-use crate::harness::dice::Dice;
+use crate::harness::rng::SeededRng;
 use crate::harness::store::Unwatched;
 
-/// How long a request to the bridge waits for its answer.
-const PATIENCE: Duration = Duration::from_millis(2_500);
-/// For one call to HubSpot.
+/// Time limit of a request to the bridge.
+const TIMEOUT: Duration = Duration::from_millis(2_500);
+/// Time limit of a call to HubSpot.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// As the service's own default.
+/// The service's default.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
-/// What healing takes beyond [`LANDED`]: three minutes are promised in all.
+/// Time after which an unknown outcome is resolved: [`LATE_EFFECT_WINDOW`] and a minute; three minutes are promised in
+/// all.
 const HEALED: Duration = LATE_EFFECT_WINDOW.saturating_add(Duration::from_mins(1));
-/// All is at rest by then: the longest pauses that are not told are of ten minutes.
+/// Time limit for coming to rest: the longest pauses without a given end last ten minutes.
 const REST_WITHIN: Duration = Duration::from_mins(25);
 
-/// How a life ended.
+/// End of a process run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It died, or was stopped: another follows.
-    Mortal,
-    /// All was at rest, and looked at.
-    Rest,
+pub(super) enum RunEnd {
+    /// The process crashed or was stopped; another follows.
+    Ended,
+    /// All was at rest and was checked.
+    AtRest,
 }
 
-/// How a life is to end.
+/// Planned end of a process run.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Doom {
-    /// After so many points.
+pub(super) enum PlannedEnd {
+    /// A crash after this number of points.
     Crash(u64),
-    /// Between two points, then.
+    /// A crash after this time, between two points.
     Cut(Duration),
-    /// It is told to stop then.
+    /// A stop signal after this time.
     Stop(Duration),
-    /// Not by itself.
+    /// No planned end.
     None,
 }
 
-impl Doom {
-    pub(super) fn draw(dice: &mut Dice) -> Self {
-        match dice.below(5) {
-            0 => Self::Stop(Duration::from_millis(dice.between(0, 90_000))),
-            1 => Self::Cut(Duration::from_millis(dice.between(0, 90_000))),
-            2 => Self::Crash(dice.between(0, 30)),
-            _ => Self::Crash(dice.between(0, 400)),
+impl PlannedEnd {
+    pub(super) fn draw(rng: &mut SeededRng) -> Self {
+        match rng.below(5) {
+            0 => Self::Stop(Duration::from_millis(rng.between(0, 90_000))),
+            1 => Self::Cut(Duration::from_millis(rng.between(0, 90_000))),
+            2 => Self::Crash(rng.between(0, 30)),
+            _ => Self::Crash(rng.between(0, 400)),
         }
     }
 }
 
 thread_local! {
-    /// A simulation keeps to one thread.
+    /// A simulation runs on one thread.
     static JITTER: Cell<u32> = const { Cell::new(1) };
 }
 
-/// A linear congruential generator (Numerical Recipes): any spread will do here.
+/// A linear congruential generator (Numerical Recipes): any distribution will do.
 fn jitter() -> u32 {
     JITTER.with(|last| {
         last.set(last.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
@@ -88,73 +89,81 @@ fn jitter() -> u32 {
     })
 }
 
-/// What the bridge is made of, once it runs.
+/// The running bridge.
 struct Bridge {
-    ledger: Arc<Perilous<SqliteLedger>>,
-    peril: Arc<Peril>,
+    ledger: Arc<FaultyLedger<SqliteLedger>>,
+    injector: Arc<FaultInjector>,
     work: JoinSet<()>,
     stop: CancellationToken,
 }
 
-/// Lives once.
-pub(super) async fn live(world: Arc<Mutex<World>>, file: &Path, doom: Doom) -> End {
+/// Runs the bridge once.
+pub(super) async fn run_process(
+    world: Arc<Mutex<World>>,
+    file: &Path,
+    planned_end: PlannedEnd,
+) -> RunEnd {
     let (start, jitter_seed) = {
         let mut world = world.lock().expect("nobody panicked");
-        world.born = world.now;
-        (world.now, world.dice.below(1 << 30))
+        world.run_began = world.now;
+        (world.now, world.rng.below(1 << 30))
     };
     JITTER.with(|last| last.set(u32::try_from(jitter_seed).expect("30 bits")));
     let clock = VirtualClock::starting_at(start);
-    let points = match doom {
-        Doom::Crash(points) => Some(points),
-        Doom::Cut(_) | Doom::Stop(_) | Doom::None => None,
+    let points = match planned_end {
+        PlannedEnd::Crash(points) => Some(points),
+        PlannedEnd::Cut(_) | PlannedEnd::Stop(_) | PlannedEnd::None => None,
     };
-    let peril = Peril::new(Arc::clone(&world), clock, points);
-    peril.world().note(start, format!("a life begins; its doom is {doom:?}"));
-    let mut bridge = Bridge::start(file, &peril, clock);
-    bridge.ledger.check_census().await;
+    let injector = FaultInjector::new(Arc::clone(&world), clock, points);
+    injector.world().note(start, format!("a life begins; its planned_end is {planned_end:?}"));
+    let mut bridge = Bridge::start(file, &injector, clock);
+    bridge.ledger.check_counts().await;
     let mut platforms = platforms(&bridge);
-    platforms.spawn(operate(Arc::clone(&bridge.ledger), Arc::clone(&bridge.peril)));
-    let dead = peril.dead.clone();
+    platforms.spawn(operate(Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector)));
+    let dead = injector.dead.clone();
     let end = tokio::select! {
         biased;
-        () = dead.cancelled() => End::Mortal,
-        () = cut(doom) => End::Mortal,
-        () = stopped(doom) => {
-            peril.world().note(clock.now(), "told to stop");
-            // No more connections: who was not answered comes again.
+        () = dead.cancelled() => RunEnd::Ended,
+        () = cut(planned_end) => RunEnd::Ended,
+        () = stopped(planned_end) => {
+            injector.world().note(clock.now(), "told to stop");
+            // No more connections: unanswered webhooks are sent again later.
             platforms.abort_all();
             bridge.drain().await;
-            End::Mortal
+            RunEnd::Ended
         }
         () = rest(&bridge) => {
             bridge.drain().await;
-            End::Rest
+            RunEnd::AtRest
         }
     };
     let now = clock.now();
-    let mut world = peril.world();
+    let mut world = injector.world();
     world.note(now, format!("the life ends: {end:?}"));
-    world.died(now);
+    world.end_run(now);
     end
 }
 
-async fn cut(doom: Doom) {
-    match doom {
-        Doom::Cut(after) => tokio::time::sleep(after).await,
-        Doom::Crash(_) | Doom::Stop(_) | Doom::None => std::future::pending().await,
+async fn cut(planned_end: PlannedEnd) {
+    match planned_end {
+        PlannedEnd::Cut(after) => tokio::time::sleep(after).await,
+        PlannedEnd::Crash(_) | PlannedEnd::Stop(_) | PlannedEnd::None => {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
-async fn stopped(doom: Doom) {
-    match doom {
-        Doom::Stop(after) => tokio::time::sleep(after).await,
-        Doom::Crash(_) | Doom::Cut(_) | Doom::None => std::future::pending().await,
+async fn stopped(planned_end: PlannedEnd) {
+    match planned_end {
+        PlannedEnd::Stop(after) => tokio::time::sleep(after).await,
+        PlannedEnd::Crash(_) | PlannedEnd::Cut(_) | PlannedEnd::None => {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
 impl Bridge {
-    fn start(file: &Path, peril: &Arc<Peril>, clock: VirtualClock) -> Self {
+    fn start(file: &Path, injector: &Arc<FaultInjector>, clock: VirtualClock) -> Self {
         let settings = || Settings {
             path: file.to_owned(),
             accounts: accounts().to_vec(),
@@ -165,24 +174,24 @@ impl Bridge {
             observer: Arc::new(Unwatched),
             threading: Threading::Inline,
         };
-        // Other tests start programs: between its fork and its exec one of them holds the lock that was just let go.
+        // Other tests start programs: between fork and exec one of them still holds the lock that was just released.
         let inner = loop {
             match SqliteLedger::open(settings()) {
                 Err(OpenError::InUse(_)) => std::thread::yield_now(),
                 opened => break opened.expect("the store opens again"),
             }
         };
-        let ledger = Arc::new(Perilous { inner, peril: Arc::clone(peril) });
+        let ledger = Arc::new(FaultyLedger { inner, injector: Arc::clone(injector) });
         let shared: Arc<dyn Ledger> = Arc::clone(&ledger) as Arc<dyn Ledger>;
-        let http: Arc<dyn Http> = Arc::new(Wire { peril: Arc::clone(peril) });
+        let http: Arc<dyn Http> = Arc::new(Wire { injector: Arc::clone(injector) });
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let stop = CancellationToken::new();
         let metrics = Metrics::new(&accounts(), &[]);
-        let lane_settings = lane_settings(&peril.world());
+        let lane_settings = lane_settings(&injector.world());
         let mut work = JoinSet::new();
-        let shadowed = peril.world().operator.shadowed.clone();
-        let refresh_token = peril.world().refresh_token.clone();
-        for name in accounts().into_iter().filter(|name| !shadowed.contains(name)) {
+        let without_delivery = injector.world().operator.without_delivery.clone();
+        let refresh_token = injector.world().refresh_token.clone();
+        for name in accounts().into_iter().filter(|name| !without_delivery.contains(name)) {
             let api = api(&name, &refresh_token);
             let account = AccountClient::new(api, Arc::clone(&http), Arc::clone(&clock));
             let (ledger, clock) = (Arc::<dyn Ledger>::clone(&shared), Arc::clone(&clock));
@@ -194,21 +203,21 @@ impl Bridge {
         let day = Duration::from_hours(24);
         let keep = Retention { receipts: day, events: day };
         work.spawn(schedule::run_housekeeping(shared, keep, stop.clone()));
-        Self { ledger, peril: Arc::clone(peril), work, stop }
+        Self { ledger, injector: Arc::clone(injector), work, stop }
     }
 
-    /// A graceful stop: it ends by itself, or is dropped when its time is over.
+    /// A graceful stop: the bridge ends by itself, or is dropped after the time limit.
     async fn drain(&mut self) {
         self.stop.cancel();
         let drained = async {
             while let Some(ended) = self.work.join_next().await {
                 if let Err(error) = ended {
-                    let now = self.peril.now();
-                    self.peril.world().wrong(now, format!("a task failed: {error}"));
+                    let now = self.injector.now();
+                    self.injector.world().wrong(now, format!("a task failed: {error}"));
                 }
             }
         };
-        let dead = &self.peril.dead;
+        let dead = &self.injector.dead;
         tokio::select! {
             biased;
             () = dead.cancelled() => {}
@@ -218,12 +227,12 @@ impl Bridge {
 }
 
 fn lane_settings(world: &World) -> DeliverySettings {
-    let weather = &world.weather;
+    let profile = &world.profile;
     DeliverySettings {
-        rate_limit: weather.rate,
-        max_batch: weather.max_batch,
-        max_linger: weather.max_linger,
-        max_in_flight: weather.max_in_flight,
+        rate_limit: profile.rate,
+        max_batch: profile.max_batch,
+        max_linger: profile.max_linger,
+        max_in_flight: profile.max_in_flight,
         random: jitter,
     }
 }
@@ -249,44 +258,48 @@ fn api(name: &AccountName, refresh_token: &str) -> AccountApiSettings {
     }
 }
 
-/// The platforms send what was not answered yet, each webhook again and again until it is.
+/// Sends the unanswered webhooks, each repeatedly until it is answered.
 fn platforms(bridge: &Bridge) -> JoinSet<()> {
     let mut senders = JoinSet::new();
-    let count = bridge.peril.world().webhooks.len();
+    let count = bridge.injector.world().webhooks.len();
     for number in 0..count {
-        let (ledger, peril) = (Arc::clone(&bridge.ledger), Arc::clone(&bridge.peril));
-        senders.spawn(send(ledger, peril, number));
+        let (ledger, injector) = (Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector));
+        senders.spawn(send(ledger, injector, number));
     }
     senders
 }
 
-async fn send(ledger: Arc<Perilous<SqliteLedger>>, peril: Arc<Peril>, number: usize) {
-    let due = peril.world().webhooks[number].due;
-    tokio::time::sleep(due.since(peril.now())).await;
+async fn send(
+    ledger: Arc<FaultyLedger<SqliteLedger>>,
+    injector: Arc<FaultInjector>,
+    number: usize,
+) {
+    let due = injector.world().webhooks[number].due;
+    tokio::time::sleep(due.since(injector.now())).await;
     loop {
-        let now = peril.now();
+        let now = injector.now();
         let (receipt, again) = {
-            let mut world = peril.world();
+            let mut world = injector.world();
             let webhook = &world.webhooks[number];
             if webhook.answered && webhook.again == 0 {
                 return;
             }
             let webhook = webhook.clone();
             let mut id = [0; 16];
-            id[..8].copy_from_slice(&world.dice.between(0, u64::MAX - 1).to_be_bytes());
-            // Whoever waits for an answer comes again sooner than who does not.
-            let again = Duration::from_millis(world.dice.between(500, 20_000));
+            id[..8].copy_from_slice(&world.rng.between(0, u64::MAX - 1).to_be_bytes());
+            // The pause before the webhook is sent again.
+            let again = Duration::from_millis(world.rng.between(500, 20_000));
             (webhook.receipt(now, id), again)
         };
-        let answer = tokio::time::timeout(PATIENCE, ledger.accept(receipt)).await;
+        let answer = tokio::time::timeout(TIMEOUT, ledger.accept(receipt)).await;
         {
-            let mut world = peril.world();
+            let mut world = injector.world();
             let heard = match &answer {
                 Ok(Ok(acceptance)) => format!("{acceptance:?}"),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer in time".to_owned(),
             };
-            world.note(peril.now(), format!("webhook {number}: {heard}"));
+            world.note(injector.now(), format!("webhook {number}: {heard}"));
             let webhook = &mut world.webhooks[number];
             if let Ok(Ok(_)) = answer {
                 webhook.again = webhook.again.saturating_sub(u64::from(webhook.answered));
@@ -297,50 +310,50 @@ async fn send(ledger: Arc<Perilous<SqliteLedger>>, peril: Arc<Peril>, number: us
     }
 }
 
-/// Waits until nothing is left to do, and looks at it.
+/// Waits until nothing is left to do, and checks the result.
 async fn rest(bridge: &Bridge) {
-    let peril = &bridge.peril;
-    let heals_at = peril.world().weather.heals_at;
-    tokio::time::sleep(heals_at.since(peril.now())).await;
-    peril.disarm();
-    check::isolation(bridge.ledger.as_ref(), peril).await;
-    peril.world().lift_limits();
-    if !operated(peril).await {
+    let injector = &bridge.injector;
+    let faults_end_at = injector.world().profile.faults_end_at;
+    tokio::time::sleep(faults_end_at.since(injector.now())).await;
+    injector.stop_crashes();
+    check::isolation(bridge.ledger.as_ref(), injector).await;
+    injector.world().lift_limits();
+    if !operated(injector).await {
         return;
     }
     for account in accounts() {
-        // What was told to wait for a day is resumed by an operator; whatever else is paused must go on by itself.
-        let far = peril.now().plus(Duration::from_mins(11));
+        // A wait of a day is ended by an operator; any other pause must end by itself.
+        let far = injector.now().plus(Duration::from_mins(11));
         if bridge.ledger.watch_status(&account).borrow().retry_at.is_some_and(|at| at > far) {
-            peril.world().note(peril.now(), format!("an operator resumes {account}"));
+            injector.world().note(injector.now(), format!("an operator resumes {account}"));
             let amended = bridge.ledger.inner.update_status(&account, StatusChange::Resumed);
             amended.await.expect("the store works");
             bridge.ledger.wake_up(&account).notify_one();
         }
     }
-    let began = peril.now();
+    let began = injector.now();
     loop {
         if is_at_rest(bridge).await {
-            check::verify(bridge.ledger.as_ref(), peril).await;
+            check::verify(bridge.ledger.as_ref(), injector).await;
             return;
         }
-        let now = peril.now();
+        let now = injector.now();
         if now.since(began) > REST_WITHIN {
-            let census = bridge.ledger.event_counts().await.expect("it is read");
-            peril.world().wrong(now, format!("it does not come to rest: {census:?}"));
+            let counts = bridge.ledger.event_counts().await.expect("it is read");
+            injector.world().wrong(now, format!("it does not come to rest: {counts:?}"));
             return;
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 
-/// Waits until the operator has done all; false if that does not happen.
-async fn operated(peril: &Peril) -> bool {
-    let began = peril.now();
-    while !peril.world().operator.is_done() {
-        let now = peril.now();
+/// Waits until the operator's actions are done; false if they are not in time.
+async fn operated(injector: &FaultInjector) -> bool {
+    let began = injector.now();
+    while !injector.world().operator.is_done() {
+        let now = injector.now();
         if now.since(began) > REST_WITHIN {
-            peril.world().wrong(now, "an operator is not heard");
+            injector.world().wrong(now, "an operator is not heard");
             return false;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -349,23 +362,22 @@ async fn operated(peril: &Peril) -> bool {
 }
 
 async fn is_at_rest(bridge: &Bridge) -> bool {
-    let now = bridge.peril.now();
+    let now = bridge.injector.now();
     let counts = bridge.ledger.event_counts().await.expect("it is read");
     let busy = counts.values().any(|counts| counts.pending + counts.in_flight > 0);
-    let mut world = bridge.peril.world();
+    let mut world = bridge.injector.world();
     let told = world.webhooks.iter().all(|webhook| webhook.answered && webhook.again == 0);
-    let healed = world.unclear_at.is_none_or(|at| now.since(at) > HEALED);
+    let healed = world.unknown_since.is_none_or(|at| now.since(at) > HEALED);
     // A timer that has just run out is not late yet.
     let timers = world.oracle.next_due().is_some_and(|due| {
         due <= now.plus(Duration::from_mins(2)) && due.plus(Duration::from_mins(1)) > now
     });
-    !busy && told && healed && !timers && !world.lands_later(now)
+    !busy && told && healed && !timers && !world.has_delayed_batches(now)
 }
 
-/// Where a life that follows begins: now, or some time later.
+/// Sets the start of the next process run: now, or some time later.
 pub(super) fn pause(world: &mut World) {
-    let longest = *world.dice.pick(&[0, 1_000, 60_000]);
-    world.now = Millis::new(
-        world.now.get() + i64::try_from(world.dice.between(0, longest)).expect("small"),
-    );
+    let longest = *world.rng.pick(&[0, 1_000, 60_000]);
+    world.now =
+        Millis::new(world.now.get() + i64::try_from(world.rng.between(0, longest)).expect("small"));
 }

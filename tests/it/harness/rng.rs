@@ -1,14 +1,14 @@
 //! Random numbers that can be repeated: a test prints its seed, and the same seed gives the same numbers.
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): random enough for an order of sending, in five lines.
-pub(crate) struct Dice(u64);
+pub(crate) struct SeededRng(u64);
 
-impl Dice {
-    pub(crate) fn seeded(seed: u64) -> Self {
+impl SeededRng {
+    pub(crate) fn from_seed(seed: u64) -> Self {
         Self(seed)
     }
 
-    fn throw(&mut self) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,7 +19,7 @@ impl Dice {
     /// A number below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).expect("a length fits");
-        usize::try_from(self.throw() % bound).expect("less than a length")
+        usize::try_from(self.next() % bound).expect("less than a length")
     }
 
     /// Shuffles the items.
@@ -31,12 +31,12 @@ impl Dice {
 
     /// A number from `low` to `high`, both included.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.throw() % (high - low + 1)
+        low + self.next() % (high - low + 1)
     }
 
     /// True with a probability of `chance` percent.
     pub(crate) fn percent(&mut self, chance: u64) -> bool {
-        self.throw() % 100 < chance
+        self.next() % 100 < chance
     }
 
     /// One of the items.
@@ -46,6 +46,6 @@ impl Dice {
 
     /// A new generator, so that more numbers from one do not change those of the other.
     pub(crate) fn fork(&mut self) -> Self {
-        Self(self.throw())
+        Self(self.next())
     }
 }
