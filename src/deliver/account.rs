@@ -129,10 +129,10 @@ impl DeliveryAccount {
         update.ok()
     }
 
-    /// Records outcomes, as soon as the ledger can. A ledger that never can keeps a stop waiting for as long as the process
-    /// has for it. An outcome that is not recorded by then is not lost: its attempt was recorded, so the next start takes the
-    /// event for ambiguous and sends it again. After a lost lease nothing is recorded: the process that holds the lease takes
-    /// the events for ambiguous.
+    /// Records outcomes, as soon as the ledger can. A ledger that never can keeps a stop waiting for as long as the
+    /// process has for it. An outcome that is not recorded by then is not lost: its attempt was recorded, so the next
+    /// start takes the event for ambiguous and sends it again. After a lost lease nothing is recorded: the process that
+    /// holds the lease takes the events for ambiguous.
     pub async fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) {
         if settlements.is_empty() {
             return;

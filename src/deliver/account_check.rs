@@ -83,8 +83,8 @@ impl Drop for CheckGuard<'_> {
     }
 }
 
-/// Makes everything pending that is not over: an operator confirmed that the credentials open another account. After a crash
-/// on the way it begins again, which sends the same state again.
+/// Makes everything pending that is not over: an operator confirmed that the credentials open another account. After a
+/// crash on the way it begins again, which sends the same state again.
 ///
 /// # Errors
 /// [`LedgerError`] when not all of it was made pending. Trying again is right.

@@ -13,8 +13,8 @@ use crate::hubspot::Permit;
 use crate::ledger::{AttemptStart, ClaimedEvent, DeliveryOutcome, EventVersion, Lease, Settlement};
 use tokio::time::Instant;
 
-/// The events of a batch that are not settled yet. Dropped, it releases them, so that no batch leaves a claim however it
-/// ends.
+/// The events of a batch that are not settled yet. Dropped, it releases them, so that no batch leaves a claim however
+/// it ends.
 struct Unsettled<'a> {
     account: &'a DeliveryAccount,
     lease: Lease,
@@ -65,8 +65,8 @@ pub async fn deliver(
                 return;
             }
         }
-        // Nothing is awaited between this check and the call: no event goes to another account, and no half leaves once an
-        // operator has paused the account.
+        // Nothing is awaited between this check and the call: no event goes to another account, and no half leaves once
+        // an operator has paused the account.
         if !account.may_send() {
             account.api_calls.cancel(permit);
             break;

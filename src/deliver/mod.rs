@@ -15,11 +15,11 @@
 //!
 //! * [`schedule`]: what time alone makes due: completion timers, housekeeping.
 //!
-//! Promises: an event is in at most one call at a time; no account waits for another; no failure of the account is charged
-//! to an event, and no event that makes calls fail holds up the others for ever; nothing is sent to another account than
-//! the one that was sent to before. Knows no SQL, no HTTP and no platform. Relies on the ledger alone for what to do: a
-//! wake-up carries no data. On a crash, or when a task is dropped at any await, claims are free again and the same state is
-//! sent again, which HubSpot takes as the same.
+//! Promises: an event is in at most one call at a time; no account waits for another; no failure of the account is
+//! charged to an event, and no event that makes calls fail holds up the others for ever; nothing is sent to another
+//! account than the one that was sent to before. Knows no SQL, no HTTP and no platform. Relies on the ledger alone for
+//! what to do: a wake-up carries no data. On a crash, or when a task is dropped at any await, claims are free again and
+//! the same state is sent again, which HubSpot takes as the same.
 
 pub mod account;
 pub mod account_check;

@@ -1,7 +1,7 @@
 //! Whose account the credentials open.
 //!
-//! HubSpot keys events by app within a portal: sent to another account, each event would be there a second time. So HubSpot
-//! is asked whose account it is before the first batch, and again whenever the credentials have changed.
+//! HubSpot keys events by app within a portal: sent to another account, each event would be there a second time. So
+//! HubSpot is asked whose account it is before the first batch, and again whenever the credentials have changed.
 
 #[cfg(test)]
 mod tests;
@@ -42,8 +42,8 @@ pub enum Ownership {
 pub enum IdentityAnswer {
     /// The credentials open this account.
     Identified(Identity),
-    /// HubSpot does not say, and will not: the credentials lack the scope, or there is no such path. Events are delivered
-    /// all the same.
+    /// HubSpot does not say, and will not: the credentials lack the scope, or there is no such path. Events are
+    /// delivered all the same.
     Undisclosed,
     /// The check failed.
     Failed(AccountError),
@@ -101,8 +101,8 @@ impl CheckState {
 }
 
 impl IdentityAnswer {
-    /// Reads HubSpot's answer. 401 and the like fail a batch as well, so they fail the check. A missing scope (403) or path
-    /// concerns no batch, so it is no failure.
+    /// Reads HubSpot's answer. 401 and the like fail a batch as well, so they fail the check. A missing scope (403) or
+    /// path concerns no batch, so it is no failure.
     #[must_use]
     pub fn from_details(outcome: Result<u64, AccountError>, client_id: Option<&str>) -> Self {
         let error = match outcome {
@@ -133,8 +133,8 @@ impl IdentityAnswer {
 
 /// Compares the account that the credentials open with the remembered one.
 ///
-/// A token does not show its app, so two tokens of one portal count as one app's, as when a token is rotated. Another kind
-/// of credential is very likely another app's.
+/// A token does not show its app, so two tokens of one portal count as one app's, as when a token is rotated. Another
+/// kind of credential is very likely another app's.
 #[must_use]
 pub fn compare(remembered: Option<&Identity>, seen: Option<Identity>) -> CheckResult {
     match (remembered, seen) {

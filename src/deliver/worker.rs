@@ -109,7 +109,8 @@ impl AccountWorker {
                     let began = Instant::now();
                     let until = next.until().unwrap_or_else(|| began + LONGEST_SLEEP);
                     tokio::select! {
-                        // After any of these everything is looked at again. With an order, the same run repeats exactly.
+                        // After any of these everything is looked at again. With an order, the same run repeats
+                        // exactly.
                         biased;
                         () = woken => {}
                         () = tokio::time::sleep_until(until) => {}

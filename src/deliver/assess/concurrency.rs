@@ -1,9 +1,9 @@
 //! The number of calls in flight: as many as HubSpot bears.
 //!
-//! Additive increase, multiplicative decrease, as in TCP's congestion control (Chiu and Jain, "Analysis of the Increase and
-//! Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989): each good answer adds a share, so that a
-//! whole round of answers adds one call; a failure halves the number. An answer that is much slower than earlier answers
-//! to calls of its size takes one call away, before HubSpot has to fail.
+//! Additive increase, multiplicative decrease, as in TCP's congestion control (Chiu and Jain, "Analysis of the Increase
+//! and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989): each good answer adds a share, so
+//! that a whole round of answers adds one call; a failure halves the number. An answer that is much slower than earlier
+//! answers to calls of its size takes one call away, before HubSpot has to fail.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 const SLOW_FACTOR: f64 = 2.0;
 /// A faster answer is never slow, in seconds: below this, the network makes the difference. A guess.
 const NEVER_SLOW_BELOW: f64 = 0.25;
-/// With each slower answer the fastest recent time moves this share towards it, so that a HubSpot that has become slower for
-/// good becomes the measure: a dozen answers move it half the way. A guess.
+/// With each slower answer the fastest recent time moves this share towards it, so that a HubSpot that has become
+/// slower for good becomes the measure: a dozen answers move it half the way. A guess.
 const FORGET: f64 = 1.0 / 16.0;
 /// Size classes of calls, by powers of two: a call of a hundred events takes longer than a call of one.
 const SIZES: usize = 8;

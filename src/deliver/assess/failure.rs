@@ -14,8 +14,8 @@ const PAUSE_PROBE: Duration = Duration::from_mins(1);
 const WINDOW: Duration = Duration::from_secs(10);
 /// A locked object stays so for 2 s (error handling: 423).
 const LOCKED: Duration = Duration::from_secs(2);
-/// Between probes whether the day's calls are there again. The reset is at midnight in the account's time zone, which is
-/// not known here.
+/// Between probes whether the day's calls are there again. The reset is at midnight in the account's time zone, which
+/// is not known here.
 const DAILY_LIMIT_PROBE: Duration = Duration::from_mins(10);
 /// A data-centre move lasts up to a day and names its end in `Retry-After` (error handling: 477).
 const MIGRATION: Duration = Duration::from_mins(5);

@@ -29,8 +29,8 @@ impl MissingResults {
         }
     }
 
-    /// Records that an event came back alone without a result. Returns whether others were accepted since it last did. That
-    /// others were accepted before does not count: the account may do nothing now.
+    /// Records that an event came back alone without a result. Returns whether others were accepted since it last did.
+    /// That others were accepted before does not count: the account may do nothing now.
     pub fn record_missing(&mut self, event: i64) -> bool {
         if self.last_missing.len() >= CAPACITY {
             self.last_missing.clear();

@@ -3,15 +3,17 @@
 //!
 //! * [`bisect`]: the parts of a batch that are still to be sent.
 //! * [`evidence`]: what earlier answers showed, which decides whose fault an answer is.
+//! * `items`: what an answer means that HubSpot gave event by event.
 //! * [`failure`]: what a failed or unhelpful answer means for the account.
 //!
-//! Promises: each event of the part is settled, sent again in a half, or released, exactly once; no event is sent again in
-//! more parts than a batch can be halved; the same evidence gives the same assessment.
+//! Promises: each event of the part is settled, sent again in a half, or released, exactly once; no event is sent more
+//! often than its batch can be halved; the same evidence gives the same assessment.
 
 pub mod bisect;
 pub mod concurrency;
 pub mod evidence;
 pub mod failure;
+mod items;
 pub mod missing_results;
 pub mod poison_events;
 pub mod refusal_streak;
@@ -23,19 +25,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::event::{AccountStatus, Millis, StatusChange};
-use crate::hubspot::{AccountError, EventRefusal, ItemVerdict, SplitReason, Unconfirmed, Verdict};
-use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion, HubspotRefusal, Settlement};
+use crate::hubspot::{AccountError, EventRefusal, ItemVerdict, SplitReason, Verdict};
+use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion, Settlement};
 use bisect::{BatchPart, Confirmed, NextPart};
 use evidence::Evidence;
-use missing_results::MAX_MISSING;
+use items::assess_items;
 use refusal_streak::Blame;
 
-/// When an event that HubSpot neither confirmed nor refused is sent again.
-const UNCONFIRMED_RETRY: Duration = Duration::from_secs(30);
 /// When an event that probed an account that refuses everything is sent again.
 const REFUSED_PROBE_RETRY: Duration = Duration::from_mins(10);
-/// The category of an event for which HubSpot repeatedly returns neither a result nor an error.
-const NO_RESULT: &str = "NO_RESULT";
 
 /// HubSpot's answer to a call with a part of a batch.
 #[derive(Debug, Clone)]
@@ -120,8 +118,8 @@ impl EventOutcome {
 }
 
 impl Answer {
-    /// Whether it refuses a single event. Such answers are assessed one after the other, and each is recorded before the
-    /// next is assessed: a refusal that another answer revokes before it is recorded would stay.
+    /// Whether it refuses a single event. Such answers are assessed one after the other, and each is recorded before
+    /// the next is assessed: a refusal that another answer revokes before it is recorded would stay.
     #[must_use]
     pub fn is_single_refusal(&self) -> bool {
         matches!(&self.verdict, Verdict::Items(items) if matches!(items[..], [ItemVerdict::Refused(_)]))
@@ -214,183 +212,14 @@ fn assess_refusing_account(
     }
 }
 
-/// HubSpot answered event by event.
-fn assess_items(
-    evidence: &mut Evidence,
-    items: Vec<ItemVerdict>,
-    part: BatchPart,
-    daily_remaining: Option<u64>,
-    now: Millis,
-    random: u32,
-) -> Assessment {
-    let BatchPart { events, batch_confirmed, .. } = part;
-    let sorted = SortedItems::new(events.into_iter().zip(items), now);
-    let SortedItems { counts, confirmed, in_progress, mut outcomes, mut unconfirmed } = sorted;
-    let accepted = !confirmed.is_empty();
-    if accepted {
-        evidence.record_accepted(&confirmed);
-    }
-    // An answer that neither confirms nor refuses any event is not that of an account that works.
-    let works = accepted || counts.refused > 0;
-    let mut next = NextPart::Rest;
-    let mut confirmed_nothing = None;
-    let mut suspects = Vec::new();
-    match unconfirmed.pop() {
-        None if !works && !batch_confirmed => {
-            confirmed_nothing = in_progress.reason;
-            suspects = in_progress.ids;
-        }
-        None => {}
-        // Sent alone, it was the part's only event. If HubSpot accepts others, the missing confirmation is about the event;
-        // if it does not, it may do nothing at all, so the rest of the batch is not tried.
-        Some((event, kind, detail)) if counts.total() == 1 => {
-            let is_missing = evidence.record_missing(&event) || batch_confirmed;
-            outcomes.push(assess_unconfirmed(event, kind, &detail, is_missing, now));
-            confirmed_nothing = (!is_missing).then_some(detail);
-        }
-        Some((event, ..)) => {
-            let mut events: Vec<_> = unconfirmed.into_iter().map(|(event, ..)| event).collect();
-            events.push(event);
-            next = NextPart::Halves(BatchPart::unconfirmed(events));
-        }
-    }
-    let status = match &confirmed_nothing {
-        // HubSpot answers, and neither confirms nor refuses anything.
-        Some(reason) => Some(StatusChange::Failed {
-            failure: failure::from_unconfirmed(reason, random),
-            daily_remaining: None,
-        }),
-        None => works.then_some(StatusChange::Recovered { accepted, daily_remaining }),
-    };
-    Assessment {
-        status,
-        outcomes,
-        revoked: Vec::new(),
-        confirmed: counts.confirmed_share(),
-        next: if confirmed_nothing.is_some() { NextPart::Stop { released: None } } else { next },
-        suspects,
-        report: match confirmed_nothing {
-            Some(reason) => Report::ConfirmedNothing(counts, reason),
-            None => Report::Answered(counts),
-        },
-    }
-}
-
-/// A part's events by HubSpot's answer, those settled whose outcome needs nothing but the answer.
-#[derive(Default)]
-struct SortedItems {
-    counts: AnswerCounts,
-    confirmed: Vec<i64>,
-    in_progress: InProgress,
-    outcomes: Vec<EventOutcome>,
-    unconfirmed: Vec<(ClaimedEvent, Unconfirmed, String)>,
-}
-
-/// The events that HubSpot says it is still working on, and the reason of the first.
-#[derive(Default)]
-struct InProgress {
-    ids: Vec<i64>,
-    reason: Option<String>,
-}
-
-impl SortedItems {
-    fn new(items: impl Iterator<Item = (ClaimedEvent, ItemVerdict)>, now: Millis) -> Self {
-        let mut sorted = Self::default();
-        for (event, item) in items {
-            let outcome = match item {
-                ItemVerdict::Confirmed { object_id } => {
-                    sorted.counts.confirmed += 1;
-                    sorted.confirmed.push(event.id);
-                    DeliveryOutcome::Confirmed { object_id }
-                }
-                ItemVerdict::Refused(refusal) => {
-                    sorted.counts.refused += 1;
-                    refused(refusal)
-                }
-                // Not sent in halves: they would be answered alike, and the call may take effect at any time.
-                ItemVerdict::InProgress { detail: reason } => {
-                    sorted.counts.unconfirmed += 1;
-                    sorted.in_progress.ids.push(event.id);
-                    sorted.in_progress.reason.get_or_insert_with(|| reason.clone());
-                    let not_before = now.plus(UNCONFIRMED_RETRY);
-                    DeliveryOutcome::RetryUncounted { not_before, reason }
-                }
-                ItemVerdict::Unconfirmed { reason, detail } => {
-                    sorted.counts.unconfirmed += 1;
-                    sorted.unconfirmed.push((event, reason, detail));
-                    continue;
-                }
-            };
-            sorted.outcomes.push(EventOutcome { event, outcome });
-        }
-        sorted
-    }
-}
-
-impl AnswerCounts {
-    fn total(self) -> usize {
-        self.confirmed + self.refused + self.unconfirmed
-    }
-
-    fn confirmed_share(self) -> Confirmed {
-        match self.confirmed {
-            0 => Confirmed::None,
-            confirmed if confirmed == self.total() => Confirmed::All,
-            _ => Confirmed::Some,
-        }
-    }
-}
-
-/// Assesses an event that was sent alone and not confirmed. It is counted against the event if it `is_missing` while others
-/// are accepted.
-fn assess_unconfirmed(
-    event: ClaimedEvent,
-    kind: Unconfirmed,
-    detail: &str,
-    is_missing: bool,
-    now: Millis,
-) -> EventOutcome {
-    let not_before = now.plus(UNCONFIRMED_RETRY);
-    let reason = detail.to_owned();
-    let attempts = event.attempts.saturating_add(1);
-    let outcome = match kind {
-        Unconfirmed::NoResult if is_missing && attempts >= MAX_MISSING => {
-            refused(no_result(attempts, detail))
-        }
-        Unconfirmed::NoResult if is_missing => DeliveryOutcome::RetryCounted { not_before, reason },
-        Unconfirmed::NoResult | Unconfirmed::Unfinished => {
-            DeliveryOutcome::RetryUncounted { not_before, reason }
-        }
-    };
-    EventOutcome { event, outcome }
-}
-
-/// The refusal of an event for which HubSpot returns neither a result nor an error, in the bridge's own words.
-fn no_result(attempts: u32, detail: &str) -> EventRefusal {
-    EventRefusal {
-        status: 200,
-        category: NO_RESULT.to_owned(),
-        message: format!(
-            "HubSpot answered {attempts} times without a result and without an error for this event, while it took \
-             others ({detail})"
-        ),
-        correlation_id: None,
-    }
-}
-
-fn refused(refusal: EventRefusal) -> DeliveryOutcome {
-    let EventRefusal { status, category, message, correlation_id } = refusal;
-    DeliveryOutcome::Refused(HubspotRefusal { status, category, message, correlation_id })
-}
-
 /// The same outcome for all of these events.
 #[must_use]
 pub fn alike(events: Vec<ClaimedEvent>, outcome: &DeliveryOutcome) -> Vec<EventOutcome> {
     events.into_iter().map(|event| EventOutcome { event, outcome: outcome.clone() }).collect()
 }
 
-/// Makes the rest of a batch pending again. An event with an unknown outcome counts as possibly applied, now or later: it is
-/// sent once more later, which costs one call for a hundred.
+/// Makes the rest of a batch pending again. An event with an unknown outcome counts as possibly applied, now or later:
+/// it is sent once more later, which costs one call for a hundred.
 #[must_use]
 pub fn release(rest: Vec<BatchPart>, now: Millis) -> Vec<EventOutcome> {
     let unknown = DeliveryOutcome::RetryUncounted {

@@ -1,9 +1,9 @@
 //! Telling an account that fails from an event that makes it fail.
 //!
 //! A failure (5xx, no answer) is the account's, and no event is charged for it. But HubSpot may fail over one event
-//! whenever that event is sent. Since the oldest are sent first, all others would wait for it for ever. So batches become
-//! smaller while calls go on failing, down to one event. An event that fails alone is a suspect: it stays pending, others
-//! are sent before it, and it is sent alone, since any event beside it would fail with it.
+//! whenever that event is sent. Since the oldest are sent first, all others would wait for it for ever. So batches
+//! become smaller while calls go on failing, down to one event. An event that fails alone is a suspect: it stays
+//! pending, others are sent before it, and it is sent alone, since any event beside it would fail with it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,8 +18,8 @@ const MIN_FAILURES: u32 = 3;
 const SUSPECT_RETRY: Duration = Duration::from_secs(30);
 /// How often it doubles: up to 16 minutes.
 const MAX_DOUBLINGS: u32 = 5;
-/// The most suspects. Beyond it all are forgotten and found again, and an event that is younger than so many suspects waits
-/// for ever. A failure alone takes seconds, so it takes a day to get there.
+/// The most suspects. Beyond it all are forgotten and found again, and an event that is younger than so many suspects
+/// waits for ever. A failure alone takes seconds, so it takes a day to get there.
 const CAPACITY: usize = 10_000;
 
 /// The size of a batch, and the events that are sent alone.
@@ -60,9 +60,9 @@ impl PoisonEvents {
         self.batch_size
     }
 
-    /// The suspects that go before all other events, and those that go only when no other can; each list begins with the next
-    /// one. A suspect goes first once it is due, if the account does not fail and the last batch was not a suspect. So others
-    /// get every second call, however many suspects an outage left.
+    /// The suspects that go before all other events, and those that go only when no other can; each list begins with
+    /// the next one. A suspect goes first once it is due, if the account does not fail and the last batch was not a
+    /// suspect. So others get every second call, however many suspects an outage left.
     #[must_use]
     pub fn alone(&self, is_healthy: bool, now: Instant) -> (Vec<i64>, Vec<i64>) {
         let mut suspects: Vec<_> =

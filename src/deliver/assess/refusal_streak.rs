@@ -3,8 +3,8 @@
 use crate::hubspot::EventRefusal;
 use crate::ledger::{ClaimedEvent, EventVersion};
 
-/// The number of single events in a row that are refused for the same reason, with none accepted between, before the account
-/// is to blame.
+/// The number of single events in a row that are refused for the same reason, with none accepted between, before the
+/// account is to blame.
 const MAX_STREAK: usize = 20;
 
 /// The latest refusals of single events for one reason, since the last event that was accepted.

@@ -8,7 +8,7 @@ use super::*;
 use crate::event::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, Pause, PauseReason, RetryWait,
 };
-use crate::hubspot::AccountErrorKind;
+use crate::hubspot::{AccountErrorKind, Unconfirmed};
 use crate::ledger::InputHash;
 use bisect::Bisection;
 

@@ -1,5 +1,5 @@
-//! An account's worker on virtual time: no sockets, no disk, no other threads. It sends to an emulated HubSpot and settles
-//! in a ledger in memory.
+//! An account's worker on virtual time: no sockets, no disk, no other threads. It sends to an emulated HubSpot and
+//! settles in a ledger in memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,7 +41,8 @@ pub(crate) struct Hubspot {
     pub(crate) latency: Mutex<Duration>,
     /// Events with a name that holds this are left out of the answer: no result, no error.
     pub(crate) leaves_out: Mutex<Option<String>>,
-    /// A batch with an event of such a name fails with this status, and nothing of it is stored; 0: no answer ever comes.
+    /// A batch with an event of such a name fails with this status, and nothing of it is stored; 0: no answer ever
+    /// comes.
     pub(crate) fails_over: Mutex<Option<(&'static str, u16)>>,
     /// The status of every answered batch, instead of `COMPLETE`.
     pub(crate) batch_status: Mutex<Option<&'static str>>,

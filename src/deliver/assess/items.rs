@@ -1,0 +1,185 @@
+//! What an answer means that HubSpot gave event by event.
+
+use std::time::Duration;
+
+use super::bisect::{BatchPart, Confirmed, NextPart};
+use super::evidence::Evidence;
+use super::missing_results::MAX_MISSING;
+use super::{AnswerCounts, Assessment, EventOutcome, Report, failure};
+use crate::event::{Millis, StatusChange};
+use crate::hubspot::{EventRefusal, ItemVerdict, Unconfirmed};
+use crate::ledger::{ClaimedEvent, DeliveryOutcome, HubspotRefusal};
+
+/// When an event that HubSpot neither confirmed nor refused is sent again.
+const UNCONFIRMED_RETRY: Duration = Duration::from_secs(30);
+/// The category of an event for which HubSpot repeatedly returns neither a result nor an error.
+const NO_RESULT: &str = "NO_RESULT";
+
+/// HubSpot answered event by event.
+pub(super) fn assess_items(
+    evidence: &mut Evidence,
+    items: Vec<ItemVerdict>,
+    part: BatchPart,
+    daily_remaining: Option<u64>,
+    now: Millis,
+    random: u32,
+) -> Assessment {
+    let BatchPart { events, batch_confirmed, .. } = part;
+    let sorted = SortedItems::new(events.into_iter().zip(items), now);
+    let SortedItems { counts, confirmed, in_progress, mut outcomes, mut unconfirmed } = sorted;
+    let accepted = !confirmed.is_empty();
+    if accepted {
+        evidence.record_accepted(&confirmed);
+    }
+    // An answer that neither confirms nor refuses any event is not that of an account that works.
+    let works = accepted || counts.refused > 0;
+    let mut next = NextPart::Rest;
+    let mut confirmed_nothing = None;
+    let mut suspects = Vec::new();
+    match unconfirmed.pop() {
+        None if !works && !batch_confirmed => {
+            confirmed_nothing = in_progress.reason;
+            suspects = in_progress.ids;
+        }
+        None => {}
+        // Sent alone, it was the part's only event. If HubSpot accepts others, the missing confirmation is about the
+        // event; if it does not, it may do nothing at all, so the rest of the batch is not tried.
+        Some((event, kind, detail)) if counts.total() == 1 => {
+            let is_missing = evidence.record_missing(&event) || batch_confirmed;
+            outcomes.push(assess_unconfirmed(event, kind, &detail, is_missing, now));
+            confirmed_nothing = (!is_missing).then_some(detail);
+        }
+        Some((event, ..)) => {
+            let mut events: Vec<_> = unconfirmed.into_iter().map(|(event, ..)| event).collect();
+            events.push(event);
+            next = NextPart::Halves(BatchPart::unconfirmed(events));
+        }
+    }
+    let status = match &confirmed_nothing {
+        // HubSpot answers, and neither confirms nor refuses anything.
+        Some(reason) => Some(StatusChange::Failed {
+            failure: failure::from_unconfirmed(reason, random),
+            daily_remaining: None,
+        }),
+        None => works.then_some(StatusChange::Recovered { accepted, daily_remaining }),
+    };
+    Assessment {
+        status,
+        outcomes,
+        revoked: Vec::new(),
+        confirmed: counts.confirmed_share(),
+        next: if confirmed_nothing.is_some() { NextPart::Stop { released: None } } else { next },
+        suspects,
+        report: match confirmed_nothing {
+            Some(reason) => Report::ConfirmedNothing(counts, reason),
+            None => Report::Answered(counts),
+        },
+    }
+}
+
+/// A part's events by HubSpot's answer, those settled whose outcome needs nothing but the answer.
+#[derive(Default)]
+struct SortedItems {
+    counts: AnswerCounts,
+    confirmed: Vec<i64>,
+    in_progress: InProgress,
+    outcomes: Vec<EventOutcome>,
+    unconfirmed: Vec<(ClaimedEvent, Unconfirmed, String)>,
+}
+
+/// The events that HubSpot is still working on, and the reason of the first.
+#[derive(Default)]
+struct InProgress {
+    ids: Vec<i64>,
+    reason: Option<String>,
+}
+
+impl SortedItems {
+    fn new(items: impl Iterator<Item = (ClaimedEvent, ItemVerdict)>, now: Millis) -> Self {
+        let mut sorted = Self::default();
+        for (event, item) in items {
+            let outcome = match item {
+                ItemVerdict::Confirmed { object_id } => {
+                    sorted.counts.confirmed += 1;
+                    sorted.confirmed.push(event.id);
+                    DeliveryOutcome::Confirmed { object_id }
+                }
+                ItemVerdict::Refused(refusal) => {
+                    sorted.counts.refused += 1;
+                    refused(refusal)
+                }
+                // Not sent in halves: they would be answered alike, and the call may take effect at any time.
+                ItemVerdict::InProgress { detail: reason } => {
+                    sorted.counts.unconfirmed += 1;
+                    sorted.in_progress.ids.push(event.id);
+                    sorted.in_progress.reason.get_or_insert_with(|| reason.clone());
+                    let not_before = now.plus(UNCONFIRMED_RETRY);
+                    DeliveryOutcome::RetryUncounted { not_before, reason }
+                }
+                ItemVerdict::Unconfirmed { reason, detail } => {
+                    sorted.counts.unconfirmed += 1;
+                    sorted.unconfirmed.push((event, reason, detail));
+                    continue;
+                }
+            };
+            sorted.outcomes.push(EventOutcome { event, outcome });
+        }
+        sorted
+    }
+}
+
+impl AnswerCounts {
+    fn total(self) -> usize {
+        self.confirmed + self.refused + self.unconfirmed
+    }
+
+    fn confirmed_share(self) -> Confirmed {
+        match self.confirmed {
+            0 => Confirmed::None,
+            confirmed if confirmed == self.total() => Confirmed::All,
+            _ => Confirmed::Some,
+        }
+    }
+}
+
+/// Assesses an event that was sent alone and not confirmed. It is counted against the event if it `is_missing` while
+/// others are accepted.
+fn assess_unconfirmed(
+    event: ClaimedEvent,
+    kind: Unconfirmed,
+    detail: &str,
+    is_missing: bool,
+    now: Millis,
+) -> EventOutcome {
+    let not_before = now.plus(UNCONFIRMED_RETRY);
+    let reason = detail.to_owned();
+    let attempts = event.attempts.saturating_add(1);
+    let outcome = match kind {
+        Unconfirmed::NoResult if is_missing && attempts >= MAX_MISSING => {
+            refused(no_result(attempts, detail))
+        }
+        Unconfirmed::NoResult if is_missing => DeliveryOutcome::RetryCounted { not_before, reason },
+        Unconfirmed::NoResult | Unconfirmed::Unfinished => {
+            DeliveryOutcome::RetryUncounted { not_before, reason }
+        }
+    };
+    EventOutcome { event, outcome }
+}
+
+/// The refusal of an event for which HubSpot returns neither a result nor an error, in the bridge's own words.
+fn no_result(attempts: u32, detail: &str) -> EventRefusal {
+    EventRefusal {
+        status: 200,
+        category: NO_RESULT.to_owned(),
+        message: format!(
+            "HubSpot answered {attempts} times without a result and without an error for this event, while it took \
+             others ({detail})"
+        ),
+        correlation_id: None,
+    }
+}
+
+fn refused(refusal: EventRefusal) -> DeliveryOutcome {
+    let EventRefusal { status, category, message, correlation_id } = refusal;
+    DeliveryOutcome::Refused(HubspotRefusal { status, category, message, correlation_id })
+}
