@@ -178,7 +178,7 @@ impl TokenIssuerError for TokenError {
 impl TokenError {
     fn new(reason: &str) -> Self {
         let wait = Some(verdict::refusal_wait());
-        Self { reason: format!("no token is to be had: {reason}"), wait }
+        Self { reason: format!("no token could be obtained: {reason}"), wait }
     }
 }
 

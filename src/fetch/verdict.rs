@@ -139,8 +139,8 @@ mod tests {
     }
 
     fn wait(verdict: &FetchVerdict) -> Option<Duration> {
-        let FetchVerdict::RetryLater(trouble) = verdict else { panic!("{verdict:?}") };
-        trouble.wait
+        let FetchVerdict::RetryLater(failure) = verdict else { panic!("{verdict:?}") };
+        failure.wait
     }
 
     #[test]

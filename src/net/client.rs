@@ -46,7 +46,7 @@ impl HttpClient {
     /// Creates a client with its own connections.
     ///
     /// # Errors
-    /// [`ClientError`] when the machine's TLS set-up is unusable.
+    /// [`HttpClientError`] when the machine's TLS set-up is unusable.
     pub fn new() -> Result<Self, HttpClientError> {
         let bounded = || {
             reqwest::Client::builder()

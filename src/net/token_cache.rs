@@ -29,7 +29,7 @@ pub trait TokenIssuer: Send {
 
 /// Why an issuer gave no token, as far as the cache must know.
 pub trait TokenIssuerError: Clone + Send {
-    /// How long the token endpoint is to be left alone, where that is known.
+    /// Time before the next request, where that is known.
     fn retry_after(&self) -> Option<Duration>;
 
     /// The same error with so much of that time left.

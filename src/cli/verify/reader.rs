@@ -44,7 +44,7 @@ impl EventReader {
     /// The event as HubSpot shows it, if it is there.
     ///
     /// # Errors
-    /// [`AccountTrouble`] that needs a human, or lasts.
+    /// [`AccountError`] that needs a human, or lasts.
     pub(super) async fn read(&self, key: &EventKey) -> Result<Option<RemoteEvent>, AccountError> {
         let mut tries = 1;
         loop {

@@ -137,7 +137,7 @@ async fn upsert_after_a_401_tries_another_token_once() {
     assert_eq!(bearers(&script), ["Bearer one", "Bearer two"]);
 }
 
-/// A HubSpot of whose credentials the file changes while it answers.
+/// A HubSpot that changes the file of the credentials while it answers.
 struct Changing {
     script: Script,
     file: std::path::PathBuf,
