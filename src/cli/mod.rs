@@ -1,7 +1,7 @@
 //! The command line: a file for each command.
 //!
 //! Promises the exit codes 0 (done), 1 (failed) and 2 (wrong use or invalid configuration), and that results go to
-//! standard output and messages to standard error. Commands take what is around them from [`World`], so that tests own
+//! standard output and messages to standard error. Commands take their surroundings from [`World`], so that tests own
 //! it. Nothing here outlives the process.
 
 mod backfill;
@@ -84,7 +84,7 @@ struct ConfigArg {
     config: Option<PathBuf>,
 }
 
-/// What a command finds around it.
+/// The streams and the environment of a command.
 pub struct Io<'a> {
     /// The environment.
     pub variables: &'a BTreeMap<String, String>,
@@ -94,16 +94,16 @@ pub struct Io<'a> {
     pub stdout: &'a mut dyn Write,
 }
 
-/// Why a command did not do what it was asked to.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     /// The configuration is invalid. Exit code 2.
     #[error(transparent)]
     InvalidConfig(#[from] ConfigProblems),
-    /// The arguments make no sense. Exit code 2.
+    /// The arguments are wrong. Exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// It was tried and failed. Exit code 1.
+    /// The command failed. Exit code 1.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),
 }
@@ -117,31 +117,30 @@ fn classify_open_error(error: anyhow::Error) -> CommandError {
     }
 }
 
-/// Carries out the command and tells of a failure on `stderr`.
+/// Runs the command and prints a failure to `stderr`.
 #[must_use]
-pub fn run(cli: Cli, mut world: Io<'_>, stderr: &mut dyn Write) -> ExitCode {
+pub fn run(cli: Cli, mut io: Io<'_>, stderr: &mut dyn Write) -> ExitCode {
     let outcome = match cli.command {
-        Command::Serve(serve) => serve.run(&mut world),
-        Command::Sandbox(sandbox) => sandbox.run(&mut world),
-        Command::Check(check) => check.run(&mut world),
-        Command::Map(map) => map.run(&mut world),
-        Command::Sign(sign) => sign.run(&mut world),
-        Command::Health(health) => health.run(&mut world),
-        Command::Verify(verify) => verify.run(&mut world),
-        Command::Backfill(backfill) => backfill.run(&mut world),
-        Command::Migrate(migrate) => migrate.run(&mut world),
-        Command::Backup(backup) => backup.run(&mut world),
-        Command::Erase(erase) => erase.run(&mut world),
-        Command::Completions(completions) => completions.run(&mut world),
+        Command::Serve(serve) => serve.run(&mut io),
+        Command::Sandbox(sandbox) => sandbox.run(&mut io),
+        Command::Check(check) => check.run(&mut io),
+        Command::Map(map) => map.run(&mut io),
+        Command::Sign(sign) => sign.run(&mut io),
+        Command::Health(health) => health.run(&mut io),
+        Command::Verify(verify) => verify.run(&mut io),
+        Command::Backfill(backfill) => backfill.run(&mut io),
+        Command::Migrate(migrate) => migrate.run(&mut io),
+        Command::Backup(backup) => backup.run(&mut io),
+        Command::Erase(erase) => erase.run(&mut io),
+        Command::Completions(completions) => completions.run(&mut io),
     };
     let (message, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
         Err(CommandError::InvalidConfig(problems)) => (problems.to_string(), 2),
         Err(CommandError::Usage(message)) => (format!("error: {message}"), 2),
-        // With its causes.
         Err(CommandError::Failed(error)) => (format!("error: {error:#}"), 1),
     };
-    // Where even that cannot be written, the code says it alone.
+    // If the message cannot be written, the exit code stays.
     drop(writeln!(stderr, "{message}"));
     ExitCode::from(code)
 }
@@ -153,7 +152,7 @@ impl Io<'_> {
     }
 }
 
-/// What asynchronous work of a command runs on.
+/// The runtime for the asynchronous work of a command.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -171,7 +170,7 @@ fn find_platform(name: &str) -> Result<&'static dyn Platform, CommandError> {
     })
 }
 
-/// The platform's code as it is without a source.
+/// The provider of the platform without a source.
 fn unconfigured_provider(platform: &dyn Platform) -> Result<Arc<dyn Provider>, CommandError> {
     platform.unconfigured().ok_or_else(|| {
         let id = platform.id();

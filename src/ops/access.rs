@@ -1,7 +1,7 @@
-//! Who may ask, as long as there are no tokens: whoever is on this machine, and no web page that a browser on it shows.
+//! Who may use the API without tokens: programs on this machine, but no web page in a browser on it.
 //!
-//! A browser lets any page send requests to loopback, under a name of the page's own (DNS rebinding) or across origins;
-//! it tells which in `Host`, `Origin` and `Sec-Fetch-Site`. A proxy on this machine asks for others, from loopback.
+//! A browser lets any page send requests to loopback, under a name of the page (DNS rebinding) or across origins; `Host`,
+//! `Origin` and `Sec-Fetch-Site` show it. A proxy on this machine passes on requests of other machines from loopback.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,27 +10,26 @@ use crate::http::RequestHeaders;
 /// Who may use the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiAccess {
-    /// Whoever is on this machine.
+    /// Programs on this machine.
     Loopback,
-    /// Nobody: tokens are configured, which this version cannot check.
+    /// Nobody: tokens are configured, and this version cannot check them.
     Closed,
 }
 
-/// What is to become of a request to the API.
+/// How to treat a request to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AccessDecision {
-    /// It is answered.
+    /// Answer it.
     Allowed,
-    /// For this caller there is no API.
+    /// Answer as if there were no API.
     Hidden,
-    /// It may come from a web page: why it is refused.
+    /// Refuse it for this reason: a web page may have sent it.
     Forbidden(&'static str),
-    /// It could be answered if tokens could be checked.
+    /// Refuse it: tokens cannot be checked.
     Closed,
 }
 
-/// With any of these somebody else is speaking through a proxy. What they say is never believed, but that they are
-/// there tells enough.
+/// Headers that proxies add. Their values are not trusted; their presence shows that another machine sends the request.
 const PROXY_HEADERS: [&str; 17] = [
     "forwarded",
     "via",
@@ -51,7 +50,7 @@ const PROXY_HEADERS: [&str; 17] = [
     "x-real-ip",
 ];
 
-/// Decides. `authority` is the host of a request line that names one (`GET http://host/ HTTP/1.1`), which wins over the
+/// Decides how to treat a request. `authority` is the host of a request line that names one (`GET http://host/ HTTP/1.1`), which wins over the
 /// header by RFC 9112.
 pub(super) fn decide_access(
     access: ApiAccess,
@@ -75,7 +74,7 @@ pub(super) fn decide_access(
             ["http", "https"].contains(&scheme) && origin.eq_ignore_ascii_case(host)
         });
         if !same {
-            return AccessDecision::Forbidden("the Origin is another one's");
+            return AccessDecision::Forbidden("the Origin is not this Host");
         }
     }
     let site = "sec-fetch-site";
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_elsewhere_finds_nothing() {
+    fn access_from_another_machine_is_hidden() {
         let host = [("host", "localhost")];
         for peer in ["10.0.0.5", "192.168.1.1", "::2", "::ffff:10.0.0.5", "8.8.8.8"] {
             let peer = peer.parse().expect("an address");
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_through_a_proxy_finds_nothing_whatever_it_says() {
+    fn access_through_a_proxy_is_hidden() {
         for name in PROXY_HEADERS {
             let headers = [("host", "localhost"), (name, "127.0.0.1")];
             assert_eq!(asked(HERE, &headers), AccessDecision::Hidden, "{name}");
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_has_names_here() {
+    fn host_that_is_not_loopback_is_forbidden() {
         for host in
             ["localhost", "LocalHost:9090", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:9090"]
         {
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_lines_host_counts_too() {
+    fn host_of_the_request_line_that_is_not_loopback_is_forbidden() {
         let headers = RequestHeaders::from_pairs(&[("host", "localhost")]);
         let asked = |authority| decide_access(ApiAccess::Loopback, HERE, Some(authority), &headers);
         assert_eq!(asked("localhost:9090"), AccessDecision::Allowed);
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_are_refused() {
+    fn origin_or_site_of_another_page_is_forbidden() {
         let host = ("host", "localhost:9090");
         for origin in ["http://localhost:9090", "https://LOCALHOST:9090"] {
             assert_eq!(
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn with_tokens_configured_it_is_closed_but_to_strangers_still_hidden() {
+    fn access_with_tokens_configured_is_closed_and_for_other_machines_hidden() {
         let headers = RequestHeaders::from_pairs(&[("host", "localhost")]);
         let asked = |peer: &str| {
             decide_access(

@@ -1,28 +1,28 @@
-//! The one table of what goes wrong with a webhook, and how each is answered.
+//! The table of errors of a webhook and their answers.
 
 use crate::http::{BodyError, ServerResponse};
 use crate::telemetry::WebhookOutcome;
 
-/// Why a webhook is not answered 2xx. The sender is told the row's code and nothing more.
+/// Why a webhook is not answered 2xx. The answer holds the code of the row and nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WebhookError {
     #[error("no such endpoint")]
     NotFound,
     #[error("the method is not POST")]
     Method,
-    #[error("the body is larger than is taken")]
+    #[error("the body is larger than max_body")]
     TooLarge,
     #[error("the body did not come in time")]
     BodyTimeout,
-    #[error("the body did not come whole")]
+    #[error("the body is incomplete")]
     BodyIncomplete,
-    #[error("the sender is not believed")]
+    #[error("the signature is missing, wrong or outside the tolerance")]
     Unauthenticated,
     #[error("too many bodies are being read")]
     Overloaded,
     #[error("a secret cannot be read")]
     SecretUnreadable,
-    #[error("the keys that prove it are not there yet")]
+    #[error("the published keys are not available yet")]
     KeysUnavailable,
     #[error("the store did not commit")]
     StoreUnavailable,
@@ -30,7 +30,7 @@ pub(super) enum WebhookError {
     Panicked,
 }
 
-/// How a [`Problem`] is answered and counted.
+/// How a [`WebhookError`] is answered and counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WebhookErrorRow {
     pub(super) status: u16,
@@ -38,10 +38,10 @@ pub(super) struct WebhookErrorRow {
     pub(super) code: &'static str,
     /// Seconds in `Retry-After`.
     pub(super) retry_after: Option<&'static str>,
-    /// Whether the connection is closed. Only who proved to be the platform may keep it: the framework bounds the
-    /// time of a connection's first head alone, so a kept connection could be held for ever.
+    /// Whether the connection is closed. Only a proven sender may keep it: the framework limits the time of a
+    /// connection's first head alone, so a kept connection could be held for ever.
     pub(super) closes: bool,
-    /// How it is counted, where the source is known.
+    /// The outcome that is counted, if the source is known.
     pub(super) outcome: Option<WebhookOutcome>,
 }
 
@@ -51,18 +51,18 @@ impl WebhookError {
     pub(super) fn row(self) -> WebhookErrorRow {
         use WebhookOutcome as O;
         let (status, code, retry_after, closes, outcome) = match self {
-            Self::NotFound         => (404, "not_found",           None,      true,  None),
-            Self::Method           => (405, "method_not_allowed",  None,      true,  None),
-            Self::TooLarge         => (413, "too_large",           None,      true,  Some(O::Oversized)),
-            Self::BodyTimeout             => (408, "timeout",             None,      true,  Some(O::Incomplete)),
-            Self::BodyIncomplete           => (400, "bad_request",         None,      true,  Some(O::Incomplete)),
-            Self::Unauthenticated  => (401, "unauthorized",        None,      true,  Some(O::Unauthenticated)),
+            Self::NotFound          => (404, "not_found",           None,      true,  None),
+            Self::Method            => (405, "method_not_allowed",  None,      true,  None),
+            Self::TooLarge          => (413, "too_large",           None,      true,  Some(O::Oversized)),
+            Self::BodyTimeout       => (408, "timeout",             None,      true,  Some(O::Incomplete)),
+            Self::BodyIncomplete    => (400, "bad_request",         None,      true,  Some(O::Incomplete)),
+            Self::Unauthenticated   => (401, "unauthorized",        None,      true,  Some(O::Unauthenticated)),
             // Memory is free again as soon as one of the bodies is read.
-            Self::Overloaded             => (503, "unavailable",         Some("1"), true,  Some(O::Unavailable)),
+            Self::Overloaded        => (503, "unavailable",         Some("1"), true,  Some(O::Unavailable)),
             Self::SecretUnreadable
-            | Self::KeysUnavailable    => (503, "unavailable",         Some("5"), true,  Some(O::Unavailable)),
-            Self::StoreUnavailable => (503, "unavailable",         Some("5"), false, Some(O::Unavailable)),
-            Self::Panicked         => (500, "internal",            None,      true,  Some(O::Unavailable)),
+            | Self::KeysUnavailable   => (503, "unavailable",         Some("5"), true,  Some(O::Unavailable)),
+            Self::StoreUnavailable  => (503, "unavailable",         Some("5"), false, Some(O::Unavailable)),
+            Self::Panicked          => (500, "internal",            None,      true,  Some(O::Unavailable)),
         };
         WebhookErrorRow { status, code, retry_after, closes, outcome }
     }

@@ -1,17 +1,16 @@
 //! The public listener: webhooks come in here.
 //!
-//! * [`webhook`]: from a request to its answer, in that order: is it for us, its body, is it authentic, what does it
-//!   say, keep it, answer.
-//! * [`settings`]: what it is told to serve.
-//! * [`path`]: what a webhook's path names.
-//! * [`error`]: the one table of the errors' answers.
+//! * [`webhook`]: answers a request: finds the endpoint, reads the body, verifies and maps it, stores the receipt.
+//! * [`settings`]: the listener's settings.
+//! * [`path`]: parses the path of a webhook.
+//! * [`error`]: the table of errors and their answers.
 //! * [`headers`]: the headers of a request, as providers read them; [`crate::intake`] decides what a request is.
 //!
-//! Promises: 200 leaves only after [`crate::ledger::Ledger::accept`] has returned, so what was answered is durable.
-//! Load is answered 503, never with another refusal. Nothing of a body, a header, a query or a path is logged. No
-//! request can end the process, and who has not proved to be the platform keeps neither a connection nor memory for
-//! longer than the bounds of [`Limits`]. Relies on the ledger's durability, and on the caller to bind the listeners.
-//! A crash loses only what was not answered, and platforms send that again.
+//! Promises: 200 leaves only after [`crate::ledger::Intake::accept`] has returned, so an answered webhook is durable.
+//! Load is answered 503, never with another refusal. No body, header, query or path is logged. No request ends the
+//! process, and an unproven sender keeps a connection and memory no longer than [`WebhookLimits`] allow. Relies on the
+//! ledger's durability, and on the caller to bind the listener. A crash loses only unanswered webhooks, which platforms
+//! send again.
 
 mod error;
 mod headers;

@@ -1,4 +1,4 @@
-//! What the public listener is told to serve.
+//! Settings of the public listener.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use crate::intake::Source;
 use crate::ledger::Ledger;
 use crate::telemetry::Metrics;
 
-/// Public keys that somebody else publishes and changes. Whoever injects them keeps them fresh.
+/// Public keys that a platform publishes and changes. The implementation keeps them fresh.
 pub trait PublishedKeys: Send + Sync {
-    /// The last good set, as it is published; none if there never was one.
+    /// The last valid key set in its published form; none before the first.
     fn current(&self) -> Option<Arc<[u8]>>;
 
-    /// Tells that a key is wanted which the set does not have. Whether it may be there soon, so that who showed it should
-    /// come again.
+    /// Requests a refresh, since a sender used a key that is not in the set. Returns whether the key may arrive soon, so
+    /// that the sender should try again.
     fn request_refresh(&self) -> bool;
 }
 
-/// Bounds of what one request, and all together, may cost.
+/// The limits of one request, and of all together.
 #[derive(Debug, Clone, Copy)]
 pub struct WebhookLimits {
     /// How long a connection's first head may take.
     pub head_timeout: Duration,
     /// How long a body may take.
     pub body_timeout: Duration,
-    /// Of a body that is too large, how many bytes are read and thrown away, so that the sender sees the answer ...
+    /// Bytes that are read and thrown away of a body that is too large, so that the sender sees the answer.
     pub max_excess_bytes: usize,
-    /// ... and for how long.
+    /// How long reading this excess may take.
     pub excess_timeout: Duration,
     /// How long the ledger may take; Zoom gives up after 3 s in all.
     pub accept_timeout: Duration,
@@ -51,20 +51,20 @@ impl Default for WebhookLimits {
     }
 }
 
-/// What the public listener is to serve.
+/// Settings of the public listener.
 pub struct WebhookSettings {
     /// The sources.
     pub sources: Vec<Arc<Source>>,
-    /// What the sources' providers verify with, by where it is published ([`crate::providers::Provider::published_keys`]).
+    /// Published keys by their URL ([`crate::providers::Provider::published_keys`]).
     pub keys: BTreeMap<Url, Arc<dyn PublishedKeys>>,
-    /// Where receipts go.
+    /// The ledger, which stores the receipts.
     pub ledger: Arc<dyn Ledger>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where it is counted.
+    /// The metrics.
     pub metrics: Metrics,
     /// Longest body, in bytes.
     pub max_body: usize,
-    /// Everything else that is bounded.
+    /// The other limits.
     pub limits: WebhookLimits,
 }

@@ -28,17 +28,19 @@ use crate::providers::{HandshakeReply, Inbound, VerifyError};
 use crate::secret::{Secret, SecretError};
 use crate::telemetry::{Metrics, WebhookOutcome};
 
-/// Connections of the public listener, in all. An idle one costs some 20 KiB; one that sends a large body as fast as it can
-/// costs up to a quarter of a megabyte of the framework's buffers, which are not ours to bound. Platforms use tens.
+/// Most connections of the public listener.
+///
+/// An idle one costs some 20 KiB. One that sends a large body as fast as it can costs up to a quarter of a megabyte of
+/// the framework's buffers, which have no setting. Platforms use tens of connections.
 const MAX_CONNECTIONS: usize = 2_560;
-/// Bodies up to this size are verified and read on the thread that serves the connection: less than a millisecond,
-/// about what handing them over costs.
+/// Longest body that is verified and read on the thread of its connection: this takes less than a millisecond, about
+/// as much as moving it to another thread.
 const INLINE_MAX: usize = 64 * 1024;
-/// What logs say instead of a path: paths hold tokens.
+/// The route in logs, which never hold a path: paths hold tokens.
 const ROUTE: &str = "/webhooks/{source}";
 
-/// Receives webhooks until `stop`; then takes no new connection, and gives the requests that have begun `stopping`
-/// to end.
+/// Receives webhooks until `stop`. Then it takes no new connection, and the requests that have begun get
+/// `stop_timeout` to end.
 ///
 /// # Errors
 /// When the listener cannot be used, or its threads cannot be started.
@@ -47,24 +49,24 @@ const ROUTE: &str = "/webhooks/{source}";
 /// Dropped, it ends without finishing the requests that have begun; they are not answered, so nothing is lost.
 pub async fn run_webhooks(
     listener: TcpListener,
-    webhooks: WebhookSettings,
+    settings: WebhookSettings,
     stop: CancellationToken,
-    stopping: Duration,
+    stop_timeout: Duration,
 ) -> io::Result<()> {
-    let bounds = ListenerLimits {
+    let limits = ListenerLimits {
         max_connections: MAX_CONNECTIONS,
-        head_timeout: webhooks.limits.head_timeout,
-        stop_timeout: stopping,
+        head_timeout: settings.limits.head_timeout,
+        stop_timeout,
     };
-    let reception = Arc::new(WebhookService::new(webhooks));
+    let service = Arc::new(WebhookService::new(settings));
     let handler = move |request| {
-        let reception = Arc::clone(&reception);
-        async move { reception.respond(request).await }
+        let service = Arc::clone(&service);
+        async move { service.respond(request).await }
     };
-    http::serve(listener, bounds, handler, stop).await
+    http::serve(listener, limits, handler, stop).await
 }
 
-/// The public listener at work.
+/// Answers webhooks.
 struct WebhookService {
     endpoints: BTreeMap<SourceName, Arc<LiveEndpoint>>,
     ledger: Arc<dyn Ledger>,
@@ -72,36 +74,36 @@ struct WebhookService {
     metrics: Metrics,
     body_limits: BodyLimits,
     accept_timeout: Duration,
-    budget: BodyMemory,
+    memory: BodyMemory,
     store_warning: LogThrottle,
 }
 
-/// An endpoint at work.
+/// A source with the state of its endpoint.
 struct LiveEndpoint {
     source: Arc<Source>,
-    /// What its provider verifies with, where somebody else publishes that.
+    /// Published keys that the provider verifies with, if it needs them.
     keys: Option<Arc<dyn PublishedKeys>>,
     secret_warning: LogThrottle,
     foreign_warning: LogThrottle,
 }
 
-/// A request that was taken.
+/// How a request was handled.
 enum Handled {
     Stored(ReceiptOutcome),
     Handshake(HandshakeReply),
 }
 
 impl WebhookService {
-    fn new(webhooks: WebhookSettings) -> Self {
-        let WebhookSettings { sources, keys, ledger, clock, metrics, max_body, limits } = webhooks;
-        let desk = |source: Arc<Source>| {
+    fn new(settings: WebhookSettings) -> Self {
+        let WebhookSettings { sources, keys, ledger, clock, metrics, max_body, limits } = settings;
+        let endpoint = |source: Arc<Source>| {
             let name = source.name.clone();
             let keys = source.provider.published_keys().and_then(|url| keys.get(url).cloned());
             let (secret_warning, foreign_warning) = Default::default();
             (name, Arc::new(LiveEndpoint { source, keys, secret_warning, foreign_warning }))
         };
         Self {
-            endpoints: sources.into_iter().map(desk).collect(),
+            endpoints: sources.into_iter().map(endpoint).collect(),
             ledger,
             clock,
             metrics,
@@ -112,25 +114,25 @@ impl WebhookService {
                 excess_timeout: limits.excess_timeout,
             },
             accept_timeout: limits.accept_timeout,
-            budget: BodyMemory::new(limits.body_memory),
+            memory: BodyMemory::new(limits.body_memory),
             store_warning: LogThrottle::default(),
         }
     }
 
     async fn respond(&self, mut request: ServerRequest) -> ServerResponse {
         let began = Instant::now();
-        let desk = match self.find_endpoint(request.path()) {
-            Ok(desk) => desk,
+        let endpoint = match self.find_endpoint(request.path()) {
+            Ok(endpoint) => endpoint,
             Err(problem) => return reject(problem, request),
         };
-        let Source { name, provider, .. } = &*desk.source;
+        let Source { name, provider, .. } = &*endpoint.source;
         let span = tracing::info_span!(
             "webhook",
             source.name = name.as_str(),
             receipt.id = tracing::field::Empty
         );
-        let taking = catch_panic(self.process(desk, &mut request)).instrument(span);
-        let (answer, outcome) = match taking.await.unwrap_or(Err(WebhookError::Panicked)) {
+        let processing = catch_panic(self.process(endpoint, &mut request)).instrument(span);
+        let (answer, outcome) = match processing.await.unwrap_or(Err(WebhookError::Panicked)) {
             Ok(Handled::Stored(acceptance)) => {
                 (acceptance_response(acceptance), Some(webhook_outcome(acceptance)))
             }
@@ -151,16 +153,17 @@ impl WebhookService {
         answer
     }
 
-    /// The endpoint that the path names, with its token if it has one. What is unknown and what is wrong are one.
+    /// The endpoint that the path names. An unknown source and a wrong path token are the same error.
     fn find_endpoint(&self, path: &str) -> Result<&Arc<LiveEndpoint>, WebhookError> {
         let path = WebhookPath::parse(path).ok_or(WebhookError::NotFound)?;
-        let desk = self.endpoints.get(path.source).ok_or(WebhookError::NotFound)?;
-        match (&desk.source.path_token, path.token) {
-            (None, None) => Ok(desk),
+        let endpoint = self.endpoints.get(path.source).ok_or(WebhookError::NotFound)?;
+        match (&endpoint.source.path_token, path.token) {
+            (None, None) => Ok(endpoint),
             (Some(expected), Some(token)) => {
-                let expected = expected.read().map_err(|error| desk.secret_unreadable(&error))?;
+                let expected =
+                    expected.read().map_err(|error| endpoint.secret_unreadable(&error))?;
                 let right = token.ct_eq(expected.expose_secret().as_bytes());
-                if right.into() { Ok(desk) } else { Err(WebhookError::NotFound) }
+                if right.into() { Ok(endpoint) } else { Err(WebhookError::NotFound) }
             }
             (None, Some(_)) | (Some(_), None) => Err(WebhookError::NotFound),
         }
@@ -168,19 +171,19 @@ impl WebhookService {
 
     async fn process(
         &self,
-        desk: &Arc<LiveEndpoint>,
+        endpoint: &Arc<LiveEndpoint>,
         request: &mut ServerRequest,
     ) -> Result<Handled, WebhookError> {
         if request.method() != "POST" {
             return Err(WebhookError::Method);
         }
         let RequestBody { bytes, permit } =
-            request.read_body(self.body_limits, &self.budget).await?;
-        let judgement = self.verify_and_read(desk, request, bytes).await?;
-        let name = &desk.source.name;
-        let taken = match judgement {
+            request.read_body(self.body_limits, &self.memory).await?;
+        let result = self.verify_and_read(endpoint, request, bytes).await?;
+        let name = &endpoint.source.name;
+        let handled = match result {
             IntakeResult::Refused(VerifyError::UnknownKey)
-                if desk.keys.as_ref().is_some_and(|k| k.request_refresh()) =>
+                if endpoint.keys.as_ref().is_some_and(|k| k.request_refresh()) =>
             {
                 debug!("the sender's key may be published by now; it is asked to come again");
                 return Err(WebhookError::KeysUnavailable);
@@ -195,59 +198,62 @@ impl WebhookService {
                 self.metrics.authentic_webhook_received(name, self.clock.now());
                 Handled::Handshake(reply)
             }
-            IntakeResult::Receipt(kept) => Handled::Stored(self.store_receipt(desk, *kept).await?),
+            IntakeResult::Receipt(receipt) => {
+                Handled::Stored(self.store_receipt(endpoint, *receipt).await?)
+            }
         };
-        // Only now: the receipt holds a copy of the body while it waits for its commit.
+        // Not before: the receipt holds a copy of the body while it waits for its commit.
         drop(permit);
-        Ok(taken)
+        Ok(handled)
     }
 
     async fn verify_and_read(
         &self,
-        desk: &Arc<LiveEndpoint>,
+        endpoint: &Arc<LiveEndpoint>,
         request: &ServerRequest,
         body: Vec<u8>,
     ) -> Result<IntakeResult, WebhookError> {
-        let secrets = desk.source.secrets.iter().map(Secret::read);
-        let secrets: Vec<SecretString> =
-            secrets.collect::<Result<_, _>>().map_err(|error| desk.secret_unreadable(&error))?;
-        let published = match &desk.keys {
+        let secrets = endpoint.source.secrets.iter().map(Secret::read);
+        let secrets: Vec<SecretString> = secrets
+            .collect::<Result<_, _>>()
+            .map_err(|error| endpoint.secret_unreadable(&error))?;
+        let published = match &endpoint.keys {
             Some(keys) => Some(keys.current().ok_or(WebhookError::KeysUnavailable)?),
             None => None,
         };
         let keys = VerificationKeys { secrets, published };
         let received_at = self.clock.now();
         let id = ReceiptId::generate();
-        if body.len() <= INLINE_MAX && !desk.source.provider.capabilities().slow {
+        if body.len() <= INLINE_MAX && !endpoint.source.provider.capabilities().slow {
             let headers = request.headers();
             let request = Inbound::new(&headers, request.query(), &body, received_at);
-            return Ok(desk.source.receive_webhook(&keys, request, id));
+            return Ok(endpoint.source.receive_webhook(&keys, request, id));
         }
-        let desk = Arc::clone(desk);
+        let endpoint = Arc::clone(endpoint);
         let (headers, query) = (request.headers().into_owned(), request.query().to_owned());
-        let judging = tokio::task::spawn_blocking(move || {
+        let verifying = tokio::task::spawn_blocking(move || {
             let request = Inbound::new(&headers, &query, &body, received_at);
-            desk.source.receive_webhook(&keys, request, id)
+            endpoint.source.receive_webhook(&keys, request, id)
         });
-        judging.await.map_err(|_| WebhookError::Panicked)
+        verifying.await.map_err(|_| WebhookError::Panicked)
     }
 
-    /// Hands a receipt to the ledger; what is returned is durable.
+    /// Stores the receipt; it is durable on return.
     async fn store_receipt(
         &self,
-        desk: &LiveEndpoint,
-        kept: IntakeReceipt,
+        endpoint: &LiveEndpoint,
+        accepted: IntakeReceipt,
     ) -> Result<ReceiptOutcome, WebhookError> {
-        let IntakeReceipt { receipt, bad_fields, has_foreign_accounts: foreign } = kept;
-        let Source { name, provider, .. } = &*desk.source;
+        let IntakeReceipt { receipt, bad_fields, has_foreign_accounts } = accepted;
+        let Source { name, provider, .. } = &*endpoint.source;
         Span::current().record("receipt.id", tracing::field::display(receipt.id));
         self.metrics.authentic_webhook_received(name, receipt.received_at);
         for field in bad_fields {
             self.metrics.webhook_bad_field(&provider.id(), field);
         }
-        if foreign {
+        if has_foreign_accounts {
             self.metrics.webhook_foreign_account(name);
-            if desk.foreign_warning.is_due() {
+            if endpoint.foreign_warning.is_due() {
                 warn!(
                     "ignored webhooks of a platform account that platform_accounts does not name"
                 );
@@ -256,7 +262,7 @@ impl WebhookService {
         let (event_type, reason) = (receipt.event_type.clone(), receipt.content.reason());
         let error = match timeout(self.accept_timeout, self.ledger.accept(receipt)).await {
             Ok(Ok(ReceiptOutcome::Quarantined)) => {
-                // What the platform's code can read, the merge may still refuse.
+                // The merge may refuse a webhook that the platform's code can read.
                 let reason =
                     reason.unwrap_or_else(|| "it cannot be merged: its receipt says why".into());
                 warn!(event_type, reason, "a webhook is authentic but not understood; it is kept");

@@ -1,4 +1,4 @@
-//! Holding an account's deliveries, and letting them go on.
+//! Pauses and resumes accounts.
 
 use super::await_store;
 use super::error::ApiError;
@@ -7,7 +7,7 @@ use super::query::QueryParameters;
 use crate::event::{AccountName, StatusChange};
 use crate::ops::state::OpsState;
 
-/// Nothing is sent to the account until it is resumed, also after a restart.
+/// Pauses the account: nothing is sent until it is resumed, also after a restart.
 pub(super) async fn pause(
     ops: &OpsState,
     account: &AccountName,
@@ -19,7 +19,7 @@ pub(super) async fn pause(
     Ok(shown)
 }
 
-/// Whatever the account was paused for, or waiting for, is tried again now.
+/// Resumes the account: every pause and every wait ends now.
 pub(super) async fn resume(
     ops: &OpsState,
     account: &AccountName,

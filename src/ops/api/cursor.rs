@@ -1,10 +1,10 @@
-//! Where a list goes on: opaque to whoever carries it, and of no use for another list or another filter.
+//! Cursors: where a list goes on. Clients treat them as opaque; one of another list or filter is refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-/// What the first byte of a cursor says; another form would say another.
+/// The first byte of a cursor; another form would have another.
 const VERSION: u8 = 1;
 /// Bytes that tell one list and filter from others. It guards against mistakes, not against malice: a position of
 /// another list shows nothing that the caller may not see.
@@ -14,7 +14,7 @@ const DIGEST_BYTES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CursorScope([u8; DIGEST_BYTES]);
 
-/// Why a cursor is not taken.
+/// Why a cursor is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CursorError {
     #[error("is not one that was given out")]
@@ -46,7 +46,7 @@ impl CursorScope {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position that a cursor of this list stands for.
+    /// The position in a cursor of this list.
     ///
     /// # Errors
     /// [`CursorError`].
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_of_one_list_and_filter() {
+    fn cursor_of_another_list_or_filter_is_refused() {
         let dead = CursorScope::new("events", &[None, Some("dead")]);
         for position in [0, 1, -1, i64::MAX, i64::MIN] {
             let cursor = dead.encode(position);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_given_out_is_not_taken() {
+    fn cursor_that_is_malformed_is_refused() {
         let listing = CursorScope::new("events", &[]);
         let cursor = listing.encode(7);
         let mut broken = vec![

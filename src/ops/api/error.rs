@@ -1,4 +1,4 @@
-//! The one table of what goes wrong with a call of the API, and how each is answered: RFC 9457.
+//! The table of errors of the API and their answers: RFC 9457.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::http::{BodyError, ServerRequest, ServerResponse};
 use crate::ledger::LedgerError;
 use crate::replay::ReplayError;
 
-/// Why a call is not done. Displays as the answer's `detail`.
+/// Why a call failed. Displays as the answer's `detail`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ApiError {
     #[error("there is nothing at this path")]
@@ -62,7 +62,7 @@ struct ApiErrorRow {
     title: &'static str,
 }
 
-/// The store may be back soon; whoever asks by hand asks again anyway.
+/// Seconds; the store may be back soon.
 const RETRY_AFTER: &str = "5";
 
 impl ApiError {
@@ -81,22 +81,22 @@ impl ApiError {
     fn row(&self) -> ApiErrorRow {
         let (status, code, title) = match self {
             Self::NotFound         => (404, "not_found",          "Not found"),
-            Self::Forbidden(_)       => (403, "foreign_request",    "Only for this machine"),
+            Self::Forbidden(_)     => (403, "foreign_request",    "Only for this machine"),
             Self::Closed           => (403, "closed",             "The API is closed"),
             Self::Method(_)        => (405, "method_not_allowed", "Method not allowed"),
             Self::Parameter { .. } => (400, "bad_parameter",      "A parameter is wrong"),
             Self::Path             => (400, "bad_path",           "The path cannot be read"),
             Self::UnknownAccount   => (404, "unknown_account",    "Unknown account"),
             Self::UnknownSource    => (404, "unknown_source",     "Unknown source"),
-            Self::NotFetchable       => (409, "not_askable",        "The platform cannot be asked"),
+            Self::NotFetchable     => (409, "not_askable",        "The platform cannot be asked"),
             Self::UnknownEvent     => (404, "unknown_event",      "Unknown event"),
             Self::UnknownReceipt   => (404, "unknown_receipt",    "Unknown receipt"),
             Self::Incomplete       => (409, "incomplete",         "The event is incomplete"),
             Self::Filtered         => (409, "filtered",           "The event is filtered"),
             Self::NotReplayed(_)   => (409, "not_replayed",       "The receipt was not replayed"),
             Self::TooLarge         => (413, "too_large",          "The body is too large"),
-            Self::BodyTimeout             => (408, "timeout",            "The body is too slow"),
-            Self::BodyIncomplete           => (400, "bad_body",           "The body is broken"),
+            Self::BodyTimeout      => (408, "timeout",            "The body is too slow"),
+            Self::BodyIncomplete   => (400, "bad_body",           "The body is broken"),
             Self::Unavailable(_)   => (503, "unavailable",        "The store is unavailable"),
             Self::Corrupt(_)       => (500, "corrupt",            "The store cannot be read"),
         };

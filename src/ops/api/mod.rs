@@ -1,4 +1,4 @@
-//! The operators' API under `/api/v1`: looking at the ledger, and asking for things to be done again.
+//! The operators' API under `/api/v1`: shows the ledger, and does things again.
 //!
 //! * [`route`]: what a path asks for; [`query`], [`percent`]: its parameters; [`cursor`]: where a
 //!   list goes on; [`error`]: the one table of refusals. All of these only decide.
@@ -40,19 +40,19 @@ pub(super) use route::is_api_path;
 
 /// How long the store may take for one thing.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call that is about many goes on; what is left then is told by a cursor.
+/// How long a bulk call goes on; the cursor in its answer leads to the rest.
 const BULK_TIME: Duration = Duration::from_secs(10);
-/// Bodies are not needed, but clients send some: `{}`, an empty form.
+/// No call needs a body, but clients send some: `{}`, an empty form.
 const BODY_LIMITS: BodyLimits = BodyLimits {
     max_size: 64 * 1024,
     timeout: Duration::from_secs(5),
     max_excess_size: 16 * 1024 * 1024,
     excess_timeout: Duration::from_secs(2),
 };
-/// What the bodies of all calls may take together.
+/// Bytes that the bodies of all calls may take together.
 const BODY_MEMORY: usize = 4 * 1024 * 1024;
 
-/// What is shared between calls.
+/// The memory that all calls share for their bodies.
 #[derive(Clone)]
 pub(super) struct ApiBodyMemory(BodyMemory);
 

@@ -1,4 +1,4 @@
-//! The parameters of a query, read strictly: one that is not known is a mistake, not a wish to see everything.
+//! The parameters of a query, read strictly: an unknown one is an error, since ignoring it would show everything.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::ledger::PAGE_MAX;
 
 /// Longest query, in bytes: all parameters at their longest fit.
 const MAX_LENGTH: usize = 4_096;
-/// Longest text to look for, in characters.
+/// Longest text to search for, in characters.
 const MAX_TEXT_CHARS: usize = 200;
-/// Items of a page, if none are asked for.
+/// Default number of items of a page.
 const DEFAULT_LIMIT: usize = 50;
 
 /// Parameters that are not read yet, by name.
@@ -100,7 +100,7 @@ impl QueryParameters {
             .ok_or_else(|| ApiError::parameter(name, format!("must be one of: {}", known())))
     }
 
-    /// `q`: a text to look for.
+    /// `q`: a text to search for.
     ///
     /// # Errors
     /// [`Problem::Parameter`].
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_once_is_all_there_may_be() {
+    fn query_with_a_repeated_unknown_or_broken_parameter_is_refused() {
         let mut query = query("q=a+b%2F&limit=7&");
         assert_eq!(query.text(), Ok(Some("a b/".to_owned())));
         assert_eq!(query.limit(), Ok(7));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_asks_for_nothing() {
+    fn parameter_with_an_empty_value_is_absent() {
         let mut query = query("hubspot=&source=&q=&limit=&cursor=&state=");
         assert_eq!(query.account(&[]), Ok(None));
         assert_eq!(query.source([].iter()), Ok(None));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_from_1_to_200() {
+    fn limit_outside_1_to_200_is_refused() {
         for (text, limit) in [("1", 1), ("200", 200), ("050", 50)] {
             assert_eq!(query(&format!("limit={text}")).limit(), Ok(limit));
         }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_of_those_that_are_configured() {
+    fn name_that_is_not_configured_is_unknown() {
         let main = AccountName::parse("main").expect("a name");
         let zoom = SourceName::parse("zoom").expect("a name");
         let known = [main.clone()];

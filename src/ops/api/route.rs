@@ -1,4 +1,4 @@
-//! From a path to what is asked for.
+//! Parses the paths of the API.
 
 use super::error::ApiError;
 use super::percent::{Plus, decoded};
@@ -6,10 +6,10 @@ use crate::event::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, ReceiptId, SourceName, WebinarId,
 };
 
-/// Where the API begins.
+/// The beginning of every path of the API.
 const ROOT: &str = "/api";
 
-/// What is asked for.
+/// A call of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ApiRoute {
     Status,
@@ -27,7 +27,7 @@ pub(super) enum ApiRoute {
 }
 
 impl ApiRoute {
-    /// Whether it changes something.
+    /// Whether the call changes something.
     pub(super) fn is_write(&self) -> bool {
         match self {
             Self::Status | Self::Events | Self::Event(_) | Self::Receipts | Self::Receipt(_) => {
@@ -49,15 +49,15 @@ impl ApiRoute {
     }
 }
 
-/// Whether the path is the API's, one that exists or not.
+/// Whether the path belongs to the API, even if nothing is there.
 pub(in crate::ops) fn is_api_path(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Reads a path, which is split before it is decoded: an external id may hold a slash. Our own words are not to be encoded.
+/// Parses a path. It is split before it is decoded: an external id may hold a slash. Our own words must not be encoded.
 ///
 /// # Errors
-/// [`Problem`]: there is nothing at this path, or what it names cannot be.
+/// [`ApiError`]: nothing is at this path, or it names an impossible id.
 pub(super) fn parse_route(path: &str) -> Result<ApiRoute, ApiError> {
     let rest = path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix("/v1/"));
     let parts: Vec<&str> = rest.ok_or(ApiError::NotFound)?.split('/').collect();
@@ -99,7 +99,7 @@ fn parse_receipt(part: &str) -> Result<ReceiptId, ApiError> {
     ReceiptId::parse(&decode_part(part)?).ok_or(ApiError::UnknownReceipt)
 }
 
-/// An id that cannot be one is that of no event.
+/// The key of an event; an impossible id is that of no event.
 fn parse_event_key(hubspot: &str, account: &str, event: &str) -> Result<EventKey, ApiError> {
     let (hubspot, account, event) =
         (decode_part(hubspot)?, decode_part(account)?, decode_part(event)?);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn every_path_has_its_meaning() {
+    fn path_of_the_api_is_parsed_into_its_call() {
         let id = ReceiptId::from_bytes([7; 16]);
         let main = AccountName::parse("main").expect("a name");
         for (path, expected) in [
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_decoded_after_the_path_is_split() {
+    fn path_with_encoded_ids_is_decoded_after_it_is_split() {
         let key = |path| match parse_route(path) {
             Ok(ApiRoute::Event(key)) => {
                 (key.external_account_id.to_string(), key.external_event_id.to_string())
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_found() {
+    fn path_of_nothing_is_not_found() {
         for path in [
             "/api",
             "/api/",

@@ -1,4 +1,4 @@
-//! Having a source's platform asked.
+//! Requests fetches from a source's platform.
 
 use super::await_store;
 use super::error::ApiError;
@@ -8,7 +8,7 @@ use crate::event::{FetchCondition, FetchRequest, SourceName, WebinarId};
 use crate::ops::state::OpsState;
 use crate::providers::ApiAnswers;
 
-/// The platform is asked about a webinar; what it answers is merged like a webhook.
+/// Requests a fetch of a webinar; the answer is merged like a webhook.
 pub(super) async fn fetch(
     ops: &OpsState,
     source: &SourceName,
@@ -21,12 +21,12 @@ pub(super) async fn fetch(
     }
     let api = ops.fetchable_sources.get(source).and_then(|provider| provider.api());
     let api = api.ok_or(ApiError::NotFetchable)?;
-    // Taken now, what is no id of the platform's would be given up later, where nobody looks.
+    // An id that the platform cannot have is refused now: its fetch would be given up later, unseen.
     if let Err(why) = api.next_request(&webinar, &ApiAnswers::new()) {
         return Err(ApiError::parameter("webinar", why));
     }
-    let wanted = FetchRequest { account: None, webinar, condition: FetchCondition::Always };
-    await_store(ops.ledger.request_fetches(source, vec![wanted])).await?;
+    let request = FetchRequest { account: None, webinar, condition: FetchCondition::Always };
+    await_store(ops.ledger.request_fetches(source, vec![request])).await?;
     let statuses = await_store(ops.ledger.fetch_statuses()).await?;
     let pending = statuses.get(source).map_or(0, |status| status.pending);
     Ok(FetchRequestModel { source: source.clone(), fetch: PendingFetchesModel { pending } })
