@@ -52,7 +52,7 @@ pub enum EventChange {
         /// The event's id in HubSpot.
         id: ExternalEventId,
         /// The event.
-        row: EventRow,
+        row: Box<EventRow>,
         /// What HubSpot is to get.
         input: Option<Vec<u8>>,
         /// What is stored beside it.
@@ -70,9 +70,9 @@ pub enum EventChange {
         /// The ledger's number of the event.
         id: i64,
         /// The event until now.
-        before: EventRow,
+        before: Box<EventRow>,
         /// The event from now on.
-        row: EventRow,
+        row: Box<EventRow>,
         /// What HubSpot is to get from now on.
         input: Option<Vec<u8>>,
         /// What becomes of the confirmed input.
@@ -127,7 +127,7 @@ impl Reconciliation {
         let facts = EventFacts { due_at: event.due_at, ends_at: event.end, name: event.name };
         match known {
             None => {
-                let row = new_row(&content, self.at);
+                let row = Box::new(new_row(&content, self.at));
                 EventChange::Insert { id: event.id, row, input: content.input, facts }
             }
             Some(KnownEvent { row, .. })
@@ -145,8 +145,8 @@ impl Reconciliation {
                 let row = changed_row(before.clone(), &content, self.at);
                 EventChange::Update {
                     id,
-                    before,
-                    row,
+                    before: Box::new(before),
+                    row: Box::new(row),
                     input: content.input,
                     confirmed_input,
                     facts,

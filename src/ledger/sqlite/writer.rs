@@ -471,7 +471,7 @@ mod tests {
     fn commit_takes_no_further_job_once_its_expressions_used_their_steps() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut writer = filtering(&folder, ALL_PAIRS);
-        let mut jobs = receipts(6, 200).into_iter();
+        let mut jobs = receipts(6, 300).into_iter();
         let first = jobs.next().expect("there are some");
         writer.commit(first, || jobs.next());
         let left = jobs.len();
