@@ -21,6 +21,7 @@ pub mod erasure;
 mod error;
 mod fetch_queue;
 mod intake;
+pub mod memory;
 mod outbox;
 mod rebuild;
 mod redrive;

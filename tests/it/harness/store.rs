@@ -58,6 +58,13 @@ impl Place {
         SqliteLedger::open(self.settings(policies)).expect("the store opens")
     }
 
+    /// The number of rows of a table.
+    pub(crate) fn count_rows(&self, table: &str) -> i64 {
+        let store = rusqlite::Connection::open(self.file()).expect("opens");
+        let sql = format!("SELECT count(*) FROM {table}");
+        store.query_row(&sql, (), |row| row.get(0)).expect("counted")
+    }
+
     pub(crate) fn settings(&self, policies: Policies) -> Settings {
         Settings {
             path: self.file(),

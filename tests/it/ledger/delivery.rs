@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use webinar_bridge::ledger::{
-    Browse as _, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts,
-    HubspotRefusal, Intake as _, Outbox as _, Timers as _,
+    AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts,
+    HubspotRefusal, SettleResult, Settlement,
 };
 
 use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed};
-use crate::harness::store::Place;
 use webinar_bridge::event::{
     OccurrenceChange, OccurrenceId, OccurrenceListing, Shape, WebinarFields,
 };
 
+use super::back_end::BackEnd;
+use super::contract::*;
 use super::{NOW, begin_attempt, claim, confirmed, counts, input, lease, release, settle};
 
-#[tokio::test]
-async fn a_claimed_event_is_nobody_elses_until_it_is_settled() {
-    let place = Place::new();
+pub(super) async fn claimed_event_is_not_claimed_again_until_it_is_settled<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
@@ -41,9 +41,8 @@ async fn a_claimed_event_is_nobody_elses_until_it_is_settled() {
     assert!(claim(&ledger, NOW).await.is_empty());
 }
 
-#[tokio::test]
-async fn confirming_an_old_version_leaves_the_new_one_pending() {
-    let place = Place::new();
+pub(super) async fn old_version_confirmed_leaves_the_new_one_pending<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let old = claim(&ledger, NOW).await;
@@ -59,14 +58,13 @@ async fn confirming_an_old_version_leaves_the_new_one_pending() {
     assert!(new[0].version > old[0].version);
 }
 
-#[tokio::test]
-async fn a_change_back_to_what_was_confirmed_is_sent_again() {
+pub(super) async fn change_back_to_the_confirmed_state_is_sent_again<B: BackEnd>() {
     for answered in [true, false] {
-        let place = Place::new();
+        let place = B::new();
         let ledger = place.open(policies());
         ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
         settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-        place.clock.set(minutes(10));
+        place.clock().set(minutes(10));
         let later = |seed: &str, name: &str, at: i64| {
             let mut receipt = receipt(seed, vec![renamed("1", name, minutes(at))]);
             receipt.received_at = minutes(10);
@@ -97,9 +95,8 @@ async fn a_change_back_to_what_was_confirmed_is_sent_again() {
     }
 }
 
-#[tokio::test]
-async fn a_batch_waits_for_company_or_for_its_time() {
-    let place = Place::new();
+pub(super) async fn batch_that_is_not_full_waits_for_its_linger<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let ask = ClaimRequest { limit: 2, linger: Duration::from_mins(1), ..NOW };
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
@@ -112,46 +109,12 @@ async fn a_batch_waits_for_company_or_for_its_time() {
     assert_eq!(claim(&ledger, ask.clone()).await.len(), 2, "full");
     ledger.accept(receipt("c", vec![created("3", "Three", NOON)])).await.expect("kept");
     assert!(claim(&ledger, ask.clone()).await.is_empty());
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     assert_eq!(claim(&ledger, ask).await.len(), 1, "its time came");
 }
 
-/// Those that go alone may be many and long: what they leave of a batch's bytes is nothing, and others go all the same.
-#[tokio::test]
-async fn others_go_before_those_that_go_alone_however_long_these_are() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    for n in 0..22 {
-        let mut change = created(&n.to_string(), "Name", NOON);
-        if n < 20 {
-            change.whole.description = Some("d".repeat(60_000));
-        }
-        let mut new = receipt(&n.to_string(), vec![change]);
-        new.received_at = minutes(n);
-        ledger.accept(new).await.expect("kept");
-    }
-    place.clock.set(minutes(30));
-    let all: Vec<i64> = {
-        let store = rusqlite::Connection::open(place.file()).expect("opens");
-        let mut ids = store.prepare("SELECT id FROM events ORDER BY pending_since").expect("SQL");
-        let ids = ids.query_map((), |row| row.get(0)).expect("rows");
-        ids.collect::<Result<_, _>>().expect("numbers")
-    };
-    let ids = |batch: Vec<ClaimedEvent>| batch.iter().map(|claimed| claimed.id).collect::<Vec<_>>();
-    let ask = |due| {
-        let mut first: Vec<i64> = all[..20].iter().rev().copied().collect();
-        let last = first.split_off(due);
-        ClaimRequest { limit: 2, first, last, ..NOW }
-    };
-    assert_eq!(ids(claim(&ledger, ask(1)).await), [all[19]], "its turn");
-    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[20], all[21]]);
-    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[18]], "there is nothing else");
-    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[17]]);
-}
-
-#[tokio::test]
-async fn the_oldest_go_first_and_no_two_alike_in_one_batch() {
-    let place = Place::new();
+pub(super) async fn claim_takes_the_oldest_and_no_external_id_twice<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     for (seed, id, minute) in [("a", "7", 2), ("b", "8", 1), ("c", "9", 3)] {
         let mut new = receipt(seed, vec![created(id, "Same", NOON)]);
@@ -161,7 +124,7 @@ async fn the_oldest_go_first_and_no_two_alike_in_one_batch() {
     let mut twin = created("7", "Twin", NOON);
     twin.account = Some(webinar_bridge::event::ExternalAccountId::parse("acct-2").expect("valid"));
     ledger.accept(receipt("d", vec![twin])).await.expect("kept");
-    place.clock.set(minutes(5));
+    place.clock().set(minutes(5));
     let ids = |batch: &[ClaimedEvent]| -> Vec<String> {
         batch.iter().map(|c| c.key.external_event_id.to_string()).collect()
     };
@@ -172,9 +135,8 @@ async fn the_oldest_go_first_and_no_two_alike_in_one_batch() {
     assert_eq!(ids(&second), ["7"]);
 }
 
-#[tokio::test]
-async fn a_refused_event_is_dead_until_it_changes() {
-    let place = Place::new();
+pub(super) async fn refused_event_is_dead_until_it_changes<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let refused = HubspotRefusal {
@@ -195,9 +157,8 @@ async fn a_refused_event_is_dead_until_it_changes() {
     );
 }
 
-#[tokio::test]
-async fn a_refusal_of_an_old_state_says_nothing_of_the_new_one() {
-    let place = Place::new();
+pub(super) async fn refusal_of_an_old_version_leaves_the_new_one_pending<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let old = claim(&ledger, NOW).await;
@@ -216,9 +177,8 @@ async fn a_refusal_of_an_old_state_says_nothing_of_the_new_one() {
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
-#[tokio::test]
-async fn trying_again_waits_for_its_time() {
-    let place = Place::new();
+pub(super) async fn counted_retry_waits_for_its_time<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let again =
@@ -229,13 +189,12 @@ async fn trying_again_waits_for_its_time() {
         ClaimResult::Batch(batch) => panic!("too early: {batch:?}"),
         ClaimResult::LeaseLost => panic!("nobody else has the lease"),
     }
-    place.clock.set(minutes(5));
+    place.clock().set(minutes(5));
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
-#[tokio::test]
-async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
-    let place = Place::new();
+pub(super) async fn ambiguous_call_sends_the_present_state_twice<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
@@ -254,7 +213,7 @@ async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
     assert_eq!((due.done, due.next_due), (0, Some(minutes(2))));
     // and when the first can no longer land; also if the process was another meanwhile.
     drop(ledger);
-    place.clock.set(minutes(2));
+    place.clock().set(minutes(2));
     let ledger = place.open(policies());
     assert_eq!(ledger.run_timers(100).await.expect("looked").done, 1);
     assert_eq!(
@@ -273,9 +232,8 @@ async fn after_an_ambiguous_call_the_present_state_is_sent_twice() {
     );
 }
 
-#[tokio::test]
-async fn what_an_answer_left_open_waits_and_is_sent_twice_and_charged_to_nobody() {
-    let place = Place::new();
+pub(super) async fn uncounted_retry_waits_and_is_sent_twice<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
@@ -289,7 +247,7 @@ async fn what_an_answer_left_open_waits_and_is_sent_twice_and_charged_to_nobody(
         ledger.claim(&lease(&ledger).await, NOW).await.expect("looked"),
         ClaimResult::Wait(Some(at)) if at == minutes(1)
     ));
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch[0].attempts, 0);
     begin_attempt(&ledger, &batch).await;
@@ -298,9 +256,8 @@ async fn what_an_answer_left_open_waits_and_is_sent_twice_and_charged_to_nobody(
     assert_eq!((due.done, due.next_due), (0, Some(minutes(2))), "it may land until then");
 }
 
-#[tokio::test]
-async fn what_is_counted_against_an_event_is_claimed_with_it_and_survives_a_restart() {
-    let place = Place::new();
+pub(super) async fn counted_attempts_survive_a_restart_and_end_with_a_confirmation<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     for attempts in 0..3 {
@@ -320,13 +277,12 @@ async fn what_is_counted_against_an_event_is_claimed_with_it_and_survives_a_rest
     let mut other = receipt("b", vec![renamed("1", "Two", minutes(1))]);
     other.received_at = minutes(1);
     ledger.accept(other).await.expect("kept");
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     assert_eq!(claim(&ledger, NOW).await[0].attempts, 0, "what was confirmed counts from anew");
 }
 
-#[tokio::test]
-async fn what_changed_back_before_it_was_sent_needs_no_call() {
-    let place = Place::new();
+pub(super) async fn change_undone_before_it_was_sent_needs_no_call<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
@@ -334,7 +290,7 @@ async fn what_changed_back_before_it_was_sent_needs_no_call() {
     let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
     back.received_at = minutes(1);
     ledger.accept(back).await.expect("kept");
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     let batch = claim(&ledger, NOW).await;
     assert!(batch[0].already_confirmed);
     settle(&ledger, &batch, || DeliveryOutcome::AlreadyConfirmed).await;
@@ -346,20 +302,19 @@ async fn what_changed_back_before_it_was_sent_needs_no_call() {
     let mut away = receipt("d", vec![renamed("1", "Three", minutes(2))]);
     away.received_at = minutes(2);
     ledger.accept(away).await.expect("kept");
-    place.clock.set(minutes(2));
+    place.clock().set(minutes(2));
     let unclear =
         || DeliveryOutcome::RetryCounted { not_before: minutes(2), reason: "unclear".into() };
     settle(&ledger, &claim(&ledger, NOW).await, unclear).await;
     let mut back = receipt("e", vec![renamed("1", "One", minutes(3))]);
     back.received_at = minutes(3);
     ledger.accept(back).await.expect("kept");
-    place.clock.set(minutes(3));
+    place.clock().set(minutes(3));
     assert!(!claim(&ledger, NOW).await[0].already_confirmed);
 }
 
-#[tokio::test]
-async fn what_changed_back_while_a_call_was_ambiguous_is_sent_all_the_same() {
-    let place = Place::new();
+pub(super) async fn change_undone_during_an_ambiguous_call_is_sent<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
@@ -377,13 +332,12 @@ async fn what_changed_back_while_a_call_was_ambiguous_is_sent_all_the_same() {
         counts(&ledger).await,
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
     );
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
 }
 
-#[tokio::test]
-async fn what_changed_back_after_a_call_that_failed_is_sent_all_the_same() {
-    let place = Place::new();
+pub(super) async fn change_undone_after_a_failed_call_is_sent<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
@@ -395,33 +349,31 @@ async fn what_changed_back_after_a_call_that_failed_is_sent_all_the_same() {
     let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
     back.received_at = minutes(1);
     ledger.accept(back).await.expect("kept");
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     assert!(!claim(&ledger, NOW).await[0].already_confirmed);
 }
 
-#[tokio::test]
-async fn what_hubspot_is_still_at_waits_and_is_sent_twice() {
-    let place = Place::new();
+pub(super) async fn unfinished_call_waits_and_is_sent_twice<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let at_it =
         || DeliveryOutcome::RetryUncounted { not_before: minutes(1), reason: "PENDING".into() };
     settle(&ledger, &claim(&ledger, NOW).await, at_it).await;
     assert!(claim(&ledger, NOW).await.is_empty(), "it waits");
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { delivered: 1, ..EventStateCounts::default() }
     );
-    place.clock.set(minutes(2));
+    place.clock().set(minutes(2));
     assert_eq!(ledger.run_timers(10).await.expect("looked at").done, 1);
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
-#[tokio::test]
-async fn a_crash_amid_a_call_is_an_ambiguous_call() {
-    let place = Place::new();
+pub(super) async fn crash_during_a_call_makes_it_ambiguous<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
@@ -438,9 +390,8 @@ async fn a_crash_amid_a_call_is_an_ambiguous_call() {
     assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, Some(minutes(2)));
 }
 
-#[tokio::test]
-async fn a_call_that_was_surely_not_taken_is_not_ambiguous() {
-    let place = Place::new();
+pub(super) async fn call_that_was_not_applied_is_not_ambiguous<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
@@ -456,9 +407,8 @@ async fn a_call_that_was_surely_not_taken_is_not_ambiguous() {
     assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, None);
 }
 
-#[tokio::test]
-async fn what_became_incomplete_on_its_way_is_counted_once() {
-    let place = Place::new();
+pub(super) async fn event_that_becomes_incomplete_in_flight_is_counted_once<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let mut series = created("1", "One", NOON);
     series.shape = Some(Shape::Series);
@@ -485,4 +435,64 @@ async fn what_became_incomplete_on_its_way_is_counted_once() {
         counts(&ledger).await,
         EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
     );
+}
+
+/// Inputs of single events do not count against the bytes of the batch that others share.
+pub(super) async fn single_events_go_last_however_long_they_are<B: BackEnd>() {
+    let place = B::new();
+    let ledger = place.open(policies());
+    for n in 0..22 {
+        let mut change = created(&n.to_string(), "Name", NOON);
+        if n < 20 {
+            change.whole.description = Some("d".repeat(60_000));
+        }
+        let mut new = receipt(&n.to_string(), vec![change]);
+        new.received_at = minutes(n);
+        ledger.accept(new).await.expect("kept");
+    }
+    place.clock().set(minutes(30));
+    let mut claimed = Vec::new();
+    loop {
+        match claim(&ledger, NOW).await {
+            batch if batch.is_empty() => break,
+            batch => claimed.extend(batch),
+        }
+    }
+    release(&ledger, &claimed).await;
+    let all: Vec<i64> = claimed.iter().map(|claimed| claimed.id).collect();
+    let ids = |batch: Vec<ClaimedEvent>| batch.iter().map(|claimed| claimed.id).collect::<Vec<_>>();
+    let ask = |due| {
+        let mut first: Vec<i64> = all[..20].iter().rev().copied().collect();
+        let last = first.split_off(due);
+        ClaimRequest { limit: 2, first, last, ..NOW }
+    };
+    assert_eq!(ids(claim(&ledger, ask(1)).await), [all[19]], "its turn");
+    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[20], all[21]]);
+    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[18]], "there is nothing else");
+    assert_eq!(ids(claim(&ledger, ask(0)).await), [all[17]]);
+}
+
+/// Another process that takes the account over settles its events; the one before records nothing any more.
+pub(super) async fn lost_lease_records_nothing<B: BackEnd>() {
+    let place = B::new();
+    let ledger = place.open(policies());
+    for id in ["1", "2"] {
+        ledger.accept(receipt(id, vec![created(id, "One", NOON)])).await.expect("stored");
+    }
+    let old = lease(&ledger).await;
+    let batch = claim(&ledger, NOW).await;
+    if !place.take_lease_away(&ledger, old.account()) {
+        return;
+    }
+    let versions: Vec<_> = batch.iter().map(ClaimedEvent::event_version).collect();
+    let settlements =
+        versions.iter().map(|event| Settlement { event: *event, outcome: confirmed() });
+    let result = ledger.settle(&old, settlements.collect()).await.expect("answered");
+    assert_eq!(result, SettleResult::LeaseLost);
+    let started = ledger.begin_attempt(&old, &versions).await.expect("answered");
+    assert_eq!(started, AttemptStart::LeaseLost);
+    let claimed = ledger.claim(&old, NOW).await.expect("answered");
+    assert!(matches!(claimed, ClaimResult::LeaseLost));
+    assert_eq!(ledger.acquire_lease(old.account()).await.expect("answered"), None);
+    assert_eq!(counts(&ledger).await.delivered, 0);
 }

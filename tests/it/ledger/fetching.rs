@@ -6,20 +6,18 @@ use std::time::Duration;
 use webinar_bridge::event::{
     Change, ChangeKind, ExternalAccountId, Millis, ProviderId, WebinarFields, WebinarId,
 };
-use webinar_bridge::ledger::erasure::EmailAddress;
-use webinar_bridge::ledger::sqlite::{Settings, SqliteLedger, Threading, backup, erase};
 use webinar_bridge::ledger::{
-    Browse as _, EventStateCounts, FetchClaim, FetchCondition, FetchOutcome, FetchQueue as _,
-    FetchRequest, FetchStatus, FetchTask, Intake as _, LONGEST_WAIT, LedgerError, NewReceipt,
-    Policies, Rebuilds as _, ReceiptContent, ReceiptKind, ReceiptOutcome, ReceiptQuery, Retention,
-    Store as _, Timers as _, WebinarKey,
+    EventStateCounts, FetchClaim, FetchCondition, FetchOutcome, FetchRequest, FetchStatus,
+    FetchTask, LONGEST_WAIT, Ledger, NewReceipt, Policies, ReceiptContent, ReceiptKind,
+    ReceiptOutcome, ReceiptQuery, Retention, WebinarKey,
 };
 
+use super::back_end::BackEnd;
+use super::contract::*;
 use super::counts;
 use crate::harness::build::{
     NOON, account, created, minutes, policies, policy, receipt, renamed, source,
 };
-use crate::harness::store::Place;
 
 const KEEP: Retention =
     Retention { receipts: Duration::from_hours(1), events: Duration::from_hours(24 * 400) };
@@ -42,11 +40,11 @@ fn wanting(seed: &str, changes: Vec<Change>, wanted: Vec<FetchRequest>) -> NewRe
 }
 
 /// What the platform's API said of a webinar.
-fn fetched(seed: &str, changes: Vec<Change>) -> NewReceipt {
+pub(super) fn fetched(seed: &str, changes: Vec<Change>) -> NewReceipt {
     NewReceipt { kind: ReceiptKind::Fetched, ..receipt(seed, changes) }
 }
 
-fn answered(seed: &str, changes: Vec<Change>) -> FetchOutcome {
+pub(super) fn answered(seed: &str, changes: Vec<Change>) -> FetchOutcome {
     FetchOutcome::Answered(Box::new(fetched(seed, changes)))
 }
 
@@ -54,60 +52,59 @@ fn later(at: Millis) -> FetchOutcome {
     FetchOutcome::Retry { not_before: at, reason: "it asks too much".into(), counted: true }
 }
 
-fn given_up(says: Option<NewReceipt>) -> FetchOutcome {
+pub(super) fn given_up(says: Option<NewReceipt>) -> FetchOutcome {
     FetchOutcome::GivenUp { reason: "it is not there".into(), receipt: says.map(Box::new) }
 }
 
-async fn look(ledger: &SqliteLedger) -> FetchClaim {
+pub(super) async fn look(ledger: &impl Ledger) -> FetchClaim {
     due_of(ledger, "zoom").await
 }
 
 /// What is due of a source; it is claimed for the look only.
-async fn due_of(ledger: &SqliteLedger, name: &str) -> FetchClaim {
+async fn due_of(ledger: &impl Ledger, name: &str) -> FetchClaim {
     let claim = ledger.claim_fetches(&source(name), 100).await.expect("read");
     claim.tasks.iter().for_each(|task| ledger.release_fetch(task));
     claim
 }
 
-pub(super) async fn due(ledger: &SqliteLedger) -> Vec<FetchTask> {
+pub(super) async fn due(ledger: &impl Ledger) -> Vec<FetchTask> {
     look(ledger).await.tasks
 }
 
-async fn due_ids(ledger: &SqliteLedger) -> Vec<String> {
+pub(super) async fn due_ids(ledger: &impl Ledger) -> Vec<String> {
     due(ledger).await.iter().map(|task| task.webinar.as_str().to_owned()).collect()
 }
 
 /// The only one that is due.
-async fn task(ledger: &SqliteLedger) -> FetchTask {
+async fn task(ledger: &impl Ledger) -> FetchTask {
     let [task] = <[FetchTask; 1]>::try_from(due(ledger).await).expect("one is due");
     task
 }
 
-async fn want(ledger: &SqliteLedger, wanted: Vec<FetchRequest>) -> usize {
+pub(super) async fn want(ledger: &impl Ledger, wanted: Vec<FetchRequest>) -> usize {
     ledger.request_fetches(&source("zoom"), wanted).await.expect("noted")
 }
 
-async fn settle(
-    ledger: &SqliteLedger,
+pub(super) async fn settle(
+    ledger: &impl Ledger,
     task: &FetchTask,
     outcome: FetchOutcome,
 ) -> Option<ReceiptOutcome> {
     ledger.settle_fetch(task, outcome).await.expect("settled")
 }
 
-async fn status(ledger: &SqliteLedger) -> FetchStatus {
+pub(super) async fn status(ledger: &impl Ledger) -> FetchStatus {
     ledger.fetch_statuses().await.expect("read")[&source("zoom")].clone()
 }
 
 /// How many are pending and given up.
-pub(super) async fn counted(ledger: &SqliteLedger) -> (u64, u64) {
+pub(super) async fn counted(ledger: &impl Ledger) -> (u64, u64) {
     let FetchStatus { pending, given_up, .. } = status(ledger).await;
     (pending, given_up)
 }
 
-#[tokio::test]
-async fn what_a_receipt_wants_is_due_with_it_and_wanted_twice_it_is_asked_for_once() {
-    let place = Place::new();
+pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     // A platform's webhook that names a webinar and says nothing of it.
     let thin = wanting("a", Vec::new(), vec![always("1")]);
@@ -118,7 +115,7 @@ async fn what_a_receipt_wants_is_due_with_it_and_wanted_twice_it_is_asked_for_on
     assert_eq!((first.version, first.attempts, first.requested_at), (1, 0, NOON));
     assert_eq!((&first.source, &first.account), (&source("zoom"), &Some(acct())));
 
-    place.clock.set(minutes(5));
+    place.clock().set(minutes(5));
     let second =
         NewReceipt { received_at: minutes(5), ..wanting("b", vec![], thin.fetch_requests) };
     ledger.accept(second).await.expect("kept");
@@ -131,9 +128,8 @@ async fn what_a_receipt_wants_is_due_with_it_and_wanted_twice_it_is_asked_for_on
     assert_eq!(counted(&ledger).await, (3, 0));
 }
 
-#[tokio::test]
-async fn a_duplicate_wants_nothing_and_what_is_ignored_or_not_understood_may() {
-    let place = Place::new();
+pub(super) async fn duplicate_requests_nothing_but_ignored_and_quarantined_may<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", Vec::new())).await.expect("kept");
     let again = wanting("a", Vec::new(), vec![always("1")]);
@@ -159,9 +155,8 @@ async fn a_duplicate_wants_nothing_and_what_is_ignored_or_not_understood_may() {
     assert_eq!(counted(&ledger).await, (3, 0));
 }
 
-#[tokio::test]
-async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked() {
-    let place = Place::new();
+pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let whole = wanting("a", vec![created("1", "One", NOON)], vec![if_incomplete("1")]);
     ledger.accept(whole).await.expect("kept");
@@ -179,7 +174,7 @@ async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked(
         webinar_bridge::event::compile_event_expression("event.name != 'Four'").expect("valid");
     let policy_of = webinar_bridge::event::Policy { only: Some(only), ..policy("main") };
     refusing.insert(source("refusing"), policy_of);
-    let filtering = Place::new();
+    let filtering = B::new();
     let filtering = filtering.open(refusing);
     let four = wanting("c", vec![created("4", "Four", NOON)], vec![if_incomplete("4")]);
     filtering.accept(NewReceipt { source: source("refusing"), ..four }).await.expect("kept");
@@ -209,9 +204,8 @@ async fn only_what_is_incomplete_after_merging_is_asked_for_where_that_is_asked(
     assert_eq!(noted, 0, "it is known, and complete");
 }
 
-#[tokio::test]
-async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
-    let place = Place::new();
+pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     want(&ledger, vec![always("1")]).await;
     let first = task(&ledger).await;
@@ -219,7 +213,7 @@ async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
     let first = task(&ledger).await;
     assert_eq!(first.attempts, 1);
     want(&ledger, vec![always("1")]).await;
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     let outcome = answered("a", vec![created("1", "One", NOON)]);
     assert_eq!(settle(&ledger, &first, outcome.clone()).await, Some(ReceiptOutcome::Accepted));
     let second = task(&ledger).await;
@@ -242,7 +236,7 @@ async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
     assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: Some(minutes(9)) });
     want(&ledger, vec![always("1")]).await;
     assert_eq!(due(&ledger).await, []);
-    place.clock.set(minutes(9));
+    place.clock().set(minutes(9));
     let last = task(&ledger).await;
     assert_eq!((last.version, last.attempts), (5, 1));
     let same = answered("b", vec![created("1", "One", NOON)]);
@@ -251,9 +245,8 @@ async fn what_is_wanted_while_it_is_asked_for_is_asked_for_once_more() {
     assert_eq!(status(&ledger).await, FetchStatus::default());
 }
 
-#[tokio::test]
-async fn a_row_that_is_gone_is_not_taken_for_the_next() {
-    let place = Place::new();
+pub(super) async fn number_of_a_settled_task_is_not_used_again<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     want(&ledger, vec![always("1")]).await;
     let first = task(&ledger).await;
@@ -271,45 +264,8 @@ async fn a_row_that_is_gone_is_not_taken_for_the_next() {
     assert!(task(&ledger).await.id > next.id);
 }
 
-#[tokio::test]
-async fn an_answer_is_accepted_and_settled_in_one_step() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    want(&ledger, vec![always("1"), always("2"), always("3")]).await;
-    let tasks = due(&ledger).await;
-    // Another provider may not speak of it: it is kept for replaying, and not asked for again.
-    let mut foreign = fetched("b", vec![renamed("2", "Two", NOON), renamed("1", "Evil", NOON)]);
-    foreign.provider = ProviderId::new("goto");
-    let outcome = FetchOutcome::Answered(Box::new(foreign.clone()));
-    assert_eq!(settle(&ledger, &tasks[0], outcome).await, Some(ReceiptOutcome::Quarantined));
-    assert_eq!(due_ids(&ledger).await, ["2", "3"]);
-    assert_eq!((counted(&ledger).await, ledger.events(9).await.expect("read").len()), ((2, 0), 1));
-    let kept = ledger.receipt(foreign.id).await.expect("read").expect("kept");
-    assert_eq!(kept.summary.kind, ReceiptKind::Fetched);
-    // The same again says nothing new.
-    let outcome = FetchOutcome::Answered(Box::new(foreign));
-    assert_eq!(settle(&ledger, &tasks[1], outcome).await, Some(ReceiptOutcome::Duplicate));
-    assert_eq!(due_ids(&ledger).await, ["3"]);
-
-    // All of it, or nothing.
-    let outcome = answered("c", vec![created("3", "Three", NOON)]);
-    let FetchOutcome::Answered(ref three) = outcome else { unreachable!("it was made so") };
-    let id = three.id;
-    let other = rusqlite::Connection::open(place.file()).expect("opens");
-    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    let refused = ledger.settle_fetch(&tasks[2], outcome.clone()).await;
-    assert!(matches!(refused, Err(LedgerError::Unavailable { .. })), "{refused:?}");
-    other.execute_batch("ROLLBACK").expect("free");
-    assert_eq!(due_ids(&ledger).await, ["3"]);
-    assert_eq!((counted(&ledger).await, ledger.receipt(id).await.expect("read")), ((1, 0), None));
-    assert_eq!(settle(&ledger, &tasks[2], outcome).await, Some(ReceiptOutcome::Accepted));
-    assert_eq!((counted(&ledger).await, counts(&ledger).await.pending), ((0, 0), 2));
-}
-
-#[tokio::test]
-async fn an_answer_may_want_more_but_not_itself() {
-    let place = Place::new();
+pub(super) async fn answer_may_request_others_but_not_itself<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     want(&ledger, vec![always("1")]).await;
     let mut answer = fetched("a", vec![renamed("1", "One", NOON)]);
@@ -324,9 +280,8 @@ async fn an_answer_may_want_more_but_not_itself() {
     assert_eq!(counted(&ledger).await, (0, 1));
 }
 
-#[tokio::test]
-async fn what_is_given_up_is_shown_until_it_is_wanted_again() {
-    let place = Place::new();
+pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     want(&ledger, vec![always("1")]).await;
@@ -352,26 +307,25 @@ async fn what_is_given_up_is_shown_until_it_is_wanted_again() {
     let ledger = place.open(policies());
     assert_eq!(status(&ledger).await, shown);
 
-    place.clock.set(minutes(3));
+    place.clock().set(minutes(3));
     want(&ledger, vec![always("1")]).await;
     let again = task(&ledger).await;
     assert_eq!((again.id, again.version, again.attempts), (first.id, 2, 0));
     assert_eq!((again.requested_at, counted(&ledger).await), (minutes(3), (1, 0)));
     assert_eq!(settle(&ledger, &again, given_up(None)).await, None);
     assert_eq!(counted(&ledger).await, (0, 1));
-    place.clock.set(minutes(3 + 60));
+    place.clock().set(minutes(3 + 60));
     while ledger.prune(KEEP).await.expect("pruned") {}
     assert_eq!(counted(&ledger).await, (0, 1), "it is shown as long as a receipt is kept");
-    place.clock.set(minutes(4 + 60));
+    place.clock().set(minutes(4 + 60));
     while ledger.prune(KEEP).await.expect("pruned") {}
     assert_eq!(status(&ledger).await, FetchStatus::default());
     assert_eq!(want(&ledger, vec![always("1")]).await, 1);
     assert_eq!((task(&ledger).await.version, counted(&ledger).await), (1, (1, 0)));
 }
 
-#[tokio::test]
-async fn what_has_been_due_for_longest_comes_first_and_what_is_under_way_is_left_out() {
-    let place = Place::new();
+pub(super) async fn longest_due_fetch_comes_first_and_claimed_ones_are_left_out<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     want(&ledger, ["1", "2", "3"].map(always).into()).await;
     let tasks = due(&ledger).await;
@@ -379,11 +333,11 @@ async fn what_has_been_due_for_longest_comes_first_and_what_is_under_way_is_left
     settle(&ledger, &tasks[1], later(minutes(7))).await;
     assert_eq!(due_ids(&ledger).await, ["3"]);
     assert_eq!(look(&ledger).await.next_due, Some(minutes(3)));
-    place.clock.set(minutes(5));
+    place.clock().set(minutes(5));
     want(&ledger, vec![always("4")]).await;
     assert_eq!(due_ids(&ledger).await, ["3", "1", "4"]);
     assert_eq!(look(&ledger).await.next_due, Some(minutes(7)));
-    place.clock.set(minutes(7));
+    place.clock().set(minutes(7));
     assert_eq!(due_ids(&ledger).await, ["3", "1", "4", "2"]);
     assert_eq!(look(&ledger).await.next_due, None);
     let under_way = ledger.claim_fetches(&source("zoom"), 2).await.expect("read").tasks;
@@ -395,27 +349,25 @@ async fn what_has_been_due_for_longest_comes_first_and_what_is_under_way_is_left
     assert_eq!(none.tasks, []);
 }
 
-#[tokio::test]
-async fn no_clock_and_no_platform_holds_it_for_ever() {
-    let place = Place::new();
+pub(super) async fn wait_beyond_a_day_holds_no_fetch<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     want(&ledger, vec![always("1")]).await;
     settle(&ledger, &task(&ledger).await, later(NOON.plus(20 * LONGEST_WAIT))).await;
     assert_eq!(look(&ledger).await.next_due, Some(NOON.plus(LONGEST_WAIT)));
     // It was set back: that time was told by a clock that was ahead.
-    place.clock.set(minutes(-1));
+    place.clock().set(minutes(-1));
     assert_eq!(task(&ledger).await.attempts, 1);
     assert_eq!(look(&ledger).await.next_due, None);
     let early = vec![always("2")];
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     want(&ledger, early).await;
-    place.clock.set(NOON);
+    place.clock().set(NOON);
     assert_eq!(due_ids(&ledger).await, ["2"], "what waits for nothing does not wait for the clock");
 }
 
-#[tokio::test]
-async fn a_crash_keeps_the_queue_and_its_counts() {
-    let place = Place::new();
+pub(super) async fn crash_keeps_the_queue_and_its_counts<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger
         .accept(wanting("a", vec![renamed("1", "One", NOON)], vec![always("1")]))
@@ -435,16 +387,15 @@ async fn a_crash_keeps_the_queue_and_its_counts() {
     assert_eq!(counts(&ledger).await.pending, 1);
 }
 
-#[tokio::test]
-async fn the_last_error_is_one_of_what_is_still_there() {
-    let place = Place::new();
+pub(super) async fn last_error_is_one_of_a_fetch_that_remains<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     want(&ledger, ["1", "2"].map(always).into()).await;
     let tasks = due(&ledger).await;
     let failed =
         |why: &str| FetchOutcome::Retry { not_before: NOON, reason: why.into(), counted: true };
     settle(&ledger, &tasks[0], failed("first")).await;
-    place.clock.set(minutes(1));
+    place.clock().set(minutes(1));
     settle(&ledger, &tasks[1], failed("second")).await;
     let shown = async |ledger| status(ledger).await.last_error;
     assert_eq!(shown(&ledger).await.as_deref(), Some("second"));
@@ -458,9 +409,8 @@ async fn the_last_error_is_one_of_what_is_still_there() {
     assert_eq!(shown(&ledger).await, None);
 }
 
-#[tokio::test]
-async fn what_nobody_would_ask_for_is_not_noted_and_what_somebody_will_again_is_kept() {
-    let place = Place::new();
+pub(super) async fn request_of_an_unconfigured_source_is_passed_over<B: BackEnd>() {
+    let place = B::new();
     let both = || -> Policies {
         let mut both = policies();
         both.insert(source("second"), policy("main"));
@@ -493,46 +443,8 @@ async fn what_nobody_would_ask_for_is_not_noted_and_what_somebody_will_again_is_
     assert_eq!(ledger.claim_fetches(&source("second"), 9).await.expect("read").tasks.len(), 1);
 }
 
-#[tokio::test]
-async fn whoever_asks_is_told_of_what_is_due_and_of_nothing_else() {
-    let place = Place::new();
-    let mut both = policies();
-    both.insert(source("second"), policy("main"));
-    // On this thread, so that whoever is to be told is told before the answer is here.
-    let settings = Settings { threading: Threading::Inline, ..place.settings(both) };
-    let ledger = SqliteLedger::open(settings).expect("opens");
-    let accept = async |new| ledger.accept(new).await.expect("kept");
-    let (notify, others) =
-        (ledger.fetch_wake_up(&source("zoom")), ledger.fetch_wake_up(&source("second")));
-    let other = others.notified();
-    tokio::pin!(other);
-    assert!(!other.as_mut().enable(), "nothing has happened yet");
-    // Whether whoever waits is told of what is done meanwhile; one who is not told yet is told later.
-    macro_rules! tells {
-        ($done:expr) => {{
-            let woken = notify.notified();
-            tokio::pin!(woken);
-            assert!(!woken.as_mut().enable(), "nothing is left from before");
-            $done.await;
-            woken.as_mut().enable()
-        }};
-    }
-    assert!(tells!(want(&ledger, vec![always("1")])));
-    assert!(!tells!(want(&ledger, vec![always("1")])), "it is due already, and was told");
-    assert!(!tells!(accept(receipt("a", vec![created("1", "One", NOON)]))));
-    assert!(tells!(accept(wanting("b", Vec::new(), vec![always("2")]))));
-    let tasks = due(&ledger).await;
-    assert!(!tells!(settle(&ledger, &tasks[0], later(minutes(1)))));
-    assert!(!tells!(want(&ledger, vec![always("1")])), "it waits");
-    assert!(tells!(settle(&ledger, &tasks[0], answered("c", Vec::new()))), "wanted meanwhile");
-    assert!(!tells!(settle(&ledger, &tasks[1], given_up(None))));
-    assert!(tells!(want(&ledger, vec![always("2")])), "it is due again");
-    assert!(!other.as_mut().enable());
-}
-
-#[tokio::test]
-async fn what_mapping_needs_again_comes_back_with_the_body() {
-    let place = Place::new();
+pub(super) async fn headers_and_bodies_come_back_for_mapping<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let headers = vec![("x-event".to_owned(), "\"odd\", \u{fc}".to_owned())];
     let first =
@@ -566,48 +478,57 @@ async fn what_mapping_needs_again_comes_back_with_the_body() {
     assert_eq!(told, expected);
 }
 
-#[tokio::test]
-async fn a_person_is_erased_from_it_and_a_copy_goes_on_with_it() {
-    let place = Place::new();
+pub(super) async fn answer_is_accepted_and_settled_in_one_step<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
-    let person = "qv7@private.example";
-    let mut told = receipt("a", vec![created("1", "One", NOON)]);
-    told.headers = vec![("x-who".into(), person.into())];
-    ledger.accept(told.clone()).await.expect("kept");
-    want(&ledger, ["1", "2", "3"].map(always).into()).await;
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    want(&ledger, vec![always("1"), always("2"), always("3")]).await;
     let tasks = due(&ledger).await;
-    let failed = FetchOutcome::Retry {
-        not_before: NOON,
-        reason: format!("403: {person} may not"),
-        counted: true,
-    };
-    settle(&ledger, &tasks[0], failed).await;
-    let mut answer = fetched("b", vec![created("2", "Two", NOON)]);
-    answer.body = format!("{{\"host\":{{\"email\":\"{person}\",\"id\":\"h-1\"}}}}").into_bytes();
-    let id = answer.id;
-    settle(&ledger, &tasks[1], FetchOutcome::Answered(Box::new(answer))).await;
-    settle(&ledger, &tasks[2], given_up(None)).await;
-    let copy = place.folder.path().join("copy.db");
-    backup(&place.file(), &copy).expect("copied");
-    ledger.close().await;
-    drop(ledger);
+    // Another provider may not speak of it: it is kept for replaying, and not asked for again.
+    let mut foreign = fetched("b", vec![renamed("2", "Two", NOON), renamed("1", "Evil", NOON)]);
+    foreign.provider = ProviderId::new("goto");
+    let outcome = FetchOutcome::Answered(Box::new(foreign.clone()));
+    assert_eq!(settle(&ledger, &tasks[0], outcome).await, Some(ReceiptOutcome::Quarantined));
+    assert_eq!(due_ids(&ledger).await, ["2", "3"]);
+    assert_eq!((counted(&ledger).await, ledger.events(9).await.expect("read").len()), ((2, 0), 1));
+    let kept = ledger.receipt(foreign.id).await.expect("read").expect("kept");
+    assert_eq!(kept.summary.kind, ReceiptKind::Fetched);
+    // The same again says nothing new.
+    let outcome = FetchOutcome::Answered(Box::new(foreign));
+    assert_eq!(settle(&ledger, &tasks[1], outcome).await, Some(ReceiptOutcome::Duplicate));
+    assert_eq!(due_ids(&ledger).await, ["3"]);
+}
 
-    let address = EmailAddress::parse(person).expect("valid");
-    let erased = erase(&place.file(), &address).expect("erased");
-    assert_eq!((erased.bodies, erased.texts), (1, 2));
-    let file = std::fs::read(place.file()).expect("there");
-    assert!(!file.windows(3).any(|bytes| bytes == b"qv7"), "it is nowhere in the file");
-    let ledger = place.open(policies());
-    let record = ledger.receipt(told.id).await.expect("read").expect("there");
-    assert_eq!(record.headers, [("x-who".to_owned(), "[erased]".to_owned())]);
-    let body = ledger.receipt(id).await.expect("read").expect("there").body.expect("kept");
-    let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-    assert_eq!(body["host"]["email"], "[erased]");
-    let FetchStatus { pending, given_up, .. } = status(&ledger).await;
-    assert_eq!((pending, given_up), (1, 1));
-    drop(ledger);
-
-    std::fs::rename(&copy, place.file()).expect("put in place");
-    let ledger = place.open(policies());
-    assert_eq!((due_ids(&ledger).await, counted(&ledger).await), (vec!["1".to_owned()], (1, 1)));
+pub(super) async fn worker_is_woken_for_due_fetches_only<B: BackEnd>() {
+    let place = B::new();
+    let mut both = policies();
+    both.insert(source("second"), policy("main"));
+    let ledger = place.open_inline(both);
+    let accept = async |new| ledger.accept(new).await.expect("kept");
+    let (notify, others) =
+        (ledger.fetch_wake_up(&source("zoom")), ledger.fetch_wake_up(&source("second")));
+    let other = others.notified();
+    tokio::pin!(other);
+    assert!(!other.as_mut().enable(), "nothing has happened yet");
+    // Whether whoever waits is told of what is done meanwhile; one who is not told yet is told later.
+    macro_rules! tells {
+        ($done:expr) => {{
+            let woken = notify.notified();
+            tokio::pin!(woken);
+            assert!(!woken.as_mut().enable(), "nothing is left from before");
+            $done.await;
+            woken.as_mut().enable()
+        }};
+    }
+    assert!(tells!(want(&ledger, vec![always("1")])));
+    assert!(!tells!(want(&ledger, vec![always("1")])), "it is due already, and was told");
+    assert!(!tells!(accept(receipt("a", vec![created("1", "One", NOON)]))));
+    assert!(tells!(accept(wanting("b", Vec::new(), vec![always("2")]))));
+    let tasks = due(&ledger).await;
+    assert!(!tells!(settle(&ledger, &tasks[0], later(minutes(1)))));
+    assert!(!tells!(want(&ledger, vec![always("1")])), "it waits");
+    assert!(tells!(settle(&ledger, &tasks[0], answered("c", Vec::new()))), "wanted meanwhile");
+    assert!(!tells!(settle(&ledger, &tasks[1], given_up(None))));
+    assert!(tells!(want(&ledger, vec![always("2")])), "it is due again");
+    assert!(!other.as_mut().enable());
 }

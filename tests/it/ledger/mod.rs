@@ -1,57 +1,98 @@
-//! The ledger's contract. Every implementation passes it.
+//! The ledger's contract: one list of laws, which every back end passes.
+//!
+//! A law is a function over a [`BackEnd`]. [`file`], [`schema`] hold what only a store in a file can show.
 
+mod accepting;
+mod back_end;
+mod browsing;
 mod delivery;
-mod fetch_laws;
+mod fetch_model;
 mod fetching;
+mod file;
 mod lasting;
-mod looking;
 mod rebuilding;
 mod redriving;
 mod schema;
 
+/// The traits of the contract, for calling their methods.
+mod contract {
+    pub(super) use webinar_bridge::ledger::{
+        AccountStatuses as _, Browse as _, FetchQueue as _, Intake as _, Outbox as _,
+        Rebuilds as _, Redrive as _, Store as _, Timers as _,
+    };
+}
+
 use std::time::Duration;
 
-use webinar_bridge::event::{
-    AccountFailure, AccountStatus, Millis, Pause, PauseReason, ProviderId, RecurringMode,
-    RetryWait, SourceName, StatusChange,
-};
-use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger};
 use webinar_bridge::ledger::{
-    AccountStatuses as _, AttemptStart, Browse as _, ClaimRequest, ClaimResult, ClaimedEvent,
-    DeliveryOutcome, EventState, EventStateCounts, HubspotRefusal, Intake as _, Lease, LedgerError,
-    NewReceipt, Outbox as _, ReceiptContent, ReceiptOutcome, Retention, SettleResult, Settlement,
-    Store as _, Timers as _,
+    AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts,
+    HubspotRefusal, Lease, Ledger, SettleResult, Settlement,
 };
 
-use crate::harness::build::{
-    NOON, account, created, minutes, policies, policy, receipt, renamed, source,
-};
-use crate::harness::store::Place;
+use crate::harness::build::account;
+
+/// Runs every law over a back end.
+macro_rules! suite {
+    ($name:ident: $back_end:ty) => {
+        mod $name {
+            suite!(@laws $back_end;
+                accepting: receipt_repeated_is_merged_once_and_counted_before_the_answer, body_of_any_bytes_comes_back_unchanged, incomplete_event_is_held_until_it_is_complete, crash_frees_claims_and_keeps_everything_else, changed_status_wakes_its_account_and_no_other, receipt_that_cannot_be_merged_is_stored_whole, receipts_accepted_at_once_are_all_stored, accounts_do_not_see_each_others_events, pruning_deletes_old_rows_and_keeps_pending_events, timer_completes_an_event_once_and_moves_with_its_end, changed_defaults_reach_coming_events_but_not_past_ones, changed_identity_is_refused_unless_it_is_accepted;
+                delivery: claimed_event_is_not_claimed_again_until_it_is_settled, old_version_confirmed_leaves_the_new_one_pending, change_back_to_the_confirmed_state_is_sent_again, batch_that_is_not_full_waits_for_its_linger, claim_takes_the_oldest_and_no_external_id_twice, refused_event_is_dead_until_it_changes, refusal_of_an_old_version_leaves_the_new_one_pending, counted_retry_waits_for_its_time, ambiguous_call_sends_the_present_state_twice, uncounted_retry_waits_and_is_sent_twice, counted_attempts_survive_a_restart_and_end_with_a_confirmation, change_undone_before_it_was_sent_needs_no_call, change_undone_during_an_ambiguous_call_is_sent, change_undone_after_a_failed_call_is_sent, unfinished_call_waits_and_is_sent_twice, crash_during_a_call_makes_it_ambiguous, call_that_was_not_applied_is_not_ambiguous, event_that_becomes_incomplete_in_flight_is_counted_once, single_events_go_last_however_long_they_are, lost_lease_records_nothing;
+                redriving: redriven_dead_event_is_sent_at_once, redriven_delivered_event_is_sent, redriven_event_waits_no_longer, redrive_of_an_incomplete_or_unknown_event_sends_nothing, redriven_event_survives_a_refusal_of_an_earlier_call, late_revocation_leaves_the_new_claim, redrive_of_all_dead_events_sends_nothing_else, redrive_can_leave_out_past_events;
+                fetching: requested_fetch_is_due_with_its_receipt_and_claimed_once, duplicate_requests_nothing_but_ignored_and_quarantined_may, conditional_request_looks_at_the_merged_event, request_during_a_fetch_is_fetched_once_more, number_of_a_settled_task_is_not_used_again, answer_may_request_others_but_not_itself, given_up_fetch_is_shown_until_it_is_requested_again, longest_due_fetch_comes_first_and_claimed_ones_are_left_out, wait_beyond_a_day_holds_no_fetch, crash_keeps_the_queue_and_its_counts, last_error_is_one_of_a_fetch_that_remains, request_of_an_unconfigured_source_is_passed_over, headers_and_bodies_come_back_for_mapping, answer_is_accepted_and_settled_in_one_step, worker_is_woken_for_due_fetches_only;
+                lasting: lasting_key_is_known_as_long_as_its_webinar, lasting_key_goes_with_the_last_webinar_it_built, lasting_key_that_built_nothing_goes_with_its_receipt;
+                browsing: pages_come_newest_first_and_hold_each_event_once, events_are_found_by_state_account_and_text, event_is_shown_in_its_present_state, event_detail_shows_the_confirmed_input_and_the_receipts, receipts_are_found_by_source_and_outcome_and_name_their_events;
+                rebuilding: rebuild_changes_only_what_is_mapped_otherwise, rebuild_keeps_the_fields_of_expired_receipts, rebuild_after_another_receipt_is_stale, rebuild_that_is_refused_leaves_no_trace, rebuild_deletes_obsolete_events_that_hubspot_never_had, receipts_of_a_webinar_come_in_pages_of_some_megabytes;
+            );
+
+            #[test]
+            fn queue_holds_what_was_requested_and_not_answered_since() {
+                super::fetch_model::queue_holds_what_was_requested_and_not_answered_since::<$back_end>();
+            }
+
+            #[test]
+            fn rebuild_mapped_as_before_changes_nothing() {
+                super::rebuilding::rebuild_mapped_as_before_changes_nothing::<$back_end>();
+            }
+        }
+    };
+    (@laws $back_end:ty; $($module:ident: $($law:ident),*;)*) => {
+        $($(
+            #[tokio::test]
+            async fn $law() {
+                super::$module::$law::<$back_end>().await;
+            }
+        )*)*
+    };
+}
+
+suite!(sqlite: crate::harness::store::Place);
+suite!(memory: super::back_end::MemoryPlace);
 
 pub(super) const NOW: ClaimRequest =
     ClaimRequest { limit: 100, linger: Duration::ZERO, first: Vec::new(), last: Vec::new() };
 
-pub(super) async fn counts(ledger: &SqliteLedger) -> EventStateCounts {
+pub(super) async fn counts(ledger: &impl Ledger) -> EventStateCounts {
     ledger.event_counts().await.expect("read")[&account("main")]
 }
 
 /// The lease of the account `main`.
-pub(super) async fn lease(ledger: &SqliteLedger) -> Lease {
+pub(super) async fn lease(ledger: &impl Ledger) -> Lease {
     ledger.acquire_lease(&account("main")).await.expect("known").expect("nobody else has it")
 }
 
-pub(super) async fn begin_attempt(ledger: &SqliteLedger, batch: &[ClaimedEvent]) {
+pub(super) async fn begin_attempt(ledger: &impl Ledger, batch: &[ClaimedEvent]) {
     let events: Vec<_> = batch.iter().map(ClaimedEvent::event_version).collect();
     let started = ledger.begin_attempt(&lease(ledger).await, &events).await.expect("noted");
     assert_eq!(started, AttemptStart::Started);
 }
 
-pub(super) async fn release(ledger: &SqliteLedger, batch: &[ClaimedEvent]) {
+pub(super) async fn release(ledger: &impl Ledger, batch: &[ClaimedEvent]) {
     let events: Vec<_> = batch.iter().map(ClaimedEvent::event_version).collect();
     ledger.release(&lease(ledger).await, &events);
 }
 
-pub(super) async fn claim(ledger: &SqliteLedger, ask: ClaimRequest) -> Vec<ClaimedEvent> {
+pub(super) async fn claim(ledger: &impl Ledger, ask: ClaimRequest) -> Vec<ClaimedEvent> {
     match ledger.claim(&lease(ledger).await, ask).await.expect("a claim") {
         ClaimResult::Batch(batch) => batch,
         ClaimResult::Wait(_) => Vec::new(),
@@ -60,7 +101,7 @@ pub(super) async fn claim(ledger: &SqliteLedger, ask: ClaimRequest) -> Vec<Claim
 }
 
 pub(super) async fn settle(
-    ledger: &SqliteLedger,
+    ledger: &impl Ledger,
     batch: &[ClaimedEvent],
     outcome: impl Fn() -> DeliveryOutcome,
 ) {
@@ -87,359 +128,4 @@ pub(super) fn refused_by(message: &str) -> HubspotRefusal {
 
 pub(super) fn input(claimed: &ClaimedEvent) -> serde_json::Value {
     serde_json::from_slice(&claimed.input).expect("an input is JSON")
-}
-
-#[tokio::test]
-async fn a_receipt_is_merged_once_and_counted_before_it_is_answered() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    let first = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(first.clone()).await.expect("kept"), ReceiptOutcome::Accepted);
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { pending: 1, ..EventStateCounts::default() }
-    );
-    let again = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Duplicate);
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { pending: 1, ..EventStateCounts::default() }
-    );
-}
-
-#[tokio::test]
-async fn bodies_come_back_byte_for_byte() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    let mut odd = receipt("a", Vec::new());
-    odd.content = ReceiptContent::Quarantined("no id".into());
-    odd.body = (0..=255).cycle().take(70_000).collect();
-    let mut ignored = receipt("b", Vec::new());
-    ignored.content = ReceiptContent::Ignored;
-    ignored.body = Vec::new();
-    let merged = receipt("c", vec![created("1", "One", NOON)]);
-    let (first, second, third) = tokio::join!(
-        ledger.accept(odd.clone()),
-        ledger.accept(ignored.clone()),
-        ledger.accept(merged.clone()),
-    );
-    assert!(first.is_ok() && second.is_ok() && third.is_ok());
-    let kept = async |id| ledger.receipt(id).await.expect("read").expect("kept");
-    let quarantined = kept(odd.id).await;
-    assert_eq!(quarantined.body, Some(odd.body));
-    assert_eq!(quarantined.summary.reason.as_deref(), Some("no id"));
-    assert_eq!(quarantined.summary.outcome, ReceiptOutcome::Quarantined);
-    assert_eq!(kept(ignored.id).await.body, None);
-    assert_eq!(kept(merged.id).await.body, Some(merged.body));
-}
-
-#[tokio::test]
-async fn what_is_incomplete_is_held_and_seen_and_leaves_when_it_is_complete() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { incomplete: 1, ..EventStateCounts::default() }
-    );
-    let event = ledger.events(10).await.expect("events")[0].clone();
-    assert_eq!(event.state, EventState::Incomplete);
-    assert_eq!(event.gaps.len(), 2, "no full picture, and no shape");
-    assert!(claim(&ledger, NOW).await.is_empty());
-    ledger.accept(receipt("b", vec![created("1", "Old", minutes(-1))])).await.expect("kept");
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { pending: 1, ..EventStateCounts::default() }
-    );
-    assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
-}
-
-#[tokio::test]
-async fn a_crash_frees_claims_and_keeps_everything_else() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
-    let one = ClaimRequest { limit: 1, ..NOW };
-    settle(&ledger, &claim(&ledger, one).await, confirmed).await;
-    assert_eq!(claim(&ledger, NOW).await.len(), 1);
-    let failure = AccountFailure {
-        pause: Some((PauseReason::Forbidden, "a scope is missing".into())),
-        wait: RetryWait::Fixed(Duration::from_mins(1)),
-        error: "403".into(),
-    };
-    let change = StatusChange::Failed { failure, daily_remaining: Some(7) };
-    for _ in 0..3 {
-        ledger.update_status(&account("main"), change.clone()).await.expect("kept");
-    }
-    let status = AccountStatus {
-        paused: Some(Pause {
-            reason: PauseReason::Forbidden,
-            since: NOON,
-            detail: "a scope is missing".into(),
-        }),
-        retry_at: Some(minutes(1)),
-        failures: 3,
-        failing_since: Some(NOON),
-        last_error: Some("403".into()),
-        daily_remaining: Some(7),
-        ..AccountStatus::default()
-    };
-    assert_eq!(ledger.account_status(&account("main")).await.expect("status"), status);
-    drop(ledger);
-    let ledger = place.open(policies());
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { pending: 1, delivered: 1, ..EventStateCounts::default() }
-    );
-    assert_eq!(claim(&ledger, NOW).await.len(), 1);
-    assert_eq!(ledger.account_status(&account("main")).await.expect("status"), status);
-    assert_eq!(*ledger.watch_status(&account("main")).borrow(), status);
-    let known = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(known).await.expect("kept"), ReceiptOutcome::Duplicate);
-}
-
-#[tokio::test]
-async fn changed_status_wakes_its_account_and_no_other() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    let (main, other) = (account("main"), account("other"));
-    let mut status = ledger.watch_status(&main);
-    for change in [StatusChange::Paused, StatusChange::Resumed] {
-        let (wake_up, others) = (ledger.wake_up(&main), ledger.wake_up(&other));
-        let woken = wake_up.notified();
-        tokio::pin!(woken);
-        assert!(!woken.as_mut().enable(), "nothing has happened yet");
-        let update = ledger.update_status(&main, change).await.expect("kept");
-        assert!(woken.as_mut().enable(), "the account is woken");
-        assert!(status.has_changed().expect("the store is open"));
-        assert_eq!(*status.borrow_and_update(), update.after);
-        let untold = others.notified();
-        tokio::pin!(untold);
-        assert!(!untold.as_mut().enable());
-    }
-    let unchanged = ledger.update_status(&main, StatusChange::Resumed).await.expect("kept");
-    assert_eq!(unchanged.before, unchanged.after);
-    assert!(!status.has_changed().expect("the store is open"));
-}
-
-#[tokio::test]
-async fn nothing_of_a_refused_receipt_is_merged_and_all_of_it_is_kept() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    // Another provider may not speak of it, and what the same body says of another webinar goes with it.
-    let mut foreign = receipt("b", vec![created("2", "Two", NOON), renamed("1", "Evil", NOON)]);
-    foreign.provider = ProviderId::new("goto");
-    assert_eq!(ledger.accept(foreign).await.expect("kept"), ReceiptOutcome::Quarantined);
-    let events = ledger.events(10).await.expect("events");
-    assert_eq!(events.len(), 1);
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { pending: 1, ..EventStateCounts::default() }
-    );
-    let mut nameless = created("3", "Three", NOON);
-    nameless.account = None;
-    let nameless = receipt("c", vec![nameless]);
-    assert_eq!(ledger.accept(nameless).await.expect("kept"), ReceiptOutcome::Quarantined);
-    let mut odd = receipt("d", Vec::new());
-    odd.content = ReceiptContent::Quarantined("no id".into());
-    assert_eq!(ledger.accept(odd.clone()).await.expect("kept"), ReceiptOutcome::Quarantined);
-    odd.content = ReceiptContent::Ignored;
-    assert_eq!(ledger.accept(odd).await.expect("kept"), ReceiptOutcome::Duplicate);
-}
-
-#[tokio::test]
-async fn many_at_once_are_all_kept() {
-    let place = Place::new();
-    let ledger = std::sync::Arc::new(place.open(policies()));
-    let tasks: Vec<_> = (0..300)
-        .map(|n| {
-            let ledger = std::sync::Arc::clone(&ledger);
-            tokio::spawn(async move {
-                let id = (n % 50).to_string();
-                let change = created(&id, &format!("Name {n}"), minutes(-n));
-                ledger.accept(receipt(&n.to_string(), vec![change])).await
-            })
-        })
-        .collect();
-    for task in tasks {
-        assert_eq!(task.await.expect("no panic").expect("kept"), ReceiptOutcome::Accepted);
-    }
-    assert_eq!(counts(&ledger).await.pending, 50);
-    let mut seen = Vec::new();
-    loop {
-        let batch = claim(&ledger, ClaimRequest { limit: 20, ..NOW }).await;
-        if batch.is_empty() {
-            break;
-        }
-        assert!(batch.len() <= 20);
-        seen.extend(batch.iter().map(|claimed| claimed.id));
-    }
-    seen.sort_unstable();
-    seen.dedup();
-    assert_eq!(seen.len(), 50);
-}
-
-#[tokio::test]
-async fn two_accounts_do_not_see_each_other() {
-    let place = Place::new();
-    let mut both = policies();
-    both.insert(SourceName::parse("zoom-2").expect("valid"), policy("other"));
-    let ledger = place.open(both);
-    let mut second = receipt("a", vec![created("1", "One", NOON)]);
-    second.source = source("zoom-2");
-    ledger.accept(second).await.expect("kept");
-    assert!(claim(&ledger, NOW).await.is_empty());
-    assert_eq!(ledger.event_counts().await.expect("read")[&account("other")].pending, 1);
-    assert_eq!(ledger.oldest_pending(&account("other")).await.expect("read"), Some(NOON));
-    assert_eq!(ledger.oldest_pending(&account("main")).await.expect("read"), None);
-}
-
-#[tokio::test]
-async fn what_was_kept_long_enough_goes_and_what_is_pending_stays() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    for n in 0..3 {
-        let change = created(&n.to_string(), "Name", NOON);
-        ledger.accept(receipt(&n.to_string(), vec![change])).await.expect("kept");
-    }
-    settle(&ledger, &claim(&ledger, ClaimRequest { limit: 2, ..NOW }).await, confirmed).await;
-    let day = Duration::from_hours(24);
-    let keep = Retention { receipts: 30 * day, events: 400 * day };
-    assert!(!ledger.prune(keep).await.expect("pruned"));
-    assert_eq!(counts(&ledger).await.delivered, 2);
-    place.clock.set(Millis::new(NOON.get()).plus(402 * day));
-    while ledger.prune(keep).await.expect("pruned") {}
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { pending: 1, ..EventStateCounts::default() }
-    );
-    let again = receipt("0", vec![created("0", "Name", NOON)]);
-    assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Accepted, "forgotten");
-}
-
-/// Erasing a person fills free pages with zeros, as bodies that nobody has, and the next are to take other pages.
-#[tokio::test]
-async fn what_erasing_fills_free_pages_with_is_not_deleted_under_its_hands() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    ledger.accept(receipt("0", vec![created("0", "Name", NOON)])).await.expect("kept");
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
-    store.execute("INSERT INTO bodies (id, data) VALUES (-1, zeroblob(9000))", ()).expect("filled");
-    let day = Duration::from_hours(24);
-    place.clock.set(Millis::new(NOON.get()).plus(402 * day));
-    let late = receipt("1", vec![created("1", "Name", NOON)]);
-    let late = NewReceipt { received_at: Millis::new(NOON.get()).plus(402 * day), ..late };
-    ledger.accept(late).await.expect("kept");
-    while ledger.prune(Retention { receipts: 30 * day, events: 400 * day }).await.expect("pruned") {
-    }
-    let kept = |id: i64| {
-        store.query_row("SELECT count(*) FROM bodies WHERE id = ?1", [id], |row| row.get(0))
-    };
-    assert_eq!((kept(1), kept(-1)), (Ok(0), Ok(1)), "the old body goes, the filling stays");
-}
-
-#[tokio::test]
-async fn a_timer_completes_an_event_once_and_moves_with_its_end() {
-    let place = Place::new();
-    let mut timed = policies();
-    timed.get_mut("zoom").expect("there").complete_after_end = Some(Duration::from_mins(30));
-    let ledger = place.open(timed);
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    let due = ledger.run_timers(100).await.expect("looked");
-    assert_eq!((due.done, due.next_due), (0, Some(minutes(24 * 60 + 90))));
-    place.clock.set(minutes(24 * 60 + 90));
-    assert_eq!(ledger.run_timers(100).await.expect("looked").done, 1);
-    let batch = claim(&ledger, NOW).await;
-    assert_eq!(input(&batch[0])["eventCompleted"], true);
-    let due = ledger.run_timers(100).await.expect("looked");
-    assert_eq!((due.done, due.next_due), (0, None));
-}
-
-#[tokio::test]
-async fn one_process_at_a_time() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    let second = SqliteLedger::open(place.settings(policies()));
-    assert!(matches!(second.err(), Some(OpenError::InUse(_))));
-    drop(ledger);
-    assert!(SqliteLedger::open(place.settings(policies())).is_ok());
-}
-
-#[tokio::test]
-async fn a_store_that_another_holds_locked_refuses_and_recovers() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    let other = rusqlite::Connection::open(place.file()).expect("opens");
-    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    let refused = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
-    assert!(matches!(refused, Err(LedgerError::Unavailable { .. })), "{refused:?}");
-    assert!(ledger.health().is_err());
-    assert_eq!(counts(&ledger).await, EventStateCounts::default());
-    other.execute_batch("ROLLBACK").expect("free");
-    crate::harness::eventually("the writer finds out by itself", async || ledger.health().is_ok())
-        .await;
-    let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
-    assert_eq!(kept.expect("kept"), ReceiptOutcome::Accepted);
-    assert_eq!(counts(&ledger).await.pending, 1);
-}
-
-#[tokio::test]
-async fn changed_defaults_reach_what_is_there_but_not_what_is_over() {
-    let place = Place::new();
-    let mut before = policies();
-    before.get_mut("zoom").expect("there").organizer = None;
-    let ledger = place.open(before);
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { incomplete: 1, ..EventStateCounts::default() }
-    );
-    drop(ledger);
-    let ledger = place.open(policies());
-    assert_eq!(
-        ledger.run_timers(100).await.expect("looked").next_due,
-        Some(NOON),
-        "there may be more"
-    );
-    assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, None);
-    let batch = claim(&ledger, NOW).await;
-    assert_eq!(input(&batch[0])["eventOrganizer"], "Acme GmbH");
-    settle(&ledger, &batch, confirmed).await;
-    drop(ledger);
-    // Opened once more with the same, nothing is done.
-    let ledger = place.open(policies());
-    assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, None);
-    drop(ledger);
-    // After its end the event keeps the organizer it had.
-    place.clock.set(minutes(48 * 60));
-    let mut after = policies();
-    after.get_mut("zoom").expect("there").organizer = Some("Successor".into());
-    let ledger = place.open(after);
-    while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { delivered: 1, ..EventStateCounts::default() }
-    );
-}
-
-#[tokio::test]
-async fn what_would_make_new_events_in_hubspot_is_refused_unless_it_is_meant() {
-    let place = Place::new();
-    drop(place.open(policies()));
-    let mut one = policies();
-    one.get_mut("zoom").expect("there").recurring = RecurringMode::Series;
-    // Nothing is there yet that could be doubled.
-    let ledger = place.open(one.clone());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    drop(ledger);
-    let refused = SqliteLedger::open(place.settings(policies())).err().expect("refused");
-    assert!(matches!(refused, OpenError::Rekey { .. }));
-    assert!(refused.to_string().contains("source.zoom"), "{refused}");
-    assert!(SqliteLedger::open(place.settings(one)).is_ok(), "as it was");
-    let meant = Settings { rekey: Rekey::Accept, ..place.settings(policies()) };
-    assert!(SqliteLedger::open(meant).is_ok());
-    assert!(SqliteLedger::open(place.settings(policies())).is_ok(), "from now on");
 }

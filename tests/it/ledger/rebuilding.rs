@@ -5,20 +5,20 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use webinar_bridge::event::{
-    Change, ChangeKind, ExternalAccountId, Millis, OccurrenceChange, OccurrenceId,
-    OccurrenceListing, ReceiptId, RunChange, RunPhase, Shape, WebinarFields, WebinarId,
+    Change, ChangeKind, ExternalAccountId, OccurrenceChange, OccurrenceId, OccurrenceListing,
+    ReceiptId, RunChange, RunPhase, Shape, WebinarFields, WebinarId,
 };
 use webinar_bridge::ledger::rules::rebuild::ReceiptChecksum;
-use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    Browse as _, ContributingReceipt, EventRecord, EventStateCounts, Intake as _, NewReceipt,
-    RebuildRequest, RebuildResult, Rebuilds as _, RebuiltWebinar, ReceiptContent, ReceiptOutcome,
-    Retention, Timers as _, WebinarKey, WebinarState,
+    ContributingReceipt, EventRecord, EventStateCounts, Ledger, NewReceipt, RebuildRequest,
+    RebuildResult, RebuiltWebinar, ReceiptContent, ReceiptOutcome, Retention, WebinarKey,
+    WebinarState,
 };
 
+use super::back_end::BackEnd;
+use super::contract::*;
 use super::{NOW, claim, confirmed, counts, input, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
-use crate::harness::store::Place;
 
 const KEEP: Retention =
     Retention { receipts: Duration::from_hours(1), events: Duration::from_hours(24 * 400) };
@@ -56,7 +56,7 @@ impl Told {
 }
 
 /// What a mapping that has not changed says of the webinar: what each receipt said when it came.
-async fn as_before(ledger: &SqliteLedger, key: WebinarKey, told: &[NewReceipt]) -> Told {
+async fn as_before(ledger: &impl Ledger, key: WebinarKey, told: &[NewReceipt]) -> Told {
     let before = ledger.webinar_state(&key).await.expect("read");
     let mut said = Vec::new();
     for teller in tellers(ledger, &key).await.into_iter().flatten() {
@@ -68,7 +68,7 @@ async fn as_before(ledger: &SqliteLedger, key: WebinarKey, told: &[NewReceipt]) 
 }
 
 /// The retained receipts of a webinar, page by page.
-async fn tellers(ledger: &SqliteLedger, key: &WebinarKey) -> Vec<Vec<ContributingReceipt>> {
+async fn tellers(ledger: &impl Ledger, key: &WebinarKey) -> Vec<Vec<ContributingReceipt>> {
     let (mut pages, mut after) = (Vec::new(), None);
     loop {
         let page = ledger.receipts_of(key, after).await.expect("read");
@@ -86,20 +86,19 @@ fn changes(told: &[NewReceipt], id: ReceiptId) -> Vec<Change> {
     changes.clone()
 }
 
-async fn rebuild(ledger: &SqliteLedger, receipt: ReceiptId, told: Vec<Told>) -> RebuildResult {
+async fn rebuild(ledger: &impl Ledger, receipt: ReceiptId, told: Vec<Told>) -> RebuildResult {
     let webinars = told.iter().map(|told| told.rewritten(receipt)).collect();
     let rebuild =
         RebuildRequest { receipt, outcome: ReceiptOutcome::Accepted, reason: None, webinars };
     ledger.rebuild(rebuild).await.expect("asked")
 }
 
-async fn events(ledger: &SqliteLedger) -> Vec<EventRecord> {
+async fn events(ledger: &impl Ledger) -> Vec<EventRecord> {
     ledger.events(1_000).await.expect("events")
 }
 
-#[tokio::test]
-async fn what_is_said_otherwise_today_is_sent_and_the_rest_stays() {
-    let place = Place::new();
+pub(super) async fn rebuild_changes_only_what_is_mapped_otherwise<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let mut first = receipt("a", vec![created("1", "One", NOON)]);
     first.received_at = NOON;
@@ -144,16 +143,15 @@ async fn what_is_said_otherwise_today_is_sent_and_the_rest_stays() {
     assert!(detail.fields.iter().all(|field| field.field != "organizer"), "a default");
 }
 
-#[tokio::test]
-async fn what_expired_receipts_said_stays_and_cannot_be_lost() {
-    let place = Place::new();
+pub(super) async fn rebuild_keeps_the_fields_of_expired_receipts<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
     let mut second = receipt("b", vec![renamed("1", "Two", minutes(30))]);
     second.received_at = minutes(30);
     ledger.accept(second.clone()).await.expect("kept");
-    place.clock.set(minutes(70));
+    place.clock().set(minutes(70));
     while ledger.prune(KEEP).await.expect("pruned") {}
     let left = tellers(&ledger, &key("1")).await.concat();
     assert_eq!(left.iter().map(|left| left.receipt.id).collect::<Vec<_>>(), [second.id]);
@@ -166,9 +164,8 @@ async fn what_expired_receipts_said_stays_and_cannot_be_lost() {
     assert!(tellers(&ledger, &key("1")).await.concat().is_empty(), "it builds nothing any more");
 }
 
-#[tokio::test]
-async fn a_receipt_that_came_meanwhile_makes_it_stale_and_nothing_is_changed() {
-    let place = Place::new();
+pub(super) async fn rebuild_after_another_receipt_is_stale<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
@@ -198,9 +195,8 @@ async fn a_receipt_that_came_meanwhile_makes_it_stale_and_nothing_is_changed() {
     assert_eq!(rebuild(&ledger, ReceiptId::generate(), Vec::new()).await, RebuildResult::Unknown);
 }
 
-#[tokio::test]
-async fn what_cannot_be_kept_is_refused_without_a_trace() {
-    let place = Place::new();
+pub(super) async fn rebuild_that_is_refused_leaves_no_trace<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1-x", "One", NOON)])).await.expect("kept");
     // An occurrence `x` of webinar 1 would be the same event as the webinar 1-x.
@@ -233,9 +229,8 @@ async fn what_cannot_be_kept_is_refused_without_a_trace() {
     assert!(kept.events.is_empty());
 }
 
-#[tokio::test]
-async fn events_that_do_not_follow_any_more_go_unless_hubspot_has_them() {
-    let place = Place::new();
+pub(super) async fn rebuild_deletes_obsolete_events_that_hubspot_never_had<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
@@ -257,9 +252,8 @@ async fn events_that_do_not_follow_any_more_go_unless_hubspot_has_them() {
     assert_eq!(left[0].key, one[0].key);
 }
 
-#[tokio::test]
-async fn the_bodies_of_many_receipts_come_in_pieces() {
-    let place = Place::new();
+pub(super) async fn receipts_of_a_webinar_come_in_pages_of_some_megabytes<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let big: Vec<NewReceipt> = (0..12)
         .map(|n: u8| {
@@ -334,8 +328,7 @@ fn told() -> impl Strategy<Value = (bool, Change, i64)> {
 }
 
 /// The law: mapped as before, a rebuild changes nothing, at any time, also when receipts have expired.
-#[test]
-fn rebuilding_as_before_changes_nothing_at_any_time() {
+pub(super) fn rebuild_mapped_as_before_changes_nothing<B: BackEnd>() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let config = ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() };
@@ -345,13 +338,13 @@ fn rebuilding_as_before_changes_nothing_at_any_time() {
             // Receipts arrive in the order of their times.
             steps.sort_by_key(|((_, _, received), ..)| *received);
             runtime.block_on(async {
-                let place = Place::new();
+                let place = B::new();
                 let ledger = place.open(policies());
                 let mut told = Vec::new();
                 for (n, ((_, change, received), expire, rebuilt)) in steps.iter().enumerate() {
                     let mut new = receipt(&n.to_string(), vec![change.clone()]);
                     new.received_at = minutes(*received);
-                    place.clock.set(minutes(*received));
+                    place.clock().set(minutes(*received));
                     let kept = ledger.accept(new.clone()).await.expect("kept");
                     prop_assert_eq!(kept, ReceiptOutcome::Accepted);
                     told.push(new);
@@ -359,56 +352,33 @@ fn rebuilding_as_before_changes_nothing_at_any_time() {
                         while ledger.prune(KEEP).await.expect("pruned") {}
                     }
                     if *rebuilt {
-                        unchanged(&place, &ledger, &told).await?;
+                        unchanged(&ledger, &told).await?;
                     }
                 }
-                unchanged(&place, &ledger, &told).await
+                unchanged(&ledger, &told).await
             })
         })
         .expect("the law holds");
 }
 
 /// Rebuilds both webinars as they were said, and looks whether anything is otherwise.
-async fn unchanged(
-    place: &Place,
-    ledger: &SqliteLedger,
-    told: &[NewReceipt],
-) -> Result<(), TestCaseError> {
-    let before = (events(ledger).await, counts(ledger).await, states(place));
+async fn unchanged(ledger: &impl Ledger, told: &[NewReceipt]) -> Result<(), TestCaseError> {
+    let before = (events(ledger).await, counts(ledger).await, states(ledger).await);
     for id in ["1", "2"] {
         let rewritten = as_before(ledger, key(id), told).await;
         let Some((first, _)) = rewritten.said.first() else { continue };
         let first = first.id;
         prop_assert_eq!(rebuild(ledger, first, vec![rewritten]).await, RebuildResult::Done);
     }
-    prop_assert_eq!((events(ledger).await, counts(ledger).await, states(place)), before);
+    prop_assert_eq!((events(ledger).await, counts(ledger).await, states(ledger).await), before);
     Ok(())
 }
 
-/// The webinars as they are kept.
-fn states(place: &Place) -> Vec<String> {
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
-    let mut statement = store
-        .prepare("SELECT CAST(state AS TEXT) || base FROM webinars ORDER BY id")
-        .expect("prepared");
-    let states = statement.query_map((), |row| row.get(0)).expect("read");
-    states.map(|state| state.expect("read")).collect()
-}
-
-#[tokio::test]
-async fn a_link_goes_with_its_receipt() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    for n in 0..3 {
-        let mut new = receipt(&n.to_string(), vec![renamed("1", "Name", minutes(n))]);
-        new.received_at = minutes(n);
-        ledger.accept(new).await.expect("kept");
+/// Both webinars, as they are stored.
+async fn states(ledger: &impl Ledger) -> Vec<WebinarState> {
+    let mut states = Vec::new();
+    for id in ["1", "2"] {
+        states.push(ledger.webinar_state(&key(id)).await.expect("read"));
     }
-    place.clock.set(Millis::new(minutes(61).get()).plus(Duration::from_secs(1)));
-    while ledger.prune(KEEP).await.expect("pruned") {}
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
-    let links: i64 = store
-        .query_row("SELECT count(*) FROM webinar_receipts", (), |row| row.get(0))
-        .expect("counted");
-    assert_eq!(links, 1);
+    states
 }

@@ -3,33 +3,32 @@
 use std::time::Duration;
 
 use webinar_bridge::event::{EventKey, WebinarFields};
-use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    Browse as _, ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts, Intake as _,
-    Outbox as _, Redrive as _, RedriveRequest, RedriveResult, Timers as _,
+    ClaimedEvent, DeliveryOutcome, EventState, EventStateCounts, Ledger, RedriveRequest,
+    RedriveResult,
 };
 
+use super::back_end::BackEnd;
+use super::contract::*;
 use super::{NOW, begin_attempt, claim, confirmed, counts, refused_by, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
-use crate::harness::store::Place;
 
-async fn with_one(place: &Place) -> (SqliteLedger, Vec<ClaimedEvent>) {
+async fn with_one<B: BackEnd>(place: &B) -> (B::Ledger, Vec<ClaimedEvent>) {
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
     (ledger, batch)
 }
 
-async fn redrive(ledger: &SqliteLedger, key: &EventKey) -> RedriveResult {
+async fn redrive(ledger: &impl Ledger, key: &EventKey) -> RedriveResult {
     ledger.redrive(key).await.expect("asked")
 }
 
-#[tokio::test]
-async fn a_dead_event_is_sent_again_at_once() {
-    let place = Place::new();
+pub(super) async fn redriven_dead_event_is_sent_at_once<B: BackEnd>() {
+    let place = B::new();
     let (ledger, batch) = with_one(&place).await;
     settle(&ledger, &batch, || DeliveryOutcome::Refused(refused_by("no"))).await;
-    place.clock.set(minutes(5));
+    place.clock().set(minutes(5));
     let woken = ledger.wake_up(&account("main"));
     let woken = woken.notified();
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
@@ -46,9 +45,8 @@ async fn a_dead_event_is_sent_again_at_once() {
     assert!(!again[0].already_confirmed);
 }
 
-#[tokio::test]
-async fn a_delivered_event_is_really_sent_again() {
-    let place = Place::new();
+pub(super) async fn redriven_delivered_event_is_sent<B: BackEnd>() {
+    let place = B::new();
     let (ledger, batch) = with_one(&place).await;
     settle(&ledger, &batch, confirmed).await;
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
@@ -65,9 +63,8 @@ async fn a_delivered_event_is_really_sent_again() {
     );
 }
 
-#[tokio::test]
-async fn one_that_waits_for_a_retry_goes_now() {
-    let place = Place::new();
+pub(super) async fn redriven_event_waits_no_longer<B: BackEnd>() {
+    let place = B::new();
     let (ledger, batch) = with_one(&place).await;
     let again =
         || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
@@ -77,9 +74,8 @@ async fn one_that_waits_for_a_retry_goes_now() {
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
-#[tokio::test]
-async fn what_is_incomplete_or_unknown_is_not_sent() {
-    let place = Place::new();
+pub(super) async fn redrive_of_an_incomplete_or_unknown_event_sends_nothing<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
     let key = ledger.events(1).await.expect("events")[0].key.clone();
@@ -94,9 +90,8 @@ async fn what_is_incomplete_or_unknown_is_not_sent() {
     assert_eq!(redrive_all(&ledger, ask).await, 0);
 }
 
-#[tokio::test]
-async fn an_answer_to_a_call_begun_before_does_not_bury_it_again() {
-    let place = Place::new();
+pub(super) async fn redriven_event_survives_a_refusal_of_an_earlier_call<B: BackEnd>() {
+    let place = B::new();
     let (ledger, batch) = with_one(&place).await;
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
     assert_eq!(
@@ -119,9 +114,8 @@ async fn an_answer_to_a_call_begun_before_does_not_bury_it_again() {
     );
 }
 
-#[tokio::test]
-async fn what_is_given_back_late_stays_with_the_flight_that_holds_it() {
-    let place = Place::new();
+pub(super) async fn late_revocation_leaves_the_new_claim<B: BackEnd>() {
+    let place = B::new();
     let (ledger, first) = with_one(&place).await;
     settle(&ledger, &first, || DeliveryOutcome::Refused(refused_by("no"))).await;
     assert_eq!(redrive(&ledger, &first[0].key).await, RedriveResult::Pending);
@@ -141,11 +135,11 @@ async fn what_is_given_back_late_stays_with_the_flight_that_holds_it() {
     assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, Some(minutes(2)));
 }
 
-fn dead() -> RedriveRequest {
+pub(super) fn dead() -> RedriveRequest {
     RedriveRequest { account: None, state: EventState::Dead, not_over: false, after: None }
 }
 
-async fn redrive_all(ledger: &SqliteLedger, mut ask: RedriveRequest) -> u64 {
+pub(super) async fn redrive_all(ledger: &impl Ledger, mut ask: RedriveRequest) -> u64 {
     let mut redriven = 0;
     loop {
         let piece = ledger.redrive_all(ask.clone()).await.expect("asked");
@@ -157,9 +151,8 @@ async fn redrive_all(ledger: &SqliteLedger, mut ask: RedriveRequest) -> u64 {
     }
 }
 
-#[tokio::test]
-async fn all_dead_ones_are_sent_again_and_nothing_else() {
-    let place = Place::new();
+pub(super) async fn redrive_of_all_dead_events_sends_nothing_else<B: BackEnd>() {
+    let place = B::new();
     let (ledger, batch) = with_one(&place).await;
     settle(&ledger, &batch, confirmed).await;
     for id in ["2", "3", "4"] {
@@ -182,39 +175,15 @@ async fn all_dead_ones_are_sent_again_and_nothing_else() {
     assert_eq!(counts(&ledger).await, kept, "in the file too");
 }
 
-#[tokio::test]
-async fn what_is_over_can_be_left_out() {
-    let place = Place::new();
+pub(super) async fn redrive_can_leave_out_past_events<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let mut later = created("2", "Later", NOON);
     later.whole = WebinarFields { start: Some(minutes(48 * 60)), ..later.whole };
     ledger.accept(receipt("a", vec![created("1", "Soon", NOON), later])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    place.clock.set(minutes(26 * 60));
+    place.clock().set(minutes(26 * 60));
     let delivered = RedriveRequest { state: EventState::Delivered, not_over: true, ..dead() };
     assert_eq!(redrive_all(&ledger, delivered).await, 1);
     assert_eq!(claim(&ledger, NOW).await[0].key.external_event_id.as_str(), "2");
-}
-
-#[tokio::test]
-async fn many_are_sent_again_in_pieces() {
-    let place = Place::new();
-    drop(place.open(policies()));
-    place.fill(12_000);
-    let ledger = place.open(policies());
-    let delivered = RedriveRequest { state: EventState::Delivered, ..dead() };
-    let piece = ledger.redrive_all(delivered.clone()).await.expect("asked");
-    assert_eq!(piece.redriven, 500);
-    assert!(piece.next.is_some());
-    assert_eq!(redrive_all(&ledger, delivered).await, 11_500);
-    assert_eq!(
-        counts(&ledger).await,
-        EventStateCounts { pending: 12_000, ..EventStateCounts::default() }
-    );
-    // Looking is bounded too: one that is late among many is found in a later piece.
-    let none = RedriveRequest { account: Some(account("other")), ..dead() };
-    let none = RedriveRequest { state: EventState::Delivered, ..none };
-    let piece = ledger.redrive_all(none).await.expect("asked");
-    assert_eq!(piece.redriven, 0);
-    assert!(piece.next.is_some());
 }

@@ -7,14 +7,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use webinar_bridge::event::Millis;
-use webinar_bridge::ledger::sqlite::{Settings, SqliteLedger, Threading};
-use webinar_bridge::ledger::{
-    FETCH_CLAIM, FetchOutcome, FetchQueue as _, FetchTask, Intake as _, ReceiptKind,
-};
+use webinar_bridge::ledger::{FETCH_CLAIM, FetchOutcome, FetchTask, ReceiptKind};
 
+use super::back_end::BackEnd;
+use super::contract::*;
 use super::fetching::{always, counted};
 use crate::harness::build::{NOON, policies, receipt, source};
-use crate::harness::store::Place;
 
 const NAMES: [&str; 3] = ["1", "2", "3"];
 
@@ -63,9 +61,9 @@ struct Row {
     given_up: bool,
 }
 
-struct World {
-    place: Place,
-    ledger: Option<SqliteLedger>,
+struct World<B: BackEnd> {
+    place: B,
+    ledger: Option<B::Ledger>,
     now: Millis,
     rows: BTreeMap<&'static str, Row>,
     /// With the time of their claims.
@@ -73,9 +71,9 @@ struct World {
     receipts: u32,
 }
 
-impl World {
+impl<B: BackEnd> World<B> {
     fn new() -> Self {
-        let place = Place::new();
+        let place = B::new();
         let mut world = Self {
             place,
             ledger: None,
@@ -90,11 +88,10 @@ impl World {
 
     fn start(&mut self) {
         self.ledger = None;
-        let settings = Settings { threading: Threading::Inline, ..self.place.settings(policies()) };
-        self.ledger = Some(SqliteLedger::open(settings).expect("it opens"));
+        self.ledger = Some(self.place.open_inline(policies()));
     }
 
-    fn ledger(&self) -> &SqliteLedger {
+    fn ledger(&self) -> &B::Ledger {
         self.ledger.as_ref().expect("it was started")
     }
 
@@ -117,7 +114,7 @@ impl World {
             Step::Settle { .. } => {}
             Step::Pass(count) => {
                 self.now = self.now.plus(Duration::from_mins(count.unsigned_abs()));
-                self.place.clock.set(self.now);
+                self.place.clock().set(self.now);
                 let now = self.now;
                 self.under_way.retain(|(_, claimed_at)| claimed_at.plus(FETCH_CLAIM) > now);
             }
@@ -212,15 +209,14 @@ impl World {
     }
 }
 
-#[test]
-fn it_holds_what_was_wanted_and_has_not_been_answered_since() {
+pub(super) fn queue_holds_what_was_requested_and_not_answered_since<B: BackEnd>() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let config = ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() };
     TestRunner::new(config)
         .run(&proptest::collection::vec(step(), 1..40), |steps| {
             runtime.block_on(async {
-                let mut world = World::new();
+                let mut world = World::<B>::new();
                 for step in steps {
                     world.take(step).await;
                     world.check().await?;

@@ -3,22 +3,22 @@
 use std::collections::BTreeSet;
 
 use webinar_bridge::event::{EventKey, Gap, ReceiptId};
-use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
-    Browse as _, DeliveryOutcome, EventQuery, EventState, Intake as _, NewReceipt, PAGE_MAX,
-    ReceiptContent, ReceiptOutcome, ReceiptQuery,
+    DeliveryOutcome, EventQuery, EventState, Ledger, NewReceipt, PAGE_MAX, ReceiptContent,
+    ReceiptOutcome, ReceiptQuery,
 };
 
+use super::back_end::BackEnd;
+use super::contract::*;
 use super::{NOW, claim, confirmed, refused_by, release, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed, source};
-use crate::harness::store::Place;
 
-fn all() -> EventQuery {
+pub(super) fn all() -> EventQuery {
     EventQuery { limit: PAGE_MAX, ..EventQuery::default() }
 }
 
 /// The external event ids of all pages, in their order.
-async fn ids(ledger: &SqliteLedger, mut ask: EventQuery) -> Vec<String> {
+pub(super) async fn ids(ledger: &impl Ledger, mut ask: EventQuery) -> Vec<String> {
     let mut ids = Vec::new();
     loop {
         let page = ledger.list_events(ask.clone()).await.expect("a page");
@@ -32,7 +32,7 @@ async fn ids(ledger: &SqliteLedger, mut ask: EventQuery) -> Vec<String> {
 }
 
 /// Five events: `1` dead, `2` delivered, `3` pending, `4` incomplete, `5` of another account.
-async fn five(place: &Place) -> SqliteLedger {
+pub(super) async fn five<B: BackEnd>(place: &B) -> B::Ledger {
     let mut both = policies();
     both.insert(source("other"), crate::harness::build::policy("other"));
     let ledger = place.open(both);
@@ -52,9 +52,8 @@ async fn five(place: &Place) -> SqliteLedger {
     ledger
 }
 
-#[tokio::test]
-async fn pages_come_newest_first_and_hold_each_event_once() {
-    let place = Place::new();
+pub(super) async fn pages_come_newest_first_and_hold_each_event_once<B: BackEnd>() {
+    let place = B::new();
     let ledger = five(&place).await;
     for most in [1, 2, 3, PAGE_MAX] {
         let ask = EventQuery { limit: most, ..all() };
@@ -62,9 +61,8 @@ async fn pages_come_newest_first_and_hold_each_event_once() {
     }
 }
 
-#[tokio::test]
-async fn events_are_found_by_state_account_and_text() {
-    let place = Place::new();
+pub(super) async fn events_are_found_by_state_account_and_text<B: BackEnd>() {
+    let place = B::new();
     let ledger = five(&place).await;
     let by_state = [
         (EventState::Dead, vec!["1"]),
@@ -90,9 +88,8 @@ async fn events_are_found_by_state_account_and_text() {
     assert!(ids(&ledger, ask).await.is_empty());
 }
 
-#[tokio::test]
-async fn an_event_is_shown_as_it_stands() {
-    let place = Place::new();
+pub(super) async fn event_is_shown_in_its_present_state<B: BackEnd>() {
+    let place = B::new();
     let ledger = five(&place).await;
     let shown = async |id: &str| {
         let page = ledger.list_events(all()).await.expect("a page");
@@ -122,9 +119,8 @@ async fn an_event_is_shown_as_it_stands() {
     assert_eq!(waiting.last_error.as_deref(), Some("timeout"));
 }
 
-#[tokio::test]
-async fn an_event_tells_what_hubspot_holds_and_which_receipts_built_it() {
-    let place = Place::new();
+pub(super) async fn event_detail_shows_the_confirmed_input_and_the_receipts<B: BackEnd>() {
+    let place = B::new();
     let ledger = place.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
@@ -151,9 +147,8 @@ fn quarantined(seed: &str) -> NewReceipt {
     odd
 }
 
-#[tokio::test]
-async fn receipts_are_found_by_source_and_outcome_and_name_their_events() {
-    let place = Place::new();
+pub(super) async fn receipts_are_found_by_source_and_outcome_and_name_their_events<B: BackEnd>() {
+    let place = B::new();
     let mut both = policies();
     both.insert(source("other"), crate::harness::build::policy("other"));
     let ledger = place.open(both);
@@ -197,28 +192,4 @@ async fn receipts_are_found_by_source_and_outcome_and_name_their_events() {
     assert_eq!(events, BTreeSet::from(["1", "2"]));
     assert_eq!(shown.summary.event_type, "webinar.test");
     assert_eq!(ledger.receipt(ReceiptId::generate()).await.expect("read"), None);
-}
-
-#[tokio::test]
-async fn what_is_rare_is_found_among_many_in_pages_that_end() {
-    let place = Place::new();
-    let ledger = five(&place).await;
-    drop(ledger);
-    place.fill(50_000);
-    let ledger = place.open(policies());
-    let ask = EventQuery { text: Some("paris".into()), limit: 10, ..all() };
-    let first = ledger.list_events(ask.clone()).await.expect("a page");
-    assert!(first.items.is_empty(), "it looked at a part only");
-    assert!(first.next.is_some(), "and says where to go on");
-    assert_eq!(ids(&ledger, ask).await, ["1"]);
-    // By state the first page finds it, since an index knows.
-    for (state, id) in [(EventState::Dead, "1"), (EventState::Incomplete, "4")] {
-        let ask = EventQuery { state: Some(state), limit: 10, ..all() };
-        let page = ledger.list_events(ask).await.expect("a page");
-        assert_eq!(page.items[0].key.external_event_id.as_str(), id);
-        assert_eq!(page.next, None);
-    }
-    let ask = EventQuery { state: Some(EventState::Pending), limit: 10, ..all() };
-    let page = ledger.list_events(ask).await.expect("a page");
-    assert_eq!((page.items.len(), page.next), (2, None));
 }

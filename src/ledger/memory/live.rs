@@ -1,0 +1,78 @@
+//! What is known only while the ledger is open: claims and leases.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::event::{AccountName, Millis};
+use crate::ledger::{ClaimedEvent, Lease};
+
+/// Claims and leases. They end with the process.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// The claimed events of each account, with the inputs that are being sent.
+    claims: BTreeMap<AccountName, BTreeMap<i64, Arc<[u8]>>>,
+    /// The claimed fetches, and when their claims end.
+    pub(super) fetch_claims: BTreeMap<i64, Millis>,
+    /// The fencing number of each account's latest lease.
+    fences: BTreeMap<AccountName, u64>,
+    /// The accounts whose latest lease another process has.
+    taken_away: BTreeSet<AccountName>,
+    /// The ledger is closed: nothing is written any more.
+    pub(super) is_closed: bool,
+}
+
+impl Live {
+    /// The account's lease; none while another process has it.
+    pub(super) fn acquire_lease(&mut self, account: &AccountName) -> Option<Lease> {
+        if self.taken_away.contains(account) {
+            return None;
+        }
+        let fence = *self.fences.entry(account.clone()).or_insert(1);
+        Some(Lease::new(account.clone(), fence))
+    }
+
+    /// Whether the lease is the latest one of its account, and this process has it.
+    pub(super) fn holds(&self, lease: &Lease) -> bool {
+        !self.taken_away.contains(lease.account())
+            && self.fences.get(lease.account()).is_none_or(|fence| *fence == lease.fence())
+    }
+
+    /// Gives the account's lease to another process. The claims under it end.
+    pub(super) fn take_lease_away(&mut self, account: &AccountName) {
+        *self.fences.entry(account.clone()).or_insert(1) += 1;
+        self.taken_away.insert(account.clone());
+        self.claims.remove(account);
+    }
+
+    /// The other process gives the account's lease up.
+    pub(super) fn give_lease_back(&mut self, account: &AccountName) {
+        self.taken_away.remove(account);
+    }
+
+    pub(super) fn claim(&mut self, account: &AccountName, batch: &[ClaimedEvent]) {
+        let claims = batch.iter().map(|event| (event.id, Arc::clone(&event.input)));
+        self.claims.entry(account.clone()).or_default().extend(claims);
+    }
+
+    pub(super) fn release(&mut self, account: &AccountName, ids: impl Iterator<Item = i64>) {
+        if let Some(claims) = self.claims.get_mut(account) {
+            for id in ids {
+                claims.remove(&id);
+            }
+        }
+    }
+
+    pub(super) fn is_claimed(&self, account: &AccountName, id: i64) -> bool {
+        self.claims.get(account).is_some_and(|claims| claims.contains_key(&id))
+    }
+
+    /// The number of the account's claimed events.
+    pub(super) fn claim_count(&self, account: &AccountName) -> usize {
+        self.claims.get(account).map_or(0, BTreeMap::len)
+    }
+
+    /// The input of a claimed event that is being sent.
+    pub(super) fn claimed_input(&self, account: &AccountName, id: i64) -> Option<&Arc<[u8]>> {
+        self.claims.get(account)?.get(&id)
+    }
+}

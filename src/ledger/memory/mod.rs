@@ -1,0 +1,198 @@
+//! The ledger in memory: a second back end over [`super::rules`], for tests and simulations.
+//!
+//! Promises: those of [`super::Ledger`], as long as its [`MemoryStore`] lives. A call is applied whole or not at all: it
+//! changes a copy of the rows, which replaces them if it succeeds. A lease can be taken away on command, as by another
+//! process ([`MemoryLedger::take_lease_away`]).
+//! Relies on: nothing outside of the process.
+//! On a crash of the process: everything is gone. A crash is simulated by dropping the ledger and opening its store again:
+//! claims are free, and calls that were under way have an unknown outcome.
+
+mod browse;
+mod contract;
+mod fetches;
+mod live;
+mod merge;
+mod outbox;
+mod rebuild;
+mod state;
+mod timers;
+mod transaction;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::{CommitObserver, LedgerError, Policies};
+use crate::clock::Clock;
+use crate::event::{AccountName, AccountStatus, SourceName};
+use live::Live;
+use state::State;
+use transaction::Transaction;
+
+/// The rows, which outlive the ledgers that are opened on them.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<State>>);
+
+/// The number of a store's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryRows {
+    /// Receipts.
+    pub receipts: usize,
+    /// Webinars.
+    pub webinars: usize,
+    /// Dedupe keys that outlive their receipts.
+    pub lasting_keys: usize,
+}
+
+impl MemoryStore {
+    /// The number of the store's rows.
+    #[must_use]
+    pub fn rows(&self) -> MemoryRows {
+        let state = self.lock();
+        MemoryRows {
+            receipts: state.receipts.len(),
+            webinars: state.webinars.len(),
+            lasting_keys: state.lasting_keys.len(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Rows are replaced whole, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a store is opened with.
+pub struct MemorySettings {
+    /// The rows.
+    pub store: MemoryStore,
+    /// The accounts of the configuration.
+    pub accounts: Vec<AccountName>,
+    /// The sources' policies.
+    pub policies: Policies,
+    /// Whether events may get new ids in HubSpot.
+    pub accept_rekey: bool,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Notified of every call that changed rows.
+    pub observer: Arc<dyn CommitObserver>,
+}
+
+/// The store was not opened: events of a source would get new ids in HubSpot, which would hold them twice.
+#[derive(Debug, thiserror::Error)]
+#[error("events of source.{source_name} would get new ids in HubSpot")]
+pub struct MemoryRekeyError {
+    /// The source.
+    pub source_name: SourceName,
+}
+
+/// An open ledger.
+pub struct MemoryLedger {
+    store: MemoryStore,
+    accounts: Vec<AccountName>,
+    policies: Policies,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn CommitObserver>,
+    live: Mutex<Live>,
+    statuses: BTreeMap<AccountName, watch::Sender<AccountStatus>>,
+    notify: BTreeMap<AccountName, Arc<Notify>>,
+    notify_fetch: BTreeMap<SourceName, Arc<Notify>>,
+}
+
+impl MemoryLedger {
+    /// Opens a store.
+    ///
+    /// # Errors
+    /// [`MemoryRekeyError`] if events would get new ids in HubSpot and that is not accepted.
+    pub fn open(settings: MemorySettings) -> Result<Self, MemoryRekeyError> {
+        let MemorySettings { store, accounts, policies, accept_rekey, clock, observer } = settings;
+        let statuses = {
+            let mut state = store.lock();
+            if let Some(source_name) =
+                timers::rekeyed_source(&state, &policies).filter(|_| !accept_rekey)
+            {
+                return Err(MemoryRekeyError { source_name });
+            }
+            timers::open(&mut state, &policies, clock.now());
+            let status = |account: &AccountName| {
+                let status = state.statuses.get(account).cloned().unwrap_or_default();
+                (account.clone(), watch::Sender::new(status))
+            };
+            accounts.iter().map(status).collect()
+        };
+        Ok(Self {
+            notify: accounts.iter().map(|a| (a.clone(), Arc::default())).collect(),
+            notify_fetch: policies.keys().map(|s| (s.clone(), Arc::default())).collect(),
+            store,
+            accounts,
+            policies,
+            clock,
+            observer,
+            live: Mutex::default(),
+            statuses,
+        })
+    }
+
+    /// Gives the account's lease to another process, which settles nothing. What this process claimed is free again, and
+    /// what it settles from now on is not recorded.
+    pub fn take_lease_away(&self, account: &AccountName) {
+        self.live().take_lease_away(account);
+        self.wake(account);
+    }
+
+    /// Lets this process acquire the account's lease again.
+    pub fn give_lease_back(&self, account: &AccountName) {
+        self.live().give_lease_back(account);
+        self.wake(account);
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, account: &AccountName) {
+        if let Some(notify) = self.notify.get(account) {
+            notify.notify_one();
+        }
+    }
+
+    /// Carries out a call that reads.
+    fn read<T>(&self, read: impl FnOnce(&State, &mut Live) -> T) -> T {
+        let state = self.store.lock();
+        read(&state, &mut self.live())
+    }
+
+    /// Carries out a call that writes. Its changes are kept if `keep` accepts its answer.
+    fn write<T>(
+        &self,
+        call: impl FnOnce(&mut Transaction<'_>) -> T,
+        keep: impl FnOnce(&T) -> bool,
+    ) -> Result<T, LedgerError> {
+        let began = Instant::now();
+        let mut state = self.store.lock();
+        let mut live = self.live();
+        if live.is_closed {
+            return Err(LedgerError::unavailable("the store is closed"));
+        }
+        let mut next = state.clone();
+        let mut tx = Transaction::new(&mut next, &live, &self.policies, self.clock.now());
+        let answer = call(&mut tx);
+        let Transaction { woken, woken_fetches, settled_fetches, .. } = tx;
+        if !keep(&answer) {
+            return Ok(answer);
+        }
+        *state = next;
+        live.fetch_claims.retain(|id, _| !settled_fetches.contains(id));
+        drop((live, state));
+        self.observer.committed(1, began.elapsed());
+        for account in &woken {
+            self.wake(account);
+        }
+        for notify in woken_fetches.iter().filter_map(|source| self.notify_fetch.get(source)) {
+            notify.notify_one();
+        }
+        Ok(answer)
+    }
+}

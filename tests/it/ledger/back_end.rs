@@ -1,0 +1,143 @@
+//! The back ends that the suite runs over.
+
+use std::sync::Arc;
+
+use webinar_bridge::clock::Clock;
+use webinar_bridge::event::{AccountName, SourceName};
+use webinar_bridge::ledger::memory::{MemoryLedger, MemoryRekeyError, MemorySettings, MemoryStore};
+use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
+use webinar_bridge::ledger::{Ledger, Policies};
+
+use crate::harness::build::{NOON, account};
+use crate::harness::store::{HandClock, Place, Unwatched};
+
+/// An empty store of one back end, which can be closed and opened again. Its clock begins at noon.
+pub(crate) trait BackEnd: Sized + Send + Sync + 'static {
+    /// The ledger that an open store is. A dropped one stands for a process that ended.
+    type Ledger: Ledger;
+
+    /// An empty store that is not open.
+    fn new() -> Self;
+
+    /// The clock of the store.
+    fn clock(&self) -> &Arc<HandClock>;
+
+    /// Opens the store with the accounts `main` and `other`.
+    fn try_open(&self, policies: Policies, rekey: Rekey) -> Result<Self::Ledger, RekeyRefused>;
+
+    /// Opens the store so that each call is done, with its notifications, when it answers.
+    fn open_inline(&self, policies: Policies) -> Self::Ledger;
+
+    /// The receipts, webinars and lasting keys that the closed or open store holds.
+    fn row_counts(&self) -> RowCounts;
+
+    /// Gives the account's lease to another process; false where the store has one owner, and no lease can be lost.
+    fn take_lease_away(&self, ledger: &Self::Ledger, account: &AccountName) -> bool;
+
+    /// Opens the store as it was opened before.
+    fn open(&self, policies: Policies) -> Self::Ledger {
+        let refused = |refused: RekeyRefused| panic!("{}", refused.source_name);
+        self.try_open(policies, Rekey::Refuse).unwrap_or_else(refused)
+    }
+}
+
+/// The store was not opened, since events of the source would get new ids in HubSpot.
+#[derive(Debug)]
+pub(crate) struct RekeyRefused {
+    pub(crate) source_name: SourceName,
+}
+
+/// The number of rows of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RowCounts {
+    pub(crate) receipts: i64,
+    pub(crate) webinars: i64,
+    pub(crate) lasting_keys: i64,
+}
+
+impl BackEnd for Place {
+    type Ledger = SqliteLedger;
+
+    fn new() -> Self {
+        Self::new()
+    }
+
+    fn clock(&self) -> &Arc<HandClock> {
+        &self.clock
+    }
+
+    fn try_open(&self, policies: Policies, rekey: Rekey) -> Result<SqliteLedger, RekeyRefused> {
+        match SqliteLedger::open(Settings { rekey, ..self.settings(policies) }) {
+            Ok(ledger) => Ok(ledger),
+            Err(OpenError::Rekey { source_name, .. }) => Err(RekeyRefused { source_name }),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn open_inline(&self, policies: Policies) -> SqliteLedger {
+        let settings = Settings { threading: Threading::Inline, ..self.settings(policies) };
+        SqliteLedger::open(settings).expect("the store opens")
+    }
+
+    fn row_counts(&self) -> RowCounts {
+        let count = |table| self.count_rows(table);
+        RowCounts {
+            receipts: count("receipts"),
+            webinars: count("webinars"),
+            lasting_keys: count("lasting_keys"),
+        }
+    }
+
+    fn take_lease_away(&self, _ledger: &SqliteLedger, _account: &AccountName) -> bool {
+        false
+    }
+}
+
+/// A store in memory.
+pub(crate) struct MemoryPlace {
+    store: MemoryStore,
+    clock: Arc<HandClock>,
+}
+
+impl BackEnd for MemoryPlace {
+    type Ledger = MemoryLedger;
+
+    fn new() -> Self {
+        Self { store: MemoryStore::default(), clock: HandClock::at(NOON) }
+    }
+
+    fn clock(&self) -> &Arc<HandClock> {
+        &self.clock
+    }
+
+    fn try_open(&self, policies: Policies, rekey: Rekey) -> Result<MemoryLedger, RekeyRefused> {
+        MemoryLedger::open(MemorySettings {
+            store: self.store.clone(),
+            accounts: vec![account("main"), account("other")],
+            policies,
+            accept_rekey: rekey == Rekey::Accept,
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            observer: Arc::new(Unwatched),
+        })
+        .map_err(|MemoryRekeyError { source_name }| RekeyRefused { source_name })
+    }
+
+    fn open_inline(&self, policies: Policies) -> MemoryLedger {
+        self.open(policies)
+    }
+
+    fn row_counts(&self) -> RowCounts {
+        let rows = self.store.rows();
+        let number = |count| i64::try_from(count).expect("a small number");
+        RowCounts {
+            receipts: number(rows.receipts),
+            webinars: number(rows.webinars),
+            lasting_keys: number(rows.lasting_keys),
+        }
+    }
+
+    fn take_lease_away(&self, ledger: &MemoryLedger, account: &AccountName) -> bool {
+        ledger.take_lease_away(account);
+        true
+    }
+}

@@ -1,0 +1,235 @@
+//! What only a store in a file can show.
+
+use std::time::Duration;
+
+use webinar_bridge::event::Millis;
+use webinar_bridge::ledger::erasure::EmailAddress;
+use webinar_bridge::ledger::sqlite::{OpenError, SqliteLedger, backup, erase};
+use webinar_bridge::ledger::{
+    EventQuery, EventState, EventStateCounts, FetchOutcome, FetchStatus, LedgerError, NewReceipt,
+    ReceiptOutcome, RedriveRequest, Retention,
+};
+
+use super::browsing::{all, five, ids};
+use super::contract::*;
+use super::fetching::{
+    always, answered, counted, due, due_ids, fetched, given_up, settle as settle_fetch, status,
+    want,
+};
+use super::lasting::{KEEP, at, comes, lasting, prune};
+use super::redriving::{dead, redrive_all};
+use super::{NOW, claim, confirmed, counts, settle};
+use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
+use crate::harness::store::Place;
+
+/// Erasing a person fills free pages with zeros, as bodies that nobody has, and the next are to take other pages.
+#[tokio::test]
+async fn pruning_leaves_the_filling_of_erased_pages() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("0", vec![created("0", "Name", NOON)])).await.expect("kept");
+    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    store.execute("INSERT INTO bodies (id, data) VALUES (-1, zeroblob(9000))", ()).expect("filled");
+    let day = Duration::from_hours(24);
+    place.clock.set(Millis::new(NOON.get()).plus(402 * day));
+    let late = receipt("1", vec![created("1", "Name", NOON)]);
+    let late = NewReceipt { received_at: Millis::new(NOON.get()).plus(402 * day), ..late };
+    ledger.accept(late).await.expect("kept");
+    while ledger.prune(Retention { receipts: 30 * day, events: 400 * day }).await.expect("pruned") {
+    }
+    let kept = |id: i64| {
+        store.query_row("SELECT count(*) FROM bodies WHERE id = ?1", [id], |row| row.get(0))
+    };
+    assert_eq!((kept(1), kept(-1)), (Ok(0), Ok(1)), "the old body goes, the filling stays");
+}
+
+#[tokio::test]
+async fn store_in_use_is_refused() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let second = SqliteLedger::open(place.settings(policies()));
+    assert!(matches!(second.err(), Some(OpenError::InUse(_))));
+    drop(ledger);
+    assert!(SqliteLedger::open(place.settings(policies())).is_ok());
+}
+
+#[tokio::test]
+async fn locked_store_refuses_and_recovers() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let other = rusqlite::Connection::open(place.file()).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let refused = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable { .. })), "{refused:?}");
+    assert!(ledger.health().is_err());
+    assert_eq!(counts(&ledger).await, EventStateCounts::default());
+    other.execute_batch("ROLLBACK").expect("free");
+    crate::harness::eventually("the writer finds out by itself", async || ledger.health().is_ok())
+        .await;
+    let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
+    assert_eq!(kept.expect("kept"), ReceiptOutcome::Accepted);
+    assert_eq!(counts(&ledger).await.pending, 1);
+}
+
+#[tokio::test]
+async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    let person = "qv7@private.example";
+    let mut told = receipt("a", vec![created("1", "One", NOON)]);
+    told.headers = vec![("x-who".into(), person.into())];
+    ledger.accept(told.clone()).await.expect("kept");
+    want(&ledger, ["1", "2", "3"].map(always).into()).await;
+    let tasks = due(&ledger).await;
+    let failed = FetchOutcome::Retry {
+        not_before: NOON,
+        reason: format!("403: {person} may not"),
+        counted: true,
+    };
+    settle_fetch(&ledger, &tasks[0], failed).await;
+    let mut answer = fetched("b", vec![created("2", "Two", NOON)]);
+    answer.body = format!("{{\"host\":{{\"email\":\"{person}\",\"id\":\"h-1\"}}}}").into_bytes();
+    let id = answer.id;
+    settle_fetch(&ledger, &tasks[1], FetchOutcome::Answered(Box::new(answer))).await;
+    settle_fetch(&ledger, &tasks[2], given_up(None)).await;
+    let copy = place.folder.path().join("copy.db");
+    backup(&place.file(), &copy).expect("copied");
+    ledger.close().await;
+    drop(ledger);
+
+    let address = EmailAddress::parse(person).expect("valid");
+    let erased = erase(&place.file(), &address).expect("erased");
+    assert_eq!((erased.bodies, erased.texts), (1, 2));
+    let file = std::fs::read(place.file()).expect("there");
+    assert!(!file.windows(3).any(|bytes| bytes == b"qv7"), "it is nowhere in the file");
+    let ledger = place.open(policies());
+    let record = ledger.receipt(told.id).await.expect("read").expect("there");
+    assert_eq!(record.headers, [("x-who".to_owned(), "[erased]".to_owned())]);
+    let body = ledger.receipt(id).await.expect("read").expect("there").body.expect("kept");
+    let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(body["host"]["email"], "[erased]");
+    let FetchStatus { pending, given_up, .. } = status(&ledger).await;
+    assert_eq!((pending, given_up), (1, 1));
+    drop(ledger);
+
+    std::fs::rename(&copy, place.file()).expect("put in place");
+    let ledger = place.open(policies());
+    assert_eq!((due_ids(&ledger).await, counted(&ledger).await), (vec!["1".to_owned()], (1, 1)));
+}
+
+/// More than one piece of pruning, and none of them too much.
+#[tokio::test]
+async fn pruning_keeps_each_of_many_lasting_keys() {
+    const MANY: i64 = 1_100;
+    let place = Place::new();
+    let ledger = place.open(policies());
+    comes(&place, &ledger, 0, &lasting("0", vec![created("1", "One", NOON)])).await;
+    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    store
+        .execute_batch(&format!(
+            "WITH RECURSIVE n (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n <= {MANY})
+             INSERT INTO receipts (seq, id, source, dedupe_key, provider, event_type, outcome,
+                 received_at, hash, lasting)
+             SELECT n, CAST(n AS BLOB), source, CAST(n AS BLOB), provider, event_type, outcome,
+                 received_at, hash, 1
+             FROM n, receipts WHERE seq = 1;
+             INSERT INTO webinar_receipts (webinar, receipt) SELECT 1, seq FROM receipts WHERE seq > 1;"
+        ))
+        .expect("filled");
+    at(&place, 31);
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    assert!(ledger.prune(KEEP).await.expect("pruned"), "there is more");
+    assert_eq!(
+        (place.count_rows("receipts"), place.count_rows("lasting_keys")),
+        (MANY - 1_000 + 1, 1_000)
+    );
+    prune(&ledger).await;
+    assert_eq!((place.count_rows("receipts"), place.count_rows("lasting_keys")), (0, MANY + 1));
+    assert_eq!(place.count_rows("webinar_receipts"), 0);
+}
+
+#[tokio::test]
+async fn rare_event_is_found_in_bounded_pages() {
+    let place = Place::new();
+    let ledger = five(&place).await;
+    drop(ledger);
+    place.fill(50_000);
+    let ledger = place.open(policies());
+    let ask = EventQuery { text: Some("paris".into()), limit: 10, ..all() };
+    let first = ledger.list_events(ask.clone()).await.expect("a page");
+    assert!(first.items.is_empty(), "it looked at a part only");
+    assert!(first.next.is_some(), "and says where to go on");
+    assert_eq!(ids(&ledger, ask).await, ["1"]);
+    // By state the first page finds it, since an index knows.
+    for (state, id) in [(EventState::Dead, "1"), (EventState::Incomplete, "4")] {
+        let ask = EventQuery { state: Some(state), limit: 10, ..all() };
+        let page = ledger.list_events(ask).await.expect("a page");
+        assert_eq!(page.items[0].key.external_event_id.as_str(), id);
+        assert_eq!(page.next, None);
+    }
+    let ask = EventQuery { state: Some(EventState::Pending), limit: 10, ..all() };
+    let page = ledger.list_events(ask).await.expect("a page");
+    assert_eq!((page.items.len(), page.next), (2, None));
+}
+
+#[tokio::test]
+async fn link_is_deleted_with_its_receipt() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    for n in 0..3 {
+        let mut new = receipt(&n.to_string(), vec![renamed("1", "Name", minutes(n))]);
+        new.received_at = minutes(n);
+        ledger.accept(new).await.expect("kept");
+    }
+    place.clock.set(Millis::new(minutes(61).get()).plus(Duration::from_secs(1)));
+    let keep = Retention { receipts: Duration::from_hours(1), ..KEEP };
+    while ledger.prune(keep).await.expect("pruned") {}
+    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    let links: i64 = store
+        .query_row("SELECT count(*) FROM webinar_receipts", (), |row| row.get(0))
+        .expect("counted");
+    assert_eq!(links, 1);
+}
+
+#[tokio::test]
+async fn redrive_of_many_events_is_done_in_pieces() {
+    let place = Place::new();
+    drop(place.open(policies()));
+    place.fill(12_000);
+    let ledger = place.open(policies());
+    let delivered = RedriveRequest { state: EventState::Delivered, ..dead() };
+    let piece = ledger.redrive_all(delivered.clone()).await.expect("asked");
+    assert_eq!(piece.redriven, 500);
+    assert!(piece.next.is_some());
+    assert_eq!(redrive_all(&ledger, delivered).await, 11_500);
+    assert_eq!(
+        counts(&ledger).await,
+        EventStateCounts { pending: 12_000, ..EventStateCounts::default() }
+    );
+    // Looking is bounded too: one that is late among many is found in a later piece.
+    let none = RedriveRequest { account: Some(account("other")), ..dead() };
+    let none = RedriveRequest { state: EventState::Delivered, ..none };
+    let piece = ledger.redrive_all(none).await.expect("asked");
+    assert_eq!(piece.redriven, 0);
+    assert!(piece.next.is_some());
+}
+
+#[tokio::test]
+async fn answer_of_a_locked_store_is_neither_accepted_nor_settled() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    want(&ledger, vec![always("3")]).await;
+    let tasks = due(&ledger).await;
+    let outcome = answered("c", vec![created("3", "Three", NOON)]);
+    let FetchOutcome::Answered(ref three) = outcome else { unreachable!("it was made so") };
+    let id = three.id;
+    let other = rusqlite::Connection::open(place.file()).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let refused = ledger.settle_fetch(&tasks[0], outcome.clone()).await;
+    assert!(matches!(refused, Err(LedgerError::Unavailable { .. })), "{refused:?}");
+    other.execute_batch("ROLLBACK").expect("free");
+    assert_eq!(due_ids(&ledger).await, ["3"]);
+    assert_eq!((counted(&ledger).await, ledger.receipt(id).await.expect("read")), ((1, 0), None));
+    assert_eq!(settle_fetch(&ledger, &tasks[0], outcome).await, Some(ReceiptOutcome::Accepted));
+    assert_eq!((counted(&ledger).await, counts(&ledger).await.pending), ((0, 0), 1));
+}
