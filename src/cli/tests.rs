@@ -35,14 +35,14 @@ fn ran(arguments: &[&str], stdin: &str) -> (ExitCode, String, String) {
     let cli = Cli::try_parse_from([&["webinar-bridge"], arguments].concat()).expect("right use");
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let variables = BTreeMap::new();
-    let world = Io { variables: &variables, stdin: &mut stdin.as_bytes(), stdout: &mut stdout };
-    let code = run(cli, world, &mut stderr);
+    let io = Io { variables: &variables, stdin: &mut stdin.as_bytes(), stdout: &mut stdout };
+    let code = run(cli, io, &mut stderr);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (code, text(stdout), text(stderr))
 }
 
 fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
-    let speaker = match source {
+    let source = match source {
         None => map::DryRunSource::unconfigured(Arc::new(StubProvider(Probe))),
         Some(name) => {
             let config = config();
@@ -51,22 +51,22 @@ fn mapped(body: &Value, source: Option<&str>) -> (Value, Option<String>) {
             )
         }
     };
-    mapped_by(body, &speaker)
+    mapped_by(body, &source)
 }
 
-fn mapped_by(body: &Value, speaker: &map::DryRunSource) -> (Value, Option<String>) {
-    let told = map::map_body(speaker, body.to_string().as_bytes(), NOW);
-    let told = told.expect("it can be folded");
-    (serde_json::to_value(&told).expect("it is JSON"), told.unmappable)
+fn mapped_by(body: &Value, source: &map::DryRunSource) -> (Value, Option<String>) {
+    let report = map::map_body(source, body.to_string().as_bytes(), NOW);
+    let report = report.expect("it can be folded");
+    (serde_json::to_value(&report).expect("it is JSON"), report.unmappable)
 }
 
 #[test]
-fn the_arguments_are_consistent() {
+fn arguments_of_all_commands_are_consistent() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn wrong_use_is_2_and_help_is_0() {
+fn exit_code_of_wrong_use_is_2_and_of_help_0() {
     let code = |arguments: &[&str]| {
         Cli::try_parse_from([&["webinar-bridge"], arguments].concat())
             .expect_err("nothing to run")
@@ -81,7 +81,7 @@ fn wrong_use_is_2_and_help_is_0() {
 }
 
 #[test]
-fn invalid_configuration_is_2_and_every_problem_a_line() {
+fn configuration_that_is_invalid_exits_2_with_a_line_for_each_problem() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("bridge.toml");
     fs::write(&path, "[store]\nmigrate = 1\n[hubspot.main]\naccess_token = ''\n[source]")
@@ -99,30 +99,30 @@ fn invalid_configuration_is_2_and_every_problem_a_line() {
 }
 
 #[test]
-fn an_unknown_provider_is_wrong_use() {
+fn provider_that_is_unknown_is_wrong_use() {
     let (code, _, stderr) = ran(&["map", "--provider", "nobody"], "{}");
     assert_eq!(code, ExitCode::from(2));
     assert!(stderr.starts_with("error: --provider \"nobody\" is not known. Known:"), "{stderr}");
 }
 
 #[test]
-fn completions_know_the_commands() {
+fn completions_of_bash_hold_the_commands_and_options() {
     let (code, stdout, _) = ran(&["completions", "bash"], "");
     assert_eq!(code, ExitCode::SUCCESS);
     assert!(stdout.contains("webinar-bridge") && stdout.contains("--secret-env"));
 }
 
 #[test]
-fn a_body_becomes_changes_and_inputs() {
+fn body_of_a_source_is_mapped_to_changes_and_inputs() {
     let body = json!({"event": "created", "id": "77", "account": "a1", "name": "Bees"});
-    let (told, _) = mapped(&body, Some("acme"));
-    assert_eq!(told["event_type"], "created");
-    assert_eq!(told["meaning"], "changes");
-    assert_eq!(told["changes"][0]["webinar"], "77");
-    assert_eq!(told["bad_fields"], json!(["start_time"]));
-    assert_eq!(told["incomplete"], json!([]));
+    let (report, _) = mapped(&body, Some("acme"));
+    assert_eq!(report["event_type"], "created");
+    assert_eq!(report["meaning"], "changes");
+    assert_eq!(report["changes"][0]["webinar"], "77");
+    assert_eq!(report["bad_fields"], json!(["start_time"]));
+    assert_eq!(report["incomplete"], json!([]));
     assert_eq!(
-        told["inputs"],
+        report["inputs"],
         json!([{
             "externalAccountId": "theirs",
             "externalEventId": "77",
@@ -139,27 +139,27 @@ fn a_body_becomes_changes_and_inputs() {
 }
 
 #[test]
-fn without_a_source_the_gaps_show() {
-    let (told, _) = mapped(&json!({"event": "created", "id": "77"}), None);
-    assert_eq!(told["inputs"], json!([]));
-    assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["name", "organizer"]}]));
+fn body_without_a_source_shows_its_gaps() {
+    let (report, _) = mapped(&json!({"event": "created", "id": "77"}), None);
+    assert_eq!(report["inputs"], json!([]));
+    assert_eq!(report["incomplete"], json!([{"id": "77", "gaps": ["name", "organizer"]}]));
 }
 
-/// As the ledger would do with it.
+/// The ledger refuses it as well.
 #[test]
-fn what_is_nobodys_is_not_mapped_for_a_source() {
+fn body_without_an_external_account_is_unmappable_for_a_source() {
     let config = config();
     let source = super::find_source(&config, "acme", &PROBE).expect("it is there");
     let mut source = Source::clone(source);
     source.policy.external_account_id = None;
     let body = json!({"event": "created", "id": "77", "name": "Bees"});
-    let (told, why) = mapped_by(&body, &map::DryRunSource::from_config(&Arc::new(source)));
-    assert_eq!((&told["meaning"], &told["inputs"]), (&json!("unmappable"), &json!([])));
+    let (report, why) = mapped_by(&body, &map::DryRunSource::from_config(&Arc::new(source)));
+    assert_eq!((&report["meaning"], &report["inputs"]), (&json!("unmappable"), &json!([])));
     assert!(why.is_some_and(|why| why.contains("external_account_id")));
 }
 
 #[test]
-fn what_is_filtered_and_what_fails_shows() {
+fn expression_that_filters_or_fails_shows_in_the_report() {
     let config = config();
     let source = super::find_source(&config, "acme", &PROBE).expect("it is there");
     let mut source = Source::clone(source);
@@ -168,36 +168,36 @@ fn what_is_filtered_and_what_fails_shows() {
     let custom_properties = BTreeMap::from([("n".to_owned(), CustomProperty::Computed(failing))]);
     source.policy.only = Some(only);
     source.policy.custom_properties = custom_properties;
-    let speaker = map::DryRunSource::from_config(&Arc::new(source));
+    let source = map::DryRunSource::from_config(&Arc::new(source));
     let body = |name| json!({"event": "created", "id": "77", "account": "a1", "name": name});
-    let (told, _) = mapped_by(&body("Bees"), &speaker);
-    assert_eq!((&told["inputs"], &told["remarks"]), (&json!([]), &Value::Null));
-    assert_eq!(told["incomplete"], json!([{"id": "77", "gaps": ["filtered"]}]));
-    let (told, _) = mapped_by(&body("Wasps"), &speaker);
-    assert_eq!(told["inputs"][0]["customProperties"], json!([]));
-    assert_eq!(told["remarks"], json!([{"id": "77", "gaps": ["property_failed"]}]));
-    let (told, _) = mapped_by(&body("7"), &speaker);
+    let (report, _) = mapped_by(&body("Bees"), &source);
+    assert_eq!((&report["inputs"], &report["remarks"]), (&json!([]), &Value::Null));
+    assert_eq!(report["incomplete"], json!([{"id": "77", "gaps": ["filtered"]}]));
+    let (report, _) = mapped_by(&body("Wasps"), &source);
+    assert_eq!(report["inputs"][0]["customProperties"], json!([]));
+    assert_eq!(report["remarks"], json!([{"id": "77", "gaps": ["property_failed"]}]));
+    let (report, _) = mapped_by(&body("7"), &source);
     let property = json!([{"name": "n", "value": "7"}]);
     assert_eq!(
-        (&told["inputs"][0]["customProperties"], &told["remarks"]),
+        (&report["inputs"][0]["customProperties"], &report["remarks"]),
         (&property, &Value::Null)
     );
 }
 
 #[test]
-fn every_other_meaning_is_named() {
+fn body_without_changes_is_reported_by_its_meaning() {
     for (event, meaning) in [("handshake", "handshake"), ("something", "ignored")] {
-        let (told, unmappable) = mapped(&json!({"event": event}), None);
-        assert_eq!((told["meaning"].as_str(), unmappable), (Some(meaning), None));
-        assert_eq!(told["changes"], json!([]));
+        let (report, unmappable) = mapped(&json!({"event": event}), None);
+        assert_eq!((report["meaning"].as_str(), unmappable), (Some(meaning), None));
+        assert_eq!(report["changes"], json!([]));
     }
-    let (told, unmappable) = mapped(&json!([]), None);
-    assert_eq!(told["meaning"], "unmappable");
+    let (report, unmappable) = mapped(&json!([]), None);
+    assert_eq!(report["meaning"], "unmappable");
     assert_eq!(unmappable.as_deref(), Some("it is not an object with an event"));
 }
 
 #[test]
-fn a_source_must_be_there_and_of_the_provider() {
+fn source_that_is_missing_or_of_another_provider_is_refused() {
     let mut config = config();
     let message = |config: &Config, name: &str| match super::find_source(config, name, &PROBE) {
         Err(CommandError::Usage(message)) => message,
@@ -211,7 +211,7 @@ fn a_source_must_be_there_and_of_the_provider() {
 }
 
 #[test]
-fn a_body_comes_from_a_file_or_from_standard_input() {
+fn body_argument_reads_a_file_or_standard_input() {
     #[derive(Debug, Parser)]
     struct Only {
         #[command(flatten)]
@@ -245,7 +245,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_shell_reads_back_what_was_quoted() {
+fn word_that_was_quoted_is_read_back_by_a_shell() {
     let body = "{\"a\": \"it's $HOME `id` \\\\ \\\"\"}\n\n  @\n!";
     let url = url::Url::parse("https://bridge.example/webhooks/acme?a=1&b='2'").expect("a URL");
     let unsigned = UnsignedRequest { url: &url, body: body.as_bytes(), secret: b"12345", now: NOW };
@@ -273,7 +273,7 @@ fn a_shell_reads_back_what_was_quoted() {
 }
 
 #[test]
-fn the_platforms_own_content_type_stays() {
+fn content_type_of_the_platform_is_kept() {
     let url = url::Url::parse("https://bridge.example/").expect("a URL");
     let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
     let command = sign::curl_command(&url, headers, "--data-binary '@x'");
@@ -284,7 +284,7 @@ fn the_platforms_own_content_type_stays() {
 }
 
 #[test]
-fn a_body_that_fits_no_command_line_is_refused() {
+fn body_too_long_for_a_command_line_is_refused() {
     for body in [vec![0xff], vec![0], vec![b'a'; 64 * 1024 + 1]] {
         assert!(sign::inline_body(&body).is_err());
     }

@@ -55,7 +55,7 @@ fn error(kind: AccountErrorKind, status: Option<u16>) -> AccountError {
         kind,
         status,
         retry_after: None,
-        detail: "as HubSpot says".into(),
+        detail: "HubSpot detail".into(),
         correlation_id: None,
     }
 }

@@ -1,4 +1,4 @@
-//! A client that sends exactly the bytes it is given.
+//! A client that sends the given bytes unchanged.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};

@@ -14,7 +14,7 @@ use crate::http::simple_server::{
     ResponseFault, SimpleHandler, SimpleRequest, SimpleResponse, serve,
 };
 
-/// Fails as its path says; else tells what it was asked.
+/// Fails as the path requests; otherwise answers with the request.
 struct Echo;
 
 const HANG: Duration = Duration::from_millis(80);
@@ -32,7 +32,7 @@ impl SimpleHandler for Echo {
         let named = headers.iter().find(|(name, _)| name == "x-named");
         let named = named.map_or("", |(_, value)| value.as_str());
         let body = format!("{method} {path} {query} {named} {}", String::from_utf8_lossy(&body));
-        let headers = [("X-Told", "yes"), ("Retry-After", "3")];
+        let headers = [("X-Echo", "yes"), ("Retry-After", "3")];
         SimpleResponse {
             status: 207,
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
@@ -49,16 +49,16 @@ fn echo() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn requests_and_replies_pass_whole() {
+async fn request_and_response_pass_unchanged() {
     let bytes = request("PUT", "/a%20b?c=d", &[("X-Named", "n")], b"body");
     let answer = send(echo(), &bytes).await;
     assert_eq!((answer.status, answer.body.as_str()), (207, "PUT /a%20b c=d n body"));
-    assert_eq!(answer.header("x-told"), Some("yes"));
+    assert_eq!(answer.header("x-echo"), Some("yes"));
     assert_eq!(answer.header("retry-after"), Some("3"));
 }
 
 #[tokio::test]
-async fn a_hanging_answer_comes_late() {
+async fn response_that_hangs_comes_late() {
     let address = echo();
     let began = Instant::now();
     assert_eq!(send(address, &request("GET", "/hang", &[], b"")).await.status, 207);
@@ -76,12 +76,12 @@ async fn everything(address: SocketAddr, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_reset_says_nothing() {
+async fn connection_that_is_reset_sends_no_response() {
     assert_eq!(everything(echo(), "/reset").await, "");
 }
 
 #[tokio::test]
-async fn a_truncated_answer_has_half_of_its_body() {
+async fn response_that_is_truncated_has_half_of_its_body() {
     let all = everything(echo(), "/truncate").await;
     let (head, body) = all.split_once("\r\n\r\n").expect("a head");
     let whole = "POST /truncate   body";
@@ -90,7 +90,7 @@ async fn a_truncated_answer_has_half_of_its_body() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_bound_is_refused() {
+async fn body_beyond_the_limit_is_refused() {
     let address = echo();
     let head = "POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 8388609\r\n\r\n";
     let mut stream = connect(address).await;
@@ -105,7 +105,7 @@ async fn a_body_beyond_the_bound_is_refused() {
 }
 
 #[tokio::test]
-async fn it_stops_when_told() {
+async fn server_stops_when_its_token_is_cancelled() {
     let (listener, _) = bind();
     let stop = CancellationToken::new();
     let running = tokio::spawn(serve(listener, Arc::new(Echo), stop.clone()));

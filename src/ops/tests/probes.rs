@@ -17,7 +17,7 @@ use crate::receive::tests::harness::metric;
 use crate::replay::Replayer;
 use crate::telemetry::Metrics;
 
-pub(super) struct Desk {
+pub(super) struct RunningOps {
     pub(super) address: SocketAddr,
     pub(super) ledger: Arc<FakeLedger>,
     readiness: Readiness,
@@ -25,7 +25,7 @@ pub(super) struct Desk {
 
 const NOW: Millis = Millis::new(1_700_000_000_000);
 
-pub(super) fn desk() -> Desk {
+pub(super) fn start_ops() -> RunningOps {
     let ledger = Arc::new(FakeLedger::default());
     let readiness = Readiness::default();
     let ops = OpsState {
@@ -45,10 +45,10 @@ pub(super) fn desk() -> Desk {
     };
     let (listener, address) = bind();
     tokio::spawn(run_ops(listener, ops, CancellationToken::new(), Duration::from_secs(1)));
-    Desk { address, ledger, readiness }
+    RunningOps { address, ledger, readiness }
 }
 
-impl Desk {
+impl RunningOps {
     async fn get(&self, path: &str) -> TestResponse {
         send(self.address, &request("GET", path, &[], b"")).await
     }
@@ -60,33 +60,33 @@ impl Desk {
 }
 
 #[tokio::test]
-async fn alive_is_alive_whatever_the_store_says() {
-    let desk = desk();
-    *desk.ledger.health.lock().unwrap() = Err("disk full".to_owned());
-    let answer = desk.get("/livez").await;
+async fn liveness_does_not_depend_on_the_store() {
+    let ops = start_ops();
+    *ops.ledger.health.lock().unwrap() = Err("disk full".to_owned());
+    let answer = ops.get("/livez").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"alive"}"#));
     assert_eq!(answer.header("content-type"), Some("application/json"));
 }
 
 #[tokio::test]
-async fn ready_is_started_writing_and_not_draining() {
-    let desk = desk();
+async fn readiness_requires_a_start_a_healthy_store_and_no_draining() {
+    let ops = start_ops();
     let unready = |reasons: &str| (503, format!(r#"{{"reasons":[{reasons}],"status":"unready"}}"#));
-    assert_eq!(desk.readyz().await, unready(r#""starting""#));
-    desk.readiness.set_started();
-    assert_eq!(desk.readyz().await, (200, r#"{"status":"ready"}"#.to_owned()));
-    *desk.ledger.health.lock().unwrap() = Err("disk full".to_owned());
-    assert_eq!(desk.readyz().await, unready(r#""store: disk full""#));
-    *desk.ledger.health.lock().unwrap() = Ok(());
-    assert_eq!(desk.readyz().await.0, 200);
-    desk.readiness.set_draining();
-    assert_eq!(desk.readyz().await, unready(r#""draining""#));
+    assert_eq!(ops.readyz().await, unready(r#""starting""#));
+    ops.readiness.set_started();
+    assert_eq!(ops.readyz().await, (200, r#"{"status":"ready"}"#.to_owned()));
+    *ops.ledger.health.lock().unwrap() = Err("disk full".to_owned());
+    assert_eq!(ops.readyz().await, unready(r#""store: disk full""#));
+    *ops.ledger.health.lock().unwrap() = Ok(());
+    assert_eq!(ops.readyz().await.0, 200);
+    ops.readiness.set_draining();
+    assert_eq!(ops.readyz().await, unready(r#""draining""#));
 }
 
 #[tokio::test]
-async fn a_scrape_shows_the_ledger_as_it_is() {
-    let desk = desk();
-    *desk.ledger.counts.lock().unwrap() = EventStateCounts {
+async fn scrape_shows_the_counts_of_the_ledger() {
+    let ops = start_ops();
+    *ops.ledger.counts.lock().unwrap() = EventStateCounts {
         pending: 5,
         in_flight: 4,
         delivered: 3,
@@ -94,13 +94,13 @@ async fn a_scrape_shows_the_ledger_as_it_is() {
         filtered: 6,
         dead: 1,
     };
-    *desk.ledger.oldest.lock().unwrap() = Ok(Some(NOW.minus(Duration::from_hours(1))));
-    *desk.ledger.status.lock().unwrap() = AccountStatus {
+    *ops.ledger.oldest.lock().unwrap() = Ok(Some(NOW.minus(Duration::from_hours(1))));
+    *ops.ledger.status.lock().unwrap() = AccountStatus {
         paused: Some(Pause { reason: PauseReason::DailyLimit, since: NOW, detail: String::new() }),
         daily_remaining: Some(0),
         ..AccountStatus::default()
     };
-    let answer = desk.get("/metrics").await;
+    let answer = ops.get("/metrics").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let value = |line: &str| metric(&answer.body, line).unwrap_or_else(|| panic!("{line}"));
@@ -124,9 +124,9 @@ async fn a_scrape_shows_the_ledger_as_it_is() {
     let age: f64 = value("bridge_oldest_pending_age_seconds{hubspot=\"main\"}").parse().unwrap();
     assert!((3_600.0..3_700.0).contains(&age), "{age}");
 
-    // What the store cannot tell stays as it was, and the scrape is answered all the same.
-    *desk.ledger.oldest.lock().unwrap() = Err(());
-    let answer = desk.get("/metrics").await;
+    // A gauge that the store cannot supply keeps its value, and the scrape is answered.
+    *ops.ledger.oldest.lock().unwrap() = Err(());
+    let answer = ops.get("/metrics").await;
     assert_eq!(answer.status, 200);
     let line = "bridge_oldest_pending_age_seconds{hubspot=\"main\"}";
     let stale: f64 = metric(&answer.body, line).expect("a gauge").parse().unwrap();
@@ -134,10 +134,10 @@ async fn a_scrape_shows_the_ledger_as_it_is() {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_refused() {
-    let desk = desk();
-    let answer = desk.get("/webhooks/open").await;
+async fn path_or_method_of_no_route_is_refused() {
+    let ops = start_ops();
+    let answer = ops.get("/webhooks/open").await;
     assert_eq!((answer.status, answer.body.as_str()), (404, r#"{"error":"not_found"}"#));
-    let answer = send(desk.address, &request("POST", "/metrics", &[], b"")).await;
+    let answer = send(ops.address, &request("POST", "/metrics", &[], b"")).await;
     assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
 }

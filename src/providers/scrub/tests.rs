@@ -138,7 +138,7 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
-/// What masking keys means, told on the tree.
+/// The expected result of masking keys, computed on the parsed tree.
 fn without(value: &serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     match value {

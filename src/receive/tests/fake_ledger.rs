@@ -1,4 +1,4 @@
-//! A ledger that answers as a test sets it.
+//! A ledger whose answers a test sets.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -35,14 +35,14 @@ pub(crate) fn source(name: &str) -> SourceName {
 pub(crate) enum LedgerMode {
     Accepting,
     Failing,
-    /// Accepts once it is let.
+    /// Accepts as soon as `gate` permits.
     Waiting,
 }
 
 pub(crate) struct FakeLedger {
     pub(crate) mode: Mutex<LedgerMode>,
     pub(crate) kept: Mutex<Vec<NewReceipt>>,
-    /// Told when an acceptance has begun.
+    /// Notified when an acceptance has begun.
     pub(crate) begun: Notify,
     /// Each permit lets one waiting acceptance go on.
     pub(crate) gate: Semaphore,
@@ -50,9 +50,9 @@ pub(crate) struct FakeLedger {
     pub(crate) status: Mutex<AccountStatus>,
     pub(crate) oldest: Mutex<Result<Option<Millis>, ()>>,
     pub(crate) health: Mutex<Result<(), String>>,
-    /// From that piece on nothing can be sent again.
+    /// Number of pieces after which redriving fails.
     pub(crate) breaks_after: AtomicI64,
-    /// How long reading each of its receipts takes, oldest first; their numbers count from 1.
+    /// Reading time of each receipt, oldest first; their numbers count from 1.
     pub(crate) receipts: Mutex<Vec<Duration>>,
 }
 
@@ -78,7 +78,7 @@ impl FakeLedger {
         *self.mode.lock().unwrap() = mode;
     }
 
-    /// What is looked for, if it is told at all.
+    /// Returns `found`, fails or hangs, as the mode is.
     async fn respond<T>(&self, found: T) -> Result<T, LedgerError> {
         let mode = *self.mode.lock().unwrap();
         match mode {
@@ -212,11 +212,11 @@ impl FetchQueue for FakeLedger {
 #[async_trait]
 impl Timers for FakeLedger {
     async fn run_timers(&self, _: usize) -> Result<TimersRun, LedgerError> {
-        unreachable!("the listeners keep no house")
+        unreachable!("the listeners do no housekeeping")
     }
 
     async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
-        unreachable!("the listeners keep no house")
+        unreachable!("the listeners do no housekeeping")
     }
 }
 
@@ -240,7 +240,7 @@ impl Browse for FakeLedger {
     }
 
     async fn event_detail(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+        unreachable!("the webhook listener does not read it")
     }
 
     async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
@@ -265,7 +265,7 @@ impl Browse for FakeLedger {
 #[async_trait]
 impl Redrive for FakeLedger {
     async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+        unreachable!("the webhook listener does not read it")
     }
 
     async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
@@ -280,11 +280,11 @@ impl Redrive for FakeLedger {
 #[async_trait]
 impl Rebuilds for FakeLedger {
     async fn webinars_of(&self, _: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+        unreachable!("the webhook listener does not read it")
     }
 
     async fn webinar_state(&self, _: &WebinarKey) -> Result<WebinarState, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+        unreachable!("the webhook listener does not read it")
     }
 
     async fn receipts_of(
@@ -292,11 +292,11 @@ impl Rebuilds for FakeLedger {
         _: &WebinarKey,
         _: Option<i64>,
     ) -> Result<Page<ContributingReceipt>, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+        unreachable!("the webhook listener does not read it")
     }
 
     async fn rebuild(&self, _: RebuildRequest) -> Result<RebuildResult, LedgerError> {
-        unreachable!("the webhooks do not look at it")
+        unreachable!("the webhook listener does not read it")
     }
 }
 
@@ -315,7 +315,7 @@ impl Store for FakeLedger {
     }
 }
 
-/// The receipt of that number.
+/// A receipt with that number.
 fn summary_of(number: usize) -> ReceiptSummary {
     let mut id = [0; 16];
     id[15] = u8::try_from(number).expect("few");

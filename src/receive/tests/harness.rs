@@ -27,7 +27,7 @@ use crate::telemetry::Metrics;
 pub(super) const SECRET: &str = "a secret of the platform";
 pub(super) const TOKEN: &str = "token-of-the-path=";
 
-/// A platform whose "signature" is the secret itself, and whose bodies say what they mean in their first word.
+/// A platform whose "signature" is the secret itself. The first word of a body selects its content.
 pub(super) struct FakePlatform;
 
 impl StubBehavior for FakePlatform {
@@ -70,14 +70,14 @@ impl StubBehavior for FakePlatform {
                 content_type: "text/plain",
                 body: b"the answer".to_vec(),
             }),
-            Some("panic") => panic!("told to"),
+            Some("panic") => panic!("on purpose"),
             Some(_) | None => PayloadContent::Unmappable("no id".to_owned()),
         };
         ParsedPayload::new("fake.event", meaning)
     }
 }
 
-/// A change of a webinar of the platform account of that name; `?` is none.
+/// A change of a webinar with that platform account; `?` is none.
 fn change(account: &str) -> Change {
     let webinar = WebinarId::parse("w1").expect("an id");
     let mut change = Change::new(webinar, ChangeKind::Updated);
@@ -113,8 +113,8 @@ pub(super) fn endpoint(name: &str) -> Source {
     }
 }
 
-/// Sources: `open`; `closed`, with a path token; `picky`, for the platform accounts `a` and `b`; `keyless`, whose secret
-/// cannot be read.
+/// Sources: `open`; `closed`, with a path token; `picky`, for the platform accounts `a` and `b`; `keyless`, with an
+/// unreadable secret.
 pub(super) fn start_listener(adjust: impl FnOnce(&mut WebhookSettings)) -> RunningListener {
     let mut closed = endpoint("closed");
     closed.path_token = Some(Secret::Text(TOKEN.to_owned().into()));
@@ -161,7 +161,7 @@ impl RunningListener {
         metric(&self.metrics.render(), line)
     }
 
-    /// How many webhooks of a source had that outcome.
+    /// The number of webhooks of a source with that outcome.
     pub(super) fn outcomes(&self, source: &str, outcome: &str) -> Option<String> {
         self.metric(&format!(
             "bridge_webhooks_total{{outcome=\"{outcome}\",provider=\"fake\",source=\"{source}\"}}"

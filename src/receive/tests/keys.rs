@@ -1,4 +1,4 @@
-//! Keys that somebody else publishes: while they are not there, senders are asked to come again.
+//! Published keys: while they are missing, senders are asked to try again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::providers::{
 use crate::receive::PublishedKeys;
 use crate::stub_platform::{StubBehavior, StubProvider};
 
-/// Believes who shows a key that is published.
+/// Accepts requests with a key that is published.
 struct Publishing(Url);
 
 impl StubBehavior for Publishing {
@@ -75,44 +75,44 @@ fn opened(publisher: &Arc<Publisher>) -> RunningListener {
     })
 }
 
-async fn post(stage: &RunningListener, key: &str) -> (u16, String) {
+async fn post(listener: &RunningListener, key: &str) -> (u16, String) {
     let bytes = request("POST", "/webhooks/open", &[("x-key", key)], b"changes a");
-    let answer = stage.send(&bytes).await;
+    let answer = listener.send(&bytes).await;
     (answer.status, answer.body)
 }
 
 #[tokio::test]
-async fn what_is_published_verifies() {
+async fn request_with_a_published_key_is_accepted() {
     let publisher = Arc::new(Publisher::default());
     publisher.published.store(true, Ordering::SeqCst);
-    let stage = opened(&publisher);
-    assert_eq!(post(&stage, "published").await.1, r#"{"status":"accepted"}"#);
-    assert_eq!(post(&stage, "never").await, (401, r#"{"error":"unauthorized"}"#.to_owned()));
+    let listener = opened(&publisher);
+    assert_eq!(post(&listener, "published").await.1, r#"{"status":"accepted"}"#);
+    assert_eq!(post(&listener, "never").await, (401, r#"{"error":"unauthorized"}"#.to_owned()));
     assert_eq!(publisher.missed.load(Ordering::SeqCst), 0, "a wrong signature is no unknown key");
 }
 
 #[tokio::test]
-async fn while_nothing_is_published_nobody_is_refused_for_good() {
+async fn request_before_any_key_is_published_is_answered_503() {
     let publisher = Arc::new(Publisher::default());
-    let stage = opened(&publisher);
+    let listener = opened(&publisher);
     let unavailable = (503, r#"{"error":"unavailable"}"#.to_owned());
-    assert_eq!(post(&stage, "published").await, unavailable);
-    assert_eq!(stage.outcomes("open", "unavailable").as_deref(), Some("1"));
+    assert_eq!(post(&listener, "published").await, unavailable);
+    assert_eq!(listener.outcomes("open", "unavailable").as_deref(), Some("1"));
     publisher.published.store(true, Ordering::SeqCst);
-    assert_eq!(post(&stage, "published").await.0, 200);
+    assert_eq!(post(&listener, "published").await.0, 200);
 }
 
 #[tokio::test]
-async fn who_shows_an_unknown_key_comes_again_if_it_may_be_published_by_then() {
+async fn request_with_an_unknown_key_is_answered_503_while_a_refresh_may_bring_it() {
     let publisher = Arc::new(Publisher::default());
     publisher.published.store(true, Ordering::SeqCst);
     publisher.may_be_soon.store(true, Ordering::SeqCst);
-    let stage = opened(&publisher);
-    assert_eq!(post(&stage, "another").await.0, 503);
+    let listener = opened(&publisher);
+    assert_eq!(post(&listener, "another").await.0, 503);
     let refused = "bridge_webhooks_rejected_total{reason=\"mismatch\",source=\"open\"}";
-    assert_eq!(stage.metric(refused).as_deref(), Some("0"));
+    assert_eq!(listener.metric(refused).as_deref(), Some("0"));
     publisher.may_be_soon.store(false, Ordering::SeqCst);
-    assert_eq!(post(&stage, "another").await.0, 401);
+    assert_eq!(post(&listener, "another").await.0, 401);
     assert_eq!(publisher.missed.load(Ordering::SeqCst), 2);
-    assert_eq!(stage.metric(refused).as_deref(), Some("1"));
+    assert_eq!(listener.metric(refused).as_deref(), Some("1"));
 }

@@ -1,4 +1,4 @@
-//! Every row of the table of answers, and what is kept.
+//! Every row of the table of answers, and the receipts that are stored.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::ledger::ReceiptContent;
 use crate::secret::Secret;
 
 #[tokio::test]
-async fn what_is_accepted_is_kept_first() {
-    let stage = start_listener(|_| {});
+async fn webhook_that_is_accepted_is_stored_before_the_answer() {
+    let listener = start_listener(|_| {});
     let body = b"changes a | with a token";
-    let answer = stage.post("open", body).await;
+    let answer = listener.post("open", body).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"accepted"}"#));
 
-    let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
+    let [receipt] = &listener.ledger.kept()[..] else { panic!("one receipt") };
     let digest: [u8; 32] = Sha256::digest(body).into();
     assert_eq!(receipt.dedupe_key, digest);
     assert_eq!(receipt.hash, BodyHash::from_digest(&digest));
@@ -29,55 +29,55 @@ async fn what_is_accepted_is_kept_first() {
     assert_eq!(receipt.body, b"scrubbed changes a | with a token");
     assert!(matches!(&receipt.content, ReceiptContent::Changes(changes) if changes.len() == 1));
 
-    assert_eq!(stage.outcomes("open", "accepted").as_deref(), Some("1"));
+    assert_eq!(listener.outcomes("open", "accepted").as_deref(), Some("1"));
     let bad = "bridge_webhook_bad_fields_total{field=\"duration\",provider=\"fake\"}";
-    assert_eq!(stage.metric(bad).as_deref(), Some("1"));
-    let last = stage.metric("bridge_last_webhook_timestamp_seconds{source=\"open\"}");
+    assert_eq!(listener.metric(bad).as_deref(), Some("1"));
+    let last = listener.metric("bridge_last_webhook_timestamp_seconds{source=\"open\"}");
     assert_ne!(last.expect("a gauge"), "0");
 }
 
 #[tokio::test]
-async fn the_same_again_is_a_duplicate() {
-    let stage = start_listener(|_| {});
-    assert_eq!(stage.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
-    let again = stage.post("open", b"changes a").await;
+async fn webhook_sent_twice_is_a_duplicate() {
+    let listener = start_listener(|_| {});
+    assert_eq!(listener.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
+    let again = listener.post("open", b"changes a").await;
     assert_eq!((again.status, again.body.as_str()), (200, r#"{"status":"duplicate"}"#));
-    assert_eq!(stage.ledger.kept().len(), 1);
-    assert_eq!(stage.outcomes("open", "duplicate").as_deref(), Some("1"));
+    assert_eq!(listener.ledger.kept().len(), 1);
+    assert_eq!(listener.outcomes("open", "duplicate").as_deref(), Some("1"));
 }
 
 #[tokio::test]
-async fn what_is_not_for_us_leaves_no_body() {
-    let stage = start_listener(|_| {});
-    let answer = stage.post("open", b"ignored").await;
+async fn webhook_that_is_ignored_leaves_no_body() {
+    let listener = start_listener(|_| {});
+    let answer = listener.post("open", b"ignored").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"ignored"}"#));
-    let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
+    let [receipt] = &listener.ledger.kept()[..] else { panic!("one receipt") };
     assert!(receipt.body.is_empty() && matches!(receipt.content, ReceiptContent::Ignored));
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_kept_whole() {
-    let stage = start_listener(|_| {});
-    let answer = stage.post("open", b"\xff\xfe").await;
+async fn webhook_that_is_unmappable_is_stored_whole() {
+    let listener = start_listener(|_| {});
+    let answer = listener.post("open", b"\xff\xfe").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"quarantined"}"#));
-    let [receipt] = &stage.ledger.kept()[..] else { panic!("one receipt") };
+    let [receipt] = &listener.ledger.kept()[..] else { panic!("one receipt") };
     assert_eq!(receipt.body, b"scrubbed \xff\xfe");
     assert!(matches!(&receipt.content, ReceiptContent::Quarantined(why) if why == "no id"));
 }
 
 #[tokio::test]
-async fn a_handshake_is_answered_in_the_platforms_form() {
-    let stage = start_listener(|_| {});
-    let answer = stage.post("open", b"handshake").await;
+async fn handshake_is_answered_in_the_form_of_the_platform() {
+    let listener = start_listener(|_| {});
+    let answer = listener.post("open", b"handshake").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "the answer"));
     assert_eq!(answer.header("content-type"), Some("text/plain"));
-    assert!(stage.ledger.kept().is_empty());
-    assert_eq!(stage.outcomes("open", "handshake").as_deref(), Some("1"));
+    assert!(listener.ledger.kept().is_empty());
+    assert_eq!(listener.outcomes("open", "handshake").as_deref(), Some("1"));
 }
 
 #[tokio::test]
-async fn every_refusal_looks_the_same() {
-    let stage = start_listener(|_| {});
+async fn refusals_of_all_reasons_look_the_same() {
+    let listener = start_listener(|_| {});
     let keys: [(&[(&str, &str)], &str); 5] = [
         (&[], "missing"),
         (&[("x-key", SECRET), ("x-key", SECRET)], "malformed"),
@@ -86,21 +86,21 @@ async fn every_refusal_looks_the_same() {
         (&[("x-key", "future")], "future"),
     ];
     for (headers, reason) in keys {
-        let answer = stage.send(&request("POST", "/webhooks/open", headers, b"changes a")).await;
+        let answer = listener.send(&request("POST", "/webhooks/open", headers, b"changes a")).await;
         assert_eq!((answer.status, answer.body.as_str()), (401, r#"{"error":"unauthorized"}"#));
         let counter =
             format!("bridge_webhooks_rejected_total{{reason=\"{reason}\",source=\"open\"}}");
-        assert_eq!(stage.metric(&counter).as_deref(), Some("1"), "{reason}");
+        assert_eq!(listener.metric(&counter).as_deref(), Some("1"), "{reason}");
     }
-    assert!(stage.ledger.kept().is_empty());
-    assert_eq!(stage.outcomes("open", "unauthenticated").as_deref(), Some("5"));
+    assert!(listener.ledger.kept().is_empty());
+    assert_eq!(listener.outcomes("open", "unauthenticated").as_deref(), Some("5"));
 }
 
 #[tokio::test]
-async fn unknown_sources_and_wrong_tokens_are_one() {
-    let stage = start_listener(|_| {});
+async fn source_that_is_unknown_and_token_that_is_wrong_look_the_same() {
+    let listener = start_listener(|_| {});
     let ask = async |path: &str| {
-        stage.send(&request("POST", path, &[("x-key", SECRET)], b"changes a")).await
+        listener.send(&request("POST", path, &[("x-key", SECRET)], b"changes a")).await
     };
     let unknown = ask("/webhooks/nobody").await;
     assert_eq!((unknown.status, unknown.body.as_str()), (404, r#"{"error":"not_found"}"#));
@@ -120,88 +120,88 @@ async fn unknown_sources_and_wrong_tokens_are_one() {
     ] {
         assert_eq!(ask(path).await, unknown, "{path}");
     }
-    assert!(stage.ledger.kept().is_empty());
+    assert!(listener.ledger.kept().is_empty());
 
     assert_eq!(ask(&format!("/webhooks/closed/{TOKEN}")).await.status, 200);
     assert_eq!(ask("/webhooks/closed/token-of-the-path%3D").await.status, 200);
 }
 
 #[tokio::test]
-async fn only_post_is_allowed() {
-    let stage = start_listener(|_| {});
+async fn method_other_than_post_is_refused() {
+    let listener = start_listener(|_| {});
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH"] {
-        let answer = stage.send(&request(method, "/webhooks/open", &[], b"")).await;
+        let answer = listener.send(&request(method, "/webhooks/open", &[], b"")).await;
         assert_eq!(
             (answer.status, answer.body.as_str(), answer.header("allow")),
             (405, r#"{"error":"method_not_allowed"}"#, Some("POST")),
             "{method}"
         );
-        // Whether a source exists is not told by the method either.
-        let unknown = stage.send(&request(method, "/webhooks/nobody", &[], b"")).await;
+        // The answer to a wrong method does not reveal whether a source exists.
+        let unknown = listener.send(&request(method, "/webhooks/nobody", &[], b"")).await;
         assert_eq!(unknown.status, 404, "{method}");
     }
 }
 
 #[tokio::test]
-async fn a_large_body_is_received_like_a_small_one() {
-    let stage = start_listener(|_| {});
+async fn body_that_is_large_is_accepted_like_a_small_one() {
+    let listener = start_listener(|_| {});
     let body = [b"changes a | ".as_slice(), &vec![b'x'; 1024 * 1024 - 12]].concat();
-    assert_eq!(stage.post("open", &body).await.status, 200);
-    assert_eq!(stage.ledger.kept()[0].body.len(), body.len() + 9);
+    assert_eq!(listener.post("open", &body).await.status, 200);
+    assert_eq!(listener.ledger.kept()[0].body.len(), body.len() + 9);
 }
 
 #[tokio::test]
-async fn a_store_that_fails_is_no_reason_to_give_up() {
-    let stage = start_listener(|_| {});
-    stage.ledger.set(LedgerMode::Failing);
-    let answer = stage.post("open", b"changes a").await;
+async fn webhook_while_the_store_fails_is_answered_503() {
+    let listener = start_listener(|_| {});
+    listener.ledger.set(LedgerMode::Failing);
+    let answer = listener.post("open", b"changes a").await;
     assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"unavailable"}"#));
     assert_eq!(answer.header("retry-after"), Some("5"));
-    assert_eq!(stage.outcomes("open", "unavailable").as_deref(), Some("1"));
-    stage.ledger.set(LedgerMode::Accepting);
-    assert_eq!(stage.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
+    assert_eq!(listener.outcomes("open", "unavailable").as_deref(), Some("1"));
+    listener.ledger.set(LedgerMode::Accepting);
+    assert_eq!(listener.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
 }
 
 #[tokio::test]
-async fn a_store_that_hangs_is_not_waited_for() {
-    let stage = start_listener(|webhooks| {
+async fn webhook_while_the_store_hangs_is_answered_503() {
+    let listener = start_listener(|webhooks| {
         webhooks.limits.accept_timeout = std::time::Duration::from_millis(50);
     });
-    stage.ledger.set(LedgerMode::Waiting);
-    let answer = stage.post("open", b"changes a").await;
+    listener.ledger.set(LedgerMode::Waiting);
+    let answer = listener.post("open", b"changes a").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
 }
 
 #[tokio::test]
-async fn a_secret_that_cannot_be_read_is_our_fault() {
-    let stage = start_listener(|webhooks| {
+async fn webhook_of_a_source_with_an_unreadable_secret_is_answered_503() {
+    let listener = start_listener(|webhooks| {
         let mut tokenless = endpoint("tokenless");
         tokenless.path_token = Some(Secret::file("/nowhere/at/all"));
         webhooks.sources.push(Arc::new(tokenless));
     });
     for path in ["keyless", "tokenless/whatever"] {
-        let answer = stage.post(path, b"changes a").await;
+        let answer = listener.post(path, b"changes a").await;
         assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"unavailable"}"#));
         assert_eq!(answer.header("retry-after"), Some("5"), "{path}");
     }
-    assert_eq!(stage.outcomes("keyless", "unavailable").as_deref(), Some("1"));
+    assert_eq!(listener.outcomes("keyless", "unavailable").as_deref(), Some("1"));
 }
 
 #[tokio::test]
-async fn a_source_speaks_for_its_platform_accounts_only() {
-    let stage = start_listener(|_| {});
+async fn webhook_of_a_foreign_platform_account_is_ignored() {
+    let listener = start_listener(|_| {});
     let foreign = "bridge_webhooks_foreign_account_total{source=\"picky\"}";
 
-    assert_eq!(stage.post("picky", b"changes a b").await.body, r#"{"status":"accepted"}"#);
-    assert_eq!(stage.metric(foreign).as_deref(), Some("0"));
+    assert_eq!(listener.post("picky", b"changes a b").await.body, r#"{"status":"accepted"}"#);
+    assert_eq!(listener.metric(foreign).as_deref(), Some("0"));
     for body in [b"changes c".as_slice(), b"changes ?"] {
-        assert_eq!(stage.post("picky", body).await.body, r#"{"status":"ignored"}"#);
+        assert_eq!(listener.post("picky", body).await.body, r#"{"status":"ignored"}"#);
     }
-    assert_eq!(stage.metric(foreign).as_deref(), Some("2"));
-    assert_eq!(stage.post("picky", b"changes a c").await.body, r#"{"status":"accepted"}"#);
-    assert_eq!(stage.metric(foreign).as_deref(), Some("3"));
+    assert_eq!(listener.metric(foreign).as_deref(), Some("2"));
+    assert_eq!(listener.post("picky", b"changes a c").await.body, r#"{"status":"accepted"}"#);
+    assert_eq!(listener.metric(foreign).as_deref(), Some("3"));
 
-    let kept: Vec<usize> = stage
+    let kept: Vec<usize> = listener
         .ledger
         .kept()
         .iter()
@@ -214,16 +214,16 @@ async fn a_source_speaks_for_its_platform_accounts_only() {
 }
 
 #[tokio::test]
-async fn answers_say_what_they_are_and_not_what_we_are() {
-    let stage = start_listener(|_| {});
+async fn answers_name_their_type_and_not_the_server() {
+    let listener = start_listener(|_| {});
     let key = [("x-key", SECRET)];
     let answers = [
-        stage.send(&request("POST", "/webhooks/open", &key, b"changes a")).await,
-        stage.send(&request("POST", "/webhooks/open", &[], b"changes a")).await,
-        stage.send(&request("POST", "/webhooks/nobody", &key, b"changes a")).await,
-        stage.send(&request("GET", "/webhooks/open", &key, b"")).await,
-        stage.send(&request("POST", "/webhooks/keyless", &key, b"changes a")).await,
-        stage.send(&request("POST", "/webhooks/open", &key, b"panic")).await,
+        listener.send(&request("POST", "/webhooks/open", &key, b"changes a")).await,
+        listener.send(&request("POST", "/webhooks/open", &[], b"changes a")).await,
+        listener.send(&request("POST", "/webhooks/nobody", &key, b"changes a")).await,
+        listener.send(&request("GET", "/webhooks/open", &key, b"")).await,
+        listener.send(&request("POST", "/webhooks/keyless", &key, b"changes a")).await,
+        listener.send(&request("POST", "/webhooks/open", &key, b"panic")).await,
     ];
     for answer in answers {
         assert_eq!(answer.header("content-type"), Some("application/json"), "{answer:?}");
@@ -235,16 +235,16 @@ async fn answers_say_what_they_are_and_not_what_we_are() {
 }
 
 #[tokio::test]
-async fn only_the_platform_keeps_its_connection() {
-    let stage = start_listener(|_| {});
+async fn connection_is_kept_for_proven_senders_only() {
+    let listener = start_listener(|_| {});
     let key = [("x-key", SECRET)];
-    let mut stream = connect(stage.address).await;
+    let mut stream = connect(listener.address).await;
     for body in ["changes a", "ignored", "handshake", "unmappable"] {
         let bytes = request("POST", "/webhooks/open", &key, body.as_bytes());
         stream.write_all(&bytes).await.expect("still open");
         assert_eq!(read_response(&mut stream).await.expect("an answer").status, 200);
     }
-    stage.ledger.set(LedgerMode::Failing);
+    listener.ledger.set(LedgerMode::Failing);
     stream.write_all(&request("POST", "/webhooks/open", &key, b"changes b")).await.expect("open");
     assert_eq!(read_response(&mut stream).await.expect("an answer").status, 503);
     stream.write_all(&request("POST", "/webhooks/open", &[], b"changes c")).await.expect("open");
@@ -253,13 +253,13 @@ async fn only_the_platform_keeps_its_connection() {
 }
 
 #[tokio::test]
-async fn pipelined_webhooks_are_answered_in_order() {
-    let stage = start_listener(|_| {});
+async fn webhooks_that_are_pipelined_are_answered_in_order() {
+    let listener = start_listener(|_| {});
     let key = [("x-key", SECRET)];
     let bodies = ["changes a", "ignored", "changes a"];
     let bytes =
         bodies.map(|body| request("POST", "/webhooks/open", &key, body.as_bytes())).concat();
-    let mut stream = connect(stage.address).await;
+    let mut stream = connect(listener.address).await;
     stream.write_all(&bytes).await.expect("open");
     for status in ["accepted", "ignored", "duplicate"] {
         let answer = read_response(&mut stream).await.expect("an answer");
@@ -268,23 +268,23 @@ async fn pipelined_webhooks_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn what_has_begun_is_finished_when_stopping() {
-    let stage = start_listener(|_| {});
-    stage.ledger.set(LedgerMode::Waiting);
-    let mut begun = connect(stage.address).await;
+async fn webhook_that_has_begun_is_finished_when_stopping() {
+    let listener = start_listener(|_| {});
+    listener.ledger.set(LedgerMode::Waiting);
+    let mut begun = connect(listener.address).await;
     begun
         .write_all(&request("POST", "/webhooks/open", &[("x-key", SECRET)], b"changes a"))
         .await
         .expect("open");
-    stage.ledger.begun.notified().await;
-    stage.stop.cancel();
+    listener.ledger.begun.notified().await;
+    listener.stop.cancel();
     // The listener is gone once connecting is refused; a connection may have slipped into the kernel's queue before.
-    while tokio::net::TcpStream::connect(stage.address).await.is_ok() {
+    while tokio::net::TcpStream::connect(listener.address).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    stage.ledger.gate.add_permits(1);
+    listener.ledger.gate.add_permits(1);
     let answer = read_response(&mut begun).await.expect("an answer");
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"accepted"}"#));
     assert!(is_closed(&mut begun).await);
-    stage.running.await.expect("no panic").expect("an orderly end");
+    listener.running.await.expect("no panic").expect("an orderly end");
 }

@@ -12,7 +12,7 @@ fn error(kind: AccountErrorKind, status: Option<u16>) -> AccountError {
         kind,
         status,
         retry_after: None,
-        detail: "as HubSpot says".into(),
+        detail: "HubSpot detail".into(),
         correlation_id: None,
     }
 }
@@ -71,7 +71,7 @@ fn error_kind_decides_wait_and_pause() {
         let wait = Duration::from_secs(if heeded { 77 } else { wait });
         assert_eq!(after.retry_at, Some(NOW.plus(wait)), "{kind:?}");
         let last_error = after.last_error.expect("it is shown");
-        assert_eq!(last_error, "as HubSpot says (correlationId c-1)");
+        assert_eq!(last_error, "HubSpot detail (correlationId c-1)");
     }
 }
 
