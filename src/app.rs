@@ -1,4 +1,4 @@
-//! The composition root: the only place that builds things and connects them.
+//! The composition root: the only place that builds and connects the parts of the service.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -26,16 +26,16 @@ use crate::receive::{PublishedKeys, WebhookLimits, WebhookSettings, run_webhooks
 use crate::replay::Replayer;
 use crate::telemetry::Metrics;
 
-/// How long the store may take to close: it copies a log of at most some hundred megabytes.
+/// Time for the store to close: it copies a log of at most some hundred megabytes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything that runs, built and connected, not yet running. Its listeners are bound: nobody who connects is refused.
+/// The service, built and connected but not yet running. Its listeners are bound: no connection is refused.
 pub struct App {
-    /// Where webhooks are received.
+    /// Address of the webhook listener.
     pub webhooks_address: SocketAddr,
-    /// Where probes and metrics are answered.
+    /// Address of the listener for probes, metrics and the API.
     pub ops_address: SocketAddr,
-    /// The ledger, for those who look on.
+    /// The ledger, for observers such as tests.
     pub ledger: Arc<dyn Ledger>,
     config: Config,
     clock: Arc<dyn Clock>,
@@ -51,7 +51,7 @@ impl App {
     /// Opens the store, binds the listeners, and connects everything.
     ///
     /// # Errors
-    /// What stands in the way, in words for the operator.
+    /// The first obstacle, in words for the operator.
     pub fn build(
         config: Config,
         http: &Arc<dyn Http>,
@@ -97,7 +97,8 @@ impl App {
         })
     }
 
-    /// Runs until told to stop, and then to a graceful end: webhooks begun are answered, what can be sent is sent.
+    /// Runs until `stop`, then ends gracefully: answers the webhooks that have begun, and sends pending events in the
+    /// time allowed.
     ///
     /// # Errors
     /// A listener that failed, in words for the operator.
@@ -172,7 +173,7 @@ impl App {
         tracing::info!("stopping: webhooks begun are answered, what can be sent is sent");
         readiness.set_draining();
         if failed.is_none() {
-            // Load balancers are told first; until they have heard, webhooks still come.
+            // `/readyz` fails first; webhooks keep coming until load balancers have noticed.
             tokio::time::sleep(listen.shutdown_delay).await;
             stop_webhooks.cancel();
         }
@@ -205,7 +206,7 @@ fn join_result(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> an
     Ok(ended??)
 }
 
-/// The key sets that sources verify with; each but once, however many do.
+/// The published key sets of the sources, one for each URL.
 fn published_keys(config: &Config, http: &Arc<dyn Http>) -> BTreeMap<Url, Arc<JwksCache>> {
     let urls = config.sources.values().filter_map(|source| source.provider.published_keys());
     urls.map(|url| (url.clone(), JwksCache::new(url.clone(), Arc::clone(http)))).collect()
@@ -226,7 +227,7 @@ fn source_providers(config: &Config) -> Vec<(SourceName, ProviderId)> {
     sources.map(|source| (source.name.clone(), source.provider.id())).collect()
 }
 
-/// Tokens cannot be checked yet: where they are asked for, nobody is let in without.
+/// Tokens cannot be checked yet: if they are configured, the API is closed.
 fn api_access(config: &Config) -> ApiAccess {
     if config.ops.auth.is_some() { ApiAccess::Closed } else { ApiAccess::Loopback }
 }
@@ -241,7 +242,7 @@ fn account_workers(
     config
         .accounts
         .iter()
-        // In shadow mode everything happens but the sending.
+        // Shadow mode does everything except sending.
         .filter(|(_, account)| account.deliver)
         .map(|(name, account)| {
             let hubspot =
@@ -258,7 +259,7 @@ fn account_workers(
         .collect()
 }
 
-/// One for each source whose platform can be asked.
+/// A fetch worker for each source with an API.
 pub(crate) fn fetch_workers(
     config: &Config,
     ledger: &Arc<dyn Ledger>,

@@ -1,4 +1,4 @@
-//! The `webinar-bridge` program: its arguments, its exit code.
+//! The `webinar-bridge` program: parses the arguments and returns the exit code.
 
 use std::io::{stderr, stdin, stdout};
 use std::process::ExitCode;

@@ -3,9 +3,9 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT; the second ends the process.
+/// Returns a token that the first SIGTERM or SIGINT cancels; the second ends the process.
 ///
-/// Answered webhooks are durable, and pending events are sent after the next start: nothing is lost by not waiting.
+/// Ending at once loses nothing: answered webhooks are durable, and pending events are sent after the next start.
 ///
 /// # Errors
 /// When the process may not listen for signals.

@@ -32,7 +32,7 @@ const DEFAULT_AHEAD: Duration = Duration::from_hours(24 * 366);
 const MAX_PAGES: usize = 2_000;
 /// A fetch that still fails with the error from before the command counts as failed after this time without progress.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// Time between two looks at the progress of the service.
+/// Time between two requests for the progress of the service.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
@@ -78,7 +78,7 @@ impl Backfill {
             let mut before = ledger.fetch_status(name).await?;
             let filled = match list_webinars(&lister, span, &ledger, name).await {
                 Ok(found) => {
-                    // A fetch that was given up and is found now is tried again.
+                    // A fetch that was given up before is tried again, since the platform lists the webinar.
                     let now = ledger.fetch_status(name).await?;
                     before.given_up = before.given_up.min(now.given_up);
                     match wait_until_fetched(&ledger, worker, name, found, &before).await {
@@ -115,7 +115,7 @@ fn parse_time(text: &str) -> Result<Millis, String> {
     time.ok_or_else(|| "give a day as YYYY-MM-DD, or an RFC 3339 time".to_owned())
 }
 
-/// The worker that fetches, if this process has the ledger; else the service fetches.
+/// Starts the worker that fetches if this process has the ledger; otherwise the service fetches.
 fn fetch_worker(
     ledger: &LedgerAccess,
     config: &Config,
@@ -161,8 +161,8 @@ async fn list_webinars(
     }
 }
 
-/// Waits until all are fetched, or until those left can only be fetched later. Fetches that were given up before are in
-/// the service's status and are no failure of this command.
+/// Waits until every webinar is fetched, or until the rest can only be fetched later. Fetches that were given up before
+/// this command show in the service's status and do not make it fail.
 async fn wait_until_fetched(
     ledger: &LedgerAccess,
     worker: Option<Arc<FetchWorker>>,
@@ -196,7 +196,7 @@ async fn wait_until_fetched(
     Ok(left)
 }
 
-/// Prints how it ended; a failure if some are left.
+/// Prints the result. Fails if some webinars are not fetched.
 fn report(
     io: &mut Io<'_>,
     source: &SourceName,
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_day_begins_at_midnight_and_a_time_is_itself() {
+    fn time_given_as_a_day_is_its_midnight_and_as_rfc_3339_is_itself() {
         let day = parse_time("2027-01-15").expect("a day");
         assert_eq!(day.to_string(), "2027-01-15T00:00:00Z");
         assert_eq!(parse_time("2027-01-15T00:00:00Z"), Ok(day));

@@ -12,18 +12,18 @@ use crate::ledger::sqlite::{self, BackupSummary};
 pub(super) struct Backup {
     #[command(flatten)]
     file: ConfigArg,
-    /// Where the copy is to be; must not be there yet
+    /// The file of the copy; must not exist yet
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
 }
 
 impl Backup {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
-        let config = load(self.file.config.as_deref(), world.variables)?;
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
+        let config = load(self.file.config.as_deref(), io.variables)?;
         let BackupSummary { bytes, schema, receipts, events, pending } =
             sqlite::backup(&config.store.path, &self.to).context("no backup was made")?;
         let to = self.to.display();
-        world.print(&format!(
+        io.print(&format!(
             "{to}: {bytes} bytes, schema {schema}, checked; receipts: {receipts}, events: {events}, \
              of these pending: {pending}"
         ))

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 
 use super::Io;
 
-/// Longest body that is taken, in bytes: more than any platform sends, and less than the memory of any machine.
+/// Longest accepted body, in bytes: more than any platform sends, and less than the memory of any machine.
 const MAX_BODY: usize = 16 << 20;
 
 #[derive(Debug, clap::Args)]
@@ -24,9 +24,9 @@ impl BodyArg {
         (self.file.as_os_str() != "-").then_some(&self.file)
     }
 
-    pub(super) fn read(&self, world: &mut Io<'_>) -> anyhow::Result<Vec<u8>> {
+    pub(super) fn read(&self, io: &mut Io<'_>) -> anyhow::Result<Vec<u8>> {
         let Some(path) = self.path() else {
-            return read_bounded(world.stdin).context("cannot take standard input");
+            return read_bounded(io.stdin).context("cannot read standard input");
         };
         let of_file = || format!("cannot take {}", path.display());
         read_bounded(&mut File::open(path).with_context(of_file)?).with_context(of_file)

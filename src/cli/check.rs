@@ -1,4 +1,4 @@
-//! `check`: would this configuration serve?
+//! `check`: validates the configuration and inspects the store.
 
 use std::sync::Arc;
 
@@ -21,23 +21,23 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
-        let config = load_and_check(self.file.config.as_deref(), world.variables)?;
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
+        let config = load_and_check(self.file.config.as_deref(), io.variables)?;
         let store = open_store(&config).map_err(super::classify_open_error)?;
         if self.online {
             for answer in ask_hubspot(&config)? {
-                world.print(&answer)?;
+                io.print(&answer)?;
             }
         }
         let (accounts, sources) = (config.accounts.len(), config.sources.len());
-        world.print(&format!(
+        io.print(&format!(
             "{}: valid; HubSpot accounts: {accounts}, sources: {sources}; {store}",
             config.file
         ))
     }
 }
 
-/// Opens the store as serving would, without changing it: it may be in use.
+/// Checks that the service could open the store. Does not change it: it may be in use.
 fn open_store(config: &Config) -> anyhow::Result<String> {
     let state = sqlite::inspect(&config.store.path).context("the store cannot be opened")?;
     if state != StoreState::Absent {
@@ -57,7 +57,7 @@ fn open_store(config: &Config) -> anyhow::Result<String> {
     })
 }
 
-/// Asks HubSpot whether each account's credentials work; says which portal they are of.
+/// Asks HubSpot whether each account's credentials work, and returns a line with the portal of each.
 fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
     let http = Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
     super::runtime()?.block_on(async {

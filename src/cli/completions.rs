@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete our arguments.
+//! `completions`: prints the script by which a shell completes the arguments.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -12,12 +12,12 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
         let mut command = Cli::command();
         let name = command.get_name().to_owned();
-        // Into memory first: the generator panics where it cannot write.
+        // Into memory first: the generator panics if it cannot write.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
-        world.print(&String::from_utf8_lossy(&script))
+        io.print(&String::from_utf8_lossy(&script))
     }
 }

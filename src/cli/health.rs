@@ -1,4 +1,5 @@
-//! `health`: asks the running process's `/livez`, with nothing but the standard library: it runs every few seconds.
+//! `health`: requests `/livez` of the running process. It uses the standard library alone because it runs every few
+//! seconds.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -9,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use super::{CommandError, ConfigArg, Io};
 use crate::config::load_ops_address;
 
-/// For connecting, for asking and for each piece of the answer. Container health checks allow 30 s in all by default.
+/// Timeout of connecting, of writing and of each read. Container health checks allow 30 s in all by default.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
@@ -19,15 +20,14 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
-        let address =
-            connect_address(load_ops_address(self.file.config.as_deref(), world.variables)?);
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
+        let address = connect_address(load_ops_address(self.file.config.as_deref(), io.variables)?);
         check_liveness(address).with_context(|| format!("not alive at {address}"))?;
-        world.print("alive")
+        io.print("alive")
     }
 }
 
-/// Where a listener of that address is asked: one that listens everywhere listens on loopback too.
+/// The address to connect to: a listener on all addresses is reached on loopback.
 pub(super) fn connect_address(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -43,7 +43,7 @@ fn check_liveness(address: SocketAddr) -> anyhow::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     let request = format!("GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    // To the end, so that the server sees its answer taken; what matters is at the start, and may be all that comes.
+    // Read to the end, so that the server sees no reset. The status line alone decides, even if the rest is missing.
     let mut answer = Vec::new();
     let end = stream.take(64 * 1024).read_to_end(&mut answer);
     let Some(status) = answer.get(..12) else {
@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// What asking a server ends in that gives this answer, and what the server was asked.
+    /// The result of asking a server that gives this answer, and the request that the server received.
     fn asked(answer: &'static str) -> (anyhow::Result<()>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_not_alive() {
+    fn health_without_a_listener_fails() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         drop(listener);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_asked_on_loopback() {
+    fn address_of_a_wildcard_is_reached_on_loopback() {
         for (listening, asked) in [
             ("0.0.0.0:9090", "127.0.0.1:9090"),
             ("[::]:9090", "[::1]:9090"),

@@ -1,5 +1,5 @@
-//! The ledger for commands that may find the service running: opened by this process if it is free, else reached through
-//! the API of the service that has it.
+//! The ledger for commands that also work while the service runs: opened by this process if it is free, otherwise
+//! reached through the API of the service that has it.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::ledger::{EventQuery, EventState, EventSummary, FetchStatus, Ledger, R
 use crate::net::Http;
 use crate::ops::models::EventModel;
 
-/// Events of a page. A page is held in memory whole, and an event may have 65,000 characters of description.
+/// Most events of a page. A whole page is held in memory, and an event may have 65,000 characters of description.
 const PAGE: usize = 50;
 
-/// The ledger, wherever it is.
+/// Access to the ledger.
 pub(super) enum LedgerAccess {
-    /// The ledger, opened by this process.
+    /// This process has opened the ledger.
     Local(Arc<dyn Ledger>),
-    /// The service that has the ledger.
+    /// A running service has opened the ledger.
     Service(OpsClient),
 }
 
@@ -106,7 +106,7 @@ impl LedgerAccess {
         }
     }
 
-    /// When redriven events are sent.
+    /// The time at which redriven events are sent, in words.
     pub(super) fn redrive_moment(&self) -> &'static str {
         match self {
             Self::Local(_) => "when the service runs",
@@ -131,7 +131,7 @@ impl LedgerAccess {
         }
     }
 
-    /// How fetching from the source's platform goes.
+    /// The progress of fetching from the source's platform.
     pub(super) async fn fetch_status(&self, source: &SourceName) -> anyhow::Result<FetchStatus> {
         match self {
             Self::Local(ledger) => {

@@ -1,4 +1,4 @@
-//! `map`: what a body means and what would follow from it, without network and store.
+//! `map`: shows the content of a body and the inputs it yields, without network and store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,25 +34,23 @@ pub(super) struct Map {
 }
 
 impl Map {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
         let platform = super::find_platform(&self.provider)?;
-        let speaker = match &self.source {
-            Some(source) => {
-                let config = load(self.file.config.as_deref(), world.variables)?;
-                DryRunSource::from_config(super::find_source(&config, source, platform)?)
+        let source = match &self.source {
+            Some(name) => {
+                let config = load(self.file.config.as_deref(), io.variables)?;
+                DryRunSource::from_config(super::find_source(&config, name, platform)?)
             }
             None if self.file.config.is_some() => {
-                return Err(CommandError::Usage(
-                    "--config says nothing here without --source".into(),
-                ));
+                return Err(CommandError::Usage("--config has no effect without --source".into()));
             }
             None => DryRunSource::unconfigured(super::unconfigured_provider(platform)?),
         };
-        let body = self.body.read(world)?;
-        let told = map_body(&speaker, &body, SystemClock.now())?;
-        let json = serde_json::to_string_pretty(&told).context("cannot write the result")?;
-        world.print(&json)?;
-        match told.unmappable {
+        let body = self.body.read(io)?;
+        let report = map_body(&source, &body, SystemClock.now())?;
+        let json = serde_json::to_string_pretty(&report).context("cannot write the result")?;
+        io.print(&json)?;
+        match report.unmappable {
             None => Ok(()),
             Some(why) => {
                 Err(CommandError::Failed(anyhow::anyhow!("the body cannot be mapped: {why}")))
@@ -64,7 +62,7 @@ impl Map {
 /// The source that would have received the body.
 pub(super) struct DryRunSource {
     source: Arc<Source>,
-    /// The external account of its webinars where neither the body nor the policy names one.
+    /// The external account of webinars for which neither the body nor the policy names one.
     account: Option<ExternalAccountId>,
 }
 
@@ -73,7 +71,7 @@ impl DryRunSource {
         Self { source: Arc::clone(source), account: None }
     }
 
-    /// A source that adds nothing of its own.
+    /// A source without options.
     pub(super) fn unconfigured(provider: Arc<dyn Provider>) -> Self {
         let policy = Policy {
             hubspot: AccountName::parse("none").expect("it is a name"),
@@ -92,22 +90,22 @@ impl DryRunSource {
     }
 }
 
-/// What is printed.
+/// The printed result.
 #[derive(Debug, Serialize)]
 pub(super) struct MapReport {
     event_type: String,
     meaning: &'static str,
     changes: Vec<Change>,
     bad_fields: Vec<&'static str>,
-    /// What would be asked of the platform's API because of it.
+    /// The webinars that the service would fetch from the platform's API.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     asked: Vec<String>,
     inputs: Vec<EventInput>,
-    /// What is wrong with one of these inputs.
+    /// Gaps that do not keep an input from being sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<EventGaps>,
     incomplete: Vec<EventGaps>,
-    /// Why it means nothing; told apart, on standard error.
+    /// The reason why the body is unmappable. It goes to standard error.
     #[serde(skip)]
     pub(super) unmappable: Option<String>,
 }
@@ -118,7 +116,7 @@ struct EventGaps {
     gaps: Vec<Gap>,
 }
 
-/// Maps the body, and folds each of its changes as if nothing had been known of the webinar.
+/// Maps the body, and folds each of its changes as the first one of its webinar.
 pub(super) fn map_body(
     source: &DryRunSource,
     body: &[u8],
@@ -136,7 +134,7 @@ pub(super) fn map_body(
     let (mut inputs, mut remarks, mut incomplete) = (Vec::new(), Vec::new(), Vec::new());
     for change in &changes {
         let mut webinar = Webinar::default();
-        let said = Provenance {
+        let provenance = Provenance {
             receipt: ReceiptId::generate(),
             hash: BodyHash::from_digest(&Sha256::digest(body).into()),
             origin: Origin {
@@ -147,7 +145,7 @@ pub(super) fn map_body(
                 received_at: now,
             },
         };
-        webinar.merge(change, &said)?;
+        webinar.merge(change, &provenance)?;
         let account =
             match policy.external_account(change).or_else(|none| account.as_ref().ok_or(none)) {
                 Ok(account) => account,

@@ -13,12 +13,12 @@ pub(super) struct Migrate {
 }
 
 impl Migrate {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
-        let config = load(self.file.config.as_deref(), world.variables)?;
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
+        let config = load(self.file.config.as_deref(), io.variables)?;
         let (before, after) =
             sqlite::migrate(&config.store.path).context("the store cannot be migrated")?;
         let path = config.store.path.display();
-        world.print(&match before {
+        io.print(&match before {
             0 => format!("{path}: made, schema {after}"),
             before if before == after => format!("{path}: schema {after}, nothing to do"),
             before => format!("{path}: schema {before} is now {after}"),

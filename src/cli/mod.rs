@@ -1,8 +1,8 @@
 //! The command line: a file for each command.
 //!
 //! Promises the exit codes 0 (done), 1 (failed) and 2 (wrong use or invalid configuration), and that results go to
-//! standard output and messages to standard error. Commands take their surroundings from [`World`], so that tests own
-//! it. Nothing here outlives the process.
+//! standard output and messages to standard error. Commands take their surroundings from [`Io`], so that tests can
+//! supply them. Nothing here outlives the process.
 
 mod backfill;
 mod backup;
@@ -73,7 +73,7 @@ enum Command {
     Completions(completions::Completions),
 }
 
-/// Where the configuration is.
+/// The path of the configuration.
 #[derive(Debug, Default, Args)]
 struct ConfigArg {
     #[arg(
@@ -111,7 +111,7 @@ enum CommandError {
 /// Why the service cannot start.
 fn classify_open_error(error: anyhow::Error) -> CommandError {
     match error.downcast_ref::<OpenError>() {
-        // It is the configuration that is refused.
+        // The configuration is invalid.
         Some(refused @ OpenError::Rekey { .. }) => CommandError::Usage(refused.to_string()),
         Some(_) | None => CommandError::Failed(error),
     }
@@ -170,17 +170,17 @@ fn find_platform(name: &str) -> Result<&'static dyn Platform, CommandError> {
     })
 }
 
-/// The provider of the platform without a source.
+/// The provider of the platform without the options of a source.
 fn unconfigured_provider(platform: &dyn Platform) -> Result<Arc<dyn Provider>, CommandError> {
     platform.unconfigured().ok_or_else(|| {
         let id = platform.id();
         CommandError::Usage(format!(
-            "--provider {id} says nothing by itself. Add --config and --source"
+            "--provider {id} works only with a configured source. Add --config and --source"
         ))
     })
 }
 
-/// A source of the configuration, which must be of that platform.
+/// Finds a configured source of that platform.
 fn find_source<'a>(
     config: &'a Config,
     name: &str,

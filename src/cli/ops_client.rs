@@ -1,4 +1,4 @@
-//! The running service, through the operators' API.
+//! A client of the running service's operators' API.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::ops::models::{
 
 /// Longer than the service takes for any of these calls.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Longest answer of the service: a page of the longest events has a third of it.
+/// Longest answer of the service, in bytes: three times a page of the longest events.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
 /// The running service, which has the store.
@@ -26,7 +26,7 @@ pub(super) struct OpsClient {
 }
 
 impl OpsClient {
-    /// The service that listens at this address.
+    /// A client of the service that listens at this address.
     pub(super) fn new(address: SocketAddr, http: Arc<dyn Http>) -> anyhow::Result<Self> {
         Ok(Self { http, root: Url::parse(&format!("http://{address}/api/v1"))? })
     }

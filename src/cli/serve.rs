@@ -23,8 +23,8 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
-        let config = load_and_check(self.file.config.as_deref(), world.variables)?;
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
+        let config = load_and_check(self.file.config.as_deref(), io.variables)?;
         logs::init(LogSink::Stdout).map_err(|error| CommandError::Usage(error.to_string()))?;
         let rekey = if self.accept_rekey { Rekey::Accept } else { Rekey::Refuse };
         serve(config, rekey).map_err(super::classify_open_error)

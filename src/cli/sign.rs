@@ -1,4 +1,4 @@
-//! `sign`: a `curl` command that an endpoint will believe.
+//! `sign`: prints a `curl` command with a valid signature.
 
 use anyhow::{Context, anyhow, bail};
 use secrecy::ExposeSecret;
@@ -11,21 +11,21 @@ use crate::config::load;
 use crate::providers::{SignedRequest, UnsignedRequest};
 use crate::secret::Secret;
 
-/// Longest body that is put on the command line, in bytes: Linux ends an argument at 128 KiB (`MAX_ARG_STRLEN`, execve(2)),
-/// and quoting makes it longer.
+/// Longest body on the command line, in bytes: Linux limits an argument to 128 KiB (`MAX_ARG_STRLEN`, execve(2)), and
+/// quoting makes the body longer.
 const INLINE_MAX: usize = 64 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Sign {
-    /// The platform that would have sent it
+    /// The platform that sends such a webhook
     #[arg(long)]
     provider: String,
-    /// The environment variable that holds the source's secret; the private key where that is a public one
+    /// The environment variable with the source's secret, or with the private key if the source has a public one
     #[arg(long, value_name = "VAR")]
     secret_env: String,
     #[command(flatten)]
     file: ConfigArg,
-    /// The configured source that it would go to, where the platform is signed for as a source says
+    /// The configured source, if the platform's signature depends on its options
     #[arg(long)]
     source: Option<String>,
     #[arg(long, help = "The endpoint, such as https://bridge.example/webhooks/NAME")]
@@ -35,11 +35,11 @@ pub(super) struct Sign {
 }
 
 impl Sign {
-    pub(super) fn run(self, world: &mut Io<'_>) -> Result<(), CommandError> {
+    pub(super) fn run(self, io: &mut Io<'_>) -> Result<(), CommandError> {
         let platform = super::find_platform(&self.provider)?;
         let provider = match &self.source {
             Some(source) => {
-                let config = load(self.file.config.as_deref(), world.variables)?;
+                let config = load(self.file.config.as_deref(), io.variables)?;
                 super::find_source(&config, source, platform)?.provider.clone()
             }
             None => super::unconfigured_provider(platform)?,
@@ -47,7 +47,7 @@ impl Sign {
         let secret = Secret::Env(self.secret_env)
             .read()
             .map_err(|error| CommandError::Usage(format!("--secret-env: {error}")))?;
-        let body = self.body.read(world)?;
+        let body = self.body.read(io)?;
         let unsigned = UnsignedRequest {
             url: &self.url,
             body: &body,
@@ -57,18 +57,18 @@ impl Sign {
         let SignedRequest { url, headers, body: signed } =
             provider.sign(unsigned).map_err(|why| CommandError::Failed(anyhow!(why)))?;
         let data = match self.body.path() {
-            // What was signed is what is in the file.
+            // The signature covers the file's bytes, and curl sends these.
             Some(path) if signed == body => {
                 let path = path.to_str().context("the file's name is not UTF-8")?;
                 format!("--data-binary {}", shell_quote(&format!("@{path}")))
             }
             Some(_) | None => inline_body(&signed)?,
         };
-        world.print(&curl_command(&url, headers, &data))
+        io.print(&curl_command(&url, headers, &data))
     }
 }
 
-/// The body itself. Raw, because curl would take a body that begins with @ for a file's name.
+/// The body as an argument. It is passed raw: curl reads a body that begins with @ as a file's name.
 pub(super) fn inline_body(body: &[u8]) -> anyhow::Result<String> {
     match std::str::from_utf8(body) {
         Ok(text) if text.len() <= INLINE_MAX && !text.contains('\0') => {
@@ -94,7 +94,7 @@ pub(super) fn curl_command(url: &Url, mut headers: Vec<(String, String)>, data: 
     lines.join(" \\\n  ")
 }
 
-/// One word of a POSIX shell, whatever it holds.
+/// Quotes the text as one word of a POSIX shell.
 pub(super) fn shell_quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -1,4 +1,4 @@
-//! The store, for commands that work on it if nobody else has it.
+//! Opens the store for commands that work on it unless another process has it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) fn open_unless_in_use(config: &Config) -> Result<Option<SqliteLedger>
     }
 }
 
-/// Nobody looks on.
+/// An observer that ignores every commit.
 struct NoObserver;
 
 impl CommitObserver for NoObserver {

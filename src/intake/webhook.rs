@@ -28,7 +28,7 @@ pub enum IntakeResult {
     Refused(VerifyError),
     /// The platform asks for this reply; nothing is stored.
     Handshake(HandshakeReply),
-    /// The request is authentic; its receipt is to be stored.
+    /// The request is authentic; the caller stores its receipt.
     Receipt(Box<IntakeReceipt>),
 }
 

@@ -8,7 +8,7 @@ use super::state::OpsState;
 use crate::ledger::{EventStateCounts, LedgerError, StoreSizes};
 use crate::telemetry::EventCounts;
 
-/// How long reading what a gauge shows may take; after that the gauge stays as it was.
+/// Time for reading the figure of a gauge; after that the gauge keeps its value.
 const STORE_READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sets the gauges from the ledger. A gauge stays as it was if the ledger does not answer.
@@ -32,7 +32,7 @@ pub(super) async fn update_gauges(ops: &OpsState) {
     }
     let statuses = read("the fetches", ops.ledger.fetch_statuses()).await;
     for (source, status) in statuses.into_iter().flatten() {
-        // What was wanted of a platform that cannot be asked any more waits for nothing.
+        // Fetches from a platform without an API any more do not count as waiting.
         let waits = ops.fetchable_sources.contains_key(&source);
         ops.metrics.set_fetch_pending(&source, if waits { status.pending } else { 0 });
     }

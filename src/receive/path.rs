@@ -1,23 +1,23 @@
-//! What a webhook's path names.
+//! The path of a webhook.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What paths begin with.
+/// Prefix of every webhook's path.
 const PREFIX: &str = "/webhooks/";
 
-/// `/webhooks/{source}[/{path_token}]`, taken apart and not yet believed.
+/// `/webhooks/{source}[/{path_token}]`, parsed and not yet checked.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WebhookPath<'a> {
-    /// What stands for the source's name, as it is: no name needs a `%XX`.
+    /// The segment of the source's name, undecoded: no name needs a `%XX`.
     pub source: &'a str,
-    /// Everything behind the source, without its `%XX`: senders write a token's `=` either way.
+    /// The rest of the path, percent-decoded: some senders encode a token's `=`, others do not.
     pub token: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> WebhookPath<'a> {
-    /// Takes a request's path apart; none if it is not a webhook's.
+    /// Parses a request's path; none if it is not a webhook's.
     #[must_use]
     pub fn parse(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix(PREFIX)?;

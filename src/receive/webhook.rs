@@ -264,7 +264,7 @@ impl WebhookService {
             Ok(Ok(ReceiptOutcome::Quarantined)) => {
                 // The merge may refuse a webhook that the platform's code can read.
                 let reason =
-                    reason.unwrap_or_else(|| "it cannot be merged: its receipt says why".into());
+                    reason.unwrap_or_else(|| "it cannot be merged: see its receipt".into());
                 warn!(event_type, reason, "a webhook is authentic but not understood; it is kept");
                 return Ok(ReceiptOutcome::Quarantined);
             }

@@ -18,11 +18,11 @@ use crate::ledger::sqlite::{self, StoreState};
 use crate::net::{Http, HttpClient};
 use reader::EventReader;
 
-/// Most events that are read at the same time.
+/// Most events read at the same time.
 const MAX_CONCURRENT_READS: usize = 8;
 /// Most comparisons of an event that changes meanwhile.
 const MAX_COMPARISONS: usize = 3;
-/// Number of events from which on it is no accident that HubSpot holds none of them.
+/// Number of events from which their complete absence at HubSpot is taken for a wrong account.
 const SUSPICIOUS_COUNT: usize = 10;
 /// Printed for an event that HubSpot does not have.
 const MISSING: &str = "not there";
@@ -215,7 +215,7 @@ mod tests {
     use crate::event::{ExternalAccountId, ExternalEventId};
 
     #[test]
-    fn tables_are_aligned() {
+    fn table_of_differences_is_aligned() {
         let finding = |account: &str, event: &str, fields: &[&str]| EventDifference {
             key: EventKey {
                 hubspot: AccountName::parse("main").expect("a name"),

@@ -15,13 +15,13 @@ use crate::hubspot::{
 };
 use crate::net::Http;
 
-/// How often one event is asked for.
+/// Most requests for one event.
 const MAX_TRIES: u32 = 6;
-/// Longest wait between two tries; who is told to wait longer may come again later.
+/// Longest wait between two tries. Reading fails if HubSpot asks for a longer one.
 const MAX_WAIT: Duration = Duration::from_mins(1);
 /// HubSpot's rolling window, when it does not say when to come back (usage guidelines).
 const WINDOW: Duration = Duration::from_secs(10);
-/// A slot that waits for an answer is asked for again so often.
+/// Interval of asking again for a permit that is held back until another call is answered.
 const PERMIT_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Reads events of one account.
@@ -33,7 +33,7 @@ pub(super) struct EventReader {
 impl EventReader {
     pub(super) fn new(account: &Settings, http: Arc<dyn Http>) -> Self {
         let RateLimit { requests, window } = account.delivery.rate_limit;
-        // The service may be delivering meanwhile, out of the same budget: half of it is left to it.
+        // The service may deliver meanwhile on the same limit: half of it is left to the service.
         let half = RateLimit { requests: (requests / 2).max(1), window };
         Self {
             hubspot: AccountClient::new(account.api.clone(), http, Arc::new(SystemClock)),
@@ -41,10 +41,10 @@ impl EventReader {
         }
     }
 
-    /// The event as HubSpot shows it, if it is there.
+    /// Reads the event from HubSpot; none if HubSpot does not have it.
     ///
     /// # Errors
-    /// [`AccountError`] that needs a human, or lasts.
+    /// An [`AccountError`] that needs a human, or that lasts through all tries.
     pub(super) async fn read(&self, key: &EventKey) -> Result<Option<RemoteEvent>, AccountError> {
         let mut tries = 1;
         loop {
@@ -91,7 +91,7 @@ impl EventReader {
     }
 }
 
-/// How long to wait after that many tries; none if waiting is of no use, or too long.
+/// The wait after that many tries; none if waiting is useless or too long.
 fn retry_delay(trouble: &AccountError, tries: u32) -> Option<Duration> {
     let wait = match trouble.kind {
         AccountErrorKind::RateLimited { policy: RateLimitPolicy::Daily }
@@ -124,7 +124,7 @@ mod tests {
     use crate::net::{HttpRequest, HttpResponse, TransportError};
     use crate::secret::Secret;
 
-    /// Answers with these statuses, the last one again and again, and remembers what it was asked.
+    /// Answers with these statuses, repeats the last one, and records the requests.
     struct Script {
         statuses: Mutex<VecDeque<u16>>,
         asked: Mutex<Vec<String>>,
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// What reading an event comes to, and how often it was asked for.
+    /// The result of reading an event, and the number of requests.
     async fn read(statuses: &[u16]) -> (Result<bool, AccountErrorKind>, Vec<String>) {
         let script = Arc::new(Script {
             statuses: Mutex::new(statuses.iter().copied().collect()),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_passes_is_waited_for_and_ids_are_encoded() {
+    async fn failure_that_passes_is_waited_for_and_ids_are_encoded() {
         let (read, asked) = read(&[503, 429, 0, 423, 200]).await;
         assert_eq!((read, asked.len()), (Ok(true), 5));
         let expected = "http://127.0.0.1:1/marketing/v3/marketing-events/events/1%2F2%20%C3%A9?externalAccountId=a%26b%3Dc";
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_lasts_is_given_up() {
+    async fn failure_that_lasts_is_given_up() {
         let (outcome, asked) = read(&[500]).await;
         assert_eq!((outcome, asked.len()), (Err(AccountErrorKind::Overloaded), 6));
         for (status, kind) in [
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_of_the_limit_is_left_to_the_service() {
+    async fn reader_leaves_half_of_the_limit_to_the_service() {
         let began = Instant::now();
         read(&[503, 503, 200]).await.0.expect("read in the end");
         // One of two calls in ten seconds: the third leaves in the third window.

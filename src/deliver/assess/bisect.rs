@@ -100,7 +100,7 @@ impl Bisection {
         BatchPart { batch_confirmed: self.confirmed, ..part }
     }
 
-    /// Goes on after the answer to the part that was taken last. Breaks when nothing more is to be sent.
+    /// Moves on after the answer to the last part. Breaks if nothing is left to send.
     pub fn advance(&mut self, confirmed: Confirmed, next: NextPart) -> ControlFlow<()> {
         self.confirmed |= confirmed != Confirmed::None;
         if confirmed != Confirmed::All {

@@ -66,7 +66,7 @@ struct ApiErrorRow {
 const RETRY_AFTER: &str = "5";
 
 impl ApiError {
-    /// A parameter that cannot be what it says.
+    /// A parameter has an invalid value.
     pub(super) fn parameter(name: impl Into<String>, why: impl Into<Cow<'static, str>>) -> Self {
         Self::Parameter { name: name.into(), why: why.into() }
     }

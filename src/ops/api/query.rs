@@ -119,9 +119,9 @@ impl QueryParameters {
     /// # Errors
     /// [`Problem::Parameter`].
     pub(super) fn limit(&mut self) -> Result<usize, ApiError> {
-        let Some(said) = self.take("limit") else { return Ok(DEFAULT_LIMIT) };
+        let Some(value) = self.take("limit") else { return Ok(DEFAULT_LIMIT) };
         let number =
-            said.parse::<usize>().ok().filter(|_| said.bytes().all(|b| b.is_ascii_digit()));
+            value.parse::<usize>().ok().filter(|_| value.bytes().all(|b| b.is_ascii_digit()));
         number
             .filter(|number| (1..=PAGE_MAX).contains(number))
             .ok_or_else(|| ApiError::parameter("limit", "must be a number from 1 to 200"))
