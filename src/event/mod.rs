@@ -16,6 +16,7 @@
 //! * [`fetch_request`]: a webinar to ask the platform's API about.
 //! * [`account_status`]: pauses and failures of a HubSpot account, and their changes as data; [`backoff`]: waits that
 //!   double with each failure.
+//! * [`hubspot_refusal`]: HubSpot's reason for refusing an event.
 //!
 //! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression). Holds
 //! nothing that a crash could lose.
@@ -28,6 +29,7 @@ pub mod fetch_request;
 pub mod fold;
 pub mod gap;
 pub mod history;
+pub mod hubspot_refusal;
 pub mod id;
 pub mod input;
 pub mod policy;
@@ -50,6 +52,7 @@ pub use computed::{EventExpressionError, compile_event_expression};
 pub use fetch_request::{FetchCondition, FetchRequest};
 pub use fold::{FoldedEvent, LazyFold, ValueOrigin, fold, fold_lazily, value_origins};
 pub use gap::Gap;
+pub use hubspot_refusal::HubspotRefusal;
 pub use id::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, OccurrenceId, ProviderId, ReceiptId,
     SourceName, WebinarId,

@@ -35,4 +35,4 @@ pub use credentials::AccountTokens;
 pub use rate_limit_headers::RateLimitHeaders;
 pub use remote_event::{RemoteEvent, differences};
 pub use settings::{AccountApiSettings, AccountCredentials};
-pub use verdict::{BatchItem, EventRefusal, ItemVerdict, SplitReason, Unconfirmed, Verdict, judge};
+pub use verdict::{BatchItem, ItemVerdict, SplitReason, Unconfirmed, Verdict, judge};

@@ -33,6 +33,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::event::HubspotRefusal;
 use crate::net::{HttpResponse, TransportError};
 
 use super::account_error::{AccountError, is_web_page};
@@ -71,7 +72,7 @@ pub enum ItemVerdict {
         object_id: Option<String>,
     },
     /// HubSpot refuses the event as it is.
-    Refused(EventRefusal),
+    Refused(HubspotRefusal),
     /// The response does not show what became of the event.
     Unconfirmed {
         /// What the response lacks.
@@ -103,19 +104,6 @@ pub enum Unconfirmed {
     NoResult,
     /// HubSpot has not finished, or names an error that is not the event's: the event may still be written.
     Unfinished,
-}
-
-/// HubSpot's reason for refusing an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventRefusal {
-    /// HTTP status.
-    pub status: u16,
-    /// HubSpot's `category`: `VALIDATION_ERROR`. `UNKNOWN` if there is none, or none that can be one.
-    pub category: String,
-    /// HubSpot's `message`, bounded.
-    pub message: String,
-    /// HubSpot's `correlationId`.
-    pub correlation_id: Option<String>,
 }
 
 /// Judges the response to a batch.
@@ -246,7 +234,7 @@ fn refusals_by_event<'a>(
     batch: &[BatchItem<'a>],
     status: u16,
     errors: &[ErrorBody],
-) -> BTreeMap<&'a str, EventRefusal> {
+) -> BTreeMap<&'a str, HubspotRefusal> {
     let mut refused = BTreeMap::new();
     for error in errors.iter().filter(|error| is_validation_error(error)) {
         let refused_ids = match batch {
@@ -254,7 +242,7 @@ fn refusals_by_event<'a>(
             _ => named_events(batch, error),
         };
         for id in refused_ids {
-            refused.entry(id).or_insert_with(|| EventRefusal::new(status, error));
+            refused.entry(id).or_insert_with(|| refusal_from_error(status, error));
         }
     }
     refused
@@ -298,26 +286,25 @@ fn valid_category(error: &ErrorBody) -> Option<&str> {
     error.category.as_deref().filter(fits)
 }
 
-impl EventRefusal {
-    fn new(status: u16, error: &ErrorBody) -> Self {
-        Self {
-            status,
-            category: valid_category(error).unwrap_or("UNKNOWN").to_owned(),
-            message: error.message.as_deref().map(sanitize).unwrap_or_default(),
-            correlation_id: error.correlation_id.as_deref().map(sanitize),
-        }
+/// The refusal that one error of a response states.
+fn refusal_from_error(status: u16, error: &ErrorBody) -> HubspotRefusal {
+    HubspotRefusal {
+        status,
+        category: valid_category(error).unwrap_or("UNKNOWN").to_owned(),
+        message: error.message.as_deref().map(sanitize).unwrap_or_default(),
+        correlation_id: error.correlation_id.as_deref().map(sanitize),
     }
 }
 
 /// The refusal of a whole batch. The first detail is added to its message, which often is only "Invalid input".
-fn read_refusal(response: &HttpResponse) -> EventRefusal {
+fn read_refusal(response: &HttpResponse) -> HubspotRefusal {
     let error = ErrorBody::parse(&response.body).unwrap_or_default();
     let messages: Vec<&str> = error.messages().take(2).collect();
     let message = match messages.as_slice() {
         [] => AccountError::from_response(response).detail,
         messages => sanitize(&messages.join(": ")),
     };
-    EventRefusal { message, ..EventRefusal::new(response.status, &error) }
+    HubspotRefusal { message, ..refusal_from_error(response.status, &error) }
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ mod timers;
 
 use std::time::Duration;
 
-pub use crate::event::{FetchCondition, FetchRequest};
+pub use crate::event::{FetchCondition, FetchRequest, HubspotRefusal};
 pub use account_statuses::AccountStatuses;
 pub use browse::{
     Browse, EventDetail, EventQuery, EventRecord, EventState, EventStateCounts, EventSummary,
@@ -43,7 +43,7 @@ pub use fetch_queue::{FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQueue, FetchSt
 pub use intake::{Intake, NewReceipt, Policies, ReceiptContent, ReceiptKind, ReceiptOutcome};
 pub use outbox::{
     AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventVersion,
-    HubspotRefusal, InputHash, Lease, Outbox, SettleResult, Settlement,
+    InputHash, Lease, Outbox, SettleResult, Settlement,
 };
 pub use rebuild::{
     ContributingReceipt, RebuildRequest, RebuildResult, Rebuilds, RebuiltWebinar, WebinarKey,

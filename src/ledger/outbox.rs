@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use super::LedgerError;
-use crate::event::{AccountName, EventKey, Millis};
+use crate::event::{AccountName, EventKey, HubspotRefusal, Millis};
 
 /// The queue of pending events, as the one process that delivers an account uses it.
 #[async_trait]
@@ -270,17 +269,4 @@ pub enum DeliveryOutcome {
         /// The reason, for showing.
         reason: String,
     },
-}
-
-/// HubSpot's words on why it refused an event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HubspotRefusal {
-    /// HTTP status.
-    pub status: u16,
-    /// HubSpot's `category`: `VALIDATION_ERROR`. Bounded; `UNKNOWN` if the answer has none.
-    pub category: String,
-    /// HubSpot's `message`, bounded.
-    pub message: String,
-    /// HubSpot's `correlationId`.
-    pub correlation_id: Option<String>,
 }

@@ -7,8 +7,8 @@ use super::concurrency::Concurrency;
 use super::missing_results::MissingResults;
 use super::poison_events::PoisonEvents;
 use super::refusal_streak::{Blame, RefusalStreak};
-use crate::event::{AccountStatus, PauseReason};
-use crate::hubspot::{AccountErrorKind, EventRefusal, Verdict};
+use crate::event::{AccountStatus, HubspotRefusal, PauseReason};
+use crate::hubspot::{AccountErrorKind, Verdict};
 use crate::ledger::ClaimedEvent;
 
 /// What HubSpot's earlier answers showed of the account.
@@ -60,7 +60,7 @@ impl Evidence {
     pub fn blame(
         &mut self,
         event: &ClaimedEvent,
-        refusal: &EventRefusal,
+        refusal: &HubspotRefusal,
         status: &AccountStatus,
     ) -> Blame {
         let paused = status.is_paused_for(PauseReason::Refused);

@@ -6,9 +6,9 @@ use super::bisect::{BatchPart, Confirmed, NextPart};
 use super::evidence::Evidence;
 use super::missing_results::MAX_MISSING;
 use super::{AnswerCounts, Assessment, EventOutcome, Report, failure};
-use crate::event::{Millis, StatusChange};
-use crate::hubspot::{EventRefusal, ItemVerdict, Unconfirmed};
-use crate::ledger::{ClaimedEvent, DeliveryOutcome, HubspotRefusal};
+use crate::event::{HubspotRefusal, Millis, StatusChange};
+use crate::hubspot::{ItemVerdict, Unconfirmed};
+use crate::ledger::{ClaimedEvent, DeliveryOutcome};
 
 /// When an event that HubSpot neither confirmed nor refused is sent again.
 const UNCONFIRMED_RETRY: Duration = Duration::from_secs(30);
@@ -106,7 +106,7 @@ impl SortedItems {
                 }
                 ItemVerdict::Refused(refusal) => {
                     sorted.counts.refused += 1;
-                    refused(refusal)
+                    DeliveryOutcome::Refused(refusal)
                 }
                 // Not sent in halves: they would be answered alike, and the call may take effect at any time.
                 ItemVerdict::InProgress { detail: reason } => {
@@ -156,7 +156,7 @@ fn assess_unconfirmed(
     let attempts = event.attempts.saturating_add(1);
     let outcome = match kind {
         Unconfirmed::NoResult if is_missing && attempts >= MAX_MISSING => {
-            refused(no_result(attempts, detail))
+            DeliveryOutcome::Refused(no_result(attempts, detail))
         }
         Unconfirmed::NoResult if is_missing => DeliveryOutcome::RetryCounted { not_before, reason },
         Unconfirmed::NoResult | Unconfirmed::Unfinished => {
@@ -167,8 +167,8 @@ fn assess_unconfirmed(
 }
 
 /// The refusal of an event for which HubSpot returns neither a result nor an error, in the bridge's own words.
-fn no_result(attempts: u32, detail: &str) -> EventRefusal {
-    EventRefusal {
+fn no_result(attempts: u32, detail: &str) -> HubspotRefusal {
+    HubspotRefusal {
         status: 200,
         category: NO_RESULT.to_owned(),
         message: format!(
@@ -177,9 +177,4 @@ fn no_result(attempts: u32, detail: &str) -> EventRefusal {
         ),
         correlation_id: None,
     }
-}
-
-fn refused(refusal: EventRefusal) -> DeliveryOutcome {
-    let EventRefusal { status, category, message, correlation_id } = refusal;
-    DeliveryOutcome::Refused(HubspotRefusal { status, category, message, correlation_id })
 }

@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::event::{AccountStatus, Millis, StatusChange};
-use crate::hubspot::{AccountError, EventRefusal, ItemVerdict, SplitReason, Verdict};
+use crate::event::{AccountStatus, HubspotRefusal, Millis, StatusChange};
+use crate::hubspot::{AccountError, ItemVerdict, SplitReason, Verdict};
 use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion, Settlement};
 use bisect::{BatchPart, Confirmed, NextPart};
 use evidence::Evidence;
@@ -95,7 +95,7 @@ pub enum Report {
     /// HubSpot refused the part whole.
     Split,
     /// The account refuses every event for this reason.
-    RefusesEverything(EventRefusal),
+    RefusesEverything(HubspotRefusal),
     /// The call failed.
     Failed(AccountError),
 }
@@ -192,7 +192,7 @@ fn assess_error(
 fn assess_refusing_account(
     part: BatchPart,
     revoked: Vec<EventVersion>,
-    refusal: &EventRefusal,
+    refusal: &HubspotRefusal,
     now: Millis,
 ) -> Assessment {
     let failure = failure::from_refusals(&refusal.message);

@@ -1,6 +1,6 @@
 //! Telling an account that refuses everything from events that are bad.
 
-use crate::hubspot::EventRefusal;
+use crate::event::HubspotRefusal;
 use crate::ledger::{ClaimedEvent, EventVersion};
 
 /// The number of single events in a row that are refused for the same reason, with none accepted between, before the
@@ -34,7 +34,7 @@ impl RefusalStreak {
     pub fn record_refusal(
         &mut self,
         claimed: &ClaimedEvent,
-        refusal: &EventRefusal,
+        refusal: &HubspotRefusal,
         paused: bool,
     ) -> Blame {
         let reason = (refusal.status, refusal.category.clone(), refusal.message.clone());

@@ -31,8 +31,8 @@ pub(super) fn claimed(id: i64) -> ClaimedEvent {
     }
 }
 
-pub(super) fn refusal(message: &str) -> EventRefusal {
-    EventRefusal {
+pub(super) fn refusal(message: &str) -> HubspotRefusal {
+    HubspotRefusal {
         status: 400,
         category: "VALIDATION_ERROR".into(),
         message: message.into(),

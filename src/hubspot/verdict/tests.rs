@@ -107,7 +107,7 @@ fn judge_refused_event_keeps_hubspots_message() {
     else {
         panic!("items")
     };
-    let refusal = EventRefusal {
+    let refusal = HubspotRefusal {
         status: 207,
         category: "VALIDATION_ERROR".to_owned(),
         message: "Property values were not valid".to_owned(),
@@ -173,7 +173,7 @@ fn judge_refused_batch_is_split_and_a_single_event_refused() {
         let cause = if status == 413 { SplitReason::WholeBatch } else { SplitReason::BadEvent };
         assert_eq!(judge_body(&IDS, status, invalid), Verdict::Split(cause));
         assert_eq!(judge_body(&IDS, status, ""), Verdict::Split(cause));
-        let refusal = EventRefusal {
+        let refusal = HubspotRefusal {
             status,
             category: "VALIDATION_ERROR".to_owned(),
             message: "Invalid input JSON on line 1, column 88: \
@@ -194,7 +194,7 @@ fn judge_refusal_without_message_describes_the_response() {
     let Verdict::Items(items) = judge_body(&IDS[..1], 400, r#"{"category":"no constant"}"#) else {
         panic!("items")
     };
-    let refusal = EventRefusal {
+    let refusal = HubspotRefusal {
         status: 400,
         category: "UNKNOWN".to_owned(),
         message: "HTTP 400: no message".to_owned(),
