@@ -16,7 +16,7 @@
 //! * [`fetch_request`]: a webinar to ask the platform's API about.
 //! * [`account_status`]: pauses and failures of a HubSpot account, and their changes as data; [`backoff`]: waits that
 //!   double with each failure.
-//! * [`hubspot_refusal`]: HubSpot's reason for refusing an event.
+//! * [`hubspot_refusal`]: HubSpot's reason for refusing an event; [`event_state_counts`]: an account's events by state.
 //!
 //! Promises: pure values only, no I/O, no clock. Relies on nothing of ours but [`expression`](crate::expression). Holds
 //! nothing that a crash could lose.
@@ -25,6 +25,7 @@ pub mod account_status;
 pub mod backoff;
 pub mod change;
 pub mod computed;
+pub mod event_state_counts;
 pub mod fetch_request;
 pub mod fold;
 pub mod gap;
@@ -49,6 +50,7 @@ pub use change::{
     WebinarFields,
 };
 pub use computed::{EventExpressionError, compile_event_expression};
+pub use event_state_counts::EventStateCounts;
 pub use fetch_request::{FetchCondition, FetchRequest};
 pub use fold::{FoldedEvent, LazyFold, ValueOrigin, fold, fold_lazily, value_origins};
 pub use gap::Gap;

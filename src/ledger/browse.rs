@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{HubspotRefusal, LedgerError, ReceiptKind, ReceiptOutcome};
 use crate::event::webinar::Provenance;
 use crate::event::{
-    AccountName, BodyHash, Change, EventKey, Gap, Millis, Origin, ProviderId, ReceiptId, SourceName,
+    AccountName, BodyHash, Change, EventKey, EventStateCounts, Gap, Millis, Origin, ProviderId,
+    ReceiptId, SourceName,
 };
 
 /// What people and metrics read.
@@ -71,18 +72,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; none at the end.
     pub next: Option<i64>,
-}
-
-/// Events of an account by state; disjoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the states of `bridge_events`")]
-pub struct EventStateCounts {
-    pub pending: u64,
-    pub in_flight: u64,
-    pub delivered: u64,
-    pub incomplete: u64,
-    pub filtered: u64,
-    pub dead: u64,
 }
 
 /// The state of an event.

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::state::OpsState;
-use crate::ledger::{EventStateCounts, LedgerError, StoreSizes};
-use crate::telemetry::EventCounts;
+use crate::ledger::{LedgerError, StoreSizes};
 
 /// Time for reading the figure of a gauge; after that the gauge keeps its value.
 const STORE_READ_TIMEOUT: Duration = Duration::from_secs(1);
@@ -15,8 +14,6 @@ const STORE_READ_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) async fn update_gauges(ops: &OpsState) {
     let counts = read("the event counts", ops.ledger.event_counts()).await;
     for (account, counts) in counts.into_iter().flatten() {
-        let EventStateCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
-        let counts = EventCounts { pending, in_flight, delivered, incomplete, filtered, dead };
         ops.metrics.set_events(&account, counts);
     }
     for account in &ops.accounts {

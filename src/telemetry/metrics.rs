@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::{Registry, TextEncoder};
 
 use super::families::Families;
-use crate::event::{AccountName, Millis, PauseReason, ProviderId, SourceName};
+use crate::event::{AccountName, EventStateCounts, Millis, PauseReason, ProviderId, SourceName};
 
 /// The media type of [`Metrics::render`]: Prometheus' text format.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -74,18 +74,6 @@ impl WebhookOutcome {
     }
 }
 
-/// Number of events of an account in each state; the states are disjoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the states of `bridge_events`")]
-pub struct EventCounts {
-    pub pending: u64,
-    pub in_flight: u64,
-    pub delivered: u64,
-    pub incomplete: u64,
-    pub filtered: u64,
-    pub dead: u64,
-}
-
 /// All metrics of one running bridge. Cheap to clone; clones count together.
 #[derive(Clone)]
 pub struct Metrics {
@@ -119,7 +107,7 @@ impl Metrics {
             f.events_dead.with_label_values(&[name, category]);
         }
         f.rate_limit_wait.with_label_values(&[name]);
-        self.set_events(account, EventCounts::default());
+        self.set_events(account, EventStateCounts::default());
         self.set_oldest_pending(account, None);
         self.set_paused(account, None);
         self.set_lease_held(account, false);
@@ -248,8 +236,8 @@ impl Metrics {
     }
 
     /// Sets the account's number of events by state.
-    pub fn set_events(&self, account: &AccountName, counts: EventCounts) {
-        let EventCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
+    pub fn set_events(&self, account: &AccountName, counts: EventStateCounts) {
+        let EventStateCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
         let states = [
             ("pending", pending),
             ("in_flight", in_flight),

@@ -22,4 +22,4 @@ pub const REVISION: &str = match option_env!("BRIDGE_REVISION") {
 };
 
 pub use logs::{LogSink, LogsError};
-pub use metrics::{EventCounts, Metrics, WebhookOutcome};
+pub use metrics::{Metrics, WebhookOutcome};

@@ -108,7 +108,10 @@ fn facts_appear_in_their_families() {
     clone.event_delivered(&account(), Duration::from_secs(4));
     clone.rate_limit_waited(&account(), Duration::from_millis(1_500));
     clone.committed(7, Duration::from_millis(3));
-    clone.set_events(&account(), EventCounts { pending: 3, dead: 1, ..EventCounts::default() });
+    clone.set_events(
+        &account(),
+        EventStateCounts { pending: 3, dead: 1, ..EventStateCounts::default() },
+    );
     clone.set_oldest_pending(&account(), Some(Duration::from_secs(9)));
     clone.set_paused(&account(), Some(PauseReason::Forbidden));
     clone.set_lease_held(&account(), true);
