@@ -25,7 +25,7 @@ pub(super) fn detail(
     let Some(summary) = list_events::summary(connection, shared, id)? else { return Ok(None) };
     let stored = connection
         .prepare_cached(
-            "SELECT webinar, confirmed_input, confirmed_hash IS NOT NULL AND confirmed_hash = input_hash,
+            "SELECT webinar, confirmed_input, coalesce(confirmed_hash = input_hash, 0),
                  due_at, resend_at
              FROM events WHERE id = ?1",
         )

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use webinar_bridge::event::{EventKey, Gap, ReceiptId};
+use webinar_bridge::event::{EventKey, Gap, ReceiptId, compile_event_expression};
 use webinar_bridge::ledger::{
     DeliveryOutcome, EventQuery, EventState, Ledger, NewReceipt, PAGE_MAX, ReceiptContent,
     ReceiptOutcome, ReceiptQuery,
@@ -192,4 +192,23 @@ pub(super) async fn receipts_are_found_by_source_and_outcome_and_name_their_even
     assert_eq!(events, BTreeSet::from(["1", "2"]));
     assert_eq!(shown.summary.event_type, "webinar.test");
     assert_eq!(ledger.receipt(ReceiptId::generate()).await.expect("read"), None);
+}
+
+pub(super) async fn event_detail_shows_the_confirmed_input_of_an_event_filtered_since<
+    B: BackEnd,
+>() {
+    let place = B::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    let sent = claim(&ledger, NOW).await;
+    settle(&ledger, &sent, confirmed).await;
+    drop(ledger);
+    let mut filtering = policies();
+    let only = compile_event_expression("event.name != 'One'").expect("valid");
+    filtering.get_mut("zoom").expect("there").only = Some(only);
+    let ledger = place.open(filtering);
+    while ledger.run_timers(100).await.expect("run").next_due.is_some() {}
+    let detail = ledger.event_detail(&sent[0].key).await.expect("read").expect("there");
+    assert_eq!((detail.summary.state, detail.summary.input), (EventState::Filtered, None));
+    assert_eq!(detail.confirmed_input.as_deref(), Some(&*sent[0].input));
 }

@@ -36,13 +36,83 @@ macro_rules! suite {
     ($name:ident: $back_end:ty) => {
         mod $name {
             suite!(@laws $back_end;
-                accepting: receipt_repeated_is_merged_once_and_counted_before_the_answer, body_of_any_bytes_comes_back_unchanged, incomplete_event_is_held_until_it_is_complete, crash_frees_claims_and_keeps_everything_else, changed_status_wakes_its_account_and_no_other, receipt_that_cannot_be_merged_is_stored_whole, receipts_accepted_at_once_are_all_stored, accounts_do_not_see_each_others_events, pruning_deletes_old_rows_and_keeps_pending_events, timer_completes_an_event_once_and_moves_with_its_end, changed_defaults_reach_coming_events_but_not_past_ones, changed_identity_is_refused_unless_it_is_accepted;
-                delivery: claimed_event_is_not_claimed_again_until_it_is_settled, old_version_confirmed_leaves_the_new_one_pending, change_back_to_the_confirmed_state_is_sent_again, batch_that_is_not_full_waits_for_its_linger, claim_takes_the_oldest_and_no_external_id_twice, refused_event_is_dead_until_it_changes, refusal_of_an_old_version_leaves_the_new_one_pending, counted_retry_waits_for_its_time, ambiguous_call_sends_the_present_state_twice, uncounted_retry_waits_and_is_sent_twice, counted_attempts_survive_a_restart_and_end_with_a_confirmation, change_undone_before_it_was_sent_needs_no_call, change_undone_during_an_ambiguous_call_is_sent, change_undone_after_a_failed_call_is_sent, unfinished_call_waits_and_is_sent_twice, crash_during_a_call_makes_it_ambiguous, call_that_was_not_applied_is_not_ambiguous, event_that_becomes_incomplete_in_flight_is_counted_once, single_events_go_last_however_long_they_are, lost_lease_records_nothing;
-                redriving: redriven_dead_event_is_sent_at_once, redriven_delivered_event_is_sent, redriven_event_waits_no_longer, redrive_of_an_incomplete_or_unknown_event_sends_nothing, redriven_event_survives_a_refusal_of_an_earlier_call, late_revocation_leaves_the_new_claim, redrive_of_all_dead_events_sends_nothing_else, redrive_can_leave_out_past_events;
-                fetching: requested_fetch_is_due_with_its_receipt_and_claimed_once, duplicate_requests_nothing_but_ignored_and_quarantined_may, conditional_request_looks_at_the_merged_event, request_during_a_fetch_is_fetched_once_more, number_of_a_settled_task_is_not_used_again, answer_may_request_others_but_not_itself, given_up_fetch_is_shown_until_it_is_requested_again, longest_due_fetch_comes_first_and_claimed_ones_are_left_out, wait_beyond_a_day_holds_no_fetch, crash_keeps_the_queue_and_its_counts, last_error_is_one_of_a_fetch_that_remains, request_of_an_unconfigured_source_is_passed_over, headers_and_bodies_come_back_for_mapping, answer_is_accepted_and_settled_in_one_step, worker_is_woken_for_due_fetches_only;
-                lasting: lasting_key_is_known_as_long_as_its_webinar, lasting_key_goes_with_the_last_webinar_it_built, lasting_key_that_built_nothing_goes_with_its_receipt;
-                browsing: pages_come_newest_first_and_hold_each_event_once, events_are_found_by_state_account_and_text, event_is_shown_in_its_present_state, event_detail_shows_the_confirmed_input_and_the_receipts, receipts_are_found_by_source_and_outcome_and_name_their_events;
-                rebuilding: rebuild_changes_only_what_is_mapped_otherwise, rebuild_keeps_the_fields_of_expired_receipts, rebuild_after_another_receipt_is_stale, rebuild_that_is_refused_leaves_no_trace, rebuild_deletes_obsolete_events_that_hubspot_never_had, receipts_of_a_webinar_come_in_pages_of_some_megabytes;
+                accepting:
+                    receipt_repeated_is_merged_once_and_counted_before_the_answer,
+                    body_of_any_bytes_comes_back_unchanged,
+                    incomplete_event_is_held_until_it_is_complete,
+                    crash_frees_claims_and_keeps_everything_else,
+                    changed_status_wakes_its_account_and_no_other,
+                    receipt_that_cannot_be_merged_is_stored_whole,
+                    receipts_accepted_at_once_are_all_stored,
+                    accounts_do_not_see_each_others_events,
+                    pruning_deletes_old_rows_and_keeps_pending_events,
+                    timer_completes_an_event_once_and_moves_with_its_end,
+                    changed_defaults_reach_coming_events_but_not_past_ones,
+                    changed_identity_is_refused_unless_it_is_accepted;
+                delivery:
+                    claimed_event_is_not_claimed_again_until_it_is_settled,
+                    old_version_confirmed_leaves_the_new_one_pending,
+                    change_back_to_the_confirmed_state_is_sent_again,
+                    batch_that_is_not_full_waits_for_its_linger,
+                    claim_takes_the_oldest_and_no_external_id_twice,
+                    refused_event_is_dead_until_it_changes,
+                    refusal_of_an_old_version_leaves_the_new_one_pending,
+                    counted_retry_waits_for_its_time,
+                    ambiguous_call_sends_the_present_state_twice,
+                    uncounted_retry_waits_and_is_sent_twice,
+                    counted_attempts_survive_a_restart_and_end_with_a_confirmation,
+                    change_undone_before_it_was_sent_needs_no_call,
+                    change_undone_during_an_ambiguous_call_is_sent,
+                    change_undone_after_a_failed_call_is_sent,
+                    unfinished_call_waits_and_is_sent_twice,
+                    crash_during_a_call_makes_it_ambiguous,
+                    call_that_was_not_applied_is_not_ambiguous,
+                    event_that_becomes_incomplete_in_flight_is_counted_once,
+                    single_events_go_last_however_long_they_are,
+                    lost_lease_records_nothing;
+                redriving:
+                    redriven_dead_event_is_sent_at_once,
+                    redriven_delivered_event_is_sent,
+                    redriven_event_waits_no_longer,
+                    redrive_of_an_incomplete_or_unknown_event_sends_nothing,
+                    redriven_event_survives_a_refusal_of_an_earlier_call,
+                    late_revocation_leaves_the_new_claim,
+                    redrive_of_all_dead_events_sends_nothing_else,
+                    redrive_can_leave_out_past_events;
+                fetching:
+                    requested_fetch_is_due_with_its_receipt_and_claimed_once,
+                    duplicate_requests_nothing_but_ignored_and_quarantined_may,
+                    conditional_request_looks_at_the_merged_event,
+                    request_during_a_fetch_is_fetched_once_more,
+                    number_of_a_settled_task_is_not_used_again,
+                    answer_may_request_others_but_not_itself,
+                    given_up_fetch_is_shown_until_it_is_requested_again,
+                    longest_due_fetch_comes_first_and_claimed_ones_are_left_out,
+                    wait_beyond_a_day_holds_no_fetch,
+                    crash_keeps_the_queue_and_its_counts,
+                    last_error_is_one_of_a_fetch_that_remains,
+                    request_of_an_unconfigured_source_is_passed_over,
+                    headers_and_bodies_come_back_for_mapping,
+                    answer_is_accepted_and_settled_in_one_step,
+                    worker_is_woken_for_due_fetches_only;
+                lasting:
+                    lasting_key_is_known_as_long_as_its_webinar,
+                    lasting_key_goes_with_the_last_webinar_it_built,
+                    lasting_key_that_built_nothing_goes_with_its_receipt;
+                browsing:
+                    pages_come_newest_first_and_hold_each_event_once,
+                    events_are_found_by_state_account_and_text,
+                    event_is_shown_in_its_present_state,
+                    event_detail_shows_the_confirmed_input_and_the_receipts,
+                    receipts_are_found_by_source_and_outcome_and_name_their_events,
+                    event_detail_shows_the_confirmed_input_of_an_event_filtered_since;
+                rebuilding:
+                    rebuild_changes_only_what_is_mapped_otherwise,
+                    rebuild_keeps_the_fields_of_expired_receipts,
+                    rebuild_after_another_receipt_is_stale,
+                    rebuild_that_is_refused_leaves_no_trace,
+                    rebuild_deletes_obsolete_events_that_hubspot_never_had,
+                    receipts_of_a_webinar_come_in_pages_of_some_megabytes;
             );
 
             #[test]
