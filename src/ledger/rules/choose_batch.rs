@@ -13,7 +13,7 @@ pub const MAX_BATCH_BYTES: u64 = 1024 * 1024;
 
 /// A pending event that nobody holds and that waits for nothing, without its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
+pub struct BatchCandidate {
     /// The ledger's number of the event.
     pub id: i64,
     /// The event's id in HubSpot.
@@ -36,7 +36,7 @@ pub enum BatchChoice {
 /// Chooses the events of a batch from the candidates, oldest first, if one may leave now.
 #[must_use]
 pub fn choose_batch(
-    candidates: Vec<Candidate>,
+    candidates: Vec<BatchCandidate>,
     request: &ClaimRequest,
     now: Millis,
 ) -> BatchChoice {
@@ -68,8 +68,8 @@ mod tests {
 
     use super::*;
 
-    fn candidate(id: i64) -> Candidate {
-        Candidate {
+    fn candidate(id: i64) -> BatchCandidate {
+        BatchCandidate {
             id,
             external_event_id: ExternalEventId::from_stored(id.to_string()),
             pending_since: Millis::new(id),
@@ -77,7 +77,7 @@ mod tests {
         }
     }
 
-    fn candidates(ids: impl IntoIterator<Item = i64>) -> Vec<Candidate> {
+    fn candidates(ids: impl IntoIterator<Item = i64>) -> Vec<BatchCandidate> {
         ids.into_iter().map(candidate).collect()
     }
 

@@ -9,7 +9,7 @@ use super::event_rows::stored_hash;
 use super::live_state::LiveState;
 use super::read::unavailable;
 use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
-use crate::ledger::rules::choose_batch::{BatchChoice, Candidate, choose_batch};
+use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_batch};
 use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, LedgerError};
 
 /// Claims a batch, if one may leave now.
@@ -53,7 +53,7 @@ fn candidates(
     account: &AccountName,
     limit: usize,
     now: Millis,
-) -> Result<Vec<(Candidate, EventKey)>, LedgerError> {
+) -> Result<Vec<(BatchCandidate, EventKey)>, LedgerError> {
     let mut statement = connection
         .prepare_cached(
             "SELECT id, external_account_id, external_event_id, pending_since, length(input)
@@ -67,7 +67,7 @@ fn candidates(
     let rows = statement
         .query_map((account.as_str(), now.get(), never.get(), limit), |row| {
             let key = key(row, account, 1)?;
-            let candidate = Candidate {
+            let candidate = BatchCandidate {
                 id: row.get(0)?,
                 external_event_id: key.external_event_id.clone(),
                 pending_since: Millis::new(row.get(3)?),

@@ -88,16 +88,16 @@ impl Job {
 }
 
 /// A job that is done but not yet durable: how to answer it either way.
-pub(super) type Answer = Box<dyn FnOnce(Result<(), LedgerError>)>;
+pub(super) type JobAnswer = Box<dyn FnOnce(Result<(), LedgerError>)>;
 
 /// A job whose failure took the whole transaction with it.
 pub(super) struct TransactionLost {
-    pub(super) answer: Answer,
+    pub(super) answer: JobAnswer,
     pub(super) why: rusqlite::Error,
 }
 
 /// Does one job within a savepoint. A failed job is answered as failed when the commit is answered.
-pub(super) fn run(tx: &mut WriteTx<'_>, job: Job) -> Result<Answer, TransactionLost> {
+pub(super) fn run(tx: &mut WriteTx<'_>, job: Job) -> Result<JobAnswer, TransactionLost> {
     let mark = tx.segment.mark();
     if let Err(error) = tx.statement("SAVEPOINT job") {
         return Err(TransactionLost { answer: refuse(job), why: error });
@@ -119,7 +119,7 @@ pub(super) fn run(tx: &mut WriteTx<'_>, job: Job) -> Result<Answer, TransactionL
     }
 }
 
-fn perform(tx: &mut WriteTx<'_>, job: Job) -> (Result<(), ()>, Answer) {
+fn perform(tx: &mut WriteTx<'_>, job: Job) -> (Result<(), ()>, JobAnswer) {
     match job {
         // Whoever waited has gone and been told to come again: doing it now would only delay the others.
         Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
@@ -152,9 +152,9 @@ fn perform(tx: &mut WriteTx<'_>, job: Job) -> (Result<(), ()>, Answer) {
     }
 }
 
-fn finish<T: 'static>(reply: Reply<T>, result: Result<T, TxError>) -> (Result<(), ()>, Answer) {
+fn finish<T: 'static>(reply: Reply<T>, result: Result<T, TxError>) -> (Result<(), ()>, JobAnswer) {
     let flag = result.as_ref().map(|_| ()).map_err(|_| ());
-    let answer: Answer = Box::new(move |commit| {
+    let answer: JobAnswer = Box::new(move |commit| {
         let result = result.map_err(LedgerError::from).and_then(|value| commit.map(|()| value));
         // The receiver may have given up waiting; the sender will come again and be told `duplicate`.
         drop(reply.send(result));
@@ -163,8 +163,8 @@ fn finish<T: 'static>(reply: Reply<T>, result: Result<T, TxError>) -> (Result<()
 }
 
 /// The answer to a job that was not begun because the transaction was lost before.
-pub(super) fn refuse(job: Job) -> Answer {
-    fn with<T: 'static>(reply: Reply<T>) -> Answer {
+pub(super) fn refuse(job: Job) -> JobAnswer {
+    fn with<T: 'static>(reply: Reply<T>) -> JobAnswer {
         Box::new(move |commit| {
             let error = commit.err();
             let error = error.unwrap_or(LedgerError::unavailable("it was not begun"));

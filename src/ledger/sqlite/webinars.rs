@@ -8,10 +8,10 @@ use crate::event::{Millis, Webinar};
 use crate::ledger::WebinarKey;
 
 /// What names a webinar: HubSpot account, platform's account, platform's id.
-pub(super) type Key<'a> = (&'a str, &'a str, &'a str);
+pub(super) type SqlKey<'a> = (&'a str, &'a str, &'a str);
 
 /// The same of the ledger's name of it.
-pub(super) fn sql_key(key: &WebinarKey) -> Key<'_> {
+pub(super) fn sql_key(key: &WebinarKey) -> SqlKey<'_> {
     let WebinarKey { hubspot, account, webinar } = key;
     (hubspot.as_str(), account.as_str(), webinar.as_str())
 }
@@ -30,7 +30,10 @@ pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, TxError> {
 }
 
 /// The webinar of that name.
-pub(super) fn find(connection: &Connection, key: Key<'_>) -> Result<Option<FoundWebinar>, TxError> {
+pub(super) fn find(
+    connection: &Connection,
+    key: SqlKey<'_>,
+) -> Result<Option<FoundWebinar>, TxError> {
     let found: Option<(i64, Vec<u8>, bool)> = connection
         .prepare_cached(
             "SELECT id, state, base FROM webinars
@@ -46,7 +49,7 @@ pub(super) fn find(connection: &Connection, key: Key<'_>) -> Result<Option<Found
 pub(super) fn store(
     tx: &WriteTx<'_>,
     id: Option<i64>,
-    key: Key<'_>,
+    key: SqlKey<'_>,
     webinar: &Webinar,
     at: Millis,
 ) -> Result<i64, TxError> {

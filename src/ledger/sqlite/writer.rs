@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::bodies::Segment;
 use super::checkpoint::{self, Checkpointer};
 use super::disk_space::DiskSpace;
-use super::job::{self, Answer, Job, refuse};
+use super::job::{self, Job, JobAnswer, refuse};
 use super::live_state::LiveState;
 use super::open::OpenError;
 use super::side_effects::SideEffects;
@@ -113,7 +113,7 @@ impl Writer {
         let mut admitted = || jobs.find_map(|job| admit(job, no_room.as_deref()));
         let Some(first) = admitted() else { return };
         let began = Instant::now();
-        let mut done: Vec<Answer> = Vec::new();
+        let mut done: Vec<JobAnswer> = Vec::new();
         let mut steps = 0;
         let mut effects = SideEffects::default();
         self.segment.clear();
