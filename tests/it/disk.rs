@@ -346,7 +346,7 @@ async fn a_disk_that_is_read_only_for_a_while_loses_nothing() {
     let files = ["bridge.db", "bridge.db-wal", "bridge.db.lock"].map(|name| disk.mount.join(name));
     let failing = Failing::writes_read_only(&bridge, &files);
     let said = says(&bridge, "read-only").await;
-    assert!(said.contains("goes on by itself"), "{said}");
+    assert!(said.contains("continues by itself"), "{said}");
     turns_away(&bridge, 9_000).await;
     failing.end();
     comes_back(&bridge, "read-only").await;

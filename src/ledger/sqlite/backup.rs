@@ -1,9 +1,8 @@
-//! A copy of the store beside the running service.
+//! Backup: copies the store beside the running service.
 //!
-//! `VACUUM INTO` reads one snapshot from beginning to end: all that was committed before, nothing of what comes
-//! meanwhile. SQLite's backup API would begin anew with each commit of another connection, which under load is for
-//! ever. While it reads the WAL cannot start over, so that it grows by what comes in meanwhile. It also leaves behind
-//! what was deleted.
+//! `VACUUM INTO` reads one snapshot: every commit before it, none after. SQLite's backup API restarts with each commit of
+//! another connection, so under load it would never end. The WAL cannot restart during the copy, so it grows by the
+//! incoming webhooks. The copy contains no deleted content.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -14,55 +13,55 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::open::{self, OpenError, folder_of, with_suffix};
 
-/// Why there is no copy.
+/// The reason why a backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[from] OpenError),
-    /// There is something already where the copy is to be.
+    /// The target exists.
     #[error("{0} is there already; choose another name")]
     Exists(PathBuf),
-    /// The copy would be taken for a part of the store.
+    /// The target is one of the store's own files.
     #[error("{0} is one of the store's own files; choose another name")]
     Own(PathBuf),
-    /// The copy cannot be made or put in place.
+    /// The copy cannot be written or renamed.
     #[error("cannot write {path}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// SQLite could not copy: the disk of the copy is full, or the store cannot be read.
     #[error("the store could not be copied")]
     Copy(#[source] rusqlite::Error),
-    /// What was written is not what it should be.
+    /// The copy failed its check.
     #[error("the copy is not sound: {0}")]
     Unsound(String),
 }
 
-/// What a copy holds.
+/// The contents of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackupSummary {
-    /// Bytes.
+    /// The copy's size in bytes.
     pub bytes: u64,
     /// The schema's version.
     pub schema: usize,
-    /// Receipts.
+    /// The number of receipts.
     pub receipts: u64,
-    /// Events.
+    /// The number of events.
     pub events: u64,
-    /// Those of them that HubSpot has yet to get.
+    /// The number of events that are still to be sent to HubSpot.
     pub pending: u64,
 }
 
-/// Copies the store at `store`, which may be in use, to `to`, which must not be there. It is there only once it is
-/// whole, checked and durable.
+/// Copies the store at `store`, which may be in use, to `to`, which must not exist. The copy appears there only once it
+/// is complete, checked and durable.
 ///
 /// # Errors
-/// [`BackupError`] says why not; then nothing is left at `to` or beside it.
+/// [`BackupError`]; then no file is left at `to` or beside it.
 pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -70,7 +69,7 @@ pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
     };
     refuse(store, to)?;
     let source = open::open_existing(store)?;
-    // In the same folder, so that it can be renamed.
+    // In the same folder, so that it can be renamed to the target.
     let partial = PartialFile(with_suffix(to, &format!(".{}.partial", std::process::id())));
     let file = OpenOptions::new()
         .write(true)
@@ -89,12 +88,12 @@ pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
     Ok(copied)
 }
 
-/// A file that is taken away unless it was renamed.
+/// Drop guard: deletes the file unless it was renamed.
 struct PartialFile(PathBuf);
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        // It is not there if all went well.
+        // After a success the file does not exist any more.
         drop(fs::remove_file(&self.0));
     }
 }
@@ -104,10 +103,10 @@ fn refuse(store: &Path, to: &Path) -> Result<(), BackupError> {
         let folder = fs::canonicalize(folder_of(path));
         folder.map(|folder| folder.join(path.file_name().unwrap_or_default()))
     };
-    let wanted = place(to).map_err(|source| BackupError::File { path: to.to_owned(), source })?;
-    // Also those that are not there just now.
+    let target = place(to).map_err(|source| BackupError::File { path: to.to_owned(), source })?;
+    // Also the files that do not exist at the moment.
     let own = ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| with_suffix(store, suffix));
-    if own.iter().any(|own| place(own).is_ok_and(|own| own == wanted)) {
+    if own.iter().any(|own| place(own).is_ok_and(|own| own == target)) {
         return Err(BackupError::Own(to.to_owned()));
     }
     if fs::symlink_metadata(to).is_ok() {
@@ -116,7 +115,7 @@ fn refuse(store: &Path, to: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Reads the copy as a start would.
+/// Checks the copy's integrity and counts its contents.
 fn check(copy: &Path) -> Result<BackupSummary, BackupError> {
     let unsound = |error: rusqlite::Error| BackupError::Unsound(error.to_string());
     let connection =
@@ -141,7 +140,7 @@ fn check(copy: &Path) -> Result<BackupSummary, BackupError> {
     })
 }
 
-/// Renames without replacing what may have come there meanwhile, where the file system can.
+/// Renames without replacing an existing file, where the file system supports it.
 fn rename(from: &Path, to: &Path) -> Result<(), BackupError> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;

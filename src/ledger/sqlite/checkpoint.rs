@@ -1,8 +1,8 @@
-//! Keeping the WAL bounded without stopping the writer for long.
+//! Checkpoints that bound the WAL without stopping the writer for long.
 //!
-//! A checkpoint within a commit stalls its waiters; one beside the writer alone never catches up under load, and the WAL
-//! grows for ever. So a thread copies pages back while the writer goes on, and once little is left it gives the
-//! writer the turn to copy the rest between two commits: then the WAL starts over.
+//! A checkpoint within a commit delays the callers. A checkpoint that only runs beside the writer never catches up under
+//! load, and the WAL grows without bound. So a thread copies pages back while the writer works. Once few frames are left
+//! it signals the writer, which copies them between two commits; then the WAL restarts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use rusqlite::Connection;
 
 use super::open::{self, OpenError};
 
-/// How often the WAL is looked at.
+/// The interval of checks of the WAL's size.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// Frames (pages of 8 KiB) from which copying begins: 8 MiB, SQLite's own habit.
+/// Frames (pages of 8 KiB) from which copying begins: 8 MiB, 1,000 frames as in SQLite's default.
 const COPY_FROM_FRAMES: i64 = 1_000;
-/// Frames from which the WAL is to start over: 64 MiB. Larger ones make rarer, longer stalls.
+/// Frames from which the WAL should restart: 64 MiB. A larger number makes rarer, longer stalls.
 const RESTART_FROM_FRAMES: i64 = 8_000;
-/// So few frames the writer copies itself, in some milliseconds.
+/// Remaining frames below which the writer copies them itself, in some milliseconds.
 const WRITER_COPIES_FRAMES: i64 = 400;
 
-/// The thread that copies back, and the turn it gives.
+/// The thread that copies the WAL back, and its signal to the writer.
 pub(super) struct Checkpointer {
     turn: Arc<AtomicBool>,
     stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// How far a checkpoint came, in frames.
+/// The progress of a checkpoint, in frames.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CheckpointProgress {
-    /// Another connection stood in the way.
+    /// Whether another connection blocked the checkpoint.
     pub(super) busy: bool,
     pub(super) in_wal: i64,
     pub(super) copied: i64,
@@ -54,16 +54,16 @@ impl Checkpointer {
         Ok(Self { turn, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Whether the writer should copy the rest now.
+    /// Whether the writer should copy the remaining frames now.
     pub(super) fn is_writers_turn(&self) -> bool {
         self.turn.load(Ordering::Acquire)
     }
 
-    /// Copies the rest; the next commit then starts the WAL over.
+    /// Copies the remaining frames; the next commit then restarts the WAL.
     pub(super) fn restart_wal(&self, connection: &Connection) {
         if let Err(error) = run(connection, "PASSIVE") {
-            // The thread meets the same error next, and tells of its beginning and its end.
-            tracing::debug!(%error, "the writer could not copy the rest");
+            // The thread meets the same error next, and logs its beginning and its end.
+            tracing::debug!(%error, "the writer could not copy the remaining frames");
         }
         self.turn.store(false, Ordering::Release);
     }
@@ -91,7 +91,7 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
         {
             continue;
         }
-        // Each round copies what the last one left and what was written meanwhile, which is less and less.
+        // Each round copies the frames written during the round before, which become fewer.
         for _ in 0..8 {
             match run(connection, "PASSIVE") {
                 Ok(CheckpointProgress { in_wal, copied, .. }) => {
@@ -106,7 +106,7 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
                         break;
                     }
                 }
-                // What was answered is in the WAL, so this loses nothing; until it works again the WAL grows.
+                // Every answered commit is in the WAL, so this loses nothing; the WAL grows until a checkpoint works.
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         tracing::error!(%error, "the store could not be checkpointed");
@@ -118,7 +118,7 @@ fn copy_back(connection: &Connection, wal: &Path, turn: &AtomicBool, stopped: &R
     }
 }
 
-/// Copies back what the WAL holds, as far as that mode goes.
+/// Runs a checkpoint in that mode of SQLite.
 pub(super) fn run(connection: &Connection, mode: &str) -> rusqlite::Result<CheckpointProgress> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| {
         Ok(CheckpointProgress { busy: row.get(0)?, in_wal: row.get(1)?, copied: row.get(2)? })

@@ -1,4 +1,4 @@
-//! What is wrong with the disk, in words for whoever has to mend it.
+//! Messages for operators about a failing disk.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -10,14 +10,15 @@ use rusqlite::{Error, ErrorCode};
 use super::disk_space::Shortage;
 use super::open::lock_path;
 
-/// The reason that `/readyz` and the log give: what failed, what to do, and whether it goes on by itself.
-pub(super) fn describe(error: &Error, beside: &io::Result<()>, path: &Path) -> String {
+/// Describes a failed commit for `/readyz` and the log: the failure, the remedy, and whether the service continues by
+/// itself. `probe` is the result of [`probe_write`].
+pub(super) fn describe(error: &Error, probe: &io::Result<()>, path: &Path) -> String {
     let at = path.display();
     let is_read_only =
-        beside.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem);
+        probe.as_ref().is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem);
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => format!(
-            "no space left, the disk of {at} is full: make room or enlarge it, then it goes on by itself"
+            "no space left, the disk of {at} is full: make room or enlarge it, then the service continues by itself"
         ),
         _ if is_read_only => read_only(path, error),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
@@ -25,7 +26,7 @@ pub(super) fn describe(error: &Error, beside: &io::Result<()>, path: &Path) -> S
         }
         Some(ErrorCode::SystemIoFailure) => io_error(path, error),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            format!("{at} is damaged ({error}): stop the service and put a backup in its place")
+            format!("{at} is damaged ({error}): stop the service and restore a backup")
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("another process holds {at} locked ({error})")
@@ -34,7 +35,7 @@ pub(super) fn describe(error: &Error, beside: &io::Result<()>, path: &Path) -> S
     }
 }
 
-/// The reason if the file system has stopped writing right after it said that it had.
+/// Describes a file system that stopped writing although the sync succeeded.
 pub(super) fn describe_lost_write(error: &io::Error, path: &Path) -> String {
     if error.kind() == ErrorKind::ReadOnlyFilesystem {
         read_only(path, error)
@@ -45,7 +46,7 @@ pub(super) fn describe_lost_write(error: &io::Error, path: &Path) -> String {
 
 fn io_error(path: &Path, error: &dyn Display) -> String {
     format!(
-        "I/O error on the disk of {} ({error}): see the kernel's log; it goes on by itself once the disk works",
+        "I/O error on the disk of {} ({error}): see the kernel's log; the service continues by itself once the disk works",
         path.display()
     )
 }
@@ -53,29 +54,29 @@ fn io_error(path: &Path, error: &dyn Display) -> String {
 fn read_only(path: &Path, error: &dyn Display) -> String {
     let path = path.display();
     format!(
-        "the file system of {path} is read-only ({error}): it goes on by itself once that can be written. If the kernel \
-         made it so after an error: stop the service, unmount, check (fsck), mount, start"
+        "the file system of {path} is read-only ({error}): the service continues by itself once it is writable. If the \
+         kernel made it read-only after an error: stop the service, unmount, check (fsck), mount, start"
     )
 }
 
-/// The reason while there is too little room for a receipt, and enough for everything else.
+/// Describes a disk that has too little room for a receipt, and enough for everything else.
 pub(super) fn describe_shortage(Shortage { free, needed }: Shortage, path: &Path) -> String {
     const MIB: u64 = 1024 * 1024;
     format!(
-        "no space left, the disk of {} is as good as full ({} MiB free of {} that the next webhooks may take): make room \
-         or enlarge it, then it goes on by itself",
+        "no space left, the disk of {} is almost full ({} MiB free, {} needed for the next webhooks): make room or \
+         enlarge it, then the service continues by itself",
         path.display(),
         free / MIB,
         needed.div_ceil(MIB)
     )
 }
 
-/// What the file system says to a write beside the store: SQLite tells a read-only one and a broken one alike.
+/// Tries a write beside the store: SQLite reports a read-only file system and a broken one alike.
 ///
 /// # Errors
-/// The file system's own words.
+/// The file system's error.
 pub(super) fn probe_write(path: &Path) -> io::Result<()> {
-    // The lock's file holds nothing, and is never read.
+    // The lock file holds no data and is never read.
     let mut file = OpenOptions::new().write(true).open(lock_path(path))?;
     file.write_all(b"\n")?;
     file.sync_all()
@@ -87,36 +88,39 @@ mod tests {
 
     use super::*;
 
-    fn told(code: i32, read_only: bool) -> String {
+    fn message(code: i32, read_only: bool) -> String {
         let error = Error::SqliteFailure(ffi::Error::new(code), None);
-        let beside = if read_only { Err(ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) };
-        describe(&error, &beside, Path::new("data/bridge.db"))
+        let probe = if read_only { Err(ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) };
+        describe(&error, &probe, Path::new("data/bridge.db"))
     }
 
     #[test]
-    fn every_trouble_has_its_words() {
+    fn every_error_code_has_its_message() {
         let cases = [
             (ffi::SQLITE_FULL, false, "no space left"),
-            // A full disk that is read-only, too, needs room no less.
+            // A full disk needs room even if it is also read-only.
             (ffi::SQLITE_FULL, true, "no space left"),
             (ffi::SQLITE_IOERR_FSYNC, false, "I/O error"),
             (ffi::SQLITE_IOERR_WRITE, true, "read-only"),
             (ffi::SQLITE_READONLY, false, "owner and mode"),
-            (ffi::SQLITE_CORRUPT, false, "put a backup in its place"),
+            (ffi::SQLITE_CORRUPT, false, "restore a backup"),
             (ffi::SQLITE_BUSY, false, "another process"),
             (ffi::SQLITE_ERROR, false, "cannot be written"),
         ];
         for (code, read_only, words) in cases {
-            let told = told(code, read_only);
-            assert!(told.contains(words) && told.contains("data/bridge.db"), "{code}: {told}");
+            let message = message(code, read_only);
+            assert!(
+                message.contains(words) && message.contains("data/bridge.db"),
+                "{code}: {message}"
+            );
         }
     }
 
     #[test]
-    fn a_file_system_that_can_be_written_is_told_from_one_that_cannot() {
+    fn probe_write_fails_without_a_lock_file_and_succeeds_with_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("bridge.db");
-        assert!(probe_write(&path).is_err(), "the store is not there");
+        assert!(probe_write(&path).is_err(), "the store does not exist");
         std::fs::write(folder.path().join("bridge.db.lock"), b"").expect("written");
         probe_write(&path).expect("it works");
     }

@@ -1,9 +1,8 @@
-//! Room on the disk: webhooks are accepted only while what is accepted can also be copied out of the WAL.
+//! Disk space: webhooks are accepted only while the disk has room to copy the WAL back into the database.
 //!
-//! The WAL can fill a disk by itself. Then nothing helps: the database cannot grow by what the WAL holds, so the WAL
-//! cannot start over, and not even deleting is possible, since that is written to the WAL first. So before the last room
-//! is taken new receipts are refused, while settling, pruning and the like go on: they end the shortage by themselves
-//! where retention allows it.
+//! The WAL alone can fill a disk. The store is then stuck: the database cannot grow by the WAL's pages, so the WAL
+//! cannot restart, and SQLite writes even deletions to the WAL first. So the writer refuses new receipts before the disk
+//! is full. It goes on settling and pruning, which ends the shortage without help where retention allows it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -17,32 +16,33 @@ use tokio::time::Instant;
 use super::checkpoint::{self, CheckpointProgress};
 use super::open::{self, OpenError};
 
-/// What one commit may take of the WAL, and of the database once more; a small disk's eighth if that is less.
+/// Bytes that one commit may add to the WAL, and again to the database; on a small disk an eighth of the disk if less.
 const COMMIT_BYTES: u64 = 16 * 1024 * 1024;
-/// How often a shortage is looked at anew.
+/// The interval of attempts to copy the WAL back during a shortage.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// The disk, as the writer looks at it around each commit.
+/// The disk, which the writer checks around each commit.
 pub(super) struct DiskSpace {
     path: PathBuf,
     wal: PathBuf,
-    /// When the WAL could last not be copied back.
+    /// The time of the last failure to copy the WAL back, if no success followed.
     stuck: Option<Instant>,
-    /// The file that is locked, which holds nothing; and its length: the commits of this run.
+    /// The lock file, which holds no data.
     lock: File,
+    /// The lock file's length: the number of commits since the start.
     length: u64,
 }
 
-/// Why there is no room for a receipt.
+/// A lack of room for a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shortage {
-    /// Bytes.
+    /// Free bytes on the disk.
     pub(super) free: u64,
-    /// Bytes.
+    /// Bytes that the next commit needs.
     pub(super) needed: u64,
 }
 
-/// Bytes, as the file system tells them.
+/// The file system's figures, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct DiskFigures {
     /// Free on the disk.
@@ -55,14 +55,14 @@ struct DiskFigures {
     database: u64,
 }
 
-/// Bytes, as SQLite tells them.
+/// SQLite's figures, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PageFigures {
-    /// The database once the WAL is copied back.
+    /// The database's size once the WAL is copied back.
     all: u64,
-    /// Those of them that hold nothing.
+    /// The free pages within the database.
     reusable: u64,
-    /// Whether all is copied back, so that the next commit writes over the WAL from its beginning.
+    /// Whether the WAL is copied back entirely, so that the next commit overwrites it from its beginning.
     copied: bool,
 }
 
@@ -71,12 +71,12 @@ impl DiskFigures {
         COMMIT_BYTES.min(self.total / 8)
     }
 
-    /// Whether there is room whatever the WAL holds: it can be copied back, and another commit after it.
+    /// Whether the disk has room for copying the whole WAL back and for another commit.
     fn is_plenty(self) -> bool {
         self.free >= self.wal.saturating_add(2 * self.commit())
     }
 
-    /// Whether there is room to copy back, and for one more commit: in the WAL's file and in the database's, or beside.
+    /// The lack of room for copying the WAL back and for one more commit, if any. Free parts of both files count as room.
     fn shortage(self, pages: PageFigures) -> Option<Shortage> {
         let rest = pages.all.saturating_sub(self.database);
         let spare = if pages.copied { self.wal } else { 0 };
@@ -99,22 +99,22 @@ impl PageFigures {
 
 impl DiskSpace {
     /// # Errors
-    /// The file system's, if the file beside the store cannot be opened.
+    /// [`OpenError`] if the lock file cannot be opened.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let lock = open::open_private(&open::lock_path(path))?;
         let (path, wal) = (path.to_owned(), open::wal_path(path));
         Ok(Self { path, wal, stuck: None, lock, length: 0 })
     }
 
-    /// Looks whether there is room for a receipt, and makes some of what the WAL has done with.
+    /// Checks whether the disk has room for a receipt. If room is scarce, copies the WAL back first.
     ///
     /// # Errors
-    /// SQLite's, if it cannot even be read.
+    /// SQLite's error, if the database cannot be read.
     pub(super) fn shortage(
         &mut self,
         connection: &Connection,
     ) -> rusqlite::Result<Option<Shortage>> {
-        // A file system that cannot tell is not held to be full.
+        // A file system without figures does not count as full.
         if self.figures().is_none_or(DiskFigures::is_plenty) {
             self.stuck = None;
             return Ok(None);
@@ -125,7 +125,7 @@ impl DiskSpace {
         Ok(self.figures().and_then(|figures| figures.shortage(pages)))
     }
 
-    /// Copies everything back; whether that succeeded. After a failure it is not tried again at once.
+    /// Copies the whole WAL back; returns whether that succeeded. After a failure the next attempt waits.
     fn copies_back(&mut self, connection: &Connection) -> bool {
         if self.stuck.is_some_and(|since| since.elapsed() < RETRY_AFTER) {
             return false;
@@ -135,15 +135,15 @@ impl DiskSpace {
         copied
     }
 
-    /// Whether the file system still writes what it is given, asked after a sync that said yes. Without it that yes is
-    /// worth nothing: once ext4 has given up its journal after an error, `fsync` may succeed without doing anything
-    /// (`ext4_sync_file` and `jbd2_complete_transaction` in Linux), and the file system is read-only only some moments
-    /// later. A change of a file's length goes through the journal at once, and fails from the first moment on.
+    /// Checks after a successful sync that the file system still writes. The sync alone proves nothing: once ext4 has
+    /// aborted its journal after an error, `fsync` may succeed without doing anything (`ext4_sync_file` and
+    /// `jbd2_complete_transaction` in Linux), and the file system turns read-only only moments later. A change of a
+    /// file's length goes through the journal and fails at once.
     ///
     /// # Errors
-    /// What the file system says: it is read-only, or broken.
+    /// The file system's error: it is read-only or broken.
     pub(super) fn still_writes(&mut self) -> io::Result<()> {
-        // Longer each time, and never filled: ext4 takes ten times as long to shorten a file.
+        // The file grows each time and stays sparse: ext4 takes ten times as long to shorten a file.
         self.length += 1;
         match self.lock.set_len(self.length) {
             Err(error)
@@ -155,14 +155,14 @@ impl DiskSpace {
         }
     }
 
-    /// From now on the file system does not write; what it takes to mend it.
+    /// Simulates a file system that does not write; returns the handle for [`Self::mend_writes`].
     #[cfg(test)]
     pub(super) fn break_writes(&mut self) -> File {
         let read_only = File::open(open::lock_path(&self.path)).expect("it is there");
         std::mem::replace(&mut self.lock, read_only)
     }
 
-    /// It writes again.
+    /// Ends the simulation.
     #[cfg(test)]
     pub(super) fn mend_writes(&mut self, sound: File) {
         self.lock = sound;
@@ -180,7 +180,7 @@ impl DiskSpace {
     }
 }
 
-/// Copies everything back, so that the WAL starts over; whether that succeeded, and to the end.
+/// Copies the whole WAL back, so that it restarts; returns whether every frame was copied.
 fn copy_back(connection: &Connection) -> bool {
     checkpoint::run(connection, "RESTART")
         .is_ok_and(|CheckpointProgress { busy, in_wal, copied }| !busy && in_wal == copied)
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_plenty_while_the_wal_and_two_commits_find_room() {
+    fn disk_has_plenty_while_wal_and_two_commits_fit() {
         assert!(figures(64 + 32, 64).is_plenty());
         assert!(!figures(64 + 31, 64).is_plenty());
         let small = DiskFigures { free: MIB, total: 4 * MIB, wal: 0, database: 0 };
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wal_that_starts_over_and_pages_that_hold_nothing_are_room() {
+    fn restarting_wal_and_free_pages_count_as_room() {
         // A commit needs 16 MiB of the WAL, and 16 MiB of the database.
         assert_eq!(shortage(figures(32, 0), 200, 0, true), None);
         assert_eq!(shortage(figures(31, 0), 200, 0, true), Some((31, 32)));
@@ -222,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_copied_back_yet_needs_room_still() {
+    fn frames_not_copied_back_yet_need_room() {
         assert_eq!(shortage(figures(62, 64), 230, 0, false), None);
         assert_eq!(shortage(figures(61, 64), 230, 0, false), Some((61, 62)));
         assert_eq!(shortage(figures(46, 64), 230, 16, false), None);
         assert_eq!(shortage(figures(45, 64), 230, 16, false), Some((45, 46)));
     }
 
-    /// A store in a folder, with some pages that hold nothing.
+    /// A store in a folder, with some free pages.
     fn store() -> (tempfile::TempDir, PathBuf, Connection) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("store.db");
@@ -241,11 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn the_wal_starts_over_unless_somebody_still_reads_it() {
+    fn wal_restarts_unless_a_reader_holds_it() {
         let (_folder, path, connection) = store();
         let reader = open::connect(&path).expect("it opens");
         reader.execute_batch("BEGIN; SELECT count(*) FROM t;").expect("it is read");
-        assert!(!copy_back(&connection), "the next commit would still be put at the end");
+        assert!(!copy_back(&connection), "the next commit would still be appended");
         connection.execute_batch("CREATE TABLE u (x);").expect("it is written");
         assert!(!copy_back(&connection), "not everything is copied");
         reader.execute_batch("COMMIT;").expect("it is over");
@@ -253,10 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_and_the_files_are_measured() {
+    fn figures_match_the_disk_and_the_files() {
         let (_folder, path, connection) = store();
         let space = || DiskSpace::open(&path).expect("a file can be made");
-        let figures = space().figures().expect("the file system tells");
+        let figures = space().figures().expect("the file system has figures");
         assert!(figures.free <= figures.total && figures.total > 0, "{figures:?}");
         assert!((1_000_000..4_000_000).contains(&figures.wal), "{figures:?}");
         let pages = PageFigures::read(&connection, true).expect("it is read");
@@ -264,7 +264,7 @@ mod tests {
         assert!((990_000..1_100_000).contains(&pages.reusable), "{pages:?}");
         assert!((1_000_000..2_000_000).contains(&pages.all), "{pages:?}");
         assert!(copy_back(&connection), "nobody reads");
-        assert_eq!(space().figures().expect("the file system tells").database, pages.all);
+        assert_eq!(space().figures().expect("the file system has figures").database, pages.all);
         drop(connection);
         let mut gone = space();
         gone.path = path.join("absent");
@@ -272,21 +272,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_copied_back_is_tried_again_after_a_while() {
+    async fn failed_copying_back_is_retried_after_the_interval() {
         let (_folder, path, connection) = store();
         let mut space = DiskSpace::open(&path).expect("a file can be made");
         let reader = open::connect(&path).expect("it opens");
         reader.execute_batch("BEGIN; SELECT count(*) FROM t;").expect("it is read");
         assert!(!space.copies_back(&connection), "somebody reads");
         reader.execute_batch("COMMIT;").expect("it is over");
-        assert!(!space.copies_back(&connection), "it was tried just now");
+        assert!(!space.copies_back(&connection), "the last attempt was just now");
         tokio::time::advance(RETRY_AFTER).await;
         assert!(space.copies_back(&connection));
-        assert!(space.copies_back(&connection), "what works need not wait");
+        assert!(space.copies_back(&connection), "no wait after a success");
     }
 
     #[test]
-    fn a_file_system_that_writes_is_told_from_one_that_does_not() {
+    fn file_system_that_does_not_write_is_detected() {
         let (_folder, path, _connection) = store();
         let mut space = DiskSpace::open(&path).expect("a file can be made");
         space.still_writes().expect("it writes");

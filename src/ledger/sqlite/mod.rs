@@ -1,22 +1,21 @@
 //! The ledger on SQLite, inside this process.
 //!
-//! Promises: those of [`Ledger`], by WAL with `synchronous=FULL`: a commit is on disk when it returns.
-//! Relies on: one process (a lock file sees to it) on a local disk.
-//! On a crash: SQLite's WAL brings back every commit that returned; claims lived in memory and are free again.
+//! Promises: those of [`super::Ledger`], by WAL with `synchronous=FULL`: a commit is on disk when it returns.
+//! Relies on: one process (a lock file ensures it) on a local disk.
+//! On a crash: SQLite's WAL restores every commit that returned; claims lived in memory and are free again.
 //!
-//! When the disk fails: what fails is rolled back and answered as failed, never tried again as it is, so that no later
-//! sync can answer for an earlier one. A sync that failed may have left pages clean in memory that never reached the
-//! disk (Linux does not write them again). That does no harm here: SQLite moves its end of the WAL only after a good
-//! sync, so that the next commit writes over the very frames that failed, and counts pages as copied back only after a
-//! good sync of the database, so that the next checkpoint copies them once more. The store stays open and is tried
-//! every half second: room that is made, or a disk that works again, is found at once. Receipts are refused before the last room
-//! is taken ([`space`]).
+//! When the disk fails, the writer rolls the commit back and answers its jobs as failed. It never retries the same
+//! commit, so no later sync can answer for an earlier one. A failed sync may leave pages clean in memory that never
+//! reached the disk (Linux does not write them again). This is harmless: SQLite advances its end of the WAL only after a
+//! successful sync, so the next commit overwrites the frames that failed. SQLite counts pages as copied back only after
+//! a successful sync of the database, so the next checkpoint copies them again. The store stays open and the writer
+//! probes it every half second, so it recovers as soon as the disk does. Receipts are refused before the disk is full
+//! ([`disk_space`]).
 //!
-//! One thread owns the writing connection and commits what has queued together ([`writer`], [`job`]). Delivering reads
-//! on a connection of its own, and people look on another, so that looking never holds up delivering. Checkpoints run
-//! beside ([`checkpoint`]), so that the WAL stays bounded without
-//! stopping the writer for long.
-//! Tools and simulations may do without these threads: [`Hands`].
+//! One thread owns the writing connection and commits the queued jobs together ([`writer`], [`job`]). Delivery and the
+//! operators' API read on a connection each, so that API queries never delay delivery. A thread of its own runs
+//! checkpoints ([`checkpoint`]), which bounds the WAL without stopping the writer for long.
+//! Tools and simulations can run without these threads: [`Threading::Inline`].
 
 mod accept;
 mod backup;
@@ -72,9 +71,9 @@ pub use open::{OpenError, StoreState, inspect, migrate};
 pub use source_config::{Rekey, check_sources};
 pub use write_queue::Threading;
 
-/// What a store is opened with.
+/// The options of a store.
 pub struct Settings {
-    /// The database file; its folder is made if it is not there.
+    /// The database file; its folder is created if it does not exist.
     pub path: PathBuf,
     /// The accounts of the configuration.
     pub accounts: Vec<AccountName>,
@@ -82,13 +81,13 @@ pub struct Settings {
     pub policies: Policies,
     /// Whether to bring an older schema up to date.
     pub migrate: bool,
-    /// What to do if events would get new ids in HubSpot.
+    /// The reaction to a configuration under which events would get new ids in HubSpot.
     pub rekey: Rekey,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Told of every commit.
+    /// The observer of every commit.
     pub observer: Arc<dyn CommitObserver>,
-    /// Whose threads do the work.
+    /// The threads that do the work.
     pub threading: Threading,
 }
 
@@ -102,7 +101,7 @@ pub struct SqliteLedger {
     threading: Threading,
     clock: Arc<dyn Clock>,
     path: PathBuf,
-    /// Held for as long as the store is open: a second process would send everything twice.
+    /// The lock, held while the store is open: a second process would send everything twice.
     _lock: std::fs::File,
 }
 
@@ -110,7 +109,7 @@ impl SqliteLedger {
     /// Opens the store and starts its writer.
     ///
     /// # Errors
-    /// [`OpenError`] says what stands in the way and what to do about it.
+    /// [`OpenError`] names the obstacle and the remedy.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         let lock = open::lock(&settings.path)?;
         let mut connection = open::connect(&settings.path)?;
@@ -118,23 +117,13 @@ impl SqliteLedger {
         source_config::compare_and_store(&mut connection, &settings.policies, settings.rekey)?;
         settle::recover(&connection, settings.clock.now()).map_err(OpenError::from)?;
         let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();
-        let shared = Arc::new(LiveState::load(&connection, &settings.accounts, &sources)?);
+        let live = Arc::new(LiveState::load(&connection, &settings.accounts, &sources)?);
         let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
-        let looker = Arc::new(read::Reader::new(open::connect_for_api(&settings.path)?));
+        let api_reader = Arc::new(read::Reader::new(open::connect_for_api(&settings.path)?));
         let policies = Arc::new(settings.policies.clone());
-        let writer = WriteQueue::start(connection, &settings, Arc::clone(&shared))?;
-        let Settings { threading: hands, clock, path, .. } = settings;
-        Ok(Self {
-            live: shared,
-            reader,
-            api_reader: looker,
-            policies,
-            queue: writer,
-            threading: hands,
-            clock,
-            path,
-            _lock: lock,
-        })
+        let queue = WriteQueue::start(connection, &settings, Arc::clone(&live))?;
+        let Settings { threading, clock, path, .. } = settings;
+        Ok(Self { live, reader, api_reader, policies, queue, threading, clock, path, _lock: lock })
     }
 
     async fn write<T>(
@@ -146,7 +135,7 @@ impl SqliteLedger {
         answer.await.map_err(|_| LedgerError::unavailable("the writer stopped"))?
     }
 
-    /// Reads what delivering needs.
+    /// Reads on the delivery's connection.
     async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
@@ -154,7 +143,7 @@ impl SqliteLedger {
         self.read_with(&self.reader, query).await
     }
 
-    /// Reads what people look at, without holding up delivering.
+    /// Reads on the API's connection, which does not delay delivery.
     async fn read_for_api<T: Send + 'static>(
         &self,
         query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,

@@ -11,20 +11,20 @@ use super::tx_error::TxError;
 use crate::event::SourceName;
 use crate::ledger::StoreSizes;
 
-/// Bytes in a page. A body of 2 KB fills a page of 4 KB alone; with 8 KB the ledger takes a tenth more webhooks per
-/// second. It cannot be changed later without rewriting the file.
+/// Bytes in a page. With 4 KB a body of 2 KB fills a page alone; with 8 KB the ledger accepts a tenth more webhooks per
+/// second. Changing it later means rewriting the file.
 pub(super) const PAGE_BYTES: u32 = 8_192;
 
-/// Pages kept in memory by each connection, in KiB: enough for the hot part, and the bound of the process's memory.
+/// The page cache of a connection, in KiB: enough for the hot pages, and a bound on the process's memory.
 const CACHE_KIB: i32 = 16 * 1024;
 
-/// The same for the connection that people look on.
+/// The page cache of the API's connection, in KiB.
 const API_CACHE_KIB: i32 = 2 * 1024;
 
-/// How long a statement waits for another process's lock (a backup tool's); a request is answered within 2.5 s.
+/// The longest wait of a statement for another process's lock (a backup tool's); a request is answered within 2.5 s.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// The schema's versions in order; `PRAGMA user_version` says how many are in place.
+/// The schema's versions in order; `PRAGMA user_version` is the number of applied ones.
 const MIGRATIONS: [&str; 3] = [
     include_str!("001_initial.sql"),
     include_str!("002_looking.sql"),
@@ -34,38 +34,38 @@ const MIGRATIONS: [&str; 3] = [
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it open.
+    /// Another process has the store open.
     #[error("{0} is in use by another process; stop that one first")]
     InUse(PathBuf),
-    /// Its folder or file cannot be made or opened.
+    /// The store's folder or file cannot be created or opened.
     #[error("cannot open {path}")]
     File {
-        /// Which.
+        /// The folder or file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// SQLite cannot work with it.
+    /// SQLite cannot use the database.
     #[error("cannot use the database")]
     Database(#[from] rusqlite::Error),
     /// A row holds data that cannot be read.
     #[error("the store holds data that cannot be read")]
     Corrupt(#[source] crate::ledger::LedgerError),
-    /// A newer version of this program wrote it.
+    /// A newer version of this program wrote the store.
     #[error("the store has schema {found}, this version knows {known}; run the newer version")]
     TooNew {
-        /// The file's.
+        /// The file's schema version.
         found: usize,
-        /// Ours.
+        /// This program's schema version.
         known: usize,
     },
-    /// An older version wrote it, and `store.migrate` is false.
+    /// An older version wrote the store, and `store.migrate` is false.
     #[error("the store has schema {found} of {known}; run `webinar-bridge migrate` first")]
     TooOld {
-        /// The file's.
+        /// The file's schema version.
         found: usize,
-        /// Ours.
+        /// This program's schema version.
         known: usize,
     },
     /// The configuration of a source changed so that its events would get new ids in HubSpot.
@@ -74,11 +74,11 @@ pub enum OpenError {
          its events a second time under new ids. Change it back, or start once with --accept-rekey"
     )]
     Rekey {
-        /// Which.
+        /// The source.
         source_name: SourceName,
-        /// What it was: account, external account, recurring.
+        /// The old configuration: account, external account, recurring.
         was: String,
-        /// What it is.
+        /// The new configuration.
         is: String,
     },
     /// The writer's thread could not be started.
@@ -95,16 +95,16 @@ impl From<TxError> for OpenError {
     }
 }
 
-/// Makes the store's folder and takes the lock beside the file.
+/// Creates the store's folder and takes the lock beside the file.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let folder = folder_of(path);
     let failed = |source| OpenError::File { path: folder.to_owned(), source };
     let made = make_folder(folder).map_err(failed)?;
     let lock_path = lock_path(path);
     let lock = open_private(&lock_path)?;
-    // The database itself is made here too, so that it is nobody else's to read from its first byte.
+    // The database is created here too, so that only its owner can ever read it.
     open_private(path)?;
-    // A file outlives a power cut only if the entry in its folder does, and so on upwards.
+    // A file survives a power cut only if its folder's entry is synced, and so on upwards.
     for folder in std::iter::once(folder).chain(made.iter().map(|made| folder_of(made))) {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     }
@@ -115,12 +115,12 @@ pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// The folder that a path is in.
+/// The folder of a path.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a folder and those above it; says which were not there.
+/// Creates a folder and its missing parents; returns the created ones.
 fn make_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let absent = folder
         .ancestors()
@@ -147,7 +147,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A connection with the pragmas that durability and speed rest on.
+/// Opens a connection with the pragmas for durability and speed.
 pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
@@ -155,24 +155,24 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Every commit is synced before it returns: the promise behind the 200.
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // Checkpoints are the checkpointer's: one within a commit would hold up its waiters.
+    // Checkpoints belong to the checkpointer: one within a commit would delay the callers.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // What is deleted is overwritten where its page is written anyway: erasing a person has less to look for.
+    // SQLite overwrites deleted content in pages that it writes anyway: erasing a person has less to search.
     connection.pragma_update(None, "secure_delete", "FAST")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
-/// A connection for looking: rarely used, so it keeps little in memory.
+/// Opens the API's connection: rarely used, so its cache is small.
 pub(super) fn connect_for_api(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path)?;
     connection.pragma_update(None, "cache_size", -API_CACHE_KIB)?;
     Ok(connection)
 }
 
-/// Brings the schema up to date, or says that it is not.
+/// Migrates the schema if allowed; fails if the schema is not the present one.
 pub(super) fn ensure_schema(connection: &mut Connection, migrate: bool) -> Result<(), OpenError> {
     let known = MIGRATIONS.len();
     let found = schema_version(connection)?;
@@ -197,11 +197,10 @@ pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<usize>
     Ok(usize::try_from(version).unwrap_or(0))
 }
 
-/// How long a tool waits for the service's commit, or the other way round.
+/// The longest wait of a tool for the service's commit.
 const TOOL_BUSY: Duration = Duration::from_secs(10);
 
-/// A connection for a tool, beside the running service or to a closed store, which must be there and have the present
-/// schema.
+/// Opens a tool's connection to a store that exists and has the present schema, also beside the running service.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
     let file = |source| OpenError::File { path: path.to_owned(), source };
     std::fs::metadata(path).map_err(file)?;
@@ -211,7 +210,7 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
     )?;
     connection.busy_timeout(TOOL_BUSY)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // As for the service: the checkpointer's work is not to be done within a commit.
+    // As in the service: no checkpoint within a commit.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     let (found, known) = (schema_version(&connection)?, MIGRATIONS.len());
@@ -222,10 +221,10 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
     }
 }
 
-/// Brings the schema of a closed store up to date; says from which version to which.
+/// Migrates the schema of a closed store; returns the version before and after.
 ///
 /// # Errors
-/// [`OpenError`] says what stands in the way.
+/// [`OpenError`] names the obstacle.
 pub fn migrate(path: &Path) -> Result<(usize, usize), OpenError> {
     let _lock = lock(path)?;
     let mut connection = connect(path)?;
@@ -234,26 +233,26 @@ pub fn migrate(path: &Path) -> Result<(usize, usize), OpenError> {
     Ok((before, schema_version(&connection)?))
 }
 
-/// What a store would be found to be.
+/// The state of a store's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreState {
-    /// It is not there yet and can be made.
+    /// The file does not exist yet and can be created.
     Absent,
-    /// It is there, with the present schema.
+    /// The file has the present schema.
     Ready,
-    /// It is there, with an older schema.
+    /// The file has an older schema.
     Older {
-        /// The file's.
+        /// The file's schema version.
         found: usize,
-        /// Ours.
+        /// This program's schema version.
         known: usize,
     },
 }
 
-/// Looks at a store without changing it, even while it is in use.
+/// Inspects a store without changing it, even while it is in use.
 ///
 /// # Errors
-/// [`OpenError`] says what would stand in the way of opening it.
+/// [`OpenError`] names the obstacle to opening the store.
 pub fn inspect(path: &Path) -> Result<StoreState, OpenError> {
     let file = |path: &Path, source| OpenError::File { path: path.to_owned(), source };
     if !path.try_exists().map_err(|source| file(path, source))? {
@@ -274,17 +273,17 @@ pub fn inspect(path: &Path) -> Result<StoreState, OpenError> {
     }
 }
 
-/// The file whose lock says that the store is in use. It holds nothing.
+/// The lock file, which holds no data; a process locks it while it uses the store.
 pub(super) fn lock_path(path: &Path) -> PathBuf {
     with_suffix(path, ".lock")
 }
 
-/// Where SQLite keeps the WAL.
+/// The path of SQLite's WAL.
 pub(super) fn wal_path(path: &Path) -> PathBuf {
     with_suffix(path, "-wal")
 }
 
-/// Bytes on disk; what cannot be asked is 0.
+/// Reads the sizes on disk, in bytes; an unreadable one is 0.
 pub(super) fn sizes(path: &Path) -> StoreSizes {
     let disk = rustix::fs::statvfs(path).ok();
     let free = disk.map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));

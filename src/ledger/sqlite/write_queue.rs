@@ -1,4 +1,4 @@
-//! Whose hands do the work: jobs queue for a thread of the store's own, or are done at once by whoever brings them.
+//! The queue in front of the writer: a thread of the store carries out the jobs, or the caller does at once.
 
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,27 +14,28 @@ use super::open::OpenError;
 use super::writer::Writer;
 use crate::ledger::LedgerError;
 
-/// Jobs that may wait; beyond it the service is full and says so. At 10,000 a second it is less than half a second's.
+/// The most jobs that wait; further ones are refused. At 10,000 jobs a second the queue holds less than half a second.
 const QUEUE: usize = 4_096;
-/// Bytes of bodies that may wait: a disk that hangs must not fill the memory with receipts nobody waits for any more.
+/// The most bytes of bodies that wait: a hanging disk must not fill the memory with receipts whose senders gave up.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Whose threads work on the store.
+/// The threads that work on the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threading {
-    /// Its own: a writer that commits together what has queued, checkpoints beside it, reads among tokio's blocking
-    /// threads. What a service wants.
+    /// The store's own threads, for a service: the writer commits the queued jobs together, checkpoints run beside it,
+    /// and reads run on tokio's blocking threads.
     Dedicated,
-    /// The caller's: each job is committed before its future first waits, reads block, and some commits copy the WAL
-    /// back. Nothing happens behind the caller's back, so a run under virtual time can be repeated; nobody looks
-    /// whether a store that failed works again but the next to write. For tests and tools, not for a service.
+    /// The caller's thread, for tests and tools: each job is committed before its future first waits, reads block, and
+    /// some commits copy the WAL back. A run under virtual time can be repeated. Only the next write finds out whether a
+    /// failed store works again.
     Inline,
 }
 
-/// The writer as the ledger holds it; dropping it ends the writer after what has queued.
+/// The ledger's handle of the writer; dropping it ends the writer after the queued jobs.
 pub(super) struct WriteQueue {
     worker: Mutex<Worker>,
-    room: Arc<Semaphore>,
+    /// A permit for each byte of a body that may still wait.
+    byte_permits: Arc<Semaphore>,
 }
 
 enum Worker {
@@ -47,31 +48,32 @@ impl WriteQueue {
     pub(super) fn start(
         connection: Connection,
         settings: &Settings,
-        shared: Arc<LiveState>,
+        live: Arc<LiveState>,
     ) -> Result<Self, OpenError> {
-        let desk = Writer::new(connection, settings, shared)?;
+        let writer = Writer::new(connection, settings, live)?;
         let worker = match settings.threading {
-            Threading::Inline => Worker::Inline(Box::new(desk)),
+            Threading::Inline => Worker::Inline(Box::new(writer)),
             Threading::Dedicated => {
                 let (queue, jobs) = sync_channel(QUEUE);
                 let thread = std::thread::Builder::new()
                     .name("ledger-writer".into())
-                    .spawn(move || desk.run(&jobs))
+                    .spawn(move || writer.run(&jobs))
                     .map_err(OpenError::Thread)?;
                 Worker::Dedicated { queue, thread }
             }
         };
-        Ok(Self { worker: Mutex::new(worker), room: Arc::new(Semaphore::new(QUEUE_BYTES)) })
+        let byte_permits = Arc::new(Semaphore::new(QUEUE_BYTES));
+        Ok(Self { worker: Mutex::new(worker), byte_permits })
     }
 
-    /// Takes room for a body that is to wait; it is free again when its job is done or dropped.
+    /// Reserves the bytes of a body; the permit frees them when its job is done or dropped.
     pub(super) fn reserve(&self, body: &[u8]) -> Result<OwnedSemaphorePermit, LedgerError> {
         let full = || LedgerError::unavailable("its queue holds too many bytes");
         let bytes = u32::try_from(body.len()).map_err(|_| full())?;
-        Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| full())
+        Arc::clone(&self.byte_permits).try_acquire_many_owned(bytes).map_err(|_| full())
     }
 
-    /// Has a job done, or does it.
+    /// Queues a job for the writer's thread, or carries it out.
     pub(super) fn enqueue(&self, job: Job) -> Result<(), LedgerError> {
         match &mut *self.worker() {
             Worker::Dedicated { queue, .. } => queue.try_send(job).map_err(|error| {
@@ -80,37 +82,37 @@ impl WriteQueue {
                     TrySendError::Disconnected(_) => "its writer stopped",
                 })
             }),
-            Worker::Inline(desk) => {
-                desk.commit(job, || None);
+            Worker::Inline(writer) => {
+                writer.commit(job, || None);
                 Ok(())
             }
             Worker::Closed => Err(LedgerError::unavailable("it is closed")),
         }
     }
 
-    /// Takes no more jobs; the returned work does what has queued and ends, and blocks meanwhile.
+    /// Refuses further jobs; the returned function blocks until the queued ones are done and the writer has ended.
     pub(super) fn close(&self) -> impl FnOnce() + Send + use<> {
         let worker = std::mem::replace(&mut *self.worker(), Worker::Closed);
         || match worker {
             Worker::Dedicated { queue, thread } => {
                 drop(queue);
-                // A panic of the writer has been answered to every waiter already, as a closed channel.
+                // If the writer panicked, every caller has already seen its channel close.
                 drop(thread.join());
             }
-            Worker::Inline(desk) => desk.finish(),
+            Worker::Inline(writer) => writer.finish(),
             Worker::Closed => {}
         }
     }
 
     fn worker(&self) -> MutexGuard<'_, Worker> {
-        // A panic within a commit has left a transaction open, which the next commit finds and reports.
+        // A panic within a commit leaves its transaction open, which the next commit detects and reports.
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for WriteQueue {
     fn drop(&mut self) {
-        // Who lends their own threads may drop it to stand for a crash.
+        // An inline writer ends without a last checkpoint: tests drop it to simulate a crash.
         if matches!(*self.worker(), Worker::Dedicated { .. }) {
             self.close()();
         }
