@@ -1,26 +1,26 @@
 //! Removing a person from a stored body: pure functions of bytes.
 //!
-//! The person is known by an e-mail address, which is found however it is written: in any case, as JSON escapes it
-//! (`\u0040`, `\/`), as URLs do (`%40`, also twice), as HTML does (`&#64;`). In JSON the whole string goes, and with it
-//! what else tells of the person in the same object ([`PERSONAL`]). An event's own words (its topic, its agenda) lose the
-//! address alone: replaying the body must build the same event, and HubSpot shows those words anyway. What is no JSON
-//! loses the bytes of the address. What is changed stays valid JSON, and everything else stays byte for byte.
+//! An e-mail address identifies the person. It is found in every spelling: upper or lower case, escaped as in JSON
+//! (`\u0040`, `\/`), in URLs (`%40`, also twice) or in HTML (`&#64;`). In JSON the whole string is erased, together with
+//! the other personal members of the same object (`PERSONAL_KEYS`). An event's own texts (its topic, its agenda) lose
+//! only the address: replaying the body must build the same event, and HubSpot shows those texts anyway. A body that is
+//! not JSON loses the bytes of the address. Erased JSON stays valid, and everything else stays byte for byte.
 
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What stands for what was erased.
+/// The placeholder for erased text.
 pub const ERASED: &str = "[erased]";
 
-/// Longest address (RFC 5321: a path is at most 256, with its brackets).
+/// The longest address (RFC 5321: a path is at most 256 bytes, with its brackets).
 const MAX_ADDRESS_BYTES: usize = 254;
-/// Depth from which a body is not taken apart any more, as deep as the JSON reader goes.
+/// The deepest nesting that is parsed, close to the JSON parser's own limit.
 const MAX_DEPTH: usize = 100;
 
-/// Keys, without case, `_` and `-`, that tell of a person wherever they stand beside the person's address: names, ways
-/// to reach them, and numbers by which a platform's other bodies name the same person.
+/// Keys of personal members, in lower case without `_` and `-`: names, contact data, and ids by which a platform's other
+/// bodies name the same person.
 const PERSONAL_KEYS: [&str; 43] = [
     "address",
     "avatar",
@@ -66,9 +66,9 @@ const PERSONAL_KEYS: [&str; 43] = [
     "useruuid",
     "zip",
 ];
-/// Keys that are the person's in an object about a person, and the event's in one about an event.
+/// Keys that are personal in an object about a person, and not in one about an event.
 const SHARED_KEYS: [&str; 7] = ["id", "uuid", "name", "title", "url", "joinurl", "link"];
-/// Keys that only an object about an event has.
+/// Keys by which an object about an event is recognised.
 const EVENT_KEYS: [&str; 14] = [
     "topic",
     "agenda",
@@ -86,20 +86,22 @@ const EVENT_KEYS: [&str; 14] = [
     "eventtype",
 ];
 
-/// An e-mail address to look for.
+/// The e-mail address of the person to erase.
 #[derive(Clone)]
 pub struct EmailAddress(Vec<u8>);
 
-/// Why a text is no address.
+/// A text that is not an e-mail address.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "not an e-mail address: it takes one @ with something on both sides, no spaces, at most 254 bytes"
+    "not an e-mail address: it needs one @ with text on both sides, no spaces, at most 254 bytes"
 )]
 pub struct AddressError;
 
 impl EmailAddress {
+    /// Parses an address.
+    ///
     /// # Errors
-    /// [`NoAddress`], which does not repeat the text.
+    /// [`AddressError`], which does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let whole = text.split_once('@').is_some_and(|(local, domain)| {
@@ -112,14 +114,14 @@ impl EmailAddress {
         Ok(Self(text.to_lowercase().into_bytes()))
     }
 
-    /// Where the address stands in the bytes, however it is written; a longer address that holds it is another.
+    /// Finds the address in the bytes, in every spelling. A longer address that contains it does not count.
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut text = Decoded::normalized_key(bytes);
         loop {
             found.extend(self.find_in(&text));
-            // What is decoded may be encoded once more: a link within a link.
+            // The decoded text may be encoded once more: a link within a link.
             match text.decode() {
                 Some(next) => text = next,
                 None => break,
@@ -158,7 +160,7 @@ fn is_local_part_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-+".contains(&byte)
 }
 
-/// Whether a domain goes on here.
+/// Whether these bytes continue a domain.
 fn domain_continues(rest: &[u8]) -> bool {
     match rest {
         [b'.' | b'-', next, ..] | [next, ..] => next.is_ascii_alphanumeric(),
@@ -166,7 +168,7 @@ fn domain_continues(rest: &[u8]) -> bool {
     }
 }
 
-/// Bytes, and where each stands in the original; one more place for the end.
+/// Decoded bytes, and the position of each in the original; one more position for the end.
 struct Decoded {
     bytes: Vec<u8>,
     at: Vec<usize>,
@@ -177,7 +179,7 @@ impl Decoded {
         Self { bytes: bytes.to_vec(), at: (0..=bytes.len()).collect() }
     }
 
-    /// With every escape in it resolved once; none if there is none.
+    /// Resolves every escape once; none if there is no escape.
     fn decode(&self) -> Option<Self> {
         let mut next = Self { bytes: Vec::with_capacity(self.bytes.len()), at: Vec::new() };
         let (mut at, mut any) = (0, false);
@@ -201,17 +203,17 @@ impl Decoded {
     }
 }
 
-/// The character that an escape stands for, and the escape's length.
+/// Reads an escape: its character and its length.
 fn escape(rest: &[u8]) -> Option<(char, usize)> {
     let hex = |digits: &[u8]| {
         let digits = std::str::from_utf8(digits).ok()?;
         u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)
     };
     match rest {
-        // Of several bytes in UTF-8 only the ASCII ones: addresses hold hardly any others.
+        // Only ASCII characters: other ones are rare in addresses.
         [b'%', a, b, ..] => hex(&[*a, *b]).filter(char::is_ascii).map(|c| (c, 3)),
         [b'\\', b'u', a, b, c, d, ..] => hex(&[*a, *b, *c, *d]).map(|found| (found, 6)),
-        // As JSON means it, so that what stands before the address is seen for what it is.
+        // White space in JSON, so that it separates the address from the text before it.
         [b'\\', b'n' | b'r' | b't' | b'b' | b'f', ..] => Some((' ', 2)),
         [b'\\', c @ (b'/' | b'"' | b'\\'), ..] => Some((char::from(*c), 2)),
         [b'&', b'#', digits @ ..] => {
@@ -227,7 +229,7 @@ fn escape(rest: &[u8]) -> Option<(char, usize)> {
     }
 }
 
-/// The body without the person; none if nothing in it tells of them.
+/// Erases the person from a body; none if the body does not contain the address.
 #[must_use]
 pub fn erase(body: &[u8], address: &EmailAddress) -> Option<Vec<u8>> {
     if address.find(body).is_empty() {
@@ -235,19 +237,19 @@ pub fn erase(body: &[u8], address: &EmailAddress) -> Option<Vec<u8>> {
     }
     let as_json = std::str::from_utf8(body).ok().and_then(|text| {
         let value: &RawValue = serde_json::from_str(text).ok()?;
-        // White space around the value is none of it.
+        // The value excludes the white space around it.
         let start = text.find(value.get())?;
         let mut out = text.get(..start)?.to_owned();
         erase_value(value.get(), address, 0, &mut out);
         out.push_str(text.get(start + value.get().len()..)?);
         Some(out.into_bytes())
     });
-    // Also what JSON left: the address as a key, or too deep.
+    // Erases also the address as a key, or nested too deep.
     let rest = as_json.as_deref().unwrap_or(body);
     Some(erase_bytes(rest, address))
 }
 
-/// The bytes with the address replaced wherever it stands.
+/// Replaces the address everywhere in the bytes.
 #[must_use]
 pub fn erase_bytes(bytes: &[u8], address: &EmailAddress) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
@@ -261,7 +263,7 @@ pub fn erase_bytes(bytes: &[u8], address: &EmailAddress) -> Vec<u8> {
     out
 }
 
-/// The members of an object in their order, as they are written.
+/// The members of an object, in their order and unparsed.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
@@ -287,8 +289,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 fn erase_value(raw: &str, address: &EmailAddress, depth: usize, out: &mut String) {
-    let tells = !address.find(raw.as_bytes()).is_empty();
-    if !tells || depth > MAX_DEPTH {
+    let mentions_person = !address.find(raw.as_bytes()).is_empty();
+    if !mentions_person || depth > MAX_DEPTH {
         out.push_str(raw);
         return;
     }
@@ -329,11 +331,11 @@ fn erase_object(
         out.push(':');
         let raw = value.get();
         let personal = is(plain, &PERSONAL_KEYS) || (!of_event && is(plain, &SHARED_KEYS));
-        let says_something = !matches!(raw, "null" | "true" | "false" | "\"\"");
-        if person_here && personal && says_something {
+        let has_content = !matches!(raw, "null" | "true" | "false" | "\"\"");
+        if person_here && personal && has_content {
             push_erased(out);
         } else if of_event && raw.starts_with('"') {
-            // The event's own words; only in them the address may be in the midst of what must stay.
+            // The event's own texts keep everything but the address.
             let text = erase_bytes(raw.as_bytes(), address);
             out.push_str(&String::from_utf8_lossy(&text));
         } else {
@@ -343,7 +345,7 @@ fn erase_object(
     out.push('}');
 }
 
-/// Whether a string, or one of a list of strings, tells of the person.
+/// Whether a string, or one of a list of strings, contains the address.
 fn contains_address(raw: &str, address: &EmailAddress) -> bool {
     let list = raw.starts_with('[') && !raw.contains('{');
     (raw.starts_with('"') || list) && !address.find(raw.as_bytes()).is_empty()
@@ -355,7 +357,7 @@ fn push_erased(out: &mut String) {
     out.push('"');
 }
 
-/// A key as the lists have it.
+/// Normalizes a key to the spelling of the lists.
 fn plain(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }

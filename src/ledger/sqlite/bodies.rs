@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::tx_error::TxError;
 
-/// The bodies that the commit under way will store.
+/// The bodies of the commit under way.
 pub(super) struct Segment {
     id: i64,
     data: Vec<u8>,
@@ -15,7 +15,7 @@ pub(super) struct Segment {
 #[error("a body lies beyond its end")]
 struct BodyOutOfRange;
 
-/// Where a body is.
+/// The location of a body: segment, offset and length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyLocation {
     pub(super) id: i64,
@@ -24,7 +24,7 @@ pub(super) struct BodyLocation {
 }
 
 impl Segment {
-    /// The segment after the last one in the file.
+    /// Starts the segment after the last one in the file.
     pub(super) fn after(connection: &Connection) -> rusqlite::Result<Self> {
         let last: Option<i64> =
             connection.query_row("SELECT max(id) FROM bodies", (), |row| row.get(0))?;
@@ -40,7 +40,7 @@ impl Segment {
 
     pub(super) fn clear(&mut self) {
         self.data.clear();
-        // One commit of large bodies must not hold their memory for ever.
+        // A commit of large bodies must not keep their memory.
         self.data.shrink_to(256 * 1024);
     }
 
@@ -58,16 +58,16 @@ impl Segment {
 
     pub(super) fn push(&mut self, body: &[u8]) -> BodyLocation {
         let as_i64 = |n: usize| i64::try_from(n).expect("a segment is some megabytes at most");
-        let place = BodyLocation {
+        let location = BodyLocation {
             id: self.id,
             offset: as_i64(self.data.len()),
             length: as_i64(body.len()),
         };
         self.data.extend_from_slice(body);
-        place
+        location
     }
 
-    /// Stores the segment within the commit under way.
+    /// Stores the segment in the commit under way.
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         if self.data.is_empty() {
             return Ok(());
@@ -79,7 +79,7 @@ impl Segment {
             .map(|_| ())
     }
 
-    /// After the commit: the next one has its own segment.
+    /// Moves on to the next segment after the commit.
     pub(super) fn advance(&mut self) {
         if !self.data.is_empty() {
             self.id += 1;
@@ -87,7 +87,7 @@ impl Segment {
     }
 }
 
-/// The segment read last, unpacked: whoever reads bodies in their order finds the next one in it.
+/// A reader of bodies that keeps the last segment unpacked: bodies read in order mostly share a segment.
 #[derive(Default)]
 pub(super) struct BodyReader {
     last: Option<(i64, Vec<u8>)>,
@@ -104,26 +104,26 @@ impl BodyReader {
     pub(super) fn read(
         &mut self,
         connection: &Connection,
-        place: BodyLocation,
+        location: BodyLocation,
     ) -> Result<Option<&[u8]>, TxError> {
-        if self.last.as_ref().is_none_or(|(id, _)| *id != place.id) {
+        if self.last.as_ref().is_none_or(|(id, _)| *id != location.id) {
             self.last = None;
             let packed: Option<Vec<u8>> = connection
                 .prepare_cached("SELECT data FROM bodies WHERE id = ?1")?
-                .query_row([place.id], |row| row.get(0))
+                .query_row([location.id], |row| row.get(0))
                 .optional()?;
             let Some(packed) = packed else { return Ok(None) };
             let data = lz4_flex::decompress_size_prepended(&packed)
-                .map_err(|error| TxError::corrupt(format!("bodies {}", place.id), error))?;
+                .map_err(|error| TxError::corrupt(format!("bodies {}", location.id), error))?;
             self.bytes += data.len();
-            self.last = Some((place.id, data));
+            self.last = Some((location.id, data));
         }
         let data = self.last.as_ref().map_or(&[][..], |(_, data)| data);
-        let range = usize::try_from(place.offset)
+        let range = usize::try_from(location.offset)
             .ok()
-            .zip(usize::try_from(place.offset.saturating_add(place.length)).ok());
+            .zip(usize::try_from(location.offset.saturating_add(location.length)).ok());
         let body = range.and_then(|(from, to)| data.get(from..to));
         body.map(Some)
-            .ok_or_else(|| TxError::corrupt(format!("bodies {}", place.id), BodyOutOfRange))
+            .ok_or_else(|| TxError::corrupt(format!("bodies {}", location.id), BodyOutOfRange))
     }
 }

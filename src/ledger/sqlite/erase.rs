@@ -1,8 +1,8 @@
-//! Removing a person from the file: stored bodies, the texts beside them, and what deleting left behind.
+//! Erasing a person from the file: stored bodies, other texts, and deleted content in free pages and the WAL.
 //!
-//! Beside the running service, in one short transaction for each segment of bodies, with pauses between, so that no
-//! webhook waits long, and the WAL stays as short as the service keeps it.
-//! Whoever is stopped in the midst of it has erased a part, and runs it again.
+//! The erasure runs beside the service, in one short transaction for each segment of bodies. Pauses between them keep
+//! webhooks from waiting long, and the WAL as short as the service keeps it. An interrupted erasure has erased a part;
+//! running it again completes it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,30 +16,30 @@ use super::open::{self, OpenError};
 use super::tx_error::TxError;
 use crate::ledger::erasure::{self, EmailAddress};
 
-/// Free pages that are overwritten at a time: 4 MiB.
+/// Free pages overwritten in one transaction: 4 MiB.
 const PIECE: i64 = 512;
-/// Times that emptying the WAL is tried; each waits for readers and the writer as long as a tool may.
+/// Attempts to empty the WAL; each waits for readers and the writer up to a tool's busy timeout.
 const TRIES: usize = 6;
 
-/// The shortest and the longest pause after a piece of writing. Whoever waits for SQLite's lock looks for it every 100 ms
-/// at the latest: without pauses the service's commits would find it taken until they give up.
+/// The shortest and the longest pause after a piece of writing. SQLite polls its lock, every 100 ms at the latest: without
+/// pauses the service's commits would time out.
 const PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(250)];
 
-/// Why not everything was erased.
+/// The reason why an erasure is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[from] OpenError),
-    /// It cannot be read or written.
+    /// The store cannot be read or written.
     #[error("the store cannot be changed")]
     Database(#[from] rusqlite::Error),
-    /// It holds what makes no sense.
-    #[error("the store holds what cannot be read: {0}")]
+    /// The store holds data that cannot be read.
+    #[error("the store holds data that cannot be read: {0}")]
     Corrupt(String),
     /// The service, a backup or another reader kept the WAL in use.
     #[error(
-        "the bodies are erased, but the write-ahead log still holds what they were: it is in use by another process"
+        "the bodies are erased, but the write-ahead log still holds the old ones: another process is using it"
     )]
     LogInUse,
 }
@@ -53,25 +53,25 @@ impl From<TxError> for EraseError {
     }
 }
 
-/// What was erased, and what was not.
+/// The counts of an erasure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ErasureSummary {
-    /// Stored bodies that told of the person.
+    /// Bodies from which the person was erased.
     pub bodies: u64,
-    /// Reasons, headers and error messages that did.
+    /// Reasons, headers and error messages from which the address was erased.
     pub texts: u64,
-    /// Events whose own content does; it is left as it is, since it is what HubSpot is to show.
+    /// Events with the address in their own content, which stays: HubSpot shows it.
     pub events: u64,
 }
 
-/// Removes a person from the store at that path, which may be in use. Their webhooks stay known by their keys, so that
-/// a repetition does not bring the person back.
+/// Erases a person from the store at that path, which may be in use. The dedupe keys stay, so that a repeated webhook
+/// does not bring the person back.
 ///
 /// # Errors
-/// [`EraseError`] when a part is not erased; it can be run again.
+/// [`EraseError`] when a part is not erased; the caller can run it again.
 pub fn erase(store: &Path, address: &EmailAddress) -> Result<ErasureSummary, EraseError> {
     let mut connection = open::open_existing(store)?;
-    // What is freed from now on is overwritten.
+    // SQLite overwrites content that it deletes from now on.
     connection.pragma_update(None, "secure_delete", "ON")?;
     let mut erased = ErasureSummary::default();
     let mut after = i64::MIN;
@@ -87,7 +87,7 @@ pub fn erase(store: &Path, address: &EmailAddress) -> Result<ErasureSummary, Era
     }
     erased.events = count_mentions(&connection, address)?;
     match open::lock(store) {
-        // Nobody else has it: writing it anew leaves nothing behind, not even within pages.
+        // No other process has the store open: VACUUM rewrites it without deleted content, also within pages.
         Ok(_lock) => {
             connection.execute_batch("VACUUM")?;
             empty_wal(&connection)?;
@@ -101,7 +101,7 @@ pub fn erase(store: &Path, address: &EmailAddress) -> Result<ErasureSummary, Era
     Ok(erased)
 }
 
-/// Where texts are that may repeat what a body said: table, its key, the column.
+/// Columns with texts that may repeat parts of a body: table, its key, the column.
 const TEXTS: [(&str, &str, &str); 6] = [
     ("receipts", "seq", "reason"),
     ("receipts", "seq", "headers"),
@@ -119,7 +119,7 @@ fn next_segment(connection: &Connection, after: i64) -> rusqlite::Result<Option<
 }
 
 fn bodies_unpacked(segment: i64, packed: &[u8]) -> Result<Vec<u8>, TxError> {
-    // Free pages that an earlier run was stopped in overwriting.
+    // Filler of an earlier run that was interrupted while it overwrote free pages.
     if segment < 0 {
         return Ok(Vec::new());
     }
@@ -127,7 +127,7 @@ fn bodies_unpacked(segment: i64, packed: &[u8]) -> Result<Vec<u8>, TxError> {
         .map_err(|error| TxError::corrupt(format!("bodies {segment}"), error))
 }
 
-/// Writes a segment anew without the person, and without bodies whose receipts are gone; says how many bodies changed.
+/// Rewrites a segment without the person and without bodies of deleted receipts; returns the number of changed bodies.
 fn rewrite(
     connection: &mut Connection,
     segment: i64,
@@ -137,7 +137,7 @@ fn rewrite(
     let packed: Option<Vec<u8>> = transaction
         .query_row("SELECT data FROM bodies WHERE id = ?1", [segment], |row| row.get(0))
         .optional()?;
-    // Pruned meanwhile.
+    // The service pruned the segment meanwhile.
     let Some(packed) = packed else { return Ok(0) };
     let old = bodies_unpacked(segment, &packed)?;
     let (mut new, mut changed) = (Vec::with_capacity(old.len()), 0);
@@ -177,7 +177,7 @@ fn places(transaction: &Transaction<'_>, segment: i64) -> rusqlite::Result<Vec<(
     rows.collect()
 }
 
-/// Replaces the address in a column of texts, a row at a time; says in how many.
+/// Replaces the address in a column of texts, a row at a time; returns the number of such rows.
 fn rewrite_texts(
     connection: &mut Connection,
     table: &str,
@@ -185,22 +185,22 @@ fn rewrite_texts(
     column: &str,
     address: &EmailAddress,
 ) -> Result<u64, EraseError> {
-    let told: Vec<(rusqlite::types::Value, String)> = {
+    let found: Vec<(rusqlite::types::Value, String)> = {
         let mut statement = connection
             .prepare(&format!("SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL"))?;
         let mut rows = statement.query(())?;
-        let mut told = Vec::new();
+        let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let text: String = row.get(1)?;
             if !address.find(text.as_bytes()).is_empty() {
-                told.push((row.get(0)?, text));
+                found.push((row.get(0)?, text));
             }
         }
-        told
+        found
     };
-    for (row, text) in &told {
+    for (row, text) in &found {
         let without = erasure::erase_bytes(text.as_bytes(), address);
-        // Only if it still says so: the service may have written another meanwhile.
+        // Only if the text is unchanged: the service may have replaced it meanwhile.
         piece(connection, |connection| {
             connection.execute(
                 &format!("UPDATE {table} SET {column} = ?2 WHERE {key} = ?1 AND {column} = ?3"),
@@ -208,10 +208,10 @@ fn rewrite_texts(
             )
         })?;
     }
-    Ok(told.len() as u64)
+    Ok(found.len() as u64)
 }
 
-/// Events whose own content tells of the person.
+/// Counts the events with the address in their own content.
 fn count_mentions(connection: &Connection, address: &EmailAddress) -> Result<u64, EraseError> {
     let mut statement = connection.prepare(
         "SELECT e.input, w.state FROM events e JOIN webinars w ON w.id = e.webinar ORDER BY e.id",
@@ -220,13 +220,13 @@ fn count_mentions(connection: &Connection, address: &EmailAddress) -> Result<u64
     let mut count = 0;
     while let Some(row) = rows.next()? {
         let (input, state): (Option<Vec<u8>>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        let tells = |bytes: &[u8]| !address.find(bytes).is_empty();
-        count += u64::from(input.as_deref().is_some_and(tells) || tells(&state));
+        let contains = |bytes: &[u8]| !address.find(bytes).is_empty();
+        count += u64::from(input.as_deref().is_some_and(contains) || contains(&state));
     }
     Ok(count)
 }
 
-/// Overwrites what deleting left in free pages: they are filled with zeros, as bodies that nobody has, and freed again.
+/// Overwrites the free pages: fills them with zeros, as bodies without a receipt, and frees them again.
 fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
     let free = |connection: &Connection| -> rusqlite::Result<i64> {
         connection.pragma_query_value(None, "freelist_count", |row| row.get(0))
@@ -236,7 +236,7 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
             row.get::<_, Option<i64>>(0)
         })?
         .unwrap_or(0);
-    // Until none is free: the service goes on freeing pages, and those that were freed last are taken first.
+    // Until none is free: the service frees further pages meanwhile, and SQLite takes the last freed ones first.
     loop {
         let pages = free(connection)?.min(PIECE);
         if pages == 0 {
@@ -249,7 +249,7 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
                 .execute((id, filler_bytes(pages)))
         })?;
     }
-    // These hold zeros already.
+    // These pages hold zeros already.
     connection.pragma_update(None, "secure_delete", "OFF")?;
     loop {
         let deleted = piece(connection, |connection| {
@@ -265,20 +265,19 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// How long a body of zeros is that takes so many pages, the last to its end: what is beyond a body's end in its last page
-/// may be what was there before. By <https://www.sqlite.org/fileformat2.html#b_tree_pages>, "Cell Payload Overflow Pages".
+/// The length of a body of zeros that fills this number of pages completely: beyond the body's end its last page may keep
+/// old content. See <https://www.sqlite.org/fileformat2.html#b_tree_pages>, "Cell Payload Overflow Pages".
 fn filler_bytes(pages: i64) -> i64 {
     let page = i64::from(open::PAGE_BYTES);
-    // A row that overflows keeps so much of itself with the others, if the rest fills whole pages.
+    // An overflowing row keeps this number of bytes in its table page, if the rest fills whole overflow pages.
     let kept = (page - 12) * 32 / 255 - 23;
     let row = kept + pages * (page - 4);
-    // The row begins with the length of that beginning, the kind of its id, and that of its bytes with their length.
+    // The row's header: its own length, the type of the id, and the type of the blob, which includes the blob's length.
     let kind = |bytes: i64| if 2 * bytes + 12 < 1 << 21 { 3 } else { 4 };
     row - 2 - kind(row - 2 - 4)
 }
 
-/// Writes something, copies back what that left in the WAL, and leaves the store to the service for about as long: who
-/// writes next then starts the WAL over.
+/// Writes one piece, copies the WAL back, and pauses so that the service can write. The next write then restarts the WAL.
 fn piece<T, E>(
     connection: &mut Connection,
     write: impl FnOnce(&mut Connection) -> Result<T, E>,
@@ -294,7 +293,7 @@ where
     Ok(written)
 }
 
-/// Copies the WAL back and cuts it to nothing: it holds what pages were before.
+/// Copies the WAL back and truncates it: it holds old versions of pages.
 fn empty_wal(connection: &Connection) -> Result<(), EraseError> {
     for _ in 0..TRIES {
         let busy: bool =
@@ -311,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fills_pages_fills_them_to_their_ends() {
+    fn filler_fills_its_pages_to_their_ends() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut connection = open::connect(&folder.path().join("store.db")).expect("it opens");
         open::ensure_schema(&mut connection, true).expect("the schema");
@@ -327,8 +326,8 @@ mod tests {
                     (),
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )
-                .expect("it is told");
-            assert_eq!(overflow, (pages, 0), "as many, and nothing left in them");
+                .expect("dbstat answers");
+            assert_eq!(overflow, (pages, 0), "exactly these pages, without unused bytes");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One event with all that is known of it.
+//! One event in full, for the API.
 
 use rusqlite::{Connection, Row};
 
@@ -10,10 +10,10 @@ use crate::event::{EventKey, Millis, Origin, ReceiptId, ValueOrigin, WebinarId, 
 use crate::ledger::rules::reconcile::policy_for;
 use crate::ledger::{EventDetail, FieldOrigin, LedgerError, PAGE_MAX, Policies};
 
-/// All that is known of one event.
+/// Reads one event in full.
 pub(super) fn detail(
     connection: &Connection,
-    shared: &LiveState,
+    live: &LiveState,
     policies: &Policies,
     key: &EventKey,
     now: Millis,
@@ -22,7 +22,7 @@ pub(super) fn detail(
     let Some(id) = list_events::find(connection, key).map_err(unavailable)? else {
         return Ok(None);
     };
-    let Some(summary) = list_events::summary(connection, shared, id)? else { return Ok(None) };
+    let Some(summary) = list_events::summary(connection, live, id)? else { return Ok(None) };
     let stored = connection
         .prepare_cached(
             "SELECT webinar, confirmed_input, coalesce(confirmed_hash = input_hash, 0),
@@ -43,11 +43,11 @@ pub(super) fn detail(
     }))
 }
 
-/// What lists do not show of an event.
+/// The columns that only the detail shows.
 struct Stored {
     webinar: i64,
     confirmed_input: Option<Vec<u8>>,
-    /// The event's input is the confirmed one.
+    /// Whether the event's input is the confirmed one.
     is_confirmed: bool,
     due_at: Option<Millis>,
     resend_at: Option<Millis>,
@@ -63,7 +63,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     })
 }
 
-/// What each field rests on.
+/// The origin of each field.
 fn fields(
     connection: &Connection,
     policies: &Policies,
@@ -80,11 +80,11 @@ fn fields(
     let id = WebinarId::parse(id).map_err(corrupt)?;
     let known = webinars::read_state(webinar, &state)?;
     let Some(policy) = policy_for(policies, &known) else { return Ok(Vec::new()) };
-    let bases = value_origins(&known, &id, &key.external_event_id, policy, now);
-    let origin = |basis: ValueOrigin| {
+    let value_origins = value_origins(&known, &id, &key.external_event_id, policy, now);
+    let field_origin = |origin: ValueOrigin| {
         let Origin { source, event_type, reported_at, received_at, .. } =
-            known.origins.get(&basis.receipt)?.clone();
-        let ValueOrigin { field, value, from_occurrence: of_occurrence, stamp, receipt } = basis;
+            known.origins.get(&origin.receipt)?.clone();
+        let ValueOrigin { field, value, from_occurrence: of_occurrence, stamp, receipt } = origin;
         Some(FieldOrigin {
             field,
             value,
@@ -97,12 +97,12 @@ fn fields(
             received_at,
         })
     };
-    Ok(bases.into_iter().filter_map(origin).collect())
+    Ok(value_origins.into_iter().filter_map(field_origin).collect())
 }
 
 /// The latest retained receipts that built the webinar, newest first.
 fn receipts(connection: &Connection, webinar: i64) -> Result<Vec<ReceiptId>, LedgerError> {
-    let most = i64::try_from(PAGE_MAX).unwrap_or(i64::MAX);
+    let limit = i64::try_from(PAGE_MAX).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
             "SELECT receipts.id
@@ -111,7 +111,7 @@ fn receipts(connection: &Connection, webinar: i64) -> Result<Vec<ReceiptId>, Led
         )
         .and_then(|mut statement| {
             let ids = statement
-                .query_map((webinar, most), |row| Ok(ReceiptId::from_bytes(row.get(0)?)))?;
+                .query_map((webinar, limit), |row| Ok(ReceiptId::from_bytes(row.get(0)?)))?;
             ids.collect()
         })
         .map_err(unavailable)

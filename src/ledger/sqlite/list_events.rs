@@ -1,4 +1,4 @@
-//! Events as operators see them.
+//! Queries of events, for the API and the tests.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -10,15 +10,15 @@ use crate::ledger::{
     EventQuery, EventRecord, EventState, EventSummary, HubspotRefusal, LedgerError, PAGE_MAX, Page,
 };
 
-/// Rows that one page looks at, at most: some tens of milliseconds, however rare what it looks for is.
+/// The most rows that one page reads: some tens of milliseconds, however rare the matches are.
 pub(super) const MAX_ROWS_READ: usize = 20_000;
 
 /// Whether a page ends before the next row.
-pub(super) fn is_page_full(items: usize, most: usize, looked: usize) -> bool {
-    items >= most || looked >= MAX_ROWS_READ
+pub(super) fn is_page_full(items: usize, limit: usize, rows_read: usize) -> bool {
+    items >= limit || rows_read >= MAX_ROWS_READ
 }
 
-/// A stored text that is not what its column should hold.
+/// The error for a stored text that is invalid in its column.
 pub(super) fn conversion(
     column: usize,
     error: impl std::error::Error + Send + Sync + 'static,
@@ -27,16 +27,16 @@ pub(super) fn conversion(
     rusqlite::Error::FromSqlConversionFailure(column, text, Box::new(error))
 }
 
-/// The rows among which events of a state are found without going through all: what is rare has an index, and so has
-/// what is pending, though not by row.
-pub(super) fn rows_in_state(state: Option<EventState>, shared: &LiveState) -> &'static str {
+/// The `FROM` clause for events of a state. Rare states have an index. So has the pending one, but not in the order of
+/// rows, so a long queue is scanned instead.
+pub(super) fn rows_in_state(state: Option<EventState>, live: &LiveState) -> &'static str {
     match state {
         Some(EventState::Dead) => "events INDEXED BY events_held WHERE state > 1 AND state = 3",
         Some(EventState::Incomplete) => {
             "events INDEXED BY events_held WHERE state > 1 AND state = 2"
         }
         Some(EventState::Filtered) => "events INDEXED BY events_held WHERE state > 1 AND state = 4",
-        Some(EventState::Pending) if shared.pending_count() <= MAX_ROWS_READ => {
+        Some(EventState::Pending) if live.pending_count() <= MAX_ROWS_READ => {
             "events WHERE id IN (SELECT id FROM events INDEXED BY events_pending WHERE state = 0)"
         }
         Some(EventState::Pending | EventState::Delivered) | None => "events WHERE TRUE",
@@ -46,48 +46,48 @@ pub(super) fn rows_in_state(state: Option<EventState>, shared: &LiveState) -> &'
 /// A page of events, newest first.
 pub(super) fn page(
     connection: &Connection,
-    shared: &LiveState,
-    ask: &EventQuery,
+    live: &LiveState,
+    query: &EventQuery,
 ) -> Result<Page<EventSummary>, LedgerError> {
-    // One state of the file for the whole page.
+    // One snapshot of the file for the whole page.
     let connection = &*connection.unchecked_transaction().map_err(unavailable)?;
     let sql = format!(
         "SELECT id, hubspot, state, external_account_id, external_event_id, name
          FROM {} AND id < ?1 ORDER BY id DESC",
-        rows_in_state(ask.state, shared)
+        rows_in_state(query.state, live)
     );
-    let most = ask.limit.clamp(1, PAGE_MAX);
-    let text = ask.text.as_ref().map(|text| text.to_lowercase());
+    let limit = query.limit.clamp(1, PAGE_MAX);
+    let text = query.text.as_ref().map(|text| text.to_lowercase());
     let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
-    let after = ask.after.unwrap_or(i64::MAX);
+    let after = query.after.unwrap_or(i64::MAX);
     let mut rows = statement.query([after]).map_err(unavailable)?;
-    let (mut items, mut looked, mut last) = (Vec::new(), 0, None);
+    let (mut items, mut rows_read, mut last) = (Vec::new(), 0, None);
     while let Some(row) = rows.next().map_err(unavailable)? {
-        if is_page_full(items.len(), most, looked) {
+        if is_page_full(items.len(), limit, rows_read) {
             return Ok(Page { items, next: last });
         }
-        looked += 1;
+        rows_read += 1;
         let id = row.get(0).map_err(unavailable)?;
         last = Some(id);
-        if matches(row, ask, text.as_deref()).map_err(unavailable)? {
-            items.extend(summary(connection, shared, id)?);
+        if matches(row, query, text.as_deref()).map_err(unavailable)? {
+            items.extend(summary(connection, live, id)?);
         }
     }
     Ok(Page { items, next: None })
 }
 
-fn matches(row: &Row<'_>, ask: &EventQuery, text: Option<&str>) -> rusqlite::Result<bool> {
+fn matches(row: &Row<'_>, query: &EventQuery, text: Option<&str>) -> rusqlite::Result<bool> {
     let account = row.get_ref(1)?.as_str()?;
-    if ask.account.as_ref().is_some_and(|wanted| wanted.as_str() != account) {
+    if query.account.as_ref().is_some_and(|wanted| wanted.as_str() != account) {
         return Ok(false);
     }
-    if ask.state.is_some_and(|wanted| row.get::<_, u8>(2).ok() != Some(state_code(wanted))) {
+    if query.state.is_some_and(|wanted| row.get::<_, u8>(2).ok() != Some(state_code(wanted))) {
         return Ok(false);
     }
     let Some(text) = text else { return Ok(true) };
     for column in 3..=5 {
-        if let Some(said) = row.get_ref(column)?.as_str_or_null()?
-            && said.to_lowercase().contains(text)
+        if let Some(value) = row.get_ref(column)?.as_str_or_null()?
+            && value.to_lowercase().contains(text)
         {
             return Ok(true);
         }
@@ -95,7 +95,7 @@ fn matches(row: &Row<'_>, ask: &EventQuery, text: Option<&str>) -> rusqlite::Res
     Ok(false)
 }
 
-/// The row of that event.
+/// Finds the row of an event.
 pub(super) fn find(connection: &Connection, key: &EventKey) -> rusqlite::Result<Option<i64>> {
     let EventKey { hubspot, external_account_id, external_event_id } = key;
     connection
@@ -110,10 +110,10 @@ pub(super) fn find(connection: &Connection, key: &EventKey) -> rusqlite::Result<
         .optional()
 }
 
-/// What lists show of one event.
+/// Reads one event as lists show it.
 pub(super) fn summary(
     connection: &Connection,
-    shared: &LiveState,
+    live: &LiveState,
     id: i64,
 ) -> Result<Option<EventSummary>, LedgerError> {
     let mut statement = connection
@@ -134,12 +134,12 @@ pub(super) fn summary(
         let not_before: i64 = row.get(10)?;
         let refused: Option<String> = row.get(14)?;
         let refused: Option<HubspotRefusal> = refused
-            .map(|words| serde_json::from_str(&words).map_err(|e| conversion(14, e)))
+            .map(|text| serde_json::from_str(&text).map_err(|e| conversion(14, e)))
             .transpose()?;
         Ok(EventSummary {
             key: key(row, &account, 1)?,
             state,
-            in_flight: pending && shared.is_claimed(&account, id),
+            in_flight: pending && live.is_claimed(&account, id),
             version: row.get(4)?,
             input: row.get(5)?,
             name: row.get(6)?,
@@ -157,7 +157,7 @@ pub(super) fn summary(
     read().map(Some).map_err(corrupt)
 }
 
-/// Every event, by key.
+/// Reads every event up to a limit, by key.
 pub(super) fn events(
     connection: &Connection,
     limit: usize,
@@ -185,7 +185,7 @@ pub(super) fn events(
             gaps: serde_json::from_str(&get(6)?).map_err(corrupt)?,
             object_id: row.get(7).map_err(unavailable)?,
             refused: refused
-                .map(|words| serde_json::from_str(&words).map_err(corrupt))
+                .map(|text| serde_json::from_str(&text).map_err(corrupt))
                 .transpose()?,
         });
     }

@@ -1,4 +1,4 @@
-//! Deleting what has been kept long enough, a bounded piece at a time so that no request waits long behind it.
+//! Pruning: deletes old data, a bounded piece at a time so that no request waits long behind it.
 
 use super::live_state::StoredState;
 use super::transaction::WriteTx;
@@ -7,14 +7,14 @@ use crate::event::AccountName;
 use crate::ledger::Retention;
 use crate::ledger::rules::timers::Cutoffs;
 
-/// Receipts looked at in one piece.
+/// The most receipts read in one piece.
 const RECEIPTS: i64 = 1_000;
-/// Webinars looked at in one piece.
+/// The most webinars deleted in one piece.
 const WEBINARS: i64 = 200;
-/// Given up fetches deleted in one piece, of each source.
+/// The most given up fetches deleted in one piece, for each source.
 const FETCHES: i64 = 1_000;
 
-/// Deletes one piece; says whether there may be more.
+/// Deletes one piece; returns whether there may be more.
 pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> Result<bool, TxError> {
     let cutoffs = Cutoffs::new(keep, tx.now);
     let receipts = prune_receipts(tx, cutoffs.receipts.get())?;
@@ -24,7 +24,7 @@ pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> Result<bool, TxErr
 }
 
 fn prune_receipts(tx: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
-    // Receipts come in the order of their time, so the old ones are the first: no index by time is needed.
+    // Receipts are stored in the order of their time, so the oldest come first and need no index by time.
     let old: Option<i64> = tx
         .connection
         .prepare_cached(
@@ -33,7 +33,7 @@ fn prune_receipts(tx: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
         )?
         .query_row((RECEIPTS, before), |row| row.get(0))?;
     let Some(old) = old else { return Ok(false) };
-    // What they said stays with the webinars that they built, and nobody can say it again.
+    // The webinars keep the values of these receipts, which no replay can map again.
     tx.connection
         .prepare_cached(
             "UPDATE webinars SET base = 1 WHERE base = 0 AND id IN (
@@ -42,7 +42,7 @@ fn prune_receipts(tx: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
                  WHERE receipts.seq <= ?1 AND receipts.received_at < ?2)",
         )?
         .execute((old, before))?;
-    // Before the links go, by which it is known what they built.
+    // Before the links are deleted, which name the webinars.
     tx.connection
         .prepare_cached(
             "INSERT OR IGNORE INTO lasting_keys (source, dedupe_key, webinar)
@@ -61,7 +61,7 @@ fn prune_receipts(tx: &WriteTx<'_>, before: i64) -> Result<bool, TxError> {
         .connection
         .prepare_cached("DELETE FROM receipts WHERE seq <= ?1 AND received_at < ?2")?
         .execute((old, before))?;
-    // Those below zero are free pages that are being overwritten: freed before all are, the same would be again.
+    // Negative ids are the eraser's filler: if it were deleted early, the eraser would overwrite the same pages again.
     tx.connection
         .prepare_cached(
             "DELETE FROM bodies WHERE id > 0 AND id < coalesce(
@@ -104,7 +104,7 @@ fn prune_webinars(tx: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> {
     Ok(!old.is_empty())
 }
 
-/// What was given up and has not been wanted again for as long as a receipt is kept is shown no longer.
+/// Deletes fetches that were given up longer ago than receipts are kept, and not requested since.
 fn prune_given_up(tx: &mut WriteTx<'_>, before: i64) -> Result<bool, TxError> {
     let mut more = false;
     for source in tx.policies.keys() {

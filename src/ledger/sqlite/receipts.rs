@@ -1,4 +1,4 @@
-//! Receipts as operators and replaying see them.
+//! Queries of receipts, for the API and for replays.
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -14,7 +14,7 @@ use crate::ledger::{
     ReceiptSummary,
 };
 
-/// The number in `receipts.outcome`; none for a duplicate, which is not kept.
+/// The number in `receipts.outcome`; none for a duplicate, which is not stored.
 pub(super) fn outcome_code(outcome: ReceiptOutcome) -> Option<u8> {
     match outcome {
         ReceiptOutcome::Accepted => Some(0),
@@ -80,10 +80,10 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<ReceiptSummary> {
 /// A page of receipts, newest first.
 pub(super) fn page(
     connection: &Connection,
-    ask: &ReceiptQuery,
+    query: &ReceiptQuery,
 ) -> Result<Page<ReceiptSummary>, LedgerError> {
-    let wanted = ask.outcome.map(outcome_code);
-    let sql = match ask.outcome {
+    let wanted = query.outcome.map(outcome_code);
+    let sql = match query.outcome {
         Some(ReceiptOutcome::Quarantined) => concat!(
             "SELECT ",
             summary_columns!(),
@@ -97,21 +97,21 @@ pub(super) fn page(
             ", seq FROM receipts WHERE seq < ?1 ORDER BY seq DESC"
         ),
     };
-    let most = ask.limit.clamp(1, PAGE_MAX);
+    let limit = query.limit.clamp(1, PAGE_MAX);
     let mut statement = connection.prepare_cached(sql).map_err(unavailable)?;
-    let after = ask.after.unwrap_or(i64::MAX);
+    let after = query.after.unwrap_or(i64::MAX);
     let mut rows = statement.query([after]).map_err(unavailable)?;
-    let (mut items, mut looked, mut last) = (Vec::new(), 0, None);
+    let (mut items, mut rows_read, mut last) = (Vec::new(), 0, None);
     while let Some(row) = rows.next().map_err(unavailable)? {
-        if is_page_full(items.len(), most, looked) {
+        if is_page_full(items.len(), limit, rows_read) {
             return Ok(Page { items, next: last });
         }
-        looked += 1;
+        rows_read += 1;
         last = Some(row.get(9).map_err(unavailable)?);
         let source = row.get_ref(1).map_err(unavailable)?.as_str().map_err(corrupt)?;
         let number: u8 = row.get(5).map_err(unavailable)?;
-        let of_source = ask.source.as_ref().is_none_or(|wanted| wanted.as_str() == source);
-        if of_source && wanted.is_none_or(|wanted| wanted == Some(number)) {
+        let source_matches = query.source.as_ref().is_none_or(|wanted| wanted.as_str() == source);
+        if source_matches && wanted.is_none_or(|wanted| wanted == Some(number)) {
             items.push(summary(row).map_err(corrupt)?);
         }
     }
@@ -142,10 +142,10 @@ pub(super) fn receipt(
                 .optional()
         })
         .map_err(unavailable)?;
-    let Some((summary, headers, place, seq)) = found else { return Ok(None) };
-    let mut unpacked = BodyReader::default();
-    let body = match place {
-        Some(place) => unpacked.read(connection, place)?.map(<[u8]>::to_vec),
+    let Some((summary, headers, location, seq)) = found else { return Ok(None) };
+    let mut bodies = BodyReader::default();
+    let body = match location {
+        Some(location) => bodies.read(connection, location)?.map(<[u8]>::to_vec),
         None => None,
     };
     Ok(Some(ReceiptRecord { summary, headers, body, events: events_built_by(connection, seq)? }))
@@ -156,9 +156,9 @@ pub(super) fn body_location(row: &Row<'_>, at: usize) -> rusqlite::Result<Option
     Ok(Some(BodyLocation { id, offset: row.get(at + 1)?, length: row.get(at + 2)? }))
 }
 
-/// The events of the webinars that the receipt built, by key.
+/// The keys of the events of the webinars that the receipt built.
 fn events_built_by(connection: &Connection, receipt: i64) -> Result<Vec<EventKey>, LedgerError> {
-    let most = i64::try_from(PAGE_MAX).unwrap_or(i64::MAX);
+    let limit = i64::try_from(PAGE_MAX).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
             "SELECT hubspot, external_account_id, external_event_id
@@ -166,7 +166,7 @@ fn events_built_by(connection: &Connection, receipt: i64) -> Result<Vec<EventKey
              WHERE link.receipt = ?1 ORDER BY 1, 2, 3 LIMIT ?2",
         )
         .and_then(|mut statement| {
-            let keys = statement.query_map((receipt, most), |row| {
+            let keys = statement.query_map((receipt, limit), |row| {
                 Ok(EventKey {
                     hubspot: AccountName::parse(row.get::<_, String>(0)?)
                         .map_err(|e| conversion(0, e))?,

@@ -1,4 +1,4 @@
-//! Webinars as replaying reads them.
+//! Queries of webinars and their receipts, for replays.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -11,13 +11,13 @@ use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId
 use crate::ledger::rules::rebuild::ReceiptChecksum;
 use crate::ledger::{ContributingReceipt, Page, WebinarKey, WebinarState};
 
-/// Bytes of bodies in one page of tellers, unless the first has more.
+/// The most bytes of bodies in one page of receipts, unless the first body is larger.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes that one page unpacks, after which it ends: a body lies among others of the same commit, so that small ones
-/// may cost much. Some tens of milliseconds, for which nobody else looks at the store.
+/// Unpacked bytes after which a page ends. A body shares its segment with others of the same commit, so small bodies can
+/// be costly. Unpacking them takes some tens of milliseconds, which block the API's connection.
 const MAX_UNPACKED_BYTES: usize = 64 * 1024 * 1024;
 
-/// The webinars that a receipt built.
+/// Reads the webinars that a receipt built.
 pub(super) fn webinars_of(
     connection: &Connection,
     receipt: ReceiptId,
@@ -27,7 +27,7 @@ pub(super) fn webinars_of(
     keys.into_iter().map(|key| Ok(read(connection, key)?.1)).collect()
 }
 
-/// The names of the webinars that a receipt built.
+/// Reads the keys of the webinars that a receipt built.
 pub(super) fn keys_of(
     connection: &Connection,
     receipt: ReceiptId,
@@ -53,7 +53,7 @@ pub(super) fn keys_of(
     Ok(keys)
 }
 
-/// A webinar.
+/// Reads a webinar.
 pub(super) fn webinar_state(
     connection: &Connection,
     key: &WebinarKey,
@@ -62,7 +62,7 @@ pub(super) fn webinar_state(
     Ok(read(connection, key.clone())?.1)
 }
 
-/// A webinar, and which row it is; none if it is not there. Within the caller's transaction.
+/// Reads a webinar and its row id, which is none if there is no such webinar. Runs in the caller's transaction.
 pub(super) fn read(
     connection: &Connection,
     key: WebinarKey,
@@ -82,7 +82,7 @@ pub(super) fn read(
             },
         ));
     };
-    let builders: Vec<ReceiptId> = connection
+    let receipts: Vec<ReceiptId> = connection
         .prepare_cached(
             "SELECT receipts.id FROM webinar_receipts AS link
                  JOIN receipts ON receipts.seq = link.receipt
@@ -90,13 +90,13 @@ pub(super) fn read(
         )?
         .query_map([id], |row| Ok(ReceiptId::from_bytes(row.get(0)?)))?
         .collect::<Result<_, _>>()?;
-    let retained = builders.iter().filter(|id| webinar.origins.contains_key(id)).copied().collect();
-    let receipt_checksum = ReceiptChecksum::from_receipts(builders);
+    let retained = receipts.iter().filter(|id| webinar.origins.contains_key(id)).copied().collect();
+    let receipt_checksum = ReceiptChecksum::from_receipts(receipts);
     let state = WebinarState { key, webinar, has_expired_receipts, retained, receipt_checksum };
     Ok((Some(id), state))
 }
 
-/// A page of the retained receipts that built a webinar, oldest first.
+/// Reads a page of the retained receipts that built a webinar, oldest first.
 pub(super) fn receipts_of(
     connection: &Connection,
     key: &WebinarKey,
@@ -110,7 +110,7 @@ pub(super) fn receipts_of(
         .optional()?;
     let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
     let Some(id) = id else { return Ok(Page { items, next: None }) };
-    // As long as it is read from, everything is as it was when it began.
+    // The open statement reads one snapshot.
     let mut statement = connection.prepare_cached(concat!(
         "SELECT ",
         summary_columns!(),
@@ -119,18 +119,18 @@ pub(super) fn receipts_of(
          WHERE link.webinar = ?1 AND link.receipt > ?2 ORDER BY link.receipt"
     ))?;
     let mut rows = statement.query((id, after.unwrap_or(0)))?;
-    let mut unpacked = BodyReader::default();
+    let mut bodies = BodyReader::default();
     while let Some(row) = rows.next()? {
-        let place = body_location(row, 9)?;
-        let length = place.map_or(0, |place| usize::try_from(place.length).unwrap_or(0));
+        let location = body_location(row, 9)?;
+        let length = location.map_or(0, |body| usize::try_from(body.length).unwrap_or(0));
         if last.is_some()
-            && (bytes + length > MAX_BODY_BYTES || unpacked.bytes() > MAX_UNPACKED_BYTES)
+            && (bytes + length > MAX_BODY_BYTES || bodies.bytes() > MAX_UNPACKED_BYTES)
         {
             return Ok(Page { items, next: last });
         }
         bytes += length;
-        let body = match place {
-            Some(place) => unpacked.read(connection, place)?.map(<[u8]>::to_vec),
+        let body = match location {
+            Some(location) => bodies.read(connection, location)?.map(<[u8]>::to_vec),
             None => None,
         };
         last = Some(row.get(12)?);
