@@ -4,7 +4,7 @@ use super::live::Live;
 use super::state::{State, StoredEvent};
 use super::transaction::Transaction;
 use crate::event::{AccountName, AccountStatus, Millis};
-use crate::ledger::rules::choose_batch::{BatchChoice, Candidate, choose_batch};
+use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_batch};
 use crate::ledger::rules::settle::{self, SettledEvent, ends_claim};
 use crate::ledger::rules::timers::ends_waits;
 use crate::ledger::{
@@ -25,7 +25,7 @@ pub(super) fn claim(
     ready.sort_by_key(|(id, event)| (event.row.pending_since, *id));
     ready.truncate(rows);
     ready.retain(|(id, _)| !live.is_claimed(account, *id));
-    let candidates = ready.iter().map(|(id, event)| Candidate {
+    let candidates = ready.iter().map(|(id, event)| BatchCandidate {
         id: *id,
         external_event_id: event.key.external_event_id.clone(),
         pending_since: event.row.pending_since,
