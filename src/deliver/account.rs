@@ -1,4 +1,4 @@
-//! What an account's worker, its batches and its checks share.
+//! The state that an account's worker, its batches and its checks share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct DeliveryAccount {
     pub metrics: Metrics,
     /// The account's calls.
     pub api_calls: ApiCalls,
-    /// How its events are sent.
+    /// The settings of its delivery.
     pub settings: DeliverySettings,
     /// Held from the assessment of a single refusal until it is recorded: see
     /// [`Answer::is_single_refusal`](super::assess::Answer::is_single_refusal).
@@ -42,7 +42,7 @@ pub struct DeliveryAccount {
 }
 
 impl DeliveryAccount {
-    /// An account that nothing has been sent to yet.
+    /// Creates an account to which nothing has been sent yet.
     #[must_use]
     pub fn new(
         name: AccountName,
@@ -101,12 +101,12 @@ impl DeliveryAccount {
         self.status.borrow().clone()
     }
 
-    /// Whose account the credentials were found to open.
+    /// The result of the last check of the credentials.
     pub fn check_state(&self) -> MutexGuard<'_, CheckState> {
         self.check_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What earlier answers showed.
+    /// The evidence of earlier answers.
     pub fn evidence(&self) -> MutexGuard<'_, Evidence> {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,10 +129,10 @@ impl DeliveryAccount {
         update.ok()
     }
 
-    /// Records outcomes, as soon as the ledger can. A ledger that never can keeps a stop waiting for as long as the
-    /// process has for it. An outcome that is not recorded by then is not lost: its attempt was recorded, so the next
-    /// start takes the event for ambiguous and sends it again. After a lost lease nothing is recorded: the process that
-    /// holds the lease takes the events for ambiguous.
+    /// Records outcomes as soon as the ledger is available. While it is not, a stop waits for the whole stop timeout.
+    /// An outcome that is not recorded by then is not lost: its attempt was recorded, so the next start takes the event
+    /// for ambiguous and sends it again. After a lost lease nothing is recorded: the process that holds the lease takes
+    /// the events for ambiguous.
     pub async fn settle(&self, lease: &Lease, settlements: Vec<Settlement>) {
         if settlements.is_empty() {
             return;
@@ -149,7 +149,7 @@ impl DeliveryAccount {
         }
     }
 
-    /// Logs what is wrong with the account, and when it is called again.
+    /// Logs the account's problem, and the time of the next call.
     pub fn log_error(&self, error: &AccountError) {
         let retry_at = self.status().retry_at;
         tracing::warn!(

@@ -1,4 +1,4 @@
-//! Checking whose account the credentials open, and acting on the result.
+//! Checks which account the credentials open, and acts on the result.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::event::{Identity, StatusChange};
 use crate::hubspot::Permit;
 use crate::ledger::{EventState, LedgerError, RedriveRequest};
 
-/// Asks HubSpot, before the first batch and whenever the credentials have changed.
+/// Asks HubSpot for the account, before the first batch and whenever the credentials have changed.
 ///
 /// # Cancel safety
 /// Dropping it leaves the account unchecked. Nothing is sent until it is checked after the next start.
@@ -83,13 +83,13 @@ impl Drop for CheckGuard<'_> {
     }
 }
 
-/// Makes everything pending that is not over: an operator confirmed that the credentials open another account. After a
-/// crash on the way it begins again, which sends the same state again.
+/// Makes every event pending whose webinar is not over: an operator confirmed that the credentials open another
+/// account. After a crash on the way it starts again, which sends the same state again.
 ///
 /// # Errors
-/// [`LedgerError`] when not all of it was made pending. Trying again is right.
+/// [`LedgerError`] when not every event was made pending. The caller tries again.
 pub async fn resync(account: &DeliveryAccount) -> Result<(), LedgerError> {
-    // Pending events, too: one that equals what the account before confirmed last would not be sent.
+    // Pending events too: one that equals the state that the previous account confirmed would not be sent.
     for state in [EventState::Pending, EventState::Delivered] {
         let not_over = state == EventState::Delivered;
         let mut request =

@@ -1,4 +1,4 @@
-//! An account's calls: each with a permit of its rate limiter, counted and measured.
+//! An account's calls. Each takes a permit of the rate limiter, and is counted and measured.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl ApiCalls {
         }
     }
 
-    /// Asks whose account it is. Returns the answer, and the calls left of the day's if it had them.
+    /// Asks HubSpot for the account's details. Returns the answer, and the calls left of the day if it reports them.
     pub async fn get_account(&self, permit: Permit) -> (IdentityAnswer, Option<u64>) {
         let mut guard = PermitGuard { calls: self, permit: Some(permit) };
         let report = self.hubspot.fetch_portal_id().await;
@@ -111,8 +111,8 @@ impl ApiCalls {
         )
     }
 
-    /// Counts the calls that were made, and hands their headers to the rate limiter. Returns how long the last call of
-    /// that operation took, if one was made.
+    /// Counts the calls that were made, and passes their headers to the rate limiter. Returns the duration of the last
+    /// call of that operation, if one was made.
     fn record_calls<T>(
         &self,
         guard: &mut PermitGuard<'_>,

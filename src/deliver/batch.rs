@@ -1,4 +1,4 @@
-//! One batch: sent to HubSpot part by part, and settled in the ledger.
+//! Sends one batch to HubSpot part by part, and settles its events in the ledger.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::hubspot::Permit;
 use crate::ledger::{AttemptStart, ClaimedEvent, DeliveryOutcome, EventVersion, Lease, Settlement};
 use tokio::time::Instant;
 
-/// The events of a batch that are not settled yet. Dropped, it releases them, so that no batch leaves a claim however
-/// it ends.
+/// The events of a batch that are not settled yet. Dropping it releases them, so that no batch leaves a claim,
+/// however it ends.
 struct Unsettled<'a> {
     account: &'a DeliveryAccount,
     lease: Lease,
@@ -50,7 +50,7 @@ pub async fn deliver(
                 None => break,
             },
         };
-        // The attempt is durable before the call: should the process end now, nobody would know whether the call lands.
+        // The attempt is durable before the call: if the process ends now, it is unknown whether the call takes effect.
         match account.ledger.begin_attempt(&unsettled.lease, &versions(&part.events)).await {
             Ok(AttemptStart::Started) => {}
             Ok(AttemptStart::LeaseLost) => {

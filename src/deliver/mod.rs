@@ -1,25 +1,25 @@
-//! Delivery: sends what the ledger has pending to HubSpot, in batches, until HubSpot confirms it.
+//! Delivery: sends the ledger's pending events to HubSpot in batches until HubSpot confirms them.
 //!
 //! * [`worker`]: one account's loop: wait, take a permit, claim a batch, send it off.
-//! * [`batch`]: one batch: sent part by part, settled.
-//! * [`assess`]: what an answer means for each event and for the account, decided without doing it.
-//! * [`account_check`]: whose account is it? Before the first batch, and whenever the credentials have changed;
-//!   [`ownership`] decides.
+//! * [`batch`]: sends one batch part by part and settles its events.
+//! * [`assess`]: decides the consequences of an answer for each event and for the account, without I/O.
+//! * [`account_check`]: checks which account the credentials open, before the first batch and whenever they have
+//!   changed; [`ownership`] decides.
 //!
 //! Below them:
 //!
-//! * [`account`]: what the worker of an account, its batches and its checks share.
+//! * [`account`]: the state that the worker of an account, its batches and its checks share.
 //! * [`api_calls`]: an account's calls, each with a permit of its rate limiter, counted and measured.
 //!
 //! And beside the workers:
 //!
-//! * [`schedule`]: what time alone makes due: completion timers, housekeeping.
+//! * [`schedule`]: work that only time makes due: completion timers, housekeeping.
 //!
 //! Promises: an event is in at most one call at a time; no account waits for another; no failure of the account is
 //! charged to an event, and no event that makes calls fail holds up the others for ever; nothing is sent to another
-//! account than the one that was sent to before. Knows no SQL, no HTTP and no platform. Relies on the ledger alone for
-//! what to do: a wake-up carries no data. On a crash, or when a task is dropped at any await, claims are free again and
-//! the same state is sent again, which HubSpot takes as the same.
+//! account than before. Knows no SQL, no HTTP and no platform. Relies on the ledger alone for its work: a wake-up
+//! carries no data. On a crash, or when a task is dropped at any await, claims are free again and the same state is
+//! sent again, which changes nothing at HubSpot.
 
 pub mod account;
 pub mod account_check;

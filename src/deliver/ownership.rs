@@ -1,7 +1,7 @@
-//! Whose account the credentials open.
+//! The account that the credentials open.
 //!
-//! HubSpot keys events by app within a portal: sent to another account, each event would be there a second time. So
-//! HubSpot is asked whose account it is before the first batch, and again whenever the credentials have changed.
+//! HubSpot keys events by app within a portal: in another account each event would be created a second time. So the
+//! account is checked before the first batch, and again whenever the credentials have changed.
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ enum LastCheck {
     Failed,
 }
 
-/// Whose account the present credentials open.
+/// The state of the check of the present credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ownership {
     /// The account that events go to.
@@ -42,8 +42,8 @@ pub enum Ownership {
 pub enum IdentityAnswer {
     /// The credentials open this account.
     Identified(Identity),
-    /// HubSpot does not say, and will not: the credentials lack the scope, or there is no such path. Events are
-    /// delivered all the same.
+    /// HubSpot cannot name it: the credentials lack the scope, or the path does not exist. Events are delivered
+    /// nevertheless.
     Undisclosed,
     /// The check failed.
     Failed(AccountError),
@@ -64,7 +64,7 @@ pub enum CheckResult {
 }
 
 impl CheckState {
-    /// Whose account these credentials open, by the last check.
+    /// The state of the check of these credentials.
     #[must_use]
     pub fn ownership(&self, present: CredentialsFingerprint, status: &AccountStatus) -> Ownership {
         let Some((asked, answer)) = self.0 else {

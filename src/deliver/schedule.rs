@@ -1,4 +1,4 @@
-//! What time alone makes due: completion timers and housekeeping.
+//! Work that only time makes due: completion timers and housekeeping.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// Between two rounds of housekeeping.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Completes events whose timer has run out, and makes events pending that are sent a second time, until `stop`.
+/// Until `stop`: completes events whose timer has run out, and makes events pending for their second sending.
 pub async fn run_timers(ledger: Arc<dyn Timers>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut wait = Duration::ZERO;
     while sleep(wait, &stop).await {

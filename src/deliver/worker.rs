@@ -1,4 +1,4 @@
-//! One account's loop: wait for something to do, take a permit, claim a batch, send it off.
+//! One account's loop: wait for work, take a permit, claim a batch, send it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub struct AccountWorker {
 enum NextAction {
     /// Send this batch under that lease with that permit.
     SendBatch(Lease, Vec<ClaimedEvent>, Permit),
-    /// Ask with that permit whose account these credentials open.
+    /// Check with that permit which account these credentials open.
     CheckAccount(CredentialsFingerprint, Permit),
     /// Look again now.
     Repeat,
@@ -64,7 +64,7 @@ impl AccountWorker {
         Self { account: Arc::new(account) }
     }
 
-    /// Sends what is pending until `stop`, and after it what can be sent at once.
+    /// Sends pending events until `stop`, and after it those that can be sent at once.
     ///
     /// # Cancel safety
     /// Dropping it gives up calls under way; their events are sent again after the next start.
@@ -144,7 +144,7 @@ impl AccountWorker {
         }
         let credentials = account.api_calls.fingerprint();
         let ownership = account.check_state().ownership(credentials, &status);
-        // Somebody has to change the credentials: they are polled, so that a change shows at once.
+        // The operator has to change the credentials: they are polled, so that a change shows at once.
         let poll_at = status.awaits_credentials().then(|| Instant::now() + CREDENTIALS_POLL);
         let have_changed =
             poll_at.is_some() && ownership == (Ownership::Unchecked { new_credentials: true });

@@ -18,7 +18,7 @@ const MAX_TRIES: u32 = 5;
 /// Why a list is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// The platform's API has no list, or none that is known.
+    /// The platform's API has no known list.
     #[error(
         "its platform's API lists no webinars, or the source's api does not say whose to list (Zoom: users)"
     )]
@@ -70,7 +70,7 @@ impl WebinarLister {
     /// One page of the webinars in a time range, with the cursor of the next.
     ///
     /// # Errors
-    /// [`ListError`] says why there is none.
+    /// [`ListError`] when the platform does not return the page.
     pub async fn page(
         &self,
         span: TimeRange,

@@ -1,4 +1,4 @@
-//! The way to a source's platform, on which every call is counted.
+//! Sends one source's requests to its platform, and counts them.
 
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ use crate::net::{Http, HttpMethod, HttpRequest, HttpResponse, RateLimit, Waiting
 use crate::providers::{ApiRateLimit, PlatformAccess};
 use crate::telemetry::Metrics;
 
-/// Time for everything of one call.
+/// Timeout of one whole call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest response, in bytes: a webinar with hundreds of occurrences has tens of kilobytes.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
@@ -34,7 +34,7 @@ pub(super) struct PlatformClient {
     hold: Mutex<Option<Hold>>,
     /// The failure of all calls that operators were warned of; none while calls succeed.
     reported_failure: Mutex<Option<String>>,
-    /// Calls in a row that failed as any other would.
+    /// Number of calls in a row with a failure that any other call would share.
     failures: AtomicU32,
     has_seen_webinar: AtomicBool,
     random: fn() -> u32,
@@ -47,7 +47,7 @@ struct Hold {
     reason: String,
 }
 
-/// What came of a request.
+/// The result of a request.
 pub(super) enum PlatformReply {
     /// A response in JSON, and its time by the platform's clock.
     Answered { body: Box<RawValue>, date: Option<Millis> },
@@ -61,7 +61,7 @@ pub(super) enum PlatformReply {
     Rejected(String),
 }
 
-/// What came of one call, which may be repeated with other credentials.
+/// The result of one call, which may be repeated with other credentials.
 enum Attempt {
     Reply(PlatformReply),
     /// The platform refused this header.
@@ -98,13 +98,13 @@ impl PlatformClient {
         self.has_seen_webinar.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the platform has answered with any webinar since the start. Credentials of another account of the platform
-    /// find nothing, and must not cancel every webinar that is fetched.
+    /// Whether the platform has answered with any webinar since the start. Credentials of another account of the
+    /// platform find nothing, and must not cancel every webinar that is fetched.
     pub(super) fn has_seen_webinar(&self) -> bool {
         self.has_seen_webinar.load(Ordering::Relaxed)
     }
 
-    /// Time until calls are made again; nothing if they are made now.
+    /// Time until calls are made again; zero if they are not held.
     pub(super) fn hold_time(&self) -> Duration {
         self.hold()
             .map_or(Duration::ZERO, |hold| hold.until.saturating_duration_since(Instant::now()))
@@ -180,8 +180,8 @@ impl PlatformClient {
         Attempt::Reply(reply)
     }
 
-    /// Records a failure that any other call would share. Calls are held for that wait, or for one that doubles with each
-    /// failure.
+    /// Records a failure that any other call would share. Calls are held for that wait, or for one that doubles with
+    /// each failure.
     fn record_failure(&self, reason: String, wait: Option<Duration>) -> PlatformReply {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let wait = wait.unwrap_or_else(|| verdict::short_backoff(failures, (self.random)()));
@@ -211,7 +211,7 @@ impl PlatformClient {
         self.reported_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes no call for that time. A longer hold stays.
+    /// Holds all calls for that time. A longer hold stays.
     pub(super) fn hold_calls(&self, wait: Duration, reason: &str) {
         let hold = Hold { until: Instant::now() + wait, reason: reason.to_owned() };
         let mut present = self.hold.lock().unwrap_or_else(PoisonError::into_inner);

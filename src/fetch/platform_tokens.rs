@@ -13,15 +13,16 @@ use crate::net::{
 use crate::providers::ApiCredentials;
 use crate::secret::{Secret, secrets_equal};
 
-/// Time for everything of one token request.
+/// Timeout of one whole token request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// A token is renewed this long before it expires.
 const MARGIN: Duration = Duration::from_mins(2);
-/// Assumed lifetime where the platform does not say: RFC 6749, 4.2.2, has the server document it. An hour is what the
-/// platforms known here give.
+/// Assumed lifetime of a token for which the platform names none: RFC 6749, 4.2.2, has the server document it. The
+/// platforms known here grant an hour.
 const DEFAULT_LIFETIME: Duration = Duration::from_hours(1);
 
-/// The credentials of one source. A token that expires is requested when it is needed, once for every caller that waits.
+/// The credentials of one source. A token that expires is requested when it is needed, once for every caller that
+/// waits.
 pub(super) struct PlatformTokens {
     issuer: PlatformTokenIssuer,
     cache: TokenCache<TokenError>,
@@ -40,7 +41,7 @@ struct PlatformTokenIssuer {
     http: MeteredHttp,
 }
 
-/// There is no token.
+/// No token could be obtained.
 #[derive(Debug, Clone)]
 pub(super) struct TokenError {
     /// Reason, for operators.
@@ -50,7 +51,7 @@ pub(super) struct TokenError {
 }
 
 impl PlatformTokens {
-    /// Requests nothing yet.
+    /// Creates the cache; requests nothing yet.
     pub(super) fn new(credentials: ApiCredentials, http: MeteredHttp) -> Self {
         let issuer = PlatformTokenIssuer { credentials, http };
         Self { issuer, cache: TokenCache::new(MARGIN) }
@@ -69,7 +70,7 @@ impl PlatformTokens {
         Ok(AuthHeader { name: "authorization", prefix: "Bearer ", token })
     }
 
-    /// Drops this header, which was refused. Whether the next one may be another.
+    /// Drops this header, which was refused. Returns whether the next one may be another.
     pub(super) async fn may_replace(&self, refused: &AuthHeader) -> bool {
         if matches!(self.issuer.credentials, ApiCredentials::Token { .. }) {
             let present = self.auth_header().await;
@@ -89,7 +90,7 @@ impl AuthHeader {
 }
 
 impl PlatformTokenIssuer {
-    /// The request, and the configured refresh token on which it rests, if it does on one.
+    /// The request, and the configured refresh token that it uses, if it uses one.
     fn token_request(
         &self,
         rotation: &mut RefreshTokenRotation,

@@ -23,7 +23,7 @@ const NOT_FOUND_TRIES: u32 = 11;
 /// Requests after which a fetch that the platform rejects is given up.
 const REJECTED_TRIES: u32 = 5;
 
-/// What a response means.
+/// The meaning of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FetchVerdict {
     /// The body holds what was requested.
@@ -36,7 +36,7 @@ pub(super) enum FetchVerdict {
     Unauthorized,
     /// The failure passes by itself.
     RetryLater(TemporaryFailure),
-    /// The request is wrong; repeated it would be, too.
+    /// The request is wrong, and stays wrong when repeated.
     Rejected(String),
 }
 
@@ -45,7 +45,7 @@ pub(super) enum FetchVerdict {
 pub(super) struct TemporaryFailure {
     /// Reason, for operators; it holds nothing of the response's body.
     pub(super) reason: String,
-    /// Time to wait, where the platform says so or its documentation implies it.
+    /// Time to wait, if the response states it or the platform's documentation implies it.
     pub(super) wait: Option<Duration>,
     /// Whether every other request would fail too.
     pub(super) affects_all: bool,
@@ -92,8 +92,8 @@ pub(super) fn judge(result: &Result<HttpResponse, TransportError>) -> FetchVerdi
     }
 }
 
-/// The wait after the latest of `failures` in a row that pass by themselves, where the platform asks for none. `random` is
-/// any number.
+/// The wait after the latest of `failures` in a row that pass by themselves, where the platform asks for none. `random`
+/// is the source of the jitter.
 pub(super) fn short_backoff(failures: u32, random: u32) -> Duration {
     SHORT_BACKOFF.delay(failures, random)
 }
@@ -103,8 +103,8 @@ pub(super) fn refusal_wait() -> Duration {
     REFUSAL_WAIT
 }
 
-/// The wait for a fetch that has been open for that time and that somebody must put right. It doubles, up to hours: there
-/// may be thousands of such fetches, and a platform's quota counts them all.
+/// The wait for a fetch that has been open for that time and needs an operator. It doubles, up to hours: there may be
+/// thousands of such fetches, and a platform's quota counts them all.
 pub(super) fn long_backoff(open_for: Duration) -> Duration {
     open_for.clamp(REFUSAL_WAIT, MAX_LONG_BACKOFF)
 }

@@ -48,10 +48,11 @@ struct CollectedAnswers {
 impl CollectedAnswers {
     /// The time at which the answers were true.
     ///
-    /// The platform's `Date` has seconds only (RFC 9110, 5.6.7). If its second counted from its beginning, an answer would
-    /// lose to the very webhook that caused the fetch, and two answers of one second would be equally old. The answer holds
-    /// the state at the time of the request; so that time counts if it is within the second, and also without a date. The
-    /// time at which all answers are complete would be later than changes that they do not hold, and than the next request.
+    /// The platform's `Date` has seconds only (RFC 9110, 5.6.7). If its second counted from its beginning, an answer
+    /// would lose to the very webhook that caused the fetch, and two answers of one second would be equally old. The
+    /// answer holds the state at the time of the request; so that time counts if it is within the second, and also
+    /// without a date. The time at which all answers are complete would be later than changes that they do not hold,
+    /// and than the next request.
     fn valid_at(&self, now: Millis) -> Millis {
         const SECOND: Duration = Duration::from_secs(1);
         let Self { requested_at, platform_date: date, .. } = *self;
@@ -190,8 +191,8 @@ impl<'a> WebinarFetch<'a> {
         }
     }
 
-    /// Whether the platform answers at that address with a list, if its API has lists. A wrong `base_url`, or a version that
-    /// was removed, finds nothing, and must not cancel every webinar that is fetched.
+    /// Whether the platform answers at that address with a list, if its API has lists. A wrong `base_url`, or a version
+    /// that was removed, finds nothing, and must not cancel every webinar that is fetched.
     async fn platform_lists_webinars(&self, api: &dyn PlatformApi) -> bool {
         let now = self.settings.clock.now();
         let span = TimeRange { from: now, to: now.plus(PROBE_LIST_SPAN) };
@@ -243,7 +244,7 @@ impl<'a> WebinarFetch<'a> {
         verdict::short_backoff(self.task.attempts.saturating_add(1), (self.settings.random)())
     }
 
-    /// The wait before a request that somebody must put right: as long as the fetch has been open.
+    /// The wait before the next request while an operator is needed: as long as the fetch has been open.
     fn long_backoff(&self) -> Duration {
         verdict::long_backoff(self.settings.clock.now().since(self.task.requested_at))
     }

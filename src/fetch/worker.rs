@@ -1,4 +1,4 @@
-//! Works off one source's queue of fetches.
+//! Processes one source's queue of fetches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use crate::providers::Provider;
 
 /// Webinars of one source that are fetched at the same time. More would only wait for the rate limiter.
 const MAX_CONCURRENT: usize = 4;
-/// Longest time between two looks at the queue.
+/// Longest time between two reads of the queue.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
-/// Shortest time between two looks at the queue, when a fetch is due at once again.
+/// Shortest time between two reads of the queue, when a fetch is due again at once.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Attempts to record an outcome while the store fails: some four minutes.
 const SETTLE_TRIES: u32 = 20;
@@ -54,13 +54,13 @@ impl FetchWorker {
         WebinarLister::with_client(Arc::clone(&source.provider), Arc::clone(&self.client), *random)
     }
 
-    /// Makes fetches as they become due, until `stop` is cancelled. Fetches under way are dropped then, and made again after
-    /// the next start.
+    /// Makes fetches as they become due, until `stop` is cancelled. Fetches under way are dropped then, and made again
+    /// after the next start.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let wake_up = self.settings.ledger.fetch_wake_up(self.source());
         let mut under_way: JoinSet<()> = JoinSet::new();
         loop {
-            // Armed before looking, so that no request between is missed.
+            // Armed before the queue is read, so that no request in between is missed.
             let woken = wake_up.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
@@ -70,7 +70,7 @@ impl FetchWorker {
                 () = stop.cancelled() => return,
                 Some(ended) = under_way.join_next() => if let Err(error) = ended {
                     tracing::error!(%error, "a fetch broke off");
-                    // Its row is due as before: without a hold it would break off again and again.
+                    // Its row is still due: without a hold the fetch would fail again and again.
                     self.client.hold_calls(POLL_INTERVAL, "a fetch broke off");
                 },
                 () = woken => {}
@@ -91,8 +91,8 @@ impl FetchWorker {
         &self.settings.source.name
     }
 
-    /// Makes fetches until none is due, for a tool that has the store to itself. It calls `on_fetched` after each and returns
-    /// their number.
+    /// Makes fetches until none is due, for a tool that has the store to itself. It calls `on_fetched` after each and
+    /// returns their number.
     ///
     /// # Errors
     /// [`LedgerError`] when the queue cannot be read.
@@ -112,7 +112,7 @@ impl FetchWorker {
         }
     }
 
-    /// Starts the fetches that are due and not claimed. Returns the time until the next look at the queue.
+    /// Starts the fetches that are due and not claimed. Returns the time until the next read of the queue.
     async fn start_due(self: &Arc<Self>, under_way: &mut JoinSet<()>) -> Duration {
         let free = MAX_CONCURRENT.saturating_sub(under_way.len());
         let held = self.client.hold_time();
@@ -152,8 +152,8 @@ impl FetchWorker {
         claim.settled = self.settle(&task, outcome).await;
     }
 
-    /// Records the outcome of a fetch, repeatedly while the store fails: fetching again would cost calls. Returns whether it is
-    /// recorded.
+    /// Records the outcome of a fetch, repeatedly while the store fails: fetching again would cost calls. Returns
+    /// whether it is recorded.
     async fn settle(&self, task: &FetchTask, mut outcome: FetchOutcome) -> bool {
         let (source, ledger) = (self.source(), &self.settings.ledger);
         let mut wait = MIN_POLL_INTERVAL;

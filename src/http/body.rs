@@ -41,7 +41,8 @@ pub enum BodyError {
 
 /// The memory that the bodies of all connections share. Clones share it.
 ///
-/// Bytes that have arrived count, not announced ones: else senders that announce large bodies and send nothing would shut out all others.
+/// Bytes that have arrived count, not announced ones: else senders that announce large bodies and send nothing would
+/// shut out all others.
 #[derive(Clone)]
 pub struct BodyMemory(Arc<Semaphore>);
 

@@ -22,7 +22,7 @@ const LOCK_DURATION: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct AccountError {
-    /// Kind of failure; it decides what follows.
+    /// Kind of the failure; it decides the reaction.
     pub kind: AccountErrorKind,
     /// HTTP status of the response, if there was one.
     pub status: Option<u16>,
@@ -101,10 +101,10 @@ impl AccountError {
         Self { kind, status: None, retry_after: None, detail, correlation_id: None }
     }
 
-    /// Whether HubSpot may have carried out the call, or may do so later: the call was sent, and no response says that it
-    /// was refused. A gateway's time-out does not say so (502, 504, 524 by the error-handling guide; 520 and 522 are that
-    /// gateway's other statuses for it), nor does an internal error or an unreadable success. An overloaded (503) or
-    /// unreachable (521, 523, 525, 526) HubSpot does.
+    /// Whether HubSpot may have carried out the call, or may do so later: the call was sent, and no response says that
+    /// it was refused. A gateway's time-out does not say so (502, 504, 524 by the error-handling guide; 520 and 522 are
+    /// that gateway's other statuses for it), nor does an internal error or an unreadable success. An overloaded (503)
+    /// or unreachable (521, 523, 525, 526) HubSpot does.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
         match self.kind {
@@ -122,7 +122,7 @@ impl AccountError {
         }
     }
 
-    /// Whether an event of the call may have caused it: HubSpot had the call, and does not say what was wrong.
+    /// Whether an event of the call may have caused it: HubSpot received the call and does not name the cause.
     #[must_use]
     pub fn may_be_caused_by_event(&self) -> bool {
         match self.kind {
@@ -219,8 +219,8 @@ impl RateLimitPolicy {
         }
     }
 
-    /// Time until the limit has room. Whether `Retry-After` comes with a 429 is not documented; if it does, it wins. None
-    /// for the day's limit: HubSpot does not say when the account's day ends.
+    /// Time until the limit has room. Whether `Retry-After` comes with a 429 is not documented; if it does, it wins.
+    /// None for the day's limit: HubSpot does not say when the account's day ends.
     fn retry_delay(self, response: &HttpResponse) -> Option<Duration> {
         let (longest, window) = match self {
             Self::TenSecondly => (MAX_WAIT_FOR_WINDOW, Some(Duration::from_secs(10))),
@@ -238,8 +238,8 @@ impl RateLimitPolicy {
 }
 
 /// `Retry-After` in seconds, as HubSpot documents it (477); its guide also mentions milliseconds (429, for calls to
-/// workflows' targets), so a number that is too large as seconds is read as milliseconds. Zero counts as absent, since a
-/// call at once was just refused; so does a negative number, a fraction or a date.
+/// workflows' targets), so a number that is too large as seconds is read as milliseconds. Zero counts as absent, since
+/// a call at once was just refused; so does a negative number, a fraction or a date.
 fn retry_after(response: &HttpResponse, longest: Duration) -> Option<Duration> {
     let number = response.retry_after().filter(|number| *number > 0)?;
     let seconds = Duration::from_secs(number);
@@ -266,7 +266,7 @@ fn describe_response(response: &HttpResponse, error_body: &ErrorBody) -> String 
     } else if let Some(message) = &error_body.message {
         message.clone()
     } else if let Some(target) = response.header("location") {
-        // Its query may hold anything; the path is enough.
+        // The query may hold secrets; the path is enough.
         format!("points to {}", target.split(['?', '#']).next().unwrap_or_default())
     } else if is_web_page(response) {
         "a web page".to_owned()

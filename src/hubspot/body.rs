@@ -1,9 +1,10 @@
 //! Bodies of requests and responses.
 //!
-//! Any field of a response may be missing, or of another type than documented: "all should be treated as optional in any
-//! error parsing" (<https://developers.hubspot.com/docs/api-reference/error-handling>), and the published schema has
-//! changed its required fields four times in three years. The one exception decides whether there were errors: a response
-//! with an unreadable `errors` or `numErrors` is unreadable as a whole, since reading it as "none" would confirm lost events.
+//! Any field of a response may be missing, or of another type than documented: "all should be treated as optional in
+//! any error parsing" (<https://developers.hubspot.com/docs/api-reference/error-handling>), and the published schema
+//! has changed its required fields four times in three years. The one exception decides whether there were errors: a
+//! response with an unreadable `errors` or `numErrors` is unreadable as a whole, since reading it as "none" would
+//! confirm lost events.
 
 use std::collections::BTreeMap;
 
@@ -48,8 +49,8 @@ pub(super) struct UpsertResult {
     pub(super) object_id: Option<String>,
 }
 
-/// Every object is a result, since results are counted: also one that repeats a key, which a derived parser refuses. The
-/// last value counts, as with most parsers.
+/// Every object is a result, since results are counted: also one that repeats a key, which a derived parser refuses.
+/// The last value counts, as with most parsers.
 impl From<BTreeMap<String, Box<RawValue>>> for UpsertResult {
     fn from(fields: BTreeMap<String, Box<RawValue>>) -> Self {
         let field = |name| {
@@ -61,7 +62,7 @@ impl From<BTreeMap<String, Box<RawValue>>> for UpsertResult {
 }
 
 /// HubSpot's `Error` (a whole answer) and `StandardError` (an element of an upsert's `errors`), which differ only in
-/// what they leave out.
+/// the members they lack.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ErrorBody {

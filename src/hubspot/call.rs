@@ -7,15 +7,15 @@ use crate::net::CallStatus;
 /// A call that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiCall {
-    /// What was called.
+    /// The operation that was called.
     pub operation: ApiOperation,
-    /// How the call ended.
+    /// The result of the call.
     pub status: CallStatus,
     /// Time that the call took.
     pub elapsed: Duration,
 }
 
-/// What is called: label values of `bridge_hubspot_requests_total`.
+/// An operation of HubSpot's API: label values of `bridge_hubspot_requests_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiOperation {
     /// The batch upsert.

@@ -25,8 +25,8 @@ use super::remote_event::RemoteEvent;
 use super::settings::AccountApiSettings;
 use super::verdict::{BatchItem, Verdict, judge};
 
-/// Longest response, in bytes. A batch's response repeats its events: a hundred with the longest texts have about half of
-/// this. After a longer response the batch is halved.
+/// Longest response, in bytes. A batch's response repeats its events: a hundred with the longest texts have about half
+/// of this. After a longer response the batch is halved.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Calls one account's API.

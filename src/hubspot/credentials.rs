@@ -28,8 +28,8 @@ use super::settings::AccountCredentials;
 /// between is for renewals that fail.
 const MARGIN: Duration = Duration::from_mins(5);
 
-/// How long a renewal that failed is not repeated while the present token is valid. The endpoint has a rate limit of its
-/// own, so it is not called with every call.
+/// How long a renewal that failed is not repeated while the present token is valid. The endpoint has a rate limit of
+/// its own, so it is not called with every call.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
@@ -121,8 +121,8 @@ impl AccountTokens {
     /// A token that is valid as far as is known. The calls that were made for it are added to `calls`.
     ///
     /// # Errors
-    /// [`AccountError`]: [`AccountErrorKind::Unauthorized`] when the credentials are refused or cannot be read; any other
-    /// passes. The account's API has not been called.
+    /// [`AccountError`]: [`AccountErrorKind::Unauthorized`] when the credentials are refused or cannot be read; any
+    /// other passes. The account's API has not been called.
     ///
     /// # Cancel safety
     /// A cancelled request may have been answered; the next call makes another.
@@ -219,8 +219,8 @@ impl TokenIssuerError for AccountError {
     }
 }
 
-/// The token that the endpoint granted, and the refresh token that replaces the present one. Of a refusal only the codes
-/// are kept: the rest of its body may repeat what we sent.
+/// The token that the endpoint granted, and the refresh token that replaces the present one. Of a refusal only the
+/// codes are kept: the rest of its body may repeat what we sent.
 fn parse_token_response(
     response: &HttpResponse,
 ) -> Result<(IssuedToken, Option<SecretString>), AccountError> {

@@ -3,11 +3,11 @@
 //!
 //! Promises:
 //!
-//! * [`judge`] gives every response, however odd, a [`Verdict`]; nothing that HubSpot sends makes it panic, and it confirms
-//!   or refuses only events that the response confirms or refuses.
+//! * [`judge`] gives every response, however odd, a [`Verdict`]; nothing that HubSpot sends makes it panic, and it
+//!   confirms or refuses only events that the response confirms or refuses.
 //! * Failures of an event and of the account are never confused: they are different variants.
-//! * [`RateLimiter`], given each response's [`RateLimitHeaders`], keeps every window within the configured limit and within
-//!   HubSpot's, wherever in the window HubSpot counts the calls.
+//! * [`RateLimiter`], given each response's [`RateLimitHeaders`], keeps every window within the configured limit and
+//!   within HubSpot's, wherever in the window HubSpot counts the calls.
 //! * Credentials appear in the headers and bodies of requests and nowhere else.
 //!
 //! Relies on [`crate::net::Http`] to bound every call in size and time. Knows neither the ledger nor when to send.

@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use crate::net::{HttpResponse, Permit, RateLimit, RateLimiter};
 
-/// Longest believable interval: HubSpot's windows have ten seconds or one, and it reports the day's calls apart. A longer
-/// one is a mistake, or means something else; taken at its word, one such header could keep an account silent for a day.
+/// Longest believable interval: HubSpot's windows have ten seconds or one, and it reports the day's calls apart. A
+/// longer one is a mistake: trusted, one such header could stop an account for a day.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The limits as HubSpot reports them; each number only where it does.
+/// The limits as HubSpot reports them; a number is none if it is not reported.
 ///
 /// `X-HubSpot-RateLimit-Max`, `-Remaining`, `-Interval-Milliseconds`; `-Daily` and `-Daily-Remaining`, which OAuth
 /// calls lack (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
@@ -44,12 +44,12 @@ impl RateLimitHeaders {
         }
     }
 
-    /// Tells the limiter what the response to that call reports of the window.
+    /// Passes the window that the response to that call reports to the limiter.
     pub fn report_to(&self, limiter: &mut RateLimiter, permit: &Permit, now: Instant) {
         limiter.observe(permit, self.limit(), self.remaining, now);
     }
 
-    /// The window's limit, if it is reported whole and can be one: a limit of nothing would stop us for ever.
+    /// The window's limit, if it is reported whole and can be one: a limit of 0 would stop all calls for ever.
     fn limit(&self) -> Option<RateLimit> {
         let (requests, window) = (self.max?, self.interval?);
         (requests > 0 && !window.is_zero() && window <= MAX_INTERVAL)

@@ -14,8 +14,8 @@ const TIMES: [&str; 2] = ["startDateTime", "endDateTime"];
 /// Fields that are flags; "Defaults to `false`" by the published schema.
 const FLAGS: [&str; 2] = ["eventCancelled", "eventCompleted"];
 
-/// An event as HubSpot shows it: `MarketingEventPublicReadResponse` of the published schema. Any field may be missing, or of
-/// another type than documented.
+/// An event as HubSpot shows it: `MarketingEventPublicReadResponse` of the published schema. Any field may be missing,
+/// or of another type than documented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteEvent(Map<String, Value>);
 
@@ -43,8 +43,8 @@ impl RemoteEvent {
 
 /// The fields in which HubSpot differs from an input (JSON of [`crate::event::EventInput`]), by HubSpot's names.
 ///
-/// Those of the input's `customProperties` are named `customProperties.NAME`. An absent field equals an empty one, times are
-/// compared as instants, and fields that HubSpot adds are ignored.
+/// Those of the input's `customProperties` are named `customProperties.NAME`. An absent field equals an empty one,
+/// times are compared as instants, and fields that HubSpot adds are ignored.
 #[must_use]
 pub fn differences(input: &Value, remote: &RemoteEvent) -> Vec<String> {
     let (ours, theirs) = (|name: &str| input.get(name), |name: &str| remote.0.get(name));

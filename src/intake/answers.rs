@@ -1,4 +1,4 @@
-//! What a platform's API answered about one webinar.
+//! A platform's API answers about one webinar.
 
 use sha2::{Digest as _, Sha256};
 

@@ -2,9 +2,9 @@
 //!
 //! * [`source`]: a configured [`Source`];
 //! * [`webhook`]: a webhook request, from verifying it to its receipt;
-//! * [`answers`]: what a platform's API answered, as a receipt;
+//! * [`answers`]: the answers of a platform's API as a receipt;
 //! * [`stored`]: a stored receipt, read again by today's code and configuration;
-//! * [`receipt`]: what all receipts have in common.
+//! * [`receipt`]: the parts common to all receipts.
 //!
 //! Promises: only a verified request becomes a receipt; the body is scrubbed once, and the scrubbed body is both read
 //! and stored; a source reads nothing of platform accounts that it may not speak for. Relies on the caller for the raw

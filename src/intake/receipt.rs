@@ -5,23 +5,23 @@ use crate::event::{BodyHash, Millis, ReceiptId};
 use crate::ledger::{NewReceipt, ReceiptContent, ReceiptKind};
 use crate::providers::{ParsedPayload, PayloadContent};
 
-/// A receipt for the ledger, and what is worth counting about it.
+/// A receipt for the ledger, and the figures to count for it.
 #[derive(Debug, Clone)]
 pub struct IntakeReceipt {
     /// The receipt.
     pub receipt: NewReceipt,
     /// Optional fields that could not be read.
     pub bad_fields: Vec<&'static str>,
-    /// Whether the payload held anything of a platform account that the source may not speak for.
+    /// Whether the payload held content of a platform account that the source is not configured for.
     pub has_foreign_accounts: bool,
 }
 
-/// What a receipt holds beside its payload.
+/// The parts of a receipt beside its payload.
 pub(super) struct ReceiptParts {
     pub(super) id: ReceiptId,
     pub(super) kind: ReceiptKind,
     pub(super) received_at: Millis,
-    /// SHA-256 of what came in.
+    /// SHA-256 of the raw body.
     pub(super) digest: [u8; 32],
     pub(super) dedupe_key: [u8; 32],
     pub(super) lasting_key: bool,

@@ -74,13 +74,13 @@ impl Source {
         Ok(WebinarKey { hubspot, account, webinar: change.webinar.clone() })
     }
 
-    /// The payload without what the source may not say or cannot ask for, and whether it held anything of a platform
-    /// account that the source may not speak for.
+    /// The payload without the changes and fetches that the source is not entitled to, and whether it held anything of
+    /// a platform account that the source may not speak for.
     pub(super) fn restrict(&self, payload: ParsedPayload) -> (ParsedPayload, bool) {
         let (mut payload, has_foreign) =
             payload.restrict_to_accounts(self.platform_accounts.as_ref());
         if self.provider.api().is_none() {
-            // Without credentials nobody would ask.
+            // Without credentials no worker would make the fetch.
             payload.fetch_requests.clear();
         }
         (payload, has_foreign)

@@ -13,7 +13,7 @@ use crate::providers::{
     HandshakeReply, Header, Inbound, Keys, PayloadContent, Scrubbed, Unverified, VerifyError,
 };
 
-/// What webhooks of a source are verified with at the moment.
+/// The present keys that webhooks of a source are verified with.
 pub struct VerificationKeys {
     /// The source's secrets.
     pub secrets: Vec<SecretString>,
@@ -21,7 +21,7 @@ pub struct VerificationKeys {
     pub published: Option<Arc<[u8]>>,
 }
 
-/// What a webhook request turns out to be.
+/// The result of taking in a webhook request.
 #[derive(Debug)]
 pub enum IntakeResult {
     /// The request is not authentic.

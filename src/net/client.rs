@@ -18,8 +18,8 @@ const USER_AGENT: &str = concat!("webinar-bridge/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests over pooled connections: HTTP/1.1, TLS by rustls.
 ///
-/// It follows no redirect, since a redirect would carry credentials to an address that nobody configured; and it repeats
-/// no request, since the ledger counts attempts. Cheap to clone; the clones share the connections.
+/// It follows no redirect, since a redirect would carry credentials to an address that is not configured; and it
+/// repeats no request, since the ledger counts attempts. Cheap to clone; the clones share the connections.
 ///
 /// Requests to other machines use the proxy of `HTTPS_PROXY`, if set; those to loopback never do.
 #[derive(Debug, Clone)]

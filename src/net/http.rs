@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-/// Sends one request and reads its whole response, within the request's bounds. It is a trait so that callers can be tested,
-/// and simulated, without sockets.
+/// Sends one request and reads its whole response, within the request's bounds. It is a trait so that callers can be
+/// tested, and simulated, without sockets.
 #[async_trait]
 pub trait Http: Send + Sync + 'static {
     /// Sends the request.
@@ -72,7 +72,8 @@ impl HttpResponse {
         self.headers.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
     }
 
-    /// The number in `Retry-After`, which counts seconds (RFC 9110, 10.2.3). The header's other form, a date, is not read.
+    /// The number in `Retry-After`, which counts seconds (RFC 9110, 10.2.3). The header's other form, a date, is not
+    /// read.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         self.header("retry-after")?.trim().parse().ok()

@@ -72,8 +72,8 @@ impl JwksCache {
         self.state().set.clone()
     }
 
-    /// Requests a refresh because the set lacks a key. Whether the key may be there soon: a call is under way, or follows from
-    /// this request.
+    /// Requests a refresh because the set lacks a key. Whether the key may be there soon: a call is under way, or
+    /// follows from this request.
     pub fn request_refresh(&self) -> bool {
         let mut state = self.state();
         if !state.is_fetching {
@@ -103,7 +103,7 @@ impl JwksCache {
         drop(timeout(pause, self.refresh_requested.notified()).await);
     }
 
-    /// Records what a call gave; the time until the next.
+    /// Records the result of a call. Returns the time until the next.
     fn record(&self, result: Result<Arc<[u8]>, JwksError>) -> Duration {
         let host = self.url.host_str().unwrap_or_default();
         let mut state = self.state();

@@ -2,13 +2,13 @@
 //!
 //! * [`Http`] sends one request; [`HttpClient`] does so over real sockets.
 //! * [`RateLimiter`] keeps calls within a limit; [`WaitingRateLimiter`] lets tasks wait for it.
-//! * [`oauth`] holds the messages of a token endpoint; [`TokenCache`] keeps the token; [`CredentialsFingerprint`] notices
-//!   changed credentials.
+//! * [`oauth`] holds the messages of a token endpoint; [`TokenCache`] keeps the token; [`CredentialsFingerprint`]
+//!   notices changed credentials.
 //! * [`JwksCache`] keeps a published key set fresh.
 //!
-//! Promises: no redirect is followed, so that credentials reach only the configured address; no request is repeated here;
-//! no window holds more calls than its limit. Relies on the caller to bound every request. A crash loses tokens, key sets
-//! and the log of calls, all of which are gained again by calling.
+//! Promises: no redirect is followed, so that credentials reach only the configured address; no request is repeated
+//! here; no window holds more calls than its limit. Relies on the caller to bound every request. A crash loses tokens,
+//! key sets and the log of calls, all of which are gained again by calling.
 
 mod call_status;
 mod client;

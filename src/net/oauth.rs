@@ -1,6 +1,6 @@
 //! Requests for access tokens (RFC 6749), their responses, and refresh tokens that a response replaces.
 //!
-//! The callers decide when to request a token, and what a refusal means.
+//! The callers decide when to request a token, and how to react to a refusal.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -76,7 +76,8 @@ pub struct TokenGrant {
 }
 
 impl TokenGrant {
-    /// Parses the body of a 2xx response; none if it is no grant. The parser's message is dropped: it could repeat the token.
+    /// Parses the body of a 2xx response; none if it is no grant. The parser's message is dropped: it could repeat the
+    /// token.
     #[must_use]
     pub fn parse(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
@@ -95,8 +96,8 @@ impl TokenGrant {
     }
 }
 
-/// How long a token of that lifetime is used before it is renewed: until `margin` before its end, or a fifth of its lifetime
-/// if that is less.
+/// How long a token of that lifetime is used before it is renewed: until `margin` before its end, or a fifth of its
+/// lifetime if that is less.
 #[must_use]
 pub fn usable_for(lifetime: Duration, margin: Duration) -> Duration {
     lifetime.saturating_sub(margin.min(lifetime / 5))
@@ -120,8 +121,8 @@ fn parse_lifetime<'de, D: Deserializer<'de>>(
     Ok(seconds.map(|seconds| Duration::from_secs(seconds).min(MAX_LIFETIME)))
 }
 
-/// A refresh token that responses may replace. The replacement is in memory only: after a start the configured one counts
-/// again.
+/// A refresh token that responses may replace. The replacement is in memory only: after a start the configured one
+/// counts again.
 #[derive(Default)]
 pub struct RefreshTokenRotation {
     /// The configured refresh token, and the one that replaces it.

@@ -154,8 +154,8 @@ impl RateLimiter {
             return;
         };
         // The service wrote the numbers at some time since the call began. It may have counted each of our calls that
-        // counted at any moment since: only what it reports beyond those is foreign. Comparing with the calls that count
-        // *now* would take our own calls, just expired, for foreign ones, and waste the window.
+        // counted at any moment since: only what it reports beyond those is foreign. Comparing with the calls that
+        // count *now* would take our own calls, just expired, for foreign ones, and waste the window.
         let counted = self.counted_at(limit.window, true, since).map(|finished| finished.calls);
         let known = self.in_flight.len() + counted.sum::<usize>();
         let used = usize::try_from(limit.requests.saturating_sub(remaining)).unwrap_or(usize::MAX);

@@ -19,8 +19,8 @@ pub trait TokenIssuer: Send {
     /// The client's credentials as they are now.
     fn fingerprint(&self) -> CredentialsFingerprint;
 
-    /// Requests a token. An issuer that uses refresh tokens takes the current one from `rotation`, and puts there the one
-    /// that replaces it.
+    /// Requests a token. An issuer that uses refresh tokens takes the current one from `rotation`, and puts there the
+    /// one that replaces it.
     fn request_token(
         &mut self,
         rotation: &mut RefreshTokenRotation,
@@ -32,7 +32,7 @@ pub trait TokenIssuerError: Clone + Send {
     /// Time before the next request, where that is known.
     fn retry_after(&self) -> Option<Duration>;
 
-    /// The same error with so much of that time left.
+    /// The same error with that much of its time left.
     #[must_use]
     fn with_retry_after(self, left: Duration) -> Self;
 
@@ -88,8 +88,8 @@ impl<E: TokenIssuerError> TokenCache<E> {
         Self { margin, renewal_pause: None, state: Mutex::new(state) }
     }
 
-    /// Gives out the present token while it is valid although its renewal failed, and tries to renew it again after this
-    /// pause, if the endpoint asks for none of its own.
+    /// Gives out the present token while it is valid although its renewal failed, and tries to renew it again after
+    /// this pause, if the endpoint asks for none of its own.
     #[must_use]
     pub fn with_renewal_pause(self, pause: Duration) -> Self {
         Self { renewal_pause: Some(pause), ..self }
@@ -173,7 +173,7 @@ impl<E: TokenIssuerError> FailedRequest<E> {
         self.at > called_at || now < self.retry_at
     }
 
-    /// The error with what is left of its time.
+    /// The error with the rest of its time.
     fn remaining(&self, now: Instant) -> E {
         let error = self.error.clone();
         match error.retry_after() {

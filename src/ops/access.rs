@@ -1,7 +1,8 @@
 //! Who may use the API without tokens: programs on this machine, but no web page in a browser on it.
 //!
-//! A browser lets any page send requests to loopback, under a name of the page (DNS rebinding) or across origins; `Host`,
-//! `Origin` and `Sec-Fetch-Site` show it. A proxy on this machine passes on requests of other machines from loopback.
+//! A browser lets any page send requests to loopback, under a name of the page (DNS rebinding) or across origins;
+//! `Host`, `Origin` and `Sec-Fetch-Site` show it. A proxy on this machine passes on requests of other machines from
+//! loopback.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -50,8 +51,8 @@ const PROXY_HEADERS: [&str; 17] = [
     "x-real-ip",
 ];
 
-/// Decides how to treat a request. `authority` is the host of a request line that names one (`GET http://host/ HTTP/1.1`), which wins over the
-/// header by RFC 9112.
+/// Decides how to treat a request. `authority` is the host of a request line that names one
+/// (`GET http://host/ HTTP/1.1`), which wins over the header by RFC 9112.
 pub(super) fn decide_access(
     access: ApiAccess,
     peer: Option<IpAddr>,

@@ -16,8 +16,8 @@ pub trait PublishedKeys: Send + Sync {
     /// The last valid key set in its published form; none before the first.
     fn current(&self) -> Option<Arc<[u8]>>;
 
-    /// Requests a refresh, since a sender used a key that is not in the set. Returns whether the key may arrive soon, so
-    /// that the sender should try again.
+    /// Requests a refresh, since a sender used a key that is not in the set. Returns whether the key may arrive soon,
+    /// so that the sender should try again.
     fn request_refresh(&self) -> bool;
 }
 

@@ -39,7 +39,7 @@ impl Mapped {
         Self::Changes(by_webinar, payload.fetch_requests)
     }
 
-    /// What the platform's API should be asked for because of the receipt.
+    /// The fetches that the receipt requires from the platform's API.
     pub(super) fn fetch_requests(&self) -> Vec<FetchRequest> {
         match self {
             Self::Changes(_, requests) => requests.clone(),

@@ -2,7 +2,7 @@
 //!
 //! * [`mapping`]: the changes that a stored receipt yields today, decided without I/O.
 //! * [`rebuild`]: the webinars of a receipt, built again from all their receipts.
-//! * this file: which receipts are replayed, and what the ledger is asked to store.
+//! * this file: selects the receipts, and requests their changes from the ledger.
 //!
 //! Promises: changes keep their original times, so a replay loses against later changes; a replay that maps as before
 //! changes nothing; nothing accepted is lost: an accepted receipt that no longer maps stays as it is, and a neighbour
@@ -120,7 +120,7 @@ impl Replayer {
     /// Maps a receipt again and rebuilds its webinars, those of before and those of today. Durable when it returns.
     ///
     /// # Errors
-    /// [`ReplayError`] says why the receipt was not replayed. Nothing was changed.
+    /// [`ReplayError`] when the receipt was not replayed. Nothing was changed.
     ///
     /// # Cancel safety
     /// A cancelled call may still be carried out.

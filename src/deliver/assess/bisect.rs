@@ -30,7 +30,7 @@ pub enum Confirmed {
     None,
 }
 
-/// What a batch goes on with after an answer.
+/// The continuation of a batch after an answer.
 #[derive(Debug)]
 pub enum NextPart {
     /// The rest of the batch.

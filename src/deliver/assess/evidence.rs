@@ -1,4 +1,4 @@
-//! What HubSpot's earlier answers showed of the account. In memory only: after a start it is gathered again.
+//! The evidence of HubSpot's earlier answers about the account. In memory only: after a start it is gathered again.
 
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::event::{AccountStatus, HubspotRefusal, PauseReason};
 use crate::hubspot::{AccountErrorKind, Verdict};
 use crate::ledger::ClaimedEvent;
 
-/// What HubSpot's earlier answers showed of the account.
+/// The evidence of HubSpot's earlier answers about the account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     refusal_streak: RefusalStreak,
@@ -51,12 +51,12 @@ impl Evidence {
         self.missing_results.record_missing(event.id)
     }
 
-    /// A call with these events failed, as the last of so many failures of the account in a row.
+    /// Records that a call with these events failed, as the latest of `failures` in a row of the account.
     pub fn record_failure(&mut self, events: &[i64], failures: u32, now: Instant) {
         self.poison_events.record_failure(events, failures, now);
     }
 
-    /// Records the refusal of a single event and decides who is to blame.
+    /// Records the refusal of a single event and decides on its cause.
     pub fn blame(
         &mut self,
         event: &ClaimedEvent,
@@ -67,7 +67,7 @@ impl Evidence {
         self.refusal_streak.record_refusal(event, refusal, paused)
     }
 
-    /// How many calls HubSpot bears shows in the time of its answers, and in whether it can answer at all.
+    /// Adapts the number of calls in flight to the time of HubSpot's answers, and to its failures to answer.
     pub fn record_timing(&mut self, verdict: &Verdict, events: usize, timing: CallTiming) {
         match verdict {
             Verdict::Items(_) | Verdict::Split(_) => {

@@ -1,4 +1,4 @@
-//! What a failed or unhelpful answer of HubSpot means for the account: how long to wait, and whether to pause.
+//! Derives the account's failure from a failed or unhelpful answer of HubSpot: the wait, and whether to pause.
 
 #[cfg(test)]
 mod tests;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use crate::event::{AccountFailure, PauseReason, RetryWait};
 use crate::hubspot::{AccountError, AccountErrorKind, RateLimitPolicy};
 
-/// How long a pause lasts before one small batch probes the account.
+/// Length of a pause before one small batch probes the account.
 const PAUSE_PROBE: Duration = Duration::from_mins(1);
-/// HubSpot's rolling window, when it does not say when to come back (usage guidelines: limits per 10 seconds).
+/// Wait after a 429 without `Retry-After`: HubSpot's rolling window (usage guidelines: limits per 10 seconds).
 const WINDOW: Duration = Duration::from_secs(10);
-/// A locked object stays so for 2 s (error handling: 423).
+/// Wait for a locked object, which is locked for 2 s (error handling: 423).
 const LOCKED: Duration = Duration::from_secs(2);
-/// Between probes whether the day's calls are there again. The reset is at midnight in the account's time zone, which
-/// is not known here.
+/// Interval of probing whether the daily limit was reset. The reset is at midnight in the account's time zone, which is
+/// not known here.
 const DAILY_LIMIT_PROBE: Duration = Duration::from_mins(10);
 /// A data-centre move lasts up to a day and names its end in `Retry-After` (error handling: 477).
 const MIGRATION: Duration = Duration::from_mins(5);
 
-/// The failure of a call with that error. `random` is the jitter of its backoff: any number.
+/// The failure of a call with that error. `random` is the source of its backoff's jitter.
 #[must_use]
 pub fn from_error(error: &AccountError, random: u32) -> AccountFailure {
     let fixed = |default| RetryWait::Fixed(error.retry_after.unwrap_or(default));

@@ -1,4 +1,4 @@
-//! What an answer means that HubSpot gave event by event.
+//! Assesses an answer that HubSpot gave event by event.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::event::{HubspotRefusal, Millis, StatusChange};
 use crate::hubspot::{ItemVerdict, Unconfirmed};
 use crate::ledger::{ClaimedEvent, DeliveryOutcome};
 
-/// When an event that HubSpot neither confirmed nor refused is sent again.
+/// Delay of an event that HubSpot neither confirmed nor refused.
 const UNCONFIRMED_RETRY: Duration = Duration::from_secs(30);
 /// The category of an event for which HubSpot repeatedly returns neither a result nor an error.
 const NO_RESULT: &str = "NO_RESULT";
@@ -31,7 +31,7 @@ pub(super) fn assess_items(
     if accepted {
         evidence.record_accepted(&confirmed);
     }
-    // An answer that neither confirms nor refuses any event is not that of an account that works.
+    // A working account confirms or refuses at least one event.
     let works = accepted || counts.refused > 0;
     let mut next = NextPart::Rest;
     let mut confirmed_nothing = None;
@@ -56,7 +56,7 @@ pub(super) fn assess_items(
         }
     }
     let status = match &confirmed_nothing {
-        // HubSpot answers, and neither confirms nor refuses anything.
+        // HubSpot answers, but neither confirms nor refuses any event.
         Some(reason) => Some(StatusChange::Failed {
             failure: failure::from_unconfirmed(reason, random),
             daily_remaining: None,

@@ -1,11 +1,11 @@
-//! Telling an account that does nothing with what it is sent from events that it leaves out of its answers.
+//! Distinguishes an account that processes nothing from single events that its answers leave out.
 
 use std::collections::BTreeMap;
 
 /// The number of answers without a result, each while others were accepted, after which an event counts as bad.
 ///
-/// A guess: HubSpot does not document that a 2xx may leave an event out. At half a minute each, it has had two minutes
-/// at least.
+/// A guess: HubSpot does not document that a 2xx may leave an event out. At half a minute each, HubSpot has had at
+/// least two minutes.
 pub const MAX_MISSING: u32 = 5;
 
 /// The most events that are remembered. An event that is forgotten counts from the start again.

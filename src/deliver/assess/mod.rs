@@ -1,10 +1,9 @@
-//! What HubSpot's answer to a part of a batch means. Everything is decided here and nothing is done:
-//! [`batch`](super::batch) carries it out.
+//! Assesses HubSpot's answer to a part of a batch, without I/O: [`batch`](super::batch) carries the assessment out.
 //!
 //! * [`bisect`]: the parts of a batch that are still to be sent.
-//! * [`evidence`]: what earlier answers showed, which decides whose fault an answer is.
-//! * `items`: what an answer means that HubSpot gave event by event.
-//! * [`failure`]: what a failed or unhelpful answer means for the account.
+//! * [`evidence`]: the evidence of earlier answers, by which the account or an event is blamed.
+//! * `items`: assesses an answer that HubSpot gave event by event.
+//! * [`failure`]: derives the account's failure from a failed or unhelpful answer.
 //!
 //! Promises: each event of the part is settled, sent again in a half, or released, exactly once; no event is sent more
 //! often than its batch can be halved; the same evidence gives the same assessment.
@@ -32,7 +31,7 @@ use evidence::Evidence;
 use items::assess_items;
 use refusal_streak::Blame;
 
-/// When an event that probed an account that refuses everything is sent again.
+/// Delay of an event that probed an account that refuses everything.
 const REFUSED_PROBE_RETRY: Duration = Duration::from_mins(10);
 
 /// HubSpot's answer to a call with a part of a batch.
@@ -40,7 +39,7 @@ const REFUSED_PROBE_RETRY: Duration = Duration::from_mins(10);
 pub struct Answer {
     /// Its verdict.
     pub verdict: Verdict,
-    /// Calls left of the day's, if the answer had them.
+    /// Calls left of the day, if the answer reports them.
     pub daily_remaining: Option<u64>,
     /// The call's times; none if no call was made, because there was no token for it.
     pub timing: Option<CallTiming>,
@@ -53,30 +52,30 @@ pub struct CallTiming {
     pub began: Instant,
     /// The end.
     pub ended: Instant,
-    /// How long HubSpot took to answer the last try.
+    /// HubSpot's response time of the last try.
     pub elapsed: Duration,
 }
 
-/// What an answer means.
+/// The consequences of an answer.
 #[derive(Debug)]
 pub struct Assessment {
     /// The change of the account's status.
     pub status: Option<StatusChange>,
-    /// What became of events of the part.
+    /// The outcomes of events of the part.
     pub outcomes: Vec<EventOutcome>,
     /// Events that were settled as refused before, and are pending again: the account refuses everything.
     pub revoked: Vec<EventVersion>,
-    /// How much of the part HubSpot confirmed.
+    /// The extent to which HubSpot confirmed the part.
     pub confirmed: Confirmed,
-    /// What the batch goes on with.
+    /// The next part of the batch.
     pub next: NextPart,
-    /// Events that may be why the call failed. They are recorded in the evidence once the status has changed.
+    /// Events that may have caused the failure. They are recorded in the evidence once the status has changed.
     pub suspects: Vec<i64>,
-    /// What is logged.
+    /// The log entry.
     pub report: Report,
 }
 
-/// What became of an event.
+/// The outcome of an event.
 #[derive(Debug)]
 pub struct EventOutcome {
     /// The event.
@@ -85,7 +84,7 @@ pub struct EventOutcome {
     pub outcome: DeliveryOutcome,
 }
 
-/// What is logged of an answer.
+/// The log entry of an answer.
 #[derive(Debug)]
 pub enum Report {
     /// HubSpot answered event by event.
@@ -126,7 +125,7 @@ impl Answer {
     }
 }
 
-/// Assesses the answer to a part of a batch. `random` is the jitter of a backoff: any number.
+/// Assesses the answer to a part of a batch. `random` is the source of a backoff's jitter.
 #[must_use]
 pub fn assess(
     evidence: &mut Evidence,
@@ -142,7 +141,7 @@ pub fn assess(
     }
     match verdict {
         Verdict::Account(error) => assess_error(error, part, daily_remaining, random),
-        // An event of the part is refused and the answer does not say which: the halves tell, without waiting.
+        // An event of the part is refused and the answer does not say which: the halves show it, without waiting.
         Verdict::Split(reason) => Assessment {
             status: Some(StatusChange::Recovered { accepted: false, daily_remaining }),
             outcomes: Vec::new(),
@@ -212,7 +211,7 @@ fn assess_refusing_account(
     }
 }
 
-/// The same outcome for all of these events.
+/// Settles all of these events with the same outcome.
 #[must_use]
 pub fn alike(events: Vec<ClaimedEvent>, outcome: &DeliveryOutcome) -> Vec<EventOutcome> {
     events.into_iter().map(|event| EventOutcome { event, outcome: outcome.clone() }).collect()

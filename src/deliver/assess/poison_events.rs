@@ -127,12 +127,12 @@ mod tests {
         events.iter().map(|claimed| claimed.id).collect()
     }
 
-    /// What is sent of those from 1 to 5.
+    /// Returns the part that is sent of events 1 to 5.
     fn sent(poison: &mut PoisonEvents, is_healthy: bool, now: Instant) -> Vec<i64> {
         of(poison, 1..6, is_healthy, now)
     }
 
-    /// What is sent of these.
+    /// Returns the part that is sent of these events.
     fn of(
         poison: &mut PoisonEvents,
         free: impl IntoIterator<Item = i64>,

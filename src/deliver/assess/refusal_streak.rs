@@ -1,10 +1,10 @@
-//! Telling an account that refuses everything from events that are bad.
+//! Distinguishes an account that refuses everything from single bad events.
 
 use crate::event::HubspotRefusal;
 use crate::ledger::{ClaimedEvent, EventVersion};
 
 /// The number of single events in a row that are refused for the same reason, with none accepted between, before the
-/// account is to blame.
+/// account is blamed.
 const MAX_STREAK: usize = 20;
 
 /// The latest refusals of single events for one reason, since the last event that was accepted.
@@ -14,7 +14,7 @@ pub struct RefusalStreak {
     events: Vec<EventVersion>,
 }
 
-/// Who is to blame for a refusal.
+/// The cause of a refusal.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Blame {
     /// The event.
@@ -29,7 +29,7 @@ impl RefusalStreak {
         *self = Self::default();
     }
 
-    /// Records the refusal of a single event and decides who is to blame. `paused` while the account is known to refuse
+    /// Records the refusal of a single event and decides on its cause. `paused` while the account is known to refuse
     /// everything.
     pub fn record_refusal(
         &mut self,

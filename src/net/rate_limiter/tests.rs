@@ -154,8 +154,8 @@ fn busiest(mut times: Vec<Instant>, window: Duration) -> usize {
         .unwrap_or(0)
 }
 
-/// Makes `calls` as fast as the limiter allows, `in_flight` at a time; each takes its latency, and the service counts it
-/// after its share (thousandths) of that. Returns when the calls were sent, counted and seen to end.
+/// Makes `calls` as fast as the limiter allows, `in_flight` at a time; each takes its latency, and the service counts
+/// it after its share (thousandths) of that. Returns when the calls were sent, counted and seen to end.
 fn run(
     limiter: &mut RateLimiter,
     calls: &[(u64, u64)],

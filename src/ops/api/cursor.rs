@@ -1,4 +1,5 @@
-//! Cursors: where a list goes on. Clients treat them as opaque; one of another list or filter is refused.
+//! Cursors: positions at which a list continues. Clients treat them as opaque; one of another list or filter is
+//! refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,15 +7,15 @@ use sha2::{Digest as _, Sha256};
 
 /// The first byte of a cursor; another form would have another.
 const VERSION: u8 = 1;
-/// Bytes that tell one list and filter from others. It guards against mistakes, not against malice: a position of
-/// another list shows nothing that the caller may not see.
+/// Bytes that distinguish one list and filter from others. It guards against mistakes, not against malice: a position
+/// of another list shows nothing that the caller may not see.
 const DIGEST_BYTES: usize = 8;
 
 /// A list with its filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CursorScope([u8; DIGEST_BYTES]);
 
-/// Why a cursor is refused.
+/// The reason for which a cursor is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CursorError {
     #[error("is not one that was given out")]

@@ -9,7 +9,7 @@ use crate::http::{BodyError, ServerRequest, ServerResponse};
 use crate::ledger::LedgerError;
 use crate::replay::ReplayError;
 
-/// Why a call failed. Displays as the answer's `detail`.
+/// The reason for which a call failed. Displays as the answer's `detail`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ApiError {
     #[error("there is nothing at this path")]
@@ -54,7 +54,7 @@ pub(super) enum ApiError {
     Corrupt(String),
 }
 
-/// How a [`Problem`] is answered, beside its detail.
+/// The answer to a [`Problem`], beside its detail.
 struct ApiErrorRow {
     status: u16,
     /// The end of `type`: stable, for programs.

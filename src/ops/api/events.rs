@@ -19,7 +19,7 @@ const STATES: [(&str, EventState); 5] = [
     ("dead", EventState::Dead),
 ];
 
-/// States whose events can all be sent again: pending ones are sent anyway, incomplete and filtered ones cannot be.
+/// States of events that can be sent again: pending ones are sent anyway, incomplete and filtered ones cannot be sent.
 const REDRIVABLE_STATES: [(&str, EventState); 2] =
     [("dead", EventState::Dead), ("delivered", EventState::Delivered)];
 

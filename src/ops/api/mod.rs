@@ -1,15 +1,15 @@
-//! The operators' API under `/api/v1`: shows the ledger, and does things again.
+//! The operators' API under `/api/v1`: shows the ledger, and sends, replays and fetches again.
 //!
-//! * [`route`]: what a path asks for; [`query`], [`percent`]: its parameters; [`cursor`]: where a
-//!   list goes on; [`error`]: the one table of refusals. All of these only decide.
+//! * [`route`]: parses paths; [`query`], [`percent`]: parse parameters; [`cursor`]: positions in a list; [`error`]: the
+//!   one table of errors. None of these does I/O.
 //! * [`models`]: records as JSON.
-//! * [`status`], [`events`], [`receipts`], [`accounts`]: what is done.
+//! * [`status`], [`events`], [`receipts`], [`accounts`]: carry out the calls.
 //!
 //! Promises: nothing is answered to other machines, to web pages of other origins, or through a proxy. Every answer
 //! comes within a bound of time, also when the store hangs. What a call changed is durable when it is answered; one
-//! that is answered 503 may have been done all the same, and doing it again does no harm. Bodies are shown with
-//! personal links and passwords masked. Relies on the ledger for its pages to be bounded. A crash in the midst of a
-//! call for many leaves some of them done.
+//! that is answered 503 may have been done nevertheless, and repeating it does no harm. Bodies are shown with
+//! personal links and passwords masked. Relies on the ledger for its pages to be bounded. A crash during a bulk
+//! call leaves some of its items done.
 
 mod accounts;
 mod cursor;
@@ -38,9 +38,9 @@ use query::QueryParameters;
 use route::ApiRoute;
 pub(super) use route::is_api_path;
 
-/// How long the store may take for one thing.
+/// Timeout of one call of the store.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a bulk call goes on; the cursor in its answer leads to the rest.
+/// Duration of a bulk call; the cursor in its answer leads to the rest.
 const BULK_TIME: Duration = Duration::from_secs(10);
 /// No call needs a body, but clients send some: `{}`, an empty form.
 const BODY_LIMITS: BodyLimits = BodyLimits {

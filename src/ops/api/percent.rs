@@ -1,10 +1,10 @@
-//! Percent-encoding, read strictly: what is not UTF-8 is not replaced by something that is.
+//! Strict percent-decoding: bytes that are not UTF-8 are an error, and are not replaced.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What a `+` means.
+/// The meaning of a `+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plus {
     /// Itself, as in paths.

@@ -20,7 +20,7 @@ const DEFAULT_LIMIT: usize = 50;
 pub(super) struct QueryParameters(BTreeMap<String, String>);
 
 impl QueryParameters {
-    /// Reads what follows the `?`. An empty value is as good as none.
+    /// Parses the text behind the `?`. An empty value counts as none.
     ///
     /// # Errors
     /// [`Problem::Parameter`].
@@ -45,7 +45,7 @@ impl QueryParameters {
         self.0.remove(name).filter(|value| !value.is_empty())
     }
 
-    /// Nothing may be left.
+    /// Requires that every parameter was read.
     ///
     /// # Errors
     /// [`Problem::Parameter`] of one that was not read.

@@ -20,7 +20,7 @@ const OUTCOMES: [(&str, ReceiptOutcome); 3] = [
     ("quarantined", ReceiptOutcome::Quarantined),
 ];
 
-/// Outcomes whose receipts can all be replayed: no body is kept of ignored ones.
+/// Outcomes of receipts that can be replayed: ignored receipts have no body.
 const REPLAYABLE_OUTCOMES: [(&str, ReceiptOutcome); 2] =
     [("quarantined", ReceiptOutcome::Quarantined), ("accepted", ReceiptOutcome::Accepted)];
 

@@ -49,7 +49,7 @@ impl ApiRoute {
     }
 }
 
-/// Whether the path belongs to the API, even if nothing is there.
+/// Whether the path belongs to the API, even if it has no route.
 pub(in crate::ops) fn is_api_path(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

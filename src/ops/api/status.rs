@@ -1,4 +1,4 @@
-//! The whole service at one look.
+//! The status of the whole service.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::ledger::{EventStateCounts, FetchStatus, StoreSizes};
 use crate::ops::state::OpsState;
 use crate::telemetry::{REVISION, VERSION};
 
-/// Shows everything. What the store does not answer in time is none.
+/// Shows the status. A figure that the store does not supply in time is none.
 pub(super) async fn get(ops: &OpsState, query: QueryParameters) -> Result<StatusModel, ApiError> {
     query.finish()?;
     let counts = await_store(ops.ledger.event_counts()).await?;

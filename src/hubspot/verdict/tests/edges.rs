@@ -1,5 +1,5 @@
-//! Where a rule begins and ends: each of these was a change of the code that no other test noticed, or an answer that the
-//! fuzz targets found.
+//! Where a rule begins and ends: each of these was a change of the code that no other test noticed, or an answer that
+//! the fuzz targets found.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How an account stands with HubSpot.
+//! The status of a HubSpot account.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct PausedAccountModel {
     pub status: AccountStatusModel,
 }
 
-/// How an account stands with HubSpot; all members are `null` while its status is unknown.
+/// The status of a HubSpot account; all members are `null` while its status is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountStatusModel {
     /// Pause of the account, during which nothing is sent.

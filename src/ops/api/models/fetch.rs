@@ -1,4 +1,4 @@
-//! What is asked of the platforms' APIs.
+//! Fetches from the platforms' APIs.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub struct PendingFetchesModel {
     pub pending: u64,
 }
 
-/// How fetching from a source's platform goes.
+/// Progress of fetching from a source's platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchStatusModel {
     /// Number of fetches that wait.

@@ -1,7 +1,7 @@
 //! The JSON of the API as types: the server writes them, the command line reads them.
 //!
 //! * [`event`]: events, and sending them again; [`receipt`]: receipts, and replaying them.
-//! * [`account`]: how an account stands; [`status`]: the whole service at one look; [`fetch`]: what is asked of platforms.
+//! * [`account`]: an account's status; [`status`]: the status of the whole service; [`fetch`]: fetches from platforms.
 //! * [`problem`]: why a call failed.
 //! * [`time`]: times as text.
 //!

@@ -1,4 +1,4 @@
-//! Why a call failed: RFC 9457.
+//! Problem documents: RFC 9457.
 
 use serde::{Deserialize, Serialize};
 

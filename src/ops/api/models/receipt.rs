@@ -24,7 +24,7 @@ pub struct ReceiptListModel {
 pub struct ReceiptModel {
     /// Id of the receipt.
     pub id: ReceiptId,
-    /// How the body came.
+    /// Way in which the body came.
     pub kind: ReceiptKind,
     /// Source of the receipt.
     pub source: SourceName,
@@ -80,7 +80,7 @@ pub struct BulkReplayModel {
     pub quarantined: u64,
     /// Number of receipts that could not be replayed and are as they were.
     pub failed: u64,
-    /// Cursor at which to go on; none when all are done.
+    /// Cursor at which to continue; none when all are done.
     pub next: Option<String>,
 }
 
@@ -102,7 +102,7 @@ impl From<ReceiptSummary> for ReceiptModel {
 
 impl From<ReceiptRecord> for ReceiptDetailModel {
     /// Scrubs the body again: the code that scrubbed it before it was stored may have known less than today's. The body
-    /// of a platform that this version does not know is left out, since nobody knows what is secret in it.
+    /// of a platform that this version does not know is left out, since its secret parts are unknown.
     fn from(record: ReceiptRecord) -> Self {
         let platform = by_id(record.summary.provider.as_str());
         let body = record.body.as_deref().zip(platform);

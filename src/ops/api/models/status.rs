@@ -1,4 +1,4 @@
-//! The whole service at one look.
+//! The status of the whole service.
 
 use std::collections::BTreeMap;
 
