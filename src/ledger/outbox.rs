@@ -14,7 +14,8 @@ use crate::event::{AccountName, EventKey, HubspotRefusal, Millis};
 /// The queue of pending events, as the one process that delivers an account uses it.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
-    /// Takes the account's lease, or renews the one that this process holds; none while another process holds it.
+    /// Takes the account's lease, or renews the one that this process holds; none while another process holds it. When
+    /// the lease changes hands, calls under way become [`DeliveryOutcome::Ambiguous`].
     ///
     /// # Errors
     /// [`LedgerError`] when it is unknown who holds the lease.

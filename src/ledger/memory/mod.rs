@@ -136,9 +136,12 @@ impl MemoryLedger {
     }
 
     /// Gives the account's lease to another process, which settles nothing. What this process claimed is free again, and
-    /// what it settles from now on is not recorded.
+    /// what it settles from now on is not recorded: its calls under way have an unknown outcome.
     pub fn take_lease_away(&self, account: &AccountName) {
+        let mut state = self.store.lock();
+        timers::recover_calls(&mut state, |event| event.key.hubspot == *account, self.clock.now());
         self.live().take_lease_away(account);
+        drop(state);
         self.wake(account);
     }
 

@@ -1,7 +1,7 @@
 //! What the passing of time makes due, what somebody asks for again, and what opening the store makes of it.
 
 use super::merge;
-use super::state::State;
+use super::state::{State, StoredEvent};
 use super::transaction::Transaction;
 use crate::event::{EventKey, Millis, SourceName};
 use crate::ledger::rules::reconcile::ReconcileScope;
@@ -19,7 +19,7 @@ const REFOLDS: usize = 200;
 /// Runs what is due, for at most `limit` events of each kind.
 pub(super) fn run(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
     let now = tx.now;
-    let due = |state: &State, at: fn(&super::state::StoredEvent) -> Option<Millis>| {
+    let due = |state: &State, at: fn(&StoredEvent) -> Option<Millis>| {
         let mut due: Vec<(Millis, i64)> = state
             .events
             .iter()
@@ -178,14 +178,25 @@ pub(super) fn rekeyed_source(state: &State, policies: &Policies) -> Option<Sourc
 /// What opening the store makes of it: calls that were under way have an unknown outcome, and the sources' configuration is
 /// remembered.
 pub(super) fn open(state: &mut State, policies: &Policies, now: Millis) {
-    for event in state.events.values_mut().filter(|event| event.row.sending_since.is_some()) {
-        event.row = recover(event.row.clone(), now);
-    }
+    recover_calls(state, |_| true, now);
     for (name, policy) in policies {
         let source = StoredSource::from_policy(policy);
         if is_reshaped(state.sources.get(name), &source) {
             state.refolded_up_to = Some(0);
         }
         state.sources.insert(name.clone(), source);
+    }
+}
+
+/// Takes the calls that were under way with the selected events for ambiguous: whoever made them records no outcome.
+pub(super) fn recover_calls(
+    state: &mut State,
+    is_selected: impl Fn(&StoredEvent) -> bool,
+    now: Millis,
+) {
+    for event in state.events.values_mut().filter(|event| is_selected(event)) {
+        if event.row.sending_since.is_some() {
+            event.row = recover(event.row.clone(), now);
+        }
     }
 }

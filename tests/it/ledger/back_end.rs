@@ -34,6 +34,9 @@ pub(crate) trait BackEnd: Sized + Send + Sync + 'static {
     /// Gives the account's lease to another process; false where the store has one owner, and no lease can be lost.
     fn take_lease_away(&self, ledger: &Self::Ledger, account: &AccountName) -> bool;
 
+    /// Lets this process acquire the account's lease again.
+    fn give_lease_back(&self, ledger: &Self::Ledger, account: &AccountName);
+
     /// Opens the store as it was opened before.
     fn open(&self, policies: Policies) -> Self::Ledger {
         let refused = |refused: RekeyRefused| panic!("{}", refused.source_name);
@@ -91,6 +94,8 @@ impl BackEnd for Place {
     fn take_lease_away(&self, _ledger: &SqliteLedger, _account: &AccountName) -> bool {
         false
     }
+
+    fn give_lease_back(&self, _ledger: &SqliteLedger, _account: &AccountName) {}
 }
 
 /// A store in memory.
@@ -139,5 +144,9 @@ impl BackEnd for MemoryPlace {
     fn take_lease_away(&self, ledger: &MemoryLedger, account: &AccountName) -> bool {
         ledger.take_lease_away(account);
         true
+    }
+
+    fn give_lease_back(&self, ledger: &MemoryLedger, account: &AccountName) {
+        ledger.give_lease_back(account);
     }
 }

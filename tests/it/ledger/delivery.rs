@@ -496,3 +496,20 @@ pub(super) async fn lost_lease_records_nothing<B: BackEnd>() {
     assert_eq!(ledger.acquire_lease(old.account()).await.expect("answered"), None);
     assert_eq!(counts(&ledger).await.delivered, 0);
 }
+
+/// The call may take effect after those of the next holder of the lease.
+pub(super) async fn call_under_way_when_its_lease_is_lost_is_sent_twice<B: BackEnd>() {
+    let place = B::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    let old = lease(&ledger).await;
+    begin_attempt(&ledger, &claim(&ledger, NOW).await).await;
+    if !place.take_lease_away(&ledger, old.account()) {
+        return;
+    }
+    place.give_lease_back(&ledger, old.account());
+    let batch = claim(&ledger, NOW).await;
+    begin_attempt(&ledger, &batch).await;
+    settle(&ledger, &batch, confirmed).await;
+    assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, Some(minutes(2)));
+}

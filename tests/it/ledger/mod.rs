@@ -69,7 +69,8 @@ macro_rules! suite {
                     call_that_was_not_applied_is_not_ambiguous,
                     event_that_becomes_incomplete_in_flight_is_counted_once,
                     single_events_go_last_however_long_they_are,
-                    lost_lease_records_nothing;
+                    lost_lease_records_nothing,
+                    call_under_way_when_its_lease_is_lost_is_sent_twice;
                 redriving:
                     redriven_dead_event_is_sent_at_once,
                     redriven_delivered_event_is_sent,
