@@ -19,10 +19,12 @@ use webinar_bridge::ledger::{
 };
 
 use super::fault_injector::FaultInjector;
+use super::leases::KnownLeases;
 
 /// A ledger with injected faults.
 pub(super) struct FaultyLedger<L> {
     pub(super) inner: L,
+    pub(super) leases: KnownLeases,
     pub(super) injector: Arc<FaultInjector>,
 }
 
@@ -51,6 +53,14 @@ impl<L: Ledger> FaultyLedger<L> {
         self.injector.point(what).await;
         let done = done?;
         if self.fails() { Err(LedgerError::unavailable("simulated, but done")) } else { Ok(done) }
+    }
+
+    /// Checks that a call under a lost lease is refused, and no other.
+    fn check_refusal(&self, is_lost: bool, is_refused: bool, call: &str) {
+        if is_lost != is_refused {
+            let what = format!("{call} under a lease, lost: {is_lost}, refused: {is_refused}");
+            self.injector.world().wrong(self.injector.now(), what);
+        }
     }
 
     /// Checks that the counts include an accepted receipt.
@@ -119,7 +129,11 @@ impl<L: Ledger> Intake for FaultyLedger<L> {
 impl<L: Ledger> Outbox for FaultyLedger<L> {
     async fn claim(&self, lease: &Lease, ask: ClaimRequest) -> Result<ClaimResult, LedgerError> {
         self.before("claim").await?;
+        let is_lost = self.leases.is_lost(lease);
         let done = self.inner.claim(lease, ask).await;
+        if let Ok(result) = &done {
+            self.check_refusal(is_lost, matches!(result, ClaimResult::LeaseLost), "a claim");
+        }
         if let Ok(ClaimResult::Batch(batch)) = &done {
             let keys = batch.iter().map(|claimed| (claimed.id, claimed.key.clone()));
             self.injector.world().claimed.extend(keys);
@@ -134,8 +148,12 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
         events: &[EventVersion],
     ) -> Result<AttemptStart, LedgerError> {
         self.before("depart").await?;
+        let is_lost = self.leases.is_lost(lease);
         let done = self.inner.begin_attempt(lease, events).await;
-        if done.is_ok() {
+        if let Ok(start) = &done {
+            self.check_refusal(is_lost, *start == AttemptStart::LeaseLost, "an attempt");
+        }
+        if let Ok(AttemptStart::Started) = done {
             let mut world = self.injector.world();
             for event in events {
                 let key = world.claimed[&event.id].clone();
@@ -153,8 +171,19 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
     ) -> Result<SettleResult, LedgerError> {
         self.before("settle").await?;
         let ids: Vec<i64> = settled.iter().map(|settlement| settlement.event.id).collect();
+        let is_lost = self.leases.is_lost(lease);
+        let before = if is_lost { Some(self.inner.events(usize::MAX).await?) } else { None };
         let done = self.inner.settle(lease, settled).await;
-        if done.is_ok() {
+        if let Ok(result) = &done {
+            self.check_refusal(is_lost, *result == SettleResult::LeaseLost, "a settlement");
+        }
+        if let Some(before) = before
+            && before != self.inner.events(usize::MAX).await?
+        {
+            let now = self.injector.now();
+            self.injector.world().wrong(now, "a settlement under a lost lease changes events");
+        }
+        if let Ok(SettleResult::Settled) = done {
             let mut world = self.injector.world();
             world.departed.retain(|id, _| !ids.contains(id));
         }
@@ -171,7 +200,11 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
     }
 
     async fn acquire_lease(&self, account: &AccountName) -> Result<Option<Lease>, LedgerError> {
-        self.inner.acquire_lease(account).await
+        let lease = self.inner.acquire_lease(account).await?;
+        if let Err(what) = self.leases.acquire(account, lease.as_ref()) {
+            self.injector.world().wrong(self.injector.now(), what);
+        }
+        Ok(lease)
     }
 
     async fn has_pending(&self, account: &AccountName) -> Result<bool, LedgerError> {

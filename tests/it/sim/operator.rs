@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use webinar_bridge::event::{AccountName, EventKey, Millis, StatusChange};
-use webinar_bridge::ledger::sqlite::SqliteLedger;
 use webinar_bridge::ledger::{
     AccountStatuses as _, Browse as _, EventQuery, EventState, EventSummary, Ledger, LedgerError,
     PAGE_MAX, ReceiptOutcome, ReceiptQuery, Redrive as _, RedriveRequest,
@@ -186,7 +185,7 @@ fn action(rng: &mut SeededRng) -> Action {
 }
 
 /// Performs the remaining actions.
-pub(super) async fn operate(ledger: Arc<FaultyLedger<SqliteLedger>>, injector: Arc<FaultInjector>) {
+pub(super) async fn operate<L: Ledger>(ledger: Arc<FaultyLedger<L>>, injector: Arc<FaultInjector>) {
     let shared: Arc<dyn Ledger> = Arc::clone(&ledger) as Arc<dyn Ledger>;
     let replayer = Replayer::new(shared, platform::sources());
     loop {
@@ -215,9 +214,9 @@ pub(super) async fn operate(ledger: Arc<FaultyLedger<SqliteLedger>>, injector: A
     }
 }
 
-async fn perform(
+async fn perform<L: Ledger>(
     action: &Action,
-    ledger: &FaultyLedger<SqliteLedger>,
+    ledger: &FaultyLedger<L>,
     replayer: &Replayer,
     injector: &FaultInjector,
 ) -> Result<String, ActionError> {
@@ -274,8 +273,8 @@ async fn perform(
 }
 
 /// Redrives one of the matching events.
-async fn redrive(
-    ledger: &FaultyLedger<SqliteLedger>,
+async fn redrive<L: Ledger>(
+    ledger: &FaultyLedger<L>,
     injector: &FaultInjector,
     wanted: impl Fn(&EventSummary) -> bool,
 ) -> Result<String, ActionError> {

@@ -119,12 +119,13 @@ impl Oracle {
         names.iter().map(|name| self.refold(name, now)).sum()
     }
 
-    /// Records a sent state. An error if the event never had it, or a later one was sent before.
+    /// Records a sent state. An error if the event never had it, or, unless `may_be_older`, a later one was sent before.
     pub(super) fn sent(
         &mut self,
         key: &EventKey,
         input: &[u8],
         now: Millis,
+        may_be_older: bool,
     ) -> Result<u64, String> {
         let mut changed = 0;
         let known = |oracle: &Self| {
@@ -139,10 +140,10 @@ impl Oracle {
         let shown = || String::from_utf8_lossy(input).into_owned();
         let at = at.ok_or_else(|| format!("nobody said so of an event: {}", shown()))?;
         let (_, newest) = self.history.get_mut(key).expect("it was just found");
-        if at < *newest {
+        if at < *newest && !may_be_older {
             return Err(format!("an older state was sent after a newer one: {}", shown()));
         }
-        *newest = at;
+        *newest = at.max(*newest);
         Ok(changed)
     }
 

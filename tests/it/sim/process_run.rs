@@ -1,7 +1,6 @@
 //! One process run of the bridge: opened on the store of the last one, until it crashes, is stopped, or all is at rest.
 
 use std::cell::Cell;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use webinar_bridge::clock::{Clock, VirtualClock};
 use webinar_bridge::deliver::{AccountWorker, DeliverySettings, schedule};
 use webinar_bridge::event::{AccountName, Millis, StatusChange};
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials};
-use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
 use webinar_bridge::ledger::{
     AccountStatuses as _, Browse as _, Intake as _, LATE_EFFECT_WINDOW, Ledger, Outbox as _,
     Retention,
@@ -23,13 +21,14 @@ use webinar_bridge::telemetry::Metrics;
 
 use super::check;
 use super::fault_injector::FaultInjector;
+use super::leases::{KnownLeases, lose_leases};
 use super::ledger::FaultyLedger;
 use super::operator::operate;
-use super::webhooks::{accounts, policies};
+use super::stores::SimulatedStore;
+use super::webhooks::accounts;
 use super::wire::Wire;
 use super::world::{TOKEN, World};
 use crate::harness::rng::SeededRng;
-use crate::harness::store::Unwatched;
 
 /// Time limit of a request to the bridge.
 const TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -90,17 +89,17 @@ fn jitter() -> u32 {
 }
 
 /// The running bridge.
-struct Bridge {
-    ledger: Arc<FaultyLedger<SqliteLedger>>,
+struct Bridge<L> {
+    ledger: Arc<FaultyLedger<L>>,
     injector: Arc<FaultInjector>,
     work: JoinSet<()>,
     stop: CancellationToken,
 }
 
 /// Runs the bridge once.
-pub(super) async fn run_process(
+pub(super) async fn run_process<S: SimulatedStore>(
     world: Arc<Mutex<World>>,
-    file: &Path,
+    store: &S,
     planned_end: PlannedEnd,
 ) -> RunEnd {
     let (start, jitter_seed) = {
@@ -116,10 +115,14 @@ pub(super) async fn run_process(
     };
     let injector = FaultInjector::new(Arc::clone(&world), clock, points);
     injector.world().note(start, format!("a life begins; its planned_end is {planned_end:?}"));
-    let mut bridge = Bridge::start(file, &injector, clock);
+    let mut bridge = Bridge::start(store.open(clock), &injector, clock);
     bridge.ledger.check_counts().await;
     let mut platforms = platforms(&bridge);
     platforms.spawn(operate(Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector)));
+    for account in accounts().into_iter().filter(|_| S::LOSES_LEASES) {
+        let (ledger, injector) = (Arc::clone(&bridge.ledger), Arc::clone(&bridge.injector));
+        platforms.spawn(lose_leases::<S>(ledger, injector, account));
+    }
     let dead = injector.dead.clone();
     let end = tokio::select! {
         biased;
@@ -162,26 +165,13 @@ async fn stopped(planned_end: PlannedEnd) {
     }
 }
 
-impl Bridge {
-    fn start(file: &Path, injector: &Arc<FaultInjector>, clock: VirtualClock) -> Self {
-        let settings = || Settings {
-            path: file.to_owned(),
-            accounts: accounts().to_vec(),
-            policies: policies(),
-            migrate: true,
-            rekey: Rekey::Refuse,
-            clock: Arc::new(clock),
-            observer: Arc::new(Unwatched),
-            threading: Threading::Inline,
-        };
-        // Other tests start programs: between fork and exec one of them still holds the lock that was just released.
-        let inner = loop {
-            match SqliteLedger::open(settings()) {
-                Err(OpenError::InUse(_)) => std::thread::yield_now(),
-                opened => break opened.expect("the store opens again"),
-            }
-        };
-        let ledger = Arc::new(FaultyLedger { inner, injector: Arc::clone(injector) });
+impl<L: Ledger> Bridge<L> {
+    fn start(inner: L, injector: &Arc<FaultInjector>, clock: VirtualClock) -> Self {
+        let ledger = Arc::new(FaultyLedger {
+            inner,
+            leases: KnownLeases::default(),
+            injector: Arc::clone(injector),
+        });
         let shared: Arc<dyn Ledger> = Arc::clone(&ledger) as Arc<dyn Ledger>;
         let http: Arc<dyn Http> = Arc::new(Wire { injector: Arc::clone(injector) });
         let clock: Arc<dyn Clock> = Arc::new(clock);
@@ -259,7 +249,7 @@ fn api(name: &AccountName, refresh_token: &str) -> AccountApiSettings {
 }
 
 /// Sends the unanswered webhooks, each repeatedly until it is answered.
-fn platforms(bridge: &Bridge) -> JoinSet<()> {
+fn platforms<L: Ledger>(bridge: &Bridge<L>) -> JoinSet<()> {
     let mut senders = JoinSet::new();
     let count = bridge.injector.world().webhooks.len();
     for number in 0..count {
@@ -269,8 +259,8 @@ fn platforms(bridge: &Bridge) -> JoinSet<()> {
     senders
 }
 
-async fn send(
-    ledger: Arc<FaultyLedger<SqliteLedger>>,
+async fn send<L: Ledger>(
+    ledger: Arc<FaultyLedger<L>>,
     injector: Arc<FaultInjector>,
     number: usize,
 ) {
@@ -311,7 +301,7 @@ async fn send(
 }
 
 /// Waits until nothing is left to do, and checks the result.
-async fn rest(bridge: &Bridge) {
+async fn rest<L: Ledger>(bridge: &Bridge<L>) {
     let injector = &bridge.injector;
     let faults_end_at = injector.world().profile.faults_end_at;
     tokio::time::sleep(faults_end_at.since(injector.now())).await;
@@ -361,7 +351,7 @@ async fn operated(injector: &FaultInjector) -> bool {
     true
 }
 
-async fn is_at_rest(bridge: &Bridge) -> bool {
+async fn is_at_rest<L: Ledger>(bridge: &Bridge<L>) -> bool {
     let now = bridge.injector.now();
     let counts = bridge.ledger.event_counts().await.expect("it is read");
     let busy = counts.values().any(|counts| counts.pending + counts.in_flight > 0);

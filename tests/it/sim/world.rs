@@ -13,6 +13,7 @@ use webinar_bridge::sandbox::emulator::{
 
 use super::fault_profile::FaultProfile;
 use super::hubspot_faults::{CallFault, ReplyFault};
+use super::leases::{LeaseLosses, may_have_last_calls};
 use super::operator::Operator;
 use super::oracle::Oracle;
 use super::platform;
@@ -41,6 +42,8 @@ pub(super) struct Portal {
     flying: BTreeSet<EventKey>,
     /// End of the last call.
     ended_at: Option<Millis>,
+    /// Time when the account's lease was lost last.
+    lease_lost_at: Option<Millis>,
 }
 
 /// Everything except the bridge.
@@ -50,6 +53,7 @@ pub(super) struct World {
     pub(super) portals: BTreeMap<String, Portal>,
     pub(super) webhooks: Vec<Webhook>,
     pub(super) operator: Operator,
+    pub(super) lease_losses: LeaseLosses,
     /// Present refresh token, which each process run is configured with.
     pub(super) refresh_token: String,
     pub(super) oracle: Oracle,
@@ -98,6 +102,7 @@ impl World {
         let mut rng = SeededRng::from_seed(seed);
         let profile = FaultProfile::draw(&mut rng);
         let mut operator = Operator::draw(seed, &profile);
+        let lease_losses = LeaseLosses::draw(seed, &profile);
         let refresh_token = "refresh".to_owned();
         let rate = (profile.rate.requests, profile.rate.window);
         let mut portals = BTreeMap::new();
@@ -129,6 +134,7 @@ impl World {
                     poison,
                     flying: BTreeSet::new(),
                     ended_at: None,
+                    lease_lost_at: None,
                 },
             );
         }
@@ -142,6 +148,7 @@ impl World {
             oracle: Oracle::new(webhooks::policies(), &webhooks),
             webhooks,
             operator,
+            lease_losses,
             refresh_token,
             now: NOON,
             run_began: NOON,
@@ -220,10 +227,28 @@ impl World {
         self.operator.owed.insert(key.clone(), flying);
     }
 
-    /// A request to HubSpot begins: its states must be expected, and none of its events may be in flight already.
+    /// Another process takes the account's lease. What was in flight is sent again, now and once more later.
+    pub(super) fn lose_lease(&mut self, now: Millis, account: &AccountName) {
+        let departed = self.departed.len();
+        self.departed.retain(|_, key| key.hubspot != *account);
+        let departed = u64::try_from(departed - self.departed.len()).expect("few");
+        self.note(now, format!("{account} loses its lease, with {departed} events in flight"));
+        self.allowed += 2 * departed;
+        // An answer may not have been stored.
+        self.at_it.retain(|key, _| key.hubspot != *account);
+        for portal in self.portals.values_mut().filter(|portal| portal.name == *account) {
+            portal.flying.clear();
+            portal.lease_lost_at = Some(now);
+        }
+        self.unknown_since = Some(now);
+    }
+
+    /// A request to HubSpot begins: its states must be expected, and none of its events may be in flight already. The
+    /// last calls under a lost lease may carry older states, and events that are in flight.
     pub(super) fn begin_request(&mut self, now: Millis, host: &str, body: &[u8]) -> Vec<EventKey> {
         let Some(portal) = self.portals.get_mut(host) else { return Vec::new() };
         let hubspot = portal.name.clone();
+        let last_calls = may_have_last_calls(portal.lease_lost_at, now);
         let mut keys = Vec::new();
         for (key, raw) in parse(&hubspot, body) {
             self.operator.owed.remove(&key);
@@ -232,12 +257,12 @@ impl World {
             if at_it.is_some_and(|(_, since)| now.since(*since) < LEFT_ALONE) {
                 self.wrong(now, format!("{} is not left alone", key.external_event_id));
             }
-            match self.oracle.sent(&key, raw, now) {
+            match self.oracle.sent(&key, raw, now, last_calls) {
                 Ok(timers) => self.allowed += timers,
                 Err(what) => self.wrong(now, what),
             }
             let portal = self.portals.get_mut(host).expect("it is there");
-            if portal.flying.insert(key.clone()) {
+            if last_calls || portal.flying.insert(key.clone()) {
                 keys.push(key);
             } else {
                 let what = format!("two requests with {} at a time", key.external_event_id);
@@ -306,7 +331,7 @@ impl World {
         if status == 401 {
             portal.refused_at = Some(now);
         }
-        if at_it && status == 200 {
+        if at_it && status == 200 && !may_have_last_calls(portal.lease_lost_at, now) {
             for (key, _) in parse(&portal.name, &request.body) {
                 let nth = self.oracle.states(&key);
                 self.at_it.insert(key, (nth, now));
