@@ -113,6 +113,11 @@ pub(super) fn date_time(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
     Millis::parse(&string(raw)?, zone)
 }
 
+/// The end, unless it is before the start.
+pub(super) fn end_from(start: Option<Millis>, end: Millis) -> Option<EndTime> {
+    start.is_none_or(|start| end >= start).then_some(EndTime::At(end))
+}
+
 /// A time in milliseconds since 1970.
 pub(super) fn unix_millis(raw: &RawValue) -> Option<Millis> {
     Millis::from_plausible_ms(integer(raw)?)
@@ -222,6 +227,14 @@ mod tests {
         assert_eq!(lenient.read("h", Some(raw("0")), duration_minutes), None);
         assert_eq!(lenient.read("i", Some(raw("1750000000")), unix_millis), None);
         assert_eq!(lenient.into_bad_fields(), ["a", "d", "f", "h", "i"]);
+    }
+
+    #[test]
+    fn end_before_the_start_is_none() {
+        let (start, end) = (Millis::new(2_000), Millis::new(1_999));
+        assert_eq!(end_from(Some(start), end), None);
+        assert_eq!(end_from(Some(start), start), Some(EndTime::At(start)));
+        assert_eq!(end_from(None, end), Some(EndTime::At(end)));
     }
 
     #[test]

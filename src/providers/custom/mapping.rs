@@ -7,6 +7,7 @@ use crate::event::{
     Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId, text,
 };
 use crate::expression::{Evaluated, Expression, Scope, StepBudget, Value};
+use crate::providers::lenient;
 use crate::providers::{
     Header, Inbound, Options, ParsedPayload, PayloadContent, Scrubbed, require,
 };
@@ -175,7 +176,7 @@ impl Evaluation<'_> {
         let start = self.read_time("start", zone);
         let given_end = self.read_time("end", zone);
         // An end before the start is rejected.
-        let end = given_end.filter(|end| start.is_none_or(|start| *end >= start));
+        let end = given_end.and_then(|end| lenient::end_from(start, end));
         if end.is_none() && given_end.is_some() {
             self.bad_fields.push("end");
         }
@@ -191,7 +192,7 @@ impl Evaluation<'_> {
             registration_url: self.read("registration_url", as_link),
             join_url: self.read("join_url", as_link),
             start,
-            end: end.map(EndTime::At).or(duration),
+            end: end.or(duration),
             actual_end: self.read_time("actual_end", zone),
             cancelled: self.read("cancelled", as_flag),
             // `false` is dropped: it holds in every webhook before the last, and a late one would undo the completion.

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::api::EVENT_REQUEST;
 use super::payload::{Body, Event, first_host_name};
 use crate::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId,
+    Change, ChangeKind, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId,
 };
 use crate::providers::lenient::{self, FieldReader, Object};
 use crate::providers::{FetchedAnswers, PayloadContent};
@@ -109,7 +109,7 @@ fn read_fields(event: &Event<'_>, reader: &mut FieldReader) -> WebinarFields {
     let zone = zone.as_deref();
     let start = reader.read("start_at", event.start_at, |raw| lenient::date_time(raw, zone));
     let end = reader.read("end_at", event.end_at, |raw| {
-        lenient::date_time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
+        lenient::end_from(start, lenient::date_time(raw, zone)?)
     });
     // Hosts and place are empty where not set; an empty one sets nothing.
     let host = reader.read("hosts", event.hosts, first_host_name);
@@ -121,7 +121,7 @@ fn read_fields(event: &Event<'_>, reader: &mut FieldReader) -> WebinarFields {
         event_type: event_type.filter(|text| !text.is_empty()),
         registration_url: reader.read("url", event.url, lenient::link),
         start,
-        end: end.map(EndTime::At),
+        end,
         ..WebinarFields::default()
     }
 }

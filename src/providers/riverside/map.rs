@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::payload::{Body, Webinar};
 use crate::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, Millis, RunChange, RunPhase, Shape,
+    Change, ChangeKind, ExternalAccountId, Millis, RunChange, RunPhase, Shape,
     WebinarFields, WebinarId,
 };
 use crate::providers::PayloadContent;
@@ -78,14 +78,14 @@ fn read_plan(webinar: &Webinar<'_>, zone: Option<&str>, reader: &mut FieldReader
         lenient::date_time(raw, zone)
     });
     let end = reader.read("scheduled_end_time", webinar.scheduled_end_time, |raw| {
-        lenient::date_time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
+        lenient::end_from(start, lenient::date_time(raw, zone)?)
     });
     WebinarFields {
         name: reader.read("title", webinar.title, lenient::non_empty_text),
         organizer: reader.read("hosted_by", webinar.hosted_by, lenient::non_empty_text),
         description: reader.read("description", webinar.description, lenient::clean_text),
         start,
-        end: end.map(EndTime::At),
+        end,
         ..WebinarFields::default()
     }
 }

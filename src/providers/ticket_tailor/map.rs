@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::TicketTailor;
 use super::payload::{Body, Event, read_moment};
-use crate::event::{Change, ChangeKind, EndTime, Millis, Shape, WebinarFields, WebinarId};
+use crate::event::{Change, ChangeKind, Millis, Shape, WebinarFields, WebinarId};
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader, Object};
 
@@ -70,9 +70,8 @@ fn read_fields(event: &Event<'_>, reader: &mut FieldReader) -> WebinarFields {
     let zone = reader.read("timezone", event.timezone, lenient::string);
     let zone = zone.as_deref();
     let start = reader.read("start", event.start, |raw| read_moment(raw, zone));
-    let end = reader.read("end", event.end, |raw| {
-        read_moment(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
-    });
+    let end =
+        reader.read("end", event.end, |raw| lenient::end_from(start, read_moment(raw, zone)?));
     let online = reader.read("online_event", event.online, lenient::boolean);
     let event_type = online.map(|online| if online { "WEBINAR" } else { "IN_PERSON" });
     WebinarFields {
@@ -81,7 +80,7 @@ fn read_fields(event: &Event<'_>, reader: &mut FieldReader) -> WebinarFields {
         event_type: event_type.map(str::to_owned),
         registration_url: reader.read("url", event.url, lenient::link),
         start,
-        end: end.map(EndTime::At),
+        end,
         ..WebinarFields::default()
     }
 }

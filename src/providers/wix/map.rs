@@ -189,9 +189,9 @@ fn read_times(dates: &Dates<'_>, reader: &mut FieldReader) -> (Option<Millis>, O
     let zone = zone.as_deref();
     let start = reader.read("startDate", dates.start_date, |raw| lenient::date_time(raw, zone));
     let end = reader.read("endDate", dates.end_date, |raw| {
-        lenient::date_time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
+        lenient::end_from(start, lenient::date_time(raw, zone)?)
     });
-    (start, end.map(EndTime::At))
+    (start, end)
 }
 
 /// Reads the link to a page: a text, or a base and a path.

@@ -118,7 +118,7 @@ fn read_times(
     let zone = zone.as_deref();
     let start = reader.read("start_time", object.start_time, |raw| lenient::date_time(raw, zone));
     let end = reader.read("end_time", object.end_time, |raw| {
-        lenient::date_time(raw, zone).filter(|end| start.is_none_or(|start| *end >= start))
+        lenient::end_from(start, lenient::date_time(raw, zone)?)
     });
-    (start, end.map(EndTime::At))
+    (start, end)
 }
