@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::{ParsedPayload, PayloadContent, Provider};
+use super::{ParsedPayload, Provider};
 use crate::event::{Change, ChangeKind, ExternalAccountId, Millis, WebinarId};
 use crate::secret::Secret;
 
@@ -218,7 +218,7 @@ impl<'a> FetchedAnswers<'a> {
 pub fn read_answers(provider: &dyn Provider, body: &[u8]) -> ParsedPayload {
     match FetchedAnswers::parse(body) {
         Ok(fetched) => provider.read_fetched(&fetched),
-        Err(reason) => ParsedPayload::new("fetched", PayloadContent::Unmappable(reason)),
+        Err(reason) => ParsedPayload::fetched(Err(reason)),
     }
 }
 

@@ -148,8 +148,7 @@ pub trait Provider: Send + Sync {
     /// Reads answers of the platform's API. Needs no credentials, so that stored answers can be mapped again after the
     /// credentials were removed.
     fn read_fetched(&self, _fetched: &FetchedAnswers<'_>) -> ParsedPayload {
-        let reason = "this platform has no API".to_owned();
-        ParsedPayload::new("fetched", PayloadContent::Unmappable(reason))
+        ParsedPayload::fetched(Err("this platform has no API".to_owned()))
     }
 
     /// The platform's name.

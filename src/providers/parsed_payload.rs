@@ -66,6 +66,21 @@ impl ParsedPayload {
         Self { event_type, content, fetch_requests: Vec::new(), delivery_id: None }
     }
 
+    /// A payload with the content, or with the reason why the body cannot be mapped.
+    pub(super) fn from_result(event_type: &str, content: Result<PayloadContent, String>) -> Self {
+        Self::new(event_type, content.unwrap_or_else(PayloadContent::Unmappable))
+    }
+
+    /// A payload whose body does not even show its name.
+    pub(super) fn unreadable(reason: String) -> Self {
+        Self::new("", PayloadContent::Unmappable(reason))
+    }
+
+    /// A payload from the answers of a platform's API.
+    pub(super) fn fetched(content: Result<PayloadContent, String>) -> Self {
+        Self::from_result("fetched", content)
+    }
+
     /// Keeps the changes of these accounts of the platform, all if none are named, and returns whether that removed
     /// any. A change without a known account is removed. A fetch request without one stays: its answers are
     /// restricted.

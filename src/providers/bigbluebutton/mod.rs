@@ -28,9 +28,8 @@ use url::Url;
 
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
-    require,
+    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, Platform, Provider, Sample,
+    Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, require,
 };
 use verify::{CHECKSUMS, ServerAuth};
 
@@ -141,7 +140,7 @@ impl Provider for BigBlueButton {
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         match map::read(&request.body) {
             Ok((names, content)) => ParsedPayload::new(&names, content),
-            Err(reason) => ParsedPayload::new("", PayloadContent::Unmappable(reason)),
+            Err(reason) => ParsedPayload::unreadable(reason),
         }
     }
 

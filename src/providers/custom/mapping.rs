@@ -110,8 +110,7 @@ impl Mapping {
         let steps = StepBudget(STEPS_MAX);
         let mut evaluation = Evaluation { mapping: self, scope, steps, bad_fields: Vec::new() };
         let webhook = evaluation.read("webhook", as_text).unwrap_or_default();
-        let content = evaluation.map_payload().unwrap_or_else(PayloadContent::Unmappable);
-        ParsedPayload::new(&webhook, content)
+        ParsedPayload::from_result(&webhook, evaluation.map_payload())
     }
 
     /// The headers that expressions use, by the names written there.

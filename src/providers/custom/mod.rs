@@ -26,8 +26,8 @@ use url::Url;
 
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
-    Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform, Provider,
-    Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
+    Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, Platform, Provider, Sample,
+    Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
 };
 use body_format::BodyFormat;
 use mapping::Mapping;
@@ -172,7 +172,7 @@ impl Provider for Custom {
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         let mut parsed = match body_format::parse_value(&request.body) {
             Ok(payload) => self.mapping.read(payload, request),
-            Err(reason) => ParsedPayload::new("", PayloadContent::Unmappable(reason)),
+            Err(reason) => ParsedPayload::unreadable(reason),
         };
         parsed.delivery_id = self.scheme.delivery_id(request.headers);
         parsed

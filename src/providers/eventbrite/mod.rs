@@ -109,7 +109,7 @@ impl Provider for Eventbrite {
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         let (action, webhook) = match payload::parse_webhook(&request.body) {
             Ok(webhook) => webhook,
-            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
+            Err(reason) => return ParsedPayload::unreadable(reason),
         };
         // Ignored: `test`, orders, attendees, organizers, venues, ticket classes, and actions that Eventbrite adds
         // later.
@@ -149,10 +149,7 @@ impl Provider for Eventbrite {
     }
 
     fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
-        ParsedPayload::new(
-            "fetched",
-            map::map_fetched(fetched).unwrap_or_else(PayloadContent::Unmappable),
-        )
+        ParsedPayload::fetched(map::map_fetched(fetched))
     }
 }
 

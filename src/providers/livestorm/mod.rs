@@ -130,10 +130,7 @@ impl Provider for Livestorm {
     }
 
     fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
-        ParsedPayload::new(
-            "fetched",
-            map::map_fetched(fetched).unwrap_or_else(PayloadContent::Unmappable),
-        )
+        ParsedPayload::fetched(map::map_fetched(fetched))
     }
 }
 
@@ -141,7 +138,7 @@ impl Provider for Livestorm {
 fn read(body: &[u8]) -> ParsedPayload {
     let webhook = match lenient::body_text(body).and_then(payload::parse_webhook) {
         Ok(webhook) => webhook,
-        Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
+        Err(reason) => return ParsedPayload::unreadable(reason),
     };
     let name = webhook.trigger.as_deref().unwrap_or(&webhook.kind);
     let mut reader = FieldReader::default();

@@ -142,7 +142,7 @@ impl Provider for Luma {
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         let (name, text) = match payload::parse_webhook_type(&request.body) {
             Ok(head) => head,
-            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
+            Err(reason) => return ParsedPayload::unreadable(reason),
         };
         let sent_at = self.scheme.sent_at(request.headers, request.received_at);
         let content = match &*name {
@@ -155,8 +155,7 @@ impl Provider for Luma {
             // Guests, tickets, subscribers, other calendars' events, and types that Luma adds later.
             _ => Ok(PayloadContent::Ignored),
         };
-        let mut parsed =
-            ParsedPayload::new(&name, content.unwrap_or_else(PayloadContent::Unmappable));
+        let mut parsed = ParsedPayload::from_result(&name, content);
         parsed.delivery_id = self.scheme.delivery_id(request.headers);
         // Other calendars' events and cancelled ones are not in the API.
         if let ("event.created" | "event.updated", PayloadContent::Changes { changes, .. }) =
@@ -189,8 +188,7 @@ impl Provider for Luma {
     }
 
     fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
-        let content = map::read_fetched(fetched).unwrap_or_else(PayloadContent::Unmappable);
-        ParsedPayload::new("fetched", content)
+        ParsedPayload::fetched(map::read_fetched(fetched))
     }
 }
 

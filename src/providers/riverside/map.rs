@@ -4,8 +4,8 @@ use serde_json::value::RawValue;
 
 use super::payload::{Body, Webinar};
 use crate::event::{
-    Change, ChangeKind, ExternalAccountId, Millis, RunChange, RunPhase, Shape,
-    WebinarFields, WebinarId,
+    Change, ChangeKind, ExternalAccountId, Millis, RunChange, RunPhase, Shape, WebinarFields,
+    WebinarId,
 };
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader, Object};

@@ -101,7 +101,7 @@ impl Provider for Riverside {
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         let (head, text) = match Envelope::parse(&request.body) {
             Ok(head) => head,
-            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
+            Err(reason) => return ParsedPayload::unreadable(reason),
         };
         let content = match &*head.event {
             "webinar.created" => map::read(text, map::RiversideAction::Created),
@@ -110,8 +110,7 @@ impl Provider for Riverside {
             // Registrants, attendees, and events that Riverside adds later.
             _ => Ok(PayloadContent::Ignored),
         };
-        let parsed =
-            ParsedPayload::new(&head.event, content.unwrap_or_else(PayloadContent::Unmappable));
+        let parsed = ParsedPayload::from_result(&head.event, content);
         // "Deduplicate on this value": equal in all attempts (https://docs.riverside.fm/webhooks/overview).
         ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
     }

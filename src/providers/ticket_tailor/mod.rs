@@ -130,7 +130,7 @@ impl Provider for TicketTailor {
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         let (head, text) = match Envelope::parse(&request.body) {
             Ok(head) => head,
-            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
+            Err(reason) => return ParsedPayload::unreadable(reason),
         };
         let context = map::WebhookContext { source: self, received_at: request.received_at };
         let mapped = match &*head.event {
@@ -140,8 +140,7 @@ impl Provider for TicketTailor {
             // Orders, tickets, waiting lists, and events that Ticket Tailor adds later.
             _ => Ok(PayloadContent::Ignored),
         };
-        let parsed =
-            ParsedPayload::new(&head.event, mapped.unwrap_or_else(PayloadContent::Unmappable));
+        let parsed = ParsedPayload::from_result(&head.event, mapped);
         // `wh_15`, "to not execute tasks more than once" (https://developers.tickettailor.com/docs/webhook/security).
         ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
     }

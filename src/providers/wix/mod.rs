@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, Platform, Provider, Sample,
+    Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
 };
 
 /// The Wix Events platform, independent of any source.
@@ -91,8 +91,7 @@ impl Provider for Wix {
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
-        map::read(&request.body)
-            .unwrap_or_else(|reason| ParsedPayload::new("", PayloadContent::Unmappable(reason)))
+        map::read(&request.body).unwrap_or_else(ParsedPayload::unreadable)
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {

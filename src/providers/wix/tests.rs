@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use super::*;
 use crate::event::EndTime;
-use crate::providers::conformance;
+use crate::providers::{PayloadContent, conformance};
 
 const NOW: Millis = Millis::new(1_790_000_000_000);
 const CLAIMS: &[u8] = br#"{"data":"{\"eventType\":\"wix.events.v3.event_started\"}"}"#;

@@ -129,7 +129,7 @@ impl Provider for Zoom {
     fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload {
         let (event, text) = match payload::parse_event_name(&request.body) {
             Ok(head) => head,
-            Err(reason) => return ParsedPayload::new("", PayloadContent::Unmappable(reason)),
+            Err(reason) => return ParsedPayload::unreadable(reason),
         };
         let topic = Topic::from_event_name(&event);
         let content = match topic {
@@ -141,8 +141,7 @@ impl Provider for Zoom {
             Topic::Session(action) => events::read_session(text, action),
             Topic::Other => Ok(PayloadContent::Ignored),
         };
-        let mut parsed =
-            ParsedPayload::new(&event, content.unwrap_or_else(PayloadContent::Unmappable));
+        let mut parsed = ParsedPayload::from_result(&event, content);
         if let (Some(api), Topic::Webinar(action), PayloadContent::Changes { changes, .. }) =
             (&self.api, topic, &parsed.content)
         {
@@ -165,8 +164,7 @@ impl Provider for Zoom {
     }
 
     fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
-        let content = fetched::read(fetched).unwrap_or_else(PayloadContent::Unmappable);
-        ParsedPayload::new("fetched", content)
+        ParsedPayload::fetched(fetched::read(fetched))
     }
 }
 
