@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::ApiRateLimit;
 use crate::secret::Secret;
 
 /// A table of the configuration, while it is read.
@@ -65,4 +66,31 @@ pub fn require<T>(
         return None;
     }
     read(options, key)
+}
+
+/// Reads the table under the key with `read`, if it is present.
+pub(super) fn read_table<T>(
+    options: &mut dyn Options,
+    key: &'static str,
+    read: impl Fn(&mut dyn Options) -> Option<T>,
+) -> Option<T> {
+    let mut value = None;
+    options.table(key, &mut |table| value = read(table));
+    value
+}
+
+/// Reads a URL; `default` without a valid one.
+pub(super) fn url_or(options: &mut dyn Options, key: &'static str, default: &str) -> Url {
+    options.url(key).unwrap_or_else(|| default.parse().expect("the default URL is valid"))
+}
+
+/// Reads the table `rate_limit`; a key without a valid value is the default's.
+pub(super) fn rate_limit_or(options: &mut dyn Options, default: ApiRateLimit) -> ApiRateLimit {
+    let read = |table: &mut dyn Options| {
+        Some(ApiRateLimit {
+            requests: table.positive_integer("requests").unwrap_or(default.requests),
+            window: table.duration("window").unwrap_or(default.window),
+        })
+    };
+    read_table(options, "rate_limit", read).unwrap_or(default)
 }

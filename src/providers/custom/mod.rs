@@ -25,6 +25,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::event::{Millis, ProviderId};
+use crate::providers::options::read_table;
 use crate::providers::{
     Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, Platform, Provider, Sample,
     Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
@@ -124,9 +125,8 @@ impl Custom {
                 options.report(key, &format!("is missing. {remedy}"));
             }
         }
-        let (mut scheme, mut mapping) = (None, None);
-        options.table("verify", &mut |table| scheme = verify::scheme_from_options(table));
-        options.table("map", &mut |table| mapping = mapping::from_options(table));
+        let scheme = read_table(options, "verify", verify::scheme_from_options);
+        let mapping = read_table(options, "map", mapping::from_options);
         let form = options.choice("format", &["json", "form"]) == Some("form");
         let (scheme, mapping) = (scheme?, mapping?);
         let format = match (scheme.body_is_token(), form) {

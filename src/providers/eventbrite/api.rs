@@ -9,6 +9,7 @@ use super::payload::{Event, Page, is_id};
 use crate::event::{ExternalAccountId, WebinarId};
 use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
+use crate::providers::options::{rate_limit_or, url_or};
 use crate::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Options, PlatformAccess, PlatformApi,
     TimeRange, WebinarPage, require,
@@ -42,16 +43,9 @@ impl EventbriteApi {
             }
             ExternalAccountId::parse(id).ok()
         });
-        let base = options
-            .url("base_url")
-            .unwrap_or_else(|| DEFAULT_BASE_URL.parse().expect("the default URL is valid"));
+        let base = url_or(options, "base_url", DEFAULT_BASE_URL);
         let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
-        let mut rate_limit = DEFAULT_RATE_LIMIT;
-        options.table("rate_limit", &mut |limit| {
-            rate_limit.requests =
-                limit.positive_integer("requests").unwrap_or(DEFAULT_RATE_LIMIT.requests);
-            rate_limit.window = limit.duration("window").unwrap_or(DEFAULT_RATE_LIMIT.window);
-        });
+        let rate_limit = rate_limit_or(options, DEFAULT_RATE_LIMIT);
         let mut api = Self::new(base, token?, organization?);
         api.access.rate_limit = rate_limit;
         api.gone_means_cancelled = gone_means_cancelled;

@@ -22,6 +22,7 @@ mod samples;
 use std::sync::Arc;
 
 use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
+use crate::providers::options::read_table;
 use crate::providers::{
     Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
     PayloadContent, Platform, PlatformApi, Provider, Requirement, Sample, Scrubbed, SignedRequest,
@@ -46,9 +47,7 @@ impl Platform for EventbritePlatform {
 
     fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let read = |options: &mut dyn Options, key| {
-            let mut api = None;
-            options.table(key, &mut |table| api = api::EventbriteApi::from_options(table));
-            api
+            read_table(options, key, api::EventbriteApi::from_options)
         };
         let remedy = "Eventbrite's webhooks hold nothing but an id: set \
                       { token = { env = \"NAME\" }, organization = \"ID\" }";

@@ -12,6 +12,7 @@ use super::payload::{self, FetchSubject};
 use crate::event::{Millis, WebinarId};
 use crate::providers::api::api_url;
 use crate::providers::lenient;
+use crate::providers::options::url_or;
 use crate::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Options, PlatformAccess, PlatformApi,
     TimeRange, WebinarPage, require,
@@ -34,9 +35,7 @@ impl LivestormApi {
     pub(super) fn from_options(options: &mut dyn Options) -> Option<Self> {
         let remedy = "Set { env = \"NAME\" }, a token with the scope to read events";
         let token = require(options, "token", |options, key| options.secret(key), remedy);
-        let base = options
-            .url("base_url")
-            .unwrap_or_else(|| DEFAULT_BASE_URL.parse().expect("the default URL is valid"));
+        let base = url_or(options, "base_url", DEFAULT_BASE_URL);
         let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
         Some(Self { gone_means_cancelled, ..Self::new(base, token?) })
     }

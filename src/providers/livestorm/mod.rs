@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use crate::event::{Change, FetchCondition, FetchRequest, Millis, ProviderId, WebinarId};
 use crate::providers::lenient::{self, FieldReader};
+use crate::providers::options::read_table;
 use crate::providers::{
     Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
     PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed, SignedRequest,
@@ -61,9 +62,7 @@ impl Platform for LivestormPlatform {
 
     fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
         let read = |options: &mut dyn Options, key| {
-            let mut api = None;
-            options.table(key, &mut |table| api = api::LivestormApi::from_options(table));
-            api
+            read_table(options, key, api::LivestormApi::from_options)
         };
         let remedy = "Livestorm's webhooks leave out titles: set { token = { env = \"NAME\" } }";
         // A missing table is reported; the remaining keys are still checked.

@@ -9,7 +9,9 @@ use url::Url;
 use super::map::{event_id, is_external};
 use super::payload::Page;
 use crate::event::WebinarId;
+use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
+use crate::providers::options::url_or;
 use crate::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, Options, PlatformAccess,
     PlatformApi, TimeRange, WebinarPage, require,
@@ -34,9 +36,7 @@ impl LumaApi {
     pub(super) fn from_options(options: &mut dyn Options) -> Option<Self> {
         let remedy = "Set { env = \"NAME\" }, the calendar's API key";
         let key = require(options, "key", |options, key| options.secret(key), remedy);
-        let base = options.url("base_url");
-        let base =
-            base.unwrap_or_else(|| DEFAULT_BASE_URL.parse().expect("the default URL is valid"));
+        let base = url_or(options, "base_url", DEFAULT_BASE_URL);
         let credentials =
             ApiCredentials::Token { header: "x-luma-api-key", prefix: "", token: key? };
         let headers = vec![("accept", "application/json".to_owned())];
@@ -44,9 +44,7 @@ impl LumaApi {
     }
 
     fn url_of(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
-        let mut url = self.base.clone();
-        url.path_segments_mut().expect("a URL with a host has a path").pop_if_empty().extend(path);
-        url.set_query(None);
+        let mut url = api_url(&self.base, path);
         url.query_pairs_mut().extend_pairs(query);
         url
     }

@@ -29,6 +29,7 @@ mod verify;
 use std::sync::Arc;
 
 use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
+use crate::providers::options::read_table;
 use crate::providers::{
     Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
     PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed, SignedRequest,
@@ -82,8 +83,7 @@ impl Platform for LumaPlatform {
             Some(_) | None => LumaScheme::Native,
         };
         let calendar_events = options.flag("calendar_events").unwrap_or(false);
-        let mut api = None;
-        options.table("api", &mut |table| api = LumaApi::from_options(table));
+        let api = read_table(options, "api", LumaApi::from_options);
         Some(Arc::new(Luma { calendar_events, api, ..Luma::new(scheme) }))
     }
 

@@ -17,6 +17,7 @@ use crate::event::{
     Change, ExternalAccountId, FetchCondition, FetchRequest, Millis, OccurrenceListing, WebinarId,
 };
 use crate::providers::lenient::{self, Object};
+use crate::providers::options::{rate_limit_or, url_or};
 use crate::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, Options, PlatformAccess,
     PlatformApi, TimeRange, WebinarPage, require,
@@ -55,12 +56,7 @@ impl ZoomApi {
         let base_url = url_or(options, "base_url", "https://api.zoom.us");
         let token_url = url_or(options, "token_url", "https://zoom.us/oauth/token");
         let users = options.texts("users").unwrap_or_default();
-        let mut rate_limit = DEFAULT_RATE_LIMIT;
-        options.table("rate_limit", &mut |limit| {
-            rate_limit.requests =
-                limit.positive_integer("requests").unwrap_or(DEFAULT_RATE_LIMIT.requests);
-            rate_limit.window = limit.duration("window").unwrap_or(DEFAULT_RATE_LIMIT.window);
-        });
+        let rate_limit = rate_limit_or(options, DEFAULT_RATE_LIMIT);
         let account = match ExternalAccountId::parse(account?) {
             Ok(account) => account,
             Err(error) => {
@@ -132,11 +128,6 @@ impl ZoomApi {
         url.path_segments_mut().ok()?.pop_if_empty().extend(path);
         Some(url)
     }
-}
-
-fn url_or(options: &mut dyn Options, key: &'static str, otherwise: &str) -> Url {
-    let url = options.url(key);
-    url.unwrap_or_else(|| otherwise.parse().expect("the default URL is valid"))
 }
 
 /// Whether the id is a webinar id: Zoom's are numbers.

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::event::{Millis, ProviderId};
+use crate::providers::options::read_table;
 use crate::providers::signature::hmac;
 use crate::providers::{
     Capabilities, Demo, DemoApi, FetchedAnswers, HandshakeReply, Inbound, Keys, Options,
@@ -82,8 +83,7 @@ impl Platform for ZoomPlatform {
     }
 
     fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        let mut api = None;
-        options.table("api", &mut |table| api = ZoomApi::from_options(table));
+        let api = read_table(options, "api", ZoomApi::from_options);
         Some(Arc::new(Zoom { api }))
     }
 
