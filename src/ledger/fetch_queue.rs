@@ -59,7 +59,7 @@ pub trait FetchQueue: Send + Sync + 'static {
         outcome: FetchOutcome,
     ) -> Result<Option<ReceiptOutcome>, LedgerError>;
 
-    /// Ends the claim of a task that is not settled: it is due as before. Wakes nobody, since whoever released it looks again.
+    /// Ends the claim of a task that is not settled: it is due as before. Wakes no worker, since the caller looks again.
     fn release_fetch(&self, task: &FetchTask);
 
     /// Notified after each commit that made something of the source due. Carries no data; arm it before looking.
@@ -115,8 +115,8 @@ pub enum FetchOutcome {
         not_before: Millis,
         /// The reason, for showing.
         reason: String,
-        /// The attempt counts: the platform does not have the webinar, or refuses the question. A failure that passes by
-        /// itself, or that somebody has to correct, says nothing about the webinar and is not counted.
+        /// Whether the attempt counts: the platform does not have the webinar, or refuses the request. A failure that
+        /// passes by itself, or that an operator has to correct, is not about the webinar and does not count.
         counted: bool,
     },
     /// Asking again is of no use until the webinar is requested again.

@@ -46,8 +46,8 @@ pub struct NewReceipt {
     /// SHA-256 of what identifies the delivery: the platform's documented delivery id, else the raw body. For a fetched
     /// answer it includes the time of the answer, since the same answer may be true again after another was.
     pub dedupe_key: [u8; 32],
-    /// The key is kept for as long as any webinar that the receipt built, and not only as long as receipts are kept. Set
-    /// where no signed time tells when a delivery was sent: whoever has seen an old one could send it again.
+    /// Whether the key is kept as long as any webinar that the receipt built, and not only as long as receipts are kept.
+    /// Set where the platform signs no time of sending: an attacker who has seen an old delivery could send it again.
     pub lasting_key: bool,
     /// The start of the SHA-256 of the raw body.
     pub hash: BodyHash,

@@ -70,7 +70,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease of the account. `fence` rises each time that the lease changes hands.
+    /// A lease of the account. `fence` rises each time that the lease gets a new holder.
     #[must_use]
     pub fn new(account: AccountName, fence: u64) -> Self {
         Self { account, fence }
@@ -96,9 +96,9 @@ pub struct ClaimRequest {
     pub limit: usize,
     /// How long a pending event waits for others before a batch leaves that is not full.
     pub linger: Duration,
-    /// Events that go before all others, each in a batch of its own; the first of them first.
+    /// Events to send before all others, in this order, each in a batch of its own.
     pub first: Vec<i64>,
-    /// Events that go only when no other can, each in a batch of its own; the first of them first.
+    /// Events to send only when no other can be sent, in this order, each in a batch of its own.
     pub last: Vec<i64>,
 }
 

@@ -2,7 +2,7 @@
 //! now, are rebuilt from their retained receipts at their original times.
 //!
 //! Mapping is not the ledger's: the replayer reads a [`WebinarState`] and its [`ContributingReceipt`]s, maps and merges
-//! them, and hands back a [`RebuildRequest`]. If the webinar changed meanwhile the ledger answers [`RebuildResult::Stale`],
+//! them, and returns a [`RebuildRequest`]. If the webinar changed meanwhile the ledger answers [`RebuildResult::Stale`],
 //! and the replayer starts over. So a rebuild takes the writer no longer than a webhook does, however many receipts a
 //! webinar has, and nobody holds all of them in memory.
 

@@ -1,11 +1,11 @@
-//! Sending events again because somebody asks for it.
+//! Redrives: an operator has events sent again.
 
 use async_trait::async_trait;
 
 use super::{EventState, LedgerError};
 use crate::event::{AccountName, EventKey};
 
-/// Making events pending again, whatever HubSpot answered about their present state.
+/// Makes events pending again, regardless of HubSpot's answer about their present state.
 #[async_trait]
 pub trait Redrive: Send + Sync + 'static {
     /// Makes one event pending; durable when it returns.

@@ -1,4 +1,4 @@
-//! The store itself: its health, its sizes, its end.
+//! The store itself: health, sizes and closing.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use async_trait::async_trait;
 
 use super::LedgerError;
 
-/// The store as those see it who run it.
+/// The store as its operators see it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether the last attempt to write succeeded.
     ///
     /// # Errors
-    /// Why it did not, for operators.
+    /// The reason, for operators.
     fn health(&self) -> Result<(), String>;
 
     /// The sizes for the metrics.
@@ -21,8 +21,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`LedgerError`] when they cannot be read.
     async fn store_sizes(&self) -> Result<StoreSizes, LedgerError>;
 
-    /// Finishes what was asked of the store, then stops: every later call is answered as unavailable. Afterwards the store is
-    /// whole by itself, for whoever copies it. No promise needs this: a process may end at any time.
+    /// Finishes the calls under way, then stops: every later call is answered as unavailable. The store's file is then
+    /// complete by itself and can be copied. No promise needs this: a process may end at any time.
     ///
     /// # Cancel safety
     /// A cancelled call is carried out all the same, if the process lives.
@@ -31,7 +31,7 @@ pub trait Store: Send + Sync + 'static {
 
 /// An observer of commits.
 pub trait CommitObserver: Send + Sync + 'static {
-    /// A commit of that many jobs took that long.
+    /// Observes a commit: its number of jobs and its duration.
     fn committed(&self, jobs: usize, took: Duration);
 }
 

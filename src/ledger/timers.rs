@@ -1,4 +1,4 @@
-//! What the passing of time alone makes due.
+//! The work that becomes due by time alone.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::LedgerError;
 use crate::event::Millis;
 
-/// The ledger's work that nobody asks for but the clock.
+/// The ledger's work that becomes due by time alone.
 #[async_trait]
 pub trait Timers: Send + Sync + 'static {
     /// Runs what is due, for at most `limit` events of each kind: completes those whose timer has run out, and makes those

@@ -42,7 +42,7 @@ pub fn choose_batch(
 ) -> BatchChoice {
     let mut batch = request.select(candidates, |candidate| candidate.id);
     let selected = batch.len();
-    // An answer names an event by its external id only: two alike in one batch could not be told apart.
+    // HubSpot's answer names an event by its external id only: two equal ids in one batch would be ambiguous.
     let mut names = BTreeSet::new();
     batch.retain(|candidate| names.insert(candidate.external_event_id.clone()));
     let mut bytes = 0_u64;

@@ -1,17 +1,16 @@
-//! Sending again what somebody asks to be sent again.
+//! Redrives: an operator has events sent again.
 
 use super::event_row::EventRow;
 use crate::event::Millis;
 use crate::ledger::{EventState, RedriveRequest, RedriveResult};
 
-/// The event once somebody asked for it to be sent again: pending, with nothing that would hold it or make the sending
-/// needless.
+/// Makes an event pending, and clears the fields that would delay or skip the sending.
 ///
-/// The version rises, so that the refusal of a call begun before does not bury the event again: whoever asks may have
-/// corrected what it was refused for. A confirmation of that call counts: it is of the present state.
+/// The version rises, so that a refusal of an earlier call does not kill the event again: the operator may have corrected
+/// its cause. A confirmation of that call counts, since it is of the present state.
 ///
 /// # Errors
-/// Why the event cannot be sent.
+/// The reason why the event cannot be sent.
 pub fn redrive(row: EventRow, now: Millis) -> Result<EventRow, RedriveResult> {
     match row.state {
         EventState::Incomplete => return Err(RedriveResult::Incomplete),

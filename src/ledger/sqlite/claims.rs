@@ -1,4 +1,4 @@
-//! Claiming pending events, on the reading connection beside the writer.
+//! Claims of pending events, on the delivery's reading connection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Mi
 use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_batch};
 use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, LedgerError};
 
-/// Claims a batch, if one may leave now.
+/// Claims a batch, if one can be sent now.
 pub(super) fn claim(
     connection: &Connection,
     live: &LiveState,
@@ -20,12 +20,12 @@ pub(super) fn claim(
     request: &ClaimRequest,
     now: Millis,
 ) -> Result<ClaimResult, LedgerError> {
-    // Remembered before the look: an event that is settled during it may still look pending, and is free by then. Nobody
-    // else claims meanwhile, since that takes the one reading connection.
-    let held = live.claims(account);
-    let rows = request.rows_to_read(held.len());
+    // The claims are read before the rows: an event that is settled between the two may still be pending in the rows read
+    // here. No other claim can run meanwhile, since it needs this one reading connection.
+    let claimed = live.claims(account);
+    let rows = request.rows_to_read(claimed.len());
     let mut ready = candidates(connection, account, rows, now)?;
-    ready.retain(|(candidate, _)| !held.contains(&candidate.id));
+    ready.retain(|(candidate, _)| !claimed.contains(&candidate.id));
     let (candidates, keys): (Vec<_>, HashMap<_, _>) = ready
         .into_iter()
         .map(|(candidate, key)| {
@@ -79,7 +79,7 @@ fn candidates(
     rows.collect::<Result<_, _>>().map_err(unavailable)
 }
 
-/// Reads the inputs of those that are still pending.
+/// Reads the chosen events that are still pending.
 fn load(
     connection: &Connection,
     chosen: Vec<i64>,
@@ -148,7 +148,7 @@ fn next_waiting(
     Ok(next.map(Millis::new))
 }
 
-/// Since when the oldest pending event has been pending.
+/// The time since which the oldest pending event has been pending.
 pub(super) fn oldest_pending(
     connection: &Connection,
     account: &AccountName,

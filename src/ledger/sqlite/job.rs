@@ -1,4 +1,4 @@
-//! The pieces of writing: what may be asked of the writer, and how one is done within a commit of many.
+//! The writer's jobs, and how each is carried out within a commit of many.
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -15,7 +15,7 @@ use crate::ledger::{
 
 type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
-/// A piece of writing, and where its result goes.
+/// A job for the writer, and the receiver of its result.
 pub(super) enum Job {
     Accept {
         receipt: Box<NewReceipt>,
@@ -70,7 +70,7 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// Whether it is for the sake of something new: that is refused while there is no room.
+    /// Whether the job adds data: such jobs are refused while there is no room.
     pub(super) fn adds_data(&self) -> bool {
         match self {
             Self::Accept { .. } | Self::RequestFetches { .. } => true,
@@ -87,16 +87,16 @@ impl Job {
     }
 }
 
-/// A job that is done but not yet durable: how to answer it either way.
+/// Answers a job that is done but not yet durable; its argument is the result of the commit.
 pub(super) type JobAnswer = Box<dyn FnOnce(Result<(), LedgerError>)>;
 
-/// A job whose failure took the whole transaction with it.
+/// A job whose failure lost the whole transaction.
 pub(super) struct TransactionLost {
     pub(super) answer: JobAnswer,
     pub(super) why: rusqlite::Error,
 }
 
-/// Does one job within a savepoint. A failed job is answered as failed when the commit is answered.
+/// Carries out one job within a savepoint. A failed job is answered together with the others, as failed.
 pub(super) fn run(tx: &mut WriteTx<'_>, job: Job) -> Result<JobAnswer, TransactionLost> {
     let mark = tx.segment.mark();
     if let Err(error) = tx.statement("SAVEPOINT job") {
@@ -114,14 +114,14 @@ pub(super) fn run(tx: &mut WriteTx<'_>, job: Job) -> Result<JobAnswer, Transacti
     let undo = tx.statement("ROLLBACK TO job").and_then(|()| tx.statement("RELEASE job"));
     match undo {
         Ok(()) => Ok(answer),
-        // SQLite itself rolled everything back (disk full, I/O error): the others are lost too.
+        // SQLite itself rolled everything back (disk full, I/O error): the other jobs are lost too.
         Err(error) => Err(TransactionLost { answer, why: error }),
     }
 }
 
 fn perform(tx: &mut WriteTx<'_>, job: Job) -> (Result<(), ()>, JobAnswer) {
     match job {
-        // Whoever waited has gone and been told to come again: doing it now would only delay the others.
+        // The caller gave up and its sender will retry: the job would only delay the others.
         Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
         Job::Accept { receipt, reply, share } => {
             let result = finish(reply, accept::accept(tx, &receipt));
@@ -156,13 +156,13 @@ fn finish<T: 'static>(reply: Reply<T>, result: Result<T, TxError>) -> (Result<()
     let flag = result.as_ref().map(|_| ()).map_err(|_| ());
     let answer: JobAnswer = Box::new(move |commit| {
         let result = result.map_err(LedgerError::from).and_then(|value| commit.map(|()| value));
-        // The receiver may have given up waiting; the sender will come again and be told `duplicate`.
+        // The caller may have given up; its sender will retry and is answered `duplicate`.
         drop(reply.send(result));
     });
     (flag, answer)
 }
 
-/// The answer to a job that was not begun because the transaction was lost before.
+/// Refuses a job that was not begun.
 pub(super) fn refuse(job: Job) -> JobAnswer {
     fn with<T: 'static>(reply: Reply<T>) -> JobAnswer {
         Box::new(move |commit| {

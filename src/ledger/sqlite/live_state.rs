@@ -1,4 +1,4 @@
-//! What is known in memory beside the file: counts, claims, statuses of accounts, and who waits to be woken.
+//! The state in memory beside the file: counts, claims, statuses of accounts, and the waiting workers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,46 +18,47 @@ use crate::ledger::{
     ClaimedEvent, EventState, EventStateCounts, FETCH_CLAIM, FetchStatus, FetchTask,
 };
 
-/// Counts and claims change together, under one lock, so that a scrape never sees half of a step.
+/// The state in memory. Counts and claims change together under one lock, so that a scrape never sees half a change.
 pub(super) struct LiveState {
     inner: Mutex<Inner>,
     notify: BTreeMap<AccountName, Arc<Notify>>,
     notify_fetch: BTreeMap<SourceName, Arc<Notify>>,
 }
 
-/// A commit that takes longer is a disk that does not answer. Webhooks wait for half of it.
+/// The duration of a commit from which the disk counts as not answering. Webhooks wait half as long.
 const COMMIT_HANGS: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Inner {
     counts: BTreeMap<AccountName, StateCounts>,
     claims: HashMap<AccountName, Claims>,
-    /// Of the sources of the configuration.
+    /// The fetches of each source in the configuration.
     fetches: BTreeMap<SourceName, FetchCounts>,
-    /// The claimed fetches, by row, and when their claims end.
+    /// The ends of the claims of fetches, by row.
     fetch_claims: HashMap<i64, Millis>,
     statuses: BTreeMap<AccountName, watch::Sender<AccountStatus>>,
     /// Accounts with a status that the file does not hold yet.
     unstored: BTreeSet<AccountName>,
+    /// The message of the last failed write, while the store fails.
     failure: Option<String>,
-    /// Why there is no room for receipts.
+    /// The message about a lack of room for receipts, while it lasts.
     no_room: Option<String>,
-    /// Since when a commit has been under way.
+    /// The start of the commit under way.
     committing: Option<Instant>,
 }
 
-/// The events that batches hold.
+/// The claimed events of an account, by row.
 type Claims = HashMap<i64, EventClaim>;
 
-/// An event that a batch holds.
+/// The claim of an event by a batch.
 struct EventClaim {
-    /// It is still pending: one may become incomplete or filtered meanwhile.
+    /// Whether the event is still pending: it may become incomplete or filtered meanwhile.
     is_pending: bool,
     /// The input that is being sent.
     input: Arc<[u8]>,
 }
 
-/// Events of one account by state; one in flight is pending here.
+/// The number of events of one account by state; events in flight count as pending.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct StateCounts([i64; 5]);
 
@@ -77,7 +78,7 @@ impl StateCounts {
     }
 }
 
-/// The number that stands for a state in the file.
+/// The number of a state in the file.
 pub(super) fn state_code(state: EventState) -> u8 {
     match state {
         EventState::Pending => 0,
@@ -145,16 +146,16 @@ impl LiveState {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // What the lock guards is whole between any two statements, so a panic elsewhere leaves nothing half done.
+        // The guarded state is consistent after every statement, so a panic elsewhere leaves no half change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After a commit: its counts, and the claims that it ended, in one step.
+    /// Applies a commit's counts and ended claims, in one step.
     pub(super) fn apply(&self, effects: &SideEffects) {
         let mut inner = self.lock();
         for PendingChange { id, pending } in &effects.pending_changes {
-            for held in inner.claims.values_mut().filter_map(|claims| claims.get_mut(id)) {
-                held.is_pending = *pending;
+            for claim in inner.claims.values_mut().filter_map(|claims| claims.get_mut(id)) {
+                claim.is_pending = *pending;
             }
         }
         for (account, counts) in &effects.counts.0 {
@@ -177,7 +178,7 @@ impl LiveState {
         }
     }
 
-    /// The last attempt to write succeeded.
+    /// Records that the last write succeeded.
     pub(super) fn report_writable(&self) {
         let mut inner = self.lock();
         inner.committing = None;
@@ -186,33 +187,38 @@ impl LiveState {
         }
     }
 
-    /// An attempt to write begins.
+    /// Records that a write begins.
     pub(super) fn commit_started(&self) {
         self.lock().committing = Some(Instant::now());
     }
 
-    /// The last attempt to write failed.
+    /// Records that the last write failed.
     pub(super) fn report_failure(&self, why: String) {
         let mut inner = self.lock();
         inner.committing = None;
         if inner.failure.as_ref() != Some(&why) {
-            tracing::error!(why, "the store cannot be written; senders are asked to come again");
+            tracing::error!(why, "the store cannot be written; senders are asked to retry");
         }
         inner.failure = Some(why);
     }
 
-    /// Whether there is room for receipts, or why not.
+    /// Records whether there is room for receipts, or why not.
     pub(super) fn report_space(&self, no_room: Option<String>) {
         let mut inner = self.lock();
         match (&inner.no_room, &no_room) {
-            (None, Some(why)) => tracing::error!(why, "senders are asked to come again"),
-            (Some(_), None) => tracing::info!("the store has room again"),
+            (None, Some(why)) => {
+                tracing::error!(
+                    why,
+                    "the store has no room for webhooks; senders are asked to retry"
+                );
+            }
+            (Some(_), None) => tracing::info!("the store has room for webhooks again"),
             _ => {}
         }
         inner.no_room = no_room;
     }
 
-    /// Whether the last attempt to write failed.
+    /// Whether the last write failed.
     pub(super) fn is_failing(&self) -> bool {
         self.lock().failure.is_some()
     }
@@ -235,8 +241,8 @@ impl LiveState {
             .counts
             .iter()
             .map(|(account, StateCounts([pending, delivered, incomplete, dead, filtered]))| {
-                let held = inner.claims.get(account).into_iter().flat_map(HashMap::values);
-                let in_flight = held.filter(|claim| claim.is_pending).count() as u64;
+                let claims = inner.claims.get(account).into_iter().flat_map(HashMap::values);
+                let in_flight = claims.filter(|claim| claim.is_pending).count() as u64;
                 let counts = EventStateCounts {
                     pending: positive(*pending).saturating_sub(in_flight),
                     in_flight,
@@ -258,7 +264,7 @@ impl LiveState {
         self.lock().claims.entry(account.clone()).or_default().extend(claims);
     }
 
-    /// The input that is being sent of a claimed event.
+    /// The input that is being sent for a claimed event.
     pub(super) fn claimed_input(&self, account: &AccountName, id: i64) -> Option<Arc<[u8]>> {
         let inner = self.lock();
         inner.claims.get(account)?.get(&id).map(|claim| Arc::clone(&claim.input))
@@ -272,18 +278,18 @@ impl LiveState {
         }
     }
 
-    /// What is claimed now.
+    /// The claimed events of an account, by row.
     pub(super) fn claims(&self, account: &AccountName) -> HashSet<i64> {
         let inner = self.lock();
         inner.claims.get(account).into_iter().flat_map(|claims| claims.keys().copied()).collect()
     }
 
-    /// Whether a flight holds this event.
+    /// Whether a batch has claimed this event.
     pub(super) fn is_claimed(&self, account: &AccountName, id: i64) -> bool {
         self.lock().claims.get(account).is_some_and(|claims| claims.contains_key(&id))
     }
 
-    /// How many events are pending, in flight or not.
+    /// The number of pending events, in flight or not.
     pub(super) fn pending_count(&self) -> usize {
         let inner = self.lock();
         let pending: i64 = inner.counts.values().map(|StateCounts([pending, ..])| pending).sum();
@@ -315,12 +321,12 @@ impl LiveState {
         StatusUpdate { before, after }
     }
 
-    /// Whether the file holds the status, too.
+    /// Whether the file holds the account's present status.
     pub(super) fn is_status_stored(&self, account: &AccountName) -> bool {
         !self.lock().unstored.contains(account)
     }
 
-    /// Notes that the file holds this status, unless it has changed since.
+    /// Records that the file holds this status, unless it has changed since.
     pub(super) fn mark_status_stored(&self, account: &AccountName, stored: &AccountStatus) {
         let mut inner = self.lock();
         if inner.statuses.get(account).is_some_and(|status| *status.borrow() == *stored) {
@@ -338,18 +344,18 @@ impl LiveState {
         }
     }
 
-    /// After a commit: whoever it made something to do for.
+    /// Wakes the workers that have something to do after a commit.
     pub(super) fn wake_all(&self, effects: &SideEffects) {
         for account in &effects.woken {
             self.wake(account);
         }
-        let hungry = effects.fetches.iter().filter(|(_, queue)| queue.due);
-        for notify in hungry.filter_map(|(source, _)| self.notify_fetch.get(source)) {
+        let due = effects.fetches.iter().filter(|(_, queue)| queue.due);
+        for notify in due.filter_map(|(source, _)| self.notify_fetch.get(source)) {
             notify.notify_one();
         }
     }
 
-    /// The fetches that are claimed now.
+    /// The rows of the claimed fetches.
     pub(super) fn fetch_claims(&self, now: Millis) -> HashSet<i64> {
         let mut inner = self.lock();
         inner.fetch_claims.retain(|_, ends_at| is_claim_valid(*ends_at, now));

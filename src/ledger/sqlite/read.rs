@@ -1,4 +1,4 @@
-//! Reading connections, beside the writer's.
+//! The reading connections, beside the writer's.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::ledger::LedgerError;
 
-/// The reading connection; one reader at a time is plenty, since no query is longer than a page of rows.
+/// A reading connection. One reader at a time is enough, since no query reads more than a page of rows.
 pub(super) struct Reader(Mutex<Connection>);
 
 impl Reader {
@@ -22,7 +22,7 @@ impl Reader {
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+#[allow(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
 pub(super) fn unavailable(error: rusqlite::Error) -> LedgerError {
     LedgerError::unavailable_from(error)
 }

@@ -1,4 +1,4 @@
-//! Sending again what somebody asks to be sent again.
+//! Redrives: an operator has events sent again.
 
 use super::event_rows;
 use super::list_events;
@@ -9,9 +9,9 @@ use crate::event::{AccountName, EventKey, Millis};
 use crate::ledger::rules::redrive::{self, can_redrive, is_selected};
 use crate::ledger::{RedriveProgress, RedriveRequest, RedriveResult};
 
-/// Events made pending in one piece, so that webhooks get their turn between.
+/// The most events made pending in one piece, so that webhooks are not delayed.
 const PIECE: usize = 500;
-/// Rows looked at in one piece, at most: milliseconds of the writer's time.
+/// The most rows read in one piece: some milliseconds of the writer's time.
 const MAX_ROWS_READ: usize = 5_000;
 
 /// Makes one event pending.

@@ -1,4 +1,4 @@
-//! What the configuration said of the sources when the store was last opened, and what follows if it says otherwise now.
+//! The sources' configuration at the last start, and the consequences of a change since.
 
 use std::path::Path;
 
@@ -13,19 +13,19 @@ use crate::ledger::Policies;
 use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
 
-/// Webinars gone through in one piece.
+/// Webinars folded again in one piece.
 const PIECE: i64 = 200;
 
-/// What to do if events would get new ids in HubSpot.
+/// The reaction to a configuration under which events would get new ids in HubSpot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rekey {
     /// Refuse to open the store: HubSpot would hold those events twice.
     Refuse,
-    /// Go on: somebody has said that this is meant.
+    /// Open the store: the operator has confirmed the change.
     Accept,
 }
 
-/// Compares the sources' configuration with the last one and remembers it.
+/// Compares the sources' configuration with the last one and stores it.
 pub(super) fn compare_and_store(
     connection: &mut Connection,
     policies: &Policies,
@@ -54,7 +54,7 @@ pub(super) fn compare_and_store(
 /// Looks whether a store that is there would be opened with these sources, without changing it, even while it is in use.
 ///
 /// # Errors
-/// [`OpenError::Rekey`] if events would get new ids in HubSpot; another if it cannot be looked at.
+/// [`OpenError::Rekey`] if events would get new ids in HubSpot; another if the store cannot be read.
 pub fn check_sources(path: &Path, policies: &Policies) -> Result<(), OpenError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     refuse_rekey(&connection, policies)
@@ -86,7 +86,7 @@ fn holds_webinars(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT EXISTS (SELECT 1 FROM webinars)", (), |row| row.get(0))
 }
 
-/// Folds a piece of the webinars again after the defaults changed; says whether there are more.
+/// Folds a piece of the webinars again after the defaults changed; returns whether there are more.
 pub(super) fn refold_piece(tx: &mut WriteTx<'_>) -> Result<bool, TxError> {
     let after: Option<i64> = tx
         .connection

@@ -1,4 +1,4 @@
-//! No query looks at every row: with a million pending events that is seconds and megabytes, each time.
+//! No query scans a whole table: with a million pending events a scan takes seconds and megabytes.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use rusqlite::Connection;
 
 use super::open;
 
-/// What tools and tests ask once, and what must go through everything by its nature.
+/// Statements that may scan: tools and tests run them once, or they read a bounded number of rows.
 const WHOLE: [&str; 9] = [
     // The backup's counts.
     "SELECT count(*) FROM receipts",
     "SELECT count(*) FROM events",
     // Every segment and every event are searched for a person's address.
     "SELECT e.input, w.state FROM events e JOIN webinars w ON w.id = e.webinar ORDER BY e.id",
-    // Tests' and tools' reading back, by key.
+    // Every event by key, for tests and tools.
     "SELECT hubspot, external_account_id, external_event_id, state, version, input, gaps, object_id, refused FROM \
      events ORDER BY hubspot, external_account_id, external_event_id LIMIT ?1",
     // At most a piece, in the order of arrival.
@@ -25,11 +25,11 @@ const WHOLE: [&str; 9] = [
     // The events of one receipt: a few.
     "SELECT hubspot, external_account_id, external_event_id FROM webinar_receipts AS link JOIN events ON \
      events.webinar = link.webinar WHERE link.receipt = ?1 ORDER BY 1, 2, 3 LIMIT ?2",
-    // As many as one piece completes, in the order of their time.
+    // The events whose timers one piece runs, in the order of their time.
     "SELECT DISTINCT webinar FROM events WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2",
 ];
 
-/// The statements in this folder's code.
+/// Collects the statements in this folder's code.
 fn statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ledger/sqlite");
     let mut found = Vec::new();
@@ -52,7 +52,7 @@ fn statements() -> Vec<String> {
     found
 }
 
-/// The lines of a statement's plan that look at every row of what grows, or sort it in memory.
+/// Collects the lines of a statement's plan that scan a growing table or sort it in memory.
 fn dear(connection: &Connection, sql: &str) -> Vec<String> {
     let mut explain =
         connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is right SQL");
@@ -63,7 +63,7 @@ fn dear(connection: &Connection, sql: &str) -> Vec<String> {
     let whole = |line: &String| {
         let scans = |table: &&str| {
             let rest = line.strip_prefix("SCAN ").and_then(|rest| rest.strip_prefix(*table));
-            // A partial index holds only what is waited for.
+            // A partial index holds only a few rows.
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
                 && !line.contains("USING INDEX events_")
                 && !line.contains("USING COVERING INDEX events_")
@@ -74,7 +74,7 @@ fn dear(connection: &Connection, sql: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_query_looks_at_every_row() {
+fn queries_never_scan_a_growing_table() {
     let mut connection = Connection::open_in_memory().expect("memory");
     open::ensure_schema(&mut connection, true).expect("the schema");
     let statements = statements();
@@ -94,7 +94,7 @@ fn no_query_looks_at_every_row() {
 }
 
 #[test]
-fn the_rule_can_fail() {
+fn scan_check_detects_a_scan() {
     let mut connection = Connection::open_in_memory().expect("memory");
     open::ensure_schema(&mut connection, true).expect("the schema");
     for sql in [

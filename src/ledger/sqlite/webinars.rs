@@ -7,29 +7,29 @@ use super::tx_error::TxError;
 use crate::event::{Millis, Webinar};
 use crate::ledger::WebinarKey;
 
-/// What names a webinar: HubSpot account, platform's account, platform's id.
+/// A webinar's key in SQL: HubSpot account, platform's account, platform's id.
 pub(super) type SqlKey<'a> = (&'a str, &'a str, &'a str);
 
-/// The same of the ledger's name of it.
+/// Converts the ledger's key.
 pub(super) fn sql_key(key: &WebinarKey) -> SqlKey<'_> {
     let WebinarKey { hubspot, account, webinar } = key;
     (hubspot.as_str(), account.as_str(), webinar.as_str())
 }
 
-/// A webinar that is there.
+/// A stored webinar.
 pub(super) struct FoundWebinar {
     pub(super) id: i64,
     pub(super) webinar: Webinar,
-    /// Whether receipts that built it are gone.
+    /// Whether receipts that built it are deleted.
     pub(super) base: bool,
 }
 
-/// Reads a webinar's state back.
+/// Parses a webinar's stored state.
 pub(super) fn read_state(id: i64, state: &[u8]) -> Result<Webinar, TxError> {
     serde_json::from_slice(state).map_err(|error| TxError::corrupt(format!("webinar {id}"), error))
 }
 
-/// The webinar of that name.
+/// Finds the webinar with that key.
 pub(super) fn find(
     connection: &Connection,
     key: SqlKey<'_>,
@@ -45,7 +45,7 @@ pub(super) fn find(
     Ok(Some(FoundWebinar { id, webinar: read_state(id, &state)?, base }))
 }
 
-/// Keeps a webinar's state; says which row it is.
+/// Stores a webinar's state; returns its row id.
 pub(super) fn store(
     tx: &WriteTx<'_>,
     id: Option<i64>,
@@ -69,7 +69,7 @@ pub(super) fn store(
     Ok(tx.connection.last_insert_rowid())
 }
 
-/// Notes that a receipt built a webinar.
+/// Records that a receipt built a webinar.
 pub(super) fn link(tx: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), TxError> {
     tx.connection
         .prepare_cached(
@@ -79,7 +79,7 @@ pub(super) fn link(tx: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), T
     Ok(())
 }
 
-/// Notes that a receipt does not build a webinar any more.
+/// Records that a receipt no longer builds a webinar.
 pub(super) fn unlink(tx: &WriteTx<'_>, webinar: i64, receipt: i64) -> Result<(), TxError> {
     tx.connection
         .prepare_cached("DELETE FROM webinar_receipts WHERE webinar = ?1 AND receipt = ?2")?

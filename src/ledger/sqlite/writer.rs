@@ -1,8 +1,8 @@
-//! The one writer: it takes what has queued, commits it together, and then answers all. Whose thread it works on is
-//! [`super::hands`]'.
+//! The one writer: it takes the queued jobs, commits them together, and then answers all. [`super::write_queue`] decides
+//! on which thread it works.
 //!
-//! Group commit: a sync costs the same for one receipt as for a hundred, so nobody waits for company; whoever queued
-//! while the last commit ran is in the next one. Each job has a savepoint ([`super::job`]), so one that fails fails alone.
+//! Group commit: a sync costs the same for one receipt as for a hundred. The writer never waits for further jobs; those
+//! that queue during a commit are in the next one. Each job has a savepoint ([`super::job`]), so a failed job fails alone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,30 +24,30 @@ use super::{Settings, Threading, disk_errors};
 use crate::clock::Clock;
 use crate::ledger::{CommitObserver, LedgerError, Policies};
 
-/// Most jobs in one commit: bounds how long its first waiter waits for its last.
+/// The most jobs in one commit: bounds how long the first caller waits for the last job.
 const MAX_JOBS: usize = 512;
-/// Most bytes of bodies in one commit: bounds the memory, and what reading one body back has to unpack.
+/// The most bytes of bodies in one commit: bounds the memory, and the bytes to unpack for reading one body.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Steps of the users' expressions from which on a commit takes no further job; the rest wait for the next commit.
 ///
-/// Senders wait for the commit. The number keeps a commit of many receipts under 250 ms; the test `commits_are_bounded`
+/// Senders wait for the commit. The number keeps a commit of many receipts under 250 ms; the test `commit_of_many_expressions_is_bounded`
 /// measures it. A single webinar may use more, up to its own limit.
 const MAX_STEPS: usize = 500_000;
-/// How often an idle writer looks whether a store that failed works again.
+/// The interval at which an idle writer checks whether a failed store works again.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
-/// Pages of WAL after which a writer on its callers' threads copies them back within the commit: SQLite's own habit.
+/// Pages of WAL after which an inline writer copies them back within the commit: SQLite's default.
 const AUTOCHECKPOINT: i64 = 1_000;
 
-/// Where jobs are done: the writing connection and what belongs to it.
+/// The writer of the store: it owns the writing connection.
 pub(super) struct Writer {
     connection: Connection,
-    /// None where commits copy back by themselves.
+    /// The thread that copies the WAL back; none for an inline writer, which copies it back within commits.
     checkpointer: Option<Checkpointer>,
-    /// Looked at where a thread of the store's own copies back.
+    /// The check of the disk's space; none for an inline writer.
     space: Option<DiskSpace>,
     policies: Policies,
     clock: Arc<dyn Clock>,
-    watcher: Arc<dyn CommitObserver>,
+    observer: Arc<dyn CommitObserver>,
     live: Arc<LiveState>,
     segment: Segment,
     path: PathBuf,
@@ -75,13 +75,13 @@ impl Writer {
             space,
             policies: settings.policies.clone(),
             clock: Arc::clone(&settings.clock),
-            watcher: Arc::clone(&settings.observer),
+            observer: Arc::clone(&settings.observer),
             live,
             path: settings.path.clone(),
         })
     }
 
-    /// Works until nobody can send jobs any more.
+    /// Carries out jobs until the queue is closed.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
             match jobs.recv_timeout(PROBE_INTERVAL) {
@@ -96,7 +96,7 @@ impl Writer {
         self.finish();
     }
 
-    /// Puts everything into the database's one file.
+    /// Copies the whole WAL into the database's file.
     pub(super) fn finish(self) {
         if let Some(checkpointer) = self.checkpointer {
             checkpointer.stop();
@@ -106,7 +106,7 @@ impl Writer {
         }
     }
 
-    /// Takes what has queued, this first, and commits it as one.
+    /// Commits this job together with the queued ones.
     pub(super) fn commit(&mut self, first: Job, queued: impl FnMut() -> Option<Job>) {
         let no_room = self.check_space();
         let mut jobs = std::iter::once(first).chain(std::iter::from_fn(queued));
@@ -130,7 +130,7 @@ impl Writer {
                 effects: SideEffects::default(),
                 steps: 0,
             };
-            // Once the transaction is lost, every job of it is: none may be answered as done.
+            // A lost transaction takes all its jobs with it: none may be answered as done.
             match &outcome {
                 Ok(()) => match job::run(&mut tx, job) {
                     Ok(answer) => {
@@ -157,14 +157,14 @@ impl Writer {
             Ok(()) => {
                 self.segment.advance();
                 let kept = self.check_still_writes();
-                // Whoever is answered that it failed still holds what it claimed, and comes again.
+                // A caller that gets a failure keeps its claims and retries.
                 if kept.is_err() {
                     effects.released.clear();
                     effects.settled_fetches.clear();
                 }
                 self.live.apply(&effects);
                 self.report_health(&kept);
-                self.watcher.committed(done.len(), began.elapsed());
+                self.observer.committed(done.len(), began.elapsed());
                 for answer in done {
                     answer(kept.clone());
                 }
@@ -181,8 +181,8 @@ impl Writer {
         }
     }
 
-    /// Whether what was committed is on disk; if not, it may be there after the next start all the same, and whoever
-    /// comes again is told `duplicate` then.
+    /// Checks that the commit is on disk. If not, it may still exist after the next start; a retry is then answered
+    /// `duplicate`.
     fn check_still_writes(&mut self) -> Result<(), LedgerError> {
         let writes = self.space.as_mut().map_or(Ok(()), DiskSpace::still_writes);
         writes.map_err(|error| LedgerError::Unavailable {
@@ -191,7 +191,7 @@ impl Writer {
         })
     }
 
-    /// Lets it be known whether the store works.
+    /// Reports whether the store works.
     fn report_health(&self, kept: &Result<(), LedgerError>) {
         match kept {
             Ok(()) => self.live.report_writable(),
@@ -199,20 +199,20 @@ impl Writer {
         }
     }
 
-    /// Says why there is no room for receipts, if there is none.
+    /// Checks the disk's space; returns the reason if there is no room for receipts.
     fn check_space(&mut self) -> Option<String> {
         let no_room = match self.space.as_mut()?.shortage(&self.connection) {
             Ok(shortage) => {
                 shortage.map(|shortage| disk_errors::describe_shortage(shortage, &self.path))
             }
-            // The commit meets it, too, and says so.
+            // The commit meets the same error and reports it.
             Err(_) => None,
         };
         self.live.report_space(no_room.clone());
         no_room
     }
 
-    /// While the store fails nobody may send us anything to find out by, so the writer asks by itself.
+    /// Tries a write while the store fails, since no job may come that would show whether it works again.
     fn probe(&mut self) {
         self.check_space();
         if !self.live.is_failing() {
@@ -237,7 +237,7 @@ impl Writer {
         }
     }
 
-    /// Lets it be known; says in which words.
+    /// Reports a failed write; returns the message.
     fn report_failure(&self, error: &rusqlite::Error) -> String {
         let why = disk_errors::describe(error, &disk_errors::probe_write(&self.path), &self.path);
         self.live.report_failure(why.clone());
@@ -248,12 +248,12 @@ impl Writer {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
-            tracing::error!(%error, "the store could not undo a failed commit");
+            tracing::error!(%error, "the store could not roll back a failed commit");
         }
     }
 }
 
-/// A job that is to be done; receipts are refused while there is no room for them.
+/// Admits a job, or refuses it if it adds data while there is no room.
 fn admit(job: Job, no_room: Option<&str>) -> Option<Job> {
     match no_room {
         Some(why) if job.adds_data() => {
@@ -289,11 +289,11 @@ mod tests {
         fn committed(&self, _jobs: usize, _took: Duration) {}
     }
 
-    fn room(path: PathBuf, account: &AccountName) -> Writer {
+    fn open_writer(path: PathBuf, account: &AccountName) -> Writer {
         let mut connection = open::connect(&path).expect("it opens");
         open::ensure_schema(&mut connection, true).expect("the schema");
         let accounts = vec![account.clone()];
-        let shared = Arc::new(LiveState::load(&connection, &accounts, &[]).expect("it is read"));
+        let live = Arc::new(LiveState::load(&connection, &accounts, &[]).expect("it is read"));
         let settings = Settings {
             path,
             accounts,
@@ -304,14 +304,14 @@ mod tests {
             observer: Arc::new(Unwatched),
             threading: Threading::Dedicated,
         };
-        Writer::new(connection, &settings, shared).expect("a room")
+        Writer::new(connection, &settings, live).expect("a writer")
     }
 
     #[test]
-    fn what_is_not_kept_is_held_until_it_is_settled_again() {
+    fn claim_survives_a_lost_settlement_until_the_next_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let account = AccountName::parse("main").expect("a name");
-        let mut room = room(folder.path().join("store.db"), &account);
+        let mut writer = open_writer(folder.path().join("store.db"), &account);
         let claimed = ClaimedEvent {
             id: 7,
             key: EventKey {
@@ -326,28 +326,28 @@ mod tests {
             input_hash: InputHash::from_input(b""),
             already_confirmed: false,
         };
-        room.live.claim(&account, std::slice::from_ref(&claimed));
-        let settle = |room: &mut Writer| {
+        writer.live.claim(&account, std::slice::from_ref(&claimed));
+        let settle = |writer: &mut Writer| {
             let (reply, mut answer) = oneshot::channel();
             let event = claimed.event_version();
             let settlements = vec![Settlement { event, outcome: DeliveryOutcome::NotApplied }];
-            room.commit(Job::Settle { account: account.clone(), settlements, reply }, || None);
+            writer.commit(Job::Settle { account: account.clone(), settlements, reply }, || None);
             answer.try_recv().expect("it is answered")
         };
-        let sound = room.space.as_mut().expect("it looks at the disk").break_writes();
-        assert!(settle(&mut room).is_err());
-        assert!(room.live.is_claimed(&account, 7), "no other flight may take it");
-        assert!(room.live.health().is_err());
-        room.probe();
-        assert!(room.live.health().is_err(), "it does not write yet");
-        room.space.as_mut().expect("it looks at the disk").mend_writes(sound);
-        assert!(settle(&mut room).is_ok());
-        assert!(!room.live.is_claimed(&account, 7));
-        assert_eq!(room.live.health(), Ok(()));
+        let sound = writer.space.as_mut().expect("it checks the disk").break_writes();
+        assert!(settle(&mut writer).is_err());
+        assert!(writer.live.is_claimed(&account, 7), "no other batch may take it");
+        assert!(writer.live.health().is_err());
+        writer.probe();
+        assert!(writer.live.health().is_err(), "it does not write yet");
+        writer.space.as_mut().expect("it checks the disk").mend_writes(sound);
+        assert!(settle(&mut writer).is_ok());
+        assert!(!writer.live.is_claimed(&account, 7));
+        assert_eq!(writer.live.health(), Ok(()));
     }
 
     #[test]
-    fn without_room_only_what_brings_nothing_new_is_done() {
+    fn jobs_that_add_data_are_refused_without_room() {
         let source = || crate::event::SourceName::parse("zoom").expect("a name");
         let task = FetchTask {
             id: 1,
@@ -379,18 +379,18 @@ mod tests {
             content: crate::ledger::ReceiptContent::Ignored,
             fetch_requests: Vec::new(),
         });
-        let says = Some(answer.clone());
-        let (reply, mut told) = oneshot::channel();
+        let receipt = Some(answer.clone());
+        let (reply, mut reply_receiver) = oneshot::channel();
         assert!(
             admit(Job::RequestFetches { source: source(), requests: vec![], reply }, Some("full"))
                 .is_none()
         );
-        let told = told.try_recv().expect("it is told");
-        assert!(matches!(told, Err(error) if error.reason() == "full"));
+        let reply = reply_receiver.try_recv().expect("it is answered");
+        assert!(matches!(reply, Err(error) if error.reason() == "full"));
         assert!(admit(settle(FetchOutcome::Answered(answer)), Some("full")).is_none());
-        let gone = |says| settle(FetchOutcome::GivenUp { reason: why(), receipt: says });
-        assert!(admit(gone(says), Some("full")).is_none());
-        assert!(admit(gone(None), Some("full")).is_some());
+        let given_up = |receipt| settle(FetchOutcome::GivenUp { reason: why(), receipt });
+        assert!(admit(given_up(receipt), Some("full")).is_none());
+        assert!(admit(given_up(None), Some("full")).is_some());
         let later = settle(FetchOutcome::Retry {
             not_before: Millis::new(0),
             reason: why(),
@@ -399,7 +399,7 @@ mod tests {
         assert!(admit(later, Some("full")).is_some());
     }
 
-    /// Accepted receipts of one webinar each, whose filter goes through its description's parts for each of them.
+    /// Accepted receipts of one webinar each, with a description of this number of parts.
     fn receipts(count: usize, parts: usize) -> Vec<Job> {
         let share = || {
             let share = Arc::new(tokio::sync::Semaphore::new(1));
@@ -437,7 +437,7 @@ mod tests {
         };
         let job = |number| {
             let (receipt, reply) = (Box::new(receipt(number)), oneshot::channel());
-            // Kept for the job's sake: a job whose waiter has gone is not done.
+            // The receiver is leaked: the writer skips a job whose receiver is dropped.
             std::mem::forget(reply.1);
             Job::Accept { receipt, share: share(), reply: reply.0 }
         };
@@ -447,7 +447,7 @@ mod tests {
     /// A writer whose source filters by an expression.
     fn filtering(folder: &tempfile::TempDir, expression: &str) -> Writer {
         let account = AccountName::parse("main").expect("a name");
-        let mut writer = room(folder.path().join("store.db"), &account);
+        let mut writer = open_writer(folder.path().join("store.db"), &account);
         let policy = Policy {
             hubspot: account,
             provider: crate::event::ProviderId::new("zoom"),
@@ -479,13 +479,13 @@ mod tests {
         let mut light = receipts(40, 1).into_iter().skip(6);
         let first = light.next().expect("there are some");
         writer.commit(first, || light.next());
-        assert_eq!(light.len(), 0, "a few steps each hold nobody up");
+        assert_eq!(light.len(), 0, "jobs of few steps share a commit");
     }
 
     #[test]
     #[ignore = "measures the longest commit of many receipts with expressions"]
     #[allow(clippy::print_stderr, reason = "the figure is what the test is for")]
-    fn commits_are_bounded() {
+    fn commit_of_many_expressions_is_bounded() {
         for (count, parts, expression) in [
             (8, 350, ALL_PAIRS),
             (512, 30, ALL_PAIRS),
