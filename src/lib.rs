@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Start reading at [`event`], the vocabulary and the merge; then [`ledger`], the buffer.
-//! Who may import whom is a table in `tests/it/house.rs`, which a test enforces.
+//! Who may import whom is a table in `tests/it/architecture.rs`, which a test enforces.
 
 pub mod app;
 pub mod cli;

@@ -1,6 +1,7 @@
 //! What the whole crate promises, in one binary: a file for each capability.
 
 mod api;
+mod architecture;
 mod backlog;
 mod backup;
 mod black_box;
@@ -16,7 +17,6 @@ mod fetching;
 mod fuzz;
 mod harness;
 mod hostile;
-mod house;
 mod hubspot_schema;
 mod ledger;
 mod merge_laws;

@@ -1,7 +1,7 @@
 //! The page on the architecture shows the table of imports that the tests enforce.
 
 use super::{Page, section};
-use crate::house::{Imports, MAY_IMPORT};
+use crate::architecture::{Imports, MAY_IMPORT};
 
 const PAGE: &str = "docs/architecture.md";
 
