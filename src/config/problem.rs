@@ -45,7 +45,7 @@ impl ConfigProblems {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
     }
 
-    /// The problems in the order of the file.
+    /// The problems in the order in which the configuration is read.
     #[must_use]
     pub fn list(&self) -> &[ConfigProblem] {
         &self.0

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::event::{AccountFailure, PauseReason, RetryWait};
 use crate::hubspot::{AccountError, AccountErrorKind, RateLimitPolicy};
 
-/// Length of a pause before one small batch probes the account.
+/// Wait, during a pause, before one event probes the account.
 const PAUSE_PROBE: Duration = Duration::from_mins(1);
 /// Wait after a 429 without `Retry-After`: HubSpot's rolling window (usage guidelines: limits per 10 seconds).
 const WINDOW: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ const LOCKED: Duration = Duration::from_secs(2);
 /// Interval of probing whether the daily limit was reset. The reset is at midnight in the account's time zone, which is
 /// not known here.
 const DAILY_LIMIT_PROBE: Duration = Duration::from_mins(10);
-/// A data-centre move lasts up to a day and names its end in `Retry-After` (error handling: 477).
+/// Wait after a 477 without `Retry-After`. A data-centre move lasts up to a day (error handling: 477).
 const MIGRATION: Duration = Duration::from_mins(5);
 
 /// The failure of a call with that error. `random` is the source of its backoff's jitter.

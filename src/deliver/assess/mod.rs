@@ -5,8 +5,8 @@
 //! * `items`: assesses an answer that HubSpot gave event by event.
 //! * [`failure`]: derives the account's failure from a failed or unhelpful answer.
 //!
-//! Promises: each event of the part is settled, sent again in a half, or released, exactly once; no event is sent more
-//! often than its batch can be halved; the same evidence gives the same assessment.
+//! Promises: each event of the part is settled, sent again in a half, or released, exactly once; an event is sent at
+//! most once more than its batch can be halved; the same evidence gives the same assessment.
 
 pub mod bisect;
 pub mod concurrency;
@@ -31,7 +31,7 @@ use evidence::Evidence;
 use items::assess_items;
 use refusal_streak::Blame;
 
-/// Delay of an event that probed an account that refuses everything.
+/// How long an event waits after it was tried while its account refused everything.
 const REFUSED_PROBE_RETRY: Duration = Duration::from_mins(10);
 
 /// HubSpot's answer to a call with a part of a batch.
@@ -117,8 +117,8 @@ impl EventOutcome {
 }
 
 impl Answer {
-    /// Whether it refuses a single event. Such answers are assessed one after the other, and each is recorded before
-    /// the next is assessed: a refusal that another answer revokes before it is recorded would stay.
+    /// Whether it refuses a single event. Such answers are assessed and recorded one after the other. Otherwise an answer
+    /// could revoke a refusal that is not recorded yet; that refusal would be recorded afterwards, and stay.
     #[must_use]
     pub fn is_single_refusal(&self) -> bool {
         matches!(&self.verdict, Verdict::Items(items) if matches!(items[..], [ItemVerdict::Refused(_)]))
@@ -141,7 +141,7 @@ pub fn assess(
     }
     match verdict {
         Verdict::Account(error) => assess_error(error, part, daily_remaining, random),
-        // An event of the part is refused and the answer does not say which: the halves show it, without waiting.
+        // HubSpot refused the part whole and named no event: its halves are sent at once.
         Verdict::Split(reason) => Assessment {
             status: Some(StatusChange::Recovered { accepted: false, daily_remaining }),
             outcomes: Vec::new(),
@@ -195,7 +195,7 @@ fn assess_refusing_account(
     now: Millis,
 ) -> Assessment {
     let failure = failure::from_refusals(&refusal.message);
-    // Should this event be bad all the same, another one probes next.
+    // If this event is bad after all, the next probe uses another one.
     let outcome = DeliveryOutcome::RetryUncounted {
         not_before: now.plus(REFUSED_PROBE_RETRY),
         reason: refusal.message.clone(),
@@ -217,8 +217,8 @@ pub fn alike(events: Vec<ClaimedEvent>, outcome: &DeliveryOutcome) -> Vec<EventO
     events.into_iter().map(|event| EventOutcome { event, outcome: outcome.clone() }).collect()
 }
 
-/// Makes the rest of a batch pending again. An event with an unknown outcome counts as possibly applied, now or later:
-/// it is sent once more later, which costs one call for a hundred.
+/// Makes the rest of a batch pending again. An event with an unknown outcome may still take effect at HubSpot, so it is
+/// sent again now and once more later. For a hundred events that is one call.
 #[must_use]
 pub fn release(rest: Vec<BatchPart>, now: Millis) -> Vec<EventOutcome> {
     let unknown = DeliveryOutcome::RetryUncounted {

@@ -7,7 +7,7 @@ use crate::ledger::{ClaimedEvent, EventVersion};
 /// account is blamed.
 const MAX_STREAK: usize = 20;
 
-/// The latest refusals of single events for one reason, since the last event that was accepted.
+/// The latest refusals of single events, all for the same reason, with no event accepted between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefusalStreak {
     reason: Option<(u16, String, String)>,
@@ -19,7 +19,7 @@ pub struct RefusalStreak {
 pub enum Blame {
     /// The event.
     Event,
-    /// The account. The refusals of these events before are revoked.
+    /// The account. The earlier refusals of these events are revoked.
     Account(Vec<EventVersion>),
 }
 
@@ -29,8 +29,8 @@ impl RefusalStreak {
         *self = Self::default();
     }
 
-    /// Records the refusal of a single event and decides on its cause. `paused` while the account is known to refuse
-    /// everything.
+    /// Records the refusal of a single event and decides on its cause. `paused`: the account is already
+    /// paused because it refuses everything.
     pub fn record_refusal(
         &mut self,
         claimed: &ClaimedEvent,

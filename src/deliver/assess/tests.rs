@@ -184,9 +184,9 @@ proptest! {
         prop_assert_eq!(one, other);
     }
 
-    /// Whatever HubSpot answers, a batch ends, and no event is sent more often than the batch can be halved.
+    /// Whatever HubSpot answers, a batch ends, and an event is sent at most once more than the batch can be halved.
     #[test]
-    fn no_event_is_sent_more_often_than_its_batch_can_be_halved(
+    fn event_is_sent_at_most_once_more_than_its_batch_can_be_halved(
         count in 1..=100_i64,
         verdicts in prop::collection::vec(any_verdict(100), 64),
     ) {
@@ -336,7 +336,7 @@ fn confirmed_part_recovers_the_account() {
 }
 
 #[test]
-fn unconfirmed_events_of_a_part_are_halved_and_say_nothing_of_the_account() {
+fn unconfirmed_events_of_a_part_are_halved_and_leave_the_account_alone() {
     let items = vec![unconfirmed(Unconfirmed::NoResult); 3];
     let assessment = assess_fresh(items, part(0..3));
     assert_eq!((assessment.status.is_none(), assessment.confirmed), (true, Confirmed::None));
