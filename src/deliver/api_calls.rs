@@ -36,7 +36,7 @@ impl ApiCalls {
         rate_limit: RateLimit,
         metrics: Metrics,
     ) -> Self {
-        let rate_limiter = Mutex::new(RateLimiter::new(rate_limit));
+        let rate_limiter = Mutex::new(RateLimiter::for_shared_limit(rate_limit));
         Self { account, hubspot, metrics, rate_limiter }
     }
 

@@ -73,7 +73,7 @@ pub enum PermitWait {
 impl RateLimiter {
     /// Creates a limiter for a limit that this client alone uses: the whole window is free.
     #[must_use]
-    pub fn new(limit: RateLimit) -> Self {
+    pub fn for_own_limit(limit: RateLimit) -> Self {
         Self {
             configured: limit,
             reported: None,
@@ -89,7 +89,7 @@ impl RateLimiter {
     /// goes first.
     #[must_use]
     pub fn for_shared_limit(limit: RateLimit) -> Self {
-        Self { grain: GRAIN, knows_usage: false, ..Self::new(limit) }
+        Self { grain: GRAIN, knows_usage: false, ..Self::for_own_limit(limit) }
     }
 
     /// Takes a permit.

@@ -25,7 +25,7 @@ impl WaitingRateLimiter {
     pub fn new(limit: RateLimit) -> Self {
         // A limit of nothing would make every caller wait for ever.
         let limit = RateLimit { requests: limit.requests.max(1), ..limit };
-        Self { limiter: Mutex::new(RateLimiter::new(limit)), completed: Notify::new() }
+        Self { limiter: Mutex::new(RateLimiter::for_own_limit(limit)), completed: Notify::new() }
     }
 
     /// Waits for a permit.

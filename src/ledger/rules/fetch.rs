@@ -132,11 +132,11 @@ pub fn settle_fetch(
     }
 }
 
-/// Whether a claim that ends then still holds. One that ends later than a claim of now would was made by a clock that was
-/// ahead.
+/// Whether a claim that ends then still holds. One that ends twice as late as a claim of now would was made by a clock
+/// that was far ahead; a clock that was set back by less ends no claim.
 #[must_use]
 pub fn is_claim_valid(ends_at: Millis, now: Millis) -> bool {
-    ends_at > now && ends_at <= now.plus(crate::ledger::FETCH_CLAIM)
+    ends_at > now && ends_at <= now.plus(2 * crate::ledger::FETCH_CLAIM)
 }
 
 #[cfg(test)]
@@ -221,6 +221,7 @@ mod tests {
         let claim = crate::ledger::FETCH_CLAIM;
         assert!(is_claim_valid(NOW.plus(claim), NOW));
         assert!(!is_claim_valid(NOW, NOW));
-        assert!(!is_claim_valid(NOW.plus(claim * 2), NOW));
+        assert!(is_claim_valid(NOW.plus(claim + Duration::from_mins(1)), NOW), "set back");
+        assert!(!is_claim_valid(NOW.plus(claim * 3), NOW));
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn claim(
                 live.claim(account, &batch);
                 return Ok(ClaimResult::Batch(batch));
             }
-            None
+            // All of them changed since they were looked for: others may go.
+            Some(now)
         }
         BatchChoice::Wait(leaves_at) => leaves_at,
     };

@@ -233,3 +233,17 @@ async fn answer_of_a_locked_store_is_neither_accepted_nor_settled() {
     assert_eq!(settle_fetch(&ledger, &tasks[0], outcome).await, Some(ReceiptOutcome::Accepted));
     assert_eq!((counted(&ledger).await, counts(&ledger).await.pending), ((0, 0), 1));
 }
+
+#[tokio::test]
+async fn unreadable_refusal_holds_up_neither_the_start_nor_a_settlement() {
+    let place = Place::new();
+    let ledger = place.open(policies());
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    drop(ledger);
+    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    let damage = "UPDATE events SET refused = 'x', gaps = 'x', sending_since = 1";
+    store.execute(damage, ()).expect("changed");
+    let ledger = place.open(policies());
+    settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
+    assert_eq!(counts(&ledger).await.delivered, 1);
+}
