@@ -72,9 +72,10 @@ pub trait FetchQueue: Send + Sync + 'static {
     async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError>;
 }
 
-/// How long a claimed task is not claimed again. Longer than a webinar's questions take, also where they wait for the
-/// platform's limit: Eventbrite's is one of calls in an hour. A task that is claimed twice all the same is asked about
-/// twice.
+/// How long a claimed task is not claimed again.
+///
+/// Longer than a webinar's questions take, also where they wait for the platform's limit: Eventbrite's is one of calls in
+/// an hour. A task that is claimed twice all the same is asked about twice.
 pub const FETCH_CLAIM: Duration = Duration::from_hours(2);
 
 /// A webinar to fetch.
