@@ -208,7 +208,8 @@ fn join_result(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> an
 
 /// The published key sets of the sources, one for each URL.
 fn published_keys(config: &Config, http: &Arc<dyn Http>) -> BTreeMap<Url, Arc<JwksCache>> {
-    let urls = config.sources.values().filter_map(|source| source.provider.published_keys());
+    let urls =
+        config.sources.values().filter_map(|source| source.provider.scheme().published_keys());
     urls.map(|url| (url.clone(), JwksCache::new(url.clone(), Arc::clone(http)))).collect()
 }
 

@@ -153,6 +153,16 @@ pub fn decode_claims(token: &[u8]) -> Option<Vec<u8>> {
     (is_object(&head) && is_object(&claims)).then_some(claims)
 }
 
+/// Parses the claims of a token that is to be minted.
+///
+/// # Errors
+/// The body is no JSON object; a sentence for operators.
+pub fn parse_claims(body: &[u8]) -> Result<Map<String, Value>, String> {
+    serde_json::from_slice(body).map_err(|_| {
+        "the body is not a JSON object, so it cannot be the claims of a token".to_owned()
+    })
+}
+
 /// Mints a token with these claims, valid from `now_ms` for some minutes, as the rules require.
 ///
 /// # Errors

@@ -67,7 +67,9 @@ impl Config {
                 // Unreadable secrets have been reported.
                 let Ok(secret) = secret.read() else { continue };
                 let provider = &source.provider;
-                if let Some(message) = provider.check_secret(secret.expose_secret().as_bytes()) {
+                if let Some(message) =
+                    provider.scheme().check_secret(secret.expose_secret().as_bytes())
+                {
                     let origin = self.file.clone();
                     problems.push(ConfigProblem { origin, key, message: message.to_owned() });
                 }

@@ -13,7 +13,7 @@ use crate::event::{
 };
 use crate::expression::Expression;
 use crate::intake::{DEFAULT_TOLERANCE, Source};
-use crate::providers::{Capabilities, Platform, Requirement};
+use crate::providers::{Capabilities, Platform, Requirement, SignatureScheme};
 use crate::secret::Secret;
 
 /// Delay after the end at which an event is completed, if the platform sends no "ended".
@@ -57,10 +57,11 @@ fn source(
     let provider = platform.and_then(|platform| platform.configure(&mut section));
     // For an unknown platform no missing secret is reported.
     let traits = provider.as_ref().map(|provider| provider.capabilities());
-    let secrets =
-        secrets(&mut section, traits.map_or(Requirement::Optional, |traits| traits.secret));
+    let scheme = provider.as_ref().map(|provider| provider.scheme());
+    let need = scheme.map_or(Requirement::Optional, SignatureScheme::secret);
+    let secrets = secrets(&mut section, need);
     let hubspot = hubspot(&mut section, known.accounts);
-    let path_token = path_token(&mut section, traits);
+    let path_token = path_token(&mut section, scheme);
     let tolerance =
         section.duration("timestamp_tolerance", ZeroDuration::Refused).unwrap_or(DEFAULT_TOLERANCE);
     let platform_accounts = section.texts("platform_accounts").valid();
@@ -161,9 +162,9 @@ fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> 
 }
 
 /// The secret path segment after the source's name in the URL.
-fn path_token(section: &mut Section<'_>, traits: Option<Capabilities>) -> Option<Secret> {
+fn path_token(section: &mut Section<'_>, scheme: Option<&dyn SignatureScheme>) -> Option<Secret> {
     let given = section.secret("path_token");
-    if traits.is_some_and(|traits| traits.path_token == Requirement::Required) {
+    if scheme.is_some_and(|scheme| scheme.path_token() == Requirement::Required) {
         let remedy = "The platform does not sign its webhooks: set { env = \"NAME\" }, a text of 12 or more characters that nobody can guess";
         return section.required("path_token", given, remedy);
     }

@@ -63,7 +63,7 @@ impl Source {
             digest,
             dedupe_key: payload.delivery_id.as_deref().map_or(digest, delivery_key),
             // Without a signed time, an old webhook can be sent again.
-            lasting_key: !provider.capabilities().signs_time,
+            lasting_key: !provider.scheme().signs_time(),
             headers: headers_for_reading(provider.read_headers(), &request),
             body: request.body,
         };

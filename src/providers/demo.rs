@@ -84,4 +84,10 @@ impl SignedRequest {
     pub fn with_headers(request: UnsignedRequest<'_>, headers: Vec<(String, String)>) -> Self {
         Self { url: request.url.clone(), headers, body: request.body.to_vec() }
     }
+
+    /// Replaces the body by a token.
+    pub(super) fn with_token_body(request: UnsignedRequest<'_>, token: String) -> Self {
+        let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
+        Self { body: token.into_bytes(), ..Self::with_headers(request, headers) }
+    }
 }

@@ -65,6 +65,12 @@ impl<'a> Header<'a> {
             Self::Repeated => Err(VerifyError::Malformed),
         }
     }
+
+    /// The header's only value, if it is UTF-8.
+    #[must_use]
+    pub fn text(self) -> Option<&'a str> {
+        std::str::from_utf8(self.exactly_one().ok()?).ok()
+    }
 }
 
 /// A request to `/webhooks/{source}`.

@@ -4,7 +4,7 @@
 //! same cast of files, one line in [`PLATFORMS`], its fixtures and its tests:
 //!
 //! * `mod.rs`: the [`Platform`] and its [`Provider`], and which facts are documented and which assumed;
-//! * `verify.rs`: from raw bytes to [`Inbound<Verified>`], by a scheme of [`mod@signature`];
+//! * `verify.rs`: the [`SignatureScheme`], which verifies raw bytes;
 //! * `payload.rs`: typed, borrowed structs of the bodies;
 //! * `map.rs`: from a body to [`Change`](crate::event::Change)s;
 //! * `api.rs`, for platforms that are asked for more: the [`PlatformApi`];
@@ -35,8 +35,6 @@ pub mod zoom;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::event::{Millis, ProviderId};
 pub use api::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, FetchedAnswers, OnMissing,
@@ -46,6 +44,7 @@ pub use demo::{Demo, DemoApi, Sample, SignedRequest, UnsignedRequest};
 pub use inbound::{Header, Headers, Inbound, Scrubbed, Unverified, Verified};
 pub use options::{Options, require};
 pub use parsed_payload::{HandshakeReply, ParsedPayload, PayloadContent, VerifyError};
+pub use signature::SignatureScheme;
 
 /// All built-in platforms, in the sandbox's order.
 pub static PLATFORMS: &[&dyn Platform] = &[
@@ -91,8 +90,11 @@ pub trait Provider: Send + Sync {
     /// The platform.
     fn platform(&self) -> &'static dyn Platform;
 
-    /// What the platform's webhooks contain, and what the source must configure for them.
+    /// What the platform's webhooks contain.
     fn capabilities(&self) -> Capabilities;
+
+    /// How the webhooks are signed.
+    fn scheme(&self) -> &dyn SignatureScheme;
 
     /// Verifies that the request comes from the platform, from its raw bytes alone.
     ///
@@ -103,7 +105,10 @@ pub trait Provider: Send + Sync {
         request: Inbound<'a, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError>;
+    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+        let secret = self.scheme().verify(&request, keys, now)?;
+        Ok(request.into_verified(secret))
+    }
 
     /// Reads a scrubbed request. A stored one ([`Inbound::from_stored`]) reads the same as the one that came in.
     ///
@@ -116,16 +121,6 @@ pub trait Provider: Send + Sync {
         self.platform().scrub(body)
     }
 
-    /// The error in a secret of the source, as the rest of a sentence that begins with its key.
-    fn check_secret(&self, _secret: &[u8]) -> Option<&'static str> {
-        None
-    }
-
-    /// Address of the JSON Web Key Set that verifies the webhooks. The set is then the one secret in [`Keys`].
-    fn published_keys(&self) -> Option<&Url> {
-        None
-    }
-
     /// Names of the request headers, in lower case, that [`Self::read`] needs. They are stored with the body.
     fn read_headers(&self) -> &[String] {
         &[]
@@ -135,7 +130,9 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// Why the secret cannot sign, for operators.
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String>;
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        self.scheme().sign(request)
+    }
 
     /// Sample webhooks: the whole life of webinars that begin soon after `now`, in chronological order.
     fn samples(&self, now: Millis) -> Vec<Sample>;
@@ -160,8 +157,8 @@ pub trait Provider: Send + Sync {
 /// Secrets and tolerance to verify a request with.
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
-    /// The secrets in use, more than one while rotating, or the published key set ([`Provider::published_keys`]).
-    /// Empty only where [`Capabilities::secret`] allows it.
+    /// The secrets in use, more than one while rotating, or the published key set
+    /// ([`SignatureScheme::published_keys`]). Empty only where [`SignatureScheme::secret`] allows it.
     pub secrets: &'a [&'a [u8]],
     /// Largest difference between a signed timestamp and now, past or future.
     pub tolerance: Duration,
@@ -178,36 +175,18 @@ pub enum Requirement {
     Unused,
 }
 
-/// What a provider's webhooks contain and require.
+/// What a provider's webhooks contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is an independent fact, named where it is set"
-)]
 pub struct Capabilities {
-    /// `secret` or `secrets`, which verify the webhooks.
-    pub secret: Requirement,
-    /// `path_token`, required for platforms that do not sign.
-    pub path_token: Requirement,
     /// Whether webhooks name the platform's account. If not, the source must have an `external_account_id`.
     pub names_account: bool,
     /// Whether a webhook reports the end of a webinar. If not, `complete_after_end` has a default.
     pub reports_end: bool,
-    /// Whether the signature covers a time, so that an old webhook is refused. If not, a webhook is recognized as a
-    /// duplicate for as long as the webinars it contributed to are stored.
-    pub signs_time: bool,
     /// Whether reading may take long (configured expressions). Then it runs off the threads that serve requests.
     pub slow: bool,
 }
 
 impl Capabilities {
-    /// A platform that signs its webhooks and their time, names accounts and reports ends.
-    pub const FULL: Self = Self {
-        secret: Requirement::Required,
-        path_token: Requirement::Optional,
-        names_account: true,
-        reports_end: true,
-        signs_time: true,
-        slow: false,
-    };
+    /// A platform whose webhooks name accounts and report ends.
+    pub const FULL: Self = Self { names_account: true, reports_end: true, slow: false };
 }

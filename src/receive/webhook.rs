@@ -98,7 +98,8 @@ impl WebhookService {
         let WebhookSettings { sources, keys, ledger, clock, metrics, max_body, limits } = settings;
         let endpoint = |source: Arc<Source>| {
             let name = source.name.clone();
-            let keys = source.provider.published_keys().and_then(|url| keys.get(url).cloned());
+            let keys =
+                source.provider.scheme().published_keys().and_then(|url| keys.get(url).cloned());
             let (secret_warning, foreign_warning) = Default::default();
             (name, Arc::new(LiveEndpoint { source, keys, secret_warning, foreign_warning }))
         };

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::event::{Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarId};
 use crate::providers::{
     HandshakeReply, Inbound, Keys, ParsedPayload, PayloadContent, Provider, Scrubbed,
-    SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    SignedRequest, UnsignedRequest, Unverified, VerifyError,
 };
 use crate::stub_platform::{StubBehavior, StubPlatform, StubProvider};
 
@@ -32,11 +32,11 @@ impl StubBehavior for Probe {
         Some(Arc::new(StubProvider(Self)))
     }
 
-    fn verify<'a>(
+    fn verify(
         &self,
-        _request: Inbound<'a, Unverified>,
+        _request: &Inbound<'_, Unverified>,
         _keys: Keys<'_>,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+    ) -> Result<usize, VerifyError> {
         Err(VerifyError::Mismatch)
     }
 

@@ -28,8 +28,8 @@ use url::Url;
 
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, Platform, Provider, Sample,
-    Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, require,
+    Capabilities, Demo, DemoApi, Inbound, Options, ParsedPayload, Platform, Provider, Sample,
+    Scrubbed, SignatureScheme, require,
 };
 use verify::{CHECKSUMS, ServerAuth};
 
@@ -125,16 +125,11 @@ impl Provider for BigBlueButton {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { signs_time: self.auth != ServerAuth::Bearer, ..Capabilities::FULL }
+        Capabilities::FULL
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        self.auth.verify(request, keys, now)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        &self.auth
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
@@ -142,10 +137,6 @@ impl Provider for BigBlueButton {
             Ok((names, content)) => ParsedPayload::new(&names, content),
             Err(reason) => ParsedPayload::unreadable(reason),
         }
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        self.auth.sign(request)
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

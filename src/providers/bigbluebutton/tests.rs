@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::providers::Provider;
 use crate::providers::conformance::{self, TOLERANCE};
+use crate::providers::{Provider, SignedRequest, VerifyError};
 
 const SECRET: &[u8] = b"bitter-orange-17";
 const CALLBACK: &str = "https://bridge.example/webhooks/source";
@@ -161,7 +161,7 @@ fn body_without_one_valid_timestamp_is_refused() {
 #[test]
 fn bearer_secret_is_compared_with_all_secrets() {
     let provider = configured("auth = 'bearer'").expect("a valid configuration");
-    assert!(!provider.capabilities().signs_time);
+    assert!(!provider.scheme().signs_time());
     let right = conformance::sign(provider.as_ref(), BODY, SECRET, NOW);
     assert_eq!(right.url.query(), None);
     let verify = |header: Option<&str>| {

@@ -13,10 +13,8 @@ use url::form_urlencoded::parse;
 use super::form;
 use crate::event::Millis;
 use crate::providers::signature::digest::{HashAlgorithm, MacMethod};
-use crate::providers::signature::hmac;
-use crate::providers::{
-    Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
-};
+use crate::providers::signature::{SignatureScheme, find_secret, hmac};
+use crate::providers::{Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError};
 
 /// The query parameter with the hash.
 pub(super) const CHECKSUM: &str = "checksum";
@@ -53,32 +51,36 @@ pub(super) const CHECKSUMS: [(&str, HashAlgorithm); 4] = [
     ("sha512", HashAlgorithm::Sha512),
 ];
 
-impl ServerAuth {
-    /// Verifies that the server sent the request.
-    pub(super) fn verify<'a>(
+impl SignatureScheme for ServerAuth {
+    fn verify(
         &self,
-        request: Inbound<'a, Unverified>,
+        request: &Inbound<'_, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        let secret = match self {
-            Self::Bearer => verify_bearer(&request, keys.secrets)?,
+    ) -> Result<usize, VerifyError> {
+        match self {
+            Self::Bearer => {
+                let value = request.headers.lookup("authorization").exactly_one()?;
+                let token = value.strip_prefix(BEARER).ok_or(VerifyError::Malformed)?;
+                find_secret(keys.secrets, |secret| secret.ct_eq(token).into())
+            }
             Self::Checksum { checksum, callback } => {
                 let claimed = read_checksum(request.query, *checksum)?;
                 let callback = callback.as_ref().ok_or(VerifyError::Mismatch)?;
-                let made = |secret| checksum_hex(*checksum, callback, request.body, secret);
-                let secret = find_secret(keys.secrets, made, &claimed)?;
+                let secret = find_secret(keys.secrets, |secret| {
+                    let made = checksum_hex(*checksum, callback, request.body, secret);
+                    made.as_bytes().ct_eq(claimed.as_bytes()).into()
+                })?;
                 let at = form::single_value(request.body, TIMESTAMP)
                     .and_then(|text| parse_millis(&text));
                 hmac::check_timestamp(at.ok_or(VerifyError::Malformed)?, now, keys.tolerance)?;
-                secret
+                Ok(secret)
             }
-        };
-        Ok(request.into_verified(secret))
+        }
     }
 
     /// Signs the request with the present time in its form.
-    pub(super) fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let body = form::with_value(request.body, TIMESTAMP, &request.now.get().to_string());
         let mut url = request.url.clone();
         let mut headers = vec![("content-type".to_owned(), FORM.to_owned())];
@@ -95,6 +97,10 @@ impl ServerAuth {
             }
         }
         Ok(SignedRequest { url, headers, body })
+    }
+
+    fn signs_time(&self) -> bool {
+        *self != Self::Bearer
     }
 }
 
@@ -117,27 +123,6 @@ fn read_checksum(query: &str, checksum: HashAlgorithm) -> Result<String, VerifyE
         return Err(VerifyError::Malformed);
     }
     Ok(claimed.into_owned())
-}
-
-fn verify_bearer(
-    request: &Inbound<'_, Unverified>,
-    secrets: &[&[u8]],
-) -> Result<usize, VerifyError> {
-    let value = request.headers.lookup("authorization").exactly_one()?;
-    let token = value.strip_prefix(BEARER).ok_or(VerifyError::Malformed)?;
-    find_secret(secrets, |secret| secret, token)
-}
-
-/// Finds the first secret that yields the claimed value. An empty secret never matches.
-fn find_secret<'a, T: AsRef<[u8]>>(
-    secrets: &[&'a [u8]],
-    made: impl Fn(&'a [u8]) -> T,
-    claimed: impl AsRef<[u8]>,
-) -> Result<usize, VerifyError> {
-    let is_it = |secret: &&'a [u8]| {
-        !secret.is_empty() && bool::from(made(secret).as_ref().ct_eq(claimed.as_ref()))
-    };
-    secrets.iter().position(is_it).ok_or(VerifyError::Mismatch)
 }
 
 /// Parses a time in whole milliseconds, written in digits only.

@@ -22,18 +22,15 @@ mod verify;
 
 use std::sync::Arc;
 
-use url::Url;
-
 use crate::event::{Millis, ProviderId};
 use crate::providers::options::read_table;
 use crate::providers::{
-    Capabilities, Demo, Inbound, Keys, Options, ParsedPayload, Platform, Provider, Sample,
-    Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
+    Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Sample, Scrubbed,
+    SignatureScheme, SignedRequest, UnsignedRequest, scrub,
 };
 use body_format::BodyFormat;
 use mapping::Mapping;
 use recipes::Recipe;
-use verify::VerifyScheme;
 
 /// Keys of secrets and personal data; their values are masked in every body.
 const MASKED: [&str; 24] = [
@@ -90,9 +87,8 @@ impl Platform for CustomPlatform {
 }
 
 /// A custom platform as configured for one source.
-#[derive(Debug)]
 struct Custom {
-    scheme: VerifyScheme,
+    scheme: Box<dyn SignatureScheme>,
     mapping: Mapping,
     format: BodyFormat,
     masked: Vec<String>,
@@ -138,7 +134,7 @@ impl Custom {
             (false, true) => BodyFormat::Form,
             (false, false) => BodyFormat::Json,
         };
-        let mut read_headers = scheme.delivery_id_headers();
+        let mut read_headers = scheme.id_headers();
         read_headers.extend(mapping.header_names());
         Some(Self { scheme, mapping, format, masked, recipe, read_headers })
     }
@@ -151,22 +147,14 @@ impl Provider for Custom {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            secret: self.scheme.secret_requirement(),
-            path_token: self.scheme.path_token_requirement(),
             names_account: self.mapping.has("account"),
             reports_end: self.mapping.has("completed"),
-            signs_time: self.scheme.signs_time(),
             slow: true,
         }
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        self.scheme.verify(request, keys, now)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        self.scheme.as_ref()
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
@@ -181,14 +169,6 @@ impl Provider for Custom {
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
         let keys: Vec<&str> = self.masked.iter().map(String::as_str).collect();
         scrub::mask(&self.format.to_json(body), &keys)
-    }
-
-    fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
-        self.scheme.check_secret(secret)
-    }
-
-    fn published_keys(&self) -> Option<&Url> {
-        self.scheme.published_keys()
     }
 
     fn read_headers(&self) -> &[String] {

@@ -23,10 +23,10 @@ use std::sync::Arc;
 
 use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
 use crate::providers::options::read_table;
+use crate::providers::signature::path_token::PathToken;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
-    PayloadContent, Platform, PlatformApi, Provider, Requirement, Sample, Scrubbed, SignedRequest,
-    UnsignedRequest, Unverified, Verified, VerifyError, require, scrub,
+    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent,
+    Platform, PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, require, scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. `endpoint_url` holds the source's path token.
@@ -84,25 +84,16 @@ impl Provider for Eventbrite {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            secret: Requirement::Unused,
-            path_token: Requirement::Required,
             // The fetched event and the configuration name it.
             names_account: true,
             reports_end: false,
-            signs_time: false,
             ..Capabilities::FULL
         }
     }
 
-    /// Accepts every request: webhooks are unsigned, and the caller compared the path token before. A caller who knows
-    /// the token can only cause fetches of this organization's events.
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        _keys: Keys<'_>,
-        _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        Ok(request.into_verified(0))
+    /// A caller who knows the path token can only cause fetches of this organization's events.
+    fn scheme(&self) -> &dyn SignatureScheme {
+        &PathToken
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
@@ -133,10 +124,6 @@ impl Provider for Eventbrite {
             condition: FetchCondition::Always,
         });
         parsed
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        Ok(SignedRequest::with_headers(request, Vec::new()))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

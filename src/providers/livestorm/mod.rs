@@ -30,9 +30,8 @@ use crate::event::{Change, FetchCondition, FetchRequest, Millis, ProviderId, Web
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::options::read_table;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
-    PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed, SignedRequest,
-    UnsignedRequest, Unverified, Verified, VerifyError, require, scrub,
+    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent,
+    Platform, PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, require, scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. `included` holds other resources, which are never read.
@@ -102,22 +101,12 @@ impl Provider for Livestorm {
         Capabilities { names_account: false, ..Capabilities::FULL }
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        verify::verify(request, keys, now)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        &verify::LivestormScheme
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         read(&request.body)
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        let headers = verify::sign(request.body, request.secret, request.now);
-        Ok(SignedRequest::with_headers(request, headers))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::event::Millis;
-use crate::providers::signature::hmac;
-use crate::providers::{Inbound, Keys, Unverified, Verified, VerifyError};
+use crate::providers::signature::{SignatureScheme, find_secret, hmac};
+use crate::providers::{Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError};
 
 /// The header with the signed time and the signature.
 pub(super) const SIGNATURE: &str = "x-livestorm-signature";
@@ -21,33 +21,35 @@ const MILLISECONDS_DIGITS: usize = 12;
 /// Longest time that is read. A number of sixteen digits cannot overflow.
 const DIGITS_MAX: usize = 16;
 
-/// Verifies that Livestorm signed the request.
-///
-/// The signature is checked before the time, because an unsigned time proves nothing.
-pub(super) fn verify<'a>(
-    request: Inbound<'a, Unverified>,
-    keys: Keys<'_>,
-    now: Millis,
-) -> Result<Inbound<'a, Verified>, VerifyError> {
-    let header = request.headers.lookup(SIGNATURE).exactly_one()?;
-    let comma = header.iter().position(|byte| *byte == b',').ok_or(VerifyError::Malformed)?;
-    let (time, hash) = (&header[..comma], &header[comma + 1..]);
-    let claimed = hmac::parse_lower_hex(hash).ok_or(VerifyError::Malformed)?;
-    let signed_at = parse_signed_time(time).ok_or(VerifyError::Malformed)?;
-    let matches = |secret: &&[u8]| {
-        !secret.is_empty() && bool::from(signed_hash(time, secret, request.body).ct_eq(&claimed))
-    };
-    let secret = keys.secrets.iter().position(matches).ok_or(VerifyError::Mismatch)?;
-    serde_json::from_slice::<IgnoredAny>(request.body).map_err(|_| VerifyError::Mismatch)?;
-    hmac::check_timestamp(signed_at, now, keys.tolerance)?;
-    Ok(request.into_verified(secret))
-}
+/// Livestorm's scheme.
+pub(super) struct LivestormScheme;
 
-/// Signs a body at `now`, and returns the headers.
-pub(super) fn sign(body: &[u8], secret: &[u8], now: Millis) -> Vec<(String, String)> {
-    let time = now.get().div_euclid(1_000).to_string();
-    let hash = hex::encode(signed_hash(time.as_bytes(), secret, body));
-    vec![(SIGNATURE.to_owned(), format!("{time},{hash}"))]
+impl SignatureScheme for LivestormScheme {
+    fn verify(
+        &self,
+        request: &Inbound<'_, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<usize, VerifyError> {
+        let header = request.headers.lookup(SIGNATURE).exactly_one()?;
+        let comma = header.iter().position(|byte| *byte == b',').ok_or(VerifyError::Malformed)?;
+        let (time, hash) = (&header[..comma], &header[comma + 1..]);
+        let claimed = hmac::parse_lower_hex(hash).ok_or(VerifyError::Malformed)?;
+        let signed_at = parse_signed_time(time).ok_or(VerifyError::Malformed)?;
+        let secret = find_secret(keys.secrets, |secret| {
+            signed_hash(time, secret, request.body).ct_eq(&claimed).into()
+        })?;
+        serde_json::from_slice::<IgnoredAny>(request.body).map_err(|_| VerifyError::Mismatch)?;
+        hmac::check_timestamp(signed_at, now, keys.tolerance)?;
+        Ok(secret)
+    }
+
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        let time = request.now.get().div_euclid(1_000).to_string();
+        let hash = hex::encode(signed_hash(time.as_bytes(), request.secret, request.body));
+        let headers = vec![(SIGNATURE.to_owned(), format!("{time},{hash}"))];
+        Ok(SignedRequest::with_headers(request, headers))
+    }
 }
 
 fn signed_hash(time: &[u8], secret: &[u8], body: &[u8]) -> [u8; 32] {

@@ -31,9 +31,8 @@ use std::sync::Arc;
 use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
 use crate::providers::options::read_table;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Keys, Options, ParsedPayload,
-    PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed, SignedRequest,
-    UnsignedRequest, Unverified, Verified, VerifyError, scrub,
+    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent,
+    Platform, PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, scrub,
 };
 use api::LumaApi;
 use verify::LumaScheme;
@@ -130,13 +129,8 @@ impl Provider for Luma {
         Capabilities { reports_end: false, ..Capabilities::FULL }
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        self.scheme.verify(request, keys, now)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        &self.scheme
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
@@ -173,10 +167,6 @@ impl Provider for Luma {
 
     fn read_headers(&self) -> &[String] {
         &self.time_header
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        self.scheme.sign(request)
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

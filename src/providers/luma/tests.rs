@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::{Change, ChangeKind, EndTime, Shape, WebinarFields, WebinarId};
-use crate::providers::{ApiAnswers, TimeRange, conformance};
+use crate::providers::{ApiAnswers, TimeRange, VerifyError, conformance};
 
 const SECRET: &[u8] = b"whsec_dGltYmVyIGFuZCBicmFzcw";
 const NOW: Millis = Millis::new(1_790_150_400_000);

@@ -6,11 +6,11 @@
 //! (<https://docs.luma.com/reference/webhook_event_created>); all public receivers but one agree on it.
 
 use crate::event::Millis;
+use crate::providers::signature::standard_webhooks::{self, StandardWebhooks};
 use crate::providers::signature::timestamped_hmac::{TimestampLayout, TimestampedHmac};
-use crate::providers::signature::{hmac, standard_webhooks};
+use crate::providers::signature::{SignatureScheme, hmac};
 use crate::providers::{
-    Header, Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified,
-    VerifyError,
+    Header, Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError,
 };
 
 /// The header with the signature.
@@ -35,19 +35,17 @@ pub(super) enum LumaScheme {
     StandardWebhooks,
 }
 
-impl LumaScheme {
-    /// Verifies that Luma signed the request.
-    pub(super) fn verify<'a>(
-        self,
-        request: Inbound<'a, Unverified>,
+impl SignatureScheme for LumaScheme {
+    fn verify(
+        &self,
+        request: &Inbound<'_, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        let Inbound { headers, body, .. } = request;
+    ) -> Result<usize, VerifyError> {
         match self {
             Self::Native => {
-                let claimed = NATIVE.read(headers)?;
-                match headers.lookup(TIMESTAMP) {
+                let claimed = NATIVE.read(request.headers)?;
+                match request.headers.lookup(TIMESTAMP) {
                     // Adds nothing to the signature as long as it repeats the signed time.
                     Header::Missing => {}
                     Header::One(time) if time == claimed.time => {}
@@ -55,14 +53,34 @@ impl LumaScheme {
                 }
                 NATIVE.verify(request, keys, now)
             }
+            Self::StandardWebhooks => StandardWebhooks.verify(request, keys, now),
+        }
+    }
+
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        match self {
+            Self::Native => NATIVE.sign(request),
             Self::StandardWebhooks => {
-                let Keys { secrets, tolerance } = keys;
-                let secret = standard_webhooks::verify(headers, body, secrets, now, tolerance)?;
-                Ok(request.into_verified(secret))
+                let id = format!("msg_{}", request.now.get());
+                let headers = standard_webhooks::sign(&id, request)?;
+                Ok(SignedRequest::with_headers(request, headers))
             }
         }
     }
 
+    /// The signed id, or the signature of time and body.
+    fn delivery_id(&self, headers: &dyn Headers) -> Option<String> {
+        match self {
+            Self::Native => {
+                let claimed = NATIVE.read(headers).ok()?;
+                std::str::from_utf8(claimed.mac).ok().map(str::to_owned)
+            }
+            Self::StandardWebhooks => StandardWebhooks.delivery_id(headers),
+        }
+    }
+}
+
+impl LumaScheme {
     /// The header with the signed time.
     pub(super) fn time_header(self) -> &'static str {
         match self {
@@ -80,29 +98,5 @@ impl LumaScheme {
             }
         };
         Some(Millis::from_plausible_ms(second.get())?.refine_within_second(received_at))
-    }
-
-    /// An identifier unique to a verified delivery: the signed id, or the signature of time and body.
-    pub(super) fn delivery_id(self, headers: &dyn Headers) -> Option<String> {
-        match self {
-            Self::Native => {
-                let claimed = NATIVE.read(headers).ok()?;
-                std::str::from_utf8(claimed.mac).ok().map(str::to_owned)
-            }
-            Self::StandardWebhooks => standard_webhooks::delivery_id(headers).map(str::to_owned),
-        }
-    }
-
-    /// Signs a request.
-    pub(super) fn sign(self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        let UnsignedRequest { body, secret, now, .. } = request;
-        match self {
-            Self::Native => Ok(NATIVE.sign(request)),
-            Self::StandardWebhooks => {
-                let id = format!("msg_{}", now.get());
-                let headers = standard_webhooks::sign(&id, body, secret, now)?;
-                Ok(SignedRequest::with_headers(request, headers))
-            }
-        }
     }
 }

@@ -26,9 +26,8 @@ use std::sync::Arc;
 use crate::event::{Millis, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
-    scrub,
+    Capabilities, Demo, DemoApi, Inbound, Options, ParsedPayload, PayloadContent, Platform,
+    Provider, Sample, Scrubbed, SignatureScheme, scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. The host's name stays: it becomes the organizer.
@@ -89,13 +88,8 @@ impl Provider for Riverside {
         Capabilities::FULL
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        verify::SCHEME.verify(request, keys, now)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        &verify::SCHEME
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
@@ -113,10 +107,6 @@ impl Provider for Riverside {
         let parsed = ParsedPayload::from_result(&head.event, content);
         // "Deduplicate on this value": equal in all attempts (https://docs.riverside.fm/webhooks/overview).
         ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        Ok(verify::SCHEME.sign(request))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::{Change, ChangeKind, EndTime, RunChange, RunPhase, Shape, WebinarFields};
-use crate::providers::conformance;
+use crate::providers::{VerifyError, conformance};
 
 const SECRET: &[u8] = b"quiet-room-of-the-tests";
 const NOW: Millis = Millis::new(1_790_150_400_000);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
 
 use crate::event::Millis;
 use crate::providers::VerifyError;
@@ -21,20 +20,6 @@ pub fn sha256(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
-}
-
-/// Index of the first secret that produces this MAC of the parts.
-///
-/// An empty secret never matches: everybody knows it.
-#[must_use]
-pub fn find_signing_secret(
-    secrets: &[&[u8]],
-    parts: &[&[u8]],
-    claimed: &[u8; 32],
-) -> Option<usize> {
-    secrets
-        .iter()
-        .position(|secret| !secret.is_empty() && bool::from(sha256(secret, parts).ct_eq(claimed)))
 }
 
 /// Parses a MAC of 64 lower-case hexadecimal digits. No other text is accepted, so a MAC has one spelling.
@@ -87,21 +72,6 @@ mod tests {
         let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(hex::encode(mac), known);
         assert_eq!(parse_lower_hex(known.as_bytes()), Some(mac));
-    }
-
-    #[test]
-    fn find_signing_secret_returns_the_first_match() {
-        let claimed = sha256(b"new", &[b"m"]);
-        assert_eq!(find_signing_secret(&[b"old", b"new"], &[b"m"], &claimed), Some(1));
-        assert_eq!(find_signing_secret(&[b"new", b"new"], &[b"m"], &claimed), Some(0));
-        assert_eq!(find_signing_secret(&[b"old"], &[b"m"], &claimed), None);
-        assert_eq!(find_signing_secret(&[], &[b"m"], &claimed), None);
-    }
-
-    #[test]
-    fn empty_secret_never_matches() {
-        let claimed = sha256(b"", &[b"m"]);
-        assert_eq!(find_signing_secret(&[b"", b"x"], &[b"m"], &claimed), None);
     }
 
     #[test]

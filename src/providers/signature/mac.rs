@@ -11,11 +11,11 @@ use subtle::ConstantTimeEq as _;
 use url::form_urlencoded;
 
 use super::digest::{self, HashAlgorithm, MacMethod};
-use super::hmac;
 use super::message::{MessageTemplate, MessageValues, Placeholder};
+use super::{SignatureScheme, find_secret, hmac};
 use crate::event::Millis;
 use crate::providers::{
-    Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError,
 };
 
 /// Limit of signatures in one header. A sender has a few keys while it rotates them.
@@ -99,24 +99,14 @@ pub enum TimestampUnit {
     Milliseconds,
 }
 
-impl MacScheme {
-    /// Whether the signed message holds a time.
-    #[must_use]
-    pub fn signs_time(&self) -> bool {
-        self.message.contains(Placeholder::Timestamp)
-    }
-
-    /// Verifies that one of the secrets signed the request. The signature is checked before the time.
-    ///
-    /// # Errors
-    /// [`VerifyError`] says why not.
-    pub fn verify<'a>(
+impl SignatureScheme for MacScheme {
+    fn verify(
         &self,
-        request: Inbound<'a, Unverified>,
+        request: &Inbound<'_, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        let ClaimedSignatures { signatures, timestamp } = self.claimed_signatures(&request)?;
+    ) -> Result<usize, VerifyError> {
+        let ClaimedSignatures { signatures, timestamp } = self.claimed_signatures(request)?;
         // A plain hash allows length extension, but not by text: the extension begins with a byte that starts no
         // character.
         if self.method == MacMethod::Hash && std::str::from_utf8(request.body).is_err() {
@@ -143,22 +133,19 @@ impl MacScheme {
             return Err(VerifyError::Malformed);
         }
         let values = self.values(timestamp.unwrap_or_default(), id, request.body);
-        let signs = |secret: &&[u8]| {
+        let secret = find_secret(keys.secrets, |secret| {
             let right = self.compute(secret, &values);
             // All signatures are compared, so that the duration does not depend on which one matches.
             let equal = |claimed: &Vec<u8>| bool::from(right.as_slice().ct_eq(claimed));
-            !secret.is_empty() && claimed.iter().fold(false, |found, one| found | equal(one))
-        };
-        let secret = keys.secrets.iter().position(signs).ok_or(VerifyError::Mismatch)?;
+            claimed.iter().fold(false, |found, one| found | equal(one))
+        })?;
         if let Some(signed_at) = signed_at {
             hmac::check_timestamp(signed_at, now, keys.tolerance)?;
         }
-        Ok(request.into_verified(secret))
+        Ok(secret)
     }
 
-    /// Signs a request.
-    #[must_use]
-    pub fn sign(&self, request: UnsignedRequest<'_>) -> SignedRequest {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let timestamp = self.timestamp_unit.write(request.now);
         let id = format!("delivery-{}", digest::short_hash(request.body));
         let values = self.values(timestamp.as_bytes(), id.as_bytes(), request.body);
@@ -173,9 +160,23 @@ impl MacScheme {
         }
         headers.extend(self.timestamp_header.clone().map(|name| (name, timestamp)));
         headers.extend(self.id_header.clone().map(|name| (name, id)));
-        SignedRequest { url, ..SignedRequest::with_headers(request, headers) }
+        Ok(SignedRequest { url, ..SignedRequest::with_headers(request, headers) })
     }
 
+    fn signs_time(&self) -> bool {
+        self.message.contains(Placeholder::Timestamp)
+    }
+
+    fn id_headers(&self) -> Vec<String> {
+        Vec::from_iter(self.id_header.clone())
+    }
+
+    fn delivery_id(&self, headers: &dyn Headers) -> Option<String> {
+        headers.lookup(self.id_header.as_ref()?).text().map(str::to_owned)
+    }
+}
+
+impl MacScheme {
     fn values<'v>(
         &'v self,
         timestamp: &'v [u8],

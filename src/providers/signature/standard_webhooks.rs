@@ -6,17 +6,21 @@
 //! rotates them. Other versions (`v1a`: Ed25519) are skipped. The key is the content of `whsec_{base64}`. Each
 //! attempt has the same id and its own time.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use subtle::ConstantTimeEq as _;
 
-use super::hmac;
+use super::{SignatureScheme, digest, find_secret, hmac};
 use crate::event::Millis;
-use crate::providers::{Header, Headers, VerifyError};
+use crate::providers::{
+    Header, Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError,
+};
+
+/// The scheme.
+#[derive(Debug, Clone, Copy)]
+pub struct StandardWebhooks;
 
 /// Header names: those of the standard, and Svix's.
 const HEADER_NAMES: [HeaderNames; 2] = [
@@ -48,65 +52,59 @@ struct HeaderNames {
     signature: &'static str,
 }
 
-/// Names of the headers that may hold the delivery's id.
-#[must_use]
-pub fn id_headers() -> [&'static str; 2] {
-    HEADER_NAMES.map(|family| family.id)
-}
+impl SignatureScheme for StandardWebhooks {
+    fn verify(
+        &self,
+        request: &Inbound<'_, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<usize, VerifyError> {
+        let headers = request.headers;
+        let family = header_names(headers).ok_or(VerifyError::Missing)?;
+        let id = headers.lookup(family.id).exactly_one()?;
+        let timestamp = headers.lookup(family.timestamp).exactly_one()?;
+        let claimed = parse_signatures(headers.lookup(family.signature).exactly_one()?);
+        let signed_at = hmac::parse_unix_seconds(timestamp).ok_or(VerifyError::Malformed)?;
+        if id.is_empty() || id.len() > ID_MAX || claimed.is_empty() {
+            return Err(VerifyError::Malformed);
+        }
+        let secret = find_secret(keys.secrets, |secret| {
+            let Some(key) = decode_key(secret) else { return false };
+            let mac = hmac::sha256(&key, &[id, b".", timestamp, b".", request.body]);
+            // All signatures are compared, so that the duration does not depend on which one matches.
+            claimed.iter().fold(false, |found, claimed| found | bool::from(mac.ct_eq(claimed)))
+        })?;
+        hmac::check_timestamp(signed_at, now, keys.tolerance)?;
+        Ok(secret)
+    }
 
-/// The delivery's id, which is unique and signed.
-#[must_use]
-pub fn delivery_id(headers: &dyn Headers) -> Option<&str> {
-    let family = header_names(headers)?;
-    match headers.lookup(family.id) {
-        Header::One(id) => std::str::from_utf8(id).ok(),
-        Header::Missing | Header::Repeated => None,
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        let id = format!("msg_{}", digest::short_hash(request.body));
+        let headers = sign(&id, request)?;
+        Ok(SignedRequest::with_headers(request, headers))
+    }
+
+    fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
+        decode_key(secret).is_none().then_some(NOT_A_KEY)
+    }
+
+    fn id_headers(&self) -> Vec<String> {
+        HEADER_NAMES.map(|family| family.id.to_owned()).to_vec()
+    }
+
+    fn delivery_id(&self, headers: &dyn Headers) -> Option<String> {
+        headers.lookup(header_names(headers)?.id).text().map(str::to_owned)
     }
 }
 
-/// Returns the index of the first secret that signed the body.
-///
-/// # Errors
-/// [`VerifyError`] says why none did, or that the time is outside the tolerance.
-pub fn verify(
-    headers: &dyn Headers,
-    body: &[u8],
-    secrets: &[&[u8]],
-    now: Millis,
-    tolerance: Duration,
-) -> Result<usize, VerifyError> {
-    let family = header_names(headers).ok_or(VerifyError::Missing)?;
-    let id = headers.lookup(family.id).exactly_one()?;
-    let timestamp = headers.lookup(family.timestamp).exactly_one()?;
-    let claimed = parse_signatures(headers.lookup(family.signature).exactly_one()?);
-    let signed_at = hmac::parse_unix_seconds(timestamp).ok_or(VerifyError::Malformed)?;
-    if id.is_empty() || id.len() > ID_MAX || claimed.is_empty() {
-        return Err(VerifyError::Malformed);
-    }
-    let signs = |secret: &&[u8]| {
-        let Some(key) = decode_key(secret) else { return false };
-        let mac = hmac::sha256(&key, &[id, b".", timestamp, b".", body]);
-        // All signatures are compared, so that the duration does not depend on which one matches.
-        claimed.iter().fold(false, |found, claimed| found | bool::from(mac.ct_eq(claimed)))
-    };
-    let secret = secrets.iter().position(signs).ok_or(VerifyError::Mismatch)?;
-    hmac::check_timestamp(signed_at, now, tolerance)?;
-    Ok(secret)
-}
-
-/// Signs a body at `now` as the delivery `id`, and returns the headers.
+/// Signs a request as the delivery `id`, and returns the headers.
 ///
 /// # Errors
 /// Why the secret cannot sign, for operators.
-pub fn sign(
-    id: &str,
-    body: &[u8],
-    secret: &[u8],
-    now: Millis,
-) -> Result<Vec<(String, String)>, String> {
-    let key = decode_key(secret).ok_or_else(|| NOT_A_KEY.to_owned())?;
-    let timestamp = now.get().div_euclid(1_000).to_string();
-    let mac = hmac::sha256(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", body]);
+pub fn sign(id: &str, request: UnsignedRequest<'_>) -> Result<Vec<(String, String)>, String> {
+    let key = decode_key(request.secret).ok_or(NOT_A_KEY)?;
+    let timestamp = request.now.get().div_euclid(1_000).to_string();
+    let mac = hmac::sha256(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", request.body]);
     let [HeaderNames { id: id_name, timestamp: timestamp_name, signature }, _] = HEADER_NAMES;
     Ok(vec![
         (id_name.to_owned(), id.to_owned()),
@@ -116,13 +114,7 @@ pub fn sign(
 }
 
 /// The error in a secret that is no key of this scheme, as the rest of a sentence that begins with its name.
-pub const NOT_A_KEY: &str = "is no key of Standard Webhooks: whsec_ and base64";
-
-/// Whether the secret is a key of this scheme.
-#[must_use]
-pub fn is_key(secret: &[u8]) -> bool {
-    decode_key(secret).is_some()
-}
+const NOT_A_KEY: &str = "is no key of Standard Webhooks: whsec_ and base64";
 
 /// Decodes the key of a secret. An empty key is none: everybody knows it.
 fn decode_key(secret: &[u8]) -> Option<Vec<u8>> {
@@ -146,6 +138,8 @@ fn parse_signatures(list: &[u8]) -> Vec<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// 32 bytes in base64.
@@ -153,12 +147,36 @@ mod tests {
     const NOW: Millis = Millis::new(1_674_087_231_000);
     const TOLERANCE: Duration = Duration::from_mins(5);
 
+    fn signed_with(
+        id: &str,
+        body: &[u8],
+        secret: &[u8],
+        now: Millis,
+    ) -> Result<Vec<(String, String)>, String> {
+        let url = &"https://bridge.example/webhooks/source".parse().expect("a URL");
+        sign(id, UnsignedRequest { url, body, secret, now })
+    }
+
     fn signed(body: &[u8]) -> Vec<(String, String)> {
-        sign("msg_1", body, SECRET, NOW).expect("it is a key")
+        signed_with("msg_1", body, SECRET, NOW).expect("it is a key")
+    }
+
+    fn verify(
+        headers: &dyn Headers,
+        body: &[u8],
+        secrets: &[&[u8]],
+        now: Millis,
+    ) -> Result<usize, VerifyError> {
+        let keys = Keys { secrets, tolerance: TOLERANCE };
+        StandardWebhooks.verify(&Inbound::new(headers, "", body, now), keys, now)
     }
 
     fn verified(headers: &dyn Headers, body: &[u8], secret: &[u8]) -> Result<usize, VerifyError> {
-        verify(headers, body, &[b"whsec_bm9uZQ==", secret], NOW, TOLERANCE)
+        verify(headers, body, &[b"whsec_bm9uZQ==", secret], NOW)
+    }
+
+    fn delivery_id(headers: &dyn Headers) -> Option<String> {
+        StandardWebhooks.delivery_id(headers)
     }
 
     fn with(mut headers: Vec<(String, String)>, at: usize, value: &str) -> Vec<(String, String)> {
@@ -170,7 +188,7 @@ mod tests {
     /// (<https://github.com/standard-webhooks/standard-webhooks>, libraries/rust/src/lib.rs).
     #[test]
     fn sign_matches_the_standards_example() {
-        let headers = sign(
+        let headers = signed_with(
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
             br#"{"test": 2432232314}"#,
             b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -225,7 +243,7 @@ mod tests {
     #[test]
     fn time_outside_the_tolerance_is_refused() {
         let headers = signed(b"{}");
-        let at = |now| verify(&headers, b"{}", &[SECRET], now, TOLERANCE);
+        let at = |now| verify(&headers, b"{}", &[SECRET], now);
         let beyond = TOLERANCE + Duration::from_secs(1);
         assert_eq!(at(NOW.plus(TOLERANCE)), Ok(0));
         assert_eq!(at(NOW.plus(beyond)), Err(VerifyError::Stale));
@@ -237,8 +255,8 @@ mod tests {
         let rename = |(name, value): (String, String)| (name.replace("webhook-", "svix-"), value);
         let svix: Vec<_> = signed(b"{}").into_iter().map(rename).collect();
         assert_eq!(verified(&svix, b"{}", SECRET), Ok(1));
-        assert_eq!(delivery_id(&svix), Some("msg_1"));
-        assert_eq!(delivery_id(&signed(b"{}")), Some("msg_1"));
+        assert_eq!(delivery_id(&svix), Some("msg_1".to_owned()));
+        assert_eq!(delivery_id(&signed(b"{}")), Some("msg_1".to_owned()));
         // Header names of both are not mixed.
         let mixed = [&svix[..2], &signed(b"{}")[2..]].concat();
         assert_eq!(verified(&mixed, b"{}", SECRET), Err(VerifyError::Missing));
@@ -253,13 +271,10 @@ mod tests {
             assert_eq!(verified(&signed(b"{}"), b"{}", key), Ok(1));
         }
         for none in [&b""[..], b"whsec_", b"not base64!", b"whpk_MDEy"] {
-            assert!(!is_key(none));
-            assert_eq!(sign("a", b"{}", none, NOW), Err(NOT_A_KEY.to_owned()));
+            assert_eq!(StandardWebhooks.check_secret(none), Some(NOT_A_KEY));
+            assert_eq!(signed_with("a", b"{}", none, NOW), Err(NOT_A_KEY.to_owned()));
             let headers = signed(b"{}");
-            assert_eq!(
-                verify(&headers, b"{}", &[none], NOW, TOLERANCE),
-                Err(VerifyError::Mismatch)
-            );
+            assert_eq!(verify(&headers, b"{}", &[none], NOW), Err(VerifyError::Mismatch));
         }
     }
 }

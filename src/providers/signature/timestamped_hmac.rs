@@ -4,10 +4,12 @@
 //! A request has exactly one MAC in exactly one spelling. A receiver that accepts several MACs lets a forger try
 //! several, and no platform here documents that it sends more than one.
 
-use super::hmac;
+use subtle::ConstantTimeEq as _;
+
+use super::{SignatureScheme, find_secret, hmac};
 use crate::event::Millis;
 use crate::providers::{
-    Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError,
 };
 
 /// A platform's scheme.
@@ -66,29 +68,28 @@ impl TimestampedHmac {
         claimed.and_then(|(time, mac)| ClaimedHmac::parse(time, mac)).ok_or(VerifyError::Malformed)
     }
 
-    /// Verifies that one of the secrets signed the request within the tolerance.
-    ///
-    /// The signature is checked before the time, because an unsigned time proves nothing.
-    ///
-    /// # Errors
-    /// [`VerifyError`] says why not.
-    pub fn verify<'a>(
+    fn message<'m>(&self, time: &'m [u8], body: &'m [u8]) -> [&'m [u8]; 4] {
+        [self.before_time, time, self.after_time, body]
+    }
+}
+
+impl SignatureScheme for TimestampedHmac {
+    fn verify(
         &self,
-        request: Inbound<'a, Unverified>,
+        request: &Inbound<'_, Unverified>,
         keys: Keys<'_>,
         now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+    ) -> Result<usize, VerifyError> {
         let claimed = self.read(request.headers)?;
         let message = self.message(claimed.time, request.body);
-        let secret = hmac::find_signing_secret(keys.secrets, &message, &claimed.mac_bytes)
-            .ok_or(VerifyError::Mismatch)?;
+        let secret = find_secret(keys.secrets, |secret| {
+            hmac::sha256(secret, &message).ct_eq(&claimed.mac_bytes).into()
+        })?;
         hmac::check_timestamp(claimed.signed_at, now, keys.tolerance)?;
-        Ok(request.into_verified(secret))
+        Ok(secret)
     }
 
-    /// Signs a request.
-    #[must_use]
-    pub fn sign(&self, request: UnsignedRequest<'_>) -> SignedRequest {
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         let time = request.now.get().div_euclid(1_000).to_string();
         let message = self.message(time.as_bytes(), request.body);
         let mac = hex::encode(hmac::sha256(request.secret, &message));
@@ -99,11 +100,7 @@ impl TimestampedHmac {
                 vec![header(format!("{mac_prefix}{mac}")), (time_header.to_owned(), time)]
             }
         };
-        SignedRequest::with_headers(request, headers)
-    }
-
-    fn message<'m>(&self, time: &'m [u8], body: &'m [u8]) -> [&'m [u8]; 4] {
-        [self.before_time, time, self.after_time, body]
+        Ok(SignedRequest::with_headers(request, headers))
     }
 }
 
@@ -146,7 +143,8 @@ mod tests {
 
     fn sign(scheme: &TimestampedHmac, secret: &[u8], now: Millis) -> Vec<(String, String)> {
         let url = &"https://bridge.example/webhooks/source".parse().expect("a URL");
-        scheme.sign(UnsignedRequest { url, body: BODY, secret, now }).headers
+        let signed = scheme.sign(UnsignedRequest { url, body: BODY, secret, now });
+        signed.expect("any secret signs").headers
     }
 
     fn verify(
@@ -155,8 +153,7 @@ mod tests {
         now: Millis,
     ) -> Result<usize, VerifyError> {
         let keys = Keys { secrets: &[b"other", b"key"], tolerance: Duration::from_mins(5) };
-        let verified = scheme.verify(Inbound::new(headers, "", BODY, now), keys, now)?;
-        Ok(verified.verified_by())
+        scheme.verify(&Inbound::new(headers, "", BODY, now), keys, now)
     }
 
     fn read(headers: &Vec<(String, String)>) -> Result<Millis, VerifyError> {

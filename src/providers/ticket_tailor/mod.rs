@@ -28,9 +28,8 @@ use std::sync::Arc;
 use crate::event::{Millis, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
-    scrub,
+    Capabilities, Demo, DemoApi, Inbound, Options, ParsedPayload, PayloadContent, Platform,
+    Provider, Sample, Scrubbed, SignatureScheme, scrub,
 };
 
 /// Keys of secrets, of codes that admit to an event and of personal data; their values are masked.
@@ -118,13 +117,8 @@ impl Provider for TicketTailor {
         Capabilities { names_account: false, reports_end: false, ..Capabilities::FULL }
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        verify::SCHEME.verify(request, keys, now)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        &verify::SCHEME
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
@@ -143,10 +137,6 @@ impl Provider for TicketTailor {
         let parsed = ParsedPayload::from_result(&head.event, mapped);
         // `wh_15`, "to not execute tasks more than once" (https://developers.tickettailor.com/docs/webhook/security).
         ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        Ok(verify::SCHEME.sign(request))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

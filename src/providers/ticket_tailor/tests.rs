@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::parse;
 use crate::event::{Change, ChangeKind, EndTime, Shape, WebinarFields};
-use crate::providers::{PLATFORMS, conformance};
+use crate::providers::{PLATFORMS, VerifyError, conformance};
 
 const SECRET: &[u8] = b"ink-and-paper-of-the-tests";
 const NOW: Millis = Millis::new(1_790_150_400_000);

@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use crate::event::{Millis, ProviderId};
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Keys, Options, ParsedPayload, Platform, Provider, Sample,
-    Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
+    Capabilities, Demo, DemoApi, Inbound, Options, ParsedPayload, Platform, Provider, Sample,
+    Scrubbed, SignatureScheme,
 };
 
 /// The Wix Events platform, independent of any source.
@@ -77,25 +77,12 @@ impl Provider for Wix {
         Capabilities::FULL
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        verify::verify(request, keys, now)
-    }
-
-    fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
-        verify::check_secret(secret)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        &verify::WixScheme
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         map::read(&request.body).unwrap_or_else(ParsedPayload::unreadable)
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        verify::sign(request)
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

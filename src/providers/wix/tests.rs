@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use super::*;
 use crate::event::EndTime;
-use crate::providers::{PayloadContent, conformance};
+use crate::providers::{PayloadContent, SignedRequest, UnsignedRequest, VerifyError, conformance};
 
 const NOW: Millis = Millis::new(1_790_000_000_000);
 const CLAIMS: &[u8] = br#"{"data":"{\"eventType\":\"wix.events.v3.event_started\"}"}"#;
@@ -113,10 +113,10 @@ fn token_of_another_algorithm_is_refused() {
 
 #[test]
 fn check_secret_reports_invalid_keys() {
-    assert_eq!(Wix.check_secret(key().as_bytes()), None);
-    assert_eq!(Wix.check_secret(STANDARD.encode(key()).as_bytes()), None);
+    assert_eq!(Wix.scheme().check_secret(key().as_bytes()), None);
+    assert_eq!(Wix.scheme().check_secret(STANDARD.encode(key()).as_bytes()), None);
     for wrong in ["a secret", "", "-----BEGIN PUBLIC KEY-----"] {
-        assert!(Wix.check_secret(wrong.as_bytes()).is_some(), "{wrong}");
+        assert!(Wix.scheme().check_secret(wrong.as_bytes()).is_some(), "{wrong}");
     }
 }
 

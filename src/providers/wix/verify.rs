@@ -9,9 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::event::Millis;
 use crate::jwt::{self, Algorithm, TokenKeys, TokenRules};
-use crate::providers::{
-    Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError,
-};
+use crate::providers::signature::SignatureScheme;
+use crate::providers::{Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError};
 
 /// The algorithm of Wix's tokens. A token that names another is refused: under `HS256` the public key would be the
 /// secret.
@@ -21,30 +20,32 @@ fn token_rules() -> TokenRules {
     TokenRules { algorithms: vec![ALGORITHM], issuer: None, audience: None }
 }
 
-/// Verifies that Wix signed the request.
-pub(super) fn verify<'a>(
-    request: Inbound<'a, Unverified>,
-    keys: Keys<'_>,
-    now: Millis,
-) -> Result<Inbound<'a, Verified>, VerifyError> {
-    let pems: Vec<Cow<'_, [u8]>> = keys.secrets.iter().map(|secret| to_pem(secret)).collect();
-    let pems: Vec<&[u8]> = pems.iter().map(AsRef::as_ref).collect();
-    let token = jwt::verify(request.body, TokenKeys::Given(&pems), &token_rules(), now.get())?;
-    Ok(request.into_verified(token.key))
-}
+/// Wix's scheme.
+pub(super) struct WixScheme;
 
-/// Checks a key. Returns what is wrong with it, as the rest of a sentence.
-pub(super) fn check_secret(secret: &[u8]) -> Option<&'static str> {
-    jwt::check_key(ALGORITHM, &to_pem(secret))
-}
+impl SignatureScheme for WixScheme {
+    fn verify(
+        &self,
+        request: &Inbound<'_, Unverified>,
+        keys: Keys<'_>,
+        now: Millis,
+    ) -> Result<usize, VerifyError> {
+        let pems: Vec<Cow<'_, [u8]>> = keys.secrets.iter().map(|secret| to_pem(secret)).collect();
+        let pems: Vec<&[u8]> = pems.iter().map(AsRef::as_ref).collect();
+        let token = jwt::verify(request.body, TokenKeys::Given(&pems), &token_rules(), now.get())?;
+        Ok(token.key)
+    }
 
-/// Signs the request at `now`: the body's claims become a token signed with the private key.
-pub(super) fn sign(request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-    let claims = serde_json::from_slice(request.body)
-        .map_err(|_| "the body is not a JSON object, so it cannot be the claims of a token")?;
-    let token = jwt::mint(claims, &to_pem(request.secret), &token_rules(), request.now.get())?;
-    let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
-    Ok(SignedRequest { body: token.into_bytes(), ..SignedRequest::with_headers(request, headers) })
+    /// The body's claims become a token signed with the private key.
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        let claims = jwt::parse_claims(request.body)?;
+        let token = jwt::mint(claims, &to_pem(request.secret), &token_rules(), request.now.get())?;
+        Ok(SignedRequest::with_token_body(request, token))
+    }
+
+    fn check_secret(&self, secret: &[u8]) -> Option<&'static str> {
+        jwt::check_key(ALGORITHM, &to_pem(secret))
+    }
 }
 
 /// Returns the key as PEM.

@@ -32,9 +32,8 @@ use crate::event::{Millis, ProviderId};
 use crate::providers::options::read_table;
 use crate::providers::signature::hmac;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, FetchedAnswers, HandshakeReply, Inbound, Keys, Options,
-    ParsedPayload, PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed,
-    SignedRequest, UnsignedRequest, Unverified, Verified, VerifyError, scrub,
+    Capabilities, Demo, DemoApi, FetchedAnswers, HandshakeReply, Inbound, Options, ParsedPayload,
+    PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, scrub,
 };
 use api::ZoomApi;
 
@@ -117,13 +116,8 @@ impl Provider for Zoom {
         Capabilities::FULL
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        verify::SCHEME.verify(request, keys, now)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        &verify::SCHEME
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload {
@@ -149,10 +143,6 @@ impl Provider for Zoom {
                 changes.iter().filter_map(|change| api.fetch_request_for(action, change)).collect();
         }
         parsed
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        Ok(verify::SCHEME.sign(request))
     }
 
     fn samples(&self, now: Millis) -> Vec<Sample> {

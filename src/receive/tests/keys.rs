@@ -7,9 +7,7 @@ use url::Url;
 
 use super::harness::{FakePlatform, RunningListener, endpoint, start_listener};
 use crate::http::tests::client::request;
-use crate::providers::{
-    Header, Inbound, Keys, ParsedPayload, Scrubbed, Unverified, Verified, VerifyError,
-};
+use crate::providers::{Header, Inbound, Keys, ParsedPayload, Scrubbed, Unverified, VerifyError};
 use crate::receive::PublishedKeys;
 use crate::stub_platform::{StubBehavior, StubProvider};
 
@@ -23,11 +21,11 @@ impl StubBehavior for Publishing {
         FakePlatform::scrub(body)
     }
 
-    fn verify<'a>(
+    fn verify(
         &self,
-        request: Inbound<'a, Unverified>,
+        request: &Inbound<'_, Unverified>,
         keys: Keys<'_>,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+    ) -> Result<usize, VerifyError> {
         match request.headers.lookup("x-key") {
             Header::One(b"another") => Err(VerifyError::UnknownKey),
             Header::One(_) | Header::Missing | Header::Repeated => {

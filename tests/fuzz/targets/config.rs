@@ -110,7 +110,7 @@ pub(super) fn check(data: &[u8]) {
             assert!(!config.accounts.is_empty() && !config.sources.is_empty());
             for source in config.sources.values() {
                 assert!(config.accounts.contains_key(&source.policy.hubspot), "no such account");
-                let needs = source.provider.capabilities().secret == Requirement::Required;
+                let needs = source.provider.scheme().secret() == Requirement::Required;
                 assert!(!needs || !source.secrets.is_empty(), "no secret to verify with");
             }
             format!("{config:?}")

@@ -64,7 +64,7 @@ pub(super) fn check(data: &[u8]) {
 
 /// No request is verified without a secret that signed it.
 pub(super) fn check_secret_is_needed(provider: &dyn Provider, headers: &dyn Headers, body: &[u8]) {
-    if provider.capabilities().secret != Requirement::Required {
+    if provider.scheme().secret() != Requirement::Required {
         return;
     }
     let under = |secrets: &[&[u8]]| verified(provider, headers, body, secrets, NOW);

@@ -7,8 +7,8 @@ use url::Url;
 use webinar_bridge::event::{Millis, ProviderId};
 use webinar_bridge::providers::{
     Capabilities, Demo, FetchedAnswers, Inbound, Keys, Options, ParsedPayload, Platform,
-    PlatformApi, Provider, Sample, Scrubbed, SignedRequest, UnsignedRequest, Unverified, Verified,
-    VerifyError,
+    PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest,
+    Unverified, VerifyError,
 };
 
 /// Behaviour of a stub. A test implements what it needs; any other call fails the test.
@@ -25,11 +25,11 @@ pub(crate) trait StubBehavior: Send + Sync + 'static {
         body.to_vec()
     }
 
-    fn verify<'a>(
+    fn verify(
         &self,
-        _request: Inbound<'a, Unverified>,
+        _request: &Inbound<'_, Unverified>,
         _keys: Keys<'_>,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
+    ) -> Result<usize, VerifyError> {
         unreachable!("the test verifies no request")
     }
 
@@ -88,6 +88,25 @@ impl<B: StubBehavior> Platform for StubPlatform<B> {
     }
 }
 
+impl<B: StubBehavior> SignatureScheme for StubProvider<B> {
+    fn verify(
+        &self,
+        request: &Inbound<'_, Unverified>,
+        keys: Keys<'_>,
+        _now: Millis,
+    ) -> Result<usize, VerifyError> {
+        self.0.verify(request, keys)
+    }
+
+    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
+        self.0.sign(request)
+    }
+
+    fn published_keys(&self) -> Option<&Url> {
+        self.0.published_keys()
+    }
+}
+
 impl<B: StubBehavior> Provider for StubProvider<B> {
     fn platform(&self) -> &'static dyn Platform {
         const { &StubPlatform::<B>::new() }
@@ -97,25 +116,12 @@ impl<B: StubBehavior> Provider for StubProvider<B> {
         Capabilities::FULL
     }
 
-    fn verify<'a>(
-        &self,
-        request: Inbound<'a, Unverified>,
-        keys: Keys<'_>,
-        _now: Millis,
-    ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        self.0.verify(request, keys)
+    fn scheme(&self) -> &dyn SignatureScheme {
+        self
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         self.0.read(request)
-    }
-
-    fn published_keys(&self) -> Option<&Url> {
-        self.0.published_keys()
-    }
-
-    fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
-        self.0.sign(request)
     }
 
     fn samples(&self, _now: Millis) -> Vec<Sample> {

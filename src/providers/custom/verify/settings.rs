@@ -1,13 +1,15 @@
 //! Reading of `verify = { scheme = "...", ... }`.
 
-use super::{JwtScheme, TokenLocation, VerifyScheme};
+use super::{BasicScheme, BearerScheme, JwtScheme, PrefixedHeader, TokenLocation};
 use crate::jwt::{self, TokenRules};
 use crate::providers::signature::digest::{HashAlgorithm, MacMethod};
 use crate::providers::signature::mac::{
     HeaderLayout, MacScheme, SignatureEncoding, SignatureLocation, TimestampUnit,
 };
 use crate::providers::signature::message::{MessageTemplate, Placeholder};
-use crate::providers::{Options, require};
+use crate::providers::signature::path_token::PathToken;
+use crate::providers::signature::standard_webhooks::StandardWebhooks;
+use crate::providers::{Options, SignatureScheme, require};
 
 const SCHEMES: [&str; 7] =
     ["hmac", "hash", "standard_webhooks", "jwt", "basic", "bearer", "path_token"];
@@ -16,37 +18,34 @@ const AUTHORIZATION: &str = "authorization";
 /// Reads the table. Returns `None` after reporting what is wrong with it.
 pub(in crate::providers::custom) fn scheme_from_options(
     options: &mut dyn Options,
-) -> Option<VerifyScheme> {
+) -> Option<Box<dyn SignatureScheme>> {
     let remedy = "Set how webhooks are verified: \"hmac\", \"hash\", \"standard_webhooks\", \"jwt\", \
                   \"basic\", \"bearer\" or \"path_token\"";
     let word = |options: &mut dyn Options, key| options.choice(key, &SCHEMES);
     Some(match require(options, "scheme", word, remedy)? {
-        "hmac" => VerifyScheme::Mac(Box::new(mac_scheme(options, MacMethod::Hmac)?)),
-        "hash" => VerifyScheme::Mac(Box::new(mac_scheme(options, MacMethod::Hash)?)),
-        "standard_webhooks" => VerifyScheme::StandardWebhooks,
-        "jwt" => VerifyScheme::Jwt(jwt_scheme(options)?),
+        "hmac" => Box::new(mac_scheme(options, MacMethod::Hmac)?),
+        "hash" => Box::new(mac_scheme(options, MacMethod::Hash)?),
+        "standard_webhooks" => Box::new(StandardWebhooks),
+        "jwt" => Box::new(jwt_scheme(options)?),
         "basic" => {
             let remedy = "Set the user name; the password is the source's secret";
             let username = require(options, "username", |o, key| o.text(key), remedy)?;
             if username.contains(':') {
                 options.report("username", "must not hold a colon (RFC 7617). Remove it");
             }
-            VerifyScheme::Basic { username }
+            Box::new(BasicScheme { username })
         }
-        "bearer" => {
-            let (header, prefix) = header_and_prefix(options);
-            VerifyScheme::Bearer { header, prefix }
-        }
-        _ => VerifyScheme::PathToken,
+        "bearer" => Box::new(BearerScheme(prefixed_header(options))),
+        _ => Box::new(PathToken),
     })
 }
 
 /// Reads the header that holds a secret or token, and the prefix before it.
-fn header_and_prefix(options: &mut dyn Options) -> (String, String) {
-    let header = header_name(options, "header").unwrap_or_else(|| AUTHORIZATION.to_owned());
-    let default_prefix = if header == AUTHORIZATION { "Bearer " } else { "" };
+fn prefixed_header(options: &mut dyn Options) -> PrefixedHeader {
+    let name = header_name(options, "header").unwrap_or_else(|| AUTHORIZATION.to_owned());
+    let default_prefix = if name == AUTHORIZATION { "Bearer " } else { "" };
     let prefix = options.text("prefix").unwrap_or_else(|| default_prefix.to_owned());
-    (header, prefix)
+    PrefixedHeader { name, prefix }
 }
 
 fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme> {
@@ -162,12 +161,8 @@ fn jwt_scheme(options: &mut dyn Options) -> Option<JwtScheme> {
     let jwks_url = options.url("jwks_url");
     let body_claim = options.text("body_claim");
     let is_body = options.choice("token", &["header", "body"]) == Some("body");
-    let location = if is_body {
-        TokenLocation::Body
-    } else {
-        let (header, prefix) = header_and_prefix(options);
-        TokenLocation::Header(header, prefix)
-    };
+    let location =
+        if is_body { TokenLocation::Body } else { TokenLocation::Header(prefixed_header(options)) };
     if is_body && body_claim.is_some() {
         options.report("body_claim", "has no meaning where the token is the body. Remove it");
     }

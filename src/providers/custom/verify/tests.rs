@@ -156,7 +156,7 @@ fn only_requests_signed_by_the_scheme_verify() {
         let provider = provider(&verify_config(form));
         assert_only_signed_bytes_verify(provider.as_ref(), BODY, b"a secret", NOW);
         let timed = form.contains("{timestamp}");
-        assert_eq!(provider.capabilities().signs_time, timed, "{form}");
+        assert_eq!(provider.scheme().signs_time(), timed, "{form}");
         if timed {
             assert_timestamp_tolerance(provider.as_ref(), BODY, b"a secret", NOW);
         }
@@ -165,8 +165,11 @@ fn only_requests_signed_by_the_scheme_verify() {
     let secret = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
     assert_only_signed_bytes_verify(standard.as_ref(), BODY, secret, NOW);
     assert_timestamp_tolerance(standard.as_ref(), BODY, secret, NOW);
-    assert!(standard.capabilities().signs_time);
-    assert!(standard.check_secret(b"whsec_?").is_some() && standard.check_secret(secret).is_none());
+    assert!(standard.scheme().signs_time());
+    assert!(
+        standard.scheme().check_secret(b"whsec_?").is_some()
+            && standard.scheme().check_secret(secret).is_none()
+    );
 }
 
 /// A sender that saw one request can append to the data hashed after a secret, and compute the new hash (length
@@ -286,8 +289,11 @@ fn path_token_scheme_verifies_any_request() {
     let sent = sign(provider.as_ref(), BODY, b"", NOW);
     assert_eq!(sent.headers, []);
     assert_eq!(verify(provider.as_ref(), &sent, &[], NOW), Ok(0));
-    let traits = provider.capabilities();
-    assert_eq!((traits.secret, traits.path_token), (Requirement::Unused, Requirement::Required));
+    let scheme = provider.scheme();
+    assert_eq!(
+        (scheme.secret(), scheme.path_token()),
+        (Requirement::Unused, Requirement::Required)
+    );
 }
 
 #[test]
@@ -297,7 +303,7 @@ fn jwt_scheme_verifies_token_in_header_or_body() {
     ));
     let secret = b"thirty-two characters of a secret";
     assert_only_signed_bytes_verify(beside.as_ref(), BODY, secret, NOW);
-    assert!(!beside.capabilities().signs_time);
+    assert!(!beside.scheme().signs_time());
 
     // Without a claim for the body, the token proves the sender and not the content.
     let bare =
@@ -330,8 +336,8 @@ fn jwt_scheme_verifies_with_published_keys() {
          verify = {{ scheme = \"jwt\", algorithms = [\"ES256\"], jwks_url = \"https://id.example/keys\" }}\n"
     );
     let provider = provider(&lines);
-    assert_eq!(provider.capabilities().secret, Requirement::Unused);
-    let url = provider.published_keys().expect("the URL is configured");
+    assert_eq!(provider.scheme().secret(), Requirement::Unused);
+    let url = provider.scheme().published_keys().expect("the URL is configured");
     assert_eq!(url.as_str(), "https://id.example/keys");
     let private = include_bytes!("../../../../tests/fixtures/jwt/ec.private.pem");
     let sent = sign(provider.as_ref(), BODY, private, NOW);

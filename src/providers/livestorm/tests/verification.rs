@@ -2,6 +2,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::providers::signature::hmac;
+use crate::providers::{SignedRequest, VerifyError};
 
 const SECRET: &[u8] = b"lavender-92";
 const BODY: &[u8] =

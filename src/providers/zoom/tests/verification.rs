@@ -3,8 +3,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::providers::conformance;
 use crate::providers::signature::hmac::sha256;
+use crate::providers::{Keys, UnsignedRequest, VerifyError, conformance};
 
 const SECRET: &[u8] = b"bitter-orange-17";
 const BODY: &[u8] = r#"{"event":"webinar.alert","topic":"\uD83D\uDE80 and raw é"}"#.as_bytes();
