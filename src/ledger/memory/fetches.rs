@@ -122,14 +122,14 @@ pub(super) fn settle(
     };
     // A settlement whose answer was lost is repeated: by then the row may be gone.
     if let Some(fetch) = tx.state.fetches.get(&task.id).cloned() {
-        let settled = settle_fetch(fetch.row.clone(), task.version, &outcome, tx.now);
-        match settled.row {
+        let row = settle_fetch(&fetch.row, task.version, &outcome, tx.now);
+        if row.as_ref().is_some_and(|row| due_since(row, tx.now).is_some()) {
+            tx.woken_fetches.insert(task.source.clone());
+        }
+        match row {
             Some(row) => tx.state.fetches.insert(task.id, StoredFetch { row, ..fetch }),
             None => tx.state.fetches.remove(&task.id),
         };
-        if settled.is_due {
-            tx.woken_fetches.insert(task.source.clone());
-        }
     }
     tx.settled_fetches.push(task.id);
     accepted

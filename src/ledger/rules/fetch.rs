@@ -29,13 +29,18 @@ pub struct FetchFailure {
     pub reason: String,
 }
 
-/// A row after its settlement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettledFetch {
-    /// The row from now on; none: it is deleted.
-    pub row: Option<FetchRow>,
-    /// It is due now.
-    pub is_due: bool,
+impl FetchRow {
+    /// A row that was requested at that time and not attempted since.
+    fn requested(version: i64, at: Millis) -> Self {
+        Self {
+            version,
+            requested_at: at,
+            not_before: None,
+            attempts: 0,
+            given_up: false,
+            failure: None,
+        }
+    }
 }
 
 /// Whether a request of that condition is to be fulfilled, for a webinar with events in these states.
@@ -52,18 +57,10 @@ pub fn is_fetch_needed(condition: FetchCondition, events: &[EventState]) -> bool
 /// The row once the webinar is requested at that time. A wait that the platform asked for goes on.
 #[must_use]
 pub fn request_fetch(row: Option<FetchRow>, at: Millis) -> FetchRow {
-    let fresh = FetchRow {
-        version: 1,
-        requested_at: at,
-        not_before: None,
-        attempts: 0,
-        given_up: false,
-        failure: None,
-    };
     match row {
-        None => fresh,
+        None => FetchRow::requested(1, at),
         Some(row) if row.given_up => {
-            FetchRow { version: row.version + 1, failure: row.failure, ..fresh }
+            FetchRow { failure: row.failure, ..FetchRow::requested(row.version + 1, at) }
         }
         Some(row) => FetchRow { version: row.version + 1, ..row },
     }
@@ -89,45 +86,29 @@ pub fn due_later(row: &FetchRow, now: Millis) -> Option<Millis> {
     row.not_before.filter(|_| !row.given_up).filter(waits)
 }
 
-/// The row once a task of it, claimed at `claimed_version`, had this outcome.
+/// The row once a task of it, claimed at `claimed_version`, had this outcome; none if it is deleted.
 #[must_use]
 pub fn settle_fetch(
-    row: FetchRow,
+    row: &FetchRow,
     claimed_version: i64,
     outcome: &FetchOutcome,
     now: Millis,
-) -> SettledFetch {
+) -> Option<FetchRow> {
     let requested_again = row.version != claimed_version;
-    let failed = |reason: &str| FetchFailure { at: now, reason: reason.to_owned() };
-    let again = |row: FetchRow, failure| FetchRow {
-        requested_at: now,
-        not_before: None,
-        attempts: 0,
-        given_up: false,
-        failure,
-        ..row
-    };
+    let failure = |reason: &str| Some(FetchFailure { at: now, reason: reason.to_owned() });
     match outcome {
-        FetchOutcome::Answered(_) if requested_again => {
-            SettledFetch { row: Some(again(row, None)), is_due: true }
-        }
-        FetchOutcome::Answered(_) => SettledFetch { row: None, is_due: false },
-        FetchOutcome::Retry { not_before, reason, counted } => {
-            let not_before = (*not_before).min(now.plus(LONGEST_WAIT));
-            let row = FetchRow {
-                not_before: Some(not_before),
-                attempts: row.attempts.saturating_add(u32::from(*counted)),
-                failure: Some(failed(reason)),
-                ..row
-            };
-            SettledFetch { row: Some(row), is_due: not_before <= now }
-        }
+        FetchOutcome::Answered(_) => requested_again.then(|| FetchRow::requested(row.version, now)),
+        FetchOutcome::Retry { not_before, reason, counted } => Some(FetchRow {
+            not_before: Some((*not_before).min(now.plus(LONGEST_WAIT))),
+            attempts: row.attempts.saturating_add(u32::from(*counted)),
+            failure: failure(reason),
+            ..row.clone()
+        }),
         FetchOutcome::GivenUp { reason, .. } if requested_again => {
-            SettledFetch { row: Some(again(row, Some(failed(reason)))), is_due: true }
+            Some(FetchRow { failure: failure(reason), ..FetchRow::requested(row.version, now) })
         }
         FetchOutcome::GivenUp { reason, .. } => {
-            let row = FetchRow { given_up: true, failure: Some(failed(reason)), ..row };
-            SettledFetch { row: Some(row), is_due: false }
+            Some(FetchRow { given_up: true, failure: failure(reason), ..row.clone() })
         }
     }
 }
@@ -198,21 +179,21 @@ mod tests {
     fn failure_is_counted_only_if_it_is_the_webinars_own_and_waits_a_day_at_most() {
         let far = NOW.plus(2 * LONGEST_WAIT);
         for (counted, attempts) in [(true, 1), (false, 0)] {
-            let settled = settle_fetch(requested(), 1, &retry(far, counted), NOW);
-            let row = settled.row.expect("it is kept");
+            let row = settle_fetch(&requested(), 1, &retry(far, counted), NOW).expect("it is kept");
             assert_eq!((row.attempts, row.not_before), (attempts, Some(NOW.plus(LONGEST_WAIT))));
-            assert!(!settled.is_due);
+            assert_eq!(due_since(&row, NOW), None);
         }
-        assert!(settle_fetch(requested(), 1, &retry(NOW, true), NOW).is_due);
+        let row = settle_fetch(&requested(), 1, &retry(NOW, true), NOW).expect("it is kept");
+        assert_eq!(due_since(&row, NOW), Some(NOW));
     }
 
     #[test]
     fn row_ends_unless_it_was_requested_again() {
-        let ended = settle_fetch(requested(), 1, &given_up(), NOW).row.expect("it is shown");
+        let ended = settle_fetch(&requested(), 1, &given_up(), NOW).expect("it is shown");
         assert!(ended.given_up && ended.failure.is_some());
-        let again = settle_fetch(FetchRow { version: 2, ..requested() }, 1, &given_up(), NOW);
-        let row = again.row.expect("it is due");
-        assert!(again.is_due && !row.given_up);
+        let again = settle_fetch(&FetchRow { version: 2, ..requested() }, 1, &given_up(), NOW);
+        let row = again.expect("it is due");
+        assert!(due_since(&row, NOW).is_some() && !row.given_up);
         assert_eq!((row.requested_at, row.attempts), (NOW, 0));
     }
 

@@ -11,7 +11,7 @@ use crate::event::{
     ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy, SourceName, WebinarId,
 };
 use crate::ledger::rules::fetch::{
-    FetchFailure, FetchRow, SettledFetch, due_since, is_fetch_needed, request_fetch, settle_fetch,
+    FetchFailure, FetchRow, due_since, is_fetch_needed, request_fetch, settle_fetch,
 };
 use crate::ledger::{
     EventState, FetchClaim, FetchOutcome, FetchTask, LONGEST_WAIT, ReceiptOutcome,
@@ -192,8 +192,7 @@ pub(super) fn settle(
         .optional()?;
     // It was settled before, and the worker did not hear of it.
     let Some(before) = found else { return Ok(accepted) };
-    let was_given_up = before.given_up;
-    let SettledFetch { row, is_due } = settle_fetch(before, task.version, &outcome, tx.now);
+    let row = settle_fetch(&before, task.version, &outcome, tx.now);
     match &row {
         Some(row) => store(tx.connection, task.id, row)?,
         None => {
@@ -203,11 +202,11 @@ pub(super) fn settle(
         }
     }
     let counts = tx.effects.fetch_counts(&task.source);
-    counts.count(was_given_up, -1);
+    counts.count(before.given_up, -1);
     if let Some(row) = row {
         counts.count(row.given_up, 1);
+        counts.due |= due_since(&row, tx.now).is_some();
     }
-    counts.due |= is_due;
     Ok(accepted)
 }
 
