@@ -146,14 +146,14 @@ pub(super) fn map_body(
             },
         };
         webinar.merge(change, &provenance)?;
-        let account =
-            match policy.external_account(change).or_else(|none| account.as_ref().ok_or(none)) {
-                Ok(account) => account,
-                Err(none) => {
-                    (meaning, unmappable) = ("unmappable", Some(none.to_string()));
-                    break;
-                }
-            };
+        let named = change.account.as_ref().or(account.as_ref());
+        let account = match policy.external_account(named) {
+            Ok(account) => account,
+            Err(none) => {
+                (meaning, unmappable) = ("unmappable", Some(none.to_string()));
+                break;
+            }
+        };
         for event in fold(&webinar, account, &change.webinar, policy, now) {
             let of = |gaps| EventGaps { id: event.id.as_str().to_owned(), gaps };
             match event.content {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::change::Change;
 use super::id::{AccountName, ExternalAccountId, ProviderId};
 use super::property::CustomProperty;
 use crate::expression::Expression;
@@ -34,21 +33,21 @@ pub struct Policy {
     pub custom_properties: BTreeMap<String, CustomProperty>,
 }
 
-/// Neither the change nor the source names an external account.
+/// Neither the webhook nor the source names an external account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the webhook names no account, and the source has no external_account_id")]
 pub struct MissingExternalAccount;
 
 impl Policy {
-    /// The external account of this change: the source's own, else the platform's.
+    /// The external account of a webinar: the source's own, else the one that the platform `named`.
     ///
     /// # Errors
     /// Neither is known.
     pub fn external_account<'a>(
         &'a self,
-        change: &'a Change,
+        named: Option<&'a ExternalAccountId>,
     ) -> Result<&'a ExternalAccountId, MissingExternalAccount> {
-        self.external_account_id.as_ref().or(change.account.as_ref()).ok_or(MissingExternalAccount)
+        self.external_account_id.as_ref().or(named).ok_or(MissingExternalAccount)
     }
 
     /// The settings that decide the events' ids in HubSpot, as comparable text. If it changes, HubSpot gets new events.

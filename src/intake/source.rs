@@ -69,9 +69,7 @@ impl Source {
     /// # Errors
     /// [`MissingExternalAccount`] where neither the source nor the change names the platform's account.
     pub fn webinar_key(&self, change: &Change) -> Result<WebinarKey, MissingExternalAccount> {
-        let account = self.policy.external_account(change)?.clone();
-        let hubspot = self.policy.hubspot.clone();
-        Ok(WebinarKey { hubspot, account, webinar: change.webinar.clone() })
+        WebinarKey::new(&self.policy, change.account.as_ref(), &change.webinar)
     }
 
     /// The payload without the changes and fetches that the source is not entitled to, and whether it held anything of

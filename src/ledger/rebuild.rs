@@ -12,7 +12,9 @@ use async_trait::async_trait;
 
 use super::rules::rebuild::ReceiptChecksum;
 use super::{LedgerError, Page, ReceiptOutcome, ReceiptSummary};
-use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
+use crate::event::{
+    AccountName, ExternalAccountId, MissingExternalAccount, Policy, ReceiptId, Webinar, WebinarId,
+};
 
 /// Webinars as the replayer reads and replaces them.
 #[async_trait]
@@ -57,6 +59,21 @@ pub struct WebinarKey {
     pub account: ExternalAccountId,
     /// The platform's id.
     pub webinar: WebinarId,
+}
+
+impl WebinarKey {
+    /// The name of a webinar of a source with that policy. `named` is the account that the platform named.
+    ///
+    /// # Errors
+    /// [`MissingExternalAccount`] where neither the source nor the platform names the account.
+    pub fn new(
+        policy: &Policy,
+        named: Option<&ExternalAccountId>,
+        webinar: &WebinarId,
+    ) -> Result<Self, MissingExternalAccount> {
+        let account = policy.external_account(named)?.clone();
+        Ok(Self { hubspot: policy.hubspot.clone(), account, webinar: webinar.clone() })
+    }
 }
 
 /// A webinar as it is before it is rebuilt.

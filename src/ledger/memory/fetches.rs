@@ -26,15 +26,8 @@ pub(super) fn request(
     let Some(policy) = tx.policies.get(source) else { return 0 };
     let mut requested = 0;
     for request in requests {
-        let account = policy.external_account_id.as_ref().or(request.account.as_ref());
-        let states = account.map_or_else(Vec::new, |account| {
-            let key = WebinarKey {
-                hubspot: policy.hubspot.clone(),
-                account: account.clone(),
-                webinar: request.webinar.clone(),
-            };
-            event_states(tx.state, &key)
-        });
+        let key = WebinarKey::new(policy, request.account.as_ref(), &request.webinar);
+        let states = key.map_or_else(|_| Vec::new(), |key| event_states(tx.state, &key));
         if is_fetch_needed(request.condition, &states) {
             enqueue(tx, source, request, at);
             requested += 1;

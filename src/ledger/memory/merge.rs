@@ -6,10 +6,8 @@ use std::sync::Arc;
 use super::fetches;
 use super::state::{ReceiptRow, StoredEvent, WebinarRow};
 use super::transaction::Transaction;
-use crate::event::{EventKey, Millis, Webinar, fold};
-use crate::ledger::rules::accept::{
-    AcceptPlan, MergeRefused, merge_change, plan_receipt, quarantined,
-};
+use crate::event::{Change, EventKey, Millis, Webinar, fold};
+use crate::ledger::rules::accept::{AcceptPlan, MergeRefused, plan_receipt, quarantined};
 use crate::ledger::rules::reconcile::{
     EventChange, KnownEvent, Leftover, ReconcileScope, Reconciliation, policy_for, removable,
 };
@@ -38,24 +36,11 @@ fn carry_out(
             store_receipt(tx, receipt, outcome, reason);
             outcome
         }
-        AcceptPlan::Merge(policy, targets) => {
+        AcceptPlan::Merge(targets) => {
             let before = tx.state.clone();
             let number = store_receipt(tx, receipt, ReceiptOutcome::Accepted, None);
-            for (change, account) in targets {
-                let key = WebinarKey {
-                    hubspot: policy.hubspot.clone(),
-                    account: account.clone(),
-                    webinar: change.webinar.clone(),
-                };
-                let merged =
-                    merge_change(stored_webinar(tx, &key), receipt, change).and_then(|webinar| {
-                        let id = store_webinar(tx, &key, webinar, receipt.received_at);
-                        if let Some(row) = tx.state.webinars.get_mut(&id) {
-                            row.receipts.insert(number);
-                        }
-                        reconcile(tx, id, receipt.received_at, ReconcileScope::All)
-                    });
-                if let Err(refused) = merged {
+            for (key, change) in &targets {
+                if let Err(refused) = merge(tx, receipt, number, key, change) {
                     *tx.state = before;
                     return carry_out(tx, receipt, quarantined(&refused));
                 }
@@ -63,6 +48,22 @@ fn carry_out(
             ReceiptOutcome::Accepted
         }
     }
+}
+
+fn merge(
+    tx: &mut Transaction<'_>,
+    receipt: &NewReceipt,
+    number: i64,
+    key: &WebinarKey,
+    change: &Change,
+) -> Result<(), MergeRefused> {
+    let mut webinar = stored_webinar(tx, key).unwrap_or_default();
+    webinar.merge(change, &receipt.provenance(change))?;
+    let id = store_webinar(tx, key, webinar, receipt.received_at);
+    if let Some(row) = tx.state.webinars.get_mut(&id) {
+        row.receipts.insert(number);
+    }
+    reconcile(tx, id, receipt.received_at, ReconcileScope::All)
 }
 
 fn is_known(tx: &Transaction<'_>, receipt: &NewReceipt) -> bool {

@@ -4,12 +4,10 @@ use super::receipts::{headers_text, kind_code, outcome_code};
 use super::transaction::WriteTx;
 use super::tx_error::TxError;
 use super::{events, fetches, webinars};
-use crate::event::{Change, ExternalAccountId, Policy};
-use crate::ledger::rules::accept::{
-    AcceptPlan, MergeRefused, merge_change, plan_receipt, quarantined,
-};
+use crate::event::Change;
+use crate::ledger::rules::accept::{AcceptPlan, MergeRefused, plan_receipt, quarantined};
 use crate::ledger::rules::reconcile::ReconcileScope;
-use crate::ledger::{NewReceipt, ReceiptOutcome};
+use crate::ledger::{NewReceipt, ReceiptOutcome, WebinarKey};
 
 /// Stores a receipt, once, with everything that follows from it.
 pub(super) fn accept(
@@ -34,13 +32,13 @@ fn carry_out(
             let stored = store(tx, receipt, outcome, reason.as_deref())?;
             Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| outcome))
         }
-        AcceptPlan::Merge(policy, targets) => {
+        AcceptPlan::Merge(targets) => {
             let merged = tx.attempt(|tx| {
                 let Some(seq) = store(tx, receipt, ReceiptOutcome::Accepted, None)? else {
                     return Ok(Ok(ReceiptOutcome::Duplicate));
                 };
-                for (change, account) in targets {
-                    if let Err(refused) = merge(tx, receipt, change, policy, account, seq)? {
+                for (key, change) in &targets {
+                    if let Err(refused) = merge(tx, receipt, key, change, seq)? {
                         return Ok(Err(refused));
                     }
                 }
@@ -98,21 +96,19 @@ fn store(
 fn merge(
     tx: &mut WriteTx<'_>,
     receipt: &NewReceipt,
+    key: &WebinarKey,
     change: &Change,
-    policy: &Policy,
-    account: &ExternalAccountId,
     seq: i64,
 ) -> Result<Result<(), MergeRefused>, TxError> {
-    let key = (policy.hubspot.as_str(), account.as_str(), change.webinar.as_str());
-    let found = webinars::find(tx.connection, key)?;
+    let WebinarKey { hubspot, account, webinar: name } = key;
+    let found = webinars::find(tx.connection, webinars::sql_key(key))?;
     let (id, webinar) = found.map(|found| (found.id, found.webinar)).unzip();
-    let webinar = match merge_change(webinar, receipt, change) {
-        Ok(webinar) => webinar,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    let id = webinars::store(tx, id, key, &webinar, receipt.received_at)?;
+    let mut webinar = webinar.unwrap_or_default();
+    if let Err(refused) = webinar.merge(change, &receipt.provenance(change)) {
+        return Ok(Err(refused.into()));
+    }
+    let id = webinars::store(tx, id, webinars::sql_key(key), &webinar, receipt.received_at)?;
     webinars::link(tx, id, seq)?;
-    let row =
-        events::WebinarRow { id, hubspot: &policy.hubspot, account, webinar: &change.webinar };
+    let row = events::WebinarRow { id, hubspot, account, webinar: name };
     events::reconcile(tx, &row, &webinar, receipt.received_at, ReconcileScope::All)
 }

@@ -56,8 +56,9 @@ fn event_states(
     policy: &Policy,
     request: &FetchRequest,
 ) -> rusqlite::Result<Vec<EventState>> {
-    let account = policy.external_account_id.as_ref().or(request.account.as_ref());
-    let Some(account) = account else { return Ok(Vec::new()) };
+    let Ok(account) = policy.external_account(request.account.as_ref()) else {
+        return Ok(Vec::new());
+    };
     connection
         .prepare_cached(
             "SELECT events.state FROM webinars JOIN events ON events.webinar = webinars.id
