@@ -52,7 +52,7 @@ pub use change::{
 pub use computed::{EventExpressionError, compile_event_expression};
 pub use event_state_counts::EventStateCounts;
 pub use fetch_request::{FetchCondition, FetchRequest};
-pub use fold::{FoldedEvent, LazyFold, ValueOrigin, fold, fold_lazily, value_origins};
+pub use fold::{FieldOrigin, FoldedEvent, LazyFold, field_origins, fold, fold_lazily};
 pub use gap::Gap;
 pub use hubspot_refusal::HubspotRefusal;
 pub use id::{

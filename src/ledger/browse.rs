@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{HubspotRefusal, LedgerError, ReceiptKind, ReceiptOutcome};
 use crate::event::webinar::Provenance;
 use crate::event::{
-    AccountName, BodyHash, Change, EventKey, EventStateCounts, Gap, Millis, Origin, ProviderId,
-    ReceiptId, SourceName,
+    AccountName, BodyHash, Change, EventKey, EventStateCounts, FieldOrigin, Gap, Millis, Origin,
+    ProviderId, ReceiptId, SourceName,
 };
 
 /// What people and metrics read.
@@ -170,29 +170,6 @@ pub struct EventDetail {
     pub fields: Vec<FieldOrigin>,
     /// The latest retained receipts that built it, newest first, at most [`PAGE_MAX`].
     pub receipts: Vec<ReceiptId>,
-}
-
-/// The origin of a field's present value.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FieldOrigin {
-    /// The field: `name`, `start`, `custom.webinar_platform`.
-    pub field: String,
-    /// The value.
-    pub value: serde_json::Value,
-    /// The value was reported for this occurrence, not for the whole webinar or series.
-    pub of_occurrence: bool,
-    /// The time that decides between writes.
-    pub at: Millis,
-    /// The receipt, which may be deleted by now.
-    pub receipt: ReceiptId,
-    /// The receipt's source.
-    pub source: SourceName,
-    /// The platform's name of the webhook.
-    pub event_type: String,
-    /// The platform's own time of the webhook.
-    pub reported_at: Option<Millis>,
-    /// When it arrived.
-    pub received_at: Millis,
 }
 
 /// A query for receipts.

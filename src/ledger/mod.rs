@@ -32,11 +32,13 @@ mod timers;
 
 use std::time::Duration;
 
-pub use crate::event::{EventStateCounts, FetchCondition, FetchRequest, HubspotRefusal};
+pub use crate::event::{
+    EventStateCounts, FetchCondition, FetchRequest, FieldOrigin, HubspotRefusal,
+};
 pub use account_statuses::AccountStatuses;
 pub use browse::{
-    Browse, EventDetail, EventQuery, EventRecord, EventState, EventSummary, FieldOrigin, PAGE_MAX,
-    Page, ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    Browse, EventDetail, EventQuery, EventRecord, EventState, EventSummary, PAGE_MAX, Page,
+    ReceiptQuery, ReceiptRecord, ReceiptSummary,
 };
 pub use error::{LedgerError, SharedError};
 pub use fetch_queue::{FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask};

@@ -7,8 +7,8 @@ use webinar_bridge::event::webinar::Provenance;
 use webinar_bridge::event::{
     AccountName, BodyHash, Change, ChangeKind, EndTime, ExternalAccountId, FoldedEvent, Millis,
     OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy, ProviderId, ReceiptId,
-    RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar, WebinarFields, WebinarId, fold,
-    value_origins,
+    RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar, WebinarFields, WebinarId,
+    field_origins, fold,
 };
 
 const HOUR: i64 = 3_600_000;
@@ -284,12 +284,12 @@ proptest! {
     }
 
     #[test]
-    fn value_origins_match_the_input_for_hubspot(webhooks in webhooks()) {
+    fn field_origins_match_the_input_for_hubspot(webhooks in webhooks()) {
         let webinar = deliver(&webhooks.iter().collect::<Vec<_>>());
         let id = WebinarId::parse("100").expect("valid");
         for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
             for event in events(&webinar, recurring) {
-                let origins = value_origins(&webinar, &id, &event.id, &policy(recurring), millis(200));
+                let origins = field_origins(&webinar, &id, &event.id, &policy(recurring), millis(200));
                 let value = |field: &str| {
                     origins.iter().find(|origin| origin.field == field).map(|origin| &origin.value)
                 };

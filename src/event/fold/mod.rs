@@ -1,5 +1,6 @@
 //! Derives the events of a webinar. Facts that depend on other state are resolved here, each time afresh.
 
+mod field_origin;
 mod folded;
 mod resolve;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use super::policy::{Policy, RecurringMode};
 use super::time::Millis;
 use super::webinar::{Registers, Webinar, WebinarRun};
 use crate::expression::StepBudget;
+pub use field_origin::FieldOrigin;
 pub use folded::FoldedEvent;
 use resolve::{
     Candidate, Resolved, are_times_known, effective_cancellation, ended_long_before, last_run_end,
@@ -24,7 +26,6 @@ use resolve::{
     resolve_whole_cancelled,
 };
 use view::EventView;
-pub use view::ValueOrigin;
 
 /// Derives the webinar's events, sorted by id.
 ///
@@ -91,16 +92,16 @@ impl Iterator for LazyFold<'_> {
 /// The origin of each field of one event, as [`fold()`] resolves it. Values from the configuration have none and are
 /// left out.
 #[must_use]
-pub fn value_origins(
+pub fn field_origins(
     webinar: &Webinar,
     id: &WebinarId,
     event: &ExternalEventId,
     policy: &Policy,
     now: Millis,
-) -> Vec<ValueOrigin> {
-    let view =
-        build_views(webinar, id, policy.recurring).into_iter().find(|view| view.id == *event);
-    view.map(|view| view.value_origins(policy, now)).unwrap_or_default()
+) -> Vec<FieldOrigin> {
+    let mut views = build_views(webinar, id, policy.recurring).into_iter();
+    let view = views.find(|view| view.id == *event);
+    view.map(|view| view.field_origins(&webinar.origins, policy, now)).unwrap_or_default()
 }
 
 /// The resolved values of all events, before policy and expressions.

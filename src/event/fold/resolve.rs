@@ -20,26 +20,26 @@ pub(super) struct Resolved<T> {
     pub(super) stamp: Stamp,
     pub(super) receipt: ReceiptId,
     /// Whether the write was for an occurrence, not for the whole webinar.
-    pub(super) from_occurrence: bool,
+    pub(super) of_occurrence: bool,
 }
 
 impl<T> Resolved<T> {
     /// The same write with another value.
     pub(super) fn with<U>(self, value: U) -> Resolved<U> {
-        let Self { stamp, receipt, from_occurrence: of_occurrence, .. } = self;
-        Resolved { value, stamp, receipt, from_occurrence: of_occurrence }
+        let Self { stamp, receipt, of_occurrence, .. } = self;
+        Resolved { value, stamp, receipt, of_occurrence }
     }
 }
 
 /// A register of the whole webinar.
 pub(super) fn resolve_whole<T>(register: &Register<T>) -> Resolved<&T> {
     let Register { value, stamp, receipt } = register;
-    Resolved { value, stamp: *stamp, receipt: *receipt, from_occurrence: false }
+    Resolved { value, stamp: *stamp, receipt: *receipt, of_occurrence: false }
 }
 
 /// A register of one occurrence.
 pub(super) fn resolve_occurrence<T>(register: &Register<T>) -> Resolved<&T> {
-    Resolved { from_occurrence: true, ..resolve_whole(register) }
+    Resolved { of_occurrence: true, ..resolve_whole(register) }
 }
 
 /// The later write of an occurrence and of the whole; of equals the occurrence's, which is more specific.
@@ -243,7 +243,7 @@ pub(super) fn last_run_ended(runs: &[&WebinarRun]) -> Option<Resolved<bool>> {
     let run = runs.last()?;
     let WebinarRun { stamp, receipt, .. } = **run;
     let value = run.phase == RunPhase::Ended;
-    Some(Resolved { value, stamp, receipt, from_occurrence: false })
+    Some(Resolved { value, stamp, receipt, of_occurrence: false })
 }
 
 /// The actual end of the last run, unless another began since.

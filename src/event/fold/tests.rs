@@ -478,16 +478,16 @@ fn change_from_a_clock_ahead_is_stamped_with_its_receipt_time() {
 }
 
 /// The origin of each field: the number of the change, and whether the write was for the occurrence.
-fn field_origins(
+fn origins_of(
     webinar: &TestWebinar,
     event: &str,
     policy: &Policy,
     now: i64,
 ) -> BTreeMap<String, (u8, bool)> {
     let id = WebinarId::parse("7").expect("valid");
-    value_origins(&webinar.state, &id, &ExternalEventId::from_stored(event.into()), policy, at(now))
+    field_origins(&webinar.state, &id, &ExternalEventId::from_stored(event.into()), policy, at(now))
         .into_iter()
-        .map(|origin| (origin.field, (origin.receipt.as_bytes()[0], origin.from_occurrence)))
+        .map(|origin| (origin.field, (origin.receipt.as_bytes()[0], origin.of_occurrence)))
         .collect()
 }
 
@@ -496,14 +496,14 @@ fn origin_of_a_field_is_the_winning_write() {
     let mut webinar = TestWebinar::single();
     webinar.report(-DAY, |change| change.whole.name = Some("Second".into()));
     webinar.report(-2 * DAY, |change| change.whole.name = Some("Older".into()));
-    let origins = field_origins(&webinar, "7", &policy(), 0);
+    let origins = origins_of(&webinar, "7", &policy(), 0);
     assert_eq!(origins["name"], (2, false));
     assert_eq!(origins["end"], (1, false), "the write of the duration");
     assert_eq!(origins.get("organizer"), None, "it comes from the configuration");
     webinar.run(2 * HOUR, RunPhase::Ended, 0, Some(HOUR / 2));
-    let origins = field_origins(&webinar, "7", &policy(), 0);
+    let origins = origins_of(&webinar, "7", &policy(), 0);
     assert_eq!((origins["end"], origins["completed"]), ((4, false), (4, false)));
-    assert_eq!(field_origins(&webinar, "other", &policy(), 0), BTreeMap::new());
+    assert_eq!(origins_of(&webinar, "other", &policy(), 0), BTreeMap::new());
 }
 
 #[test]
@@ -514,15 +514,13 @@ fn origin_shows_whether_the_write_was_for_the_occurrence() {
         change.occurrences = vec![OccurrenceChange { id: parse_id("b"), fields }];
     });
     webinar.cancel(-HOUR, None, true);
-    let (first, second) = (
-        field_origins(&webinar, "7-a", &policy(), 0),
-        field_origins(&webinar, "7-b", &policy(), 0),
-    );
+    let (first, second) =
+        (origins_of(&webinar, "7-a", &policy(), 0), origins_of(&webinar, "7-b", &policy(), 0));
     assert_eq!((first["name"], second["name"]), ((1, false), (3, true)));
     assert_eq!((first["start"], first["end"]), ((2, true), (1, false)));
     assert_eq!((first["cancelled"], second["cancelled"]), ((4, false), (4, false)));
     let all = Policy { recurring: RecurringMode::Series, ..policy() };
-    let origins = field_origins(&webinar, "7", &all, 0);
+    let origins = origins_of(&webinar, "7", &all, 0);
     assert_eq!((origins["start"], origins["cancelled"]), ((2, true), (4, false)));
 }
 
@@ -531,6 +529,6 @@ fn origin_of_a_completion_by_timer_is_the_end() {
     let mut webinar = TestWebinar::single();
     webinar.report(-DAY, |change| change.whole.end = EndTime::after_minutes(30));
     let timed = Policy { complete_after_end: Some(Duration::from_mins(30)), ..policy() };
-    assert_eq!(field_origins(&webinar, "7", &timed, HOUR - 1).get("completed"), None);
-    assert_eq!(field_origins(&webinar, "7", &timed, HOUR)["completed"], (2, false));
+    assert_eq!(origins_of(&webinar, "7", &timed, HOUR - 1).get("completed"), None);
+    assert_eq!(origins_of(&webinar, "7", &timed, HOUR)["completed"], (2, false));
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::field_origin::FieldOrigin;
 use super::folded::FoldedEvent;
 use super::resolve::{Resolved, latest};
 use crate::event::computed::apply_expressions;
@@ -11,7 +12,7 @@ use crate::event::gap::Gap;
 use crate::event::id::{ExternalAccountId, ExternalEventId, ReceiptId};
 use crate::event::input::EventInput;
 use crate::event::policy::Policy;
-use crate::event::register::{Register, Stamp};
+use crate::event::register::{Origin, Register};
 use crate::event::time::Millis;
 use crate::event::webinar::{Registers, Webinar};
 use crate::expression::StepBudget;
@@ -35,21 +36,6 @@ pub(super) struct EventView<'a> {
 
 /// A resolved text; an empty one removes the field.
 type ResolvedText<'a> = Option<Resolved<&'a String>>;
-
-/// Origin of a field's present value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ValueOrigin {
-    /// Name of the field: `name`, `start`, `custom.webinar_platform`.
-    pub field: String,
-    /// Present value.
-    pub value: serde_json::Value,
-    /// Whether the value was written for this occurrence; otherwise for the whole webinar or series.
-    pub from_occurrence: bool,
-    /// Stamp of the write.
-    pub stamp: Stamp,
-    /// Receipt of the write.
-    pub receipt: ReceiptId,
-}
 
 impl<'a> EventView<'a> {
     pub(super) fn from_registers(
@@ -104,45 +90,56 @@ impl<'a> EventView<'a> {
         policy.complete_after_end.map(|grace| end.value.plus(grace))
     }
 
-    /// The origin of each field.
-    pub(super) fn value_origins(&self, policy: &Policy, now: Millis) -> Vec<ValueOrigin> {
-        fn origin<T: Into<Value>>(field: &str, resolved: Resolved<T>) -> ValueOrigin {
-            let Resolved { value, stamp, receipt, from_occurrence } = resolved;
-            ValueOrigin {
-                field: field.to_owned(),
-                value: value.into(),
-                from_occurrence,
-                stamp,
-                receipt,
-            }
-        }
-        let (url, link) = self.url();
-        let text = |field, resolved: ResolvedText<'_>| {
-            resolved.map(|resolved| origin(field, resolved.with(resolved.value.clone())))
+    /// The origin of each field, given those of the webinar's receipts.
+    pub(super) fn field_origins(
+        &self,
+        origins: &BTreeMap<ReceiptId, Origin>,
+        policy: &Policy,
+        now: Millis,
+    ) -> Vec<FieldOrigin> {
+        let text = |resolved: ResolvedText<'_>| {
+            non_empty(resolved).map(|text| text.with(Value::from(text.value.as_str())))
         };
-        let time = |field, resolved: Option<Resolved<Millis>>| {
-            resolved.map(|resolved| origin(field, resolved.with(resolved.value.to_string())))
+        let time = |resolved: Option<Resolved<Millis>>| {
+            resolved.map(|time| time.with(Value::from(time.value.to_string())))
+        };
+        let flag = |resolved: Option<Resolved<bool>>| {
+            resolved.map(|flag| flag.with(Value::from(flag.value)))
         };
         let timed_out = self.completion_time(policy).is_some_and(|due| due <= now);
         let timed_out = self.end.filter(|_| timed_out).map(|end| end.with(true));
-        let event_type = non_empty(self.event_type).filter(|_| policy.event_type.is_none());
+        let (url, link) = self.url();
         let fields = [
-            text("name", non_empty(self.name)),
-            text("organizer", non_empty(self.organizer)),
-            text("event_type", event_type),
-            text("description", non_empty(self.description)),
-            text(url, link),
-            time("start", self.start),
-            time("end", self.end),
-            self.cancelled.map(|off| origin("cancelled", off)),
-            timed_out.or(self.completed).map(|over| origin("completed", over)),
+            ("name", text(self.name)),
+            ("organizer", text(self.organizer)),
+            ("event_type", text(self.event_type.filter(|_| policy.event_type.is_none()))),
+            ("description", text(self.description)),
+            (url, text(link)),
+            ("start", time(self.start)),
+            ("end", time(self.end)),
+            ("cancelled", flag(self.cancelled)),
+            ("completed", flag(timed_out.or(self.completed))),
         ];
-        let custom = self.custom.iter().filter_map(|(name, resolved)| {
-            non_empty(Some(*resolved)).map(|resolved| {
-                origin(&format!("custom.{name}"), resolved.with(resolved.value.clone()))
+        let fields = fields.map(|(field, resolved)| (field.to_owned(), resolved));
+        let custom = self.custom.iter();
+        let custom = custom.map(|(name, value)| (format!("custom.{name}"), text(Some(*value))));
+        let origin = |(field, resolved): (String, Option<Resolved<Value>>)| {
+            let Resolved { value, stamp, receipt, of_occurrence } = resolved?;
+            let Origin { source, event_type, reported_at, received_at, .. } =
+                origins.get(&receipt)?.clone();
+            Some(FieldOrigin {
+                field,
+                value,
+                of_occurrence,
+                at: stamp.at,
+                receipt,
+                source,
+                event_type,
+                reported_at,
+                received_at,
             })
-        });
-        fields.into_iter().flatten().chain(custom).collect()
+        };
+        fields.into_iter().chain(custom).filter_map(origin).collect()
     }
 
     pub(super) fn finish(

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::live::Live;
 use super::state::{State, StoredEvent};
-use crate::event::{AccountName, EventKey, Millis, Origin, ReceiptId, ValueOrigin, value_origins};
+use crate::event::{AccountName, EventKey, FieldOrigin, Millis, ReceiptId, field_origins};
 use crate::ledger::rules::reconcile::policy_for;
 use crate::ledger::{
-    EventDetail, EventQuery, EventRecord, EventState, EventStateCounts, EventSummary, FieldOrigin,
-    PAGE_MAX, Page, Policies, ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    EventDetail, EventQuery, EventRecord, EventState, EventStateCounts, EventSummary, PAGE_MAX,
+    Page, Policies, ReceiptQuery, ReceiptRecord, ReceiptSummary,
 };
 
 /// The number of events in each state, by account.
@@ -118,12 +118,12 @@ pub(super) fn event_detail(
         confirmed_input: confirmed.map(<[u8]>::to_vec),
         due_at: event.facts.due_at,
         resend_at: row.resend_at,
-        fields: field_origins(state, policies, event, now),
+        fields: fields(state, policies, event, now),
         receipts: receipts.map(|number| state.receipts[number].summary.id).collect(),
     })
 }
 
-fn field_origins(
+fn fields(
     state: &State,
     policies: &Policies,
     event: &StoredEvent,
@@ -132,23 +132,7 @@ fn field_origins(
     let Some(row) = state.webinars.get(&event.webinar) else { return Vec::new() };
     let Some(policy) = policy_for(policies, &row.webinar) else { return Vec::new() };
     let id = &event.key.external_event_id;
-    let origins = value_origins(&row.webinar, &row.key.webinar, id, policy, now);
-    let origin = |value: ValueOrigin| {
-        let Origin { source, event_type, reported_at, received_at, .. } =
-            row.webinar.origins.get(&value.receipt)?.clone();
-        Some(FieldOrigin {
-            field: value.field,
-            value: value.value,
-            of_occurrence: value.from_occurrence,
-            at: value.stamp.at,
-            receipt: value.receipt,
-            source,
-            event_type,
-            reported_at,
-            received_at,
-        })
-    };
-    origins.into_iter().filter_map(origin).collect()
+    field_origins(&row.webinar, &row.key.webinar, id, policy, now)
 }
 
 /// Every event by key, at most `limit`.

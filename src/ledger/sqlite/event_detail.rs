@@ -6,9 +6,9 @@ use super::list_events;
 use super::live_state::LiveState;
 use super::read::{corrupt, unavailable};
 use super::webinars;
-use crate::event::{EventKey, Millis, Origin, ReceiptId, ValueOrigin, WebinarId, value_origins};
+use crate::event::{EventKey, FieldOrigin, Millis, ReceiptId, WebinarId, field_origins};
 use crate::ledger::rules::reconcile::policy_for;
-use crate::ledger::{EventDetail, FieldOrigin, LedgerError, PAGE_MAX, Policies};
+use crate::ledger::{EventDetail, LedgerError, PAGE_MAX, Policies};
 
 /// Reads one event in full.
 pub(super) fn detail(
@@ -80,24 +80,7 @@ fn fields(
     let id = WebinarId::parse(id).map_err(corrupt)?;
     let known = webinars::read_state(webinar, &state)?;
     let Some(policy) = policy_for(policies, &known) else { return Ok(Vec::new()) };
-    let value_origins = value_origins(&known, &id, &key.external_event_id, policy, now);
-    let field_origin = |origin: ValueOrigin| {
-        let Origin { source, event_type, reported_at, received_at, .. } =
-            known.origins.get(&origin.receipt)?.clone();
-        let ValueOrigin { field, value, from_occurrence: of_occurrence, stamp, receipt } = origin;
-        Some(FieldOrigin {
-            field,
-            value,
-            of_occurrence,
-            at: stamp.at,
-            receipt,
-            source,
-            event_type,
-            reported_at,
-            received_at,
-        })
-    };
-    Ok(value_origins.into_iter().filter_map(field_origin).collect())
+    Ok(field_origins(&known, &id, &key.external_event_id, policy, now))
 }
 
 /// The latest retained receipts that built the webinar, newest first.
