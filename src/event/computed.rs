@@ -36,7 +36,8 @@ const FIELDS: [&str; 12] = [
 const STEPS_MAX: usize = 20_000_000;
 
 /// The step budget for the events of one webinar.
-pub(super) fn step_budget() -> StepBudget {
+#[must_use]
+pub fn step_budget() -> StepBudget {
     StepBudget(STEPS_MAX)
 }
 

@@ -22,17 +22,11 @@ pub struct History<T>(VecDeque<Register<T>>);
 
 impl<T> Default for History<T> {
     fn default() -> Self {
-        Self::empty()
+        Self(VecDeque::new())
     }
 }
 
 impl<T> History<T> {
-    /// A history without writes.
-    #[must_use]
-    pub const fn empty() -> Self {
-        Self(VecDeque::new())
-    }
-
     /// Whether the history has no writes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -171,7 +165,7 @@ mod tests {
 
     #[test]
     fn forgetting_the_last_write_restores_the_one_before() {
-        let (mut earlier, mut field) = (History::empty(), None);
+        let (mut earlier, mut field) = (History::default(), None);
         for (n, value) in [(2, true), (3, false), (1, false)] {
             earlier.write(&mut field, write(value, n, n));
         }
@@ -183,14 +177,14 @@ mod tests {
     #[test]
     fn earlier_write_that_arrives_twice_names_the_first_receipt() {
         for order in [[4, 5], [5, 4]] {
-            let (mut earlier, mut field) = (History::empty(), Some(write(true, 9, 9)));
+            let (mut earlier, mut field) = (History::default(), Some(write(true, 9, 9)));
             for receipt in order {
                 earlier.write(&mut field, write(false, 1, receipt));
             }
             assert_eq!(earlier.iter().collect::<Vec<_>>(), [&write(false, 1, 4)], "{order:?}");
         }
         // If one body holds both values, the first counts.
-        let (mut earlier, mut field) = (History::empty(), Some(write(true, 9, 9)));
+        let (mut earlier, mut field) = (History::default(), Some(write(true, 9, 9)));
         for value in [true, false] {
             earlier.write(&mut field, write(value, 1, 4));
         }

@@ -49,10 +49,10 @@ pub use change::{
     Change, ChangeKind, EndTime, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,
     WebinarFields,
 };
-pub use computed::{EventExpressionError, compile_event_expression};
+pub use computed::{EventExpressionError, compile_event_expression, step_budget};
 pub use event_state_counts::EventStateCounts;
 pub use fetch_request::{FetchCondition, FetchRequest};
-pub use fold::{FieldOrigin, FoldedEvent, LazyFold, field_origins, fold, fold_lazily};
+pub use fold::{FieldOrigin, FoldedEvent, field_origins, fold, fold_lazily};
 pub use gap::Gap;
 pub use hubspot_refusal::HubspotRefusal;
 pub use id::{

@@ -10,12 +10,11 @@ mod view;
 use std::collections::BTreeMap;
 
 use super::change::{EndTime, Shape};
-use super::computed;
-use super::history::History;
+use super::computed::step_budget;
 use super::id::{ExternalAccountId, ExternalEventId, OccurrenceId, WebinarId};
 use super::policy::{Policy, RecurringMode};
 use super::time::Millis;
-use super::webinar::{Registers, Webinar, WebinarRun};
+use super::webinar::{Webinar, WebinarRun};
 use crate::expression::StepBudget;
 pub use field_origin::FieldOrigin;
 pub use folded::FoldedEvent;
@@ -38,55 +37,22 @@ pub fn fold(
     policy: &Policy,
     now: Millis,
 ) -> Vec<FoldedEvent> {
-    fold_lazily(webinar, account, id, policy, now).collect()
+    fold_lazily(webinar, account, id, policy, now, &mut step_budget()).collect()
 }
 
 /// As [`fold()`], one event at a time: each of hundreds of events holds the series' texts, together many megabytes.
-#[must_use]
+/// `steps` is the [`step_budget()`] of all of them.
 pub fn fold_lazily<'a>(
     webinar: &'a Webinar,
     account: &'a ExternalAccountId,
     id: &WebinarId,
     policy: &'a Policy,
     now: Millis,
-) -> LazyFold<'a> {
+    steps: &'a mut StepBudget,
+) -> impl Iterator<Item = FoldedEvent> + use<'a> {
     let mut views = build_views(webinar, id, policy.recurring);
     views.sort_by(|a, b| a.id.cmp(&b.id));
-    LazyFold {
-        views: views.into_iter(),
-        webinar,
-        account,
-        policy,
-        now,
-        steps: computed::step_budget(),
-    }
-}
-
-/// A webinar's events, derived one at a time.
-pub struct LazyFold<'a> {
-    views: std::vec::IntoIter<EventView<'a>>,
-    webinar: &'a Webinar,
-    account: &'a ExternalAccountId,
-    policy: &'a Policy,
-    now: Millis,
-    steps: StepBudget,
-}
-
-impl LazyFold<'_> {
-    /// The steps that expressions have used so far.
-    #[must_use]
-    pub fn steps_used(&self) -> usize {
-        computed::step_budget().0 - self.steps.0
-    }
-}
-
-impl Iterator for LazyFold<'_> {
-    type Item = FoldedEvent;
-
-    fn next(&mut self) -> Option<FoldedEvent> {
-        let view = self.views.next()?;
-        Some(view.finish(self.webinar, self.account, self.policy, self.now, &mut self.steps))
-    }
+    views.into_iter().map(move |view| view.finish(webinar, account, policy, now, steps))
 }
 
 /// The origin of each field of one event, as [`fold()`] resolves it. Values from the configuration have none and are
@@ -170,7 +136,7 @@ fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> Eve
         completed,
         start,
         end,
-        ..EventView::from_registers(ExternalEventId::for_webinar(id), &EMPTY_REGISTERS, whole)
+        ..EventView::from_registers(ExternalEventId::for_webinar(id), None, whole)
     }
 }
 
@@ -229,7 +195,7 @@ fn occurrence_view<'a>(
         start,
         end,
         times_known: start.is_some() && are_times_known(webinar, own),
-        ..EventView::from_registers(ExternalEventId::for_occurrence(series, id), own, whole)
+        ..EventView::from_registers(ExternalEventId::for_occurrence(series, id), Some(own), whole)
     }
 }
 
@@ -252,27 +218,6 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
         start: live.iter().filter_map(|view| view.start).min_by_key(|start| start.value),
         end: live.iter().filter_map(|view| view.end).max_by_key(|end| end.value),
         times_known: !all.is_empty() && live.iter().all(|view| view.times_known),
-        ..EventView::from_registers(
-            ExternalEventId::for_webinar(id),
-            &EMPTY_REGISTERS,
-            &webinar.whole,
-        )
+        ..EventView::from_registers(ExternalEventId::for_webinar(id), None, &webinar.whole)
     }
 }
-
-/// Registers without any value.
-static EMPTY_REGISTERS: Registers = Registers {
-    name: None,
-    organizer: None,
-    description: None,
-    event_type: None,
-    registration_url: None,
-    join_url: None,
-    start: None,
-    end: None,
-    actual_end: None,
-    cancelled: None,
-    earlier_cancelled: History::empty(),
-    completed: None,
-    custom: BTreeMap::new(),
-};

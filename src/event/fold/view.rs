@@ -38,18 +38,19 @@ pub(super) struct EventView<'a> {
 type ResolvedText<'a> = Option<Resolved<&'a String>>;
 
 impl<'a> EventView<'a> {
+    /// The registers of one occurrence over those of the webinar, or these alone.
     pub(super) fn from_registers(
         id: ExternalEventId,
-        own: &'a Registers,
+        own: Option<&'a Registers>,
         whole: &'a Registers,
     ) -> Self {
         let mut custom = BTreeMap::new();
-        for name in whole.custom.keys().chain(own.custom.keys()) {
-            let last = latest(own.custom.get(name), whole.custom.get(name));
+        for name in own.into_iter().chain([whole]).flat_map(|registers| registers.custom.keys()) {
+            let last = latest(own.and_then(|own| own.custom.get(name)), whole.custom.get(name));
             custom.extend(last.map(|resolved| (name.as_str(), resolved)));
         }
         let latest = |of: fn(&Registers) -> &Option<Register<String>>| {
-            latest(of(own).as_ref(), of(whole).as_ref())
+            latest(own.and_then(|own| of(own).as_ref()), of(whole).as_ref())
         };
         Self {
             id,

@@ -7,7 +7,9 @@ use super::transaction::WriteTx;
 use super::tx_error::TxError;
 use super::webinars;
 use crate::event::id::IdError;
-use crate::event::{AccountName, ExternalAccountId, Millis, Webinar, WebinarId, fold_lazily};
+use crate::event::{
+    AccountName, ExternalAccountId, Millis, Webinar, WebinarId, fold_lazily, step_budget,
+};
 use crate::ledger::rules::accept::MergeRefused;
 use crate::ledger::rules::reconcile::{
     EventChange, Leftover, ReconcileScope, Reconciliation, policy_for, removable,
@@ -33,12 +35,14 @@ pub(super) fn reconcile(
     let Some(policy) = policy_for(tx.policies, webinar) else { return Ok(Ok(())) };
     let known = event_rows::load_webinar(tx, row.hubspot, row.id)?;
     let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
-    let mut events = fold_lazily(webinar, row.account, row.webinar, policy, tx.now);
-    let mut foreign = None;
-    while let Some(event) = events.next().filter(|_| foreign.is_none()) {
+    let (mut steps, mut foreign) = (step_budget(), None);
+    for event in fold_lazily(webinar, row.account, row.webinar, policy, tx.now, &mut steps) {
         foreign = carry_out(tx, row, reconciliation.next_change(event))?;
+        if foreign.is_some() {
+            break;
+        }
     }
-    tx.steps += events.steps_used();
+    tx.steps += step_budget().0 - steps.0;
     if let Some(foreign) = foreign {
         return Ok(Err(MergeRefused::ForeignEvent(foreign)));
     }
