@@ -65,14 +65,14 @@ impl<T> History<T> {
         }
     }
 
-    /// Removes the writes of these receipts. The newest write that is left becomes the field's value.
-    pub(super) fn forget(
+    /// Keeps only the writes of some receipts. The newest write that is left becomes the field's value.
+    pub(super) fn retain(
         &mut self,
         field: &mut Option<Register<T>>,
-        receipts: &BTreeSet<ReceiptId>,
+        keep: &mut impl FnMut(ReceiptId) -> bool,
     ) {
-        self.0.retain(|write| !receipts.contains(&write.receipt));
-        if field.as_ref().is_some_and(|last| receipts.contains(&last.receipt)) {
+        self.0.retain(|write| keep(write.receipt));
+        if field.as_ref().is_some_and(|last| !keep(last.receipt)) {
             *field = self.0.pop_back();
         }
     }
@@ -164,12 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn forgetting_the_last_write_restores_the_one_before() {
+    fn removing_the_last_write_restores_the_one_before() {
         let (mut earlier, mut field) = (History::default(), None);
         for (n, value) in [(2, true), (3, false), (1, false)] {
             earlier.write(&mut field, write(value, n, n));
         }
-        earlier.forget(&mut field, &[ReceiptId::from_bytes([3; 16])].into());
+        earlier.retain(&mut field, &mut |receipt| receipt != ReceiptId::from_bytes([3; 16]));
         assert_eq!(field, Some(write(true, 2, 2)));
         assert_eq!(earlier.iter().collect::<Vec<_>>(), [&write(false, 1, 1)]);
     }

@@ -1,8 +1,6 @@
 //! One field: its value, the time at which the platform set it, and its receipt. The last writer by the platform's
 //! clock wins.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::id::{ProviderId, ReceiptId, SourceName};
@@ -114,9 +112,9 @@ pub fn write<T>(field: &mut Option<Register<T>>, new: Register<T>) {
     }
 }
 
-/// Removes the field's value if one of these receipts wrote it.
-pub(super) fn forget<T>(field: &mut Option<Register<T>>, receipts: &BTreeSet<ReceiptId>) {
-    field.take_if(|register| receipts.contains(&register.receipt));
+/// Removes the field's value unless its receipt is to be kept.
+pub(super) fn retain<T>(field: &mut Option<Register<T>>, keep: &mut impl FnMut(ReceiptId) -> bool) {
+    field.take_if(|register| !keep(register.receipt));
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The registers of a webinar, a series or an occurrence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::change::{EndTime, WebinarFields};
 use super::history::History;
 use super::id::ReceiptId;
-use super::register::{Register, Stamp, forget, write};
+use super::register::{Register, Stamp, retain, write};
 use super::time::Millis;
 
 /// The newest write of each field. The fields are those of [`WebinarFields`].
@@ -78,26 +78,8 @@ impl Registers {
         }
     }
 
-    /// Adds the receipts of all writes to `used`.
-    pub(super) fn collect_receipts(&self, used: &mut BTreeSet<ReceiptId>) {
-        let texts = [
-            &self.name,
-            &self.organizer,
-            &self.description,
-            &self.event_type,
-            &self.registration_url,
-            &self.join_url,
-        ];
-        used.extend(texts.into_iter().flatten().map(|r| r.receipt));
-        used.extend([&self.start, &self.actual_end].into_iter().flatten().map(|r| r.receipt));
-        used.extend([&self.cancelled, &self.completed].into_iter().flatten().map(|r| r.receipt));
-        used.extend(self.end.as_ref().map(|r| r.receipt));
-        used.extend(self.earlier_cancelled.iter().map(|r| r.receipt));
-        used.extend(self.custom.values().map(|r| r.receipt));
-    }
-
-    /// Removes the writes of these receipts.
-    pub(super) fn forget(&mut self, receipts: &BTreeSet<ReceiptId>) {
+    /// Keeps only the writes of some receipts. `keep` sees the receipt of every write.
+    pub(super) fn retain(&mut self, keep: &mut impl FnMut(ReceiptId) -> bool) {
         let Self {
             name,
             organizer,
@@ -114,14 +96,14 @@ impl Registers {
             custom,
         } = self;
         for text in [name, organizer, description, event_type, registration_url, join_url] {
-            forget(text, receipts);
+            retain(text, keep);
         }
-        forget(start, receipts);
-        forget(end, receipts);
-        forget(actual_end, receipts);
-        earlier_cancelled.forget(cancelled, receipts);
-        forget(completed, receipts);
-        custom.retain(|_, register| !receipts.contains(&register.receipt));
+        retain(start, keep);
+        retain(end, keep);
+        retain(actual_end, keep);
+        earlier_cancelled.retain(cancelled, keep);
+        retain(completed, keep);
+        custom.retain(|_, register| keep(register.receipt));
     }
 
     /// Whether no field was ever written.

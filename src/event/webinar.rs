@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::change::{Change, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape};
 use super::history::History;
 use super::id::{OccurrenceId, ProviderId, ReceiptId, SourceName};
-use super::register::{BodyHash, Origin, Register, Stamp, forget, write};
+use super::register::{BodyHash, Origin, Register, Stamp, retain, write};
 pub use super::registers::Registers;
 use super::time::Millis;
 
@@ -115,23 +115,34 @@ impl Webinar {
         keep_others: bool,
     ) -> WebinarRebuild {
         let mut webinar = if keep_others { self.clone() } else { Self::default() };
-        webinar.forget(receipts);
+        webinar.retain_writes(|receipt| !receipts.contains(&receipt));
         WebinarRebuild { origins_after_prune: webinar.origins.len(), webinar }
     }
 
-    /// Removes the writes of these receipts. `provider`, `sources`, `was_whole` and `full_picture` stay: the state does
-    /// not record which receipt set them.
-    fn forget(&mut self, receipts: &BTreeSet<ReceiptId>) {
-        self.earlier_shapes.forget(&mut self.shape, receipts);
-        self.whole.forget(receipts);
-        self.earlier_lists.forget(&mut self.full_list, receipts);
-        forget(&mut self.times_unknown, receipts);
+    /// Keeps only the writes of some receipts. `keep` sees the receipt of every write. `provider`, `sources`, `was_whole`
+    /// and `full_picture` stay: the state does not record which receipt set them.
+    fn retain_writes(&mut self, mut keep: impl FnMut(ReceiptId) -> bool) {
+        let keep = &mut keep;
+        self.earlier_shapes.retain(&mut self.shape, keep);
+        self.whole.retain(keep);
+        self.earlier_lists.retain(&mut self.full_list, keep);
+        retain(&mut self.times_unknown, keep);
         self.occurrences.retain(|_, own| {
             let was_only_named = own.is_empty();
-            own.forget(receipts);
+            own.retain(keep);
             was_only_named || !own.is_empty()
         });
-        self.sessions.retain(|run| !receipts.contains(&run.receipt));
+        self.sessions.retain(|run| keep(run.receipt));
+    }
+
+    /// Removes the origins of receipts of which no write is left.
+    fn prune_origins(&mut self) {
+        let mut used = BTreeSet::new();
+        self.retain_writes(|receipt| {
+            used.insert(receipt);
+            true
+        });
+        self.origins.retain(|receipt, _| used.contains(receipt));
     }
 
     fn apply_change(&mut self, change: &Change, provenance: &Provenance) -> Result<(), MergeError> {
@@ -203,21 +214,6 @@ impl Webinar {
         if self.sessions.len() > RUNS_MAX {
             self.sessions.pop_first();
         }
-    }
-
-    fn prune_origins(&mut self) {
-        let mut used = BTreeSet::new();
-        self.whole.collect_receipts(&mut used);
-        for registers in self.occurrences.values() {
-            registers.collect_receipts(&mut used);
-        }
-        used.extend(self.shape.as_ref().map(|r| r.receipt));
-        used.extend(self.full_list.as_ref().map(|r| r.receipt));
-        used.extend(self.times_unknown.as_ref().map(|r| r.receipt));
-        used.extend(self.earlier_shapes.iter().map(|r| r.receipt));
-        used.extend(self.earlier_lists.iter().map(|r| r.receipt));
-        used.extend(self.sessions.iter().map(|run| run.receipt));
-        self.origins.retain(|receipt, _| used.contains(receipt));
     }
 }
 
