@@ -1,16 +1,14 @@
 //! Earlier writes of one field. They show since when the present value holds.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::change::Shape;
 use super::id::{OccurrenceId, ReceiptId};
-use super::register::Register;
+use super::register::{Register, Stamp};
 
 /// Upper bound of earlier writes per field; the oldest by the platform's clock are dropped.
 pub(super) const HISTORY_MAX: usize = 16;
@@ -78,69 +76,44 @@ impl<T> History<T> {
     }
 }
 
-/// The form in which the first version stored an earlier write: without a receipt, and a shape as "was it a series".
-trait LegacyForm: Sized {
-    type Value: DeserializeOwned;
-    fn read(value: Self::Value) -> Self;
-}
-
-impl LegacyForm for bool {
-    type Value = Self;
-    fn read(value: Self) -> Self {
-        value
+/// A value that the first version stored as a list of a stamp and the value, without a receipt.
+trait LegacyForm: DeserializeOwned {
+    /// Reads such a list.
+    fn read_legacy(json: &str) -> serde_json::Result<(Stamp, Self)> {
+        serde_json::from_str(json)
     }
 }
 
-impl LegacyForm for BTreeSet<OccurrenceId> {
-    type Value = Self;
-    fn read(value: Self) -> Self {
-        value
-    }
-}
+impl LegacyForm for bool {}
 
+impl LegacyForm for BTreeSet<OccurrenceId> {}
+
+/// The first version stored of a shape whether it was a series.
 impl LegacyForm for Shape {
-    type Value = bool;
-    fn read(was_series: bool) -> Self {
-        if was_series { Self::Series } else { Self::Single }
+    fn read_legacy(json: &str) -> serde_json::Result<(Stamp, Self)> {
+        let (stamp, was_series) = serde_json::from_str(json)?;
+        Ok((stamp, if was_series { Self::Series } else { Self::Single }))
     }
+}
+
+/// Reads an earlier write in its present form, a map, or in that of the first version, a list. Read by hand: serde's derive
+/// for untagged forms misreads numbers of 128 bits, which stamps hold.
+fn read_write<T: LegacyForm>(json: &str) -> serde_json::Result<Register<T>> {
+    if !json.starts_with('[') {
+        return serde_json::from_str(json);
+    }
+    let (stamp, value) = T::read_legacy(json)?;
+    // No receipt has this id, so the write is never removed; arriving again it is the same.
+    Ok(Register { value, stamp, receipt: ReceiptId::from_bytes([0; 16]) })
 }
 
 #[allow(private_bounds, reason = "only the types that have a history can be read")]
-impl<'de, T: Deserialize<'de> + LegacyForm> Deserialize<'de> for History<T> {
+impl<'de, T: LegacyForm> Deserialize<'de> for History<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let kept: VecDeque<StoredRegister<T>> = VecDeque::deserialize(deserializer)?;
-        Ok(Self(kept.into_iter().map(|StoredRegister(register)| register).collect()))
-    }
-}
-
-/// An earlier write in its present form, a map, or in that of the first version, a list. Read by hand: serde's derive
-/// for untagged forms misreads numbers of 128 bits, which stamps hold.
-struct StoredRegister<T>(Register<T>);
-
-impl<'de, T: Deserialize<'de> + LegacyForm> Deserialize<'de> for StoredRegister<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de> + LegacyForm> Visitor<'de> for Either<T> {
-            type Value = StoredRegister<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a register, or a stamp and a value")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StoredRegister<T>, A::Error> {
-                Register::deserialize(MapAccessDeserializer::new(map)).map(StoredRegister)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<StoredRegister<T>, A::Error> {
-                let (stamp, value) = Deserialize::deserialize(SeqAccessDeserializer::new(list))?;
-                // No receipt has this id, so the write is never removed; arriving again it is the same.
-                let receipt = ReceiptId::from_bytes([0; 16]);
-                Ok(StoredRegister(Register { value: T::read(value), stamp, receipt }))
-            }
-        }
-
-        deserializer.deserialize_any(Either(PhantomData))
+        let writes: Vec<Box<RawValue>> = Vec::deserialize(deserializer)?;
+        let writes: serde_json::Result<_> =
+            writes.iter().map(|json| read_write(json.get())).collect();
+        writes.map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -220,6 +193,6 @@ mod tests {
         let off: History<bool> = serde_json::from_str(&off).expect("read");
         assert_eq!(off.iter().map(|write| write.value).collect::<Vec<_>>(), [true, false]);
         let neither = serde_json::from_str::<History<bool>>("[1]").expect_err("it is neither");
-        assert!(neither.to_string().contains("expected a register, or a stamp and a value"));
+        assert!(neither.to_string().contains("expected struct Register"), "{neither}");
     }
 }
