@@ -54,21 +54,14 @@ impl Live {
         self.claims.entry(account.clone()).or_default().extend(claims);
     }
 
-    pub(super) fn release(&mut self, account: &AccountName, ids: impl Iterator<Item = i64>) {
+    pub(super) fn release(&mut self, account: &AccountName, id: i64) {
         if let Some(claims) = self.claims.get_mut(account) {
-            for id in ids {
-                claims.remove(&id);
-            }
+            claims.remove(&id);
         }
     }
 
     pub(super) fn is_claimed(&self, account: &AccountName, id: i64) -> bool {
-        self.claims.get(account).is_some_and(|claims| claims.contains_key(&id))
-    }
-
-    /// The number of the account's claimed events.
-    pub(super) fn claim_count(&self, account: &AccountName) -> usize {
-        self.claims.get(account).map_or(0, BTreeMap::len)
+        self.claimed_input(account, id).is_some()
     }
 
     /// The input of a claimed event that is being sent.

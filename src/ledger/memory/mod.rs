@@ -1,5 +1,11 @@
 //! The ledger in memory: a second back end over [`super::rules`], for tests and simulations.
 //!
+//! Each trait of the contract is implemented beside what it works with:
+//!
+//! * [`merge`]: accepting receipts; [`outbox`]: delivering; [`fetches`]: the queue of fetches.
+//! * [`timers`]: what time makes due, and redrives; [`rebuild`]: replays; [`browse`]: what people and metrics read.
+//! * [`state`]: the rows; [`live`]: claims and leases; [`transaction`]: one call that writes.
+//!
 //! Promises: those of [`super::Ledger`], as long as its [`MemoryStore`] lives. A call is applied whole or not at all: it
 //! changes a copy of the rows, which replaces them if it succeeds. A lease can be taken away on command, as by another
 //! process ([`MemoryLedger::take_lease_away`]).
@@ -8,7 +14,6 @@
 //! claims are free, and calls that were under way have an unknown outcome.
 
 mod browse;
-mod contract;
 mod fetches;
 mod live;
 mod merge;
@@ -18,13 +23,14 @@ mod state;
 mod timers;
 mod transaction;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::{CommitObserver, LedgerError, Policies};
+use super::{CommitObserver, LedgerError, Policies, Store, StoreSizes};
 use crate::clock::Clock;
 use crate::event::{AccountName, AccountStatus, SourceName};
 use live::Live;
@@ -54,7 +60,7 @@ impl MemoryStore {
         MemoryRows {
             receipts: state.receipts.len(),
             webinars: state.webinars.len(),
-            lasting_keys: state.lasting_keys.len(),
+            lasting_keys: state.webinars.values().map(|row| row.lasting_keys.len()).sum(),
         }
     }
 
@@ -91,7 +97,6 @@ pub struct MemoryRekeyError {
 /// An open ledger.
 pub struct MemoryLedger {
     store: MemoryStore,
-    accounts: Vec<AccountName>,
     policies: Policies,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn CommitObserver>,
@@ -123,10 +128,9 @@ impl MemoryLedger {
             accounts.iter().map(status).collect()
         };
         Ok(Self {
-            notify: accounts.iter().map(|a| (a.clone(), Arc::default())).collect(),
+            notify: accounts.into_iter().map(|account| (account, Arc::default())).collect(),
             notify_fetch: policies.keys().map(|s| (s.clone(), Arc::default())).collect(),
             store,
-            accounts,
             policies,
             clock,
             observer,
@@ -138,10 +142,10 @@ impl MemoryLedger {
     /// Gives the account's lease to another process, which settles nothing. What this process claimed is free again, and
     /// what it settles from now on is not recorded: its calls under way have an unknown outcome.
     pub fn take_lease_away(&self, account: &AccountName) {
-        let mut state = self.store.lock();
+        let (mut state, mut live) = self.lock();
         timers::recover_calls(&mut state, |event| event.key.hubspot == *account, self.clock.now());
-        self.live().take_lease_away(account);
-        drop(state);
+        live.take_lease_away(account);
+        drop((live, state));
         self.wake(account);
     }
 
@@ -155,39 +159,35 @@ impl MemoryLedger {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows, and what is known beside them, for a call that reads.
+    fn lock(&self) -> (MutexGuard<'_, State>, MutexGuard<'_, Live>) {
+        (self.store.lock(), self.live())
+    }
+
     fn wake(&self, account: &AccountName) {
         if let Some(notify) = self.notify.get(account) {
             notify.notify_one();
         }
     }
 
-    /// Carries out a call that reads.
-    fn read<T>(&self, read: impl FnOnce(&State, &mut Live) -> T) -> T {
-        let state = self.store.lock();
-        read(&state, &mut self.live())
-    }
-
-    /// Carries out a call that writes. Its changes are kept if `keep` accepts its answer.
-    fn write<T>(
-        &self,
-        call: impl FnOnce(&mut Transaction<'_>) -> T,
-        keep: impl FnOnce(&T) -> bool,
-    ) -> Result<T, LedgerError> {
+    /// Carries out a call that writes.
+    fn write<T>(&self, call: impl FnOnce(&mut Transaction<'_>) -> T) -> Result<T, LedgerError> {
         let began = Instant::now();
-        let mut state = self.store.lock();
-        let mut live = self.live();
+        let (mut state, mut live) = self.lock();
         if live.is_closed {
             return Err(LedgerError::unavailable("the store is closed"));
         }
-        let mut next = state.clone();
-        let mut tx = Transaction::new(&mut next, &live, &self.policies, self.clock.now());
+        let mut tx = Transaction {
+            state: state.clone(),
+            live: &mut live,
+            policies: &self.policies,
+            now: self.clock.now(),
+            woken: BTreeSet::new(),
+            woken_fetches: BTreeSet::new(),
+        };
         let answer = call(&mut tx);
-        let Transaction { woken, woken_fetches, settled_fetches, .. } = tx;
-        if !keep(&answer) {
-            return Ok(answer);
-        }
+        let Transaction { state: next, woken, woken_fetches, .. } = tx;
         *state = next;
-        live.fetch_claims.retain(|id, _| !settled_fetches.contains(id));
         drop((live, state));
         self.observer.committed(1, began.elapsed());
         for account in &woken {
@@ -197,5 +197,21 @@ impl MemoryLedger {
             notify.notify_one();
         }
         Ok(answer)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryLedger {
+    fn health(&self) -> Result<(), String> {
+        if self.live().is_closed { Err("the store is closed".to_owned()) } else { Ok(()) }
+    }
+
+    async fn store_sizes(&self) -> Result<StoreSizes, LedgerError> {
+        // There is no file.
+        Ok(StoreSizes::default())
+    }
+
+    async fn close(&self) {
+        self.live().is_closed = true;
     }
 }

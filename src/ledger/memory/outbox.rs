@@ -1,57 +1,135 @@
-//! Claims, attempts and their outcomes.
+//! Claims, attempts and their outcomes, and the statuses of the accounts.
 
-use super::live::Live;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+
+use super::MemoryLedger;
 use super::state::{State, StoredEvent};
-use super::transaction::Transaction;
-use crate::event::{AccountName, AccountStatus, Millis};
+use crate::event::{AccountName, AccountStatus, Millis, StatusChange, StatusUpdate};
 use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_batch};
 use crate::ledger::rules::settle::{self, SettledEvent, ends_claim};
 use crate::ledger::rules::timers::ends_waits;
 use crate::ledger::{
-    ClaimRequest, ClaimResult, ClaimedEvent, EventState, EventVersion, LONGEST_WAIT, Settlement,
+    AccountStatuses, AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, EventVersion,
+    LONGEST_WAIT, Lease, LedgerError, Outbox, SettleResult, Settlement,
 };
 
-/// Claims a batch, if one may leave now.
-pub(super) fn claim(
-    state: &State,
-    live: &mut Live,
-    account: &AccountName,
-    request: &ClaimRequest,
-    now: Millis,
-) -> ClaimResult {
-    let rows = request.rows_to_read(live.claim_count(account));
-    let mut ready: Vec<(i64, &StoredEvent)> =
-        pending(state, account).filter(|(_, event)| is_ready(event, now)).collect();
-    ready.sort_by_key(|(id, event)| (event.row.pending_since, *id));
-    ready.truncate(rows);
-    ready.retain(|(id, _)| !live.is_claimed(account, *id));
-    let candidates = ready.iter().map(|(id, event)| BatchCandidate {
-        id: *id,
-        external_event_id: event.key.external_event_id.clone(),
-        pending_since: event.row.pending_since,
-        input_bytes: event.input.as_deref().map_or(0, |input| input.len() as u64),
-    });
-    let leaves_at = match choose_batch(candidates.collect(), request, now) {
-        BatchChoice::Send(ids) => {
-            let batch: Vec<ClaimedEvent> =
-                ids.into_iter().filter_map(|id| claimed(id, state.events.get(&id)?)).collect();
-            live.claim(account, &batch);
-            return ClaimResult::Batch(batch);
+#[async_trait]
+impl Outbox for MemoryLedger {
+    async fn acquire_lease(&self, account: &AccountName) -> Result<Option<Lease>, LedgerError> {
+        Ok(self.live().acquire_lease(account))
+    }
+
+    async fn claim(
+        &self,
+        lease: &Lease,
+        request: ClaimRequest,
+    ) -> Result<ClaimResult, LedgerError> {
+        let (account, now) = (lease.account(), self.clock.now());
+        let (state, mut live) = self.lock();
+        if !live.holds(lease) {
+            return Ok(ClaimResult::LeaseLost);
         }
-        BatchChoice::Wait(leaves_at) => leaves_at,
-    };
-    let waiting = pending(state, account).filter_map(|(_, event)| event.row.not_before);
-    ClaimResult::Wait(leaves_at.into_iter().chain(waiting.filter(|at| *at > now)).min())
+        let mut ready: Vec<(i64, &StoredEvent)> = pending(&state, account)
+            .filter(|(id, event)| is_ready(event, now) && !live.is_claimed(account, *id))
+            .collect();
+        ready.sort_by_key(|(id, event)| (event.row.pending_since, *id));
+        let candidates = ready.iter().map(|(id, event)| BatchCandidate {
+            id: *id,
+            external_event_id: event.key.external_event_id.clone(),
+            pending_since: event.row.pending_since,
+            input_bytes: event.input.as_deref().map_or(0, |input| input.len() as u64),
+        });
+        let leaves_at = match choose_batch(candidates.collect(), &request, now) {
+            BatchChoice::Send(ids) => {
+                let batch: Vec<ClaimedEvent> =
+                    ids.into_iter().filter_map(|id| claimed(id, state.events.get(&id)?)).collect();
+                live.claim(account, &batch);
+                return Ok(ClaimResult::Batch(batch));
+            }
+            BatchChoice::Wait(leaves_at) => leaves_at,
+        };
+        let waiting = pending(&state, account).filter_map(|(_, event)| event.row.not_before);
+        let waiting = waiting.filter(|at| *at > now);
+        Ok(ClaimResult::Wait(leaves_at.into_iter().chain(waiting).min()))
+    }
+
+    async fn begin_attempt(
+        &self,
+        lease: &Lease,
+        events: &[EventVersion],
+    ) -> Result<AttemptStart, LedgerError> {
+        self.write(|tx| {
+            if !tx.live.holds(lease) {
+                return AttemptStart::LeaseLost;
+            }
+            for event in events {
+                if let Some(stored) = tx.state.events.get_mut(&event.id) {
+                    stored.row = settle::begin_attempt(stored.row.clone(), tx.now);
+                }
+            }
+            AttemptStart::Started
+        })
+    }
+
+    async fn settle(
+        &self,
+        lease: &Lease,
+        settlements: Vec<Settlement>,
+    ) -> Result<SettleResult, LedgerError> {
+        let account = lease.account();
+        self.write(|tx| {
+            if !tx.live.holds(lease) {
+                return SettleResult::LeaseLost;
+            }
+            for Settlement { event, outcome } in &settlements {
+                // An event that was deleted meanwhile has nothing to record.
+                if let Some(stored) = tx.state.events.get_mut(&event.id) {
+                    let SettledEvent { row, confirmed_input } =
+                        settle::settle(stored.row.clone(), event, outcome, tx.now);
+                    let sent = tx.live.claimed_input(account, event.id);
+                    stored.store_confirmed_input(confirmed_input, sent);
+                    stored.row = row;
+                }
+                if ends_claim(outcome) {
+                    tx.live.release(account, event.id);
+                }
+            }
+            tx.woken.insert(account.clone());
+            SettleResult::Settled
+        })
+    }
+
+    fn release(&self, lease: &Lease, events: &[EventVersion]) {
+        let mut live = self.live();
+        if live.holds(lease) {
+            for event in events {
+                live.release(lease.account(), event.id);
+            }
+        }
+        drop(live);
+        self.wake(lease.account());
+    }
+
+    async fn has_pending(&self, account: &AccountName) -> Result<bool, LedgerError> {
+        let (state, live) = self.lock();
+        Ok(pending(&state, account).any(|(id, _)| !live.is_claimed(account, id)))
+    }
+
+    fn wake_up(&self, account: &AccountName) -> Arc<Notify> {
+        self.notify.get(account).cloned().unwrap_or_default()
+    }
 }
 
-fn pending<'a>(
+/// The account's pending events, claimed or not.
+pub(super) fn pending<'a>(
     state: &'a State,
     account: &AccountName,
 ) -> impl Iterator<Item = (i64, &'a StoredEvent)> {
     let events = state.events.iter().map(|(id, event)| (*id, event));
-    events.filter(move |(_, event)| {
-        event.key.hubspot == *account && event.row.state == EventState::Pending
-    })
+    events.filter(move |(_, event)| event.key.hubspot == *account && event.is_pending())
 }
 
 /// A wait beyond [`LONGEST_WAIT`] was written by a clock that was ahead, and is ignored.
@@ -74,60 +152,46 @@ fn claimed(id: i64, event: &StoredEvent) -> Option<ClaimedEvent> {
     })
 }
 
-/// Since when the account's oldest pending event has been pending.
-pub(super) fn oldest_pending(state: &State, account: &AccountName) -> Option<Millis> {
-    pending(state, account).map(|(_, event)| event.row.pending_since).min()
-}
-
-/// Whether the account has a pending event that is not claimed.
-pub(super) fn has_pending(state: &State, live: &Live, account: &AccountName) -> bool {
-    pending(state, account).any(|(id, _)| !live.is_claimed(account, id))
-}
-
-/// Records that calls with these events begin.
-pub(super) fn begin_attempt(tx: &mut Transaction<'_>, events: &[EventVersion]) {
-    for event in events {
-        if let Some(stored) = tx.state.events.get_mut(&event.id) {
-            stored.row = settle::begin_attempt(stored.row.clone(), tx.now);
-        }
+#[async_trait]
+impl AccountStatuses for MemoryLedger {
+    fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
+        let unknown = || watch::Sender::new(AccountStatus::default()).subscribe();
+        self.statuses.get(account).map_or_else(unknown, watch::Sender::subscribe)
     }
-}
 
-/// Records outcomes; answers the events whose claims end.
-pub(super) fn settle(
-    tx: &mut Transaction<'_>,
-    account: &AccountName,
-    settlements: &[Settlement],
-) -> Vec<i64> {
-    for Settlement { event, outcome } in settlements {
-        // An event that was deleted meanwhile has nothing to record.
-        let Some(stored) = tx.state.events.get_mut(&event.id) else { continue };
-        let SettledEvent { row, confirmed_input } =
-            settle::settle(stored.row.clone(), event, outcome, tx.now);
-        let sent = tx.live.claimed_input(account, event.id);
-        stored.store_confirmed_input(confirmed_input, sent);
-        stored.row = row;
+    async fn account_status(&self, account: &AccountName) -> Result<AccountStatus, LedgerError> {
+        Ok(self.store.lock().statuses.get(account).cloned().unwrap_or_default())
     }
-    tx.woken.insert(account.clone());
-    let ended = settlements.iter().filter(|settlement| ends_claim(&settlement.outcome));
-    ended.map(|settlement| settlement.event.id).collect()
-}
 
-/// Stores an account's status, and ends the waits that it ends.
-pub(super) fn store_status(
-    tx: &mut Transaction<'_>,
-    account: &AccountName,
-    before: &AccountStatus,
-    after: &AccountStatus,
-) {
-    if ends_waits(before, after) {
-        let events = tx.state.events.values_mut();
-        for event in events.filter(|event| event.key.hubspot == *account) {
-            if event.row.state == EventState::Pending {
-                event.row.not_before = None;
+    async fn update_status(
+        &self,
+        account: &AccountName,
+        change: StatusChange,
+    ) -> Result<StatusUpdate, LedgerError> {
+        let update = self.write(|tx| {
+            let before = tx.state.statuses.get(account).cloned().unwrap_or_default();
+            let after = before.apply(&change, tx.now);
+            if ends_waits(&before, &after) {
+                let events = tx.state.events.values_mut();
+                for event in events.filter(|event| event.key.hubspot == *account) {
+                    if event.is_pending() {
+                        event.row.not_before = None;
+                    }
+                }
             }
+            if before != after {
+                tx.woken.insert(account.clone());
+                tx.state.statuses.insert(account.clone(), after.clone());
+            }
+            StatusUpdate { before, after }
+        })?;
+        if let Some(status) = self.statuses.get(account) {
+            status.send_if_modified(|status| {
+                let is_changed = *status != update.after;
+                status.clone_from(&update.after);
+                is_changed
+            });
         }
+        Ok(update)
     }
-    tx.woken.insert(account.clone());
-    tx.state.statuses.insert(account.clone(), after.clone());
 }

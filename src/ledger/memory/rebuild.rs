@@ -1,34 +1,77 @@
 //! Webinars as replaying reads them, and their replacement.
 
-use super::merge;
-use super::state::{State, WebinarRow};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::state::State;
 use super::transaction::Transaction;
+use super::{MemoryLedger, merge};
 use crate::event::{ReceiptId, Webinar};
 use crate::ledger::rules::rebuild::{
     ReceiptChecksum, WebinarPlan, covers_all_webinars, plan_webinar,
 };
-use crate::ledger::rules::reconcile::ReconcileScope;
+use crate::ledger::rules::reconcile::{ReconcileScope, removable};
 use crate::ledger::{
-    ContributingReceipt, Page, RebuildRequest, RebuildResult, RebuiltWebinar, WebinarKey,
-    WebinarState,
+    ContributingReceipt, LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds,
+    RebuiltWebinar, WebinarKey, WebinarState,
 };
 
 /// Bytes of bodies in one page, unless the first body is longer.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
-/// The webinars that a receipt built.
-pub(super) fn webinars_of(state: &State, receipt: ReceiptId) -> Vec<WebinarState> {
-    let Some(number) = state.receipt_ids.get(&receipt) else { return Vec::new() };
-    built_by(state, *number).map(|row| webinar_state(state, &row.key)).collect()
+#[async_trait]
+impl Rebuilds for MemoryLedger {
+    async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
+        let state = self.store.lock();
+        Ok(built_by(&state, receipt).map(|key| webinar_state(&state, key)).collect())
+    }
+
+    async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
+        Ok(webinar_state(&self.store.lock(), key))
+    }
+
+    async fn receipts_of(
+        &self,
+        key: &WebinarKey,
+        after: Option<i64>,
+    ) -> Result<Page<ContributingReceipt>, LedgerError> {
+        let state = self.store.lock();
+        let numbers = state.webinars.get(key).into_iter().flat_map(|row| &row.receipts);
+        let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
+        for number in numbers.copied().filter(|number| after.is_none_or(|after| *number > after)) {
+            let receipt = &state.receipts[&number];
+            bytes += receipt.body.as_deref().map_or(0, <[u8]>::len);
+            if bytes > MAX_BODY_BYTES && last.is_some() {
+                return Ok(Page { items, next: last });
+            }
+            items.push(ContributingReceipt {
+                receipt: receipt.summary.clone(),
+                headers: receipt.headers.to_vec(),
+                body: receipt.body.as_deref().map(<[u8]>::to_vec),
+            });
+            last = Some(number);
+        }
+        Ok(Page { items, next: None })
+    }
+
+    async fn rebuild(&self, request: RebuildRequest) -> Result<RebuildResult, LedgerError> {
+        self.write(|tx| tx.attempt(|tx| rebuild(tx, &request)).err().unwrap_or(RebuildResult::Done))
+    }
 }
 
-fn built_by(state: &State, receipt: i64) -> impl Iterator<Item = &WebinarRow> {
-    state.webinars.values().filter(move |row| row.receipts.contains(&receipt))
+/// The webinars that a receipt built.
+fn built_by(state: &State, receipt: ReceiptId) -> impl Iterator<Item = &WebinarKey> {
+    let number = state.find_receipt(receipt).map(|(number, _)| number);
+    let built =
+        move |receipts: &BTreeSet<i64>| number.is_some_and(|number| receipts.contains(&number));
+    state.webinars.iter().filter(move |(_, row)| built(&row.receipts)).map(|(key, _)| key)
 }
 
 /// A webinar; an empty one if it is not there.
-pub(super) fn webinar_state(state: &State, key: &WebinarKey) -> WebinarState {
-    let row = state.webinar_ids.get(key).and_then(|id| state.webinars.get(id));
+fn webinar_state(state: &State, key: &WebinarKey) -> WebinarState {
+    let row = state.webinars.get(key);
     let numbers = row.into_iter().flat_map(|row| &row.receipts);
     let receipts: Vec<ReceiptId> =
         numbers.map(|number| state.receipts[number].summary.id).collect();
@@ -43,51 +86,21 @@ pub(super) fn webinar_state(state: &State, key: &WebinarKey) -> WebinarState {
     }
 }
 
-/// A page of the retained receipts that built a webinar, oldest first.
-pub(super) fn receipts_of(
-    state: &State,
-    key: &WebinarKey,
-    after: Option<i64>,
-) -> Page<ContributingReceipt> {
-    let row = state.webinar_ids.get(key).and_then(|id| state.webinars.get(id));
-    let numbers = row.into_iter().flat_map(|row| &row.receipts);
-    let numbers = numbers.copied().filter(|number| after.is_none_or(|after| *number > after));
-    let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
-    for number in numbers {
-        let receipt = &state.receipts[&number];
-        bytes += receipt.body.as_deref().map_or(0, <[u8]>::len);
-        if bytes > MAX_BODY_BYTES && last.is_some() {
-            return Page { items, next: last };
-        }
-        items.push(ContributingReceipt {
-            receipt: receipt.summary.clone(),
-            headers: receipt.headers.to_vec(),
-            body: receipt.body.as_deref().map(<[u8]>::to_vec),
-        });
-        last = Some(number);
-    }
-    Page { items, next: None }
-}
-
-/// Replaces the webinars of a rebuild. The caller keeps nothing of it unless the answer is [`RebuildResult::Done`].
-pub(super) fn rebuild(tx: &mut Transaction<'_>, request: &RebuildRequest) -> RebuildResult {
-    let Some(replayed) = tx.state.receipt_ids.get(&request.receipt).copied() else {
-        return RebuildResult::Unknown;
-    };
-    let built: Vec<WebinarKey> = built_by(tx.state, replayed).map(|row| row.key.clone()).collect();
+/// Replaces the webinars of a rebuild. The caller keeps nothing of it if there is a reason against it.
+fn rebuild(tx: &mut Transaction<'_>, request: &RebuildRequest) -> Result<(), RebuildResult> {
+    let (replayed, _) = tx.state.find_receipt(request.receipt).ok_or(RebuildResult::Unknown)?;
+    let built: Vec<WebinarKey> = built_by(&tx.state, request.receipt).cloned().collect();
     if !covers_all_webinars(request, &built) {
-        return RebuildResult::Stale;
+        return Err(RebuildResult::Stale);
     }
     for rebuilt in &request.webinars {
-        if let Err(stop) = replace(tx, rebuilt, replayed) {
-            return stop;
-        }
+        replace(tx, rebuilt, replayed)?;
     }
     if let Some(receipt) = tx.state.receipts.get_mut(&replayed) {
         receipt.summary.outcome = request.outcome;
         receipt.summary.reason.clone_from(&request.reason);
     }
-    RebuildResult::Done
+    Ok(())
 }
 
 fn replace(
@@ -96,29 +109,31 @@ fn replace(
     replayed: i64,
 ) -> Result<(), RebuildResult> {
     let RebuiltWebinar { before, webinar, contributes } = rebuilt;
-    let stored = webinar_state(tx.state, &before.key);
-    let exists = tx.state.webinar_ids.contains_key(&before.key);
-    let plan = plan_webinar(rebuilt, &stored, exists);
+    let key = &before.key;
+    let exists = tx.state.webinars.contains_key(key);
+    let plan = plan_webinar(rebuilt, &webinar_state(&tx.state, key), exists);
     match plan {
         WebinarPlan::Stale => return Err(RebuildResult::Stale),
         WebinarPlan::Nothing => return Ok(()),
         WebinarPlan::Link | WebinarPlan::Replace | WebinarPlan::Empty => {}
     }
-    let id = merge::store_webinar(tx, &before.key, webinar.clone(), tx.now);
-    if let Some(row) = tx.state.webinars.get_mut(&id) {
-        if *contributes {
-            row.receipts.insert(replayed);
-        } else {
-            row.receipts.remove(&replayed);
-        }
+    let row = tx.state.webinar_row(key, tx.now);
+    row.webinar = Arc::new(webinar.clone());
+    if *contributes {
+        row.receipts.insert(replayed);
+    } else {
+        row.receipts.remove(&replayed);
     }
     match plan {
-        WebinarPlan::Stale | WebinarPlan::Nothing | WebinarPlan::Link => Ok(()),
+        WebinarPlan::Stale | WebinarPlan::Nothing | WebinarPlan::Link => {}
+        // Nothing is known of the webinar any more, so none of its events follows.
         WebinarPlan::Empty => {
-            merge::delete_events(tx, id);
-            Ok(())
+            for event in removable(merge::known_events(tx, key)) {
+                tx.state.events.remove(&event.id);
+            }
         }
-        WebinarPlan::Replace => merge::reconcile(tx, id, tx.now, ReconcileScope::All)
-            .map_err(|refused| RebuildResult::Refused(refused.to_string())),
+        WebinarPlan::Replace => merge::reconcile(tx, key, tx.now, ReconcileScope::All)
+            .map_err(|refused| RebuildResult::Refused(refused.to_string()))?,
     }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The rows, and what is known beside them while the ledger is open.
+//! The rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,35 +11,24 @@ use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::fetch::FetchRow;
 use crate::ledger::rules::reconcile::EventFacts;
 use crate::ledger::rules::source_config::StoredSource;
-use crate::ledger::{ReceiptSummary, WebinarKey};
+use crate::ledger::{EventState, ReceiptSummary, WebinarKey};
 
 /// Everything that outlives the process. Cheap to copy: what is large is shared.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     /// The receipts, by number, in the order of their arrival.
     pub(super) receipts: BTreeMap<i64, ReceiptRow>,
-    /// The number of each receipt.
-    pub(super) receipt_ids: BTreeMap<ReceiptId, i64>,
-    /// The dedupe keys of the receipts that are kept.
-    pub(super) dedupe_keys: BTreeSet<(SourceName, [u8; 32])>,
-    /// Dedupe keys that outlive their receipt, and the webinar for whose life they are kept.
-    pub(super) lasting_keys: BTreeSet<(SourceName, [u8; 32], i64)>,
-    /// The webinars, by number.
-    pub(super) webinars: BTreeMap<i64, WebinarRow>,
-    /// The number of each webinar.
-    pub(super) webinar_ids: BTreeMap<WebinarKey, i64>,
+    pub(super) webinars: BTreeMap<WebinarKey, WebinarRow>,
     /// The events, by number.
     pub(super) events: BTreeMap<i64, StoredEvent>,
-    /// The number of each event.
-    pub(super) event_ids: BTreeMap<EventKey, i64>,
     /// The queue of fetches, by number.
     pub(super) fetches: BTreeMap<i64, StoredFetch>,
     /// The status of each account.
     pub(super) statuses: BTreeMap<AccountName, AccountStatus>,
     /// The configuration of each source when the store was last opened.
     pub(super) sources: BTreeMap<SourceName, StoredSource>,
-    /// The last webinar that was folded again since the defaults changed; none: all were.
-    pub(super) refolded_up_to: Option<i64>,
+    /// The defaults changed since the webinars were folded.
+    pub(super) are_defaults_new: bool,
     last_number: i64,
 }
 
@@ -50,25 +39,42 @@ impl State {
         self.last_number
     }
 
-    /// The events of a webinar.
-    pub(super) fn events_of(&self, webinar: i64) -> impl Iterator<Item = (i64, &StoredEvent)> {
-        let events = self.events.iter().filter(move |(_, event)| event.webinar == webinar);
+    /// A receipt and its number.
+    pub(super) fn find_receipt(&self, id: ReceiptId) -> Option<(i64, &ReceiptRow)> {
+        let (number, row) = self.receipts.iter().find(|(_, row)| row.summary.id == id)?;
+        Some((*number, row))
+    }
+
+    /// The number of an event.
+    pub(super) fn find_event(&self, key: &EventKey) -> Option<i64> {
+        self.events.iter().find(|(_, event)| event.key == *key).map(|(id, _)| *id)
+    }
+
+    /// The events of a webinar, with their numbers.
+    pub(super) fn events_of(
+        &self,
+        webinar: &WebinarKey,
+    ) -> impl Iterator<Item = (i64, &StoredEvent)> {
+        let events = self.events.iter().filter(move |(_, event)| event.webinar == *webinar);
         events.map(|(id, event)| (*id, event))
     }
 
-    /// Deletes an event.
-    pub(super) fn delete_event(&mut self, id: i64) {
-        if let Some(event) = self.events.remove(&id) {
-            self.event_ids.remove(&event.key);
-        }
+    /// A webinar's row; an empty one, last changed `at`, if it is not there yet.
+    pub(super) fn webinar_row(&mut self, key: &WebinarKey, at: Millis) -> &mut WebinarRow {
+        self.webinars.entry(key.clone()).or_insert_with(|| WebinarRow {
+            webinar: Arc::default(),
+            receipts: BTreeSet::new(),
+            has_expired_receipts: false,
+            lasting_keys: BTreeSet::new(),
+            last_at: at,
+        })
     }
 }
 
 /// An event.
 #[derive(Debug, Clone)]
 pub(super) struct StoredEvent {
-    /// The number of its webinar.
-    pub(super) webinar: i64,
+    pub(super) webinar: WebinarKey,
     pub(super) key: EventKey,
     pub(super) row: EventRow,
     pub(super) input: Option<Arc<[u8]>>,
@@ -78,6 +84,18 @@ pub(super) struct StoredEvent {
 }
 
 impl StoredEvent {
+    pub(super) fn is_pending(&self) -> bool {
+        self.row.state == EventState::Pending
+    }
+
+    /// Stores a row. An event that becomes pending, or changes while it is, wakes its account.
+    pub(super) fn store_row(&mut self, row: EventRow, woken: &mut BTreeSet<AccountName>) {
+        if row.state == EventState::Pending && row != self.row {
+            woken.insert(self.key.hubspot.clone());
+        }
+        self.row = row;
+    }
+
     /// Applies what a rule answers about the confirmed input. `sent` is the input that was sent.
     pub(super) fn store_confirmed_input(
         &mut self,
@@ -93,11 +111,14 @@ impl StoredEvent {
     }
 }
 
+/// A source's name for a delivery, by which a repetition is known.
+pub(super) type DedupeKey = (SourceName, [u8; 32]);
+
 /// A receipt.
 #[derive(Debug, Clone)]
 pub(super) struct ReceiptRow {
     pub(super) summary: ReceiptSummary,
-    pub(super) dedupe_key: [u8; 32],
+    pub(super) dedupe_key: DedupeKey,
     pub(super) has_lasting_key: bool,
     pub(super) headers: Arc<[(String, String)]>,
     pub(super) body: Option<Arc<[u8]>>,
@@ -106,12 +127,13 @@ pub(super) struct ReceiptRow {
 /// A webinar.
 #[derive(Debug, Clone)]
 pub(super) struct WebinarRow {
-    pub(super) key: WebinarKey,
     pub(super) webinar: Arc<Webinar>,
     /// The retained receipts that built it, by number.
     pub(super) receipts: BTreeSet<i64>,
     /// Receipts that built it are gone.
     pub(super) has_expired_receipts: bool,
+    /// The dedupe keys of such receipts that are kept as long as the webinar.
+    pub(super) lasting_keys: BTreeSet<DedupeKey>,
     /// Its last end or last change, whichever is later.
     pub(super) last_at: Millis,
 }

@@ -1,52 +1,61 @@
 //! What the passing of time makes due, what somebody asks for again, and what opening the store makes of it.
 
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::MemoryLedger;
 use super::merge;
 use super::state::{State, StoredEvent};
 use super::transaction::Transaction;
 use crate::event::{EventKey, Millis, SourceName};
 use crate::ledger::rules::reconcile::ReconcileScope;
-use crate::ledger::rules::redrive::{can_redrive, is_selected, redrive};
+use crate::ledger::rules::redrive::{is_selected, redrive};
 use crate::ledger::rules::settle::recover;
 use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
 use crate::ledger::rules::timers::{Cutoffs, resend};
 use crate::ledger::{
-    EventState, Policies, RedriveProgress, RedriveRequest, RedriveResult, Retention, TimersRun,
+    LedgerError, Policies, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention,
+    Timers, TimersRun, WebinarKey,
 };
 
-/// Webinars that are folded again in one run.
-const REFOLDS: usize = 200;
+#[async_trait]
+impl Timers for MemoryLedger {
+    async fn run_timers(&self, limit: usize) -> Result<TimersRun, LedgerError> {
+        self.write(|tx| run_timers(tx, limit))
+    }
 
-/// Runs what is due, for at most `limit` events of each kind.
-pub(super) fn run(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
+    async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
+        self.write(|tx| prune(tx, keep))?;
+        // Nothing is left for another call.
+        Ok(false)
+    }
+}
+
+fn run_timers(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
     let now = tx.now;
-    let due = |state: &State, at: fn(&StoredEvent) -> Option<Millis>| {
-        let mut due: Vec<(Millis, i64)> = state
-            .events
-            .iter()
-            .filter_map(|(id, event)| Some((at(event).filter(|at| *at <= now)?, *id)))
-            .collect();
-        due.sort_unstable();
-        due.into_iter().map(|(_, id)| id).collect::<Vec<_>>()
-    };
-    let mut webinars = Vec::new();
-    for id in due(tx.state, |event| event.facts.due_at) {
-        let webinar = tx.state.events[&id].webinar;
-        if !webinars.contains(&webinar) && webinars.len() < limit {
-            webinars.push(webinar);
+    let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
+    let timed_out = tx.state.events.values().filter(|event| is_due(event.facts.due_at));
+    let webinars: BTreeSet<WebinarKey> = timed_out.map(|event| event.webinar.clone()).collect();
+    let mut done = 0;
+    for webinar in webinars.iter().take(limit) {
+        refold(tx, webinar, ReconcileScope::All);
+        done += 1;
+    }
+    let resends = tx
+        .state
+        .events
+        .values_mut()
+        .filter(|event| event.row.sending_since.is_none() && is_due(event.row.resend_at));
+    for event in resends.take(limit) {
+        event.store_row(resend(event.row.clone(), now), &mut tx.woken);
+        done += 1;
+    }
+    if std::mem::take(&mut tx.state.are_defaults_new) {
+        let webinars: Vec<WebinarKey> = tx.state.webinars.keys().cloned().collect();
+        for webinar in &webinars {
+            refold(tx, webinar, ReconcileScope::NotOver);
         }
-    }
-    for webinar in &webinars {
-        refold(tx, *webinar, ReconcileScope::All);
-    }
-    let resends =
-        due(tx.state, |event| event.row.resend_at.filter(|_| event.row.sending_since.is_none()));
-    let resends: Vec<i64> = resends.into_iter().take(limit).collect();
-    for id in &resends {
-        let row = tx.state.events[id].row.clone();
-        tx.store_row(*id, resend(row, now));
-    }
-    let done = webinars.len() + resends.len();
-    if refold_some(tx) {
         return TimersRun { done, next_due: Some(now) };
     }
     let times = tx.state.events.values().flat_map(|e| [e.facts.due_at, e.row.resend_at]);
@@ -54,116 +63,75 @@ pub(super) fn run(tx: &mut Transaction<'_>, limit: usize) -> TimersRun {
 }
 
 /// Folds a webinar again with what is known now.
-fn refold(tx: &mut Transaction<'_>, webinar: i64, scope: ReconcileScope) {
+fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: ReconcileScope) {
     let at = tx.now;
     let refused = merge::reconcile(tx, webinar, at, scope);
     debug_assert!(refused.is_ok(), "the events are the webinar's own already");
     // Without a policy nothing was reconciled, and the timer would be due for ever.
-    for event in tx.state.events.values_mut().filter(|event| event.webinar == webinar) {
+    for event in tx.state.events.values_mut().filter(|event| event.webinar == *webinar) {
         event.facts.due_at = event.facts.due_at.filter(|due_at| *due_at > at);
     }
 }
 
-/// Folds some webinars again after the defaults changed; answers whether there may be more.
-fn refold_some(tx: &mut Transaction<'_>) -> bool {
-    let Some(after) = tx.state.refolded_up_to else { return false };
-    let next: Vec<i64> =
-        tx.state.webinars.range(after + 1..).map(|(id, _)| *id).take(REFOLDS).collect();
-    for id in &next {
-        refold(tx, *id, ReconcileScope::NotOver);
-    }
-    tx.state.refolded_up_to = next.last().copied();
-    !next.is_empty()
-}
-
-/// Deletes what is older than it is kept. Nothing is left for another call.
-pub(super) fn prune(tx: &mut Transaction<'_>, keep: Retention) -> bool {
+/// Deletes what is older than it is kept.
+fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     let cutoffs = Cutoffs::new(keep, tx.now);
-    let state = &mut *tx.state;
-    let old: Vec<i64> = state
-        .receipts
-        .iter()
-        .filter(|(_, row)| row.summary.received_at < cutoffs.receipts)
-        .map(|(number, _)| *number)
-        .collect();
-    for number in old {
-        let Some(receipt) = state.receipts.remove(&number) else { continue };
-        let source = receipt.summary.source;
-        for (id, webinar) in &mut state.webinars {
+    let State { receipts, webinars, events, fetches, .. } = &mut tx.state;
+    for (number, old) in
+        receipts.extract_if(.., |_, row| row.summary.received_at < cutoffs.receipts)
+    {
+        for webinar in webinars.values_mut() {
             if webinar.receipts.remove(&number) {
                 // Its fields stay, since no receipt can bring them again.
                 webinar.has_expired_receipts = true;
-                if receipt.has_lasting_key {
-                    state.lasting_keys.insert((source.clone(), receipt.dedupe_key, *id));
-                }
+                webinar.lasting_keys.extend(old.has_lasting_key.then(|| old.dedupe_key.clone()));
             }
         }
-        state.receipt_ids.remove(&receipt.summary.id);
-        state.dedupe_keys.remove(&(source, receipt.dedupe_key));
     }
-    let is_pending = |state: &State, id: i64| {
-        state.events_of(id).any(|(_, event)| event.row.state == EventState::Pending)
-    };
-    let old: Vec<i64> = state
-        .webinars
-        .iter()
-        .filter(|(id, row)| row.last_at < cutoffs.webinars && !is_pending(state, **id))
-        .map(|(id, _)| *id)
-        .collect();
-    for id in old {
-        let events: Vec<i64> = state.events_of(id).map(|(event, _)| event).collect();
-        for event in events {
-            state.delete_event(event);
-        }
-        if let Some(row) = state.webinars.remove(&id) {
-            state.webinar_ids.remove(&row.key);
-        }
-        state.lasting_keys.retain(|(_, _, webinar)| *webinar != id);
-    }
-    let policies = tx.policies;
-    tx.state.fetches.retain(|_, fetch| {
+    let pending = events.values().filter(|event| event.is_pending());
+    let pending: BTreeSet<WebinarKey> = pending.map(|event| event.webinar.clone()).collect();
+    webinars.retain(|key, row| row.last_at >= cutoffs.webinars || pending.contains(key));
+    events.retain(|_, event| webinars.contains_key(&event.webinar));
+    fetches.retain(|_, fetch| {
         let failed_at = fetch.row.failure.as_ref().map(|failure| failure.at);
         let is_old = failed_at.is_some_and(|at| at < cutoffs.receipts);
-        !(fetch.row.given_up && is_old && policies.contains_key(&fetch.source))
+        !(fetch.row.given_up && is_old && tx.policies.contains_key(&fetch.source))
     });
-    false
 }
 
-/// Sends one event again.
-pub(super) fn redrive_one(tx: &mut Transaction<'_>, key: &EventKey) -> RedriveResult {
-    let Some(id) = tx.state.event_ids.get(key).copied() else { return RedriveResult::Unknown };
-    match redrive(tx.state.events[&id].row.clone(), tx.now) {
-        Ok(row) => {
-            tx.store_row(id, row);
-            RedriveResult::Pending
-        }
-        Err(refused) => refused,
-    }
-}
-
-/// Sends all events again that the request selects. Nothing is left for another call.
-pub(super) fn redrive_all(tx: &mut Transaction<'_>, request: &RedriveRequest) -> RedriveProgress {
-    let mut redriven = 0;
-    if can_redrive(request.state) {
-        let after = request.after.unwrap_or(0);
-        let selected: Vec<i64> = tx
-            .state
-            .events
-            .range(after + 1..)
-            .filter(|(_, event)| {
-                let (account, ends_at) = (event.key.hubspot.as_str(), event.facts.ends_at);
-                is_selected(request, account, event.row.state, ends_at, tx.now)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in selected {
-            if let Ok(row) = redrive(tx.state.events[&id].row.clone(), tx.now) {
-                tx.store_row(id, row);
-                redriven += 1;
+#[async_trait]
+impl Redrive for MemoryLedger {
+    async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError> {
+        self.write(|tx| {
+            let found = tx.state.events.values_mut().find(|event| event.key == *key);
+            let Some(event) = found else { return RedriveResult::Unknown };
+            match redrive(event.row.clone(), tx.now) {
+                Ok(row) => {
+                    event.store_row(row, &mut tx.woken);
+                    RedriveResult::Pending
+                }
+                Err(refused) => refused,
             }
-        }
+        })
     }
-    RedriveProgress { redriven, next: None }
+
+    async fn redrive_all(&self, request: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
+        self.write(|tx| {
+            let mut redriven = 0;
+            let after = request.after.unwrap_or(0);
+            for (_, event) in tx.state.events.range_mut(after + 1..) {
+                let (account, ends_at) = (event.key.hubspot.as_str(), event.facts.ends_at);
+                if is_selected(&request, account, event.row.state, ends_at, tx.now)
+                    && let Ok(row) = redrive(event.row.clone(), tx.now)
+                {
+                    event.store_row(row, &mut tx.woken);
+                    redriven += 1;
+                }
+            }
+            // Nothing is left for another call.
+            RedriveProgress { redriven, next: None }
+        })
+    }
 }
 
 /// The first source whose events would get new ids in HubSpot.
@@ -181,9 +149,7 @@ pub(super) fn open(state: &mut State, policies: &Policies, now: Millis) {
     recover_calls(state, |_| true, now);
     for (name, policy) in policies {
         let source = StoredSource::from_policy(policy);
-        if is_reshaped(state.sources.get(name), &source) {
-            state.refolded_up_to = Some(0);
-        }
+        state.are_defaults_new |= is_reshaped(state.sources.get(name), &source);
         state.sources.insert(name.clone(), source);
     }
 }
