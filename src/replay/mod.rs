@@ -21,11 +21,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
 use crate::intake::{Source, StoredReceipt};
 use crate::ledger::{
-    Ledger, LedgerError, RebuildRequest, RebuildResult, ReceiptOutcome, ReceiptQuery,
-    ReceiptRecord, ReceiptSummary,
+    Ledger, LedgerError, RebuildRequest, RebuildResult, RebuiltWebinar, ReceiptOutcome,
+    ReceiptQuery, ReceiptRecord, ReceiptSummary,
 };
 use mapping::{ChangesByWebinar, Mapped};
-use rebuild::RebuildAttempt;
 
 /// Limit of attempts when other receipts of the same webinars arrive meanwhile. An attempt takes milliseconds (hundreds
 /// of them for thousands of receipts), so only a webinar with webhooks without pause is given up.
@@ -127,16 +126,38 @@ impl Replayer {
     pub async fn replay(&self, id: ReceiptId) -> Result<Replayed, ReplayError> {
         for _ in 0..MAX_ATTEMPTS {
             let receipt = self.ledger.receipt(id).await?.ok_or(ReplayError::Unknown)?;
-            let mapped = self.map_receipt(&receipt)?;
-            let requests = mapped.fetch_requests();
-            if let Some((outcome, reason)) = self.apply(&receipt.summary, mapped).await? {
-                // A repeated request changes nothing, so it need not be in one transaction with the rebuild.
-                self.ledger.request_fetches(&receipt.summary.source, requests).await?;
-                let events = self.ledger.receipt(id).await?.map(|now| now.events);
-                return Ok(Replayed { outcome, reason, events: events.unwrap_or_default() });
+            match self.attempt(&receipt).await {
+                Err(ReplayError::Busy) => {}
+                done => return done,
             }
         }
         Err(ReplayError::Busy)
+    }
+
+    /// Replays a receipt, unless something changes meanwhile: then it is [`ReplayError::Busy`].
+    async fn attempt(&self, receipt: &ReceiptRecord) -> Result<Replayed, ReplayError> {
+        let summary = &receipt.summary;
+        let Mapped { content, fetch_requests } = self.map_receipt(receipt)?;
+        let replayed = match content {
+            Ok((outcome, changes)) => self.apply(summary, outcome, &changes).await,
+            Err(reason) => Err(ReplayError::NoLongerAccepted(reason)),
+        };
+        let (outcome, reason) = match replayed {
+            Ok(outcome) => (outcome, None),
+            // It was not accepted before: it is quarantined again, with today's reason.
+            Err(ReplayError::NoLongerAccepted(reason))
+                if summary.outcome != ReceiptOutcome::Accepted =>
+            {
+                let outcome = ReceiptOutcome::Quarantined;
+                self.store(summary.id, outcome, Some(reason.clone()), Vec::new()).await?;
+                (outcome, Some(reason))
+            }
+            Err(error) => return Err(error),
+        };
+        // A repeated request changes nothing, so it need not be in one transaction with the rebuild.
+        self.ledger.request_fetches(&summary.source, fetch_requests).await?;
+        let events = self.ledger.receipt(summary.id).await?.map(|now| now.events);
+        Ok(Replayed { outcome, reason, events: events.unwrap_or_default() })
     }
 
     /// Replays receipts, newest first, until a deadline, and returns where to continue. Each call makes progress: a
@@ -225,53 +246,30 @@ impl Replayer {
         Ok(Mapped::from_stored(configured, &StoredReceipt { receipt, headers, body }))
     }
 
-    /// Stores the new outcome and the rebuilt webinars. None if the attempt has to be repeated.
+    /// Rebuilds the webinars of the receipt with its changes of today.
     async fn apply(
         &self,
         receipt: &ReceiptSummary,
-        mapped: Mapped,
-    ) -> Result<Option<(ReceiptOutcome, Option<String>)>, ReplayError> {
-        let was_accepted = receipt.outcome == ReceiptOutcome::Accepted;
-        let (outcome, changes) = match mapped {
-            Mapped::Changes(changes, _) => (ReceiptOutcome::Accepted, changes),
-            Mapped::Ignored => (ReceiptOutcome::Ignored, ChangesByWebinar::new()),
-            Mapped::Unmappable(reason) if was_accepted => {
-                return Err(ReplayError::NoLongerAccepted(reason));
-            }
-            Mapped::Unmappable(reason) => return self.quarantine(receipt.id, reason).await,
-        };
-        let refused = match self.rebuild_webinars(receipt, &changes).await? {
-            RebuildAttempt::Done(webinars) => {
-                let rebuild =
-                    RebuildRequest { receipt: receipt.id, outcome, reason: None, webinars };
-                match self.ledger.rebuild(rebuild).await? {
-                    RebuildResult::Done => return Ok(Some((outcome, None))),
-                    RebuildResult::Stale => return Ok(None),
-                    RebuildResult::Unknown => return Err(ReplayError::Unknown),
-                    RebuildResult::Refused(reason) => reason,
-                }
-            }
-            RebuildAttempt::Stale => return Ok(None),
-            RebuildAttempt::Refused(error) => error.to_string(),
-        };
-        if was_accepted {
-            return Err(ReplayError::NoLongerAccepted(refused));
-        }
-        self.quarantine(receipt.id, refused).await
+        outcome: ReceiptOutcome,
+        changes: &ChangesByWebinar,
+    ) -> Result<ReceiptOutcome, ReplayError> {
+        let webinars = self.rebuild_webinars(receipt, changes).await?;
+        self.store(receipt.id, outcome, None, webinars).await?;
+        Ok(outcome)
     }
 
-    /// Quarantines the receipt again, with today's reason.
-    async fn quarantine(
+    /// Stores the new outcome and the rebuilt webinars.
+    async fn store(
         &self,
         receipt: ReceiptId,
-        reason: String,
-    ) -> Result<Option<(ReceiptOutcome, Option<String>)>, ReplayError> {
-        let outcome = ReceiptOutcome::Quarantined;
-        let rebuild =
-            RebuildRequest { receipt, outcome, reason: Some(reason.clone()), webinars: Vec::new() };
-        match self.ledger.rebuild(rebuild).await? {
-            RebuildResult::Done => Ok(Some((outcome, Some(reason)))),
-            RebuildResult::Stale => Ok(None),
+        outcome: ReceiptOutcome,
+        reason: Option<String>,
+        webinars: Vec<RebuiltWebinar>,
+    ) -> Result<(), ReplayError> {
+        let request = RebuildRequest { receipt, outcome, reason, webinars };
+        match self.ledger.rebuild(request).await? {
+            RebuildResult::Done => Ok(()),
+            RebuildResult::Stale => Err(ReplayError::Busy),
             RebuildResult::Unknown => Err(ReplayError::Unknown),
             RebuildResult::Refused(reason) => Err(ReplayError::NoLongerAccepted(reason)),
         }

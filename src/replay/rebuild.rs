@@ -5,20 +5,11 @@ use std::collections::BTreeSet;
 use super::mapping::{ChangesByWebinar, Mapped};
 use super::{MAX_ATTEMPTS, ReplayError, Replayer};
 use crate::event::webinar::WebinarRebuild;
-use crate::event::{Change, MergeError, ReceiptId, Webinar};
+use crate::event::{Change, ReceiptId, Webinar};
 use crate::intake::StoredReceipt;
 use crate::ledger::{
     ContributingReceipt, RebuiltWebinar, ReceiptSummary, WebinarKey, WebinarState,
 };
-
-/// The result of building webinars again.
-pub(super) enum RebuildAttempt<T> {
-    Done(T),
-    /// The receipts changed during each attempt.
-    Stale,
-    /// Today's changes cannot be merged.
-    Refused(MergeError),
-}
 
 /// Receipts of a webinar that yield no changes of it today. Their old changes stay.
 #[derive(Default, PartialEq, Eq)]
@@ -43,7 +34,7 @@ impl Replayer {
         &self,
         receipt: &ReceiptSummary,
         changes: &ChangesByWebinar,
-    ) -> Result<RebuildAttempt<Vec<RebuiltWebinar>>, ReplayError> {
+    ) -> Result<Vec<RebuiltWebinar>, ReplayError> {
         let mut states = self.ledger.webinars_of(receipt.id).await?;
         let known: BTreeSet<WebinarKey> = states.iter().map(|state| state.key.clone()).collect();
         for key in changes.keys().filter(|key| !known.contains(*key)) {
@@ -52,15 +43,10 @@ impl Replayer {
         let mut webinars = Vec::with_capacity(states.len());
         for before in states {
             let own = changes.get(&before.key).map_or(&[][..], Vec::as_slice);
-            match self.rebuild_webinar(&before, receipt, own).await? {
-                RebuildAttempt::Done(webinar) => {
-                    webinars.push(RebuiltWebinar { before, webinar, contributes: !own.is_empty() });
-                }
-                RebuildAttempt::Stale => return Ok(RebuildAttempt::Stale),
-                RebuildAttempt::Refused(error) => return Ok(RebuildAttempt::Refused(error)),
-            }
+            let webinar = self.rebuild_webinar(&before, receipt, own).await?;
+            webinars.push(RebuiltWebinar { before, webinar, contributes: !own.is_empty() });
         }
-        Ok(RebuildAttempt::Done(webinars))
+        Ok(webinars)
     }
 
     /// Builds one webinar again. `own` are the changes of the replayed receipt.
@@ -69,28 +55,20 @@ impl Replayer {
         before: &WebinarState,
         replayed: &ReceiptSummary,
         own: &[Change],
-    ) -> Result<RebuildAttempt<Webinar>, ReplayError> {
+    ) -> Result<Webinar, ReplayError> {
         // The unmapped receipts must be known before the first merge. Mostly there are none, so one pass is enough.
         let mut expected = Unmapped::default();
         for _ in 0..MAX_ATTEMPTS {
             let mut rebuild = expected.start_rebuild(before, replayed.id);
-            let unmapped = match self.merge_others(before, replayed.id, &mut rebuild).await? {
-                Ok(unmapped) => unmapped,
-                Err(error) => return Ok(RebuildAttempt::Refused(error)),
-            };
-            if unmapped != expected {
-                expected = unmapped;
-                continue;
+            let unmapped = self.merge_others(before, replayed.id, &mut rebuild).await?;
+            if unmapped == expected {
+                merge(&mut rebuild, replayed, own)?;
+                return Ok(rebuild.finish());
             }
-            let merged = own
-                .iter()
-                .try_for_each(|change| rebuild.merge(change, &replayed.provenance(change)));
-            return Ok(match merged {
-                Ok(()) => RebuildAttempt::Done(rebuild.finish()),
-                Err(error) => RebuildAttempt::Refused(error),
-            });
+            expected = unmapped;
         }
-        Ok(RebuildAttempt::Stale)
+        // The receipts changed during each attempt.
+        Err(ReplayError::Busy)
     }
 
     /// Merges today's changes of all receipts of the webinar except the replayed one; returns the unmapped receipts.
@@ -99,7 +77,7 @@ impl Replayer {
         before: &WebinarState,
         replayed: ReceiptId,
         rebuild: &mut WebinarRebuild,
-    ) -> Result<Result<Unmapped, MergeError>, ReplayError> {
+    ) -> Result<Unmapped, ReplayError> {
         let mut unmapped = Unmapped::default();
         let mut after = None;
         loop {
@@ -108,22 +86,18 @@ impl Replayer {
                 if receipt.id == replayed {
                     continue;
                 }
-                let Some(changes) =
-                    self.current_changes(&before.key, &receipt, &headers, body.as_deref())
-                else {
+                let changes =
+                    self.current_changes(&before.key, &receipt, &headers, body.as_deref());
+                if let Some(changes) = changes {
+                    merge(rebuild, &receipt, &changes)?;
+                } else {
                     unmapped.any = true;
                     unmapped.retained.extend(before.retained.get(&receipt.id));
-                    continue;
-                };
-                for change in &changes {
-                    if let Err(error) = rebuild.merge(change, &receipt.provenance(change)) {
-                        return Ok(Err(error));
-                    }
                 }
             }
             after = page.next;
             if after.is_none() {
-                return Ok(Ok(unmapped));
+                return Ok(unmapped);
             }
         }
     }
@@ -141,9 +115,21 @@ impl Replayer {
         if source.provider.id() != receipt.provider {
             return None;
         }
-        match Mapped::from_stored(source, &StoredReceipt { receipt, headers, body: body? }) {
-            Mapped::Changes(mut changes, _) => changes.remove(key),
-            Mapped::Ignored | Mapped::Unmappable(_) => None,
-        }
+        let stored = StoredReceipt { receipt, headers, body: body? };
+        let (_, mut changes) = Mapped::from_stored(source, &stored).content.ok()?;
+        changes.remove(key)
     }
+}
+
+/// Merges changes of one receipt.
+fn merge(
+    rebuild: &mut WebinarRebuild,
+    receipt: &ReceiptSummary,
+    changes: &[Change],
+) -> Result<(), ReplayError> {
+    for change in changes {
+        let merged = rebuild.merge(change, &receipt.provenance(change));
+        merged.map_err(|refused| ReplayError::NoLongerAccepted(refused.to_string()))?;
+    }
+    Ok(())
 }
