@@ -24,31 +24,46 @@ const NAME_MAX: usize = 64;
 /// Longest identifier taken from a platform. The longest known (Graph's `guid@guid`) has 73 characters.
 const PLATFORM_ID_MAX: usize = 200;
 
-fn check_name(text: &str) -> Result<(), IdError> {
+fn check(text: &str, max: usize, is_allowed: impl Fn(char) -> bool) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
-    if text.len() > NAME_MAX {
-        return Err(IdError::TooLong(NAME_MAX));
+    if text.len() > max {
+        return Err(IdError::TooLong(max));
     }
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    if text.starts_with(['-', '_']) || !text.chars().all(allowed) {
+    if !text.chars().all(is_allowed) {
         return Err(IdError::Character);
     }
     Ok(())
 }
 
+fn check_name(text: &str) -> Result<(), IdError> {
+    let is_allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_');
+    check(text, NAME_MAX, is_allowed)?;
+    if text.starts_with(['-', '_']) { Err(IdError::Character) } else { Ok(()) }
+}
+
 fn check_platform_id(text: &str) -> Result<(), IdError> {
-    if text.is_empty() {
-        return Err(IdError::Empty);
-    }
-    if text.len() > PLATFORM_ID_MAX {
-        return Err(IdError::TooLong(PLATFORM_ID_MAX));
-    }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(IdError::Character);
-    }
-    Ok(())
+    check(text, PLATFORM_ID_MAX, |c| !c.is_control() && !c.is_whitespace())
+}
+
+/// The text of a type that wraps one.
+macro_rules! shown_as_text {
+    ($name:ident) => {
+        impl $name {
+            /// The identifier's text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
 macro_rules! identifier {
@@ -68,13 +83,9 @@ macro_rules! identifier {
                 $check(&text)?;
                 Ok(Self(text))
             }
-
-            /// The identifier's text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
         }
+
+        shown_as_text!($name);
 
         impl TryFrom<String> for $name {
             type Error = IdError;
@@ -86,12 +97,6 @@ macro_rules! identifier {
         impl From<$name> for String {
             fn from(id: $name) -> String {
                 id.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
             }
         }
 
@@ -146,19 +151,9 @@ impl ExternalEventId {
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
-
-    /// The identifier's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for ExternalEventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+shown_as_text!(ExternalEventId);
 
 /// Key of an event: its HubSpot account and the two ids by which HubSpot knows the event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -188,19 +183,9 @@ impl ProviderId {
     pub fn from_stored(name: String) -> Self {
         Self(Cow::Owned(name))
     }
-
-    /// The name's text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for ProviderId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+shown_as_text!(ProviderId);
 
 /// A receipt's id: a version 7 UUID, so that ids sort by the time of receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use super::time::Millis;
@@ -65,17 +64,10 @@ fn properties<S: Serializer>(
         name: &'a str,
         value: &'a str,
     }
-    let mut list = serializer.serialize_seq(Some(map.len()))?;
-    for (name, value) in map {
-        list.serialize_element(&Property { name, value })?;
-    }
-    list.end()
+    serializer.collect_seq(map.iter().map(|(name, value)| Property { name, value }))
 }
 
 #[allow(clippy::ref_option, reason = "serde calls it with a reference to the field")]
 fn utc<S: Serializer>(time: &Option<Millis>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => serializer.collect_str(time),
-        None => serializer.serialize_none(),
-    }
+    time.map(|time| time.to_string()).serialize(serializer)
 }
