@@ -217,13 +217,14 @@ impl AccountStatus {
         }
     }
 
-    /// A second pause by an operator keeps the start of the first.
+    /// A pause for that reason. It keeps the start of the present pause if that has the same reason.
+    fn pause(&self, reason: PauseReason, detail: &str, now: Millis) -> Pause {
+        let same = self.paused.as_ref().filter(|pause| pause.reason == reason);
+        Pause { reason, since: same.map_or(now, |pause| pause.since), detail: detail.to_owned() }
+    }
+
     fn paused_by_operator(&self, now: Millis) -> Self {
-        let pause = self.operator_pause().unwrap_or_else(|| Pause {
-            reason: PauseReason::Operator,
-            since: now,
-            detail: "an operator paused it".to_owned(),
-        });
+        let pause = self.pause(PauseReason::Operator, "an operator paused it", now);
         Self { paused: Some(pause), ..self.clone() }
     }
 
@@ -247,13 +248,11 @@ impl AccountStatus {
         Self { paused: self.lasting_pause(), ..self.cleared() }
     }
 
-    /// Counts a failure. An operator's pause outlasts others, and a pause for the same reason keeps its start. A
-    /// failure without a pause ends no pause: a busy HubSpot does not remedy the reason of the present pause.
+    /// Counts a failure. An operator's pause outlasts others. A failure without a pause ends no pause: a busy HubSpot does
+    /// not remedy the reason of the present pause.
     fn failed(&self, failure: &AccountFailure, now: Millis) -> Self {
-        let paused = failure.pause.clone().map(|(reason, detail)| {
-            let same = self.paused.as_ref().filter(|pause| pause.reason == reason);
-            Pause { reason, since: same.map_or(now, |pause| pause.since), detail }
-        });
+        let paused =
+            failure.pause.as_ref().map(|(reason, detail)| self.pause(*reason, detail, now));
         let failures = self.failures.saturating_add(1);
         let failing_since = self.failing_since.unwrap_or(now);
         let wait = match failure.wait {
@@ -285,10 +284,7 @@ impl AccountStatus {
     }
 
     fn identity_changed(&self, seen: &Identity, detail: &str, now: Millis) -> Self {
-        let reason = PauseReason::Misconfigured;
-        let same = self.paused.as_ref().filter(|pause| pause.reason == reason);
-        let since = same.map_or(now, |pause| pause.since);
-        let pause = Pause { reason, since, detail: detail.to_owned() };
+        let pause = self.pause(PauseReason::Misconfigured, detail, now);
         Self {
             paused: self.operator_pause().or(Some(pause)),
             unconfirmed_identity: Some(seen.clone()),
