@@ -13,7 +13,7 @@ use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::redrive::{is_selected, redrive};
 use crate::ledger::rules::settle::recover;
 use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
-use crate::ledger::rules::timers::{Cutoffs, resend};
+use crate::ledger::rules::timers::resend;
 use crate::ledger::{
     LedgerError, Policies, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention,
     Timers, TimersRun, WebinarKey,
@@ -75,10 +75,10 @@ fn refold(tx: &mut Transaction<'_>, webinar: &WebinarKey, scope: ReconcileScope)
 
 /// Deletes what is older than it is kept.
 fn prune(tx: &mut Transaction<'_>, keep: Retention) {
-    let cutoffs = Cutoffs::new(keep, tx.now);
+    let receipts_since = tx.now.minus(keep.receipts);
+    let webinars_since = tx.now.minus(keep.events);
     let State { receipts, webinars, events, fetches, .. } = &mut tx.state;
-    for (number, old) in
-        receipts.extract_if(.., |_, row| row.summary.received_at < cutoffs.receipts)
+    for (number, old) in receipts.extract_if(.., |_, row| row.summary.received_at < receipts_since)
     {
         for webinar in webinars.values_mut() {
             if webinar.receipts.remove(&number) {
@@ -90,11 +90,11 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     }
     let pending = events.values().filter(|event| event.is_pending());
     let pending: BTreeSet<WebinarKey> = pending.map(|event| event.webinar.clone()).collect();
-    webinars.retain(|key, row| row.last_at >= cutoffs.webinars || pending.contains(key));
+    webinars.retain(|key, row| row.last_at >= webinars_since || pending.contains(key));
     events.retain(|_, event| webinars.contains_key(&event.webinar));
     fetches.retain(|_, fetch| {
         let failed_at = fetch.row.failure.as_ref().map(|failure| failure.at);
-        let is_old = failed_at.is_some_and(|at| at < cutoffs.receipts);
+        let is_old = failed_at.is_some_and(|at| at < receipts_since);
         !(fetch.row.given_up && is_old && tx.policies.contains_key(&fetch.source))
     });
 }

@@ -55,6 +55,28 @@ pub enum ConfirmedInput {
 }
 
 impl EventRow {
+    /// The row of an event of which nothing is known before that time: its first version is still to come.
+    pub(super) fn new(at: Millis) -> Self {
+        Self {
+            state: EventState::Pending,
+            version: 0,
+            input_hash: None,
+            gaps: Vec::new(),
+            changed_at: at,
+            pending_since: at,
+            not_before: None,
+            attempts: 0,
+            sending_since: None,
+            resend_at: None,
+            held_hash: None,
+            confirmed_hash: None,
+            confirmed_at: None,
+            object_id: None,
+            refused: None,
+            last_error: None,
+        }
+    }
+
     /// Whether HubSpot may have heard of the event.
     #[must_use]
     pub fn may_be_known_to_hubspot(&self) -> bool {
@@ -75,24 +97,7 @@ pub(super) mod tests {
 
     /// A pending event that was never sent, changed at 10 ms.
     pub(crate) fn pending(input: &str) -> EventRow {
-        EventRow {
-            state: EventState::Pending,
-            version: 1,
-            input_hash: Some(hash(input)),
-            gaps: Vec::new(),
-            changed_at: Millis::new(10),
-            pending_since: Millis::new(10),
-            not_before: None,
-            attempts: 0,
-            sending_since: None,
-            resend_at: None,
-            held_hash: None,
-            confirmed_hash: None,
-            confirmed_at: None,
-            object_id: None,
-            refused: None,
-            last_error: None,
-        }
+        EventRow { version: 1, input_hash: Some(hash(input)), ..EventRow::new(Millis::new(10)) }
     }
 
     #[test]

@@ -125,33 +125,24 @@ impl Reconciliation {
         let is_over = event.end.is_some_and(|end| end < self.now);
         let content = EventContent::from_folded(&event);
         let facts = EventFacts { due_at: event.due_at, ends_at: event.end, name: event.name };
-        match known {
-            None => {
-                let row = Box::new(new_row(&content, self.at));
-                EventChange::Insert { id: event.id, row, input: content.input, facts }
-            }
-            Some(KnownEvent { row, .. })
-                if self.scope == ReconcileScope::NotOver
-                    && row.state == EventState::Delivered
-                    && is_over =>
-            {
-                EventChange::Keep
-            }
-            Some(KnownEvent { id, row: before, .. }) => {
-                if content.hash == before.input_hash && content.gaps == before.gaps {
-                    return EventChange::Touch { id, facts };
-                }
-                let confirmed_input = confirmed_input(&before, content.hash);
-                let row = changed_row(before.clone(), &content, self.at);
-                EventChange::Update {
-                    id,
-                    before: Box::new(before),
-                    row: Box::new(row),
-                    input: content.input,
-                    confirmed_input,
-                    facts,
-                }
-            }
+        let Some(KnownEvent { id, row: before, .. }) = known else {
+            let row = Box::new(changed_row(EventRow::new(self.at), &content, self.at));
+            return EventChange::Insert { id: event.id, row, input: content.input, facts };
+        };
+        let is_settled = before.state == EventState::Delivered && is_over;
+        if self.scope == ReconcileScope::NotOver && is_settled {
+            return EventChange::Keep;
+        }
+        if content.hash == before.input_hash && content.gaps == before.gaps {
+            return EventChange::Touch { id, facts };
+        }
+        EventChange::Update {
+            id,
+            confirmed_input: confirmed_input(&before, content.hash),
+            row: Box::new(changed_row(before.clone(), &content, self.at)),
+            before: Box::new(before),
+            input: content.input,
+            facts,
         }
     }
 
@@ -190,27 +181,6 @@ impl EventContent {
         let hash = input.as_deref().map(InputHash::from_input);
         let gaps = event.content.as_ref().err().unwrap_or(&event.warnings).clone();
         Self { state, input, hash, gaps }
-    }
-}
-
-fn new_row(content: &EventContent, at: Millis) -> EventRow {
-    EventRow {
-        state: content.state,
-        version: 1,
-        input_hash: content.hash,
-        gaps: content.gaps.clone(),
-        changed_at: at,
-        pending_since: at,
-        not_before: None,
-        attempts: 0,
-        sending_since: None,
-        resend_at: None,
-        held_hash: None,
-        confirmed_hash: None,
-        confirmed_at: None,
-        object_id: None,
-        refused: None,
-        last_error: None,
     }
 }
 

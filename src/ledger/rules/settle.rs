@@ -133,13 +133,7 @@ fn already_confirmed(row: EventRow) -> EventRow {
 fn ambiguous(row: EventRow, now: Millis) -> EventRow {
     let resend_at = now.plus(LATE_EFFECT_WINDOW);
     EventRow {
-        state: match row.state {
-            EventState::Delivered => EventState::Pending,
-            EventState::Pending
-            | EventState::Incomplete
-            | EventState::Filtered
-            | EventState::Dead => row.state,
-        },
+        state: if row.state == EventState::Delivered { EventState::Pending } else { row.state },
         held_hash: None,
         resend_at: Some(row.resend_at.map_or(resend_at, |at| at.max(resend_at))),
         ..row

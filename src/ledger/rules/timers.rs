@@ -2,20 +2,17 @@
 
 use super::event_row::EventRow;
 use crate::event::{AccountStatus, Millis, PauseReason};
-use crate::ledger::{EventState, Retention};
+use crate::ledger::EventState;
 
 /// The event once the time of its second sending has come. A pending event is sent anyway, and one that is incomplete,
 /// filtered or dead is not sent at all.
 #[must_use]
 pub fn resend(row: EventRow, now: Millis) -> EventRow {
     let forgotten = EventRow { resend_at: None, held_hash: None, ..row };
-    match forgotten.state {
-        EventState::Delivered => {
-            EventRow { state: EventState::Pending, pending_since: now, ..forgotten }
-        }
-        EventState::Pending | EventState::Incomplete | EventState::Filtered | EventState::Dead => {
-            forgotten
-        }
+    if forgotten.state == EventState::Delivered {
+        EventRow { state: EventState::Pending, pending_since: now, ..forgotten }
+    } else {
+        forgotten
     }
 }
 
@@ -24,23 +21,6 @@ pub fn resend(row: EventRow, now: Millis) -> EventRow {
 #[must_use]
 pub fn ends_waits(before: &AccountStatus, after: &AccountStatus) -> bool {
     before.is_paused_for(PauseReason::Refused) && !after.is_paused_for(PauseReason::Refused)
-}
-
-/// The times before which things are deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cutoffs {
-    /// For receipts by their arrival, and for fetches by when they were given up.
-    pub receipts: Millis,
-    /// For webinars without a pending event, by their last end or change.
-    pub webinars: Millis,
-}
-
-impl Cutoffs {
-    /// The cutoffs of now.
-    #[must_use]
-    pub fn new(keep: Retention, now: Millis) -> Self {
-        Self { receipts: now.minus(keep.receipts), webinars: now.minus(keep.events) }
-    }
 }
 
 #[cfg(test)]

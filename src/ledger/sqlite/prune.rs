@@ -5,7 +5,6 @@ use super::transaction::WriteTx;
 use super::tx_error::TxError;
 use crate::event::AccountName;
 use crate::ledger::Retention;
-use crate::ledger::rules::timers::Cutoffs;
 
 /// The most receipts read in one piece.
 const RECEIPTS: i64 = 1_000;
@@ -16,10 +15,10 @@ const FETCHES: i64 = 1_000;
 
 /// Deletes one piece; returns whether there may be more.
 pub(super) fn prune(tx: &mut WriteTx<'_>, keep: Retention) -> Result<bool, TxError> {
-    let cutoffs = Cutoffs::new(keep, tx.now);
-    let receipts = prune_receipts(tx, cutoffs.receipts.get())?;
-    let webinars = prune_webinars(tx, cutoffs.webinars.get())?;
-    let fetches = prune_given_up(tx, cutoffs.receipts.get())?;
+    let receipts_before = tx.now.minus(keep.receipts).get();
+    let receipts = prune_receipts(tx, receipts_before)?;
+    let webinars = prune_webinars(tx, tx.now.minus(keep.events).get())?;
+    let fetches = prune_given_up(tx, receipts_before)?;
     Ok(receipts || webinars || fetches)
 }
 
