@@ -91,6 +91,22 @@ pub struct WebinarState {
     pub receipt_checksum: ReceiptChecksum,
 }
 
+impl WebinarState {
+    /// The state of a webinar that these retained receipts built, in their order.
+    #[must_use]
+    pub fn new(
+        key: WebinarKey,
+        webinar: Webinar,
+        has_expired_receipts: bool,
+        receipts: &[ReceiptId],
+    ) -> Self {
+        let is_retained = |id: &&ReceiptId| webinar.origins.contains_key(*id);
+        let retained = receipts.iter().filter(is_retained).copied().collect();
+        let receipt_checksum = ReceiptChecksum::from_receipts(receipts);
+        Self { key, webinar, has_expired_receipts, retained, receipt_checksum }
+    }
+}
+
 /// A retained receipt that built a webinar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContributingReceipt {

@@ -9,9 +9,7 @@ use super::state::State;
 use super::transaction::Transaction;
 use super::{MemoryLedger, merge};
 use crate::event::{ReceiptId, Webinar};
-use crate::ledger::rules::rebuild::{
-    ReceiptChecksum, WebinarPlan, covers_all_webinars, plan_webinar,
-};
+use crate::ledger::rules::rebuild::{WebinarPlan, covers_all_webinars, plan_webinar};
 use crate::ledger::rules::reconcile::{ReconcileScope, removable};
 use crate::ledger::{
     ContributingReceipt, LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds,
@@ -71,19 +69,13 @@ fn built_by(state: &State, receipt: ReceiptId) -> impl Iterator<Item = &WebinarK
 
 /// A webinar; an empty one if it is not there.
 fn webinar_state(state: &State, key: &WebinarKey) -> WebinarState {
-    let row = state.webinars.get(key);
-    let numbers = row.into_iter().flat_map(|row| &row.receipts);
-    let receipts: Vec<ReceiptId> =
-        numbers.map(|number| state.receipts[number].summary.id).collect();
-    let webinar = row.map_or_else(Webinar::default, |row| Webinar::clone(&row.webinar));
-    let retained = receipts.iter().filter(|id| webinar.origins.contains_key(id)).copied().collect();
-    WebinarState {
-        key: key.clone(),
-        webinar,
-        has_expired_receipts: row.is_some_and(|row| row.has_expired_receipts),
-        retained,
-        receipt_checksum: ReceiptChecksum::from_receipts(receipts),
-    }
+    let Some(row) = state.webinars.get(key) else {
+        return WebinarState::new(key.clone(), Webinar::default(), false, &[]);
+    };
+    let receipts = row.receipts.iter().map(|number| state.receipts[number].summary.id);
+    let receipts: Vec<ReceiptId> = receipts.collect();
+    let webinar = Webinar::clone(&row.webinar);
+    WebinarState::new(key.clone(), webinar, row.has_expired_receipts, &receipts)
 }
 
 /// Replaces the webinars of a rebuild. The caller keeps nothing of it if there is a reason against it.

@@ -12,16 +12,12 @@ pub struct ReceiptChecksum([u8; 32]);
 impl ReceiptChecksum {
     /// The checksum of these receipts.
     #[must_use]
-    pub fn from_receipts(receipts: impl IntoIterator<Item = ReceiptId>) -> Self {
+    pub fn from_receipts(receipts: &[ReceiptId]) -> Self {
         let mut hash = Sha256::new();
-        receipts.into_iter().for_each(|receipt| hash.update(receipt.as_bytes()));
+        for receipt in receipts {
+            hash.update(receipt.as_bytes());
+        }
         Self(hash.finalize().into())
-    }
-}
-
-impl Default for ReceiptChecksum {
-    fn default() -> Self {
-        Self::from_receipts([])
     }
 }
 

@@ -8,7 +8,6 @@ use super::receipts::{body_location, headers, summary, summary_columns};
 use super::tx_error::TxError;
 use super::webinars;
 use crate::event::{AccountName, ExternalAccountId, ReceiptId, Webinar, WebinarId};
-use crate::ledger::rules::rebuild::ReceiptChecksum;
 use crate::ledger::{ContributingReceipt, Page, WebinarKey, WebinarState};
 
 /// The most bytes of bodies in one page of receipts, unless the first body is larger.
@@ -68,19 +67,8 @@ pub(super) fn read(
     key: WebinarKey,
 ) -> Result<(Option<i64>, WebinarState), TxError> {
     let found = webinars::find(connection, webinars::sql_key(&key))?;
-    let Some(webinars::FoundWebinar { id, webinar, base: has_expired_receipts }) = found else {
-        let webinar = Webinar::default();
-        let retained = std::iter::empty().collect();
-        return Ok((
-            None,
-            WebinarState {
-                key,
-                webinar,
-                has_expired_receipts: false,
-                retained,
-                receipt_checksum: ReceiptChecksum::default(),
-            },
-        ));
+    let Some(webinars::FoundWebinar { id, webinar, base }) = found else {
+        return Ok((None, WebinarState::new(key, Webinar::default(), false, &[])));
     };
     let receipts: Vec<ReceiptId> = connection
         .prepare_cached(
@@ -90,10 +78,7 @@ pub(super) fn read(
         )?
         .query_map([id], |row| Ok(ReceiptId::from_bytes(row.get(0)?)))?
         .collect::<Result<_, _>>()?;
-    let retained = receipts.iter().filter(|id| webinar.origins.contains_key(id)).copied().collect();
-    let receipt_checksum = ReceiptChecksum::from_receipts(receipts);
-    let state = WebinarState { key, webinar, has_expired_receipts, retained, receipt_checksum };
-    Ok((Some(id), state))
+    Ok((Some(id), WebinarState::new(key, webinar, base, &receipts)))
 }
 
 /// Reads a page of the retained receipts that built a webinar, oldest first.

@@ -179,10 +179,10 @@ pub(super) async fn rebuild_after_another_receipt_is_stale<B: BackEnd>() {
     assert_eq!(rebuild(&ledger, first.id, Vec::new()).await, RebuildResult::Stale);
     let present = as_before(&ledger, key("1"), &[first.clone(), second.clone()]).await;
     for spoil in [
-        |before: &mut WebinarState| before.receipt_checksum = ReceiptChecksum::default(),
+        |before: &mut WebinarState| before.receipt_checksum = ReceiptChecksum::from_receipts(&[]),
         |before: &mut WebinarState| {
             let other = ReceiptId::from_bytes([0; 16]);
-            before.receipt_checksum = ReceiptChecksum::from_receipts([other, other]);
+            before.receipt_checksum = ReceiptChecksum::from_receipts(&[other, other]);
         },
         |before: &mut WebinarState| before.has_expired_receipts = true,
         |before: &mut WebinarState| before.webinar.full_picture = false,
