@@ -100,11 +100,12 @@ pub enum RecurringMode {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::event::compile_event_expression;
 
-    fn policy() -> Policy {
+    /// A source of Zoom for the account `main`, with an organizer and nothing else.
+    pub(crate) fn policy() -> Policy {
         Policy {
             hubspot: AccountName::parse("main").expect("valid"),
             provider: ProviderId::new("zoom"),

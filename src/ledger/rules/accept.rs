@@ -58,3 +58,6 @@ fn targets<'a>(
 pub fn quarantined<'a>(refused: &MergeRefused) -> AcceptPlan<'a> {
     AcceptPlan::Store(ReceiptOutcome::Quarantined, Some(refused.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

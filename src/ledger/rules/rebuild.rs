@@ -55,3 +55,6 @@ pub fn plan_webinar(rebuilt: &RebuiltWebinar, now: &WebinarState, exists: bool) 
         (true, _) => WebinarPlan::Replace,
     }
 }
+
+#[cfg(test)]
+mod tests;

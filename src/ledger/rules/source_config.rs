@@ -31,3 +31,6 @@ pub fn is_rekeyed(stored: Option<&StoredSource>, now: &StoredSource, holds_webin
 pub fn is_reshaped(stored: Option<&StoredSource>, now: &StoredSource) -> bool {
     stored.is_some_and(|stored| stored != now)
 }
+
+#[cfg(test)]
+mod tests;
