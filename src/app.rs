@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::deliver::{AccountWorker, schedule};
+use crate::deliver::{AccountWorker, DeliveryAccount, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
 use crate::fetch::{self, FetchWorker};
 use crate::hubspot::AccountClient;
@@ -246,16 +246,21 @@ fn account_workers(
         // Shadow mode does everything except sending.
         .filter(|(_, account)| account.deliver)
         .map(|(name, account)| {
-            let hubspot =
-                AccountClient::new(account.api.clone(), Arc::clone(http), Arc::clone(clock));
-            AccountWorker::new(
+            let hubspot = AccountClient::new(
+                name.clone(),
+                account.api.clone(),
+                Arc::clone(http),
+                Arc::clone(clock),
+                metrics.clone(),
+            );
+            AccountWorker::new(DeliveryAccount::new(
                 name.clone(),
                 hubspot,
                 account.delivery,
                 Arc::<dyn Ledger>::clone(ledger),
                 Arc::clone(clock),
                 metrics.clone(),
-            )
+            ))
         })
         .collect()
 }

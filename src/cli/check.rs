@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use super::{CommandError, ConfigArg, Io};
 use crate::clock::SystemClock;
 use crate::config::{Config, load_and_check};
-use crate::hubspot::{AccountClient, AccountErrorKind};
+use crate::hubspot::{AccountClient, AccountErrorKind, RateLimiter, WaitingRateLimiter};
 use crate::ledger::sqlite::{self, StoreState};
 use crate::net::HttpClient;
+use crate::telemetry::Metrics;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
@@ -63,12 +64,16 @@ fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
     super::runtime()?.block_on(async {
         let mut answers = Vec::new();
         for (name, account) in &config.accounts {
+            let limit = RateLimiter::for_shared_limit(account.delivery.rate_limit);
+            let permit = WaitingRateLimiter::new(limit).acquire().await;
             let account = AccountClient::new(
+                name.clone(),
                 account.api.clone(),
                 Arc::clone(&http) as _,
                 Arc::new(SystemClock),
+                Metrics::new(&[], &[]),
             );
-            let portal = account.fetch_portal_id().await.outcome.map_err(|trouble| {
+            let portal = account.fetch_portal_id(permit).await.outcome.map_err(|trouble| {
                 let what = match trouble.kind {
                     AccountErrorKind::Unauthorized | AccountErrorKind::Forbidden => {
                         "HubSpot does not accept the credentials"

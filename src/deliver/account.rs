@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::api_calls::ApiCalls;
 use super::assess::evidence::Evidence;
 use super::ownership::{CheckState, Ownership};
 use super::settings::DeliverySettings;
 use crate::clock::Clock;
 use crate::event::{AccountName, AccountStatus, PauseReason, StatusChange, StatusUpdate};
-use crate::hubspot::{AccountClient, AccountError};
+use crate::hubspot::{AccountClient, AccountError, CallPermit, RateLimiter, WaitingRateLimiter};
 use crate::ledger::{DeliveryLedger, Lease, LedgerError, SettleResult, Settlement};
 use crate::telemetry::Metrics;
 
@@ -28,12 +29,14 @@ pub struct DeliveryAccount {
     pub clock: Arc<dyn Clock>,
     /// Counters and gauges.
     pub metrics: Metrics,
-    /// The account's calls.
-    pub api_calls: ApiCalls,
+    /// The account's API.
+    pub hubspot: AccountClient,
+    /// The limit of the account's calls, which other clients may use too.
+    pub rate_limiter: WaitingRateLimiter,
     /// The settings of its delivery.
     pub settings: DeliverySettings,
-    /// Held from the assessment of a single refusal until it is recorded: see
-    /// [`Answer::is_single_refusal`](super::assess::Answer::is_single_refusal).
+    /// Held from the assessment of a single refusal until it is recorded. Otherwise an answer could revoke a refusal
+    /// that is not recorded yet; that refusal would be recorded afterwards, and stay.
     pub refusals_in_order: tokio::sync::Mutex<()>,
     status: watch::Receiver<AccountStatus>,
     lease: Mutex<Option<Lease>>,
@@ -52,8 +55,10 @@ impl DeliveryAccount {
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Self {
+        let rate_limiter = RateLimiter::for_shared_limit(settings.rate_limit);
         Self {
-            api_calls: ApiCalls::new(name.clone(), hubspot, settings.rate_limit, metrics.clone()),
+            hubspot,
+            rate_limiter: WaitingRateLimiter::new(rate_limiter),
             status: ledger.watch_status(&name),
             name,
             ledger,
@@ -111,12 +116,25 @@ impl DeliveryAccount {
         self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for a permit for a call. None after `stop`, if there is none at once.
+    pub async fn wait_for_permit(&self, stop: &CancellationToken) -> Option<CallPermit> {
+        let began = Instant::now();
+        tokio::select! {
+            biased;
+            permit = self.rate_limiter.acquire() => {
+                self.metrics.rate_limit_waited(&self.name, began.elapsed());
+                Some(permit)
+            }
+            () = stop.cancelled() => self.rate_limiter.try_acquire().ok(),
+        }
+    }
+
     /// Whether a call may be made now: no operator has paused the account, and the credentials still open it.
     #[must_use]
     pub fn may_send(&self) -> bool {
         let status = self.status();
         !status.is_paused_for(PauseReason::Operator)
-            && self.check_state().ownership(self.api_calls.fingerprint(), &status)
+            && self.check_state().ownership(self.hubspot.fingerprint(), &status)
                 == Ownership::Confirmed
     }
 

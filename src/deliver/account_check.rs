@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use super::account::DeliveryAccount;
 use super::assess::failure;
-use super::ownership::{CheckResult, IdentityAnswer, compare};
+use super::ownership::{CheckResult, compare, read_identity};
 use crate::event::{Identity, StatusChange};
-use crate::hubspot::Permit;
+use crate::hubspot::{ApiReport, CallPermit};
 use crate::ledger::{EventState, LedgerError, RedriveRequest};
 
 /// Asks HubSpot for the account, before the first batch and whenever the credentials have changed.
 ///
 /// # Cancel safety
 /// Dropping it leaves the account unchecked. Nothing is sent until it is checked after the next start.
-pub async fn check(account: Arc<DeliveryAccount>, permit: Permit) {
+pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
     let mut guard = CheckGuard { account: &account, result: None };
     // The credentials may have changed since the worker looked.
-    account.check_state().begin(account.api_calls.fingerprint());
-    let (answer, daily_remaining) = account.api_calls.get_account(permit).await;
-    let seen = match answer {
-        IdentityAnswer::Identified(identity) => Some(identity),
-        IdentityAnswer::Undisclosed => {
+    account.check_state().begin(account.hubspot.fingerprint());
+    let ApiReport { outcome, daily_remaining, .. } = account.hubspot.fetch_portal_id(permit).await;
+    let seen = match read_identity(outcome, account.hubspot.client_id()) {
+        Ok(Some(identity)) => Some(identity),
+        Ok(None) => {
             tracing::warn!(
                 hubspot.account = %account.name,
                 "HubSpot does not say whose account this is (GET /account-info/v3/details); a change of the app or the \
@@ -28,7 +28,7 @@ pub async fn check(account: Arc<DeliveryAccount>, permit: Permit) {
             );
             None
         }
-        IdentityAnswer::Failed(error) => {
+        Err(error) => {
             let failure = failure::from_error(&error, (account.settings.random)());
             let change = StatusChange::IdentityCheckFailed { failure, daily_remaining };
             account.update_status(change).await;

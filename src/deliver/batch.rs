@@ -9,7 +9,7 @@ use super::account::{DeliveryAccount, RECORD_RETRY};
 use super::assess::bisect::Bisection;
 use super::assess::{AnswerCounts, Assessment, EventOutcome, Report, alike, assess, release};
 use crate::event::{StatusChange, StatusUpdate};
-use crate::hubspot::Permit;
+use crate::hubspot::{BatchItem, CallPermit};
 use crate::ledger::{AttemptStart, ClaimedEvent, DeliveryOutcome, EventVersion, Lease, Settlement};
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ pub async fn deliver(
     account: Arc<DeliveryAccount>,
     lease: Lease,
     batch: Vec<ClaimedEvent>,
-    permit: Permit,
+    permit: CallPermit,
     stop: CancellationToken,
 ) {
     let mut permit = Some(permit);
@@ -45,7 +45,7 @@ pub async fn deliver(
     while let Some(part) = unsettled.parts.next_part() {
         let permit = match permit.take() {
             Some(permit) => permit,
-            None => match account.api_calls.wait_for_permit(&stop).await {
+            None => match account.wait_for_permit(&stop).await {
                 Some(permit) => permit,
                 None => break,
             },
@@ -54,13 +54,11 @@ pub async fn deliver(
         match account.ledger.begin_attempt(&unsettled.lease, &versions(&part.events)).await {
             Ok(AttemptStart::Started) => {}
             Ok(AttemptStart::LeaseLost) => {
-                account.api_calls.cancel(permit);
                 account.lose_lease(&unsettled.lease);
                 return;
             }
             Err(error) => {
                 tracing::warn!(%error, hubspot.account = %account.name, "the attempt could not be recorded, so no call is made");
-                account.api_calls.cancel(permit);
                 tokio::time::sleep(RECORD_RETRY).await;
                 return;
             }
@@ -68,11 +66,11 @@ pub async fn deliver(
         // Nothing is awaited between this check and the call: no event goes to another account, and no half leaves once
         // an operator has paused the account.
         if !account.may_send() {
-            account.api_calls.cancel(permit);
             break;
         }
-        let answer = account.api_calls.upsert(&part.events, permit).await;
-        let _in_order = if answer.is_single_refusal() {
+        let answer = account.hubspot.upsert(permit, &batch_items(&part.events)).await;
+        account.metrics.batch_sent(&account.name, part.events.len());
+        let _in_order = if answer.outcome.is_single_refusal() {
             Some(account.refusals_in_order.lock().await)
         } else {
             None
@@ -98,6 +96,16 @@ pub async fn settle_unchanged(
 ) {
     let outcomes = alike(unchanged, &DeliveryOutcome::AlreadyConfirmed);
     account.settle(lease, settlements(outcomes)).await;
+}
+
+fn batch_items(events: &[ClaimedEvent]) -> Vec<BatchItem<'_>> {
+    events
+        .iter()
+        .map(|event| BatchItem {
+            external_event_id: event.key.external_event_id.as_str(),
+            input: &event.input,
+        })
+        .collect()
 }
 
 fn versions(events: &[ClaimedEvent]) -> Vec<EventVersion> {

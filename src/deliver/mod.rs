@@ -6,13 +6,7 @@
 //! * [`account_check`]: checks which account the credentials open, before the first batch and whenever they have
 //!   changed; [`ownership`] decides.
 //!
-//! Below them:
-//!
 //! * [`account`]: the state that the worker of an account, its batches and its checks share.
-//! * [`api_calls`]: an account's calls, each with a permit of its rate limiter, counted and measured.
-//!
-//! And beside the workers:
-//!
 //! * [`schedule`]: work that only time makes due: completion timers, housekeeping.
 //!
 //! Promises: an event is in at most one call at a time; no account waits for another; no failure of the account is
@@ -23,7 +17,6 @@
 
 pub mod account;
 pub mod account_check;
-pub mod api_calls;
 pub mod assess;
 pub mod batch;
 pub mod ownership;
@@ -31,5 +24,6 @@ pub mod schedule;
 pub mod settings;
 pub mod worker;
 
+pub use account::DeliveryAccount;
 pub use settings::DeliverySettings;
 pub use worker::AccountWorker;

@@ -37,18 +37,6 @@ pub enum Ownership {
     },
 }
 
-/// HubSpot's answer to the check.
-#[derive(Debug, PartialEq, Eq)]
-pub enum IdentityAnswer {
-    /// The credentials open this account.
-    Identified(Identity),
-    /// HubSpot cannot name it: the credentials lack the scope, or the path does not exist. Events are delivered
-    /// nevertheless.
-    Undisclosed,
-    /// The check failed.
-    Failed(AccountError),
-}
-
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckResult {
@@ -100,35 +88,37 @@ impl CheckState {
     }
 }
 
-impl IdentityAnswer {
-    /// Reads HubSpot's answer. 401 and the like fail a batch as well, so they fail the check. A missing scope (403) or
-    /// path concerns no batch, so it is no failure.
-    #[must_use]
-    pub fn from_details(outcome: Result<u64, AccountError>, client_id: Option<&str>) -> Self {
-        let error = match outcome {
-            Ok(portal_id) => {
-                return Self::Identified(Identity {
-                    portal_id,
-                    client_id: client_id.map(str::to_owned),
-                });
-            }
-            Err(error) => error,
-        };
-        let is_undisclosed = match error.kind {
-            AccountErrorKind::Forbidden | AccountErrorKind::NotFound => true,
-            // A success without a portal, and refusals of other kinds.
-            AccountErrorKind::Overloaded => {
-                matches!(error.status, Some(200..=299 | 400..=407 | 409..=499 | 501))
-            }
-            AccountErrorKind::Unauthorized
-            | AccountErrorKind::RateLimited { .. }
-            | AccountErrorKind::Locked
-            | AccountErrorKind::Migrating
-            | AccountErrorKind::Redirected
-            | AccountErrorKind::Transport { .. } => false,
-        };
-        if is_undisclosed { Self::Undisclosed } else { Self::Failed(error) }
-    }
+/// Reads HubSpot's answer to the check: the account that the credentials open.
+///
+/// It is none if HubSpot cannot name the account, since the credentials lack the scope (403) or the path does not
+/// exist. That concerns no batch, so it is no failure.
+///
+/// # Errors
+/// The error of the check: 401 and the like fail a batch as well.
+pub fn read_identity(
+    outcome: Result<u64, AccountError>,
+    client_id: Option<&str>,
+) -> Result<Option<Identity>, AccountError> {
+    let error = match outcome {
+        Ok(portal_id) => {
+            return Ok(Some(Identity { portal_id, client_id: client_id.map(str::to_owned) }));
+        }
+        Err(error) => error,
+    };
+    let is_undisclosed = match error.kind {
+        AccountErrorKind::Forbidden | AccountErrorKind::NotFound => true,
+        // A success without a portal, and refusals of other kinds.
+        AccountErrorKind::Overloaded => {
+            matches!(error.status, Some(200..=299 | 400..=407 | 409..=499 | 501))
+        }
+        AccountErrorKind::Unauthorized
+        | AccountErrorKind::RateLimited { .. }
+        | AccountErrorKind::Locked
+        | AccountErrorKind::Migrating
+        | AccountErrorKind::Redirected
+        | AccountErrorKind::Transport { .. } => false,
+    };
+    if is_undisclosed { Ok(None) } else { Err(error) }
 }
 
 /// Compares the account that the credentials open with the remembered one.

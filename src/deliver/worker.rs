@@ -9,22 +9,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::account::DeliveryAccount;
-use super::api_calls::PERMIT_POLL;
 use super::ownership::Ownership;
-use super::settings::DeliverySettings;
 use super::{account_check, batch};
-use crate::clock::Clock;
-use crate::event::{AccountName, AccountStatus, Millis, PauseReason};
-use crate::hubspot::{AccountClient, CredentialsFingerprint, Permit, PermitWait};
-use crate::ledger::{
-    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryLedger, LONGEST_WAIT, Lease, LedgerError,
-};
-use crate::telemetry::Metrics;
+use crate::event::{AccountStatus, Millis, PauseReason};
+use crate::hubspot::{CallPermit, CredentialsFingerprint, PermitWait};
+use crate::ledger::{ClaimRequest, ClaimResult, ClaimedEvent, LONGEST_WAIT, Lease, LedgerError};
 
 /// After the ledger could not be read.
 const LEDGER_RETRY: Duration = Duration::from_millis(500);
 /// While another process holds the account's lease.
 const LEASE_RETRY: Duration = Duration::from_secs(5);
+/// Between tries for a permit that waits for an answer.
+const PERMIT_POLL: Duration = Duration::from_millis(20);
 /// Between checks whether refused credentials have changed.
 const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
 /// The longest sleep: should a clock be set back, nothing waits longer than this for a time that moved away.
@@ -38,9 +34,9 @@ pub struct AccountWorker {
 /// The loop's next action.
 enum NextAction {
     /// Send this batch under that lease with that permit.
-    SendBatch(Lease, Vec<ClaimedEvent>, Permit),
+    SendBatch(Lease, Vec<ClaimedEvent>, CallPermit),
     /// Check with that permit which account these credentials open.
-    CheckAccount(CredentialsFingerprint, Permit),
+    CheckAccount(CredentialsFingerprint, CallPermit),
     /// Look again now.
     Repeat,
     /// Wait until then, or until woken.
@@ -52,15 +48,7 @@ enum NextAction {
 impl AccountWorker {
     /// A worker that has sent nothing yet.
     #[must_use]
-    pub fn new(
-        account: AccountName,
-        hubspot: AccountClient,
-        settings: DeliverySettings,
-        ledger: Arc<dyn DeliveryLedger>,
-        clock: Arc<dyn Clock>,
-        metrics: Metrics,
-    ) -> Self {
-        let account = DeliveryAccount::new(account, hubspot, settings, ledger, clock, metrics);
+    pub fn new(account: DeliveryAccount) -> Self {
         Self { account: Arc::new(account) }
     }
 
@@ -142,7 +130,7 @@ impl AccountWorker {
         if status.is_paused_for(PauseReason::Operator) {
             return NextAction::Wait(None);
         }
-        let credentials = account.api_calls.fingerprint();
+        let credentials = account.hubspot.fingerprint();
         let ownership = account.check_state().ownership(credentials, &status);
         // The operator has to change the credentials: they are polled, so that a change shows at once.
         let poll_at = status.awaits_credentials().then(|| Instant::now() + CREDENTIALS_POLL);
@@ -215,25 +203,17 @@ impl AccountWorker {
                     batch.into_iter().partition(|event| event.already_confirmed);
                 batch::settle_unchanged(account, &lease, unchanged).await;
                 if batch.is_empty() {
-                    account.api_calls.cancel(permit);
                     return NextAction::Repeat;
                 }
                 account.evidence().poison_events.record_sent(&batch);
                 NextAction::SendBatch(lease, batch, permit)
             }
-            Ok(ClaimResult::Wait(at)) => {
-                account.api_calls.cancel(permit);
-                NextAction::Wait(at.map(|at| self.timer_instant(at)))
-            }
+            Ok(ClaimResult::Wait(at)) => NextAction::Wait(at.map(|at| self.timer_instant(at))),
             Ok(ClaimResult::LeaseLost) => {
-                account.api_calls.cancel(permit);
                 account.lose_lease(&lease);
                 NextAction::Repeat
             }
-            Err(error) => {
-                account.api_calls.cancel(permit);
-                self.retry_ledger(&error)
-            }
+            Err(error) => self.retry_ledger(&error),
         }
     }
 
@@ -242,8 +222,8 @@ impl AccountWorker {
         NextAction::Wait(Some(Instant::now() + LEDGER_RETRY))
     }
 
-    fn reserve_permit(&self) -> Result<Permit, NextAction> {
-        self.account.api_calls.reserve_permit().map_err(|wait| match wait {
+    fn reserve_permit(&self) -> Result<CallPermit, NextAction> {
+        self.account.rate_limiter.try_acquire().map_err(|wait| match wait {
             PermitWait::Until(at) => NextAction::WaitForRateLimit(at),
             PermitWait::ForResponse => NextAction::Wait(Some(Instant::now() + PERMIT_POLL)),
         })

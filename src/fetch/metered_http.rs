@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::SourceName;
-use crate::net::{CallStatus, Http, HttpRequest, HttpResponse, TransportError};
+use crate::net::{Http, HttpRequest, HttpResponse, TransportError, call_status};
 use crate::telemetry::Metrics;
 
 /// Sends one source's requests and counts them.
@@ -21,8 +21,7 @@ impl MeteredHttp {
 
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let result = self.http.send(request).await;
-        let status = CallStatus::from_result(&result).to_string();
-        self.metrics.platform_request(&self.source, &status);
+        self.metrics.platform_request(&self.source, &call_status(&result));
         result
     }
 }

@@ -15,7 +15,9 @@ use super::metered_http::MeteredHttp;
 use super::platform_tokens::{AuthHeader, PlatformTokens, TokenError};
 use super::verdict::{self, FetchVerdict, TemporaryFailure, judge};
 use crate::event::{Millis, SourceName};
-use crate::net::{Http, HttpMethod, HttpRequest, HttpResponse, RateLimit, WaitingRateLimiter};
+use crate::net::{
+    Http, HttpMethod, HttpRequest, HttpResponse, RateLimit, RateLimiter, WaitingRateLimiter,
+};
 use crate::providers::{ApiRateLimit, PlatformAccess};
 use crate::telemetry::Metrics;
 
@@ -79,12 +81,13 @@ impl PlatformClient {
         let PlatformAccess { credentials, headers, rate_limit } = access;
         let ApiRateLimit { requests, window } = rate_limit;
         let http = MeteredHttp::new(source.clone(), http, metrics);
+        let rate_limiter = RateLimiter::for_own_limit(RateLimit { requests, window });
         Self {
             source,
             tokens: PlatformTokens::new(credentials, http.clone()),
             http,
             headers,
-            rate_limiter: WaitingRateLimiter::new(RateLimit { requests, window }),
+            rate_limiter: WaitingRateLimiter::new(rate_limiter),
             hold: Mutex::default(),
             reported_failure: Mutex::default(),
             failures: AtomicU32::default(),
@@ -158,7 +161,8 @@ impl PlatformClient {
             timeout: CALL_TIMEOUT,
             max_response_bytes: MAX_RESPONSE_BYTES,
         };
-        let permit = self.rate_limiter.acquire().await;
+        let mut permit = self.rate_limiter.acquire().await;
+        permit.begin();
         let result = self.http.send(request).await;
         drop(permit);
         let reply = match (judge(&result), result) {

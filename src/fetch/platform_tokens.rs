@@ -54,7 +54,7 @@ impl PlatformTokens {
     /// Creates the cache; requests nothing yet.
     pub(super) fn new(credentials: ApiCredentials, http: MeteredHttp) -> Self {
         let issuer = PlatformTokenIssuer { credentials, http };
-        Self { issuer, cache: TokenCache::new(MARGIN) }
+        Self { issuer, cache: TokenCache::new(MARGIN, None) }
     }
 
     /// The header that is valid as far as is known.
@@ -66,7 +66,7 @@ impl PlatformTokens {
             let token = read_secret(token, "token")?;
             return Ok(AuthHeader { name: header, prefix, token });
         }
-        let token = self.cache.token(&mut &self.issuer).await?;
+        let token = self.cache.token(&self.issuer).await?;
         Ok(AuthHeader { name: "authorization", prefix: "Bearer ", token })
     }
 
@@ -118,7 +118,7 @@ impl PlatformTokenIssuer {
     }
 }
 
-impl TokenIssuer for &PlatformTokenIssuer {
+impl TokenIssuer for PlatformTokenIssuer {
     type Error = TokenError;
 
     fn fingerprint(&self) -> CredentialsFingerprint {
@@ -132,7 +132,7 @@ impl TokenIssuer for &PlatformTokenIssuer {
     }
 
     async fn request_token(
-        &mut self,
+        &self,
         rotation: &mut RefreshTokenRotation,
     ) -> Result<IssuedToken, TokenError> {
         let (request, configured) = self.token_request(rotation)?;

@@ -10,15 +10,16 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::event::{EventKey, Millis};
+use crate::event::{AccountName, EventKey};
 use crate::net::{
-    CallStatus, CredentialsFingerprint, Http, HttpMethod, HttpRequest, HttpResponse, TransportError,
+    CallPermit, CredentialsFingerprint, Http, HttpMethod, HttpRequest, HttpResponse, TransportError,
 };
 use crate::secret::secrets_equal;
+use crate::telemetry::Metrics;
 
 use super::account_error::{AccountError, AccountErrorKind};
+use super::account_http::{AccountHttp, ApiOperation};
 use super::body;
-use super::call::{ApiCall, ApiOperation};
 use super::credentials::AccountTokens;
 use super::rate_limit_headers::RateLimitHeaders;
 use super::remote_event::RemoteEvent;
@@ -30,27 +31,35 @@ use super::verdict::{BatchItem, Verdict, judge};
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Calls one account's API.
-#[derive(Clone)]
 pub struct AccountClient {
     upsert_url: Url,
     events_url: Url,
     details_url: Url,
     timeout: Duration,
-    tokens: Arc<AccountTokens>,
-    http: Arc<dyn Http>,
+    tokens: AccountTokens,
+    http: AccountHttp,
 }
 
 /// The result of one request to the account's API.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ApiReport<T> {
     /// Meaning of the response.
     pub outcome: T,
-    /// Limits in the headers of the last response; empty without a response.
-    pub rate_limits: RateLimitHeaders,
-    /// Calls that were made, those for tokens included, in their order. The first call of the account's API used the
-    /// caller's permit; each further one had none ([`RateLimiter::record_call`](crate::net::RateLimiter::record_call)).
-    /// Without any, the permit is unused ([`RateLimiter::cancel`](crate::net::RateLimiter::cancel)).
-    pub calls: Vec<ApiCall>,
+    /// Calls left of the day, if the response reports them.
+    pub daily_remaining: Option<u64>,
+    /// The call's times; none if no call was made, because there was no token for it.
+    pub timing: Option<CallTiming>,
+}
+
+/// The times of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct CallTiming {
+    /// The beginning, token requests included.
+    pub began: Instant,
+    /// The end.
+    pub ended: Instant,
+    /// HubSpot's response time of the last try.
+    pub elapsed: Duration,
 }
 
 /// The field of `GET /account-info/v3/details` that is used.
@@ -60,22 +69,32 @@ struct AccountDetails {
     portal_id: u64,
 }
 
+/// The tries of one request.
+struct Tries {
+    permit: CallPermit,
+    /// Response time of the last try.
+    elapsed: Option<Duration>,
+}
+
 impl AccountClient {
     /// Creates a client; it calls nothing yet.
     #[must_use]
-    pub fn new(api: AccountApiSettings, http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> Self {
-        let timeout = api.request_timeout;
+    pub fn new(
+        account: AccountName,
+        api: AccountApiSettings,
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+    ) -> Self {
+        let AccountApiSettings { base_url, path_prefix, request_timeout: timeout, credentials } =
+            api;
+        let http = AccountHttp { account, http, metrics };
         Self {
-            upsert_url: join_url(&api.base_url, &[&api.path_prefix, "events/upsert"]),
-            events_url: join_url(&api.base_url, &[&api.path_prefix, "events"]),
-            details_url: join_url(&api.base_url, &["account-info/v3/details"]),
+            upsert_url: join_url(&base_url, &[&path_prefix, "events/upsert"]),
+            events_url: join_url(&base_url, &[&path_prefix, "events"]),
+            details_url: join_url(&base_url, &["account-info/v3/details"]),
             timeout,
-            tokens: Arc::new(AccountTokens::new(
-                api.credentials,
-                timeout,
-                Arc::clone(&http),
-                clock,
-            )),
+            tokens: AccountTokens::new(credentials, timeout, http.clone(), clock),
             http,
         }
     }
@@ -87,28 +106,23 @@ impl AccountClient {
     ///
     /// # Cancel safety
     /// HubSpot may have carried out a cancelled call, or may do so later.
-    pub async fn upsert(&self, batch: &[BatchItem<'_>]) -> ApiReport<Verdict> {
-        let mut calls = Vec::new();
+    pub async fn upsert(&self, permit: CallPermit, batch: &[BatchItem<'_>]) -> ApiReport<Verdict> {
         let request = |token: &SecretString| {
             let body = body::upsert_body(batch.iter().map(|event| event.input));
             self.request(HttpMethod::Post, &self.upsert_url, token, body)
         };
-        let response = self.call_authorized(ApiOperation::Upsert, request, &mut calls).await;
-        let (outcome, rate_limits) = match response {
-            Ok(response) => {
-                let rate_limits =
-                    response.as_ref().map(RateLimitHeaders::from_response).unwrap_or_default();
-                (judge(batch, response.as_ref()), rate_limits)
-            }
-            Err(error) => (Verdict::Account(error), RateLimitHeaders::default()),
-        };
-        ApiReport { outcome, rate_limits, calls }
+        self.report(permit, ApiOperation::Upsert, request, |result| match result {
+            Ok(response) => judge(batch, response.as_ref()),
+            Err(error) => Verdict::Account(error),
+        })
+        .await
     }
 
     /// Reads an event: `GET /events/{externalEventId}?externalAccountId=`. The outcome is none if this app has no such
     /// event; those of other apps are not found (published guide).
     pub async fn read_event(
         &self,
+        permit: CallPermit,
         key: &EventKey,
     ) -> ApiReport<Result<Option<RemoteEvent>, AccountError>> {
         let mut url = self.events_url.clone();
@@ -116,38 +130,15 @@ impl AccountClient {
             .expect("an http URL has a path")
             .push(key.external_event_id.as_str());
         url.query_pairs_mut().append_pair("externalAccountId", key.external_account_id.as_str());
-        let mut calls = Vec::new();
-        let request = |token: &SecretString| self.request(HttpMethod::Get, &url, token, Vec::new());
-        let response = self.call_authorized(ApiOperation::Read, request, &mut calls).await;
-        let (outcome, rate_limits) = match response {
-            Ok(Ok(response)) => {
-                (RemoteEvent::from_response(&response), RateLimitHeaders::from_response(&response))
-            }
-            Ok(Err(error)) => {
-                (Err(AccountError::from_transport(&error)), RateLimitHeaders::default())
-            }
-            Err(error) => (Err(error), RateLimitHeaders::default()),
-        };
-        ApiReport { outcome, rate_limits, calls }
+        self.get(permit, ApiOperation::Read, &url, RemoteEvent::from_response).await
     }
 
     /// Reads the number of the portal to which the credentials belong.
-    pub async fn fetch_portal_id(&self) -> ApiReport<Result<u64, AccountError>> {
-        let mut calls = Vec::new();
-        let request = |token: &SecretString| {
-            self.request(HttpMethod::Get, &self.details_url, token, Vec::new())
-        };
-        let (outcome, rate_limits) =
-            match self.call_authorized(ApiOperation::Details, request, &mut calls).await {
-                Ok(Ok(response)) => {
-                    (parse_portal_id(&response), RateLimitHeaders::from_response(&response))
-                }
-                Ok(Err(error)) => {
-                    (Err(AccountError::from_transport(&error)), RateLimitHeaders::default())
-                }
-                Err(error) => (Err(error), RateLimitHeaders::default()),
-            };
-        ApiReport { outcome, rate_limits, calls }
+    pub async fn fetch_portal_id(
+        &self,
+        permit: CallPermit,
+    ) -> ApiReport<Result<u64, AccountError>> {
+        self.get(permit, ApiOperation::Details, &self.details_url, parse_portal_id).await
     }
 
     /// The credentials as they are now, for noticing a change.
@@ -162,27 +153,59 @@ impl AccountClient {
         self.tokens.client_id()
     }
 
-    /// When the present token expires, if it does.
-    #[must_use]
-    pub fn token_expires_at(&self) -> Option<Millis> {
-        self.tokens.expires_at()
+    async fn get<T>(
+        &self,
+        permit: CallPermit,
+        operation: ApiOperation,
+        url: &Url,
+        parse: impl FnOnce(&HttpResponse) -> Result<T, AccountError>,
+    ) -> ApiReport<Result<T, AccountError>> {
+        let request = |token: &SecretString| self.request(HttpMethod::Get, url, token, Vec::new());
+        self.report(permit, operation, request, |result| match result? {
+            Ok(response) => parse(&response),
+            Err(error) => Err(AccountError::from_transport(&error)),
+        })
+        .await
+    }
+
+    /// Makes a request with that permit, and reads the result. The outer error of the result means that there was no
+    /// token.
+    async fn report<T>(
+        &self,
+        permit: CallPermit,
+        operation: ApiOperation,
+        request: impl Fn(&SecretString) -> HttpRequest,
+        read: impl FnOnce(Result<Result<HttpResponse, TransportError>, AccountError>) -> T,
+    ) -> ApiReport<T> {
+        let began = Instant::now();
+        let mut tries = Tries { permit, elapsed: None };
+        let result = self.call_authorized(operation, request, &mut tries).await;
+        let mut daily_remaining = None;
+        if let Ok(Ok(response)) = &result {
+            let limits = RateLimitHeaders::from_response(response);
+            tries.permit.observe(limits.limit(), limits.remaining);
+            daily_remaining = limits.daily_remaining;
+        }
+        let ended = Instant::now();
+        let timing = tries.elapsed.map(|elapsed| CallTiming { began, ended, elapsed });
+        ApiReport { outcome: read(result), daily_remaining, timing }
     }
 
     /// Makes a call with a token, and once more if that is refused and there is another token of the same credentials:
-    /// other credentials may be another account's. The outer error means that there was no token, and so no call.
+    /// other credentials may be another account's. The outer error means that there was no token.
     async fn call_authorized(
         &self,
         operation: ApiOperation,
         request: impl Fn(&SecretString) -> HttpRequest,
-        calls: &mut Vec<ApiCall>,
+        tries: &mut Tries,
     ) -> Result<Result<HttpResponse, TransportError>, AccountError> {
         let credentials = self.fingerprint();
-        let token = self.tokens.bearer_token(calls).await?;
+        let token = self.tokens.bearer_token().await?;
         if self.fingerprint() != credentials {
             let kind = AccountErrorKind::Transport { ambiguous: false };
             return Err(AccountError::new(kind, "the credentials changed before the call"));
         }
-        let first = self.call(operation, request(&token), calls).await;
+        let first = self.call(operation, request(&token), tries).await;
         if !first.as_ref().is_ok_and(|response| response.status == 401) {
             return Ok(first);
         }
@@ -190,27 +213,24 @@ impl AccountClient {
         if self.fingerprint() != credentials {
             return Ok(first);
         }
-        let another = self.tokens.bearer_token(calls).await?;
+        let another = self.tokens.bearer_token().await?;
         if secrets_equal(&another, &token) {
             return Ok(first);
         }
-        Ok(self.call(operation, request(&another), calls).await)
+        Ok(self.call(operation, request(&another), tries).await)
     }
 
     async fn call(
         &self,
         operation: ApiOperation,
         request: HttpRequest,
-        calls: &mut Vec<ApiCall>,
+        tries: &mut Tries,
     ) -> Result<HttpResponse, TransportError> {
+        tries.permit.begin();
         let started_at = Instant::now();
-        let response = self.http.send(request).await;
-        calls.push(ApiCall {
-            operation,
-            status: CallStatus::from_result(&response),
-            elapsed: started_at.elapsed(),
-        });
-        response
+        let result = self.http.send(operation, request).await;
+        tries.elapsed = Some(started_at.elapsed());
+        result
     }
 
     fn request(

@@ -5,22 +5,19 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::sync::watch;
-use tokio::time::Instant;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::event::Millis;
 use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
 use crate::net::{
-    CallStatus, CredentialsFingerprint, Http, HttpRequest, HttpResponse, IssuedToken, TokenCache,
-    TokenIssuer, TokenIssuerError,
+    CredentialsFingerprint, HttpRequest, HttpResponse, IssuedToken, TokenCache, TokenIssuer,
+    TokenIssuerError,
 };
 use crate::secret::Secret;
 
 use super::account_error::{AccountError, AccountErrorKind, is_web_page};
+use super::account_http::{AccountHttp, ApiOperation};
 use super::body::parse_object;
-use super::call::{ApiCall, ApiOperation};
 use super::settings::AccountCredentials;
 
 /// A token is renewed this long before it expires. HubSpot's live 30 minutes
@@ -34,33 +31,23 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
 #[derive(Debug)]
-pub struct AccountTokens {
-    source: TokenSource,
-}
-
-#[derive(Debug)]
-enum TokenSource {
+pub(super) enum AccountTokens {
     /// A token that is read each time, so that a changed file counts at once.
     Fixed(Secret),
+    /// Tokens that an OAuth app's installation is granted.
     OAuth(Box<OAuth>),
 }
 
-struct OAuth {
+/// An OAuth app's installation, and the token it was granted last.
+pub(super) struct OAuth {
     client_id: String,
     client_secret: Secret,
     refresh_token: Secret,
     token_url: Url,
     timeout: Duration,
-    http: Arc<dyn Http>,
+    http: AccountHttp,
     clock: Arc<dyn Clock>,
     cache: TokenCache<AccountError>,
-    expires_at: watch::Sender<Option<Millis>>,
-}
-
-/// Requests a token, and adds the call to the calls of the caller.
-struct OAuthIssuer<'a> {
-    oauth: &'a OAuth,
-    calls: &'a mut Vec<ApiCall>,
 }
 
 /// `{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN",...}`
@@ -74,17 +61,16 @@ struct TokenErrorBody {
 
 impl AccountTokens {
     /// Requests nothing yet. Each request has `timeout` for all of itself.
-    #[must_use]
-    pub fn new(
+    pub(super) fn new(
         credentials: AccountCredentials,
         timeout: Duration,
-        http: Arc<dyn Http>,
+        http: AccountHttp,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let source = match credentials {
-            AccountCredentials::Token(secret) => TokenSource::Fixed(secret),
+        match credentials {
+            AccountCredentials::Token(secret) => Self::Fixed(secret),
             AccountCredentials::OAuth { client_id, client_secret, refresh_token, token_url } => {
-                TokenSource::OAuth(Box::new(OAuth {
+                Self::OAuth(Box::new(OAuth {
                     client_id,
                     client_secret,
                     refresh_token,
@@ -92,33 +78,29 @@ impl AccountTokens {
                     timeout,
                     http,
                     clock,
-                    cache: TokenCache::new(MARGIN).with_renewal_pause(RETRY),
-                    expires_at: watch::Sender::new(None),
+                    cache: TokenCache::new(MARGIN, Some(RETRY)),
                 }))
             }
-        };
-        Self { source }
+        }
     }
 
     /// The credentials as they are now. Cheap while nothing changed: of a file only the metadata is read then.
-    #[must_use]
-    pub fn fingerprint(&self) -> CredentialsFingerprint {
-        match &self.source {
-            TokenSource::Fixed(secret) => CredentialsFingerprint::from_secrets(&[secret]),
-            TokenSource::OAuth(oauth) => oauth.fingerprint(),
+    pub(super) fn fingerprint(&self) -> CredentialsFingerprint {
+        match self {
+            Self::Fixed(secret) => CredentialsFingerprint::from_secrets(&[secret]),
+            Self::OAuth(oauth) => oauth.fingerprint(),
         }
     }
 
     /// The OAuth app's id. A fixed token does not show its app.
-    #[must_use]
-    pub fn client_id(&self) -> Option<&str> {
-        match &self.source {
-            TokenSource::Fixed(_) => None,
-            TokenSource::OAuth(oauth) => Some(&oauth.client_id),
+    pub(super) fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::OAuth(oauth) => Some(&oauth.client_id),
         }
     }
 
-    /// A token that is valid as far as is known. The calls that were made for it are added to `calls`.
+    /// A token that is valid as far as is known.
     ///
     /// # Errors
     /// [`AccountError`]: [`AccountErrorKind::Unauthorized`] when the credentials are refused or cannot be read; any
@@ -126,39 +108,23 @@ impl AccountTokens {
     ///
     /// # Cancel safety
     /// A cancelled request may have been answered; the next call makes another.
-    pub async fn bearer_token(
-        &self,
-        calls: &mut Vec<ApiCall>,
-    ) -> Result<SecretString, AccountError> {
-        match &self.source {
-            TokenSource::Fixed(secret) => read_secret(secret, "access token"),
-            TokenSource::OAuth(oauth) => oauth.cache.token(&mut OAuthIssuer { oauth, calls }).await,
+    pub(super) async fn bearer_token(&self) -> Result<SecretString, AccountError> {
+        match self {
+            Self::Fixed(secret) => read_secret(secret, "access token"),
+            Self::OAuth(oauth) => oauth.cache.token(&**oauth).await,
         }
     }
 
     /// Drops a token that was refused, unless it is fixed. It does nothing if another has replaced that one.
-    pub async fn invalidate(&self, token: &SecretString) {
-        match &self.source {
-            TokenSource::Fixed(_) => {}
-            TokenSource::OAuth(oauth) => oauth.cache.invalidate(token).await,
-        }
-    }
-
-    /// When the present token expires; none if it does not, or there is none yet.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<Millis> {
-        match &self.source {
-            TokenSource::Fixed(_) => None,
-            TokenSource::OAuth(oauth) => *oauth.expires_at.borrow(),
+    pub(super) async fn invalidate(&self, token: &SecretString) {
+        match self {
+            Self::Fixed(_) => {}
+            Self::OAuth(oauth) => oauth.cache.invalidate(token).await,
         }
     }
 }
 
 impl OAuth {
-    fn fingerprint(&self) -> CredentialsFingerprint {
-        CredentialsFingerprint::from_secrets(&[&self.client_secret, &self.refresh_token])
-    }
-
     /// <https://api.hubapi.com/oauth/2026-03/token>: a form, by HubSpot's published OpenAPI of its OAuth API.
     fn request(&self, refresh: &SecretString) -> Result<HttpRequest, AccountError> {
         let client_secret = read_secret(&self.client_secret, "client secret")?;
@@ -168,29 +134,20 @@ impl OAuth {
     }
 }
 
-impl TokenIssuer for OAuthIssuer<'_> {
+impl TokenIssuer for OAuth {
     type Error = AccountError;
 
     fn fingerprint(&self) -> CredentialsFingerprint {
-        self.oauth.fingerprint()
+        CredentialsFingerprint::from_secrets(&[&self.client_secret, &self.refresh_token])
     }
 
     async fn request_token(
-        &mut self,
+        &self,
         rotation: &mut RefreshTokenRotation,
     ) -> Result<IssuedToken, AccountError> {
-        let Self { oauth, calls } = self;
-        let configured = read_secret(&oauth.refresh_token, "refresh token")?;
-        let request = oauth.request(&rotation.current(&configured))?;
-
-        let started_at = Instant::now();
-        let result = oauth.http.send(request).await;
-        calls.push(ApiCall {
-            operation: ApiOperation::Token,
-            status: CallStatus::from_result(&result),
-            elapsed: started_at.elapsed(),
-        });
-        let granted = match result {
+        let configured = read_secret(&self.refresh_token, "refresh token")?;
+        let request = self.request(&rotation.current(&configured))?;
+        let granted = match self.http.send(ApiOperation::Token, request).await {
             Ok(response) => parse_token_response(&response),
             // That the endpoint may have acted makes no difference to the account's API, which was not called.
             Err(error) => Err(AccountError {
@@ -199,7 +156,8 @@ impl TokenIssuer for OAuthIssuer<'_> {
             }),
         };
         let (issued, replacement) = granted.map_err(|error| error.prefixed("OAuth token"))?;
-        oauth.expires_at.send_replace(Some(oauth.clock.now().plus(issued.lifetime)));
+        let expires_at = self.clock.now().plus(issued.lifetime);
+        self.http.metrics.set_token_expires(&self.http.account, expires_at);
         rotation.replace(configured, replacement);
         Ok(issued)
     }

@@ -16,8 +16,8 @@
 //! response shows how many of the window's calls the process before has used.
 
 mod account_error;
+mod account_http;
 mod body;
-mod call;
 mod client;
 mod credentials;
 mod rate_limit_headers;
@@ -26,12 +26,10 @@ pub mod settings;
 mod verdict;
 
 pub use crate::net::{
-    CallStatus, CredentialsFingerprint, Permit, PermitWait, RateLimit, RateLimiter,
+    CallPermit, CredentialsFingerprint, PermitWait, RateLimit, RateLimiter, WaitingRateLimiter,
 };
 pub use account_error::{AccountError, AccountErrorKind, RateLimitPolicy};
-pub use call::{ApiCall, ApiOperation};
-pub use client::{AccountClient, ApiReport};
-pub use credentials::AccountTokens;
+pub use client::{AccountClient, ApiReport, CallTiming};
 pub use rate_limit_headers::RateLimitHeaders;
 pub use remote_event::{RemoteEvent, differences};
 pub use settings::{AccountApiSettings, AccountCredentials};

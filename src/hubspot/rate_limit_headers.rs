@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::net::{HttpResponse, Permit, RateLimit, RateLimiter};
+use crate::net::{HttpResponse, RateLimit};
 
 /// Longest believable interval: HubSpot's windows have ten seconds or one, and it reports the day's calls apart. A
 /// longer one is a mistake: trusted, one such header could stop an account for a day.
@@ -12,8 +10,8 @@ const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The limits as HubSpot reports them; a number is none if it is not reported.
 ///
-/// `X-HubSpot-RateLimit-Max`, `-Remaining`, `-Interval-Milliseconds`; `-Daily` and `-Daily-Remaining`, which OAuth
-/// calls lack (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
+/// `X-HubSpot-RateLimit-Max`, `-Remaining`, `-Interval-Milliseconds`; `-Daily-Remaining`, which OAuth calls lack
+/// (<https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RateLimitHeaders {
     /// Calls that the window allows.
@@ -22,8 +20,6 @@ pub struct RateLimitHeaders {
     pub remaining: Option<u32>,
     /// Length of the window.
     pub interval: Option<Duration>,
-    /// Calls that the day allows.
-    pub daily: Option<u64>,
     /// Calls that are left of the day.
     pub daily_remaining: Option<u64>,
 }
@@ -39,18 +35,13 @@ impl RateLimitHeaders {
             remaining: small("x-hubspot-ratelimit-remaining"),
             interval: number("x-hubspot-ratelimit-interval-milliseconds")
                 .map(Duration::from_millis),
-            daily: number("x-hubspot-ratelimit-daily"),
             daily_remaining: number("x-hubspot-ratelimit-daily-remaining"),
         }
     }
 
-    /// Passes the window that the response to that call reports to the limiter.
-    pub fn report_to(&self, limiter: &mut RateLimiter, permit: &Permit, now: Instant) {
-        limiter.observe(permit, self.limit(), self.remaining, now);
-    }
-
     /// The window's limit, if it is reported whole and can be one: a limit of 0 would stop all calls for ever.
-    fn limit(&self) -> Option<RateLimit> {
+    #[must_use]
+    pub fn limit(&self) -> Option<RateLimit> {
         let (requests, window) = (self.max?, self.interval?);
         (requests > 0 && !window.is_zero() && window <= MAX_INTERVAL)
             .then_some(RateLimit { requests, window })
@@ -59,7 +50,10 @@ impl RateLimitHeaders {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::net::{Permit, RateLimiter};
 
     fn parse(headers: &[(&str, &str)]) -> RateLimitHeaders {
         let named = |(name, value): &(&str, &str)| {
@@ -77,13 +71,13 @@ mod tests {
             ("max", "190"),
             ("remaining", " 7 "),
             ("interval-milliseconds", "10000"),
-            ("daily", "5000000000"),
-            ("daily-remaining", "12"),
+            ("daily", "6000000000"),
+            ("daily-remaining", "5000000000"),
         ]);
         assert_eq!((rates.max, rates.remaining), (Some(190), Some(7)));
         assert_eq!(rates.interval, Some(Duration::from_secs(10)));
-        assert_eq!((rates.daily, rates.daily_remaining), (Some(5_000_000_000), Some(12)));
-        let odd = parse(&[("max", "4294967296"), ("remaining", "-1"), ("daily", "many")]);
+        assert_eq!(rates.daily_remaining, Some(5_000_000_000));
+        let odd = parse(&[("max", "4294967296"), ("remaining", "-1"), ("daily-remaining", "many")]);
         assert_eq!(odd, RateLimitHeaders::default());
     }
 
@@ -102,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn report_to_impossible_limits_changes_nothing() {
+    fn limit_impossible_limits_change_nothing() {
         const WINDOW: Duration = Duration::from_secs(10);
         let mut now = Instant::now();
         let mut limiter = RateLimiter::for_shared_limit(RateLimit { requests: 4, window: WINDOW });
@@ -119,7 +113,7 @@ mod tests {
                 interval: Some(interval),
                 ..RateLimitHeaders::default()
             };
-            headers.report_to(&mut limiter, &permit, now);
+            limiter.observe(&permit, headers.limit(), headers.remaining, now);
         }
         limiter.complete(permit, now);
         let permits: Vec<Permit> = std::iter::from_fn(|| limiter.try_acquire(now).ok()).collect();

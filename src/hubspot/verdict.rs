@@ -87,6 +87,14 @@ pub enum ItemVerdict {
     },
 }
 
+impl Verdict {
+    /// Whether it refuses the only event of its batch.
+    #[must_use]
+    pub fn is_single_refusal(&self) -> bool {
+        matches!(self, Self::Items(items) if matches!(items[..], [ItemVerdict::Refused(_)]))
+    }
+}
+
 /// Why a batch was refused whole and is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitReason {

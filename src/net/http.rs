@@ -109,3 +109,14 @@ pub enum TransportError {
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
 }
+
+/// The value of the label `status` of the metrics that count calls.
+#[must_use]
+pub fn call_status(result: &Result<HttpResponse, TransportError>) -> Cow<'static, str> {
+    match result {
+        Ok(response) => response.status.to_string().into(),
+        Err(TransportError::Timeout) => "timeout".into(),
+        Err(TransportError::Connect(_)) => "connect".into(),
+        Err(TransportError::Reset(_) | TransportError::TooLarge(_)) => "reset".into(),
+    }
+}

@@ -10,7 +10,6 @@
 //! here; no window holds more calls than its limit. Relies on the caller to bound every request. A crash loses tokens,
 //! key sets and the log of calls, all of which are gained again by calling.
 
-mod call_status;
 mod client;
 mod fingerprint;
 mod http;
@@ -20,11 +19,10 @@ mod rate_limiter;
 mod token_cache;
 mod waiting_rate_limiter;
 
-pub use call_status::CallStatus;
 pub use client::{HttpClient, HttpClientError};
 pub use fingerprint::CredentialsFingerprint;
-pub use http::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
+pub use http::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError, call_status};
 pub use jwks::JwksCache;
 pub use rate_limiter::{Permit, PermitWait, RateLimit, RateLimiter};
 pub use token_cache::{IssuedToken, TokenCache, TokenIssuer, TokenIssuerError};
-pub use waiting_rate_limiter::WaitingRateLimiter;
+pub use waiting_rate_limiter::{CallPermit, WaitingRateLimiter};

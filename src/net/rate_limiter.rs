@@ -75,7 +75,8 @@ impl RateLimiter {
     #[must_use]
     pub fn for_own_limit(limit: RateLimit) -> Self {
         Self {
-            configured: limit,
+            // A limit of nothing would make every caller wait for ever.
+            configured: RateLimit { requests: limit.requests.max(1), ..limit },
             reported: None,
             grain: Duration::ZERO,
             in_flight: BTreeMap::new(),

@@ -12,7 +12,7 @@ use super::oauth::{RefreshTokenRotation, usable_for};
 use crate::secret::secrets_equal;
 
 /// Requests tokens of one client.
-pub trait TokenIssuer: Send {
+pub trait TokenIssuer: Sync {
     /// Why there is no token.
     type Error: TokenIssuerError;
 
@@ -22,7 +22,7 @@ pub trait TokenIssuer: Send {
     /// Requests a token. An issuer that uses refresh tokens takes the current one from `rotation`, and puts there the
     /// one that replaces it.
     fn request_token(
-        &mut self,
+        &self,
         rotation: &mut RefreshTokenRotation,
     ) -> impl Future<Output = Result<IssuedToken, Self::Error>> + Send;
 }
@@ -80,19 +80,14 @@ struct FailedRequest<E> {
 }
 
 impl<E: TokenIssuerError> TokenCache<E> {
-    /// Creates an empty cache that renews a token `margin` before it expires.
+    /// Creates an empty cache that renews a token `margin` before it expires. With a `renewal_pause` it gives out the
+    /// present token while it is valid although its renewal failed, and tries to renew it again after this pause, if
+    /// the endpoint asks for none of its own.
     #[must_use]
-    pub fn new(margin: Duration) -> Self {
+    pub fn new(margin: Duration, renewal_pause: Option<Duration>) -> Self {
         let state =
             CacheState { token: None, rotation: RefreshTokenRotation::default(), failure: None };
-        Self { margin, renewal_pause: None, state: Mutex::new(state) }
-    }
-
-    /// Gives out the present token while it is valid although its renewal failed, and tries to renew it again after
-    /// this pause, if the endpoint asks for none of its own.
-    #[must_use]
-    pub fn with_renewal_pause(self, pause: Duration) -> Self {
-        Self { renewal_pause: Some(pause), ..self }
+        Self { margin, renewal_pause, state: Mutex::new(state) }
     }
 
     /// A token that is valid as far as is known: the cached one, or a new one of the issuer's.
@@ -102,10 +97,7 @@ impl<E: TokenIssuerError> TokenCache<E> {
     ///
     /// # Cancel safety
     /// A cancelled request may have been answered; the next caller makes another.
-    pub async fn token<I>(&self, issuer: &mut I) -> Result<SecretString, E>
-    where
-        I: TokenIssuer<Error = E>,
-    {
+    pub async fn token(&self, issuer: &impl TokenIssuer<Error = E>) -> Result<SecretString, E> {
         let called_at = Instant::now();
         let mut state = self.state.lock().await;
         let fingerprint = issuer.fingerprint();

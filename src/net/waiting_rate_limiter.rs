@@ -1,64 +1,100 @@
 //! A rate limiter whose callers wait for their permit.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::rate_limiter::{Permit, PermitWait, RateLimit, RateLimiter};
 
-/// Lets the calls of several tasks through as the limit allows.
+/// Lets the calls of several tasks through as the limits allow.
 pub struct WaitingRateLimiter {
-    limiter: Mutex<RateLimiter>,
-    completed: Notify,
+    shared: Arc<SharedLimiter>,
 }
 
-/// A permit for one call; dropping it says that the call has finished.
-pub struct PermitGuard<'a> {
-    limiter: &'a WaitingRateLimiter,
+struct SharedLimiter {
+    limiter: Mutex<RateLimiter>,
+    freed: Notify,
+}
+
+/// The right to make one call. Dropped before the call begins, it leaves no trace; dropped afterwards, it ends the call.
+pub struct CallPermit {
+    shared: Arc<SharedLimiter>,
     permit: Option<Permit>,
+    has_begun: bool,
 }
 
 impl WaitingRateLimiter {
-    /// Creates a limiter with the whole window free.
+    /// Lets tasks wait for this limiter.
     #[must_use]
-    pub fn new(limit: RateLimit) -> Self {
-        // A limit of nothing would make every caller wait for ever.
-        let limit = RateLimit { requests: limit.requests.max(1), ..limit };
-        Self { limiter: Mutex::new(RateLimiter::for_own_limit(limit)), completed: Notify::new() }
+    pub fn new(limiter: RateLimiter) -> Self {
+        let limiter = Mutex::new(limiter);
+        Self { shared: Arc::new(SharedLimiter { limiter, freed: Notify::new() }) }
+    }
+
+    /// Takes a permit, if there is one now.
+    ///
+    /// # Errors
+    /// [`PermitWait`] carries the time to try again.
+    pub fn try_acquire(&self) -> Result<CallPermit, PermitWait> {
+        let permit = self.shared.limiter().try_acquire(Instant::now())?;
+        let shared = Arc::clone(&self.shared);
+        Ok(CallPermit { shared, permit: Some(permit), has_begun: false })
     }
 
     /// Waits for a permit.
     ///
     /// # Cancel safety
     /// A caller that stops waiting has taken nothing.
-    pub async fn acquire(&self) -> PermitGuard<'_> {
+    pub async fn acquire(&self) -> CallPermit {
         loop {
-            // Armed before looking, so that no completed call between is missed.
-            let completed = self.completed.notified();
-            tokio::pin!(completed);
-            completed.as_mut().enable();
-            let acquired = self.limiter().try_acquire(Instant::now());
-            match acquired {
-                Ok(permit) => return PermitGuard { limiter: self, permit: Some(permit) },
+            // Armed before looking, so that no permit that is freed between is missed.
+            let freed = self.shared.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            match self.try_acquire() {
+                Ok(permit) => return permit,
                 Err(PermitWait::Until(free_at)) => sleep_until(free_at).await,
-                Err(PermitWait::ForResponse) => completed.await,
+                Err(PermitWait::ForResponse) => freed.await,
             }
         }
     }
+}
 
+impl CallPermit {
+    /// The call begins. If it has begun before, that call has ended, and this one repeats it.
+    pub fn begin(&mut self) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            self.shared.limiter().record_call(Instant::now());
+        }
+    }
+
+    /// Takes over what the call's response reports: see [`RateLimiter::observe`].
+    pub fn observe(&self, limit: Option<RateLimit>, remaining: Option<u32>) {
+        if let Some(permit) = &self.permit {
+            self.shared.limiter().observe(permit, limit, remaining, Instant::now());
+        }
+    }
+}
+
+impl SharedLimiter {
     fn limiter(&self) -> MutexGuard<'_, RateLimiter> {
         // No holder can panic half-way.
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for PermitGuard<'_> {
+impl Drop for CallPermit {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
-            self.limiter.limiter().complete(permit, Instant::now());
+            let mut limiter = self.shared.limiter();
+            if self.has_begun {
+                limiter.complete(permit, Instant::now());
+            } else {
+                limiter.cancel(permit);
+            }
         }
-        self.limiter.completed.notify_waiters();
+        self.shared.freed.notify_waiters();
     }
 }
 
@@ -71,19 +107,27 @@ mod tests {
     const WINDOW: Duration = Duration::from_secs(10);
 
     fn limiter(requests: u32) -> WaitingRateLimiter {
-        WaitingRateLimiter::new(RateLimit { requests, window: WINDOW })
+        let limit = RateLimit { requests, window: WINDOW };
+        WaitingRateLimiter::new(RateLimiter::for_own_limit(limit))
+    }
+
+    /// Waits for a permit and begins a call with it.
+    async fn begin_call(limiter: &WaitingRateLimiter) -> CallPermit {
+        let mut permit = limiter.acquire().await;
+        permit.begin();
+        permit
     }
 
     #[tokio::test(start_paused = true)]
     async fn permit_finished_call_is_free_one_window_after_its_response() {
         let (limiter, start) = (limiter(2), Instant::now());
-        let slow = limiter.acquire().await;
-        drop(limiter.acquire().await);
+        let slow = begin_call(&limiter).await;
+        drop(begin_call(&limiter).await);
         tokio::time::advance(Duration::from_secs(4)).await;
         drop(slow);
-        let third = limiter.acquire().await;
+        let third = begin_call(&limiter).await;
         assert_eq!(start.elapsed(), WINDOW, "the quick call's permit");
-        let fourth = limiter.acquire().await;
+        let fourth = begin_call(&limiter).await;
         assert_eq!(start.elapsed(), WINDOW + Duration::from_secs(4), "the slow call's permit");
         drop((third, fourth));
     }
@@ -91,14 +135,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn acquire_all_permits_in_flight_waits_for_a_response() {
         let limiter = limiter(1);
-        let only = limiter.acquire().await;
+        let only = begin_call(&limiter).await;
         let start = Instant::now();
         let ((), next) = tokio::join!(
             async {
                 tokio::time::sleep(Duration::from_secs(3)).await;
                 drop(only);
             },
-            limiter.acquire(),
+            begin_call(&limiter),
         );
         assert_eq!(start.elapsed(), WINDOW + Duration::from_secs(3));
         drop(next);
@@ -107,19 +151,31 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn acquire_cancelled_takes_nothing() {
         let limiter = limiter(1);
-        drop(limiter.acquire().await);
+        drop(begin_call(&limiter).await);
         let (patience, rest) = (Duration::from_secs(1), Duration::from_secs(9));
         assert!(tokio::time::timeout(patience, limiter.acquire()).await.is_err());
         let start = Instant::now();
-        drop(limiter.acquire().await);
+        drop(begin_call(&limiter).await);
         assert_eq!(start.elapsed(), rest);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permit_is_free_again_without_a_call_and_counts_each_repetition() {
+        let limiter = limiter(2);
+        drop(limiter.acquire().await);
+        let mut permit = limiter.acquire().await;
+        permit.begin();
+        permit.begin();
+        assert!(matches!(limiter.try_acquire(), Err(PermitWait::Until(_))));
+        drop(permit);
+        assert!(matches!(limiter.try_acquire(), Err(PermitWait::Until(_))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn acquire_any_stretch_of_a_window_stays_within_the_limit() {
         let (limiter, mut made) = (limiter(3), Vec::new());
         for number in 0..20 {
-            let permit = limiter.acquire().await;
+            let permit = begin_call(&limiter).await;
             made.push(Instant::now());
             tokio::time::sleep(Duration::from_millis(number * 137 % 900)).await;
             drop(permit);

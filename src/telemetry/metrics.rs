@@ -277,14 +277,10 @@ impl Metrics {
         }
     }
 
-    /// Sets the time at which the account's access token expires, if it does.
-    pub fn set_token_expires(&self, account: &AccountName, at: Option<Millis>) {
-        let family = &self.families.token_expires;
-        match at {
-            Some(at) => family.with_label_values(&[account.as_str()]).set(to_unix_seconds(at)),
-            // As above: zero would mean that it has expired.
-            None => drop(family.remove_label_values(&[account.as_str()])),
-        }
+    /// Sets the time at which the account's access token expires.
+    pub fn set_token_expires(&self, account: &AccountName, at: Millis) {
+        let gauge = self.families.token_expires.with_label_values(&[account.as_str()]);
+        gauge.set(to_unix_seconds(at));
     }
 
     /// Sets whether this process delivers to the account.

@@ -70,7 +70,7 @@ impl Verify {
             let ledger = open_ledger(&config, &http)?;
             let mut failed = Vec::new();
             for (name, account) in accounts {
-                let reader = EventReader::new(account, Arc::clone(&http));
+                let reader = EventReader::new(name, account, Arc::clone(&http));
                 let verified = self.verify_account(io, &ledger, name, account, &reader).await?;
                 if let Err(error) = verified {
                     failed.push(format!("hubspot.{name}: {error:#}"));

@@ -1,19 +1,20 @@
 //! Reading events from HubSpot at an account's pace, patiently within bounds.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use crate::clock::SystemClock;
 use crate::config::AccountSettings as Settings;
-use crate::event::EventKey;
 use crate::event::account_status::backoff;
+use crate::event::{AccountName, EventKey};
 use crate::hubspot::{
-    AccountClient, AccountError, AccountErrorKind, ApiOperation, ApiReport, Permit, PermitWait,
-    RateLimit, RateLimitPolicy, RateLimiter, RemoteEvent,
+    AccountClient, AccountError, AccountErrorKind, RateLimit, RateLimitPolicy, RateLimiter,
+    RemoteEvent, WaitingRateLimiter,
 };
 use crate::net::Http;
+use crate::telemetry::Metrics;
 
 /// Most requests for one event.
 const MAX_TRIES: u32 = 6;
@@ -21,23 +22,27 @@ const MAX_TRIES: u32 = 6;
 const MAX_WAIT: Duration = Duration::from_mins(1);
 /// HubSpot's rolling window, when it does not say when to come back (usage guidelines).
 const WINDOW: Duration = Duration::from_secs(10);
-/// Interval of asking again for a permit that is held back until another call is answered.
-const PERMIT_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Reads events of one account.
 pub(super) struct EventReader {
     hubspot: AccountClient,
-    pace: Mutex<RateLimiter>,
+    rate_limiter: WaitingRateLimiter,
 }
 
 impl EventReader {
-    pub(super) fn new(account: &Settings, http: Arc<dyn Http>) -> Self {
+    pub(super) fn new(name: &AccountName, account: &Settings, http: Arc<dyn Http>) -> Self {
         let RateLimit { requests, window } = account.delivery.rate_limit;
         // The service may deliver meanwhile on the same limit: half of it is left to the service.
         let half = RateLimit { requests: (requests / 2).max(1), window };
         Self {
-            hubspot: AccountClient::new(account.api.clone(), http, Arc::new(SystemClock)),
-            pace: Mutex::new(RateLimiter::for_shared_limit(half)),
+            hubspot: AccountClient::new(
+                name.clone(),
+                account.api.clone(),
+                http,
+                Arc::new(SystemClock),
+                Metrics::new(&[], &[]),
+            ),
+            rate_limiter: WaitingRateLimiter::new(RateLimiter::for_shared_limit(half)),
         }
     }
 
@@ -48,7 +53,8 @@ impl EventReader {
     pub(super) async fn read(&self, key: &EventKey) -> Result<Option<RemoteEvent>, AccountError> {
         let mut tries = 1;
         loop {
-            let trouble = match self.read_once(key).await {
+            let permit = self.rate_limiter.acquire().await;
+            let trouble = match self.hubspot.read_event(permit, key).await.outcome {
                 Ok(shown) => return Ok(shown),
                 Err(trouble) => trouble,
             };
@@ -57,36 +63,6 @@ impl EventReader {
             };
             sleep(wait).await;
             tries += 1;
-        }
-    }
-
-    async fn read_once(&self, key: &EventKey) -> Result<Option<RemoteEvent>, AccountError> {
-        let slot = self.acquire_permit().await;
-        let ApiReport { outcome, rate_limits: rates, calls } = self.hubspot.read_event(key).await;
-        let reads = calls.iter().filter(|call| call.operation == ApiOperation::Read).count();
-        let now = Instant::now();
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        if reads == 0 {
-            pace.cancel(slot);
-        } else {
-            (1..reads).for_each(|_| pace.record_call(now));
-            rates.report_to(&mut pace, &slot, now);
-            pace.complete(slot, now);
-        }
-        outcome
-    }
-
-    async fn acquire_permit(&self) -> Permit {
-        loop {
-            let reserved = {
-                let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-                pace.try_acquire(Instant::now())
-            };
-            match reserved {
-                Ok(slot) => return slot,
-                Err(PermitWait::Until(at)) => sleep_until(at).await,
-                Err(PermitWait::ForResponse) => sleep(PERMIT_POLL_INTERVAL).await,
-            }
         }
     }
 }
@@ -113,13 +89,15 @@ fn retry_delay(trouble: &AccountError, tries: u32) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::sync::Mutex;
 
     use async_trait::async_trait;
+    use tokio::time::Instant;
     use url::Url;
 
     use super::*;
     use crate::deliver::DeliverySettings;
-    use crate::event::{AccountName, ExternalAccountId, ExternalEventId};
+    use crate::event::{ExternalAccountId, ExternalEventId};
     use crate::hubspot::{AccountApiSettings, AccountCredentials};
     use crate::net::{HttpRequest, HttpResponse, TransportError};
     use crate::secret::Secret;
@@ -167,12 +145,13 @@ mod tests {
             },
             deliver: true,
         };
-        let reader = EventReader::new(&settings, Arc::clone(&script) as Arc<dyn Http>);
         let key = EventKey {
             hubspot: AccountName::parse("main").expect("a name"),
             external_account_id: ExternalAccountId::parse("a&b=c").expect("an id"),
             external_event_id: ExternalEventId::from_stored("1/2 é".to_owned()),
         };
+        let reader =
+            EventReader::new(&key.hubspot, &settings, Arc::clone(&script) as Arc<dyn Http>);
         let read = reader.read(&key).await;
         let asked = script.asked.lock().expect("whole").clone();
         (read.map(|shown| shown.is_some()).map_err(|trouble| trouble.kind), asked)

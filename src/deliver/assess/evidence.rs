@@ -2,13 +2,12 @@
 
 use tokio::time::Instant;
 
-use super::CallTiming;
 use super::concurrency::Concurrency;
 use super::missing_results::MissingResults;
 use super::poison_events::PoisonEvents;
 use super::refusal_streak::{Blame, RefusalStreak};
 use crate::event::{AccountStatus, HubspotRefusal, PauseReason};
-use crate::hubspot::{AccountErrorKind, Verdict};
+use crate::hubspot::{AccountErrorKind, CallTiming, Verdict};
 use crate::ledger::ClaimedEvent;
 
 /// The evidence of HubSpot's earlier answers about the account.

@@ -17,14 +17,12 @@ pub mod missing_results;
 pub mod poison_events;
 pub mod refusal_streak;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::event::{AccountStatus, HubspotRefusal, Millis, StatusChange};
-use crate::hubspot::{AccountError, ItemVerdict, SplitReason, Verdict};
+use crate::hubspot::{AccountError, ApiReport, ItemVerdict, SplitReason, Verdict};
 use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion, Settlement};
 use bisect::{BatchPart, Confirmed, NextPart};
 use evidence::Evidence;
@@ -33,28 +31,6 @@ use refusal_streak::Blame;
 
 /// How long an event waits after it was tried while its account refused everything.
 const REFUSED_PROBE_RETRY: Duration = Duration::from_mins(10);
-
-/// HubSpot's answer to a call with a part of a batch.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Its verdict.
-    pub verdict: Verdict,
-    /// Calls left of the day, if the answer reports them.
-    pub daily_remaining: Option<u64>,
-    /// The call's times; none if no call was made, because there was no token for it.
-    pub timing: Option<CallTiming>,
-}
-
-/// The times of a call.
-#[derive(Debug, Clone, Copy)]
-pub struct CallTiming {
-    /// The beginning, token requests included.
-    pub began: Instant,
-    /// The end.
-    pub ended: Instant,
-    /// HubSpot's response time of the last try.
-    pub elapsed: Duration,
-}
 
 /// The consequences of an answer.
 #[derive(Debug)]
@@ -116,26 +92,17 @@ impl EventOutcome {
     }
 }
 
-impl Answer {
-    /// Whether it refuses a single event. Such answers are assessed and recorded one after the other. Otherwise an answer
-    /// could revoke a refusal that is not recorded yet; that refusal would be recorded afterwards, and stay.
-    #[must_use]
-    pub fn is_single_refusal(&self) -> bool {
-        matches!(&self.verdict, Verdict::Items(items) if matches!(items[..], [ItemVerdict::Refused(_)]))
-    }
-}
-
 /// Assesses the answer to a part of a batch. `random` is the source of a backoff's jitter.
 #[must_use]
 pub fn assess(
     evidence: &mut Evidence,
-    answer: Answer,
+    answer: ApiReport<Verdict>,
     part: BatchPart,
     status: &AccountStatus,
     now: Millis,
     random: u32,
 ) -> Assessment {
-    let Answer { verdict, daily_remaining, timing } = answer;
+    let ApiReport { outcome: verdict, daily_remaining, timing } = answer;
     if let Some(timing) = timing {
         evidence.record_timing(&verdict, part.events.len(), timing);
     }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use super::*;
 use crate::event::{
-    AccountName, EventKey, ExternalAccountId, ExternalEventId, Pause, PauseReason, RetryWait,
+    AccountName, EventKey, ExternalAccountId, ExternalEventId, Identity, Pause, PauseReason,
+    RetryWait,
 };
-use crate::hubspot::{AccountErrorKind, Unconfirmed};
+use crate::hubspot::{AccountErrorKind, CallTiming, Unconfirmed};
 use crate::ledger::InputHash;
 use bisect::Bisection;
 
@@ -44,13 +46,13 @@ fn evidence() -> Evidence {
     Evidence::new(100, 16)
 }
 
-fn answer(verdict: Verdict) -> Answer {
+fn answer(outcome: Verdict) -> ApiReport<Verdict> {
     let now = Instant::now();
     let timing = CallTiming { began: now, ended: now, elapsed: Duration::from_millis(300) };
-    Answer { verdict, daily_remaining: Some(7), timing: Some(timing) }
+    ApiReport { outcome, daily_remaining: Some(7), timing: Some(timing) }
 }
 
-fn error(kind: AccountErrorKind, status: Option<u16>) -> AccountError {
+pub(in crate::deliver) fn error(kind: AccountErrorKind, status: Option<u16>) -> AccountError {
     AccountError {
         kind,
         status,
@@ -58,6 +60,10 @@ fn error(kind: AccountErrorKind, status: Option<u16>) -> AccountError {
         detail: "HubSpot detail".into(),
         correlation_id: None,
     }
+}
+
+pub(in crate::deliver) fn identity(portal_id: u64, client_id: Option<&str>) -> Identity {
+    Identity { portal_id, client_id: client_id.map(str::to_owned) }
 }
 
 fn part(ids: impl IntoIterator<Item = i64>) -> BatchPart {
@@ -414,7 +420,7 @@ fn twentieth_equal_refusal_in_a_row_is_the_accounts_and_revokes_the_others() {
     let mut evidence = evidence();
     let mut refuse = |id| {
         let answer = answer(Verdict::Items(vec![ItemVerdict::Refused(refusal("no"))]));
-        assert!(answer.is_single_refusal());
+        assert!(answer.outcome.is_single_refusal());
         assess(&mut evidence, answer, part([id]), &AccountStatus::default(), NOW, 0)
     };
     for id in 0..19 {

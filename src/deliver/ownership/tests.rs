@@ -1,19 +1,6 @@
+use super::super::assess::tests::{error, identity};
 use super::*;
 use crate::hubspot::RateLimitPolicy;
-
-fn identity(portal_id: u64, client_id: Option<&str>) -> Identity {
-    Identity { portal_id, client_id: client_id.map(str::to_owned) }
-}
-
-fn error(kind: AccountErrorKind, status: Option<u16>) -> AccountError {
-    AccountError {
-        kind,
-        status,
-        retry_after: None,
-        detail: "HubSpot detail".into(),
-        correlation_id: None,
-    }
-}
 
 #[test]
 fn another_portal_app_or_kind_of_credential_changes_the_identity() {
@@ -39,7 +26,7 @@ fn another_portal_app_or_kind_of_credential_changes_the_identity() {
 
 #[test]
 fn answer_that_withholds_the_account_is_no_failure() {
-    let read = |kind, status| IdentityAnswer::from_details(Err(error(kind, status)), None);
+    let read = |kind, status| read_identity(Err(error(kind, status)), None);
     for (kind, status) in [
         (AccountErrorKind::Forbidden, 403),
         (AccountErrorKind::NotFound, 404),
@@ -48,7 +35,7 @@ fn answer_that_withholds_the_account_is_no_failure() {
         (AccountErrorKind::Overloaded, 400),
         (AccountErrorKind::Overloaded, 501),
     ] {
-        assert_eq!(read(kind, Some(status)), IdentityAnswer::Undisclosed, "{status}");
+        assert_eq!(read(kind, Some(status)), Ok(None), "{status}");
     }
     let daily = AccountErrorKind::RateLimited { policy: RateLimitPolicy::Daily };
     for (kind, status) in [
@@ -62,10 +49,9 @@ fn answer_that_withholds_the_account_is_no_failure() {
         (AccountErrorKind::Redirected, Some(302)),
         (AccountErrorKind::Transport { ambiguous: true }, None),
     ] {
-        assert!(matches!(read(kind, status), IdentityAnswer::Failed(_)), "{status:?}");
+        assert!(read(kind, status).is_err(), "{status:?}");
     }
-    let account = IdentityAnswer::Identified(identity(7, Some("app")));
-    assert_eq!(IdentityAnswer::from_details(Ok(7), Some("app")), account);
+    assert_eq!(read_identity(Ok(7), Some("app")), Ok(Some(identity(7, Some("app")))));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::hubspot::{AccountCredentials, ItemVerdict};
+use crate::hubspot::{
+    AccountCredentials, ItemVerdict, PermitWait, RateLimit, RateLimiter, WaitingRateLimiter,
+};
 use crate::secret::Secret;
 
 const COMPLETE: &str = include_str!("../../../tests/fixtures/hubspot/upsert_complete.json");
@@ -13,11 +15,26 @@ const EXPIRED: &str = include_str!("../../../tests/fixtures/hubspot/expired_401.
 const GRANTED: &str = include_str!("../../../tests/fixtures/hubspot/token_granted.json");
 const DETAILS: &str = include_str!("../../../tests/fixtures/hubspot/account_details.json");
 
-/// A HubSpot that gives the scripted responses and keeps the requests.
-#[derive(Default)]
+/// A HubSpot that gives the scripted responses, and keeps the requests and their metrics.
 struct Script {
     answers: Mutex<VecDeque<Result<HttpResponse, TransportError>>>,
     asked: Mutex<Vec<HttpRequest>>,
+    metrics: Metrics,
+}
+
+impl Script {
+    fn new(answers: impl IntoIterator<Item = Result<HttpResponse, TransportError>>) -> Self {
+        let answers = Mutex::new(answers.into_iter().collect());
+        Self { answers, asked: Mutex::default(), metrics: Metrics::new(&[], &[]) }
+    }
+
+    /// The calls that the metrics count, by operation and status.
+    fn calls(&self) -> Vec<String> {
+        let prefix = r#"bridge_hubspot_requests_total{hubspot="main",operation=""#;
+        let rendered = self.metrics.render();
+        let lines = rendered.lines().filter_map(|line| line.strip_prefix(prefix));
+        lines.map(|line| line.replace(r#"",status=""#, " ").replace(r#""}"#, "")).collect()
+    }
 }
 
 #[async_trait]
@@ -54,15 +71,28 @@ fn account(
     credentials: AccountCredentials,
     answers: impl IntoIterator<Item = Result<HttpResponse, TransportError>>,
 ) -> (AccountClient, Arc<Script>) {
-    let script = Arc::new(Script::default());
-    script.answers.lock().unwrap().extend(answers);
+    let script = Arc::new(Script::new(answers));
+    (client(credentials, script.clone(), script.metrics.clone()), script)
+}
+
+fn client(credentials: AccountCredentials, http: Arc<dyn Http>, metrics: Metrics) -> AccountClient {
     let api = AccountApiSettings {
         base_url: "https://hubspot.example".parse().unwrap(),
         path_prefix: "/marketing/v3/marketing-events".to_owned(),
         request_timeout: Duration::from_secs(30),
         credentials,
     };
-    (AccountClient::new(api, script.clone(), Arc::new(SystemClock)), script)
+    let name = AccountName::parse("main").unwrap();
+    AccountClient::new(name, api, http, Arc::new(SystemClock), metrics)
+}
+
+fn limiter() -> WaitingRateLimiter {
+    let limit = RateLimit { requests: 2, window: Duration::from_secs(10) };
+    WaitingRateLimiter::new(RateLimiter::for_own_limit(limit))
+}
+
+fn permit() -> CallPermit {
+    limiter().try_acquire().expect("nothing is used")
 }
 
 const SENT: [BatchItem<'static>; 3] = [
@@ -70,10 +100,6 @@ const SENT: [BatchItem<'static>; 3] = [
     BatchItem { external_event_id: "83107745521", input: br#"{"n":2}"# },
     BatchItem { external_event_id: "wbn-7041", input: br#"{"n":3}"# },
 ];
-
-fn labels<T>(report: &ApiReport<T>) -> Vec<String> {
-    report.calls.iter().map(|call| format!("{} {}", call.operation.as_str(), call.status)).collect()
-}
 
 fn bearers(script: &Script) -> Vec<String> {
     let asked = script.asked.lock().unwrap();
@@ -98,23 +124,17 @@ async fn upsert_any_batch_is_one_post_of_all_inputs() {
         ("x-hubspot-ratelimit-remaining", "188"),
         ("x-hubspot-ratelimit-interval-milliseconds", "10000"),
         ("x-hubspot-ratelimit-daily", "625000"),
-        ("x-hubspot-ratelimit-daily-remaining", "many"),
+        ("x-hubspot-ratelimit-daily-remaining", "7"),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let answer = HttpResponse { status: 200, headers: headers.into(), body: COMPLETE.into() };
     let (account, script) = account(fixed(), [Ok(answer)]);
-    let report = account.upsert(&SENT).await;
+    let report = account.upsert(permit(), &SENT).await;
     let Verdict::Items(items) = &report.outcome else { panic!("{report:?}") };
     assert!(items.iter().all(|item| matches!(item, ItemVerdict::Confirmed { .. })));
-    let rates = RateLimitHeaders {
-        max: Some(190),
-        remaining: Some(188),
-        interval: Some(Duration::from_secs(10)),
-        daily: Some(625_000),
-        daily_remaining: None,
-    };
-    assert_eq!(report.rate_limits, rates);
-    assert_eq!(labels(&report), ["upsert 200"]);
+    assert_eq!(report.daily_remaining, Some(7));
+    assert!(report.timing.is_some());
+    assert_eq!(script.calls(), ["upsert 200 1"]);
 
     let request = script.asked.lock().unwrap()[0].clone();
     assert_eq!(request.method, HttpMethod::Post);
@@ -131,9 +151,9 @@ async fn upsert_any_batch_is_one_post_of_all_inputs() {
 async fn upsert_after_a_401_tries_another_token_once() {
     let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(200, COMPLETE)];
     let (account, script) = account(oauth(), answers);
-    let report = account.upsert(&SENT).await;
+    let report = account.upsert(permit(), &SENT).await;
     assert!(matches!(report.outcome, Verdict::Items(_)));
-    assert_eq!(labels(&report), ["token 200", "upsert 401", "token 200", "upsert 200"]);
+    assert_eq!(script.calls(), ["token 200 2", "upsert 200 1", "upsert 401 1"]);
     assert_eq!(bearers(&script), ["Bearer one", "Bearer two"]);
 }
 
@@ -162,81 +182,83 @@ async fn upsert_credentials_changed_meanwhile_are_not_used() {
     let oauth =
         AccountCredentials::OAuth { client_id, client_secret, refresh_token: secret(), token_url };
     for (credentials, first, made) in [
-        (fixed, answer(401, EXPIRED), "upsert 401"),
+        (fixed, answer(401, EXPIRED), "upsert 401 1"),
         // The token was granted for what was there before: it is not used for what is there now.
-        (oauth, granted("one"), "token 200"),
+        (oauth, granted("one"), "token 200 1"),
     ] {
         std::fs::write(file.path(), "ours").unwrap();
-        let script = Script::default();
-        script.answers.lock().unwrap().push_back(first);
-        let (mut account, _) = account(credentials.clone(), []);
+        let script = Script::new([first]);
         let http = Arc::new(Changing { script, file: file.path().to_owned() });
-        account.tokens = Arc::new(AccountTokens::new(
-            credentials,
-            Duration::from_secs(30),
-            http.clone(),
-            Arc::new(SystemClock),
-        ));
-        account.http = http;
-        let report = account.upsert(&SENT).await;
+        let account = client(credentials, http.clone(), http.script.metrics.clone());
+        let report = account.upsert(permit(), &SENT).await;
         assert!(matches!(report.outcome, Verdict::Account(_)));
-        assert_eq!(labels(&report), [made]);
+        assert_eq!(http.script.calls(), [made]);
     }
 }
 
 #[tokio::test]
 async fn upsert_second_401_is_the_accounts() {
     let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(401, EXPIRED)];
-    let (account, _script) = account(oauth(), answers);
-    let report = account.upsert(&SENT).await;
+    let (account, script) = account(oauth(), answers);
+    let report = account.upsert(permit(), &SENT).await;
     assert_eq!(kind(&report), AccountErrorKind::Unauthorized);
-    assert_eq!(report.calls.len(), 4);
+    assert_eq!(script.calls(), ["token 200 2", "upsert 401 2"]);
 }
 
 #[tokio::test]
 async fn upsert_same_token_after_a_401_is_not_tried_again() {
-    let (fixed, _script) = account(fixed(), [answer(401, EXPIRED)]);
-    let report = fixed.upsert(&SENT).await;
+    let (fixed, script) = account(fixed(), [answer(401, EXPIRED)]);
+    let report = fixed.upsert(permit(), &SENT).await;
     assert_eq!(kind(&report), AccountErrorKind::Unauthorized);
-    assert_eq!(labels(&report), ["upsert 401"]);
+    assert_eq!(script.calls(), ["upsert 401 1"]);
 
-    let (same, _script) = account(oauth(), [granted("one"), answer(401, EXPIRED), granted("one")]);
-    let report = same.upsert(&SENT).await;
+    let (same, script) = account(oauth(), [granted("one"), answer(401, EXPIRED), granted("one")]);
+    let report = same.upsert(permit(), &SENT).await;
     assert_eq!(kind(&report), AccountErrorKind::Unauthorized);
-    assert_eq!(labels(&report), ["token 200", "upsert 401", "token 200"]);
+    assert_eq!(script.calls(), ["token 200 2", "upsert 401 1"]);
 }
 
 #[tokio::test]
 async fn upsert_without_a_token_sends_nothing() {
     let (account, script) = account(oauth(), [Err(TransportError::Timeout)]);
-    let report = account.upsert(&SENT).await;
+    let report = account.upsert(permit(), &SENT).await;
     assert_eq!(kind(&report), AccountErrorKind::Transport { ambiguous: false });
-    assert_eq!(labels(&report), ["token timeout"]);
+    assert!(report.timing.is_none());
+    assert_eq!(script.calls(), ["token timeout 1"]);
     assert!(bearers(&script).is_empty());
+}
+
+#[tokio::test]
+async fn upsert_each_try_counts_against_the_rate_limit() {
+    let limiter = limiter();
+    let (without_a_token, _script) = account(oauth(), [Err(TransportError::Timeout)]);
+    without_a_token.upsert(limiter.try_acquire().expect("nothing is used"), &SENT).await;
+    let answers = [granted("one"), answer(401, EXPIRED), granted("two"), answer(200, COMPLETE)];
+    let (account, _script) = account(oauth(), answers);
+    account.upsert(limiter.try_acquire().expect("no call was made"), &SENT).await;
+    assert!(matches!(limiter.try_acquire(), Err(PermitWait::Until(_))), "both tries are counted");
 }
 
 #[tokio::test]
 async fn upsert_without_a_response_labels_the_failure() {
     let broken = || Box::new(std::io::Error::other("broken"));
     for (error, label) in [
-        (TransportError::Timeout, "upsert timeout"),
-        (TransportError::Connect(broken()), "upsert connect"),
-        (TransportError::Reset(broken()), "upsert reset"),
-        (TransportError::TooLarge(1), "upsert reset"),
+        (TransportError::Timeout, "upsert timeout 1"),
+        (TransportError::Connect(broken()), "upsert connect 1"),
+        (TransportError::Reset(broken()), "upsert reset 1"),
+        (TransportError::TooLarge(1), "upsert reset 1"),
     ] {
-        let (account, _script) = account(fixed(), [Err(error)]);
-        let report = account.upsert(&SENT).await;
-        assert_eq!(
-            (labels(&report), report.rate_limits),
-            (vec![label.to_owned()], RateLimitHeaders::default())
-        );
+        let (account, script) = account(fixed(), [Err(error)]);
+        let report = account.upsert(permit(), &SENT).await;
+        assert_eq!(report.daily_remaining, None);
+        assert_eq!(script.calls(), [label]);
     }
 }
 
 #[tokio::test]
 async fn fetch_portal_id_reads_the_details() {
     let (good, script) = account(fixed(), [answer(200, DETAILS)]);
-    assert_eq!(good.fetch_portal_id().await.outcome.unwrap(), 48_213_377);
+    assert_eq!(good.fetch_portal_id(permit()).await.outcome.unwrap(), 48_213_377);
     let asked = script.asked.lock().unwrap().clone();
     assert_eq!(asked[0].method, HttpMethod::Get);
     assert_eq!(asked[0].url.as_str(), "https://hubspot.example/account-info/v3/details");
@@ -249,7 +271,7 @@ async fn fetch_portal_id_reads_the_details() {
         (404, "", AccountErrorKind::NotFound),
     ] {
         let (bad, _script) = account(fixed(), [answer(status, body)]);
-        assert_eq!(bad.fetch_portal_id().await.outcome.unwrap_err().kind, kind, "{status}");
+        assert_eq!(bad.fetch_portal_id(permit()).await.outcome.unwrap_err().kind, kind, "{status}");
     }
 }
 

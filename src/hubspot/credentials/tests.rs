@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::clock::VirtualClock;
-use crate::net::TransportError;
+use crate::event::{AccountName, Millis};
+use crate::net::{Http, TransportError};
+use crate::telemetry::Metrics;
 
 const GRANTED: &str = include_str!("../../../tests/fixtures/hubspot/token_granted.json");
 const BAD_REFRESH: &str = include_str!("../../../tests/fixtures/hubspot/token_bad_refresh.json");
@@ -50,14 +52,39 @@ impl Endpoint {
 }
 
 fn oauth(endpoint: &Arc<Endpoint>, refresh_token: Secret) -> AccountTokens {
+    measured_oauth(endpoint, refresh_token, &Metrics::new(&[], &[]))
+}
+
+fn measured_oauth(
+    endpoint: &Arc<Endpoint>,
+    refresh_token: Secret,
+    metrics: &Metrics,
+) -> AccountTokens {
     let credentials = AccountCredentials::OAuth {
         client_id: "app&1".to_owned(),
         client_secret: Secret::Text("s=cret".into()),
         refresh_token,
         token_url: "https://hubspot.example/oauth/2026-03/token".parse().unwrap(),
     };
+    account_tokens(credentials, endpoint, metrics)
+}
+
+fn account_tokens(
+    credentials: AccountCredentials,
+    endpoint: &Arc<Endpoint>,
+    metrics: &Metrics,
+) -> AccountTokens {
+    let account = AccountName::parse("main").unwrap();
+    let http = AccountHttp { account, http: endpoint.clone(), metrics: metrics.clone() };
     let clock = Arc::new(VirtualClock::starting_at(START));
-    AccountTokens::new(credentials, Duration::from_secs(30), endpoint.clone(), clock)
+    AccountTokens::new(credentials, Duration::from_secs(30), http, clock)
+}
+
+/// The gauge of the token's end, in seconds.
+fn expires_at(metrics: &Metrics) -> Option<f64> {
+    let rendered = metrics.render();
+    let name = r#"bridge_token_expires_timestamp_seconds{hubspot="main"} "#;
+    rendered.lines().find_map(|line| line.strip_prefix(name)?.parse().ok())
 }
 
 fn configured() -> Secret {
@@ -65,7 +92,7 @@ fn configured() -> Secret {
 }
 
 async fn bearer(tokens: &AccountTokens) -> Result<String, AccountError> {
-    tokens.bearer_token(&mut Vec::new()).await.map(|token| token.expose_secret().to_owned())
+    tokens.bearer_token().await.map(|token| token.expose_secret().to_owned())
 }
 
 #[tokio::test]
@@ -74,12 +101,12 @@ async fn bearer_token_fixed_is_read_each_time() {
     file.write_all(b"first\n").unwrap();
     let endpoint = Arc::new(Endpoint::default());
     let credentials = AccountCredentials::Token(Secret::file(file.path()));
-    let clock = Arc::new(VirtualClock::starting_at(START));
-    let tokens = AccountTokens::new(credentials, Duration::from_secs(30), endpoint, clock);
+    let metrics = Metrics::new(&[], &[]);
+    let tokens = account_tokens(credentials, &endpoint, &metrics);
     assert_eq!(bearer(&tokens).await.unwrap(), "first");
     std::fs::write(file.path(), "second\n").unwrap();
     assert_eq!(bearer(&tokens).await.unwrap(), "second");
-    assert_eq!(tokens.expires_at(), None);
+    assert_eq!(expires_at(&metrics), None);
     file.close().unwrap();
     let error = bearer(&tokens).await.unwrap_err();
     assert_eq!(error.kind, AccountErrorKind::Unauthorized);
@@ -89,7 +116,8 @@ async fn bearer_token_fixed_is_read_each_time() {
 async fn bearer_token_many_callers_share_one_documented_request() {
     let endpoint = Arc::new(Endpoint::default());
     endpoint.grants("one");
-    let tokens = oauth(&endpoint, configured());
+    let metrics = Metrics::new(&[], &[]);
+    let tokens = measured_oauth(&endpoint, configured(), &metrics);
     let waiting = (0..20).map(|_| bearer(&tokens));
     let got = futures_util::future::join_all(waiting).await;
     assert!(got.iter().all(|token| token.as_deref() == Ok("one")));
@@ -98,8 +126,8 @@ async fn bearer_token_many_callers_share_one_documented_request() {
         ["grant_type=refresh_token&refresh_token=refresh-configured\
           &client_id=app%261&client_secret=s%3Dcret"]
     );
-    let ends = START.plus(Duration::from_millis(500 + 1_800_000));
-    assert_eq!(tokens.expires_at(), Some(ends));
+    let ends = Duration::from_millis(START.get().unsigned_abs() + 500 + 1_800_000);
+    assert_eq!(expires_at(&metrics), Some(ends.as_secs_f64()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,11 @@
 //! An event as HubSpot shows it, and its differences from the input.
 
-use std::sync::Arc;
-
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value, json};
 use webinar_bridge::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, WebinarId};
 use webinar_bridge::hubspot::{RemoteEvent, differences};
 
-use super::token_response::{CannedResponse, account, check_error};
+use super::token_response::{CannedResponse, account, check_error, fixed_token, permit};
 use super::{Message, fixtures};
 
 /// An input with every field.
@@ -60,7 +58,8 @@ pub(super) fn check(data: &[u8]) {
         external_account_id: ExternalAccountId::parse("acct").expect("an id"),
         external_event_id: ExternalEventId::for_webinar(&webinar),
     };
-    let read = account(Arc::new(CannedResponse(response.clone()))).read_event(&key).now_or_never();
+    let account = account(CannedResponse::shared(&response), fixed_token());
+    let read = account.read_event(permit(), &key).now_or_never();
     match read.expect("nothing to wait for").outcome {
         Ok(Some(shown)) => {
             assert!(matches!(response.status, 200..=299), "an event by a {}", response.status);

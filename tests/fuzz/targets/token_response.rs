@@ -1,6 +1,6 @@
 //! Responses of HubSpot's token endpoint and of its account details.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,12 +9,14 @@ use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use url::Url;
 use webinar_bridge::clock::VirtualClock;
-use webinar_bridge::event::Millis;
+use webinar_bridge::event::{AccountName, Millis};
 use webinar_bridge::hubspot::{
-    AccountApiSettings, AccountClient, AccountCredentials, AccountError, AccountTokens,
+    AccountApiSettings, AccountClient, AccountCredentials, AccountError, CallPermit, RateLimit,
+    RateLimiter, WaitingRateLimiter,
 };
 use webinar_bridge::net::{Http, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::secret::Secret;
+use webinar_bridge::telemetry::Metrics;
 
 use super::{Message, fixtures, is_fit_for_logs};
 
@@ -22,13 +24,23 @@ use super::{Message, fixtures, is_fit_for_logs};
 const SECRETS: [&str; 2] = ["the client's own", "the installation's own"];
 const NOW: Millis = Millis::new(1_800_000_000_000);
 
-/// Gives every call the same response.
-pub(super) struct CannedResponse(pub(super) HttpResponse);
+/// Gives every call the same response, and keeps the requests.
+pub(super) struct CannedResponse {
+    response: HttpResponse,
+    requests: Mutex<Vec<HttpRequest>>,
+}
+
+impl CannedResponse {
+    pub(super) fn shared(response: &HttpResponse) -> Arc<Self> {
+        Arc::new(Self { response: response.clone(), requests: Mutex::default() })
+    }
+}
 
 #[async_trait]
 impl Http for CannedResponse {
-    async fn send(&self, _request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        Ok(self.0.clone())
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        self.requests.lock().expect("whole").push(request);
+        Ok(self.response.clone())
     }
 }
 
@@ -48,12 +60,12 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 
 pub(super) fn check(data: &[u8]) {
     let response = Message::from_bytes(data).response();
-    let http: Arc<dyn Http> = Arc::new(CannedResponse(response.clone()));
-    check_token(&response, Arc::clone(&http));
-    check_portal(&response, http);
+    check_token(&response);
+    check_portal(&response);
 }
 
-fn check_token(response: &HttpResponse, http: Arc<dyn Http>) {
+/// The response to the request for a token is given to the request with it, too.
+fn check_token(response: &HttpResponse) {
     let secret = |text: &str| Secret::Text(text.to_owned().into());
     let credentials = AccountCredentials::OAuth {
         client_id: "client".into(),
@@ -61,32 +73,28 @@ fn check_token(response: &HttpResponse, http: Arc<dyn Http>) {
         refresh_token: secret(SECRETS[1]),
         token_url: url("https://api.hubapi.com/oauth/2026-03/token"),
     };
-    let clock = Arc::new(VirtualClock::starting_at(NOW));
-    let tokens = AccountTokens::new(credentials, Duration::from_secs(1), http, clock);
-    let mut calls = Vec::new();
-    let token = tokens.bearer_token(&mut calls).now_or_never().expect("nothing to wait for");
-    assert_eq!(calls.len(), 1);
-    let body: Option<Value> = serde_json::from_slice(&response.body).ok();
-    match token {
-        Ok(token) => {
-            assert!(matches!(response.status, 200..=299), "a token by a {}", response.status);
-            if let Some(body) = body {
-                assert_eq!(body["access_token"], token.expose_secret());
-                assert!(body["expires_in"].is_u64(), "{body}");
-            }
-            let ends = tokens.expires_at().expect("a granted token expires");
-            assert!(ends >= NOW && ends.since(NOW) <= Duration::from_hours(24 * 367), "{ends}");
-        }
-        Err(error) => {
-            assert_eq!(tokens.expires_at(), None);
-            check_error(&error, response);
-        }
+    let http = CannedResponse::shared(response);
+    let account = account(http.clone(), credentials);
+    let report = account.fetch_portal_id(permit()).now_or_never().expect("nothing to wait for");
+    let requests = http.requests.lock().expect("whole");
+    assert!(requests[0].url.path().ends_with("/token"));
+    let Some(request) = requests.get(1) else {
+        check_error(&report.outcome.expect_err("no token, no call"), response);
+        return;
+    };
+    assert!(matches!(response.status, 200..=299), "a token by a {}", response.status);
+    let (_, bearer) = &request.headers[0];
+    if let Ok(body) = serde_json::from_slice::<Value>(&response.body) {
+        let token = body["access_token"].as_str().expect("a token is a text");
+        assert_eq!(bearer.expose_secret(), format!("Bearer {token}"));
+        assert!(body["expires_in"].is_u64(), "{body}");
     }
 }
 
-fn check_portal(response: &HttpResponse, http: Arc<dyn Http>) {
-    let account = account(http);
-    match account.fetch_portal_id().now_or_never().expect("nothing to wait for").outcome {
+fn check_portal(response: &HttpResponse) {
+    let account = account(CannedResponse::shared(response), fixed_token());
+    let report = account.fetch_portal_id(permit()).now_or_never().expect("nothing to wait for");
+    match report.outcome {
         Ok(portal) => {
             assert!(matches!(response.status, 200..=299), "a portal by a {}", response.status);
             if let Ok(body) = serde_json::from_slice::<Value>(&response.body) {
@@ -98,14 +106,26 @@ fn check_portal(response: &HttpResponse, http: Arc<dyn Http>) {
 }
 
 /// A client of the account.
-pub(super) fn account(http: Arc<dyn Http>) -> AccountClient {
+pub(super) fn account(http: Arc<dyn Http>, credentials: AccountCredentials) -> AccountClient {
     let api = AccountApiSettings {
         base_url: url("https://api.hubapi.com"),
         path_prefix: "/marketing/v3/marketing-events".into(),
         request_timeout: Duration::from_secs(1),
-        credentials: AccountCredentials::Token(Secret::Text("a token".to_owned().into())),
+        credentials,
     };
-    AccountClient::new(api, http, Arc::new(VirtualClock::starting_at(NOW)))
+    let name = AccountName::parse("main").expect("a name");
+    let clock = Arc::new(VirtualClock::starting_at(NOW));
+    AccountClient::new(name, api, http, clock, Metrics::new(&[], &[]))
+}
+
+pub(super) fn fixed_token() -> AccountCredentials {
+    AccountCredentials::Token(Secret::Text("a token".to_owned().into()))
+}
+
+pub(super) fn permit() -> CallPermit {
+    let limit = RateLimit { requests: 1, window: Duration::from_secs(1) };
+    let limiter = WaitingRateLimiter::new(RateLimiter::for_own_limit(limit));
+    limiter.try_acquire().expect("nothing is used")
 }
 
 pub(super) fn check_error(error: &AccountError, response: &HttpResponse) {

@@ -4,25 +4,16 @@ mod account_check;
 mod missing_results;
 mod poison_events;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use webinar_bridge::clock::SystemClock;
-use webinar_bridge::deliver::api_calls::ApiCalls;
 use webinar_bridge::event::{PauseReason, StatusChange};
-use webinar_bridge::hubspot::{
-    AccountApiSettings, AccountClient, AccountCredentials, PermitWait, RateLimit,
-};
+use webinar_bridge::hubspot::{AccountCredentials, PermitWait, RateLimit};
 use webinar_bridge::ledger::EventState;
-use webinar_bridge::net::{Http, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::sandbox::emulator::{
     EmulatorFault, EmulatorOperation, EmulatorSettings, TransportFault,
 };
 use webinar_bridge::secret::Secret;
-use webinar_bridge::telemetry::Metrics;
 
-use crate::harness::build::account;
 use crate::harness::delivery::DeliveryHarness;
 use crate::harness::process::TOKEN;
 use crate::harness::tell;
@@ -244,30 +235,11 @@ async fn full_window_does_not_delay_a_stop() {
     assert_eq!(harness.ledger.counts().pending, 2);
 }
 
-/// HubSpot, which no call of the test reaches.
-struct Unreached;
-
-#[async_trait]
-impl Http for Unreached {
-    async fn send(&self, _request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        Err(TransportError::Timeout)
-    }
-}
-
 /// Other clients may use the account's limit too: the first answer shows how much of it is left.
 #[tokio::test(start_paused = true)]
 async fn first_call_of_an_account_goes_alone() {
-    let settings = AccountApiSettings {
-        base_url: "https://hubspot.example".parse().expect("a URL"),
-        path_prefix: "/marketing/v3/marketing-events".to_owned(),
-        request_timeout: Duration::from_secs(30),
-        credentials: AccountCredentials::Token(Secret::Text("token".to_owned().into())),
-    };
-    let client = AccountClient::new(settings, Arc::new(Unreached), Arc::new(SystemClock));
-    let limit = RateLimit { requests: 4, window: Duration::from_secs(10) };
-    let metrics = Metrics::new(&[account("main")], &[]);
-    let calls = ApiCalls::new(account("main"), client, limit, metrics);
-    let first = calls.reserve_permit().expect("the window is free");
-    assert!(matches!(calls.reserve_permit(), Err(PermitWait::ForResponse)));
-    calls.cancel(first);
+    let account =
+        generous().account(AccountCredentials::Token(Secret::Text(TOKEN.to_owned().into())));
+    let _first = account.rate_limiter.try_acquire().expect("the window is free");
+    assert!(matches!(account.rate_limiter.try_acquire(), Err(PermitWait::ForResponse)));
 }

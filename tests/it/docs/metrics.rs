@@ -87,7 +87,7 @@ fn rendered() -> BTreeMap<String, Family> {
     metrics.hubspot_request(&account, "upsert", "200", Duration::ZERO);
     metrics.platform_request(&source, "200");
     metrics.set_daily_remaining(&account, Some(1));
-    metrics.set_token_expires(&account, Some(Millis::new(1)));
+    metrics.set_token_expires(&account, Millis::new(1));
     let text = metrics.render();
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     for line in text.lines() {

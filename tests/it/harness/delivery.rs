@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use webinar_bridge::clock::{Clock, VirtualClock};
-use webinar_bridge::deliver::{AccountWorker, DeliverySettings};
+use webinar_bridge::deliver::{AccountWorker, DeliveryAccount, DeliverySettings};
 use webinar_bridge::event::{
     AccountName, AccountStatus, EventKey, ExternalAccountId, ExternalEventId, Millis, StatusChange,
     StatusUpdate,
@@ -178,6 +178,13 @@ impl DeliveryHarness {
     }
 
     pub(crate) fn start_with(&mut self, credentials: AccountCredentials) {
+        let worker = AccountWorker::new(self.account(credentials));
+        let stop = CancellationToken::new();
+        self.running = Some((tokio::spawn(worker.run(stop.clone())), stop));
+    }
+
+    /// The account with these credentials, to which nothing has been sent yet.
+    pub(crate) fn account(&self, credentials: AccountCredentials) -> DeliveryAccount {
         let api = AccountApiSettings {
             base_url: "https://hubspot.example".parse().expect("a URL"),
             path_prefix: "/marketing/v3/marketing-events".to_owned(),
@@ -185,13 +192,13 @@ impl DeliveryHarness {
             credentials,
         };
         let clock: Arc<dyn Clock> = Arc::new(self.clock);
-        let hubspot = AccountClient::new(api, Arc::clone(&self.hubspot) as _, Arc::clone(&clock));
         let main = account("main");
         let metrics = Metrics::new(std::slice::from_ref(&main), &[]);
+        let http = Arc::clone(&self.hubspot) as _;
+        let hubspot =
+            AccountClient::new(main.clone(), api, http, Arc::clone(&clock), metrics.clone());
         let ledger = Arc::clone(&self.ledger) as _;
-        let worker = AccountWorker::new(main, hubspot, self.settings, ledger, clock, metrics);
-        let stop = CancellationToken::new();
-        self.running = Some((tokio::spawn(worker.run(stop.clone())), stop));
+        DeliveryAccount::new(main, hubspot, self.settings, ledger, clock, metrics)
     }
 
     /// Stops the worker and waits until it has ended.

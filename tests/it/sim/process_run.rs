@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use webinar_bridge::clock::{Clock, VirtualClock};
-use webinar_bridge::deliver::{AccountWorker, DeliverySettings, schedule};
+use webinar_bridge::deliver::{AccountWorker, DeliveryAccount, DeliverySettings, schedule};
 use webinar_bridge::event::{AccountName, Millis, StatusChange};
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials};
 use webinar_bridge::ledger::{
@@ -183,10 +183,14 @@ impl<L: Ledger> Bridge<L> {
         let refresh_token = injector.world().refresh_token.clone();
         for name in accounts().into_iter().filter(|name| !without_delivery.contains(name)) {
             let api = api(&name, &refresh_token);
-            let account = AccountClient::new(api, Arc::clone(&http), Arc::clone(&clock));
+            let http = Arc::clone(&http);
+            let account =
+                AccountClient::new(name.clone(), api, http, Arc::clone(&clock), metrics.clone());
             let (ledger, clock) = (Arc::<dyn Ledger>::clone(&shared), Arc::clone(&clock));
-            let lane =
-                AccountWorker::new(name, account, lane_settings, ledger, clock, metrics.clone());
+            let metrics = metrics.clone();
+            let account =
+                DeliveryAccount::new(name, account, lane_settings, ledger, clock, metrics);
+            let lane = AccountWorker::new(account);
             work.spawn(lane.run(stop.clone()));
         }
         work.spawn(schedule::run_timers(Arc::<dyn Ledger>::clone(&shared), clock, stop.clone()));

@@ -1,21 +1,8 @@
+use super::super::tests::{error, identity};
 use super::*;
-use crate::event::{AccountStatus, Identity, Millis, Pause, StatusChange};
+use crate::event::{AccountStatus, Millis, Pause, StatusChange};
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
-
-fn identity(portal_id: u64, client_id: Option<&str>) -> Identity {
-    Identity { portal_id, client_id: client_id.map(str::to_owned) }
-}
-
-fn error(kind: AccountErrorKind, status: Option<u16>) -> AccountError {
-    AccountError {
-        kind,
-        status,
-        retry_after: None,
-        detail: "HubSpot detail".into(),
-        correlation_id: None,
-    }
-}
 
 fn paused(reason: PauseReason) -> AccountStatus {
     AccountStatus {
