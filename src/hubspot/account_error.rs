@@ -18,7 +18,7 @@ const MAX_WAIT_FOR_WINDOW: Duration = Duration::from_mins(1);
 /// Duration of a 423's lock: "lasts 2 seconds" (error-handling guide).
 const LOCK_DURATION: Duration = Duration::from_secs(2);
 
-/// A failure of the account. It says nothing about any event.
+/// A failure of the account, which concerns no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct AccountError {
@@ -26,7 +26,7 @@ pub struct AccountError {
     pub kind: AccountErrorKind,
     /// HTTP status of the response, if there was one.
     pub status: Option<u16>,
-    /// Time before the next call, where HubSpot says or documents it.
+    /// Time before the next call, where HubSpot reports or documents it.
     pub retry_after: Option<Duration>,
     /// Description for operators; bounded.
     pub detail: String,
@@ -91,7 +91,7 @@ pub enum RateLimitPolicy {
     Secondly,
     /// The account's, for the day; shared by all its private apps.
     Daily,
-    /// HubSpot does not say which.
+    /// HubSpot does not name it.
     Unknown,
 }
 
@@ -101,25 +101,14 @@ impl AccountError {
         Self { kind, status: None, retry_after: None, detail, correlation_id: None }
     }
 
-    /// Whether HubSpot may have carried out the call, or may do so later: the call was sent, and no response says that
-    /// it was refused. A gateway's time-out does not say so (502, 504, 524 by the error-handling guide; 520 and 522 are
-    /// that gateway's other statuses for it), nor does an internal error or an unreadable success. An overloaded (503)
-    /// or unreachable (521, 523, 525, 526) HubSpot does.
+    /// Whether HubSpot may have carried out the call, or may do so later: the call was sent, and no response refuses it.
+    /// A gateway's time-out does not refuse it (502, 504, 524 by the error-handling guide; 520 and 522 are that
+    /// gateway's other statuses for it), nor does an internal error or an unreadable success. An overloaded (503) or
+    /// unreachable (521, 523, 525, 526) HubSpot does.
     #[must_use]
     pub fn is_ambiguous(&self) -> bool {
-        match self.kind {
-            AccountErrorKind::Transport { ambiguous } => ambiguous,
-            AccountErrorKind::Overloaded => self
-                .status
-                .is_some_and(|status| !matches!(status, 400..=499 | 503 | 521 | 523 | 525 | 526)),
-            AccountErrorKind::Unauthorized
-            | AccountErrorKind::Forbidden
-            | AccountErrorKind::NotFound
-            | AccountErrorKind::RateLimited { .. }
-            | AccountErrorKind::Locked
-            | AccountErrorKind::Migrating
-            | AccountErrorKind::Redirected => false,
-        }
+        self.may_be_caused_by_event()
+            && !matches!(self.status, Some(400..=499 | 503 | 521 | 523 | 525 | 526))
     }
 
     /// Whether an event of the call may have caused it: HubSpot received the call and does not name the cause.
@@ -163,10 +152,7 @@ impl AccountError {
             // Not a status of HTTP's: HubSpot's own, with Retry-After in seconds, up to 24 hours.
             477 => (AccountErrorKind::Migrating, wait(MAX_WAIT)),
             // 408, 5xx, and undocumented statuses: worth another try, later.
-            _ => (
-                AccountErrorKind::Overloaded,
-                wait(MAX_WAIT).map(|wait| wait.min(MAX_WAIT_WITHOUT_PAUSE)),
-            ),
+            _ => (AccountErrorKind::Overloaded, wait_without_pause(response)),
         };
         Self {
             kind,
@@ -220,20 +206,15 @@ impl RateLimitPolicy {
     }
 
     /// Time until the limit has room. Whether `Retry-After` comes with a 429 is not documented; if it does, it wins.
-    /// None for the day's limit: HubSpot does not say when the account's day ends.
+    /// None for the day's limit: HubSpot does not report when the account's day ends.
     fn retry_delay(self, response: &HttpResponse) -> Option<Duration> {
-        let (longest, window) = match self {
-            Self::TenSecondly => (MAX_WAIT_FOR_WINDOW, Some(Duration::from_secs(10))),
-            Self::Secondly => (MAX_WAIT_FOR_WINDOW, Some(Duration::from_secs(1))),
-            Self::Daily => (MAX_WAIT, None),
-            Self::Unknown => (MAX_WAIT, Some(Duration::from_secs(10))),
-        };
-        let wait = retry_after(response, longest);
-        let wait = match self {
-            Self::Unknown => wait.map(|wait| wait.min(MAX_WAIT_WITHOUT_PAUSE)),
-            Self::TenSecondly | Self::Secondly | Self::Daily => wait,
-        };
-        wait.or(window)
+        let wait = |longest| retry_after(response, longest);
+        match self {
+            Self::TenSecondly => wait(MAX_WAIT_FOR_WINDOW).or(Some(Duration::from_secs(10))),
+            Self::Secondly => wait(MAX_WAIT_FOR_WINDOW).or(Some(Duration::from_secs(1))),
+            Self::Daily => wait(MAX_WAIT),
+            Self::Unknown => wait_without_pause(response).or(Some(Duration::from_secs(10))),
+        }
     }
 }
 
@@ -244,6 +225,10 @@ fn retry_after(response: &HttpResponse, longest: Duration) -> Option<Duration> {
     let number = response.retry_after().filter(|number| *number > 0)?;
     let seconds = Duration::from_secs(number);
     Some(if seconds <= longest { seconds } else { Duration::from_millis(number).min(longest) })
+}
+
+fn wait_without_pause(response: &HttpResponse) -> Option<Duration> {
+    retry_after(response, MAX_WAIT).map(|wait| wait.min(MAX_WAIT_WITHOUT_PAUSE))
 }
 
 /// Whether the body is a web page: it comes from a gateway, not from HubSpot's API.

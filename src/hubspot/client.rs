@@ -183,7 +183,7 @@ impl AccountClient {
         let mut daily_remaining = None;
         if let Ok(Ok(response)) = &result {
             let limits = RateLimitHeaders::from_response(response);
-            tries.permit.observe(limits.limit(), limits.remaining);
+            tries.permit.observe(limits.limit, limits.remaining);
             daily_remaining = limits.daily_remaining;
         }
         let ended = Instant::now();

@@ -22,7 +22,7 @@ pub struct RemoteEvent(Map<String, Value>);
 impl RemoteEvent {
     /// Reads the response to the request for one event; none if there is no such event.
     ///
-    /// A 404 of the API means that there is none; a web page is another server's, and says nothing about the event.
+    /// A 404 of the API means that there is none; a web page is another server's, and proves nothing about the event.
     pub(super) fn from_response(response: &HttpResponse) -> Result<Option<Self>, AccountError> {
         match response.status {
             200..=299 => match serde_json::from_slice(&response.body) {

@@ -6,7 +6,7 @@
 //! window.) The whole window is used all the same; only the calls' latency is lost.
 //!
 //! A shared limit holds beside the one that the service reports in its responses. That one may be lower, and other
-//! clients may use it too: their calls are known only by how many the service says are left, and count as foreign.
+//! clients may use it too: their calls are known only by how many the service reports as left, and count as foreign.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl RateLimiter {
     /// Takes a permit.
     ///
     /// # Errors
-    /// [`PermitWait`] says when to try again.
+    /// [`PermitWait`] carries the time to try again.
     pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, PermitWait> {
         self.drop_expired(now);
         if !self.knows_usage && !self.in_flight.is_empty() {

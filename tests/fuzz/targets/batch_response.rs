@@ -138,7 +138,7 @@ fn check_rate_limiter(headers: &RateLimitHeaders) {
     let start = Instant::now();
     let mut limiter = RateLimiter::for_shared_limit(LIMIT);
     let first = limiter.try_acquire(start).expect("the first call goes at once");
-    limiter.observe(&first, headers.limit(), headers.remaining, start);
+    limiter.observe(&first, headers.limit, headers.remaining, start);
     limiter.complete(first, start);
     let mut calls = 1;
     while let Ok(permit) = limiter.try_acquire(start) {
