@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::account::{DeliveryAccount, RECORD_RETRY};
 use super::assess::bisect::Bisection;
-use super::assess::{AnswerCounts, Assessment, EventOutcome, Report, alike, assess, release};
+use super::assess::{Assessment, EventOutcome, Report, alike, assess, release};
 use crate::event::{StatusChange, StatusUpdate};
 use crate::hubspot::{BatchItem, CallPermit};
 use crate::ledger::{AttemptStart, ClaimedEvent, DeliveryOutcome, EventVersion, Lease, Settlement};
@@ -51,6 +51,8 @@ pub async fn deliver(
             },
         };
         // The attempt is durable before the call: if the process ends now, it is unknown whether the call takes effect.
+        // A lease that is lost from here on does no harm: its next holder takes the attempt for ambiguous and sends the
+        // events again, now and once more later, so that a late effect of this call does not last.
         match account.ledger.begin_attempt(&unsettled.lease, &versions(&part.events)).await {
             Ok(AttemptStart::Started) => {}
             Ok(AttemptStart::LeaseLost) => {
@@ -113,7 +115,11 @@ fn versions(events: &[ClaimedEvent]) -> Vec<EventVersion> {
 }
 
 fn settlements(outcomes: Vec<EventOutcome>) -> Vec<Settlement> {
-    outcomes.into_iter().map(EventOutcome::into_settlement).collect()
+    let settlement = |EventOutcome { event, outcome }: EventOutcome| Settlement {
+        event: event.event_version(),
+        outcome,
+    };
+    outcomes.into_iter().map(settlement).collect()
 }
 
 impl Unsettled<'_> {
@@ -134,7 +140,8 @@ impl Unsettled<'_> {
         log_report(account, &report);
         if !suspects.is_empty() {
             let failures = account.status().failures;
-            account.evidence().record_failure(&suspects, failures, Instant::now());
+            let mut evidence = account.evidence();
+            evidence.poison_events.record_suspects(&suspects, failures, Instant::now());
         }
         for outcome in &outcomes {
             count_outcome(account, outcome);
@@ -185,15 +192,21 @@ fn log_recovery(account: &DeliveryAccount, StatusUpdate { before, after }: &Stat
 
 fn log_report(account: &DeliveryAccount, report: &Report) {
     match report {
-        Report::Split => {}
-        Report::Answered(counts) => log_counts(*counts),
-        Report::ConfirmedNothing(counts, detail) => {
-            log_counts(*counts);
-            tracing::warn!(
-                hubspot.account = %account.name,
-                detail,
-                "HubSpot answers and confirms nothing; the events stay pending and are sent again later"
+        Report::Nothing => {}
+        Report::Answered { counts, confirmed_nothing } => {
+            tracing::info!(
+                events.confirmed = counts.confirmed,
+                events.refused = counts.refused,
+                events.unconfirmed = counts.unconfirmed,
+                "HubSpot answered a batch"
             );
+            if let Some(detail) = confirmed_nothing {
+                tracing::warn!(
+                    hubspot.account = %account.name,
+                    detail,
+                    "HubSpot answers and confirms nothing; the events stay pending and are sent again later"
+                );
+            }
         }
         Report::RefusesEverything(refusal) => tracing::warn!(
             hubspot.account = %account.name,
@@ -204,13 +217,4 @@ fn log_report(account: &DeliveryAccount, report: &Report) {
         ),
         Report::Failed(error) => account.log_error(error),
     }
-}
-
-fn log_counts(AnswerCounts { confirmed, refused, unconfirmed }: AnswerCounts) {
-    tracing::info!(
-        events.confirmed = confirmed,
-        events.refused = refused,
-        events.unconfirmed = unconfirmed,
-        "HubSpot answered a batch"
-    );
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -20,7 +21,7 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(10);
 /// Until `stop`: completes events whose timer has run out, and makes events pending for their second sending.
 pub async fn run_timers(ledger: Arc<dyn Timers>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut wait = Duration::ZERO;
-    while sleep(wait, &stop).await {
+    while stop.run_until_cancelled(sleep(wait)).await.is_some() {
         wait = match ledger.run_timers(TIMERS_PER_RUN).await {
             Ok(due) => {
                 if due.done > 0 {
@@ -40,7 +41,7 @@ pub async fn run_timers(ledger: Arc<dyn Timers>, clock: Arc<dyn Clock>, stop: Ca
 /// Deletes receipts and events that are older than their retention, until `stop`.
 pub async fn run_housekeeping(ledger: Arc<dyn Timers>, keep: Retention, stop: CancellationToken) {
     let mut wait = SHORTEST_PAUSE;
-    while sleep(wait, &stop).await {
+    while stop.run_until_cancelled(sleep(wait)).await.is_some() {
         wait = match ledger.prune(keep).await {
             Ok(true) => SHORTEST_PAUSE,
             Ok(false) => HOUSEKEEPING_INTERVAL,
@@ -49,14 +50,5 @@ pub async fn run_housekeeping(ledger: Arc<dyn Timers>, keep: Retention, stop: Ca
                 HOUSEKEEPING_INTERVAL
             }
         };
-    }
-}
-
-/// Sleeps. Returns false at `stop`.
-async fn sleep(wait: Duration, stop: &CancellationToken) -> bool {
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => false,
-        () = tokio::time::sleep(wait) => true,
     }
 }

@@ -26,6 +26,9 @@ const CREDENTIALS_POLL: Duration = Duration::from_secs(1);
 /// The longest sleep: should a clock be set back, nothing waits longer than this for a time that moved away.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// The problem in the log while the ledger cannot be read.
+const UNREADABLE: &str = "the ledger could not be read";
+
 /// Delivers the events of one account. Workers share nothing, so no account waits for another.
 pub struct AccountWorker {
     account: Arc<DeliveryAccount>,
@@ -39,10 +42,13 @@ enum NextAction {
     CheckAccount(CredentialsFingerprint, CallPermit),
     /// Look again now.
     Repeat,
-    /// Wait until then, or until woken.
-    Wait(Option<Instant>),
+}
+
+/// Nothing can be done before then, or before the worker is woken.
+struct Wait {
+    until: Option<Instant>,
     /// The account's rate limit has no room before then.
-    WaitForRateLimit(Instant),
+    is_rate_limited: bool,
 }
 
 impl AccountWorker {
@@ -66,10 +72,8 @@ impl AccountWorker {
             tokio::pin!(woken);
             woken.as_mut().enable();
             let draining = stop.is_cancelled();
-            let next = self.next_action(tasks.len(), draining).await;
-            let is_rate_limited = matches!(next, NextAction::WaitForRateLimit(_));
-            match next {
-                NextAction::SendBatch(lease, batch, permit) => {
+            match self.next_action(tasks.len(), draining).await {
+                Ok(NextAction::SendBatch(lease, batch, permit)) => {
                     let id = uuid::Uuid::now_v7();
                     let span = tracing::info_span!(
                         "batch",
@@ -82,20 +86,16 @@ impl AccountWorker {
                         batch::deliver(Arc::clone(account), lease, batch, permit, stop.clone());
                     tasks.spawn(delivery.instrument(span));
                 }
-                NextAction::CheckAccount(credentials, permit) => {
+                Ok(NextAction::CheckAccount(credentials, permit)) => {
                     account.check_state().begin(credentials);
                     tasks.spawn(account_check::check(Arc::clone(account), permit));
                 }
-                NextAction::Repeat => {}
+                Ok(NextAction::Repeat) => {}
                 // Nothing more can be sent now, and a stop waits for nothing that comes later.
-                NextAction::Wait(_) | NextAction::WaitForRateLimit(_)
-                    if draining && tasks.is_empty() =>
-                {
-                    return;
-                }
-                NextAction::Wait(_) | NextAction::WaitForRateLimit(_) => {
+                Err(_) if draining && tasks.is_empty() => return,
+                Err(Wait { until, is_rate_limited }) => {
                     let began = Instant::now();
-                    let until = next.until().unwrap_or_else(|| began + LONGEST_SLEEP);
+                    let until = until.unwrap_or_else(|| began + LONGEST_SLEEP);
                     tokio::select! {
                         // After any of these everything is looked at again. With an order, the same run repeats
                         // exactly.
@@ -116,19 +116,16 @@ impl AccountWorker {
         }
     }
 
-    async fn next_action(&self, in_flight: usize, draining: bool) -> NextAction {
+    async fn next_action(&self, in_flight: usize, draining: bool) -> Result<NextAction, Wait> {
         let account = &self.account;
-        let lease = match account.hold_lease().await {
-            Ok(Some(lease)) => lease,
-            Ok(None) => return NextAction::Wait(Some(Instant::now() + LEASE_RETRY)),
-            Err(error) => {
-                tracing::warn!(%error, hubspot.account = %account.name, "the account's lease could not be acquired");
-                return NextAction::Wait(Some(Instant::now() + LEDGER_RETRY));
-            }
-        };
+        let lease = account
+            .hold_lease()
+            .await
+            .map_err(|error| self.log_failure(&error, "the account's lease could not be acquired"))?
+            .ok_or_else(|| Wait::until(Some(Instant::now() + LEASE_RETRY)))?;
         let status = account.status();
         if status.is_paused_for(PauseReason::Operator) {
-            return NextAction::Wait(None);
+            return Err(Wait::until(None));
         }
         let credentials = account.hubspot.fingerprint();
         let ownership = account.check_state().ownership(credentials, &status);
@@ -140,33 +137,27 @@ impl AccountWorker {
         let is_credible = |at: &Millis| *at > now && at.since(now) <= LONGEST_WAIT;
         if let Some(retry_at) = status.retry_at.filter(is_credible).filter(|_| !have_changed) {
             let at = self.timer_instant(retry_at);
-            return NextAction::Wait(Some(poll_at.map_or(at, |poll_at| poll_at.min(at))));
+            return Err(Wait::until(Some(poll_at.map_or(at, |poll_at| poll_at.min(at)))));
         }
         match ownership {
-            Ownership::Confirmed if status.resync_pending => self.resync().await,
+            Ownership::Confirmed if status.resync_pending => {
+                let problem = "what the new account lacks could not be looked up";
+                let resynced = account_check::resync(account).await;
+                resynced.map_err(|error| self.log_failure(&error, problem))?;
+                Ok(NextAction::Repeat)
+            }
             Ownership::Confirmed => self.claim_batch(lease, &status, in_flight, draining).await,
-            Ownership::Changed => NextAction::Wait(poll_at),
-            Ownership::Checking => NextAction::Wait(None),
-            Ownership::Unchecked { .. } => match self.has_pending().await {
-                Ok(has_pending) if has_pending || status.unconfirmed_identity.is_some() => {
-                    match self.reserve_permit() {
-                        Ok(permit) => NextAction::CheckAccount(credentials, permit),
-                        Err(wait) => wait,
-                    }
+            Ownership::Changed => Err(Wait::until(poll_at)),
+            Ownership::Checking => Err(Wait::until(None)),
+            Ownership::Unchecked { .. } => {
+                let has_pending = self.has_pending().await;
+                let has_pending =
+                    has_pending.map_err(|error| self.log_failure(&error, UNREADABLE))?;
+                if !has_pending && status.unconfirmed_identity.is_none() {
+                    // There is nothing to send, so that no check is needed.
+                    return Err(Wait::until(None));
                 }
-                // There is nothing to send, so that no check is needed.
-                Ok(_) => NextAction::Wait(None),
-                Err(error) => self.retry_ledger(&error),
-            },
-        }
-    }
-
-    async fn resync(&self) -> NextAction {
-        match account_check::resync(&self.account).await {
-            Ok(()) => NextAction::Repeat,
-            Err(error) => {
-                tracing::warn!(%error, hubspot.account = %self.account.name, "what the new account lacks could not be looked up");
-                NextAction::Wait(Some(Instant::now() + LEDGER_RETRY))
+                Ok(NextAction::CheckAccount(credentials, self.reserve_permit()?))
             }
         }
     }
@@ -177,13 +168,13 @@ impl AccountWorker {
         status: &AccountStatus,
         in_flight: usize,
         draining: bool,
-    ) -> NextAction {
+    ) -> Result<NextAction, Wait> {
         let account = &self.account;
         // While the account fails, one call at a time probes it; while it is paused, a call with one event.
         let is_failing = status.failures > 0;
-        let concurrency = if is_failing { 1 } else { account.evidence().concurrency() };
+        let concurrency = if is_failing { 1 } else { account.evidence().concurrency.limit() };
         if in_flight >= concurrency {
-            return NextAction::Wait(None);
+            return Err(Wait::until(None));
         }
         let (batch_size, (first, last)) = {
             let evidence = account.evidence();
@@ -192,40 +183,38 @@ impl AccountWorker {
         };
         let limit = if status.paused.is_some() { 1 } else { batch_size };
         let linger = if draining { Duration::ZERO } else { account.settings.max_linger };
-        let permit = match self.reserve_permit() {
-            Ok(permit) => permit,
-            Err(wait) => return wait,
-        };
+        let permit = self.reserve_permit()?;
         let request = ClaimRequest { limit, linger, first, last };
-        match account.ledger.claim(&lease, request).await {
-            Ok(ClaimResult::Batch(batch)) => {
+        let claimed = account.ledger.claim(&lease, request).await;
+        match claimed.map_err(|error| self.log_failure(&error, UNREADABLE))? {
+            ClaimResult::Batch(batch) => {
                 let (unchanged, batch): (Vec<_>, Vec<_>) =
                     batch.into_iter().partition(|event| event.already_confirmed);
                 batch::settle_unchanged(account, &lease, unchanged).await;
                 if batch.is_empty() {
-                    return NextAction::Repeat;
+                    return Ok(NextAction::Repeat);
                 }
                 account.evidence().poison_events.record_sent(&batch);
-                NextAction::SendBatch(lease, batch, permit)
+                Ok(NextAction::SendBatch(lease, batch, permit))
             }
-            Ok(ClaimResult::Wait(at)) => NextAction::Wait(at.map(|at| self.timer_instant(at))),
-            Ok(ClaimResult::LeaseLost) => {
+            ClaimResult::Wait(at) => Err(Wait::until(at.map(|at| self.timer_instant(at)))),
+            ClaimResult::LeaseLost => {
                 account.lose_lease(&lease);
-                NextAction::Repeat
+                Ok(NextAction::Repeat)
             }
-            Err(error) => self.retry_ledger(&error),
         }
     }
 
-    fn retry_ledger(&self, error: &LedgerError) -> NextAction {
-        tracing::warn!(%error, hubspot.account = %self.account.name, "the ledger could not be read");
-        NextAction::Wait(Some(Instant::now() + LEDGER_RETRY))
+    /// Logs a failure of the ledger. Returns the wait before the next try.
+    fn log_failure(&self, error: &LedgerError, problem: &str) -> Wait {
+        tracing::warn!(%error, hubspot.account = %self.account.name, "{problem}");
+        Wait::until(Some(Instant::now() + LEDGER_RETRY))
     }
 
-    fn reserve_permit(&self) -> Result<CallPermit, NextAction> {
+    fn reserve_permit(&self) -> Result<CallPermit, Wait> {
         self.account.rate_limiter.try_acquire().map_err(|wait| match wait {
-            PermitWait::Until(at) => NextAction::WaitForRateLimit(at),
-            PermitWait::ForResponse => NextAction::Wait(Some(Instant::now() + PERMIT_POLL)),
+            PermitWait::Until(at) => Wait { until: Some(at), is_rate_limited: true },
+            PermitWait::ForResponse => Wait::until(Some(Instant::now() + PERMIT_POLL)),
         })
     }
 
@@ -248,12 +237,8 @@ impl AccountWorker {
     }
 }
 
-impl NextAction {
-    fn until(&self) -> Option<Instant> {
-        match self {
-            Self::WaitForRateLimit(at) => Some(*at),
-            Self::Wait(at) => *at,
-            Self::SendBatch(..) | Self::CheckAccount(..) | Self::Repeat => None,
-        }
+impl Wait {
+    fn until(until: Option<Instant>) -> Self {
+        Self { until, is_rate_limited: false }
     }
 }

@@ -22,18 +22,20 @@ pub struct BatchPart {
 }
 
 /// How much of a part HubSpot confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names suffice")]
 pub enum Confirmed {
     All,
     Some,
+    #[default]
     None,
 }
 
 /// The continuation of a batch after an answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum NextPart {
     /// The rest of the batch.
+    #[default]
     Rest,
     /// The halves of this, then the rest.
     Halves(BatchPart),

@@ -1,7 +1,5 @@
 //! The evidence of HubSpot's earlier answers about the account. In memory only: after a start it is gathered again.
 
-use tokio::time::Instant;
-
 use super::concurrency::Concurrency;
 use super::missing_results::MissingResults;
 use super::poison_events::PoisonEvents;
@@ -14,10 +12,12 @@ use crate::ledger::ClaimedEvent;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     refusal_streak: RefusalStreak,
-    missing_results: MissingResults,
+    /// Events that answers left out.
+    pub missing_results: MissingResults,
     /// Events that make calls fail, and the size of the next batch.
     pub poison_events: PoisonEvents,
-    concurrency: Concurrency,
+    /// The number of calls in flight.
+    pub concurrency: Concurrency,
 }
 
 impl Evidence {
@@ -32,27 +32,11 @@ impl Evidence {
         }
     }
 
-    /// The calls that may be in flight.
-    #[must_use]
-    pub fn concurrency(&self) -> usize {
-        self.concurrency.limit()
-    }
-
     /// HubSpot confirmed these events.
     pub fn record_accepted(&mut self, events: &[i64]) {
         self.refusal_streak.clear();
         self.missing_results.record_accepted(events);
         self.poison_events.record_accepted(events);
-    }
-
-    /// Records that an event came back alone and unconfirmed. Returns whether others were accepted since it last did.
-    pub fn record_missing(&mut self, event: &ClaimedEvent) -> bool {
-        self.missing_results.record_missing(event.id)
-    }
-
-    /// Records that a call with these events failed, as the latest of `failures` in a row of the account.
-    pub fn record_failure(&mut self, events: &[i64], failures: u32, now: Instant) {
-        self.poison_events.record_failure(events, failures, now);
     }
 
     /// Records the refusal of a single event and decides on its cause.

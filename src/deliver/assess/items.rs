@@ -45,7 +45,7 @@ pub(super) fn assess_items(
         // Sent alone, it was the part's only event. If HubSpot accepts others, the missing confirmation is about the
         // event; if it does not, it may do nothing at all, so the rest of the batch is not tried.
         Some((event, kind, detail)) if counts.total() == 1 => {
-            let is_missing = evidence.record_missing(&event) || batch_confirmed;
+            let is_missing = evidence.missing_results.record_missing(event.id) || batch_confirmed;
             outcomes.push(assess_unconfirmed(event, kind, &detail, is_missing, now));
             confirmed_nothing = (!is_missing).then_some(detail);
         }
@@ -66,14 +66,11 @@ pub(super) fn assess_items(
     Assessment {
         status,
         outcomes,
-        revoked: Vec::new(),
         confirmed: counts.confirmed_share(),
         next: if confirmed_nothing.is_some() { NextPart::Stop { released: None } } else { next },
         suspects,
-        report: match confirmed_nothing {
-            Some(reason) => Report::ConfirmedNothing(counts, reason),
-            None => Report::Answered(counts),
-        },
+        report: Report::Answered { counts, confirmed_nothing },
+        ..Assessment::default()
     }
 }
 

@@ -16,7 +16,7 @@ const CAPACITY: usize = 1_000;
 pub struct MissingResults {
     /// The number of answers that confirmed an event.
     accepted_calls: u64,
-    /// That number when an event last came back without a result.
+    /// The number of those answers when an event last came back without a result.
     last_missing: BTreeMap<i64, u64>,
 }
 
@@ -30,7 +30,7 @@ impl MissingResults {
     }
 
     /// Records that an event came back alone without a result. Returns whether others were accepted since it last did.
-    /// That others were accepted before does not count: the account may do nothing now.
+    /// Earlier acceptances do not count: the account may do nothing now.
     pub fn record_missing(&mut self, event: i64) -> bool {
         if self.last_missing.len() >= CAPACITY {
             self.last_missing.clear();

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::event::{AccountStatus, HubspotRefusal, Millis, StatusChange};
 use crate::hubspot::{AccountError, ApiReport, ItemVerdict, SplitReason, Verdict};
-use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion, Settlement};
+use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion};
 use bisect::{BatchPart, Confirmed, NextPart};
 use evidence::Evidence;
 use items::assess_items;
@@ -32,8 +32,8 @@ use refusal_streak::Blame;
 /// How long an event waits after it was tried while its account refused everything.
 const REFUSED_PROBE_RETRY: Duration = Duration::from_mins(10);
 
-/// The consequences of an answer.
-#[derive(Debug)]
+/// The consequences of an answer. By default the batch goes on as if nothing had been answered.
+#[derive(Debug, Default)]
 pub struct Assessment {
     /// The change of the account's status.
     pub status: Option<StatusChange>,
@@ -61,14 +61,18 @@ pub struct EventOutcome {
 }
 
 /// The log entry of an answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Report {
+    /// None.
+    #[default]
+    Nothing,
     /// HubSpot answered event by event.
-    Answered(AnswerCounts),
-    /// HubSpot answered event by event, confirmed and refused nothing, and gave this reason.
-    ConfirmedNothing(AnswerCounts, String),
-    /// HubSpot refused the part whole.
-    Split,
+    Answered {
+        /// The events by HubSpot's answer.
+        counts: AnswerCounts,
+        /// The reason that HubSpot gave if it confirmed and refused nothing.
+        confirmed_nothing: Option<String>,
+    },
     /// The account refuses every event for this reason.
     RefusesEverything(HubspotRefusal),
     /// The call failed.
@@ -77,19 +81,11 @@ pub enum Report {
 
 /// The events of a part by HubSpot's answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names suffice")]
 pub struct AnswerCounts {
     pub confirmed: usize,
     pub refused: usize,
     pub unconfirmed: usize,
-}
-
-impl EventOutcome {
-    /// The outcome as the ledger records it.
-    #[must_use]
-    pub fn into_settlement(self) -> Settlement {
-        Settlement { event: self.event.event_version(), outcome: self.outcome }
-    }
 }
 
 /// Assesses the answer to a part of a batch. `random` is the source of a backoff's jitter.
@@ -111,12 +107,8 @@ pub fn assess(
         // HubSpot refused the part whole and named no event: its halves are sent at once.
         Verdict::Split(reason) => Assessment {
             status: Some(StatusChange::Recovered { accepted: false, daily_remaining }),
-            outcomes: Vec::new(),
-            revoked: Vec::new(),
-            confirmed: Confirmed::None,
             next: NextPart::Halves(part.refused_whole(reason == SplitReason::BadEvent)),
-            suspects: Vec::new(),
-            report: Report::Split,
+            ..Assessment::default()
         },
         Verdict::Items(items) => {
             if let ([event], [ItemVerdict::Refused(refusal)]) = (&*part.events, &*items)
@@ -146,11 +138,10 @@ fn assess_error(
     Assessment {
         status: Some(StatusChange::Failed { failure, daily_remaining }),
         outcomes,
-        revoked: Vec::new(),
-        confirmed: Confirmed::None,
         next: NextPart::Stop { released },
         suspects,
         report: Report::Failed(error),
+        ..Assessment::default()
     }
 }
 
@@ -171,10 +162,9 @@ fn assess_refusing_account(
         status: Some(StatusChange::Failed { failure, daily_remaining: None }),
         outcomes: alike(part.events, &outcome),
         revoked,
-        confirmed: Confirmed::None,
         next: NextPart::Stop { released: None },
-        suspects: Vec::new(),
         report: Report::RefusesEverything(refusal.clone()),
+        ..Assessment::default()
     }
 }
 

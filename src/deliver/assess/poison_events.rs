@@ -1,4 +1,4 @@
-//! Telling an account that fails from an event that makes it fail.
+//! Distinguishes an account that fails from an event that makes it fail.
 //!
 //! A failure (5xx, no answer) is the account's, and no event is charged for it. But HubSpot may fail over one event
 //! whenever that event is sent. Since the oldest are sent first, all others would wait for it for ever. So batches
@@ -81,7 +81,7 @@ impl PoisonEvents {
     }
 
     /// A call with these events failed, possibly because of one of them, as the last of `failures` in a row.
-    pub fn record_failure(&mut self, events: &[i64], failures: u32, now: Instant) {
+    pub fn record_suspects(&mut self, events: &[i64], failures: u32, now: Instant) {
         let is_small = self.batch_size < self.max_batch;
         match events {
             [only]
@@ -153,7 +153,7 @@ mod tests {
         let mut sizes = Vec::new();
         for failures in 1..=9 {
             let size = i64::try_from(poison.batch_size()).expect("a few");
-            poison.record_failure(&(0..size).collect::<Vec<_>>(), failures, now);
+            poison.record_suspects(&(0..size).collect::<Vec<_>>(), failures, now);
             sizes.push(poison.batch_size());
         }
         assert_eq!(sizes, [100, 100, 50, 25, 12, 6, 3, 1, 1]);
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn brief_failure_is_no_events() {
         let (mut poison, now) = (PoisonEvents::new(100), Instant::now());
-        (1..MIN_FAILURES).for_each(|failures| poison.record_failure(&[0], failures, now));
+        (1..MIN_FAILURES).for_each(|failures| poison.record_suspects(&[0], failures, now));
         assert_eq!((poison.batch_size(), poison.suspects.len()), (100, 0));
     }
 
@@ -177,8 +177,8 @@ mod tests {
     fn suspect_is_sent_alone_and_after_others() {
         let (mut poison, now) = (PoisonEvents::new(4), Instant::now());
         poison.batch_size = 2;
-        poison.record_failure(&[1], 9, now);
-        poison.record_failure(&[3], 10, now + Duration::from_secs(1));
+        poison.record_suspects(&[1], 9, now);
+        poison.record_suspects(&[3], 10, now + Duration::from_secs(1));
         poison.batch_size = 4;
         assert_eq!(sent(&mut poison, true, now), [2, 4, 5]);
         let due = now + SUSPECT_RETRY;
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(only, [1], "there is nothing else, and it is alone all the same");
         let only = of(&mut poison, [3], false, now);
         assert_eq!(only, [3], "the first of those that could go");
-        poison.record_failure(&[1], 1, due);
+        poison.record_suspects(&[1], 1, due);
         poison.batch_size = 4;
         assert_eq!(sent(&mut poison, true, due), [2, 4, 5]);
         assert_eq!(sent(&mut poison, true, due + SUSPECT_RETRY), [3], "the other's turn");
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn suspects_are_bounded() {
         let (mut poison, now) = (PoisonEvents::new(1), Instant::now());
-        (0..30_000).for_each(|id| poison.record_failure(&[id], 3, now));
+        (0..30_000).for_each(|id| poison.record_suspects(&[id], 3, now));
         assert!(poison.suspects.len() <= CAPACITY);
     }
 }
