@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::platform_client::{PlatformClient, PlatformReply};
-use super::verdict::{self, TemporaryFailure};
+use super::platform_client::PlatformClient;
+use super::verdict::{self, PlatformError, TemporaryFailure};
 use crate::event::SourceName;
 use crate::net::Http;
 use crate::providers::{Provider, TimeRange, WebinarPage};
@@ -82,18 +82,18 @@ impl WebinarLister {
         loop {
             tries += 1;
             let TemporaryFailure { reason, wait, .. } = match self.client.get(url.clone()).await {
-                PlatformReply::Answered { body, .. } => {
-                    let page = api.parse_list(body.get().as_bytes(), span, cursor);
+                Ok(answer) => {
+                    let page = api.parse_list(answer.body.get().as_bytes(), span, cursor);
                     return page.map_err(ListError::Unreadable);
                 }
-                PlatformReply::NotFound => {
+                Err(PlatformError::NotFound) => {
                     return Err(ListError::Refused("there is nothing there".into()));
                 }
-                PlatformReply::Forbidden => {
+                Err(PlatformError::Forbidden) => {
                     return Err(ListError::Refused("we may not see it".into()));
                 }
-                PlatformReply::Rejected(reason) => return Err(ListError::Refused(reason)),
-                PlatformReply::RetryLater(failure) => failure,
+                Err(PlatformError::Rejected(reason)) => return Err(ListError::Refused(reason)),
+                Err(PlatformError::RetryLater(failure)) => failure,
             };
             if tries >= MAX_TRIES {
                 return Err(ListError::Unanswered(reason));

@@ -9,16 +9,12 @@ use crate::telemetry::Metrics;
 /// Sends one source's requests and counts them.
 #[derive(Clone)]
 pub(super) struct MeteredHttp {
-    source: SourceName,
-    http: Arc<dyn Http>,
-    metrics: Metrics,
+    pub(super) source: SourceName,
+    pub(super) http: Arc<dyn Http>,
+    pub(super) metrics: Metrics,
 }
 
 impl MeteredHttp {
-    pub(super) fn new(source: SourceName, http: Arc<dyn Http>, metrics: Metrics) -> Self {
-        Self { source, http, metrics }
-    }
-
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let result = self.http.send(request).await;
         self.metrics.platform_request(&self.source, &call_status(&result));

@@ -1,23 +1,19 @@
 //! One request of a platform's API: credentials, rate limit, bounds.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::{info, warn};
 use url::Url;
 
 use super::metered_http::MeteredHttp;
-use super::platform_tokens::{AuthHeader, PlatformTokens, TokenError};
-use super::verdict::{self, FetchVerdict, TemporaryFailure, judge};
-use crate::event::{Millis, SourceName};
-use crate::net::{
-    Http, HttpMethod, HttpRequest, HttpResponse, RateLimit, RateLimiter, WaitingRateLimiter,
-};
+use super::platform_tokens::{AuthHeader, PlatformTokens};
+use super::verdict::{self, FailureScope, PlatformAnswer, PlatformError, TemporaryFailure, judge};
+use crate::event::SourceName;
+use crate::net::{Http, HttpMethod, HttpRequest, RateLimit, RateLimiter, WaitingRateLimiter};
 use crate::providers::{ApiRateLimit, PlatformAccess};
 use crate::telemetry::Metrics;
 
@@ -33,13 +29,18 @@ pub(super) struct PlatformClient {
     tokens: PlatformTokens,
     headers: Vec<(&'static str, String)>,
     rate_limiter: WaitingRateLimiter,
-    hold: Mutex<Option<Hold>>,
-    /// The failure of all calls that operators were warned of; none while calls succeed.
-    reported_failure: Mutex<Option<String>>,
-    /// Number of calls in a row with a failure that any other call would share.
-    failures: AtomicU32,
-    has_seen_webinar: AtomicBool,
+    state: Mutex<ClientState>,
     random: fn() -> u32,
+}
+
+#[derive(Default)]
+struct ClientState {
+    hold: Option<Hold>,
+    /// The failure of all calls that operators were warned of; none while calls succeed.
+    reported_failure: Option<String>,
+    /// Number of calls in a row with a failure that any other call would share.
+    failures: u32,
+    has_seen_webinar: bool,
 }
 
 /// A time in which no call is made, since any would fail.
@@ -47,27 +48,6 @@ pub(super) struct PlatformClient {
 struct Hold {
     until: Instant,
     reason: String,
-}
-
-/// The result of a request.
-pub(super) enum PlatformReply {
-    /// A response in JSON, and its time by the platform's clock.
-    Answered { body: Box<RawValue>, date: Option<Millis> },
-    /// The platform does not have it, or does not have it yet.
-    NotFound,
-    /// The credentials may not read it.
-    Forbidden,
-    /// The failure passes by itself.
-    RetryLater(TemporaryFailure),
-    /// The request is wrong.
-    Rejected(String),
-}
-
-/// The result of one call, which may be repeated with other credentials.
-enum Attempt {
-    Reply(PlatformReply),
-    /// The platform refused this header.
-    Unauthorized(AuthHeader),
 }
 
 impl PlatformClient {
@@ -80,7 +60,7 @@ impl PlatformClient {
     ) -> Self {
         let PlatformAccess { credentials, headers, rate_limit } = access;
         let ApiRateLimit { requests, window } = rate_limit;
-        let http = MeteredHttp::new(source.clone(), http, metrics);
+        let http = MeteredHttp { source: source.clone(), http, metrics };
         let rate_limiter = RateLimiter::for_own_limit(RateLimit { requests, window });
         Self {
             source,
@@ -88,23 +68,24 @@ impl PlatformClient {
             http,
             headers,
             rate_limiter: WaitingRateLimiter::new(rate_limiter),
-            hold: Mutex::default(),
-            reported_failure: Mutex::default(),
-            failures: AtomicU32::default(),
-            has_seen_webinar: AtomicBool::default(),
+            state: Mutex::default(),
             random,
         }
     }
 
+    fn state(&self) -> MutexGuard<'_, ClientState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records that the platform answered with a webinar.
     pub(super) fn record_webinar_seen(&self) {
-        self.has_seen_webinar.store(true, Ordering::Relaxed);
+        self.state().has_seen_webinar = true;
     }
 
     /// Whether the platform has answered with any webinar since the start. Credentials of another account of the
     /// platform find nothing, and must not cancel every webinar that is fetched.
     pub(super) fn has_seen_webinar(&self) -> bool {
-        self.has_seen_webinar.load(Ordering::Relaxed)
+        self.state().has_seen_webinar
     }
 
     /// Time until calls are made again; zero if they are not held.
@@ -114,41 +95,48 @@ impl PlatformClient {
     }
 
     fn hold(&self) -> Option<Hold> {
-        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        hold.clone().filter(|hold| Instant::now() < hold.until)
+        self.state().hold.clone().filter(|hold| Instant::now() < hold.until)
     }
 
     /// Requests one resource. A refused token is replaced once.
     ///
+    /// # Errors
+    /// [`PlatformError`] when the platform does not return it.
+    ///
     /// # Cancel safety
     /// A cancelled call may have been answered; it may be made again.
-    pub(super) async fn get(&self, url: Url) -> PlatformReply {
-        let mut attempt = self.call(&url).await;
-        if let Attempt::Unauthorized(refused) = &attempt
-            && self.tokens.may_replace(refused).await
+    pub(super) async fn get(&self, url: Url) -> Result<PlatformAnswer, PlatformError> {
+        let auth = self.auth_header().await?;
+        let mut result = self.call(&url, &auth).await;
+        if let Err(PlatformError::RetryLater(failure)) = &result
+            && failure.scope == FailureScope::Credentials
+            && self.tokens.may_replace(&auth).await
         {
-            attempt = self.call(&url).await;
+            let auth = self.auth_header().await?;
+            result = self.call(&url, &auth).await;
         }
-        match attempt {
-            Attempt::Reply(reply) => reply,
-            Attempt::Unauthorized(_) => {
-                self.hold_all("it refuses the credentials".to_owned(), verdict::refusal_wait())
+        match result {
+            Err(PlatformError::RetryLater(failure)) if failure.scope != FailureScope::Request => {
+                Err(self.record_failure(failure))
+            }
+            result => {
+                self.record_success();
+                result
             }
         }
     }
 
-    async fn call(&self, url: &Url) -> Attempt {
+    /// The credentials of a call, unless calls are held.
+    async fn auth_header(&self) -> Result<AuthHeader, PlatformError> {
         if let Some(Hold { until, reason }) = self.hold() {
             let wait = Some(until.saturating_duration_since(Instant::now()));
-            let failure = TemporaryFailure { reason, wait, affects_all: true };
-            return Attempt::Reply(PlatformReply::RetryLater(failure));
+            let scope = FailureScope::Platform;
+            return Err(PlatformError::RetryLater(TemporaryFailure { reason, wait, scope }));
         }
-        let auth = match self.tokens.auth_header().await {
-            Ok(auth) => auth,
-            Err(TokenError { reason, wait }) => {
-                return Attempt::Reply(self.record_failure(reason, wait));
-            }
-        };
+        self.tokens.auth_header().await.map_err(|failure| self.record_failure(failure))
+    }
+
+    async fn call(&self, url: &Url, auth: &AuthHeader) -> Result<PlatformAnswer, PlatformError> {
         let mut headers: Vec<(Cow<'static, str>, SecretString)> =
             vec![(auth.name.into(), auth.value())];
         let more = self.headers.iter();
@@ -163,72 +151,43 @@ impl PlatformClient {
         };
         let mut permit = self.rate_limiter.acquire().await;
         permit.begin();
-        let result = self.http.send(request).await;
-        drop(permit);
-        let reply = match (judge(&result), result) {
-            (FetchVerdict::Unauthorized, _) => return Attempt::Unauthorized(auth),
-            (FetchVerdict::Answered, Ok(response)) => Self::parse_answer(response),
-            (FetchVerdict::Answered, Err(error)) => PlatformReply::Rejected(error.to_string()),
-            (FetchVerdict::NotFound, _) => PlatformReply::NotFound,
-            (FetchVerdict::Forbidden, _) => PlatformReply::Forbidden,
-            (FetchVerdict::RetryLater(failure), _) if failure.affects_all => {
-                return Attempt::Reply(self.record_failure(failure.reason, failure.wait));
-            }
-            (FetchVerdict::RetryLater(failure), _) => PlatformReply::RetryLater(failure),
-            (FetchVerdict::Rejected(reason), _) => PlatformReply::Rejected(reason),
-        };
-        self.failures.store(0, Ordering::Relaxed);
-        if self.reported_failure().take().is_some() {
+        judge(self.http.send(request).await)
+    }
+
+    fn record_success(&self) {
+        let mut state = self.state();
+        state.failures = 0;
+        if state.reported_failure.take().is_some() {
             info!(source.name = %self.source, "the platform answers again");
         }
-        Attempt::Reply(reply)
     }
 
-    /// Records a failure that any other call would share. Calls are held for that wait, or for one that doubles with
-    /// each failure.
-    fn record_failure(&self, reason: String, wait: Option<Duration>) -> PlatformReply {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let wait = wait.unwrap_or_else(|| verdict::short_backoff(failures, (self.random)()));
-        self.hold_all(reason, wait)
-    }
-
-    fn parse_answer(response: HttpResponse) -> PlatformReply {
-        let date = response.header("date").and_then(parse_http_date);
-        let text = String::from_utf8(response.body).ok();
-        match text.and_then(|text| RawValue::from_string(text).ok()) {
-            Some(body) => PlatformReply::Answered { body, date },
-            // The verdict found JSON, which is UTF-8.
-            None => PlatformReply::Rejected("the answer is not JSON".to_owned()),
+    /// Records a failure that any other call would share. Calls are held for its wait, or for one that doubles with
+    /// each failure; operators are warned once for each reason.
+    fn record_failure(&self, failure: TemporaryFailure) -> PlatformError {
+        let TemporaryFailure { reason, wait, scope } = failure;
+        let mut state = self.state();
+        if scope == FailureScope::Platform {
+            state.failures = state.failures.saturating_add(1);
         }
-    }
-
-    /// Holds all calls, and warns operators once for each reason.
-    fn hold_all(&self, reason: String, wait: Duration) -> PlatformReply {
+        let wait = wait.unwrap_or_else(|| verdict::short_backoff(state.failures, (self.random)()));
+        let reported = state.reported_failure.replace(reason.clone());
+        drop(state);
         self.hold_calls(wait, &reason);
-        if self.reported_failure().replace(reason.clone()).as_ref() != Some(&reason) {
+        if reported.as_ref() != Some(&reason) {
             warn!(source.name = %self.source, reason, "the platform cannot be asked; requests are repeated, and nothing is lost");
         }
-        PlatformReply::RetryLater(TemporaryFailure { reason, wait: Some(wait), affects_all: true })
-    }
-
-    fn reported_failure(&self) -> MutexGuard<'_, Option<String>> {
-        self.reported_failure.lock().unwrap_or_else(PoisonError::into_inner)
+        PlatformError::RetryLater(TemporaryFailure { reason, wait: Some(wait), scope })
     }
 
     /// Holds all calls for that time. A longer hold stays.
     pub(super) fn hold_calls(&self, wait: Duration, reason: &str) {
         let hold = Hold { until: Instant::now() + wait, reason: reason.to_owned() };
-        let mut present = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        if present.as_ref().is_none_or(|present| present.until < hold.until) {
-            *present = Some(hold);
+        let mut state = self.state();
+        if state.hold.as_ref().is_none_or(|present| present.until < hold.until) {
+            state.hold = Some(hold);
         }
     }
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
-fn parse_http_date(text: &str) -> Option<Millis> {
-    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-    Millis::from_plausible_ms(time.as_millisecond())
 }
 
 #[cfg(test)]
@@ -237,7 +196,7 @@ mod tests {
 
     use super::*;
     use crate::event::ProviderId;
-    use crate::net::TransportError;
+    use crate::net::{HttpResponse, TransportError};
     use crate::providers::ApiCredentials;
     use crate::secret::Secret;
 
@@ -269,26 +228,15 @@ mod tests {
         let client = PlatformClient::new(source, access, http, metrics.clone(), || u32::MAX);
         let mut waits = Vec::new();
         for _ in 0..7 {
-            let reply = client.get(url.clone()).await;
-            assert!(matches!(
-                reply,
-                PlatformReply::RetryLater(TemporaryFailure { affects_all: true, .. })
-            ));
+            let Err(PlatformError::RetryLater(failure)) = client.get(url.clone()).await else {
+                panic!("it is overloaded")
+            };
+            assert_eq!(failure.scope, FailureScope::Platform);
             waits.push(client.hold_time().as_secs());
             tokio::time::sleep(client.hold_time()).await;
         }
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300]);
         let counter = r#"bridge_platform_requests_total{source="acme",status="503"} 7"#;
         assert!(metrics.render().contains(counter), "every call is counted");
-    }
-
-    #[test]
-    fn parse_http_date_reads_plausible_times_only() {
-        assert_eq!(
-            parse_http_date("Thu, 01 Oct 2026 10:00:00 GMT"),
-            Some(Millis::new(1_790_848_800_000))
-        );
-        assert_eq!(parse_http_date("now"), None);
-        assert_eq!(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), None);
     }
 }

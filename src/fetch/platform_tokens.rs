@@ -5,11 +5,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::metered_http::MeteredHttp;
-use super::verdict::{self, FetchVerdict, TemporaryFailure, judge};
+use super::verdict::{FailureScope, PlatformError, REFUSAL_WAIT, TemporaryFailure, judge};
 use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
-use crate::net::{
-    CredentialsFingerprint, HttpRequest, IssuedToken, TokenCache, TokenIssuer, TokenIssuerError,
-};
+use crate::net::{CredentialsFingerprint, HttpRequest, TokenCache, TokenIssuer, TokenIssuerError};
 use crate::providers::ApiCredentials;
 use crate::secret::{Secret, secrets_equal};
 
@@ -25,7 +23,7 @@ const DEFAULT_LIFETIME: Duration = Duration::from_hours(1);
 /// waits.
 pub(super) struct PlatformTokens {
     issuer: PlatformTokenIssuer,
-    cache: TokenCache<TokenError>,
+    cache: TokenCache<TemporaryFailure>,
 }
 
 /// A request header that authenticates us.
@@ -41,15 +39,6 @@ struct PlatformTokenIssuer {
     http: MeteredHttp,
 }
 
-/// No token could be obtained.
-#[derive(Debug, Clone)]
-pub(super) struct TokenError {
-    /// Reason, for operators.
-    pub(super) reason: String,
-    /// Time to wait before the next request, where that is known.
-    pub(super) wait: Option<Duration>,
-}
-
 impl PlatformTokens {
     /// Creates the cache; requests nothing yet.
     pub(super) fn new(credentials: ApiCredentials, http: MeteredHttp) -> Self {
@@ -61,7 +50,7 @@ impl PlatformTokens {
     ///
     /// # Cancel safety
     /// A cancelled request may have been answered; the next caller makes another.
-    pub(super) async fn auth_header(&self) -> Result<AuthHeader, TokenError> {
+    pub(super) async fn auth_header(&self) -> Result<AuthHeader, TemporaryFailure> {
         if let ApiCredentials::Token { header, prefix, token } = &self.issuer.credentials {
             let token = read_secret(token, "token")?;
             return Ok(AuthHeader { name: header, prefix, token });
@@ -90,36 +79,34 @@ impl AuthHeader {
 }
 
 impl PlatformTokenIssuer {
-    /// The request, and the configured refresh token that it uses, if it uses one.
     fn token_request(
         &self,
         rotation: &mut RefreshTokenRotation,
-    ) -> Result<(HttpRequest, Option<SecretString>), TokenError> {
+    ) -> Result<HttpRequest, TemporaryFailure> {
         let request = |token_url, client_id: &str, client_secret, form: &[(&str, &str)]| {
             let client_secret = read_secret(client_secret, "client_secret")?;
             let client = (client_id, &client_secret);
             Ok(oauth::token_request(token_url, ClientAuth::Basic, client, form, TIMEOUT))
         };
         match &self.credentials {
-            ApiCredentials::Token { .. } => Err(TokenError::new("the token is fixed")),
+            ApiCredentials::Token { .. } => Err(no_token("the token is fixed")),
             ApiCredentials::ClientCredentials { token_url, client_id, client_secret, form } => {
                 let form: Vec<(&str, &str)> =
                     form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                Ok((request(token_url, client_id, client_secret, &form)?, None))
+                request(token_url, client_id, client_secret, &form)
             }
             ApiCredentials::RefreshToken { token_url, client_id, client_secret, refresh_token } => {
-                let configured = read_secret(refresh_token, "refresh_token")?;
-                let refresh = rotation.current(&configured);
+                let refresh = rotation.current(&read_secret(refresh_token, "refresh_token")?);
                 let form =
                     [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
-                Ok((request(token_url, client_id, client_secret, &form)?, Some(configured)))
+                request(token_url, client_id, client_secret, &form)
             }
         }
     }
 }
 
 impl TokenIssuer for PlatformTokenIssuer {
-    type Error = TokenError;
+    type Error = TemporaryFailure;
 
     fn fingerprint(&self) -> CredentialsFingerprint {
         CredentialsFingerprint::from_secrets(&match &self.credentials {
@@ -134,40 +121,25 @@ impl TokenIssuer for PlatformTokenIssuer {
     async fn request_token(
         &self,
         rotation: &mut RefreshTokenRotation,
-    ) -> Result<IssuedToken, TokenError> {
-        let (request, configured) = self.token_request(rotation)?;
-        let result = self.http.send(request).await;
-        let response = match (judge(&result), result) {
-            (FetchVerdict::Answered, Ok(response)) => response,
-            (FetchVerdict::RetryLater(TemporaryFailure { reason, wait, .. }), _) => {
-                return Err(TokenError { wait, ..TokenError::new(&reason) });
+    ) -> Result<TokenGrant, TemporaryFailure> {
+        let request = self.token_request(rotation)?;
+        let answer = judge(self.http.send(request).await).map_err(|error| match error {
+            PlatformError::RetryLater(failure) if failure.scope != FailureScope::Credentials => {
+                TemporaryFailure { wait: failure.wait, ..no_token(&failure.reason) }
             }
-            (FetchVerdict::Rejected(reason), _) => return Err(TokenError::new(&reason)),
-            (
-                FetchVerdict::Unauthorized
-                | FetchVerdict::Forbidden
-                | FetchVerdict::NotFound
-                | FetchVerdict::Answered,
-                _,
-            ) => return Err(TokenError::new("the credentials are refused")),
-        };
-        let grant = TokenGrant::parse(&response.body)
-            .ok_or_else(|| TokenError::new("the answer holds no access_token"))?;
-        if let Some(configured) = configured {
-            rotation.replace(configured, grant.refresh_token);
-        }
-        let lifetime = grant.lifetime.unwrap_or(DEFAULT_LIFETIME);
-        Ok(IssuedToken { token: grant.access_token, lifetime })
+            PlatformError::Rejected(reason) => no_token(&reason),
+            PlatformError::RetryLater(_) | PlatformError::Forbidden | PlatformError::NotFound => {
+                no_token("the credentials are refused")
+            }
+        })?;
+        TokenGrant::parse(answer.body.get().as_bytes(), Some(DEFAULT_LIFETIME))
+            .ok_or_else(|| no_token("the answer holds no access_token"))
     }
 }
 
-impl TokenIssuerError for TokenError {
-    fn retry_after(&self) -> Option<Duration> {
-        self.wait
-    }
-
-    fn with_retry_after(self, left: Duration) -> Self {
-        Self { wait: Some(left), ..self }
+impl TokenIssuerError for TemporaryFailure {
+    fn retry_after(&mut self) -> &mut Option<Duration> {
+        &mut self.wait
     }
 
     /// A refusal may pass: it may be a proxy's, or the endpoint's for the moment. So the token granted last is kept.
@@ -176,13 +148,14 @@ impl TokenIssuerError for TokenError {
     }
 }
 
-impl TokenError {
-    fn new(reason: &str) -> Self {
-        let wait = Some(verdict::refusal_wait());
-        Self { reason: format!("no token could be obtained: {reason}"), wait }
+fn no_token(reason: &str) -> TemporaryFailure {
+    TemporaryFailure {
+        reason: format!("no token could be obtained: {reason}"),
+        wait: Some(REFUSAL_WAIT),
+        scope: FailureScope::Platform,
     }
 }
 
-fn read_secret(secret: &Secret, key: &str) -> Result<SecretString, TokenError> {
-    secret.read().map_err(|error| TokenError::new(&format!("api.{key} cannot be read: {error}")))
+fn read_secret(secret: &Secret, key: &str) -> Result<SecretString, TemporaryFailure> {
+    secret.read().map_err(|error| no_token(&format!("api.{key} cannot be read: {error}")))
 }

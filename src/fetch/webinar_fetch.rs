@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::platform_client::{PlatformClient, PlatformReply};
+use super::platform_client::PlatformClient;
 use super::settings::Settings;
-use super::verdict::{self, TemporaryFailure};
+use super::verdict::{self, PlatformError, TemporaryFailure};
 use crate::event::{ExternalAccountId, Millis, ReceiptId, Webinar};
 use crate::intake::IntakeReceipt;
 use crate::ledger::{FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptContent};
@@ -22,20 +22,9 @@ const MAX_ANSWERS_BYTES: usize = 2 * 1024 * 1024;
 
 /// The fetch of one webinar.
 pub(super) struct WebinarFetch<'a> {
-    settings: &'a Settings,
-    client: &'a PlatformClient,
-    task: &'a FetchTask,
-}
-
-/// Why the answers are incomplete.
-enum FetchFailure {
-    /// The failure passes by itself. It is no sign of a missing webinar or of a wrong request.
-    RetryLater {
-        wait: Duration,
-        reason: String,
-    },
-    NotFound,
-    Rejected(String),
+    pub(super) settings: &'a Settings,
+    pub(super) client: &'a PlatformClient,
+    pub(super) task: &'a FetchTask,
 }
 
 /// All answers, with the time of the first request by our clock, and of its response by the platform's.
@@ -61,15 +50,7 @@ impl CollectedAnswers {
     }
 }
 
-impl<'a> WebinarFetch<'a> {
-    pub(super) fn new(
-        settings: &'a Settings,
-        client: &'a PlatformClient,
-        task: &'a FetchTask,
-    ) -> Self {
-        Self { settings, client, task }
-    }
-
+impl WebinarFetch<'_> {
     /// Makes the requests and decides on the outcome.
     pub(super) async fn run(self) -> FetchOutcome {
         let Some(api) = self.settings.source.provider.api() else {
@@ -77,72 +58,73 @@ impl<'a> WebinarFetch<'a> {
             let reason = "the platform cannot be asked".to_owned();
             return FetchOutcome::GivenUp { reason, receipt: None };
         };
-        let requested_at = self.settings.clock.now();
-        let mut collected =
-            CollectedAnswers { answers: BTreeMap::new(), requested_at, platform_date: None };
-        match self.collect_answers(api, &mut collected).await {
-            Ok(()) => {
+        match self.collect_answers(api).await {
+            Ok(collected) => {
                 self.client.record_webinar_seen();
                 self.record_answers(&collected)
             }
-            Err(FetchFailure::RetryLater { wait, reason }) => self.retry_later(wait, reason, false),
-            Err(FetchFailure::NotFound) => self.handle_not_found(api).await,
-            Err(FetchFailure::Rejected(reason))
-                if verdict::is_rejected_for_good(self.task.attempts + 1) =>
-            {
-                FetchOutcome::GivenUp { reason, receipt: None }
-            }
-            Err(FetchFailure::Rejected(reason)) => {
-                self.retry_later(self.short_backoff(), reason, true)
-            }
+            Err(outcome) => outcome,
         }
     }
 
+    /// Makes the requests. The error is the outcome of a fetch whose answers are incomplete.
     async fn collect_answers(
         &self,
         api: &dyn PlatformApi,
-        collected: &mut CollectedAnswers,
-    ) -> Result<(), FetchFailure> {
+    ) -> Result<CollectedAnswers, FetchOutcome> {
+        let requested_at = self.settings.clock.now();
+        let mut collected =
+            CollectedAnswers { answers: BTreeMap::new(), requested_at, platform_date: None };
         for _ in 0..MAX_REQUESTS {
             let answers: ApiAnswers<'_> =
                 collected.answers.iter().map(|(name, answer)| (name.clone(), &**answer)).collect();
-            let request =
-                api.next_request(&self.task.webinar, &answers).map_err(FetchFailure::Rejected)?;
-            let Some(request) = request else { return Ok(()) };
+            let request = api
+                .next_request(&self.task.webinar, &answers)
+                .map_err(|reason| self.handle_rejected(reason))?;
+            let Some(request) = request else { return Ok(collected) };
             let answer = match self.client.get(request.url).await {
-                PlatformReply::Answered { body, date } => {
-                    collected.platform_date = collected.platform_date.or(date);
-                    body
+                Ok(answer) => {
+                    collected.platform_date = collected.platform_date.or(answer.date);
+                    answer.body
                 }
-                PlatformReply::NotFound | PlatformReply::Forbidden
+                Err(PlatformError::NotFound | PlatformError::Forbidden)
                     if request.on_missing == OnMissing::Skip =>
                 {
-                    json_null()
+                    RawValue::NULL.to_owned()
                 }
-                PlatformReply::NotFound if collected.answers.is_empty() => {
-                    return Err(FetchFailure::NotFound);
+                Err(PlatformError::NotFound) if collected.answers.is_empty() => {
+                    return Err(self.handle_not_found(api).await);
                 }
                 // The webinar itself was found, so it is not missing.
-                PlatformReply::NotFound => {
-                    return Err(FetchFailure::Rejected(format!("it has no {}", request.name)));
+                Err(PlatformError::NotFound) => {
+                    return Err(self.handle_rejected(format!("it has no {}", request.name)));
                 }
-                PlatformReply::Forbidden => {
+                Err(PlatformError::Forbidden) => {
                     let reason = format!("we may not ask for the {}", request.name);
-                    return Err(FetchFailure::RetryLater { wait: self.long_backoff(), reason });
+                    return Err(self.retry_later(self.long_backoff(), reason, false));
                 }
-                PlatformReply::RetryLater(TemporaryFailure { reason, wait, .. }) => {
+                // This is no sign of a missing webinar or of a wrong request.
+                Err(PlatformError::RetryLater(TemporaryFailure { reason, wait, .. })) => {
                     let wait = wait.unwrap_or_else(|| self.long_backoff());
-                    return Err(FetchFailure::RetryLater { wait, reason });
+                    return Err(self.retry_later(wait, reason, false));
                 }
-                PlatformReply::Rejected(reason) => return Err(FetchFailure::Rejected(reason)),
+                Err(PlatformError::Rejected(reason)) => return Err(self.handle_rejected(reason)),
             };
             let size: usize = collected.answers.values().map(|answer| answer.get().len()).sum();
             if size + answer.get().len() > MAX_ANSWERS_BYTES {
-                return Err(FetchFailure::Rejected("the answers are too long".to_owned()));
+                return Err(self.handle_rejected("the answers are too long".to_owned()));
             }
             collected.answers.insert(request.name.to_owned(), answer);
         }
-        Err(FetchFailure::Rejected("there is no end of requests".to_owned()))
+        Err(self.handle_rejected("there is no end of requests".to_owned()))
+    }
+
+    /// Decides on the outcome when a request is wrong.
+    fn handle_rejected(&self, reason: String) -> FetchOutcome {
+        if verdict::is_rejected_for_good(self.task.attempts + 1) {
+            return FetchOutcome::GivenUp { reason, receipt: None };
+        }
+        self.retry_later(self.short_backoff(), reason, true)
     }
 
     fn record_answers(&self, collected: &CollectedAnswers) -> FetchOutcome {
@@ -197,15 +179,10 @@ impl<'a> WebinarFetch<'a> {
         let now = self.settings.clock.now();
         let span = TimeRange { from: now, to: now.plus(PROBE_LIST_SPAN) };
         let Some(url) = api.list_url(span, None) else { return true };
-        match self.client.get(url).await {
-            PlatformReply::Answered { body, .. } => {
-                api.parse_list(body.get().as_bytes(), span, None).is_ok()
-            }
-            PlatformReply::NotFound
-            | PlatformReply::Forbidden
-            | PlatformReply::RetryLater(_)
-            | PlatformReply::Rejected(_) => false,
-        }
+        self.client
+            .get(url)
+            .await
+            .is_ok_and(|answer| api.parse_list(answer.body.get().as_bytes(), span, None).is_ok())
     }
 
     /// Whether the receipt changes any webinar, and the ledger knows all that it changes.
@@ -252,10 +229,6 @@ impl<'a> WebinarFetch<'a> {
     fn retry_later(&self, wait: Duration, reason: String, counted: bool) -> FetchOutcome {
         FetchOutcome::Retry { not_before: self.settings.clock.now().plus(wait), reason, counted }
     }
-}
-
-fn json_null() -> Box<RawValue> {
-    RawValue::NULL.to_owned()
 }
 
 #[cfg(test)]

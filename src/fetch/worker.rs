@@ -139,7 +139,8 @@ impl FetchWorker {
     async fn fetch(self: Arc<Self>, task: FetchTask) {
         let source = self.source();
         let mut claim = ClaimGuard { ledger: &*self.settings.ledger, task: &task, settled: false };
-        let outcome = WebinarFetch::new(&self.settings, &self.client, &task).run().await;
+        let fetch = WebinarFetch { settings: &self.settings, client: &self.client, task: &task };
+        let outcome = fetch.run().await;
         match &outcome {
             FetchOutcome::Answered(_) => {}
             FetchOutcome::Retry { reason, .. } => {

@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::net::parse_json_object;
+
 /// Longest text of HubSpot's that is kept, in characters: enough for every message seen, and short in a log line.
 const MAX_TEXT_CHARS: usize = 500;
 
@@ -91,17 +93,10 @@ pub(super) struct ErrorDetail {
     pub(super) context: Value,
 }
 
-/// Parses a JSON object. A derived parser would also accept an array, each element for the field in its place, and so
-/// confirm by `["COMPLETE", [{}]]`.
-pub(super) fn parse_object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    let is_object = json.trim_ascii_start().starts_with(b"{");
-    is_object.then(|| serde_json::from_slice(json).ok()).flatten()
-}
-
 impl ErrorBody {
     /// Parses an error body.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        parse_object(body)
+        parse_json_object(body)
     }
 
     /// Its own message and those of its details.
@@ -156,7 +151,7 @@ where
     let elements = Option::<Vec<Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
     Ok(elements
         .iter()
-        .map(|element| parse_object(element.get().as_bytes()).unwrap_or_default())
+        .map(|element| parse_json_object(element.get().as_bytes()).unwrap_or_default())
         .collect())
 }
 
@@ -167,7 +162,7 @@ where
     T: DeserializeOwned,
 {
     let elements = Option::<Vec<Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(elements.iter().filter_map(|element| parse_object(element.get().as_bytes())).collect())
+    Ok(elements.iter().filter_map(|element| parse_json_object(element.get().as_bytes())).collect())
 }
 
 /// Makes a text of HubSpot's fit for logs and pages: bounded, without control characters.

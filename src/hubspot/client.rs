@@ -1,6 +1,5 @@
 //! The calls that the bridge makes to an account.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,8 @@ use url::Url;
 use crate::clock::Clock;
 use crate::event::{AccountName, EventKey};
 use crate::net::{
-    CallPermit, CredentialsFingerprint, Http, HttpMethod, HttpRequest, HttpResponse, TransportError,
+    CallPermit, CredentialsFingerprint, Http, HttpMethod, HttpRequest, HttpResponse,
+    TransportError, parse_json_object,
 };
 use crate::secret::secrets_equal;
 use crate::telemetry::Metrics;
@@ -256,17 +256,9 @@ impl AccountClient {
     }
 }
 
-impl fmt::Debug for AccountClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccountClient")
-            .field("url", &self.upsert_url.as_str())
-            .finish_non_exhaustive()
-    }
-}
-
 fn parse_portal_id(response: &HttpResponse) -> Result<u64, AccountError> {
     match response.status {
-        200..=299 => body::parse_object(&response.body)
+        200..=299 => parse_json_object(&response.body)
             .map(|details: AccountDetails| details.portal_id)
             .ok_or_else(|| AccountError::from_unreadable(response, "no portalId")),
         _ => Err(AccountError::from_response(response)),

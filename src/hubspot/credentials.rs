@@ -10,14 +10,13 @@ use url::Url;
 use crate::clock::Clock;
 use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
 use crate::net::{
-    CredentialsFingerprint, HttpRequest, HttpResponse, IssuedToken, TokenCache, TokenIssuer,
-    TokenIssuerError,
+    CredentialsFingerprint, HttpRequest, HttpResponse, TokenCache, TokenIssuer, TokenIssuerError,
+    parse_json_object,
 };
 use crate::secret::Secret;
 
 use super::account_error::{AccountError, AccountErrorKind, is_web_page};
 use super::account_http::{AccountHttp, ApiOperation};
-use super::body::parse_object;
 use super::settings::AccountCredentials;
 
 /// A token is renewed this long before it expires. HubSpot's live 30 minutes
@@ -30,7 +29,6 @@ const MARGIN: Duration = Duration::from_mins(5);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
-#[derive(Debug)]
 pub(super) enum AccountTokens {
     /// A token that is read each time, so that a changed file counts at once.
     Fixed(Secret),
@@ -144,7 +142,7 @@ impl TokenIssuer for OAuth {
     async fn request_token(
         &self,
         rotation: &mut RefreshTokenRotation,
-    ) -> Result<IssuedToken, AccountError> {
+    ) -> Result<TokenGrant, AccountError> {
         let configured = read_secret(&self.refresh_token, "refresh token")?;
         let request = self.request(&rotation.current(&configured))?;
         let granted = match self.http.send(ApiOperation::Token, request).await {
@@ -155,21 +153,16 @@ impl TokenIssuer for OAuth {
                 ..AccountError::from_transport(&error)
             }),
         };
-        let (issued, replacement) = granted.map_err(|error| error.prefixed("OAuth token"))?;
-        let expires_at = self.clock.now().plus(issued.lifetime);
+        let grant = granted.map_err(|error| error.prefixed("OAuth token"))?;
+        let expires_at = self.clock.now().plus(grant.lifetime);
         self.http.metrics.set_token_expires(&self.http.account, expires_at);
-        rotation.replace(configured, replacement);
-        Ok(issued)
+        Ok(grant)
     }
 }
 
 impl TokenIssuerError for AccountError {
-    fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
-
-    fn with_retry_after(self, left: Duration) -> Self {
-        Self { retry_after: Some(left), ..self }
+    fn retry_after(&mut self) -> &mut Option<Duration> {
+        &mut self.retry_after
     }
 
     fn refuses_refresh_token(&self) -> bool {
@@ -177,18 +170,16 @@ impl TokenIssuerError for AccountError {
     }
 }
 
-/// The token that the endpoint granted, and the refresh token that replaces the present one. Of a refusal only the
-/// codes are kept: the rest of its body may repeat what we sent.
-fn parse_token_response(
-    response: &HttpResponse,
-) -> Result<(IssuedToken, Option<SecretString>), AccountError> {
+/// The token that the endpoint granted; HubSpot's have an end. Of a refusal only the codes are kept: the rest of its
+/// body may repeat the request.
+fn parse_token_response(response: &HttpResponse) -> Result<TokenGrant, AccountError> {
     match response.status {
-        200..=299 => parse_grant(&response.body).ok_or_else(|| AccountError {
+        200..=299 => TokenGrant::parse(&response.body, None).ok_or_else(|| AccountError {
             status: None,
             ..AccountError::from_unreadable(response, "not both access_token and expires_in")
         }),
         400 | 401 | 403 if !is_web_page(response) => {
-            let refusal: TokenErrorBody = parse_object(&response.body).unwrap_or_default();
+            let refusal: TokenErrorBody = parse_json_object(&response.body).unwrap_or_default();
             let codes: Vec<String> =
                 [refusal.error, refusal.status].into_iter().flatten().collect();
             let detail = format!("HTTP {}: refused: {}", response.status, codes.join(", "));
@@ -202,12 +193,6 @@ fn parse_token_response(
     }
 }
 
-/// HubSpot's tokens have an end; a grant without one is none.
-fn parse_grant(body: &[u8]) -> Option<(IssuedToken, Option<SecretString>)> {
-    let TokenGrant { access_token: token, lifetime, refresh_token } = TokenGrant::parse(body)?;
-    Some((IssuedToken { token, lifetime: lifetime? }, refresh_token))
-}
-
 fn read_secret(secret: &Secret, name: &str) -> Result<SecretString, AccountError> {
     secret.read().map_err(|error| {
         AccountError::new(
@@ -215,12 +200,6 @@ fn read_secret(secret: &Secret, name: &str) -> Result<SecretString, AccountError
             format!("the {name} cannot be read: {error}"),
         )
     })
-}
-
-impl std::fmt::Debug for OAuth {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OAuth").field("client_id", &self.client_id).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]

@@ -2,17 +2,17 @@
 //!
 //! | response | content | verdict |
 //! |---|---|---|
-//! | 2xx `COMPLETE` | no `errors`, no `numErrors`, a result for each event: as many, no `id` twice, and if one is an event's, all are | all confirmed |
+//! | 2xx `COMPLETE` | no errors, and a result for each event: as many, no `id` twice, and if one is an event's, all are | all confirmed |
 //! | | a result whose `id` is the event's | confirmed, unless an error names it too |
-//! | | an error of validation that names the event, or any such when it was alone | refused |
-//! | | fewer results, even none, and no error | the others unconfirmed: no result |
-//! | | errors that name no event, or are not of validation | the others unconfirmed: unfinished |
+//! | | an error of validation that names the event, or any such error if the event was sent alone | refused |
+//! | | fewer results, or none, and no error | the other events unconfirmed: no result |
+//! | | errors that name no event, or are not of validation | the other events unconfirmed: unfinished |
 //! | 2xx, `status` anything else | `PENDING`, `PROCESSING`, unknown | all in progress |
 //! | | `CANCELED` | all unconfirmed: unfinished |
-//! | 2xx | a web page, cut off, no JSON, no body, `numErrors` that is no number | overloaded, ambiguous |
+//! | 2xx | a web page, a body that is cut off or no JSON, `numErrors` that is no number | overloaded, ambiguous |
 //! | 400, 422 | | split for a bad event; alone: refused |
 //! | 413, 409 | | split for the whole batch; alone: 413 refused, 409 unconfirmed: unfinished |
-//! | longer than we read | | split for the whole batch; alone: transport, ambiguous |
+//! | any status, longer than the bound | | split for the whole batch; alone: transport, ambiguous |
 //! | 400 | a web page | overloaded |
 //! | 401 | after one more try, if there is another token by then | unauthorized |
 //! | 403 | names the missing scopes | forbidden |
@@ -25,22 +25,23 @@
 //! | 500, 502, 504, 520, 522, 524, other 5xx and beyond | as 503 | overloaded, ambiguous |
 //! | other 4xx | as 503 | overloaded |
 //! | no connection | the request was not sent | transport |
-//! | time-out, reset, cut off | HubSpot may have taken it or not | transport, ambiguous |
+//! | time-out, reset, cut off | HubSpot may have carried out the request | transport, ambiguous |
 //!
-//! Delivery settles `Items` one by one and sends unconfirmed ones again in halves; it sends a `Split` batch again in
-//! halves; any other verdict is the account's, and no event is charged for it ([`AccountError`]). `Retry-After` is seconds;
-//! a number too large for that is milliseconds, clamped; zero, a negative number, a fraction or a date counts as absent.
+//! Delivery settles the events of [`Verdict::Items`] one by one, and sends unconfirmed ones again in halves. It sends
+//! the batch of a [`Verdict::Split`] again in halves. Any other verdict is the account's, and no event is charged for
+//! it ([`AccountError`]). `Retry-After` counts seconds; a number that is too large for seconds counts milliseconds,
+//! within bounds; zero, a negative number, a fraction or a date counts as absent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::HubspotRefusal;
-use crate::net::{HttpResponse, TransportError};
+use crate::net::{HttpResponse, TransportError, parse_json_object};
 
 use super::account_error::{AccountError, is_web_page};
-use super::body::{ErrorBody, UpsertResponse, UpsertResult, parse_object, sanitize};
+use super::body::{ErrorBody, UpsertResponse, UpsertResult, sanitize};
 
-/// Shortest id that is searched for in HubSpot's texts. A shorter one, or one without a digit, may be a word or a number of
-/// another meaning ("at most 250 characters"); such an event is found by halving the batch.
+/// Shortest id that is searched for in HubSpot's texts. A shorter id, or one without a digit, may be a word or a number
+/// of another meaning ("at most 250 characters"); such an event is found by halving the batch.
 const MIN_ID_LENGTH: usize = 6;
 
 /// One event of a batch.
@@ -75,14 +76,14 @@ pub enum ItemVerdict {
     Refused(HubspotRefusal),
     /// The response does not show what became of the event.
     Unconfirmed {
-        /// What the response lacks.
+        /// The part that the response lacks.
         reason: Unconfirmed,
-        /// What the response contains, for operators.
+        /// The content of the response, for operators.
         detail: String,
     },
-    /// HubSpot says that it still works on the batch: it may write the event at any time, even after a later one.
+    /// HubSpot still works on the batch: it may write the event at any time, even after a later one.
     InProgress {
-        /// What the response contains, for operators.
+        /// The content of the response, for operators.
         detail: String,
     },
 }
@@ -107,8 +108,8 @@ pub enum SplitReason {
 /// Why a response does not confirm an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unconfirmed {
-    /// HubSpot says that it has finished, and gives neither an error nor a result for the event. Seen in the field: nothing
-    /// was done.
+    /// HubSpot reports that it has finished, and gives neither an error nor a result for the event. Seen in the field:
+    /// nothing was done.
     NoResult,
     /// HubSpot has not finished, or names an error that is not the event's: the event may still be written.
     Unfinished,
@@ -126,10 +127,15 @@ pub fn judge(batch: &[BatchItem<'_>], response: Result<&HttpResponse, &Transport
         Err(TransportError::TooLarge(_)) if !is_single => Verdict::Split(SplitReason::WholeBatch),
         Err(error) => Verdict::Account(AccountError::from_transport(error)),
         Ok(response) => match (response.status, is_single) {
-            (200..=299, _) => match parse_object(&response.body) {
-                Some(upserted) => Verdict::Items(item_verdicts(batch, response.status, &upserted)),
-                None => unreadable_response(response),
-            },
+            (200..=299, _) => {
+                if let Some(upserted) = parse_json_object(&response.body) {
+                    Verdict::Items(item_verdicts(batch, response.status, &upserted))
+                } else {
+                    let page = is_web_page(response);
+                    let problem = if page { "a web page" } else { "not the JSON of an upsert" };
+                    Verdict::Account(AccountError::from_unreadable(response, problem))
+                }
+            }
             // A web page is not the API's response about an event.
             (400, _) if is_web_page(response) => {
                 Verdict::Account(AccountError::from_response(response))
@@ -141,25 +147,16 @@ pub fn judge(batch: &[BatchItem<'_>], response: Result<&HttpResponse, &Transport
             (400 | 422, false) => Verdict::Split(SplitReason::BadEvent),
             (409 | 413, false) => Verdict::Split(SplitReason::WholeBatch),
             (400 | 413 | 422, true) => {
-                verdict_for_all(batch, &ItemVerdict::Refused(read_refusal(response)))
+                let refused = ItemVerdict::Refused(read_refusal(response));
+                Verdict::Items(vec![refused; batch.len()])
             }
-            (409, true) => verdict_for_all(
-                batch,
-                &unconfirmed(Unconfirmed::Unfinished, AccountError::from_response(response).detail),
-            ),
+            (409, true) => {
+                let detail = AccountError::from_response(response).detail;
+                Verdict::Items(vec![unconfirmed(Unconfirmed::Unfinished, detail); batch.len()])
+            }
             _ => Verdict::Account(AccountError::from_response(response)),
         },
     }
-}
-
-fn unreadable_response(response: &HttpResponse) -> Verdict {
-    let problem = if is_web_page(response) { "a web page" } else { "not the JSON of an upsert" };
-    Verdict::Account(AccountError::from_unreadable(response, problem))
-}
-
-/// The same verdict for each event of the batch.
-fn verdict_for_all(batch: &[BatchItem<'_>], verdict: &ItemVerdict) -> Verdict {
-    Verdict::Items(batch.iter().map(|_| verdict.clone()).collect())
 }
 
 fn unconfirmed(reason: Unconfirmed, detail: impl Into<String>) -> ItemVerdict {
@@ -179,7 +176,7 @@ fn item_verdicts(
             // `PENDING`, `PROCESSING`, and unknown statuses.
             _ => ItemVerdict::InProgress { detail },
         };
-        return batch.iter().map(|_| verdict.clone()).collect();
+        return vec![verdict; batch.len()];
     }
     let results = results_by_event(batch, &upserted.results);
     let confirmed =
@@ -236,8 +233,8 @@ fn results_by_event<'a>(
         .collect()
 }
 
-/// The events that validation errors name. The content of such errors is not documented for marketing events; in a batch
-/// of one event they can only be about that one.
+/// The events that validation errors name. The content of such errors is not documented for marketing events; in a
+/// batch of one event they can only concern that event.
 fn refusals_by_event<'a>(
     batch: &[BatchItem<'a>],
     status: u16,
@@ -256,13 +253,13 @@ fn refusals_by_event<'a>(
     refused
 }
 
-/// Whether the error is about the input rather than the moment: `VALIDATION_ERROR` and similar categories.
+/// Whether the error concerns the input rather than the moment: `VALIDATION_ERROR` and similar categories.
 fn is_validation_error(error: &ErrorBody) -> bool {
     error.category.as_deref().is_some_and(|category| category.contains("VALIDATION"))
 }
 
-/// The events that an error names: all in its context, else the one that its messages name. Messages that name two events
-/// may describe one by the other.
+/// The events that an error names: all in its context, else the one that its messages name. Messages that name two
+/// events may describe one by the other.
 fn named_events<'a>(batch: &[BatchItem<'a>], error: &ErrorBody) -> Vec<&'a str> {
     let among = |words: &BTreeSet<&str>| -> Vec<&'a str> {
         let ids = batch.iter().map(|event| event.external_event_id);

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 
 /// Sends one request and reads its whole response, within the request's bounds. It is a trait so that callers can be
 /// tested, and simulated, without sockets.
@@ -17,7 +18,7 @@ pub trait Http: Send + Sync + 'static {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
 }
 
-/// A request to an outside service.
+/// A request to an outside service. It has no `Debug`: the URL, the headers and the body may hold secrets.
 #[derive(Clone)]
 pub struct HttpRequest {
     /// Method.
@@ -32,18 +33,6 @@ pub struct HttpRequest {
     pub timeout: Duration,
     /// Longest body of a response that is read, in bytes.
     pub max_response_bytes: usize,
-}
-
-/// Without the body, which may hold a client's secret, and without the URL's query.
-impl std::fmt::Debug for HttpRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpRequest")
-            .field("method", &self.method)
-            .field("host", &self.url.host_str())
-            .field("path", &self.url.path())
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
 }
 
 /// An HTTP method.
@@ -84,12 +73,8 @@ impl TransportError {
     /// Its text with its causes, which `Display` leaves out.
     #[must_use]
     pub fn with_causes(&self) -> String {
-        let (mut text, mut next) = (self.to_string(), self.source());
-        while let Some(cause) = next {
-            text = format!("{text}: {cause}");
-            next = cause.source();
-        }
-        text
+        let causes = std::iter::successors(self.source(), |&cause| cause.source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
     }
 }
 
@@ -108,6 +93,13 @@ pub enum TransportError {
     /// The response is longer than the request's bound.
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
+}
+
+/// Parses a JSON object. A derived parser would also accept an array, each element for the field in its place.
+#[must_use]
+pub fn parse_json_object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
 /// The value of the label `status` of the metrics that count calls.

@@ -21,8 +21,10 @@ mod waiting_rate_limiter;
 
 pub use client::{HttpClient, HttpClientError};
 pub use fingerprint::CredentialsFingerprint;
-pub use http::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError, call_status};
+pub use http::{
+    Http, HttpMethod, HttpRequest, HttpResponse, TransportError, call_status, parse_json_object,
+};
 pub use jwks::JwksCache;
 pub use rate_limiter::{Permit, PermitWait, RateLimit, RateLimiter};
-pub use token_cache::{IssuedToken, TokenCache, TokenIssuer, TokenIssuerError};
+pub use token_cache::{TokenCache, TokenIssuer, TokenIssuerError};
 pub use waiting_rate_limiter::{CallPermit, WaitingRateLimiter};

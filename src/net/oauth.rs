@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::http::{HttpMethod, HttpRequest};
+use super::http::{HttpMethod, HttpRequest, parse_json_object};
 use crate::secret::secrets_equal;
 
 /// Longest response, in bytes: one with a token has some kilobytes at most.
@@ -69,17 +69,17 @@ pub fn token_request(
 pub struct TokenGrant {
     /// The token.
     pub access_token: SecretString,
-    /// Time until the token expires, at most a year; none if the endpoint does not say.
-    pub lifetime: Option<Duration>,
+    /// Time until the token expires, at most a year.
+    pub lifetime: Duration,
     /// Refresh token that replaces the one in the request.
     pub refresh_token: Option<SecretString>,
 }
 
 impl TokenGrant {
     /// Parses the body of a 2xx response; none if it is no grant. The parser's message is dropped: it could repeat the
-    /// token.
+    /// token. If the endpoint does not state the lifetime, it is the default; without a default, that is no grant.
     #[must_use]
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    pub fn parse(body: &[u8], default_lifetime: Option<Duration>) -> Option<Self> {
         #[derive(Deserialize)]
         struct Wire {
             access_token: String,
@@ -87,12 +87,12 @@ impl TokenGrant {
             expires_in: Option<Duration>,
             refresh_token: Option<String>,
         }
-        // The derived parser would take an array, too.
-        let begins = body.trim_ascii_start().starts_with(b"{");
-        let wire: Wire = begins.then(|| serde_json::from_slice(body).ok()).flatten()?;
-        let Wire { access_token, expires_in, refresh_token } = wire;
-        let refresh_token = refresh_token.map(SecretString::from);
-        Some(Self { access_token: access_token.into(), lifetime: expires_in, refresh_token })
+        let Wire { access_token, expires_in, refresh_token } = parse_json_object(body)?;
+        Some(Self {
+            access_token: access_token.into(),
+            lifetime: expires_in.or(default_lifetime)?,
+            refresh_token: refresh_token.map(SecretString::from),
+        })
     }
 }
 
@@ -125,22 +125,24 @@ fn parse_lifetime<'de, D: Deserializer<'de>>(
 /// counts again.
 #[derive(Default)]
 pub struct RefreshTokenRotation {
-    /// The configured refresh token, and the one that replaces it.
-    replacement: Option<(SecretString, SecretString)>,
+    /// The configured refresh token that was used last.
+    configured: Option<SecretString>,
+    /// The one that replaces it.
+    replacement: Option<SecretString>,
 }
 
 impl RefreshTokenRotation {
     /// The refresh token to use. A newly configured one wins over the replacement of the old one.
     pub fn current(&mut self, configured: &SecretString) -> SecretString {
-        self.replacement.take_if(|(old, _)| !secrets_equal(old, configured));
-        self.replacement.as_ref().map_or(configured, |(_, by)| by).clone()
+        if !self.configured.as_ref().is_some_and(|used| secrets_equal(used, configured)) {
+            *self = Self { configured: Some(configured.clone()), replacement: None };
+        }
+        self.replacement.as_ref().unwrap_or(configured).clone()
     }
 
-    /// Records the replacement that a response granted, if it did.
-    pub fn replace(&mut self, configured: SecretString, by: Option<SecretString>) {
-        if let Some(by) = by {
-            self.replacement = Some((configured, by));
-        }
+    /// Records the replacement of the present refresh token that a response granted, if it did.
+    pub fn replace(&mut self, by: Option<SecretString>) {
+        self.replacement = by.or(self.replacement.take());
     }
 
     /// Drops a replacement that was refused: the configured one may still be valid, as a restart would find out.
@@ -153,20 +155,24 @@ impl RefreshTokenRotation {
 mod tests {
     use super::*;
 
+    const MINUTE: Duration = Duration::from_mins(1);
+    const DEFAULT: Option<Duration> = Some(MINUTE);
+
     /// The lifetime that is parsed; an error if the body is no grant.
-    fn lifetime_of(expires_in: &str) -> Result<Option<Duration>, ()> {
+    fn lifetime_of(expires_in: &str) -> Result<Duration, ()> {
         let body = format!(r#"{{"access_token":"a","token_type":"bearer"{expires_in}}}"#);
-        TokenGrant::parse(body.as_bytes()).map(|granted| granted.lifetime).ok_or(())
+        TokenGrant::parse(body.as_bytes(), DEFAULT).map(|granted| granted.lifetime).ok_or(())
     }
 
     #[test]
     fn parse_any_form_of_lifetime_reads_seconds() {
-        let hour = Some(Duration::from_hours(1));
+        let hour = Duration::from_hours(1);
         assert_eq!(lifetime_of(r#","expires_in":3600"#), Ok(hour));
         assert_eq!(lifetime_of(r#","expires_in":"3600""#), Ok(hour));
-        assert_eq!(lifetime_of(""), Ok(None));
-        assert_eq!(lifetime_of(r#","expires_in":null"#), Ok(None));
-        assert_eq!(lifetime_of(r#","expires_in":18446744073709551615"#), Ok(Some(MAX_LIFETIME)));
+        assert_eq!(lifetime_of(""), Ok(MINUTE));
+        assert_eq!(lifetime_of(r#","expires_in":null"#), Ok(MINUTE));
+        assert!(TokenGrant::parse(br#"{"access_token":"a"}"#, None).is_none());
+        assert_eq!(lifetime_of(r#","expires_in":18446744073709551615"#), Ok(MAX_LIFETIME));
         for wrong in [r#","expires_in":-1"#, r#","expires_in":"soon""#, r#","expires_in":[3600]"#] {
             assert_eq!(lifetime_of(wrong), Err(()), "{wrong}");
         }
@@ -175,7 +181,7 @@ mod tests {
     #[test]
     fn parse_no_grant_is_none() {
         for body in ["", "{}", r#"["a",3600,null]"#, r#"{"access_token":7}"#, "<html>"] {
-            assert!(TokenGrant::parse(body.as_bytes()).is_none(), "{body}");
+            assert!(TokenGrant::parse(body.as_bytes(), DEFAULT).is_none(), "{body}");
         }
     }
 
@@ -206,13 +212,14 @@ mod tests {
         let (one, two) = (SecretString::from("one"), SecretString::from("two"));
         let mut rotation = RefreshTokenRotation::default();
         assert_eq!(text(&rotation.current(&one)), "one");
-        rotation.replace(one.clone(), None);
+        rotation.replace(None);
         assert_eq!(text(&rotation.current(&one)), "one");
-        rotation.replace(one.clone(), Some("replacement".into()));
+        rotation.replace(Some("replacement".into()));
+        rotation.replace(None);
         assert_eq!(text(&rotation.current(&one)), "replacement");
         assert_eq!(text(&rotation.current(&two)), "two");
         assert_eq!(text(&rotation.current(&one)), "one", "another was configured meanwhile");
-        rotation.replace(one.clone(), Some("replacement".into()));
+        rotation.replace(Some("replacement".into()));
         rotation.reset();
         assert_eq!(text(&rotation.current(&one)), "one");
     }

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::fingerprint::CredentialsFingerprint;
-use super::oauth::{RefreshTokenRotation, usable_for};
+use super::oauth::{RefreshTokenRotation, TokenGrant, usable_for};
 use crate::secret::secrets_equal;
 
 /// Requests tokens of one client.
@@ -19,33 +19,20 @@ pub trait TokenIssuer: Sync {
     /// The client's credentials as they are now.
     fn fingerprint(&self) -> CredentialsFingerprint;
 
-    /// Requests a token. An issuer that uses refresh tokens takes the current one from `rotation`, and puts there the
-    /// one that replaces it.
+    /// Requests a token. An issuer that uses refresh tokens takes the current one from `rotation`.
     fn request_token(
         &self,
         rotation: &mut RefreshTokenRotation,
-    ) -> impl Future<Output = Result<IssuedToken, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<TokenGrant, Self::Error>> + Send;
 }
 
 /// Why an issuer gave no token, as far as the cache must know.
 pub trait TokenIssuerError: Clone + Send {
     /// Time before the next request, where that is known.
-    fn retry_after(&self) -> Option<Duration>;
-
-    /// The same error with that much of its time left.
-    #[must_use]
-    fn with_retry_after(self, left: Duration) -> Self;
+    fn retry_after(&mut self) -> &mut Option<Duration>;
 
     /// Whether the refresh token in use was refused for good, so that the configured one is tried next.
     fn refuses_refresh_token(&self) -> bool;
-}
-
-/// A token that an issuer gave.
-pub struct IssuedToken {
-    /// The token.
-    pub token: SecretString,
-    /// Time until it expires.
-    pub lifetime: Duration,
 }
 
 /// Keeps the token of one client.
@@ -113,7 +100,8 @@ impl<E: TokenIssuerError> TokenCache<E> {
         let result = issuer.request_token(&mut state.rotation).await;
         let now = Instant::now();
         match result {
-            Ok(IssuedToken { token, lifetime }) => {
+            Ok(TokenGrant { access_token: token, lifetime, refresh_token }) => {
+                state.rotation.replace(refresh_token);
                 state.failure = None;
                 state.token = Some(CachedToken {
                     token: token.clone(),
@@ -123,7 +111,7 @@ impl<E: TokenIssuerError> TokenCache<E> {
                 });
                 Ok(token)
             }
-            Err(error) => {
+            Err(mut error) => {
                 let valid = self.valid_token(&state, now);
                 let pause = error.retry_after().or(valid.as_ref().and(self.renewal_pause));
                 let retry_at = now + pause.unwrap_or_default();
@@ -167,10 +155,10 @@ impl<E: TokenIssuerError> FailedRequest<E> {
 
     /// The error with the rest of its time.
     fn remaining(&self, now: Instant) -> E {
-        let error = self.error.clone();
-        match error.retry_after() {
-            Some(_) => error.with_retry_after(self.retry_at.saturating_duration_since(now)),
-            None => error,
+        let mut error = self.error.clone();
+        if let Some(left) = error.retry_after() {
+            *left = self.retry_at.saturating_duration_since(now);
         }
+        error
     }
 }

