@@ -14,7 +14,6 @@ use crate::config::Config;
 use crate::event::{AccountName, EventKey, FetchCondition, FetchRequest, SourceName, WebinarId};
 use crate::ledger::{EventQuery, EventState, EventSummary, FetchStatus, Ledger, RedriveResult};
 use crate::net::Http;
-use crate::ops::models::EventModel;
 
 /// Most events of a page. A whole page is held in memory, and an event may have 65,000 characters of description.
 const PAGE: usize = 50;
@@ -52,7 +51,7 @@ impl LedgerAccess {
         account: &AccountName,
         cursor: Option<String>,
     ) -> anyhow::Result<(Vec<DeliveredEvent>, Option<String>)> {
-        match self {
+        let (events, next) = match self {
             Self::Local(ledger) => {
                 let query = EventQuery {
                     account: Some(account.clone()),
@@ -62,16 +61,15 @@ impl LedgerAccess {
                     ..EventQuery::default()
                 };
                 let page = ledger.list_events(query).await?;
-                let events = page.items.into_iter().map(DeliveredEvent::try_from);
-                let events = events.collect::<anyhow::Result<_>>()?;
-                Ok((events, page.next.map(|next| next.to_string())))
+                (page.items, page.next.map(|next| next.to_string()))
             }
             Self::Service(service) => {
                 let page = service.list_delivered(account, PAGE, cursor.as_deref()).await?;
-                let events = page.events.into_iter().map(DeliveredEvent::try_from);
-                Ok((events.collect::<anyhow::Result<_>>()?, page.next))
+                (page.events, page.next)
             }
-        }
+        };
+        let events = events.into_iter().map(DeliveredEvent::try_from);
+        Ok((events.collect::<anyhow::Result<_>>()?, next))
     }
 
     /// The event as it is now, if it is delivered.
@@ -79,18 +77,12 @@ impl LedgerAccess {
         &self,
         key: &EventKey,
     ) -> anyhow::Result<Option<DeliveredEvent>> {
-        match self {
-            Self::Local(ledger) => {
-                let event = ledger.event_detail(key).await?.map(|detail| detail.summary);
-                let event = event.filter(|event| event.state == EventState::Delivered);
-                event.map(DeliveredEvent::try_from).transpose()
-            }
-            Self::Service(service) => {
-                let event = service.event(key).await?.map(|detail| detail.event);
-                let event = event.filter(|event| event.state == EventState::Delivered);
-                event.map(DeliveredEvent::try_from).transpose()
-            }
-        }
+        let event = match self {
+            Self::Local(ledger) => ledger.event_detail(key).await?.map(|detail| detail.summary),
+            Self::Service(service) => service.event(key).await?,
+        };
+        let event = event.filter(|event| event.state == EventState::Delivered);
+        event.map(DeliveredEvent::try_from).transpose()
     }
 
     /// Sends the event again. An event that was deleted, or became incomplete or filtered, is not sent.
@@ -142,7 +134,7 @@ impl LedgerAccess {
                 let source = sources.find(|shown| shown.source == *source);
                 let source =
                     source.context("the running service does not know the source: restart it")?;
-                Ok(source.fetch.into())
+                Ok(source.fetch)
             }
         }
     }
@@ -162,15 +154,5 @@ impl TryFrom<EventSummary> for DeliveredEvent {
     fn try_from(event: EventSummary) -> anyhow::Result<Self> {
         let input = event.input.context("a delivered event without an input")?;
         Ok(Self { key: event.key, input: serde_json::from_slice(&input)? })
-    }
-}
-
-impl TryFrom<EventModel> for DeliveredEvent {
-    type Error = anyhow::Error;
-
-    fn try_from(event: EventModel) -> anyhow::Result<Self> {
-        let EventModel { hubspot, external_account_id, external_event_id, input, .. } = event;
-        let key = EventKey { hubspot, external_account_id, external_event_id };
-        Ok(Self { key, input: input.context("a delivered event without an input")? })
     }
 }

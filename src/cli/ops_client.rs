@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::event::{AccountName, EventKey, SourceName, WebinarId};
+use crate::ledger::EventSummary;
 use crate::net::{Http, HttpMethod, HttpRequest};
 use crate::ops::models::{
-    EventDetailModel, EventListModel, FetchRequestModel, ProblemModel, RedriveModel, StatusModel,
+    EventListModel, FetchRequestModel, ProblemModel, RedriveModel, StatusModel,
 };
 
 /// Longer than the service takes for any of these calls.
@@ -55,7 +56,7 @@ impl OpsClient {
     }
 
     /// `GET /events/...`: the event, if there is one.
-    pub(super) async fn event(&self, key: &EventKey) -> anyhow::Result<Option<EventDetailModel>> {
+    pub(super) async fn event(&self, key: &EventKey) -> anyhow::Result<Option<EventSummary>> {
         self.send(HttpMethod::Get, self.event_url(key, &[])?).await
     }
 

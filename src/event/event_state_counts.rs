@@ -1,7 +1,9 @@
 //! Number of events of an account in each state.
 
+use serde::{Deserialize, Serialize};
+
 /// Number of events of an account in each state; the states are disjoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the states of `bridge_events`")]
 pub struct EventStateCounts {
     pub pending: u64,

@@ -1,7 +1,7 @@
 //! The vocabulary: webinars, the changes that platforms report, and the merging of changes.
 //!
 //! * [`id`]: names and identifiers; every value is valid.
-//! * [`time`]: [`Millis`] and the parsing of platforms' times.
+//! * [`time`]: [`Millis`] and the parsing of platforms' times; [`rfc3339`]: times as text in JSON.
 //! * [`text`]: cleaning of texts and links.
 //! * [`change`]: the change that one webhook reports.
 //! * [`register`]: one field's value with its time and provenance; the last writer wins.
@@ -37,6 +37,7 @@ pub mod policy;
 pub mod property;
 pub mod register;
 pub mod registers;
+pub mod rfc3339;
 pub mod text;
 pub mod time;
 pub mod webinar;

@@ -2,17 +2,20 @@
 //!
 //! Lists come newest first, a page at a time. A page looks at a bounded number of rows: one with a rare filter may be
 //! short, or empty, and still name the place to go on from.
+//!
+//! The records serialize as the operators' API shows them: their members keep their names and may only be joined by new
+//! ones.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{HubspotRefusal, LedgerError, ReceiptKind, ReceiptOutcome};
+use super::{HubspotRefusal, LedgerError, ReceiptKind, ReceiptOutcome, json_bytes};
 use crate::event::webinar::Provenance;
 use crate::event::{
     AccountName, BodyHash, Change, EventKey, EventStateCounts, FieldOrigin, Gap, Millis, Origin,
-    ProviderId, ReceiptId, SourceName,
+    ProviderId, ReceiptId, SourceName, rfc3339,
 };
 
 /// What people and metrics read.
@@ -121,9 +124,10 @@ pub struct EventQuery {
 }
 
 /// An event in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventSummary {
     /// The key.
+    #[serde(flatten)]
     pub key: EventKey,
     /// The state.
     pub state: EventState,
@@ -132,20 +136,25 @@ pub struct EventSummary {
     /// Rises with every change of the input, and with every redrive.
     pub version: i64,
     /// The input for HubSpot, JSON of [`crate::event::EventInput`]; none while incomplete or filtered.
+    #[serde(with = "json_bytes")]
     pub input: Option<Vec<u8>>,
     /// The name, if known, also while incomplete.
     pub name: Option<String>,
     /// Why it is not sent, while incomplete or filtered; else what is wrong with the input.
     pub gaps: Vec<Gap>,
     /// When the input changed last.
+    #[serde(with = "rfc3339")]
     pub changed_at: Millis,
     /// Since when it has been pending, while it is.
+    #[serde(with = "rfc3339::option")]
     pub pending_since: Option<Millis>,
     /// The earliest next attempt, while it waits for one.
+    #[serde(with = "rfc3339::option")]
     pub not_before: Option<Millis>,
     /// Counted calls in a row that did not end with a confirmation.
     pub attempts: u32,
     /// When HubSpot last confirmed a state of it.
+    #[serde(with = "rfc3339::option")]
     pub confirmed_at: Option<Millis>,
     /// HubSpot's id of the record.
     pub object_id: Option<String>,
@@ -156,15 +165,19 @@ pub struct EventSummary {
 }
 
 /// An event with all that is known of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EventDetail {
     /// The event as lists show it.
+    #[serde(flatten)]
     pub summary: EventSummary,
     /// The input that HubSpot confirmed last, in full.
+    #[serde(with = "json_bytes")]
     pub confirmed_input: Option<Vec<u8>>,
     /// When its completion timer runs out.
+    #[serde(with = "rfc3339::option")]
     pub due_at: Option<Millis>,
     /// When it is sent a second time, after a call whose effect is unknown.
+    #[serde(with = "rfc3339::option")]
     pub resend_at: Option<Millis>,
     /// The origin of each field, by our names of the fields.
     pub fields: Vec<FieldOrigin>,
@@ -199,7 +212,7 @@ pub struct ReceiptRecord {
 }
 
 /// A receipt without its headers and its body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReceiptSummary {
     /// Its id.
     pub id: ReceiptId,
@@ -212,13 +225,19 @@ pub struct ReceiptSummary {
     /// The platform's name of it.
     pub event_type: String,
     /// When it arrived.
+    #[serde(with = "rfc3339")]
     pub received_at: Millis,
     /// The outcome; never a duplicate, which is not stored.
     pub outcome: ReceiptOutcome,
     /// Why it is quarantined, if it is.
     pub reason: Option<String>,
-    /// The start of the SHA-256 of the raw body.
+    /// The start of the SHA-256 of the raw body; hexadecimal digits in JSON.
+    #[serde(serialize_with = "hexadecimal")]
     pub hash: BodyHash,
+}
+
+fn hexadecimal<S: Serializer>(hash: &BodyHash, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex::encode(hash.to_bytes()))
 }
 
 impl ReceiptSummary {

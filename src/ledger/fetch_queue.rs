@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::{LedgerError, NewReceipt, ReceiptOutcome};
@@ -143,7 +144,7 @@ impl FetchOutcome {
 }
 
 /// The state of a source's queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchStatus {
     /// Webinars to fetch, due or not, claimed or not.
     pub pending: u64,

@@ -21,6 +21,7 @@ pub mod erasure;
 mod error;
 mod fetch_queue;
 mod intake;
+mod json_bytes;
 pub mod memory;
 mod outbox;
 mod rebuild;

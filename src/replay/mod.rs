@@ -16,6 +16,7 @@ mod rebuild;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
@@ -37,8 +38,8 @@ pub struct Replayer {
     sources: Arc<BTreeMap<SourceName, Arc<Source>>>,
 }
 
-/// The result of a replay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The result of a replay. Serializes as the operators' API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replayed {
     /// The receipt's new outcome: accepted, ignored or quarantined.
     pub outcome: ReceiptOutcome,
@@ -94,8 +95,8 @@ pub struct ReplayRequest {
     pub after: Option<i64>,
 }
 
-/// The result of one piece.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The result of one piece. Serializes as the operators' API shows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ReplayProgress {
     /// Number of receipts that are accepted now.
     pub accepted: u64,
@@ -105,7 +106,8 @@ pub struct ReplayProgress {
     pub quarantined: u64,
     /// Number of receipts that could not be replayed and are unchanged.
     pub failed: u64,
-    /// Where the next piece begins; none when all receipts are done.
+    /// Where the next piece begins; none when all receipts are done. Operators get a cursor instead.
+    #[serde(skip)]
     pub next: Option<i64>,
 }
 

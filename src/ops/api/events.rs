@@ -4,11 +4,11 @@ use tokio::time::Instant;
 
 use super::cursor::CursorScope;
 use super::error::ApiError;
-use super::models::{BulkRedriveModel, EventDetailModel, EventListModel, EventModel, RedriveModel};
+use super::models::{BulkRedriveModel, EventListModel, RedriveModel};
 use super::query::QueryParameters;
 use super::{BULK_TIME, await_store};
 use crate::event::{AccountName, EventKey};
-use crate::ledger::{EventQuery, EventState, RedriveRequest, RedriveResult};
+use crate::ledger::{EventDetail, EventQuery, EventState, RedriveRequest, RedriveResult};
 use crate::ops::state::OpsState;
 
 const STATES: [(&str, EventState); 5] = [
@@ -38,10 +38,7 @@ pub(super) async fn list(
     let page =
         await_store(ops.ledger.list_events(EventQuery { account, state, text, after, limit }))
             .await?;
-    Ok(EventListModel {
-        events: page.items.into_iter().map(EventModel::from).collect(),
-        next: page.next.map(|next| scope.encode(next)),
-    })
+    Ok(EventListModel { events: page.items, next: page.next.map(|next| scope.encode(next)) })
 }
 
 /// Shows an event with everything known of it.
@@ -49,10 +46,10 @@ pub(super) async fn get(
     ops: &OpsState,
     key: &EventKey,
     query: QueryParameters,
-) -> Result<EventDetailModel, ApiError> {
+) -> Result<EventDetail, ApiError> {
     query.finish()?;
     let detail = await_store(ops.ledger.event_detail(key)).await?;
-    Ok(detail.ok_or(ApiError::UnknownEvent)?.into())
+    detail.ok_or(ApiError::UnknownEvent)
 }
 
 /// Sends one event again.

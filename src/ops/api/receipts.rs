@@ -4,15 +4,13 @@ use tokio::time::{Instant, timeout};
 
 use super::cursor::CursorScope;
 use super::error::ApiError;
-use super::models::{
-    BulkReplayModel, ReceiptDetailModel, ReceiptListModel, ReceiptModel, ReplayModel,
-};
+use super::models::{BulkReplayModel, ReceiptDetailModel, ReceiptListModel};
 use super::query::QueryParameters;
 use super::{BULK_TIME, await_store};
 use crate::event::{ReceiptId, SourceName};
 use crate::ledger::{ReceiptOutcome, ReceiptQuery};
 use crate::ops::state::OpsState;
-use crate::replay::{ReplayProgress, ReplayRequest};
+use crate::replay::{ReplayRequest, Replayed};
 
 const OUTCOMES: [(&str, ReceiptOutcome); 3] = [
     ("accepted", ReceiptOutcome::Accepted),
@@ -38,10 +36,7 @@ pub(super) async fn list(
     let page =
         await_store(ops.ledger.list_receipts(ReceiptQuery { source, outcome, after, limit }))
             .await?;
-    Ok(ReceiptListModel {
-        receipts: page.items.into_iter().map(ReceiptModel::from).collect(),
-        next: page.next.map(|next| scope.encode(next)),
-    })
+    Ok(ReceiptListModel { receipts: page.items, next: page.next.map(|next| scope.encode(next)) })
 }
 
 /// Shows a receipt with its body.
@@ -60,12 +55,12 @@ pub(super) async fn replay(
     ops: &OpsState,
     id: ReceiptId,
     query: QueryParameters,
-) -> Result<ReplayModel, ApiError> {
+) -> Result<Replayed, ApiError> {
     query.finish()?;
     let replaying = timeout(BULK_TIME, ops.replayer.replay(id)).await;
     let replayed = replaying.map_err(|_| ApiError::store_timeout())??;
     tracing::info!(receipt.id = %id, "an operator replayed a receipt");
-    Ok(replayed.into())
+    Ok(replayed)
 }
 
 /// Maps receipts again, as many as there is time for.
@@ -82,15 +77,8 @@ pub(super) async fn replay_all(
     query.finish()?;
     let request = ReplayRequest { source, outcome: Some(outcome), after };
     let progress = ops.replayer.replay_all(request, Instant::now() + BULK_TIME).await?;
-    let ReplayProgress { accepted, ignored, quarantined, failed, next } = progress;
-    let replayed = accepted + ignored + quarantined;
+    let replayed = progress.accepted + progress.ignored + progress.quarantined;
     tracing::info!(receipts = replayed, "an operator replayed receipts");
-    Ok(BulkReplayModel {
-        replayed,
-        accepted,
-        ignored,
-        quarantined,
-        failed,
-        next: next.map(|next| scope.encode(next)),
-    })
+    let next = progress.next.map(|next| scope.encode(next));
+    Ok(BulkReplayModel { replayed, progress, next })
 }

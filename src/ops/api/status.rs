@@ -6,10 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use super::models::{
-    AccountModel, AccountStatusModel, ApiTime, FetchStatusModel, SourceModel, StatusModel,
-    StoreModel,
-};
+use super::models::{AccountModel, AccountStatusModel, SourceModel, StatusModel, StoreModel};
 use super::query::QueryParameters;
 use super::{STORE_TIMEOUT, await_store};
 use crate::event::{AccountName, ProviderId, SourceName};
@@ -32,7 +29,7 @@ pub(super) async fn get(ops: &OpsState, query: QueryParameters) -> Result<Status
     Ok(StatusModel {
         version: VERSION.to_owned(),
         revision: REVISION.to_owned(),
-        now: now.into(),
+        now,
         uptime_seconds: now.since(ops.started_at).as_secs(),
         store,
         accounts,
@@ -79,8 +76,8 @@ async fn account(ops: &OpsState, name: &AccountName, counts: EventStateCounts) -
     };
     AccountModel {
         hubspot: name.clone(),
-        events: counts.into(),
-        oldest_pending_since: oldest.map(ApiTime),
+        events: counts,
+        oldest_pending_since: oldest,
         oldest_pending_age_seconds: oldest.map(|since| ops.clock.now().since(since).as_secs()),
         status,
     }
@@ -97,10 +94,10 @@ fn source(
     SourceModel {
         source: name.clone(),
         provider: provider.clone(),
-        last_webhook_at: ops.metrics.last_webhook_at(name).map(ApiTime),
+        last_webhook_at: ops.metrics.last_webhook_at(name),
         webhooks_since_start: counts
             .map(|(outcome, count)| (outcome.as_str().to_owned(), count))
             .collect(),
-        fetch: FetchStatusModel::from(fetch.unwrap_or_default()),
+        fetch: fetch.unwrap_or_default(),
     }
 }

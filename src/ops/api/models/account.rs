@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::ApiTime;
-use crate::event::{AccountName, AccountStatus, Pause, PauseReason};
+use crate::event::{AccountName, AccountStatus, Millis, Pause, PauseReason, rfc3339};
 
 /// `POST /accounts/{hubspot}/pause` and `.../resume`: the account after the change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,11 +20,13 @@ pub struct AccountStatusModel {
     /// Pause of the account, during which nothing is sent.
     pub paused: Option<PauseModel>,
     /// Time before which nothing is sent.
-    pub retry_at: Option<ApiTime>,
+    #[serde(with = "rfc3339::option")]
+    pub retry_at: Option<Millis>,
     /// Failures of the account in a row.
     pub failures: Option<u32>,
     /// Time since which the account fails.
-    pub failing_since: Option<ApiTime>,
+    #[serde(with = "rfc3339::option")]
+    pub failing_since: Option<Millis>,
     /// Last failure.
     pub last_error: Option<String>,
     /// Calls left today, where HubSpot reports them.
@@ -38,7 +39,8 @@ pub struct PauseModel {
     /// Reason, as in `bridge_account_paused`.
     pub reason: PauseReason,
     /// Beginning of the pause.
-    pub since: ApiTime,
+    #[serde(with = "rfc3339")]
+    pub since: Millis,
     /// Remedy, for operators.
     pub detail: String,
 }
@@ -47,9 +49,9 @@ impl From<AccountStatus> for AccountStatusModel {
     fn from(status: AccountStatus) -> Self {
         Self {
             paused: status.paused.map(PauseModel::from),
-            retry_at: status.retry_at.map(ApiTime),
+            retry_at: status.retry_at,
             failures: Some(status.failures),
-            failing_since: status.failing_since.map(ApiTime),
+            failing_since: status.failing_since,
             last_error: status.last_error,
             daily_remaining: status.daily_remaining,
         }
@@ -59,6 +61,6 @@ impl From<AccountStatus> for AccountStatusModel {
 impl From<Pause> for PauseModel {
     fn from(pause: Pause) -> Self {
         let Pause { reason, since, detail } = pause;
-        Self { reason, since: since.into(), detail }
+        Self { reason, since, detail }
     }
 }

@@ -2,102 +2,46 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::time::ApiTime;
-use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
-use crate::ledger::{ReceiptKind, ReceiptOutcome, ReceiptRecord, ReceiptSummary};
+use crate::event::EventKey;
+use crate::ledger::{ReceiptRecord, ReceiptSummary};
 use crate::providers::by_id;
-use crate::replay::Replayed;
+use crate::replay::ReplayProgress;
 
 /// A page of `GET /receipts`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReceiptListModel {
     /// The receipts, newest first.
-    pub receipts: Vec<ReceiptModel>,
+    pub receipts: Vec<ReceiptSummary>,
     /// The cursor of the next page; none at the end.
     pub next: Option<String>,
 }
 
-/// A receipt in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReceiptModel {
-    /// Id of the receipt.
-    pub id: ReceiptId,
-    /// Way in which the body came.
-    pub kind: ReceiptKind,
-    /// Source of the receipt.
-    pub source: SourceName,
-    /// Provider of the source at the time of receipt.
-    pub provider: ProviderId,
-    /// Platform's name of the webhook.
-    pub event_type: String,
-    /// Time of receipt.
-    pub received_at: ApiTime,
-    /// Outcome, in the words of the answers to webhooks.
-    pub outcome: ReceiptOutcome,
-    /// Reason for which the receipt is quarantined.
-    pub reason: Option<String>,
-    /// First 16 bytes of the SHA-256 of the raw body, in hexadecimal digits.
-    pub hash: String,
-}
-
 /// `GET /receipts/{id}`: a receipt with its body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReceiptDetailModel {
     /// The receipt as lists show it.
     #[serde(flatten)]
-    pub receipt: ReceiptModel,
+    pub receipt: ReceiptSummary,
     /// Body with personal links and passwords masked; none if it is not kept.
     pub body: Option<String>,
     /// Form of `body`: `utf-8`, or `base64` if it is not text.
-    pub body_encoding: Option<String>,
-    /// Events that the receipt contributes to.
-    pub events: Vec<EventKey>,
-}
-
-/// `POST /receipts/{id}/replay`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplayModel {
-    /// New outcome of the receipt.
-    pub outcome: ReceiptOutcome,
-    /// Reason for which the receipt is quarantined.
-    pub reason: Option<String>,
+    pub body_encoding: Option<&'static str>,
     /// Events that the receipt contributes to.
     pub events: Vec<EventKey>,
 }
 
 /// `POST /receipts/replay`: replaying many receipts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BulkReplayModel {
     /// Number of receipts that were replayed.
     pub replayed: u64,
-    /// Number of receipts that are accepted now.
-    pub accepted: u64,
-    /// Number of receipts that are ignored now.
-    pub ignored: u64,
-    /// Number of receipts that are still quarantined.
-    pub quarantined: u64,
-    /// Number of receipts that could not be replayed and are as they were.
-    pub failed: u64,
+    /// The same by outcome, and the number of those that could not be replayed.
+    #[serde(flatten)]
+    pub progress: ReplayProgress,
     /// Cursor at which to continue; none when all are done.
     pub next: Option<String>,
-}
-
-impl From<ReceiptSummary> for ReceiptModel {
-    fn from(receipt: ReceiptSummary) -> Self {
-        Self {
-            id: receipt.id,
-            kind: receipt.kind,
-            source: receipt.source,
-            provider: receipt.provider,
-            event_type: receipt.event_type,
-            received_at: receipt.received_at.into(),
-            outcome: receipt.outcome,
-            reason: receipt.reason,
-            hash: hex::encode(receipt.hash.to_bytes()),
-        }
-    }
 }
 
 impl From<ReceiptRecord> for ReceiptDetailModel {
@@ -109,19 +53,10 @@ impl From<ReceiptRecord> for ReceiptDetailModel {
         let body = body.map(|(body, platform)| platform.scrub(body));
         let (body, body_encoding) = match body.map(String::from_utf8) {
             None => (None, None),
-            Some(Ok(text)) => (Some(text), Some("utf-8".to_owned())),
-            Some(Err(bytes)) => {
-                (Some(STANDARD.encode(bytes.as_bytes())), Some("base64".to_owned()))
-            }
+            Some(Ok(text)) => (Some(text), Some("utf-8")),
+            Some(Err(bytes)) => (Some(STANDARD.encode(bytes.as_bytes())), Some("base64")),
         };
-        Self { receipt: record.summary.into(), body, body_encoding, events: record.events }
-    }
-}
-
-impl From<Replayed> for ReplayModel {
-    fn from(replayed: Replayed) -> Self {
-        let Replayed { outcome, reason, events } = replayed;
-        Self { outcome, reason, events }
+        Self { receipt: record.summary, body, body_encoding, events: record.events }
     }
 }
 
@@ -130,7 +65,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::event::{BodyHash, Millis};
+    use crate::event::{BodyHash, Millis, ProviderId, ReceiptId, SourceName};
+    use crate::ledger::{ReceiptKind, ReceiptOutcome};
 
     fn shown(provider: &'static str, body: Option<&[u8]>) -> Value {
         let detail = ReceiptDetailModel::from(ReceiptRecord {

@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::account::AccountStatusModel;
-use super::fetch::FetchStatusModel;
-use super::time::ApiTime;
-use crate::event::{AccountName, ProviderId, SourceName};
-use crate::ledger::EventStateCounts;
+use crate::event::{AccountName, EventStateCounts, Millis, ProviderId, SourceName, rfc3339};
+use crate::ledger::FetchStatus;
 
 /// `GET /status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +16,8 @@ pub struct StatusModel {
     /// Revision that the program was built from.
     pub revision: String,
     /// Present time.
-    pub now: ApiTime,
+    #[serde(with = "rfc3339")]
+    pub now: Millis,
     /// Time since the start, in seconds.
     pub uptime_seconds: u64,
     /// The store.
@@ -50,26 +49,15 @@ pub struct AccountModel {
     /// Name of the account.
     pub hubspot: AccountName,
     /// Number of its events by state.
-    pub events: EventCountsModel,
+    pub events: EventStateCounts,
     /// Time since which its oldest pending event is pending.
-    pub oldest_pending_since: Option<ApiTime>,
+    #[serde(with = "rfc3339::option")]
+    pub oldest_pending_since: Option<Millis>,
     /// Age of its oldest pending event, in seconds.
     pub oldest_pending_age_seconds: Option<u64>,
     /// Status of the account.
     #[serde(flatten)]
     pub status: AccountStatusModel,
-}
-
-/// Events of an account by state; the states are disjoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the states of `bridge_events`")]
-pub struct EventCountsModel {
-    pub pending: u64,
-    pub in_flight: u64,
-    pub delivered: u64,
-    pub incomplete: u64,
-    pub filtered: u64,
-    pub dead: u64,
 }
 
 /// A source.
@@ -80,16 +68,10 @@ pub struct SourceModel {
     /// Provider of the source.
     pub provider: ProviderId,
     /// Time of its last authentic webhook.
-    pub last_webhook_at: Option<ApiTime>,
+    #[serde(with = "rfc3339::option")]
+    pub last_webhook_at: Option<Millis>,
     /// Number of its webhooks since the start, by outcome.
     pub webhooks_since_start: BTreeMap<String, u64>,
     /// Fetches from its platform.
-    pub fetch: FetchStatusModel,
-}
-
-impl From<EventStateCounts> for EventCountsModel {
-    fn from(counts: EventStateCounts) -> Self {
-        let EventStateCounts { pending, in_flight, delivered, incomplete, filtered, dead } = counts;
-        Self { pending, in_flight, delivered, incomplete, filtered, dead }
-    }
+    pub fetch: FetchStatus,
 }
