@@ -65,12 +65,8 @@ pub struct RequestBody {
     /// The body.
     pub bytes: Vec<u8>,
     /// The share; it is free again once this is dropped.
-    pub permit: BodyPermit,
+    pub permit: OwnedSemaphorePermit,
 }
-
-/// A share of the [`BodyMemory`].
-#[derive(Debug)]
-pub struct BodyPermit(OwnedSemaphorePermit);
 
 /// Reads a body to its end. `declared` is its `Content-Length`.
 ///
@@ -109,13 +105,13 @@ async fn collect<E>(
     max_size: usize,
     memory: &BodyMemory,
 ) -> Result<RequestBody, BodyError> {
-    let mut body = RequestBody { bytes, permit: BodyPermit(memory.reserve(0)?) };
+    let mut body = RequestBody { bytes, permit: memory.reserve(0)? };
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| BodyError::Incomplete)?;
         if chunk.len() > max_size.saturating_sub(body.bytes.len()) {
             return Err(BodyError::TooLarge);
         }
-        body.permit.0.merge(memory.reserve(chunk.len())?);
+        body.permit.merge(memory.reserve(chunk.len())?);
         body.bytes.extend_from_slice(&chunk);
     }
     Ok(body)

@@ -21,7 +21,7 @@ pub(crate) mod tests;
 mod throttle;
 
 pub use body::{BodyError, BodyLimits, BodyMemory, RequestBody};
-pub use request::{RequestHeaders, ServerRequest, UnreadBody};
+pub use request::{RequestHeaders, ServerRequest};
 pub use response::ServerResponse;
 pub use server::{ListenerLimits, catch_panic, serve};
 pub use throttle::LogThrottle;

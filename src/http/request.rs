@@ -12,19 +12,11 @@ use super::body::{self, BodyError, BodyLimits, BodyMemory, RequestBody};
 
 /// A request, whose body is still to be read.
 pub struct ServerRequest {
-    head: HttpRequest,
-    body: Payload,
+    pub(super) head: HttpRequest,
+    pub(super) body: Payload,
 }
 
-/// What was not read of a request's body. A response that may leave before the body's end holds it
-/// ([`super::ServerResponse::holding`]).
-pub struct UnreadBody(pub(super) Payload);
-
 impl ServerRequest {
-    pub(super) fn new(head: HttpRequest, body: Payload) -> Self {
-        Self { head, body }
-    }
-
     /// The method, such as `POST`.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -73,12 +65,6 @@ impl ServerRequest {
         let declared = self.head.headers().get(header::CONTENT_LENGTH);
         let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
         body::read_body(&mut self.body, declared, limits, memory).await
-    }
-
-    /// What may be left of the body.
-    #[must_use]
-    pub fn into_unread_body(self) -> UnreadBody {
-        UnreadBody(self.body)
     }
 }
 

@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use actix_web::HttpResponse;
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Payload};
+use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
-use super::request::UnreadBody;
+use super::request::ServerRequest;
 
 /// A response. It is never stored by caches, and its type is never guessed.
 pub struct ServerResponse {
@@ -21,7 +20,7 @@ pub struct ServerResponse {
     headers: Vec<(&'static str, Cow<'static, str>)>,
     body: Bytes,
     closes: bool,
-    unread: Option<UnreadBody>,
+    unread: Option<Payload>,
 }
 
 impl ServerResponse {
@@ -58,13 +57,13 @@ impl ServerResponse {
         self
     }
 
-    /// Holds the rest of the request's body until the response is sent.
+    /// Holds what may be left of the request's body until the response is sent.
     ///
     /// Once the request's body is dropped, the framework reads the rest of a chunked one to its end, however long it
     /// is, before it closes the connection; while it is held, the connection is closed at once, and lingers a second.
     #[must_use]
-    pub fn holding(mut self, unread: UnreadBody) -> Self {
-        self.unread = Some(unread);
+    pub fn holding(mut self, request: ServerRequest) -> Self {
+        self.unread = Some(request.body);
         self
     }
 
@@ -73,12 +72,14 @@ impl ServerResponse {
     pub fn status(&self) -> u16 {
         self.status
     }
+}
 
-    pub(super) fn into_framework(self) -> HttpResponse {
-        let Self { status, content_type, headers, body, closes, unread } = self;
+impl From<ServerResponse> for HttpResponse {
+    fn from(response: ServerResponse) -> Self {
+        let ServerResponse { status, content_type, headers, body, closes, unread } = response;
         // Statuses are constants of ours; one that is none is a mistake of ours and shows as one.
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = HttpResponse::build(status);
+        let mut response = Self::build(status);
         response
             .insert_header((header::CONTENT_TYPE, content_type))
             .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -89,32 +90,10 @@ impl ServerResponse {
         if closes {
             response.force_close();
         }
-        match unread {
-            Some(UnreadBody(unread)) => {
-                response.body(HoldingBody { bytes: Some(body), _unread: unread })
-            }
-            None => response.body(body),
-        }
-    }
-}
-
-/// A response's body that holds the request's body until it is sent.
-struct HoldingBody {
-    bytes: Option<Bytes>,
-    _unread: Payload,
-}
-
-impl MessageBody for HoldingBody {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-    }
-
-    fn poll_next(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready(self.get_mut().bytes.take().map(Ok))
+        let Some(unread) = unread else { return response.body(body) };
+        let size = body.len() as u64;
+        // The stream owns the request's body: both are dropped when the response is sent.
+        let holding = stream::iter([Ok::<_, Infallible>(body)]).inspect(move |_| _ = &unread);
+        response.body(SizedStream::new(size, holding))
     }
 }

@@ -7,8 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
@@ -51,39 +50,7 @@ pub async fn serve<H, F>(
 ) -> io::Result<()>
 where
     H: Fn(ServerRequest) -> F + Clone + Send + 'static,
-    F: Future<Output = ServerResponse> + 'static,
-{
-    let handler = move |head, body| {
-        let responding = handler(ServerRequest::new(head, body));
-        async move { responding.await.into_framework() }
-    };
-    serve_framework(listener, limits, handler, stop).await
-}
-
-/// [`serve`] for handlers that use the framework's own types.
-pub(super) async fn serve_framework<H, F>(
-    listener: TcpListener,
-    limits: ListenerLimits,
-    handler: H,
-    stop: CancellationToken,
-) -> io::Result<()>
-where
-    H: Fn(HttpRequest, web::Payload) -> F + Clone + Send + 'static,
-    F: Future<Output = HttpResponse> + 'static,
-{
-    start_server(listener, limits, handler, stop)?.await
-}
-
-/// Apart from [`serve_framework`] because the builder, unlike the server, cannot be sent between threads.
-fn start_server<H, F>(
-    listener: TcpListener,
-    limits: ListenerLimits,
-    handler: H,
-    stop: CancellationToken,
-) -> io::Result<Server>
-where
-    H: Fn(HttpRequest, web::Payload) -> F + Clone + Send + 'static,
-    F: Future<Output = HttpResponse> + 'static,
+    F: Future<Output: Into<HttpResponse>> + 'static,
 {
     let workers = available_parallelism().map_or(1, NonZero::get);
     let stop_seconds =
@@ -93,8 +60,9 @@ where
         App::new().default_service(web::to(move |head, body| {
             let handler = handler.clone();
             async move {
-                let response = catch_panic(async { handler(head, body).await }).await;
-                response.unwrap_or_else(|| internal_error().into_framework())
+                let responding = async { handler(ServerRequest { head, body }).await.into() };
+                let response: Option<HttpResponse> = catch_panic(responding).await;
+                response.unwrap_or_else(|| ServerResponse::error(500, "internal").closing().into())
             }
         }))
     })
@@ -106,12 +74,9 @@ where
     .tcp_nodelay(true)
     .shutdown_timeout(stop_seconds)
     .shutdown_signal(stop.cancelled_owned())
-    .listen(listener)?;
-    Ok(server.run())
-}
-
-fn internal_error() -> ServerResponse {
-    ServerResponse::error(500, "internal").closing()
+    .listen(listener)?
+    .run();
+    server.await
 }
 
 /// The future's result; none if it panicked. It is unwind safe: what it shares with other requests are counters,

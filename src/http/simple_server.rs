@@ -2,21 +2,21 @@
 //!
 //! It gives none of the promises of the service's own listeners; bind it to loopback.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::TcpListener;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::HttpResponse;
+use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::Bytes;
 use async_trait::async_trait;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
+use super::request::ServerRequest;
 use super::server::{self, ListenerLimits};
 
 /// Longest accepted body, in bytes.
@@ -89,18 +89,15 @@ pub async fn serve(
         head_timeout: HEAD_TIMEOUT,
         stop_timeout: STOP_TIMEOUT,
     };
-    let handler = move |head, body| {
+    let handler = move |request| {
         let handler = Arc::clone(&handler);
-        async move { handle_request(handler.as_ref(), &head, body).await }
+        async move { handle_request(handler.as_ref(), request).await }
     };
-    server::serve_framework(listener, limits, handler, stop).await
+    server::serve(listener, limits, handler, stop).await
 }
 
-async fn handle_request(
-    handler: &dyn SimpleHandler,
-    head: &HttpRequest,
-    body: Payload,
-) -> HttpResponse {
+async fn handle_request(handler: &dyn SimpleHandler, request: ServerRequest) -> HttpResponse {
+    let ServerRequest { head, body } = request;
     let body = match body.to_bytes_limited(MAX_BODY).await {
         Ok(Ok(body)) => body.to_vec(),
         Ok(Err(_)) => return HttpResponse::BadRequest().force_close().finish(),
@@ -131,58 +128,21 @@ fn respond(response: SimpleResponse) -> HttpResponse {
     for header in headers {
         response.append_header(header);
     }
+    // The framework does not poll a body of length 0.
+    let announced = body.len().max(1) as u64;
+    let failure = async { Err(io::Error::other("broken on purpose")) };
     match fault {
         None | Some(ResponseFault::Hang(_)) => response.body(body),
-        Some(ResponseFault::Reset) => response.body(FailingBody::new(Vec::new(), body.len())),
-        Some(ResponseFault::Truncate) => {
-            let half = body.iter().copied().take(body.len() / 2).collect();
-            response.body(FailingBody::new(half, body.len()))
+        Some(ResponseFault::Reset) => {
+            response.body(SizedStream::new(announced, stream::once(failure)))
         }
-    }
-}
-
-/// A body that announces a length, sends less, and fails; the framework then drops the connection.
-struct FailingBody {
-    length: u64,
-    steps: VecDeque<BodyStep>,
-}
-
-enum BodyStep {
-    Send(Bytes),
-    /// Lets the framework send what it holds: when a body fails, it sends nothing more.
-    Flush,
-}
-
-impl FailingBody {
-    fn new(bytes: Vec<u8>, length: usize) -> Self {
-        let steps = if bytes.is_empty() {
-            VecDeque::new()
-        } else {
-            [BodyStep::Send(bytes.into()), BodyStep::Flush].into()
-        };
-        // The framework does not poll a body of length 0.
-        Self { length: length.max(1) as u64, steps }
-    }
-}
-
-impl MessageBody for FailingBody {
-    type Error = io::Error;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.length)
-    }
-
-    fn poll_next(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, io::Error>>> {
-        match self.get_mut().steps.pop_front() {
-            Some(BodyStep::Send(bytes)) => Poll::Ready(Some(Ok(bytes))),
-            Some(BodyStep::Flush) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            None => Poll::Ready(Some(Err(io::Error::other("broken on purpose")))),
+        Some(ResponseFault::Truncate) => {
+            let mut half = body;
+            half.truncate(half.len() / 2);
+            // The pause lets the framework send the half: when a body fails, it sends nothing more.
+            let failure = yield_now().then(|()| failure);
+            let broken = stream::once(async { Ok(Bytes::from(half)) }).chain(stream::once(failure));
+            response.body(SizedStream::new(announced, broken))
         }
     }
 }

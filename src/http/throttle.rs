@@ -14,10 +14,7 @@ pub struct LogThrottle(Mutex<Option<Instant>>);
 impl LogThrottle {
     /// Whether to log it now; if so, the next minute begins.
     pub fn is_due(&self) -> bool {
-        self.is_due_at(Instant::now())
-    }
-
-    fn is_due_at(&self, now: Instant) -> bool {
+        let now = Instant::now();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|last| now.duration_since(last) >= INTERVAL);
         if due {
@@ -29,15 +26,19 @@ impl LogThrottle {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
 
-    #[test]
-    fn throttle_asked_repeatedly_is_due_once_a_minute() {
+    #[tokio::test(start_paused = true)]
+    async fn throttle_asked_repeatedly_is_due_once_a_minute() {
         let throttle = LogThrottle::default();
-        let began = Instant::now();
-        assert!(throttle.is_due_at(began));
-        assert!(!throttle.is_due_at(began + INTERVAL.mul_f64(0.9)));
-        assert!(throttle.is_due_at(began + INTERVAL));
-        assert!(!throttle.is_due_at(began + INTERVAL.mul_f64(1.9)));
+        assert!(throttle.is_due());
+        advance(INTERVAL.mul_f64(0.9)).await;
+        assert!(!throttle.is_due());
+        advance(INTERVAL.mul_f64(0.1)).await;
+        assert!(throttle.is_due());
+        advance(INTERVAL.mul_f64(0.9)).await;
+        assert!(!throttle.is_due());
     }
 }

@@ -300,7 +300,7 @@ impl LiveEndpoint {
 
 fn reject(problem: WebhookError, request: ServerRequest) -> ServerResponse {
     debug!(http.route = ROUTE, error = %problem, "refused");
-    problem.response().holding(request.into_unread_body())
+    problem.response().holding(request)
 }
 
 fn acceptance_response(acceptance: ReceiptOutcome) -> ServerResponse {

@@ -128,7 +128,7 @@ impl ApiError {
 
     /// The response to a request whose body may not have been read to its end: the connection closes.
     pub(super) fn early_response(&self, request: ServerRequest) -> ServerResponse {
-        self.response().closing().holding(request.into_unread_body())
+        self.response().closing().holding(request)
     }
 }
 
