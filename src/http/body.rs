@@ -26,16 +26,16 @@ pub struct BodyLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// It is longer than [`BodyLimits::max_size`].
-    #[error("too large")]
+    #[error("the body is larger than is accepted")]
     TooLarge,
     /// It took longer than [`BodyLimits::timeout`].
-    #[error("too slow")]
+    #[error("the body did not come in time")]
     TimedOut,
     /// The connection ended, or broke the protocol, before the body's end.
-    #[error("incomplete")]
+    #[error("the body did not come whole")]
     Incomplete,
     /// [`BodyMemory`] is used up.
-    #[error("no memory left for it")]
+    #[error("too many bodies are being read")]
     NoMemory,
 }
 

@@ -10,16 +10,10 @@ pub(super) enum WebhookError {
     NotFound,
     #[error("the method is not POST")]
     Method,
-    #[error("the body is larger than max_body")]
-    TooLarge,
-    #[error("the body did not come in time")]
-    BodyTimeout,
-    #[error("the body is incomplete")]
-    BodyIncomplete,
+    #[error(transparent)]
+    Body(#[from] BodyError),
     #[error("the signature is missing, wrong or outside the tolerance")]
     Unauthenticated,
-    #[error("too many bodies are being read")]
-    Overloaded,
     #[error("a secret cannot be read")]
     SecretUnreadable,
     #[error("the published keys are not available yet")]
@@ -49,20 +43,20 @@ impl WebhookError {
     /// The table.
     #[rustfmt::skip]
     pub(super) fn row(self) -> WebhookErrorRow {
-        use WebhookOutcome as O;
+        use {BodyError as B, WebhookOutcome as O};
         let (status, code, retry_after, closes, outcome) = match self {
-            Self::NotFound          => (404, "not_found",           None,      true,  None),
-            Self::Method            => (405, "method_not_allowed",  None,      true,  None),
-            Self::TooLarge          => (413, "too_large",           None,      true,  Some(O::Oversized)),
-            Self::BodyTimeout       => (408, "timeout",             None,      true,  Some(O::Incomplete)),
-            Self::BodyIncomplete    => (400, "bad_request",         None,      true,  Some(O::Incomplete)),
-            Self::Unauthenticated   => (401, "unauthorized",        None,      true,  Some(O::Unauthenticated)),
+            Self::NotFound            => (404, "not_found",          None,      true,  None),
+            Self::Method              => (405, "method_not_allowed", None,      true,  None),
+            Self::Body(B::TooLarge)   => (413, "too_large",          None,      true,  Some(O::Oversized)),
+            Self::Body(B::TimedOut)   => (408, "timeout",            None,      true,  Some(O::Incomplete)),
+            Self::Body(B::Incomplete) => (400, "bad_request",        None,      true,  Some(O::Incomplete)),
             // Memory is free again as soon as one of the bodies is read.
-            Self::Overloaded        => (503, "unavailable",         Some("1"), true,  Some(O::Unavailable)),
+            Self::Body(B::NoMemory)   => (503, "unavailable",        Some("1"), true,  Some(O::Unavailable)),
+            Self::Unauthenticated     => (401, "unauthorized",       None,      true,  Some(O::Unauthenticated)),
             Self::SecretUnreadable
-            | Self::KeysUnavailable   => (503, "unavailable",         Some("5"), true,  Some(O::Unavailable)),
-            Self::StoreUnavailable  => (503, "unavailable",         Some("5"), false, Some(O::Unavailable)),
-            Self::Panicked          => (500, "internal",            None,      true,  Some(O::Unavailable)),
+            | Self::KeysUnavailable   => (503, "unavailable",        Some("5"), true,  Some(O::Unavailable)),
+            Self::StoreUnavailable    => (503, "unavailable",        Some("5"), false, Some(O::Unavailable)),
+            Self::Panicked            => (500, "internal",           None,      true,  Some(O::Unavailable)),
         };
         WebhookErrorRow { status, code, retry_after, closes, outcome }
     }
@@ -78,16 +72,5 @@ impl WebhookError {
             response = response.with_header("allow", "POST");
         }
         if closes { response.closing() } else { response }
-    }
-}
-
-impl From<BodyError> for WebhookError {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::TooLarge => Self::TooLarge,
-            BodyError::TimedOut => Self::BodyTimeout,
-            BodyError::Incomplete => Self::BodyIncomplete,
-            BodyError::NoMemory => Self::Overloaded,
-        }
     }
 }

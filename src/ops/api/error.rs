@@ -42,19 +42,15 @@ pub(super) enum ApiError {
     Filtered,
     #[error("{0}")]
     NotReplayed(String),
-    #[error("the body is larger than is taken; none is needed")]
-    TooLarge,
-    #[error("the body did not come in time")]
-    BodyTimeout,
-    #[error("the body did not come whole")]
-    BodyIncomplete,
+    #[error(transparent)]
+    Body(#[from] BodyError),
     #[error("{0}")]
     Unavailable(String),
     #[error("{0}")]
     Corrupt(String),
 }
 
-/// The answer to a [`Problem`], beside its detail.
+/// The answer to an [`ApiError`], beside its detail.
 struct ApiErrorRow {
     status: u16,
     /// The end of `type`: stable, for programs.
@@ -79,26 +75,28 @@ impl ApiError {
     /// The table.
     #[rustfmt::skip]
     fn row(&self) -> ApiErrorRow {
+        use BodyError as B;
         let (status, code, title) = match self {
-            Self::NotFound         => (404, "not_found",          "Not found"),
-            Self::Forbidden(_)     => (403, "foreign_request",    "Only for this machine"),
-            Self::Closed           => (403, "closed",             "The API is closed"),
-            Self::Method(_)        => (405, "method_not_allowed", "Method not allowed"),
-            Self::Parameter { .. } => (400, "bad_parameter",      "A parameter is wrong"),
-            Self::Path             => (400, "bad_path",           "The path cannot be read"),
-            Self::UnknownAccount   => (404, "unknown_account",    "Unknown account"),
-            Self::UnknownSource    => (404, "unknown_source",     "Unknown source"),
-            Self::NotFetchable     => (409, "not_askable",        "The platform cannot be asked"),
-            Self::UnknownEvent     => (404, "unknown_event",      "Unknown event"),
-            Self::UnknownReceipt   => (404, "unknown_receipt",    "Unknown receipt"),
-            Self::Incomplete       => (409, "incomplete",         "The event is incomplete"),
-            Self::Filtered         => (409, "filtered",           "The event is filtered"),
-            Self::NotReplayed(_)   => (409, "not_replayed",       "The receipt was not replayed"),
-            Self::TooLarge         => (413, "too_large",          "The body is too large"),
-            Self::BodyTimeout      => (408, "timeout",            "The body is too slow"),
-            Self::BodyIncomplete   => (400, "bad_body",           "The body is broken"),
-            Self::Unavailable(_)   => (503, "unavailable",        "The store is unavailable"),
-            Self::Corrupt(_)       => (500, "corrupt",            "The store cannot be read"),
+            Self::NotFound            => (404, "not_found",          "Not found"),
+            Self::Forbidden(_)        => (403, "foreign_request",    "Only for this machine"),
+            Self::Closed              => (403, "closed",             "The API is closed"),
+            Self::Method(_)           => (405, "method_not_allowed", "Method not allowed"),
+            Self::Parameter { .. }    => (400, "bad_parameter",      "A parameter is wrong"),
+            Self::Path                => (400, "bad_path",           "The path cannot be read"),
+            Self::UnknownAccount      => (404, "unknown_account",    "Unknown account"),
+            Self::UnknownSource       => (404, "unknown_source",     "Unknown source"),
+            Self::NotFetchable        => (409, "not_askable",        "The platform cannot be asked"),
+            Self::UnknownEvent        => (404, "unknown_event",      "Unknown event"),
+            Self::UnknownReceipt      => (404, "unknown_receipt",    "Unknown receipt"),
+            Self::Incomplete          => (409, "incomplete",         "The event is incomplete"),
+            Self::Filtered            => (409, "filtered",           "The event is filtered"),
+            Self::NotReplayed(_)      => (409, "not_replayed",       "The receipt was not replayed"),
+            Self::Body(B::TooLarge)   => (413, "too_large",          "The body is too large"),
+            Self::Body(B::TimedOut)   => (408, "timeout",            "The body is too slow"),
+            Self::Body(B::Incomplete) => (400, "bad_body",           "The body is broken"),
+            Self::Body(B::NoMemory)
+            | Self::Unavailable(_)    => (503, "unavailable",        "The store is unavailable"),
+            Self::Corrupt(_)          => (500, "corrupt",            "The store cannot be read"),
         };
         ApiErrorRow { status, code, title }
     }
@@ -120,7 +118,7 @@ impl ApiError {
         if let Self::Method(allowed) = self {
             response = response.with_header("allow", *allowed);
         }
-        if let Self::Unavailable(_) = self {
+        if status == 503 {
             response = response.with_header("retry-after", RETRY_AFTER);
         }
         response
@@ -151,17 +149,6 @@ impl From<ReplayError> for ApiError {
             | ReplayError::NoLongerAccepted(_) => Self::NotReplayed(error.to_string()),
             ReplayError::Busy => Self::Unavailable(error.to_string()),
             ReplayError::Ledger(error) => error.into(),
-        }
-    }
-}
-
-impl From<BodyError> for ApiError {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::TooLarge => Self::TooLarge,
-            BodyError::TimedOut => Self::BodyTimeout,
-            BodyError::Incomplete => Self::BodyIncomplete,
-            BodyError::NoMemory => Self::Unavailable("too many bodies are being read".to_owned()),
         }
     }
 }

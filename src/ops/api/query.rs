@@ -23,7 +23,7 @@ impl QueryParameters {
     /// Parses the text behind the `?`. An empty value counts as none.
     ///
     /// # Errors
-    /// [`Problem::Parameter`].
+    /// [`ApiError::Parameter`].
     pub(super) fn parse(text: &str) -> Result<Self, ApiError> {
         if text.len() > MAX_LENGTH {
             return Err(ApiError::parameter("query", "is longer than 4,096 bytes"));
@@ -48,7 +48,7 @@ impl QueryParameters {
     /// Requires that every parameter was read.
     ///
     /// # Errors
-    /// [`Problem::Parameter`] of one that was not read.
+    /// [`ApiError::Parameter`] of one that was not read.
     pub(super) fn finish(self) -> Result<(), ApiError> {
         match self.0.into_keys().next() {
             None => Ok(()),
@@ -59,7 +59,7 @@ impl QueryParameters {
     /// `hubspot`: one of these accounts.
     ///
     /// # Errors
-    /// [`Problem::UnknownAccount`].
+    /// [`ApiError::UnknownAccount`].
     pub(super) fn account(
         &mut self,
         known: &[AccountName],
@@ -72,7 +72,7 @@ impl QueryParameters {
     /// `source`: one of these.
     ///
     /// # Errors
-    /// [`Problem::UnknownSource`].
+    /// [`ApiError::UnknownSource`].
     pub(super) fn source<'a>(
         &mut self,
         mut known: impl Iterator<Item = &'a SourceName>,
@@ -85,7 +85,7 @@ impl QueryParameters {
     /// A parameter that is one of these words: the word and its value.
     ///
     /// # Errors
-    /// [`Problem::Parameter`].
+    /// [`ApiError::Parameter`].
     pub(super) fn choice<T: Copy>(
         &mut self,
         name: &'static str,
@@ -103,7 +103,7 @@ impl QueryParameters {
     /// `q`: a text to search for.
     ///
     /// # Errors
-    /// [`Problem::Parameter`].
+    /// [`ApiError::Parameter`].
     pub(super) fn text(&mut self) -> Result<Option<String>, ApiError> {
         let text = self.take("q");
         match &text {
@@ -117,7 +117,7 @@ impl QueryParameters {
     /// `limit`.
     ///
     /// # Errors
-    /// [`Problem::Parameter`].
+    /// [`ApiError::Parameter`].
     pub(super) fn limit(&mut self) -> Result<usize, ApiError> {
         let Some(value) = self.take("limit") else { return Ok(DEFAULT_LIMIT) };
         let number =
@@ -130,7 +130,7 @@ impl QueryParameters {
     /// `cursor`: the position in that listing.
     ///
     /// # Errors
-    /// [`Problem::Parameter`].
+    /// [`ApiError::Parameter`].
     pub(super) fn cursor(&mut self, listing: CursorScope) -> Result<Option<i64>, ApiError> {
         let Some(cursor) = self.take("cursor") else { return Ok(None) };
         let position = listing.decode(&cursor);
