@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::clock::Clock;
+use crate::http::BodyLimits;
 use crate::intake::Source;
 use crate::ledger::Ledger;
 use crate::telemetry::Metrics;
@@ -26,25 +27,26 @@ pub trait PublishedKeys: Send + Sync {
 pub struct WebhookLimits {
     /// How long a connection's first head may take.
     pub head_timeout: Duration,
-    /// How long a body may take.
-    pub body_timeout: Duration,
-    /// Bytes that are read and thrown away of a body that is too large, so that the sender sees the answer.
-    pub max_excess_bytes: usize,
-    /// How long reading this excess may take.
-    pub excess_timeout: Duration,
+    /// The limits of a body.
+    pub body: BodyLimits,
     /// How long the ledger may take; Zoom gives up after 3 s in all.
     pub accept_timeout: Duration,
     /// Bytes that the bodies of all connections may take together.
     pub body_memory: usize,
 }
 
-impl Default for WebhookLimits {
-    fn default() -> Self {
+impl WebhookLimits {
+    /// The limits of the service, with bodies of at most that many bytes.
+    #[must_use]
+    pub fn new(max_body: usize) -> Self {
         Self {
             head_timeout: Duration::from_secs(5),
-            body_timeout: Duration::from_secs(10),
-            max_excess_bytes: 16 * 1024 * 1024,
-            excess_timeout: Duration::from_secs(2),
+            body: BodyLimits {
+                max_size: max_body,
+                timeout: Duration::from_secs(10),
+                max_excess_size: 16 * 1024 * 1024,
+                excess_timeout: Duration::from_secs(2),
+            },
             accept_timeout: Duration::from_millis(2_500),
             body_memory: 64 * 1024 * 1024,
         }
@@ -63,8 +65,6 @@ pub struct WebhookSettings {
     pub clock: Arc<dyn Clock>,
     /// The metrics.
     pub metrics: Metrics,
-    /// Longest body, in bytes.
-    pub max_body: usize,
-    /// The other limits.
+    /// The limits.
     pub limits: WebhookLimits,
 }

@@ -16,17 +16,16 @@ use tracing::{Instrument as _, Span, debug, warn};
 use super::error::WebhookError;
 use super::path::WebhookPath;
 use super::settings::{PublishedKeys, WebhookSettings};
-use crate::clock::Clock;
 use crate::event::{ReceiptId, SourceName};
 use crate::http::{
-    self, BodyLimits, BodyMemory, ListenerLimits, LogThrottle, RequestBody, ServerRequest,
-    ServerResponse, catch_panic,
+    self, BodyMemory, ListenerLimits, LogThrottle, RequestBody, ServerRequest, ServerResponse,
+    catch_panic,
 };
 use crate::intake::{IntakeReceipt, IntakeResult, Source, VerificationKeys};
-use crate::ledger::{Ledger, ReceiptOutcome};
+use crate::ledger::ReceiptOutcome;
 use crate::providers::{HandshakeReply, Inbound, VerifyError};
 use crate::secret::{Secret, SecretError};
-use crate::telemetry::{Metrics, WebhookOutcome};
+use crate::telemetry::WebhookOutcome;
 
 /// Most connections of the public listener.
 ///
@@ -68,12 +67,8 @@ pub async fn run_webhooks(
 
 /// Answers webhooks.
 struct WebhookService {
+    settings: WebhookSettings,
     endpoints: BTreeMap<SourceName, Arc<LiveEndpoint>>,
-    ledger: Arc<dyn Ledger>,
-    clock: Arc<dyn Clock>,
-    metrics: Metrics,
-    body_limits: BodyLimits,
-    accept_timeout: Duration,
     memory: BodyMemory,
     store_warning: LogThrottle,
 }
@@ -87,36 +82,23 @@ struct LiveEndpoint {
     foreign_warning: LogThrottle,
 }
 
-/// How a request was handled.
-enum Handled {
-    Stored(ReceiptOutcome),
-    Handshake(HandshakeReply),
-}
-
 impl WebhookService {
     fn new(settings: WebhookSettings) -> Self {
-        let WebhookSettings { sources, keys, ledger, clock, metrics, max_body, limits } = settings;
-        let endpoint = |source: Arc<Source>| {
-            let name = source.name.clone();
-            let keys =
-                source.provider.scheme().published_keys().and_then(|url| keys.get(url).cloned());
-            let (secret_warning, foreign_warning) = Default::default();
-            (name, Arc::new(LiveEndpoint { source, keys, secret_warning, foreign_warning }))
+        let endpoint = |source: &Arc<Source>| {
+            let keys = source.provider.scheme().published_keys();
+            let endpoint = LiveEndpoint {
+                source: Arc::clone(source),
+                keys: keys.and_then(|url| settings.keys.get(url).cloned()),
+                secret_warning: LogThrottle::default(),
+                foreign_warning: LogThrottle::default(),
+            };
+            (source.name.clone(), Arc::new(endpoint))
         };
         Self {
-            endpoints: sources.into_iter().map(endpoint).collect(),
-            ledger,
-            clock,
-            metrics,
-            body_limits: BodyLimits {
-                max_size: max_body,
-                timeout: limits.body_timeout,
-                max_excess_size: limits.max_excess_bytes,
-                excess_timeout: limits.excess_timeout,
-            },
-            accept_timeout: limits.accept_timeout,
-            memory: BodyMemory::new(limits.body_memory),
+            endpoints: settings.sources.iter().map(endpoint).collect(),
+            memory: BodyMemory::new(settings.limits.body_memory),
             store_warning: LogThrottle::default(),
+            settings,
         }
     }
 
@@ -134,16 +116,11 @@ impl WebhookService {
         );
         let processing = catch_panic(self.process(endpoint, &mut request)).instrument(span);
         let (answer, outcome) = match processing.await.unwrap_or(Err(WebhookError::Panicked)) {
-            Ok(Handled::Stored(acceptance)) => {
-                (acceptance_response(acceptance), Some(webhook_outcome(acceptance)))
-            }
-            Ok(Handled::Handshake(reply)) => {
-                (handshake_response(reply), Some(WebhookOutcome::Handshake))
-            }
+            Ok((answer, outcome)) => (answer, Some(outcome)),
             Err(problem) => (reject(problem, request), problem.row().outcome),
         };
         if let Some(outcome) = outcome {
-            self.metrics.webhook_answered(name, &provider.id(), outcome, began.elapsed());
+            self.settings.metrics.webhook_answered(name, &provider.id(), outcome, began.elapsed());
         }
         debug!(
             http.route = ROUTE,
@@ -174,38 +151,39 @@ impl WebhookService {
         &self,
         endpoint: &Arc<LiveEndpoint>,
         request: &mut ServerRequest,
-    ) -> Result<Handled, WebhookError> {
+    ) -> Result<(ServerResponse, WebhookOutcome), WebhookError> {
         if request.method() != "POST" {
             return Err(WebhookError::Method);
         }
-        let RequestBody { bytes, permit } =
-            request.read_body(self.body_limits, &self.memory).await?;
+        let WebhookSettings { clock, metrics, limits, .. } = &self.settings;
+        let RequestBody { bytes, permit } = request.read_body(limits.body, &self.memory).await?;
         let result = self.verify_and_read(endpoint, request, bytes).await?;
         let name = &endpoint.source.name;
-        let handled = match result {
+        let answered = match result {
             IntakeResult::Refused(VerifyError::UnknownKey)
                 if endpoint.keys.as_ref().is_some_and(|k| k.request_refresh()) =>
             {
-                debug!("the sender's key may be published by now; it is asked to come again");
+                debug!("the sender's key may be published by now; it is asked to retry");
                 return Err(WebhookError::KeysUnavailable);
             }
             IntakeResult::Refused(refusal) => {
                 let reason = rejection_reason(refusal);
-                self.metrics.webhook_rejected(name, reason);
+                metrics.webhook_rejected(name, reason);
                 debug!(reason, "the sender is not believed");
                 return Err(WebhookError::Unauthenticated);
             }
-            IntakeResult::Handshake(reply) => {
-                self.metrics.authentic_webhook_received(name, self.clock.now());
-                Handled::Handshake(reply)
+            IntakeResult::Handshake(HandshakeReply { status, content_type, body }) => {
+                metrics.authentic_webhook_received(name, clock.now());
+                (ServerResponse::new(status, content_type, body), WebhookOutcome::Handshake)
             }
             IntakeResult::Receipt(receipt) => {
-                Handled::Stored(self.store_receipt(endpoint, *receipt).await?)
+                let outcome = self.store_receipt(endpoint, *receipt).await?;
+                (ServerResponse::json(200, &json!({ "status": outcome.as_str() })), outcome)
             }
         };
         // Not before: the receipt holds a copy of the body while it waits for its commit.
         drop(permit);
-        Ok(handled)
+        Ok(answered)
     }
 
     async fn verify_and_read(
@@ -223,7 +201,7 @@ impl WebhookService {
             None => None,
         };
         let keys = VerificationKeys { secrets, published };
-        let received_at = self.clock.now();
+        let received_at = self.settings.clock.now();
         let id = ReceiptId::generate();
         if body.len() <= INLINE_MAX && !endpoint.source.provider.capabilities().slow {
             let headers = request.headers();
@@ -244,16 +222,17 @@ impl WebhookService {
         &self,
         endpoint: &LiveEndpoint,
         accepted: IntakeReceipt,
-    ) -> Result<ReceiptOutcome, WebhookError> {
+    ) -> Result<WebhookOutcome, WebhookError> {
         let IntakeReceipt { receipt, bad_fields, has_foreign_accounts } = accepted;
+        let WebhookSettings { ledger, metrics, limits, .. } = &self.settings;
         let Source { name, provider, .. } = &*endpoint.source;
         Span::current().record("receipt.id", tracing::field::display(receipt.id));
-        self.metrics.authentic_webhook_received(name, receipt.received_at);
+        metrics.authentic_webhook_received(name, receipt.received_at);
         for field in bad_fields {
-            self.metrics.webhook_bad_field(&provider.id(), field);
+            metrics.webhook_bad_field(&provider.id(), field);
         }
         if has_foreign_accounts {
-            self.metrics.webhook_foreign_account(name);
+            metrics.webhook_foreign_account(name);
             if endpoint.foreign_warning.is_due() {
                 warn!(
                     "ignored webhooks of a platform account that platform_accounts does not name"
@@ -261,23 +240,24 @@ impl WebhookService {
             }
         }
         let (event_type, reason) = (receipt.event_type.clone(), receipt.content.reason());
-        let error = match timeout(self.accept_timeout, self.ledger.accept(receipt)).await {
+        let error = match timeout(limits.accept_timeout, ledger.accept(receipt)).await {
             Ok(Ok(ReceiptOutcome::Quarantined)) => {
                 // The merge may refuse a webhook that the platform's code can read.
                 let reason =
                     reason.unwrap_or_else(|| "it cannot be merged: see its receipt".into());
                 warn!(event_type, reason, "a webhook is authentic but not understood; it is kept");
-                return Ok(ReceiptOutcome::Quarantined);
+                return Ok(WebhookOutcome::Quarantined);
             }
-            Ok(Ok(acceptance)) => {
-                debug!(event_type, outcome = webhook_outcome(acceptance).as_str(), "kept");
-                return Ok(acceptance);
+            Ok(Ok(outcome)) => {
+                let outcome = webhook_outcome(outcome);
+                debug!(event_type, outcome = outcome.as_str(), "kept");
+                return Ok(outcome);
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it took too long".to_owned(),
         };
         if self.store_warning.is_due() {
-            warn!(error, "the store did not commit; senders are asked to come again");
+            warn!(error, "the store did not commit; senders are asked to retry");
         }
         Err(WebhookError::StoreUnavailable)
     }
@@ -291,7 +271,7 @@ impl LiveEndpoint {
                 source.name = self.source.name.as_str(),
                 %error,
                 cause,
-                "a secret cannot be read; senders are asked to come again"
+                "a secret cannot be read; senders are asked to retry"
             );
         }
         WebhookError::SecretUnreadable
@@ -303,16 +283,8 @@ fn reject(problem: WebhookError, request: ServerRequest) -> ServerResponse {
     problem.response().holding(request)
 }
 
-fn acceptance_response(acceptance: ReceiptOutcome) -> ServerResponse {
-    ServerResponse::json(200, &json!({ "status": webhook_outcome(acceptance).as_str() }))
-}
-
-fn handshake_response(reply: HandshakeReply) -> ServerResponse {
-    ServerResponse::new(reply.status, reply.content_type, reply.body)
-}
-
-fn webhook_outcome(acceptance: ReceiptOutcome) -> WebhookOutcome {
-    match acceptance {
+fn webhook_outcome(outcome: ReceiptOutcome) -> WebhookOutcome {
+    match outcome {
         ReceiptOutcome::Accepted => WebhookOutcome::Accepted,
         ReceiptOutcome::Duplicate => WebhookOutcome::Duplicate,
         ReceiptOutcome::Ignored => WebhookOutcome::Ignored,

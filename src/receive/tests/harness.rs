@@ -134,8 +134,7 @@ pub(super) fn start_listener(adjust: impl FnOnce(&mut WebhookSettings)) -> Runni
         ledger: Arc::<FakeLedger>::clone(&ledger),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         metrics: metrics.clone(),
-        max_body: 1024 * 1024,
-        limits: WebhookLimits::default(),
+        limits: WebhookLimits::new(1024 * 1024),
     };
     adjust(&mut webhooks);
     let (listener, address) = bind();

@@ -30,7 +30,7 @@ async fn pour(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn sender_of_a_body_that_is_too_large_sees_the_answer() {
-    let listener = start_listener(|webhooks| webhooks.max_body = KB);
+    let listener = start_listener(|webhooks| webhooks.limits.body.max_size = KB);
     let body = vec![b'x'; 4 * KB * KB];
     let declared = request("POST", "/webhooks/open", &[("x-key", SECRET)], &body);
     let chunked = [
@@ -53,7 +53,7 @@ async fn sender_of_a_body_that_is_too_large_sees_the_answer() {
 
 #[tokio::test]
 async fn body_of_the_limit_is_accepted_and_one_byte_more_refused() {
-    let listener = start_listener(|webhooks| webhooks.max_body = KB);
+    let listener = start_listener(|webhooks| webhooks.limits.body.max_size = KB);
     let body = vec![b'x'; KB];
     assert_eq!(listener.post("open", &body).await.body, r#"{"status":"quarantined"}"#);
     assert_eq!(listener.post("open", &[&body[..], b"x"].concat()).await.status, 413);
@@ -62,8 +62,8 @@ async fn body_of_the_limit_is_accepted_and_one_byte_more_refused() {
 #[tokio::test]
 async fn sender_that_never_ends_is_cut_off() {
     let listener = start_listener(|webhooks| {
-        webhooks.max_body = KB;
-        webhooks.limits.max_excess_bytes = 64 * KB;
+        webhooks.limits.body.max_size = KB;
+        webhooks.limits.body.max_excess_size = 64 * KB;
     });
     // To a source and to none, without the key: a listener that answers early must not read on for ever.
     for path in ["/webhooks/open", "/webhooks/nobody"] {
@@ -78,7 +78,7 @@ async fn sender_that_never_ends_is_cut_off() {
 #[tokio::test]
 async fn sender_that_announces_a_body_and_sends_none_is_cut_off() {
     let listener =
-        start_listener(|webhooks| webhooks.limits.body_timeout = Duration::from_millis(100));
+        start_listener(|webhooks| webhooks.limits.body.timeout = Duration::from_millis(100));
     for framing in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         let mut stream = connect(listener.address).await;
         stream.write_all(&head("/webhooks/open", framing)).await.expect("open");
@@ -92,7 +92,7 @@ async fn sender_that_announces_a_body_and_sends_none_is_cut_off() {
 #[tokio::test]
 async fn sender_that_announces_too_much_and_sends_none_is_cut_off() {
     let listener =
-        start_listener(|webhooks| webhooks.limits.excess_timeout = Duration::from_millis(100));
+        start_listener(|webhooks| webhooks.limits.body.excess_timeout = Duration::from_millis(100));
     let mut stream = connect(listener.address).await;
     stream.write_all(&head("/webhooks/open", "Content-Length: 99999999")).await.expect("open");
     assert_eq!(read_response(&mut stream).await.expect("an answer").status, 413);
