@@ -121,8 +121,9 @@ impl App {
             stop_webhooks.clone(),
             listen.shutdown_timeout,
         ));
-        let askable = self.fetch_workers.iter();
-        let askable = askable.map(|asker| (asker.source().clone(), Arc::clone(asker.provider())));
+        let sources = self.config.sources.values();
+        let sources =
+            sources.map(|source| (source.name.clone(), Arc::clone(&source.provider))).collect();
         let mut ops = tokio::spawn(run_ops(
             self.ops,
             OpsState {
@@ -134,8 +135,7 @@ impl App {
                 clock: Arc::clone(&self.clock),
                 metrics: self.metrics.clone(),
                 accounts: self.config.accounts.keys().cloned().collect(),
-                sources: source_providers(&self.config),
-                fetchable_sources: askable.collect(),
+                sources,
                 readiness: readiness.clone(),
                 started_at: self.clock.now(),
                 access: api_access(&self.config),

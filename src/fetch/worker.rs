@@ -14,7 +14,6 @@ use super::settings::Settings;
 use super::webinar_fetch::WebinarFetch;
 use crate::event::SourceName;
 use crate::ledger::{FetchLedger, FetchOutcome, FetchTask, LedgerError};
-use crate::providers::Provider;
 
 /// Webinars of one source that are fetched at the same time. More would only wait for the rate limiter.
 const MAX_CONCURRENT: usize = 4;
@@ -77,12 +76,6 @@ impl FetchWorker {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-    }
-
-    /// The provider whose API the worker calls.
-    #[must_use]
-    pub fn provider(&self) -> &Arc<dyn Provider> {
-        &self.settings.source.provider
     }
 
     /// The source for which the worker fetches.

@@ -66,10 +66,20 @@ pub trait FetchLedger: FetchQueue + Rebuilds {}
 
 impl<T: FetchQueue + Rebuilds> FetchLedger for T {}
 
-/// A store of receipts and events: every trait of the contract.
-pub trait Ledger: DeliveryLedger + FetchLedger + Intake + Timers + Browse + Store {}
+/// What replaying receipts needs.
+pub trait ReplayLedger: FetchLedger + Browse {}
 
-impl<T: DeliveryLedger + FetchLedger + Intake + Timers + Browse + Store> Ledger for T {}
+impl<T: FetchLedger + Browse> ReplayLedger for T {}
+
+/// What the operators' listener needs.
+pub trait OpsLedger: Browse + AccountStatuses + Redrive + FetchQueue + Store {}
+
+impl<T: Browse + AccountStatuses + Redrive + FetchQueue + Store> OpsLedger for T {}
+
+/// A store of receipts and events: every trait of the contract.
+pub trait Ledger: Intake + DeliveryLedger + ReplayLedger + OpsLedger + Timers {}
+
+impl<T: Intake + DeliveryLedger + ReplayLedger + OpsLedger + Timers> Ledger for T {}
 
 /// How long after it was given up a call may still take effect at HubSpot.
 ///

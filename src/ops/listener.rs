@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{self, ApiBodyMemory};
+use super::api;
 use super::gauges::update_gauges;
 use super::state::OpsState;
-use crate::http::{self, ListenerLimits, ServerRequest, ServerResponse};
+use crate::http::{self, BodyMemory, ListenerLimits, ServerRequest, ServerResponse};
 use crate::telemetry::metrics::TEXT_FORMAT;
 
 /// Enough for probes, scrapers and operators.
@@ -38,7 +38,7 @@ pub async fn run_ops(
         stop_timeout,
     };
     let ops = Arc::new(ops);
-    let memory = ApiBodyMemory::default();
+    let memory = BodyMemory::new(api::BODY_MEMORY);
     let handler = move |request| {
         let (ops, memory) = (Arc::clone(&ops), memory.clone());
         async move { respond(&ops, &memory, request).await }
@@ -46,7 +46,7 @@ pub async fn run_ops(
     http::serve(listener, limits, handler, stop).await
 }
 
-async fn respond(ops: &OpsState, memory: &ApiBodyMemory, request: ServerRequest) -> ServerResponse {
+async fn respond(ops: &OpsState, memory: &BodyMemory, request: ServerRequest) -> ServerResponse {
     if api::is_api_path(request.path()) {
         return api::respond(ops, memory, request).await;
     }

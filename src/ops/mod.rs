@@ -2,7 +2,7 @@
 //!
 //! * [`listener`]: routes requests; [`state`]: what they share.
 //! * [`access`]: who may use the API.
-//! * [`readiness`]: `/readyz`; [`gauges`]: gauges that are set at every scrape of `/metrics`.
+//! * [`readiness`]: `/readyz`; [`gauges`]: gauges that are set at every scrape of `/metrics`; [`figure`]: reads one.
 //! * [`api`]: the operators' API under `/api/v1`.
 //!
 //! Promises: probes are answered while the store fails or hangs; an account that is down at HubSpot does not make the
@@ -11,6 +11,7 @@
 
 mod access;
 mod api;
+mod figure;
 mod gauges;
 mod listener;
 mod readiness;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::access::ApiAccess;
 use super::readiness::Readiness;
 use crate::clock::Clock;
-use crate::event::{AccountName, Millis, ProviderId, SourceName};
-use crate::ledger::Ledger;
+use crate::event::{AccountName, Millis, SourceName};
+use crate::ledger::OpsLedger;
 use crate::providers::Provider;
 use crate::replay::Replayer;
 use crate::telemetry::Metrics;
@@ -16,7 +16,7 @@ use crate::telemetry::Metrics;
 #[derive(Clone)]
 pub struct OpsState {
     /// The ledger.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn OpsLedger>,
     /// Maps receipts again.
     pub replayer: Replayer,
     /// The time.
@@ -25,10 +25,8 @@ pub struct OpsState {
     pub metrics: Metrics,
     /// The configured HubSpot accounts.
     pub accounts: Vec<AccountName>,
-    /// The configured sources with their providers.
-    pub sources: Vec<(SourceName, ProviderId)>,
-    /// The providers of the sources that have an `api`.
-    pub fetchable_sources: BTreeMap<SourceName, Arc<dyn Provider>>,
+    /// The providers of the configured sources.
+    pub sources: BTreeMap<SourceName, Arc<dyn Provider>>,
     /// The life of the process, as `/readyz` reports it.
     pub readiness: Readiness,
     /// The start of the process.

@@ -9,7 +9,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::http::BodyLimits;
 use crate::intake::Source;
-use crate::ledger::Ledger;
+use crate::ledger::Intake;
 use crate::telemetry::Metrics;
 
 /// Public keys that a platform publishes and changes. The implementation keeps them fresh.
@@ -59,8 +59,8 @@ pub struct WebhookSettings {
     pub sources: Vec<Arc<Source>>,
     /// Published keys by their URL ([`crate::providers::Provider::published_keys`]).
     pub keys: BTreeMap<Url, Arc<dyn PublishedKeys>>,
-    /// The ledger, which stores the receipts.
-    pub ledger: Arc<dyn Ledger>,
+    /// The ledger's way in, which stores the receipts.
+    pub ledger: Arc<dyn Intake>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The metrics.

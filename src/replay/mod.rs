@@ -22,8 +22,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
 use crate::intake::{Source, StoredReceipt};
 use crate::ledger::{
-    Ledger, LedgerError, RebuildRequest, RebuildResult, RebuiltWebinar, ReceiptOutcome,
-    ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    LedgerError, RebuildRequest, RebuildResult, RebuiltWebinar, ReceiptOutcome, ReceiptQuery,
+    ReceiptRecord, ReceiptSummary, ReplayLedger,
 };
 use mapping::{ChangesByWebinar, Mapped};
 
@@ -34,7 +34,7 @@ const MAX_ATTEMPTS: usize = 5;
 /// Replays receipts.
 #[derive(Clone)]
 pub struct Replayer {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn ReplayLedger>,
     sources: Arc<BTreeMap<SourceName, Arc<Source>>>,
 }
 
@@ -114,7 +114,7 @@ pub struct ReplayProgress {
 impl Replayer {
     /// A replayer for a ledger, with the configured sources.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, sources: BTreeMap<SourceName, Arc<Source>>) -> Self {
+    pub fn new(ledger: Arc<dyn ReplayLedger>, sources: BTreeMap<SourceName, Arc<Source>>) -> Self {
         Self { ledger, sources: Arc::new(sources) }
     }
 

@@ -28,7 +28,7 @@ pub(super) async fn list(
     ops: &OpsState,
     mut query: QueryParameters,
 ) -> Result<EventListModel, ApiError> {
-    let account = query.account(&ops.accounts)?;
+    let account = query.known("hubspot", &ops.accounts, ApiError::UnknownAccount)?;
     let (word, state) = query.choice("state", &STATES)?.unzip();
     let text = query.text()?;
     let filters = [account.as_ref().map(AccountName::as_str), word, text.as_deref()];
@@ -78,7 +78,7 @@ pub(super) async fn redrive_all(
     ops: &OpsState,
     mut query: QueryParameters,
 ) -> Result<BulkRedriveModel, ApiError> {
-    let account = query.account(&ops.accounts)?;
+    let account = query.known("hubspot", &ops.accounts, ApiError::UnknownAccount)?;
     let (word, state) =
         query.choice("state", &REDRIVABLE_STATES)?.unwrap_or(("dead", EventState::Dead));
     let filters = [account.as_ref().map(AccountName::as_str), Some(word)];

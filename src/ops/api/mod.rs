@@ -50,22 +50,12 @@ const BODY_LIMITS: BodyLimits = BodyLimits {
     excess_timeout: Duration::from_secs(2),
 };
 /// Bytes that the bodies of all calls may take together.
-const BODY_MEMORY: usize = 4 * 1024 * 1024;
-
-/// The memory that all calls share for their bodies.
-#[derive(Clone)]
-pub(super) struct ApiBodyMemory(BodyMemory);
-
-impl Default for ApiBodyMemory {
-    fn default() -> Self {
-        Self(BodyMemory::new(BODY_MEMORY))
-    }
-}
+pub(super) const BODY_MEMORY: usize = 4 * 1024 * 1024;
 
 /// Answers a request to the API. To a caller for whom there is no API it answers like any unknown path.
 pub(super) async fn respond(
     ops: &OpsState,
-    memory: &ApiBodyMemory,
+    memory: &BodyMemory,
     mut request: ServerRequest,
 ) -> ServerResponse {
     let decision =
@@ -78,7 +68,7 @@ pub(super) async fn respond(
         AccessDecision::Closed => return ApiError::Closed.early_response(request),
         AccessDecision::Allowed => {}
     }
-    if let Err(error) = request.read_body(BODY_LIMITS, &memory.0).await {
+    if let Err(error) = request.read_body(BODY_LIMITS, memory).await {
         return ApiError::from(error).early_response(request);
     }
     match dispatch(ops, request.method(), request.path(), request.query()).await {

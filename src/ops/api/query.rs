@@ -1,11 +1,11 @@
 //! The parameters of a query, read strictly: an unknown one is an error, since ignoring it would show everything.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use super::cursor::CursorScope;
 use super::error::ApiError;
-use super::percent::{Plus, decoded};
-use crate::event::{AccountName, SourceName};
+use super::percent::decode_percent;
 use crate::ledger::PAGE_MAX;
 
 /// Longest query, in bytes: all parameters at their longest fit.
@@ -32,8 +32,8 @@ impl QueryParameters {
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let broken = || ApiError::parameter(name, "is not percent-encoded UTF-8");
-            let name = decoded(name, Plus::Space).ok_or_else(broken)?;
-            let value = decoded(value, Plus::Space).ok_or_else(broken)?;
+            let name = decode_percent(&name.replace('+', " ")).ok_or_else(broken)?;
+            let value = decode_percent(&value.replace('+', " ")).ok_or_else(broken)?;
             if parameters.insert(name.clone(), value).is_some() {
                 return Err(ApiError::parameter(name, "is there twice"));
             }
@@ -56,30 +56,19 @@ impl QueryParameters {
         }
     }
 
-    /// `hubspot`: one of these accounts.
+    /// A parameter that is one of these names of the configuration.
     ///
     /// # Errors
-    /// [`ApiError::UnknownAccount`].
-    pub(super) fn account(
+    /// `unknown`.
+    pub(super) fn known<'a, N: Borrow<str> + Clone + 'a>(
         &mut self,
-        known: &[AccountName],
-    ) -> Result<Option<AccountName>, ApiError> {
-        let Some(name) = self.take("hubspot") else { return Ok(None) };
-        let account = known.iter().find(|account| account.as_str() == name);
-        account.cloned().map(Some).ok_or(ApiError::UnknownAccount)
-    }
-
-    /// `source`: one of these.
-    ///
-    /// # Errors
-    /// [`ApiError::UnknownSource`].
-    pub(super) fn source<'a>(
-        &mut self,
-        mut known: impl Iterator<Item = &'a SourceName>,
-    ) -> Result<Option<SourceName>, ApiError> {
-        let Some(name) = self.take("source") else { return Ok(None) };
-        let source = known.find(|source| source.as_str() == name);
-        source.cloned().map(Some).ok_or(ApiError::UnknownSource)
+        parameter: &str,
+        names: impl IntoIterator<Item = &'a N>,
+        unknown: ApiError,
+    ) -> Result<Option<N>, ApiError> {
+        let Some(given) = self.take(parameter) else { return Ok(None) };
+        let name = names.into_iter().find(|&name| name.borrow() == given);
+        name.cloned().map(Some).ok_or(unknown)
     }
 
     /// A parameter that is one of these words: the word and its value.
@@ -141,6 +130,7 @@ impl QueryParameters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{AccountName, SourceName};
 
     fn query(text: &str) -> QueryParameters {
         QueryParameters::parse(text).expect("a query")
@@ -171,8 +161,9 @@ mod tests {
     #[test]
     fn parameter_with_an_empty_value_is_absent() {
         let mut query = query("hubspot=&source=&q=&limit=&cursor=&state=");
-        assert_eq!(query.account(&[]), Ok(None));
-        assert_eq!(query.source([].iter()), Ok(None));
+        let none: [AccountName; 0] = [];
+        assert_eq!(query.known("hubspot", &none, ApiError::UnknownAccount), Ok(None));
+        assert_eq!(query.known("source", &none, ApiError::UnknownSource), Ok(None));
         assert_eq!(query.text(), Ok(None));
         assert_eq!(query.limit(), Ok(50));
         assert_eq!(query.cursor(CursorScope::new("events", &[])), Ok(None));
@@ -195,12 +186,12 @@ mod tests {
     fn name_that_is_not_configured_is_unknown() {
         let main = AccountName::parse("main").expect("a name");
         let zoom = SourceName::parse("zoom").expect("a name");
-        let known = [main.clone()];
-        assert_eq!(query("hubspot=main").account(&known), Ok(Some(main)));
-        assert_eq!(query("hubspot=other").account(&known), Err(ApiError::UnknownAccount));
-        let sources = [zoom.clone()];
-        assert_eq!(query("source=zoom").source(sources.iter()), Ok(Some(zoom)));
-        assert_eq!(query("source=..").source(sources.iter()), Err(ApiError::UnknownSource));
+        let account = |text| query(text).known("hubspot", Some(&main), ApiError::UnknownAccount);
+        assert_eq!(account("hubspot=main"), Ok(Some(main.clone())));
+        assert_eq!(account("hubspot=other"), Err(ApiError::UnknownAccount));
+        let source = |text| query(text).known("source", Some(&zoom), ApiError::UnknownSource);
+        assert_eq!(source("source=zoom"), Ok(Some(zoom.clone())));
+        assert_eq!(source("source=.."), Err(ApiError::UnknownSource));
         let words = [("dead", 1), ("pending", 2)];
         assert_eq!(query("state=pending").choice("state", &words), Ok(Some(("pending", 2))));
         let problem = query("state=Dead").choice("state", &words).expect_err("no such word");

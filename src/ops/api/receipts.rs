@@ -27,7 +27,7 @@ pub(super) async fn list(
     ops: &OpsState,
     mut query: QueryParameters,
 ) -> Result<ReceiptListModel, ApiError> {
-    let source = query.source(ops.sources.iter().map(|(name, _)| name))?;
+    let source = query.known("source", ops.sources.keys(), ApiError::UnknownSource)?;
     let (word, outcome) = query.choice("outcome", &OUTCOMES)?.unzip();
     let filters = [source.as_ref().map(SourceName::as_str), word];
     let scope = CursorScope::new("receipts", &filters);
@@ -68,7 +68,7 @@ pub(super) async fn replay_all(
     ops: &OpsState,
     mut query: QueryParameters,
 ) -> Result<BulkReplayModel, ApiError> {
-    let source = query.source(ops.sources.iter().map(|(name, _)| name))?;
+    let source = query.known("source", ops.sources.keys(), ApiError::UnknownSource)?;
     let choice = query.choice("outcome", &REPLAYABLE_OUTCOMES)?;
     let (word, outcome) = choice.unwrap_or(("quarantined", ReceiptOutcome::Quarantined));
     let filters = [source.as_ref().map(SourceName::as_str), Some(word)];

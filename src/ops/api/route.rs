@@ -1,7 +1,7 @@
 //! Parses the paths of the API.
 
 use super::error::ApiError;
-use super::percent::{Plus, decoded};
+use super::percent::decode_percent;
 use crate::event::{
     AccountName, EventKey, ExternalAccountId, ExternalEventId, ReceiptId, SourceName, WebinarId,
 };
@@ -88,7 +88,7 @@ pub(super) fn parse_route(path: &str) -> Result<ApiRoute, ApiError> {
 }
 
 fn decode_part(part: &str) -> Result<String, ApiError> {
-    decoded(part, Plus::Plus).ok_or(ApiError::Path)
+    decode_percent(part).ok_or(ApiError::Path)
 }
 
 fn parse_account(part: &str) -> Result<AccountName, ApiError> {

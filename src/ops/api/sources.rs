@@ -16,11 +16,8 @@ pub(super) async fn fetch(
     query: QueryParameters,
 ) -> Result<FetchRequestModel, ApiError> {
     query.finish()?;
-    if !ops.sources.iter().any(|(name, _)| name == source) {
-        return Err(ApiError::UnknownSource);
-    }
-    let api = ops.fetchable_sources.get(source).and_then(|provider| provider.api());
-    let api = api.ok_or(ApiError::NotFetchable)?;
+    let provider = ops.sources.get(source).ok_or(ApiError::UnknownSource)?;
+    let api = provider.api().ok_or(ApiError::NotFetchable)?;
     // An id that the platform cannot have is refused now: its fetch would be given up later, unseen.
     if let Err(why) = api.next_request(&webinar, &ApiAnswers::new()) {
         return Err(ApiError::parameter("webinar", why));

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::fake_ledger::FakeLedger;
 use crate::clock::VirtualClock;
 use crate::event::{AccountStatus, Millis, Pause, PauseReason, ProviderId};
 use crate::http::tests::client::{TestResponse, bind, request, send};
-use crate::ledger::{EventStateCounts, Ledger};
+use crate::ledger::EventStateCounts;
 use crate::ops::{ApiAccess, OpsState, Readiness, run_ops};
-use crate::receive::tests::fake_ledger::{FakeLedger, account, source};
-use crate::receive::tests::harness::metric;
+use crate::receive::tests::fake_intake::{account, source};
+use crate::receive::tests::harness::{endpoint, metric};
 use crate::replay::Replayer;
 use crate::telemetry::Metrics;
 
@@ -29,16 +30,12 @@ pub(super) fn start_ops() -> RunningOps {
     let ledger = Arc::new(FakeLedger::default());
     let readiness = Readiness::default();
     let ops = OpsState {
-        ledger: Arc::<FakeLedger>::clone(&ledger) as Arc<dyn Ledger>,
-        replayer: Replayer::new(
-            Arc::<FakeLedger>::clone(&ledger) as Arc<dyn Ledger>,
-            BTreeMap::new(),
-        ),
+        ledger: Arc::<FakeLedger>::clone(&ledger),
+        replayer: Replayer::new(Arc::<FakeLedger>::clone(&ledger), BTreeMap::new()),
         clock: Arc::new(VirtualClock::starting_at(NOW)),
         metrics: Metrics::new(&[account()], &[(source("open"), ProviderId::new("fake"))]),
         accounts: vec![account()],
-        sources: vec![(source("open"), ProviderId::new("fake"))],
-        fetchable_sources: BTreeMap::new(),
+        sources: BTreeMap::from([(source("open"), endpoint("open").provider)]),
         readiness: readiness.clone(),
         started_at: NOW,
         access: ApiAccess::Loopback,

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::fake_ledger::{FakeLedger, LedgerMode};
 use super::probes::{RunningOps, start_ops};
 use crate::http::tests::client::{TestResponse, send};
-use crate::receive::tests::fake_ledger::{FakeLedger, LedgerMode};
 use crate::replay::{ReplayRequest, Replayer};
 
 impl RunningOps {
@@ -41,7 +41,7 @@ async fn request_while_the_store_fails_is_answered_503_with_a_time() {
 #[tokio::test]
 async fn request_while_the_store_hangs_is_answered_in_time() {
     let ops = start_ops();
-    ops.ledger.set(LedgerMode::Waiting);
+    ops.ledger.set(LedgerMode::Hanging);
     let (list, receipt, status) =
         tokio::join!(ops.ask("GET events"), ops.ask(RECEIPT), ops.ask("GET status"));
     assert_eq!((list.0.status, receipt.0.status), (503, 503));

@@ -1,4 +1,4 @@
-//! A fake platform, and a running public listener before a [`FakeLedger`].
+//! A fake platform, and a running public listener before a [`FakeIntake`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::fake_ledger::{FakeLedger, account, source};
+use super::fake_intake::{FakeIntake, account, source};
 use crate::clock::{Clock, SystemClock};
 use crate::event::{
     Change, ChangeKind, ExternalAccountId, Policy, ProviderId, RecurringMode, WebinarId,
@@ -88,13 +88,13 @@ fn change(account: &str) -> Change {
 /// A running public listener.
 pub(super) struct RunningListener {
     pub(super) address: SocketAddr,
-    pub(super) ledger: Arc<FakeLedger>,
+    pub(super) ledger: Arc<FakeIntake>,
     pub(super) metrics: Metrics,
     pub(super) stop: CancellationToken,
     pub(super) running: JoinHandle<std::io::Result<()>>,
 }
 
-pub(super) fn endpoint(name: &str) -> Source {
+pub(crate) fn endpoint(name: &str) -> Source {
     let policy = Policy {
         hubspot: account(),
         provider: ProviderId::new(FakePlatform::ID),
@@ -126,12 +126,12 @@ pub(super) fn start_listener(adjust: impl FnOnce(&mut WebhookSettings)) -> Runni
     let names: Vec<_> =
         sources.iter().map(|each| (each.name.clone(), each.provider.id())).collect();
 
-    let ledger = Arc::new(FakeLedger::default());
+    let ledger = Arc::new(FakeIntake::default());
     let metrics = Metrics::new(&[account()], &names);
     let mut webhooks = WebhookSettings {
         sources,
         keys: BTreeMap::new(),
-        ledger: Arc::<FakeLedger>::clone(&ledger),
+        ledger: Arc::<FakeIntake>::clone(&ledger),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         metrics: metrics.clone(),
         limits: WebhookLimits::new(1024 * 1024),

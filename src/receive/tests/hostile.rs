@@ -48,7 +48,7 @@ async fn sender_of_a_body_that_is_too_large_sees_the_answer() {
         assert!(is_closed(&mut stream).await);
     }
     assert_eq!(listener.outcomes("open", "oversized").as_deref(), Some("2"));
-    assert!(listener.ledger.kept().is_empty());
+    assert!(listener.ledger.stored().is_empty());
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn body_that_breaks_off_is_not_accepted() {
     stream.shutdown().await.expect("open");
     let answer = read_response(&mut stream).await.expect("the other half is still open");
     assert_eq!((answer.status, answer.body.as_str()), (400, r#"{"error":"bad_request"}"#));
-    assert!(listener.ledger.kept().is_empty());
+    assert!(listener.ledger.stored().is_empty());
     assert_eq!(listener.outcomes("open", "incomplete").as_deref(), Some("1"));
 }
 
@@ -182,7 +182,7 @@ async fn bytes_that_are_no_request_are_refused() {
         let refused = read_response(&mut stream).await.is_none_or(|answer| answer.status == 431);
         assert!(refused);
     }
-    assert!(listener.ledger.kept().is_empty());
+    assert!(listener.ledger.stored().is_empty());
     still_serves(&listener).await;
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use super::fake_ledger::{LedgerMode, source};
+use super::fake_intake::{IntakeMode, source};
 use super::harness::{SECRET, TOKEN, endpoint, start_listener};
 use crate::event::BodyHash;
 use crate::http::tests::client::{connect, is_closed, read_response, request};
@@ -19,7 +19,7 @@ async fn webhook_that_is_accepted_is_stored_before_the_answer() {
     let answer = listener.post("open", body).await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"accepted"}"#));
 
-    let [receipt] = &listener.ledger.kept()[..] else { panic!("one receipt") };
+    let [receipt] = &listener.ledger.stored()[..] else { panic!("one receipt") };
     let digest: [u8; 32] = Sha256::digest(body).into();
     assert_eq!(receipt.dedupe_key, digest);
     assert_eq!(receipt.hash, BodyHash::from_digest(&digest));
@@ -42,7 +42,7 @@ async fn webhook_sent_twice_is_a_duplicate() {
     assert_eq!(listener.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
     let again = listener.post("open", b"changes a").await;
     assert_eq!((again.status, again.body.as_str()), (200, r#"{"status":"duplicate"}"#));
-    assert_eq!(listener.ledger.kept().len(), 1);
+    assert_eq!(listener.ledger.stored().len(), 1);
     assert_eq!(listener.outcomes("open", "duplicate").as_deref(), Some("1"));
 }
 
@@ -51,7 +51,7 @@ async fn webhook_that_is_ignored_leaves_no_body() {
     let listener = start_listener(|_| {});
     let answer = listener.post("open", b"ignored").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"ignored"}"#));
-    let [receipt] = &listener.ledger.kept()[..] else { panic!("one receipt") };
+    let [receipt] = &listener.ledger.stored()[..] else { panic!("one receipt") };
     assert!(receipt.body.is_empty() && matches!(receipt.content, ReceiptContent::Ignored));
 }
 
@@ -60,7 +60,7 @@ async fn webhook_that_is_unmappable_is_stored_whole() {
     let listener = start_listener(|_| {});
     let answer = listener.post("open", b"\xff\xfe").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"quarantined"}"#));
-    let [receipt] = &listener.ledger.kept()[..] else { panic!("one receipt") };
+    let [receipt] = &listener.ledger.stored()[..] else { panic!("one receipt") };
     assert_eq!(receipt.body, b"scrubbed \xff\xfe");
     assert!(matches!(&receipt.content, ReceiptContent::Quarantined(why) if why == "no id"));
 }
@@ -71,7 +71,7 @@ async fn handshake_is_answered_in_the_form_of_the_platform() {
     let answer = listener.post("open", b"handshake").await;
     assert_eq!((answer.status, answer.body.as_str()), (200, "the answer"));
     assert_eq!(answer.header("content-type"), Some("text/plain"));
-    assert!(listener.ledger.kept().is_empty());
+    assert!(listener.ledger.stored().is_empty());
     assert_eq!(listener.outcomes("open", "handshake").as_deref(), Some("1"));
 }
 
@@ -92,7 +92,7 @@ async fn refusals_of_all_reasons_look_the_same() {
             format!("bridge_webhooks_rejected_total{{reason=\"{reason}\",source=\"open\"}}");
         assert_eq!(listener.metric(&counter).as_deref(), Some("1"), "{reason}");
     }
-    assert!(listener.ledger.kept().is_empty());
+    assert!(listener.ledger.stored().is_empty());
     assert_eq!(listener.outcomes("open", "unauthenticated").as_deref(), Some("5"));
 }
 
@@ -120,7 +120,7 @@ async fn source_that_is_unknown_and_token_that_is_wrong_look_the_same() {
     ] {
         assert_eq!(ask(path).await, unknown, "{path}");
     }
-    assert!(listener.ledger.kept().is_empty());
+    assert!(listener.ledger.stored().is_empty());
 
     assert_eq!(ask(&format!("/webhooks/closed/{TOKEN}")).await.status, 200);
     assert_eq!(ask("/webhooks/closed/token-of-the-path%3D").await.status, 200);
@@ -147,18 +147,18 @@ async fn body_that_is_large_is_accepted_like_a_small_one() {
     let listener = start_listener(|_| {});
     let body = [b"changes a | ".as_slice(), &vec![b'x'; 1024 * 1024 - 12]].concat();
     assert_eq!(listener.post("open", &body).await.status, 200);
-    assert_eq!(listener.ledger.kept()[0].body.len(), body.len() + 9);
+    assert_eq!(listener.ledger.stored()[0].body.len(), body.len() + 9);
 }
 
 #[tokio::test]
 async fn webhook_while_the_store_fails_is_answered_503() {
     let listener = start_listener(|_| {});
-    listener.ledger.set(LedgerMode::Failing);
+    listener.ledger.set(IntakeMode::Failing);
     let answer = listener.post("open", b"changes a").await;
     assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"unavailable"}"#));
     assert_eq!(answer.header("retry-after"), Some("5"));
     assert_eq!(listener.outcomes("open", "unavailable").as_deref(), Some("1"));
-    listener.ledger.set(LedgerMode::Accepting);
+    listener.ledger.set(IntakeMode::Accepting);
     assert_eq!(listener.post("open", b"changes a").await.body, r#"{"status":"accepted"}"#);
 }
 
@@ -167,7 +167,7 @@ async fn webhook_while_the_store_hangs_is_answered_503() {
     let listener = start_listener(|webhooks| {
         webhooks.limits.accept_timeout = std::time::Duration::from_millis(50);
     });
-    listener.ledger.set(LedgerMode::Waiting);
+    listener.ledger.set(IntakeMode::Waiting);
     let answer = listener.post("open", b"changes a").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
 }
@@ -203,7 +203,7 @@ async fn webhook_of_a_foreign_platform_account_is_ignored() {
 
     let kept: Vec<usize> = listener
         .ledger
-        .kept()
+        .stored()
         .iter()
         .map(|receipt| match &receipt.content {
             ReceiptContent::Changes(changes) => changes.len(),
@@ -244,7 +244,7 @@ async fn connection_is_kept_for_proven_senders_only() {
         stream.write_all(&bytes).await.expect("still open");
         assert_eq!(read_response(&mut stream).await.expect("an answer").status, 200);
     }
-    listener.ledger.set(LedgerMode::Failing);
+    listener.ledger.set(IntakeMode::Failing);
     stream.write_all(&request("POST", "/webhooks/open", &key, b"changes b")).await.expect("open");
     assert_eq!(read_response(&mut stream).await.expect("an answer").status, 503);
     stream.write_all(&request("POST", "/webhooks/open", &[], b"changes c")).await.expect("open");
@@ -270,7 +270,7 @@ async fn webhooks_that_are_pipelined_are_answered_in_order() {
 #[tokio::test]
 async fn webhook_that_has_begun_is_finished_when_stopping() {
     let listener = start_listener(|_| {});
-    listener.ledger.set(LedgerMode::Waiting);
+    listener.ledger.set(IntakeMode::Waiting);
     let mut begun = connect(listener.address).await;
     begun
         .write_all(&request("POST", "/webhooks/open", &[("x-key", SECRET)], b"changes a"))

@@ -1,4 +1,4 @@
-//! A ledger whose answers a test sets.
+//! A ledger whose answers to operators a test sets.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,63 +6,45 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::event::{
     AccountName, AccountStatus, BodyHash, EventKey, Millis, ProviderId, ReceiptId, SourceName,
     StatusChange, StatusUpdate,
 };
 use crate::ledger::{
-    AccountStatuses, AttemptStart, Browse, ClaimRequest, ClaimResult, ContributingReceipt,
-    EventDetail, EventQuery, EventRecord, EventStateCounts, EventSummary, EventVersion, FetchClaim,
-    FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask, Intake, Lease, LedgerError,
-    NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptContent, ReceiptKind,
-    ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress,
-    RedriveRequest, RedriveResult, Retention, SettleResult, Settlement, Store, StoreSizes, Timers,
-    TimersRun, WebinarKey, WebinarState,
+    AccountStatuses, Browse, ContributingReceipt, EventDetail, EventQuery, EventRecord,
+    EventStateCounts, EventSummary, FetchClaim, FetchOutcome, FetchQueue, FetchRequest,
+    FetchStatus, FetchTask, LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds,
+    ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive,
+    RedriveProgress, RedriveRequest, RedriveResult, Store, StoreSizes, WebinarKey, WebinarState,
 };
-
-pub(crate) fn account() -> AccountName {
-    AccountName::parse("main").expect("a name")
-}
-
-pub(crate) fn source(name: &str) -> SourceName {
-    SourceName::parse(name).expect("a name")
-}
+use crate::receive::tests::fake_intake::{account, source};
 
 /// How the ledger answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LedgerMode {
-    Accepting,
+pub(super) enum LedgerMode {
+    Answering,
     Failing,
-    /// Accepts as soon as `gate` permits.
-    Waiting,
+    Hanging,
 }
 
-pub(crate) struct FakeLedger {
-    pub(crate) mode: Mutex<LedgerMode>,
-    pub(crate) kept: Mutex<Vec<NewReceipt>>,
-    /// Notified when an acceptance has begun.
-    pub(crate) begun: Notify,
-    /// Each permit lets one waiting acceptance go on.
-    pub(crate) gate: Semaphore,
-    pub(crate) counts: Mutex<EventStateCounts>,
-    pub(crate) status: Mutex<AccountStatus>,
-    pub(crate) oldest: Mutex<Result<Option<Millis>, ()>>,
-    pub(crate) health: Mutex<Result<(), String>>,
+pub(super) struct FakeLedger {
+    mode: Mutex<LedgerMode>,
+    pub(super) counts: Mutex<EventStateCounts>,
+    pub(super) status: Mutex<AccountStatus>,
+    pub(super) oldest: Mutex<Result<Option<Millis>, ()>>,
+    pub(super) health: Mutex<Result<(), String>>,
     /// Number of pieces after which redriving fails.
-    pub(crate) breaks_after: AtomicI64,
+    pub(super) breaks_after: AtomicI64,
     /// Reading time of each receipt, oldest first; their numbers count from 1.
-    pub(crate) receipts: Mutex<Vec<Duration>>,
+    pub(super) receipts: Mutex<Vec<Duration>>,
 }
 
 impl Default for FakeLedger {
     fn default() -> Self {
         Self {
-            mode: Mutex::new(LedgerMode::Accepting),
-            kept: Mutex::default(),
-            begun: Notify::new(),
-            gate: Semaphore::new(0),
+            mode: Mutex::new(LedgerMode::Answering),
             counts: Mutex::default(),
             status: Mutex::default(),
             oldest: Mutex::new(Ok(None)),
@@ -74,7 +56,7 @@ impl Default for FakeLedger {
 }
 
 impl FakeLedger {
-    pub(crate) fn set(&self, mode: LedgerMode) {
+    pub(super) fn set(&self, mode: LedgerMode) {
         *self.mode.lock().unwrap() = mode;
     }
 
@@ -82,76 +64,10 @@ impl FakeLedger {
     async fn respond<T>(&self, found: T) -> Result<T, LedgerError> {
         let mode = *self.mode.lock().unwrap();
         match mode {
-            LedgerMode::Accepting => Ok(found),
+            LedgerMode::Answering => Ok(found),
             LedgerMode::Failing => Err(LedgerError::unavailable("disk full")),
-            LedgerMode::Waiting => std::future::pending().await,
+            LedgerMode::Hanging => std::future::pending().await,
         }
-    }
-
-    pub(crate) fn kept(&self) -> Vec<NewReceipt> {
-        self.kept.lock().unwrap().clone()
-    }
-}
-
-#[async_trait]
-impl Intake for FakeLedger {
-    async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
-        self.begun.notify_one();
-        let mode = *self.mode.lock().unwrap();
-        match mode {
-            LedgerMode::Accepting => {}
-            LedgerMode::Failing => return Err(LedgerError::unavailable("disk full")),
-            LedgerMode::Waiting => self.gate.acquire().await.expect("never closed").forget(),
-        }
-        let mut kept = self.kept.lock().unwrap();
-        let seen = |old: &NewReceipt| {
-            (&old.source, old.dedupe_key) == (&receipt.source, receipt.dedupe_key)
-        };
-        if kept.iter().any(seen) {
-            return Ok(ReceiptOutcome::Duplicate);
-        }
-        let acceptance = match receipt.content {
-            ReceiptContent::Changes(_) => ReceiptOutcome::Accepted,
-            ReceiptContent::Ignored => ReceiptOutcome::Ignored,
-            ReceiptContent::Quarantined(_) => ReceiptOutcome::Quarantined,
-        };
-        kept.push(receipt);
-        Ok(acceptance)
-    }
-}
-
-#[async_trait]
-impl Outbox for FakeLedger {
-    async fn claim(&self, _: &Lease, _: ClaimRequest) -> Result<ClaimResult, LedgerError> {
-        unreachable!("the listeners do not deliver")
-    }
-
-    async fn begin_attempt(
-        &self,
-        _: &Lease,
-        _: &[EventVersion],
-    ) -> Result<AttemptStart, LedgerError> {
-        unreachable!("the listeners send nothing")
-    }
-
-    async fn settle(&self, _: &Lease, _: Vec<Settlement>) -> Result<SettleResult, LedgerError> {
-        unreachable!("the listeners do not deliver")
-    }
-
-    fn release(&self, _: &Lease, _: &[EventVersion]) {
-        unreachable!("the listeners do not deliver")
-    }
-
-    fn wake_up(&self, _: &AccountName) -> Arc<Notify> {
-        unreachable!("the listeners do not deliver")
-    }
-
-    async fn acquire_lease(&self, _: &AccountName) -> Result<Option<Lease>, LedgerError> {
-        unreachable!("the listeners do not deliver")
-    }
-
-    async fn has_pending(&self, _: &AccountName) -> Result<bool, LedgerError> {
-        unreachable!("the listeners do not deliver")
     }
 }
 
@@ -166,11 +82,11 @@ impl AccountStatuses for FakeLedger {
         _: &AccountName,
         _: StatusChange,
     ) -> Result<StatusUpdate, LedgerError> {
-        unreachable!("the listeners do not deliver")
+        unreachable!("the test delivers nothing")
     }
 
     fn watch_status(&self, _: &AccountName) -> watch::Receiver<AccountStatus> {
-        unreachable!("the listeners do not deliver")
+        unreachable!("the test delivers nothing")
     }
 }
 
@@ -181,11 +97,11 @@ impl FetchQueue for FakeLedger {
         _: &SourceName,
         _: Vec<FetchRequest>,
     ) -> Result<usize, LedgerError> {
-        unreachable!("the listeners fetch nothing")
+        unreachable!("the test fetches nothing")
     }
 
     async fn claim_fetches(&self, _: &SourceName, _: usize) -> Result<FetchClaim, LedgerError> {
-        unreachable!("the listeners fetch nothing")
+        unreachable!("the test fetches nothing")
     }
 
     async fn settle_fetch(
@@ -193,11 +109,11 @@ impl FetchQueue for FakeLedger {
         _: &FetchTask,
         _: FetchOutcome,
     ) -> Result<Option<ReceiptOutcome>, LedgerError> {
-        unreachable!("the listeners fetch nothing")
+        unreachable!("the test fetches nothing")
     }
 
     fn fetch_wake_up(&self, _: &SourceName) -> Arc<Notify> {
-        unreachable!("the listeners fetch nothing")
+        unreachable!("the test fetches nothing")
     }
 
     async fn fetch_statuses(&self) -> Result<BTreeMap<SourceName, FetchStatus>, LedgerError> {
@@ -205,18 +121,7 @@ impl FetchQueue for FakeLedger {
     }
 
     fn release_fetch(&self, _: &FetchTask) {
-        unreachable!("the listeners fetch nothing")
-    }
-}
-
-#[async_trait]
-impl Timers for FakeLedger {
-    async fn run_timers(&self, _: usize) -> Result<TimersRun, LedgerError> {
-        unreachable!("the listeners do no housekeeping")
-    }
-
-    async fn prune(&self, _: Retention) -> Result<bool, LedgerError> {
-        unreachable!("the listeners do no housekeeping")
+        unreachable!("the test fetches nothing")
     }
 }
 
@@ -232,7 +137,7 @@ impl Browse for FakeLedger {
     }
 
     async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        unreachable!("the listeners do not read events")
+        unreachable!("the test does not ask for it")
     }
 
     async fn list_events(&self, _: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
@@ -240,7 +145,7 @@ impl Browse for FakeLedger {
     }
 
     async fn event_detail(&self, _: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
-        unreachable!("the webhook listener does not read it")
+        unreachable!("the test does not ask for it")
     }
 
     async fn list_receipts(&self, ask: ReceiptQuery) -> Result<Page<ReceiptSummary>, LedgerError> {
@@ -265,7 +170,7 @@ impl Browse for FakeLedger {
 #[async_trait]
 impl Redrive for FakeLedger {
     async fn redrive(&self, _: &EventKey) -> Result<RedriveResult, LedgerError> {
-        unreachable!("the webhook listener does not read it")
+        unreachable!("the test does not ask for it")
     }
 
     async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
@@ -280,11 +185,11 @@ impl Redrive for FakeLedger {
 #[async_trait]
 impl Rebuilds for FakeLedger {
     async fn webinars_of(&self, _: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
-        unreachable!("the webhook listener does not read it")
+        unreachable!("the test does not ask for it")
     }
 
     async fn webinar_state(&self, _: &WebinarKey) -> Result<WebinarState, LedgerError> {
-        unreachable!("the webhook listener does not read it")
+        unreachable!("the test does not ask for it")
     }
 
     async fn receipts_of(
@@ -292,11 +197,11 @@ impl Rebuilds for FakeLedger {
         _: &WebinarKey,
         _: Option<i64>,
     ) -> Result<Page<ContributingReceipt>, LedgerError> {
-        unreachable!("the webhook listener does not read it")
+        unreachable!("the test does not ask for it")
     }
 
     async fn rebuild(&self, _: RebuildRequest) -> Result<RebuildResult, LedgerError> {
-        unreachable!("the webhook listener does not read it")
+        unreachable!("the test does not ask for it")
     }
 }
 
@@ -311,7 +216,7 @@ impl Store for FakeLedger {
     }
 
     async fn close(&self) {
-        unreachable!("the listeners close nothing")
+        unreachable!("the test closes nothing")
     }
 }
 
