@@ -19,5 +19,4 @@ mod webhook;
 
 pub use receipt::IntakeReceipt;
 pub use source::{DEFAULT_TOLERANCE, Source};
-pub use stored::StoredReceipt;
 pub use webhook::{IntakeResult, VerificationKeys};

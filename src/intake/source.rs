@@ -1,7 +1,6 @@
 //! A configured source.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::secret::Secret;
 pub const DEFAULT_TOLERANCE: Duration = Duration::from_hours(2);
 
 /// A source, as every room needs it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Source {
     /// The source's name, which is in its URL.
     pub name: SourceName,
@@ -31,22 +30,6 @@ pub struct Source {
     pub path_token: Option<Secret>,
     /// How far a signed timestamp may be from now.
     pub tolerance: Duration,
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, provider, policy, platform_accounts, secrets, path_token, tolerance } =
-            self;
-        f.debug_struct("Source")
-            .field("name", name)
-            .field("provider", &provider.id())
-            .field("policy", policy)
-            .field("platform_accounts", platform_accounts)
-            .field("secrets", secrets)
-            .field("path_token", path_token)
-            .field("tolerance", tolerance)
-            .finish()
-    }
 }
 
 impl Source {

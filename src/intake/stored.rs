@@ -3,23 +3,18 @@
 use super::Source;
 use crate::event::Millis;
 use crate::ledger::{ReceiptKind, ReceiptSummary};
-use crate::providers::{Inbound, ParsedPayload, read_answers};
-
-/// A receipt as it is stored.
-pub struct StoredReceipt<'a> {
-    /// The receipt.
-    pub receipt: &'a ReceiptSummary,
-    /// The stored headers.
-    pub headers: &'a Vec<(String, String)>,
-    /// The scrubbed body.
-    pub body: &'a [u8],
-}
+use crate::providers::{Headers, Inbound, ParsedPayload, read_answers};
 
 impl Source {
-    /// Reads a stored receipt with today's code and configuration. The receipt was verified when it came in.
+    /// Reads a stored receipt again, with today's code and configuration. The receipt was verified when it came in, and
+    /// its body was scrubbed.
     #[must_use]
-    pub fn read_stored(&self, stored: &StoredReceipt<'_>) -> ParsedPayload {
-        let StoredReceipt { receipt, headers, body } = *stored;
+    pub fn reread_receipt(
+        &self,
+        receipt: &ReceiptSummary,
+        headers: &dyn Headers,
+        body: &[u8],
+    ) -> ParsedPayload {
         let provider = self.provider.as_ref();
         let payload = match receipt.kind {
             ReceiptKind::Webhook => {

@@ -32,6 +32,7 @@ pub mod ticket_tailor;
 pub mod wix;
 pub mod zoom;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,6 +152,12 @@ pub trait Provider: Send + Sync {
     /// The platform's name.
     fn id(&self) -> ProviderId {
         self.platform().id()
+    }
+}
+
+impl fmt::Debug for dyn Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id().fmt(f)
     }
 }
 

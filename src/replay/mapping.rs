@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Change, FetchRequest, MissingExternalAccount};
-use crate::intake::{Source, StoredReceipt};
-use crate::ledger::{ReceiptOutcome, WebinarKey};
-use crate::providers::PayloadContent;
+use crate::intake::Source;
+use crate::ledger::{ReceiptOutcome, ReceiptSummary, WebinarKey};
+use crate::providers::{Headers, PayloadContent};
 
 /// The changes of one receipt, by webinar.
 pub(super) type ChangesByWebinar = BTreeMap<WebinarKey, Vec<Change>>;
@@ -20,8 +20,13 @@ pub(super) struct Mapped {
 
 impl Mapped {
     /// Maps a stored receipt as an incoming one.
-    pub(super) fn from_stored(source: &Source, stored: &StoredReceipt<'_>) -> Self {
-        let payload = source.read_stored(stored);
+    pub(super) fn from_stored(
+        source: &Source,
+        receipt: &ReceiptSummary,
+        headers: &dyn Headers,
+        body: &[u8],
+    ) -> Self {
+        let payload = source.reread_receipt(receipt, headers, body);
         let content = match payload.content {
             PayloadContent::Changes { changes, .. } => by_webinar(source, changes)
                 .map(|changes| (ReceiptOutcome::Accepted, changes))

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::event::{EventKey, ProviderId, ReceiptId, SourceName};
-use crate::intake::{Source, StoredReceipt};
+use crate::intake::Source;
 use crate::ledger::{
     LedgerError, RebuildRequest, RebuildResult, RebuiltWebinar, ReceiptOutcome, ReceiptQuery,
     ReceiptRecord, ReceiptSummary, ReplayLedger,
@@ -244,8 +244,7 @@ impl Replayer {
             });
         }
         let body = receipt.body.as_deref().ok_or(ReplayError::NoBody)?;
-        let (receipt, headers) = (&receipt.summary, &receipt.headers);
-        Ok(Mapped::from_stored(configured, &StoredReceipt { receipt, headers, body }))
+        Ok(Mapped::from_stored(configured, &receipt.summary, &receipt.headers, body))
     }
 
     /// Rebuilds the webinars of the receipt with its changes of today.

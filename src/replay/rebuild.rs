@@ -6,7 +6,6 @@ use super::mapping::{ChangesByWebinar, Mapped};
 use super::{MAX_ATTEMPTS, ReplayError, Replayer};
 use crate::event::webinar::WebinarRebuild;
 use crate::event::{Change, ReceiptId, Webinar};
-use crate::intake::StoredReceipt;
 use crate::ledger::{
     ContributingReceipt, RebuiltWebinar, ReceiptSummary, WebinarKey, WebinarState,
 };
@@ -115,8 +114,7 @@ impl Replayer {
         if source.provider.id() != receipt.provider {
             return None;
         }
-        let stored = StoredReceipt { receipt, headers, body: body? };
-        let (_, mut changes) = Mapped::from_stored(source, &stored).content.ok()?;
+        let (_, mut changes) = Mapped::from_stored(source, receipt, headers, body?).content.ok()?;
         changes.remove(key)
     }
 }

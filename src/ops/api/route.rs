@@ -29,18 +29,10 @@ pub(super) enum ApiRoute {
 impl ApiRoute {
     /// Whether the call changes something.
     pub(super) fn is_write(&self) -> bool {
-        match self {
-            Self::Status | Self::Events | Self::Event(_) | Self::Receipts | Self::Receipt(_) => {
-                false
-            }
-            Self::RedriveEvent(_)
-            | Self::RedriveEvents
-            | Self::ReplayReceipt(_)
-            | Self::ReplayReceipts
-            | Self::Fetch(..)
-            | Self::Pause(_)
-            | Self::Resume(_) => true,
-        }
+        !matches!(
+            self,
+            Self::Status | Self::Events | Self::Event(_) | Self::Receipts | Self::Receipt(_)
+        )
     }
 
     /// The value of `Allow`.

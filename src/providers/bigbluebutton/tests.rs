@@ -194,7 +194,7 @@ fn bearer_secret_is_compared_with_all_secrets() {
 
 #[test]
 fn invalid_source_keys_are_reported() {
-    let wrong = |keys: &str| configured(keys).err().expect("the configuration is invalid");
+    let wrong = |keys: &str| configured(keys).expect_err("the configuration is invalid");
     assert!(wrong("").contains("source.it.callback_url: is missing"));
     for url in ["bridge.example/x", "ftp://bridge.example/x", "https://bridge.example/x?checksum=1"]
     {

@@ -93,7 +93,7 @@ fn api_table_overrides_urls_users_and_rate_limit() {
 
 #[test]
 fn invalid_api_table_reports_each_key() {
-    let wrong = |api: &str| configured(api).err().expect("the configuration is invalid");
+    let wrong = |api: &str| configured(api).expect_err("the configuration is invalid");
     let errors = wrong("");
     for key in ["account_id", "client_id", "client_secret"] {
         assert!(errors.contains(&format!("source.it.api.{key}: is missing")), "{errors}");
