@@ -178,6 +178,21 @@ fn no_statement_of_a_back_end_decides() {
     assert!(wrong.is_empty(), "CASE outside ORDER BY: {wrong:#?}");
 }
 
+/// So a name leads to one type. A platform's folder may use the platform's own words, and every room has settings and
+/// errors.
+#[test]
+fn type_that_others_see_has_a_name_of_its_own() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in sources().into_iter().filter(|source| !is_of_platform(&source.path)) {
+        for name in visible_types(&source.bare()) {
+            places.entry(name).or_default().push(source.path.clone());
+        }
+    }
+    places
+        .retain(|name, places| places.len() > 1 && !["Settings", "Error"].contains(&name.as_str()));
+    assert!(places.is_empty(), "{places:#?}");
+}
+
 #[test]
 fn no_file_names_a_path_of_somebodys_machine() {
     let mut wrong = Vec::new();
@@ -202,6 +217,24 @@ fn has_deciding_statement(code: &str) -> bool {
             text.split_once("ORDER BY").map(|(before, _)| before.split_whitespace().count());
         case.is_some_and(|case| order.is_none_or(|order| case < order))
     })
+}
+
+/// Whether the file is in the folder of one platform.
+fn is_of_platform(path: &str) -> bool {
+    let inside = path.strip_prefix("src/providers/").and_then(|inside| inside.split_once('/'));
+    inside.is_some_and(|(folder, _)| folder != "signature")
+}
+
+/// The names of the types that can be seen outside their module.
+fn visible_types(code: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let rest = line.trim_start().strip_prefix("pub")?;
+        let scope = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        let (keyword, rest) = scope.map_or(rest, |(_, rest)| rest).trim_start().split_once(' ')?;
+        let name = rest.chars().take_while(|c| is_of_name(*c)).collect();
+        ["struct", "enum", "trait", "type"].contains(&keyword).then_some(name)
+    };
+    code.lines().filter_map(name).collect()
 }
 
 /// The rules above pass on an empty list too, so here they are shown something to find.
@@ -233,6 +266,9 @@ fn the_rules_can_fail() {
     for unused in ["let my_reqwest = 1;", "\"reqwest=warn\"", "not_reqwest::x"] {
         assert!(!names(unused, "reqwest"), "{unused}");
     }
+    let types = "pub struct A<T>(T);\n    pub(in crate::net) enum B {}\nstruct C;\npub fn d() {}\npub type E = A;";
+    assert_eq!(visible_types(types), ["A", "B", "E"]);
+    assert!(is_of_platform("src/providers/zoom/map.rs") && !is_of_platform("src/providers/api.rs"));
     let deciding = "f(\"UPDATE t SET a = CASE WHEN b THEN 1 END\")";
     assert!(has_deciding_statement(deciding));
     assert!(!has_deciding_statement("f(\"SELECT a FROM t ORDER BY CASE WHEN b THEN 1 END\")"));

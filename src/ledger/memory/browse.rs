@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::MemoryLedger;
 use super::live::Live;
 use super::outbox::pending;
-use super::state::StoredEvent;
+use super::state::MemoryEvent;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId, field_origins};
 use crate::ledger::rules::reconcile::policy_for;
 use crate::ledger::{
@@ -47,8 +47,8 @@ impl Browse for MemoryLedger {
         let state = self.store.lock();
         let by_key: BTreeMap<_, _> =
             state.events.values().map(|event| (&event.key, event)).collect();
-        let record = |event: &StoredEvent| {
-            let StoredEvent { key, row, input, .. } = event.clone();
+        let record = |event: &MemoryEvent| {
+            let MemoryEvent { key, row, input, .. } = event.clone();
             EventRecord {
                 key,
                 state: row.state,
@@ -65,7 +65,7 @@ impl Browse for MemoryLedger {
     async fn list_events(&self, query: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
         let (state, live) = self.lock();
         let text = query.text.as_ref().map(|text| text.to_lowercase());
-        let matches = |event: &StoredEvent| {
+        let matches = |event: &MemoryEvent| {
             let EventKey { hubspot, external_account_id, external_event_id } = &event.key;
             let has = |text: &str| {
                 let name = event.facts.name.as_deref().unwrap_or_default();
@@ -86,7 +86,7 @@ impl Browse for MemoryLedger {
         let now = self.clock.now();
         let (state, live) = self.lock();
         let Some(id) = state.find_event(key) else { return Ok(None) };
-        let StoredEvent { webinar: name, row, input, confirmed_input, facts, .. } =
+        let MemoryEvent { webinar: name, row, input, confirmed_input, facts, .. } =
             &state.events[&id];
         let webinar = &state.webinars[name];
         let is_confirmed = row.confirmed_hash.is_some() && row.confirmed_hash == row.input_hash;
@@ -123,7 +123,7 @@ impl Browse for MemoryLedger {
         let state = self.store.lock();
         let Some((number, row)) = state.find_receipt(id) else { return Ok(None) };
         let is_built =
-            |event: &&StoredEvent| state.webinars[&event.webinar].receipts.contains(&number);
+            |event: &&MemoryEvent| state.webinars[&event.webinar].receipts.contains(&number);
         let built: BTreeSet<&EventKey> =
             state.events.values().filter(is_built).map(|event| &event.key).collect();
         Ok(Some(ReceiptRecord {
@@ -150,8 +150,8 @@ fn page<R, T>(
     Page { items: page.into_iter().map(|(_, item)| item).collect(), next }
 }
 
-fn summary(live: &Live, id: i64, event: &StoredEvent) -> EventSummary {
-    let StoredEvent { key, row, input, facts, .. } = event.clone();
+fn summary(live: &Live, id: i64, event: &MemoryEvent) -> EventSummary {
+    let MemoryEvent { key, row, input, facts, .. } = event.clone();
     let is_pending = event.is_pending();
     EventSummary {
         state: row.state,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::state::{ReceiptRow, State, StoredEvent};
+use super::state::{MemoryEvent, ReceiptRow, State};
 use super::transaction::Transaction;
 use super::{MemoryLedger, fetches};
 use crate::event::{Change, EventKey, Millis, fold};
@@ -160,7 +160,7 @@ fn store_change(
             if tx.state.find_event(&key).is_some() {
                 return Err(MergeRefused::ForeignEvent(key.external_event_id.as_str().to_owned()));
             }
-            let event = StoredEvent {
+            let event = MemoryEvent {
                 webinar: webinar.clone(),
                 key,
                 row: *row,

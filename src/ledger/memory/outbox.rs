@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
 use super::MemoryLedger;
-use super::state::{State, StoredEvent};
+use super::state::{MemoryEvent, State};
 use crate::event::{AccountName, AccountStatus, Millis, StatusChange, StatusUpdate};
 use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_batch};
 use crate::ledger::rules::settle::{self, SettledEvent, ends_claim};
@@ -32,7 +32,7 @@ impl Outbox for MemoryLedger {
         if !live.holds(lease) {
             return Ok(ClaimResult::LeaseLost);
         }
-        let mut ready: Vec<(i64, &StoredEvent)> = pending(&state, account)
+        let mut ready: Vec<(i64, &MemoryEvent)> = pending(&state, account)
             .filter(|(id, event)| is_ready(event, now) && !live.is_claimed(account, *id))
             .collect();
         ready.sort_by_key(|(id, event)| (event.row.pending_since, *id));
@@ -127,18 +127,18 @@ impl Outbox for MemoryLedger {
 pub(super) fn pending<'a>(
     state: &'a State,
     account: &AccountName,
-) -> impl Iterator<Item = (i64, &'a StoredEvent)> {
+) -> impl Iterator<Item = (i64, &'a MemoryEvent)> {
     let events = state.events.iter().map(|(id, event)| (*id, event));
     events.filter(move |(_, event)| event.key.hubspot == *account && event.is_pending())
 }
 
 /// A wait beyond [`LONGEST_WAIT`] was written by a clock that was ahead, and is ignored.
-fn is_ready(event: &StoredEvent, now: Millis) -> bool {
+fn is_ready(event: &MemoryEvent, now: Millis) -> bool {
     event.row.not_before.is_none_or(|at| at <= now || at > now.plus(LONGEST_WAIT))
 }
 
-fn claimed(id: i64, event: &StoredEvent) -> Option<ClaimedEvent> {
-    let StoredEvent { key, row, input, .. } = event;
+fn claimed(id: i64, event: &MemoryEvent) -> Option<ClaimedEvent> {
+    let MemoryEvent { key, row, input, .. } = event;
     let input_hash = row.input_hash?;
     Some(ClaimedEvent {
         id,

@@ -18,9 +18,9 @@ use crate::ledger::{EventState, ReceiptSummary, WebinarKey};
 pub(super) struct State {
     /// The receipts, by number, in the order of their arrival.
     pub(super) receipts: BTreeMap<i64, ReceiptRow>,
-    pub(super) webinars: BTreeMap<WebinarKey, WebinarRow>,
+    pub(super) webinars: BTreeMap<WebinarKey, MemoryWebinar>,
     /// The events, by number.
-    pub(super) events: BTreeMap<i64, StoredEvent>,
+    pub(super) events: BTreeMap<i64, MemoryEvent>,
     /// The queue of fetches, by number.
     pub(super) fetches: BTreeMap<i64, StoredFetch>,
     /// The status of each account.
@@ -54,14 +54,14 @@ impl State {
     pub(super) fn events_of(
         &self,
         webinar: &WebinarKey,
-    ) -> impl Iterator<Item = (i64, &StoredEvent)> {
+    ) -> impl Iterator<Item = (i64, &MemoryEvent)> {
         let events = self.events.iter().filter(move |(_, event)| event.webinar == *webinar);
         events.map(|(id, event)| (*id, event))
     }
 
     /// A webinar's row; an empty one, last changed `at`, if it is not there yet.
-    pub(super) fn webinar_row(&mut self, key: &WebinarKey, at: Millis) -> &mut WebinarRow {
-        self.webinars.entry(key.clone()).or_insert_with(|| WebinarRow {
+    pub(super) fn webinar_row(&mut self, key: &WebinarKey, at: Millis) -> &mut MemoryWebinar {
+        self.webinars.entry(key.clone()).or_insert_with(|| MemoryWebinar {
             webinar: Arc::default(),
             receipts: BTreeSet::new(),
             has_expired_receipts: false,
@@ -73,7 +73,7 @@ impl State {
 
 /// An event.
 #[derive(Debug, Clone)]
-pub(super) struct StoredEvent {
+pub(super) struct MemoryEvent {
     pub(super) webinar: WebinarKey,
     pub(super) key: EventKey,
     pub(super) row: EventRow,
@@ -83,7 +83,7 @@ pub(super) struct StoredEvent {
     pub(super) facts: EventFacts,
 }
 
-impl StoredEvent {
+impl MemoryEvent {
     pub(super) fn is_pending(&self) -> bool {
         self.row.state == EventState::Pending
     }
@@ -126,7 +126,7 @@ pub(super) struct ReceiptRow {
 
 /// A webinar.
 #[derive(Debug, Clone)]
-pub(super) struct WebinarRow {
+pub(super) struct MemoryWebinar {
     pub(super) webinar: Arc<Webinar>,
     /// The retained receipts that built it, by number.
     pub(super) receipts: BTreeSet<i64>,

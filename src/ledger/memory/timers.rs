@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::MemoryLedger;
 use super::merge;
-use super::state::{State, StoredEvent};
+use super::state::{MemoryEvent, State};
 use super::transaction::Transaction;
 use crate::event::{EventKey, Millis, SourceName};
 use crate::ledger::rules::reconcile::ReconcileScope;
@@ -157,7 +157,7 @@ pub(super) fn open(state: &mut State, policies: &Policies, now: Millis) {
 /// Takes the calls that were under way with the selected events for ambiguous: whoever made them records no outcome.
 pub(super) fn recover_calls(
     state: &mut State,
-    is_selected: impl Fn(&StoredEvent) -> bool,
+    is_selected: impl Fn(&MemoryEvent) -> bool,
     now: Millis,
 ) {
     for event in state.events.values_mut().filter(|event| is_selected(event)) {
