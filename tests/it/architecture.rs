@@ -45,7 +45,6 @@ pub(crate) const MAY_IMPORT: &[(&str, Imports)] = &[
     ("http", Imports::Only(&["clock", "telemetry"])),
     ("hubspot", Imports::Only(&["clock", "event", "net", "secret", "telemetry"])),
     ("intake", Imports::Only(&["event", "ledger", "providers", "secret"])),
-    ("jwt", Imports::Only(&["secret"])),
     // Of the rooms it only says which there are.
     ("lib", Imports::Only(&[])),
     ("ledger", Imports::Only(&["clock", "event", "expression", "secret", "telemetry"])),
@@ -64,7 +63,7 @@ pub(crate) const MAY_IMPORT: &[(&str, Imports)] = &[
             "telemetry",
         ]),
     ),
-    ("providers", Imports::Only(&["event", "expression", "jwt", "secret"])),
+    ("providers", Imports::Only(&["event", "expression", "secret"])),
     (
         "receive",
         Imports::Only(&[
@@ -97,7 +96,7 @@ pub(crate) enum Imports {
 const DOORS: &[(&str, &[&str])] = &[
     ("actix_web", &["src/http/"]),
     ("cel", &["src/expression/"]),
-    ("jsonwebtoken", &["src/jwt.rs", "src/jwt/"]),
+    ("jsonwebtoken", &["src/providers/signature/jwt.rs", "src/providers/signature/jwt/"]),
     ("prometheus", &["src/telemetry/", "src/telemetry.rs"]),
     ("reqwest", &["src/net/"]),
     ("rusqlite", &["src/ledger/sqlite/", "src/ledger/sqlite.rs"]),
