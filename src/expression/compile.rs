@@ -8,10 +8,9 @@ use cel::common::ast::{
 use cel::{Env, ParseError};
 use regex::RegexBuilder;
 
-use super::functions::{Function, FunctionLookupError};
+use super::functions::Function;
 use super::limits::{LENGTH_MAX, MACROS_MAX, NESTING_MAX, PATTERN_MAX};
 use super::node::{AstNode, Comprehension, Macro, Pattern};
-use super::operators::Operator;
 use super::value::{Key, Value};
 
 /// Stack of the parser, whose frames are large: 32 brackets and 2,000 operators took 6 MiB without optimization.
@@ -159,28 +158,28 @@ impl<'a> Compiler<'a> {
         asts.iter().map(|ast| self.node(ast)).collect()
     }
 
-    fn both(
+    fn logical(
         &mut self,
+        decides: bool,
         left: &'a IdedExpr,
         right: &'a IdedExpr,
-    ) -> CompileResult<Box<(AstNode, AstNode)>> {
-        Ok(Box::new((self.node(left)?, self.node(right)?)))
+    ) -> CompileResult<AstNode> {
+        let sides = Box::new([self.node(left)?, self.node(right)?]);
+        Ok(AstNode::Logical { decides, sides })
     }
 
     fn expression(&mut self, ast: &'a IdedExpr) -> CompileResult<AstNode> {
         let unsupported = |what| Err(self.flaw(ast, ExpressionFlaw::Unsupported(what)));
         match &ast.expr {
-            Expr::Literal(literal) => match literal {
-                LiteralValue::Null => Ok(AstNode::Literal(Value::Null)),
-                LiteralValue::Boolean(flag) => Ok(AstNode::Literal(Value::Flag(*flag.inner()))),
-                LiteralValue::Int(number) => Ok(AstNode::Literal(Value::Int(*number.inner()))),
-                LiteralValue::Double(number) => {
-                    Ok(AstNode::Literal(Value::Double(*number.inner())))
-                }
-                LiteralValue::String(text) => Ok(AstNode::Literal(text.inner().into())),
-                LiteralValue::Bytes(_) => unsupported("bytes are"),
-                LiteralValue::UInt(_) => unsupported("unsigned numbers are"),
-            },
+            Expr::Literal(literal) => Ok(AstNode::Literal(match literal {
+                LiteralValue::Null => Value::Null,
+                LiteralValue::Boolean(flag) => Value::Flag(*flag.inner()),
+                LiteralValue::Int(number) => Value::Int(*number.inner()),
+                LiteralValue::Double(number) => Value::Double(*number.inner()),
+                LiteralValue::String(text) => text.inner().into(),
+                LiteralValue::Bytes(_) => return unsupported("bytes are"),
+                LiteralValue::UInt(_) => return unsupported("unsigned numbers are"),
+            })),
             Expr::Ident(name) => self.name(ast, name),
             Expr::Select(SelectExpr { operand, field, .. }) => {
                 Ok(AstNode::Field(Box::new(self.node(operand)?), Key::Text(field.as_str().into())))
@@ -221,18 +220,11 @@ impl<'a> Compiler<'a> {
             return self.each(ast, kind, range, args);
         }
         match (name.as_str(), target.as_deref(), args.as_slice()) {
-            (operators::LOGICAL_AND, None, [left, right]) => {
-                Ok(AstNode::And(self.both(left, right)?))
-            }
-            (operators::LOGICAL_OR, None, [left, right]) => {
-                Ok(AstNode::Or(self.both(left, right)?))
-            }
-            (operators::LOGICAL_NOT, None, [of]) => Ok(AstNode::Not(Box::new(self.node(of)?))),
-            (operators::NEGATE, None, [of]) => Ok(AstNode::Negate(Box::new(self.node(of)?))),
-            (operators::INDEX, None, [of, at]) => Ok(AstNode::Index(self.both(of, at)?)),
+            (operators::LOGICAL_AND, None, [left, right]) => self.logical(false, left, right),
+            (operators::LOGICAL_OR, None, [left, right]) => self.logical(true, left, right),
             (operators::CONDITIONAL, None, [condition, then, otherwise]) => {
                 let condition = self.node(condition)?;
-                Ok(AstNode::If(Box::new((condition, self.node(then)?, self.node(otherwise)?))))
+                Ok(AstNode::If(Box::new([condition, self.node(then)?, self.node(otherwise)?])))
             }
             (operators::HAS, None, [selection]) => {
                 let Expr::Select(SelectExpr { operand, field, .. }) = &selection.expr else {
@@ -243,21 +235,15 @@ impl<'a> Compiler<'a> {
             ("matches", Some(text), [pattern]) | ("matches", None, [text, pattern]) => {
                 self.matches(text, pattern)
             }
-            (_, None, [left, right]) if let Some(operator) = Operator::from_name(name) => {
-                Ok(AstNode::Apply(operator, self.both(left, right)?))
-            }
             (_, target, args) => {
-                let function = Function::find(name, target.is_some(), args.len());
-                let function = function.map_err(|why| {
-                    let flaw = match why {
-                        FunctionLookupError::Name => ExpressionFlaw::Function(shorten(name)),
-                        FunctionLookupError::Arguments => ExpressionFlaw::Call(shorten(name)),
-                    };
-                    self.flaw(ast, flaw)
-                })?;
-                let target = target.map(|target| self.node(target)).transpose()?;
-                let args = self.nodes(args)?;
-                Ok(AstNode::Call(function, target.into_iter().chain(args).collect()))
+                let flaw = |flaw: fn(String) -> ExpressionFlaw| self.flaw(ast, flaw(shorten(name)));
+                let function = Function::named(name, target.is_some())
+                    .ok_or_else(|| flaw(ExpressionFlaw::Function))?;
+                if !function.arguments.contains(&args.len()) {
+                    return Err(flaw(ExpressionFlaw::Call));
+                }
+                let args = target.into_iter().chain(args).map(|arg| self.node(arg));
+                Ok(AstNode::Call(function, args.collect::<CompileResult<_>>()?))
             }
         }
     }

@@ -50,6 +50,28 @@ pub(super) type ValueResult = Result<Value, NoValue>;
 /// The result of an operator or function; `None` if it does not accept the arguments' kinds.
 pub(super) type ApplyResult = Result<Option<Value>, NoValue>;
 
+#[allow(clippy::unnecessary_wraps, reason = "functions return this type")]
+pub(super) fn some(value: Value) -> ApplyResult {
+    Ok(Some(value))
+}
+
+/// The value, or an error if it exceeds its kind.
+pub(super) fn or_overflow(operation: &'static str, value: Option<Value>) -> ApplyResult {
+    value.map(Some).ok_or_else(|| EvaluationError::Overflow(operation).into())
+}
+
+/// The error for values of kinds that an operation does not accept. Null counts as missing.
+pub(super) fn kind_error<'v>(
+    operation: &'static str,
+    values: impl IntoIterator<Item = &'v Value>,
+) -> NoValue {
+    let kinds: Vec<&str> = values.into_iter().map(Value::kind).collect();
+    if kinds.contains(&Value::Null.kind()) {
+        return NoValue::Missing;
+    }
+    EvaluationError::Kinds { operation, kinds: kinds.join(" and ") }.into()
+}
+
 /// The parsed value, or an error if the text could not be parsed.
 pub(super) fn or_unreadable(function: &'static str, value: Option<Value>) -> ApplyResult {
     value.map(Some).ok_or_else(|| EvaluationError::Unreadable(function).into())

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::{EvaluationError, NoValue, ValueResult};
+use super::error::{EvaluationError, NoValue, ValueResult, kind_error};
 use super::limits::{STEPS_MAX, StepBudget};
 use super::meter::StepMeter;
 use super::node::{AstNode, Comprehension, Macro, Pattern};
-use super::operators::Operator;
+use super::operators::member;
 use super::scope::Scope;
 use super::value::{Key, Value};
 
@@ -48,33 +48,11 @@ impl<'a> Evaluator<'a> {
                 Err(NoValue::Missing) => Ok(Value::Flag(false)),
                 Err(failed) => Err(failed),
             },
-            AstNode::Index(both) => {
-                let (of, at) = (self.evaluate(&both.0)?, self.evaluate(&both.1)?);
-                let key = at.key().ok_or_else(|| kind_error("[]", [&of, &at]))?;
-                self.meter.spend_key(&key)?;
-                member("[]", &of, &key)
-            }
-            AstNode::And(both) => {
-                let left = self.evaluate_flag("&&", &both.0);
-                self.evaluate_logical("&&", left, &both.1, false)
-            }
-            AstNode::Or(both) => {
-                let left = self.evaluate_flag("||", &both.0);
-                self.evaluate_logical("||", left, &both.1, true)
-            }
-            AstNode::Not(of) => Ok(Value::Flag(!self.evaluate_flag("!", of)?)),
-            AstNode::Negate(of) => {
-                let of = self.evaluate(of)?;
-                Operator::negate(&of)?.ok_or_else(|| kind_error("-", [&of]))
-            }
+            AstNode::Logical { decides, sides } => self.evaluate_logical(*decides, sides),
             AstNode::If(three) => {
-                let branch = if self.evaluate_flag("?:", &three.0)? { &three.1 } else { &three.2 };
+                let [condition, then, otherwise] = &**three;
+                let branch = if self.evaluate_flag("?:", condition)? { then } else { otherwise };
                 self.evaluate(branch)
-            }
-            AstNode::Apply(operator, both) => {
-                let (left, right) = (self.evaluate(&both.0)?, self.evaluate(&both.1)?);
-                let applied = operator.apply(&mut self.meter, &left, &right)?;
-                applied.ok_or_else(|| kind_error(operator.symbol(), [&left, &right]))
             }
             AstNode::List(nodes) => {
                 let values = nodes.iter().map(|node| self.evaluate(node));
@@ -110,18 +88,14 @@ impl<'a> Evaluator<'a> {
         Ok(flag)
     }
 
-    /// `&&` and `||`: a side that `decides` overrides an error of the other side, in either order.
-    fn evaluate_logical(
-        &mut self,
-        operation: &'static str,
-        left: Result<bool, NoValue>,
-        right: &AstNode,
-        decides: bool,
-    ) -> ValueResult {
+    /// `&&` and `||`: a side that decides overrides an error of the other side, in either order.
+    fn evaluate_logical(&mut self, decides: bool, sides: &[AstNode; 2]) -> ValueResult {
+        let operation = if decides { "||" } else { "&&" };
+        let left = self.evaluate_flag(operation, &sides[0]);
         if matches!(left, Ok(flag) if flag == decides) {
             return Ok(Value::Flag(decides));
         }
-        match (left, self.evaluate_flag(operation, right)) {
+        match (left, self.evaluate_flag(operation, &sides[1])) {
             (_, Ok(flag)) if flag == decides => Ok(Value::Flag(decides)),
             (Err(stop), _) | (Ok(_), Err(stop)) => Err(stop),
             (Ok(_), Ok(_)) => Ok(Value::Flag(!decides)),
@@ -196,23 +170,4 @@ impl<'a> Evaluator<'a> {
             (Macro::Exists, None) => Ok(Value::Flag(false)),
         }
     }
-}
-
-/// The value of a key.
-fn member(operation: &'static str, of: &Value, key: &Key) -> ValueResult {
-    let found = match (of, key) {
-        (Value::Map(map), key) => map.get(key),
-        (Value::List(list), Key::Int(at)) => usize::try_from(*at).ok().and_then(|at| list.get(at)),
-        (other, key) => return Err(kind_error(operation, [other, &key.value()])),
-    };
-    found.cloned().ok_or(NoValue::Missing)
-}
-
-/// Null counts as missing; any other kind is an error.
-fn kind_error<'v>(operation: &'static str, values: impl IntoIterator<Item = &'v Value>) -> NoValue {
-    let kinds: Vec<&str> = values.into_iter().map(Value::kind).collect();
-    if kinds.contains(&Value::Null.kind()) {
-        return NoValue::Missing;
-    }
-    EvaluationError::Kinds { operation, kinds: kinds.join(" and ") }.into()
 }

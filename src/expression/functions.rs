@@ -1,58 +1,74 @@
-//! The functions, by name and number of arguments.
+//! The functions and operators, by name and number of arguments.
 
+use std::cmp::Ordering;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::error::{ApplyResult, EvaluationError, NoValue, or_unreadable};
+use jiff::SignedDuration;
+
+use super::error::{ApplyResult, NoValue, or_overflow, or_unreadable, some};
 use super::meter::StepMeter;
-use super::times::{self, date_part};
+use super::operators::{self, ordered};
+use super::times::{self, date_part, date_part_or_total};
 use super::value::Value::{self, Double, Flag, Int, List, Map, Span, Text, Time};
 use super::value::truncate_to_int;
 
-/// A function; a method's receiver is its first value.
+/// A function or operator; a method's receiver is its first value.
 pub(super) struct Function {
+    /// The name that the parser gives it: `size`, `_+_`.
+    parsed: &'static str,
+    /// The name in messages: `size`, `+`.
     pub(super) name: &'static str,
     is_method: bool,
     /// Accepted numbers of arguments, without the receiver.
-    arguments: &'static [usize],
+    pub(super) arguments: &'static [usize],
     pub(super) apply: Apply,
 }
 
 /// Implementation of a function; `None` if it does not accept values of these kinds.
 type Apply = fn(&mut StepMeter, &[Value]) -> ApplyResult;
 
-/// Reason why a function is not found.
-pub(super) enum FunctionLookupError {
-    /// No function has this name.
-    Name,
-    /// The function does not take this number of arguments.
-    Arguments,
-}
-
 impl Function {
-    pub(super) fn find(
-        name: &str,
-        is_method: bool,
-        arguments: usize,
-    ) -> Result<&'static Self, FunctionLookupError> {
-        let mut known = FUNCTIONS.iter();
-        let found = known.find(|known| known.name == name && known.is_method == is_method);
-        let found = found.ok_or(FunctionLookupError::Name)?;
-        found.arguments.contains(&arguments).then_some(found).ok_or(FunctionLookupError::Arguments)
+    pub(super) fn named(name: &str, is_method: bool) -> Option<&'static Self> {
+        FUNCTIONS.iter().find(|known| known.parsed == name && known.is_method == is_method)
     }
 }
 
+const fn operator(
+    parsed: &'static str,
+    name: &'static str,
+    arguments: &'static [usize],
+    apply: Apply,
+) -> Function {
+    Function { parsed, name, is_method: false, arguments, apply }
+}
+
 const fn global(name: &'static str, apply: Apply) -> Function {
-    Function { name, is_method: false, arguments: &[1], apply }
+    operator(name, name, &[1], apply)
 }
 
 const fn method(name: &'static str, arguments: &'static [usize], apply: Apply) -> Function {
-    Function { name, is_method: true, arguments, apply }
+    Function { parsed: name, name, is_method: true, arguments, apply }
 }
 
-/// The functions of the standard and its string extensions. `matches` and the macros are compiled to nodes of their
-/// own.
+/// The operators and functions of the standard and its string extensions. `&&`, `||`, `?:`, `has`, `matches` and the
+/// macros are compiled to nodes of their own.
 static FUNCTIONS: &[Function] = &[
+    operator("_+_", "+", &[2], operators::add),
+    operator("_-_", "-", &[2], operators::subtract),
+    operator("_*_", "*", &[2], operators::multiply),
+    operator("_/_", "/", &[2], operators::divide),
+    operator("_%_", "%", &[2], operators::remainder),
+    operator("-_", "-", &[1], operators::negate),
+    operator("!_", "!", &[1], operators::not),
+    operator("_==_", "==", &[2], |meter, args| operators::equal(meter, args, true)),
+    operator("_!=_", "!=", &[2], |meter, args| operators::equal(meter, args, false)),
+    operator("_<_", "<", &[2], |meter, args| ordered(meter, args, Ordering::is_lt)),
+    operator("_<=_", "<=", &[2], |meter, args| ordered(meter, args, Ordering::is_le)),
+    operator("_>_", ">", &[2], |meter, args| ordered(meter, args, Ordering::is_gt)),
+    operator("_>=_", ">=", &[2], |meter, args| ordered(meter, args, Ordering::is_ge)),
+    operator("_[_]", "[]", &[2], operators::index),
+    operator("@in", "in", &[2], operators::contains),
     global("size", size),
     method("size", &[0], size),
     global("bool", bool),
@@ -91,18 +107,19 @@ static FUNCTIONS: &[Function] = &[
     method("getDayOfWeek", &[0, 1], |meter, args| {
         date_part(meter, args, |time| time.weekday().to_sunday_zero_offset().into())
     }),
-    method("getHours", &[0, 1], times::hours),
-    method("getMinutes", &[0, 1], times::minutes),
-    method("getSeconds", &[0, 1], times::seconds),
+    method("getHours", &[0, 1], |meter, args| {
+        date_part_or_total(meter, args, |time| time.hour().into(), SignedDuration::as_hours)
+    }),
+    method("getMinutes", &[0, 1], |meter, args| {
+        date_part_or_total(meter, args, |time| time.minute().into(), SignedDuration::as_mins)
+    }),
+    method("getSeconds", &[0, 1], |meter, args| {
+        date_part_or_total(meter, args, |time| time.second().into(), SignedDuration::as_secs)
+    }),
     method("getMilliseconds", &[0, 1], |meter, args| {
         date_part(meter, args, |time| time.millisecond().into())
     }),
 ];
-
-#[allow(clippy::unnecessary_wraps, reason = "functions return this type")]
-fn some(value: Value) -> ApplyResult {
-    Ok(Some(value))
-}
 
 fn count(number: usize) -> ApplyResult {
     some(Int(i64::try_from(number).unwrap_or(i64::MAX)))
@@ -138,10 +155,7 @@ fn bool(_: &mut StepMeter, args: &[Value]) -> ApplyResult {
 fn int(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
         [Int(number)] => some(Int(*number)),
-        [Double(number)] => {
-            let whole = truncate_to_int(*number).ok_or(EvaluationError::Overflow("int"))?;
-            some(Int(whole))
-        }
+        [Double(number)] => or_overflow("int", truncate_to_int(*number).map(Int)),
         [Text(text)] => {
             meter.spend_text(text.len())?;
             or_unreadable("int", text.parse().ok().map(Int))

@@ -3,7 +3,6 @@
 use regex::Regex;
 
 use super::functions::Function;
-use super::operators::Operator;
 use super::value::{Key, Value};
 
 /// One node.
@@ -17,18 +16,16 @@ pub(super) enum AstNode {
     Field(Box<AstNode>, Key),
     /// `has(a.b)`
     Has(Box<AstNode>, Key),
-    /// `a[b]`
-    Index(Box<(AstNode, AstNode)>),
-    And(Box<(AstNode, AstNode)>),
-    Or(Box<(AstNode, AstNode)>),
-    Not(Box<AstNode>),
-    Negate(Box<AstNode>),
+    /// `a && b`, which a false side decides, or `a || b`, which a true side decides.
+    Logical {
+        decides: bool,
+        sides: Box<[AstNode; 2]>,
+    },
     /// `a ? b : c`
-    If(Box<(AstNode, AstNode, AstNode)>),
-    Apply(Operator, Box<(AstNode, AstNode)>),
+    If(Box<[AstNode; 3]>),
     List(Vec<AstNode>),
     Map(Vec<(AstNode, AstNode)>),
-    /// A call of a function; a method's receiver is the first argument.
+    /// A call of a function or operator; a method's receiver is the first argument.
     Call(&'static Function, Vec<AstNode>),
     Matches(Box<(AstNode, Pattern)>),
     Each(Box<Comprehension>),
@@ -81,60 +78,46 @@ impl Macro {
 impl AstNode {
     /// Calls `report` for each use of a variable: with the key that a literal reads from it, or `None` for another use.
     pub(super) fn visit_uses(&self, variable: &str, report: &mut dyn FnMut(Option<&str>)) {
-        let is_it = |node: &Self| matches!(node, Self::Variable(name) if name == variable);
+        if self.is_variable(variable) {
+            return report(None);
+        }
+        if let Some(key) = self.literal_key(variable) {
+            return report(Some(key));
+        }
+        for child in self.children() {
+            child.visit_uses(variable, report);
+        }
+    }
+
+    fn is_variable(&self, variable: &str) -> bool {
+        matches!(self, Self::Variable(name) if name == variable)
+    }
+
+    /// The key that this node reads from the variable by a literal: `a.b`, `has(a.b)`, `a["b"]`, `"b" in a`.
+    fn literal_key(&self, variable: &str) -> Option<&str> {
+        if let Self::Field(of, Key::Text(key)) | Self::Has(of, Key::Text(key)) = self {
+            return of.is_variable(variable).then_some(key);
+        }
+        let Self::Call(function, operands) = self else { return None };
+        match (function.name, operands.as_slice()) {
+            ("[]", [of, Self::Literal(Value::Text(key))])
+            | ("in", [Self::Literal(Value::Text(key)), of]) => {
+                of.is_variable(variable).then_some(key)
+            }
+            _ => None,
+        }
+    }
+
+    fn children(&self) -> Vec<&Self> {
         match self {
-            Self::Variable(name) if name == variable => report(None),
-            Self::Literal(_) | Self::Variable(_) | Self::Local(_) => {}
-            Self::Field(of, Key::Text(key)) | Self::Has(of, Key::Text(key)) if is_it(of) => {
-                report(Some(key));
-            }
-            Self::Field(of, _) | Self::Has(of, _) | Self::Not(of) | Self::Negate(of) => {
-                of.visit_uses(variable, report);
-            }
-            Self::Index(both) => match &**both {
-                (of, Self::Literal(Value::Text(key))) if is_it(of) => report(Some(key)),
-                (of, at) => {
-                    of.visit_uses(variable, report);
-                    at.visit_uses(variable, report);
-                }
-            },
-            Self::Apply(operator, both) => match &**both {
-                (Self::Literal(Value::Text(key)), of) if *operator == Operator::In && is_it(of) => {
-                    report(Some(key));
-                }
-                (left, right) => {
-                    left.visit_uses(variable, report);
-                    right.visit_uses(variable, report);
-                }
-            },
-            Self::And(both) | Self::Or(both) => {
-                both.0.visit_uses(variable, report);
-                both.1.visit_uses(variable, report);
-            }
-            Self::If(three) => {
-                three.0.visit_uses(variable, report);
-                three.1.visit_uses(variable, report);
-                three.2.visit_uses(variable, report);
-            }
-            Self::List(nodes) | Self::Call(_, nodes) => {
-                for node in nodes {
-                    node.visit_uses(variable, report);
-                }
-            }
-            Self::Map(entries) => {
-                for (key, value) in entries {
-                    key.visit_uses(variable, report);
-                    value.visit_uses(variable, report);
-                }
-            }
-            Self::Matches(matches) => matches.0.visit_uses(variable, report),
-            Self::Each(each) => {
-                each.range.visit_uses(variable, report);
-                if let Some(filter) = &each.filter {
-                    filter.visit_uses(variable, report);
-                }
-                each.body.visit_uses(variable, report);
-            }
+            Self::Literal(_) | Self::Variable(_) | Self::Local(_) => Vec::new(),
+            Self::Field(of, _) | Self::Has(of, _) => vec![of],
+            Self::Logical { sides, .. } => sides.iter().collect(),
+            Self::If(three) => three.iter().collect(),
+            Self::List(nodes) | Self::Call(_, nodes) => nodes.iter().collect(),
+            Self::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
+            Self::Matches(matches) => vec![&matches.0],
+            Self::Each(each) => [&each.range, &each.body].into_iter().chain(&each.filter).collect(),
         }
     }
 }

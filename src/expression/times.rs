@@ -5,18 +5,15 @@ use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::error::{ApplyResult, EvaluationError, or_unreadable};
+use super::error::{ApplyResult, EvaluationError, or_overflow, or_unreadable, some};
 use super::meter::StepMeter;
 use super::value::Value::{self, Int, Span, Text, Time};
 
 /// Converts RFC 3339 text, or seconds since 1970.
 pub(super) fn timestamp(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
-        [Time(time)] => Ok(Some(Time(*time))),
-        [Int(second)] => match Timestamp::from_second(*second) {
-            Ok(time) => Ok(Some(Time(time))),
-            Err(_) => Err(EvaluationError::Overflow("timestamp").into()),
-        },
+        [Time(time)] => some(Time(*time)),
+        [Int(second)] => or_overflow("timestamp", Timestamp::from_second(*second).ok().map(Time)),
         [Text(text)] => {
             meter.spend_text(text.len())?;
             or_unreadable("timestamp", text.parse().ok().map(Time))
@@ -28,7 +25,7 @@ pub(super) fn timestamp(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
 /// Converts text: `1h30m`, `90s`.
 pub(super) fn duration(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
     match args {
-        [Span(span)] => Ok(Some(Span(*span))),
+        [Span(span)] => some(Span(*span)),
         [Text(text)] => {
             meter.spend_text(text.len())?;
             or_unreadable("duration", text.parse().ok().map(Span))
@@ -63,29 +60,18 @@ pub(super) fn date_part(
         }
         _ => return Ok(None),
     };
-    Ok(Some(Int(of(zone.to_datetime(*time)))))
+    some(Int(of(zone.to_datetime(*time))))
 }
 
 /// The component of a timestamp, or the total of a duration.
-pub(super) fn hours(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
+pub(super) fn date_part_or_total(
+    meter: &mut StepMeter,
+    args: &[Value],
+    of: fn(DateTime) -> i64,
+    total: fn(&SignedDuration) -> i64,
+) -> ApplyResult {
     match args {
-        [Span(span)] => Ok(Some(Int(span.as_hours()))),
-        _ => date_part(meter, args, |time| time.hour().into()),
-    }
-}
-
-/// The component of a timestamp, or the total of a duration.
-pub(super) fn minutes(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
-    match args {
-        [Span(span)] => Ok(Some(Int(span.as_mins()))),
-        _ => date_part(meter, args, |time| time.minute().into()),
-    }
-}
-
-/// The component of a timestamp, or the total of a duration.
-pub(super) fn seconds(meter: &mut StepMeter, args: &[Value]) -> ApplyResult {
-    match args {
-        [Span(span)] => Ok(Some(Int(span.as_secs()))),
-        _ => date_part(meter, args, |time| time.second().into()),
+        [Span(span)] => some(Int(total(span))),
+        _ => date_part(meter, args, of),
     }
 }
