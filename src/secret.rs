@@ -1,6 +1,5 @@
 //! Secrets of the configuration: a text, an environment variable or a file.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -17,7 +16,7 @@ const FILE_MAX: u64 = 64 * 1024;
 
 /// The place of a secret.
 #[derive(Clone, Deserialize)]
-#[serde(try_from = "RawSecret")]
+#[serde(from = "SecretPlace")]
 pub enum Secret {
     /// The configuration itself.
     Text(SecretString),
@@ -110,14 +109,8 @@ impl fmt::Debug for Secret {
         match self {
             Self::Text(_) => f.write_str("Secret(text)"),
             Self::Env(name) => write!(f, "Secret(env {name})"),
-            Self::File(file) => fmt::Debug::fmt(file, f),
+            Self::File(file) => write!(f, "Secret(file {})", file.path.display()),
         }
-    }
-}
-
-impl fmt::Debug for SecretFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret(file {})", self.path.display())
     }
 }
 
@@ -187,33 +180,25 @@ fn read_variable(name: &str) -> Result<SecretString, SecretError> {
     }
 }
 
-/// The configuration's form of a secret: a text or a table of texts.
+/// The configuration's form of a secret. The message for any other form repeats none of its content.
 #[derive(Deserialize)]
 #[serde(
     untagged,
+    deny_unknown_fields,
     expecting = "must be a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }"
 )]
-enum RawSecret {
+enum SecretPlace {
     Text(String),
-    Table(BTreeMap<String, String>),
+    Env { env: String },
+    File { file: PathBuf },
 }
 
-/// The table has another form. Repeats none of its content, as the message for other types.
-#[derive(Debug, thiserror::Error)]
-#[error("must be a text, {{ env = \"NAME\" }} or {{ file = \"/run/secrets/x\" }}")]
-struct InvalidSecretPlace;
-
-impl TryFrom<RawSecret> for Secret {
-    type Error = InvalidSecretPlace;
-    fn try_from(raw: RawSecret) -> Result<Self, InvalidSecretPlace> {
-        let mut table = match raw {
-            RawSecret::Text(text) => return Ok(Self::Text(text.into())),
-            RawSecret::Table(table) => table,
-        };
-        match (table.remove("env"), table.remove("file"), table.is_empty()) {
-            (Some(name), None, true) => Ok(Self::Env(name)),
-            (None, Some(path), true) => Ok(Self::file(path)),
-            _ => Err(InvalidSecretPlace),
+impl From<SecretPlace> for Secret {
+    fn from(place: SecretPlace) -> Self {
+        match place {
+            SecretPlace::Text(text) => Self::Text(text.into()),
+            SecretPlace::Env { env } => Self::Env(env),
+            SecretPlace::File { file } => Self::file(file),
         }
     }
 }
