@@ -4,21 +4,25 @@
 //! more secrets than a readable one. Without recursion and backtracking, so no body is slow or overflows the stack.
 //! Masking a masked body changes nothing.
 
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
 /// Replacement of a masked value.
 const MASK: &[u8] = b"***";
-/// Query parameters that admit a person or open the room, in any link in any text.
-const PARAMETERS: [&[u8]; 3] = [b"pwd", b"tk", b"zak"];
-/// Bytes before a parameter: literal, in JSON (as Go and Gson write it) or in HTML (`&amp;`).
-const SEPARATORS: [&[u8]; 7] = [b"?", b"&", b";", b"#", br"\u0026", br"\u003f", br"\u0023"];
-/// Bytes before a parameter of a link that is itself a parameter.
-const ENCODED_SEPARATORS: [&[u8]; 3] = [b"%26", b"%3f", b"%23"];
-/// Bytes between a parameter and its value, in the same spellings.
-const EQUALS: [&[u8]; 3] = [b"=", br"\u003d", b"%3d"];
+/// A query parameter that admits a person or opens the room, in any link in any text, up to its value. The marks
+/// around its name are literal, in JSON (as Go and Gson write it), in HTML (`&amp;`), or percent-encoded. The group is
+/// found before a parameter of a link that is itself a parameter.
+static PERSONAL_PARAMETER: LazyLock<Regex> = LazyLock::new(|| {
+    let marks = r"(?:[?&;#]|\\u0026|\\u003f|\\u0023|(%26|%3f|%23))";
+    let pattern = format!(r"(?i-u){marks}(?:pwd|tk|zak)(?:=|\\u003d|%3d)");
+    Regex::new(&pattern).expect("the pattern is valid")
+});
 
 /// Masks the values of these keys, and of personal query parameters in any text.
 ///
 /// Valid JSON stays valid. Keys are compared decoded: `"pass\u0077ord"` is `password`.
-pub(super) fn mask(body: &[u8], keys: &[&str]) -> Vec<u8> {
+pub(super) fn mask(body: &[u8], keys: &[impl AsRef<str>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;
     while at < body.len() {
@@ -46,13 +50,14 @@ pub(super) fn mask(body: &[u8], keys: &[&str]) -> Vec<u8> {
     out
 }
 
-fn is_one_of(string: &[u8], keys: &[&str]) -> bool {
+fn is_one_of(string: &[u8], keys: &[impl AsRef<str>]) -> bool {
     if !string.contains(&b'\\') {
         let text = string.strip_prefix(b"\"").unwrap_or(string);
         let text = text.strip_suffix(b"\"").unwrap_or(text);
-        return keys.iter().any(|key| key.as_bytes() == text);
+        return keys.iter().any(|key| key.as_ref().as_bytes() == text);
     }
-    serde_json::from_slice::<String>(string).is_ok_and(|text| keys.contains(&text.as_str()))
+    serde_json::from_slice::<String>(string)
+        .is_ok_and(|text| keys.iter().any(|key| key.as_ref() == text))
 }
 
 /// End of the string that begins here; the end of the body if the string is not closed.
@@ -109,17 +114,9 @@ fn nested_end(body: &[u8], start: usize) -> usize {
 
 fn mask_parameters(text: &[u8], out: &mut Vec<u8>) {
     let (mut at, mut copied) = (0, 0);
-    // Most bytes are none of these, and the platform waits while a body is read.
-    let first = |b: &u8| matches!(b, b'=' | b'\\' | b'%');
-    while let Some(next) = text[at..].iter().position(first) {
-        at += next;
-        let value = starts_with_any(&text[at..], &EQUALS)
-            .and_then(|width| Some((at + width, personal(&text[..at])?)));
-        let Some((start, encoded)) = value else {
-            at += 1;
-            continue;
-        };
-        at = parameter_end(text, start, encoded);
+    while let Some(found) = PERSONAL_PARAMETER.captures_at(text, at) {
+        let start = found.get_match().end();
+        at = parameter_end(text, start, found.get(1).is_some());
         if at > start {
             out.extend_from_slice(&text[copied..start]);
             out.extend_from_slice(MASK);
@@ -127,15 +124,6 @@ fn mask_parameters(text: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&text[copied..]);
-}
-
-/// Whether the name of a personal parameter ends here; if so, whether the parameter belongs to a link inside another.
-fn personal(before: &[u8]) -> Option<bool> {
-    let rest = PARAMETERS.iter().find_map(|name| strip_end(before, name))?;
-    if ENCODED_SEPARATORS.iter().any(|separator| strip_end(rest, separator).is_some()) {
-        return Some(true);
-    }
-    SEPARATORS.iter().any(|separator| strip_end(rest, separator).is_some()).then_some(false)
 }
 
 /// End of a parameter's value: too late rather than too early.
@@ -169,17 +157,6 @@ fn escaped(text: &[u8]) -> Option<(u16, usize)> {
         }
         _ => None,
     }
-}
-
-fn starts_with_any(text: &[u8], any: &[&[u8]]) -> Option<usize> {
-    any.iter()
-        .find(|one| text.get(..one.len()).is_some_and(|start| start.eq_ignore_ascii_case(one)))
-        .map(|one| one.len())
-}
-
-fn strip_end<'a>(text: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
-    let (rest, last) = text.split_at_checked(text.len().checked_sub(end.len())?)?;
-    last.eq_ignore_ascii_case(end).then_some(rest)
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ proptest! {
         // Parameters are compared by masking them on the tree's own text.
         let expected = serde_json::to_vec(&without(&value)).expect("a value can be written");
         let expected: serde_json::Value =
-            serde_json::from_slice(&mask(&expected, &[])).expect("valid JSON stays valid");
+            serde_json::from_slice(&mask(&expected, &[""; 0])).expect("valid JSON stays valid");
         prop_assert_eq!(masked, expected);
     }
 }
