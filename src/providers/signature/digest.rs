@@ -1,8 +1,10 @@
 //! Hashes of signatures.
 
-use ::hmac::{Hmac, KeyInit, Mac};
+use ::hmac::{EagerHash, Mac as _};
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use super::hmac;
 
 /// A hash algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +40,11 @@ impl HashAlgorithm {
     /// Computes the code of the concatenated parts. Only [`MacMethod::Hmac`] uses the secret, as its key.
     #[must_use]
     pub fn compute(self, method: MacMethod, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-        match (method, self) {
-            (MacMethod::Hmac, Self::Sha1) => mac::<Hmac<Sha1>>(secret, parts),
-            (MacMethod::Hmac, Self::Sha256) => mac::<Hmac<Sha256>>(secret, parts),
-            (MacMethod::Hmac, Self::Sha384) => mac::<Hmac<Sha384>>(secret, parts),
-            (MacMethod::Hmac, Self::Sha512) => mac::<Hmac<Sha512>>(secret, parts),
-            (MacMethod::Hash, Self::Sha1) => hash::<Sha1>(parts),
-            (MacMethod::Hash, Self::Sha256) => hash::<Sha256>(parts),
-            (MacMethod::Hash, Self::Sha384) => hash::<Sha384>(parts),
-            (MacMethod::Hash, Self::Sha512) => hash::<Sha512>(parts),
+        match self {
+            Self::Sha1 => code::<Sha1>(method, secret, parts),
+            Self::Sha256 => code::<Sha256>(method, secret, parts),
+            Self::Sha384 => code::<Sha384>(method, secret, parts),
+            Self::Sha512 => code::<Sha512>(method, secret, parts),
         }
     }
 }
@@ -57,21 +55,14 @@ pub fn short_hash(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body)).chars().take(16).collect()
 }
 
-fn mac<M: Mac + KeyInit>(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let mut mac =
-        <M as KeyInit>::new_from_slice(secret).expect("HMAC takes a key of any length (RFC 2104)");
-    for part in parts {
-        mac.update(part);
+fn code<D: EagerHash>(method: MacMethod, secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    match method {
+        MacMethod::Hmac => hmac::mac::<D>(secret, parts).finalize().into_bytes().to_vec(),
+        MacMethod::Hash => {
+            let hash = parts.iter().fold(D::new(), D::chain_update);
+            hash.finalize().to_vec()
+        }
     }
-    mac.finalize().into_bytes().to_vec()
-}
-
-fn hash<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
-    let mut digest = D::new();
-    for part in parts {
-        digest.update(part);
-    }
-    digest.finalize().to_vec()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::hmac::{Hmac, KeyInit, Mac};
+use ::hmac::{EagerHash, Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::event::Millis;
@@ -14,12 +14,17 @@ const SECONDS_DIGITS_MAX: usize = 12;
 /// The HMAC-SHA256 of the concatenated parts.
 #[must_use]
 pub fn sha256(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    mac::<Sha256>(secret, parts).finalize().into_bytes().into()
+}
+
+/// The HMAC of the concatenated parts.
+pub(super) fn mac<D: EagerHash>(secret: &[u8], parts: &[&[u8]]) -> Hmac<D> {
     let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length (RFC 2104)");
+        Hmac::<D>::new_from_slice(secret).expect("HMAC takes a key of any length (RFC 2104)");
     for part in parts {
         mac.update(part);
     }
-    mac.finalize().into_bytes().into()
+    mac
 }
 
 /// Parses a MAC of 64 lower-case hexadecimal digits. No other text is accepted, so a MAC has one spelling.
