@@ -79,6 +79,16 @@ pub(super) fn read_table<T>(
     value
 }
 
+/// Reads one of these words, and returns its meaning.
+pub(super) fn choice_of<T: Copy, const N: usize>(
+    options: &mut dyn Options,
+    key: &'static str,
+    words: [(&'static str, T); N],
+) -> Option<T> {
+    let word = options.choice(key, &words.map(|(word, _)| word))?;
+    words.into_iter().find(|(known, _)| *known == word).map(|(_, meaning)| meaning)
+}
+
 /// Reads a URL; `default` without a valid one.
 pub(super) fn url_or(options: &mut dyn Options, key: &'static str, default: &str) -> Url {
     options.url(key).unwrap_or_else(|| default.parse().expect("the default URL is valid"))

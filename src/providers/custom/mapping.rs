@@ -8,6 +8,8 @@ use crate::event::{
 };
 use crate::expression::{Evaluated, Expression, Scope, StepBudget, Value};
 use crate::providers::lenient;
+use crate::providers::options::choice_of;
+use crate::providers::signature::mac::TimeUnit;
 use crate::providers::{
     Header, Inbound, Options, ParsedPayload, PayloadContent, Scrubbed, require,
 };
@@ -50,19 +52,9 @@ pub(super) struct Mapping {
     time_unit: Option<TimeUnit>,
 }
 
-/// The unit of a number that counts since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TimeUnit {
-    Seconds,
-    Milliseconds,
-}
-
 /// Reads the table. Returns `None` after reporting what is wrong with it.
 pub(super) fn from_options(options: &mut dyn Options) -> Option<Mapping> {
-    let time_unit = options.choice("time_unit", &["s", "ms"]).map(|word| match word {
-        "s" => TimeUnit::Seconds,
-        _ => TimeUnit::Milliseconds,
-    });
+    let time_unit = choice_of(options, "time_unit", TimeUnit::NAMED);
     let mut expressions = BTreeMap::new();
     let mut valid = true;
     for key in KEYS {

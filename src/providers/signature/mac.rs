@@ -41,7 +41,7 @@ pub struct MacScheme {
     /// Name of the header with the signed time, if the signature's header does not hold it.
     pub timestamp_header: Option<String>,
     /// Unit of the signed time.
-    pub timestamp_unit: TimestampUnit,
+    pub timestamp_unit: TimeUnit,
     /// Name of the header with the delivery's signed id.
     pub id_header: Option<String>,
     /// The endpoint's URL as registered at the platform, if it is signed.
@@ -92,7 +92,7 @@ struct ClaimedSignatures<'a> {
 
 /// Unit of a time since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimestampUnit {
+pub enum TimeUnit {
     /// Seconds.
     Seconds,
     /// Milliseconds.
@@ -300,7 +300,10 @@ impl SignatureEncoding {
     }
 }
 
-impl TimestampUnit {
+impl TimeUnit {
+    /// The units by their names in the configuration.
+    pub const NAMED: [(&'static str, Self); 2] = [("s", Self::Seconds), ("ms", Self::Milliseconds)];
+
     fn read(self, text: &[u8]) -> Option<Millis> {
         match self {
             Self::Seconds => hmac::parse_unix_seconds(text),

@@ -1,10 +1,11 @@
 //! Reading of `verify = { scheme = "...", ... }`.
 
 use super::{BasicScheme, BearerScheme, JwtScheme, PrefixedHeader, TokenLocation};
+use crate::providers::options::choice_of;
 use crate::providers::signature::digest::{HashAlgorithm, MacMethod};
 use crate::providers::signature::jwt::{self, TokenRules};
 use crate::providers::signature::mac::{
-    HeaderLayout, MacScheme, SignatureEncoding, SignatureLocation, TimestampUnit,
+    HeaderLayout, MacScheme, SignatureEncoding, SignatureLocation, TimeUnit,
 };
 use crate::providers::signature::message::{MessageTemplate, Placeholder};
 use crate::providers::signature::path_token::PathToken;
@@ -13,6 +14,14 @@ use crate::providers::{Options, SignatureScheme, require};
 
 const SCHEMES: [&str; 7] =
     ["hmac", "hash", "standard_webhooks", "jwt", "basic", "bearer", "path_token"];
+const ENCODINGS: [(&str, SignatureEncoding); 2] =
+    [("hex", SignatureEncoding::Hex), ("base64", SignatureEncoding::Base64)];
+const ALGORITHMS: [(&str, HashAlgorithm); 4] = [
+    ("sha256", HashAlgorithm::Sha256),
+    ("sha1", HashAlgorithm::Sha1),
+    ("sha384", HashAlgorithm::Sha384),
+    ("sha512", HashAlgorithm::Sha512),
+];
 const AUTHORIZATION: &str = "authorization";
 
 /// Reads the table. Returns `None` after reporting what is wrong with it.
@@ -50,21 +59,10 @@ fn prefixed_header(options: &mut dyn Options) -> PrefixedHeader {
 
 fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme> {
     let location = signature_location(options);
-    let encoding = match options.choice("encoding", &["hex", "base64"]) {
-        Some("base64") => SignatureEncoding::Base64,
-        _ => SignatureEncoding::Hex,
-    };
-    let algorithm = match options.choice("algorithm", &["sha256", "sha1", "sha384", "sha512"]) {
-        Some("sha1") => HashAlgorithm::Sha1,
-        Some("sha384") => HashAlgorithm::Sha384,
-        Some("sha512") => HashAlgorithm::Sha512,
-        _ => HashAlgorithm::Sha256,
-    };
+    let encoding = choice_of(options, "encoding", ENCODINGS).unwrap_or(SignatureEncoding::Hex);
+    let algorithm = choice_of(options, "algorithm", ALGORITHMS).unwrap_or(HashAlgorithm::Sha256);
     let timestamp_header = header_name(options, "timestamp_header");
-    let timestamp_unit = match options.choice("timestamp_unit", &["s", "ms"]) {
-        Some("ms") => TimestampUnit::Milliseconds,
-        _ => TimestampUnit::Seconds,
-    };
+    let timestamp_unit = choice_of(options, "timestamp_unit", TimeUnit::NAMED);
     let id_header = header_name(options, "id_header");
     let url = options.text("url");
     let signed = match options.text("signed").map(|text| MessageTemplate::parse(&text)) {
@@ -115,7 +113,7 @@ fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme>
         location,
         message: signed,
         timestamp_header,
-        timestamp_unit,
+        timestamp_unit: timestamp_unit.unwrap_or(TimeUnit::Seconds),
         id_header,
         url: url.unwrap_or_default(),
     })
