@@ -8,7 +8,7 @@
 //! * `payload.rs`: typed, borrowed structs of the bodies;
 //! * `map.rs`: from a body to [`Change`](crate::event::Change)s;
 //! * `api.rs`, for platforms that are asked for more: the [`PlatformApi`];
-//! * `samples.rs`: sample webhooks for the sandbox and for trying an endpoint ([`Demo`]).
+//! * `demo.json`: the source and the sample webhooks of the sandbox ([`Demo`]).
 
 mod api;
 pub mod bigbluebutton;
@@ -134,9 +134,6 @@ pub trait Provider: Send + Sync {
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {
         self.scheme().sign(request)
     }
-
-    /// Sample webhooks: the whole life of webinars that begin soon after `now`, in chronological order.
-    fn samples(&self, now: Millis) -> Vec<Sample>;
 
     /// The platform's API, for what its webhooks leave out. None without such an API or without credentials.
     fn api(&self) -> Option<&dyn PlatformApi> {

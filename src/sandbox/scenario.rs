@@ -128,7 +128,7 @@ impl Scenario {
         writeln!(out, "\n1. Webhooks from the platforms, and the changes that follow")?;
         for (source, provider) in &self.sources {
             writeln!(out, "\n  {} (source {})\n", source.platform, source.demo.source)?;
-            for sample in provider.samples(self.clock.now()) {
+            for sample in source.demo.samples(self.clock.now()) {
                 self.send_sample(out, source, provider.as_ref(), &sample).await?;
                 sent += 1;
             }
@@ -203,14 +203,13 @@ impl Scenario {
         let unsigned = UnsignedRequest {
             url: &url,
             body: &sample.body,
-            secret: source.demo.signing_key.as_bytes(),
+            secret: source.demo.signing_key().as_bytes(),
             now: self.clock.now(),
         };
         let SignedRequest { url, headers, body } =
             provider.sign(unsigned).map_err(|why| anyhow!(why))?;
-        let unsigned = sample.headers.iter().map(|(name, value)| ((*name).into(), value.clone()));
-        let signed = headers.into_iter().map(|(name, value)| (name.into(), value));
-        let headers = signed.chain(unsigned).map(|(name, value)| (name, value.into())).collect();
+        let headers =
+            headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let request = HttpRequest {
             method: HttpMethod::Post,
             url,
@@ -307,13 +306,13 @@ impl Scenario {
 
     /// Commands to try, with bodies that the first platform could send now.
     fn suggest_commands(&self, folder: &TempFolder) -> anyhow::Result<String> {
-        let Some((source, provider)) = self.sources.first() else { return Ok(String::new()) };
+        let Some((source, _)) = self.sources.first() else { return Ok(String::new()) };
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         let url = source.url(&self.webhooks)?;
         let mut webhooks = Vec::new();
         // Later bodies: those already sent are known as duplicates.
         let later = self.clock.now().plus(Duration::from_mins(1));
-        for (sample, name) in provider.samples(later).iter().zip(["one", "two"]) {
+        for (sample, name) in source.demo.samples(later).iter().zip(["one", "two"]) {
             let file = folder.0.join(format!("{name}.json"));
             std::fs::write(&file, &sample.body)
                 .with_context(|| format!("cannot write {}", file.display()))?;
@@ -332,7 +331,7 @@ impl Scenario {
              curl {ops}/metrics | grep bridge_events    # the event is pending\n  \
              curl -X POST {hubspot}/sandbox/heal\n  \
              curl {hubspot}/sandbox/events              # soon the event is here",
-            secret = source.demo.signing_key,
+            secret = source.demo.signing_key(),
             ops = self.ops,
             one = webhooks.first().map_or("", String::as_str),
             two = webhooks.last().map_or("", String::as_str),

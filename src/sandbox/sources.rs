@@ -31,7 +31,7 @@ impl SandboxSource {
 
     /// The URL to which the platform sends webhooks.
     pub(super) fn url(&self, webhooks: &str) -> anyhow::Result<Url> {
-        let token = self.demo.path_token.map(|token| format!("/{token}")).unwrap_or_default();
+        let token = self.demo.path_token().map(|token| format!("/{token}")).unwrap_or_default();
         Ok(format!("{webhooks}/{}{token}", self.demo.source).parse()?)
     }
 }
@@ -71,10 +71,10 @@ pub(super) fn build_config(
     );
     for SandboxSource { demo, platform, api } in sources {
         let api = api.as_ref().map(PlatformServer::base_url).unwrap_or_default();
-        let settings = demo.settings.replace("{api}", &api);
+        let settings = demo.settings(&api);
         write!(
             text,
-            "[source.{source}]\nprovider = \"{platform}\"\norganizer = \"Sandbox Ltd\"\n{settings}\n",
+            "[source.{source}]\nprovider = \"{platform}\"\norganizer = \"Sandbox Ltd\"\n{settings}",
             source = demo.source,
         )?;
     }

@@ -19,17 +19,16 @@
 mod form;
 mod map;
 mod payload;
-mod samples;
 mod verify;
 
 use std::sync::Arc;
 
 use url::Url;
 
-use crate::event::{Millis, ProviderId};
+use crate::event::ProviderId;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Options, ParsedPayload, Platform, Provider, Sample,
-    Scrubbed, SignatureScheme, require,
+    Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed,
+    SignatureScheme, require,
 };
 use verify::{CHECKSUMS, ServerAuth};
 
@@ -97,14 +96,7 @@ impl Platform for BigBlueButtonPlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        vec![Demo {
-            source: "bigbluebutton",
-            settings: "secret = \"sandbox-secret-of-no-server\"\n\
-                       callback_url = \"https://bridge.example/webhooks/bigbluebutton\"",
-            signing_key: "sandbox-secret-of-no-server",
-            path_token: None,
-            api: DemoApi::None,
-        }]
+        vec![Demo::parse(include_str!("demo.json"))]
     }
 }
 
@@ -137,10 +129,6 @@ impl Provider for BigBlueButton {
             Ok((names, content)) => ParsedPayload::new(&names, content),
             Err(reason) => ParsedPayload::unreadable(reason),
         }
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        samples::samples(now)
     }
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::event::Millis;
 use crate::providers::conformance::{self, TOLERANCE};
 use crate::providers::{Provider, SignedRequest, VerifyError};
 

@@ -22,10 +22,10 @@ mod verify;
 
 use std::sync::Arc;
 
-use crate::event::{Millis, ProviderId};
+use crate::event::ProviderId;
 use crate::providers::options::read_table;
 use crate::providers::{
-    Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Sample, Scrubbed,
+    Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed,
     SignatureScheme, SignedRequest, UnsignedRequest, scrub,
 };
 use body_format::BodyFormat;
@@ -82,7 +82,7 @@ impl Platform for CustomPlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        recipes::ALL.iter().map(|recipe| recipe.demo.clone()).collect()
+        recipes::ALL.iter().map(Recipe::demo).collect()
     }
 }
 
@@ -92,7 +92,6 @@ struct Custom {
     mapping: Mapping,
     format: BodyFormat,
     masked: Vec<String>,
-    recipe: Option<&'static Recipe>,
     read_headers: Vec<String>,
 }
 
@@ -136,7 +135,7 @@ impl Custom {
         };
         let mut read_headers = scheme.id_headers();
         read_headers.extend(mapping.header_names());
-        Some(Self { scheme, mapping, format, masked, recipe, read_headers })
+        Some(Self { scheme, mapping, format, masked, read_headers })
     }
 }
 
@@ -182,9 +181,5 @@ impl Provider for Custom {
             signed.headers.push(("content-type".to_owned(), form));
         }
         Ok(signed)
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        self.recipe.map(|recipe| (recipe.samples)(now)).unwrap_or_default()
     }
 }

@@ -1,14 +1,11 @@
 //! Recipes: the `verify` and `map` that a user would write for well-documented platforms. A source's own keys have
 //! precedence.
 //!
-//! Each recipe is a TOML file in `recipes/` that names its sources, and samples of the platform's webhooks.
-
-mod samples;
+//! Each recipe is a TOML file in `recipes/`, with a [`Demo`] beside it.
 
 use toml::Table;
 
-use crate::event::Millis;
-use crate::providers::{Demo, DemoApi, Sample};
+use crate::providers::Demo;
 
 /// A platform's recipe.
 #[derive(Debug)]
@@ -16,10 +13,7 @@ pub(super) struct Recipe {
     /// The recipe's name.
     pub(super) name: &'static str,
     text: &'static str,
-    /// Sample webhooks.
-    pub(super) samples: fn(Millis) -> Vec<Sample>,
-    /// How the sandbox shows it.
-    pub(super) demo: Demo,
+    demo: &'static str,
 }
 
 /// The parsed tables of a recipe.
@@ -37,64 +31,27 @@ pub(super) static ALL: [Recipe; 5] = [
     Recipe {
         name: "zuddl",
         text: include_str!("recipes/zuddl.toml"),
-        samples: samples::zuddl,
-        demo: Demo {
-            source: "zuddl",
-            settings: "recipe = \"zuddl\"\nsecret = \"sandbox-secret-of-zuddl\"",
-            signing_key: "sandbox-secret-of-zuddl",
-            path_token: None,
-            api: DemoApi::None,
-        },
+        demo: include_str!("recipes/zuddl.json"),
     },
     Recipe {
         name: "webinargeek",
         text: include_str!("recipes/webinargeek.toml"),
-        samples: samples::webinargeek,
-        demo: Demo {
-            source: "webinargeek",
-            settings: "recipe = \"webinargeek\"\nsecret = \"sandbox-secret-of-webinargeek\"\n\
-                       external_account_id = \"sandbox-webinargeek\"",
-            signing_key: "sandbox-secret-of-webinargeek",
-            path_token: None,
-            api: DemoApi::None,
-        },
+        demo: include_str!("recipes/webinargeek.json"),
     },
     Recipe {
         name: "sequel",
         text: include_str!("recipes/sequel.toml"),
-        samples: samples::sequel,
-        demo: Demo {
-            source: "sequel",
-            settings: "recipe = \"sequel\"\nsecret = \"sandbox-key-of-sequel\"",
-            signing_key: "sandbox-key-of-sequel",
-            path_token: None,
-            api: DemoApi::None,
-        },
+        demo: include_str!("recipes/sequel.json"),
     },
     Recipe {
         name: "sessions_us",
         text: include_str!("recipes/sessions_us.toml"),
-        samples: samples::sessions_us,
-        demo: Demo {
-            source: "sessions-us",
-            settings: "recipe = \"sessions_us\"\npath_token = \"sandbox-path-of-sessions-us\"\n\
-                       external_account_id = \"sandbox-sessions-us\"",
-            signing_key: "",
-            path_token: Some("sandbox-path-of-sessions-us"),
-            api: DemoApi::None,
-        },
+        demo: include_str!("recipes/sessions_us.json"),
     },
     Recipe {
         name: "airmeet",
         text: include_str!("recipes/airmeet.toml"),
-        samples: samples::airmeet,
-        demo: Demo {
-            source: "airmeet",
-            settings: "recipe = \"airmeet\"\npath_token = \"sandbox-path-of-airmeet\"",
-            signing_key: "",
-            path_token: Some("sandbox-path-of-airmeet"),
-            api: DemoApi::None,
-        },
+        demo: include_str!("recipes/airmeet.json"),
     },
 ];
 
@@ -107,6 +64,11 @@ pub(super) fn find(name: &str) -> Option<&'static Recipe> {
 }
 
 impl Recipe {
+    /// How the sandbox shows it.
+    pub(super) fn demo(&self) -> Demo {
+        Demo::parse(self.demo)
+    }
+
     /// Parses the recipe's TOML.
     pub(super) fn parse(&self) -> RecipeTables {
         const WHY: &str = "recipes are part of the program, and a test parses each";

@@ -17,16 +17,15 @@
 mod api;
 mod map;
 mod payload;
-mod samples;
 
 use std::sync::Arc;
 
-use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
+use crate::event::{FetchCondition, FetchRequest, ProviderId};
 use crate::providers::options::read_table;
 use crate::providers::signature::path_token::PathToken;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent,
-    Platform, PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, require, scrub,
+    Capabilities, Demo, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent, Platform,
+    PlatformApi, Provider, Scrubbed, SignatureScheme, require, scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. `endpoint_url` holds the source's path token.
@@ -61,14 +60,7 @@ impl Platform for EventbritePlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        vec![Demo {
-            source: "eventbrite",
-            settings: "path_token = \"sandbox-path-token\"\n\
-                       api = { token = \"sandbox-token-of-no-platform\", organization = \"171000000001\", base_url = \"{api}\" }",
-            signing_key: "",
-            path_token: Some("sandbox-path-token"),
-            api: DemoApi::Header("authorization", "Bearer sandbox-token-of-no-platform"),
-        }]
+        vec![Demo::parse(include_str!("demo.json"))]
     }
 }
 
@@ -124,10 +116,6 @@ impl Provider for Eventbrite {
             condition: FetchCondition::Always,
         });
         parsed
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        samples::samples(now)
     }
 
     fn api(&self) -> Option<&dyn PlatformApi> {

@@ -21,17 +21,16 @@
 mod api;
 mod map;
 mod payload;
-mod samples;
 mod verify;
 
 use std::sync::Arc;
 
-use crate::event::{Change, FetchCondition, FetchRequest, Millis, ProviderId, WebinarId};
+use crate::event::{Change, FetchCondition, FetchRequest, ProviderId, WebinarId};
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::options::read_table;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent,
-    Platform, PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, require, scrub,
+    Capabilities, Demo, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent, Platform,
+    PlatformApi, Provider, Scrubbed, SignatureScheme, require, scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. `included` holds other resources, which are never read.
@@ -74,15 +73,7 @@ impl Platform for LivestormPlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        vec![Demo {
-            source: "livestorm",
-            settings: "secret = \"sandbox-secret-of-no-platform\"\n\
-                       external_account_id = \"sandbox-workspace\"\n\
-                       api = { token = \"sandbox-token-of-no-platform\", base_url = \"{api}\" }",
-            signing_key: "sandbox-secret-of-no-platform",
-            path_token: None,
-            api: DemoApi::Header("authorization", "sandbox-token-of-no-platform"),
-        }]
+        vec![Demo::parse(include_str!("demo.json"))]
     }
 }
 
@@ -107,10 +98,6 @@ impl Provider for Livestorm {
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         read(&request.body)
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        samples::samples(now)
     }
 
     fn api(&self) -> Option<&dyn PlatformApi> {

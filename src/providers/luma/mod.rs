@@ -23,16 +23,15 @@
 mod api;
 mod map;
 mod payload;
-mod samples;
 mod verify;
 
 use std::sync::Arc;
 
-use crate::event::{FetchCondition, FetchRequest, Millis, ProviderId};
+use crate::event::{FetchCondition, FetchRequest, ProviderId};
 use crate::providers::options::read_table;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent,
-    Platform, PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, scrub,
+    Capabilities, Demo, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent, Platform,
+    PlatformApi, Provider, Scrubbed, SignatureScheme, scrub,
 };
 use api::LumaApi;
 use verify::LumaScheme;
@@ -91,14 +90,7 @@ impl Platform for LumaPlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        vec![Demo {
-            source: "luma",
-            settings: "secret = \"whsec_sandbox-of-no-calendar\"\n\
-                       api = { key = \"sandbox-key\", base_url = \"{api}\" }",
-            signing_key: "whsec_sandbox-of-no-calendar",
-            path_token: None,
-            api: DemoApi::Header("x-luma-api-key", "sandbox-key"),
-        }]
+        vec![Demo::parse(include_str!("demo.json"))]
     }
 }
 
@@ -167,10 +159,6 @@ impl Provider for Luma {
 
     fn read_headers(&self) -> &[String] {
         &self.time_header
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        samples::samples(now)
     }
 
     fn api(&self) -> Option<&dyn PlatformApi> {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::{Change, ChangeKind, EndTime, Shape, WebinarFields, WebinarId};
+use crate::event::{Change, ChangeKind, EndTime, Millis, Shape, WebinarFields, WebinarId};
 use crate::providers::{ApiAnswers, TimeRange, VerifyError, conformance};
 
 const SECRET: &[u8] = b"whsec_dGltYmVyIGFuZCBicmFzcw";

@@ -18,16 +18,15 @@
 
 mod map;
 mod payload;
-mod samples;
 mod verify;
 
 use std::sync::Arc;
 
-use crate::event::{Millis, ProviderId};
+use crate::event::ProviderId;
 use crate::providers::envelope::Envelope;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, Scrubbed, SignatureScheme, scrub,
+    Capabilities, Demo, Inbound, Options, ParsedPayload, PayloadContent, Platform, Provider,
+    Scrubbed, SignatureScheme, scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. The host's name stays: it becomes the organizer.
@@ -65,13 +64,7 @@ impl Platform for RiversidePlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        vec![Demo {
-            source: "riverside",
-            settings: "secret = \"sandbox-secret-of-no-studio\"",
-            signing_key: "sandbox-secret-of-no-studio",
-            path_token: None,
-            api: DemoApi::None,
-        }]
+        vec![Demo::parse(include_str!("demo.json"))]
     }
 }
 
@@ -107,10 +100,6 @@ impl Provider for Riverside {
         let parsed = ParsedPayload::from_result(&head.event, content);
         // "Deduplicate on this value": equal in all attempts (https://docs.riverside.fm/webhooks/overview).
         ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        samples::samples(now)
     }
 }
 

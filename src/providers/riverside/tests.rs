@@ -1,7 +1,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::event::{Change, ChangeKind, EndTime, RunChange, RunPhase, Shape, WebinarFields};
+use crate::event::{
+    Change, ChangeKind, EndTime, Millis, RunChange, RunPhase, Shape, WebinarFields,
+};
 use crate::providers::{VerifyError, conformance};
 
 const SECRET: &[u8] = b"quiet-room-of-the-tests";

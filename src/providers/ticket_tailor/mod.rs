@@ -20,7 +20,6 @@
 
 mod map;
 mod payload;
-mod samples;
 mod verify;
 
 use std::sync::Arc;
@@ -28,8 +27,8 @@ use std::sync::Arc;
 use crate::event::{Millis, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Options, ParsedPayload, PayloadContent, Platform,
-    Provider, Sample, Scrubbed, SignatureScheme, scrub,
+    Capabilities, Demo, Inbound, Options, ParsedPayload, PayloadContent, Platform, Provider,
+    Scrubbed, SignatureScheme, scrub,
 };
 
 /// Keys of secrets, of codes that admit to an event and of personal data; their values are masked.
@@ -82,14 +81,7 @@ impl Platform for TicketTailorPlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        vec![Demo {
-            source: "ticket-tailor",
-            settings: "secret = \"sandbox-secret-of-no-box-office\"\n\
-                       external_account_id = \"box-office\"",
-            signing_key: "sandbox-secret-of-no-box-office",
-            path_token: None,
-            api: DemoApi::None,
-        }]
+        vec![Demo::parse(include_str!("demo.json"))]
     }
 }
 
@@ -137,10 +129,6 @@ impl Provider for TicketTailor {
         let parsed = ParsedPayload::from_result(&head.event, mapped);
         // `wh_15`, "to not execute tasks more than once" (https://developers.tickettailor.com/docs/webhook/security).
         ParsedPayload { delivery_id: head.delivery_id(), ..parsed }
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        samples::samples(now)
     }
 }
 

@@ -22,15 +22,14 @@
 mod decode;
 mod map;
 mod payload;
-mod samples;
 mod verify;
 
 use std::sync::Arc;
 
-use crate::event::{Millis, ProviderId};
+use crate::event::ProviderId;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, Inbound, Options, ParsedPayload, Platform, Provider, Sample,
-    Scrubbed, SignatureScheme,
+    Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed,
+    SignatureScheme,
 };
 
 /// The Wix Events platform, independent of any source.
@@ -54,13 +53,7 @@ impl Platform for WixPlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        vec![Demo {
-            source: "wix",
-            settings: samples::SETTINGS,
-            signing_key: samples::PRIVATE_KEY,
-            path_token: None,
-            api: DemoApi::None,
-        }]
+        vec![Demo::parse(include_str!("demo.json"))]
     }
 }
 
@@ -83,10 +76,6 @@ impl Provider for Wix {
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         map::read(&request.body).unwrap_or_else(ParsedPayload::unreadable)
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        samples::samples(now)
     }
 }
 

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -6,8 +8,10 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::*;
-use crate::event::EndTime;
-use crate::providers::{PayloadContent, SignedRequest, UnsignedRequest, VerifyError, conformance};
+use crate::event::{EndTime, Millis};
+use crate::providers::{
+    PayloadContent, Sample, SignedRequest, UnsignedRequest, VerifyError, conformance,
+};
 
 const NOW: Millis = Millis::new(1_790_000_000_000);
 const CLAIMS: &[u8] = br#"{"data":"{\"eventType\":\"wix.events.v3.event_started\"}"}"#;
@@ -16,9 +20,16 @@ const OTHER: &str = include_str!("../../../tests/fixtures/jwt/rsa.public.pem");
 /// Signed with `openssl dgst -sha256 -sign`.
 const TOKEN: &[u8] = include_bytes!("../../../tests/fixtures/wix/created_token.jwt");
 
+/// The sandbox's source.
+static DEMO: LazyLock<Demo> = LazyLock::new(|| WixPlatform.demos().remove(0));
 /// The public key of the sandbox.
+static KEY: LazyLock<String> = LazyLock::new(|| {
+    let settings: toml::Table = DEMO.settings("").parse().expect("TOML");
+    settings["secret"].as_str().expect("a text").to_owned()
+});
+
 fn key() -> &'static str {
-    samples::SETTINGS.split("'''\n").nth(1).expect("the settings hold the key")
+    &KEY
 }
 
 fn verify(token: &[u8], keys: &[&str], now: Millis) -> Result<usize, VerifyError> {
@@ -57,7 +68,7 @@ fn token_signed_with_the_app_key_verifies_until_it_expires() {
     assert_eq!(verify(TOKEN, &[OTHER, key()], NOW), Ok(1));
     assert_eq!(verify(TOKEN, &[OTHER], NOW), Err(VerifyError::Mismatch));
     assert_eq!(verify(TOKEN, &[], NOW), Err(VerifyError::Mismatch));
-    for none in ["", "not a key", samples::PRIVATE_KEY] {
+    for none in ["", "not a key", DEMO.signing_key()] {
         assert_eq!(verify(TOKEN, &[none], NOW), Err(VerifyError::Mismatch));
     }
     let packed = STANDARD.encode(key());
@@ -71,7 +82,7 @@ fn token_signed_with_the_app_key_verifies_until_it_expires() {
 
 #[test]
 fn altered_token_is_refused() {
-    let right = conformance::sign(&Wix, CLAIMS, samples::PRIVATE_KEY.as_bytes(), NOW).body;
+    let right = conformance::sign(&Wix, CLAIMS, DEMO.signing_key().as_bytes(), NOW).body;
     assert_eq!(verify(&right, &[key()], NOW), Ok(0));
     for at in 0..right.len() {
         for bit in [1, 0x20, 0x80] {
@@ -126,7 +137,7 @@ fn sign_error_never_repeats_the_key() {
     let sign = |body: &[u8], secret: &[u8]| {
         Wix.sign(UnsignedRequest { url, body, secret, now: NOW }).expect_err("signing fails")
     };
-    assert!(sign(b"[]", samples::PRIVATE_KEY.as_bytes()).contains("not a JSON object"));
+    assert!(sign(b"[]", DEMO.signing_key().as_bytes()).contains("not a JSON object"));
     assert!(sign(CLAIMS, b"hush").contains("RS256"));
     assert!(!sign(CLAIMS, b"hush").contains("hush"));
 }
@@ -178,7 +189,7 @@ fn samples_complete_one_event_and_cancel_the_other() {
         assert_eq!(bad_fields, Vec::<&str>::new());
         changes
     };
-    let changes: Vec<_> = Wix.samples(NOW).into_iter().flat_map(read).collect();
+    let changes: Vec<_> = DEMO.samples(NOW).into_iter().flat_map(read).collect();
     let count =
         |field: fn(&crate::event::Change) -> bool| changes.iter().filter(|c| field(c)).count();
     assert_eq!(count(|change| change.full_picture), 3);

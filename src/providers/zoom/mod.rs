@@ -21,19 +21,18 @@ mod fetched;
 mod map;
 mod object;
 mod payload;
-mod samples;
 mod verify;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::event::{Millis, ProviderId};
+use crate::event::ProviderId;
 use crate::providers::options::read_table;
 use crate::providers::signature::hmac;
 use crate::providers::{
-    Capabilities, Demo, DemoApi, FetchedAnswers, HandshakeReply, Inbound, Options, ParsedPayload,
-    PayloadContent, Platform, PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, scrub,
+    Capabilities, Demo, FetchedAnswers, HandshakeReply, Inbound, Options, ParsedPayload,
+    PayloadContent, Platform, PlatformApi, Provider, Scrubbed, SignatureScheme, scrub,
 };
 use api::ZoomApi;
 
@@ -91,13 +90,7 @@ impl Platform for ZoomPlatform {
     }
 
     fn demos(&self) -> Vec<Demo> {
-        vec![Demo {
-            source: "zoom",
-            settings: "secret = \"sandbox-secret-of-no-platform\"",
-            signing_key: "sandbox-secret-of-no-platform",
-            path_token: None,
-            api: DemoApi::None,
-        }]
+        vec![Demo::parse(include_str!("demo.json"))]
     }
 }
 
@@ -143,10 +136,6 @@ impl Provider for Zoom {
                 changes.iter().filter_map(|change| api.fetch_request_for(action, change)).collect();
         }
         parsed
-    }
-
-    fn samples(&self, now: Millis) -> Vec<Sample> {
-        samples::samples(now)
     }
 
     fn api(&self) -> Option<&dyn PlatformApi> {

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::webinar::OCCURRENCES_MAX;
-use crate::event::{Change, EndTime, OccurrenceListing, RunPhase, Shape};
+use crate::event::{Change, EndTime, Millis, OccurrenceListing, RunPhase, Shape};
 
 mod api;
 mod fixtures;

@@ -81,7 +81,7 @@ static RECIPES: LazyLock<Vec<Arc<dyn Provider>>> = LazyLock::new(|| {
     let demos = custom.expect("it is built in").demos().into_iter().map(|demo| {
         let text = format!(
             "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{}\n",
-            demo.settings
+            demo.settings("")
         );
         let mut config = config::read("fuzz", &text, &BTreeMap::new()).expect("it is valid");
         config.sources.pop_first().expect("it has a source").1.provider.clone()

@@ -25,9 +25,11 @@ const FIXED: usize = 2 * 1024 * 1024;
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = fixtures("zoom").into_iter().map(|(_, body)| body).collect();
-    for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
-        let samples = provider.samples(Millis::new(1_800_000_000_000));
-        seeds.extend(samples.into_iter().map(|sample| sample.body));
+    for platform in PLATFORMS.iter().filter(|platform| platform.unconfigured().is_some()) {
+        for demo in platform.demos() {
+            let samples = demo.samples(Millis::new(1_800_000_000_000));
+            seeds.extend(samples.into_iter().map(|sample| sample.body));
+        }
     }
     // This body once gave a state of thirty megabytes. It is too long for a fixture.
     let listed: Vec<Value> = (0..500).map(|n| json!({ "occurrence_id": n })).collect();

@@ -13,8 +13,11 @@ use webinar_bridge::providers::{Inbound, PLATFORMS, PayloadContent};
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
     let mut seeds = Vec::new();
-    for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
-        for (number, sample) in (0..).zip(provider.samples(Millis::new(1_800_000_000_000))) {
+    for platform in PLATFORMS {
+        let Some(provider) = platform.unconfigured() else { continue };
+        let demos = platform.demos();
+        let samples = demos.iter().flat_map(|demo| demo.samples(Millis::new(1_800_000_000_000)));
+        for (number, sample) in (0..).zip(samples) {
             let reading = provider
                 .read(&Inbound::from_body(&sample.body).scrub(provider.as_ref()), &[b"a secret"]);
             let PayloadContent::Changes { changes, .. } = reading.content else { continue };

@@ -7,8 +7,8 @@ use url::Url;
 use webinar_bridge::event::{Millis, ProviderId};
 use webinar_bridge::providers::{
     Capabilities, Demo, FetchedAnswers, Inbound, Keys, Options, ParsedPayload, Platform,
-    PlatformApi, Provider, Sample, Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest,
-    Unverified, VerifyError,
+    PlatformApi, Provider, Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest, Unverified,
+    VerifyError,
 };
 
 /// Behaviour of a stub. A test implements what it needs; any other call fails the test.
@@ -122,10 +122,6 @@ impl<B: StubBehavior> Provider for StubProvider<B> {
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
         self.0.read(request)
-    }
-
-    fn samples(&self, _now: Millis) -> Vec<Sample> {
-        Vec::new()
     }
 
     fn api(&self) -> Option<&dyn PlatformApi> {

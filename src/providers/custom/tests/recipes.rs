@@ -16,7 +16,7 @@ const NOW: Millis = Millis::new(1_800_000_000_000);
 /// The provider of a recipe's demo.
 fn demo(name: &str) -> Arc<dyn Provider> {
     let recipe = ALL.iter().find(|recipe| recipe.name == name).expect("the recipe exists");
-    provider(recipe.demo.settings)
+    provider(&recipe.demo().settings(""))
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
 fn each_recipe_has_a_name_and_readable_samples() {
     assert_eq!(ALL.each_ref().map(|recipe| recipe.name), NAMES);
     for recipe in &ALL {
-        let (provider, samples) = (demo(recipe.name), (recipe.samples)(NOW));
+        let (provider, samples) = (demo(recipe.name), recipe.demo().samples(NOW));
         assert!(samples.len() >= 2, "{}", recipe.name);
         for sample in samples {
             let parsed =

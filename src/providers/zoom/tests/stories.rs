@@ -39,7 +39,12 @@ fn inputs(bodies: &[Vec<u8>]) -> Vec<EventInput> {
 }
 
 fn samples() -> Vec<Vec<u8>> {
-    ZOOM.samples(NOW).into_iter().map(|sample| sample.body).collect()
+    ZoomPlatform
+        .demos()
+        .iter()
+        .flat_map(|demo| demo.samples(NOW))
+        .map(|sample| sample.body)
+        .collect()
 }
 
 fn body(event: &str, at: i64, payload: &Value) -> Vec<u8> {
