@@ -89,6 +89,20 @@ pub enum EventState {
     Dead,
 }
 
+impl EventState {
+    /// The number of the events in this state.
+    #[must_use]
+    pub fn count_in(self, counts: &mut EventStateCounts) -> &mut u64 {
+        match self {
+            Self::Pending => &mut counts.pending,
+            Self::Delivered => &mut counts.delivered,
+            Self::Incomplete => &mut counts.incomplete,
+            Self::Filtered => &mut counts.filtered,
+            Self::Dead => &mut counts.dead,
+        }
+    }
+}
+
 /// An event as the ledger holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRecord {

@@ -1,6 +1,7 @@
 //! Why a call to the ledger failed.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// The error behind a [`LedgerError`]: shared, since one failed commit answers many callers.
@@ -42,16 +43,10 @@ impl LedgerError {
         Self::Unavailable { reason: error.to_string(), source: Some(Arc::new(error)) }
     }
 
-    /// Unreadable data, without an error behind it.
+    /// Unreadable data of the named row, because of this error.
     #[must_use]
-    pub fn corrupt(reason: impl Into<String>) -> Self {
-        Self::Corrupt { reason: reason.into(), source: None }
-    }
-
-    /// Unreadable data, because of this error, which also gives the reason.
-    #[must_use]
-    pub fn corrupt_from(error: impl Error + Send + Sync + 'static) -> Self {
-        Self::Corrupt { reason: error.to_string(), source: Some(Arc::new(error)) }
+    pub fn corrupt(what: impl Display, error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Corrupt { reason: format!("{what}: {error}"), source: Some(Arc::new(error)) }
     }
 
     /// The reason, for operators.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::open::{self, OpenError, folder_of, with_suffix};
+use super::statements::Statements as _;
 
 /// The reason why a backup failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,13 @@ pub enum BackupError {
     Unsound(String),
 }
 
+impl BackupError {
+    /// The error of a file.
+    fn file(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::File { path: path.to_owned(), source }
+    }
+}
+
 /// The contents of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackupSummary {
@@ -63,10 +71,6 @@ pub struct BackupSummary {
 /// # Errors
 /// [`BackupError`]; then no file is left at `to` or beside it.
 pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BackupError::File { path, source }
-    };
     refuse(store, to)?;
     let source = open::open_existing(store)?;
     // In the same folder, so that it can be renamed to the target.
@@ -76,15 +80,20 @@ pub fn backup(store: &Path, to: &Path) -> Result<BackupSummary, BackupError> {
         .create_new(true)
         .mode(0o600)
         .open(&partial.0)
-        .map_err(failed(&partial.0))?;
+        .map_err(BackupError::file(&partial.0))?;
     let name = partial.0.to_str().ok_or_else(|| {
-        failed(&partial.0)(io::Error::new(ErrorKind::InvalidInput, "its name is not UTF-8"))
+        BackupError::file(&partial.0)(io::Error::new(
+            ErrorKind::InvalidInput,
+            "its name is not UTF-8",
+        ))
     })?;
     source.execute("VACUUM INTO ?1", [name]).map_err(BackupError::Copy)?;
     let copied = check(&partial.0)?;
-    file.sync_all().map_err(failed(&partial.0))?;
+    file.sync_all().map_err(BackupError::file(&partial.0))?;
     rename(&partial.0, to)?;
-    File::open(folder_of(to)).and_then(|folder| folder.sync_all()).map_err(failed(to))?;
+    File::open(folder_of(to))
+        .and_then(|folder| folder.sync_all())
+        .map_err(BackupError::file(to))?;
     Ok(copied)
 }
 
@@ -103,7 +112,7 @@ fn refuse(store: &Path, to: &Path) -> Result<(), BackupError> {
         let folder = fs::canonicalize(folder_of(path));
         folder.map(|folder| folder.join(path.file_name().unwrap_or_default()))
     };
-    let target = place(to).map_err(|source| BackupError::File { path: to.to_owned(), source })?;
+    let target = place(to).map_err(BackupError::file(to))?;
     // Also the files that do not exist at the moment.
     let own = ["", "-wal", "-shm", "-journal", ".lock"].map(|suffix| with_suffix(store, suffix));
     if own.iter().any(|own| place(own).is_ok_and(|own| own == target)) {
@@ -120,19 +129,16 @@ fn check(copy: &Path) -> Result<BackupSummary, BackupError> {
     let unsound = |error: rusqlite::Error| BackupError::Unsound(error.to_string());
     let connection =
         Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(unsound)?;
-    let verdict: String =
-        connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0)).map_err(unsound)?;
+    let verdict: String = connection.value("PRAGMA integrity_check(1)", ()).map_err(unsound)?;
     if verdict != "ok" {
         return Err(BackupError::Unsound(verdict));
     }
     let count = |sql: &str| {
-        let count: i64 = connection.query_row(sql, (), |row| row.get(0)).map_err(unsound)?;
+        let count: i64 = connection.value(sql, ()).map_err(unsound)?;
         Ok::<u64, BackupError>(u64::try_from(count).unwrap_or(0))
     };
     Ok(BackupSummary {
-        bytes: fs::metadata(copy)
-            .map_err(|source| BackupError::File { path: copy.to_owned(), source })?
-            .len(),
+        bytes: fs::metadata(copy).map_err(BackupError::file(copy))?.len(),
         schema: open::schema_version(&connection).map_err(unsound)?,
         receipts: count("SELECT count(*) FROM receipts")?,
         events: count("SELECT count(*) FROM events")?,
@@ -148,8 +154,8 @@ fn rename(from: &Path, to: &Path) -> Result<(), BackupError> {
         Ok(()) => Ok(()),
         Err(Errno::EXIST) => Err(BackupError::Exists(to.to_owned())),
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            fs::rename(from, to).map_err(|source| BackupError::File { path: to.to_owned(), source })
+            fs::rename(from, to).map_err(BackupError::file(to))
         }
-        Err(error) => Err(BackupError::File { path: to.to_owned(), source: error.into() }),
+        Err(error) => Err(BackupError::file(to)(error.into())),
     }
 }

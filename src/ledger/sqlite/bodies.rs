@@ -1,8 +1,9 @@
 //! The bodies of one commit, packed together.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use super::tx_error::TxError;
+use super::statements::Statements as _;
+use crate::ledger::LedgerError;
 
 /// The bodies of the commit under way.
 pub(super) struct Segment {
@@ -23,17 +24,23 @@ pub(super) struct BodyLocation {
     pub(super) length: i64,
 }
 
+impl BodyLocation {
+    /// Finds the body in its unpacked segment.
+    pub(super) fn find_in(self, segment: &[u8]) -> Result<&[u8], LedgerError> {
+        let end = self.offset.saturating_add(self.length);
+        let range = usize::try_from(self.offset).ok().zip(usize::try_from(end).ok());
+        let body = range.and_then(|(from, to)| segment.get(from..to));
+        body.ok_or_else(|| LedgerError::corrupt(format_args!("bodies {}", self.id), BodyOutOfRange))
+    }
+}
+
 impl Segment {
     /// Starts the segment after the last one in the file.
     pub(super) fn after(connection: &Connection) -> rusqlite::Result<Self> {
-        let last: Option<i64> =
-            connection.query_row("SELECT max(id) FROM bodies", (), |row| row.get(0))?;
+        let last: Option<i64> = connection.value("SELECT max(id) FROM bodies", ())?;
         // An id must not be used again while a receipt of a deleted segment still names it.
-        let named: Option<i64> = connection.query_row(
-            "SELECT max(body_id) FROM receipts WHERE body_id IS NOT NULL",
-            (),
-            |row| row.get(0),
-        )?;
+        let named: Option<i64> =
+            connection.value("SELECT max(body_id) FROM receipts WHERE body_id IS NOT NULL", ())?;
         let last = last.unwrap_or(0).max(named.unwrap_or(0));
         Ok(Self { id: last + 1, data: Vec::new() })
     }
@@ -73,10 +80,8 @@ impl Segment {
             return Ok(());
         }
         let packed = lz4_flex::compress_prepend_size(&self.data);
-        connection
-            .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, ?2)")
-            .and_then(|mut insert| insert.execute((self.id, packed)))
-            .map(|_| ())
+        connection.run("INSERT INTO bodies (id, data) VALUES (?1, ?2)", (self.id, packed))?;
+        Ok(())
     }
 
     /// Moves on to the next segment after the commit.
@@ -105,25 +110,26 @@ impl BodyReader {
         &mut self,
         connection: &Connection,
         location: BodyLocation,
-    ) -> Result<Option<&[u8]>, TxError> {
+    ) -> Result<Option<&[u8]>, LedgerError> {
         if self.last.as_ref().is_none_or(|(id, _)| *id != location.id) {
             self.last = None;
-            let packed: Option<Vec<u8>> = connection
-                .prepare_cached("SELECT data FROM bodies WHERE id = ?1")?
-                .query_row([location.id], |row| row.get(0))
-                .optional()?;
+            let packed: Option<Vec<u8>> = connection.first(
+                "SELECT data FROM bodies WHERE id = ?1",
+                [location.id],
+                |row| row.get(0),
+            )?;
             let Some(packed) = packed else { return Ok(None) };
-            let data = lz4_flex::decompress_size_prepended(&packed)
-                .map_err(|error| TxError::corrupt(format!("bodies {}", location.id), error))?;
+            let data = unpack(location.id, &packed)?;
             self.bytes += data.len();
             self.last = Some((location.id, data));
         }
         let data = self.last.as_ref().map_or(&[][..], |(_, data)| data);
-        let range = usize::try_from(location.offset)
-            .ok()
-            .zip(usize::try_from(location.offset.saturating_add(location.length)).ok());
-        let body = range.and_then(|(from, to)| data.get(from..to));
-        body.map(Some)
-            .ok_or_else(|| TxError::corrupt(format!("bodies {}", location.id), BodyOutOfRange))
+        location.find_in(data).map(Some)
     }
+}
+
+/// Unpacks a stored segment.
+pub(super) fn unpack(segment: i64, packed: &[u8]) -> Result<Vec<u8>, LedgerError> {
+    lz4_flex::decompress_size_prepended(packed)
+        .map_err(|error| LedgerError::corrupt(format_args!("bodies {segment}"), error))
 }

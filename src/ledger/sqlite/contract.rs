@@ -6,10 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::job::Job;
+use super::job::JobKind;
+use super::transaction::WriteTx;
 use super::{
-    SqliteLedger, Threading, claims, event_detail, fetches, list_events, open, receipts,
-    webinar_state,
+    SqliteLedger, Threading, accept, claims, event_detail, fetches, list_events, open, prune,
+    rebuild, receipts, redrive, settle, timers, webinar_state,
 };
 use crate::event::{
     AccountName, AccountStatus, EventKey, FetchRequest, Millis, ReceiptId, SourceName,
@@ -32,7 +33,11 @@ const FENCE: u64 = 1;
 impl Intake for SqliteLedger {
     async fn accept(&self, receipt: NewReceipt) -> Result<ReceiptOutcome, LedgerError> {
         let share = self.queue.reserve(&receipt.body)?;
-        self.write(|reply| Job::Accept { receipt: Box::new(receipt), share, reply }).await
+        self.write(JobKind::Receipt, move |tx| {
+            let _share = share;
+            accept::accept(tx, &receipt)
+        })
+        .await
     }
 }
 
@@ -47,9 +52,8 @@ impl Outbox for SqliteLedger {
         lease: &Lease,
         request: ClaimRequest,
     ) -> Result<ClaimResult, LedgerError> {
-        let (account, now) = (lease.account().clone(), self.clock.now());
-        let live = Arc::clone(&self.live);
-        self.read(move |connection| claims::claim(connection, &live, &account, &request, now)).await
+        let account = lease.account().clone();
+        self.read(move |tx| claims::claim(tx, &account, &request)).await
     }
 
     async fn begin_attempt(
@@ -57,8 +61,8 @@ impl Outbox for SqliteLedger {
         _lease: &Lease,
         events: &[EventVersion],
     ) -> Result<AttemptStart, LedgerError> {
-        let ids = events.iter().map(|event| event.id).collect();
-        self.write(|reply| Job::BeginAttempt { ids, reply }).await?;
+        let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
+        self.write(JobKind::Upkeep, move |tx| settle::begin_attempt(tx, &ids)).await?;
         Ok(AttemptStart::Started)
     }
 
@@ -68,7 +72,7 @@ impl Outbox for SqliteLedger {
         settlements: Vec<Settlement>,
     ) -> Result<SettleResult, LedgerError> {
         let account = lease.account().clone();
-        self.write(|reply| Job::Settle { account, settlements, reply }).await?;
+        self.write(JobKind::Upkeep, move |tx| settle::settle(tx, &account, &settlements)).await?;
         Ok(SettleResult::Settled)
     }
 
@@ -107,7 +111,8 @@ impl AccountStatuses for SqliteLedger {
             self.live.wake(account);
         }
         if !self.live.is_status_stored(account) {
-            self.write(|reply| Job::StoreStatus { account: account.clone(), reply }).await?;
+            let stored = account.clone();
+            self.write(JobKind::Upkeep, move |tx| settle::store_status(tx, &stored)).await?;
             self.live.mark_status_stored(account, &update.after);
         }
         Ok(update)
@@ -124,8 +129,9 @@ impl FetchQueue for SqliteLedger {
         let mut requested = 0;
         for piece in requests.chunks(fetches::PIECE) {
             let (source, requests) = (source.clone(), piece.to_vec());
-            requested +=
-                self.write(|reply| Job::RequestFetches { source, requests, reply }).await?;
+            let request =
+                move |tx: &mut WriteTx<'_>| fetches::request(tx, &source, &requests, tx.now);
+            requested += self.write(JobKind::NewData, request).await?;
         }
         Ok(requested)
     }
@@ -135,10 +141,8 @@ impl FetchQueue for SqliteLedger {
         source: &SourceName,
         limit: usize,
     ) -> Result<FetchClaim, LedgerError> {
-        let (source, now) = (source.clone(), self.clock.now());
-        let live = Arc::clone(&self.live);
-        self.read(move |connection| Ok(fetches::claim(connection, &live, &source, limit, now)?))
-            .await
+        let source = source.clone();
+        self.read(move |tx| fetches::claim(tx, &source, limit)).await
     }
 
     async fn settle_fetch(
@@ -146,9 +150,14 @@ impl FetchQueue for SqliteLedger {
         task: &FetchTask,
         outcome: FetchOutcome,
     ) -> Result<Option<ReceiptOutcome>, LedgerError> {
+        let kind = JobKind::of_fetch(&outcome);
         let body = outcome.receipt().map_or(&[][..], |receipt| &receipt.body);
         let (share, task) = (self.queue.reserve(body)?, task.clone());
-        self.write(|reply| Job::SettleFetch { task, outcome, share, reply }).await
+        self.write(kind, move |tx| {
+            let _share = share;
+            fetches::settle(tx, &task, outcome)
+        })
+        .await
     }
 
     fn release_fetch(&self, task: &FetchTask) {
@@ -167,11 +176,11 @@ impl FetchQueue for SqliteLedger {
 #[async_trait]
 impl Timers for SqliteLedger {
     async fn run_timers(&self, limit: usize) -> Result<TimersRun, LedgerError> {
-        self.write(|reply| Job::RunTimers { limit, reply }).await
+        self.write(JobKind::Upkeep, move |tx| timers::run_timers(tx, limit)).await
     }
 
     async fn prune(&self, keep: Retention) -> Result<bool, LedgerError> {
-        self.write(|reply| Job::Prune { keep, reply }).await
+        self.write(JobKind::Upkeep, move |tx| Ok(prune::prune(tx, keep)?)).await
     }
 }
 
@@ -183,62 +192,55 @@ impl Browse for SqliteLedger {
 
     async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
         let account = account.clone();
-        self.read(move |connection| claims::oldest_pending(connection, &account)).await
+        self.read(move |tx| claims::oldest_pending(tx, &account)).await
     }
 
     async fn events(&self, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.read(move |connection| list_events::events(connection, limit)).await
+        self.read(move |tx| list_events::events(tx, limit)).await
     }
 
     async fn list_events(&self, query: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
-        let live = Arc::clone(&self.live);
-        self.read_for_api(move |connection| list_events::page(connection, &live, &query)).await
+        self.read_for_api(move |tx| list_events::page(tx, &query)).await
     }
 
     async fn event_detail(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
-        let now = self.clock.now();
-        let (key, live, policies) =
-            (key.clone(), Arc::clone(&self.live), Arc::clone(&self.policies));
-        self.read_for_api(move |connection| {
-            event_detail::detail(connection, &live, &policies, &key, now)
-        })
-        .await
+        let key = key.clone();
+        self.read_for_api(move |tx| event_detail::detail(tx, &key)).await
     }
 
     async fn list_receipts(
         &self,
         query: ReceiptQuery,
     ) -> Result<Page<ReceiptSummary>, LedgerError> {
-        self.read_for_api(move |connection| receipts::page(connection, &query)).await
+        self.read_for_api(move |tx| receipts::page(tx, &query)).await
     }
 
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        self.read_for_api(move |connection| receipts::receipt(connection, id)).await
+        self.read_for_api(move |tx| receipts::receipt(tx, id)).await
     }
 }
 
 #[async_trait]
 impl Redrive for SqliteLedger {
     async fn redrive(&self, key: &EventKey) -> Result<RedriveResult, LedgerError> {
-        self.write(|reply| Job::Redrive { key: key.clone(), reply }).await
+        let key = key.clone();
+        self.write(JobKind::Upkeep, move |tx| redrive::redrive(tx, &key)).await
     }
 
     async fn redrive_all(&self, request: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
-        self.write(|reply| Job::RedriveAll { request, reply }).await
+        self.write(JobKind::Upkeep, move |tx| redrive::redrive_all(tx, &request)).await
     }
 }
 
 #[async_trait]
 impl Rebuilds for SqliteLedger {
     async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
-        self.read_for_api(move |connection| Ok(webinar_state::webinars_of(connection, receipt)?))
-            .await
+        self.read_for_api(move |tx| webinar_state::webinars_of(tx, receipt)).await
     }
 
     async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
         let key = key.clone();
-        self.read_for_api(move |connection| Ok(webinar_state::webinar_state(connection, &key)?))
-            .await
+        self.read_for_api(move |tx| Ok(webinar_state::read(tx.connection, key)?.1)).await
     }
 
     async fn receipts_of(
@@ -247,14 +249,11 @@ impl Rebuilds for SqliteLedger {
         after: Option<i64>,
     ) -> Result<Page<ContributingReceipt>, LedgerError> {
         let key = key.clone();
-        self.read_for_api(move |connection| {
-            Ok(webinar_state::receipts_of(connection, &key, after)?)
-        })
-        .await
+        self.read_for_api(move |tx| webinar_state::receipts_of(tx, &key, after)).await
     }
 
     async fn rebuild(&self, request: RebuildRequest) -> Result<RebuildResult, LedgerError> {
-        self.write(|reply| Job::Rebuild { request: Box::new(request), reply }).await
+        self.write(JobKind::Upkeep, move |tx| rebuild::rebuild(tx, &request)).await
     }
 }
 
@@ -266,12 +265,7 @@ impl Store for SqliteLedger {
 
     async fn store_sizes(&self) -> Result<StoreSizes, LedgerError> {
         let path = self.path.clone();
-        if self.threading == Threading::Inline {
-            return Ok(open::sizes(&path));
-        }
-        tokio::task::spawn_blocking(move || open::sizes(&path))
-            .await
-            .map_err(LedgerError::unavailable_from)
+        self.block(move || Ok(open::sizes(&path))).await
     }
 
     async fn close(&self) {

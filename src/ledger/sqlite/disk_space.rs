@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::checkpoint::{self, CheckpointProgress};
 use super::open::{self, OpenError};
+use super::statements::Statements as _;
 
 /// Bytes that one commit may add to the WAL, and again to the database; on a small disk an eighth of the disk if less.
 const COMMIT_BYTES: u64 = 16 * 1024 * 1024;
@@ -89,11 +90,15 @@ impl DiskFigures {
 impl PageFigures {
     fn read(connection: &Connection, copied: bool) -> rusqlite::Result<Self> {
         let bytes = |pragma: &str| {
-            let pages: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+            let pages: i64 = connection.value(pragma, ())?;
             let pages = u64::try_from(pages).unwrap_or(0);
             Ok::<_, rusqlite::Error>(pages.saturating_mul(u64::from(open::PAGE_BYTES)))
         };
-        Ok(Self { all: bytes("page_count")?, reusable: bytes("freelist_count")?, copied })
+        Ok(Self {
+            all: bytes("PRAGMA page_count")?,
+            reusable: bytes("PRAGMA freelist_count")?,
+            copied,
+        })
     }
 }
 
@@ -170,12 +175,11 @@ impl DiskSpace {
 
     fn figures(&self) -> Option<DiskFigures> {
         let disk = statvfs(&self.path).ok()?;
-        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
         Some(DiskFigures {
             free: disk.f_bavail.saturating_mul(disk.f_frsize),
             total: disk.f_blocks.saturating_mul(disk.f_frsize),
-            wal: bytes(&self.wal),
-            database: bytes(&self.path),
+            wal: open::file_bytes(&self.wal),
+            database: open::file_bytes(&self.path),
         })
     }
 }

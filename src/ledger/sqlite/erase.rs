@@ -7,13 +7,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
-
+use rusqlite::types::Value;
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::time::Instant;
 
+use super::bodies::{self, BodyLocation};
 use super::checkpoint;
 use super::open::{self, OpenError};
-use super::tx_error::TxError;
+use super::statements::{Statements as _, sql_count};
+use crate::ledger::LedgerError;
 use crate::ledger::erasure::{self, EmailAddress};
 
 /// Free pages overwritten in one transaction: 4 MiB.
@@ -35,22 +37,13 @@ pub enum EraseError {
     #[error("the store cannot be changed")]
     Database(#[from] rusqlite::Error),
     /// The store holds data that cannot be read.
-    #[error("the store holds data that cannot be read: {0}")]
-    Corrupt(String),
+    #[error(transparent)]
+    Corrupt(#[from] LedgerError),
     /// The service, a backup or another reader kept the WAL in use.
     #[error(
         "the bodies are erased, but the write-ahead log still holds the old ones: another process is using it"
     )]
     LogInUse,
-}
-
-impl From<TxError> for EraseError {
-    fn from(error: TxError) -> Self {
-        match error {
-            TxError::Database(error) => Self::Database(error),
-            TxError::Corrupt { what, source } => Self::Corrupt(format!("{what}: {source}")),
-        }
-    }
 }
 
 /// The counts of an erasure.
@@ -77,7 +70,7 @@ pub fn erase(store: &Path, address: &EmailAddress) -> Result<ErasureSummary, Era
     let mut after = i64::MIN;
     while let Some((segment, data)) = next_segment(&connection, after)? {
         after = segment;
-        if !address.find(&bodies_unpacked(segment, &data)?).is_empty() {
+        if !address.find(&unpack(segment, &data)?).is_empty() {
             drop(data);
             erased.bodies += piece(&mut connection, |c| rewrite(c, segment, address))?;
         }
@@ -112,19 +105,16 @@ const TEXTS: [(&str, &str, &str); 6] = [
 ];
 
 fn next_segment(connection: &Connection, after: i64) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
-    connection
-        .prepare_cached("SELECT id, data FROM bodies WHERE id > ?1 ORDER BY id LIMIT 1")?
-        .query_row([after], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()
+    connection.first(
+        "SELECT id, data FROM bodies WHERE id > ?1 ORDER BY id LIMIT 1",
+        [after],
+        |row| row.try_into(),
+    )
 }
 
-fn bodies_unpacked(segment: i64, packed: &[u8]) -> Result<Vec<u8>, TxError> {
+fn unpack(segment: i64, packed: &[u8]) -> Result<Vec<u8>, LedgerError> {
     // Filler of an earlier run that was interrupted while it overwrote free pages.
-    if segment < 0 {
-        return Ok(Vec::new());
-    }
-    lz4_flex::decompress_size_prepended(packed)
-        .map_err(|error| TxError::corrupt(format!("bodies {segment}"), error))
+    if segment < 0 { Ok(Vec::new()) } else { bodies::unpack(segment, packed) }
 }
 
 /// Rewrites a segment without the person and without bodies of deleted receipts; returns the number of changed bodies.
@@ -134,47 +124,32 @@ fn rewrite(
     address: &EmailAddress,
 ) -> Result<u64, EraseError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let packed: Option<Vec<u8>> = transaction
-        .query_row("SELECT data FROM bodies WHERE id = ?1", [segment], |row| row.get(0))
-        .optional()?;
+    let packed: Option<Vec<u8>> =
+        transaction.first("SELECT data FROM bodies WHERE id = ?1", [segment], |row| row.get(0))?;
     // The service pruned the segment meanwhile.
     let Some(packed) = packed else { return Ok(0) };
-    let old = bodies_unpacked(segment, &packed)?;
+    let old = unpack(segment, &packed)?;
     let (mut new, mut changed) = (Vec::with_capacity(old.len()), 0);
-    for (seq, offset, length) in places(&transaction, segment)? {
-        let range = usize::try_from(offset).ok().zip(usize::try_from(offset + length).ok());
-        let body = range.and_then(|(from, to)| old.get(from..to)).ok_or_else(|| {
-            EraseError::Corrupt(format!("bodies {segment} is too short for receipt {seq}"))
-        })?;
-        let at = i64::try_from(new.len()).unwrap_or(i64::MAX);
-        match erasure::erase(body, address) {
-            Some(without) => {
-                new.extend_from_slice(&without);
-                changed += 1;
-            }
-            None => new.extend_from_slice(body),
-        }
-        let length = i64::try_from(new.len()).unwrap_or(i64::MAX) - at;
-        transaction
-            .prepare_cached(
-                "UPDATE receipts SET body_offset = ?2, body_length = ?3 WHERE seq = ?1",
-            )?
-            .execute((seq, at, length))?;
-    }
-    transaction.execute(
-        "UPDATE bodies SET data = ?2 WHERE id = ?1",
-        (segment, lz4_flex::compress_prepend_size(&new)),
+    let stored: Vec<(i64, i64, i64)> = transaction.all(
+        "SELECT seq, body_offset, body_length FROM receipts WHERE body_id = ?1 ORDER BY body_offset",
+        [segment],
+        |row| row.try_into(),
     )?;
+    for (seq, offset, length) in stored {
+        let body = BodyLocation { id: segment, offset, length }.find_in(&old)?;
+        let erased = erasure::erase(body, address);
+        changed += u64::from(erased.is_some());
+        let body = erased.as_deref().unwrap_or(body);
+        transaction.run(
+            "UPDATE receipts SET body_offset = ?2, body_length = ?3 WHERE seq = ?1",
+            (seq, sql_count(new.len()), sql_count(body.len())),
+        )?;
+        new.extend_from_slice(body);
+    }
+    let packed = lz4_flex::compress_prepend_size(&new);
+    transaction.run("UPDATE bodies SET data = ?2 WHERE id = ?1", (segment, packed))?;
     transaction.commit()?;
     Ok(changed)
-}
-
-fn places(transaction: &Transaction<'_>, segment: i64) -> rusqlite::Result<Vec<(i64, i64, i64)>> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT seq, body_offset, body_length FROM receipts WHERE body_id = ?1 ORDER BY body_offset",
-    )?;
-    let rows = statement.query_map([segment], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    rows.collect()
 }
 
 /// Replaces the address in a column of texts, a row at a time; returns the number of such rows.
@@ -185,19 +160,13 @@ fn rewrite_texts(
     column: &str,
     address: &EmailAddress,
 ) -> Result<u64, EraseError> {
-    let found: Vec<(rusqlite::types::Value, String)> = {
-        let mut statement = connection
-            .prepare(&format!("SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL"))?;
-        let mut rows = statement.query(())?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let text: String = row.get(1)?;
-            if !address.find(text.as_bytes()).is_empty() {
-                found.push((row.get(0)?, text));
-            }
-        }
-        found
-    };
+    let texts = format!("SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL");
+    let found: Vec<Option<(Value, String)>> = connection.all(&texts, (), |row| {
+        let text: String = row.get(1)?;
+        let is_found = !address.find(text.as_bytes()).is_empty();
+        is_found.then(|| Ok((row.get(0)?, text))).transpose()
+    })?;
+    let found: Vec<_> = found.into_iter().flatten().collect();
     for (row, text) in &found {
         let without = erasure::erase_bytes(text.as_bytes(), address);
         // Only if the text is unchanged: the service may have replaced it meanwhile.
@@ -228,32 +197,26 @@ fn count_mentions(connection: &Connection, address: &EmailAddress) -> Result<u64
 
 /// Overwrites the free pages: fills them with zeros, as bodies without a receipt, and frees them again.
 fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
-    let free = |connection: &Connection| -> rusqlite::Result<i64> {
-        connection.pragma_query_value(None, "freelist_count", |row| row.get(0))
-    };
-    let mut id = connection
-        .query_row("SELECT min(id) FROM bodies WHERE id < 0", (), |row| {
-            row.get::<_, Option<i64>>(0)
-        })?
-        .unwrap_or(0);
+    let first: Option<i64> = connection.value("SELECT min(id) FROM bodies WHERE id < 0", ())?;
+    let mut id = first.unwrap_or(0);
     // Until none is free: the service frees further pages meanwhile, and SQLite takes the last freed ones first.
     loop {
-        let pages = free(connection)?.min(PIECE);
+        let free: i64 = connection.value("PRAGMA freelist_count", ())?;
+        let pages = free.min(PIECE);
         if pages == 0 {
             break;
         }
         id -= 1;
         piece(connection, |connection| {
-            connection
-                .prepare_cached("INSERT INTO bodies (id, data) VALUES (?1, zeroblob(?2))")?
-                .execute((id, filler_bytes(pages)))
+            let filler = "INSERT INTO bodies (id, data) VALUES (?1, zeroblob(?2))";
+            connection.run(filler, (id, filler_bytes(pages)))
         })?;
     }
     // These pages hold zeros already.
     connection.pragma_update(None, "secure_delete", "OFF")?;
     loop {
         let deleted = piece(connection, |connection| {
-            connection.execute(
+            connection.run(
                 "DELETE FROM bodies
                  WHERE id IN (SELECT id FROM bodies WHERE id < 0 ORDER BY id LIMIT 4)",
                 (),
@@ -296,9 +259,7 @@ where
 /// Copies the WAL back and truncates it: it holds old versions of pages.
 fn empty_wal(connection: &Connection) -> Result<(), EraseError> {
     for _ in 0..TRIES {
-        let busy: bool =
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
-        if !busy {
+        if !checkpoint::run(connection, "TRUNCATE")?.busy {
             return Ok(());
         }
     }

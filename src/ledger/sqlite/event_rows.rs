@@ -1,19 +1,18 @@
-//! The events' rows, loaded for a rule and stored as it answers.
+//! The events' rows: they are loaded for a rule, and stored as the rule answers.
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::live_state::{StoredState, state_code};
-use super::side_effects::{PendingChange, SideEffects};
+use super::statements::Statements as _;
 use super::transaction::WriteTx;
-use super::tx_error::TxError;
-use crate::event::{AccountName, Millis};
+use super::values::{Json, TimeOrZero};
+use crate::event::{AccountName, EventKey};
+use crate::ledger::LedgerError;
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::{EventFacts, KnownEvent};
-use crate::ledger::{EventState, InputHash};
 
-/// Columns of a row, in the order in which [`row`] reads them.
+/// The columns that [`event_row`] reads.
 macro_rules! row_columns {
     () => {
         "state, version, input_hash, gaps, changed_at, pending_since, not_before, attempts, \
@@ -22,46 +21,61 @@ macro_rules! row_columns {
     };
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
-    let time = |at: usize| row.get::<_, Option<i64>>(at).map(|time| time.map(Millis::new));
-    let hash = |at: usize| row.get::<_, Option<Vec<u8>>>(at).map(|hash| hash.map(stored_hash));
-    let gaps: String = row.get(3)?;
-    let not_before: i64 = row.get(6)?;
-    let refused: Option<String> = row.get(14)?;
+fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+    let TimeOrZero(not_before) = row.get("not_before")?;
+    // Gaps and a refusal that cannot be read count as none here: they must not hold up what does not need them. Showing
+    // the event reports the error.
+    let gaps: Option<Json<_>> = row.get("gaps").ok();
+    let refused: Option<Json<_>> = row.get("refused").unwrap_or_default();
     Ok(EventRow {
-        state: row.get::<_, StoredState>(0)?.0,
-        version: row.get(1)?,
-        input_hash: hash(2)?,
-        // What cannot be read is shown as an error; it must not hold up what does not need it.
-        gaps: serde_json::from_str(&gaps).unwrap_or_default(),
-        changed_at: Millis::new(row.get(4)?),
-        pending_since: Millis::new(row.get(5)?),
-        not_before: (not_before != 0).then_some(Millis::new(not_before)),
-        attempts: row.get(7)?,
-        sending_since: time(8)?,
-        resend_at: time(9)?,
-        held_hash: hash(10)?,
-        confirmed_hash: hash(11)?,
-        confirmed_at: time(12)?,
-        object_id: row.get(13)?,
-        refused: refused.and_then(|text| serde_json::from_str(&text).ok()),
-        last_error: row.get(15)?,
+        state: row.get("state")?,
+        version: row.get("version")?,
+        input_hash: row.get("input_hash")?,
+        gaps: gaps.map(|Json(gaps)| gaps).unwrap_or_default(),
+        changed_at: row.get("changed_at")?,
+        pending_since: row.get("pending_since")?,
+        not_before,
+        attempts: row.get("attempts")?,
+        sending_since: row.get("sending_since")?,
+        resend_at: row.get("resend_at")?,
+        held_hash: row.get("held_hash")?,
+        confirmed_hash: row.get("confirmed_hash")?,
+        confirmed_at: row.get("confirmed_at")?,
+        object_id: row.get("object_id")?,
+        refused: refused.map(|Json(refusal)| refusal),
+        last_error: row.get("last_error")?,
     })
 }
 
-/// A stored hash. One of another length, which no version of this program wrote, equals no input's.
-pub(super) fn stored_hash(bytes: Vec<u8>) -> InputHash {
-    let hash = <[u8; 16]>::try_from(bytes);
-    hash.map_or_else(|bytes| InputHash::from_input(&bytes), InputHash::from_bytes)
+/// Reads an event's key.
+pub(super) fn event_key(row: &Row<'_>) -> rusqlite::Result<EventKey> {
+    Ok(EventKey {
+        hubspot: row.get("hubspot")?,
+        external_account_id: row.get("external_account_id")?,
+        external_event_id: row.get("external_event_id")?,
+    })
 }
 
-/// An event's row; none if the event is deleted.
-pub(super) fn load(connection: &Connection, id: i64) -> Result<Option<EventRow>, TxError> {
-    let found = connection
-        .prepare_cached(concat!("SELECT ", row_columns!(), " FROM events WHERE id = ?1"))?
-        .query_row([id], row)
-        .optional()?;
-    Ok(found)
+/// Finds the row of an event.
+pub(super) fn find(connection: &Connection, key: &EventKey) -> rusqlite::Result<Option<i64>> {
+    connection.first(
+        "SELECT id FROM events
+         WHERE hubspot = ?1 AND external_account_id = ?2 AND external_event_id = ?3",
+        (&key.hubspot, &key.external_account_id, &key.external_event_id),
+        |row| row.get(0),
+    )
+}
+
+/// An event's account and row; none if the event is deleted.
+pub(super) fn load(
+    connection: &Connection,
+    id: i64,
+) -> rusqlite::Result<Option<(AccountName, EventRow)>> {
+    connection.first(
+        concat!("SELECT ", row_columns!(), ", hubspot FROM events WHERE id = ?1"),
+        [id],
+        |row| Ok((row.get("hubspot")?, event_row(row)?)),
+    )
 }
 
 /// The events of a webinar by external id.
@@ -69,191 +83,140 @@ pub(super) fn load_webinar(
     tx: &WriteTx<'_>,
     account: &AccountName,
     webinar: i64,
-) -> Result<BTreeMap<String, KnownEvent>, TxError> {
-    let mut statement = tx.connection.prepare_cached(concat!(
-        "SELECT ",
-        row_columns!(),
-        ", id, external_event_id FROM events WHERE webinar = ?1"
-    ))?;
-    let mut rows = statement.query([webinar])?;
-    let mut known = BTreeMap::new();
-    while let Some(found) = rows.next()? {
-        let id = found.get(16)?;
-        let is_claimed = tx.live.is_claimed(account, id);
-        known.insert(found.get(17)?, KnownEvent { id, row: row(found)?, is_claimed });
-    }
-    Ok(known)
+) -> rusqlite::Result<BTreeMap<String, KnownEvent>> {
+    let known = tx.connection.all(
+        concat!(
+            "SELECT ",
+            row_columns!(),
+            ", id, external_event_id FROM events WHERE webinar = ?1"
+        ),
+        [webinar],
+        |row| {
+            let id = row.get("id")?;
+            let is_claimed = tx.live.is_claimed(account, id);
+            let event = KnownEvent { id, row: event_row(row)?, is_claimed };
+            Ok((row.get("external_event_id")?, event))
+        },
+    )?;
+    Ok(known.into_iter().collect())
 }
 
-/// Stores a row in place of the one before, with what follows for counts, claims and sleepers.
+/// Stores a row in place of the one before, with the side effects of its state.
 pub(super) fn replace(
     tx: &mut WriteTx<'_>,
     account: &AccountName,
     id: i64,
     before: &EventRow,
     after: &EventRow,
-) -> Result<(), TxError> {
+) -> Result<(), LedgerError> {
     if before == after {
         return Ok(());
     }
     store(tx.connection, id, after)?;
-    note_state(&mut tx.effects, account, id, before.state, after.state);
+    tx.effects.change_state(account, id, Some(before.state), Some(after.state));
     Ok(())
 }
 
-/// Notes in the side effects that an event is in another state.
-pub(super) fn note_state(
-    effects: &mut SideEffects,
-    account: &AccountName,
-    id: i64,
-    before: EventState,
-    after: EventState,
-) {
-    let is_pending = after == EventState::Pending;
-    if before != after {
-        effects.counts.leave(account, before);
-        effects.counts.enter(account, after);
-        effects.pending_changes.push(PendingChange { id, pending: is_pending });
-    }
-    if is_pending {
-        effects.woken.insert(account.clone());
-    }
-}
-
-pub(super) fn store(connection: &Connection, id: i64, row: &EventRow) -> Result<(), TxError> {
-    connection
-        .prepare_cached(
-            "UPDATE events SET state = ?2, version = ?3, input_hash = ?4, gaps = ?5, changed_at = ?6,
-                 pending_since = ?7, not_before = ?8, attempts = ?9, sending_since = ?10,
-                 resend_at = ?11, held_hash = ?12, confirmed_hash = ?13, confirmed_at = ?14,
-                 object_id = ?15, refused = ?16, last_error = ?17
-             WHERE id = ?1",
-        )?
-        .execute(params![
+pub(super) fn store(connection: &Connection, id: i64, row: &EventRow) -> rusqlite::Result<()> {
+    connection.run(
+        "UPDATE events SET state = ?2, version = ?3, input_hash = ?4, gaps = ?5, changed_at = ?6,
+             pending_since = ?7, not_before = ?8, attempts = ?9, sending_since = ?10,
+             resend_at = ?11, held_hash = ?12, confirmed_hash = ?13, confirmed_at = ?14,
+             object_id = ?15, refused = ?16, last_error = ?17
+         WHERE id = ?1",
+        params![
             id,
-            state_code(row.state),
+            row.state,
             row.version,
-            hash(row.input_hash.as_ref()),
-            gaps(row),
-            row.changed_at.get(),
-            row.pending_since.get(),
-            row.not_before.map_or(0, Millis::get),
+            row.input_hash,
+            Json(&row.gaps),
+            row.changed_at,
+            row.pending_since,
+            TimeOrZero(row.not_before),
             row.attempts,
-            row.sending_since.map(Millis::get),
-            row.resend_at.map(Millis::get),
-            hash(row.held_hash.as_ref()),
-            hash(row.confirmed_hash.as_ref()),
-            row.confirmed_at.map(Millis::get),
+            row.sending_since,
+            row.resend_at,
+            row.held_hash,
+            row.confirmed_hash,
+            row.confirmed_at,
             row.object_id,
-            refused(row),
+            row.refused.as_ref().map(Json),
             row.last_error,
-        ])?;
+        ],
+    )?;
     Ok(())
-}
-
-fn hash(hash: Option<&InputHash>) -> Option<&[u8]> {
-    hash.map(|hash| hash.as_bytes().as_slice())
-}
-
-fn gaps(row: &EventRow) -> String {
-    serde_json::to_string(&row.gaps).expect("a list of names can be written as JSON")
-}
-
-fn refused(row: &EventRow) -> Option<String> {
-    let text = |refusal| serde_json::to_string(refusal).expect("texts can be written as JSON");
-    row.refused.as_ref().map(text)
 }
 
 /// A new event of a webinar, as the rules answer it.
 pub(super) struct NewEvent<'a> {
     pub(super) webinar: i64,
-    pub(super) account: &'a AccountName,
-    pub(super) external_account_id: &'a str,
-    pub(super) external_event_id: &'a str,
+    pub(super) key: &'a EventKey,
     pub(super) row: &'a EventRow,
     pub(super) input: Option<&'a [u8]>,
     pub(super) facts: &'a EventFacts,
 }
 
 /// Adds an event; false if another webinar has one of that id.
-pub(super) fn insert(tx: &mut WriteTx<'_>, event: &NewEvent<'_>) -> Result<bool, TxError> {
-    let NewEvent { row, facts, .. } = event;
-    let inserted = tx
-        .connection
-        .prepare_cached(
-            "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
-                 state, input, input_hash, gaps, changed_at, pending_since, due_at, name, ends_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-             ON CONFLICT (hubspot, external_account_id, external_event_id) DO NOTHING",
-        )?
-        .execute((
-            event.webinar,
-            event.account.as_str(),
-            event.external_account_id,
-            event.external_event_id,
+pub(super) fn insert(tx: &mut WriteTx<'_>, event: &NewEvent<'_>) -> Result<bool, LedgerError> {
+    let NewEvent { webinar, key, row, input, facts } = event;
+    let inserted = tx.connection.run(
+        "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
+             state, input, input_hash, gaps, changed_at, pending_since, due_at, name, ends_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         ON CONFLICT (hubspot, external_account_id, external_event_id) DO NOTHING",
+        (
+            webinar,
+            &key.hubspot,
+            &key.external_account_id,
+            &key.external_event_id,
             row.version,
-            state_code(row.state),
-            event.input,
-            hash(row.input_hash.as_ref()),
-            gaps(row),
-            row.changed_at.get(),
-            row.pending_since.get(),
-            facts.due_at.map(Millis::get),
+            row.state,
+            input,
+            row.input_hash,
+            Json(&row.gaps),
+            row.changed_at,
+            row.pending_since,
+            facts.due_at,
             &facts.name,
-            facts.ends_at.map(Millis::get),
-        ))?;
+            facts.ends_at,
+        ),
+    )?;
     if inserted == 0 {
         return Ok(false);
     }
-    tx.effects.counts.enter(event.account, row.state);
-    if row.state == EventState::Pending {
-        tx.effects.woken.insert(event.account.clone());
-    }
+    let id = tx.connection.last_insert_rowid();
+    tx.effects.change_state(&key.hubspot, id, None, Some(row.state));
     Ok(true)
 }
 
-/// Stores what is stored beside an event, where it differs.
-pub(super) fn store_facts(tx: &WriteTx<'_>, id: i64, facts: &EventFacts) -> Result<(), TxError> {
-    // Compared where it is: hundreds of long names would be megabytes.
-    tx.connection
-        .prepare_cached(
-            "UPDATE events SET due_at = ?2, ends_at = ?3, name = ?4
-             WHERE id = ?1 AND (due_at IS NOT ?2 OR ends_at IS NOT ?3 OR name IS NOT ?4)",
-        )?
-        .execute((
-            id,
-            facts.due_at.map(Millis::get),
-            facts.ends_at.map(Millis::get),
-            &facts.name,
-        ))?;
+/// Stores the facts beside an event, where they differ.
+pub(super) fn store_facts(tx: &WriteTx<'_>, id: i64, facts: &EventFacts) -> rusqlite::Result<()> {
+    // SQLite compares them: reading hundreds of long names would take megabytes.
+    tx.connection.run(
+        "UPDATE events SET due_at = ?2, ends_at = ?3, name = ?4
+         WHERE id = ?1 AND (due_at IS NOT ?2 OR ends_at IS NOT ?3 OR name IS NOT ?4)",
+        (id, facts.due_at, facts.ends_at, &facts.name),
+    )?;
     Ok(())
 }
 
-/// Stores an event's input; after [`store_confirmed_input`].
-pub(super) fn store_input(tx: &WriteTx<'_>, id: i64, input: Option<&[u8]>) -> Result<(), TxError> {
-    tx.connection
-        .prepare_cached("UPDATE events SET input = ?2 WHERE id = ?1")?
-        .execute((id, input))?;
-    Ok(())
-}
-
-/// Stores the input that HubSpot confirmed last; `sent` is the one that was sent, where that is known.
+/// Stores the input that HubSpot confirmed last; `sent` is the input that was sent, where it is known.
 pub(super) fn store_confirmed_input(
-    tx: &WriteTx<'_>,
+    connection: &Connection,
     id: i64,
     change: ConfirmedInput,
     sent: Option<&[u8]>,
-) -> Result<(), TxError> {
-    let present = "UPDATE events SET confirmed_input = input WHERE id = ?1";
-    let given = "UPDATE events SET confirmed_input = ?2 WHERE id = ?1";
-    match change {
-        ConfirmedInput::Keep => 0,
-        ConfirmedInput::TakePresent => tx.connection.prepare_cached(present)?.execute([id])?,
-        ConfirmedInput::Clear => {
-            tx.connection.prepare_cached(given)?.execute((id, None::<&[u8]>))?
+) -> rusqlite::Result<()> {
+    let input = match change {
+        ConfirmedInput::Keep => return Ok(()),
+        ConfirmedInput::TakePresent => {
+            connection.run("UPDATE events SET confirmed_input = input WHERE id = ?1", [id])?;
+            return Ok(());
         }
-        ConfirmedInput::TakeSent => tx.connection.prepare_cached(given)?.execute((id, sent))?,
+        ConfirmedInput::Clear => None,
+        ConfirmedInput::TakeSent => sent,
     };
+    connection.run("UPDATE events SET confirmed_input = ?2 WHERE id = ?1", (id, input))?;
     Ok(())
 }
 
@@ -262,22 +225,14 @@ pub(super) fn delete(
     tx: &mut WriteTx<'_>,
     account: &AccountName,
     events: Vec<KnownEvent>,
-) -> Result<(), TxError> {
+) -> Result<(), LedgerError> {
     for KnownEvent { id, row, .. } in events {
-        // A batch may have claimed it since it was loaded: folding takes its time.
+        // A batch may have claimed the event since it was loaded: folding takes time.
         if tx.live.is_claimed(account, id) {
             continue;
         }
-        tx.connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([id])?;
-        tx.effects.counts.leave(account, row.state);
+        tx.connection.run("DELETE FROM events WHERE id = ?1", [id])?;
+        tx.effects.change_state(account, id, Some(row.state), None);
     }
     Ok(())
-}
-
-/// An event's account, by its row.
-pub(super) fn account_of(connection: &Connection, id: i64) -> Result<AccountName, TxError> {
-    let account: String = connection
-        .prepare_cached("SELECT hubspot FROM events WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))?;
-    AccountName::parse(account).map_err(|error| TxError::corrupt(format!("event {id}"), error))
 }

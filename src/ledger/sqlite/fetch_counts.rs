@@ -1,20 +1,21 @@
-//! The number of fetches of each source, kept with every change so that nobody has to count.
+//! The number of fetches of each source, updated with every change so that nobody has to count rows.
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use super::statements::Statements as _;
 use crate::event::SourceName;
 use crate::ledger::FetchStatus;
 
-/// How a source's queue stands, or what a job or a commit changes of that.
+/// The counts of a source's queue, or a change of them by a job or a commit.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FetchCounts {
     pending: i64,
     given_up: i64,
-    /// What went wrong last with what is there; of a change it is known once that is written.
+    /// The last failure of a row in the queue; in a change it is known once the change is stored.
     last_error: Option<String>,
-    /// The change made something due.
+    /// Whether the change made a fetch due.
     pub(super) due: bool,
 }
 
@@ -30,7 +31,7 @@ impl FetchCounts {
         self.due |= change.due;
     }
 
-    /// Writes the change, after the rows that it is of.
+    /// Stores the change, after its rows.
     pub(super) fn write(
         &mut self,
         connection: &Connection,
@@ -38,12 +39,11 @@ impl FetchCounts {
     ) -> rusqlite::Result<()> {
         for (given_up, by) in [(false, self.pending), (true, self.given_up)] {
             if by != 0 {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO fetch_counts (source, given_up, count) VALUES (?1, ?2, ?3)
-                         ON CONFLICT (source, given_up) DO UPDATE SET count = count + excluded.count",
-                    )?
-                    .execute((source.as_str(), given_up, by))?;
+                connection.run(
+                    "INSERT INTO fetch_counts (source, given_up, count) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (source, given_up) DO UPDATE SET count = count + excluded.count",
+                    (source, given_up, by),
+                )?;
             }
         }
         self.last_error = last_error(connection, source)?;
@@ -51,39 +51,37 @@ impl FetchCounts {
     }
 
     pub(super) fn status(&self) -> FetchStatus {
-        let positive = |n: i64| u64::try_from(n).unwrap_or(0);
         FetchStatus {
-            pending: positive(self.pending),
-            given_up: positive(self.given_up),
+            pending: u64::try_from(self.pending).unwrap_or(0),
+            given_up: u64::try_from(self.given_up).unwrap_or(0),
             last_error: self.last_error.clone(),
         }
     }
 }
 
 fn last_error(connection: &Connection, source: &SourceName) -> rusqlite::Result<Option<String>> {
-    connection
-        .prepare_cached(
-            "SELECT last_error FROM fetches WHERE source = ?1 AND failed_at IS NOT NULL
-             ORDER BY failed_at DESC LIMIT 1",
-        )?
-        .query_row([source.as_str()], |row| row.get(0))
-        .optional()
+    connection.first(
+        "SELECT last_error FROM fetches WHERE source = ?1 AND failed_at IS NOT NULL
+         ORDER BY failed_at DESC LIMIT 1",
+        [source],
+        |row| row.get(0),
+    )
 }
 
-/// The queues of these sources as the file knows them.
+/// Reads the counts of these sources' queues from the file.
 pub(super) fn load(
     connection: &Connection,
     sources: &[SourceName],
 ) -> rusqlite::Result<BTreeMap<SourceName, FetchCounts>> {
-    let mut counts =
-        connection.prepare("SELECT given_up, count FROM fetch_counts WHERE source = ?1")?;
     let mut queues = BTreeMap::new();
     for source in sources {
-        let mut queue =
-            FetchCounts { last_error: last_error(connection, source)?, ..FetchCounts::default() };
-        let mut rows = counts.query([source.as_str()])?;
-        while let Some(row) = rows.next()? {
-            queue.count(row.get(0)?, row.get(1)?);
+        let last_error = last_error(connection, source)?;
+        let mut queue = FetchCounts { last_error, ..FetchCounts::default() };
+        let counts = "SELECT given_up, count FROM fetch_counts WHERE source = ?1";
+        for (given_up, count) in
+            connection.all(counts, [source], |row| Ok((row.get(0)?, row.get(1)?)))?
+        {
+            queue.count(given_up, count);
         }
         queues.insert(source.clone(), queue);
     }

@@ -1,39 +1,36 @@
-//! The queue of what is to be asked of the platforms' APIs.
+//! The queue of fetches: webinars to ask the platforms' APIs about.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::accept;
-use super::list_events::conversion;
-use super::live_state::{LiveState, StoredState};
-use super::transaction::WriteTx;
-use super::tx_error::TxError;
-use crate::event::{
-    ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy, SourceName, WebinarId,
-};
+use super::statements::{Statements as _, sql_count};
+use super::transaction::{ReadTx, WriteTx};
+use super::values::TimeOrZero;
+use crate::event::{ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy, SourceName};
 use crate::ledger::rules::fetch::{
     FetchFailure, FetchRow, due_since, is_fetch_needed, request_fetch, settle_fetch,
 };
 use crate::ledger::{
-    EventState, FetchClaim, FetchOutcome, FetchTask, LONGEST_WAIT, ReceiptOutcome,
+    EventState, FetchClaim, FetchOutcome, FetchTask, LONGEST_WAIT, LedgerError, ReceiptOutcome,
 };
 
-/// Columns of a row, in the order in which [`row`] reads them.
+/// The columns that [`fetch_row`] reads.
 macro_rules! row_columns {
     () => {
         "version, wanted_at, not_before, attempts, given_up, failed_at, last_error"
     };
 }
 
-/// Webinars that are wanted by hand in one piece, so that webhooks get their turn between.
+/// The most webinars that an operator requests in one job, so that webhooks are not delayed.
 pub(super) const PIECE: usize = 500;
 
-/// Puts webinars into the queue and answers how many of them are to be fetched. They count as requested since `at`.
+/// Puts webinars into the queue; returns how many of them are to be fetched. They count as requested since `at`.
 pub(super) fn request(
     tx: &mut WriteTx<'_>,
     source: &SourceName,
     requests: &[FetchRequest],
     at: Millis,
-) -> Result<usize, TxError> {
+) -> Result<usize, LedgerError> {
     // Nobody would ever fetch them.
     let Some(policy) = tx.policies.get(source) else { return Ok(0) };
     let mut requested = 0;
@@ -59,15 +56,12 @@ fn event_states(
     let Ok(account) = policy.external_account(request.account.as_ref()) else {
         return Ok(Vec::new());
     };
-    connection
-        .prepare_cached(
-            "SELECT events.state FROM webinars JOIN events ON events.webinar = webinars.id
-             WHERE webinars.hubspot = ?1 AND webinars.account = ?2 AND webinars.webinar = ?3",
-        )?
-        .query_map((policy.hubspot.as_str(), account.as_str(), request.webinar.as_str()), |row| {
-            row.get::<_, StoredState>(0).map(|state| state.0)
-        })?
-        .collect()
+    connection.all(
+        "SELECT events.state FROM webinars JOIN events ON events.webinar = webinars.id
+         WHERE webinars.hubspot = ?1 AND webinars.account = ?2 AND webinars.webinar = ?3",
+        (&policy.hubspot, account, &request.webinar),
+        |row| row.get(0),
+    )
 }
 
 fn enqueue(
@@ -77,27 +71,25 @@ fn enqueue(
     at: Millis,
 ) -> rusqlite::Result<()> {
     let account = request.account.as_ref().map_or("", ExternalAccountId::as_str);
-    let key = (source.as_str(), request.webinar.as_str(), account);
-    let found: Option<(i64, FetchRow)> = tx
-        .connection
-        .prepare_cached(concat!(
+    let found = tx.connection.first(
+        concat!(
             "SELECT ",
             row_columns!(),
             ", id FROM fetches WHERE source = ?1 AND webinar = ?2 AND account = ?3"
-        ))?
-        .query_row(key, |found| Ok((found.get(7)?, row(found)?)))
-        .optional()?;
+        ),
+        (source, &request.webinar, account),
+        |row| Ok((row.get("id")?, fetch_row(row)?)),
+    )?;
     let was_given_up = found.as_ref().map(|(_, row)| row.given_up);
     if let Some((id, row)) = found {
         store(tx.connection, id, &request_fetch(Some(row), at))?;
     } else {
         let row = request_fetch(None, at);
-        tx.connection
-            .prepare_cached(
-                "INSERT INTO fetches (source, webinar, account, version, wanted_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute((key.0, key.1, key.2, row.version, row.requested_at.get()))?;
+        tx.connection.run(
+            "INSERT INTO fetches (source, webinar, account, version, wanted_at)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (source, &request.webinar, account, row.version, row.requested_at),
+        )?;
     }
     if was_given_up == Some(false) {
         return Ok(());
@@ -111,63 +103,61 @@ fn enqueue(
     Ok(())
 }
 
-/// Claims what is due; what has been due for longest comes first.
+/// Claims due fetches; the one that has been due for longest comes first.
 pub(super) fn claim(
-    connection: &Connection,
-    live: &LiveState,
+    tx: &ReadTx<'_>,
     source: &SourceName,
     limit: usize,
-    now: Millis,
-) -> Result<FetchClaim, TxError> {
-    // Remembered before the look: a task that is settled during it may still look due. Nobody else claims meanwhile, since
-    // that takes the one reading connection.
-    let claimed = live.fetch_claims(now);
-    // One state of the file for all of it.
-    let connection = &*connection.unchecked_transaction()?;
-    let never = now.plus(LONGEST_WAIT).get();
-    let rows = i64::try_from(limit.saturating_add(claimed.len())).unwrap_or(i64::MAX);
-    let mut statement = connection.prepare_cached(concat!(
-        "SELECT ",
-        row_columns!(),
-        ", id, account, webinar FROM fetches
-         WHERE source = ?1 AND given_up = 0 AND not_before BETWEEN ?2 AND ?3
-         ORDER BY not_before, wanted_at LIMIT ?4"
-    ))?;
+) -> Result<FetchClaim, LedgerError> {
+    // The claims are read before the rows: a task that is settled between the two may still be due in the rows read here.
+    // No other claim can run meanwhile, since it needs this one reading connection.
+    let claimed = tx.live.fetch_claims(tx.now);
+    let never = tx.now.plus(LONGEST_WAIT);
+    let rows = sql_count(limit.saturating_add(claimed.len()));
     let mut due: Vec<(Millis, FetchTask)> = Vec::new();
-    // The rows that wait for nothing; those whose wait is over; and those whose time a clock wrote that was ahead.
-    for (from, to) in [(0, 0), (1, now.get()), (never.saturating_add(1), i64::MAX)] {
-        let mut rows = statement.query((source.as_str(), from, to, rows))?;
-        while let Some(found) = rows.next()? {
-            let row = row(found)?;
-            if let Some(since) = due_since(&row, now) {
-                due.push((since, task(found, source, &row)?));
-            }
-        }
+    // The rows that do not wait; those whose wait is over; and those whose time was written by a clock that was ahead.
+    for (from, to) in [(0, 0), (1, tx.now.get()), (never.get().saturating_add(1), i64::MAX)] {
+        let found = tx.connection.all(
+            concat!(
+                "SELECT ",
+                row_columns!(),
+                ", id, source, account, webinar FROM fetches
+                 WHERE source = ?1 AND given_up = 0 AND not_before BETWEEN ?2 AND ?3
+                 ORDER BY not_before, wanted_at LIMIT ?4"
+            ),
+            (source, from, to, rows),
+            |row| {
+                let since = due_since(&fetch_row(row)?, tx.now);
+                since.map(|since| Ok((since, task(row)?))).transpose()
+            },
+        )?;
+        due.extend(found.into_iter().flatten());
     }
     due.retain(|(_, task)| !claimed.contains(&task.id));
     due.sort_by_key(|(since, task)| (*since, task.id));
     let tasks: Vec<FetchTask> = due.into_iter().take(limit).map(|(_, task)| task).collect();
-    let next_due: Option<i64> = connection
-        .prepare_cached(
-            "SELECT min(not_before) FROM fetches
-             WHERE source = ?1 AND given_up = 0 AND not_before > ?2 AND not_before <= ?3",
-        )?
-        .query_row((source.as_str(), now.get(), never), |row| row.get(0))?;
-    live.claim_fetches(&tasks, now);
-    Ok(FetchClaim { tasks, next_due: next_due.map(Millis::new) })
+    let next_due = tx.connection.value(
+        "SELECT min(not_before) FROM fetches
+         WHERE source = ?1 AND given_up = 0 AND not_before > ?2 AND not_before <= ?3",
+        (source, tx.now, never),
+    )?;
+    tx.live.claim_fetches(&tasks, tx.now);
+    Ok(FetchClaim { tasks, next_due })
 }
 
-fn task(found: &Row<'_>, source: &SourceName, row: &FetchRow) -> rusqlite::Result<FetchTask> {
-    let account: String = found.get(8)?;
-    let account = (!account.is_empty()).then(|| ExternalAccountId::parse(account)).transpose();
+fn task(row: &Row<'_>) -> rusqlite::Result<FetchTask> {
+    let account = match row.get_ref("account")?.as_str()? {
+        "" => None,
+        _ => Some(row.get("account")?),
+    };
     Ok(FetchTask {
-        id: found.get(7)?,
-        source: source.clone(),
-        account: account.map_err(|error| conversion(8, error))?,
-        webinar: WebinarId::parse(found.get::<_, String>(9)?).map_err(|e| conversion(9, e))?,
-        version: row.version,
-        requested_at: row.requested_at,
-        attempts: row.attempts,
+        id: row.get("id")?,
+        source: row.get("source")?,
+        account,
+        webinar: row.get("webinar")?,
+        version: row.get("version")?,
+        requested_at: row.get("wanted_at")?,
+        attempts: row.get("attempts")?,
     })
 }
 
@@ -176,7 +166,7 @@ pub(super) fn settle(
     tx: &mut WriteTx<'_>,
     task: &FetchTask,
     mut outcome: FetchOutcome,
-) -> Result<Option<ReceiptOutcome>, TxError> {
+) -> Result<Option<ReceiptOutcome>, LedgerError> {
     tx.effects.settled_fetches.push(task.id);
     let accepted = match &mut outcome {
         FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { receipt: Some(receipt), .. } => {
@@ -186,20 +176,18 @@ pub(super) fn settle(
         }
         FetchOutcome::GivenUp { receipt: None, .. } | FetchOutcome::Retry { .. } => None,
     };
-    let found: Option<FetchRow> = tx
-        .connection
-        .prepare_cached(concat!("SELECT ", row_columns!(), " FROM fetches WHERE id = ?1"))?
-        .query_row([task.id], row)
-        .optional()?;
-    // It was settled before, and the worker did not hear of it.
+    let found = tx.connection.first(
+        concat!("SELECT ", row_columns!(), " FROM fetches WHERE id = ?1"),
+        [task.id],
+        fetch_row,
+    )?;
+    // An earlier call settled the task, and the worker did not get its answer.
     let Some(before) = found else { return Ok(accepted) };
     let row = settle_fetch(&before, task.version, &outcome, tx.now);
     match &row {
         Some(row) => store(tx.connection, task.id, row)?,
         None => {
-            tx.connection
-                .prepare_cached("DELETE FROM fetches WHERE id = ?1")?
-                .execute([task.id])?;
+            tx.connection.run("DELETE FROM fetches WHERE id = ?1", [task.id])?;
         }
     }
     let counts = tx.effects.fetch_counts(&task.source);
@@ -211,38 +199,36 @@ pub(super) fn settle(
     Ok(accepted)
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
-    let not_before: i64 = row.get(2)?;
-    let failed_at: Option<i64> = row.get(5)?;
-    let reason: Option<String> = row.get(6)?;
-    let failure = failed_at
-        .map(|at| FetchFailure { at: Millis::new(at), reason: reason.unwrap_or_default() });
+fn fetch_row(row: &Row<'_>) -> rusqlite::Result<FetchRow> {
+    let TimeOrZero(not_before) = row.get("not_before")?;
+    let reason: Option<String> = row.get("last_error")?;
+    let failed_at: Option<Millis> = row.get("failed_at")?;
     Ok(FetchRow {
-        version: row.get(0)?,
-        requested_at: Millis::new(row.get(1)?),
-        not_before: (not_before != 0).then_some(Millis::new(not_before)),
-        attempts: row.get(3)?,
-        given_up: row.get(4)?,
-        failure,
+        version: row.get("version")?,
+        requested_at: row.get("wanted_at")?,
+        not_before,
+        attempts: row.get("attempts")?,
+        given_up: row.get("given_up")?,
+        failure: failed_at.map(|at| FetchFailure { at, reason: reason.unwrap_or_default() }),
     })
 }
 
 fn store(connection: &Connection, id: i64, row: &FetchRow) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE fetches SET version = ?2, wanted_at = ?3, not_before = ?4, attempts = ?5,
-                 given_up = ?6, failed_at = ?7, last_error = ?8
-             WHERE id = ?1",
-        )?
-        .execute((
+    let failure = row.failure.as_ref();
+    connection.run(
+        "UPDATE fetches SET version = ?2, wanted_at = ?3, not_before = ?4, attempts = ?5,
+             given_up = ?6, failed_at = ?7, last_error = ?8
+         WHERE id = ?1",
+        (
             id,
             row.version,
-            row.requested_at.get(),
-            row.not_before.map_or(0, Millis::get),
+            row.requested_at,
+            TimeOrZero(row.not_before),
             row.attempts,
             row.given_up,
-            row.failure.as_ref().map(|failure| failure.at.get()),
-            row.failure.as_ref().map(|failure| &failure.reason),
-        ))?;
+            failure.map(|failure| failure.at),
+            failure.map(|failure| &failure.reason),
+        ),
+    )?;
     Ok(())
 }

@@ -1,187 +1,99 @@
 //! The writer's jobs, and how each is carried out within a commit of many.
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use super::side_effects::SideEffects;
+use super::statements::Statements as _;
 use super::transaction::WriteTx;
-use super::tx_error::TxError;
-use super::{accept, fetches, prune, rebuild, redrive, settle, timers};
-use crate::event::{AccountName, EventKey, SourceName};
-use crate::ledger::{
-    FetchOutcome, FetchRequest, FetchTask, LedgerError, NewReceipt, RebuildRequest, RebuildResult,
-    ReceiptOutcome, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
-    TimersRun,
-};
+use crate::ledger::{FetchOutcome, LedgerError};
 
-type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
-
-/// A job for the writer, and the receiver of its result.
-pub(super) enum Job {
-    Accept {
-        receipt: Box<NewReceipt>,
-        share: OwnedSemaphorePermit,
-        reply: Reply<ReceiptOutcome>,
-    },
-    RequestFetches {
-        source: SourceName,
-        requests: Vec<FetchRequest>,
-        reply: Reply<usize>,
-    },
-    SettleFetch {
-        task: FetchTask,
-        outcome: FetchOutcome,
-        share: OwnedSemaphorePermit,
-        reply: Reply<Option<ReceiptOutcome>>,
-    },
-    Settle {
-        account: AccountName,
-        settlements: Vec<Settlement>,
-        reply: Reply<()>,
-    },
-    /// Stores the status that the account has in memory when the job is carried out.
-    StoreStatus {
-        account: AccountName,
-        reply: Reply<()>,
-    },
-    BeginAttempt {
-        ids: Vec<i64>,
-        reply: Reply<()>,
-    },
-    RunTimers {
-        limit: usize,
-        reply: Reply<TimersRun>,
-    },
-    Prune {
-        keep: Retention,
-        reply: Reply<bool>,
-    },
-    Redrive {
-        key: EventKey,
-        reply: Reply<RedriveResult>,
-    },
-    RedriveAll {
-        request: RedriveRequest,
-        reply: Reply<RedriveProgress>,
-    },
-    Rebuild {
-        request: Box<RebuildRequest>,
-        reply: Reply<RebuildResult>,
-    },
+/// The treatment of a job by the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobKind {
+    /// A sender's receipt. It is refused while there is no room, and skipped once its caller gave up: the sender repeats
+    /// it, and the job would only delay the others.
+    Receipt,
+    /// Other new data, which is refused while there is no room.
+    NewData,
+    /// Work on the data that is there.
+    Upkeep,
 }
 
-impl Job {
-    /// Whether the job adds data: such jobs are refused while there is no room.
-    pub(super) fn adds_data(&self) -> bool {
-        match self {
-            Self::Accept { .. } | Self::RequestFetches { .. } => true,
-            Self::SettleFetch { outcome, .. } => outcome.receipt().is_some(),
-            Self::Settle { .. }
-            | Self::StoreStatus { .. }
-            | Self::BeginAttempt { .. }
-            | Self::RunTimers { .. }
-            | Self::Prune { .. }
-            | Self::Redrive { .. }
-            | Self::RedriveAll { .. }
-            | Self::Rebuild { .. } => false,
-        }
+impl JobKind {
+    /// The kind of the job that settles a fetch with this outcome.
+    pub(super) fn of_fetch(outcome: &FetchOutcome) -> Self {
+        if outcome.receipt().is_some() { Self::NewData } else { Self::Upkeep }
     }
 }
 
 /// Answers a job that is done but not yet durable; its argument is the result of the commit.
 pub(super) type JobAnswer = Box<dyn FnOnce(Result<(), LedgerError>)>;
 
-/// A job whose failure lost the whole transaction.
-pub(super) struct TransactionLost {
-    pub(super) answer: JobAnswer,
-    pub(super) why: rusqlite::Error,
+/// Carries out a job, or not if there is no transaction; returns whether it succeeded.
+type Perform = Box<dyn FnOnce(Option<&mut WriteTx<'_>>) -> (bool, JobAnswer) + Send>;
+
+/// A job for the writer.
+pub(super) struct Job {
+    kind: JobKind,
+    perform: Perform,
 }
 
-/// Carries out one job within a savepoint. A failed job is answered together with the others, as failed.
-pub(super) fn run(tx: &mut WriteTx<'_>, job: Job) -> Result<JobAnswer, TransactionLost> {
-    let mark = tx.segment.mark();
-    if let Err(error) = tx.statement("SAVEPOINT job") {
-        return Err(TransactionLost { answer: refuse(job), why: error });
+impl Job {
+    /// A job, and the receiver of its result.
+    pub(super) fn new<T: Send + 'static>(
+        kind: JobKind,
+        work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, LedgerError> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, LedgerError>>) {
+        let (reply, receiver) = oneshot::channel();
+        let perform: Perform = Box::new(move |tx| {
+            if kind == JobKind::Receipt && reply.is_closed() {
+                return (true, Box::new(drop));
+            }
+            let result = tx.map(work);
+            let is_done = matches!(result, Some(Ok(_)));
+            let answer = move |commit: Result<(), LedgerError>| {
+                let not_begun = || Err(LedgerError::unavailable("it was not begun"));
+                let result = match result {
+                    Some(Err(error)) => Err(error),
+                    Some(Ok(value)) => commit.map(|()| value),
+                    None => commit.and_then(|()| not_begun()),
+                };
+                // The caller may have given up; its sender will retry and is answered `duplicate`.
+                drop(reply.send(result));
+            };
+            (is_done, Box::new(answer))
+        });
+        (Self { kind, perform }, receiver)
     }
-    let (result, answer) = perform(tx, job);
-    if result.is_ok() {
-        return match tx.statement("RELEASE job") {
-            Ok(()) => Ok(answer),
-            Err(error) => Err(TransactionLost { answer, why: error }),
-        };
-    }
-    tx.segment.rewind(mark);
-    tx.effects = SideEffects::default();
-    let undo = tx.statement("ROLLBACK TO job").and_then(|()| tx.statement("RELEASE job"));
-    match undo {
-        Ok(()) => Ok(answer),
-        // SQLite itself rolled everything back (disk full, I/O error): the other jobs are lost too.
-        Err(error) => Err(TransactionLost { answer, why: error }),
-    }
-}
 
-fn perform(tx: &mut WriteTx<'_>, job: Job) -> (Result<(), ()>, JobAnswer) {
-    match job {
-        // The caller gave up and its sender will retry: the job would only delay the others.
-        Job::Accept { reply, .. } if reply.is_closed() => (Ok(()), Box::new(drop)),
-        Job::Accept { receipt, reply, share } => {
-            let result = finish(reply, accept::accept(tx, &receipt));
-            drop(share);
-            result
-        }
-        Job::RequestFetches { source, requests, reply } => {
-            finish(reply, fetches::request(tx, &source, &requests, tx.now))
-        }
-        Job::SettleFetch { task, outcome, share, reply } => {
-            let result = finish(reply, fetches::settle(tx, &task, outcome));
-            drop(share);
-            result
-        }
-        Job::Settle { account, settlements, reply } => {
-            finish(reply, settle::settle(tx, &account, &settlements))
-        }
-        Job::StoreStatus { account, reply } => {
-            let status = tx.live.account_status(&account);
-            finish(reply, settle::store_status(tx, &account, &status))
-        }
-        Job::BeginAttempt { ids, reply } => finish(reply, settle::begin_attempt(tx, &ids)),
-        Job::RunTimers { limit, reply } => finish(reply, timers::run_timers(tx, limit)),
-        Job::Prune { keep, reply } => finish(reply, prune::prune(tx, keep)),
-        Job::Redrive { key, reply } => finish(reply, redrive::redrive(tx, &key)),
-        Job::RedriveAll { request, reply } => finish(reply, redrive::redrive_all(tx, &request)),
-        Job::Rebuild { request, reply } => finish(reply, rebuild::rebuild(tx, &request)),
+    /// Whether the job adds data: such jobs are refused while there is no room.
+    pub(super) fn adds_data(&self) -> bool {
+        self.kind != JobKind::Upkeep
     }
-}
 
-fn finish<T: 'static>(reply: Reply<T>, result: Result<T, TxError>) -> (Result<(), ()>, JobAnswer) {
-    let flag = result.as_ref().map(|_| ()).map_err(|_| ());
-    let answer: JobAnswer = Box::new(move |commit| {
-        let result = result.map_err(LedgerError::from).and_then(|value| commit.map(|()| value));
-        // The caller may have given up; its sender will retry and is answered `duplicate`.
-        drop(reply.send(result));
-    });
-    (flag, answer)
-}
-
-/// Refuses a job that was not begun.
-pub(super) fn refuse(job: Job) -> JobAnswer {
-    fn with<T: 'static>(reply: Reply<T>) -> JobAnswer {
-        Box::new(move |commit| {
-            let error = commit.err();
-            let error = error.unwrap_or(LedgerError::unavailable("it was not begun"));
-            drop(reply.send(Err(error)));
-        })
+    /// Carries out the job within a savepoint. A failed job is answered together with the others, as failed.
+    ///
+    /// # Errors
+    /// SQLite's error, if the whole transaction is lost; the answer is valid all the same.
+    pub(super) fn run(self, tx: &mut WriteTx<'_>) -> (JobAnswer, rusqlite::Result<()>) {
+        if let Err(error) = tx.connection.run("SAVEPOINT job", ()) {
+            return (self.refuse(), Err(error));
+        }
+        let (mark, mut effects) = (tx.segment.mark(), std::mem::take(&mut tx.effects));
+        let (is_done, answer) = (self.perform)(Some(tx));
+        let mut kept = Ok(0);
+        if is_done {
+            effects.absorb(std::mem::take(&mut tx.effects));
+        } else {
+            tx.segment.rewind(mark);
+            // It fails if SQLite itself rolled everything back (disk full, I/O error): the other jobs are lost too.
+            kept = tx.connection.run("ROLLBACK TO job", ());
+        }
+        tx.effects = effects;
+        (answer, kept.and_then(|_| tx.connection.run("RELEASE job", ())).map(drop))
     }
-    match job {
-        Job::Accept { reply, .. } => with(reply),
-        Job::RequestFetches { reply, .. } => with(reply),
-        Job::SettleFetch { reply, .. } => with(reply),
-        Job::Settle { reply, .. }
-        | Job::StoreStatus { reply, .. }
-        | Job::BeginAttempt { reply, .. } => with(reply),
-        Job::RunTimers { reply, .. } => with(reply),
-        Job::Prune { reply, .. } => with(reply),
-        Job::Redrive { reply, .. } => with(reply),
-        Job::RedriveAll { reply, .. } => with(reply),
-        Job::Rebuild { reply, .. } => with(reply),
+
+    /// Refuses a job that was not begun; its answer is the commit's error.
+    pub(super) fn refuse(self) -> JobAnswer {
+        (self.perform)(None).1
     }
 }

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::fetch_counts::{self, FetchCounts};
-use super::open::OpenError;
-use super::side_effects::{PendingChange, SideEffects};
+use super::side_effects::SideEffects;
+use super::statements::Statements as _;
+use super::values::Json;
 use crate::event::{AccountName, AccountStatus, Millis, SourceName, StatusChange, StatusUpdate};
 use crate::ledger::rules::fetch::is_claim_valid;
 use crate::ledger::{
@@ -30,7 +30,8 @@ const COMMIT_HANGS: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Inner {
-    counts: BTreeMap<AccountName, StateCounts>,
+    /// The number of events of each account in each state; events in flight count as pending.
+    counts: BTreeMap<(AccountName, EventState), i64>,
     claims: HashMap<AccountName, Claims>,
     /// The fetches of each source in the configuration.
     fetches: BTreeMap<SourceName, FetchCounts>,
@@ -58,87 +59,27 @@ struct EventClaim {
     input: Arc<[u8]>,
 }
 
-/// The number of events of one account by state; events in flight count as pending.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct StateCounts([i64; 5]);
-
-impl StateCounts {
-    pub(super) fn add(&mut self, state: EventState, by: i64) {
-        self.0[usize::from(state_code(state))] += by;
-    }
-
-    pub(super) fn each(self) -> impl Iterator<Item = (u8, i64)> {
-        (0u8..).zip(self.0)
-    }
-
-    pub(super) fn absorb(&mut self, other: Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
-            *mine += theirs;
-        }
-    }
-}
-
-/// The number of a state in the file.
-pub(super) fn state_code(state: EventState) -> u8 {
-    match state {
-        EventState::Pending => 0,
-        EventState::Delivered => 1,
-        EventState::Incomplete => 2,
-        EventState::Dead => 3,
-        EventState::Filtered => 4,
-    }
-}
-
-/// A state as the file holds it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StoredState(pub(super) EventState);
-
-impl FromSql for StoredState {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let number = value.as_i64()?;
-        [
-            EventState::Pending,
-            EventState::Delivered,
-            EventState::Incomplete,
-            EventState::Dead,
-            EventState::Filtered,
-        ]
-        .into_iter()
-        .find(|state| i64::from(state_code(*state)) == number)
-        .map(Self)
-        .ok_or(FromSqlError::OutOfRange(number))
-    }
-}
-
 impl LiveState {
     /// Reads what the file knows.
     pub(super) fn load(
         connection: &Connection,
         accounts: &[AccountName],
         sources: &[SourceName],
-    ) -> Result<Self, OpenError> {
+    ) -> rusqlite::Result<Self> {
         let fetches = fetch_counts::load(connection, sources)?;
         let mut inner = Inner { fetches, ..Inner::default() };
-        for account in accounts {
-            inner.counts.insert(account.clone(), StateCounts::default());
-        }
-        let mut statement = connection.prepare("SELECT hubspot, state, count FROM event_counts")?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let account: String = row.get(0)?;
-            let Ok(account) = AccountName::parse(account) else { continue };
-            let StoredState(state) = row.get(1)?;
-            inner.counts.entry(account).or_default().add(state, row.get(2)?);
-        }
-        let mut statement = connection.prepare("SELECT hubspot, standing FROM standings")?;
-        let mut rows = statement.query(())?;
-        while let Some(row) = rows.next()? {
-            let (account, status): (String, String) = (row.get(0)?, row.get(1)?);
-            if let (Ok(account), Ok(status)) =
-                (AccountName::parse(account), serde_json::from_str(&status))
-            {
-                inner.statuses.insert(account, watch::Sender::new(status));
-            }
+        // Rows of accounts whose names are not valid, or with a status that cannot be read, are passed over.
+        let counts =
+            connection.all("SELECT hubspot, state, count FROM event_counts", (), |row| {
+                let account: Option<AccountName> = row.get(0).ok();
+                let count = (row.get(1)?, row.get(2)?);
+                Ok(account.map(|account| ((account, count.0), count.1)))
+            })?;
+        inner.counts.extend(counts.into_iter().flatten());
+        let statuses = connection
+            .all("SELECT hubspot, standing FROM standings", (), |row| Ok(row.try_into().ok()))?;
+        for (account, Json(status)) in statuses.into_iter().flatten() {
+            inner.statuses.insert(account, watch::Sender::new(status));
         }
         let notify = accounts.iter().map(|a| (a.clone(), Arc::new(Notify::new()))).collect();
         let notify_fetch = sources.iter().map(|s| (s.clone(), Arc::new(Notify::new()))).collect();
@@ -153,13 +94,13 @@ impl LiveState {
     /// Applies a commit's counts and ended claims, in one step.
     pub(super) fn apply(&self, effects: &SideEffects) {
         let mut inner = self.lock();
-        for PendingChange { id, pending } in &effects.pending_changes {
+        for (id, is_pending) in &effects.pending_changes {
             for claim in inner.claims.values_mut().filter_map(|claims| claims.get_mut(id)) {
-                claim.is_pending = *pending;
+                claim.is_pending = *is_pending;
             }
         }
-        for (account, counts) in &effects.counts.0 {
-            inner.counts.entry(account.clone()).or_default().absorb(*counts);
+        for (key, by) in &effects.counts {
+            *inner.counts.entry(key.clone()).or_default() += by;
         }
         for (account, ids) in &effects.released {
             if let Some(claims) = inner.claims.get_mut(account) {
@@ -236,24 +177,21 @@ impl LiveState {
 
     pub(super) fn event_counts(&self) -> BTreeMap<AccountName, EventStateCounts> {
         let inner = self.lock();
-        let positive = |n: i64| u64::try_from(n).unwrap_or(0);
-        inner
-            .counts
-            .iter()
-            .map(|(account, StateCounts([pending, delivered, incomplete, dead, filtered]))| {
-                let claims = inner.claims.get(account).into_iter().flat_map(HashMap::values);
-                let in_flight = claims.filter(|claim| claim.is_pending).count() as u64;
-                let counts = EventStateCounts {
-                    pending: positive(*pending).saturating_sub(in_flight),
-                    in_flight,
-                    delivered: positive(*delivered),
-                    incomplete: positive(*incomplete),
-                    filtered: positive(*filtered),
-                    dead: positive(*dead),
-                };
-                (account.clone(), counts)
-            })
-            .collect()
+        let mut all: BTreeMap<AccountName, EventStateCounts> = self
+            .notify
+            .keys()
+            .map(|account| (account.clone(), EventStateCounts::default()))
+            .collect();
+        for ((account, state), count) in &inner.counts {
+            let counts = all.entry(account.clone()).or_default();
+            *state.count_in(counts) = u64::try_from(*count).unwrap_or(0);
+        }
+        for (account, claims) in &inner.claims {
+            let counts = all.entry(account.clone()).or_default();
+            counts.in_flight = claims.values().filter(|claim| claim.is_pending).count() as u64;
+            counts.pending = counts.pending.saturating_sub(counts.in_flight);
+        }
+        all
     }
 
     pub(super) fn claim(&self, account: &AccountName, batch: &[ClaimedEvent]) {
@@ -292,8 +230,8 @@ impl LiveState {
     /// The number of pending events, in flight or not.
     pub(super) fn pending_count(&self) -> usize {
         let inner = self.lock();
-        let pending: i64 = inner.counts.values().map(|StateCounts([pending, ..])| pending).sum();
-        usize::try_from(pending).unwrap_or(0)
+        let pending = inner.counts.iter().filter(|((_, state), _)| *state == EventState::Pending);
+        usize::try_from(pending.map(|(_, count)| count).sum::<i64>()).unwrap_or(0)
     }
 
     pub(super) fn account_status(&self, account: &AccountName) -> AccountStatus {

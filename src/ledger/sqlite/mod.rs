@@ -43,26 +43,27 @@ mod redrive;
 mod settle;
 mod side_effects;
 mod source_config;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod transaction;
-mod tx_error;
+mod values;
 mod webinar_state;
 mod webinars;
 mod write_queue;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-
-use tokio::sync::oneshot;
+use std::sync::{Arc, Mutex};
 
 use super::{CommitObserver, LedgerError, Policies};
 use crate::clock::Clock;
 use crate::event::{AccountName, SourceName};
-use job::Job;
+use job::{Job, JobKind};
 use live_state::LiveState;
+use read::Reader;
+use transaction::{ReadTx, WriteTx};
 use write_queue::WriteQueue;
 
 pub use backup::{BackupError, BackupSummary, backup};
@@ -94,9 +95,8 @@ pub struct Settings {
 /// An open store.
 pub struct SqliteLedger {
     live: Arc<LiveState>,
-    reader: Arc<read::Reader>,
-    api_reader: Arc<read::Reader>,
-    policies: Arc<Policies>,
+    reader: Arc<Reader>,
+    api_reader: Arc<Reader>,
     queue: WriteQueue,
     threading: Threading,
     clock: Arc<dyn Clock>,
@@ -115,53 +115,65 @@ impl SqliteLedger {
         let mut connection = open::connect(&settings.path)?;
         open::ensure_schema(&mut connection, settings.migrate)?;
         source_config::compare_and_store(&mut connection, &settings.policies, settings.rekey)?;
-        settle::recover(&connection, settings.clock.now()).map_err(OpenError::from)?;
+        settle::recover(&mut connection, settings.clock.now())?;
         let sources: Vec<SourceName> = settings.policies.keys().cloned().collect();
         let live = Arc::new(LiveState::load(&connection, &settings.accounts, &sources)?);
-        let reader = Arc::new(read::Reader::new(open::connect(&settings.path)?));
-        let api_reader = Arc::new(read::Reader::new(open::connect_for_api(&settings.path)?));
-        let policies = Arc::new(settings.policies.clone());
-        let queue = WriteQueue::start(connection, &settings, Arc::clone(&live))?;
-        let Settings { threading, clock, path, .. } = settings;
-        Ok(Self { live, reader, api_reader, policies, queue, threading, clock, path, _lock: lock })
+        let reader = |connection| {
+            Arc::new(Reader {
+                connection: Mutex::new(connection),
+                policies: settings.policies.clone(),
+                live: Arc::clone(&live),
+                clock: Arc::clone(&settings.clock),
+            })
+        };
+        Ok(Self {
+            reader: reader(open::connect(&settings.path)?),
+            api_reader: reader(open::connect_for_api(&settings.path)?),
+            queue: WriteQueue::start(connection, &settings, Arc::clone(&live))?,
+            live,
+            threading: settings.threading,
+            clock: settings.clock,
+            path: settings.path,
+            _lock: lock,
+        })
     }
 
-    async fn write<T>(
+    async fn write<T: Send + 'static>(
         &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Job,
+        kind: JobKind,
+        work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let (reply, answer) = oneshot::channel();
-        self.queue.enqueue(job(reply))?;
+        let (job, answer) = Job::new(kind, work);
+        self.queue.enqueue(job)?;
         answer.await.map_err(|_| LedgerError::unavailable("the writer stopped"))?
     }
 
     /// Reads on the delivery's connection.
     async fn read<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
+        query: impl FnOnce(&ReadTx<'_>) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.read_with(&self.reader, query).await
+        let reader = Arc::clone(&self.reader);
+        self.block(move || reader.read(query)).await
     }
 
     /// Reads on the API's connection, which does not delay delivery.
     async fn read_for_api<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
+        query: impl FnOnce(&ReadTx<'_>) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.read_with(&self.api_reader, query).await
+        let reader = Arc::clone(&self.api_reader);
+        self.block(move || reader.read(query)).await
     }
 
-    async fn read_with<T: Send + 'static>(
+    /// Does work that blocks, on one of tokio's threads for that unless the store works on the caller's.
+    async fn block<T: Send + 'static>(
         &self,
-        reader: &Arc<read::Reader>,
-        query: impl FnOnce(&rusqlite::Connection) -> Result<T, LedgerError> + Send + 'static,
+        work: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         if self.threading == Threading::Inline {
-            return reader.with(query);
+            return work();
         }
-        let reader = Arc::clone(reader);
-        tokio::task::spawn_blocking(move || reader.with(query))
-            .await
-            .map_err(LedgerError::unavailable_from)?
+        tokio::task::spawn_blocking(work).await.map_err(LedgerError::unavailable_from)?
     }
 }

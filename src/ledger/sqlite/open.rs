@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::tx_error::TxError;
+use super::statements::Statements as _;
 use crate::event::SourceName;
-use crate::ledger::StoreSizes;
+use crate::ledger::{LedgerError, StoreSizes};
 
 /// Bytes in a page. With 4 KB a body of 2 KB fills a page alone; with 8 KB the ledger accepts a tenth more webhooks per
 /// second. Changing it later means rewriting the file.
@@ -49,9 +49,9 @@ pub enum OpenError {
     /// SQLite cannot use the database.
     #[error("cannot use the database")]
     Database(#[from] rusqlite::Error),
-    /// A row holds data that cannot be read.
-    #[error("the store holds data that cannot be read")]
-    Corrupt(#[source] crate::ledger::LedgerError),
+    /// A call that was under way when the last process ended cannot be recorded.
+    #[error(transparent)]
+    Recovery(#[from] LedgerError),
     /// A newer version of this program wrote the store.
     #[error("the store has schema {found}, this version knows {known}; run the newer version")]
     TooNew {
@@ -86,32 +86,30 @@ pub enum OpenError {
     Thread(#[source] std::io::Error),
 }
 
-impl From<TxError> for OpenError {
-    fn from(error: TxError) -> Self {
-        match error {
-            TxError::Database(error) => Self::Database(error),
-            TxError::Corrupt { .. } => Self::Corrupt(error.into()),
-        }
+impl OpenError {
+    /// The error of a folder or file.
+    fn file(path: &Path) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::File { path: path.to_owned(), source }
     }
 }
 
 /// Creates the store's folder and takes the lock beside the file.
 pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let folder = folder_of(path);
-    let failed = |source| OpenError::File { path: folder.to_owned(), source };
-    let made = make_folder(folder).map_err(failed)?;
+    let made = make_folder(folder).map_err(OpenError::file(folder))?;
     let lock_path = lock_path(path);
     let lock = open_private(&lock_path)?;
     // The database is created here too, so that only its owner can ever read it.
     open_private(path)?;
     // A file survives a power cut only if its folder's entry is synced, and so on upwards.
     for folder in std::iter::once(folder).chain(made.iter().map(|made| folder_of(made))) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(OpenError::file(folder))?;
     }
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(OpenError::File { path: lock_path, source }),
+        Err(TryLockError::Error(error)) => Err(OpenError::file(&lock_path)(error)),
     }
 }
 
@@ -138,7 +136,7 @@ pub(super) fn open_private(path: &Path) -> Result<File, OpenError> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(|source| OpenError::File { path: path.to_owned(), source })
+        .map_err(OpenError::file(path))
 }
 
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -174,13 +172,9 @@ pub(super) fn connect_for_api(path: &Path) -> Result<Connection, OpenError> {
 
 /// Migrates the schema if allowed; fails if the schema is not the present one.
 pub(super) fn ensure_schema(connection: &mut Connection, migrate: bool) -> Result<(), OpenError> {
-    let known = MIGRATIONS.len();
-    let found = schema_version(connection)?;
-    if found > known {
-        return Err(OpenError::TooNew { found, known });
-    }
-    if found < known && found > 0 && !migrate {
-        return Err(OpenError::TooOld { found, known });
+    let found = known_schema(connection)?;
+    if found < MIGRATIONS.len() && found > 0 && !migrate {
+        return Err(OpenError::TooOld { found, known: MIGRATIONS.len() });
     }
     for (done, script) in MIGRATIONS.iter().enumerate().skip(found) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -193,8 +187,14 @@ pub(super) fn ensure_schema(connection: &mut Connection, migrate: bool) -> Resul
 }
 
 pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<usize> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version: i64 = connection.value("PRAGMA user_version", ())?;
     Ok(usize::try_from(version).unwrap_or(0))
+}
+
+/// Reads the schema's version; a newer one than this program's is refused.
+fn known_schema(connection: &Connection) -> Result<usize, OpenError> {
+    let (found, known) = (schema_version(connection)?, MIGRATIONS.len());
+    if found > known { Err(OpenError::TooNew { found, known }) } else { Ok(found) }
 }
 
 /// The longest wait of a tool for the service's commit.
@@ -202,8 +202,7 @@ const TOOL_BUSY: Duration = Duration::from_secs(10);
 
 /// Opens a tool's connection to a store that exists and has the present schema, also beside the running service.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
-    let file = |source| OpenError::File { path: path.to_owned(), source };
-    std::fs::metadata(path).map_err(file)?;
+    std::fs::metadata(path).map_err(OpenError::file(path))?;
     let connection = Connection::open_with_flags(
         path,
         rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -213,10 +212,8 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
     // As in the service: no checkpoint within a commit.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    let (found, known) = (schema_version(&connection)?, MIGRATIONS.len());
-    match found {
-        found if found > known => Err(OpenError::TooNew { found, known }),
-        found if found < known => Err(OpenError::TooOld { found, known }),
+    match (known_schema(&connection)?, MIGRATIONS.len()) {
+        (found, known) if found < known => Err(OpenError::TooOld { found, known }),
         _ => Ok(connection),
     }
 }
@@ -254,23 +251,19 @@ pub enum StoreState {
 /// # Errors
 /// [`OpenError`] names the obstacle to opening the store.
 pub fn inspect(path: &Path) -> Result<StoreState, OpenError> {
-    let file = |path: &Path, source| OpenError::File { path: path.to_owned(), source };
-    if !path.try_exists().map_err(|source| file(path, source))? {
+    if !path.try_exists().map_err(OpenError::file(path))? {
         let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
         let folder = folder.unwrap_or(Path::new("."));
-        return match rustix::fs::access(folder, rustix::fs::Access::WRITE_OK) {
-            Ok(()) => Ok(StoreState::Absent),
-            Err(source) => Err(file(folder, source.into())),
-        };
+        let access = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK);
+        access.map_err(|error| OpenError::file(folder)(error.into()))?;
+        return Ok(StoreState::Absent);
     }
     let connection = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let (found, known) = (schema_version(&connection)?, MIGRATIONS.len());
-    match found {
-        0 => Ok(StoreState::Absent),
-        found if found == known => Ok(StoreState::Ready),
-        found if found < known => Ok(StoreState::Older { found, known }),
-        found => Err(OpenError::TooNew { found, known }),
-    }
+    Ok(match (known_schema(&connection)?, MIGRATIONS.len()) {
+        (0, _) => StoreState::Absent,
+        (found, known) if found < known => StoreState::Older { found, known },
+        _ => StoreState::Ready,
+    })
 }
 
 /// The lock file, which holds no data; a process locks it while it uses the store.
@@ -287,6 +280,10 @@ pub(super) fn wal_path(path: &Path) -> PathBuf {
 pub(super) fn sizes(path: &Path) -> StoreSizes {
     let disk = rustix::fs::statvfs(path).ok();
     let free = disk.map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    StoreSizes { store: bytes(path), free, wal: bytes(&wal_path(path)) }
+    StoreSizes { store: file_bytes(path), free, wal: file_bytes(&wal_path(path)) }
+}
+
+/// A file's size in bytes; 0 if it cannot be read.
+pub(super) fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
 }

@@ -1,32 +1,34 @@
 //! The reading connections, beside the writer's.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use crate::ledger::LedgerError;
+use super::live_state::LiveState;
+use super::transaction::ReadTx;
+use crate::clock::Clock;
+use crate::ledger::{LedgerError, Policies};
 
 /// A reading connection. One reader at a time is enough, since no query reads more than a page of rows.
-pub(super) struct Reader(Mutex<Connection>);
+pub(super) struct Reader {
+    pub(super) connection: Mutex<Connection>,
+    pub(super) policies: Policies,
+    pub(super) live: Arc<LiveState>,
+    pub(super) clock: Arc<dyn Clock>,
+}
 
 impl Reader {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self(Mutex::new(connection))
-    }
-
-    pub(super) fn with<T>(
+    /// Answers a query from one snapshot of the file.
+    pub(super) fn read<T>(
         &self,
-        query: impl FnOnce(&Connection) -> Result<T, LedgerError>,
+        query: impl FnOnce(&ReadTx<'_>) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        query(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        query(&ReadTx {
+            connection: &*connection.unchecked_transaction()?,
+            policies: &self.policies,
+            live: &self.live,
+            now: self.clock.now(),
+        })
     }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
-pub(super) fn unavailable(error: rusqlite::Error) -> LedgerError {
-    LedgerError::unavailable_from(error)
-}
-
-pub(super) fn corrupt(error: impl std::error::Error + Send + Sync + 'static) -> LedgerError {
-    LedgerError::corrupt_from(error)
 }

@@ -2,12 +2,11 @@
 
 use super::event_rows;
 use super::list_events;
-use super::live_state::StoredState;
+use super::statements::read_page;
 use super::transaction::WriteTx;
-use super::tx_error::TxError;
-use crate::event::{AccountName, EventKey, Millis};
+use crate::event::{AccountName, EventKey};
 use crate::ledger::rules::redrive::{self, can_redrive, is_selected};
-use crate::ledger::{RedriveProgress, RedriveRequest, RedriveResult};
+use crate::ledger::{LedgerError, Page, RedriveProgress, RedriveRequest, RedriveResult};
 
 /// The most events made pending in one piece, so that webhooks are not delayed.
 const PIECE: usize = 500;
@@ -15,9 +14,9 @@ const PIECE: usize = 500;
 const MAX_ROWS_READ: usize = 5_000;
 
 /// Makes one event pending.
-pub(super) fn redrive(tx: &mut WriteTx<'_>, key: &EventKey) -> Result<RedriveResult, TxError> {
-    match list_events::find(tx.connection, key)? {
-        Some(id) => make_pending(tx, id, &key.hubspot),
+pub(super) fn redrive(tx: &mut WriteTx<'_>, key: &EventKey) -> Result<RedriveResult, LedgerError> {
+    match event_rows::find(tx.connection, key)? {
+        Some(id) => make_pending(tx, id),
         None => Ok(RedriveResult::Unknown),
     }
 }
@@ -26,61 +25,39 @@ pub(super) fn redrive(tx: &mut WriteTx<'_>, key: &EventKey) -> Result<RedriveRes
 pub(super) fn redrive_all(
     tx: &mut WriteTx<'_>,
     request: &RedriveRequest,
-) -> Result<RedriveProgress, TxError> {
-    let mut progress = RedriveProgress { redriven: 0, next: None };
+) -> Result<RedriveProgress, LedgerError> {
     if !can_redrive(request.state) {
-        return Ok(progress);
+        return Ok(RedriveProgress { redriven: 0, next: None });
     }
-    let (chosen, next) = choose(tx, request)?;
-    progress.next = next;
-    for (id, account) in chosen {
-        make_pending(tx, id, &account)?;
-        progress.redriven += 1;
+    let Page { items: chosen, next } = choose(tx, request)?;
+    for id in &chosen {
+        make_pending(tx, *id)?;
     }
-    Ok(progress)
+    Ok(RedriveProgress { redriven: chosen.len() as u64, next })
 }
 
-/// The events of one piece, and where the next piece goes on.
-type Piece = (Vec<(i64, AccountName)>, Option<i64>);
-
-fn choose(tx: &WriteTx<'_>, request: &RedriveRequest) -> Result<Piece, TxError> {
+fn choose(tx: &WriteTx<'_>, request: &RedriveRequest) -> Result<Page<i64>, LedgerError> {
     let sql = format!(
         "SELECT id, hubspot, state, ends_at FROM {} AND id > ?1 ORDER BY id",
         list_events::rows_in_state(Some(request.state), tx.live)
     );
-    let (mut chosen, mut rows_read, mut last) = (Vec::new(), 0, None);
     let mut statement = tx.connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([request.after.unwrap_or(0)])?;
-    while let Some(row) = rows.next()? {
-        if chosen.len() >= PIECE || rows_read >= MAX_ROWS_READ {
-            return Ok((chosen, last));
-        }
-        rows_read += 1;
-        let id: i64 = row.get(0)?;
-        last = Some(id);
-        let account: String = row.get(1)?;
-        let StoredState(state) = row.get(2)?;
-        let ends_at = row.get::<_, Option<i64>>(3)?.map(Millis::new);
-        if is_selected(request, &account, state, ends_at, tx.now) {
-            let account = AccountName::parse(account)
-                .map_err(|error| TxError::corrupt(format!("event {id}"), error))?;
-            chosen.push((id, account));
-        }
-    }
-    Ok((chosen, None))
+    let rows = statement.query([request.after.unwrap_or(0)])?;
+    read_page(rows, PIECE, MAX_ROWS_READ, |row| {
+        let account: AccountName = row.get("hubspot")?;
+        let (state, ends_at) = (row.get("state")?, row.get("ends_at")?);
+        let is_selected = is_selected(request, account.as_str(), state, ends_at, tx.now);
+        Ok(is_selected.then_some(row.get("id")?))
+    })
 }
 
-fn make_pending(
-    tx: &mut WriteTx<'_>,
-    id: i64,
-    account: &AccountName,
-) -> Result<RedriveResult, TxError> {
-    let Some(before) = event_rows::load(tx.connection, id)? else {
+fn make_pending(tx: &mut WriteTx<'_>, id: i64) -> Result<RedriveResult, LedgerError> {
+    let Some((account, before)) = event_rows::load(tx.connection, id)? else {
         return Ok(RedriveResult::Unknown);
     };
     match redrive::redrive(before.clone(), tx.now) {
         Ok(after) => {
-            event_rows::replace(tx, account, id, &before, &after)?;
+            event_rows::replace(tx, &account, id, &before, &after)?;
             Ok(RedriveResult::Pending)
         }
         Err(refused) => Ok(refused),

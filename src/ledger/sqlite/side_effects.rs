@@ -1,19 +1,22 @@
-//! What a job changes beside its rows: counts, and what is known in memory. It takes effect with the commit, or not at all.
+//! The effects of a job beside its rows: on the counts, and on the state in memory. They take effect with the commit, or
+//! not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
 use super::fetch_counts::FetchCounts;
-use super::live_state::StateCounts;
+use super::statements::Statements as _;
 use crate::event::{AccountName, SourceName};
 use crate::ledger::EventState;
 
 /// The effects of one job, or of all jobs of a commit.
 #[derive(Default)]
 pub(super) struct SideEffects {
-    pub(super) counts: CountChanges,
-    pub(super) pending_changes: Vec<PendingChange>,
+    /// Changes of the numbers of events.
+    pub(super) counts: BTreeMap<(AccountName, EventState), i64>,
+    /// Events that changed their state, and whether they are pending now.
+    pub(super) pending_changes: Vec<(i64, bool)>,
     /// Events whose claims end.
     pub(super) released: Vec<(AccountName, Vec<i64>)>,
     /// Rows of fetches whose claims end.
@@ -23,50 +26,37 @@ pub(super) struct SideEffects {
     pub(super) fetches: BTreeMap<SourceName, FetchCounts>,
 }
 
-/// An event that became pending, or ceased to be.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PendingChange {
-    pub(super) id: i64,
-    pub(super) pending: bool,
-}
-
-/// Changes of counts by account.
-#[derive(Debug, Default)]
-pub(super) struct CountChanges(pub(super) BTreeMap<AccountName, StateCounts>);
-
-impl CountChanges {
-    pub(super) fn enter(&mut self, account: &AccountName, state: EventState) {
-        self.0.entry(account.clone()).or_default().add(state, 1);
-    }
-
-    pub(super) fn leave(&mut self, account: &AccountName, state: EventState) {
-        self.0.entry(account.clone()).or_default().add(state, -1);
-    }
-
-    fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        for (account, counts) in &self.0 {
-            for (state, by) in counts.each().filter(|(_, by)| *by != 0) {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO event_counts (hubspot, state, count) VALUES (?1, ?2, ?3)
-                         ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
-                    )?
-                    .execute((account.as_str(), state, by))?;
-            }
-        }
-        Ok(())
-    }
-}
-
 impl SideEffects {
-    /// What a source's queue of fetches becomes.
+    /// Notes an event's state before and after a change; none where there is no such event.
+    pub(super) fn change_state(
+        &mut self,
+        account: &AccountName,
+        id: i64,
+        before: Option<EventState>,
+        after: Option<EventState>,
+    ) {
+        let is_pending = after == Some(EventState::Pending);
+        if before != after {
+            for (state, by) in [(before, -1), (after, 1)] {
+                if let Some(state) = state {
+                    *self.counts.entry((account.clone(), state)).or_default() += by;
+                }
+            }
+            self.pending_changes.push((id, is_pending));
+        }
+        if is_pending {
+            self.woken.insert(account.clone());
+        }
+    }
+
+    /// The change of a source's queue of fetches.
     pub(super) fn fetch_counts(&mut self, source: &SourceName) -> &mut FetchCounts {
         self.fetches.entry(source.clone()).or_default()
     }
 
     pub(super) fn absorb(&mut self, mut other: Self) {
-        for (account, counts) in other.counts.0 {
-            self.counts.0.entry(account).or_default().absorb(counts);
+        for (key, by) in other.counts {
+            *self.counts.entry(key).or_default() += by;
         }
         self.pending_changes.append(&mut other.pending_changes);
         self.released.append(&mut other.released);
@@ -77,9 +67,15 @@ impl SideEffects {
         }
     }
 
-    /// The counts change in the transaction that changes the rows.
+    /// Stores the changes of the counts, in the transaction that changes the rows.
     pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        self.counts.write(connection)?;
+        for ((account, state), by) in self.counts.iter().filter(|(_, by)| **by != 0) {
+            connection.run(
+                "INSERT INTO event_counts (hubspot, state, count) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (hubspot, state) DO UPDATE SET count = count + excluded.count",
+                (account, state, by),
+            )?;
+        }
         self.fetches.iter_mut().try_for_each(|(source, queue)| queue.write(connection, source))
     }
 }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::events;
 use super::open::OpenError;
+use super::statements::Statements as _;
 use super::transaction::WriteTx;
-use super::tx_error::TxError;
 use crate::event::SourceName;
-use crate::ledger::Policies;
 use crate::ledger::rules::reconcile::ReconcileScope;
 use crate::ledger::rules::source_config::{StoredSource, is_rekeyed, is_reshaped};
+use crate::ledger::{LedgerError, Policies};
 
 /// Webinars folded again in one piece.
 const PIECE: i64 = 200;
@@ -39,13 +39,13 @@ pub(super) fn compare_and_store(
     for (name, policy) in policies {
         let now = StoredSource::from_policy(policy);
         is_any_reshaped |= is_reshaped(stored(&transaction, name)?.as_ref(), &now);
-        transaction.execute(
+        transaction.run(
             "INSERT OR REPLACE INTO sources (name, identity, defaults) VALUES (?1, ?2, ?3)",
-            (name.as_str(), now.identity, now.defaults),
+            (name, now.identity, now.defaults),
         )?;
     }
     if is_any_reshaped {
-        transaction.execute("INSERT OR REPLACE INTO revision (id, after) VALUES (0, 0)", ())?;
+        transaction.run("INSERT OR REPLACE INTO revision (id, after) VALUES (0, 0)", ())?;
     }
     transaction.commit()?;
     Ok(())
@@ -61,7 +61,7 @@ pub fn check_sources(path: &Path, policies: &Policies) -> Result<(), OpenError> 
 }
 
 fn refuse_rekey(connection: &Connection, policies: &Policies) -> Result<(), OpenError> {
-    let holds_webinars = holds_webinars(connection)?;
+    let holds_webinars = connection.value("SELECT EXISTS (SELECT 1 FROM webinars)", ())?;
     for (name, policy) in policies {
         let (stored, now) = (stored(connection, name)?, StoredSource::from_policy(policy));
         if is_rekeyed(stored.as_ref(), &now, holds_webinars) {
@@ -73,39 +73,27 @@ fn refuse_rekey(connection: &Connection, policies: &Policies) -> Result<(), Open
 }
 
 fn stored(connection: &Connection, name: &SourceName) -> rusqlite::Result<Option<StoredSource>> {
-    connection
-        .query_row(
-            "SELECT identity, defaults FROM sources WHERE name = ?1",
-            [name.as_str()],
-            |row| Ok(StoredSource { identity: row.get(0)?, defaults: row.get(1)? }),
-        )
-        .optional()
-}
-
-fn holds_webinars(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT EXISTS (SELECT 1 FROM webinars)", (), |row| row.get(0))
+    connection.first("SELECT identity, defaults FROM sources WHERE name = ?1", [name], |row| {
+        Ok(StoredSource { identity: row.get(0)?, defaults: row.get(1)? })
+    })
 }
 
 /// Folds a piece of the webinars again after the defaults changed; returns whether there are more.
-pub(super) fn refold_piece(tx: &mut WriteTx<'_>) -> Result<bool, TxError> {
-    let after: Option<i64> = tx
-        .connection
-        .prepare_cached("SELECT after FROM revision")?
-        .query_row((), |row| row.get(0))
-        .optional()?;
+pub(super) fn refold_piece(tx: &mut WriteTx<'_>) -> Result<bool, LedgerError> {
+    let after: Option<i64> =
+        tx.connection.first("SELECT after FROM revision", (), |row| row.get(0))?;
     let Some(after) = after else { return Ok(false) };
-    let piece: Vec<i64> = tx
-        .connection
-        .prepare_cached("SELECT id FROM webinars WHERE id > ?1 ORDER BY id LIMIT ?2")?
-        .query_map((after, PIECE), |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    let piece: Vec<i64> = tx.connection.all(
+        "SELECT id FROM webinars WHERE id > ?1 ORDER BY id LIMIT ?2",
+        (after, PIECE),
+        |row| row.get(0),
+    )?;
     for id in &piece {
         events::refold(tx, *id, ReconcileScope::NotOver)?;
     }
-    if let Some(last) = piece.last() {
-        tx.connection.prepare_cached("UPDATE revision SET after = ?1")?.execute([last])?;
-    } else {
-        tx.connection.prepare_cached("DELETE FROM revision")?.execute(())?;
-    }
+    match piece.last() {
+        Some(last) => tx.connection.run("UPDATE revision SET after = ?1", [last])?,
+        None => tx.connection.run("DELETE FROM revision", ())?,
+    };
     Ok(!piece.is_empty())
 }

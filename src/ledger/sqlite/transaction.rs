@@ -1,13 +1,22 @@
-//! What a job works with: the transaction of the commit under way, and steps within it that can be undone.
+//! The transactions that queries and jobs work in.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Error};
 
 use super::bodies::Segment;
 use super::live_state::LiveState;
 use super::side_effects::SideEffects;
-use super::tx_error::TxError;
+use super::statements::Statements as _;
 use crate::event::Millis;
-use crate::ledger::Policies;
+use crate::ledger::rules::accept::MergeRefused;
+use crate::ledger::{LedgerError, Policies};
+
+/// The transaction of a query: one snapshot of the file.
+pub(super) struct ReadTx<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) policies: &'a Policies,
+    pub(super) live: &'a LiveState,
+    pub(super) now: Millis,
+}
 
 /// The transaction of the commit under way.
 pub(super) struct WriteTx<'a> {
@@ -21,29 +30,58 @@ pub(super) struct WriteTx<'a> {
     pub(super) steps: usize,
 }
 
+/// Why an attempt within a job failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptError {
+    /// A rule refuses the attempt; the job goes on without it.
+    #[error(transparent)]
+    Refused(#[from] MergeRefused),
+    /// The store failed, and so does the job.
+    #[error(transparent)]
+    Store(#[from] LedgerError),
+}
+
+impl From<Error> for AttemptError {
+    fn from(error: Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<Error> for LedgerError {
+    fn from(error: Error) -> Self {
+        let is_unreadable = matches!(
+            error,
+            Error::FromSqlConversionFailure(..)
+                | Error::IntegralValueOutOfRange(..)
+                | Error::InvalidColumnType(..)
+                | Error::Utf8Error(..)
+        );
+        if is_unreadable { Self::corrupt("a row", error) } else { Self::unavailable_from(error) }
+    }
+}
+
 impl WriteTx<'_> {
-    /// Does work that may turn out to be refused; then nothing of it is left.
-    pub(super) fn attempt<T, E>(
+    /// Does work that leaves no trace if it is refused.
+    pub(super) fn attempt<T>(
         &mut self,
-        work: impl FnOnce(&mut Self) -> Result<Result<T, E>, TxError>,
-    ) -> Result<Result<T, E>, TxError> {
-        self.statement("SAVEPOINT attempt")?;
+        work: impl FnOnce(&mut Self) -> Result<T, AttemptError>,
+    ) -> Result<T, AttemptError> {
+        self.connection.run("SAVEPOINT attempt", ())?;
         let mark = self.segment.mark();
         let mut before = std::mem::take(&mut self.effects);
-        let done = work(self)?;
+        let done = work(self);
         let effects = std::mem::take(&mut self.effects);
-        if done.is_ok() {
-            before.absorb(effects);
-        } else {
-            self.statement("ROLLBACK TO attempt")?;
-            self.segment.rewind(mark);
+        match done {
+            Ok(_) => before.absorb(effects),
+            Err(AttemptError::Refused(_)) => {
+                self.connection.run("ROLLBACK TO attempt", ())?;
+                self.segment.rewind(mark);
+            }
+            // The whole job is undone.
+            Err(AttemptError::Store(_)) => return done,
         }
         self.effects = before;
-        self.statement("RELEASE attempt")?;
-        Ok(done)
-    }
-
-    pub(super) fn statement(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute(()).map(|_| ())
+        self.connection.run("RELEASE attempt", ())?;
+        done
     }
 }

@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use super::bodies::Segment;
 use super::checkpoint::{self, Checkpointer};
 use super::disk_space::DiskSpace;
-use super::job::{self, Job, JobAnswer, refuse};
+use super::job::{Job, JobAnswer};
 use super::live_state::LiveState;
 use super::open::OpenError;
 use super::side_effects::SideEffects;
+use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::{Settings, Threading, disk_errors};
 use crate::clock::Clock;
@@ -111,44 +112,41 @@ impl Writer {
         let no_room = self.check_space();
         let mut jobs = std::iter::once(first).chain(std::iter::from_fn(queued));
         let mut admitted = || jobs.find_map(|job| admit(job, no_room.as_deref()));
-        let Some(first) = admitted() else { return };
+        let mut next = admitted();
+        if next.is_none() {
+            return;
+        }
         let began = Instant::now();
-        let mut done: Vec<JobAnswer> = Vec::new();
-        let mut steps = 0;
-        let mut effects = SideEffects::default();
+        let mut answers: Vec<JobAnswer> = Vec::new();
         self.segment.clear();
         self.live.commit_started();
         let mut outcome = begin(&self.connection);
-        let mut next = Some(first);
+        let mut tx = WriteTx {
+            connection: &self.connection,
+            policies: &self.policies,
+            live: &self.live,
+            now: self.clock.now(),
+            segment: &mut self.segment,
+            effects: SideEffects::default(),
+            steps: 0,
+        };
         while let Some(job) = next {
-            let mut tx = WriteTx {
-                connection: &self.connection,
-                policies: &self.policies,
-                live: &self.live,
-                now: self.clock.now(),
-                segment: &mut self.segment,
-                effects: SideEffects::default(),
-                steps: 0,
-            };
+            tx.now = self.clock.now();
             // A lost transaction takes all its jobs with it: none may be answered as done.
-            match &outcome {
-                Ok(()) => match job::run(&mut tx, job) {
-                    Ok(answer) => {
-                        steps += tx.steps;
-                        effects.absorb(tx.effects);
-                        done.push(answer);
-                    }
-                    Err(lost) => {
-                        done.push(lost.answer);
-                        outcome = Err(lost.why);
-                    }
-                },
-                Err(_) => done.push(refuse(job)),
-            }
-            let room =
-                done.len() < MAX_JOBS && self.segment.len() < MAX_BODY_BYTES && steps < MAX_STEPS;
-            next = if room { admitted() } else { None };
+            let answer = if outcome.is_ok() {
+                let (answer, kept) = job.run(&mut tx);
+                outcome = kept;
+                answer
+            } else {
+                job.refuse()
+            };
+            answers.push(answer);
+            let has_room = answers.len() < MAX_JOBS
+                && tx.segment.len() < MAX_BODY_BYTES
+                && tx.steps < MAX_STEPS;
+            next = if has_room { admitted() } else { None };
         }
+        let mut effects = tx.effects;
         let outcome = outcome
             .and_then(|()| self.segment.write(&self.connection))
             .and_then(|()| effects.write(&self.connection))
@@ -164,8 +162,8 @@ impl Writer {
                 }
                 self.live.apply(&effects);
                 self.report_health(&kept);
-                self.observer.committed(done.len(), began.elapsed());
-                for answer in done {
+                self.observer.committed(answers.len(), began.elapsed());
+                for answer in answers {
                     answer(kept.clone());
                 }
                 self.live.wake_all(&effects);
@@ -174,7 +172,7 @@ impl Writer {
                 self.roll_back();
                 let reason = self.report_failure(&error);
                 let failed = LedgerError::Unavailable { reason, source: Some(Arc::new(error)) };
-                for answer in done {
+                for answer in answers {
                     answer(Err(failed.clone()));
                 }
             }
@@ -219,12 +217,12 @@ impl Writer {
             return;
         }
         self.live.commit_started();
-        let write = begin(&self.connection).and_then(|()| {
-            let at = self.clock.now().get();
-            self.connection
-                .execute("INSERT OR REPLACE INTO probe (id, at) VALUES (0, ?1)", [at])
-                .and_then(|_| self.connection.execute_batch("COMMIT"))
-        });
+        let write = begin(&self.connection)
+            .and_then(|()| {
+                let probe = "INSERT OR REPLACE INTO probe (id, at) VALUES (0, ?1)";
+                self.connection.run(probe, [self.clock.now()])
+            })
+            .and_then(|_| self.connection.execute_batch("COMMIT"));
         match write {
             Ok(()) => {
                 let kept = self.check_still_writes();
@@ -257,7 +255,7 @@ impl Writer {
 fn admit(job: Job, no_room: Option<&str>) -> Option<Job> {
     match no_room {
         Some(why) if job.adds_data() => {
-            refuse(job)(Err(LedgerError::unavailable(why)));
+            job.refuse()(Err(LedgerError::unavailable(why)));
             None
         }
         _ => Some(job),
@@ -270,18 +268,15 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
-    use super::super::{Rekey, open};
+    use super::super::job::JobKind;
+    use super::super::{Rekey, accept, open, settle};
     use super::*;
     use crate::clock::SystemClock;
     use crate::event::{
         AccountName, Change, ChangeKind, EventKey, ExternalAccountId, ExternalEventId, Millis,
         Policy, RecurringMode, compile_event_expression,
     };
-    use crate::ledger::{
-        ClaimedEvent, DeliveryOutcome, FetchOutcome, FetchTask, InputHash, Settlement,
-    };
+    use crate::ledger::{ClaimedEvent, DeliveryOutcome, FetchOutcome, InputHash, Settlement};
 
     struct Unwatched;
 
@@ -328,10 +323,11 @@ mod tests {
         };
         writer.live.claim(&account, std::slice::from_ref(&claimed));
         let settle = |writer: &mut Writer| {
-            let (reply, mut answer) = oneshot::channel();
-            let event = claimed.event_version();
+            let (event, account) = (claimed.event_version(), account.clone());
             let settlements = vec![Settlement { event, outcome: DeliveryOutcome::NotApplied }];
-            writer.commit(Job::Settle { account: account.clone(), settlements, reply }, || None);
+            let work = move |tx: &mut WriteTx<'_>| settle::settle(tx, &account, &settlements);
+            let (job, mut answer) = Job::new(JobKind::Upkeep, work);
+            writer.commit(job, || None);
             answer.try_recv().expect("it is answered")
         };
         let sound = writer.space.as_mut().expect("it checks the disk").break_writes();
@@ -348,26 +344,11 @@ mod tests {
 
     #[test]
     fn jobs_that_add_data_are_refused_without_room() {
-        let source = || crate::event::SourceName::parse("zoom").expect("a name");
-        let task = FetchTask {
-            id: 1,
-            source: source(),
-            account: None,
-            webinar: crate::event::WebinarId::parse("1").expect("valid"),
-            version: 1,
-            requested_at: Millis::new(0),
-            attempts: 0,
-        };
         let why = || "full".to_owned();
-        let settle = |outcome| {
-            let share = Arc::new(tokio::sync::Semaphore::new(1));
-            let share = share.try_acquire_owned().expect("there is room");
-            Job::SettleFetch { task: task.clone(), outcome, share, reply: oneshot::channel().0 }
-        };
         let answer = Box::new(crate::ledger::NewReceipt {
             id: crate::event::ReceiptId::from_bytes([0; 16]),
             kind: crate::ledger::ReceiptKind::Fetched,
-            source: source(),
+            source: crate::event::SourceName::parse("zoom").expect("a name"),
             provider: crate::event::ProviderId::new("zoom"),
             received_at: Millis::new(0),
             event_type: "webinar".into(),
@@ -379,32 +360,28 @@ mod tests {
             content: crate::ledger::ReceiptContent::Ignored,
             fetch_requests: Vec::new(),
         });
-        let receipt = Some(answer.clone());
-        let (reply, mut reply_receiver) = oneshot::channel();
-        assert!(
-            admit(Job::RequestFetches { source: source(), requests: vec![], reply }, Some("full"))
-                .is_none()
-        );
-        let reply = reply_receiver.try_recv().expect("it is answered");
-        assert!(matches!(reply, Err(error) if error.reason() == "full"));
-        assert!(admit(settle(FetchOutcome::Answered(answer)), Some("full")).is_none());
-        let given_up = |receipt| settle(FetchOutcome::GivenUp { reason: why(), receipt });
-        assert!(admit(given_up(receipt), Some("full")).is_none());
-        assert!(admit(given_up(None), Some("full")).is_some());
-        let later = settle(FetchOutcome::Retry {
-            not_before: Millis::new(0),
-            reason: why(),
-            counted: true,
-        });
-        assert!(admit(later, Some("full")).is_some());
+        let given_up = |receipt| FetchOutcome::GivenUp { reason: why(), receipt };
+        let later =
+            FetchOutcome::Retry { not_before: Millis::new(0), reason: why(), counted: true };
+        for (kind, is_admitted) in [
+            (JobKind::Receipt, false),
+            (JobKind::NewData, false),
+            (JobKind::of_fetch(&FetchOutcome::Answered(answer.clone())), false),
+            (JobKind::of_fetch(&given_up(Some(answer))), false),
+            (JobKind::of_fetch(&given_up(None)), true),
+            (JobKind::of_fetch(&later), true),
+        ] {
+            let (job, mut answer) = Job::new(kind, |_| Ok(()));
+            assert_eq!(admit(job, Some("full")).is_some(), is_admitted, "{kind:?}");
+            if !is_admitted {
+                let answer = answer.try_recv().expect("it is answered");
+                assert!(matches!(answer, Err(error) if error.reason() == "full"));
+            }
+        }
     }
 
     /// Accepted receipts of one webinar each, with a description of this number of parts.
     fn receipts(count: usize, parts: usize) -> Vec<Job> {
-        let share = || {
-            let share = Arc::new(tokio::sync::Semaphore::new(1));
-            share.try_acquire_owned().expect("there is room")
-        };
         let receipt = |number: usize| {
             let mut change = Change::new(
                 crate::event::WebinarId::parse(number.to_string()).expect("valid"),
@@ -436,10 +413,12 @@ mod tests {
             }
         };
         let job = |number| {
-            let (receipt, reply) = (Box::new(receipt(number)), oneshot::channel());
+            let receipt = receipt(number);
+            let work = move |tx: &mut WriteTx<'_>| accept::accept(tx, &receipt);
+            let (job, answer) = Job::new(JobKind::Receipt, work);
             // The receiver is leaked: the writer skips a job whose receiver is dropped.
-            std::mem::forget(reply.1);
-            Job::Accept { receipt, share: share(), reply: reply.0 }
+            std::mem::forget(answer);
+            job
         };
         (0..count).map(job).collect()
     }
