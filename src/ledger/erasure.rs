@@ -19,72 +19,13 @@ const MAX_ADDRESS_BYTES: usize = 254;
 /// The deepest nesting that is parsed, close to the JSON parser's own limit.
 const MAX_DEPTH: usize = 100;
 
-/// Keys of personal members, in lower case without `_` and `-`: names, contact data, and ids by which a platform's other
-/// bodies name the same person.
-const PERSONAL_KEYS: [&str; 43] = [
-    "address",
-    "avatar",
-    "avatarurl",
-    "birthday",
-    "birthdate",
-    "city",
-    "company",
-    "customerkey",
-    "displayname",
-    "email",
-    "emailaddress",
-    "firstname",
-    "fullname",
-    "hostid",
-    "hostname",
-    "initials",
-    "ip",
-    "ipaddress",
-    "jobtitle",
-    "lastname",
-    "mobile",
-    "mobilephone",
-    "nickname",
-    "operator",
-    "operatorid",
-    "org",
-    "organisation",
-    "organization",
-    "participantid",
-    "participantuserid",
-    "participantuuid",
-    "personid",
-    "phone",
-    "phonenumber",
-    "picture",
-    "profileurl",
-    "publicip",
-    "registrantid",
-    "registrantuuid",
-    "userid",
-    "username",
-    "useruuid",
-    "zip",
-];
+/// Keys of personal members: names, contact data, and ids by which a platform's other bodies name the same person. As in
+/// the other lists, each line is a key in lower case without `_` and `-`.
+const PERSONAL_KEYS: &str = include_str!("erasure/personal_keys.txt");
 /// Keys that are personal in an object about a person, and not in one about an event.
-const SHARED_KEYS: [&str; 7] = ["id", "uuid", "name", "title", "url", "joinurl", "link"];
+const SHARED_KEYS: &str = include_str!("erasure/shared_keys.txt");
 /// Keys by which an object about an event is recognised.
-const EVENT_KEYS: [&str; 14] = [
-    "topic",
-    "agenda",
-    "starttime",
-    "startdate",
-    "startdatetime",
-    "startsat",
-    "start",
-    "endtime",
-    "enddate",
-    "enddatetime",
-    "duration",
-    "occurrences",
-    "recurrence",
-    "eventtype",
-];
+const EVENT_KEYS: &str = include_str!("erasure/event_keys.txt");
 
 /// The e-mail address of the person to erase.
 #[derive(Clone)]
@@ -118,7 +59,7 @@ impl EmailAddress {
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        let mut text = Decoded::normalized_key(bytes);
+        let mut text = Decoded::from_bytes(bytes);
         loop {
             found.extend(self.find_in(&text));
             // The decoded text may be encoded once more: a link within a link.
@@ -175,7 +116,7 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn normalized_key(bytes: &[u8]) -> Self {
+    fn from_bytes(bytes: &[u8]) -> Self {
         Self { bytes: bytes.to_vec(), at: (0..=bytes.len()).collect() }
     }
 
@@ -319,8 +260,8 @@ fn erase_object(
     out: &mut String,
 ) {
     let keys: Vec<String> = members.iter().map(|(key, _)| plain(key)).collect();
-    let is = |key: &str, list: &[&str]| list.contains(&key);
-    let of_event = keys.iter().any(|key| is(key, &EVENT_KEYS));
+    let is = |key: &str, list: &str| list.lines().any(|listed| listed == key);
+    let of_event = keys.iter().any(|key| is(key, EVENT_KEYS));
     let person_here = members.iter().any(|(_, value)| contains_address(value.get(), address));
     out.push('{');
     for (number, ((key, value), plain)) in members.iter().zip(&keys).enumerate() {
@@ -330,7 +271,7 @@ fn erase_object(
         out.push_str(&serde_json::Value::from(key.as_str()).to_string());
         out.push(':');
         let raw = value.get();
-        let personal = is(plain, &PERSONAL_KEYS) || (!of_event && is(plain, &SHARED_KEYS));
+        let personal = is(plain, PERSONAL_KEYS) || (!of_event && is(plain, SHARED_KEYS));
         let has_content = !matches!(raw, "null" | "true" | "false" | "\"\"");
         if person_here && personal && has_content {
             push_erased(out);
