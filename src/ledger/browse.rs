@@ -1,4 +1,4 @@
-//! Looking at the ledger.
+//! Queries of the ledger.
 //!
 //! Lists come newest first, a page at a time. A page looks at a bounded number of rows: one with a rare filter may be
 //! short, or empty, and still name the place to go on from.
@@ -18,7 +18,7 @@ use crate::event::{
     ProviderId, ReceiptId, SourceName, rfc3339,
 };
 
-/// What people and metrics read.
+/// The queries of people and metrics.
 #[async_trait]
 pub trait Browse: Send + Sync + 'static {
     /// The number of events in each state, by account, now.
@@ -174,7 +174,7 @@ pub struct EventSummary {
     pub object_id: Option<String>,
     /// Why HubSpot refused it, while dead.
     pub refused: Option<HubspotRefusal>,
-    /// What went wrong last, if it did since the last confirmation.
+    /// The last failure since the last confirmation.
     pub last_error: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The error behind a [`LedgerError`]: shared, since one failed commit answers many callers.
 pub type SharedError = Arc<dyn Error + Send + Sync>;
 
-/// Why the ledger did not do what it was asked.
+/// Why the ledger did not carry out a call.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
     /// The store cannot do it now (full, locked, read-only, stopping). The caller should try again.
@@ -22,7 +22,7 @@ pub enum LedgerError {
     /// The store holds data that cannot be read. Trying again does not help.
     #[error("the store holds data that cannot be read: {reason}")]
     Corrupt {
-        /// What cannot be read, for operators.
+        /// The data that cannot be read, for operators.
         reason: String,
         /// The error that caused it, if there is one.
         #[source]

@@ -13,15 +13,15 @@ use crate::event::{ExternalAccountId, FetchRequest, Millis, SourceName, WebinarI
 
 /// The queue of webinars to ask the platforms' APIs about, with a row for each source, webinar and account.
 ///
-/// What is requested again while it waits is asked for once. What is requested again while a worker asks for it is asked for
-/// once more, since the answer under way may be older.
+/// A webinar that is requested again while it waits is fetched once. A webinar that is requested again while a worker
+/// fetches it is fetched once more, since the answer under way may be older.
 #[async_trait]
 pub trait FetchQueue: Send + Sync + 'static {
     /// Requests fetches of the source without any receipt; durable when it returns. Answers how many of the webinars are to
     /// be fetched from now on: none of a source that is not in the configuration.
     ///
     /// # Errors
-    /// [`LedgerError`] when not all were stored. Trying again is right: what is requested twice is fetched once.
+    /// [`LedgerError`] when not all were stored. Trying again is right: a webinar requested twice is fetched once.
     ///
     /// # Cancel safety
     /// A cancelled call may still be carried out, or a part of it.
@@ -45,9 +45,9 @@ pub trait FetchQueue: Send + Sync + 'static {
     /// Records the outcome of a task, accepts the receipt that it brings, and ends the claim, in one step; durable when it
     /// returns. Answers the outcome of that receipt.
     ///
-    /// What was requested again since the task was claimed stays due: at once, or, after [`FetchOutcome::Retry`], at the
-    /// time of the retry. A request that the receipt brings for the very webinar and account of the task is passed over,
-    /// since it would be repeated for ever.
+    /// A webinar that was requested again since the task was claimed stays due: at once, or, after
+    /// [`FetchOutcome::Retry`], at the time of the retry. A request that the receipt brings for the very webinar and
+    /// account of the task is passed over, since it would be repeated for ever.
     ///
     /// # Errors
     /// [`LedgerError`] when nothing was recorded, or it is unknown whether it was, which a repetition heals.
@@ -63,7 +63,7 @@ pub trait FetchQueue: Send + Sync + 'static {
     /// Ends the claim of a task that is not settled: it is due as before. Wakes no worker, since the caller looks again.
     fn release_fetch(&self, task: &FetchTask);
 
-    /// Notified after each commit that made something of the source due. Carries no data; arm it before looking.
+    /// Notified after each commit that made a fetch of the source due. Carries no data; arm it before looking.
     fn fetch_wake_up(&self, source: &SourceName) -> Arc<Notify>;
 
     /// The state of the queue of every source in the configuration, now.
@@ -126,7 +126,7 @@ pub enum FetchOutcome {
     GivenUp {
         /// The reason, for showing.
         reason: String,
-        /// What follows from that, if anything: a webinar that is gone is cancelled.
+        /// The receipt that follows: a webinar that is gone is cancelled.
         receipt: Option<Box<NewReceipt>>,
     },
 }

@@ -87,7 +87,7 @@ impl NewReceipt {
     }
 }
 
-/// What a receipt holds for the ledger.
+/// The content of a receipt.
 #[derive(Debug, Clone)]
 pub enum ReceiptContent {
     /// Changes to merge.
@@ -109,7 +109,7 @@ impl ReceiptContent {
     }
 }
 
-/// What became of a receipt.
+/// The outcome of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptOutcome {

@@ -56,12 +56,12 @@ pub use redrive::{Redrive, RedriveProgress, RedriveRequest, RedriveResult};
 pub use store::{CommitObserver, Store, StoreSizes};
 pub use timers::{Retention, Timers, TimersRun};
 
-/// What delivering to HubSpot needs.
+/// The traits that delivery to HubSpot needs.
 pub trait DeliveryLedger: Outbox + AccountStatuses + Redrive {}
 
 impl<T: Outbox + AccountStatuses + Redrive> DeliveryLedger for T {}
 
-/// What asking the platforms' APIs needs.
+/// The traits that fetching needs.
 pub trait FetchLedger: FetchQueue + Rebuilds {}
 
 impl<T: FetchQueue + Rebuilds> FetchLedger for T {}

@@ -15,7 +15,7 @@ use crate::event::{AccountName, EventKey, HubspotRefusal, Millis};
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
     /// Takes the account's lease, or renews the one that this process holds; none while another process holds it. When
-    /// the lease changes hands, calls under way become [`DeliveryOutcome::Ambiguous`].
+    /// the lease gets another holder, calls under way become [`DeliveryOutcome::Ambiguous`].
     ///
     /// # Errors
     /// [`LedgerError`] when it is unknown who holds the lease.
@@ -57,7 +57,7 @@ pub trait Outbox: Send + Sync + 'static {
     /// [`LedgerError`] when the store cannot be read.
     async fn has_pending(&self, account: &AccountName) -> Result<bool, LedgerError>;
 
-    /// Notified after each commit, and each change of its status, that may have made something to do for the account.
+    /// Notified after each commit, and each change of the account's status, that may have made work for the account.
     /// Carries no data; arm it before looking.
     fn wake_up(&self, account: &AccountName) -> Arc<Notify>;
 }
@@ -89,7 +89,7 @@ impl Lease {
     }
 }
 
-/// What a claim asks for.
+/// The terms of a claim.
 #[derive(Debug, Clone)]
 pub struct ClaimRequest {
     /// The most events in one batch.
@@ -238,7 +238,7 @@ pub struct Settlement {
     pub outcome: DeliveryOutcome,
 }
 
-/// What became of a claimed event.
+/// The outcome of a claimed event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryOutcome {
     /// HubSpot confirmed it.

@@ -1,10 +1,10 @@
-//! Replaying: a receipt is mapped again with today's code and configuration, and the webinars that it built, or builds
-//! now, are rebuilt from their retained receipts at their original times.
+//! Rebuilds. In a replay a receipt is mapped again with today's code and configuration, and the webinars that it built,
+//! or builds now, are rebuilt from their retained receipts at their original times.
 //!
 //! Mapping is not the ledger's: the replayer reads a [`WebinarState`] and its [`ContributingReceipt`]s, maps and merges
 //! them, and returns a [`RebuildRequest`]. If the webinar changed meanwhile the ledger answers [`RebuildResult::Stale`],
 //! and the replayer starts over. So a rebuild takes the writer no longer than a webhook does, however many receipts a
-//! webinar has, and nobody holds all of them in memory.
+//! webinar has, and the memory never holds all of them.
 
 use std::collections::BTreeSet;
 

@@ -45,7 +45,7 @@ CREATE TABLE webinar_receipts (
     PRIMARY KEY (webinar, receipt)
 ) STRICT, WITHOUT ROWID;
 
--- What follows from the webinars: what HubSpot is to hold, and what it holds.
+-- The events that follow from the webinars: the input that HubSpot is to hold, and the input that it holds.
 CREATE TABLE events (
     id                  INTEGER PRIMARY KEY,
     webinar             INTEGER NOT NULL,
@@ -80,7 +80,7 @@ CREATE INDEX events_sending ON events (sending_since) WHERE sending_since IS NOT
 CREATE INDEX events_resend ON events (resend_at) WHERE resend_at IS NOT NULL;
 CREATE INDEX events_due ON events (due_at) WHERE due_at IS NOT NULL;
 
--- The number of events in each state, kept with every change so that nobody has to count.
+-- The number of events in each state, updated with every change so that no query has to count.
 CREATE TABLE event_counts (
     hubspot TEXT    NOT NULL,
     state   INTEGER NOT NULL,
@@ -88,26 +88,26 @@ CREATE TABLE event_counts (
     PRIMARY KEY (hubspot, state)
 ) STRICT, WITHOUT ROWID;
 
--- What each source's configuration was when the store was last opened.
+-- The configuration of each source when the store was last opened.
 CREATE TABLE sources (
     name     TEXT PRIMARY KEY,
     identity TEXT NOT NULL, -- what decides the events' ids in HubSpot
     defaults TEXT NOT NULL  -- what else shapes events
 ) STRICT, WITHOUT ROWID;
 
--- How far the webinars have been gone through since the defaults changed; no row: all have.
+-- The last webinar that was folded again since the defaults changed; no row: all have been.
 CREATE TABLE revision (
     id    INTEGER PRIMARY KEY CHECK (id = 0),
     after INTEGER NOT NULL  -- webinars.id
 ) STRICT;
 
--- How each HubSpot account stands: ledger::Standing as JSON.
+-- The status of each HubSpot account: event::AccountStatus as JSON.
 CREATE TABLE standings (
     hubspot  TEXT PRIMARY KEY,
     standing TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Written to find out whether writing works again.
+-- A row that the writer writes to find out whether writing works again.
 CREATE TABLE probe (
     id INTEGER PRIMARY KEY CHECK (id = 0),
     at INTEGER NOT NULL

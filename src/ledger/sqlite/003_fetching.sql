@@ -1,10 +1,10 @@
--- Asking the platforms' APIs, receipts of what they answered, and keys that outlive their receipts.
+-- The queue of fetches, receipts of the platforms' answers, and dedupe keys that outlive their receipts.
 
 ALTER TABLE receipts ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;    -- 0 webhook, 1 fetched
 ALTER TABLE receipts ADD COLUMN headers TEXT;                       -- JSON of [name, value]; none: NULL
 ALTER TABLE receipts ADD COLUMN lasting INTEGER NOT NULL DEFAULT 0; -- 1: its key outlives it
 
--- The keys of receipts that are gone, for as long as the webinars that they built.
+-- The dedupe keys of deleted receipts; each is kept as long as the webinars that its receipt built.
 CREATE TABLE lasting_keys (
     source     TEXT    NOT NULL,
     dedupe_key BLOB    NOT NULL,
@@ -13,7 +13,8 @@ CREATE TABLE lasting_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lasting_keys_by_webinar ON lasting_keys (webinar);
 
--- What is to be asked of the platforms' APIs. An id is never used again: whoever settles a row twice must not meet another.
+-- The webinars to ask the platforms' APIs about. An id is never used again: a row that is settled twice must not be
+-- taken for another.
 CREATE TABLE fetches (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     source     TEXT    NOT NULL,
@@ -31,7 +32,7 @@ CREATE TABLE fetches (
 CREATE INDEX fetches_due ON fetches (source, not_before, wanted_at) WHERE given_up = 0;
 CREATE INDEX fetches_failed ON fetches (source, failed_at) WHERE failed_at IS NOT NULL;
 
--- How many there are of each kind, kept with every change so that nobody has to count.
+-- The number of fetches that wait and that were given up, updated with every change so that no query has to count.
 CREATE TABLE fetch_counts (
     source   TEXT    NOT NULL,
     given_up INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-//! The number of fetches of each source, updated with every change so that nobody has to count rows.
+//! The number of fetches of each source, updated with every change so that no query has to count rows.
 
 use std::collections::BTreeMap;
 

@@ -31,7 +31,7 @@ pub(super) fn request(
     requests: &[FetchRequest],
     at: Millis,
 ) -> Result<usize, LedgerError> {
-    // Nobody would ever fetch them.
+    // Without the source in the configuration, no worker would ever fetch them.
     let Some(policy) = tx.policies.get(source) else { return Ok(0) };
     let mut requested = 0;
     for request in requests {
