@@ -87,7 +87,7 @@ fn store(
     )?;
     if inserted == 0 {
         if let Some(place) = place {
-            tx.segment.rewind(usize::try_from(place.offset).unwrap_or(0));
+            tx.segment.truncate(usize::try_from(place.offset).unwrap_or(0));
         }
         return Ok(None);
     }

@@ -55,12 +55,9 @@ impl Segment {
         self.data.len()
     }
 
-    pub(super) fn mark(&self) -> usize {
-        self.data.len()
-    }
-
-    pub(super) fn rewind(&mut self, mark: usize) {
-        self.data.truncate(mark);
+    /// Removes the bodies after this length.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.data.truncate(len);
     }
 
     pub(super) fn push(&mut self, body: &[u8]) -> BodyLocation {

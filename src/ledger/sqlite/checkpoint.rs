@@ -27,8 +27,8 @@ const WRITER_COPIES_FRAMES: i64 = 400;
 /// The thread that copies the WAL back, and its signal to the writer.
 pub(super) struct Checkpointer {
     turn: Arc<AtomicBool>,
-    stop: Option<SyncSender<()>>,
-    thread: Option<JoinHandle<()>>,
+    stop: SyncSender<()>,
+    thread: JoinHandle<()>,
 }
 
 /// The progress of a checkpoint, in frames.
@@ -51,7 +51,7 @@ impl Checkpointer {
             .name("ledger-checkpoint".into())
             .spawn(move || copy_back(&connection, &wal, &given, &stopped))
             .map_err(OpenError::Thread)?;
-        Ok(Self { turn, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { turn, stop, thread })
     }
 
     /// Whether the writer should copy the remaining frames now.
@@ -69,11 +69,9 @@ impl Checkpointer {
     }
 
     /// Ends the thread.
-    pub(super) fn stop(mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
+    pub(super) fn stop(self) {
+        drop(self.stop);
+        drop(self.thread.join());
     }
 }
 

@@ -7,7 +7,7 @@ use super::webinars;
 use crate::event::{EventKey, Millis, Webinar, fold_lazily, step_budget};
 use crate::ledger::rules::accept::MergeRefused;
 use crate::ledger::rules::reconcile::{
-    EventChange, Leftover, ReconcileScope, Reconciliation, policy_for, removable,
+    EventChange, Leftover, ReconcileScope, Reconciliation, policy_for,
 };
 use crate::ledger::{LedgerError, WebinarKey};
 
@@ -67,16 +67,6 @@ fn carry_out(
         }
     }
     Ok(())
-}
-
-/// Deletes what may be deleted of a webinar's events: nothing is known of it any more, so none of them follows.
-pub(super) fn delete_all(
-    tx: &mut WriteTx<'_>,
-    id: i64,
-    key: &WebinarKey,
-) -> Result<(), LedgerError> {
-    let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
-    event_rows::delete(tx, &key.hubspot, removable(known))
 }
 
 /// Folds a webinar again with what is known now.

@@ -78,13 +78,13 @@ impl Job {
         if let Err(error) = tx.connection.run("SAVEPOINT job", ()) {
             return (self.refuse(), Err(error));
         }
-        let (mark, mut effects) = (tx.segment.mark(), std::mem::take(&mut tx.effects));
+        let (len, mut effects) = (tx.segment.len(), std::mem::take(&mut tx.effects));
         let (is_done, answer) = (self.perform)(Some(tx));
         let mut kept = Ok(0);
         if is_done {
             effects.absorb(std::mem::take(&mut tx.effects));
         } else {
-            tx.segment.rewind(mark);
+            tx.segment.truncate(len);
             // It fails if SQLite itself rolled everything back (disk full, I/O error): the other jobs are lost too.
             kept = tx.connection.run("ROLLBACK TO job", ());
         }

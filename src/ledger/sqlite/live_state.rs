@@ -59,6 +59,16 @@ struct EventClaim {
     input: Arc<[u8]>,
 }
 
+impl Inner {
+    fn release(&mut self, account: &AccountName, ids: impl Iterator<Item = i64>) {
+        if let Some(claims) = self.claims.get_mut(account) {
+            for id in ids {
+                claims.remove(&id);
+            }
+        }
+    }
+}
+
 impl LiveState {
     /// Reads what the file knows.
     pub(super) fn load(
@@ -103,11 +113,7 @@ impl LiveState {
             *inner.counts.entry(key.clone()).or_default() += by;
         }
         for (account, ids) in &effects.released {
-            if let Some(claims) = inner.claims.get_mut(account) {
-                for id in ids {
-                    claims.remove(id);
-                }
-            }
+            inner.release(account, ids.iter().copied());
         }
         for id in &effects.settled_fetches {
             inner.fetch_claims.remove(id);
@@ -209,11 +215,7 @@ impl LiveState {
     }
 
     pub(super) fn release(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
-        if let Some(claims) = self.lock().claims.get_mut(account) {
-            for id in ids {
-                claims.remove(&id);
-            }
-        }
+        self.lock().release(account, ids);
     }
 
     /// The claimed events of an account, by row.

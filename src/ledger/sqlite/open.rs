@@ -151,16 +151,21 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // Every commit is synced before it returns: the promise behind the 200.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    // Checkpoints belong to the checkpointer: one within a commit would delay the callers.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    configure(&connection)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // SQLite overwrites deleted content in pages that it writes anyway: erasing a person has less to search.
     connection.pragma_update(None, "secure_delete", "FAST")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Sets the options of every connection that writes.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    // Every commit is synced before it returns: the promise behind the 200.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Checkpoints belong to the checkpointer: one within a commit would delay the callers.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }
 
 /// Opens the API's connection: rarely used, so its cache is small.
@@ -208,10 +213,7 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
         rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     connection.busy_timeout(TOOL_BUSY)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    // As in the service: no checkpoint within a commit.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    configure(&connection)?;
     match (known_schema(&connection)?, MIGRATIONS.len()) {
         (found, known) if found < known => Err(OpenError::TooOld { found, known }),
         _ => Ok(connection),

@@ -2,9 +2,9 @@
 
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
-use super::{events, webinar_state, webinars};
+use super::{event_rows, events, webinar_state, webinars};
 use crate::ledger::rules::rebuild::{WebinarPlan, covers_all_webinars, plan_webinar};
-use crate::ledger::rules::reconcile::ReconcileScope;
+use crate::ledger::rules::reconcile::{ReconcileScope, removable};
 use crate::ledger::{LedgerError, RebuildRequest, RebuildResult, RebuiltWebinar, WebinarState};
 
 /// Rebuilds every webinar of the request, or none.
@@ -67,7 +67,10 @@ fn replace_webinar(
     webinars::link(tx.connection, id, replayed, *contributes)?;
     match plan {
         WebinarPlan::Stale | WebinarPlan::Nothing | WebinarPlan::Link => Ok(()),
-        WebinarPlan::Empty => Ok(events::delete_all(tx, id, key)?),
+        WebinarPlan::Empty => {
+            let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
+            Ok(event_rows::delete(tx, &key.hubspot, removable(known))?)
+        }
         WebinarPlan::Replace => {
             let at = tx.now;
             events::reconcile(tx, id, key, webinar, at, ReconcileScope::All)

@@ -67,7 +67,7 @@ impl WriteTx<'_> {
         work: impl FnOnce(&mut Self) -> Result<T, AttemptError>,
     ) -> Result<T, AttemptError> {
         self.connection.run("SAVEPOINT attempt", ())?;
-        let mark = self.segment.mark();
+        let len = self.segment.len();
         let mut before = std::mem::take(&mut self.effects);
         let done = work(self);
         let effects = std::mem::take(&mut self.effects);
@@ -75,7 +75,7 @@ impl WriteTx<'_> {
             Ok(_) => before.absorb(effects),
             Err(AttemptError::Refused(_)) => {
                 self.connection.run("ROLLBACK TO attempt", ())?;
-                self.segment.rewind(mark);
+                self.segment.truncate(len);
             }
             // The whole job is undone.
             Err(AttemptError::Store(_)) => return done,
