@@ -61,7 +61,7 @@ fn store(
     reason: Option<&str>,
 ) -> rusqlite::Result<Option<i64>> {
     let place = (!receipt.body.is_empty()).then(|| tx.segment.push(&receipt.body));
-    let inserted = tx.connection.run(
+    let inserted = tx.connection.change(
         "INSERT INTO receipts (id, source, dedupe_key, provider, event_type, outcome, reason,
              received_at, hash, body_id, body_offset, body_length, kind, headers, lasting)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15

@@ -77,8 +77,7 @@ impl Segment {
             return Ok(());
         }
         let packed = lz4_flex::compress_prepend_size(&self.data);
-        connection.run("INSERT INTO bodies (id, data) VALUES (?1, ?2)", (self.id, packed))?;
-        Ok(())
+        connection.run("INSERT INTO bodies (id, data) VALUES (?1, ?2)", (self.id, packed))
     }
 
     /// Moves on to the next segment after the commit.

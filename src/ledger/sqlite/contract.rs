@@ -53,7 +53,7 @@ impl Outbox for SqliteLedger {
         request: ClaimRequest,
     ) -> Result<ClaimResult, LedgerError> {
         let account = lease.account().clone();
-        self.read(move |tx| claims::claim(tx, &account, &request)).await
+        self.read(&self.reader, move |tx| claims::claim(tx, &account, &request)).await
     }
 
     async fn begin_attempt(
@@ -142,7 +142,7 @@ impl FetchQueue for SqliteLedger {
         limit: usize,
     ) -> Result<FetchClaim, LedgerError> {
         let source = source.clone();
-        self.read(move |tx| fetches::claim(tx, &source, limit)).await
+        self.read(&self.reader, move |tx| fetches::claim(tx, &source, limit)).await
     }
 
     async fn settle_fetch(
@@ -192,31 +192,31 @@ impl Browse for SqliteLedger {
 
     async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
         let account = account.clone();
-        self.read(move |tx| claims::oldest_pending(tx, &account)).await
+        self.read(&self.reader, move |tx| claims::oldest_pending(tx, &account)).await
     }
 
     async fn events(&self, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.read(move |tx| list_events::events(tx, limit)).await
+        self.read(&self.reader, move |tx| list_events::events(tx, limit)).await
     }
 
     async fn list_events(&self, query: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
-        self.read_for_api(move |tx| list_events::page(tx, &query)).await
+        self.read(&self.api_reader, move |tx| list_events::page(tx, &query)).await
     }
 
     async fn event_detail(&self, key: &EventKey) -> Result<Option<EventDetail>, LedgerError> {
         let key = key.clone();
-        self.read_for_api(move |tx| event_detail::detail(tx, &key)).await
+        self.read(&self.api_reader, move |tx| event_detail::detail(tx, &key)).await
     }
 
     async fn list_receipts(
         &self,
         query: ReceiptQuery,
     ) -> Result<Page<ReceiptSummary>, LedgerError> {
-        self.read_for_api(move |tx| receipts::page(tx, &query)).await
+        self.read(&self.api_reader, move |tx| receipts::page(tx, &query)).await
     }
 
     async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
-        self.read_for_api(move |tx| receipts::receipt(tx, id)).await
+        self.read(&self.api_reader, move |tx| receipts::receipt(tx, id)).await
     }
 }
 
@@ -235,12 +235,12 @@ impl Redrive for SqliteLedger {
 #[async_trait]
 impl Rebuilds for SqliteLedger {
     async fn webinars_of(&self, receipt: ReceiptId) -> Result<Vec<WebinarState>, LedgerError> {
-        self.read_for_api(move |tx| webinar_state::webinars_of(tx, receipt)).await
+        self.read(&self.api_reader, move |tx| webinar_state::webinars_of(tx, receipt)).await
     }
 
     async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
         let key = key.clone();
-        self.read_for_api(move |tx| Ok(webinar_state::read(tx.connection, key)?.1)).await
+        self.read(&self.api_reader, move |tx| Ok(webinar_state::read(tx.connection, key)?.1)).await
     }
 
     async fn receipts_of(
@@ -249,7 +249,7 @@ impl Rebuilds for SqliteLedger {
         after: Option<i64>,
     ) -> Result<Page<ContributingReceipt>, LedgerError> {
         let key = key.clone();
-        self.read_for_api(move |tx| webinar_state::receipts_of(tx, &key, after)).await
+        self.read(&self.api_reader, move |tx| webinar_state::receipts_of(tx, &key, after)).await
     }
 
     async fn rebuild(&self, request: RebuildRequest) -> Result<RebuildResult, LedgerError> {

@@ -216,7 +216,7 @@ fn overwrite_free_pages(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "secure_delete", "OFF")?;
     loop {
         let deleted = piece(connection, |connection| {
-            connection.run(
+            connection.change(
                 "DELETE FROM bodies
                  WHERE id IN (SELECT id FROM bodies WHERE id < 0 ORDER BY id LIMIT 4)",
                 (),

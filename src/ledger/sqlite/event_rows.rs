@@ -8,7 +8,6 @@ use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::values::{Json, TimeOrZero};
 use crate::event::{AccountName, EventKey};
-use crate::ledger::LedgerError;
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::{EventFacts, KnownEvent};
 
@@ -108,7 +107,7 @@ pub(super) fn replace(
     id: i64,
     before: &EventRow,
     after: &EventRow,
-) -> Result<(), LedgerError> {
+) -> rusqlite::Result<()> {
     if before == after {
         return Ok(());
     }
@@ -143,23 +142,19 @@ pub(super) fn store(connection: &Connection, id: i64, row: &EventRow) -> rusqlit
             row.refused.as_ref().map(Json),
             row.last_error,
         ],
-    )?;
-    Ok(())
-}
-
-/// A new event of a webinar, as the rules answer it.
-pub(super) struct NewEvent<'a> {
-    pub(super) webinar: i64,
-    pub(super) key: &'a EventKey,
-    pub(super) row: &'a EventRow,
-    pub(super) input: Option<&'a [u8]>,
-    pub(super) facts: &'a EventFacts,
+    )
 }
 
 /// Adds an event; false if another webinar has one of that id.
-pub(super) fn insert(tx: &mut WriteTx<'_>, event: &NewEvent<'_>) -> Result<bool, LedgerError> {
-    let NewEvent { webinar, key, row, input, facts } = event;
-    let inserted = tx.connection.run(
+pub(super) fn insert(
+    tx: &mut WriteTx<'_>,
+    webinar: i64,
+    key: &EventKey,
+    row: &EventRow,
+    input: Option<&[u8]>,
+    facts: &EventFacts,
+) -> rusqlite::Result<bool> {
+    let inserted = tx.connection.change(
         "INSERT INTO events (webinar, hubspot, external_account_id, external_event_id, version,
              state, input, input_hash, gaps, changed_at, pending_since, due_at, name, ends_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
@@ -196,8 +191,7 @@ pub(super) fn store_facts(tx: &WriteTx<'_>, id: i64, facts: &EventFacts) -> rusq
         "UPDATE events SET due_at = ?2, ends_at = ?3, name = ?4
          WHERE id = ?1 AND (due_at IS NOT ?2 OR ends_at IS NOT ?3 OR name IS NOT ?4)",
         (id, facts.due_at, facts.ends_at, &facts.name),
-    )?;
-    Ok(())
+    )
 }
 
 /// Stores the input that HubSpot confirmed last; `sent` is the input that was sent, where it is known.
@@ -210,14 +204,13 @@ pub(super) fn store_confirmed_input(
     let input = match change {
         ConfirmedInput::Keep => return Ok(()),
         ConfirmedInput::TakePresent => {
-            connection.run("UPDATE events SET confirmed_input = input WHERE id = ?1", [id])?;
-            return Ok(());
+            let present = "UPDATE events SET confirmed_input = input WHERE id = ?1";
+            return connection.run(present, [id]);
         }
         ConfirmedInput::Clear => None,
         ConfirmedInput::TakeSent => sent,
     };
-    connection.run("UPDATE events SET confirmed_input = ?2 WHERE id = ?1", (id, input))?;
-    Ok(())
+    connection.run("UPDATE events SET confirmed_input = ?2 WHERE id = ?1", (id, input))
 }
 
 /// Deletes events.
@@ -225,7 +218,7 @@ pub(super) fn delete(
     tx: &mut WriteTx<'_>,
     account: &AccountName,
     events: Vec<KnownEvent>,
-) -> Result<(), LedgerError> {
+) -> rusqlite::Result<()> {
     for KnownEvent { id, row, .. } in events {
         // A batch may have claimed the event since it was loaded: folding takes time.
         if tx.live.is_claimed(account, id) {

@@ -1,6 +1,6 @@
 //! Reconciling the events' rows with the webinar that they follow from.
 
-use super::event_rows::{self, NewEvent};
+use super::event_rows;
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::webinars;
@@ -52,9 +52,7 @@ fn carry_out(
                 external_account_id: key.account.clone(),
                 external_event_id: id,
             };
-            let input = input.as_deref();
-            let event = NewEvent { webinar, key: &key, row: &row, input, facts: &facts };
-            if !event_rows::insert(tx, &event)? {
+            if !event_rows::insert(tx, webinar, &key, &row, input.as_deref(), &facts)? {
                 let id = key.external_event_id.as_str().to_owned();
                 return Err(MergeRefused::ForeignEvent(id).into());
             }

@@ -186,9 +186,7 @@ pub(super) fn settle(
     let row = settle_fetch(&before, task.version, &outcome, tx.now);
     match &row {
         Some(row) => store(tx.connection, task.id, row)?,
-        None => {
-            tx.connection.run("DELETE FROM fetches WHERE id = ?1", [task.id])?;
-        }
+        None => tx.connection.run("DELETE FROM fetches WHERE id = ?1", [task.id])?,
     }
     let counts = tx.effects.fetch_counts(&task.source);
     counts.count(before.given_up, -1);
@@ -229,6 +227,5 @@ fn store(connection: &Connection, id: i64, row: &FetchRow) -> rusqlite::Result<(
             failure.map(|failure| failure.at),
             failure.map(|failure| &failure.reason),
         ),
-    )?;
-    Ok(())
+    )
 }

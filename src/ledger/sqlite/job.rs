@@ -80,7 +80,7 @@ impl Job {
         }
         let (len, mut effects) = (tx.segment.len(), std::mem::take(&mut tx.effects));
         let (is_done, answer) = (self.perform)(Some(tx));
-        let mut kept = Ok(0);
+        let mut kept = Ok(());
         if is_done {
             effects.absorb(std::mem::take(&mut tx.effects));
         } else {
@@ -89,7 +89,7 @@ impl Job {
             kept = tx.connection.run("ROLLBACK TO job", ());
         }
         tx.effects = effects;
-        (answer, kept.and_then(|_| tx.connection.run("RELEASE job", ())).map(drop))
+        (answer, kept.and_then(|()| tx.connection.run("RELEASE job", ())))
     }
 
     /// Refuses a job that was not begun; its answer is the commit's error.

@@ -1,6 +1,6 @@
 //! The state in memory beside the file: counts, claims, statuses of accounts, and the waiting workers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,14 +32,11 @@ const COMMIT_HANGS: Duration = Duration::from_secs(5);
 struct Inner {
     /// The number of events of each account in each state; events in flight count as pending.
     counts: BTreeMap<(AccountName, EventState), i64>,
-    claims: HashMap<AccountName, Claims>,
+    accounts: BTreeMap<AccountName, AccountState>,
     /// The fetches of each source in the configuration.
     fetches: BTreeMap<SourceName, FetchCounts>,
     /// The ends of the claims of fetches, by row.
     fetch_claims: HashMap<i64, Millis>,
-    statuses: BTreeMap<AccountName, watch::Sender<AccountStatus>>,
-    /// Accounts with a status that the file does not hold yet.
-    unstored: BTreeSet<AccountName>,
     /// The message of the last failed write, while the store fails.
     failure: Option<String>,
     /// The message about a lack of room for receipts, while it lasts.
@@ -48,8 +45,15 @@ struct Inner {
     committing: Option<Instant>,
 }
 
-/// The claimed events of an account, by row.
-type Claims = HashMap<i64, EventClaim>;
+/// The state of an account.
+#[derive(Default)]
+struct AccountState {
+    /// The claimed events, by row.
+    claims: HashMap<i64, EventClaim>,
+    status: watch::Sender<AccountStatus>,
+    /// Whether the file does not hold the status yet.
+    is_unstored: bool,
+}
 
 /// The claim of an event by a batch.
 struct EventClaim {
@@ -60,11 +64,14 @@ struct EventClaim {
 }
 
 impl Inner {
+    fn account(&mut self, account: &AccountName) -> &mut AccountState {
+        self.accounts.entry(account.clone()).or_default()
+    }
+
     fn release(&mut self, account: &AccountName, ids: impl Iterator<Item = i64>) {
-        if let Some(claims) = self.claims.get_mut(account) {
-            for id in ids {
-                claims.remove(&id);
-            }
+        let claims = &mut self.account(account).claims;
+        for id in ids {
+            claims.remove(&id);
         }
     }
 }
@@ -89,10 +96,10 @@ impl LiveState {
         let statuses = connection
             .all("SELECT hubspot, standing FROM standings", (), |row| Ok(row.try_into().ok()))?;
         for (account, Json(status)) in statuses.into_iter().flatten() {
-            inner.statuses.insert(account, watch::Sender::new(status));
+            inner.account(&account).status = watch::Sender::new(status);
         }
-        let notify = accounts.iter().map(|a| (a.clone(), Arc::new(Notify::new()))).collect();
-        let notify_fetch = sources.iter().map(|s| (s.clone(), Arc::new(Notify::new()))).collect();
+        let notify = accounts.iter().map(|a| (a.clone(), Arc::default())).collect();
+        let notify_fetch = sources.iter().map(|s| (s.clone(), Arc::default())).collect();
         Ok(Self { inner: Mutex::new(inner), notify, notify_fetch })
     }
 
@@ -105,7 +112,8 @@ impl LiveState {
     pub(super) fn apply(&self, effects: &SideEffects) {
         let mut inner = self.lock();
         for (id, is_pending) in &effects.pending_changes {
-            for claim in inner.claims.values_mut().filter_map(|claims| claims.get_mut(id)) {
+            let accounts = inner.accounts.values_mut();
+            for claim in accounts.filter_map(|account| account.claims.get_mut(id)) {
                 claim.is_pending = *is_pending;
             }
         }
@@ -192,9 +200,9 @@ impl LiveState {
             let counts = all.entry(account.clone()).or_default();
             *state.count_in(counts) = u64::try_from(*count).unwrap_or(0);
         }
-        for (account, claims) in &inner.claims {
-            let counts = all.entry(account.clone()).or_default();
-            counts.in_flight = claims.values().filter(|claim| claim.is_pending).count() as u64;
+        for (account, counts) in &mut all {
+            let claims = inner.accounts.get(account).into_iter().flat_map(|a| a.claims.values());
+            counts.in_flight = claims.filter(|claim| claim.is_pending).count() as u64;
             counts.pending = counts.pending.saturating_sub(counts.in_flight);
         }
         all
@@ -204,14 +212,12 @@ impl LiveState {
         let claim = |event: &ClaimedEvent| {
             (event.id, EventClaim { is_pending: true, input: Arc::clone(&event.input) })
         };
-        let claims = batch.iter().map(claim);
-        self.lock().claims.entry(account.clone()).or_default().extend(claims);
+        self.lock().account(account).claims.extend(batch.iter().map(claim));
     }
 
     /// The input that is being sent for a claimed event.
     pub(super) fn claimed_input(&self, account: &AccountName, id: i64) -> Option<Arc<[u8]>> {
-        let inner = self.lock();
-        inner.claims.get(account)?.get(&id).map(|claim| Arc::clone(&claim.input))
+        self.lock().account(account).claims.get(&id).map(|claim| Arc::clone(&claim.input))
     }
 
     pub(super) fn release(&self, account: &AccountName, ids: impl Iterator<Item = i64>) {
@@ -220,13 +226,12 @@ impl LiveState {
 
     /// The claimed events of an account, by row.
     pub(super) fn claims(&self, account: &AccountName) -> HashSet<i64> {
-        let inner = self.lock();
-        inner.claims.get(account).into_iter().flat_map(|claims| claims.keys().copied()).collect()
+        self.lock().account(account).claims.keys().copied().collect()
     }
 
     /// Whether a batch has claimed this event.
     pub(super) fn is_claimed(&self, account: &AccountName, id: i64) -> bool {
-        self.lock().claims.get(account).is_some_and(|claims| claims.contains_key(&id))
+        self.lock().account(account).claims.contains_key(&id)
     }
 
     /// The number of pending events, in flight or not.
@@ -237,11 +242,11 @@ impl LiveState {
     }
 
     pub(super) fn account_status(&self, account: &AccountName) -> AccountStatus {
-        self.lock().statuses.get(account).map(|status| status.borrow().clone()).unwrap_or_default()
+        self.lock().account(account).status.borrow().clone()
     }
 
     pub(super) fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
-        self.lock().statuses.entry(account.clone()).or_default().subscribe()
+        self.lock().account(account).status.subscribe()
     }
 
     pub(super) fn update_status(
@@ -251,26 +256,27 @@ impl LiveState {
         now: Millis,
     ) -> StatusUpdate {
         let mut inner = self.lock();
-        let status = inner.statuses.entry(account.clone()).or_default();
-        let before = status.borrow().clone();
+        let account = inner.account(account);
+        let before = account.status.borrow().clone();
         let after = before.apply(change, now);
         if before != after {
-            status.send_replace(after.clone());
-            inner.unstored.insert(account.clone());
+            account.status.send_replace(after.clone());
+            account.is_unstored = true;
         }
         StatusUpdate { before, after }
     }
 
     /// Whether the file holds the account's present status.
     pub(super) fn is_status_stored(&self, account: &AccountName) -> bool {
-        !self.lock().unstored.contains(account)
+        !self.lock().account(account).is_unstored
     }
 
     /// Records that the file holds this status, unless it has changed since.
     pub(super) fn mark_status_stored(&self, account: &AccountName, stored: &AccountStatus) {
         let mut inner = self.lock();
-        if inner.statuses.get(account).is_some_and(|status| *status.borrow() == *stored) {
-            inner.unstored.remove(account);
+        let account = inner.account(account);
+        if *account.status.borrow() == *stored {
+            account.is_unstored = false;
         }
     }
 

@@ -95,7 +95,9 @@ pub struct Settings {
 /// An open store.
 pub struct SqliteLedger {
     live: Arc<LiveState>,
+    /// The delivery's connection for reading.
     reader: Arc<Reader>,
+    /// The API's connection for reading, so that its queries do not delay delivery.
     api_reader: Arc<Reader>,
     queue: WriteQueue,
     threading: Threading,
@@ -129,11 +131,11 @@ impl SqliteLedger {
         Ok(Self {
             reader: reader(open::connect(&settings.path)?),
             api_reader: reader(open::connect_for_api(&settings.path)?),
-            queue: WriteQueue::start(connection, &settings, Arc::clone(&live))?,
-            live,
             threading: settings.threading,
-            clock: settings.clock,
-            path: settings.path,
+            clock: Arc::clone(&settings.clock),
+            path: settings.path.clone(),
+            queue: WriteQueue::start(connection, settings, Arc::clone(&live))?,
+            live,
             _lock: lock,
         })
     }
@@ -148,21 +150,13 @@ impl SqliteLedger {
         answer.await.map_err(|_| LedgerError::unavailable("the writer stopped"))?
     }
 
-    /// Reads on the delivery's connection.
+    /// Answers a query on one of the two reading connections.
     async fn read<T: Send + 'static>(
         &self,
+        reader: &Arc<Reader>,
         query: impl FnOnce(&ReadTx<'_>) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let reader = Arc::clone(&self.reader);
-        self.block(move || reader.read(query)).await
-    }
-
-    /// Reads on the API's connection, which does not delay delivery.
-    async fn read_for_api<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&ReadTx<'_>) -> Result<T, LedgerError> + Send + 'static,
-    ) -> Result<T, LedgerError> {
-        let reader = Arc::clone(&self.api_reader);
+        let reader = Arc::clone(reader);
         self.block(move || reader.read(query)).await
     }
 

@@ -52,7 +52,7 @@ fn prune_receipts(tx: &WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
     )?;
     let deleted = tx
         .connection
-        .run("DELETE FROM receipts WHERE seq <= ?1 AND received_at < ?2", (old, before))?;
+        .change("DELETE FROM receipts WHERE seq <= ?1 AND received_at < ?2", (old, before))?;
     // Negative ids are the eraser's filler: if it were deleted early, the eraser would overwrite the same pages again.
     tx.connection.run(
         "DELETE FROM bodies WHERE id > 0 AND id < coalesce(
@@ -91,7 +91,7 @@ fn prune_webinars(tx: &mut WriteTx<'_>, before: Millis) -> rusqlite::Result<bool
 fn prune_given_up(tx: &mut WriteTx<'_>, before: Millis) -> rusqlite::Result<bool> {
     let mut more = false;
     for source in tx.policies.keys() {
-        let deleted = tx.connection.run(
+        let deleted = tx.connection.change(
             "DELETE FROM fetches WHERE id IN (
                  SELECT id FROM fetches
                  WHERE source = ?1 AND failed_at IS NOT NULL AND failed_at < ?2 AND given_up = 1

@@ -94,6 +94,6 @@ pub(super) fn refold_piece(tx: &mut WriteTx<'_>) -> Result<bool, LedgerError> {
     match piece.last() {
         Some(last) => tx.connection.run("UPDATE revision SET after = ?1", [last])?,
         None => tx.connection.run("DELETE FROM revision", ())?,
-    };
+    }
     Ok(!piece.is_empty())
 }

@@ -9,8 +9,13 @@ use crate::ledger::{LedgerError, Page};
 pub(super) trait Statements {
     fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>>;
 
+    /// Carries out a statement.
+    fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<()> {
+        self.change(sql, params).map(drop)
+    }
+
     /// Carries out a statement; returns the number of changed rows.
-    fn run(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+    fn change(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         self.statement(sql)?.execute(params)
     }
 

@@ -77,6 +77,5 @@ pub(super) fn link(
     } else {
         "DELETE FROM webinar_receipts WHERE webinar = ?1 AND receipt = ?2"
     };
-    connection.run(sql, (webinar, receipt))?;
-    Ok(())
+    connection.run(sql, (webinar, receipt))
 }

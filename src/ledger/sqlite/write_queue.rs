@@ -47,11 +47,12 @@ enum Worker {
 impl WriteQueue {
     pub(super) fn start(
         connection: Connection,
-        settings: &Settings,
+        settings: Settings,
         live: Arc<LiveState>,
     ) -> Result<Self, OpenError> {
+        let threading = settings.threading;
         let writer = Writer::new(connection, settings, live)?;
-        let worker = match settings.threading {
+        let worker = match threading {
             Threading::Inline => Worker::Inline(Box::new(writer)),
             Threading::Dedicated => {
                 let (queue, jobs) = sync_channel(QUEUE);

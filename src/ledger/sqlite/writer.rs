@@ -4,7 +4,6 @@
 //! Group commit: a sync costs the same for one receipt as for a hundred. The writer never waits for further jobs; those
 //! that queue during a commit are in the next one. Each job has a savepoint ([`super::job`]), so a failed job fails alone.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -22,8 +21,7 @@ use super::side_effects::SideEffects;
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::{Settings, Threading, disk_errors};
-use crate::clock::Clock;
-use crate::ledger::{CommitObserver, LedgerError, Policies};
+use crate::ledger::LedgerError;
 
 /// The most jobs in one commit: bounds how long the first caller waits for the last job.
 const MAX_JOBS: usize = 512;
@@ -46,18 +44,15 @@ pub(super) struct Writer {
     checkpointer: Option<Checkpointer>,
     /// The check of the disk's space; none for an inline writer.
     space: Option<DiskSpace>,
-    policies: Policies,
-    clock: Arc<dyn Clock>,
-    observer: Arc<dyn CommitObserver>,
+    settings: Settings,
     live: Arc<LiveState>,
     segment: Segment,
-    path: PathBuf,
 }
 
 impl Writer {
     pub(super) fn new(
         connection: Connection,
-        settings: &Settings,
+        settings: Settings,
         live: Arc<LiveState>,
     ) -> Result<Self, OpenError> {
         let (checkpointer, space) = match settings.threading {
@@ -74,11 +69,8 @@ impl Writer {
             connection,
             checkpointer,
             space,
-            policies: settings.policies.clone(),
-            clock: Arc::clone(&settings.clock),
-            observer: Arc::clone(&settings.observer),
+            settings,
             live,
-            path: settings.path.clone(),
         })
     }
 
@@ -123,15 +115,15 @@ impl Writer {
         let mut outcome = begin(&self.connection);
         let mut tx = WriteTx {
             connection: &self.connection,
-            policies: &self.policies,
+            policies: &self.settings.policies,
             live: &self.live,
-            now: self.clock.now(),
+            now: self.settings.clock.now(),
             segment: &mut self.segment,
             effects: SideEffects::default(),
             steps: 0,
         };
         while let Some(job) = next {
-            tx.now = self.clock.now();
+            tx.now = self.settings.clock.now();
             // A lost transaction takes all its jobs with it: none may be answered as done.
             let answer = if outcome.is_ok() {
                 let (answer, kept) = job.run(&mut tx);
@@ -162,7 +154,7 @@ impl Writer {
                 }
                 self.live.apply(&effects);
                 self.report_health(&kept);
-                self.observer.committed(answers.len(), began.elapsed());
+                self.settings.observer.committed(answers.len(), began.elapsed());
                 for answer in answers {
                     answer(kept.clone());
                 }
@@ -184,7 +176,7 @@ impl Writer {
     fn check_still_writes(&mut self) -> Result<(), LedgerError> {
         let writes = self.space.as_mut().map_or(Ok(()), DiskSpace::still_writes);
         writes.map_err(|error| LedgerError::Unavailable {
-            reason: disk_errors::describe_lost_write(&error, &self.path),
+            reason: disk_errors::describe_lost_write(&error, &self.settings.path),
             source: Some(Arc::new(error)),
         })
     }
@@ -200,9 +192,8 @@ impl Writer {
     /// Checks the disk's space; returns the reason if there is no room for receipts.
     fn check_space(&mut self) -> Option<String> {
         let no_room = match self.space.as_mut()?.shortage(&self.connection) {
-            Ok(shortage) => {
-                shortage.map(|shortage| disk_errors::describe_shortage(shortage, &self.path))
-            }
+            Ok(shortage) => shortage
+                .map(|shortage| disk_errors::describe_shortage(shortage, &self.settings.path)),
             // The commit meets the same error and reports it.
             Err(_) => None,
         };
@@ -220,9 +211,9 @@ impl Writer {
         let write = begin(&self.connection)
             .and_then(|()| {
                 let probe = "INSERT OR REPLACE INTO probe (id, at) VALUES (0, ?1)";
-                self.connection.run(probe, [self.clock.now()])
+                self.connection.run(probe, [self.settings.clock.now()])
             })
-            .and_then(|_| self.connection.execute_batch("COMMIT"));
+            .and_then(|()| self.connection.execute_batch("COMMIT"));
         match write {
             Ok(()) => {
                 let kept = self.check_still_writes();
@@ -237,7 +228,11 @@ impl Writer {
 
     /// Reports a failed write; returns the message.
     fn report_failure(&self, error: &rusqlite::Error) -> String {
-        let why = disk_errors::describe(error, &disk_errors::probe_write(&self.path), &self.path);
+        let why = disk_errors::describe(
+            error,
+            &disk_errors::probe_write(&self.settings.path),
+            &self.settings.path,
+        );
         self.live.report_failure(why.clone());
         why
     }
@@ -268,6 +263,8 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::super::job::JobKind;
     use super::super::{Rekey, accept, open, settle};
     use super::*;
@@ -276,7 +273,10 @@ mod tests {
         AccountName, Change, ChangeKind, EventKey, ExternalAccountId, ExternalEventId, Millis,
         Policy, RecurringMode, compile_event_expression,
     };
-    use crate::ledger::{ClaimedEvent, DeliveryOutcome, FetchOutcome, InputHash, Settlement};
+    use crate::ledger::{
+        ClaimedEvent, CommitObserver, DeliveryOutcome, FetchOutcome, InputHash, Policies,
+        Settlement,
+    };
 
     struct Unwatched;
 
@@ -299,7 +299,7 @@ mod tests {
             observer: Arc::new(Unwatched),
             threading: Threading::Dedicated,
         };
-        Writer::new(connection, &settings, live).expect("a writer")
+        Writer::new(connection, settings, live).expect("a writer")
     }
 
     #[test]
@@ -439,7 +439,7 @@ mod tests {
             custom_properties: std::collections::BTreeMap::new(),
         };
         let source = crate::event::SourceName::parse("zoom").expect("a name");
-        writer.policies = Policies::from([(source, policy)]);
+        writer.settings.policies = Policies::from([(source, policy)]);
         writer
     }
 
