@@ -248,8 +248,8 @@ impl AccountStatus {
         Self { paused: self.lasting_pause(), ..self.cleared() }
     }
 
-    /// Counts a failure. An operator's pause outlasts others. A failure without a pause ends no pause: a busy HubSpot does
-    /// not remedy the reason of the present pause.
+    /// Counts a failure. An operator's pause outlasts others. A failure without a pause ends no pause: a busy HubSpot
+    /// does not remedy the reason of the present pause.
     fn failed(&self, failure: &AccountFailure, now: Millis) -> Self {
         let paused =
             failure.pause.as_ref().map(|(reason, detail)| self.pause(*reason, detail, now));

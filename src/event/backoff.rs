@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// A doubling wait with an upper bound, spread at random so that callers that failed together do not come back together.
+/// A doubling wait with an upper bound, spread at random so that callers that failed together do not come back
+/// together.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// Upper bound of the wait after the first failure.

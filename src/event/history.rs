@@ -96,8 +96,8 @@ impl LegacyForm for Shape {
     }
 }
 
-/// Reads an earlier write in its present form, a map, or in that of the first version, a list. Read by hand: serde's derive
-/// for untagged forms misreads numbers of 128 bits, which stamps hold.
+/// Reads an earlier write in its present form, a map, or in that of the first version, a list. Read by hand: serde's
+/// derive for untagged forms misreads numbers of 128 bits, which stamps hold.
 fn read_write<T: LegacyForm>(json: &str) -> serde_json::Result<Register<T>> {
     if !json.starts_with('[') {
         return serde_json::from_str(json);

@@ -90,7 +90,8 @@ impl Millis {
     }
 }
 
-/// RFC 3339 in UTC with `Z`, the only form HubSpot is known to take without a shift; milliseconds only if there are some.
+/// RFC 3339 in UTC with `Z`, the only form HubSpot is known to take without a shift; milliseconds only if there are
+/// some.
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {

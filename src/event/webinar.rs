@@ -119,8 +119,8 @@ impl Webinar {
         WebinarRebuild { origins_after_prune: webinar.origins.len(), webinar }
     }
 
-    /// Keeps only the writes of some receipts. `keep` sees the receipt of every write. `provider`, `sources`, `was_whole`
-    /// and `full_picture` stay: the state does not record which receipt set them.
+    /// Keeps only the writes of some receipts. `keep` sees the receipt of every write. `provider`, `sources`,
+    /// `was_whole` and `full_picture` stay: the state does not record which receipt set them.
     fn retain_writes(&mut self, mut keep: impl FnMut(ReceiptId) -> bool) {
         let keep = &mut keep;
         self.earlier_shapes.retain(&mut self.shape, keep);

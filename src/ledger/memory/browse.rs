@@ -1,4 +1,4 @@
-//! What people and metrics read.
+//! Lists, details and counts, for people and metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What is known only while the ledger is open: claims and leases.
+//! Claims and leases, which last only while the ledger is open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Accepting receipts, and bringing events in line with their webinars.
+//! Accepting receipts, and reconciling events with their webinars.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ impl Intake for MemoryLedger {
     }
 }
 
-/// Stores a receipt, once, with everything that follows from it.
+/// Stores a receipt, once, merges its changes, and requests its fetches.
 pub(super) fn accept(tx: &mut Transaction<'_>, receipt: &NewReceipt) -> ReceiptOutcome {
     if is_known(&tx.state, receipt) {
         return ReceiptOutcome::Duplicate;
@@ -103,7 +103,7 @@ fn merge(
     reconcile(tx, key, receipt.received_at, ReconcileScope::All)
 }
 
-/// Folds the webinar and brings its events in line. The caller keeps nothing of it if it is refused.
+/// Folds the webinar and reconciles its events. The caller keeps nothing of it if it is refused.
 pub(super) fn reconcile(
     tx: &mut Transaction<'_>,
     key: &WebinarKey,

@@ -3,15 +3,15 @@
 //! Each trait of the contract is implemented beside what it works with:
 //!
 //! * [`merge`]: accepting receipts; [`outbox`]: delivering; [`fetches`]: the queue of fetches.
-//! * [`timers`]: what time makes due, and redrives; [`rebuild`]: replays; [`browse`]: what people and metrics read.
+//! * [`timers`]: what time makes due, and redrives; [`rebuild`]: replays; [`browse`]: lists, details and counts.
 //! * [`state`]: the rows; [`live`]: claims and leases; [`transaction`]: one call that writes.
 //!
-//! Promises: those of [`super::Ledger`], as long as its [`MemoryStore`] lives. A call is applied whole or not at all: it
-//! changes a copy of the rows, which replaces them if it succeeds. A lease can be taken away on command, as by another
-//! process ([`MemoryLedger::take_lease_away`]).
+//! Promises: those of [`super::Ledger`], as long as its [`MemoryStore`] lives. A call is applied whole or not at all:
+//! it changes a copy of the rows, which replaces them if it succeeds. A lease can be taken away on command, as by
+//! another process ([`MemoryLedger::take_lease_away`]).
 //! Relies on: nothing outside of the process.
-//! On a crash of the process: everything is gone. A crash is simulated by dropping the ledger and opening its store again:
-//! claims are free, and calls that were under way have an unknown outcome.
+//! On a crash of the process: everything is gone. A crash is simulated by dropping the ledger and opening its store
+//! again: claims are free, and calls that were under way have an unknown outcome.
 
 mod browse;
 mod fetches;
@@ -70,7 +70,7 @@ impl MemoryStore {
     }
 }
 
-/// What a store is opened with.
+/// The settings of an open store.
 pub struct MemorySettings {
     /// The rows.
     pub store: MemoryStore,
@@ -139,8 +139,8 @@ impl MemoryLedger {
         })
     }
 
-    /// Gives the account's lease to another process, which settles nothing. What this process claimed is free again, and
-    /// what it settles from now on is not recorded: its calls under way have an unknown outcome.
+    /// Gives the account's lease to another process, which settles nothing. The claims of this process end, and its
+    /// settlements from now on are not recorded: its calls under way have an unknown outcome.
     pub fn take_lease_away(&self, account: &AccountName) {
         let (mut state, mut live) = self.lock();
         timers::recover_calls(&mut state, |event| event.key.hubspot == *account, self.clock.now());

@@ -1,4 +1,4 @@
-//! What the passing of time makes due, what somebody asks for again, and what opening the store makes of it.
+//! Timers, pruning and redrives, and the opening of a store.
 
 use std::collections::BTreeSet;
 
@@ -143,8 +143,7 @@ pub(super) fn rekeyed_source(state: &State, policies: &Policies) -> Option<Sourc
     policies.keys().find(|name| is_rekeyed(name)).cloned()
 }
 
-/// What opening the store makes of it: calls that were under way have an unknown outcome, and the sources' configuration is
-/// remembered.
+/// Opens the rows: calls that were under way have an unknown outcome, and the sources' configuration is remembered.
 pub(super) fn open(state: &mut State, policies: &Policies, now: Millis) {
     recover_calls(state, |_| true, now);
     for (name, policy) in policies {
@@ -154,7 +153,7 @@ pub(super) fn open(state: &mut State, policies: &Policies, now: Millis) {
     }
 }
 
-/// Takes the calls that were under way with the selected events for ambiguous: whoever made them records no outcome.
+/// Takes the calls that were under way with the selected events for ambiguous: nobody records their outcome any more.
 pub(super) fn recover_calls(
     state: &mut State,
     is_selected: impl Fn(&MemoryEvent) -> bool,

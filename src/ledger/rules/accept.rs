@@ -1,4 +1,4 @@
-//! What a receipt asks the ledger to store and to merge.
+//! The plan for a new receipt: how it is stored, and which webinars its changes join.
 
 use crate::event::{Change, MergeError, MissingExternalAccount, Policy};
 use crate::ledger::{NewReceipt, ReceiptContent, ReceiptOutcome, WebinarKey};
@@ -12,7 +12,7 @@ pub enum MergeRefused {
     /// A change names no account.
     #[error(transparent)]
     NoAccount(#[from] MissingExternalAccount),
-    /// Nothing is known of the receipt's source.
+    /// The receipt's source is not in the configuration.
     #[error("its source is not in the configuration")]
     UnknownSource,
     /// Another webinar has an event of that id.
@@ -20,17 +20,17 @@ pub enum MergeRefused {
     ForeignEvent(String),
 }
 
-/// What is done with a receipt that is not known yet.
+/// The plan for a receipt that is not known yet.
 #[derive(Debug)]
 pub enum AcceptPlan<'a> {
     /// It is stored with that outcome and reason, and nothing is merged.
     Store(ReceiptOutcome, Option<String>),
-    /// It is stored as accepted, and each change is merged into its webinar. If one is refused, nothing of the receipt may
-    /// be left, and it is stored as [`quarantined`].
+    /// It is stored as accepted, and each change is merged into its webinar. If one is refused, nothing of the receipt
+    /// may be left, and it is stored as [`quarantined`].
     Merge(Vec<(WebinarKey, &'a Change)>),
 }
 
-/// Plans what is done with a receipt of a source with that policy.
+/// Plans a receipt of a source with that policy.
 #[must_use]
 pub fn plan_receipt<'a>(receipt: &'a NewReceipt, policy: Option<&Policy>) -> AcceptPlan<'a> {
     match &receipt.content {

@@ -1,9 +1,9 @@
-//! An event's row, as far as rules decide on it.
+//! An event's row.
 
 use crate::event::{Gap, Millis};
 use crate::ledger::{EventState, HubspotRefusal, InputHash};
 
-/// What the ledger stores of an event, without the inputs, of which hundreds may be many megabytes.
+/// The row of an event, without its inputs: those of hundreds of events may be many megabytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRow {
     /// The state; a claimed event is pending.
@@ -36,12 +36,12 @@ pub struct EventRow {
     pub object_id: Option<String>,
     /// Why HubSpot refused the event, while it is a dead letter.
     pub refused: Option<HubspotRefusal>,
-    /// What went wrong last since the last confirmation.
+    /// The last error since the last confirmation.
     pub last_error: Option<String>,
 }
 
-/// What becomes of the stored text of the input that HubSpot confirmed last. It is stored only where it differs from the
-/// event's present input.
+/// A change of the stored input that HubSpot confirmed last. It is stored only where it differs from the event's
+/// present input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfirmedInput {
     /// It stays as it is.
@@ -77,7 +77,7 @@ impl EventRow {
         }
     }
 
-    /// Whether HubSpot may have heard of the event.
+    /// Whether HubSpot may know the event.
     #[must_use]
     pub fn may_be_known_to_hubspot(&self) -> bool {
         self.confirmed_hash.is_some()

@@ -1,9 +1,9 @@
-//! What follows from what: the ledger's decisions, as pure functions of plain rows.
+//! The ledger's decisions, as pure functions of plain rows.
 //!
-//! Promises: no input or output, no clock, and no type of a back end. Every back end loads rows, asks a rule, and stores
-//! what it answers, in one step; so all back ends decide alike.
+//! Promises: no input or output, no clock, and no type of a back end. Every back end loads rows, calls a rule, and
+//! stores its result, in one step; so all back ends decide alike.
 //! Relies on: the webinars' own rules in [`crate::event`].
-//! On a crash: nothing, since nothing is held here.
+//! On a crash: nothing is lost, since nothing is held here.
 
 pub mod accept;
 pub mod choose_batch;

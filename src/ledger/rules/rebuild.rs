@@ -1,4 +1,4 @@
-//! Whether a rebuilt webinar may be put in the place of the stored one, and what follows from that.
+//! The plan for a rebuilt webinar: whether it may replace the stored one, and what becomes of its events.
 
 use sha2::{Digest, Sha256};
 
@@ -27,7 +27,7 @@ pub fn covers_all_webinars(request: &RebuildRequest, built: &[WebinarKey]) -> bo
     built.iter().all(|key| request.webinars.iter().any(|webinar| webinar.before.key == *key))
 }
 
-/// What is done with one webinar of a rebuild.
+/// The plan for one webinar of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebinarPlan {
     /// Another change came since it was read: nothing of the rebuild may be kept.
@@ -42,7 +42,7 @@ pub enum WebinarPlan {
     Empty,
 }
 
-/// Plans a webinar of a rebuild, which is stored as `now`, and at all if `exists`.
+/// Plans a webinar of a rebuild. `now` is its stored state; it has a row if `exists`.
 #[must_use]
 pub fn plan_webinar(rebuilt: &RebuiltWebinar, now: &WebinarState, exists: bool) -> WebinarPlan {
     let RebuiltWebinar { before, webinar, .. } = rebuilt;

@@ -1,4 +1,4 @@
-//! Bringing a webinar's events in line with its state.
+//! Reconciling a webinar's events with its state.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub enum ReconcileScope {
     NotOver,
 }
 
-/// What is stored beside an event for finding and showing it.
+/// Facts of an event that are stored for finding and showing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventFacts {
     /// When its completion timer runs out.
@@ -53,16 +53,16 @@ pub enum EventChange {
         id: ExternalEventId,
         /// The event.
         row: Box<EventRow>,
-        /// What HubSpot is to get.
+        /// The input for HubSpot.
         input: Option<Vec<u8>>,
-        /// What is stored beside it.
+        /// The facts for finding and showing it.
         facts: EventFacts,
     },
     /// An event whose input and gaps are as before; the facts are stored where they differ.
     Touch {
         /// The ledger's number of the event.
         id: i64,
-        /// What is stored beside it.
+        /// The facts for finding and showing it.
         facts: EventFacts,
     },
     /// An event whose input or gaps changed.
@@ -73,22 +73,21 @@ pub enum EventChange {
         before: Box<EventRow>,
         /// The event from now on.
         row: Box<EventRow>,
-        /// What HubSpot is to get from now on.
+        /// The input for HubSpot from now on.
         input: Option<Vec<u8>>,
-        /// What becomes of the confirmed input.
+        /// The change of the confirmed input.
         confirmed_input: ConfirmedInput,
-        /// What is stored beside it.
+        /// The facts for finding and showing it.
         facts: EventFacts,
     },
     /// The event stays as it is.
     Keep,
 }
 
-/// What remains after the last event of a webinar.
+/// The end of a webinar's reconciliation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
-    /// Events to delete: they no longer follow, and HubSpot cannot have heard of them. Of what it may hold, the last state
-    /// stays.
+    /// Events to delete: they no longer follow, and HubSpot cannot know them. An event that it may hold stays as it is.
     pub deleted: Vec<KnownEvent>,
     /// The webinar's last end or last change, whichever is later.
     pub last_at: Millis,
@@ -105,8 +104,8 @@ pub struct Reconciliation {
 }
 
 impl Reconciliation {
-    /// Begins with the events that the ledger has of the webinar, by external id. What changes is dated `at`; `now` decides
-    /// what is over.
+    /// Begins with the events that the ledger has of the webinar, by external id. Changes are dated `at`; `now` decides
+    /// which events are over.
     #[must_use]
     pub fn new(
         known: BTreeMap<String, KnownEvent>,
@@ -146,21 +145,21 @@ impl Reconciliation {
         }
     }
 
-    /// What remains once all folded events had their turn.
+    /// Ends the reconciliation, once all folded events had their turn.
     #[must_use]
     pub fn finish(self) -> Leftover {
         Leftover { deleted: removable(self.known), last_at: self.last_at }
     }
 }
 
-/// Those of the events, none of which follows any more, that may be deleted.
+/// The events that may be deleted, out of some that no longer follow.
 #[must_use]
 pub fn removable(known: BTreeMap<String, KnownEvent>) -> Vec<KnownEvent> {
     let may_go = |event: &KnownEvent| !event.row.may_be_known_to_hubspot() && !event.is_claimed;
     known.into_values().filter(may_go).collect()
 }
 
-/// What an event's row is to hold.
+/// The content of an event's row.
 struct EventContent {
     state: EventState,
     input: Option<Vec<u8>>,
@@ -171,8 +170,8 @@ struct EventContent {
 impl EventContent {
     fn from_folded(event: &FoldedEvent) -> Self {
         let state = match event.content.as_ref().map_err(Vec::as_slice) {
-            // Also where this equals what HubSpot last confirmed: a state that was pending in between may be on its way,
-            // or may have arrived without an answer, so that HubSpot holds that one. Only a confirmation tells.
+            // Also where this equals what HubSpot last confirmed: a state that was pending in between may be on its
+            // way, or may have arrived without an answer, so that HubSpot holds that one. Only a confirmation shows it.
             Ok(_) => EventState::Pending,
             Err([Gap::Filtered]) => EventState::Filtered,
             Err(_) => EventState::Incomplete,

@@ -6,8 +6,8 @@ use crate::ledger::{EventState, RedriveRequest, RedriveResult};
 
 /// Makes an event pending, and clears the fields that would delay or skip the sending.
 ///
-/// The version rises, so that a refusal of an earlier call does not kill the event again: the operator may have corrected
-/// its cause. A confirmation of that call counts, since it is of the present state.
+/// The version rises, so that a refusal of an earlier call does not kill the event again: the operator may have
+/// corrected its cause. A confirmation of that call counts, since it is of the present state.
 ///
 /// # Errors
 /// The reason why the event cannot be sent.

@@ -1,4 +1,4 @@
-//! What an attempt's beginning, its outcome, and its being forgotten make of an event.
+//! An event's row after the beginning of an attempt, after its outcome, and after a crash amid the call.
 
 use super::event_row::{ConfirmedInput, EventRow};
 use crate::event::Millis;
@@ -11,14 +11,14 @@ use crate::ledger::{
 pub struct SettledEvent {
     /// The row from now on.
     pub row: EventRow,
-    /// What becomes of the confirmed input.
+    /// The change of the confirmed input.
     pub confirmed_input: ConfirmedInput,
 }
 
 /// The row once a call with the event has begun.
 ///
-/// What HubSpot holds is unknown from then on until it confirms something: a call that it answers with an error may have
-/// been carried out before the error.
+/// From then on it is unknown which state HubSpot holds, until HubSpot confirms one: a call that it answers with an
+/// error may have been carried out before the error.
 #[must_use]
 pub fn begin_attempt(row: EventRow, now: Millis) -> EventRow {
     EventRow { sending_since: Some(now), held_hash: None, ..row }
@@ -119,7 +119,7 @@ fn refused(row: EventRow, sent: &EventVersion, refusal: &HubspotRefusal) -> Even
     }
 }
 
-/// The claim was read beside the writer, so only what holds now counts.
+/// The claim was read beside the writer, so only the present row counts.
 fn already_confirmed(row: EventRow) -> EventRow {
     let is_held = row.input_hash.is_some() && row.input_hash == row.held_hash;
     if is_held && row.state == EventState::Pending {
@@ -129,7 +129,8 @@ fn already_confirmed(row: EventRow) -> EventRow {
     }
 }
 
-/// It is unknown what HubSpot holds, or will: the present state is sent now, and once more when that can no longer change.
+/// It is unknown which state HubSpot holds, or will hold: the present one is sent now, and once more when no older call
+/// can take effect any more.
 fn ambiguous(row: EventRow, now: Millis) -> EventRow {
     let resend_at = now.plus(LATE_EFFECT_WINDOW);
     EventRow {

@@ -1,4 +1,4 @@
-//! What the passing of time makes of events.
+//! An event's row after a timer or a wait has ended.
 
 use super::event_row::EventRow;
 use crate::event::{AccountStatus, Millis, PauseReason};
@@ -16,8 +16,8 @@ pub fn resend(row: EventRow, now: Millis) -> EventRow {
     }
 }
 
-/// Whether the pending events of an account stop waiting for their next attempts: it refused everything, and does not any
-/// more.
+/// Whether the pending events of an account stop waiting for their next attempts: it refused everything, and does not
+/// any more.
 #[must_use]
 pub fn ends_waits(before: &AccountStatus, after: &AccountStatus) -> bool {
     before.is_paused_for(PauseReason::Refused) && !after.is_paused_for(PauseReason::Refused)
