@@ -31,10 +31,9 @@ impl Live {
         Some(Lease::new(account.clone(), fence))
     }
 
-    /// Whether the lease is the latest one of its account, and this process has it.
+    /// Whether the lease is the latest one of its account. One that was taken away is not.
     pub(super) fn holds(&self, lease: &Lease) -> bool {
-        !self.taken_away.contains(lease.account())
-            && self.fences.get(lease.account()).is_none_or(|fence| *fence == lease.fence())
+        self.fences.get(lease.account()).is_none_or(|fence| *fence == lease.fence())
     }
 
     /// Gives the account's lease to another process. The claims under it end.

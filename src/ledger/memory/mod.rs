@@ -113,20 +113,18 @@ impl MemoryLedger {
     /// [`MemoryRekeyError`] if events would get new ids in HubSpot and that is not accepted.
     pub fn open(settings: MemorySettings) -> Result<Self, MemoryRekeyError> {
         let MemorySettings { store, accounts, policies, accept_rekey, clock, observer } = settings;
-        let statuses = {
-            let mut state = store.lock();
-            if let Some(source_name) =
-                timers::rekeyed_source(&state, &policies).filter(|_| !accept_rekey)
-            {
-                return Err(MemoryRekeyError { source_name });
-            }
-            timers::open(&mut state, &policies, clock.now());
-            let status = |account: &AccountName| {
-                let status = state.statuses.get(account).cloned().unwrap_or_default();
-                (account.clone(), watch::Sender::new(status))
-            };
-            accounts.iter().map(status).collect()
+        let mut state = store.lock();
+        let rekeyed = timers::rekeyed_source(&state, &policies).filter(|_| !accept_rekey);
+        if let Some(source_name) = rekeyed {
+            return Err(MemoryRekeyError { source_name });
+        }
+        timers::open(&mut state, &policies, clock.now());
+        let status = |account: &AccountName| {
+            let status = state.statuses.get(account).cloned().unwrap_or_default();
+            (account.clone(), watch::Sender::new(status))
         };
+        let statuses = accounts.iter().map(status).collect();
+        drop(state);
         Ok(Self {
             notify: accounts.into_iter().map(|account| (account, Arc::default())).collect(),
             notify_fetch: policies.keys().map(|s| (s.clone(), Arc::default())).collect(),

@@ -155,7 +155,7 @@ fn claimed(id: i64, event: &MemoryEvent) -> Option<ClaimedEvent> {
 #[async_trait]
 impl AccountStatuses for MemoryLedger {
     fn watch_status(&self, account: &AccountName) -> watch::Receiver<AccountStatus> {
-        let unknown = || watch::Sender::new(AccountStatus::default()).subscribe();
+        let unknown = || watch::channel(AccountStatus::default()).1;
         self.statuses.get(account).map_or_else(unknown, watch::Sender::subscribe)
     }
 
@@ -185,12 +185,10 @@ impl AccountStatuses for MemoryLedger {
             }
             StatusUpdate { before, after }
         })?;
-        if let Some(status) = self.statuses.get(account) {
-            status.send_if_modified(|status| {
-                let is_changed = *status != update.after;
-                status.clone_from(&update.after);
-                is_changed
-            });
+        if update.before != update.after
+            && let Some(status) = self.statuses.get(account)
+        {
+            status.send_replace(update.after.clone());
         }
         Ok(update)
     }
