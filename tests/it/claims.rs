@@ -11,14 +11,14 @@ use webinar_bridge::ledger::{
 };
 
 use crate::harness::build::{NOON, account, created, policies, receipt};
-use crate::harness::store::Place;
+use crate::harness::store::StoreFolder;
 
 const EVENTS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
-    let place = Place::new();
-    let ledger = Arc::new(place.open(policies()));
+    let store_folder = StoreFolder::new();
+    let ledger = Arc::new(store_folder.open(policies()));
     let mut accepting = JoinSet::new();
     for id in 0..EVENTS {
         let ledger = Arc::clone(&ledger);

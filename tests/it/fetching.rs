@@ -29,7 +29,7 @@ use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
 
 use crate::harness::build::{NOON, created, minutes, policies, policy, receipt, source};
-use crate::harness::store::Place;
+use crate::harness::store::StoreFolder;
 use crate::harness::stub_platform::{StubBehavior, StubProvider};
 
 const HEADER: DemoApi = DemoApi::Header("x-api-key", "key-of-the-tests");
@@ -156,7 +156,7 @@ impl PlatformApi for IdOnly {
 
 /// A ledger, a platform, and the worker that fetches.
 struct Fixture {
-    place: Place,
+    store_folder: StoreFolder,
     ledger: Arc<SqliteLedger>,
     server: PlatformServer,
     api: DemoApi,
@@ -168,14 +168,14 @@ struct Fixture {
 
 impl Fixture {
     fn new(api: DemoApi) -> Self {
-        let place = Place::new();
-        let ledger = Arc::new(place.open(policies()));
+        let store_folder = StoreFolder::new();
+        let ledger = Arc::new(store_folder.open(policies()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let server = PlatformServer::open(api, clock).expect("it listens");
         let plenty = ApiRateLimit { requests: 100, window: Duration::from_secs(1) };
         let on_missing_host = OnMissing::Skip;
         Self {
-            place,
+            store_folder,
             ledger,
             server,
             api,
@@ -197,7 +197,7 @@ impl Fixture {
             }),
             ledger: Arc::clone(&self.ledger) as Arc<dyn Ledger>,
             http: Arc::new(HttpClient::new().expect("a client")),
-            clock: Arc::clone(&self.place.clock) as Arc<dyn Clock>,
+            clock: Arc::clone(&self.store_folder.clock) as Arc<dyn Clock>,
             metrics: Metrics::new(&[], &[(source("zoom"), ProviderId::new("zoom"))]),
             random: || u32::MAX,
         };
@@ -247,8 +247,8 @@ impl Fixture {
     }
 
     fn advance(&self, seconds: u64) {
-        let now = self.place.clock.now();
-        self.place.clock.set(now.plus(Duration::from_secs(seconds)));
+        let now = self.store_folder.clock.now();
+        self.store_folder.clock.set(now.plus(Duration::from_secs(seconds)));
     }
 
     fn paths(&self) -> Vec<(String, u16)> {
@@ -545,10 +545,10 @@ async fn fetch_request_survives_a_restart() {
     fixture.answer_webinar("1", "One");
     fixture.request_fetch("a", "1").await;
     fixture.ledger.close().await;
-    let empty = Place::new();
+    let empty = StoreFolder::new();
     let elsewhere = Arc::new(empty.open(policies()));
     drop(std::mem::replace(&mut fixture.ledger, elsewhere));
-    fixture.ledger = Arc::new(fixture.place.open(policies()));
+    fixture.ledger = Arc::new(fixture.store_folder.open(policies()));
     assert_eq!(fixture.pending().await, 1);
     assert_eq!(fixture.worker().drain(|| ()).await.expect("the fetches are made"), 1);
     assert_eq!(fixture.inputs().await.len(), 1);

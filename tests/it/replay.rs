@@ -20,7 +20,7 @@ use webinar_bridge::providers::{Inbound, PayloadContent, Provider, by_id};
 use webinar_bridge::replay::{ReplayError, ReplayProgress, ReplayRequest, Replayer};
 
 use crate::harness::build::{NOON, account, created, minutes, policies, policy, renamed, source};
-use crate::harness::store::Place;
+use crate::harness::store::StoreFolder;
 
 fn zoom() -> Arc<dyn Provider> {
     let zoom = by_id("zoom").expect("it is built in");
@@ -77,8 +77,8 @@ async fn accept(ledger: &SqliteLedger, receipt: &NewReceipt) -> ReceiptOutcome {
     ledger.accept(receipt.clone()).await.expect("kept")
 }
 
-fn open(place: &Place, policies: &Policies) -> Arc<SqliteLedger> {
-    let settings = Settings { rekey: Rekey::Accept, ..place.settings(policies.clone()) };
+fn open(store_folder: &StoreFolder, policies: &Policies) -> Arc<SqliteLedger> {
+    let settings = Settings { rekey: Rekey::Accept, ..store_folder.settings(policies.clone()) };
     Arc::new(SqliteLedger::open(settings).expect("it opens"))
 }
 
@@ -100,11 +100,11 @@ async fn only_input(ledger: &SqliteLedger) -> Value {
 
 #[tokio::test]
 async fn quarantined_receipt_is_accepted_at_its_original_time_once_its_setting_exists() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let early = incoming(&created_body(1, "Early", None, NOON), minutes(0));
     assert_eq!(accept(&ledger, &early).await, ReceiptOutcome::Quarantined);
-    place.clock.set(minutes(10));
+    store_folder.clock.set(minutes(10));
     let late = incoming(&renamed_body(1, "Late", Some("acct"), minutes(10)), minutes(10));
     assert_eq!(accept(&ledger, &late).await, ReceiptOutcome::Accepted);
     assert_eq!(ledger.events(10).await.expect("events")[0].state, EventState::Incomplete);
@@ -117,8 +117,8 @@ async fn quarantined_receipt_is_accepted_at_its_original_time_once_its_setting_e
     let mut configured = policies();
     configured.get_mut("zoom").expect("there").external_account_id =
         Some(ExternalAccountId::parse("acct").expect("valid"));
-    place.clock.set(minutes(20));
-    let ledger = open(&place, &configured);
+    store_folder.clock.set(minutes(20));
+    let ledger = open(&store_folder, &configured);
     let replayed = replayer(&ledger, &configured).replay(early.id).await.expect("replayed");
     assert_eq!((replayed.outcome, replayed.reason), (ReceiptOutcome::Accepted, None));
     assert_eq!(replayed.events.len(), 1);
@@ -142,8 +142,8 @@ async fn quarantined_receipt_is_accepted_at_its_original_time_once_its_setting_e
 
 #[tokio::test]
 async fn wrongly_mapped_receipt_is_corrected_and_other_changes_stay() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let mut first = incoming(&created_body(1, "Right", Some("acct-1"), NOON), NOON);
     let mut wrong = created("1", "Wrong", NOON);
     wrong.whole = WebinarFields { description: Some("never said".into()), ..wrong.whole };
@@ -171,8 +171,8 @@ async fn wrongly_mapped_receipt_is_corrected_and_other_changes_stay() {
 
 #[tokio::test]
 async fn unmappable_receipt_gets_todays_reason() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let mut odd = incoming(b"{}", NOON);
     odd.content = ReceiptContent::Quarantined("yesterday's reason".into());
     assert_eq!(accept(&ledger, &odd).await, ReceiptOutcome::Quarantined);
@@ -196,10 +196,10 @@ async fn unmappable_receipt_gets_todays_reason() {
 
 #[tokio::test]
 async fn receipt_that_cannot_be_replayed_reports_the_reason() {
-    let place = Place::new();
+    let store_folder = StoreFolder::new();
     let mut both = policies();
     both.insert(source("gone"), policy("main"));
-    let ledger = open(&place, &both);
+    let ledger = open(&store_folder, &both);
     let replayer = replayer(&ledger, &policies());
     let mut ignored = incoming(&body("webinar.alert", None, NOON, &json!({})), NOON);
     ignored.body = Vec::new();
@@ -224,8 +224,8 @@ async fn receipt_that_cannot_be_replayed_reports_the_reason() {
 
 #[tokio::test]
 async fn receipt_of_a_foreign_platform_account_is_ignored() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let receipt = incoming(&created_body(1, "One", Some("acct-1"), NOON), NOON);
     accept(&ledger, &receipt).await;
     let only = Source {
@@ -250,8 +250,8 @@ fn an_hour() -> Instant {
 
 #[tokio::test]
 async fn many_receipts_are_replayed_in_pieces() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let all = 220;
     for n in 0..all {
         let mut lost = incoming(&created_body(n, "Name", Some("acct"), NOON), NOON);
@@ -272,10 +272,10 @@ async fn many_receipts_are_replayed_in_pieces() {
 
 #[tokio::test]
 async fn outcomes_are_counted() {
-    let place = Place::new();
+    let store_folder = StoreFolder::new();
     let mut both = policies();
     both.insert(source("gone"), policy("main"));
-    let ledger = open(&place, &both);
+    let ledger = open(&store_folder, &both);
     let lost = || ReceiptContent::Quarantined("mapped by code that was wrong".into());
     let bodies = [
         created_body(1, "One", Some("acct"), NOON),
@@ -300,11 +300,11 @@ async fn outcomes_are_counted() {
 
 #[tokio::test]
 async fn wrongly_mapped_neighbour_is_corrected_too() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let first = incoming(&created_body(1, "First", Some("acct-1"), NOON), minutes(0));
     accept(&ledger, &first).await;
-    place.clock.set(minutes(10));
+    store_folder.clock.set(minutes(10));
     let mut wrong = incoming(&renamed_body(1, "Right", Some("acct-1"), minutes(5)), minutes(10));
     wrong.content = ReceiptContent::Changes(vec![renamed("1", "Wrong", minutes(5))]);
     accept(&ledger, &wrong).await;
@@ -315,8 +315,8 @@ async fn wrongly_mapped_neighbour_is_corrected_too() {
 
 #[tokio::test]
 async fn changes_that_do_not_merge_are_refused_and_accepted_ones_stay() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let mut foreign = incoming(b"{\"another\": \"platform's\"}", NOON);
     foreign.provider = ProviderId::new("goto");
     foreign.content = ReceiptContent::Changes(vec![created("1", "Theirs", NOON)]);
@@ -341,8 +341,8 @@ async fn changes_that_do_not_merge_are_refused_and_accepted_ones_stay() {
 
 #[tokio::test]
 async fn receipt_beyond_the_webinars_limits_stays_quarantined_with_the_reason() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let series = |from: u64, count: u64| {
         let occurrences: Vec<Value> = (from..from + count)
             .map(|n| json!({ "occurrence_id": n.to_string(), "start_time": minutes(n.cast_signed()).to_string() }))
@@ -362,11 +362,11 @@ async fn receipt_beyond_the_webinars_limits_stays_quarantined_with_the_reason() 
 
 #[tokio::test]
 async fn webhooks_during_a_replay_are_not_lost() {
-    let place = Place::new();
-    let ledger = open(&place, &policies());
+    let store_folder = StoreFolder::new();
+    let ledger = open(&store_folder, &policies());
     let first = incoming(&created_body(1, "Name 0", Some("acct"), NOON), minutes(0));
     accept(&ledger, &first).await;
-    place.clock.set(minutes(100));
+    store_folder.clock.set(minutes(100));
     let replayer = replayer(&ledger, &policies());
     let coming_in = async {
         for n in 1..60 {

@@ -90,9 +90,9 @@ async fn credentials_of_another_portal_pause_the_account_until_corrected() {
     other_portal.close();
 }
 
-struct Unwatched;
+struct NoObserver;
 
-impl CommitObserver for Unwatched {
+impl CommitObserver for NoObserver {
     fn committed(&self, _jobs: usize, _took: Duration) {}
 }
 
@@ -106,7 +106,7 @@ async fn seed(setting: &Setting, webinars: usize) {
         migrate: true,
         rekey: Rekey::Refuse,
         clock: Arc::clone(&clock),
-        observer: Arc::new(Unwatched),
+        observer: Arc::new(NoObserver),
         threading: Threading::Dedicated,
     })
     .expect("the store opens");

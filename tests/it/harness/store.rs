@@ -14,9 +14,9 @@ use super::build::{NOON, account};
 
 /// A clock that stands still until it is set.
 #[derive(Debug)]
-pub(crate) struct HandClock(std::sync::atomic::AtomicI64);
+pub(crate) struct ManualClock(std::sync::atomic::AtomicI64);
 
-impl HandClock {
+impl ManualClock {
     pub(crate) fn at(time: Millis) -> Arc<Self> {
         Arc::new(Self(std::sync::atomic::AtomicI64::new(time.get())))
     }
@@ -26,28 +26,28 @@ impl HandClock {
     }
 }
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn now(&self) -> Millis {
         Millis::new(self.0.load(std::sync::atomic::Ordering::SeqCst))
     }
 }
 
-pub(crate) struct Unwatched;
+pub(crate) struct NoObserver;
 
-impl CommitObserver for Unwatched {
+impl CommitObserver for NoObserver {
     fn committed(&self, _jobs: usize, _took: Duration) {}
 }
 
 /// A folder with a store that can be closed and reopened.
-pub(crate) struct Place {
+pub(crate) struct StoreFolder {
     pub(crate) folder: TempDir,
-    pub(crate) clock: Arc<HandClock>,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
-impl Place {
+impl StoreFolder {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, clock: HandClock::at(NOON) }
+        Self { folder, clock: ManualClock::at(NOON) }
     }
 
     pub(crate) fn file(&self) -> PathBuf {
@@ -73,7 +73,7 @@ impl Place {
             migrate: true,
             rekey: Rekey::Refuse,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            observer: Arc::new(Unwatched),
+            observer: Arc::new(NoObserver),
             threading: Threading::Dedicated,
         }
     }

@@ -20,8 +20,8 @@ use crate::harness::build::{
 };
 
 pub(super) async fn receipt_repeated_is_merged_once_and_counted_before_the_answer<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     assert_eq!(ledger.accept(first.clone()).await.expect("kept"), ReceiptOutcome::Accepted);
     assert_eq!(
@@ -37,8 +37,8 @@ pub(super) async fn receipt_repeated_is_merged_once_and_counted_before_the_answe
 }
 
 pub(super) async fn body_of_any_bytes_comes_back_unchanged<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let mut odd = receipt("a", Vec::new());
     odd.content = ReceiptContent::Quarantined("no id".into());
     odd.body = (0..=255).cycle().take(70_000).collect();
@@ -62,8 +62,8 @@ pub(super) async fn body_of_any_bytes_comes_back_unchanged<B: BackEnd>() {
 }
 
 pub(super) async fn incomplete_event_is_held_until_it_is_complete<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
     assert_eq!(
         counts(&ledger).await,
@@ -82,8 +82,8 @@ pub(super) async fn incomplete_event_is_held_until_it_is_complete<B: BackEnd>() 
 }
 
 pub(super) async fn crash_frees_claims_and_keeps_everything_else<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
     let one = ClaimRequest { limit: 1, ..NOW };
@@ -113,7 +113,7 @@ pub(super) async fn crash_frees_claims_and_keeps_everything_else<B: BackEnd>() {
     };
     assert_eq!(ledger.account_status(&account("main")).await.expect("status"), status);
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { pending: 1, delivered: 1, ..EventStateCounts::default() }
@@ -126,8 +126,8 @@ pub(super) async fn crash_frees_claims_and_keeps_everything_else<B: BackEnd>() {
 }
 
 pub(super) async fn changed_status_wakes_its_account_and_no_other<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let (main, other) = (account("main"), account("other"));
     let mut status = ledger.watch_status(&main);
     for change in [StatusChange::Paused, StatusChange::Resumed] {
@@ -149,8 +149,8 @@ pub(super) async fn changed_status_wakes_its_account_and_no_other<B: BackEnd>() 
 }
 
 pub(super) async fn receipt_that_cannot_be_merged_is_stored_whole<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     // Another provider may not speak of it, and what the same body says of another webinar goes with it.
     let mut foreign = receipt("b", vec![created("2", "Two", NOON), renamed("1", "Evil", NOON)]);
@@ -174,8 +174,8 @@ pub(super) async fn receipt_that_cannot_be_merged_is_stored_whole<B: BackEnd>() 
 }
 
 pub(super) async fn receipts_accepted_at_once_are_all_stored<B: BackEnd>() {
-    let place = B::new();
-    let ledger = Arc::new(place.open(policies()));
+    let back_end = B::new();
+    let ledger = Arc::new(back_end.open(policies()));
     let tasks: Vec<_> = (0..300)
         .map(|n| {
             let ledger = Arc::clone(&ledger);
@@ -205,10 +205,10 @@ pub(super) async fn receipts_accepted_at_once_are_all_stored<B: BackEnd>() {
 }
 
 pub(super) async fn accounts_do_not_see_each_others_events<B: BackEnd>() {
-    let place = B::new();
+    let back_end = B::new();
     let mut both = policies();
     both.insert(SourceName::parse("zoom-2").expect("valid"), policy("other"));
-    let ledger = place.open(both);
+    let ledger = back_end.open(both);
     let mut second = receipt("a", vec![created("1", "One", NOON)]);
     second.source = source("zoom-2");
     ledger.accept(second).await.expect("kept");
@@ -219,8 +219,8 @@ pub(super) async fn accounts_do_not_see_each_others_events<B: BackEnd>() {
 }
 
 pub(super) async fn pruning_deletes_old_rows_and_keeps_pending_events<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     for n in 0..3 {
         let change = created(&n.to_string(), "Name", NOON);
         ledger.accept(receipt(&n.to_string(), vec![change])).await.expect("kept");
@@ -230,7 +230,7 @@ pub(super) async fn pruning_deletes_old_rows_and_keeps_pending_events<B: BackEnd
     let keep = Retention { receipts: 30 * day, events: 400 * day };
     assert!(!ledger.prune(keep).await.expect("pruned"));
     assert_eq!(counts(&ledger).await.delivered, 2);
-    place.clock().set(Millis::new(NOON.get()).plus(402 * day));
+    back_end.clock().set(Millis::new(NOON.get()).plus(402 * day));
     while ledger.prune(keep).await.expect("pruned") {}
     assert_eq!(
         counts(&ledger).await,
@@ -241,15 +241,15 @@ pub(super) async fn pruning_deletes_old_rows_and_keeps_pending_events<B: BackEnd
 }
 
 pub(super) async fn timer_completes_an_event_once_and_moves_with_its_end<B: BackEnd>() {
-    let place = B::new();
+    let back_end = B::new();
     let mut timed = policies();
     timed.get_mut("zoom").expect("there").complete_after_end = Some(Duration::from_mins(30));
-    let ledger = place.open(timed);
+    let ledger = back_end.open(timed);
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     let due = ledger.run_timers(100).await.expect("looked");
     assert_eq!((due.done, due.next_due), (0, Some(minutes(24 * 60 + 90))));
-    place.clock().set(minutes(24 * 60 + 90));
+    back_end.clock().set(minutes(24 * 60 + 90));
     assert_eq!(ledger.run_timers(100).await.expect("looked").done, 1);
     let batch = claim(&ledger, NOW).await;
     assert_eq!(input(&batch[0])["eventCompleted"], true);
@@ -258,17 +258,17 @@ pub(super) async fn timer_completes_an_event_once_and_moves_with_its_end<B: Back
 }
 
 pub(super) async fn changed_defaults_reach_coming_events_but_not_past_ones<B: BackEnd>() {
-    let place = B::new();
+    let back_end = B::new();
     let mut before = policies();
     before.get_mut("zoom").expect("there").organizer = None;
-    let ledger = place.open(before);
+    let ledger = back_end.open(before);
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { incomplete: 1, ..EventStateCounts::default() }
     );
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     assert_eq!(
         ledger.run_timers(100).await.expect("looked").next_due,
         Some(NOON),
@@ -280,14 +280,14 @@ pub(super) async fn changed_defaults_reach_coming_events_but_not_past_ones<B: Ba
     settle(&ledger, &batch, confirmed).await;
     drop(ledger);
     // Opened once more with the same, nothing is done.
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, None);
     drop(ledger);
     // After its end the event keeps the organizer it had.
-    place.clock().set(minutes(48 * 60));
+    back_end.clock().set(minutes(48 * 60));
     let mut after = policies();
     after.get_mut("zoom").expect("there").organizer = Some("Successor".into());
-    let ledger = place.open(after);
+    let ledger = back_end.open(after);
     while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
     assert_eq!(
         counts(&ledger).await,
@@ -296,17 +296,17 @@ pub(super) async fn changed_defaults_reach_coming_events_but_not_past_ones<B: Ba
 }
 
 pub(super) async fn changed_identity_is_refused_unless_it_is_accepted<B: BackEnd>() {
-    let place = B::new();
-    drop(place.open(policies()));
+    let back_end = B::new();
+    drop(back_end.open(policies()));
     let mut series = policies();
     series.get_mut("zoom").expect("there").recurring = RecurringMode::Series;
     // The store holds no event yet that HubSpot could get twice.
-    let ledger = place.open(series.clone());
+    let ledger = back_end.open(series.clone());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     drop(ledger);
-    let refused = place.try_open(policies(), Rekey::Refuse).err().expect("it is refused");
+    let refused = back_end.try_open(policies(), Rekey::Refuse).err().expect("it is refused");
     assert_eq!(refused.source_name, source("zoom"));
-    assert!(place.try_open(series, Rekey::Refuse).is_ok(), "the configuration did not change");
-    assert!(place.try_open(policies(), Rekey::Accept).is_ok());
-    assert!(place.try_open(policies(), Rekey::Refuse).is_ok(), "it was accepted once");
+    assert!(back_end.try_open(series, Rekey::Refuse).is_ok(), "the configuration did not change");
+    assert!(back_end.try_open(policies(), Rekey::Accept).is_ok());
+    assert!(back_end.try_open(policies(), Rekey::Refuse).is_ok(), "it was accepted once");
 }

@@ -9,7 +9,7 @@ use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, T
 use webinar_bridge::ledger::{Ledger, Policies};
 
 use crate::harness::build::{NOON, account};
-use crate::harness::store::{HandClock, Place, Unwatched};
+use crate::harness::store::{ManualClock, NoObserver, StoreFolder};
 
 /// An empty store of one back end, which can be closed and opened again. Its clock begins at noon.
 pub(crate) trait BackEnd: Sized + Send + Sync + 'static {
@@ -20,7 +20,7 @@ pub(crate) trait BackEnd: Sized + Send + Sync + 'static {
     fn new() -> Self;
 
     /// The clock of the store.
-    fn clock(&self) -> &Arc<HandClock>;
+    fn clock(&self) -> &Arc<ManualClock>;
 
     /// Opens the store with the accounts `main` and `other`.
     fn try_open(&self, policies: Policies, rekey: Rekey) -> Result<Self::Ledger, RekeyRefused>;
@@ -58,14 +58,14 @@ pub(crate) struct RowCounts {
     pub(crate) lasting_keys: i64,
 }
 
-impl BackEnd for Place {
+impl BackEnd for StoreFolder {
     type Ledger = SqliteLedger;
 
     fn new() -> Self {
         Self::new()
     }
 
-    fn clock(&self) -> &Arc<HandClock> {
+    fn clock(&self) -> &Arc<ManualClock> {
         &self.clock
     }
 
@@ -101,17 +101,17 @@ impl BackEnd for Place {
 /// A store in memory.
 pub(crate) struct MemoryPlace {
     store: MemoryStore,
-    clock: Arc<HandClock>,
+    clock: Arc<ManualClock>,
 }
 
 impl BackEnd for MemoryPlace {
     type Ledger = MemoryLedger;
 
     fn new() -> Self {
-        Self { store: MemoryStore::default(), clock: HandClock::at(NOON) }
+        Self { store: MemoryStore::default(), clock: ManualClock::at(NOON) }
     }
 
-    fn clock(&self) -> &Arc<HandClock> {
+    fn clock(&self) -> &Arc<ManualClock> {
         &self.clock
     }
 
@@ -122,7 +122,7 @@ impl BackEnd for MemoryPlace {
             policies,
             accept_rekey: rekey == Rekey::Accept,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            observer: Arc::new(Unwatched),
+            observer: Arc::new(NoObserver),
         })
         .map_err(|MemoryRekeyError { source_name }| RekeyRefused { source_name })
     }

@@ -32,10 +32,10 @@ pub(super) async fn ids(ledger: &impl Ledger, mut ask: EventQuery) -> Vec<String
 }
 
 /// Five events: `1` dead, `2` delivered, `3` pending, `4` incomplete, `5` of another account.
-pub(super) async fn five<B: BackEnd>(place: &B) -> B::Ledger {
+pub(super) async fn five<B: BackEnd>(back_end: &B) -> B::Ledger {
     let mut both = policies();
     both.insert(source("other"), crate::harness::build::policy("other"));
-    let ledger = place.open(both);
+    let ledger = back_end.open(both);
     for (id, name) in [("1", "Été à Paris"), ("2", "Two"), ("3", "Three")] {
         ledger.accept(receipt(id, vec![created(id, name, NOON)])).await.expect("kept");
         let batch = claim(&ledger, NOW).await;
@@ -53,8 +53,8 @@ pub(super) async fn five<B: BackEnd>(place: &B) -> B::Ledger {
 }
 
 pub(super) async fn pages_come_newest_first_and_hold_each_event_once<B: BackEnd>() {
-    let place = B::new();
-    let ledger = five(&place).await;
+    let back_end = B::new();
+    let ledger = five(&back_end).await;
     for most in [1, 2, 3, PAGE_MAX] {
         let ask = EventQuery { limit: most, ..all() };
         assert_eq!(ids(&ledger, ask).await, ["5", "4", "3", "2", "1"], "{most} to a page");
@@ -62,8 +62,8 @@ pub(super) async fn pages_come_newest_first_and_hold_each_event_once<B: BackEnd>
 }
 
 pub(super) async fn events_are_found_by_state_account_and_text<B: BackEnd>() {
-    let place = B::new();
-    let ledger = five(&place).await;
+    let back_end = B::new();
+    let ledger = five(&back_end).await;
     let by_state = [
         (EventState::Dead, vec!["1"]),
         (EventState::Delivered, vec!["2"]),
@@ -89,8 +89,8 @@ pub(super) async fn events_are_found_by_state_account_and_text<B: BackEnd>() {
 }
 
 pub(super) async fn event_is_shown_in_its_present_state<B: BackEnd>() {
-    let place = B::new();
-    let ledger = five(&place).await;
+    let back_end = B::new();
+    let ledger = five(&back_end).await;
     let shown = async |id: &str| {
         let page = ledger.list_events(all()).await.expect("a page");
         let found = page.items.into_iter().find(|e| e.key.external_event_id.as_str() == id);
@@ -120,8 +120,8 @@ pub(super) async fn event_is_shown_in_its_present_state<B: BackEnd>() {
 }
 
 pub(super) async fn event_detail_shows_the_confirmed_input_and_the_receipts<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
     let sent = claim(&ledger, NOW).await;
@@ -148,10 +148,10 @@ fn quarantined(seed: &str) -> NewReceipt {
 }
 
 pub(super) async fn receipts_are_found_by_source_and_outcome_and_name_their_events<B: BackEnd>() {
-    let place = B::new();
+    let back_end = B::new();
     let mut both = policies();
     both.insert(source("other"), crate::harness::build::policy("other"));
-    let ledger = place.open(both);
+    let ledger = back_end.open(both);
     let first = receipt("a", vec![created("1", "One", NOON), created("2", "Two", NOON)]);
     let mut ignored = receipt("b", Vec::new());
     ignored.content = ReceiptContent::Ignored;
@@ -197,8 +197,8 @@ pub(super) async fn receipts_are_found_by_source_and_outcome_and_name_their_even
 pub(super) async fn event_detail_shows_the_confirmed_input_of_an_event_filtered_since<
     B: BackEnd,
 >() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let sent = claim(&ledger, NOW).await;
     settle(&ledger, &sent, confirmed).await;
@@ -206,7 +206,7 @@ pub(super) async fn event_detail_shows_the_confirmed_input_of_an_event_filtered_
     let mut filtering = policies();
     let only = compile_event_expression("event.name != 'One'").expect("valid");
     filtering.get_mut("zoom").expect("there").only = Some(only);
-    let ledger = place.open(filtering);
+    let ledger = back_end.open(filtering);
     while ledger.run_timers(100).await.expect("run").next_due.is_some() {}
     let detail = ledger.event_detail(&sent[0].key).await.expect("read").expect("there");
     assert_eq!((detail.summary.state, detail.summary.input), (EventState::Filtered, None));

@@ -17,8 +17,8 @@ use super::contract::*;
 use super::{NOW, begin_attempt, claim, confirmed, counts, input, lease, release, settle};
 
 pub(super) async fn claimed_event_is_not_claimed_again_until_it_is_settled<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch.len(), 1);
@@ -42,8 +42,8 @@ pub(super) async fn claimed_event_is_not_claimed_again_until_it_is_settled<B: Ba
 }
 
 pub(super) async fn old_version_confirmed_leaves_the_new_one_pending<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let old = claim(&ledger, NOW).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
@@ -60,11 +60,11 @@ pub(super) async fn old_version_confirmed_leaves_the_new_one_pending<B: BackEnd>
 
 pub(super) async fn change_back_to_the_confirmed_state_is_sent_again<B: BackEnd>() {
     for answered in [true, false] {
-        let place = B::new();
-        let ledger = place.open(policies());
+        let back_end = B::new();
+        let ledger = back_end.open(policies());
         ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
         settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-        place.clock().set(minutes(10));
+        back_end.clock().set(minutes(10));
         let later = |seed: &str, name: &str, at: i64| {
             let mut receipt = receipt(seed, vec![renamed("1", name, minutes(at))]);
             receipt.received_at = minutes(10);
@@ -96,8 +96,8 @@ pub(super) async fn change_back_to_the_confirmed_state_is_sent_again<B: BackEnd>
 }
 
 pub(super) async fn batch_that_is_not_full_waits_for_its_linger<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let ask = ClaimRequest { limit: 2, linger: Duration::from_mins(1), ..NOW };
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     match ledger.claim(&lease(&ledger).await, ask.clone()).await.expect("a claim") {
@@ -109,13 +109,13 @@ pub(super) async fn batch_that_is_not_full_waits_for_its_linger<B: BackEnd>() {
     assert_eq!(claim(&ledger, ask.clone()).await.len(), 2, "full");
     ledger.accept(receipt("c", vec![created("3", "Three", NOON)])).await.expect("kept");
     assert!(claim(&ledger, ask.clone()).await.is_empty());
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     assert_eq!(claim(&ledger, ask).await.len(), 1, "its time came");
 }
 
 pub(super) async fn claim_takes_the_oldest_and_no_external_id_twice<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     for (seed, id, minute) in [("a", "7", 2), ("b", "8", 1), ("c", "9", 3)] {
         let mut new = receipt(seed, vec![created(id, "Same", NOON)]);
         new.received_at = minutes(minute);
@@ -124,7 +124,7 @@ pub(super) async fn claim_takes_the_oldest_and_no_external_id_twice<B: BackEnd>(
     let mut twin = created("7", "Twin", NOON);
     twin.account = Some(webinar_bridge::event::ExternalAccountId::parse("acct-2").expect("valid"));
     ledger.accept(receipt("d", vec![twin])).await.expect("kept");
-    place.clock().set(minutes(5));
+    back_end.clock().set(minutes(5));
     let ids = |batch: &[ClaimedEvent]| -> Vec<String> {
         batch.iter().map(|c| c.key.external_event_id.to_string()).collect()
     };
@@ -136,8 +136,8 @@ pub(super) async fn claim_takes_the_oldest_and_no_external_id_twice<B: BackEnd>(
 }
 
 pub(super) async fn refused_event_is_dead_until_it_changes<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let refused = HubspotRefusal {
         status: 400,
@@ -158,8 +158,8 @@ pub(super) async fn refused_event_is_dead_until_it_changes<B: BackEnd>() {
 }
 
 pub(super) async fn refusal_of_an_old_version_leaves_the_new_one_pending<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let old = claim(&ledger, NOW).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
@@ -178,8 +178,8 @@ pub(super) async fn refusal_of_an_old_version_leaves_the_new_one_pending<B: Back
 }
 
 pub(super) async fn counted_retry_waits_for_its_time<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let again =
         || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
@@ -189,13 +189,13 @@ pub(super) async fn counted_retry_waits_for_its_time<B: BackEnd>() {
         ClaimResult::Batch(batch) => panic!("too early: {batch:?}"),
         ClaimResult::LeaseLost => panic!("nobody else has the lease"),
     }
-    place.clock().set(minutes(5));
+    back_end.clock().set(minutes(5));
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
 pub(super) async fn ambiguous_call_sends_the_present_state_twice<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
@@ -213,8 +213,8 @@ pub(super) async fn ambiguous_call_sends_the_present_state_twice<B: BackEnd>() {
     assert_eq!((due.done, due.next_due), (0, Some(minutes(2))));
     // and when the first can no longer land; also if the process was another meanwhile.
     drop(ledger);
-    place.clock().set(minutes(2));
-    let ledger = place.open(policies());
+    back_end.clock().set(minutes(2));
+    let ledger = back_end.open(policies());
     assert_eq!(ledger.run_timers(100).await.expect("looked").done, 1);
     assert_eq!(
         counts(&ledger).await,
@@ -233,8 +233,8 @@ pub(super) async fn ambiguous_call_sends_the_present_state_twice<B: BackEnd>() {
 }
 
 pub(super) async fn uncounted_retry_waits_and_is_sent_twice<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
@@ -247,7 +247,7 @@ pub(super) async fn uncounted_retry_waits_and_is_sent_twice<B: BackEnd>() {
         ledger.claim(&lease(&ledger).await, NOW).await.expect("looked"),
         ClaimResult::Wait(Some(at)) if at == minutes(1)
     ));
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch[0].attempts, 0);
     begin_attempt(&ledger, &batch).await;
@@ -257,8 +257,8 @@ pub(super) async fn uncounted_retry_waits_and_is_sent_twice<B: BackEnd>() {
 }
 
 pub(super) async fn counted_attempts_survive_a_restart_and_end_with_a_confirmation<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     for attempts in 0..3 {
         let batch = claim(&ledger, NOW).await;
@@ -270,27 +270,27 @@ pub(super) async fn counted_attempts_survive_a_restart_and_end_with_a_confirmati
         .await;
     }
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch[0].attempts, 3);
     settle(&ledger, &batch, confirmed).await;
     let mut other = receipt("b", vec![renamed("1", "Two", minutes(1))]);
     other.received_at = minutes(1);
     ledger.accept(other).await.expect("kept");
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     assert_eq!(claim(&ledger, NOW).await[0].attempts, 0, "what was confirmed counts from anew");
 }
 
 pub(super) async fn change_undone_before_it_was_sent_needs_no_call<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
     let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
     back.received_at = minutes(1);
     ledger.accept(back).await.expect("kept");
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     let batch = claim(&ledger, NOW).await;
     assert!(batch[0].already_confirmed);
     settle(&ledger, &batch, || DeliveryOutcome::AlreadyConfirmed).await;
@@ -302,20 +302,20 @@ pub(super) async fn change_undone_before_it_was_sent_needs_no_call<B: BackEnd>()
     let mut away = receipt("d", vec![renamed("1", "Three", minutes(2))]);
     away.received_at = minutes(2);
     ledger.accept(away).await.expect("kept");
-    place.clock().set(minutes(2));
+    back_end.clock().set(minutes(2));
     let unclear =
         || DeliveryOutcome::RetryCounted { not_before: minutes(2), reason: "unclear".into() };
     settle(&ledger, &claim(&ledger, NOW).await, unclear).await;
     let mut back = receipt("e", vec![renamed("1", "One", minutes(3))]);
     back.received_at = minutes(3);
     ledger.accept(back).await.expect("kept");
-    place.clock().set(minutes(3));
+    back_end.clock().set(minutes(3));
     assert!(!claim(&ledger, NOW).await[0].already_confirmed);
 }
 
 pub(super) async fn change_undone_during_an_ambiguous_call_is_sent<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
@@ -332,13 +332,13 @@ pub(super) async fn change_undone_during_an_ambiguous_call_is_sent<B: BackEnd>()
         counts(&ledger).await,
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
     );
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     assert_eq!(input(&claim(&ledger, NOW).await[0])["eventName"], "One");
 }
 
 pub(super) async fn change_undone_after_a_failed_call_is_sent<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
@@ -349,37 +349,37 @@ pub(super) async fn change_undone_after_a_failed_call_is_sent<B: BackEnd>() {
     let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
     back.received_at = minutes(1);
     ledger.accept(back).await.expect("kept");
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     assert!(!claim(&ledger, NOW).await[0].already_confirmed);
 }
 
 pub(super) async fn unfinished_call_waits_and_is_sent_twice<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let at_it =
         || DeliveryOutcome::RetryUncounted { not_before: minutes(1), reason: "PENDING".into() };
     settle(&ledger, &claim(&ledger, NOW).await, at_it).await;
     assert!(claim(&ledger, NOW).await.is_empty(), "it waits");
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { delivered: 1, ..EventStateCounts::default() }
     );
-    place.clock().set(minutes(2));
+    back_end.clock().set(minutes(2));
     assert_eq!(ledger.run_timers(10).await.expect("looked at").done, 1);
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
 }
 
 pub(super) async fn crash_during_a_call_makes_it_ambiguous<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
@@ -391,8 +391,8 @@ pub(super) async fn crash_during_a_call_makes_it_ambiguous<B: BackEnd>() {
 }
 
 pub(super) async fn call_that_was_not_applied_is_not_ambiguous<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
@@ -402,14 +402,14 @@ pub(super) async fn call_that_was_not_applied_is_not_ambiguous<B: BackEnd>() {
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
     );
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, None);
 }
 
 pub(super) async fn event_that_becomes_incomplete_in_flight_is_counted_once<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let mut series = created("1", "One", NOON);
     series.shape = Some(Shape::Series);
     series.listing = OccurrenceListing::Full;
@@ -439,8 +439,8 @@ pub(super) async fn event_that_becomes_incomplete_in_flight_is_counted_once<B: B
 
 /// Inputs of single events do not count against the bytes of the batch that others share.
 pub(super) async fn single_events_go_last_however_long_they_are<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     for n in 0..22 {
         let mut change = created(&n.to_string(), "Name", NOON);
         if n < 20 {
@@ -450,7 +450,7 @@ pub(super) async fn single_events_go_last_however_long_they_are<B: BackEnd>() {
         new.received_at = minutes(n);
         ledger.accept(new).await.expect("kept");
     }
-    place.clock().set(minutes(30));
+    back_end.clock().set(minutes(30));
     let mut claimed = Vec::new();
     loop {
         match claim(&ledger, NOW).await {
@@ -474,14 +474,14 @@ pub(super) async fn single_events_go_last_however_long_they_are<B: BackEnd>() {
 
 /// Another process that takes the account over settles its events; the one before records nothing any more.
 pub(super) async fn lost_lease_records_nothing<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     for id in ["1", "2"] {
         ledger.accept(receipt(id, vec![created(id, "One", NOON)])).await.expect("stored");
     }
     let old = lease(&ledger).await;
     let batch = claim(&ledger, NOW).await;
-    if !place.take_lease_away(&ledger, old.account()) {
+    if !back_end.take_lease_away(&ledger, old.account()) {
         return;
     }
     let versions: Vec<_> = batch.iter().map(ClaimedEvent::event_version).collect();
@@ -499,15 +499,15 @@ pub(super) async fn lost_lease_records_nothing<B: BackEnd>() {
 
 /// The call may take effect after those of the next holder of the lease.
 pub(super) async fn call_under_way_when_its_lease_is_lost_is_sent_twice<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let old = lease(&ledger).await;
     begin_attempt(&ledger, &claim(&ledger, NOW).await).await;
-    if !place.take_lease_away(&ledger, old.account()) {
+    if !back_end.take_lease_away(&ledger, old.account()) {
         return;
     }
-    place.give_lease_back(&ledger, old.account());
+    back_end.give_lease_back(&ledger, old.account());
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, confirmed).await;

@@ -62,7 +62,7 @@ struct Row {
 }
 
 struct World<B: BackEnd> {
-    place: B,
+    back_end: B,
     ledger: Option<B::Ledger>,
     now: Millis,
     rows: BTreeMap<&'static str, Row>,
@@ -73,9 +73,9 @@ struct World<B: BackEnd> {
 
 impl<B: BackEnd> World<B> {
     fn new() -> Self {
-        let place = B::new();
+        let back_end = B::new();
         let mut world = Self {
-            place,
+            back_end,
             ledger: None,
             now: NOON,
             rows: BTreeMap::new(),
@@ -88,7 +88,7 @@ impl<B: BackEnd> World<B> {
 
     fn start(&mut self) {
         self.ledger = None;
-        self.ledger = Some(self.place.open_inline(policies()));
+        self.ledger = Some(self.back_end.open_inline(policies()));
     }
 
     fn ledger(&self) -> &B::Ledger {
@@ -114,7 +114,7 @@ impl<B: BackEnd> World<B> {
             Step::Settle { .. } => {}
             Step::Pass(count) => {
                 self.now = self.now.plus(Duration::from_mins(count.unsigned_abs()));
-                self.place.clock().set(self.now);
+                self.back_end.clock().set(self.now);
                 let now = self.now;
                 self.under_way.retain(|(_, claimed_at)| claimed_at.plus(FETCH_CLAIM) > now);
             }

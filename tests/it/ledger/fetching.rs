@@ -104,8 +104,8 @@ pub(super) async fn counted(ledger: &impl Ledger) -> (u64, u64) {
 }
 
 pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     // A platform's webhook that names a webinar and says nothing of it.
     let thin = wanting("a", Vec::new(), vec![always("1")]);
     assert_eq!(ledger.accept(thin.clone()).await.expect("kept"), ReceiptOutcome::Accepted);
@@ -115,7 +115,7 @@ pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: 
     assert_eq!((first.version, first.attempts, first.requested_at), (1, 0, NOON));
     assert_eq!((&first.source, &first.account), (&source("zoom"), &Some(acct())));
 
-    place.clock().set(minutes(5));
+    back_end.clock().set(minutes(5));
     let second =
         NewReceipt { received_at: minutes(5), ..wanting("b", vec![], thin.fetch_requests) };
     ledger.accept(second).await.expect("kept");
@@ -129,8 +129,8 @@ pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: 
 }
 
 pub(super) async fn duplicate_requests_nothing_but_ignored_and_quarantined_may<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", Vec::new())).await.expect("kept");
     let again = wanting("a", Vec::new(), vec![always("1")]);
     assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Duplicate);
@@ -156,8 +156,8 @@ pub(super) async fn duplicate_requests_nothing_but_ignored_and_quarantined_may<B
 }
 
 pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let whole = wanting("a", vec![created("1", "One", NOON)], vec![if_incomplete("1")]);
     ledger.accept(whole).await.expect("kept");
     assert_eq!(due(&ledger).await, [], "the receipt itself made it complete");
@@ -198,22 +198,22 @@ pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() 
         webinar_bridge::event::Policy { external_account_id: Some(acct()), ..policy("main") },
     );
     drop(ledger);
-    let ledger = place.open(named);
+    let ledger = back_end.open(named);
     let nameless = FetchRequest { account: None, ..if_incomplete("1") };
     let noted = ledger.request_fetches(&source("named"), vec![nameless]).await.expect("noted");
     assert_eq!(noted, 0, "it is known, and complete");
 }
 
 pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     want(&ledger, vec![always("1")]).await;
     let first = task(&ledger).await;
     settle(&ledger, &first, later(NOON)).await;
     let first = task(&ledger).await;
     assert_eq!(first.attempts, 1);
     want(&ledger, vec![always("1")]).await;
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     let outcome = answered("a", vec![created("1", "One", NOON)]);
     assert_eq!(settle(&ledger, &first, outcome.clone()).await, Some(ReceiptOutcome::Accepted));
     let second = task(&ledger).await;
@@ -236,7 +236,7 @@ pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
     assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: Some(minutes(9)) });
     want(&ledger, vec![always("1")]).await;
     assert_eq!(due(&ledger).await, []);
-    place.clock().set(minutes(9));
+    back_end.clock().set(minutes(9));
     let last = task(&ledger).await;
     assert_eq!((last.version, last.attempts), (5, 1));
     let same = answered("b", vec![created("1", "One", NOON)]);
@@ -246,8 +246,8 @@ pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
 }
 
 pub(super) async fn number_of_a_settled_task_is_not_used_again<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     want(&ledger, vec![always("1")]).await;
     let first = task(&ledger).await;
     let outcome = answered("a", vec![created("1", "One", NOON)]);
@@ -258,15 +258,15 @@ pub(super) async fn number_of_a_settled_task_is_not_used_again<B: BackEnd>() {
     assert_eq!(settle(&ledger, &first, outcome).await, Some(ReceiptOutcome::Duplicate));
     assert_eq!(task(&ledger).await, next);
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     settle(&ledger, &next, answered("b", Vec::new())).await;
     want(&ledger, vec![always("3")]).await;
     assert!(task(&ledger).await.id > next.id);
 }
 
 pub(super) async fn answer_may_request_others_but_not_itself<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     want(&ledger, vec![always("1")]).await;
     let mut answer = fetched("a", vec![renamed("1", "One", NOON)]);
     answer.fetch_requests = vec![if_incomplete("1"), always("1"), always("2")];
@@ -281,8 +281,8 @@ pub(super) async fn answer_may_request_others_but_not_itself<B: BackEnd>() {
 }
 
 pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     want(&ledger, vec![always("1")]).await;
     let cancelled = Change {
@@ -304,20 +304,20 @@ pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackE
     // Whoever was not told settles again.
     assert_eq!(settle(&ledger, &first, given_up(says)).await, Some(ReceiptOutcome::Duplicate));
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     assert_eq!(status(&ledger).await, shown);
 
-    place.clock().set(minutes(3));
+    back_end.clock().set(minutes(3));
     want(&ledger, vec![always("1")]).await;
     let again = task(&ledger).await;
     assert_eq!((again.id, again.version, again.attempts), (first.id, 2, 0));
     assert_eq!((again.requested_at, counted(&ledger).await), (minutes(3), (1, 0)));
     assert_eq!(settle(&ledger, &again, given_up(None)).await, None);
     assert_eq!(counted(&ledger).await, (0, 1));
-    place.clock().set(minutes(3 + 60));
+    back_end.clock().set(minutes(3 + 60));
     while ledger.prune(KEEP).await.expect("pruned") {}
     assert_eq!(counted(&ledger).await, (0, 1), "it is shown as long as a receipt is kept");
-    place.clock().set(minutes(4 + 60));
+    back_end.clock().set(minutes(4 + 60));
     while ledger.prune(KEEP).await.expect("pruned") {}
     assert_eq!(status(&ledger).await, FetchStatus::default());
     assert_eq!(want(&ledger, vec![always("1")]).await, 1);
@@ -325,19 +325,19 @@ pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackE
 }
 
 pub(super) async fn longest_due_fetch_comes_first_and_claimed_ones_are_left_out<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     want(&ledger, ["1", "2", "3"].map(always).into()).await;
     let tasks = due(&ledger).await;
     settle(&ledger, &tasks[0], later(minutes(3))).await;
     settle(&ledger, &tasks[1], later(minutes(7))).await;
     assert_eq!(due_ids(&ledger).await, ["3"]);
     assert_eq!(look(&ledger).await.next_due, Some(minutes(3)));
-    place.clock().set(minutes(5));
+    back_end.clock().set(minutes(5));
     want(&ledger, vec![always("4")]).await;
     assert_eq!(due_ids(&ledger).await, ["3", "1", "4"]);
     assert_eq!(look(&ledger).await.next_due, Some(minutes(7)));
-    place.clock().set(minutes(7));
+    back_end.clock().set(minutes(7));
     assert_eq!(due_ids(&ledger).await, ["3", "1", "4", "2"]);
     assert_eq!(look(&ledger).await.next_due, None);
     let under_way = ledger.claim_fetches(&source("zoom"), 2).await.expect("read").tasks;
@@ -350,25 +350,25 @@ pub(super) async fn longest_due_fetch_comes_first_and_claimed_ones_are_left_out<
 }
 
 pub(super) async fn wait_beyond_a_day_holds_no_fetch<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     want(&ledger, vec![always("1")]).await;
     settle(&ledger, &task(&ledger).await, later(NOON.plus(20 * LONGEST_WAIT))).await;
     assert_eq!(look(&ledger).await.next_due, Some(NOON.plus(LONGEST_WAIT)));
     // It was set back: that time was told by a clock that was ahead.
-    place.clock().set(minutes(-1));
+    back_end.clock().set(minutes(-1));
     assert_eq!(task(&ledger).await.attempts, 1);
     assert_eq!(look(&ledger).await.next_due, None);
     let early = vec![always("2")];
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     want(&ledger, early).await;
-    place.clock().set(NOON);
+    back_end.clock().set(NOON);
     assert_eq!(due_ids(&ledger).await, ["2"], "what waits for nothing does not wait for the clock");
 }
 
 pub(super) async fn crash_keeps_the_queue_and_its_counts<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger
         .accept(wanting("a", vec![renamed("1", "One", NOON)], vec![always("1")]))
         .await
@@ -380,7 +380,7 @@ pub(super) async fn crash_keeps_the_queue_and_its_counts<B: BackEnd>() {
     let (before, shown) = (look(&ledger).await, status(&ledger).await);
     assert_eq!((shown.pending, shown.given_up), (3, 1));
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     assert_eq!((look(&ledger).await, status(&ledger).await), (before, shown));
     settle(&ledger, &tasks[0], answered("b", vec![created("1", "One", NOON)])).await;
     assert_eq!(counted(&ledger).await, (2, 1));
@@ -388,14 +388,14 @@ pub(super) async fn crash_keeps_the_queue_and_its_counts<B: BackEnd>() {
 }
 
 pub(super) async fn last_error_is_one_of_a_fetch_that_remains<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     want(&ledger, ["1", "2"].map(always).into()).await;
     let tasks = due(&ledger).await;
     let failed =
         |why: &str| FetchOutcome::Retry { not_before: NOON, reason: why.into(), counted: true };
     settle(&ledger, &tasks[0], failed("first")).await;
-    place.clock().set(minutes(1));
+    back_end.clock().set(minutes(1));
     settle(&ledger, &tasks[1], failed("second")).await;
     let shown = async |ledger| status(ledger).await.last_error;
     assert_eq!(shown(&ledger).await.as_deref(), Some("second"));
@@ -410,13 +410,13 @@ pub(super) async fn last_error_is_one_of_a_fetch_that_remains<B: BackEnd>() {
 }
 
 pub(super) async fn request_of_an_unconfigured_source_is_passed_over<B: BackEnd>() {
-    let place = B::new();
+    let back_end = B::new();
     let both = || -> Policies {
         let mut both = policies();
         both.insert(source("second"), policy("main"));
         both
     };
-    let ledger = place.open(both());
+    let ledger = back_end.open(both());
     let sources: Vec<_> = ledger.fetch_statuses().await.expect("read").into_keys().collect();
     assert_eq!(sources, [source("second"), source("zoom")], "also those that want nothing");
     ledger.request_fetches(&source("second"), vec![always("1")]).await.expect("noted");
@@ -428,7 +428,7 @@ pub(super) async fn request_of_an_unconfigured_source_is_passed_over<B: BackEnd>
     assert_eq!(ledger.claim_fetches(&nobody, 9).await.expect("read").tasks, []);
     drop(ledger);
 
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     assert_eq!(
         ledger.fetch_statuses().await.expect("read"),
         BTreeMap::from([(source("zoom"), FetchStatus::default())])
@@ -438,14 +438,14 @@ pub(super) async fn request_of_an_unconfigured_source_is_passed_over<B: BackEnd>
         0
     );
     drop(ledger);
-    let ledger = place.open(both());
+    let ledger = back_end.open(both());
     assert_eq!(ledger.fetch_statuses().await.expect("read")[&source("second")].pending, 1);
     assert_eq!(ledger.claim_fetches(&source("second"), 9).await.expect("read").tasks.len(), 1);
 }
 
 pub(super) async fn headers_and_bodies_come_back_for_mapping<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let headers = vec![("x-event".to_owned(), "\"odd\", \u{fc}".to_owned())];
     let first =
         NewReceipt { headers: headers.clone(), ..receipt("a", vec![renamed("1", "One", NOON)]) };
@@ -479,8 +479,8 @@ pub(super) async fn headers_and_bodies_come_back_for_mapping<B: BackEnd>() {
 }
 
 pub(super) async fn answer_is_accepted_and_settled_in_one_step<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     want(&ledger, vec![always("1"), always("2"), always("3")]).await;
     let tasks = due(&ledger).await;
@@ -500,10 +500,10 @@ pub(super) async fn answer_is_accepted_and_settled_in_one_step<B: BackEnd>() {
 }
 
 pub(super) async fn worker_is_woken_for_due_fetches_only<B: BackEnd>() {
-    let place = B::new();
+    let back_end = B::new();
     let mut both = policies();
     both.insert(source("second"), policy("main"));
-    let ledger = place.open_inline(both);
+    let ledger = back_end.open_inline(both);
     let accept = async |new| ledger.accept(new).await.expect("kept");
     let (notify, others) =
         (ledger.fetch_wake_up(&source("zoom")), ledger.fetch_wake_up(&source("second")));

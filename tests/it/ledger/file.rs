@@ -20,18 +20,18 @@ use super::lasting::{KEEP, at, comes, lasting, prune};
 use super::redriving::{dead, redrive_all};
 use super::{NOW, claim, confirmed, counts, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
-use crate::harness::store::Place;
+use crate::harness::store::StoreFolder;
 
 /// Erasing a person fills free pages with zeros, as bodies that nobody has, and the next are to take other pages.
 #[tokio::test]
 async fn pruning_leaves_the_filling_of_erased_pages() {
-    let place = Place::new();
-    let ledger = place.open(policies());
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
     ledger.accept(receipt("0", vec![created("0", "Name", NOON)])).await.expect("kept");
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     store.execute("INSERT INTO bodies (id, data) VALUES (-1, zeroblob(9000))", ()).expect("filled");
     let day = Duration::from_hours(24);
-    place.clock.set(Millis::new(NOON.get()).plus(402 * day));
+    store_folder.clock.set(Millis::new(NOON.get()).plus(402 * day));
     let late = receipt("1", vec![created("1", "Name", NOON)]);
     let late = NewReceipt { received_at: Millis::new(NOON.get()).plus(402 * day), ..late };
     ledger.accept(late).await.expect("kept");
@@ -45,19 +45,19 @@ async fn pruning_leaves_the_filling_of_erased_pages() {
 
 #[tokio::test]
 async fn store_in_use_is_refused() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    let second = SqliteLedger::open(place.settings(policies()));
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
+    let second = SqliteLedger::open(store_folder.settings(policies()));
     assert!(matches!(second.err(), Some(OpenError::InUse(_))));
     drop(ledger);
-    assert!(SqliteLedger::open(place.settings(policies())).is_ok());
+    assert!(SqliteLedger::open(store_folder.settings(policies())).is_ok());
 }
 
 #[tokio::test]
 async fn locked_store_refuses_and_recovers() {
-    let place = Place::new();
-    let ledger = place.open(policies());
-    let other = rusqlite::Connection::open(place.file()).expect("opens");
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
+    let other = rusqlite::Connection::open(store_folder.file()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let refused = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
     assert!(matches!(refused, Err(LedgerError::Unavailable { .. })), "{refused:?}");
@@ -73,8 +73,8 @@ async fn locked_store_refuses_and_recovers() {
 
 #[tokio::test]
 async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
-    let place = Place::new();
-    let ledger = place.open(policies());
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
     let person = "qv7@private.example";
     let mut told = receipt("a", vec![created("1", "One", NOON)]);
     told.headers = vec![("x-who".into(), person.into())];
@@ -92,17 +92,17 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
     let id = answer.id;
     settle_fetch(&ledger, &tasks[1], FetchOutcome::Answered(Box::new(answer))).await;
     settle_fetch(&ledger, &tasks[2], given_up(None)).await;
-    let copy = place.folder.path().join("copy.db");
-    backup(&place.file(), &copy).expect("copied");
+    let copy = store_folder.folder.path().join("copy.db");
+    backup(&store_folder.file(), &copy).expect("copied");
     ledger.close().await;
     drop(ledger);
 
     let address = EmailAddress::parse(person).expect("valid");
-    let erased = erase(&place.file(), &address).expect("erased");
+    let erased = erase(&store_folder.file(), &address).expect("erased");
     assert_eq!((erased.bodies, erased.texts), (1, 2));
-    let file = std::fs::read(place.file()).expect("there");
+    let file = std::fs::read(store_folder.file()).expect("there");
     assert!(!file.windows(3).any(|bytes| bytes == b"qv7"), "it is nowhere in the file");
-    let ledger = place.open(policies());
+    let ledger = store_folder.open(policies());
     let record = ledger.receipt(told.id).await.expect("read").expect("there");
     assert_eq!(record.headers, [("x-who".to_owned(), "[erased]".to_owned())]);
     let body = ledger.receipt(id).await.expect("read").expect("there").body.expect("kept");
@@ -112,8 +112,8 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
     assert_eq!((pending, given_up), (1, 1));
     drop(ledger);
 
-    std::fs::rename(&copy, place.file()).expect("put in place");
-    let ledger = place.open(policies());
+    std::fs::rename(&copy, store_folder.file()).expect("put in place");
+    let ledger = store_folder.open(policies());
     assert_eq!((due_ids(&ledger).await, counted(&ledger).await), (vec!["1".to_owned()], (1, 1)));
 }
 
@@ -121,10 +121,10 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
 #[tokio::test]
 async fn pruning_keeps_each_of_many_lasting_keys() {
     const MANY: i64 = 1_100;
-    let place = Place::new();
-    let ledger = place.open(policies());
-    comes(&place, &ledger, 0, &lasting("0", vec![created("1", "One", NOON)])).await;
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
+    comes(&store_folder, &ledger, 0, &lasting("0", vec![created("1", "One", NOON)])).await;
+    let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     store
         .execute_batch(&format!(
             "WITH RECURSIVE n (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n <= {MANY})
@@ -136,25 +136,28 @@ async fn pruning_keeps_each_of_many_lasting_keys() {
              INSERT INTO webinar_receipts (webinar, receipt) SELECT 1, seq FROM receipts WHERE seq > 1;"
         ))
         .expect("filled");
-    at(&place, 31);
+    at(&store_folder, 31);
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     assert!(ledger.prune(KEEP).await.expect("pruned"), "there is more");
     assert_eq!(
-        (place.count_rows("receipts"), place.count_rows("lasting_keys")),
+        (store_folder.count_rows("receipts"), store_folder.count_rows("lasting_keys")),
         (MANY - 1_000 + 1, 1_000)
     );
     prune(&ledger).await;
-    assert_eq!((place.count_rows("receipts"), place.count_rows("lasting_keys")), (0, MANY + 1));
-    assert_eq!(place.count_rows("webinar_receipts"), 0);
+    assert_eq!(
+        (store_folder.count_rows("receipts"), store_folder.count_rows("lasting_keys")),
+        (0, MANY + 1)
+    );
+    assert_eq!(store_folder.count_rows("webinar_receipts"), 0);
 }
 
 #[tokio::test]
 async fn rare_event_is_found_in_bounded_pages() {
-    let place = Place::new();
-    let ledger = five(&place).await;
+    let store_folder = StoreFolder::new();
+    let ledger = five(&store_folder).await;
     drop(ledger);
-    place.fill(50_000);
-    let ledger = place.open(policies());
+    store_folder.fill(50_000);
+    let ledger = store_folder.open(policies());
     let ask = EventQuery { text: Some("paris".into()), limit: 10, ..all() };
     let first = ledger.list_events(ask.clone()).await.expect("a page");
     assert!(first.items.is_empty(), "it looked at a part only");
@@ -174,17 +177,17 @@ async fn rare_event_is_found_in_bounded_pages() {
 
 #[tokio::test]
 async fn link_is_deleted_with_its_receipt() {
-    let place = Place::new();
-    let ledger = place.open(policies());
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
     for n in 0..3 {
         let mut new = receipt(&n.to_string(), vec![renamed("1", "Name", minutes(n))]);
         new.received_at = minutes(n);
         ledger.accept(new).await.expect("kept");
     }
-    place.clock.set(Millis::new(minutes(61).get()).plus(Duration::from_secs(1)));
+    store_folder.clock.set(Millis::new(minutes(61).get()).plus(Duration::from_secs(1)));
     let keep = Retention { receipts: Duration::from_hours(1), ..KEEP };
     while ledger.prune(keep).await.expect("pruned") {}
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     let links: i64 = store
         .query_row("SELECT count(*) FROM webinar_receipts", (), |row| row.get(0))
         .expect("counted");
@@ -193,10 +196,10 @@ async fn link_is_deleted_with_its_receipt() {
 
 #[tokio::test]
 async fn redrive_of_many_events_is_done_in_pieces() {
-    let place = Place::new();
-    drop(place.open(policies()));
-    place.fill(12_000);
-    let ledger = place.open(policies());
+    let store_folder = StoreFolder::new();
+    drop(store_folder.open(policies()));
+    store_folder.fill(12_000);
+    let ledger = store_folder.open(policies());
     let delivered = RedriveRequest { state: EventState::Delivered, ..dead() };
     let piece = ledger.redrive_all(delivered.clone()).await.expect("asked");
     assert_eq!(piece.redriven, 500);
@@ -216,14 +219,14 @@ async fn redrive_of_many_events_is_done_in_pieces() {
 
 #[tokio::test]
 async fn answer_of_a_locked_store_is_neither_accepted_nor_settled() {
-    let place = Place::new();
-    let ledger = place.open(policies());
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
     want(&ledger, vec![always("3")]).await;
     let tasks = due(&ledger).await;
     let outcome = answered("c", vec![created("3", "Three", NOON)]);
     let FetchOutcome::Answered(ref three) = outcome else { unreachable!("it was made so") };
     let id = three.id;
-    let other = rusqlite::Connection::open(place.file()).expect("opens");
+    let other = rusqlite::Connection::open(store_folder.file()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let refused = ledger.settle_fetch(&tasks[0], outcome.clone()).await;
     assert!(matches!(refused, Err(LedgerError::Unavailable { .. })), "{refused:?}");
@@ -236,14 +239,14 @@ async fn answer_of_a_locked_store_is_neither_accepted_nor_settled() {
 
 #[tokio::test]
 async fn unreadable_refusal_holds_up_neither_the_start_nor_a_settlement() {
-    let place = Place::new();
-    let ledger = place.open(policies());
+    let store_folder = StoreFolder::new();
+    let ledger = store_folder.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     drop(ledger);
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     let damage = "UPDATE events SET refused = 'x', gaps = 'x', sending_since = 1";
     store.execute(damage, ()).expect("changed");
-    let ledger = place.open(policies());
+    let ledger = store_folder.open(policies());
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     assert_eq!(counts(&ledger).await.delivered, 1);
 }

@@ -137,7 +137,7 @@ macro_rules! suite {
     };
 }
 
-suite!(sqlite: crate::harness::store::Place);
+suite!(sqlite: crate::harness::store::StoreFolder);
 suite!(memory: super::back_end::MemoryPlace);
 
 pub(super) const NOW: ClaimRequest =

@@ -98,8 +98,8 @@ async fn events(ledger: &impl Ledger) -> Vec<EventRecord> {
 }
 
 pub(super) async fn rebuild_changes_only_what_is_mapped_otherwise<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let mut first = receipt("a", vec![created("1", "One", NOON)]);
     first.received_at = NOON;
     let second = receipt("b", vec![renamed("1", "Two", minutes(-1))]);
@@ -144,14 +144,14 @@ pub(super) async fn rebuild_changes_only_what_is_mapped_otherwise<B: BackEnd>() 
 }
 
 pub(super) async fn rebuild_keeps_the_fields_of_expired_receipts<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
     let mut second = receipt("b", vec![renamed("1", "Two", minutes(30))]);
     second.received_at = minutes(30);
     ledger.accept(second.clone()).await.expect("kept");
-    place.clock().set(minutes(70));
+    back_end.clock().set(minutes(70));
     while ledger.prune(KEEP).await.expect("pruned") {}
     let left = tellers(&ledger, &key("1")).await.concat();
     assert_eq!(left.iter().map(|left| left.receipt.id).collect::<Vec<_>>(), [second.id]);
@@ -165,8 +165,8 @@ pub(super) async fn rebuild_keeps_the_fields_of_expired_receipts<B: BackEnd>() {
 }
 
 pub(super) async fn rebuild_after_another_receipt_is_stale<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
     let mut stale = as_before(&ledger, key("1"), std::slice::from_ref(&first)).await;
@@ -196,8 +196,8 @@ pub(super) async fn rebuild_after_another_receipt_is_stale<B: BackEnd>() {
 }
 
 pub(super) async fn rebuild_that_is_refused_leaves_no_trace<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1-x", "One", NOON)])).await.expect("kept");
     // An occurrence `x` of webinar 1 would be the same event as the webinar 1-x.
     let occurrence = OccurrenceChange {
@@ -230,8 +230,8 @@ pub(super) async fn rebuild_that_is_refused_leaves_no_trace<B: BackEnd>() {
 }
 
 pub(super) async fn rebuild_deletes_obsolete_events_that_hubspot_never_had<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
     ledger.accept(first.clone()).await.expect("kept");
     let second = receipt("b", vec![created("2", "Two", NOON)]);
@@ -253,8 +253,8 @@ pub(super) async fn rebuild_deletes_obsolete_events_that_hubspot_never_had<B: Ba
 }
 
 pub(super) async fn receipts_of_a_webinar_come_in_pages_of_some_megabytes<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let big: Vec<NewReceipt> = (0..12)
         .map(|n: u8| {
             let mut big = receipt(&n.to_string(), vec![renamed("1", "Name", minutes(n.into()))]);
@@ -338,13 +338,13 @@ pub(super) fn rebuild_mapped_as_before_changes_nothing<B: BackEnd>() {
             // Receipts arrive in the order of their times.
             steps.sort_by_key(|((_, _, received), ..)| *received);
             runtime.block_on(async {
-                let place = B::new();
-                let ledger = place.open(policies());
+                let back_end = B::new();
+                let ledger = back_end.open(policies());
                 let mut told = Vec::new();
                 for (n, ((_, change, received), expire, rebuilt)) in steps.iter().enumerate() {
                     let mut new = receipt(&n.to_string(), vec![change.clone()]);
                     new.received_at = minutes(*received);
-                    place.clock().set(minutes(*received));
+                    back_end.clock().set(minutes(*received));
                     let kept = ledger.accept(new.clone()).await.expect("kept");
                     prop_assert_eq!(kept, ReceiptOutcome::Accepted);
                     told.push(new);

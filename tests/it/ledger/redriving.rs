@@ -13,8 +13,8 @@ use super::contract::*;
 use super::{NOW, begin_attempt, claim, confirmed, counts, refused_by, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
 
-async fn with_one<B: BackEnd>(place: &B) -> (B::Ledger, Vec<ClaimedEvent>) {
-    let ledger = place.open(policies());
+async fn with_one<B: BackEnd>(back_end: &B) -> (B::Ledger, Vec<ClaimedEvent>) {
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
     let batch = claim(&ledger, NOW).await;
     (ledger, batch)
@@ -25,10 +25,10 @@ async fn redrive(ledger: &impl Ledger, key: &EventKey) -> RedriveResult {
 }
 
 pub(super) async fn redriven_dead_event_is_sent_at_once<B: BackEnd>() {
-    let place = B::new();
-    let (ledger, batch) = with_one(&place).await;
+    let back_end = B::new();
+    let (ledger, batch) = with_one(&back_end).await;
     settle(&ledger, &batch, || DeliveryOutcome::Refused(refused_by("no"))).await;
-    place.clock().set(minutes(5));
+    back_end.clock().set(minutes(5));
     let woken = ledger.wake_up(&account("main"));
     let woken = woken.notified();
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
@@ -46,8 +46,8 @@ pub(super) async fn redriven_dead_event_is_sent_at_once<B: BackEnd>() {
 }
 
 pub(super) async fn redriven_delivered_event_is_sent<B: BackEnd>() {
-    let place = B::new();
-    let (ledger, batch) = with_one(&place).await;
+    let back_end = B::new();
+    let (ledger, batch) = with_one(&back_end).await;
     settle(&ledger, &batch, confirmed).await;
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
     assert_eq!(
@@ -64,8 +64,8 @@ pub(super) async fn redriven_delivered_event_is_sent<B: BackEnd>() {
 }
 
 pub(super) async fn redriven_event_waits_no_longer<B: BackEnd>() {
-    let place = B::new();
-    let (ledger, batch) = with_one(&place).await;
+    let back_end = B::new();
+    let (ledger, batch) = with_one(&back_end).await;
     let again =
         || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
     settle(&ledger, &batch, again).await;
@@ -75,8 +75,8 @@ pub(super) async fn redriven_event_waits_no_longer<B: BackEnd>() {
 }
 
 pub(super) async fn redrive_of_an_incomplete_or_unknown_event_sends_nothing<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
     let key = ledger.events(1).await.expect("events")[0].key.clone();
     assert_eq!(redrive(&ledger, &key).await, RedriveResult::Incomplete);
@@ -91,8 +91,8 @@ pub(super) async fn redrive_of_an_incomplete_or_unknown_event_sends_nothing<B: B
 }
 
 pub(super) async fn redriven_event_survives_a_refusal_of_an_earlier_call<B: BackEnd>() {
-    let place = B::new();
-    let (ledger, batch) = with_one(&place).await;
+    let back_end = B::new();
+    let (ledger, batch) = with_one(&back_end).await;
     assert_eq!(redrive(&ledger, &batch[0].key).await, RedriveResult::Pending);
     assert_eq!(
         counts(&ledger).await,
@@ -115,8 +115,8 @@ pub(super) async fn redriven_event_survives_a_refusal_of_an_earlier_call<B: Back
 }
 
 pub(super) async fn late_revocation_leaves_the_new_claim<B: BackEnd>() {
-    let place = B::new();
-    let (ledger, first) = with_one(&place).await;
+    let back_end = B::new();
+    let (ledger, first) = with_one(&back_end).await;
     settle(&ledger, &first, || DeliveryOutcome::Refused(refused_by("no"))).await;
     assert_eq!(redrive(&ledger, &first[0].key).await, RedriveResult::Pending);
     let second = claim(&ledger, NOW).await;
@@ -130,7 +130,7 @@ pub(super) async fn late_revocation_leaves_the_new_claim<B: BackEnd>() {
     assert!(claim(&ledger, NOW).await.is_empty(), "one flight at a time");
     // That a call is under way is remembered too: a crash amid it leaves it ambiguous.
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     assert_eq!(ledger.run_timers(100).await.expect("looked").next_due, Some(minutes(2)));
 }
@@ -152,8 +152,8 @@ pub(super) async fn redrive_all(ledger: &impl Ledger, mut ask: RedriveRequest) -
 }
 
 pub(super) async fn redrive_of_all_dead_events_sends_nothing_else<B: BackEnd>() {
-    let place = B::new();
-    let (ledger, batch) = with_one(&place).await;
+    let back_end = B::new();
+    let (ledger, batch) = with_one(&back_end).await;
     settle(&ledger, &batch, confirmed).await;
     for id in ["2", "3", "4"] {
         ledger.accept(receipt(id, vec![created(id, "Name", NOON)])).await.expect("kept");
@@ -170,19 +170,19 @@ pub(super) async fn redrive_of_all_dead_events_sends_nothing_else<B: BackEnd>() 
     );
     assert_eq!(redrive_all(&ledger, dead()).await, 0);
     drop(ledger);
-    let ledger = place.open(policies());
+    let ledger = back_end.open(policies());
     let kept = EventStateCounts { pending: 3, delivered: 1, ..EventStateCounts::default() };
     assert_eq!(counts(&ledger).await, kept, "in the file too");
 }
 
 pub(super) async fn redrive_can_leave_out_past_events<B: BackEnd>() {
-    let place = B::new();
-    let ledger = place.open(policies());
+    let back_end = B::new();
+    let ledger = back_end.open(policies());
     let mut later = created("2", "Later", NOON);
     later.whole = WebinarFields { start: Some(minutes(48 * 60)), ..later.whole };
     ledger.accept(receipt("a", vec![created("1", "Soon", NOON), later])).await.expect("kept");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    place.clock().set(minutes(26 * 60));
+    back_end.clock().set(minutes(26 * 60));
     let delivered = RedriveRequest { state: EventState::Delivered, not_over: true, ..dead() };
     assert_eq!(redrive_all(&ledger, delivered).await, 1);
     assert_eq!(claim(&ledger, NOW).await[0].key.external_event_id.as_str(), "2");

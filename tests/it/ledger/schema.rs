@@ -10,11 +10,11 @@ use webinar_bridge::ledger::{
 };
 
 use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed, source};
-use crate::harness::store::Place;
+use crate::harness::store::StoreFolder;
 
 /// A store as the first schema had it: one event in HubSpot, built by a receipt that is gone and one that is not, and
 /// one that is incomplete.
-fn first_schema(place: &Place) {
+fn first_schema(store_folder: &StoreFolder) {
     let webinar = |change| {
         let mut webinar = Webinar::default();
         webinar
@@ -22,8 +22,8 @@ fn first_schema(place: &Place) {
             .expect("nothing was known");
         serde_json::to_vec(&webinar).expect("it can be written")
     };
-    std::fs::create_dir_all(place.file().parent().expect("a folder")).expect("made");
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    std::fs::create_dir_all(store_folder.file().parent().expect("a folder")).expect("made");
+    let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     store.execute_batch(include_str!("../../../src/ledger/sqlite/001_initial.sql")).expect("runs");
     store.pragma_update(None, "user_version", 1).expect("set");
     let kept = receipt("a", Vec::new());
@@ -71,10 +71,10 @@ fn first_schema(place: &Place) {
 
 #[tokio::test]
 async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
-    let place = Place::new();
-    first_schema(&place);
-    assert_eq!(migrate(&place.file()).expect("migrated"), (1, 3));
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
+    let store_folder = StoreFolder::new();
+    first_schema(&store_folder);
+    assert_eq!(migrate(&store_folder.file()).expect("migrated"), (1, 3));
+    let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     let ends_at: i64 = store
         .query_row("SELECT ends_at FROM events WHERE name = 'One'", (), |row| row.get(0))
         .expect("named and dated");
@@ -86,7 +86,7 @@ async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
     assert!(base(1), "a receipt that built it is gone");
     assert!(!base(2));
     drop(store);
-    let ledger = place.open(policies());
+    let ledger = store_folder.open(policies());
     while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
     let ask = EventQuery { limit: PAGE_MAX, ..EventQuery::default() };
     let page = ledger.list_events(ask).await.expect("a page");
@@ -95,9 +95,9 @@ async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
 }
 
 /// The same after the second schema's script, and with a body.
-fn second_schema(place: &Place) {
-    first_schema(place);
-    let store = rusqlite::Connection::open(place.file()).expect("opens");
+fn second_schema(store_folder: &StoreFolder) {
+    first_schema(store_folder);
+    let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     store.execute_batch(include_str!("../../../src/ledger/sqlite/002_looking.sql")).expect("runs");
     store.pragma_update(None, "user_version", 2).expect("set");
     let data = lz4_flex::compress_prepend_size(b"{\"seed\":\"a\"}");
@@ -109,11 +109,14 @@ fn second_schema(place: &Place) {
 
 #[tokio::test]
 async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
-    let place = Place::new();
-    second_schema(&place);
-    assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 2, known: 3 });
-    assert_eq!(migrate(&place.file()).expect("migrated"), (2, 3));
-    let ledger = place.open(policies());
+    let store_folder = StoreFolder::new();
+    second_schema(&store_folder);
+    assert_eq!(
+        inspect(&store_folder.file()).expect("looked"),
+        StoreState::Older { found: 2, known: 3 }
+    );
+    assert_eq!(migrate(&store_folder.file()).expect("migrated"), (2, 3));
+    let ledger = store_folder.open(policies());
     while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
     let ask = ReceiptQuery { limit: 9, ..ReceiptQuery::default() };
     let page = ledger.list_receipts(ask).await.expect("a page");
@@ -139,13 +142,16 @@ async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
 
 #[test]
 fn an_older_store_is_not_changed_where_that_is_not_wanted() {
-    let place = Place::new();
-    first_schema(&place);
-    let settings = Settings { migrate: false, ..place.settings(policies()) };
+    let store_folder = StoreFolder::new();
+    first_schema(&store_folder);
+    let settings = Settings { migrate: false, ..store_folder.settings(policies()) };
     let refused = SqliteLedger::open(settings).err().expect("refused");
     assert!(matches!(refused, OpenError::TooOld { found: 1, known: 3 }), "{refused}");
-    assert_eq!(inspect(&place.file()).expect("looked"), StoreState::Older { found: 1, known: 3 });
-    let settings = Settings { migrate: false, ..place.settings(policies()) };
-    migrate(&place.file()).expect("migrated");
+    assert_eq!(
+        inspect(&store_folder.file()).expect("looked"),
+        StoreState::Older { found: 1, known: 3 }
+    );
+    let settings = Settings { migrate: false, ..store_folder.settings(policies()) };
+    migrate(&store_folder.file()).expect("migrated");
     assert!(SqliteLedger::open(settings).is_ok());
 }

@@ -11,7 +11,7 @@ use webinar_bridge::ledger::memory::{MemoryLedger, MemorySettings, MemoryStore};
 use webinar_bridge::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
 
 use super::webhooks::{accounts, policies};
-use crate::harness::store::Unwatched;
+use crate::harness::store::NoObserver;
 
 /// A store that outlives the process runs, each of which opens it again. A crash drops its ledger at an await.
 pub(super) trait SimulatedStore: 'static {
@@ -58,7 +58,7 @@ impl SimulatedStore for SqliteFile {
             migrate: true,
             rekey: Rekey::Refuse,
             clock: Arc::new(clock),
-            observer: Arc::new(Unwatched),
+            observer: Arc::new(NoObserver),
             threading: Threading::Inline,
         };
         // Other tests start programs: between fork and exec one of them still holds the lock that was just released.
@@ -91,7 +91,7 @@ impl SimulatedStore for MemoryStore {
             policies: policies(),
             accept_rekey: false,
             clock: Arc::new(clock),
-            observer: Arc::new(Unwatched),
+            observer: Arc::new(NoObserver),
         })
         .expect("the store opens again")
     }
