@@ -28,7 +28,7 @@ async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
         });
     }
     while let Some(accepted) = accepting.join_next().await {
-        accepted.expect("no panic").expect("kept");
+        accepted.expect("no panic").expect("stored");
     }
     let lease = ledger.acquire_lease(&account("main")).await.expect("known").expect("free");
     let ask =

@@ -23,13 +23,13 @@ pub(super) async fn receipt_repeated_is_merged_once_and_counted_before_the_answe
     let back_end = B::new();
     let ledger = back_end.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(first.clone()).await.expect("kept"), ReceiptOutcome::Accepted);
+    assert_eq!(ledger.accept(first.clone()).await.expect("stored"), ReceiptOutcome::Accepted);
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
     );
     let again = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Duplicate);
+    assert_eq!(ledger.accept(again).await.expect("stored"), ReceiptOutcome::Duplicate);
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
@@ -52,7 +52,7 @@ pub(super) async fn body_of_any_bytes_comes_back_unchanged<B: BackEnd>() {
         ledger.accept(merged.clone()),
     );
     assert!(first.is_ok() && second.is_ok() && third.is_ok());
-    let kept = async |id| ledger.receipt(id).await.expect("read").expect("kept");
+    let kept = async |id| ledger.receipt(id).await.expect("read").expect("stored");
     let quarantined = kept(odd.id).await;
     assert_eq!(quarantined.body, Some(odd.body));
     assert_eq!(quarantined.summary.reason.as_deref(), Some("no id"));
@@ -64,7 +64,7 @@ pub(super) async fn body_of_any_bytes_comes_back_unchanged<B: BackEnd>() {
 pub(super) async fn incomplete_event_is_held_until_it_is_complete<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("stored");
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { incomplete: 1, ..EventStateCounts::default() }
@@ -73,7 +73,7 @@ pub(super) async fn incomplete_event_is_held_until_it_is_complete<B: BackEnd>() 
     assert_eq!(event.state, EventState::Incomplete);
     assert_eq!(event.gaps.len(), 2, "no full picture, and no shape");
     assert!(claim(&ledger, NOW).await.is_empty());
-    ledger.accept(receipt("b", vec![created("1", "Old", minutes(-1))])).await.expect("kept");
+    ledger.accept(receipt("b", vec![created("1", "Old", minutes(-1))])).await.expect("stored");
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
@@ -84,8 +84,8 @@ pub(super) async fn incomplete_event_is_held_until_it_is_complete<B: BackEnd>() 
 pub(super) async fn crash_frees_claims_and_keeps_everything_else<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("stored");
     let one = ClaimRequest { limit: 1, ..NOW };
     settle(&ledger, &claim(&ledger, one).await, confirmed).await;
     assert_eq!(claim(&ledger, NOW).await.len(), 1);
@@ -96,7 +96,7 @@ pub(super) async fn crash_frees_claims_and_keeps_everything_else<B: BackEnd>() {
     };
     let change = StatusChange::Failed { failure, daily_remaining: Some(7) };
     for _ in 0..3 {
-        ledger.update_status(&account("main"), change.clone()).await.expect("kept");
+        ledger.update_status(&account("main"), change.clone()).await.expect("stored");
     }
     let status = AccountStatus {
         paused: Some(Pause {
@@ -122,7 +122,7 @@ pub(super) async fn crash_frees_claims_and_keeps_everything_else<B: BackEnd>() {
     assert_eq!(ledger.account_status(&account("main")).await.expect("status"), status);
     assert_eq!(*ledger.watch_status(&account("main")).borrow(), status);
     let known = receipt("a", vec![created("1", "One", NOON)]);
-    assert_eq!(ledger.accept(known).await.expect("kept"), ReceiptOutcome::Duplicate);
+    assert_eq!(ledger.accept(known).await.expect("stored"), ReceiptOutcome::Duplicate);
 }
 
 pub(super) async fn changed_status_wakes_its_account_and_no_other<B: BackEnd>() {
@@ -135,7 +135,7 @@ pub(super) async fn changed_status_wakes_its_account_and_no_other<B: BackEnd>() 
         let woken = wake_up.notified();
         tokio::pin!(woken);
         assert!(!woken.as_mut().enable(), "nothing has happened yet");
-        let update = ledger.update_status(&main, change).await.expect("kept");
+        let update = ledger.update_status(&main, change).await.expect("stored");
         assert!(woken.as_mut().enable(), "the account is woken");
         assert!(status.has_changed().expect("the store is open"));
         assert_eq!(*status.borrow_and_update(), update.after);
@@ -143,7 +143,7 @@ pub(super) async fn changed_status_wakes_its_account_and_no_other<B: BackEnd>() 
         tokio::pin!(untold);
         assert!(!untold.as_mut().enable());
     }
-    let unchanged = ledger.update_status(&main, StatusChange::Resumed).await.expect("kept");
+    let unchanged = ledger.update_status(&main, StatusChange::Resumed).await.expect("stored");
     assert_eq!(unchanged.before, unchanged.after);
     assert!(!status.has_changed().expect("the store is open"));
 }
@@ -151,11 +151,11 @@ pub(super) async fn changed_status_wakes_its_account_and_no_other<B: BackEnd>() 
 pub(super) async fn receipt_that_cannot_be_merged_is_stored_whole<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
-    // Another provider may not speak of it, and what the same body says of another webinar goes with it.
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
+    // Another provider may not change it, and what the same body holds of another webinar goes with it.
     let mut foreign = receipt("b", vec![created("2", "Two", NOON), renamed("1", "Evil", NOON)]);
     foreign.provider = ProviderId::new("goto");
-    assert_eq!(ledger.accept(foreign).await.expect("kept"), ReceiptOutcome::Quarantined);
+    assert_eq!(ledger.accept(foreign).await.expect("stored"), ReceiptOutcome::Quarantined);
     let events = ledger.events(10).await.expect("events");
     assert_eq!(events.len(), 1);
     assert_eq!(
@@ -165,12 +165,12 @@ pub(super) async fn receipt_that_cannot_be_merged_is_stored_whole<B: BackEnd>() 
     let mut nameless = created("3", "Three", NOON);
     nameless.account = None;
     let nameless = receipt("c", vec![nameless]);
-    assert_eq!(ledger.accept(nameless).await.expect("kept"), ReceiptOutcome::Quarantined);
+    assert_eq!(ledger.accept(nameless).await.expect("stored"), ReceiptOutcome::Quarantined);
     let mut odd = receipt("d", Vec::new());
     odd.content = ReceiptContent::Quarantined("no id".into());
-    assert_eq!(ledger.accept(odd.clone()).await.expect("kept"), ReceiptOutcome::Quarantined);
+    assert_eq!(ledger.accept(odd.clone()).await.expect("stored"), ReceiptOutcome::Quarantined);
     odd.content = ReceiptContent::Ignored;
-    assert_eq!(ledger.accept(odd).await.expect("kept"), ReceiptOutcome::Duplicate);
+    assert_eq!(ledger.accept(odd).await.expect("stored"), ReceiptOutcome::Duplicate);
 }
 
 pub(super) async fn receipts_accepted_at_once_are_all_stored<B: BackEnd>() {
@@ -187,7 +187,7 @@ pub(super) async fn receipts_accepted_at_once_are_all_stored<B: BackEnd>() {
         })
         .collect();
     for task in tasks {
-        assert_eq!(task.await.expect("no panic").expect("kept"), ReceiptOutcome::Accepted);
+        assert_eq!(task.await.expect("no panic").expect("stored"), ReceiptOutcome::Accepted);
     }
     assert_eq!(counts(&*ledger).await.pending, 50);
     let mut seen = Vec::new();
@@ -211,7 +211,7 @@ pub(super) async fn accounts_do_not_see_each_others_events<B: BackEnd>() {
     let ledger = back_end.open(both);
     let mut second = receipt("a", vec![created("1", "One", NOON)]);
     second.source = source("zoom-2");
-    ledger.accept(second).await.expect("kept");
+    ledger.accept(second).await.expect("stored");
     assert!(claim(&ledger, NOW).await.is_empty());
     assert_eq!(ledger.event_counts().await.expect("read")[&account("other")].pending, 1);
     assert_eq!(ledger.oldest_pending(&account("other")).await.expect("read"), Some(NOON));
@@ -223,7 +223,7 @@ pub(super) async fn pruning_deletes_old_rows_and_keeps_pending_events<B: BackEnd
     let ledger = back_end.open(policies());
     for n in 0..3 {
         let change = created(&n.to_string(), "Name", NOON);
-        ledger.accept(receipt(&n.to_string(), vec![change])).await.expect("kept");
+        ledger.accept(receipt(&n.to_string(), vec![change])).await.expect("stored");
     }
     settle(&ledger, &claim(&ledger, ClaimRequest { limit: 2, ..NOW }).await, confirmed).await;
     let day = Duration::from_hours(24);
@@ -237,7 +237,7 @@ pub(super) async fn pruning_deletes_old_rows_and_keeps_pending_events<B: BackEnd
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
     );
     let again = receipt("0", vec![created("0", "Name", NOON)]);
-    assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Accepted, "forgotten");
+    assert_eq!(ledger.accept(again).await.expect("stored"), ReceiptOutcome::Accepted, "forgotten");
 }
 
 pub(super) async fn timer_completes_an_event_once_and_moves_with_its_end<B: BackEnd>() {
@@ -245,7 +245,7 @@ pub(super) async fn timer_completes_an_event_once_and_moves_with_its_end<B: Back
     let mut timed = policies();
     timed.get_mut("zoom").expect("there").complete_after_end = Some(Duration::from_mins(30));
     let ledger = back_end.open(timed);
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     let due = ledger.run_timers(100).await.expect("looked");
     assert_eq!((due.done, due.next_due), (0, Some(minutes(24 * 60 + 90))));
@@ -262,7 +262,7 @@ pub(super) async fn changed_defaults_reach_coming_events_but_not_past_ones<B: Ba
     let mut before = policies();
     before.get_mut("zoom").expect("there").organizer = None;
     let ledger = back_end.open(before);
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { incomplete: 1, ..EventStateCounts::default() }

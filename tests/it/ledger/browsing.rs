@@ -37,7 +37,7 @@ pub(super) async fn five<B: BackEnd>(back_end: &B) -> B::Ledger {
     both.insert(source("other"), crate::harness::build::policy("other"));
     let ledger = back_end.open(both);
     for (id, name) in [("1", "Été à Paris"), ("2", "Two"), ("3", "Three")] {
-        ledger.accept(receipt(id, vec![created(id, name, NOON)])).await.expect("kept");
+        ledger.accept(receipt(id, vec![created(id, name, NOON)])).await.expect("stored");
         let batch = claim(&ledger, NOW).await;
         match id {
             "1" => settle(&ledger, &batch, || DeliveryOutcome::Refused(refused_by("no"))).await,
@@ -45,10 +45,10 @@ pub(super) async fn five<B: BackEnd>(back_end: &B) -> B::Ledger {
             _ => release(&ledger, &batch).await,
         }
     }
-    ledger.accept(receipt("4", vec![renamed("4", "Four", NOON)])).await.expect("kept");
+    ledger.accept(receipt("4", vec![renamed("4", "Four", NOON)])).await.expect("stored");
     let mut other = receipt("5", vec![created("5", "Five", NOON)]);
     other.source = source("other");
-    ledger.accept(other).await.expect("kept");
+    ledger.accept(other).await.expect("stored");
     ledger
 }
 
@@ -123,16 +123,16 @@ pub(super) async fn event_detail_shows_the_confirmed_input_and_the_receipts<B: B
     let back_end = B::new();
     let ledger = back_end.open(policies());
     let first = receipt("a", vec![created("1", "One", NOON)]);
-    ledger.accept(first.clone()).await.expect("kept");
+    ledger.accept(first.clone()).await.expect("stored");
     let sent = claim(&ledger, NOW).await;
     settle(&ledger, &sent, confirmed).await;
     let key = sent[0].key.clone();
     let detail = ledger.event_detail(&key).await.expect("read").expect("there");
     assert_eq!(detail.confirmed_input.as_deref(), Some(&*sent[0].input));
     let second = receipt("b", vec![renamed("1", "Two", minutes(-1))]);
-    ledger.accept(second.clone()).await.expect("kept");
+    ledger.accept(second.clone()).await.expect("stored");
     let third = receipt("c", vec![renamed("1", "Three", NOON)]);
-    ledger.accept(third.clone()).await.expect("kept");
+    ledger.accept(third.clone()).await.expect("stored");
     let detail = ledger.event_detail(&key).await.expect("read").expect("there");
     assert_eq!(detail.confirmed_input.as_deref(), Some(&*sent[0].input), "not the new one");
     assert_eq!(detail.summary.name.as_deref(), Some("Three"));
@@ -159,7 +159,7 @@ pub(super) async fn receipts_are_found_by_source_and_outcome_and_name_their_even
     let mut other = quarantined("d");
     other.source = source("other");
     for receipt in [&first, &ignored, &odd, &other] {
-        ledger.accept(receipt.clone()).await.expect("kept");
+        ledger.accept(receipt.clone()).await.expect("stored");
     }
     let found = async |mut ask: ReceiptQuery| {
         let mut ids: Vec<ReceiptId> = Vec::new();
@@ -186,7 +186,7 @@ pub(super) async fn receipts_are_found_by_source_and_outcome_and_name_their_even
         assert_eq!(found(ask(None, Some(ReceiptOutcome::Ignored))).await, [ignored.id]);
         assert_eq!(found(ask(None, Some(ReceiptOutcome::Accepted))).await, [first.id]);
     }
-    let shown = ledger.receipt(first.id).await.expect("read").expect("kept");
+    let shown = ledger.receipt(first.id).await.expect("read").expect("stored");
     let events: BTreeSet<&str> =
         shown.events.iter().map(|key| key.external_event_id.as_str()).collect();
     assert_eq!(events, BTreeSet::from(["1", "2"]));

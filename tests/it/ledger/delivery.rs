@@ -19,7 +19,7 @@ use super::{NOW, begin_attempt, claim, confirmed, counts, input, lease, release,
 pub(super) async fn claimed_event_is_not_claimed_again_until_it_is_settled<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let batch = claim(&ledger, NOW).await;
     assert_eq!(batch.len(), 1);
     assert!(claim(&ledger, NOW).await.is_empty());
@@ -44,9 +44,9 @@ pub(super) async fn claimed_event_is_not_claimed_again_until_it_is_settled<B: Ba
 pub(super) async fn old_version_confirmed_leaves_the_new_one_pending<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let old = claim(&ledger, NOW).await;
-    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("stored");
     settle(&ledger, &old, confirmed).await;
     assert_eq!(
         counts(&ledger).await,
@@ -62,7 +62,7 @@ pub(super) async fn change_back_to_the_confirmed_state_is_sent_again<B: BackEnd>
     for answered in [true, false] {
         let back_end = B::new();
         let ledger = back_end.open(policies());
-        ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+        ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
         settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
         back_end.clock().set(minutes(10));
         let later = |seed: &str, name: &str, at: i64| {
@@ -70,9 +70,9 @@ pub(super) async fn change_back_to_the_confirmed_state_is_sent_again<B: BackEnd>
             receipt.received_at = minutes(10);
             receipt
         };
-        ledger.accept(later("b", "Two", 2)).await.expect("kept");
+        ledger.accept(later("b", "Two", 2)).await.expect("stored");
         let two = claim(&ledger, NOW).await;
-        ledger.accept(later("c", "One", 3)).await.expect("kept");
+        ledger.accept(later("c", "One", 3)).await.expect("stored");
         // Whether its answer came or got lost, HubSpot may now hold the change in between.
         if answered {
             settle(&ledger, &two, confirmed).await;
@@ -99,15 +99,15 @@ pub(super) async fn batch_that_is_not_full_waits_for_its_linger<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
     let ask = ClaimRequest { limit: 2, linger: Duration::from_mins(1), ..NOW };
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     match ledger.claim(&lease(&ledger).await, ask.clone()).await.expect("a claim") {
         ClaimResult::Wait(at) => assert_eq!(at, Some(minutes(1))),
         ClaimResult::Batch(batch) => panic!("too early: {batch:?}"),
         ClaimResult::LeaseLost => panic!("nobody else has the lease"),
     }
-    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("stored");
     assert_eq!(claim(&ledger, ask.clone()).await.len(), 2, "full");
-    ledger.accept(receipt("c", vec![created("3", "Three", NOON)])).await.expect("kept");
+    ledger.accept(receipt("c", vec![created("3", "Three", NOON)])).await.expect("stored");
     assert!(claim(&ledger, ask.clone()).await.is_empty());
     back_end.clock().set(minutes(1));
     assert_eq!(claim(&ledger, ask).await.len(), 1, "its time came");
@@ -119,11 +119,11 @@ pub(super) async fn claim_takes_the_oldest_and_no_external_id_twice<B: BackEnd>(
     for (seed, id, minute) in [("a", "7", 2), ("b", "8", 1), ("c", "9", 3)] {
         let mut new = receipt(seed, vec![created(id, "Same", NOON)]);
         new.received_at = minutes(minute);
-        ledger.accept(new).await.expect("kept");
+        ledger.accept(new).await.expect("stored");
     }
     let mut twin = created("7", "Twin", NOON);
     twin.account = Some(webinar_bridge::event::ExternalAccountId::parse("acct-2").expect("valid"));
-    ledger.accept(receipt("d", vec![twin])).await.expect("kept");
+    ledger.accept(receipt("d", vec![twin])).await.expect("stored");
     back_end.clock().set(minutes(5));
     let ids = |batch: &[ClaimedEvent]| -> Vec<String> {
         batch.iter().map(|c| c.key.external_event_id.to_string()).collect()
@@ -138,7 +138,7 @@ pub(super) async fn claim_takes_the_oldest_and_no_external_id_twice<B: BackEnd>(
 pub(super) async fn refused_event_is_dead_until_it_changes<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let refused = HubspotRefusal {
         status: 400,
         category: "VALIDATION_ERROR".into(),
@@ -150,7 +150,7 @@ pub(super) async fn refused_event_is_dead_until_it_changes<B: BackEnd>() {
         .await;
     assert_eq!(counts(&ledger).await, EventStateCounts { dead: 1, ..EventStateCounts::default() });
     assert_eq!(ledger.events(10).await.expect("events")[0].refused, Some(refused));
-    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("stored");
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
@@ -160,9 +160,9 @@ pub(super) async fn refused_event_is_dead_until_it_changes<B: BackEnd>() {
 pub(super) async fn refusal_of_an_old_version_leaves_the_new_one_pending<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let old = claim(&ledger, NOW).await;
-    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("stored");
     let words = HubspotRefusal {
         status: 400,
         category: "X".into(),
@@ -180,7 +180,7 @@ pub(super) async fn refusal_of_an_old_version_leaves_the_new_one_pending<B: Back
 pub(super) async fn counted_retry_waits_for_its_time<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let again =
         || DeliveryOutcome::RetryCounted { not_before: minutes(5), reason: "timeout".into() };
     settle(&ledger, &claim(&ledger, NOW).await, again).await;
@@ -196,7 +196,7 @@ pub(super) async fn counted_retry_waits_for_its_time<B: BackEnd>() {
 pub(super) async fn ambiguous_call_sends_the_present_state_twice<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, || DeliveryOutcome::Ambiguous).await;
@@ -235,7 +235,7 @@ pub(super) async fn ambiguous_call_sends_the_present_state_twice<B: BackEnd>() {
 pub(super) async fn uncounted_retry_waits_and_is_sent_twice<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, || DeliveryOutcome::RetryUncounted {
@@ -259,7 +259,7 @@ pub(super) async fn uncounted_retry_waits_and_is_sent_twice<B: BackEnd>() {
 pub(super) async fn counted_attempts_survive_a_restart_and_end_with_a_confirmation<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     for attempts in 0..3 {
         let batch = claim(&ledger, NOW).await;
         assert_eq!(batch[0].attempts, attempts);
@@ -276,20 +276,20 @@ pub(super) async fn counted_attempts_survive_a_restart_and_end_with_a_confirmati
     settle(&ledger, &batch, confirmed).await;
     let mut other = receipt("b", vec![renamed("1", "Two", minutes(1))]);
     other.received_at = minutes(1);
-    ledger.accept(other).await.expect("kept");
+    ledger.accept(other).await.expect("stored");
     back_end.clock().set(minutes(1));
-    assert_eq!(claim(&ledger, NOW).await[0].attempts, 0, "what was confirmed counts from anew");
+    assert_eq!(claim(&ledger, NOW).await[0].attempts, 0, "a confirmation starts the count again");
 }
 
 pub(super) async fn change_undone_before_it_was_sent_needs_no_call<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("stored");
     let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
     back.received_at = minutes(1);
-    ledger.accept(back).await.expect("kept");
+    ledger.accept(back).await.expect("stored");
     back_end.clock().set(minutes(1));
     let batch = claim(&ledger, NOW).await;
     assert!(batch[0].already_confirmed);
@@ -301,14 +301,14 @@ pub(super) async fn change_undone_before_it_was_sent_needs_no_call<B: BackEnd>()
     // What HubSpot neither confirmed nor refused may have arrived all the same.
     let mut away = receipt("d", vec![renamed("1", "Three", minutes(2))]);
     away.received_at = minutes(2);
-    ledger.accept(away).await.expect("kept");
+    ledger.accept(away).await.expect("stored");
     back_end.clock().set(minutes(2));
     let unclear =
         || DeliveryOutcome::RetryCounted { not_before: minutes(2), reason: "unclear".into() };
     settle(&ledger, &claim(&ledger, NOW).await, unclear).await;
     let mut back = receipt("e", vec![renamed("1", "One", minutes(3))]);
     back.received_at = minutes(3);
-    ledger.accept(back).await.expect("kept");
+    ledger.accept(back).await.expect("stored");
     back_end.clock().set(minutes(3));
     assert!(!claim(&ledger, NOW).await[0].already_confirmed);
 }
@@ -316,16 +316,16 @@ pub(super) async fn change_undone_before_it_was_sent_needs_no_call<B: BackEnd>()
 pub(super) async fn change_undone_during_an_ambiguous_call_is_sent<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("stored");
     let two = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &two).await;
     let mut back = renamed("1", "One", minutes(1));
     back.occurred_at = Some(minutes(1));
     let mut back = receipt("c", vec![back]);
     back.received_at = minutes(1);
-    ledger.accept(back).await.expect("kept");
+    ledger.accept(back).await.expect("stored");
     // What HubSpot confirmed last is what it should hold, but "Two" may land yet.
     settle(&ledger, &two, || DeliveryOutcome::Ambiguous).await;
     assert_eq!(
@@ -339,16 +339,16 @@ pub(super) async fn change_undone_during_an_ambiguous_call_is_sent<B: BackEnd>()
 pub(super) async fn change_undone_after_a_failed_call_is_sent<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
-    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("stored");
     let two = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &two).await;
     // A 500 may come after "Two" was stored.
     settle(&ledger, &two, || DeliveryOutcome::NotApplied).await;
     let mut back = receipt("c", vec![renamed("1", "One", minutes(1))]);
     back.received_at = minutes(1);
-    ledger.accept(back).await.expect("kept");
+    ledger.accept(back).await.expect("stored");
     back_end.clock().set(minutes(1));
     assert!(!claim(&ledger, NOW).await[0].already_confirmed);
 }
@@ -356,7 +356,7 @@ pub(super) async fn change_undone_after_a_failed_call_is_sent<B: BackEnd>() {
 pub(super) async fn unfinished_call_waits_and_is_sent_twice<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let at_it =
         || DeliveryOutcome::RetryUncounted { not_before: minutes(1), reason: "PENDING".into() };
     settle(&ledger, &claim(&ledger, NOW).await, at_it).await;
@@ -375,7 +375,7 @@ pub(super) async fn unfinished_call_waits_and_is_sent_twice<B: BackEnd>() {
 pub(super) async fn crash_during_a_call_makes_it_ambiguous<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
     drop(ledger);
@@ -393,7 +393,7 @@ pub(super) async fn crash_during_a_call_makes_it_ambiguous<B: BackEnd>() {
 pub(super) async fn call_that_was_not_applied_is_not_ambiguous<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let batch = claim(&ledger, NOW).await;
     begin_attempt(&ledger, &batch).await;
     settle(&ledger, &batch, || DeliveryOutcome::NotApplied).await;
@@ -416,8 +416,8 @@ pub(super) async fn event_that_becomes_incomplete_in_flight_is_counted_once<B: B
     let start = WebinarFields { start: Some(minutes(60)), ..WebinarFields::default() };
     let id = OccurrenceId::parse("a").expect("valid");
     series.occurrences = vec![OccurrenceChange { id, fields: start }];
-    ledger.accept(receipt("a", vec![series])).await.expect("kept");
-    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![series])).await.expect("stored");
+    ledger.accept(receipt("b", vec![created("2", "Two", NOON)])).await.expect("stored");
     let one = claim(&ledger, ClaimRequest { limit: 1, ..NOW }).await;
     assert_eq!(
         counts(&ledger).await,
@@ -425,7 +425,7 @@ pub(super) async fn event_that_becomes_incomplete_in_flight_is_counted_once<B: B
     );
     let mut moved = renamed("1", "One", NOON);
     moved.listing = OccurrenceListing::Unknown;
-    ledger.accept(receipt("c", vec![moved])).await.expect("kept");
+    ledger.accept(receipt("c", vec![moved])).await.expect("stored");
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
@@ -448,7 +448,7 @@ pub(super) async fn single_events_go_last_however_long_they_are<B: BackEnd>() {
         }
         let mut new = receipt(&n.to_string(), vec![change]);
         new.received_at = minutes(n);
-        ledger.accept(new).await.expect("kept");
+        ledger.accept(new).await.expect("stored");
     }
     back_end.clock().set(minutes(30));
     let mut claimed = Vec::new();
@@ -501,7 +501,7 @@ pub(super) async fn lost_lease_records_nothing<B: BackEnd>() {
 pub(super) async fn call_under_way_when_its_lease_is_lost_is_sent_twice<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let old = lease(&ledger).await;
     begin_attempt(&ledger, &claim(&ledger, NOW).await).await;
     if !back_end.take_lease_away(&ledger, old.account()) {

@@ -131,7 +131,7 @@ impl<B: BackEnd> World<B> {
             self.receipts += 1;
             let mut new = receipt(&format!("webhook {}", self.receipts), Vec::new());
             (new.fetch_requests, new.received_at) = (wanted, self.now);
-            self.ledger().accept(new).await.expect("kept");
+            self.ledger().accept(new).await.expect("stored");
         } else {
             let noted =
                 self.ledger().request_fetches(&source("zoom"), wanted).await.expect("noted");

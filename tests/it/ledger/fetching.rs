@@ -39,7 +39,7 @@ fn wanting(seed: &str, changes: Vec<Change>, wanted: Vec<FetchRequest>) -> NewRe
     NewReceipt { fetch_requests: wanted, ..receipt(seed, changes) }
 }
 
-/// What the platform's API said of a webinar.
+/// An answer of the platform's API about a webinar.
 pub(super) fn fetched(seed: &str, changes: Vec<Change>) -> NewReceipt {
     NewReceipt { kind: ReceiptKind::Fetched, ..receipt(seed, changes) }
 }
@@ -52,8 +52,8 @@ fn later(at: Millis) -> FetchOutcome {
     FetchOutcome::Retry { not_before: at, reason: "it asks too much".into(), counted: true }
 }
 
-pub(super) fn given_up(says: Option<NewReceipt>) -> FetchOutcome {
-    FetchOutcome::GivenUp { reason: "it is not there".into(), receipt: says.map(Box::new) }
+pub(super) fn given_up(receipt: Option<NewReceipt>) -> FetchOutcome {
+    FetchOutcome::GivenUp { reason: "it is not there".into(), receipt: receipt.map(Box::new) }
 }
 
 pub(super) async fn look(ledger: &impl Ledger) -> FetchClaim {
@@ -106,9 +106,9 @@ pub(super) async fn counted(ledger: &impl Ledger) -> (u64, u64) {
 pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    // A platform's webhook that names a webinar and says nothing of it.
+    // A platform's webhook that names a webinar and nothing else.
     let thin = wanting("a", Vec::new(), vec![always("1")]);
-    assert_eq!(ledger.accept(thin.clone()).await.expect("kept"), ReceiptOutcome::Accepted);
+    assert_eq!(ledger.accept(thin.clone()).await.expect("stored"), ReceiptOutcome::Accepted);
     let kept = ledger.receipt(thin.id).await.expect("read").expect("there");
     assert_eq!(kept.body, Some(thin.body.clone()), "to be mapped again one day");
     let first = task(&ledger).await;
@@ -118,39 +118,40 @@ pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: 
     back_end.clock().set(minutes(5));
     let second =
         NewReceipt { received_at: minutes(5), ..wanting("b", vec![], thin.fetch_requests) };
-    ledger.accept(second).await.expect("kept");
+    ledger.accept(second).await.expect("stored");
     assert_eq!(task(&ledger).await, FetchTask { version: 2, ..first.clone() }, "wanted since then");
     let nameless = FetchRequest { account: None, ..always("1") };
     assert_eq!(want(&ledger, vec![nameless, always("1"), always("2")]).await, 3);
     let tasks = due(&ledger).await;
-    let told: Vec<_> = tasks.iter().map(|t| (t.webinar.as_str(), &t.account, t.version)).collect();
-    assert_eq!(told, [("1", &first.account, 3), ("1", &None, 1), ("2", &first.account, 1)]);
+    let claimed: Vec<_> =
+        tasks.iter().map(|t| (t.webinar.as_str(), &t.account, t.version)).collect();
+    assert_eq!(claimed, [("1", &first.account, 3), ("1", &None, 1), ("2", &first.account, 1)]);
     assert_eq!(counted(&ledger).await, (3, 0));
 }
 
 pub(super) async fn duplicate_requests_nothing_but_ignored_and_quarantined_may<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", Vec::new())).await.expect("kept");
+    ledger.accept(receipt("a", Vec::new())).await.expect("stored");
     let again = wanting("a", Vec::new(), vec![always("1")]);
-    assert_eq!(ledger.accept(again).await.expect("kept"), ReceiptOutcome::Duplicate);
+    assert_eq!(ledger.accept(again).await.expect("stored"), ReceiptOutcome::Duplicate);
     assert_eq!(due(&ledger).await, []);
     let ignored = NewReceipt {
         content: ReceiptContent::Ignored,
         body: Vec::new(),
         ..wanting("b", Vec::new(), vec![always("2")])
     };
-    assert_eq!(ledger.accept(ignored).await.expect("kept"), ReceiptOutcome::Ignored);
+    assert_eq!(ledger.accept(ignored).await.expect("stored"), ReceiptOutcome::Ignored);
     let odd = NewReceipt {
         content: ReceiptContent::Quarantined("odd".into()),
         ..wanting("c", Vec::new(), vec![always("3")])
     };
-    assert_eq!(ledger.accept(odd).await.expect("kept"), ReceiptOutcome::Quarantined);
-    // Nothing of what it says is merged, and what it wants is wanted once.
+    assert_eq!(ledger.accept(odd).await.expect("stored"), ReceiptOutcome::Quarantined);
+    // None of its changes is merged, and its fetch is requested once.
     let mut foreign = wanting("d", vec![created("9", "Nine", NOON)], vec![always("4")]);
     foreign.content =
         ReceiptContent::Changes(vec![Change { account: None, ..created("9", "Nine", NOON) }]);
-    assert_eq!(ledger.accept(foreign).await.expect("kept"), ReceiptOutcome::Quarantined);
+    assert_eq!(ledger.accept(foreign).await.expect("stored"), ReceiptOutcome::Quarantined);
     assert_eq!(due_ids(&ledger).await, ["2", "3", "4"]);
     assert_eq!(counted(&ledger).await, (3, 0));
 }
@@ -159,10 +160,10 @@ pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() 
     let back_end = B::new();
     let ledger = back_end.open(policies());
     let whole = wanting("a", vec![created("1", "One", NOON)], vec![if_incomplete("1")]);
-    ledger.accept(whole).await.expect("kept");
+    ledger.accept(whole).await.expect("stored");
     assert_eq!(due(&ledger).await, [], "the receipt itself made it complete");
     let part = wanting("b", vec![renamed("2", "Two", NOON)], vec![if_incomplete("2")]);
-    ledger.accept(part).await.expect("kept");
+    ledger.accept(part).await.expect("stored");
     assert_eq!(
         counts(&ledger).await,
         EventStateCounts { pending: 1, incomplete: 1, ..EventStateCounts::default() }
@@ -177,7 +178,7 @@ pub(super) async fn conditional_request_looks_at_the_merged_event<B: BackEnd>() 
     let filtering = B::new();
     let filtering = filtering.open(refusing);
     let four = wanting("c", vec![created("4", "Four", NOON)], vec![if_incomplete("4")]);
-    filtering.accept(NewReceipt { source: source("refusing"), ..four }).await.expect("kept");
+    filtering.accept(NewReceipt { source: source("refusing"), ..four }).await.expect("stored");
     assert_eq!(
         counts(&filtering).await,
         EventStateCounts { filtered: 1, ..EventStateCounts::default() }
@@ -220,7 +221,7 @@ pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
     assert_eq!((second.id, second.version, second.attempts), (first.id, 2, 0));
     assert_eq!(second.requested_at, minutes(1), "until then it may have been wanted");
     assert_eq!(status(&ledger).await, FetchStatus { pending: 1, ..FetchStatus::default() });
-    // Whoever was not told settles again.
+    // A worker that got no answer settles again.
     assert_eq!(settle(&ledger, &first, outcome).await, Some(ReceiptOutcome::Duplicate));
     assert_eq!(counted(&ledger).await, (1, 0));
 
@@ -230,7 +231,7 @@ pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
     assert_eq!((third.version, third.attempts), (3, 0));
     assert_eq!(counted(&ledger).await, (1, 0), "it is not given up");
 
-    // The platform said to wait, and that is true of whoever wants it.
+    // The platform asked to wait, whoever requests it.
     want(&ledger, vec![always("1")]).await;
     settle(&ledger, &third, later(minutes(9))).await;
     assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: Some(minutes(9)) });
@@ -254,7 +255,7 @@ pub(super) async fn number_of_a_settled_task_is_not_used_again<B: BackEnd>() {
     settle(&ledger, &first, outcome.clone()).await;
     want(&ledger, vec![always("2")]).await;
     let next = task(&ledger).await;
-    // Whoever was not told settles again, by which time there is another row.
+    // A worker that got no answer settles again, by which time there is another row.
     assert_eq!(settle(&ledger, &first, outcome).await, Some(ReceiptOutcome::Duplicate));
     assert_eq!(task(&ledger).await, next);
     drop(ledger);
@@ -272,7 +273,7 @@ pub(super) async fn answer_may_request_others_but_not_itself<B: BackEnd>() {
     answer.fetch_requests = vec![if_incomplete("1"), always("1"), always("2")];
     let outcome = FetchOutcome::Answered(Box::new(answer));
     settle(&ledger, &task(&ledger).await, outcome).await;
-    assert_eq!(counts(&ledger).await.incomplete, 1, "it says too little, and would again");
+    assert_eq!(counts(&ledger).await.incomplete, 1, "it yields too little, and would again");
     assert_eq!(due_ids(&ledger).await, ["2"]);
     let mut gone = fetched("b", Vec::new());
     gone.fetch_requests = vec![always("2")];
@@ -283,7 +284,7 @@ pub(super) async fn answer_may_request_others_but_not_itself<B: BackEnd>() {
 pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     want(&ledger, vec![always("1")]).await;
     let cancelled = Change {
         kind: ChangeKind::Cancelled,
@@ -292,17 +293,17 @@ pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackE
     };
     settle(&ledger, &task(&ledger).await, later(NOON)).await;
     let first = task(&ledger).await;
-    let says = Some(fetched("b", vec![cancelled]));
+    let receipt = Some(fetched("b", vec![cancelled]));
     assert_eq!(
-        settle(&ledger, &first, given_up(says.clone())).await,
+        settle(&ledger, &first, given_up(receipt.clone())).await,
         Some(ReceiptOutcome::Accepted)
     );
     let batch = super::claim(&ledger, super::NOW).await;
     assert_eq!(super::input(&batch[0])["eventCancelled"], true, "it follows from the answer");
     let shown = FetchStatus { given_up: 1, pending: 0, last_error: Some("it is not there".into()) };
     assert_eq!((status(&ledger).await, due(&ledger).await), (shown.clone(), Vec::new()));
-    // Whoever was not told settles again.
-    assert_eq!(settle(&ledger, &first, given_up(says)).await, Some(ReceiptOutcome::Duplicate));
+    // A worker that got no answer settles again.
+    assert_eq!(settle(&ledger, &first, given_up(receipt)).await, Some(ReceiptOutcome::Duplicate));
     drop(ledger);
     let ledger = back_end.open(policies());
     assert_eq!(status(&ledger).await, shown);
@@ -355,7 +356,7 @@ pub(super) async fn wait_beyond_a_day_holds_no_fetch<B: BackEnd>() {
     want(&ledger, vec![always("1")]).await;
     settle(&ledger, &task(&ledger).await, later(NOON.plus(20 * LONGEST_WAIT))).await;
     assert_eq!(look(&ledger).await.next_due, Some(NOON.plus(LONGEST_WAIT)));
-    // It was set back: that time was told by a clock that was ahead.
+    // It was set back: that time came from a clock that was ahead.
     back_end.clock().set(minutes(-1));
     assert_eq!(task(&ledger).await.attempts, 1);
     assert_eq!(look(&ledger).await.next_due, None);
@@ -372,7 +373,7 @@ pub(super) async fn crash_keeps_the_queue_and_its_counts<B: BackEnd>() {
     ledger
         .accept(wanting("a", vec![renamed("1", "One", NOON)], vec![always("1")]))
         .await
-        .expect("kept");
+        .expect("stored");
     want(&ledger, ["2", "3", "4"].map(always).into()).await;
     let tasks = due(&ledger).await;
     settle(&ledger, &tasks[1], later(minutes(5))).await;
@@ -424,7 +425,7 @@ pub(super) async fn request_of_an_unconfigured_source_is_passed_over<B: BackEnd>
     assert_eq!(ledger.request_fetches(&nobody, vec![always("1")]).await.expect("no harm"), 0);
     let mut strange = wanting("a", vec![created("1", "One", NOON)], vec![always("1")]);
     strange.source = nobody.clone();
-    assert_eq!(ledger.accept(strange).await.expect("kept"), ReceiptOutcome::Quarantined);
+    assert_eq!(ledger.accept(strange).await.expect("stored"), ReceiptOutcome::Quarantined);
     assert_eq!(ledger.claim_fetches(&nobody, 9).await.expect("read").tasks, []);
     drop(ledger);
 
@@ -449,7 +450,7 @@ pub(super) async fn headers_and_bodies_come_back_for_mapping<B: BackEnd>() {
     let headers = vec![("x-event".to_owned(), "\"odd\", \u{fc}".to_owned())];
     let first =
         NewReceipt { headers: headers.clone(), ..receipt("a", vec![renamed("1", "One", NOON)]) };
-    ledger.accept(first.clone()).await.expect("kept");
+    ledger.accept(first.clone()).await.expect("stored");
     want(&ledger, vec![always("1")]).await;
     let second = fetched("b", vec![created("1", "One", NOON)]);
     let outcome = FetchOutcome::Answered(Box::new(second.clone()));
@@ -469,19 +470,19 @@ pub(super) async fn headers_and_bodies_come_back_for_mapping<B: BackEnd>() {
         webinar: WebinarId::parse("1").expect("valid"),
     };
     let tellers = ledger.receipts_of(&key, None).await.expect("read").items;
-    let told: Vec<_> =
+    let claimed: Vec<_> =
         tellers.into_iter().map(|t| (t.receipt.id, t.receipt.kind, t.headers, t.body)).collect();
     let expected = [
         (first.id, ReceiptKind::Webhook, headers, Some(first.body)),
         (second.id, ReceiptKind::Fetched, Vec::new(), Some(second.body)),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(claimed, expected);
 }
 
 pub(super) async fn answer_is_accepted_and_settled_in_one_step<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     want(&ledger, vec![always("1"), always("2"), always("3")]).await;
     let tasks = due(&ledger).await;
     // Another provider may not speak of it: it is kept for replaying, and not asked for again.
@@ -491,9 +492,9 @@ pub(super) async fn answer_is_accepted_and_settled_in_one_step<B: BackEnd>() {
     assert_eq!(settle(&ledger, &tasks[0], outcome).await, Some(ReceiptOutcome::Quarantined));
     assert_eq!(due_ids(&ledger).await, ["2", "3"]);
     assert_eq!((counted(&ledger).await, ledger.events(9).await.expect("read").len()), ((2, 0), 1));
-    let kept = ledger.receipt(foreign.id).await.expect("read").expect("kept");
+    let kept = ledger.receipt(foreign.id).await.expect("read").expect("stored");
     assert_eq!(kept.summary.kind, ReceiptKind::Fetched);
-    // The same again says nothing new.
+    // The same again brings nothing new.
     let outcome = FetchOutcome::Answered(Box::new(foreign));
     assert_eq!(settle(&ledger, &tasks[1], outcome).await, Some(ReceiptOutcome::Duplicate));
     assert_eq!(due_ids(&ledger).await, ["3"]);
@@ -504,14 +505,14 @@ pub(super) async fn worker_is_woken_for_due_fetches_only<B: BackEnd>() {
     let mut both = policies();
     both.insert(source("second"), policy("main"));
     let ledger = back_end.open_inline(both);
-    let accept = async |new| ledger.accept(new).await.expect("kept");
+    let accept = async |new| ledger.accept(new).await.expect("stored");
     let (notify, others) =
         (ledger.fetch_wake_up(&source("zoom")), ledger.fetch_wake_up(&source("second")));
     let other = others.notified();
     tokio::pin!(other);
     assert!(!other.as_mut().enable(), "nothing has happened yet");
-    // Whether whoever waits is told of what is done meanwhile; one who is not told yet is told later.
-    macro_rules! tells {
+    // Whether a waiting worker is notified of what is done meanwhile; a pending notification comes later.
+    macro_rules! wakes {
         ($done:expr) => {{
             let woken = notify.notified();
             tokio::pin!(woken);
@@ -520,15 +521,18 @@ pub(super) async fn worker_is_woken_for_due_fetches_only<B: BackEnd>() {
             woken.as_mut().enable()
         }};
     }
-    assert!(tells!(want(&ledger, vec![always("1")])));
-    assert!(!tells!(want(&ledger, vec![always("1")])), "it is due already, and was told");
-    assert!(!tells!(accept(receipt("a", vec![created("1", "One", NOON)]))));
-    assert!(tells!(accept(wanting("b", Vec::new(), vec![always("2")]))));
+    assert!(wakes!(want(&ledger, vec![always("1")])));
+    assert!(
+        !wakes!(want(&ledger, vec![always("1")])),
+        "it is due already, and has woken the worker"
+    );
+    assert!(!wakes!(accept(receipt("a", vec![created("1", "One", NOON)]))));
+    assert!(wakes!(accept(wanting("b", Vec::new(), vec![always("2")]))));
     let tasks = due(&ledger).await;
-    assert!(!tells!(settle(&ledger, &tasks[0], later(minutes(1)))));
-    assert!(!tells!(want(&ledger, vec![always("1")])), "it waits");
-    assert!(tells!(settle(&ledger, &tasks[0], answered("c", Vec::new()))), "wanted meanwhile");
-    assert!(!tells!(settle(&ledger, &tasks[1], given_up(None))));
-    assert!(tells!(want(&ledger, vec![always("2")])), "it is due again");
+    assert!(!wakes!(settle(&ledger, &tasks[0], later(minutes(1)))));
+    assert!(!wakes!(want(&ledger, vec![always("1")])), "it waits");
+    assert!(wakes!(settle(&ledger, &tasks[0], answered("c", Vec::new()))), "wanted meanwhile");
+    assert!(!wakes!(settle(&ledger, &tasks[1], given_up(None))));
+    assert!(wakes!(want(&ledger, vec![always("2")])), "it is due again");
     assert!(!other.as_mut().enable());
 }

@@ -27,14 +27,14 @@ use crate::harness::store::StoreFolder;
 async fn pruning_leaves_the_filling_of_erased_pages() {
     let store_folder = StoreFolder::new();
     let ledger = store_folder.open(policies());
-    ledger.accept(receipt("0", vec![created("0", "Name", NOON)])).await.expect("kept");
+    ledger.accept(receipt("0", vec![created("0", "Name", NOON)])).await.expect("stored");
     let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     store.execute("INSERT INTO bodies (id, data) VALUES (-1, zeroblob(9000))", ()).expect("filled");
     let day = Duration::from_hours(24);
     store_folder.clock.set(Millis::new(NOON.get()).plus(402 * day));
     let late = receipt("1", vec![created("1", "Name", NOON)]);
     let late = NewReceipt { received_at: Millis::new(NOON.get()).plus(402 * day), ..late };
-    ledger.accept(late).await.expect("kept");
+    ledger.accept(late).await.expect("stored");
     while ledger.prune(Retention { receipts: 30 * day, events: 400 * day }).await.expect("pruned") {
     }
     let kept = |id: i64| {
@@ -67,7 +67,7 @@ async fn locked_store_refuses_and_recovers() {
     crate::harness::eventually("the writer finds out by itself", async || ledger.health().is_ok())
         .await;
     let kept = ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await;
-    assert_eq!(kept.expect("kept"), ReceiptOutcome::Accepted);
+    assert_eq!(kept.expect("stored"), ReceiptOutcome::Accepted);
     assert_eq!(counts(&ledger).await.pending, 1);
 }
 
@@ -76,9 +76,9 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
     let store_folder = StoreFolder::new();
     let ledger = store_folder.open(policies());
     let person = "qv7@private.example";
-    let mut told = receipt("a", vec![created("1", "One", NOON)]);
-    told.headers = vec![("x-who".into(), person.into())];
-    ledger.accept(told.clone()).await.expect("kept");
+    let mut sent = receipt("a", vec![created("1", "One", NOON)]);
+    sent.headers = vec![("x-who".into(), person.into())];
+    ledger.accept(sent.clone()).await.expect("stored");
     want(&ledger, ["1", "2", "3"].map(always).into()).await;
     let tasks = due(&ledger).await;
     let failed = FetchOutcome::Retry {
@@ -103,9 +103,9 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
     let file = std::fs::read(store_folder.file()).expect("there");
     assert!(!file.windows(3).any(|bytes| bytes == b"qv7"), "it is nowhere in the file");
     let ledger = store_folder.open(policies());
-    let record = ledger.receipt(told.id).await.expect("read").expect("there");
+    let record = ledger.receipt(sent.id).await.expect("read").expect("there");
     assert_eq!(record.headers, [("x-who".to_owned(), "[erased]".to_owned())]);
-    let body = ledger.receipt(id).await.expect("read").expect("there").body.expect("kept");
+    let body = ledger.receipt(id).await.expect("read").expect("there").body.expect("stored");
     let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(body["host"]["email"], "[erased]");
     let FetchStatus { pending, given_up, .. } = status(&ledger).await;
@@ -161,7 +161,7 @@ async fn rare_event_is_found_in_bounded_pages() {
     let ask = EventQuery { text: Some("paris".into()), limit: 10, ..all() };
     let first = ledger.list_events(ask.clone()).await.expect("a page");
     assert!(first.items.is_empty(), "it looked at a part only");
-    assert!(first.next.is_some(), "and says where to go on");
+    assert!(first.next.is_some(), "and names where to go on");
     assert_eq!(ids(&ledger, ask).await, ["1"]);
     // By state the first page finds it, since an index knows.
     for (state, id) in [(EventState::Dead, "1"), (EventState::Incomplete, "4")] {
@@ -182,7 +182,7 @@ async fn link_is_deleted_with_its_receipt() {
     for n in 0..3 {
         let mut new = receipt(&n.to_string(), vec![renamed("1", "Name", minutes(n))]);
         new.received_at = minutes(n);
-        ledger.accept(new).await.expect("kept");
+        ledger.accept(new).await.expect("stored");
     }
     store_folder.clock.set(Millis::new(minutes(61).get()).plus(Duration::from_secs(1)));
     let keep = Retention { receipts: Duration::from_hours(1), ..KEEP };
@@ -201,7 +201,7 @@ async fn redrive_of_many_events_is_done_in_pieces() {
     store_folder.fill(12_000);
     let ledger = store_folder.open(policies());
     let delivered = RedriveRequest { state: EventState::Delivered, ..dead() };
-    let piece = ledger.redrive_all(delivered.clone()).await.expect("asked");
+    let piece = ledger.redrive_all(delivered.clone()).await.expect("answered");
     assert_eq!(piece.redriven, 500);
     assert!(piece.next.is_some());
     assert_eq!(redrive_all(&ledger, delivered).await, 11_500);
@@ -212,7 +212,7 @@ async fn redrive_of_many_events_is_done_in_pieces() {
     // Looking is bounded too: one that is late among many is found in a later piece.
     let none = RedriveRequest { account: Some(account("other")), ..dead() };
     let none = RedriveRequest { state: EventState::Delivered, ..none };
-    let piece = ledger.redrive_all(none).await.expect("asked");
+    let piece = ledger.redrive_all(none).await.expect("answered");
     assert_eq!(piece.redriven, 0);
     assert!(piece.next.is_some());
 }

@@ -26,7 +26,7 @@ pub(super) async fn comes(
     new: &NewReceipt,
 ) -> ReceiptOutcome {
     let received_at = at(back_end, day);
-    ledger.accept(NewReceipt { received_at, ..new.clone() }).await.expect("kept")
+    ledger.accept(NewReceipt { received_at, ..new.clone() }).await.expect("stored")
 }
 
 pub(super) fn at(back_end: &impl BackEnd, day: u32) -> Millis {
@@ -94,7 +94,7 @@ pub(super) async fn lasting_key_goes_with_the_last_webinar_it_built<B: BackEnd>(
     comes(&back_end, &ledger, 0, &captured).await;
     at(&back_end, 31);
     prune(&ledger).await;
-    // One goes on being told of.
+    // Webhooks go on to come for one.
     comes(&back_end, &ledger, 300, &receipt("b", vec![renamed("2", "Two more", NOON.plus(DAY))]))
         .await;
     at(&back_end, 402);

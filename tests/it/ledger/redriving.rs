@@ -15,13 +15,13 @@ use crate::harness::build::{NOON, account, created, minutes, policies, receipt, 
 
 async fn with_one<B: BackEnd>(back_end: &B) -> (B::Ledger, Vec<ClaimedEvent>) {
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "One", NOON)])).await.expect("stored");
     let batch = claim(&ledger, NOW).await;
     (ledger, batch)
 }
 
 async fn redrive(ledger: &impl Ledger, key: &EventKey) -> RedriveResult {
-    ledger.redrive(key).await.expect("asked")
+    ledger.redrive(key).await.expect("answered")
 }
 
 pub(super) async fn redriven_dead_event_is_sent_at_once<B: BackEnd>() {
@@ -77,7 +77,7 @@ pub(super) async fn redriven_event_waits_no_longer<B: BackEnd>() {
 pub(super) async fn redrive_of_an_incomplete_or_unknown_event_sends_nothing<B: BackEnd>() {
     let back_end = B::new();
     let ledger = back_end.open(policies());
-    ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("kept");
+    ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("stored");
     let key = ledger.events(1).await.expect("events")[0].key.clone();
     assert_eq!(redrive(&ledger, &key).await, RedriveResult::Incomplete);
     let unknown = EventKey { hubspot: account("other"), ..key };
@@ -142,7 +142,7 @@ pub(super) fn dead() -> RedriveRequest {
 pub(super) async fn redrive_all(ledger: &impl Ledger, mut ask: RedriveRequest) -> u64 {
     let mut redriven = 0;
     loop {
-        let piece = ledger.redrive_all(ask.clone()).await.expect("asked");
+        let piece = ledger.redrive_all(ask.clone()).await.expect("answered");
         redriven += piece.redriven;
         match piece.next {
             None => return redriven,
@@ -156,7 +156,7 @@ pub(super) async fn redrive_of_all_dead_events_sends_nothing_else<B: BackEnd>() 
     let (ledger, batch) = with_one(&back_end).await;
     settle(&ledger, &batch, confirmed).await;
     for id in ["2", "3", "4"] {
-        ledger.accept(receipt(id, vec![created(id, "Name", NOON)])).await.expect("kept");
+        ledger.accept(receipt(id, vec![created(id, "Name", NOON)])).await.expect("stored");
     }
     settle(&ledger, &claim(&ledger, NOW).await, || DeliveryOutcome::Refused(refused_by("no")))
         .await;
@@ -171,8 +171,8 @@ pub(super) async fn redrive_of_all_dead_events_sends_nothing_else<B: BackEnd>() 
     assert_eq!(redrive_all(&ledger, dead()).await, 0);
     drop(ledger);
     let ledger = back_end.open(policies());
-    let kept = EventStateCounts { pending: 3, delivered: 1, ..EventStateCounts::default() };
-    assert_eq!(counts(&ledger).await, kept, "in the file too");
+    let stored = EventStateCounts { pending: 3, delivered: 1, ..EventStateCounts::default() };
+    assert_eq!(counts(&ledger).await, stored, "in the file too");
 }
 
 pub(super) async fn redrive_can_leave_out_past_events<B: BackEnd>() {
@@ -180,7 +180,7 @@ pub(super) async fn redrive_can_leave_out_past_events<B: BackEnd>() {
     let ledger = back_end.open(policies());
     let mut later = created("2", "Later", NOON);
     later.whole = WebinarFields { start: Some(minutes(48 * 60)), ..later.whole };
-    ledger.accept(receipt("a", vec![created("1", "Soon", NOON), later])).await.expect("kept");
+    ledger.accept(receipt("a", vec![created("1", "Soon", NOON), later])).await.expect("stored");
     settle(&ledger, &claim(&ledger, NOW).await, confirmed).await;
     back_end.clock().set(minutes(26 * 60));
     let delivered = RedriveRequest { state: EventState::Delivered, not_over: true, ..dead() };

@@ -126,7 +126,7 @@ async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
     assert_eq!(record.body.as_deref(), Some(&br#"{"seed":"a"}"#[..]));
     assert_eq!((record.headers, record.events.len()), (Vec::new(), 2));
     let known = receipt("a", Vec::new());
-    assert_eq!(ledger.accept(known).await.expect("kept"), ReceiptOutcome::Duplicate);
+    assert_eq!(ledger.accept(known).await.expect("stored"), ReceiptOutcome::Duplicate);
     assert_eq!(
         ledger.fetch_statuses().await.expect("read")[&source("zoom")],
         FetchStatus::default()
