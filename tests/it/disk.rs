@@ -1,5 +1,5 @@
-//! The disk fails under load, in every way that can be had here: nothing that was answered is lost, the service says
-//! what is wrong, and it comes back by itself.
+//! The disk fails under load, in every way that can be had here: nothing that was answered is lost, the service reports
+//! the reason, and it recovers by itself.
 //!
 //! Each test has a disk of its own on a loop device, which takes root, and the programs of `harness/disk.rs`. They
 //! belong to `make soak`.
@@ -32,34 +32,34 @@ fn data(setting: &Setting) -> PathBuf {
 }
 
 /// Waits until so many more were answered.
-async fn progress(load: &Load, more: usize) {
+async fn wait_for_answers(load: &Load, more: usize) {
     let enough = load.answered() + more;
     eventually("there is load", async || load.answered() >= enough).await;
 }
 
-/// Waits until `/readyz` says no and why, with these words in it, while everything else answers.
-async fn says(bridge: &Bridge, words: &str) -> String {
-    let said = Mutex::new(String::new());
+/// Waits until `/readyz` answers 503 with these words, while everything else answers; returns its body.
+async fn wait_until_unready(bridge: &Bridge, words: &str) -> String {
+    let reasons = Mutex::new(String::new());
     eventually(&format!("it is unready: {words}"), async || {
         let answer = wire::get(&bridge.ops, "/readyz").await;
-        said.lock().expect("nobody panics").clone_from(&answer.body);
+        reasons.lock().expect("nobody panics").clone_from(&answer.body);
         answer.status == 503 && answer.body.contains(words)
     })
     .await;
     assert_eq!(wire::get(&bridge.ops, "/livez").await.status, 200);
     assert_eq!(wire::get(&bridge.ops, "/metrics").await.status, 200);
-    said.into_inner().expect("nobody panics")
+    reasons.into_inner().expect("nobody panics")
 }
 
-/// A webhook now is told to come again.
-async fn turns_away(bridge: &Bridge, id: u64) {
+/// Checks that a webhook is answered 503 now.
+async fn assert_unavailable(bridge: &Bridge, id: u64) {
     let answer = ask(&bridge.webhooks, &webhook(ZOOM, &created(id, "Refused", ""))).await;
     assert_eq!(answer.status_and_body(), (503, r#"{"error":"unavailable"}"#));
     assert_eq!(answer.header("retry-after"), Some("5"));
 }
 
-/// Waits until it is ready again, and says how long that took.
-async fn comes_back(bridge: &Bridge, what: &str) {
+/// Waits until it is ready again, and reports how long that took.
+async fn wait_until_ready(bridge: &Bridge, what: &str) {
     let began = Instant::now();
     eventually("it is ready by itself", async || {
         wire::get(&bridge.ops, "/readyz").await.status == 200
@@ -69,8 +69,8 @@ async fn comes_back(bridge: &Bridge, what: &str) {
 }
 
 /// At the end of a fault that was survived: everything answered is at HubSpot now, and in the store after a kill.
-async fn kept_all(setting: &Setting, bridge: Bridge, load: Load) {
-    progress(&load, 50).await;
+async fn assert_nothing_lost(setting: &Setting, bridge: Bridge, load: Load) {
+    wait_for_answers(&load, 50).await;
     let senders = load.stop().await;
     bridge.settled().await;
     senders.check(setting);
@@ -80,7 +80,7 @@ async fn kept_all(setting: &Setting, bridge: Bridge, load: Load) {
     bridge.settled().await;
     senders.check(setting);
     let load = senders.send_to(&bridge);
-    progress(&load, 50).await;
+    wait_for_answers(&load, 50).await;
     let senders = load.stop().await;
     bridge.settled().await;
     senders.check(setting);
@@ -132,7 +132,7 @@ async fn power_cuts(kind: Kind) {
         let bridge = start();
         let load = senders.send_to(&bridge);
         let most = [1, 40, 400, 2_000][round % 4];
-        progress(&load, if round == 0 { 1 } else { 1 + rng.below(most) }).await;
+        wait_for_answers(&load, if round == 0 { 1 } else { 1 + rng.below(most) }).await;
         cut(&disk, bridge);
         answered += load.answered();
         senders = load.ended().await;
@@ -199,23 +199,23 @@ async fn a_disk_that_is_full_for_a_while_loses_nothing() {
         let disk = Disk::make(kind, &data(&setting));
         let bridge = setting.start();
         let load = Senders::new().send_to(&bridge);
-        progress(&load, 200).await;
+        wait_for_answers(&load, 200).await;
         let mut filler = disk.fill();
-        let said = loop {
+        let reasons = loop {
             // A file system keeps some room back and gives it to whoever comes later.
             let unready = wire::get(&bridge.ops, "/readyz").await;
             if unready.status == 503 {
-                break says(&bridge, "no space left").await;
+                break wait_until_unready(&bridge, "no space left").await;
             }
             filler = disk.fill();
         };
-        assert!(said.contains("make room"), "{said}");
+        assert!(reasons.contains("make room"), "{reasons}");
         let refused = load.refused();
         eventually("senders are turned away", async || load.refused() > refused + 20).await;
-        turns_away(&bridge, 9_000).await;
+        assert_unavailable(&bridge, 9_000).await;
         std::fs::remove_file(&filler).expect("it is there");
-        comes_back(&bridge, &format!("{kind}, full disk")).await;
-        kept_all(&setting, bridge, load).await;
+        wait_until_ready(&bridge, &format!("{kind}, full disk")).await;
+        assert_nothing_lost(&setting, bridge, load).await;
     }
 }
 
@@ -231,15 +231,15 @@ async fn a_log_that_cannot_be_synced_loses_nothing() {
         let mut bridge = setting.start();
         let mut load = Senders::new().send_to(&bridge);
         for _ in 0..3 {
-            progress(&load, 200).await;
+            wait_for_answers(&load, 200).await;
             let failing = Failing::syncs(&bridge, &disk.mount.join("bridge.db-wal"));
-            says(&bridge, "I/O error").await;
-            turns_away(&bridge, 9_000).await;
+            wait_until_unready(&bridge, "I/O error").await;
+            assert_unavailable(&bridge, 9_000).await;
             failing.end();
-            comes_back(&bridge, &format!("{kind}, WAL not synced")).await;
+            wait_until_ready(&bridge, &format!("{kind}, WAL not synced")).await;
             if and_power {
                 // What was answered since must not rest on what the failed syncs left behind.
-                progress(&load, 1).await;
+                wait_for_answers(&load, 1).await;
                 cut(&disk, bridge);
                 let senders = load.ended().await;
                 disk.unmount();
@@ -251,7 +251,7 @@ async fn a_log_that_cannot_be_synced_loses_nothing() {
                 load = senders.send_to(&bridge);
             }
         }
-        kept_all(&setting, bridge, load).await;
+        assert_nothing_lost(&setting, bridge, load).await;
     }
 }
 
@@ -280,7 +280,7 @@ async fn a_database_that_cannot_be_synced_loses_nothing() {
         let bridge = setting.start();
         let mut bodies = fill_wal(&bridge, 1).await;
         let failing = Failing::syncs(&bridge, &disk.mount.join("bridge.db"));
-        // What is answered is in the WAL, so webhooks are still taken; the log says what is wrong.
+        // What is answered is in the WAL, so webhooks are still taken; the log holds the error.
         let mut from = 1_000;
         let began = Instant::now();
         while !bridge.logged().contains("could not be checkpointed") {
@@ -320,13 +320,13 @@ async fn a_disk_that_hangs_for_a_while_loses_nothing() {
         let disk = Disk::make(kind, &data(&setting));
         let bridge = setting.start();
         let load = Senders::new().send_to(&bridge);
-        progress(&load, 200).await;
+        wait_for_answers(&load, 200).await;
         disk.freeze();
-        says(&bridge, "does not answer").await;
-        turns_away(&bridge, 9_000).await;
+        wait_until_unready(&bridge, "does not answer").await;
+        assert_unavailable(&bridge, 9_000).await;
         disk.thaw();
-        comes_back(&bridge, &format!("{kind}, hanging disk")).await;
-        kept_all(&setting, bridge, load).await;
+        wait_until_ready(&bridge, &format!("{kind}, hanging disk")).await;
+        assert_nothing_lost(&setting, bridge, load).await;
     }
 }
 
@@ -342,15 +342,15 @@ async fn a_disk_that_is_read_only_for_a_while_loses_nothing() {
     let disk = Disk::make(Kind::Ext4, &data(&setting));
     let bridge = setting.start();
     let load = Senders::new().send_to(&bridge);
-    progress(&load, 200).await;
+    wait_for_answers(&load, 200).await;
     let files = ["bridge.db", "bridge.db-wal", "bridge.db.lock"].map(|name| disk.mount.join(name));
     let failing = Failing::writes_read_only(&bridge, &files);
-    let said = says(&bridge, "read-only").await;
-    assert!(said.contains("continues by itself"), "{said}");
-    turns_away(&bridge, 9_000).await;
+    let reasons = wait_until_unready(&bridge, "read-only").await;
+    assert!(reasons.contains("continues by itself"), "{reasons}");
+    assert_unavailable(&bridge, 9_000).await;
     failing.end();
-    comes_back(&bridge, "read-only").await;
-    kept_all(&setting, bridge, load).await;
+    wait_until_ready(&bridge, "read-only").await;
+    assert_nothing_lost(&setting, bridge, load).await;
 }
 
 /// The kernel makes the file system read-only for good after an error; only an unmount mends that.
@@ -363,15 +363,15 @@ async fn a_file_system_that_the_kernel_gives_up_loses_nothing() {
     let setting = setting();
     let disk = Disk::make(Kind::Ext4, &data(&setting));
     let mut senders = Senders::new();
-    // The moment matters: from then on ext4's fsync may say yes to what it no longer writes.
+    // The moment matters: from then on ext4's fsync may succeed without writing.
     for _ in 0..soak("BRIDGE_SOAK_CUTS", 12) {
         let bridge = setting.start();
         let load = senders.send_to(&bridge);
-        progress(&load, 200).await;
+        wait_for_answers(&load, 200).await;
         disk.fail();
-        let said = says(&bridge, "read-only").await;
-        assert!(said.contains("fsck"), "{said}");
-        turns_away(&bridge, 9_000).await;
+        let reasons = wait_until_unready(&bridge, "read-only").await;
+        assert!(reasons.contains("fsck"), "{reasons}");
+        assert_unavailable(&bridge, 9_000).await;
         bridge.kill();
         senders = load.ended().await;
         disk.unmount();
@@ -384,14 +384,14 @@ async fn a_file_system_that_the_kernel_gives_up_loses_nothing() {
     }
     let bridge = setting.start();
     let load = senders.send_to(&bridge);
-    progress(&load, 200).await;
+    wait_for_answers(&load, 200).await;
     disk.fail();
-    says(&bridge, "read-only").await;
+    wait_until_unready(&bridge, "read-only").await;
     let senders = load.stop().await;
     assert_eq!(bridge.terminate(), Some(0), "it can be stopped");
     disk.unmount();
     disk.mount();
     let bridge = setting.start();
     let load = senders.send_to(&bridge);
-    kept_all(&setting, bridge, load).await;
+    assert_nothing_lost(&setting, bridge, load).await;
 }

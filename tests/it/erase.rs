@@ -27,7 +27,7 @@ fn noise() -> String {
     noise.iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
 
-/// Webhooks that tell of the person in several spellings, each of another event.
+/// Webhooks that name the person in several spellings, each of another event.
 fn bodies() -> Vec<Vec<u8>> {
     let spellings = [
         PERSON.to_owned(),
@@ -35,13 +35,13 @@ fn bodies() -> Vec<Vec<u8>> {
         PERSON.replace('@', r"\u0040"),
         format!("https://x.example/?who={}", PERSON.replace('@', "%40")),
     ];
-    let told = |(id, spelling): (u64, &String)| {
+    let sent = |(id, spelling): (u64, &String)| {
         let contact = format!(
             r#""note":"{HARMLESS}","contact":{{"id":"c-{id}","name":"{NAME}","mail":"{spelling}"}}"#
         );
         created(id, &format!("Event {id}"), &contact)
     };
-    let mut bodies: Vec<Vec<u8>> = (1..).zip(&spellings).map(told).collect();
+    let mut bodies: Vec<Vec<u8>> = (1..).zip(&spellings).map(sent).collect();
     // One that is not understood, as it has no id.
     let odd = format!(
         r#"{{"event":"webinar.created","event_ts":1,"payload":{{"account_id":"acct","object":{{"name":"{NAME}","mail":"{PERSON}"}}}}}}"#
@@ -101,13 +101,13 @@ fn nowhere(store: &Path, noise: &str) {
 async fn a_person_is_erased_beside_the_running_service() {
     let setting = Setting::with(EmulatorSettings::new(TOKEN), "deliver = false", "");
     let bridge = setting.start();
-    let (noise, mut told) = (noise(), bodies());
-    told.push(created(
+    let (noise, mut sent) = (noise(), bodies());
+    sent.push(created(
         9,
         "Large",
         &format!(r#""contact":{{"mail":"{PERSON}","address":"{noise}"}}"#),
     ));
-    for body in &told {
+    for body in &sent {
         assert_eq!(ask(&bridge.webhooks, &webhook("/webhooks/zoom", body)).await.status, 200);
     }
     let looks = Connection::open(setting.store()).expect("it opens");
@@ -116,10 +116,10 @@ async fn a_person_is_erased_beside_the_running_service() {
     drop(looks);
     let load = Senders::new().send_to(&bridge);
     eventually("there is load", async || load.answered() >= 20).await;
-    let (code, said) = setting.run(&["erase", "--email", &PERSON.to_lowercase()]).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains(&format!("stored bodies: {}", told.len())), "{said}");
-    assert!(!said.to_lowercase().contains("qv7"), "{said}");
+    let (code, output) = setting.run(&["erase", "--email", &PERSON.to_lowercase()]).await;
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains(&format!("stored bodies: {}", sent.len())), "{output}");
+    assert!(!output.to_lowercase().contains("qv7"), "{output}");
     let answered = load.answered();
     eventually("webhooks are taken all the while", async || load.answered() > answered).await;
     drop(load.stop().await);
@@ -140,14 +140,14 @@ async fn a_person_is_erased_beside_the_running_service() {
         }
     }
     drop(looks);
-    // Told again, they are known, and do not bring the person back; erased again, there is nothing.
-    for body in &told {
+    // Sent again, they are duplicates and do not bring the person back; erased again, there is nothing.
+    for body in &sent {
         let answer = ask(&bridge.webhooks, &webhook("/webhooks/zoom", body)).await;
         assert_eq!(answer.status_and_body(), (200, r#"{"status":"duplicate"}"#));
     }
-    let (code, said) = setting.run(&["erase", "--email", PERSON]).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("stored bodies: 0, from other texts: 0"), "{said}");
+    let (code, output) = setting.run(&["erase", "--email", PERSON]).await;
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("stored bodies: 0, from other texts: 0"), "{output}");
     nowhere(&setting.store(), &noise);
     let logged = bridge.logged();
     assert!(!holds(logged.as_bytes(), "Qv7"), "{logged}");
@@ -173,7 +173,7 @@ async fn webhooks_are_taken_while_much_free_room_is_overwritten() {
     tokio::pin!(erasing);
     let wal = format!("{}-wal", setting.store().display());
     let (mut longest, mut taken) = (0, 0);
-    let (code, said) = loop {
+    let (code, output) = loop {
         let body = webhook("/webhooks/zoom", &created(taken, "Webinar", ""));
         tokio::select! {
             biased;
@@ -185,7 +185,7 @@ async fn webhooks_are_taken_while_much_free_room_is_overwritten() {
         }
         longest = longest.max(fs::metadata(&wal).map_or(0, |file| file.len()));
     };
-    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(code, Some(0), "{output}");
     assert!(taken >= 20, "{taken} webhooks were taken");
     let bound = u64::try_from(FREE * 3 / 4).expect("some megabytes");
     assert!(longest < bound, "the log grew to {longest} bytes");
@@ -203,26 +203,26 @@ async fn a_person_is_erased_from_a_closed_store() {
     for body in bodies().into_iter().chain([created(9, "Large", &large)]) {
         assert_eq!(ask(&bridge.webhooks, &webhook("/webhooks/zoom", &body)).await.status, 200);
     }
-    // The event's own words are HubSpot's to show: they stay, and are told of.
+    // The event's own words are HubSpot's to show: they stay, and are reported.
     let named = created(77, "Ask someone@else.example", "");
     assert_eq!(ask(&bridge.webhooks, &webhook("/webhooks/zoom", &named)).await.status, 200);
     // Killed: the WAL is left behind, and is the store's as well.
     bridge.kill();
-    let (code, said) = setting.run(&["erase", "--email", PERSON]).await;
-    assert_eq!((code, said.contains("stored bodies: 6")), (Some(0), true), "{said}");
+    let (code, output) = setting.run(&["erase", "--email", PERSON]).await;
+    assert_eq!((code, output.contains("stored bodies: 6")), (Some(0), true), "{output}");
     nowhere(&setting.store(), &noise);
-    let (code, said) = setting.run(&["erase", "--email", "someone@else.example"]).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("mentions the address: 1"), "{said}");
+    let (code, output) = setting.run(&["erase", "--email", "someone@else.example"]).await;
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("mentions the address: 1"), "{output}");
     let bridge = setting.start();
     assert_eq!(bridge.terminate(), Some(0));
     for wrong in ["nobody", "a@b@c", ""] {
-        let (code, said) = setting.run(&["erase", "--email", wrong]).await;
-        assert_eq!(code, Some(2), "{said}");
+        let (code, output) = setting.run(&["erase", "--email", wrong]).await;
+        assert_eq!(code, Some(2), "{output}");
     }
     fs::remove_dir_all(setting.store().parent().expect("a folder")).expect("removed");
-    let (code, said) = setting.run(&["erase", "--email", PERSON]).await;
-    assert_eq!(code, Some(1), "{said}");
+    let (code, output) = setting.run(&["erase", "--email", PERSON]).await;
+    assert_eq!(code, Some(1), "{output}");
     assert!(!setting.store().exists(), "none is made");
 }
 
