@@ -94,7 +94,7 @@ impl<L: Ledger> FaultyLedger<L> {
         };
         let touched: Vec<_> = before.iter().filter(touched).map(|event| &event.key).collect();
         if !touched.is_empty() || same && after.len() > before.len() {
-            world.wrong(now, format!("a replay that says the same of them changes {touched:?}"));
+            world.wrong(now, format!("a replay that maps as before changes {touched:?}"));
         }
     }
 
@@ -375,7 +375,7 @@ impl<L: Ledger> Rebuilds for FaultyLedger<L> {
     }
 
     async fn webinar_state(&self, key: &WebinarKey) -> Result<WebinarState, LedgerError> {
-        self.before("look at a dossier").await?;
+        self.before("read the state of a webinar").await?;
         self.inner.webinar_state(key).await
     }
 

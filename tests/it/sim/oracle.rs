@@ -16,7 +16,7 @@ type Name = (AccountName, ExternalAccountId, WebinarId);
 pub(super) struct Oracle {
     policies: Policies,
     /// Correct changes of each webhook, by its dedupe key.
-    said: BTreeMap<[u8; 32], Vec<Change>>,
+    reported: BTreeMap<[u8; 32], Vec<Change>>,
     receipts: BTreeMap<ReceiptId, NewReceipt>,
     webinars: BTreeMap<Name, (Webinar, Vec<FoldedEvent>)>,
     /// Contributing receipts of each webinar.
@@ -36,10 +36,10 @@ pub(super) struct Expected {
 
 impl Oracle {
     pub(super) fn new(policies: Policies, webhooks: &[Webhook]) -> Self {
-        let said = webhooks.iter().map(|webhook| (webhook.digest, webhook.changes.clone()));
-        let said = said.collect();
+        let reported = webhooks.iter().map(|webhook| (webhook.digest, webhook.changes.clone()));
+        let reported = reported.collect();
         let (receipts, webinars, contributors, history, accepted) = Default::default();
-        Self { policies, said, receipts, webinars, contributors, history, accepted }
+        Self { policies, reported, receipts, webinars, contributors, history, accepted }
     }
 
     /// Records an accepted receipt. Returns the number of events with a new state.
@@ -56,7 +56,7 @@ impl Oracle {
     pub(super) fn replayed(&mut self, id: ReceiptId, now: Millis) -> (u64, bool) {
         let Some(receipt) = self.receipts.get(&id) else { return (0, true) };
         let names =
-            self.said[&receipt.dedupe_key].iter().map(|change| self.name_of(receipt, change));
+            self.reported[&receipt.dedupe_key].iter().map(|change| self.name_of(receipt, change));
         let names: Vec<Name> = names.collect();
         let (mut changed, mut same) = (0, true);
         for name in names {
@@ -64,8 +64,8 @@ impl Oracle {
             let mut webinar = Webinar::default();
             for script in &self.contributors[&name] {
                 let receipt = &self.receipts[script];
-                let said = self.said[&receipt.dedupe_key].iter();
-                for change in said.filter(|change| self.name_of(receipt, change) == name) {
+                let reported = self.reported[&receipt.dedupe_key].iter();
+                for change in reported.filter(|change| self.name_of(receipt, change) == name) {
                     let merged = webinar.merge(change, &receipt.provenance(change));
                     merged.expect("one provider, and few occurrences");
                 }
@@ -138,7 +138,7 @@ impl Oracle {
             at = known(self);
         }
         let shown = || String::from_utf8_lossy(input).into_owned();
-        let at = at.ok_or_else(|| format!("nobody said so of an event: {}", shown()))?;
+        let at = at.ok_or_else(|| format!("no webhook reported this of an event: {}", shown()))?;
         let (_, newest) = self.history.get_mut(key).expect("it was just found");
         if at < *newest && !may_be_older {
             return Err(format!("an older state was sent after a newer one: {}", shown()));

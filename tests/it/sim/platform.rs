@@ -19,8 +19,9 @@ thread_local! {
 
 /// Registers the webhooks of a new simulation.
 pub(super) fn sends(webhooks: &[Webhook]) {
-    let said = webhooks.iter().map(|webhook| (webhook.digest.to_vec(), webhook.changes.clone()));
-    CHANGES.with(|bodies| *bodies.borrow_mut() = said.collect());
+    let reported =
+        webhooks.iter().map(|webhook| (webhook.digest.to_vec(), webhook.changes.clone()));
+    CHANGES.with(|bodies| *bodies.borrow_mut() = reported.collect());
 }
 
 /// The sources for replays.

@@ -108,10 +108,10 @@ pub(super) fn webhooks(rng: &mut SeededRng, start: Millis, within: Duration) -> 
     let mut all = Vec::new();
     for number in 0..many {
         let script = WebinarScript::new(rng, number, start, poison);
-        let told = if many < 20 { rng.between(1, 10) } else { rng.between(1, 3) };
+        let count = if many < 20 { rng.between(1, 10) } else { rng.between(1, 3) };
         // Some platforms report all changes at once, so that a change is reversed while a call is in flight.
         let hasty = rng.percent(40).then(|| rng.between(0, ms(within)));
-        for nth in 0..told {
+        for nth in 0..count {
             let (from, to) = match hasty {
                 // One change after the other, so that each is sent before the next reverses it.
                 Some(at) if script.flips => (at + nth * 1_500, at + nth * 1_500 + 1_000),
@@ -237,10 +237,10 @@ impl WebinarScript {
                     OccurrenceListing::Unknown,
                 ]);
                 let n = rng.between(0, 4);
-                let mut said = self.occurrence(n);
-                said.fields.start = Some(moved.plus(Duration::from_hours(24 * n)));
-                said.fields.cancelled = rng.percent(40).then(|| rng.percent(50));
-                change.occurrences = vec![said];
+                let mut occurrence = self.occurrence(n);
+                occurrence.fields.start = Some(moved.plus(Duration::from_hours(24 * n)));
+                occurrence.fields.cancelled = rng.percent(40).then(|| rng.percent(50));
+                change.occurrences = vec![occurrence];
             }
             10 if rng.percent(20) => {
                 // A series becomes a single webinar, or the reverse.
