@@ -45,7 +45,7 @@ pub(crate) const MAY_IMPORT: &[(&str, Imports)] = &[
     ("http", Imports::Only(&["clock", "telemetry"])),
     ("hubspot", Imports::Only(&["clock", "event", "net", "secret", "telemetry"])),
     ("intake", Imports::Only(&["event", "ledger", "providers", "secret"])),
-    // Of the rooms it only says which there are.
+    // It only lists the rooms.
     ("lib", Imports::Only(&[])),
     ("ledger", Imports::Only(&["clock", "event", "expression", "secret", "telemetry"])),
     ("main", Imports::All),

@@ -21,7 +21,7 @@ async fn private_listener_answers_as_in_the_snapshot() {
         scenario.ask(&mut snapshot, line).await;
     }
     snapshot.check();
-    scenario.tell().await;
+    scenario.send_webhooks().await;
     looking(&mut scenario).await;
     refusing(&mut scenario).await;
     changing(&mut scenario).await;

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 /// Longer than any answer takes; reaching it fails the test.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The one header whose value differs between runs and says nothing.
+/// The one header whose value differs between runs and means nothing.
 const LEFT_OUT: &str = "date";
 
 /// A request. Without a `host` header, `localhost` is sent.

@@ -1,7 +1,7 @@
 //! The outside of the real program, compared with snapshots: answers, metrics, exit codes, messages, JSON.
 //!
 //! The snapshots are the files in `tests/fixtures/black_box`. `BRIDGE_UPDATE_SNAPSHOTS=1 cargo test --test it black_box`
-//! writes them anew; review the difference before you commit it. Two kinds:
+//! writes them again; review the difference before you commit it. Two kinds:
 //!
 //! * `*.messages.txt` holds sentences for people. They may change.
 //! * All other files hold promises to machines. A difference there may break somebody's program.
@@ -49,7 +49,7 @@ impl Snapshot {
         push(&mut self.text, heading, part);
     }
 
-    /// Adds a text for machines, and what it says to people to the file of messages.
+    /// Adds a text for machines, and its sentences for people to the file of messages.
     fn add_redacted(&mut self, heading: &str, text: &str, redactor: &mut Redactor) {
         let heading = redactor.redact(heading);
         let redacted = redactor.redact(text);
@@ -90,7 +90,7 @@ fn check(file: &str, text: &str) {
     };
     assert!(
         text == expected,
-        "{file} differs at line {}.\n--- snapshot\n{}\n--- now\n{}\n({UPDATE}=1 writes it anew)",
+        "{file} differs at line {}.\n--- snapshot\n{}\n--- now\n{}\n({UPDATE}=1 writes it again)",
         same + 1,
         part(&old),
         part(&new),

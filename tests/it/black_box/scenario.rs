@@ -18,7 +18,7 @@ use crate::harness::http::scrape;
 use crate::harness::process::{Bridge, SECRET, Setting};
 use crate::harness::zoom::{self, seconds};
 
-/// When something is said to have happened, in milliseconds: long ago.
+/// When something is reported to have happened, in milliseconds: long ago.
 pub(super) const THEN: i64 = 1_700_000_000_000;
 /// Largest body that the bridge takes.
 const MAX_BODY: (&str, &str) = ("BRIDGE__LISTEN__MAX_BODY", "4KiB");
@@ -92,7 +92,7 @@ impl Scenario {
     }
 
     /// The whole story.
-    pub(super) async fn tell(&self) {
+    pub(super) async fn send_webhooks(&self) {
         self.tell_webhooks().await;
         self.tell_fetches().await;
     }
