@@ -169,14 +169,14 @@ pub(super) fn describe(parsed: &ParsedPayload) -> String {
             json!({ "handshake": { "status": reply.status, "body": body } })
         }
     };
-    let mut described = json!({ "event_type": parsed.event_type, "meaning": content });
+    let mut described = json!({ "event_type": parsed.event_type, "content": content });
     if !parsed.fetch_requests.is_empty() {
         let wanted = parsed.fetch_requests.iter();
-        described["asked"] =
+        described["fetch_requests"] =
             wanted.map(|wanted| format!("{} {:?}", wanted.webinar, wanted.condition)).collect();
     }
     if let Some(delivery) = &parsed.delivery_id {
-        described["delivery"] = delivery.as_str().into();
+        described["delivery_id"] = delivery.as_str().into();
     }
     format!("{described:#}\n")
 }
