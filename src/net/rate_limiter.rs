@@ -61,8 +61,8 @@ struct FinishedCalls {
 #[must_use = "a permit that is not given back counts as used for ever"]
 pub struct Permit(u64);
 
-/// Why there is no permit now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why there is no permit now, shorter waits first. The end of a call has no known time, so it is the longest wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PermitWait {
     /// There is none before this time; another caller may take the next one.
     Until(Instant),
@@ -102,18 +102,10 @@ impl RateLimiter {
         if !self.knows_usage && !self.in_flight.is_empty() {
             return Err(PermitWait::ForResponse);
         }
-        // Of two limits without room, the one that is full for longer counts. The end of a call has no known time, so
-        // it comes before any time.
-        let mut until = None;
-        for (limit, is_shared) in self.limits() {
-            match self.free_at(limit, is_shared, now) {
-                Ok(None) => {}
-                Ok(Some(instant)) => until = until.max(Some(instant)),
-                Err(wait) => return Err(wait),
-            }
-        }
-        if let Some(instant) = until {
-            return Err(PermitWait::Until(instant));
+        // If two limits have no room, the longer wait counts.
+        let waits = self.limits().filter_map(|(limit, is_shared)| self.wait(limit, is_shared, now));
+        if let Some(wait) = waits.max() {
+            return Err(wait);
         }
         let id = self.next_id;
         self.next_id += 1;
@@ -170,26 +162,23 @@ impl RateLimiter {
         [(self.configured, false)].into_iter().chain(self.reported.map(|limit| (limit, true)))
     }
 
-    /// When the limit has room; none if it has room now.
-    fn free_at(
-        &self,
-        limit: RateLimit,
-        is_shared: bool,
-        now: Instant,
-    ) -> Result<Option<Instant>, PermitWait> {
+    /// The wait until the limit has room; none if it has room now.
+    fn wait(&self, limit: RateLimit, is_shared: bool, now: Instant) -> Option<PermitWait> {
         let max = usize::try_from(limit.requests).unwrap_or(usize::MAX);
         let Some(mut room) = max.checked_sub(self.in_flight.len()).filter(|room| *room > 0) else {
-            return Err(PermitWait::ForResponse);
+            return Some(PermitWait::ForResponse);
         };
         // The latest finished calls that fill the room beside those in flight are in the way until the oldest of them
         // has expired.
         for finished in self.counted_at(limit.window, is_shared, now).rev() {
-            match room.checked_sub(finished.calls).filter(|room| *room > 0) {
-                Some(left) => room = left,
-                None => return Ok(Some(self.expires_at(finished.finished_at, limit.window))),
-            }
+            let Some(left) = room.checked_sub(finished.calls).filter(|room| *room > 0) else {
+                return Some(PermitWait::Until(
+                    self.expires_at(finished.finished_at, limit.window),
+                ));
+            };
+            room = left;
         }
-        Ok(None)
+        None
     }
 
     /// The finished calls that the window counts at that time, oldest first.
