@@ -37,10 +37,11 @@ pub enum ListError {
     Endless,
 }
 
-/// Lists the webinars of a source's platform.
+/// Lists the webinars of a source's platform. Clones share the rate limit.
+#[derive(Clone)]
 pub struct WebinarLister {
     provider: Arc<dyn Provider>,
-    client: Arc<PlatformClient>,
+    pub(super) client: Arc<PlatformClient>,
     random: fn() -> u32,
 }
 
@@ -56,15 +57,7 @@ impl WebinarLister {
     ) -> Option<Self> {
         let access = provider.api()?.access().clone();
         let client = PlatformClient::new(source, access, http, metrics, random);
-        Some(Self::with_client(provider, Arc::new(client), random))
-    }
-
-    pub(super) fn with_client(
-        provider: Arc<dyn Provider>,
-        client: Arc<PlatformClient>,
-        random: fn() -> u32,
-    ) -> Self {
-        Self { provider, client, random }
+        Some(Self { provider, client: Arc::new(client), random })
     }
 
     /// One page of the webinars in a time range, with the cursor of the next.

@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::lister::WebinarLister;
-use super::platform_client::PlatformClient;
 use super::settings::Settings;
 use super::webinar_fetch::WebinarFetch;
 use crate::event::SourceName;
@@ -27,30 +26,25 @@ const SETTLE_TRIES: u32 = 20;
 /// Makes one source's fetches.
 pub struct FetchWorker {
     settings: Settings,
-    client: Arc<PlatformClient>,
+    /// Its client is the worker's, too.
+    lister: WebinarLister,
 }
 
 impl FetchWorker {
     /// Creates a worker; none if the source's platform has no API or no credentials for it.
     #[must_use]
     pub fn new(settings: Settings) -> Option<Arc<Self>> {
-        let access = settings.source.provider.api()?.access().clone();
         let Settings { source, http, metrics, random, .. } = &settings;
-        let client = PlatformClient::new(
-            source.name.clone(),
-            access,
-            Arc::clone(http),
-            metrics.clone(),
-            *random,
-        );
-        Some(Arc::new(Self { settings, client: Arc::new(client) }))
+        let (name, provider) = (source.name.clone(), Arc::clone(&source.provider));
+        let lister =
+            WebinarLister::new(name, provider, Arc::clone(http), metrics.clone(), *random)?;
+        Some(Arc::new(Self { settings, lister }))
     }
 
     /// A lister that shares the worker's rate limit: to the platform both are one client.
     #[must_use]
     pub fn lister(&self) -> WebinarLister {
-        let Settings { source, random, .. } = &self.settings;
-        WebinarLister::with_client(Arc::clone(&source.provider), Arc::clone(&self.client), *random)
+        self.lister.clone()
     }
 
     /// Makes fetches as they become due, until `stop` is cancelled. Fetches under way are dropped then, and made again
@@ -70,7 +64,7 @@ impl FetchWorker {
                 Some(ended) = under_way.join_next() => if let Err(error) = ended {
                     tracing::error!(%error, "a fetch broke off");
                     // Its row is still due: without a hold the fetch would fail again and again.
-                    self.client.hold_calls(POLL_INTERVAL, "a fetch broke off");
+                    self.lister.client.hold_calls(POLL_INTERVAL, "a fetch broke off");
                 },
                 () = woken => {}
                 () = tokio::time::sleep(wait) => {}
@@ -108,7 +102,7 @@ impl FetchWorker {
     /// Starts the fetches that are due and not claimed. Returns the time until the next read of the queue.
     async fn start_due(self: &Arc<Self>, under_way: &mut JoinSet<()>) -> Duration {
         let free = MAX_CONCURRENT.saturating_sub(under_way.len());
-        let held = self.client.hold_time();
+        let held = self.lister.client.hold_time();
         if free == 0 || !held.is_zero() {
             return held.clamp(MIN_POLL_INTERVAL, POLL_INTERVAL);
         }
@@ -132,7 +126,8 @@ impl FetchWorker {
     async fn fetch(self: Arc<Self>, task: FetchTask) {
         let source = self.source();
         let mut claim = ClaimGuard { ledger: &*self.settings.ledger, task: &task, settled: false };
-        let fetch = WebinarFetch { settings: &self.settings, client: &self.client, task: &task };
+        let fetch =
+            WebinarFetch { settings: &self.settings, client: &self.lister.client, task: &task };
         let outcome = fetch.run().await;
         match &outcome {
             FetchOutcome::Answered(_) => {}
@@ -167,7 +162,7 @@ impl FetchWorker {
             }
         }
         // The row is as before, so the fetch is made again.
-        self.client.hold_calls(POLL_INTERVAL, "the store fails");
+        self.lister.client.hold_calls(POLL_INTERVAL, "the store fails");
         false
     }
 }
