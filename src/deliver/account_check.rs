@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::account::DeliveryAccount;
 use super::assess::failure;
-use super::ownership::{CheckResult, compare, read_identity};
+use super::ownership::{CheckResult, Ownership, compare, read_identity};
 use crate::event::{Identity, StatusChange};
 use crate::hubspot::{ApiReport, CallPermit};
 use crate::ledger::{EventState, LedgerError, RedriveRequest};
@@ -14,7 +14,8 @@ use crate::ledger::{EventState, LedgerError, RedriveRequest};
 /// # Cancel safety
 /// Dropping it leaves the account unchecked. Nothing is sent until it is checked after the next start.
 pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
-    let mut guard = CheckGuard { account: &account, result: None };
+    let failed = Ownership::Unchecked { new_credentials: false };
+    let mut guard = CheckGuard { account: &account, result: failed };
     // The credentials may have changed since the worker looked.
     account.check_state().begin(account.hubspot.fingerprint());
     let ApiReport { outcome, daily_remaining, .. } = account.hubspot.fetch_portal_id(permit).await;
@@ -38,9 +39,9 @@ pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
     };
     let status = account.status();
     let result = compare(status.identity.as_ref(), seen);
-    let change = match result.clone() {
+    let (change, ownership) = match result.clone() {
         CheckResult::Confirmed(identity) => {
-            StatusChange::IdentityConfirmed { identity, daily_remaining }
+            (StatusChange::IdentityConfirmed { identity, daily_remaining }, Ownership::Confirmed)
         }
         CheckResult::Changed { remembered, seen } => {
             tracing::error!(
@@ -50,7 +51,7 @@ pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
                 "the credentials open another HubSpot account, or are another app's: nothing is sent"
             );
             let detail = describe_change(&remembered, &seen);
-            StatusChange::IdentityChanged { seen, detail, daily_remaining }
+            (StatusChange::IdentityChanged { seen, detail, daily_remaining }, Ownership::Changed)
         }
     };
     account.update_status(change).await;
@@ -59,7 +60,7 @@ pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
     {
         tracing::info!(hubspot.account = %account.name, %identity, "events go to this HubSpot account");
     }
-    guard.result = Some(result);
+    guard.result = ownership;
 }
 
 /// The detail of the pause, for operators.
@@ -74,12 +75,12 @@ fn describe_change(remembered: &Identity, seen: &Identity) -> String {
 /// Drop guard: records the result of the check, even on cancellation.
 struct CheckGuard<'a> {
     account: &'a DeliveryAccount,
-    result: Option<CheckResult>,
+    result: Ownership,
 }
 
 impl Drop for CheckGuard<'_> {
     fn drop(&mut self) {
-        self.account.check_state().finish(self.result.as_ref());
+        self.account.check_state().finish(self.result);
     }
 }
 

@@ -23,7 +23,7 @@ struct Unsettled<'a> {
 
 impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
-        for part in self.parts.iter() {
+        for part in self.parts.take_rest() {
             self.account.ledger.release(&self.lease, &versions(&part.events));
         }
     }

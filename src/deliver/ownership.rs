@@ -11,15 +11,7 @@ use crate::hubspot::{AccountError, AccountErrorKind, CredentialsFingerprint};
 
 /// The credentials of the last check, and its result. In memory only: after a start the credentials are checked again.
 #[derive(Debug, Default)]
-pub struct CheckState(Option<(CredentialsFingerprint, LastCheck)>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LastCheck {
-    Checking,
-    Confirmed,
-    Changed,
-    Failed,
-}
+pub struct CheckState(Option<(CredentialsFingerprint, Ownership)>);
 
 /// The state of the check of the present credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,35 +47,25 @@ impl CheckState {
     /// The state of the check of these credentials.
     #[must_use]
     pub fn ownership(&self, present: CredentialsFingerprint, status: &AccountStatus) -> Ownership {
-        let Some((asked, answer)) = self.0 else {
-            return Ownership::Unchecked { new_credentials: true };
-        };
-        match answer {
-            LastCheck::Checking => Ownership::Checking,
-            LastCheck::Confirmed | LastCheck::Changed | LastCheck::Failed if asked != present => {
-                Ownership::Unchecked { new_credentials: true }
-            }
-            LastCheck::Confirmed => Ownership::Confirmed,
-            LastCheck::Changed if status.unconfirmed_identity.is_some() => Ownership::Changed,
-            // An operator confirmed it. It is checked again, in case it has changed since.
-            LastCheck::Changed => Ownership::Unchecked { new_credentials: true },
-            LastCheck::Failed => Ownership::Unchecked { new_credentials: false },
+        let unchecked = Ownership::Unchecked { new_credentials: true };
+        match self.0 {
+            Some((_, Ownership::Checking)) => Ownership::Checking,
+            // An operator confirmed the other account. It is checked again, in case it has changed since.
+            Some((_, Ownership::Changed)) if status.unconfirmed_identity.is_none() => unchecked,
+            Some((checked, result)) if checked == present => result,
+            Some(_) | None => unchecked,
         }
     }
 
     /// Begins a check with these credentials.
     pub fn begin(&mut self, present: CredentialsFingerprint) {
-        self.0 = Some((present, LastCheck::Checking));
+        self.0 = Some((present, Ownership::Checking));
     }
 
-    /// Ends the check; without a result it failed.
-    pub fn finish(&mut self, result: Option<&CheckResult>) {
-        if let Some((_, answer)) = &mut self.0 {
-            *answer = match result {
-                Some(CheckResult::Confirmed(_)) => LastCheck::Confirmed,
-                Some(CheckResult::Changed { .. }) => LastCheck::Changed,
-                None => LastCheck::Failed,
-            };
+    /// Ends the check with this result.
+    pub fn finish(&mut self, result: Ownership) {
+        if let Some((_, last)) = &mut self.0 {
+            *last = result;
         }
     }
 }

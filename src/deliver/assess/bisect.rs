@@ -127,11 +127,6 @@ impl Bisection {
         std::mem::take(&mut self.stack)
     }
 
-    /// Everything that is left.
-    pub fn iter(&self) -> impl Iterator<Item = &BatchPart> {
-        self.stack.iter()
-    }
-
     /// Puts the first half on top of the second. If one of them holds a bad event, the second does once the first was
     /// confirmed whole.
     fn push_halves(&mut self, part: BatchPart) {

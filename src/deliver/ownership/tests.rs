@@ -61,22 +61,21 @@ fn credentials_are_checked_once_until_they_change() {
     let known = AccountStatus::default();
     let foreign =
         AccountStatus { unconfirmed_identity: Some(identity(2, None)), ..AccountStatus::default() };
-    let another =
-        || CheckResult::Changed { remembered: identity(1, None), seen: identity(2, None) };
     let mut state = CheckState::default();
     let fresh = Ownership::Unchecked { new_credentials: true };
     assert_eq!(state.ownership(old, &known), fresh);
     state.begin(old);
     assert_eq!(state.ownership(old, &known), Ownership::Checking);
     assert_eq!(state.ownership(new, &known), Ownership::Checking);
-    state.finish(None);
-    assert_eq!(state.ownership(old, &known), Ownership::Unchecked { new_credentials: false });
+    let failed = Ownership::Unchecked { new_credentials: false };
+    state.finish(failed);
+    assert_eq!(state.ownership(old, &known), failed);
     state.begin(old);
-    state.finish(Some(&CheckResult::Confirmed(None)));
+    state.finish(Ownership::Confirmed);
     assert_eq!(state.ownership(old, &known), Ownership::Confirmed);
     assert_eq!(state.ownership(new, &known), fresh);
     state.begin(new);
-    state.finish(Some(&another()));
+    state.finish(Ownership::Changed);
     assert_eq!(state.ownership(new, &foreign), Ownership::Changed);
     assert_eq!(state.ownership(old, &foreign), fresh, "the old ones are back");
     assert_eq!(state.ownership(new, &known), fresh, "an operator resumed the account");
