@@ -1,7 +1,7 @@
 //! Lenient reading of bodies: a bad optional field counts as missing, is reported, and fails no other field.
 //!
 //! Structs of bodies hold their fields raw (`Option<&RawValue>`), so that a wrong type does not fail the body. A `null`
-//! is then none: missing, not bad.
+//! is then none: missing, not bad. Their `bound = "'de: 'a"` lets all fields borrow from the text.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -24,12 +24,10 @@ struct Entry<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Data<'a> {
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow)]
     attributes: Option<&'a RawValue>,
-    #[serde(borrow)]
     event: Option<&'a RawValue>,
 }
 
@@ -47,21 +45,16 @@ struct Attributes<'a> {
 
 /// A meeting.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Meeting<'a> {
-    #[serde(borrow)]
     pub(super) internal_meeting_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     external_meeting_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
     is_breakout: Option<&'a RawValue>,
     /// Limit in minutes; 0 means no limit.
-    #[serde(borrow)]
     pub(super) duration: Option<&'a RawValue>,
     /// Time in milliseconds.
-    #[serde(borrow)]
     pub(super) create_time: Option<&'a RawValue>,
 }
 

@@ -16,11 +16,10 @@ const ID_DIGITS_MAX: usize = 20;
 
 /// A webhook: something happened to some object.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Webhook<'a> {
-    #[serde(borrow)]
     config: Object<Config<'a>>,
     /// URL of the object. Never called: see [`parse_event_id`].
-    #[serde(borrow)]
     pub(super) api_url: Option<&'a RawValue>,
 }
 
@@ -32,35 +31,24 @@ struct Config<'a> {
 
 /// An event in the API's format (<https://www.eventbrite.com/developer/v3/response_formats/event/>).
 #[derive(Debug, Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Event<'a> {
-    #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) organization_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) description: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) summary: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) url: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) start: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) end: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) changed: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) status: Option<&'a RawValue>,
     /// Whether the event takes place online only.
-    #[serde(borrow, rename = "online_event")]
+    #[serde(rename = "online_event")]
     pub(super) online: Option<&'a RawValue>,
     /// Whether the entry represents a series, each date of which is an event of its own.
-    #[serde(borrow)]
     pub(super) is_series_parent: Option<&'a RawValue>,
     /// Present because the request asks for it (`expand`).
-    #[serde(borrow)]
     pub(super) organizer: Option<&'a RawValue>,
 }
 
@@ -72,10 +60,9 @@ impl Event<'_> {
 
 /// A page of a list of events (<https://www.eventbrite.com/developer/v3/api_overview/pagination/>).
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Page<'a> {
-    #[serde(borrow)]
     pub(super) events: Vec<Object<Event<'a>>>,
-    #[serde(borrow)]
     pub(super) pagination: Object<Pagination<'a>>,
 }
 

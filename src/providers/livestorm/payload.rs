@@ -24,66 +24,51 @@ pub(super) struct Document<'a, D> {
 
 /// One resource.
 #[derive(Debug, Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Resource<'a> {
-    #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "type")]
+    #[serde(rename = "type")]
     pub(super) kind: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) attributes: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) meta: Option<&'a RawValue>,
 }
 
 /// A session: one dated instance of an event. Times are in seconds since 1970, and 0 where not set.
 #[derive(Debug, Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Session<'a> {
-    #[serde(borrow)]
     pub(super) event_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) status: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) estimated_started_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) started_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) ended_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) canceled_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) created_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) updated_at: Option<&'a RawValue>,
     /// In a breakout room: the session that it is part of.
-    #[serde(borrow, rename = "breakout_room_parent_session_id")]
+    #[serde(rename = "breakout_room_parent_session_id")]
     pub(super) parent: Option<&'a RawValue>,
 }
 
 /// An event: the fields that its sessions share.
 #[derive(Debug, Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Event<'a> {
-    #[serde(borrow)]
     pub(super) title: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) description: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) registration_link: Option<&'a RawValue>,
     /// In minutes.
-    #[serde(borrow)]
     pub(super) estimated_duration: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) updated_at: Option<&'a RawValue>,
     /// The team member who created the event: a resource.
-    #[serde(borrow)]
     pub(super) owner: Option<&'a RawValue>,
 }
 
 /// A team member.
 #[derive(Debug, Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Person<'a> {
-    #[serde(borrow)]
     pub(super) first_name: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) last_name: Option<&'a RawValue>,
 }
 
@@ -150,10 +135,9 @@ pub(super) fn parse_webhook(text: &str) -> Result<LivestormWebhook<'_>, String> 
         webhook: Option<&'a RawValue>,
     }
     #[derive(Default, Deserialize)]
+    #[serde(bound(deserialize = "'de: 'a"))]
     struct Webhook<'a> {
-        #[serde(borrow)]
         event: Option<&'a RawValue>,
-        #[serde(borrow)]
         organization_id: Option<&'a RawValue>,
     }
     let resource = parse_resource(text)?;

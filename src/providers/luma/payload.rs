@@ -25,39 +25,26 @@ pub(super) struct Body<'a> {
 
 /// An event in webhooks and API answers. Older bodies name the id `api_id`.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Event<'a> {
     /// `luma`, or `external` for events held elsewhere and only listed.
-    #[serde(borrow)]
     pub(super) platform: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) api_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     calendar_id: Option<&'a RawValue>,
     /// In events that were added to a calendar.
-    #[serde(borrow)]
     calendar: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) created_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) start_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) end_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) timezone: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) description: Option<&'a RawValue>,
     /// `offline`, `missing`, or the meeting platform: `zoom`, `unknown`.
-    #[serde(borrow)]
     pub(super) location_type: Option<&'a RawValue>,
     /// The event's public page. Guests join at `meeting_url` instead.
-    #[serde(borrow)]
     pub(super) url: Option<&'a RawValue>,
     /// Absent from `event.*` webhooks.
-    #[serde(borrow)]
     pub(super) hosts: Option<&'a RawValue>,
 }
 

@@ -8,48 +8,38 @@ use crate::providers::lenient::{self, Object};
 
 /// The body of a webhook about an event.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Body<'a> {
     /// Time at which the webhook was created: `2025-01-01 10:00:00`.
-    #[serde(borrow)]
     pub(super) created_at: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) payload: Option<Object<Event<'a>>>,
 }
 
 /// An event. Booleans are written as text.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Event<'a> {
     /// Type of the object: `event`.
-    #[serde(borrow)]
     pub(super) object: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) description: Option<&'a RawValue>,
     /// `draft`, `published` or `sales_closed`.
-    #[serde(borrow)]
     pub(super) status: Option<&'a RawValue>,
-    #[serde(borrow, rename = "online_event")]
+    #[serde(rename = "online_event")]
     pub(super) online: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) start: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) end: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) timezone: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) url: Option<&'a RawValue>,
 }
 
 /// Reads a start or an end. Of its several notations one suffices: with an offset, or in seconds.
 pub(super) fn read_moment(raw: &RawValue, zone: Option<&str>) -> Option<Millis> {
     #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'a"))]
     struct Moment<'a> {
-        #[serde(borrow)]
         iso: Option<&'a RawValue>,
-        #[serde(borrow)]
         unix: Option<&'a RawValue>,
     }
     let moment: Object<Moment<'_>> = serde_json::from_str(raw.get()).ok()?;

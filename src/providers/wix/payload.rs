@@ -21,80 +21,61 @@ pub(super) struct Message<'a> {
     #[serde(borrow)]
     pub(super) event_type: Cow<'a, str>,
     /// The app's instance, which belongs to one site.
-    #[serde(borrow)]
     pub(super) instance_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
 
 /// A domain event, Wix's name for what happened to an entity: `data.data`.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DomainEvent<'a> {
     /// Id of the domain event; equal in each delivery.
-    #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) entity_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) event_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     created_event: Option<&'a RawValue>,
-    #[serde(borrow)]
     updated_event: Option<&'a RawValue>,
-    #[serde(borrow)]
     action_event: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 #[serde(rename_all = "camelCase")]
 struct EntityWrapper<'a> {
-    #[serde(borrow)]
     entity: Option<&'a RawValue>,
-    #[serde(borrow)]
     entity_as_json: Option<&'a RawValue>,
-    #[serde(borrow)]
     current_entity: Option<&'a RawValue>,
-    #[serde(borrow)]
     current_entity_as_json: Option<&'a RawValue>,
-    #[serde(borrow)]
     body: Option<&'a RawValue>,
-    #[serde(borrow)]
     body_as_json: Option<&'a RawValue>,
 }
 
 /// An event, or the part of it that an action's body shows.
 #[derive(Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Event<'a> {
     /// Present in the body of an action.
-    #[serde(borrow, rename = "eventId")]
+    #[serde(rename = "eventId")]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) title: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) short_description: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) status: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) date_and_time_settings: Option<&'a RawValue>,
-    #[serde(borrow, rename = "eventPageUrl")]
+    #[serde(rename = "eventPageUrl")]
     pub(super) page: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) registration: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) location: Option<&'a RawValue>,
 }
 
 /// The dates of an event.
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dates<'a> {
-    #[serde(borrow)]
     pub(super) start_date: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) end_date: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) time_zone_id: Option<&'a RawValue>,
 }
 

@@ -240,20 +240,18 @@ impl<'a> ListPosition<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Page<'a> {
-    #[serde(borrow)]
     webinars: Vec<Object<Entry<'a>>>,
-    #[serde(borrow)]
     next_page_token: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Entry<'a> {
-    #[serde(borrow)]
     id: Option<&'a RawValue>,
-    #[serde(borrow, rename = "type")]
+    #[serde(rename = "type")]
     kind: Option<&'a RawValue>,
-    #[serde(borrow)]
     start_time: Option<&'a RawValue>,
 }
 

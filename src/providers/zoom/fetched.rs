@@ -74,14 +74,11 @@ fn listing(webinar: &WebinarObject, at: Millis) -> OccurrenceListing {
 /// of a user other than the host.
 fn host_name(host: &RawValue, host_id: Option<&str>) -> Option<String> {
     #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'a"))]
     struct Names<'a> {
-        #[serde(borrow)]
         id: Option<&'a RawValue>,
-        #[serde(borrow)]
         display_name: Option<&'a RawValue>,
-        #[serde(borrow)]
         first_name: Option<&'a RawValue>,
-        #[serde(borrow)]
         last_name: Option<&'a RawValue>,
     }
     let names: Object<Names<'_>> = serde_json::from_str(host.get()).ok()?;

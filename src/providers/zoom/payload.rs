@@ -18,115 +18,83 @@ pub(super) struct EventName<'a> {
 
 /// A webhook body with an object of type `O`.
 #[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+#[serde(bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
 pub(super) struct Body<'a, O> {
-    #[serde(borrow)]
     event_ts: Option<&'a RawValue>,
     /// Present in samples older than 2021.
-    #[serde(borrow)]
     time_stamp: Option<&'a RawValue>,
-    #[serde(borrow)]
     payload: Option<Object<Payload<'a, O>>>,
 }
 
 /// The `payload` of a body.
 #[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "O: Deserialize<'de>"))]
+#[serde(bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
 pub(super) struct Payload<'a, O> {
-    #[serde(borrow)]
     account_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     time_stamp: Option<&'a RawValue>,
     /// In `webinar.updated`: `single` or `all` occurrences.
-    #[serde(borrow)]
     pub(super) scope: Option<&'a RawValue>,
     /// In `webinar.deleted` and similar: `single` or `all` occurrences.
-    #[serde(borrow)]
     pub(super) operation: Option<&'a RawValue>,
     /// The values before the change. Never merged.
-    #[serde(borrow)]
     old_object: Option<&'a RawValue>,
     object: Option<Object<O>>,
 }
 
 /// A webinar, or a session of it.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Webinar<'a> {
     /// In API answers.
-    #[serde(borrow)]
     pub(super) host_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) topic: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) agenda: Option<&'a RawValue>,
-    #[serde(borrow, rename = "type")]
+    #[serde(rename = "type")]
     pub(super) kind: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) start_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) end_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) duration: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) timezone: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) registration_url: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) join_url: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) occurrences: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) recurrence: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) practice_session: Option<&'a RawValue>,
 }
 
 /// An entry of a webinar's `occurrences`.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Occurrence<'a> {
-    #[serde(borrow, rename = "occurrence_id")]
+    #[serde(rename = "occurrence_id")]
     pub(super) id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) start_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) duration: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) status: Option<&'a RawValue>,
 }
 
 /// The previous values. Only their presence, and the previous start, matter.
 #[derive(Debug, Default, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct OldObject<'a> {
-    #[serde(borrow)]
     pub(super) start_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) timezone: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) occurrences: Option<&'a RawValue>,
-    #[serde(borrow)]
     time_stamp: Option<&'a RawValue>,
 }
 
 /// An event or a session of Zoom Events.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct ZoomEvent<'a> {
-    #[serde(borrow)]
     pub(super) event_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) session_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) description: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) event_type: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) start_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) end_time: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) timezone: Option<&'a RawValue>,
 }
 
