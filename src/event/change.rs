@@ -72,6 +72,16 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
+    /// Whether the webinar is cancelled; `None` where the kind alone does not decide it.
+    #[must_use]
+    pub fn cancelled(self) -> Option<bool> {
+        match self {
+            Self::Created | Self::Recovered => Some(false),
+            Self::Cancelled => Some(true),
+            Self::Updated | Self::Started | Self::Completed => None,
+        }
+    }
+
     /// Rank of the kind among writes with equal times.
     #[must_use]
     pub fn rank(self) -> Rank {

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::id::IdError;
@@ -76,6 +76,11 @@ pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
+}
+
+/// A word of an enum.
+pub(super) fn word<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
+    serde_json::from_value(string(raw)?.into()).ok()
 }
 
 /// A cleaned text, possibly empty.

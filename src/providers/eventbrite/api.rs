@@ -139,5 +139,5 @@ impl PlatformApi for EventbriteApi {
 /// Whether `backfill` lists the event: not a draft, and not a series, since its dates are listed themselves.
 fn should_list(event: &Event<'_>) -> bool {
     !event.is_series_parent()
-        && event.status.and_then(EventbriteStatus::read) != Some(EventbriteStatus::Draft)
+        && event.status.and_then(lenient::word) != Some(EventbriteStatus::Draft)
 }

@@ -1,5 +1,6 @@
 //! Mapping of an event in the API's format to changes.
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::payload::{self, Event};
@@ -13,28 +14,20 @@ use crate::providers::{FetchedAnswers, PayloadContent};
 pub(super) const EVENT_REQUEST: &str = "event";
 
 /// The status of an event. `draft` is documented for the list of events, the others for a single event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum EventbriteStatus {
     /// Not published, or unpublished again.
     Draft,
     /// Published: upcoming or under way.
+    #[serde(alias = "started")]
     Live,
     /// Over.
+    #[serde(alias = "completed")]
     Ended,
     /// Cancelled.
+    #[serde(rename = "canceled", alias = "cancelled")]
     Cancelled,
-}
-
-impl EventbriteStatus {
-    pub(super) fn read(raw: &RawValue) -> Option<Self> {
-        Some(match &*lenient::string(raw)? {
-            "draft" => Self::Draft,
-            "live" | "started" => Self::Live,
-            "ended" | "completed" => Self::Ended,
-            "canceled" | "cancelled" => Self::Cancelled,
-            _ => return None,
-        })
-    }
 }
 
 /// Maps the answers of the API.
@@ -73,7 +66,7 @@ pub(super) fn map_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent
 
 /// Maps an event's fields. All but drafts are full pictures; drafts are not shown yet.
 fn map_event(event: &Event<'_>, id: WebinarId, reader: &mut FieldReader) -> Change {
-    let status = reader.read("status", event.status, EventbriteStatus::read);
+    let status = reader.read("status", event.status, lenient::word::<EventbriteStatus>);
     let start = reader.read("start", event.start, read_utc);
     let name = reader.read("name", event.name, |raw| {
         read_text_member(raw, "text").filter(|name| !name.is_empty())

@@ -3,6 +3,7 @@
 //! A body shows the current state of a resource and never what happened to it. The change is derived from that state: a
 //! cancellation or an end counts from the time that the resource gives for it.
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::payload::{self, Event, FetchSubject, Person, Resource, Session};
@@ -18,48 +19,24 @@ pub(super) const SESSION_PAGE_REQUESTS: [&str; 5] =
     ["sessions", "sessions 2", "sessions 3", "sessions 4", "sessions 5"];
 
 /// The status of a session (<https://developers.livestorm.co/reference/get_events-id-sessions>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LivestormStatus {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LivestormStatus {
     /// The event is not published.
     Draft,
     /// Upcoming or live.
+    #[serde(rename = "upcoming", alias = "live")]
     Planned,
     /// Watchable at any time.
     OnDemand,
     /// Over.
     Past,
     /// The planned time is over, and the session was never started.
+    #[serde(rename = "past_not_started")]
     NeverStarted,
     /// Cancelled.
+    #[serde(rename = "canceled", alias = "cancelled")]
     Cancelled,
-}
-
-impl LivestormStatus {
-    fn read(raw: &RawValue) -> Option<Self> {
-        Some(match &*lenient::string(raw)? {
-            "draft" => Self::Draft,
-            "upcoming" | "live" => Self::Planned,
-            "on_demand" => Self::OnDemand,
-            "past" => Self::Past,
-            "past_not_started" => Self::NeverStarted,
-            "canceled" | "cancelled" => Self::Cancelled,
-            _ => return None,
-        })
-    }
-}
-
-/// Maps a webhook about a session; `ended` if its trigger is `session.ended`. Returns `None` for a breakout room, which
-/// is part of another session.
-///
-/// # Errors
-/// Returns why the body cannot be mapped, as a sentence for operators.
-pub(super) fn map_session_webhook(
-    resource: &Resource<'_>,
-    account: Option<&ExternalAccountId>,
-    ended: bool,
-    reader: &mut FieldReader,
-) -> Result<Option<Change>, String> {
-    Ok(map_session(resource, account, ended, reader)?.map(|(change, _)| change))
 }
 
 /// Maps the answers of the API.
@@ -114,8 +91,12 @@ fn required_answer<'a>(fetched: &FetchedAnswers<'a>, name: &str) -> Result<&'a R
     fetched.answer(name).ok_or_else(|| format!("the answer `{name}` is missing"))
 }
 
-/// Maps a session's own fields and returns its status. Returns `None` for a breakout room.
-fn map_session(
+/// Maps a session's own fields and returns its status; `ended` if a webhook's trigger is `session.ended`. Returns `None`
+/// for a breakout room, which is part of another session.
+///
+/// # Errors
+/// Returns why the body cannot be mapped, as a sentence for operators.
+pub(super) fn map_session(
     resource: &Resource<'_>,
     account: Option<&ExternalAccountId>,
     ended: bool,
@@ -126,7 +107,7 @@ fn map_session(
     if session.parent.is_some() {
         return Ok(None);
     }
-    let status = reader.read("status", session.status, LivestormStatus::read);
+    let status = reader.read("status", session.status, lenient::word::<LivestormStatus>);
     let mut time = |field, raw| reader.read(field, payload::skip_unset(raw), payload::read_seconds);
     let planned = time("estimated_started_at", session.estimated_started_at);
     let started_at = time("started_at", session.started_at);

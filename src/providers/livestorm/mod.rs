@@ -142,13 +142,9 @@ fn map_webhook(
     match &*webhook.kind {
         "sessions" => {
             let ended = webhook.trigger.as_deref() == Some("session.ended");
-            let change = map::map_session_webhook(
-                &webhook.resource,
-                webhook.account.as_ref(),
-                ended,
-                reader,
-            )?;
-            Ok(change.map(|change| {
+            let account = webhook.account.as_ref();
+            let session = map::map_session(&webhook.resource, account, ended, reader)?;
+            Ok(session.map(|(change, _)| {
                 let session = change.webinar.clone();
                 (vec![change], session)
             }))

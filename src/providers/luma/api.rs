@@ -13,8 +13,8 @@ use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
 use crate::providers::options::url_or;
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, Options, PlatformAccess,
-    PlatformApi, TimeRange, WebinarPage, require,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Options, PlatformAccess, PlatformApi,
+    TimeRange, WebinarPage, require,
 };
 
 /// Name of the request for an event.
@@ -64,7 +64,7 @@ impl PlatformApi for LumaApi {
             return Ok(None);
         }
         let url = self.url_of(&["v1", "events", "get"], &[("event_id", webinar.as_str())]);
-        Ok(Some(ApiRequest { name: EVENT_REQUEST, url, on_missing: OnMissing::Fail }))
+        Ok(Some(ApiRequest::required(EVENT_REQUEST, url)))
     }
 
     fn list_url(&self, range: TimeRange, cursor: Option<&str>) -> Option<Url> {

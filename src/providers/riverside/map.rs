@@ -10,19 +10,11 @@ use crate::event::{
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader, Object};
 
-/// What happened to a webinar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RiversideAction {
-    Created,
-    Started,
-    Ended,
-}
-
 /// Reads a webhook about a webinar.
 ///
 /// # Errors
 /// Returns why the body cannot be mapped, as a sentence for operators.
-pub(super) fn read(text: &str, action: RiversideAction) -> Result<PayloadContent, String> {
+pub(super) fn read(text: &str, kind: ChangeKind) -> Result<PayloadContent, String> {
     let mut reader = FieldReader::default();
     let body: Object<Body<'_>> = lenient::parse(text, "`data` is not an object")?;
     let Body { event_ts, account_id, test, data } = body.0;
@@ -31,11 +23,6 @@ pub(super) fn read(text: &str, action: RiversideAction) -> Result<PayloadContent
         return Ok(PayloadContent::Ignored);
     }
     let id = webinar.id.or(webinar.event_id);
-    let kind = match action {
-        RiversideAction::Created => ChangeKind::Created,
-        RiversideAction::Started => ChangeKind::Started,
-        RiversideAction::Ended => ChangeKind::Completed,
-    };
     let mut change = Change::new(lenient::identifier("data.id", id, WebinarId::parse)?, kind);
     change.account = account_id
         .map(|id| lenient::identifier("account_id", Some(id), ExternalAccountId::parse))
@@ -48,23 +35,24 @@ pub(super) fn read(text: &str, action: RiversideAction) -> Result<PayloadContent
     let mut actual = |field, raw: Option<&RawValue>| {
         reader.read(field, raw, |raw| lenient::date_time(raw, zone))
     };
-    change.session = match action {
-        RiversideAction::Created => {
-            plan.cancelled = Some(false);
-            None
-        }
-        RiversideAction::Started => Some(RunChange {
+    plan.cancelled = kind.cancelled();
+    change.session = match kind {
+        ChangeKind::Started => Some(RunChange {
             phase: RunPhase::Started,
             started_at: actual("actual_start_time", webinar.actual_start_time),
             ended_at: None,
         }),
-        RiversideAction::Ended => {
+        ChangeKind::Completed => {
             let started_at = actual("actual_start_time", webinar.actual_start_time);
             let ended_at = actual("actual_end_time", webinar.actual_end_time);
             // Otherwise the planned end, which has the same time, would win over the actual one.
             plan.end = plan.end.filter(|_| ended_at.is_none());
             Some(RunChange { phase: RunPhase::Ended, started_at, ended_at })
         }
+        ChangeKind::Created
+        | ChangeKind::Updated
+        | ChangeKind::Cancelled
+        | ChangeKind::Recovered => None,
     };
     change.shape = Some(Shape::Single);
     change.full_picture = plan.name.is_some() && plan.start.is_some();

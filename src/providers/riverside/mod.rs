@@ -22,7 +22,7 @@ mod verify;
 
 use std::sync::Arc;
 
-use crate::event::ProviderId;
+use crate::event::{ChangeKind, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
     Capabilities, Demo, Inbound, Options, ParsedPayload, PayloadContent, Platform, Provider,
@@ -91,9 +91,9 @@ impl Provider for Riverside {
             Err(reason) => return ParsedPayload::unreadable(reason),
         };
         let content = match &*head.event {
-            "webinar.created" => map::read(text, map::RiversideAction::Created),
-            "webinar.started" => map::read(text, map::RiversideAction::Started),
-            "webinar.ended" => map::read(text, map::RiversideAction::Ended),
+            "webinar.created" => map::read(text, ChangeKind::Created),
+            "webinar.started" => map::read(text, ChangeKind::Started),
+            "webinar.ended" => map::read(text, ChangeKind::Completed),
             // Registrants, attendees, and events that Riverside adds later.
             _ => Ok(PayloadContent::Ignored),
         };

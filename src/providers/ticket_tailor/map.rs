@@ -8,14 +8,6 @@ use crate::event::{Change, ChangeKind, Millis, Shape, WebinarFields, WebinarId};
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader, Object};
 
-/// What happened to an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TicketTailorAction {
-    Created,
-    Updated,
-    Deleted,
-}
-
 /// The source that received a webhook, and the time of receipt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WebhookContext<'a> {
@@ -29,7 +21,7 @@ pub(super) struct WebhookContext<'a> {
 /// Returns why the body cannot be mapped, as a sentence for operators.
 pub(super) fn read(
     text: &str,
-    action: TicketTailorAction,
+    kind: ChangeKind,
     context: WebhookContext<'_>,
 ) -> Result<PayloadContent, String> {
     let WebhookContext { source, received_at } = context;
@@ -45,14 +37,9 @@ pub(super) fn read(
         return Ok(PayloadContent::Ignored);
     }
     let excluded = !source.drafts && event.status.is_some_and(|status| is_text(status, "draft"));
-    let (kind, cancelled) = match action {
-        TicketTailorAction::Created | TicketTailorAction::Updated if excluded => {
-            return Ok(PayloadContent::Ignored);
-        }
-        TicketTailorAction::Created => (ChangeKind::Created, Some(false)),
-        TicketTailorAction::Updated => (ChangeKind::Updated, None),
-        TicketTailorAction::Deleted => (ChangeKind::Cancelled, Some(true)),
-    };
+    if excluded && kind != ChangeKind::Cancelled {
+        return Ok(PayloadContent::Ignored);
+    }
     let mut change = Change::new(id, kind);
     let created_at = reader
         .read("created_at", created_at, |raw| lenient::date_time(raw, Some(source.zone.as_str())));
@@ -61,7 +48,7 @@ pub(super) fn read(
     change.shape = Some(Shape::Single);
     // A deleted draft may never have been sent to HubSpot. Then nothing has to be cancelled.
     change.full_picture = fields.name.is_some() && fields.start.is_some() && !excluded;
-    change.whole = WebinarFields { cancelled, ..fields };
+    change.whole = WebinarFields { cancelled: kind.cancelled(), ..fields };
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 

@@ -24,7 +24,7 @@ mod verify;
 
 use std::sync::Arc;
 
-use crate::event::{Millis, ProviderId};
+use crate::event::{ChangeKind, Millis, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
     Capabilities, Demo, Inbound, Options, ParsedPayload, PayloadContent, Platform, Provider,
@@ -120,9 +120,9 @@ impl Provider for TicketTailor {
         };
         let context = map::WebhookContext { source: self, received_at: request.received_at };
         let mapped = match &*head.event {
-            "EVENT.CREATED" => map::read(text, map::TicketTailorAction::Created, context),
-            "EVENT.UPDATED" => map::read(text, map::TicketTailorAction::Updated, context),
-            "EVENT.DELETED" => map::read(text, map::TicketTailorAction::Deleted, context),
+            "EVENT.CREATED" => map::read(text, ChangeKind::Created, context),
+            "EVENT.UPDATED" => map::read(text, ChangeKind::Updated, context),
+            "EVENT.DELETED" => map::read(text, ChangeKind::Cancelled, context),
             // Orders, tickets, waiting lists, and events that Ticket Tailor adds later.
             _ => Ok(PayloadContent::Ignored),
         };

@@ -47,7 +47,8 @@ impl WixAction {
 }
 
 /// The status of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 enum WixStatus {
     Draft,
     Upcoming,
@@ -57,17 +58,6 @@ enum WixStatus {
 }
 
 impl WixStatus {
-    fn read(raw: &RawValue) -> Option<Self> {
-        match &*lenient::string(raw)? {
-            "DRAFT" => Some(Self::Draft),
-            "UPCOMING" => Some(Self::Upcoming),
-            "STARTED" => Some(Self::Started),
-            "ENDED" => Some(Self::Ended),
-            "CANCELED" => Some(Self::Canceled),
-            _ => None,
-        }
-    }
-
     /// Whether the event is cancelled. A draft is neither cancelled nor confirmed.
     fn cancelled(self) -> Option<bool> {
         match self {
@@ -125,7 +115,7 @@ fn map_event(
     // The body of an action names the event that the action created, if it is another one.
     let id = event.id.or(event_data.entity_id);
     let id = lenient::identifier("entityId", id, WebinarId::parse)?;
-    let status = reader.read("status", event.status, WixStatus::read);
+    let status = reader.read("status", event.status, lenient::word::<WixStatus>);
     let fields = read_fields(&event, reader);
     let cancelled = match action {
         WixAction::Published => Some(false),

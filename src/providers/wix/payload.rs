@@ -140,16 +140,11 @@ impl<'a> DomainEvent<'a> {
         let Some(wrapped) = wrapped else { return Ok(Event::default()) };
         let wrapped: Object<EntityWrapper<'a>> =
             lenient::parse(wrapped.get(), "the event's wrapper is not an object")?;
-        let EntityWrapper {
-            entity,
-            entity_as_json,
-            current_entity,
-            current_entity_as_json,
-            body,
-            body_as_json,
-        } = wrapped.0;
-        let entity = entity.or(entity_as_json).or(current_entity).or(current_entity_as_json);
-        let Some(shown) = entity.or(body).or(body_as_json) else { return Ok(Event::default()) };
+        let wrapped = wrapped.0;
+        let entity = wrapped.entity.or(wrapped.entity_as_json);
+        let current = wrapped.current_entity.or(wrapped.current_entity_as_json);
+        let body = wrapped.body.or(wrapped.body_as_json);
+        let Some(shown) = entity.or(current).or(body) else { return Ok(Event::default()) };
         let event: Object<Event<'a>> = lenient::parse(shown.get(), "the event is not an object")?;
         Ok(event.0)
     }

@@ -16,6 +16,7 @@ use super::map::ZoomWebinarAction;
 use crate::event::{
     Change, ExternalAccountId, FetchCondition, FetchRequest, Millis, OccurrenceListing, WebinarId,
 };
+use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
 use crate::providers::options::{rate_limit_or, url_or};
 use crate::providers::{
@@ -119,14 +120,8 @@ impl ZoomApi {
     /// Builds the URL of a path. Returns `None` if a segment is empty or consists of dots.
     fn url_of(&self, path: &[&str]) -> Option<Url> {
         // A segment of dots would change the path.
-        if path.iter().any(|part| matches!(*part, "" | "." | "..")) {
-            return None;
-        }
-        let mut url = self.base_url.clone();
-        url.set_query(None);
-        // Percent-encodes each segment, including slashes.
-        url.path_segments_mut().ok()?.pop_if_empty().extend(path);
-        Some(url)
+        let is_segment = |part: &&str| !matches!(*part, "" | "." | "..");
+        path.iter().all(is_segment).then(|| api_url(&self.base_url, path))
     }
 }
 
@@ -150,11 +145,7 @@ impl PlatformApi for ZoomApi {
             let url =
                 url.filter(|_| is_webinar_id(webinar)).ok_or("the id is not a Zoom webinar id")?;
             let url = with_query(url, ALL_OCCURRENCES);
-            return Ok(Some(ApiRequest {
-                name: WEBINAR_REQUEST,
-                url,
-                on_missing: OnMissing::Fail,
-            }));
+            return Ok(Some(ApiRequest::required(WEBINAR_REQUEST, url)));
         };
         if answers.contains_key(HOST_REQUEST) {
             return Ok(None);

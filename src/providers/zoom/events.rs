@@ -8,36 +8,14 @@ use crate::event::{
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader};
 
-/// What happened to an event of Zoom Events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ZoomEventAction {
-    Published,
-    Updated,
-    Cancelled,
-}
-
-/// What happened to a session of Zoom Events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ZoomSessionAction {
-    Created,
-    Updated,
-    Deleted,
-    Ended,
-}
-
 /// Reads a webhook about an event. `status` is ignored: it is `DRAFT` even in published events, so the event name
 /// decides.
 ///
 /// # Errors
 /// Returns why the body cannot be mapped, as a sentence for operators.
-pub(super) fn read_event(text: &str, action: ZoomEventAction) -> Result<PayloadContent, String> {
+pub(super) fn read_event(text: &str, kind: ChangeKind) -> Result<PayloadContent, String> {
     let mut reader = FieldReader::default();
     let webhook = payload::parse_webhook(text, &mut reader)?;
-    let (kind, cancelled) = match action {
-        ZoomEventAction::Published => (ChangeKind::Created, Some(false)),
-        ZoomEventAction::Updated => (ChangeKind::Updated, None),
-        ZoomEventAction::Cancelled => (ChangeKind::Cancelled, Some(true)),
-    };
     let mut change = new_change(&webhook, kind)?;
     let object = &webhook.object;
     let (start, end) = read_times(object, &mut reader);
@@ -53,7 +31,7 @@ pub(super) fn read_event(text: &str, action: ZoomEventAction) -> Result<PayloadC
         event_type: event_type.filter(|event_type| event_type == "CONFERENCE"),
         start,
         end,
-        cancelled,
+        cancelled: kind.cancelled(),
         ..WebinarFields::default()
     };
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
@@ -63,34 +41,25 @@ pub(super) fn read_event(text: &str, action: ZoomEventAction) -> Result<PayloadC
 ///
 /// # Errors
 /// Returns why the body cannot be mapped, as a sentence for operators.
-pub(super) fn read_session(
-    text: &str,
-    action: ZoomSessionAction,
-) -> Result<PayloadContent, String> {
+pub(super) fn read_session(text: &str, kind: ChangeKind) -> Result<PayloadContent, String> {
     let mut reader = FieldReader::default();
     let webhook = payload::parse_webhook(text, &mut reader)?;
-    let kind = match action {
-        ZoomSessionAction::Created => ChangeKind::Created,
-        ZoomSessionAction::Updated => ChangeKind::Updated,
-        ZoomSessionAction::Deleted => ChangeKind::Cancelled,
-        ZoomSessionAction::Ended => ChangeKind::Completed,
-    };
     let mut change = new_change(&webhook, kind)?;
     let object = &webhook.object;
     let id = object.session_id;
     let id = lenient::identifier("object.session_id", id, OccurrenceId::parse)?;
-    let fields = match action {
-        ZoomSessionAction::Created | ZoomSessionAction::Updated => {
-            let (start, end) = read_times(object, &mut reader);
-            let name = reader.read("name", object.name, lenient::non_empty_text);
-            WebinarFields { name, start, end, cancelled: Some(false), ..WebinarFields::default() }
-        }
-        ZoomSessionAction::Deleted => {
+    let fields = match kind {
+        ChangeKind::Cancelled => {
             WebinarFields { cancelled: Some(true), ..WebinarFields::default() }
         }
         // The times of `session_ended` are the actual ones, not the planned ones.
-        ZoomSessionAction::Ended => {
+        ChangeKind::Completed => {
             WebinarFields { completed: Some(true), ..WebinarFields::default() }
+        }
+        ChangeKind::Created | ChangeKind::Updated | ChangeKind::Recovered | ChangeKind::Started => {
+            let (start, end) = read_times(object, &mut reader);
+            let name = reader.read("name", object.name, lenient::non_empty_text);
+            WebinarFields { name, start, end, cancelled: Some(false), ..WebinarFields::default() }
         }
     };
     change.occurrences = vec![OccurrenceChange { id, fields }];

@@ -47,11 +47,8 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
     change.occurrences = webinar
         .occurrences
         .into_iter()
-        .map(|listed| {
-            // Only a deletion is taken from an entry; presence in the list covers the rest.
-            let cancelled = listed.deleted.filter(|deleted| *deleted);
-            listed.into_change(cancelled)
-        })
+        // Only a deletion is taken from an entry; presence in the list covers the rest.
+        .map(|listed| listed.into_change(|deleted| deleted.filter(|deleted| *deleted)))
         .collect();
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }

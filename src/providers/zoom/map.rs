@@ -2,7 +2,7 @@
 //!
 //! [`super::object`] reads the fields; this module decides what they mean.
 
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
 use super::object::{ListedOccurrence, WebinarObject, read_fields};
 use super::payload::{self, Webinar, ZoomWebhook};
@@ -78,7 +78,7 @@ pub(super) fn read(text: &str, action: ZoomWebinarAction) -> Result<PayloadConte
         }
         ZoomWebinarAction::Deleted | ZoomWebinarAction::Recovered => {
             let webinar = WebinarObject::read(&webhook.object, &mut reader)?;
-            let scope = reader.read("operation", webhook.operation, ChangeScope::read);
+            let scope = reader.read("operation", webhook.operation, lenient::word::<ChangeScope>);
             apply_cancellation(&mut change, webinar, scope, action == ZoomWebinarAction::Deleted)?;
         }
     }
@@ -86,20 +86,11 @@ pub(super) fn read(text: &str, action: ZoomWebinarAction) -> Result<PayloadConte
 }
 
 /// Whether a change applies to the whole series or to single occurrences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum ChangeScope {
     All,
     Single,
-}
-
-impl ChangeScope {
-    fn read(raw: &RawValue) -> Option<Self> {
-        match &*lenient::string(raw)? {
-            "all" => Some(Self::All),
-            "single" => Some(Self::Single),
-            _ => None,
-        }
-    }
 }
 
 /// Applies the creation: the webinar takes place as shown, and a list names every occurrence.
@@ -113,10 +104,7 @@ fn apply_created(change: &mut Change, webinar: WebinarObject) {
     change.occurrences = webinar
         .occurrences
         .into_iter()
-        .map(|listed| {
-            let cancelled = listed.deleted.unwrap_or(false);
-            listed.into_change(Some(cancelled))
-        })
+        .map(|listed| listed.into_change(|deleted| Some(deleted.unwrap_or(false))))
         .collect();
 }
 
@@ -127,7 +115,7 @@ fn apply_updated(
     webhook: &ZoomWebhook<'_, Webinar<'_>>,
     reader: &mut FieldReader,
 ) -> Result<(), String> {
-    let scope = reader.read("scope", webhook.scope, ChangeScope::read);
+    let scope = reader.read("scope", webhook.scope, lenient::word::<ChangeScope>);
     change.full_picture = webinar.is_complete;
     change.shape = webinar.shape;
     change.listing = update_listing(&webinar, scope, webhook);
@@ -154,13 +142,8 @@ fn apply_updated(
         return Ok(());
     }
     change.whole = fields;
-    change.occurrences = listed
-        .into_iter()
-        .map(|listed| {
-            let cancelled = listed.deleted;
-            listed.into_change(cancelled)
-        })
-        .collect();
+    change.occurrences =
+        listed.into_iter().map(|listed| listed.into_change(|deleted| deleted)).collect();
     Ok(())
 }
 
@@ -225,8 +208,9 @@ fn apply_cancellation(
         .into_iter()
         .map(|listed| {
             // An occurrence listed as deleted stays cancelled when the whole is restored.
-            let own = if all { listed.deleted.filter(|gone| *gone) } else { Some(cancelled) };
-            listed.into_change(own)
+            listed.into_change(
+                |deleted| if all { deleted.filter(|gone| *gone) } else { Some(cancelled) },
+            )
         })
         .collect();
     Ok(())

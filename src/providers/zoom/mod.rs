@@ -27,7 +27,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::event::ProviderId;
+use crate::event::{ChangeKind, ProviderId};
+use crate::providers::envelope::Envelope;
 use crate::providers::options::read_table;
 use crate::providers::signature::hmac;
 use crate::providers::{
@@ -114,7 +115,7 @@ impl Provider for Zoom {
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload {
-        let (event, text) = match payload::parse_event_name(&request.body) {
+        let (Envelope { event, .. }, text) = match Envelope::parse(&request.body) {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::unreadable(reason),
         };
@@ -124,8 +125,8 @@ impl Provider for Zoom {
                 answer_url_validation(text, secrets.get(request.verified_by()).copied())
             }
             Topic::Webinar(action) => map::read(text, action),
-            Topic::Event(action) => events::read_event(text, action),
-            Topic::Session(action) => events::read_session(text, action),
+            Topic::Event(kind) => events::read_event(text, kind),
+            Topic::Session(kind) => events::read_session(text, kind),
             Topic::Other => Ok(PayloadContent::Ignored),
         };
         let mut parsed = ParsedPayload::from_result(&event, content);
@@ -152,15 +153,14 @@ impl Provider for Zoom {
 enum Topic {
     UrlValidation,
     Webinar(map::ZoomWebinarAction),
-    Event(events::ZoomEventAction),
-    Session(events::ZoomSessionAction),
+    Event(ChangeKind),
+    Session(ChangeKind),
     /// Registrations, participants, alerts, and event names that Zoom adds later.
     Other,
 }
 
 impl Topic {
     fn from_event_name(event: &str) -> Self {
-        use events::{ZoomEventAction, ZoomSessionAction};
         use map::ZoomWebinarAction;
         match event {
             "endpoint.url_validation" => Self::UrlValidation,
@@ -174,13 +174,13 @@ impl Topic {
             "webinar.converted_to_meeting" => Self::Webinar(ZoomWebinarAction::ConvertedToMeeting),
             "webinar.started" => Self::Webinar(ZoomWebinarAction::Started),
             "webinar.ended" => Self::Webinar(ZoomWebinarAction::Ended),
-            "zoom_events.event_published" => Self::Event(ZoomEventAction::Published),
-            "zoom_events.event_updated" => Self::Event(ZoomEventAction::Updated),
-            "zoom_events.event_cancelled" => Self::Event(ZoomEventAction::Cancelled),
-            "zoom_events.session_created" => Self::Session(ZoomSessionAction::Created),
-            "zoom_events.session_updated" => Self::Session(ZoomSessionAction::Updated),
-            "zoom_events.session_deleted" => Self::Session(ZoomSessionAction::Deleted),
-            "zoom_events.session_ended" => Self::Session(ZoomSessionAction::Ended),
+            "zoom_events.event_published" => Self::Event(ChangeKind::Created),
+            "zoom_events.event_updated" => Self::Event(ChangeKind::Updated),
+            "zoom_events.event_cancelled" => Self::Event(ChangeKind::Cancelled),
+            "zoom_events.session_created" => Self::Session(ChangeKind::Created),
+            "zoom_events.session_updated" => Self::Session(ChangeKind::Updated),
+            "zoom_events.session_deleted" => Self::Session(ChangeKind::Cancelled),
+            "zoom_events.session_ended" => Self::Session(ChangeKind::Completed),
             _ => Self::Other,
         }
     }

@@ -32,8 +32,13 @@ pub(super) struct ListedOccurrence {
 }
 
 impl ListedOccurrence {
-    pub(super) fn into_change(self, cancelled: Option<bool>) -> OccurrenceChange {
-        let Self { id, start, end, deleted: _ } = self;
+    /// The change of the occurrence; `cancelled` decides from what the entry states.
+    pub(super) fn into_change(
+        self,
+        cancelled: impl FnOnce(Option<bool>) -> Option<bool>,
+    ) -> OccurrenceChange {
+        let Self { id, start, end, deleted } = self;
+        let cancelled = cancelled(deleted);
         OccurrenceChange {
             id,
             fields: WebinarFields { start, end, cancelled, ..WebinarFields::default() },

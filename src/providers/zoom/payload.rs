@@ -8,14 +8,6 @@ use serde_json::value::RawValue;
 use crate::event::{ExternalAccountId, Millis};
 use crate::providers::lenient::{self, FieldReader, Object};
 
-/// The part that every body has. Nothing else is parsed before the event name is known.
-#[derive(Debug, Deserialize)]
-pub(super) struct EventName<'a> {
-    /// The event name: `webinar.updated`.
-    #[serde(borrow)]
-    pub(super) event: Cow<'a, str>,
-}
-
 /// A webhook body with an object of type `O`.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
@@ -113,17 +105,6 @@ pub(super) struct ZoomWebhook<'a, O> {
     pub(super) old: OldObject<'a>,
     /// `payload.object`.
     pub(super) object: O,
-}
-
-/// Parses the event name of a body, and returns it with the body's text.
-///
-/// # Errors
-/// A sentence for operators that repeats nothing from the body.
-pub(super) fn parse_event_name(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
-    let text = lenient::body_text(body)?;
-    let head: Object<EventName<'_>> =
-        lenient::parse(text, "the body is not a JSON object with one text `event`")?;
-    Ok((head.0.event, text))
 }
 
 /// Parses a body as a webhook about an object of type `O`.
