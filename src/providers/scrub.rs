@@ -10,6 +10,8 @@ use regex::bytes::Regex;
 
 /// Replacement of a masked value.
 const MASK: &[u8] = b"***";
+/// Keys of secrets and people whose values are masked in the bodies of every platform.
+const COMMON: [&str; 5] = ["password", "registrant", "participant", "operator", "email"];
 /// A query parameter that admits a person or opens the room, in any link in any text, up to its value. The marks
 /// around its name are literal, in JSON (as Go and Gson write it), in HTML (`&amp;`), or percent-encoded. The group is
 /// found before a parameter of a link that is itself a parameter.
@@ -19,7 +21,7 @@ static PERSONAL_PARAMETER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("the pattern is valid")
 });
 
-/// Masks the values of these keys, and of personal query parameters in any text.
+/// Masks the values of these keys and of the [`COMMON`] ones, and of personal query parameters in any text.
 ///
 /// Valid JSON stays valid. Keys are compared decoded: `"pass\u0077ord"` is `password`.
 pub(super) fn mask(body: &[u8], keys: &[impl AsRef<str>]) -> Vec<u8> {
@@ -37,7 +39,7 @@ pub(super) fn mask(body: &[u8], keys: &[impl AsRef<str>]) -> Vec<u8> {
         mask_parameters(string, &mut out);
         at = end;
         let colon = space_end(body, end);
-        if body.get(colon) == Some(&b':') && is_one_of(string, keys) {
+        if body.get(colon) == Some(&b':') && is_masked(string, keys) {
             let value = space_end(body, colon + 1);
             out.extend_from_slice(&body[end..value]);
             at = value_end(body, value);
@@ -50,14 +52,17 @@ pub(super) fn mask(body: &[u8], keys: &[impl AsRef<str>]) -> Vec<u8> {
     out
 }
 
-fn is_one_of(string: &[u8], keys: &[impl AsRef<str>]) -> bool {
+fn is_masked(string: &[u8], keys: &[impl AsRef<str>]) -> bool {
+    let is_key = |text: &[u8]| {
+        let mut keys = keys.iter().map(AsRef::as_ref).chain(COMMON);
+        keys.any(|key| key.as_bytes() == text)
+    };
     if !string.contains(&b'\\') {
         let text = string.strip_prefix(b"\"").unwrap_or(string);
         let text = text.strip_suffix(b"\"").unwrap_or(text);
-        return keys.iter().any(|key| key.as_ref().as_bytes() == text);
+        return is_key(text);
     }
-    serde_json::from_slice::<String>(string)
-        .is_ok_and(|text| keys.iter().any(|key| key.as_ref() == text))
+    serde_json::from_slice::<String>(string).is_ok_and(|text| is_key(text.as_bytes()))
 }
 
 /// End of the string that begins here; the end of the body if the string is not closed.

@@ -33,7 +33,7 @@ use crate::providers::{
 use verify::{CHECKSUMS, ServerAuth};
 
 /// Keys of secrets and personal data; their values are masked.
-const MASKED: [&str; 13] = [
+const MASKED: [&str; 8] = [
     "moderator-pass",
     "viewer-pass",
     // Number for joining by telephone.
@@ -44,11 +44,6 @@ const MASKED: [&str; 13] = [
     "userdata",
     "chat-message",
     "recording",
-    "password",
-    "registrant",
-    "participant",
-    "operator",
-    "email",
 ];
 /// Event type in HubSpot unless the source sets another.
 const EVENT_TYPE: &str = "MEETING";

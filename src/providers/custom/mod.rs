@@ -33,10 +33,8 @@ use mapping::Mapping;
 use recipes::Recipe;
 
 /// Keys of secrets and personal data; their values are masked in every body.
-const MASKED: [&str; 24] = [
-    "password",
+const MASKED: [&str; 19] = [
     "passcode",
-    "email",
     "e_mail",
     "email_address",
     "emailAddress",
@@ -50,13 +48,10 @@ const MASKED: [&str; 24] = [
     "phone",
     "phone_number",
     "phoneNumber",
-    "registrant",
     "registrants",
     "attendee",
     "attendees",
-    "participant",
     "participants",
-    "operator",
     "user_email",
 ];
 

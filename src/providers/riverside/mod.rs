@@ -30,18 +30,7 @@ use crate::providers::{
 };
 
 /// Keys of secrets and personal data; their values are masked. The host's name stays: it becomes the organizer.
-const MASKED: [&str; 10] = [
-    "password",
-    "registrant",
-    "participant",
-    "operator",
-    "email",
-    "first_name",
-    "last_name",
-    "phone",
-    "custom_fields",
-    "join_url",
-];
+const MASKED: [&str; 5] = ["first_name", "last_name", "phone", "custom_fields", "join_url"];
 
 /// The Riverside platform, independent of any source.
 pub struct RiversidePlatform;

@@ -32,12 +32,7 @@ use crate::providers::{
 };
 
 /// Keys of secrets, of codes that admit to an event and of personal data; their values are masked.
-const MASKED: [&str; 17] = [
-    "password",
-    "registrant",
-    "participant",
-    "operator",
-    "email",
+const MASKED: [&str; 12] = [
     "access_code",
     "online_link",
     "buyer_details",

@@ -38,21 +38,16 @@ use crate::providers::{
 use api::ZoomApi;
 
 /// Keys of secrets and personal data; their values are masked.
-const MASKED: [&str; 24] = [
-    "password",
+const MASKED: [&str; 19] = [
     "passcode",
     "encrypted_password",
     "h323_password",
     "h323_passcode",
     "pstn_password",
-    "registrant",
-    "participant",
     "interpreters",
     "alternative_hosts",
-    "email",
     "user_email",
     "host_email",
-    "operator",
     "contact_name",
     "contact_email",
     // In API answers. The host's name stays: it becomes the organizer.
