@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{EvaluationError, NoValue, ValueResult, kind_error};
-use super::limits::{STEPS_MAX, StepBudget};
 use super::meter::StepMeter;
 use super::node::{AstNode, Comprehension, Macro, Pattern};
 use super::operators::member;
@@ -20,20 +19,15 @@ pub(super) struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(scope: &'a Scope, steps: &StepBudget) -> Self {
-        Self { scope, locals: Vec::new(), meter: StepMeter::new(steps.0.min(STEPS_MAX)) }
+    /// An evaluation that may take that many steps.
+    pub(super) fn new(scope: &'a Scope, steps: usize) -> Self {
+        Self { scope, locals: Vec::new(), meter: StepMeter::new(steps) }
     }
 
-    /// Subtracts the spent steps from the budget.
-    pub(super) fn charge(&self, steps: &mut StepBudget) {
-        let granted = steps.0.min(STEPS_MAX);
-        steps.0 -= granted - self.meter.left().unwrap_or_default();
-    }
-
-    /// Whether the evaluation took too many steps. Then its value is void: `&&`, `||` or a macro may have ignored the
+    /// Steps left; none once they were too few. Then the value is void: `&&`, `||` or a macro may have ignored the
     /// error.
-    pub(super) fn has_exceeded_steps(&self) -> bool {
-        self.meter.left().is_none()
+    pub(super) fn steps_left(&self) -> Option<usize> {
+        self.meter.left()
     }
 
     pub(super) fn evaluate(&mut self, node: &AstNode) -> ValueResult {

@@ -122,11 +122,13 @@ impl Expression {
         scope: &Scope,
         steps: &mut StepBudget,
     ) -> Result<Evaluated, EvaluationError> {
-        let mut run = Evaluator::new(scope, steps);
+        let granted = steps.0.min(STEPS_MAX);
+        let mut run = Evaluator::new(scope, granted);
         let value = run.evaluate(&self.0.root);
-        run.charge(steps);
+        let left = run.steps_left();
+        steps.0 -= granted - left.unwrap_or_default();
         match value {
-            _ if run.has_exceeded_steps() => Err(EvaluationError::TooMuch),
+            _ if left.is_none() => Err(EvaluationError::TooMuch),
             Ok(value) => Ok(Evaluated::from_value(value)),
             Err(NoValue::Missing) => Ok(Evaluated::Nothing),
             Err(NoValue::Failed(error)) => Err(error),
