@@ -3,7 +3,10 @@
 //! Only verification makes a verified request, and only [`Inbound::scrub`] a scrubbed one. A provider reads scrubbed
 //! requests only, so the body it reads is the body that is stored.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
+
+use url::form_urlencoded;
 
 use super::{Provider, VerifyError};
 use crate::event::Millis;
@@ -100,6 +103,20 @@ impl<'a> Inbound<'a, Unverified> {
         Self { headers, query, body, received_at, verified_by: 0, state: PhantomData }
     }
 
+    /// The value of the query's parameter of that name.
+    ///
+    /// # Errors
+    /// [`VerifyError::Missing`] for a missing parameter, [`VerifyError::Malformed`] for a repeated one.
+    pub(super) fn parameter(&self, name: &str) -> Result<Cow<'a, str>, VerifyError> {
+        let parameters = form_urlencoded::parse(self.query.as_bytes());
+        let mut found = parameters.filter(|(known, _)| known == name);
+        match (found.next(), found.next()) {
+            (None, _) => Err(VerifyError::Missing),
+            (Some((_, value)), None) => Ok(value),
+            (Some(_), Some(_)) => Err(VerifyError::Malformed),
+        }
+    }
+
     /// Marks the request as verified by that secret. For the providers' `verify` alone.
     pub(super) fn into_verified(self, secret: usize) -> Inbound<'a, Verified> {
         let Self { headers, query, body, received_at, .. } = self;
@@ -118,7 +135,8 @@ impl<'a> Inbound<'a, Verified> {
     /// A body without headers and arrival time.
     #[must_use]
     pub fn from_body(body: &'a [u8]) -> Self {
-        Self::from_stored(&NoHeaders, body, Millis::new(0))
+        static NO_HEADERS: Vec<(String, String)> = Vec::new();
+        Self::from_stored(&NO_HEADERS, body, Millis::new(0))
     }
 
     /// Masks the body. Masking a stored body again changes nothing, unless the source masks more keys by now.
@@ -135,14 +153,6 @@ impl<S: InboundState> Inbound<'_, S> {
     #[must_use]
     pub fn verified_by(&self) -> usize {
         self.verified_by
-    }
-}
-
-struct NoHeaders;
-
-impl Headers for NoHeaders {
-    fn lookup(&self, _name: &str) -> Header<'_> {
-        Header::Missing
     }
 }
 

@@ -7,8 +7,9 @@
 //! The URL comes from the configuration: behind a proxy the request does not show it, and an attacker could choose
 //! another.
 
+use std::borrow::Cow;
+
 use subtle::ConstantTimeEq as _;
-use url::form_urlencoded::parse;
 
 use super::form;
 use crate::event::Millis;
@@ -65,7 +66,7 @@ impl SignatureScheme for ServerAuth {
                 find_secret(keys.secrets, |secret| secret.ct_eq(token).into())
             }
             Self::Checksum { checksum, callback } => {
-                let claimed = read_checksum(request.query, *checksum)?;
+                let claimed = read_checksum(request, *checksum)?;
                 let callback = callback.as_ref().ok_or(VerifyError::Mismatch)?;
                 let secret = find_secret(keys.secrets, |secret| {
                     let made = checksum_hex(*checksum, callback, request.body, secret);
@@ -111,18 +112,17 @@ fn checksum_hex(checksum: HashAlgorithm, callback: &str, body: &[u8], secret: &[
 }
 
 /// Reads the one checksum in the query.
-fn read_checksum(query: &str, checksum: HashAlgorithm) -> Result<String, VerifyError> {
-    let mut found = parse(query.as_bytes()).filter(|(name, _)| name == CHECKSUM);
-    let (_, claimed) = found.next().ok_or(VerifyError::Missing)?;
+fn read_checksum<'a>(
+    request: &Inbound<'a, Unverified>,
+    checksum: HashAlgorithm,
+) -> Result<Cow<'a, str>, VerifyError> {
+    let claimed = request.parameter(CHECKSUM)?;
     // Lower case only, so that each request has a single valid form.
     let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if found.next().is_some()
-        || claimed.len() != 2 * checksum.length()
-        || !claimed.bytes().all(digit)
-    {
+    if claimed.len() != 2 * checksum.length() || !claimed.bytes().all(digit) {
         return Err(VerifyError::Malformed);
     }
-    Ok(claimed.into_owned())
+    Ok(claimed)
 }
 
 /// Parses a time in whole milliseconds, written in digits only.

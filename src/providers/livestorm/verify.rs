@@ -61,8 +61,5 @@ fn parse_signed_time(digits: &[u8]) -> Option<Millis> {
     if digits.len() < MILLISECONDS_DIGITS {
         return hmac::parse_unix_seconds(digits);
     }
-    if digits.len() > DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(Millis::new(std::str::from_utf8(digits).ok()?.parse().ok()?))
+    hmac::parse_digits(digits, DIGITS_MAX).map(Millis::new)
 }

@@ -41,11 +41,15 @@ pub fn parse_lower_hex(text: &[u8]) -> Option<[u8; 32]> {
 /// Parses a time in whole seconds since 1970, digits only.
 #[must_use]
 pub fn parse_unix_seconds(text: &[u8]) -> Option<Millis> {
-    if text.is_empty() || text.len() > SECONDS_DIGITS_MAX || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let seconds: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let seconds = parse_digits(text, SECONDS_DIGITS_MAX)?;
     Some(Millis::new(seconds * 1_000))
+}
+
+/// Parses a number of that many digits at most, and of nothing else.
+#[must_use]
+pub fn parse_digits(text: &[u8], longest: usize) -> Option<i64> {
+    let digits = (1..=longest).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }
 
 /// Checks that a signed time is near now.

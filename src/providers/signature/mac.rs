@@ -3,12 +3,9 @@
 //! Platforms' signatures look alike and differ in essentials (`t.body` or `tbody`, a MAC or a plain hash), so nothing
 //! is guessed from a header's look: a [`MacScheme`] states all of it.
 
-use std::borrow::Cow;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq as _;
-use url::form_urlencoded;
 
 use super::digest::{self, HashAlgorithm, MacMethod};
 use super::message::{MessageTemplate, MessageValues, Placeholder};
@@ -82,13 +79,8 @@ pub enum HeaderLayout {
     AfterTimestamp,
 }
 
-/// The signatures and the time that a request claims.
-struct ClaimedSignatures<'a> {
-    /// Texts of the signatures.
-    signatures: Vec<Cow<'a, [u8]>>,
-    /// The time beside them.
-    timestamp: Option<&'a [u8]>,
-}
+/// The signatures that a request claims, and the time beside them.
+type Claims<'a, Signature> = (Vec<Signature>, Option<&'a [u8]>);
 
 /// Unit of a time since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,14 +98,12 @@ impl SignatureScheme for MacScheme {
         keys: Keys<'_>,
         now: Millis,
     ) -> Result<usize, VerifyError> {
-        let ClaimedSignatures { signatures, timestamp } = self.claimed_signatures(request)?;
+        let (claimed, timestamp) = self.read_claims(request)?;
         // A plain hash allows length extension, but not by text: the extension begins with a byte that starts no
         // character.
         if self.method == MacMethod::Hash && std::str::from_utf8(request.body).is_err() {
             return Err(VerifyError::Malformed);
         }
-        let decoded = signatures.iter().filter_map(|text| self.encoding.read(text, self.algorithm));
-        let claimed: Vec<Vec<u8>> = decoded.collect();
         if claimed.is_empty() {
             return Err(VerifyError::Malformed);
         }
@@ -190,23 +180,21 @@ impl MacScheme {
         self.algorithm.compute(self.method, secret, &self.message.parts(values, secret))
     }
 
-    fn claimed_signatures<'a>(
+    /// Reads the claims of a request. A signature that cannot be decoded is left out.
+    fn read_claims<'a>(
         &self,
         request: &Inbound<'a, Unverified>,
-    ) -> Result<ClaimedSignatures<'a>, VerifyError> {
+    ) -> Result<Claims<'a, Vec<u8>>, VerifyError> {
+        let decode = |text: &[u8]| self.encoding.read(text, self.algorithm);
         match &self.location {
             SignatureLocation::Header(name, layout) => {
-                layout.read(request.headers.lookup(name).exactly_one()?)
+                let value = request.headers.lookup(name).exactly_one()?;
+                let (signatures, timestamp) = layout.read(value)?;
+                Ok((signatures.into_iter().filter_map(decode).collect(), timestamp))
             }
             SignatureLocation::Query(name) => {
-                let parameters = form_urlencoded::parse(request.query.as_bytes());
-                let mut found = parameters.filter(|(key, _)| key == name.as_str());
-                let (_, value) = found.next().ok_or(VerifyError::Missing)?;
-                if found.next().is_some() {
-                    return Err(VerifyError::Malformed);
-                }
-                let value = value.into_owned().into_bytes();
-                Ok(ClaimedSignatures { signatures: vec![value.into()], timestamp: None })
+                let signature = decode(request.parameter(name)?.as_bytes());
+                Ok((Vec::from_iter(signature), None))
             }
         }
     }
@@ -239,26 +227,23 @@ impl HeaderLayout {
         }
     }
 
-    fn read<'a>(&self, value: &'a [u8]) -> Result<ClaimedSignatures<'a>, VerifyError> {
-        let claimed = |signatures: Vec<&'a [u8]>, timestamp| {
-            let signatures = signatures.into_iter().map(Cow::Borrowed).collect();
-            ClaimedSignatures { signatures, timestamp }
-        };
+    /// Reads the claims of the header's value.
+    fn read<'a>(&self, value: &'a [u8]) -> Result<Claims<'a, &'a [u8]>, VerifyError> {
         match self {
             Self::Prefixed(prefix) => {
-                Ok(claimed(vec![value.strip_prefix(prefix.as_bytes()).unwrap_or(value)], None))
+                Ok((vec![value.strip_prefix(prefix.as_bytes()).unwrap_or(value)], None))
             }
             Self::AfterTimestamp => {
                 let comma =
                     value.iter().position(|byte| *byte == b',').ok_or(VerifyError::Malformed)?;
-                Ok(claimed(vec![&value[comma + 1..]], Some(&value[..comma])))
+                Ok((vec![&value[comma + 1..]], Some(&value[..comma])))
             }
             Self::Keyed { timestamp, signature } => {
                 let signatures = entries(value, signature).take(SIGNATURES_MAX).collect();
-                let Some(key) = timestamp else { return Ok(claimed(signatures, None)) };
+                let Some(key) = timestamp else { return Ok((signatures, None)) };
                 let mut times = entries(value, key);
                 match (times.next(), times.next()) {
-                    (Some(time), None) => Ok(claimed(signatures, Some(time))),
+                    (Some(time), None) => Ok((signatures, Some(time))),
                     (None, _) | (Some(_), Some(_)) => Err(VerifyError::Malformed),
                 }
             }
@@ -308,10 +293,7 @@ impl TimeUnit {
         match self {
             Self::Seconds => hmac::parse_unix_seconds(text),
             Self::Milliseconds => {
-                let digits = (1..=MILLISECONDS_DIGITS_MAX).contains(&text.len())
-                    && text.iter().all(u8::is_ascii_digit);
-                let text = std::str::from_utf8(text).ok().filter(|_| digits)?;
-                text.parse().ok().map(Millis::new)
+                hmac::parse_digits(text, MILLISECONDS_DIGITS_MAX).map(Millis::new)
             }
         }
     }
