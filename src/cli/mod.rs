@@ -160,9 +160,9 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .map_err(|error| anyhow::Error::new(error).context("cannot start the runtime"))
 }
 
-fn find_platform(name: &str) -> Result<&'static dyn Platform, CommandError> {
+fn find_platform(name: &str) -> Result<&'static Platform, CommandError> {
     by_id(name).ok_or_else(|| {
-        let known: Vec<String> = PLATFORMS.iter().map(|known| known.id().to_string()).collect();
+        let known: Vec<String> = PLATFORMS.iter().map(|known| known.id.to_string()).collect();
         CommandError::Usage(format!(
             "--provider {name:?} is not known. Known: {}",
             known.join(", ")
@@ -171,9 +171,9 @@ fn find_platform(name: &str) -> Result<&'static dyn Platform, CommandError> {
 }
 
 /// The provider of the platform without the options of a source.
-fn unconfigured_provider(platform: &dyn Platform) -> Result<Arc<dyn Provider>, CommandError> {
-    platform.unconfigured().ok_or_else(|| {
-        let id = platform.id();
+fn unconfigured_provider(platform: &Platform) -> Result<Arc<dyn Provider>, CommandError> {
+    (platform.unconfigured)().ok_or_else(|| {
+        let id = &platform.id;
         CommandError::Usage(format!(
             "--provider {id} works only with a configured source. Add --config and --source"
         ))
@@ -184,7 +184,7 @@ fn unconfigured_provider(platform: &dyn Platform) -> Result<Arc<dyn Provider>, C
 fn find_source<'a>(
     config: &'a Config,
     name: &str,
-    platform: &dyn Platform,
+    platform: &Platform,
 ) -> Result<&'a Arc<Source>, CommandError> {
     let Some(source) = config.sources.get(name) else {
         let names: Vec<&str> = config.sources.keys().map(SourceName::as_str).collect();
@@ -194,8 +194,8 @@ fn find_source<'a>(
             config.file
         )));
     };
-    if source.policy.provider != platform.id() {
-        let (asked, is) = (platform.id(), &source.policy.provider);
+    if source.policy.provider != platform.id {
+        let (asked, is) = (&platform.id, &source.policy.provider);
         return Err(CommandError::Usage(format!("--source {name} is of {is}, not of {asked}")));
     }
     Ok(source)

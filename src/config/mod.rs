@@ -127,7 +127,7 @@ pub(crate) fn parse(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,
-    platforms: &[&'static dyn Platform],
+    platforms: &[&'static Platform],
 ) -> Result<Config, ConfigProblems> {
     let mut problems = Vec::new();
     let tree = build_tree(file, text, variables, &mut problems)?;

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_mins(30);
 /// Things that a source may refer to.
 pub(super) struct SourceReferences<'a> {
     /// Known platforms.
-    pub platforms: &'a [&'static dyn Platform],
+    pub platforms: &'a [&'static Platform],
     /// Names of all configured HubSpot accounts, valid or not.
     pub accounts: &'a BTreeSet<AccountName>,
 }
@@ -54,7 +54,7 @@ fn source(
     known: &SourceReferences<'_>,
 ) -> Option<Source> {
     let platform = platform(&mut section, known.platforms);
-    let provider = platform.and_then(|platform| platform.configure(&mut section));
+    let provider = platform.and_then(|platform| (platform.configure)(&mut section));
     // For an unknown platform no missing secret is reported.
     let traits = provider.as_ref().map(|provider| provider.capabilities());
     let scheme = provider.as_ref().map(|provider| provider.scheme());
@@ -115,13 +115,13 @@ fn source(
 
 fn platform(
     section: &mut Section<'_>,
-    platforms: &[&'static dyn Platform],
-) -> Option<&'static dyn Platform> {
-    let names: Vec<String> = platforms.iter().map(|known| known.id().to_string()).collect();
+    platforms: &[&'static Platform],
+) -> Option<&'static Platform> {
+    let names: Vec<String> = platforms.iter().map(|known| known.id.to_string()).collect();
     let names = names.join(", ");
     let given = section.text("provider");
     let name = section.required("provider", given, &format!("Set one of: {names}"))?;
-    let platform = platforms.iter().find(|known| known.id().as_str() == name).copied();
+    let platform = platforms.iter().find(|known| known.id.as_str() == name).copied();
     if platform.is_none() {
         section.report("provider", format!("is not a known platform. Known platforms: {names}"));
     }

@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn each_source_reads_its_samples() {
         for platform in PLATFORMS {
-            for demo in platform.demos() {
+            for demo in (platform.demos)() {
                 let settings = demo.settings("https://platform.example");
-                let settings = format!("provider = \"{}\"\n{settings}", platform.id());
+                let settings = format!("provider = \"{}\"\n{settings}", platform.id);
                 let provider = provider_from_config(&settings).expect("valid settings");
                 let samples = demo.samples(NOW);
                 assert!(samples.len() >= 2, "{}", demo.source);

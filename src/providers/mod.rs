@@ -48,48 +48,44 @@ pub use parsed_payload::{HandshakeReply, ParsedPayload, PayloadContent, VerifyEr
 pub use signature::SignatureScheme;
 
 /// All built-in platforms, in the sandbox's order.
-pub static PLATFORMS: &[&dyn Platform] = &[
-    &zoom::ZoomPlatform,
-    &bigbluebutton::BigBlueButtonPlatform,
-    &eventbrite::EventbritePlatform,
-    &livestorm::LivestormPlatform,
-    &riverside::RiversidePlatform,
-    &luma::LumaPlatform,
-    &ticket_tailor::TicketTailorPlatform,
-    &wix::WixPlatform,
-    &custom::CustomPlatform,
+pub static PLATFORMS: &[&Platform] = &[
+    &zoom::PLATFORM,
+    &bigbluebutton::PLATFORM,
+    &eventbrite::PLATFORM,
+    &livestorm::PLATFORM,
+    &riverside::PLATFORM,
+    &luma::PLATFORM,
+    &ticket_tailor::PLATFORM,
+    &wix::PLATFORM,
+    &custom::PLATFORM,
 ];
 
 /// Finds a platform by name.
 #[must_use]
-pub fn by_id(name: &str) -> Option<&'static dyn Platform> {
-    PLATFORMS.iter().copied().find(|platform| platform.id().as_str() == name)
+pub fn by_id(name: &str) -> Option<&'static Platform> {
+    PLATFORMS.iter().copied().find(|platform| platform.id.as_str() == name)
 }
 
 /// A platform, independent of any source.
-pub trait Platform: Sync {
+pub struct Platform {
     /// The name in `provider = "..."`.
-    fn id(&self) -> ProviderId;
-
+    pub id: ProviderId,
     /// A provider without configuration, for trying a body or an endpoint; none if the platform needs configuration.
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>>;
-
+    pub unconfigured: fn() -> Option<Arc<dyn Provider>>,
     /// The provider of a source, from the source's keys that are this platform's own. None if they are wrong, which
     /// [`Options::report`] then knows.
-    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>>;
-
+    pub configure: fn(&mut dyn Options) -> Option<Arc<dyn Provider>>,
     /// Masks personal links and passwords, so that the body may be stored and shown. Masking a masked body changes
     /// nothing.
-    fn scrub(&self, body: &[u8]) -> Vec<u8>;
-
+    pub scrub: fn(&[u8]) -> Vec<u8>,
     /// The sandbox's sources of this platform, at least one.
-    fn demos(&self) -> Vec<Demo>;
+    pub demos: fn() -> Vec<Demo>,
 }
 
 /// A platform's code, configured for one source.
 pub trait Provider: Send + Sync {
     /// The platform.
-    fn platform(&self) -> &'static dyn Platform;
+    fn platform(&self) -> &'static Platform;
 
     /// What the platform's webhooks contain.
     fn capabilities(&self) -> Capabilities;
@@ -119,7 +115,7 @@ pub trait Provider: Send + Sync {
 
     /// The body as it may be stored and shown; [`Inbound::scrub`] calls it before the body is read.
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        self.platform().scrub(body)
+        (self.platform().scrub)(body)
     }
 
     /// Names of the request headers, in lower case, that [`Self::read`] needs. They are stored with the body.
@@ -148,7 +144,7 @@ pub trait Provider: Send + Sync {
 
     /// The platform's name.
     fn id(&self) -> ProviderId {
-        self.platform().id()
+        self.platform().id.clone()
     }
 }
 

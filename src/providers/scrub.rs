@@ -24,7 +24,8 @@ static PERSONAL_PARAMETER: LazyLock<Regex> = LazyLock::new(|| {
 /// Masks the values of these keys and of the [`COMMON`] ones, and of personal query parameters in any text.
 ///
 /// Valid JSON stays valid. Keys are compared decoded: `"pass\u0077ord"` is `password`.
-pub(super) fn mask(body: &[u8], keys: &[impl AsRef<str>]) -> Vec<u8> {
+pub(super) fn mask<'k>(body: &[u8], keys: impl IntoIterator<Item = &'k str>) -> Vec<u8> {
+    let keys: Vec<&str> = keys.into_iter().chain(COMMON).collect();
     let mut out = Vec::with_capacity(body.len());
     let mut at = 0;
     while at < body.len() {
@@ -39,7 +40,7 @@ pub(super) fn mask(body: &[u8], keys: &[impl AsRef<str>]) -> Vec<u8> {
         mask_parameters(string, &mut out);
         at = end;
         let colon = space_end(body, end);
-        if body.get(colon) == Some(&b':') && is_masked(string, keys) {
+        if body.get(colon) == Some(&b':') && is_one_of(string, &keys) {
             let value = space_end(body, colon + 1);
             out.extend_from_slice(&body[end..value]);
             at = value_end(body, value);
@@ -52,17 +53,13 @@ pub(super) fn mask(body: &[u8], keys: &[impl AsRef<str>]) -> Vec<u8> {
     out
 }
 
-fn is_masked(string: &[u8], keys: &[impl AsRef<str>]) -> bool {
-    let is_key = |text: &[u8]| {
-        let mut keys = keys.iter().map(AsRef::as_ref).chain(COMMON);
-        keys.any(|key| key.as_bytes() == text)
-    };
+fn is_one_of(string: &[u8], keys: &[&str]) -> bool {
     if !string.contains(&b'\\') {
         let text = string.strip_prefix(b"\"").unwrap_or(string);
         let text = text.strip_suffix(b"\"").unwrap_or(text);
-        return is_key(text);
+        return keys.iter().any(|key| key.as_bytes() == text);
     }
-    serde_json::from_slice::<String>(string).is_ok_and(|text| is_key(text.as_bytes()))
+    serde_json::from_slice::<String>(string).is_ok_and(|text| keys.contains(&text.as_str()))
 }
 
 /// End of the string that begins here; the end of the body if the string is not closed.

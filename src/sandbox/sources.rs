@@ -40,7 +40,7 @@ impl SandboxSource {
 pub(super) fn open_sources(clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<SandboxSource>> {
     let mut sources = Vec::new();
     for platform in PLATFORMS {
-        for demo in platform.demos() {
+        for demo in (platform.demos)() {
             let api = match demo.api {
                 DemoApi::None => None,
                 api @ (DemoApi::Header(..) | DemoApi::Client(..)) => Some(
@@ -48,7 +48,7 @@ pub(super) fn open_sources(clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Sandbox
                         .context("an emulated platform cannot listen")?,
                 ),
             };
-            sources.push(SandboxSource { demo, platform: platform.id().to_string(), api });
+            sources.push(SandboxSource { demo, platform: platform.id.to_string(), api });
         }
     }
     Ok(sources)

@@ -24,7 +24,7 @@ use crate::harness::store::StoreFolder;
 
 fn zoom() -> Arc<dyn Provider> {
     let zoom = by_id("zoom").expect("it is built in");
-    zoom.unconfigured().expect("Zoom needs no keys of its own")
+    (zoom.unconfigured)().expect("Zoom needs no keys of its own")
 }
 
 /// A Zoom webhook, with or without an account.
@@ -63,7 +63,7 @@ fn incoming(bytes: &[u8], received_at: Millis) -> NewReceipt {
         lasting_key: false,
         hash: BodyHash::from_digest(&digest),
         headers: Vec::new(),
-        body: zoom().platform().scrub(bytes),
+        body: (zoom().platform().scrub)(bytes),
         content: match reading.content {
             PayloadContent::Changes { changes, .. } => ReceiptContent::Changes(changes),
             PayloadContent::Unmappable(why) => ReceiptContent::Quarantined(why),

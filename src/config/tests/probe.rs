@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use crate::event::{Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarId};
 use crate::providers::{
-    HandshakeReply, Inbound, Keys, ParsedPayload, PayloadContent, Provider, Scrubbed,
+    HandshakeReply, Inbound, Keys, ParsedPayload, PayloadContent, Platform, Provider, Scrubbed,
     SignedRequest, UnsignedRequest, Unverified, VerifyError,
 };
-use crate::stub_platform::{StubBehavior, StubPlatform, StubProvider};
+use crate::stub_platform::{StubBehavior, StubProvider, stub_platform};
 
 /// A platform whose webhooks are `{"event": "...", "id": "...", "account": "...", "name": "..."}`.
 pub(crate) struct Probe;
@@ -23,7 +23,7 @@ struct Body {
 }
 
 /// The platform of that provider.
-pub(crate) static PROBE: StubPlatform<Probe> = StubPlatform::new();
+pub(crate) static PROBE: Platform = stub_platform::<Probe>();
 
 impl StubBehavior for Probe {
     const ID: &'static str = "probe";

@@ -27,12 +27,12 @@ pub(super) fn with_value(form: &[u8], name: &str, value: &str) -> Vec<u8> {
     pairs.join(&b'&')
 }
 
-/// Masks the values of these keys in the JSON of the form's values. A value without JSON stays unchanged byte for byte.
+/// Masks the values of the keys, one a line, in the JSON of the form's values. A value without JSON stays unchanged byte for byte.
 ///
 /// The sender percent-encodes quotation marks. A body with a literal one is no form and is masked as JSON.
-pub(super) fn mask(form: &[u8], keys: &[&str]) -> Vec<u8> {
+pub(super) fn mask(form: &[u8], keys: &str) -> Vec<u8> {
     if form.contains(&b'"') {
-        return scrub::mask(form, keys);
+        return scrub::mask(form, keys.lines());
     }
     let masked: Vec<Cow<'_, [u8]>> = pairs(form).map(|pair| mask_value(pair, keys)).collect();
     masked.join(&b'&')
@@ -42,11 +42,11 @@ fn pairs(form: &[u8]) -> impl Iterator<Item = &[u8]> {
     form.split(|byte| *byte == b'&')
 }
 
-fn mask_value<'a>(pair: &'a [u8], keys: &[&str]) -> Cow<'a, [u8]> {
+fn mask_value<'a>(pair: &'a [u8], keys: &str) -> Cow<'a, [u8]> {
     let value = pair.iter().position(|byte| *byte == b'=').map_or(0, |equals| equals + 1);
     let (name, value) = pair.split_at(value);
     let text = percent_decode(value);
-    let masked = scrub::mask(&text, keys);
+    let masked = scrub::mask(&text, keys.lines());
     if masked == text {
         return Cow::Borrowed(pair);
     }

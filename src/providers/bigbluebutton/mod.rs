@@ -26,73 +26,51 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::event::ProviderId;
+use crate::providers::options::choice_of;
+use crate::providers::signature::digest::HashAlgorithm;
 use crate::providers::{
     Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed,
     SignatureScheme, require,
 };
 use verify::{CHECKSUMS, ServerAuth};
 
-/// Keys of secrets and personal data; their values are masked.
-const MASKED: [&str; 8] = [
-    "moderator-pass",
-    "viewer-pass",
-    // Number for joining by telephone.
-    "voice-conf",
-    // Arbitrary data of the meeting's creator: return links with tokens, names.
-    "metadata",
-    "user",
-    "userdata",
-    "chat-message",
-    "recording",
-];
+/// Keys of secrets and personal data; their values are masked. `voice-conf` is a number for joining by telephone, and
+/// `metadata` arbitrary data of the meeting's creator: return links with tokens, names.
+const MASKED: &str = include_str!("masked_keys.txt");
 /// Event type in HubSpot unless the source sets another.
 const EVENT_TYPE: &str = "MEETING";
 
 /// The `BigBlueButton` platform, independent of any source.
-pub struct BigBlueButtonPlatform;
+pub static PLATFORM: Platform = Platform {
+    id: ProviderId::new("bigbluebutton"),
+    unconfigured: || Some(Arc::new(BigBlueButton::default())),
+    configure,
+    scrub: |body| form::mask(body, MASKED),
+    demos: || vec![Demo::parse(include_str!("demo.json"))],
+};
 
-impl Platform for BigBlueButtonPlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("bigbluebutton")
-    }
-
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(BigBlueButton::default()))
-    }
-
-    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        let bearer = options.choice("auth", &["checksum", "bearer"]) == Some("bearer");
-        let checksum = options.choice("checksum", &CHECKSUMS.map(|(name, _)| name));
-        if bearer {
-            let callback = options.text("callback_url");
-            if callback.is_some() || checksum.is_some() {
-                options.report("auth", "is \"bearer\", which excludes callback_url and checksum");
-                return None;
-            }
-            return Some(Arc::new(BigBlueButton { auth: ServerAuth::Bearer }));
-        }
-        let remedy = "Set the URL exactly as it was registered in BigBlueButton: it is part of the signature";
-        let callback = require(options, "callback_url", |o, key| o.text(key), remedy)?;
-        if !is_callback_url(&callback) {
-            let what =
-                "must be the URL of this source, https://HOST/webhooks/NAME, without a checksum";
-            options.report("callback_url", what);
+fn configure(options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    let bearer = options.choice("auth", &["checksum", "bearer"]) == Some("bearer");
+    let checksum = choice_of(options, "checksum", CHECKSUMS);
+    if bearer {
+        let callback = options.text("callback_url");
+        if callback.is_some() || checksum.is_some() {
+            options.report("auth", "is \"bearer\", which excludes callback_url and checksum");
             return None;
         }
-        let named = CHECKSUMS.into_iter().find(|(name, _)| Some(*name) == checksum);
-        let (_, checksum) = named.unwrap_or(CHECKSUMS[0]);
-        Some(Arc::new(BigBlueButton {
-            auth: ServerAuth::Checksum { checksum, callback: Some(callback) },
-        }))
+        return Some(Arc::new(BigBlueButton { auth: ServerAuth::Bearer }));
     }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        form::mask(body, &MASKED)
+    let remedy =
+        "Set the URL exactly as it was registered in BigBlueButton: it is part of the signature";
+    let callback = require(options, "callback_url", |o, key| o.text(key), remedy)?;
+    if !is_callback_url(&callback) {
+        let what = "must be the URL of this source, https://HOST/webhooks/NAME, without a checksum";
+        options.report("callback_url", what);
+        return None;
     }
-
-    fn demos(&self) -> Vec<Demo> {
-        vec![Demo::parse(include_str!("demo.json"))]
-    }
+    let checksum = checksum.unwrap_or(HashAlgorithm::Sha1);
+    let auth = ServerAuth::Checksum { checksum, callback: Some(callback) };
+    Some(Arc::new(BigBlueButton { auth }))
 }
 
 fn is_callback_url(text: &str) -> bool {
@@ -107,8 +85,8 @@ pub struct BigBlueButton {
 }
 
 impl Provider for BigBlueButton {
-    fn platform(&self) -> &'static dyn Platform {
-        &BigBlueButtonPlatform
+    fn platform(&self) -> &'static Platform {
+        &PLATFORM
     }
 
     fn capabilities(&self) -> Capabilities {

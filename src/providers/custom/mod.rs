@@ -25,61 +25,25 @@ use std::sync::Arc;
 use crate::event::ProviderId;
 use crate::providers::options::read_table;
 use crate::providers::{
-    Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed,
-    SignatureScheme, SignedRequest, UnsignedRequest, scrub,
+    Capabilities, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed, SignatureScheme,
+    SignedRequest, UnsignedRequest, scrub,
 };
 use body_format::BodyFormat;
 use mapping::Mapping;
 use recipes::Recipe;
 
 /// Keys of secrets and personal data; their values are masked in every body.
-const MASKED: [&str; 19] = [
-    "passcode",
-    "e_mail",
-    "email_address",
-    "emailAddress",
-    "firstname",
-    "first_name",
-    "firstName",
-    "surname",
-    "lastname",
-    "last_name",
-    "lastName",
-    "phone",
-    "phone_number",
-    "phoneNumber",
-    "registrants",
-    "attendee",
-    "attendees",
-    "participants",
-    "user_email",
-];
+const MASKED: &str = include_str!("masked_keys.txt");
 
 /// The custom platform, independent of any source.
-pub struct CustomPlatform;
-
-impl Platform for CustomPlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("custom")
-    }
-
-    /// Returns `None`: without configuration nothing is known about the platform.
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        None
-    }
-
-    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Custom::from_options(options)?))
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        scrub::mask(body, &MASKED)
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        recipes::ALL.iter().map(Recipe::demo).collect()
-    }
-}
+pub static PLATFORM: Platform = Platform {
+    id: ProviderId::new("custom"),
+    // Without configuration nothing is known about the platform.
+    unconfigured: || None,
+    configure: |options| Some(Arc::new(Custom::from_options(options)?)),
+    scrub: |body| scrub::mask(body, MASKED.lines()),
+    demos: || recipes::ALL.iter().map(Recipe::demo).collect(),
+};
 
 /// A custom platform as configured for one source.
 struct Custom {
@@ -92,8 +56,9 @@ struct Custom {
 
 impl Custom {
     fn from_options(options: &mut dyn Options) -> Option<Self> {
-        let recipe = options.choice("recipe", &recipes::NAMES).and_then(recipes::find);
-        let mut masked: Vec<String> = MASKED.map(str::to_owned).to_vec();
+        let names = recipes::ALL.each_ref().map(|recipe| recipe.name);
+        let recipe = options.choice("recipe", &names).and_then(recipes::find);
+        let mut masked: Vec<String> = MASKED.lines().map(str::to_owned).collect();
         masked.extend(options.texts("mask").unwrap_or_default());
         if let Some(recipe) = recipe {
             let recipe = recipe.parse();
@@ -135,8 +100,8 @@ impl Custom {
 }
 
 impl Provider for Custom {
-    fn platform(&self) -> &'static dyn Platform {
-        &CustomPlatform
+    fn platform(&self) -> &'static Platform {
+        &PLATFORM
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -161,8 +126,7 @@ impl Provider for Custom {
     }
 
     fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        let keys: Vec<&str> = self.masked.iter().map(String::as_str).collect();
-        scrub::mask(&self.format.to_json(body), &keys)
+        scrub::mask(&self.format.to_json(body), self.masked.iter().map(String::as_str))
     }
 
     fn read_headers(&self) -> &[String] {

@@ -3,6 +3,7 @@
 //!
 //! Each recipe is a TOML file in `recipes/`, with a [`Demo`] beside it.
 
+use serde::Deserialize;
 use toml::Table;
 
 use crate::providers::Demo;
@@ -17,12 +18,14 @@ pub(super) struct Recipe {
 }
 
 /// The parsed tables of a recipe.
+#[derive(Deserialize)]
 pub(super) struct RecipeTables {
     /// The verification scheme.
     pub(super) verify: Table,
     /// The mapping of fields.
     pub(super) map: Table,
     /// Keys of personal data.
+    #[serde(default)]
     pub(super) mask: Vec<String>,
 }
 
@@ -55,9 +58,6 @@ pub(super) static ALL: [Recipe; 5] = [
     },
 ];
 
-/// The names that `recipe = "..."` accepts.
-pub(super) const NAMES: [&str; 5] = ["zuddl", "webinargeek", "sequel", "sessions_us", "airmeet"];
-
 /// Finds a recipe by name.
 pub(super) fn find(name: &str) -> Option<&'static Recipe> {
     ALL.iter().find(|recipe| recipe.name == name)
@@ -71,11 +71,6 @@ impl Recipe {
 
     /// Parses the recipe's TOML.
     pub(super) fn parse(&self) -> RecipeTables {
-        const WHY: &str = "recipes are part of the program, and a test parses each";
-        let mut text: Table = toml::from_str(self.text).expect(WHY);
-        let mut table = |key: &str| text.remove(key).and_then(|table| table.try_into().ok());
-        let (verify, map) = (table("verify").expect(WHY), table("map").expect(WHY));
-        let mask = text.remove("mask").map(|mask| mask.try_into().expect(WHY));
-        RecipeTables { verify, map, mask: mask.unwrap_or_default() }
+        toml::from_str(self.text).expect("recipes are part of the program, and a test parses each")
     }
 }

@@ -29,21 +29,24 @@ use crate::providers::{
 };
 
 /// Keys of secrets and personal data; their values are masked. `endpoint_url` holds the source's path token.
-const MASKED: [&str; 1] = ["endpoint_url"];
+const MASKED: &str = include_str!("masked_keys.txt");
 
 /// The Eventbrite platform, independent of any source.
-pub struct EventbritePlatform;
+pub static PLATFORM: Platform = Platform {
+    id: ProviderId::new("eventbrite"),
+    unconfigured: || Some(Arc::new(Eventbrite { api: None })),
+    configure: |options| Some(Arc::new(Eventbrite::from_options(options))),
+    scrub: |body| scrub::mask(body, MASKED.lines()),
+    demos: || vec![Demo::parse(include_str!("demo.json"))],
+};
 
-impl Platform for EventbritePlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("eventbrite")
-    }
+/// Eventbrite as configured for one organization.
+struct Eventbrite {
+    api: Option<api::EventbriteApi>,
+}
 
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Eventbrite { api: None }))
-    }
-
-    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+impl Eventbrite {
+    fn from_options(options: &mut dyn Options) -> Self {
         let read = |options: &mut dyn Options, key| {
             read_table(options, key, api::EventbriteApi::from_options)
         };
@@ -51,26 +54,13 @@ impl Platform for EventbritePlatform {
                       { token = { env = \"NAME\" }, organization = \"ID\" }";
         // A missing table is reported; the remaining keys are still checked.
         let api = require(options, "api", read, remedy);
-        Some(Arc::new(Eventbrite { api }))
+        Self { api }
     }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        scrub::mask(body, &MASKED)
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        vec![Demo::parse(include_str!("demo.json"))]
-    }
-}
-
-/// Eventbrite as configured for one organization.
-struct Eventbrite {
-    api: Option<api::EventbriteApi>,
 }
 
 impl Provider for Eventbrite {
-    fn platform(&self) -> &'static dyn Platform {
-        &EventbritePlatform
+    fn platform(&self) -> &'static Platform {
+        &PLATFORM
     }
 
     fn capabilities(&self) -> Capabilities {

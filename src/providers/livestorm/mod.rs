@@ -34,47 +34,37 @@ use crate::providers::{
 };
 
 /// Keys of secrets and personal data; their values are masked. `included` holds other resources, which are never read.
-const MASKED: [&str; 4] = ["avatar_link", "registrant_detail", "connection_link", "included"];
+const MASKED: &str = include_str!("masked_keys.txt");
 
 /// The Livestorm platform, independent of any source.
-pub struct LivestormPlatform;
-
-impl Platform for LivestormPlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("livestorm")
-    }
-
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Livestorm { api: None }))
-    }
-
-    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        let read = |options: &mut dyn Options, key| {
-            read_table(options, key, api::LivestormApi::from_options)
-        };
-        let remedy = "Livestorm's webhooks leave out titles: set { token = { env = \"NAME\" } }";
-        // A missing table is reported; the remaining keys are still checked.
-        let api = require(options, "api", read, remedy);
-        Some(Arc::new(Livestorm { api }))
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        scrub::mask(body, &MASKED)
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        vec![Demo::parse(include_str!("demo.json"))]
-    }
-}
+pub static PLATFORM: Platform = Platform {
+    id: ProviderId::new("livestorm"),
+    unconfigured: || Some(Arc::new(Livestorm { api: None })),
+    configure: |options| Some(Arc::new(Livestorm::from_options(options))),
+    scrub: |body| scrub::mask(body, MASKED.lines()),
+    demos: || vec![Demo::parse(include_str!("demo.json"))],
+};
 
 /// Livestorm as configured for one workspace.
 struct Livestorm {
     api: Option<api::LivestormApi>,
 }
 
+impl Livestorm {
+    fn from_options(options: &mut dyn Options) -> Self {
+        let read = |options: &mut dyn Options, key| {
+            read_table(options, key, api::LivestormApi::from_options)
+        };
+        let remedy = "Livestorm's webhooks leave out titles: set { token = { env = \"NAME\" } }";
+        // A missing table is reported; the remaining keys are still checked.
+        let api = require(options, "api", read, remedy);
+        Self { api }
+    }
+}
+
 impl Provider for Livestorm {
-    fn platform(&self) -> &'static dyn Platform {
-        &LivestormPlatform
+    fn platform(&self) -> &'static Platform {
+        &PLATFORM
     }
 
     fn capabilities(&self) -> Capabilities {

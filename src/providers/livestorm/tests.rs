@@ -28,7 +28,7 @@ fn scrubbed_fixtures_hold_no_personal_data_and_read_the_same() {
 #[test]
 fn samples_read_without_bad_fields() {
     let now = Millis::new(1_790_848_800_000);
-    let samples = LivestormPlatform.demos()[0].samples(now);
+    let samples = (PLATFORM.demos)()[0].samples(now);
     let mut fetches = 0;
     for sample in &samples {
         let parsed = BARE.read(&Inbound::from_body(&sample.body).scrub(&BARE), &[]);

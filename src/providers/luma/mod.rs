@@ -28,7 +28,7 @@ mod verify;
 use std::sync::Arc;
 
 use crate::event::{FetchCondition, FetchRequest, ProviderId};
-use crate::providers::options::read_table;
+use crate::providers::options::{choice_of, read_table};
 use crate::providers::{
     Capabilities, Demo, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent, Platform,
     PlatformApi, Provider, Scrubbed, SignatureScheme, scrub,
@@ -38,56 +38,16 @@ use verify::LumaScheme;
 
 /// Keys of secrets, of links that admit to an event, of home addresses and of personal data; their values are masked.
 /// Hosts' names are not among them: they become the organizer.
-const MASKED: [&str; 17] = [
-    "meeting_url",
-    "zoom_meeting_url",
-    "geo_address_json",
-    "coordinate",
-    "geo_latitude",
-    "geo_longitude",
-    "guest",
-    "user_email",
-    "user_name",
-    "user_first_name",
-    "user_last_name",
-    "first_name",
-    "last_name",
-    "phone_number",
-    "registration_answers",
-    "check_in_qr_code",
-    "avatar_url",
-];
+const MASKED: &str = include_str!("masked_keys.txt");
 
 /// The Luma platform, independent of any source.
-pub struct LumaPlatform;
-
-impl Platform for LumaPlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("luma")
-    }
-
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Luma::new(LumaScheme::Native)))
-    }
-
-    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        let scheme = match options.choice("signature", &["luma", "standard_webhooks"]) {
-            Some("standard_webhooks") => LumaScheme::StandardWebhooks,
-            Some(_) | None => LumaScheme::Native,
-        };
-        let calendar_events = options.flag("calendar_events").unwrap_or(false);
-        let api = read_table(options, "api", LumaApi::from_options);
-        Some(Arc::new(Luma { calendar_events, api, ..Luma::new(scheme) }))
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        scrub::mask(body, &MASKED)
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        vec![Demo::parse(include_str!("demo.json"))]
-    }
-}
+pub static PLATFORM: Platform = Platform {
+    id: ProviderId::new("luma"),
+    unconfigured: || Some(Arc::new(Luma::new(LumaScheme::Native))),
+    configure: |options| Some(Arc::new(Luma::from_options(options))),
+    scrub: |body| scrub::mask(body, MASKED.lines()),
+    demos: || vec![Demo::parse(include_str!("demo.json"))],
+};
 
 /// Luma as configured for one source.
 #[derive(Debug, Clone)]
@@ -105,11 +65,20 @@ impl Luma {
         let time_header = [scheme.time_header().to_owned()];
         Self { scheme, calendar_events: false, api: None, time_header }
     }
+
+    fn from_options(options: &mut dyn Options) -> Self {
+        let schemes =
+            [("luma", LumaScheme::Native), ("standard_webhooks", LumaScheme::StandardWebhooks)];
+        let scheme = choice_of(options, "signature", schemes).unwrap_or(LumaScheme::Native);
+        let calendar_events = options.flag("calendar_events").unwrap_or(false);
+        let api = read_table(options, "api", LumaApi::from_options);
+        Self { calendar_events, api, ..Self::new(scheme) }
+    }
 }
 
 impl Provider for Luma {
-    fn platform(&self) -> &'static dyn Platform {
-        &LumaPlatform
+    fn platform(&self) -> &'static Platform {
+        &PLATFORM
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -25,45 +25,29 @@ use std::sync::Arc;
 use crate::event::{ChangeKind, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
-    Capabilities, Demo, Inbound, Options, ParsedPayload, PayloadContent, Platform, Provider,
-    Scrubbed, SignatureScheme, scrub,
+    Capabilities, Demo, Inbound, ParsedPayload, PayloadContent, Platform, Provider, Scrubbed,
+    SignatureScheme, scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. The host's name stays: it becomes the organizer.
-const MASKED: [&str; 5] = ["first_name", "last_name", "phone", "custom_fields", "join_url"];
+const MASKED: &str = include_str!("masked_keys.txt");
 
 /// The Riverside platform, independent of any source.
-pub struct RiversidePlatform;
-
-impl Platform for RiversidePlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("riverside")
-    }
-
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Riverside))
-    }
-
-    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        self.unconfigured()
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        scrub::mask(body, &MASKED)
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        vec![Demo::parse(include_str!("demo.json"))]
-    }
-}
+pub static PLATFORM: Platform = Platform {
+    id: ProviderId::new("riverside"),
+    unconfigured: || Some(Arc::new(Riverside)),
+    configure: |_| Some(Arc::new(Riverside)),
+    scrub: |body| scrub::mask(body, MASKED.lines()),
+    demos: || vec![Demo::parse(include_str!("demo.json"))],
+};
 
 /// Riverside as configured for a source; it has no options.
 #[derive(Debug, Clone, Copy)]
 pub struct Riverside;
 
 impl Provider for Riverside {
-    fn platform(&self) -> &'static dyn Platform {
-        &RiversidePlatform
+    fn platform(&self) -> &'static Platform {
+        &PLATFORM
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -32,52 +32,27 @@ use crate::providers::{
 };
 
 /// Keys of secrets, of codes that admit to an event and of personal data; their values are masked.
-const MASKED: [&str; 12] = [
-    "access_code",
-    "online_link",
-    "buyer_details",
-    "full_name",
-    "first_name",
-    "last_name",
-    "phone",
-    "custom_questions",
-    "barcode",
-    "barcode_url",
-    "qr_code_url",
-    "membership_code",
-];
+const MASKED: &str = include_str!("masked_keys.txt");
 
 /// The Ticket Tailor platform, independent of any source.
-pub struct TicketTailorPlatform;
+pub static PLATFORM: Platform = Platform {
+    id: ProviderId::new("ticket_tailor"),
+    unconfigured: || Some(Arc::new(TicketTailor::default())),
+    configure,
+    scrub: |body| scrub::mask(body, MASKED.lines()),
+    demos: || vec![Demo::parse(include_str!("demo.json"))],
+};
 
-impl Platform for TicketTailorPlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("ticket_tailor")
+fn configure(options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
+    let TicketTailor { zone, drafts } = TicketTailor::default();
+    let zone = options.text("time_zone").unwrap_or(zone);
+    let drafts = options.flag("drafts").unwrap_or(drafts);
+    if Millis::parse("2026-01-01 12:00:00", Some(&zone)).is_none() {
+        let remedy = "Set an IANA name, such as \"Europe/London\"";
+        options.report("time_zone", &format!("is not a time zone. {remedy}"));
+        return None;
     }
-
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(TicketTailor::default()))
-    }
-
-    fn configure(&self, options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        let TicketTailor { zone, drafts } = TicketTailor::default();
-        let zone = options.text("time_zone").unwrap_or(zone);
-        let drafts = options.flag("drafts").unwrap_or(drafts);
-        if Millis::parse("2026-01-01 12:00:00", Some(&zone)).is_none() {
-            let remedy = "Set an IANA name, such as \"Europe/London\"";
-            options.report("time_zone", &format!("is not a time zone. {remedy}"));
-            return None;
-        }
-        Some(Arc::new(TicketTailor { zone, drafts }))
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        scrub::mask(body, &MASKED)
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        vec![Demo::parse(include_str!("demo.json"))]
-    }
+    Some(Arc::new(TicketTailor { zone, drafts }))
 }
 
 /// Ticket Tailor as configured for one source.
@@ -96,8 +71,8 @@ impl Default for TicketTailor {
 }
 
 impl Provider for TicketTailor {
-    fn platform(&self) -> &'static dyn Platform {
-        &TicketTailorPlatform
+    fn platform(&self) -> &'static Platform {
+        &PLATFORM
     }
 
     fn capabilities(&self) -> Capabilities {

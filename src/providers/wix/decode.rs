@@ -10,13 +10,9 @@ use serde_json::value::RawValue;
 use crate::providers::signature::jwt;
 use crate::providers::{lenient, scrub};
 
-/// Keys of secrets, home addresses and personal data; their values are masked.
-const MASKED: [&str; 3] = [
-    "identity",
-    // Links to the online room, including the host's.
-    "onlineConferencing",
-    "address",
-];
+/// Keys of secrets, home addresses and personal data; their values are masked. `onlineConferencing` holds links to the
+/// online room, including the host's.
+const MASKED: &str = include_str!("masked_keys.txt");
 /// Keys with an object that may be written as text.
 const PACKED: [&str; 13] = [
     "data",
@@ -40,13 +36,13 @@ const DEPTH_MAX: u8 = 6;
 /// body that is neither a token nor an object is only masked.
 pub(super) fn decode(body: &[u8]) -> Vec<u8> {
     let claims = jwt::decode_claims(body).map_or(Cow::Borrowed(body), Cow::Owned);
-    decode_object(&claims, DEPTH_MAX).unwrap_or_else(|| scrub::mask(&claims, &MASKED))
+    decode_object(&claims, DEPTH_MAX).unwrap_or_else(|| scrub::mask(&claims, MASKED.lines()))
 }
 
 /// Decodes and masks an object. Returns `None` for any other JSON.
 fn decode_object(json: &[u8], levels: u8) -> Option<Vec<u8>> {
     // Masked first, so that decoding a masked body again changes nothing.
-    let json = scrub::mask(json, &MASKED);
+    let json = scrub::mask(json, MASKED.lines());
     let Members(members) = serde_json::from_slice(&json).ok()?;
     let mut out = vec![b'{'];
     for (place, (key, value)) in members.into_iter().enumerate() {

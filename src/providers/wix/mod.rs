@@ -28,42 +28,25 @@ use std::sync::Arc;
 
 use crate::event::ProviderId;
 use crate::providers::{
-    Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed,
-    SignatureScheme,
+    Capabilities, Demo, Inbound, ParsedPayload, Platform, Provider, Scrubbed, SignatureScheme,
 };
 
 /// The Wix Events platform, independent of any source.
-pub struct WixPlatform;
-
-impl Platform for WixPlatform {
-    fn id(&self) -> ProviderId {
-        ProviderId::new("wix")
-    }
-
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        Some(Arc::new(Wix))
-    }
-
-    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        self.unconfigured()
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        decode::decode(body)
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        vec![Demo::parse(include_str!("demo.json"))]
-    }
-}
+pub static PLATFORM: Platform = Platform {
+    id: ProviderId::new("wix"),
+    unconfigured: || Some(Arc::new(Wix)),
+    configure: |_| Some(Arc::new(Wix)),
+    scrub: |body| decode::decode(body),
+    demos: || vec![Demo::parse(include_str!("demo.json"))],
+};
 
 /// Wix Events as configured for a source; it has no options.
 #[derive(Debug, Clone, Copy)]
 pub struct Wix;
 
 impl Provider for Wix {
-    fn platform(&self) -> &'static dyn Platform {
-        &WixPlatform
+    fn platform(&self) -> &'static Platform {
+        &PLATFORM
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -21,7 +21,7 @@ const OTHER: &str = include_str!("../../../tests/fixtures/jwt/rsa.public.pem");
 const TOKEN: &[u8] = include_bytes!("../../../tests/fixtures/wix/created_token.jwt");
 
 /// The sandbox's source.
-static DEMO: LazyLock<Demo> = LazyLock::new(|| WixPlatform.demos().remove(0));
+static DEMO: LazyLock<Demo> = LazyLock::new(|| (PLATFORM.demos)().remove(0));
 /// The public key of the sandbox.
 static KEY: LazyLock<String> = LazyLock::new(|| {
     let settings: toml::Table = DEMO.settings("").parse().expect("TOML");
@@ -55,7 +55,7 @@ fn each_fixture_reads_as_expected() {
 fn scrubbed_fixtures_are_json_without_personal_data_and_read_the_same() {
     let personal = ["kettle", "Kettle Lane", "example.org", "Ada"];
     conformance::assert_scrubbed_bodies_parse_the_same("wix", &Wix, &personal);
-    let stored: Value = serde_json::from_slice(&WixPlatform.scrub(TOKEN)).expect("JSON");
+    let stored: Value = serde_json::from_slice(&(PLATFORM.scrub)(TOKEN)).expect("JSON");
     let event = &stored["data"]["data"]["createdEvent"]["entity"];
     assert_eq!(event["title"], "Harvest supper", "nested JSON is decoded");
     assert_eq!(event["onlineConferencing"], "***");
@@ -212,8 +212,8 @@ proptest! {
         )
     ) {
         let body = body.concat().into_bytes();
-        let stored = WixPlatform.scrub(&body);
-        prop_assert_eq!(WixPlatform.scrub(&stored), stored.clone());
+        let stored = (PLATFORM.scrub)(&body);
+        prop_assert_eq!((PLATFORM.scrub)(&stored), stored.clone());
         prop_assert!(stored.len() <= 5 * body.len());
         let read = |body: &[u8]| Wix.read(&Inbound::from_body(body).scrub(&Wix), &[]);
         prop_assert_eq!(read(&stored), read(&body));

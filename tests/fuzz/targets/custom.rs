@@ -77,8 +77,8 @@ static OTHER_SOURCES: LazyLock<Vec<Arc<dyn Provider>>> = LazyLock::new(|| {
 });
 /// The recipes, as the sandbox shows them.
 static RECIPES: LazyLock<Vec<Arc<dyn Provider>>> = LazyLock::new(|| {
-    let custom = PLATFORMS.iter().find(|platform| platform.id().as_str() == "custom");
-    let demos = custom.expect("it is built in").demos().into_iter().map(|demo| {
+    let custom = PLATFORMS.iter().find(|platform| platform.id.as_str() == "custom");
+    let demos = (custom.expect("it is built in").demos)().into_iter().map(|demo| {
         let text = format!(
             "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{}\n",
             demo.settings("")

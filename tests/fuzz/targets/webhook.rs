@@ -25,8 +25,8 @@ const FIXED: usize = 2 * 1024 * 1024;
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = fixtures("zoom").into_iter().map(|(_, body)| body).collect();
-    for platform in PLATFORMS.iter().filter(|platform| platform.unconfigured().is_some()) {
-        for demo in platform.demos() {
+    for platform in PLATFORMS.iter().filter(|platform| (platform.unconfigured)().is_some()) {
+        for demo in (platform.demos)() {
             let samples = demo.samples(Millis::new(1_800_000_000_000));
             seeds.extend(samples.into_iter().map(|sample| sample.body));
         }
@@ -41,7 +41,7 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn check(data: &[u8]) {
-    for provider in PLATFORMS.iter().filter_map(|platform| platform.unconfigured()) {
+    for provider in PLATFORMS.iter().filter_map(|platform| (platform.unconfigured)()) {
         check_payload(provider.as_ref(), data);
     }
 }

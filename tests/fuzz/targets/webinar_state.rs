@@ -14,8 +14,8 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
     let mut seeds = Vec::new();
     for platform in PLATFORMS {
-        let Some(provider) = platform.unconfigured() else { continue };
-        let demos = platform.demos();
+        let Some(provider) = (platform.unconfigured)() else { continue };
+        let demos = (platform.demos)();
         let samples = demos.iter().flat_map(|demo| demo.samples(Millis::new(1_800_000_000_000)));
         for (number, sample) in (0..).zip(samples) {
             let reading = provider

@@ -1,14 +1,12 @@
 //! A platform whose behaviour the test gives. The tests of the library use this file too.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use url::Url;
 use webinar_bridge::event::{Millis, ProviderId};
 use webinar_bridge::providers::{
-    Capabilities, Demo, FetchedAnswers, Inbound, Keys, Options, ParsedPayload, Platform,
-    PlatformApi, Provider, Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest, Unverified,
-    VerifyError,
+    Capabilities, FetchedAnswers, Inbound, Keys, ParsedPayload, Platform, PlatformApi, Provider,
+    Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest, Unverified, VerifyError,
 };
 
 /// Behaviour of a stub. A test implements what it needs; any other call fails the test.
@@ -55,38 +53,18 @@ pub(crate) trait StubBehavior: Send + Sync + 'static {
 }
 
 /// The platform of a behaviour.
-pub(crate) struct StubPlatform<B>(PhantomData<fn() -> B>);
+pub(crate) const fn stub_platform<B: StubBehavior>() -> Platform {
+    Platform {
+        id: ProviderId::new(B::ID),
+        unconfigured: B::unconfigured,
+        configure: |_| B::unconfigured(),
+        scrub: B::scrub,
+        demos: Vec::new,
+    }
+}
 
 /// A provider with that behaviour.
 pub(crate) struct StubProvider<B>(pub(crate) B);
-
-impl<B: StubBehavior> StubPlatform<B> {
-    pub(crate) const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<B: StubBehavior> Platform for StubPlatform<B> {
-    fn id(&self) -> ProviderId {
-        ProviderId::new(B::ID)
-    }
-
-    fn unconfigured(&self) -> Option<Arc<dyn Provider>> {
-        B::unconfigured()
-    }
-
-    fn configure(&self, _options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
-        B::unconfigured()
-    }
-
-    fn scrub(&self, body: &[u8]) -> Vec<u8> {
-        B::scrub(body)
-    }
-
-    fn demos(&self) -> Vec<Demo> {
-        Vec::new()
-    }
-}
 
 impl<B: StubBehavior> SignatureScheme for StubProvider<B> {
     fn verify(
@@ -108,8 +86,8 @@ impl<B: StubBehavior> SignatureScheme for StubProvider<B> {
 }
 
 impl<B: StubBehavior> Provider for StubProvider<B> {
-    fn platform(&self) -> &'static dyn Platform {
-        const { &StubPlatform::<B>::new() }
+    fn platform(&self) -> &'static Platform {
+        const { &stub_platform::<B>() }
     }
 
     fn capabilities(&self) -> Capabilities {

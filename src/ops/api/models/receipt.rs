@@ -50,7 +50,7 @@ impl From<ReceiptRecord> for ReceiptDetailModel {
     fn from(record: ReceiptRecord) -> Self {
         let platform = by_id(record.summary.provider.as_str());
         let body = record.body.as_deref().zip(platform);
-        let body = body.map(|(body, platform)| platform.scrub(body));
+        let body = body.map(|(body, platform)| (platform.scrub)(body));
         let (body, body_encoding) = match body.map(String::from_utf8) {
             None => (None, None),
             Some(Ok(text)) => (Some(text), Some("utf-8")),

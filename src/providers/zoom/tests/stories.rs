@@ -39,12 +39,7 @@ fn inputs(bodies: &[Vec<u8>]) -> Vec<EventInput> {
 }
 
 fn samples() -> Vec<Vec<u8>> {
-    ZoomPlatform
-        .demos()
-        .iter()
-        .flat_map(|demo| demo.samples(NOW))
-        .map(|sample| sample.body)
-        .collect()
+    (PLATFORM.demos)().iter().flat_map(|demo| demo.samples(NOW)).map(|sample| sample.body).collect()
 }
 
 fn body(event: &str, at: i64, payload: &Value) -> Vec<u8> {
@@ -121,7 +116,7 @@ fn fetched(at: i64, webinar: &Value, host: &Value) -> Vec<u8> {
         gone: false,
         answers: [("webinar".to_owned(), &*webinar), ("host".to_owned(), &*host)].into(),
     };
-    ZoomPlatform.scrub(&fetched.to_json())
+    (PLATFORM.scrub)(&fetched.to_json())
 }
 
 #[test]
