@@ -13,6 +13,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use serde_json::Value;
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +35,7 @@ pub trait SimpleHandler: Send + Sync + 'static {
 }
 
 /// A request with its whole body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SimpleRequest {
     /// The method, such as `POST`.
     pub method: String,
@@ -48,6 +49,15 @@ pub struct SimpleRequest {
     pub body: Vec<u8>,
 }
 
+impl SimpleRequest {
+    /// The value of the header with this name in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(present, _)| present.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 /// A response, and how it fails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SimpleResponse {
@@ -59,6 +69,16 @@ pub struct SimpleResponse {
     pub body: Vec<u8>,
     /// The failure, if the response is to fail.
     pub fault: Option<ResponseFault>,
+}
+
+impl SimpleResponse {
+    /// A response in JSON.
+    #[must_use]
+    pub fn json(status: u16, body: &Value) -> Self {
+        let content_type = "application/json;charset=utf-8".to_owned();
+        let headers = vec![("content-type".to_owned(), content_type)];
+        Self { status, headers, body: body.to_string().into_bytes(), fault: None }
+    }
 }
 
 /// A failure on purpose.

@@ -2,7 +2,6 @@
 //! answers that were set.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,26 +10,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use super::server::EmulatedServer;
 use crate::clock::Clock;
-use crate::http::simple_server::{self, SimpleHandler, SimpleRequest, SimpleResponse};
+use crate::http::simple_server::{SimpleHandler, SimpleRequest, SimpleResponse};
 use crate::providers::DemoApi;
 
 /// Lifetime of the emulated platform's tokens, in seconds.
 const TOKEN_LIFE: u64 = 3_600;
 
-/// An emulated API with an address.
-#[derive(Clone)]
-pub struct PlatformServer {
-    state: Arc<Mutex<PlatformState>>,
+/// An emulated API with an address; `{api}` in a demo's settings is its base URL.
+pub type PlatformServer = EmulatedServer<PlatformHandler>;
+
+/// The API behind the listener.
+pub struct PlatformHandler {
+    api: DemoApi,
+    state: Mutex<PlatformState>,
     clock: Arc<dyn Clock>,
-    address: SocketAddr,
-    stop: CancellationToken,
 }
 
+#[derive(Default)]
 struct PlatformState {
-    api: DemoApi,
     answers: BTreeMap<String, Value>,
     statuses: BTreeMap<String, u16>,
     /// Number of tokens issued; only the last is valid.
@@ -57,70 +57,39 @@ impl PlatformServer {
     /// # Errors
     /// The listener cannot be opened.
     pub fn open(api: DemoApi, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let knowing_nothing = PlatformState {
-            api,
-            answers: BTreeMap::new(),
-            statuses: BTreeMap::new(),
-            tokens: 0,
-            limit: None,
-            taken: Vec::new(),
-            calls: Vec::new(),
-        };
-        let stage = Self {
-            state: Arc::new(Mutex::new(knowing_nothing)),
-            clock,
-            address: listener.local_addr()?,
-            stop: CancellationToken::new(),
-        };
-        let (answer, stop) = (Arc::new(stage.clone()), stage.stop.clone());
-        tokio::spawn(async move {
-            if let Err(error) = simple_server::serve(listener, answer, stop).await {
-                tracing::error!(%error, "the emulated platform failed");
-            }
-        });
-        Ok(stage)
-    }
-
-    /// The base URL: scheme, host and port; `{api}` in a demo's settings.
-    #[must_use]
-    pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+        Self::serve(PlatformHandler { api, state: Mutex::default(), clock })
     }
 
     /// Sets the answer to `GET` of this path and query.
     pub fn answer(&self, path: &str, body: Value) {
-        let mut state = self.state();
+        let mut state = self.handler.state();
         state.statuses.remove(path);
         state.answers.insert(path.to_owned(), body);
     }
 
     /// Sets an error status for this path and query.
     pub fn fail(&self, path: &str, status: u16) {
-        self.state().statuses.insert(path.to_owned(), status);
+        self.handler.state().statuses.insert(path.to_owned(), status);
     }
 
     /// Limits the calls within any window of this length; further calls get 429.
     pub fn limit(&self, calls: usize, window: Duration) {
-        self.state().limit = Some((calls, window));
+        self.handler.state().limit = Some((calls, window));
     }
 
     /// Revokes the last token.
     pub fn revoke(&self) {
-        self.state().tokens += 1;
+        self.handler.state().tokens += 1;
     }
 
     /// All calls so far.
     #[must_use]
     pub fn calls(&self) -> Vec<PlatformCall> {
-        self.state().calls.clone()
+        self.handler.state().calls.clone()
     }
+}
 
-    /// Closes the listener.
-    pub fn close(&self) {
-        self.stop.cancel();
-    }
-
+impl PlatformHandler {
     fn state(&self) -> MutexGuard<'_, PlatformState> {
         // A panic of a test leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,33 +97,28 @@ impl PlatformServer {
 }
 
 impl PlatformState {
-    fn reply(&mut self, exchange: &SimpleRequest) -> (u16, Value) {
-        let SimpleRequest { method, path, query, headers, .. } = exchange;
-        let header = |name: &str| {
-            let found = headers.iter().find(|(present, _)| present == name);
-            found.map(|(_, value)| value.as_str())
-        };
-        if let (DemoApi::Client(id, secret), "POST", "/oauth/token") =
-            (self.api, method.as_str(), path.as_str())
-        {
-            let right = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
-            if header("authorization") != Some(right.as_str()) {
+    fn reply(&mut self, api: DemoApi, request: &SimpleRequest, target: &str) -> (u16, Value) {
+        let (method, path) = (request.method.as_str(), request.path.as_str());
+        let authorization = request.header("authorization");
+        if let (DemoApi::Client(id, secret), "POST", "/oauth/token") = (api, method, path) {
+            let expected = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+            if authorization != Some(expected.as_str()) {
                 return (401, json!({ "error": "invalid_client" }));
             }
             self.tokens += 1;
-            let token = format!("platform-token-{}", self.tokens);
-            let life = TOKEN_LIFE;
-            return (
-                200,
-                json!({ "access_token": token, "token_type": "bearer", "expires_in": life }),
-            );
+            let granted = json!({
+                "access_token": format!("platform-token-{}", self.tokens),
+                "token_type": "bearer",
+                "expires_in": TOKEN_LIFE,
+            });
+            return (200, granted);
         }
-        let allowed = match self.api {
+        let allowed = match api {
             DemoApi::None => false,
-            DemoApi::Header(name, value) => header(name) == Some(value),
+            DemoApi::Header(name, value) => request.header(name) == Some(value),
             DemoApi::Client(..) => {
-                let right = format!("Bearer platform-token-{}", self.tokens);
-                self.tokens > 0 && header("authorization") == Some(right.as_str())
+                let expected = format!("Bearer platform-token-{}", self.tokens);
+                self.tokens > 0 && authorization == Some(expected.as_str())
             }
         };
         if !allowed {
@@ -168,11 +132,10 @@ impl PlatformState {
             }
             self.taken.push(now);
         }
-        let target = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
-        if let Some(status) = self.statuses.get(&target) {
+        if let Some(status) = self.statuses.get(target) {
             return (*status, json!({ "message": "This path was set to fail" }));
         }
-        match (method.as_str(), self.answers.get(&target)) {
+        match (method, self.answers.get(target)) {
             ("GET", Some(answer)) => (200, answer.clone()),
             _ => (404, json!({ "message": "Not found" })),
         }
@@ -180,23 +143,18 @@ impl PlatformState {
 }
 
 #[async_trait]
-impl SimpleHandler for PlatformServer {
-    async fn handle(&self, exchange: SimpleRequest) -> SimpleResponse {
-        let (status, body) = {
-            let mut state = self.state();
-            let (status, body) = state.reply(&exchange);
-            let SimpleRequest { method, path, query, .. } = exchange;
-            let path = if query.is_empty() { path } else { format!("{path}?{query}") };
-            state.calls.push(PlatformCall { method, path, status });
-            (status, body)
-        };
+impl SimpleHandler for PlatformHandler {
+    async fn handle(&self, request: SimpleRequest) -> SimpleResponse {
+        let SimpleRequest { method, path, query, .. } = &request;
+        let target = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+        let mut state = self.state();
+        let (status, body) = state.reply(self.api, &request, &target);
+        state.calls.push(PlatformCall { method: method.clone(), path: target, status });
+        let mut response = SimpleResponse::json(status, &body);
         // RFC 9110, 5.6.7.
         let now = jiff::Timestamp::from_millisecond(self.clock.now().get()).unwrap_or_default();
         let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let headers = vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("date".to_owned(), date),
-        ];
-        SimpleResponse { status, headers, body: body.to_string().into_bytes(), fault: None }
+        response.headers.push(("date".to_owned(), date));
+        response
     }
 }

@@ -1,7 +1,8 @@
 //! The scenario: sends sample webhooks, and shows the bridge's changes and HubSpot's events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::emulator::{EmulatorOperation, EmulatorSettings};
+use super::emulator::{EmulatorOperation, EmulatorSettings, UpsertInput};
 use super::hubspot_server::HubSpotServer;
 use super::sources::{SandboxSource, build_config, open_sources};
 use crate::app::App;
 use crate::clock::{Clock, SystemClock};
+use crate::event::Millis;
 use crate::ledger::sqlite::Rekey;
 use crate::ledger::{EventRecord, EventState, Ledger};
 use crate::net::{Http, HttpClient, HttpMethod, HttpRequest};
@@ -37,10 +39,13 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let hubspot = HubSpotServer::open(EmulatorSettings::new(TOKEN), Arc::clone(&clock))
         .context("the emulated HubSpot cannot listen")?;
-    let folder = TempFolder::make()?;
+    let folder = tempfile::Builder::new()
+        .prefix("webinar-bridge-sandbox-")
+        .tempdir()
+        .context("cannot make a temporary folder")?;
     let http: Arc<dyn Http> = Arc::new(HttpClient::new().context("cannot create an HTTP client")?);
     let sources = open_sources(&clock)?;
-    let config = build_config(&hubspot.base_url(), TOKEN, &folder.0, &sources)?;
+    let config = build_config(&hubspot.base_url(), TOKEN, folder.path(), &sources)?;
     let provider = |source: &SandboxSource| {
         let settings = config.sources.get(source.demo.source);
         settings.map(|settings| Arc::clone(&settings.provider))
@@ -65,7 +70,7 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
         writeln!(
             out,
             "\nThe sandbox runs until Ctrl-C. Commands to try:\n{}",
-            scenario.suggest_commands(&folder)?
+            scenario.suggest_commands(folder.path())?
         )?;
         out.flush()?;
         stop.cancelled().await;
@@ -76,27 +81,8 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
     for api in scenario.sources.iter().filter_map(|(source, _)| source.api.as_ref()) {
         api.close();
     }
+    folder.close().context("cannot delete the sandbox's folder")?;
     outcome
-}
-
-/// A temporary folder for the store.
-struct TempFolder(std::path::PathBuf);
-
-impl TempFolder {
-    fn make() -> anyhow::Result<Self> {
-        let name = format!("webinar-bridge-sandbox-{}", uuid::Uuid::now_v7());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for TempFolder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, folder = %self.0.display(), "cannot delete the sandbox's folder");
-        }
-    }
 }
 
 struct Scenario {
@@ -107,12 +93,6 @@ struct Scenario {
     clock: Arc<dyn Clock>,
     hubspot: HubSpotServer,
     sources: Vec<(SandboxSource, Arc<dyn Provider>)>,
-}
-
-/// The bridge's answer to a webhook.
-struct WebhookAnswer {
-    status: u16,
-    outcome: String,
 }
 
 impl Scenario {
@@ -169,10 +149,10 @@ impl Scenario {
             }
         }
         let calls = source.calls();
-        let answered = self.post_webhook(source, provider, sample).await?;
+        let (status, outcome) = self.post_webhook(source, provider, sample).await?;
         writeln!(out, "  {}", sample.summary)?;
-        writeln!(out, "    -> {} {}", answered.status, answered.outcome)?;
-        self.wait_for_fetches(source).await;
+        writeln!(out, "    -> {status} {outcome}")?;
+        self.wait_for_fetches(source).await?;
         for path in source.calls().iter().skip(calls.len()) {
             writeln!(out, "       the bridge asks the platform's API: {path}")?;
         }
@@ -184,21 +164,20 @@ impl Scenario {
             writeln!(out, "       {id}: {change}")?;
         }
         anyhow::ensure!(
-            answered.status == 200 && answered.outcome != "quarantined",
-            "the bridge refused a sample of {}: {} {}",
+            status == 200 && outcome != "quarantined",
+            "the bridge refused a sample of {}: {status} {outcome}",
             provider.id(),
-            answered.status,
-            answered.outcome
         );
         Ok(())
     }
 
+    /// The status and the outcome of the bridge's answer.
     async fn post_webhook(
         &self,
         source: &SandboxSource,
         provider: &dyn Provider,
         sample: &Sample,
-    ) -> anyhow::Result<WebhookAnswer> {
+    ) -> anyhow::Result<(u16, String)> {
         let url = source.url(&self.webhooks)?;
         let unsigned = UnsignedRequest {
             url: &url,
@@ -221,7 +200,7 @@ impl Scenario {
         let answer = self.http.send(request).await?;
         let word = serde_json::from_slice::<Value>(&answer.body).ok();
         let word = word.and_then(|answer| answer.get("status")?.as_str().map(str::to_owned));
-        Ok(WebhookAnswer { status: answer.status, outcome: word.unwrap_or_default() })
+        Ok((answer.status, word.unwrap_or_default()))
     }
 
     /// The input for HubSpot of each event.
@@ -234,54 +213,36 @@ impl Scenario {
     }
 
     /// Waits for the bridge to ask the platform for fields that a webhook leaves out.
-    async fn wait_for_fetches(&self, source: &SandboxSource) {
-        let deadline = Instant::now() + TIMEOUT;
-        let pending = async || {
-            let fetches = self.ledger.fetch_statuses().await.unwrap_or_default();
-            fetches.get(source.demo.source).is_some_and(|status| status.pending > 0)
-        };
-        while pending().await && Instant::now() < deadline {
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+    async fn wait_for_fetches(&self, source: &SandboxSource) -> anyhow::Result<bool> {
+        wait_until(async || {
+            let fetches = self.ledger.fetch_statuses().await?;
+            Ok(fetches.get(source.demo.source).is_none_or(|status| status.pending == 0))
+        })
+        .await
     }
 
     async fn wait_for_delivery(&self) -> anyhow::Result<bool> {
-        let deadline = Instant::now() + TIMEOUT;
-        loop {
+        wait_until(async || {
             let events = self.ledger.events(EVENTS_MAX).await?;
-            let equal = events.iter().all(|event| self.is_in_hubspot(event));
-            if equal || Instant::now() >= deadline {
-                return Ok(equal && !events.is_empty());
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
+            Ok(!events.is_empty() && events.iter().all(|event| self.is_in_hubspot(event)))
+        })
+        .await
     }
 
     /// Whether HubSpot's event equals the ledger's.
     fn is_in_hubspot(&self, event: &EventRecord) -> bool {
         let key =
             (event.key.external_account_id.to_string(), event.key.external_event_id.to_string());
-        let Some(input) = event.input.as_deref().and_then(|i| serde_json::from_slice(i).ok())
-        else {
-            return false;
-        };
-        let input: Value = input;
+        let input = event.input.as_deref().and_then(|input| serde_json::from_slice(input).ok());
         let emulator = self.hubspot.emulator();
-        let Some(record) = emulator.events().get(&key) else { return false };
-        let text = |field: &str| input.get(field).and_then(Value::as_str).map(str::to_owned);
-        event.state == EventState::Delivered
-            && text("eventName").as_deref() == Some(record.name.as_str())
-            && text("startDateTime") == record.start.map(|at| at.to_string())
-            && text("endDateTime") == record.end.map(|at| at.to_string())
-            && input.get("eventCancelled") == Some(&Value::Bool(record.cancelled))
-            && input.get("eventCompleted") == Some(&Value::Bool(record.completed))
+        let stored: Option<&UpsertInput> = emulator.events().get(&key).map(|event| &event.input);
+        event.state == EventState::Delivered && stored.is_some() && stored == input.as_ref()
     }
 
     fn show_hubspot(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         let emulator = self.hubspot.emulator();
-        for call in
-            emulator.calls().iter().filter(|call| call.operation == EmulatorOperation::Upsert)
-        {
+        let upsert = Some(EmulatorOperation::Upsert);
+        for call in emulator.calls().iter().filter(|call| call.operation == upsert) {
             writeln!(
                 out,
                 "  one call to HubSpot with {} events (POST .../events/upsert) -> {}",
@@ -289,23 +250,24 @@ impl Scenario {
             )?;
         }
         writeln!(out)?;
-        for ((_, id), record) in emulator.events() {
-            let when = |at: Option<crate::event::Millis>| {
-                at.map_or_else(|| "-".to_owned(), |at| at.to_string())
-            };
-            let state = match (record.cancelled, record.completed) {
+        let when = |at: Option<Millis>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        for ((_, id), event) in emulator.events() {
+            let input = &event.input;
+            let state = match (input.event_cancelled, input.event_completed) {
                 (true, _) => "cancelled",
                 (false, true) => "completed",
                 (false, false) => "planned",
             };
-            writeln!(out, "  {id}  {state}  {} to {}", when(record.start), when(record.end))?;
-            writeln!(out, "    {} ({}), by {}", record.name, record.object_id, record.organizer)?;
+            let (start, end) = (when(input.start_date_time), when(input.end_date_time));
+            writeln!(out, "  {id}  {state}  {start} to {end}")?;
+            let UpsertInput { event_name, event_organizer, .. } = input;
+            writeln!(out, "    {event_name} ({}), by {event_organizer}", event.object_id)?;
         }
         Ok(())
     }
 
     /// Commands to try, with bodies that the first platform could send now.
-    fn suggest_commands(&self, folder: &TempFolder) -> anyhow::Result<String> {
+    fn suggest_commands(&self, folder: &Path) -> anyhow::Result<String> {
         let Some((source, _)) = self.sources.first() else { return Ok(String::new()) };
         let program = std::env::current_exe().context("cannot find the path of this program")?;
         let url = source.url(&self.webhooks)?;
@@ -313,7 +275,7 @@ impl Scenario {
         // Later bodies: those already sent are known as duplicates.
         let later = self.clock.now().plus(Duration::from_mins(1));
         for (sample, name) in source.demo.samples(later).iter().zip(["one", "two"]) {
-            let file = folder.0.join(format!("{name}.json"));
+            let file = folder.join(format!("{name}.json"));
             std::fs::write(&file, &sample.body)
                 .with_context(|| format!("cannot write {}", file.display()))?;
             webhooks.push(format!(
@@ -337,6 +299,18 @@ impl Scenario {
             two = webhooks.last().map_or("", String::as_str),
         ))
     }
+}
+
+/// Waits for the condition; false if it is not met in time.
+async fn wait_until(condition: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition().await? {
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+    Ok(true)
 }
 
 /// An event for a reader: HubSpot's fields, or its gaps.
@@ -366,14 +340,13 @@ fn diff_events(
             found.push((id.clone(), format!("new event {name}, {start} to {end}")));
             continue;
         };
-        for (field, value) in fields {
-            if known.get(field) != Some(value) {
-                let was = known.get(field).map_or("nothing", String::as_str);
-                found.push((id.clone(), format!("{field}: {was} -> {value}")));
+        let names: BTreeSet<&String> = known.keys().chain(fields.keys()).collect();
+        for name in names {
+            let [was, is] =
+                [known, fields].map(|fields| fields.get(name).map_or("nothing", String::as_str));
+            if was != is {
+                found.push((id.clone(), format!("{name}: {was} -> {is}")));
             }
-        }
-        for gone in known.keys().filter(|field| !fields.contains_key(*field)) {
-            found.push((id.clone(), format!("{gone}: removed")));
         }
     }
     found

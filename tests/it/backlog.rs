@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
-use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, TransportFault};
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, HANG};
 
 use crate::harness::http::scrape;
 use crate::harness::process::{Bridge, Setting, TOKEN};
@@ -149,7 +149,7 @@ async fn long_texts_of_long_series_take_no_memory() {
     let hubspot = EmulatorSettings { rate: RATE, ..EmulatorSettings::new(TOKEN) };
     let account = "rate_limit = { requests = 1000, window = \"10s\" }\nrequest_timeout = \"2s\"";
     let setting = Setting::with(hubspot, account, "");
-    let silence = EmulatorFault::Transport { fault: TransportFault::Hang, stored: false };
+    let silence = EmulatorFault::Transport { fault: HANG, stored: false };
     setting.hubspot.emulator().inject_standing(silence);
     let bridge = setting.start();
     let occurrences: Vec<String> = (1..=500)

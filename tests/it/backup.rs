@@ -67,7 +67,7 @@ async fn a_backup_under_load_holds_what_was_answered_before_and_serves() {
     let held = restored.held_of("acct");
     for id in 1..=BEFORE {
         let event = held.get(&id.to_string()).unwrap_or_else(|| panic!("{id} is not in the copy"));
-        assert_eq!(event.name, format!("Event {id}"));
+        assert_eq!(event.input.event_name, format!("Event {id}"));
     }
     accepted(&bridge, 5_000).await;
     bridge.settled().await;
@@ -190,10 +190,10 @@ async fn a_copy_put_in_place_is_told_what_it_missed_before_anything_is_sent() {
     let mut held = setting.held();
     let one = held.remove("1").expect("it is there");
     assert_eq!(
-        (one.name.as_str(), one.description.as_deref()),
+        (one.input.event_name.as_str(), one.input.event_description.as_deref()),
         ("One, newer", Some("Now with one"))
     );
-    let others: Vec<_> = held.values().map(|event| event.name.as_str()).collect();
+    let others: Vec<_> = held.values().map(|event| event.input.event_name.as_str()).collect();
     assert_eq!(others, ["Two", "Three"]);
     assert_eq!(bridge.terminate(), Some(0));
 }

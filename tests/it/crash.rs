@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, TransportFault};
+use webinar_bridge::http::simple_server::ResponseFault;
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, HANG};
 
 use crate::harness::disk::SmallDisk;
 use crate::harness::http::scrape;
@@ -64,13 +65,13 @@ fn fault(rng: &mut SeededRng, pausing: bool) -> EmulatorFault {
     let name = format!(" {}", rng.below(10));
     match rng.below(if pausing { 9 } else { 8 }) {
         0 | 1 => EmulatorFault::Status { status, retry_after },
-        2 => EmulatorFault::Transport { fault: TransportFault::Hang, stored },
-        3 => EmulatorFault::Transport { fault: TransportFault::Reset, stored },
-        4 => EmulatorFault::Transport { fault: TransportFault::Truncate, stored },
-        5 => EmulatorFault::EmptyResults,
+        2 => EmulatorFault::Transport { fault: HANG, stored },
+        3 => EmulatorFault::Transport { fault: ResponseFault::Reset, stored },
+        4 => EmulatorFault::Transport { fault: ResponseFault::Truncate, stored },
+        5 => EmulatorFault::NoResults("COMPLETE"),
         6 => EmulatorFault::PartialErrors { name, identified: stored },
         7 => EmulatorFault::RejectNames(name),
-        _ => EmulatorFault::MissingScopes,
+        _ => EmulatorFault::Status { status: 403, retry_after: None },
     }
 }
 

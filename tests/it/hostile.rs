@@ -26,7 +26,7 @@ async fn metric(bridge: &Bridge, series: &str) -> f64 {
 fn name_at_hubspot(hubspot: &HubSpotServer, id: u64) -> Option<String> {
     let emulator = hubspot.emulator();
     let event = emulator.events().get(&("acct".to_owned(), id.to_string()))?;
-    Some(event.name.clone())
+    Some(event.input.event_name.clone())
 }
 
 /// Asserts that the bridge runs, has not panicked, and still delivers.

@@ -7,7 +7,8 @@ use jsonschema::Validator;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use webinar_bridge::event::{EventInput, Millis};
-use webinar_bridge::sandbox::emulator::{Emulator, EmulatorRequest, EmulatorSettings};
+use webinar_bridge::http::simple_server::SimpleRequest;
+use webinar_bridge::sandbox::emulator::{EmulatorSettings, HubspotEmulator};
 
 const SCHEMA: &str = include_str!("../fixtures/hubspot/upsert.schema.json");
 const NOW: Millis = Millis::new(1_790_000_000_000);
@@ -22,8 +23,8 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
 
 /// Whether the emulator takes the body.
 fn emulated(body: &[u8]) -> bool {
-    let mut emulator = Emulator::new(EmulatorSettings::new("pat-made-up"));
-    let request = EmulatorRequest {
+    let mut emulator = HubspotEmulator::new(EmulatorSettings::new("pat-made-up"));
+    let request = SimpleRequest {
         method: "POST".into(),
         path: "/marketing/v3/marketing-events/events/upsert".into(),
         query: String::new(),

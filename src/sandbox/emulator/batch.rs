@@ -2,53 +2,73 @@
 //! `BatchInputMarketingEventCreateRequestParams` of HubSpot's OpenAPI (v3 and 2026-03 are equal), except
 //! `customProperties`: the schema requires it with twenty fields each, HubSpot's guide and its API accept none, or two.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use serde::{Deserialize, Deserializer};
+use regex::Regex;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::Millis;
 
 /// Documented for the CRM's object batches; no limit is documented for marketing events, so a client keeps to this one.
 const MAX_INPUTS: usize = 100;
 
-/// One element of `inputs`.
-#[derive(Deserialize)]
+/// The form of RFC 3339 (section 5.6, upper case); `jiff` accepts more.
+static RFC_3339: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$")
+        .expect("the pattern is valid")
+});
+
+/// One element of `inputs`. It is serialized as HubSpot shows the event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct UpsertInput {
-    pub(super) external_account_id: String,
-    pub(super) external_event_id: String,
-    pub(super) event_name: String,
-    pub(super) event_organizer: String,
+pub struct UpsertInput {
+    /// `externalAccountId`.
+    #[serde(skip_serializing)]
+    pub external_account_id: String,
+    /// `externalEventId`. The schema describes the shown `id` as the CRM object's; in the one portal observed, it was
+    /// the external event's (AMCF-2026/jidhr, `tests/test_event_merge_update.py`).
+    #[serde(rename(serialize = "id"))]
+    pub external_event_id: String,
+    /// `eventName`.
+    pub event_name: String,
+    /// `eventOrganizer`.
+    pub event_organizer: String,
+    /// `eventType`.
     #[serde(default, deserialize_with = "non_null")]
-    pub(super) event_type: Option<String>,
+    pub event_type: Option<String>,
+    /// `eventDescription`.
     #[serde(default, deserialize_with = "non_null")]
-    pub(super) event_description: Option<String>,
+    pub event_description: Option<String>,
+    /// `eventUrl`.
     #[serde(default, deserialize_with = "non_null")]
-    pub(super) event_url: Option<String>,
-    #[serde(default, deserialize_with = "non_null")]
-    pub(super) start_date_time: Option<DateTime>,
-    #[serde(default, deserialize_with = "non_null")]
-    pub(super) end_date_time: Option<DateTime>,
+    pub event_url: Option<String>,
+    /// `startDateTime`.
+    #[serde(default, deserialize_with = "date_time", serialize_with = "utc")]
+    pub start_date_time: Option<Millis>,
+    /// `endDateTime`.
+    #[serde(default, deserialize_with = "date_time", serialize_with = "utc")]
+    pub end_date_time: Option<Millis>,
+    /// `eventCancelled`.
     #[serde(default)]
-    pub(super) event_cancelled: bool,
+    pub event_cancelled: bool,
+    /// `eventCompleted`.
     #[serde(default)]
-    pub(super) event_completed: bool,
+    pub event_completed: bool,
+    /// `customProperties`.
     #[serde(default)]
-    pub(super) custom_properties: Vec<InputProperty>,
+    pub custom_properties: Vec<InputProperty>,
 }
 
 /// A custom property: two of the schema's twenty fields.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct InputProperty {
-    name: String,
-    value: String,
+pub struct InputProperty {
+    /// Name.
+    pub name: String,
+    /// Value.
+    pub value: String,
 }
-
-/// A time in the schema's format `date-time`, which is RFC 3339.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(try_from = "String")]
-pub(super) struct DateTime(pub(super) Millis);
 
 /// Reason for refusing a body.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,16 +79,6 @@ pub(super) enum BatchError {
     Count(usize),
     #[error("Duplicate event {event} of account {account} in one batch")]
     Duplicate { account: String, event: String },
-}
-
-impl BatchError {
-    /// Number of inputs, if it could be read.
-    pub(super) fn inputs(&self) -> usize {
-        match self {
-            Self::Count(count) => *count,
-            Self::Schema { .. } | Self::Duplicate { .. } => 0,
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -110,13 +120,6 @@ pub(super) fn shared_event_id(batch: &[UpsertInput]) -> Option<String> {
     Some(format!("event id {} of two accounts in one batch", shared.external_event_id))
 }
 
-impl UpsertInput {
-    /// The custom properties by name; the last of equal names wins.
-    pub(super) fn properties(properties: Vec<InputProperty>) -> BTreeMap<String, String> {
-        properties.into_iter().map(|property| (property.name, property.value)).collect()
-    }
-}
-
 /// Deserializes a field that may be missing but not null: the schema makes none nullable.
 fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
@@ -124,39 +127,16 @@ fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-impl TryFrom<String> for DateTime {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        const NOT_RFC_3339: &str = "is not an RFC 3339 date-time";
-        if !has_rfc_3339_shape(&text) {
-            return Err(NOT_RFC_3339);
-        }
-        let timestamp = text.parse::<jiff::Timestamp>().map_err(|_| NOT_RFC_3339)?;
-        Ok(Self(Millis::new(timestamp.as_millisecond())))
-    }
+/// Deserializes a time in the schema's format `date-time`, which is RFC 3339.
+fn date_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Millis>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let timestamp = text.parse::<jiff::Timestamp>().ok().filter(|_| RFC_3339.is_match(&text));
+    let timestamp =
+        timestamp.ok_or_else(|| serde::de::Error::custom("is not an RFC 3339 date-time"))?;
+    Ok(Some(Millis::new(timestamp.as_millisecond())))
 }
 
-/// Whether the text has RFC 3339's form (section 5.6, upper case); `jiff` accepts more.
-fn has_rfc_3339_shape(text: &str) -> bool {
-    let digits_as = |text: &[u8], shape: &[u8]| {
-        text.len() == shape.len()
-            && text.iter().zip(shape).all(|(byte, expected)| match expected {
-                b'0' => byte.is_ascii_digit(),
-                mark => byte == mark,
-            })
-    };
-    let Some((seconds, rest)) = text.as_bytes().split_at_checked(19) else { return false };
-    let offset = match rest.split_first() {
-        Some((b'.', fraction)) => {
-            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            match fraction.split_at_checked(digits) {
-                Some(([_, ..], offset)) => offset,
-                Some(([], _)) | None => return false,
-            }
-        }
-        Some(_) | None => rest,
-    };
-    digits_as(seconds, b"0000-00-00T00:00:00")
-        && (offset == b"Z" || digits_as(offset, b"+00:00") || digits_as(offset, b"-00:00"))
+#[allow(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+fn utc<S: Serializer>(time: &Option<Millis>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.to_string()).serialize(serializer)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::batch::UpsertInput;
+use crate::http::simple_server::ResponseFault;
 
 /// A fault of an admitted upsert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,14 +22,13 @@ pub enum EmulatorFault {
         /// Whether the errors name their event, which HubSpot does not promise.
         identified: bool,
     },
-    /// 200 and `COMPLETE` without results, and nothing is stored.
-    EmptyResults,
     /// 400 for every batch with an event whose name contains the text, without naming the event.
     RejectNames(String),
     /// 200 and `COMPLETE`, but only the first half of the events, rounded down, is stored and returned.
     FewerResults,
-    /// 200 with a batch status other than `COMPLETE` (`PENDING`, `PROCESSING`, `CANCELED`), and nothing is stored.
-    Unfinished(&'static str),
+    /// 200 with this batch status (`COMPLETE`, `PENDING`, `PROCESSING`, `CANCELED`) and without results, and nothing is
+    /// stored.
+    NoResults(&'static str),
     /// This status with a web page, as sent by a proxy before the API, and nothing is stored.
     HtmlPage(u16),
     /// 429 for a named or an unnamed limit.
@@ -38,8 +38,6 @@ pub enum EmulatorFault {
         /// `Retry-After`, in seconds.
         retry_after: Option<u64>,
     },
-    /// 403: the app lacks the scope to write marketing events.
-    MissingScopes,
     /// The reply is that of another fault, and the batch is stored after a delay all the same.
     StoredLater {
         /// Delay; zero stores it at once. Requests that arrive meanwhile are stored first.
@@ -50,56 +48,31 @@ pub enum EmulatorFault {
     /// The reply is lost.
     Transport {
         /// Kind of loss.
-        fault: TransportFault,
+        fault: ResponseFault,
         /// Whether the batch is stored all the same.
         stored: bool,
     },
 }
 
-/// A way in which a reply is lost. The caller of the emulator carries it out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransportFault {
-    /// No reply comes, and the connection stays open.
-    Hang,
-    /// The connection is reset before the reply.
-    Reset,
-    /// The connection ends within the body.
-    Truncate,
-}
+/// No reply comes: the server holds it for longer than any client waits.
+pub const HANG: ResponseFault = ResponseFault::Hang(Duration::from_mins(10));
 
 impl EmulatorFault {
     pub(super) fn applies_to(&self, batch: &[UpsertInput]) -> bool {
-        match self {
-            Self::PartialErrors { name, .. } | Self::RejectNames(name) => {
-                batch.iter().any(|input| input.event_name.contains(name))
-            }
-            Self::Status { .. }
-            | Self::EmptyResults
-            | Self::FewerResults
-            | Self::Unfinished(_)
-            | Self::HtmlPage(_)
-            | Self::Limited { .. }
-            | Self::MissingScopes
-            | Self::StoredLater { .. }
-            | Self::Transport { .. } => true,
-        }
+        let (Self::PartialErrors { name, .. } | Self::RejectNames(name)) = self else {
+            return true;
+        };
+        batch.iter().any(|input| input.event_name.contains(name))
     }
 
     /// Whether the fault occurs before the body is read.
     pub(super) fn precedes_body(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Status { .. }
-            | Self::HtmlPage(_)
-            | Self::Limited { .. }
-            | Self::MissingScopes
-            | Self::Transport { stored: false, .. } => true,
-            Self::PartialErrors { .. }
-            | Self::EmptyResults
-            | Self::FewerResults
-            | Self::Unfinished(_)
-            | Self::RejectNames(_)
-            | Self::StoredLater { .. }
-            | Self::Transport { stored: true, .. } => false,
-        }
+                | Self::HtmlPage(_)
+                | Self::Limited { .. }
+                | Self::Transport { stored: false, .. }
+        )
     }
 }

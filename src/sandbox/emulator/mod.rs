@@ -1,25 +1,25 @@
 //! HubSpot's marketing events, as far as we use them: a state machine over requests, without sockets or a clock.
 //!
 //! Promises: the same requests at the same times get the same answers. It is stricter than HubSpot is known to be, so
-//! that clients that pass do not depend on HubSpot's leniency; [`Emulator::violations`] lists a client's errors. It
-//! enforces known rules of HubSpot: the published schema (with `customProperties` optional and of name and value only,
-//! as in HubSpot's guide), the full replacement of an event by each upsert, the rolling window, expiring tokens. Relies
-//! on its caller for the time and for carrying out [`TransportFault`]s. It holds everything in memory: a crash empties
-//! the account.
+//! that clients that pass do not depend on HubSpot's leniency; [`HubspotEmulator::violations`] lists a client's errors.
+//! It enforces known rules of HubSpot: the published schema (with `customProperties` optional and of name and value
+//! only, as in HubSpot's guide), the full replacement of an event by each upsert, the rolling window, expiring tokens.
+//! Relies on its caller for the time and for carrying out the faults of replies
+//! ([`ResponseFault`](crate::http::simple_server::ResponseFault)). It holds everything in memory: a crash empties the
+//! account.
 //!
-//! * `wire`: requests, replies and routes;
+//! * `wire`: operations and routes;
 //! * `access`: credentials and limits;
 //! * `batch`: the body of an upsert;
-//! * `store`: the events and their JSON;
-//! * `answer`: the bodies of replies;
+//! * `stored_event`: an event as stored and shown;
+//! * `answer`: replies;
 //! * `fault`: injected faults.
 
 mod access;
 mod answer;
 mod batch;
 mod fault;
-mod refusal;
-mod store;
+mod stored_event;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -27,19 +27,21 @@ mod wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::event::Millis;
+use crate::http::simple_server::{SimpleRequest, SimpleResponse};
 use access::AccessControl;
 pub use access::OAuthApp;
-use answer::CorrelationId;
-use batch::UpsertInput;
-pub use fault::{EmulatorFault, TransportFault};
-use store::EventStore;
-pub use store::StoredEvent;
-use wire::EmulatorRoute;
-pub use wire::{EmulatorCall, EmulatorOperation, EmulatorReply, EmulatorRequest};
+pub use batch::{InputProperty, UpsertInput};
+pub use fault::{EmulatorFault, HANG};
+pub use stored_event::StoredEvent;
+pub use wire::{EmulatorCall, EmulatorOperation};
+
+/// First number of CRM objects; any number would do.
+const FIRST_OBJECT: usize = 730_000_000_001;
 
 /// Settings of the emulated HubSpot account.
 #[derive(Clone)]
@@ -69,10 +71,10 @@ impl EmulatorSettings {
 }
 
 /// One emulated HubSpot account.
-pub struct Emulator {
-    portal_id: u64,
+pub struct HubspotEmulator {
     access: AccessControl,
-    store: EventStore,
+    /// The events, by external account and event id.
+    events: BTreeMap<(String, String), StoredEvent>,
     queued: VecDeque<EmulatorFault>,
     standing: Vec<EmulatorFault>,
     /// Batches that will be stored later, with the time.
@@ -81,14 +83,13 @@ pub struct Emulator {
     violations: Vec<String>,
 }
 
-impl Emulator {
+impl HubspotEmulator {
     /// An account without events.
     #[must_use]
     pub fn new(settings: EmulatorSettings) -> Self {
         Self {
-            portal_id: settings.portal_id,
-            access: AccessControl::new(settings.token, settings.rate, settings.oauth),
-            store: EventStore::default(),
+            access: AccessControl::new(settings),
+            events: BTreeMap::new(),
             queued: VecDeque::new(),
             standing: Vec::new(),
             delayed: Vec::new(),
@@ -98,45 +99,37 @@ impl Emulator {
     }
 
     /// Answers a request that arrives at `now`.
-    pub fn handle(&mut self, now: Millis, request: &EmulatorRequest) -> EmulatorReply {
+    pub fn handle(&mut self, now: Millis, request: &SimpleRequest) -> SimpleResponse {
         self.store_landed(now);
-        let (operation, inputs, mut reply) = match wire::route(request) {
-            EmulatorRoute::Upsert => {
-                let (inputs, reply) = self.upsert(now, request);
-                (EmulatorOperation::Upsert, inputs, reply)
+        let authorization = request.header("authorization");
+        let routed = wire::route(request);
+        let (inputs, reply) = match routed {
+            Ok(EmulatorOperation::Upsert) => self.upsert(now, request),
+            Ok(EmulatorOperation::Read) => {
+                let admitted = self.access.admit(now, authorization);
+                (0, admitted.and_then(|()| self.read(request)))
             }
-            EmulatorRoute::Read(event) => {
-                let refusal = self.refusal(now, request);
-                let reply = refusal.unwrap_or_else(|| self.read(&request.query, &event));
-                (EmulatorOperation::Read, 0, reply)
+            Ok(EmulatorOperation::Details) => {
+                let admitted = self.access.admit(now, authorization);
+                (0, admitted.map(|()| self.details()))
             }
-            EmulatorRoute::Details => {
-                let refusal = self.refusal(now, request);
-                (EmulatorOperation::Details, 0, refusal.unwrap_or_else(|| self.details()))
-            }
-            EmulatorRoute::Token => {
-                if !request.has_content_type("application/x-www-form-urlencoded") {
+            Ok(EmulatorOperation::Token) => {
+                if !wire::has_content_type(request, "application/x-www-form-urlencoded") {
                     self.violations.push("the token endpoint takes a form".to_owned());
                 }
-                (
-                    EmulatorOperation::Token,
-                    0,
-                    self.access.refresh(now, &request.body, self.portal_id),
-                )
+                (0, Ok(self.access.refresh(now, &request.body)))
             }
-            EmulatorRoute::WrongMethod => {
-                self.violations.push(format!("{} {}: wrong method", request.method, request.path));
-                (EmulatorOperation::Unknown, 0, answer::wrong_method(self.correlation_id()))
-            }
-            EmulatorRoute::NotFound => {
-                self.violations.push(format!("{} {}: no such path", request.method, request.path));
-                (EmulatorOperation::Unknown, 0, answer::no_such_path(self.correlation_id()))
+            Err(status) => {
+                self.violations.push(format!("{} {}: {status}", request.method, request.path));
+                (0, Err(answer::status(status)))
             }
         };
+        let mut reply = reply.unwrap_or_else(|refusal| refusal);
         // HubSpot's headers of limits at the token endpoint are unknown.
-        if operation != EmulatorOperation::Token {
-            reply.headers.extend(self.access.headers(now, request.header("authorization")));
+        if routed != Ok(EmulatorOperation::Token) {
+            reply.headers.extend(self.access.headers(now, authorization));
         }
+        let operation = routed.ok();
         self.calls.push(EmulatorCall { at: now, operation, status: reply.status, inputs });
         reply
     }
@@ -178,7 +171,7 @@ impl Emulator {
     /// The events, by external account and event id.
     #[must_use]
     pub fn events(&self) -> &BTreeMap<(String, String), StoredEvent> {
-        self.store.events()
+        &self.events
     }
 
     /// Changes an event, or deletes it (`None`), as another client would.
@@ -188,7 +181,10 @@ impl Emulator {
         event: &str,
         with: impl FnOnce(StoredEvent) -> Option<StoredEvent>,
     ) {
-        self.store.tamper(account, event, with);
+        let key = (account.to_owned(), event.to_owned());
+        if let Some(event) = self.events.remove(&key).and_then(with) {
+            self.events.insert(key, event);
+        }
     }
 
     /// All calls so far, in the order of arrival.
@@ -203,45 +199,40 @@ impl Emulator {
         &self.violations
     }
 
-    /// The correlation id of the current call.
-    fn correlation_id(&self) -> CorrelationId {
-        CorrelationId::for_call(self.calls.len())
-    }
-
-    /// Admits the call, or returns the refusal.
-    fn refusal(&mut self, now: Millis, request: &EmulatorRequest) -> Option<EmulatorReply> {
-        let refused = self.access.admit(now, request.header("authorization")).err()?;
-        Some(answer::refused(refused, self.correlation_id()))
-    }
-
-    fn upsert(&mut self, now: Millis, request: &EmulatorRequest) -> (usize, EmulatorReply) {
-        let correlation = self.correlation_id();
+    /// Number of the batch's events, zero for an invalid batch, and the reply or the refusal.
+    fn upsert(
+        &mut self,
+        now: Millis,
+        request: &SimpleRequest,
+    ) -> (usize, Result<SimpleResponse, SimpleResponse>) {
         // Parsed before any refusal, so that no violation hides behind a 429.
         let batch = batch::parse(&request.body);
-        match &batch {
-            Ok(inputs) => self.violations.extend(batch::shared_event_id(inputs)),
-            Err(problem) => self.violations.push(problem.to_string()),
-        }
-        if !request.has_content_type("application/json") {
+        let count = match &batch {
+            Ok(inputs) => {
+                self.violations.extend(batch::shared_event_id(inputs));
+                inputs.len()
+            }
+            Err(problem) => {
+                self.violations.push(problem.to_string());
+                0
+            }
+        };
+        if !wire::has_content_type(request, "application/json") {
             self.violations.push("an upsert takes application/json".to_owned());
         }
-        let count = match &batch {
-            Ok(inputs) => inputs.len(),
-            Err(problem) => problem.inputs(),
-        };
-        if let Some(refusal) = self.refusal(now, request) {
-            return (count, refusal);
+        if let Err(refusal) = self.access.admit(now, request.header("authorization")) {
+            return (count, Err(refusal));
         }
         let fault = self.take_fault(batch.as_deref().unwrap_or_default());
         let reply = match (fault, batch) {
             (None, Ok(batch)) => self.store_and_confirm(now, batch),
-            (Some(fault), Ok(batch)) => self.apply_fault(now, fault, batch, correlation),
+            (Some(fault), Ok(batch)) => self.apply_fault(now, fault, batch),
             (Some(fault), Err(_)) if fault.precedes_body() => {
-                self.apply_fault(now, fault, Vec::new(), correlation)
+                self.apply_fault(now, fault, Vec::new())
             }
-            (_, Err(problem)) => answer::invalid(&problem.to_string(), correlation),
+            (_, Err(problem)) => answer::invalid(&problem.to_string()),
         };
-        (count, reply)
+        (count, Ok(reply))
     }
 
     fn apply_fault(
@@ -249,35 +240,34 @@ impl Emulator {
         now: Millis,
         fault: EmulatorFault,
         batch: Vec<UpsertInput>,
-        correlation: CorrelationId,
-    ) -> EmulatorReply {
+    ) -> SimpleResponse {
         match fault {
             EmulatorFault::Status { status, retry_after } => {
-                answer::status(status, retry_after, correlation)
+                answer::retry_after(answer::status(status), retry_after)
             }
             EmulatorFault::PartialErrors { name, identified } => {
                 self.store_partially(now, batch, &name, identified)
             }
-            EmulatorFault::EmptyResults => answer::complete(200, now, &[], &[]),
             EmulatorFault::FewerResults => {
                 let half = batch.len() / 2;
                 self.store_and_confirm(now, batch.into_iter().take(half).collect())
             }
-            EmulatorFault::Unfinished(state) => answer::batch(200, state, now, &[], &[]),
+            EmulatorFault::NoResults(state) => {
+                SimpleResponse::json(200, &answer::batch(state, now, &[]))
+            }
             EmulatorFault::HtmlPage(status) => answer::html_page(status),
             EmulatorFault::Limited { policy, retry_after } => {
-                answer::limited(policy, retry_after, correlation)
+                answer::retry_after(answer::limited(policy), retry_after)
             }
-            EmulatorFault::RejectNames(_) => answer::invalid("Invalid input", correlation),
-            EmulatorFault::MissingScopes => answer::missing_scopes(correlation),
+            EmulatorFault::RejectNames(_) => answer::status(400),
             EmulatorFault::Transport { fault, stored: false } => {
-                EmulatorReply { fault: Some(fault), ..answer::status(502, None, correlation) }
+                SimpleResponse { fault: Some(fault), ..answer::status(502) }
             }
             EmulatorFault::Transport { fault, stored: true } => {
-                EmulatorReply { fault: Some(fault), ..self.store_and_confirm(now, batch) }
+                SimpleResponse { fault: Some(fault), ..self.store_and_confirm(now, batch) }
             }
             EmulatorFault::StoredLater { after, reply } => {
-                let reply = self.apply_fault(now, *reply, Vec::new(), correlation);
+                let reply = self.apply_fault(now, *reply, Vec::new());
                 self.delayed.push((now.plus(after), batch));
                 self.store_landed(now);
                 reply
@@ -296,14 +286,36 @@ impl Emulator {
     /// Stores the events and returns their JSON. No documentation states the order of results, so it differs from the
     /// inputs'.
     fn store_batch(&mut self, now: Millis, batch: Vec<UpsertInput>) -> Vec<Value> {
-        let shown = batch.into_iter().map(|input| self.store.replace(now, input));
+        let shown = batch.into_iter().map(|input| self.replace(now, input));
         let mut results: Vec<_> = shown.collect();
         results.reverse();
         results
     }
 
-    fn store_and_confirm(&mut self, now: Millis, batch: Vec<UpsertInput>) -> EmulatorReply {
-        answer::complete(200, now, &self.store_batch(now, batch), &[])
+    /// Replaces the event with the input and returns its JSON.
+    fn replace(&mut self, now: Millis, input: UpsertInput) -> Value {
+        let number = FIRST_OBJECT + self.events.len();
+        let key = (input.external_account_id.clone(), input.external_event_id.clone());
+        let event = match self.events.remove(&key) {
+            Some(event) => {
+                StoredEvent { input, updated_at: now, writes: event.writes + 1, ..event }
+            }
+            None => StoredEvent {
+                object_id: number.to_string(),
+                input,
+                created_at: now,
+                updated_at: now,
+                writes: 1,
+            },
+        };
+        let shown = event.default_response();
+        self.events.insert(key, event);
+        shown
+    }
+
+    fn store_and_confirm(&mut self, now: Millis, batch: Vec<UpsertInput>) -> SimpleResponse {
+        let results = self.store_batch(now, batch);
+        SimpleResponse::json(200, &answer::batch("COMPLETE", now, &results))
     }
 
     /// 207 is the status of mixed results in HubSpot's other batch calls, with `COMPLETE` all the same
@@ -314,32 +326,33 @@ impl Emulator {
         batch: Vec<UpsertInput>,
         name: &str,
         identified: bool,
-    ) -> EmulatorReply {
+    ) -> SimpleResponse {
         let (refused, accepted): (Vec<_>, Vec<_>) =
             batch.into_iter().partition(|input| input.event_name.contains(name));
-        let results = self.store_batch(now, accepted);
-        let errors: Vec<_> =
+        let mut body = answer::batch("COMPLETE", now, &self.store_batch(now, accepted));
+        body["numErrors"] = json!(refused.len());
+        body["errors"] =
             refused.iter().map(|input| answer::item_error(input, identified)).collect();
-        answer::complete(207, now, &results, &errors)
+        SimpleResponse::json(207, &body)
     }
 
-    fn read(&mut self, query: &str, event: &str) -> EmulatorReply {
-        let account = form_urlencoded::parse(query.as_bytes())
+    fn read(&mut self, request: &SimpleRequest) -> Result<SimpleResponse, SimpleResponse> {
+        let account = form_urlencoded::parse(request.query.as_bytes())
             .find(|(name, _)| name == "externalAccountId")
-            .map(|(_, value)| value);
+            .map(|(_, value)| value.into_owned());
         let Some(account) = account else {
             self.violations.push("an event is read without externalAccountId".to_owned());
-            return answer::invalid("externalAccountId is required", self.correlation_id());
+            return Err(answer::invalid("externalAccountId is required"));
         };
-        match self.store.show(&account, event) {
-            Some(shown) => answer::json(200, &shown),
-            None => answer::no_such_event(self.correlation_id()),
-        }
+        let event = wire::event_id(&request.path).unwrap_or_default();
+        let key = (account, percent_decode_str(event).decode_utf8_lossy().into_owned());
+        let event = self.events.get(&key).ok_or_else(answer::no_such_event)?;
+        Ok(SimpleResponse::json(200, &event.read_response()))
     }
 
-    fn details(&self) -> EmulatorReply {
+    fn details(&self) -> SimpleResponse {
         let details = json!({
-            "portalId": self.portal_id,
+            "portalId": self.access.settings.portal_id,
             "accountType": "DEVELOPER_TEST",
             "timeZone": "UTC",
             "companyCurrency": "EUR",
@@ -349,6 +362,6 @@ impl Emulator {
             "uiDomain": "app.hubspot.com",
             "dataHostingLocation": "eu1",
         });
-        answer::json(200, &details)
+        SimpleResponse::json(200, &details)
     }
 }

@@ -1,16 +1,17 @@
 use super::*;
+use crate::http::simple_server::ResponseFault;
 
 const START: Millis = Millis::new(1_790_000_000_000);
 const UPSERT: &str = "/marketing/v3/marketing-events/events/upsert";
 
-fn emulator() -> Emulator {
+fn emulator() -> HubspotEmulator {
     let mut settings = EmulatorSettings::new("pat-made-up");
     settings.rate = (3, Duration::from_secs(10));
-    Emulator::new(settings)
+    HubspotEmulator::new(settings)
 }
 
-fn request(method: &str, path: &str, body: &str) -> EmulatorRequest {
-    EmulatorRequest {
+fn request(method: &str, path: &str, body: &str) -> SimpleRequest {
+    SimpleRequest {
         method: method.into(),
         path: path.into(),
         query: String::new(),
@@ -22,7 +23,7 @@ fn request(method: &str, path: &str, body: &str) -> EmulatorRequest {
     }
 }
 
-fn upsert(inputs: &[Value]) -> EmulatorRequest {
+fn upsert(inputs: &[Value]) -> SimpleRequest {
     request("POST", UPSERT, &json!({ "inputs": inputs }).to_string())
 }
 
@@ -35,16 +36,16 @@ fn event(id: &str, name: &str) -> Value {
     })
 }
 
-fn body(reply: &EmulatorReply) -> Value {
+fn body(reply: &SimpleResponse) -> Value {
     serde_json::from_slice(&reply.body).expect("JSON")
 }
 
-fn header<'a>(reply: &'a EmulatorReply, name: &str) -> Option<&'a str> {
-    let found = reply.headers.iter().find(|(present, _)| present == name);
+fn header<'a>(reply: &'a SimpleResponse, name: &str) -> Option<&'a str> {
+    let found = reply.headers.iter().find(|(present, _)| present.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.as_str())
 }
 
-fn stored<'a>(emulator: &'a Emulator, id: &str) -> Option<&'a StoredEvent> {
+fn stored<'a>(emulator: &'a HubspotEmulator, id: &str) -> Option<&'a StoredEvent> {
     emulator.events().get(&("acct-7".to_owned(), id.to_owned()))
 }
 
@@ -63,29 +64,23 @@ fn upsert_replaces_the_whole_event() {
     assert_eq!(emulator.handle(START, &upsert(&[full])).status, 200);
 
     let first = stored(&emulator, "w-1").expect("stored").clone();
-    assert_eq!(first.start, Millis::parse("2026-11-30T18:00:00.5Z", None));
-    assert_eq!(first.custom_properties.get("platform").map(String::as_str), Some("none"));
-    assert!(first.cancelled && first.completed);
+    assert_eq!(first.input.start_date_time, Millis::parse("2026-11-30T18:00:00.5Z", None));
+    let platform = InputProperty { name: "platform".into(), value: "none".into() };
+    assert_eq!(first.input.custom_properties, [platform]);
+    assert!(first.input.event_cancelled && first.input.event_completed);
 
     let later = START.plus(Duration::from_secs(1));
     let reply = emulator.handle(later, &upsert(&[event("w-1", "Branches")]));
     let second = stored(&emulator, "w-1").expect("stored").clone();
     let cleared = StoredEvent {
         object_id: first.object_id.clone(),
-        name: "Branches".into(),
-        organizer: "Northwind Talks".into(),
-        event_type: None,
-        description: None,
-        url: None,
-        start: None,
-        end: None,
-        cancelled: false,
-        completed: false,
-        custom_properties: BTreeMap::new(),
+        input: serde_json::from_value(event("w-1", "Branches")).expect("valid"),
         created_at: START,
         updated_at: later,
         writes: 2,
     };
+    assert_eq!(second.input.start_date_time, None);
+    assert!(!second.input.event_cancelled);
     assert_eq!(second, cleared);
     let shown = body(&reply);
     assert_eq!(shown["results"][0]["startDateTime"], Value::Null);
@@ -107,7 +102,12 @@ fn results_hold_the_event_id_in_another_order() {
     assert_eq!(answer.get("errors"), None);
     assert_eq!(
         emulator.calls(),
-        [EmulatorCall { at: START, operation: EmulatorOperation::Upsert, status: 200, inputs: 2 }]
+        [EmulatorCall {
+            at: START,
+            operation: Some(EmulatorOperation::Upsert),
+            status: 200,
+            inputs: 2
+        }]
     );
 }
 
@@ -276,7 +276,7 @@ fn unknown_token_is_refused() {
     assert_eq!(emulator.handle(START, &request("GET", "/account-info/v3/details", "")).status, 200);
 }
 
-fn with_oauth(rotate: bool) -> Emulator {
+fn with_oauth(rotate: bool) -> HubspotEmulator {
     let mut settings = EmulatorSettings::new("pat-made-up");
     settings.oauth = Some(OAuthApp {
         client_id: "app-1".into(),
@@ -285,10 +285,10 @@ fn with_oauth(rotate: bool) -> Emulator {
         token_lifetime: Duration::from_mins(30),
         rotate,
     });
-    Emulator::new(settings)
+    HubspotEmulator::new(settings)
 }
 
-fn refresh(emulator: &mut Emulator, now: Millis, token: &str) -> EmulatorReply {
+fn refresh(emulator: &mut HubspotEmulator, now: Millis, token: &str) -> SimpleResponse {
     let form = format!(
         "grant_type=refresh_token&refresh_token={token}&client_id=app-1&client_secret=hush"
     );
@@ -363,7 +363,7 @@ fn injected_fault_affects_one_call() {
 fn standing_fault_affects_matching_calls_until_cleared() {
     let mut settings = EmulatorSettings::new("pat-made-up");
     settings.rate.0 = 1_000;
-    let mut emulator = Emulator::new(settings);
+    let mut emulator = HubspotEmulator::new(settings);
     emulator.inject_standing(EmulatorFault::RejectNames("thorn".into()));
     let mixed = upsert(&[event("a", "rose"), event("b", "a thorn")]);
     for _ in 0..2 {
@@ -398,7 +398,7 @@ fn partial_errors_store_the_rest() {
 #[test]
 fn empty_results_store_nothing() {
     let mut emulator = emulator();
-    emulator.inject(EmulatorFault::EmptyResults);
+    emulator.inject(EmulatorFault::NoResults("COMPLETE"));
     let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
     assert_eq!((reply.status, &body(&reply)["results"]), (200, &json!([])));
     assert!(emulator.events().is_empty());
@@ -407,7 +407,7 @@ fn empty_results_store_nothing() {
 #[test]
 fn missing_scopes_are_named() {
     let mut emulator = emulator();
-    emulator.inject(EmulatorFault::MissingScopes);
+    emulator.inject(EmulatorFault::Status { status: 403, retry_after: None });
     let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
     assert_eq!((reply.status, &body(&reply)["category"]), (403, &json!("MISSING_SCOPES")));
 }
@@ -416,9 +416,9 @@ fn missing_scopes_are_named() {
 fn lost_reply_may_have_been_stored() {
     for stored in [true, false] {
         let mut emulator = emulator();
-        emulator.inject(EmulatorFault::Transport { fault: TransportFault::Reset, stored });
+        emulator.inject(EmulatorFault::Transport { fault: ResponseFault::Reset, stored });
         let reply = emulator.handle(START, &upsert(&[event("a", "rose")]));
-        assert_eq!(reply.fault, Some(TransportFault::Reset));
+        assert_eq!(reply.fault, Some(ResponseFault::Reset));
         assert_eq!(emulator.events().len(), usize::from(stored));
         assert_eq!(emulator.handle(START, &upsert(&[event("a", "rose")])).fault, None);
     }
@@ -433,10 +433,10 @@ fn failed_upsert_may_be_stored_later() {
     let (later, landed) = (START.plus(Duration::from_secs(59)), START.plus(Duration::from_mins(1)));
     assert_eq!(emulator.handle(later, &upsert(&[event("a", "thorn")])).status, 200);
     assert_eq!(emulator.store_landed(later), Some(landed));
-    assert_eq!(stored(&emulator, "a").map(|event| event.name.as_str()), Some("thorn"));
+    assert_eq!(stored(&emulator, "a").map(|event| event.input.event_name.as_str()), Some("thorn"));
     assert_eq!(emulator.store_landed(landed), None);
     let held = stored(&emulator, "a").expect("stored");
-    assert_eq!((held.name.as_str(), held.updated_at), ("rose", landed));
+    assert_eq!((held.input.event_name.as_str(), held.updated_at), ("rose", landed));
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn fewer_results_store_fewer_events() {
 #[test]
 fn injected_batch_status_web_page_and_limit_are_returned() {
     let mut emulator = emulator();
-    emulator.inject(EmulatorFault::Unfinished("PROCESSING"));
+    emulator.inject(EmulatorFault::NoResults("PROCESSING"));
     emulator.inject(EmulatorFault::HtmlPage(400));
     emulator.inject(EmulatorFault::Limited { policy: Some("SECONDLY"), retry_after: Some(7) });
     let one = upsert(&[event("a", "rose")]);

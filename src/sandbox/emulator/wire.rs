@@ -1,55 +1,11 @@
-//! Requests, replies and routes.
+//! Operations, their routes, and records of calls.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode_str;
-
-use super::fault::TransportFault;
 use crate::event::Millis;
+use crate::http::simple_server::SimpleRequest;
 
 /// Path prefixes of marketing events. The dated version has v3's operations and schemas (published OpenAPI of both).
 const PREFIXES: [&str; 2] =
-    ["/marketing/v3/marketing-events/", "/marketing/marketing-events/2026-03/"];
-
-/// A request.
-#[derive(Clone, Default)]
-pub struct EmulatorRequest {
-    /// HTTP method.
-    pub method: String,
-    /// Path, percent-encoded.
-    pub path: String,
-    /// Query without `?`; may be empty.
-    pub query: String,
-    /// Headers, with names in any case.
-    pub headers: Vec<(String, String)>,
-    /// Body.
-    pub body: Vec<u8>,
-}
-
-impl EmulatorRequest {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(present, _)| present.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
-
-    pub(super) fn has_content_type(&self, expected: &str) -> bool {
-        let essence = self.header("content-type").and_then(|value| value.split(';').next());
-        essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
-    }
-}
-
-/// The reply to a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmulatorReply {
-    /// HTTP status.
-    pub status: u16,
-    /// Headers.
-    pub headers: Vec<(String, String)>,
-    /// Body.
-    pub body: Vec<u8>,
-    /// Way in which the reply is lost, if it is.
-    pub fault: Option<TransportFault>,
-}
+    ["/marketing/v3/marketing-events/events/", "/marketing/marketing-events/2026-03/events/"];
 
 /// Operation of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,8 +18,6 @@ pub enum EmulatorOperation {
     Details,
     /// Refresh of an access token.
     Token,
-    /// No existing operation.
-    Unknown,
 }
 
 /// An answered call.
@@ -71,39 +25,35 @@ pub enum EmulatorOperation {
 pub struct EmulatorCall {
     /// Time of the call.
     pub at: Millis,
-    /// Operation.
-    pub operation: EmulatorOperation,
+    /// Operation; none if the path or the method does not exist.
+    pub operation: Option<EmulatorOperation>,
     /// Status of the reply, even if it was lost.
     pub status: u16,
-    /// Number of events in an upsert, if it could be read.
+    /// Number of events in a valid upsert.
     pub inputs: usize,
 }
 
-/// Route of a request.
-pub(super) enum EmulatorRoute<'a> {
-    Upsert,
-    Read(Cow<'a, str>),
-    Details,
-    Token,
-    WrongMethod,
-    NotFound,
+/// The operation of a request, or the status of its refusal.
+pub(super) fn route(request: &SimpleRequest) -> Result<EmulatorOperation, u16> {
+    let path = request.path.as_str();
+    let (method, operation) = match (path, event_id(path)) {
+        ("/account-info/v3/details", _) => ("GET", EmulatorOperation::Details),
+        ("/oauth/2026-03/token", _) => ("POST", EmulatorOperation::Token),
+        (_, Some("upsert")) => ("POST", EmulatorOperation::Upsert),
+        (_, Some(event)) if !event.is_empty() && !event.contains('/') => {
+            ("GET", EmulatorOperation::Read)
+        }
+        _ => return Err(404),
+    };
+    if request.method == method { Ok(operation) } else { Err(405) }
 }
 
-pub(super) fn route(request: &EmulatorRequest) -> EmulatorRoute<'_> {
-    let path = request.path.as_str();
-    let (method, route) = match path {
-        "/account-info/v3/details" => ("GET", EmulatorRoute::Details),
-        "/oauth/2026-03/token" => ("POST", EmulatorRoute::Token),
-        _ => {
-            let within = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
-            match within.and_then(|rest| rest.strip_prefix("events/")) {
-                Some("upsert") => ("POST", EmulatorRoute::Upsert),
-                Some(event) if !event.is_empty() && !event.contains('/') => {
-                    ("GET", EmulatorRoute::Read(percent_decode_str(event).decode_utf8_lossy()))
-                }
-                Some(_) | None => return EmulatorRoute::NotFound,
-            }
-        }
-    };
-    if request.method == method { route } else { EmulatorRoute::WrongMethod }
+/// The last part of the path of an event, percent-encoded.
+pub(super) fn event_id(path: &str) -> Option<&str> {
+    PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix))
+}
+
+pub(super) fn has_content_type(request: &SimpleRequest, expected: &str) -> bool {
+    let essence = request.header("content-type").and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
 }

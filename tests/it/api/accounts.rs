@@ -35,7 +35,7 @@ async fn paused_account_sends_nothing_until_resumed_even_after_restart() {
     let resumed = api_json(&bridge, "POST accounts/main/resume").await;
     assert!(resumed["paused"].is_null(), "{resumed}");
     bridge.settled().await;
-    assert_eq!(setting.event("1").name, "Calm releases");
+    assert_eq!(setting.event("1").input.event_name, "Calm releases");
     assert_eq!(scrape(&bridge.ops).await.count("bridge_account_paused", &OPERATOR), 0);
     // Resuming a running account changes nothing.
     api_json(&bridge, "POST accounts/main/resume").await;

@@ -126,7 +126,7 @@ async fn dead_event_is_sent_again_after_redrive() {
     let answer = api_json(&bridge, &format!("POST events/main/{ACCOUNT}/3/redrive")).await;
     assert_eq!(answer, json!({ "state": "pending" }));
     bridge.settled().await;
-    assert_eq!(setting.event("3").name, "Bad luck");
+    assert_eq!(setting.event("3").input.event_name, "Bad luck");
     assert_eq!(scrape(&bridge.ops).await.events("main", "dead"), 0);
     // A delivered event is sent again, too.
     api_json(&bridge, &format!("POST events/main/{ACCOUNT}/1/redrive")).await;

@@ -86,6 +86,7 @@ async fn quarantined_receipt_is_mapped_by_replay_after_a_configuration_change() 
     assert_eq!((&replayed["replayed"], &replayed["accepted"]), (&json!(2), &json!(2)));
     assert!(replayed["next"].is_null());
     bridge.settled().await;
-    let names: Vec<String> = setting.held().into_values().map(|event| event.name).collect();
+    let names: Vec<String> =
+        setting.held().into_values().map(|event| event.input.event_name).collect();
     assert_eq!(names, ["First", "Second", "Newer"], "the later webhook wins");
 }

@@ -141,15 +141,15 @@ async fn opens(path: &Path) {
     })
     .await;
     bridge.settled().await;
-    assert_eq!(after.event("10").name, "Waiting");
-    assert_eq!(after.held_of("acct-shadow")["7"].name, "Held back");
-    assert_eq!(after.held_of("acct-api")["9"].name, "Told by the platform");
-    assert_eq!(after.held_of("acct-hidden")["h1"].name, "Hidden");
+    assert_eq!(after.event("10").input.event_name, "Waiting");
+    assert_eq!(after.held_of("acct-shadow")["7"].input.event_name, "Held back");
+    assert_eq!(after.held_of("acct-api")["9"].input.event_name, "Told by the platform");
+    assert_eq!(after.held_of("acct-hidden")["h1"].input.event_name, "Hidden");
     assert_eq!(after.held().len(), 1, "what was confirmed before is not sent again");
     let redrive = Request { line: "POST /api/v1/events/redrive", headers: &[], body: b"" };
     assert_eq!(exchange(&bridge.ops, &redrive).await.json()["redriven"], 1);
     bridge.settled().await;
-    assert_eq!(after.event("2").name, "Bad luck");
+    assert_eq!(after.event("2").input.event_name, "Bad luck");
     // A webhook that the older version saw is still known, and a newer one changes what it told.
     let line = format!("GET /api/v1/events/main/{ACCOUNT}/1");
     assert_eq!(get(&bridge, &line).await["name"], "Calmer releases");
@@ -157,7 +157,7 @@ async fn opens(path: &Path) {
     assert_eq!(zoom.tell(created(1, "Calm releases")).await, "duplicate");
     zoom.story([updated(1, json!({ "topic": "Calmest releases" }), THEN + 20_000)]).await;
     bridge.settled().await;
-    assert_eq!(after.event("1").name, "Calmest releases");
+    assert_eq!(after.event("1").input.event_name, "Calmest releases");
     assert_eq!(bridge.terminate(), Some(0));
     platform.close();
     snapshot.check();

@@ -51,7 +51,7 @@ async fn account_is_checked_once_before_the_first_batch_and_remembered() {
         harness.drained(MINUTE).await;
     }
     let operations: Vec<_> =
-        harness.hubspot.emulator().calls().iter().map(|call| call.operation).collect();
+        harness.hubspot.emulator().calls().iter().filter_map(|call| call.operation).collect();
     let upsert = EmulatorOperation::Upsert;
     assert_eq!(operations, [EmulatorOperation::Details, upsert, upsert, upsert]);
     let expected = Some(Identity { portal_id: PORTAL, client_id: None });

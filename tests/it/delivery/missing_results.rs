@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test(start_paused = true)]
 async fn account_that_does_nothing_costs_a_few_calls_a_probe_and_no_event() {
     let mut harness = generous();
-    harness.hubspot.emulator().inject_standing(EmulatorFault::EmptyResults);
+    harness.hubspot.emulator().inject_standing(EmulatorFault::NoResults("COMPLETE"));
     (0..100).for_each(|_| harness.ledger.add("Webinar"));
     harness.start();
     let failing = || harness.ledger.status().failures == 1;

@@ -7,11 +7,10 @@ mod poison_events;
 use std::time::Duration;
 
 use webinar_bridge::event::{PauseReason, StatusChange};
+use webinar_bridge::http::simple_server::ResponseFault;
 use webinar_bridge::hubspot::{AccountCredentials, PermitWait, RateLimit};
 use webinar_bridge::ledger::EventState;
-use webinar_bridge::sandbox::emulator::{
-    EmulatorFault, EmulatorOperation, EmulatorSettings, TransportFault,
-};
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorOperation, EmulatorSettings};
 use webinar_bridge::secret::Secret;
 
 use crate::harness::delivery::DeliveryHarness;
@@ -157,7 +156,7 @@ async fn backlog_at_the_start_costs_one_call_more() {
 async fn recovered_account_returns_to_full_concurrency() {
     let mut harness = generous();
     harness.settings.max_batch = 1;
-    let reset = || EmulatorFault::Transport { fault: TransportFault::Reset, stored: true };
+    let reset = || EmulatorFault::Transport { fault: ResponseFault::Reset, stored: true };
     (0..40).for_each(|_| harness.hubspot.emulator().inject(reset()));
     (0..2_000).for_each(|_| harness.ledger.add("Webinar"));
     harness.start();

@@ -26,7 +26,7 @@ async fn events_are_delivered_to_both_api_versions() {
         let bridge = setting.start();
         Zoom::to(&bridge).story([created(1, "Calm releases", at(0))]).await;
         bridge.settled().await;
-        assert_eq!(setting.event("1").name, "Calm releases", "{prefix}");
+        assert_eq!(setting.event("1").input.event_name, "Calm releases", "{prefix}");
     }
 }
 
@@ -86,15 +86,19 @@ async fn events_of_sources_and_accounts_stay_apart() {
     let scrape = scrape(&bridge.ops).await;
     assert_eq!(scrape.events("main", "delivered"), 2);
     assert_eq!(scrape.events("other", "delivered"), 1);
-    assert_eq!(setting.event("1").organizer, "Acme GmbH");
-    assert_eq!(setting.held_of("second")["1"].organizer, "Second GmbH");
+    assert_eq!(setting.event("1").input.event_organizer, "Acme GmbH");
+    assert_eq!(setting.held_of("second")["1"].input.event_organizer, "Second GmbH");
     assert_eq!(setting.hubspot.emulator().events().len(), 2);
     let emulator = other.emulator();
     assert_eq!(emulator.events().len(), 1);
     let third = &emulator.events()[&(ACCOUNT.to_owned(), "1".to_owned())];
-    assert_eq!((third.name.as_str(), third.organizer.as_str()), ("Third", "Third GmbH"));
-    assert_eq!(third.event_type.as_deref(), Some("WORKSHOP"));
-    assert_eq!(third.custom_properties["webinar_platform"], "zoom");
+    assert_eq!(
+        (third.input.event_name.as_str(), third.input.event_organizer.as_str()),
+        ("Third", "Third GmbH")
+    );
+    assert_eq!(third.input.event_type.as_deref(), Some("WORKSHOP"));
+    let platform = &third.input.custom_properties[0];
+    assert_eq!((platform.name.as_str(), platform.value.as_str()), ("webinar_platform", "zoom"));
     assert!(emulator.violations().is_empty(), "{:?}", emulator.violations());
 }
 
@@ -117,14 +121,18 @@ async fn expiring_oauth_tokens_are_renewed_and_every_event_is_delivered() {
     zoom.story([created(1, "Version 0", at(0))]).await;
     let tokens = || {
         let emulator = setting.hubspot.emulator();
-        emulator.calls().iter().filter(|call| call.operation == EmulatorOperation::Token).count()
+        emulator
+            .calls()
+            .iter()
+            .filter(|call| call.operation == Some(EmulatorOperation::Token))
+            .count()
     };
     let versions = std::sync::atomic::AtomicI64::new(0);
     eventually("the token was renewed three times", async || {
         let version = versions.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
         zoom.story([renamed(1, &format!("Version {version}"), at(version))]).await;
         bridge.settled().await;
-        assert_eq!(setting.event("1").name, format!("Version {version}"));
+        assert_eq!(setting.event("1").input.event_name, format!("Version {version}"));
         tokens() >= 4
     })
     .await;

@@ -8,9 +8,7 @@ use webinar_bridge::clock::{Clock, SystemClock};
 use webinar_bridge::event::{EndTime, Millis, WebinarFields};
 use webinar_bridge::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
 use webinar_bridge::ledger::{CommitObserver, Intake as _};
-use webinar_bridge::sandbox::emulator::{
-    EmulatorFault, EmulatorOperation, EmulatorSettings, TransportFault,
-};
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorOperation, EmulatorSettings, HANG};
 use webinar_bridge::sandbox::hubspot_server::HubSpotServer;
 
 use super::{FAST, generous};
@@ -75,7 +73,7 @@ async fn credentials_of_another_portal_pause_the_account_until_corrected() {
     assert_eq!(scrape(&bridge.ops).await.events("main", "pending"), 1);
     let operations = |operation| {
         let emulator = other_portal.emulator();
-        emulator.calls().iter().filter(|call| call.operation == operation).count()
+        emulator.calls().iter().filter(|call| call.operation == Some(operation)).count()
     };
     assert_eq!(
         (operations(EmulatorOperation::Details), operations(EmulatorOperation::Upsert)),
@@ -163,7 +161,7 @@ async fn backlog_is_delivered_in_full_batches_without_429() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_account_does_not_delay_another() {
     let slow = HubSpotServer::open(generous(), Arc::new(SystemClock)).expect("the server listens");
-    let hang = EmulatorFault::Transport { fault: TransportFault::Hang, stored: false };
+    let hang = EmulatorFault::Transport { fault: HANG, stored: false };
     slow.emulator().inject_standing(hang);
     // A hanging call times out after longer than this test waits for anything.
     let more = format!(

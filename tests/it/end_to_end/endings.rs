@@ -30,21 +30,30 @@ async fn webinar_is_completed_by_its_end_and_not_by_its_practice_session() {
     assert_eq!(zoom.tell(webhook("webinar.ended", ago(95).get(), practice)).await, "accepted");
     bridge.settled().await;
     let event = setting.event("1");
-    assert!(!event.completed, "the practice session ended");
-    assert_eq!((event.start, event.end), (Some(ago(90)), Some(ago(30))));
+    assert!(!event.input.event_completed, "the practice session ended");
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(ago(90)), Some(ago(30)))
+    );
     zoom.story([webhook("webinar.started", ago(89).get(), run(1, 89, json!({})))]).await;
     let end = run(1, 89, json!({ "end_time": ago(40).to_string(), "practice_session": false }));
     zoom.story([webhook("webinar.ended", ago(40).get(), end)]).await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert!(event.completed);
-    assert_eq!(event.name, "Calm releases", "the run's title and duration are not the plan's");
-    assert_eq!((event.start, event.end), (Some(ago(90)), Some(ago(40))));
+    assert!(event.input.event_completed);
+    assert_eq!(
+        event.input.event_name, "Calm releases",
+        "the run's title and duration are not the plan's"
+    );
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(ago(90)), Some(ago(40)))
+    );
     // A deletion after the end does not cancel.
     zoom.story([webhook("webinar.deleted", ago(20).get(), plan)]).await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert_eq!((event.cancelled, event.completed), (false, true));
+    assert_eq!((event.input.event_cancelled, event.input.event_completed), (false, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,10 +73,10 @@ async fn end_of_a_series_completes_only_the_nearest_occurrence() {
     .await;
     bridge.settled().await;
     let completed: Vec<(String, bool)> =
-        setting.held().into_iter().map(|(id, event)| (id, event.completed)).collect();
+        setting.held().into_iter().map(|(id, event)| (id, event.input.event_completed)).collect();
     let expected = [("9-o1", true), ("9-o2", false), ("9-o3", false)];
     assert_eq!(completed, expected.map(|(id, over)| (id.to_owned(), over)));
-    assert_eq!(setting.event("9-o1").end, Some(ago(25)));
+    assert_eq!(setting.event("9-o1").input.end_date_time, Some(ago(25)));
 }
 
 fn conference(id: &str, name: &str, kind: &str) -> Value {
@@ -94,18 +103,21 @@ async fn zoom_event_lifecycle_is_delivered() {
     bridge.settled().await;
     let event = setting.event("conf");
     assert_eq!(
-        (event.name.as_str(), event.event_type.as_deref()),
+        (event.input.event_name.as_str(), event.input.event_type.as_deref()),
         ("Makers' day", Some("CONFERENCE"))
     );
-    assert_eq!(event.description.as_deref(), Some("Two tracks."));
-    assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(480))));
+    assert_eq!(event.input.event_description.as_deref(), Some("Two tracks."));
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(planned(0)), Some(planned(480)))
+    );
     let renamed = with(draft.clone(), json!({ "name": "Makers' days" }));
     zoom.story([webhook("zoom_events.event_updated", ago(50).get(), renamed)]).await;
     bridge.settled().await;
-    assert_eq!(setting.event("conf").name, "Makers' days");
+    assert_eq!(setting.event("conf").input.event_name, "Makers' days");
     zoom.story([webhook("zoom_events.event_cancelled", ago(40).get(), draft)]).await;
     bridge.settled().await;
-    assert!(setting.event("conf").cancelled);
+    assert!(setting.event("conf").input.event_cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,14 +143,14 @@ async fn zoom_event_is_completed_with_its_last_session() {
     ])
     .await;
     bridge.settled().await;
-    assert!(!setting.event("conf").completed, "another session is upcoming");
+    assert!(!setting.event("conf").input.event_completed, "another session is upcoming");
     zoom.story([
         webhook("zoom_events.session_ended", ago(20).get(), afternoon),
         webhook("zoom_events.session_ended", ago(20).get(), session("one", "a", 0, 480)),
     ])
     .await;
     bridge.settled().await;
-    assert!(setting.event("conf").completed);
-    assert!(setting.event("one").completed);
+    assert!(setting.event("conf").input.event_completed);
+    assert!(setting.event("one").input.event_completed);
     assert_eq!(setting.held().len(), 2, "sessions do not become events");
 }

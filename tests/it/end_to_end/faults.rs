@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, TransportFault};
+use webinar_bridge::http::simple_server::ResponseFault;
+use webinar_bridge::sandbox::emulator::{EmulatorFault, EmulatorSettings, HANG};
 
 use super::{FAST, generous};
 use crate::harness::eventually;
@@ -36,7 +37,7 @@ async fn poison_event_does_not_block_others_in_its_batch() {
     // A refused event is sent again once it changes.
     zoom.story([renamed(13, "Wholesome", at(10))]).await;
     bridge.settled().await;
-    assert_eq!(setting.event("13").name, "Wholesome");
+    assert_eq!(setting.event("13").input.event_name, "Wholesome");
     let seen = scrape(&bridge.ops).await;
     assert_eq!((seen.events("main", "delivered"), seen.events("main", "dead")), (20, 0));
 }
@@ -68,11 +69,11 @@ async fn transport_and_account_failures_are_retried_and_charged_to_no_event() {
     let faults = [
         EmulatorFault::Status { status: 503, retry_after: None },
         EmulatorFault::Status { status: 502, retry_after: None },
-        lost(TransportFault::Reset, false),
+        lost(ResponseFault::Reset, false),
         EmulatorFault::Status { status: 500, retry_after: Some(1) },
-        lost(TransportFault::Truncate, true),
-        lost(TransportFault::Hang, false),
-        lost(TransportFault::Reset, true),
+        lost(ResponseFault::Truncate, true),
+        lost(HANG, false),
+        lost(ResponseFault::Reset, true),
     ];
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
@@ -81,7 +82,7 @@ async fn transport_and_account_failures_are_retried_and_charged_to_no_event() {
         zoom.story([created(number, &format!("Webinar {number}"), at(0))]).await;
         bridge.settled().await;
         assert_eq!(
-            setting.event(&number.to_string()).name,
+            setting.event(&number.to_string()).input.event_name,
             format!("Webinar {number}"),
             "{fault:?}"
         );
@@ -101,7 +102,7 @@ async fn transport_and_account_failures_are_retried_and_charged_to_no_event() {
 /// must be sent although its state equals the confirmed one, because HubSpot holds another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answer_and_change_back_end_with_the_latest_state() {
-    for fault in [TransportFault::Hang, TransportFault::Reset] {
+    for fault in [HANG, ResponseFault::Reset] {
         let account = format!("{FAST}\nrequest_timeout = \"2s\"");
         let setting = Setting::with(generous(), &account, "");
         let bridge = setting.start();
@@ -113,11 +114,12 @@ async fn lost_answer_and_change_back_end_with_the_latest_state() {
             .emulator()
             .inject_standing(EmulatorFault::Transport { fault, stored: true });
         zoom.story([renamed(1, "Two", at(10))]).await;
-        eventually("HubSpot stored it", async || setting.event("1").name == "Two").await;
+        eventually("HubSpot stored it", async || setting.event("1").input.event_name == "Two")
+            .await;
         zoom.story([renamed(1, "One", at(20))]).await;
         setting.hubspot.emulator().clear_faults();
         bridge.settled().await;
-        assert_eq!(setting.event("1").name, "One", "{fault:?}");
+        assert_eq!(setting.event("1").input.event_name, "One", "{fault:?}");
     }
 }
 
@@ -161,7 +163,7 @@ async fn wait_for_pause(bridge: &Bridge, labels: &[(&str, &str)]) {
 /// A 200 without results proves nothing about any event: all are sent again.
 async fn answers_without_results_are_retried() {
     let setting = Setting::with(generous(), FAST, "");
-    setting.hubspot.emulator().inject_standing(EmulatorFault::EmptyResults);
+    setting.hubspot.emulator().inject_standing(EmulatorFault::NoResults("COMPLETE"));
     let bridge = setting.start();
     let zoom = Zoom::to(&bridge);
     for id in 1..=5 {

@@ -40,13 +40,13 @@ async fn filtered_webinar_is_sent_once_the_filter_accepts_it() {
     zoom.story([renamed(1, "Calm rehearsals", at(10))]).await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert_eq!((event.name.as_str(), event.writes), ("Calm rehearsals", 1));
+    assert_eq!((event.input.event_name.as_str(), event.writes), ("Calm rehearsals", 1));
     assert_eq!(state_and_gaps(&bridge, "1").await, (json!("delivered"), json!([])));
 
     // An event in HubSpot stays unchanged when the filter refuses it later.
     zoom.story([renamed(2, "Internal: calm releases", at(20))]).await;
     bridge.settled().await;
-    assert_eq!(setting.event("2").name, "Calm releases");
+    assert_eq!(setting.event("2").input.event_name, "Calm releases");
     assert_eq!(state_and_gaps(&bridge, "2").await, (json!("filtered"), json!(["filtered"])));
 }
 
@@ -61,7 +61,10 @@ async fn computed_properties_follow_the_event() {
     let zoom = Zoom::to(&bridge);
     zoom.story([created(1, "Calm releases", at(0))]).await;
     bridge.settled().await;
-    let held = |name: &str| setting.event("1").custom_properties.get(name).cloned();
+    let held = |name: &str| {
+        let properties = setting.event("1").input.custom_properties.into_iter();
+        properties.filter(|held| held.name == name).map(|held| held.value).next()
+    };
     assert_eq!(held("webinar_platform").as_deref(), Some("zoom"));
     assert_eq!(held("topic_length").as_deref(), Some("13"));
     assert_eq!(held("word").as_deref(), Some("releases"));
@@ -101,7 +104,7 @@ async fn changed_filter_applies_to_existing_events() {
     let bridge = setting.start_with(&[("BRIDGE__SOURCE__ZOOM__ONLY", "!event.cancelled")]);
     eventually("the event is sent", async || setting.held().contains_key("1")).await;
     bridge.settled().await;
-    assert_eq!(setting.event("1").name, "Internal: dry run");
+    assert_eq!(setting.event("1").input.event_name, "Internal: dry run");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

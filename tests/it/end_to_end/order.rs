@@ -69,7 +69,14 @@ type EventFields = (String, Option<String>, Option<Millis>, Option<Millis>, bool
 /// The fields that webhooks set, without those that HubSpot adds.
 fn event_fields(events: BTreeMap<String, StoredEvent>) -> BTreeMap<String, EventFields> {
     let fields = |event: StoredEvent| {
-        (event.name, event.description, event.start, event.end, event.cancelled, event.completed)
+        (
+            event.input.event_name,
+            event.input.event_description,
+            event.input.start_date_time,
+            event.input.end_date_time,
+            event.input.event_cancelled,
+            event.input.event_completed,
+        )
     };
     events.into_iter().map(|(id, event)| (id, fields(event))).collect()
 }

@@ -110,7 +110,7 @@ async fn secrets_and_personal_data_are_neither_stored_logged_nor_sent() {
     bridge.settled().await;
     assert_eq!(scrape(&bridge.ops).await.events("main", "delivered"), 1);
     let event = setting.event("1");
-    assert_eq!(event.url.as_deref(), Some("https://example.zoom.us/w/1?x=1"));
+    assert_eq!(event.input.event_url.as_deref(), Some("https://example.zoom.us/w/1?x=1"));
     assert!(bridge.logged().contains("\"DEBUG\""), "the log holds debug entries");
     assert_no_secrets(&setting, &bridge).await;
     // After a clean stop and another start, the write-ahead log is part of the database file.

@@ -21,7 +21,7 @@ async fn start_with_series(more: &str) -> (Setting, Bridge, Zoom) {
 
 fn times(setting: &Setting, id: &str) -> (Option<Millis>, Option<Millis>) {
     let event = setting.event(id);
-    (event.start, event.end)
+    (event.input.start_date_time, event.input.end_date_time)
 }
 
 fn half_hour(minutes: i64) -> (Option<Millis>, Option<Millis>) {
@@ -30,7 +30,7 @@ fn half_hour(minutes: i64) -> (Option<Millis>, Option<Millis>) {
 
 /// All events in HubSpot, and whether each is cancelled.
 fn cancelled(setting: &Setting) -> Vec<(String, bool)> {
-    setting.held().into_iter().map(|(id, event)| (id, event.cancelled)).collect()
+    setting.held().into_iter().map(|(id, event)| (id, event.input.event_cancelled)).collect()
 }
 
 fn states(states: &[(&str, bool)]) -> Vec<(String, bool)> {
@@ -47,7 +47,7 @@ async fn deleted_occurrence_is_cancelled_and_the_others_stay() {
     assert_eq!(cancelled(&setting), states(&[("9-o1", false), ("9-o2", false), ("9-o3", false)]));
     for (id, day) in [("9-o1", 0), ("9-o2", 1), ("9-o3", 2)] {
         assert_eq!(times(&setting, id), half_hour(day * DAY), "{id}");
-        assert_eq!(setting.event(id).name, "Onboarding");
+        assert_eq!(setting.event(id).input.event_name, "Onboarding");
     }
     let object = json!({
         "id": 9, "type": 9, "topic": "Onboarding",
@@ -68,14 +68,14 @@ async fn change_of_the_series_applies_to_present_and_later_occurrences() {
     zoom.story([with_scope_all(updated(9, changed, at(10)))]).await;
     bridge.settled().await;
     for (id, day) in [("9-o1", 0), ("9-o2", 1), ("9-o3", 2)] {
-        assert_eq!(setting.event(id).name, "Onboarding, again", "{id}");
+        assert_eq!(setting.event(id).input.event_name, "Onboarding, again", "{id}");
         assert_eq!(times(&setting, id).1, Some(planned(day * DAY + 50)), "{id}");
     }
     let list: Vec<Value> = (0..4).map(|day| occurrence(day + 1, day * DAY)).collect();
     let changed = json!({ "occurrences": list, "recurrence": { "type": 1, "end_times": 4 } });
     zoom.story([with_scope_all(updated(9, changed, at(20)))]).await;
     bridge.settled().await;
-    assert_eq!(setting.event("9-o4").name, "Onboarding, again");
+    assert_eq!(setting.event("9-o4").input.event_name, "Onboarding, again");
     assert_eq!(times(&setting, "9-o4"), half_hour(3 * DAY));
 }
 
@@ -136,7 +136,7 @@ async fn series_changed_to_single_webinar_keeps_one_upcoming_event() {
         states(&[("9", false), ("9-o1", true), ("9-o2", true), ("9-o3", true)])
     );
     assert_eq!(times(&setting, "9"), (Some(planned(DAY)), Some(planned(DAY + 60))));
-    assert_eq!(setting.event("9").name, "Onboarding, once");
+    assert_eq!(setting.event("9").input.event_name, "Onboarding, once");
     // The webinar becomes a series again.
     zoom.story([webhook("webinar.updated", at(20), series(9, "Onboarding"))]).await;
     bridge.settled().await;

@@ -33,13 +33,16 @@ async fn partial_update_keeps_other_fields() {
     zoom.story([renamed(1, "Calmer releases", at(20))]).await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert_eq!(event.name, "Calmer releases");
-    assert_eq!(event.description.as_deref(), Some("How we release."));
-    assert_eq!(event.organizer, "Acme GmbH");
-    assert_eq!(event.event_type.as_deref(), Some("WEBINAR"));
-    assert_eq!(event.url.as_deref(), Some("https://example.zoom.us/j/1"));
-    assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(60))));
-    assert_eq!((event.cancelled, event.completed), (false, false));
+    assert_eq!(event.input.event_name, "Calmer releases");
+    assert_eq!(event.input.event_description.as_deref(), Some("How we release."));
+    assert_eq!(event.input.event_organizer, "Acme GmbH");
+    assert_eq!(event.input.event_type.as_deref(), Some("WEBINAR"));
+    assert_eq!(event.input.event_url.as_deref(), Some("https://example.zoom.us/j/1"));
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(planned(0)), Some(planned(60)))
+    );
+    assert_eq!((event.input.event_cancelled, event.input.event_completed), (false, false));
     assert_eq!(event.writes, 3, "each state was sent separately");
 }
 
@@ -55,11 +58,17 @@ async fn end_follows_start_and_duration() {
     .await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert_eq!((event.start, event.end), (Some(planned(120)), Some(planned(180))));
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(planned(120)), Some(planned(180)))
+    );
     zoom.story([updated(1, json!({ "duration": 45 }), at(20))]).await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert_eq!((event.start, event.end), (Some(planned(120)), Some(planned(165))));
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(planned(120)), Some(planned(165)))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,13 +84,16 @@ async fn late_webhook_changes_no_newer_field() {
     zoom.story([updated(1, late, at(50))]).await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert_eq!(event.name, "The newest");
+    assert_eq!(event.input.event_name, "The newest");
     assert_eq!(
-        event.description.as_deref(),
+        event.input.event_description.as_deref(),
         Some("An older agenda"),
         "no newer webhook has an agenda"
     );
-    assert_eq!((event.start, event.end), (Some(planned(30)), Some(planned(90))));
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(planned(30)), Some(planned(90)))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,7 +103,7 @@ async fn deletion_is_undone_only_by_recovery() {
     let zoom = Zoom::to(&bridge);
     zoom.story([created(1, "Calm releases", at(0)), deleted(1, at(200))]).await;
     bridge.settled().await;
-    assert!(setting.event("1").cancelled);
+    assert!(setting.event("1").input.event_cancelled);
     // Late deletions, a late copy of the creation, and a newer update do not restore it.
     zoom.story([
         renamed(1, "Late", at(150)),
@@ -101,14 +113,14 @@ async fn deletion_is_undone_only_by_recovery() {
     .await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert!(event.cancelled);
-    assert_eq!(event.name, "Later");
+    assert!(event.input.event_cancelled);
+    assert_eq!(event.input.event_name, "Later");
     zoom.story([recovered(1, at(300))]).await;
     bridge.settled().await;
-    assert!(!setting.event("1").cancelled);
+    assert!(!setting.event("1").input.event_cancelled);
     zoom.story([deleted(1, at(299))]).await;
     bridge.settled().await;
-    assert!(!setting.event("1").cancelled, "deleted before it was recovered");
+    assert!(!setting.event("1").input.event_cancelled, "deleted before it was recovered");
     assert_eq!(setting.held().len(), 1);
 }
 
@@ -122,5 +134,5 @@ async fn incomplete_webinar_is_sent_once_complete() {
     assert_eq!(setting.held().keys().collect::<Vec<_>>(), ["2"]);
     zoom.story([created(1, "As it was", at(0))]).await;
     bridge.settled().await;
-    assert_eq!(setting.event("1").name, "Only a title");
+    assert_eq!(setting.event("1").input.event_name, "Only a title");
 }

@@ -19,6 +19,7 @@ use webinar_bridge::event::{
     AccountName, AccountStatus, EventKey, ExternalAccountId, ExternalEventId, Millis, StatusChange,
     StatusUpdate,
 };
+use webinar_bridge::http::simple_server::{ResponseFault, SimpleRequest, SimpleResponse};
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials, RateLimit};
 use webinar_bridge::ledger::{
     AccountStatuses, AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome,
@@ -27,7 +28,7 @@ use webinar_bridge::ledger::{
 };
 use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::sandbox::emulator::{
-    Emulator, EmulatorOperation, EmulatorReply, EmulatorRequest, EmulatorSettings, TransportFault,
+    EmulatorOperation, EmulatorSettings, HANG, HubspotEmulator,
 };
 use webinar_bridge::telemetry::Metrics;
 
@@ -36,7 +37,7 @@ use super::process::TOKEN;
 
 /// An emulated HubSpot with latency, which may do less than its answers say.
 pub(crate) struct Hubspot {
-    emulator: Mutex<Emulator>,
+    emulator: Mutex<HubspotEmulator>,
     clock: VirtualClock,
     pub(crate) latency: Mutex<Duration>,
     /// Events with a name that holds this are left out of the answer: no result, no error.
@@ -51,27 +52,27 @@ pub(crate) struct Hubspot {
 }
 
 impl Hubspot {
-    pub(crate) fn emulator(&self) -> MutexGuard<'_, Emulator> {
+    pub(crate) fn emulator(&self) -> MutexGuard<'_, HubspotEmulator> {
         lock(&self.emulator)
     }
 
     /// The number of calls of that kind.
     pub(crate) fn calls(&self, operation: EmulatorOperation) -> usize {
-        self.emulator().calls().iter().filter(|call| call.operation == operation).count()
+        self.emulator().calls().iter().filter(|call| call.operation == Some(operation)).count()
     }
 
-    fn answer(&self, mut request: EmulatorRequest) -> EmulatorReply {
+    fn answer(&self, mut request: SimpleRequest) -> SimpleResponse {
         let is_details = request.path.ends_with("/details");
         if let Some(status) = lock(&self.details).filter(|_| is_details) {
-            return EmulatorReply { status, headers: Vec::new(), body: Vec::new(), fault: None };
+            return SimpleResponse { status, headers: Vec::new(), body: Vec::new(), fault: None };
         }
         let is_upsert = request.path.ends_with("/upsert");
         let holds = |name: &str| String::from_utf8_lossy(&request.body).contains(name);
         let failing = lock(&self.fails_over).filter(|(name, _)| is_upsert && holds(name));
         if let Some((_, status)) = failing {
-            let fault = (status == 0).then_some(TransportFault::Hang);
+            let fault = (status == 0).then_some(HANG);
             let body = br#"{"status":"PENDING","results":[]}"#.to_vec();
-            return EmulatorReply { status, headers: Vec::new(), body, fault };
+            return SimpleResponse { status, headers: Vec::new(), body, fault };
         }
         if let Some(name) = lock(&self.leaves_out).clone().filter(|_| is_upsert) {
             let mut body: Value = serde_json::from_slice(&request.body).expect("JSON");
@@ -79,7 +80,7 @@ impl Hubspot {
             inputs.retain(|input| !input["eventName"].as_str().expect("a name").contains(&name));
             if inputs.is_empty() {
                 let body = json!({ "status": "COMPLETE", "results": [] }).to_string().into();
-                return EmulatorReply { status: 200, headers: Vec::new(), body, fault: None };
+                return SimpleResponse { status: 200, headers: Vec::new(), body, fault: None };
             }
             request.body = body.to_string().into();
         }
@@ -101,7 +102,7 @@ impl Http for Hubspot {
         let header = |(name, value): &(std::borrow::Cow<'static, str>, secrecy::SecretString)| {
             (name.to_string(), value.expose_secret().to_owned())
         };
-        let reply = self.answer(EmulatorRequest {
+        let reply = self.answer(SimpleRequest {
             method: match request.method {
                 HttpMethod::Get => "GET".to_owned(),
                 HttpMethod::Post => "POST".to_owned(),
@@ -113,11 +114,11 @@ impl Http for Hubspot {
         });
         tokio::time::sleep(half).await;
         match reply.fault {
-            Some(TransportFault::Hang) => {
+            Some(ResponseFault::Hang(_)) => {
                 tokio::time::sleep(request.timeout).await;
                 Err(TransportError::Timeout)
             }
-            Some(TransportFault::Reset | TransportFault::Truncate) => {
+            Some(ResponseFault::Reset | ResponseFault::Truncate) => {
                 Err(TransportError::Reset("simulated".into()))
             }
             None => Ok(HttpResponse {
@@ -149,7 +150,7 @@ impl DeliveryHarness {
         let (requests, window) = hubspot.rate;
         Self {
             hubspot: Arc::new(Hubspot {
-                emulator: Mutex::new(Emulator::new(hubspot)),
+                emulator: Mutex::new(HubspotEmulator::new(hubspot)),
                 clock,
                 latency: Mutex::new(Duration::from_millis(50)),
                 leaves_out: Mutex::default(),

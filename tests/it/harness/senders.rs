@@ -91,12 +91,16 @@ impl Track {
             assert!(!self.exists, "{self:?}: answered, and not in HubSpot");
             return;
         };
-        self.topic.check("topic", &event.name);
-        match &event.description {
+        self.topic.check("topic", &event.input.event_name);
+        match &event.input.event_description {
             Some(agenda) => self.agenda.check("agenda", agenda),
             None => assert_eq!(self.agenda.answered, 0, "{self:?}: the agenda is lost"),
         }
-        assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(60))), "{self:?}");
+        assert_eq!(
+            (event.input.start_date_time, event.input.end_date_time),
+            (Some(planned(0)), Some(planned(60))),
+            "{self:?}"
+        );
     }
 }
 

@@ -83,17 +83,29 @@ async fn meeting_created_and_ended_is_delivered_and_completed() {
     );
     bridge.settled().await;
     let event = setting.held_of(DOMAIN).remove(MEETING).expect("the event is in HubSpot");
-    assert_eq!((event.name.as_str(), event.organizer.as_str()), ("Weekly demo", "Acme GmbH"));
-    assert_eq!(event.event_type.as_deref(), Some("MEETING"));
-    assert_eq!((event.start, event.end), (Some(Millis::new(start)), None));
-    assert_eq!((event.cancelled, event.completed, event.url), (false, false, None));
+    assert_eq!(
+        (event.input.event_name.as_str(), event.input.event_organizer.as_str()),
+        ("Weekly demo", "Acme GmbH")
+    );
+    assert_eq!(event.input.event_type.as_deref(), Some("MEETING"));
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(Millis::new(start)), None)
+    );
+    assert_eq!(
+        (event.input.event_cancelled, event.input.event_completed, event.input.event_url),
+        (false, false, None)
+    );
 
     assert_eq!(send_signed(&bridge, &form("meeting-ended", &meeting_ids(), end)).await, "accepted");
     bridge.settled().await;
     let event = setting.held_of(DOMAIN).remove(MEETING).expect("the event is in HubSpot");
-    assert_eq!(event.name, "Weekly demo");
-    assert_eq!((event.start, event.end), (Some(Millis::new(start)), Some(Millis::new(end))));
-    assert_eq!((event.cancelled, event.completed), (false, true));
+    assert_eq!(event.input.event_name, "Weekly demo");
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(Millis::new(start)), Some(Millis::new(end)))
+    );
+    assert_eq!((event.input.event_cancelled, event.input.event_completed), (false, true));
 
     let secrets = ["secret-mod", "secret-view", "secret-meta", "71347", "guest"];
     assert_eq!(assert_not_stored(&bridge, "bbb", &secrets).await, 3);

@@ -60,9 +60,15 @@ async fn documented_example_delivers_its_platform_to_hubspot() {
     bridge.settled().await;
     let held = setting.held_of(&account).remove(&id).expect("the event is in HubSpot");
     let title = body["session"]["title"].as_str().expect("a title");
-    assert_eq!((held.name.as_str(), held.start), (title, Some(planned(0))));
-    assert_eq!(held.end, Some(planned(body["session"]["minutes"].as_i64().expect("a duration"))));
-    assert_eq!((held.cancelled, held.completed), (false, false));
+    assert_eq!(
+        (held.input.event_name.as_str(), held.input.start_date_time),
+        (title, Some(planned(0)))
+    );
+    assert_eq!(
+        held.input.end_date_time,
+        Some(planned(body["session"]["minutes"].as_i64().expect("a duration")))
+    );
+    assert_eq!((held.input.event_cancelled, held.input.event_completed), (false, false));
 
     // The session is moved and cancelled. Forged webhooks change nothing.
     body["type"] = "session.changed".into();
@@ -76,7 +82,7 @@ async fn documented_example_delivers_its_platform_to_hubspot() {
     assert_eq!(send_from_lectern(&bridge, &body).await, "accepted");
     bridge.settled().await;
     let held = setting.held_of(&account).remove(&id).expect("the event is in HubSpot");
-    assert_eq!((held.start, held.cancelled), (Some(planned(60)), true));
+    assert_eq!((held.input.start_date_time, held.input.event_cancelled), (Some(planned(60)), true));
 
     // The session is restored, and ends.
     for (second, state) in [(2, "scheduled"), (3, "over")] {
@@ -90,7 +96,7 @@ async fn documented_example_delivers_its_platform_to_hubspot() {
     assert_eq!(send_from_lectern(&bridge, &without_id).await, "quarantined");
     bridge.settled().await;
     let held = setting.held_of(&account).remove(&id).expect("the event is in HubSpot");
-    assert_eq!((held.cancelled, held.completed), (false, true));
+    assert_eq!((held.input.event_cancelled, held.input.event_completed), (false, true));
 }
 
 /// The commands that the page shows for trying a configuration.
@@ -208,20 +214,33 @@ async fn each_recipe_delivers_its_platform_to_hubspot() {
     };
     let zuddl = held("z-org", "z-1");
     assert_eq!(
-        (zuddl.name.as_str(), zuddl.start, zuddl.end),
+        (zuddl.input.event_name.as_str(), zuddl.input.start_date_time, zuddl.input.end_date_time),
         ("Second", Some(planned(30)), Some(planned(90)))
     );
     let geek = held("geek-account", "7");
-    assert_eq!((geek.name.as_str(), geek.completed), ("Evening class", true));
+    assert_eq!(
+        (geek.input.event_name.as_str(), geek.input.event_completed),
+        ("Evening class", true)
+    );
     let sequel = held("s-co", "s-1");
     assert_eq!(
-        (sequel.name.as_str(), sequel.organizer.as_str(), sequel.completed),
+        (
+            sequel.input.event_name.as_str(),
+            sequel.input.event_organizer.as_str(),
+            sequel.input.event_completed
+        ),
         ("Stage", "Sequel Co", true)
     );
     let session = held("sessions-account", "ses-1");
-    assert_eq!((session.end, session.completed), (Some(planned(45)), true));
+    assert_eq!(
+        (session.input.end_date_time, session.input.event_completed),
+        (Some(planned(45)), true)
+    );
     let airmeet = held("air-co", "air-1");
-    assert_eq!((airmeet.organizer.as_str(), airmeet.end), ("Air Co", Some(planned(60))));
+    assert_eq!(
+        (airmeet.input.event_organizer.as_str(), airmeet.input.end_date_time),
+        ("Air Co", Some(planned(60)))
+    );
 }
 
 /// A token that names this key id and is signed with this key.
@@ -264,7 +283,7 @@ async fn webhook_with_published_keys_is_answered_503_until_they_are_fetched() {
     publisher.answer("/keys", set.expect("JSON"));
     eventually("the keys are fetched", async || status(&bridge, &bearer("one")).await == 200).await;
     bridge.settled().await;
-    assert_eq!(setting.held_of("t")["t-1"].name, "With a token");
+    assert_eq!(setting.held_of("t")["t-1"].input.event_name, "With a token");
     // The keys were fetched less than a minute ago, so an unknown key is refused at once.
     assert_eq!(status(&bridge, &bearer("two")).await, 401);
     assert_eq!(status(&bridge, &header("authorization", "Bearer x")).await, 401);

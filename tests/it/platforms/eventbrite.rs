@@ -81,13 +81,19 @@ async fn event_lifecycle_is_fetched_and_delivered() {
     assert_eq!(send_webhook(&bridge, "event.published", &event_url("41")).await, "accepted");
     fetched_and_settled(&bridge, "eventbrite").await;
     let held = &setting.held_of(ORGANIZATION)["41"];
-    assert_eq!((held.name.as_str(), held.organizer.as_str()), ("Open day", "The Museum"));
-    assert_eq!(held.description.as_deref(), Some("Come in."));
-    assert_eq!(held.url.as_deref(), Some("https://www.eventbrite.example/e/41"));
-    assert_eq!(held.event_type.as_deref(), Some("CONFERENCE"));
+    assert_eq!(
+        (held.input.event_name.as_str(), held.input.event_organizer.as_str()),
+        ("Open day", "The Museum")
+    );
+    assert_eq!(held.input.event_description.as_deref(), Some("Come in."));
+    assert_eq!(held.input.event_url.as_deref(), Some("https://www.eventbrite.example/e/41"));
+    assert_eq!(held.input.event_type.as_deref(), Some("CONFERENCE"));
     let at = |seconds: i64| Some(Millis::new(seconds * 1_000));
-    assert_eq!((held.start, held.end), (at(start), at(start + HOUR)));
-    assert_eq!((held.cancelled, held.completed), (false, false));
+    assert_eq!(
+        (held.input.start_date_time, held.input.end_date_time),
+        (at(start), at(start + HOUR))
+    );
+    assert_eq!((held.input.event_cancelled, held.input.event_completed), (false, false));
 
     // Both updates count, although their bodies are equal.
     for (number, title) in [(4, "Open days"), (3, "Open weekend")] {
@@ -96,18 +102,21 @@ async fn event_lifecycle_is_fetched_and_delivered() {
         assert_eq!(send_webhook(&bridge, "event.updated", &event_url("41")).await, "accepted");
         fetched_and_settled(&bridge, "eventbrite").await;
         let held = &setting.held_of(ORGANIZATION)["41"];
-        assert_eq!((held.name.as_str(), held.event_type.as_deref()), (title, Some("WEBINAR")));
+        assert_eq!(
+            (held.input.event_name.as_str(), held.input.event_type.as_deref()),
+            (title, Some("WEBINAR"))
+        );
     }
 
     // An unpublished event is not cancelled.
     answer_event(&api, event("41", "draft", start, now - 200, none.clone()));
     send_webhook(&bridge, "event.unpublished", &event_url("41")).await;
     fetched_and_settled(&bridge, "eventbrite").await;
-    assert!(!setting.held_of(ORGANIZATION)["41"].cancelled);
+    assert!(!setting.held_of(ORGANIZATION)["41"].input.event_cancelled);
     answer_event(&api, event("41", "canceled", start, now - 100, none.clone()));
     send_webhook(&bridge, "event.updated", &event_url("41")).await;
     fetched_and_settled(&bridge, "eventbrite").await;
-    assert!(setting.held_of(ORGANIZATION)["41"].cancelled);
+    assert!(setting.held_of(ORGANIZATION)["41"].input.event_cancelled);
 
     // Events are completed by their status or by the time since their end. A series itself is not delivered.
     let series = json!({ "is_series": true, "is_series_parent": true });
@@ -120,7 +129,11 @@ async fn event_lifecycle_is_fetched_and_delivered() {
     fetched_and_settled(&bridge, "eventbrite").await;
     let held = setting.held_of(ORGANIZATION);
     assert_eq!(held.keys().collect::<Vec<_>>(), ["41", "42", "43"]);
-    assert!(held["42"].completed && held["43"].completed && !held["41"].completed);
+    assert!(
+        held["42"].input.event_completed
+            && held["43"].input.event_completed
+            && !held["41"].input.event_completed
+    );
 
     let calls = api.calls();
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
@@ -207,7 +220,7 @@ async fn backfill_delivers_events_in_range() {
     fetched_and_settled(&bridge, "eventbrite").await;
     let held = setting.held_of(ORGANIZATION);
     assert_eq!(held.keys().collect::<Vec<_>>(), ["62", "63"]);
-    assert!(held["62"].completed);
+    assert!(held["62"].input.event_completed);
     assert_eq!(api.calls().len(), 2 + 2);
     api.close();
 }

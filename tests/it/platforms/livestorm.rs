@@ -107,15 +107,18 @@ async fn session_lifecycle_is_fetched_and_delivered() {
     assert_eq!(held.keys().collect::<Vec<_>>(), ["s-1", "s-2"]);
     let first = &held["s-1"];
     assert_eq!(
-        (first.name.as_str(), first.organizer.as_str()),
+        (first.input.event_name.as_str(), first.input.event_organizer.as_str()),
         ("Compost for all", "Olga Beispiel")
     );
-    assert_eq!(first.description.as_deref(), Some("All about it."));
-    assert_eq!(first.url.as_deref(), Some("https://livestorm.example/p/e-1"));
-    assert_eq!(first.event_type.as_deref(), Some("WEBINAR"));
-    assert_eq!((first.start, first.end), (Some(at(start)), Some(at(start + 45 * 60))));
-    assert_eq!((first.cancelled, first.completed), (false, false));
-    assert_eq!(held["s-2"].start, Some(at(later)));
+    assert_eq!(first.input.event_description.as_deref(), Some("All about it."));
+    assert_eq!(first.input.event_url.as_deref(), Some("https://livestorm.example/p/e-1"));
+    assert_eq!(first.input.event_type.as_deref(), Some("WEBINAR"));
+    assert_eq!(
+        (first.input.start_date_time, first.input.end_date_time),
+        (Some(at(start)), Some(at(start + 45 * 60)))
+    );
+    assert_eq!((first.input.event_cancelled, first.input.event_completed), (false, false));
+    assert_eq!(held["s-2"].input.start_date_time, Some(at(later)));
 
     // No webhook reports an edit. The next webhook brings it.
     let started = session("s-1", "live", now - 20, now - 10, json!({ "started_at": now - 10 }));
@@ -124,8 +127,11 @@ async fn session_lifecycle_is_fetched_and_delivered() {
     send_signed(&bridge, started).await;
     fetched_and_settled(&bridge, "livestorm").await;
     let first = &setting.held_of(ACCOUNT)["s-1"];
-    assert_eq!((first.name.as_str(), first.start), ("Compost for everyone", Some(at(now - 20))));
-    assert!(!first.completed);
+    assert_eq!(
+        (first.input.event_name.as_str(), first.input.start_date_time),
+        ("Compost for everyone", Some(at(now - 20)))
+    );
+    assert!(!first.input.event_completed);
 
     // No webhook reports a cancellation either.
     let cancelled = session("s-2", "canceled", later, now - 5, json!({ "canceled_at": now - 5 }));
@@ -136,7 +142,10 @@ async fn session_lifecycle_is_fetched_and_delivered() {
     send_signed(&bridge, published).await;
     fetched_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
-    assert_eq!((held["s-1"].cancelled, held["s-2"].cancelled), (false, true));
+    assert_eq!(
+        (held["s-1"].input.event_cancelled, held["s-2"].input.event_cancelled),
+        (false, true)
+    );
 
     let ended = session(
         "s-1",
@@ -150,8 +159,14 @@ async fn session_lifecycle_is_fetched_and_delivered() {
     assert_eq!(send_signed(&bridge, ended.clone()).await, "duplicate");
     fetched_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
-    assert_eq!((held["s-1"].completed, held["s-1"].end), (true, Some(at(now - 1))));
-    assert_eq!((held["s-1"].cancelled, held["s-2"].completed), (false, false));
+    assert_eq!(
+        (held["s-1"].input.event_completed, held["s-1"].input.end_date_time),
+        (true, Some(at(now - 1)))
+    );
+    assert_eq!(
+        (held["s-1"].input.event_cancelled, held["s-2"].input.event_completed),
+        (false, false)
+    );
 
     // An operator requests a fetch of the event with all its sessions.
     answer_event(&api, &event("Compost, a look back", now));
@@ -160,7 +175,7 @@ async fn session_lifecycle_is_fetched_and_delivered() {
     let answer = request(&bridge.ops, fetch, &[], &[]).await.expect("the request is answered");
     assert_eq!(answer.status, 200);
     fetched_and_settled(&bridge, "livestorm").await;
-    assert_eq!(setting.held_of(ACCOUNT)["s-1"].name, "Compost, a look back");
+    assert_eq!(setting.held_of(ACCOUNT)["s-1"].input.event_name, "Compost, a look back");
 
     // The API accepted every call: credentials and rate were right.
     let calls = api.calls();
@@ -239,8 +254,11 @@ async fn backfill_delivers_sessions_in_range() {
     fetched_and_settled(&bridge, "livestorm").await;
     let held = setting.held_of(ACCOUNT);
     assert_eq!(held.keys().collect::<Vec<_>>(), ["s-5", "s-7"]);
-    assert_eq!((held["s-5"].completed, held["s-7"].completed), (true, false));
-    assert_eq!(held["s-5"].end, Some(at(from + 2 * HOUR)));
+    assert_eq!(
+        (held["s-5"].input.event_completed, held["s-7"].input.event_completed),
+        (true, false)
+    );
+    assert_eq!(held["s-5"].input.end_date_time, Some(at(from + 2 * HOUR)));
     let calls = api.calls();
     assert!(calls.iter().all(|call| call.status == 200), "{calls:?}");
     api.close();

@@ -84,14 +84,20 @@ async fn event_lifecycle_is_delivered() {
     assert_eq!(send_signed(&bridge, &created, 60).await, "accepted");
     bridge.settled().await;
     let event_ = held();
-    assert_eq!((event_.name.as_str(), event_.organizer.as_str()), ("Compilers", "Acme GmbH"));
-    assert_eq!(event_.event_type.as_deref(), Some("WEBINAR"));
     assert_eq!(
-        event_.url.as_deref(),
+        (event_.input.event_name.as_str(), event_.input.event_organizer.as_str()),
+        ("Compilers", "Acme GmbH")
+    );
+    assert_eq!(event_.input.event_type.as_deref(), Some("WEBINAR"));
+    assert_eq!(
+        event_.input.event_url.as_deref(),
         Some("https://luma.example/evt-1"),
         "the public page, not the meeting room"
     );
-    assert_eq!((event_.start, event_.end), (Some(planned(0)), Some(planned(60))));
+    assert_eq!(
+        (event_.input.start_date_time, event_.input.end_date_time),
+        (Some(planned(0)), Some(planned(60)))
+    );
 
     // The later update arrives first.
     let moved = webhook("event.updated", event("evt-1", "Compilers, live", planned(30)));
@@ -100,13 +106,16 @@ async fn event_lifecycle_is_delivered() {
     assert_eq!(send_signed(&bridge, &renamed, 50).await, "accepted");
     bridge.settled().await;
     let event_ = held();
-    assert_eq!((event_.name.as_str(), event_.start), ("Compilers, live", Some(planned(30))));
+    assert_eq!(
+        (event_.input.event_name.as_str(), event_.input.start_date_time),
+        ("Compilers, live", Some(planned(30)))
+    );
 
     let off = webhook("event.canceled", event("evt-1", "Compilers, live", planned(30)));
     assert_eq!(send_signed(&bridge, &off, 20).await, "accepted");
     bridge.settled().await;
     let event_ = held();
-    assert_eq!((event_.cancelled, event_.completed), (true, false));
+    assert_eq!((event_.input.event_cancelled, event_.input.event_completed), (true, false));
 }
 
 /// The event is moved and moved back: the third body equals the first and is no duplicate.
@@ -123,7 +132,7 @@ async fn equal_body_signed_later_is_no_duplicate() {
     assert_eq!(send_signed_at(&bridge, &moved, now - 20).await, "duplicate", "the same request");
     bridge.settled().await;
     let event = setting.held_of(CALENDAR).remove("evt-1").expect("the event is in HubSpot");
-    assert_eq!(event.start, Some(planned(0)));
+    assert_eq!(event.input.start_date_time, Some(planned(0)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,8 +145,8 @@ async fn event_is_completed_after_its_end_by_timer() {
     }
     bridge.settled().await;
     let held = setting.held_of(CALENDAR);
-    assert!(held["evt-over"].completed, "it ended 20 minutes ago");
-    assert!(!held["evt-ending"].completed, "it ended 5 minutes ago");
+    assert!(held["evt-over"].input.event_completed, "it ended 20 minutes ago");
+    assert!(!held["evt-ending"].input.event_completed, "it ended 5 minutes ago");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,7 +224,7 @@ fn answer_event(luma: &PlatformServer, mut event: Value) {
 async fn wait_for_host(setting: &Setting, id: &str) {
     eventually("the host is in HubSpot", async || {
         let held = setting.held_of(CALENDAR).remove(id);
-        held.is_some_and(|event| event.organizer == "Tamsin Okoro")
+        held.is_some_and(|event| event.input.event_organizer == "Tamsin Okoro")
     })
     .await;
 }
@@ -236,7 +245,10 @@ async fn organizer_is_the_host_from_the_api() {
     assert_eq!(send_signed(&bridge, &off, 5).await, "accepted");
     bridge.settled().await;
     let held = setting.held_of(CALENDAR).remove("evt-1").expect("the event is in HubSpot");
-    assert_eq!((held.cancelled, held.organizer.as_str()), (true, "Tamsin Okoro"));
+    assert_eq!(
+        (held.input.event_cancelled, held.input.event_organizer.as_str()),
+        (true, "Tamsin Okoro")
+    );
     assert_eq!(luma.calls(), calls);
     luma.close();
 }

@@ -54,11 +54,20 @@ async fn webinar_lifecycle_is_delivered() {
     assert_eq!(send_signed(&bridge, &created).await, "accepted");
     bridge.settled().await;
     let planned = held();
-    assert_eq!((planned.name.as_str(), planned.organizer.as_str()), ("Editing", "Tamsin Okoro"));
-    assert_eq!(planned.description.as_deref(), Some("With examples."));
-    assert_eq!(planned.event_type.as_deref(), Some("WEBINAR"));
-    assert_eq!((planned.start, planned.end), (Some(ago(50)), Some(ago(-10))));
-    assert_eq!((planned.cancelled, planned.completed, planned.url), (false, false, None));
+    assert_eq!(
+        (planned.input.event_name.as_str(), planned.input.event_organizer.as_str()),
+        ("Editing", "Tamsin Okoro")
+    );
+    assert_eq!(planned.input.event_description.as_deref(), Some("With examples."));
+    assert_eq!(planned.input.event_type.as_deref(), Some("WEBINAR"));
+    assert_eq!(
+        (planned.input.start_date_time, planned.input.end_date_time),
+        (Some(ago(50)), Some(ago(-10)))
+    );
+    assert_eq!(
+        (planned.input.event_cancelled, planned.input.event_completed, planned.input.event_url),
+        (false, false, None)
+    );
 
     let mut again = created.clone();
     again["delivery_attempt"] = 2.into();
@@ -74,8 +83,14 @@ async fn webinar_lifecycle_is_delivered() {
     assert_eq!(send_signed(&bridge, &started).await, "accepted");
     bridge.settled().await;
     let running = held();
-    assert_eq!((running.name.as_str(), running.completed), ("Editing by ear", false));
-    assert_eq!((running.start, running.end), (Some(ago(50)), Some(ago(-10))));
+    assert_eq!(
+        (running.input.event_name.as_str(), running.input.event_completed),
+        ("Editing by ear", false)
+    );
+    assert_eq!(
+        (running.input.start_date_time, running.input.end_date_time),
+        (Some(ago(50)), Some(ago(-10)))
+    );
 
     let over = json!({
         "actual_start_time": ago(48).to_string(), "actual_end_time": ago(3).to_string(),
@@ -85,8 +100,12 @@ async fn webinar_lifecycle_is_delivered() {
     assert_eq!(send_signed(&bridge, &ended).await, "accepted");
     bridge.settled().await;
     let ended = held();
-    assert_eq!((ended.start, ended.end), (Some(ago(50)), Some(ago(3))), "the actual end");
-    assert_eq!((ended.cancelled, ended.completed), (false, true));
+    assert_eq!(
+        (ended.input.start_date_time, ended.input.end_date_time),
+        (Some(ago(50)), Some(ago(3))),
+        "the actual end"
+    );
+    assert_eq!((ended.input.event_cancelled, ended.input.event_completed), (false, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,8 +126,11 @@ async fn webhooks_out_of_order_give_the_same_event() {
         bridge.settled().await;
     }
     let event = setting.held_of(ACCOUNT).remove("w1").expect("the event is in HubSpot");
-    assert_eq!((event.name.as_str(), event.organizer.as_str()), ("Editing by ear", "Tamsin Okoro"));
-    assert_eq!((event.end, event.completed), (Some(ago(3)), true));
+    assert_eq!(
+        (event.input.event_name.as_str(), event.input.event_organizer.as_str()),
+        ("Editing by ear", "Tamsin Okoro")
+    );
+    assert_eq!((event.input.end_date_time, event.input.event_completed), (Some(ago(3)), true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

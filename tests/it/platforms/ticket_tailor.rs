@@ -56,10 +56,16 @@ async fn event_lifecycle_is_delivered() {
     assert_eq!(send_signed(&bridge, &created).await, "duplicate");
     bridge.settled().await;
     let event_ = held();
-    assert_eq!((event_.name.as_str(), event_.organizer.as_str()), ("Ink", "Acme GmbH"));
-    assert_eq!(event_.event_type.as_deref(), Some("IN_PERSON"));
-    assert_eq!(event_.url.as_deref(), Some("https://tickets.example/events/press"));
-    assert_eq!((event_.start, event_.end), (Some(planned(0)), Some(planned(60))));
+    assert_eq!(
+        (event_.input.event_name.as_str(), event_.input.event_organizer.as_str()),
+        ("Ink", "Acme GmbH")
+    );
+    assert_eq!(event_.input.event_type.as_deref(), Some("IN_PERSON"));
+    assert_eq!(event_.input.event_url.as_deref(), Some("https://tickets.example/events/press"));
+    assert_eq!(
+        (event_.input.start_date_time, event_.input.end_date_time),
+        (Some(planned(0)), Some(planned(60)))
+    );
 
     // The later update arrives first.
     let moved = webhook("wh_3", "EVENT.UPDATED", at(20), event("ev_1", "Ink again", planned(30)));
@@ -69,14 +75,17 @@ async fn event_lifecycle_is_delivered() {
     }
     bridge.settled().await;
     let event_ = held();
-    assert_eq!((event_.name.as_str(), event_.start), ("Ink again", Some(planned(30))));
-    assert!(!event_.cancelled);
+    assert_eq!(
+        (event_.input.event_name.as_str(), event_.input.start_date_time),
+        ("Ink again", Some(planned(30)))
+    );
+    assert!(!event_.input.event_cancelled);
 
     let deleted = webhook("wh_4", "EVENT.DELETED", at(30), event("ev_1", "Ink again", planned(30)));
     assert_eq!(send_signed(&bridge, &deleted).await, "accepted");
     bridge.settled().await;
     let event_ = held();
-    assert_eq!((event_.cancelled, event_.completed), (true, false));
+    assert_eq!((event_.input.event_cancelled, event_.input.event_completed), (true, false));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,8 +98,8 @@ async fn event_is_completed_half_an_hour_after_its_end() {
     }
     bridge.settled().await;
     let held = setting.held_of(ACCOUNT);
-    assert!(held["ev_over"].completed, "it ended 40 minutes ago");
-    assert!(!held["ev_ending"].completed, "it ended 10 minutes ago");
+    assert!(held["ev_over"].input.event_completed, "it ended 40 minutes ago");
+    assert!(!held["ev_ending"].input.event_completed, "it ended 10 minutes ago");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -82,11 +82,17 @@ async fn event_lifecycle_is_delivered() {
     assert_eq!(send_signed(&bridge, &published).await, "duplicate");
     bridge.settled().await;
     let event = held().expect("the event is in HubSpot");
-    assert_eq!((event.name.as_str(), event.organizer.as_str()), ("Harvest supper", "Acme GmbH"));
-    assert_eq!(event.event_type.as_deref(), Some("WEBINAR"));
-    assert_eq!(event.description.as_deref(), Some("Twelve seats."));
-    assert_eq!(event.url.as_deref(), Some("https://barn.example/event-details/supper"));
-    assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(90))));
+    assert_eq!(
+        (event.input.event_name.as_str(), event.input.event_organizer.as_str()),
+        ("Harvest supper", "Acme GmbH")
+    );
+    assert_eq!(event.input.event_type.as_deref(), Some("WEBINAR"));
+    assert_eq!(event.input.event_description.as_deref(), Some("Twelve seats."));
+    assert_eq!(event.input.event_url.as_deref(), Some("https://barn.example/event-details/supper"));
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(planned(0)), Some(planned(90)))
+    );
 
     let moved = json!({ "currentEntity": entity("Harvest supper", "UPCOMING", 60) });
     assert_eq!(
@@ -99,8 +105,11 @@ async fn event_lifecycle_is_delivered() {
     );
     bridge.settled().await;
     let event = held().expect("the event is in HubSpot");
-    assert_eq!((event.start, event.end), (Some(planned(60)), Some(planned(150))));
-    assert!(!event.cancelled);
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(planned(60)), Some(planned(150)))
+    );
+    assert!(!event.input.event_cancelled);
 
     let off = json!({ "body": { "eventId": SUPPER, "title": "Harvest supper" } });
     assert_eq!(
@@ -114,8 +123,8 @@ async fn event_lifecycle_is_delivered() {
     );
     bridge.settled().await;
     let event = held().expect("the event is in HubSpot");
-    assert!(event.cancelled && !event.completed);
-    assert_eq!(event.name, "Harvest supper");
+    assert!(event.input.event_cancelled && !event.input.event_completed);
+    assert_eq!(event.input.event_name, "Harvest supper");
 
     let secrets = ["secret-user", "secret-street", "secret-room"];
     assert!(assert_not_stored(&bridge, "wix", &secrets).await > 0);
@@ -134,21 +143,21 @@ async fn ended_event_is_completed_and_deleted_one_cancelled() {
     assert_eq!(send_signed(&bridge, &claims("ended", "actionEvent", &ended, 10)).await, "accepted");
     bridge.settled().await;
     let event = setting.held_of(SITE).remove(SUPPER).expect("the event is in HubSpot");
-    assert!(event.completed && !event.cancelled);
+    assert!(event.input.event_completed && !event.input.event_cancelled);
     // A deletion after the end does not cancel.
     assert_eq!(
         send_signed(&bridge, &claims("deleted", "deletedEvent", &json!({}), 20)).await,
         "accepted"
     );
     bridge.settled().await;
-    assert!(!setting.held_of(SITE)[SUPPER].cancelled);
+    assert!(!setting.held_of(SITE)[SUPPER].input.event_cancelled);
     // A deletion before the end cancels.
     assert_eq!(
         send_signed(&bridge, &claims("deleted", "deletedEvent", &json!({}), 5)).await,
         "accepted"
     );
     bridge.settled().await;
-    assert!(setting.held_of(SITE)[SUPPER].cancelled);
+    assert!(setting.held_of(SITE)[SUPPER].input.event_cancelled);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -77,11 +77,17 @@ async fn update_of_unknown_webinar_is_completed_by_the_api() {
     eventually("the event is in HubSpot", async || setting.held().contains_key("1")).await;
     bridge.settled().await;
     let event = setting.event("1");
-    assert_eq!(event.name, "Calm releases");
-    assert_eq!(event.organizer, "Lena Brandt");
-    assert_eq!(event.description.as_deref(), Some("How we release."));
-    assert_eq!(event.url.as_deref(), Some("https://example.zoom.us/webinar/register/WN_1"));
-    assert_eq!((event.start, event.end), (Some(planned(0)), Some(planned(60))));
+    assert_eq!(event.input.event_name, "Calm releases");
+    assert_eq!(event.input.event_organizer, "Lena Brandt");
+    assert_eq!(event.input.event_description.as_deref(), Some("How we release."));
+    assert_eq!(
+        event.input.event_url.as_deref(),
+        Some("https://example.zoom.us/webinar/register/WN_1")
+    );
+    assert_eq!(
+        (event.input.start_date_time, event.input.end_date_time),
+        (Some(planned(0)), Some(planned(60)))
+    );
     assert_eq!(event.writes, 1, "the event is sent only once complete");
     let calls: Vec<(String, String, u16)> =
         api.calls().into_iter().map(|call| (call.method, call.path, call.status)).collect();
@@ -90,8 +96,10 @@ async fn update_of_unknown_webinar_is_completed_by_the_api() {
 
     // A complete event is not fetched again. The answer is of the present, so the update needs a later time.
     zoom.story([renamed(1, "Calmer releases", at(3 * 60 * 60))]).await;
-    eventually("the update is in HubSpot", async || setting.event("1").name == "Calmer releases")
-        .await;
+    eventually("the update is in HubSpot", async || {
+        setting.event("1").input.event_name == "Calmer releases"
+    })
+    .await;
     assert_eq!(api.calls().len(), 3);
     let log = bridge.logged();
     for secret in ["hush-1", "platform-token", "lena@example.org", "secret-zak"] {
@@ -106,18 +114,20 @@ async fn organizer_is_the_host_name_else_the_source_default() {
     api.fail(HOST, 403);
     zoom.story([created(1, "Calm releases", at(0))]).await;
     eventually("the agenda is in HubSpot", async || {
-        setting.held().get("1").is_some_and(|event| event.description.is_some())
+        setting.held().get("1").is_some_and(|event| event.input.event_description.is_some())
     })
     .await;
-    assert_eq!(setting.event("1").organizer, "Acme GmbH");
+    assert_eq!(setting.event("1").input.event_organizer, "Acme GmbH");
 
     api.answer(HOST, host());
     zoom.story([webhook("meeting.converted_to_webinar", at(10), webinar(1, "Calm releases"))])
         .await;
-    eventually("the host is in HubSpot", async || setting.event("1").organizer == "Lena Brandt")
-        .await;
+    eventually("the host is in HubSpot", async || {
+        setting.event("1").input.event_organizer == "Lena Brandt"
+    })
+    .await;
     bridge.settled().await;
-    assert_eq!(setting.event("1").description.as_deref(), Some("How we release."));
+    assert_eq!(setting.event("1").input.event_description.as_deref(), Some("How we release."));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,10 +139,11 @@ async fn recurrence_change_without_list_is_fetched() {
     api.answer(WEBINAR, answer(series(1, "Onboarding")));
     api.answer(HOST, host());
     zoom.story([webhook("webinar.created", at(0), series(1, "Onboarding"))]).await;
-    let is_cancelled = |id: &str| setting.held().get(id).is_some_and(|event| event.cancelled);
+    let is_cancelled =
+        |id: &str| setting.held().get(id).is_some_and(|event| event.input.event_cancelled);
     eventually("all three are in HubSpot", async || {
         let held = setting.held();
-        held.len() == 3 && held.values().all(|event| event.organizer == "Lena Brandt")
+        held.len() == 3 && held.values().all(|event| event.input.event_organizer == "Lena Brandt")
     })
     .await;
     api.answer(WEBINAR, series_now([0, 2]));
@@ -180,7 +191,7 @@ async fn backfill_delivers_webinars_of_the_configured_users() {
     let held = setting.held();
     assert_eq!(held.keys().collect::<Vec<_>>(), ["1", "2", "3"]);
     for event in held.values() {
-        assert_eq!(event.organizer, "Lena Brandt");
-        assert_eq!(event.description.as_deref(), Some("From before."));
+        assert_eq!(event.input.event_organizer, "Lena Brandt");
+        assert_eq!(event.input.event_description.as_deref(), Some("From before."));
     }
 }

@@ -128,14 +128,17 @@ fn is_poison(input: &EventInput) -> bool {
 }
 
 fn is_as(stored: &StoredEvent, input: &EventInput) -> bool {
-    stored.name == input.event_name
-        && stored.organizer == input.event_organizer
-        && stored.event_type.as_ref() == Some(&input.event_type)
-        && stored.description == input.event_description
-        && stored.url == input.event_url
-        && stored.start == input.start_date_time
-        && stored.end == input.end_date_time
-        && stored.cancelled == input.event_cancelled
-        && stored.completed == input.event_completed
-        && stored.custom_properties == input.custom_properties
+    let properties = stored.input.custom_properties.iter();
+    let custom_properties: BTreeMap<String, String> =
+        properties.map(|property| (property.name.clone(), property.value.clone())).collect();
+    stored.input.event_name == input.event_name
+        && stored.input.event_organizer == input.event_organizer
+        && stored.input.event_type.as_ref() == Some(&input.event_type)
+        && stored.input.event_description == input.event_description
+        && stored.input.event_url == input.event_url
+        && stored.input.start_date_time == input.start_date_time
+        && stored.input.end_date_time == input.end_date_time
+        && stored.input.event_cancelled == input.event_cancelled
+        && stored.input.event_completed == input.event_completed
+        && custom_properties == input.custom_properties
 }

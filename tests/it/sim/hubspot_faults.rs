@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use webinar_bridge::sandbox::emulator::{EmulatorFault, TransportFault};
+use webinar_bridge::http::simple_server::ResponseFault;
+use webinar_bridge::sandbox::emulator::{EmulatorFault, HANG};
 
 use crate::harness::rng::SeededRng;
 
 /// How long after it was given up a call may still be carried out; the ledger waits for
 /// [`webinar_bridge::ledger::LATE_EFFECT_WINDOW`].
 const STORED_WITHIN: u64 = 100_000;
+
+/// States of a batch that is under way.
+const UNFINISHED: [&str; 3] = ["PENDING", "PROCESSING", "WHATEVER"];
 
 /// Faults of one call.
 #[derive(Debug, Clone, Default)]
@@ -60,14 +64,14 @@ impl CallFault {
             Some(EmulatorFault::StoredLater { reply, .. }) => Some(reply.as_ref()),
             fault => fault.as_ref(),
         };
-        matches!(reply, Some(EmulatorFault::Unfinished(state)) if *state != "CANCELED")
+        matches!(reply, Some(EmulatorFault::NoResults(state)) if UNFINISHED.contains(state))
     }
 
     /// Fault of a call that the client gave up: it is carried out late, or never.
     pub(super) fn of_abandoned_call(rng: &mut SeededRng) -> EmulatorFault {
         maybe_stored_later(
             rng,
-            EmulatorFault::Transport { fault: TransportFault::Reset, stored: false },
+            EmulatorFault::Transport { fault: ResponseFault::Reset, stored: false },
         )
     }
 
@@ -90,7 +94,7 @@ fn reported_failure(rng: &mut SeededRng, events: usize) -> EmulatorFault {
     };
     match rng.below(16) {
         0 | 1 => EmulatorFault::Limited { policy: *rng.pick(&POLICIES), retry_after },
-        2 => EmulatorFault::MissingScopes,
+        2 => EmulatorFault::Status { status: 403, retry_after: None },
         3 => EmulatorFault::HtmlPage(*rng.pick(&[400, 403, 200])),
         // A 400 to a single event makes it dead, so only poison may get it.
         4..=6 if events > 1 => {
@@ -123,7 +127,7 @@ fn gateway(rng: &mut SeededRng) -> EmulatorFault {
 
 /// No reply.
 fn lost(rng: &mut SeededRng) -> EmulatorFault {
-    let ways = [TransportFault::Hang, TransportFault::Reset, TransportFault::Truncate];
+    let ways = [HANG, ResponseFault::Reset, ResponseFault::Truncate];
     let reply = EmulatorFault::Transport { fault: *rng.pick(&ways), stored: false };
     maybe_stored_later(rng, reply)
 }
@@ -140,13 +144,12 @@ fn maybe_stored_later(rng: &mut SeededRng, reply: EmulatorFault) -> EmulatorFaul
 
 /// A success that is reported and incomplete.
 fn in_part(rng: &mut SeededRng) -> EmulatorFault {
-    const UNFINISHED: [&str; 3] = ["PENDING", "PROCESSING", "WHATEVER"];
     match rng.below(5) {
-        0 => EmulatorFault::EmptyResults,
+        0 => EmulatorFault::NoResults("COMPLETE"),
         1 => EmulatorFault::FewerResults,
-        2 => EmulatorFault::Unfinished("CANCELED"),
+        2 => EmulatorFault::NoResults("CANCELED"),
         _ => {
-            let reply = EmulatorFault::Unfinished(UNFINISHED[rng.below(UNFINISHED.len())]);
+            let reply = EmulatorFault::NoResults(UNFINISHED[rng.below(UNFINISHED.len())]);
             maybe_stored_later(rng, reply)
         }
     }

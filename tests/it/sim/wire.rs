@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 use webinar_bridge::event::{EventKey, Millis};
+use webinar_bridge::http::simple_server::{SimpleRequest, SimpleResponse};
 use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
-use webinar_bridge::sandbox::emulator::{EmulatorReply, EmulatorRequest, TransportFault};
+use webinar_bridge::sandbox::emulator::HANG;
 
 use super::fault_injector::FaultInjector;
 use super::hubspot_faults::ReplyFault;
@@ -24,7 +25,7 @@ struct UnderWay<'a> {
     host: String,
     keys: Vec<EventKey>,
     /// An upsert that has not arrived; if the request is dropped, it arrives abandoned.
-    on_its_way: Option<(Millis, EmulatorRequest)>,
+    on_its_way: Option<(Millis, SimpleRequest)>,
 }
 
 impl Drop for UnderWay<'_> {
@@ -106,14 +107,14 @@ impl Wire {
     }
 }
 
-fn arriving(request: &HttpRequest) -> EmulatorRequest {
+fn arriving(request: &HttpRequest) -> SimpleRequest {
     let method = match request.method {
         HttpMethod::Get => "GET",
         HttpMethod::Post => "POST",
     };
     let headers = request.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.expose_secret().to_owned()));
-    EmulatorRequest {
+    SimpleRequest {
         method: method.to_owned(),
         path: request.url.path().to_owned(),
         query: request.url.query().unwrap_or_default().to_owned(),
@@ -123,12 +124,12 @@ fn arriving(request: &HttpRequest) -> EmulatorRequest {
 }
 
 async fn carry_back(
-    reply: EmulatorReply,
+    reply: SimpleResponse,
     reply_fault: ReplyFault,
     deadline: Instant,
     back: Instant,
 ) -> Result<HttpResponse, TransportError> {
-    let lost = reply.fault == Some(TransportFault::Hang) || reply_fault == ReplyFault::Slow;
+    let lost = reply.fault == Some(HANG) || reply_fault == ReplyFault::Slow;
     if lost || back > deadline {
         tokio::time::sleep_until(deadline).await;
         return Err(TransportError::Timeout);

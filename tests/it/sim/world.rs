@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use webinar_bridge::event::{AccountName, EventKey, ExternalAccountId, ExternalEventId, Millis};
+use webinar_bridge::http::simple_server::{SimpleRequest, SimpleResponse};
 use webinar_bridge::sandbox::emulator::{
-    Emulator, EmulatorFault, EmulatorReply, EmulatorRequest, EmulatorSettings, OAuthApp,
+    EmulatorFault, EmulatorSettings, HubspotEmulator, OAuthApp,
 };
 
 use super::fault_profile::FaultProfile;
@@ -33,7 +34,7 @@ const LEFT_ALONE: Duration = Duration::from_secs(20);
 /// One HubSpot account and its calls.
 pub(super) struct Portal {
     pub(super) name: AccountName,
-    pub(super) emulator: Emulator,
+    pub(super) emulator: HubspotEmulator,
     /// Time of the last refused token.
     refused_at: Option<Millis>,
     /// Faults of events that it always refuses.
@@ -115,7 +116,7 @@ impl World {
                 rotate: operator.rotates,
             });
             let settings = EmulatorSettings { rate, oauth, ..EmulatorSettings::new(TOKEN) };
-            let mut emulator = Emulator::new(settings);
+            let mut emulator = HubspotEmulator::new(settings);
             let told = rng.percent(50);
             let poison = [
                 EmulatorFault::RejectNames(POISON_UNIDENTIFIED.into()),
@@ -285,9 +286,9 @@ impl World {
         &mut self,
         now: Millis,
         host: &str,
-        request: &EmulatorRequest,
+        request: &SimpleRequest,
         events: usize,
-    ) -> (EmulatorReply, ReplyFault) {
+    ) -> (SimpleResponse, ReplyFault) {
         let faulty = self.has_faults(now);
         let trouble = if self.profile.lopsided && host.starts_with("other") {
             100
@@ -304,7 +305,7 @@ impl World {
             [POISON_IDENTIFIED, POISON_UNIDENTIFIED].iter().any(|poison| body.contains(poison));
         if poisoned && call_fault.fault == Some(EmulatorFault::FewerResults) {
             // The returned events would be confirmed, poison among them.
-            call_fault.fault = Some(EmulatorFault::EmptyResults);
+            call_fault.fault = Some(EmulatorFault::NoResults("COMPLETE"));
         }
         // A refused single event is dead, so refusals of single events come from poison alone.
         if request.body.len() > LONGEST_BODY {
@@ -360,7 +361,7 @@ impl World {
     }
 
     /// An abandoned upsert arrives.
-    pub(super) fn abandon(&mut self, at: Millis, host: &str, request: &EmulatorRequest) {
+    pub(super) fn abandon(&mut self, at: Millis, host: &str, request: &SimpleRequest) {
         let fault = CallFault::of_abandoned_call(&mut self.rng);
         self.note(at, format!("{host}: nobody waits for it any more: {fault:?}"));
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
@@ -374,15 +375,16 @@ impl World {
         &mut self,
         now: Millis,
         host: &str,
-        request: &EmulatorRequest,
-    ) -> EmulatorReply {
+        request: &SimpleRequest,
+    ) -> SimpleResponse {
         let failed = if self.has_faults(now) && !self.profile.lopsided {
             CallFault::token_error(&mut self.rng)
         } else {
             None
         };
         let portal = self.portals.get_mut(host).expect("only accounts that exist are called");
-        let refused = |status| EmulatorReply { status, headers: vec![], body: vec![], fault: None };
+        let refused =
+            |status| SimpleResponse { status, headers: vec![], body: vec![], fault: None };
         let is_token = request.path.ends_with("/token");
         let reply = match failed.map(refused) {
             // A refresh token that does not arrive would be lost for good.
