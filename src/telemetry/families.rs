@@ -1,33 +1,18 @@
-//! The metrics' names, types, labels and buckets.
+//! The metrics' families: names and types here; help, labels and buckets in `families.toml`.
 
-use super::{REVISION, VERSION};
+use std::collections::BTreeMap;
+
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry,
 };
+use serde::Deserialize;
+
+use super::{REVISION, VERSION};
 
 /// Why a constructor below cannot fail.
-const VALID_FAMILY: &str = "names, labels and buckets are constants, each name once";
-
-/// From half a millisecond to where a platform would have given up (Zoom: 3 s).
-const WEBHOOK_SECONDS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-/// From at once to a long weekend of HubSpot being down.
-const LATENCY_SECONDS: &[f64] = &[
-    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0, 3_600.0, 21_600.0, 86_400.0,
-    259_200.0,
-];
-/// A batch holds at most 100 events.
-const BATCH_EVENTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 99.0, 100.0];
-/// Up to `request_timeout`, 30 s unless configured.
-const REQUEST_SECONDS: &[f64] = &[0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// From a disk with a battery to a disk in trouble.
-const COMMIT_SECONDS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-/// Jobs that share one commit.
-const COMMIT_JOBS: &[f64] =
-    &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0];
+const VALID_FAMILY: &str = "the families of the program are valid, each name once";
 
 /// All metric families; a field's name is the family's without `bridge_` and unit.
 pub(super) struct Families {
@@ -59,156 +44,81 @@ pub(super) struct Families {
     pub(super) commit_size: Histogram,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    help: String,
+    #[serde(default)]
+    labels: Vec<String>,
+    #[serde(default)]
+    buckets: Vec<f64>,
+}
+
 impl Families {
     /// Creates all families in the registry.
-    #[allow(clippy::too_many_lines, reason = "a flat list, one entry per family")]
     pub(super) fn register(registry: &Registry) -> Self {
-        let r = registry;
-        build_info(r);
+        let definitions: BTreeMap<String, Definition> =
+            toml::from_str(include_str!("families.toml")).expect(VALID_FAMILY);
+        let find = |name: &str| {
+            let Definition { help, labels, buckets } = definitions.get(name).expect(VALID_FAMILY);
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            (Opts::new(name, help), labels, buckets.clone())
+        };
+        let counters = |name| {
+            let (opts, labels, _) = find(name);
+            register_family(registry, IntCounterVec::new(opts, &labels))
+        };
+        let float_counters = |name| {
+            let (opts, labels, _) = find(name);
+            register_family(registry, CounterVec::new(opts, &labels))
+        };
+        let int_gauges = |name| {
+            let (opts, labels, _) = find(name);
+            register_family(registry, IntGaugeVec::new(opts, &labels))
+        };
+        let gauges = |name| {
+            let (opts, labels, _) = find(name);
+            register_family(registry, GaugeVec::new(opts, &labels))
+        };
+        let int_gauge = |name| register_family(registry, IntGauge::with_opts(find(name).0));
+        let histograms = |name| {
+            let (opts, labels, buckets) = find(name);
+            let opts = HistogramOpts::from(opts).buckets(buckets);
+            register_family(registry, HistogramVec::new(opts, &labels))
+        };
+        let histogram = |name| {
+            let (opts, _, buckets) = find(name);
+            let opts = HistogramOpts::from(opts).buckets(buckets);
+            register_family(registry, Histogram::with_opts(opts))
+        };
+        build_info(registry);
         Self {
-            webhooks: counters(
-                r,
-                "bridge_webhooks_total",
-                "Webhooks answered.",
-                &["source", "provider", "outcome"],
-            ),
-            webhook_duration: histograms(
-                r,
-                "bridge_webhook_duration_seconds",
-                "Time from a webhook's last header to its answer.",
-                &["provider"],
-                WEBHOOK_SECONDS,
-            ),
-            webhooks_rejected: counters(
-                r,
-                "bridge_webhooks_rejected_total",
-                "Webhooks whose signature was refused, by reason.",
-                &["source", "reason"],
-            ),
-            webhook_bad_fields: counters(
-                r,
-                "bridge_webhook_bad_fields_total",
-                "Optional fields of webhooks that could not be read and were ignored.",
-                &["provider", "field"],
-            ),
-            webhooks_foreign_account: counters(
-                r,
-                "bridge_webhooks_foreign_account_total",
-                "Authentic webhooks of a platform account that the source does not accept.",
-                &["source"],
-            ),
-            last_webhook: gauges(
-                r,
-                "bridge_last_webhook_timestamp_seconds",
-                "Time of the last authentic webhook; 0 if there was none since the start.",
-                &["source"],
-            ),
-            events: int_gauges(r, "bridge_events", "Events by state.", &["hubspot", "state"]),
-            oldest_pending_age: gauges(
-                r,
-                "bridge_oldest_pending_age_seconds",
-                "Age of the oldest pending event; 0 if none is pending.",
-                &["hubspot"],
-            ),
-            delivery_latency: histograms(
-                r,
-                "bridge_delivery_latency_seconds",
-                "Time from a webhook's acceptance to HubSpot's confirmation.",
-                &["hubspot"],
-                LATENCY_SECONDS,
-            ),
-            batch_size: histograms(
-                r,
-                "bridge_batch_size",
-                "Events per call.",
-                &["hubspot"],
-                BATCH_EVENTS,
-            ),
-            events_delivered: counters(
-                r,
-                "bridge_events_delivered_total",
-                "Events confirmed by HubSpot.",
-                &["hubspot"],
-            ),
-            events_dead: counters(
-                r,
-                "bridge_events_dead_total",
-                "Events that HubSpot refused for good, by HubSpot's category.",
-                &["hubspot", "category"],
-            ),
-            requests: counters(
-                r,
-                "bridge_hubspot_requests_total",
-                "Calls to HubSpot by HTTP status, or timeout, connect, reset.",
-                &["hubspot", "operation", "status"],
-            ),
-            request_duration: histograms(
-                r,
-                "bridge_hubspot_request_duration_seconds",
-                "Duration of calls to HubSpot.",
-                &["hubspot", "operation"],
-                REQUEST_SECONDS,
-            ),
-            rate_limit_wait: register_family(
-                r,
-                CounterVec::new(
-                    Opts::new(
-                        "bridge_rate_limit_wait_seconds_total",
-                        "Time that calls waited for HubSpot's rate limit.",
-                    ),
-                    &["hubspot"],
-                ),
-            ),
-            account_paused: int_gauges(
-                r,
-                "bridge_account_paused",
-                "1 if deliveries to the account are paused for this reason.",
-                &["hubspot", "reason"],
-            ),
-            daily_remaining: int_gauges(
-                r,
-                "bridge_daily_remaining",
-                "Calls left of the day, as HubSpot last reported; absent until it has.",
-                &["hubspot"],
-            ),
-            token_expires: gauges(
-                r,
-                "bridge_token_expires_timestamp_seconds",
-                "Expiry of the access token; absent if it does not expire.",
-                &["hubspot"],
-            ),
-            lease_held: int_gauges(
-                r,
-                "bridge_lease_held",
-                "1 if this process delivers to the account.",
-                &["hubspot"],
-            ),
-            fetch_pending: int_gauges(
-                r,
-                "bridge_fetch_pending",
-                "Webinars waiting to be fetched from the platform.",
-                &["source"],
-            ),
-            platform_requests: counters(
-                r,
-                "bridge_platform_requests_total",
-                "Calls to a platform's API by HTTP status, or timeout, connect, reset.",
-                &["source", "status"],
-            ),
-            store: int_gauge(r, "bridge_store_bytes", "Size of the store."),
-            store_free: int_gauge(
-                r,
-                "bridge_store_free_bytes",
-                "Free space on the store's file system.",
-            ),
-            wal: int_gauge(r, "bridge_wal_bytes", "Size of the write-ahead log."),
-            commit_duration: histogram(
-                r,
-                "bridge_store_commit_duration_seconds",
-                "Duration of commits.",
-                COMMIT_SECONDS,
-            ),
-            commit_size: histogram(r, "bridge_store_commit_size", "Jobs per commit.", COMMIT_JOBS),
+            webhooks: counters("bridge_webhooks_total"),
+            webhook_duration: histograms("bridge_webhook_duration_seconds"),
+            webhooks_rejected: counters("bridge_webhooks_rejected_total"),
+            webhook_bad_fields: counters("bridge_webhook_bad_fields_total"),
+            webhooks_foreign_account: counters("bridge_webhooks_foreign_account_total"),
+            last_webhook: gauges("bridge_last_webhook_timestamp_seconds"),
+            events: int_gauges("bridge_events"),
+            oldest_pending_age: gauges("bridge_oldest_pending_age_seconds"),
+            delivery_latency: histograms("bridge_delivery_latency_seconds"),
+            batch_size: histograms("bridge_batch_size"),
+            events_delivered: counters("bridge_events_delivered_total"),
+            events_dead: counters("bridge_events_dead_total"),
+            requests: counters("bridge_hubspot_requests_total"),
+            request_duration: histograms("bridge_hubspot_request_duration_seconds"),
+            rate_limit_wait: float_counters("bridge_rate_limit_wait_seconds_total"),
+            account_paused: int_gauges("bridge_account_paused"),
+            daily_remaining: int_gauges("bridge_daily_remaining"),
+            token_expires: gauges("bridge_token_expires_timestamp_seconds"),
+            lease_held: int_gauges("bridge_lease_held"),
+            fetch_pending: int_gauges("bridge_fetch_pending"),
+            platform_requests: counters("bridge_platform_requests_total"),
+            store: int_gauge("bridge_store_bytes"),
+            store_free: int_gauge("bridge_store_free_bytes"),
+            wal: int_gauge("bridge_wal_bytes"),
+            commit_duration: histogram("bridge_store_commit_duration_seconds"),
+            commit_size: histogram("bridge_store_commit_size"),
         }
     }
 }
@@ -231,38 +141,4 @@ fn register_family<C: Collector + Clone + 'static>(
     let family = family.expect(VALID_FAMILY);
     registry.register(Box::new(family.clone())).expect(VALID_FAMILY);
     family
-}
-
-fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register_family(r, IntCounterVec::new(Opts::new(name, help), labels))
-}
-
-fn gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-    register_family(r, GaugeVec::new(Opts::new(name, help), labels))
-}
-
-fn int_gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    register_family(r, IntGaugeVec::new(Opts::new(name, help), labels))
-}
-
-fn int_gauge(r: &Registry, name: &str, help: &str) -> IntGauge {
-    register_family(r, IntGauge::with_opts(Opts::new(name, help)))
-}
-
-fn histograms(
-    r: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-    buckets: &[f64],
-) -> HistogramVec {
-    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    register_family(r, HistogramVec::new(opts, labels))
-}
-
-fn histogram(r: &Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    register_family(
-        r,
-        Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())),
-    )
 }
