@@ -229,7 +229,7 @@ fn source_providers(config: &Config) -> Vec<(SourceName, ProviderId)> {
 
 /// Tokens cannot be checked yet: if they are configured, the API is closed.
 fn api_access(config: &Config) -> ApiAccess {
-    if config.ops.auth.is_some() { ApiAccess::Closed } else { ApiAccess::Loopback }
+    if config.ops.has_auth { ApiAccess::Closed } else { ApiAccess::Loopback }
 }
 
 fn account_workers(

@@ -63,7 +63,7 @@ fn warn_of_exposure(config: &Config) {
             "the ops listener is not on loopback: probes and metrics are open to its network, the API is not"
         );
     }
-    if config.ops.auth.is_some() {
+    if config.ops.has_auth {
         tracing::warn!(
             "ops.auth is configured, and this version cannot check tokens: the API is closed to everybody"
         );

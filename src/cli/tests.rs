@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::probe::{PROBE, Probe};
-use crate::config::{Config, parse};
+use crate::config::{Config, validate_for};
 use crate::event::{CustomProperty, Millis, ProviderId, compile_event_expression};
 use crate::providers::{Provider, UnsignedRequest};
 use crate::stub_platform::StubProvider;
@@ -27,7 +27,7 @@ custom_properties = { level = '1' }
 ";
 
 fn config() -> Config {
-    parse("bridge.toml", CONFIG, &BTreeMap::new(), &[&PROBE]).expect("it is right")
+    validate_for("bridge.toml", CONFIG, &BTreeMap::new(), &[&PROBE]).expect("it is right")
 }
 
 /// Exit code, standard output, standard error.

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::field::Field;
-use super::rules::ZeroDuration;
 use super::section::Section;
 use super::settings::AccountSettings;
 use crate::deliver::DeliverySettings;
 use crate::event::AccountName;
 use crate::hubspot::settings::{AccountApiSettings, AccountCredentials, RateLimit};
+use crate::providers::Options as _;
 
 /// HubSpot's own limit (`POST .../events/upsert` takes 1 to 100 inputs).
 const BATCH_MAX: u32 = 100;
@@ -20,17 +19,8 @@ const BATCH_MAX: u32 = 100;
 pub(super) fn accounts(
     root: &mut Section<'_>,
 ) -> (BTreeMap<AccountName, AccountSettings>, BTreeSet<AccountName>) {
-    let sections = match root.section("hubspot") {
-        Field::Invalid => return Default::default(),
-        Field::Absent => Vec::new(),
-        Field::Valid(hubspot) => hubspot.named_sections(),
-    };
-    if sections.is_empty() {
-        root.report(
-            "hubspot",
-            "is missing. Add [hubspot.main] with access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }",
-        );
-    }
+    let remedy = "Add [hubspot.main] with access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }";
+    let sections = root.named_sections("hubspot", remedy);
     let (mut accounts, mut names) = (BTreeMap::new(), BTreeSet::new());
     for (name, section) in sections {
         let name = section.name(AccountName::parse(name));
@@ -44,20 +34,18 @@ fn account(mut section: Section<'_>) -> Option<AccountSettings> {
     let credentials = credentials(&mut section);
     let base_url = section.url("base_url").unwrap_or(known_url("https://api.hubapi.com"));
     if base_url.path() != "/" || base_url.query().is_some() || base_url.fragment().is_some() {
-        section.report("base_url", "must be scheme and host only. Set the path in path_prefix");
+        section
+            .add_problem("base_url", "must be scheme and host only. Set the path in path_prefix");
     }
     let path_prefix = section
         .parsed("path_prefix", path_prefix)
         .unwrap_or("/marketing/v3/marketing-events".to_owned());
     let rate_limit = rate_limit(&mut section);
-    let max_batch = to_usize(section.count("max_batch", 1..=BATCH_MAX).unwrap_or(BATCH_MAX));
-    let max_linger =
-        section.duration("max_linger", ZeroDuration::Allowed).unwrap_or(Duration::from_secs(1));
-    let max_in_flight = to_usize(section.count("max_in_flight", 1..=u32::MAX).unwrap_or(16));
+    let max_batch = to_usize(section.count("max_batch", BATCH_MAX).unwrap_or(BATCH_MAX));
+    let max_linger = section.duration_or_zero("max_linger").unwrap_or(Duration::from_secs(1));
+    let max_in_flight = to_usize(section.positive_integer("max_in_flight").unwrap_or(16));
     let deliver = section.flag("deliver").unwrap_or(true);
-    let request_timeout = section
-        .duration("request_timeout", ZeroDuration::Refused)
-        .unwrap_or(Duration::from_secs(30));
+    let request_timeout = section.duration("request_timeout").unwrap_or(Duration::from_secs(30));
     section.finish();
     Some(AccountSettings {
         api: AccountApiSettings {
@@ -78,31 +66,32 @@ fn account(mut section: Section<'_>) -> Option<AccountSettings> {
 }
 
 fn credentials(section: &mut Section<'_>) -> Option<AccountCredentials> {
-    let both = section.has("access_token") && section.has("oauth");
+    let present = (section.has("access_token"), section.has("oauth"));
     let token = section.secret("access_token");
-    let oauth = match section.section("oauth") {
-        Field::Absent => Field::Absent,
-        Field::Invalid => Field::Invalid,
-        Field::Valid(oauth) => self::oauth(oauth).map_or(Field::Invalid, Field::Valid),
-    };
-    if both {
-        section.report("access_token", "is set as well as oauth. Keep one of the two");
-        return None;
+    let oauth = section.section("oauth").and_then(oauth);
+    match present {
+        (true, true) => {
+            section.add_problem("access_token", "is set as well as oauth. Keep one of the two");
+            None
+        }
+        (false, false) => {
+            section.add_problem(
+                "access_token",
+                "is missing. Set access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }, or oauth = { ... }",
+            );
+            None
+        }
+        (true, false) => token.map(AccountCredentials::Token),
+        (false, true) => oauth,
     }
-    if let Field::Absent = oauth {
-        let remedy = "Set access_token = { env = \"HUBSPOT_ACCESS_TOKEN\" }, or oauth = { ... }";
-        return section.required("access_token", token, remedy).map(AccountCredentials::Token);
-    }
-    oauth.valid()
 }
 
 fn oauth(mut section: Section<'_>) -> Option<AccountCredentials> {
-    let client_id = section.text("client_id");
-    let client_id = section.required("client_id", client_id, "Set the app's client id");
-    let client_secret = section.secret("client_secret");
-    let client_secret = section.required("client_secret", client_secret, "Set { env = \"NAME\" }");
-    let refresh_token = section.secret("refresh_token");
-    let refresh_token = section.required("refresh_token", refresh_token, "Set { env = \"NAME\" }");
+    let client_id = section.required("client_id", "Set the app's client id", Section::text);
+    let client_secret =
+        section.required("client_secret", "Set { env = \"NAME\" }", Section::secret);
+    let refresh_token =
+        section.required("refresh_token", "Set { env = \"NAME\" }", Section::secret);
     // https://developers.hubspot.com, OAuth 2026-03: the v1 address ends on 2027-02-16.
     let token_url =
         section.url("token_url").unwrap_or(known_url("https://api.hubapi.com/oauth/2026-03/token"));
@@ -117,9 +106,9 @@ fn oauth(mut section: Section<'_>) -> Option<AccountCredentials> {
 
 fn rate_limit(section: &mut Section<'_>) -> RateLimit {
     let mut limit = RateLimit { requests: 100, window: Duration::from_secs(10) };
-    let Field::Valid(mut section) = section.section("rate_limit") else { return limit };
-    limit.requests = section.count("requests", 1..=u32::MAX).unwrap_or(limit.requests);
-    limit.window = section.duration("window", ZeroDuration::Refused).unwrap_or(limit.window);
+    let Some(mut section) = section.section("rate_limit") else { return limit };
+    limit.requests = section.positive_integer("requests").unwrap_or(limit.requests);
+    limit.window = section.duration("window").unwrap_or(limit.window);
     section.finish();
     limit
 }

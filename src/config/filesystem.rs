@@ -8,37 +8,13 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// File systems on another machine's disk, as `/proc/self/mountinfo` names them.
-const NETWORK_FILESYSTEMS: &[&str] = &[
-    "9p",
-    "afs",
-    "beegfs",
-    "ceph",
-    "cifs",
-    "fuse.ceph",
-    "fuse.ceph-fuse",
-    "fuse.gcsfuse",
-    "fuse.glusterfs",
-    "fuse.rclone",
-    "fuse.s3fs",
-    "fuse.sshfs",
-    "gfs2",
-    "glusterfs",
-    "gpfs",
-    "lustre",
-    "ncpfs",
-    "nfs",
-    "nfs4",
-    "ocfs2",
-    "smb2",
-    "smb3",
-    "smbfs",
-];
+const NETWORK_FILESYSTEMS: &str = include_str!("network_filesystems.txt");
 
-/// The network file system that holds the path, if any. `None` if the kernel does not show mounts (not Linux).
+/// Returns the network file system that holds the path, if any. It is `None` where the kernel does not show mounts.
 pub(super) fn network_filesystem(path: &Path) -> Option<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     let kind = filesystem_type(&mounts, &resolve_links(path))?;
-    NETWORK_FILESYSTEMS.contains(&kind).then(|| kind.to_owned())
+    NETWORK_FILESYSTEMS.lines().any(|network| network == kind).then(|| kind.to_owned())
 }
 
 /// Resolves links of the part of the path that exists; the rest will be created there.
@@ -54,8 +30,8 @@ fn resolve_links(path: &Path) -> PathBuf {
     }
 }
 
-/// The type of the file system that holds the path: of the nearest mount point above it; of equal ones the last mounted
-/// (`proc_pid_mountinfo(5)`).
+/// Finds the type of the file system that holds the path. The nearest mount point above the path decides; among equal
+/// mount points the last mounted one decides (`proc_pid_mountinfo(5)`).
 fn filesystem_type<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
     let mount = |line: &'a str| {
         let (before, after) = line.split_once(" - ")?;

@@ -4,15 +4,13 @@
 //! problem, in the environment, too; no message and no `Debug` output holds a secret. Validation itself is pure; checks
 //! that need the machine are in [`load_and_check`]. Relies on nothing that lasts: a crash has nothing to lose here.
 //!
-//! The file and the environment's variables become a tree (`node`, [`mod@env`]), which is read section by section
-//! (`section`; `process`, `account`, `source`) into [`Config`].
+//! The environment's variables override the file's table ([`mod@env`]), which is read section by section (`section`,
+//! `options`; `process`, `account`, `source`) into [`Config`].
 
 mod account;
 pub mod env;
-mod field;
 mod filesystem;
 mod machine_checks;
-mod node;
 mod options;
 #[cfg(test)]
 #[path = "tests/probe.rs"]
@@ -27,17 +25,14 @@ mod source;
 mod tests;
 mod units;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use node::{ConfigNode, ConfigTree};
 pub use problem::{ConfigProblem, ConfigProblems};
+pub use section::RequiredSecret;
 use section::{ProblemReport, Section};
-pub use settings::{
-    AccountSettings, Config, JwtSettings, ListenSettings, OpsSettings, StoreSettings,
-};
+pub use settings::{AccountSettings, Config, ListenSettings, OpsSettings, StoreSettings};
 
 use crate::providers::{PLATFORMS, Platform};
 
@@ -54,19 +49,19 @@ pub fn load(
     variables: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigProblems> {
     let (file, text) = read_file(path, variables)?;
-    read(&file, &text, variables)
+    validate(&file, &text, variables)
 }
 
 /// Validates a configuration's text, overridden by `variables`; pure. Messages call it `file`.
 ///
 /// # Errors
 /// [`ConfigProblems`]: all problems.
-pub fn read(
+pub fn validate(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigProblems> {
-    parse(file, text, variables, PLATFORMS)
+    validate_for(file, text, variables, PLATFORMS)
 }
 
 /// As [`load`], and checks the machine: that secrets are readable and that the store's file system will
@@ -95,10 +90,10 @@ pub fn load_ops_address(
     variables: &BTreeMap<String, String>,
 ) -> Result<SocketAddr, ConfigProblems> {
     let (file, text) = read_file(path, variables)?;
-    let mut ignored = Vec::new();
-    let tree = build_tree(&file, &text, variables, &mut ignored)?;
-    let report = ProblemReport { file, ..ProblemReport::default() };
-    let listen = process::listen(&mut Section::root(&report, tree));
+    let (table, report) = overridden_table(&file, &text, variables)?;
+    // Problems of the environment's names are not of `[listen]`.
+    report.problems.take();
+    let listen = process::listen(&mut Section::root(&report, table));
     ConfigProblems::check_empty(report.problems.into_inner())?;
     Ok(listen.ops)
 }
@@ -122,21 +117,15 @@ fn read_file(
     }
 }
 
-/// Validates a configuration's text for these platforms; pure.
-pub(crate) fn parse(
+/// As [`validate`], for these platforms.
+pub(crate) fn validate_for(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,
     platforms: &[&'static Platform],
 ) -> Result<Config, ConfigProblems> {
-    let mut problems = Vec::new();
-    let tree = build_tree(file, text, variables, &mut problems)?;
-    let report = ProblemReport {
-        file: file.to_owned(),
-        problems: RefCell::new(problems),
-        ..ProblemReport::default()
-    };
-    let mut root = Section::root(&report, tree);
+    let (table, report) = overridden_table(file, text, variables)?;
+    let mut root = Section::root(&report, table);
     let listen = process::listen(&mut root);
     let store = process::store(&mut root);
     let ops = process::ops(&mut root);
@@ -144,33 +133,25 @@ pub(crate) fn parse(
     let sources =
         source::sources(&mut root, &source::SourceReferences { platforms, accounts: &names });
     root.finish();
-    ConfigProblems::check_empty(report.problems.into_inner())?;
-    let secrets = report.secrets.into_inner();
-    Ok(Config {
-        file: file.to_owned(),
-        listen,
-        store,
-        ops,
-        accounts,
-        sources,
-        platform_secrets: secrets,
-    })
+    let ProblemReport { file, problems, secrets, .. } = report;
+    ConfigProblems::check_empty(problems.into_inner())?;
+    Ok(Config { file, listen, store, ops, accounts, sources, secrets: secrets.into_inner() })
 }
 
-fn build_tree(
+/// The file's table, overridden by the variables, and the report for reading it.
+fn overridden_table(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,
-    problems: &mut Vec<ConfigProblem>,
-) -> Result<ConfigTree, ConfigProblems> {
+) -> Result<(toml::Table, ProblemReport), ConfigProblems> {
     // The error's `Display` repeats the line, which may hold a secret.
-    let table: toml::Table = toml::from_str(text).map_err(|error: toml::de::Error| {
+    let mut table: toml::Table = toml::from_str(text).map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line = before.map_or(1, |before| before.matches('\n').count() + 1);
         let message = error.message().replace('\n', "; ");
         ConfigProblems::single(file, format!("line {line} is not TOML: {message}. Correct it"))
     })?;
-    let mut tree = ConfigNode::entries(table, None);
-    env::overlay(&mut tree, variables, problems);
-    Ok(tree)
+    let mut report = ProblemReport { file: file.to_owned(), ..ProblemReport::default() };
+    env::overlay(&mut table, variables, &mut report);
+    Ok((table, report))
 }

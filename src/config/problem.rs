@@ -24,7 +24,8 @@ impl fmt::Display for ConfigProblem {
 }
 
 /// All problems, at least one; displayed one per line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigProblems(Vec<ConfigProblem>);
 
 impl ConfigProblems {
@@ -51,18 +52,6 @@ impl ConfigProblems {
         &self.0
     }
 }
-
-impl fmt::Display for ConfigProblems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, problem) in self.0.iter().enumerate() {
-            let line = if at == 0 { "" } else { "\n" };
-            write!(f, "{line}{problem}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConfigProblems {}
 
 /// The known name with the smallest edit distance.
 pub(super) fn closest_name<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {

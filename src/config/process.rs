@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::field::Field;
-use super::rules::ZeroDuration;
 use super::section::Section;
-use super::settings::{JwtSettings, ListenSettings, OpsSettings, StoreSettings};
+use super::settings::{ListenSettings, OpsSettings, StoreSettings};
 use crate::ledger::Retention;
+use crate::providers::Options as _;
 
 const DAY: Duration = Duration::from_hours(24);
+/// Shortest key of HS256: as long as its digest (RFC 7518, 3.2).
+const HS256_MIN: usize = 32;
 
 /// `[listen]`
 pub(super) fn listen(root: &mut Section<'_>) -> ListenSettings {
@@ -23,7 +24,7 @@ pub(super) fn listen(root: &mut Section<'_>) -> ListenSettings {
         shutdown_delay: Duration::ZERO,
         shutdown_timeout: Duration::from_secs(25),
     };
-    let Field::Valid(mut section) = root.section("listen") else { return listen };
+    let Some(mut section) = root.section("listen") else { return listen };
     let parse = |text: String| {
         text.parse().map_err(|_| "must be an address and a port such as \"127.0.0.1:9090\"")
     };
@@ -31,12 +32,11 @@ pub(super) fn listen(root: &mut Section<'_>) -> ListenSettings {
     listen.ops = section.parsed("ops", parse).unwrap_or(listen.ops);
     listen.max_body = section.size("max_body").unwrap_or(listen.max_body);
     listen.shutdown_delay =
-        section.duration("shutdown_delay", ZeroDuration::Allowed).unwrap_or(listen.shutdown_delay);
-    listen.shutdown_timeout = section
-        .duration("shutdown_timeout", ZeroDuration::Allowed)
-        .unwrap_or(listen.shutdown_timeout);
+        section.duration_or_zero("shutdown_delay").unwrap_or(listen.shutdown_delay);
+    listen.shutdown_timeout =
+        section.duration_or_zero("shutdown_timeout").unwrap_or(listen.shutdown_timeout);
     if listen.webhooks == listen.ops && listen.ops.port() != 0 {
-        section.report("ops", "is also the address for webhooks. Choose another port");
+        section.add_problem("ops", "is also the address for webhooks. Choose another port");
     }
     section.finish();
     listen
@@ -49,16 +49,11 @@ pub(super) fn store(root: &mut Section<'_>) -> StoreSettings {
         retention: Retention { receipts: 30 * DAY, events: 400 * DAY },
         migrate: true,
     };
-    let Field::Valid(mut section) = root.section("store") else { return store };
+    let Some(mut section) = root.section("store") else { return store };
     store.path = section.parsed("url", |url| sqlite_path(&url)).unwrap_or(store.path);
-    store.retention = Retention {
-        receipts: section
-            .duration("keep_receipts", ZeroDuration::Refused)
-            .unwrap_or(store.retention.receipts),
-        events: section
-            .duration("keep_events", ZeroDuration::Refused)
-            .unwrap_or(store.retention.events),
-    };
+    let Retention { receipts, events } = &mut store.retention;
+    *receipts = section.duration("keep_receipts").unwrap_or(*receipts);
+    *events = section.duration("keep_events").unwrap_or(*events);
     store.migrate = section.flag("migrate").unwrap_or(store.migrate);
     section.finish();
     store
@@ -87,59 +82,34 @@ fn sqlite_path(url: &str) -> Result<PathBuf, &'static str> {
 
 /// `[ops]`
 pub(super) fn ops(root: &mut Section<'_>) -> OpsSettings {
-    let Field::Valid(mut section) = root.section("ops") else { return OpsSettings { auth: None } };
-    let auth = section.section("auth").valid().and_then(|mut auth| {
-        let jwt = match auth.section("jwt") {
-            Field::Absent => {
-                auth.report(
-                    "jwt",
-                    "is missing. Set jwt = { algorithm = \"HS256\", secret = { env = \"NAME\" }, \
-                     audience = \"webinar-bridge\" }, or remove [ops.auth]",
-                );
-                None
-            }
-            Field::Invalid => None,
-            Field::Valid(section) => jwt(section),
-        };
+    let Some(mut section) = root.section("ops") else { return OpsSettings { has_auth: false } };
+    let auth = section.section("auth");
+    let has_auth = auth.is_some();
+    if let Some(mut auth) = auth {
+        let remedy = "Set jwt = { algorithm = \"HS256\", secret = { env = \"NAME\" }, \
+                      audience = \"webinar-bridge\" }, or remove [ops.auth]";
+        if let Some(jwt) = auth.required("jwt", remedy, Section::section) {
+            check_jwt(jwt);
+        }
         auth.finish();
-        jwt
-    });
+    }
     section.finish();
-    OpsSettings { auth }
+    OpsSettings { has_auth }
 }
 
-#[derive(Clone, Copy)]
-enum Algorithm {
-    Hs256,
-    Rs256,
-}
-
-fn jwt(mut section: Section<'_>) -> Option<JwtSettings> {
-    // Pinned, never taken from a token: a public key must not be used as a shared secret.
-    let algorithm =
-        section.word("algorithm", &[("HS256", Algorithm::Hs256), ("RS256", Algorithm::Rs256)]);
-    let algorithm = section.required("algorithm", algorithm, "Set \"HS256\" or \"RS256\"")?;
-    let audience = section.text("audience");
-    let audience = section.required("audience", audience, "Set the aud that tokens must have");
-    let jwt = match algorithm {
-        Algorithm::Hs256 => {
-            let secret = section.secret("secret");
-            let secret =
-                section.required("secret", secret, "Set { env = \"NAME\" }, 32 bytes or more");
-            secret.zip(audience).map(|(secret, audience)| JwtSettings::Hs256 { secret, audience })
-        }
-        Algorithm::Rs256 => {
-            let url = section.url("jwks_url");
-            let url = section.required("jwks_url", url, "Set the URL of the public keys");
-            let issuer = section.text("issuer");
-            let issuer = section.required("issuer", issuer, "Set the iss that tokens must have");
-            url.zip(issuer).zip(audience).map(|((jwks_url, issuer), audience)| JwtSettings::Rs256 {
-                jwks_url,
-                issuer,
-                audience,
-            })
-        }
-    };
+/// Reports the problems of `ops.auth.jwt`. Its values have no use yet, apart from the secret, which is checked.
+fn check_jwt(mut section: Section<'_>) {
+    let choose = |section: &mut Section<'_>, key| section.choice(key, &["HS256", "RS256"]);
+    let algorithm = section.required("algorithm", "Set \"HS256\" or \"RS256\"", choose);
+    let Some(algorithm) = algorithm else { return };
+    section.required("audience", "Set the aud that tokens must have", Section::text);
+    if algorithm == "HS256" {
+        let remedy = "Set { env = \"NAME\" }, 32 bytes or more";
+        let read = |section: &mut Section<'_>, key| section.secret_of(key, HS256_MIN);
+        section.required("secret", remedy, read);
+    } else {
+        section.required("jwks_url", "Set the URL of the public keys", Section::url);
+        section.required("issuer", "Set the iss that tokens must have", Section::text);
+    }
     section.finish();
-    jwt
 }

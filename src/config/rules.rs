@@ -1,32 +1,9 @@
 //! Rules for values. Pure.
 
-use toml::Value;
 use url::{Host, Url};
 
 /// Longest free text from the configuration, in characters: far below the limit of HubSpot's properties.
 pub(super) const DISPLAY_TEXT_MAX: usize = 1_000;
-
-/// Whether a duration may be zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ZeroDuration {
-    /// Zero means "at once" or "none".
-    Allowed,
-    /// Zero would mean "never" or "always".
-    Refused,
-}
-
-/// The value, if it is a text.
-pub(super) fn string_value(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Integer(_)
-        | Value::Float(_)
-        | Value::Boolean(_)
-        | Value::Datetime(_)
-        | Value::Array(_)
-        | Value::Table(_) => None,
-    }
-}
 
 /// Whether HubSpot can display the text: not blank, on one line, not too long.
 pub(super) fn is_displayable(text: &str) -> bool {

@@ -1,319 +1,299 @@
 //! Reads a table key by key and collects all problems instead of stopping at the first.
 //!
-//! The keys that are read are the known keys: keys left over at the end are reported.
+//! The keys that are read are the known keys. The end of a section reports the keys left over.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
-use toml::Value;
-use url::Url;
+use toml::{Table, Value};
 
-use super::field::Field;
-use super::node::{ConfigNode, ConfigTree};
 use super::problem::{ConfigProblem, closest_name};
-use super::rules::{DISPLAY_TEXT_MAX, ZeroDuration, is_displayable, string_value, url_problem};
+use super::rules::{DISPLAY_TEXT_MAX, is_displayable};
 use super::units;
 use crate::event::id::IdError;
+use crate::providers::Options as _;
 use crate::secret::Secret;
 
-/// Collects problems.
+/// Collects problems and secrets.
 #[derive(Default)]
 pub(super) struct ProblemReport {
     /// Name of the configuration file.
     pub file: String,
+    /// Environment variables that set a key, by the key's path.
+    pub variables: BTreeMap<String, String>,
     /// Problems found so far.
     pub problems: RefCell<Vec<ConfigProblem>>,
-    /// Secrets that only a platform uses, by key.
-    pub secrets: RefCell<Vec<(String, Secret)>>,
+    /// Secrets read so far.
+    pub secrets: RefCell<Vec<RequiredSecret>>,
 }
 
-/// A table while it is read.
+/// A secret that the service needs.
+#[derive(Debug, Clone)]
+pub struct RequiredSecret {
+    /// Path of its key.
+    pub key: String,
+    /// Place of the secret.
+    pub secret: Secret,
+    /// Smallest length, in bytes.
+    pub min_length: usize,
+}
+
+/// A table while it is read. A getter returns none for a missing and for an invalid value, which it reports.
 pub(super) struct Section<'a> {
     report: &'a ProblemReport,
     path: String,
-    nodes: ConfigTree,
+    pub(super) table: Table,
     known: Vec<&'static str>,
-    /// Environment variables that set the keys read so far.
-    variables: BTreeMap<String, String>,
 }
 
 /// A value that is a text or a table.
-pub(super) enum SectionEntry<'a> {
+pub(super) enum SectionEntry {
     Text(String),
-    Table(Section<'a>),
+    Table(Table),
+}
+
+impl ProblemReport {
+    /// The environment variable that set the key, the table around it, or else a key below it.
+    fn variable(&self, path: &str) -> Option<&String> {
+        let is_within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let above = self.variables.iter().rfind(|(set, _)| is_within(path, set));
+        let found = above.or_else(|| self.variables.iter().find(|(set, _)| is_within(set, path)));
+        found.map(|(_, name)| name)
+    }
+}
+
+/// The path of a key below `path`.
+pub(super) fn key_path(path: &str, key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    // Quoted with escapes: a key may be any text, and a message must stay one line.
+    let key = if key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") };
+    match (path, key.as_str()) {
+        ("", _) => key,
+        (path, "") => path.to_owned(),
+        (path, key) => format!("{path}.{key}"),
+    }
+}
+
+/// Converts a value. The text of a variable is tried as TOML first, so that `2026` may be a number or a text.
+pub(super) fn convert<T>(
+    value: &Value,
+    is_variable: bool,
+    with: impl Fn(&Value) -> Option<T>,
+) -> Option<T> {
+    let text = value.as_str().filter(|_| is_variable);
+    let typed = text.and_then(|text| with(&text.parse().ok()?));
+    typed.or_else(|| with(value))
 }
 
 impl<'a> Section<'a> {
     /// The root of the configuration.
-    pub(super) fn root(report: &'a ProblemReport, nodes: ConfigTree) -> Self {
-        Self { report, path: String::new(), nodes, known: Vec::new(), variables: BTreeMap::new() }
+    pub(super) fn root(report: &'a ProblemReport, table: Table) -> Self {
+        Self { report, path: String::new(), table, known: Vec::new() }
     }
 
     /// Reports a problem of a key; with an empty key, of the section itself.
-    pub(super) fn report(&self, key: &str, message: impl Display) {
-        let origin = self.variables.get(key).map(|name| format!("${name}"));
+    pub(super) fn add_problem(&self, key: &str, message: impl Display) {
+        let key = key_path(&self.path, key);
+        let origin = self.report.variable(&key).map(|name| format!("${name}"));
         self.report.problems.borrow_mut().push(ConfigProblem {
             origin: origin.unwrap_or_else(|| self.report.file.clone()),
-            key: self.key_path(key),
+            key,
             message: message.to_string(),
         });
-    }
-
-    fn key_path(&self, key: &str) -> String {
-        let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        // Quoted with escapes: a key may be any text, and a message must stay one line.
-        let key = if key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") };
-        match (self.path.as_str(), key.as_str()) {
-            ("", _) => key,
-            (path, "") => path.to_owned(),
-            (path, key) => format!("{path}.{key}"),
-        }
-    }
-
-    fn take(&mut self, key: &'static str) -> Option<ConfigNode> {
-        self.known.push(key);
-        self.take_any(key)
-    }
-
-    fn take_any(&mut self, key: &str) -> Option<ConfigNode> {
-        let node = self.nodes.remove(key)?;
-        if let Some(variable) = node.variable() {
-            self.variables.insert(key.to_owned(), variable.to_owned());
-        }
-        Some(node)
-    }
-
-    /// Whether the key exists and was not read yet.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.nodes.contains_key(key)
     }
 
     /// The section's own name, if it is valid.
     pub(super) fn name<T>(&self, parsed: Result<T, IdError>) -> Option<T> {
         let report = |error| {
-            self.report("", format!("{error}. Use at most 64 of the characters a-z, 0-9, - and _"));
+            self.add_problem(
+                "",
+                format!("{error}. Use at most 64 of the characters a-z, 0-9, - and _"),
+            );
         };
         parsed.map_err(report).ok()
     }
 
-    /// The value; reports a missing key with the remedy.
-    pub(super) fn required<T>(&self, key: &str, given: Field<T>, remedy: &str) -> Option<T> {
-        if matches!(given, Field::Absent) {
-            self.report(key, format!("is missing. {remedy}"));
+    /// Reads a key with `read`; reports a missing key with the remedy.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        remedy: &str,
+        read: impl FnOnce(&mut Self, &'static str) -> Option<T>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.add_problem(key, format!("is missing. {remedy}"));
         }
-        given.valid()
+        read(self, key)
     }
 
     /// Reads a key with `convert`, or reports the expected form.
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         key: &'static str,
         must: &str,
-        convert: impl Fn(Value) -> Option<T>,
-    ) -> Field<T> {
-        let Some(node) = self.take(key) else { return Field::Absent };
-        let Some(value) = node.read(convert) else {
-            self.report(key, format!("must be {must}"));
-            return Field::Invalid;
-        };
-        Field::Valid(value)
+        convert: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
+        self.known.push(key);
+        let value = self.table.remove(key)?;
+        let converted = self.convert(key, &value, convert);
+        if converted.is_none() {
+            self.add_problem(key, format!("must be {must}"));
+        }
+        converted
     }
 
-    /// A text that is not empty.
-    pub(super) fn text(&mut self, key: &'static str) -> Field<String> {
-        self.read(key, "a text that is not empty", |value| {
-            string_value(value).filter(|t| !t.is_empty())
-        })
+    pub(super) fn convert<T>(
+        &self,
+        key: &str,
+        value: &Value,
+        with: impl Fn(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let is_variable = self.report.variables.contains_key(&key_path(&self.path, key));
+        convert(value, is_variable, with)
     }
 
     /// A text that HubSpot displays.
-    pub(super) fn display_text(&mut self, key: &'static str) -> Field<String> {
+    pub(super) fn display_text(&mut self, key: &'static str) -> Option<String> {
         let must = format!("a text of 1 to {DISPLAY_TEXT_MAX} characters on one line");
-        self.read(key, &must, |value| string_value(value).filter(|text| is_displayable(text)))
+        self.read(key, &must, |value| {
+            value.as_str().filter(|text| is_displayable(text)).map(str::to_owned)
+        })
     }
 
     /// A text that `parse` converts, or reports with the remedy.
     pub(super) fn parsed<T, E: Display>(
         &mut self,
         key: &'static str,
-        parse: impl Fn(String) -> Result<T, E>,
-    ) -> Field<T> {
-        let text = self.text(key);
-        text.checked(|text| parse(text).map_err(|error| self.report(key, error)).ok())
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(key)?;
+        parse(text).map_err(|error| self.add_problem(key, error)).ok()
     }
 
-    /// One of the given words.
-    pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Field<T> {
-        let all: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-        self.read(key, &all.join(" or "), |value| {
-            let text = string_value(value)?;
-            words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning)
-        })
-    }
-
-    /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str) -> Field<bool> {
-        self.read(key, "true or false", |value| value.as_bool())
-    }
-
-    /// A whole number within the range.
-    pub(super) fn count(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Field<u32> {
-        let must = match (*range.start(), *range.end()) {
-            (low, u32::MAX) => format!("a whole number, {low} or more"),
-            (low, high) => format!("a whole number from {low} to {high}"),
+    /// A whole number from 1 to `max`.
+    pub(super) fn count(&mut self, key: &'static str, max: u32) -> Option<u32> {
+        let must = match max {
+            u32::MAX => "a whole number, 1 or more".to_owned(),
+            max => format!("a whole number from 1 to {max}"),
         };
         self.read(key, &must, |value| {
-            let number = u32::try_from(value.as_integer()?).ok()?;
-            range.contains(&number).then_some(number)
+            u32::try_from(value.as_integer()?).ok().filter(|number| (1..=max).contains(number))
         })
     }
 
-    /// A duration; zero only where it has a meaning.
-    pub(super) fn duration(&mut self, key: &'static str, zero: ZeroDuration) -> Field<Duration> {
-        let must = match zero {
-            ZeroDuration::Allowed => "a duration: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"",
-            ZeroDuration::Refused => {
-                "a duration longer than zero: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\""
-            }
-        };
-        self.read(key, must, |value| {
-            let span = units::duration(&string_value(value)?)?;
-            (!span.is_zero() || zero == ZeroDuration::Allowed).then_some(span)
-        })
+    /// A duration, which may be zero.
+    pub(super) fn duration_or_zero(&mut self, key: &'static str) -> Option<Duration> {
+        let must = "a duration: \"250ms\", \"10s\", \"5m\", \"2h\" or \"30d\"";
+        self.read(key, must, |value| units::duration(value.as_str()?))
     }
 
     /// A size in bytes, larger than zero.
-    pub(super) fn size(&mut self, key: &'static str) -> Field<usize> {
+    pub(super) fn size(&mut self, key: &'static str) -> Option<usize> {
         self.read(key, "a size larger than zero: \"1MiB\", \"64KiB\" or bytes", |value| {
             let size = match value.as_integer() {
                 Some(bytes) => usize::try_from(bytes).ok()?,
-                None => units::size(&string_value(value)?)?,
+                None => units::size(value.as_str()?)?,
             };
             (size > 0).then_some(size)
         })
     }
 
-    /// The place of a secret.
-    pub(super) fn secret(&mut self, key: &'static str) -> Field<Secret> {
+    /// The place of a secret of at least `min_length` bytes.
+    pub(super) fn secret_of(&mut self, key: &'static str, min_length: usize) -> Option<Secret> {
         let must = "a text, { env = \"NAME\" } or { file = \"/run/secrets/x\" }";
-        self.read(key, must, |value| Secret::deserialize(value).ok())
-    }
-
-    /// The place of a secret that only a platform uses.
-    pub(super) fn platform_secret(&mut self, key: &'static str) -> Field<Secret> {
-        let given = self.secret(key);
-        if let Field::Valid(secret) = &given {
-            self.report.secrets.borrow_mut().push((self.key_path(key), secret.clone()));
-        }
-        given
+        let secret = self.read(key, must, |value| Secret::deserialize(value.clone()).ok())?;
+        self.require_secret(key_path(&self.path, key), &secret, min_length);
+        Some(secret)
     }
 
     /// A list of places of secrets, at least one.
-    pub(super) fn secrets(&mut self, key: &'static str) -> Field<Vec<Secret>> {
+    pub(super) fn secrets(&mut self, key: &'static str) -> Option<Vec<Secret>> {
         let must = "a list of secrets that is not empty: [{ env = \"NEW\" }, { env = \"OLD\" }]";
-        self.read(key, must, |value| {
-            Vec::<Secret>::deserialize(value).ok().filter(|list| !list.is_empty())
-        })
+        let list = self.read(key, must, |value| {
+            Vec::<Secret>::deserialize(value.clone()).ok().filter(|list| !list.is_empty())
+        })?;
+        for (at, secret) in list.iter().enumerate() {
+            self.require_secret(format!("{}[{at}]", key_path(&self.path, key)), secret, 1);
+        }
+        Some(list)
     }
 
-    /// A list of texts, at least one.
-    pub(super) fn texts(&mut self, key: &'static str) -> Field<Vec<String>> {
-        self.read(key, "a list of texts that is not empty: [\"a\", \"b\"]", |value| {
-            let list = Vec::<String>::deserialize(value).ok()?;
-            (!list.is_empty() && list.iter().all(|text| !text.is_empty())).then_some(list)
-        })
-    }
-
-    /// A URL to which credentials may be sent: https, or http to this machine.
-    pub(super) fn url(&mut self, key: &'static str) -> Field<Url> {
-        let url = self.read(key, "a URL such as \"https://api.example.com\"", |value| {
-            Url::parse(&string_value(value)?).ok().filter(Url::has_host)
-        });
-        url.checked(|url| match url_problem(&url) {
-            None => Some(url),
-            Some(message) => {
-                self.report(key, message);
-                None
-            }
-        })
+    fn require_secret(&self, key: String, secret: &Secret, min_length: usize) {
+        let secret = RequiredSecret { key, secret: secret.clone(), min_length };
+        self.report.secrets.borrow_mut().push(secret);
     }
 
     /// The table under the key.
-    pub(super) fn section(&mut self, key: &'static str) -> Field<Section<'a>> {
-        match self.take(key) {
-            None => Field::Absent,
-            Some(node) => self.subsection(key, node, &format!("a table: [{}]", self.key_path(key))),
-        }
+    pub(super) fn section(&mut self, key: &'static str) -> Option<Section<'a>> {
+        let must = format!("a table: [{}]", key_path(&self.path, key));
+        let table = self.read(key, &must, as_table)?;
+        Some(self.below(key, table))
     }
 
-    /// Adds `defaults` for keys that the table does not have.
-    pub(super) fn fill(&mut self, key: &str, defaults: &toml::Table) {
-        let mut filled = ConfigNode::entries(defaults.clone(), None);
-        if let Some(given) = self.nodes.remove(key) {
-            let Some(given) = given.clone().into_table() else {
-                // Not a table; reading it reports that.
-                self.nodes.insert(key.to_owned(), given);
-                return;
-            };
-            filled.extend(given);
+    /// The tables below the one under the key, by name: `[hubspot.NAME]`; reports with the remedy that there is none.
+    pub(super) fn named_sections(
+        &mut self,
+        key: &'static str,
+        remedy: &str,
+    ) -> Vec<(String, Section<'a>)> {
+        let all = self.required(key, remedy, Self::section);
+        let Some(mut all) = all else { return Vec::new() };
+        let tables = all.remaining(&format!("a table: [{key}.NAME]"), as_table);
+        if tables.is_empty() {
+            self.add_problem(key, format!("is missing. {remedy}"));
         }
-        self.nodes.insert(key.to_owned(), ConfigNode::Table(filled));
-    }
-
-    /// The tables below this one, by name: `[hubspot.NAME]`.
-    pub(super) fn named_sections(mut self) -> Vec<(String, Section<'a>)> {
-        let must = format!("a table: [{}.NAME]", self.path);
-        let names: Vec<String> = self.nodes.keys().cloned().collect();
-        let below = names.into_iter().filter_map(|name| {
-            let node = self.take_any(&name)?;
-            Some((name.clone(), self.subsection(&name, node, &must).valid()?))
-        });
-        below.collect()
+        tables.into_iter().map(|(name, table)| (name.clone(), all.below(&name, table))).collect()
     }
 
     /// All remaining keys of this table, each with its text or table; reports any other value as not `must`.
-    pub(super) fn entries(&mut self, must: &str) -> Vec<(String, SectionEntry<'a>)> {
-        let names: Vec<String> = self.nodes.keys().cloned().collect();
-        let mut all = Vec::new();
-        for name in names {
-            let Some(node) = self.take_any(&name) else { continue };
-            if node.clone().into_table().is_some() {
-                let table = self.subsection(&name, node, must).valid();
-                all.extend(table.map(|table| (name, SectionEntry::Table(table))));
-            } else if let Some(text) = node.read(string_value).filter(|text| !text.is_empty()) {
-                all.push((name, SectionEntry::Text(text)));
-            } else {
-                self.report(&name, format!("must be {must}"));
-            }
-        }
-        all
+    pub(super) fn entries(&mut self, must: &str) -> Vec<(String, SectionEntry)> {
+        self.remaining(must, |value| {
+            let table = as_table(value).map(SectionEntry::Table);
+            table.or_else(|| non_empty_text(value).map(SectionEntry::Text))
+        })
     }
 
-    fn subsection(&self, key: &str, node: ConfigNode, must: &str) -> Field<Section<'a>> {
-        let Some(nodes) = node.into_table() else {
-            self.report(key, format!("must be {must}"));
-            return Field::Invalid;
+    fn remaining<T>(&mut self, must: &str, with: impl Fn(&Value) -> Option<T>) -> Vec<(String, T)> {
+        let table = std::mem::take(&mut self.table);
+        let read = |(name, value): (String, Value)| {
+            let converted = self.convert(&name, &value, &with);
+            if converted.is_none() {
+                self.add_problem(&name, format!("must be {must}"));
+            }
+            Some((name, converted?))
         };
-        Field::Valid(Self { path: self.key_path(key), ..Self::root(self.report, nodes) })
+        table.into_iter().filter_map(read).collect()
+    }
+
+    /// The section of a table below this one.
+    pub(super) fn below(&self, key: &str, table: Table) -> Section<'a> {
+        Self { path: key_path(&self.path, key), ..Self::root(self.report, table) }
     }
 
     /// Reports every key that was not read.
-    pub(super) fn finish(mut self) {
-        let left: Vec<String> = self.nodes.keys().cloned().collect();
+    pub(super) fn finish(self) {
         let place =
             if self.path.is_empty() { "the file".into() } else { format!("[{}]", self.path) };
-        for key in left {
-            self.take_any(&key);
-            match closest_name(&key, &self.known) {
-                Some(known) => {
-                    self.report(&key, format!("is not a key of {place}. Did you mean {known}?"));
-                }
-                None => self.report(&key, format!("is not a key of {place}. Remove it")),
-            }
+        for key in self.table.keys() {
+            let remedy = match closest_name(key, &self.known) {
+                Some(known) => format!("Did you mean {known}?"),
+                None => "Remove it".to_owned(),
+            };
+            self.add_problem(key, format!("is not a key of {place}. {remedy}"));
         }
     }
+}
+
+pub(super) fn as_table(value: &Value) -> Option<Table> {
+    value.as_table().cloned()
+}
+
+/// The value, if it is a text that is not empty.
+pub(super) fn non_empty_text(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }

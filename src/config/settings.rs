@@ -6,14 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
+use super::section::RequiredSecret;
 use crate::deliver::DeliverySettings;
 use crate::event::{AccountName, SourceName};
 use crate::hubspot::settings::AccountApiSettings;
 use crate::intake::Source;
 use crate::ledger::{Policies, Retention};
-use crate::secret::Secret;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -30,8 +28,8 @@ pub struct Config {
     pub accounts: BTreeMap<AccountName, AccountSettings>,
     /// Webhook sources, at least one.
     pub sources: BTreeMap<SourceName, Arc<Source>>,
-    /// Further secrets of the sources, by key: for a platform's API, or for custom verification.
-    pub platform_secrets: Vec<(String, Secret)>,
+    /// All secrets.
+    pub secrets: Vec<RequiredSecret>,
 }
 
 impl Config {
@@ -71,29 +69,9 @@ pub struct StoreSettings {
 /// `[ops]`
 #[derive(Debug, Clone)]
 pub struct OpsSettings {
-    /// Verification of the API's tokens; without it the API is open on loopback and closed elsewhere.
-    pub auth: Option<JwtSettings>,
-}
-
-/// `[ops.auth]`: verification of the API's bearer tokens.
-#[derive(Debug, Clone)]
-pub enum JwtSettings {
-    /// Verification with a shared secret.
-    Hs256 {
-        /// Shared secret, 32 bytes or more.
-        secret: Secret,
-        /// Required `aud` of tokens.
-        audience: String,
-    },
-    /// Verification with the public keys of an identity provider.
-    Rs256 {
-        /// Address of the public keys.
-        jwks_url: Url,
-        /// Required `iss` of tokens.
-        issuer: String,
-        /// Required `aud` of tokens.
-        audience: String,
-    },
+    /// Whether `[ops.auth]` demands tokens, which this version cannot verify: the API is closed then. Without it the
+    /// API is open on loopback and closed elsewhere.
+    pub has_auth: bool,
 }
 
 /// `[hubspot.NAME]`

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::field::Field;
-use super::rules::ZeroDuration;
 use super::section::{Section, SectionEntry};
 use crate::event::{
     AccountName, CustomProperty, ExternalAccountId, Policy, RecurringMode, SourceName,
@@ -13,11 +11,13 @@ use crate::event::{
 };
 use crate::expression::Expression;
 use crate::intake::{DEFAULT_TOLERANCE, Source};
-use crate::providers::{Capabilities, Platform, Requirement, SignatureScheme};
+use crate::providers::{Capabilities, Options as _, Platform, Requirement, SignatureScheme};
 use crate::secret::Secret;
 
 /// Delay after the end at which an event is completed, if the platform sends no "ended".
 const GRACE: Duration = Duration::from_mins(30);
+/// Shortest path token that cannot be guessed by trying.
+const PATH_TOKEN_MIN: usize = 12;
 
 /// Things that a source may refer to.
 pub(super) struct SourceReferences<'a> {
@@ -32,14 +32,7 @@ pub(super) fn sources(
     root: &mut Section<'_>,
     known: &SourceReferences<'_>,
 ) -> BTreeMap<SourceName, Arc<Source>> {
-    let sections = match root.section("source") {
-        Field::Invalid => return BTreeMap::new(),
-        Field::Absent => Vec::new(),
-        Field::Valid(source) => source.named_sections(),
-    };
-    if sections.is_empty() {
-        root.report("source", "is missing. Add [source.NAME] with provider and secret");
-    }
+    let sections = root.named_sections("source", "Add [source.NAME] with provider and secret");
     let source = |(name, section): (String, Section<'_>)| {
         let name = section.name(SourceName::parse(name));
         let source = source(name, section, known)?;
@@ -62,28 +55,20 @@ fn source(
     let secrets = secrets(&mut section, need);
     let hubspot = hubspot(&mut section, known.accounts);
     let path_token = path_token(&mut section, scheme);
-    let tolerance =
-        section.duration("timestamp_tolerance", ZeroDuration::Refused).unwrap_or(DEFAULT_TOLERANCE);
-    let platform_accounts = section.texts("platform_accounts").valid();
-    let organizer = section.display_text("organizer").valid();
-    let event_type = section.display_text("event_type").valid();
-    let given = section.parsed("external_account_id", |text| {
-        ExternalAccountId::parse(text).map_err(|error| {
-            format!("{error}. Use at most 200 characters, without blanks and control characters")
-        })
-    });
-    let external_account_id = external_account_id(&section, given, traits);
-    let recurring = section
-        .word(
-            "recurring",
-            &[("occurrence", RecurringMode::Occurrence), ("series", RecurringMode::Series)],
-        )
-        .unwrap_or(RecurringMode::default());
-    let complete_after_end = section.duration("complete_after_end", ZeroDuration::Allowed).valid();
-    let tells_end = traits.is_none_or(|traits| traits.reports_end);
-    let complete_after_end = complete_after_end.or((!tells_end).then_some(GRACE));
+    let tolerance = section.duration("timestamp_tolerance").unwrap_or(DEFAULT_TOLERANCE);
+    let platform_accounts = section.texts("platform_accounts");
+    let organizer = section.display_text("organizer");
+    let event_type = section.display_text("event_type");
+    let external_account_id = external_account_id(&mut section, traits);
+    let recurring = match section.choice("recurring", &["occurrence", "series"]) {
+        Some("series") => RecurringMode::Series,
+        _ => RecurringMode::Occurrence,
+    };
+    let complete_after_end = section.duration_or_zero("complete_after_end");
+    let reports_end = traits.is_none_or(|traits| traits.reports_end);
+    let complete_after_end = complete_after_end.or((!reports_end).then_some(GRACE));
     let custom_properties = custom_properties(&mut section);
-    let only = section.parsed("only", |text| event_expression(&text)).valid();
+    let only = section.parsed("only", |text| event_expression(&text));
     match platform {
         Some(_) => section.finish(),
         // An unknown platform has unknown keys; `api` is a table on every platform.
@@ -119,39 +104,38 @@ fn platform(
 ) -> Option<&'static Platform> {
     let names: Vec<String> = platforms.iter().map(|known| known.id.to_string()).collect();
     let names = names.join(", ");
-    let given = section.text("provider");
-    let name = section.required("provider", given, &format!("Set one of: {names}"))?;
+    let name = section.required("provider", &format!("Set one of: {names}"), Section::text)?;
     let platform = platforms.iter().find(|known| known.id.as_str() == name).copied();
     if platform.is_none() {
-        section.report("provider", format!("is not a known platform. Known platforms: {names}"));
+        section
+            .add_problem("provider", format!("is not a known platform. Known platforms: {names}"));
     }
     platform
 }
 
 /// The secrets that verify webhooks.
 fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> {
-    let both = section.has("secret") && section.has("secrets");
+    let present = (section.has("secret"), section.has("secrets"));
     let one = section.secret("secret");
     let many = section.secrets("secrets");
-    if both {
-        section.report("secret", "is set as well as secrets. Keep one of the two");
-        return None;
-    }
-    let given = match (one, many) {
-        (Field::Invalid, _) | (_, Field::Invalid) => return None,
-        (Field::Valid(secret), _) => vec![secret],
-        (_, Field::Valid(secrets)) => secrets,
-        (Field::Absent, Field::Absent) => Vec::new(),
+    let given = match present {
+        (true, true) => {
+            section.add_problem("secret", "is set as well as secrets. Keep one of the two");
+            return None;
+        }
+        (true, false) => vec![one?],
+        (false, true) => many?,
+        (false, false) => Vec::new(),
     };
     match (need, given.is_empty()) {
         (Requirement::Required, true) => {
             let remedy =
                 "Set { env = \"NAME\" }, the secret with which the platform signs its webhooks";
-            section.report("secret", format!("is missing. {remedy}"));
+            section.add_problem("secret", format!("is missing. {remedy}"));
             None
         }
         (Requirement::Unused, false) => {
-            section.report(
+            section.add_problem(
                 "secret",
                 "is not used: the platform signs its webhooks without a secret. Remove it",
             );
@@ -163,62 +147,66 @@ fn secrets(section: &mut Section<'_>, need: Requirement) -> Option<Vec<Secret>> 
 
 /// The secret path segment after the source's name in the URL.
 fn path_token(section: &mut Section<'_>, scheme: Option<&dyn SignatureScheme>) -> Option<Secret> {
-    let given = section.secret("path_token");
+    let read = |section: &mut Section<'_>, key| section.secret_of(key, PATH_TOKEN_MIN);
     if scheme.is_some_and(|scheme| scheme.path_token() == Requirement::Required) {
         let remedy = "The platform does not sign its webhooks: set { env = \"NAME\" }, a text of 12 or more characters that nobody can guess";
-        return section.required("path_token", given, remedy);
+        return section.required("path_token", remedy, read);
     }
-    given.valid()
+    read(section, "path_token")
 }
 
 fn external_account_id(
-    section: &Section<'_>,
-    given: Field<ExternalAccountId>,
+    section: &mut Section<'_>,
     traits: Option<Capabilities>,
 ) -> Option<ExternalAccountId> {
+    let parse = |text| {
+        ExternalAccountId::parse(text).map_err(|error| {
+            format!("{error}. Use at most 200 characters, without blanks and control characters")
+        })
+    };
+    let read = |section: &mut Section<'_>, key| section.parsed(key, parse);
     if traits.is_some_and(|traits| !traits.names_account) {
         let remedy = "The platform's webhooks do not name the account: choose a name for it and never change it";
-        return section.required("external_account_id", given, remedy);
+        return section.required("external_account_id", remedy, read);
     }
-    given.valid()
+    read(section, "external_account_id")
 }
 
 fn hubspot(section: &mut Section<'_>, accounts: &BTreeSet<AccountName>) -> Option<AccountName> {
     let names: Vec<&str> = accounts.iter().map(AccountName::as_str).collect();
     let names = names.join(", ");
-    match section.text("hubspot") {
-        Field::Invalid => None,
-        Field::Valid(name) => {
-            let account = accounts.get(name.as_str()).cloned();
-            // A configuration without accounts has been reported.
-            if account.is_none() && !accounts.is_empty() {
-                section.report(
-                    "hubspot",
-                    format!("names an unknown account. Known accounts: {names}"),
-                );
-            }
-            account
+    let is_present = section.has("hubspot");
+    let given = section.text("hubspot");
+    if !is_present {
+        if accounts.len() > 1 {
+            section.add_problem("hubspot", format!("is missing. Set one of: {names}"));
         }
-        Field::Absent => {
-            if accounts.len() > 1 {
-                section.report("hubspot", format!("is missing. Set one of: {names}"));
-            }
-            accounts.first().cloned()
-        }
+        return accounts.first().cloned();
     }
+    let name = given?;
+    let account = accounts.get(name.as_str()).cloned();
+    // A configuration without accounts has been reported.
+    if account.is_none() && !accounts.is_empty() {
+        section
+            .add_problem("hubspot", format!("names an unknown account. Known accounts: {names}"));
+    }
+    account
 }
 
 fn custom_properties(section: &mut Section<'_>) -> BTreeMap<String, CustomProperty> {
-    let Field::Valid(mut properties) = section.section("custom_properties") else {
+    let Some(mut properties) = section.section("custom_properties") else {
         return BTreeMap::new();
     };
     let entries = properties.entries("a text that is not empty, or { cel = \"...\" }");
-    let property = |(name, entry)| {
+    let property = |(name, entry): (String, SectionEntry)| {
         let property = match entry {
             SectionEntry::Text(text) => CustomProperty::Text(text),
-            SectionEntry::Table(mut table) => {
-                let given = table.parsed("cel", |text| event_expression(&text));
-                let expression = table.required("cel", given, "Set an expression over event");
+            SectionEntry::Table(table) => {
+                let mut table = properties.below(&name, table);
+                let read = |table: &mut Section<'_>, key| {
+                    table.parsed(key, |text| event_expression(&text))
+                };
+                let expression = table.required("cel", "Set an expression over event", read);
                 table.finish();
                 CustomProperty::Computed(expression?)
             }

@@ -78,5 +78,5 @@ pub(super) fn build_config(
             source = demo.source,
         )?;
     }
-    Ok(config::parse("sandbox", &text, &BTreeMap::new(), PLATFORMS)?)
+    Ok(config::validate("sandbox", &text, &BTreeMap::new())?)
 }

@@ -22,7 +22,7 @@ pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
 /// Builds the provider of a source with these keys, `provider` among them, or returns the configuration errors.
 pub(super) fn provider_from_config(keys: &str) -> Result<Arc<dyn Provider>, String> {
     let text = format!("[hubspot.main]\naccess_token = 'x'\n[source.it]\n{keys}\n");
-    let config = config::parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
+    let config = config::validate_for("bridge.toml", &text, &BTreeMap::new(), PLATFORMS);
     let mut config = config.map_err(|problems| problems.to_string())?;
     let (_, source) = config.sources.pop_first().expect("it has a source");
     Ok(Arc::clone(&source.provider))

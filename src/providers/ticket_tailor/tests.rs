@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::parse;
+use crate::config::validate_for;
 use crate::event::{Change, ChangeKind, EndTime, Shape, WebinarFields};
 use crate::providers::{PLATFORMS, VerifyError, conformance};
 
@@ -280,7 +280,7 @@ fn problems(lines: &str) -> String {
     let text = format!(
         "[hubspot.main]\naccess_token = 'x'\n[source.s]\nprovider = 'ticket_tailor'\nsecret = 'x'\n{lines}"
     );
-    match parse("bridge.toml", &text, &BTreeMap::new(), PLATFORMS) {
+    match validate_for("bridge.toml", &text, &BTreeMap::new(), PLATFORMS) {
         Ok(_) => String::new(),
         Err(problems) => problems.to_string(),
     }

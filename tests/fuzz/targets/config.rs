@@ -104,7 +104,7 @@ pub(super) fn check(data: &[u8]) {
     // Bytes that are no text cannot be read from a file either.
     let Ok(text) = std::str::from_utf8(data) else { return };
     let none = BTreeMap::new();
-    let read = config::read("bridge.toml", text, &none);
+    let read = config::validate("bridge.toml", text, &none);
     let message = match &read {
         Ok(config) => {
             assert!(!config.accounts.is_empty() && !config.sources.is_empty());
@@ -131,7 +131,7 @@ pub(super) fn check(data: &[u8]) {
         }
         let name = format!("BRIDGE__SOURCE__ACME_ZOOM__{}", key.trim().to_ascii_uppercase());
         let variables = BTreeMap::from([(name, value.trim().to_owned())]);
-        if let Err(problems) = config::read("bridge.toml", LEAST, &variables) {
+        if let Err(problems) = config::validate("bridge.toml", LEAST, &variables) {
             assert!(!problems.to_string().contains(SECRET), "{problems}");
         }
     }

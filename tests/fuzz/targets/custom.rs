@@ -63,7 +63,7 @@ fn source(verify: &str, other_settings: &str) -> Arc<dyn Provider> {
         "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\nsecret = \"x\"\n{other_settings}\n\
          [source.it.verify]\n{scheme}{verify}\n[source.it.map]\n{MAP}"
     );
-    let mut config = config::read("fuzz", &text, &BTreeMap::new()).expect("it is valid");
+    let mut config = config::validate("fuzz", &text, &BTreeMap::new()).expect("it is valid");
     let (_, source) = config.sources.pop_first().expect("it has a source");
     Arc::clone(&source.provider)
 }
@@ -83,7 +83,7 @@ static RECIPES: LazyLock<Vec<Arc<dyn Provider>>> = LazyLock::new(|| {
             "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{}\n",
             demo.settings("")
         );
-        let mut config = config::read("fuzz", &text, &BTreeMap::new()).expect("it is valid");
+        let mut config = config::validate("fuzz", &text, &BTreeMap::new()).expect("it is valid");
         config.sources.pop_first().expect("it has a source").1.provider.clone()
     });
     demos.collect()

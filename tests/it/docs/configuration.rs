@@ -112,7 +112,7 @@ fn keys_of_a_platforms_page_are_keys_of_its_source() {
                     let text = format!(
                         "{ACCOUNT}[source.it]\nprovider = \"{name}\"\n{prefix}{key} = [[]]\n"
                     );
-                    let problems = config::read("bridge.toml", &text, &BTreeMap::new())
+                    let problems = config::validate("bridge.toml", &text, &BTreeMap::new())
                         .expect_err("a value that no key may have")
                         .to_string();
                     let path = format!("source.it.{prefix}{key}: ");
@@ -282,25 +282,31 @@ fn loaded(text: &str) -> String {
 
 /// The keys that the configuration's code reads: the first argument of the readers of a section.
 fn keys_in_the_code() -> BTreeSet<String> {
-    const READERS: [&str; 12] = [
+    const READERS: [&str; 18] = [
         ".text(",
-        ".shown_text(",
+        ".display_text(",
         ".texts(",
         ".parsed(",
-        ".word(",
+        ".choice(",
         ".flag(",
         ".count(",
+        ".positive_integer(",
         ".duration(",
+        ".duration_or_zero(",
         ".size(",
         ".secret(",
+        ".secret_of(",
         ".secrets(",
         ".url(",
+        ".required(",
+        ".section(",
+        ".named_sections(",
     ];
     let mut keys = BTreeSet::new();
     for file in ["process.rs", "account.rs", "source.rs"] {
         let path = root().join("src/config").join(file);
         let code = fs::read_to_string(path).expect("the configuration's code is there");
-        for reader in READERS.into_iter().chain([".section("]) {
+        for reader in READERS {
             for after in code.split(reader).skip(1) {
                 let argument = after.trim_start().strip_prefix('"');
                 keys.extend(argument.and_then(|rest| rest.split('"').next()).map(str::to_owned));

@@ -32,7 +32,7 @@ fn problems(tables: &str) -> String {
     let text = format!(
         "[hubspot.main]\naccess_token = \"x\"\n[source.it]\nprovider = \"custom\"\n{tables}\n"
     );
-    let read = config::read("bridge.toml", &text, &BTreeMap::new());
+    let read = config::validate("bridge.toml", &text, &BTreeMap::new());
     read.expect_err("no key accepts this value").to_string()
 }
 
