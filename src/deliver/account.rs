@@ -172,7 +172,7 @@ impl DeliveryAccount {
         let retry_at = self.status().retry_at;
         tracing::warn!(
             hubspot.account = %self.name,
-            hubspot.trouble = error.kind.as_str(),
+            hubspot.error = error.kind.as_str(),
             hubspot.correlation_id = error.correlation_id,
             detail = error.detail,
             retry_at = retry_at.map(tracing::field::display),
