@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AccountSettings, Config};
 use crate::deliver::{AccountWorker, DeliveryAccount, schedule};
 use crate::event::{AccountName, ProviderId, SourceName};
 use crate::fetch::{self, FetchWorker};
 use crate::hubspot::AccountClient;
 use crate::intake::Source;
-use crate::ledger::sqlite::{Rekey, Settings, SqliteLedger, Threading};
+use crate::ledger::sqlite::{OpenError, Rekey, Settings, SqliteLedger, Threading};
 use crate::ledger::{CommitObserver, Ledger};
 use crate::net::{Http, JwksCache};
 use crate::ops::{ApiAccess, OpsState, Readiness, run_ops};
@@ -40,9 +40,7 @@ pub struct App {
     config: Config,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
-    account_workers: Vec<AccountWorker>,
-    keys: BTreeMap<Url, Arc<JwksCache>>,
-    fetch_workers: Vec<Arc<FetchWorker>>,
+    http: Arc<dyn Http>,
     webhooks: TcpListener,
     ops: TcpListener,
 }
@@ -60,28 +58,14 @@ impl App {
     ) -> anyhow::Result<Self> {
         let accounts: Vec<AccountName> = config.accounts.keys().cloned().collect();
         let metrics = Metrics::new(&accounts, &source_providers(&config));
-        let ledger: Arc<dyn Ledger> = Arc::new(
-            SqliteLedger::open(Settings {
-                path: config.store.path.clone(),
-                accounts,
-                policies: config.policies(),
-                migrate: config.store.migrate,
-                rekey,
-                clock: Arc::clone(&clock),
-                observer: Arc::new(CommitMetrics(metrics.clone())),
-                threading: Threading::Dedicated,
-            })
-            .context("the store cannot be opened")?,
-        );
+        let opened = open_ledger(&config, &clock, &metrics, rekey);
+        let ledger: Arc<dyn Ledger> = Arc::new(opened.context("the store cannot be opened")?);
         let bind = |address: SocketAddr, what: &str| {
             TcpListener::bind(address)
                 .with_context(|| format!("cannot listen on {address} ({what})"))
         };
         let webhooks = bind(config.listen.webhooks, "listen.webhooks")?;
         let ops = bind(config.listen.ops, "listen.ops")?;
-        let account_workers = account_workers(&config, &ledger, http, &clock, &metrics);
-        let keys = published_keys(&config, http);
-        let askers = fetch_workers(&config, &ledger, http, &clock, &metrics);
         Ok(Self {
             webhooks_address: webhooks.local_addr()?,
             ops_address: ops.local_addr()?,
@@ -89,9 +73,7 @@ impl App {
             config,
             clock,
             metrics,
-            account_workers,
-            keys,
-            fetch_workers: askers,
+            http: Arc::clone(http),
             webhooks,
             ops,
         })
@@ -107,7 +89,8 @@ impl App {
         let readiness = Readiness::default();
         let (stop_webhooks, stop_work, stop_ops) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-        let keys = self.keys;
+        let keys = published_keys(&self.config, &self.http);
+        let (account_workers, fetch_workers) = (self.account_workers(), self.fetch_workers());
         let mut webhooks = tokio::spawn(run_webhooks(
             self.webhooks,
             WebhookSettings {
@@ -144,14 +127,14 @@ impl App {
             listen.shutdown_timeout,
         ));
         let mut work = JoinSet::new();
-        for worker in self.account_workers {
+        for worker in account_workers {
             work.spawn(worker.run(stop_work.clone()));
         }
         for set in keys.into_values() {
             work.spawn(set.run(stop_work.clone()));
         }
-        for asker in self.fetch_workers {
-            work.spawn(asker.run(stop_work.clone()));
+        for worker in fetch_workers {
+            work.spawn(worker.run(stop_work.clone()));
         }
         let (ledger, clock) = (Arc::<dyn Ledger>::clone(&self.ledger), Arc::clone(&self.clock));
         work.spawn(schedule::run_timers(ledger, clock, stop_work.clone()));
@@ -199,6 +182,36 @@ impl App {
         failed.unwrap_or(Ok(()))?;
         drained.unwrap_or(Ok(()))
     }
+
+    fn account_workers(&self) -> Vec<AccountWorker> {
+        // Shadow mode does everything except sending.
+        let delivering = self.config.accounts.iter().filter(|(_, account)| account.deliver);
+        let worker = |(name, account): (&AccountName, &AccountSettings)| {
+            let hubspot = AccountClient::new(
+                name.clone(),
+                account.api.clone(),
+                Arc::clone(&self.http),
+                Arc::clone(&self.clock),
+                self.metrics.clone(),
+            );
+            AccountWorker::new(DeliveryAccount::new(
+                name.clone(),
+                hubspot,
+                account.delivery,
+                Arc::<dyn Ledger>::clone(&self.ledger),
+                Arc::clone(&self.clock),
+                self.metrics.clone(),
+            ))
+        };
+        delivering.map(worker).collect()
+    }
+
+    fn fetch_workers(&self) -> Vec<Arc<FetchWorker>> {
+        let worker = |source: &Arc<Source>| {
+            fetch_worker(source, &self.ledger, &self.http, &self.clock, &self.metrics)
+        };
+        self.config.sources.values().filter_map(worker).collect()
+    }
 }
 
 fn join_result(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
@@ -232,63 +245,45 @@ fn api_access(config: &Config) -> ApiAccess {
     if config.ops.has_auth { ApiAccess::Closed } else { ApiAccess::Loopback }
 }
 
-fn account_workers(
-    config: &Config,
+/// The worker that fetches from the source's platform, if that has an API.
+pub(crate) fn fetch_worker(
+    source: &Arc<Source>,
     ledger: &Arc<dyn Ledger>,
     http: &Arc<dyn Http>,
     clock: &Arc<dyn Clock>,
     metrics: &Metrics,
-) -> Vec<AccountWorker> {
-    config
-        .accounts
-        .iter()
-        // Shadow mode does everything except sending.
-        .filter(|(_, account)| account.deliver)
-        .map(|(name, account)| {
-            let hubspot = AccountClient::new(
-                name.clone(),
-                account.api.clone(),
-                Arc::clone(http),
-                Arc::clone(clock),
-                metrics.clone(),
-            );
-            AccountWorker::new(DeliveryAccount::new(
-                name.clone(),
-                hubspot,
-                account.delivery,
-                Arc::<dyn Ledger>::clone(ledger),
-                Arc::clone(clock),
-                metrics.clone(),
-            ))
-        })
-        .collect()
+) -> Option<Arc<FetchWorker>> {
+    FetchWorker::new(fetch::Settings {
+        source: Arc::clone(source),
+        ledger: Arc::<dyn Ledger>::clone(ledger),
+        http: Arc::clone(http),
+        clock: Arc::clone(clock),
+        metrics: metrics.clone(),
+        random: rand::random,
+    })
 }
 
-/// A fetch worker for each source with an API.
-pub(crate) fn fetch_workers(
+/// Opens the configured store.
+pub(crate) fn open_ledger(
     config: &Config,
-    ledger: &Arc<dyn Ledger>,
-    http: &Arc<dyn Http>,
     clock: &Arc<dyn Clock>,
     metrics: &Metrics,
-) -> Vec<Arc<FetchWorker>> {
-    let worker = |source: &Arc<Source>| {
-        FetchWorker::new(fetch::Settings {
-            source: Arc::clone(source),
-            ledger: Arc::<dyn Ledger>::clone(ledger),
-            http: Arc::clone(http),
-            clock: Arc::clone(clock),
-            metrics: metrics.clone(),
-            random: rand::random,
-        })
-    };
-    config.sources.values().filter_map(worker).collect()
+    rekey: Rekey,
+) -> Result<SqliteLedger, OpenError> {
+    SqliteLedger::open(Settings {
+        path: config.store.path.clone(),
+        accounts: config.accounts.keys().cloned().collect(),
+        policies: config.policies(),
+        migrate: config.store.migrate,
+        rekey,
+        clock: Arc::clone(clock),
+        observer: Arc::new(metrics.clone()),
+        threading: Threading::Dedicated,
+    })
 }
 
-struct CommitMetrics(Metrics);
-
-impl CommitObserver for CommitMetrics {
+impl CommitObserver for Metrics {
     fn committed(&self, jobs: usize, took: Duration) {
-        self.0.committed(jobs, took);
+        Self::committed(self, jobs, took);
     }
 }

@@ -16,11 +16,10 @@ use super::ledger_access::LedgerAccess;
 use super::{CommandError, ConfigArg, Io};
 use crate::app;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, load_and_check};
+use crate::config::load_and_check;
 use crate::event::{Millis, SourceName};
 use crate::fetch::{FetchWorker, ListError, WebinarLister};
 use crate::ledger::FetchStatus;
-use crate::net::{Http, HttpClient};
 use crate::providers::{TimeRange, WebinarPage};
 use crate::telemetry::Metrics;
 
@@ -63,11 +62,17 @@ impl Backfill {
             return Err(CommandError::Usage(message));
         }
         super::runtime()?.block_on(async {
-            let http: Arc<dyn Http> =
-                Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
+            let http = super::http_client()?;
             let metrics = Metrics::new(&[], &[(name.clone(), source.policy.provider.clone())]);
             let ledger = LedgerAccess::open(&config, &http)?;
-            let worker = fetch_worker(&ledger, &config, name, &http, &metrics)?;
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            // If this process has the ledger, it fetches; otherwise the service does.
+            let worker = match &ledger {
+                LedgerAccess::Local(ledger) => {
+                    app::fetch_worker(source, ledger, &http, &clock, &metrics)
+                }
+                LedgerAccess::Service(_) => None,
+            };
             let lister = if let Some(worker) = &worker {
                 Some(worker.lister())
             } else {
@@ -76,19 +81,16 @@ impl Backfill {
             };
             let lister = lister.context("its platform has no API")?;
             let mut before = ledger.fetch_status(name).await?;
-            let filled = match list_webinars(&lister, span, &ledger, name).await {
-                Ok(found) => {
-                    // A fetch that was given up before is tried again, since the platform lists the webinar.
-                    let now = ledger.fetch_status(name).await?;
-                    before.given_up = before.given_up.min(now.given_up);
-                    match wait_until_fetched(&ledger, worker, name, found, &before).await {
-                        Ok(left) => report(io, name, found, &before, left),
-                        Err(error) => Err(error.into()),
-                    }
-                }
-                // The webinars found so far wait in the queue.
-                Err(error) => Err(error.into()),
-            };
+            let filled = async {
+                // After a failure the webinars found so far wait in the queue.
+                let found = list_webinars(&lister, span, &ledger, name).await?;
+                // A fetch that was given up before is tried again, since the platform lists the webinar.
+                let now = ledger.fetch_status(name).await?;
+                before.given_up = before.given_up.min(now.given_up);
+                let left = wait_until_fetched(&ledger, worker, name, found, &before).await?;
+                report(io, name, found, &before, left)
+            }
+            .await;
             ledger.close().await;
             filled
         })
@@ -113,24 +115,6 @@ fn parse_time(text: &str) -> Result<Millis, String> {
     let time = text.parse().ok().or_else(midnight);
     let time = time.map(|time: jiff::Timestamp| Millis::new(time.as_millisecond()));
     time.ok_or_else(|| "give a day as YYYY-MM-DD, or an RFC 3339 time".to_owned())
-}
-
-/// Starts the worker that fetches if this process has the ledger; otherwise the service fetches.
-fn fetch_worker(
-    ledger: &LedgerAccess,
-    config: &Config,
-    source: &SourceName,
-    http: &Arc<dyn Http>,
-    metrics: &Metrics,
-) -> anyhow::Result<Option<Arc<FetchWorker>>> {
-    let ledger = match ledger {
-        LedgerAccess::Local(ledger) => ledger,
-        LedgerAccess::Service(_) => return Ok(None),
-    };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let workers = app::fetch_workers(config, ledger, http, &clock, metrics);
-    let worker = workers.into_iter().find(|worker| worker.source() == source);
-    worker.context("its platform has no API").map(Some)
 }
 
 /// Lists page by page and requests a fetch of each webinar; returns how many there were.

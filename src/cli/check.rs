@@ -9,7 +9,6 @@ use crate::clock::SystemClock;
 use crate::config::{Config, load_and_check};
 use crate::hubspot::{AccountClient, AccountErrorKind, RateLimiter, WaitingRateLimiter};
 use crate::ledger::sqlite::{self, StoreState};
-use crate::net::HttpClient;
 use crate::telemetry::Metrics;
 
 #[derive(Debug, clap::Args)]
@@ -60,7 +59,7 @@ fn open_store(config: &Config) -> anyhow::Result<String> {
 
 /// Asks HubSpot whether each account's credentials work, and returns a line with the portal of each.
 fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
-    let http = Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
+    let http = super::http_client()?;
     super::runtime()?.block_on(async {
         let mut answers = Vec::new();
         for (name, account) in &config.accounts {
@@ -69,24 +68,21 @@ fn ask_hubspot(config: &Config) -> anyhow::Result<Vec<String>> {
             let account = AccountClient::new(
                 name.clone(),
                 account.api.clone(),
-                Arc::clone(&http) as _,
+                Arc::clone(&http),
                 Arc::new(SystemClock),
                 Metrics::new(&[], &[]),
             );
-            let portal = account.fetch_portal_id(permit).await.outcome.map_err(|trouble| {
-                let what = match trouble.kind {
-                    AccountErrorKind::Unauthorized | AccountErrorKind::Forbidden => {
-                        "HubSpot does not accept the credentials"
-                    }
-                    AccountErrorKind::NotFound
-                    | AccountErrorKind::RateLimited { .. }
-                    | AccountErrorKind::Locked
-                    | AccountErrorKind::Migrating
-                    | AccountErrorKind::Overloaded
-                    | AccountErrorKind::Redirected
-                    | AccountErrorKind::Transport { .. } => "HubSpot could not be asked",
+            let portal = account.fetch_portal_id(permit).await.outcome.map_err(|error| {
+                let is_refusal = matches!(
+                    error.kind,
+                    AccountErrorKind::Unauthorized | AccountErrorKind::Forbidden
+                );
+                let failure = if is_refusal {
+                    "HubSpot does not accept the credentials"
+                } else {
+                    "HubSpot could not be asked"
                 };
-                anyhow::Error::new(trouble).context(format!("hubspot.{name}: {what}"))
+                anyhow::Error::new(error).context(format!("hubspot.{name}: {failure}"))
             })?;
             answers.push(format!("hubspot.{name}: the credentials work; portal {portal}"));
         }

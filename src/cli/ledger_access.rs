@@ -6,14 +6,17 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::CommandError;
 use super::health::connect_address;
 use super::ops_client::OpsClient;
-use super::store::open_unless_in_use;
+use super::{CommandError, classify_open_error};
+use crate::app;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::event::{AccountName, EventKey, FetchCondition, FetchRequest, SourceName, WebinarId};
+use crate::ledger::sqlite::{OpenError, Rekey};
 use crate::ledger::{EventQuery, EventState, EventSummary, FetchStatus, Ledger, RedriveResult};
 use crate::net::Http;
+use crate::telemetry::Metrics;
 
 /// Most events of a page. A whole page is held in memory, and an event may have 65,000 characters of description.
 const PAGE: usize = 50;
@@ -37,12 +40,20 @@ pub(super) struct DeliveredEvent {
 impl LedgerAccess {
     /// Opens the ledger, or reaches the service that has it.
     pub(super) fn open(config: &Config, http: &Arc<dyn Http>) -> Result<Self, CommandError> {
-        Ok(match open_unless_in_use(config)? {
-            Some(ledger) => Self::Local(Arc::new(ledger)),
-            None => {
-                Self::Service(OpsClient::new(connect_address(config.listen.ops), Arc::clone(http))?)
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        // The metrics of a command are not shown.
+        let metrics = Metrics::new(&[], &[]);
+        match app::open_ledger(config, &clock, &metrics, Rekey::Refuse) {
+            Ok(ledger) => Ok(Self::Local(Arc::new(ledger))),
+            Err(OpenError::InUse(_)) => {
+                let address = connect_address(config.listen.ops);
+                Ok(Self::Service(OpsClient::new(address, Arc::clone(http))?))
             }
-        })
+            Err(error) => {
+                let error = anyhow::Error::new(error).context("the store cannot be opened");
+                Err(classify_open_error(error))
+            }
+        }
     }
 
     /// A page of the account's delivered events, and the cursor of the next one.

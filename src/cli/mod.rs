@@ -18,7 +18,6 @@ mod ops_client;
 mod sandbox;
 mod serve;
 mod sign;
-mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -29,12 +28,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigProblems};
 use crate::event::SourceName;
 use crate::intake::Source;
 use crate::ledger::sqlite::OpenError;
+use crate::net::{Http, HttpClient};
 use crate::providers::{PLATFORMS, Platform, Provider, by_id};
 
 /// Keeps HubSpot's marketing events equal to what webinar platforms report by webhook.
@@ -148,7 +149,7 @@ pub fn run(cli: Cli, mut io: Io<'_>, stderr: &mut dyn Write) -> ExitCode {
 impl Io<'_> {
     fn print(&mut self, text: &str) -> Result<(), CommandError> {
         let written = writeln!(self.stdout, "{text}").and_then(|()| self.stdout.flush());
-        written.map_err(|error| anyhow::Error::new(error).context("cannot write").into())
+        Ok(written.context("cannot write")?)
     }
 }
 
@@ -157,7 +158,11 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| anyhow::Error::new(error).context("cannot start the runtime"))
+        .context("cannot start the runtime")
+}
+
+fn http_client() -> anyhow::Result<Arc<dyn Http>> {
+    Ok(Arc::new(HttpClient::new().context("cannot make an HTTP client")?))
 }
 
 fn find_platform(name: &str) -> Result<&'static Platform, CommandError> {

@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, load_and_check};
 use crate::ledger::sqlite::Rekey;
-use crate::net::{Http, HttpClient};
 use crate::shutdown;
 use crate::telemetry::{LogSink, logs};
 
@@ -36,9 +35,7 @@ fn serve(config: Config, rekey: Rekey) -> anyhow::Result<()> {
     super::runtime()?.block_on(async {
         let stop = shutdown::stop_on_signal().context("cannot listen for signals")?;
         warn_of_exposure(&config);
-        let http: Arc<dyn Http> =
-            Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
-        let app = App::build(config, &http, Arc::new(SystemClock), rekey)?;
+        let app = App::build(config, &super::http_client()?, Arc::new(SystemClock), rekey)?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen.webhooks = %app.webhooks_address,

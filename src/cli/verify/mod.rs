@@ -15,7 +15,7 @@ use crate::config::{AccountSettings, Config, load_and_check};
 use crate::event::{AccountName, EventKey};
 use crate::hubspot::differences;
 use crate::ledger::sqlite::{self, StoreState};
-use crate::net::{Http, HttpClient};
+use crate::net::Http;
 use reader::EventReader;
 
 /// Most events read at the same time.
@@ -65,13 +65,12 @@ impl Verify {
             return Err(CommandError::Usage(message));
         }
         super::runtime()?.block_on(async {
-            let http: Arc<dyn Http> =
-                Arc::new(HttpClient::new().context("cannot make an HTTP client")?);
+            let http = super::http_client()?;
             let ledger = open_ledger(&config, &http)?;
             let mut failed = Vec::new();
             for (name, account) in accounts {
                 let reader = EventReader::new(name, account, Arc::clone(&http));
-                let verified = self.verify_account(io, &ledger, name, account, &reader).await?;
+                let verified = self.verify_account(io, &ledger, name, account, &reader).await;
                 if let Err(error) = verified {
                     failed.push(format!("hubspot.{name}: {error:#}"));
                 }
@@ -80,7 +79,7 @@ impl Verify {
         })
     }
 
-    /// Verifies one account. The inner error concerns this account alone: the others are still verified.
+    /// Verifies one account. After a failure the others are still verified.
     async fn verify_account(
         &self,
         io: &mut Io<'_>,
@@ -88,47 +87,41 @@ impl Verify {
         name: &AccountName,
         account: &AccountSettings,
         reader: &EventReader,
-    ) -> Result<anyhow::Result<()>, CommandError> {
+    ) -> anyhow::Result<()> {
         let at_once = account.delivery.max_in_flight.min(MAX_CONCURRENT_READS);
-        let comparison = match compare(ledger, name, reader, at_once).await {
-            Ok(comparison) => comparison,
-            Err(error) => return Ok(Err(error.context("it could not be compared"))),
-        };
-        for line in format_table(&comparison.differing) {
+        let compared = compare(ledger, name, reader, at_once).await;
+        let Comparison { compared, differing } = compared.context("it could not be compared")?;
+        for line in format_table(&differing) {
             io.print(&line)?;
         }
-        let Comparison { compared, differing } = comparison;
         if compared == 0 {
             io.print(&format!("hubspot.{name}: no events are delivered: nothing was compared"))?;
-            return Ok(Ok(()));
+            return Ok(());
         }
         let summary = format!("hubspot.{name}: {compared} delivered events compared");
         if differing.is_empty() {
             io.print(&format!("{summary}, all equal"))?;
-            return Ok(Ok(()));
+            return Ok(());
         }
         let count = differing.len();
         if self.dry_run {
             io.print(&format!("{summary}, {count} differ; none is sent again (--dry-run)"))?;
-            return Ok(Err(anyhow!("{count} events differ")));
+            bail!("{count} events differ");
         }
         if compared >= SUSPICIOUS_COUNT && differing.iter().all(|found| found.fields == [MISSING]) {
             io.print(&format!("{summary}, none is there; none is sent again"))?;
-            return Ok(Err(anyhow!(
+            bail!(
                 "HubSpot has none of {count} events. With a credential of another app they would all be made a \
                  second time. If that is what you want, POST /api/v1/events/redrive?hubspot={name}&state=delivered"
-            )));
+            );
         }
         for found in &differing {
-            if let Err(error) = ledger.redrive(&found.key).await {
-                return Ok(Err(error.context("not all that differ are sent again")));
-            }
+            let sent = ledger.redrive(&found.key).await;
+            sent.context("not all that differ are sent again")?;
         }
-        io.print(&format!(
-            "{summary}, {count} differ; they are sent again {}",
-            ledger.redrive_moment()
-        ))?;
-        Ok(Ok(()))
+        let moment = ledger.redrive_moment();
+        io.print(&format!("{summary}, {count} differ; they are sent again {moment}"))?;
+        Ok(())
     }
 }
 
