@@ -139,8 +139,11 @@ async fn equal_body_signed_later_is_no_duplicate() {
 async fn event_is_completed_after_its_end_by_timer() {
     let setting = Setting::new(&source("complete_after_end = \"15m\""));
     let bridge = setting.start();
+    // Minutes decide here, and `ago` counts from the start of all tests.
+    let now = Millis::new(seconds() * 1_000);
     for (id, minutes) in [("evt-over", 80), ("evt-ending", 65)] {
-        let body = webhook("event.updated", event(id, "Compilers", ago(minutes)));
+        let start = now.minus(Duration::from_mins(minutes));
+        let body = webhook("event.updated", event(id, "Compilers", start));
         assert_eq!(send_signed(&bridge, &body, 10).await, "accepted");
     }
     bridge.settled().await;
