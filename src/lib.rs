@@ -20,6 +20,7 @@ pub mod fetch;
 pub mod http;
 pub mod hubspot;
 pub mod intake;
+pub mod jwt;
 pub mod ledger;
 pub mod net;
 pub mod ops;

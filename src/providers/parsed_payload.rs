@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::event::{Change, ExternalAccountId, FetchRequest, text};
+use crate::jwt::JwtError;
 
 /// Longest name of a webhook, in characters. Platforms' own have up to some fifty.
 const EVENT_TYPE_MAX: usize = 100;
@@ -28,6 +29,18 @@ pub enum VerifyError {
     /// The signed time is too far ahead.
     #[error("future")]
     Future,
+}
+
+impl From<JwtError> for VerifyError {
+    fn from(error: JwtError) -> Self {
+        match error {
+            JwtError::Malformed => Self::Malformed,
+            JwtError::Mismatch => Self::Mismatch,
+            JwtError::UnknownKey => Self::UnknownKey,
+            JwtError::Stale => Self::Stale,
+            JwtError::Future => Self::Future,
+        }
+    }
 }
 
 /// An authentic body as the platform's code reads it.

@@ -45,6 +45,7 @@ pub(crate) const MAY_IMPORT: &[(&str, Imports)] = &[
     ("http", Imports::Only(&["clock", "telemetry"])),
     ("hubspot", Imports::Only(&["clock", "event", "net", "secret", "telemetry"])),
     ("intake", Imports::Only(&["event", "ledger", "providers", "secret"])),
+    ("jwt", Imports::Only(&["secret"])),
     // It only lists the rooms.
     ("lib", Imports::Only(&[])),
     ("ledger", Imports::Only(&["clock", "event", "expression", "secret", "telemetry"])),
@@ -63,7 +64,7 @@ pub(crate) const MAY_IMPORT: &[(&str, Imports)] = &[
             "telemetry",
         ]),
     ),
-    ("providers", Imports::Only(&["event", "expression", "secret"])),
+    ("providers", Imports::Only(&["event", "expression", "jwt", "secret"])),
     (
         "receive",
         Imports::Only(&[
@@ -96,7 +97,7 @@ pub(crate) enum Imports {
 const DOORS: &[(&str, &[&str])] = &[
     ("actix_web", &["src/http/"]),
     ("cel", &["src/expression/"]),
-    ("jsonwebtoken", &["src/providers/signature/jwt.rs", "src/providers/signature/jwt/"]),
+    ("jsonwebtoken", &["src/jwt.rs", "src/jwt/"]),
     ("prometheus", &["src/telemetry/", "src/telemetry.rs"]),
     ("reqwest", &["src/net/"]),
     ("rusqlite", &["src/ledger/sqlite/", "src/ledger/sqlite.rs"]),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use url::form_urlencoded;
 
 use crate::expression::Value;
-use crate::providers::signature::jwt;
+use crate::jwt;
 
 /// Longest body that is read, in bytes. Platforms send some thousand bytes, and the cost of an expression grows with
 /// the body.

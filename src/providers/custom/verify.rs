@@ -10,8 +10,8 @@ use subtle::ConstantTimeEq as _;
 use url::Url;
 
 use crate::event::Millis;
+use crate::jwt::{self, TokenKeys, TokenRules};
 use crate::providers::signature::find_secret;
-use crate::providers::signature::jwt::{self, TokenKeys, TokenRules};
 use crate::providers::{
     Inbound, Keys, Requirement, SignatureScheme, SignedRequest, UnsignedRequest, Unverified,
     VerifyError,

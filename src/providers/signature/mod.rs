@@ -6,7 +6,6 @@
 
 pub mod digest;
 pub mod hmac;
-pub mod jwt;
 pub mod mac;
 pub mod message;
 pub mod path_token;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::providers::signature::jwt;
+use crate::jwt;
 use crate::providers::{lenient, scrub};
 
 /// Keys of secrets, home addresses and personal data; their values are masked. `onlineConferencing` holds links to the

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::event::Millis;
+use crate::jwt::{self, Algorithm, TokenKeys, TokenRules};
 use crate::providers::signature::SignatureScheme;
-use crate::providers::signature::jwt::{self, Algorithm, TokenKeys, TokenRules};
 use crate::providers::{Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError};
 
 /// The algorithm of Wix's tokens. A token that names another is refused: under `HS256` the public key would be the

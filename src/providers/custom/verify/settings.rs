@@ -1,9 +1,9 @@
 //! Reading of `verify = { scheme = "...", ... }`.
 
 use super::{BasicScheme, BearerScheme, JwtScheme, PrefixedHeader, TokenLocation};
+use crate::jwt::{self, TokenRules};
 use crate::providers::options::choice_of;
 use crate::providers::signature::digest::{HashAlgorithm, MacMethod};
-use crate::providers::signature::jwt::{self, TokenRules};
 use crate::providers::signature::mac::{
     HeaderLayout, MacScheme, SignatureEncoding, SignatureLocation, TimeUnit,
 };
@@ -168,9 +168,9 @@ fn jwt_scheme(options: &mut dyn Options) -> Option<JwtScheme> {
     let names = require(options, "algorithms", |o, key| o.texts(key), remedy)?;
     let mut algorithms = Vec::new();
     for name in &names {
-        match name.parse() {
-            Ok(algorithm) => algorithms.push(algorithm),
-            Err(_) => options.report(
+        match jwt::parse_algorithm(name) {
+            Some(algorithm) => algorithms.push(algorithm),
+            None => options.report(
                 "algorithms",
                 "must be among HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA",
             ),

@@ -13,12 +13,30 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::providers::VerifyError;
-
 /// Tolerated difference between two clocks, in milliseconds.
 const LEEWAY_MS: i64 = 60 * 1_000;
 /// Lifetime of a minted token, in milliseconds.
 const LIFETIME_MS: i64 = 5 * 60 * 1_000;
+
+/// Why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    /// It is no token, or lacks a claim that it must have.
+    #[error("the token is malformed")]
+    Malformed,
+    /// No key verifies it, or its issuer or audience is another.
+    #[error("the token does not match")]
+    Mismatch,
+    /// It is signed with a key that is not in the published set, but may be in the next.
+    #[error("the token's key is unknown")]
+    UnknownKey,
+    /// It has expired.
+    #[error("the token has expired")]
+    Stale,
+    /// It is not valid yet.
+    #[error("the token is not valid yet")]
+    Future,
+}
 
 /// Requirements for a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,25 +98,25 @@ struct KeySet<'a> {
 /// Verifies that a token is signed with one of the keys, valid at `now_ms` (since 1970), and as the rules require.
 ///
 /// # Errors
-/// [`VerifyError`]; after [`VerifyError::UnknownKey`] the key may have been published meanwhile.
+/// [`JwtError`]; after [`JwtError::UnknownKey`] the key may have been published meanwhile.
 pub fn verify(
     token: &[u8],
     keys: TokenKeys<'_>,
     rules: &TokenRules,
     now_ms: i64,
-) -> Result<VerifiedToken, VerifyError> {
-    let text = std::str::from_utf8(token).map_err(|_| VerifyError::Malformed)?;
-    let (signed, signature) = text.rsplit_once('.').ok_or(VerifyError::Malformed)?;
-    let (head, claims) = signed.split_once('.').ok_or(VerifyError::Malformed)?;
+) -> Result<VerifiedToken, JwtError> {
+    let text = std::str::from_utf8(token).map_err(|_| JwtError::Malformed)?;
+    let (signed, signature) = text.rsplit_once('.').ok_or(JwtError::Malformed)?;
+    let (head, claims) = signed.split_once('.').ok_or(JwtError::Malformed)?;
     let head: TokenHeader =
-        serde_json::from_slice(&decode_part(head)?).map_err(|_| VerifyError::Malformed)?;
-    let claims = String::from_utf8(decode_part(claims)?).map_err(|_| VerifyError::Malformed)?;
+        serde_json::from_slice(&decode_part(head)?).map_err(|_| JwtError::Malformed)?;
+    let claims = String::from_utf8(decode_part(claims)?).map_err(|_| JwtError::Malformed)?;
     // A token with extensions that the receiver does not know is invalid (RFC 7515, 4.1.11).
     if head.crit.is_some() {
-        return Err(VerifyError::Malformed);
+        return Err(JwtError::Malformed);
     }
     let algorithm = rules.algorithms.iter().copied().find(|known| is_named(*known, &head.alg));
-    let algorithm = algorithm.ok_or(VerifyError::Mismatch)?;
+    let algorithm = algorithm.ok_or(JwtError::Mismatch)?;
     let signs = |key: &DecodingKey| {
         crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or(false)
     };
@@ -106,13 +124,13 @@ pub fn verify(
         TokenKeys::Given(secrets) => secrets
             .iter()
             .position(|secret| decoding_key(algorithm, secret).is_some_and(|key| signs(&key)))
-            .ok_or(VerifyError::Mismatch)?,
+            .ok_or(JwtError::Mismatch)?,
         TokenKeys::Published(set) => {
             let keys = published_keys(set, algorithm, head.kid.as_deref());
             if !keys.iter().any(signs) {
                 // A token without a key id may be signed by a key that is not published yet, too.
                 let is_known = head.kid.is_some() && !keys.is_empty();
-                return Err(if is_known { VerifyError::Mismatch } else { VerifyError::UnknownKey });
+                return Err(if is_known { JwtError::Mismatch } else { JwtError::UnknownKey });
             }
             0
         }
@@ -188,6 +206,12 @@ pub fn check_key(algorithm: Algorithm, key: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// The algorithm of that name.
+#[must_use]
+pub fn parse_algorithm(name: &str) -> Option<Algorithm> {
+    name.parse().ok()
+}
+
 /// Whether the algorithm's keys are shared secrets, which cannot be published.
 #[must_use]
 pub fn is_shared(algorithm: Algorithm) -> bool {
@@ -204,8 +228,8 @@ fn is_named(algorithm: Algorithm, name: &str) -> bool {
     name.parse() == Ok(algorithm)
 }
 
-fn decode_part(part: &str) -> Result<Vec<u8>, VerifyError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| VerifyError::Malformed)
+fn decode_part(part: &str) -> Result<Vec<u8>, JwtError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed)
 }
 
 fn decoding_key(algorithm: Algorithm, key: &[u8]) -> Option<DecodingKey> {
@@ -241,19 +265,19 @@ fn published_keys(set: &[u8], algorithm: Algorithm, kid: Option<&str>) -> Vec<De
     fitting.take(MAX_PUBLISHED_KEYS).collect()
 }
 
-fn check_claims(claims: &str, rules: &TokenRules, now_ms: i64) -> Result<(), VerifyError> {
-    let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| VerifyError::Malformed)?;
+fn check_claims(claims: &str, rules: &TokenRules, now_ms: i64) -> Result<(), JwtError> {
+    let claims: Claims<'_> = serde_json::from_str(claims).map_err(|_| JwtError::Malformed)?;
     let time = |claim: Option<&RawValue>| match claim {
-        Some(raw) => numeric_date(raw).map(Some).ok_or(VerifyError::Malformed),
+        Some(raw) => numeric_date(raw).map(Some).ok_or(JwtError::Malformed),
         None => Ok(None),
     };
-    let expires_ms = time(claims.exp)?.ok_or(VerifyError::Malformed)?;
+    let expires_ms = time(claims.exp)?.ok_or(JwtError::Malformed)?;
     if now_ms.saturating_sub(expires_ms) > LEEWAY_MS {
-        return Err(VerifyError::Stale);
+        return Err(JwtError::Stale);
     }
     for begins_ms in [time(claims.nbf)?, time(claims.iat)?].into_iter().flatten() {
         if begins_ms.saturating_sub(now_ms) > LEEWAY_MS {
-            return Err(VerifyError::Future);
+            return Err(JwtError::Future);
         }
     }
     let equals =
@@ -264,7 +288,7 @@ fn check_claims(claims: &str, rules: &TokenRules, now_ms: i64) -> Result<(), Ver
     };
     let is_from_issuer = rules.issuer.as_ref().is_none_or(|issuer| equals(&claims.iss, issuer));
     let is_for_us = rules.audience.as_ref().is_none_or(|audience| contains(&claims.aud, audience));
-    if is_from_issuer && is_for_us { Ok(()) } else { Err(VerifyError::Mismatch) }
+    if is_from_issuer && is_for_us { Ok(()) } else { Err(JwtError::Mismatch) }
 }
 
 /// Milliseconds since 1970 of a `NumericDate` (RFC 7519, 2): seconds, perhaps with a fraction, which is dropped. None for
