@@ -58,8 +58,21 @@ pub struct Pause {
 }
 
 /// Reason of a pause, and label value of `bridge_account_paused`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::AsRefStr,
+    strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PauseReason {
     /// HubSpot answers 401 to fresh credentials.
     Unauthorized,
@@ -312,33 +325,6 @@ impl std::fmt::Display for Identity {
         match &self.client_id {
             Some(client_id) => write!(f, "portal {} by OAuth app {client_id}", self.portal_id),
             None => write!(f, "portal {} by an access token", self.portal_id),
-        }
-    }
-}
-
-impl PauseReason {
-    /// All reasons, so that their gauges exist from the start.
-    pub const ALL: [Self; 7] = [
-        Self::Unauthorized,
-        Self::Forbidden,
-        Self::Misconfigured,
-        Self::DailyLimit,
-        Self::Migrating,
-        Self::Refused,
-        Self::Operator,
-    ];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
-            Self::Misconfigured => "misconfigured",
-            Self::DailyLimit => "daily_limit",
-            Self::Migrating => "migrating",
-            Self::Refused => "refused",
-            Self::Operator => "operator",
         }
     }
 }

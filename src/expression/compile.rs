@@ -216,7 +216,7 @@ impl<'a> Compiler<'a> {
 
     fn call(&mut self, ast: &'a IdedExpr, call: &'a CallExpr) -> CompileResult<AstNode> {
         let CallExpr { func_name: name, target, args } = call;
-        if let (Some(kind), Some(range)) = (Macro::from_name(name), target) {
+        if let (Some(kind), Some(range)) = (name.parse::<Macro>().ok(), target) {
             return self.each(ast, kind, range, args);
         }
         match (name.as_str(), target.as_deref(), args.as_slice()) {
@@ -268,10 +268,10 @@ impl<'a> Compiler<'a> {
         let (local, filter, body) = match (kind, args) {
             (_, [local, body]) => (local, None, body),
             (Macro::Map, [local, filter, body]) => (local, Some(filter), body),
-            _ => return Err(self.flaw(ast, ExpressionFlaw::Call(kind.name().into()))),
+            _ => return Err(self.flaw(ast, ExpressionFlaw::Call(kind.into_str().into()))),
         };
         let Expr::Ident(local) = &local.expr else {
-            return Err(self.flaw(local, ExpressionFlaw::Call(kind.name().into())));
+            return Err(self.flaw(local, ExpressionFlaw::Call(kind.into_str().into())));
         };
         if self.locals.len() >= MACROS_MAX {
             return Err(self.flaw(ast, ExpressionFlaw::MacrosTooDeep));

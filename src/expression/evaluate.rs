@@ -117,7 +117,7 @@ impl<'a> Evaluator<'a> {
             self.meter.spend(map.len())?;
             map.keys().map(Key::value).collect()
         } else {
-            return Err(kind_error(each.kind.name(), [&range]));
+            return Err(kind_error(each.kind.into_str(), [&range]));
         };
         let outside = self.locals.len();
         let outcome = self.iterate(each, &elements);
@@ -126,7 +126,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn iterate(&mut self, each: &Comprehension, elements: &[Value]) -> ValueResult {
-        let name = each.kind.name();
+        let name = each.kind.into_str();
         let outside = self.locals.len();
         let (mut found, mut pending, mut made) = (0, None, Vec::new());
         for element in elements {

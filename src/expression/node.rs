@@ -47,32 +47,15 @@ pub(super) struct Comprehension {
 }
 
 /// Kind of macro.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub(super) enum Macro {
     All,
     Exists,
+    #[strum(to_string = "exists_one", serialize = "existsOne")]
     ExistsOne,
     Map,
     Filter,
-}
-
-impl Macro {
-    const NAMED: [(&'static str, Self); 6] = [
-        ("all", Self::All),
-        ("exists", Self::Exists),
-        ("exists_one", Self::ExistsOne),
-        ("existsOne", Self::ExistsOne),
-        ("map", Self::Map),
-        ("filter", Self::Filter),
-    ];
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::NAMED.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        Self::NAMED.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
-    }
 }
 
 impl AstNode {

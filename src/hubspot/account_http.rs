@@ -17,7 +17,8 @@ pub(super) struct AccountHttp {
 }
 
 /// An operation of HubSpot's API: label values of `bridge_hubspot_requests_total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub(super) enum ApiOperation {
     /// The batch upsert.
     Upsert,
@@ -38,18 +39,7 @@ impl AccountHttp {
         let started_at = Instant::now();
         let result = self.http.send(request).await;
         let (status, took) = (call_status(&result), started_at.elapsed());
-        self.metrics.hubspot_request(&self.account, operation.as_str(), &status, took);
+        self.metrics.hubspot_request(&self.account, operation.into_str(), &status, took);
         result
-    }
-}
-
-impl ApiOperation {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Upsert => "upsert",
-            Self::Read => "read",
-            Self::Details => "details",
-            Self::Token => "token",
-        }
     }
 }

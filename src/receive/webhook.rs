@@ -178,7 +178,7 @@ impl WebhookService {
             }
             IntakeResult::Receipt(receipt) => {
                 let outcome = self.store_receipt(endpoint, *receipt).await?;
-                (ServerResponse::json(200, &json!({ "status": outcome.as_str() })), outcome)
+                (ServerResponse::json(200, &json!({ "status": outcome.as_ref() })), outcome)
             }
         };
         // Not before: the receipt holds a copy of the body while it waits for its commit.
@@ -250,7 +250,7 @@ impl WebhookService {
             }
             Ok(Ok(outcome)) => {
                 let outcome = webhook_outcome(outcome);
-                debug!(event_type, outcome = outcome.as_str(), "kept");
+                debug!(event_type, outcome = outcome.as_ref(), "kept");
                 return Ok(outcome);
             }
             Ok(Err(error)) => error.to_string(),

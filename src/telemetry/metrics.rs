@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{Registry, TextEncoder};
+use strum::{AsRefStr, VariantArray};
 
 use super::families::Families;
 use crate::event::{AccountName, EventStateCounts, Millis, PauseReason, ProviderId, SourceName};
@@ -20,8 +21,9 @@ const OTHER: &str = "OTHER";
 /// Label value for anything that is neither a status nor a transport failure.
 const OTHER_STATUS: &str = "other";
 
-/// Outcome of a webhook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Outcome of a webhook, and label value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, AsRefStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum WebhookOutcome {
     /// The webhook was accepted and merged.
     Accepted,
@@ -41,37 +43,6 @@ pub enum WebhookOutcome {
     Incomplete,
     /// The bridge could not store the webhook; the sender should retry.
     Unavailable,
-}
-
-impl WebhookOutcome {
-    /// All outcomes.
-    pub const ALL: [Self; 9] = [
-        Self::Accepted,
-        Self::Duplicate,
-        Self::Ignored,
-        Self::Quarantined,
-        Self::Handshake,
-        Self::Unauthenticated,
-        Self::Oversized,
-        Self::Incomplete,
-        Self::Unavailable,
-    ];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Ignored => "ignored",
-            Self::Quarantined => "quarantined",
-            Self::Handshake => "handshake",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Oversized => "oversized",
-            Self::Incomplete => "incomplete",
-            Self::Unavailable => "unavailable",
-        }
-    }
 }
 
 /// All metrics of one running bridge. Cheap to clone; clones count together.
@@ -115,8 +86,8 @@ impl Metrics {
 
     fn prepare_source(&self, source: &SourceName, provider: &ProviderId) {
         let f = &self.families;
-        for outcome in WebhookOutcome::ALL {
-            f.webhooks.with_label_values(&[source.as_str(), provider.as_str(), outcome.as_str()]);
+        for outcome in WebhookOutcome::VARIANTS {
+            f.webhooks.with_label_values(&[source.as_str(), provider.as_str(), outcome.as_ref()]);
         }
         f.webhook_duration.with_label_values(&[provider.as_str()]);
         for reason in REJECTIONS {
@@ -135,7 +106,7 @@ impl Metrics {
         outcome: WebhookOutcome,
         took: Duration,
     ) {
-        let labels = [source.as_str(), provider.as_str(), outcome.as_str()];
+        let labels = [source.as_str(), provider.as_str(), outcome.as_ref()];
         self.families.webhooks.with_label_values(&labels).inc();
         let duration = self.families.webhook_duration.with_label_values(&[provider.as_str()]);
         duration.observe(took.as_secs_f64());
@@ -154,10 +125,10 @@ impl Metrics {
         provider: &ProviderId,
     ) -> Vec<(WebhookOutcome, u64)> {
         let count = |outcome: WebhookOutcome| {
-            let labels = [source.as_str(), provider.as_str(), outcome.as_str()];
+            let labels = [source.as_str(), provider.as_str(), outcome.as_ref()];
             (outcome, self.families.webhooks.with_label_values(&labels).get())
         };
-        WebhookOutcome::ALL.into_iter().map(count).collect()
+        WebhookOutcome::VARIANTS.iter().copied().map(count).collect()
     }
 
     /// Time of the source's last authentic webhook since the start.
@@ -260,10 +231,10 @@ impl Metrics {
 
     /// Sets the reason for which nothing is sent to the account, if any.
     pub fn set_paused(&self, account: &AccountName, reason: Option<PauseReason>) {
-        for each in PauseReason::ALL {
-            let labels = [account.as_str(), each.as_str()];
+        for each in PauseReason::VARIANTS {
+            let labels = [account.as_str(), each.as_ref()];
             let gauge = self.families.account_paused.with_label_values(&labels);
-            gauge.set(i64::from(reason == Some(each)));
+            gauge.set(i64::from(reason == Some(*each)));
         }
     }
 

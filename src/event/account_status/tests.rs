@@ -1,3 +1,5 @@
+use strum::VariantArray as _;
+
 use super::*;
 
 const NOW: Millis = Millis::new(1_800_000_000_000);
@@ -61,9 +63,9 @@ fn pause_reason_has_one_name_in_store_and_metrics() {
         "refused",
         "operator",
     ];
-    assert_eq!(PauseReason::ALL.map(PauseReason::as_str), names);
-    for reason in PauseReason::ALL {
-        assert_eq!(serde_json::json!(reason), reason.as_str());
+    assert_eq!(PauseReason::VARIANTS.iter().map(AsRef::<str>::as_ref).collect::<Vec<_>>(), names);
+    for reason in PauseReason::VARIANTS {
+        assert_eq!(serde_json::json!(reason), reason.as_ref());
     }
 }
 

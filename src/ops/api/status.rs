@@ -80,7 +80,7 @@ fn source(
         source: name.clone(),
         last_webhook_at: ops.metrics.last_webhook_at(name),
         webhooks_since_start: counts
-            .map(|(outcome, count)| (outcome.as_str().to_owned(), count))
+            .map(|(outcome, count)| (outcome.as_ref().to_owned(), count))
             .collect(),
         fetch: fetch.unwrap_or_default(),
         provider,

@@ -1,3 +1,5 @@
+use strum::VariantArray as _;
+
 use super::*;
 use crate::event::PauseReason;
 
@@ -71,8 +73,8 @@ fn families_have_their_names_and_types() {
 #[test]
 fn label_sets_exist_from_the_start() {
     let text = metrics().render();
-    for outcome in WebhookOutcome::ALL {
-        let outcome = outcome.as_str();
+    for outcome in WebhookOutcome::VARIANTS {
+        let outcome = outcome.as_ref();
         let line = format!(
             "bridge_webhooks_total{{outcome=\"{outcome}\",provider=\"zoom\",source=\"acme\"}} 0"
         );
@@ -82,7 +84,7 @@ fn label_sets_exist_from_the_start() {
         let line = format!("bridge_events{{hubspot=\"main\",state=\"{state}\"}} 0");
         assert!(has(&text, &line), "{line}");
     }
-    for reason in PauseReason::ALL.map(PauseReason::as_str) {
+    for reason in PauseReason::VARIANTS.iter().map(AsRef::<str>::as_ref) {
         let line = format!("bridge_account_paused{{hubspot=\"main\",reason=\"{reason}\"}} 0");
         assert!(has(&text, &line), "{line}");
     }

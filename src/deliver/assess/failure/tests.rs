@@ -1,3 +1,5 @@
+use strum::VariantArray as _;
+
 use super::super::tests::{error, identity};
 use super::*;
 use crate::event::{AccountStatus, Millis, Pause, StatusChange};
@@ -91,7 +93,7 @@ fn error_without_a_pause_ends_no_pause() {
         AccountErrorKind::RateLimited { policy: unknown },
         AccountErrorKind::Transport { ambiguous: true },
     ] {
-        for waits_for in PauseReason::ALL {
+        for waits_for in PauseReason::VARIANTS.iter().copied() {
             let before = paused(waits_for);
             let after = fail(&before, &error(kind, Some(503)), NOW, 0);
             assert_eq!(after.paused, before.paused, "{kind:?} while {waits_for:?}");
