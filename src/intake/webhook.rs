@@ -46,7 +46,7 @@ impl Source {
         let secrets: Vec<&[u8]> = secrets.chain(keys.published.as_deref()).collect();
         let keys = Keys { secrets: &secrets, tolerance: self.tolerance };
         let received_at = request.received_at;
-        let verified = match provider.verify(request, keys, received_at) {
+        let verified = match provider.verify(request, keys) {
             Ok(verified) => verified,
             Err(error) => return IntakeResult::Refused(error),
         };

@@ -91,7 +91,10 @@ pub struct Inbound<'a, S: InboundState> {
     state: PhantomData<S>,
 }
 
-impl<'a> Inbound<'a, Unverified> {
+/// A request as it came in, which is to be verified.
+pub type RawRequest<'a> = Inbound<'a, Unverified>;
+
+impl<'a> RawRequest<'a> {
     /// A request as it came in.
     #[must_use]
     pub fn new(

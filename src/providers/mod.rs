@@ -36,13 +36,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Millis, ProviderId};
+use crate::event::ProviderId;
 pub use api::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, FetchedAnswers, OnMissing,
     PlatformAccess, PlatformApi, TimeRange, WebinarPage, read_answers,
 };
 pub use demo::{Demo, DemoApi, Sample, SignedRequest, UnsignedRequest};
-pub use inbound::{Header, Headers, Inbound, Scrubbed, Unverified, Verified};
+pub use inbound::{Header, Headers, Inbound, RawRequest, Scrubbed, Unverified, Verified};
 pub use options::{Options, require};
 pub use parsed_payload::{HandshakeReply, ParsedPayload, PayloadContent, VerifyError};
 pub use signature::SignatureScheme;
@@ -99,11 +99,10 @@ pub trait Provider: Send + Sync {
     /// [`VerifyError`] says why not. The sender does not learn it.
     fn verify<'a>(
         &self,
-        request: Inbound<'a, Unverified>,
+        request: RawRequest<'a>,
         keys: Keys<'_>,
-        now: Millis,
     ) -> Result<Inbound<'a, Verified>, VerifyError> {
-        let secret = self.scheme().verify(&request, keys, now)?;
+        let secret = self.scheme().verify(&request, keys)?;
         Ok(request.into_verified(secret))
     }
 
@@ -160,7 +159,7 @@ pub struct Keys<'a> {
     /// The secrets in use, more than one while rotating, or the published key set
     /// ([`SignatureScheme::published_keys`]). Empty only where [`SignatureScheme::secret`] allows it.
     pub secrets: &'a [&'a [u8]],
-    /// Largest difference between a signed timestamp and now, past or future.
+    /// Largest difference between a signed timestamp and the request's arrival, past or future.
     pub tolerance: Duration,
 }
 

@@ -15,7 +15,7 @@ use super::form;
 use crate::event::Millis;
 use crate::providers::signature::digest::{HashAlgorithm, MacMethod};
 use crate::providers::signature::{SignatureScheme, find_secret, hmac};
-use crate::providers::{Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError};
+use crate::providers::{Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError};
 
 /// The query parameter with the hash.
 pub(super) const CHECKSUM: &str = "checksum";
@@ -53,12 +53,7 @@ pub(super) const CHECKSUMS: [(&str, HashAlgorithm); 4] = [
 ];
 
 impl SignatureScheme for ServerAuth {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         match self {
             Self::Bearer => {
                 let value = request.headers.lookup("authorization").exactly_one()?;
@@ -74,7 +69,11 @@ impl SignatureScheme for ServerAuth {
                 })?;
                 let at = form::single_value(request.body, TIMESTAMP)
                     .and_then(|text| parse_millis(&text));
-                hmac::check_timestamp(at.ok_or(VerifyError::Malformed)?, now, keys.tolerance)?;
+                hmac::check_timestamp(
+                    at.ok_or(VerifyError::Malformed)?,
+                    request.received_at,
+                    keys.tolerance,
+                )?;
                 Ok(secret)
             }
         }
@@ -113,7 +112,7 @@ fn checksum_hex(checksum: HashAlgorithm, callback: &str, body: &[u8], secret: &[
 
 /// Reads the one checksum in the query.
 fn read_checksum<'a>(
-    request: &Inbound<'a, Unverified>,
+    request: &RawRequest<'a>,
     checksum: HashAlgorithm,
 ) -> Result<Cow<'a, str>, VerifyError> {
     let claimed = request.parameter(CHECKSUM)?;

@@ -9,12 +9,10 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use crate::event::Millis;
 use crate::jwt::{self, TokenKeys, TokenRules};
 use crate::providers::signature::find_secret;
 use crate::providers::{
-    Inbound, Keys, Requirement, SignatureScheme, SignedRequest, UnsignedRequest, Unverified,
-    VerifyError,
+    Keys, RawRequest, Requirement, SignatureScheme, SignedRequest, UnsignedRequest, VerifyError,
 };
 
 pub(super) use settings::scheme_from_options;
@@ -54,12 +52,7 @@ struct PrefixedHeader {
 }
 
 impl SignatureScheme for BasicScheme {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        _now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let header = request.headers.lookup("authorization").exactly_one()?;
         let claimed = STANDARD.decode(strip_auth_prefix("Basic ", header)?);
         let claimed = claimed.map_err(|_| VerifyError::Malformed)?;
@@ -79,12 +72,7 @@ impl SignatureScheme for BasicScheme {
 }
 
 impl SignatureScheme for BearerScheme {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        _now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let claimed = self.0.read(request)?;
         find_secret(keys.secrets, |secret| claimed.ct_eq(secret).into())
     }
@@ -100,12 +88,7 @@ impl SignatureScheme for BearerScheme {
 }
 
 impl SignatureScheme for JwtScheme {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let token = match &self.location {
             TokenLocation::Header(header) => header.read(request)?,
             TokenLocation::Body => request.body,
@@ -115,7 +98,7 @@ impl SignatureScheme for JwtScheme {
             (Some(_), [set, ..]) => TokenKeys::Published(set),
             (Some(_), []) => return Err(VerifyError::UnknownKey),
         };
-        let token = jwt::verify(token, verification_keys, &self.rules, now.get())?;
+        let token = jwt::verify(token, verification_keys, &self.rules, request.received_at.get())?;
         if let Some(claim) = &self.body_claim {
             let claims: Value = serde_json::from_str(&token.claims).unwrap_or_default();
             let claimed =
@@ -167,7 +150,7 @@ impl SignatureScheme for JwtScheme {
 }
 
 impl PrefixedHeader {
-    fn read<'a>(&self, request: &Inbound<'a, Unverified>) -> Result<&'a [u8], VerifyError> {
+    fn read<'a>(&self, request: &RawRequest<'a>) -> Result<&'a [u8], VerifyError> {
         strip_auth_prefix(&self.prefix, request.headers.lookup(&self.name).exactly_one()?)
     }
 

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::event::Millis;
 use crate::providers::signature::{SignatureScheme, find_secret, hmac};
-use crate::providers::{Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError};
+use crate::providers::{Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError};
 
 /// The header with the signed time and the signature.
 pub(super) const SIGNATURE: &str = "x-livestorm-signature";
@@ -25,12 +25,7 @@ const DIGITS_MAX: usize = 16;
 pub(super) struct LivestormScheme;
 
 impl SignatureScheme for LivestormScheme {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let header = request.headers.lookup(SIGNATURE).exactly_one()?;
         let comma = header.iter().position(|byte| *byte == b',').ok_or(VerifyError::Malformed)?;
         let (time, hash) = (&header[..comma], &header[comma + 1..]);
@@ -40,7 +35,7 @@ impl SignatureScheme for LivestormScheme {
             signed_hash(time, secret, request.body).ct_eq(&claimed).into()
         })?;
         serde_json::from_slice::<IgnoredAny>(request.body).map_err(|_| VerifyError::Mismatch)?;
-        hmac::check_timestamp(signed_at, now, keys.tolerance)?;
+        hmac::check_timestamp(signed_at, request.received_at, keys.tolerance)?;
         Ok(secret)
     }
 

@@ -10,7 +10,7 @@ use crate::providers::signature::standard_webhooks::{self, StandardWebhooks};
 use crate::providers::signature::timestamped_hmac::{TimestampLayout, TimestampedHmac};
 use crate::providers::signature::{SignatureScheme, hmac};
 use crate::providers::{
-    Header, Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError,
+    Header, Headers, Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError,
 };
 
 /// The header with the signature.
@@ -36,12 +36,7 @@ pub(super) enum LumaScheme {
 }
 
 impl SignatureScheme for LumaScheme {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         match self {
             Self::Native => {
                 let claimed = NATIVE.read(request.headers)?;
@@ -51,9 +46,9 @@ impl SignatureScheme for LumaScheme {
                     Header::One(time) if time == claimed.time => {}
                     Header::One(_) | Header::Repeated => return Err(VerifyError::Malformed),
                 }
-                NATIVE.verify(request, keys, now)
+                NATIVE.verify(request, keys)
             }
-            Self::StandardWebhooks => StandardWebhooks.verify(request, keys, now),
+            Self::StandardWebhooks => StandardWebhooks.verify(request, keys),
         }
     }
 

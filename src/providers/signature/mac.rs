@@ -11,9 +11,7 @@ use super::digest::{self, HashAlgorithm, MacMethod};
 use super::message::{MessageTemplate, MessageValues, Placeholder};
 use super::{SignatureScheme, find_secret, hmac};
 use crate::event::Millis;
-use crate::providers::{
-    Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError,
-};
+use crate::providers::{Headers, Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError};
 
 /// Limit of signatures in one header. A sender has a few keys while it rotates them.
 const SIGNATURES_MAX: usize = 16;
@@ -92,12 +90,7 @@ pub enum TimeUnit {
 }
 
 impl SignatureScheme for MacScheme {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let (claimed, timestamp) = self.read_claims(request)?;
         // A plain hash allows length extension, but not by text: the extension begins with a byte that starts no
         // character.
@@ -130,7 +123,7 @@ impl SignatureScheme for MacScheme {
             claimed.iter().fold(false, |found, one| found | equal(one))
         })?;
         if let Some(signed_at) = signed_at {
-            hmac::check_timestamp(signed_at, now, keys.tolerance)?;
+            hmac::check_timestamp(signed_at, request.received_at, keys.tolerance)?;
         }
         Ok(secret)
     }
@@ -183,7 +176,7 @@ impl MacScheme {
     /// Reads the claims of a request. A signature that cannot be decoded is left out.
     fn read_claims<'a>(
         &self,
-        request: &Inbound<'a, Unverified>,
+        request: &RawRequest<'a>,
     ) -> Result<Claims<'a, Vec<u8>>, VerifyError> {
         let decode = |text: &[u8]| self.encoding.read(text, self.algorithm);
         match &self.location {

@@ -14,25 +14,18 @@ pub mod timestamped_hmac;
 
 use url::Url;
 
-use super::{
-    Headers, Inbound, Keys, Requirement, SignedRequest, UnsignedRequest, Unverified, VerifyError,
-};
-use crate::event::Millis;
+use super::{Headers, Keys, RawRequest, Requirement, SignedRequest, UnsignedRequest, VerifyError};
 
 /// How a platform signs its webhooks. The defaults are those of a signature of a time and the body by the secret.
 pub trait SignatureScheme: Send + Sync {
     /// Verifies that one of the secrets signed the request, and returns its index; 0 where none is needed.
     ///
-    /// A signature is checked before its time, because an unsigned time proves nothing.
+    /// A signature is checked before its time, because an unsigned time proves nothing. The time is compared with the
+    /// request's arrival.
     ///
     /// # Errors
     /// [`VerifyError`] says why not.
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError>;
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError>;
 
     /// Signs a request, for trying an endpoint and for the sandbox.
     ///

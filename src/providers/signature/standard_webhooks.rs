@@ -13,9 +13,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use subtle::ConstantTimeEq as _;
 
 use super::{SignatureScheme, digest, find_secret, hmac};
-use crate::event::Millis;
 use crate::providers::{
-    Header, Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError,
+    Header, Headers, Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError,
 };
 
 /// The scheme.
@@ -53,12 +52,7 @@ struct HeaderNames {
 }
 
 impl SignatureScheme for StandardWebhooks {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let headers = request.headers;
         let family = header_names(headers).ok_or(VerifyError::Missing)?;
         let id = headers.lookup(family.id).exactly_one()?;
@@ -74,7 +68,7 @@ impl SignatureScheme for StandardWebhooks {
             // All signatures are compared, so that the duration does not depend on which one matches.
             claimed.iter().fold(false, |found, claimed| found | bool::from(mac.ct_eq(claimed)))
         })?;
-        hmac::check_timestamp(signed_at, now, keys.tolerance)?;
+        hmac::check_timestamp(signed_at, request.received_at, keys.tolerance)?;
         Ok(secret)
     }
 
@@ -141,6 +135,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event::Millis;
+    use crate::providers::Inbound;
 
     /// 32 bytes in base64.
     const SECRET: &[u8] = b"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -168,7 +164,7 @@ mod tests {
         now: Millis,
     ) -> Result<usize, VerifyError> {
         let keys = Keys { secrets, tolerance: TOLERANCE };
-        StandardWebhooks.verify(&Inbound::new(headers, "", body, now), keys, now)
+        StandardWebhooks.verify(&Inbound::new(headers, "", body, now), keys)
     }
 
     fn verified(headers: &dyn Headers, body: &[u8], secret: &[u8]) -> Result<usize, VerifyError> {

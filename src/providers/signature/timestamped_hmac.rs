@@ -8,9 +8,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{SignatureScheme, find_secret, hmac};
 use crate::event::Millis;
-use crate::providers::{
-    Headers, Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError,
-};
+use crate::providers::{Headers, Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError};
 
 /// A platform's scheme.
 #[derive(Debug, Clone, Copy)]
@@ -74,18 +72,13 @@ impl TimestampedHmac {
 }
 
 impl SignatureScheme for TimestampedHmac {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let claimed = self.read(request.headers)?;
         let message = self.message(claimed.time, request.body);
         let secret = find_secret(keys.secrets, |secret| {
             hmac::sha256(secret, &message).ct_eq(&claimed.mac_bytes).into()
         })?;
-        hmac::check_timestamp(claimed.signed_at, now, keys.tolerance)?;
+        hmac::check_timestamp(claimed.signed_at, request.received_at, keys.tolerance)?;
         Ok(secret)
     }
 
@@ -124,6 +117,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::providers::Inbound;
 
     const NOW: Millis = Millis::new(1_735_689_600_000);
     const BODY: &[u8] = br#"{"a":1}"#;
@@ -153,7 +147,7 @@ mod tests {
         now: Millis,
     ) -> Result<usize, VerifyError> {
         let keys = Keys { secrets: &[b"other", b"key"], tolerance: Duration::from_mins(5) };
-        scheme.verify(&Inbound::new(headers, "", BODY, now), keys, now)
+        scheme.verify(&Inbound::new(headers, "", BODY, now), keys)
     }
 
     fn read(headers: &Vec<(String, String)>) -> Result<Millis, VerifyError> {

@@ -202,7 +202,7 @@ pub(super) fn verify(
     let keys = Keys { secrets, tolerance: TOLERANCE };
     let headers: &dyn Headers = &signed.headers;
     let query = signed.url.query().unwrap_or_default();
-    let verified = provider.verify(Inbound::new(headers, query, &signed.body, now), keys, now)?;
+    let verified = provider.verify(Inbound::new(headers, query, &signed.body, now), keys)?;
     assert_eq!(verified.body, signed.body, "the verified body differs from the sent one");
     Ok(verified.verified_by())
 }

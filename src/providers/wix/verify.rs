@@ -7,10 +7,9 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::event::Millis;
 use crate::jwt::{self, Algorithm, TokenKeys, TokenRules};
 use crate::providers::signature::SignatureScheme;
-use crate::providers::{Inbound, Keys, SignedRequest, UnsignedRequest, Unverified, VerifyError};
+use crate::providers::{Keys, RawRequest, SignedRequest, UnsignedRequest, VerifyError};
 
 /// The algorithm of Wix's tokens. A token that names another is refused: under `HS256` the public key would be the
 /// secret.
@@ -24,15 +23,15 @@ fn token_rules() -> TokenRules {
 pub(super) struct WixScheme;
 
 impl SignatureScheme for WixScheme {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         let pems: Vec<Cow<'_, [u8]>> = keys.secrets.iter().map(|secret| to_pem(secret)).collect();
         let pems: Vec<&[u8]> = pems.iter().map(AsRef::as_ref).collect();
-        let token = jwt::verify(request.body, TokenKeys::Given(&pems), &token_rules(), now.get())?;
+        let token = jwt::verify(
+            request.body,
+            TokenKeys::Given(&pems),
+            &token_rules(),
+            request.received_at.get(),
+        )?;
         Ok(token.key)
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use url::Url;
-use webinar_bridge::event::{Millis, ProviderId};
+use webinar_bridge::event::ProviderId;
 use webinar_bridge::providers::{
     Capabilities, FetchedAnswers, Inbound, Keys, ParsedPayload, Platform, PlatformApi, Provider,
-    Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest, Unverified, VerifyError,
+    RawRequest, Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest, VerifyError,
 };
 
 /// Behaviour of a stub. A test implements what it needs; any other call fails the test.
@@ -23,11 +23,7 @@ pub(crate) trait StubBehavior: Send + Sync + 'static {
         body.to_vec()
     }
 
-    fn verify(
-        &self,
-        _request: &Inbound<'_, Unverified>,
-        _keys: Keys<'_>,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, _request: &RawRequest<'_>, _keys: Keys<'_>) -> Result<usize, VerifyError> {
         unreachable!("the test verifies no request")
     }
 
@@ -67,12 +63,7 @@ pub(crate) const fn stub_platform<B: StubBehavior>() -> Platform {
 pub(crate) struct StubProvider<B>(pub(crate) B);
 
 impl<B: StubBehavior> SignatureScheme for StubProvider<B> {
-    fn verify(
-        &self,
-        request: &Inbound<'_, Unverified>,
-        keys: Keys<'_>,
-        _now: Millis,
-    ) -> Result<usize, VerifyError> {
+    fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         self.0.verify(request, keys)
     }
 
