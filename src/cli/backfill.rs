@@ -20,7 +20,7 @@ use crate::config::load_and_check;
 use crate::event::{Millis, SourceName};
 use crate::fetch::{FetchWorker, ListError, WebinarLister};
 use crate::ledger::FetchStatus;
-use crate::providers::{TimeRange, WebinarPage};
+use crate::providers::{ListQuery, TimeRange, WebinarPage};
 use crate::telemetry::Metrics;
 
 /// Default of `--from`, before now: events that ended earlier are of little use in HubSpot.
@@ -128,7 +128,8 @@ async fn list_webinars(
         ProgressBar::new_spinner().with_style(progress_style("{spinner} {pos} webinars found")?);
     let (mut found, mut cursor, mut pages) = (0, None, BTreeSet::new());
     loop {
-        let WebinarPage { webinars, next } = lister.page(span, cursor.as_deref()).await?;
+        let WebinarPage { webinars, next } =
+            lister.page(ListQuery { span, cursor: cursor.as_deref() }).await?;
         for webinar in webinars {
             ledger.request_fetch(source, webinar).await?;
             found += 1;

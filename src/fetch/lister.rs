@@ -7,7 +7,7 @@ use super::platform_client::PlatformClient;
 use super::verdict::{self, PlatformError, TemporaryFailure};
 use crate::event::SourceName;
 use crate::net::Http;
-use crate::providers::{Provider, TimeRange, WebinarPage};
+use crate::providers::{ListQuery, Provider, WebinarPage};
 use crate::telemetry::Metrics;
 
 /// Longest wait before a page is requested again: an operator waits for it.
@@ -60,23 +60,19 @@ impl WebinarLister {
         Some(Self { provider, client: Arc::new(client), random })
     }
 
-    /// One page of the webinars in a time range, with the cursor of the next.
+    /// One page of the list of webinars, with the cursor of the next.
     ///
     /// # Errors
     /// [`ListError`] when the platform does not return the page.
-    pub async fn page(
-        &self,
-        span: TimeRange,
-        cursor: Option<&str>,
-    ) -> Result<WebinarPage, ListError> {
+    pub async fn page(&self, query: ListQuery<'_>) -> Result<WebinarPage, ListError> {
         let api = self.provider.api().ok_or(ListError::NoList)?;
-        let url = api.list_url(span, cursor).ok_or(ListError::NoList)?;
+        let url = api.list_url(query).ok_or(ListError::NoList)?;
         let mut tries = 0;
         loop {
             tries += 1;
             let TemporaryFailure { reason, wait, .. } = match self.client.get(url.clone()).await {
                 Ok(answer) => {
-                    let page = api.parse_list(answer.body.get().as_bytes(), span, cursor);
+                    let page = api.parse_list(answer.body.get().as_bytes(), query);
                     return page.map_err(ListError::Unreadable);
                 }
                 Err(PlatformError::NotFound) => {

@@ -11,7 +11,7 @@ use super::verdict::{self, PlatformError, TemporaryFailure};
 use crate::event::{ExternalAccountId, Millis, ReceiptId, Webinar};
 use crate::intake::IntakeReceipt;
 use crate::ledger::{FetchOutcome, FetchTask, LedgerError, NewReceipt, ReceiptContent};
-use crate::providers::{ApiAnswers, FetchedAnswers, OnMissing, PlatformApi, TimeRange};
+use crate::providers::{ApiAnswers, FetchedAnswers, ListQuery, OnMissing, PlatformApi, TimeRange};
 
 /// Most requests for one webinar; platforms have up to three.
 const MAX_REQUESTS: usize = 8;
@@ -178,11 +178,12 @@ impl WebinarFetch<'_> {
     async fn platform_lists_webinars(&self, api: &dyn PlatformApi) -> bool {
         let now = self.settings.clock.now();
         let span = TimeRange { from: now, to: now.plus(PROBE_LIST_SPAN) };
-        let Some(url) = api.list_url(span, None) else { return true };
+        let query = ListQuery { span, cursor: None };
+        let Some(url) = api.list_url(query) else { return true };
         self.client
             .get(url)
             .await
-            .is_ok_and(|answer| api.parse_list(answer.body.get().as_bytes(), span, None).is_ok())
+            .is_ok_and(|answer| api.parse_list(answer.body.get().as_bytes(), query).is_ok())
     }
 
     /// Whether the receipt changes any webinar, and the ledger knows all that it changes.

@@ -35,19 +35,14 @@ pub trait PlatformApi: Send + Sync {
         true
     }
 
-    /// For `backfill`: URL of the list of webinars in a time range, or of its next page. None if the API cannot list.
-    fn list_url(&self, span: TimeRange, cursor: Option<&str>) -> Option<Url>;
+    /// For `backfill`: URL of a page of the list of webinars. None if the API cannot list.
+    fn list_url(&self, query: ListQuery<'_>) -> Option<Url>;
 
-    /// For `backfill`: parses the page of these arguments.
+    /// For `backfill`: parses the page.
     ///
     /// # Errors
     /// Why the page cannot be read, for operators.
-    fn parse_list(
-        &self,
-        page: &[u8],
-        span: TimeRange,
-        cursor: Option<&str>,
-    ) -> Result<WebinarPage, String>;
+    fn parse_list(&self, page: &[u8], query: ListQuery<'_>) -> Result<WebinarPage, String>;
 
     /// The platform's account of the credentials, where the configuration names it and answers do not.
     fn account(&self) -> Option<&ExternalAccountId> {
@@ -229,6 +224,22 @@ pub struct TimeRange {
     pub from: Millis,
     /// First moment after the range.
     pub to: Millis,
+}
+
+impl TimeRange {
+    /// Whether the moment is in the range.
+    pub(super) fn contains(self, at: Millis) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+}
+
+/// Selects a page of the list of webinars.
+#[derive(Debug, Clone, Copy)]
+pub struct ListQuery<'a> {
+    /// When the webinars take place.
+    pub span: TimeRange,
+    /// The page's cursor; none for the first page.
+    pub cursor: Option<&'a str>,
 }
 
 /// A page of a list of webinars.

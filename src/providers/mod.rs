@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use crate::event::ProviderId;
 pub use api::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, FetchedAnswers, OnMissing,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, FetchedAnswers, ListQuery, OnMissing,
     PlatformAccess, PlatformApi, TimeRange, WebinarPage, read_answers,
 };
 pub use demo::{Demo, DemoApi, Sample, SignedRequest, UnsignedRequest};

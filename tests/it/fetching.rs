@@ -21,8 +21,8 @@ use webinar_bridge::ledger::{
 };
 use webinar_bridge::net::HttpClient;
 use webinar_bridge::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, DemoApi, FetchedAnswers, OnMissing,
-    ParsedPayload, PayloadContent, PlatformAccess, PlatformApi, TimeRange, WebinarPage,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, DemoApi, FetchedAnswers, ListQuery,
+    OnMissing, ParsedPayload, PayloadContent, PlatformAccess, PlatformApi, WebinarPage,
 };
 use webinar_bridge::sandbox::platform_server::PlatformServer;
 use webinar_bridge::secret::Secret;
@@ -139,16 +139,11 @@ impl PlatformApi for IdOnly {
         self.gone_means_cancelled
     }
 
-    fn list_url(&self, _span: TimeRange, _cursor: Option<&str>) -> Option<Url> {
+    fn list_url(&self, _query: ListQuery<'_>) -> Option<Url> {
         self.base.join("/webinars").ok()
     }
 
-    fn parse_list(
-        &self,
-        page: &[u8],
-        _span: TimeRange,
-        _cursor: Option<&str>,
-    ) -> Result<WebinarPage, String> {
+    fn parse_list(&self, page: &[u8], _query: ListQuery<'_>) -> Result<WebinarPage, String> {
         let page: Value = serde_json::from_slice(page).map_err(|error| error.to_string())?;
         page["webinars"].as_array().map(|_| WebinarPage::default()).ok_or("no list".to_owned())
     }

@@ -11,8 +11,8 @@ use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
 use crate::providers::options::{rate_limit_or, url_or};
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Options, PlatformAccess, PlatformApi,
-    TimeRange, WebinarPage, require,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
+    PlatformApi, WebinarPage, require,
 };
 use crate::secret::Secret;
 
@@ -88,13 +88,13 @@ impl PlatformApi for EventbriteApi {
         Ok(Some(ApiRequest::required(EVENT_REQUEST, url)))
     }
 
-    fn list_url(&self, _range: TimeRange, cursor: Option<&str>) -> Option<Url> {
+    fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {
         let organization = self.organization.as_str();
         let mut url = api_url(&self.base, &["v3", "organizations", organization, "events", ""]);
         url.query_pairs_mut()
             .append_pair("order_by", "start_asc")
             .append_pair("status", "live,started,ended,canceled");
-        if let Some(continuation) = cursor {
+        if let Some(continuation) = query.cursor {
             url.query_pairs_mut().append_pair("continuation", continuation);
         }
         Some(url)
@@ -105,22 +105,14 @@ impl PlatformApi for EventbriteApi {
     }
 
     /// Filters by time here: the list of an organization cannot be restricted to a time range.
-    fn parse_list(
-        &self,
-        page: &[u8],
-        range: TimeRange,
-        _cursor: Option<&str>,
-    ) -> Result<WebinarPage, String> {
+    fn parse_list(&self, page: &[u8], query: ListQuery<'_>) -> Result<WebinarPage, String> {
         let otherwise = "the answer is not a page with `events` and `pagination`";
         let page: Object<Page<'_>> = lenient::parse(lenient::body_text(page)?, otherwise)?;
         let Page { events, pagination } = page.0;
         let mut webinars = Vec::new();
         for Object(event) in events {
             if should_list(&event)
-                && event
-                    .start
-                    .and_then(read_utc)
-                    .is_some_and(|at| range.from <= at && at < range.to)
+                && event.start.and_then(read_utc).is_some_and(|at| query.span.contains(at))
             {
                 webinars.push(lenient::identifier("id", event.id, WebinarId::parse)?);
             }

@@ -14,8 +14,8 @@ use crate::providers::api::api_url;
 use crate::providers::lenient;
 use crate::providers::options::url_or;
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Options, PlatformAccess, PlatformApi,
-    TimeRange, WebinarPage, require,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
+    PlatformApi, WebinarPage, require,
 };
 use crate::secret::Secret;
 
@@ -111,21 +111,17 @@ impl PlatformApi for LivestormApi {
         self.gone_means_cancelled
     }
 
-    fn list_url(&self, range: TimeRange, cursor: Option<&str>) -> Option<Url> {
-        let mut url = with_page(api_url(&self.base, &["v1", "sessions"]), cursor.unwrap_or("0"));
+    fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {
+        let mut url =
+            with_page(api_url(&self.base, &["v1", "sessions"]), query.cursor.unwrap_or("0"));
         let seconds = |at: Millis| at.get().div_euclid(1_000).to_string();
         url.query_pairs_mut()
-            .append_pair("filter[date_from]", &seconds(range.from))
-            .append_pair("filter[date_to]", &seconds(range.to));
+            .append_pair("filter[date_from]", &seconds(query.span.from))
+            .append_pair("filter[date_to]", &seconds(query.span.to));
         Some(url)
     }
 
-    fn parse_list(
-        &self,
-        page: &[u8],
-        _range: TimeRange,
-        _cursor: Option<&str>,
-    ) -> Result<WebinarPage, String> {
+    fn parse_list(&self, page: &[u8], _query: ListQuery<'_>) -> Result<WebinarPage, String> {
         let (sessions, next) = payload::parse_page(lenient::body_text(page)?)?;
         let webinars = sessions.iter().filter_map(|session| listed_session_id(session).transpose());
         Ok(WebinarPage {

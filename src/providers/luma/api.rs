@@ -13,8 +13,8 @@ use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
 use crate::providers::options::url_or;
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, Options, PlatformAccess, PlatformApi,
-    TimeRange, WebinarPage, require,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
+    PlatformApi, WebinarPage, require,
 };
 
 /// Name of the request for an event.
@@ -67,21 +67,16 @@ impl PlatformApi for LumaApi {
         Ok(Some(ApiRequest::required(EVENT_REQUEST, url)))
     }
 
-    fn list_url(&self, range: TimeRange, cursor: Option<&str>) -> Option<Url> {
+    fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {
         // The documentation does not say whether `after` is inclusive.
-        let after = range.from.minus(Duration::from_millis(1)).to_string();
-        let before = range.to.to_string();
-        let mut query = vec![("after", after.as_str()), ("before", &before)];
-        query.extend(cursor.map(|cursor| ("pagination_cursor", cursor)));
-        Some(self.url_of(&["v1", "calendars", "events", "list"], &query))
+        let after = query.span.from.minus(Duration::from_millis(1)).to_string();
+        let before = query.span.to.to_string();
+        let mut parameters = vec![("after", after.as_str()), ("before", &before)];
+        parameters.extend(query.cursor.map(|cursor| ("pagination_cursor", cursor)));
+        Some(self.url_of(&["v1", "calendars", "events", "list"], &parameters))
     }
 
-    fn parse_list(
-        &self,
-        page: &[u8],
-        _range: TimeRange,
-        _cursor: Option<&str>,
-    ) -> Result<WebinarPage, String> {
+    fn parse_list(&self, page: &[u8], _query: ListQuery<'_>) -> Result<WebinarPage, String> {
         let page: &RawValue = serde_json::from_slice(page).map_err(|_| "the answer is not JSON")?;
         let page: Object<Page<'_>> =
             lenient::parse(page.get(), "the answer is not a list of events")?;

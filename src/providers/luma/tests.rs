@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::event::{Change, ChangeKind, EndTime, Millis, Shape, WebinarFields, WebinarId};
-use crate::providers::{ApiAnswers, TimeRange, VerifyError, conformance};
+use crate::providers::{ApiAnswers, ListQuery, TimeRange, VerifyError, conformance};
 
 const SECRET: &[u8] = b"whsec_dGltYmVyIGFuZCBicmFzcw";
 const NOW: Millis = Millis::new(1_790_150_400_000);
@@ -337,13 +337,14 @@ fn backfill_lists_calendar_events_page_by_page() {
     let provider = with_api();
     let api = provider.api().expect("a key is configured");
     let span = TimeRange { from: time("2026-10-01T00:00:00Z"), to: time("2026-11-01T00:00:00Z") };
-    let first = api.list_url(span, None).expect("the API lists events");
+    let first = api.list_url(ListQuery { span, cursor: None }).expect("the API lists events");
     let list = "https://luma.example/base/v1/calendars/events/list?after=2026-09-30T23%3A59%3A59.999Z&before=2026-11-01T00%3A00%3A00Z";
     assert_eq!(first.as_str(), list);
-    let next = api.list_url(span, Some("a&b")).expect("the API lists events");
+    let next = api.list_url(ListQuery { span, cursor: Some("a&b") }).expect("the API lists events");
     assert_eq!(next.as_str(), format!("{list}&pagination_cursor=a%26b"));
 
-    let listed = |page: Value| api.parse_list(page.to_string().as_bytes(), span, None);
+    let listed =
+        |page: Value| api.parse_list(page.to_string().as_bytes(), ListQuery { span, cursor: None });
     let ids = |page: Value| {
         let listed = listed(page).expect("a page");
         (listed.webinars.into_iter().map(String::from).collect::<Vec<_>>(), listed.next)
@@ -364,7 +365,7 @@ fn backfill_lists_calendar_events_page_by_page() {
         let reason = listed(wrong.clone()).expect_err("no page");
         assert!(!reason.contains("secret"), "{wrong}: {reason}");
     }
-    assert!(api.parse_list(b"\xff", span, None).is_err());
+    assert!(api.parse_list(b"\xff", ListQuery { span, cursor: None }).is_err());
 }
 
 #[test]

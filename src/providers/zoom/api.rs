@@ -14,14 +14,14 @@ use url::Url;
 
 use super::map::ZoomWebinarAction;
 use crate::event::{
-    Change, ExternalAccountId, FetchCondition, FetchRequest, Millis, OccurrenceListing, WebinarId,
+    Change, ExternalAccountId, FetchCondition, FetchRequest, OccurrenceListing, WebinarId,
 };
 use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
 use crate::providers::options::{rate_limit_or, url_or};
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, Options, PlatformAccess,
-    PlatformApi, TimeRange, WebinarPage, require,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, OnMissing, Options,
+    PlatformAccess, PlatformApi, TimeRange, WebinarPage, require,
 };
 
 /// Name of the request for the webinar.
@@ -157,8 +157,8 @@ impl PlatformApi for ZoomApi {
         Ok(url.map(|url| ApiRequest { name: HOST_REQUEST, url, on_missing: OnMissing::Skip }))
     }
 
-    fn list_url(&self, _range: TimeRange, cursor: Option<&str>) -> Option<Url> {
-        let position = ListPosition::parse(cursor)?;
+    fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {
+        let position = ListPosition::parse(query.cursor)?;
         let user = self.users.get(position.user)?;
         let url = self.url_of(&["v2", "users", user, "webinars"])?;
         // Sessions of Zoom Events are webinars too, but other webhooks report them.
@@ -170,19 +170,14 @@ impl PlatformApi for ZoomApi {
         Some(url)
     }
 
-    fn parse_list(
-        &self,
-        page: &[u8],
-        range: TimeRange,
-        cursor: Option<&str>,
-    ) -> Result<WebinarPage, String> {
-        let position = ListPosition::parse(cursor).ok_or("the cursor is invalid")?;
+    fn parse_list(&self, page: &[u8], query: ListQuery<'_>) -> Result<WebinarPage, String> {
+        let position = ListPosition::parse(query.cursor).ok_or("the cursor is invalid")?;
         let text = std::str::from_utf8(page).map_err(|_| "the answer is not UTF-8")?;
         let page: Object<Page<'_>> = lenient::parse(text, "the answer is not a list of webinars")?;
         let Page { webinars, next_page_token } = page.0;
         let webinars: Result<BTreeSet<WebinarId>, String> = webinars
             .iter()
-            .filter(|entry| entry.0.may_be_within(range))
+            .filter(|entry| entry.0.may_be_within(query.span))
             .map(|entry| lenient::identifier("id", entry.0.id, WebinarId::parse))
             .collect();
         let next = next_page_token.and_then(lenient::string).filter(|token| !token.is_empty());
@@ -251,7 +246,6 @@ impl Entry<'_> {
     fn may_be_within(&self, range: TimeRange) -> bool {
         let single = self.kind.and_then(lenient::integer) == Some(5);
         let start = self.start_time.and_then(|start| lenient::date_time(start, None));
-        let within = |start: Millis| range.from <= start && start < range.to;
-        !single || start.is_none_or(within)
+        !single || start.is_none_or(|start| range.contains(start))
     }
 }

@@ -50,7 +50,9 @@ fn backfill_picks_events_in_range_from_all_pages() {
     let api = api();
     let at = |text: &str| Millis::parse(text, None).expect("a time");
     let span = TimeRange { from: at("2026-10-01T00:00:00Z"), to: at("2026-11-01T00:00:00Z") };
-    let url = |cursor| String::from(api.list_url(span, cursor).expect("the API lists events"));
+    let url = |cursor| {
+        String::from(api.list_url(ListQuery { span, cursor }).expect("the API lists events"))
+    };
     let first = "https://eventbrite.example/v3/organizations/171/events/\
                  ?order_by=start_asc&status=live%2Cstarted%2Cended%2Ccanceled";
     assert_eq!(url(None), first);
@@ -76,7 +78,7 @@ fn backfill_picks_events_in_range_from_all_pages() {
     ]);
     let read = |pagination: Value| {
         let page = json!({ "events": events, "pagination": pagination }).to_string();
-        api.parse_list(page.as_bytes(), span, None).expect("a page")
+        api.parse_list(page.as_bytes(), ListQuery { span, cursor: None }).expect("a page")
     };
     let page = read(json!({ "page_size": 50, "has_more_items": true, "continuation": "next" }));
     let ids: Vec<&str> = page.webinars.iter().map(WebinarId::as_str).collect();
@@ -90,7 +92,7 @@ fn backfill_picks_events_in_range_from_all_pages() {
         assert_eq!(read(last).next, None);
     }
     for wrong in [r#"{"error":"NOT_FOUND"}"#, "[]", "{", r#"{"events":[],"pagination":[]}"#] {
-        api.parse_list(wrong.as_bytes(), span, None).expect_err("no page");
+        api.parse_list(wrong.as_bytes(), ListQuery { span, cursor: None }).expect_err("no page");
     }
 }
 

@@ -95,7 +95,7 @@ fn backfill_lists_sessions_page_by_page() {
     let api = api();
     let span =
         TimeRange { from: Millis::new(1_790_000_000_000), to: Millis::new(1_800_000_000_999) };
-    let listed = |cursor| api.list_url(span, cursor).map(String::from);
+    let listed = |cursor| api.list_url(ListQuery { span, cursor }).map(String::from);
     let url = |number: u8| {
         format!(
             "https://livestorm.example/v1/sessions?page%5Bnumber%5D={number}&page%5Bsize%5D=50\
@@ -113,7 +113,9 @@ fn backfill_lists_sessions_page_by_page() {
         ],
         "meta": { "current_page": 0, "next_page": 1, "page_count": 2 },
     });
-    let read = |page: &Value| api.parse_list(page.to_string().as_bytes(), span, None);
+    let read = |page: &Value| {
+        api.parse_list(page.to_string().as_bytes(), ListQuery { span, cursor: None })
+    };
     let found = read(&page).expect("a page");
     let ids: Vec<&str> = found.webinars.iter().map(WebinarId::as_str).collect();
     assert_eq!((ids, found.next.as_deref()), (vec!["s-1", "s-2"], Some("1")));
@@ -122,7 +124,7 @@ fn backfill_lists_sessions_page_by_page() {
     for wrong in [json!({ "errors": [] }), json!({ "data": [{ "id": "a/b" }] }), json!([])] {
         read(&wrong).expect_err("no page");
     }
-    api.parse_list(b"\xff", span, None).expect_err("not UTF-8");
+    api.parse_list(b"\xff", ListQuery { span, cursor: None }).expect_err("not UTF-8");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::event::{FetchCondition, FetchRequest, WebinarId};
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, OnMissing, PlatformApi, Provider,
-    TimeRange, WebinarPage, conformance,
+    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, OnMissing, PlatformApi,
+    Provider, TimeRange, WebinarPage, conformance,
 };
 
 const LEAST: &str = "account_id = 'acc-1', client_id = 'cid', client_secret = 'hush'";
@@ -194,7 +194,7 @@ const SPAN: TimeRange =
 
 fn listed(provider: &dyn Provider, cursor: Option<&str>, page: &Value) -> WebinarPage {
     let page = page.to_string().into_bytes();
-    api_of(provider).parse_list(&page, SPAN, cursor).expect("a page")
+    api_of(provider).parse_list(&page, ListQuery { span: SPAN, cursor }).expect("a page")
 }
 
 #[test]
@@ -208,8 +208,9 @@ fn backfill_lists_each_user_page_by_page() {
     let pages = [page(&[3, 1, 1], "a:b&c"), page(&[2], ""), page(&[], ""), page(&[9], "")];
     let (mut cursor, mut urls, mut ids) = (None::<String>, Vec::new(), Vec::new());
     for page in pages {
-        let url =
-            api_of(provider).list_url(SPAN, cursor.as_deref()).expect("the API lists webinars");
+        let url = api_of(provider)
+            .list_url(ListQuery { span: SPAN, cursor: cursor.as_deref() })
+            .expect("the API lists webinars");
         urls.push(url.to_string());
         let WebinarPage { webinars, next } = listed(provider, cursor.as_deref(), &page);
         ids.extend(webinars.into_iter().map(String::from));
@@ -257,13 +258,28 @@ fn unreadable_list_or_cursor_is_an_error() {
     for page in
         ["", "[]", "{}", r#"{"webinars":{}}"#, r#"{"webinars":[{"id":""}]}"#, "{\"webinars\":[{}]}"]
     {
-        assert!(api.parse_list(page.as_bytes(), SPAN, None).is_err(), "{page}");
+        assert!(
+            api.parse_list(page.as_bytes(), ListQuery { span: SPAN, cursor: None }).is_err(),
+            "{page}"
+        );
     }
     for cursor in ["", "me", "-1:", "x:y"] {
-        assert_eq!(api.list_url(SPAN, Some(cursor)), None, "{cursor}");
-        assert!(api.parse_list(br#"{"webinars":[]}"#, SPAN, Some(cursor)).is_err(), "{cursor}");
+        assert_eq!(api.list_url(ListQuery { span: SPAN, cursor: Some(cursor) }), None, "{cursor}");
+        assert!(
+            api.parse_list(br#"{"webinars":[]}"#, ListQuery { span: SPAN, cursor: Some(cursor) })
+                .is_err(),
+            "{cursor}"
+        );
     }
-    assert_eq!(api.list_url(SPAN, Some("1:")), None, "no second user is configured");
+    assert_eq!(
+        api.list_url(ListQuery { span: SPAN, cursor: Some("1:") }),
+        None,
+        "no second user is configured"
+    );
     let without = provider("");
-    assert_eq!(api_of(without.as_ref()).list_url(SPAN, None), None, "no user is configured");
+    assert_eq!(
+        api_of(without.as_ref()).list_url(ListQuery { span: SPAN, cursor: None }),
+        None,
+        "no user is configured"
+    );
 }
