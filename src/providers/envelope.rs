@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::lenient::{self, Object};
+use super::lenient;
 
 /// `{"event": "webinar.started", "id": "...", ...}`, read before the rest of a body.
 #[derive(Debug, Deserialize)]
@@ -24,9 +24,8 @@ impl<'a> Envelope<'a> {
     /// A sentence for operators, which repeats nothing of the body.
     pub(super) fn parse(body: &'a [u8]) -> Result<(Self, &'a str), String> {
         let text = lenient::body_text(body)?;
-        let head: Object<Self> =
-            lenient::parse(text, "the body is not a JSON object with one text `event`")?;
-        Ok((head.0, text))
+        let otherwise = "the body is not a JSON object with one text `event`";
+        Ok((lenient::parse_object(text, otherwise)?, text))
     }
 
     /// The delivery's id, which the platform documents for recognizing duplicates.

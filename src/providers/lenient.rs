@@ -39,6 +39,17 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, otherwise: &str) -> R
         .map_err(|e| format!("{otherwise} (line {}, column {})", e.line(), e.column()))
 }
 
+/// Parses an object that must have a certain shape, as [`parse`] does.
+///
+/// # Errors
+/// As of [`parse`].
+pub(super) fn parse_object<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    otherwise: &str,
+) -> Result<T, String> {
+    parse(text, otherwise).map(|Object(object)| object)
+}
+
 /// Reads the optional fields of one body, and collects the bad ones.
 #[derive(Debug, Default)]
 pub(super) struct FieldReader {
@@ -69,6 +80,11 @@ impl FieldReader {
     pub(super) fn into_bad_fields(self) -> Vec<&'static str> {
         self.bad
     }
+}
+
+/// An object.
+pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok().map(|Object(object)| object)
 }
 
 /// A text.

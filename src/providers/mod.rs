@@ -87,8 +87,10 @@ pub trait Provider: Send + Sync {
     /// The platform.
     fn platform(&self) -> &'static Platform;
 
-    /// What the platform's webhooks contain.
-    fn capabilities(&self) -> Capabilities;
+    /// What the platform's webhooks contain: by default accounts and ends.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::FULL
+    }
 
     /// How the webhooks are signed.
     fn scheme(&self) -> &dyn SignatureScheme;

@@ -29,8 +29,7 @@ use crate::event::ProviderId;
 use crate::providers::options::choice_of;
 use crate::providers::signature::digest::HashAlgorithm;
 use crate::providers::{
-    Capabilities, Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed,
-    SignatureScheme, require,
+    Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed, SignatureScheme, require,
 };
 use verify::{CHECKSUMS, ServerAuth};
 
@@ -87,10 +86,6 @@ pub struct BigBlueButton {
 impl Provider for BigBlueButton {
     fn platform(&self) -> &'static Platform {
         &PLATFORM
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
     }
 
     fn scheme(&self) -> &dyn SignatureScheme {

@@ -68,15 +68,14 @@ pub(super) fn parse_events(text: &str) -> Result<Vec<Event<'_>>, String> {
 }
 
 fn parse_event(raw: &RawValue) -> Result<Event<'_>, String> {
-    let entry: Object<Entry<'_>> =
-        lenient::parse(raw.get(), "an event, or its data, is not an object")?;
-    let Some(Object(data)) = entry.0.data else {
+    let entry: Entry<'_> =
+        lenient::parse_object(raw.get(), "an event, or its data, is not an object")?;
+    let Some(Object(data)) = entry.data else {
         return Ok(Event { name: None, attributes: None, at: None });
     };
     let name = data.id.map(|id| lenient::string(id).ok_or("data.id is not a text")).transpose()?;
-    let moment =
-        data.event.and_then(|event| lenient::parse::<Object<Moment<'_>>>(event.get(), "").ok());
-    Ok(Event { name, attributes: data.attributes, at: moment.and_then(|moment| moment.0.ts) })
+    let moment = data.event.and_then(lenient::object::<Moment<'_>>);
+    Ok(Event { name, attributes: data.attributes, at: moment.and_then(|moment| moment.ts) })
 }
 
 impl<'a> Event<'a> {
@@ -86,9 +85,9 @@ impl<'a> Event<'a> {
     /// A sentence for operators that repeats nothing from the body.
     pub(super) fn parse_meeting(&self) -> Result<Meeting<'a>, String> {
         let attributes = self.attributes.ok_or("data.attributes is missing")?;
-        let attributes: Object<Attributes<'a>> =
-            lenient::parse(attributes.get(), "data.attributes.meeting is not an object")?;
-        Ok(attributes.0.meeting.0)
+        let attributes: Attributes<'a> =
+            lenient::parse_object(attributes.get(), "data.attributes.meeting is not an object")?;
+        Ok(attributes.meeting.0)
     }
 }
 

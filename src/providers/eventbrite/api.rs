@@ -107,8 +107,8 @@ impl PlatformApi for EventbriteApi {
     /// Filters by time here: the list of an organization cannot be restricted to a time range.
     fn parse_list(&self, page: &[u8], query: ListQuery<'_>) -> Result<WebinarPage, String> {
         let otherwise = "the answer is not a page with `events` and `pagination`";
-        let page: Object<Page<'_>> = lenient::parse(lenient::body_text(page)?, otherwise)?;
-        let Page { events, pagination } = page.0;
+        let Page { events, pagination } =
+            lenient::parse_object(lenient::body_text(page)?, otherwise)?;
         let mut webinars = Vec::new();
         for Object(event) in events {
             if should_list(&event)

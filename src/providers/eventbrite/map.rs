@@ -7,7 +7,7 @@ use super::payload::{self, Event};
 use crate::event::{
     Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId,
 };
-use crate::providers::lenient::{self, FieldReader, Object};
+use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{FetchedAnswers, PayloadContent};
 
 /// Name of the request that [`super::api`] builds.
@@ -40,8 +40,7 @@ pub(super) fn map_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent
         return Ok(PayloadContent::Changes { changes, bad_fields: Vec::new() });
     }
     let answer = fetched.answer(EVENT_REQUEST).ok_or("the answer `event` is missing")?;
-    let event: Object<Event<'_>> = lenient::parse(answer.get(), "the event is not an object")?;
-    let event = event.0;
+    let event: Event<'_> = lenient::parse_object(answer.get(), "the event is not an object")?;
     let id = lenient::identifier("id", event.id, WebinarId::parse)?;
     if id != fetched.webinar {
         return Err("the answer is about another event".to_owned());

@@ -80,9 +80,9 @@ pub(super) struct Pagination<'a> {
 /// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_webhook(body: &[u8]) -> Result<(Cow<'_, str>, Webhook<'_>), String> {
     let otherwise = "the body is not an object with a text `config.action`";
-    let mut webhook: Object<Webhook<'_>> = lenient::parse(lenient::body_text(body)?, otherwise)?;
-    let action = std::mem::take(&mut webhook.0.config.0.action);
-    Ok((action, webhook.0))
+    let mut webhook: Webhook<'_> = lenient::parse_object(lenient::body_text(body)?, otherwise)?;
+    let action = std::mem::take(&mut webhook.config.0.action);
+    Ok((action, webhook))
 }
 
 /// Parses the id of the event that a webhook is about. Only the one documented form of `api_url` is accepted, and no

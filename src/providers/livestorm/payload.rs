@@ -159,9 +159,9 @@ pub(super) fn parse_webhook(text: &str) -> Result<LivestormWebhook<'_>, String> 
 /// # Errors
 /// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_resource(text: &str) -> Result<Resource<'_>, String> {
-    let document: Object<Document<'_, Object<Resource<'_>>>> =
-        lenient::parse(text, "the body is not a document with one `data`")?;
-    Ok(document.0.data.0)
+    let document: Document<'_, Object<Resource<'_>>> =
+        lenient::parse_object(text, "the body is not a document with one `data`")?;
+    Ok(document.data.0)
 }
 
 /// Parses a page of a list of resources, and the number of the next page.
@@ -175,9 +175,8 @@ pub(super) fn parse_page(text: &str) -> Result<(Vec<Resource<'_>>, Option<u64>),
         #[serde(borrow)]
         next_page: Option<&'a RawValue>,
     }
-    let document: Object<Document<'_, Vec<Object<Resource<'_>>>>> =
-        lenient::parse(text, "the answer is not a document with a list in `data`")?;
-    let Document { data, meta } = document.0;
+    let Document::<'_, Vec<Object<Resource<'_>>>> { data, meta } =
+        lenient::parse_object(text, "the answer is not a document with a list in `data`")?;
     let pages: Pages<'_> = parse_members("meta", meta)?;
     let next = pages.next_page.and_then(lenient::integer);
     let next = next.and_then(|next| u64::try_from(next).ok());
@@ -193,8 +192,7 @@ pub(super) fn parse_members<'a, T: Deserialize<'a> + Default>(
     raw: Option<&'a RawValue>,
 ) -> Result<T, String> {
     let Some(raw) = raw else { return Ok(T::default()) };
-    lenient::parse::<Object<T>>(raw.get(), &format!("`{name}` is not an object"))
-        .map(|object| object.0)
+    lenient::parse_object(raw.get(), &format!("`{name}` is not an object"))
 }
 
 /// Returns a field unless it holds 0 or an empty text, which Livestorm writes for unset fields.

@@ -10,7 +10,7 @@ use super::map::{event_id, is_external};
 use super::payload::Page;
 use crate::event::WebinarId;
 use crate::providers::api::api_url;
-use crate::providers::lenient::{self, Object};
+use crate::providers::lenient;
 use crate::providers::options::url_or;
 use crate::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
@@ -78,9 +78,8 @@ impl PlatformApi for LumaApi {
 
     fn parse_list(&self, page: &[u8], _query: ListQuery<'_>) -> Result<WebinarPage, String> {
         let page: &RawValue = serde_json::from_slice(page).map_err(|_| "the answer is not JSON")?;
-        let page: Object<Page<'_>> =
-            lenient::parse(page.get(), "the answer is not a list of events")?;
-        let Page { entries, has_more, next_cursor } = page.0;
+        let Page { entries, has_more, next_cursor } =
+            lenient::parse_object(page.get(), "the answer is not a list of events")?;
         let own = entries.iter().filter(|entry| !is_external(&entry.0));
         Ok(WebinarPage {
             webinars: own.map(|entry| event_id(&entry.0)).collect::<Result<_, _>>()?,

@@ -7,7 +7,7 @@ use super::payload::{Body, Event, first_host_name};
 use crate::event::{
     Change, ChangeKind, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId,
 };
-use crate::providers::lenient::{self, FieldReader, Object};
+use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{FetchedAnswers, PayloadContent};
 
 /// What happened to an event.
@@ -30,8 +30,8 @@ pub(super) fn read(
     sent_at: Option<Millis>,
 ) -> Result<PayloadContent, String> {
     let mut reader = FieldReader::default();
-    let body: Object<Body<'_>> = lenient::parse(text, "`data` is not an object")?;
-    let event = body.0.data.ok_or("data is missing")?.0;
+    let body: Body<'_> = lenient::parse_object(text, "`data` is not an object")?;
+    let event = body.data.ok_or("data is missing")?.0;
     if action == LumaAction::Added
         && (is_external(&event) || event.managing_calendar_id().is_none())
     {
@@ -61,8 +61,8 @@ pub(super) fn read_fetched(fetched: &FetchedAnswers<'_>) -> Result<PayloadConten
     }
     let mut reader = FieldReader::default();
     let answer = fetched.answer(EVENT_REQUEST).ok_or("the answer about the event is missing")?;
-    let event: Object<Event<'_>> = lenient::parse(answer.get(), "the answer is not an event")?;
-    let mut change = map_event(&event.0, ChangeKind::Updated, &mut reader)?;
+    let event = lenient::parse_object(answer.get(), "the answer is not an event")?;
+    let mut change = map_event(&event, ChangeKind::Updated, &mut reader)?;
     if change.webinar != fetched.webinar {
         return Err("the answer is about another event".to_owned());
     }

@@ -56,10 +56,7 @@ impl<'a> Event<'a> {
             #[serde(borrow)]
             id: Option<&'a RawValue>,
         }
-        let named = || {
-            let calendar: Object<Calendar<'_>> = serde_json::from_str(self.calendar?.get()).ok()?;
-            calendar.0.id
-        };
+        let named = || lenient::object::<Calendar<'_>>(self.calendar?)?.id;
         self.calendar_id.or_else(named)
     }
 }
@@ -79,9 +76,9 @@ pub(super) struct Page<'a> {
 /// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_webhook_type(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
     let text = lenient::body_text(body)?;
-    let head: Object<WebhookType<'_>> =
-        lenient::parse(text, "the body is not a JSON object with one text `type`")?;
-    Ok((head.0.name, text))
+    let otherwise = "the body is not a JSON object with one text `type`";
+    let head: WebhookType<'_> = lenient::parse_object(text, otherwise)?;
+    Ok((head.name, text))
 }
 
 /// The first host with a name; empty if no host has one.

@@ -8,7 +8,7 @@ use crate::event::{
     WebinarId,
 };
 use crate::providers::PayloadContent;
-use crate::providers::lenient::{self, FieldReader, Object};
+use crate::providers::lenient::{self, FieldReader};
 
 /// Reads a webhook about a webinar.
 ///
@@ -16,8 +16,8 @@ use crate::providers::lenient::{self, FieldReader, Object};
 /// Returns why the body cannot be mapped, as a sentence for operators.
 pub(super) fn read(text: &str, kind: ChangeKind) -> Result<PayloadContent, String> {
     let mut reader = FieldReader::default();
-    let body: Object<Body<'_>> = lenient::parse(text, "`data` is not an object")?;
-    let Body { event_ts, account_id, test, data } = body.0;
+    let Body { event_ts, account_id, test, data } =
+        lenient::parse_object(text, "`data` is not an object")?;
     let webinar = data.ok_or("data is missing")?.0;
     if [test, webinar.test].into_iter().flatten().any(|mark| lenient::boolean(mark) == Some(true)) {
         return Ok(PayloadContent::Ignored);

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use crate::event::{ChangeKind, ProviderId};
 use crate::providers::envelope::Envelope;
 use crate::providers::{
-    Capabilities, Demo, Inbound, ParsedPayload, PayloadContent, Platform, Provider, Scrubbed,
-    SignatureScheme, scrub,
+    Demo, Inbound, ParsedPayload, PayloadContent, Platform, Provider, Scrubbed, SignatureScheme,
+    scrub,
 };
 
 /// Keys of secrets and personal data; their values are masked. The host's name stays: it becomes the organizer.
@@ -48,10 +48,6 @@ pub struct Riverside;
 impl Provider for Riverside {
     fn platform(&self) -> &'static Platform {
         &PLATFORM
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
     }
 
     fn scheme(&self) -> &dyn SignatureScheme {

@@ -6,7 +6,7 @@ use super::TicketTailor;
 use super::payload::{Body, Event, read_moment};
 use crate::event::{Change, ChangeKind, Millis, Shape, WebinarFields, WebinarId};
 use crate::providers::PayloadContent;
-use crate::providers::lenient::{self, FieldReader, Object};
+use crate::providers::lenient::{self, FieldReader};
 
 /// The source that received a webhook, and the time of receipt.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +26,7 @@ pub(super) fn read(
 ) -> Result<PayloadContent, String> {
     let WebhookContext { source, received_at } = context;
     let mut reader = FieldReader::default();
-    let body: Object<Body<'_>> = lenient::parse(text, "`payload` is not an object")?;
-    let Body { created_at, payload } = body.0;
+    let Body { created_at, payload } = lenient::parse_object(text, "`payload` is not an object")?;
     let event = payload.ok_or("payload is missing")?.0;
     let id = lenient::identifier("payload.id", event.id, WebinarId::parse)?;
     // A series is not an event: each of its dates is one and has its own webhooks.

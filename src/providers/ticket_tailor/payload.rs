@@ -42,8 +42,7 @@ pub(super) fn read_moment(raw: &RawValue, zone: Option<&str>) -> Option<Millis> 
         iso: Option<&'a RawValue>,
         unix: Option<&'a RawValue>,
     }
-    let moment: Object<Moment<'_>> = serde_json::from_str(raw.get()).ok()?;
-    let Moment { iso, unix } = moment.0;
+    let Moment { iso, unix } = lenient::object(raw)?;
     iso.and_then(|iso| lenient::date_time(iso, zone))
         .or_else(|| Millis::from_plausible_seconds(lenient::integer(unix?)?))
 }

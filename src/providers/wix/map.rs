@@ -7,11 +7,12 @@ use super::payload::{self, Dates, DomainEvent, Event, Location, Message, Page, R
 use crate::event::{
     Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId, text,
 };
-use crate::providers::lenient::{self, FieldReader, Object};
+use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{ParsedPayload, PayloadContent};
 
 /// What happened to an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum WixAction {
     Created,
     Cloned,
@@ -24,16 +25,8 @@ enum WixAction {
 
 impl WixAction {
     fn from_event_type(event_type: &str) -> Option<Self> {
-        match event_type.strip_prefix("wix.events.v3.event_")? {
-            "created" => Some(Self::Created),
-            "cloned" => Some(Self::Cloned),
-            "published" => Some(Self::Published),
-            "updated" => Some(Self::Updated),
-            "canceled" => Some(Self::Canceled),
-            "deleted" => Some(Self::Deleted),
-            "ended" => Some(Self::Ended),
-            _ => None,
-        }
+        let action = event_type.strip_prefix("wix.events.v3.event_")?;
+        serde_json::from_value(action.into()).ok()
     }
 
     fn kind(self) -> ChangeKind {
@@ -144,17 +137,15 @@ fn map_event(
 
 /// Reads the fields of an event.
 fn read_fields(event: &Event<'_>, reader: &mut FieldReader) -> WebinarFields {
-    fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-        serde_json::from_str::<Object<T>>(raw.get()).ok().map(|object| object.0)
-    }
-    let dates =
-        reader.read("dateAndTimeSettings", event.date_and_time_settings, object::<Dates<'_>>);
+    let settings = event.date_and_time_settings;
+    let dates = reader.read("dateAndTimeSettings", settings, lenient::object::<Dates<'_>>);
     let (start, end) = dates.map_or((None, None), |dates| read_times(&dates, reader));
     let page = reader.read("eventPageUrl", event.page, read_page_link);
-    let registration = reader.read("registration", event.registration, object::<Registration<'_>>);
+    let registration =
+        reader.read("registration", event.registration, lenient::object::<Registration<'_>>);
     let external = registration.and_then(|registration| registration.external?.0.url);
     let external = reader.read("external", external, lenient::link);
-    let location = reader.read("location", event.location, object::<Location<'_>>);
+    let location = reader.read("location", event.location, lenient::object::<Location<'_>>);
     let event_type = reader.read("type", location.and_then(|location| location.kind), |raw| {
         match &*lenient::string(raw)? {
             "ONLINE" => Some("WEBINAR"),
@@ -189,7 +180,6 @@ fn read_page_link(raw: &RawValue) -> Option<String> {
     if let Some(whole) = lenient::string(raw) {
         return text::clean_link(&whole);
     }
-    let page: Object<Page<'_>> = serde_json::from_str(raw.get()).ok()?;
-    let Page { base, path } = page.0;
+    let Page { base, path } = lenient::object(raw)?;
     text::clean_link(&format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/')))
 }

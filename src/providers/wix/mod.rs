@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use crate::event::ProviderId;
 use crate::providers::{
-    Capabilities, Demo, Inbound, ParsedPayload, Platform, Provider, Scrubbed, SignatureScheme,
+    Demo, Inbound, ParsedPayload, Platform, Provider, Scrubbed, SignatureScheme,
 };
 
 /// The Wix Events platform, independent of any source.
@@ -47,10 +47,6 @@ pub struct Wix;
 impl Provider for Wix {
     fn platform(&self) -> &'static Platform {
         &PLATFORM
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
     }
 
     fn scheme(&self) -> &dyn SignatureScheme {

@@ -112,9 +112,9 @@ pub(super) struct Location<'a> {
 /// # Errors
 /// A sentence for operators that repeats nothing from the body.
 pub(super) fn parse_message(text: &str) -> Result<Message<'_>, String> {
-    let claims: Object<Claims<'_>> =
-        lenient::parse(text, "the claims hold no data with one text `eventType`")?;
-    Ok(claims.0.data.0)
+    let claims: Claims<'_> =
+        lenient::parse_object(text, "the claims hold no data with one text `eventType`")?;
+    Ok(claims.data.0)
 }
 
 impl<'a> Message<'a> {
@@ -124,9 +124,7 @@ impl<'a> Message<'a> {
     /// A sentence for operators that repeats nothing from the body.
     pub(super) fn parse_domain_event(&self) -> Result<DomainEvent<'a>, String> {
         let data = self.data.ok_or("data.data is missing")?;
-        let data: Object<DomainEvent<'a>> =
-            lenient::parse(data.get(), "data.data is not an object")?;
-        Ok(data.0)
+        lenient::parse_object(data.get(), "data.data is not an object")
     }
 }
 
@@ -138,14 +136,12 @@ impl<'a> DomainEvent<'a> {
     pub(super) fn parse_event(&self) -> Result<Event<'a>, String> {
         let wrapped = self.created_event.or(self.updated_event).or(self.action_event);
         let Some(wrapped) = wrapped else { return Ok(Event::default()) };
-        let wrapped: Object<EntityWrapper<'a>> =
-            lenient::parse(wrapped.get(), "the event's wrapper is not an object")?;
-        let wrapped = wrapped.0;
+        let wrapped: EntityWrapper<'a> =
+            lenient::parse_object(wrapped.get(), "the event's wrapper is not an object")?;
         let entity = wrapped.entity.or(wrapped.entity_as_json);
         let current = wrapped.current_entity.or(wrapped.current_entity_as_json);
         let body = wrapped.body.or(wrapped.body_as_json);
         let Some(shown) = entity.or(current).or(body) else { return Ok(Event::default()) };
-        let event: Object<Event<'a>> = lenient::parse(shown.get(), "the event is not an object")?;
-        Ok(event.0)
+        lenient::parse_object(shown.get(), "the event is not an object")
     }
 }

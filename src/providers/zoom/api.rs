@@ -150,9 +150,9 @@ impl PlatformApi for ZoomApi {
         if answers.contains_key(HOST_REQUEST) {
             return Ok(None);
         }
-        let answer: Object<WebinarHost<'_>> =
-            lenient::parse(answer.get(), "the answer is not a webinar")?;
-        let host = answer.0.host_id.and_then(lenient::string);
+        let answer: WebinarHost<'_> =
+            lenient::parse_object(answer.get(), "the answer is not a webinar")?;
+        let host = answer.host_id.and_then(lenient::string);
         let url = host.and_then(|host| self.url_of(&["v2", "users", &host]));
         Ok(url.map(|url| ApiRequest { name: HOST_REQUEST, url, on_missing: OnMissing::Skip }))
     }
@@ -173,8 +173,8 @@ impl PlatformApi for ZoomApi {
     fn parse_list(&self, page: &[u8], query: ListQuery<'_>) -> Result<WebinarPage, String> {
         let position = ListPosition::parse(query.cursor).ok_or("the cursor is invalid")?;
         let text = std::str::from_utf8(page).map_err(|_| "the answer is not UTF-8")?;
-        let page: Object<Page<'_>> = lenient::parse(text, "the answer is not a list of webinars")?;
-        let Page { webinars, next_page_token } = page.0;
+        let Page { webinars, next_page_token } =
+            lenient::parse_object(text, "the answer is not a list of webinars")?;
         let webinars: Result<BTreeSet<WebinarId>, String> = webinars
             .iter()
             .filter(|entry| entry.0.may_be_within(query.span))

@@ -9,7 +9,7 @@ use super::payload::Webinar;
 use crate::event::{
     Change, ChangeKind, Millis, OccurrenceListing, Shape, WebinarFields, WebinarId, text,
 };
-use crate::providers::lenient::{self, FieldReader, Object};
+use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{FetchedAnswers, PayloadContent};
 
 /// Reads the answers about a webinar as its full state at the time of the request.
@@ -25,8 +25,7 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
     }
     let answer =
         fetched.answer(WEBINAR_REQUEST).ok_or("the answer about the webinar is missing")?;
-    let object: Object<Webinar<'_>> = lenient::parse(answer.get(), "the answer is not a webinar")?;
-    let object = object.0;
+    let object: Webinar<'_> = lenient::parse_object(answer.get(), "the answer is not a webinar")?;
     let id = lenient::identifier("id", object.id, WebinarId::parse)?;
     if id != fetched.webinar {
         return Err("the answer is about another webinar than requested".to_owned());
@@ -78,8 +77,7 @@ fn host_name(host: &RawValue, host_id: Option<&str>) -> Option<String> {
         first_name: Option<&'a RawValue>,
         last_name: Option<&'a RawValue>,
     }
-    let names: Object<Names<'_>> = serde_json::from_str(host.get()).ok()?;
-    let Names { id, display_name, first_name, last_name } = names.0;
+    let Names { id, display_name, first_name, last_name } = lenient::object(host)?;
     if id.and_then(lenient::string).is_some_and(|id| Some(&*id) != host_id) {
         return None;
     }

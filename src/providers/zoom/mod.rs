@@ -32,8 +32,8 @@ use crate::providers::envelope::Envelope;
 use crate::providers::options::read_table;
 use crate::providers::signature::hmac;
 use crate::providers::{
-    Capabilities, Demo, FetchedAnswers, HandshakeReply, Inbound, ParsedPayload, PayloadContent,
-    Platform, PlatformApi, Provider, Scrubbed, SignatureScheme, scrub,
+    Demo, FetchedAnswers, HandshakeReply, Inbound, ParsedPayload, PayloadContent, Platform,
+    PlatformApi, Provider, Scrubbed, SignatureScheme, scrub,
 };
 use api::ZoomApi;
 
@@ -65,10 +65,6 @@ pub struct Zoom {
 impl Provider for Zoom {
     fn platform(&self) -> &'static Platform {
         &PLATFORM
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
     }
 
     fn scheme(&self) -> &dyn SignatureScheme {

@@ -7,7 +7,7 @@ use crate::event::webinar::OCCURRENCES_MAX;
 use crate::event::{
     EndTime, Millis, OccurrenceChange, OccurrenceId, OccurrenceListing, Shape, WebinarFields,
 };
-use crate::providers::lenient::{self, FieldReader, Object};
+use crate::providers::lenient::{self, FieldReader};
 
 /// The fields of a webinar's `object`.
 pub(super) struct WebinarObject {
@@ -133,10 +133,9 @@ fn read_occurrence(
     reader: &mut FieldReader,
 ) -> Option<ListedOccurrence> {
     let read = || {
-        let entry: Object<Occurrence<'_>> = serde_json::from_str(entry.get()).ok()?;
-        let id = entry.0.id;
-        let id = lenient::identifier("occurrence_id", id, OccurrenceId::parse).ok()?;
-        Some((id, entry.0))
+        let entry: Occurrence<'_> = lenient::object(entry)?;
+        let id = lenient::identifier("occurrence_id", entry.id, OccurrenceId::parse).ok()?;
+        Some((id, entry))
     };
     let Some((id, entry)) = read() else {
         reader.reject("occurrence_id");

@@ -115,20 +115,16 @@ pub(super) fn parse_webhook<'a, O: Deserialize<'a>>(
     text: &'a str,
     reader: &mut FieldReader,
 ) -> Result<ZoomWebhook<'a, O>, String> {
-    let body: Object<Body<'a, O>> = lenient::parse(text, "`payload` or `object` is not an object")?;
-    let Body { event_ts, time_stamp, payload } = body.0;
+    let Body::<'a, O> { event_ts, time_stamp, payload } =
+        lenient::parse_object(text, "`payload` or `object` is not an object")?;
     let payload = payload.ok_or("payload is missing")?.0;
     let object = payload.object.ok_or("payload.object is missing")?.0;
     let account = payload
         .account_id
         .map(|id| lenient::identifier("account_id", Some(id), ExternalAccountId::parse))
         .transpose()?;
-    let old = reader
-        .read("old_object", payload.old_object, |old| {
-            serde_json::from_str::<Object<OldObject<'a>>>(old.get()).ok()
-        })
-        .map(|old| old.0)
-        .unwrap_or_default();
+    let old: Option<OldObject<'a>> = reader.read("old_object", payload.old_object, lenient::object);
+    let old = old.unwrap_or_default();
     // The time of the change has precedence over the time of the delivery. Its place has varied over the years.
     let occurred_at = reader
         .read("time_stamp", payload.time_stamp, lenient::unix_millis)
@@ -161,6 +157,6 @@ pub(super) fn parse_plain_token(text: &str) -> Result<Cow<'_, str>, String> {
         #[serde(borrow)]
         plain_token: Cow<'a, str>,
     }
-    let body: Object<Body<'_>> = lenient::parse(text, "payload.plainToken is not a text")?;
-    Ok(body.0.payload.0.plain_token)
+    let body: Body<'_> = lenient::parse_object(text, "payload.plainToken is not a text")?;
+    Ok(body.payload.0.plain_token)
 }

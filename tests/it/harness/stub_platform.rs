@@ -5,8 +5,8 @@ use std::sync::Arc;
 use url::Url;
 use webinar_bridge::event::ProviderId;
 use webinar_bridge::providers::{
-    Capabilities, FetchedAnswers, Inbound, Keys, ParsedPayload, Platform, PlatformApi, Provider,
-    RawRequest, Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest, VerifyError,
+    FetchedAnswers, Inbound, Keys, ParsedPayload, Platform, PlatformApi, Provider, RawRequest,
+    Scrubbed, SignatureScheme, SignedRequest, UnsignedRequest, VerifyError,
 };
 
 /// Behaviour of a stub. A test implements what it needs; any other call fails the test.
@@ -79,10 +79,6 @@ impl<B: StubBehavior> SignatureScheme for StubProvider<B> {
 impl<B: StubBehavior> Provider for StubProvider<B> {
     fn platform(&self) -> &'static Platform {
         const { &stub_platform::<B>() }
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities::FULL
     }
 
     fn scheme(&self) -> &dyn SignatureScheme {
