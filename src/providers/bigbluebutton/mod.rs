@@ -31,7 +31,7 @@ use crate::providers::signature::digest::HashAlgorithm;
 use crate::providers::{
     Demo, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed, SignatureScheme, require,
 };
-use verify::{CHECKSUMS, ServerAuth};
+use verify::ServerAuth;
 
 /// Keys of secrets and personal data; their values are masked. `voice-conf` is a number for joining by telephone, and
 /// `metadata` arbitrary data of the meeting's creator: return links with tokens, names.
@@ -50,7 +50,7 @@ pub static PLATFORM: Platform = Platform {
 
 fn configure(options: &mut dyn Options) -> Option<Arc<dyn Provider>> {
     let bearer = options.choice("auth", &["checksum", "bearer"]) == Some("bearer");
-    let checksum = choice_of(options, "checksum", CHECKSUMS);
+    let checksum = choice_of(options, "checksum", HashAlgorithm::NAMED);
     if bearer {
         let callback = options.text("callback_url");
         if callback.is_some() || checksum.is_some() {

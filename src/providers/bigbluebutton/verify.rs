@@ -44,14 +44,6 @@ impl Default for ServerAuth {
     }
 }
 
-/// Hash algorithms that a server can be configured to use; the first is the default.
-pub(super) const CHECKSUMS: [(&str, HashAlgorithm); 4] = [
-    ("sha1", HashAlgorithm::Sha1),
-    ("sha256", HashAlgorithm::Sha256),
-    ("sha384", HashAlgorithm::Sha384),
-    ("sha512", HashAlgorithm::Sha512),
-];
-
 impl SignatureScheme for ServerAuth {
     fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError> {
         match self {

@@ -22,27 +22,7 @@ const VARIABLES: [&str; 3] = ["payload", "headers", "received_at"];
 const STEPS_MAX: usize = 5_000_000;
 
 /// The keys of `map` that hold expressions.
-const KEYS: [&str; 19] = [
-    "event_id",
-    "when",
-    "webhook",
-    "account",
-    "occurred_at",
-    "name",
-    "description",
-    "organizer",
-    "event_type",
-    "start",
-    "end",
-    "duration_minutes",
-    "actual_end",
-    "timezone",
-    "registration_url",
-    "join_url",
-    "cancelled",
-    "completed",
-    "full_picture",
-];
+const KEYS: &str = include_str!("mapping/keys.txt");
 
 /// The expressions of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +37,7 @@ pub(super) fn from_options(options: &mut dyn Options) -> Option<Mapping> {
     let time_unit = choice_of(options, "time_unit", TimeUnit::NAMED);
     let mut expressions = BTreeMap::new();
     let mut valid = true;
-    for key in KEYS {
+    for key in KEYS.lines() {
         let text = if key == "event_id" {
             let remedy = "Set an expression of the event's id: \"payload.event.id\"";
             require(options, key, |options, key| options.text(key), remedy)

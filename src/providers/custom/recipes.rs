@@ -29,33 +29,24 @@ pub(super) struct RecipeTables {
     pub(super) mask: Vec<String>,
 }
 
+/// The recipe of that name, with its files in `recipes/`.
+macro_rules! recipe {
+    ($name:literal) => {
+        Recipe {
+            name: $name,
+            text: include_str!(concat!("recipes/", $name, ".toml")),
+            demo: include_str!(concat!("recipes/", $name, ".json")),
+        }
+    };
+}
+
 /// All recipes.
 pub(super) static ALL: [Recipe; 5] = [
-    Recipe {
-        name: "zuddl",
-        text: include_str!("recipes/zuddl.toml"),
-        demo: include_str!("recipes/zuddl.json"),
-    },
-    Recipe {
-        name: "webinargeek",
-        text: include_str!("recipes/webinargeek.toml"),
-        demo: include_str!("recipes/webinargeek.json"),
-    },
-    Recipe {
-        name: "sequel",
-        text: include_str!("recipes/sequel.toml"),
-        demo: include_str!("recipes/sequel.json"),
-    },
-    Recipe {
-        name: "sessions_us",
-        text: include_str!("recipes/sessions_us.toml"),
-        demo: include_str!("recipes/sessions_us.json"),
-    },
-    Recipe {
-        name: "airmeet",
-        text: include_str!("recipes/airmeet.toml"),
-        demo: include_str!("recipes/airmeet.json"),
-    },
+    recipe!("zuddl"),
+    recipe!("webinargeek"),
+    recipe!("sequel"),
+    recipe!("sessions_us"),
+    recipe!("airmeet"),
 ];
 
 /// Finds a recipe by name.

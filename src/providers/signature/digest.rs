@@ -26,6 +26,14 @@ pub enum MacMethod {
 }
 
 impl HashAlgorithm {
+    /// The algorithms by their names in the configuration.
+    pub const NAMED: [(&'static str, Self); 4] = [
+        ("sha1", Self::Sha1),
+        ("sha256", Self::Sha256),
+        ("sha384", Self::Sha384),
+        ("sha512", Self::Sha512),
+    ];
+
     /// Length of the codes, in bytes.
     #[must_use]
     pub fn length(self) -> usize {

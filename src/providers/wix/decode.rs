@@ -14,21 +14,7 @@ use crate::providers::{lenient, scrub};
 /// online room, including the host's.
 const MASKED: &str = include_str!("masked_keys.txt");
 /// Keys with an object that may be written as text.
-const PACKED: [&str; 13] = [
-    "data",
-    "createdEvent",
-    "updatedEvent",
-    "deletedEvent",
-    "actionEvent",
-    "entity",
-    "entityAsJson",
-    "currentEntity",
-    "currentEntityAsJson",
-    "deletedEntity",
-    "deletedEntityAsJson",
-    "body",
-    "bodyAsJson",
-];
+const PACKED: &str = include_str!("packed_keys.txt");
 /// Nesting depth at which decoding stops. Wix nests four levels.
 const DEPTH_MAX: u8 = 6;
 
@@ -51,7 +37,7 @@ fn decode_object(json: &[u8], levels: u8) -> Option<Vec<u8>> {
         }
         out.extend(serde_json::to_vec(&key).expect("a text can be written as JSON"));
         out.push(b':');
-        let packed = levels > 0 && PACKED.contains(&key.as_ref());
+        let packed = levels > 0 && PACKED.lines().any(|packed| packed == key);
         let inside = Some(value).filter(|_| packed).and_then(|value| {
             let text = lenient::string(value).unwrap_or(Cow::Borrowed(value.get()));
             decode_object(text.as_bytes(), levels - 1)

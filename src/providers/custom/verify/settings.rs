@@ -16,12 +16,6 @@ const SCHEMES: [&str; 7] =
     ["hmac", "hash", "standard_webhooks", "jwt", "basic", "bearer", "path_token"];
 const ENCODINGS: [(&str, SignatureEncoding); 2] =
     [("hex", SignatureEncoding::Hex), ("base64", SignatureEncoding::Base64)];
-const ALGORITHMS: [(&str, HashAlgorithm); 4] = [
-    ("sha256", HashAlgorithm::Sha256),
-    ("sha1", HashAlgorithm::Sha1),
-    ("sha384", HashAlgorithm::Sha384),
-    ("sha512", HashAlgorithm::Sha512),
-];
 const AUTHORIZATION: &str = "authorization";
 
 /// Reads the table. Returns `None` after reporting what is wrong with it.
@@ -60,7 +54,7 @@ fn prefixed_header(options: &mut dyn Options) -> PrefixedHeader {
 fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme> {
     let location = signature_location(options);
     let encoding = choice_of(options, "encoding", ENCODINGS).unwrap_or(SignatureEncoding::Hex);
-    let algorithm = choice_of(options, "algorithm", ALGORITHMS).unwrap_or(HashAlgorithm::Sha256);
+    let algorithm = choice_of(options, "algorithm", HashAlgorithm::NAMED);
     let timestamp_header = header_name(options, "timestamp_header");
     let timestamp_unit = choice_of(options, "timestamp_unit", TimeUnit::NAMED);
     let id_header = header_name(options, "id_header");
@@ -108,7 +102,7 @@ fn mac_scheme(options: &mut dyn Options, method: MacMethod) -> Option<MacScheme>
     }
     Some(MacScheme {
         method,
-        algorithm,
+        algorithm: algorithm.unwrap_or(HashAlgorithm::Sha256),
         encoding,
         location,
         message: signed,
