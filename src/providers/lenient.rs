@@ -13,7 +13,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::event::id::IdError;
-use crate::event::{EndTime, Millis, text};
+use crate::event::{EndTime, ExternalAccountId, Millis, text};
 
 /// Deepest nesting of a body: the limit of `serde_json`. Platforms' own bodies have up to seven levels.
 const DEPTH_MAX: usize = 127;
@@ -164,6 +164,17 @@ pub(super) fn identifier<T>(
         .or_else(|| string(raw))
         .ok_or_else(|| format!("{field} is neither a text nor a whole number"))?;
     parse(text.into_owned()).map_err(|error| format!("{field} {error}"))
+}
+
+/// An optional identifier of a platform's account.
+///
+/// # Errors
+/// As of [`identifier`].
+pub(super) fn account_id(
+    field: &str,
+    raw: Option<&RawValue>,
+) -> Result<Option<ExternalAccountId>, String> {
+    raw.map(|raw| identifier(field, Some(raw), ExternalAccountId::parse)).transpose()
 }
 
 /// A JSON object. Derived structs would also accept an array, one element per field.

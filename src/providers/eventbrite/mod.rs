@@ -27,6 +27,7 @@ use crate::providers::{
     Capabilities, Demo, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent, Platform,
     PlatformApi, Provider, Scrubbed, SignatureScheme, require, scrub,
 };
+use api::EventbriteApi;
 
 /// Keys of secrets and personal data; their values are masked. `endpoint_url` holds the source's path token.
 const MASKED: &str = include_str!("masked_keys.txt");
@@ -35,27 +36,21 @@ const MASKED: &str = include_str!("masked_keys.txt");
 pub static PLATFORM: Platform = Platform {
     id: ProviderId::new("eventbrite"),
     unconfigured: || Some(Arc::new(Eventbrite { api: None })),
-    configure: |options| Some(Arc::new(Eventbrite::from_options(options))),
+    configure: |options| {
+        let read =
+            |options: &mut dyn Options, key| read_table(options, key, EventbriteApi::from_options);
+        let remedy = "Eventbrite's webhooks hold nothing but an id: set \
+                      { token = { env = \"NAME\" }, organization = \"ID\" }";
+        // A missing table is reported; the remaining keys are still checked.
+        Some(Arc::new(Eventbrite { api: require(options, "api", read, remedy) }))
+    },
     scrub: |body| scrub::mask(body, MASKED.lines()),
     demos: || vec![Demo::parse(include_str!("demo.json"))],
 };
 
 /// Eventbrite as configured for one organization.
 struct Eventbrite {
-    api: Option<api::EventbriteApi>,
-}
-
-impl Eventbrite {
-    fn from_options(options: &mut dyn Options) -> Self {
-        let read = |options: &mut dyn Options, key| {
-            read_table(options, key, api::EventbriteApi::from_options)
-        };
-        let remedy = "Eventbrite's webhooks hold nothing but an id: set \
-                      { token = { env = \"NAME\" }, organization = \"ID\" }";
-        // A missing table is reported; the remaining keys are still checked.
-        let api = require(options, "api", read, remedy);
-        Self { api }
-    }
+    api: Option<EventbriteApi>,
 }
 
 impl Provider for Eventbrite {
@@ -64,12 +59,8 @@ impl Provider for Eventbrite {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            // The fetched event and the configuration name it.
-            names_account: true,
-            reports_end: false,
-            ..Capabilities::FULL
-        }
+        // The fetched event and the configuration name the account.
+        Capabilities { reports_end: false, ..Capabilities::FULL }
     }
 
     /// A caller who knows the path token can only cause fetches of this organization's events.

@@ -32,6 +32,7 @@ use crate::providers::{
     Capabilities, Demo, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent, Platform,
     PlatformApi, Provider, Scrubbed, SignatureScheme, require, scrub,
 };
+use api::LivestormApi;
 
 /// Keys of secrets and personal data; their values are masked. `included` holds other resources, which are never read.
 const MASKED: &str = include_str!("masked_keys.txt");
@@ -40,26 +41,20 @@ const MASKED: &str = include_str!("masked_keys.txt");
 pub static PLATFORM: Platform = Platform {
     id: ProviderId::new("livestorm"),
     unconfigured: || Some(Arc::new(Livestorm { api: None })),
-    configure: |options| Some(Arc::new(Livestorm::from_options(options))),
+    configure: |options| {
+        let read =
+            |options: &mut dyn Options, key| read_table(options, key, LivestormApi::from_options);
+        let remedy = "Livestorm's webhooks leave out titles: set { token = { env = \"NAME\" } }";
+        // A missing table is reported; the remaining keys are still checked.
+        Some(Arc::new(Livestorm { api: require(options, "api", read, remedy) }))
+    },
     scrub: |body| scrub::mask(body, MASKED.lines()),
     demos: || vec![Demo::parse(include_str!("demo.json"))],
 };
 
 /// Livestorm as configured for one workspace.
 struct Livestorm {
-    api: Option<api::LivestormApi>,
-}
-
-impl Livestorm {
-    fn from_options(options: &mut dyn Options) -> Self {
-        let read = |options: &mut dyn Options, key| {
-            read_table(options, key, api::LivestormApi::from_options)
-        };
-        let remedy = "Livestorm's webhooks leave out titles: set { token = { env = \"NAME\" } }";
-        // A missing table is reported; the remaining keys are still checked.
-        let api = require(options, "api", read, remedy);
-        Self { api }
-    }
+    api: Option<LivestormApi>,
 }
 
 impl Provider for Livestorm {
@@ -77,7 +72,28 @@ impl Provider for Livestorm {
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, _secrets: &[&[u8]]) -> ParsedPayload {
-        read(&request.body)
+        let webhook = match lenient::body_text(&request.body).and_then(payload::parse_webhook) {
+            Ok(webhook) => webhook,
+            Err(reason) => return ParsedPayload::unreadable(reason),
+        };
+        let name = webhook.trigger.as_deref().unwrap_or(&webhook.kind);
+        let mut reader = FieldReader::default();
+        match map_webhook(&webhook, &mut reader) {
+            Ok(None) => ParsedPayload::new(name, PayloadContent::Ignored),
+            Err(reason) => ParsedPayload::new(name, PayloadContent::Unmappable(reason)),
+            Ok(Some((changes, webinar))) => {
+                let content =
+                    PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() };
+                let account = webhook.account.clone();
+                let mut parsed = ParsedPayload::new(name, content);
+                parsed.fetch_requests.push(FetchRequest {
+                    account,
+                    webinar,
+                    condition: FetchCondition::Always,
+                });
+                parsed
+            }
+        }
     }
 
     fn api(&self) -> Option<&dyn PlatformApi> {
@@ -86,31 +102,6 @@ impl Provider for Livestorm {
 
     fn read_fetched(&self, fetched: &FetchedAnswers<'_>) -> ParsedPayload {
         ParsedPayload::fetched(map::map_fetched(fetched))
-    }
-}
-
-/// Reads a scrubbed webhook.
-fn read(body: &[u8]) -> ParsedPayload {
-    let webhook = match lenient::body_text(body).and_then(payload::parse_webhook) {
-        Ok(webhook) => webhook,
-        Err(reason) => return ParsedPayload::unreadable(reason),
-    };
-    let name = webhook.trigger.as_deref().unwrap_or(&webhook.kind);
-    let mut reader = FieldReader::default();
-    match map_webhook(&webhook, &mut reader) {
-        Ok(None) => ParsedPayload::new(name, PayloadContent::Ignored),
-        Err(reason) => ParsedPayload::new(name, PayloadContent::Unmappable(reason)),
-        Ok(Some((changes, webinar))) => {
-            let content = PayloadContent::Changes { changes, bad_fields: reader.into_bad_fields() };
-            let account = webhook.account.clone();
-            let mut parsed = ParsedPayload::new(name, content);
-            parsed.fetch_requests.push(FetchRequest {
-                account,
-                webinar,
-                condition: FetchCondition::Always,
-            });
-            parsed
-        }
     }
 }
 

@@ -4,9 +4,7 @@ use serde_json::value::RawValue;
 
 use super::api::EVENT_REQUEST;
 use super::payload::{Body, Event, first_host_name};
-use crate::event::{
-    Change, ChangeKind, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId,
-};
+use crate::event::{Change, ChangeKind, Millis, Shape, WebinarFields, WebinarId};
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{FetchedAnswers, PayloadContent};
 
@@ -92,10 +90,7 @@ fn map_event(
     reader: &mut FieldReader,
 ) -> Result<Change, String> {
     let mut change = Change::new(event_id(event)?, kind);
-    change.account = event
-        .managing_calendar_id()
-        .map(|id| lenient::identifier("calendar_id", Some(id), ExternalAccountId::parse))
-        .transpose()?;
+    change.account = lenient::account_id("calendar_id", event.managing_calendar_id())?;
     let fields = read_fields(event, reader);
     change.shape = Some(Shape::Single);
     change.full_picture = fields.name.is_some() && fields.start.is_some();

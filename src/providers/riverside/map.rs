@@ -4,8 +4,7 @@ use serde_json::value::RawValue;
 
 use super::payload::{Body, Webinar};
 use crate::event::{
-    Change, ChangeKind, ExternalAccountId, Millis, RunChange, RunPhase, Shape, WebinarFields,
-    WebinarId,
+    Change, ChangeKind, Millis, RunChange, RunPhase, Shape, WebinarFields, WebinarId,
 };
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader};
@@ -24,9 +23,7 @@ pub(super) fn read(text: &str, kind: ChangeKind) -> Result<PayloadContent, Strin
     }
     let id = webinar.id.or(webinar.event_id);
     let mut change = Change::new(lenient::identifier("data.id", id, WebinarId::parse)?, kind);
-    change.account = account_id
-        .map(|id| lenient::identifier("account_id", Some(id), ExternalAccountId::parse))
-        .transpose()?;
+    change.account = lenient::account_id("account_id", account_id)?;
     change.occurred_at = reader
         .read("event_ts", event_ts, |raw| Millis::from_plausible_seconds(lenient::integer(raw)?));
     let zone = reader.read("timezone", webinar.timezone, lenient::string);

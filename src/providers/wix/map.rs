@@ -4,9 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::payload::{self, Dates, DomainEvent, Event, Location, Message, Page, Registration};
-use crate::event::{
-    Change, ChangeKind, EndTime, ExternalAccountId, Millis, Shape, WebinarFields, WebinarId, text,
-};
+use crate::event::{Change, ChangeKind, EndTime, Millis, Shape, WebinarFields, WebinarId, text};
 use crate::providers::lenient::{self, FieldReader};
 use crate::providers::{ParsedPayload, PayloadContent};
 
@@ -87,11 +85,7 @@ fn map_message(
     let event_data = message.parse_domain_event()?;
     let mut reader = FieldReader::default();
     let mut change = map_event(action, &event_data, &mut reader)?;
-    let account = message.instance_id;
-    let account = account
-        .map(|id| lenient::identifier("instanceId", Some(id), ExternalAccountId::parse))
-        .transpose()?;
-    change.account = account;
+    change.account = lenient::account_id("instanceId", message.instance_id)?;
     let delivery = reader.read("id", event_data.id, lenient::non_empty_text);
     Ok((
         PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() },

@@ -119,10 +119,7 @@ pub(super) fn parse_webhook<'a, O: Deserialize<'a>>(
         lenient::parse_object(text, "`payload` or `object` is not an object")?;
     let payload = payload.ok_or("payload is missing")?.0;
     let object = payload.object.ok_or("payload.object is missing")?.0;
-    let account = payload
-        .account_id
-        .map(|id| lenient::identifier("account_id", Some(id), ExternalAccountId::parse))
-        .transpose()?;
+    let account = lenient::account_id("account_id", payload.account_id)?;
     let old: Option<OldObject<'a>> = reader.read("old_object", payload.old_object, lenient::object);
     let old = old.unwrap_or_default();
     // The time of the change has precedence over the time of the delivery. Its place has varied over the years.
