@@ -64,7 +64,7 @@ impl Source {
             dedupe_key: payload.delivery_id.as_deref().map_or(digest, delivery_key),
             // Without a signed time, an old webhook can be sent again.
             lasting_key: !provider.scheme().signs_time(),
-            headers: headers_for_reading(provider.read_headers(), &request),
+            headers: headers_for_reading(&provider.read_headers(), &request),
             body: request.body,
         };
         IntakeResult::Receipt(Box::new(build(self, parts, (payload, has_foreign_accounts))))

@@ -120,8 +120,8 @@ pub trait Provider: Send + Sync {
     }
 
     /// Names of the request headers, in lower case, that [`Self::read`] needs. They are stored with the body.
-    fn read_headers(&self) -> &[String] {
-        &[]
+    fn read_headers(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Signs a request, for trying an endpoint and for the sandbox.

@@ -129,8 +129,8 @@ impl Provider for Custom {
         scrub::mask(&self.format.to_json(body), self.masked.iter().map(String::as_str))
     }
 
-    fn read_headers(&self) -> &[String] {
-        &self.read_headers
+    fn read_headers(&self) -> Vec<String> {
+        self.read_headers.clone()
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {

@@ -14,7 +14,6 @@ use crate::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
     PlatformApi, WebinarPage, require,
 };
-use crate::secret::Secret;
 
 const DEFAULT_BASE_URL: &str = "https://www.eventbriteapi.com";
 /// Rate limit as third parties report it, along with 48,000 calls a day. Eventbrite documents none that was found.
@@ -46,23 +45,11 @@ impl EventbriteApi {
         let base = url_or(options, "base_url", DEFAULT_BASE_URL);
         let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
         let rate_limit = rate_limit_or(options, DEFAULT_RATE_LIMIT);
-        let mut api = Self::new(base, token?, organization?);
-        api.access.rate_limit = rate_limit;
-        api.gone_means_cancelled = gone_means_cancelled;
-        Some(api)
-    }
-
-    pub(super) fn new(base: Url, token: Secret, organization: ExternalAccountId) -> Self {
-        let access = PlatformAccess {
-            credentials: ApiCredentials::Token {
-                header: "authorization",
-                prefix: "Bearer ",
-                token,
-            },
-            headers: vec![("accept", "application/json".to_owned())],
-            rate_limit: DEFAULT_RATE_LIMIT,
-        };
-        Self { access, base, organization, gone_means_cancelled: true }
+        let credentials =
+            ApiCredentials::Token { header: "authorization", prefix: "Bearer ", token: token? };
+        let headers = vec![("accept", "application/json".to_owned())];
+        let access = PlatformAccess { credentials, headers, rate_limit };
+        Some(Self { access, base, gone_means_cancelled, organization: organization? })
     }
 }
 

@@ -17,11 +17,14 @@ use crate::providers::{
     ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
     PlatformApi, WebinarPage, require,
 };
-use crate::secret::Secret;
 
 const DEFAULT_BASE_URL: &str = "https://api.livestorm.co";
 /// Largest page size (<https://developers.livestorm.co/docs/pagination>).
 const PAGE_SIZE: &str = "50";
+
+/// Livestorm also limits calls to 10,000 in thirty days:
+/// <https://developers.livestorm.co/docs/rate-limits-and-quotas>.
+const RATE_LIMIT: ApiRateLimit = ApiRateLimit { requests: 5, window: Duration::from_secs(1) };
 
 /// Livestorm's API for one workspace.
 pub(super) struct LivestormApi {
@@ -37,19 +40,12 @@ impl LivestormApi {
         let token = require(options, "token", |options, key| options.secret(key), remedy);
         let base = url_or(options, "base_url", DEFAULT_BASE_URL);
         let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
-        Some(Self { gone_means_cancelled, ..Self::new(base, token?) })
-    }
-
-    pub(super) fn new(base: Url, token: Secret) -> Self {
-        let access = PlatformAccess {
-            // The token without a prefix: <https://developers.livestorm.co/docs/api-token-authentication>.
-            credentials: ApiCredentials::Token { header: "authorization", prefix: "", token },
-            headers: vec![("accept", "application/vnd.api+json".to_owned())],
-            // Livestorm also limits calls to 10,000 in thirty days:
-            // <https://developers.livestorm.co/docs/rate-limits-and-quotas>.
-            rate_limit: ApiRateLimit { requests: 5, window: Duration::from_secs(1) },
-        };
-        Self { access, base, gone_means_cancelled: true }
+        // The token without a prefix: <https://developers.livestorm.co/docs/api-token-authentication>.
+        let credentials =
+            ApiCredentials::Token { header: "authorization", prefix: "", token: token? };
+        let headers = vec![("accept", "application/vnd.api+json".to_owned())];
+        let access = PlatformAccess { credentials, headers, rate_limit: RATE_LIMIT };
+        Some(Self { access, base, gone_means_cancelled })
     }
 
     fn event_request(&self, id: &str) -> ApiRequest {

@@ -43,36 +43,29 @@ const MASKED: &str = include_str!("masked_keys.txt");
 /// The Luma platform, independent of any source.
 pub static PLATFORM: Platform = Platform {
     id: ProviderId::new("luma"),
-    unconfigured: || Some(Arc::new(Luma::new(LumaScheme::Native))),
+    unconfigured: || Some(Arc::new(Luma::default())),
     configure: |options| Some(Arc::new(Luma::from_options(options))),
     scrub: |body| scrub::mask(body, MASKED.lines()),
     demos: || vec![Demo::parse(include_str!("demo.json"))],
 };
 
 /// Luma as configured for one source.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Luma {
     scheme: LumaScheme,
     /// Whether events of other calendars that were added to this one are accepted.
     calendar_events: bool,
     api: Option<LumaApi>,
-    /// Name of the header with the signed time.
-    time_header: [String; 1],
 }
 
 impl Luma {
-    fn new(scheme: LumaScheme) -> Self {
-        let time_header = [scheme.time_header().to_owned()];
-        Self { scheme, calendar_events: false, api: None, time_header }
-    }
-
     fn from_options(options: &mut dyn Options) -> Self {
         let schemes =
             [("luma", LumaScheme::Native), ("standard_webhooks", LumaScheme::StandardWebhooks)];
-        let scheme = choice_of(options, "signature", schemes).unwrap_or(LumaScheme::Native);
+        let scheme = choice_of(options, "signature", schemes).unwrap_or_default();
         let calendar_events = options.flag("calendar_events").unwrap_or(false);
         let api = read_table(options, "api", LumaApi::from_options);
-        Self { calendar_events, api, ..Self::new(scheme) }
+        Self { scheme, calendar_events, api }
     }
 }
 
@@ -121,8 +114,8 @@ impl Provider for Luma {
         parsed
     }
 
-    fn read_headers(&self) -> &[String] {
-        &self.time_header
+    fn read_headers(&self) -> Vec<String> {
+        vec![self.scheme.time_header().to_owned()]
     }
 
     fn api(&self) -> Option<&dyn PlatformApi> {

@@ -27,9 +27,10 @@ const NATIVE: TimestampedHmac = TimestampedHmac {
 };
 
 /// A signature scheme of Luma's webhooks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum LumaScheme {
     /// The scheme observed in Luma's webhooks.
+    #[default]
     Native,
     /// Standard Webhooks, as the header names suggest.
     StandardWebhooks,

@@ -3,20 +3,17 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::event::ExternalAccountId;
 use crate::providers::ApiCredentials;
-use crate::secret::Secret;
 
-fn api() -> api::EventbriteApi {
-    let token: Secret = serde_json::from_value(json!("token")).expect("a secret");
-    let organization = ExternalAccountId::parse("171").expect("an id");
-    api::EventbriteApi::new(
-        "https://eventbrite.example".parse().expect("a URL"),
-        token,
-        organization,
-    )
+fn provider() -> Arc<dyn Provider> {
+    let keys = "provider = 'eventbrite'\npath_token = 'long-enough-token'\n\
+                api = { token = 'token', organization = '171', base_url = 'https://eventbrite.example' }";
+    conformance::provider_from_config(keys).expect("valid")
 }
 
 fn next_request(webinar: &str, answers: &ApiAnswers<'_>) -> Result<Option<ApiRequest>, String> {
-    api().next_request(&WebinarId::parse(webinar).expect("an id"), answers)
+    let provider = provider();
+    let api = provider.api().expect("it has an API");
+    api.next_request(&WebinarId::parse(webinar).expect("an id"), answers)
 }
 
 #[test]
@@ -35,7 +32,8 @@ fn event_fetch_makes_one_request_to_the_configured_server() {
 
 #[test]
 fn api_uses_documented_header_and_rate_limit() {
-    let api = api();
+    let provider = provider();
+    let api = provider.api().expect("it has an API");
     let ApiCredentials::Token { header, prefix, .. } = &api.access().credentials else {
         panic!("the credentials are a token");
     };
@@ -47,7 +45,8 @@ fn api_uses_documented_header_and_rate_limit() {
 
 #[test]
 fn backfill_picks_events_in_range_from_all_pages() {
-    let api = api();
+    let provider = provider();
+    let api = provider.api().expect("it has an API");
     let at = |text: &str| Millis::parse(text, None).expect("a time");
     let span = TimeRange { from: at("2026-10-01T00:00:00Z"), to: at("2026-11-01T00:00:00Z") };
     let url = |cursor| {

@@ -2,11 +2,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::secret::Secret;
 
-fn api() -> api::LivestormApi {
-    let token: Secret = serde_json::from_value(json!("token")).expect("a secret");
-    api::LivestormApi::new("https://livestorm.example".parse().expect("a URL"), token)
+fn provider() -> Arc<dyn Provider> {
+    let keys = "provider = 'livestorm'\nsecret = 'y'\nexternal_account_id = 'a'\n\
+                api = { token = 'token', base_url = 'https://livestorm.example' }";
+    conformance::provider_from_config(keys).expect("valid")
 }
 
 fn next_request(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRequest>, String> {
@@ -14,7 +14,9 @@ fn next_request(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRe
     let texts: Vec<_> = answers.iter().map(|(name, answer)| (*name, text(answer))).collect();
     let answers: ApiAnswers<'_> =
         texts.iter().map(|(name, answer)| ((*name).to_owned(), &**answer)).collect();
-    api().next_request(&WebinarId::parse(webinar).expect("an id"), &answers)
+    let provider = provider();
+    let api = provider.api().expect("it has an API");
+    api.next_request(&WebinarId::parse(webinar).expect("an id"), &answers)
 }
 
 fn url(request: Result<Option<ApiRequest>, String>) -> (&'static str, String) {
@@ -80,7 +82,8 @@ fn ids_outside_the_api_path_are_never_requested() {
 
 #[test]
 fn api_uses_documented_headers_and_rate_limit() {
-    let api = api();
+    let provider = provider();
+    let api = provider.api().expect("it has an API");
     let access = api.access();
     let crate::providers::ApiCredentials::Token { header, prefix, .. } = &access.credentials else {
         panic!("the credentials are a token");
@@ -92,7 +95,8 @@ fn api_uses_documented_headers_and_rate_limit() {
 
 #[test]
 fn backfill_lists_sessions_page_by_page() {
-    let api = api();
+    let provider = provider();
+    let api = provider.api().expect("it has an API");
     let span =
         TimeRange { from: Millis::new(1_790_000_000_000), to: Millis::new(1_800_000_000_999) };
     let listed = |cursor| api.list_url(ListQuery { span, cursor }).map(String::from);
