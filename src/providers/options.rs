@@ -79,6 +79,16 @@ pub(super) fn read_table<T>(
     value
 }
 
+/// Reads a required table with `read`; reports a missing one with the remedy.
+pub(super) fn require_table<T>(
+    options: &mut dyn Options,
+    key: &'static str,
+    read: impl Fn(&mut dyn Options) -> Option<T>,
+    remedy: &str,
+) -> Option<T> {
+    require(options, key, |options, key| read_table(options, key, read), remedy)
+}
+
 /// Reads one of these words, and returns its meaning.
 pub(super) fn choice_of<T: Copy, const N: usize>(
     options: &mut dyn Options,

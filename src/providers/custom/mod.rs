@@ -23,7 +23,7 @@ mod verify;
 use std::sync::Arc;
 
 use crate::event::ProviderId;
-use crate::providers::options::read_table;
+use crate::providers::options::require_table;
 use crate::providers::{
     Capabilities, Inbound, Options, ParsedPayload, Platform, Provider, Scrubbed, SignatureScheme,
     SignedRequest, UnsignedRequest, scrub,
@@ -69,19 +69,11 @@ impl Custom {
             options.fill_defaults("map", &recipe.map);
             masked.extend(recipe.mask);
         }
-        for (key, remedy) in [
-            ("verify", "Set how webhooks are verified: { scheme = \"hmac\", ... }"),
-            (
-                "map",
-                "Set how fields are mapped: { event_id = \"payload.id\", name = \"payload.title\", ... }",
-            ),
-        ] {
-            if !options.has(key) {
-                options.report(key, &format!("is missing. {remedy}"));
-            }
-        }
-        let scheme = read_table(options, "verify", verify::scheme_from_options);
-        let mapping = read_table(options, "map", mapping::from_options);
+        let remedy = "Set how webhooks are verified: { scheme = \"hmac\", ... }";
+        let scheme = require_table(options, "verify", verify::scheme_from_options, remedy);
+        let remedy = "Set how fields are mapped: \
+                      { event_id = \"payload.id\", name = \"payload.title\", ... }";
+        let mapping = require_table(options, "map", mapping::from_options, remedy);
         let form = options.choice("format", &["json", "form"]) == Some("form");
         let (scheme, mapping) = (scheme?, mapping?);
         let format = match (scheme.body_is_token(), form) {

@@ -21,11 +21,11 @@ mod payload;
 use std::sync::Arc;
 
 use crate::event::{FetchCondition, FetchRequest, ProviderId};
-use crate::providers::options::read_table;
+use crate::providers::options::require_table;
 use crate::providers::signature::path_token::PathToken;
 use crate::providers::{
-    Capabilities, Demo, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent, Platform,
-    PlatformApi, Provider, Scrubbed, SignatureScheme, require, scrub,
+    Capabilities, Demo, FetchedAnswers, Inbound, ParsedPayload, PayloadContent, Platform,
+    PlatformApi, Provider, Scrubbed, SignatureScheme, scrub,
 };
 use api::EventbriteApi;
 
@@ -37,12 +37,11 @@ pub static PLATFORM: Platform = Platform {
     id: ProviderId::new("eventbrite"),
     unconfigured: || Some(Arc::new(Eventbrite { api: None })),
     configure: |options| {
-        let read =
-            |options: &mut dyn Options, key| read_table(options, key, EventbriteApi::from_options);
         let remedy = "Eventbrite's webhooks hold nothing but an id: set \
                       { token = { env = \"NAME\" }, organization = \"ID\" }";
         // A missing table is reported; the remaining keys are still checked.
-        Some(Arc::new(Eventbrite { api: require(options, "api", read, remedy) }))
+        let api = require_table(options, "api", EventbriteApi::from_options, remedy);
+        Some(Arc::new(Eventbrite { api }))
     },
     scrub: |body| scrub::mask(body, MASKED.lines()),
     demos: || vec![Demo::parse(include_str!("demo.json"))],

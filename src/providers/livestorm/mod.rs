@@ -27,10 +27,10 @@ use std::sync::Arc;
 
 use crate::event::{Change, FetchCondition, FetchRequest, ProviderId, WebinarId};
 use crate::providers::lenient::{self, FieldReader};
-use crate::providers::options::read_table;
+use crate::providers::options::require_table;
 use crate::providers::{
-    Capabilities, Demo, FetchedAnswers, Inbound, Options, ParsedPayload, PayloadContent, Platform,
-    PlatformApi, Provider, Scrubbed, SignatureScheme, require, scrub,
+    Capabilities, Demo, FetchedAnswers, Inbound, ParsedPayload, PayloadContent, Platform,
+    PlatformApi, Provider, Scrubbed, SignatureScheme, scrub,
 };
 use api::LivestormApi;
 
@@ -42,11 +42,10 @@ pub static PLATFORM: Platform = Platform {
     id: ProviderId::new("livestorm"),
     unconfigured: || Some(Arc::new(Livestorm { api: None })),
     configure: |options| {
-        let read =
-            |options: &mut dyn Options, key| read_table(options, key, LivestormApi::from_options);
         let remedy = "Livestorm's webhooks leave out titles: set { token = { env = \"NAME\" } }";
         // A missing table is reported; the remaining keys are still checked.
-        Some(Arc::new(Livestorm { api: require(options, "api", read, remedy) }))
+        let api = require_table(options, "api", LivestormApi::from_options, remedy);
+        Some(Arc::new(Livestorm { api }))
     },
     scrub: |body| scrub::mask(body, MASKED.lines()),
     demos: || vec![Demo::parse(include_str!("demo.json"))],
