@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::api::{HOST_REQUEST, WEBINAR_REQUEST};
-use super::object::WebinarObject;
+use super::object::{WebinarObject, occurrence_changes};
 use super::payload::Webinar;
 use crate::event::{
     Change, ChangeKind, Millis, OccurrenceListing, Shape, WebinarFields, WebinarId, text,
@@ -43,12 +43,9 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
         Some(host_name(host, host_id.as_deref()))
     });
     change.whole = WebinarFields { organizer: host.flatten(), ..webinar.fields };
-    change.occurrences = webinar
-        .occurrences
-        .into_iter()
-        // Only a deletion is taken from an entry; presence in the list covers the rest.
-        .map(|listed| listed.into_change(|deleted| deleted.filter(|deleted| *deleted)))
-        .collect();
+    // Only a deletion is taken from an entry; presence in the list covers the rest.
+    change.occurrences =
+        occurrence_changes(webinar.occurrences, |deleted| deleted.filter(|deleted| *deleted));
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 

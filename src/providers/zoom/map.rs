@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::object::{ListedOccurrence, WebinarObject, read_fields};
+use super::object::{ListedOccurrence, WebinarObject, occurrence_changes, read_fields};
 use super::payload::{self, Webinar, ZoomWebhook};
 use crate::event::{
     Change, ChangeKind, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape,
@@ -101,11 +101,8 @@ fn apply_created(change: &mut Change, webinar: WebinarObject) {
         change.listing = webinar.full_listing();
     }
     change.whole = WebinarFields { cancelled: Some(false), ..webinar.fields };
-    change.occurrences = webinar
-        .occurrences
-        .into_iter()
-        .map(|listed| listed.into_change(|deleted| Some(deleted.unwrap_or(false))))
-        .collect();
+    change.occurrences =
+        occurrence_changes(webinar.occurrences, |deleted| Some(deleted.unwrap_or(false)));
 }
 
 /// Applies changed fields to the whole or, with scope `single`, to the listed occurrences.
@@ -142,8 +139,7 @@ fn apply_updated(
         return Ok(());
     }
     change.whole = fields;
-    change.occurrences =
-        listed.into_iter().map(|listed| listed.into_change(|deleted| deleted)).collect();
+    change.occurrences = occurrence_changes(listed, |deleted| deleted);
     Ok(())
 }
 
@@ -203,16 +199,10 @@ fn apply_cancellation(
     change.full_picture = webinar.is_complete;
     change.shape = webinar.shape;
     change.whole = WebinarFields { cancelled: all.then_some(cancelled), ..webinar.fields };
-    change.occurrences = webinar
-        .occurrences
-        .into_iter()
-        .map(|listed| {
-            // An occurrence listed as deleted stays cancelled when the whole is restored.
-            listed.into_change(
-                |deleted| if all { deleted.filter(|gone| *gone) } else { Some(cancelled) },
-            )
-        })
-        .collect();
+    change.occurrences = occurrence_changes(webinar.occurrences, |deleted| {
+        // An occurrence listed as deleted stays cancelled when the whole is restored.
+        if all { deleted.filter(|gone| *gone) } else { Some(cancelled) }
+    });
     Ok(())
 }
 

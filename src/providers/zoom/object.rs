@@ -31,19 +31,17 @@ pub(super) struct ListedOccurrence {
     pub(super) deleted: Option<bool>,
 }
 
-impl ListedOccurrence {
-    /// The change of the occurrence; `cancelled` decides from what the entry states.
-    pub(super) fn into_change(
-        self,
-        cancelled: impl FnOnce(Option<bool>) -> Option<bool>,
-    ) -> OccurrenceChange {
-        let Self { id, start, end, deleted } = self;
+/// The changes of listed occurrences; `cancelled` decides from what an entry states.
+pub(super) fn occurrence_changes(
+    listed: Vec<ListedOccurrence>,
+    cancelled: impl Fn(Option<bool>) -> Option<bool>,
+) -> Vec<OccurrenceChange> {
+    let change = |ListedOccurrence { id, start, end, deleted }| {
         let cancelled = cancelled(deleted);
-        OccurrenceChange {
-            id,
-            fields: WebinarFields { start, end, cancelled, ..WebinarFields::default() },
-        }
-    }
+        let fields = WebinarFields { start, end, cancelled, ..WebinarFields::default() };
+        OccurrenceChange { id, fields }
+    };
+    listed.into_iter().map(change).collect()
 }
 
 impl WebinarObject {
