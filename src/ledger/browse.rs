@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::rules::event_row::EventRow;
 use super::{HubspotRefusal, LedgerError, ReceiptKind, ReceiptOutcome, json_bytes};
 use crate::event::webinar::Provenance;
 use crate::event::{
@@ -32,12 +33,6 @@ pub trait Browse: Send + Sync + 'static {
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
     async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError>;
-
-    /// Every event by key, at most `limit`, for tests and tools.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when the store cannot be read.
-    async fn events(&self, limit: usize) -> Result<Vec<EventRecord>, LedgerError>;
 
     /// A page of events, newest first.
     ///
@@ -103,25 +98,6 @@ impl EventState {
     }
 }
 
-/// An event as the ledger holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventRecord {
-    /// The key.
-    pub key: EventKey,
-    /// The state.
-    pub state: EventState,
-    /// Rises with every change of the input, and with every redrive.
-    pub version: i64,
-    /// The input for HubSpot; none while incomplete or filtered.
-    pub input: Option<Vec<u8>>,
-    /// Why it is not sent, while incomplete or filtered; else what is wrong with the input.
-    pub gaps: Vec<Gap>,
-    /// HubSpot's id of the record.
-    pub object_id: Option<String>,
-    /// Why HubSpot refused it, if it did.
-    pub refused: Option<HubspotRefusal>,
-}
-
 /// A query for events.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
@@ -176,6 +152,36 @@ pub struct EventSummary {
     pub refused: Option<HubspotRefusal>,
     /// The last failure since the last confirmation.
     pub last_error: Option<String>,
+}
+
+impl EventSummary {
+    /// The summary of a stored event.
+    pub(super) fn new(
+        key: EventKey,
+        row: EventRow,
+        input: Option<Vec<u8>>,
+        name: Option<String>,
+        is_claimed: bool,
+    ) -> Self {
+        let is_pending = row.state == EventState::Pending;
+        Self {
+            key,
+            state: row.state,
+            in_flight: is_pending && is_claimed,
+            version: row.version,
+            input,
+            name,
+            gaps: row.gaps,
+            changed_at: row.changed_at,
+            pending_since: is_pending.then_some(row.pending_since),
+            not_before: row.not_before.filter(|_| is_pending),
+            attempts: row.attempts,
+            confirmed_at: row.confirmed_at,
+            object_id: row.object_id,
+            refused: row.refused.filter(|_| row.state == EventState::Dead),
+            last_error: row.last_error,
+        }
+    }
 }
 
 /// An event with all that is known of it.

@@ -38,8 +38,8 @@ pub use crate::event::{
 };
 pub use account_statuses::AccountStatuses;
 pub use browse::{
-    Browse, EventDetail, EventQuery, EventRecord, EventState, EventSummary, PAGE_MAX, Page,
-    ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    Browse, EventDetail, EventQuery, EventState, EventSummary, PAGE_MAX, Page, ReceiptQuery,
+    ReceiptRecord, ReceiptSummary,
 };
 pub use error::{LedgerError, SharedError};
 pub use fetch_queue::{FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask};

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::clock::{Clock, SystemClock};
 use crate::event::Millis;
 use crate::ledger::sqlite::Rekey;
-use crate::ledger::{EventRecord, EventState, Ledger};
+use crate::ledger::{EventQuery, EventState, EventSummary, Ledger, LedgerError, PAGE_MAX};
 use crate::net::{Http, HttpClient, HttpMethod, HttpRequest};
 use crate::providers::{Provider, Sample, SignedRequest, UnsignedRequest};
 
@@ -26,8 +26,6 @@ use crate::providers::{Provider, Sample, SignedRequest, UnsignedRequest};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval between checks.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Upper bound of events read.
-const EVENTS_MAX: usize = 1_000;
 const TOKEN: &str = "sandbox-token";
 
 /// Runs the scenario and reports on `out`. With `once` it ends after everything was delivered; otherwise it goes on
@@ -122,7 +120,7 @@ impl Scenario {
             out,
             "  {sent} webhooks were sent, each signed as its platform signs it and answered after it was on disk"
         )?;
-        let held = self.ledger.events(EVENTS_MAX).await?;
+        let held = self.events().await?;
         let delivered = held.iter().filter(|event| event.state == EventState::Delivered).count();
         writeln!(out, "  {} events followed; HubSpot confirmed {delivered} of them", held.len())?;
         out.flush()?;
@@ -203,9 +201,15 @@ impl Scenario {
         Ok((answer.status, word.unwrap_or_default()))
     }
 
+    /// Every event: the samples bring fewer than one page.
+    async fn events(&self) -> Result<Vec<EventSummary>, LedgerError> {
+        let query = EventQuery { limit: PAGE_MAX, ..EventQuery::default() };
+        Ok(self.ledger.list_events(query).await?.items)
+    }
+
     /// The input for HubSpot of each event.
     async fn inputs(&self) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
-        let events = self.ledger.events(EVENTS_MAX).await?;
+        let events = self.events().await?;
         Ok(events
             .iter()
             .map(|event| (event.key.external_event_id.to_string(), event_fields(event)))
@@ -223,14 +227,14 @@ impl Scenario {
 
     async fn wait_for_delivery(&self) -> anyhow::Result<bool> {
         wait_until(async || {
-            let events = self.ledger.events(EVENTS_MAX).await?;
+            let events = self.events().await?;
             Ok(!events.is_empty() && events.iter().all(|event| self.is_in_hubspot(event)))
         })
         .await
     }
 
     /// Whether HubSpot's event equals the ledger's.
-    fn is_in_hubspot(&self, event: &EventRecord) -> bool {
+    fn is_in_hubspot(&self, event: &EventSummary) -> bool {
         let key =
             (event.key.external_account_id.to_string(), event.key.external_event_id.to_string());
         let input = event.input.as_deref().and_then(|input| serde_json::from_slice(input).ok());
@@ -314,7 +318,7 @@ async fn wait_until(condition: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow
 }
 
 /// An event for a reader: HubSpot's fields, or its gaps.
-fn event_fields(event: &EventRecord) -> BTreeMap<String, String> {
+fn event_fields(event: &EventSummary) -> BTreeMap<String, String> {
     let shown = |value: &Value| {
         value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"))
     };

@@ -29,6 +29,7 @@ use webinar_bridge::secret::Secret;
 use webinar_bridge::telemetry::Metrics;
 
 use crate::harness::build::{NOON, created, minutes, policies, policy, receipt, source};
+use crate::harness::events::AllEvents as _;
 use crate::harness::store::StoreFolder;
 use crate::harness::stub_platform::{StubBehavior, StubProvider};
 
@@ -228,7 +229,7 @@ impl Fixture {
 
     /// Id, state and input of each event.
     async fn inputs(&self) -> Vec<(String, EventState, Value)> {
-        let events = self.ledger.events(100).await.expect("events");
+        let events = self.ledger.all_events().await.expect("events");
         let input = |bytes: Option<&[u8]>| {
             bytes.map_or(Value::Null, |bytes| serde_json::from_slice(bytes).expect("JSON"))
         };

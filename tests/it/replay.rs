@@ -20,6 +20,7 @@ use webinar_bridge::providers::{Inbound, PayloadContent, Provider, by_id};
 use webinar_bridge::replay::{ReplayError, ReplayProgress, ReplayRequest, Replayer};
 
 use crate::harness::build::{NOON, account, created, minutes, policies, policy, renamed, source};
+use crate::harness::events::AllEvents as _;
 use crate::harness::store::StoreFolder;
 
 fn zoom() -> Arc<dyn Provider> {
@@ -92,7 +93,7 @@ fn replayer(ledger: &Arc<SqliteLedger>, policies: &Policies) -> Replayer {
 
 /// Name in the next HubSpot input of the only event.
 async fn only_input(ledger: &SqliteLedger) -> Value {
-    let events = ledger.events(10).await.expect("events");
+    let events = ledger.all_events().await.expect("events");
     assert_eq!(events.len(), 1, "{events:?}");
     let input = events[0].input.as_ref().expect("it is complete");
     serde_json::from_slice(input).expect("an input is JSON")
@@ -107,7 +108,7 @@ async fn quarantined_receipt_is_accepted_at_its_original_time_once_its_setting_e
     store_folder.clock.set(minutes(10));
     let late = incoming(&renamed_body(1, "Late", Some("acct"), minutes(10)), minutes(10));
     assert_eq!(accept(&ledger, &late).await, ReceiptOutcome::Accepted);
-    assert_eq!(ledger.events(10).await.expect("events")[0].state, EventState::Incomplete);
+    assert_eq!(ledger.all_events().await.expect("events")[0].state, EventState::Incomplete);
     // Without the setting, a replay changes nothing and reports the reason.
     let as_before = replayer(&ledger, &policies()).replay(early.id).await.expect("replayed");
     assert_eq!(as_before.outcome, ReceiptOutcome::Quarantined);
@@ -132,12 +133,12 @@ async fn quarantined_receipt_is_accepted_at_its_original_time_once_its_setting_e
     let kept = ledger.receipt(early.id).await.expect("read").expect("stored").summary;
     assert_eq!((kept.outcome, kept.reason), (ReceiptOutcome::Accepted, None));
     // A second replay changes nothing.
-    let before = ledger.events(10).await.expect("events");
+    let before = ledger.all_events().await.expect("events");
     replayer(&ledger, &configured).replay(early.id).await.expect("replayed");
-    assert_eq!(ledger.events(10).await.expect("events"), before);
+    assert_eq!(ledger.all_events().await.expect("events"), before);
     // The webinar has its changes from now on: a replay of the late one keeps them.
     replayer(&ledger, &configured).replay(late.id).await.expect("replayed");
-    assert_eq!(ledger.events(10).await.expect("events"), before);
+    assert_eq!(ledger.all_events().await.expect("events"), before);
 }
 
 #[tokio::test]
@@ -163,10 +164,10 @@ async fn wrongly_mapped_receipt_is_corrected_and_other_changes_stay() {
     assert_eq!(input["eventDescription"], Value::Null);
     assert_eq!(input["eventOrganizer"], "The host");
     // It cannot be replayed itself, because its changes would be lost.
-    let before = ledger.events(10).await.expect("events");
+    let before = ledger.all_events().await.expect("events");
     let refused = replayer(&ledger, &policies()).replay(odd.id).await;
     assert!(matches!(refused, Err(ReplayError::NoLongerAccepted(_))), "{refused:?}");
-    assert_eq!(ledger.events(10).await.expect("events"), before);
+    assert_eq!(ledger.all_events().await.expect("events"), before);
 }
 
 #[tokio::test]
@@ -332,11 +333,11 @@ async fn changes_that_do_not_merge_are_refused_and_accepted_ones_stay() {
     let mut wrong = incoming(&renamed_body(1, "Ours", Some("acct-1"), NOON), NOON);
     wrong.content = ReceiptContent::Changes(vec![created("2", "Ours", NOON)]);
     assert_eq!(accept(&ledger, &wrong).await, ReceiptOutcome::Accepted);
-    let before = ledger.events(10).await.expect("events");
+    let before = ledger.all_events().await.expect("events");
     assert_eq!(before.len(), 2);
     let refused = replayer(&ledger, &policies()).replay(wrong.id).await;
     assert!(matches!(&refused, Err(ReplayError::NoLongerAccepted(why)) if why.contains("goto")));
-    assert_eq!(ledger.events(10).await.expect("events"), before);
+    assert_eq!(ledger.all_events().await.expect("events"), before);
 }
 
 #[tokio::test]
@@ -353,11 +354,11 @@ async fn receipt_beyond_the_webinars_limits_stays_quarantined_with_the_reason() 
     assert_eq!(accept(&ledger, &incoming(&series(1, 500), NOON)).await, ReceiptOutcome::Accepted);
     let more = incoming(&series(501, 1), NOON);
     assert_eq!(accept(&ledger, &more).await, ReceiptOutcome::Quarantined);
-    let before = ledger.events(1_000).await.expect("events");
+    let before = ledger.all_events().await.expect("events");
     let replayed = replayer(&ledger, &policies()).replay(more.id).await.expect("replayed");
     assert_eq!(replayed.outcome, ReceiptOutcome::Quarantined);
     assert_eq!(replayed.reason.as_deref(), Some("more than 500 occurrences"));
-    assert_eq!(ledger.events(1_000).await.expect("events"), before);
+    assert_eq!(ledger.all_events().await.expect("events"), before);
 }
 
 #[tokio::test]

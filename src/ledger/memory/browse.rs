@@ -11,8 +11,8 @@ use super::state::MemoryEvent;
 use crate::event::{AccountName, EventKey, Millis, ReceiptId, field_origins};
 use crate::ledger::rules::reconcile::policy_for;
 use crate::ledger::{
-    Browse, EventDetail, EventQuery, EventRecord, EventState, EventStateCounts, EventSummary,
-    LedgerError, PAGE_MAX, Page, ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    Browse, EventDetail, EventQuery, EventStateCounts, EventSummary, LedgerError, PAGE_MAX, Page,
+    ReceiptQuery, ReceiptRecord, ReceiptSummary,
 };
 
 #[async_trait]
@@ -23,16 +23,9 @@ impl Browse for MemoryLedger {
         let mut counts: BTreeMap<_, _> = self.notify.keys().map(none).collect();
         for (id, event) in &state.events {
             let counts = counts.entry(event.key.hubspot.clone()).or_default();
-            let count = match event.row.state {
-                EventState::Pending if live.is_claimed(&event.key.hubspot, *id) => {
-                    &mut counts.in_flight
-                }
-                EventState::Pending => &mut counts.pending,
-                EventState::Delivered => &mut counts.delivered,
-                EventState::Incomplete => &mut counts.incomplete,
-                EventState::Filtered => &mut counts.filtered,
-                EventState::Dead => &mut counts.dead,
-            };
+            let is_in_flight = event.is_pending() && live.is_claimed(&event.key.hubspot, *id);
+            let count =
+                if is_in_flight { &mut counts.in_flight } else { event.row.state.count_in(counts) };
             *count += 1;
         }
         Ok(counts)
@@ -41,25 +34,6 @@ impl Browse for MemoryLedger {
     async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
         let state = self.store.lock();
         Ok(pending(&state, account).map(|(_, event)| event.row.pending_since).min())
-    }
-
-    async fn events(&self, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        let state = self.store.lock();
-        let by_key: BTreeMap<_, _> =
-            state.events.values().map(|event| (&event.key, event)).collect();
-        let record = |event: &MemoryEvent| {
-            let MemoryEvent { key, row, input, .. } = event.clone();
-            EventRecord {
-                key,
-                state: row.state,
-                version: row.version,
-                input: input.as_deref().map(<[u8]>::to_vec),
-                gaps: row.gaps,
-                object_id: row.object_id,
-                refused: row.refused,
-            }
-        };
-        Ok(by_key.into_values().take(limit).map(record).collect())
     }
 
     async fn list_events(&self, query: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
@@ -152,22 +126,6 @@ fn page<R, T>(
 
 fn summary(live: &Live, id: i64, event: &MemoryEvent) -> EventSummary {
     let MemoryEvent { key, row, input, facts, .. } = event.clone();
-    let is_pending = event.is_pending();
-    EventSummary {
-        state: row.state,
-        in_flight: is_pending && live.is_claimed(&key.hubspot, id),
-        key,
-        version: row.version,
-        input: input.as_deref().map(<[u8]>::to_vec),
-        name: facts.name,
-        gaps: row.gaps,
-        changed_at: row.changed_at,
-        pending_since: is_pending.then_some(row.pending_since),
-        not_before: row.not_before.filter(|_| is_pending),
-        attempts: row.attempts,
-        confirmed_at: row.confirmed_at,
-        object_id: row.object_id,
-        refused: row.refused.filter(|_| row.state == EventState::Dead),
-        last_error: row.last_error,
-    }
+    let is_claimed = live.is_claimed(&key.hubspot, id);
+    EventSummary::new(key, row, input.as_deref().map(<[u8]>::to_vec), facts.name, is_claimed)
 }

@@ -18,7 +18,7 @@ use crate::event::{
 };
 use crate::ledger::{
     AccountStatuses, AttemptStart, Browse, ClaimRequest, ClaimResult, ContributingReceipt,
-    EventDetail, EventQuery, EventRecord, EventStateCounts, EventSummary, EventVersion, FetchClaim,
+    EventDetail, EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim,
     FetchOutcome, FetchQueue, FetchStatus, FetchTask, Intake, Lease, LedgerError, NewReceipt,
     Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptOutcome, ReceiptQuery,
     ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest, RedriveResult,
@@ -193,10 +193,6 @@ impl Browse for SqliteLedger {
     async fn oldest_pending(&self, account: &AccountName) -> Result<Option<Millis>, LedgerError> {
         let account = account.clone();
         self.read(&self.reader, move |tx| claims::oldest_pending(tx, &account)).await
-    }
-
-    async fn events(&self, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.read(&self.reader, move |tx| list_events::events(tx, limit)).await
     }
 
     async fn list_events(&self, query: EventQuery) -> Result<Page<EventSummary>, LedgerError> {

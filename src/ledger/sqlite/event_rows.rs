@@ -19,8 +19,10 @@ macro_rules! row_columns {
          last_error"
     };
 }
+pub(super) use row_columns;
 
-fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+/// Reads an event's row.
+pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     let TimeOrZero(not_before) = row.get("not_before")?;
     // Gaps and a refusal that cannot be read count as none here: they must not hold up what does not need them. Showing
     // the event reports the error.

@@ -1,15 +1,14 @@
-//! Queries of events, for the API and the tests.
+//! Queries of events, for the API.
 
 use rusqlite::Row;
 
-use super::event_rows::event_key;
+use super::event_rows::{event_key, event_row, row_columns};
 use super::live_state::LiveState;
-use super::statements::{MAX_ROWS_READ, Statements as _, read_page, sql_count};
+use super::statements::{MAX_ROWS_READ, Statements as _, read_page};
 use super::transaction::ReadTx;
-use super::values::{Json, TimeOrZero};
-use crate::ledger::{
-    EventQuery, EventRecord, EventState, EventSummary, LedgerError, PAGE_MAX, Page,
-};
+use super::values::Json;
+use crate::ledger::rules::event_row::EventRow;
+use crate::ledger::{EventQuery, EventState, EventSummary, LedgerError, PAGE_MAX, Page};
 
 /// The `FROM` clause for events of a state. Rare states have an index. So has the pending one, but not in the order of
 /// rows, so a long queue is scanned instead.
@@ -64,60 +63,22 @@ fn matches(row: &Row<'_>, query: &EventQuery, text: Option<&str>) -> rusqlite::R
 /// Reads one event as lists show it.
 pub(super) fn summary(tx: &ReadTx<'_>, id: i64) -> Result<Option<EventSummary>, LedgerError> {
     let summary = tx.connection.first(
-        "SELECT hubspot, external_account_id, external_event_id, state, version, input, name, gaps,
-             changed_at, pending_since, not_before, attempts, confirmed_at, object_id, refused,
-             last_error
-         FROM events WHERE id = ?1",
+        concat!(
+            "SELECT ",
+            row_columns!(),
+            ", hubspot, external_account_id, external_event_id, input, name
+             FROM events WHERE id = ?1"
+        ),
         [id],
         |row| {
             let key = event_key(row)?;
-            let state = row.get("state")?;
-            let is_pending = state == EventState::Pending;
             let Json(gaps) = row.get("gaps")?;
-            let TimeOrZero(not_before) = row.get("not_before")?;
             let refused: Option<Json<_>> = row.get("refused")?;
-            Ok(EventSummary {
-                state,
-                in_flight: is_pending && tx.live.is_claimed(&key.hubspot, id),
-                key,
-                version: row.get("version")?,
-                input: row.get("input")?,
-                name: row.get("name")?,
-                gaps,
-                changed_at: row.get("changed_at")?,
-                pending_since: is_pending.then_some(row.get("pending_since")?),
-                not_before: not_before.filter(|_| is_pending),
-                attempts: row.get("attempts")?,
-                confirmed_at: row.get("confirmed_at")?,
-                object_id: row.get("object_id")?,
-                refused: refused.map(|Json(refusal)| refusal).filter(|_| state == EventState::Dead),
-                last_error: row.get("last_error")?,
-            })
+            let refused = refused.map(|Json(refusal)| refusal);
+            let stored = EventRow { gaps, refused, ..event_row(row)? };
+            let is_claimed = tx.live.is_claimed(&key.hubspot, id);
+            Ok(EventSummary::new(key, stored, row.get("input")?, row.get("name")?, is_claimed))
         },
     )?;
     Ok(summary)
-}
-
-/// Reads every event up to a limit, by key.
-pub(super) fn events(tx: &ReadTx<'_>, limit: usize) -> Result<Vec<EventRecord>, LedgerError> {
-    let record = |row: &Row<'_>| {
-        let Json(gaps) = row.get("gaps")?;
-        let refused: Option<Json<_>> = row.get("refused")?;
-        Ok(EventRecord {
-            key: event_key(row)?,
-            state: row.get("state")?,
-            version: row.get("version")?,
-            input: row.get("input")?,
-            gaps,
-            object_id: row.get("object_id")?,
-            refused: refused.map(|Json(refusal)| refusal),
-        })
-    };
-    Ok(tx.connection.all(
-        "SELECT hubspot, external_account_id, external_event_id, state, version, input, gaps,
-             object_id, refused
-         FROM events ORDER BY hubspot, external_account_id, external_event_id LIMIT ?1",
-        [sql_count(limit)],
-        record,
-    )?)
 }

@@ -13,11 +13,11 @@ use crate::event::{
     StatusChange, StatusUpdate,
 };
 use crate::ledger::{
-    AccountStatuses, Browse, ContributingReceipt, EventDetail, EventQuery, EventRecord,
-    EventStateCounts, EventSummary, FetchClaim, FetchOutcome, FetchQueue, FetchRequest,
-    FetchStatus, FetchTask, LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds,
-    ReceiptKind, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive,
-    RedriveProgress, RedriveRequest, RedriveResult, Store, StoreSizes, WebinarKey, WebinarState,
+    AccountStatuses, Browse, ContributingReceipt, EventDetail, EventQuery, EventStateCounts,
+    EventSummary, FetchClaim, FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask,
+    LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptKind, ReceiptOutcome,
+    ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest,
+    RedriveResult, Store, StoreSizes, WebinarKey, WebinarState,
 };
 use crate::receive::tests::fake_intake::{account, source};
 
@@ -134,10 +134,6 @@ impl Browse for FakeLedger {
     async fn oldest_pending(&self, _account: &AccountName) -> Result<Option<Millis>, LedgerError> {
         self.respond(()).await?;
         self.oldest.lock().unwrap().map_err(|()| LedgerError::unavailable("locked"))
-    }
-
-    async fn events(&self, _: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        unreachable!("the test does not ask for it")
     }
 
     async fn list_events(&self, _: EventQuery) -> Result<Page<EventSummary>, LedgerError> {

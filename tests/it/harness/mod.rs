@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod delivery;
 pub(crate) mod disk;
+pub(crate) mod events;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod rng;

@@ -18,6 +18,7 @@ use super::{NOW, claim, confirmed, counts, input, settle};
 use crate::harness::build::{
     NOON, account, created, minutes, policies, policy, receipt, renamed, source,
 };
+use crate::harness::events::AllEvents as _;
 
 pub(super) async fn receipt_repeated_is_merged_once_and_counted_before_the_answer<B: BackEnd>() {
     let back_end = B::new();
@@ -69,7 +70,7 @@ pub(super) async fn incomplete_event_is_held_until_it_is_complete<B: BackEnd>() 
         counts(&ledger).await,
         EventStateCounts { incomplete: 1, ..EventStateCounts::default() }
     );
-    let event = ledger.events(10).await.expect("events")[0].clone();
+    let event = ledger.all_events().await.expect("events")[0].clone();
     assert_eq!(event.state, EventState::Incomplete);
     assert_eq!(event.gaps.len(), 2, "no full picture, and no shape");
     assert!(claim(&ledger, NOW).await.is_empty());
@@ -156,7 +157,7 @@ pub(super) async fn receipt_that_cannot_be_merged_is_stored_whole<B: BackEnd>() 
     let mut foreign = receipt("b", vec![created("2", "Two", NOON), renamed("1", "Evil", NOON)]);
     foreign.provider = ProviderId::new("goto");
     assert_eq!(ledger.accept(foreign).await.expect("stored"), ReceiptOutcome::Quarantined);
-    let events = ledger.events(10).await.expect("events");
+    let events = ledger.all_events().await.expect("events");
     assert_eq!(events.len(), 1);
     assert_eq!(
         counts(&ledger).await,

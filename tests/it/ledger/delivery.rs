@@ -8,6 +8,7 @@ use webinar_bridge::ledger::{
 };
 
 use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed};
+use crate::harness::events::AllEvents as _;
 use webinar_bridge::event::{
     OccurrenceChange, OccurrenceId, OccurrenceListing, Shape, WebinarFields,
 };
@@ -149,7 +150,7 @@ pub(super) async fn refused_event_is_dead_until_it_changes<B: BackEnd>() {
     settle(&ledger, &claim(&ledger, NOW).await, move || DeliveryOutcome::Refused(words.clone()))
         .await;
     assert_eq!(counts(&ledger).await, EventStateCounts { dead: 1, ..EventStateCounts::default() });
-    assert_eq!(ledger.events(10).await.expect("events")[0].refused, Some(refused));
+    assert_eq!(ledger.all_events().await.expect("events")[0].refused, Some(refused));
     ledger.accept(receipt("b", vec![renamed("1", "Two", NOON)])).await.expect("stored");
     assert_eq!(
         counts(&ledger).await,

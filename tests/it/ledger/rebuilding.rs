@@ -10,7 +10,7 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::rules::rebuild::ReceiptChecksum;
 use webinar_bridge::ledger::{
-    ContributingReceipt, EventRecord, EventStateCounts, Ledger, NewReceipt, RebuildRequest,
+    ContributingReceipt, EventStateCounts, EventSummary, Ledger, NewReceipt, RebuildRequest,
     RebuildResult, RebuiltWebinar, ReceiptContent, ReceiptOutcome, Retention, WebinarKey,
     WebinarState,
 };
@@ -19,6 +19,7 @@ use super::back_end::BackEnd;
 use super::contract::*;
 use super::{NOW, claim, confirmed, counts, input, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
+use crate::harness::events::AllEvents as _;
 
 const KEEP: Retention =
     Retention { receipts: Duration::from_hours(1), events: Duration::from_hours(24 * 400) };
@@ -101,8 +102,8 @@ async fn rebuild(
     ledger.rebuild(rebuild).await.expect("answered")
 }
 
-async fn events(ledger: &impl Ledger) -> Vec<EventRecord> {
-    ledger.events(1_000).await.expect("events")
+async fn events(ledger: &impl Ledger) -> Vec<EventSummary> {
+    ledger.all_events().await.expect("events")
 }
 
 pub(super) async fn rebuild_changes_only_what_is_mapped_otherwise<B: BackEnd>() {

@@ -12,6 +12,7 @@ use super::back_end::BackEnd;
 use super::contract::*;
 use super::{NOW, begin_attempt, claim, confirmed, counts, refused_by, settle};
 use crate::harness::build::{NOON, account, created, minutes, policies, receipt, renamed};
+use crate::harness::events::AllEvents as _;
 
 async fn with_one<B: BackEnd>(back_end: &B) -> (B::Ledger, Vec<ClaimedEvent>) {
     let ledger = back_end.open(policies());
@@ -78,7 +79,7 @@ pub(super) async fn redrive_of_an_incomplete_or_unknown_event_sends_nothing<B: B
     let back_end = B::new();
     let ledger = back_end.open(policies());
     ledger.accept(receipt("a", vec![renamed("1", "One", NOON)])).await.expect("stored");
-    let key = ledger.events(1).await.expect("events")[0].key.clone();
+    let key = ledger.all_events().await.expect("events")[0].key.clone();
     assert_eq!(redrive(&ledger, &key).await, RedriveResult::Incomplete);
     let unknown = EventKey { hubspot: account("other"), ..key };
     assert_eq!(redrive(&ledger, &unknown).await, RedriveResult::Unknown);

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use webinar_bridge::event::{AccountName, EventInput, EventKey};
-use webinar_bridge::ledger::{EventRecord, EventState, Ledger};
+use webinar_bridge::ledger::{EventState, EventSummary, Ledger};
 use webinar_bridge::sandbox::emulator::StoredEvent;
 
 use super::fault_injector::FaultInjector;
 use super::webhooks::{LONGEST_BODY, POISON_IDENTIFIED, POISON_UNIDENTIFIED, accounts};
 use super::world::World;
+use crate::harness::events::AllEvents as _;
 
 /// An account that always fails does not delay the other.
 pub(super) async fn isolation(ledger: &dyn Ledger, injector: &FaultInjector) {
@@ -28,7 +29,7 @@ pub(super) async fn isolation(ledger: &dyn Ledger, injector: &FaultInjector) {
 /// HubSpot and the ledger hold exactly the expected events.
 pub(super) async fn verify(ledger: &dyn Ledger, injector: &FaultInjector) {
     let now = injector.now();
-    let records = match ledger.events(usize::MAX).await {
+    let records = match ledger.all_events().await {
         Ok(records) => records,
         Err(error) => {
             injector.world().wrong(now, format!("the ledger cannot be read: {error}"));
@@ -63,7 +64,7 @@ pub(super) async fn verify(ledger: &dyn Ledger, injector: &FaultInjector) {
 
 /// Requested redrives that were not carried out: neither by a later send, nor by a confirmed call in flight at the
 /// time.
-fn owed(world: &World, records: &[EventRecord]) -> Vec<String> {
+fn owed(world: &World, records: &[EventSummary]) -> Vec<String> {
     let owed = world.operator.owed.iter().filter(|(key, flying)| {
         let record = records.iter().find(|record| record.key == **key);
         record.is_some_and(|record| match record.state {
@@ -78,7 +79,7 @@ fn owed(world: &World, records: &[EventRecord]) -> Vec<String> {
 fn compare(
     world: &World,
     account: &AccountName,
-    records: &BTreeMap<&EventKey, &EventRecord>,
+    records: &BTreeMap<&EventKey, &EventSummary>,
     violations_found: &mut Vec<String>,
 ) {
     let portal = world.portals.values().find(|portal| portal.name == *account);

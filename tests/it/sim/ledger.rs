@@ -10,7 +10,7 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::{
     AccountStatuses, AttemptStart, Browse, ClaimRequest, ClaimResult, ContributingReceipt,
-    EventDetail, EventQuery, EventRecord, EventStateCounts, EventSummary, EventVersion, FetchClaim,
+    EventDetail, EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim,
     FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask, Intake, Lease, Ledger,
     LedgerError, NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptOutcome,
     ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest,
@@ -20,6 +20,7 @@ use webinar_bridge::ledger::{
 
 use super::fault_injector::FaultInjector;
 use super::leases::KnownLeases;
+use crate::harness::events::AllEvents as _;
 
 /// A ledger with injected faults.
 pub(super) struct FaultyLedger<L> {
@@ -79,18 +80,19 @@ impl<L: Ledger> FaultyLedger<L> {
     }
 
     /// Checks that a replay changes exactly the events whose mapping changed.
-    fn replayed(&self, receipt: ReceiptId, before: &[EventRecord], after: &[EventRecord]) {
+    fn replayed(&self, receipt: ReceiptId, before: &[EventSummary], after: &[EventSummary]) {
         let now = self.injector.now();
         let mut world = self.injector.world();
         let (changed, same) = world.oracle.replayed(receipt, now);
         world.allowed += changed;
-        let of = |event: &EventRecord| after.iter().find(|after| after.key == event.key);
-        let touched = |before: &&EventRecord| match of(before) {
-            None => same,
-            Some(after) if same => after != *before,
-            Some(after) => {
-                (&after.input, &after.gaps) == (&before.input, &before.gaps) && after != *before
-            }
+        let of = |event: &EventSummary| after.iter().find(|after| after.key == event.key);
+        let content = |event: &EventSummary| (event.input.clone(), event.gaps.clone());
+        let sent = |event: &EventSummary| {
+            (event.state, event.version, event.object_id.clone(), event.refused.clone())
+        };
+        let touched = |before: &&EventSummary| match of(before) {
+            Some(after) if content(after) == content(before) => sent(after) != sent(before),
+            None | Some(_) => same,
         };
         let touched: Vec<_> = before.iter().filter(touched).map(|event| &event.key).collect();
         if !touched.is_empty() || same && after.len() > before.len() {
@@ -172,13 +174,13 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
         self.before("settle").await?;
         let ids: Vec<i64> = settled.iter().map(|settlement| settlement.event.id).collect();
         let is_lost = self.leases.is_lost(lease);
-        let before = if is_lost { Some(self.inner.events(usize::MAX).await?) } else { None };
+        let before = if is_lost { Some(self.inner.all_events().await?) } else { None };
         let done = self.inner.settle(lease, settled).await;
         if let Ok(result) = &done {
             self.check_refusal(is_lost, *result == SettleResult::LeaseLost, "a settlement");
         }
         if let Some(before) = before
-            && before != self.inner.events(usize::MAX).await?
+            && before != self.inner.all_events().await?
         {
             let now = self.injector.now();
             self.injector.world().wrong(now, "a settlement under a lost lease changes events");
@@ -306,10 +308,6 @@ impl<L: Ledger> Browse for FaultyLedger<L> {
         self.inner.oldest_pending(account).await
     }
 
-    async fn events(&self, most: usize) -> Result<Vec<EventRecord>, LedgerError> {
-        self.inner.events(most).await
-    }
-
     async fn list_events(&self, ask: EventQuery) -> Result<Page<EventSummary>, LedgerError> {
         self.inner.list_events(ask).await
     }
@@ -343,7 +341,7 @@ impl<L: Ledger> Redrive for FaultyLedger<L> {
 
     async fn redrive_all(&self, ask: RedriveRequest) -> Result<RedriveProgress, LedgerError> {
         self.before("redrive all").await?;
-        let events = self.inner.events(usize::MAX).await?;
+        let events = self.inner.all_events().await?;
         let wanted: Vec<EventKey> = events
             .into_iter()
             .filter(|event| event.state == ask.state)
@@ -391,10 +389,10 @@ impl<L: Ledger> Rebuilds for FaultyLedger<L> {
     async fn rebuild(&self, rebuild: RebuildRequest) -> Result<RebuildResult, LedgerError> {
         self.before("rebuild").await?;
         let receipt = rebuild.receipt;
-        let before = self.inner.events(usize::MAX).await?;
+        let before = self.inner.all_events().await?;
         let done = self.inner.rebuild(rebuild).await;
         if let Ok(RebuildResult::Done) = done {
-            let after = self.inner.events(usize::MAX).await?;
+            let after = self.inner.all_events().await?;
             self.replayed(receipt, &before, &after);
             self.check_counts().await;
         }
