@@ -13,7 +13,7 @@ use super::settings::DeliverySettings;
 use crate::clock::Clock;
 use crate::event::{AccountName, AccountStatus, PauseReason, StatusChange, StatusUpdate};
 use crate::hubspot::{AccountClient, AccountError, CallPermit, RateLimiter, WaitingRateLimiter};
-use crate::ledger::{DeliveryLedger, Lease, LedgerError, SettleResult, Settlement};
+use crate::ledger::{DeliveryLedger, Lease, LedgerError, RecordResult, Settlement};
 use crate::telemetry::Metrics;
 
 /// Between attempts to record in a ledger that is unavailable.
@@ -157,8 +157,8 @@ impl DeliveryAccount {
         }
         loop {
             match self.ledger.settle(lease, settlements.clone()).await {
-                Ok(SettleResult::Settled) => return,
-                Ok(SettleResult::LeaseLost) => return self.lose_lease(lease),
+                Ok(RecordResult::Recorded) => return,
+                Ok(RecordResult::LeaseLost) => return self.lose_lease(lease),
                 Err(error) => {
                     tracing::warn!(%error, hubspot.account = %self.name, "outcomes could not be recorded yet");
                     tokio::time::sleep(RECORD_RETRY).await;

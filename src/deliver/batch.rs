@@ -10,7 +10,7 @@ use super::assess::bisect::Bisection;
 use super::assess::{Assessment, EventOutcome, Report, alike, assess, release};
 use crate::event::{StatusChange, StatusUpdate};
 use crate::hubspot::{BatchItem, CallPermit};
-use crate::ledger::{AttemptStart, ClaimedEvent, DeliveryOutcome, EventVersion, Lease, Settlement};
+use crate::ledger::{ClaimedEvent, DeliveryOutcome, EventVersion, Lease, RecordResult, Settlement};
 use tokio::time::Instant;
 
 /// The events of a batch that are not settled yet. Dropping it releases them, so that no batch leaves a claim,
@@ -54,8 +54,8 @@ pub async fn deliver(
         // A lease that is lost from here on does no harm: its next holder takes the attempt for ambiguous and sends the
         // events again, now and once more later, so that a late effect of this call does not last.
         match account.ledger.begin_attempt(&unsettled.lease, &versions(&part.events)).await {
-            Ok(AttemptStart::Started) => {}
-            Ok(AttemptStart::LeaseLost) => {
+            Ok(RecordResult::Recorded) => {}
+            Ok(RecordResult::LeaseLost) => {
                 account.lose_lease(&unsettled.lease);
                 return;
             }

@@ -121,7 +121,7 @@ impl WebinarFetch<'_> {
 
     /// Decides on the outcome when a request is wrong.
     fn handle_rejected(&self, reason: String) -> FetchOutcome {
-        if verdict::is_rejected_for_good(self.task.attempts + 1) {
+        if verdict::is_rejected_for_good(self.task.row.attempts + 1) {
             return FetchOutcome::GivenUp { reason, receipt: None };
         }
         self.retry_later(self.short_backoff(), reason, true)
@@ -142,7 +142,7 @@ impl WebinarFetch<'_> {
     /// Decides on the outcome when the platform has no such webinar, or does not have it yet.
     async fn handle_not_found(&self, api: &dyn PlatformApi) -> FetchOutcome {
         let reason = "it has no such webinar".to_owned();
-        if !verdict::is_missing_for_good(self.task.attempts + 1) {
+        if !verdict::is_missing_for_good(self.task.row.attempts + 1) {
             return self.retry_later(self.short_backoff(), format!("{reason} yet"), true);
         }
         let receipt = self.build_receipt(&FetchedAnswers {
@@ -219,12 +219,12 @@ impl WebinarFetch<'_> {
     }
 
     fn short_backoff(&self) -> Duration {
-        verdict::short_backoff(self.task.attempts.saturating_add(1), (self.settings.random)())
+        verdict::short_backoff(self.task.row.attempts.saturating_add(1), (self.settings.random)())
     }
 
     /// The wait before the next request while an operator is needed: as long as the fetch has been open.
     fn long_backoff(&self) -> Duration {
-        verdict::long_backoff(self.settings.clock.now().since(self.task.requested_at))
+        verdict::long_backoff(self.settings.clock.now().since(self.task.row.requested_at))
     }
 
     fn retry_later(&self, wait: Duration, reason: String, counted: bool) -> FetchOutcome {

@@ -261,7 +261,7 @@ fn hexadecimal<S: Serializer>(hash: &BodyHash, serializer: S) -> Result<S::Ok, S
 }
 
 impl ReceiptSummary {
-    /// The provenance of a change that the receipt brings, as when it came.
+    /// The provenance of a change that the receipt brings.
     #[must_use]
     pub fn provenance(&self, change: &Change) -> Provenance {
         let origin = Origin {

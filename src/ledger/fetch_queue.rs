@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use super::rules::fetch::FetchRow;
 use super::{LedgerError, NewReceipt, ReceiptOutcome};
 use crate::event::{ExternalAccountId, FetchRequest, Millis, SourceName, WebinarId};
 
@@ -90,12 +91,8 @@ pub struct FetchTask {
     pub account: Option<ExternalAccountId>,
     /// The platform's id of the webinar.
     pub webinar: WebinarId,
-    /// Rises with each request.
-    pub version: i64,
-    /// Since when the webinar has been requested.
-    pub requested_at: Millis,
-    /// How often in a row it came back as a counted [`FetchOutcome::Retry`].
-    pub attempts: u32,
+    /// Its row in the queue.
+    pub row: FetchRow,
 }
 
 /// The answer to a claim of fetches.

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::LedgerError;
-use crate::event::webinar::Provenance;
+use super::{LedgerError, ReceiptSummary};
 use crate::event::{
-    BodyHash, Change, FetchRequest, Millis, Origin, Policy, ProviderId, ReceiptId, SourceName,
+    BodyHash, Change, FetchRequest, Millis, Policy, ProviderId, ReceiptId, SourceName,
 };
 
 /// The way into the ledger, for webhooks and for answers of the platforms' APIs.
@@ -73,17 +72,20 @@ pub enum ReceiptKind {
 }
 
 impl NewReceipt {
-    /// The provenance of a change that the receipt brings.
+    /// The receipt as lists show it once it had that outcome.
     #[must_use]
-    pub fn provenance(&self, change: &Change) -> Provenance {
-        let origin = Origin {
+    pub fn summary(&self, outcome: ReceiptOutcome, reason: Option<String>) -> ReceiptSummary {
+        ReceiptSummary {
+            id: self.id,
+            kind: self.kind,
             source: self.source.clone(),
             provider: self.provider.clone(),
             event_type: self.event_type.clone(),
-            reported_at: change.occurred_at,
             received_at: self.received_at,
-        };
-        Provenance { receipt: self.id, hash: self.hash, origin }
+            outcome,
+            reason,
+            hash: self.hash,
+        }
     }
 }
 

@@ -45,8 +45,8 @@ pub use error::{LedgerError, SharedError};
 pub use fetch_queue::{FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask};
 pub use intake::{Intake, NewReceipt, Policies, ReceiptContent, ReceiptKind, ReceiptOutcome};
 pub use outbox::{
-    AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventVersion,
-    InputHash, Lease, Outbox, SettleResult, Settlement,
+    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventVersion, InputHash, Lease,
+    Outbox, RecordResult, Settlement,
 };
 pub use rebuild::{
     ContributingReceipt, RebuildRequest, RebuildResult, Rebuilds, RebuiltWebinar, WebinarKey,

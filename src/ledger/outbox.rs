@@ -36,7 +36,7 @@ pub trait Outbox: Send + Sync + 'static {
         &self,
         lease: &Lease,
         events: &[EventVersion],
-    ) -> Result<AttemptStart, LedgerError>;
+    ) -> Result<RecordResult, LedgerError>;
 
     /// Records the outcomes of claimed events and frees them; durable when it returns.
     ///
@@ -46,7 +46,7 @@ pub trait Outbox: Send + Sync + 'static {
         &self,
         lease: &Lease,
         settlements: Vec<Settlement>,
-    ) -> Result<SettleResult, LedgerError>;
+    ) -> Result<RecordResult, LedgerError>;
 
     /// Frees claimed events that were not settled. Does nothing for a lost lease.
     fn release(&self, lease: &Lease, events: &[EventVersion]);
@@ -142,23 +142,13 @@ pub enum ClaimResult {
     LeaseLost,
 }
 
-/// The answer to the beginning of an attempt.
+/// The answer to a call that records something under a lease.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptStart {
-    /// The attempt is recorded: the call may be made.
-    Started,
-    /// Another process has the lease: the call must not be made, and the batch is to be dropped.
-    LeaseLost,
-}
-
-/// The answer to a settlement.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SettleResult {
-    /// The outcomes are recorded.
-    Settled,
-    /// Another process has the lease: nothing is recorded, and the batch is to be dropped.
+pub enum RecordResult {
+    /// It is recorded.
+    Recorded,
+    /// Another process has the lease: nothing is recorded, no call may be made, and the batch is to be dropped.
     LeaseLost,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use webinar_bridge::ledger::{
     Browse as _, ClaimRequest, ClaimResult, DeliveryOutcome, EventStateCounts, Intake as _,
-    Outbox as _, SettleResult, Settlement,
+    Outbox as _, RecordResult, Settlement,
 };
 
 use crate::harness::build::{NOON, account, created, policies, receipt};
@@ -57,10 +57,10 @@ async fn what_is_settled_while_somebody_looks_is_not_claimed_again() {
         // Some go on while the next is claimed.
         while settling.len() >= 8 {
             let settled = settling.join_next().await.expect("one").expect("no panic");
-            assert_eq!(settled.expect("settled"), SettleResult::Settled);
+            assert_eq!(settled.expect("settled"), RecordResult::Recorded);
         }
         while let Some(settled) = settling.try_join_next() {
-            assert_eq!(settled.expect("no panic").expect("settled"), SettleResult::Settled);
+            assert_eq!(settled.expect("no panic").expect("settled"), RecordResult::Recorded);
         }
     }
     let twice: Vec<_> = claims.iter().filter(|(_, times)| **times > 1).collect();

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::state::StoredFetch;
 use super::transaction::Transaction;
 use super::{MemoryLedger, merge};
 use crate::event::{FetchRequest, Millis, SourceName};
 use crate::ledger::rules::fetch::{
-    due_later, due_since, is_claim_valid, is_fetch_needed, request_fetch, settle_fetch,
+    answer_of, due_later, due_since, is_claim_valid, is_fetch_needed, request_fetch, settle_fetch,
 };
 use crate::ledger::{
     EventState, FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask,
@@ -44,19 +43,7 @@ impl FetchQueue for MemoryLedger {
             .collect();
         due.sort_unstable();
         due.truncate(limit);
-        let task = |id: i64| {
-            let StoredFetch { source, webinar, account, row } = state.fetches[&id].clone();
-            FetchTask {
-                id,
-                source,
-                account,
-                webinar,
-                version: row.version,
-                requested_at: row.requested_at,
-                attempts: row.attempts,
-            }
-        };
-        let tasks: Vec<FetchTask> = due.into_iter().map(|(_, id)| task(id)).collect();
+        let tasks: Vec<FetchTask> = due.iter().map(|(_, id)| state.fetches[id].clone()).collect();
         live.fetch_claims.extend(tasks.iter().map(|task| (task.id, now.plus(FETCH_CLAIM))));
         let next_due = of_source().filter_map(|(_, fetch)| due_later(&fetch.row, now)).min();
         Ok(FetchClaim { tasks, next_due })
@@ -69,24 +56,14 @@ impl FetchQueue for MemoryLedger {
     ) -> Result<Option<ReceiptOutcome>, LedgerError> {
         self.write(|tx| {
             tx.live.fetch_claims.remove(&task.id);
-            let accepted = match &mut outcome {
-                FetchOutcome::Answered(receipt)
-                | FetchOutcome::GivenUp { receipt: Some(receipt), .. } => {
-                    let own = (&task.account, &task.webinar);
-                    receipt
-                        .fetch_requests
-                        .retain(|wanted| (&wanted.account, &wanted.webinar) != own);
-                    Some(merge::accept(tx, receipt))
-                }
-                FetchOutcome::GivenUp { receipt: None, .. } | FetchOutcome::Retry { .. } => None,
-            };
+            let accepted = answer_of(task, &mut outcome).map(|receipt| merge::accept(tx, receipt));
             // A settlement whose answer was lost is repeated: by then the row may be gone.
             if let Some(fetch) = tx.state.fetches.remove(&task.id) {
-                let row = settle_fetch(&fetch.row, task.version, &outcome, tx.now);
+                let row = settle_fetch(&fetch.row, task.row.version, &outcome, tx.now);
                 if row.as_ref().is_some_and(|row| due_since(row, tx.now).is_some()) {
                     tx.woken_fetches.insert(task.source.clone());
                 }
-                tx.state.fetches.extend(row.map(|row| (task.id, StoredFetch { row, ..fetch })));
+                tx.state.fetches.extend(row.map(|row| (task.id, FetchTask { row, ..fetch })));
             }
             accepted
         })
@@ -141,7 +118,7 @@ pub(super) fn request(
 
 fn enqueue(tx: &mut Transaction<'_>, source: &SourceName, request: &FetchRequest, at: Millis) {
     let FetchRequest { account, webinar, .. } = request;
-    let is_it = |fetch: &StoredFetch| {
+    let is_it = |fetch: &FetchTask| {
         (&fetch.source, &fetch.webinar, &fetch.account) == (source, webinar, account)
     };
     let found = tx.state.fetches.iter().find(|(_, fetch)| is_it(fetch));
@@ -149,12 +126,13 @@ fn enqueue(tx: &mut Transaction<'_>, source: &SourceName, request: &FetchRequest
     if before.as_ref().is_none_or(|row| row.given_up) {
         tx.woken_fetches.insert(source.clone());
     }
-    let fetch = StoredFetch {
+    let id = id.unwrap_or_else(|| tx.state.next_number());
+    let fetch = FetchTask {
+        id,
         source: source.clone(),
         webinar: webinar.clone(),
         account: account.clone(),
         row: request_fetch(before, at),
     };
-    let id = id.unwrap_or_else(|| tx.state.next_number());
     tx.state.fetches.insert(id, fetch);
 }

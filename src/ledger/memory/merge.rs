@@ -45,13 +45,15 @@ fn carry_out(
 ) -> ReceiptOutcome {
     match plan {
         AcceptPlan::Store(outcome, reason) => {
-            store_receipt(tx, receipt, outcome, reason);
+            store_receipt(tx, receipt, receipt.summary(outcome, reason));
             outcome
         }
         AcceptPlan::Merge(targets) => {
+            let summary = receipt.summary(ReceiptOutcome::Accepted, None);
             let merged = tx.attempt(|tx| {
-                let number = store_receipt(tx, receipt, ReceiptOutcome::Accepted, None);
-                targets.iter().try_for_each(|(key, change)| merge(tx, receipt, number, key, change))
+                let number = store_receipt(tx, receipt, summary.clone());
+                let mut targets = targets.iter();
+                targets.try_for_each(|(key, change)| merge(tx, &summary, number, key, change))
             });
             match merged {
                 Ok(()) => ReceiptOutcome::Accepted,
@@ -61,24 +63,8 @@ fn carry_out(
     }
 }
 
-fn store_receipt(
-    tx: &mut Transaction<'_>,
-    receipt: &NewReceipt,
-    outcome: ReceiptOutcome,
-    reason: Option<String>,
-) -> i64 {
+fn store_receipt(tx: &mut Transaction<'_>, receipt: &NewReceipt, summary: ReceiptSummary) -> i64 {
     let number = tx.state.next_number();
-    let summary = ReceiptSummary {
-        id: receipt.id,
-        kind: receipt.kind,
-        source: receipt.source.clone(),
-        provider: receipt.provider.clone(),
-        event_type: receipt.event_type.clone(),
-        received_at: receipt.received_at,
-        outcome,
-        reason,
-        hash: receipt.hash,
-    };
     let row = ReceiptRow {
         summary,
         dedupe_key: (receipt.source.clone(), receipt.dedupe_key),
@@ -92,7 +78,7 @@ fn store_receipt(
 
 fn merge(
     tx: &mut Transaction<'_>,
-    receipt: &NewReceipt,
+    receipt: &ReceiptSummary,
     number: i64,
     key: &WebinarKey,
     change: &Change,

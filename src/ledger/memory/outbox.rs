@@ -12,8 +12,8 @@ use crate::ledger::rules::choose_batch::{BatchCandidate, BatchChoice, choose_bat
 use crate::ledger::rules::settle::{self, SettledEvent, ends_claim};
 use crate::ledger::rules::timers::ends_waits;
 use crate::ledger::{
-    AccountStatuses, AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, EventVersion,
-    LONGEST_WAIT, Lease, LedgerError, Outbox, SettleResult, Settlement,
+    AccountStatuses, ClaimRequest, ClaimResult, ClaimedEvent, EventVersion, LONGEST_WAIT, Lease,
+    LedgerError, Outbox, RecordResult, Settlement,
 };
 
 #[async_trait]
@@ -60,17 +60,17 @@ impl Outbox for MemoryLedger {
         &self,
         lease: &Lease,
         events: &[EventVersion],
-    ) -> Result<AttemptStart, LedgerError> {
+    ) -> Result<RecordResult, LedgerError> {
         self.write(|tx| {
             if !tx.live.holds(lease) {
-                return AttemptStart::LeaseLost;
+                return RecordResult::LeaseLost;
             }
             for event in events {
                 if let Some(stored) = tx.state.events.get_mut(&event.id) {
                     stored.row = settle::begin_attempt(stored.row.clone(), tx.now);
                 }
             }
-            AttemptStart::Started
+            RecordResult::Recorded
         })
     }
 
@@ -78,11 +78,11 @@ impl Outbox for MemoryLedger {
         &self,
         lease: &Lease,
         settlements: Vec<Settlement>,
-    ) -> Result<SettleResult, LedgerError> {
+    ) -> Result<RecordResult, LedgerError> {
         let account = lease.account();
         self.write(|tx| {
             if !tx.live.holds(lease) {
-                return SettleResult::LeaseLost;
+                return RecordResult::LeaseLost;
             }
             for Settlement { event, outcome } in &settlements {
                 // An event that was deleted meanwhile has nothing to record.
@@ -98,7 +98,7 @@ impl Outbox for MemoryLedger {
                 }
             }
             tx.woken.insert(account.clone());
-            SettleResult::Settled
+            RecordResult::Recorded
         })
     }
 

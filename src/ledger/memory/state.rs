@@ -3,15 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::event::{
-    AccountName, AccountStatus, EventKey, ExternalAccountId, Millis, ReceiptId, SourceName,
-    Webinar, WebinarId,
-};
+use crate::event::{AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, Webinar};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
-use crate::ledger::rules::fetch::FetchRow;
 use crate::ledger::rules::reconcile::EventFacts;
 use crate::ledger::rules::source_config::StoredSource;
-use crate::ledger::{EventState, ReceiptSummary, WebinarKey};
+use crate::ledger::{EventState, FetchTask, ReceiptSummary, WebinarKey};
 
 /// Everything that outlives the process. Cheap to copy: what is large is shared.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +18,7 @@ pub(super) struct State {
     /// The events, by number.
     pub(super) events: BTreeMap<i64, MemoryEvent>,
     /// The queue of fetches, by number.
-    pub(super) fetches: BTreeMap<i64, StoredFetch>,
+    pub(super) fetches: BTreeMap<i64, FetchTask>,
     /// The status of each account.
     pub(super) statuses: BTreeMap<AccountName, AccountStatus>,
     /// The configuration of each source when the store was last opened.
@@ -136,13 +132,4 @@ pub(super) struct MemoryWebinar {
     pub(super) lasting_keys: BTreeSet<DedupeKey>,
     /// Its last end or last change, whichever is later.
     pub(super) last_at: Millis,
-}
-
-/// A row of the queue of fetches.
-#[derive(Debug, Clone)]
-pub(super) struct StoredFetch {
-    pub(super) source: SourceName,
-    pub(super) webinar: WebinarId,
-    pub(super) account: Option<ExternalAccountId>,
-    pub(super) row: FetchRow,
 }

@@ -1,7 +1,7 @@
 //! The queue of fetches: what a request, a claim and an outcome make of a row.
 
 use crate::event::{FetchCondition, Millis};
-use crate::ledger::{EventState, FetchOutcome, LONGEST_WAIT};
+use crate::ledger::{EventState, FetchOutcome, FetchTask, LONGEST_WAIT, NewReceipt};
 
 /// A webinar in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,19 @@ pub fn due_since(row: &FetchRow, now: Millis) -> Option<Millis> {
 pub fn due_later(row: &FetchRow, now: Millis) -> Option<Millis> {
     let waits = |at: &Millis| *at > now && *at <= now.plus(LONGEST_WAIT);
     row.not_before.filter(|_| !row.given_up).filter(waits)
+}
+
+/// The receipt that a task's outcome brings. A request for the task's own webinar is taken out: this is its answer.
+pub fn answer_of<'a>(task: &FetchTask, outcome: &'a mut FetchOutcome) -> Option<&'a NewReceipt> {
+    let receipt = match outcome {
+        FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { receipt: Some(receipt), .. } => {
+            receipt
+        }
+        FetchOutcome::GivenUp { receipt: None, .. } | FetchOutcome::Retry { .. } => return None,
+    };
+    let own = (&task.account, &task.webinar);
+    receipt.fetch_requests.retain(|request| (&request.account, &request.webinar) != own);
+    Some(receipt)
 }
 
 /// The row once a task of it, claimed at `claimed_version`, had this outcome; none if it is deleted.

@@ -7,7 +7,7 @@ use super::{events, fetches, webinars};
 use crate::event::Change;
 use crate::ledger::rules::accept::{AcceptPlan, MergeRefused, plan_receipt, quarantined};
 use crate::ledger::rules::reconcile::ReconcileScope;
-use crate::ledger::{LedgerError, NewReceipt, ReceiptOutcome, WebinarKey};
+use crate::ledger::{LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey};
 
 /// Stores a receipt, once, and merges its changes.
 pub(super) fn accept(
@@ -33,12 +33,13 @@ fn carry_out(
             Ok(stored.map_or(ReceiptOutcome::Duplicate, |_| outcome))
         }
         AcceptPlan::Merge(targets) => {
+            let summary = receipt.summary(ReceiptOutcome::Accepted, None);
             let merged = tx.attempt(|tx| {
                 let Some(seq) = store(tx, receipt, ReceiptOutcome::Accepted, None)? else {
                     return Ok(ReceiptOutcome::Duplicate);
                 };
                 for (key, change) in &targets {
-                    merge(tx, receipt, key, change, seq)?;
+                    merge(tx, &summary, key, change, seq)?;
                 }
                 Ok(ReceiptOutcome::Accepted)
             });
@@ -96,7 +97,7 @@ fn store(
 
 fn merge(
     tx: &mut WriteTx<'_>,
-    receipt: &NewReceipt,
+    receipt: &ReceiptSummary,
     key: &WebinarKey,
     change: &Change,
     seq: i64,

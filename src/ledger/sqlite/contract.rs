@@ -17,13 +17,12 @@ use crate::event::{
     StatusChange, StatusUpdate,
 };
 use crate::ledger::{
-    AccountStatuses, AttemptStart, Browse, ClaimRequest, ClaimResult, ContributingReceipt,
-    EventDetail, EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim,
-    FetchOutcome, FetchQueue, FetchStatus, FetchTask, Intake, Lease, LedgerError, NewReceipt,
-    Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptOutcome, ReceiptQuery,
-    ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest, RedriveResult,
-    Retention, SettleResult, Settlement, Store, StoreSizes, Timers, TimersRun, WebinarKey,
-    WebinarState,
+    AccountStatuses, Browse, ClaimRequest, ClaimResult, ContributingReceipt, EventDetail,
+    EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQueue,
+    FetchStatus, FetchTask, Intake, Lease, LedgerError, NewReceipt, Outbox, Page, RebuildRequest,
+    RebuildResult, Rebuilds, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    RecordResult, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
+    Store, StoreSizes, Timers, TimersRun, WebinarKey, WebinarState,
 };
 
 /// The fencing number of every lease: the file's lock sees to it that there is one process.
@@ -60,20 +59,20 @@ impl Outbox for SqliteLedger {
         &self,
         _lease: &Lease,
         events: &[EventVersion],
-    ) -> Result<AttemptStart, LedgerError> {
+    ) -> Result<RecordResult, LedgerError> {
         let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
         self.write(JobKind::Upkeep, move |tx| settle::begin_attempt(tx, &ids)).await?;
-        Ok(AttemptStart::Started)
+        Ok(RecordResult::Recorded)
     }
 
     async fn settle(
         &self,
         lease: &Lease,
         settlements: Vec<Settlement>,
-    ) -> Result<SettleResult, LedgerError> {
+    ) -> Result<RecordResult, LedgerError> {
         let account = lease.account().clone();
         self.write(JobKind::Upkeep, move |tx| settle::settle(tx, &account, &settlements)).await?;
-        Ok(SettleResult::Settled)
+        Ok(RecordResult::Recorded)
     }
 
     fn release(&self, lease: &Lease, events: &[EventVersion]) {

@@ -8,7 +8,7 @@ use super::transaction::{ReadTx, WriteTx};
 use super::values::TimeOrZero;
 use crate::event::{ExternalAccountId, FetchCondition, FetchRequest, Millis, Policy, SourceName};
 use crate::ledger::rules::fetch::{
-    FetchFailure, FetchRow, due_since, is_fetch_needed, request_fetch, settle_fetch,
+    FetchFailure, FetchRow, answer_of, due_since, is_fetch_needed, request_fetch, settle_fetch,
 };
 use crate::ledger::{
     EventState, FetchClaim, FetchOutcome, FetchTask, LONGEST_WAIT, LedgerError, ReceiptOutcome,
@@ -127,8 +127,8 @@ pub(super) fn claim(
             ),
             (source, from, to, rows),
             |row| {
-                let since = due_since(&fetch_row(row)?, tx.now);
-                since.map(|since| Ok((since, task(row)?))).transpose()
+                let task = task(row)?;
+                Ok(due_since(&task.row, tx.now).map(|since| (since, task)))
             },
         )?;
         due.extend(found.into_iter().flatten());
@@ -155,9 +155,7 @@ fn task(row: &Row<'_>) -> rusqlite::Result<FetchTask> {
         source: row.get("source")?,
         account,
         webinar: row.get("webinar")?,
-        version: row.get("version")?,
-        requested_at: row.get("wanted_at")?,
-        attempts: row.get("attempts")?,
+        row: fetch_row(row)?,
     })
 }
 
@@ -168,14 +166,8 @@ pub(super) fn settle(
     mut outcome: FetchOutcome,
 ) -> Result<Option<ReceiptOutcome>, LedgerError> {
     tx.effects.settled_fetches.push(task.id);
-    let accepted = match &mut outcome {
-        FetchOutcome::Answered(receipt) | FetchOutcome::GivenUp { receipt: Some(receipt), .. } => {
-            let asked = (&task.account, &task.webinar);
-            receipt.fetch_requests.retain(|request| (&request.account, &request.webinar) != asked);
-            Some(accept::accept(tx, receipt)?)
-        }
-        FetchOutcome::GivenUp { receipt: None, .. } | FetchOutcome::Retry { .. } => None,
-    };
+    let answer = answer_of(task, &mut outcome);
+    let accepted = answer.map(|receipt| accept::accept(tx, receipt)).transpose()?;
     let found = tx.connection.first(
         concat!("SELECT ", row_columns!(), " FROM fetches WHERE id = ?1"),
         [task.id],
@@ -183,7 +175,7 @@ pub(super) fn settle(
     )?;
     // An earlier call settled the task, and the worker did not get its answer.
     let Some(before) = found else { return Ok(accepted) };
-    let row = settle_fetch(&before, task.version, &outcome, tx.now);
+    let row = settle_fetch(&before, task.row.version, &outcome, tx.now);
     match &row {
         Some(row) => store(tx.connection, task.id, row)?,
         None => tx.connection.run("DELETE FROM fetches WHERE id = ?1", [task.id])?,

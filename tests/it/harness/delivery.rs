@@ -22,9 +22,9 @@ use webinar_bridge::event::{
 use webinar_bridge::http::simple_server::{ResponseFault, SimpleRequest, SimpleResponse};
 use webinar_bridge::hubspot::{AccountApiSettings, AccountClient, AccountCredentials, RateLimit};
 use webinar_bridge::ledger::{
-    AccountStatuses, AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome,
-    EventState, EventStateCounts, EventVersion, HubspotRefusal, InputHash, Lease, LedgerError,
-    Outbox, Redrive, RedriveProgress, RedriveRequest, RedriveResult, SettleResult, Settlement,
+    AccountStatuses, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventState,
+    EventStateCounts, EventVersion, HubspotRefusal, InputHash, Lease, LedgerError, Outbox,
+    RecordResult, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Settlement,
 };
 use webinar_bridge::net::{Http, HttpMethod, HttpRequest, HttpResponse, TransportError};
 use webinar_bridge::sandbox::emulator::{
@@ -438,15 +438,15 @@ impl Outbox for AccountLedger {
         &self,
         _: &Lease,
         _: &[EventVersion],
-    ) -> Result<AttemptStart, LedgerError> {
-        Ok(AttemptStart::Started)
+    ) -> Result<RecordResult, LedgerError> {
+        Ok(RecordResult::Recorded)
     }
 
     async fn settle(
         &self,
         _: &Lease,
         settled: Vec<Settlement>,
-    ) -> Result<SettleResult, LedgerError> {
+    ) -> Result<RecordResult, LedgerError> {
         self.write().await;
         let mut rows = lock(&self.rows);
         for Settlement { event, outcome } in settled {
@@ -456,7 +456,7 @@ impl Outbox for AccountLedger {
             row.settle(outcome);
         }
         self.wake_up.notify_one();
-        Ok(SettleResult::Settled)
+        Ok(RecordResult::Recorded)
     }
 
     fn release(&self, _: &Lease, claimed: &[EventVersion]) {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use webinar_bridge::ledger::{
-    AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts,
-    HubspotRefusal, SettleResult, Settlement,
+    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts, HubspotRefusal,
+    RecordResult, Settlement,
 };
 
 use crate::harness::build::{NOON, created, minutes, policies, receipt, renamed};
@@ -489,9 +489,9 @@ pub(super) async fn lost_lease_records_nothing<B: BackEnd>() {
     let settlements =
         versions.iter().map(|event| Settlement { event: *event, outcome: confirmed() });
     let result = ledger.settle(&old, settlements.collect()).await.expect("answered");
-    assert_eq!(result, SettleResult::LeaseLost);
+    assert_eq!(result, RecordResult::LeaseLost);
     let started = ledger.begin_attempt(&old, &versions).await.expect("answered");
-    assert_eq!(started, AttemptStart::LeaseLost);
+    assert_eq!(started, RecordResult::LeaseLost);
     let claimed = ledger.claim(&old, NOW).await.expect("answered");
     assert!(matches!(claimed, ClaimResult::LeaseLost));
     assert_eq!(ledger.acquire_lease(old.account()).await.expect("answered"), None);

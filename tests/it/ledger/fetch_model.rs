@@ -188,7 +188,7 @@ impl<B: BackEnd> World<B> {
         let mut due: Vec<_> = claim
             .tasks
             .iter()
-            .map(|task| (task.webinar.as_str(), task.requested_at, task.attempts))
+            .map(|task| (task.webinar.as_str(), task.row.requested_at, task.row.attempts))
             .collect();
         let since = |name: &str| self.rows[name].not_before.unwrap_or(self.rows[name].wanted_at);
         prop_assert!(due.is_sorted_by_key(|(name, ..)| since(name)), "{:?}", due);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use webinar_bridge::event::{
     Change, ChangeKind, ExternalAccountId, Millis, ProviderId, WebinarFields, WebinarId,
 };
+use webinar_bridge::ledger::rules::fetch::FetchRow;
 use webinar_bridge::ledger::{
     EventStateCounts, FetchClaim, FetchCondition, FetchOutcome, FetchRequest, FetchStatus,
     FetchTask, LONGEST_WAIT, Ledger, NewReceipt, Policies, ReceiptContent, ReceiptKind,
@@ -113,19 +114,20 @@ pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: 
     let kept = ledger.receipt(thin.id).await.expect("read").expect("there");
     assert_eq!(kept.body, Some(thin.body.clone()), "to be mapped again one day");
     let first = task(&ledger).await;
-    assert_eq!((first.version, first.attempts, first.requested_at), (1, 0, NOON));
+    assert_eq!((first.row.version, first.row.attempts, first.row.requested_at), (1, 0, NOON));
     assert_eq!((&first.source, &first.account), (&source("zoom"), &Some(acct())));
 
     back_end.clock().set(minutes(5));
     let second =
         NewReceipt { received_at: minutes(5), ..wanting("b", vec![], thin.fetch_requests) };
     ledger.accept(second).await.expect("stored");
-    assert_eq!(task(&ledger).await, FetchTask { version: 2, ..first.clone() }, "wanted since then");
+    let row = FetchRow { version: 2, ..first.row.clone() };
+    assert_eq!(task(&ledger).await, FetchTask { row, ..first.clone() }, "wanted since then");
     let nameless = FetchRequest { account: None, ..always("1") };
     assert_eq!(want(&ledger, vec![nameless, always("1"), always("2")]).await, 3);
     let tasks = due(&ledger).await;
     let claimed: Vec<_> =
-        tasks.iter().map(|t| (t.webinar.as_str(), &t.account, t.version)).collect();
+        tasks.iter().map(|t| (t.webinar.as_str(), &t.account, t.row.version)).collect();
     assert_eq!(claimed, [("1", &first.account, 3), ("1", &None, 1), ("2", &first.account, 1)]);
     assert_eq!(counted(&ledger).await, (3, 0));
 }
@@ -213,14 +215,14 @@ pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
     let first = task(&ledger).await;
     settle(&ledger, &first, later(NOON)).await;
     let first = task(&ledger).await;
-    assert_eq!(first.attempts, 1);
+    assert_eq!(first.row.attempts, 1);
     want(&ledger, vec![always("1")]).await;
     back_end.clock().set(minutes(1));
     let outcome = answered("a", vec![created("1", "One", NOON)]);
     assert_eq!(settle(&ledger, &first, outcome.clone()).await, Some(ReceiptOutcome::Accepted));
     let second = task(&ledger).await;
-    assert_eq!((second.id, second.version, second.attempts), (first.id, 2, 0));
-    assert_eq!(second.requested_at, minutes(1), "until then it may have been wanted");
+    assert_eq!((second.id, second.row.version, second.row.attempts), (first.id, 2, 0));
+    assert_eq!(second.row.requested_at, minutes(1), "until then it may have been wanted");
     assert_eq!(status(&ledger).await, FetchStatus { pending: 1, ..FetchStatus::default() });
     // A worker that got no answer settles again.
     assert_eq!(settle(&ledger, &first, outcome).await, Some(ReceiptOutcome::Duplicate));
@@ -229,7 +231,7 @@ pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
     want(&ledger, vec![always("1")]).await;
     settle(&ledger, &second, given_up(None)).await;
     let third = task(&ledger).await;
-    assert_eq!((third.version, third.attempts), (3, 0));
+    assert_eq!((third.row.version, third.row.attempts), (3, 0));
     assert_eq!(counted(&ledger).await, (1, 0), "it is not given up");
 
     // The platform asked to wait, whoever requests it.
@@ -240,7 +242,7 @@ pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
     assert_eq!(due(&ledger).await, []);
     back_end.clock().set(minutes(9));
     let last = task(&ledger).await;
-    assert_eq!((last.version, last.attempts), (5, 1));
+    assert_eq!((last.row.version, last.row.attempts), (5, 1));
     let same = answered("b", vec![created("1", "One", NOON)]);
     assert_eq!(settle(&ledger, &last, same).await, Some(ReceiptOutcome::Accepted));
     assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: None });
@@ -312,8 +314,8 @@ pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackE
     back_end.clock().set(minutes(3));
     want(&ledger, vec![always("1")]).await;
     let again = task(&ledger).await;
-    assert_eq!((again.id, again.version, again.attempts), (first.id, 2, 0));
-    assert_eq!((again.requested_at, counted(&ledger).await), (minutes(3), (1, 0)));
+    assert_eq!((again.id, again.row.version, again.row.attempts), (first.id, 2, 0));
+    assert_eq!((again.row.requested_at, counted(&ledger).await), (minutes(3), (1, 0)));
     assert_eq!(settle(&ledger, &again, given_up(None)).await, None);
     assert_eq!(counted(&ledger).await, (0, 1));
     back_end.clock().set(minutes(3 + 60));
@@ -323,7 +325,7 @@ pub(super) async fn given_up_fetch_is_shown_until_it_is_requested_again<B: BackE
     while ledger.prune(KEEP).await.expect("pruned") {}
     assert_eq!(status(&ledger).await, FetchStatus::default());
     assert_eq!(want(&ledger, vec![always("1")]).await, 1);
-    assert_eq!((task(&ledger).await.version, counted(&ledger).await), (1, (1, 0)));
+    assert_eq!((task(&ledger).await.row.version, counted(&ledger).await), (1, (1, 0)));
 }
 
 pub(super) async fn longest_due_fetch_comes_first_and_claimed_ones_are_left_out<B: BackEnd>() {
@@ -359,7 +361,7 @@ pub(super) async fn wait_beyond_a_day_holds_no_fetch<B: BackEnd>() {
     assert_eq!(look(&ledger).await.next_due, Some(NOON.plus(LONGEST_WAIT)));
     // It was set back: that time came from a clock that was ahead.
     back_end.clock().set(minutes(-1));
-    assert_eq!(task(&ledger).await.attempts, 1);
+    assert_eq!(task(&ledger).await.row.attempts, 1);
     assert_eq!(look(&ledger).await.next_due, None);
     let early = vec![always("2")];
     back_end.clock().set(minutes(1));

@@ -25,8 +25,8 @@ mod contract {
 use std::time::Duration;
 
 use webinar_bridge::ledger::{
-    AttemptStart, ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts,
-    HubspotRefusal, Lease, Ledger, SettleResult, Settlement,
+    ClaimRequest, ClaimResult, ClaimedEvent, DeliveryOutcome, EventStateCounts, HubspotRefusal,
+    Lease, Ledger, RecordResult, Settlement,
 };
 
 use crate::harness::build::account;
@@ -155,7 +155,7 @@ pub(super) async fn lease(ledger: &impl Ledger) -> Lease {
 pub(super) async fn begin_attempt(ledger: &impl Ledger, batch: &[ClaimedEvent]) {
     let events: Vec<_> = batch.iter().map(ClaimedEvent::event_version).collect();
     let started = ledger.begin_attempt(&lease(ledger).await, &events).await.expect("noted");
-    assert_eq!(started, AttemptStart::Started);
+    assert_eq!(started, RecordResult::Recorded);
 }
 
 pub(super) async fn release(ledger: &impl Ledger, batch: &[ClaimedEvent]) {
@@ -181,7 +181,7 @@ pub(super) async fn settle(
         .map(|claimed| Settlement { event: claimed.event_version(), outcome: outcome() })
         .collect();
     let result = ledger.settle(&lease(ledger).await, settled).await.expect("settled");
-    assert_eq!(result, SettleResult::Settled);
+    assert_eq!(result, RecordResult::Recorded);
 }
 
 pub(super) fn confirmed() -> DeliveryOutcome {

@@ -46,8 +46,9 @@ impl RereadWebinar {
         let ids = receipts.iter().map(|(receipt, _)| receipt.id).collect();
         let mut rebuild = before.webinar.begin_rebuild(&ids, before.has_expired_receipts);
         for (receipt, changes) in receipts {
+            let summary = receipt.summary(ReceiptOutcome::Accepted, None);
             for change in changes {
-                rebuild.merge(change, &receipt.provenance(change)).expect("it belongs together");
+                rebuild.merge(change, &summary.provenance(change)).expect("it belongs together");
             }
         }
         let built =

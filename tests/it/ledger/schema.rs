@@ -17,9 +17,8 @@ use crate::harness::store::StoreFolder;
 fn first_schema(store_folder: &StoreFolder) {
     let webinar = |change| {
         let mut webinar = Webinar::default();
-        webinar
-            .merge(&change, &receipt("a", Vec::new()).provenance(&change))
-            .expect("nothing was known");
+        let receipt = receipt("a", Vec::new()).summary(ReceiptOutcome::Accepted, None);
+        webinar.merge(&change, &receipt.provenance(&change)).expect("nothing was known");
         serde_json::to_vec(&webinar).expect("it can be written")
     };
     std::fs::create_dir_all(store_folder.file().parent().expect("a folder")).expect("made");

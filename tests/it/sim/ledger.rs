@@ -9,13 +9,12 @@ use webinar_bridge::event::{
     AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange, StatusUpdate,
 };
 use webinar_bridge::ledger::{
-    AccountStatuses, AttemptStart, Browse, ClaimRequest, ClaimResult, ContributingReceipt,
-    EventDetail, EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim,
-    FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask, Intake, Lease, Ledger,
-    LedgerError, NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptOutcome,
-    ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest,
-    RedriveResult, Retention, SettleResult, Settlement, Store, StoreSizes, Timers, TimersRun,
-    WebinarKey, WebinarState,
+    AccountStatuses, Browse, ClaimRequest, ClaimResult, ContributingReceipt, EventDetail,
+    EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQueue,
+    FetchRequest, FetchStatus, FetchTask, Intake, Lease, Ledger, LedgerError, NewReceipt, Outbox,
+    Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
+    ReceiptSummary, RecordResult, Redrive, RedriveProgress, RedriveRequest, RedriveResult,
+    Retention, Settlement, Store, StoreSizes, Timers, TimersRun, WebinarKey, WebinarState,
 };
 
 use super::fault_injector::FaultInjector;
@@ -148,14 +147,14 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
         &self,
         lease: &Lease,
         events: &[EventVersion],
-    ) -> Result<AttemptStart, LedgerError> {
+    ) -> Result<RecordResult, LedgerError> {
         self.before("depart").await?;
         let is_lost = self.leases.is_lost(lease);
         let done = self.inner.begin_attempt(lease, events).await;
         if let Ok(start) = &done {
-            self.check_refusal(is_lost, *start == AttemptStart::LeaseLost, "an attempt");
+            self.check_refusal(is_lost, *start == RecordResult::LeaseLost, "an attempt");
         }
-        if let Ok(AttemptStart::Started) = done {
+        if let Ok(RecordResult::Recorded) = done {
             let mut world = self.injector.world();
             for event in events {
                 let key = world.claimed[&event.id].clone();
@@ -170,14 +169,14 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
         &self,
         lease: &Lease,
         settled: Vec<Settlement>,
-    ) -> Result<SettleResult, LedgerError> {
+    ) -> Result<RecordResult, LedgerError> {
         self.before("settle").await?;
         let ids: Vec<i64> = settled.iter().map(|settlement| settlement.event.id).collect();
         let is_lost = self.leases.is_lost(lease);
         let before = if is_lost { Some(self.inner.all_events().await?) } else { None };
         let done = self.inner.settle(lease, settled).await;
         if let Ok(result) = &done {
-            self.check_refusal(is_lost, *result == SettleResult::LeaseLost, "a settlement");
+            self.check_refusal(is_lost, *result == RecordResult::LeaseLost, "a settlement");
         }
         if let Some(before) = before
             && before != self.inner.all_events().await?
@@ -185,7 +184,7 @@ impl<L: Ledger> Outbox for FaultyLedger<L> {
             let now = self.injector.now();
             self.injector.world().wrong(now, "a settlement under a lost lease changes events");
         }
-        if let Ok(SettleResult::Settled) = done {
+        if let Ok(RecordResult::Recorded) = done {
             let mut world = self.injector.world();
             world.departed.retain(|id, _| !ids.contains(id));
         }

@@ -6,7 +6,7 @@ use webinar_bridge::event::{
     AccountName, Change, EventKey, ExternalAccountId, FoldedEvent, Millis, ReceiptId, Webinar,
     WebinarId, fold,
 };
-use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent};
+use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptOutcome};
 
 use super::webhooks::Webhook;
 
@@ -66,7 +66,8 @@ impl Oracle {
                 let receipt = &self.receipts[script];
                 let reported = self.reported[&receipt.dedupe_key].iter();
                 for change in reported.filter(|change| self.name_of(receipt, change) == name) {
-                    let merged = webinar.merge(change, &receipt.provenance(change));
+                    let summary = receipt.summary(ReceiptOutcome::Accepted, None);
+                    let merged = webinar.merge(change, &summary.provenance(change));
                     merged.expect("one provider, and few occurrences");
                 }
             }
@@ -88,7 +89,8 @@ impl Oracle {
     fn merge(&mut self, receipt: &NewReceipt, change: &Change, now: Millis) -> u64 {
         let name = self.name_of(receipt, change);
         let (webinar, _) = self.webinars.entry(name.clone()).or_default();
-        let merged = webinar.merge(change, &receipt.provenance(change));
+        let summary = receipt.summary(ReceiptOutcome::Accepted, None);
+        let merged = webinar.merge(change, &summary.provenance(change));
         merged.expect("one provider, and few occurrences");
         self.contributors.entry(name.clone()).or_default().insert(receipt.id);
         self.refold(&name, now)
