@@ -14,13 +14,6 @@ use crate::ledger::{
     EventState, FetchClaim, FetchOutcome, FetchTask, LONGEST_WAIT, LedgerError, ReceiptOutcome,
 };
 
-/// The columns that [`fetch_row`] reads.
-macro_rules! row_columns {
-    () => {
-        "version, wanted_at, not_before, attempts, given_up, failed_at, last_error"
-    };
-}
-
 /// The most webinars that an operator requests in one job, so that webhooks are not delayed.
 pub(super) const PIECE: usize = 500;
 
@@ -72,11 +65,7 @@ fn enqueue(
 ) -> rusqlite::Result<()> {
     let account = request.account.as_ref().map_or("", ExternalAccountId::as_str);
     let found = tx.connection.first(
-        concat!(
-            "SELECT ",
-            row_columns!(),
-            ", id FROM fetches WHERE source = ?1 AND webinar = ?2 AND account = ?3"
-        ),
+        "SELECT * FROM fetches WHERE source = ?1 AND webinar = ?2 AND account = ?3",
         (source, &request.webinar, account),
         |row| Ok((row.get("id")?, fetch_row(row)?)),
     )?;
@@ -118,13 +107,9 @@ pub(super) fn claim(
     // The rows that do not wait; those whose wait is over; and those whose time was written by a clock that was ahead.
     for (from, to) in [(0, 0), (1, tx.now.get()), (never.get().saturating_add(1), i64::MAX)] {
         let found = tx.connection.all(
-            concat!(
-                "SELECT ",
-                row_columns!(),
-                ", id, source, account, webinar FROM fetches
-                 WHERE source = ?1 AND given_up = 0 AND not_before BETWEEN ?2 AND ?3
-                 ORDER BY not_before, wanted_at LIMIT ?4"
-            ),
+            "SELECT * FROM fetches
+             WHERE source = ?1 AND given_up = 0 AND not_before BETWEEN ?2 AND ?3
+             ORDER BY not_before, wanted_at LIMIT ?4",
             (source, from, to, rows),
             |row| {
                 let task = task(row)?;
@@ -168,11 +153,7 @@ pub(super) fn settle(
     tx.effects.settled_fetches.push(task.id);
     let answer = answer_of(task, &mut outcome);
     let accepted = answer.map(|receipt| accept::accept(tx, receipt)).transpose()?;
-    let found = tx.connection.first(
-        concat!("SELECT ", row_columns!(), " FROM fetches WHERE id = ?1"),
-        [task.id],
-        fetch_row,
-    )?;
+    let found = tx.connection.first("SELECT * FROM fetches WHERE id = ?1", [task.id], fetch_row)?;
     // An earlier call settled the task, and the worker did not get its answer.
     let Some(before) = found else { return Ok(accepted) };
     let row = settle_fetch(&before, task.row.version, &outcome, tx.now);

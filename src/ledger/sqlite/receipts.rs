@@ -13,25 +13,6 @@ use crate::ledger::{
     ReceiptSummary,
 };
 
-/// The columns that [`summary`] reads, after the number of the row.
-macro_rules! summary_columns {
-    () => {
-        "receipts.seq, receipts.id, receipts.source, receipts.provider, receipts.event_type, \
-         receipts.received_at, receipts.outcome, receipts.reason, receipts.hash, receipts.kind"
-    };
-}
-
-/// The columns that [`ReceiptColumns::read`] reads.
-macro_rules! record_columns {
-    () => {
-        concat!(
-            $crate::ledger::sqlite::receipts::summary_columns!(),
-            ", receipts.headers, receipts.body_id, receipts.body_offset, receipts.body_length"
-        )
-    };
-}
-pub(super) use {record_columns, summary_columns};
-
 fn summary(row: &Row<'_>) -> rusqlite::Result<ReceiptSummary> {
     Ok(ReceiptSummary {
         id: row.get("id")?,
@@ -88,14 +69,10 @@ pub(super) fn page(
     query: &ReceiptQuery,
 ) -> Result<Page<ReceiptSummary>, LedgerError> {
     let sql = if query.outcome == Some(ReceiptOutcome::Quarantined) {
-        concat!(
-            "SELECT ",
-            summary_columns!(),
-            " FROM receipts INDEXED BY receipts_quarantined
-             WHERE outcome = 2 AND seq < ?1 ORDER BY seq DESC"
-        )
+        "SELECT * FROM receipts INDEXED BY receipts_quarantined
+         WHERE outcome = 2 AND seq < ?1 ORDER BY seq DESC"
     } else {
-        concat!("SELECT ", summary_columns!(), " FROM receipts WHERE seq < ?1 ORDER BY seq DESC")
+        "SELECT * FROM receipts WHERE seq < ?1 ORDER BY seq DESC"
     };
     let mut statement = tx.connection.prepare_cached(sql)?;
     let rows = statement.query([query.after.unwrap_or(i64::MAX)])?;
@@ -113,11 +90,8 @@ pub(super) fn receipt(
     tx: &ReadTx<'_>,
     id: ReceiptId,
 ) -> Result<Option<ReceiptRecord>, LedgerError> {
-    let found = tx.connection.first(
-        concat!("SELECT ", record_columns!(), " FROM receipts WHERE id = ?1"),
-        [id],
-        ReceiptColumns::read,
-    )?;
+    let found =
+        tx.connection.first("SELECT * FROM receipts WHERE id = ?1", [id], ReceiptColumns::read)?;
     let Some(stored) = found else { return Ok(None) };
     let events = tx.connection.all(
         "SELECT hubspot, external_account_id, external_event_id

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::bodies::BodyReader;
-use super::receipts::{ReceiptColumns, record_columns};
+use super::receipts::ReceiptColumns;
 use super::statements::Statements as _;
 use super::transaction::ReadTx;
 use super::webinars::{self, FoundWebinar};
@@ -65,14 +65,13 @@ pub(super) fn receipts_of(
     key: &WebinarKey,
     after: Option<i64>,
 ) -> Result<Page<ContributingReceipt>, LedgerError> {
-    let mut statement = tx.connection.prepare_cached(concat!(
-        "SELECT ",
-        record_columns!(),
-        " FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT receipts.*
+         FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt
          WHERE link.receipt > ?4 AND link.webinar =
              (SELECT id FROM webinars WHERE hubspot = ?1 AND account = ?2 AND webinar = ?3)
-         ORDER BY link.receipt"
-    ))?;
+         ORDER BY link.receipt",
+    )?;
     let mut rows =
         statement.query((&key.hubspot, &key.account, &key.webinar, after.unwrap_or(0)))?;
     let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
