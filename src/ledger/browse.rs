@@ -53,11 +53,11 @@ pub trait Browse: Send + Sync + 'static {
     async fn list_receipts(&self, query: ReceiptQuery)
     -> Result<Page<ReceiptSummary>, LedgerError>;
 
-    /// A receipt with its body, as it is stored.
+    /// A receipt with its body and its events, as it is stored.
     ///
     /// # Errors
     /// [`LedgerError`] when the store cannot be read.
-    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError>;
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptDetail>, LedgerError>;
 }
 
 /// The most that one page shows.
@@ -218,17 +218,24 @@ pub struct ReceiptQuery {
     pub limit: usize,
 }
 
+/// A receipt with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptDetail {
+    /// The receipt.
+    pub record: ReceiptRecord,
+    /// The events of the webinars that it built, by key; at most [`PAGE_MAX`].
+    pub events: Vec<EventKey>,
+}
+
 /// A receipt as the ledger holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptRecord {
-    /// Everything but the body.
+    /// Everything but the headers and the body.
     pub summary: ReceiptSummary,
     /// The headers that mapping needs again, by lower-case name.
     pub headers: Vec<(String, String)>,
     /// The scrubbed body; none for an ignored or erased one.
     pub body: Option<Vec<u8>>,
-    /// The events of the webinars that it built, by key; at most [`PAGE_MAX`].
-    pub events: Vec<EventKey>,
 }
 
 /// A receipt without its headers and its body.

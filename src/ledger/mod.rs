@@ -38,8 +38,8 @@ pub use crate::event::{
 };
 pub use account_statuses::AccountStatuses;
 pub use browse::{
-    Browse, EventDetail, EventQuery, EventState, EventSummary, PAGE_MAX, Page, ReceiptQuery,
-    ReceiptRecord, ReceiptSummary,
+    Browse, EventDetail, EventQuery, EventState, EventSummary, PAGE_MAX, Page, ReceiptDetail,
+    ReceiptQuery, ReceiptRecord, ReceiptSummary,
 };
 pub use error::{LedgerError, SharedError};
 pub use fetch_queue::{FETCH_CLAIM, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask};
@@ -49,8 +49,7 @@ pub use outbox::{
     Outbox, RecordResult, Settlement,
 };
 pub use rebuild::{
-    ContributingReceipt, RebuildRequest, RebuildResult, Rebuilds, RebuiltWebinar, WebinarKey,
-    WebinarState,
+    RebuildRequest, RebuildResult, Rebuilds, RebuiltWebinar, WebinarKey, WebinarState,
 };
 pub use redrive::{Redrive, RedriveProgress, RedriveRequest, RedriveResult};
 pub use store::{CommitObserver, Store, StoreSizes};

@@ -1,7 +1,7 @@
 //! Rebuilds. In a replay a receipt is mapped again with today's code and configuration, and the webinars that it built,
 //! or builds now, are rebuilt from their retained receipts at their original times.
 //!
-//! Mapping is not the ledger's: the replayer reads a [`WebinarState`] and its [`ContributingReceipt`]s, maps and merges
+//! Mapping is not the ledger's: the replayer reads a [`WebinarState`] and its [`ReceiptRecord`]s, maps and merges
 //! them, and returns a [`RebuildRequest`]. If the webinar changed meanwhile the ledger answers [`RebuildResult::Stale`],
 //! and the replayer starts over. So a rebuild takes the writer no longer than a webhook does, however many receipts a
 //! webinar has, and the memory never holds all of them.
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::rules::rebuild::ReceiptChecksum;
-use super::{LedgerError, Page, ReceiptOutcome, ReceiptSummary};
+use super::{LedgerError, Page, ReceiptOutcome, ReceiptRecord};
 use crate::event::{
     AccountName, ExternalAccountId, MissingExternalAccount, Policy, ReceiptId, Webinar, WebinarId,
 };
@@ -40,7 +40,7 @@ pub trait Rebuilds: Send + Sync + 'static {
         &self,
         key: &WebinarKey,
         after: Option<i64>,
-    ) -> Result<Page<ContributingReceipt>, LedgerError>;
+    ) -> Result<Page<ReceiptRecord>, LedgerError>;
 
     /// Replaces webinars with their rebuilt states after a receipt was mapped again. A webinar that is rebuilt as it was does
     /// not change. Durable when it returns.
@@ -105,17 +105,6 @@ impl WebinarState {
         let receipt_checksum = ReceiptChecksum::from_receipts(receipts);
         Self { key, webinar, has_expired_receipts, retained, receipt_checksum }
     }
-}
-
-/// A retained receipt that built a webinar.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContributingReceipt {
-    /// The receipt.
-    pub receipt: ReceiptSummary,
-    /// The headers that mapping needs again, by lower-case name.
-    pub headers: Vec<(String, String)>,
-    /// Its body; none if it was erased.
-    pub body: Option<Vec<u8>>,
 }
 
 /// The replayed receipt's new outcome, and the webinars as today's code builds them.

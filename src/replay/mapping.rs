@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::event::{Change, FetchRequest, MissingExternalAccount};
 use crate::intake::Source;
-use crate::ledger::{ReceiptOutcome, ReceiptSummary, WebinarKey};
-use crate::providers::{Headers, PayloadContent};
+use crate::ledger::{ReceiptOutcome, ReceiptRecord, WebinarKey};
+use crate::providers::PayloadContent;
 
 /// The changes of one receipt, by webinar.
 pub(super) type ChangesByWebinar = BTreeMap<WebinarKey, Vec<Change>>;
@@ -19,14 +19,9 @@ pub(super) struct Mapped {
 }
 
 impl Mapped {
-    /// Maps a stored receipt as an incoming one.
-    pub(super) fn from_stored(
-        source: &Source,
-        receipt: &ReceiptSummary,
-        headers: &dyn Headers,
-        body: &[u8],
-    ) -> Self {
-        let payload = source.reread_receipt(receipt, headers, body);
+    /// Maps a stored receipt, which has that body, as an incoming one.
+    pub(super) fn from_stored(source: &Source, receipt: &ReceiptRecord, body: &[u8]) -> Self {
+        let payload = source.reread_receipt(&receipt.summary, &receipt.headers, body);
         let content = match payload.content {
             PayloadContent::Changes { changes, .. } => by_webinar(source, changes)
                 .map(|changes| (ReceiptOutcome::Accepted, changes))

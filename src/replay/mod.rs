@@ -128,7 +128,7 @@ impl Replayer {
     pub async fn replay(&self, id: ReceiptId) -> Result<Replayed, ReplayError> {
         for _ in 0..MAX_ATTEMPTS {
             let receipt = self.ledger.receipt(id).await?.ok_or(ReplayError::Unknown)?;
-            match self.attempt(&receipt).await {
+            match self.attempt(&receipt.record).await {
                 Err(ReplayError::Busy) => {}
                 done => return done,
             }
@@ -244,7 +244,7 @@ impl Replayer {
             });
         }
         let body = receipt.body.as_deref().ok_or(ReplayError::NoBody)?;
-        Ok(Mapped::from_stored(configured, &receipt.summary, &receipt.headers, body))
+        Ok(Mapped::from_stored(configured, receipt, body))
     }
 
     /// Rebuilds the webinars of the receipt with its changes of today.

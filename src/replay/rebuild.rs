@@ -6,9 +6,7 @@ use super::mapping::{ChangesByWebinar, Mapped};
 use super::{MAX_ATTEMPTS, ReplayError, Replayer};
 use crate::event::webinar::WebinarRebuild;
 use crate::event::{Change, ReceiptId, Webinar};
-use crate::ledger::{
-    ContributingReceipt, RebuiltWebinar, ReceiptSummary, WebinarKey, WebinarState,
-};
+use crate::ledger::{RebuiltWebinar, ReceiptRecord, ReceiptSummary, WebinarKey, WebinarState};
 
 /// Receipts of a webinar that yield no changes of it today. Their old changes stay.
 #[derive(Default, PartialEq, Eq)]
@@ -81,17 +79,16 @@ impl Replayer {
         let mut after = None;
         loop {
             let page = self.ledger.receipts_of(&before.key, after).await?;
-            for ContributingReceipt { receipt, headers, body } in page.items {
-                if receipt.id == replayed {
+            for receipt in page.items {
+                let summary = &receipt.summary;
+                if summary.id == replayed {
                     continue;
                 }
-                let changes =
-                    self.current_changes(&before.key, &receipt, &headers, body.as_deref());
-                if let Some(changes) = changes {
-                    merge(rebuild, &receipt, &changes)?;
+                if let Some(changes) = self.current_changes(&before.key, &receipt) {
+                    merge(rebuild, summary, &changes)?;
                 } else {
                     unmapped.any = true;
-                    unmapped.retained.extend(before.retained.get(&receipt.id));
+                    unmapped.retained.extend(before.retained.get(&summary.id));
                 }
             }
             after = page.next;
@@ -103,18 +100,13 @@ impl Replayer {
 
     /// Today's changes of the webinar from one receipt. None if the source or the body is gone, if the receipt no
     /// longer maps, or if it is about other webinars now: replaying one receipt loses nothing of another.
-    fn current_changes(
-        &self,
-        key: &WebinarKey,
-        receipt: &ReceiptSummary,
-        headers: &Vec<(String, String)>,
-        body: Option<&[u8]>,
-    ) -> Option<Vec<Change>> {
-        let source = self.sources.get(&receipt.source)?;
-        if source.provider.id() != receipt.provider {
+    fn current_changes(&self, key: &WebinarKey, receipt: &ReceiptRecord) -> Option<Vec<Change>> {
+        let source = self.sources.get(&receipt.summary.source)?;
+        if source.provider.id() != receipt.summary.provider {
             return None;
         }
-        let (_, mut changes) = Mapped::from_stored(source, receipt, headers, body?).content.ok()?;
+        let mapped = Mapped::from_stored(source, receipt, receipt.body.as_deref()?);
+        let (_, mut changes) = mapped.content.ok()?;
         changes.remove(key)
     }
 }

@@ -130,7 +130,7 @@ async fn quarantined_receipt_is_accepted_at_its_original_time_once_its_setting_e
     let event = ledger.event_detail(&replayed.events[0]).await.expect("read").expect("there");
     let start = event.fields.iter().find(|field| field.field == "start").expect("it rests on");
     assert_eq!((start.receipt, start.at, start.received_at), (early.id, NOON, NOON));
-    let kept = ledger.receipt(early.id).await.expect("read").expect("stored").summary;
+    let kept = ledger.receipt(early.id).await.expect("read").expect("stored").record.summary;
     assert_eq!((kept.outcome, kept.reason), (ReceiptOutcome::Accepted, None));
     // A second replay changes nothing.
     let before = ledger.all_events().await.expect("events");
@@ -179,7 +179,7 @@ async fn unmappable_receipt_gets_todays_reason() {
     assert_eq!(accept(&ledger, &odd).await, ReceiptOutcome::Quarantined);
     let replayed = replayer(&ledger, &policies()).replay(odd.id).await.expect("replayed");
     assert_eq!(replayed.outcome, ReceiptOutcome::Quarantined);
-    let kept = ledger.receipt(odd.id).await.expect("read").expect("stored").summary;
+    let kept = ledger.receipt(odd.id).await.expect("read").expect("stored").record.summary;
     assert_eq!(kept.reason, replayed.reason);
     assert_ne!(kept.reason.as_deref(), Some("yesterday's reason"));
     // Today's code ignores this receipt.

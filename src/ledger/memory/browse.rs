@@ -12,7 +12,7 @@ use crate::event::{AccountName, EventKey, Millis, ReceiptId, field_origins};
 use crate::ledger::rules::reconcile::policy_for;
 use crate::ledger::{
     Browse, EventDetail, EventQuery, EventStateCounts, EventSummary, LedgerError, PAGE_MAX, Page,
-    ReceiptQuery, ReceiptRecord, ReceiptSummary,
+    ReceiptDetail, ReceiptQuery, ReceiptSummary,
 };
 
 #[async_trait]
@@ -93,19 +93,15 @@ impl Browse for MemoryLedger {
         }))
     }
 
-    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptDetail>, LedgerError> {
         let state = self.store.lock();
         let Some((number, row)) = state.find_receipt(id) else { return Ok(None) };
         let is_built =
             |event: &&MemoryEvent| state.webinars[&event.webinar].receipts.contains(&number);
         let built: BTreeSet<&EventKey> =
             state.events.values().filter(is_built).map(|event| &event.key).collect();
-        Ok(Some(ReceiptRecord {
-            summary: row.summary.clone(),
-            headers: row.headers.to_vec(),
-            body: row.body.as_deref().map(<[u8]>::to_vec),
-            events: built.into_iter().take(PAGE_MAX).cloned().collect(),
-        }))
+        let events = built.into_iter().take(PAGE_MAX).cloned().collect();
+        Ok(Some(ReceiptDetail { record: row.record(), events }))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::event::{ReceiptId, Webinar};
 use crate::ledger::rules::rebuild::{WebinarPlan, covers_all_webinars, plan_webinar};
 use crate::ledger::rules::reconcile::{ReconcileScope, removable};
 use crate::ledger::{
-    ContributingReceipt, LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds,
-    RebuiltWebinar, WebinarKey, WebinarState,
+    LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds, RebuiltWebinar, ReceiptRecord,
+    WebinarKey, WebinarState,
 };
 
 /// Bytes of bodies in one page, unless the first body is longer.
@@ -34,7 +34,7 @@ impl Rebuilds for MemoryLedger {
         &self,
         key: &WebinarKey,
         after: Option<i64>,
-    ) -> Result<Page<ContributingReceipt>, LedgerError> {
+    ) -> Result<Page<ReceiptRecord>, LedgerError> {
         let state = self.store.lock();
         let numbers = state.webinars.get(key).into_iter().flat_map(|row| &row.receipts);
         let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
@@ -44,11 +44,7 @@ impl Rebuilds for MemoryLedger {
             if bytes > MAX_BODY_BYTES && last.is_some() {
                 return Ok(Page { items, next: last });
             }
-            items.push(ContributingReceipt {
-                receipt: receipt.summary.clone(),
-                headers: receipt.headers.to_vec(),
-                body: receipt.body.as_deref().map(<[u8]>::to_vec),
-            });
+            items.push(receipt.record());
             last = Some(number);
         }
         Ok(Page { items, next: None })

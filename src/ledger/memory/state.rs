@@ -7,7 +7,7 @@ use crate::event::{AccountName, AccountStatus, EventKey, Millis, ReceiptId, Sour
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::EventFacts;
 use crate::ledger::rules::source_config::StoredSource;
-use crate::ledger::{EventState, FetchTask, ReceiptSummary, WebinarKey};
+use crate::ledger::{EventState, FetchTask, ReceiptRecord, ReceiptSummary, WebinarKey};
 
 /// Everything that outlives the process. Cheap to copy: what is large is shared.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +118,17 @@ pub(super) struct ReceiptRow {
     pub(super) has_lasting_key: bool,
     pub(super) headers: Arc<[(String, String)]>,
     pub(super) body: Option<Arc<[u8]>>,
+}
+
+impl ReceiptRow {
+    /// The receipt as queries show it.
+    pub(super) fn record(&self) -> ReceiptRecord {
+        ReceiptRecord {
+            summary: self.summary.clone(),
+            headers: self.headers.to_vec(),
+            body: self.body.as_deref().map(<[u8]>::to_vec),
+        }
+    }
 }
 
 /// A webinar.

@@ -17,12 +17,12 @@ use crate::event::{
     StatusChange, StatusUpdate,
 };
 use crate::ledger::{
-    AccountStatuses, Browse, ClaimRequest, ClaimResult, ContributingReceipt, EventDetail,
-    EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQueue,
-    FetchStatus, FetchTask, Intake, Lease, LedgerError, NewReceipt, Outbox, Page, RebuildRequest,
-    RebuildResult, Rebuilds, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary,
-    RecordResult, Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement,
-    Store, StoreSizes, Timers, TimersRun, WebinarKey, WebinarState,
+    AccountStatuses, Browse, ClaimRequest, ClaimResult, EventDetail, EventQuery, EventStateCounts,
+    EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQueue, FetchStatus, FetchTask,
+    Intake, Lease, LedgerError, NewReceipt, Outbox, Page, RebuildRequest, RebuildResult, Rebuilds,
+    ReceiptDetail, ReceiptOutcome, ReceiptQuery, ReceiptRecord, ReceiptSummary, RecordResult,
+    Redrive, RedriveProgress, RedriveRequest, RedriveResult, Retention, Settlement, Store,
+    StoreSizes, Timers, TimersRun, WebinarKey, WebinarState,
 };
 
 /// The fencing number of every lease: the file's lock sees to it that there is one process.
@@ -210,7 +210,7 @@ impl Browse for SqliteLedger {
         self.read(&self.api_reader, move |tx| receipts::page(tx, &query)).await
     }
 
-    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptDetail>, LedgerError> {
         self.read(&self.api_reader, move |tx| receipts::receipt(tx, id)).await
     }
 }
@@ -242,7 +242,7 @@ impl Rebuilds for SqliteLedger {
         &self,
         key: &WebinarKey,
         after: Option<i64>,
-    ) -> Result<Page<ContributingReceipt>, LedgerError> {
+    ) -> Result<Page<ReceiptRecord>, LedgerError> {
         let key = key.clone();
         self.read(&self.api_reader, move |tx| webinar_state::receipts_of(tx, &key, after)).await
     }

@@ -9,7 +9,7 @@ use super::transaction::ReadTx;
 use super::values::Json;
 use crate::event::ReceiptId;
 use crate::ledger::{
-    ContributingReceipt, LedgerError, PAGE_MAX, Page, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
+    LedgerError, PAGE_MAX, Page, ReceiptDetail, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
     ReceiptSummary,
 };
 
@@ -54,12 +54,12 @@ impl ReceiptColumns {
         self,
         connection: &Connection,
         bodies: &mut BodyReader,
-    ) -> Result<ContributingReceipt, LedgerError> {
+    ) -> Result<ReceiptRecord, LedgerError> {
         let body = match self.body {
             Some(location) => bodies.read(connection, location)?.map(<[u8]>::to_vec),
             None => None,
         };
-        Ok(ContributingReceipt { receipt: self.summary, headers: self.headers, body })
+        Ok(ReceiptRecord { summary: self.summary, headers: self.headers, body })
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) fn page(
 pub(super) fn receipt(
     tx: &ReadTx<'_>,
     id: ReceiptId,
-) -> Result<Option<ReceiptRecord>, LedgerError> {
+) -> Result<Option<ReceiptDetail>, LedgerError> {
     let found =
         tx.connection.first("SELECT * FROM receipts WHERE id = ?1", [id], ReceiptColumns::read)?;
     let Some(stored) = found else { return Ok(None) };
@@ -100,7 +100,6 @@ pub(super) fn receipt(
         (stored.seq, sql_count(PAGE_MAX)),
         event_key,
     )?;
-    let ContributingReceipt { receipt: summary, headers, body } =
-        stored.with_body(tx.connection, &mut BodyReader::default())?;
-    Ok(Some(ReceiptRecord { summary, headers, body, events }))
+    let record = stored.with_body(tx.connection, &mut BodyReader::default())?;
+    Ok(Some(ReceiptDetail { record, events }))
 }

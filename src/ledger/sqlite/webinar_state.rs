@@ -8,7 +8,7 @@ use super::statements::Statements as _;
 use super::transaction::ReadTx;
 use super::webinars::{self, FoundWebinar};
 use crate::event::{ReceiptId, Webinar};
-use crate::ledger::{ContributingReceipt, LedgerError, Page, WebinarKey, WebinarState};
+use crate::ledger::{LedgerError, Page, ReceiptRecord, WebinarKey, WebinarState};
 
 /// The most bytes of bodies in one page of receipts, unless the first body is larger.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -64,7 +64,7 @@ pub(super) fn receipts_of(
     tx: &ReadTx<'_>,
     key: &WebinarKey,
     after: Option<i64>,
-) -> Result<Page<ContributingReceipt>, LedgerError> {
+) -> Result<Page<ReceiptRecord>, LedgerError> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT receipts.*
          FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt

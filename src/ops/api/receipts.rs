@@ -46,8 +46,8 @@ pub(super) async fn get(
     query: QueryParameters,
 ) -> Result<ReceiptDetailModel, ApiError> {
     query.finish()?;
-    let record = await_store(ops.ledger.receipt(id)).await?;
-    Ok(record.ok_or(ApiError::UnknownReceipt)?.into())
+    let detail = await_store(ops.ledger.receipt(id)).await?;
+    Ok(detail.ok_or(ApiError::UnknownReceipt)?.into())
 }
 
 /// Maps a receipt again with today's code and configuration.

@@ -13,9 +13,9 @@ use crate::event::{
     StatusChange, StatusUpdate,
 };
 use crate::ledger::{
-    AccountStatuses, Browse, ContributingReceipt, EventDetail, EventQuery, EventStateCounts,
-    EventSummary, FetchClaim, FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask,
-    LedgerError, Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptKind, ReceiptOutcome,
+    AccountStatuses, Browse, EventDetail, EventQuery, EventStateCounts, EventSummary, FetchClaim,
+    FetchOutcome, FetchQueue, FetchRequest, FetchStatus, FetchTask, LedgerError, Page,
+    RebuildRequest, RebuildResult, Rebuilds, ReceiptDetail, ReceiptKind, ReceiptOutcome,
     ReceiptQuery, ReceiptRecord, ReceiptSummary, Redrive, RedriveProgress, RedriveRequest,
     RedriveResult, Store, StoreSizes, WebinarKey, WebinarState,
 };
@@ -153,13 +153,14 @@ impl Browse for FakeLedger {
         Ok(Page { items, next })
     }
 
-    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptDetail>, LedgerError> {
         let number = usize::from(id.as_bytes()[15]);
         let takes = self.receipts.lock().unwrap().get(number.wrapping_sub(1)).copied();
         let Some(takes) = takes else { return self.respond(None).await };
         tokio::time::sleep(takes).await;
         let summary = summary_of(number);
-        Ok(Some(ReceiptRecord { summary, headers: Vec::new(), body: None, events: Vec::new() }))
+        let record = ReceiptRecord { summary, headers: Vec::new(), body: None };
+        Ok(Some(ReceiptDetail { record, events: Vec::new() }))
     }
 }
 
@@ -192,7 +193,7 @@ impl Rebuilds for FakeLedger {
         &self,
         _: &WebinarKey,
         _: Option<i64>,
-    ) -> Result<Page<ContributingReceipt>, LedgerError> {
+    ) -> Result<Page<ReceiptRecord>, LedgerError> {
         unreachable!("the test does not ask for it")
     }
 

@@ -53,7 +53,7 @@ pub(super) async fn body_of_any_bytes_comes_back_unchanged<B: BackEnd>() {
         ledger.accept(merged.clone()),
     );
     assert!(first.is_ok() && second.is_ok() && third.is_ok());
-    let kept = async |id| ledger.receipt(id).await.expect("read").expect("stored");
+    let kept = async |id| ledger.receipt(id).await.expect("read").expect("stored").record;
     let quarantined = kept(odd.id).await;
     assert_eq!(quarantined.body, Some(odd.body));
     assert_eq!(quarantined.summary.reason.as_deref(), Some("no id"));

@@ -190,7 +190,7 @@ pub(super) async fn receipts_are_found_by_source_and_outcome_and_name_their_even
     let events: BTreeSet<&str> =
         shown.events.iter().map(|key| key.external_event_id.as_str()).collect();
     assert_eq!(events, BTreeSet::from(["1", "2"]));
-    assert_eq!(shown.summary.event_type, "webinar.test");
+    assert_eq!(shown.record.summary.event_type, "webinar.test");
     assert_eq!(ledger.receipt(ReceiptId::generate()).await.expect("read"), None);
 }
 

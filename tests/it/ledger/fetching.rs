@@ -111,7 +111,7 @@ pub(super) async fn requested_fetch_is_due_with_its_receipt_and_claimed_once<B: 
     // A platform's webhook that names a webinar and nothing else.
     let thin = wanting("a", Vec::new(), vec![always("1")]);
     assert_eq!(ledger.accept(thin.clone()).await.expect("stored"), ReceiptOutcome::Accepted);
-    let kept = ledger.receipt(thin.id).await.expect("read").expect("there");
+    let kept = ledger.receipt(thin.id).await.expect("read").expect("there").record;
     assert_eq!(kept.body, Some(thin.body.clone()), "to be mapped again one day");
     let first = task(&ledger).await;
     assert_eq!((first.row.version, first.row.attempts, first.row.requested_at), (1, 0, NOON));
@@ -464,9 +464,9 @@ pub(super) async fn headers_and_bodies_come_back_for_mapping<B: BackEnd>() {
     let kinds: Vec<_> = page.items.iter().map(|receipt| (receipt.id, receipt.kind)).collect();
     let expected = [(second.id, ReceiptKind::Fetched), (first.id, ReceiptKind::Webhook)];
     assert_eq!(kinds, expected, "newest first");
-    let record = ledger.receipt(first.id).await.expect("read").expect("there");
-    assert_eq!((record.headers, record.events.len()), (headers.clone(), 1));
-    assert_eq!(ledger.receipt(second.id).await.expect("read").expect("there").headers, []);
+    let detail = ledger.receipt(first.id).await.expect("read").expect("there");
+    assert_eq!((detail.record.headers, detail.events.len()), (headers.clone(), 1));
+    assert_eq!(ledger.receipt(second.id).await.expect("read").expect("there").record.headers, []);
     let key = WebinarKey {
         hubspot: account("main"),
         account: acct(),
@@ -474,7 +474,7 @@ pub(super) async fn headers_and_bodies_come_back_for_mapping<B: BackEnd>() {
     };
     let tellers = ledger.receipts_of(&key, None).await.expect("read").items;
     let claimed: Vec<_> =
-        tellers.into_iter().map(|t| (t.receipt.id, t.receipt.kind, t.headers, t.body)).collect();
+        tellers.into_iter().map(|t| (t.summary.id, t.summary.kind, t.headers, t.body)).collect();
     let expected = [
         (first.id, ReceiptKind::Webhook, headers, Some(first.body)),
         (second.id, ReceiptKind::Fetched, Vec::new(), Some(second.body)),
@@ -498,7 +498,7 @@ pub(super) async fn answer_is_accepted_and_settled_in_one_step<B: BackEnd>() {
         (counted(&ledger).await, ledger.all_events().await.expect("read").len()),
         ((2, 0), 1)
     );
-    let kept = ledger.receipt(foreign.id).await.expect("read").expect("stored");
+    let kept = ledger.receipt(foreign.id).await.expect("read").expect("stored").record;
     assert_eq!(kept.summary.kind, ReceiptKind::Fetched);
     // The same again brings nothing new.
     let outcome = FetchOutcome::Answered(Box::new(foreign));

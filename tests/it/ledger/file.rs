@@ -103,9 +103,9 @@ async fn erasure_covers_the_queue_and_a_copy_keeps_it() {
     let file = std::fs::read(store_folder.file()).expect("there");
     assert!(!file.windows(3).any(|bytes| bytes == b"qv7"), "it is nowhere in the file");
     let ledger = store_folder.open(policies());
-    let record = ledger.receipt(sent.id).await.expect("read").expect("there");
+    let record = ledger.receipt(sent.id).await.expect("read").expect("there").record;
     assert_eq!(record.headers, [("x-who".to_owned(), "[erased]".to_owned())]);
-    let body = ledger.receipt(id).await.expect("read").expect("there").body.expect("stored");
+    let body = ledger.receipt(id).await.expect("read").expect("there").record.body.expect("stored");
     let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(body["host"]["email"], "[erased]");
     let FetchStatus { pending, given_up, .. } = status(&ledger).await;

@@ -10,8 +10,8 @@ use webinar_bridge::event::{
 };
 use webinar_bridge::ledger::rules::rebuild::ReceiptChecksum;
 use webinar_bridge::ledger::{
-    ContributingReceipt, EventStateCounts, EventSummary, Ledger, NewReceipt, RebuildRequest,
-    RebuildResult, RebuiltWebinar, ReceiptContent, ReceiptOutcome, Retention, WebinarKey,
+    EventStateCounts, EventSummary, Ledger, NewReceipt, RebuildRequest, RebuildResult,
+    RebuiltWebinar, ReceiptContent, ReceiptOutcome, ReceiptRecord, Retention, WebinarKey,
     WebinarState,
 };
 
@@ -66,7 +66,7 @@ async fn reread_unchanged(
     let before = ledger.webinar_state(&key).await.expect("read");
     let mut receipts = Vec::new();
     for contributing in receipt_pages(ledger, &key).await.into_iter().flatten() {
-        let id = contributing.receipt.id;
+        let id = contributing.summary.id;
         let receipt = sent.iter().find(|receipt| receipt.id == id).expect("it was sent");
         receipts.push((receipt.clone(), changes(sent, id)));
     }
@@ -74,7 +74,7 @@ async fn reread_unchanged(
 }
 
 /// The retained receipts of a webinar, page by page.
-async fn receipt_pages(ledger: &impl Ledger, key: &WebinarKey) -> Vec<Vec<ContributingReceipt>> {
+async fn receipt_pages(ledger: &impl Ledger, key: &WebinarKey) -> Vec<Vec<ReceiptRecord>> {
     let (mut pages, mut after) = (Vec::new(), None);
     loop {
         let page = ledger.receipts_of(key, after).await.expect("read");
@@ -164,7 +164,7 @@ pub(super) async fn rebuild_keeps_the_fields_of_expired_receipts<B: BackEnd>() {
     back_end.clock().set(minutes(70));
     while ledger.prune(KEEP).await.expect("pruned") {}
     let left = receipt_pages(&ledger, &key("1")).await.concat();
-    assert_eq!(left.iter().map(|left| left.receipt.id).collect::<Vec<_>>(), [second.id]);
+    assert_eq!(left.iter().map(|left| left.summary.id).collect::<Vec<_>>(), [second.id]);
     // The second yields nothing any more: its name is gone, and all of the first is there.
     let mut without = reread_unchanged(&ledger, key("1"), std::slice::from_ref(&second)).await;
     without.receipts[0].1 = Vec::new();
@@ -237,9 +237,9 @@ pub(super) async fn rebuild_that_is_refused_leaves_no_trace<B: BackEnd>() {
         counts(&ledger).await,
         EventStateCounts { pending: 1, ..EventStateCounts::default() }
     );
-    let record = ledger.receipt(foreign.id).await.expect("read").expect("stored");
-    assert_eq!(record.summary.outcome, ReceiptOutcome::Quarantined);
-    assert!(record.events.is_empty());
+    let detail = ledger.receipt(foreign.id).await.expect("read").expect("stored");
+    assert_eq!(detail.record.summary.outcome, ReceiptOutcome::Quarantined);
+    assert!(detail.events.is_empty());
 }
 
 pub(super) async fn rebuild_deletes_obsolete_events_that_hubspot_never_had<B: BackEnd>() {
@@ -281,7 +281,7 @@ pub(super) async fn receipts_of_a_webinar_come_in_pages_of_some_megabytes<B: Bac
     }
     let pages = receipt_pages(&ledger, &key("1")).await;
     assert!(pages.iter().all(|page| (1..=8).contains(&page.len())), "some megabytes each");
-    let read: Vec<_> = pages.concat().into_iter().map(|t| (t.receipt.id, t.body)).collect();
+    let read: Vec<_> = pages.concat().into_iter().map(|t| (t.summary.id, t.body)).collect();
     let sent: Vec<_> = big.iter().map(|big| (big.id, Some(big.body.clone()))).collect();
     assert_eq!(read, sent, "oldest first");
 }

@@ -121,9 +121,9 @@ async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
     let page = ledger.list_receipts(ask).await.expect("a page");
     assert_eq!(page.items.len(), 1);
     assert_eq!(page.items[0].kind, ReceiptKind::Webhook);
-    let record = ledger.receipt(page.items[0].id).await.expect("read").expect("there");
-    assert_eq!(record.body.as_deref(), Some(&br#"{"seed":"a"}"#[..]));
-    assert_eq!((record.headers, record.events.len()), (Vec::new(), 2));
+    let detail = ledger.receipt(page.items[0].id).await.expect("read").expect("there");
+    assert_eq!(detail.record.body.as_deref(), Some(&br#"{"seed":"a"}"#[..]));
+    assert_eq!((detail.record.headers, detail.events.len()), (Vec::new(), 2));
     let known = receipt("a", Vec::new());
     assert_eq!(ledger.accept(known).await.expect("stored"), ReceiptOutcome::Duplicate);
     assert_eq!(

@@ -9,10 +9,10 @@ use webinar_bridge::event::{
     AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, StatusChange, StatusUpdate,
 };
 use webinar_bridge::ledger::{
-    AccountStatuses, Browse, ClaimRequest, ClaimResult, ContributingReceipt, EventDetail,
-    EventQuery, EventStateCounts, EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQueue,
-    FetchRequest, FetchStatus, FetchTask, Intake, Lease, Ledger, LedgerError, NewReceipt, Outbox,
-    Page, RebuildRequest, RebuildResult, Rebuilds, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
+    AccountStatuses, Browse, ClaimRequest, ClaimResult, EventDetail, EventQuery, EventStateCounts,
+    EventSummary, EventVersion, FetchClaim, FetchOutcome, FetchQueue, FetchRequest, FetchStatus,
+    FetchTask, Intake, Lease, Ledger, LedgerError, NewReceipt, Outbox, Page, RebuildRequest,
+    RebuildResult, Rebuilds, ReceiptDetail, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
     ReceiptSummary, RecordResult, Redrive, RedriveProgress, RedriveRequest, RedriveResult,
     Retention, Settlement, Store, StoreSizes, Timers, TimersRun, WebinarKey, WebinarState,
 };
@@ -320,7 +320,7 @@ impl<L: Ledger> Browse for FaultyLedger<L> {
         self.inner.list_receipts(ask).await
     }
 
-    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptRecord>, LedgerError> {
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<ReceiptDetail>, LedgerError> {
         self.before("look at a receipt").await?;
         self.inner.receipt(id).await
     }
@@ -380,7 +380,7 @@ impl<L: Ledger> Rebuilds for FaultyLedger<L> {
         &self,
         key: &WebinarKey,
         after: Option<i64>,
-    ) -> Result<Page<ContributingReceipt>, LedgerError> {
+    ) -> Result<Page<ReceiptRecord>, LedgerError> {
         self.before("look at contributors").await?;
         self.inner.receipts_of(key, after).await
     }

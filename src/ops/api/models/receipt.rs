@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::event::EventKey;
-use crate::ledger::{ReceiptRecord, ReceiptSummary};
+use crate::ledger::{ReceiptDetail, ReceiptSummary};
 use crate::providers::by_id;
 use crate::replay::ReplayProgress;
 
@@ -44,10 +44,11 @@ pub struct BulkReplayModel {
     pub next: Option<String>,
 }
 
-impl From<ReceiptRecord> for ReceiptDetailModel {
+impl From<ReceiptDetail> for ReceiptDetailModel {
     /// Scrubs the body again: the code that scrubbed it before it was stored may have known less than today's. The body
     /// of a platform that this version does not know is left out, since its secret parts are unknown.
-    fn from(record: ReceiptRecord) -> Self {
+    fn from(detail: ReceiptDetail) -> Self {
+        let ReceiptDetail { record, events } = detail;
         let platform = by_id(record.summary.provider.as_str());
         let body = record.body.as_deref().zip(platform);
         let body = body.map(|(body, platform)| (platform.scrub)(body));
@@ -56,7 +57,7 @@ impl From<ReceiptRecord> for ReceiptDetailModel {
             Some(Ok(text)) => (Some(text), Some("utf-8")),
             Some(Err(bytes)) => (Some(STANDARD.encode(bytes.as_bytes())), Some("base64")),
         };
-        Self { receipt: record.summary, body, body_encoding, events: record.events }
+        Self { receipt: record.summary, body, body_encoding, events }
     }
 }
 
@@ -66,10 +67,10 @@ mod tests {
 
     use super::*;
     use crate::event::{BodyHash, Millis, ProviderId, ReceiptId, SourceName};
-    use crate::ledger::{ReceiptKind, ReceiptOutcome};
+    use crate::ledger::{ReceiptKind, ReceiptOutcome, ReceiptRecord};
 
     fn shown(provider: &'static str, body: Option<&[u8]>) -> Value {
-        let detail = ReceiptDetailModel::from(ReceiptRecord {
+        let record = ReceiptRecord {
             summary: ReceiptSummary {
                 id: ReceiptId::from_bytes([7; 16]),
                 kind: ReceiptKind::Webhook,
@@ -83,8 +84,8 @@ mod tests {
             },
             headers: Vec::new(),
             body: body.map(<[u8]>::to_vec),
-            events: Vec::new(),
-        });
+        };
+        let detail = ReceiptDetailModel::from(ReceiptDetail { record, events: Vec::new() });
         serde_json::to_value(detail).expect("JSON")
     }
 
