@@ -20,8 +20,6 @@ use crate::telemetry::Metrics;
 const MAX_TRIES: u32 = 6;
 /// Longest wait between two tries. Reading fails if HubSpot asks for a longer one.
 const MAX_WAIT: Duration = Duration::from_mins(1);
-/// HubSpot's rolling window, when it does not say when to come back (usage guidelines).
-const WINDOW: Duration = Duration::from_secs(10);
 
 /// Reads events of one account.
 pub(super) struct EventReader {
@@ -76,8 +74,8 @@ fn retry_delay(trouble: &AccountError, tries: u32) -> Option<Duration> {
         | AccountErrorKind::NotFound
         | AccountErrorKind::Migrating
         | AccountErrorKind::Redirected => return None,
-        AccountErrorKind::RateLimited { .. } => trouble.retry_after.unwrap_or(WINDOW),
-        AccountErrorKind::Locked
+        AccountErrorKind::RateLimited { .. }
+        | AccountErrorKind::Locked
         | AccountErrorKind::Overloaded
         | AccountErrorKind::Transport { .. } => trouble
             .retry_after

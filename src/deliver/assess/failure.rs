@@ -10,10 +10,6 @@ use crate::hubspot::{AccountError, AccountErrorKind, RateLimitPolicy};
 
 /// Wait, during a pause, before one event probes the account.
 const PAUSE_PROBE: Duration = Duration::from_mins(1);
-/// Wait after a 429 without `Retry-After`: HubSpot's rolling window (usage guidelines: limits per 10 seconds).
-const WINDOW: Duration = Duration::from_secs(10);
-/// Wait for a locked object, which is locked for 2 s (error handling: 423).
-const LOCKED: Duration = Duration::from_secs(2);
 /// Interval of probing whether the daily limit was reset. The reset is at midnight in the account's time zone, which is
 /// not known here.
 const DAILY_LIMIT_PROBE: Duration = Duration::from_mins(10);
@@ -35,14 +31,11 @@ pub fn from_error(error: &AccountError, random: u32) -> AccountFailure {
         AccountErrorKind::RateLimited { policy: RateLimitPolicy::Daily } => {
             (fixed(DAILY_LIMIT_PROBE), Some(PauseReason::DailyLimit))
         }
-        AccountErrorKind::RateLimited { policy: RateLimitPolicy::Secondly } => {
-            (fixed(Duration::from_secs(1)), None)
-        }
-        AccountErrorKind::RateLimited {
-            policy: RateLimitPolicy::TenSecondly | RateLimitPolicy::Unknown,
-        } => (fixed(WINDOW), None),
-        AccountErrorKind::Locked => (fixed(LOCKED), None),
-        AccountErrorKind::Overloaded | AccountErrorKind::Transport { .. } => {
+        // The error of a lock, or of a limit that is not the day's, holds its wait.
+        AccountErrorKind::RateLimited { .. }
+        | AccountErrorKind::Locked
+        | AccountErrorKind::Overloaded
+        | AccountErrorKind::Transport { .. } => {
             (error.retry_after.map_or(RetryWait::Backoff { random }, RetryWait::Fixed), None)
         }
     };
