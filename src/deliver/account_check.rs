@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::account::DeliveryAccount;
 use super::assess::failure;
-use super::ownership::{CheckResult, Ownership, compare, read_identity};
+use super::ownership::{Ownership, changed_identity, read_identity};
 use crate::event::{Identity, StatusChange};
 use crate::hubspot::{ApiReport, CallPermit};
 use crate::ledger::{EventState, LedgerError, RedriveRequest};
@@ -38,29 +38,27 @@ pub async fn check(account: Arc<DeliveryAccount>, permit: CallPermit) {
         }
     };
     let status = account.status();
-    let result = compare(status.identity.as_ref(), seen);
-    let (change, ownership) = match result.clone() {
-        CheckResult::Confirmed(identity) => {
-            (StatusChange::IdentityConfirmed { identity, daily_remaining }, Ownership::Confirmed)
-        }
-        CheckResult::Changed { remembered, seen } => {
-            tracing::error!(
-                hubspot.account = %account.name,
-                %remembered,
-                %seen,
-                "the credentials open another HubSpot account, or are another app's: nothing is sent"
-            );
-            let detail = describe_change(&remembered, &seen);
-            (StatusChange::IdentityChanged { seen, detail, daily_remaining }, Ownership::Changed)
-        }
-    };
+    if let Some((remembered, seen)) = changed_identity(status.identity.as_ref(), seen.as_ref()) {
+        tracing::error!(
+            hubspot.account = %account.name,
+            %remembered,
+            %seen,
+            "the credentials open another HubSpot account, or are another app's: nothing is sent"
+        );
+        let (seen, detail) = (seen.clone(), describe_change(remembered, seen));
+        let change = StatusChange::IdentityChanged { seen, detail, daily_remaining };
+        account.update_status(change).await;
+        guard.result = Ownership::Changed;
+        return;
+    }
+    let change = StatusChange::IdentityConfirmed { identity: seen.clone(), daily_remaining };
     account.update_status(change).await;
-    if let CheckResult::Confirmed(Some(identity)) = &result
+    if let Some(identity) = &seen
         && (status.unconfirmed_identity.is_some() || status.identity.as_ref() != Some(identity))
     {
         tracing::info!(hubspot.account = %account.name, %identity, "events go to this HubSpot account");
     }
-    guard.result = ownership;
+    guard.result = Ownership::Confirmed;
 }
 
 /// The detail of the pause, for operators.

@@ -29,20 +29,6 @@ pub enum Ownership {
     },
 }
 
-/// The result of a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CheckResult {
-    /// Events go to this account, if HubSpot disclosed it.
-    Confirmed(Option<Identity>),
-    /// The account is another than the remembered one.
-    Changed {
-        /// The remembered account.
-        remembered: Identity,
-        /// The account that the credentials open.
-        seen: Identity,
-    },
-}
-
 impl CheckState {
     /// The state of the check of these credentials.
     #[must_use]
@@ -103,16 +89,14 @@ pub fn read_identity(
     if is_undisclosed { Ok(None) } else { Err(error) }
 }
 
-/// Compares the account that the credentials open with the remembered one.
+/// The remembered account and the one that the credentials open, if they are known and differ.
 ///
 /// A token does not show its app, so two tokens of one portal count as one app's, as when a token is rotated. Another
 /// kind of credential is very likely another app's.
 #[must_use]
-pub fn compare(remembered: Option<&Identity>, seen: Option<Identity>) -> CheckResult {
-    match (remembered, seen) {
-        (Some(remembered), Some(seen)) if *remembered != seen => {
-            CheckResult::Changed { remembered: remembered.clone(), seen }
-        }
-        (_, seen) => CheckResult::Confirmed(seen),
-    }
+pub fn changed_identity<'a>(
+    remembered: Option<&'a Identity>,
+    seen: Option<&'a Identity>,
+) -> Option<(&'a Identity, &'a Identity)> {
+    remembered.zip(seen).filter(|(remembered, seen)| remembered != seen)
 }
