@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use url::Url;
 
 use crate::clock::Clock;
 use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
@@ -29,23 +28,17 @@ const MARGIN: Duration = Duration::from_mins(5);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Gives an account's calls their bearer token, and keeps it fresh.
-pub(super) enum AccountTokens {
-    /// A token that is read each time, so that a changed file counts at once.
-    Fixed(Secret),
-    /// Tokens that an OAuth app's installation is granted.
-    OAuth(Box<OAuth>),
+pub(super) struct AccountTokens {
+    issuer: AccountTokenIssuer,
+    cache: TokenCache<AccountError>,
 }
 
-/// An OAuth app's installation, and the token it was granted last.
-pub(super) struct OAuth {
-    client_id: String,
-    client_secret: Secret,
-    refresh_token: Secret,
-    token_url: Url,
+/// Requests tokens for an OAuth app's installation.
+struct AccountTokenIssuer {
+    credentials: AccountCredentials,
     timeout: Duration,
     http: AccountHttp,
     clock: Arc<dyn Clock>,
-    cache: TokenCache<AccountError>,
 }
 
 /// `{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN",...}`
@@ -65,36 +58,20 @@ impl AccountTokens {
         http: AccountHttp,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        match credentials {
-            AccountCredentials::Token(secret) => Self::Fixed(secret),
-            AccountCredentials::OAuth { client_id, client_secret, refresh_token, token_url } => {
-                Self::OAuth(Box::new(OAuth {
-                    client_id,
-                    client_secret,
-                    refresh_token,
-                    token_url,
-                    timeout,
-                    http,
-                    clock,
-                    cache: TokenCache::new(MARGIN, Some(RETRY)),
-                }))
-            }
-        }
+        let issuer = AccountTokenIssuer { credentials, timeout, http, clock };
+        Self { issuer, cache: TokenCache::new(MARGIN, Some(RETRY)) }
     }
 
     /// The credentials as they are now. Cheap while nothing changed: of a file only the metadata is read then.
     pub(super) fn fingerprint(&self) -> CredentialsFingerprint {
-        match self {
-            Self::Fixed(secret) => CredentialsFingerprint::from_secrets(&[secret]),
-            Self::OAuth(oauth) => oauth.fingerprint(),
-        }
+        self.issuer.fingerprint()
     }
 
     /// The OAuth app's id. A fixed token does not show its app.
     pub(super) fn client_id(&self) -> Option<&str> {
-        match self {
-            Self::Fixed(_) => None,
-            Self::OAuth(oauth) => Some(&oauth.client_id),
+        match &self.issuer.credentials {
+            AccountCredentials::Token(_) => None,
+            AccountCredentials::OAuth { client_id, .. } => Some(client_id),
         }
     }
 
@@ -107,44 +84,56 @@ impl AccountTokens {
     /// # Cancel safety
     /// A cancelled request may have been answered; the next call makes another.
     pub(super) async fn bearer_token(&self) -> Result<SecretString, AccountError> {
-        match self {
-            Self::Fixed(secret) => read_secret(secret, "access token"),
-            Self::OAuth(oauth) => oauth.cache.token(&**oauth).await,
+        match &self.issuer.credentials {
+            // It is read each time, so that a changed file counts at once.
+            AccountCredentials::Token(token) => read_secret(token, "access token"),
+            AccountCredentials::OAuth { .. } => self.cache.token(&self.issuer).await,
         }
     }
 
     /// Drops a token that was refused, unless it is fixed. It does nothing if another has replaced that one.
     pub(super) async fn invalidate(&self, token: &SecretString) {
-        match self {
-            Self::Fixed(_) => {}
-            Self::OAuth(oauth) => oauth.cache.invalidate(token).await,
-        }
+        self.cache.invalidate(token).await;
     }
 }
 
-impl OAuth {
+impl AccountTokenIssuer {
     /// <https://api.hubapi.com/oauth/2026-03/token>: a form, by HubSpot's published OpenAPI of its OAuth API.
-    fn request(&self, refresh: &SecretString) -> Result<HttpRequest, AccountError> {
-        let client_secret = read_secret(&self.client_secret, "client secret")?;
+    fn token_request(
+        &self,
+        rotation: &mut RefreshTokenRotation,
+    ) -> Result<HttpRequest, AccountError> {
+        let AccountCredentials::OAuth { client_id, client_secret, refresh_token, token_url } =
+            &self.credentials
+        else {
+            let kind = AccountErrorKind::Unauthorized;
+            return Err(AccountError::new(kind, "the access token is fixed"));
+        };
+        let refresh = rotation.current(&read_secret(refresh_token, "refresh token")?);
+        let client_secret = read_secret(client_secret, "client secret")?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
-        let client = (self.client_id.as_str(), &client_secret);
-        Ok(oauth::token_request(&self.token_url, ClientAuth::Form, client, &form, self.timeout))
+        let client = (client_id.as_str(), &client_secret);
+        Ok(oauth::token_request(token_url, ClientAuth::Form, client, &form, self.timeout))
     }
 }
 
-impl TokenIssuer for OAuth {
+impl TokenIssuer for AccountTokenIssuer {
     type Error = AccountError;
 
     fn fingerprint(&self) -> CredentialsFingerprint {
-        CredentialsFingerprint::from_secrets(&[&self.client_secret, &self.refresh_token])
+        match &self.credentials {
+            AccountCredentials::Token(token) => CredentialsFingerprint::from_secrets(&[token]),
+            AccountCredentials::OAuth { client_secret, refresh_token, .. } => {
+                CredentialsFingerprint::from_secrets(&[client_secret, refresh_token])
+            }
+        }
     }
 
     async fn request_token(
         &self,
         rotation: &mut RefreshTokenRotation,
     ) -> Result<TokenGrant, AccountError> {
-        let configured = read_secret(&self.refresh_token, "refresh token")?;
-        let request = self.request(&rotation.current(&configured))?;
+        let request = self.token_request(rotation)?;
         let granted = match self.http.send(ApiOperation::Token, request).await {
             Ok(response) => parse_token_response(&response),
             // That the endpoint may have acted makes no difference to the account's API, which was not called.
