@@ -14,8 +14,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::event::{AccountName, EventKey, FetchCondition, FetchRequest, SourceName, WebinarId};
 use crate::ledger::sqlite::{OpenError, Rekey};
-use crate::ledger::{EventQuery, EventState, EventSummary, FetchStatus, Ledger, RedriveResult};
-use crate::net::Http;
+use crate::ledger::{EventQuery, EventState, EventSummary, FetchStatus, Ledger};
+use crate::net::{Http, HttpMethod};
+use crate::ops::models::{EventListModel, FetchRequestModel, RedriveModel, StatusModel};
 use crate::telemetry::Metrics;
 
 /// Most events of a page. A whole page is held in memory, and an event may have 65,000 characters of description.
@@ -75,7 +76,15 @@ impl LedgerAccess {
                 (page.items, page.next.map(|next| next.to_string()))
             }
             Self::Service(service) => {
-                let page = service.list_delivered(account, PAGE, cursor.as_deref()).await?;
+                let query = [
+                    ("hubspot", account.as_str()),
+                    ("state", "delivered"),
+                    ("limit", &PAGE.to_string()),
+                    ("cursor", cursor.as_deref().unwrap_or_default()),
+                ];
+                let page: Option<EventListModel> =
+                    service.send(HttpMethod::Get, &["events"], &query).await?;
+                let page = page.context("the service has no list of events")?;
                 (page.events, page.next)
             }
         };
@@ -90,7 +99,7 @@ impl LedgerAccess {
     ) -> anyhow::Result<Option<DeliveredEvent>> {
         let event = match self {
             Self::Local(ledger) => ledger.event_detail(key).await?.map(|detail| detail.summary),
-            Self::Service(service) => service.event(key).await?,
+            Self::Service(service) => service.send(HttpMethod::Get, &event_path(key), &[]).await?,
         };
         let event = event.filter(|event| event.state == EventState::Delivered);
         event.map(DeliveredEvent::try_from).transpose()
@@ -99,13 +108,16 @@ impl LedgerAccess {
     /// Sends the event again. An event that was deleted, or became incomplete or filtered, is not sent.
     pub(super) async fn redrive(&self, key: &EventKey) -> anyhow::Result<()> {
         match self {
-            Self::Local(ledger) => match ledger.redrive(key).await? {
-                RedriveResult::Pending
-                | RedriveResult::Incomplete
-                | RedriveResult::Filtered
-                | RedriveResult::Unknown => Ok(()),
-            },
-            Self::Service(service) => service.redrive(key).await,
+            Self::Local(ledger) => {
+                ledger.redrive(key).await?;
+                Ok(())
+            }
+            Self::Service(service) => {
+                let path = [event_path(key).as_slice(), &["redrive"]].concat();
+                let _redriven: Option<RedriveModel> =
+                    service.send(HttpMethod::Post, &path, &[]).await?;
+                Ok(())
+            }
         }
     }
 
@@ -130,7 +142,12 @@ impl LedgerAccess {
                 ledger.request_fetches(source, vec![request]).await?;
                 Ok(())
             }
-            Self::Service(service) => service.request_fetch(source, &webinar).await,
+            Self::Service(service) => {
+                let path = ["sources", source.as_str(), "webinars", webinar.as_str(), "fetch"];
+                let _requested: Option<FetchRequestModel> =
+                    service.send(HttpMethod::Post, &path, &[]).await?;
+                Ok(())
+            }
         }
     }
 
@@ -141,7 +158,10 @@ impl LedgerAccess {
                 Ok(ledger.fetch_statuses().await?.remove(source).unwrap_or_default())
             }
             Self::Service(service) => {
-                let mut sources = service.status().await?.sources.into_iter();
+                let status: Option<StatusModel> =
+                    service.send(HttpMethod::Get, &["status"], &[]).await?;
+                let status = status.context("the service has no status")?;
+                let mut sources = status.sources.into_iter();
                 let source = sources.find(|shown| shown.source == *source);
                 let source =
                     source.context("the running service does not know the source: restart it")?;
@@ -157,6 +177,12 @@ impl LedgerAccess {
             Self::Service(_) => {}
         }
     }
+}
+
+/// The path of the event in the service's API.
+fn event_path(key: &EventKey) -> [&str; 4] {
+    let EventKey { hubspot, external_account_id, external_event_id } = key;
+    ["events", hubspot.as_str(), external_account_id.as_str(), external_event_id.as_str()]
 }
 
 impl TryFrom<EventSummary> for DeliveredEvent {
