@@ -91,7 +91,7 @@ impl DryRunSource {
 }
 
 /// The printed result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct MapReport {
     event_type: String,
     meaning: &'static str,
@@ -125,14 +125,25 @@ pub(super) fn map_body(
     let DryRunSource { source, account } = source;
     let policy = &source.policy;
     let reading = source.dry_run(body, now);
-    let (mut meaning, changes, bad_fields, mut unmappable) = match reading.content {
-        PayloadContent::Changes { changes, bad_fields } => ("changes", changes, bad_fields, None),
-        PayloadContent::Ignored => ("ignored", vec![], vec![], None),
-        PayloadContent::Handshake(_) => ("handshake", vec![], vec![], None),
-        PayloadContent::Unmappable(why) => ("unmappable", vec![], vec![], Some(why)),
+    let fetches = reading.fetch_requests.iter();
+    let mut report = MapReport {
+        event_type: reading.event_type,
+        asked: fetches.map(|wanted| wanted.webinar.to_string()).collect(),
+        ..MapReport::default()
     };
-    let (mut inputs, mut remarks, mut incomplete) = (Vec::new(), Vec::new(), Vec::new());
-    for change in &changes {
+    report.meaning = match reading.content {
+        PayloadContent::Changes { changes, bad_fields } => {
+            (report.changes, report.bad_fields) = (changes, bad_fields);
+            "changes"
+        }
+        PayloadContent::Ignored => "ignored",
+        PayloadContent::Handshake(_) => "handshake",
+        PayloadContent::Unmappable(why) => {
+            report.unmappable = Some(why);
+            "unmappable"
+        }
+    };
+    for change in &report.changes {
         let mut webinar = Webinar::default();
         let provenance = Provenance {
             receipt: ReceiptId::generate(),
@@ -140,7 +151,7 @@ pub(super) fn map_body(
             origin: Origin {
                 source: source.name.clone(),
                 provider: source.provider.id(),
-                event_type: reading.event_type.clone(),
+                event_type: report.event_type.clone(),
                 reported_at: change.occurred_at,
                 received_at: now,
             },
@@ -150,32 +161,20 @@ pub(super) fn map_body(
         let account = match policy.external_account(named) {
             Ok(account) => account,
             Err(none) => {
-                (meaning, unmappable) = ("unmappable", Some(none.to_string()));
+                (report.meaning, report.unmappable) = ("unmappable", Some(none.to_string()));
                 break;
             }
         };
         for event in fold(&webinar, account, &change.webinar, policy, now) {
             let of = |gaps| EventGaps { id: event.id.as_str().to_owned(), gaps };
             match event.content {
-                Ok(input) => inputs.push(input),
-                Err(gaps) => incomplete.push(of(gaps)),
+                Ok(input) => report.inputs.push(input),
+                Err(gaps) => report.incomplete.push(of(gaps)),
             }
             if !event.warnings.is_empty() {
-                remarks.push(of(event.warnings));
+                report.remarks.push(of(event.warnings));
             }
         }
     }
-    let event_type = reading.event_type;
-    let asked = reading.fetch_requests.iter().map(|wanted| wanted.webinar.to_string()).collect();
-    Ok(MapReport {
-        event_type,
-        meaning,
-        changes,
-        bad_fields,
-        asked,
-        inputs,
-        remarks,
-        incomplete,
-        unmappable,
-    })
+    Ok(report)
 }
