@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use crate::event::ProviderId;
     use crate::net::{HttpResponse, TransportError};
-    use crate::providers::ApiCredentials;
+    use crate::providers::PlatformCredentials;
     use crate::secret::Secret;
 
     /// An overloaded platform.
@@ -214,7 +214,7 @@ mod tests {
     async fn get_failing_token_endpoint_is_held_for_doubling_times() {
         let url: Url = "https://platform.example/token".parse().expect("a URL");
         let secret = Secret::Text("hush".into());
-        let credentials = ApiCredentials::ClientCredentials {
+        let credentials = PlatformCredentials::ClientCredentials {
             token_url: url.clone(),
             client_id: "app".into(),
             client_secret: secret,

@@ -8,7 +8,7 @@ use super::metered_http::MeteredHttp;
 use super::verdict::{FailureScope, PlatformError, REFUSAL_WAIT, TemporaryFailure, judge};
 use crate::net::oauth::{self, ClientAuth, RefreshTokenRotation, TokenGrant};
 use crate::net::{CredentialsFingerprint, HttpRequest, TokenCache, TokenIssuer, TokenIssuerError};
-use crate::providers::ApiCredentials;
+use crate::providers::PlatformCredentials;
 use crate::secret::{Secret, secrets_equal};
 
 /// Timeout of one whole token request.
@@ -35,13 +35,13 @@ pub(super) struct AuthHeader {
 
 /// Requests tokens at the platform's token endpoint.
 struct PlatformTokenIssuer {
-    credentials: ApiCredentials,
+    credentials: PlatformCredentials,
     http: MeteredHttp,
 }
 
 impl PlatformTokens {
     /// Creates the cache; requests nothing yet.
-    pub(super) fn new(credentials: ApiCredentials, http: MeteredHttp) -> Self {
+    pub(super) fn new(credentials: PlatformCredentials, http: MeteredHttp) -> Self {
         let issuer = PlatformTokenIssuer { credentials, http };
         Self { issuer, cache: TokenCache::new(MARGIN, None) }
     }
@@ -51,7 +51,7 @@ impl PlatformTokens {
     /// # Cancel safety
     /// A cancelled request may have been answered; the next caller makes another.
     pub(super) async fn auth_header(&self) -> Result<AuthHeader, TemporaryFailure> {
-        if let ApiCredentials::Token { header, prefix, token } = &self.issuer.credentials {
+        if let PlatformCredentials::Token { header, prefix, token } = &self.issuer.credentials {
             let token = read_secret(token, "token")?;
             return Ok(AuthHeader { name: header, prefix, token });
         }
@@ -61,7 +61,7 @@ impl PlatformTokens {
 
     /// Drops this header, which was refused. Returns whether the next one may be another.
     pub(super) async fn may_replace(&self, refused: &AuthHeader) -> bool {
-        if matches!(self.issuer.credentials, ApiCredentials::Token { .. }) {
+        if matches!(self.issuer.credentials, PlatformCredentials::Token { .. }) {
             let present = self.auth_header().await;
             return present.is_ok_and(|present| !secrets_equal(&present.token, &refused.token));
         }
@@ -89,13 +89,23 @@ impl PlatformTokenIssuer {
             Ok(oauth::token_request(token_url, ClientAuth::Basic, client, form, TIMEOUT))
         };
         match &self.credentials {
-            ApiCredentials::Token { .. } => Err(no_token("the token is fixed")),
-            ApiCredentials::ClientCredentials { token_url, client_id, client_secret, form } => {
+            PlatformCredentials::Token { .. } => Err(no_token("the token is fixed")),
+            PlatformCredentials::ClientCredentials {
+                token_url,
+                client_id,
+                client_secret,
+                form,
+            } => {
                 let form: Vec<(&str, &str)> =
                     form.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 request(token_url, client_id, client_secret, &form)
             }
-            ApiCredentials::RefreshToken { token_url, client_id, client_secret, refresh_token } => {
+            PlatformCredentials::RefreshToken {
+                token_url,
+                client_id,
+                client_secret,
+                refresh_token,
+            } => {
                 let refresh = rotation.current(&read_secret(refresh_token, "refresh_token")?);
                 let form =
                     [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
@@ -110,9 +120,9 @@ impl TokenIssuer for PlatformTokenIssuer {
 
     fn fingerprint(&self) -> CredentialsFingerprint {
         CredentialsFingerprint::from_secrets(&match &self.credentials {
-            ApiCredentials::Token { token, .. } => vec![token],
-            ApiCredentials::ClientCredentials { client_secret, .. } => vec![client_secret],
-            ApiCredentials::RefreshToken { client_secret, refresh_token, .. } => {
+            PlatformCredentials::Token { token, .. } => vec![token],
+            PlatformCredentials::ClientCredentials { client_secret, .. } => vec![client_secret],
+            PlatformCredentials::RefreshToken { client_secret, refresh_token, .. } => {
                 vec![client_secret, refresh_token]
             }
         })

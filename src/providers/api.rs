@@ -28,7 +28,7 @@ pub trait PlatformApi: Send + Sync {
         &self,
         webinar: &WebinarId,
         answers: &ApiAnswers<'_>,
-    ) -> Result<Option<ApiRequest>, String>;
+    ) -> Result<Option<PlatformRequest>, String>;
 
     /// Whether a webinar that the API does not know, for good, is reported as gone ([`FetchedAnswers::gone`]).
     fn gone_means_cancelled(&self) -> bool {
@@ -54,7 +54,7 @@ pub trait PlatformApi: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct PlatformAccess {
     /// Credentials of the calls.
-    pub credentials: ApiCredentials,
+    pub credentials: PlatformCredentials,
     /// Headers of every call, without secrets: `accept`.
     pub headers: Vec<(&'static str, String)>,
     /// Limit of calls.
@@ -63,7 +63,7 @@ pub struct PlatformAccess {
 
 /// Credentials for a platform's API.
 #[derive(Debug, Clone)]
-pub enum ApiCredentials {
+pub enum PlatformCredentials {
     /// A header with a fixed token: `authorization: Bearer TOKEN`, `x-api-key: TOKEN`.
     Token {
         /// The header's name, in lower case.
@@ -109,7 +109,7 @@ pub struct ApiRateLimit {
 
 /// A `GET` request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiRequest {
+pub struct PlatformRequest {
     /// Name of the answer: `webinar`, `host`.
     pub name: &'static str,
     /// The whole URL.
@@ -118,7 +118,7 @@ pub struct ApiRequest {
     pub on_missing: OnMissing,
 }
 
-impl ApiRequest {
+impl PlatformRequest {
     /// A request whose answer is required.
     pub(super) fn required(name: &'static str, url: Url) -> Self {
         Self { name, url, on_missing: OnMissing::Fail }

@@ -38,8 +38,8 @@ use std::time::Duration;
 
 use crate::event::ProviderId;
 pub use api::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, FetchedAnswers, ListQuery, OnMissing,
-    PlatformAccess, PlatformApi, TimeRange, WebinarPage, read_answers,
+    ApiAnswers, ApiRateLimit, FetchedAnswers, ListQuery, OnMissing, PlatformAccess, PlatformApi,
+    PlatformCredentials, PlatformRequest, TimeRange, WebinarPage, read_answers,
 };
 pub use demo::{Demo, DemoApi, Sample, SignedRequest, UnsignedRequest};
 pub use inbound::{Header, Headers, Inbound, RawRequest, Scrubbed, Unverified, Verified};

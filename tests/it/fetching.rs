@@ -21,8 +21,8 @@ use webinar_bridge::ledger::{
 };
 use webinar_bridge::net::HttpClient;
 use webinar_bridge::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, DemoApi, FetchedAnswers, ListQuery,
-    OnMissing, ParsedPayload, PayloadContent, PlatformAccess, PlatformApi, WebinarPage,
+    ApiAnswers, ApiRateLimit, DemoApi, FetchedAnswers, ListQuery, OnMissing, ParsedPayload,
+    PayloadContent, PlatformAccess, PlatformApi, PlatformCredentials, PlatformRequest, WebinarPage,
 };
 use webinar_bridge::sandbox::platform_server::PlatformServer;
 use webinar_bridge::secret::Secret;
@@ -54,14 +54,14 @@ impl IdOnly {
         let base: Url = server.base_url().parse().expect("a URL");
         let secret = |text: &str| Secret::Text(SecretString::from(text.to_owned()));
         let credentials = match api {
-            DemoApi::Client(id, text) => ApiCredentials::ClientCredentials {
+            DemoApi::Client(id, text) => PlatformCredentials::ClientCredentials {
                 token_url: base.join("/oauth/token").expect("a path"),
                 client_id: id.to_owned(),
                 client_secret: secret(text),
                 form: vec![("grant_type", "client_credentials".to_owned())],
             },
             DemoApi::Header(header, value) => {
-                ApiCredentials::Token { header, prefix: "", token: secret(value) }
+                PlatformCredentials::Token { header, prefix: "", token: secret(value) }
             }
             DemoApi::None => unreachable!("it has an API"),
         };
@@ -120,11 +120,11 @@ impl PlatformApi for IdOnly {
         &self,
         webinar: &WebinarId,
         answers: &ApiAnswers<'_>,
-    ) -> Result<Option<ApiRequest>, String> {
+    ) -> Result<Option<PlatformRequest>, String> {
         let url = |path: &str| self.base.join(path).map_err(|error| error.to_string());
         let Some(answer) = answers.get("webinar") else {
             let url = url(&format!("/webinars/{webinar}"))?;
-            return Ok(Some(ApiRequest { name: "webinar", url, on_missing: OnMissing::Fail }));
+            return Ok(Some(PlatformRequest { name: "webinar", url, on_missing: OnMissing::Fail }));
         };
         if answers.contains_key("host") {
             return Ok(None);
@@ -133,7 +133,7 @@ impl PlatformApi for IdOnly {
             serde_json::from_str(answer.get()).map_err(|error| error.to_string())?;
         let Some(host) = webinar["host"].as_str() else { return Ok(None) };
         let url = url(&format!("/hosts/{host}"))?;
-        Ok(Some(ApiRequest { name: "host", url, on_missing: self.on_missing_host }))
+        Ok(Some(PlatformRequest { name: "host", url, on_missing: self.on_missing_host }))
     }
 
     fn gone_means_cancelled(&self) -> bool {

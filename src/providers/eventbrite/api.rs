@@ -11,8 +11,8 @@ use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
 use crate::providers::options::{rate_limit_or, url_or};
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
-    PlatformApi, WebinarPage, require,
+    ApiAnswers, ApiRateLimit, ListQuery, Options, PlatformAccess, PlatformApi, PlatformCredentials,
+    PlatformRequest, WebinarPage, require,
 };
 
 const DEFAULT_BASE_URL: &str = "https://www.eventbriteapi.com";
@@ -45,8 +45,11 @@ impl EventbriteApi {
         let base = url_or(options, "base_url", DEFAULT_BASE_URL);
         let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
         let rate_limit = rate_limit_or(options, DEFAULT_RATE_LIMIT);
-        let credentials =
-            ApiCredentials::Token { header: "authorization", prefix: "Bearer ", token: token? };
+        let credentials = PlatformCredentials::Token {
+            header: "authorization",
+            prefix: "Bearer ",
+            token: token?,
+        };
         let headers = vec![("accept", "application/json".to_owned())];
         let access = PlatformAccess { credentials, headers, rate_limit };
         Some(Self { access, base, gone_means_cancelled, organization: organization? })
@@ -62,7 +65,7 @@ impl PlatformApi for EventbriteApi {
         &self,
         webinar: &WebinarId,
         answers: &ApiAnswers<'_>,
-    ) -> Result<Option<ApiRequest>, String> {
+    ) -> Result<Option<PlatformRequest>, String> {
         if answers.contains_key(EVENT_REQUEST) {
             return Ok(None);
         }
@@ -72,7 +75,7 @@ impl PlatformApi for EventbriteApi {
         // The trailing slash that all of Eventbrite's paths have.
         let mut url = api_url(&self.base, &["v3", "events", webinar.as_str(), ""]);
         url.set_query(Some("expand=organizer"));
-        Ok(Some(ApiRequest::required(EVENT_REQUEST, url)))
+        Ok(Some(PlatformRequest::required(EVENT_REQUEST, url)))
     }
 
     fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {

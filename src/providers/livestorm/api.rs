@@ -14,8 +14,8 @@ use crate::providers::api::api_url;
 use crate::providers::lenient;
 use crate::providers::options::url_or;
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
-    PlatformApi, WebinarPage, require,
+    ApiAnswers, ApiRateLimit, ListQuery, Options, PlatformAccess, PlatformApi, PlatformCredentials,
+    PlatformRequest, WebinarPage, require,
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.livestorm.co";
@@ -42,14 +42,14 @@ impl LivestormApi {
         let gone_means_cancelled = options.flag("gone_is_cancelled").unwrap_or(true);
         // The token without a prefix: <https://developers.livestorm.co/docs/api-token-authentication>.
         let credentials =
-            ApiCredentials::Token { header: "authorization", prefix: "", token: token? };
+            PlatformCredentials::Token { header: "authorization", prefix: "", token: token? };
         let headers = vec![("accept", "application/vnd.api+json".to_owned())];
         let access = PlatformAccess { credentials, headers, rate_limit: RATE_LIMIT };
         Some(Self { access, base, gone_means_cancelled })
     }
 
-    fn event_request(&self, id: &str) -> ApiRequest {
-        ApiRequest::required(EVENT_REQUEST, api_url(&self.base, &["v1", "events", id]))
+    fn event_request(&self, id: &str) -> PlatformRequest {
+        PlatformRequest::required(EVENT_REQUEST, api_url(&self.base, &["v1", "events", id]))
     }
 
     /// The request for the next page of an event's sessions that has no answer yet. `backfill` brings the sessions
@@ -58,13 +58,16 @@ impl LivestormApi {
         &self,
         event: &str,
         answers: &ApiAnswers<'_>,
-    ) -> Result<Option<ApiRequest>, String> {
+    ) -> Result<Option<PlatformRequest>, String> {
         let mut next = Some(0);
         for name in SESSION_PAGE_REQUESTS {
             let Some(number) = next else { break };
             let Some(answer) = answers.get(name) else {
                 let url = api_url(&self.base, &["v1", "events", event, "sessions"]);
-                return Ok(Some(ApiRequest::required(name, with_page(url, &number.to_string()))));
+                return Ok(Some(PlatformRequest::required(
+                    name,
+                    with_page(url, &number.to_string()),
+                )));
             };
             next = payload::parse_page(answer.get())?.1;
         }
@@ -81,7 +84,7 @@ impl PlatformApi for LivestormApi {
         &self,
         webinar: &WebinarId,
         answers: &ApiAnswers<'_>,
-    ) -> Result<Option<ApiRequest>, String> {
+    ) -> Result<Option<PlatformRequest>, String> {
         let subject = FetchSubject::from_id(webinar);
         let (FetchSubject::Event(id) | FetchSubject::Session(id)) = subject;
         if !payload::is_id(id) {
@@ -95,7 +98,7 @@ impl PlatformApi for LivestormApi {
             FetchSubject::Session(id) => match answers.get(SESSION_REQUEST) {
                 None => {
                     let url = api_url(&self.base, &["v1", "sessions", id]);
-                    Ok(Some(ApiRequest::required(SESSION_REQUEST, url)))
+                    Ok(Some(PlatformRequest::required(SESSION_REQUEST, url)))
                 }
                 Some(_) if answers.contains_key(EVENT_REQUEST) => Ok(None),
                 Some(session) => Ok(Some(self.event_request(parse_event_id(session)?.as_str()))),

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::event::{ChangeKind, Millis};
 use crate::providers::conformance::{self, load_fixtures};
-use crate::providers::{ApiAnswers, ApiRequest, ListQuery, TimeRange};
+use crate::providers::{ApiAnswers, ListQuery, PlatformRequest, TimeRange};
 
 mod requests;
 mod stories;

@@ -13,8 +13,8 @@ use crate::providers::api::api_url;
 use crate::providers::lenient;
 use crate::providers::options::url_or;
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, Options, PlatformAccess,
-    PlatformApi, WebinarPage, require,
+    ApiAnswers, ApiRateLimit, ListQuery, Options, PlatformAccess, PlatformApi, PlatformCredentials,
+    PlatformRequest, WebinarPage, require,
 };
 
 /// Name of the request for an event.
@@ -38,7 +38,7 @@ impl LumaApi {
         let key = require(options, "key", |options, key| options.secret(key), remedy);
         let base = url_or(options, "base_url", DEFAULT_BASE_URL);
         let credentials =
-            ApiCredentials::Token { header: "x-luma-api-key", prefix: "", token: key? };
+            PlatformCredentials::Token { header: "x-luma-api-key", prefix: "", token: key? };
         let headers = vec![("accept", "application/json".to_owned())];
         Some(Self { access: PlatformAccess { credentials, headers, rate_limit: RATE_LIMIT }, base })
     }
@@ -59,12 +59,12 @@ impl PlatformApi for LumaApi {
         &self,
         webinar: &WebinarId,
         answers: &ApiAnswers<'_>,
-    ) -> Result<Option<ApiRequest>, String> {
+    ) -> Result<Option<PlatformRequest>, String> {
         if answers.contains_key(EVENT_REQUEST) {
             return Ok(None);
         }
         let url = self.url_of(&["v1", "events", "get"], &[("event_id", webinar.as_str())]);
-        Ok(Some(ApiRequest::required(EVENT_REQUEST, url)))
+        Ok(Some(PlatformRequest::required(EVENT_REQUEST, url)))
     }
 
     fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {

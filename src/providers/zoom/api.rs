@@ -20,8 +20,8 @@ use crate::providers::api::api_url;
 use crate::providers::lenient::{self, Object};
 use crate::providers::options::{rate_limit_or, url_or};
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, OnMissing, Options,
-    PlatformAccess, PlatformApi, TimeRange, WebinarPage, require,
+    ApiAnswers, ApiRateLimit, ListQuery, OnMissing, Options, PlatformAccess, PlatformApi,
+    PlatformCredentials, PlatformRequest, TimeRange, WebinarPage, require,
 };
 
 /// Name of the request for the webinar.
@@ -69,7 +69,7 @@ impl ZoomApi {
             ("grant_type", "account_credentials".to_owned()),
             ("account_id", account.as_str().to_owned()),
         ];
-        let credentials = ApiCredentials::ClientCredentials {
+        let credentials = PlatformCredentials::ClientCredentials {
             token_url,
             client_id: client_id?,
             client_secret: client_secret?,
@@ -139,13 +139,13 @@ impl PlatformApi for ZoomApi {
         &self,
         webinar: &WebinarId,
         answers: &ApiAnswers<'_>,
-    ) -> Result<Option<ApiRequest>, String> {
+    ) -> Result<Option<PlatformRequest>, String> {
         let Some(answer) = answers.get(WEBINAR_REQUEST) else {
             let url = self.url_of(&["v2", "webinars", webinar.as_str()]);
             let url =
                 url.filter(|_| is_webinar_id(webinar)).ok_or("the id is not a Zoom webinar id")?;
             let url = with_query(url, ALL_OCCURRENCES);
-            return Ok(Some(ApiRequest::required(WEBINAR_REQUEST, url)));
+            return Ok(Some(PlatformRequest::required(WEBINAR_REQUEST, url)));
         };
         if answers.contains_key(HOST_REQUEST) {
             return Ok(None);
@@ -154,7 +154,7 @@ impl PlatformApi for ZoomApi {
             lenient::parse_object(answer.get(), "the answer is not a webinar")?;
         let host = answer.host_id.and_then(lenient::string);
         let url = host.and_then(|host| self.url_of(&["v2", "users", &host]));
-        Ok(url.map(|url| ApiRequest { name: HOST_REQUEST, url, on_missing: OnMissing::Skip }))
+        Ok(url.map(|url| PlatformRequest { name: HOST_REQUEST, url, on_missing: OnMissing::Skip }))
     }
 
     fn list_url(&self, query: ListQuery<'_>) -> Option<Url> {

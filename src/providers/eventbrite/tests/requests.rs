@@ -2,7 +2,7 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::event::ExternalAccountId;
-use crate::providers::ApiCredentials;
+use crate::providers::PlatformCredentials;
 
 fn provider() -> Arc<dyn Provider> {
     let keys = "provider = 'eventbrite'\npath_token = 'long-enough-token'\n\
@@ -10,7 +10,10 @@ fn provider() -> Arc<dyn Provider> {
     conformance::provider_from_config(keys).expect("valid")
 }
 
-fn next_request(webinar: &str, answers: &ApiAnswers<'_>) -> Result<Option<ApiRequest>, String> {
+fn next_request(
+    webinar: &str,
+    answers: &ApiAnswers<'_>,
+) -> Result<Option<PlatformRequest>, String> {
     let provider = provider();
     let api = provider.api().expect("it has an API");
     api.next_request(&WebinarId::parse(webinar).expect("an id"), answers)
@@ -34,7 +37,7 @@ fn event_fetch_makes_one_request_to_the_configured_server() {
 fn api_uses_documented_header_and_rate_limit() {
     let provider = provider();
     let api = provider.api().expect("it has an API");
-    let ApiCredentials::Token { header, prefix, .. } = &api.access().credentials else {
+    let PlatformCredentials::Token { header, prefix, .. } = &api.access().credentials else {
         panic!("the credentials are a token");
     };
     assert_eq!((*header, *prefix), ("authorization", "Bearer "));

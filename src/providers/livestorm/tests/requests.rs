@@ -9,7 +9,10 @@ fn provider() -> Arc<dyn Provider> {
     conformance::provider_from_config(keys).expect("valid")
 }
 
-fn next_request(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRequest>, String> {
+fn next_request(
+    webinar: &str,
+    answers: &[(&str, Value)],
+) -> Result<Option<PlatformRequest>, String> {
     let text = |answer: &Value| RawValue::from_string(answer.to_string()).expect("JSON");
     let texts: Vec<_> = answers.iter().map(|(name, answer)| (*name, text(answer))).collect();
     let answers: ApiAnswers<'_> =
@@ -19,7 +22,7 @@ fn next_request(webinar: &str, answers: &[(&str, Value)]) -> Result<Option<ApiRe
     api.next_request(&WebinarId::parse(webinar).expect("an id"), &answers)
 }
 
-fn url(request: Result<Option<ApiRequest>, String>) -> (&'static str, String) {
+fn url(request: Result<Option<PlatformRequest>, String>) -> (&'static str, String) {
     let request = request.expect("the answers are valid").expect("there is a next request");
     (request.name, request.url.into())
 }
@@ -85,7 +88,8 @@ fn api_uses_documented_headers_and_rate_limit() {
     let provider = provider();
     let api = provider.api().expect("it has an API");
     let access = api.access();
-    let crate::providers::ApiCredentials::Token { header, prefix, .. } = &access.credentials else {
+    let crate::providers::PlatformCredentials::Token { header, prefix, .. } = &access.credentials
+    else {
         panic!("the credentials are a token");
     };
     assert_eq!((*header, *prefix), ("authorization", ""));

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::event::{FetchCondition, FetchRequest, WebinarId};
 use crate::providers::{
-    ApiAnswers, ApiCredentials, ApiRateLimit, ApiRequest, ListQuery, OnMissing, PlatformApi,
-    Provider, TimeRange, WebinarPage, conformance,
+    ApiAnswers, ApiRateLimit, ListQuery, OnMissing, PlatformApi, PlatformCredentials,
+    PlatformRequest, Provider, TimeRange, WebinarPage, conformance,
 };
 
 const LEAST: &str = "account_id = 'acc-1', client_id = 'cid', client_secret = 'hush'";
@@ -37,14 +37,14 @@ fn next_request(
     provider: &dyn Provider,
     webinar: &str,
     answers: &[(&str, &str)],
-) -> Result<Option<ApiRequest>, String> {
+) -> Result<Option<PlatformRequest>, String> {
     let raw = |json| serde_json::from_str::<&RawValue>(json).expect("JSON");
     let answers: ApiAnswers<'_> =
         answers.iter().map(|(name, json)| ((*name).to_owned(), raw(json))).collect();
     api_of(provider).next_request(&id(webinar), &answers)
 }
 
-fn url(ask: Result<Option<ApiRequest>, String>) -> String {
+fn url(ask: Result<Option<PlatformRequest>, String>) -> String {
     ask.expect("the answers are valid").expect("there is a next request").url.to_string()
 }
 
@@ -59,7 +59,8 @@ fn webhook_without_api_credentials_requests_no_fetch() {
 fn default_api_table_uses_account_credentials_grant() {
     let provider = provider("");
     let access = api_of(provider.as_ref()).access();
-    let ApiCredentials::ClientCredentials { token_url, client_id, form, .. } = &access.credentials
+    let PlatformCredentials::ClientCredentials { token_url, client_id, form, .. } =
+        &access.credentials
     else {
         panic!("these are no client credentials");
     };
@@ -81,7 +82,7 @@ fn api_table_overrides_urls_users_and_rate_limit() {
     );
     let access = api_of(provider.as_ref()).access();
     assert_eq!(access.rate_limit, ApiRateLimit { requests: 3, window: Duration::from_secs(2) });
-    let ApiCredentials::ClientCredentials { token_url, .. } = &access.credentials else {
+    let PlatformCredentials::ClientCredentials { token_url, .. } = &access.credentials else {
         panic!("no client")
     };
     assert_eq!(token_url.as_str(), "http://127.0.0.1:9/t");
