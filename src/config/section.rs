@@ -218,7 +218,11 @@ impl<'a> Section<'a> {
             Vec::<Secret>::deserialize(value.clone()).ok().filter(|list| !list.is_empty())
         })?;
         for (at, secret) in list.iter().enumerate() {
-            self.require_secret(format!("{}[{at}]", key_path(&self.path, key)), secret, 1);
+            let key = match list.len() {
+                1 => key_path(&self.path, "secret"),
+                _ => format!("{}[{at}]", key_path(&self.path, key)),
+            };
+            self.require_secret(key, secret, 1);
         }
         Some(list)
     }
@@ -252,10 +256,18 @@ impl<'a> Section<'a> {
 
     /// All remaining keys of this table, each with its text or table; reports any other value as not `must`.
     pub(super) fn entries(&mut self, must: &str) -> Vec<(String, SectionEntry)> {
-        self.remaining(must, |value| {
+        let mut entries = self.remaining(must, |value| {
             let table = as_table(value).map(SectionEntry::Table);
-            table.or_else(|| non_empty_text(value).map(SectionEntry::Text))
-        })
+            table.or_else(|| Some(SectionEntry::Text(value.as_str()?.to_owned())))
+        });
+        entries.retain(|(name, entry)| {
+            let is_empty = matches!(entry, SectionEntry::Text(text) if text.is_empty());
+            if is_empty {
+                self.add_problem(name, format!("must be {must}"));
+            }
+            !is_empty
+        });
+        entries
     }
 
     fn remaining<T>(&mut self, must: &str, with: impl Fn(&Value) -> Option<T>) -> Vec<(String, T)> {

@@ -425,6 +425,16 @@ path_token = 'hush-hush'
         ]
     );
     assert!(valid(MINIMAL, &[]).check_secrets().is_empty());
+    let single = MINIMAL.replace("secret = 'sec'", "secrets = [{ file = '/nowhere/at/all' }]");
+    let problems = valid(&single, &[]).check_secrets();
+    assert_eq!(problems[0].key, "source.acme-probe.secret", "{problems:?}");
+}
+
+#[test]
+fn quoted_empty_property_in_a_variable_is_reported() {
+    let variable = ("BRIDGE__SOURCE__ACME_PROBE__CUSTOM_PROPERTIES__FOO", "\"\"");
+    let found = lines(MINIMAL, &[variable]);
+    assert!(found[0].contains("must be a text that is not empty"), "{found:?}");
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub async fn deliver(
             }
             Err(error) => {
                 tracing::warn!(%error, hubspot.account = %account.name, "the attempt could not be recorded, so no call is made");
+                // Others may call meanwhile.
+                drop(permit);
                 tokio::time::sleep(RECORD_RETRY).await;
                 return;
             }

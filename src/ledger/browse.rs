@@ -126,7 +126,7 @@ pub struct EventSummary {
     /// Rises with every change of the input, and with every redrive.
     pub version: i64,
     /// The input for HubSpot, JSON of [`crate::event::EventInput`]; none while incomplete or filtered.
-    #[serde(with = "json_bytes")]
+    #[serde(default, with = "json_bytes")]
     pub input: Option<Vec<u8>>,
     /// The name, if known, also while incomplete.
     pub name: Option<String>,
@@ -136,15 +136,15 @@ pub struct EventSummary {
     #[serde(with = "rfc3339")]
     pub changed_at: Millis,
     /// Since when it has been pending, while it is.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub pending_since: Option<Millis>,
     /// The earliest next attempt, while it waits for one.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub not_before: Option<Millis>,
     /// Counted calls in a row that did not end with a confirmation.
     pub attempts: u32,
     /// When HubSpot last confirmed a state of it.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub confirmed_at: Option<Millis>,
     /// HubSpot's id of the record.
     pub object_id: Option<String>,
@@ -191,13 +191,13 @@ pub struct EventDetail {
     #[serde(flatten)]
     pub summary: EventSummary,
     /// The input that HubSpot confirmed last, in full.
-    #[serde(with = "json_bytes")]
+    #[serde(default, with = "json_bytes")]
     pub confirmed_input: Option<Vec<u8>>,
     /// When its completion timer runs out.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub due_at: Option<Millis>,
     /// When it is sent a second time, after a call whose effect is unknown.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub resend_at: Option<Millis>,
     /// The origin of each field, by our names of the fields.
     pub fields: Vec<FieldOrigin>,

@@ -79,7 +79,9 @@ pub async fn run(out: &mut dyn Write, once: bool, stop: CancellationToken) -> an
     for api in scenario.sources.iter().filter_map(|(source, _)| source.api.as_ref()) {
         api.close();
     }
-    folder.close().context("cannot delete the sandbox's folder")?;
+    if let Err(error) = folder.close() {
+        tracing::warn!(%error, "cannot delete the sandbox's folder");
+    }
     outcome
 }
 

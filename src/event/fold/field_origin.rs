@@ -26,7 +26,7 @@ pub struct FieldOrigin {
     /// The platform's name of the webhook.
     pub event_type: String,
     /// The platform's own time of the webhook.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub reported_at: Option<Millis>,
     /// When it arrived.
     #[serde(with = "rfc3339")]

@@ -161,12 +161,14 @@ fn rewrite_texts(
     address: &EmailAddress,
 ) -> Result<u64, EraseError> {
     let texts = format!("SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL");
-    let found: Vec<Option<(Value, String)>> = connection.all(&texts, (), |row| {
+    let mut found: Vec<(Value, String)> = Vec::new();
+    connection.all(&texts, (), |row| {
         let text: String = row.get(1)?;
-        let is_found = !address.find(text.as_bytes()).is_empty();
-        is_found.then(|| Ok((row.get(0)?, text))).transpose()
+        if !address.find(text.as_bytes()).is_empty() {
+            found.push((row.get(0)?, text));
+        }
+        Ok(())
     })?;
-    let found: Vec<_> = found.into_iter().flatten().collect();
     for (row, text) in &found {
         let without = erasure::erase_bytes(text.as_bytes(), address);
         // Only if the text is unchanged: the service may have replaced it meanwhile.

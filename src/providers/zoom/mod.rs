@@ -28,7 +28,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::event::{ChangeKind, ProviderId};
-use crate::providers::envelope::Envelope;
 use crate::providers::options::read_table;
 use crate::providers::signature::hmac;
 use crate::providers::{
@@ -72,7 +71,7 @@ impl Provider for Zoom {
     }
 
     fn read(&self, request: &Inbound<'_, Scrubbed>, secrets: &[&[u8]]) -> ParsedPayload {
-        let (Envelope { event, .. }, text) = match Envelope::parse(&request.body) {
+        let (event, text) = match payload::parse_event_name(&request.body) {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::unreadable(reason),
         };

@@ -8,6 +8,14 @@ use serde_json::value::RawValue;
 use crate::event::{ExternalAccountId, Millis};
 use crate::providers::lenient::{self, FieldReader, Object};
 
+/// The part that every body has. Nothing else is parsed before the event name is known, so that no other member makes a
+/// body unreadable.
+#[derive(Deserialize)]
+struct EventName<'a> {
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+}
+
 /// A webhook body with an object of type `O`.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
@@ -105,6 +113,17 @@ pub(super) struct ZoomWebhook<'a, O> {
     pub(super) old: OldObject<'a>,
     /// `payload.object`.
     pub(super) object: O,
+}
+
+/// Parses the event name of a body; returns it with the body's text.
+///
+/// # Errors
+/// A sentence for operators that repeats nothing from the body.
+pub(super) fn parse_event_name(body: &[u8]) -> Result<(Cow<'_, str>, &str), String> {
+    let text = lenient::body_text(body)?;
+    let otherwise = "the body is not a JSON object with one text `event`";
+    let EventName { event } = lenient::parse_object(text, otherwise)?;
+    Ok((event, text))
 }
 
 /// Parses a body as a webhook about an object of type `O`.

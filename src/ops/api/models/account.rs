@@ -20,12 +20,12 @@ pub struct AccountStatusModel {
     /// Pause of the account, during which nothing is sent.
     pub paused: Option<PauseModel>,
     /// Time before which nothing is sent.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub retry_at: Option<Millis>,
     /// Failures of the account in a row.
     pub failures: Option<u32>,
     /// Time since which the account fails.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub failing_since: Option<Millis>,
     /// Last failure.
     pub last_error: Option<String>,

@@ -51,7 +51,7 @@ pub struct AccountModel {
     /// Number of its events by state.
     pub events: EventStateCounts,
     /// Time since which its oldest pending event is pending.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub oldest_pending_since: Option<Millis>,
     /// Age of its oldest pending event, in seconds.
     pub oldest_pending_age_seconds: Option<u64>,
@@ -68,7 +68,7 @@ pub struct SourceModel {
     /// Provider of the source.
     pub provider: ProviderId,
     /// Time of its last authentic webhook.
-    #[serde(with = "rfc3339::option")]
+    #[serde(default, with = "rfc3339::option")]
     pub last_webhook_at: Option<Millis>,
     /// Number of its webhooks since the start, by outcome.
     pub webhooks_since_start: BTreeMap<String, u64>,

@@ -11,6 +11,13 @@ fn repeated(description: usize, occurrences: usize) -> ParsedPayload {
 }
 
 #[test]
+fn repeated_member_that_is_not_read_is_ignored() {
+    let parsed =
+        read(br#"{"event":"webinar.updated","id":1,"id":2,"payload":{"object":{"id":7}}}"#);
+    assert!(matches!(parsed.content, PayloadContent::Changes { .. }), "{parsed:?}");
+}
+
+#[test]
 fn small_body_with_repeated_text_is_unmappable() {
     let reason = unmappable(repeated(60_000, 500));
     assert_eq!(reason, "the update copies too much text to too many single occurrences");
