@@ -57,7 +57,7 @@ impl WebhookLimits {
 pub struct WebhookSettings {
     /// The sources.
     pub sources: Vec<Arc<Source>>,
-    /// Published keys by their URL ([`crate::providers::Provider::published_keys`]).
+    /// Published keys by their URL ([`crate::providers::SignatureScheme::published_keys`]).
     pub keys: BTreeMap<Url, Arc<dyn PublishedKeys>>,
     /// The ledger's way in, which stores the receipts.
     pub ledger: Arc<dyn Intake>,
