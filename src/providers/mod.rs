@@ -32,6 +32,7 @@ pub mod ticket_tailor;
 pub mod wix;
 pub mod zoom;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +99,7 @@ pub trait Provider: Send + Sync {
     /// Verifies that the request comes from the platform, from its raw bytes alone.
     ///
     /// # Errors
-    /// [`VerifyError`] says why not. The sender does not learn it.
+    /// [`VerifyError`] is the reason for the refusal. The sender does not learn it.
     fn verify<'a>(
         &self,
         request: RawRequest<'a>,
@@ -120,8 +121,8 @@ pub trait Provider: Send + Sync {
     }
 
     /// Names of the request headers, in lower case, that [`Self::read`] needs. They are stored with the body.
-    fn read_headers(&self) -> Vec<String> {
-        Vec::new()
+    fn read_headers(&self) -> Cow<'_, [String]> {
+        Cow::Borrowed(&[])
     }
 
     /// Signs a request, for trying an endpoint and for the sandbox.

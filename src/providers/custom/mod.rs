@@ -20,6 +20,7 @@ mod recipes;
 mod tests;
 mod verify;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::event::ProviderId;
@@ -121,8 +122,8 @@ impl Provider for Custom {
         scrub::mask(&self.format.to_json(body), self.masked.iter().map(String::as_str))
     }
 
-    fn read_headers(&self) -> Vec<String> {
-        self.read_headers.clone()
+    fn read_headers(&self) -> Cow<'_, [String]> {
+        Cow::Borrowed(&self.read_headers)
     }
 
     fn sign(&self, request: UnsignedRequest<'_>) -> Result<SignedRequest, String> {

@@ -25,6 +25,7 @@ mod map;
 mod payload;
 mod verify;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::event::{FetchCondition, FetchRequest, ProviderId};
@@ -114,8 +115,8 @@ impl Provider for Luma {
         parsed
     }
 
-    fn read_headers(&self) -> Vec<String> {
-        vec![self.scheme.time_header().to_owned()]
+    fn read_headers(&self) -> Cow<'_, [String]> {
+        Cow::Owned(vec![self.scheme.time_header().to_owned()])
     }
 
     fn api(&self) -> Option<&dyn PlatformApi> {
