@@ -65,7 +65,7 @@ pub(super) fn read_page<T>(
     limit: usize,
     max_rows: usize,
     mut item: impl FnMut(&Row<'_>) -> Result<Option<T>, LedgerError>,
-) -> rusqlite::Result<Page<T>, LedgerError> {
+) -> Result<Page<T>, LedgerError> {
     let (mut items, mut rows_read, mut last) = (Vec::new(), 0, None);
     while let Some(row) = rows.next()? {
         if items.len() >= limit || rows_read >= max_rows {

@@ -24,7 +24,7 @@ pub trait SignatureScheme: Send + Sync {
     /// request's arrival.
     ///
     /// # Errors
-    /// [`VerifyError`] says why not.
+    /// [`VerifyError`] is the reason for the refusal.
     fn verify(&self, request: &RawRequest<'_>, keys: Keys<'_>) -> Result<usize, VerifyError>;
 
     /// Signs a request, for trying an endpoint and for the sandbox.

@@ -234,7 +234,7 @@ pub(super) async fn request_during_a_fetch_is_fetched_once_more<B: BackEnd>() {
     assert_eq!((third.row.version, third.row.attempts), (3, 0));
     assert_eq!(counted(&ledger).await, (1, 0), "it is not given up");
 
-    // The platform asked to wait, whoever requests it.
+    // The platform asked to wait, and a further request does not shorten the wait.
     want(&ledger, vec![always("1")]).await;
     settle(&ledger, &third, later(minutes(9))).await;
     assert_eq!(look(&ledger).await, FetchClaim { tasks: Vec::new(), next_due: Some(minutes(9)) });
