@@ -52,7 +52,7 @@ async fn a_backup_under_load_holds_what_was_answered_before_and_serves() {
     let copy = folder.path().join("copy.db");
     let (code, said) = setting.run(&["backup", "--to", copy.to_str().expect("text")]).await;
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("schema 3, checked") && said.contains("pending: "), "{said}");
+    assert!(said.contains("schema 4, checked") && said.contains("pending: "), "{said}");
     assert_eq!(names(folder.path()), ["copy.db"], "nothing else is left");
     let mode = fs::metadata(&copy).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -25,10 +25,11 @@ const API_CACHE_KIB: i32 = 2 * 1024;
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The schema's versions in order; `PRAGMA user_version` is the number of applied ones.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("001_initial.sql"),
     include_str!("002_looking.sql"),
     include_str!("003_fetching.sql"),
+    include_str!("004_over_time.sql"),
 ];
 
 /// Why a store cannot be opened.

@@ -72,7 +72,7 @@ fn first_schema(store_folder: &StoreFolder) {
 async fn an_older_store_is_brought_up_to_date_and_shows_all_it_holds() {
     let store_folder = StoreFolder::new();
     first_schema(&store_folder);
-    assert_eq!(migrate(&store_folder.file()).expect("migrated"), (1, 3));
+    assert_eq!(migrate(&store_folder.file()).expect("migrated"), (1, 4));
     let store = rusqlite::Connection::open(store_folder.file()).expect("opens");
     let ends_at: i64 = store
         .query_row("SELECT ends_at FROM events WHERE name = 'One'", (), |row| row.get(0))
@@ -112,9 +112,9 @@ async fn a_store_of_the_second_schema_keeps_what_it_holds_and_goes_on() {
     second_schema(&store_folder);
     assert_eq!(
         inspect(&store_folder.file()).expect("looked"),
-        StoreState::Older { found: 2, known: 3 }
+        StoreState::Older { found: 2, known: 4 }
     );
-    assert_eq!(migrate(&store_folder.file()).expect("migrated"), (2, 3));
+    assert_eq!(migrate(&store_folder.file()).expect("migrated"), (2, 4));
     let ledger = store_folder.open(policies());
     while ledger.run_timers(100).await.expect("looked").next_due.is_some() {}
     let ask = ReceiptQuery { limit: 9, ..ReceiptQuery::default() };
@@ -145,10 +145,10 @@ fn an_older_store_is_not_changed_where_that_is_not_wanted() {
     first_schema(&store_folder);
     let settings = Settings { migrate: false, ..store_folder.settings(policies()) };
     let refused = SqliteLedger::open(settings).err().expect("refused");
-    assert!(matches!(refused, OpenError::TooOld { found: 1, known: 3 }), "{refused}");
+    assert!(matches!(refused, OpenError::TooOld { found: 1, known: 4 }), "{refused}");
     assert_eq!(
         inspect(&store_folder.file()).expect("looked"),
-        StoreState::Older { found: 1, known: 3 }
+        StoreState::Older { found: 1, known: 4 }
     );
     let settings = Settings { migrate: false, ..store_folder.settings(policies()) };
     migrate(&store_folder.file()).expect("migrated");
