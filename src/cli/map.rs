@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::body_arg::BodyArg;
 use super::{CommandError, ConfigArg, Io};
@@ -13,8 +12,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::load;
 use crate::event::webinar::Provenance;
 use crate::event::{
-    AccountName, BodyHash, Change, EventInput, ExternalAccountId, Gap, Millis, Origin, Policy,
-    ReceiptId, RecurringMode, SourceName, Webinar, fold,
+    AccountName, Change, EventInput, ExternalAccountId, Gap, Millis, Origin, Policy, ReceiptId,
+    RecurringMode, SourceName, Webinar, fold,
 };
 use crate::intake::Source;
 use crate::providers::{PayloadContent, Provider};
@@ -147,7 +146,8 @@ pub(super) fn map_body(
         let mut webinar = Webinar::default();
         let provenance = Provenance {
             receipt: ReceiptId::generate(),
-            hash: BodyHash::from_digest(&Sha256::digest(body).into()),
+            order: webinar.next_order(0, now),
+            place: 0,
             origin: Origin {
                 source: source.name.clone(),
                 provider: source.provider.id(),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::id::{ExternalAccountId, OccurrenceId, WebinarId};
-use super::register::Rank;
 use super::time::Millis;
 
 /// A change of one webinar or series, as one webhook reports it. It affects only the fields that it holds.
@@ -16,8 +15,15 @@ pub struct Change {
     pub account: Option<ExternalAccountId>,
     /// Platform id of the webinar or series.
     pub webinar: WebinarId,
-    /// Kind of change. It orders writes with equal times.
+    /// Kind of change.
     pub kind: ChangeKind,
+    /// Whether the platform sends such a body once in the life of an id, when the webinar is created. Such a change
+    /// comes before every other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_creation: bool,
+    /// When the webinar was created, by the platform's clock, if the body tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Millis>,
     /// Time of the change by the platform's clock; `None` if the body has none.
     pub occurred_at: Option<Millis>,
     /// Whether the body shows the whole webinar (created, fetched, or name, type and times together).
@@ -42,6 +48,8 @@ impl Change {
             account: None,
             webinar,
             kind,
+            is_creation: false,
+            created_at: None,
             occurred_at: None,
             full_picture: false,
             shape: None,
@@ -81,17 +89,6 @@ impl ChangeKind {
             Self::Updated | Self::Started | Self::Completed => None,
         }
     }
-
-    /// Rank of the kind among writes with equal times.
-    #[must_use]
-    pub fn rank(self) -> Rank {
-        match self {
-            Self::Created => Rank::Created,
-            Self::Updated | Self::Started => Rank::Updated,
-            Self::Cancelled | Self::Recovered => Rank::Cancelled,
-            Self::Completed => Rank::Completed,
-        }
-    }
 }
 
 /// Shape of a platform object.
@@ -119,6 +116,8 @@ pub enum OccurrenceListing {
     Partial,
     /// They are cancelled: the list is complete.
     Full,
+    /// They are absent, and those that it names are not: the platform's API answered with a complete list.
+    Observed,
     /// The recurrence changed and the body has no list: the times of all occurrences are unknown.
     Unknown,
 }
@@ -168,6 +167,10 @@ pub struct WebinarFields {
     /// Whether the webinar is completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed: Option<bool>,
+    /// Whether the platform's API does not have the webinar, or leaves the occurrence out. `false` takes back just that:
+    /// it reverses no cancellation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<bool>,
     /// Custom properties by HubSpot's name; an empty value removes one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub custom: BTreeMap<String, String>,

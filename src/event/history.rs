@@ -9,9 +9,12 @@ use serde_json::value::RawValue;
 use super::change::Shape;
 use super::id::{OccurrenceId, ReceiptId};
 use super::register::{Register, Stamp};
+use super::time::Millis;
 
-/// Upper bound of earlier writes per field; the oldest by the platform's clock are dropped.
-pub(super) const HISTORY_MAX: usize = 16;
+/// Number of writes of a field beyond which writes that show nothing are dropped, once they are old enough.
+pub(super) const HISTORY_MAX: usize = 1_000;
+/// Upper bound of writes of a field, however young they are.
+const HISTORY_LIMIT: usize = 4 * HISTORY_MAX;
 
 /// Writes that lost to the field's present one: oldest first, one per stamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,30 +40,9 @@ impl<T> History<T> {
         self.0.iter()
     }
 
-    /// Merges one write into the field of this history.
-    pub(super) fn write(&mut self, field: &mut Option<Register<T>>, new: Register<T>) {
-        let (last, loser) = match field.take() {
-            None => (new, None),
-            Some(present) if new.wins_over(&present) => (new, Some(present)),
-            Some(present) => (present, Some(new)),
-        };
-        // Equal stamps are one write that arrived twice.
-        if let Some(loser) = loser.filter(|loser| loser.stamp != last.stamp) {
-            self.insert(loser);
-        }
-        *field = Some(last);
-    }
-
-    fn insert(&mut self, write: Register<T>) {
-        match self.0.binary_search_by_key(&write.stamp, |register| register.stamp) {
-            // If one body names an occurrence twice, its first values count, as in the field itself.
-            Ok(at) if self.0[at].receipt <= write.receipt => {}
-            Ok(at) => self.0[at] = write,
-            Err(at) => self.0.insert(at, write),
-        }
-        while self.0.len() > HISTORY_MAX {
-            self.0.pop_front();
-        }
+    /// Removes the oldest write if there are more than `most` of them.
+    pub(super) fn pop_oldest(&mut self, most: usize) -> Option<Register<T>> {
+        if self.0.len() > most { self.0.pop_front() } else { None }
     }
 
     /// Keeps only the writes of some receipts. The newest write that is left becomes the field's value.
@@ -76,6 +58,77 @@ impl<T> History<T> {
     }
 }
 
+impl<T: PartialEq> History<T> {
+    /// Merges one write into the field of this history.
+    ///
+    /// Of a run of equal values the first and the last stay for ever: they show since when and until when the value held.
+    /// Writes between them are dropped beyond `most` writes if they are older than `horizon`: no late write can come
+    /// between such ones any more.
+    pub(super) fn write(
+        &mut self,
+        field: &mut Option<Register<T>>,
+        new: Register<T>,
+        horizon: Millis,
+        most: usize,
+    ) {
+        self.0.extend(field.take());
+        let at = match self.0.binary_search_by_key(&new.stamp, |register| register.stamp) {
+            // Equal stamps are one write that arrived twice: the first receipt is named. If one body names an
+            // occurrence twice, its first values count.
+            Ok(at) if self.0[at].receipt <= new.receipt => at,
+            Ok(at) => {
+                self.0[at] = new;
+                at
+            }
+            Err(at) => {
+                self.0.insert(at, new);
+                at
+            }
+        };
+        // A platform that is asked every day repeats what it said with the time at which it first did.
+        for middle in [at + 1, at, at.saturating_sub(1)] {
+            if self.is_middle(middle)
+                && self.0[middle + 1].stamp.at < horizon
+                && self.0[middle - 1].stamp.at == self.0[middle + 1].stamp.at
+            {
+                self.0.remove(middle);
+            }
+        }
+        if self.0.len() > most {
+            self.drop_middles(horizon, most);
+        }
+        *field = self.0.pop_back();
+    }
+
+    /// Whether the write stands between two of the same value.
+    fn is_middle(&self, index: usize) -> bool {
+        let Some(before) = index.checked_sub(1).and_then(|before| self.0.get(before)) else {
+            return false;
+        };
+        let (Some(own), Some(after)) = (self.0.get(index), self.0.get(index + 1)) else {
+            return false;
+        };
+        before.value == own.value && own.value == after.value
+    }
+
+    /// Drops the oldest writes between two of the same value down to `most`. The youngest are spared as long as there is
+    /// room.
+    fn drop_middles(&mut self, horizon: Millis, most: usize) {
+        let mut index = 1;
+        while self.0.len() > most && index + 1 < self.0.len() {
+            let is_old = self.0[index].stamp.at < horizon || self.0.len() > HISTORY_LIMIT;
+            if is_old && self.is_middle(index) {
+                self.0.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        while self.0.len() > HISTORY_LIMIT {
+            self.0.pop_front();
+        }
+    }
+}
+
 /// A value that the first version stored as a list of a stamp and the value, without a receipt.
 trait LegacyForm: DeserializeOwned {
     /// Reads such a list.
@@ -85,6 +138,8 @@ trait LegacyForm: DeserializeOwned {
 }
 
 impl LegacyForm for bool {}
+
+impl LegacyForm for Millis {}
 
 impl LegacyForm for BTreeSet<OccurrenceId> {}
 
@@ -118,81 +173,4 @@ impl<'de, T: LegacyForm> Deserialize<'de> for History<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::registers::Registers;
-    use crate::event::{BodyHash, Millis, Rank, Stamp};
-
-    /// A write at that time, of that receipt.
-    fn write<T>(value: T, at: u8, receipt: u8) -> Register<T> {
-        Register {
-            value,
-            stamp: Stamp {
-                at: Millis::new(at.into()),
-                rank: Rank::Updated,
-                hash: BodyHash::from_bytes([at; 16]),
-            },
-            receipt: ReceiptId::from_bytes([receipt; 16]),
-        }
-    }
-
-    #[test]
-    fn removing_the_last_write_restores_the_one_before() {
-        let (mut earlier, mut field) = (History::default(), None);
-        for (n, value) in [(2, true), (3, false), (1, false)] {
-            earlier.write(&mut field, write(value, n, n));
-        }
-        earlier.retain(&mut field, &mut |receipt| receipt != ReceiptId::from_bytes([3; 16]));
-        assert_eq!(field, Some(write(true, 2, 2)));
-        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&write(false, 1, 1)]);
-    }
-
-    #[test]
-    fn earlier_write_that_arrives_twice_names_the_first_receipt() {
-        for order in [[4, 5], [5, 4]] {
-            let (mut earlier, mut field) = (History::default(), Some(write(true, 9, 9)));
-            for receipt in order {
-                earlier.write(&mut field, write(false, 1, receipt));
-            }
-            assert_eq!(earlier.iter().collect::<Vec<_>>(), [&write(false, 1, 4)], "{order:?}");
-        }
-        // If one body holds both values, the first counts.
-        let (mut earlier, mut field) = (History::default(), Some(write(true, 9, 9)));
-        for value in [true, false] {
-            earlier.write(&mut field, write(value, 1, 4));
-        }
-        assert_eq!(earlier.iter().collect::<Vec<_>>(), [&write(true, 1, 4)]);
-    }
-
-    #[test]
-    fn earlier_writes_survive_serialization() {
-        let mut registers = Registers::default();
-        for (n, value) in [(1, false), (2, true)] {
-            registers.earlier_cancelled.write(&mut registers.cancelled, write(value, n, n));
-        }
-        let kept = serde_json::to_string(&registers).expect("it is written");
-        assert_eq!(serde_json::from_str::<Registers>(&kept).expect("it is read"), registers);
-    }
-
-    #[test]
-    fn form_of_the_first_version_is_read() {
-        let stamp = format!(r#"{{"t":5,"k":"u","h":{}}}"#, u128::MAX - 1);
-        let read =
-            |text: String| serde_json::from_str::<History<Shape>>(&text).expect("it is read");
-        let first = read(format!("[[{stamp},true],[{stamp},false]]"));
-        let shapes: Vec<Shape> = first.iter().map(|write| write.value).collect();
-        assert_eq!(shapes, [Shape::Series, Shape::Single]);
-        let again = serde_json::to_string(&first).expect("it is written");
-        assert_eq!(read(again), first);
-        let list = format!(r#"[[{stamp},["a"]]]"#);
-        let lists: History<BTreeSet<OccurrenceId>> = serde_json::from_str(&list).expect("read");
-        let occurrence = OccurrenceId::parse("a").expect("valid");
-        let lists: Vec<_> = lists.iter().map(|write| write.value.clone()).collect();
-        assert_eq!(lists, [BTreeSet::from([occurrence])]);
-        let off = format!("[[{stamp},true],[{stamp},false]]");
-        let off: History<bool> = serde_json::from_str(&off).expect("read");
-        assert_eq!(off.iter().map(|write| write.value).collect::<Vec<_>>(), [true, false]);
-        let neither = serde_json::from_str::<History<bool>>("[1]").expect_err("it is neither");
-        assert!(neither.to_string().contains("expected struct Register"), "{neither}");
-    }
-}
+mod tests;

@@ -63,6 +63,6 @@ pub use id::{
 pub use input::EventInput;
 pub use policy::{MissingExternalAccount, Policy, RecurringMode};
 pub use property::CustomProperty;
-pub use register::{BodyHash, Origin, Rank, Register, Stamp};
+pub use register::{BodyHash, Origin, Precedence, Register, Stamp};
 pub use time::Millis;
 pub use webinar::{MergeError, Webinar};

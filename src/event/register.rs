@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{ProviderId, ReceiptId, SourceName};
 use super::time::Millis;
 
-/// First 16 bytes of the SHA-256 of a webhook's raw body. Orders writes with equal time and rank.
+/// First 16 bytes of the SHA-256 of a webhook's raw body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BodyHash(u128);
@@ -33,38 +33,86 @@ impl BodyHash {
     }
 }
 
-/// Kind of a write; breaks ties between writes of the same time.
-///
-/// Platforms stamp several webhooks of one action alike. A write that ends a webinar must then win over one that shaped
-/// it.
+/// Whether a write is the webinar's creation. Nothing comes before a creation, whatever its own time is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Precedence {
+    /// The body that the platform sends once in the life of an id.
+    Creation,
+    /// Every other body.
+    #[default]
+    Report,
+}
+
+/// Place of a write in the total order of writes: creations first, then by time, then by the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Rank {
-    /// The webinar was created.
+#[serde(from = "StoredStamp", into = "StoredStamp")]
+pub struct Stamp {
+    /// Whether the write is the creation.
+    pub precedence: Precedence,
+    /// Time of the change by the platform's clock. A change without one has the time at which it was received, or that
+    /// of the newest receipt of the webinar, if that is later.
+    pub at: Millis,
+    /// Sequence number of the first receipt with the same body; 0 in stores of the first versions.
+    pub seq: u64,
+    /// Place of the change among the receipt's changes.
+    pub place: u32,
+}
+
+/// A [`Stamp`] as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredStamp {
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    is_creation: bool,
+    #[serde(rename = "t")]
+    at: Millis,
+    #[serde(rename = "n", default)]
+    seq: u64,
+    #[serde(rename = "p", default, skip_serializing_if = "is_zero")]
+    place: u32,
+    /// The kind of write and the hash of the body, by which the first versions ordered equal times.
+    #[serde(rename = "k", default, skip_serializing)]
+    rank: Option<StoredRank>,
+    #[serde(rename = "h", default, skip_serializing)]
+    hash: Option<u128>,
+}
+
+/// Kind of a write in stores of the first versions, in its order.
+#[derive(Clone, Copy, Deserialize)]
+enum StoredRank {
     #[serde(rename = "c")]
     Created,
-    /// A field changed, or a run began.
     #[serde(rename = "u")]
     Updated,
-    /// The webinar was cancelled, or a cancellation was reversed.
     #[serde(rename = "x")]
     Cancelled,
-    /// The webinar is completed.
     #[serde(rename = "z")]
     Completed,
 }
 
-/// Place of a write in the total order of writes. The order of arrival has no influence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Stamp {
-    /// Time of the change by the platform's clock, at most the time of its receipt.
-    #[serde(rename = "t")]
-    pub at: Millis,
-    /// Kind of change; breaks ties of time.
-    #[serde(rename = "k")]
-    pub rank: Rank,
-    /// Hash of the body; breaks the remaining ties, for which any fixed order will do.
-    #[serde(rename = "h")]
-    pub hash: BodyHash,
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(place: &u32) -> bool {
+    *place == 0
+}
+
+impl From<StoredStamp> for Stamp {
+    /// Writes of the first versions keep their order among each other, and come before later receipts of equal times.
+    fn from(stored: StoredStamp) -> Self {
+        let StoredStamp { is_creation, at, seq, place, rank, hash } = stored;
+        let precedence = if is_creation { Precedence::Creation } else { Precedence::Report };
+        let legacy = rank.zip(hash).map(|(rank, hash)| {
+            let start = u32::try_from(hash >> 98).unwrap_or(u32::MAX);
+            (rank as u32) << 30 | start
+        });
+        Self { precedence, at, seq, place: legacy.unwrap_or(place) }
+    }
+}
+
+impl From<Stamp> for StoredStamp {
+    fn from(stamp: Stamp) -> Self {
+        let Stamp { precedence, at, seq, place } = stamp;
+        let is_creation = precedence == Precedence::Creation;
+        Self { is_creation, at, seq, place, rank: None, hash: None }
+    }
 }
 
 /// Origin of a value. It outlives the receipt that it describes.
@@ -130,5 +178,36 @@ mod tests {
         let hash = BodyHash::from_digest(&digest);
         assert_eq!(hash.to_bytes(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
         assert_eq!(BodyHash::from_bytes(hash.to_bytes()), hash);
+    }
+
+    fn stored(json: &str) -> Stamp {
+        serde_json::from_str(json).expect("a stamp")
+    }
+
+    #[test]
+    fn stamps_of_the_first_versions_keep_their_order_before_those_of_today() {
+        let stamps = [
+            r#"{"t":4,"k":"z","h":340282366920938463463374607431768211455}"#,
+            r#"{"t":5,"k":"c","h":340282366920938463463374607431768211455}"#,
+            r#"{"t":5,"k":"u","h":5}"#,
+            r#"{"t":5,"k":"u","h":340282366920938463463374607431768211455}"#,
+            r#"{"t":5,"k":"x","h":5}"#,
+            r#"{"t":5,"k":"z","h":5}"#,
+            r#"{"t":5,"n":1}"#,
+            r#"{"t":5,"n":1,"p":1}"#,
+            r#"{"t":5,"n":2}"#,
+        ];
+        assert!(stamps.map(stored).is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn creation_comes_before_every_report_and_is_stored() {
+        let report = stored(r#"{"t":4,"n":1}"#);
+        let creation = Stamp { precedence: Precedence::Creation, at: Millis::new(9), ..report };
+        assert!(creation < report);
+        for stamp in [creation, report, Stamp { place: 3, ..report }] {
+            let json = serde_json::to_string(&stamp).expect("it can be written");
+            assert_eq!(stored(&json), stamp, "{json}");
+        }
     }
 }

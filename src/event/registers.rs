@@ -5,10 +5,26 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::change::{EndTime, WebinarFields};
-use super::history::History;
+use super::history::{HISTORY_MAX, History};
 use super::id::ReceiptId;
 use super::register::{Register, Stamp, retain, write};
 use super::time::Millis;
+
+/// Place of a change's writes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placement {
+    pub(super) stamp: Stamp,
+    pub(super) receipt: ReceiptId,
+    /// Writes of that time and before are too old to be divided by a late one: it is a week before the receipt.
+    pub(super) horizon: Millis,
+}
+
+impl Placement {
+    /// A write of that value here.
+    pub(super) fn register<T>(self, value: T) -> Register<T> {
+        Register { value, stamp: self.stamp, receipt: self.receipt }
+    }
+}
 
 /// The newest write of each field. The fields are those of [`WebinarFields`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,6 +45,9 @@ pub struct Registers {
     pub join_url: Option<Register<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Register<Millis>>,
+    /// Earlier writes of `start`: since when the present start is known decides what was said of another date.
+    #[serde(skip_serializing_if = "History::is_empty")]
+    pub earlier_start: History<Millis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<Register<EndTime>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,42 +59,73 @@ pub struct Registers {
     pub earlier_cancelled: History<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed: Option<Register<bool>>,
+    /// Earlier writes of `completed`.
+    #[serde(skip_serializing_if = "History::is_empty")]
+    pub earlier_completed: History<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Register<bool>>,
+    /// Earlier writes of `absent`.
+    #[serde(skip_serializing_if = "History::is_empty")]
+    pub earlier_absent: History<bool>,
+    /// Of an occurrence: whether the full lists that [`super::Webinar`] does not hold any more left it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<Register<bool>>,
+    /// Earlier writes of `unlisted`.
+    #[serde(skip_serializing_if = "History::is_empty")]
+    pub earlier_unlisted: History<bool>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub custom: BTreeMap<String, Register<String>>,
 }
 
 impl Registers {
     /// Writes every field that is present.
-    pub(super) fn write(&mut self, fields: &WebinarFields, stamp: Stamp, receipt: ReceiptId) {
-        fn put<T: Clone>(
-            field: &mut Option<Register<T>>,
-            value: Option<&T>,
-            stamp: Stamp,
-            receipt: ReceiptId,
-        ) {
+    pub(super) fn write(&mut self, fields: &WebinarFields, place: Placement) {
+        fn put<T: Clone>(field: &mut Option<Register<T>>, value: Option<&T>, place: Placement) {
             if let Some(value) = value {
-                write(field, Register { value: value.clone(), stamp, receipt });
+                write(field, place.register(value.clone()));
             }
         }
-        put(&mut self.name, fields.name.as_ref(), stamp, receipt);
-        put(&mut self.organizer, fields.organizer.as_ref(), stamp, receipt);
-        put(&mut self.description, fields.description.as_ref(), stamp, receipt);
-        put(&mut self.event_type, fields.event_type.as_ref(), stamp, receipt);
-        put(&mut self.registration_url, fields.registration_url.as_ref(), stamp, receipt);
-        put(&mut self.join_url, fields.join_url.as_ref(), stamp, receipt);
-        put(&mut self.start, fields.start.as_ref(), stamp, receipt);
-        put(&mut self.end, fields.end.as_ref(), stamp, receipt);
-        put(&mut self.actual_end, fields.actual_end.as_ref(), stamp, receipt);
-        if let Some(value) = fields.cancelled {
-            let new = Register { value, stamp, receipt };
-            self.earlier_cancelled.write(&mut self.cancelled, new);
+        put(&mut self.name, fields.name.as_ref(), place);
+        put(&mut self.organizer, fields.organizer.as_ref(), place);
+        put(&mut self.description, fields.description.as_ref(), place);
+        put(&mut self.event_type, fields.event_type.as_ref(), place);
+        put(&mut self.registration_url, fields.registration_url.as_ref(), place);
+        put(&mut self.join_url, fields.join_url.as_ref(), place);
+        let horizon = place.horizon;
+        if let Some(start) = fields.start {
+            let new = place.register(start);
+            self.earlier_start.write(&mut self.start, new, horizon, HISTORY_MAX);
         }
-        put(&mut self.completed, fields.completed.as_ref(), stamp, receipt);
+        put(&mut self.end, fields.end.as_ref(), place);
+        put(&mut self.actual_end, fields.actual_end.as_ref(), place);
+        if let Some(cancelled) = fields.cancelled {
+            let new = place.register(cancelled);
+            self.earlier_cancelled.write(&mut self.cancelled, new, horizon, HISTORY_MAX);
+        }
+        if let Some(completed) = fields.completed {
+            let new = place.register(completed);
+            self.earlier_completed.write(&mut self.completed, new, horizon, HISTORY_MAX);
+        }
+        if let Some(absent) = fields.absent {
+            self.write_absent(place.register(absent), horizon);
+        }
         for (name, value) in &fields.custom {
             let mut field = self.custom.remove(name);
-            put(&mut field, Some(value), stamp, receipt);
+            put(&mut field, Some(value), place);
             self.custom.extend(field.map(|field| (name.clone(), field)));
         }
+    }
+
+    /// Writes that an answer of the platform's API showed the webinar or occurrence, or did not.
+    ///
+    /// A platform is asked every day, so an old observation between two equal ones is dropped at once.
+    pub(super) fn write_absent(&mut self, new: Register<bool>, horizon: Millis) {
+        self.earlier_absent.write(&mut self.absent, new, horizon, 0);
+    }
+
+    /// Writes that a full list, too old to be changed by a late webhook, left the occurrence out, or did not.
+    pub(super) fn write_unlisted(&mut self, new: Register<bool>) {
+        self.earlier_unlisted.write(&mut self.unlisted, new, Millis::new(i64::MAX), 0);
     }
 
     /// Keeps only the writes of some receipts. `keep` sees the receipt of every write.
@@ -88,21 +138,29 @@ impl Registers {
             registration_url,
             join_url,
             start,
+            earlier_start,
             end,
             actual_end,
             cancelled,
             earlier_cancelled,
             completed,
+            earlier_completed,
+            absent,
+            earlier_absent,
+            unlisted,
+            earlier_unlisted,
             custom,
         } = self;
         for text in [name, organizer, description, event_type, registration_url, join_url] {
             retain(text, keep);
         }
-        retain(start, keep);
+        earlier_start.retain(start, keep);
         retain(end, keep);
         retain(actual_end, keep);
         earlier_cancelled.retain(cancelled, keep);
-        retain(completed, keep);
+        earlier_completed.retain(completed, keep);
+        earlier_absent.retain(absent, keep);
+        earlier_unlisted.retain(unlisted, keep);
         custom.retain(|_, register| keep(register.receipt));
     }
 

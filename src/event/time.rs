@@ -51,16 +51,6 @@ impl Millis {
         Duration::from_millis(self.0.abs_diff(other.0))
     }
 
-    /// Moves a time in whole seconds as near to `other` as its second allows: for two changes within one second, the
-    /// order of arrival is better than none.
-    #[must_use]
-    pub fn refine_within_second(self, other: Self) -> Self {
-        if self.0.rem_euclid(1_000) != 0 {
-            return self;
-        }
-        Self(other.0.clamp(self.0, self.0.saturating_add(999)))
-    }
-
     /// A platform's time in milliseconds. `None` if it is implausible: zero and other unset values.
     #[must_use]
     pub fn from_plausible_ms(ms: i64) -> Option<Self> {
@@ -117,17 +107,6 @@ mod tests {
         let time = Millis::parse("2026-07-05T13:00:00", Some("Europe/Berlin")).expect("a time");
         assert_eq!(time.to_string(), "2026-07-05T11:00:00Z");
         assert_eq!(Millis::parse("2026-07-05T13:00:00", Some("Nowhere/Land")), None);
-    }
-
-    #[test]
-    fn refine_within_second_stays_within_the_second() {
-        let refined =
-            |at: i64, other: i64| Millis::new(at).refine_within_second(Millis::new(other)).get();
-        assert_eq!(refined(5_000, 5_250), 5_250);
-        assert_eq!(refined(5_000, 9_000), 5_999);
-        assert_eq!(refined(5_000, 0), 5_000);
-        assert_eq!(refined(5_001, 5_250), 5_001, "it is more exact already");
-        assert_eq!(refined(-1_000, 0), -1);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The state of one platform object, and the merging of changes into it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, OccurrenceChange, OccurrenceListing, RunChange, RunPhase, Shape};
-use super::history::History;
+use super::history::{HISTORY_MAX, History};
 use super::id::{OccurrenceId, ProviderId, ReceiptId, SourceName};
-use super::register::{BodyHash, Origin, Register, Stamp, retain, write};
+use super::register::{Origin, Precedence, Register, Stamp, retain, write};
+use super::registers::Placement;
 pub use super::registers::Registers;
 use super::time::Millis;
 
@@ -17,6 +19,13 @@ pub const OCCURRENCES_MAX: usize = 500;
 /// Upper bound of runs per webinar; the oldest by the platform's clock are dropped. A daily webinar reaches it after
 /// more than a year.
 const RUNS_MAX: usize = 512;
+/// Upper bound of full lists that are held beside the newest. Older ones are written into the known occurrences.
+const LISTS_MAX: usize = 16;
+/// Changes that arrive within this time of each other give the same events in any order.
+const ORDER_WINDOW: Duration = Duration::from_hours(7 * 24);
+/// How far a time in a body may be ahead of the receipt. A platform's clock that runs further ahead must not own a field
+/// for ever.
+const LARGEST_LEAD: Duration = Duration::from_hours(24);
 
 /// The state of one webinar or series: registers, and facts that [`super::fold()`] resolves.
 ///
@@ -39,6 +48,12 @@ pub struct Webinar {
     /// Whether any change showed the whole webinar.
     #[serde(default)]
     pub full_picture: bool,
+    /// When the webinar was created, by the platform's clock; the earliest time that was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Millis>,
+    /// When the newest receipt arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_received_at: Option<Millis>,
     /// Fields of the webinar, or of the whole series.
     pub whole: Registers,
     /// Newest full list of occurrences: those that take place.
@@ -46,6 +61,9 @@ pub struct Webinar {
     /// Earlier full lists. An occurrence is cancelled as of the first list of an unbroken row of lists without it.
     #[serde(default, skip_serializing_if = "History::is_empty")]
     pub earlier_lists: History<BTreeSet<OccurrenceId>>,
+    /// Newest full list that the platform's API answered. It decides about occurrences that become known later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_list: Option<Register<BTreeSet<OccurrenceId>>>,
     /// Newest change of the recurrence that came without a list.
     pub times_unknown: Option<Register<()>>,
     /// Fields of single occurrences.
@@ -70,15 +88,27 @@ pub struct WebinarRun {
     pub receipt: ReceiptId,
 }
 
-/// Where a change comes from, and when it arrived.
+/// Where a change comes from, and its place among others.
 #[derive(Debug, Clone)]
 pub struct Provenance {
     /// Receipt that holds the change.
     pub receipt: ReceiptId,
-    /// Start of the SHA-256 of the raw body.
-    pub hash: BodyHash,
+    /// Place of the receipt among those of the webinar.
+    pub order: ReceiptOrder,
+    /// Place of the change among those of the receipt.
+    pub place: u32,
     /// Source and times of the receipt.
     pub origin: Origin,
+}
+
+/// Place of a receipt among those of a webinar, as it was when the receipt was merged. A replay uses it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptOrder {
+    /// Sequence number of the first receipt of the webinar with the same body. Orders equal times.
+    pub seq: u64,
+    /// Time of changes that have none of their own: when the receipt arrived, or the newest receipt before it, if that
+    /// was dated later.
+    pub at: Millis,
 }
 
 /// Reason why a change cannot be merged.
@@ -126,6 +156,7 @@ impl Webinar {
         self.earlier_shapes.retain(&mut self.shape, keep);
         self.whole.retain(keep);
         self.earlier_lists.retain(&mut self.full_list, keep);
+        retain(&mut self.observed_list, keep);
         retain(&mut self.times_unknown, keep);
         self.occurrences.retain(|_, own| {
             let was_only_named = own.is_empty();
@@ -133,6 +164,32 @@ impl Webinar {
             was_only_named || !own.is_empty()
         });
         self.sessions.retain(|run| keep(run.receipt));
+    }
+
+    /// The place of a receipt that arrived now, after all others of the webinar.
+    #[must_use]
+    pub fn next_order(&self, seq: u64, received_at: Millis) -> ReceiptOrder {
+        let newest = || self.origins.values().map(|origin| origin.received_at).max();
+        let at = received_at.max(self.last_received_at.or_else(newest).unwrap_or(received_at));
+        ReceiptOrder { seq, at }
+    }
+
+    /// When something was told: by the platform's clock, or when it arrived if the body tells no time.
+    ///
+    /// A stamp may be later than that, since it orders what has no time after what came before it.
+    #[must_use]
+    pub fn told_at(&self, stamp: Stamp, receipt: ReceiptId) -> Millis {
+        match self.origins.get(&receipt) {
+            Some(Origin { reported_at: None, received_at, .. }) => *received_at,
+            Some(_) | None => stamp.at,
+        }
+    }
+
+    /// Whether another receipt wrote a present value at that time. If so, the first receipt with the same body decides
+    /// on the order.
+    #[must_use]
+    pub fn has_write_at(&self, at: Millis, receipt: ReceiptId) -> bool {
+        self.origins.iter().any(|(id, origin)| origin.reported_at == Some(at) && *id != receipt)
     }
 
     /// Removes the origins of receipts of which no write is left.
@@ -161,43 +218,77 @@ impl Webinar {
         }
         self.provider.get_or_insert_with(|| provenance.origin.provider.clone());
         self.sources.insert(provenance.origin.source.clone());
-        // A platform's clock that runs ahead must not own a field for ever, hence the earlier of the two times.
-        let reported = provenance.origin.reported_at.unwrap_or(provenance.origin.received_at);
+        let Origin { reported_at, received_at, .. } = provenance.origin;
         let stamp = Stamp {
-            at: reported.min(provenance.origin.received_at),
-            rank: change.kind.rank(),
-            hash: provenance.hash,
+            precedence: if change.is_creation { Precedence::Creation } else { Precedence::Report },
+            at: reported_at.map_or(provenance.order.at, |at| cut_to_receipt(at, received_at)),
+            seq: provenance.order.seq,
+            place: provenance.place,
         };
-        self.write_change(change, stamp, provenance.receipt);
+        let horizon = received_at.minus(ORDER_WINDOW);
+        self.write_change(change, Placement { stamp, receipt: provenance.receipt, horizon });
+        let created_at = change.created_at.or_else(|| change.is_creation.then_some(stamp.at));
+        self.created_at = self.created_at.into_iter().chain(created_at).min();
+        self.last_received_at = self.last_received_at.max(Some(received_at));
         self.origins.insert(provenance.receipt, provenance.origin.clone());
         Ok(())
     }
 
-    fn write_change(&mut self, change: &Change, stamp: Stamp, receipt: ReceiptId) {
+    fn write_change(&mut self, change: &Change, place: Placement) {
         if let Some(shape) = change.shape {
-            let new = Register { value: shape, stamp, receipt };
-            self.earlier_shapes.write(&mut self.shape, new);
+            let new = place.register(shape);
+            self.earlier_shapes.write(&mut self.shape, new, place.horizon, HISTORY_MAX);
             self.was_whole |= shape != Shape::Series;
         }
         self.full_picture |= change.full_picture;
-        self.whole.write(&change.whole, stamp, receipt);
+        self.whole.write(&change.whole, place);
         for OccurrenceChange { id, fields } in &change.occurrences {
-            self.occurrences.entry(id.clone()).or_default().write(fields, stamp, receipt);
+            self.occurrence(id).write(fields, place);
         }
+        let listed = || change.occurrences.iter().map(|occurrence| occurrence.id.clone()).collect();
         match change.listing {
             OccurrenceListing::Partial => {}
-            OccurrenceListing::Full => {
-                let value =
-                    change.occurrences.iter().map(|occurrence| occurrence.id.clone()).collect();
-                let new = Register { value, stamp, receipt };
-                self.earlier_lists.write(&mut self.full_list, new);
+            OccurrenceListing::Full => self.write_full_list(place.register(listed()), place),
+            OccurrenceListing::Observed => {
+                let list: BTreeSet<OccurrenceId> = listed();
+                for (id, own) in self.reported_occurrences() {
+                    own.write_absent(place.register(!list.contains(id)), place.horizon);
+                }
+                write(&mut self.observed_list, place.register(list));
             }
-            OccurrenceListing::Unknown => {
-                write(&mut self.times_unknown, Register { value: (), stamp, receipt });
-            }
+            OccurrenceListing::Unknown => write(&mut self.times_unknown, place.register(())),
         }
         if let Some(session) = change.session {
-            self.record_run(session, stamp, receipt);
+            self.record_run(session, place.stamp, place.receipt);
+        }
+    }
+
+    /// The registers of an occurrence. A new one is as absent as the platform's newest list says.
+    fn occurrence(&mut self, id: &OccurrenceId) -> &mut Registers {
+        let observed = self.observed_list.as_ref();
+        self.occurrences.entry(id.clone()).or_insert_with(|| {
+            let mut own = Registers::default();
+            if let Some(Register { value, stamp, receipt }) = observed {
+                let absent = !value.contains(id);
+                own.absent = Some(Register { value: absent, stamp: *stamp, receipt: *receipt });
+            }
+            own
+        })
+    }
+
+    /// The occurrences of which more than the id is known.
+    fn reported_occurrences(&mut self) -> impl Iterator<Item = (&OccurrenceId, &mut Registers)> {
+        self.occurrences.iter_mut().filter(|(_, own)| !own.is_empty())
+    }
+
+    /// Holds a full list. One that is too old for late webhooks is written into the known occurrences.
+    fn write_full_list(&mut self, new: Register<BTreeSet<OccurrenceId>>, place: Placement) {
+        self.earlier_lists.write(&mut self.full_list, new, place.horizon, LISTS_MAX);
+        while let Some(old) = self.earlier_lists.pop_oldest(LISTS_MAX) {
+            let Register { value, stamp, receipt } = old;
+            for (id, own) in self.reported_occurrences() {
+                own.write_unlisted(Register { value: !value.contains(id), stamp, receipt });
+            }
         }
     }
 
@@ -215,6 +306,11 @@ impl Webinar {
             self.sessions.pop_first();
         }
     }
+}
+
+/// The time of a change: as the body tells it, or when it arrived if that time is far in the future.
+fn cut_to_receipt(reported: Millis, received: Millis) -> Millis {
+    if reported > received.plus(LARGEST_LEAD) { received } else { reported }
 }
 
 /// A rebuild of a webinar's state ([`Webinar::begin_rebuild`]). It takes no more memory than a webinar, however many

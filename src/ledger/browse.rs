@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::rules::event_row::EventRow;
 use super::{HubspotRefusal, LedgerError, ReceiptKind, ReceiptOutcome, json_bytes};
-use crate::event::webinar::Provenance;
+use crate::event::webinar::{Provenance, ReceiptOrder};
 use crate::event::{
     AccountName, BodyHash, Change, EventKey, EventStateCounts, FieldOrigin, Gap, Millis, Origin,
     ProviderId, ReceiptId, SourceName, rfc3339,
@@ -230,6 +230,8 @@ pub struct ReceiptDetail {
 /// A receipt as the ledger holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiptRecord {
+    /// Its sequence number: receipts are numbered in the order of their arrival.
+    pub seq: u64,
     /// Everything but the headers and the body.
     pub summary: ReceiptSummary,
     /// The headers that mapping needs again, by lower-case name.
@@ -268,9 +270,9 @@ fn hexadecimal<S: Serializer>(hash: &BodyHash, serializer: S) -> Result<S::Ok, S
 }
 
 impl ReceiptSummary {
-    /// The provenance of a change that the receipt brings.
+    /// The provenance of a change that the receipt brings, as the one at that place among its changes.
     #[must_use]
-    pub fn provenance(&self, change: &Change) -> Provenance {
+    pub fn provenance(&self, change: &Change, place: usize, order: ReceiptOrder) -> Provenance {
         let origin = Origin {
             source: self.source.clone(),
             provider: self.provider.clone(),
@@ -278,6 +280,7 @@ impl ReceiptSummary {
             reported_at: change.occurred_at,
             received_at: self.received_at,
         };
-        Provenance { receipt: self.id, hash: self.hash, origin }
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        Provenance { receipt: self.id, order, place, origin }
     }
 }

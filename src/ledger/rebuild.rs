@@ -6,14 +6,16 @@
 //! and the replayer starts over. So a rebuild takes the writer no longer than a webhook does, however many receipts a
 //! webinar has, and the memory never holds all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
 use super::rules::rebuild::ReceiptChecksum;
 use super::{LedgerError, Page, ReceiptOutcome, ReceiptRecord};
+use crate::event::webinar::{Provenance, ReceiptOrder};
 use crate::event::{
-    AccountName, ExternalAccountId, MissingExternalAccount, Policy, ReceiptId, Webinar, WebinarId,
+    AccountName, Change, ExternalAccountId, MissingExternalAccount, Policy, ReceiptId, Webinar,
+    WebinarId,
 };
 
 /// Webinars as the replayer reads and replaces them.
@@ -89,6 +91,8 @@ pub struct WebinarState {
     pub retained: BTreeSet<ReceiptId>,
     /// The checksum of the retained receipts that built it.
     pub receipt_checksum: ReceiptChecksum,
+    /// The places of retained receipts that do not follow from the receipts themselves.
+    pub orders: BTreeMap<ReceiptId, ReceiptOrder>,
 }
 
 impl WebinarState {
@@ -99,11 +103,21 @@ impl WebinarState {
         webinar: Webinar,
         has_expired_receipts: bool,
         receipts: &[ReceiptId],
+        orders: BTreeMap<ReceiptId, ReceiptOrder>,
     ) -> Self {
         let is_retained = |id: &&ReceiptId| webinar.origins.contains_key(*id);
         let retained = receipts.iter().filter(is_retained).copied().collect();
         let receipt_checksum = ReceiptChecksum::from_receipts(receipts);
-        Self { key, webinar, has_expired_receipts, retained, receipt_checksum }
+        Self { key, webinar, has_expired_receipts, retained, receipt_checksum, orders }
+    }
+
+    /// The provenance of a change that a retained receipt brings today, as the one at that place among its changes.
+    #[must_use]
+    pub fn provenance(&self, receipt: &ReceiptRecord, change: &Change, place: usize) -> Provenance {
+        let ReceiptRecord { seq, summary, .. } = receipt;
+        let own = ReceiptOrder { seq: *seq, at: summary.received_at };
+        let order = self.orders.get(&summary.id).copied().unwrap_or(own);
+        summary.provenance(change, place, order)
     }
 }
 

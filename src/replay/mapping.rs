@@ -7,8 +7,8 @@ use crate::intake::Source;
 use crate::ledger::{ReceiptOutcome, ReceiptRecord, WebinarKey};
 use crate::providers::PayloadContent;
 
-/// The changes of one receipt, by webinar.
-pub(super) type ChangesByWebinar = BTreeMap<WebinarKey, Vec<Change>>;
+/// The changes of one receipt, by webinar, each with its place among all.
+pub(super) type ChangesByWebinar = BTreeMap<WebinarKey, Vec<(usize, Change)>>;
 
 /// A receipt, mapped by today's code and configuration.
 pub(super) struct Mapped {
@@ -42,8 +42,8 @@ fn by_webinar(
     changes: Vec<Change>,
 ) -> Result<ChangesByWebinar, MissingExternalAccount> {
     let mut by_webinar = ChangesByWebinar::new();
-    for change in changes {
-        by_webinar.entry(source.webinar_key(&change)?).or_default().push(change);
+    for (place, change) in changes.into_iter().enumerate() {
+        by_webinar.entry(source.webinar_key(&change)?).or_default().push((place, change));
     }
     Ok(by_webinar)
 }

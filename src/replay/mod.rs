@@ -141,7 +141,7 @@ impl Replayer {
         let summary = &receipt.summary;
         let Mapped { content, fetch_requests } = self.map_receipt(receipt)?;
         let replayed = match content {
-            Ok((outcome, changes)) => self.apply(summary, outcome, &changes).await,
+            Ok((outcome, changes)) => self.apply(receipt, outcome, &changes).await,
             Err(reason) => Err(ReplayError::NoLongerAccepted(reason)),
         };
         let (outcome, reason) = match replayed {
@@ -250,12 +250,12 @@ impl Replayer {
     /// Rebuilds the webinars of the receipt with its changes of today.
     async fn apply(
         &self,
-        receipt: &ReceiptSummary,
+        receipt: &ReceiptRecord,
         outcome: ReceiptOutcome,
         changes: &ChangesByWebinar,
     ) -> Result<ReceiptOutcome, ReplayError> {
         let webinars = self.rebuild_webinars(receipt, changes).await?;
-        self.store(receipt.id, outcome, None, webinars).await?;
+        self.store(receipt.summary.id, outcome, None, webinars).await?;
         Ok(outcome)
     }
 

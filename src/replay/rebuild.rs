@@ -6,7 +6,7 @@ use super::mapping::{ChangesByWebinar, Mapped};
 use super::{MAX_ATTEMPTS, ReplayError, Replayer};
 use crate::event::webinar::WebinarRebuild;
 use crate::event::{Change, ReceiptId, Webinar};
-use crate::ledger::{RebuiltWebinar, ReceiptRecord, ReceiptSummary, WebinarKey, WebinarState};
+use crate::ledger::{RebuiltWebinar, ReceiptRecord, WebinarKey, WebinarState};
 
 /// Receipts of a webinar that yield no changes of it today. Their old changes stay.
 #[derive(Default, PartialEq, Eq)]
@@ -29,10 +29,10 @@ impl Replayer {
     /// Builds again the webinars that the receipt contributed to, or contributes to today.
     pub(super) async fn rebuild_webinars(
         &self,
-        receipt: &ReceiptSummary,
+        receipt: &ReceiptRecord,
         changes: &ChangesByWebinar,
     ) -> Result<Vec<RebuiltWebinar>, ReplayError> {
-        let mut states = self.ledger.webinars_of(receipt.id).await?;
+        let mut states = self.ledger.webinars_of(receipt.summary.id).await?;
         let known: BTreeSet<WebinarKey> = states.iter().map(|state| state.key.clone()).collect();
         for key in changes.keys().filter(|key| !known.contains(*key)) {
             states.push(self.ledger.webinar_state(key).await?);
@@ -50,16 +50,17 @@ impl Replayer {
     async fn rebuild_webinar(
         &self,
         before: &WebinarState,
-        replayed: &ReceiptSummary,
-        own: &[Change],
+        replayed: &ReceiptRecord,
+        own: &[(usize, Change)],
     ) -> Result<Webinar, ReplayError> {
         // The unmapped receipts must be known before the first merge. Mostly there are none, so one pass is enough.
         let mut expected = Unmapped::default();
         for _ in 0..MAX_ATTEMPTS {
-            let mut rebuild = expected.start_rebuild(before, replayed.id);
-            let unmapped = self.merge_others(before, replayed.id, &mut rebuild).await?;
+            let id = replayed.summary.id;
+            let mut rebuild = expected.start_rebuild(before, id);
+            let unmapped = self.merge_others(before, id, &mut rebuild).await?;
             if unmapped == expected {
-                merge(&mut rebuild, replayed, own)?;
+                merge(&mut rebuild, before, replayed, own)?;
                 return Ok(rebuild.finish());
             }
             expected = unmapped;
@@ -85,7 +86,7 @@ impl Replayer {
                     continue;
                 }
                 if let Some(changes) = self.current_changes(&before.key, &receipt) {
-                    merge(rebuild, summary, &changes)?;
+                    merge(rebuild, before, &receipt, &changes)?;
                 } else {
                     unmapped.any = true;
                     unmapped.retained.extend(before.retained.get(&summary.id));
@@ -100,7 +101,11 @@ impl Replayer {
 
     /// Today's changes of the webinar from one receipt. None if the source or the body is gone, if the receipt no
     /// longer maps, or if it is about other webinars now: replaying one receipt loses nothing of another.
-    fn current_changes(&self, key: &WebinarKey, receipt: &ReceiptRecord) -> Option<Vec<Change>> {
+    fn current_changes(
+        &self,
+        key: &WebinarKey,
+        receipt: &ReceiptRecord,
+    ) -> Option<Vec<(usize, Change)>> {
         let source = self.sources.get(&receipt.summary.source)?;
         if source.provider.id() != receipt.summary.provider {
             return None;
@@ -114,11 +119,12 @@ impl Replayer {
 /// Merges changes of one receipt.
 fn merge(
     rebuild: &mut WebinarRebuild,
-    receipt: &ReceiptSummary,
-    changes: &[Change],
+    before: &WebinarState,
+    receipt: &ReceiptRecord,
+    changes: &[(usize, Change)],
 ) -> Result<(), ReplayError> {
-    for change in changes {
-        let merged = rebuild.merge(change, &receipt.provenance(change));
+    for (place, change) in changes {
+        let merged = rebuild.merge(change, &before.provenance(receipt, change, *place));
         merged.map_err(|refused| ReplayError::NoLongerAccepted(refused.to_string()))?;
     }
     Ok(())

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use webinar_bridge::event::webinar::Provenance;
+use webinar_bridge::event::webinar::{Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, ChangeKind, EndTime, ExternalAccountId, FoldedEvent, Millis,
+    AccountName, Change, ChangeKind, EndTime, ExternalAccountId, FoldedEvent, Millis,
     OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy, ProviderId, ReceiptId,
     RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar, WebinarFields, WebinarId,
     field_origins, fold,
@@ -83,6 +83,8 @@ fn change() -> impl Strategy<Value = Change> {
                 account: None,
                 webinar: WebinarId::parse("100").expect("valid"),
                 kind,
+                is_creation: kind == ChangeKind::Created,
+                created_at: None,
                 occurred_at: at.map(millis),
                 full_picture,
                 shape,
@@ -108,7 +110,7 @@ fn change() -> impl Strategy<Value = Change> {
 #[derive(Debug, Clone)]
 struct Webhook {
     change: Change,
-    hash: BodyHash,
+    seq: u64,
     source: SourceName,
 }
 
@@ -118,13 +120,10 @@ fn webhooks() -> impl Strategy<Value = Vec<Webhook>> {
             .into_iter()
             .zip(0u8..)
             .map(|((change, second), n)| {
-                let mut digest = [0; 32];
-                // Not in the order of the list: the order of hashes must differ from the order of arrival.
-                digest[0] = n.wrapping_mul(89);
-                digest[1] = n;
                 Webhook {
                     change,
-                    hash: BodyHash::from_digest(&digest),
+                    // Not in the order of the list: the order of the first arrivals is another one.
+                    seq: u64::from(n.wrapping_mul(89)),
                     source: SourceName::parse(if second { "b" } else { "a" }).expect("valid"),
                 }
             })
@@ -176,7 +175,8 @@ fn provenance(webhook: &Webhook, number: u8) -> Provenance {
     id[15] = number;
     Provenance {
         receipt: ReceiptId::from_bytes(id),
-        hash: webhook.hash,
+        order: ReceiptOrder { seq: webhook.seq, at: millis(100) },
+        place: 0,
         origin: Origin {
             source: webhook.source.clone(),
             provider: ProviderId::new("zoom"),

@@ -1,5 +1,6 @@
 //! Derives the events of a webinar. Facts that depend on other state are resolved here, each time afresh.
 
+mod ending;
 mod field_origin;
 mod folded;
 mod resolve;
@@ -16,13 +17,16 @@ use super::policy::{Policy, RecurringMode};
 use super::time::Millis;
 use super::webinar::{Webinar, WebinarRun};
 use crate::expression::StepBudget;
+use ending::{
+    PresentStart, RunOutcome, does_completion_count, effective_cancellation, end_that_counts,
+    resolve_completed, resolve_runs,
+};
 pub use field_origin::FieldOrigin;
 pub use folded::FoldedEvent;
 use resolve::{
-    Candidate, Resolved, are_times_known, effective_cancellation, ended_long_before, last_run_end,
-    last_run_ended, latest, nearest_occurrence, newest_valid_end, public_runs, replace_if_later,
-    resolve_occurrence, resolve_occurrence_cancelled, resolve_program_completed, resolve_whole,
-    resolve_whole_cancelled,
+    Candidate, Resolved, are_times_known, latest, nearest_occurrence, newest_valid_end,
+    public_runs, replace_if_later, resolve_occurrence, resolve_occurrence_cancelled,
+    resolve_program_completed, resolve_whole, resolve_whole_cancelled,
 };
 use view::EventView;
 
@@ -105,39 +109,50 @@ fn build_views<'a>(
 fn whole_view<'a>(webinar: &'a Webinar, id: &WebinarId, superseded: bool) -> EventView<'a> {
     let whole = &webinar.whole;
     let shape = webinar.shape.as_ref().map(|shape| shape.value);
-    let cancelled = resolve_whole_cancelled(webinar, superseded);
-    let runs: Vec<&WebinarRun> = match shape {
+    let present = PresentStart::from_registers(webinar, whole);
+    let present = present.filter(|_| shape != Some(Shape::Timeless));
+    let runs = match shape {
         Some(Shape::Single) | None => {
-            let runs = webinar.sessions.iter();
-            public_runs(runs.filter(|run| !ended_long_before(whole.start.as_ref(), run)))
+            resolve_runs(webinar, &public_runs(webinar.sessions.iter()), present)
         }
         // A run of a timeless webinar, or of one session of many, completes only itself.
-        Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => Vec::new(),
+        Some(Shape::Timeless | Shape::Series | Shape::Program { .. }) => RunOutcome::default(),
     };
-    let mut completed = whole.completed.as_ref().map(resolve_whole).map(copied);
-    replace_if_later(&mut completed, last_run_ended(&runs));
+    let mut completed = resolve_completed(webinar, None, present);
+    replace_if_later(&mut completed, runs.is_over);
     if let Some(Shape::Program { one_session }) = shape {
-        replace_if_later(&mut completed, resolve_program_completed(webinar, one_session));
+        let program = resolve_program_completed(webinar, one_session);
+        let program = program.filter(|over| does_completion_count(webinar, *over, present));
+        replace_if_later(&mut completed, program);
     }
     let (start, end) = if shape == Some(Shape::Timeless) {
         (None, None)
     } else {
         let start = whole.start.as_ref().map(resolve_whole).map(copied);
         let actual = whole.actual_end.as_ref().map(resolve_whole);
-        let ends = [
-            whole.end.as_ref().map(resolve_whole).map(copied),
-            actual.map(|end| end.with(EndTime::At(*end.value))),
-            last_run_end(&runs),
-        ];
-        (start, newest_valid_end(start, ends))
+        (start, resolve_end(start, whole.end.as_ref().map(resolve_whole), actual, runs))
     };
+    let planned = (start.map(|start| start.value), end.map(|end| end.value));
+    let over_at = end_that_counts(webinar, runs, completed, Some(planned));
+    let cancelled = resolve_whole_cancelled(webinar, superseded);
     EventView {
-        cancelled: effective_cancellation(cancelled, completed, end),
+        cancelled: effective_cancellation(webinar, cancelled, over_at),
         completed,
         start,
         end,
         ..EventView::from_registers(ExternalEventId::for_webinar(id), None, whole)
     }
+}
+
+/// The end of an event with that start, by its planned end, its actual end and its runs.
+fn resolve_end(
+    start: Option<Resolved<Millis>>,
+    planned: Option<Resolved<&EndTime>>,
+    actual: Option<Resolved<&Millis>>,
+    runs: RunOutcome,
+) -> Option<Resolved<Millis>> {
+    let actual = actual.map(|end| end.with(EndTime::At(*end.value)));
+    newest_valid_end(start, [planned.map(copied), actual, runs.actual_end])
 }
 
 fn copied<T: Copy>(resolved: Resolved<&T>) -> Resolved<T> {
@@ -179,22 +194,24 @@ fn occurrence_view<'a>(
 ) -> EventView<'a> {
     let whole = &webinar.whole;
     let Candidate { id, own, cancelled } = *occurrence;
-    let runs = public_runs(runs.into_iter());
-    let mut completed = latest(own.completed.as_ref(), whole.completed.as_ref()).map(copied);
-    replace_if_later(&mut completed, last_run_ended(&runs));
+    let present = PresentStart::from_registers(webinar, own);
+    let runs = resolve_runs(webinar, &public_runs(runs.into_iter()), present);
+    let mut completed = resolve_completed(webinar, Some(own), present);
+    replace_if_later(&mut completed, runs.is_over);
     // The series' own start is that of its first occurrence; an end at a fixed time does not apply to every occurrence.
     let start = own.start.as_ref().map(resolve_occurrence).map(copied);
     let length = whole.end.as_ref().filter(|r| matches!(r.value, EndTime::After(_)));
-    let planned = latest(own.end.as_ref(), length).map(copied);
     let actual = own.actual_end.as_ref().map(resolve_occurrence);
-    let actual = actual.map(|end| end.with(EndTime::At(*end.value)));
-    let end = newest_valid_end(start, [planned, actual, last_run_end(&runs)]);
+    let end = resolve_end(start, latest(own.end.as_ref(), length), actual, runs);
+    let times_known = start.is_some() && are_times_known(webinar, own);
+    let planned = (start.map(|start| start.value), end.map(|end| end.value));
+    let over_at = end_that_counts(webinar, runs, completed, times_known.then_some(planned));
     EventView {
-        cancelled: effective_cancellation(cancelled, completed, end),
+        cancelled: effective_cancellation(webinar, cancelled, over_at),
         completed,
         start,
         end,
-        times_known: start.is_some() && are_times_known(webinar, own),
+        times_known,
         ..EventView::from_registers(ExternalEventId::for_occurrence(series, id), Some(own), whole)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::event::change::{EndTime, RunPhase, Shape};
+use crate::event::history::History;
 use crate::event::id::{OccurrenceId, ReceiptId};
 use crate::event::register::{Register, Stamp};
 use crate::event::time::Millis;
@@ -11,7 +12,7 @@ use crate::event::webinar::{Registers, Webinar, WebinarRun};
 
 /// A run that names no occurrence belongs to the occurrence with the nearest start within this span. Half a day: the
 /// occurrences of a daily series are a day apart.
-const MATCHING_SPAN: Duration = Duration::from_hours(12);
+pub(super) const MATCHING_SPAN: Duration = Duration::from_hours(12);
 
 /// A value with the stamp and receipt of the write that set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,15 +64,23 @@ pub(super) fn resolve_occurrence_cancelled(
     id: &OccurrenceId,
     own: &Registers,
 ) -> Option<Resolved<bool>> {
-    let mut flags: FlagsByStamp = cancellations(own)
+    let mut flags: FlagsByStamp = writes(&own.earlier_cancelled, own.cancelled.as_ref())
         .map(resolve_occurrence)
         .map(|off| (off.stamp, off.with(*off.value)))
         .collect();
     // A list does not cancel an occurrence that was first reported after it.
     let reported = own.start.as_ref().map(|start| start.stamp);
-    for list in webinar.earlier_lists.iter().chain(&webinar.full_list) {
+    let counts =
+        |absent: bool, stamp: Stamp| !absent || reported.is_none_or(|reported| reported <= stamp);
+    for unlisted in writes(&own.earlier_unlisted, own.unlisted.as_ref()) {
+        if counts(unlisted.value, unlisted.stamp) {
+            let off = resolve_whole(unlisted).with(unlisted.value);
+            flags.entry(off.stamp).or_insert(off);
+        }
+    }
+    for list in writes(&webinar.earlier_lists, webinar.full_list.as_ref()) {
         let absent = !list.value.contains(id);
-        if !absent || reported.is_none_or(|reported| reported <= list.stamp) {
+        if counts(absent, list.stamp) {
             flags.entry(list.stamp).or_insert(resolve_whole(list).with(absent));
         }
     }
@@ -81,7 +90,8 @@ pub(super) fn resolve_occurrence_cancelled(
     {
         flags.entry(off.stamp).or_insert(off);
     }
-    start_of_streak(&flags)
+    let absent = start_of_absence(own).filter(|absent| counts(true, absent.stamp));
+    cancelled_or_absent(start_of_streak(&flags), absent, start_of_absence(&webinar.whole))
 }
 
 /// Whether the event of the whole webinar is cancelled and since when. If its occurrences have `superseded` it, it is
@@ -95,7 +105,23 @@ pub(super) fn resolve_whole_cancelled(
     for off in trailing_streak(series_history(webinar, true)).filter(|_| superseded) {
         flags.entry(off.stamp).or_insert(off);
     }
-    start_of_streak(&flags)
+    cancelled_or_absent(start_of_streak(&flags), start_of_absence(&webinar.whole), None)
+}
+
+/// What is cancelled, or what the platform's API does not have, since the earlier of the two.
+fn cancelled_or_absent(
+    cancelled: Option<Resolved<bool>>,
+    absent: Option<Resolved<bool>>,
+    absent_whole: Option<Resolved<bool>>,
+) -> Option<Resolved<bool>> {
+    let off = cancelled.filter(|off| off.value).into_iter().chain(absent).chain(absent_whole);
+    off.min_by_key(|off| off.stamp.at).or(cancelled)
+}
+
+/// Since when the platform's API does not have the webinar or occurrence.
+fn start_of_absence(registers: &Registers) -> Option<Resolved<bool>> {
+    let absences = writes(&registers.earlier_absent, registers.absent.as_ref()).map(resolve_whole);
+    trailing_streak(absences.map(|absent| absent.with(*absent.value))).last()
 }
 
 /// The newest write. For a cancellation it is the first of an unbroken row: repeating it does not make it newer.
@@ -105,19 +131,24 @@ fn start_of_streak(flags: &FlagsByStamp) -> Option<Resolved<bool>> {
 }
 
 /// The unbroken row of newest writes that are true, newest first.
-fn trailing_streak(
+pub(super) fn trailing_streak(
     flags: impl DoubleEndedIterator<Item = Resolved<bool>>,
 ) -> impl Iterator<Item = Resolved<bool>> {
     flags.rev().take_while(|off| off.value)
 }
 
-/// All writes of `cancelled`, oldest first.
-fn cancellations(registers: &Registers) -> impl DoubleEndedIterator<Item = &Register<bool>> {
-    registers.earlier_cancelled.iter().chain(&registers.cancelled)
+/// All writes of a field, oldest first.
+pub(super) fn writes<'a, T>(
+    earlier: &'a History<T>,
+    last: Option<&'a Register<T>>,
+) -> impl DoubleEndedIterator<Item = &'a Register<T>> {
+    earlier.iter().chain(last)
 }
 
 fn whole_cancellations(webinar: &Webinar) -> impl DoubleEndedIterator<Item = Resolved<bool>> {
-    cancellations(&webinar.whole).map(resolve_whole).map(|off| off.with(*off.value))
+    let whole = &webinar.whole;
+    let all = writes(&whole.earlier_cancelled, whole.cancelled.as_ref());
+    all.map(resolve_whole).map(|off| off.with(*off.value))
 }
 
 /// Whether each write of the shape made the webinar a series (or, for `series` false, anything else), oldest first.
@@ -125,7 +156,7 @@ fn series_history(
     webinar: &Webinar,
     series: bool,
 ) -> impl DoubleEndedIterator<Item = Resolved<bool>> {
-    let all = webinar.earlier_shapes.iter().chain(&webinar.shape);
+    let all = writes(&webinar.earlier_shapes, webinar.shape.as_ref());
     all.map(resolve_whole).map(move |shape| shape.with((*shape.value == Shape::Series) == series))
 }
 
@@ -158,12 +189,6 @@ pub(super) fn nearest_occurrence<'a>(
         .map(|(_, id)| id)
 }
 
-/// Whether a run of a single webinar began long before the present start: a rehearsal, or a run before the webinar was
-/// moved. Such a run does not complete the webinar; a late run does.
-pub(super) fn ended_long_before(start: Option<&Register<Millis>>, run: &WebinarRun) -> bool {
-    start.zip(run.started_at).is_some_and(|(start, began)| began.plus(MATCHING_SPAN) < start.value)
-}
-
 /// Whether a program is completed: all known sessions that are not cancelled have ended, and the last of them reaches
 /// the last half day of the event. A session of a later day may not be known yet.
 pub(super) fn resolve_program_completed(
@@ -191,24 +216,19 @@ pub(super) fn resolve_program_completed(
     }
 }
 
-/// Whether an occurrence's times are known: not if the recurrence changed, without a list, after they were reported.
+/// Whether an occurrence's times are known: not if the recurrence changed, without a list, after they were reported. Any
+/// list that the platform was asked for after that change arrived makes them known again.
 pub(super) fn are_times_known(webinar: &Webinar, own: &Registers) -> bool {
     let Some(unknown) = &webinar.times_unknown else { return true };
     let reported = own.start.as_ref().map(|start| start.stamp);
     let listed = webinar.full_list.as_ref().map(|list| list.stamp);
-    reported.max(listed).is_some_and(|reported| reported > unknown.stamp)
-}
-
-/// Ignores a cancellation after the end or after completion: people tidy up their platform after the fact.
-pub(super) fn effective_cancellation(
-    cancelled: Option<Resolved<bool>>,
-    completed: Option<Resolved<bool>>,
-    end: Option<Resolved<Millis>>,
-) -> Option<Resolved<bool>> {
-    let off = cancelled?;
-    let after_completion = completed.is_some_and(|over| over.value && off.stamp.at > over.stamp.at);
-    let after_end = end.is_some_and(|end| off.stamp.at > end.value);
-    Some(off.with(off.value && !after_completion && !after_end))
+    let received_at = |receipt| webinar.origins.get(receipt).map(|origin| origin.received_at);
+    let asked_since = webinar.observed_list.as_ref().is_some_and(|list| {
+        received_at(&list.receipt)
+            .zip(received_at(&unknown.receipt))
+            .is_some_and(|(asked, changed)| asked > changed)
+    });
+    asked_since || reported.max(listed).is_some_and(|reported| reported > unknown.stamp)
 }
 
 /// Keeps the later write; of equal stamps the present one, which is more specific.
@@ -236,20 +256,6 @@ pub(super) fn public_runs<'a>(runs: impl Iterator<Item = &'a WebinarRun>) -> Vec
         }
     }
     public
-}
-
-/// Whether the last run has ended, if there is one. Runs name no occurrence, so their writes are for the whole webinar.
-pub(super) fn last_run_ended(runs: &[&WebinarRun]) -> Option<Resolved<bool>> {
-    let run = runs.last()?;
-    let WebinarRun { stamp, receipt, .. } = **run;
-    let value = run.phase == RunPhase::Ended;
-    Some(Resolved { value, stamp, receipt, of_occurrence: false })
-}
-
-/// The actual end of the last run, unless another began since.
-pub(super) fn last_run_end(runs: &[&WebinarRun]) -> Option<Resolved<EndTime>> {
-    let over = last_run_ended(runs).filter(|over| over.value)?;
-    runs.last()?.ended_at.map(|end| over.with(EndTime::At(end)))
 }
 
 /// The newest end that fits the start. A fixed end is outdated if it was reported before the present start and is not

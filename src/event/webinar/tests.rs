@@ -1,17 +1,15 @@
 //! Bounds of the state, and its origins. `merge_laws` tests the laws of merging.
 
 use super::*;
-use crate::event::history::HISTORY_MAX;
 use crate::event::{ChangeKind, EndTime, OccurrenceChange, WebinarFields, WebinarId};
 
 fn provenance(number: u16, at: i64) -> Provenance {
-    let mut bytes = [0; 32];
-    bytes[..2].copy_from_slice(&number.to_be_bytes());
     let mut id = [0; 16];
     id[..2].copy_from_slice(&number.to_be_bytes());
     Provenance {
         receipt: ReceiptId::from_bytes(id),
-        hash: BodyHash::from_digest(&bytes),
+        order: ReceiptOrder { seq: number.into(), at: Millis::new(1_000_000) },
+        place: 0,
         origin: Origin {
             source: SourceName::parse("zoom").expect("valid"),
             provider: ProviderId::new("zoom"),
@@ -98,7 +96,7 @@ fn write_that_arrives_twice_names_the_first_receipt() {
     update.whole.name = Some("Name".into());
     update.shape = Some(Shape::Single);
     let (first, mut second) = (provenance(1, 5), provenance(2, 5));
-    second.hash = first.hash;
+    second.order = first.order;
     for order in [[&first, &second], [&second, &first]] {
         let mut webinar = Webinar::default();
         for provenance in order {
@@ -128,24 +126,6 @@ fn occurrence_named_twice_in_one_body_keeps_the_first_values() {
     assert!(own.earlier_cancelled.is_empty());
 }
 
-#[test]
-fn earlier_writes_beyond_the_bound_drop_the_oldest() {
-    let mut webinar = Webinar::default();
-    let most = u16::try_from(HISTORY_MAX).expect("a small number");
-    let mut merge = |number: u16| {
-        let mut update = change();
-        update.whole.cancelled = Some(number.is_multiple_of(2));
-        webinar.merge(&update, &provenance(number, i64::from(number))).expect("one provider");
-        let earlier = &webinar.whole.earlier_cancelled;
-        (earlier.iter().count(), earlier.iter().next().map(|write| write.stamp.at.get()))
-    };
-    for number in 1..=most {
-        merge(number);
-    }
-    assert_eq!(merge(most + 1), (HISTORY_MAX, Some(1)));
-    assert_eq!(merge(most + 2), (HISTORY_MAX, Some(2)));
-}
-
 /// A change for each field of all registers, and for each fact beside them.
 fn every_change() -> Vec<Change> {
     let text = || Some("text".to_owned());
@@ -163,6 +143,7 @@ fn every_change() -> Vec<Change> {
         WebinarFields { actual_end: time(), ..WebinarFields::default() },
         WebinarFields { cancelled: Some(true), ..WebinarFields::default() },
         WebinarFields { completed: Some(true), ..WebinarFields::default() },
+        WebinarFields { absent: Some(true), ..WebinarFields::default() },
         WebinarFields { custom, ..WebinarFields::default() },
     ];
     let mut changes: Vec<Change> =
@@ -170,6 +151,7 @@ fn every_change() -> Vec<Change> {
     changes.push(listing(0..1));
     changes.push(Change { shape: Some(Shape::Series), ..change() });
     changes.push(Change { listing: OccurrenceListing::Full, ..change() });
+    changes.push(Change { listing: OccurrenceListing::Observed, ..change() });
     changes.push(Change { listing: OccurrenceListing::Unknown, ..change() });
     let run = RunChange { phase: RunPhase::Started, started_at: None, ended_at: None };
     changes.push(Change { session: Some(run), ..change() });

@@ -75,7 +75,7 @@ impl Browse for MemoryLedger {
             due_at: facts.due_at,
             resend_at: row.resend_at,
             fields: fields.unwrap_or_default(),
-            receipts: receipts.map(|number| state.receipts[number].summary.id).collect(),
+            receipts: receipts.map(|(number, _)| state.receipts[number].summary.id).collect(),
         }))
     }
 
@@ -97,11 +97,11 @@ impl Browse for MemoryLedger {
         let state = self.store.lock();
         let Some((number, row)) = state.find_receipt(id) else { return Ok(None) };
         let is_built =
-            |event: &&MemoryEvent| state.webinars[&event.webinar].receipts.contains(&number);
+            |event: &&MemoryEvent| state.webinars[&event.webinar].receipts.contains_key(&number);
         let built: BTreeSet<&EventKey> =
             state.events.values().filter(is_built).map(|event| &event.key).collect();
         let events = built.into_iter().take(PAGE_MAX).cloned().collect();
-        Ok(Some(ReceiptDetail { record: row.record(), events }))
+        Ok(Some(ReceiptDetail { record: row.record(number), events }))
     }
 }
 

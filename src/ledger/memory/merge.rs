@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::state::{MemoryEvent, ReceiptRow, State};
+use super::state::{MemoryEvent, ReceiptRow, State, sequence_number};
 use super::transaction::Transaction;
 use super::{MemoryLedger, fetches};
 use crate::event::{Change, EventKey, Millis, fold};
@@ -52,8 +52,10 @@ fn carry_out(
             let summary = receipt.summary(ReceiptOutcome::Accepted, None);
             let merged = tx.attempt(|tx| {
                 let number = store_receipt(tx, receipt, summary.clone());
-                let mut targets = targets.iter();
-                targets.try_for_each(|(key, change)| merge(tx, &summary, number, key, change))
+                let mut targets = targets.iter().enumerate();
+                targets.try_for_each(|(place, (key, change))| {
+                    merge(tx, &summary, number, key, (place, change))
+                })
             });
             match merged {
                 Ok(()) => ReceiptOutcome::Accepted,
@@ -81,11 +83,16 @@ fn merge(
     receipt: &ReceiptSummary,
     number: i64,
     key: &WebinarKey,
-    change: &Change,
+    (place, change): (usize, &Change),
 ) -> Result<(), MergeRefused> {
     let row = tx.state.webinar_row(key, receipt.received_at);
-    Arc::make_mut(&mut row.webinar).merge(change, &receipt.provenance(change))?;
-    row.receipts.insert(number);
+    let mut order = row.webinar.next_order(sequence_number(number), receipt.received_at);
+    if change.occurred_at.is_some_and(|at| row.webinar.has_write_at(at, receipt.id)) {
+        order.seq = tx.state.first_of_body(key, receipt.hash).unwrap_or(order.seq);
+    }
+    let row = tx.state.webinar_row(key, receipt.received_at);
+    Arc::make_mut(&mut row.webinar).merge(change, &receipt.provenance(change, place, order))?;
+    row.receipts.entry(number).or_insert(order);
     reconcile(tx, key, receipt.received_at, ReconcileScope::All)
 }
 

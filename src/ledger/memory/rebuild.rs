@@ -1,13 +1,14 @@
 //! Webinars as replaying reads them, and their replacement.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::state::State;
+use super::state::{MemoryWebinar, State, sequence_number};
 use super::transaction::Transaction;
 use super::{MemoryLedger, merge};
+use crate::event::webinar::ReceiptOrder;
 use crate::event::{ReceiptId, Webinar};
 use crate::ledger::rules::rebuild::{WebinarPlan, covers_all_webinars, plan_webinar};
 use crate::ledger::rules::reconcile::{ReconcileScope, removable};
@@ -36,7 +37,7 @@ impl Rebuilds for MemoryLedger {
         after: Option<i64>,
     ) -> Result<Page<ReceiptRecord>, LedgerError> {
         let state = self.store.lock();
-        let numbers = state.webinars.get(key).into_iter().flat_map(|row| &row.receipts);
+        let numbers = state.webinars.get(key).into_iter().flat_map(|row| row.receipts.keys());
         let (mut items, mut bytes, mut last) = (Vec::new(), 0, None);
         for number in numbers.copied().filter(|number| after.is_none_or(|after| *number > after)) {
             let receipt = &state.receipts[&number];
@@ -44,7 +45,7 @@ impl Rebuilds for MemoryLedger {
             if bytes > MAX_BODY_BYTES && last.is_some() {
                 return Ok(Page { items, next: last });
             }
-            items.push(receipt.record());
+            items.push(receipt.record(number));
             last = Some(number);
         }
         Ok(Page { items, next: None })
@@ -59,19 +60,22 @@ impl Rebuilds for MemoryLedger {
 fn built_by(state: &State, receipt: ReceiptId) -> impl Iterator<Item = &WebinarKey> {
     let number = state.find_receipt(receipt).map(|(number, _)| number);
     let built =
-        move |receipts: &BTreeSet<i64>| number.is_some_and(|number| receipts.contains(&number));
-    state.webinars.iter().filter(move |(_, row)| built(&row.receipts)).map(|(key, _)| key)
+        move |row: &MemoryWebinar| number.is_some_and(|number| row.receipts.contains_key(&number));
+    state.webinars.iter().filter(move |(_, row)| built(row)).map(|(key, _)| key)
 }
 
 /// A webinar; an empty one if it is not there.
 fn webinar_state(state: &State, key: &WebinarKey) -> WebinarState {
     let Some(row) = state.webinars.get(key) else {
-        return WebinarState::new(key.clone(), Webinar::default(), false, &[]);
+        return WebinarState::new(key.clone(), Webinar::default(), false, &[], BTreeMap::new());
     };
-    let receipts = row.receipts.iter().map(|number| state.receipts[number].summary.id);
+    let orders = row.receipts.iter();
+    let orders: BTreeMap<ReceiptId, ReceiptOrder> =
+        orders.map(|(number, order)| (state.receipts[number].summary.id, *order)).collect();
+    let receipts = row.receipts.keys().map(|number| state.receipts[number].summary.id);
     let receipts: Vec<ReceiptId> = receipts.collect();
     let webinar = Webinar::clone(&row.webinar);
-    WebinarState::new(key.clone(), webinar, row.has_expired_receipts, &receipts)
+    WebinarState::new(key.clone(), webinar, row.has_expired_receipts, &receipts, orders)
 }
 
 /// Replaces the webinars of a rebuild. The caller keeps nothing of it if there is a reason against it.
@@ -105,10 +109,13 @@ fn replace(
         WebinarPlan::Nothing => return Ok(()),
         WebinarPlan::Link | WebinarPlan::Replace | WebinarPlan::Empty => {}
     }
+    let received_at =
+        tx.state.receipts.get(&replayed).map_or(tx.now, |row| row.summary.received_at);
     let row = tx.state.webinar_row(key, tx.now);
     row.webinar = Arc::new(webinar.clone());
     if *contributes {
-        row.receipts.insert(replayed);
+        let order = ReceiptOrder { seq: sequence_number(replayed), at: received_at };
+        row.receipts.entry(replayed).or_insert(order);
     } else {
         row.receipts.remove(&replayed);
     }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::event::{AccountName, AccountStatus, EventKey, Millis, ReceiptId, SourceName, Webinar};
+use crate::event::webinar::ReceiptOrder;
+use crate::event::{
+    AccountName, AccountStatus, BodyHash, EventKey, Millis, ReceiptId, SourceName, Webinar,
+};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::EventFacts;
 use crate::ledger::rules::source_config::StoredSource;
@@ -41,6 +44,13 @@ impl State {
         Some((*number, row))
     }
 
+    /// The sequence number of the first retained receipt of the webinar with that body.
+    pub(super) fn first_of_body(&self, webinar: &WebinarKey, body: BodyHash) -> Option<u64> {
+        let receipts = self.webinars.get(webinar)?.receipts.iter();
+        let same = receipts.filter(|(number, _)| self.receipts[*number].summary.hash == body);
+        same.map(|(_, order)| order.seq).min()
+    }
+
     /// The number of an event.
     pub(super) fn find_event(&self, key: &EventKey) -> Option<i64> {
         self.events.iter().find(|(_, event)| event.key == *key).map(|(id, _)| *id)
@@ -59,12 +69,17 @@ impl State {
     pub(super) fn webinar_row(&mut self, key: &WebinarKey, at: Millis) -> &mut MemoryWebinar {
         self.webinars.entry(key.clone()).or_insert_with(|| MemoryWebinar {
             webinar: Arc::default(),
-            receipts: BTreeSet::new(),
+            receipts: BTreeMap::new(),
             has_expired_receipts: false,
             lasting_keys: BTreeSet::new(),
             last_at: at,
         })
     }
+}
+
+/// A receipt's number as a sequence number.
+pub(super) fn sequence_number(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }
 
 /// An event.
@@ -121,9 +136,10 @@ pub(super) struct ReceiptRow {
 }
 
 impl ReceiptRow {
-    /// The receipt as queries show it.
-    pub(super) fn record(&self) -> ReceiptRecord {
+    /// The receipt of that number as queries show it.
+    pub(super) fn record(&self, number: i64) -> ReceiptRecord {
         ReceiptRecord {
+            seq: sequence_number(number),
             summary: self.summary.clone(),
             headers: self.headers.to_vec(),
             body: self.body.as_deref().map(<[u8]>::to_vec),
@@ -135,8 +151,8 @@ impl ReceiptRow {
 #[derive(Debug, Clone)]
 pub(super) struct MemoryWebinar {
     pub(super) webinar: Arc<Webinar>,
-    /// The retained receipts that built it, by number.
-    pub(super) receipts: BTreeSet<i64>,
+    /// The retained receipts that built it, by number, and their places.
+    pub(super) receipts: BTreeMap<i64, ReceiptOrder>,
     /// Receipts that built it are gone.
     pub(super) has_expired_receipts: bool,
     /// The dedupe keys of such receipts that are kept as long as the webinar.

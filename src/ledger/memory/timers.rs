@@ -81,7 +81,7 @@ fn prune(tx: &mut Transaction<'_>, keep: Retention) {
     for (number, old) in receipts.extract_if(.., |_, row| row.summary.received_at < receipts_since)
     {
         for webinar in webinars.values_mut() {
-            if webinar.receipts.remove(&number) {
+            if webinar.receipts.remove(&number).is_some() {
                 // Its fields stay, since no receipt can bring them again.
                 webinar.has_expired_receipts = true;
                 webinar.lasting_keys.extend(old.has_lasting_key.then(|| old.dedupe_key.clone()));

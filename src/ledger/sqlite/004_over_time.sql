@@ -11,3 +11,8 @@ CREATE TABLE store (
 INSERT INTO store (id, born_at, written_at)
     SELECT 0, coalesce((SELECT min(received_at) FROM receipts), unixepoch() * 1000),
         coalesce((SELECT max(received_at) FROM receipts), unixepoch() * 1000);
+
+-- The place of a receipt among those of its webinar, where it does not follow from the receipt itself: the number of the
+-- first receipt with the same body, and the time of what it says without a time of its own.
+ALTER TABLE webinar_receipts ADD COLUMN order_seq INTEGER;
+ALTER TABLE webinar_receipts ADD COLUMN order_at INTEGER;

@@ -38,8 +38,8 @@ fn carry_out(
                 let Some(seq) = store(tx, receipt, ReceiptOutcome::Accepted, None)? else {
                     return Ok(ReceiptOutcome::Duplicate);
                 };
-                for (key, change) in &targets {
-                    merge(tx, &summary, key, change, seq)?;
+                for (place, (key, change)) in targets.iter().enumerate() {
+                    merge(tx, &summary, key, (place, change), seq)?;
                 }
                 Ok(ReceiptOutcome::Accepted)
             });
@@ -99,14 +99,21 @@ fn merge(
     tx: &mut WriteTx<'_>,
     receipt: &ReceiptSummary,
     key: &WebinarKey,
-    change: &Change,
+    (place, change): (usize, &Change),
     seq: i64,
 ) -> Result<(), AttemptError> {
     let found = webinars::find(tx.connection, key)?;
     let (id, webinar) = found.map(|found| (found.id, found.webinar)).unzip();
     let mut webinar = webinar.unwrap_or_default();
-    webinar.merge(change, &receipt.provenance(change)).map_err(MergeRefused::from)?;
+    let mut order = webinar.next_order(webinars::sequence_number(seq), receipt.received_at);
+    let is_repeated = change.occurred_at.is_some_and(|at| webinar.has_write_at(at, receipt.id));
+    if let Some(id) = id.filter(|_| is_repeated) {
+        let first = webinars::first_of_body(tx.connection, id, receipt.hash)?;
+        order.seq = first.unwrap_or(order.seq);
+    }
+    let provenance = receipt.provenance(change, place, order);
+    webinar.merge(change, &provenance).map_err(MergeRefused::from)?;
     let id = webinars::store(tx.connection, id, key, &webinar, receipt.received_at)?;
-    webinars::link(tx.connection, id, seq, true)?;
+    webinars::link_new(tx.connection, id, seq, receipt.received_at, order)?;
     events::reconcile(tx, id, key, &webinar, receipt.received_at, ReconcileScope::All)
 }

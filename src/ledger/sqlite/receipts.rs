@@ -7,6 +7,7 @@ use super::event_rows::event_key;
 use super::statements::{MAX_ROWS_READ, Statements as _, read_page, sql_count};
 use super::transaction::ReadTx;
 use super::values::Json;
+use super::webinars::sequence_number;
 use crate::event::ReceiptId;
 use crate::ledger::{
     LedgerError, PAGE_MAX, Page, ReceiptDetail, ReceiptOutcome, ReceiptQuery, ReceiptRecord,
@@ -59,7 +60,8 @@ impl ReceiptColumns {
             Some(location) => bodies.read(connection, location)?.map(<[u8]>::to_vec),
             None => None,
         };
-        Ok(ReceiptRecord { summary: self.summary, headers: self.headers, body })
+        let seq = sequence_number(self.seq);
+        Ok(ReceiptRecord { seq, summary: self.summary, headers: self.headers, body })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Queries of webinars and their receipts, for replays.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
 use super::bodies::BodyReader;
@@ -7,6 +9,7 @@ use super::receipts::ReceiptColumns;
 use super::statements::Statements as _;
 use super::transaction::ReadTx;
 use super::webinars::{self, FoundWebinar};
+use crate::event::webinar::ReceiptOrder;
 use crate::event::{ReceiptId, Webinar};
 use crate::ledger::{LedgerError, Page, ReceiptRecord, WebinarKey, WebinarState};
 
@@ -46,7 +49,7 @@ pub(super) fn read(
     key: WebinarKey,
 ) -> Result<(Option<i64>, WebinarState), LedgerError> {
     let Some(found) = webinars::find(connection, &key)? else {
-        return Ok((None, WebinarState::new(key, Webinar::default(), false, &[])));
+        return Ok((None, WebinarState::new(key, Webinar::default(), false, &[], BTreeMap::new())));
     };
     let FoundWebinar { id, webinar, has_expired_receipts } = found;
     let receipts: Vec<ReceiptId> = connection.all(
@@ -56,7 +59,27 @@ pub(super) fn read(
         [id],
         |row| row.get(0),
     )?;
-    Ok((Some(id), WebinarState::new(key, webinar, has_expired_receipts, &receipts)))
+    let orders = recorded_orders(connection, id)?;
+    Ok((Some(id), WebinarState::new(key, webinar, has_expired_receipts, &receipts, orders)))
+}
+
+/// Reads the places of the webinar's receipts that do not follow from the receipts themselves.
+fn recorded_orders(
+    connection: &Connection,
+    webinar: i64,
+) -> rusqlite::Result<BTreeMap<ReceiptId, ReceiptOrder>> {
+    let orders = connection.all(
+        "SELECT receipts.id AS id, coalesce(link.order_seq, link.receipt) AS seq,
+             coalesce(link.order_at, receipts.received_at) AS at
+         FROM webinar_receipts AS link JOIN receipts ON receipts.seq = link.receipt
+         WHERE link.webinar = ?1 AND (link.order_seq IS NOT NULL OR link.order_at IS NOT NULL)",
+        [webinar],
+        |row| {
+            let seq = webinars::sequence_number(row.get("seq")?);
+            Ok((row.get("id")?, ReceiptOrder { seq, at: row.get("at")? }))
+        },
+    )?;
+    Ok(orders.into_iter().collect())
 }
 
 /// Reads a page of the retained receipts that built a webinar, oldest first.

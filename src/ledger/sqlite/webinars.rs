@@ -3,7 +3,8 @@
 use rusqlite::{Connection, Row};
 
 use super::statements::Statements as _;
-use crate::event::{Millis, Webinar};
+use crate::event::webinar::ReceiptOrder;
+use crate::event::{BodyHash, Millis, Webinar};
 use crate::ledger::{LedgerError, WebinarKey};
 
 /// A stored webinar.
@@ -65,7 +66,45 @@ pub(super) fn store(
     Ok(connection.last_insert_rowid())
 }
 
-/// Records whether a receipt builds a webinar.
+/// A receipt's row id as a sequence number.
+pub(super) fn sequence_number(seq: i64) -> u64 {
+    u64::try_from(seq).unwrap_or(0)
+}
+
+/// The sequence number of the first retained receipt of the webinar with that body.
+pub(super) fn first_of_body(
+    connection: &Connection,
+    webinar: i64,
+    body: BodyHash,
+) -> rusqlite::Result<Option<u64>> {
+    let first: Option<i64> = connection.value(
+        "SELECT min(coalesce(link.order_seq, link.receipt)) FROM webinar_receipts AS link
+             JOIN receipts ON receipts.seq = link.receipt
+         WHERE link.webinar = ?1 AND receipts.hash = ?2",
+        (webinar, body),
+    )?;
+    Ok(first.map(sequence_number))
+}
+
+/// Records that a receipt builds a webinar, and its place where that does not follow from the receipt itself.
+pub(super) fn link_new(
+    connection: &Connection,
+    webinar: i64,
+    receipt: i64,
+    received_at: Millis,
+    order: ReceiptOrder,
+) -> rusqlite::Result<()> {
+    let seq = (order.seq != sequence_number(receipt)).then_some(order.seq);
+    let seq = seq.map(|seq| i64::try_from(seq).unwrap_or(i64::MAX));
+    let at = (order.at != received_at).then_some(order.at);
+    connection.run(
+        "INSERT OR IGNORE INTO webinar_receipts (webinar, receipt, order_seq, order_at)
+         VALUES (?1, ?2, ?3, ?4)",
+        (webinar, receipt, seq, at),
+    )
+}
+
+/// Records whether a replayed receipt builds a webinar.
 pub(super) fn link(
     connection: &Connection,
     webinar: i64,

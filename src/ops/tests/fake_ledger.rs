@@ -159,7 +159,7 @@ impl Browse for FakeLedger {
         let Some(takes) = takes else { return self.respond(None).await };
         tokio::time::sleep(takes).await;
         let summary = summary_of(number);
-        let record = ReceiptRecord { summary, headers: Vec::new(), body: None };
+        let record = ReceiptRecord { seq: 1, summary, headers: Vec::new(), body: None };
         Ok(Some(ReceiptDetail { record, events: Vec::new() }))
     }
 }

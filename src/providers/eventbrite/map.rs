@@ -81,6 +81,7 @@ fn map_event(event: &Event<'_>, id: WebinarId, reader: &mut FieldReader) -> Chan
     };
     let mut change = Change::new(id, kind);
     change.occurred_at = reader.read("changed", event.changed, |raw| lenient::date_time(raw, None));
+    change.created_at = reader.read("created", event.created, |raw| lenient::date_time(raw, None));
     change.shape = Some(Shape::Single);
     change.full_picture = status.is_some_and(|status| status != EventbriteStatus::Draft)
         && name.is_some()

@@ -41,6 +41,7 @@ pub(super) struct Event<'a> {
     pub(super) url: Option<&'a RawValue>,
     pub(super) start: Option<&'a RawValue>,
     pub(super) end: Option<&'a RawValue>,
+    pub(super) created: Option<&'a RawValue>,
     pub(super) changed: Option<&'a RawValue>,
     pub(super) status: Option<&'a RawValue>,
     /// Whether the event takes place online only.

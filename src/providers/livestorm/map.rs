@@ -128,6 +128,7 @@ pub(super) fn map_session(
     // The newest time in the body dates the change. A cancellation counts from `canceled_at`, however late it is seen.
     let newest = [updated_at, started_at, ended_at, created_at].into_iter().max().flatten();
     change.occurred_at = cancelled_at.or(newest);
+    change.created_at = created_at;
     change.shape = match status {
         Some(LivestormStatus::OnDemand) => Some(Shape::Timeless),
         Some(_) => Some(Shape::Single),

@@ -42,9 +42,8 @@ pub(super) fn read(
     };
     let mut change = map_event(&event, kind, &mut reader)?;
     change.whole.cancelled = cancelled;
-    let created_at = event.created_at.filter(|_| action == LumaAction::Created);
-    let created_at = reader.read("created_at", created_at, |raw| lenient::date_time(raw, None));
-    change.occurred_at = created_at.or(sent_at);
+    change.is_creation = action == LumaAction::Created;
+    change.occurred_at = change.created_at.filter(|_| change.is_creation).or(sent_at);
     Ok(PayloadContent::Changes { changes: vec![change], bad_fields: reader.into_bad_fields() })
 }
 
@@ -92,6 +91,8 @@ fn map_event(
     let mut change = Change::new(event_id(event)?, kind);
     change.account = lenient::account_id("calendar_id", event.managing_calendar_id())?;
     let fields = read_fields(event, reader);
+    change.created_at =
+        reader.read("created_at", event.created_at, |raw| lenient::date_time(raw, None));
     change.shape = Some(Shape::Single);
     change.full_picture = fields.name.is_some() && fields.start.is_some();
     change.whole = fields;

@@ -88,7 +88,7 @@ impl Provider for Luma {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::unreadable(reason),
         };
-        let sent_at = self.scheme.sent_at(request.headers, request.received_at);
+        let sent_at = self.scheme.sent_at(request.headers);
         let content = match &*name {
             "event.created" => map::read(text, map::LumaAction::Created, sent_at),
             "event.updated" => map::read(text, map::LumaAction::Updated, sent_at),

@@ -85,14 +85,14 @@ impl LumaScheme {
         }
     }
 
-    /// The time at which a verified request was sent, within the signed second.
-    pub(super) fn sent_at(self, headers: &dyn Headers, received_at: Millis) -> Option<Millis> {
+    /// The second in which a verified request was sent.
+    pub(super) fn sent_at(self, headers: &dyn Headers) -> Option<Millis> {
         let second = match self {
             Self::Native => NATIVE.read(headers).ok()?.signed_at,
             Self::StandardWebhooks => {
                 hmac::parse_unix_seconds(headers.lookup(TIMESTAMP).exactly_one().ok()?)?
             }
         };
-        Some(Millis::from_plausible_ms(second.get())?.refine_within_second(received_at))
+        Millis::from_plausible_ms(second.get())
     }
 }

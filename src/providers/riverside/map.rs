@@ -33,6 +33,7 @@ pub(super) fn read(text: &str, kind: ChangeKind) -> Result<PayloadContent, Strin
         reader.read(field, raw, |raw| lenient::date_time(raw, zone))
     };
     plan.cancelled = kind.cancelled();
+    change.is_creation = kind == ChangeKind::Created;
     change.session = match kind {
         ChangeKind::Started => Some(RunChange {
             phase: RunPhase::Started,

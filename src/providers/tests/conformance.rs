@@ -13,8 +13,8 @@ use super::{
     SignedRequest, UnsignedRequest, VerifyError, read_answers,
 };
 use crate::config;
-use crate::event::webinar::Provenance;
-use crate::event::{BodyHash, Millis, Origin, ReceiptId, SourceName, Webinar, WebinarId};
+use crate::event::webinar::{Provenance, ReceiptOrder};
+use crate::event::{Millis, Origin, ReceiptId, SourceName, Webinar, WebinarId};
 
 /// Tolerance of signed times in these tests.
 pub(super) const TOLERANCE: Duration = Duration::from_hours(2);
@@ -60,7 +60,7 @@ pub(super) fn merge_bodies(
     now: Millis,
 ) -> BTreeMap<WebinarId, Webinar> {
     let mut webinars: BTreeMap<WebinarId, Webinar> = BTreeMap::new();
-    for body in bodies {
+    for (seq, body) in (1..).zip(bodies) {
         let parsed = match FetchedAnswers::parse(body) {
             Ok(fetched) => provider.read_fetched(&fetched),
             Err(_) => provider.read(&Inbound::from_body(body).scrub(provider), &[]),
@@ -73,7 +73,8 @@ pub(super) fn merge_bodies(
         for change in changes {
             let provenance = Provenance {
                 receipt: ReceiptId::from_bytes(receipt),
-                hash: BodyHash::from_digest(&digest),
+                order: ReceiptOrder { seq, at: now },
+                place: 0,
                 origin: Origin {
                     source: SourceName::parse("acme").expect("valid"),
                     provider: provider.id(),

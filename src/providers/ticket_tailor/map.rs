@@ -4,16 +4,9 @@ use serde_json::value::RawValue;
 
 use super::TicketTailor;
 use super::payload::{Body, Event, read_moment};
-use crate::event::{Change, ChangeKind, Millis, Shape, WebinarFields, WebinarId};
+use crate::event::{Change, ChangeKind, Shape, WebinarFields, WebinarId};
 use crate::providers::PayloadContent;
 use crate::providers::lenient::{self, FieldReader};
-
-/// The source that received a webhook, and the time of receipt.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct WebhookContext<'a> {
-    pub(super) source: &'a TicketTailor,
-    pub(super) received_at: Millis,
-}
 
 /// Reads a webhook about an event.
 ///
@@ -22,9 +15,8 @@ pub(super) struct WebhookContext<'a> {
 pub(super) fn read(
     text: &str,
     kind: ChangeKind,
-    context: WebhookContext<'_>,
+    source: &TicketTailor,
 ) -> Result<PayloadContent, String> {
-    let WebhookContext { source, received_at } = context;
     let mut reader = FieldReader::default();
     let Body { created_at, payload } = lenient::parse_object(text, "`payload` is not an object")?;
     let event = payload.ok_or("payload is missing")?.0;
@@ -42,7 +34,8 @@ pub(super) fn read(
     let mut change = Change::new(id, kind);
     let created_at = reader
         .read("created_at", created_at, |raw| lenient::date_time(raw, Some(source.zone.as_str())));
-    change.occurred_at = created_at.map(|at| at.refine_within_second(received_at));
+    change.occurred_at = created_at;
+    change.is_creation = kind == ChangeKind::Created;
     let fields = read_fields(&event, &mut reader);
     change.shape = Some(Shape::Single);
     // A deleted draft may never have been sent to HubSpot. Then nothing has to be cancelled.

@@ -88,11 +88,10 @@ impl Provider for TicketTailor {
             Ok(head) => head,
             Err(reason) => return ParsedPayload::unreadable(reason),
         };
-        let context = map::WebhookContext { source: self, received_at: request.received_at };
         let mapped = match &*head.event {
-            "EVENT.CREATED" => map::read(text, ChangeKind::Created, context),
-            "EVENT.UPDATED" => map::read(text, ChangeKind::Updated, context),
-            "EVENT.DELETED" => map::read(text, ChangeKind::Cancelled, context),
+            "EVENT.CREATED" => map::read(text, ChangeKind::Created, self),
+            "EVENT.UPDATED" => map::read(text, ChangeKind::Updated, self),
+            "EVENT.DELETED" => map::read(text, ChangeKind::Cancelled, self),
             // Orders, tickets, waiting lists, and events that Ticket Tailor adds later.
             _ => Ok(PayloadContent::Ignored),
         };

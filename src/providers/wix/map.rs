@@ -116,6 +116,7 @@ fn map_event(
     let mut change = Change::new(id, action.kind());
     change.occurred_at =
         reader.read("eventTime", event_data.event_time, |raw| lenient::date_time(raw, None));
+    change.is_creation = matches!(action, WixAction::Created);
     // Each date of a recurring event is an event of its own. Drafts are not shown.
     change.shape = Some(Shape::Single);
     change.full_picture = match action {

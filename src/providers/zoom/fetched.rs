@@ -35,6 +35,8 @@ pub(super) fn read(fetched: &FetchedAnswers<'_>) -> Result<PayloadContent, Strin
     let mut change = Change::new(id, ChangeKind::Updated);
     change.account.clone_from(&fetched.account);
     change.occurred_at = Some(fetched.at);
+    change.created_at =
+        reader.read("created_at", object.created_at, |raw| lenient::date_time(raw, None));
     change.full_picture = true;
     change.shape = webinar.shape;
     change.listing = listing(&webinar, fetched.at);

@@ -55,6 +55,7 @@ pub(super) fn read(text: &str, action: ZoomWebinarAction) -> Result<PayloadConte
     let mut change = Change::new(id, action.kind());
     change.account.clone_from(&webhook.account);
     change.occurred_at = webhook.occurred_at;
+    change.is_creation = action == ZoomWebinarAction::Created;
     match action {
         ZoomWebinarAction::Started => {
             change.session = Some(read_session(&webhook.object, RunPhase::Started, &mut reader));

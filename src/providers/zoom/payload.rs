@@ -47,6 +47,8 @@ pub(super) struct Payload<'a, O> {
 pub(super) struct Webinar<'a> {
     /// In API answers.
     pub(super) host_id: Option<&'a RawValue>,
+    /// In API answers.
+    pub(super) created_at: Option<&'a RawValue>,
     pub(super) id: Option<&'a RawValue>,
     pub(super) topic: Option<&'a RawValue>,
     pub(super) agenda: Option<&'a RawValue>,

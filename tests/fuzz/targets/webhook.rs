@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webinar_bridge::event::text::{self, TEXT_MAX};
-use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Provenance};
+use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, CustomProperty, EndTime, ExternalAccountId, Millis,
-    OccurrenceId, Origin, Policy, ReceiptId, RecurringMode, SourceName, Webinar, WebinarFields,
-    WebinarId, compile_event_expression, fold,
+    AccountName, Change, CustomProperty, EndTime, ExternalAccountId, Millis, OccurrenceId, Origin,
+    Policy, ReceiptId, RecurringMode, SourceName, Webinar, WebinarFields, WebinarId,
+    compile_event_expression, fold,
 };
 use webinar_bridge::providers::{Inbound, PLATFORMS, ParsedPayload, PayloadContent, Provider};
 
@@ -162,7 +162,8 @@ fn check_plausible(time: Option<Millis>) {
 fn check_events(change: &Change, provider: &dyn Provider, size: usize) {
     let provenance = Provenance {
         receipt: ReceiptId::from_bytes([7; 16]),
-        hash: BodyHash::from_digest(&[7; 32]),
+        order: ReceiptOrder { seq: 7, at: Millis::new(1_900_000_000_000) },
+        place: 0,
         origin: Origin {
             source: SourceName::parse("source").expect("a name"),
             provider: provider.id(),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use webinar_bridge::event::webinar::Provenance;
+use webinar_bridge::event::webinar::{Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, BodyHash, Change, ChangeKind, ExternalAccountId, Millis, OccurrenceListing,
-    Origin, Policy, ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName,
-    Webinar, WebinarId, fold,
+    AccountName, Change, ChangeKind, ExternalAccountId, Millis, OccurrenceListing, Origin, Policy,
+    ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar,
+    WebinarId, fold,
 };
 use webinar_bridge::providers::{Inbound, PLATFORMS, PayloadContent};
 
@@ -73,15 +73,17 @@ fn check_events(webinar: &Webinar) {
 }
 
 fn provenance(number: u8) -> Provenance {
+    let received_at = Millis::new(1_800_000_000_000 + i64::from(number));
     Provenance {
         receipt: ReceiptId::from_bytes([number; 16]),
-        hash: BodyHash::from_digest(&[number; 32]),
+        order: ReceiptOrder { seq: number.into(), at: received_at },
+        place: 0,
         origin: Origin {
             source: SourceName::parse("source").expect("a name"),
             provider: ProviderId::new("zoom"),
             event_type: "an.event".into(),
             reported_at: None,
-            received_at: Millis::new(1_800_000_000_000 + i64::from(number)),
+            received_at,
         },
     }
 }

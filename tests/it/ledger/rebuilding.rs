@@ -36,23 +36,24 @@ fn key(id: &str) -> WebinarKey {
 #[derive(Clone)]
 struct RereadWebinar {
     before: WebinarState,
-    receipts: Vec<(NewReceipt, Vec<Change>)>,
+    receipts: Vec<(ReceiptRecord, Vec<Change>)>,
 }
 
 impl RereadWebinar {
     /// The webinar as a replay of that receipt rebuilds it.
     fn rebuilt(&self, replayed: ReceiptId) -> RebuiltWebinar {
         let Self { before, receipts } = self;
-        let ids = receipts.iter().map(|(receipt, _)| receipt.id).collect();
+        let ids = receipts.iter().map(|(receipt, _)| receipt.summary.id).collect();
         let mut rebuild = before.webinar.begin_rebuild(&ids, before.has_expired_receipts);
         for (receipt, changes) in receipts {
-            let summary = receipt.summary(ReceiptOutcome::Accepted, None);
-            for change in changes {
-                rebuild.merge(change, &summary.provenance(change)).expect("it belongs together");
+            for (place, change) in changes.iter().enumerate() {
+                let provenance = before.provenance(receipt, change, place);
+                rebuild.merge(change, &provenance).expect("it belongs together");
             }
         }
-        let built =
-            receipts.iter().any(|(receipt, changes)| receipt.id == replayed && !changes.is_empty());
+        let built = receipts
+            .iter()
+            .any(|(receipt, changes)| receipt.summary.id == replayed && !changes.is_empty());
         RebuiltWebinar { before: before.clone(), webinar: rebuild.finish(), contributes: built }
     }
 }
@@ -66,9 +67,8 @@ async fn reread_unchanged(
     let before = ledger.webinar_state(&key).await.expect("read");
     let mut receipts = Vec::new();
     for contributing in receipt_pages(ledger, &key).await.into_iter().flatten() {
-        let id = contributing.summary.id;
-        let receipt = sent.iter().find(|receipt| receipt.id == id).expect("it was sent");
-        receipts.push((receipt.clone(), changes(sent, id)));
+        let own = changes(sent, contributing.summary.id);
+        receipts.push((contributing, own));
     }
     RereadWebinar { before, receipts }
 }
@@ -225,10 +225,11 @@ pub(super) async fn rebuild_that_is_refused_leaves_no_trace<B: BackEnd>() {
     let foreign = receipt("b", vec![created("2", "Two", NOON), series]);
     assert_eq!(ledger.accept(foreign.clone()).await.expect("stored"), ReceiptOutcome::Quarantined);
     let before = events(&ledger).await;
+    let record = ledger.receipt(foreign.id).await.expect("read").expect("it is there").record;
     let mut sent = Vec::new();
     for change in changes(std::slice::from_ref(&foreign), foreign.id) {
         let before = ledger.webinar_state(&key(change.webinar.as_str())).await.expect("read");
-        sent.push(RereadWebinar { before, receipts: vec![(foreign.clone(), vec![change])] });
+        sent.push(RereadWebinar { before, receipts: vec![(record.clone(), vec![change])] });
     }
     let refused = rebuild(&ledger, foreign.id, sent).await;
     assert!(matches!(&refused, RebuildResult::Refused(why) if why.contains("1-x")), "{refused:?}");
@@ -381,7 +382,7 @@ async fn unchanged(ledger: &impl Ledger, sent: &[NewReceipt]) -> Result<(), Test
     for id in ["1", "2"] {
         let reread = reread_unchanged(ledger, key(id), sent).await;
         let Some((first, _)) = reread.receipts.first() else { continue };
-        let first = first.id;
+        let first = first.summary.id;
         prop_assert_eq!(rebuild(ledger, first, vec![reread]).await, RebuildResult::Done);
     }
     prop_assert_eq!((events(ledger).await, counts(ledger).await, states(ledger).await), before);

@@ -18,7 +18,8 @@ fn first_schema(store_folder: &StoreFolder) {
     let webinar = |change| {
         let mut webinar = Webinar::default();
         let receipt = receipt("a", Vec::new()).summary(ReceiptOutcome::Accepted, None);
-        webinar.merge(&change, &receipt.provenance(&change)).expect("nothing was known");
+        let order = webinar.next_order(1, receipt.received_at);
+        webinar.merge(&change, &receipt.provenance(&change, 0, order)).expect("nothing was known");
         serde_json::to_vec(&webinar).expect("it can be written")
     };
     std::fs::create_dir_all(store_folder.file().parent().expect("a folder")).expect("made");

@@ -68,9 +68,11 @@ impl<L: Ledger> FaultyLedger<L> {
         match acceptance {
             ReceiptOutcome::Accepted | ReceiptOutcome::Quarantined => {
                 let now = self.injector.now();
+                let stored = self.inner.receipt(receipt.id).await.expect("it is read");
+                let seq = stored.expect("it was just accepted").record.seq;
                 {
                     let mut world = self.injector.world();
-                    world.allowed += world.oracle.accept(receipt, now);
+                    world.allowed += world.oracle.accept(receipt, seq, now);
                 }
                 self.check_counts().await;
             }

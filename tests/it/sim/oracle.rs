@@ -1,7 +1,8 @@
 //! The expected events, computed in memory from everything that the ledger reported as accepted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use webinar_bridge::event::webinar::ReceiptOrder;
 use webinar_bridge::event::{
     AccountName, Change, EventKey, ExternalAccountId, FoldedEvent, Millis, ReceiptId, Webinar,
     WebinarId, fold,
@@ -17,10 +18,11 @@ pub(super) struct Oracle {
     policies: Policies,
     /// Correct changes of each webhook, by its dedupe key.
     reported: BTreeMap<[u8; 32], Vec<Change>>,
-    receipts: BTreeMap<ReceiptId, NewReceipt>,
+    /// With the sequence number of each.
+    receipts: BTreeMap<ReceiptId, (NewReceipt, u64)>,
     webinars: BTreeMap<Name, (Webinar, Vec<FoldedEvent>)>,
-    /// Contributing receipts of each webinar.
-    contributors: BTreeMap<Name, BTreeSet<ReceiptId>>,
+    /// Contributing receipts of each webinar, and their places.
+    contributors: BTreeMap<Name, BTreeMap<ReceiptId, ReceiptOrder>>,
     /// Every expected state of each event, oldest first, and the newest that was sent.
     history: BTreeMap<EventKey, (Vec<Vec<u8>>, usize)>,
     /// Number of times each webhook was accepted, by its dedupe key.
@@ -42,32 +44,36 @@ impl Oracle {
         Self { policies, reported, receipts, webinars, contributors, history, accepted }
     }
 
-    /// Records an accepted receipt. Returns the number of events with a new state.
-    pub(super) fn accept(&mut self, receipt: &NewReceipt, now: Millis) -> u64 {
+    /// Records an accepted receipt with its sequence number. Returns the number of events with a new state.
+    pub(super) fn accept(&mut self, receipt: &NewReceipt, seq: u64, now: Millis) -> u64 {
         *self.accepted.entry(receipt.dedupe_key).or_default() += 1;
-        self.receipts.insert(receipt.id, receipt.clone());
+        self.receipts.insert(receipt.id, (receipt.clone(), seq));
         let ReceiptContent::Changes(changes) = &receipt.content else { return 0 };
         let changes = changes.clone();
-        changes.iter().map(|change| self.merge(receipt, change, now)).sum()
+        let numbered = changes.iter().enumerate();
+        numbered.map(|change| self.merge((receipt, seq), change, now)).sum()
     }
 
     /// Records a replay: the webinar becomes the merge of the correct changes of all contributing receipts. Returns the
     /// number of changed events, and whether the webinars are unchanged.
     pub(super) fn replayed(&mut self, id: ReceiptId, now: Millis) -> (u64, bool) {
-        let Some(receipt) = self.receipts.get(&id) else { return (0, true) };
+        let Some((receipt, seq)) = self.receipts.get(&id) else { return (0, true) };
+        let own = ReceiptOrder { seq: *seq, at: receipt.received_at };
         let names =
             self.reported[&receipt.dedupe_key].iter().map(|change| self.name_of(receipt, change));
         let names: Vec<Name> = names.collect();
         let (mut changed, mut same) = (0, true);
         for name in names {
-            self.contributors.entry(name.clone()).or_default().insert(id);
+            self.contributors.entry(name.clone()).or_default().entry(id).or_insert(own);
             let mut webinar = Webinar::default();
-            for script in &self.contributors[&name] {
-                let receipt = &self.receipts[script];
-                let reported = self.reported[&receipt.dedupe_key].iter();
-                for change in reported.filter(|change| self.name_of(receipt, change) == name) {
+            for (script, order) in &self.contributors[&name] {
+                let (receipt, _) = &self.receipts[script];
+                let reported = self.reported[&receipt.dedupe_key].iter().enumerate();
+                for (place, change) in
+                    reported.filter(|(_, change)| self.name_of(receipt, change) == name)
+                {
                     let summary = receipt.summary(ReceiptOutcome::Accepted, None);
-                    let merged = webinar.merge(change, &summary.provenance(change));
+                    let merged = webinar.merge(change, &summary.provenance(change, place, *order));
                     merged.expect("one provider, and few occurrences");
                 }
             }
@@ -86,13 +92,19 @@ impl Oracle {
         (hubspot, account, change.webinar.clone())
     }
 
-    fn merge(&mut self, receipt: &NewReceipt, change: &Change, now: Millis) -> u64 {
+    fn merge(
+        &mut self,
+        (receipt, seq): (&NewReceipt, u64),
+        (place, change): (usize, &Change),
+        now: Millis,
+    ) -> u64 {
         let name = self.name_of(receipt, change);
         let (webinar, _) = self.webinars.entry(name.clone()).or_default();
         let summary = receipt.summary(ReceiptOutcome::Accepted, None);
-        let merged = webinar.merge(change, &summary.provenance(change));
+        let order = webinar.next_order(seq, receipt.received_at);
+        let merged = webinar.merge(change, &summary.provenance(change, place, order));
         merged.expect("one provider, and few occurrences");
-        self.contributors.entry(name.clone()).or_default().insert(receipt.id);
+        self.contributors.entry(name.clone()).or_default().entry(receipt.id).or_insert(order);
         self.refold(&name, now)
     }
 

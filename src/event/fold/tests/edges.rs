@@ -3,6 +3,8 @@
 use super::*;
 
 /// The gaps of the event of that id.
+const MINUTE: i64 = 60_000;
+
 fn gaps(webinar: &TestWebinar, id: &str) -> Vec<Gap> {
     let event = webinar.fold_with(&policy(), 0).remove(id).expect("it is known");
     event.content.expect_err("it is incomplete")
@@ -10,7 +12,7 @@ fn gaps(webinar: &TestWebinar, id: &str) -> Vec<Gap> {
 
 #[test]
 fn series_without_known_occurrences_lacks_times() {
-    let mut webinar = TestWebinar { state: Webinar::default(), count: 0 };
+    let mut webinar = TestWebinar { state: Webinar::default(), count: 0, received: 100 * DAY };
     webinar.report(-DAY, |change| {
         change.full_picture = true;
         change.shape = Some(Shape::Series);
@@ -59,11 +61,13 @@ fn cancellation_exactly_at_the_end_counts() {
 }
 
 #[test]
-fn run_counts_up_to_half_a_day_from_the_start() {
-    for (began, is) in [(-12 * HOUR, true), (-12 * HOUR - 1, false)] {
-        let mut webinar = TestWebinar::single();
-        webinar.run(began + HOUR, RunPhase::Ended, began, None);
-        assert_eq!(webinar.completed().len(), usize::from(is), "{began}");
+fn run_counts_if_it_ends_at_the_start_and_begins_within_half_a_day_of_it() {
+    for (ended, is) in [(-MINUTE, true), (-MINUTE - 1, false)] {
+        for (told, ended) in [(ended, None), (DAY, Some(ended))] {
+            let mut webinar = TestWebinar::single();
+            webinar.run(told, RunPhase::Ended, -HOUR, ended);
+            assert_eq!(webinar.completed().len(), usize::from(is), "{ended:?}");
+        }
     }
     for (began, is) in [(2 * DAY + 12 * HOUR, true), (2 * DAY + 12 * HOUR + 1, false)] {
         let mut webinar = TestWebinar::series();

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::event::{AccountName, ExternalAccountId, WebinarId};
 use crate::ledger::ReceiptOutcome;
@@ -15,7 +17,7 @@ fn webinar(full_picture: bool) -> Webinar {
 }
 
 fn state(webinar: Webinar) -> WebinarState {
-    WebinarState::new(key("7"), webinar, false, &[])
+    WebinarState::new(key("7"), webinar, false, &[], BTreeMap::new())
 }
 
 fn rebuilt(before: Webinar, after: Webinar) -> RebuiltWebinar {
@@ -40,7 +42,13 @@ fn plan_follows_from_the_webinar_before_and_after() {
 
 #[test]
 fn webinar_with_another_receipt_is_stale() {
-    let now = WebinarState::new(key("7"), webinar(true), false, &[ReceiptId::from_bytes([1; 16])]);
+    let now = WebinarState::new(
+        key("7"),
+        webinar(true),
+        false,
+        &[ReceiptId::from_bytes([1; 16])],
+        BTreeMap::new(),
+    );
     let rebuilt = rebuilt(webinar(true), webinar(false));
     assert_eq!(plan_webinar(&rebuilt, &now, true), WebinarPlan::Stale);
 }

@@ -71,6 +71,7 @@ mod tests {
 
     fn shown(provider: &'static str, body: Option<&[u8]>) -> Value {
         let record = ReceiptRecord {
+            seq: 1,
             summary: ReceiptSummary {
                 id: ReceiptId::from_bytes([7; 16]),
                 kind: ReceiptKind::Webhook,

@@ -1,0 +1,143 @@
+//! When an event is over: its runs, what says that it is completed, and the end that counts.
+
+use std::time::Duration;
+
+use super::resolve::{
+    MATCHING_SPAN, Resolved, resolve_occurrence, resolve_whole, trailing_streak, writes,
+};
+use crate::event::change::{EndTime, RunPhase};
+use crate::event::register::Register;
+use crate::event::time::Millis;
+use crate::event::webinar::{Registers, Webinar, WebinarRun};
+
+/// A run that ends this long before the start still completes the event: people begin and end a little early.
+const GRACE: Duration = Duration::from_mins(1);
+/// A webinar without any known end is over this long after its start.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// The present start, and since when it is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PresentStart {
+    value: Millis,
+    since: Millis,
+}
+
+impl PresentStart {
+    /// The start in some registers. It is as old as the first of its unbroken row of equal reports.
+    pub(super) fn from_registers(webinar: &Webinar, registers: &Registers) -> Option<Self> {
+        let value = registers.start.as_ref()?.value;
+        let all = writes(&registers.earlier_start, registers.start.as_ref()).rev();
+        let first = all.take_while(|start| start.value == value).last()?;
+        Some(Self { value, since: webinar.told_at(first.stamp, first.receipt) })
+    }
+
+    /// Whether what was told of the webinar then was told of an earlier date: the start came later, and lies later.
+    fn supersedes(&self, told_at: Millis) -> bool {
+        self.value > told_at && self.since > told_at
+    }
+}
+
+/// The outcome of an event's runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RunOutcome {
+    /// Whether the last run that counts is over; none without one.
+    pub(super) is_over: Option<Resolved<bool>>,
+    /// The actual end of that run, if it is over and told one.
+    pub(super) actual_end: Option<Resolved<EndTime>>,
+    /// When the last run that counts was over.
+    ended_at: Option<Millis>,
+}
+
+/// The outcome of some runs, oldest first, of an event with that start.
+///
+/// A run that ended before the start was a rehearsal. After a run that counted, one that begins more than half a day
+/// after its end is another webinar's, or a test.
+pub(super) fn resolve_runs(
+    webinar: &Webinar,
+    runs: &[&WebinarRun],
+    start: Option<PresentStart>,
+) -> RunOutcome {
+    let mut outcome = RunOutcome::default();
+    for run in runs {
+        let WebinarRun { stamp, receipt, started_at, ended_at, .. } = **run;
+        let told_at = webinar.told_at(stamp, receipt);
+        let is_over = run.phase == RunPhase::Ended;
+        let end = ended_at.unwrap_or(told_at);
+        let began = started_at.unwrap_or(if is_over { end } else { told_at });
+        if outcome.ended_at.is_some_and(|before| began > before.plus(MATCHING_SPAN)) {
+            continue;
+        }
+        let was_rehearsal = is_over && start.is_some_and(|start| end.plus(GRACE) < start.value);
+        let counted = Resolved {
+            value: is_over && !was_rehearsal,
+            stamp,
+            receipt,
+            // Runs name no occurrence, so their writes are for the whole webinar.
+            of_occurrence: false,
+        };
+        outcome.is_over = Some(counted);
+        outcome.actual_end = None;
+        if counted.value {
+            outcome.ended_at = Some(end);
+            outcome.actual_end = ended_at.map(|end| counted.with(EndTime::At(end)));
+        }
+    }
+    outcome
+}
+
+/// Whether the event is reported as completed. A completion that was told of an earlier date does not count.
+pub(super) fn resolve_completed(
+    webinar: &Webinar,
+    own: Option<&Registers>,
+    start: Option<PresentStart>,
+) -> Option<Resolved<bool>> {
+    let whole = &webinar.whole;
+    let last = |registers: &Registers| registers.completed.as_ref().map(|last| last.stamp);
+    let own = own.filter(|own| own.completed.is_some() && last(own) >= last(whole));
+    let resolve: fn(&Register<bool>) -> Resolved<&bool> =
+        if own.is_some() { resolve_occurrence } else { resolve_whole };
+    let registers = own.unwrap_or(whole);
+    let all = writes(&registers.earlier_completed, registers.completed.as_ref()).map(resolve);
+    let all = all.map(|over| over.with(*over.value));
+    let counts = |over: &Resolved<bool>| does_completion_count(webinar, *over, start);
+    let oldest = trailing_streak(all).filter(counts).last();
+    let newest = registers.completed.as_ref().map(resolve);
+    oldest.or(newest.map(|newest| newest.with(false)))
+}
+
+/// Whether a completion was told of the present date.
+pub(super) fn does_completion_count(
+    webinar: &Webinar,
+    over: Resolved<bool>,
+    start: Option<PresentStart>,
+) -> bool {
+    let told_at = webinar.told_at(over.stamp, over.receipt);
+    !start.is_some_and(|start| start.supersedes(told_at))
+}
+
+/// The end that decides whether a cancellation came too late: that of the last run that counts, else the planned end or
+/// the moment of a completion, whichever is earlier, else a day after the start. Planned times count only while they
+/// are known.
+pub(super) fn end_that_counts(
+    webinar: &Webinar,
+    runs: RunOutcome,
+    completed: Option<Resolved<bool>>,
+    planned: Option<(Option<Millis>, Option<Millis>)>,
+) -> Option<Millis> {
+    let completed = completed.filter(|over| over.value);
+    let completed = completed.map(|over| webinar.told_at(over.stamp, over.receipt));
+    let (start, end) = planned.unwrap_or_default();
+    let told = end.into_iter().chain(completed).min();
+    runs.ended_at.or(told).or_else(|| start.map(|start| start.plus(LONGEST)))
+}
+
+/// Ignores a cancellation that was first told after the end that counts: people tidy up their platform after the fact.
+pub(super) fn effective_cancellation(
+    webinar: &Webinar,
+    cancelled: Option<Resolved<bool>>,
+    end: Option<Millis>,
+) -> Option<Resolved<bool>> {
+    let off = cancelled?;
+    let is_late = end.is_some_and(|end| webinar.told_at(off.stamp, off.receipt) > end);
+    Some(off.with(off.value && !is_late))
+}

@@ -1,0 +1,255 @@
+//! Right over time: repetitions, rehearsals, moved dates, and what was told too late.
+
+use super::*;
+
+fn completed_flag(webinar: &mut TestWebinar, when: i64) {
+    webinar.report(when, |change| {
+        change.kind = ChangeKind::Completed;
+        change.whole.completed = Some(true);
+    });
+}
+
+fn moved(webinar: &mut TestWebinar, when: i64, start: i64) {
+    webinar.report(when, |change| change.whole.start = Some(at(start)));
+}
+
+/// M9, A1: called off two days before, repeated every day and long after.
+#[test]
+fn cancellation_repeated_for_years_stays() {
+    let mut webinar = TestWebinar::single();
+    for day in -2..900 {
+        webinar.cancel(day * DAY, None, true);
+    }
+    assert!(webinar.input().event_cancelled && !webinar.input().event_completed);
+}
+
+/// M9, M24, A1: an occurrence that a list dropped, then 40 more edits of the series with lists.
+#[test]
+fn occurrence_dropped_from_a_list_stays_cancelled_under_later_lists() {
+    let mut webinar = TestWebinar::series();
+    for edit in 0..40 {
+        webinar.report(-5 * DAY + edit * 6 * HOUR, |change| {
+            change.listing = OccurrenceListing::Full;
+            change.occurrences = vec![occurrence("b", at(DAY)), occurrence("c", at(2 * DAY))];
+        });
+    }
+    assert_eq!(webinar.cancelled(), ["7-a"]);
+}
+
+/// M15, A3b: ten minutes five hours before the start, then called off four hours before it.
+#[test]
+fn rehearsal_completes_nothing_and_hides_no_cancellation() {
+    let mut webinar = TestWebinar::single();
+    let began = -5 * HOUR;
+    webinar.run(began, RunPhase::Started, began, None);
+    webinar.run(began + HOUR / 6, RunPhase::Ended, began, Some(began + HOUR / 6));
+    assert!(!webinar.input().event_completed);
+    assert_eq!(webinar.input().end_date_time, Some(at(HOUR)), "the planned end");
+    webinar.cancel(-4 * HOUR, None, true);
+    assert!(webinar.input().event_cancelled && !webinar.input().event_completed);
+}
+
+/// M15, A3: held, planned anew for next month, called off before that.
+#[test]
+fn webinar_planned_anew_is_open_and_can_be_called_off() {
+    for told_by_run in [true, false] {
+        let mut webinar = TestWebinar::single();
+        if told_by_run {
+            webinar.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
+        } else {
+            completed_flag(&mut webinar, HOUR);
+        }
+        assert!(webinar.input().event_completed);
+        moved(&mut webinar, 2 * DAY, 30 * DAY);
+        assert!(!webinar.input().event_completed, "by a run: {told_by_run}");
+        webinar.cancel(3 * DAY, None, true);
+        assert!(webinar.input().event_cancelled, "by a run: {told_by_run}");
+        // The start is told again and again: it is as old as its first report.
+        moved(&mut webinar, 4 * DAY, 30 * DAY);
+        assert!(webinar.input().event_cancelled);
+    }
+}
+
+/// M15: the planned start lies after the completion, but it was known before: the webinar was held early.
+#[test]
+fn completion_before_a_start_that_was_known_counts() {
+    let mut webinar = TestWebinar::single();
+    completed_flag(&mut webinar, -HOUR);
+    moved(&mut webinar, HOUR, 0);
+    assert!(webinar.input().event_completed);
+}
+
+/// M15: held again on the new date, by a platform that repeats that it was completed.
+#[test]
+fn completion_repeated_after_the_new_date_counts() {
+    let mut webinar = TestWebinar::single();
+    completed_flag(&mut webinar, HOUR);
+    moved(&mut webinar, DAY, 5 * DAY);
+    completed_flag(&mut webinar, 5 * DAY + HOUR);
+    assert!(webinar.input().event_completed);
+    webinar.cancel(6 * DAY, None, true);
+    assert!(!webinar.input().event_cancelled, "too late");
+}
+
+/// M15: a test a day after the webinar.
+#[test]
+fn run_long_after_one_that_counted_changes_nothing() {
+    let mut webinar = TestWebinar::single();
+    webinar.run(HOUR, RunPhase::Ended, 0, Some(HOUR));
+    for (began, is_completed) in [(13 * HOUR + 1, true), (13 * HOUR, false)] {
+        webinar.run(began, RunPhase::Started, began, None);
+        assert_eq!(webinar.input().event_completed, is_completed, "{began}");
+    }
+}
+
+/// M16, M17, A17: no end is known; the start is long past.
+#[test]
+fn webinar_without_an_end_is_over_a_day_after_its_start() {
+    for (when, is_cancelled) in [(DAY, true), (DAY + 1, false), (30 * DAY, false)] {
+        let mut webinar = TestWebinar::single();
+        webinar.state.whole.end = None;
+        webinar.cancel(when, None, true);
+        assert_eq!(webinar.input().event_cancelled, is_cancelled, "{when}");
+    }
+}
+
+/// M16: whichever is earlier, the planned end or the word that it is completed.
+#[test]
+fn earlier_of_planned_end_and_completion_counts() {
+    let mut webinar = TestWebinar::single();
+    completed_flag(&mut webinar, HOUR / 2);
+    webinar.cancel(HOUR * 3 / 4, None, true);
+    assert!(!webinar.input().event_cancelled);
+    let mut webinar = TestWebinar::single();
+    webinar.cancel(HOUR * 3 / 4, None, true);
+    completed_flag(&mut webinar, 2 * HOUR);
+    assert!(webinar.input().event_cancelled);
+}
+
+/// M5, A22: the platform stamps an early rename before the creation.
+#[test]
+fn nothing_comes_before_the_creation() {
+    for created_first in [true, false] {
+        let mut webinar = TestWebinar::single();
+        let create = |webinar: &mut TestWebinar| {
+            webinar.report(-3 * DAY, |change| {
+                change.is_creation = true;
+                change.whole.name = Some("First".into());
+            });
+        };
+        if created_first {
+            create(&mut webinar);
+        }
+        webinar.report(-4 * DAY, |change| change.whole.name = Some("Renamed".into()));
+        if !created_first {
+            create(&mut webinar);
+        }
+        assert_eq!(webinar.input().event_name, "Renamed");
+        assert_eq!(webinar.state.created_at, Some(at(-3 * DAY)));
+    }
+}
+
+/// M4: equal times are ordered by arrival, whatever the change is about.
+#[test]
+fn later_arrival_wins_between_equal_times() {
+    let mut webinar = TestWebinar::single();
+    for (name, cancelled) in [("One", true), ("Two", false)] {
+        webinar.report(-DAY, |change| {
+            change.whole.name = Some(name.into());
+            change.whole.cancelled = Some(cancelled);
+        });
+    }
+    let input = webinar.input();
+    assert_eq!((input.event_name.as_str(), input.event_cancelled), ("Two", false));
+}
+
+/// M13: what the platform's API does not have is cancelled, until it has it again; what was cancelled stays.
+#[test]
+fn absence_cancels_and_presence_takes_back_just_that() {
+    let observe = |webinar: &mut TestWebinar, when, absent| {
+        webinar.report(when, |change| change.whole.absent = Some(absent));
+    };
+    let mut webinar = TestWebinar::single();
+    observe(&mut webinar, -3 * DAY, true);
+    assert!(webinar.input().event_cancelled);
+    observe(&mut webinar, -2 * DAY, false);
+    assert!(!webinar.input().event_cancelled);
+    webinar.cancel(-4 * DAY, None, true);
+    assert!(webinar.input().event_cancelled, "presence reverses no cancellation");
+    // First seen as absent after the end: it was tidied up.
+    let mut webinar = TestWebinar::single();
+    observe(&mut webinar, 2 * DAY, true);
+    assert!(!webinar.input().event_cancelled);
+    // First seen before the end, and every day since.
+    let mut webinar = TestWebinar::single();
+    for day in -1..60 {
+        observe(&mut webinar, day * DAY, true);
+    }
+    assert!(webinar.input().event_cancelled);
+}
+
+/// M13, A2: an answer's list shows who is absent, and reverses no cancellation.
+#[test]
+fn observed_list_says_who_is_absent() {
+    let observe = |webinar: &mut TestWebinar, when, ids: &[&str]| {
+        let occurrences = ids
+            .iter()
+            .map(|id| OccurrenceChange { id: parse_id(id), fields: WebinarFields::default() });
+        let occurrences = occurrences.collect();
+        webinar.report(when, |change| {
+            change.listing = OccurrenceListing::Observed;
+            change.occurrences = occurrences;
+        });
+    };
+    let mut webinar = TestWebinar::series();
+    webinar.cancel(-4 * DAY, Some("b"), true);
+    observe(&mut webinar, -3 * DAY, &["a", "b"]);
+    assert_eq!(webinar.cancelled(), ["7-b", "7-c"]);
+    observe(&mut webinar, -2 * DAY, &["b", "c"]);
+    assert_eq!(webinar.cancelled(), ["7-a", "7-b"]);
+    // An occurrence that becomes known later by an older webhook is as absent as the list says; a newer one is not.
+    webinar.report(-5 * DAY, |change| change.occurrences = vec![occurrence("d", at(3 * DAY))]);
+    webinar.report(-DAY, |change| change.occurrences = vec![occurrence("e", at(4 * DAY))]);
+    assert_eq!(webinar.cancelled(), ["7-a", "7-b", "7-d"]);
+}
+
+/// M12: any list that was asked for later makes times known again.
+#[test]
+fn answered_list_makes_unknown_times_known() {
+    let mut webinar = TestWebinar::series();
+    webinar.report(-2 * DAY, |change| change.listing = OccurrenceListing::Unknown);
+    assert_eq!(webinar.inputs().len(), 0);
+    webinar.received += 1;
+    webinar.report(-3 * DAY, |change| {
+        change.listing = OccurrenceListing::Observed;
+        change.occurrences = vec![occurrence("a", at(0)), occurrence("b", at(DAY))];
+    });
+    assert_eq!(webinar.inputs().len(), 3);
+    assert_eq!(webinar.cancelled(), ["7-c"]);
+}
+
+/// M6: a time that is a little ahead orders; one that is a day ahead is cut.
+#[test]
+fn time_far_ahead_of_the_receipt_is_cut_to_it() {
+    for (ahead, name) in [(DAY, "Ahead"), (DAY + 1, "Later")] {
+        let mut webinar = TestWebinar::single();
+        webinar.report(100 * DAY + ahead, |change| change.whole.name = Some("Ahead".into()));
+        webinar.report(100 * DAY + 1, |change| change.whole.name = Some("Later".into()));
+        assert_eq!(webinar.input().event_name, name);
+    }
+}
+
+/// M7, A9c: what has no time of its own is ordered as it was stored, whatever our clock said.
+#[test]
+fn untimed_changes_are_ordered_by_arrival_although_the_clock_steps_back() {
+    let mut webinar = TestWebinar::single();
+    for (received, name) in [(HOUR, "One"), (0, "Two"), (1, "Three")] {
+        webinar.received = received;
+        webinar.report_untimed(|change| change.whole.name = Some(name.into()));
+        assert_eq!(webinar.input().event_name, name);
+    }
+    // But a date is compared with the time at which it really arrived.
+    webinar.received = HOUR;
+    webinar.report_untimed(|change| change.whole.cancelled = Some(true));
+    assert!(webinar.input().event_cancelled);
+}
