@@ -12,8 +12,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::load;
 use crate::event::webinar::Provenance;
 use crate::event::{
-    AccountName, Change, EventInput, ExternalAccountId, Gap, Millis, Origin, Policy, ReceiptId,
-    RecurringMode, SourceName, Webinar, fold,
+    AccountName, Change, EventInput, ExternalAccountId, Gap, HeldEvents, Millis, Origin, Policy,
+    ReceiptId, RecurringMode, SourceName, Webinar, fold,
 };
 use crate::intake::Source;
 use crate::providers::{PayloadContent, Provider};
@@ -165,7 +165,7 @@ pub(super) fn map_body(
                 break;
             }
         };
-        for event in fold(&webinar, account, &change.webinar, policy, now) {
+        for event in fold(&webinar, account, &change.webinar, policy, &HeldEvents::new(), now) {
             let of = |gaps| EventGaps { id: event.id.as_str().to_owned(), gaps };
             match event.content {
                 Ok(input) => report.inputs.push(input),

@@ -14,8 +14,10 @@ pub enum Gap {
     Name,
     /// The host's name is missing, and the source has no `organizer`.
     Organizer,
-    /// The occurrences, or their times, are unknown.
+    /// The times are unknown: the recurrence changed without a list.
     Times,
+    /// It is unknown which occurrences the series has.
+    Occurrences,
     /// The event is complete, and the source's filter `only` refuses it.
     Filtered,
     /// The source's filter `only` fails on this event.

@@ -146,6 +146,13 @@ impl ExternalEventId {
         Self(format!("{series}-{occurrence}"))
     }
 
+    /// The occurrence of that series that the event is of, if it is of one.
+    #[must_use]
+    pub fn occurrence_of(&self, series: &WebinarId) -> Option<OccurrenceId> {
+        let occurrence = self.0.strip_prefix(series.as_str())?.strip_prefix('-')?;
+        OccurrenceId::parse(occurrence).ok()
+    }
+
     /// An id from the ledger.
     #[must_use]
     pub fn from_stored(text: String) -> Self {

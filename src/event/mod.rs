@@ -9,6 +9,7 @@
 //! * [`webinar`]: the state of one platform object. [`Webinar::merge`] is commutative, associative and idempotent: the
 //!   same changes give the same state in any order and with any repetition.
 //! * [`mod@fold`]: derives the events of a webinar. Folding happens when events are needed, never on arrival.
+//! * [`freeze`]: occurrences of long ago, which nothing reported of the whole series changes any more.
 //! * [`gap`]: the reasons for which an event is not sent, or not whole.
 //! * [`policy`]: the source's settings that shape events; [`property`]: its custom properties.
 //! * [`computed`]: expressions over an event: the filter and computed properties.
@@ -28,6 +29,7 @@ pub mod computed;
 pub mod event_state_counts;
 pub mod fetch_request;
 pub mod fold;
+pub mod freeze;
 pub mod gap;
 pub mod history;
 pub mod hubspot_refusal;
@@ -53,7 +55,7 @@ pub use change::{
 pub use computed::{EventExpressionError, compile_event_expression, step_budget};
 pub use event_state_counts::EventStateCounts;
 pub use fetch_request::{FetchCondition, FetchRequest};
-pub use fold::{FieldOrigin, FoldedEvent, field_origins, fold, fold_lazily};
+pub use fold::{FieldOrigin, FoldedEvent, HeldEvent, HeldEvents, field_origins, fold, fold_lazily};
 pub use gap::Gap;
 pub use hubspot_refusal::HubspotRefusal;
 pub use id::{

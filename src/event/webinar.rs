@@ -69,6 +69,9 @@ pub struct Webinar {
     /// Fields of single occurrences.
     #[serde(default)]
     pub occurrences: BTreeMap<OccurrenceId, Registers>,
+    /// Whether occurrences left the state, so that only their events are left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_frozen: bool,
     /// Runs whose webhooks name no occurrence.
     #[serde(default)]
     pub sessions: BTreeSet<WebinarRun>,
@@ -145,6 +148,7 @@ impl Webinar {
         keep_others: bool,
     ) -> WebinarRebuild {
         let mut webinar = if keep_others { self.clone() } else { Self::default() };
+        webinar.has_frozen = self.has_frozen;
         webinar.retain_writes(|receipt| !receipts.contains(&receipt));
         WebinarRebuild { origins_after_prune: webinar.origins.len(), webinar }
     }
@@ -213,7 +217,9 @@ impl Webinar {
             .iter()
             .filter(|occurrence| !self.occurrences.contains_key(&occurrence.id))
             .count();
-        if self.occurrences.len() + unknown > OCCURRENCES_MAX {
+        // What is cancelled as a whole needs no further parts.
+        let too_many = self.occurrences.len() + unknown > OCCURRENCES_MAX;
+        if too_many && change.whole.cancelled != Some(true) {
             return Err(MergeError::TooManyOccurrences);
         }
         self.provider.get_or_insert_with(|| provenance.origin.provider.clone());
@@ -226,7 +232,11 @@ impl Webinar {
             place: provenance.place,
         };
         let horizon = received_at.minus(ORDER_WINDOW);
-        self.write_change(change, Placement { stamp, receipt: provenance.receipt, horizon });
+        self.write_change(
+            change,
+            too_many,
+            Placement { stamp, receipt: provenance.receipt, horizon },
+        );
         let created_at = change.created_at.or_else(|| change.is_creation.then_some(stamp.at));
         self.created_at = self.created_at.into_iter().chain(created_at).min();
         self.last_received_at = self.last_received_at.max(Some(received_at));
@@ -234,7 +244,8 @@ impl Webinar {
         Ok(())
     }
 
-    fn write_change(&mut self, change: &Change, place: Placement) {
+    /// Writes a change, without what it says of unknown occurrences if there are `too_many`.
+    fn write_change(&mut self, change: &Change, too_many: bool, place: Placement) {
         if let Some(shape) = change.shape {
             let new = place.register(shape);
             self.earlier_shapes.write(&mut self.shape, new, place.horizon, HISTORY_MAX);
@@ -243,7 +254,9 @@ impl Webinar {
         self.full_picture |= change.full_picture;
         self.whole.write(&change.whole, place);
         for OccurrenceChange { id, fields } in &change.occurrences {
-            self.occurrence(id).write(fields, place);
+            if !too_many || self.occurrences.contains_key(id) {
+                self.occurrence(id).write(fields, place);
+            }
         }
         let listed = || change.occurrences.iter().map(|occurrence| occurrence.id.clone()).collect();
         match change.listing {

@@ -14,8 +14,8 @@ use super::rules::rebuild::ReceiptChecksum;
 use super::{LedgerError, Page, ReceiptOutcome, ReceiptRecord};
 use crate::event::webinar::{Provenance, ReceiptOrder};
 use crate::event::{
-    AccountName, Change, ExternalAccountId, MissingExternalAccount, Policy, ReceiptId, Webinar,
-    WebinarId,
+    AccountName, Change, ExternalAccountId, MissingExternalAccount, OccurrenceId, Policy,
+    ReceiptId, Webinar, WebinarId,
 };
 
 /// Webinars as the replayer reads and replaces them.
@@ -93,10 +93,12 @@ pub struct WebinarState {
     pub receipt_checksum: ReceiptChecksum,
     /// The places of retained receipts that do not follow from the receipts themselves.
     pub orders: BTreeMap<ReceiptId, ReceiptOrder>,
+    /// The occurrences that left its state; their events stay as they are.
+    pub frozen: BTreeSet<OccurrenceId>,
 }
 
 impl WebinarState {
-    /// The state of a webinar that these retained receipts built, in their order.
+    /// The state of a webinar that these retained receipts built, in their order. No occurrence left it.
     #[must_use]
     pub fn new(
         key: WebinarKey,
@@ -108,7 +110,15 @@ impl WebinarState {
         let is_retained = |id: &&ReceiptId| webinar.origins.contains_key(*id);
         let retained = receipts.iter().filter(is_retained).copied().collect();
         let receipt_checksum = ReceiptChecksum::from_receipts(receipts);
-        Self { key, webinar, has_expired_receipts, retained, receipt_checksum, orders }
+        Self {
+            key,
+            webinar,
+            has_expired_receipts,
+            retained,
+            receipt_checksum,
+            orders,
+            frozen: BTreeSet::new(),
+        }
     }
 
     /// The provenance of a change that a retained receipt brings today, as the one at that place among its changes.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::mapping::{ChangesByWebinar, Mapped};
 use super::{MAX_ATTEMPTS, ReplayError, Replayer};
+use crate::event::freeze::without_frozen;
 use crate::event::webinar::WebinarRebuild;
 use crate::event::{Change, ReceiptId, Webinar};
 use crate::ledger::{RebuiltWebinar, ReceiptRecord, WebinarKey, WebinarState};
@@ -124,7 +125,8 @@ fn merge(
     changes: &[(usize, Change)],
 ) -> Result<(), ReplayError> {
     for (place, change) in changes {
-        let merged = rebuild.merge(change, &before.provenance(receipt, change, *place));
+        let change = without_frozen(change, &before.frozen);
+        let merged = rebuild.merge(&change, &before.provenance(receipt, &change, *place));
         merged.map_err(|refused| ReplayError::NoLongerAccepted(refused.to_string()))?;
     }
     Ok(())

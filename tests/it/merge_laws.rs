@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use webinar_bridge::event::webinar::{Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, Change, ChangeKind, EndTime, ExternalAccountId, FoldedEvent, Millis,
+    AccountName, Change, ChangeKind, EndTime, ExternalAccountId, FoldedEvent, HeldEvents, Millis,
     OccurrenceChange, OccurrenceId, OccurrenceListing, Origin, Policy, ProviderId, ReceiptId,
     RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar, WebinarFields, WebinarId,
     field_origins, fold,
@@ -190,7 +190,7 @@ fn provenance(webhook: &Webhook, number: u8) -> Provenance {
 fn events(webinar: &Webinar, recurring: RecurringMode) -> Vec<FoldedEvent> {
     let account = ExternalAccountId::parse("acct").expect("valid");
     let id = WebinarId::parse("100").expect("valid");
-    fold(webinar, &account, &id, &policy(recurring), millis(200))
+    fold(webinar, &account, &id, &policy(recurring), &HeldEvents::new(), millis(200))
 }
 
 proptest! {

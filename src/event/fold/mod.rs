@@ -3,6 +3,7 @@
 mod ending;
 mod field_origin;
 mod folded;
+mod held_event;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use ending::{
 };
 pub use field_origin::FieldOrigin;
 pub use folded::FoldedEvent;
+pub use held_event::{HeldEvent, HeldEvents};
+pub(super) use resolve::occurrence_cancelled_since;
 use resolve::{
     Candidate, Resolved, are_times_known, latest, nearest_occurrence, newest_valid_end,
     public_runs, replace_if_later, resolve_occurrence, resolve_occurrence_cancelled,
@@ -39,24 +42,28 @@ pub fn fold(
     account: &ExternalAccountId,
     id: &WebinarId,
     policy: &Policy,
+    held: &HeldEvents,
     now: Millis,
 ) -> Vec<FoldedEvent> {
-    fold_lazily(webinar, account, id, policy, now, &mut step_budget()).collect()
+    fold_lazily(webinar, (account, id), policy, held, now, &mut step_budget()).collect()
 }
 
 /// As [`fold()`], one event at a time: each of hundreds of events holds the series' texts, together many megabytes.
 /// `steps` is the [`step_budget()`] of all of them.
 pub fn fold_lazily<'a>(
     webinar: &'a Webinar,
-    account: &'a ExternalAccountId,
-    id: &WebinarId,
+    (account, id): (&'a ExternalAccountId, &WebinarId),
     policy: &'a Policy,
+    held: &'a HeldEvents,
     now: Millis,
     steps: &'a mut StepBudget,
 ) -> impl Iterator<Item = FoldedEvent> + use<'a> {
     let mut views = build_views(webinar, id, policy.recurring);
     views.sort_by(|a, b| a.id.cmp(&b.id));
-    views.into_iter().map(move |view| view.finish(webinar, account, policy, now, steps))
+    views.into_iter().map(move |view| {
+        let held = held.get(&view.id);
+        view.finish(webinar, account, policy, held, now, steps)
+    })
 }
 
 /// The origin of each field of one event, as [`fold()`] resolves it. Values from the configuration have none and are
@@ -88,8 +95,9 @@ fn build_views<'a>(
             views.extend(occurrence_views(webinar, id));
             if webinar.was_whole {
                 views.push(whole_view(webinar, id, true));
-            } else if views.is_empty() {
-                views.push(EventView { times_known: false, ..whole_view(webinar, id, false) });
+            } else if views.is_empty() && !webinar.has_frozen {
+                views
+                    .push(EventView { occurrences_known: false, ..whole_view(webinar, id, false) });
             }
         }
         (None | Some(Shape::Program { .. }), _)
@@ -234,7 +242,8 @@ fn series_view<'a>(webinar: &'a Webinar, id: &WebinarId) -> EventView<'a> {
         completed: last.and_then(|view| view.completed),
         start: live.iter().filter_map(|view| view.start).min_by_key(|start| start.value),
         end: live.iter().filter_map(|view| view.end).max_by_key(|end| end.value),
-        times_known: !all.is_empty() && live.iter().all(|view| view.times_known),
+        times_known: live.iter().all(|view| view.times_known),
+        occurrences_known: !all.is_empty(),
         ..EventView::from_registers(ExternalEventId::for_webinar(id), None, &webinar.whole)
     }
 }

@@ -94,6 +94,16 @@ pub(super) fn resolve_occurrence_cancelled(
     cancelled_or_absent(start_of_streak(&flags), absent, start_of_absence(&webinar.whole))
 }
 
+/// Since when this occurrence is cancelled, if it is.
+pub(in crate::event) fn occurrence_cancelled_since(
+    webinar: &Webinar,
+    id: &OccurrenceId,
+    own: &Registers,
+) -> Option<Millis> {
+    let off = resolve_occurrence_cancelled(webinar, id, own)?;
+    off.value.then(|| webinar.told_at(off.stamp, off.receipt))
+}
+
 /// Whether the event of the whole webinar is cancelled and since when. If its occurrences have `superseded` it, it is
 /// cancelled since the webinar is a series.
 pub(super) fn resolve_whole_cancelled(

@@ -42,11 +42,17 @@ struct TestWebinar {
     count: u16,
     /// When changes arrive.
     received: i64,
+    held: HeldEvents,
 }
 
 impl TestWebinar {
     fn single() -> Self {
-        let mut webinar = Self { state: Webinar::default(), count: 0, received: 100 * DAY };
+        let mut webinar = Self {
+            state: Webinar::default(),
+            count: 0,
+            received: 100 * DAY,
+            held: HeldEvents::new(),
+        };
         webinar.report(-10 * DAY, |change| {
             change.kind = ChangeKind::Created;
             change.full_picture = true;
@@ -133,7 +139,7 @@ impl TestWebinar {
     fn fold_with(&self, policy: &Policy, now: i64) -> BTreeMap<String, FoldedEvent> {
         let account = ExternalAccountId::parse("acct").expect("valid");
         let id = WebinarId::parse("7").expect("valid");
-        fold(&self.state, &account, &id, policy, at(now))
+        fold(&self.state, &account, &id, policy, &self.held, at(now))
             .into_iter()
             .map(|event| (event.id.as_str().to_owned(), event))
             .collect()

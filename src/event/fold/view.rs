@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::field_origin::FieldOrigin;
 use super::folded::FoldedEvent;
+use super::held_event::HeldEvent;
 use super::resolve::{Resolved, latest};
 use crate::event::computed::apply_expressions;
 use crate::event::gap::Gap;
@@ -32,6 +33,8 @@ pub(super) struct EventView<'a> {
     pub(super) cancelled: Option<Resolved<bool>>,
     pub(super) completed: Option<Resolved<bool>>,
     pub(super) times_known: bool,
+    /// Whether any occurrence of a series is known.
+    pub(super) occurrences_known: bool,
 }
 
 /// A resolved text; an empty one removes the field.
@@ -66,6 +69,7 @@ impl<'a> EventView<'a> {
             cancelled: None,
             completed: None,
             times_known: true,
+            occurrences_known: true,
         }
     }
 
@@ -83,6 +87,13 @@ impl<'a> EventView<'a> {
             None => ("join_url", non_empty(self.join_url)),
             registration => ("registration_url", registration),
         }
+    }
+
+    /// Whether the event is sent with the times that are known, although they may have changed: HubSpot holds it, or it
+    /// is cancelled anyway.
+    fn can_do_without_times(&self, held: Option<&HeldEvent>) -> bool {
+        let is_confirmed = held.is_some_and(|held| held.is_confirmed);
+        self.start.is_some() && (is_confirmed || self.is_cancelled())
     }
 
     /// Time at which the completion timer runs out, past or to come.
@@ -148,6 +159,7 @@ impl<'a> EventView<'a> {
         webinar: &Webinar,
         account: &ExternalAccountId,
         policy: &Policy,
+        held: Option<&HeldEvent>,
         now: Millis,
         steps: &mut StepBudget,
     ) -> FoldedEvent {
@@ -172,7 +184,9 @@ impl<'a> EventView<'a> {
             webinar.shape.is_none().then_some(Gap::Shape),
             name.is_none().then_some(Gap::Name),
             organizer.is_none().then_some(Gap::Organizer),
-            (!self.times_known).then_some(Gap::Times),
+            (!self.occurrences_known).then_some(Gap::Occurrences),
+            (self.occurrences_known && !self.times_known && !self.can_do_without_times(held))
+                .then_some(Gap::Times),
         ]
         .into_iter()
         .flatten()

@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use super::state::{MemoryEvent, ReceiptRow, State, sequence_number};
 use super::transaction::Transaction;
 use super::{MemoryLedger, fetches};
-use crate::event::{Change, EventKey, Millis, fold};
+use crate::event::freeze::pass_by_frozen;
+use crate::event::{Change, EventKey, ExternalEventId, Millis, fold};
 use crate::ledger::rules::accept::{AcceptPlan, MergeRefused, plan_receipt, quarantined};
 use crate::ledger::rules::reconcile::{
-    EventChange, KnownEvent, Leftover, ReconcileScope, Reconciliation, policy_for,
+    EventChange, KnownEvent, Leftover, ReconcileScope, Reconciliation, held_events, policy_for,
+    recurring_mode,
 };
 use crate::ledger::{Intake, LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey};
 
@@ -90,9 +92,16 @@ fn merge(
     if change.occurred_at.is_some_and(|at| row.webinar.has_write_at(at, receipt.id)) {
         order.seq = tx.state.first_of_body(key, receipt.hash).unwrap_or(order.seq);
     }
+    let recurring = recurring_mode(tx.policies, &receipt.source);
+    let change = pass_by_frozen(change, &tx.state.frozen_occurrences(key));
     let row = tx.state.webinar_row(key, receipt.received_at);
-    Arc::make_mut(&mut row.webinar).merge(change, &receipt.provenance(change, place, order))?;
+    let webinar = Arc::make_mut(&mut row.webinar);
+    let frozen = webinar.freeze_for(&change, receipt.received_at, recurring);
+    webinar.merge(&change, &receipt.provenance(&change, place, order))?;
     row.receipts.entry(number).or_insert(order);
+    for occurrence in frozen {
+        tx.state.freeze_event(key, &ExternalEventId::for_occurrence(&key.webinar, &occurrence));
+    }
     reconcile(tx, key, receipt.received_at, ReconcileScope::All)
 }
 
@@ -107,8 +116,10 @@ pub(super) fn reconcile(
     let webinar = Arc::clone(&row.webinar);
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, &webinar) else { return Ok(()) };
-    let mut reconciliation = Reconciliation::new(known_events(tx, key), at, tx.now, scope);
-    for event in fold(&webinar, &key.account, &key.webinar, policy, tx.now) {
+    let known = known_events(tx, key);
+    let held = held_events(&known);
+    let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
+    for event in fold(&webinar, &key.account, &key.webinar, policy, &held, tx.now) {
         store_change(tx, key, reconciliation.next_change(event))?;
     }
     let Leftover { deleted, last_at } = reconciliation.finish();

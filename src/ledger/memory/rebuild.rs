@@ -75,7 +75,10 @@ fn webinar_state(state: &State, key: &WebinarKey) -> WebinarState {
     let receipts = row.receipts.keys().map(|number| state.receipts[number].summary.id);
     let receipts: Vec<ReceiptId> = receipts.collect();
     let webinar = Webinar::clone(&row.webinar);
-    WebinarState::new(key.clone(), webinar, row.has_expired_receipts, &receipts, orders)
+    let frozen = state.frozen_occurrences(key);
+    let built =
+        WebinarState::new(key.clone(), webinar, row.has_expired_receipts, &receipts, orders);
+    WebinarState { frozen, ..built }
 }
 
 /// Replaces the webinars of a rebuild. The caller keeps nothing of it if there is a reason against it.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::event::webinar::ReceiptOrder;
 use crate::event::{
-    AccountName, AccountStatus, BodyHash, EventKey, Millis, ReceiptId, SourceName, Webinar,
+    AccountName, AccountStatus, BodyHash, EventKey, ExternalEventId, Millis, OccurrenceId,
+    ReceiptId, SourceName, Webinar,
 };
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::EventFacts;
@@ -63,6 +64,22 @@ impl State {
     ) -> impl Iterator<Item = (i64, &MemoryEvent)> {
         let events = self.events.iter().filter(move |(_, event)| event.webinar == *webinar);
         events.map(|(id, event)| (*id, event))
+    }
+
+    /// The occurrences of a series whose events are frozen.
+    pub(super) fn frozen_occurrences(&self, webinar: &WebinarKey) -> BTreeSet<OccurrenceId> {
+        let frozen = self.events_of(webinar).filter(|(_, event)| event.row.is_frozen);
+        let ids = frozen.map(|(_, event)| &event.key.external_event_id);
+        ids.filter_map(|id| id.occurrence_of(&webinar.webinar)).collect()
+    }
+
+    /// Freezes the event of an occurrence that left the webinar's state.
+    pub(super) fn freeze_event(&mut self, webinar: &WebinarKey, id: &ExternalEventId) {
+        for event in self.events.values_mut() {
+            if event.webinar == *webinar && event.key.external_event_id == *id {
+                event.row.is_frozen = true;
+            }
+        }
     }
 
     /// A webinar's row; an empty one, last changed `at`, if it is not there yet.

@@ -38,6 +38,8 @@ pub struct EventRow {
     pub refused: Option<HubspotRefusal>,
     /// The last error since the last confirmation.
     pub last_error: Option<String>,
+    /// Its occurrence left the webinar's state: the event stays as it is until something is said of it alone.
+    pub is_frozen: bool,
 }
 
 /// A change of the stored input that HubSpot confirmed last. It is stored only where it differs from the event's
@@ -74,6 +76,7 @@ impl EventRow {
             object_id: None,
             refused: None,
             last_error: None,
+            is_frozen: false,
         }
     }
 

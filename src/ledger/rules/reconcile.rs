@@ -3,13 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::event_row::{ConfirmedInput, EventRow};
-use crate::event::{EventInput, ExternalEventId, FoldedEvent, Gap, Millis, Policy, Webinar};
+use crate::event::{
+    EventInput, ExternalEventId, FoldedEvent, Gap, HeldEvent, HeldEvents, Millis, Policy,
+    RecurringMode, SourceName, Webinar,
+};
 use crate::ledger::{EventState, InputHash, Policies};
 
 /// The policy that gives a webinar its defaults: that of the first of its sources by name.
 #[must_use]
 pub fn policy_for<'a>(policies: &'a Policies, webinar: &Webinar) -> Option<&'a Policy> {
     webinar.sources.iter().find_map(|source| policies.get(source))
+}
+
+/// How a source's series become events.
+#[must_use]
+pub fn recurring_mode(policies: &Policies, source: &SourceName) -> RecurringMode {
+    policies.get(source).map_or_else(RecurringMode::default, |policy| policy.recurring)
 }
 
 /// An event that the ledger has of a webinar.
@@ -21,6 +30,15 @@ pub struct KnownEvent {
     pub row: EventRow,
     /// A batch holds the event.
     pub is_claimed: bool,
+}
+
+/// What HubSpot is known to hold of these events, by external id.
+#[must_use]
+pub fn held_events(known: &BTreeMap<String, KnownEvent>) -> HeldEvents {
+    let held = |event: &KnownEvent| HeldEvent { is_confirmed: event.row.confirmed_hash.is_some() };
+    let all =
+        known.iter().map(|(id, event)| (ExternalEventId::from_stored(id.clone()), held(event)));
+    all.filter(|(_, held)| *held != HeldEvent::default()).collect()
 }
 
 /// The events that a reconciliation may change.
@@ -132,7 +150,7 @@ impl Reconciliation {
         if self.scope == ReconcileScope::NotOver && is_settled {
             return EventChange::Keep;
         }
-        if content.hash == before.input_hash && content.gaps == before.gaps {
+        if content.hash == before.input_hash && content.gaps == before.gaps && !before.is_frozen {
             return EventChange::Touch { id, facts };
         }
         EventChange::Update {
@@ -155,7 +173,9 @@ impl Reconciliation {
 /// The events that may be deleted, out of some that no longer follow.
 #[must_use]
 pub fn removable(known: BTreeMap<String, KnownEvent>) -> Vec<KnownEvent> {
-    let may_go = |event: &KnownEvent| !event.row.may_be_known_to_hubspot() && !event.is_claimed;
+    let may_go = |event: &KnownEvent| {
+        !event.row.may_be_known_to_hubspot() && !event.row.is_frozen && !event.is_claimed
+    };
     known.into_values().filter(may_go).collect()
 }
 
@@ -194,6 +214,7 @@ fn changed_row(before: EventRow, content: &EventContent, at: Millis) -> EventRow
         not_before: None,
         attempts: 0,
         refused: None,
+        is_frozen: false,
         ..before
     }
 }

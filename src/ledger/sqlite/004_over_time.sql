@@ -16,3 +16,6 @@ INSERT INTO store (id, born_at, written_at)
 -- first receipt with the same body, and the time of what it says without a time of its own.
 ALTER TABLE webinar_receipts ADD COLUMN order_seq INTEGER;
 ALTER TABLE webinar_receipts ADD COLUMN order_at INTEGER;
+
+-- 1: the event's occurrence left the state of its series, and the event stays as it is.
+ALTER TABLE events ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0;

@@ -1,12 +1,15 @@
 //! Storing a receipt and merging its changes.
 
+use std::borrow::Cow;
+
 use super::statements::Statements as _;
 use super::transaction::{AttemptError, WriteTx};
 use super::values::Json;
-use super::{events, fetches, webinars};
-use crate::event::Change;
+use super::{event_rows, events, fetches, webinars};
+use crate::event::freeze::pass_by_frozen;
+use crate::event::{Change, ExternalEventId};
 use crate::ledger::rules::accept::{AcceptPlan, MergeRefused, plan_receipt, quarantined};
-use crate::ledger::rules::reconcile::ReconcileScope;
+use crate::ledger::rules::reconcile::{ReconcileScope, recurring_mode};
 use crate::ledger::{LedgerError, NewReceipt, ReceiptOutcome, ReceiptSummary, WebinarKey};
 
 /// Stores a receipt, once, and merges its changes.
@@ -111,8 +114,22 @@ fn merge(
         let first = webinars::first_of_body(tx.connection, id, receipt.hash)?;
         order.seq = first.unwrap_or(order.seq);
     }
-    let provenance = receipt.provenance(change, place, order);
-    webinar.merge(change, &provenance).map_err(MergeRefused::from)?;
+    let change = match id.filter(|_| webinar.has_frozen) {
+        Some(id) => {
+            let frozen = event_rows::frozen_occurrences(tx.connection, id, &key.webinar)?;
+            pass_by_frozen(change, &frozen)
+        }
+        None => Cow::Borrowed(change),
+    };
+    let recurring = recurring_mode(tx.policies, &receipt.source);
+    for occurrence in webinar.freeze_for(&change, receipt.received_at, recurring) {
+        let event = ExternalEventId::for_occurrence(&key.webinar, &occurrence);
+        if let Some(id) = id {
+            event_rows::freeze(tx.connection, id, &event)?;
+        }
+    }
+    let provenance = receipt.provenance(&change, place, order);
+    webinar.merge(&change, &provenance).map_err(MergeRefused::from)?;
     let id = webinars::store(tx.connection, id, key, &webinar, receipt.received_at)?;
     webinars::link_new(tx.connection, id, seq, receipt.received_at, order)?;
     events::reconcile(tx, id, key, &webinar, receipt.received_at, ReconcileScope::All)

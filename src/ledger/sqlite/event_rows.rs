@@ -1,13 +1,13 @@
 //! The events' rows: they are loaded for a rule, and stored as the rule answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Row, params};
 
 use super::statements::Statements as _;
 use super::transaction::WriteTx;
 use super::values::{Json, TimeOrZero};
-use crate::event::{AccountName, EventKey};
+use crate::event::{AccountName, EventKey, ExternalEventId, OccurrenceId, WebinarId};
 use crate::ledger::rules::event_row::{ConfirmedInput, EventRow};
 use crate::ledger::rules::reconcile::{EventFacts, KnownEvent};
 
@@ -16,7 +16,7 @@ macro_rules! row_columns {
     () => {
         "state, version, input_hash, gaps, changed_at, pending_since, not_before, attempts, \
          sending_since, resend_at, held_hash, confirmed_hash, confirmed_at, object_id, refused, \
-         last_error"
+         last_error, frozen"
     };
 }
 pub(super) use row_columns;
@@ -45,6 +45,7 @@ pub(super) fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
         object_id: row.get("object_id")?,
         refused: refused.map(|Json(refusal)| refusal),
         last_error: row.get("last_error")?,
+        is_frozen: row.get("frozen")?,
     })
 }
 
@@ -102,6 +103,32 @@ pub(super) fn load_webinar(
     Ok(known.into_iter().collect())
 }
 
+/// The occurrences of a series whose events are frozen.
+pub(super) fn frozen_occurrences(
+    connection: &Connection,
+    webinar: i64,
+    series: &WebinarId,
+) -> rusqlite::Result<BTreeSet<OccurrenceId>> {
+    let ids: Vec<ExternalEventId> = connection.all(
+        "SELECT external_event_id FROM events WHERE webinar = ?1 AND frozen = 1",
+        [webinar],
+        |row| row.get(0),
+    )?;
+    Ok(ids.iter().filter_map(|id| id.occurrence_of(series)).collect())
+}
+
+/// Freezes the event of an occurrence that left the webinar's state.
+pub(super) fn freeze(
+    connection: &Connection,
+    webinar: i64,
+    event: &ExternalEventId,
+) -> rusqlite::Result<()> {
+    connection.run(
+        "UPDATE events SET frozen = 1 WHERE webinar = ?1 AND external_event_id = ?2",
+        (webinar, event),
+    )
+}
+
 /// Stores a row in place of the one before, with the side effects of its state.
 pub(super) fn replace(
     tx: &mut WriteTx<'_>,
@@ -123,7 +150,7 @@ pub(super) fn store(connection: &Connection, id: i64, row: &EventRow) -> rusqlit
         "UPDATE events SET state = ?2, version = ?3, input_hash = ?4, gaps = ?5, changed_at = ?6,
              pending_since = ?7, not_before = ?8, attempts = ?9, sending_since = ?10,
              resend_at = ?11, held_hash = ?12, confirmed_hash = ?13, confirmed_at = ?14,
-             object_id = ?15, refused = ?16, last_error = ?17
+             object_id = ?15, refused = ?16, last_error = ?17, frozen = ?18
          WHERE id = ?1",
         params![
             id,
@@ -143,6 +170,7 @@ pub(super) fn store(connection: &Connection, id: i64, row: &EventRow) -> rusqlit
             row.object_id,
             row.refused.as_ref().map(Json),
             row.last_error,
+            row.is_frozen,
         ],
     )
 }

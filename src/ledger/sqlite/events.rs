@@ -7,7 +7,7 @@ use super::webinars;
 use crate::event::{EventKey, Millis, Webinar, fold_lazily, step_budget};
 use crate::ledger::rules::accept::MergeRefused;
 use crate::ledger::rules::reconcile::{
-    EventChange, Leftover, ReconcileScope, Reconciliation, policy_for,
+    EventChange, Leftover, ReconcileScope, Reconciliation, held_events, policy_for,
 };
 use crate::ledger::{LedgerError, WebinarKey};
 
@@ -23,10 +23,12 @@ pub(super) fn reconcile(
     // Without any source left in the configuration there are no defaults: the events stay as they are.
     let Some(policy) = policy_for(tx.policies, webinar) else { return Ok(()) };
     let known = event_rows::load_webinar(tx, &key.hubspot, id)?;
+    let held = held_events(&known);
     let mut reconciliation = Reconciliation::new(known, at, tx.now, scope);
     let mut steps = step_budget();
-    let done = fold_lazily(webinar, &key.account, &key.webinar, policy, tx.now, &mut steps)
-        .try_for_each(|event| carry_out(tx, id, key, reconciliation.next_change(event)));
+    let done =
+        fold_lazily(webinar, (&key.account, &key.webinar), policy, &held, tx.now, &mut steps)
+            .try_for_each(|event| carry_out(tx, id, key, reconciliation.next_change(event)));
     tx.steps += step_budget().0 - steps.0;
     done?;
     let Leftover { deleted, last_at } = reconciliation.finish();

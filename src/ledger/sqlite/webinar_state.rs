@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::bodies::BodyReader;
+use super::event_rows;
 use super::receipts::ReceiptColumns;
 use super::statements::Statements as _;
 use super::transaction::ReadTx;
@@ -60,7 +61,9 @@ pub(super) fn read(
         |row| row.get(0),
     )?;
     let orders = recorded_orders(connection, id)?;
-    Ok((Some(id), WebinarState::new(key, webinar, has_expired_receipts, &receipts, orders)))
+    let frozen = event_rows::frozen_occurrences(connection, id, &key.webinar)?;
+    let state = WebinarState::new(key, webinar, has_expired_receipts, &receipts, orders);
+    Ok((Some(id), WebinarState { frozen, ..state }))
 }
 
 /// Reads the places of the webinar's receipts that do not follow from the receipts themselves.

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use webinar_bridge::event::text::{self, TEXT_MAX};
 use webinar_bridge::event::webinar::{OCCURRENCES_MAX, Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, Change, CustomProperty, EndTime, ExternalAccountId, Millis, OccurrenceId, Origin,
-    Policy, ReceiptId, RecurringMode, SourceName, Webinar, WebinarFields, WebinarId,
-    compile_event_expression, fold,
+    AccountName, Change, CustomProperty, EndTime, ExternalAccountId, HeldEvents, Millis,
+    OccurrenceId, Origin, Policy, ReceiptId, RecurringMode, SourceName, Webinar, WebinarFields,
+    WebinarId, compile_event_expression, fold,
 };
 use webinar_bridge::providers::{Inbound, PLATFORMS, ParsedPayload, PayloadContent, Provider};
 
@@ -188,8 +188,14 @@ fn check_events(change: &Change, provider: &dyn Provider, size: usize) {
     let account = account.unwrap_or_else(|| ExternalAccountId::parse("account").expect("an id"));
     for recurring in [RecurringMode::Occurrence, RecurringMode::Series] {
         let policy = policy(provider, recurring);
-        let events =
-            fold(&webinar, &account, &change.webinar, &policy, provenance.origin.received_at);
+        let events = fold(
+            &webinar,
+            &account,
+            &change.webinar,
+            &policy,
+            &HeldEvents::new(),
+            provenance.origin.received_at,
+        );
         let ids: BTreeSet<_> = events.iter().map(|event| &event.id).collect();
         assert_eq!(ids.len(), events.len(), "two events of one id");
         for event in &events {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use webinar_bridge::event::webinar::{Provenance, ReceiptOrder};
 use webinar_bridge::event::{
-    AccountName, Change, ChangeKind, ExternalAccountId, Millis, OccurrenceListing, Origin, Policy,
-    ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName, Webinar,
-    WebinarId, fold,
+    AccountName, Change, ChangeKind, ExternalAccountId, HeldEvents, Millis, OccurrenceListing,
+    Origin, Policy, ProviderId, ReceiptId, RecurringMode, RunChange, RunPhase, Shape, SourceName,
+    Webinar, WebinarId, fold,
 };
 use webinar_bridge::providers::{Inbound, PLATFORMS, PayloadContent};
 
@@ -64,7 +64,9 @@ fn check_events(webinar: &Webinar) {
             only: None,
             custom_properties: BTreeMap::new(),
         };
-        for event in fold(webinar, &account, &id, &policy, Millis::new(i64::MAX)) {
+        for event in
+            fold(webinar, &account, &id, &policy, &HeldEvents::new(), Millis::new(i64::MAX))
+        {
             if let Ok(input) = event.content {
                 assert!(!input.to_json().is_empty());
             }

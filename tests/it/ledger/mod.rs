@@ -10,6 +10,7 @@ mod fetch_model;
 mod fetching;
 mod file;
 mod lasting;
+mod over_time;
 mod rebuilding;
 mod redriving;
 mod schema;
@@ -100,6 +101,11 @@ macro_rules! suite {
                     lasting_key_is_known_as_long_as_its_webinar,
                     lasting_key_goes_with_the_last_webinar_it_built,
                     lasting_key_that_built_nothing_goes_with_its_receipt;
+                over_time:
+                    series_of_ever_new_occurrences_is_cancelled_whole,
+                    occurrence_of_long_ago_stays_as_it_was,
+                    equal_times_are_ordered_by_the_first_arrival_of_each_body,
+                    untimed_changes_are_ordered_as_they_were_stored;
                 browsing:
                     pages_come_newest_first_and_hold_each_event_once,
                     events_are_found_by_state_account_and_text,

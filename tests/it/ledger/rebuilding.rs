@@ -24,7 +24,7 @@ use crate::harness::events::AllEvents as _;
 const KEEP: Retention =
     Retention { receipts: Duration::from_hours(1), events: Duration::from_hours(24 * 400) };
 
-fn key(id: &str) -> WebinarKey {
+pub(super) fn key(id: &str) -> WebinarKey {
     WebinarKey {
         hubspot: account("main"),
         account: ExternalAccountId::parse("acct-1").expect("valid"),

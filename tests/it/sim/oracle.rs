@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use webinar_bridge::event::webinar::ReceiptOrder;
 use webinar_bridge::event::{
-    AccountName, Change, EventKey, ExternalAccountId, FoldedEvent, Millis, ReceiptId, Webinar,
-    WebinarId, fold,
+    AccountName, Change, EventKey, ExternalAccountId, FoldedEvent, HeldEvents, Millis, ReceiptId,
+    Webinar, WebinarId, fold,
 };
 use webinar_bridge::ledger::{NewReceipt, Policies, ReceiptContent, ReceiptOutcome};
 
@@ -113,7 +113,7 @@ impl Oracle {
         let Some((webinar, events)) = self.webinars.get_mut(name) else { return 0 };
         let policy = webinar.sources.iter().find_map(|source| self.policies.get(source));
         let policy = policy.expect("every source has a policy");
-        *events = fold(webinar, &name.1, &name.2, policy, now);
+        *events = fold(webinar, &name.1, &name.2, policy, &HeldEvents::new(), now);
         let mut changed = 0;
         for event in events.iter() {
             let Ok(input) = &event.content else { continue };

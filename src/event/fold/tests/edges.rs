@@ -2,24 +2,29 @@
 
 use super::*;
 
-/// The gaps of the event of that id.
 const MINUTE: i64 = 60_000;
 
+/// The gaps of the event of that id.
 fn gaps(webinar: &TestWebinar, id: &str) -> Vec<Gap> {
     let event = webinar.fold_with(&policy(), 0).remove(id).expect("it is known");
     event.content.expect_err("it is incomplete")
 }
 
 #[test]
-fn series_without_known_occurrences_lacks_times() {
-    let mut webinar = TestWebinar { state: Webinar::default(), count: 0, received: 100 * DAY };
+fn series_without_known_occurrences_lacks_them() {
+    let mut webinar = TestWebinar {
+        state: Webinar::default(),
+        count: 0,
+        received: 100 * DAY,
+        held: HeldEvents::new(),
+    };
     webinar.report(-DAY, |change| {
         change.full_picture = true;
         change.shape = Some(Shape::Series);
         change.whole.name = Some("Name".into());
         change.whole.start = Some(at(0));
     });
-    assert_eq!(gaps(&webinar, "7"), [Gap::Times]);
+    assert_eq!(gaps(&webinar, "7"), [Gap::Occurrences]);
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn series_as_one_event_lacks_times_if_an_occurrence_does() {
     webinar.cancel(-DAY, Some("c"), true);
     assert_eq!(gaps(&webinar), None, "a cancelled occurrence needs none");
     webinar.state.occurrences.clear();
-    assert_eq!(gaps(&webinar), Some(vec![Gap::Times]), "no occurrence is known");
+    assert_eq!(gaps(&webinar), Some(vec![Gap::Occurrences]), "none is known");
 }
 
 #[test]

@@ -253,3 +253,34 @@ fn untimed_changes_are_ordered_by_arrival_although_the_clock_steps_back() {
     webinar.report_untimed(|change| change.whole.cancelled = Some(true));
     assert!(webinar.input().event_cancelled);
 }
+
+/// A5: the recurrence changes without a list, and then the series is deleted. What HubSpot holds needs no times for that.
+#[test]
+fn delivered_occurrences_are_cancelled_and_completed_although_their_times_are_unknown() {
+    let mut webinar = TestWebinar::series();
+    for id in ["a", "b", "c"] {
+        let id = ExternalEventId::from_stored(format!("7-{id}"));
+        webinar.held.insert(id, HeldEvent { is_confirmed: true });
+    }
+    webinar.report(-3 * DAY, |change| change.listing = OccurrenceListing::Unknown);
+    webinar.report(-3 * DAY, |change| {
+        let fields = WebinarFields { name: Some("New".into()), ..WebinarFields::default() };
+        change.occurrences = vec![OccurrenceChange { id: parse_id("d"), fields }];
+    });
+    let inputs = webinar.inputs();
+    assert_eq!(inputs.keys().collect::<Vec<_>>(), ["7-a", "7-b", "7-c"], "the new one is held");
+    assert_eq!(inputs["7-b"].start_date_time, Some(at(DAY)), "delivered times stay");
+    webinar.cancel(-2 * DAY, None, true);
+    assert_eq!(webinar.cancelled(), ["7-a", "7-b", "7-c"]);
+}
+
+/// M16: while times are unknown, no planned end makes a cancellation late.
+#[test]
+fn unknown_end_makes_no_cancellation_late() {
+    let mut webinar = TestWebinar::series();
+    let id = ExternalEventId::from_stored("7-a".into());
+    webinar.held.insert(id, HeldEvent { is_confirmed: true });
+    webinar.report(-3 * DAY, |change| change.listing = OccurrenceListing::Unknown);
+    webinar.cancel(20 * DAY, Some("a"), true);
+    assert_eq!(webinar.cancelled(), ["7-a"]);
+}

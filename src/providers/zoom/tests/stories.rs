@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{
-    AccountName, EventInput, ExternalAccountId, FoldedEvent, Gap, Policy, RecurringMode, WebinarId,
-    fold,
+    AccountName, EventInput, ExternalAccountId, FoldedEvent, Gap, HeldEvents, Policy,
+    RecurringMode, WebinarId, fold,
 };
 use crate::providers::conformance;
 
@@ -31,7 +31,10 @@ fn policy() -> Policy {
 fn events(bodies: &[Vec<u8>]) -> Vec<FoldedEvent> {
     let webinars = conformance::merge_bodies(&ZOOM, bodies, NOW);
     let account = ExternalAccountId::parse(ACCOUNT).expect("valid");
-    webinars.iter().flat_map(|(id, webinar)| fold(webinar, &account, id, &policy(), NOW)).collect()
+    webinars
+        .iter()
+        .flat_map(|(id, webinar)| fold(webinar, &account, id, &policy(), &HeldEvents::new(), NOW))
+        .collect()
 }
 
 fn inputs(bodies: &[Vec<u8>]) -> Vec<EventInput> {
